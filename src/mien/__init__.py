@@ -1,0 +1,1 @@
+"""What a person on video feels, utterance by utterance."""

@@ -1,0 +1,292 @@
+"""The Dataset on disk: a folder with ``utterances.parquet`` and ``dataset.json`` (docs/formats.md).
+
+Written video by video, so that a corpus larger than memory passes through; read as columns of one split.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mien.errors import DamagedFileError, DataError
+from mien.schema import (
+    EMOTION_RANGE,
+    EMOTIONS,
+    SENTIMENT_RANGE,
+    SPLITS,
+    BoolArray,
+    FeatureSpace,
+    FloatArray,
+    Level,
+    Modality,
+    SentimentValues,
+    Utterance,
+    Video,
+)
+from mien.tables import columns
+from mien.tables.files import (
+    folder_written_aside,
+    read_json,
+    require_sha256,
+    restore_interrupted_swap,
+    sha256_of,
+    write_json,
+)
+
+FORMAT_VERSION = 1
+TABLE = "utterances.parquet"
+CARD = "dataset.json"
+ROWS_PER_GROUP = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """What a Dataset says about itself beside its rows."""
+
+    name: str
+    spaces: Mapping[Modality, FeatureSpace]
+    sentiment_values: SentimentValues = SentimentValues.INTENSITY
+    # where the rows came from: source name, files with sha256, options, rules applied with counts
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    licence_note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitColumns:
+    """One split as arrays, videos one after another, utterances in start order. N = utterances, V = videos."""
+
+    video_ids: list[str]  # (V,)
+    offsets: np.ndarray[Any, np.dtype[np.int64]]  # (V + 1,): video v is the rows offsets[v] : offsets[v + 1]
+    index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
+    features: dict[Modality, FloatArray]  # (N, feature) float32, zero rows where not present
+    present: dict[Modality, BoolArray]  # (N,)
+    sentiment: FloatArray  # (N,) float64, NaN where missing
+    emotions: FloatArray  # (N, 6) float64, NaN rows where missing
+
+    @property
+    def n_utterances(self) -> int:
+        """N."""
+        return len(self.index)
+
+    @property
+    def lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Utterances of each video, (V,)."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """An opened Dataset: its facts are in memory, its rows are read on demand."""
+
+    folder: Path
+    facts: DatasetFacts
+    counts: Mapping[str, Mapping[str, int]]
+    fingerprint: str
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits that have rows, in the order train, valid, test."""
+        return [name for name in SPLITS if name in self.counts]
+
+    def table(self, names: list[str] | None = None) -> pa.Table:
+        """The rows as an Arrow table, all columns or the named ones."""
+        return pq.read_table(self.folder / TABLE, columns=names)
+
+    def videos(self, split: str | None = None) -> Iterator[Video]:
+        """Every video of one split, or of all, with everything that is stored. Raises DataError on an unknown split."""
+        if split is not None:
+            self._require_split(split)
+        for rows in _video_tables(self.folder / TABLE):
+            video = columns.to_video(rows, self.facts.spaces)
+            if split is None or video.split == split:
+                yield video
+
+    def columns(self, split: str) -> SplitColumns:
+        """One split as arrays (see `SplitColumns`). Raises DataError on an unknown or empty split."""
+        self._require_split(split)
+        names = columns.label_and_feature_names(self.facts.spaces)
+        rows = pq.read_table(self.folder / TABLE, columns=names, filters=[("split", "=", split)])
+        return _split_columns(rows, self.facts.spaces)
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas table (pandas must be installed)."""
+        return self.table().to_pandas()
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{name}</td><td>{count['videos']}</td><td>{count['utterances']}</td></tr>"
+            for name, count in self.counts.items()
+        )
+        spaces = "".join(f"<li>{space}</li>" for space in self.facts.spaces.values())
+        head = "<tr><th>split</th><th>videos</th><th>utterances</th></tr>"
+        return f"<b>{self.facts.name}</b><table>{head}{rows}</table><ul>{spaces}</ul>"
+
+    def _require_split(self, split: str) -> None:
+        if split not in self.counts:
+            have = ", ".join(self.counts) or "none"
+            raise DataError(
+                f"Expected a split named {split!r} with utterances in {self.folder}, but got {have}; "
+                "name one of these, or import again with --rename-split or --carve"
+            )
+
+
+def write_dataset(folder: Path, videos: Iterable[Video], facts: DatasetFacts) -> Dataset:
+    """Write a Dataset; the old one, if any, is replaced only when the new one is complete.
+
+    Raises DataError when a video breaks the schema (wrong width, NaN, label out of range, two videos of one id, no
+    utterance at all) and WriteError when the system refuses.
+    """
+    with folder_written_aside(folder, CARD) as aside:
+        counts = _write_rows(aside / TABLE, videos, facts.spaces)
+        if not counts:
+            raise DataError("Expected at least one utterance, but got none; check the source files and the mapping")
+        card = {
+            "format": "mien-dataset",
+            "format_version": FORMAT_VERSION,
+            "name": facts.name,
+            "sentiment_values": facts.sentiment_values,
+            "feature_spaces": {modality: space.to_json() for modality, space in facts.spaces.items()},
+            "counts": {name: dict(count) for name, count in counts.items()},
+            "origin": dict(facts.origin),
+            "licence_note": facts.licence_note,
+            "sha256": {TABLE: sha256_of(aside / TABLE)},
+        }
+        write_json(aside / CARD, card)
+    return open_dataset(folder)
+
+
+def open_dataset(folder: str | Path) -> Dataset:
+    """Open a Dataset and check its table's sha256. Raises DataError if it is none, DamagedFileError if altered."""
+    folder = Path(folder)
+    restore_interrupted_swap(folder)
+    card = read_json(folder / CARD, "a Dataset")
+    if card.get("format") != "mien-dataset" or card.get("format_version") != FORMAT_VERSION:
+        raise DamagedFileError(
+            f"Expected {folder / CARD} to be a mien-dataset of version {FORMAT_VERSION}, but got "
+            f"{card.get('format')!r} version {card.get('format_version')!r}; import it again with this version"
+        )
+    require_sha256(folder / TABLE, card["sha256"][TABLE], "the Dataset")
+    spaces = {Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()}
+    facts = DatasetFacts(
+        card["name"], spaces, SentimentValues(card["sentiment_values"]), card["origin"], card["licence_note"]
+    )
+    return Dataset(folder, facts, card["counts"], card["sha256"][TABLE])
+
+
+def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace]) -> None:
+    """Raise DataError, naming the video and the utterance, when a video breaks the schema."""
+    if video.split is not None and video.split not in SPLITS:
+        raise DataError(
+            f"Expected the split of video {video.id!r} to be one of {', '.join(SPLITS)}, but got {video.split!r}; "
+            f"rename it with --rename-split {video.split}=valid (or =none to leave it out)"
+        )
+    indices = Counter(utterance.index for utterance in video.utterances)
+    if indices and indices.most_common(1)[0][1] > 1:
+        raise DataError(
+            f"Expected unique utterance numbers in video {video.id!r}, but got {indices.most_common(1)[0][0]} twice"
+        )
+    for utterance in video.utterances:
+        where = f"utterance {utterance.index} of video {video.id!r}"
+        for modality, vector in utterance.features.items():
+            _validate_features(vector[None], spaces, modality, where)
+        for modality, rows in utterance.words.items():
+            _validate_features(rows, spaces, modality, where)
+        if utterance.sentiment is not None:
+            _validate_range(np.array(utterance.sentiment), SENTIMENT_RANGE, f"sentiment of {where}")
+        if utterance.emotions is not None:
+            _validate_range(utterance.emotions, EMOTION_RANGE, f"emotions of {where}")
+
+
+def _validate_features(
+    rows: FloatArray, spaces: Mapping[Modality, FeatureSpace], modality: Modality, where: str
+) -> None:
+    if modality not in spaces:
+        raise DataError(f"Expected {where} to have only {', '.join(spaces)} features, but got {modality} features too")
+    if rows.shape[1] != spaces[modality].n_features:
+        raise DataError(
+            f"Expected {spaces[modality].n_features} {modality} features in {where}, but got {rows.shape[1]}; "
+            "all rows of a modality must come from one extractor"
+        )
+    if not np.isfinite(rows).all():
+        raise DataError(
+            f"Expected finite {modality} features in {where}, but got NaN or infinity; "
+            "leave the modality out of that utterance to mark it missing"
+        )
+
+
+def _validate_range(values: FloatArray, bounds: tuple[float, float], what: str) -> None:
+    low, high = bounds
+    if not ((values >= low) & (values <= high)).all():
+        raise DataError(f"Expected {what} in [{low:g}, {high:g}], but got {values.tolist()}")
+
+
+def _write_rows(
+    path: Path, videos: Iterable[Video], spaces: Mapping[Modality, FeatureSpace]
+) -> dict[str, Counter[str]]:
+    counts: dict[str, Counter[str]] = {}
+    seen: set[str] = set()
+    waiting: list[Video] = []
+    with pq.ParquetWriter(path, columns.arrow_schema(spaces), compression="zstd") as writer:
+
+        def flush() -> None:
+            if waiting:
+                writer.write_table(columns.to_table(waiting, spaces))
+                waiting.clear()
+
+        for video in videos:
+            if video.id in seen:
+                raise DataError(
+                    f"Expected every video once, but got {video.id!r} twice; merge its rows before importing"
+                )
+            seen.add(video.id)
+            validate_video(video, spaces)
+            if not video.utterances:
+                continue
+            count = counts.setdefault(video.split or "none", Counter())
+            count.update(videos=1, utterances=len(video.utterances))
+            count["longest"] = max(count["longest"], len(video.utterances))
+            waiting.append(video)
+            if sum(len(each.utterances) for each in waiting) >= ROWS_PER_GROUP:
+                flush()
+        flush()
+    return {name: counts[name] for name in (*SPLITS, "none") if name in counts}
+
+
+def _video_tables(path: Path) -> Iterator[pa.Table]:
+    """One Arrow table per video; a video never straddles two row groups, see `_write_rows`."""
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            group = file.read_row_group(number)
+            bounds = _run_bounds(group["video_id"].to_pylist())
+            for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+                yield group.slice(start, stop - start)
+
+
+def _split_columns(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
+    ids = rows["video_id"].to_pylist()
+    bounds = _run_bounds(ids)
+    features, present = {}, {}
+    for modality, space in spaces.items():
+        features[modality], present[modality] = columns.vectors(rows[modality], space.n_features)
+    emotions = np.stack([columns.floats(rows[name]) for name in EMOTIONS], axis=1)
+    return SplitColumns(
+        video_ids=[ids[start] for start in bounds[:-1]],
+        offsets=np.array(bounds, dtype=np.int64),
+        index=rows["index"].to_numpy().astype(np.int64),
+        features=features,
+        present=present,
+        sentiment=columns.floats(rows["sentiment"]),
+        emotions=np.where(np.isnan(emotions).any(axis=1, keepdims=True), np.nan, emotions),
+    )
+
+
+def _run_bounds(ids: list[str]) -> list[int]:
+    starts = [row for row in range(len(ids)) if row == 0 or ids[row] != ids[row - 1]]
+    return [*starts, len(ids)]

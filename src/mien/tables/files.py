@@ -1,0 +1,138 @@
+"""Write aside, then rename: a killed process or a full disk leaves the old file or the new one, never half a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mien.errors import DamagedFileError, DataError, WriteError
+
+CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success fsync it and rename it over `path`, else remove it.
+
+    Raises WriteError when the system refuses (full disk, no permission); `path` is then as it was.
+    """
+    aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        with open(aside, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        raise _refused(path, error) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_aside(folder: Path, marker: str) -> Iterator[Path]:
+    """Give a temporary folder beside `folder`; on success rename it over `folder`, else remove it.
+
+    An existing `folder` is replaced only if it is empty or holds a file named `marker` (so that a mistyped ``--out``
+    cannot delete somebody's work). Raises WriteError otherwise, and when the system refuses.
+    """
+    restore_interrupted_swap(folder)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / marker).exists()):
+        raise WriteError(
+            f"Expected {folder} to be new or to hold {marker}, but got something else; choose another --out"
+        )
+    aside = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        if folder.exists():
+            os.replace(folder, _replaced(folder))
+        os.replace(aside, folder)
+        shutil.rmtree(_replaced(folder), ignore_errors=True)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    finally:
+        restore_interrupted_swap(folder)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def restore_interrupted_swap(folder: Path) -> None:
+    """Bring back the old folder if a process died between the two renames of `folder_written_aside`."""
+    if not folder.exists() and _replaced(folder).is_dir():
+        os.replace(_replaced(folder), folder)
+
+
+def write_json(path: Path, facts: Any) -> None:
+    """Write one JSON file aside and rename it; NaN becomes null. Raises WriteError."""
+    with written_aside(path) as aside:
+        aside.write_text(to_json_text(facts) + "\n", encoding="utf-8")
+
+
+def to_json_text(facts: Any) -> str:
+    """Indented JSON in which NaN and infinities are null, because JSON knows neither."""
+    return json.dumps(_finite(facts), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read one JSON file. Raises DataError if missing, DamagedFileError if it is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"Expected {what} with the file {path}, but got nothing there; check the path") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DamagedFileError(
+            f"Expected JSON in {path}, but got {error}; the file was cut or altered: make {what} again"
+        ) from None
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file in hexadecimal, read in chunks."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while chunk := handle.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def require_sha256(path: Path, expected: str, what: str) -> None:
+    """Raise DamagedFileError unless the file is there and has the expected sha256."""
+    if not path.is_file():
+        raise DamagedFileError(f"Expected {path} in {what}, but got no such file; make {what} again")
+    found = sha256_of(path)
+    if found != expected:
+        raise DamagedFileError(
+            f"Expected {path} to have sha256 {expected[:16]}..., but got {found[:16]}...; "
+            f"it was cut or altered since it was written: make {what} again"
+        )
+
+
+def _replaced(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.replaced")
+
+
+def _refused(path: Path, error: OSError) -> WriteError:
+    return WriteError(
+        f"Expected to write {path}, but got {error.strerror or error}; "
+        "what stood there before is unchanged: free some space or choose another place"
+    )
+
+
+def _finite(facts: Any) -> Any:
+    if isinstance(facts, dict):
+        return {str(key): _finite(value) for key, value in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [_finite(value) for value in facts]
+    if hasattr(facts, "item") and getattr(facts, "ndim", 0) == 0:
+        facts = facts.item()
+    if hasattr(facts, "tolist"):
+        return _finite(facts.tolist())
+    if isinstance(facts, float) and not math.isfinite(facts):
+        return None
+    return facts
