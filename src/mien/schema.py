@@ -173,7 +173,8 @@ def emotion_multihot7(intensities: FloatArray) -> tuple[BoolArray, BoolArray]:
     Any non-zero intensity is 1; the seventh is 1 where all six are zero (paper, section 4.1).
     Returns ``(labels, scored)`` of shapes (utterance, 7) and (utterance,).
     """
-    scored = ~np.isnan(intensities).any(axis=1)
+    scored: BoolArray = ~np.isnan(intensities).any(axis=1)
     present = np.nan_to_num(intensities) > 0
     none = ~present.any(axis=1, keepdims=True)
-    return np.concatenate([present, none], axis=1) & scored[:, None], scored
+    labels: BoolArray = np.concatenate([present, none], axis=1) & scored[:, None]
+    return labels, scored

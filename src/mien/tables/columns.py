@@ -92,7 +92,8 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
 
 def floats(column: pa.ChunkedArray) -> FloatArray:
     """A float column as (row,) float64 with NaN where null."""
-    return column.to_numpy(zero_copy_only=False).astype(np.float64)
+    values: FloatArray = column.to_numpy().astype(np.float64)
+    return values
 
 
 def vectors(column: pa.ChunkedArray, n_features: int) -> tuple[FloatArray, BoolArray]:

@@ -5,6 +5,7 @@ Written video by video, so that a corpus larger than memory passes through; read
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,10 +25,8 @@ from mien.schema import (
     BoolArray,
     FeatureSpace,
     FloatArray,
-    Level,
     Modality,
     SentimentValues,
-    Utterance,
     Video,
 )
 from mien.tables import columns
@@ -265,7 +264,7 @@ def _video_tables(path: Path) -> Iterator[pa.Table]:
         for number in range(file.num_row_groups):
             group = file.read_row_group(number)
             bounds = _run_bounds(group["video_id"].to_pylist())
-            for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+            for start, stop in itertools.pairwise(bounds):
                 yield group.slice(start, stop - start)
 
 

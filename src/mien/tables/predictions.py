@@ -1,0 +1,93 @@
+"""Predictions on disk: one Parquet table, gold labels and probabilities side by side.
+
+Anybody's system can write this table and be evaluated the same way (docs/formats.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mien.errors import DamagedFileError, DataError
+from mien.schema import EMOTION_OUTPUTS, EMOTIONS, FloatArray, SentimentValues
+from mien.tables.files import written_aside
+
+PROBABILITY = "probability_"
+SENTIMENT_PROBABILITY = PROBABILITY + "positive"
+SENTIMENT_VALUES_KEY = b"mien.sentiment_values"
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What one system says about N utterances, beside the gold labels. Rows of one video are contiguous."""
+
+    video_id: np.ndarray[Any, np.dtype[np.object_]]  # (N,) str
+    index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
+    sentiment: FloatArray  # (N,) gold score, NaN where missing
+    emotions: FloatArray  # (N, 6) gold intensities, NaN rows where missing
+    sentiment_probability: FloatArray | None  # (N,) of the positive class (has0); None without a sentiment head
+    emotion_probabilities: FloatArray | None  # (N, 7) in the order of EMOTION_OUTPUTS; None without an emotion head
+    sentiment_values: SentimentValues = SentimentValues.INTENSITY
+
+    def to_pandas(self) -> Any:
+        """One row per utterance (pandas must be installed)."""
+        return to_table(self).to_pandas()
+
+
+def to_table(predictions: Predictions) -> pa.Table:
+    """The Arrow table that `write_predictions` writes."""
+    data: dict[str, Any] = {
+        "video_id": pa.array(predictions.video_id, pa.string()),
+        "index": predictions.index,
+        "sentiment": _nullable(predictions.sentiment),
+    }
+    data |= {name: _nullable(predictions.emotions[:, column]) for column, name in enumerate(EMOTIONS)}
+    if predictions.sentiment_probability is not None:
+        data[SENTIMENT_PROBABILITY] = predictions.sentiment_probability
+    if predictions.emotion_probabilities is not None:
+        for column, name in enumerate(EMOTION_OUTPUTS):
+            data[PROBABILITY + name] = predictions.emotion_probabilities[:, column]
+    table = pa.table(data)
+    return table.replace_schema_metadata({SENTIMENT_VALUES_KEY: predictions.sentiment_values.encode()})
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write aside and rename. Raises WriteError."""
+    with written_aside(path) as aside:
+        pq.write_table(to_table(predictions), aside, compression="zstd")
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read a predictions table. Raises DataError when missing or incomplete, DamagedFileError when not Parquet."""
+    if not path.is_file():
+        raise DataError(f"Expected a predictions table at {path}, but got nothing there; evaluate the run first")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DamagedFileError(f"Expected Parquet in {path}, but got {error}; write the predictions again") from None
+    missing = [name for name in ("video_id", "index", "sentiment", *EMOTIONS) if name not in table.column_names]
+    if missing:
+        raise DataError(f"Expected the columns {', '.join(missing)} in {path}, but got {', '.join(table.column_names)}")
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    outputs = [PROBABILITY + name for name in EMOTION_OUTPUTS]
+    metadata = table.schema.metadata or {}
+    return Predictions(
+        video_id=columns["video_id"].astype(object),
+        index=columns["index"].astype(np.int64),
+        sentiment=columns["sentiment"].astype(np.float64),
+        emotions=np.stack([columns[name] for name in EMOTIONS], axis=1).astype(np.float64),
+        sentiment_probability=columns.get(SENTIMENT_PROBABILITY),
+        emotion_probabilities=np.stack([columns[name] for name in outputs], axis=1)
+        if set(outputs) <= set(columns)
+        else None,
+        sentiment_values=SentimentValues(metadata.get(SENTIMENT_VALUES_KEY, b"intensity").decode()),
+    )
+
+
+def _nullable(values: FloatArray) -> pa.Array:
+    return pa.array(values, pa.float64(), mask=np.isnan(values))
