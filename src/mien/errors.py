@@ -10,6 +10,7 @@ MienError
 ├── FeatureSpaceError          features of one space given to a model of another
 ├── MissingWeightsError        an extractor's weights are nowhere to be found
 ├── MissingExtraError          an optional dependency is not installed
+├── TrainingError              training cannot go on, or a run folder is not what the command needs
 └── WriteError                 nothing was lost: the old file is still there
 
 Messages follow one sentence pattern: "Expected ..., but got ...; do ...".
@@ -68,6 +69,10 @@ class MissingExtraError(MienError):
         super().__init__(
             f"Expected the package {package!r} to be installed, but it is not; run: pip install 'mien[{extra}]'"
         )
+
+
+class TrainingError(MienError):
+    """Training cannot go on, or a run folder is not what the command needs."""
 
 
 class WriteError(MienError):

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
 BoolArray = NDArray[np.bool_]
 
 # The paper's order (alphabetical). CMU-MOSEI's "All Labels" has another order: map by name.
@@ -173,7 +174,7 @@ def emotion_multihot7(intensities: FloatArray) -> tuple[BoolArray, BoolArray]:
     Any non-zero intensity is 1; the seventh is 1 where all six are zero (paper, section 4.1).
     Returns ``(labels, scored)`` of shapes (utterance, 7) and (utterance,).
     """
-    scored: BoolArray = ~np.isnan(intensities).any(axis=1)
+    scored: BoolArray = np.asarray(~np.isnan(intensities).any(axis=1), dtype=np.bool_)
     present = np.nan_to_num(intensities) > 0
     none = ~present.any(axis=1, keepdims=True)
     labels: BoolArray = np.concatenate([present, none], axis=1) & scored[:, None]

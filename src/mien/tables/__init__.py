@@ -2,15 +2,23 @@
 
 from mien.tables.dataset import Dataset, DatasetFacts, SplitColumns, open_dataset, validate_video, write_dataset
 from mien.tables.predictions import Predictions, read_predictions, write_predictions
+from mien.tables.runs import Run, epoch_file, kept_epochs, open_run, require_epoch, require_spaces, write_run
 
 __all__ = [
     "Dataset",
     "DatasetFacts",
     "Predictions",
+    "Run",
     "SplitColumns",
+    "epoch_file",
+    "kept_epochs",
     "open_dataset",
+    "open_run",
     "read_predictions",
+    "require_epoch",
+    "require_spaces",
     "validate_video",
     "write_dataset",
     "write_predictions",
+    "write_run",
 ]

@@ -1,0 +1,18 @@
+"""From a split's columns to a trained network and its predictions. Nothing here can reach the test split by itself."""
+
+from mien.training.batching import Scaling, VideoSet, fit_scaling, to_video_set
+from mien.training.loop import FitSpec, fit
+from mien.training.predictor import NetworkPredictor, load_predictor
+from mien.training.settings import TrainSettings
+
+__all__ = [
+    "FitSpec",
+    "NetworkPredictor",
+    "Scaling",
+    "TrainSettings",
+    "VideoSet",
+    "fit",
+    "fit_scaling",
+    "load_predictor",
+    "to_video_set",
+]

@@ -1,0 +1,1 @@
+"""One function per command: the only place that joins the stages."""

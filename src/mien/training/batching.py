@@ -1,0 +1,130 @@
+"""One split as tensors, and batches of whole videos of similar length. N = utterances of the split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mien.models import Batch
+from mien.schema import IntArray, Modality, emotion_multihot7, sentiment_classes
+from mien.tables import SplitColumns
+
+# Videos are sorted by length plus a random number below this, so that batches differ between epochs.
+LENGTH_JITTER_UTTERANCES = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Per modality mean and s.d. of every column, fitted on the train split only; (feature,) each."""
+
+    mean: Mapping[Modality, Float[Tensor, "feature"]]
+    scale: Mapping[Modality, Float[Tensor, "feature"]]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSet:
+    """One split in memory, scaled, videos one after another."""
+
+    offsets: Int[Tensor, "video_plus_1"]
+    features: Mapping[Modality, Float[Tensor, "N feature"]]
+    present: Mapping[Modality, Bool[Tensor, "N"]]
+    sentiment: Int[Tensor, "N"]
+    sentiment_scored: Bool[Tensor, "N"]
+    emotions: Float[Tensor, "N 7"]
+    emotions_scored: Bool[Tensor, "N"]
+
+    @property
+    def lengths(self) -> Int[Tensor, "video"]:
+        """Utterances of each video."""
+        return self.offsets.diff()
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Labels of the real utterances of a batch, flat in the order of ``batch.real.nonzero()``. n = real utterances."""
+
+    sentiment: Int[Tensor, "n"]
+    sentiment_scored: Bool[Tensor, "n"]
+    emotions: Float[Tensor, "n 7"]
+    emotions_scored: Bool[Tensor, "n"]
+
+
+def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identity: bool = False) -> Scaling:
+    """Mean and s.d. over the utterances that have the modality; constant columns keep their scale.
+
+    With `identity` nothing is scaled (mean 0, s.d. 1).
+    """
+    mean, scale = {}, {}
+    for modality in modalities:
+        rows = columns.features[modality][columns.present[modality]].astype(np.float64)
+        centre, spread = rows.mean(axis=0), rows.std(axis=0)
+        if identity:
+            centre, spread = np.zeros_like(centre), np.ones_like(spread)
+        # A constant column has a spread of rounding noise, not of exactly zero.
+        spread = np.where(spread <= 1e-7 * np.maximum(np.abs(centre), 1.0), 1.0, spread)
+        mean[modality] = torch.from_numpy(centre.astype(np.float32))
+        scale[modality] = torch.from_numpy(spread.astype(np.float32))
+    return Scaling(mean, scale)
+
+
+def to_video_set(columns: SplitColumns, scaling: Scaling) -> VideoSet:
+    """Tensors of one split, scaled; rows that lack a modality stay zero and are not `present`."""
+    features, present = {}, {}
+    for modality, mean in scaling.mean.items():
+        here = torch.from_numpy(columns.present[modality])
+        rows = (torch.from_numpy(columns.features[modality]) - mean) / scaling.scale[modality]
+        features[modality], present[modality] = rows * here.unsqueeze(-1), here
+    positive, sentiment_scored = sentiment_classes(columns.sentiment)
+    emotions, emotions_scored = emotion_multihot7(columns.emotions)
+    return VideoSet(
+        offsets=torch.from_numpy(columns.offsets),
+        features=features,
+        present=present,
+        sentiment=torch.from_numpy(positive.astype(np.int64)),
+        sentiment_scored=torch.from_numpy(sentiment_scored),
+        emotions=torch.from_numpy(emotions.astype(np.float32)),
+        emotions_scored=torch.from_numpy(emotions_scored),
+    )
+
+
+def bucketed_batches(lengths: IntArray, batch_videos: int, rng: np.random.Generator | None) -> list[list[int]]:
+    """Video numbers in batches of similar length; shuffled with `rng`, in fixed order without."""
+    if rng is None:
+        order = np.argsort(lengths, kind="stable")
+    else:
+        order = np.argsort(lengths + rng.random(len(lengths)) * LENGTH_JITTER_UTTERANCES, kind="stable")
+    batches = [order[start : start + batch_videos].tolist() for start in range(0, len(order), batch_videos)]
+    if rng is not None:
+        rng.shuffle(batches)
+    return batches
+
+
+def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor, "n"]]:
+    """The named videos as one padded batch, and the row numbers of its real utterances in ``real.nonzero()`` order."""
+    chosen = torch.as_tensor(numbers)
+    starts, lengths = videos.offsets[chosen], videos.lengths[chosen]
+    place = torch.arange(int(lengths.max()))
+    real = place < lengths.unsqueeze(1)  # (video, utterance)
+    rows = (starts.unsqueeze(1) + place).where(real, 0)  # (video, utterance)
+    batch = Batch(
+        features={m: matrix[rows] * real.unsqueeze(-1) for m, matrix in videos.features.items()},
+        present={m: mask[rows] & real for m, mask in videos.present.items()},
+        lengths=lengths,
+        real=real,
+    )
+    return batch, rows[real]
+
+
+def targets_of(videos: VideoSet, rows: Int[Tensor, "n"]) -> Targets:
+    """Labels of the given rows."""
+    return Targets(
+        sentiment=videos.sentiment[rows],
+        sentiment_scored=videos.sentiment_scored[rows],
+        emotions=videos.emotions[rows],
+        emotions_scored=videos.emotions_scored[rows],
+    )

@@ -1,0 +1,94 @@
+"""Weights on disk as safetensors: one file per epoch, one to resume from, each written aside and renamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mien.errors import DamagedFileError
+from mien.schema import Modality
+from mien.tables.files import written_aside
+from mien.training.batching import Scaling
+
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class Progress:
+    """Where a training stands after a complete epoch. History holds no times, so that it is reproducible to the bit."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_loss: float = float("inf")
+    history: list[dict[str, float]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
+    """Write tensors and optional JSON facts. Raises WriteError."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    with written_aside(path) as aside:
+        save_file(tensors, aside, metadata={"facts": json.dumps(facts or {})})
+
+
+def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
+    """Read tensors and facts. Raises DamagedFileError when the file is missing or cut."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118  (not a dictionary)
+    except (SafetensorError, OSError) as error:
+        raise DamagedFileError(f"Expected weights in {path}, but got {error}; train the run again") from None
+
+
+def model_weights(network: nn.Module, scaling: Scaling) -> Weights:
+    """Everything a prediction needs: the network's weights and the scaling of its inputs."""
+    weights = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for modality in scaling.mean:
+        weights[f"scaling.{modality}.mean"] = scaling.mean[modality]
+        weights[f"scaling.{modality}.scale"] = scaling.scale[modality]
+    return weights
+
+
+def restore_model(network: nn.Module, weights: Weights, modalities: tuple[Modality, ...]) -> Scaling:
+    """Put `model_weights` back into a network of the same settings; returns the scaling. Raises DamagedFileError."""
+    try:
+        network.load_state_dict(_below("network.", weights))
+        return Scaling(
+            mean={m: weights[f"scaling.{m}.mean"] for m in modalities},
+            scale={m: weights[f"scaling.{m}.scale"] for m in modalities},
+        )
+    except (RuntimeError, KeyError) as error:
+        raise DamagedFileError(f"Expected the weights of this run's network, but got {error}; train it again") from None
+
+
+def save_progress(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Write all that the next epoch depends on into one file. Random numbers need no place: see `loop.seed_epoch`."""
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
+    save_weights(path, tensors, vars(progress))
+
+
+def restore_progress(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Put `save_progress` back. Raises DamagedFileError."""
+    tensors, facts = load_weights(path)
+    network.load_state_dict(_below("network.", tensors))
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _below("optimizer.", tensors).items():
+        number, entry = name.split(".", 1)
+        states.setdefault(int(number), {})[entry] = tensor
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+    return Progress(**facts)
+
+
+def _below(prefix: str, tensors: Weights) -> Weights:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

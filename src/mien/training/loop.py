@@ -1,0 +1,199 @@
+"""The training loop: epochs over whole videos, validation after each, a checkpoint after each.
+
+There is no test argument: what a run learns and chooses comes from `train` and `valid` alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from mien.errors import TrainingError
+from mien.schema import Task
+from mien.tables import epoch_file
+from mien.tables.files import written_aside
+from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, targets_of
+from mien.training.checkpoint import (
+    Progress,
+    load_weights,
+    model_weights,
+    restore_progress,
+    save_progress,
+    save_weights,
+)
+from mien.training.losses import loss_sums, scored_counts, weighted_total
+from mien.training.settings import TrainSettings
+
+RESUME_FILE = Path("resume/progress.safetensors")
+HISTORY_FILE = Path("history.jsonl")
+MODEL_FILE = Path("model.safetensors")
+PREDICTION_BATCH_VIDEOS = 64
+
+Report = Callable[[dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class FitSpec:
+    """All that decides what is learned, beside the videos."""
+
+    settings: TrainSettings
+    seed: int
+    scaling: Scaling
+
+
+def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
+    """Seed torch for one epoch and return the generator of its batch order.
+
+    Every epoch draws from its own stream, so a resumed training needs no stored random state to continue to the bit.
+    """
+    dropout, order = np.random.SeedSequence([seed, epoch]).spawn(2)
+    torch.manual_seed(int(dropout.generate_state(1, np.uint64)[0] >> 1) + rank)
+    return np.random.default_rng(order)
+
+
+def fit(
+    make_network: Callable[[], nn.Module], train: VideoSet, valid: VideoSet, spec: FitSpec, folder: Path, report: Report
+) -> Progress:
+    """Train into `folder` from where it stands; returns after the last epoch or when patience is out.
+
+    Leaves model.safetensors (the epoch with the best validation loss), history.jsonl and, if kept, epochs/.
+    Deterministic for a seed on CPU, also across any number of kills: the same weights and history to the bit. Calls
+    `report` with the history record of every epoch that it ran. Raises TrainingError when the loss is not finite.
+    """
+    settings = spec.settings
+    torch.set_num_threads(settings.threads)
+    fabric = Fabric(accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision)  # type: ignore[arg-type]  # Fabric checks the word itself
+    fabric.launch()
+    seed_epoch(spec.seed, 0)
+    plain = make_network()
+    network, optimizer = fabric.setup(
+        plain, torch.optim.Adam(plain.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    )
+    progress = Progress()
+    if (folder / RESUME_FILE).exists():
+        progress = restore_progress(folder / RESUME_FILE, plain, optimizer.optimizer)
+    while not _finished(progress, settings):
+        started_s = time.perf_counter()
+        record = {"epoch": float(progress.epoch + 1)}
+        record |= _train_epoch(fabric, network, optimizer, train, spec, progress.epoch + 1)
+        record |= validation_record(network, valid, settings)
+        if not math.isfinite(record["valid_loss"]):
+            raise TrainingError(
+                f"Expected a finite validation loss, but got {record['valid_loss']} in epoch {progress.epoch + 1}; "
+                "lower learning_rate, or look for extreme feature values with: mien describe"
+            )
+        progress.epoch += 1
+        progress.history.append(record)
+        if record["valid_loss"] < progress.best_loss:
+            progress.best_epoch, progress.best_loss = progress.epoch, record["valid_loss"]
+        progress.seconds.append(time.perf_counter() - started_s)
+        if fabric.is_global_zero:
+            _keep(folder, plain, optimizer.optimizer, spec, progress)
+            report(record)
+        fabric.barrier()
+    if fabric.is_global_zero:
+        _finish(folder, progress)
+    return progress
+
+
+def validation_record(network: nn.Module, valid: VideoSet, settings: TrainSettings) -> dict[str, float]:
+    """Masked losses on the validation videos, in total and per task."""
+    sums: dict[Task, float] = {}
+    counts = {Task.SENTIMENT: int(valid.sentiment_scored.sum()), Task.EMOTION: int(valid.emotions_scored.sum())}
+    network.eval()
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        for numbers in bucketed_batches(valid.lengths.numpy(), PREDICTION_BATCH_VIDEOS, None):
+            batch, rows = collate(valid, numbers)
+            batch = to_device(batch, device)
+            batch_sums = loss_sums(network(batch), batch, to_device(targets_of(valid, rows), device))
+            for task, total in batch_sums.items():
+                sums[task] = sums.get(task, 0.0) + float(total)
+    means = {f"valid_loss_{task}": total / max(counts[task], 1) for task, total in sums.items()}
+    total = weighted_total({task: torch.tensor(value) for task, value in sums.items()}, counts, settings)
+    return {"valid_loss": float(total), **means}
+
+
+def to_device(facts: Any, device: torch.device) -> Any:
+    """Move the tensors of a Batch or Targets."""
+    if device.type == "cpu":
+        return facts
+    moved = {}
+    for name in facts.__slots__:
+        value = getattr(facts, name)
+        moved[name] = (
+            {key: tensor.to(device) for key, tensor in value.items()} if isinstance(value, dict) else value.to(device)
+        )
+    return type(facts)(**moved)
+
+
+def _train_epoch(
+    fabric: Fabric, network: nn.Module, optimizer: Any, train: VideoSet, spec: FitSpec, epoch: int
+) -> dict[str, float]:
+    rng = seed_epoch(spec.seed, epoch, fabric.global_rank)
+    network.train()
+    total = 0.0
+    batches = bucketed_batches(train.lengths.numpy(), spec.settings.batch_videos, rng)
+    for numbers in batches:
+        counts = scored_counts(targets_of(train, collate(train, numbers)[1]))
+        mine, share = _my_part(numbers, fabric)
+        batch, rows = collate(train, mine)
+        batch = to_device(batch, fabric.device)
+        sums = loss_sums(network(batch), batch, to_device(targets_of(train, rows), fabric.device))
+        loss = weighted_total(sums, counts, spec.settings) * share
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        optimizer.step()
+        total += float(cast(Tensor, fabric.all_reduce(loss.detach(), reduce_op="mean")))
+    return {"train_loss": total / len(batches)}
+
+
+def _my_part(numbers: Sequence[int], fabric: Fabric) -> tuple[Sequence[int], float]:
+    """This process' videos of a global batch, and the factor that undoes the averaging of gradients over processes."""
+    if len(numbers) < fabric.world_size:
+        return numbers, 1.0
+    return numbers[fabric.global_rank :: fabric.world_size], float(fabric.world_size)
+
+
+def _finished(progress: Progress, settings: TrainSettings) -> bool:
+    if progress.epoch >= settings.epochs:
+        return True
+    return settings.patience is not None and progress.epoch - progress.best_epoch >= settings.patience
+
+
+def _keep(
+    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, spec: FitSpec, progress: Progress
+) -> None:
+    """Write the epoch's files; the resume file last, so that whatever it promises is there."""
+    weights = model_weights(network, spec.scaling)
+    if spec.settings.keep_epochs:
+        save_weights(folder / epoch_file(progress.epoch), weights)
+    if progress.best_epoch == progress.epoch:
+        save_weights(folder / RESUME_FILE.parent / f"best-{progress.epoch:04d}.safetensors", weights)
+    save_progress(folder / RESUME_FILE, network, optimizer, progress)
+    write_history(folder, progress)
+    for old in (folder / RESUME_FILE.parent).glob("best-*.safetensors"):
+        if old.stem != f"best-{progress.best_epoch:04d}":
+            old.unlink()
+
+
+def write_history(folder: Path, progress: Progress) -> None:
+    """One JSON line per epoch."""
+    with written_aside(folder / HISTORY_FILE) as aside:
+        aside.write_text("".join(json.dumps(record) + "\n" for record in progress.history), encoding="utf-8")
+
+
+def _finish(folder: Path, progress: Progress) -> None:
+    best, _ = load_weights(folder / RESUME_FILE.parent / f"best-{progress.best_epoch:04d}.safetensors")
+    save_weights(folder / MODEL_FILE, best)
+    write_history(folder, progress)

@@ -1,0 +1,89 @@
+"""A trained network as a predictor: columns of videos in, Predictions and attention out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from mien.models import Outputs, build_model, model_entry
+from mien.schema import FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
+from mien.settings import override
+from mien.tables import Predictions, Run, SplitColumns, require_epoch
+from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, to_video_set
+from mien.training.checkpoint import load_weights, restore_model
+from mien.training.loop import MODEL_FILE, PREDICTION_BATCH_VIDEOS
+
+
+@dataclass(frozen=True)
+class NetworkPredictor:
+    """What everything after training knows of a network."""
+
+    network: nn.Module
+    scaling: Scaling
+    tasks: tuple[Task, ...]
+    # the spaces it was trained on; features of others are refused by `tables.require_spaces`
+    spaces: dict[Modality, FeatureSpace]
+
+    def predict(
+        self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
+    ) -> Predictions:
+        """Probabilities for every utterance of the columns, in their order, beside the gold labels."""
+        n = columns.n_utterances
+        sentiment = np.zeros(n) if Task.SENTIMENT in self.tasks else None
+        emotions = np.zeros((n, 7)) if Task.EMOTION in self.tasks else None
+        for outputs, real, rows in self._forward(columns):
+            if sentiment is not None and outputs.sentiment_logits is not None:
+                sentiment[rows] = outputs.sentiment_logits[real].double().softmax(dim=-1)[:, 1].numpy()
+            if emotions is not None and outputs.emotion_logits is not None:
+                emotions[rows] = outputs.emotion_logits[real].double().sigmoid().numpy()
+        return Predictions(
+            video_id=np.repeat(np.array(columns.video_ids, dtype=object), columns.lengths),
+            index=columns.index,
+            sentiment=columns.sentiment,
+            emotions=columns.emotions,
+            sentiment_probability=sentiment,
+            emotion_probabilities=emotions,
+            sentiment_values=sentiment_values,
+        )
+
+    def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
+        """Per video id and direction ("text->visual") the weights (utterance, context); rows sum to 1 where defined."""
+        found: dict[str, dict[str, FloatArray]] = {}
+        starts = {int(start): name for start, name in zip(columns.offsets[:-1], columns.video_ids, strict=True)}
+        for outputs, real, rows in self._forward(columns):
+            lengths = real.sum(dim=1).tolist()
+            firsts = rows[np.cumsum([0, *lengths[:-1]])]
+            for number, (first, length) in enumerate(zip(firsts.tolist(), lengths, strict=True)):
+                found[starts[first]] = {
+                    # a network that does not mask padding shows what it gives to padded slots, too
+                    name: weights[number, :length, : max(length, weights.shape[2] - real.shape[1] + length)].numpy()
+                    for name, weights in outputs.attention.items()
+                }
+        return found
+
+    def _forward(self, columns: SplitColumns) -> Iterator[tuple[Outputs, torch.Tensor, IntArray]]:
+        videos: VideoSet = to_video_set(columns, self.scaling)
+        self.network.eval()
+        with torch.inference_mode():
+            for numbers in bucketed_batches(columns.lengths, PREDICTION_BATCH_VIDEOS, None):
+                batch, rows = collate(videos, numbers)
+                yield self.network(batch), batch.real, rows.numpy()
+
+
+def load_predictor(run: Run, epoch: int | None = None) -> NetworkPredictor:
+    """The run's chosen network, or the one after `epoch` if the run kept its epochs.
+
+    Raises DataError when that epoch was not kept, DamagedFileError when the weights are cut, altered or of another
+    network.
+    """
+    path = run.folder / MODEL_FILE if epoch is None else require_epoch(run, epoch)
+    settings = override(model_entry(run.model).settings, run.settings["model"])
+    n_features = {modality: space.n_features for modality, space in run.spaces.items()}
+    network = build_model(run.model, n_features, run.tasks, settings)
+    weights, _ = load_weights(path)
+    scaling = restore_model(network, weights, tuple(run.spaces))
+    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces))

@@ -1,0 +1,42 @@
+"""Settings of the training loop; the network's own stand beside the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a network is fitted. Defaults follow the released script, but for early stopping and input scaling."""
+
+    # passes over the train split (released: 50)
+    epochs: int = 50
+    # stop after so many epochs without a better validation loss; none: never
+    patience: int | None = 10
+    # whole videos per step (released: 16); over several devices: the global batch
+    batch_videos: int = 16
+    # Adam, as in the paper
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    # standardise every feature column with mean and s.d. of the train split
+    scale_features: bool = True
+    # weights of the two tasks' losses (released: 1 and 1)
+    sentiment_weight: float = 1.0
+    emotion_weight: float = 1.0
+    # keep every epoch's weights; the `released` protocol needs them
+    keep_epochs: bool = True
+    # torch threads: fixed, so that a seed gives the same bits on any number of cores
+    threads: int = 1
+    # Lightning Fabric's words: cpu, cuda, auto; number of devices; 32-true, bf16-mixed, ...
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str = "32-true"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_videos", "threads", "devices"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"Expected {name} to be at least 1, but got {getattr(self, name)}")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"Expected patience to be at least 1 or none, but got {self.patience}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"Expected learning_rate > 0, but got {self.learning_rate}")

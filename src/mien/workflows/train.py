@@ -1,0 +1,235 @@
+"""`mien train`: a Dataset -> a Run. Opens the splits train and valid, and no other."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import resource
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mien.errors import DataError, TrainingError, UsageError
+from mien.evaluation import fit_decisions
+from mien.models import build_model, model_entry
+from mien.schema import FeatureSpace, Modality, Task, emotion_multihot7, sentiment_classes
+from mien.settings import override, override_several
+from mien.tables import Dataset, Run, SplitColumns, open_dataset, open_run, write_predictions, write_run
+from mien.tables.files import write_json
+from mien.tables.runs import CARD, EPOCHS
+from mien.training import FitSpec, TrainSettings, fit, fit_scaling, load_predictor, to_video_set
+from mien.training.checkpoint import Progress
+from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE
+from mien.version import __version__
+
+DECISIONS_FILE = Path("decisions.json")
+PREDICTIONS_FOLDER = Path("predictions")
+Report = Callable[[dict[str, float]], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainRequest:
+    """What to train on which Dataset. Empty inputs or tasks: all that the Dataset and the model have."""
+
+    model: str = "cim"
+    inputs: tuple[Modality, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    seed: int = 0
+    # flat names of the model's and the loop's settings, see: mien models
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def train(
+    dataset: Dataset | str | Path,
+    out: str | Path,
+    request: TrainRequest | None = None,
+    *,
+    resume: bool = False,
+    report: Report | None = None,
+) -> Run:
+    """Train one network, fit its decision thresholds on valid, and leave a finished Run folder at `out`.
+
+    With `resume` an interrupted run goes on and ends in the same bits as an uninterrupted one; a finished one is
+    returned as it is. Raises UsageError, SettingsError, DataError, TrainingError or WriteError.
+    """
+    dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
+    planned = _plan(dataset, Path(out), request or TrainRequest())
+    if (Path(out) / CARD).exists():
+        existing = open_run(out, unfinished=True)
+        _require_continuable(existing, planned, resume)
+        if existing.finished:
+            return existing
+    elif Path(out).exists() and any(Path(out).iterdir()):
+        raise TrainingError(
+            f"Expected {out} to be new or a run, but got a folder with other files; choose another --out"
+        )
+    else:
+        write_run(planned)
+    for half_written in Path(out).rglob(".*.partial-*"):
+        half_written.unlink()
+    train_columns, valid_columns = dataset.columns("train"), dataset.columns("valid")
+    _require_learnable(train_columns, planned)
+    progress, n_parameters = _fit(planned, train_columns, valid_columns, report)
+    return _finish(planned, dataset, valid_columns, _outcome(planned, train_columns, progress, n_parameters))
+
+
+def _plan(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
+    entry = model_entry(request.model)
+    model_settings, train_settings = override_several(
+        (entry.settings, override(TrainSettings(), entry.training)), request.settings
+    )
+    spaces = _choose_spaces(dataset, request, entry.modalities)
+    for split in ("train", "valid"):
+        if split not in dataset.splits:
+            raise DataError(
+                f"Expected train and valid splits in {dataset.folder}, but got {', '.join(dataset.splits) or 'none'}; "
+                "import again with --carve valid=0.1 (whole videos of train) or --rename-split"
+            )
+    return Run(
+        folder=out,
+        model=request.model,
+        tasks=_choose_tasks(dataset, request, entry.tasks),
+        seed=request.seed,
+        settings={"model": dataclasses.asdict(model_settings), "training": dataclasses.asdict(train_settings)},
+        dataset={
+            "path": str(dataset.folder.resolve()),
+            "name": dataset.facts.name,
+            "fingerprint": dataset.fingerprint,
+            "sentiment_values": dataset.facts.sentiment_values,
+        },
+        spaces=spaces,
+        finished=False,
+        outcome={"versions": _versions()},
+    )
+
+
+def _choose_spaces(
+    dataset: Dataset, request: TrainRequest, claimed: Sequence[Modality]
+) -> dict[Modality, FeatureSpace]:
+    have = dataset.facts.spaces
+    inputs = request.inputs or tuple(modality for modality in have if modality in claimed)
+    absent = [modality for modality in inputs if modality not in have]
+    if absent or not inputs:
+        raise UsageError(
+            f"Expected inputs among {', '.join(have) or 'none'}, which {dataset.folder} has, but got "
+            f"{', '.join(absent) or 'none'}; change --inputs, or import with these features (text: --text EXTRACTOR)"
+        )
+    return {modality: have[modality] for modality in Modality if modality in inputs}
+
+
+def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[Task]) -> tuple[Task, ...]:
+    labels = dataset.table(["split", "sentiment", "anger"]).to_pydict()
+    in_train = [split == "train" for split in labels["split"]]
+    labelled = {
+        Task.SENTIMENT: any(
+            value is not None and here for value, here in zip(labels["sentiment"], in_train, strict=True)
+        ),
+        Task.EMOTION: any(value is not None and here for value, here in zip(labels["anger"], in_train, strict=True)),
+    }
+    tasks = request.tasks or tuple(task for task in claimed if labelled.get(task))
+    without = [task for task in tasks if not labelled.get(task)]
+    if without or not tasks:
+        raise DataError(
+            f"Expected {', '.join(without) or 'sentiment or emotion'} labels in the train split of {dataset.folder}, "
+            "but got none; choose other --tasks or import labels"
+        )
+    return tasks
+
+
+def _require_continuable(existing: Run, planned: Run, resume: bool) -> None:
+    if not resume:
+        state = "finished" if existing.finished else "interrupted"
+        raise TrainingError(
+            f"Expected {existing.folder} to be new, but got a run ({state}); add --resume or choose another --out"
+        )
+    differing = [key for key, value in planned.identity.items() if existing.identity[key] != value]
+    if differing:
+        raise TrainingError(
+            f"Expected the {', '.join(differing)} that the run in {existing.folder} was started with, but got others; "
+            "repeat its command with --resume, or choose another --out"
+        )
+
+
+def _require_learnable(columns: SplitColumns, run: Run) -> None:
+    for modality in run.inputs:
+        if not columns.present[modality].any():
+            raise DataError(
+                f"Expected some train utterances with {modality} features, but all {columns.n_utterances} lack them; "
+                "leave it out of --inputs"
+            )
+
+
+def _fit(
+    run: Run, train_columns: SplitColumns, valid_columns: SplitColumns, report: Report | None
+) -> tuple[Progress, int]:
+    settings = override(TrainSettings(), run.settings["training"])
+    model_settings = override(model_entry(run.model).settings, run.settings["model"])
+    scaling = fit_scaling(train_columns, run.inputs, identity=not settings.scale_features)
+    n_features = {modality: space.n_features for modality, space in run.spaces.items()}
+    n_parameters = 0
+
+    def make_network() -> torch.nn.Module:
+        nonlocal n_parameters
+        network = build_model(run.model, n_features, run.tasks, model_settings)
+        n_parameters = sum(parameter.numel() for parameter in network.parameters())
+        return network
+
+    progress = fit(
+        make_network,
+        to_video_set(train_columns, scaling),
+        to_video_set(valid_columns, scaling),
+        FitSpec(settings, run.seed, scaling),
+        run.folder,
+        report or (lambda _record: None),
+    )
+    return progress, n_parameters
+
+
+def _outcome(run: Run, columns: SplitColumns, progress: Progress, n_parameters: int) -> dict[str, Any]:
+    positive, scored = sentiment_classes(columns.sentiment)
+    emotions, emotions_scored = emotion_multihot7(columns.emotions)
+    return {
+        **run.outcome,
+        "chosen_epoch": progress.best_epoch,
+        "chosen_by": "lowest valid_loss on the valid split",
+        "valid_loss": progress.best_loss,
+        "epochs_run": progress.epoch,
+        "n_parameters": n_parameters,
+        "seconds_per_epoch": float(np.mean(progress.seconds)),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        # what a predictor that has learned nothing says: evaluation's trivial row
+        "train_majority": {
+            "sentiment_positive": bool(positive[scored].mean() >= 0.5) if scored.any() else True,
+            "emotions": (emotions[emotions_scored].mean(axis=0) >= 0.5).tolist()
+            if emotions_scored.any()
+            else [False] * 7,
+        },
+    }
+
+
+def _finish(run: Run, dataset: Dataset, valid_columns: SplitColumns, outcome: Mapping[str, Any]) -> Run:
+    valid = load_predictor(run).predict(valid_columns, dataset.facts.sentiment_values)
+    predictions_file = PREDICTIONS_FOLDER / "valid.parquet"
+    write_predictions(run.folder / predictions_file, valid)
+    write_json(run.folder / DECISIONS_FILE, fit_decisions(valid).to_json())
+    epochs = [path.relative_to(run.folder) for path in (run.folder / EPOCHS).glob("*.safetensors")]
+    finished = dataclasses.replace(run, finished=True, outcome=outcome)
+    write_run(finished, [MODEL_FILE, HISTORY_FILE, DECISIONS_FILE, predictions_file, *epochs])
+    for path in (run.folder / RESUME_FILE.parent).glob("*"):
+        path.unlink()
+    (run.folder / RESUME_FILE.parent).rmdir()
+    return open_run(run.folder)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "mien": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": sys.platform,
+    }

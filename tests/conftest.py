@@ -1,0 +1,20 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# One thread per process: the tests compare bits, and several may run at once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of the real data sets, or skip."""
+    folder = os.environ.get("MIEN_DATA")
+    if not folder:
+        pytest.skip("MIEN_DATA is not set: the real data sets are not here")
+    return Path(folder).resolve()
