@@ -1,0 +1,33 @@
+"""Predictions to decisions to a result. Thresholds and protocols live only here (docs/protocol.md)."""
+
+from mien.evaluation.compare import Comparison, MetricComparison, SeedRun, compare
+from mien.evaluation.decisions import PAPER_DECISIONS, ChosenOn, Decisions, Point, fit_decisions
+from mien.evaluation.protocols import PROTOCOLS, Needs, Protocol, clean, fixed, released
+from mien.evaluation.result import Bootstrap, Result, RunIdentity, evaluate_predictions
+from mien.evaluation.summary import summarize
+from mien.evaluation.trivial import TrainMajority, constant_predictions
+
+__all__ = [
+    "PAPER_DECISIONS",
+    "PROTOCOLS",
+    "Bootstrap",
+    "ChosenOn",
+    "Comparison",
+    "Decisions",
+    "MetricComparison",
+    "Needs",
+    "Point",
+    "Protocol",
+    "Result",
+    "RunIdentity",
+    "SeedRun",
+    "TrainMajority",
+    "clean",
+    "compare",
+    "constant_predictions",
+    "evaluate_predictions",
+    "fit_decisions",
+    "fixed",
+    "released",
+    "summarize",
+]

@@ -1,0 +1,272 @@
+"""Is A better than B? Runs paired by seed, videos resampled together, all headline scores corrected as one family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import UsageError
+from mien.evaluation.decisions import Decisions
+from mien.evaluation.headline import VideoCounts, count_videos, headline_values
+from mien.evaluation.result import Bootstrap
+from mien.evaluation.rows import checked, require_same_utterances
+from mien.metrics import (
+    McNemar,
+    PairedBootstrap,
+    PairedTTest,
+    holm,
+    mcnemar,
+    paired_bootstrap,
+    paired_t_test,
+    video_weights,
+)
+from mien.schema import FloatArray, sentiment_classes
+from mien.tables import Predictions
+
+LEVEL_OF_SIGNIFICANCE = 0.05
+NO_DIFFERENCE = "no difference shown"
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRun:
+    """One run of a system: its predictions, its thresholds and the seed it is paired by."""
+
+    predictions: Predictions
+    decisions: Decisions
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricComparison:
+    """One headline score of two systems; fractions, A - B."""
+
+    mean_a: float
+    mean_b: float
+    difference: float
+    bootstrap: PairedBootstrap  # over videos, of the mean over seeds
+    t_test: PairedTTest  # over seeds
+    p_bootstrap_holm: float  # corrected over all headline scores of this comparison
+    p_t_test_holm: float
+    winner: str | None  # name of the better system; None where no difference is shown
+    verdict: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary; undefined values are NaN in it."""
+        return {
+            "mean_a": self.mean_a,
+            "mean_b": self.mean_b,
+            "difference": self.difference,
+            "interval": [self.bootstrap.interval.low, self.bootstrap.interval.high],
+            "p_bootstrap": self.bootstrap.p,
+            "p_bootstrap_holm": self.p_bootstrap_holm,
+            "p_t_test": self.t_test.p,
+            "p_t_test_holm": self.p_t_test_holm,
+            "t_test_reason": self.t_test.reason,
+            "winner": self.winner,
+            "verdict": self.verdict,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What `mien compare` says about two systems."""
+
+    name_a: str
+    name_b: str
+    seeds: tuple[int, ...]
+    n_videos: int
+    n_utterances: int
+    n_resamples: int
+    metrics: dict[str, MetricComparison]  # path in the result -> comparison
+    mcnemar: dict[int, McNemar]  # seed -> test of the has0 decisions; empty without sentiment heads
+    left_out: tuple[str, ...]  # scores that only one side has, or that the labels leave undefined
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary; undefined values are NaN in it, which `to_json_text` writes as null."""
+        return {
+            "a": self.name_a,
+            "b": self.name_b,
+            "seeds": list(self.seeds),
+            "n_videos": self.n_videos,
+            "n_utterances": self.n_utterances,
+            "n_resamples": self.n_resamples,
+            "metrics": {path: comparison.to_json() for path, comparison in self.metrics.items()},
+            "mcnemar": {str(seed): asdict(test) for seed, test in self.mcnemar.items()},
+            "left_out": list(self.left_out),
+            "notes": list(self.notes),
+        }
+
+
+def compare(
+    a: Sequence[SeedRun],
+    b: Sequence[SeedRun],
+    *,
+    name_a: str = "A",
+    name_b: str = "B",
+    bootstrap: Bootstrap | None = None,
+) -> Comparison:
+    """Compare two systems on the same split, run by run with the same seed.
+
+    For every headline score: the means over seeds, a paired t-test over seeds (how much training chance matters), and a
+    paired bootstrap over videos of the difference of the seed means (how much the choice of test videos matters).
+
+    Args:
+        a: runs of system A, each with thresholds chosen without the split compared on.
+        b: runs of system B with the same seeds.
+        name_a: how to call A in the verdicts.
+        name_b: how to call B.
+        bootstrap: number and seed of the resamples, default 1,000 and 0.
+
+    Raises:
+        UsageError: no runs, a seed twice, other seeds in A than in B, or no score in common.
+        DataError: not the same utterances with the same gold labels, or unusable rows.
+    """
+    bootstrap = bootstrap or Bootstrap()
+    a, b = _paired_by_seed(a, b)
+    seeds = tuple(run.seed for run in a)
+    names = [f"{name}, seed {run.seed}" for name, runs in ((name_a, a), (name_b, b)) for run in runs]
+    rows = [checked(run.predictions, name) for run, name in zip([*a, *b], names, strict=True)]
+    require_same_utterances(rows, names)
+    counts = [count_videos(row, run.decisions) for row, run in zip(rows, [*a, *b], strict=True)]
+    points = [headline_values(count) for count in counts]
+    paths, left_out = _common(points, len(a))
+    weights = video_weights(counts[0].n_videos, bootstrap.n_resamples, bootstrap.seed)
+    resampled = [_mean_over_seeds(side, weights) for side in (counts[: len(a)], counts[len(a) :])]
+    scores_a = {path: np.array([float(point[path]) for point in points[: len(a)]]) for path in paths}
+    scores_b = {path: np.array([float(point[path]) for point in points[len(a) :]]) for path in paths}
+    tests = {
+        path: (
+            paired_bootstrap(resampled[0][path] - resampled[1][path]),
+            paired_t_test(scores_a[path], scores_b[path]),
+        )
+        for path in paths
+    }
+    corrected = holm([test[0].p for test in tests.values()])
+    corrected_t = holm([test[1].p for test in tests.values()])
+    return Comparison(
+        name_a=name_a,
+        name_b=name_b,
+        seeds=seeds,
+        n_videos=counts[0].n_videos,
+        n_utterances=len(rows[0].index),
+        n_resamples=bootstrap.n_resamples,
+        metrics={
+            path: _judge(path, (name_a, name_b), (scores_a[path], scores_b[path]), tests[path], (p_holm, p_t_holm))
+            for path, p_holm, p_t_holm in zip(paths, corrected.tolist(), corrected_t.tolist(), strict=True)
+        },
+        mcnemar=_mcnemar_by_seed(a, rows, [run.decisions for run in [*a, *b]]),
+        left_out=left_out,
+        notes=_notes([*a, *b], left_out),
+    )
+
+
+def _paired_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> tuple[list[SeedRun], list[SeedRun]]:
+    seeds_a, seeds_b = sorted(run.seed for run in a), sorted(run.seed for run in b)
+    if not seeds_a or seeds_a != seeds_b or len(set(seeds_a)) < len(seeds_a):
+        raise UsageError(
+            f"Expected A and B to have runs with the same seeds, each once, but got {seeds_a} and {seeds_b}; "
+            "train the missing ones, or name only runs that have a partner"
+        )
+    return sorted(a, key=lambda run: run.seed), sorted(b, key=lambda run: run.seed)
+
+
+def _common(points: Sequence[dict[str, FloatArray]], n_a: int) -> tuple[list[str], tuple[str, ...]]:
+    """Paths that every run has and the labels define, and the other paths with the reason."""
+    every = list(dict.fromkeys(path for point in points for path in point))
+    lacking_a = {path for path in every if any(path not in point for point in points[:n_a])}
+    lacking_b = {path for path in every if any(path not in point for point in points[n_a:])}
+    # whether a score is defined depends on the labels alone, so one run can answer for all
+    undefined = {path for point in points for path, value in point.items() if np.isnan(value)}
+    paths = [path for path in every if path not in lacking_a | lacking_b | undefined]
+    if not paths:
+        raise UsageError(
+            "Expected A and B to have a score in common, but got none; compare systems that predict the same task"
+        )
+    reasons = []
+    for path in every:
+        if path in lacking_a | lacking_b:
+            sides = " and ".join(side for side, lacking in (("A", lacking_a), ("B", lacking_b)) if path in lacking)
+            reasons.append(f"{path}: missing in {sides}")
+        elif path in undefined:
+            reasons.append(f"{path}: undefined, only one class occurs")
+    return paths, tuple(reasons)
+
+
+def _mean_over_seeds(counts: Sequence[VideoCounts], weights: NDArray[Any]) -> dict[str, FloatArray]:
+    """Every headline score of one side in every resample (resample,), averaged over its seeds."""
+    values = [headline_values(count, weights) for count in counts]
+    return {path: np.mean([value[path] for value in values], axis=0) for path in values[0] if _in_all(path, values)}
+
+
+def _in_all(path: str, values: Sequence[dict[str, FloatArray]]) -> bool:
+    return all(path in value for value in values)
+
+
+def _judge(
+    path: str,
+    names: tuple[str, str],
+    scores: tuple[FloatArray, FloatArray],
+    tests: tuple[PairedBootstrap, PairedTTest],
+    corrected: tuple[float, float],
+) -> MetricComparison:
+    """The rule: the corrected bootstrap p, and the t-test over seeds where it says anything, are both below 0.05."""
+    bootstrap, t_test = tests
+    mean_a, mean_b = float(scores[0].mean()), float(scores[1].mean())
+    difference = mean_a - mean_b
+    over_videos = corrected[0] < LEVEL_OF_SIGNIFICANCE
+    over_seeds = bool(np.isnan(t_test.p)) or t_test.p < LEVEL_OF_SIGNIFICANCE
+    shown = over_videos and over_seeds and difference != 0
+    winner = names[0 if difference > 0 else 1] if shown else None
+    interval = bootstrap.interval
+    effect = (
+        f"{path} {mean_a:.4f} against {mean_b:.4f}, difference {difference:+.4f} [{interval.low:+.4f}, "
+        f"{interval.high:+.4f}], p over videos {corrected[0]:.3f} after Holm"
+    )
+    seeds = f"p over seeds {t_test.p:.3f}" if not np.isnan(t_test.p) else f"nothing over seeds ({t_test.reason})"
+    return MetricComparison(
+        mean_a=mean_a,
+        mean_b=mean_b,
+        difference=difference,
+        bootstrap=bootstrap,
+        t_test=t_test,
+        p_bootstrap_holm=corrected[0],
+        p_t_test_holm=corrected[1],
+        winner=winner,
+        verdict=f"{f'{winner} better' if winner else NO_DIFFERENCE}: {effect}, {seeds}",
+    )
+
+
+def _mcnemar_by_seed(
+    a: Sequence[SeedRun], rows: Sequence[Predictions], decisions: Sequence[Decisions]
+) -> dict[int, McNemar]:
+    positive, scored = sentiment_classes(rows[0].sentiment)
+    tests = {}
+    for number, run in enumerate(a):
+        right = []
+        for at in (number, number + len(a)):
+            probability = rows[at].sentiment_probability
+            if probability is not None:
+                right.append(((probability >= decisions[at].sentiment) == positive)[scored])
+        if len(right) == 2:
+            tests[run.seed] = mcnemar(right[0], right[1])
+    return tests
+
+
+def _notes(runs: Sequence[SeedRun], left_out: tuple[str, ...]) -> tuple[str, ...]:
+    notes = []
+    n_seeds = len(runs) // 2
+    if n_seeds < 5:
+        notes.append(
+            f"{n_seeds} seed{'s' if n_seeds > 1 else ''}: use at least five before claiming that one is better"
+        )
+    chosen = list(dict.fromkeys(f"{run.decisions.chosen_on}/{run.decisions.f1_columns_at}" for run in runs))
+    if len(chosen) > 1:
+        notes.append(f"the thresholds were not chosen alike: {' and '.join(chosen)}")
+    if left_out:
+        notes.append("scores that both sides do not have, or that the labels leave undefined, are left out")
+    return tuple(notes)

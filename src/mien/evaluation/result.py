@@ -1,0 +1,208 @@
+"""One run, one split, one protocol: the numbers, with every convention they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mien.errors import UnknownNameError, UsageError
+from mien.evaluation.decisions import PAPER_DECISIONS, Decisions, Point
+from mien.evaluation.headline import count_videos, headline_intervals
+from mien.evaluation.protocols import PROTOCOLS, UPPER_BOUND, Needs, Protocol
+from mien.evaluation.rows import checked, video_numbers
+from mien.evaluation.scores import Scores
+from mien.evaluation.trivial import TrainMajority, score_trivial
+from mien.metrics.significance import N_RESAMPLES
+from mien.tables import Predictions
+
+WEIGHTED_ACCURACY_COLUMNS = ("weighted_accuracy", "n_predicted_positive", "threshold")
+F1_COLUMNS = ("weighted_f1", "macro_f1", "positive_f1")
+SECOND_COLUMNS = ("weighted_f1_at_f1_threshold", "n_predicted_positive_at_f1_threshold", "f1_threshold")
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """Which run on which split; printed beside the numbers, used for nothing else."""
+
+    run: str
+    model: str = ""
+    inputs: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    seed: int | None = None
+    split: str = "test"
+    dataset: str = ""  # name and fingerprint: releases of one data set differ
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return {
+            "run": self.run,
+            "model": self.model,
+            "inputs": list(self.inputs),
+            "tasks": list(self.tasks),
+            "seed": self.seed,
+            "split": self.split,
+            "dataset": self.dataset,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """How intervals are drawn; no resamples, no intervals."""
+
+    n_resamples: int = N_RESAMPLES
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything `mien evaluate` says about one run; docs/protocol.md explains each number. Scores are fractions."""
+
+    identity: RunIdentity
+    protocol: str
+    n_videos: int
+    n_utterances: int
+    sentiment: dict[str, Any] | None  # None without that head
+    emotion: dict[str, Any] | None
+    # the constant predictor, same keys; None if the majority of the train split was not given
+    trivial: dict[str, Any] | None
+    intervals: dict[str, list[float]]  # "sentiment.accuracy_has0" -> [low, high]
+    operating_points: dict[str, Any]
+    conventions: dict[str, str]
+    upper_bound: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """The nested dictionary of one run; undefined scores are NaN in it, which `to_json_text` writes as null."""
+        return self.identity.to_json() | {
+            "protocol": self.protocol,
+            "upper_bound": self.upper_bound,
+            "n_videos": self.n_videos,
+            "n_utterances": self.n_utterances,
+            "sentiment": self.sentiment,
+            "emotion": self.emotion,
+            "trivial": self.trivial,
+            "intervals": self.intervals,
+            "operating_points": self.operating_points,
+            "conventions": self.conventions,
+            "notes": list(self.notes),
+        }
+
+
+def evaluate_predictions(
+    predictions: Predictions | Mapping[int, Predictions],
+    *,
+    protocol: str = "clean",
+    decisions: Decisions | None = None,
+    majority: TrainMajority | None = None,
+    identity: RunIdentity | None = None,
+    bootstrap: Bootstrap | None = None,
+) -> Result:
+    """Score one run on one split.
+
+    Args:
+        predictions: for the split to score, from the epoch chosen on valid; under `released`, epoch -> predictions.
+        protocol: a name in `PROTOCOLS`, default clean.
+        decisions: thresholds from `fit_decisions` on valid; needed by `clean`, unused otherwise.
+        majority: of the train split, for the trivial row beside the result; default: no such row.
+        identity: which run this is.
+        bootstrap: resamples and seed of the intervals, default 1,000 and 0. `released` has no intervals: the maximum
+            over many choices is not a score that resampling videos describes.
+
+    Raises:
+        UnknownNameError: there is no such protocol.
+        UsageError: what the protocol needs was not given.
+        DataError: the predictions are unusable.
+
+    Example:
+        >>> result = evaluate_predictions(test, decisions=fit_decisions(valid))  # doctest: +SKIP
+        >>> result.sentiment["accuracy_has0"]  # doctest: +SKIP
+        0.7951
+    """
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", protocol, PROTOCOLS)
+    chosen = PROTOCOLS[protocol]
+    scores, one, used = _apply(chosen, protocol, predictions, decisions)
+    rows = checked(one)
+    notes = list(scores.notes)
+    intervals: dict[str, list[float]] = {}
+    bootstrap = bootstrap or Bootstrap()
+    if used is not None and bootstrap.n_resamples and len(rows.index):
+        intervals, interval_notes = headline_intervals(count_videos(rows, used), bootstrap.n_resamples, bootstrap.seed)
+        notes += interval_notes
+    trivial = score_trivial(rows, majority) if majority is not None else None
+    return Result(
+        identity=identity or RunIdentity(run=""),
+        protocol=protocol,
+        n_videos=video_numbers(rows)[1],
+        n_utterances=len(rows.index),
+        sentiment=scores.sentiment,
+        emotion=scores.emotion,
+        trivial=None if trivial is None else {"sentiment": trivial.sentiment, "emotion": trivial.emotion},
+        intervals=intervals,
+        operating_points=_operating_points(chosen, used) if scores.emotion is not None else {},
+        conventions=_conventions(chosen, identity),
+        upper_bound=chosen.upper_bound,
+        notes=tuple(notes),
+    )
+
+
+def _apply(
+    chosen: Protocol,
+    name: str,
+    predictions: Predictions | Mapping[int, Predictions],
+    decisions: Decisions | None,
+) -> tuple[Scores, Predictions, Decisions | None]:
+    """The scores, one table with the rows they are about, and the thresholds used if they were given beforehand."""
+    if chosen.needs is Needs.EPOCHS:
+        if isinstance(predictions, Predictions):
+            raise UsageError(
+                f"Expected predictions of every epoch under the protocol {name}, but got one table; "
+                "train with the predictions of all epochs kept"
+            )
+        scores = chosen.function(predictions)
+        return scores, next(iter(predictions.values())), None
+    if not isinstance(predictions, Predictions):
+        raise UsageError(
+            f"Expected one table of predictions under the protocol {name}, but got one per epoch; "
+            "give those of the epoch chosen on valid"
+        )
+    if chosen.needs is Needs.PREDICTIONS:
+        return chosen.function(predictions), predictions, PAPER_DECISIONS
+    if decisions is None:
+        raise UsageError(
+            f"Expected thresholds under the protocol {name}, but got none; fit them on valid, or use the protocol fixed"
+        )
+    return chosen.function(predictions, decisions), predictions, decisions
+
+
+def _operating_points(chosen: Protocol, decisions: Decisions | None) -> dict[str, Any]:
+    """Which thresholds serve which columns."""
+    if decisions is None:
+        return {"each metric for itself": {"chosen_on": chosen.thresholds_chosen_by, "warning": UPPER_BOUND}}
+    two = decisions.f1_columns_at is Point.WEIGHTED_F1
+    return {
+        Point.WEIGHTED_ACCURACY.value: {
+            "columns": list(WEIGHTED_ACCURACY_COLUMNS if two else WEIGHTED_ACCURACY_COLUMNS + F1_COLUMNS),
+            "chosen_on": decisions.chosen_on.value,
+            "thresholds": dict(decisions.weighted_accuracy),
+        },
+        Point.WEIGHTED_F1.value: {
+            "columns": list(F1_COLUMNS + SECOND_COLUMNS if two else SECOND_COLUMNS),
+            "chosen_on": decisions.chosen_on.value,
+            "thresholds": dict(decisions.weighted_f1),
+        },
+    }
+
+
+def _conventions(chosen: Protocol, identity: RunIdentity | None) -> dict[str, str]:
+    """The seven things without which such a number means nothing."""
+    return {
+        "sentiment_classes": "has0: >= 0 is positive; non0: exact zeros dropped; the suffix of each key says which",
+        "f1": "weighted over both classes; macro_f1 and positive_f1 stand beside it",
+        "emotion_accuracy": "weighted accuracy (TP/P + TN/N) / 2, not plain accuracy",
+        "mean": "mean6: the six emotions; mean7: those and none; the suffix of each key says which",
+        "thresholds": "one per metric" if chosen.needs is not Needs.DECISIONS else "one per emotion for all columns",
+        "chosen_on": f"epoch: {chosen.epoch_chosen_by}; thresholds: {chosen.thresholds_chosen_by}",
+        "data": f"{identity.dataset or 'unnamed'}, split {identity.split}" if identity else "unnamed",
+    }
