@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,3 +37,16 @@ class Intake:
     mapping: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
     licence_note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """One line of the table of sources: how it is opened and what a user must know about it."""
+
+    open: Callable[[Sequence[Path], SourceOptions], Intake]
+    description: str
+    needs: str
+    # where the format comes from
+    origin: str
+    # field that `SourceOptions.mapping` may set -> names tried for it, in this order
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
