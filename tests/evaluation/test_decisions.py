@@ -1,0 +1,152 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from tests.evaluation.examples import gold, predicted, reordered
+
+from mien.errors import DataError
+from mien.evaluation import PAPER_DECISIONS, ChosenOn, Decisions, Point, fit_decisions
+from mien.evaluation.decisions import best_threshold, every_cut
+from mien.metrics import count, weighted_accuracy, weighted_f1
+from mien.schema import EMOTION_OUTPUTS, emotion_multihot7
+
+
+def brute_force(target, probability, score):
+    """Best score and all distinct thresholds, by deciding anew for every candidate."""
+    values = sorted(set(probability.tolist()))
+    cuts = [(a + b) / 2 for a, b in zip([0.0, *values], [*values, 1.0], strict=True)]
+    if values[-1] == 1:
+        cuts = cuts[:-1]
+    scores = [float(score(count(target, probability >= cut))) for cut in cuts]
+    best = [cut for cut, value in zip(cuts, scores, strict=True) if value >= max(scores) - 1e-12]
+    return max(scores), best
+
+
+@pytest.mark.parametrize("score", [weighted_accuracy, weighted_f1])
+@pytest.mark.parametrize("digits", [2, 15])
+@pytest.mark.parametrize("seed", range(6))
+def test_threshold_equals_brute_force(score, digits, seed):
+    rng = np.random.default_rng(seed)
+    target = rng.random(97) < 0.2
+    target[:2] = [True, False]
+    probability = np.clip(0.3 * target + 0.8 * rng.random(97) ** 2, 0, 1).round(digits)
+    highest, cuts = brute_force(target, probability, score)
+    threshold = best_threshold(target, probability, score)
+    assert score(count(target, probability >= threshold)) == pytest.approx(highest, abs=1e-12)
+    assert threshold == cuts[len(cuts) // 2]
+
+
+def test_every_cut_counts_what_its_threshold_decides():
+    rng = np.random.default_rng(1)
+    target, probability = rng.random(53) < 0.4, rng.random(53).round(1)
+    thresholds, confusion = every_cut(target, probability)
+    assert (np.diff(thresholds) > 0).all()
+    for number, threshold in enumerate(thresholds):
+        np.testing.assert_array_equal(confusion.take(number), count(target, probability >= threshold))
+
+
+def test_neighbouring_floats_are_still_told_apart():
+    lower = 0.5
+    upper = np.nextafter(lower, 1)
+    thresholds, _ = every_cut(np.array([False, True]), np.array([lower, upper]))
+    assert lower < thresholds[1] <= upper
+    highest = best_threshold(np.array([False, True]), np.array([lower, upper]), weighted_accuracy)
+    assert highest == thresholds[1]
+
+
+def test_the_middle_of_a_flat_top():
+    target = np.array([False, True, False, True])
+    probability = np.array([0.2, 0.4, 0.6, 0.8])
+    # cuts: .1 (1/2), .3 (3/4), .5 (1/2), .7 (3/4), .9 (1/2): two maxima, the upper middle
+    assert best_threshold(target, probability, weighted_accuracy) == pytest.approx(0.7)
+    # all probabilities equal: everything present and everything absent tie, and absent is chosen
+    assert best_threshold(target, np.full(4, 0.4), weighted_accuracy) == pytest.approx(0.7)
+    # maxima at .15, .35 and .55: the middle one
+    target = np.array([False, True, False, True, False, True])
+    probability = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    assert best_threshold(target, probability, weighted_accuracy) == pytest.approx(0.35)
+
+
+def test_a_probability_of_one_cannot_be_called_absent():
+    target = np.array([True, False, True])
+    thresholds, confusion = every_cut(target, np.array([1.0, 0.5, 0.2]))
+    assert thresholds.tolist() == [0.1, 0.35, 0.75]
+    assert confusion.predicted_positives.tolist() == [3, 2, 1]
+
+
+def test_fit_maximises_weighted_accuracy_of_every_output():
+    valid = predicted(gold(3), 3)
+    decisions = fit_decisions(valid)
+    labels, scored = emotion_multihot7(valid.emotions)
+    assert decisions.chosen_on is ChosenOn.VALID
+    assert decisions.sentiment == 0.5
+    assert decisions.f1_columns_at is Point.WEIGHTED_ACCURACY
+    assert list(decisions.weighted_accuracy) == list(decisions.weighted_f1) == list(EMOTION_OUTPUTS)
+    for point, score in ((Point.WEIGHTED_ACCURACY, weighted_accuracy), (Point.WEIGHTED_F1, weighted_f1)):
+        for column, threshold in enumerate(decisions.at(point)):
+            target, probability = labels[scored, column], valid.emotion_probabilities[scored, column]
+            highest, _ = brute_force(target, probability, score)
+            assert score(count(target, probability >= threshold)) == pytest.approx(highest, abs=1e-12)
+
+
+def test_fit_ignores_the_order_of_rows_and_unlabelled_rows():
+    valid = predicted(gold(3), 3)
+    expected = fit_decisions(valid)
+    assert fit_decisions(reordered(valid, np.random.default_rng(0).permutation(len(valid.index)))) == expected
+    labelled = np.flatnonzero(~np.isnan(valid.emotions).any(axis=1))
+    assert len(labelled) < len(valid.index)
+    assert fit_decisions(reordered(valid, labelled)) == expected
+
+
+def test_an_emotion_without_a_case_falls_back_and_says_so():
+    valid = predicted(gold(3), 3)
+    emotions = valid.emotions.copy()
+    emotions[:, 2] = np.where(np.isnan(emotions[:, 2]), np.nan, 0)
+    decisions = fit_decisions(dataclasses.replace(valid, emotions=emotions))
+    assert decisions.weighted_accuracy["fear"] == decisions.weighted_f1["fear"] == 0.5
+    (note,) = decisions.notes
+    assert note.startswith("the thresholds of fear are 0.5: valid has 0 utterances with it")
+
+
+def test_no_emotion_head_no_thresholds():
+    decisions = fit_decisions(dataclasses.replace(predicted(gold(3), 3), emotion_probabilities=None))
+    assert decisions.weighted_accuracy == {}
+    with pytest.raises(DataError, match="Expected a weighted_accuracy threshold for anger"):
+        decisions.at(Point.WEIGHTED_ACCURACY)
+
+
+def test_json_round_trip_is_exact():
+    for decisions in (fit_decisions(predicted(gold(5), 5)), PAPER_DECISIONS, Decisions(notes=("a",))):
+        assert Decisions.from_json(json.loads(json.dumps(decisions.to_json()))) == decisions
+    assert fit_decisions(predicted(gold(5), 5)).to_json()["chosen_on"] == "valid"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"emotion": {}}, "Expected thresholds as decisions.json has them, but got KeyError"),
+        ({"sentiment": "high"}, "ValueError"),
+        ({"chosen_on": "test"}, "'test' is not a valid ChosenOn"),
+        ({"sentiment": 1.5}, "Expected thresholds in \\[0, 1\\], but got 1.5"),
+        ({"sentiment": float("nan")}, "Expected thresholds in \\[0, 1\\], but got nan"),
+    ],
+)
+def test_damaged_json_is_refused(change, message):
+    with pytest.raises(DataError, match=message):
+        Decisions.from_json(PAPER_DECISIONS.to_json() | change)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -0.1, 1.1])
+def test_unusable_probabilities_are_refused(wrong):
+    valid = predicted(gold(3), 3)
+    probabilities = valid.emotion_probabilities.copy()
+    probabilities[4, 2] = wrong
+    with pytest.raises(DataError, match="Expected probabilities in \\[0, 1\\] in the predictions on valid, but got"):
+        fit_decisions(dataclasses.replace(valid, emotion_probabilities=probabilities))
+
+
+def test_an_utterance_twice_is_refused():
+    valid = predicted(gold(3), 3)
+    with pytest.raises(DataError, match=r"Expected every utterance once .* utterance 0 of video video0 twice"):
+        fit_decisions(reordered(valid, np.append(np.arange(len(valid.index)), 0)))
