@@ -129,6 +129,14 @@ def test_a_system_is_not_better_than_itself(good):
     assert all(test.p == 1 for test in result.mcnemar.values())
 
 
+def test_one_of_many_looks_is_not_a_difference():
+    a, b = runs(1.3, seeds=(0,)), runs(1.0, offset=7, seeds=(0,))
+    metrics = compare(a, b, bootstrap=Bootstrap(n_resamples=1000)).metrics.values()
+    lucky = [metric for metric in metrics if metric.bootstrap.p < 0.05 <= metric.p_bootstrap_holm]
+    assert lucky
+    assert all(metric.winner is None for metric in lucky)
+
+
 def test_luck_with_seeds_is_not_a_difference():
     # A wins by far with one seed and not at all with the other: clear over videos, not over seeds
     a = [*runs(9.0, seeds=(0,)), *runs(1.0, seeds=(1,))]
