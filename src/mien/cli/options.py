@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import inspect
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from mien.errors import UsageError
 from mien.settings import parse_pairs
 
+CallT = TypeVar("CallT")
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; see: mien models. Repeatable.")
 ]
+
+
+def one_object(kind: type[CallT]) -> Callable[[Callable[[CallT], None]], Callable[..., None]]:
+    """Let a command take one dataclass whose fields are its arguments and options, instead of a dozen parameters."""
+    hints = get_type_hints(kind, include_extras=True)
+
+    def decorate(function: Callable[[CallT], None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def command(**values: Any) -> None:
+            function(kind(**values))
+
+        parameters = [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
+                annotation=hints[field.name],
+            )
+            for field in dataclasses.fields(kind)  # type: ignore[arg-type]  # bound to dataclasses by its only users
+        ]
+        vars(command)["__signature__"] = inspect.Signature(parameters)
+        command.__annotations__ = hints
+        return command
+
+    return decorate
 
 
 def print_json(facts: Any) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from mien.errors import DataError, TrainingError, UsageError
-from mien.evaluation import fit_decisions
+from mien.evaluation import TrainMajority, fit_decisions
 from mien.models import build_model, model_entry
-from mien.schema import FeatureSpace, Modality, Task, emotion_multihot7, sentiment_classes
+from mien.schema import FeatureSpace, Modality, Task
 from mien.settings import override, override_several
 from mien.tables import Dataset, Run, SplitColumns, open_dataset, open_run, write_predictions, write_run
 from mien.tables.files import write_json
@@ -190,8 +190,7 @@ def _fit(
 
 
 def _outcome(run: Run, columns: SplitColumns, progress: Progress, n_parameters: int) -> dict[str, Any]:
-    positive, scored = sentiment_classes(columns.sentiment)
-    emotions, emotions_scored = emotion_multihot7(columns.emotions)
+    majority = TrainMajority.from_labels(columns.sentiment, columns.emotions)
     return {
         **run.outcome,
         "chosen_epoch": progress.best_epoch,
@@ -202,12 +201,7 @@ def _outcome(run: Run, columns: SplitColumns, progress: Progress, n_parameters: 
         "seconds_per_epoch": float(np.mean(progress.seconds)),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         # what a predictor that has learned nothing says: evaluation's trivial row
-        "train_majority": {
-            "sentiment_positive": bool(positive[scored].mean() >= 0.5) if scored.any() else True,
-            "emotions": (emotions[emotions_scored].mean(axis=0) >= 0.5).tolist()
-            if emotions_scored.any()
-            else [False] * 7,
-        },
+        "train_majority": {"sentiment_positive": majority.sentiment_positive, "emotions": list(majority.emotions)},
     }
 
 

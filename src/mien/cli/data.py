@@ -1,0 +1,85 @@
+"""`mien import` and `mien describe`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.guard import guarded
+from mien.cli.options import Json, one_object, parse_shares, print_json
+from mien.settings import parse_pairs
+
+Pairs = list[str] | None
+
+
+@dataclass(frozen=True)
+class ImportCall:
+    """What the command line says to `mien import`."""
+
+    source: Annotated[str, typer.Argument(help="table, arrays, npz, csd, mmsa, mult or meld; see: mien sources")]
+    paths: Annotated[list[Path], typer.Argument(metavar="SRC...", help="The source's files or its folder.")]
+    out: Annotated[Path, typer.Option(help="Folder of the Dataset; an old Dataset there is replaced.")]
+    text: Annotated[
+        str | None, typer.Option(metavar="EXTRACTOR", help="Text features from the transcripts; see: mien extractors")
+    ] = None
+    mapping: Annotated[
+        Pairs, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field. Repeatable.")
+    ] = None
+    rename_split: Annotated[
+        Pairs, typer.Option(metavar="OLD=NEW", help="Give a split another role (or =none). Repeatable.")
+    ] = None
+    carve: Annotated[
+        Pairs, typer.Option(metavar="ROLE=SHARE", help="Carve whole videos from train, e.g. valid=0.1. Repeatable.")
+    ] = None
+    carve_seed: Annotated[int, typer.Option(help="Which videos are carved.")] = 0
+    words: Annotated[
+        bool | None, typer.Option("--words/--no-words", help="Keep word vectors. Default: where the source has them.")
+    ] = None
+    name: Annotated[str | None, typer.Option(help="Name of the Dataset; default: the folder's.")] = None
+    json: Json = False
+
+
+@guarded
+@one_object(ImportCall)
+def import_(call: ImportCall) -> None:
+    """Read a published data set into a Dataset; everything dropped or mended is counted."""
+    from mien.cli import progress, render
+    from mien.tables.describe import describe as describe_dataset
+    from mien.workflows.import_ import ImportOptions, import_dataset
+
+    options = ImportOptions(
+        text=call.text,
+        mapping=parse_pairs(call.mapping or []),
+        rename_splits=parse_pairs(call.rename_split or []),
+        carve=parse_shares(call.carve),
+        carve_seed=call.carve_seed,
+        words=call.words,
+        name=call.name,
+    )
+    with progress.counting(f"import {call.source}") as advance:
+        dataset = import_dataset(call.source, call.paths, call.out, options, advance)
+    description = describe_dataset(dataset)
+    if call.json:
+        print_json(description)
+    else:
+        render.show_import(description)
+
+
+@guarded
+def describe(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset.")],
+    json: Json = False,
+) -> None:
+    """Counts, label distributions, missing modalities, leakage between splits, feature spaces."""
+    from mien.cli import render
+    from mien.tables import open_dataset
+    from mien.tables.describe import describe as describe_dataset
+
+    description = describe_dataset(open_dataset(dataset))
+    if json:
+        print_json(description)
+    else:
+        render.show_description(description)

@@ -1,0 +1,216 @@
+"""What the commands show on a terminal. Rounding happens here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mien.schema import EMOTION_OUTPUTS, EMOTIONS
+
+if TYPE_CHECKING:
+    from mien.evaluation import Comparison
+    from mien.tables import Run
+    from mien.workflows.demo import Demo
+
+HEADLINE = {
+    "acc has0": "sentiment.accuracy_has0",
+    "F1 has0": "sentiment.weighted_f1_has0",
+    "acc non0": "sentiment.accuracy_non0",
+    "F1 non0": "sentiment.weighted_f1_non0",
+    "emotion W-Acc": "emotion.weighted_accuracy_mean6",
+    "emotion F1": "emotion.weighted_f1_mean6",
+}
+PER_EMOTION = {
+    "W-Acc": "weighted_accuracy",
+    "weighted F1": "weighted_f1",
+    "positive F1": "positive_f1",
+    "ROC AUC": "roc_auc",
+}
+
+
+def show_import(description: Mapping[str, Any]) -> None:
+    """What was read, what was dropped or mended, then the description."""
+    show_description(description)
+    notes = description["origin"].get("notes", {})
+    table = _table("Rules applied while importing", "rule", "count")
+    for rule, count in sorted(notes.items()):
+        table.add_row(rule, f"{count:,}")
+    _console().print(table if notes else "No row was dropped or mended.")
+    if not description["feature_spaces"]:
+        _console().print("No features yet: import again with --text EXTRACTOR to train on the words.")
+
+
+def show_description(description: Mapping[str, Any]) -> None:
+    """Splits, labels, coverage and leakage of a Dataset."""
+    splits = description["splits"]
+    table = _table(f"{description['name']}  {description['fingerprint'][:12]}", "", *splits)
+    table.add_row("videos", *(f"{split['videos']:,}" for split in splits.values()))
+    table.add_row("utterances", *(f"{split['utterances']:,}" for split in splits.values()))
+    per_video = [split["utterances_per_video"] for split in splits.values()]
+    table.add_row("per video: min / median / max", *(f"{n['min']} / {n['median']:g} / {n['max']}" for n in per_video))
+    table.add_row("hours", *(f"{split['hours']:.1f}" for split in splits.values()))
+    for name in ("labelled", "negative", "zero", "positive"):
+        table.add_row(f"sentiment {name}", *(f"{split['sentiment'][name]:,}" for split in splits.values()))
+    table.add_row("emotion labelled", *(f"{split['emotion']['labelled']:,}" for split in splits.values()))
+    for name in EMOTION_OUTPUTS:
+        table.add_row(f"  {name}", *(_share(split["emotion"], name) for split in splits.values()))
+    for modality, space in description["feature_spaces"].items():
+        label = f"{modality}: {space['name']} ({space['n_features']}, {space['level']} level)"
+        table.add_row(label, *(_coverage(split["coverage"][modality]) for split in splits.values()))
+    console = _console()
+    console.print(table)
+    leakage = description["leakage"]
+    console.print(
+        f"Videos in several splits: {len(leakage['videos_in_several_splits'])}. "
+        f"Texts in several splits: {leakage['texts_in_several_splits']} (kept). Speakers: {leakage['speakers']}."
+    )
+
+
+def show_run(run: Run) -> None:
+    """Where the run is and what was chosen."""
+    outcome = run.outcome
+    _console().print(
+        f"{run.folder}: {run.model} on {', '.join(run.inputs)} for {', '.join(run.tasks)}, seed {run.seed}, "
+        f"{outcome['n_parameters']:,} parameters, {outcome['epochs_run']} epochs of "
+        f"{outcome['seconds_per_epoch']:.1f} s, epoch {outcome['chosen_epoch']} "
+        f"chosen by {outcome['chosen_by']} ({outcome['valid_loss']:.4f})"
+    )
+
+
+def show_evaluation(summary: Mapping[str, Any]) -> None:
+    """Runs with their intervals, mean, s.d. and the trivial row; then emotion by emotion."""
+    runs, first = summary["runs"], summary["runs"][0]
+    console = _console()
+    if first["upper_bound"]:
+        console.print("[bold red]UPPER BOUND: epochs and thresholds were chosen on the scored split itself.[/]")
+    title = f"{first['dataset']}  split {first['split']}  protocol {first['protocol']}  "
+    title += f"{first['n_videos']:,} videos, {first['n_utterances']:,} utterances  (per cent)"
+    shown = {label: path for label, path in HEADLINE.items() if any(_at(run, path) is not None for run in runs)}
+    table = _table(title, "run", *shown)
+    for run in runs:
+        name = f"{run['model']} {'+'.join(run['inputs'])} seed {run['seed']}"
+        table.add_row(name, *(_with_interval(run, path) for path in shown.values()))
+    table.add_section()
+    table.add_row("mean", *(_percent(_at(summary["mean"], path)) for path in shown.values()), style="bold")
+    table.add_row("s.d. over runs", *(_percent(_at(summary["sd"], path)) for path in shown.values()))
+    table.add_row("trivial: majority of train", *(_percent(_at(first["trivial"], path)) for path in shown.values()))
+    console.print(table)
+    if summary["mean"]["emotion"] is not None:
+        console.print(_emotion_table(summary))
+    console.print("[dim]" + "; ".join(f"{key}: {text}" for key, text in first["conventions"].items()) + "[/]")
+    for note in [*summary["notes"], *first["notes"]]:
+        console.print(f"[yellow]{note}[/]")
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """One line per score with its verdict."""
+    title = (
+        f"A = {comparison.name_a}, B = {comparison.name_b}; seeds {', '.join(map(str, comparison.seeds))}; "
+        f"{comparison.n_videos:,} videos, {comparison.n_utterances:,} utterances (per cent)"
+    )
+    table = _table(
+        title, "score", "A", "B", "A - B", "95 % interval", "p videos", "p seeds", "verdict (Holm-corrected)"
+    )
+    for path, row in comparison.metrics.items():
+        interval = f"[{100 * row.bootstrap.interval.low:+.2f}, {100 * row.bootstrap.interval.high:+.2f}]"
+        table.add_row(
+            path,
+            _percent(row.mean_a),
+            _percent(row.mean_b),
+            f"{100 * row.difference:+.2f}",
+            interval,
+            f"{row.bootstrap.p:.3f}",
+            "-" if math.isnan(row.t_test.p) else f"{row.t_test.p:.3f}",
+            row.verdict,
+        )
+    console = _console()
+    console.print(table)
+    for note in comparison.notes:
+        console.print(f"[yellow]{note}[/]")
+
+
+def show_demo(demo: Demo) -> None:
+    """Both arms side by side."""
+    console = _console()
+    console.print(
+        "[bold]A planted set, made by mien: no person said any of it.[/] The sign of what is said counts by the voice "
+        "of the utterance before, the emotions add the face of the utterance after."
+    )
+    labels = ("acc has0", "emotion W-Acc", "emotion F1")
+    table = _table("Test split (per cent)", "", *labels)
+    rows = {
+        "cim, whole videos": demo.with_context.summary["mean"],
+        "the same network, one utterance at a time": demo.without_context.summary["mean"],
+        "trivial: majority of train": demo.with_context.summary["runs"][0]["trivial"],
+    }
+    for name, part in rows.items():
+        table.add_row(name, *(_percent(_at(part, HEADLINE[label])) for label in labels))
+    console.print(table)
+    with_context, without = (100 * _at(part, HEADLINE["acc has0"]) for part in list(rows.values())[:2])
+    console.print(
+        f"Sentiment accuracy with context {with_context:.1f} %, without context {without:.1f} %: the rule is found "
+        "only where the other utterances are seen."
+    )
+
+
+def _emotion_table(summary: Mapping[str, Any]) -> Table:
+    table = _table(
+        "By emotion, mean over runs (per cent)", "", *PER_EMOTION, "threshold", "present", "predicted", "trivial F1"
+    )
+    trivial = summary["runs"][0]["trivial"]["emotion"]["per_emotion"]
+    for name in EMOTIONS:
+        row = summary["mean"]["emotion"]["per_emotion"][name]
+        threshold = row.get("threshold")
+        table.add_row(
+            name,
+            *(_percent(row.get(key)) for key in PER_EMOTION.values()),
+            "-" if threshold is None else f"{threshold:.3f}",
+            f"{row['n_positive']:,.0f}",
+            "-" if row.get("n_predicted_positive") is None else f"{row['n_predicted_positive']:,.0f}",
+            _percent(trivial[name]["weighted_f1"]),
+        )
+    return table
+
+
+def _share(emotion: Mapping[str, Any], name: str) -> str:
+    count = emotion["present"][name]
+    return f"{count:,} ({100 * count / max(emotion['labelled'], 1):.1f} %)"
+
+
+def _coverage(coverage: Mapping[str, Any]) -> str:
+    constant = f", {coverage['constant_columns']} constant columns" if coverage["constant_columns"] else ""
+    return f"{100 * coverage['share']:.1f} %{constant}"
+
+
+def _with_interval(run: Mapping[str, Any], path: str) -> str:
+    interval = run["intervals"].get(path)
+    text = _percent(_at(run, path))
+    return text if interval is None else f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+def _at(part: Mapping[str, Any] | None, path: str) -> Any:
+    value: Any = part
+    for key in path.split("."):
+        value = None if value is None else value.get(key)
+    return value
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{100 * value:.2f}"
+
+
+def _table(title: str, *headers: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="left" if number == 0 else "right")
+    return table
+
+
+def _console() -> Console:
+    # Wide enough for every table where the output is a file: nothing may be cut there.
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=180)

@@ -1,0 +1,119 @@
+"""`mien train`, `mien evaluate` and `mien compare`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from mien.cli.guard import guarded
+from mien.cli.options import Json, Set, one_object, parse_names, print_json
+from mien.schema import Modality, Task
+from mien.settings import parse_pairs
+
+DatasetOption = Annotated[Path | None, typer.Option(help="Score another Dataset than the one each run was trained on.")]
+SplitOption = Annotated[str, typer.Option(help="Split to score.")]
+ResamplesOption = Annotated[int, typer.Option("--bootstrap", help="Resamples of the video bootstrap; 0: none.")]
+
+
+class CompareCommand(typer.core.TyperCommand):
+    """Lets ``--with`` take several runs: ``compare A1 A2 --with B1 B2`` reads as ``--with B1 --with B2``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat ``--with`` before each word that follows it, up to the next option."""
+        spread: list[str] = []
+        in_list = False
+        for word in args:
+            if word.startswith("--"):
+                in_list = word == "--with"
+            elif in_list and spread[-1] != "--with":
+                spread.append("--with")
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
+@dataclass(frozen=True)
+class TrainCall:
+    """What the command line says to `mien train`."""
+
+    dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset with train and valid splits.")]
+    out: Annotated[Path, typer.Option(help="Folder of the Run.")]
+    model: Annotated[str, typer.Option(help="See: mien models")] = "cim"
+    inputs: Annotated[str | None, typer.Option(help="Comma-separated modalities; default: all there are.")] = None
+    tasks: Annotated[str | None, typer.Option(help="sentiment,emotion; default: all that are labelled.")] = None
+    seed: Annotated[int, typer.Option(help="Same seed, same bits (on CPU).")] = 0
+    set_: Set = None
+    settings: Annotated[Path | None, typer.Option(help="TOML file with settings; --set wins over it.")] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False
+    json: Json = False
+
+
+@guarded
+@one_object(TrainCall)
+def train(call: TrainCall) -> None:
+    """Train one network. Only train and valid are opened; a kill loses at most one epoch."""
+    from mien.cli import progress, render
+    from mien.settings import override, read_toml
+    from mien.training import TrainSettings
+    from mien.workflows.train import TrainRequest
+    from mien.workflows.train import train as run_training
+
+    chosen = (read_toml(call.settings) if call.settings else {}) | parse_pairs(call.set_ or [])
+    request = TrainRequest(
+        call.model, parse_names(call.inputs, Modality), parse_names(call.tasks, Task), call.seed, chosen
+    )
+    known = {key: value for key, value in chosen.items() if key == "epochs"}
+    with progress.epochs(f"train {call.model} seed {call.seed}", override(TrainSettings(), known).epochs) as report:
+        run = run_training(call.dataset, call.out, request, resume=call.resume, report=report)
+    if call.json:
+        print_json({"run": str(run.folder), **run.identity, **run.outcome})
+    else:
+        render.show_run(run)
+
+
+@guarded
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    dataset: DatasetOption = None,
+    split: SplitOption = "test",
+    protocol: Annotated[str, typer.Option(help="clean, fixed or released (an upper bound).")] = "clean",
+    bootstrap: ResamplesOption = 1000,
+    json: Json = False,
+) -> None:
+    """Score runs on one split, with mean and s.d. over them and the trivial row beside them."""
+    from mien.cli import progress, render
+    from mien.workflows.evaluate import evaluate as run_evaluation
+
+    with progress.counting("evaluate") as advance:
+        evaluation = run_evaluation(
+            runs, dataset=dataset, split=split, protocol=protocol, n_resamples=bootstrap, advance=advance
+        )
+    if json:
+        print_json(evaluation.summary)
+    else:
+        render.show_evaluation(evaluation.summary)
+
+
+@guarded
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN_A...", help="Runs of system A, one per seed.")],
+    against: Annotated[
+        list[Path], typer.Option("--with", metavar="RUN_B", help="Runs of system B with the same seeds. Repeatable.")
+    ],
+    dataset: DatasetOption = None,
+    split: SplitOption = "test",
+    bootstrap: ResamplesOption = 1000,
+    json: Json = False,
+) -> None:
+    """Is A better than B? Paired t-test over seeds, paired bootstrap over videos, Holm-corrected."""
+    from mien.cli import render
+    from mien.workflows.evaluate import compare as run_comparison
+
+    comparison = run_comparison(runs, against, dataset=dataset, split=split, n_resamples=bootstrap)
+    if json:
+        print_json(comparison.to_json())
+    else:
+        render.show_comparison(comparison)

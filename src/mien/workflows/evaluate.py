@@ -1,0 +1,181 @@
+"""`mien evaluate` and `mien compare`: Runs -> Predictions -> Result. The only place that opens a split to be scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mien.errors import DataError, UnknownNameError
+from mien.evaluation import (
+    PROTOCOLS,
+    Bootstrap,
+    Comparison,
+    Decisions,
+    Needs,
+    Result,
+    RunIdentity,
+    SeedRun,
+    TrainMajority,
+    evaluate_predictions,
+    summarize,
+)
+from mien.evaluation import compare as compare_seed_runs
+from mien.tables import (
+    Dataset,
+    Predictions,
+    Run,
+    kept_epochs,
+    open_dataset,
+    open_run,
+    require_spaces,
+    write_predictions,
+)
+from mien.tables.files import read_json
+from mien.training import load_predictor
+from mien.workflows.train import DECISIONS_FILE, PREDICTIONS_FOLDER
+
+Advance = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Results of one or several runs; `summary` is the JSON object of the command line."""
+
+    results: tuple[Result, ...]
+    summary: dict[str, Any]
+
+    def to_pandas(self) -> Any:
+        """One row per run, one column per number (pandas must be installed)."""
+        import pandas as pd
+
+        return pd.json_normalize(self.summary["runs"])
+
+    def _repr_html_(self) -> str:
+        html: str = self.to_pandas().T.to_html()
+        return html
+
+
+@dataclass(frozen=True)
+class ScoredSplit:
+    """Which rows are scored: a Dataset (None: the one each run was trained on) and one of its splits."""
+
+    dataset: str | Path | None = None
+    split: str = "test"
+
+
+def evaluate(
+    runs: Sequence[str | Path],
+    *,
+    dataset: str | Path | None = None,
+    split: str = "test",
+    protocol: str = "clean",
+    n_resamples: int = 1000,
+    advance: Advance | None = None,
+) -> Evaluation:
+    """Score finished runs on one split under one protocol (docs/protocol.md).
+
+    `dataset` defaults to the one each run was trained on. Predictions are left in the run's folder. Raises
+    UnknownNameError, DataError, DamagedFileError, FeatureSpaceError, and DataError under `released` if the run did not
+    keep its epochs.
+    """
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", protocol, PROTOCOLS)
+    scored = ScoredSplit(dataset, split)
+    results = []
+    for number, folder in enumerate(runs):
+        results.append(_evaluate_one(open_run(folder), scored, protocol, n_resamples))
+        if advance is not None:
+            advance(number + 1, len(runs))
+    return Evaluation(tuple(results), summarize(results))
+
+
+def compare(
+    runs_a: Sequence[str | Path],
+    runs_b: Sequence[str | Path],
+    *,
+    dataset: str | Path | None = None,
+    split: str = "test",
+    n_resamples: int = 1000,
+) -> Comparison:
+    """System A against system B, runs paired by seed, under the clean protocol.
+
+    Raises UsageError when the seeds do not pair, and what `evaluate` raises.
+    """
+    scored = ScoredSplit(dataset, split)
+    sides = [[_seed_run(open_run(folder), scored) for folder in folders] for folders in (runs_a, runs_b)]
+    names = [_system_name(open_run(folders[0])) for folders in (runs_a, runs_b)]
+    if names[0] == names[1]:
+        names = [f"{name} ({Path(folders[0]).name})" for name, folders in zip(names, (runs_a, runs_b), strict=True)]
+    return compare_seed_runs(*sides, name_a=names[0], name_b=names[1], bootstrap=Bootstrap(n_resamples))
+
+
+def _evaluate_one(run: Run, scored: ScoredSplit, protocol: str, n_resamples: int) -> Result:
+    dataset = _dataset_of(run, scored)
+    by_epoch: dict[int, Predictions] = {}
+    if PROTOCOLS[protocol].needs is Needs.EPOCHS:
+        epochs = kept_epochs(run)
+        if not epochs:
+            raise DataError(
+                f"Expected the weights of every epoch in {run.folder} for the protocol {protocol}, but got none; "
+                "train with --set keep_epochs=true"
+            )
+        by_epoch = {epoch: _predict(run, dataset, scored.split, epoch) for epoch in epochs}
+    else:
+        chosen = _predict_and_keep(run, dataset, scored.split)
+    majority = run.outcome["train_majority"]
+    return evaluate_predictions(
+        by_epoch or chosen,
+        protocol=protocol,
+        decisions=_decisions_of(run),
+        majority=TrainMajority(majority["sentiment_positive"], tuple(majority["emotions"])),
+        identity=RunIdentity(
+            run=str(run.folder),
+            model=run.model,
+            inputs=tuple(run.inputs),
+            tasks=tuple(run.tasks),
+            seed=run.seed,
+            split=scored.split,
+            dataset=f"{dataset.facts.name} {dataset.fingerprint[:12]}",
+        ),
+        bootstrap=Bootstrap(n_resamples),
+    )
+
+
+def _seed_run(run: Run, scored: ScoredSplit) -> SeedRun:
+    dataset = _dataset_of(run, scored)
+    return SeedRun(_predict_and_keep(run, dataset, scored.split), _decisions_of(run), run.seed)
+
+
+def _decisions_of(run: Run) -> Decisions:
+    return Decisions.from_json(read_json(run.folder / DECISIONS_FILE, "the Run"))
+
+
+def _dataset_of(run: Run, scored: ScoredSplit) -> Dataset:
+    path = Path(scored.dataset or run.dataset["path"])
+    if scored.dataset is None and not path.exists():
+        raise DataError(
+            f"Expected the data set of {run.folder} at {path}, but got nothing there; say where it is with --dataset"
+        )
+    dataset = open_dataset(path)
+    require_spaces(run.spaces, dataset.facts.spaces)
+    return dataset
+
+
+def _predict(run: Run, dataset: Dataset, split: str, epoch: int | None = None) -> Predictions:
+    return load_predictor(run, epoch).predict(dataset.columns(split), dataset.facts.sentiment_values)
+
+
+def _predict_and_keep(run: Run, dataset: Dataset, split: str) -> Predictions:
+    """Predictions of another data set than the run's own are kept under its fingerprint."""
+    predictions = _predict(run, dataset, split)
+    own = dataset.fingerprint == run.dataset["fingerprint"]
+    if not (own and split == "valid"):  # written at the end of training
+        name = f"{split}.parquet" if own else f"{split}-{dataset.fingerprint[:12]}.parquet"
+        write_predictions(run.folder / PREDICTIONS_FOLDER / name, predictions)
+    return predictions
+
+
+def _system_name(run: Run) -> str:
+    return f"{run.model} {'+'.join(run.inputs)} {'+'.join(run.tasks)}"

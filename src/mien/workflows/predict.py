@@ -1,0 +1,13 @@
+"""`mien.load_model`: a finished Run -> a predictor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mien.tables import open_run
+from mien.training import NetworkPredictor, load_predictor
+
+
+def load_model(run: str | Path) -> NetworkPredictor:
+    """The network that a finished run chose on its validation videos. Raises DataError, DamagedFileError."""
+    return load_predictor(open_run(run))
