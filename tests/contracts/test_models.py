@@ -1,0 +1,122 @@
+"""What every entry of MODELS must do. A new system is tested by its line in the table alone."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from mien.models import MODELS, build_model
+from mien.schema import Task
+from mien.settings import override_several
+from mien.training import TrainSettings
+from tests.models.batches import N_FEATURES, alone, drop, random_batch
+
+CASES = [
+    pytest.param(name, inputs, tasks, id=f"{name}-{'+'.join(inputs)}-{'+'.join(tasks)}")
+    for name, entry in MODELS.items()
+    for size in (1, 2, 3)
+    for inputs in itertools.combinations(entry.modalities, size)
+    for tasks in ((Task.SENTIMENT,), (Task.EMOTION,), (Task.SENTIMENT, Task.EMOTION))
+]
+
+
+def make(name, inputs, tasks, seed=0):
+    torch.manual_seed(seed)
+    return build_model(name, {m: N_FEATURES[m] for m in inputs}, tasks).eval()
+
+
+def logits(outputs):
+    return [each for each in (outputs.sentiment_logits, outputs.emotion_logits) if each is not None]
+
+
+@pytest.mark.parametrize(("name", "inputs", "tasks"), CASES)
+def test_one_head_per_task_with_the_right_shape(name, inputs, tasks):
+    outputs = make(name, inputs, tasks)(random_batch((5, 2, 3), inputs))
+    shapes = {
+        Task.SENTIMENT: None if outputs.sentiment_logits is None else outputs.sentiment_logits.shape,
+        Task.EMOTION: None if outputs.emotion_logits is None else outputs.emotion_logits.shape,
+    }
+    assert shapes[Task.SENTIMENT] == ((3, 5, 2) if Task.SENTIMENT in tasks else None)
+    assert shapes[Task.EMOTION] == ((3, 5, 7) if Task.EMOTION in tasks else None)
+
+
+@pytest.mark.parametrize(("name", "inputs", "tasks"), CASES)
+def test_a_video_does_not_depend_on_the_videos_beside_it(name, inputs, tasks):
+    network = make(name, inputs, tasks)
+    batch = random_batch((5, 2, 3), inputs)
+    together = network(batch)
+    for video, length in enumerate(batch.lengths.tolist()):
+        apart = network(alone(batch, video))
+        for joint, single in zip(logits(together), logits(apart), strict=True):
+            torch.testing.assert_close(joint[video, :length], single[0], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "inputs", "tasks"), CASES)
+def test_gradients_reach_every_parameter(name, inputs, tasks):
+    network = make(name, inputs, tasks)
+    batch = random_batch((5, 2, 3), inputs)
+    sum(each[batch.real].square().sum() for each in logits(network(batch))).backward()
+    dead = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert dead == []
+
+
+@pytest.mark.parametrize(("name", "inputs", "tasks"), CASES)
+def test_saved_and_loaded_weights_give_equal_outputs(name, inputs, tasks, tmp_path):
+    network, other = make(name, inputs, tasks, seed=0), make(name, inputs, tasks, seed=1)
+    batch = random_batch((5, 2, 3), inputs)
+    assert not torch.equal(logits(network(batch))[0], logits(other(batch))[0])
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    for mine, its in zip(logits(network(batch)), logits(other(batch)), strict=True):
+        assert torch.equal(mine, its)
+
+
+@pytest.mark.parametrize(("name", "inputs", "tasks"), CASES)
+def test_what_stands_in_a_missing_modality_does_not_matter_and_that_it_is_missing_does(name, inputs, tasks):
+    network = make(name, inputs, tasks)
+    whole = random_batch((5, 2, 3), inputs)
+    lacking = network(drop(whole, inputs[0], video=0, utterance=1))
+    for mine, its, full in zip(
+        logits(lacking), logits(network(drop(whole, inputs[0], 0, 1, filler=17.0))), logits(network(whole)), strict=True
+    ):
+        torch.testing.assert_close(mine[whole.real], its[whole.real])
+        assert not torch.allclose(mine[0, :5], full[0, :5], atol=1e-4)
+        torch.testing.assert_close(mine[1:][whole.real[1:]], full[1:][whole.real[1:]])
+
+
+@pytest.mark.parametrize(("name", "inputs", "tasks"), CASES)
+def test_a_video_without_one_modality_at_all_stays_finite(name, inputs, tasks):
+    network = make(name, inputs, tasks)
+    batch = random_batch((3, 2), inputs)
+    for utterance in range(3):
+        batch = drop(batch, inputs[0], video=0, utterance=utterance)
+    outputs = network(batch)
+    sum(each[batch.real].sum() for each in logits(outputs)).backward()
+    assert all(torch.isfinite(each).all() for each in logits(outputs))
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize(("name", "inputs", "tasks"), CASES)
+def test_dropout_is_the_only_thing_that_differs_while_training(name, inputs, tasks):
+    network = make(name, inputs, tasks)
+    batch = random_batch((5, 2, 3), inputs)
+    calm = logits(network(batch))[0]
+    network.train()
+    torch.manual_seed(5)
+    first = logits(network(batch))[0]
+    torch.manual_seed(5)
+    assert torch.equal(first, logits(network(batch))[0])
+    assert not torch.equal(first, calm)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_settings_are_frozen_and_share_no_name_with_the_loops(name):
+    entry = MODELS[name]
+    with pytest.raises(AttributeError):
+        entry.settings.gru_size = 1
+    assert not set(vars(entry.settings)) & set(vars(TrainSettings()))
+    override_several((entry.settings, TrainSettings()), entry.training)
+    assert entry.citation

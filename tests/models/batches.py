@@ -1,0 +1,46 @@
+"""Batches made for the model tests. Sizes are prime, so that no swapped axis can pass."""
+
+from __future__ import annotations
+
+import torch
+
+from mien.models import Batch
+from mien.schema import Modality
+
+N_FEATURES = {Modality.TEXT: 7, Modality.ACOUSTIC: 5, Modality.VISUAL: 3}
+
+
+def random_batch(
+    lengths: tuple[int, ...] = (5, 2, 3),
+    modalities: tuple[Modality, ...] = tuple(Modality),
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    n = max(lengths)
+    real = torch.arange(n) < torch.tensor(lengths).unsqueeze(1)
+    features = {
+        m: torch.randn(len(lengths), n, N_FEATURES[m], generator=generator, dtype=dtype) * real.unsqueeze(-1)
+        for m in modalities
+    }
+    return Batch(features, {m: real.clone() for m in modalities}, torch.tensor(lengths), real)
+
+
+def alone(batch: Batch, video: int) -> Batch:
+    """One video of a batch without its padding."""
+    n = int(batch.lengths[video])
+    return Batch(
+        {m: rows[video : video + 1, :n] for m, rows in batch.features.items()},
+        {m: mask[video : video + 1, :n] for m, mask in batch.present.items()},
+        batch.lengths[video : video + 1],
+        batch.real[video : video + 1, :n],
+    )
+
+
+def drop(batch: Batch, modality: Modality, video: int, utterance: int, filler: float = 0.0) -> Batch:
+    """The same batch with one utterance lacking a modality; `filler` stands in its place."""
+    features = {m: rows.clone() for m, rows in batch.features.items()}
+    present = {m: mask.clone() for m, mask in batch.present.items()}
+    features[modality][video, utterance] = filler
+    present[modality][video, utterance] = False
+    return Batch(features, present, batch.lengths, batch.real)

@@ -1,0 +1,113 @@
+"""The vectorised alignment against a slow loop over every word and frame, written from the SDK's description."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mien.schema import FloatArray
+from mien.sources.alignment import EPSILON_S, interval_means, overlapping, start_order
+
+
+def slow_means(words: FloatArray, frame_intervals: FloatArray, frames: FloatArray) -> list[list[float] | None]:
+    """Per word the mean row, or None where the word lacks the modality."""
+    eps = 1e-5
+    means: list[list[float] | None] = []
+    for word_start, word_end in words.tolist():
+        rows = []
+        for (start, end), row in zip(frame_intervals.tolist(), frames.tolist(), strict=True):
+            if start < word_end + eps and end > word_start - eps:
+                clipped = min(end, word_end) - max(start, word_start)
+                if clipped > eps:
+                    rows.append(row)
+        columns = [[value for value in column if math.isfinite(value)] for column in zip(*rows, strict=True)]
+        whole = bool(rows) and all(columns)
+        means.append([math.fsum(column) / len(column) for column in columns] if whole else None)
+    return means
+
+
+def assert_same(words: FloatArray, frame_intervals: FloatArray, frames: FloatArray) -> None:
+    means, present, touched = interval_means(words, frame_intervals, frames)
+    expected = slow_means(words, frame_intervals, frames)
+    assert means.shape == (len(words), frames.shape[1])
+    assert present.tolist() == [row is not None for row in expected]
+    for word, row in enumerate(expected):
+        np.testing.assert_allclose(means[word], row if row is not None else 0, rtol=1e-6, atol=1e-6)
+    assert (touched | ~present).all()
+
+
+def random_times(rng: np.random.Generator, n_rows: int, kind: str) -> FloatArray:
+    if kind == "contiguous":
+        edges = np.round(np.cumsum(rng.integers(1, 5, size=n_rows + 1)) * 0.01, 2)
+        return np.stack([edges[:-1], edges[1:]], axis=1)
+    if kind == "gaps":
+        return np.sort(rng.uniform(0, 2, size=2 * n_rows)).reshape(-1, 2)
+    # overlapping, nested, repeated, of no length, reversed, in no order
+    starts = np.round(rng.uniform(0, 2, size=n_rows), 2)
+    return np.stack([starts, starts + np.round(rng.uniform(-0.1, 0.6, size=n_rows), 1)], axis=1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_words=st.integers(0, 13),
+    n_frames=st.integers(0, 41),
+    word_kind=st.sampled_from(["contiguous", "gaps", "messy"]),
+    frame_kind=st.sampled_from(["contiguous", "gaps", "messy"]),
+    share_not_finite=st.sampled_from([0.0, 0.1, 0.7]),
+)
+def test_means_are_those_of_the_slow_loop(
+    seed: int, n_words: int, n_frames: int, word_kind: str, frame_kind: str, share_not_finite: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    frames = rng.normal(size=(n_frames, 3))
+    spoilt = rng.uniform(size=frames.shape) < share_not_finite
+    frames[spoilt] = rng.choice([np.nan, np.inf, -np.inf], size=int(spoilt.sum()))
+    words = random_times(rng, n_words, word_kind)
+    assert_same(words, random_times(rng, n_frames, frame_kind), frames)
+
+
+def test_the_loop_agrees_on_nested_frames_that_no_range_can_hold() -> None:
+    # ends 9, 2, 5: the second word overlaps the first and third frame but not the second
+    times = np.array([[0.0, 9.0], [1.0, 2.0], [3.0, 5.0]])
+    means, present, _ = interval_means(np.array([[0.5, 1.5], [4.0, 6.0]]), times, np.array([[1.0], [10.0], [4.0]]))
+    assert means.tolist() == [[5.5], [2.5]]
+    assert present.all()
+
+
+def test_a_frame_counts_fully_however_short_the_overlap_but_not_below_epsilon() -> None:
+    times = np.array([[0.0, 1.0], [1.0, 2.0]])
+    frames = np.array([[1.0], [3.0]])
+    short = interval_means(np.array([[0.0, 1.0 + 0.9 * EPSILON_S]]), times, frames)[0]
+    longer = interval_means(np.array([[0.0, 1.0 + 1.1 * EPSILON_S]]), times, frames)[0]
+    assert (short.item(), longer.item()) == (1.0, 2.0)
+
+
+def test_a_word_touched_only_by_bad_frames_is_told_from_a_word_without_frames() -> None:
+    words = np.array([[0.0, 1.0], [1.0, 2.0], [2.0, 3.0]])
+    means, present, touched = interval_means(words, words[:2], np.array([[np.nan], [2.0]]))
+    assert present.tolist() == [False, True, False]
+    assert touched.tolist() == [True, True, False]
+    assert means.tolist() == [[0.0], [2.0], [0.0]]
+
+
+def test_values_beyond_float32_are_left_out_without_a_warning() -> None:
+    words = np.array([[0.0, 1.0]])
+    means, present, _ = interval_means(words, np.array([[0.0, 0.5], [0.5, 1.0]]), np.array([[1e300], [2.0]]))
+    assert means.tolist() == [[2.0]]
+    assert present.all()
+
+
+@pytest.mark.parametrize("bad", [(1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (1.0, np.nan)])
+def test_rows_without_a_length_have_no_place_in_the_order(bad: tuple[float, float]) -> None:
+    intervals = np.array([(5.0, 6.0), bad, (0.0, 9.0), (0.0, 2.0)])
+    assert start_order(intervals).tolist() == [2, 3, 0]
+
+
+def test_overlapping_needs_more_than_a_touch() -> None:
+    intervals = np.array([[0.0, 1.0], [1.0, 2.0], [0.5, 1.5], [0.0, 5.0]])
+    assert overlapping(intervals, 1.0, 2.0).tolist() == [False, True, True, True]
