@@ -7,12 +7,12 @@ import itertools
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.models.batches import N_FEATURES, alone, drop, random_batch
 
 from mien.models import MODELS, build_model
 from mien.schema import Task
 from mien.settings import override_several
 from mien.training import TrainSettings
-from tests.models.batches import N_FEATURES, alone, drop, random_batch
 
 CASES = [
     pytest.param(name, inputs, tasks, id=f"{name}-{'+'.join(inputs)}-{'+'.join(tasks)}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.models.batches import N_FEATURES, alone, random_batch
 
 from mien.errors import UnknownNameError, UsageError
 from mien.models import Batch, build_model
 from mien.models.cim import Cim, CimSettings, fill_padding_as_released
 from mien.schema import Modality, Task
-from tests.models.batches import N_FEATURES, alone, random_batch
 
 BOTH = (Task.SENTIMENT, Task.EMOTION)
 

@@ -1,0 +1,86 @@
+"""Batches of whole videos, scaling fitted on what is there, masked labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mien.schema import Modality
+from mien.tables import SplitColumns
+from mien.training.batching import bucketed_batches, collate, fit_scaling, targets_of, to_video_set
+
+LENGTHS = [2, 5, 1, 3]
+
+
+@pytest.fixture
+def columns() -> SplitColumns:
+    rng = np.random.default_rng(0)
+    n = sum(LENGTHS)
+    present = rng.random(n) > 0.3
+    present[:2] = [True, False]
+    features = np.where(present[:, None], rng.normal(3.0, 5.0, size=(n, 3)), 0).astype(np.float32)
+    features[:, 2] = np.where(present, 7.0, 0.0)
+    sentiment = rng.choice([-1.0, 0.0, 2.0, np.nan], size=n)
+    emotions = rng.choice([0.0, 1.0], size=(n, 6))
+    emotions[3] = np.nan
+    emotions[4] = 0.0
+    return SplitColumns(
+        video_ids=[f"v{i}" for i in range(4)],
+        offsets=np.cumsum([0, *LENGTHS]),
+        index=np.arange(n),
+        features={Modality.TEXT: features},
+        present={Modality.TEXT: present},
+        sentiment=sentiment,
+        emotions=emotions,
+    )
+
+
+def test_scaling_uses_only_utterances_that_have_the_modality(columns):
+    scaling = fit_scaling(columns, [Modality.TEXT])
+    here = columns.features[Modality.TEXT][columns.present[Modality.TEXT]]
+    np.testing.assert_allclose(scaling.mean[Modality.TEXT][:2], here.mean(0)[:2], rtol=1e-5)
+    np.testing.assert_allclose(scaling.scale[Modality.TEXT][:2], here.std(0)[:2], rtol=1e-5)
+    assert scaling.scale[Modality.TEXT][2] == 1.0, "a constant column is centred, not blown up"
+    videos = to_video_set(columns, scaling)
+    rows = videos.features[Modality.TEXT]
+    assert (rows[~videos.present[Modality.TEXT]] == 0).all()
+    np.testing.assert_allclose(rows[videos.present[Modality.TEXT]].mean(0), 0, atol=1e-6)
+    assert torch.isfinite(rows).all()
+
+
+def test_unscaled_features_stay_as_they_are(columns):
+    videos = to_video_set(columns, fit_scaling(columns, [Modality.TEXT], identity=True))
+    np.testing.assert_array_equal(videos.features[Modality.TEXT], columns.features[Modality.TEXT])
+
+
+def test_missing_labels_are_masked_and_the_seventh_is_derived(columns):
+    videos = to_video_set(columns, fit_scaling(columns, [Modality.TEXT]))
+    np.testing.assert_array_equal(videos.sentiment_scored, ~np.isnan(columns.sentiment))
+    np.testing.assert_array_equal(
+        videos.sentiment[videos.sentiment_scored], columns.sentiment[~np.isnan(columns.sentiment)] >= 0
+    )
+    assert not videos.emotions_scored[3]
+    assert videos.emotions[4].tolist() == [0] * 6 + [1]
+
+
+def test_collated_rows_are_the_videos_rows_in_order(columns):
+    videos = to_video_set(columns, fit_scaling(columns, [Modality.TEXT], identity=True))
+    batch, rows = collate(videos, [3, 1])
+    assert batch.features[Modality.TEXT].shape == (2, 5, 3)
+    assert batch.lengths.tolist() == [3, 5]
+    np.testing.assert_array_equal(rows, [8, 9, 10, 2, 3, 4, 5, 6])
+    np.testing.assert_array_equal(batch.features[Modality.TEXT][batch.real], columns.features[Modality.TEXT][rows])
+    assert (batch.features[Modality.TEXT][~batch.real] == 0).all()
+    assert not batch.present[Modality.TEXT][~batch.real].any()
+    np.testing.assert_array_equal(targets_of(videos, rows).sentiment, videos.sentiment[rows])
+
+
+def test_batches_hold_every_video_once_and_similar_lengths():
+    lengths = np.random.default_rng(1).integers(1, 98, size=211)
+    batches = bucketed_batches(lengths, 16, np.random.default_rng(2))
+    assert sorted(number for batch in batches for number in batch) == list(range(211))
+    padded = sum(lengths[batch].max() * len(batch) for batch in batches)
+    assert padded < 1.15 * lengths.sum(), "almost nothing of a bucketed batch is padding"
+    assert batches != bucketed_batches(lengths, 16, np.random.default_rng(3))
+    assert bucketed_batches(lengths, 16, None) == bucketed_batches(lengths, 16, None)
