@@ -85,7 +85,9 @@ def npz_folder(folder: Path, n_slots: int = 3) -> Path:
             extra[f"{split}SentiLabel"][row, :length] = np.arange(length)
             extra[f"{split}EmoLabel"][row, :length] = [0.0, 0.25, 0.5, 1.0, 2.0, 3.0]
     for name, width in (("text", N_TEXT), ("audio", N_ACOUSTIC), ("video", N_VISUAL)):
-        data = {f"{split}_data": rng.normal(size=(len(lengths[split]), n_slots, width)) for split in SPLITS}
+        data: dict[str, Any] = {
+            f"{split}_data": rng.normal(size=(len(lengths[split]), n_slots, width)) for split in SPLITS
+        }
         np.savez(folder / f"{name}.npz", **data, **(extra if name == "video" else {}))
     return folder
 

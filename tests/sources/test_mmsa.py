@@ -162,7 +162,7 @@ def test_what_is_wrong_with_the_pickle_is_said(tmp_path: Path, data: object, mes
         opened(tmp_path, data)
 
 
-def means(videos: dict[str, Video]) -> dict[tuple[str, int], np.ndarray]:  # type: ignore[type-arg]
+def means(videos: dict[str, Video]) -> dict[tuple[str, int], np.ndarray]:
     return {(v.id, each.index): each.features[Modality.ACOUSTIC] for v in videos.values() for each in v.utterances}
 
 

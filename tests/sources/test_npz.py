@@ -49,7 +49,7 @@ def test_a_video_of_no_length_is_dropped_and_counted(tmp_path: Path) -> None:
     assert intake.notes[rules.VIDEO_EMPTY] == 1
 
 
-def edit(folder: Path, **changes: np.ndarray | None) -> None:  # type: ignore[type-arg]
+def edit(folder: Path, **changes: np.ndarray | None) -> None:
     with np.load(folder / "video.npz") as archive:
         data = dict(archive) | changes
     np.savez(folder / "video.npz", **{name: values for name, values in data.items() if values is not None})
@@ -74,7 +74,7 @@ def edit(folder: Path, **changes: np.ndarray | None) -> None:  # type: ignore[ty
         ({"train_data": np.ones((2, 3))}, r"shape \(video, utterance, feature\) in 'train_data' of .*got \(2, 3\)"),
     ],
 )
-def test_files_that_do_not_fit_are_named(tmp_path: Path, changes: dict[str, np.ndarray], message: str) -> None:  # type: ignore[type-arg]
+def test_files_that_do_not_fit_are_named(tmp_path: Path, changes: dict[str, np.ndarray], message: str) -> None:
     edit(npz_folder(tmp_path), **changes)
     with pytest.raises(DataError, match=rf"^Expected {message}"):
         videos_of(open_source("npz", [tmp_path]))

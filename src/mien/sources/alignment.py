@@ -65,10 +65,12 @@ def _sums_by_range(
     """``(sums, n_rows)`` where starts and ends are both in order: the frames of an interval are neighbours."""
     first = np.searchsorted(frame_intervals[:, 1], intervals[:, 0] + EPSILON_S, side="right")
     stop = np.searchsorted(frame_intervals[:, 0], intervals[:, 1] - EPSILON_S, side="left")
-    n_rows = np.maximum(stop - first, 0).astype(np.float64)
+    # an interval no longer than epsilon overlaps nothing, though a frame may reach across it
+    stop = np.where(intervals[:, 1] - intervals[:, 0] > EPSILON_S, np.maximum(first, stop), first)
+    n_rows = (stop - first).astype(np.float64)
     # one more row, because `reduceat` admits no bound past the last
     padded = np.concatenate([values, np.zeros((1, values.shape[1]))])  # frame+1 feature
-    bounds = np.stack([first, np.maximum(first, stop)], axis=1).ravel()  # word*2
+    bounds = np.stack([first, stop], axis=1).ravel()  # word*2
     if not len(bounds):
         return padded[:0], n_rows
     # between two ranges `reduceat` sums what nobody asked for; an empty range gives its first row

@@ -29,21 +29,15 @@ class CsvRow:
     def number(self, column: str) -> float | None:
         """A finite number, or None where the cell is empty. Raises DataError for anything else."""
         text = self.cells[column].strip()
-        if not text:
-            return None
-        try:
-            # Python also reads "1_000", which no CSV means as a number
-            value = float(text) if "_" not in text else math.nan
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
+        value = _as_number(text)
+        if text and value is None:
             raise self.refuse(column, "a number", "correct the cell, or leave it empty where the value is missing")
         return value
 
     def integer(self, column: str) -> int:
         """A whole number. Raises DataError for anything else, an empty cell included."""
-        value = self.number(column)
         text = self.cells[column].strip()
+        value = _as_number(text)
         if value is None or not value.is_integer() or abs(value) > LARGEST_INDEX:
             raise self.refuse(column, "a whole number", "correct the cell, or map another column with --map")
         return int(text) if text.lstrip("+-").isdecimal() else int(value)
@@ -87,6 +81,15 @@ def require_columns(path: Path, needed: Mapping[str, str], columns: tuple[str, .
                 f"Expected a column {column!r} in {path}, but got {', '.join(columns)}; "
                 f"name the column that holds it with --map {field}=COLUMN"
             )
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        # Python also reads "1_000", which no CSV means as a number
+        value = float(text) if "_" not in text else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

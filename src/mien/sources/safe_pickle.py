@@ -52,9 +52,10 @@ def read_pickle(path: Path, source: str) -> Any:
     except UnsafePickleError:
         raise
     except READ_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"Expected a pickle of arrays in {path} for the source {source!r}, but got {error or type(error).__name__} "
-            f"in what looks like {looks_like(path)}; it is cut, altered or of another kind: copy or download it again"
+            f"Expected a pickle of arrays in {path} for the source {source!r}, but got {reason} in what looks like "
+            f"{looks_like(path)}; it is cut, altered or of another kind: copy or download it again"
         ) from None
 
 
