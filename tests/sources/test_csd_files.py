@@ -138,6 +138,17 @@ def test_a_sequence_without_videos_is_refused(tmp_path: Path) -> None:
         inspect(tmp_path / "x.csd")
 
 
+def test_entries_are_joined_by_number_where_hdf5_lists_10_before_2(tmp_path: Path) -> None:
+    entries = {f"v[{n}]": ([[0, 1]], [[float(n)]]) for n in range(12)}
+    # entries of several rows number their rows one after another
+    entries |= {f"w[{n}]": ([[0, 1], [0, 1]], [[float(n)], [n + 0.5]]) for n in (10, 2)}
+    with opened(inspect(write_csd(tmp_path / "x.csd", "All Labels", entries))) as reader:
+        single, several = reader.read("v", "fiu"), reader.read("w", "fiu")
+    assert single.numbers.tolist() == single.features[:, 0].tolist() == list(range(12))
+    assert several.features[:, 0].tolist() == [2, 2.5, 10, 10.5]
+    assert several.numbers.tolist() == [0, 1, 2, 3]
+
+
 def left_padded(rows: np.ndarray, n_rows: int) -> np.ndarray:
     return np.concatenate([np.zeros((n_rows - len(rows), rows.shape[1])), rows])
 

@@ -73,9 +73,8 @@ def _sums_by_range(
     bounds = np.stack([first, stop], axis=1).ravel()  # word*2
     if not len(bounds):
         return padded[:0], n_rows
-    # between two ranges `reduceat` sums what nobody asked for; an empty range gives its first row
+    # every second sum is of the frames between two ranges; that of an empty range means nothing, see `n_rows`
     sums: FloatArray = np.add.reduceat(padded, bounds, axis=0)[::2]  # word feature
-    sums[n_rows == 0] = 0
     return sums, n_rows
 
 
