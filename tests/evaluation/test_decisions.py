@@ -7,8 +7,9 @@ from tests.evaluation.examples import gold, predicted, reordered
 
 from mien.errors import DataError
 from mien.evaluation import PAPER_DECISIONS, ChosenOn, Decisions, Point, fit_decisions
-from mien.evaluation.decisions import best_threshold, every_cut
+from mien.evaluation.decisions import N_VOTES, best_threshold, every_cut, voted_threshold
 from mien.metrics import count, weighted_accuracy, weighted_f1
+from mien.metrics.significance import video_weights
 from mien.schema import EMOTION_OUTPUTS, emotion_multihot7
 
 
@@ -75,19 +76,40 @@ def test_a_probability_of_one_cannot_be_called_absent():
     assert confusion.predicted_positives.tolist() == [3, 2, 1]
 
 
-def test_fit_maximises_weighted_accuracy_of_every_output():
+def test_fit_is_the_median_of_the_best_cuts_of_resampled_videos():
     valid = predicted(gold(3), 3)
     decisions = fit_decisions(valid)
     labels, scored = emotion_multihot7(valid.emotions)
+    videos = np.unique(valid.video_id[scored].astype(str))
     assert decisions.chosen_on is ChosenOn.VALID
     assert decisions.sentiment == 0.5
     assert decisions.f1_columns_at is Point.WEIGHTED_ACCURACY
     assert list(decisions.weighted_accuracy) == list(decisions.weighted_f1) == list(EMOTION_OUTPUTS)
+    column = EMOTION_OUTPUTS.index("sad")
     for point, score in ((Point.WEIGHTED_ACCURACY, weighted_accuracy), (Point.WEIGHTED_F1, weighted_f1)):
-        for column, threshold in enumerate(decisions.at(point)):
-            target, probability = labels[scored, column], valid.emotion_probabilities[scored, column]
-            highest, _ = brute_force(target, probability, score)
-            assert score(count(target, probability >= threshold)) == pytest.approx(highest, abs=1e-12)
+        votes = []
+        for draw in video_weights(len(videos), N_VOTES):
+            # the rows of every drawn video, written out as often as it was drawn
+            rows = [
+                row
+                for video, times in zip(videos, draw, strict=True)
+                for row in np.flatnonzero(scored & (valid.video_id == video)).tolist() * times
+            ]
+            target, probability = labels[rows, column], valid.emotion_probabilities[rows, column]
+            if 0 < target.sum() < len(target):
+                cuts = brute_force(target, probability, score)[1]
+                votes.append(cuts[len(cuts) // 2])
+        assert decisions.at(point)[column] == pytest.approx(np.median(votes), abs=1e-12)
+
+
+def test_where_every_resample_agrees_the_vote_is_the_best_cut():
+    target = np.array([False, True, False, True])
+    probability = np.array([0.1, 0.7, 0.2, 0.9])
+    draws = np.array([[1, 1, 1, 1], [2, 1, 2, 1], [0, 0, 0, 4]])
+    # the third drew only one class and has no vote; the others cut between 0.2 and 0.7
+    assert voted_threshold(target, probability, draws, weighted_accuracy) == pytest.approx(0.45)
+    only = np.array([[0, 0, 0, 4]])
+    assert voted_threshold(target, probability, only, weighted_accuracy) == pytest.approx(0.45)
 
 
 def test_fit_ignores_the_order_of_rows_and_unlabelled_rows():

@@ -8,10 +8,12 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.errors import DataError
 from mien.evaluation.rows import checked
 from mien.metrics import Confusion, weighted_accuracy, weighted_f1
+from mien.metrics.significance import video_weights
 from mien.schema import EMOTION_OUTPUTS, BoolArray, FloatArray, emotion_multihot7
 from mien.tables import Predictions
 
@@ -21,6 +23,8 @@ FALLBACK_THRESHOLD = 0.5
 # the paper's constants (section 4.2): 0.4 for F1, 0.2 for weighted accuracy
 PAPER_F1_THRESHOLD = 0.4
 PAPER_WEIGHTED_ACCURACY_THRESHOLD = 0.2
+# How many resamples of the valid videos vote on a threshold: one best cut follows the accidents of few positives.
+N_VOTES = 200
 # scores closer than this are one maximum, apart only by rounding
 ROUNDING = 1e-12
 
@@ -130,8 +134,9 @@ PAPER_DECISIONS = constant_decisions(
 def fit_decisions(valid: Predictions) -> Decisions:
     """Choose, on valid, for each emotion (and `none`) the threshold that maximises weighted accuracy.
 
-    A second operating point maximises weighted F1; under `clean` it serves one extra number only. Sentiment stays at
-    0.5, which is the larger output of the paper's two-way softmax.
+    The threshold is the median over resamples of the valid videos of the best cut in each, see `voted_threshold`. A
+    second operating point maximises weighted F1; under `clean` it serves one extra number only. Sentiment stays at 0.5,
+    which is the larger output of the paper's two-way softmax.
 
     Args:
         valid: predictions for the valid split. Nothing here can tell which split they are of: never give it test.
@@ -147,6 +152,8 @@ def fit_decisions(valid: Predictions) -> Decisions:
     if valid.emotion_probabilities is None:
         return Decisions(chosen_on=ChosenOn.VALID)
     labels, scored = emotion_multihot7(valid.emotions)
+    names, video = np.unique(valid.video_id[scored].astype(str), return_inverse=True)
+    draws = video_weights(max(len(names), 1), N_VOTES)[:, video]  # (vote, utterance)
     by_accuracy: dict[str, float] = {}
     by_f1: dict[str, float] = {}
     notes = []
@@ -160,12 +167,37 @@ def fit_decisions(valid: Predictions) -> Decisions:
                 f"and {int((~present).sum())} without, which cannot choose"
             )
             continue
-        by_accuracy[name] = best_threshold(present, probability, weighted_accuracy)
-        by_f1[name] = best_threshold(present, probability, weighted_f1)
+        by_accuracy[name] = voted_threshold(present, probability, draws, weighted_accuracy)
+        by_f1[name] = voted_threshold(present, probability, draws, weighted_f1)
     return Decisions(weighted_accuracy=by_accuracy, weighted_f1=by_f1, chosen_on=ChosenOn.VALID, notes=tuple(notes))
 
 
-def best_threshold(target: BoolArray, probability: FloatArray, score: Callable[[Confusion], FloatArray]) -> float:
+def voted_threshold(
+    target: BoolArray, probability: FloatArray, draws: NDArray[Any], score: Callable[[Confusion], FloatArray]
+) -> float:
+    """The median of the best cuts of many resamples; those that drew only one class have no vote.
+
+    Args:
+        target: (utterance,) True where present; both classes occur.
+        probability: (utterance,) in [0, 1].
+        draws: (vote, utterance) how often each resample drew the utterance's video.
+        score: a function of counts, applied to all cuts of a resample at once.
+    """
+    positives = draws @ target
+    votes = [
+        best_threshold(target, probability, score, weights)
+        for weights, n_present in zip(draws, positives, strict=True)
+        if 0 < n_present < weights.sum()
+    ]
+    return float(np.median(votes)) if votes else best_threshold(target, probability, score)
+
+
+def best_threshold(
+    target: BoolArray,
+    probability: FloatArray,
+    score: Callable[[Confusion], FloatArray],
+    weights: NDArray[Any] | None = None,
+) -> float:
     """The cut with the highest score; of several equal maxima the middle one, of an even number the upper middle.
 
     The middle, because the ends of a flat top are the cuts that one utterance more would have ruled out; the upper one,
@@ -175,14 +207,17 @@ def best_threshold(target: BoolArray, probability: FloatArray, score: Callable[[
         target: (utterance,) True where present; at least one row.
         probability: (utterance,) in [0, 1].
         score: a function of counts, applied to all cuts at once.
+        weights: (utterance,) how often each row counts, default once.
     """
-    thresholds, confusion = every_cut(target, probability)
+    thresholds, confusion = every_cut(target, probability, weights)
     scores = score(confusion)
     maxima = np.flatnonzero(scores >= np.nanmax(scores) - ROUNDING)
     return float(thresholds[maxima[len(maxima) // 2]])
 
 
-def every_cut(target: BoolArray, probability: FloatArray) -> tuple[FloatArray, Confusion]:
+def every_cut(
+    target: BoolArray, probability: FloatArray, weights: NDArray[Any] | None = None
+) -> tuple[FloatArray, Confusion]:
     """All thresholds that decide differently, ascending, and their counts; O(n log n).
 
     Candidates are the midpoints between neighbouring distinct probabilities, with 0 below the lowest (everything is
@@ -191,13 +226,17 @@ def every_cut(target: BoolArray, probability: FloatArray) -> tuple[FloatArray, C
     Args:
         target: (utterance,) True where present; at least one row.
         probability: (utterance,) in [0, 1].
+        weights: (utterance,) how often each row counts, default once; rows that count zero times offer no cut.
 
     Returns:
         Thresholds (cut,) and counts of shape (cut,).
     """
-    values, group = np.unique(probability, return_inverse=True)
-    present = np.bincount(group.reshape(-1), weights=target, minlength=len(values))
-    absent = np.bincount(group.reshape(-1), weights=~target, minlength=len(values))
+    if weights is None:
+        weights = np.ones(len(target))
+    drawn = weights > 0
+    values, group = np.unique(probability[drawn], return_inverse=True)
+    present = np.bincount(group.reshape(-1), weights=(target * weights)[drawn], minlength=len(values))
+    absent = np.bincount(group.reshape(-1), weights=(~target * weights)[drawn], minlength=len(values))
     # at cut k the values k, k + 1, ... are called present
     fn = np.concatenate([[0.0], np.cumsum(present)])
     tn = np.concatenate([[0.0], np.cumsum(absent)])

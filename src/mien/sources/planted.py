@@ -1,6 +1,6 @@
 """A small made-up set with a planted rule, for the demo and for tests: no person ever said any of it.
 
-Every utterance i has three hidden signs: what is said (w), how (p) and the face (f), each +1 or -1 at random, each shown
+Every utterance i has three hidden signs, +1 or -1 at random: what is said (w), how (p), the face (f). Each is shown
 by one modality as a noisy vector. The rule crosses modalities and utterances:
 
 - sentiment is w[i] * p[i-1]: the words count by the voice of the utterance before
