@@ -3,8 +3,8 @@
 Every utterance i has three hidden signs, +1 or -1 at random: what is said (w), how (p), the face (f). Each is shown
 by one modality as a noisy vector. The rule crosses modalities and utterances:
 
-- sentiment is w[i] * p[i-1]: the words count by the voice of the utterance before
-- the emotions add the face of the utterance after, f[i+1], see `_emotions`
+- sentiment is w[i] * p[i-1]: the words count by the voice of the utterance before (of the second, for the first one)
+- the emotions add the face of the utterance after, f[i+1] (of the last but one, for the last), see `_emotions`
 
 No single utterance tells anything about its own labels; neither does any single modality.
 """
@@ -49,8 +49,10 @@ def _videos(
     for name in splits:
         n = int(rng.integers(MIN_UTTERANCES, MAX_UTTERANCES + 1))
         words, voice, face = rng.choice([-1.0, 1.0], size=(3, n))
-        sentiment = words * np.concatenate([voice[:1], voice[:-1]])
-        emotions = _emotions(sentiment, words, voice, np.concatenate([face[1:], face[-1:]]))
+        # At both ends the neighbour on the other side stands in: an utterance's own voice or face would tell its label.
+        voice_before, face_after = np.append(voice[1], voice[:-1]), np.append(face[1:], face[-2])
+        sentiment = words * voice_before
+        emotions = _emotions(sentiment, words, voice_before, face_after)
         utterances = []
         for i in range(n):
             utterance = Utterance(
@@ -68,16 +70,17 @@ def _videos(
         yield Video(name, utterances)
 
 
-def _emotions(sentiment: FloatArray, words: FloatArray, voice: FloatArray, next_face: FloatArray) -> FloatArray:
+def _emotions(
+    sentiment: FloatArray, words: FloatArray, voice_before: FloatArray, face_after: FloatArray
+) -> FloatArray:
     """(utterance, 6) intensities 0 or 1."""
-    previous_voice = np.concatenate([voice[:1], voice[:-1]])
     rules = {
-        "anger": (sentiment < 0) & (next_face > 0),
-        "disgust": previous_voice * next_face < 0,
-        "fear": words * next_face < 0,
-        "happy": (sentiment > 0) & (next_face > 0),
-        "sad": (sentiment < 0) & (next_face < 0),
-        "surprise": (sentiment > 0) & (next_face < 0),
+        "anger": (sentiment < 0) & (face_after > 0),
+        "disgust": voice_before * face_after < 0,
+        "fear": words * face_after < 0,
+        "happy": (sentiment > 0) & (face_after > 0),
+        "sad": (sentiment < 0) & (face_after < 0),
+        "surprise": (sentiment > 0) & (face_after < 0),
     }
     return np.stack([rules[name] for name in EMOTIONS], axis=1).astype(np.float64)
 

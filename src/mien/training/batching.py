@@ -14,9 +14,6 @@ from mien.models import Batch
 from mien.schema import IntArray, Modality, emotion_multihot7, sentiment_classes
 from mien.tables import SplitColumns
 
-# Videos are sorted by length plus a random number below this, so that batches differ between epochs.
-LENGTH_JITTER_UTTERANCES = 2.0
-
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
@@ -93,11 +90,9 @@ def to_video_set(columns: SplitColumns, scaling: Scaling) -> VideoSet:
 
 
 def bucketed_batches(lengths: IntArray, batch_videos: int, rng: np.random.Generator | None) -> list[list[int]]:
-    """Video numbers in batches of similar length; shuffled with `rng`, in fixed order without."""
-    if rng is None:
-        order = np.argsort(lengths, kind="stable")
-    else:
-        order = np.argsort(lengths + rng.random(len(lengths)) * LENGTH_JITTER_UTTERANCES, kind="stable")
+    """Video numbers in batches of similar length; videos of one length and batches shuffled with `rng`, if given."""
+    shuffled = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
+    order = shuffled[np.argsort(lengths[shuffled], kind="stable")]
     batches = [order[start : start + batch_videos].tolist() for start in range(0, len(order), batch_videos)]
     if rng is not None:
         rng.shuffle(batches)

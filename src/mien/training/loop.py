@@ -61,6 +61,13 @@ def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
     return np.random.default_rng(order)
 
 
+def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Adam, as in the paper. Fused: the plain one takes an eighth of an epoch on a CPU."""
+    return torch.optim.Adam(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+
+
 def fit(
     make_network: Callable[[], nn.Module], train: VideoSet, valid: VideoSet, spec: FitSpec, folder: Path, report: Report
 ) -> Progress:
@@ -76,9 +83,7 @@ def fit(
     fabric.launch()
     seed_epoch(spec.seed, 0)
     plain = make_network()
-    network, optimizer = fabric.setup(
-        plain, torch.optim.Adam(plain.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    )
+    network, optimizer = fabric.setup(plain, make_optimizer(plain, settings))
     progress = Progress()
     if (folder / RESUME_FILE).exists():
         progress = restore_progress(folder / RESUME_FILE, plain, optimizer.optimizer)
