@@ -68,8 +68,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"Expected a TOML file at {path}, but got nothing there; check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"Expected TOML in {path}, but got {error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise DataError(f"Expected TOML in {path}, but got {error}; correct the file") from None
+
+
+def to_toml(values: Mapping[str, Any]) -> str:
+    """Flat settings as TOML that `read_toml` and `override` read back; None is written as "none"."""
+    import tomli_w
+
+    return tomli_w.dumps({key: "none" if value is None else value for key, value in values.items()})
 
 
 def _convert(value: Any, kind: Any) -> Any:
@@ -78,7 +85,10 @@ def _convert(value: Any, kind: Any) -> Any:
             return None
         (kind,) = [part for part in typing.get_args(kind) if part is not type(None)]
     if typing.get_origin(kind) is tuple:
-        return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+        parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
+        if not all(isinstance(part, str) for part in parts):
+            raise ValueError
+        return tuple(part for part in parts if part)
     if kind is bool:
         words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
         if isinstance(value, bool):
@@ -86,7 +96,7 @@ def _convert(value: Any, kind: Any) -> Any:
         if str(value).lower() not in words:
             raise ValueError
         return words[str(value).lower()]
-    if kind is int and isinstance(value, float | bool):
+    if (kind is int and isinstance(value, float)) or isinstance(value, bool):
         raise ValueError
     if kind is str and not isinstance(value, str):
         raise ValueError

@@ -9,7 +9,7 @@ import numpy as np
 from mien.errors import DataError, UsageError
 from mien.schema import SPLITS
 
-# `--rename-split test=none` leaves a split out of training and scoring
+# `--rename-split test=none` leaves a split out of training and scoring; `none=train` puts videos without a split to use
 NO_SPLIT = "none"
 
 
@@ -21,14 +21,13 @@ def assign_roles(
     Carving takes whole videos from train at random, the same ones for a seed whatever the order of the ids. Raises
     UsageError on a rename or carve that makes no sense, DataError when there is nothing to carve from.
     """
-    own_names = {name for name in splits.values() if name is not None}
-    _check_renames(renames, own_names)
-    roles = {video: renames.get(split, split) if split else None for video, split in splits.items()}
+    _check_renames(renames, {split or NO_SPLIT for split in splits.values()})
+    roles = {video: renames.get(split or NO_SPLIT, split) for video, split in splits.items()}
     roles = {video: None if role == NO_SPLIT else role for video, role in roles.items()}
     for role, share in carves.items():
         train = sorted(video for video, its_role in roles.items() if its_role == "train")
         _check_carve(role, share, set(roles.values()), len(train))
-        n_carved = max(1, round(share * len(train)))
+        n_carved = min(max(1, round(share * len(train))), len(train) - 1)
         for number in np.random.default_rng(seed).permutation(len(train))[:n_carved]:
             roles[train[number]] = role
     return roles
@@ -38,7 +37,7 @@ def _check_renames(renames: Mapping[str, str], own_names: set[str]) -> None:
     for old, new in renames.items():
         if old not in own_names:
             raise UsageError(
-                f"Expected --rename-split to name a split of the source ({', '.join(sorted(own_names)) or 'none'}), "
+                f"Expected --rename-split to name a split of the source ({', '.join(sorted(own_names))}), "
                 f"but got {old!r}; check its spelling"
             )
         if new not in (*SPLITS, NO_SPLIT):

@@ -31,6 +31,7 @@ from mien.schema import (
 )
 from mien.tables import columns
 from mien.tables.files import (
+    damage_told,
     folder_written_aside,
     read_json,
     require_sha256,
@@ -128,8 +129,8 @@ class Dataset:
         return f"<b>{self.facts.name}</b><table>{head}{rows}</table><ul>{spaces}</ul>"
 
     def _require_split(self, split: str) -> None:
-        if split not in self.counts:
-            have = ", ".join(self.counts) or "none"
+        if split not in self.splits:
+            have = ", ".join(self.splits) or "none"
             raise DataError(
                 f"Expected a split named {split!r} with utterances in {self.folder}, but got {have}; "
                 "name one of these, or import again with --rename-split or --carve"
@@ -171,12 +172,21 @@ def open_dataset(folder: str | Path) -> Dataset:
             f"Expected {folder / CARD} to be a mien-dataset of version {FORMAT_VERSION}, but got "
             f"{card.get('format')!r} version {card.get('format_version')!r}; import it again with this version"
         )
-    require_sha256(folder / TABLE, card["sha256"][TABLE], "the Dataset")
-    spaces = {Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()}
-    facts = DatasetFacts(
-        card["name"], spaces, SentimentValues(card["sentiment_values"]), card["origin"], card["licence_note"]
-    )
-    return Dataset(folder, facts, card["counts"], card["sha256"][TABLE])
+    with damage_told(folder / CARD, "the Dataset"):
+        fingerprint = card["sha256"][TABLE]
+        spaces = {Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()}
+        facts = DatasetFacts(
+            card["name"], spaces, SentimentValues(card["sentiment_values"]), card["origin"], card["licence_note"]
+        )
+        dataset = Dataset(folder, facts, card["counts"], fingerprint)
+    require_sha256(folder / TABLE, fingerprint, "the Dataset")
+    found, expected = pq.read_schema(folder / TABLE), columns.arrow_schema(spaces)
+    if not found.equals(expected):
+        raise DamagedFileError(
+            f"Expected {folder / TABLE} to have the columns that {CARD} tells of, but got others "
+            f"({', '.join(found.names)}); the card was altered: make the Dataset again"
+        )
+    return dataset
 
 
 def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace]) -> None:

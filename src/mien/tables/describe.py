@@ -49,7 +49,11 @@ def _describe_split(rows: pa.Table, dataset: Dataset) -> dict[str, Any]:
     return {
         "videos": len(lengths),
         "utterances": rows.num_rows,
-        "utterances_per_video": {"min": lengths.min(), "median": float(np.median(lengths)), "max": lengths.max()},
+        "utterances_per_video": {
+            "min": int(lengths.min()),
+            "median": float(np.median(lengths)),
+            "max": int(lengths.max()),
+        },
         "hours": float(np.nansum(duration_s) / 3600),
         "sentiment": {
             "labelled": int(has_sentiment.sum()),

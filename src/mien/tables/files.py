@@ -41,8 +41,15 @@ def folder_written_aside(folder: Path, marker: str) -> Iterator[Path]:
     """Give a temporary folder beside `folder`; on success rename it over `folder`, else remove it.
 
     An existing `folder` is replaced only if it is empty or holds a file named `marker` (so that a mistyped ``--out``
-    cannot delete somebody's work). Raises WriteError otherwise, and when the system refuses.
+    cannot delete somebody's work); where it is a link, the link stays and what it points to is replaced. Raises
+    WriteError otherwise, and when the system refuses.
     """
+    folder = folder.resolve()
+    if folder in (Path.cwd(), *Path.cwd().parents):
+        raise WriteError(
+            f"Expected a folder that can be replaced, but got {folder}, which holds the working folder; "
+            "choose another --out"
+        )
     restore_interrupted_swap(folder)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / marker).exists()):
         raise WriteError(
@@ -50,6 +57,10 @@ def folder_written_aside(folder: Path, marker: str) -> Iterator[Path]:
         )
     aside = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
     try:
+        # Left by killed processes: the old folder after a finished swap, and half a folder by one of the same id (in
+        # a container every process may be number 1).
+        for leftover in (_replaced(folder), aside):
+            shutil.rmtree(leftover, ignore_errors=True)
         aside.mkdir(parents=True)
         yield aside
         if folder.exists():
@@ -80,15 +91,30 @@ def to_json_text(facts: Any) -> str:
     return json.dumps(_finite(facts), indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def read_json(path: Path, what: str) -> Any:
-    """Read one JSON file. Raises DataError if missing, DamagedFileError if it is not JSON."""
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Read one JSON object. Raises DataError if missing, DamagedFileError if it is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(facts, dict):
+            raise ValueError(f"{type(facts).__name__} instead of an object")
+        return facts
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise DataError(f"Expected {what} with the file {path}, but got nothing there; check the path") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no JSON, no UTF-8, no object
         raise DamagedFileError(
             f"Expected JSON in {path}, but got {error}; the file was cut or altered: make {what} again"
+        ) from None
+
+
+@contextmanager
+def damage_told(path: Path, what: str) -> Iterator[None]:
+    """Turn what goes wrong while taking facts from a card into DamagedFileError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedFileError(
+            f"Expected complete facts in {path}, but got {type(error).__name__}: {error}; "
+            f"it was cut or altered since it was written: make {what} again"
         ) from None
 
 

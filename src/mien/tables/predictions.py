@@ -5,6 +5,7 @@ Anybody's system can write this table and be evaluated the same way (docs/format
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,23 +71,37 @@ def read_predictions(path: Path) -> Predictions:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise DamagedFileError(f"Expected Parquet in {path}, but got {error}; write the predictions again") from None
-    missing = [name for name in ("video_id", "index", "sentiment", *EMOTIONS) if name not in table.column_names]
+    outputs = [PROBABILITY + name for name in EMOTION_OUTPUTS]
+    needed = ["video_id", "index", "sentiment", *EMOTIONS]
+    if any(name in table.column_names for name in outputs):
+        needed += outputs
+    missing = [name for name in needed if name not in table.column_names]
     if missing:
         raise DataError(f"Expected the columns {', '.join(missing)} in {path}, but got {', '.join(table.column_names)}")
-    columns = {name: table[name].to_numpy() for name in table.column_names}
-    outputs = [PROBABILITY + name for name in EMOTION_OUTPUTS]
     metadata = table.schema.metadata or {}
-    return Predictions(
-        video_id=columns["video_id"].astype(object),
-        index=columns["index"].astype(np.int64),
-        sentiment=columns["sentiment"].astype(np.float64),
-        emotions=np.stack([columns[name] for name in EMOTIONS], axis=1).astype(np.float64),
-        sentiment_probability=columns.get(SENTIMENT_PROBABILITY),
-        emotion_probabilities=np.stack([columns[name] for name in outputs], axis=1)
-        if set(outputs) <= set(columns)
-        else None,
-        sentiment_values=SentimentValues(metadata.get(SENTIMENT_VALUES_KEY, b"intensity").decode()),
-    )
+    try:
+        return Predictions(
+            video_id=table["video_id"].to_numpy().astype(object),
+            index=_numbers(table, ["index"])[:, 0].astype(np.int64),
+            sentiment=_numbers(table, ["sentiment"])[:, 0],
+            emotions=_numbers(table, EMOTIONS),
+            sentiment_probability=_numbers(table, [SENTIMENT_PROBABILITY])[:, 0]
+            if SENTIMENT_PROBABILITY in table.column_names
+            else None,
+            emotion_probabilities=_numbers(table, outputs) if outputs[0] in needed else None,
+            sentiment_values=SentimentValues(metadata.get(SENTIMENT_VALUES_KEY, b"intensity").decode()),
+        )
+    except ValueError as error:
+        raise DataError(f"Expected a predictions table in {path}, but got {error}; see docs/formats.md") from None
+
+
+def _numbers(table: pa.Table, names: Sequence[str]) -> FloatArray:
+    """Columns as (row, column) float64, NaN where null. Raises ValueError when one holds no numbers."""
+    for name in names:
+        kind = table[name].type
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+            raise ValueError(f"{kind} in the column {name}")
+    return np.stack([table[name].to_numpy().astype(np.float64) for name in names], axis=1)
 
 
 def _nullable(values: FloatArray) -> pa.Array:

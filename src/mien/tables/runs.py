@@ -9,7 +9,7 @@ from typing import Any
 
 from mien.errors import DamagedFileError, DataError, FeatureSpaceError, TrainingError
 from mien.schema import FeatureSpace, Modality, Task
-from mien.tables.files import read_json, require_sha256, sha256_of, write_json
+from mien.tables.files import damage_told, read_json, require_sha256, sha256_of, write_json
 
 FORMAT_VERSION = 1
 CARD = "run.json"
@@ -85,27 +85,30 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
             f"Expected {folder / CARD} to be a mien-run of version {FORMAT_VERSION}, but got "
             f"{card.get('format')!r} version {card.get('format_version')!r}; train it again with this version"
         )
-    if not (card["finished"] or unfinished):
+    with damage_told(folder / CARD, "the Run"):
+        run = Run(
+            folder=folder,
+            model=card["model"],
+            tasks=tuple(Task(name) for name in card["tasks"]),
+            seed=card["seed"],
+            settings=card["settings"],
+            dataset=card["dataset"],
+            spaces={Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()},
+            finished=card["finished"],
+            outcome=card["outcome"],
+            sha256=card["sha256"],
+        )
+        trained_on = run.dataset["path"]
+    if not (run.finished or unfinished):
         raise TrainingError(
             f"Expected a finished run in {folder}, but its training was interrupted; "
-            f"continue it: mien train {card['dataset']['path']} --out {folder} --resume"
+            f"continue it: mien train {trained_on} --out {folder} --resume"
         )
-    for name, expected in card["sha256"].items():
+    for name, expected in run.sha256.items():
         # The epochs are many and rarely read: `require_epoch` checks them one by one.
         if not name.startswith(EPOCHS):
             require_sha256(folder / name, expected, "the Run")
-    return Run(
-        folder=folder,
-        model=card["model"],
-        tasks=tuple(Task(name) for name in card["tasks"]),
-        seed=card["seed"],
-        settings=card["settings"],
-        dataset=card["dataset"],
-        spaces={Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()},
-        finished=card["finished"],
-        outcome=card["outcome"],
-        sha256=card["sha256"],
-    )
+    return run
 
 
 def epoch_file(epoch: int) -> Path:

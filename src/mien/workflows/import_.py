@@ -66,6 +66,8 @@ def import_dataset(
     roles = assign_roles(intake.splits, options.rename_splits, options.carve, options.carve_seed)
     spaces = dict(intake.spaces)
     if extractor is not None:
+        # The source's words go, in every modality: they are not the words of the new text features.
+        spaces = {modality: dataclasses.replace(space, level=Level.UTTERANCE) for modality, space in spaces.items()}
         level = Level.WORD if options.words else Level.UTTERANCE
         spaces[Modality.TEXT] = dataclasses.replace(extractor.space, level=level)
     # Filled while the videos stream by; the card is written after the last one.

@@ -17,9 +17,9 @@ from mien.errors import DataError, TrainingError, UsageError
 from mien.evaluation import TrainMajority, fit_decisions
 from mien.models import build_model, model_entry
 from mien.schema import FeatureSpace, Modality, Task
-from mien.settings import override, override_several
+from mien.settings import override, override_several, to_toml
 from mien.tables import Dataset, Run, SplitColumns, open_dataset, open_run, write_predictions, write_run
-from mien.tables.files import write_json
+from mien.tables.files import write_json, written_aside
 from mien.tables.runs import CARD, EPOCHS
 from mien.training import FitSpec, TrainSettings, fit, fit_scaling, load_predictor, to_video_set
 from mien.training.checkpoint import Progress
@@ -27,6 +27,7 @@ from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE
 from mien.version import __version__
 
 DECISIONS_FILE = Path("decisions.json")
+SETTINGS_FILE = Path("settings.toml")
 PREDICTIONS_FOLDER = Path("predictions")
 Report = Callable[[dict[str, float]], None]
 
@@ -69,12 +70,19 @@ def train(
         )
     else:
         write_run(planned)
+        _write_settings(planned)
     for half_written in Path(out).rglob(".*.partial-*"):
         half_written.unlink()
     train_columns, valid_columns = dataset.columns("train"), dataset.columns("valid")
     _require_learnable(train_columns, planned)
     progress, n_parameters = _fit(planned, train_columns, valid_columns, report)
     return _finish(planned, dataset, valid_columns, _outcome(planned, train_columns, progress, n_parameters))
+
+
+def _write_settings(run: Run) -> None:
+    """All settings, defaults too, for a reader and for ``mien train --settings``."""
+    with written_aside(run.folder / SETTINGS_FILE) as aside:
+        aside.write_text(to_toml(run.settings["model"] | run.settings["training"]), encoding="utf-8")
 
 
 def _plan(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
