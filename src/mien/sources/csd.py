@@ -157,6 +157,7 @@ def _word_level(
             continue
         means, here, touched = interval_means(intervals, frames.intervals, frames.features)
         _count_not_finite(finite_cells(frames.features), here, touched, notes)
+        rules.count(notes, rules.WORD_UNTOUCHED, int((~touched).sum()))
         vectors[modality], present[modality] = means, here
     return _WordLevel(intervals, vectors, present)
 

@@ -70,9 +70,7 @@ def _videos(
         yield Video(name, utterances)
 
 
-def _emotions(
-    sentiment: FloatArray, words: FloatArray, voice_before: FloatArray, face_after: FloatArray
-) -> FloatArray:
+def _emotions(sentiment: FloatArray, words: FloatArray, voice_before: FloatArray, face_after: FloatArray) -> FloatArray:
     """(utterance, 6) intensities 0 or 1."""
     rules = {
         "anger": (sentiment < 0) & (face_after > 0),

@@ -22,6 +22,7 @@ LABEL_ROW_UNMATCHED = "emotion row without a sentiment row of the same times: dr
 VALUE_NOT_FINITE = "feature value NaN, infinite or beyond float32: left out of the mean"
 VECTOR_NOT_FINITE = "column without a finite value: utterance lacks the modality"
 WORD_NOT_FINITE = "column without a finite value: word lacks the modality"
+WORD_UNTOUCHED = "word without a row of a stream: word lacks the modality"
 PADDING_GUESSED = "no lengths stored: all-zero rows at both ends taken as padding"
 ROW_REPEATED = "row repeated exactly: first kept"
 END_NOT_AFTER_START = "end not after start: end dropped"
@@ -66,6 +67,7 @@ RULES = frozenset(
         WORDS_MISSING,
         WORD_EMPTY,
         WORD_NOT_FINITE,
+        WORD_UNTOUCHED,
         WORD_OUTSIDE,
     }
 )

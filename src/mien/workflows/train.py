@@ -82,7 +82,7 @@ def train(
 def _write_settings(run: Run) -> None:
     """All settings, defaults too, for a reader and for ``mien train --settings``."""
     with written_aside(run.folder / SETTINGS_FILE) as aside:
-        aside.write_text(to_toml(run.settings["model"] | run.settings["training"]), encoding="utf-8")
+        aside.write_text(to_toml({**run.settings["model"], **run.settings["training"]}), encoding="utf-8")
 
 
 def _plan(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
