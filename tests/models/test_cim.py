@@ -16,7 +16,7 @@ BOTH = (Task.SENTIMENT, Task.EMOTION)
 
 
 def numpy_gru(weights: dict[str, np.ndarray], rows: np.ndarray, suffix: str) -> np.ndarray:
-    """One direction of a GRU by its equations (Cho et al. 2014 with the candidate's second bias), (utterance, state)."""
+    """One direction of a GRU by its equations (Cho et al. 2014, with torch's second bias), (utterance, state)."""
 
     def sigmoid(value: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-value))

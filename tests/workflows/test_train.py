@@ -102,14 +102,14 @@ def test_killed_at_ten_random_moments_and_resumed_it_ends_in_the_same_bits(plant
 
 
 def test_an_interrupt_between_epochs_loses_nothing(planted, tmp_path):
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def stop_after_two(record):
         if record["epoch"] == 2:
-            raise Stop
+            raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         train(planted, tmp_path / "run", REQUEST, report=stop_after_two)
     with pytest.raises(TrainingError, match="continue it: mien train .* --resume"):
         open_run(tmp_path / "run")

@@ -34,7 +34,7 @@ class ImportCall:
     carve: Annotated[
         Pairs, typer.Option(metavar="ROLE=SHARE", help="Carve whole videos from train, e.g. valid=0.1. Repeatable.")
     ] = None
-    carve_seed: Annotated[int, typer.Option(help="Which videos are carved.")] = 0
+    carve_seed: Annotated[int, typer.Option(min=0, help="Which videos are carved.")] = 0
     words: Annotated[
         bool | None, typer.Option("--words/--no-words", help="Keep word vectors. Default: where the source has them.")
     ] = None

@@ -36,10 +36,13 @@ def show_import(description: Mapping[str, Any]) -> None:
     """What was read, what was dropped or mended, then the description."""
     show_description(description)
     notes = description["origin"].get("notes", {})
-    table = _table("Rules applied while importing", "rule", "count")
-    for rule, count in sorted(notes.items()):
-        table.add_row(rule, f"{count:,}")
-    _console().print(table if notes else "No row was dropped or mended.")
+    if notes:
+        table = _table("Rules applied while importing", "rule", "count")
+        for rule, count in sorted(notes.items()):
+            table.add_row(rule, f"{count:,}")
+        _console().print(table)
+    else:
+        _console().print("No row was dropped or mended.")
     if not description["feature_spaces"]:
         _console().print("No features yet: import again with --text EXTRACTOR to train on the words.")
 
@@ -52,11 +55,12 @@ def show_description(description: Mapping[str, Any]) -> None:
     table.add_row("utterances", *(f"{split['utterances']:,}" for split in splits.values()))
     per_video = [split["utterances_per_video"] for split in splits.values()]
     table.add_row("per video: min / median / max", *(f"{n['min']} / {n['median']:g} / {n['max']}" for n in per_video))
-    table.add_row("hours", *(f"{split['hours']:.1f}" for split in splits.values()))
+    table.add_row("hours", *("-" if not split["hours"] else f"{split['hours']:.1f}" for split in splits.values()))
     for name in ("labelled", "negative", "zero", "positive"):
         table.add_row(f"sentiment {name}", *(f"{split['sentiment'][name]:,}" for split in splits.values()))
     table.add_row("emotion labelled", *(f"{split['emotion']['labelled']:,}" for split in splits.values()))
-    for name in EMOTION_OUTPUTS:
+    any_emotion = any(split["emotion"]["labelled"] for split in splits.values())
+    for name in EMOTION_OUTPUTS if any_emotion else ():
         table.add_row(f"  {name}", *(_share(split["emotion"], name) for split in splits.values()))
     for modality, space in description["feature_spaces"].items():
         label = f"{modality}: {space['name']} ({space['n_features']}, {space['level']} level)"
@@ -86,7 +90,7 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
     runs, first = summary["runs"], summary["runs"][0]
     console = _console()
     if first["upper_bound"]:
-        console.print("[bold red]UPPER BOUND: epochs and thresholds were chosen on the scored split itself.[/]")
+        console.print("UPPER BOUND: epochs and thresholds were chosen on the scored split itself.", style="bold red")
     title = f"{first['dataset']}  split {first['split']}  protocol {first['protocol']}  "
     title += f"{first['n_videos']:,} videos, {first['n_utterances']:,} utterances  (per cent)"
     shown = {label: path for label, path in HEADLINE.items() if any(_at(run, path) is not None for run in runs)}
@@ -101,9 +105,9 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
     console.print(table)
     if summary["mean"]["emotion"] is not None:
         console.print(_emotion_table(summary))
-    console.print("[dim]" + "; ".join(f"{key}: {text}" for key, text in first["conventions"].items()) + "[/]")
+    console.print("; ".join(f"{key}: {text}" for key, text in first["conventions"].items()), style="dim")
     for note in [*summary["notes"], *first["notes"]]:
-        console.print(f"[yellow]{note}[/]")
+        console.print(note, style="yellow")
 
 
 def show_comparison(comparison: Comparison) -> None:
@@ -130,15 +134,16 @@ def show_comparison(comparison: Comparison) -> None:
     console = _console()
     console.print(table)
     for note in comparison.notes:
-        console.print(f"[yellow]{note}[/]")
+        console.print(note, style="yellow")
 
 
 def show_demo(demo: Demo) -> None:
     """Both arms side by side."""
     console = _console()
+    console.print("A planted set, made by mien: no person said any of it.", style="bold")
     console.print(
-        "[bold]A planted set, made by mien: no person said any of it.[/] The sign of what is said counts by the voice "
-        "of the utterance before, the emotions add the face of the utterance after."
+        "The sign of what is said counts by the voice of the utterance before, the emotions add the face of the "
+        "utterance after."
     )
     labels = ("acc has0", "emotion W-Acc", "emotion F1")
     table = _table("Test split (per cent)", "", *labels)
@@ -204,13 +209,16 @@ def _percent(value: float | None) -> str:
 
 
 def _table(title: str, *headers: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
+    # As a caption above the table a long title would be wrapped to the table's width.
+    _console().print(title, style="bold")
+    table = Table()
     for number, header in enumerate(headers):
         table.add_column(header, justify="left" if number == 0 else "right")
     return table
 
 
 def _console() -> Console:
-    # Wide enough for every table where the output is a file: nothing may be cut there.
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=180)
+    # Names of folders, runs and data sets may hold square brackets: no markup. Wide enough for every table where the
+    # output is a file: nothing may be cut there.
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=180)

@@ -16,7 +16,7 @@ from mien.settings import parse_pairs
 
 DatasetOption = Annotated[Path | None, typer.Option(help="Score another Dataset than the one each run was trained on.")]
 SplitOption = Annotated[str, typer.Option(help="Split to score.")]
-ResamplesOption = Annotated[int, typer.Option("--bootstrap", help="Resamples of the video bootstrap; 0: none.")]
+ResamplesOption = Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples of the video bootstrap; 0: none.")]
 
 
 class CompareCommand(typer.core.TyperCommand):
@@ -28,7 +28,7 @@ class CompareCommand(typer.core.TyperCommand):
         in_list = False
         for word in args:
             if word.startswith("--"):
-                in_list = word == "--with"
+                in_list = word == "--with" or word.startswith("--with=")
             elif in_list and spread[-1] != "--with":
                 spread.append("--with")
             spread.append(word)
@@ -44,7 +44,7 @@ class TrainCall:
     model: Annotated[str, typer.Option(help="See: mien models")] = "cim"
     inputs: Annotated[str | None, typer.Option(help="Comma-separated modalities; default: all there are.")] = None
     tasks: Annotated[str | None, typer.Option(help="sentiment,emotion; default: all that are labelled.")] = None
-    seed: Annotated[int, typer.Option(help="Same seed, same bits (on CPU).")] = 0
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bits (on CPU).")] = 0
     set_: Set = None
     settings: Annotated[Path | None, typer.Option(help="TOML file with settings; --set wins over it.")] = None
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False
@@ -57,7 +57,7 @@ def train(call: TrainCall) -> None:
     """Train one network. Only train and valid are opened; a kill loses at most one epoch."""
     from mien.cli import progress, render
     from mien.settings import override, read_toml
-    from mien.training import TrainSettings
+    from mien.training import TrainSettings, is_first_process
     from mien.workflows.train import TrainRequest
     from mien.workflows.train import train as run_training
 
@@ -68,6 +68,8 @@ def train(call: TrainCall) -> None:
     known = {key: value for key, value in chosen.items() if key == "epochs"}
     with progress.epochs(f"train {call.model} seed {call.seed}", override(TrainSettings(), known).epochs) as report:
         run = run_training(call.dataset, call.out, request, resume=call.resume, report=report)
+    if not is_first_process():
+        return
     if call.json:
         print_json({"run": str(run.folder), **run.identity, **run.outcome})
     else:

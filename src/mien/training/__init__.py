@@ -1,6 +1,7 @@
 """From a split's columns to a trained network and its predictions. Nothing here can reach the test split by itself."""
 
 from mien.training.batching import Scaling, VideoSet, fit_scaling, to_video_set
+from mien.training.devices import is_first_process
 from mien.training.loop import FitSpec, fit
 from mien.training.predictor import NetworkPredictor, load_predictor
 from mien.training.settings import TrainSettings
@@ -13,6 +14,7 @@ __all__ = [
     "VideoSet",
     "fit",
     "fit_scaling",
+    "is_first_process",
     "load_predictor",
     "to_video_set",
 ]

@@ -31,6 +31,7 @@ from mien.training.checkpoint import (
     save_progress,
     save_weights,
 )
+from mien.training.devices import make_fabric
 from mien.training.losses import loss_sums, scored_counts, weighted_total
 from mien.training.settings import TrainSettings
 
@@ -79,7 +80,7 @@ def fit(
     """
     settings = spec.settings
     torch.set_num_threads(settings.threads)
-    fabric = Fabric(accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision)  # type: ignore[arg-type]  # Fabric checks the word itself
+    fabric = make_fabric(settings)
     fabric.launch()
     seed_epoch(spec.seed, 0)
     plain = make_network()
@@ -108,6 +109,7 @@ def fit(
         fabric.barrier()
     if fabric.is_global_zero:
         _finish(folder, progress)
+    fabric.barrier()
     return progress
 
 

@@ -21,7 +21,15 @@ from mien.settings import override, override_several, to_toml
 from mien.tables import Dataset, Run, SplitColumns, open_dataset, open_run, write_predictions, write_run
 from mien.tables.files import write_json, written_aside
 from mien.tables.runs import CARD, EPOCHS
-from mien.training import FitSpec, TrainSettings, fit, fit_scaling, load_predictor, to_video_set
+from mien.training import (
+    FitSpec,
+    TrainSettings,
+    fit,
+    fit_scaling,
+    is_first_process,
+    load_predictor,
+    to_video_set,
+)
 from mien.training.checkpoint import Progress
 from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE
 from mien.version import __version__
@@ -54,29 +62,43 @@ def train(
 ) -> Run:
     """Train one network, fit its decision thresholds on valid, and leave a finished Run folder at `out`.
 
+    On several devices the further processes return the planned run, which the first one finishes.
+
     With `resume` an interrupted run goes on and ends in the same bits as an uninterrupted one; a finished one is
     returned as it is. Raises UsageError, SettingsError, DataError, TrainingError or WriteError.
     """
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     planned = _plan(dataset, Path(out), request or TrainRequest())
-    if (Path(out) / CARD).exists():
+    if is_first_process():
+        existing = _prepare_folder(planned, resume)
+        if existing is not None:
+            return existing
+    train_columns, valid_columns = dataset.columns("train"), dataset.columns("valid")
+    _require_learnable(train_columns, planned)
+    progress, n_parameters = _fit(planned, train_columns, valid_columns, report)
+    if not is_first_process():
+        return planned
+    return _finish(planned, dataset, valid_columns, _outcome(planned, train_columns, progress, n_parameters))
+
+
+def _prepare_folder(planned: Run, resume: bool) -> Run | None:
+    """Make the run folder ready to train into; the run itself if it is finished already."""
+    out = planned.folder
+    if (out / CARD).exists():
         existing = open_run(out, unfinished=True)
         _require_continuable(existing, planned, resume)
         if existing.finished:
             return existing
-    elif Path(out).exists() and any(Path(out).iterdir()):
+    elif out.exists() and any(out.iterdir()):
         raise TrainingError(
             f"Expected {out} to be new or a run, but got a folder with other files; choose another --out"
         )
     else:
         write_run(planned)
         _write_settings(planned)
-    for half_written in Path(out).rglob(".*.partial-*"):
+    for half_written in out.rglob(".*.partial-*"):
         half_written.unlink()
-    train_columns, valid_columns = dataset.columns("train"), dataset.columns("valid")
-    _require_learnable(train_columns, planned)
-    progress, n_parameters = _fit(planned, train_columns, valid_columns, report)
-    return _finish(planned, dataset, valid_columns, _outcome(planned, train_columns, progress, n_parameters))
+    return None
 
 
 def _write_settings(run: Run) -> None:

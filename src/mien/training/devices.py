@@ -1,0 +1,25 @@
+"""Devices through Lightning Fabric: one or several CPUs or GPUs, one process each."""
+
+from __future__ import annotations
+
+import os
+
+from lightning_fabric import Fabric
+
+from mien.training.settings import TrainSettings
+
+
+def make_fabric(settings: TrainSettings) -> Fabric:
+    """Fabric for these settings, not yet launched.
+
+    With several devices a batch may leave the encoder of a modality unused in one process (all its videos lack it), so
+    unused parameters are looked for.
+    """
+    strategy = "auto" if settings.devices == 1 else "ddp_find_unused_parameters_true"
+    accelerator, devices, precision = settings.accelerator, settings.devices, settings.precision
+    return Fabric(accelerator=accelerator, strategy=strategy, devices=devices, precision=precision)  # type: ignore[arg-type]  # Fabric checks the words itself
+
+
+def is_first_process() -> bool:
+    """False in the further processes of a training on several devices, which run the same command again."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
