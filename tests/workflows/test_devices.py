@@ -9,9 +9,9 @@ import sys
 
 import numpy as np
 import pytest
+from tests.workflows.planted import QUICK
 
 from mien.tables import open_run
-from tests.workflows.planted import QUICK
 
 
 @pytest.mark.slow
