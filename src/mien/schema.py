@@ -149,6 +149,27 @@ class Video:
     split: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """One word as it was said."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """The raw material of one utterance of a video: when, and what was said (empty if nothing was understood)."""
+
+    index: int
+    start_s: float
+    end_s: float
+    transcript: str = ""
+    # in time order; empty where only the whole text has a time (subtitles)
+    words: tuple[TimedWord, ...] = ()
+
+
 def in_start_order(utterances: list[Utterance]) -> list[Utterance]:
     """Sort by start time, then by index; where any start is unknown, by index alone."""
     if any(utterance.start_s is None for utterance in utterances):
