@@ -1,0 +1,132 @@
+"""`report.html`: one file that opens from disk, offline. Script and style come built from `web-src/`.
+
+Everything that comes from a recording travels as JSON inside a data block and reaches the page as text, never as markup;
+the content security policy allows the two built-in pieces by their hash and no request but the video's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from urllib.parse import quote
+
+from mien.reports.analysis import Analysis
+from mien.reports.page_data import page_data
+from mien.tables.files import written_aside
+
+BYTES_PER_MB = 1_000_000
+# What a browser needs to know of a video that stands inside the page.
+MEDIA_TYPES = {
+    ".m4a": "audio/mp4",
+    ".m4v": "video/mp4",
+    ".mkv": "video/x-matroska",
+    ".mov": "video/mp4",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".oga": "audio/ogg",
+    ".ogg": "video/ogg",
+    ".ogv": "video/ogg",
+    ".wav": "audio/wav",
+    ".webm": "video/webm",
+}
+PLACE = re.compile(r"\{\{(\w+)\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """How the page is written."""
+
+    # A video up to this size stands inside the page, so that one file can be sent; a larger one stays a file and is
+    # found by its path relative to the page. 0: never inside.
+    embed_video_up_to_mb: float = 0.0
+
+
+def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None) -> str:
+    """The page's HTML.
+
+    Args:
+        analysis: what to show.
+        folder: where the page will stand; the video's address is relative to it.
+        settings: how to write it; the defaults if None.
+    """
+    script, style = _asset("report.js"), _asset("report.css")
+    address = video_address(analysis.video.path, folder, settings or PageSettings())
+    parts = {
+        "title": html.escape(analysis.video.name),
+        "policy": html.escape(content_policy(script, style)),
+        "notices": _comment(_asset("LICENSES.txt")),
+        "style": style,
+        "script": script,
+        "data": _data_block(
+            json.dumps(page_data(analysis), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        ),
+        "video": f'src="{html.escape(address)}"' if address else "",
+    }
+    # one pass, so that what is filled in is never searched for places itself
+    return PLACE.sub(lambda place: parts[place[1]], _asset("page.html"))
+
+
+def write_page(path: Path, analysis: Analysis, settings: PageSettings | None = None) -> None:
+    """Write `page` aside and rename. Raises WriteError."""
+    text = page(analysis, path.parent, settings)
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8", newline="\n")
+
+
+def content_policy(script: str, style: str) -> str:
+    """Allow exactly this script and this style, a video from the page's own place or from inside it, and nothing else."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {_hash(script)}",
+            f"style-src {_hash(style)}",
+            "img-src data:",
+            "media-src 'self' file: data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+        ]
+    )
+
+
+def video_address(video: Path | None, folder: Path, settings: PageSettings) -> str:
+    """The player's source: a data address, an address relative to `folder`, or "" without a video."""
+    if video is None:
+        return ""
+    try:
+        size = video.stat().st_size
+    except OSError:  # the page says that the video is not there, and lets the reader choose the file
+        size = None
+    if size is not None and size <= settings.embed_video_up_to_mb * BYTES_PER_MB:
+        kind = MEDIA_TYPES.get(video.suffix.lower(), "video/mp4")
+        return f"data:{kind};base64,{base64.b64encode(video.read_bytes()).decode('ascii')}"
+    try:
+        relative = os.path.relpath(video.resolve(), folder.resolve())
+    except ValueError:  # another drive
+        return video.resolve().as_uri()
+    # "./" keeps a name with a colon from being read as a scheme
+    return "./" + quote(Path(relative).as_posix())
+
+
+def _asset(name: str) -> str:
+    return resources.files("mien.reports").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
+
+
+def _data_block(text: str) -> str:
+    """JSON in which nothing can end the element it stands in, nor start another."""
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _comment(text: str) -> str:
+    return text.replace("--", "- -")

@@ -1,0 +1,22 @@
+import "./report.css";
+import { makeAbout } from "./about";
+import { makeAttention } from "./attention";
+import { byId } from "./dom";
+import { makeEvidence } from "./evidence";
+import { makeKeyboard } from "./keyboard";
+import { makePlayer } from "./player";
+import { Store } from "./state";
+import { makeTheme } from "./theme";
+import { makeTimeline } from "./timeline";
+import { makeTranscript } from "./transcript";
+import type { Report } from "./types";
+
+const store = new Store(JSON.parse(byId("data").textContent ?? "") as Report);
+const theme = makeTheme(store);
+const player = makePlayer(store);
+makeAbout(store.report);
+const transcript = makeTranscript(store, player);
+makeTimeline(store, player);
+makeEvidence(store, player);
+makeAttention(store, player);
+makeKeyboard(store, player, { theme: theme.toggle, transcript: transcript.focus });

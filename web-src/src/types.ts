@@ -1,0 +1,56 @@
+// The shape of the data block that src/mien/reports/page_data.py writes.
+
+export interface Utterance {
+  index: number;
+  start: number;
+  end: number;
+  text: string;
+  /** label, probability of "positive" */
+  sentiment: [string, number] | null;
+  emotions: Record<string, number>;
+  labels: string[];
+  /** modality, reason */
+  missing: [string, string][];
+  /** modality -> output -> probability with all modalities minus probability without this one */
+  contributions: Record<string, Record<string, number>>;
+}
+
+export interface Attention {
+  /** modality of the target utterance (rows) */
+  asks: string;
+  /** modality whose utterances are attended to (columns) */
+  on: string;
+  rows: (number | null)[][];
+}
+
+export interface Track {
+  name: string;
+  unit: string;
+  source: string;
+  used: boolean;
+  note: string;
+  axis: [number, number] | null;
+  t: number[];
+  v: (number | null)[];
+}
+
+export interface Model {
+  name: string;
+  inputs: string[];
+  tasks: string[];
+  sentimentThreshold: number;
+  thresholds: Record<string, number>;
+  protocol: string;
+  caveats: string[];
+  facts: [string, string][];
+}
+
+export interface Report {
+  duration: number;
+  model: Model;
+  emotions: string[];
+  notes: string[];
+  utterances: Utterance[];
+  attention: Attention[];
+  tracks: Track[];
+}
