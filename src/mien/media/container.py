@@ -88,28 +88,30 @@ def probe(path: Path) -> MediaFacts:
 
     Raises DataError if the file is no media file or nothing of it can be decoded; MissingExtraError without PyAV.
     """
+    # Opened once for each: formats that cannot go back to their start lose it to the first reader.
     with opened(path) as container:
-        sound = audio_stream(container)
-        first_sound = _first_frame(container, sound)
-        picture = video_stream(container)
-        first_picture = _first_frame(container, picture)
-        if first_sound is None and first_picture is None:
-            raise DataError(
-                f"Expected a video or audio file, but got {path}, of which nothing can be decoded; "
-                "it is damaged or its codec is unknown: export it again, for example as H.264 and AAC"
-            )
-        width, height = shown_size(first_picture) if first_picture is not None else (0, 0)
-        duration_s = _header_duration_s(container)
+        sound = _first_frame(container, audio_stream(container))
+        known_s = _header_duration_s(container)
+    with opened(path) as container:
+        stream = video_stream(container)
+        picture = _first_frame(container, stream)
+        fps = _nominal_fps(stream) if picture is not None else None
+    if sound is None and picture is None:
+        raise DataError(
+            f"Expected a video or audio file, but got {path}, of which nothing can be decoded; "
+            "it is damaged or its codec is unknown: export it again, for example as H.264 and AAC"
+        )
+    width, height = shown_size(picture) if picture is not None else (0, 0)
     return MediaFacts(
-        duration_s=duration_s or _scanned_duration_s(path),
-        has_audio=first_sound is not None,
-        has_video=first_picture is not None,
+        duration_s=known_s or _scanned_duration_s(path),
+        has_audio=sound is not None,
+        has_video=picture is not None,
         width=width,
         height=height,
-        fps=_nominal_fps(picture) if first_picture is not None else None,
-        rotation_deg=int(first_picture.rotation) % 360 if first_picture is not None else 0,
-        audio_rate_hz=first_sound.sample_rate if first_sound is not None else 0,
-        n_channels=first_sound.layout.nb_channels if first_sound is not None else 0,
+        fps=fps,
+        rotation_deg=int(picture.rotation) % 360 if picture is not None else 0,
+        audio_rate_hz=sound.sample_rate if sound is not None else 0,
+        n_channels=sound.layout.nb_channels if sound is not None else 0,
     )
 
 
@@ -206,8 +208,6 @@ def _first_frame(container: InputContainer, stream: Stream | None) -> Any | None
         return None
     from av.error import FFmpegError
 
-    with suppress(FFmpegError):  # formats that cannot seek are still at their start, or near it
-        container.seek(container.start_time or 0)
     packets = container.demux(stream)
     for _ in range(PACKETS_TO_FIRST_FRAME):
         try:

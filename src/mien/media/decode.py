@@ -213,6 +213,7 @@ def _runs(container: InputContainer, rate_hz: int, notes: Counter[str]) -> Itera
                 done = run.position
                 notes[AUDIO_GAPS] += time_s - expected_s > STAMP_JITTER_S
             run = _Run(_form(frame), time_s, done, rate_hz)
+            yield from run.lead(frame)
         yield from run.add(frame)
     if run is not None:
         yield from run.finish()
@@ -225,16 +226,24 @@ def _form(frame: Any) -> tuple[str, str, int]:
 
 
 class _Run:
-    """Frames of one format that follow each other, resampled to one rate and mixed to one channel."""
+    """Frames of one format that follow each other, resampled to one rate and mixed to one channel.
+
+    A run begins at a sample that both rates share (time 0 is one): so a stretch has the same samples whether one seeks
+    to it or comes to it from the start.
+    """
 
     def __init__(self, form: tuple[str, str, int], start_s: float, done: int, rate_hz: int) -> None:
         from av.audio.layout import AudioLayout
         from av.audio.resampler import AudioResampler
 
         self.form = form
-        self._start_s = start_s
+        rate_in_hz = form[2]
+        first_in = round(start_s * rate_in_hz)
+        # silent samples to begin with, from the shared sample to the first frame
+        self._n_lead = first_in % (rate_in_hz // math.gcd(rate_in_hz, rate_hz))
+        self._start_s = (first_in - self._n_lead) / rate_in_hz
         self._n_in = 0
-        first = round(start_s * rate_hz)
+        first = round(self._start_s * rate_hz)
         # what was heard already, or lies before time 0, is not heard again
         self._drop = max(0, done - first)
         # end of what was given away
@@ -248,6 +257,20 @@ class _Run:
     def end_s(self) -> float:
         """When the next frame is expected."""
         return self._start_s + self._n_in / self.form[2]
+
+    def lead(self, frame: Any) -> Iterator[tuple[int, Samples]]:
+        """Silence in the form of `frame` up to where it begins."""
+        if not self._n_lead:
+            return
+        from av.audio.frame import AudioFrame
+
+        like = frame.to_ndarray()
+        n_values = self._n_lead * like.shape[1] // frame.samples
+        middle = 128 if like.dtype == np.uint8 else 0
+        silent = np.full((like.shape[0], n_values), middle, dtype=like.dtype)
+        silence = AudioFrame.from_ndarray(silent, format=self.form[0], layout=self.form[1])
+        silence.sample_rate = self.form[2]
+        yield from self.add(silence)
 
     def add(self, frame: Any) -> Iterator[tuple[int, Samples]]:
         self._n_in += frame.samples
