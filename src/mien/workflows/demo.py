@@ -15,10 +15,10 @@ from mien.tables import Dataset, DatasetFacts, write_dataset
 from mien.workflows.evaluate import Evaluation, evaluate
 from mien.workflows.train import TrainRequest, train
 
-N_VIDEOS = 600
+N_VIDEOS = 900
 # Small and quick to learn: the planted signs need neither width nor much dropout.
 SETTINGS: dict[str, Any] = {
-    "epochs": 30,
+    "epochs": 20,
     "patience": None,
     "learning_rate": 3e-3,
     "gru_size": 64,
