@@ -38,11 +38,19 @@ def test_a_seed_gives_the_same_bits_and_another_seed_others(planted, tmp_path):
     assert [json.loads(line)["epoch"] for line in (tmp_path / "a/history.jsonl").read_text().splitlines()] == [1, 2, 3]
 
 
-def test_the_chosen_epoch_is_the_one_with_the_lowest_validation_loss(planted, tmp_path):
-    run = train(planted, tmp_path / "run", REQUEST)
-    losses = [json.loads(line)["valid_loss"] for line in (run.folder / "history.jsonl").read_text().splitlines()]
-    assert run.outcome["chosen_epoch"] == 1 + int(np.argmin(losses))
-    assert run.outcome["valid_loss"] == min(losses)
+@pytest.mark.parametrize("select_by", ["roc_auc", "loss"])
+def test_the_chosen_epoch_is_the_best_on_validation(planted, tmp_path, select_by):
+    settings = QUICK | {"epochs": 6, "learning_rate": 0.05, "select_by": select_by}
+    run = train(planted, tmp_path / "run", TrainRequest(settings=settings))
+    history = [json.loads(line) for line in (run.folder / "history.jsonl").read_text().splitlines()]
+    scores = [record["valid_score"] for record in history]
+    assert run.outcome["chosen_epoch"] == 1 + int(np.argmax(scores))
+    assert run.outcome["valid_score"] == max(scores)
+    best = mien.evaluate([run.folder], split="valid", n_resamples=0).summary["mean"]
+    areas = [best["sentiment"]["roc_auc"]]
+    areas.append(np.mean([row["roc_auc"] for row in best["emotion"]["per_emotion"].values()]))
+    expected = np.mean(areas) if select_by == "roc_auc" else -min(record["valid_loss"] for record in history)
+    assert max(scores) == pytest.approx(expected, abs=1e-6)
     chosen = run.folder / f"epochs/{run.outcome['chosen_epoch']:04d}.safetensors"
     assert sha256_of(chosen) == sha256_of(run.folder / "model.safetensors")
 

@@ -81,7 +81,7 @@ def show_run(run: Run) -> None:
         f"{run.folder}: {run.model} on {', '.join(run.inputs)} for {', '.join(run.tasks)}, seed {run.seed}, "
         f"{outcome['n_parameters']:,} parameters, {outcome['epochs_run']} epochs of "
         f"{outcome['seconds_per_epoch']:.1f} s, epoch {outcome['chosen_epoch']} "
-        f"chosen by {outcome['chosen_by']} ({outcome['valid_loss']:.4f})"
+        f"chosen by {outcome['chosen_by']} ({outcome['valid_score']:.4f})"
     )
 
 
@@ -120,14 +120,14 @@ def show_comparison(comparison: Comparison) -> None:
         title, "score", "A", "B", "A - B", "95 % interval", "p videos", "p seeds", "verdict (Holm-corrected)"
     )
     for path, row in comparison.metrics.items():
-        interval = f"[{100 * row.bootstrap.interval.low:+.2f}, {100 * row.bootstrap.interval.high:+.2f}]"
+        low, high, p = row.bootstrap.interval.low, row.bootstrap.interval.high, row.bootstrap.p
         table.add_row(
             path,
             _percent(row.mean_a),
             _percent(row.mean_b),
             f"{100 * row.difference:+.2f}",
-            interval,
-            f"{row.bootstrap.p:.3f}",
+            "-" if math.isnan(low) else f"[{100 * low:+.2f}, {100 * high:+.2f}]",
+            "-" if math.isnan(p) else f"{p:.3f}",
             "-" if math.isnan(row.t_test.p) else f"{row.t_test.p:.3f}",
             row.verdict,
         )

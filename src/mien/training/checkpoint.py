@@ -27,7 +27,7 @@ class Progress:
 
     epoch: int = 0
     best_epoch: int = 0
-    best_loss: float = float("inf")
+    best_score: float = float("-inf")
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 

@@ -224,8 +224,8 @@ def _outcome(run: Run, columns: SplitColumns, progress: Progress, n_parameters: 
     return {
         **run.outcome,
         "chosen_epoch": progress.best_epoch,
-        "chosen_by": "lowest valid_loss on the valid split",
-        "valid_loss": progress.best_loss,
+        "chosen_by": f"best {run.settings['training']['select_by']} on the valid split",
+        "valid_score": progress.best_score,
         "epochs_run": progress.epoch,
         "n_parameters": n_parameters,
         "seconds_per_epoch": float(np.mean(progress.seconds)),
