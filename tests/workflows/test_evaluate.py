@@ -140,9 +140,13 @@ def test_released_needs_every_epoch(runs):
 
 
 def test_unknown_names_are_refused_with_the_nearest_one(runs):
-    with pytest.raises(UnknownNameError, match="Expected protocol to be one of .*, but got 'cleen'; did you mean 'clean'"):
+    with pytest.raises(
+        UnknownNameError, match="Expected protocol to be one of .*, but got 'cleen'; did you mean 'clean'"
+    ):
         mien.evaluate([runs / "whole-0"], protocol="cleen")
-    with pytest.raises(DataError, match="Expected a split named 'tests' .* but got train, valid, test; name one of these"):
+    with pytest.raises(
+        DataError, match="Expected a split named 'tests' .* but got train, valid, test; name one of these"
+    ):
         mien.evaluate([runs / "whole-0"], split="tests")
     with pytest.raises(UsageError, match="Expected at least one result .* name a run"):
         mien.evaluate([])

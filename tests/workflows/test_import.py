@@ -103,9 +103,7 @@ def test_new_text_features_replace_the_sources_own_and_the_other_modalities_stay
         for utterance, other in zip(mine.utterances, its.utterances, strict=True):
             assert utterance.words == {}
             assert other.words != {}
-            np.testing.assert_array_equal(
-                utterance.features[Modality.VISUAL], other.features[Modality.VISUAL]
-            )
+            np.testing.assert_array_equal(utterance.features[Modality.VISUAL], other.features[Modality.VISUAL])
 
 
 def test_words_of_the_source_can_be_left_out(tmp_path):
@@ -181,13 +179,20 @@ def test_bad_requests_are_refused_before_anything_is_written(table, tmp_path):
     refused(DataError, "Expected a file at .*nowhere.csv for the source 'table'", path=tmp_path / "nowhere.csv")
     refused(DataError, "for the source 'csd', but got text .source table or meld.; name the source", "csd")
     refused(UsageError, "Expected --rename-split to name a split of the source", rename_splits={"valid": "test"})
-    refused(DataError, "Expected data in .*empty.csv, but got an empty file", path=files.write_text(tmp_path / "empty.csv", ""))
+    refused(
+        DataError,
+        "Expected data in .*empty.csv, but got an empty file",
+        path=files.write_text(tmp_path / "empty.csv", ""),
+    )
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("v,0,0,1,hello,train,good,0,0,0,0,0,0", "Expected a number in column 'sentiment', line 2 of .* but got 'good'"),
+        (
+            "v,0,0,1,hello,train,good,0,0,0,0,0,0",
+            "Expected a number in column 'sentiment', line 2 of .* but got 'good'",
+        ),
         ("v,zero,0,1,hello,train,1,0,0,0,0,0,0", "Expected a whole number in column 'segment_id', line 2"),
         ("v,0,0,1,hello,train,1", "Expected 13 cells in line 2 of .*, but got 7"),
         ("", "Expected at least one row below the header"),
