@@ -205,6 +205,35 @@ def test_splits_and_labels_that_are_not_there(planted, tmp_path):
         train(unlabelled, tmp_path / "run2", TrainRequest(tasks=(Task.EMOTION,), settings=QUICK))
 
 
+def test_a_task_that_the_model_does_not_have(planted, tmp_path):
+    request = TrainRequest(tasks=(Task.SENTIMENT, Task.EMOTION_INTENSITY), settings=QUICK)
+    with pytest.raises(UsageError, match="Expected tasks among sentiment, emotion for cim, but got emotion_intensity"):
+        train(planted, tmp_path / "run", request)
+
+
+def test_a_full_disk_while_training_says_so_and_the_run_goes_on_later(planted, tmp_path):
+    # A file size limit refuses like a full disk, in the middle of a checkpoint.
+    script = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from mien.cli import main\n"
+        "import mien.workflows.train\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+        "main()"
+    )
+    settings = QUICK | {"gru_size": 31}
+    command = ["train", str(planted.folder), "--out", str(tmp_path / "run"), "--resume"]
+    command += [
+        word for key, value in settings.items() for word in ("--set", f"{key}={'none' if value is None else value}")
+    ]
+    done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "mien: Expected to write" in done.stderr
+    assert "Traceback" not in done.stderr
+    resumed = train(planted, tmp_path / "run", TrainRequest(settings=settings), resume=True)
+    assert bits(resumed) == bits(train(planted, tmp_path / "whole", TrainRequest(settings=settings)))
+
+
 def test_partly_missing_modalities_and_labels_are_masked_not_invented(planted, tmp_path):
     rng = np.random.default_rng(0)
 
