@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+EpochReport = Callable[[dict[str, float]], None]
 # Plain lines come at most this often per hundred per cent.
 PLAIN_STEPS = 10
 
@@ -35,7 +36,7 @@ def counting(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def epochs(title: str, n_epochs: int) -> Iterator[Callable[[dict[str, float]], None]]:
+def epochs(title: str, n_epochs: int) -> Iterator[EpochReport]:
     """Give ``report(history record)``: the bar names the validation score, a plain line everything."""
     if sys.stderr.isatty():
         with _bar() as bar:
@@ -50,7 +51,7 @@ def epochs(title: str, n_epochs: int) -> Iterator[Callable[[dict[str, float]], N
 
     def line(record: dict[str, float]) -> None:
         scores = "  ".join(f"{name} {value:.4f}" for name, value in record.items() if name != "epoch")
-        sys.stderr.write(f"epoch {int(record['epoch'])} of {n_epochs}  {scores}\n")
+        sys.stderr.write(f"{title}: epoch {int(record['epoch'])} of {n_epochs}  {scores}\n")
         sys.stderr.flush()
 
     yield line
