@@ -38,11 +38,19 @@ def test_a_seed_gives_the_same_bits_and_another_seed_others(planted, tmp_path):
     assert [json.loads(line)["epoch"] for line in (tmp_path / "a/history.jsonl").read_text().splitlines()] == [1, 2, 3]
 
 
-def test_the_chosen_epoch_is_the_one_with_the_lowest_validation_loss(planted, tmp_path):
-    run = train(planted, tmp_path / "run", REQUEST)
-    losses = [json.loads(line)["valid_loss"] for line in (run.folder / "history.jsonl").read_text().splitlines()]
-    assert run.outcome["chosen_epoch"] == 1 + int(np.argmin(losses))
-    assert run.outcome["valid_loss"] == min(losses)
+@pytest.mark.parametrize("select_by", ["roc_auc", "loss"])
+def test_the_chosen_epoch_is_the_best_on_validation(planted, tmp_path, select_by):
+    settings = QUICK | {"epochs": 6, "learning_rate": 0.05, "select_by": select_by}
+    run = train(planted, tmp_path / "run", TrainRequest(settings=settings))
+    history = [json.loads(line) for line in (run.folder / "history.jsonl").read_text().splitlines()]
+    scores = [record["valid_score"] for record in history]
+    assert run.outcome["chosen_epoch"] == 1 + int(np.argmax(scores))
+    assert run.outcome["valid_score"] == max(scores)
+    best = mien.evaluate([run.folder], split="valid", n_resamples=0).summary["mean"]
+    areas = [best["sentiment"]["roc_auc"]]
+    areas.append(np.mean([row["roc_auc"] for row in best["emotion"]["per_emotion"].values()]))
+    expected = np.mean(areas) if select_by == "roc_auc" else -min(record["valid_loss"] for record in history)
+    assert max(scores) == pytest.approx(expected, abs=1e-6)
     chosen = run.folder / f"epochs/{run.outcome['chosen_epoch']:04d}.safetensors"
     assert sha256_of(chosen) == sha256_of(run.folder / "model.safetensors")
 
@@ -195,6 +203,35 @@ def test_splits_and_labels_that_are_not_there(planted, tmp_path):
     assert train(unlabelled, tmp_path / "run", REQUEST).tasks == (Task.SENTIMENT,)
     with pytest.raises(DataError, match="Expected emotion labels in the train split .* but got none"):
         train(unlabelled, tmp_path / "run2", TrainRequest(tasks=(Task.EMOTION,), settings=QUICK))
+
+
+def test_a_task_that_the_model_does_not_have(planted, tmp_path):
+    request = TrainRequest(tasks=(Task.SENTIMENT, Task.EMOTION_INTENSITY), settings=QUICK)
+    with pytest.raises(UsageError, match="Expected tasks among sentiment, emotion for cim, but got emotion_intensity"):
+        train(planted, tmp_path / "run", request)
+
+
+def test_a_full_disk_while_training_says_so_and_the_run_goes_on_later(planted, tmp_path):
+    # A file size limit refuses like a full disk, in the middle of a checkpoint.
+    script = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from mien.cli import main\n"
+        "import mien.workflows.train\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+        "main()"
+    )
+    settings = QUICK | {"gru_size": 31}
+    command = ["train", str(planted.folder), "--out", str(tmp_path / "run"), "--resume"]
+    command += [
+        word for key, value in settings.items() for word in ("--set", f"{key}={'none' if value is None else value}")
+    ]
+    done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "mien: Expected to write" in done.stderr
+    assert "Traceback" not in done.stderr
+    resumed = train(planted, tmp_path / "run", TrainRequest(settings=settings), resume=True)
+    assert bits(resumed) == bits(train(planted, tmp_path / "whole", TrainRequest(settings=settings)))
 
 
 def test_partly_missing_modalities_and_labels_are_masked_not_invented(planted, tmp_path):

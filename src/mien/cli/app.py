@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -49,9 +50,16 @@ def demo(json: Json = False) -> None:
     from mien.workflows.demo import SETTINGS
     from mien.workflows.demo import demo as run_demo
 
-    n_epochs = int(str(SETTINGS["epochs"]))
-    with progress.epochs("demo", n_epochs) as report:
-        result = run_demo(lambda _name, record: report(record))
+    with ExitStack() as stack:
+        reports: dict[str, progress.EpochReport] = {}
+
+        def report(arm: str, record: dict[str, float]) -> None:
+            if arm not in reports:
+                stack.close()
+                reports[arm] = stack.enter_context(progress.epochs(arm, int(str(SETTINGS["epochs"]))))
+            reports[arm](record)
+
+        result = run_demo(report)
     if json:
         print_json({"with_context": result.with_context.summary, "without_context": result.without_context.summary})
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+EpochReport = Callable[[dict[str, float]], None]
 # Plain lines come at most this often per hundred per cent.
 PLAIN_STEPS = 10
 
@@ -35,22 +36,22 @@ def counting(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def epochs(title: str, n_epochs: int) -> Iterator[Callable[[dict[str, float]], None]]:
-    """Give ``report(history record)``: the bar names the validation loss, a plain line names all losses."""
+def epochs(title: str, n_epochs: int) -> Iterator[EpochReport]:
+    """Give ``report(history record)``: the bar names the validation score, a plain line everything."""
     if sys.stderr.isatty():
         with _bar() as bar:
             task = bar.add_task(title, total=n_epochs)
 
             def show(record: dict[str, float]) -> None:
-                text = f"{title}  valid loss {record['valid_loss']:.4f}"
+                text = f"{title}  valid score {record['valid_score']:.4f}"
                 bar.update(task, completed=int(record["epoch"]), description=text)
 
             yield show
         return
 
     def line(record: dict[str, float]) -> None:
-        losses = "  ".join(f"{name} {value:.4f}" for name, value in record.items() if name != "epoch")
-        sys.stderr.write(f"epoch {int(record['epoch'])} of {n_epochs}  {losses}\n")
+        scores = "  ".join(f"{name} {value:.4f}" for name, value in record.items() if name != "epoch")
+        sys.stderr.write(f"{title}: epoch {int(record['epoch'])} of {n_epochs}  {scores}\n")
         sys.stderr.flush()
 
     yield line

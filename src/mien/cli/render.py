@@ -81,7 +81,7 @@ def show_run(run: Run) -> None:
         f"{run.folder}: {run.model} on {', '.join(run.inputs)} for {', '.join(run.tasks)}, seed {run.seed}, "
         f"{outcome['n_parameters']:,} parameters, {outcome['epochs_run']} epochs of "
         f"{outcome['seconds_per_epoch']:.1f} s, epoch {outcome['chosen_epoch']} "
-        f"chosen by {outcome['chosen_by']} ({outcome['valid_loss']:.4f})"
+        f"chosen by {outcome['chosen_by']} ({outcome['valid_score']:.4f})"
     )
 
 
@@ -116,20 +116,20 @@ def show_comparison(comparison: Comparison) -> None:
         f"A = {comparison.name_a}, B = {comparison.name_b}; seeds {', '.join(map(str, comparison.seeds))}; "
         f"{comparison.n_videos:,} videos, {comparison.n_utterances:,} utterances (per cent)"
     )
-    table = _table(
-        title, "score", "A", "B", "A - B", "95 % interval", "p videos", "p seeds", "verdict (Holm-corrected)"
-    )
+    columns = ("A", "B", "A - B", "95 % interval", "p videos", "p videos, Holm", "p seeds", "verdict")
+    table = _table(title, "score", *columns)
     for path, row in comparison.metrics.items():
-        interval = f"[{100 * row.bootstrap.interval.low:+.2f}, {100 * row.bootstrap.interval.high:+.2f}]"
+        low, high = row.bootstrap.interval.low, row.bootstrap.interval.high
         table.add_row(
             path,
             _percent(row.mean_a),
             _percent(row.mean_b),
             f"{100 * row.difference:+.2f}",
-            interval,
-            f"{row.bootstrap.p:.3f}",
-            "-" if math.isnan(row.t_test.p) else f"{row.t_test.p:.3f}",
-            row.verdict,
+            "-" if math.isnan(low) else f"[{100 * low:+.2f}, {100 * high:+.2f}]",
+            _p_value(row.bootstrap.p),
+            _p_value(row.p_bootstrap_holm),
+            _p_value(row.t_test.p),
+            f"{row.winner} better" if row.winner else "no difference shown",
         )
     console = _console()
     console.print(table)
@@ -206,6 +206,10 @@ def _at(part: Mapping[str, Any] | None, path: str) -> Any:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{100 * value:.2f}"
+
+
+def _p_value(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def _table(title: str, *headers: str) -> Table:

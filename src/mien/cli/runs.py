@@ -11,7 +11,6 @@ import typer.core
 
 from mien.cli.guard import guarded
 from mien.cli.options import Json, Set, one_object, parse_names, print_json
-from mien.schema import Modality, Task
 from mien.settings import parse_pairs
 
 DatasetOption = Annotated[Path | None, typer.Option(help="Score another Dataset than the one each run was trained on.")]
@@ -56,6 +55,7 @@ class TrainCall:
 def train(call: TrainCall) -> None:
     """Train one network. Only train and valid are opened; a kill loses at most one epoch."""
     from mien.cli import progress, render
+    from mien.schema import Modality, Task
     from mien.settings import override, read_toml
     from mien.training import TrainSettings, is_first_process
     from mien.workflows.train import TrainRequest

@@ -54,10 +54,22 @@ def load_glove_6b_50d(path: Path | None = None) -> TextExtractor:
 def load_glove_file(path: Path) -> TextExtractor:
     """Any text file with a word and its numbers per line (word2vec's "count size" first line is skipped).
 
-    Raises DataError when the file is missing or a line has another number of columns than the first.
+    Raises DataError when the file is missing, is no text, or a line has another number of columns than the first.
     """
     if not path.is_file():
         raise DataError(f"Expected a GloVe-format text file at {path}, but got nothing there; check the path")
+    try:
+        words, matrix = _read_vectors(path)
+    except UnicodeDecodeError:
+        raise DataError(
+            f"Expected UTF-8 text in {path}, but got other bytes; give a text file in GloVe's format, unpacked"
+        ) from None
+    # of a word that stands twice the first row counts
+    row_of = {word: row for row, word in reversed(list(enumerate(words)))}
+    return _extractor(row_of, matrix, f"glove-file-{matrix.shape[1]}d", sha256_of(path))
+
+
+def _read_vectors(path: Path) -> tuple[list[str], FloatArray]:
     words: list[str] = []
     rows: list[FloatArray] = []
     with open(path, encoding="utf-8") as lines:
@@ -80,8 +92,7 @@ def load_glove_file(path: Path) -> TextExtractor:
             rows.append(row)
     if not rows:
         raise DataError(f"Expected word vectors in {path}, but got an empty file; give a text file in GloVe's format")
-    row_of = {word: row for row, word in reversed(list(enumerate(words)))}
-    return _extractor(row_of, np.stack(rows), f"glove-file-{rows[0].size}d", sha256_of(path))
+    return words, np.stack(rows)
 
 
 def _extractor(row_of: dict[str, int], vectors: FloatArray, name: str, sha256: str) -> TextExtractor:

@@ -14,6 +14,9 @@ from mien.models import Batch
 from mien.schema import IntArray, Modality, emotion_multihot7, sentiment_classes
 from mien.tables import SplitColumns
 
+# Videos are sorted by length plus a random number below this, so that batches differ between epochs.
+LENGTH_JITTER_UTTERANCES = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
@@ -90,13 +93,18 @@ def to_video_set(columns: SplitColumns, scaling: Scaling) -> VideoSet:
 
 
 def bucketed_batches(lengths: IntArray, batch_videos: int, rng: np.random.Generator | None) -> list[list[int]]:
-    """Video numbers in batches of similar length; videos of one length and batches shuffled with `rng`, if given."""
-    shuffled = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
-    order = shuffled[np.argsort(lengths[shuffled], kind="stable")]
+    """Video numbers in batches of similar length; shuffled with `rng`, in fixed order without."""
+    jitter = 0.0 if rng is None else rng.random(len(lengths)) * LENGTH_JITTER_UTTERANCES
+    order = np.argsort(lengths + jitter, kind="stable")
     batches = [order[start : start + batch_videos].tolist() for start in range(0, len(order), batch_videos)]
     if rng is not None:
         rng.shuffle(batches)
     return batches
+
+
+def rows_of(videos: VideoSet, numbers: Sequence[int]) -> Int[Tensor, "n"]:
+    """Row numbers of the named videos' utterances."""
+    return torch.cat([torch.arange(int(videos.offsets[v]), int(videos.offsets[v + 1])) for v in numbers])
 
 
 def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor, "n"]]:

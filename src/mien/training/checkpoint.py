@@ -27,7 +27,7 @@ class Progress:
 
     epoch: int = 0
     best_epoch: int = 0
-    best_loss: float = float("inf")
+    best_score: float = float("-inf")
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
@@ -36,7 +36,11 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, 
     """Write tensors and optional JSON facts. Raises WriteError."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with written_aside(path) as aside:
-        save_file(tensors, aside, metadata={"facts": json.dumps(facts or {})})
+        try:
+            save_file(tensors, aside, metadata={"facts": json.dumps(facts or {})})
+        except SafetensorError as error:
+            # safetensors wraps the system's refusal (a full disk) in an error of its own
+            raise OSError(str(error)) from error
 
 
 def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:

@@ -19,10 +19,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from mien.errors import TrainingError
-from mien.schema import Task
 from mien.tables import epoch_file
 from mien.tables.files import written_aside
-from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, targets_of
+from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, rows_of, targets_of
 from mien.training.checkpoint import (
     Progress,
     load_weights,
@@ -34,11 +33,11 @@ from mien.training.checkpoint import (
 from mien.training.devices import make_fabric
 from mien.training.losses import loss_sums, scored_counts, weighted_total
 from mien.training.settings import TrainSettings
+from mien.training.validation import to_device, validation_record
 
 RESUME_FILE = Path("resume/progress.safetensors")
 HISTORY_FILE = Path("history.jsonl")
 MODEL_FILE = Path("model.safetensors")
-PREDICTION_BATCH_VIDEOS = 64
 
 Report = Callable[[dict[str, float]], None]
 
@@ -74,7 +73,7 @@ def fit(
 ) -> Progress:
     """Train into `folder` from where it stands; returns after the last epoch or when patience is out.
 
-    Leaves model.safetensors (the epoch with the best validation loss), history.jsonl and, if kept, epochs/.
+    Leaves model.safetensors (the epoch with the best validation score), history.jsonl and, if kept, epochs/.
     Deterministic for a seed on CPU, also across any number of kills: the same weights and history to the bit. Calls
     `report` with the history record of every epoch that it ran. Raises TrainingError when the loss is not finite.
     """
@@ -100,8 +99,8 @@ def fit(
             )
         progress.epoch += 1
         progress.history.append(record)
-        if record["valid_loss"] < progress.best_loss:
-            progress.best_epoch, progress.best_loss = progress.epoch, record["valid_loss"]
+        if record["valid_score"] > progress.best_score:
+            progress.best_epoch, progress.best_score = progress.epoch, record["valid_score"]
         progress.seconds.append(time.perf_counter() - started_s)
         if fabric.is_global_zero:
             _keep(folder, plain, optimizer.optimizer, spec, progress)
@@ -113,37 +112,6 @@ def fit(
     return progress
 
 
-def validation_record(network: nn.Module, valid: VideoSet, settings: TrainSettings) -> dict[str, float]:
-    """Masked losses on the validation videos, in total and per task."""
-    sums: dict[Task, float] = {}
-    counts = {Task.SENTIMENT: int(valid.sentiment_scored.sum()), Task.EMOTION: int(valid.emotions_scored.sum())}
-    network.eval()
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        for numbers in bucketed_batches(valid.lengths.numpy(), PREDICTION_BATCH_VIDEOS, None):
-            batch, rows = collate(valid, numbers)
-            batch = to_device(batch, device)
-            batch_sums = loss_sums(network(batch), batch, to_device(targets_of(valid, rows), device))
-            for task, total in batch_sums.items():
-                sums[task] = sums.get(task, 0.0) + float(total)
-    means = {f"valid_loss_{task}": total / max(counts[task], 1) for task, total in sums.items()}
-    total = weighted_total({task: torch.tensor(value) for task, value in sums.items()}, counts, settings)
-    return {"valid_loss": float(total), **means}
-
-
-def to_device(facts: Any, device: torch.device) -> Any:
-    """Move the tensors of a Batch or Targets."""
-    if device.type == "cpu":
-        return facts
-    moved = {}
-    for name in facts.__slots__:
-        value = getattr(facts, name)
-        moved[name] = (
-            {key: tensor.to(device) for key, tensor in value.items()} if isinstance(value, dict) else value.to(device)
-        )
-    return type(facts)(**moved)
-
-
 def _train_epoch(
     fabric: Fabric, network: nn.Module, optimizer: Any, train: VideoSet, spec: FitSpec, epoch: int
 ) -> dict[str, float]:
@@ -152,7 +120,7 @@ def _train_epoch(
     total = 0.0
     batches = bucketed_batches(train.lengths.numpy(), spec.settings.batch_videos, rng)
     for numbers in batches:
-        counts = scored_counts(targets_of(train, collate(train, numbers)[1]))
+        counts = scored_counts(targets_of(train, rows_of(train, numbers)))
         mine, share = _my_part(numbers, fabric)
         batch, rows = collate(train, mine)
         batch = to_device(batch, fabric.device)

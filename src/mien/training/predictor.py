@@ -15,7 +15,8 @@ from mien.settings import override
 from mien.tables import Predictions, Run, SplitColumns, require_epoch
 from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, to_video_set
 from mien.training.checkpoint import load_weights, restore_model
-from mien.training.loop import MODEL_FILE, PREDICTION_BATCH_VIDEOS
+from mien.training.loop import MODEL_FILE
+from mien.training.validation import PREDICTION_BATCH_VIDEOS
 
 
 @dataclass(frozen=True)

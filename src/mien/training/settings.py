@@ -11,7 +11,9 @@ class TrainSettings:
 
     # passes over the train split (released: 50)
     epochs: int = 50
-    # stop after so many epochs without a better validation loss; none: never
+    # what the chosen epoch is best at on valid: roc_auc (mean over the tasks) or loss
+    select_by: str = "roc_auc"
+    # stop after so many epochs without a better validation score; none: never
     patience: int | None = 10
     # whole videos per step (released: 16); over several devices: the global batch
     batch_videos: int = 16
@@ -36,6 +38,8 @@ class TrainSettings:
         for name in ("epochs", "batch_videos", "threads", "devices"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Expected {name} to be at least 1, but got {getattr(self, name)}")
+        if self.select_by not in ("roc_auc", "loss"):
+            raise ValueError(f"Expected select_by to be roc_auc or loss, but got {self.select_by!r}")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"Expected patience to be at least 1 or none, but got {self.patience}")
         if not self.learning_rate > 0:

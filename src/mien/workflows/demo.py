@@ -10,15 +10,19 @@ from typing import Any
 
 from mien.schema import Video
 from mien.sources.intake import Intake
-from mien.sources.planted import open_planted
+from mien.sources.planted import MAX_UTTERANCES, MIN_UTTERANCES, open_planted
 from mien.tables import Dataset, DatasetFacts, write_dataset
 from mien.workflows.evaluate import Evaluation, evaluate
 from mien.workflows.train import TrainRequest, train
 
-N_VIDEOS = 600
+N_VIDEOS = 900
+# The arm of single utterances takes as many utterances, and so as many steps an epoch, as the arm of whole videos.
+BATCH_VIDEOS = 16
+UTTERANCES_PER_VIDEO = (MIN_UTTERANCES + MAX_UTTERANCES) // 2
 # Small and quick to learn: the planted signs need neither width nor much dropout.
 SETTINGS: dict[str, Any] = {
-    "epochs": 30,
+    "epochs": 20,
+    "batch_videos": BATCH_VIDEOS,
     "patience": None,
     "learning_rate": 3e-3,
     "gru_size": 64,
@@ -48,8 +52,9 @@ def demo(report: Report | None = None, n_videos: int = N_VIDEOS, settings: dict[
         for name, context in (("whole videos", True), ("single utterances", False)):
             dataset = write_planted(Path(folder) / f"data-{context}", n_videos, context=context)
             run = Path(folder) / f"run-{context}"
+            batch = {} if context else {"batch_videos": BATCH_VIDEOS * UTTERANCES_PER_VIDEO}
             each = (lambda record, name=name: report(name, record)) if report is not None else None
-            train(dataset, run, TrainRequest(settings=chosen), report=each)
+            train(dataset, run, TrainRequest(settings=chosen | batch), report=each)
             evaluations.append(evaluate([run]))
     return Demo(evaluations[0], evaluations[1])
 

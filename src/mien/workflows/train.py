@@ -160,6 +160,12 @@ def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[Tas
         ),
         Task.EMOTION: any(value is not None and here for value, here in zip(labels["anger"], in_train, strict=True)),
     }
+    unknown = [task for task in request.tasks if task not in claimed]
+    if unknown:
+        raise UsageError(
+            f"Expected tasks among {', '.join(claimed)} for {request.model}, but got "
+            f"{', '.join(unknown)}; change --tasks"
+        )
     tasks = request.tasks or tuple(task for task in claimed if labelled.get(task))
     without = [task for task in tasks if not labelled.get(task)]
     if without or not tasks:
@@ -224,8 +230,8 @@ def _outcome(run: Run, columns: SplitColumns, progress: Progress, n_parameters: 
     return {
         **run.outcome,
         "chosen_epoch": progress.best_epoch,
-        "chosen_by": "lowest valid_loss on the valid split",
-        "valid_loss": progress.best_loss,
+        "chosen_by": f"best {run.settings['training']['select_by']} on the valid split",
+        "valid_score": progress.best_score,
         "epochs_run": progress.epoch,
         "n_parameters": n_parameters,
         "seconds_per_epoch": float(np.mean(progress.seconds)),

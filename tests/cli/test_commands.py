@@ -1,0 +1,178 @@
+"""Every command does its work, prints a table, and with --json one object and nothing else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.cli.calls import QUICK, as_json, mien, said
+
+from mien import __version__
+from mien.features import TEXT_EXTRACTORS
+from mien.models import MODELS
+from mien.sources import SOURCES
+from mien.tables import open_dataset, open_run
+
+SEED_PAIRS = [("a0", "a1"), ("b0", "b1")]
+
+
+def test_import_prints_what_was_read_and_what_was_mended(table, tmp_path):
+    table.write_text(
+        table.read_text().replace("v0,0,It was", "v0,0,Qwxzzyq qq") + "v0,0,Qwxzzyq qq a good day.,train,-1\n"
+    )
+    arguments = ["import", "table", table, "--out", tmp_path / "data", "--map", "sentiment=score"]
+    arguments += ["--text", "glove-6b-50d", "--rename-split", "dev=test", "--carve", "valid=0.3", "--carve-seed", 3]
+    description = as_json(*arguments, "--name", "Talks [v2]")
+    assert description["name"] == "Talks [v2]"
+    assert {name: split["videos"] for name, split in description["splits"].items()} == {
+        "train": 5,
+        "valid": 2,
+        "test": 2,
+    }
+    assert description["origin"]["notes"]["row repeated exactly: first kept"] == 1
+    assert description["feature_spaces"]["text"]["name"] == "glove-6b-50d"
+    shown = said(*arguments, "--name", "Talks [v2]")
+    assert "Talks [v2]" in shown
+    assert "row repeated exactly: first kept" in shown
+    assert open_dataset(tmp_path / "data").counts["train"]["utterances"] == 15
+
+
+def test_import_without_features_says_how_to_get_them(table, tmp_path):
+    shown = said("import", "table", table, "--out", tmp_path / "data", "--rename-split", "dev=valid")
+    assert "No features yet: import again with --text EXTRACTOR" in shown
+    assert "transcript in more than one split: kept" in shown
+
+
+def test_words_are_kept_on_request(table, tmp_path):
+    arguments = ["import", "table", table, "--out", tmp_path / "data", "--rename-split", "dev=valid"]
+    assert as_json(*arguments, "--text", "glove-6b-50d", "--words")["feature_spaces"]["text"]["level"] == "word"
+    assert as_json(*arguments, "--text", "glove-6b-50d")["feature_spaces"]["text"]["level"] == "utterance"
+
+
+def test_describe(data):
+    description = as_json("describe", data)
+    assert description["splits"]["train"]["videos"] == 28
+    assert set(description["feature_spaces"]) == {"text", "acoustic", "visual"}
+    assert description["fingerprint"] == open_dataset(data).fingerprint
+    shown = said("describe", data)
+    for part in ("planted", "utterances", "100.0 %", "happy", "Texts in several splits"):
+        assert part in shown
+
+
+def test_train_and_resume(data, tmp_path):
+    out = tmp_path / "run [1]"
+    arguments = ["train", data, "--out", out, "--tasks", "sentiment", "--inputs", "visual,text", "--seed", 5, *QUICK]
+    facts = as_json(*arguments)
+    assert facts["run"] == str(out)
+    assert (facts["inputs"], facts["tasks"], facts["seed"]) == (["text", "visual"], ["sentiment"], 5)
+    assert facts["settings"]["training"]["epochs"] == 2
+    assert open_run(out).finished
+    shown = said(*arguments, "--resume")
+    assert shown.startswith(f"{out}: cim on text, visual for sentiment, seed 5")
+
+
+def test_train_shows_a_line_per_epoch_on_standard_error(data, tmp_path):
+    result = mien("train", data, "--out", tmp_path / "run", *QUICK)
+    lines = result.stderr.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]
+    assert all("valid_loss" in line for line in lines)
+
+
+def test_settings_come_from_a_file_and_set_wins(data, tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text('epochs = 3\ngru_size = 5\ndense_size = 3\npatience = "none"\n')
+    facts = as_json("train", data, "--out", tmp_path / "run", "--settings", path, "--set", "epochs=1")
+    assert facts["settings"]["training"]["epochs"] == facts["epochs_run"] == 1
+    assert facts["settings"]["model"]["gru_size"] == 5
+    assert facts["settings"]["training"]["patience"] is None
+
+
+@pytest.mark.parametrize("protocol", ["clean", "fixed", "released"])
+def test_evaluate(runs, protocol):
+    arguments = ["evaluate", runs / "a0", runs / "a1", "--protocol", protocol, "--bootstrap", 7]
+    summary = as_json(*arguments)
+    assert [run["seed"] for run in summary["runs"]] == [0, 1]
+    assert summary["mean"]["sentiment"]["accuracy_has0"] is not None
+    shown = said(*arguments)
+    assert ("UPPER BOUND" in shown) == (protocol == "released")
+    for part in ("trivial: majority of train", "s.d. over runs", "surprise", "cim text+acoustic+visual seed 1"):
+        assert part in shown
+    percent = f"{100 * summary['mean']['sentiment']['accuracy_has0']:.2f}"
+    assert percent in shown
+
+
+def test_evaluate_on_another_data_set_and_split(runs, data):
+    summary = as_json("evaluate", runs / "b0", "--dataset", data, "--split", "valid", "--bootstrap", 0)
+    assert summary["runs"][0]["split"] == "valid"
+    assert summary["runs"][0]["intervals"] == {}
+
+
+def test_compare_takes_a_list_of_runs_on_either_side(runs):
+    a, b = ([runs / name for name in names] for names in SEED_PAIRS)
+    facts = as_json("compare", *a, "--with", *b, "--bootstrap", 97)
+    assert facts["seeds"] == [0, 1]
+    assert (facts["a"], facts["b"]) == (
+        "cim text+acoustic+visual sentiment+emotion",
+        "cim text sentiment+emotion",
+    )
+    assert facts["metrics"]["sentiment.accuracy_has0"]["verdict"]
+    for spelling in (
+        [*a, "--with", b[0], "--with", b[1], "--bootstrap", 97],
+        ["--bootstrap", 97, *a, f"--with={b[0]}", b[1]],
+        [*a, "--with", *b, "--split", "test", "--bootstrap", 97],
+    ):
+        assert as_json("compare", *spelling) == facts
+    shown = said("compare", *a, "--with", *b, "--bootstrap", 97)
+    assert "no difference shown" in shown or "better" in shown
+    assert "2 seeds: use at least five" in shown
+
+
+def test_compare_without_resamples_shows_no_number_where_there_is_none(runs):
+    shown = said("compare", runs / "a0", "--with", runs / "b0", "--bootstrap", 0)
+    assert "sentiment.accuracy_has0" in shown
+    assert "nan" not in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "names"),
+    [("models", "models", MODELS), ("extractors", "text", TEXT_EXTRACTORS), ("sources", "sources", SOURCES)],
+)
+def test_lists_name_every_entry(command, key, names):
+    assert list(as_json(command)[key]) == list(names)
+    shown = said(command)
+    for name in names:
+        assert name in shown
+
+
+def test_models_tell_every_setting_that_set_takes():
+    facts = as_json("models")
+    assert facts["training_settings"]["epochs"] == 50
+    assert "gru_size" in facts["models"]["cim"]["settings"]
+    assert "learning_rate=" in said("models")
+
+
+def test_demo_is_there_and_takes_json():
+    shown = said("demo", "--help")
+    assert "--json" in shown
+
+
+def test_version_and_help():
+    assert said("--version") == f"mien {__version__}\n"
+    for command in ("import", "describe", "train", "evaluate", "compare", "demo", "models", "extractors", "sources"):
+        assert command in said("--help")
+        assert said(command, "-h") == said(command, "--help") != ""
+
+
+def test_every_reading_command_prints_json_that_others_can_read(runs, data):
+    def strict(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    for arguments in (
+        ["describe", data],
+        ["evaluate", runs / "a0", "--bootstrap", 3],
+        ["compare", runs / "a0", "--with", runs / "b0", "--bootstrap", 0],
+        ["models"],
+        ["extractors"],
+        ["sources"],
+    ):
+        assert isinstance(json.loads(said(*arguments, "--json"), parse_constant=strict), dict)
