@@ -19,6 +19,7 @@ from mien.schema import FeatureSpace, FloatArray, Modality
 NAME = "egemaps"
 # Where this is zero no frame is voiced, and the zeros of all voiced functionals would mean nothing.
 VOICED_COLUMN = "VoicedSegmentsPerSec"
+NO_VALUE = "a functional of the voice is no number"
 
 
 def load_egemaps(path: Path | None = None) -> AcousticExtractor:  # noqa: ARG001 - one signature for all extractors
@@ -41,7 +42,9 @@ def load_egemaps(path: Path | None = None) -> AcousticExtractor:  # noqa: ARG001
             return reason
         by_name = egemaps(np.asarray(samples, dtype=np.float64), RATE_HZ)
         vector = np.array([by_name[name] for name in columns])
-        return vector.astype(np.float32) if vector[voiced_column] > 0 and np.isfinite(vector).all() else NO_VOICE
+        if vector[voiced_column] == 0:
+            return NO_VOICE
+        return vector.astype(np.float32) if np.isfinite(vector).all() else NO_VALUE
 
     def utterance_vector(samples: FloatArray) -> FloatArray | None:
         answer = vector_or_reason(samples)
