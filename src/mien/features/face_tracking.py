@@ -26,8 +26,8 @@ THUMBNAIL_PX = 32
 class TrackSettings:
     """When a face is the same face and the main face."""
 
-    # least overlap (intersection over union) of a face's boxes in two frames
-    min_overlap: float = 0.3
+    # least overlap (intersection over union) of a face's boxes in two frames; 0.1 is a move by 4/5 of its width
+    min_overlap: float = 0.1
     # over how long the mean of a face's area runs
     memory_s: float = 2.0
     # how much heavier another face must be to become the main one
@@ -88,25 +88,20 @@ class MainFace:
         """Continue, begin and end tracks; returns the track of every row of `boxes`."""
         settings = self._settings
         kept = 0.0 if not self._tracks else math.exp((self._time_s - time_s) / settings.memory_s)
-        pairs = [
-            (overlap(track.box, box), -at, -row)
-            for at, track in enumerate(self._tracks)
-            for row, box in enumerate(boxes)
-        ]
         rows: dict[int, _Track] = {}
-        for share, at, row in sorted(pairs, reverse=True):
-            track = self._tracks[-at]
-            if share >= settings.min_overlap and -row not in rows and not any(track is used for used in rows.values()):
-                rows[-row] = track
+        if self._tracks and len(boxes):
+            shares = overlaps(np.stack([track.box for track in self._tracks]), boxes)
+            while shares.max() >= settings.min_overlap:
+                at, row = (int(place) for place in np.unravel_index(shares.argmax(), shares.shape))
+                rows[row] = self._tracks[at]
+                shares[at], shares[:, row] = -1.0, -1.0
         for track in self._tracks:
             track.weight *= kept
         # With nobody in sight before, the first weights are the areas themselves: the largest face is the main one.
-        for row, box in enumerate(boxes):
-            if row not in rows:
-                rows[row] = _Track(box, 0.0, time_s)
-            track = rows[row]
+        for row, (box, size) in enumerate(zip(boxes, areas(boxes), strict=True)):
+            track = rows.setdefault(row, _Track(box, 0.0, time_s))
             track.box, track.seen_s = box, time_s
-            track.weight += (1 - kept) * area(box)
+            track.weight += (1 - kept) * float(size)
         known = [track for track in self._tracks if time_s - track.seen_s <= settings.away_s]
         begun = [track for track in rows.values() if not any(track is old for old in known)]
         self._tracks = known + begun
@@ -124,14 +119,19 @@ class MainFace:
         self._main = main
 
 
-def area(box: FloatArray) -> float:
-    """Area of left, top, right, bottom; 0 where it is empty."""
-    return float(max(box[2] - box[0], 0) * max(box[3] - box[1], 0))
+def areas(boxes: FloatArray) -> FloatArray:
+    """Areas (n,) of boxes (n, 4) left, top, right, bottom; 0 where one is empty."""
+    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+    result: FloatArray = sides[..., 0] * sides[..., 1]
+    return result
 
 
-def overlap(one: FloatArray, other: FloatArray) -> float:
-    """Intersection over union of two boxes, 0 where both are empty."""
-    both = np.concatenate([np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])])
-    shared = area(both)
-    union = area(one) + area(other) - shared
-    return shared / union if union > 0 else 0.0
+def overlaps(ones: FloatArray, others: FloatArray) -> FloatArray:
+    """Intersection over union (n, m) of boxes (n, 4) and (m, 4); 0 where both are empty."""
+    first, second = ones[:, None], others[None]
+    shared = areas(
+        np.concatenate([np.maximum(first[..., :2], second[..., :2]), np.minimum(first[..., 2:], second[..., 2:])], -1)
+    )
+    union = areas(first) + areas(second) - shared
+    result: FloatArray = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return result
