@@ -38,19 +38,19 @@ def open_chromium(profile: Path):
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
 
 
-def write_video(path: Path, duration_s: float = 60.0, rate: int = 5) -> Path:
+def write_video(path: Path, duration_s: float = 60.0, rate: int = 2) -> Path:
     """A silent VP8 film whose brightness follows the clock."""
     import av
 
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libvpx", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 160, 90, "yuv420p"
         stream.time_base = Fraction(1, rate)
-        stream.options = {"deadline": "realtime", "cpu-used": "8"}
+        stream.options = {"deadline": "realtime", "cpu-used": "8", "g": "2"}
         n_frames = int(duration_s * rate)
         for number in range(n_frames):
-            picture = np.full((180, 320, 3), 40 + 160 * number // n_frames, dtype=np.uint8)
-            picture[60:120, 20 + 200 * number // n_frames :][:, :60] = (230, 190, 150)
+            picture = np.full((90, 160, 3), 40 + 160 * number // n_frames, dtype=np.uint8)
+            picture[30:60, 10 + 100 * number // n_frames :][:, :30] = (230, 190, 150)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, rate)
             container.mux(stream.encode(frame))

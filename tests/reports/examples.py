@@ -55,7 +55,7 @@ def softmax_rows(scores):
 
 
 def attention_of(n_utterances, directions, seed=0, missing=()):
-    """Rows that sum to 1, peaked near the target; `missing` are (modality, position) that ask nothing and get nothing."""
+    """Rows that sum to 1, peaked near the target; `missing` are (modality, position) that neither ask nor answer."""
     rng = np.random.default_rng(seed)
     places = np.arange(n_utterances)
     near = -np.abs(places[:, None] - places[None, :]) / 2.5
@@ -101,7 +101,7 @@ def tracks_of(duration_s, starts_s, ends_s, seed=0):
             times_s,
             loudness,
             note="level of the sound in frames of 50 ms",
-            axis=(-70, 0),
+            axis=(-70.0, 0.0),
         ),
         Track("Pitch", "Hz", Source.VOICE, times_s, pitch, note="fundamental frequency of voiced frames"),
         Track(
@@ -111,7 +111,7 @@ def tracks_of(duration_s, starts_s, ends_s, seed=0):
             frames_s,
             there.astype(float),
             note="1 where a face is found",
-            axis=(0, 1),
+            axis=(0.0, 1.0),
         ),
         Track(
             "Smile",
@@ -120,9 +120,9 @@ def tracks_of(duration_s, starts_s, ends_s, seed=0):
             frames_s,
             slow(0.3),
             note="mean of the blendshapes mouthSmileLeft and Right",
-            axis=(0, 1),
+            axis=(0.0, 1.0),
         ),
-        Track("Brows raised", "", Source.FACE, frames_s, slow(0.25), note="blendshape browInnerUp", axis=(0, 1)),
+        Track("Brows raised", "", Source.FACE, frames_s, slow(0.25), note="blendshape browInnerUp", axis=(0.0, 1.0)),
     )
 
 
@@ -164,8 +164,8 @@ def realistic(video: Path | None = None) -> Analysis:
             facts={
                 "Trained on": "CMU-MOSEI, official train split, 16,327 utterances",
                 "Features": "minilm-l6-v2 (384), egemaps (88), face-blendshapes (110)",
-                "Citation": "Akhtar et al., Multi-task Learning for Multi-modal Emotion Recognition and Sentiment Analysis, "
-                "NAACL 2019",
+                "Citation": "Akhtar et al., Multi-task Learning for Multi-modal Emotion Recognition and Sentiment "
+                "Analysis, NAACL 2019",
             },
         ),
         utterances=tuple(rows),

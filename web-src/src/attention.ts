@@ -10,7 +10,7 @@ import type { Player } from "./player";
 import type { Store } from "./state";
 import type { Attention } from "./types";
 
-const CELL_PX = { least: 2, most: 42 };
+const CELL_PX = { least: 2, most: 36 };
 const HEIGHT_PX = { least: 150, most: 520 };
 const LABEL_PX = 26;
 const AXIS_LEFT = 44;
@@ -22,6 +22,15 @@ const DRAG_PX = 6;
 interface Figure {
   name: string;
   halves: Attention[];
+}
+
+/** Where the cells stand on the x axis: the halves one after the other, a gap between them. */
+interface Layout {
+  count: number;
+  halves: number;
+  /** in cells */
+  gap: number;
+  total: number;
 }
 
 interface Cell {
@@ -101,6 +110,15 @@ function direction({ asks, on }: Attention): string {
   return asks === on ? `${title(on)}, self-attention` : `${title(asks)} attends to ${title(on)}`;
 }
 
+function layoutOf(count: number, halves: number): Layout {
+  const gap = Math.max(0.3, count * halves * 0.012);
+  return { count, halves, gap, total: count * halves + gap * (halves - 1) };
+}
+
+function place({ count, gap }: Layout, half: number, column: number): number {
+  return half * (count + gap) + column;
+}
+
 function spoken(figure: Figure): string {
   return `Attention ${figure.name}: ${figure.halves.map(direction).join("; ")}`;
 }
@@ -145,7 +163,8 @@ function fit(plot: uPlot): void {
 
 function heatmap(box: HTMLElement, figure: Figure, most: number, store: Store, player: Player): uPlot {
   const count = store.report.utterances.length;
-  const columns = count * figure.halves.length;
+  const layout = layoutOf(count, figure.halves.length);
+  const columns = layout.total;
   const view = { x: [0, columns] as [number, number], y: [0, count] as [number, number] };
   const tip = el("div", { class: "tip", hidden: true });
   let cell: Cell | null = null;
@@ -162,7 +181,7 @@ function heatmap(box: HTMLElement, figure: Figure, most: number, store: Store, p
     if (at) {
       const text = (position: number): string => store.report.utterances[position]!.text.slice(0, 110) || "no transcript";
       tip.replaceChildren(el("b", {}, sentence(at)), el("span", {}, `u${at.row + 1}: ${text(at.row)}`), el("span", {}, `u${at.column + 1}: ${text(at.column)}`));
-      const x = plot.valToPos(at.half * count + at.column + 0.5, "x") + plot.over.offsetLeft;
+      const x = plot.valToPos(place(layout, at.half, at.column + 0.5), "x") + plot.over.offsetLeft;
       const y = plot.valToPos(at.row + 1, "y") + plot.over.offsetTop;
       tip.style.left = `${Math.max(0, Math.min(x - 120, box.clientWidth - 250))}px`;
       tip.style.top = `${y + 6}px`;
@@ -178,10 +197,10 @@ function heatmap(box: HTMLElement, figure: Figure, most: number, store: Store, p
       legend: { show: false },
       cursor: { x: false, y: false, points: { show: false }, drag: { x: true, y: true, setScale: false, dist: DRAG_PX }, bind: { dblclick: () => () => reset() } },
       scales: { x: { time: false, range: () => view.x }, y: { dir: -1, range: () => view.y } },
-      axes: [names(count, figure.halves.length, true), names(count, 1, false)],
-      series: [{}, { paths: cells(figure, count, most), points: { show: false } }],
+      axes: [names(layout, true), names(layoutOf(count, 1), false)],
+      series: [{}, { paths: cells(figure, layout, most), points: { show: false } }],
       hooks: {
-        draw: [(u) => outline(u, figure, count, store.state.selected, cell)],
+        draw: [(u) => outline(u, layout, store.state.selected, cell)],
         setCursor: [(u) => hover(u)],
         setSelect: [(u) => zoom(u)],
       },
@@ -198,10 +217,12 @@ function heatmap(box: HTMLElement, figure: Figure, most: number, store: Store, p
       if (cell && document.activeElement !== box) point(null, false);
       return;
     }
-    const x = Math.floor(u.posToVal(left, "x"));
+    const x = u.posToVal(left, "x");
     const row = Math.floor(u.posToVal(top, "y"));
-    if (x < 0 || x >= columns || row < 0 || row >= count) return;
-    const at = { half: Math.floor(x / count), row, column: x % count };
+    const half = Math.floor(x / (count + layout.gap));
+    const column = Math.floor(x - place(layout, half, 0));
+    if (half < 0 || half >= layout.halves || column < 0 || column >= count || row < 0 || row >= count) return;
+    const at = { half, row, column };
     if (!cell || cell.half !== at.half || cell.row !== at.row || cell.column !== at.column) point(at, false);
   }
   function show(): void {
@@ -240,7 +261,7 @@ function heatmap(box: HTMLElement, figure: Figure, most: number, store: Store, p
     if (event.key === "Enter" && cell) goTo(store, player, cell.row);
     else if (!by) return;
     else {
-      const next = cell ? Math.max(0, Math.min(columns - 1, x + by[0])) : x;
+      const next = cell ? Math.max(0, Math.min(count * layout.halves - 1, x + by[0])) : x;
       const row = cell ? Math.max(0, Math.min(count - 1, from.row + by[1])) : from.row;
       point({ half: Math.floor(next / count), row, column: next % count }, true);
     }
@@ -250,7 +271,8 @@ function heatmap(box: HTMLElement, figure: Figure, most: number, store: Store, p
 }
 
 /** An axis whose ticks are utterance names at the middle of their cells; repeated for each half. */
-function names(count: number, halves: number, below: boolean): uPlot.Axis {
+function names(layout: Layout, below: boolean): uPlot.Axis {
+  const { count, halves } = layout;
   return {
     side: below ? 2 : 3,
     size: below ? AXIS_BOTTOM : AXIS_LEFT,
@@ -266,36 +288,35 @@ function names(count: number, halves: number, below: boolean): uPlot.Axis {
       const middles: number[] = [];
       for (let half = 0; half < halves; half += 1)
         for (let position = 0; position < count; position += every) {
-          const middle = half * count + position + 0.5;
+          const middle = place(layout, half, position + 0.5);
           if (middle > min && middle < max) middles.push(middle);
         }
       return middles;
     },
-    values: (_, splits) => splits.map((middle) => `u${(Math.floor(middle) % count) + 1}`),
+    values: (_, splits) => splits.map((middle) => `u${Math.floor(middle % (count + layout.gap)) + 1}`),
   };
 }
 
-function cells(figure: Figure, count: number, most: number): uPlot.Series.PathBuilder {
+function cells(figure: Figure, layout: Layout, most: number): uPlot.Series.PathBuilder {
   return (u) => {
     const { ctx, bbox } = u;
-    const columns = count * figure.halves.length;
-    const xs = Array.from({ length: columns + 1 }, (_, x) => Math.round(u.valToPos(x, "x", true)));
+    const { count } = layout;
     const ys = Array.from({ length: count + 1 }, (_, y) => Math.round(u.valToPos(y, "y", true)));
     ctx.save();
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     // a fine gap while cells are large enough to bear it
-    const gap = xs[1]! - xs[0]! > 12 * devicePixelRatio ? Math.round(devicePixelRatio) : 0;
+    const gap = u.valToPos(1, "x", true) - u.valToPos(0, "x", true) > 12 * devicePixelRatio ? Math.round(devicePixelRatio) : 0;
     const blank = color("below");
     figure.halves.forEach(({ rows }, half) => {
+      const xs = Array.from({ length: count + 1 }, (_, column) => Math.round(u.valToPos(place(layout, half, column), "x", true)));
       rows.forEach((row, y) => {
         row.forEach((weight, column) => {
-          const x = half * count + column;
           ctx.fillStyle = weight === null ? blank : interpolateCividis(Math.min(1, weight / most));
-          const [left, top] = [xs[x]!, ys[y]!];
+          const [left, top] = [xs[column]!, ys[y]!];
           const inset = weight === null ? Math.round((ys[y + 1]! - top) * 0.42) : 0;
-          ctx.fillRect(left, top + inset, Math.max(1, xs[x + 1]! - left - gap), Math.max(1, ys[y + 1]! - top - gap - 2 * inset));
+          ctx.fillRect(left, top + inset, Math.max(1, xs[column + 1]! - left - gap), Math.max(1, ys[y + 1]! - top - gap - 2 * inset));
         });
       });
     });
@@ -305,7 +326,8 @@ function cells(figure: Figure, count: number, most: number): uPlot.Series.PathBu
 }
 
 /** The line between the halves, the chosen utterance's row, and the cell under the pointer. */
-function outline(u: uPlot, figure: Figure, count: number, selected: number, cell: Cell | null): void {
+function outline(u: uPlot, layout: Layout, selected: number, cell: Cell | null): void {
+  const { count, gap, halves } = layout;
   const { ctx, bbox } = u;
   const box = (x0: number, x1: number, y0: number, y1: number): [number, number, number, number] => {
     const [left, top] = [u.valToPos(x0, "x", true), u.valToPos(y0, "y", true)];
@@ -315,23 +337,19 @@ function outline(u: uPlot, figure: Figure, count: number, selected: number, cell
   ctx.beginPath();
   ctx.rect(bbox.left - 1, bbox.top - 1, bbox.width + 2, bbox.height + 2);
   ctx.clip();
-  const cellWidth = u.valToPos(1, "x", true) - u.valToPos(0, "x", true);
   const cellHeight = u.valToPos(1, "y", true) - u.valToPos(0, "y", true);
-  for (let half = 1; half < figure.halves.length; half += 1) {
-    const x = Math.round(u.valToPos(half * count, "x", true));
-    ctx.fillStyle = color("panel");
-    const room = Math.min(4 * devicePixelRatio, cellWidth / 3);
-    ctx.fillRect(x - room, bbox.top, 2 * room, bbox.height);
-    ctx.fillStyle = color("ink");
+  ctx.fillStyle = color("ink");
+  for (let half = 1; half < halves; half += 1) {
+    const x = Math.round(u.valToPos(place(layout, half, -gap / 2), "x", true));
     ctx.fillRect(x - devicePixelRatio, bbox.top, 2 * devicePixelRatio, bbox.height);
   }
   ctx.lineWidth = Math.max(1, Math.min(2, cellHeight / devicePixelRatio / 4)) * devicePixelRatio;
   if (selected >= 0) {
     ctx.strokeStyle = color("mark");
-    for (let half = 0; half < figure.halves.length; half += 1) ctx.strokeRect(...box(half * count, (half + 1) * count, selected, selected + 1));
+    for (let half = 0; half < halves; half += 1) ctx.strokeRect(...box(place(layout, half, 0), place(layout, half, count), selected, selected + 1));
   }
   if (cell) {
-    const x = cell.half * count + cell.column;
+    const x = place(layout, cell.half, cell.column);
     ctx.strokeStyle = color("ink");
     ctx.strokeRect(...box(x, x + 1, cell.row, cell.row + 1));
   }

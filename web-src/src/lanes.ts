@@ -41,7 +41,7 @@ export function bars(utterances: Utterance[], base: number, fill: Fill): uPlot.S
       const left = u.valToPos(start, "x", true);
       const right = u.valToPos(end, "x", true);
       const top = u.valToPos(value, "y", true);
-      const width = Math.max(1, right - left - (right - left > 3 * gap ? gap : 0));
+      const width = Math.max(2 * devicePixelRatio, right - left - (right - left > 3 * gap ? gap : 0));
       // a probability of nothing still shows that there is an answer
       const height = Math.max(devicePixelRatio, Math.abs(top - zero));
       ctx.fillStyle = fill(value, position);

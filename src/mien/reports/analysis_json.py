@@ -1,4 +1,4 @@
-"""`analysis.json`: the whole analysis, for other programs. Its JSON Schema is `analysis.schema.json` beside this file."""
+"""`analysis.json`: the whole analysis, for other programs. Its JSON Schema is `analysis.schema.json` in this folder."""
 
 from __future__ import annotations
 

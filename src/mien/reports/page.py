@@ -1,7 +1,7 @@
 """`report.html`: one file that opens from disk, offline. Script and style come built from `web-src/`.
 
-Everything that comes from a recording travels as JSON inside a data block and reaches the page as text, never as markup;
-the content security policy allows the two built-in pieces by their hash and no request but the video's.
+Everything that comes from a recording travels as JSON inside a data block and reaches the page as text, never as
+markup; the content security policy allows the two built-in pieces by their hash and no request but the video's.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def write_page(path: Path, analysis: Analysis, settings: PageSettings | None = N
 
 
 def content_policy(script: str, style: str) -> str:
-    """Allow exactly this script and this style, a video from the page's own place or from inside it, and nothing else."""
+    """Allow exactly this script and this style, a video beside the page or inside it, and nothing else."""
     return "; ".join(
         [
             "default-src 'none'",

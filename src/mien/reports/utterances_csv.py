@@ -15,7 +15,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def columns(analysis: Analysis) -> list[str]:
-    """Names of the columns: facts, sentiment, one probability per emotion, then what was decided and what was missing."""
+    """Names of the columns: facts, sentiment, one probability per emotion, then what was decided and what missing."""
     return [
         *("index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability"),
         *emotion_names(analysis),
