@@ -12,7 +12,10 @@ from rich.table import Table
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mien.evaluation import Comparison
+    from mien.reports import Analysis
     from mien.tables import Run
     from mien.workflows.demo import Demo
 
@@ -24,6 +27,8 @@ HEADLINE = {
     "emotion W-Acc": "emotion.weighted_accuracy_mean6",
     "emotion F1": "emotion.weighted_f1_mean6",
 }
+# of a transcript in a table
+SHOWN_CHARACTERS = 80
 PER_EMOTION = {
     "W-Acc": "weighted_accuracy",
     "weighted F1": "weighted_f1",
@@ -160,6 +165,23 @@ def show_demo(demo: Demo) -> None:
         f"Sentiment accuracy with context {with_context:.1f} %, without context {without:.1f} %: the rule is found "
         "only where the other utterances are seen."
     )
+
+
+def show_analysis(analysis: Analysis, folder: Path) -> None:
+    """One line per utterance, and where the report is."""
+    console = _console()
+    table = _table(f"{analysis.video.name}  {analysis.model.name}", "time", "said", "sentiment", "emotions")
+    table.columns[1].justify = "left"
+    table.columns[3].justify = "left"
+    for row in analysis.utterances:
+        sentiment = "-" if row.sentiment is None else f"{row.sentiment.label} {row.sentiment.probability:.2f}"
+        emotions = ", ".join(f"{name} {row.emotions[name]:.2f}" for name in row.labels) or "-"
+        said = row.transcript if len(row.transcript) <= SHOWN_CHARACTERS else row.transcript[:SHOWN_CHARACTERS] + "..."
+        table.add_row(f"{row.start_s:.1f} - {row.end_s:.1f} s", said or "-", sentiment, emotions)
+    console.print(table)
+    for text in (*analysis.model.caveats, *analysis.notes):
+        console.print(text, style="yellow")
+    console.print(f"Report: {folder / 'report.html'}")
 
 
 def _emotion_table(summary: Mapping[str, Any]) -> Table:

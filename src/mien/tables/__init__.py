@@ -3,6 +3,7 @@
 from mien.tables.dataset import Dataset, DatasetFacts, SplitColumns, open_dataset, validate_video, write_dataset
 from mien.tables.predictions import Predictions, read_predictions, write_predictions
 from mien.tables.runs import Run, epoch_file, kept_epochs, open_run, require_epoch, require_spaces, write_run
+from mien.tables.stacked import stack_videos
 
 __all__ = [
     "Dataset",
@@ -17,6 +18,7 @@ __all__ = [
     "read_predictions",
     "require_epoch",
     "require_spaces",
+    "stack_videos",
     "validate_video",
     "write_dataset",
     "write_predictions",

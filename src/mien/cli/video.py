@@ -1,0 +1,99 @@
+"""`mien extract` and `mien analyze`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.guard import FAILED, guarded
+from mien.cli.options import Json, one_object, parse_shares, print_json
+from mien.settings import parse_pairs
+
+Pairs = list[str] | None
+NOTHING = "none"
+
+
+@dataclass(frozen=True)
+class ExtractCall:
+    """What the command line says to `mien extract`."""
+
+    videos: Annotated[Path, typer.Argument(help="Folder of videos; a file's name is its video_id.")]
+    labels: Annotated[Path, typer.Option(help="CSV with video_id, start, end, text, split, sentiment, six emotions.")]
+    out: Annotated[Path, typer.Option(help="Folder of the Dataset.")]
+    text: Annotated[str, typer.Option(help="Text extractor, or none.")] = "minilm"
+    acoustic: Annotated[str, typer.Option(help="Acoustic extractor, or none.")] = "covarep-like-74"
+    visual: Annotated[str, typer.Option(help="Visual extractor, or none.")] = "face"
+    mapping: Annotated[
+        Pairs, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field. Repeatable.")
+    ] = None
+    rename_split: Annotated[Pairs, typer.Option(metavar="OLD=NEW", help="Give a split another role.")] = None
+    carve: Annotated[Pairs, typer.Option(metavar="ROLE=SHARE", help="Carve whole videos from train.")] = None
+    json: Json = False
+
+
+@guarded
+@one_object(ExtractCall)
+def extract(call: ExtractCall) -> None:
+    """Make a Dataset from a labelled folder of raw videos. Repeat the command to go on after an interrupt."""
+    from mien.cli import progress, render
+    from mien.schema import Modality
+    from mien.tables.describe import describe
+    from mien.workflows.extract import ExtractRequest
+    from mien.workflows.extract import extract as run_extraction
+
+    wanted = {Modality.TEXT: call.text, Modality.ACOUSTIC: call.acoustic, Modality.VISUAL: call.visual}
+    request = ExtractRequest(
+        extractors={modality: name for modality, name in wanted.items() if name != NOTHING},
+        mapping=parse_pairs(call.mapping or []),
+        rename_splits=parse_pairs(call.rename_split or []),
+        carve=parse_shares(call.carve),
+    )
+    with progress.counting("extract") as advance:
+        extraction = run_extraction(call.videos, call.labels, call.out, request, advance)
+    description = describe(extraction.dataset)
+    if call.json:
+        print_json(description | {"failed": dict(extraction.failed)})
+    else:
+        render.show_import(description)
+    _report_failures(extraction.failed)
+
+
+@guarded
+def analyze(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos or sound files.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.html, analysis.json, utterances.csv, captions.vtt.")],
+    subtitles: Annotated[Path | None, typer.Option(help="SRT or VTT; then nothing is recognised.")] = None,
+    model: Annotated[str, typer.Option(help="A shipped checkpoint or the folder of a run.")] = "mosei-text",
+    tracks: Annotated[bool, typer.Option("--tracks/--no-tracks", help="Measure voice and face beside it.")] = True,
+    json: Json = False,
+) -> None:
+    """A raw video in, a report out: what is said, and the sentiment and emotions heard in it."""
+    from mien.cli import render
+    from mien.reports.analysis_json import to_json
+    from mien.workflows.analyze import AnalyzeRequest
+    from mien.workflows.analyze import analyze as run_analysis
+
+    def tell(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+
+    done, failed = run_analysis(videos, out, AnalyzeRequest(model, subtitles, tracks=tracks), tell)
+    if json:
+        print_json(
+            {"analyses": [to_json(each) for each in done.values()], "failed": {str(p): r for p, r in failed.items()}}
+        )
+    else:
+        for path, analysis in done.items():
+            render.show_analysis(analysis, out if len(videos) == 1 else out / path.stem)
+    _report_failures({str(path): reason for path, reason in failed.items()})
+
+
+def _report_failures(failed: Mapping[str, str]) -> None:
+    for name, reason in failed.items():
+        sys.stderr.write(f"mien: {name}: {' '.join(reason.split())}\n")
+    if failed:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,51 @@
+"""Checkpoints that come with the package: runs in ``mien/checkpoints``, found by name like any run by its path."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+from mien.errors import UnknownNameError
+from mien.evaluation import Decisions
+from mien.tables import Run, open_run, write_run
+from mien.tables.files import read_json
+from mien.training.checkpoint import load_weights, save_weights
+from mien.training.loop import HISTORY_FILE, MODEL_FILE
+from mien.workflows.train import DECISIONS_FILE
+
+
+def shipped_names() -> list[str]:
+    """Names of the checkpoints in the package."""
+    folder = _folder()
+    return sorted(path.name for path in folder.iterdir() if (path / "run.json").is_file()) if folder.is_dir() else []
+
+
+def find_run(name: str) -> Run:
+    """A shipped checkpoint by name, else a run folder. Raises UnknownNameError when it is neither."""
+    if name in shipped_names():
+        return open_run(_folder() / name)
+    if Path(name).exists() or "/" in name:
+        return open_run(name)
+    raise UnknownNameError("model (a shipped name or the folder of a run)", name, shipped_names())
+
+
+def ship_run(run: Run, folder: Path) -> Run:
+    """Write a slim copy of a finished run: float16 weights, thresholds, and no path of the machine it was made on."""
+    weights, _ = load_weights(run.folder / MODEL_FILE)
+    save_weights(folder / MODEL_FILE, {name: tensor.half() for name, tensor in weights.items()})
+    shutil.copy(run.folder / DECISIONS_FILE, folder / DECISIONS_FILE)
+    shutil.copy(run.folder / HISTORY_FILE, folder / HISTORY_FILE)
+    slim = dataclasses.replace(run, folder=folder, dataset={**run.dataset, "path": ""})
+    write_run(slim, [MODEL_FILE, DECISIONS_FILE, HISTORY_FILE])
+    return open_run(folder)
+
+
+def decisions_of(run: Run) -> Decisions:
+    """The thresholds that the run froze."""
+    return Decisions.from_json(read_json(run.folder / DECISIONS_FILE, "the Run"))
+
+
+def _folder() -> Path:
+    return Path(str(files("mien"))) / "checkpoints"
