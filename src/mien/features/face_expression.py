@@ -59,4 +59,4 @@ def expression_input(crop: np.ndarray) -> np.ndarray:
     left = (size - span) // 2
     top = max(left - round(RAISED * span), 0)
     grey = cv2.cvtColor(crop[top : top + span, left : left + span], cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(grey, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA))
