@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from mien.schema import TimedWord
 
@@ -14,7 +15,9 @@ TITLES = frozenset(
 )
 # an end, unless a number follows
 BEFORE_NUMBERS = frozenset({"no", "p", "pp", "ch", "sec", "art"})
-# Between recognised words, a mark before a lower-case word is an end only if the speaker paused this long.
+# an end only where the speaker paused and went on with a capital letter
+ABBREVIATIONS = frozenset({"etc", "jr", "sr", "inc", "ltd", "co", "corp", "dept", "est", "approx"})
+# what counts as a pause there
 BREATH_S = 0.25
 _CLOSING = "\"'”’»)]"
 _OPENING = "\"'“‘«([¿¡"
@@ -27,28 +30,27 @@ _INITIALS = re.compile(r"(?:[^\W\d_]\.)+")
 def ends_sentence(word: TimedWord, following: TimedWord | None) -> bool:
     """Whether a sentence ends with `word`; `following` is the next word, None if there is none.
 
-    A full stop inside a number ("3.5") or after an abbreviation ends nothing, nor does a mark before a lower-case word
-    that follows without a pause.
+    A full stop inside a number ("3.5") or after an abbreviation ends nothing. Elsewhere the mark is believed, even
+    before a small letter: recognition can fall into small letters for half a minute.
     """
     bare = word.text.rstrip(_CLOSING)
     if not bare or bare[-1] not in _FULL_STOPS + _CALLS:
         return False
     if following is None:
         return True
-    pause_s = following.start_s - word.end_s
     first = following.text.lstrip(_OPENING)[:1]
-    if first.islower() and pause_s < BREATH_S:
-        return False
-    if bare[-1] in _CALLS or bare.endswith(".."):
-        return True
     stem = bare.lower().strip(".")
-    if stem in TITLES or (first.isdigit() and stem in BEFORE_NUMBERS):
+    if bare[-1] == "." and (stem in TITLES or (stem in BEFORE_NUMBERS and first.isdigit())):
         return False
-    # "at 5 p.m. We left" ends, "Mary J. Smith" does not; a pause tells them apart where capitals cannot
-    return not _INITIALS.fullmatch(bare) or pause_s >= BREATH_S
+    paused = following.start_s - word.end_s >= BREATH_S
+    if bare.endswith(("..", "…")):
+        return paused or not first.islower()
+    if bare[-1] == "." and (stem in ABBREVIATIONS or _INITIALS.fullmatch(bare)):
+        # "at 5 p.m. We left" ends, "Mary J. Smith" does not; a pause tells them apart where capitals cannot
+        return paused and not first.islower()
+    return True
 
 
 def sentence_ends(words: Sequence[TimedWord]) -> tuple[bool, ...]:
     """(word,) whether a sentence ends with each word; the last word ends one only if it says so."""
-    following = [*words[1:], None]
-    return tuple(ends_sentence(word, after) for word, after in zip(words, following, strict=True))
+    return tuple(ends_sentence(word, after) for word, after in zip_longest(words, words[1:]))

@@ -150,8 +150,9 @@ def _without_number(said: list[str], lines: list[str], number: int) -> list[str]
 
 
 def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
-    # "5,5" is half a second, not five thousandths
-    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + int((fraction or "0").ljust(3, "0")) / 1000
+    # "5,5" is half a second, not five thousandths; whole milliseconds keep the sum exact
+    ms = int((fraction or "0").ljust(3, "0"))
+    return ((int(hours or 0) * 60 + int(minutes)) * 60_000 + int(seconds) * 1000 + ms) / 1000
 
 
 def _plain(lines: list[str]) -> str:
