@@ -288,7 +288,23 @@ def test_light_and_dark_follow_the_system_and_the_reader(show, video):
     page.run("void localStorage.clear()")
 
 
-def test_two_hundred_utterances_and_none(show):
+def test_paper_shows_the_whole_timeline_in_light(show, video):
+    page = show(examples.realistic(video), dark=True)
+    page.run("void dispatchEvent(new Event('beforeprint'))")
+    assert page.run("document.documentElement.dataset.theme") == "light"
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    screen = {"width": 718, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    cut = page.run(
+        "[...document.querySelectorAll('.lane-plot canvas, .heat canvas')].filter((canvas) =>"
+        " canvas.getBoundingClientRect().right >"
+        " canvas.closest('.lane-plot, figure').getBoundingClientRect().right + 1)"
+    )
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert cut == []
+
+
+def test_two_hundred_utterances(show):
     page = show(examples.long())
     assert page.run("document.querySelectorAll('#transcript li').length") == 200
     page.find("#utterance-199").click()

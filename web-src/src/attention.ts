@@ -193,7 +193,7 @@ function heatmap(box: HTMLElement, figure: Figure, most: number, store: Store, p
   const plot: uPlot = new uPlot(
     {
       ...sizeOf(box.parentElement!, columns, count),
-      padding: [2, 2, 0, 0],
+      padding: [6, 2, 0, 0],
       legend: { show: false },
       cursor: { x: false, y: false, points: { show: false }, drag: { x: true, y: true, setScale: false, dist: DRAG_PX }, bind: { dblclick: () => () => reset() } },
       scales: { x: { time: false, range: () => view.x }, y: { dir: -1, range: () => view.y } },
