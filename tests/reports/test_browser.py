@@ -295,6 +295,8 @@ def test_paper_shows_the_whole_timeline_in_light(show, video):
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     screen = {"width": 718, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    # a printer gives the script no time to draw anew: the plots keep the width they had on a screen
+    page.run("document.querySelectorAll('.u-wrap, .uplot').forEach((plot) => { plot.style.width = '2000px'; })")
     cut = page.run(
         "[...document.querySelectorAll('.lane-plot canvas, .heat canvas')].filter((canvas) =>"
         " canvas.getBoundingClientRect().right >"
