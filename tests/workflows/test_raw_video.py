@@ -7,6 +7,9 @@ import json
 
 import numpy as np
 import pytest
+from tests.features.voices import voice
+from tests.media.examples import gray, write_media
+from tests.workflows.planted import QUICK
 
 from mien.errors import DataError, UnknownNameError
 from mien.reports import OUTPUTS, read_analysis_json
@@ -14,9 +17,6 @@ from mien.schema import EMOTIONS, Modality
 from mien.workflows.analyze import AnalyzeRequest, analyze
 from mien.workflows.extract import ExtractRequest, cache_beside, extract
 from mien.workflows.train import TrainRequest, train
-from tests.features.voices import voice
-from tests.media.examples import gray, write_media
-from tests.workflows.planted import QUICK
 
 SPLITS = ("train", "train", "train", "valid", "test")
 # Words and voice; faces need model files that a test cannot make.
@@ -41,7 +41,9 @@ def labelled(tmp_path_factory):
         for part, text in enumerate(SENTENCES):
             emotions = dict.fromkeys(EMOTIONS, 0.0) | {"happy": float(part != 1), "sad": float(part == 1)}
             times = {"start": float(part), "end": part + 1.0}
-            rows.append({"video_id": f"v{number}", "split": split, "text": text, "sentiment": 1.0 - part} | times | emotions)
+            rows.append(
+                {"video_id": f"v{number}", "split": split, "text": text, "sentiment": 1.0 - part} | times | emotions
+            )
     with open(folder / "labels.csv", "w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, rows[0])
         writer.writeheader()
@@ -144,7 +146,11 @@ def test_silence_is_missing_with_its_reason(run, tmp_path):
     film = write_media(tmp_path / "pause.mp4", (), [(0.0, samples[None])], rate_hz=16_000, layout="mono")
     subtitles = write_subtitles(tmp_path / "pause.srt")
     request = AnalyzeRequest(model=str(run.folder), subtitles=subtitles, tracks=False)
-    rows = analyze([film], tmp_path / "out", request)[0][film].utterances
+    analysis = analyze([film], tmp_path / "out", request)[0][film]
+    rows = analysis.utterances
+    # the silent utterance asks nothing of the words by voice, and nobody attends to its voice
+    assert np.isnan(analysis.attention["acoustic->text"][1]).all()
+    assert (analysis.attention["text->acoustic"][:, 1] == 0).all()
     assert [sorted(row.missing) for row in rows] == [[], ["acoustic"], []]
     assert set(rows[1].contributions) == {"text"}
 

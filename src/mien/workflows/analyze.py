@@ -23,7 +23,7 @@ from mien.reports import (
     VideoFacts,
     write_outputs,
 )
-from mien.schema import EMOTIONS, Modality, Task
+from mien.schema import EMOTIONS, FloatArray, Modality, Task
 from mien.tables import Predictions, Run, SplitColumns, stack_videos
 from mien.training import NetworkPredictor, load_predictor
 from mien.workflows.evidence import face_tracks, voice_tracks
@@ -111,7 +111,7 @@ def analyze_clips(path: Path, clips: Clips, analyst: Analyst, *, tracks: bool = 
         video=VideoFacts(path.name, clips.duration_s, path),
         model=_model_facts(analyst),
         utterances=tuple(_utterance(row, found, predictions, without, analyst.decisions) for row in range(n)),
-        attention={name: weights[:n, :n].astype(np.float64) for name, weights in attention.items()},
+        attention={name: _shown_attention(name, weights[:n, :n], columns) for name, weights in attention.items()},
         tracks=(*voice_tracks(path), *_face_tracks(path, found, analyst)) if tracks else (),
         notes=tuple(f"{text}: {count}" for text, count in sorted(clips.notes.items())),
     )
@@ -122,6 +122,14 @@ def _face_tracks(path: Path, found: Featurised, analyst: Analyst) -> tuple[Track
     if used:
         return face_tracks(found.frame_times_s, found.frame_vectors, used_by_model=True)
     return face_tracks(*watch(path, load_visual_extractor("face")), used_by_model=False)
+
+
+def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
+    """The weights (utterance, context); NaN rows where the utterance lacks the asking modality or nothing answers."""
+    target = Modality(name.partition("->")[0])
+    asked = columns.present[target] & (weights.sum(axis=1) > 0)
+    shown: FloatArray = np.where(asked[:, None], weights, np.nan)
+    return shown
 
 
 def _leave_one_out(columns: SplitColumns, analyst: Analyst) -> dict[Modality, Predictions]:
