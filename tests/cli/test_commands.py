@@ -74,7 +74,10 @@ def test_train_and_resume(data, tmp_path):
 def test_train_shows_a_line_per_epoch_on_standard_error(data, tmp_path):
     result = mien("train", data, "--out", tmp_path / "run", *QUICK)
     lines = result.stderr.splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]
+    assert [line.split("  ")[0] for line in lines] == [
+        "train cim seed 0: epoch 1 of 2",
+        "train cim seed 0: epoch 2 of 2",
+    ]
     assert all("valid_loss" in line for line in lines)
 
 

@@ -72,7 +72,9 @@ def test_an_interrupt_while_importing_leaves_the_old_data_set(table, tmp_path):
     assert run("import", "table", table, "--out", out, "--rename-split", "dev=valid").returncode == 0
     old = open_dataset(out).fingerprint
     code = """
-        import sys
+        import signal, sys
+        # a test runner in the background is started with SIGINT ignored, and its children inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         from mien.workflows import import_
         plain = import_._add_text
         def slow(*arguments):
