@@ -154,6 +154,16 @@ def test_a_video_longer_than_the_padded_length_is_kept_whole():
     assert network(random_batch((5,))).sentiment_logits.shape == (1, 5, 2)
 
 
+def test_a_video_longer_than_the_padded_length_does_not_change_its_neighbours():
+    torch.manual_seed(0)
+    settings = CimSettings(gru_size=3, dense_size=2, mask_padding=False, padded_length=3)
+    network = Cim(N_FEATURES, BOTH, settings).eval()
+    batch = random_batch((7, 2))
+    torch.testing.assert_close(
+        network(batch).sentiment_logits[1, :2], network(alone(batch, 1)).sentiment_logits[0], atol=1e-6, rtol=1e-5
+    )
+
+
 def test_unknown_names_offer_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'cim-released'"):
         build_model("cim-relesed", N_FEATURES, BOTH)

@@ -264,3 +264,55 @@ def test_other_seeds_on_one_side_are_refused(runs, a, b, seeds):
 def test_a_comparison_can_be_made_on_another_split(runs, planted):
     comparison = mien.compare([runs / "whole-0"], [runs / "mute-0"], split="train", n_resamples=7)
     assert comparison.n_utterances == planted.columns("train").n_utterances
+
+
+def changed(planted, folder, change):
+    def videos():
+        for video in planted.videos():
+            change(video)
+            yield video
+
+    return write_dataset(folder, videos(), planted.facts)
+
+
+def test_scoring_what_was_trained_on_is_called_no_test(runs):
+    def first_note(split):
+        return mien.evaluate([runs / "whole-0"], split=split, n_resamples=0).summary["runs"][0]["notes"][:1]
+
+    assert first_note("train")[0].startswith("NOT A TEST: 28 of the 28 scored videos were trained on")
+    assert first_note("valid")[0].startswith("NOT A TEST: 6 of the 6 scored videos chose epoch and thresholds")
+    assert not any("NOT A TEST" in note for note in first_note("test"))
+
+
+def test_a_split_without_labels_says_where_the_predictions_are(runs, planted, tmp_path):
+    def unlabelled(video):
+        for utterance in video.utterances:
+            utterance.sentiment = utterance.emotions = None
+
+    sealed = changed(planted, tmp_path / "sealed", unlabelled)
+    note = mien.evaluate([runs / "whole-0"], dataset=sealed.folder, n_resamples=0).summary["runs"][0]["notes"][0]
+    assert note.startswith("no labels in this split: nothing to score; the predictions are in ")
+    assert read_predictions(runs / "whole-0/predictions" / note.rpartition("/")[2]).sentiment_probability is not None
+
+
+def test_inputs_that_are_missing_are_said_or_refused(runs, planted, tmp_path):
+    def half_mute(video):
+        for number, utterance in enumerate(video.utterances):
+            if number % 2:
+                utterance.features.pop(Modality.ACOUSTIC)
+
+    def empty(video):
+        for utterance in video.utterances:
+            utterance.features.clear()
+
+    notes = mien.evaluate(
+        [runs / "whole-0"], dataset=changed(planted, tmp_path / "half", half_mute).folder, n_resamples=0
+    ).summary["runs"][0]["notes"]
+    assert any(note.startswith("acoustic is missing in ") for note in notes)
+    with pytest.raises(DataError, match="Expected some text, acoustic, visual features in the split test"):
+        mien.evaluate([runs / "whole-0"], dataset=changed(planted, tmp_path / "empty", empty).folder)
+
+
+def test_one_side_of_a_comparison_is_one_system(runs):
+    with pytest.raises(UsageError, match="differ in their seed alone, but got .* with different inputs, settings"):
+        mien.compare([runs / "whole-0", runs / "mute-1"], [runs / "mute-0", runs / "whole-1"])

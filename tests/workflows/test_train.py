@@ -17,10 +17,19 @@ import pytest
 from tests.workflows.planted import QUICK
 
 import mien
-from mien.errors import DamagedFileError, DataError, SettingsError, TrainingError, UnknownNameError, UsageError
+from mien.errors import (
+    DamagedFileError,
+    DataError,
+    FeatureSpaceError,
+    SettingsError,
+    TrainingError,
+    UnknownNameError,
+    UsageError,
+)
 from mien.schema import Modality, Task
 from mien.tables import open_dataset, open_run, write_dataset
 from mien.tables.files import sha256_of
+from mien.workflows.demo import write_planted
 from mien.workflows.train import TrainRequest, train
 
 REQUEST = TrainRequest(settings=QUICK)
@@ -232,6 +241,35 @@ def test_a_full_disk_while_training_says_so_and_the_run_goes_on_later(planted, t
     assert "Traceback" not in done.stderr
     resumed = train(planted, tmp_path / "run", TrainRequest(settings=settings), resume=True)
     assert bits(resumed) == bits(train(planted, tmp_path / "whole", TrainRequest(settings=settings)))
+
+
+def test_a_valid_split_without_labels_cannot_choose(planted, tmp_path):
+    def unlabelled_valid(video):
+        for utterance in video.utterances:
+            if video.split == "valid":
+                utterance.emotions = None
+
+    dataset = rewritten(planted, tmp_path / "data", unlabelled_valid)
+    with pytest.raises(DataError, match="Expected some emotion labels in the valid split, which chooses epoch"):
+        train(dataset, tmp_path / "run", REQUEST)
+    assert not (tmp_path / "run").exists(), "a refused training leaves nothing in the way of the corrected command"
+    train(dataset, tmp_path / "run", replace(REQUEST, tasks=(Task.SENTIMENT,)))
+
+
+def test_features_of_another_space_are_refused_by_the_predictor_too(planted, tmp_path):
+    other = write_planted(tmp_path / "other", 20, seed=3)
+    predictor = mien.load_model(train(planted, tmp_path / "run", REQUEST).folder)
+    with pytest.raises(FeatureSpaceError, match="Expected text planted-text .* but got text planted-text"):
+        predictor.predict(other.columns("test"))
+
+
+def test_the_attention_of_the_released_network_keeps_its_padded_slots(planted, tmp_path):
+    settings = QUICK | {"padded_length": 13}
+    run = train(planted, tmp_path / "run", TrainRequest(model="cim-released", settings=settings))
+    columns = planted.columns("test")
+    for weights in mien.load_model(run.folder).attention(columns).values():
+        for matrix in weights.values():
+            np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-5)
 
 
 def test_partly_missing_modalities_and_labels_are_masked_not_invented(planted, tmp_path):

@@ -36,7 +36,11 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
         except MienError as error:
             raise _told(error, str(error), FAILED) from error
         except KeyboardInterrupt as error:
-            raise _told(error, "interrupted; what was written before is whole, repeat with --resume", FAILED) from error
+            raise _told(
+                error,
+                "interrupted; what was written before is whole: repeat the command (train: with --resume)",
+                FAILED,
+            ) from error
         except BrokenPipeError as error:
             raise _told(error, "", FAILED) from error
         except typer.Exit:

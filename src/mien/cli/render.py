@@ -75,7 +75,8 @@ def show_description(description: Mapping[str, Any]) -> None:
     leakage = description["leakage"]
     console.print(
         f"Videos in several splits: {len(leakage['videos_in_several_splits'])}. "
-        f"Texts in several splits: {leakage['texts_in_several_splits']} (kept). Speakers: {leakage['speakers']}."
+        f"Texts in several splits: {leakage['texts_in_several_splits']} of {leakage['texts']} (kept). "
+        f"Speakers: {leakage['speakers']}."
     )
 
 

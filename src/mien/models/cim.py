@@ -89,7 +89,10 @@ class Cim(nn.Module):
         present = dict(batch.present)
         if not self.settings.mask_padding:
             batch = pad_to(batch, max(self.settings.padded_length, n_utterances))
-            present = {modality: torch.ones_like(batch.real) for modality in self.modalities}
+            # A longer video competes for its own slots alone, whatever stands beside it in the batch.
+            slots = batch.lengths.clamp(min=self.settings.padded_length).unsqueeze(1)
+            competing = torch.arange(batch.real.shape[1], device=slots.device) < slots
+            present = dict.fromkeys(self.modalities, competing)
         states = {modality: self._states(batch, modality) for modality in self.modalities}
         blocks, attention = self._attend(states, present) if self.settings.attention else ([], {})
         representation = torch.cat([*blocks, *states.values()], dim=-1)[:, :n_utterances]

@@ -69,6 +69,8 @@ class SplitColumns:
     present: dict[Modality, BoolArray]  # (N,)
     sentiment: FloatArray  # (N,) float64, NaN where missing
     emotions: FloatArray  # (N, 6) float64, NaN rows where missing
+    # what the features are, so that a predictor can refuse others; empty for columns made by hand
+    spaces: Mapping[Modality, FeatureSpace] = field(default_factory=dict)
 
     @property
     def n_utterances(self) -> int:
@@ -293,6 +295,7 @@ def _split_columns(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> S
         present=present,
         sentiment=columns.floats(rows["sentiment"]),
         emotions=np.where(np.isnan(emotions).any(axis=1, keepdims=True), np.nan, emotions),
+        spaces=spaces,
     )
 
 

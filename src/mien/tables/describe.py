@@ -104,6 +104,7 @@ def _leakage(rows: pa.Table) -> dict[str, Any]:
     shared = sorted((text for text, splits in texts.items() if len(splits) > 1), key=len, reverse=True)
     return {
         "videos_in_several_splits": sorted(video for video, splits in videos.items() if len(splits) > 1),
+        "texts": len(texts),
         "texts_in_several_splits": len(shared),
         "longest_shared_texts": shared[:N_EXAMPLES],
         "speakers": "not recorded: the same person may stand in several splits",

@@ -30,4 +30,5 @@ def stack_videos(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace
         present=present,
         sentiment=np.array([np.nan if each.sentiment is None else each.sentiment for each in utterances]),
         emotions=np.array([unknown if each.emotions is None else each.emotions for each in utterances]).reshape(-1, 6),
+        spaces=spaces,
     )

@@ -12,7 +12,7 @@ from torch import nn
 from mien.models import Outputs, build_model, model_entry
 from mien.schema import FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
 from mien.settings import override
-from mien.tables import Predictions, Run, SplitColumns, require_epoch
+from mien.tables import Predictions, Run, SplitColumns, require_epoch, require_spaces
 from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, to_video_set
 from mien.training.checkpoint import load_weights, restore_model
 from mien.training.loop import MODEL_FILE
@@ -60,19 +60,26 @@ class NetworkPredictor:
             firsts = rows[np.cumsum([0, *lengths[:-1]])]
             for number, (first, length) in enumerate(zip(firsts.tolist(), lengths, strict=True)):
                 found[starts[first]] = {
-                    # a network that does not mask padding shows what it gives to padded slots, too
-                    name: weights[number, :length, : max(length, weights.shape[2] - real.shape[1] + length)].numpy()
+                    name: _without_empty_columns(weights[number, :length].numpy(), length)
                     for name, weights in outputs.attention.items()
                 }
         return found
 
     def _forward(self, columns: SplitColumns) -> Iterator[tuple[Outputs, torch.Tensor, IntArray]]:
+        if columns.spaces:
+            require_spaces(self.spaces, columns.spaces)
         videos: VideoSet = to_video_set(columns, self.scaling)
         self.network.eval()
         with torch.inference_mode():
             for numbers in bucketed_batches(columns.lengths, PREDICTION_BATCH_VIDEOS, None):
                 batch, rows = collate(videos, numbers)
                 yield self.network(batch), batch.real, rows.numpy()
+
+
+def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
+    """The real utterances, and behind them the padded slots that a network without a padding mask looks at."""
+    used = np.flatnonzero((weights > 0).any(axis=0))
+    return weights[:, : max(length, int(used[-1]) + 1 if len(used) else 0)]
 
 
 def load_predictor(run: Run, epoch: int | None = None) -> NetworkPredictor:

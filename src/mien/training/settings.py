@@ -42,5 +42,8 @@ class TrainSettings:
             raise ValueError(f"Expected select_by to be roc_auc or loss, but got {self.select_by!r}")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"Expected patience to be at least 1 or none, but got {self.patience}")
+        for name in ("sentiment_weight", "emotion_weight", "weight_decay"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"Expected {name} to be a number from 0 on, but got {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise ValueError(f"Expected learning_rate > 0, but got {self.learning_rate}")

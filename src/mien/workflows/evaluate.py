@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mien.errors import DataError, UnknownNameError
+import numpy as np
+
+from mien.errors import DataError, UnknownNameError, UsageError
 from mien.evaluation import (
     PROTOCOLS,
     Bootstrap,
@@ -34,7 +36,7 @@ from mien.tables import (
 )
 from mien.tables.files import read_json
 from mien.training import load_predictor
-from mien.workflows.train import DECISIONS_FILE, PREDICTIONS_FOLDER
+from mien.workflows.train import DECISIONS_FILE, PREDICTIONS_FOLDER, hashed_videos
 
 Advance = Callable[[int, int], None]
 
@@ -105,7 +107,7 @@ def compare(
     """
     scored = ScoredSplit(dataset, split)
     sides = [[_seed_run(open_run(folder), scored) for folder in folders] for folders in (runs_a, runs_b)]
-    names = [_system_name(open_run(folders[0])) for folders in (runs_a, runs_b)]
+    names = [_one_system([open_run(folder) for folder in folders]) for folders in (runs_a, runs_b)]
     if names[0] == names[1]:
         names = [f"{name} ({Path(folders[0]).name})" for name, folders in zip(names, (runs_a, runs_b), strict=True)]
     return compare_seed_runs(*sides, name_a=names[0], name_b=names[1], bootstrap=Bootstrap(n_resamples))
@@ -125,7 +127,7 @@ def _evaluate_one(run: Run, scored: ScoredSplit, protocol: str, n_resamples: int
     else:
         chosen = _predict_and_keep(run, dataset, scored.split)
     majority = run.outcome["train_majority"]
-    return evaluate_predictions(
+    result = evaluate_predictions(
         by_epoch or chosen,
         protocol=protocol,
         decisions=_decisions_of(run),
@@ -141,6 +143,36 @@ def _evaluate_one(run: Run, scored: ScoredSplit, protocol: str, n_resamples: int
         ),
         bootstrap=Bootstrap(n_resamples),
     )
+    return replace(result, notes=(*_warnings(run, dataset, scored.split), *result.notes))
+
+
+def _warnings(run: Run, dataset: Dataset, split: str) -> list[str]:
+    """What a reader must know before believing the numbers: no test, no labels, or features that are not there."""
+    columns = dataset.columns(split)
+    scored = set(hashed_videos(columns))
+    warnings = []
+    known = run.outcome.get("videos", {})
+    for role, what in (("train", "were trained on"), ("valid", "chose epoch and thresholds")):
+        n_known = len(scored & set(known.get(role, ())))
+        if n_known:
+            warnings.append(f"NOT A TEST: {n_known} of the {len(scored)} scored videos {what}")
+    if np.isnan(columns.sentiment).all() and np.isnan(columns.emotions).all():
+        name = _predictions_file(run, dataset, split)
+        warnings.append(f"no labels in this split: nothing to score; the predictions are in {run.folder / name}")
+    for modality in run.inputs:
+        share = float(columns.present[modality].mean())
+        if share < 1:
+            warnings.append(f"{modality} is missing in {100 * (1 - share):.1f} % of the scored utterances")
+    return warnings
+
+
+def _require_inputs(run: Run, dataset: Dataset, split: str) -> None:
+    columns = dataset.columns(split)
+    if not any(columns.present[modality].any() for modality in run.inputs):
+        raise DataError(
+            f"Expected some {', '.join(run.inputs)} features in the split {split} of {dataset.folder}, but all "
+            f"{columns.n_utterances} utterances lack them; import them, or score another split"
+        )
 
 
 def _seed_run(run: Run, scored: ScoredSplit) -> SeedRun:
@@ -164,17 +196,38 @@ def _dataset_of(run: Run, scored: ScoredSplit) -> Dataset:
 
 
 def _predict(run: Run, dataset: Dataset, split: str, epoch: int | None = None) -> Predictions:
+    _require_inputs(run, dataset, split)
     return load_predictor(run, epoch).predict(dataset.columns(split), dataset.facts.sentiment_values)
 
 
 def _predict_and_keep(run: Run, dataset: Dataset, split: str) -> Predictions:
     """Predictions of another data set than the run's own are kept under its fingerprint."""
     predictions = _predict(run, dataset, split)
-    own = dataset.fingerprint == run.dataset["fingerprint"]
-    if not (own and split == "valid"):  # written at the end of training
-        name = f"{split}.parquet" if own else f"{split}-{dataset.fingerprint[:12]}.parquet"
-        write_predictions(run.folder / PREDICTIONS_FOLDER / name, predictions)
+    if not (_is_own(run, dataset) and split == "valid"):  # written at the end of training
+        write_predictions(run.folder / _predictions_file(run, dataset, split), predictions)
     return predictions
+
+
+def _predictions_file(run: Run, dataset: Dataset, split: str) -> Path:
+    name = f"{split}.parquet" if _is_own(run, dataset) else f"{split}-{dataset.fingerprint[:12]}.parquet"
+    return PREDICTIONS_FOLDER / name
+
+
+def _is_own(run: Run, dataset: Dataset) -> bool:
+    return bool(dataset.fingerprint == run.dataset["fingerprint"])
+
+
+def _one_system(runs: Sequence[Run]) -> str:
+    """The name of the system that all runs of one side are. Raises UsageError if they differ in more than the seed."""
+    first = {key: value for key, value in runs[0].identity.items() if key != "seed"}
+    for run in runs[1:]:
+        differing = [key for key, value in first.items() if run.identity[key] != value]
+        if differing:
+            raise UsageError(
+                f"Expected the runs of one side to differ in their seed alone, but got {runs[0].folder} and "
+                f"{run.folder} with different {', '.join(differing)}; compare one system with one other"
+            )
+    return _system_name(runs[0])
 
 
 def _system_name(run: Run) -> str:

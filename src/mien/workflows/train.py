@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import platform
 import resource
 import sys
@@ -69,16 +70,19 @@ def train(
     """
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     planned = _plan(dataset, Path(out), request or TrainRequest())
+    train_columns, valid_columns = dataset.columns("train"), dataset.columns("valid")
+    _require_learnable(train_columns, planned)
+    _require_choosable(valid_columns, planned)
     if is_first_process():
         existing = _prepare_folder(planned, resume)
         if existing is not None:
             return existing
-    train_columns, valid_columns = dataset.columns("train"), dataset.columns("valid")
-    _require_learnable(train_columns, planned)
     progress, n_parameters = _fit(planned, train_columns, valid_columns, report)
     if not is_first_process():
         return planned
-    return _finish(planned, dataset, valid_columns, _outcome(planned, train_columns, progress, n_parameters))
+    return _finish(
+        planned, dataset, valid_columns, _outcome(planned, train_columns, valid_columns, progress, n_parameters)
+    )
 
 
 def _prepare_folder(planned: Run, resume: bool) -> Run | None:
@@ -199,6 +203,21 @@ def _require_learnable(columns: SplitColumns, run: Run) -> None:
             )
 
 
+def _require_choosable(columns: SplitColumns, run: Run) -> None:
+    labels = {Task.SENTIMENT: columns.sentiment, Task.EMOTION: columns.emotions[:, 0]}
+    for task in run.tasks:
+        if np.isnan(labels[task]).all():
+            raise DataError(
+                f"Expected some {task} labels in the valid split, which chooses epoch and thresholds, but got none; "
+                "choose other --tasks, or import again with --carve valid=0.1"
+            )
+    if not any(columns.present[modality].any() for modality in run.inputs):
+        raise DataError(
+            f"Expected some valid utterances with {', '.join(run.inputs)} features, but all {columns.n_utterances} "
+            "lack them; change --inputs or the valid split"
+        )
+
+
 def _fit(
     run: Run, train_columns: SplitColumns, valid_columns: SplitColumns, report: Report | None
 ) -> tuple[Progress, int]:
@@ -225,7 +244,14 @@ def _fit(
     return progress, n_parameters
 
 
-def _outcome(run: Run, columns: SplitColumns, progress: Progress, n_parameters: int) -> dict[str, Any]:
+def hashed_videos(columns: SplitColumns) -> list[str]:
+    """The first ten hexadecimal digits of each video id's sha256, sorted."""
+    return sorted(hashlib.sha256(name.encode()).hexdigest()[:10] for name in columns.video_ids)
+
+
+def _outcome(
+    run: Run, columns: SplitColumns, valid_columns: SplitColumns, progress: Progress, n_parameters: int
+) -> dict[str, Any]:
     majority = TrainMajority.from_labels(columns.sentiment, columns.emotions)
     return {
         **run.outcome,
@@ -237,6 +263,8 @@ def _outcome(run: Run, columns: SplitColumns, progress: Progress, n_parameters: 
         "seconds_per_epoch": float(np.mean(progress.seconds)),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         # what a predictor that has learned nothing says: evaluation's trivial row
+        # hashed, so that a run tells nobody whom it was trained on, but `evaluate` can tell that it was
+        "videos": {"train": hashed_videos(columns), "valid": hashed_videos(valid_columns)},
         "train_majority": {"sentiment_positive": majority.sentiment_positive, "emotions": list(majority.emotions)},
     }
 
