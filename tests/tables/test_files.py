@@ -335,3 +335,10 @@ def test_sha256_is_that_of_hashlib_and_is_asked_for(tmp_path):
         DamagedFileError, match="Expected .*/y in the thing, but got no such file; make the thing again"
     ):
         require_sha256(tmp_path / "y", known, "the thing")
+
+
+def test_what_is_written_is_as_readable_as_any_other_file(tmp_path):
+    (tmp_path / "plain").touch()
+    with written_aside(tmp_path / "mine") as aside:
+        os.close(os.open(aside, os.O_CREAT, 0o600))  # as safetensors makes its files
+    assert (tmp_path / "mine").stat().st_mode == (tmp_path / "plain").stat().st_mode

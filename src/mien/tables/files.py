@@ -17,6 +17,16 @@ from mien.errors import DamagedFileError, DataError, WriteError
 CHUNK_BYTES = 1 << 20
 
 
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+# Asked once while loading: asking changes it for a moment, for all threads.
+UMASK = _umask()
+
+
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success fsync it and rename it over `path`, else remove it.
@@ -29,6 +39,8 @@ def written_aside(path: Path) -> Iterator[Path]:
         yield aside
         with open(aside, "rb") as handle:
             os.fsync(handle.fileno())
+        # Some writers (safetensors) keep their files from everybody else; a run is as readable as any other file.
+        os.chmod(aside, 0o666 & ~UMASK)
         os.replace(aside, path)
     except OSError as error:
         raise _refused(path, error) from error
