@@ -32,12 +32,12 @@ class FaceWatcher(Protocol):
 
     def see(self, time_s: float, image: np.ndarray) -> FaceObservation | None:
         """Look at the next sampled frame, (height, width, 3) uint8 RGB; None if it shows no usable face."""
-        raise NotImplementedError
+        ...
 
     @property
     def counts(self) -> Mapping[str, int]:
         """How many frames ended how (``face``, ``no face`` ...), plus cuts and changes of the main face."""
-        raise NotImplementedError
+        ...
 
 
 @dataclass(frozen=True)
