@@ -18,6 +18,7 @@ RANKS = {
     "schema": 0,
     "errors": 0,
     "settings": 0,
+    "weights": 0,
     "tables": 1,
     "sources": 2,
     "media": 2,

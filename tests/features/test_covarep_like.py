@@ -17,7 +17,7 @@ from tests.features.voices import (
 )
 
 from mien.features.acoustic import NO_VOICE, NOT_FINITE, SILENT, TOO_SHORT, word_then_average
-from mien.features.covarep_like import COLUMN_DOCUMENTATION, COLUMNS, SPACE, load_covarep_like
+from mien.features.covarep_like import COLUMN_DOCUMENTATION, COLUMNS, SPACE, WORD_SPACE, load_covarep_like
 from mien.schema import Level, Modality, TimedWord
 
 MCEP = slice(11, 36)
@@ -50,8 +50,9 @@ def test_columns_are_those_of_the_published_set():
     expected += [f"MCEP_{k}" for k in range(25)] + [f"HMPDM_{k}" for k in range(25)] + [f"HMPDD_{k}" for k in range(13)]
     assert list(SPACE.columns) == expected
     assert (SPACE.name, SPACE.n_features, SPACE.modality) == ("covarep-like-74", 74, Modality.ACOUSTIC)
-    assert SPACE.level is Level.WORD
-    assert EXTRACTOR.space is SPACE
+    assert (SPACE.level, WORD_SPACE.level) == (Level.UTTERANCE, Level.WORD)
+    assert WORD_SPACE.columns == SPACE.columns
+    assert (EXTRACTOR.space, EXTRACTOR.word_space) == (SPACE, WORD_SPACE)
 
 
 def test_every_column_is_documented_and_stand_ins_say_so():

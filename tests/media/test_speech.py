@@ -92,7 +92,7 @@ def test_a_wrong_file_in_the_cache_is_refused(tmp_path, monkeypatch):
 
 def test_what_is_missing_offline_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
-    monkeypatch.setattr("mien.media.weights._hub_folder", lambda _: None)
+    monkeypatch.setattr("mien.weights._hub_folder", lambda *_: None)
     with pytest.raises(MissingWeightsError, match=r"Systran/faster-whisper-base.*give the folder"):
         find_speech_model("base")
     with pytest.raises(UnknownNameError, match=r"did you mean 'tiny\.en'"):

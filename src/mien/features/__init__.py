@@ -11,7 +11,7 @@ from mien.errors import UnknownNameError
 from mien.features.acoustic import AcousticExtractor
 from mien.features.covarep_like import load_covarep_like
 from mien.features.egemaps import load_egemaps
-from mien.features.extractor import TextExtractor
+from mien.features.extractor import TextExtractor, describe_words
 from mien.features.face import load_face
 from mien.features.face_blendshapes import load_face_blendshapes
 from mien.features.glove import load_glove_6b_50d, load_glove_file
@@ -26,6 +26,7 @@ __all__ = [
     "ExtractorEntry",
     "TextExtractor",
     "VisualExtractor",
+    "describe_words",
     "load_acoustic_extractor",
     "load_text_extractor",
     "load_visual_extractor",

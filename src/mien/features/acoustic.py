@@ -31,7 +31,10 @@ class AcousticExtractor:
     Give it the samples of one utterance, not of a whole film: everything is computed in memory.
     """
 
+    # what its utterance vectors are
     space: FeatureSpace
+    # what words and their mean are, see `word_then_average`; None exactly where `frames` is None
+    word_space: FeatureSpace | None
     # rate of the samples it expects, hertz; mono
     rate_hz: int
     # samples (sample,) float32 in [-1, 1] -> (feature,) float32; None where `why_missing` gives a reason

@@ -54,20 +54,27 @@ COLUMN_DOCUMENTATION = {
     "HMPDM": "mean phase distortion in 25 mel bands over 0 to 8 kHz, radians in (-pi, pi]; voiced frames",
     "HMPDD": "deviation of the phase distortion in 13 mel bands, radians; voiced frames",
 }
+RECIPE = {
+    "extractor": "covarep-like",
+    "version": VERSION,
+    "rate_hz": RATE_HZ,
+    "frames_per_s": RATE_HZ // HOP_SAMPLES,
+    "stand_ins": ["Rd", "Rd_conf", "creak"],
+}
 SPACE = FeatureSpace(
     Modality.ACOUSTIC,
     NAME,
     len(COLUMNS),
     columns=COLUMNS,
+    recipe=RECIPE | {"pooling": "frames where a column has a value -> utterance"},
+)
+WORD_SPACE = FeatureSpace(
+    Modality.ACOUSTIC,
+    NAME,
+    len(COLUMNS),
+    columns=COLUMNS,
     level=Level.WORD,
-    recipe={
-        "extractor": "covarep-like",
-        "version": VERSION,
-        "rate_hz": RATE_HZ,
-        "frames_per_s": RATE_HZ // HOP_SAMPLES,
-        "pooling": "frames where a column has a value -> words -> utterance; frames -> utterance without word times",
-        "stand_ins": ["Rd", "Rd_conf", "creak"],
-    },
+    recipe=RECIPE | {"pooling": "frames where a column has a value -> words -> utterance"},
 )
 
 
@@ -86,7 +93,7 @@ def load_covarep_like(path: Path | None = None) -> AcousticExtractor:  # noqa: A
         reason = unusable(samples, RATE_HZ)
         return reason or (None if utterance_vector(samples) is not None else NO_VOICE)
 
-    return AcousticExtractor(SPACE, RATE_HZ, utterance_vector, frames, why_missing)
+    return AcousticExtractor(SPACE, WORD_SPACE, RATE_HZ, utterance_vector, frames, why_missing)
 
 
 def frame_features(samples: FloatArray) -> tuple[FloatArray, FloatArray]:

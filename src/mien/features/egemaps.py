@@ -55,4 +55,4 @@ def load_egemaps(path: Path | None = None) -> AcousticExtractor:  # noqa: ARG001
         return answer if isinstance(answer, str) else None
 
     space = FeatureSpace(Modality.ACOUSTIC, NAME, len(columns), columns=columns, recipe=recipe)
-    return AcousticExtractor(space, RATE_HZ, utterance_vector, None, why_missing)
+    return AcousticExtractor(space, None, RATE_HZ, utterance_vector, None, why_missing)

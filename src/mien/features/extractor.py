@@ -1,11 +1,13 @@
-"""What every text extractor offers the importer."""
+"""What every text extractor offers, and how it describes spoken words one by one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mien.schema import BoolArray, FeatureSpace, FloatArray
+import numpy as np
+
+from mien.schema import BoolArray, FeatureSpace, FloatArray, TimedWord
 
 
 @dataclass(frozen=True)
@@ -15,5 +17,29 @@ class TextExtractor:
     space: FeatureSpace
     # texts -> vectors (utterance, feature) float32 and present (utterance,), False where it has nothing to say
     utterance_vectors: Callable[[Sequence[str]], tuple[FloatArray, BoolArray]]
-    # one text -> (word, feature) float32 whose mean is the utterance vector; None if it has no words
+    # one text -> (token, feature) float32 whose mean is the utterance vector; None if it has no words
     word_vectors: Callable[[str], FloatArray] | None = None
+    # what spoken words are described by, see `describe_words`; None exactly where `word_vectors` is None
+    word_space: FeatureSpace | None = None
+
+
+def describe_words(
+    word_vectors: Callable[[str], FloatArray], n_features: int, words: Sequence[TimedWord]
+) -> tuple[FloatArray, BoolArray]:
+    """One vector per spoken word: the mean of its tokens ("don't" has two), the marks around it left out.
+
+    Returns vectors (word, feature) float32, zero rows where `present` (word,) is False: no token of it is known.
+    """
+    rows = np.zeros((len(words), n_features), dtype=np.float32)
+    present = np.zeros(len(words), dtype=np.bool_)
+    for number, word in enumerate(words):
+        tokens = word_vectors(without_marks(word.text))
+        if len(tokens):
+            rows[number], present[number] = tokens.mean(axis=0), True
+    return rows, present
+
+
+def without_marks(word: str) -> str:
+    """A word without the punctuation around it, which nobody speaks: ``"(don't!)"`` -> ``"don't"``."""
+    kept = [number for number, letter in enumerate(word) if letter.isalnum()]
+    return word[kept[0] : kept[-1] + 1] if kept else ""

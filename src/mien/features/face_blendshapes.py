@@ -17,10 +17,10 @@ from mien.errors import DamagedFileError, MissingWeightsError
 from mien.features.face_geometry import head_angles, head_axes
 from mien.features.face_runtime import load_tflite
 from mien.features.face_watching import FaceNets, MainFaceWatcher, WatchSettings
-from mien.features.model_files import cache_folder
 from mien.features.visual import VisualExtractor, visual_spaces
 from mien.schema import FloatArray
 from mien.tables.files import require_sha256
+from mien.weights import cache_folder
 
 BUNDLE = "face_landmarker.task"
 BUNDLE_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"

@@ -105,6 +105,8 @@ def _extractor(row_of: dict[str, int], vectors: FloatArray, name: str, sha256: s
         "weights_sha256": sha256,
     }
     space = FeatureSpace(Modality.TEXT, name, n_features, level=Level.UTTERANCE, recipe=recipe)
+    by_word = recipe | {"pooling": "tokens -> spoken words without punctuation -> utterance"}
+    word_space = FeatureSpace(Modality.TEXT, name, n_features, level=Level.WORD, recipe=by_word)
 
     def word_vectors(text: str) -> FloatArray:
         rows = [row_of[token] for token in tokenize(text) if token in row_of]
@@ -119,4 +121,4 @@ def _extractor(row_of: dict[str, int], vectors: FloatArray, name: str, sha256: s
                 result[number], present[number] = words.mean(axis=0), True
         return result, present
 
-    return TextExtractor(space, utterance_vectors, word_vectors)
+    return TextExtractor(space, utterance_vectors, word_vectors, word_space)

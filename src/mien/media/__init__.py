@@ -7,6 +7,7 @@ from mien.media.segmentation import SegmentationSettings, fixed_clips, utterance
 from mien.media.speech import NO_SPEECH, Recognizer, Speech, SpeechSettings, load_recognizer, recognize
 from mien.media.subtitles import read_subtitles
 from mien.media.weights import SPEECH_MODELS, find_speech_model
+from mien.media.word_times import timed_words
 
 __all__ = [
     "AUDIO_RATE_HZ",
@@ -33,5 +34,6 @@ __all__ = [
     "read_audio",
     "read_subtitles",
     "recognize",
+    "timed_words",
     "utterances",
 ]

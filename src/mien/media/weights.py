@@ -6,14 +6,13 @@ pinned commit; a folder the user gives is taken as it is.
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mien.errors import MissingWeightsError, UnknownNameError
 from mien.tables.files import require_sha256
+from mien.weights import Places, folder_with
 
 # what CTranslate2 and the tokenizer need; the vocabulary is .txt or .json
 NEEDED = ("config.json", "model.bin", "tokenizer.json")
@@ -77,46 +76,16 @@ def find_speech_model(name: str) -> Path:
         raise UnknownNameError("the speech model (or the path of its folder)", name, SPEECH_MODELS)
     model = SPEECH_MODELS[name]
     needed = tuple(model.sha256) or NEEDED
-    for look in (_cache_folder, _package_folder, _hub_folder):
-        folder = look(name)
-        if folder is not None and not _missing(folder, needed):
-            for file, expected in model.sha256.items():
-                require_sha256(folder / file, expected, f"the files of the speech model {name}")
-            return folder
-    package = f", in the package {model.package}" if model.package else ""
-    raise MissingWeightsError(
-        f"Expected {', '.join(needed)} of the speech model {name} in {_cache_folder(name)}{package} or on the model "
-        f"hub as {model.hub_repository}, but got none of them; {model.remedy}"
-    )
+    places = Places(f"whisper-{name}", model.package, model.package_folder, model.hub_repository, model.hub_revision)
+    folder = folder_with(needed, places, HUB_PATTERNS)
+    if folder is None:
+        raise MissingWeightsError(
+            f"Expected {', '.join(needed)} of the speech model {name} {places}, but got none of them; {model.remedy}"
+        )
+    for file, expected in model.sha256.items():
+        require_sha256(folder / file, expected, f"the files of the speech model {name}")
+    return folder
 
 
 def _missing(folder: Path, names: tuple[str, ...]) -> list[str]:
     return [name for name in names if not (folder / name).is_file()]
-
-
-def _cache_folder(name: str) -> Path:
-    if os.environ.get("MIEN_CACHE"):
-        return Path(os.environ["MIEN_CACHE"]) / f"whisper-{name}"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mien" / f"whisper-{name}"
-
-
-def _package_folder(name: str) -> Path | None:
-    # located, never imported: importing could run anything
-    model = SPEECH_MODELS[name]
-    spec = importlib.util.find_spec(model.package) if model.package else None
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(next(iter(spec.submodule_search_locations))) / model.package_folder
-
-
-def _hub_folder(name: str) -> Path | None:
-    if importlib.util.find_spec("huggingface_hub") is None:
-        return None
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    model = SPEECH_MODELS[name]
-    try:
-        return Path(snapshot_download(model.hub_repository, revision=model.hub_revision, allow_patterns=HUB_PATTERNS))
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError):
-        return None
