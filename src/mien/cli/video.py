@@ -12,6 +12,7 @@ import typer
 
 from mien.cli.guard import FAILED, guarded
 from mien.cli.options import Json, one_object, parse_shares, print_json
+from mien.errors import UnknownNameError
 from mien.settings import parse_pairs
 
 Pairs = list[str] | None
@@ -25,9 +26,14 @@ class ExtractCall:
     videos: Annotated[Path, typer.Argument(help="Folder of videos; a file's name is its video_id.")]
     labels: Annotated[Path, typer.Option(help="CSV with video_id, start, end, text, split, sentiment, six emotions.")]
     out: Annotated[Path, typer.Option(help="Folder of the Dataset.")]
-    text: Annotated[str, typer.Option(help="Text extractor, or none.")] = "minilm"
-    acoustic: Annotated[str, typer.Option(help="Acoustic extractor, or none.")] = "covarep-like-74"
-    visual: Annotated[str, typer.Option(help="Visual extractor, or none.")] = "face"
+    level: Annotated[
+        str, typer.Option(help="utterance: one vector for each. word: one per spoken word, and their mean.")
+    ] = "utterance"
+    text: Annotated[
+        str | None, typer.Option(help="Text extractor, or none. Default: minilm; glove-6b-50d at word level.")
+    ] = None
+    acoustic: Annotated[str | None, typer.Option(help="Acoustic extractor, or none. Default: covarep-like-74.")] = None
+    visual: Annotated[str | None, typer.Option(help="Visual extractor, or none. Default: face.")] = None
     mapping: Annotated[
         Pairs, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field. Repeatable.")
     ] = None
@@ -41,14 +47,19 @@ class ExtractCall:
 def extract(call: ExtractCall) -> None:
     """Make a Dataset from a labelled folder of raw videos. Repeat the command to go on after an interrupt."""
     from mien.cli import progress, render
-    from mien.schema import Modality
+    from mien.schema import Level, Modality
     from mien.tables.describe import describe
-    from mien.workflows.extract import ExtractRequest
+    from mien.workflows.extract import DEFAULT_EXTRACTORS, ExtractRequest
     from mien.workflows.extract import extract as run_extraction
 
-    wanted = {Modality.TEXT: call.text, Modality.ACOUSTIC: call.acoustic, Modality.VISUAL: call.visual}
+    if call.level not in list(Level):
+        raise UnknownNameError("--level", call.level, list(Level))
+    level = Level(call.level)
+    named = {Modality.TEXT: call.text, Modality.ACOUSTIC: call.acoustic, Modality.VISUAL: call.visual}
+    wanted = DEFAULT_EXTRACTORS[level] | {modality: name for modality, name in named.items() if name is not None}
     request = ExtractRequest(
         extractors={modality: name for modality, name in wanted.items() if name != NOTHING},
+        level=level,
         mapping=parse_pairs(call.mapping or []),
         rename_splits=parse_pairs(call.rename_split or []),
         carve=parse_shares(call.carve),

@@ -2,32 +2,46 @@
 
 Every video's features are kept beside the Dataset under a name made of the file's content, its utterances and the
 recipe, so that a killed or repeated extraction goes on where it stopped and a changed recipe starts anew.
+
+At word level the words of given transcripts get their times from the words recognised in the same stretch.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mien.errors import DataError, MienError, UsageError
-from mien.media import Recognizer, load_recognizer, recognize
-from mien.schema import Clip, FeatureSpace, Modality, TimedWord, Utterance, Video
+from mien.errors import DataError, MissingExtraError, MissingWeightsError, UsageError, WriteError
+from mien.media import Recognizer, Speech, SpeechSettings, load_recognizer, recognize, timed_words
+from mien.media.word_times import heard_inside
+from mien.schema import Clip, Level, Modality, Utterance, Video
 from mien.sources import open_source
 from mien.sources.intake import Intake, SourceOptions
 from mien.sources.roles import assign_roles
 from mien.tables import Dataset, DatasetFacts, columns, write_dataset
 from mien.tables.files import sha256_of, written_aside
+from mien.version import __version__
 from mien.workflows.featurise import Extractors, featurise, load_extractors
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".wav", ".mp3", ".m4a", ".flac", ".ogg")
-DEFAULT_EXTRACTORS = {Modality.TEXT: "minilm", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"}
-MISSING_KEY = b"mien.missing"
+# minilm describes whole sentences only
+DEFAULT_EXTRACTORS = {
+    Level.UTTERANCE: {Modality.TEXT: "minilm", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
+    Level.WORD: {Modality.TEXT: "glove-6b-50d", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
+}
+NOTES_KEY = b"mien.notes"
+# These concern every video: going on with the next one would fail in the same way.
+FATAL = (MissingExtraError, MissingWeightsError, UsageError, WriteError)
 Advance = Callable[[int, int], None]
 
 
@@ -35,8 +49,12 @@ Advance = Callable[[int, int], None]
 class ExtractRequest:
     """What a user may say beside videos, labels and target."""
 
-    # modality -> extractor
-    extractors: Mapping[Modality, str] = field(default_factory=lambda: dict(DEFAULT_EXTRACTORS))
+    # modality -> extractor; None: the level's own in `DEFAULT_EXTRACTORS`
+    extractors: Mapping[Modality, str] | None = None
+    # what is described: whole utterances, or every word and the utterance as the mean of its words
+    level: Level = Level.UTTERANCE
+    # recognition, where a text or the times of its words are missing
+    speech: SpeechSettings = field(default_factory=SpeechSettings)
     # as in `mien import table`
     mapping: Mapping[str, str] = field(default_factory=dict)
     rename_splits: Mapping[str, str] = field(default_factory=dict)
@@ -68,19 +86,26 @@ def extract(
     """
     request = request or ExtractRequest()
     out = Path(out)
+    names = request.extractors if request.extractors is not None else DEFAULT_EXTRACTORS[request.level]
+    if not names:
+        raise UsageError("Expected at least one extractor, but got none for text, acoustic and visual; name one")
     intake = open_source("table", [Path(labels)], SourceOptions(request.mapping))
     roles = assign_roles(intake.splits, request.rename_splits, request.carve)
-    extractors = load_extractors(request.extractors)
     files = find_videos(Path(folder))
+    extractors = load_extractors(names, request.level)
     failed: dict[str, str] = {}
-    videos = _extracted(intake, roles, files, _Bench(extractors, cache_beside(out)), failed)
+    _sweep(out)
+    videos = _extracted(intake, roles, files, _Bench(extractors, request.speech, cache_beside(out)), failed)
     facts = DatasetFacts(
         request.name or out.resolve().name,
         {modality: extractors.spaces[modality] for modality in Modality if modality in extractors.spaces},
         intake.sentiment_values,
         {
             "source": "extract",
-            "extractors": {str(modality): name for modality, name in request.extractors.items()},
+            "files": {path.name: sha256_of(path) for path in intake.files},
+            "mapping": dict(intake.mapping),
+            "extractors": {str(modality): name for modality, name in names.items()},
+            "level": request.level,
             "rename_splits": dict(request.rename_splits),
             "carve": dict(request.carve),
             "failed": failed,
@@ -97,80 +122,103 @@ def extract(
     return Extraction(dataset, failed)
 
 
-def find_videos(folder: Path) -> dict[str, Path]:
-    """Name without suffix -> file, for every media file of a folder. Raises UsageError if two have one name."""
+def find_videos(folder: Path) -> dict[str, list[Path]]:
+    """Name without suffix -> files, for every media file of a folder. Raises DataError if there is no such folder."""
     if not folder.is_dir():
         raise DataError(f"Expected a folder of videos at {folder}, but got none; check the path")
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            if path.stem in found:
-                raise UsageError(f"Expected one file per video, but got {found[path.stem].name} and {path.name}")
-            found[path.stem] = path
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+            found.setdefault(path.stem, []).append(path)
     return found
 
 
 def cache_beside(out: Path) -> Path:
     """Folder of the per-video files of a Dataset."""
+    out = Path(os.path.abspath(out))
     return out.with_name(f".{out.name}.videos")
 
 
 @dataclass
 class _Bench:
-    """What every video needs; recognition is loaded when a transcript is first missing."""
+    """What every video needs; recognition is loaded when a transcript or a word's time is first missing."""
 
     extractors: Extractors
+    speech: SpeechSettings
     cache: Path
     recognizer: Recognizer | None = None
 
-    @property
-    def spaces(self) -> dict[Modality, FeatureSpace]:
-        return self.extractors.spaces
+    def hear(self, path: Path, notes: Counter[str]) -> Speech:
+        """Everything said in a file."""
+        self.recognizer = self.recognizer or load_recognizer(self.speech)
+        return recognize(path, self.recognizer, notes=notes)
 
 
 def _extracted(
     intake: Intake,
     roles: Mapping[str, str | None],
-    files: Mapping[str, Path],
+    files: Mapping[str, list[Path]],
     bench: _Bench,
     failed: dict[str, str],
 ) -> Iterator[Video]:
     for labelled in intake.videos:
-        if labelled.id not in files:
-            failed[labelled.id] = "no file of this name in the folder"
-            continue
         try:
-            video = _one(labelled, files[labelled.id], bench, intake.notes)
-        except MienError as error:
+            video, notes = _one(labelled, _only_file(labelled.id, files), bench)
+        except FATAL:
+            raise
+        except DataError as error:
             failed[labelled.id] = str(error)
             continue
+        except Exception as error:  # a file nobody foresaw shall not cost the hours spent on the others
+            failed[labelled.id] = f"Expected a readable video, but got {type(error).__name__}: {error}"
+            continue
+        intake.notes.update(notes)
         video.split = roles.get(video.id)
         yield video
 
 
-def _one(labelled: Video, path: Path, bench: _Bench, notes: Counter[str]) -> Video:
-    kept = bench.cache / f"{_key(labelled, path, bench.spaces)}.parquet"
-    if kept.is_file():
-        table = pq.read_table(kept)
-        notes.update(json.loads(table.schema.metadata[MISSING_KEY]))
-        return columns.to_video(table, bench.spaces)
+def _only_file(video_id: str, files: Mapping[str, list[Path]]) -> Path:
+    paths = files.get(video_id, [])
+    if len(paths) != 1:
+        found = ", ".join(path.name for path in paths) or "no file of this name in the folder"
+        raise DataError(f"Expected one file named like the video {video_id}, but got {found}; leave exactly one there")
+    return paths[0]
+
+
+def _one(labelled: Video, path: Path, bench: _Bench) -> tuple[Video, Counter[str]]:
+    """One video with its features, from the cache if they are there, and what was missing or made up in it."""
+    spaces = bench.extractors.spaces
+    hear = bench.extractors.need_word_times or not all(each.transcript for each in labelled.utterances)
+    kept = bench.cache / f"{_key(labelled, path, bench, hear)}.parquet"
+    if (found := _kept(kept, bench)) is not None:
+        return found
     clips = [_clip(labelled.id, each) for each in labelled.utterances]
-    if not all(clip.transcript for clip in clips):
-        bench.recognizer = bench.recognizer or load_recognizer()
-        clips = _with_heard_words(clips, recognize(path, bench.recognizer).words)
-    found = featurise(path, labelled.id, clips, bench.extractors)
-    for utterance, gold in zip(found.video.utterances, labelled.utterances, strict=True):
+    notes: Counter[str] = Counter()
+    if hear:
+        clips = _with_words(clips, bench.hear(path, notes), bench.extractors.level, notes)
+    featurised = featurise(path, labelled.id, clips, bench.extractors)
+    for utterance, gold in zip(featurised.video.utterances, labelled.utterances, strict=True):
         utterance.sentiment, utterance.emotions = gold.sentiment, gold.emotions
-    missing = Counter(
+    notes.update(featurised.notes)
+    notes.update(
         f"{modality} missing: {_kind(reason)}"
-        for reasons in found.missing.values()
+        for reasons in featurised.missing.values()
         for modality, reason in reasons.items()
     )
-    notes.update(missing)
-    table = columns.to_table([found.video], bench.spaces)
+    table = columns.to_table([featurised.video], spaces)
     with written_aside(kept) as aside:
-        pq.write_table(table.replace_schema_metadata({MISSING_KEY: json.dumps(missing)}), aside)
-    return found.video
+        pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), aside)
+    return featurised.video, notes
+
+
+def _kept(path: Path, bench: _Bench) -> tuple[Video, Counter[str]] | None:
+    """What an earlier run kept of a video; None if it kept nothing, or something that cannot be read."""
+    try:
+        table = pq.read_table(path)
+        notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
+        return columns.to_video(table, bench.extractors.spaces), notes
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        return None
 
 
 def _kind(reason: str) -> str:
@@ -179,27 +227,37 @@ def _kind(reason: str) -> str:
 
 
 def _clip(video_id: str, utterance: Utterance) -> Clip:
-    if utterance.start_s is None or utterance.end_s is None:
+    start_s, end_s = utterance.start_s, utterance.end_s
+    if start_s is None or end_s is None or start_s < 0:
         raise DataError(
-            f"Expected start and end of utterance {utterance.index} of {video_id}, but got none; add them to the labels"
+            f"Expected start and end in seconds of utterance {utterance.index} of {video_id}, but got {start_s} and "
+            f"{end_s}; correct the labels"
         )
-    return Clip(utterance.index, utterance.start_s, utterance.end_s, utterance.transcript)
+    return Clip(utterance.index, start_s, end_s, utterance.transcript)
 
 
-def _with_heard_words(clips: Sequence[Clip], words: Sequence[TimedWord]) -> list[Clip]:
-    """Clips without text take the words whose middle they hold."""
-    heard = []
+def _with_words(clips: Sequence[Clip], speech: Speech, level: Level, notes: Counter[str]) -> list[Clip]:
+    """Clips without text take the words whose middle they hold; at word level the others' words get their times."""
+    told = []
     for clip in clips:
-        inside = tuple(w for w in words if clip.start_s <= (w.start_s + w.end_s) / 2 < clip.end_s)
-        text = clip.transcript or " ".join(word.text.strip() for word in inside)
-        heard.append(Clip(clip.index, clip.start_s, clip.end_s, text, inside))
-    return heard
+        if not clip.transcript:
+            words = heard_inside(speech.words, clip.start_s, clip.end_s)
+            text = speech.separator.join(word.text for word in words)
+            told.append(dataclasses.replace(clip, transcript=text, words=words))
+        elif level is Level.WORD:
+            told.append(dataclasses.replace(clip, words=timed_words(clip, speech.words, notes)))
+        else:
+            told.append(clip)
+    return told
 
 
-def _key(labelled: Video, path: Path, spaces: Mapping[Modality, FeatureSpace]) -> str:
+def _key(labelled: Video, path: Path, bench: _Bench, hear: bool) -> str:
+    """Name of what is kept of a video: it changes with everything that changes its features."""
     facts = {
+        "mien": __version__,
         "file": sha256_of(path),
-        "spaces": {str(modality): space.fingerprint for modality, space in spaces.items()},
+        "spaces": {str(modality): space.fingerprint for modality, space in bench.extractors.spaces.items()},
+        "speech": dataclasses.asdict(bench.speech) if hear else None,
         "utterances": [
             (
                 u.index,
@@ -214,6 +272,30 @@ def _key(labelled: Video, path: Path, spaces: Mapping[Modality, FeatureSpace]) -
         "video": labelled.id,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _sweep(out: Path) -> None:
+    """Remove what killed processes left half written, here and in the cache."""
+    out = out.resolve()
+    places = ((out.parent, f".{out.name}.partial-*"), (cache_beside(out), ".*.partial-*"))
+    for folder, pattern in places:
+        for leftover in folder.glob(pattern):
+            if _runs(leftover.name.rpartition("-")[2]):
+                continue
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+
+def _runs(process_id: str) -> bool:
+    try:
+        os.kill(int(process_id), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except OSError:  # it runs, and belongs to somebody else
+        return True
+    return True
 
 
 def _counted(videos: Iterator[Video], total: int, advance: Advance | None) -> Iterator[Video]:
