@@ -11,16 +11,21 @@ from tests.features.voices import voice
 from tests.media.examples import gray, write_media
 from tests.workflows.planted import QUICK
 
-from mien.errors import DataError, UnknownNameError
+from mien.errors import DataError, FeatureSpaceError, UnknownNameError, UsageError
+from mien.media.word_times import NONE_HEARD, NOTHING_HEARD_AT_ALL, spoken_words, spread_words
 from mien.reports import OUTPUTS, read_analysis_json
-from mien.schema import EMOTIONS, Modality
+from mien.schema import EMOTIONS, Clip, Level, Modality
 from mien.workflows.analyze import AnalyzeRequest, analyze
-from mien.workflows.extract import ExtractRequest, cache_beside, extract
+from mien.workflows.extract import DEFAULT_EXTRACTORS, ExtractRequest, cache_beside, extract
+from mien.workflows.featurise import Extractors, extractors_for, featurise, load_extractors
 from mien.workflows.train import TrainRequest, train
 
 SPLITS = ("train", "train", "train", "valid", "test")
 # Words and voice; faces need model files that a test cannot make.
 REQUEST = ExtractRequest(extractors={Modality.TEXT: "glove-6b-50d", Modality.ACOUSTIC: "egemaps"})
+BY_WORD = ExtractRequest(
+    extractors={Modality.TEXT: "glove-6b-50d", Modality.ACOUSTIC: "covarep-like-74"}, level=Level.WORD
+)
 SENTENCES = ("I love this film.", "The ending was terrible.", "What a surprise!")
 
 
@@ -170,6 +175,130 @@ def test_several_videos_one_of_them_bad(run, tmp_path):
 def test_an_unknown_model_offers_the_shipped_ones(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'mosei-text'"):
         analyze([tmp_path / "x.mp4"], tmp_path / "out", AnalyzeRequest(model="mosei-txt"))
+
+
+@pytest.fixture(scope="module")
+def by_word(labelled, tmp_path_factory):
+    """The Dataset of `labelled` at word level."""
+    return extract(labelled, labelled / "labels.csv", tmp_path_factory.mktemp("words") / "data", BY_WORD).dataset
+
+
+def test_at_word_level_an_utterance_is_the_mean_of_its_words(by_word):
+    assert {str(space.level) for space in by_word.facts.spaces.values()} == {"word"}
+    # nobody can recognise a vowel: the words' times are made up, and the card says so
+    assert by_word.facts.origin["notes"][NONE_HEARD] == 15
+    for video in by_word.videos():
+        for utterance, text in zip(video.utterances, SENTENCES, strict=True):
+            assert set(utterance.words) == {Modality.TEXT, Modality.ACOUSTIC}
+            for modality, rows in utterance.words.items():
+                assert len(rows) == len(text.split())
+                assert utterance.word_present[modality].all()
+                np.testing.assert_allclose(utterance.features[modality], rows.mean(axis=0), rtol=1e-5, atol=1e-6)
+
+
+def test_word_level_text_is_that_of_the_bare_words(by_word):
+    extractor = load_extractors({Modality.TEXT: "glove-6b-50d"}).text
+    utterance = next(by_word.videos()).utterances[2]
+    expected = [extractor.word_vectors(word)[0] for word in ("what", "a", "surprise")]
+    np.testing.assert_allclose(utterance.words[Modality.TEXT], expected, rtol=1e-6)
+
+
+def test_word_level_is_another_feature_space(by_word):
+    names = {modality: space.name for modality, space in by_word.facts.spaces.items()}
+    whole = load_extractors(names).spaces
+    for modality, space in by_word.facts.spaces.items():
+        assert space.name == whole[modality].name
+        assert space.fingerprint != whole[modality].fingerprint
+        assert "words -> utterance" in space.recipe["pooling"].replace("words without punctuation", "words")
+
+
+def test_a_checkpoint_brings_its_level_with_it(by_word, labelled):
+    extractors = extractors_for(by_word.facts.spaces)
+    assert extractors.level is Level.WORD
+    video = next(by_word.videos())
+    clips = [Clip(each.index, each.start_s, each.end_s, each.transcript) for each in video.utterances]
+    found = featurise(labelled / f"{video.id}.mp4", video.id, clips, extractors)
+    assert found.notes == {NOTHING_HEARD_AT_ALL: 3}
+    for again, before in zip(found.video.utterances, video.utterances, strict=True):
+        for modality in before.features:
+            np.testing.assert_array_equal(again.features[modality], before.features[modality])
+    whole = load_extractors({modality: space.name for modality, space in by_word.facts.spaces.items()})
+    assert extractors_for(whole.spaces).level is Level.UTTERANCE
+
+
+def test_analyze_follows_the_word_rule_of_the_model(by_word, tmp_path):
+    run = train(by_word, tmp_path / "run", TrainRequest(settings=QUICK))
+    film = sounding_file(tmp_path / "next.mp4", 130)
+    request = AnalyzeRequest(model=str(run.folder), subtitles=write_subtitles(tmp_path / "next.srt"), tracks=False)
+    done, failed = analyze([film], tmp_path / "out", request)
+    assert failed == {}
+    assert all(row.missing == {} and row.sentiment is not None for row in done[film].utterances)
+    assert f"{NOTHING_HEARD_AT_ALL}: 3" in done[film].notes
+
+
+def test_a_modality_missing_in_a_word_is_missing_in_that_word(labelled):
+    extractors = load_extractors({Modality.TEXT: "glove-6b-50d", Modality.ACOUSTIC: "covarep-like-74"}, Level.WORD)
+    # one unknown word; the last word lies beyond the end of the clip's sound
+    words = spread_words(["good", "qwxzzyq", "day"], 0.2, 0.8)
+    late = spread_words(["late"], 1.5, 1.9)
+    clips = [
+        Clip(0, 0.0, 1.0, "good qwxzzyq day late", (*words, *late)),
+        Clip(1, 1.0, 2.0, ""),
+        Clip(2, 9.0, 9.5, "hey"),
+    ]
+    found = featurise(labelled / "v0.mp4", "v0", clips, extractors)
+    said, silent, beyond = found.video.utterances
+    assert said.word_present[Modality.TEXT].tolist() == [True, False, True, True]
+    assert said.word_present[Modality.ACOUSTIC].tolist() == [True, True, True, False]
+    assert not said.words[Modality.ACOUSTIC][3].any()
+    np.testing.assert_allclose(
+        said.features[Modality.TEXT], said.words[Modality.TEXT][[0, 2, 3]].mean(axis=0), rtol=1e-5
+    )
+    assert (silent.features, silent.words) == ({}, {})
+    assert found.missing[1] == {Modality.TEXT: "nothing was understood", Modality.ACOUSTIC: "nothing was understood"}
+    assert list(beyond.features) == [Modality.TEXT]
+    assert found.missing[2] == {Modality.ACOUSTIC: "begins after the end of the file"}
+    assert beyond.word_present[Modality.ACOUSTIC].tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    ("modality", "name", "remedy"),
+    [(Modality.TEXT, "minilm", "glove-6b-50d"), (Modality.ACOUSTIC, "egemaps", "covarep-like-74")],
+)
+def test_extractors_of_whole_utterances_are_refused_at_word_level(modality, name, remedy):
+    with pytest.raises(UsageError, match=f"Expected .* describes single words .* got {name}; take {remedy}"):
+        load_extractors({modality: name}, Level.WORD)
+
+
+def test_the_default_extractors_fit_their_level():
+    for level, names in DEFAULT_EXTRACTORS.items():
+        assert set(load_extractors(names, level).spaces) == set(Modality)
+    assert Extractors().spaces == {}
+
+
+def test_features_that_no_extractor_makes_are_refused(planted):
+    with pytest.raises(FeatureSpaceError, match="Expected a model of features that can be made from raw video"):
+        extractors_for(planted.facts.spaces)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_given_words_take_the_times_of_the_recognised_ones(data_dir, tmp_path):
+    request = ExtractRequest(extractors={Modality.TEXT: "glove-6b-50d", Modality.VISUAL: "face"}, level=Level.WORD)
+    folder = data_dir / "videos"
+    extraction = extract(folder, folder / "labels.csv", tmp_path / "data", request)
+    assert extraction.failed == {}
+    notes = extraction.dataset.facts.origin["notes"]
+    n_words = 0
+    for video in extraction.dataset.videos():
+        for utterance in video.utterances:
+            expected = len(spoken_words(utterance.transcript))
+            n_words += expected
+            assert len(utterance.words[Modality.TEXT]) == len(utterance.words[Modality.VISUAL]) == expected
+    # recognition and the labels' transcripts agree on most words
+    assert NONE_HEARD not in notes
+    made_up = sum(count for text, count in notes.items() if "spread" in text)
+    assert 0 < made_up < 0.2 * n_words
 
 
 @pytest.mark.data
