@@ -81,6 +81,9 @@ def analyze(
     subtitles: Annotated[Path | None, typer.Option(help="SRT or VTT; then nothing is recognised.")] = None,
     model: Annotated[str, typer.Option(help="A shipped checkpoint or the folder of a run.")] = "mosei-text",
     tracks: Annotated[bool, typer.Option("--tracks/--no-tracks", help="Measure voice and face beside it.")] = True,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads; by default the cores there are, at most 2. Same results.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """A raw video in, a report out: what is said, and the sentiment and emotions heard in it."""
@@ -92,7 +95,7 @@ def analyze(
     def tell(text: str) -> None:
         sys.stderr.write(f"{text}\n")
 
-    done, failed = run_analysis(videos, out, AnalyzeRequest(model, subtitles, tracks=tracks), tell)
+    done, failed = run_analysis(videos, out, AnalyzeRequest(model, subtitles, tracks=tracks, workers=workers), tell)
     if json:
         print_json(
             {"analyses": [to_json(each) for each in done.values()], "failed": {str(p): r for p, r in failed.items()}}

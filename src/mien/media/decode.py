@@ -41,7 +41,8 @@ STAMP_JITTER_S = 0.04
 SEEK_LEAD_S = 0.5
 # an end that is earlier than the header says by more than this was lost
 END_SLACK_S = 1.0
-# Frames this large are decoded on one thread: every thread would hold several of them.
+# Every decoding thread holds several frames, so there are few, and frames this large are decoded on one.
+DECODING_THREADS = 2
 LARGE_FRAME_PX = 4096 * 2304
 TIME_EPSILON_S = 1e-6
 
@@ -145,8 +146,7 @@ def frames(
             return
         large = stream.codec_context.width * stream.codec_context.height > LARGE_FRAME_PX
         stream.thread_type = "SLICE" if large else "AUTO"
-        if large:
-            stream.codec_context.thread_count = 1
+        stream.codec_context.thread_count = 1 if large else DECODING_THREADS
         stamps, step_s = Stamps(container, stream), frame_step_s(stream)
         number, end_s = 0, 0.0
         shown = _Shown(None, max_side_px)

@@ -7,9 +7,11 @@ after the last whole sentence of a window are left to the next one.
 
 from __future__ import annotations
 
+import copy
 import string
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +51,10 @@ MAX_TOKENS = 224
 MAX_WORDS_WITHOUT_END = 45
 # Stands before a window that is recognised again: Whisper goes on in the style it finds.
 PUNCTUATED = {"en": "Well, let me explain. It was good, and I liked it. What do you think?"}
+# The rest of a window after the last word heard in it is recognised by itself only if it is longer: Whisper invents
+# whole sentences for less. Where speech goes on, the next window begins before the rest and hears it in its sentence.
+MIN_REST_S = 0.3
+MIN_REST_HEARD_AGAIN_S = 1.0
 # a second try that hears this much more or less than the first is not believed
 MAX_CHANGE_OF_LENGTH = 0.25
 # written without spaces between words
@@ -223,14 +229,27 @@ def _cut(words: list[TimedWord], window: _Window) -> tuple[list[TimedWord], floa
     return kept, (kept[-1].end_s + words[places[0] + 1].start_s) / 2
 
 
+class _EnoughHeardError(Exception):
+    """Ends the recognition of a window from inside."""
+
+
 class _Hearing:
     """Recognises one window after the other and remembers the language."""
 
     def __init__(self, model: WhisperModel, settings: SpeechSettings, language: str, notes: Counter[str]) -> None:
-        self._model = model
+        # A copy shares the networks, and lets this file alone say what is encoded.
+        self._model = copy.copy(model)
+        self._encode_anew = model.encode
+        self._model.encode = self._encode
         self._settings = settings
         self.language = language
         self._notes = notes
+        # how much of the current try is still to be heard; None before its first words
+        self._rest_s: float | None = None
+        self._min_rest_s = MIN_REST_S
+        # the last beginning of a window and its encoding: half of the time, and a second try needs it again
+        self._beginning: NDArray[np.float32] | None = None
+        self._encoding: Any = None
 
     def words(self, samples: NDArray[np.float32], window: _Window) -> list[TimedWord]:
         """The words of a window; a window that came out badly is tried once more in another way."""
@@ -250,6 +269,8 @@ class _Hearing:
         return words
 
     def _once(self, samples: NDArray[np.float32], window: _Window, **how: Any) -> tuple[list[TimedWord], int]:
+        self._rest_s = None
+        self._min_rest_s = MIN_REST_HEARD_AGAIN_S if window.goes_on else MIN_REST_S
         # Temperature 0 alone: the usual retries at higher ones draw at random, and no two runs would agree.
         segments, facts = self._model.transcribe(
             samples,
@@ -264,18 +285,31 @@ class _Hearing:
         self.language = facts.language
         found: list[TimedWord] = []
         circles = 0
-        for segment in segments:
-            # What begins after the speech was invented for the silence.
-            pieces = [
-                TimedWord(piece.word, window.start_s + float(piece.start), window.start_s + float(piece.end))
-                for piece in segment.words or ()
-                if window.start_s + piece.start < window.speech_end_s
-            ]
-            if pieces and segment.compression_ratio > MAX_COMPRESSION:
-                circles += 1
-                continue
-            found.extend(_joined(pieces, spaces=self.language not in NO_SPACES))
+        with suppress(_EnoughHeardError):
+            for segment in segments:
+                # What begins after the speech was invented for the silence.
+                pieces = [
+                    TimedWord(piece.word, window.start_s + float(piece.start), window.start_s + float(piece.end))
+                    for piece in segment.words or ()
+                    if window.start_s + piece.start < window.speech_end_s
+                ]
+                if pieces:
+                    self._rest_s = window.speech_end_s - pieces[-1].end_s
+                if pieces and segment.compression_ratio > MAX_COMPRESSION:
+                    circles += 1
+                    continue
+                found.extend(_joined(pieces, spaces=self.language not in NO_SPACES))
         return found, circles
+
+    def _encode(self, features: NDArray[np.float32]) -> Any:
+        """Stands between the recogniser and its encoder: it is asked once for every piece of a window."""
+        if self._rest_s is not None:
+            if self._rest_s < self._min_rest_s:
+                raise _EnoughHeardError
+            return self._encode_anew(features)
+        if self._beginning is None or not np.array_equal(features, self._beginning):
+            self._beginning, self._encoding = features, self._encode_anew(features)
+        return self._encoding
 
 
 def _joined(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[TimedWord]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from mien.schema import BoolArray, FloatArray
 
@@ -18,6 +17,8 @@ def roc_auc(target: BoolArray, probability: FloatArray) -> float:
     Returns:
         A number in [0, 1]; NaN where only one class occurs.
     """
+    from sklearn.metrics import roc_auc_score  # takes two seconds to import, and prediction never needs it
+
     target = np.asarray(target, dtype=bool)
     if not target.any() or target.all():
         return float("nan")

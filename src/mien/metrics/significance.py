@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from mien.errors import DataError
 from mien.metrics.confusion import Confusion
@@ -149,6 +148,8 @@ def paired_t_test(a: ArrayLike, b: ArrayLike) -> PairedTTest:
         raise DataError(
             f"Expected as many scores of A as of B, but got {first.size} and {second.size}; pair them by seed"
         )
+    from scipy import stats  # takes most of a second to import, and prediction never needs it
+
     differences = first - second
     nan = float("nan")
     if differences.size < 2:
@@ -173,6 +174,8 @@ def mcnemar(a_right: BoolArray, b_right: BoolArray) -> McNemar:
         Both counts and the two-sided p (1 where the systems never differ). Utterances of one video depend on each
         other, so this p is a little too small; the paired video bootstrap is the one to trust.
     """
+    from scipy import stats
+
     only_a = int(np.sum(a_right & ~b_right))
     only_b = int(np.sum(~a_right & b_right))
     if only_a + only_b == 0:

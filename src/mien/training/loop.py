@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from mien.errors import TrainingError
@@ -34,6 +33,9 @@ from mien.training.devices import make_fabric
 from mien.training.losses import loss_sums, scored_counts, weighted_total
 from mien.training.settings import TrainSettings
 from mien.training.validation import to_device, validation_record
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 RESUME_FILE = Path("resume/progress.safetensors")
 HISTORY_FILE = Path("history.jsonl")

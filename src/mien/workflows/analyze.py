@@ -5,34 +5,31 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.errors import DataError, MienError
-from mien.evaluation import Decisions
-from mien.features import load_visual_extractor
-from mien.media import Clips, MediaSettings, clips_of, load_recognizer
-from mien.reports import (
-    OUTPUTS,
-    Analysis,
-    ModelFacts,
-    Sentiment,
-    Track,
-    UtteranceAnalysis,
-    VideoFacts,
-    write_outputs,
-)
+from mien.media import Clips, MediaSettings
+from mien.reports import OUTPUTS, Analysis, ModelFacts, Sentiment, UtteranceAnalysis, VideoFacts, write_outputs
 from mien.schema import EMOTIONS, FloatArray, Modality, Task
 from mien.tables import Predictions, Run, SplitColumns, stack_videos
-from mien.training import NetworkPredictor, load_predictor
-from mien.workflows.evidence import face_tracks, voice_tracks
-from mien.workflows.featurise import Extractors, Featurised, extractors_for, featurise, watch
+from mien.workflows.crew import Crew, one_thread_each, one_torch_thread
+from mien.workflows.featurise import Extractors, Featurised, extractors_for, featurise
+from mien.workflows.observing import Observed, Questions, observer
 from mien.workflows.shipped import decisions_of, find_run
+
+if TYPE_CHECKING:  # torch takes seconds to import: it is loaded while the first video is looked at
+    from mien.evaluation import Decisions
+    from mien.training import NetworkPredictor
 
 DEFAULT_MODEL = "mosei-text"
 # Without a word said, a film is still cut into clips of this length, so that voice and face can be shown.
 SILENT_CLIP_S = 5.0
+# A map of more utterances (about 75 minutes of talk) cannot be read any more, and grows with their square.
+MOST_ATTENTION_UTTERANCES = 600
 WORDS_ONLY = "It hears words only: voice and face are measured beside it and have no say in the prediction."
 EXPRESSED = "A probability is about what annotators would read into the words, not about what the person feels inside."
 Advance = Callable[[str], None]
@@ -47,11 +44,14 @@ class AnalyzeRequest:
     media: MediaSettings = dataclasses.field(default_factory=lambda: MediaSettings(silent_clip_s=SILENT_CLIP_S))
     # measure voice and face also where the model does not use them
     tracks: bool = True
+    # threads on which loading, listening and watching go on side by side, from 1; None: the cores there are, at most 2.
+    # Results do not depend on it.
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
 class Analyst:
-    """Everything loaded once and used for every video."""
+    """The model and the extractors of its features, loaded once and used for every video."""
 
     run: Run
     predictor: NetworkPredictor
@@ -69,59 +69,71 @@ def analyze(
     """
     request = request or AnalyzeRequest()
     tell = advance or (lambda _text: None)
-    analyst = load_analyst(request.model)
-    if request.subtitles is None:
-        tell("loading speech recognition")
-        recognizer = load_recognizer(request.media.speech)
-    else:
-        recognizer = None
+    run = find_run(request.model)
+    paths = [Path(path) for path in videos]
     done: dict[Path, Analysis] = {}
     failed: dict[Path, str] = {}
-    for path in map(Path, videos):
-        folder = Path(out) if len(videos) == 1 else Path(out) / path.stem
-        try:
-            tell(f"{path.name}: listening")
-            clips = clips_of(path, request.subtitles, request.media, recognizer=recognizer)
-            tell(f"{path.name}: {len(clips.clips)} utterances, extracting and predicting")
-            done[path] = analyze_clips(path, clips, analyst, tracks=request.tracks)
-            write_outputs(folder, done[path])
-        except MienError as error:
-            failed[path] = str(error)
+    with one_thread_each(), Crew(request.workers) as crew:
+        tell("loading")
+        watcher = observer(crew, _questions(request, run))
+        loading = crew.load(partial(load_analyst, run))
+        # the next video is begun before this one is done, so that no worker is idle
+        begun = [watcher.observe(path) for path in paths[:1]]
+        analyst = loading.result()
+        watcher.require_loaded()
+        for path, after in zip(paths, [*paths[1:], None], strict=True):
+            if after is not None:
+                begun.append(watcher.observe(after))
+            tell(f"{path.name}: listening and watching")
+            observed = begun.pop(0)
+            try:
+                clips = observed.clips.result()
+                tell(f"{path.name}: {len(clips.clips)} utterances, extracting and predicting")
+                done[path] = analyze_clips(path, clips, analyst, observed)
+                write_outputs(Path(out) if len(paths) == 1 else Path(out) / path.stem, done[path])
+            except MienError as error:
+                done.pop(path, None)
+                failed[path] = str(error)
+            finally:
+                observed.forget()
     return done, failed
 
 
-def load_analyst(model: str) -> Analyst:
-    """Load a shipped checkpoint or a run, and the extractors that its feature spaces name."""
-    run = find_run(model)
-    predictor = load_predictor(run)
-    return Analyst(run, predictor, decisions_of(run), extractors_for(run.spaces))
+def load_analyst(run: Run) -> Analyst:
+    """Load a run's network, and the extractors that its feature spaces name."""
+    from mien.training import load_predictor
+
+    return Analyst(run, load_predictor(run), decisions_of(run), extractors_for(run.spaces))
 
 
-def analyze_clips(path: Path, clips: Clips, analyst: Analyst, *, tracks: bool = True) -> Analysis:
+def analyze_clips(path: Path, clips: Clips, analyst: Analyst, observed: Observed) -> Analysis:
     """Predict and explain one video whose utterances are known. Raises DataError if it has none."""
     if not clips.clips:
         raise DataError(f"Expected somebody to speak in {path}, but heard nobody; give --subtitles")
-    found = featurise(path, path.stem, clips.clips, analyst.extractors)
-    columns = stack_videos([found.video], analyst.run.spaces)
-    predictions = analyst.predictor.predict(columns)
-    without = _leave_one_out(columns, analyst)
-    attention = analyst.predictor.attention(columns)[path.stem]
-    n = len(clips.clips)
+    with one_torch_thread():
+        found = featurise(path, path.stem, clips.clips, analyst.extractors, observed.model_saw())
+        columns = stack_videos([found.video], analyst.run.spaces)
+        predictions = analyst.predictor.predict(columns)
+        without = _leave_one_out(columns, analyst)
+        n = len(clips.clips)
+        shown = n <= MOST_ATTENTION_UTTERANCES
+        attention = analyst.predictor.attention(columns)[path.stem] if shown else {}
+    notes = [f"{text}: {count}" for text, count in sorted((clips.notes + found.notes).items())]
+    if not shown:
+        notes.append(f"attention is left out: {n} utterances, more than {MOST_ATTENTION_UTTERANCES}")
     return Analysis(
         video=VideoFacts(path.name, clips.duration_s, path),
         model=_model_facts(analyst),
         utterances=tuple(_utterance(row, found, predictions, without, analyst.decisions) for row in range(n)),
         attention={name: _shown_attention(name, weights[:n, :n], columns) for name, weights in attention.items()},
-        tracks=(*voice_tracks(path), *_face_tracks(path, found, analyst)) if tracks else (),
-        notes=tuple(f"{text}: {count}" for text, count in sorted(clips.notes.items())),
+        tracks=observed.tracks(),
+        notes=tuple(notes),
     )
 
 
-def _face_tracks(path: Path, found: Featurised, analyst: Analyst) -> tuple[Track, ...]:
-    used = analyst.extractors.visual is not None and analyst.extractors.visual.space.name == "face"
-    if used:
-        return face_tracks(found.frame_times_s, found.frame_vectors, used_by_model=True)
-    return face_tracks(*watch(path, load_visual_extractor("face")), used_by_model=False)
+def _questions(request: AnalyzeRequest, run: Run) -> Questions:
+    sees = run.spaces[Modality.VISUAL].name if Modality.VISUAL in run.spaces else ""
+    return Questions(request.subtitles, request.media, request.tracks, sees)
 
 
 def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
@@ -198,4 +210,4 @@ def _model_facts(analyst: Analyst) -> ModelFacts:
     )
 
 
-__all__ = ["DEFAULT_MODEL", "OUTPUTS", "AnalyzeRequest", "analyze", "analyze_clips", "load_analyst"]
+__all__ = ["DEFAULT_MODEL", "OUTPUTS", "AnalyzeRequest", "analyze"]

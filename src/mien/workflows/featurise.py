@@ -25,10 +25,11 @@ from mien.features import (
     load_visual_extractor,
 )
 from mien.features.acoustic import word_then_average
-from mien.features.visual import average_words, frame_matrix, pool, pool_words
-from mien.media import MediaFacts, frames, probe, read_audio, timed_words
+from mien.features.visual import average_words, pool, pool_words
+from mien.media import MediaFacts, probe, read_audio, timed_words
 from mien.schema import BoolArray, Clip, FeatureSpace, FloatArray, Level, Modality, TimedWord, Utterance, Video
 from mien.tables import require_spaces
+from mien.workflows.watching import Seen, watch
 
 NO_TEXT = "nothing was understood"
 NO_KNOWN_WORD = "no word that the extractor knows"
@@ -90,9 +91,6 @@ class Featurised:
     missing: dict[int, dict[Modality, str]]
     # what had to be made up, and how often
     notes: Counter[str] = field(default_factory=Counter)
-    # visual frames: (frame,) and (frame, feature), NaN without a face; empty without a visual extractor
-    frame_times_s: FloatArray = field(default_factory=lambda: np.zeros(0))
-    frame_vectors: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
 
 
 def load_extractors(names: Mapping[Modality, str], level: Level = Level.UTTERANCE) -> Extractors:
@@ -129,8 +127,12 @@ def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> Extractors:
     return extractors
 
 
-def featurise(path: Path, video_id: str, clips: Sequence[Clip], extractors: Extractors) -> Featurised:
+def featurise(
+    path: Path, video_id: str, clips: Sequence[Clip], extractors: Extractors, seen: Seen | None = None
+) -> Featurised:
     """Extract every modality of every clip; what cannot be had is missing, with its reason.
+
+    `seen` is what the visual extractor saw, if the video was watched before.
 
     At word level a clip without timed words has its transcript's words spread over it, and a note says so.
 
@@ -151,7 +153,9 @@ def featurise(path: Path, video_id: str, clips: Sequence[Clip], extractors: Extr
     if extractors.acoustic is not None:
         _add_voice(result, path, facts, extractors.acoustic, words)
     if extractors.visual is not None:
-        _add_face(result, path, facts, extractors.visual, words)
+        if seen is None:
+            seen = watch(path, extractors.visual)
+        _add_face(result, facts, seen, words)
     return result
 
 
@@ -193,19 +197,15 @@ def _add_voice(
             _keep_words(utterance, Modality.ACOUSTIC, rows, here)
 
 
-def _add_face(
-    result: Featurised, path: Path, facts: MediaFacts, extractor: VisualExtractor, words: _Words | None
-) -> None:
-    n_columns = extractor.word_space.n_features
-    times_s, seen = watch(path, extractor) if facts.has_video else (np.zeros(0), np.zeros((0, n_columns)))
-    result.frame_times_s, result.frame_vectors = times_s, seen
+def _add_face(result: Featurised, facts: MediaFacts, seen: Seen, words: _Words | None) -> None:
+    times_s, vectors = seen.times_s, seen.vectors
     for utterance in result.video.utterances:
         start_s, end_s = _span(utterance)
         said = words[utterance.index] if words is not None else None
         if said is None:
-            pooled = pool(times_s, seen, start_s, end_s)
+            pooled = pool(times_s, vectors, start_s, end_s)
         else:
-            rows, here = pool_words(times_s, seen, said)
+            rows, here = pool_words(times_s, vectors, said)
             pooled = average_words(rows, here)
         reason = _unreachable(facts, utterance, said, is_there=facts.has_video, otherwise=NO_PICTURE)
         _keep(result, utterance, Modality.VISUAL, pooled.vector, reason or pooled.reason)
@@ -248,13 +248,3 @@ def _keep_words(utterance: Utterance, modality: Modality, rows: FloatArray, here
 
 def _fingerprints(spaces: Mapping[Modality, FeatureSpace]) -> dict[Modality, str]:
     return {modality: space.fingerprint for modality, space in spaces.items()}
-
-
-def watch(path: Path, extractor: VisualExtractor) -> tuple[FloatArray, FloatArray]:
-    """Every sampled frame's time (frame,) and vector (frame, feature), NaN without a face."""
-    watcher = extractor.start()
-    times_s, seen = [], []
-    for frame in frames(path, extractor.rate_hz):
-        times_s.append(frame.time_s)
-        seen.append(watcher.see(frame.time_s, frame.image))
-    return np.array(times_s), frame_matrix(seen, extractor.word_space.n_features)

@@ -6,14 +6,16 @@ import dataclasses
 import shutil
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mien.errors import UnknownNameError
-from mien.evaluation import Decisions
 from mien.tables import Run, open_run, write_run
 from mien.tables.files import read_json
-from mien.training.checkpoint import load_weights, save_weights
-from mien.training.loop import HISTORY_FILE, MODEL_FILE
-from mien.workflows.train import DECISIONS_FILE
+
+if TYPE_CHECKING:
+    from mien.evaluation import Decisions
+
+# What needs torch is imported where it is used: `analyze` looks up its run before it begins to load.
 
 
 def shipped_names() -> list[str]:
@@ -33,6 +35,10 @@ def find_run(name: str) -> Run:
 
 def ship_run(run: Run, folder: Path) -> Run:
     """Write a slim copy of a finished run: float16 weights, thresholds, and no path of the machine it was made on."""
+    from mien.training.checkpoint import load_weights, save_weights
+    from mien.training.loop import HISTORY_FILE, MODEL_FILE
+    from mien.workflows.train import DECISIONS_FILE
+
     weights, _ = load_weights(run.folder / MODEL_FILE)
     save_weights(folder / MODEL_FILE, {name: tensor.half() for name, tensor in weights.items()})
     shutil.copy(run.folder / DECISIONS_FILE, folder / DECISIONS_FILE)
@@ -44,6 +50,9 @@ def ship_run(run: Run, folder: Path) -> Run:
 
 def decisions_of(run: Run) -> Decisions:
     """The thresholds that the run froze."""
+    from mien.evaluation import Decisions
+    from mien.workflows.train import DECISIONS_FILE
+
     return Decisions.from_json(read_json(run.folder / DECISIONS_FILE, "the Run"))
 
 
