@@ -31,7 +31,7 @@ from mien.media import (
     load_recognizer,
     recognize,
 )
-from mien.media.speech import _joined
+from mien.media.speech import WENT_IN_CIRCLES, _joined
 from mien.schema import TimedWord
 
 pytest.importorskip("faster_whisper")
@@ -248,6 +248,15 @@ def test_labelled_segments_are_met(data_dir, recognizer):
             )
     assert len(overlaps) == 7
     assert sum(overlap >= 0.7 for overlap in overlaps) / len(overlaps) >= 0.8, overlaps
+
+
+@pytest.mark.data
+def test_the_last_half_second_of_a_window_is_not_heard_by_itself(data_dir, recognizer):
+    """Recognised alone it became "see you in the next video", again and again, and the whole window was repeated."""
+    found = clips_of(data_dir / "videos" / "-3nNcZdcdvU.mp4", recognizer=recognizer)
+    assert WENT_IN_CIRCLES not in found.notes
+    assert "next video" not in " ".join(clip.transcript for clip in found.clips)
+    assert found.clips[-1].transcript.endswith("in which you are employed.")
 
 
 @pytest.mark.data

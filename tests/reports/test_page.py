@@ -13,7 +13,7 @@ import pytest
 from tests.reports import examples
 
 from mien.reports import OUTPUTS, PageSettings, write_outputs
-from mien.reports.page import page, video_address
+from mien.reports.page import MOST_EMBEDDED_MB, page, video_address
 from mien.reports.page_data import MAX_TRACK_POINTS, page_data, thinned
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +112,18 @@ def test_a_small_video_can_stand_inside_the_page(tmp_path):
     assert base64.b64decode(data) == video.read_bytes()
     assert video_address(video, tmp_path, PageSettings(embed_video_up_to_mb=0.001023)) == "./talk.webm"
     assert video_address(video, tmp_path, PageSettings()) == "./talk.webm"
+
+
+def test_a_video_too_large_to_stand_inside_is_linked_and_the_page_says_so(tmp_path):
+    video = tmp_path / "film.mp4"
+    with open(video, "wb") as handle:
+        handle.truncate(int(MOST_EMBEDDED_MB * 1_000_000) + 1)  # a hole: it takes no room on the disk
+    analysis = examples.realistic(video)
+    wanted = page(analysis, tmp_path, PageSettings(embed_video_up_to_mb=5000))
+    assert 'src="./film.mp4"' in wanted
+    assert "too large to stand inside this page (at most 100 MB)" in wanted
+    assert "too large" not in page(analysis, tmp_path, PageSettings())
+    assert "too large" not in page(analysis, tmp_path, PageSettings(embed_video_up_to_mb=50))
 
 
 def test_long_tracks_are_thinned_to_means():

@@ -73,8 +73,8 @@ class SpeechSettings:
     beam_size: int = 5
     # number format of the network
     compute_type: str = "int8"
-    # 0: the library's choice
-    recognition_threads: int = 0
+    # 1 leaves the other cores to what runs beside it, and suits a small model; 0: the library's choice
+    recognition_threads: int = 1
     # probability from which on a sound is speech
     speech_threshold: float = 0.5
     # silence that ends a stretch of speech

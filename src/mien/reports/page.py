@@ -7,6 +7,7 @@ markup; the content security policy allows the two built-in pieces by their hash
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import html
 import json
@@ -22,6 +23,12 @@ from mien.reports.page_data import page_data
 from mien.tables.files import written_aside
 
 BYTES_PER_MB = 1_000_000
+# The page is put together in memory, several times the size of a video inside it, and browsers refuse larger addresses.
+MOST_EMBEDDED_MB = 100.0
+TOO_LARGE = (
+    "the video ({size:,.0f} MB) is too large to stand inside this page (at most {limit:,.0f} MB) and stays a file of "
+    "its own: move both together"
+)
 # What a browser needs to know of a video that stands inside the page.
 MEDIA_TYPES = {
     ".m4a": "audio/mp4",
@@ -44,7 +51,7 @@ class PageSettings:
     """How the page is written."""
 
     # A video up to this size stands inside the page, so that one file can be sent; a larger one stays a file and is
-    # found by its path relative to the page. 0: never inside.
+    # found by its path relative to the page. 0: never inside; never more than MOST_EMBEDDED_MB.
     embed_video_up_to_mb: float = 0.0
 
 
@@ -57,7 +64,11 @@ def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None)
         settings: how to write it; the defaults if None.
     """
     script, style = _asset("report.js"), _asset("report.css")
-    address = video_address(analysis.video.path, folder, settings or PageSettings())
+    settings = settings or PageSettings()
+    address = video_address(analysis.video.path, folder, settings)
+    note = _too_large(analysis.video.path, settings)
+    if note:
+        analysis = dataclasses.replace(analysis, notes=(*analysis.notes, note))
     parts = {
         "title": html.escape(analysis.video.name),
         "policy": html.escape(content_policy(script, style)),
@@ -100,11 +111,8 @@ def video_address(video: Path | None, folder: Path, settings: PageSettings) -> s
     """The player's source: a data address, an address relative to `folder`, or "" without a video."""
     if video is None:
         return ""
-    try:
-        size = video.stat().st_size
-    except OSError:  # the page says that the video is not there, and lets the reader choose the file
-        size = None
-    if size is not None and size <= settings.embed_video_up_to_mb * BYTES_PER_MB:
+    size_mb = _size_mb(video)
+    if size_mb is not None and size_mb <= min(settings.embed_video_up_to_mb, MOST_EMBEDDED_MB):
         kind = MEDIA_TYPES.get(video.suffix.lower(), "video/mp4")
         return f"data:{kind};base64,{base64.b64encode(video.read_bytes()).decode('ascii')}"
     try:
@@ -113,6 +121,22 @@ def video_address(video: Path | None, folder: Path, settings: PageSettings) -> s
         return video.resolve().as_uri()
     # "./" keeps a name with a colon from being read as a scheme
     return "./" + quote(Path(relative).as_posix())
+
+
+def _size_mb(video: Path) -> float | None:
+    """None if it is not there: the page says so, and lets the reader choose the file."""
+    try:
+        return video.stat().st_size / BYTES_PER_MB
+    except OSError:
+        return None
+
+
+def _too_large(video: Path | None, settings: PageSettings) -> str:
+    """What to say where a video should stand inside the page and cannot; else empty."""
+    size_mb = None if video is None else _size_mb(video)
+    if size_mb is None or not MOST_EMBEDDED_MB < size_mb <= settings.embed_video_up_to_mb:
+        return ""
+    return TOO_LARGE.format(size=size_mb, limit=MOST_EMBEDDED_MB)
 
 
 def _asset(name: str) -> str:

@@ -79,7 +79,8 @@ def bounded(track: Track, max_points: int = MOST_TRACK_POINTS) -> Track:
     """The track itself, or means of its neighbouring points where it has too many; its note then says so."""
     if len(track.times_s) <= max_points:
         return track
-    step_s = float(track.times_s[-1] - track.times_s[0]) / max_points
+    n_points = len(track.times_s)
+    step_s = float(track.times_s[-1] - track.times_s[0]) / (n_points - 1) * n_points / max_points
     times_s, values = thinned(track.times_s, track.values, max_points)
     note = f"{track.note}; means over {step_s:.2g} s, because the film is long"
     return dataclasses.replace(track, times_s=times_s, values=values, note=note)
