@@ -70,9 +70,9 @@ def analyze(
     request = request or AnalyzeRequest()
     tell = advance or (lambda _text: None)
     run = find_run(request.model)
-    paths = [Path(path) for path in videos]
+    alone = len(videos) == 1
+    paths, failed = _of_different_names([Path(path) for path in videos])
     done: dict[Path, Analysis] = {}
-    failed: dict[Path, str] = {}
     with one_thread_each(), Crew(request.workers) as crew:
         tell("loading")
         watcher = observer(crew, _questions(request, run))
@@ -90,13 +90,28 @@ def analyze(
                 clips = observed.clips.result()
                 tell(f"{path.name}: {len(clips.clips)} utterances, extracting and predicting")
                 done[path] = analyze_clips(path, clips, analyst, observed)
-                write_outputs(Path(out) if len(paths) == 1 else Path(out) / path.stem, done[path])
+                write_outputs(Path(out) if alone else Path(out) / path.stem, done[path])
             except MienError as error:
                 done.pop(path, None)
                 failed[path] = str(error)
             finally:
                 observed.forget()
     return done, failed
+
+
+def _of_different_names(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
+    """The first video of every name, and why the others fail: they would overwrite its outputs."""
+    first: dict[str, Path] = {}
+    failed: dict[Path, str] = {}
+    for path in dict.fromkeys(videos):
+        if path.stem in first:
+            failed[path] = (
+                f"Expected videos of different names, but got {first[path.stem]} too; "
+                "analyse them one after the other, each with its own --out"
+            )
+        else:
+            first[path.stem] = path
+    return list(first.values()), failed
 
 
 def load_analyst(run: Run) -> Analyst:
