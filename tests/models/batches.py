@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mien.models import Batch
+from mien.models import Batch, Words
 from mien.schema import Modality
 
 N_FEATURES = {Modality.TEXT: 7, Modality.ACOUSTIC: 5, Modality.VISUAL: 3}
@@ -23,24 +23,49 @@ def random_batch(
         m: torch.randn(len(lengths), n, N_FEATURES[m], generator=generator, dtype=dtype) * real.unsqueeze(-1)
         for m in modalities
     }
-    return Batch(features, {m: real.clone() for m in modalities}, torch.tensor(lengths), real)
+    n_words = torch.randint(1, 8, (sum(lengths),), generator=generator)
+    spoken = torch.arange(int(n_words.max())) < n_words.unsqueeze(1)
+    words = {
+        m: torch.randn(*spoken.shape, N_FEATURES[m], generator=generator, dtype=dtype) * spoken.unsqueeze(-1)
+        for m in modalities
+    }
+    return Batch(
+        features,
+        {m: real.clone() for m in modalities},
+        torch.tensor(lengths),
+        real,
+        Words(words, {m: spoken.clone() for m in modalities}, n_words),
+    )
 
 
 def alone(batch: Batch, video: int) -> Batch:
-    """One video of a batch without its padding."""
+    """One video of a batch without its padding, of utterances or of words."""
     n = int(batch.lengths[video])
+    first = int(batch.lengths[:video].sum())
+    mine = slice(first, first + n)
+    longest = int(batch.words.lengths[mine].max())
     return Batch(
         {m: rows[video : video + 1, :n] for m, rows in batch.features.items()},
         {m: mask[video : video + 1, :n] for m, mask in batch.present.items()},
         batch.lengths[video : video + 1],
         batch.real[video : video + 1, :n],
+        Words(
+            {m: rows[mine, :longest] for m, rows in batch.words.features.items()},
+            {m: mask[mine, :longest] for m, mask in batch.words.present.items()},
+            batch.words.lengths[mine],
+        ),
     )
 
 
 def drop(batch: Batch, modality: Modality, video: int, utterance: int, filler: float = 0.0) -> Batch:
-    """The same batch with one utterance lacking a modality; `filler` stands in its place."""
+    """The same batch with one utterance and its words lacking a modality; `filler` stands in their place."""
     features = {m: rows.clone() for m, rows in batch.features.items()}
     present = {m: mask.clone() for m, mask in batch.present.items()}
     features[modality][video, utterance] = filler
     present[modality][video, utterance] = False
-    return Batch(features, present, batch.lengths, batch.real)
+    row = int(batch.lengths[:video].sum()) + utterance
+    words = {m: rows.clone() for m, rows in batch.words.features.items()}
+    spoken = {m: mask.clone() for m, mask in batch.words.present.items()}
+    words[modality][row] = filler
+    spoken[modality][row] = False
+    return Batch(features, present, batch.lengths, batch.real, Words(words, spoken, batch.words.lengths))

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from torch import nn
 
 from mien.errors import UnknownNameError, UsageError
-from mien.models.batch import Batch, Outputs
+from mien.models.batch import Batch, Outputs, Words
 from mien.models.cim import Cim, CimSettings
 from mien.schema import Modality, Task
 
-__all__ = ["MODELS", "Batch", "ModelEntry", "Outputs", "build_model", "model_entry"]
+__all__ = ["MODELS", "Batch", "ModelEntry", "Outputs", "Reads", "Words", "build_model", "model_entry"]
+
+
+class Reads(StrEnum):
+    """What a system takes in to judge one utterance."""
+
+    CONTEXT = "context"  # one vector per modality and utterance, of all utterances of the video
+    UTTERANCE = "utterance"  # one vector per modality, of this utterance alone
+    WORDS = "words"  # the words of this utterance alone
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,7 @@ class ModelEntry:
     settings: Any
     description: str
     citation: str
+    reads: Reads = Reads.CONTEXT
     modalities: tuple[Modality, ...] = tuple(Modality)
     tasks: tuple[Task, ...] = (Task.SENTIMENT, Task.EMOTION)
     # training settings that differ from the loop's defaults

@@ -15,6 +15,21 @@ from mien.schema import Modality
 
 
 @dataclass(slots=True)
+class Words:
+    """The words of a batch's real utterances, padded on the right to the longest. n = real utterances.
+
+    Rows stand in the order of ``batch.real.nonzero()``: the first video's utterances, then the second's.
+    """
+
+    # zero where `present` is False
+    features: Mapping[Modality, Float[Tensor, "n word feature"]]
+    # True where the word is real and has the modality
+    present: Mapping[Modality, Bool[Tensor, "n word"]]
+    # words of each utterance; 0 where nothing is known of its words
+    lengths: Int[Tensor, "n"]
+
+
+@dataclass(slots=True)
 class Batch:
     """Whole videos, padded on the right to the longest of the batch."""
 
@@ -26,6 +41,8 @@ class Batch:
     lengths: Int[Tensor, "video"]
     # True where the utterance is real
     real: Bool[Tensor, "video utterance"]
+    # only for the models whose entry says `Reads.WORDS`
+    words: Words | None = None
 
 
 @dataclass(slots=True)
@@ -37,3 +54,17 @@ class Outputs:
     emotion_logits: Float[Tensor, "video utterance 7"] | None
     # "text->visual": weight of context utterance j (last axis) of VISUAL for target utterance i of TEXT
     attention: Mapping[str, Float[Tensor, "video utterance context"]] = field(default_factory=dict)
+    # weights inside one utterance, by name: "text" for a modality's share, "text->text+visual" for an edge of a graph
+    fusion: Mapping[str, Float[Tensor, "video utterance"]] = field(default_factory=dict)
+
+
+def real_rows(batch: Batch, rows: Float[Tensor, "video utterance feature"]) -> Float[Tensor, "n feature"]:
+    """The real utterances one after another, for systems that look at each alone."""
+    return rows[batch.real]
+
+
+def to_videos(batch: Batch, rows: Float[Tensor, "n feature"]) -> Float[Tensor, "video utterance feature"]:
+    """Back to whole videos from `real_rows`' order; padding is zero."""
+    videos = rows.new_zeros(*batch.real.shape, *rows.shape[1:])
+    videos[batch.real] = rows
+    return videos

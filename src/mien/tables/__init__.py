@@ -1,8 +1,9 @@
 """What lives on disk between the stages: Dataset, Predictions, Run folders. Parquet and JSON only."""
 
-from mien.tables.dataset import Dataset, DatasetFacts, SplitColumns, open_dataset, validate_video, write_dataset
+from mien.tables.dataset import Dataset, DatasetFacts, open_dataset, validate_video, write_dataset
 from mien.tables.predictions import Predictions, read_predictions, write_predictions
 from mien.tables.runs import Run, epoch_file, kept_epochs, open_run, require_epoch, require_spaces, write_run
+from mien.tables.split_columns import SplitColumns, WordColumns
 from mien.tables.stacked import stack_videos
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Predictions",
     "Run",
     "SplitColumns",
+    "WordColumns",
     "epoch_file",
     "kept_epochs",
     "open_dataset",

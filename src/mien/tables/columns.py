@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, Level, Modality, Utterance, Video
+from mien.tables.split_columns import WordsOfOne
 
 
 def words_name(modality: Modality) -> str:
@@ -132,9 +133,17 @@ def _word_column(utterances: Sequence[Utterance], space: FeatureSpace) -> pa.Arr
     return pa.ListArray.from_arrays(offsets, values, mask=pa.array(missing, pa.bool_()))
 
 
+def words_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsOfOne]:
+    """A column of word vectors as one ``(matrix, present)`` per row, (word, feature) and (word,); None where null."""
+    return [
+        vectors(pa.chunked_array([cell.values]), space.n_features)
+        if cell.is_valid and cell.values is not None
+        else None
+        for cell in column
+    ]
+
+
 def _read_words(utterances: Sequence[Utterance], column: pa.ChunkedArray, space: FeatureSpace) -> None:
-    for utterance, cell in zip(utterances, column, strict=True):
-        if cell.is_valid:
-            matrix, present = vectors(pa.chunked_array([cell.values]), space.n_features)
-            utterance.words[space.modality] = matrix
-            utterance.word_present[space.modality] = present
+    for utterance, words in zip(utterances, words_of(column, space), strict=True):
+        if words is not None:
+            utterance.words[space.modality], utterance.word_present[space.modality] = words

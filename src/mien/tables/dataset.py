@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from mien.schema import (
     EMOTIONS,
     SENTIMENT_RANGE,
     SPLITS,
-    BoolArray,
     FeatureSpace,
     FloatArray,
+    Level,
     Modality,
     SentimentValues,
     Video,
@@ -39,6 +39,7 @@ from mien.tables.files import (
     sha256_of,
     write_json,
 )
+from mien.tables.split_columns import SplitColumns, join_words
 
 FORMAT_VERSION = 1
 TABLE = "utterances.parquet"
@@ -56,31 +57,6 @@ class DatasetFacts:
     # where the rows came from: source name, files with sha256, options, rules applied with counts
     origin: Mapping[str, Any] = field(default_factory=dict)
     licence_note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SplitColumns:
-    """One split as arrays, videos one after another, utterances in start order. N = utterances, V = videos."""
-
-    video_ids: list[str]  # (V,)
-    offsets: np.ndarray[Any, np.dtype[np.int64]]  # (V + 1,): video v is the rows offsets[v] : offsets[v + 1]
-    index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
-    features: dict[Modality, FloatArray]  # (N, feature) float32, zero rows where not present
-    present: dict[Modality, BoolArray]  # (N,)
-    sentiment: FloatArray  # (N,) float64, NaN where missing
-    emotions: FloatArray  # (N, 6) float64, NaN rows where missing
-    # what the features are, so that a predictor can refuse others; empty for columns made by hand
-    spaces: Mapping[Modality, FeatureSpace] = field(default_factory=dict)
-
-    @property
-    def n_utterances(self) -> int:
-        """N."""
-        return len(self.index)
-
-    @property
-    def lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Utterances of each video, (V,)."""
-        return np.diff(self.offsets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +86,23 @@ class Dataset:
             if split is None or video.split == split:
                 yield video
 
-    def columns(self, split: str) -> SplitColumns:
-        """One split as arrays (see `SplitColumns`). Raises DataError on an unknown or empty split."""
+    def columns(self, split: str, *, words: bool = False) -> SplitColumns:
+        """One split as arrays (see `SplitColumns`), on request with the words of its utterances.
+
+        Raises DataError on an unknown or empty split, and with `words` where no modality has them or the modalities do
+        not have the same ones.
+        """
         self._require_split(split)
         names = columns.label_and_feature_names(self.facts.spaces)
+        by_word = [space for space in self.facts.spaces.values() if words and space.level is Level.WORD]
+        if words and not by_word:
+            raise DataError(
+                f"Expected word vectors in {self.folder}, but got one vector per utterance; "
+                "import again with words: mien import csd, mult, mmsa, or table --text glove-6b-50d --words"
+            )
+        names += [columns.words_name(space.modality) for space in by_word]
         rows = pq.read_table(self.folder / TABLE, columns=names, filters=[("split", "=", split)])
-        return _split_columns(rows, self.facts.spaces)
+        return _split_columns(rows, self.facts.spaces, by_word)
 
     def to_pandas(self) -> Any:
         """The rows as a pandas table (pandas must be installed)."""
@@ -280,7 +267,9 @@ def _video_tables(path: Path) -> Iterator[pa.Table]:
                 yield group.slice(start, stop - start)
 
 
-def _split_columns(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
+def _split_columns(
+    rows: pa.Table, spaces: Mapping[Modality, FeatureSpace], by_word: Sequence[FeatureSpace]
+) -> SplitColumns:
     ids = rows["video_id"].to_pylist()
     bounds = _run_bounds(ids)
     features, present = {}, {}
@@ -296,6 +285,12 @@ def _split_columns(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> S
         sentiment=columns.floats(rows["sentiment"]),
         emotions=np.where(np.isnan(emotions).any(axis=1, keepdims=True), np.nan, emotions),
         spaces=spaces,
+        words=join_words(
+            {space.modality: columns.words_of(rows[columns.words_name(space.modality)], space) for space in by_word},
+            spaces,
+        )
+        if by_word
+        else None,
     )
 
 

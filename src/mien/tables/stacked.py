@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mien.schema import EMOTIONS, FeatureSpace, Modality, Video
-from mien.tables.dataset import SplitColumns
+from mien.schema import EMOTIONS, FeatureSpace, Level, Modality, Utterance, Video
+from mien.tables.split_columns import SplitColumns, WordsOfOne, join_words
 
 
-def stack_videos(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
-    """Columns of the given videos in their order (see `SplitColumns`); what is missing stays missing."""
+def stack_videos(
+    videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace], *, words: bool = False
+) -> SplitColumns:
+    """Columns of the given videos in their order (see `SplitColumns`); what is missing stays missing.
+
+    Raises DataError with `words` when the modalities of an utterance do not have the same ones.
+    """
     utterances = [utterance for video in videos for utterance in video.utterances]
     features, present = {}, {}
     for modality, space in spaces.items():
@@ -31,4 +36,21 @@ def stack_videos(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace
         sentiment=np.array([np.nan if each.sentiment is None else each.sentiment for each in utterances]),
         emotions=np.array([unknown if each.emotions is None else each.emotions for each in utterances]).reshape(-1, 6),
         spaces=spaces,
+        words=join_words(
+            {
+                modality: [_words_of(utterance, modality) for utterance in utterances]
+                for modality, space in spaces.items()
+                if space.level is Level.WORD
+            },
+            spaces,
+        )
+        if words
+        else None,
     )
+
+
+def _words_of(utterance: Utterance, modality: Modality) -> WordsOfOne:
+    rows = utterance.words.get(modality)
+    if rows is None:
+        return None
+    return rows, utterance.word_present.get(modality, np.ones(len(rows), dtype=bool))

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mien.models import Batch
+from mien.models import Batch, Words
 from mien.schema import IntArray, Modality, emotion_multihot7, sentiment_classes
-from mien.tables import SplitColumns
+from mien.tables import SplitColumns, WordColumns
 
 # Videos are sorted by length plus a random number below this, so that batches differ between epochs.
 LENGTH_JITTER_UTTERANCES = 2.0
@@ -27,6 +27,15 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True)
+class WordSet:
+    """The words of a split's utterances, scaled, one utterance after another. W = words."""
+
+    offsets: Int[Tensor, "N_plus_1"]
+    features: Mapping[Modality, Float[Tensor, "W feature"]]
+    present: Mapping[Modality, Bool[Tensor, "W"]]
+
+
+@dataclass(frozen=True, slots=True)
 class VideoSet:
     """One split in memory, scaled, videos one after another."""
 
@@ -37,6 +46,7 @@ class VideoSet:
     sentiment_scored: Bool[Tensor, "N"]
     emotions: Float[Tensor, "N 7"]
     emotions_scored: Bool[Tensor, "N"]
+    words: WordSet | None = None
 
     @property
     def lengths(self) -> Int[Tensor, "video"]:
@@ -57,11 +67,12 @@ class Targets:
 def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identity: bool = False) -> Scaling:
     """Mean and s.d. over the utterances that have the modality; constant columns keep their scale.
 
-    With `identity` nothing is scaled (mean 0, s.d. 1).
+    Over the words instead, if the columns hold words. With `identity` nothing is scaled (mean 0, s.d. 1).
     """
     mean, scale = {}, {}
+    source = columns if columns.words is None else columns.words
     for modality in modalities:
-        rows = columns.features[modality][columns.present[modality]].astype(np.float64)
+        rows = source.features[modality][source.present[modality]].astype(np.float64)
         centre, spread = rows.mean(axis=0), rows.std(axis=0)
         if identity:
             centre, spread = np.zeros_like(centre), np.ones_like(spread)
@@ -74,11 +85,7 @@ def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identi
 
 def to_video_set(columns: SplitColumns, scaling: Scaling) -> VideoSet:
     """Tensors of one split, scaled; rows that lack a modality stay zero and are not `present`."""
-    features, present = {}, {}
-    for modality, mean in scaling.mean.items():
-        here = torch.from_numpy(columns.present[modality])
-        rows = (torch.from_numpy(columns.features[modality]) - mean) / scaling.scale[modality]
-        features[modality], present[modality] = rows * here.unsqueeze(-1), here
+    features, present = _scaled(columns, scaling)
     positive, sentiment_scored = sentiment_classes(columns.sentiment)
     emotions, emotions_scored = emotion_multihot7(columns.emotions)
     return VideoSet(
@@ -89,7 +96,21 @@ def to_video_set(columns: SplitColumns, scaling: Scaling) -> VideoSet:
         sentiment_scored=torch.from_numpy(sentiment_scored),
         emotions=torch.from_numpy(emotions.astype(np.float32)),
         emotions_scored=torch.from_numpy(emotions_scored),
+        words=None
+        if columns.words is None
+        else WordSet(torch.from_numpy(columns.words.offsets), *_scaled(columns.words, scaling)),
     )
+
+
+def _scaled(
+    columns: SplitColumns | WordColumns, scaling: Scaling
+) -> tuple[dict[Modality, Float[Tensor, "row feature"]], dict[Modality, Bool[Tensor, "row"]]]:
+    features, present = {}, {}
+    for modality, mean in scaling.mean.items():
+        here = torch.from_numpy(columns.present[modality])
+        rows = (torch.from_numpy(columns.features[modality]) - mean) / scaling.scale[modality]
+        features[modality], present[modality] = rows * here.unsqueeze(-1), here
+    return features, present
 
 
 def bucketed_batches(lengths: IntArray, batch_videos: int, rng: np.random.Generator | None) -> list[list[int]]:
@@ -119,8 +140,26 @@ def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor
         present={m: mask[rows] & real for m, mask in videos.present.items()},
         lengths=lengths,
         real=real,
+        words=None if videos.words is None else collate_words(videos.words, rows[real]),
     )
     return batch, rows[real]
+
+
+def collate_words(words: WordSet, rows: Int[Tensor, "n"]) -> Words:
+    """The words of the given utterances, padded to the longest of them (at least one place)."""
+    starts, lengths = words.offsets[rows], words.offsets.diff()[rows]
+    place = torch.arange(max(int(lengths.max()), 1))
+    real = place < lengths.unsqueeze(1)  # (n, word)
+    chosen = (starts.unsqueeze(1) + place).where(real, 0)  # (n, word)
+    if not len(words.offsets.diff()) or int(words.offsets[-1]) == 0:
+        return Words(
+            {m: matrix.new_zeros(*real.shape, matrix.shape[1]) for m, matrix in words.features.items()},
+            {m: real.clone() for m in words.present},
+            lengths,
+        )
+    present = {m: mask[chosen] & real for m, mask in words.present.items()}
+    features = {m: matrix[chosen] * present[m].unsqueeze(-1) for m, matrix in words.features.items()}
+    return Words(features, present, lengths)
 
 
 def targets_of(videos: VideoSet, rows: Int[Tensor, "n"]) -> Targets:

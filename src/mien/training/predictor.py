@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mien.models import Outputs, build_model, model_entry
+from mien.models import Outputs, Reads, build_model, model_entry
 from mien.schema import FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
 from mien.settings import override
 from mien.tables import Predictions, Run, SplitColumns, require_epoch, require_spaces
@@ -28,6 +28,8 @@ class NetworkPredictor:
     tasks: tuple[Task, ...]
     # the spaces it was trained on; features of others are refused by `tables.require_spaces`
     spaces: dict[Modality, FeatureSpace]
+    # whether its columns must hold the words of the utterances
+    needs_words: bool = False
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
@@ -65,6 +67,14 @@ class NetworkPredictor:
                 }
         return found
 
+    def fusion(self, columns: SplitColumns) -> dict[str, FloatArray]:
+        """Weights inside each utterance (N,), by name (see `Outputs.fusion`); nothing for systems without any."""
+        found: dict[str, FloatArray] = {}
+        for outputs, real, rows in self._forward(columns):
+            for name, weights in outputs.fusion.items():
+                found.setdefault(name, np.zeros(columns.n_utterances))[rows] = weights[real].double().numpy()
+        return found
+
     def _forward(self, columns: SplitColumns) -> Iterator[tuple[Outputs, torch.Tensor, IntArray]]:
         if columns.spaces:
             require_spaces(self.spaces, columns.spaces)
@@ -94,4 +104,5 @@ def load_predictor(run: Run, epoch: int | None = None) -> NetworkPredictor:
     network = build_model(run.model, n_features, run.tasks, settings)
     weights, _ = load_weights(path)
     scaling = restore_model(network, weights, tuple(run.spaces))
-    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces))
+    needs_words = model_entry(run.model).reads is Reads.WORDS
+    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), needs_words)

@@ -53,15 +53,13 @@ def validation_record(network: nn.Module, valid: VideoSet, settings: TrainSettin
 
 def to_device(facts: Any, device: torch.device) -> Any:
     """Move the tensors of a Batch or Targets."""
-    if device.type == "cpu":
+    if device.type == "cpu" or facts is None:
         return facts
-    moved = {}
-    for name in facts.__slots__:
-        value = getattr(facts, name)
-        moved[name] = (
-            {key: tensor.to(device) for key, tensor in value.items()} if isinstance(value, dict) else value.to(device)
-        )
-    return type(facts)(**moved)
+    if isinstance(facts, Tensor):
+        return facts.to(device)
+    if isinstance(facts, dict):
+        return {key: tensor.to(device) for key, tensor in facts.items()}
+    return type(facts)(**{name: to_device(getattr(facts, name), device) for name in facts.__slots__})
 
 
 def _ranking_scores(outputs: Outputs, task: Task) -> Float[Tensor, "video utterance output"]:

@@ -127,7 +127,7 @@ def analyze_clips(path: Path, clips: Clips, analyst: Analyst, observed: Observed
         raise DataError(f"Expected somebody to speak in {path}, but heard nobody; give --subtitles")
     with one_torch_thread():
         found = featurise(path, path.stem, clips.clips, analyst.extractors, observed.model_saw())
-        columns = stack_videos([found.video], analyst.run.spaces)
+        columns = stack_videos([found.video], analyst.run.spaces, words=analyst.predictor.needs_words)
         predictions = analyst.predictor.predict(columns)
         without = _leave_one_out(columns, analyst)
         n = len(clips.clips)
@@ -163,12 +163,7 @@ def _leave_one_out(columns: SplitColumns, analyst: Analyst) -> dict[Modality, Pr
     """Predictions with each modality taken away in turn; nothing for a model of one modality."""
     if len(columns.features) < 2:
         return {}
-    return {
-        modality: analyst.predictor.predict(
-            dataclasses.replace(columns, present=columns.present | {modality: np.zeros_like(columns.present[modality])})
-        )
-        for modality in columns.features
-    }
+    return {modality: analyst.predictor.predict(columns.without(modality)) for modality in columns.features}
 
 
 def _utterance(

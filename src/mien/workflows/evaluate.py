@@ -197,7 +197,8 @@ def _dataset_of(run: Run, scored: ScoredSplit) -> Dataset:
 
 def _predict(run: Run, dataset: Dataset, split: str, epoch: int | None = None) -> Predictions:
     _require_inputs(run, dataset, split)
-    return load_predictor(run, epoch).predict(dataset.columns(split), dataset.facts.sentiment_values)
+    predictor = load_predictor(run, epoch)
+    return predictor.predict(dataset.columns(split, words=predictor.needs_words), dataset.facts.sentiment_values)
 
 
 def _predict_and_keep(run: Run, dataset: Dataset, split: str) -> Predictions:

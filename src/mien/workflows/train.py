@@ -16,8 +16,8 @@ import torch
 
 from mien.errors import DataError, TrainingError, UsageError
 from mien.evaluation import TrainMajority, fit_decisions
-from mien.models import build_model, model_entry
-from mien.schema import FeatureSpace, Modality, Task
+from mien.models import ModelEntry, Reads, build_model, model_entry
+from mien.schema import FeatureSpace, Level, Modality, Task
 from mien.settings import override, override_several, to_toml
 from mien.tables import Dataset, Run, SplitColumns, open_dataset, open_run, write_predictions, write_run
 from mien.tables.files import write_json, written_aside
@@ -70,7 +70,8 @@ def train(
     """
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     planned = _plan(dataset, Path(out), request or TrainRequest())
-    train_columns, valid_columns = dataset.columns("train"), dataset.columns("valid")
+    words = model_entry(planned.model).reads is Reads.WORDS
+    train_columns, valid_columns = dataset.columns("train", words=words), dataset.columns("valid", words=words)
     _require_learnable(train_columns, planned)
     _require_choosable(valid_columns, planned)
     if is_first_process():
@@ -116,7 +117,7 @@ def _plan(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
     model_settings, train_settings = override_several(
         (entry.settings, override(TrainSettings(), entry.training)), request.settings
     )
-    spaces = _choose_spaces(dataset, request, entry.modalities)
+    spaces = _choose_spaces(dataset, request, entry)
     for split in ("train", "valid"):
         if split not in dataset.splits:
             raise DataError(
@@ -141,11 +142,17 @@ def _plan(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
     )
 
 
-def _choose_spaces(
-    dataset: Dataset, request: TrainRequest, claimed: Sequence[Modality]
-) -> dict[Modality, FeatureSpace]:
+def _choose_spaces(dataset: Dataset, request: TrainRequest, entry: ModelEntry) -> dict[Modality, FeatureSpace]:
     have = dataset.facts.spaces
-    inputs = request.inputs or tuple(modality for modality in have if modality in claimed)
+    if entry.reads is Reads.WORDS:
+        have = {modality: space for modality, space in have.items() if space.level is Level.WORD}
+        if not have:
+            raise DataError(
+                f"Expected word vectors in {dataset.folder} for {request.model}, but got one vector per utterance; "
+                "import again with words (mien import csd, mult or mmsa, or table --text glove-6b-50d --words; "
+                "mien extract --level word)"
+            )
+    inputs = request.inputs or tuple(modality for modality in have if modality in entry.modalities)
     absent = [modality for modality in inputs if modality not in have]
     if absent or not inputs:
         raise UsageError(
