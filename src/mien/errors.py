@@ -34,7 +34,7 @@ class UnknownNameError(UsageError):
     """A name that is in no table."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
+        names = sorted(map(str, known))
         super().__init__(f"Expected {kind} to be one of {', '.join(names)}, but got {name!r}{nearest(name, names)}")
 
 

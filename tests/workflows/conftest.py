@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-
-from mien.workflows.demo import write_planted
+from tests.workflows.planted import write_planted
 
 
 @pytest.fixture(scope="session")

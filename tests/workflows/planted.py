@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from mien.sources.planted import open_planted
+from mien.tables import DatasetFacts, write_dataset
+
 QUICK = {
     "epochs": 3,
     "gru_size": 5,
@@ -9,3 +12,16 @@ QUICK = {
     "batch_videos": 8,
     "patience": None,
 }
+
+
+def write_planted(folder, n_videos, *, seed=0):
+    """The planted set as a Dataset."""
+    intake = open_planted(n_videos, seed)
+
+    def in_roles():
+        for video in intake.videos:
+            video.split = intake.splits[video.id]
+            yield video
+
+    facts = DatasetFacts("planted", intake.spaces, origin={"source": "planted"}, licence_note=intake.licence_note)
+    return write_dataset(folder, in_roles(), facts)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.workflows.planted import QUICK
+from tests.workflows.planted import QUICK, write_planted
 
 import mien
 from mien.errors import DataError, FeatureSpaceError, UnknownNameError, UsageError
@@ -16,7 +16,6 @@ from mien.evaluation.protocols import UPPER_BOUND
 from mien.schema import EMOTIONS, Modality, Task
 from mien.tables import open_dataset, open_run, read_predictions, write_dataset
 from mien.tables.files import to_json_text
-from mien.workflows.demo import write_planted
 from mien.workflows.train import TrainRequest, train
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.workflows.planted import QUICK
+from tests.workflows.planted import QUICK, write_planted
 
 import mien
 from mien.errors import (
@@ -29,7 +29,6 @@ from mien.errors import (
 from mien.schema import Modality, Task
 from mien.tables import open_dataset, open_run, write_dataset
 from mien.tables.files import sha256_of
-from mien.workflows.demo import write_planted
 from mien.workflows.train import TrainRequest, train
 
 REQUEST = TrainRequest(settings=QUICK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,27 +45,21 @@ def global_options(
 
 @app.command()
 @guarded
-def demo(json: Json = False) -> None:
-    """Run the main job on what ships with the package: today a planted set, with and without context."""
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for report.html and the other outputs.")] = Path("mien-demo"),
+    json: Json = False,
+) -> None:
+    """The main job on what ships with the package: a short clip in, a report out."""
     from mien.cli import progress, render
     from mien.cli.options import print_json
-    from mien.workflows.demo import SETTINGS
+    from mien.reports.analysis_json import to_json
     from mien.workflows.demo import demo as run_demo
 
-    with ExitStack() as stack:
-        reports: dict[str, progress.EpochReport] = {}
-
-        def report(arm: str, record: dict[str, float]) -> None:
-            if arm not in reports:
-                stack.close()
-                reports[arm] = stack.enter_context(progress.epochs(arm, int(str(SETTINGS["epochs"]))))
-            reports[arm](record)
-
-        result = run_demo(report)
+    analysis = run_demo(out, progress.say)
     if json:
-        print_json({"with_context": result.with_context.summary, "without_context": result.without_context.summary})
+        print_json({"analyses": [to_json(analysis)], "failed": {}})
     else:
-        render.show_demo(result)
+        render.show_demo(analysis, out)
 
 
 def main() -> None:

@@ -35,6 +35,11 @@ def counting(title: str) -> Iterator[Callable[[int, int], None]]:
     yield advance
 
 
+def say(text: str) -> None:
+    """One line about what is being done."""
+    sys.stderr.write(f"{text}\n")
+
+
 @contextmanager
 def epochs(title: str, n_epochs: int) -> Iterator[EpochReport]:
     """Give ``report(history record)``: the bar names the validation score, a plain line everything."""

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mien.evaluation import Comparison
     from mien.reports import Analysis
     from mien.tables import Run
-    from mien.workflows.demo import Demo
 
 HEADLINE = {
     "acc has0": "sentiment.accuracy_has0",
@@ -143,29 +142,13 @@ def show_comparison(comparison: Comparison) -> None:
         console.print(note, style="yellow")
 
 
-def show_demo(demo: Demo) -> None:
-    """Both arms side by side."""
-    console = _console()
-    console.print("A planted set, made by mien: no person said any of it.", style="bold")
-    console.print(
-        "The sign of what is said counts by the voice of the utterance before, the emotions add the face of the "
-        "utterance after."
+def show_demo(analysis: Analysis, folder: Path) -> None:
+    """What the clip is, then its analysis."""
+    _console().print(
+        "A clip made for mien: a still portrait, a synthetic voice, sentences written for it; nobody said any of it.",
+        style="bold",
     )
-    labels = ("acc has0", "emotion W-Acc", "emotion F1")
-    table = _table("Test split (per cent)", "", *labels)
-    rows = {
-        "cim, whole videos": demo.with_context.summary["mean"],
-        "the same network, one utterance at a time": demo.without_context.summary["mean"],
-        "trivial: majority of train": demo.with_context.summary["runs"][0]["trivial"],
-    }
-    for name, part in rows.items():
-        table.add_row(name, *(_percent(_at(part, HEADLINE[label])) for label in labels))
-    console.print(table)
-    with_context, without = (100 * _at(part, HEADLINE["acc has0"]) for part in list(rows.values())[:2])
-    console.print(
-        f"Sentiment accuracy with context {with_context:.1f} %, without context {without:.1f} %: the rule is found "
-        "only where the other utterances are seen."
-    )
+    show_analysis(analysis, folder)
 
 
 def show_analysis(analysis: Analysis, folder: Path) -> None:

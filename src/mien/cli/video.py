@@ -81,21 +81,25 @@ def analyze(
     subtitles: Annotated[Path | None, typer.Option(help="SRT or VTT; then nothing is recognised.")] = None,
     model: Annotated[str, typer.Option(help="A shipped checkpoint or the folder of a run.")] = "mosei-text",
     tracks: Annotated[bool, typer.Option("--tracks/--no-tracks", help="Measure voice and face beside it.")] = True,
+    embed_video: Annotated[
+        float, typer.Option(metavar="MB", min=0, max=100, help="Put a video up to this size inside the report.")
+    ] = 0.0,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads; by default the cores there are, at most 2. Same results.")
     ] = None,
     json: Json = False,
 ) -> None:
     """A raw video in, a report out: what is said, and the sentiment and emotions heard in it."""
-    from mien.cli import render
+    from mien.cli import progress, render
+    from mien.reports import PageSettings
     from mien.reports.analysis_json import to_json
     from mien.workflows.analyze import AnalyzeRequest
     from mien.workflows.analyze import analyze as run_analysis
 
-    def tell(text: str) -> None:
-        sys.stderr.write(f"{text}\n")
-
-    done, failed = run_analysis(videos, out, AnalyzeRequest(model, subtitles, tracks=tracks, workers=workers), tell)
+    request = AnalyzeRequest(
+        model, subtitles, tracks=tracks, workers=workers, page=PageSettings(embed_video_up_to_mb=embed_video)
+    )
+    done, failed = run_analysis(videos, out, request, progress.say)
     if json:
         print_json(
             {"analyses": [to_json(each) for each in done.values()], "failed": {str(p): r for p, r in failed.items()}}

@@ -13,7 +13,16 @@ import numpy as np
 
 from mien.errors import DataError, MienError
 from mien.media import Clips, MediaSettings
-from mien.reports import OUTPUTS, Analysis, ModelFacts, Sentiment, UtteranceAnalysis, VideoFacts, write_outputs
+from mien.reports import (
+    OUTPUTS,
+    Analysis,
+    ModelFacts,
+    PageSettings,
+    Sentiment,
+    UtteranceAnalysis,
+    VideoFacts,
+    write_outputs,
+)
 from mien.schema import EMOTIONS, FloatArray, Modality, Task
 from mien.tables import Predictions, Run, SplitColumns, stack_videos
 from mien.workflows.crew import Crew, one_thread_each, one_torch_thread
@@ -44,6 +53,8 @@ class AnalyzeRequest:
     media: MediaSettings = dataclasses.field(default_factory=lambda: MediaSettings(silent_clip_s=SILENT_CLIP_S))
     # measure voice and face also where the model does not use them
     tracks: bool = True
+    # how report.html is written
+    page: PageSettings = dataclasses.field(default_factory=PageSettings)
     # threads on which loading, listening and watching go on side by side, from 1; None: the cores there are, at most 2.
     # Results do not depend on it.
     workers: int | None = None
@@ -90,7 +101,7 @@ def analyze(
                 clips = observed.clips.result()
                 tell(f"{path.name}: {len(clips.clips)} utterances, extracting and predicting")
                 done[path] = analyze_clips(path, clips, analyst, observed)
-                write_outputs(Path(out) if alone else Path(out) / path.stem, done[path])
+                write_outputs(Path(out) if alone else Path(out) / path.stem, done[path], request.page)
             except MienError as error:
                 done.pop(path, None)
                 failed[path] = str(error)

@@ -116,13 +116,11 @@ def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> Extractors:
             f"Expected a model of features that can be made from raw video, but got one of {known}: {error}"
         ) from error
     # The recipe decides, not the level: an import may keep word vectors beside a mean of another rule.
-    if _fingerprints(extractors.spaces) != _fingerprints(spaces):
-        try:
-            by_word = dataclasses.replace(extractors, level=Level.WORD)
-        except UsageError:  # one of them describes no words: the complaint below names the spaces
-            by_word = extractors
-        if _fingerprints(by_word.spaces) == _fingerprints(spaces):
-            return by_word
+    try:
+        by_word = dataclasses.replace(extractors, level=Level.WORD)
+    except UsageError:  # one of them describes no words
+        by_word = extractors
+    extractors = max(extractors, by_word, key=lambda each: _n_alike(each.spaces, spaces))
     require_spaces(spaces, extractors.spaces)
     return extractors
 
@@ -246,5 +244,8 @@ def _keep_words(utterance: Utterance, modality: Modality, rows: FloatArray, here
     utterance.word_present[modality] = kept
 
 
-def _fingerprints(spaces: Mapping[Modality, FeatureSpace]) -> dict[Modality, str]:
-    return {modality: space.fingerprint for modality, space in spaces.items()}
+def _n_alike(found: Mapping[Modality, FeatureSpace], expected: Mapping[Modality, FeatureSpace]) -> int:
+    """Modalities in which both have the same space."""
+    return sum(
+        modality in found and found[modality].fingerprint == space.fingerprint for modality, space in expected.items()
+    )
