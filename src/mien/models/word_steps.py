@@ -54,8 +54,10 @@ def run_words(
     active = tuple(part.index_select(0, order) for part in state)
     ended = []
     for word, n in enumerate(n_active):
-        ended.append(tuple(part[n:] for part in active))
-        active = step({m: rows[word][:n] for m, rows in by_word.items()}, tuple(part[:n] for part in active))
+        if n < len(active[0]):
+            ended.append(tuple(part[n:] for part in active))
+            active = tuple(part[:n] for part in active)
+        active = step({m: rows[word][:n] for m, rows in by_word.items()}, active)
     # The utterances that end first stand last in `order`.
     ended.append(active)
     back = order.argsort()
