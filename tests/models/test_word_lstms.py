@@ -55,11 +55,11 @@ def weights_of(module):
 
 def numpy_lstm(weights, rows):
     """h after the last row (Hochreiter and Schmidhuber 1997 with forget gate; torch's two biases, gates i f g o)."""
-    size = weights["weight_hh_l0"].shape[1]
+    size = weights["weight_hh"].shape[1]
     h = c = np.zeros(size)
     for row in rows:
-        z = weights["weight_ih_l0"] @ row + weights["weight_hh_l0"] @ h
-        i, f, g, o = (z + weights["bias_ih_l0"] + weights["bias_hh_l0"]).reshape(4, size)
+        z = weights["weight_ih"] @ row + weights["weight_hh"] @ h
+        i, f, g, o = (z + weights["bias_ih"] + weights["bias_hh"]).reshape(4, size)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         h = sigmoid(o) * np.tanh(c)
     return h

@@ -84,6 +84,7 @@ MODELS: dict[str, ModelEntry] = {
         "early fusion: one LSTM over concatenated word vectors (no batch normalisation; smaller than published)",
         "the baseline of Zadeh et al., AAAI 2018, on Hochreiter and Schmidhuber, Neural Computation 1997",
         Reads.WORDS,
+        training={"learning_rate": 5e-3, "weight_decay": 1e-4},
     ),
     "mv-lstm": ModelEntry(
         MvLstm,

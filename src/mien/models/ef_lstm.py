@@ -8,7 +8,8 @@ Symbols: x_t = [t; a; v] of word t -> inputs; h_T -> last.
 
 A public re-implementation normalises each word slot over the batch first; left out here, because an utterance must not
 depend on the utterances beside it (the columns are standardised on train instead). It also has two layers of 256 units,
-which take about ten times as long.
+which take about ten times as long; here one of 128. Its dropout, learning rate and weight decay are taken over: its
+batches of 128 utterances are about as large as sixteen videos of CMU-MOSEI (115).
 """
 
 from __future__ import annotations
@@ -17,15 +18,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.checks import check_settings
 from mien.models.dense import relu_layers
 from mien.models.heads import apply_head, make_heads
-from mien.models.word_steps import read_words
+from mien.models.word_steps import State, read_words, run_words
 from mien.schema import Modality, Task
 
 
@@ -57,7 +57,8 @@ class EfLstm(nn.Module):
         super().__init__()
         self.modalities = [modality for modality in Modality if modality in n_features]
         self.max_words = settings.max_words
-        self.lstm = nn.LSTM(sum(n_features.values()), settings.lstm_size, batch_first=True)
+        # Stepping over the words takes three quarters of the time that torch's LSTM takes for packed ones on a CPU.
+        self.lstm = nn.LSTMCell(sum(n_features.values()), settings.lstm_size)
         self.dense = relu_layers((settings.lstm_size, settings.dense_size), settings.state_dropout)
         self.dense_dropout = nn.Dropout(settings.dense_dropout)
         self.heads = make_heads(settings.dense_size, tasks)
@@ -65,22 +66,17 @@ class EfLstm(nn.Module):
     def forward(self, batch: Batch) -> Outputs:
         """Logits (video, utterance, output), each utterance judged by its own words."""
         features, lengths = read_words(batch, self.modalities, self.max_words)
-        inputs = torch.cat([features[m] for m in self.modalities], dim=-1)
-        representation = to_videos(batch, self.dense_dropout(self.dense(last_states(self.lstm, inputs, lengths))))
+        nothing = features[self.modalities[0]].new_zeros(len(lengths), self.lstm.hidden_size)
+        last, _ = run_words(self._step, features, lengths, (nothing, nothing))
+        representation = to_videos(batch, self.dense_dropout(self.dense(last)))
         return Outputs(
             sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
             emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
         )
 
-
-def last_states(
-    lstm: nn.LSTM, inputs: Float[Tensor, "n word feature"], lengths: Int[Tensor, "n"]
-) -> Float[Tensor, "n state"]:
-    """The state after the last word of each utterance; zero for those without words, which torch cannot pack."""
-    last = inputs.new_zeros(len(inputs), lstm.hidden_size)
-    spoken = lengths > 0
-    if not bool(spoken.any()):
-        return last
-    packed = pack_padded_sequence(inputs[spoken], lengths[spoken].cpu(), batch_first=True, enforce_sorted=False)
-    _, (states, _) = lstm(packed)  # (layer, n spoken, state)
-    return last.index_put((spoken.nonzero().squeeze(1),), states[-1])
+    def _step(self, word: Mapping[Modality, Float[Tensor, "active feature"]], state: State) -> State:
+        together = torch.cat([word[m] for m in self.modalities], dim=-1)
+        hidden: Tensor
+        memory: Tensor
+        hidden, memory = self.lstm(together, state)
+        return hidden, memory

@@ -11,7 +11,8 @@ inward; W_a and W_b -> recurrent, side by side in one matrix; i, f, o -> take, k
 
 Approximate: we know the equations and the values of alpha and beta at second hand, and no public implementation for
 several modalities. That a share means units is ours: a view reads the first alpha of its own units and the last beta of
-each other view's, so that in `hybrid` every unit is either private or shared. Sizes are ours.
+each other view's, so that in `hybrid` every unit is either private or shared. Sizes, training and the default topology
+are ours.
 """
 
 from __future__ import annotations
