@@ -89,7 +89,7 @@ def test_a_modality_that_is_missing_or_not_there(table, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "cmi"], "Expected model to be one of cim, cim-released, but got 'cmi'; did you mean 'cim'?"),
+        (["--model", "cmi"], "Expected model to be one of .* but got 'cmi'; did you mean 'cim'?"),
         (["--inputs", "text,visul"], "Expected modality to be one of .* but got 'visul'; did you mean 'visual'?"),
         (["--tasks", "emotions"], "Expected task to be one of .* but got 'emotions'; did you mean 'emotion'?"),
         (["--set", "epoch=3"], "Expected a known setting, but got 'epoch'; did you mean 'epochs'?"),

@@ -11,7 +11,12 @@ from torch import nn
 
 from mien.errors import UnknownNameError, UsageError
 from mien.models.batch import Batch, Outputs, Words
+from mien.models.blanchard import Blanchard, BlanchardSettings
 from mien.models.cim import Cim, CimSettings
+from mien.models.df import Df, DfSettings
+from mien.models.ef_lstm import EfLstm, EfLstmSettings
+from mien.models.mv_lstm import MvLstm, MvLstmSettings
+from mien.models.tfn import Tfn, TfnSettings
 from mien.schema import Modality, Task
 
 __all__ = ["MODELS", "Batch", "ModelEntry", "Outputs", "Reads", "Words", "build_model", "model_entry"]
@@ -50,6 +55,43 @@ MODELS: dict[str, ModelEntry] = {
         "the same with the released script's choices: padding takes attention, inputs unscaled, no early stopping",
         _AKHTAR_2019,
         training={"scale_features": False, "patience": None},
+    ),
+    "tfn": ModelEntry(
+        Tfn,
+        TfnSettings(),
+        "tensor fusion of utterance vectors (adapted: text is one vector, no LSTM over words; smaller than published)",
+        "Zadeh et al., EMNLP 2017 (D17-1115)",
+        Reads.UTTERANCE,
+    ),
+    "df": ModelEntry(
+        Df,
+        DfSettings(),
+        "fusion of each modality's confidences p, 1 - p (adapted: more labels, trained in one piece, our sizes)",
+        "Nojavanasghari et al., ICMI 2016",
+        Reads.UTTERANCE,
+    ),
+    "blanchard": ModelEntry(
+        Blanchard,
+        BlanchardSettings(),
+        "voice and face without transcript (only in the spirit of the paper: its architecture is not known to us)",
+        "Blanchard et al., Challenge-HML at ACL 2018",
+        Reads.UTTERANCE,
+        modalities=(Modality.ACOUSTIC, Modality.VISUAL),
+    ),
+    "ef-lstm": ModelEntry(
+        EfLstm,
+        EfLstmSettings(),
+        "early fusion: one LSTM over concatenated word vectors (no batch normalisation; smaller than published)",
+        "the baseline of Zadeh et al., AAAI 2018, on Hochreiter and Schmidhuber, Neural Computation 1997",
+        Reads.WORDS,
+        training={"learning_rate": 5e-3, "weight_decay": 1e-4},
+    ),
+    "mv-lstm": ModelEntry(
+        MvLstm,
+        MvLstmSettings(),
+        "LSTM memory divided among the modalities, four topologies (approximate: equations known at second hand)",
+        "Rajagopalan et al., ECCV 2016",
+        Reads.WORDS,
     ),
 }
 

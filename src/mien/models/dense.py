@@ -1,0 +1,14 @@
+"""Stacks of dense layers, the sub-networks of the utterance-level systems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+
+def relu_layers(sizes: Sequence[int], dropout: float) -> nn.Sequential:
+    """`sizes` = inputs, then units of each layer; before each linear layer dropout, after it ReLU."""
+    layers = [[nn.Dropout(dropout), nn.Linear(n_in, n_out), nn.ReLU()] for n_in, n_out in pairwise(sizes)]
+    return nn.Sequential(*(part for layer in layers for part in layer))
