@@ -109,6 +109,7 @@ MODELS: dict[str, ModelEntry] = {
         "LSTM per modality, attention over how their memories change, gated memory (one layer smaller than MMSA's)",
         "Zadeh et al., AAAI 2018 (Memory Fusion Network)",
         Reads.WORDS,
+        training={"learning_rate": 5e-4},
     ),
     "graph-mfn": ModelEntry(
         GraphMfn,
@@ -116,6 +117,7 @@ MODELS: dict[str, ModelEntry] = {
         "mfn with a dynamic fusion graph, its node networks trained (in the public codes they are not)",
         "Zadeh et al., ACL 2018 (P18-1208)",
         Reads.WORDS,
+        training={"learning_rate": 2e-3},
     ),
 }
 

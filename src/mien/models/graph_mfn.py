@@ -17,7 +17,8 @@ unsquashed (`sigmoid_efficacies` = False); that the paper squashes it we know at
 
 A layer over hidden states as singleton is MMSA's. D is linear, ReLU, dropout, linear (in MMSA two linear layers with
 nothing between, which are one), NN_alpha likewise. Views, memory, vertices and the hidden units of D have MMSA's sizes
-for CMU-MOSEI; the gates' networks, dropout rates and the layer before the heads are ours; the optimiser is Adam.
+for CMU-MOSEI, and the learning rate is MMSA's; the gates' networks, dropout rates and the layer before the heads are
+ours; the optimiser is Adam.
 """
 
 from __future__ import annotations

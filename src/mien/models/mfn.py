@@ -11,7 +11,8 @@ is linear, ReLU, dropout, linear.
 
 Equations as in the authors' code, whose gates read u_{t-1} beside c^_t. Sizes are those a public re-implementation
 (MMSA) tuned on CMU-MOSEI, but 128 instead of 256 hidden units for each gate, which leaves out a quarter of the weights.
-Dropout rates and the size of the layer before the heads are ours; the optimiser is Adam.
+The learning rate is MMSA's too. Dropout rates and the size of the layer before the heads are ours; the optimiser is
+Adam.
 """
 
 from __future__ import annotations
