@@ -8,6 +8,7 @@ from mien.models import Batch, Words
 from mien.schema import Modality
 
 N_FEATURES = {Modality.TEXT: 7, Modality.ACOUSTIC: 5, Modality.VISUAL: 3}
+SILENT = 3  # the utterance of `spoken_batch` without words
 
 
 def random_batch(
@@ -36,6 +37,20 @@ def random_batch(
         real,
         Words(words, {m: spoken.clone() for m in modalities}, n_words),
     )
+
+
+def spoken_batch(modalities) -> Batch:
+    """Ten utterances of 1 to 7 words, one of them silent, one word without the first modality."""
+    batch = random_batch((5, 2, 3), modalities, dtype=torch.float64)
+    words = batch.words
+    assert len(set(words.lengths.tolist())) > 3
+    words.lengths[SILENT] = 0
+    for modality in modalities:
+        words.features[modality][SILENT] = 0
+        words.present[modality][SILENT] = False
+    words.features[modalities[0]][0, 0] = 0
+    words.present[modalities[0]][0, 0] = False
+    return batch
 
 
 def alone(batch: Batch, video: int) -> Batch:

@@ -8,11 +8,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from tests.models.batches import N_FEATURES, random_batch
+from tests.models.batches import N_FEATURES, SILENT, spoken_batch
 from tests.models.numpy_layers import numpy_dense, numpy_linear
-from torch.nn import functional
 
-from mien.models import Batch, Words
 from mien.models.ef_lstm import EfLstm, EfLstmSettings
 from mien.models.mv_lstm import TOPOLOGIES, MvLstm, MvLstmSettings
 from mien.schema import Modality, Task
@@ -21,7 +19,6 @@ BOTH = (Task.SENTIMENT, Task.EMOTION)
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(Modality, size)]
 EF = EfLstmSettings(lstm_size=4, dense_size=3)
 MV = MvLstmSettings(view_size=6)
-SILENT = 3  # the utterance of `spoken_batch` without words
 # Two of its own units of three, one of three of another view's: written out, not computed by the code under test.
 UNITS_READ = {
     "view_specific": ([0, 1, 2, 3, 4, 5], []),
@@ -29,20 +26,6 @@ UNITS_READ = {
     "fully_connected": ([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]),
     "hybrid": ([0, 1, 2, 3], [4, 5]),
 }
-
-
-def spoken_batch(modalities) -> Batch:
-    """Ten utterances of 1 to 7 words, one of them silent, one word without the first modality."""
-    batch = random_batch((5, 2, 3), modalities, dtype=torch.float64)
-    words = batch.words
-    assert len(set(words.lengths.tolist())) > 3
-    words.lengths[SILENT] = 0
-    for modality in modalities:
-        words.features[modality][SILENT] = 0
-        words.present[modality][SILENT] = False
-    words.features[modalities[0]][0, 0] = 0
-    words.present[modalities[0]][0, 0] = False
-    return batch
 
 
 def sigmoid(value):
@@ -147,42 +130,6 @@ def test_view_specific_views_do_not_hear_each_other_and_coupled_ones_do():
         change = network(batch).sentiment_logits - network(other).sentiment_logits
         heard[topology] = bool((change.abs() > 1e-9).any())
     assert heard == {"view_specific": False, "coupled": True, "fully_connected": True, "hybrid": True}
-
-
-@pytest.mark.parametrize(("build", "settings"), [(EfLstm, EF), (MvLstm, MV)], ids=["ef-lstm", "mv-lstm"])
-def test_padded_words_do_not_matter_and_words_beyond_the_limit_are_not_read(build, settings):
-    torch.manual_seed(8)
-    network = build(N_FEATURES, BOTH, settings).double().eval()
-    batch = spoken_batch(tuple(Modality))
-    words = batch.words
-    calm = network(batch).emotion_logits
-    padded = Words(
-        {m: functional.pad(rows, (0, 0, 0, 9), value=7.0) for m, rows in words.features.items()},
-        {m: functional.pad(mask, (0, 9)) for m, mask in words.present.items()},
-        words.lengths,
-    )
-    torch.testing.assert_close(network(replace(batch, words=padded)).emotion_logits, calm)
-    short = build(N_FEATURES, BOTH, replace(settings, max_words=3)).double().eval()
-    short.load_state_dict(network.state_dict())
-    cut = Words(
-        {m: rows[:, :3] for m, rows in words.features.items()},
-        {m: mask[:, :3] for m, mask in words.present.items()},
-        words.lengths.clamp(max=3),
-    )
-    first_three = short(batch).emotion_logits
-    torch.testing.assert_close(first_three, network(replace(batch, words=cut)).emotion_logits)
-    changed = (first_three - calm).abs().sum(-1)[batch.real] > 1e-9
-    assert changed.tolist() == (words.lengths > 3).tolist()
-
-
-@pytest.mark.parametrize(("build", "settings"), [(EfLstm, EF), (MvLstm, MV)], ids=["ef-lstm", "mv-lstm"])
-def test_utterances_without_any_words_are_all_judged_alike(build, settings):
-    network = build(N_FEATURES, BOTH, settings).double().eval()
-    batch = spoken_batch(tuple(Modality))
-    batch.words.lengths[:] = 0
-    logits = network(batch).sentiment_logits[batch.real]
-    logits.sum().backward()
-    torch.testing.assert_close(logits, logits[:1].expand_as(logits))
 
 
 def test_wrong_settings_are_refused():

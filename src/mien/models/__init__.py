@@ -15,6 +15,9 @@ from mien.models.blanchard import Blanchard, BlanchardSettings
 from mien.models.cim import Cim, CimSettings
 from mien.models.df import Df, DfSettings
 from mien.models.ef_lstm import EfLstm, EfLstmSettings
+from mien.models.graph_mfn import GraphMfn, GraphMfnSettings
+from mien.models.marn import Marn, MarnSettings
+from mien.models.mfn import Mfn, MfnSettings
 from mien.models.mv_lstm import MvLstm, MvLstmSettings
 from mien.models.tfn import Tfn, TfnSettings
 from mien.schema import Modality, Task
@@ -92,6 +95,29 @@ MODELS: dict[str, ModelEntry] = {
         "LSTM memory divided among the modalities, four topologies (approximate: equations known at second hand)",
         "Rajagopalan et al., ECCV 2016",
         Reads.WORDS,
+    ),
+    "marn": ModelEntry(
+        Marn,
+        MarnSettings(),
+        "several attentions across the modalities' LSTMs at every word, fed back into their gates (our sizes)",
+        "Zadeh et al., AAAI 2018 (Multi-attention Recurrent Network)",
+        Reads.WORDS,
+    ),
+    "mfn": ModelEntry(
+        Mfn,
+        MfnSettings(),
+        "LSTM per modality, attention over how their memories change, gated memory (one layer smaller than MMSA's)",
+        "Zadeh et al., AAAI 2018 (Memory Fusion Network)",
+        Reads.WORDS,
+        training={"learning_rate": 5e-4},
+    ),
+    "graph-mfn": ModelEntry(
+        GraphMfn,
+        GraphMfnSettings(),
+        "mfn with a dynamic fusion graph, its node networks trained (in the public codes they are not)",
+        "Zadeh et al., ACL 2018 (P18-1208)",
+        Reads.WORDS,
+        training={"learning_rate": 2e-3},
     ),
 }
 

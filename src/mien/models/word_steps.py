@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +16,7 @@ from mien.schema import Modality
 # One row per utterance that still has a word; whatever a cell carries from word to word.
 State = tuple[Float[Tensor, "active feature"], ...]
 Step = Callable[[Mapping[Modality, Float[Tensor, "active feature"]], State], State]
+InputT = TypeVar("InputT")
 
 
 def read_words(
@@ -51,14 +53,30 @@ def run_words(
     longest = int(lengths.max()) if len(lengths) else 0
     place = torch.arange(longest, device=lengths.device)
     n_active = (lengths.unsqueeze(1) > place).sum(dim=0).tolist()  # (word,)
-    active = tuple(part.index_select(0, order) for part in state)
-    ended = []
-    for word, n in enumerate(n_active):
-        if n < len(active[0]):
-            ended.append(tuple(part[n:] for part in active))
-            active = tuple(part[:n] for part in active)
-        active = step({m: rows[word][:n] for m, rows in by_word.items()}, active)
+    inputs = ({m: rows[word][:n] for m, rows in by_word.items()} for word, n in enumerate(n_active))
+    begin = tuple(part.index_select(0, order) for part in state)
+    states = [begin, *each_word(step, inputs, n_active, begin)]
     # The utterances that end first stand last in `order`.
-    ended.append(active)
+    ended = [
+        tuple(part[n:] for part in active)
+        for active, n in zip(states, [*n_active, 0], strict=True)
+        if n < len(active[0]) or not n
+    ]
     back = order.argsort()
     return tuple(torch.cat(parts[::-1]).index_select(0, back) for parts in zip(*ended, strict=True))
+
+
+def each_word(
+    step: Callable[[InputT, State], State], inputs: Iterable[InputT], n_active: Iterable[int], state: State
+) -> list[State]:
+    """The states after every word; `inputs` and `n_active` hold what `step` takes and how many rows are left, by word.
+
+    Rows stand longest utterance first, so `n_active` never grows and the rows that are left are the first.
+    """
+    states = []
+    for word, n in zip(inputs, n_active, strict=True):
+        if n < len(state[0]):
+            state = tuple(part[:n] for part in state)
+        state = step(word, state)
+        states.append(state)
+    return states
