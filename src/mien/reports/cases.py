@@ -21,8 +21,8 @@ RULE = (
     "P and R: precision and recall of that set. ~~Struck through~~: wrong. _Missed_: in the gold set, but not said."
 )
 # punctuation that Markdown would read as markup; a backslash before it makes it a plain character
-MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~<>&-])")
-PERHAPS_GOLD = "not labelled"
+MARKUP = re.compile(r"([\\`*_\[\]|~<>&])")
+NOT_LABELLED = "not labelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +111,12 @@ def _row(report: CasesReport, which: str, case: Case) -> dict[str, Any]:
 
 
 def _line(report: CasesReport, case: Case) -> str:
-    emotions = PERHAPS_GOLD if case.gold_emotions is None else ", ".join(case.gold_emotions) or "none"
+    emotions = NOT_LABELLED if case.gold_emotions is None else ", ".join(case.gold_emotions) or "none"
     cells = [
         escaped(case.video_id),
         str(case.index),
         escaped(report.transcripts.get((case.video_id, case.index), "")),
-        f"{emotions}; {_sentiment(case.gold_positive) or PERHAPS_GOLD}",
+        f"{emotions}; {_sentiment(case.gold_positive) or NOT_LABELLED}",
         _told(case.joint, case.gold_positive),
         _told(case.single, case.gold_positive),
         f"{case.gain:+.2f}",

@@ -34,14 +34,12 @@ def write_benchmark_cases(
         DataError: no benchmark, or not its Dataset.
         WriteError: the system refuses.
     """
-    from mien.reports.figures import Benchmark
-
     opened = open_benchmark(folder)
-    family = Benchmark.from_json(opened.plan, opened.results).reference_family()
+    family = opened.scores.reference_family()
     if family is None or family.joint is None or not family.single:
         return [], "no system was trained both for the two tasks together and for one of them alone"
     systems = {"joint": family.joint, **family.single}
-    seeds = [seed for seed in opened.plan["seeds"] if all(seed in opened.seeds(s.slug) for s in systems.values())]
+    seeds = [seed for seed in opened.seeds if all(seed in opened.seeds_of(s.slug) for s in systems.values())]
     if not seeds:
         return [], "no seed was finished both jointly and alone"
     runs: dict[str, tuple[SeedRun, ...]] = {

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError, MienError, UnknownNameError
+from mien.reports.benchmark import Benchmark, LeftOut, VideoAttention
 from mien.tables import Dataset, SplitColumns, open_dataset, open_run
 from mien.tables.files import written_aside
 from mien.training import load_predictor
 from mien.workflows.benchmark_folder import BenchmarkFolder, open_benchmark
-
-if TYPE_CHECKING:
-    from mien.reports.figures import Benchmark, LeftOut, VideoAttention
 
 FOLDER = "figures"
 README = "README.md"
@@ -39,7 +36,7 @@ def write_benchmark_figures(
         UnknownNameError: the split has no such video.
         WriteError: the system refuses.
     """
-    from mien.reports.figures import FIGURES, LeftOut, write_figure
+    from mien.reports.figures import FIGURES, write_figure
 
     opened = open_benchmark(folder)
     benchmark = _benchmark(opened, video, dataset)
@@ -78,7 +75,7 @@ def write_attention_figure(
         DataError: the run has no attention, or the video a single utterance.
         UnknownNameError: the split has no such video.
     """
-    from mien.reports.figures import FIGURES, LeftOut, write_figure
+    from mien.reports.figures import FIGURES, write_figure
 
     opened = open_dataset(dataset or open_run(run).dataset["path"])
     attention = video_attention(run, opened, split, video)
@@ -92,8 +89,6 @@ def video_attention(
     run: str | Path, dataset: Dataset, split: str = "test", video: str | None = None
 ) -> VideoAttention | LeftOut:
     """One run's attention weights for one video of a split. Raises UnknownNameError if there is no such video."""
-    from mien.reports.figures import LeftOut, VideoAttention
-
     opened = open_run(run)
     predictor = load_predictor(opened)
     columns = dataset.columns(split, words=predictor.needs_words)
@@ -119,35 +114,30 @@ def video_attention(
 
 
 def median_video(columns: SplitColumns) -> str:
-    """The video of median length, so that nobody picks a pretty one: sorted by utterances, then id; the lower middle."""
+    """The video of median length, so that nobody picks a pretty one: by utterances, then by id, the lower middle."""
     ordered = sorted(zip(columns.lengths.tolist(), columns.video_ids, strict=True))
     return ordered[(len(ordered) - 1) // 2][1]
 
 
 def _benchmark(opened: BenchmarkFolder, video: str | None, dataset: str | Path | None) -> Benchmark:
-    from mien.reports.figures import Benchmark
-
-    scored = Benchmark.from_json(opened.plan, opened.results)
+    scored = opened.scores
     reference = scored.reference_system()
     runs = () if reference is None else opened.seed_runs(reference.slug)
-    return replace(scored, reference_runs=runs, attention=_attention(opened, scored, video, dataset))
+    return replace(scored, reference_runs=runs, attention=_attention(opened, video, dataset))
 
 
-def _attention(
-    opened: BenchmarkFolder, scored: Benchmark, video: str | None, dataset: str | Path | None
-) -> VideoAttention | LeftOut:
-    """Of the reference's first seed; if it does not attend over utterances, of the first system of the plan that does."""
-    from mien.reports.figures import LeftOut
-
+def _attention(opened: BenchmarkFolder, video: str | None, dataset: str | Path | None) -> VideoAttention | LeftOut:
+    """Of the first seed of the reference, or where that does not attend, of the first system of the plan that does."""
     try:
         data = opened.open_dataset(dataset)
     except MienError as error:
         if video is not None or dataset is not None:
             raise
         return LeftOut(str(error))
+    scored = opened.scores
     reason: LeftOut = LeftOut("no system has predictions")
     for system in sorted(scored.systems, key=lambda system: system.name != scored.reference):
-        seeds = opened.seeds(system.slug)
+        seeds = opened.seeds_of(system.slug)
         if not seeds:
             continue
         attention = video_attention(opened.run_folder(system.slug, seeds[0]), data, opened.split, video)
@@ -167,9 +157,5 @@ def _write_readme(
     lines += [f"- `{name}`: {FIGURES[name].shows}" for name in written]
     if reasons:
         lines += ["", "Left out:", "", *(f"- `{name}`: {reason}" for name, reason in reasons.items())]
-    _write_text(path, lines)
-
-
-def _write_text(path: Path, lines: list[Any]) -> None:
     with written_aside(path) as aside:
         aside.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ from typing import Any
 
 from mien.errors import DataError
 from mien.evaluation import Decisions, SeedRun
+from mien.reports.benchmark import Benchmark
 from mien.tables import Dataset, open_dataset, read_predictions
 from mien.tables.files import damage_told, read_json
 
@@ -21,26 +22,27 @@ class BenchmarkFolder:
     """What plan.json and results.json say, opened."""
 
     folder: Path
-    plan: Mapping[str, Any]
-    results: Mapping[str, Any]
+    scores: Benchmark
+    seeds: tuple[int, ...]  # that were planned
+    dataset: Mapping[str, Any]  # path, name and fingerprint
 
     @property
     def split(self) -> str:
         """The scored split."""
-        return str(self.plan["split"])
+        return self.scores.split
 
     def run_folder(self, slug: str, seed: int) -> Path:
         """Where one run is."""
         return self.folder / RUNS / slug / f"seed-{seed}"
 
-    def seeds(self, slug: str) -> list[int]:
+    def seeds_of(self, slug: str) -> list[int]:
         """Seeds of one setting whose run left predictions, in the order of the plan."""
         name = f"{PREDICTIONS}/{self.split}.parquet"
-        return [seed for seed in self.plan["seeds"] if (self.run_folder(slug, seed) / name).is_file()]
+        return [seed for seed in self.seeds if (self.run_folder(slug, seed) / name).is_file()]
 
     def seed_runs(self, slug: str, seeds: Sequence[int] | None = None) -> tuple[SeedRun, ...]:
         """Predictions and frozen thresholds of one setting, of all its seeds or of those named."""
-        return tuple(self._seed_runs(slug, self.seeds(slug) if seeds is None else seeds))
+        return tuple(self._seed_runs(slug, self.seeds_of(slug) if seeds is None else seeds))
 
     def _seed_runs(self, slug: str, seeds: Sequence[int]) -> Iterator[SeedRun]:
         for seed in seeds:
@@ -50,11 +52,11 @@ class BenchmarkFolder:
 
     def open_dataset(self, dataset: str | Path | None = None) -> Dataset:
         """The benchmark's Dataset, at `dataset` if it has moved. Raises DataError if it is missing or another one."""
-        path = Path(dataset or self.plan["dataset"]["path"])
+        path = Path(dataset or self.dataset["path"])
         if dataset is None and not path.exists():
             raise DataError(f"Expected the data set of {self.folder} at {path}, but got nothing there; say where it is")
         opened = open_dataset(path)
-        expected = self.plan["dataset"]["fingerprint"]
+        expected = self.dataset["fingerprint"]
         if opened.fingerprint != expected:
             raise DataError(
                 f"Expected the data set that {self.folder} was made with ({expected[:12]}), but got "
@@ -68,9 +70,8 @@ def open_benchmark(folder: str | Path) -> BenchmarkFolder:
     folder = Path(folder)
     plan = read_json(folder / PLAN, "a benchmark")
     results = read_json(folder / RESULTS, "a finished benchmark")
-    with damage_told(folder / PLAN, "the benchmark"):
-        _ = [(each["slug"], each["name"]) for each in plan["settings"]]
-        _ = plan["seeds"], plan["split"], plan["reference"], plan["dataset"]["path"], plan["dataset"]["fingerprint"]
     with damage_told(folder / RESULTS, "the benchmark"):
-        _ = [(each["slug"], each["name"]) for each in results["settings"]]
-    return BenchmarkFolder(folder, plan, results)
+        scores = Benchmark.from_json(plan, results)
+    with damage_told(folder / PLAN, "the benchmark"):
+        dataset = {key: plan["dataset"][key] for key in ("path", "name", "fingerprint")}
+        return BenchmarkFolder(folder, scores, tuple(plan["seeds"]), dataset)

@@ -13,6 +13,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from mien.reports.benchmark import Benchmark
 from mien.reports.figures import (
     attention_maps,
     joint_vs_single,
@@ -22,10 +23,9 @@ from mien.reports.figures import (
     reliability,
     seed_spread,
 )
-from mien.reports.figures.benchmark import Benchmark, Family, LeftOut, SystemScores, VideoAttention
 from mien.reports.figures.style import write_figure
 
-__all__ = ["FIGURES", "Benchmark", "Family", "FigureEntry", "LeftOut", "SystemScores", "VideoAttention", "write_figure"]
+__all__ = ["FIGURES", "FigureEntry", "write_figure"]
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import PercentFormatter
 
-from mien.reports.figures.benchmark import Benchmark, LeftOut, VideoAttention
-from mien.reports.figures.style import COLUMN, INK, lines_of, new_figure, styled
+from mien.reports.benchmark import Benchmark, LeftOut, VideoAttention
+from mien.reports.figures.style import COLUMN, INK, new_figure, percent_format, styled
 from mien.schema import FloatArray
 
 ARROW = "->"
@@ -64,15 +64,14 @@ def draw(attention: VideoAttention) -> Figure:
         "Numbers are the utterances' indices."
     )
     note += " Right of a dotted line: padding." if any(_n_padded(half) for pair in pairs for half in pair) else ""
-    panel_height = 1.75
-    text = (lines_of(title, COLUMN) + lines_of(note, COLUMN)) * 0.14
-    figure = new_figure(COLUMN, 0.75 + text + panel_height * len(pairs), title, note)
+    figure = new_figure(COLUMN, 0.5 + 1.85 * len(pairs), title, note)
     grid = figure.subplots(len(pairs), 1, squeeze=False)[:, 0]
-    top = max(float(half.weights.max()) for pair in pairs for half in pair)
+    weights = [half.weights for pair in pairs for half in pair]
+    scale = Normalize(min(float(each.min()) for each in weights), max(float(each.max()) for each in weights))
     for axes, pair in zip(grid, pairs, strict=True):
-        image = _panel(axes, pair, attention.utterances, top)
+        image = _panel(axes, pair, attention.utterances, scale)
     bar = figure.colorbar(image, ax=list(grid), location="bottom", shrink=0.6, aspect=30, pad=0.02)
-    bar.ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    bar.ax.xaxis.set_major_formatter(percent_format())
     bar.set_label("attention weight")
     return figure
 
@@ -82,12 +81,11 @@ def _n_padded(half: Half) -> int:
     return int(n_context - n_utterances)
 
 
-def _panel(axes: Axes, pair: tuple[Half, ...], utterances: tuple[int, ...], top: float) -> AxesImage:
+def _panel(axes: Axes, pair: tuple[Half, ...], utterances: tuple[int, ...], scale: Normalize) -> AxesImage:
     image = axes.imshow(
         np.hstack([half.weights for half in pair]),
         cmap=COLOURS,
-        vmin=0.0,
-        vmax=top or 1.0,
+        norm=scale,
         aspect="auto",
         interpolation="nearest",
     )

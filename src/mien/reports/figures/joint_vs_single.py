@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mien.reports.figures.benchmark import HEADLINE, Benchmark, Family, LeftOut, means_and_sds
-from mien.reports.figures.style import BLUE, COLUMN, INK, ORANGE, lines_of, new_figure, percent_axis, styled
+from mien.reports.benchmark import HEADLINE, Benchmark, Family, LeftOut, means_and_sds
+from mien.reports.figures.style import BLUE, COLUMN, INK, ORANGE, add_legend, new_figure, percent_axis, styled
 from mien.schema import FloatArray
 
 BAR_WIDTH = 0.38
@@ -62,16 +62,14 @@ def collect(benchmark: Benchmark) -> JointVsSingle | LeftOut:
 def draw(data: JointVsSingle) -> Figure:
     """One panel per score, below each other; two bars per input set."""
     title = f"Joint against single-task learning\n{data.heading}"
-    text = (lines_of(title, COLUMN) + lines_of(NOTE, COLUMN)) * 0.14
-    figure = new_figure(COLUMN, 0.5 + text + 1.25 * len(data.panels), title, NOTE)
+    figure = new_figure(COLUMN, 0.3 + 1.3 * len(data.panels), title, NOTE, legend=True)
     grid = figure.subplots(len(data.panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, arms) in zip(grid, data.panels.items(), strict=True):
         _panel(axes, arms)
         axes.set_title(name, loc="left")
     grid[-1].set_xticks(range(len(data.families)), data.families)
     grid[-1].set_xlabel("inputs (T text, A acoustic, V visual)")
-    handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    add_legend(figure, grid[0])
     return figure
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from mien.reports.figures.benchmark import Benchmark, LeftOut, SystemScores, means_and_sds
+from mien.reports.benchmark import Benchmark, LeftOut, SystemScores, means_and_sds
 from mien.reports.figures.rows import RowLayout, row_panels, trivial_line
 from mien.reports.figures.style import BLUE, GREY, INK, percent_axis, styled
 from mien.schema import EMOTIONS, FloatArray
@@ -62,6 +62,7 @@ def draw(data: PerEmotion) -> Figure:
         NOTE,
         [tuple(panels) for panels in data.panels.values()],
         [SCORES[score] for score in data.panels],
+        share_x=True,
     )
     figure, axes_of_panels = row_panels(data.benchmark, data.systems, layout)
     numbers = [scores for panels in data.panels.values() for scores in panels.values()]
@@ -80,7 +81,7 @@ def draw(data: PerEmotion) -> Figure:
         )
         trivial_line(axes, scores.trivial)
         axes.margins(x=0.12)
-        percent_axis(axes, "x", 3)
+        percent_axis(axes, "x", 2)
     return figure
 
 

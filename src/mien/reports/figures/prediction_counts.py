@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mien.reports.figures.benchmark import Benchmark, LeftOut, SystemScores, means_and_sds
-from mien.reports.figures.style import BLUE, COLUMN, INK, ORANGE, lines_of, new_figure, styled
+from mien.reports.benchmark import Benchmark, LeftOut, SystemScores, means_and_sds
+from mien.reports.figures.style import BLUE, COLUMN, INK, ORANGE, add_legend, new_figure, styled
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, NO_EMOTION, FloatArray, Task
 
 POINTS = {
@@ -68,8 +68,7 @@ def collect(benchmark: Benchmark) -> PredictionCounts | LeftOut:
 def draw(data: PredictionCounts) -> Figure:
     """One panel per operating point, below each other; the numbers stand on the bars."""
     title = f"Predicted against gold utterances per emotion\n{data.heading}"
-    text = (lines_of(title, COLUMN) + lines_of(NOTE, COLUMN)) * 0.14
-    figure = new_figure(COLUMN, 0.45 + text + 1.65 * len(data.panels), title, NOTE)
+    figure = new_figure(COLUMN, 0.25 + 1.65 * len(data.panels), title, NOTE, legend=True)
     grid = figure.subplots(len(data.panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (point, sides) in zip(grid, data.panels.items(), strict=True):
         _panel(axes, sides)
@@ -77,8 +76,7 @@ def draw(data: PredictionCounts) -> Figure:
         axes.set_ylabel("utterances")
     names = [*EMOTIONS, "no emotion"]
     grid[-1].set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
-    handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    add_legend(figure, grid[0])
     return figure
 
 
@@ -114,6 +112,7 @@ def _panel(axes: Axes, sides: Mapping[str, Counts]) -> None:
                     fontsize=5.5,
                 )
     axes.margins(x=0.01, y=0.28)
+    axes.set_ylim(bottom=0)
     axes.grid(axis="y", color="#DDDDDD", linewidth=0.5)
     axes.set_axisbelow(True)
 

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mien.reports.figures.benchmark import Benchmark, LeftOut
+from mien.reports.benchmark import Benchmark, LeftOut
 from mien.reports.figures.rows import RowLayout, row_panels, trivial_line
-from mien.reports.figures.style import BLUE, GREY, INK, ORANGE, percent_axis, styled
+from mien.reports.figures.style import BLUE, GREY, INK, ORANGE, add_legend, percent_axis, styled
 from mien.schema import FloatArray
 
 CLEAN, FIXED, RELEASED = "clean", "fixed", "released"
@@ -60,14 +60,14 @@ def draw(data: ProtocolGap) -> Figure:
         [tuple(data.panels)],
         [""],
         row_height=0.2,
+        legend=True,
     )
     figure, axes_of_panels = row_panels(data.benchmark, data.benchmark.systems, layout)
     for axes, (name, by_protocol) in zip(axes_of_panels, data.panels.items(), strict=True):
         _panel(axes, by_protocol)
         trivial_line(axes, data.trivial[name])
         percent_axis(axes, "x", 4)
-    handles, labels = axes_of_panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    add_legend(figure, axes_of_panels[0])
     return figure
 
 
@@ -75,11 +75,11 @@ def _panel(axes: Axes, by_protocol: Mapping[str, FloatArray]) -> None:
     rows = np.arange(len(next(iter(by_protocol.values()))))
     if CLEAN in by_protocol and RELEASED in by_protocol:
         axes.hlines(rows, by_protocol[CLEAN], by_protocol[RELEASED], color=GREY, linewidth=0.8, zorder=2)
-    # fixed stands a little lower: for sentiment it equals clean
+    # fixed stands a little lower, and clean shows through released: they may be equal
     marks = {
         CLEAN: (0.0, "o", BLUE, BLUE, 16),
         FIXED: (0.26, "^", ORANGE, ORANGE, 13),
-        RELEASED: (0.0, "D", "white", INK, 15),
+        RELEASED: (0.0, "D", "none", INK, 26),
     }
     for protocol, values in by_protocol.items():
         shift, marker, face, edge, size = marks[protocol]

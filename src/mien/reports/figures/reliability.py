@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from mien.evaluation import SeedRun
 from mien.metrics import ReliabilityBins, equal_count_edges, reliability
-from mien.reports.figures.benchmark import Benchmark, LeftOut, seeds_told
-from mien.reports.figures.style import BLUE, GREY, INK, PAGE, new_figure, percent_axis, styled
+from mien.reports.benchmark import Benchmark, LeftOut, seeds_told
+from mien.reports.figures.style import BLUE, GREY, PAGE, new_figure, percent_axis, styled
 from mien.schema import EMOTION_OUTPUTS, BoolArray, FloatArray, emotion_multihot7, sentiment_classes
 
 N_BINS = 10
@@ -75,7 +75,7 @@ def draw(data: Reliability) -> Figure:
     n_rows = -(-len(data.curves) // n_columns)
     # few panels stay as large as they are among many
     width = PAGE * max(n_columns, 2) / N_COLUMNS
-    figure = new_figure(width, 1.1 + 2.25 * n_rows, f"Reliability of the probabilities\n{data.heading}", NOTE)
+    figure = new_figure(width, 2.35 * n_rows, f"Reliability of the probabilities\n{data.heading}", NOTE)
     grid = figure.subplots(2 * n_rows, n_columns, squeeze=False, height_ratios=[4, 1] * n_rows)
     for number in range(n_rows * n_columns):
         row, column = divmod(number, n_columns)
@@ -136,8 +136,8 @@ def _strip(axes: Axes, curve: Curve) -> None:
         np.diff(curve.edges),
         align="edge",
         color="#CFE3F0",
-        edgecolor=INK,
-        linewidth=0.4,
+        edgecolor=BLUE,
+        linewidth=0.3,
         gid="count",
     )
     most = int(curve.pooled.n_cases.max())

@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mien.reports.figures.benchmark import Benchmark, SystemScores
-from mien.reports.figures.style import BAND, FONT_SIZE, INK, PAGE, lines_of, new_figure
+from mien.reports.benchmark import Benchmark, SystemScores
+from mien.reports.figures.style import BAND, FONT_SIZE, INK, PAGE, new_figure
 
 NAME_CHARACTERS = 30
-LINE_HEIGHT = FONT_SIZE * 1.3 / 72
+NAME_LINE_HEIGHT = FONT_SIZE * 1.3 / 72
 ROW_HEIGHT = 0.17
 DAGGER_NOTE = "† experimental: an adapted or approximate version of the published system."
 
@@ -30,6 +30,10 @@ class RowLayout:
     # what stands below the panels of each block
     axis_labels: Sequence[str]
     row_height: float = ROW_HEIGHT
+    # whether the panels of a block have one scale
+    share_x: bool = False
+    # whether `add_legend` will follow
+    legend: bool = False
 
 
 def row_panels(benchmark: Benchmark, systems: Sequence[SystemScores], layout: RowLayout) -> tuple[Figure, list[Axes]]:
@@ -41,13 +45,15 @@ def row_panels(benchmark: Benchmark, systems: Sequence[SystemScores], layout: Ro
     note = layout.note + (f" {DAGGER_NOTE}" if any(system.experimental for system in systems) else "")
     labels = [textwrap.fill(system.label, NAME_CHARACTERS) for system in systems]
     lines = max(label.count("\n") + 1 for label in labels)
-    block_height = len(systems) * max(layout.row_height, lines * LINE_HEIGHT)
+    block_height = len(systems) * max(layout.row_height, lines * NAME_LINE_HEIGHT)
     # above and below the rows of a block: its titles, tick labels and axis label
     around = 0.62
-    text = (lines_of(layout.title, PAGE) + lines_of(note, PAGE) + 1) * LINE_HEIGHT
-    figure = new_figure(PAGE, 0.35 + text + len(layout.blocks) * (block_height + around), layout.title, note)
+    body = len(layout.blocks) * (block_height + around)
+    figure = new_figure(PAGE, body, layout.title, note, legend=layout.legend)
     n_columns = max(len(block) for block in layout.blocks)
-    grid = figure.subplots(len(layout.blocks), n_columns, sharey=True, squeeze=False)
+    grid = figure.subplots(
+        len(layout.blocks), n_columns, sharex="row" if layout.share_x else False, sharey=True, squeeze=False
+    )
     panels = []
     for axes_of_block, titles, below in zip(grid, layout.blocks, layout.axis_labels, strict=True):
         for number, axes in enumerate(axes_of_block):

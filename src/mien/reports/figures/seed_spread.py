@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from mien.reports.figures.benchmark import Benchmark, LeftOut, SystemScores
+from mien.reports.benchmark import Benchmark, LeftOut, SystemScores
 from mien.reports.figures.rows import RowLayout, row_panels, trivial_line
 from mien.reports.figures.style import BLUE, GREY, INK, percent_axis, styled
 from mien.schema import FloatArray

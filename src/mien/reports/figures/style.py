@@ -12,7 +12,8 @@ from typing import Any, TypeVar, cast
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mien.tables.files import written_aside
 
@@ -53,6 +54,8 @@ STYLE: dict[str, Any] = {
 # file ending -> metadata; no dates, or no two files would be equal
 FORMATS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 CHARACTERS_PER_INCH = 19
+LINE_HEIGHT = (FONT_SIZE + 1) * 1.25 / 72
+MARGIN = 0.05
 
 
 @contextmanager
@@ -75,12 +78,36 @@ def styled(draw: Callable[[Data], Figure]) -> Callable[[Data], Figure]:
     return inside
 
 
-def new_figure(width: float, height: float, title: str, note: str) -> Figure:
-    """An empty figure (inches) with a title above and a note on how to read it below, both wrapped to its width."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(wrapped(title, width * 0.92), linespacing=1.3)
-    figure.supxlabel(wrapped(note, width * 1.1), color=INK, linespacing=1.3)
+def new_figure(width: float, body: float, title: str, note: str, *, legend: bool = False) -> Figure:
+    """A figure whose panels get `body` inches of height, between a title above and a note on how to read it below.
+
+    Both are wrapped to the width (inches). With `legend` there is a line for `add_legend` under the title. The space is
+    reserved here, because matplotlib's own layout lets a title and a legend above the panels overlap.
+    """
+    title, note = wrapped(title, width * 0.92), wrapped(note, width * 1.1)
+    head = LINE_HEIGHT * (title.count("\n") + 1 + legend) + 2 * MARGIN
+    foot = LINE_HEIGHT * (note.count("\n") + 1) + MARGIN
+    height = head + body + foot
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(rect=(0, foot / height, 1, body / height)))
+    figure.text(0.5, 1 - MARGIN / height, title, ha="center", va="top", fontsize=FONT_SIZE + 1, gid="title")
+    figure.text(0.5, MARGIN / height, note, ha="center", va="bottom", fontsize=FONT_SIZE - 1, gid="note")
     return figure
+
+
+def add_legend(figure: Figure, axes: Axes) -> None:
+    """What the colours of `axes` mean, in the line that `new_figure` reserved."""
+    engine = cast(ConstrainedLayoutEngine, figure.get_layout_engine())
+    _, bottom, _, height = engine.get()["rect"]  # of the panels, in fractions of the figure
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        ncols=len(labels),
+        loc="lower center",
+        bbox_to_anchor=(0.5, bottom + height),
+        borderaxespad=0.2,
+        columnspacing=1.2,
+    ).set_in_layout(False)
 
 
 def wrapped(text: str, width: float) -> str:
@@ -88,16 +115,16 @@ def wrapped(text: str, width: float) -> str:
     return "\n".join(textwrap.fill(line, int(width * CHARACTERS_PER_INCH)) for line in text.splitlines())
 
 
-def lines_of(text: str, width: float) -> int:
-    """How many lines `wrapped` makes of it."""
-    return wrapped(text, width).count("\n") + 1
+def percent_format() -> FuncFormatter:
+    """0.755 -> 75.5%, 0.6 -> 60%."""
+    return FuncFormatter(lambda value, _: f"{100 * value:.6g}%")
 
 
 def percent_axis(axes: Axes, which: str, n_ticks: int = 5) -> None:
     """Fractions shown as per cent, with as many decimals as the range needs."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 5, 10]))
-    axis.set_major_formatter(PercentFormatter(1.0))
+    axis.set_major_formatter(percent_format())
     axes.grid(axis="x" if which == "x" else "y", color="#DDDDDD", linewidth=0.5)
     axes.set_axisbelow(True)
 
