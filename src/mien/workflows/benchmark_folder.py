@@ -70,8 +70,7 @@ def open_benchmark(folder: str | Path) -> BenchmarkFolder:
     folder = Path(folder)
     plan = read_json(folder / PLAN, "a benchmark")
     results = read_json(folder / RESULTS, "a finished benchmark")
-    with damage_told(folder / RESULTS, "the benchmark"):
+    with damage_told(folder, "the benchmark"):
         scores = Benchmark.from_json(plan, results)
-    with damage_told(folder / PLAN, "the benchmark"):
         dataset = {key: plan["dataset"][key] for key in ("path", "name", "fingerprint")}
         return BenchmarkFolder(folder, scores, tuple(plan["seeds"]), dataset)

@@ -98,6 +98,7 @@ def _panel(axes: Axes, arms: Arms) -> None:
         axes.axhline(
             arms.trivial, color=INK, linestyle=(0, (4, 2)), linewidth=0.8, label="constant predictor", gid="trivial"
         )
+    axes.use_sticky_edges = False  # else a bar's foot, the dashed line, may be the edge of the panel
     axes.margins(x=0.02, y=0.12)
     percent_axis(axes, "y", 4)
 

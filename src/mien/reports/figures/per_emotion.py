@@ -80,6 +80,7 @@ def draw(data: PerEmotion) -> Figure:
             zorder=3,
         )
         trivial_line(axes, scores.trivial)
+        axes.use_sticky_edges = False  # else a bar's foot, the dashed line, would be the edge of the panel
         axes.margins(x=0.12)
         percent_axis(axes, "x", 2)
     return figure

@@ -61,7 +61,7 @@ def row_panels(benchmark: Benchmark, systems: Sequence[SystemScores], layout: Ro
                 axes.set_visible(False)
                 continue
             axes.set_title(textwrap.fill(titles[number], max(12, int(86 / n_columns))))
-            axes.set_xlabel(below if n_columns <= 4 or number == 0 else "")
+            axes.set_xlabel(below)
             _rows(axes, len(systems))
             panels.append(axes)
     first = grid[0][0]

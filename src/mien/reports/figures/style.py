@@ -85,7 +85,7 @@ def new_figure(width: float, body: float, title: str, note: str, *, legend: bool
     reserved here, because matplotlib's own layout lets a title and a legend above the panels overlap.
     """
     title, note = wrapped(title, width * 0.92), wrapped(note, width * 1.1)
-    head = LINE_HEIGHT * (title.count("\n") + 1 + legend) + 2 * MARGIN
+    head = LINE_HEIGHT * (title.count("\n") + 1 + 1.3 * legend) + 2 * MARGIN
     foot = LINE_HEIGHT * (note.count("\n") + 1) + MARGIN
     height = head + body + foot
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(rect=(0, foot / height, 1, body / height)))
