@@ -9,12 +9,13 @@ import shutil
 import numpy as np
 import pytest
 from tests.workflows.benchmarks import make_benchmark, setting
+from tests.workflows.planted import write_planted
 
 from mien.errors import DamagedFileError, DataError, UnknownNameError
 from mien.reports.benchmark import LeftOut
 from mien.reports.figures import FIGURES
-from mien.schema import Modality
-from mien.tables import open_dataset, open_run
+from mien.schema import Modality, Video
+from mien.tables import open_run, write_dataset
 from mien.training import load_predictor
 from mien.workflows.benchmark_cases import write_benchmark_cases
 from mien.workflows.benchmark_figures import (
@@ -102,12 +103,16 @@ def test_a_video_can_be_named_and_a_wrong_name_is_refused(benchmark, planted, tm
 
 
 def test_single_utterances_have_no_attention_to_show(tmp_path):
-    from mien.workflows.demo import write_planted
-
-    alone = write_planted(tmp_path / "data", 12, context=False)
+    whole = write_planted(tmp_path / "whole", 12)
+    videos = [
+        Video(f"{video.id}-{utterance.index}", [utterance], video.split)
+        for video in whole.videos()
+        for utterance in video.utterances
+    ]
+    alone = write_dataset(tmp_path / "data", videos, whole.facts)
     folder = make_benchmark(tmp_path / "b", alone, [setting(("text",), "sentiment")], seeds=(0,), protocols=("clean",))
     run = folder / "runs" / setting(("text",), "sentiment")["slug"] / "seed-0"
-    found = video_attention(run, open_dataset(tmp_path / "data"))
+    found = video_attention(run, alone)
     assert isinstance(found, LeftOut)
     with pytest.raises(DataError, match="one utterance"):
         write_attention_figure(run, tmp_path / "figures")
@@ -139,8 +144,6 @@ def test_a_run_that_failed_costs_its_seed_alone(benchmark, tmp_path):
 
 
 def test_another_data_set_and_a_cut_file_are_refused(benchmark, tmp_path):
-    from mien.workflows.demo import write_planted
-
     write_planted(tmp_path / "other", 12)
     with pytest.raises(DataError, match="was made with"):
         write_benchmark_cases(benchmark, dataset=tmp_path / "other")
@@ -153,3 +156,24 @@ def test_another_data_set_and_a_cut_file_are_refused(benchmark, tmp_path):
     (folder / "plan.json").write_text(json.dumps(plan))
     with pytest.raises(DamagedFileError, match="split"):
         write_benchmark_figures(folder)
+
+
+def test_where_the_data_set_is_gone_only_the_attention_is_left_out(benchmark, planted, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(benchmark, folder)
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["dataset"]["path"] = str(tmp_path / "gone")
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert set(write_benchmark_figures(folder)) == set(FIGURES) - {"figure3-attention"}
+    assert "got nothing there" in (folder / "figures" / "README.md").read_text()
+    assert "figure3-attention" in write_benchmark_figures(folder, dataset=planted.folder)
+
+
+def test_systems_with_data_sets_of_their_own_are_no_family(benchmark, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(benchmark, folder)
+    plan = json.loads((folder / "plan.json").read_text())
+    for each in plan["settings"][1:3]:
+        each["dataset"] = plan["dataset"] | {"fingerprint": "another"}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert write_benchmark_cases(folder)[0] == []

@@ -40,7 +40,7 @@ class SystemScores:
     model: str
     inputs: tuple[str, ...]
     tasks: tuple[str, ...]
-    # whatever else was set, as text: settings of different text are different systems
+    # whatever else was set, a Dataset of its own too, as text: settings of different text are different systems
     settings: str
     protocols: Mapping[str, Mapping[str, Any]]
     experimental: bool = False
@@ -129,7 +129,10 @@ class Benchmark:
         attention: VideoAttention | LeftOut | None = None,
     ) -> Benchmark:
         """From plan.json and results.json; a setting without any result is left out."""
-        settings = {each["slug"]: json.dumps(each.get("settings", {}), sort_keys=True) for each in plan["settings"]}
+        settings = {
+            each["slug"]: json.dumps([each.get("settings", {}), each.get("dataset", {})], sort_keys=True)
+            for each in plan["settings"]
+        }
         systems = tuple(
             SystemScores(
                 name=each["name"],
@@ -148,8 +151,9 @@ class Benchmark:
         return cls(plan["dataset"]["name"], plan["split"], plan["reference"], systems, tuple(reference_runs), **more)
 
     def trivial(self, path: str, protocol: str = "clean") -> float:
-        """The same score of the constant predictor; NaN if no system that predicts it was held against it."""
-        values = [system.mean(protocol, f"trivial.{path}") for system in self.systems]
+        """The same score of the constant predictor, the reference's first; NaN if no system was held against it."""
+        systems = sorted(self.systems, key=lambda system: system.name != self.reference)
+        values = [system.mean(protocol, f"trivial.{path}") for system in systems]
         return next((value for value in values if not np.isnan(value)), float("nan"))
 
     def scored(self, path: str, protocol: str = "clean") -> list[SystemScores]:

@@ -46,7 +46,7 @@ def write_benchmark_cases(
         name: opened.seed_runs(system.slug, seeds) for name, system in systems.items()
     }
     single = SingleRuns(runs.get(Task.EMOTION, ()), runs.get(Task.SENTIMENT, ()))
-    data = opened.open_dataset(dataset)
+    data = opened.open_dataset(family.joint.slug, dataset)
     report = CasesReport(
         find_cases(runs["joint"], single, k),
         family.joint.name,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mien.errors import DataError, MienError, UnknownNameError
+from mien.errors import DataError, UnknownNameError
 from mien.reports.benchmark import Benchmark, LeftOut, VideoAttention
 from mien.tables import Dataset, SplitColumns, open_dataset, open_run
 from mien.tables.files import written_aside
@@ -128,18 +128,19 @@ def _benchmark(opened: BenchmarkFolder, video: str | None, dataset: str | Path |
 
 def _attention(opened: BenchmarkFolder, video: str | None, dataset: str | Path | None) -> VideoAttention | LeftOut:
     """Of the first seed of the reference, or where that does not attend, of the first system of the plan that does."""
-    try:
-        data = opened.open_dataset(dataset)
-    except MienError as error:
-        if video is not None or dataset is not None:
-            raise
-        return LeftOut(str(error))
     scored = opened.scores
     reason: LeftOut = LeftOut("no system has predictions")
     for system in sorted(scored.systems, key=lambda system: system.name != scored.reference):
         seeds = opened.seeds_of(system.slug)
         if not seeds:
             continue
+        try:
+            data = opened.open_dataset(system.slug, dataset)
+        except DataError as error:
+            # whoever names a video or a Dataset wants this figure; else the others can do without the data
+            if video is not None or dataset is not None:
+                raise
+            return LeftOut(str(error))
         attention = video_attention(opened.run_folder(system.slug, seeds[0]), data, opened.split, video)
         if not isinstance(attention, LeftOut):
             return replace(attention, system=system.name)

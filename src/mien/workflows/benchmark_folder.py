@@ -24,7 +24,7 @@ class BenchmarkFolder:
     folder: Path
     scores: Benchmark
     seeds: tuple[int, ...]  # that were planned
-    dataset: Mapping[str, Any]  # path, name and fingerprint
+    datasets: Mapping[str, Mapping[str, Any]]  # slug -> path and fingerprint of what it was trained on
 
     @property
     def split(self) -> str:
@@ -50,13 +50,13 @@ class BenchmarkFolder:
             decisions = Decisions.from_json(read_json(run / DECISIONS, "the Run"))
             yield SeedRun(read_predictions(run / PREDICTIONS / f"{self.split}.parquet"), decisions, seed)
 
-    def open_dataset(self, dataset: str | Path | None = None) -> Dataset:
-        """The benchmark's Dataset, at `dataset` if it has moved. Raises DataError if it is missing or another one."""
-        path = Path(dataset or self.dataset["path"])
+    def open_dataset(self, slug: str, dataset: str | Path | None = None) -> Dataset:
+        """One setting's Dataset, at `dataset` if it has moved. Raises DataError if it is missing or another one."""
+        path = Path(dataset or self.datasets[slug]["path"])
         if dataset is None and not path.exists():
             raise DataError(f"Expected the data set of {self.folder} at {path}, but got nothing there; say where it is")
         opened = open_dataset(path)
-        expected = self.dataset["fingerprint"]
+        expected = self.datasets[slug]["fingerprint"]
         if opened.fingerprint != expected:
             raise DataError(
                 f"Expected the data set that {self.folder} was made with ({expected[:12]}), but got "
@@ -72,5 +72,8 @@ def open_benchmark(folder: str | Path) -> BenchmarkFolder:
     results = read_json(folder / RESULTS, "a finished benchmark")
     with damage_told(folder, "the benchmark"):
         scores = Benchmark.from_json(plan, results)
-        dataset = {key: plan["dataset"][key] for key in ("path", "name", "fingerprint")}
-        return BenchmarkFolder(folder, scores, tuple(plan["seeds"]), dataset)
+        datasets = {
+            setting["slug"]: {key: setting.get("dataset", plan["dataset"])[key] for key in ("path", "fingerprint")}
+            for setting in plan["settings"]
+        }
+        return BenchmarkFolder(folder, scores, tuple(plan["seeds"]), datasets)
