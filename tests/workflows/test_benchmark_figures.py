@@ -166,7 +166,9 @@ def test_where_the_data_set_is_gone_only_the_attention_is_left_out(benchmark, pl
     (folder / "plan.json").write_text(json.dumps(plan))
     assert set(write_benchmark_figures(folder)) == set(FIGURES) - {"figure3-attention"}
     assert "got nothing there" in (folder / "figures" / "README.md").read_text()
-    assert "figure3-attention" in write_benchmark_figures(folder, dataset=planted.folder)
+    with pytest.raises(DataError, match="got nothing there"):
+        write_benchmark_cases(folder)
+    assert write_benchmark_cases(folder, dataset=planted.folder)[1] == ""
 
 
 def test_systems_with_data_sets_of_their_own_are_no_family(benchmark, tmp_path):
