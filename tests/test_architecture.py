@@ -154,7 +154,8 @@ def test_help_needs_neither_torch_nor_pyarrow():
         "from mien.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'pyarrow', 'scipy', 'sklearn', 'h5py', 'lightning_fabric'} & set(sys.modules)\n"
+        "heavy = {'torch', 'pyarrow', 'scipy', 'sklearn', 'h5py', 'lightning_fabric', 'matplotlib'}\n"
+        "heavy &= set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -4,7 +4,16 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from mien.errors import DataError
-from mien.metrics import Bins, brier, calibration_error, mean_absolute_error, pearson, roc_auc
+from mien.metrics import (
+    Bins,
+    brier,
+    calibration_error,
+    equal_count_edges,
+    mean_absolute_error,
+    pearson,
+    reliability,
+    roc_auc,
+)
 
 
 @pytest.fixture
@@ -51,6 +60,24 @@ def test_calibration_error_against_a_loop(case, bins, n_bins):
         if inside.any():
             error += inside.mean() * abs(target[inside].mean() - probability[inside].mean())
     assert calibration_error(target, probability, n_bins, bins) == pytest.approx(error)
+
+
+def test_reliability_bins_are_those_of_the_calibration_error(case):
+    target, probability = case
+    bins = reliability(target, probability, equal_count_edges(probability, 7))
+    used = bins.n_cases > 0
+    gaps = np.abs(bins.share - bins.probability)[used] * bins.n_cases[used] / len(target)
+    assert gaps.sum() == pytest.approx(calibration_error(target, probability, 7, Bins.EQUAL_COUNT))
+    assert bins.n_cases.sum() == len(target)
+    assert bins.n_present.sum() == target.sum()
+
+
+def test_reliability_by_hand_with_an_empty_bin():
+    target = np.array([True, False, True, True])
+    bins = reliability(target, np.array([0.2, 0.3, 0.5, 0.9]), np.array([0.4, 0.4, 0.9]))
+    np.testing.assert_allclose(bins.probability, [0.25, np.nan, 0.5, 0.9])
+    np.testing.assert_allclose(bins.share, [0.5, np.nan, 1, 1])
+    assert bins.n_cases.tolist() == [2, 0, 1, 1]
 
 
 def test_calibration_needs_no_discrimination():

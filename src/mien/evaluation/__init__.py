@@ -1,5 +1,6 @@
 """Predictions to decisions to a result. Thresholds and protocols live only here (docs/protocol.md)."""
 
+from mien.evaluation.cases import Answer, Case, Cases, Ratio, SingleRuns, find_cases
 from mien.evaluation.compare import Comparison, MetricComparison, SeedRun, compare
 from mien.evaluation.decisions import PAPER_DECISIONS, ChosenOn, Decisions, Point, fit_decisions
 from mien.evaluation.protocols import PROTOCOLS, Needs, Protocol, clean, fixed, released
@@ -10,7 +11,10 @@ from mien.evaluation.trivial import TrainMajority, constant_predictions
 __all__ = [
     "PAPER_DECISIONS",
     "PROTOCOLS",
+    "Answer",
     "Bootstrap",
+    "Case",
+    "Cases",
     "ChosenOn",
     "Comparison",
     "Decisions",
@@ -18,14 +22,17 @@ __all__ = [
     "Needs",
     "Point",
     "Protocol",
+    "Ratio",
     "Result",
     "RunIdentity",
     "SeedRun",
+    "SingleRuns",
     "TrainMajority",
     "clean",
     "compare",
     "constant_predictions",
     "evaluate_predictions",
+    "find_cases",
     "fit_decisions",
     "fixed",
     "released",

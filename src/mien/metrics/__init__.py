@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mien.metrics.calibration import Bins, brier, calibration_error
+from mien.metrics.calibration import (
+    Bins,
+    ReliabilityBins,
+    brier,
+    calibration_error,
+    equal_count_edges,
+    reliability,
+)
 from mien.metrics.confusion import (
     Confusion,
     accuracy,
@@ -77,11 +84,13 @@ __all__ = [
     "Metric",
     "PairedBootstrap",
     "PairedTTest",
+    "ReliabilityBins",
     "accuracy",
     "brier",
     "calibration_error",
     "count",
     "count_per_video",
+    "equal_count_edges",
     "holm",
     "macro_f1",
     "mcnemar",
@@ -93,6 +102,7 @@ __all__ = [
     "pearson",
     "percentile_interval",
     "positive_f1",
+    "reliability",
     "roc_auc",
     "video_bootstrap",
     "video_weights",

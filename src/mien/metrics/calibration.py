@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.metrics.confusion import quotient
 from mien.schema import BoolArray, FloatArray
 
 N_BINS = 10
@@ -18,6 +19,15 @@ class Bins(StrEnum):
 
     EQUAL_WIDTH = "equal_width"  # [0, 1/n), [1/n, 2/n), ..., [1 - 1/n, 1]
     EQUAL_COUNT = "equal_count"  # edges at the quantiles of the probabilities; equal probabilities share a bin
+
+
+class ReliabilityBins(NamedTuple):
+    """What a reliability diagram draws; four arrays (bin,)."""
+
+    probability: FloatArray  # mean probability in the bin, NaN where it is empty
+    share: FloatArray  # share of present cases in the bin, NaN where it is empty
+    n_cases: FloatArray  # utterances in the bin
+    n_present: FloatArray  # those of them where the class is present
 
 
 def calibration_error(
@@ -42,7 +52,7 @@ def calibration_error(
         return float("nan")
     number = _bin_numbers(probability, n_bins, bins)
     present = np.bincount(number, weights=np.asarray(target, dtype=np.float64), minlength=n_bins)
-    promised = np.bincount(number, weights=probability, minlength=n_bins)
+    promised = np.bincount(number, weights=probability, minlength=n_bins).astype(np.float64)
     return float(np.abs(present - promised).sum() / probability.size)
 
 
@@ -54,8 +64,32 @@ def brier(target: BoolArray, probability: FloatArray) -> float:
     return float(np.mean((probability - np.asarray(target, dtype=np.float64)) ** 2))
 
 
+def equal_count_edges(probability: FloatArray, n_bins: int = N_BINS) -> FloatArray:
+    """The inner edges (n_bins - 1,) of bins of equal count: the quantiles of the probabilities (utterance,).
+
+    An edge belongs to the bin above it, so equal probabilities share a bin and bins may differ in count or be empty.
+    """
+    edges: FloatArray = np.quantile(probability, np.arange(1, n_bins) / n_bins)
+    return edges
+
+
+def reliability(target: BoolArray, probability: FloatArray, inner_edges: FloatArray) -> ReliabilityBins:
+    """Per bin, what was promised and what came true.
+
+    Args:
+        target: (utterance,) True where the class is present. Leave unlabelled utterances out.
+        probability: (utterance,) in [0, 1].
+        inner_edges: (bin - 1,) ascending, for example from `equal_count_edges`.
+    """
+    n_bins = len(inner_edges) + 1
+    number = np.searchsorted(inner_edges, probability, side="right")
+    n_cases = np.bincount(number, minlength=n_bins).astype(np.float64)
+    n_present = np.bincount(number, weights=target, minlength=n_bins).astype(np.float64)
+    promised = np.bincount(number, weights=probability, minlength=n_bins).astype(np.float64)
+    return ReliabilityBins(quotient(promised, n_cases), quotient(n_present, n_cases), n_cases, n_present)
+
+
 def _bin_numbers(probability: FloatArray, n_bins: int, bins: Bins) -> NDArray[Any]:
     if bins is Bins.EQUAL_WIDTH:
         return np.minimum((probability * n_bins).astype(np.intp), n_bins - 1)
-    inner_edges = np.quantile(probability, np.arange(1, n_bins) / n_bins)
-    return np.searchsorted(inner_edges, probability, side="right")
+    return np.searchsorted(equal_count_edges(probability, n_bins), probability, side="right")

@@ -50,10 +50,11 @@ def write_utterances_csv(path: Path, analysis: Analysis) -> None:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(columns(analysis))
         for utterance in analysis.utterances:
-            writer.writerow([_cell(value) for value in row(analysis, utterance)])
+            writer.writerow([spreadsheet_cell(value) for value in row(analysis, utterance)])
 
 
-def _cell(value: Any) -> Any:
+def spreadsheet_cell(value: Any) -> Any:
+    """The value, a text that a spreadsheet would run with an apostrophe in front."""
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return "'" + value
     return value

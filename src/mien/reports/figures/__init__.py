@@ -1,0 +1,76 @@
+"""The figures of a benchmark: one file each, numbers in, a matplotlib figure out.
+
+Every file has `collect`, which takes its numbers from a `Benchmark` or says why they do not make this figure, and
+`draw`, which knows nothing but those numbers. This table is the only place that lists them. Importing it loads
+matplotlib: do so where a figure is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from mien.reports.benchmark import Benchmark
+from mien.reports.figures import (
+    attention_maps,
+    joint_vs_single,
+    per_emotion,
+    prediction_counts,
+    protocol_gap,
+    reliability,
+    seed_spread,
+)
+from mien.reports.figures.style import write_figure
+
+__all__ = ["FIGURES", "FigureEntry", "write_figure"]
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """One figure: where its numbers come from, how it is drawn, and what it shows."""
+
+    collect: Callable[[Benchmark], Any]  # the argument of `draw`, or LeftOut
+    draw: Callable[[Any], Figure]
+    shows: str
+
+
+FIGURES: dict[str, FigureEntry] = {
+    "figure2-joint-vs-single": FigureEntry(
+        joint_vs_single.collect,
+        joint_vs_single.draw,
+        "joint against single-task learning per input set and headline score (the paper's Figure 2)",
+    ),
+    "figure3-attention": FigureEntry(
+        attention_maps.collect,
+        attention_maps.draw,
+        "which utterances of one video are attended to, per pair of modalities (the paper's Figure 3)",
+    ),
+    "per-emotion": FigureEntry(
+        per_emotion.collect,
+        per_emotion.draw,
+        "weighted accuracy and weighted F1 of every emotion and system, against the constant predictor",
+    ),
+    "reliability": FigureEntry(
+        reliability.collect,
+        reliability.draw,
+        "whether the reference's probabilities mean what they say, for sentiment and every emotion",
+    ),
+    "prediction-counts": FigureEntry(
+        prediction_counts.collect,
+        prediction_counts.draw,
+        "how often each emotion is predicted, jointly and alone, against how often it is there",
+    ),
+    "seed-spread": FigureEntry(
+        seed_spread.collect,
+        seed_spread.draw,
+        "the headline scores of every seed of every system, with video-bootstrap intervals",
+    ),
+    "protocol-gap": FigureEntry(
+        protocol_gap.collect,
+        protocol_gap.draw,
+        "every system under clean, fixed and released; released is an upper bound, not a result",
+    ),
+}
