@@ -4,11 +4,11 @@ The early-fusion baseline of Zadeh, Liang, Mazumder, Poria, Cambria, Morency: "M
 Sequential Learning", AAAI 2018, on the LSTM of Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation
 1997 (with the forget gate of Gers et al. 2000, as torch has it).
 
-Symbols: x_t = [t; a; v] of word t -> inputs; h_T -> last.
+Symbols: x_t = [t; a; v] of word t -> together; h_T -> last.
 
 A public re-implementation normalises each word slot over the batch first; left out here, because an utterance must not
 depend on the utterances beside it (the columns are standardised on train instead). It also has two layers of 256 units,
-which take about ten times as long; here one of 128. Its dropout, learning rate and weight decay are taken over: its
+which take about six times as long; here one of 128. Its dropout, learning rate and weight decay are taken over: its
 batches of 128 utterances are about as large as sixteen videos of CMU-MOSEI (115).
 """
 

@@ -7,7 +7,8 @@ Symbols: z_t, z_a, z_v -> embeddings; z^m or F -> fused; U_l, U_v, U_a -> embedd
 
 Adapted: the paper's text sub-network is an LSTM over the words; here the text is one vector per utterance and takes the
 same dense sub-network as the other two. No batch normalisation, so that an utterance does not depend on its batch.
-The sizes are smaller than the published 128, 32 and 32 (140,481 products), which take ten times as long to train.
+The sizes are smaller than 128, 32 and 32 (140,481 products; the original ones as far as we know), which take more than
+ten times as long to train.
 The learning rate is the loop's: the 5e-3 of a public re-implementation was no better on valid, in one run on text.
 """
 
