@@ -19,7 +19,7 @@ import opensmile
 from machine import machine_facts
 
 from mien.features import load_acoustic_extractor
-from mien.media import read_audio
+from mien.media import probe, read_audio
 
 LEVELS = (0.05, 0.2, 0.5)
 
@@ -34,7 +34,7 @@ def main() -> None:
     reference = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
     ours, theirs = [], []
     for path in arguments.voices:
-        samples = read_audio(path, 0.0, 3600.0, extractor.rate_hz)
+        samples = read_audio(path, 0.0, probe(path).duration_s, extractor.rate_hz)
         vector = extractor.utterance_vector(samples)
         if vector is None:
             raise SystemExit(f"Expected a voice in {path}, but got: {extractor.why_missing(samples)}")
@@ -47,7 +47,8 @@ def main() -> None:
     agree = {f"within {level:.0%}": int((difference <= level).sum()) for level in LEVELS}
     if arguments.json:
         rows = zip(extractor.space.columns, mine.mean(axis=0), other.mean(axis=0), difference, strict=True)
-        table = [dict(zip(("column", "mien", "opensmile", "median_relative_difference"), row, strict=True)) for row in rows]
+        names = ("column", "mien", "opensmile", "median_relative_difference")
+        table = [dict(zip(names, row, strict=True)) for row in rows]
         print(json.dumps({"columns": table, "agree": agree, "machine": machine_facts()}, indent=2))
         return
     print("| column | mien | openSMILE | median relative difference |\n|---|---|---|---|")
