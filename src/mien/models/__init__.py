@@ -73,7 +73,7 @@ MODELS: dict[str, ModelEntry] = {
     "bc-lstm": ModelEntry(
         BcLstm,
         BcLstmSettings(),
-        "contextual bi-LSTM per modality, then one over all; adapted: end to end, not in two stages",
+        "contextual bi-LSTM per modality, then one over all; adapted: end to end, not in two stages, less dropout",
         "Poria et al., ACL 2017 (P17-1081)",
         training={"batch_videos": 10, "epochs": 200},
     ),
