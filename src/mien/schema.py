@@ -43,6 +43,10 @@ class Modality(StrEnum):
     VISUAL = "visual"
 
 
+# stands for a modality in the names of attention when a system has fused them before it attends: "fused->fused"
+FUSED = "fused"
+
+
 class Task(StrEnum):
     """What is predicted for every utterance."""
 

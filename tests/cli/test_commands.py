@@ -154,6 +154,13 @@ def test_models_tell_every_setting_that_set_takes():
     assert "learning_rate=" in said("models")
 
 
+def test_models_mark_the_experimental_ones_and_no_other():
+    listed = as_json("models")["models"]
+    assert listed["vqa-attention"]["experimental"] is True
+    assert listed["cim"]["experimental"] is False
+    assert said("models").count("(experimental)") == sum(row["experimental"] for row in listed.values())
+
+
 def test_demo_is_there_and_takes_json():
     shown = said("demo", "--help")
     assert "--json" in shown

@@ -160,6 +160,26 @@ def test_silence_is_missing_with_its_reason(run, tmp_path):
     assert set(rows[1].contributions) == {"text"}
 
 
+def test_attention_over_fused_utterances_is_shown_where_anything_is_known(labelled, tmp_path):
+    dataset = extract(labelled, labelled / "labels.csv", tmp_path / "data", REQUEST).dataset
+    small = {"epochs": 1, "dense_size": 3, "lstm_size": 2}
+    fusing = train(dataset, tmp_path / "run", TrainRequest(model="cat-lstm", settings=small))
+    samples = voice(120, seconds=3.0).astype(np.float32)
+    samples[16_000:32_000] = 0
+    film = write_media(tmp_path / "pause.mp4", (), [(0.0, samples[None])], rate_hz=16_000, layout="mono")
+    for words, known in (("Fine.", [True, True, True]), ("qqxzv", [True, False, True])):
+        # a word without a vector: the silent utterance then has neither voice nor words
+        subtitles = write_subtitles(tmp_path / "pause.srt")
+        subtitles.write_text(subtitles.read_text(encoding="utf-8").replace(SENTENCES[1], words), encoding="utf-8")
+        request = AnalyzeRequest(model=str(fusing.folder), subtitles=subtitles, tracks=False)
+        analysis = analyze([film], tmp_path / "out" / words, request)[0][film]
+        assert set(analysis.attention) == {"fused->fused"}
+        weights = analysis.attention["fused->fused"]
+        np.testing.assert_array_equal(np.isnan(weights).all(axis=1), ~np.array(known))
+        np.testing.assert_allclose(weights[known].sum(axis=1), 1, rtol=1e-5)
+        assert ((weights[known] > 0) == np.array(known)).all()
+
+
 def test_several_videos_one_of_them_bad(run, tmp_path):
     good = sounding_file(tmp_path / "good.mp4", 110)
     bad = tmp_path / "bad.mp4"

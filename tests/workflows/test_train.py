@@ -26,8 +26,9 @@ from mien.errors import (
     UnknownNameError,
     UsageError,
 )
+from mien.models import model_entry
 from mien.schema import Modality, Task
-from mien.tables import open_dataset, open_run, write_dataset
+from mien.tables import open_dataset, open_run, read_predictions, write_dataset
 from mien.tables.files import sha256_of
 from mien.workflows.train import TrainRequest, train
 
@@ -318,6 +319,22 @@ def test_a_loss_that_explodes_says_so(planted, tmp_path):
     settings = QUICK | {"learning_rate": 1e30, "scale_features": False}
     with pytest.raises(TrainingError, match="Expected a finite validation loss, but got .* lower learning_rate"):
         train(planted, tmp_path / "run", TrainRequest(settings=settings))
+
+
+@pytest.mark.parametrize("model", ["concat", "bc-lstm", "cat-lstm", "vqa-attention"])
+def test_a_compared_system_is_read_back_with_its_own_settings(planted, tmp_path, model):
+    sizes = {key: 3 for key in vars(model_entry(model).settings) if key.endswith("_size")}
+    run = train(planted, tmp_path / "run", TrainRequest(model=model, settings={"epochs": 1} | sizes))
+    columns = open_dataset(planted.folder).columns("valid")
+    predictor = mien.load_model(run.folder)
+    kept = read_predictions(run.folder / "predictions/valid.parquet")
+    np.testing.assert_array_equal(predictor.predict(columns).sentiment_probability, kept.sentiment_probability)
+    attended = any(predictor.attention(columns).values())
+    assert attended == (model in ("cat-lstm", "vqa-attention"))
+    shares = predictor.fusion(columns)
+    assert set(shares) == (set(Modality) if model == "cat-lstm" else set())
+    if shares:
+        np.testing.assert_allclose(sum(shares.values()), 1, rtol=1e-5)
 
 
 def test_the_public_functions_take_paths(planted, tmp_path):

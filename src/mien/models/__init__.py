@@ -11,15 +11,19 @@ from torch import nn
 
 from mien.errors import UnknownNameError, UsageError
 from mien.models.batch import Batch, Outputs, Words
+from mien.models.bc_lstm import BcLstm, BcLstmSettings
 from mien.models.blanchard import Blanchard, BlanchardSettings
+from mien.models.cat_lstm import CatLstm, CatLstmSettings
 from mien.models.cim import Cim, CimSettings
 from mien.models.df import Df, DfSettings
 from mien.models.ef_lstm import EfLstm, EfLstmSettings
 from mien.models.graph_mfn import GraphMfn, GraphMfnSettings
 from mien.models.marn import Marn, MarnSettings
 from mien.models.mfn import Mfn, MfnSettings
+from mien.models.mmmu_ba import MMMU_BA_SETTINGS
 from mien.models.mv_lstm import MvLstm, MvLstmSettings
 from mien.models.tfn import Tfn, TfnSettings
+from mien.models.vqa_attention import VqaAttention, VqaAttentionSettings
 from mien.schema import Modality, Task
 
 __all__ = ["MODELS", "Batch", "ModelEntry", "Outputs", "Reads", "Words", "build_model", "model_entry"]
@@ -46,6 +50,8 @@ class ModelEntry:
     tasks: tuple[Task, ...] = (Task.SENTIMENT, Task.EMOTION)
     # training settings that differ from the loop's defaults
     training: Mapping[str, Any] = field(default_factory=dict)
+    # what stands here is a free adaptation: not to be reported as the cited system
+    experimental: bool = False
 
 
 _AKHTAR_2019 = "Akhtar et al., NAACL 2019 (N19-1034)"
@@ -118,6 +124,41 @@ MODELS: dict[str, ModelEntry] = {
         "Zadeh et al., ACL 2018 (P18-1208)",
         Reads.WORDS,
         training={"learning_rate": 2e-3},
+    ),
+    "concat": ModelEntry(
+        Cim,
+        CimSettings(attention=False),
+        "cim without attention: the modalities' contextual states side by side (the released script's option None)",
+        _AKHTAR_2019,
+    ),
+    "mmmu-ba": ModelEntry(
+        Cim,
+        MMMU_BA_SETTINGS,
+        "bi-modal attention over the utterances, parent of cim; adapted: padding masked, no recurrent dropout",
+        "Ghosal et al., EMNLP 2018 (D18-1382)",
+        training={"batch_videos": 32, "epochs": 15, "patience": None},
+    ),
+    "bc-lstm": ModelEntry(
+        BcLstm,
+        BcLstmSettings(),
+        "contextual bi-LSTM per modality, then one over all; adapted: end to end, not in two stages, less dropout",
+        "Poria et al., ACL 2017 (P17-1081)",
+        training={"batch_videos": 10, "epochs": 200},
+    ),
+    "cat-lstm": ModelEntry(
+        CatLstm,
+        CatLstmSettings(),
+        "attention over the modalities (AT-Fusion), then a contextual bi-LSTM with attention over the utterances; "
+        "adapted: single-level form, fusion softmax over the modalities as the paper means and not as its script does",
+        "Poria et al., ICDM 2017 (doi:10.1109/ICDM.2017.134)",
+    ),
+    "vqa-attention": ModelEntry(
+        VqaAttention,
+        VqaAttentionSettings(),
+        "question-guided one-way attention from visual question answering in the place of cim's; adapted: utterances "
+        "of one modality ask, those of another are the image regions",
+        "Teney et al., 2017 (arXiv 1708.02711)",
+        experimental=True,
     ),
 }
 

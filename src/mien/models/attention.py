@@ -13,16 +13,20 @@ States = Float[Tensor, "video utterance feature"]
 Weights = Float[Tensor, "video utterance context"]
 
 
+def masked_softmax(scores: Float[Tensor, "*rows choice"], present: Bool[Tensor, "*#rows choice"]) -> Tensor:
+    """Softmax over the last axis among what is `present`; the rest gets zero, and a row with nothing all zeros."""
+    # The lowest finite number instead of -inf: a row with nothing stays free of NaN, also in its gradient.
+    lowest = torch.finfo(scores.dtype).min
+    return scores.masked_fill(~present, lowest).softmax(dim=-1).masked_fill(~present, 0.0)
+
+
 def attend(query: States, context: States, context_present: Bool[Tensor, "video context"]) -> tuple[States, Weights]:
     """One direction: N = softmax(X Y^T) by rows, O = N Y, A = O * X.
 
     `query` is X, `context` is Y (video, utterance, feature). Context utterances that are padding or lack the modality
     get weight zero; a video without any gets all-zero weights. Returns ``(A, N)``.
     """
-    scores = query @ context.transpose(1, 2)  # (video, utterance, context)
-    absent = ~context_present.unsqueeze(1)  # (video, 1, context)
-    # The lowest finite number instead of -inf: a row without any context stays free of NaN, also in its gradient.
-    weights = scores.masked_fill(absent, torch.finfo(scores.dtype).min).softmax(dim=-1).masked_fill(absent, 0.0)
+    weights = masked_softmax(query @ context.transpose(1, 2), context_present.unsqueeze(1))
     attended = weights @ context  # (video, utterance, feature)
     return attended * query, weights
 

@@ -52,7 +52,8 @@ class Outputs:
     sentiment_logits: Float[Tensor, "video utterance 2"] | None
     # six emotions in the order of EMOTIONS, then "none"
     emotion_logits: Float[Tensor, "video utterance 7"] | None
-    # "text->visual": weight of context utterance j (last axis) of VISUAL for target utterance i of TEXT
+    # "text->visual": weight of context utterance j (last axis) of VISUAL for target utterance i of TEXT;
+    # "fused->fused" where the modalities were fused before
     attention: Mapping[str, Float[Tensor, "video utterance context"]] = field(default_factory=dict)
     # weights inside one utterance, by name: "text" for a modality's share, "text->text+visual" for an edge of a graph
     fusion: Mapping[str, Float[Tensor, "video utterance"]] = field(default_factory=dict)

@@ -9,7 +9,7 @@ Symbols: t, v, a -> batch.features; T, V, A -> states; Atn_XY -> gated pairs; Re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import cast
@@ -21,12 +21,12 @@ from torch.nn import functional
 
 from mien.models.attention import attend, cross_attend
 from mien.models.batch import Batch, Outputs
+from mien.models.checks import check_settings
 from mien.models.heads import apply_head, make_heads
-from mien.models.recurrent import run_bigru
+from mien.models.recurrent import ACTIVATIONS, run_bidirectional
 from mien.schema import Modality, Task
 
 States = Float[Tensor, "video utterance feature"]
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,13 @@ class CimSettings:
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"Expected activation to be relu or tanh, but got {self.activation!r}")
-        for name in ("input_dropout", "state_dropout", "dense_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"Expected {name} in [0, 1), but got {getattr(self, name)}")
-        if self.gru_size < 1 or self.dense_size < 0:
-            raise ValueError(f"Expected gru_size >= 1 and dense_size >= 0, but got {self.gru_size}, {self.dense_size}")
+        check_settings(
+            self,
+            sizes=("gru_size",),
+            rates=("input_dropout", "state_dropout", "dense_dropout"),
+        )
+        if self.dense_size < 0:
+            raise ValueError(f"Expected dense_size to be at least 0, but got {self.dense_size}")
 
 
 class Cim(nn.Module):
@@ -105,7 +107,7 @@ class Cim(nn.Module):
     def _states(self, batch: Batch, modality: Modality) -> States:
         settings, present = self.settings, batch.present[modality]
         inputs = functional.dropout(batch.features[modality], settings.input_dropout, self.training)
-        states = run_bigru(cast(nn.GRU, self.grus[modality]), inputs, present)
+        states = run_bidirectional(cast(nn.GRU, self.grus[modality]), inputs, present)
         if not settings.mask_padding:
             states = fill_padding_as_released(states, batch.real)
         states = functional.dropout(states, settings.state_dropout, self.training)

@@ -1,45 +1,84 @@
-"""The bidirectional GRU over the utterances of a video that every context-level network starts with."""
+"""The bidirectional recurrence over the utterances of a video that every context-level network has."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 
-def run_bigru(
-    gru: nn.GRU, inputs: Float[Tensor, "video utterance feature"], present: Bool[Tensor, "video utterance"]
+
+@dataclass(frozen=True)
+class Dropouts:
+    """Shares of values that a `ContextEncoder` sets to zero while training."""
+
+    # of what enters the recurrence, of its states, and of the dense layer's output
+    inputs: float
+    states: float
+    dense: float
+
+
+class ContextEncoder(nn.Module):
+    """Bidirectional recurrence over the utterances of a video, then a dense layer on every utterance."""
+
+    def __init__(self, rnn: nn.GRU | nn.LSTM, dense_size: int, activation: str, dropouts: Dropouts) -> None:
+        super().__init__()
+        self.rnn = rnn
+        self.dense = nn.Linear(2 * rnn.hidden_size, dense_size)
+        self.activation = activation
+        self.dropouts = dropouts
+
+    def forward(
+        self, inputs: Float[Tensor, "video utterance feature"], present: Bool[Tensor, "video utterance"]
+    ) -> Float[Tensor, "video utterance dense"]:
+        """Zero where an utterance is not `present`, whose place the recurrence steps over."""
+        shares = self.dropouts
+        inputs = functional.dropout(inputs, shares.inputs, self.training)
+        states = functional.dropout(run_bidirectional(self.rnn, inputs, present), shares.states, self.training)
+        dense = functional.dropout(ACTIVATIONS[self.activation](self.dense(states)), shares.dense, self.training)
+        # Without this, the dense layer's bias would stand where there is no utterance.
+        return dense * present.unsqueeze(-1)
+
+
+def run_bidirectional(
+    rnn: nn.GRU | nn.LSTM, inputs: Float[Tensor, "video utterance feature"], present: Bool[Tensor, "video utterance"]
 ) -> Float[Tensor, "video utterance state"]:
-    """Run `gru` over the utterances that are present, as if the others did not exist; their states are zero.
+    """Run `rnn` over the utterances that are present, as if the others did not exist; their states are zero.
 
-    Padding and utterances that lack the modality are treated alike: the recurrence steps over them, so neither the
-    number of padded slots nor what stands in them can change a state.
+    `rnn` has one layer, both directions, and the batch on its first axis; a state is [forward, backward]. Padding and
+    utterances that lack the modality are treated alike: the recurrence steps over them, so neither the number of padded
+    slots nor what stands in them can change a state.
     """
     n_utterances = present.shape[1]
     n_present = present.sum(dim=1)  # (video,)
     place = torch.arange(n_utterances, device=inputs.device)
     gapless = bool((present == (place < n_present.unsqueeze(1))).all())
     if gapless:
-        return _run_packed(gru, inputs, n_present)
+        return _run_packed(rnn, inputs, n_present)
     order = (~present).to(torch.uint8).argsort(dim=1, stable=True)  # present ones first, in their order
-    states = _run_packed(gru, _reorder(inputs, order), n_present)
+    states = _run_packed(rnn, _reorder(inputs, order), n_present)
     return _reorder(states, order.argsort(dim=1))
 
 
 def _run_packed(
-    gru: nn.GRU, inputs: Float[Tensor, "video utterance feature"], lengths: Int[Tensor, "video"]
+    rnn: nn.GRU | nn.LSTM, inputs: Float[Tensor, "video utterance feature"], lengths: Int[Tensor, "video"]
 ) -> Float[Tensor, "video utterance state"]:
     if bool((lengths == inputs.shape[1]).all()):
         # Nothing to step over: packing would only cost time, about a sixth of the recurrence.
-        whole: Tensor = gru(inputs)[0]
+        whole: Tensor = rnn(inputs)[0]
         return whole
-    states = inputs.new_zeros(*inputs.shape[:2], 2 * gru.hidden_size)
+    states = inputs.new_zeros(*inputs.shape[:2], 2 * rnn.hidden_size)
     filled = lengths > 0
     if not bool(filled.any()):
         return states
     packed = pack_padded_sequence(inputs[filled], lengths[filled].cpu(), batch_first=True, enforce_sorted=False)
-    some, _ = pad_packed_sequence(gru(packed)[0], batch_first=True, total_length=inputs.shape[1])
+    some, _ = pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=inputs.shape[1])
     if bool(filled.all()):
         return some
     return states.index_put((filled.nonzero().squeeze(1),), some)

@@ -23,7 +23,7 @@ from mien.reports import (
     VideoFacts,
     write_outputs,
 )
-from mien.schema import EMOTIONS, FloatArray, Modality, Task
+from mien.schema import EMOTIONS, FUSED, FloatArray, Modality, Task
 from mien.tables import Predictions, Run, SplitColumns, stack_videos
 from mien.workflows.crew import Crew, one_thread_each, one_torch_thread
 from mien.workflows.featurise import Extractors, Featurised, extractors_for, featurise
@@ -164,8 +164,12 @@ def _questions(request: AnalyzeRequest, run: Run) -> Questions:
 
 def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
     """The weights (utterance, context); NaN rows where the utterance lacks the asking modality or nothing answers."""
-    target = Modality(name.partition("->")[0])
-    asked = columns.present[target] & (weights.sum(axis=1) > 0)
+    target = name.partition("->")[0]
+    if target == FUSED:
+        present = np.any([columns.present[modality] for modality in columns.present], axis=0)
+    else:
+        present = columns.present[Modality(target)]
+    asked = present & (weights.sum(axis=1) > 0)
     shown: FloatArray = np.where(asked[:, None], weights, np.nan)
     return shown
 
