@@ -12,13 +12,16 @@ from mien.cli.options import Json, print_json
 @guarded
 def models(json: Json = False) -> None:
     """Systems that `mien train --model` knows, with their settings."""
-    from mien.models import MODELS
+    from mien.models import MODELS, ClassicalEntry
     from mien.training import TrainSettings
 
     rows: dict[str, dict[str, Any]] = {
         name: {
             "description": entry.description,
             "citation": entry.citation,
+            "kind": "classical" if isinstance(entry, ClassicalEntry) else "network",
+            "experimental": entry.experimental,
+            "reads": entry.reads.value,
             "inputs": list(entry.modalities),
             "tasks": list(entry.tasks),
             "settings": dataclasses.asdict(entry.settings),
@@ -29,7 +32,11 @@ def models(json: Json = False) -> None:
     if json:
         print_json({"models": rows, "training_settings": dataclasses.asdict(TrainSettings())})
         return
-    _show("Models", rows, ("description", "citation"))
+    shown = {
+        f"{name} (experimental)" if row["experimental"] else name: row | {"inputs": ", ".join(row["inputs"])}
+        for name, row in rows.items()
+    }
+    _show("Models", shown, ("kind", "reads", "inputs", "description", "citation"))
     _show_settings({"training loop": dataclasses.asdict(TrainSettings())} | {n: r["settings"] for n, r in rows.items()})
 
 
