@@ -33,10 +33,10 @@ def models(json: Json = False) -> None:
         print_json({"models": rows, "training_settings": dataclasses.asdict(TrainSettings())})
         return
     shown = {
-        f"{name} (experimental)" if row["experimental"] else name: row | {"inputs": ", ".join(row["inputs"])}
+        name: row | {"kind": f"{row['kind']}, experimental" if row["experimental"] else row["kind"]}
         for name, row in rows.items()
     }
-    _show("Models", shown, ("kind", "reads", "inputs", "description", "citation"))
+    _show("Models", shown, ("kind", "reads", "description", "citation"))
     _show_settings({"training loop": dataclasses.asdict(TrainSettings())} | {n: r["settings"] for n, r in rows.items()})
 
 
@@ -82,7 +82,8 @@ def _show(title: str, rows: dict[str, dict[str, Any]], keys: tuple[str, ...]) ->
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", show_lines=True)
-    for header in ("name", *keys):
+    table.add_column("name", no_wrap=True)
+    for header in keys:
         table.add_column(header)
     for name, row in rows.items():
         table.add_row(name, *(str(row[key]) for key in keys))

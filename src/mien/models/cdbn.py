@@ -32,6 +32,7 @@ from mien.models.classical import (
     Tensors,
     binary_targets,
     by_task,
+    column_scaling,
     has_both_classes,
     iterations_may_run_out,
     sigmoid,
@@ -53,7 +54,7 @@ class CdbnSettings:
     rbm_passes: int = 10
     rbm_learning_rate: float = 0.05
     # C of the logistic regression
-    logistic_penalty: float = 1.0
+    logistic_penalty: float = 0.01
 
     def __post_init__(self) -> None:
         for name in ("rbm_size", "rbm_layers", "joint_size", "rbm_passes"):
@@ -110,16 +111,21 @@ def _fit_rbm(units: FloatArray, size: int, name: str, spec: ClassicalSpec) -> Te
 
 
 def _fit_logistic(units: FloatArray, present: Array, penalty: float) -> tuple[FloatArray, float]:
-    """Weights and offset; the softened share of train, (n present + 1) / (n + 2), where there is one class only."""
+    """Weights and offset; the softened share of train, (n present + 1) / (n + 2), where there is one class only.
+
+    Fitted on standardised units: many hidden units move by less than a thousandth, which the penalty would suppress.
+    """
     from sklearn.linear_model import LogisticRegression
 
     if not has_both_classes(present):
         share = (present.sum() + 1) / (len(present) + 2)
         return np.zeros(units.shape[1]), float(np.log(share / (1 - share)))
+    mean, scale = column_scaling(units)
     machine = LogisticRegression(C=penalty, max_iter=300)
     with iterations_may_run_out():
-        machine.fit(units, present)
-    return machine.coef_[0], float(machine.intercept_[0])
+        machine.fit((units - mean) / scale, present)
+    weights = machine.coef_[0] / scale
+    return weights, float(machine.intercept_[0] - mean @ weights)
 
 
 def _to_unit_interval(tensors: Tensors, modality: Modality, rows: FloatArray) -> FloatArray:

@@ -135,7 +135,8 @@ def dictionary_counts(
                 rows.append(utterance[known])
                 places.append(width + words + sizes[Modality.TEXT] * (gestures != gesture))
                 width += 2 * sizes[Modality.TEXT]
-    row, place = np.concatenate(rows), np.concatenate(places)
+    # 32 bits, because scikit-learn's linear solvers take no wider ones
+    row, place = np.concatenate(rows).astype(np.int32), np.concatenate(places).astype(np.int32)
     # building it from coordinates adds up what falls on the same place
     return csr_array((np.ones(len(row)), (row, place)), shape=(len(offsets) - 1, width))
 
