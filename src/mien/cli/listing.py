@@ -12,13 +12,16 @@ from mien.cli.options import Json, print_json
 @guarded
 def models(json: Json = False) -> None:
     """Systems that `mien train --model` knows, with their settings."""
-    from mien.models import MODELS
+    from mien.models import MODELS, ClassicalEntry
     from mien.training import TrainSettings
 
     rows: dict[str, dict[str, Any]] = {
         name: {
             "description": entry.description,
             "citation": entry.citation,
+            "kind": "classical" if isinstance(entry, ClassicalEntry) else "network",
+            "experimental": entry.experimental,
+            "reads": entry.reads.value,
             "inputs": list(entry.modalities),
             "tasks": list(entry.tasks),
             "settings": dataclasses.asdict(entry.settings),
@@ -31,7 +34,7 @@ def models(json: Json = False) -> None:
         print_json({"models": rows, "training_settings": dataclasses.asdict(TrainSettings())})
         return
     shown = {f"{name} (experimental)" if row["experimental"] else name: row for name, row in rows.items()}
-    _show("Models", shown, ("description", "citation"))
+    _show("Models", shown, ("kind", "reads", "description", "citation"))
     _show_settings({"training loop": dataclasses.asdict(TrainSettings())} | {n: r["settings"] for n, r in rows.items()})
 
 
@@ -77,7 +80,8 @@ def _show(title: str, rows: dict[str, dict[str, Any]], keys: tuple[str, ...]) ->
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", show_lines=True)
-    for header in ("name", *keys):
+    table.add_column("name", no_wrap=True)
+    for header in keys:
         table.add_column(header)
     for name, row in rows.items():
         table.add_row(name, *(str(row[key]) for key in keys))

@@ -82,12 +82,19 @@ def show_description(description: Mapping[str, Any]) -> None:
 def show_run(run: Run) -> None:
     """Where the run is and what was chosen."""
     outcome = run.outcome
-    _console().print(
-        f"{run.folder}: {run.model} on {', '.join(run.inputs)} for {', '.join(run.tasks)}, seed {run.seed}, "
-        f"{outcome['n_parameters']:,} parameters, {outcome['epochs_run']} epochs of "
-        f"{outcome['seconds_per_epoch']:.1f} s, epoch {outcome['chosen_epoch']} "
-        f"chosen by {outcome['chosen_by']} ({outcome['valid_score']:.4f})"
-    )
+    system = f"{run.folder}: {run.model} on {', '.join(run.inputs)} for {', '.join(run.tasks)}, seed {run.seed}, "
+    if run.settings["training"]:
+        how = (
+            f"{outcome['n_parameters']:,} parameters, {outcome['epochs_run']} epochs of "
+            f"{outcome['seconds_per_epoch']:.1f} s, epoch {outcome['chosen_epoch']} "
+            f"chosen by {outcome['chosen_by']} ({outcome['valid_score']:.4f})"
+        )
+    else:
+        how = (
+            f"{outcome['n_parameters']:,} numbers, fitted once in {outcome['seconds_per_epoch']:.1f} s "
+            f"({outcome['valid_score']:.4f} on the valid split)"
+        )
+    _console().print(system + how)
 
 
 def show_evaluation(summary: Mapping[str, Any]) -> None:

@@ -53,8 +53,9 @@ class TrainCall:
 @guarded
 @one_object(TrainCall)
 def train(call: TrainCall) -> None:
-    """Train one network. Only train and valid are opened; a kill loses at most one epoch."""
+    """Train one system. Only train and valid are opened; a kill loses at most one epoch."""
     from mien.cli import progress, render
+    from mien.models import ModelEntry, model_entry
     from mien.schema import Modality, Task
     from mien.settings import override, read_toml
     from mien.training import TrainSettings, is_first_process
@@ -66,7 +67,8 @@ def train(call: TrainCall) -> None:
         call.model, parse_names(call.inputs, Modality), parse_names(call.tasks, Task), call.seed, chosen
     )
     known = {key: value for key, value in chosen.items() if key == "epochs"}
-    with progress.epochs(f"train {call.model} seed {call.seed}", override(TrainSettings(), known).epochs) as report:
+    n_epochs = override(TrainSettings(), known).epochs if isinstance(model_entry(call.model), ModelEntry) else 1
+    with progress.epochs(f"train {call.model} seed {call.seed}", n_epochs) as report:
         run = run_training(call.dataset, call.out, request, resume=call.resume, report=report)
     if not is_first_process():
         return

@@ -1,10 +1,13 @@
-"""Networks: Batch -> Outputs. One file per system; this table is the only place that lists them."""
+"""Every system, one file each; MODELS is the only place that lists them.
+
+Two kinds: networks (Batch -> Outputs), which the training loop fits, and classical systems (`classical.py`), which are
+fitted once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from torch import nn
@@ -24,22 +27,34 @@ from mien.models.mmmu_ba import MMMU_BA_SETTINGS
 from mien.models.mv_lstm import MvLstm, MvLstmSettings
 from mien.models.tfn import Tfn, TfnSettings
 from mien.models.vqa_attention import VqaAttention, VqaAttentionSettings
+from mien.models.cdbn import CdbnSettings, cdbn_probabilities, fit_cdbn
+from mien.models.classical import ClassicalEntry, ClassicalSpec, Probabilities, Tensors
+from mien.models.majority import MajoritySettings, fit_majority, majority_probabilities
+from mien.models.mkl_svm import MklSvmSettings, fit_mkl_svm, mkl_svm_probabilities
+from mien.models.mm_dictionary import MmDictionarySettings, fit_mm_dictionary, mm_dictionary_probabilities
+from mien.models.reads import Reads
 from mien.schema import Modality, Task
 
-__all__ = ["MODELS", "Batch", "ModelEntry", "Outputs", "Reads", "Words", "build_model", "model_entry"]
-
-
-class Reads(StrEnum):
-    """What a system takes in to judge one utterance."""
-
-    CONTEXT = "context"  # one vector per modality and utterance, of all utterances of the video
-    UTTERANCE = "utterance"  # one vector per modality, of this utterance alone
-    WORDS = "words"  # the words of this utterance alone
+__all__ = [
+    "MODELS",
+    "Batch",
+    "ClassicalEntry",
+    "ClassicalSpec",
+    "ModelEntry",
+    "Outputs",
+    "Probabilities",
+    "Reads",
+    "Tensors",
+    "Words",
+    "build_model",
+    "model_entry",
+    "require_claimed",
+]
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One system: how to build it, its default settings, and what it asks of the training loop."""
+    """One network: how to build it, its default settings, and what it asks of the training loop."""
 
     build: Callable[[Mapping[Modality, int], Sequence[Task], Any], nn.Module]
     settings: Any
@@ -56,7 +71,7 @@ class ModelEntry:
 
 _AKHTAR_2019 = "Akhtar et al., NAACL 2019 (N19-1034)"
 
-MODELS: dict[str, ModelEntry] = {
+MODELS: dict[str, ModelEntry | ClassicalEntry] = {
     "cim": ModelEntry(Cim, CimSettings(), "contextual inter-modal attention, padding masked", _AKHTAR_2019),
     "cim-released": ModelEntry(
         Cim,
@@ -158,16 +173,58 @@ MODELS: dict[str, ModelEntry] = {
         "question-guided one-way attention from visual question answering in the place of cim's; adapted: utterances "
         "of one modality ask, those of another are the image regions",
         "Teney et al., 2017 (arXiv 1708.02711)",
+    "majority": ClassicalEntry(
+        fit_majority,
+        majority_probabilities,
+        MajoritySettings(),
+        "says of every utterance how frequent each class is on train; looks at nothing",
+        "none: the trivial system",
+    ),
+    "mkl-svm": ClassicalEntry(
+        fit_mkl_svm,
+        mkl_svm_probabilities,
+        MklSvmSettings(),
+        "feature selection and a multiple-kernel SVM, one RBF kernel per modality; a stand-in for SPF-GMKL: kernels "
+        "weighed by centred alignment, Nyström approximation",
+        "Poria et al., ICDM 2016 (doi:10.1109/ICDM.2016.0055)",
+    ),
+    "mm-dictionary": ClassicalEntry(
+        fit_mm_dictionary,
+        mm_dictionary_probabilities,
+        MmDictionarySettings(),
+        "words counted apart by the gesture beside them, then linear SVR and SVMs; adapted: words and gestures are "
+        "k-means codewords of their vectors",
+        "Zadeh et al., IEEE Intelligent Systems 31(6), 2016 (doi:10.1109/MIS.2016.94)",
+        reads=Reads.WORDS,
+    ),
+    "cdbn": ClassicalEntry(
+        fit_cdbn,
+        cdbn_probabilities,
+        CdbnSettings(),
+        "RBM-pretrained, not convolutional: stacked RBMs per modality and jointly, then logistic regression; no text",
+        "Ranganathan et al., WACV 2016 (doi:10.1109/WACV.2016.7477679)",
+        modalities=(Modality.ACOUSTIC, Modality.VISUAL),
         experimental=True,
     ),
 }
 
 
-def model_entry(name: str) -> ModelEntry:
+def model_entry(name: str) -> ModelEntry | ClassicalEntry:
     """Look a system up. Raises UnknownNameError with the nearest name."""
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
     return MODELS[name]
+
+
+def require_claimed(name: str, inputs: Iterable[Modality], tasks: Iterable[Task]) -> None:
+    """Raise UsageError unless there is an input and the system claims all inputs and tasks."""
+    entry, inputs = model_entry(name), tuple(inputs)
+    refused = [str(each) for each in (*inputs, *tasks) if each not in (*entry.modalities, *entry.tasks)]
+    if refused or not inputs:
+        raise UsageError(
+            f"Expected inputs among {', '.join(entry.modalities)} and tasks among {', '.join(entry.tasks)} for {name}, "
+            f"but got {', '.join(refused) or 'no input'}; see: mien models"
+        )
 
 
 def build_model(
@@ -175,10 +232,7 @@ def build_model(
 ) -> nn.Module:
     """A fresh network with random weights (seed torch first). Raises UnknownNameError or UsageError."""
     entry = model_entry(name)
-    refused = [str(each) for each in (*n_features, *tasks) if each not in (*entry.modalities, *entry.tasks)]
-    if refused or not n_features:
-        raise UsageError(
-            f"Expected inputs among {', '.join(entry.modalities)} and tasks among {', '.join(entry.tasks)} for {name}, "
-            f"but got {', '.join(refused) or 'no input'}; see: mien models"
-        )
+    if not isinstance(entry, ModelEntry):
+        raise UsageError(f"Expected the name of a network, but got {name}, which is fitted once; train it: mien train")
+    require_claimed(name, n_features, tasks)
     return entry.build(n_features, tasks, entry.settings if settings is None else settings)

@@ -1,22 +1,59 @@
-"""A trained network as a predictor: columns of videos in, Predictions and attention out."""
+"""Everything after training knows only predictors: columns of videos in, Predictions and attention out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
-from mien.models import Outputs, Reads, build_model, model_entry
+from mien.models import ClassicalEntry, ClassicalSpec, ModelEntry, Outputs, Reads, build_model, model_entry
 from mien.schema import FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
 from mien.settings import override
 from mien.tables import Predictions, Run, SplitColumns, require_epoch, require_spaces
 from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, to_video_set
 from mien.training.checkpoint import load_weights, restore_model
+from mien.training.classical import ClassicalPredictor, load_tensors
 from mien.training.loop import MODEL_FILE
+from mien.training.predictions import to_predictions
 from mien.training.validation import PREDICTION_BATCH_VIDEOS
+
+
+class Predictor(Protocol):
+    """A trained system of either kind. The videos of the columns are judged each by itself."""
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What it predicts."""
+        ...
+
+    @property
+    def spaces(self) -> Mapping[Modality, FeatureSpace]:
+        """The feature spaces it was trained on; others are refused."""
+        ...
+
+    @property
+    def needs_words(self) -> bool:
+        """Whether its columns must hold the words of the utterances."""
+        ...
+
+    def predict(
+        self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
+    ) -> Predictions:
+        """Probabilities for every utterance of the columns, in their order, beside the gold labels."""
+        ...
+
+    def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
+        """Per video id and direction ("text->visual") the weights (utterance, context); no direction without any."""
+        ...
+
+    def fusion(self, columns: SplitColumns) -> dict[str, FloatArray]:
+        """Weights inside each utterance (N,), by name; nothing for systems without any."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,15 +80,7 @@ class NetworkPredictor:
                 sentiment[rows] = outputs.sentiment_logits[real].double().softmax(dim=-1)[:, 1].numpy()
             if emotions is not None and outputs.emotion_logits is not None:
                 emotions[rows] = outputs.emotion_logits[real].double().sigmoid().numpy()
-        return Predictions(
-            video_id=np.repeat(np.array(columns.video_ids, dtype=object), columns.lengths),
-            index=columns.index,
-            sentiment=columns.sentiment,
-            emotions=columns.emotions,
-            sentiment_probability=sentiment,
-            emotion_probabilities=emotions,
-            sentiment_values=sentiment_values,
-        )
+        return to_predictions(columns, sentiment, emotions, sentiment_values)
 
     def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
         """Per video id and direction ("text->visual") the weights (utterance, context); rows sum to 1 where defined."""
@@ -92,17 +121,24 @@ def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
     return weights[:, : max(length, int(used[-1]) + 1 if len(used) else 0)]
 
 
-def load_predictor(run: Run, epoch: int | None = None) -> NetworkPredictor:
-    """The run's chosen network, or the one after `epoch` if the run kept its epochs.
+def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
+    """The run's chosen weights, or those after `epoch` if the run kept its epochs (a classical system: 1), to predict.
 
     Raises DataError when that epoch was not kept, DamagedFileError when the weights are cut, altered or of another
-    network.
+    system.
     """
     path = run.folder / MODEL_FILE if epoch is None else require_epoch(run, epoch)
-    settings = override(model_entry(run.model).settings, run.settings["model"])
+    entry = model_entry(run.model)
+    if isinstance(entry, ClassicalEntry):
+        spec = ClassicalSpec(run.inputs, run.tasks, override(entry.settings, run.settings["model"]), run.seed)
+        return ClassicalPredictor(entry, load_tensors(path), spec, dict(run.spaces))
+    return _load_network(run, entry, path)
+
+
+def _load_network(run: Run, entry: ModelEntry, path: Path) -> NetworkPredictor:
+    settings = override(entry.settings, run.settings["model"])
     n_features = {modality: space.n_features for modality, space in run.spaces.items()}
     network = build_model(run.model, n_features, run.tasks, settings)
     weights, _ = load_weights(path)
     scaling = restore_model(network, weights, tuple(run.spaces))
-    needs_words = model_entry(run.model).reads is Reads.WORDS
-    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), needs_words)
+    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), entry.reads is Reads.WORDS)

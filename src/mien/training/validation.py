@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mien.metrics import roc_auc
 from mien.models import Outputs
-from mien.schema import EMOTIONS, Task
+from mien.schema import EMOTIONS, BoolArray, FloatArray, Task
 from mien.training.batching import VideoSet, bucketed_batches, collate, targets_of
 from mien.training.losses import loss_sums, weighted_total
 from mien.training.settings import TrainSettings
@@ -45,7 +45,16 @@ def validation_record(network: nn.Module, valid: VideoSet, settings: TrainSettin
     if not np.isfinite(record["valid_loss"]):
         return record | {"valid_score": float("nan")}
     record |= {f"valid_loss_{task}": value / max(counts[task], 1) for task, value in sums.items()}
-    areas = {task: area for task in sums if np.isfinite(area := _area(task, scores[task], valid))}
+    labels = {
+        Task.SENTIMENT: (valid.sentiment.numpy()[:, None] == 1, valid.sentiment_scored.numpy()),
+        Task.EMOTION: (valid.emotions.numpy() > 0, valid.emotions_scored.numpy()),
+    }
+    areas = {}
+    for task in sums:
+        of_all, scored = labels[task]
+        area = ranking_area(task, of_all[scored], scores[task][scored])
+        if np.isfinite(area):
+            areas[task] = area
     record |= {f"valid_roc_auc_{task}": area for task, area in areas.items()}
     by_loss = settings.select_by == SELECT_BY_LOSS or not areas
     return record | {"valid_score": -record["valid_loss"] if by_loss else float(np.mean(list(areas.values())))}
@@ -70,12 +79,15 @@ def _ranking_scores(outputs: Outputs, task: Task) -> Float[Tensor, "video uttera
     return outputs.emotion_logits
 
 
-def _area(task: Task, scores: np.ndarray[Any, Any], valid: VideoSet) -> float:
-    """ROC AUC of sentiment, or its mean over the six emotions that occur and do not always occur; else NaN."""
+def ranking_area(task: Task, labels: BoolArray, scores: FloatArray) -> float:
+    """ROC AUC of sentiment, or its mean over the six emotions that occur and do not always occur; else NaN.
+
+    Args:
+        task: sentiment (one output) or emotion (seven).
+        labels: (utterance, output) of labelled utterances.
+        scores: (utterance, output), any that grow with the probability.
+    """
     if task is Task.SENTIMENT:
-        scored = valid.sentiment_scored.numpy()
-        return roc_auc(valid.sentiment.numpy()[scored] == 1, scores[scored, 0])
-    scored = valid.emotions_scored.numpy()
-    labels = valid.emotions.numpy()[scored] > 0
-    areas = np.array([roc_auc(labels[:, column], scores[scored, column]) for column in range(len(EMOTIONS))])
+        return roc_auc(labels[:, 0], scores[:, 0])
+    areas = np.array([roc_auc(labels[:, column], scores[:, column]) for column in range(len(EMOTIONS))])
     return float(np.nanmean(areas)) if np.isfinite(areas).any() else float("nan")

@@ -32,7 +32,7 @@ from mien.workflows.shipped import decisions_of, find_run
 
 if TYPE_CHECKING:  # torch takes seconds to import: it is loaded while the first video is looked at
     from mien.evaluation import Decisions
-    from mien.training import NetworkPredictor
+    from mien.training import Predictor
 
 DEFAULT_MODEL = "mosei-text"
 # Without a word said, a film is still cut into clips of this length, so that voice and face can be shown.
@@ -65,7 +65,7 @@ class Analyst:
     """The model and the extractors of its features, loaded once and used for every video."""
 
     run: Run
-    predictor: NetworkPredictor
+    predictor: Predictor
     decisions: Decisions
     extractors: Extractors
 
@@ -126,7 +126,7 @@ def _of_different_names(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, 
 
 
 def load_analyst(run: Run) -> Analyst:
-    """Load a run's network, and the extractors that its feature spaces name."""
+    """Load a run's system, and the extractors that its feature spaces name."""
     from mien.training import load_predictor
 
     return Analyst(run, load_predictor(run), decisions_of(run), extractors_for(run.spaces))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from mien.tables import open_run
-from mien.training import NetworkPredictor, load_predictor
+from mien.training import Predictor, load_predictor
 
 
-def load_model(run: str | Path) -> NetworkPredictor:
-    """The network that a finished run chose on its validation videos. Raises DataError, DamagedFileError."""
+def load_model(run: str | Path) -> Predictor:
+    """The system that a finished run chose on its validation videos. Raises DataError, DamagedFileError."""
     return load_predictor(open_run(run))

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import platform
 import resource
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,9 +17,9 @@ import torch
 
 from mien.errors import DataError, TrainingError, UsageError
 from mien.evaluation import TrainMajority, fit_decisions
-from mien.models import ModelEntry, Reads, build_model, model_entry
+from mien.models import ClassicalEntry, ClassicalSpec, ModelEntry, Reads, build_model, model_entry, require_claimed
 from mien.schema import FeatureSpace, Level, Modality, Task
-from mien.settings import override, override_several, to_toml
+from mien.settings import override, override_several, refuse_settings_of, to_toml
 from mien.tables import Dataset, Run, SplitColumns, open_dataset, open_run, write_predictions, write_run
 from mien.tables.files import write_json, written_aside
 from mien.tables.runs import CARD, EPOCHS
@@ -26,6 +27,7 @@ from mien.training import (
     FitSpec,
     TrainSettings,
     fit,
+    fit_classical,
     fit_scaling,
     is_first_process,
     load_predictor,
@@ -61,7 +63,7 @@ def train(
     resume: bool = False,
     report: Report | None = None,
 ) -> Run:
-    """Train one network, fit its decision thresholds on valid, and leave a finished Run folder at `out`.
+    """Train one system, fit its decision thresholds on valid, and leave a finished Run folder at `out`.
 
     On several devices the further processes return the planned run, which the first one finishes.
 
@@ -114,10 +116,9 @@ def _write_settings(run: Run) -> None:
 
 def _plan(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
     entry = model_entry(request.model)
-    model_settings, train_settings = override_several(
-        (entry.settings, override(TrainSettings(), entry.training)), request.settings
-    )
+    settings = _choose_settings(request, entry)
     spaces = _choose_spaces(dataset, request, entry)
+    require_claimed(request.model, spaces, ())
     for split in ("train", "valid"):
         if split not in dataset.splits:
             raise DataError(
@@ -129,7 +130,7 @@ def _plan(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
         model=request.model,
         tasks=_choose_tasks(dataset, request, entry.tasks),
         seed=request.seed,
-        settings={"model": dataclasses.asdict(model_settings), "training": dataclasses.asdict(train_settings)},
+        settings=settings,
         dataset={
             "path": str(dataset.folder.resolve()),
             "name": dataset.facts.name,
@@ -142,7 +143,18 @@ def _plan(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
     )
 
 
-def _choose_spaces(dataset: Dataset, request: TrainRequest, entry: ModelEntry) -> dict[Modality, FeatureSpace]:
+def _choose_settings(request: TrainRequest, entry: ModelEntry | ClassicalEntry) -> dict[str, dict[str, Any]]:
+    """The two groups of a Run's settings; no loop's for a system that is fitted once."""
+    if isinstance(entry, ClassicalEntry):
+        refuse_settings_of(TrainSettings, request.settings, f"{request.model} is fitted once, without a training loop")
+        return {"model": dataclasses.asdict(override(entry.settings, request.settings)), "training": {}}
+    model, training = override_several((entry.settings, override(TrainSettings(), entry.training)), request.settings)
+    return {"model": dataclasses.asdict(model), "training": dataclasses.asdict(training)}
+
+
+def _choose_spaces(
+    dataset: Dataset, request: TrainRequest, entry: ModelEntry | ClassicalEntry
+) -> dict[Modality, FeatureSpace]:
     have = dataset.facts.spaces
     if entry.reads is Reads.WORDS:
         have = {modality: space for modality, space in have.items() if space.level is Level.WORD}
@@ -228,8 +240,13 @@ def _require_choosable(columns: SplitColumns, run: Run) -> None:
 def _fit(
     run: Run, train_columns: SplitColumns, valid_columns: SplitColumns, report: Report | None
 ) -> tuple[Progress, int]:
+    entry = model_entry(run.model)
+    model_settings = override(entry.settings, run.settings["model"])
+    report = report or (lambda _record: None)
+    if isinstance(entry, ClassicalEntry):
+        spec = ClassicalSpec(run.inputs, run.tasks, model_settings, run.seed)
+        return fit_classical(entry, train_columns, valid_columns, spec, run.folder, report)
     settings = override(TrainSettings(), run.settings["training"])
-    model_settings = override(model_entry(run.model).settings, run.settings["model"])
     scaling = fit_scaling(train_columns, run.inputs, identity=not settings.scale_features)
     n_features = {modality: space.n_features for modality, space in run.spaces.items()}
     n_parameters = 0
@@ -246,7 +263,7 @@ def _fit(
         to_video_set(valid_columns, scaling),
         FitSpec(settings, run.seed, scaling),
         run.folder,
-        report or (lambda _record: None),
+        report,
     )
     return progress, n_parameters
 
@@ -263,7 +280,7 @@ def _outcome(
     return {
         **run.outcome,
         "chosen_epoch": progress.best_epoch,
-        "chosen_by": f"best {run.settings['training']['select_by']} on the valid split",
+        "chosen_by": _chosen_by(run),
         "valid_score": progress.best_score,
         "epochs_run": progress.epoch,
         "n_parameters": n_parameters,
@@ -276,6 +293,11 @@ def _outcome(
     }
 
 
+def _chosen_by(run: Run) -> str:
+    training = run.settings["training"]
+    return f"best {training['select_by']} on the valid split" if training else "fitted once: there is no other"
+
+
 def _finish(run: Run, dataset: Dataset, valid_columns: SplitColumns, outcome: Mapping[str, Any]) -> Run:
     valid = load_predictor(run).predict(valid_columns, dataset.facts.sentiment_values)
     predictions_file = PREDICTIONS_FOLDER / "valid.parquet"
@@ -284,9 +306,7 @@ def _finish(run: Run, dataset: Dataset, valid_columns: SplitColumns, outcome: Ma
     epochs = [path.relative_to(run.folder) for path in (run.folder / EPOCHS).glob("*.safetensors")]
     finished = dataclasses.replace(run, finished=True, outcome=outcome)
     write_run(finished, [MODEL_FILE, HISTORY_FILE, DECISIONS_FILE, predictions_file, *epochs])
-    for path in (run.folder / RESUME_FILE.parent).glob("*"):
-        path.unlink()
-    (run.folder / RESUME_FILE.parent).rmdir()
+    shutil.rmtree(run.folder / RESUME_FILE.parent, ignore_errors=True)
     return open_run(run.folder)
 
 

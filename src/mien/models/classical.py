@@ -1,0 +1,124 @@
+"""The second kind of system: fitted once on the train split, and then nothing but named arrays.
+
+A classical system is two plain functions. ``fit`` learns the arrays, ``probabilities`` uses them; whatever library did
+the fitting, only the arrays are stored, so that no pickle is ever written and prediction is arithmetic on numpy arrays.
+
+Axes: N = utterances of the columns; output = "sentiment is positive", then the seven of `EMOTION_OUTPUTS`, as far as
+the tasks ask for them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+
+from mien.models.reads import Reads
+from mien.schema import (
+    EMOTION_OUTPUTS,
+    FloatArray,
+    Modality,
+    Task,
+    emotion_multihot7,
+    sentiment_classes,
+)
+from mien.tables import SplitColumns
+
+Array = NDArray[Any]
+Tensors = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class ClassicalSpec:
+    """All that decides what is learned, beside the columns."""
+
+    inputs: tuple[Modality, ...]
+    tasks: tuple[Task, ...]
+    settings: Any
+    seed: int = 0
+
+
+class Probabilities(NamedTuple):
+    """What a system says about N utterances; None without the task."""
+
+    sentiment: Float[Array, "N"] | None
+    emotions: Float[Array, "N 7"] | None
+
+
+@dataclass(frozen=True)
+class ClassicalEntry:
+    """One system: how to fit it and use it, and its default settings. The other fields are those of `ModelEntry`."""
+
+    # (train, valid, spec): valid may choose and calibrate; nothing else is ever given
+    fit: Callable[[SplitColumns, SplitColumns, ClassicalSpec], Tensors]
+    # reads only the spec's inputs, and of them only what is `present`
+    probabilities: Callable[[Tensors, SplitColumns, ClassicalSpec], Probabilities]
+    settings: Any
+    description: str
+    citation: str
+    reads: Reads = Reads.UTTERANCE
+    modalities: tuple[Modality, ...] = tuple(Modality)
+    tasks: tuple[Task, ...] = (Task.SENTIMENT, Task.EMOTION)
+    # always empty: the loop's settings do not apply
+    training: Mapping[str, Any] = field(default_factory=dict)
+    # what stands here is a free adaptation: not to be reported as the cited system
+    experimental: bool = False
+
+
+class Targets(NamedTuple):
+    """Binary labels; `scored` is False where the label is missing."""
+
+    labels: Bool[Array, "N output"]
+    scored: Bool[Array, "N output"]
+
+
+def binary_targets(columns: SplitColumns, tasks: Sequence[Task]) -> Targets:
+    """One column per output: the class of sentiment under `has0`, the seven emotion labels."""
+    parts = []
+    if Task.SENTIMENT in tasks:
+        positive, scored = sentiment_classes(columns.sentiment)
+        parts.append((positive[:, None], scored[:, None]))
+    if Task.EMOTION in tasks:
+        labels, labelled = emotion_multihot7(columns.emotions)
+        parts.append((labels, np.repeat(labelled[:, None], len(EMOTION_OUTPUTS), axis=1)))
+    return Targets(*(np.concatenate(each, axis=1) for each in zip(*parts, strict=True)))
+
+
+def by_task(outputs: Float[Array, "N output"], tasks: Sequence[Task]) -> Probabilities:
+    """Probabilities per output as `binary_targets` orders them, sorted by task."""
+    sentiment = outputs[:, 0] if Task.SENTIMENT in tasks else None
+    emotions = outputs[:, -len(EMOTION_OUTPUTS) :] if Task.EMOTION in tasks else None
+    return Probabilities(sentiment, emotions)
+
+
+def has_both_classes(labels: Bool[Array, "n"]) -> bool:
+    """Whether there is anything to tell apart."""
+    return bool(labels.any() and not labels.all())
+
+
+def column_scaling(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and s.d. (feature,) of every column of (n, feature); a constant column keeps its scale."""
+    mean, spread = rows.mean(axis=0), rows.std(axis=0)
+    # a constant column has a spread of rounding noise, not of exactly zero
+    return mean, np.where(spread <= 1e-7 * np.maximum(np.abs(mean), 1.0), 1.0, spread)
+
+
+def sigmoid(values: FloatArray) -> FloatArray:
+    """Without overflow at either end."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))
+
+
+@contextmanager
+def iterations_may_run_out() -> Iterator[None]:
+    """Inside, scikit-learn does not warn that a solver stopped at its limit: what it has then is what is used."""
+    from sklearn.exceptions import ConvergenceWarning  # scikit-learn takes seconds to import, and only fitting needs it
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
