@@ -38,6 +38,8 @@ class ModelEntry:
     tasks: tuple[Task, ...] = (Task.SENTIMENT, Task.EMOTION)
     # training settings that differ from the loop's defaults
     training: Mapping[str, Any] = field(default_factory=dict)
+    # what stands here is a free adaptation: not to be reported as the cited system
+    experimental: bool = False
 
 
 _AKHTAR_2019 = "Akhtar et al., NAACL 2019 (N19-1034)"
