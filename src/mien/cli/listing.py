@@ -23,13 +23,15 @@ def models(json: Json = False) -> None:
             "tasks": list(entry.tasks),
             "settings": dataclasses.asdict(entry.settings),
             "training_defaults": dict(entry.training),
+            "experimental": entry.experimental,
         }
         for name, entry in MODELS.items()
     }
     if json:
         print_json({"models": rows, "training_settings": dataclasses.asdict(TrainSettings())})
         return
-    _show("Models", rows, ("description", "citation"))
+    shown = {f"{name} (experimental)" if row["experimental"] else name: row for name, row in rows.items()}
+    _show("Models", shown, ("description", "citation"))
     _show_settings({"training loop": dataclasses.asdict(TrainSettings())} | {n: r["settings"] for n, r in rows.items()})
 
 
