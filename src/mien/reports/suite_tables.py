@@ -1,6 +1,7 @@
 """The tables of a benchmark: CSV for programs, Markdown and LaTeX (booktabs) for people.
 
-Only what people read is rounded. Scores and costs are separate tables: scores are the same on every machine and after any interruption, costs are not.
+Only what people read is rounded. Scores and costs are separate tables: scores are the same after any interruption, costs
+are not.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """One run of a benchmark, trained and scored in a process of its own.
 
 A fresh process makes the measured memory that of this run, and keeps an accident (no memory left, a crash in native
-code) from the other runs. It dies with whoever started it, so that a killed benchmark leaves nobody writing to its folders.
+code) from the other runs. It dies with whoever started it, so that a killed benchmark leaves nobody who writes to its
+folders.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ PROCESSES = Processes()
 
 def _in_fresh_process(job: RunJob) -> str | None:
     """The reason of the failure, or None."""
-    from joblib.externals import cloudpickle  # takes classes of a notebook or a script along
+    import cloudpickle  # takes classes of a notebook or a script along
 
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", f"from {__name__} import main; main()"]
