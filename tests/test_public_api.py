@@ -21,7 +21,8 @@ def test_the_public_names_are_sorted_and_every_one_resolves():
 
 
 def test_the_functions_of_the_commands_are_there():
-    for name in ("import_dataset", "train", "evaluate", "compare", "load_model", "open_dataset", "demo"):
+    commands = ("import_dataset", "extract", "train", "evaluate", "compare", "benchmark", "analyze", "demo")
+    for name in (*commands, "load_model", "open_dataset"):
         assert callable(getattr(mien, name))
         assert getattr(mien, name).__doc__
 

@@ -15,19 +15,28 @@ from mien.version import __version__
 
 if TYPE_CHECKING:
     from mien.tables import open_dataset, open_run
+    from mien.workflows.analyze import AnalyzeRequest, analyze
+    from mien.workflows.benchmark import BenchmarkRequest, benchmark
     from mien.workflows.demo import demo
     from mien.workflows.evaluate import compare, evaluate
+    from mien.workflows.extract import ExtractRequest, extract
     from mien.workflows.import_ import ImportOptions, import_dataset
     from mien.workflows.predict import load_model
     from mien.workflows.train import TrainRequest, train
 
 # Public name -> module. Loaded on first use: `import mien` stays instant and needs neither torch nor pyarrow.
 _PUBLIC = {
+    "AnalyzeRequest": "mien.workflows.analyze",
+    "BenchmarkRequest": "mien.workflows.benchmark",
+    "ExtractRequest": "mien.workflows.extract",
     "ImportOptions": "mien.workflows.import_",
     "TrainRequest": "mien.workflows.train",
+    "analyze": "mien.workflows.analyze",
+    "benchmark": "mien.workflows.benchmark",
     "compare": "mien.workflows.evaluate",
     "demo": "mien.workflows.demo",
     "evaluate": "mien.workflows.evaluate",
+    "extract": "mien.workflows.extract",
     "import_dataset": "mien.workflows.import_",
     "load_model": "mien.workflows.predict",
     "open_dataset": "mien.tables",
@@ -36,12 +45,18 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "AnalyzeRequest",
+    "BenchmarkRequest",
+    "ExtractRequest",
     "ImportOptions",
     "TrainRequest",
     "__version__",
+    "analyze",
+    "benchmark",
     "compare",
     "demo",
     "evaluate",
+    "extract",
     "import_dataset",
     "load_model",
     "open_dataset",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli import data, listing, runs, video
+from mien.cli import benchmark, data, listing, runs, video
 from mien.cli.guard import guarded, set_debug
 from mien.cli.options import Json
 from mien.version import __version__
@@ -24,6 +24,7 @@ app.command("describe")(data.describe)
 app.command("train")(runs.train)
 app.command("evaluate")(runs.evaluate)
 app.command("compare", cls=runs.CompareCommand)(runs.compare)
+app.command("benchmark")(benchmark.benchmark)
 app.command("extract")(video.extract)
 app.command("analyze")(video.analyze)
 app.command("models")(listing.models)

@@ -26,7 +26,6 @@ def models(json: Json = False) -> None:
             "tasks": list(entry.tasks),
             "settings": dataclasses.asdict(entry.settings),
             "training_defaults": dict(entry.training),
-            "experimental": entry.experimental,
         }
         for name, entry in MODELS.items()
     }

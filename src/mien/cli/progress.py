@@ -62,6 +62,24 @@ def epochs(title: str, n_epochs: int) -> Iterator[EpochReport]:
     yield line
 
 
+@contextmanager
+def items(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Give ``report(done, total, what came last)``: few and long items, so each gets a plain line."""
+    if sys.stderr.isatty():
+        with _bar() as bar:
+            task = bar.add_task(title, total=None)
+            yield lambda done, total, text: bar.update(
+                task, completed=done, total=total, description=f"{title}  {text}"
+            )
+        return
+
+    def line(done: int, total: int, text: str) -> None:
+        sys.stderr.write(f"{title}: {done} of {total}: {text}\n")
+        sys.stderr.flush()
+
+    yield line
+
+
 def _bar() -> Progress:
     from rich import progress
     from rich.console import Console

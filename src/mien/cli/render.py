@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from mien.reports.suite_tables import HEADLINE, at
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS
 
 if TYPE_CHECKING:
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
     from mien.reports import Analysis
     from mien.tables import Run
 
-HEADLINE = {
-    "acc has0": "sentiment.accuracy_has0",
-    "F1 has0": "sentiment.weighted_f1_has0",
-    "acc non0": "sentiment.accuracy_non0",
-    "F1 non0": "sentiment.weighted_f1_non0",
-    "emotion W-Acc": "emotion.weighted_accuracy_mean6",
-    "emotion F1": "emotion.weighted_f1_mean6",
-}
 # of a transcript in a table
 SHOWN_CHARACTERS = 80
 PER_EMOTION = {
@@ -41,20 +34,20 @@ def show_import(description: Mapping[str, Any]) -> None:
     show_description(description)
     notes = description["origin"].get("notes", {})
     if notes:
-        table = _table("Rules applied while importing", "rule", "count")
+        table = new_table("Rules applied while importing", "rule", "count")
         for rule, count in sorted(notes.items()):
             table.add_row(rule, f"{count:,}")
-        _console().print(table)
+        new_console().print(table)
     else:
-        _console().print("No row was dropped or mended.")
+        new_console().print("No row was dropped or mended.")
     if not description["feature_spaces"]:
-        _console().print("No features yet: import again with --text EXTRACTOR to train on the words.")
+        new_console().print("No features yet: import again with --text EXTRACTOR to train on the words.")
 
 
 def show_description(description: Mapping[str, Any]) -> None:
     """Splits, labels, coverage and leakage of a Dataset."""
     splits = description["splits"]
-    table = _table(f"{description['name']}  {description['fingerprint'][:12]}", "", *splits)
+    table = new_table(f"{description['name']}  {description['fingerprint'][:12]}", "", *splits)
     table.add_row("videos", *(f"{split['videos']:,}" for split in splits.values()))
     table.add_row("utterances", *(f"{split['utterances']:,}" for split in splits.values()))
     per_video = [split["utterances_per_video"] for split in splits.values()]
@@ -69,7 +62,7 @@ def show_description(description: Mapping[str, Any]) -> None:
     for modality, space in description["feature_spaces"].items():
         label = f"{modality}: {space['name']} ({space['n_features']}, {space['level']} level)"
         table.add_row(label, *(_coverage(split["coverage"][modality]) for split in splits.values()))
-    console = _console()
+    console = new_console()
     console.print(table)
     leakage = description["leakage"]
     console.print(
@@ -94,26 +87,26 @@ def show_run(run: Run) -> None:
             f"{outcome['n_parameters']:,} numbers, fitted once in {outcome['seconds_per_epoch']:.1f} s "
             f"({outcome['valid_score']:.4f} on the valid split)"
         )
-    _console().print(system + how)
+    new_console().print(system + how)
 
 
 def show_evaluation(summary: Mapping[str, Any]) -> None:
     """Runs with their intervals, mean, s.d. and the trivial row; then emotion by emotion."""
     runs, first = summary["runs"], summary["runs"][0]
-    console = _console()
+    console = new_console()
     if first["upper_bound"]:
         console.print("UPPER BOUND: epochs and thresholds were chosen on the scored split itself.", style="bold red")
     title = f"{first['dataset']}  split {first['split']}  protocol {first['protocol']}  "
     title += f"{first['n_videos']:,} videos, {first['n_utterances']:,} utterances  (per cent)"
-    shown = {label: path for label, path in HEADLINE.items() if any(_at(run, path) is not None for run in runs)}
-    table = _table(title, "run", *shown)
+    shown = {label: path for label, path in HEADLINE.items() if any(at(run, path) is not None for run in runs)}
+    table = new_table(title, "run", *shown)
     for run in runs:
         name = f"{run['model']} {'+'.join(run['inputs'])} seed {run['seed']}"
         table.add_row(name, *(_with_interval(run, path) for path in shown.values()))
     table.add_section()
-    table.add_row("mean", *(_percent(_at(summary["mean"], path)) for path in shown.values()), style="bold")
-    table.add_row("s.d. over runs", *(_percent(_at(summary["sd"], path)) for path in shown.values()))
-    table.add_row("trivial: majority of train", *(_percent(_at(first["trivial"], path)) for path in shown.values()))
+    table.add_row("mean", *(_percent(at(summary["mean"], path)) for path in shown.values()), style="bold")
+    table.add_row("s.d. over runs", *(_percent(at(summary["sd"], path)) for path in shown.values()))
+    table.add_row("trivial: majority of train", *(_percent(at(first["trivial"], path)) for path in shown.values()))
     console.print(table)
     if summary["mean"]["emotion"] is not None:
         console.print(_emotion_table(summary))
@@ -129,7 +122,7 @@ def show_comparison(comparison: Comparison) -> None:
         f"{comparison.n_videos:,} videos, {comparison.n_utterances:,} utterances (per cent)"
     )
     columns = ("A", "B", "A - B", "95 % interval", "p videos", "p videos, Holm", "p seeds", "verdict")
-    table = _table(title, "score", *columns)
+    table = new_table(title, "score", *columns)
     for path, row in comparison.metrics.items():
         low, high = row.bootstrap.interval.low, row.bootstrap.interval.high
         table.add_row(
@@ -143,7 +136,7 @@ def show_comparison(comparison: Comparison) -> None:
             _p_value(row.t_test.p),
             f"{row.winner} better" if row.winner else "no difference shown",
         )
-    console = _console()
+    console = new_console()
     console.print(table)
     for note in comparison.notes:
         console.print(note, style="yellow")
@@ -151,7 +144,7 @@ def show_comparison(comparison: Comparison) -> None:
 
 def show_demo(analysis: Analysis, folder: Path) -> None:
     """What the clip is, then its analysis."""
-    _console().print(
+    new_console().print(
         "A clip made for mien: a still portrait, a synthetic voice, sentences written for it; nobody said any of it.",
         style="bold",
     )
@@ -160,8 +153,8 @@ def show_demo(analysis: Analysis, folder: Path) -> None:
 
 def show_analysis(analysis: Analysis, folder: Path) -> None:
     """One line per utterance, and where the report is."""
-    console = _console()
-    table = _table(f"{analysis.video.name}  {analysis.model.name}", "time", "said", "sentiment", "emotions")
+    console = new_console()
+    table = new_table(f"{analysis.video.name}  {analysis.model.name}", "time", "said", "sentiment", "emotions")
     table.columns[1].justify = "left"
     table.columns[3].justify = "left"
     for row in analysis.utterances:
@@ -176,7 +169,7 @@ def show_analysis(analysis: Analysis, folder: Path) -> None:
 
 
 def _emotion_table(summary: Mapping[str, Any]) -> Table:
-    table = _table(
+    table = new_table(
         "By emotion, mean over runs (per cent)", "", *PER_EMOTION, "threshold", "present", "predicted", "trivial F1"
     )
     trivial = summary["runs"][0]["trivial"]["emotion"]["per_emotion"]
@@ -206,15 +199,8 @@ def _coverage(coverage: Mapping[str, Any]) -> str:
 
 def _with_interval(run: Mapping[str, Any], path: str) -> str:
     interval = run["intervals"].get(path)
-    text = _percent(_at(run, path))
+    text = _percent(at(run, path))
     return text if interval is None else f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
-
-
-def _at(part: Mapping[str, Any] | None, path: str) -> Any:
-    value: Any = part
-    for key in path.split("."):
-        value = None if value is None else value.get(key)
-    return value
 
 
 def _percent(value: float | None) -> str:
@@ -225,16 +211,18 @@ def _p_value(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def _table(title: str, *headers: str) -> Table:
+def new_table(title: str, *headers: str) -> Table:
+    """Print the title and give a table with these columns: the first is text, the others numbers."""
     # As a caption above the table a long title would be wrapped to the table's width.
-    _console().print(title, style="bold")
+    new_console().print(title, style="bold")
     table = Table()
     for number, header in enumerate(headers):
         table.add_column(header, justify="left" if number == 0 else "right")
     return table
 
 
-def _console() -> Console:
+def new_console() -> Console:
+    """The standard output."""
     # Names of folders, runs and data sets may hold square brackets: no markup. Wide enough for every table where the
     # output is a file: nothing may be cut there.
     console = Console(highlight=False, markup=False)

@@ -5,12 +5,21 @@ from mien.evaluation.compare import Comparison, MetricComparison, SeedRun, compa
 from mien.evaluation.decisions import PAPER_DECISIONS, ChosenOn, Decisions, Point, fit_decisions
 from mien.evaluation.protocols import PROTOCOLS, Needs, Protocol, clean, fixed, released
 from mien.evaluation.result import Bootstrap, Result, RunIdentity, evaluate_predictions
-from mien.evaluation.summary import summarize
+from mien.evaluation.suite import (
+    SUITE_RESAMPLES,
+    SettingScores,
+    compare_with_reference,
+    fixed_scores,
+    intervals_of_means,
+    score_setting,
+)
+from mien.evaluation.summary import summarize, summarize_json
 from mien.evaluation.trivial import TrainMajority, constant_predictions
 
 __all__ = [
     "PAPER_DECISIONS",
     "PROTOCOLS",
+    "SUITE_RESAMPLES",
     "Answer",
     "Bootstrap",
     "Case",
@@ -26,15 +35,21 @@ __all__ = [
     "Result",
     "RunIdentity",
     "SeedRun",
+    "SettingScores",
     "SingleRuns",
     "TrainMajority",
     "clean",
     "compare",
+    "compare_with_reference",
     "constant_predictions",
     "evaluate_predictions",
     "find_cases",
     "fit_decisions",
     "fixed",
+    "fixed_scores",
+    "intervals_of_means",
     "released",
+    "score_setting",
     "summarize",
+    "summarize_json",
 ]

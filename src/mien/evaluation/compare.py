@@ -165,6 +165,15 @@ def compare(
     )
 
 
+def winner_of(names: tuple[str, str], difference: float, p_bootstrap_holm: float, p_t_test: float) -> str | None:
+    """The rule: the corrected bootstrap p, and the t-test over seeds where it says anything, are both below 0.05."""
+    over_videos = p_bootstrap_holm < LEVEL_OF_SIGNIFICANCE
+    over_seeds = bool(np.isnan(p_t_test)) or p_t_test < LEVEL_OF_SIGNIFICANCE
+    if not (over_videos and over_seeds) or difference == 0:
+        return None
+    return names[0 if difference > 0 else 1]
+
+
 def _paired_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> tuple[list[SeedRun], list[SeedRun]]:
     seeds_a, seeds_b = sorted(run.seed for run in a), sorted(run.seed for run in b)
     if not seeds_a or seeds_a != seeds_b or len(set(seeds_a)) < len(seeds_a):
@@ -214,14 +223,10 @@ def _judge(
     tests: tuple[PairedBootstrap, PairedTTest],
     corrected: tuple[float, float],
 ) -> MetricComparison:
-    """The rule: the corrected bootstrap p, and the t-test over seeds where it says anything, are both below 0.05."""
     bootstrap, t_test = tests
     mean_a, mean_b = float(scores[0].mean()), float(scores[1].mean())
     difference = mean_a - mean_b
-    over_videos = corrected[0] < LEVEL_OF_SIGNIFICANCE
-    over_seeds = bool(np.isnan(t_test.p)) or t_test.p < LEVEL_OF_SIGNIFICANCE
-    shown = over_videos and over_seeds and difference != 0
-    winner = names[0 if difference > 0 else 1] if shown else None
+    winner = winner_of(names, difference, corrected[0], t_test.p)
     interval = bootstrap.interval
     effect = (
         f"{path} {mean_a:.4f} against {mean_b:.4f}, difference {difference:+.4f} [{interval.low:+.4f}, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,13 @@ def summarize(results: Sequence[Result]) -> dict[str, Any]:
         UsageError: there is no result.
         DataError: the runs were not scored alike.
     """
-    if not results:
+    return summarize_json([result.to_json() for result in results])
+
+
+def summarize_json(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`summarize` for results that were stored: each as `Result.to_json` gives it, undefined values NaN or None."""
+    if not runs:
         raise UsageError("Expected at least one result to summarize, but got none; name a run")
-    runs = [result.to_json() for result in results]
     for key in ALIKE:
         values = list(dict.fromkeys(str(run[key]) for run in runs))
         if len(values) > 1:
@@ -44,16 +48,16 @@ def summarize(results: Sequence[Result]) -> dict[str, Any]:
                 "summarize them separately"
             )
     parts = [{key: run[key] for key in PARTS} for run in runs]
-    alike = {"protocol": results[0].protocol, "upper_bound": results[0].upper_bound, "n_runs": len(runs)}
+    alike = {"protocol": runs[0]["protocol"], "upper_bound": runs[0]["upper_bound"], "n_runs": len(runs)}
     return {
-        "runs": runs,
+        "runs": [dict(run) for run in runs],
         "mean": alike | _over(parts, _mean),
         "sd": alike | _over(parts, _sd),
         "notes": _notes(runs),
     }
 
 
-def _notes(runs: list[dict[str, Any]]) -> list[str]:
+def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     notes = []
     for key in ("model", "inputs", "tasks"):
         values = list(dict.fromkeys(str(run[key]) for run in runs))

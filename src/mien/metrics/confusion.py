@@ -56,7 +56,7 @@ class Confusion(NamedTuple):
         Returns:
             Counts of shape (resample, ...) from counts of shape (video, ...).
         """
-        return Confusion(*(np.tensordot(weights.astype(np.float64), part, axes=(1, 0)) for part in self))
+        return Confusion(*(np.tensordot(weights.astype(np.float64, copy=False), part, axes=(1, 0)) for part in self))
 
     def take(self, index: Any) -> Confusion:
         """The same selection of all four arrays."""

@@ -17,22 +17,22 @@ from mien.models.batch import Batch, Outputs, Words
 from mien.models.bc_lstm import BcLstm, BcLstmSettings
 from mien.models.blanchard import Blanchard, BlanchardSettings
 from mien.models.cat_lstm import CatLstm, CatLstmSettings
+from mien.models.cdbn import CdbnSettings, cdbn_probabilities, fit_cdbn
 from mien.models.cim import Cim, CimSettings
+from mien.models.classical import ClassicalEntry, ClassicalSpec, Probabilities, Tensors
 from mien.models.df import Df, DfSettings
 from mien.models.ef_lstm import EfLstm, EfLstmSettings
 from mien.models.graph_mfn import GraphMfn, GraphMfnSettings
+from mien.models.majority import MajoritySettings, fit_majority, majority_probabilities
 from mien.models.marn import Marn, MarnSettings
 from mien.models.mfn import Mfn, MfnSettings
-from mien.models.mmmu_ba import MMMU_BA_SETTINGS
-from mien.models.mv_lstm import MvLstm, MvLstmSettings
-from mien.models.tfn import Tfn, TfnSettings
-from mien.models.vqa_attention import VqaAttention, VqaAttentionSettings
-from mien.models.cdbn import CdbnSettings, cdbn_probabilities, fit_cdbn
-from mien.models.classical import ClassicalEntry, ClassicalSpec, Probabilities, Tensors
-from mien.models.majority import MajoritySettings, fit_majority, majority_probabilities
 from mien.models.mkl_svm import MklSvmSettings, fit_mkl_svm, mkl_svm_probabilities
 from mien.models.mm_dictionary import MmDictionarySettings, fit_mm_dictionary, mm_dictionary_probabilities
+from mien.models.mmmu_ba import MMMU_BA_SETTINGS
+from mien.models.mv_lstm import MvLstm, MvLstmSettings
 from mien.models.reads import Reads
+from mien.models.tfn import Tfn, TfnSettings
+from mien.models.vqa_attention import VqaAttention, VqaAttentionSettings
 from mien.schema import Modality, Task
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Outputs",
     "Probabilities",
     "Reads",
+    "SystemEntry",
     "Tensors",
     "Words",
     "build_model",
@@ -69,9 +70,11 @@ class ModelEntry:
     experimental: bool = False
 
 
+SystemEntry = ModelEntry | ClassicalEntry
+
 _AKHTAR_2019 = "Akhtar et al., NAACL 2019 (N19-1034)"
 
-MODELS: dict[str, ModelEntry | ClassicalEntry] = {
+MODELS: dict[str, SystemEntry] = {
     "cim": ModelEntry(Cim, CimSettings(), "contextual inter-modal attention, padding masked", _AKHTAR_2019),
     "cim-released": ModelEntry(
         Cim,
@@ -173,6 +176,8 @@ MODELS: dict[str, ModelEntry | ClassicalEntry] = {
         "question-guided one-way attention from visual question answering in the place of cim's; adapted: utterances "
         "of one modality ask, those of another are the image regions",
         "Teney et al., 2017 (arXiv 1708.02711)",
+        experimental=True,
+    ),
     "majority": ClassicalEntry(
         fit_majority,
         majority_probabilities,
@@ -209,7 +214,7 @@ MODELS: dict[str, ModelEntry | ClassicalEntry] = {
 }
 
 
-def model_entry(name: str) -> ModelEntry | ClassicalEntry:
+def model_entry(name: str) -> SystemEntry:
     """Look a system up. Raises UnknownNameError with the nearest name."""
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)

@@ -24,10 +24,12 @@ from mien.evaluation import (
     summarize,
 )
 from mien.evaluation import compare as compare_seed_runs
+from mien.metrics.significance import N_RESAMPLES
 from mien.tables import (
     Dataset,
     Predictions,
     Run,
+    SplitColumns,
     kept_epochs,
     open_dataset,
     open_run,
@@ -67,6 +69,16 @@ class ScoredSplit:
     split: str = "test"
 
 
+@dataclass(frozen=True)
+class _OpenedSplit:
+    """A run and the rows it is scored on, read once."""
+
+    run: Run
+    dataset: Dataset
+    split: str
+    columns: SplitColumns
+
+
 def evaluate(
     runs: Sequence[str | Path],
     *,
@@ -87,7 +99,7 @@ def evaluate(
     scored = ScoredSplit(dataset, split)
     results = []
     for number, folder in enumerate(runs):
-        results.append(_evaluate_one(open_run(folder), scored, protocol, n_resamples))
+        results.append(score_run(open_run(folder), [protocol], scored, n_resamples)[protocol])
         if advance is not None:
             advance(number + 1, len(runs))
     return Evaluation(tuple(results), summarize(results))
@@ -106,49 +118,57 @@ def compare(
     Raises UsageError when the seeds do not pair, and what `evaluate` raises.
     """
     scored = ScoredSplit(dataset, split)
-    sides = [[_seed_run(open_run(folder), scored) for folder in folders] for folders in (runs_a, runs_b)]
+    sides = [[_scored_run(open_run(folder), scored) for folder in folders] for folders in (runs_a, runs_b)]
     names = [_one_system([open_run(folder) for folder in folders]) for folders in (runs_a, runs_b)]
     if names[0] == names[1]:
         names = [f"{name} ({Path(folders[0]).name})" for name, folders in zip(names, (runs_a, runs_b), strict=True)]
     return compare_seed_runs(*sides, name_a=names[0], name_b=names[1], bootstrap=Bootstrap(n_resamples))
 
 
-def _evaluate_one(run: Run, scored: ScoredSplit, protocol: str, n_resamples: int) -> Result:
-    dataset = _dataset_of(run, scored)
-    by_epoch: dict[int, Predictions] = {}
-    if PROTOCOLS[protocol].needs is Needs.EPOCHS:
-        epochs = kept_epochs(run)
-        if not epochs:
-            raise DataError(
-                f"Expected the weights of every epoch in {run.folder} for the protocol {protocol}, but got none; "
-                "train with --set keep_epochs=true"
-            )
-        by_epoch = {epoch: _predict(run, dataset, scored.split, epoch) for epoch in epochs}
-    else:
-        chosen = _predict_and_keep(run, dataset, scored.split)
+def score_run(
+    run: Run, protocols: Sequence[str], scored: ScoredSplit | None = None, n_resamples: int = N_RESAMPLES
+) -> dict[str, Result]:
+    """Protocol -> result of one finished run. The split is read once and every epoch predicted once.
+
+    The predictions of the chosen epoch are left in the run's folder. Raises what `evaluate` raises.
+    """
+    opened = _open_split(run, scored or ScoredSplit())
     majority = run.outcome["train_majority"]
-    result = evaluate_predictions(
-        by_epoch or chosen,
-        protocol=protocol,
-        decisions=_decisions_of(run),
-        majority=TrainMajority(majority["sentiment_positive"], tuple(majority["emotions"])),
-        identity=RunIdentity(
-            run=str(run.folder),
-            model=run.model,
-            inputs=tuple(run.inputs),
-            tasks=tuple(run.tasks),
-            seed=run.seed,
-            split=scored.split,
-            dataset=f"{dataset.facts.name} {dataset.fingerprint[:12]}",
-        ),
-        bootstrap=Bootstrap(n_resamples),
-    )
-    return replace(result, notes=(*_warnings(run, dataset, scored.split), *result.notes))
+    chosen: Predictions | None = None
+    results = {}
+    for protocol in protocols:
+        if PROTOCOLS[protocol].needs is Needs.EPOCHS:
+            predictions: Predictions | dict[int, Predictions] = _predict_epochs(opened, protocol)
+        else:
+            predictions = chosen = chosen or _predict_and_keep(opened)
+        result = evaluate_predictions(
+            predictions,
+            protocol=protocol,
+            decisions=_decisions_of(run),
+            majority=TrainMajority(majority["sentiment_positive"], tuple(majority["emotions"])),
+            identity=RunIdentity(
+                run=str(run.folder),
+                model=run.model,
+                inputs=tuple(run.inputs),
+                tasks=tuple(run.tasks),
+                seed=run.seed,
+                split=opened.split,
+                dataset=f"{opened.dataset.facts.name} {opened.dataset.fingerprint[:12]}",
+            ),
+            bootstrap=Bootstrap(n_resamples),
+        )
+        results[protocol] = replace(result, notes=(*_warnings(opened), *result.notes))
+    return results
 
 
-def _warnings(run: Run, dataset: Dataset, split: str) -> list[str]:
+def seed_run(run: Run, predictions: Predictions) -> SeedRun:
+    """A finished run as `mien compare` pairs it: predictions for the scored split and the run's own thresholds."""
+    return SeedRun(predictions, _decisions_of(run), run.seed)
+
+
+def _warnings(opened: _OpenedSplit) -> list[str]:
     """What a reader must know before believing the numbers: no test, no labels, or features that are not there."""
-    columns = dataset.columns(split)
+    run, columns = opened.run, opened.columns
     scored = set(hashed_videos(columns))
     warnings = []
     known = run.outcome.get("videos", {})
@@ -157,7 +177,7 @@ def _warnings(run: Run, dataset: Dataset, split: str) -> list[str]:
         if n_known:
             warnings.append(f"NOT A TEST: {n_known} of the {len(scored)} scored videos {what}")
     if np.isnan(columns.sentiment).all() and np.isnan(columns.emotions).all():
-        name = _predictions_file(run, dataset, split)
+        name = _predictions_file(run, opened.dataset, opened.split)
         warnings.append(f"no labels in this split: nothing to score; the predictions are in {run.folder / name}")
     for modality in run.inputs:
         share = float(columns.present[modality].mean())
@@ -166,18 +186,19 @@ def _warnings(run: Run, dataset: Dataset, split: str) -> list[str]:
     return warnings
 
 
-def _require_inputs(run: Run, dataset: Dataset, split: str) -> None:
-    columns = dataset.columns(split)
+def _open_split(run: Run, scored: ScoredSplit) -> _OpenedSplit:
+    dataset = _dataset_of(run, scored)
+    columns = dataset.columns(scored.split, words=load_predictor(run).needs_words)
     if not any(columns.present[modality].any() for modality in run.inputs):
         raise DataError(
-            f"Expected some {', '.join(run.inputs)} features in the split {split} of {dataset.folder}, but all "
+            f"Expected some {', '.join(run.inputs)} features in the split {scored.split} of {dataset.folder}, but all "
             f"{columns.n_utterances} utterances lack them; import them, or score another split"
         )
+    return _OpenedSplit(run, dataset, scored.split, columns)
 
 
-def _seed_run(run: Run, scored: ScoredSplit) -> SeedRun:
-    dataset = _dataset_of(run, scored)
-    return SeedRun(_predict_and_keep(run, dataset, scored.split), _decisions_of(run), run.seed)
+def _scored_run(run: Run, scored: ScoredSplit) -> SeedRun:
+    return seed_run(run, _predict_and_keep(_open_split(run, scored)))
 
 
 def _decisions_of(run: Run) -> Decisions:
@@ -195,15 +216,24 @@ def _dataset_of(run: Run, scored: ScoredSplit) -> Dataset:
     return dataset
 
 
-def _predict(run: Run, dataset: Dataset, split: str, epoch: int | None = None) -> Predictions:
-    _require_inputs(run, dataset, split)
-    predictor = load_predictor(run, epoch)
-    return predictor.predict(dataset.columns(split, words=predictor.needs_words), dataset.facts.sentiment_values)
+def _predict(opened: _OpenedSplit, epoch: int | None = None) -> Predictions:
+    return load_predictor(opened.run, epoch).predict(opened.columns, opened.dataset.facts.sentiment_values)
 
 
-def _predict_and_keep(run: Run, dataset: Dataset, split: str) -> Predictions:
+def _predict_epochs(opened: _OpenedSplit, protocol: str) -> dict[int, Predictions]:
+    epochs = kept_epochs(opened.run)
+    if not epochs:
+        raise DataError(
+            f"Expected the weights of every epoch in {opened.run.folder} for the protocol {protocol}, but got none; "
+            "train with --set keep_epochs=true"
+        )
+    return {epoch: _predict(opened, epoch) for epoch in epochs}
+
+
+def _predict_and_keep(opened: _OpenedSplit) -> Predictions:
     """Predictions of another data set than the run's own are kept under its fingerprint."""
-    predictions = _predict(run, dataset, split)
+    run, dataset, split = opened.run, opened.dataset, opened.split
+    predictions = _predict(opened)
     if not (_is_own(run, dataset) and split == "valid"):  # written at the end of training
         write_predictions(run.folder / _predictions_file(run, dataset, split), predictions)
     return predictions

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-import resource
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -36,10 +35,13 @@ from mien.training import (
 from mien.training.checkpoint import Progress
 from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE
 from mien.version import __version__
+from mien.workflows.costs import peak_memory_mib
 
 DECISIONS_FILE = Path("decisions.json")
 SETTINGS_FILE = Path("settings.toml")
 PREDICTIONS_FOLDER = Path("predictions")
+# what a killed process leaves of `tables.files.written_aside`
+HALF_WRITTEN = ".*.partial-*"
 Report = Callable[[dict[str, float]], None]
 
 
@@ -71,7 +73,7 @@ def train(
     returned as it is. Raises UsageError, SettingsError, DataError, TrainingError or WriteError.
     """
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
-    planned = _plan(dataset, Path(out), request or TrainRequest())
+    planned = plan_run(dataset, Path(out), request or TrainRequest())
     words = model_entry(planned.model).reads is Reads.WORDS
     train_columns, valid_columns = dataset.columns("train", words=words), dataset.columns("valid", words=words)
     _require_learnable(train_columns, planned)
@@ -96,14 +98,14 @@ def _prepare_folder(planned: Run, resume: bool) -> Run | None:
         _require_continuable(existing, planned, resume)
         if existing.finished:
             return existing
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and any(not path.match(HALF_WRITTEN) for path in out.iterdir()):
         raise TrainingError(
             f"Expected {out} to be new or a run, but got a folder with other files; choose another --out"
         )
     else:
         write_run(planned)
         _write_settings(planned)
-    for half_written in out.rglob(".*.partial-*"):
+    for half_written in out.rglob(HALF_WRITTEN):
         half_written.unlink()
     return None
 
@@ -114,7 +116,11 @@ def _write_settings(run: Run) -> None:
         aside.write_text(to_toml({**run.settings["model"], **run.settings["training"]}), encoding="utf-8")
 
 
-def _plan(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
+def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
+    """The unfinished Run that `train` will fill, settings and defaults resolved; nothing is written.
+
+    Raises UnknownNameError, UsageError, SettingsError or DataError where the request does not fit the Dataset.
+    """
     entry = model_entry(request.model)
     settings = _choose_settings(request, entry)
     spaces = _choose_spaces(dataset, request, entry)
@@ -285,10 +291,13 @@ def _outcome(
         "epochs_run": progress.epoch,
         "n_parameters": n_parameters,
         "seconds_per_epoch": float(np.mean(progress.seconds)),
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        # what a predictor that has learned nothing says: evaluation's trivial row
+        # over all epochs, also those before an interruption
+        "train_seconds": float(np.sum(progress.seconds)),
+        # of the process that finished the run, so far: of the run alone where each run has a process of its own
+        "peak_memory_mib": peak_memory_mib(),
         # hashed, so that a run tells nobody whom it was trained on, but `evaluate` can tell that it was
         "videos": {"train": hashed_videos(columns), "valid": hashed_videos(valid_columns)},
+        # what a predictor that has learned nothing says: evaluation's trivial row
         "train_majority": {"sentiment_positive": majority.sentiment_positive, "emotions": list(majority.emotions)},
     }
 

@@ -1,0 +1,172 @@
+"""A suite of settings against one reference: intervals of seed means, and paired tests corrected as one family.
+
+From predictions and thresholds alone, so that whoever has the tables of a benchmark can compute its numbers again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.evaluation.compare import LEVEL_OF_SIGNIFICANCE, SeedRun, winner_of
+from mien.evaluation.decisions import PAPER_DECISIONS, Decisions
+from mien.evaluation.headline import count_videos, headline_values
+from mien.evaluation.result import Bootstrap
+from mien.evaluation.rows import checked, require_same_utterances
+from mien.metrics import holm, paired_bootstrap, paired_t_test, percentile_interval, video_weights
+from mien.schema import FloatArray
+from mien.tables import Predictions
+
+# A family of some hundred tests needs more resamples than a single comparison: n resamples show no p below 1 / (n + 1),
+# and Holm multiplies the smallest by the number of tests.
+SUITE_RESAMPLES = 10_000
+Test = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedScores:
+    """The headline scores of one run, as it is and in every resample of the videos."""
+
+    point: Mapping[str, float]
+    resampled: Mapping[str, FloatArray]  # path -> (resample,)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingScores:
+    """One setting of a suite: its runs by seed under one protocol."""
+
+    name: str
+    rows: Predictions  # `checked` rows of one of the runs: which utterances, which gold labels
+    seeds: Mapping[int, SeedScores]
+
+
+def score_setting(
+    name: str, runs: Sequence[SeedRun], bootstrap: Bootstrap, decisions: Decisions | None = None
+) -> SettingScores:
+    """Score the runs of one setting, all on the same resamples of the videos.
+
+    Args:
+        name: of the setting.
+        runs: one per seed, all on the same split.
+        bootstrap: resamples and their seed; the same for all settings that are to be compared.
+        decisions: thresholds to use in the place of each run's own, for example `PAPER_DECISIONS`.
+
+    Raises:
+        DataError: the runs are not about the same utterances, or have unusable rows.
+    """
+    names = [f"{name}, seed {run.seed}" for run in runs]
+    rows = [checked(run.predictions, each) for run, each in zip(runs, names, strict=True)]
+    require_same_utterances(rows, names)
+    weights = None
+    seeds = {}
+    for run, row in zip(runs, rows, strict=True):
+        counts = count_videos(row, decisions or run.decisions)
+        if weights is None:
+            weights = video_weights(counts.n_videos, bootstrap.n_resamples, bootstrap.seed).astype(np.float64)
+        point = {path: float(value) for path, value in headline_values(counts).items()}
+        seeds[run.seed] = SeedScores(point, headline_values(counts, weights) if bootstrap.n_resamples else {})
+    return SettingScores(name, rows[0], seeds)
+
+
+def fixed_scores(name: str, runs: Sequence[SeedRun], bootstrap: Bootstrap) -> SettingScores:
+    """`score_setting` with the paper's constant thresholds."""
+    return score_setting(name, runs, bootstrap, PAPER_DECISIONS)
+
+
+def intervals_of_means(setting: SettingScores) -> dict[str, list[float]]:
+    """Path -> [low, high]: 95 % interval, over videos, of the mean over seeds."""
+    seeds = list(setting.seeds)
+    intervals = {path: percentile_interval(_mean_resampled(setting, seeds, path)) for path in _paths([setting], seeds)}
+    return {path: [interval.low, interval.high] for path, interval in intervals.items() if interval.n_defined}
+
+
+def compare_with_reference(
+    settings: Sequence[SettingScores], reference: str
+) -> tuple[dict[str, dict[str, Test]], list[str]]:
+    """Every setting against the reference, pair by pair of runs with the same seed (A - B: setting - reference).
+
+    Each score of each setting gives one bootstrap p over videos and one t-test p over seeds, as in `compare`. Holm's
+    correction then takes **all of them, over all settings and all headline scores, as one family**: of so many looks
+    some would please by chance. The bootstrap and the t-test are a family each: they answer two
+    different questions.
+
+    Returns:
+        Name of a setting -> path of a score -> {difference, interval, p_bootstrap, p_t_test, p_bootstrap_holm,
+        p_t_test_holm, winner, seeds}; the reference has no row. Then notes about what could not be compared.
+    """
+    by_name = {setting.name: setting for setting in settings}
+    if reference not in by_name:
+        return {}, [f"nothing is compared: the reference {reference} has no finished run"]
+    tests: dict[str, dict[str, Test]] = {}
+    notes = []
+    for setting in settings:
+        if setting.name == reference:
+            continue
+        try:
+            require_same_utterances([by_name[reference].rows, setting.rows], [reference, setting.name])
+        except DataError as error:
+            notes.append(f"{setting.name} is not compared with {reference}: {error}")
+            continue
+        seeds = [seed for seed in setting.seeds if seed in by_name[reference].seeds]
+        if seeds:
+            tests[setting.name] = _paired_tests(setting, by_name[reference], seeds)
+        if len(seeds) < len(by_name[reference].seeds):
+            notes.append(f"{setting.name} is compared with {reference} on {len(seeds)} seeds only: runs are missing")
+    _correct(tests, reference)
+    n_tests = sum(not np.isnan(test["p_bootstrap"]) for part in tests.values() for test in part.values())
+    n_resamples = max((len(r) for s in by_name[reference].seeds.values() for r in s.resampled.values()), default=0)
+    if n_tests and n_tests / (n_resamples + 1) >= LEVEL_OF_SIGNIFICANCE:
+        notes.append(
+            f"{n_resamples:,} resamples cannot show a difference in a family of {n_tests} tests: "
+            f"take more than {int(n_tests / LEVEL_OF_SIGNIFICANCE):,}"
+        )
+    return tests, notes
+
+
+def holm_over_family(p_values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+    """Holm's correction of every (setting, score) at once; NaN stays NaN and is not counted as a test."""
+    return dict(zip(p_values, holm(list(p_values.values())).tolist(), strict=True))
+
+
+def _paired_tests(setting: SettingScores, reference: SettingScores, seeds: Sequence[int]) -> dict[str, Test]:
+    tests = {}
+    for path in _paths([setting, reference], seeds):
+        a, b = ([side.seeds[seed].point[path] for seed in seeds] for side in (setting, reference))
+        over_videos = paired_bootstrap(_mean_resampled(setting, seeds, path) - _mean_resampled(reference, seeds, path))
+        tests[path] = {
+            "difference": float(np.mean(a) - np.mean(b)),
+            "interval": [over_videos.interval.low, over_videos.interval.high],
+            "p_bootstrap": over_videos.p,
+            "p_t_test": paired_t_test(a, b).p,
+            "seeds": list(seeds),
+        }
+    return tests
+
+
+def _correct(tests: Mapping[str, dict[str, Test]], reference: str) -> None:
+    """Add the corrected p and the verdict to every test."""
+    for key in ("p_bootstrap", "p_t_test"):
+        family = {(name, path): test[key] for name, part in tests.items() for path, test in part.items()}
+        for (name, path), corrected in holm_over_family(family).items():
+            tests[name][path][f"{key}_holm"] = corrected
+    for name, part in tests.items():
+        for test in part.values():
+            test["winner"] = winner_of(
+                (name, reference), test["difference"], test["p_bootstrap_holm"], test["p_t_test"]
+            )
+
+
+def _paths(sides: Sequence[SettingScores], seeds: Sequence[int]) -> list[str]:
+    """Scores that every run has and the labels define."""
+    points = [side.seeds[seed].point for side in sides for seed in seeds]
+    return [path for path in points[0] if all(not np.isnan(point.get(path, np.nan)) for point in points)]
+
+
+def _mean_resampled(setting: SettingScores, seeds: Sequence[int], path: str) -> FloatArray:
+    values = [setting.seeds[seed].resampled.get(path, np.empty(0)) for seed in seeds]
+    mean: FloatArray = np.mean(values, axis=0)
+    return mean
