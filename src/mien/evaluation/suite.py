@@ -58,6 +58,7 @@ def score_setting(
     Raises:
         DataError: the runs are not about the same utterances, or have unusable rows.
     """
+    runs = sorted(runs, key=lambda run: run.seed)
     names = [f"{name}, seed {run.seed}" for run in runs]
     rows = [checked(run.predictions, each) for run, each in zip(runs, names, strict=True)]
     require_same_utterances(rows, names)
