@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,3 +151,10 @@ def test_an_unknown_suite_names_those_there_are(planted):
         find_suite("nowhere.toml", available(planted), {})
     with pytest.raises(SettingsError, match="gru_size"):
         find_suite("table4", available(planted), {"gru_size": 3})
+
+
+def test_the_suite_in_experiments_can_be_run(planted):
+    file = Path(__file__).parents[2] / "experiments" / "suite_cim_choices.toml"
+    suite = find_suite(file, available(planted), {})
+    assert suite.reference == "cim"
+    assert [each.slug for each in suite.settings] == ["cim", "no-attention", "as-printed", "as-released"]
