@@ -86,7 +86,7 @@ def results():
             "split": "test",
             "reference": "cim",
             "seeds": [0, 1],
-            "left_out": {"mfn": "no words"},
+            "left_out": {"mfn": "no words", "blanchard": "no voice", "marn": "no words"},
         },
         "settings": [
             row("cim", 0.1 + 0.2, emotion=0.5),
@@ -140,7 +140,7 @@ def test_the_printed_table_marks_reference_experiment_and_verdicts(results):
     assert values == ["30.00 ± 1.00", "66.67 ± 1.00 ↑", "25.00 ± 1.00 ↓", "26.00 ± 1.00", "12.50"]
     assert [cells[0].range() for _, cells in table.rows][:2] == ["[20.0, 40.0]", "[56.7, 76.7]"]
     assert [cells[1].value() for _, cells in table.rows] == ["50.00 ± 1.00", "-", "-", "-", "60.00"]
-    assert "mfn is left out: no words." in table.notes
+    assert "Left out: mfn, marn: no words." in table.notes
     assert "runs/worse/seed-1 failed and is not in the table." in table.notes
 
 
