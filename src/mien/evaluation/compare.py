@@ -28,6 +28,7 @@ from mien.schema import FloatArray, sentiment_classes
 from mien.tables import Predictions
 
 LEVEL_OF_SIGNIFICANCE = 0.05
+ENOUGH_SEEDS = 5
 NO_DIFFERENCE = "no difference shown"
 
 
@@ -174,6 +175,11 @@ def winner_of(names: tuple[str, str], difference: float, p_bootstrap_holm: float
     return names[0 if difference > 0 else 1]
 
 
+def too_few_seeds(n_seeds: int) -> str:
+    """What to say where `n_seeds` is less than `ENOUGH_SEEDS`."""
+    return f"{n_seeds} seed{'s' if n_seeds > 1 else ''}: use at least five before claiming that one is better"
+
+
 def _paired_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> tuple[list[SeedRun], list[SeedRun]]:
     seeds_a, seeds_b = sorted(run.seed for run in a), sorted(run.seed for run in b)
     if not seeds_a or seeds_a != seeds_b or len(set(seeds_a)) < len(seeds_a):
@@ -265,10 +271,8 @@ def _mcnemar_by_seed(
 def _notes(runs: Sequence[SeedRun], left_out: tuple[str, ...]) -> tuple[str, ...]:
     notes = []
     n_seeds = len(runs) // 2
-    if n_seeds < 5:
-        notes.append(
-            f"{n_seeds} seed{'s' if n_seeds > 1 else ''}: use at least five before claiming that one is better"
-        )
+    if n_seeds < ENOUGH_SEEDS:
+        notes.append(too_few_seeds(n_seeds))
     chosen = list(dict.fromkeys(f"{run.decisions.chosen_on}/{run.decisions.f1_columns_at}" for run in runs))
     if len(chosen) > 1:
         notes.append(f"the thresholds were not chosen alike: {' and '.join(chosen)}")

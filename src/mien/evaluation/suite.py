@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.compare import LEVEL_OF_SIGNIFICANCE, SeedRun, winner_of
+from mien.evaluation.compare import ENOUGH_SEEDS, LEVEL_OF_SIGNIFICANCE, SeedRun, too_few_seeds, winner_of
 from mien.evaluation.decisions import PAPER_DECISIONS, Decisions
 from mien.evaluation.headline import count_videos, headline_values
 from mien.evaluation.result import Bootstrap
@@ -58,6 +58,7 @@ def score_setting(
     Raises:
         DataError: the runs are not about the same utterances, or have unusable rows.
     """
+    runs = sorted(runs, key=lambda run: run.seed)
     names = [f"{name}, seed {run.seed}" for run in runs]
     rows = [checked(run.predictions, each) for run, each in zip(runs, names, strict=True)]
     require_same_utterances(rows, names)
@@ -102,7 +103,8 @@ def compare_with_reference(
     if reference not in by_name:
         return {}, [f"nothing is compared: the reference {reference} has no finished run"]
     tests: dict[str, dict[str, Test]] = {}
-    notes = []
+    n_seeds = len(by_name[reference].seeds)
+    notes = [too_few_seeds(n_seeds)] if n_seeds < ENOUGH_SEEDS else []
     for setting in settings:
         if setting.name == reference:
             continue

@@ -291,7 +291,10 @@ def _mark(row: Mapping[str, Any], path: str) -> str:
 def _notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tuple[str, ...]:
     notes = [BOUND_LEGEND] if bound else []
     notes += [LEGEND[0]] + ([LEGEND[1]] if protocol == "clean" else [])
-    notes += [f"{name} is left out: {reason}." for name, reason in results["plan"]["left_out"].items()]
+    left_out: dict[str, list[str]] = {}
+    for name, reason in results["plan"]["left_out"].items():
+        left_out.setdefault(reason, []).append(name)
+    notes += [f"Left out: {', '.join(names)}: {reason}." for reason, names in left_out.items()]
     notes += [f"{run} failed and is not in the table." for run in results["failures"]]
     if protocol == "clean":
         notes += [f"Note: {note}." for note in results["notes"]]
