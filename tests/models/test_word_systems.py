@@ -9,11 +9,11 @@ import torch
 from tests.models.batches import N_FEATURES, spoken_batch
 from torch.nn import functional
 
-from mien.models import MODELS, Reads, Words, build_model
+from mien.models import MODELS, ModelEntry, Reads, Words, build_model
 from mien.schema import Modality, Task
 
 BOTH = (Task.SENTIMENT, Task.EMOTION)
-SYSTEMS = [name for name, entry in MODELS.items() if entry.reads is Reads.WORDS]
+SYSTEMS = [name for name, entry in MODELS.items() if isinstance(entry, ModelEntry) and entry.reads is Reads.WORDS]
 
 
 def make(name, **changes):
