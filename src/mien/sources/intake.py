@@ -48,5 +48,7 @@ class SourceEntry:
     needs: str
     # where the format comes from
     origin: str
-    # field that `SourceOptions.mapping` may set -> names tried for it, in this order
+    # field that `SourceOptions.mapping` may set -> names tried for it, in this order (a generator: values, default first)
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # False: a generator, which makes its videos instead of reading them
+    takes_files: bool = True
