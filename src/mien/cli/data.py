@@ -19,7 +19,9 @@ Pairs = list[str] | None
 class ImportCall:
     """What the command line says to `mien import`."""
 
-    source: Annotated[str, typer.Argument(help="table, arrays, npz, csd, mmsa, mult, meld or planted; see: mien sources")]
+    source: Annotated[
+        str, typer.Argument(help="table, arrays, npz, csd, mmsa, mult, meld or planted; see: mien sources")
+    ]
     out: Annotated[Path, typer.Option(help="Folder of the Dataset; an old Dataset there is replaced.")]
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="SRC...", help="The source's files or its folder; planted: none.")

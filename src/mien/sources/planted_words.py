@@ -1,4 +1,4 @@
-"""`mien import planted`: made-up videos, word by word, whose labels follow one named rule: no person ever said any of it.
+"""`mien import planted`: made-up videos of words whose labels follow one named rule: no person said any of it.
 
 Each rule isolates one ability that a system may have or lack, so that training on it shows whether the system has it.
 Every utterance hides a sign, +1 or -1 at random, in each modality; every word shows its sign along a direction of the
@@ -62,7 +62,9 @@ RULES: dict[str, Rule] = {
         "two modalities of two utterances: the text's sign times that of the voice before",
         lambda signs: signs[Modality.TEXT] * before(signs[Modality.ACOUSTIC]),
     ),
-    "alignment": Rule("two modalities of the same word: whether the face agrees with the text where the text is marked"),
+    "alignment": Rule(
+        "two modalities of the same word: whether the face agrees with the text where the text is marked"
+    ),
 }
 # option -> values it takes, the default first
 FIELDS: dict[str, tuple[str, ...]] = {"rule": tuple(RULES), "videos": ("300",), "seed": ("0",)}
@@ -141,7 +143,8 @@ def _signs(
         return sentiment, {modality: [each[modality] for each in by_utterance] for modality in Modality}
     hidden = {modality: rng.choice([-1.0, 1.0], size=len(n_words)) for modality in Modality}
     return rule.sentiment(hidden), {
-        modality: [np.full(n, sign) for n, sign in zip(n_words, signs, strict=True)] for modality, signs in hidden.items()
+        modality: [np.full(n, sign) for n, sign in zip(n_words, signs, strict=True)]
+        for modality, signs in hidden.items()
     }
 
 
