@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.sources import files
 
-from mien.errors import DataError, SettingsError, UnknownNameError
+from mien.errors import DataError, SettingsError, UnknownNameError, UsageError
 from mien.schema import Level, Modality, Video, in_start_order
 from mien.sources import SOURCES, Intake, SourceOptions, open_source
 from mien.sources.rules import RULES
@@ -62,18 +62,27 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "mult": mult,
     "meld": meld,
 }
+# a generator reads nothing
+FILELESS = [name for name, entry in SOURCES.items() if not entry.takes_files]
 # a MELD dialogue keeps the order of its utterance numbers
 KEEPS_NUMBER_ORDER = {"meld"}
 
 every_source = pytest.mark.parametrize("name", list(SOURCES))
+every_reader = pytest.mark.parametrize("name", list(WRITERS))
 
 
 def opened(name: str, folder: Path, **options: bool) -> Intake:
-    return open_source(name, [WRITERS[name](folder)], SourceOptions(**options))  # type: ignore[arg-type]
+    return open_source(name, written(name, folder), SourceOptions(**options))  # type: ignore[arg-type]
 
 
-def test_every_source_has_a_writer() -> None:
-    assert set(WRITERS) == set(SOURCES)
+def written(name: str, folder: Path) -> list[Path]:
+    """The files of a source, small ones; none for a generator."""
+    return [] if name in FILELESS else [WRITERS[name](folder)]
+
+
+def test_every_source_that_reads_files_has_a_writer() -> None:
+    assert {*WRITERS, *FILELESS} == set(SOURCES)
+    assert not set(WRITERS) & set(FILELESS)
 
 
 @every_source
@@ -145,7 +154,8 @@ def test_spaces_belong_to_their_modality_and_name_no_file(name: str, tmp_path: P
 
 @every_source
 def test_reading_twice_gives_the_same(name: str, tmp_path: Path) -> None:
-    first, second = opened(name, tmp_path), open_source(name, [path_of(name, tmp_path)])
+    first = opened(name, tmp_path)
+    second = open_source(name, [] if name in FILELESS else [path_of(name, tmp_path)])
     assert first.splits == second.splits
     assert first.mapping == second.mapping
     assert {m: s.fingerprint for m, s in first.spaces.items()} == {m: s.fingerprint for m, s in second.spaces.items()}
@@ -182,12 +192,19 @@ def test_a_dataset_can_be_written_and_read_back(name: str, tmp_path: Path) -> No
 @every_source
 def test_files_are_those_that_were_read(name: str, tmp_path: Path) -> None:
     intake = opened(name, tmp_path)
-    assert intake.files
+    assert bool(intake.files) == SOURCES[name].takes_files
     assert all(path.is_file() for path in intake.files)
     assert set(intake.splits) >= {video.id for video in intake.videos}
 
 
 @every_source
+def test_files_are_given_to_those_and_only_those_that_read_some(name: str, tmp_path: Path) -> None:
+    given = [tmp_path / "x"] if name in FILELESS else []
+    with pytest.raises(UsageError, match=rf"^Expected .* for the source '{name}' .*, but got .*; see: mien sources"):
+        open_source(name, given)
+
+
+@every_reader
 def test_a_missing_or_empty_file_is_a_data_error(name: str, tmp_path: Path) -> None:
     path = path_of(name, tmp_path)
     WRITERS[name](tmp_path)
@@ -201,7 +218,7 @@ def test_a_missing_or_empty_file_is_a_data_error(name: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("name", "other"),
-    [(name, other) for name in SOURCES for other in SOURCES if name != other],
+    [(name, other) for name in WRITERS for other in WRITERS if name != other],
 )
 def test_a_file_of_another_source_is_a_data_error(name: str, other: str, tmp_path: Path) -> None:
     path = WRITERS[other](tmp_path)
@@ -210,7 +227,7 @@ def test_a_file_of_another_source_is_a_data_error(name: str, other: str, tmp_pat
         open_source(name, [given])
 
 
-@every_source
+@every_reader
 def test_noise_is_a_data_error(name: str, tmp_path: Path) -> None:
     path = path_of(name, tmp_path)
     WRITERS[name](tmp_path)
@@ -222,13 +239,13 @@ def test_noise_is_a_data_error(name: str, tmp_path: Path) -> None:
 
 @every_source
 def test_unknown_fields_are_refused(name: str, tmp_path: Path) -> None:
-    path = WRITERS[name](tmp_path)
+    paths = written(name, tmp_path)
     error = UnknownNameError if SOURCES[name].fields else SettingsError
     with pytest.raises(error, match=rf"source '{name}'.*, but got .*mood"):
-        open_source(name, [path], SourceOptions({"mood": "x"}))
+        open_source(name, paths, SourceOptions({"mood": "x"}))
     for field in SOURCES[name].fields:
         with pytest.raises(SettingsError, match=rf"a name after --map {field}=, but got nothing; name the column"):
-            open_source(name, [path], SourceOptions({field: ""}))
+            open_source(name, paths, SourceOptions({field: ""}))
 
 
 def test_an_unknown_source_offers_the_nearest(tmp_path: Path) -> None:

@@ -19,9 +19,13 @@ Pairs = list[str] | None
 class ImportCall:
     """What the command line says to `mien import`."""
 
-    source: Annotated[str, typer.Argument(help="table, arrays, npz, csd, mmsa, mult or meld; see: mien sources")]
-    paths: Annotated[list[Path], typer.Argument(metavar="SRC...", help="The source's files or its folder.")]
+    source: Annotated[
+        str, typer.Argument(help="table, arrays, npz, csd, mmsa, mult, meld or planted; see: mien sources")
+    ]
     out: Annotated[Path, typer.Option(help="Folder of the Dataset; an old Dataset there is replaced.")]
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="SRC...", help="The source's files or its folder; planted: none.")
+    ] = None
     text: Annotated[
         str | None, typer.Option(metavar="EXTRACTOR", help="Text features from the transcripts; see: mien extractors")
     ] = None
@@ -60,7 +64,7 @@ def import_(call: ImportCall) -> None:
         name=call.name,
     )
     with progress.counting(f"import {call.source}") as advance:
-        dataset = import_dataset(call.source, call.paths, call.out, options, advance)
+        dataset = import_dataset(call.source, call.paths or [], call.out, options, advance)
     description = describe_dataset(dataset)
     if call.json:
         print_json(description)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mien.errors import SettingsError, UnknownNameError
-from mien.sources import arrays, csd_roles, table
+from mien.errors import SettingsError, UnknownNameError, UsageError
+from mien.sources import arrays, csd_roles, planted_words, table
 from mien.sources.arrays import open_arrays
 from mien.sources.csd import open_csd
 from mien.sources.intake import Intake, SourceEntry, SourceOptions
@@ -14,6 +14,7 @@ from mien.sources.meld import open_meld
 from mien.sources.mmsa import open_mmsa
 from mien.sources.mult import open_mult
 from mien.sources.npz import open_npz
+from mien.sources.planted_words import open_planted_words
 from mien.sources.table import open_table
 
 __all__ = ["SOURCES", "Intake", "SourceEntry", "SourceOptions", "open_source"]
@@ -64,6 +65,14 @@ SOURCES: dict[str, SourceEntry] = {
         "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, some of them or their folder",
         "declare-lab/MELD (Poria et al., ACL 2019)",
     ),
+    "planted": SourceEntry(
+        open_planted_words,
+        "made-up videos, word by word, in three modalities; the labels follow a rule that asks for one ability",
+        "no file; --map rule=NAME chooses the rule",
+        "mien itself: a test of what a system can learn",
+        planted_words.FIELDS,
+        takes_files=False,
+    ),
 }
 
 
@@ -72,18 +81,25 @@ def open_source(name: str, paths: Sequence[str | Path], options: SourceOptions |
 
     Args:
         name: a key of `SOURCES`.
-        paths: files or folders, as `SourceEntry.needs` says.
+        paths: files or folders, as `SourceEntry.needs` says; none for a generator.
         options: renamed columns, and whether to keep words; by default nothing renamed, words kept.
 
     Raises:
         UnknownNameError: the source, or a field of the mapping, is in no table.
+        UsageError: no files for a source that reads some, or files for a generator.
         SettingsError: the source takes no mapping, or a field is mapped to an empty name.
         DataError: a file is missing or not what the source reads.
     """
     if name not in SOURCES:
         raise UnknownNameError("a source", name, SOURCES)
     options = options or SourceOptions()
-    fields = SOURCES[name].fields
+    entry, fields = SOURCES[name], SOURCES[name].fields
+    if entry.takes_files != bool(paths):
+        needed = "files or a folder" if entry.takes_files else "no files"
+        raise UsageError(
+            f"Expected {needed} for the source {name!r} ({entry.needs}), but got "
+            f"{', '.join(map(str, paths)) or 'none'}; see: mien sources"
+        )
     for field, column in options.mapping.items():
         if not fields:
             raise SettingsError(
@@ -93,4 +109,4 @@ def open_source(name: str, paths: Sequence[str | Path], options: SourceOptions |
             raise UnknownNameError(f"a field of the source {name!r} in --map", field, fields)
         if not column:
             raise SettingsError(f"Expected a name after --map {field}=, but got nothing; name the column that holds it")
-    return SOURCES[name].open([Path(path) for path in paths], options)
+    return entry.open([Path(path) for path in paths], options)

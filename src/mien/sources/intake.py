@@ -48,5 +48,8 @@ class SourceEntry:
     needs: str
     # where the format comes from
     origin: str
-    # field that `SourceOptions.mapping` may set -> names tried for it, in this order
+    # field that `SourceOptions.mapping` may set -> names tried for it, in this order; of a generator: values it takes,
+    # the default first
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # False: a generator, which makes its videos instead of reading them
+    takes_files: bool = True

@@ -1,5 +1,7 @@
 """A small made-up set with a planted rule, for the demo and for tests: no person ever said any of it.
 
+Utterance by utterance; `planted_words.py` makes sets of words, by other rules, for `mien import planted`.
+
 Every utterance i has three hidden signs, +1 or -1 at random: what is said (w), how (p), the face (f). Each is shown
 by one modality as a noisy vector. The rule crosses modalities and utterances:
 
@@ -28,13 +30,8 @@ UTTERANCE_S = 2.0
 def open_planted(n_videos: int = 300, seed: int = 0) -> Intake:
     """`n_videos` videos of 3 to 11 utterances, the same for a seed."""
     rng = np.random.default_rng(seed)
-    bounds = np.cumsum([round(share * n_videos) for share in SPLIT_SHARES.values()])
-    names = list(SPLIT_SHARES)
-    splits: dict[str, str | None] = {
-        f"planted-{number:04d}": names[min(int(np.searchsorted(bounds, number, side="right")), 2)]
-        for number in range(n_videos)
-    }
-    directions = {modality: _unit(rng.normal(size=size)) for modality, size in N_FEATURES.items()}
+    splits = planted_splits(n_videos)
+    directions = {modality: unit(rng.normal(size=size)) for modality, size in N_FEATURES.items()}
     spaces = {
         modality: FeatureSpace(modality, f"planted-{modality}", size, recipe={"extractor": "planted", "seed": seed})
         for modality, size in N_FEATURES.items()
@@ -83,6 +80,17 @@ def _emotions(sentiment: FloatArray, words: FloatArray, voice_before: FloatArray
     return np.stack([rules[name] for name in EMOTIONS], axis=1).astype(np.float64)
 
 
-def _unit(vector: FloatArray) -> FloatArray:
+def planted_splits(n_videos: int) -> dict[str, str | None]:
+    """Video id -> split, in the shares of `SPLIT_SHARES`."""
+    bounds = np.cumsum([round(share * n_videos) for share in SPLIT_SHARES.values()])
+    names = list(SPLIT_SHARES)
+    return {
+        f"planted-{number:04d}": names[min(int(np.searchsorted(bounds, number, side="right")), 2)]
+        for number in range(n_videos)
+    }
+
+
+def unit(vector: FloatArray) -> FloatArray:
+    """The vector at length 1."""
     result: FloatArray = vector / np.linalg.norm(vector)
     return result
