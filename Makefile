@@ -20,7 +20,8 @@ demo: setup
 	$(BIN)/mien demo
 
 test: setup
-	$(BIN)/python -m pytest
+	# one process per core; the tests of one file share what it makes
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: setup lint types
 	$(BIN)/python -m pytest -q tests/test_architecture.py
