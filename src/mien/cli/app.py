@@ -10,6 +10,7 @@ import typer
 from mien.cli import benchmark, data, listing, runs, video
 from mien.cli.guard import guarded, set_debug
 from mien.cli.options import Json
+from mien.cli.plugins import import_plugins
 from mien.version import __version__
 
 app = typer.Typer(
@@ -35,10 +36,15 @@ app.command("sources")(listing.sources)
 @app.callback(invoke_without_command=True)
 def global_options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE", help="Import a module of yours that adds systems, see docs/extending.md."),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
     """What a person on video feels, utterance by utterance: sentiment and six emotions."""
     set_debug(debug)
+    import_plugins(plugin or [])
     if version:
         typer.echo(f"mien {__version__}")
         raise typer.Exit
