@@ -154,6 +154,14 @@ def test_models_tell_every_setting_that_set_takes():
     assert "learning_rate=" in said("models")
 
 
+def test_extractors_of_every_modality_are_listed_with_the_extras_they_need():
+    listed = as_json("extractors")
+    assert set(listed) == {"text", "acoustic", "visual"}
+    assert "mien[offline]" in listed["text"]["glove-6b-50d"]["needs"]
+    assert "face-blendshapes" in listed["visual"]
+    assert "[media]" in said("extractors")
+
+
 def test_models_mark_the_experimental_ones_and_no_other():
     listed = as_json("models")["models"]
     assert listed["vqa-attention"]["experimental"] is True

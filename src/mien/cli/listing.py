@@ -40,16 +40,21 @@ def models(json: Json = False) -> None:
 @guarded
 def extractors(json: Json = False) -> None:
     """Feature extractors, with what they need."""
-    from mien.features import TEXT_EXTRACTORS
+    from mien.features import ACOUSTIC_EXTRACTORS, TEXT_EXTRACTORS, VISUAL_EXTRACTORS
 
+    tables = {"text": TEXT_EXTRACTORS, "acoustic": ACOUSTIC_EXTRACTORS, "visual": VISUAL_EXTRACTORS}
     rows = {
-        name: {"description": entry.description, "citation": entry.citation, "needs": entry.needs}
-        for name, entry in TEXT_EXTRACTORS.items()
+        modality: {
+            name: {"description": entry.description, "citation": entry.citation, "needs": entry.needs}
+            for name, entry in table.items()
+        }
+        for modality, table in tables.items()
     }
     if json:
-        print_json({"text": rows})
-    else:
-        _show("Text extractors", rows, ("description", "citation", "needs"))
+        print_json(rows)
+        return
+    for modality, listed in rows.items():
+        _show(f"{modality.capitalize()} extractors", listed, ("description", "citation", "needs"))
 
 
 @guarded
@@ -84,7 +89,8 @@ def _show(title: str, rows: dict[str, dict[str, Any]], keys: tuple[str, ...]) ->
         table.add_column(header)
     for name, row in rows.items():
         table.add_row(name, *(str(row[key]) for key in keys))
-    Console(highlight=False).print(table)
+    # needs such as mien[offline] are no markup
+    Console(highlight=False, markup=False).print(table)
 
 
 def _show_settings(groups: dict[str, dict[str, Any]]) -> None:
