@@ -23,7 +23,7 @@ from mien.models.attention import attend, cross_attend
 from mien.models.batch import Batch, Outputs
 from mien.models.checks import check_settings
 from mien.models.heads import apply_head, make_heads
-from mien.models.recurrent import ACTIVATIONS, run_bidirectional
+from mien.models.recurrent import ACTIVATIONS, run_together
 from mien.schema import Modality, Task
 
 States = Float[Tensor, "video utterance feature"]
@@ -68,6 +68,9 @@ class Cim(nn.Module):
     Two or three modalities: Rep = [A_XY for each pair, then the states of each]; one: [self-attention, states].
     """
 
+    # how the modalities' GRUs are run; another way must give the same states
+    recur = staticmethod(run_together)
+
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CimSettings) -> None:
         super().__init__()
         self.settings = settings
@@ -95,7 +98,7 @@ class Cim(nn.Module):
             slots = batch.lengths.clamp(min=self.settings.padded_length).unsqueeze(1)
             competing = torch.arange(batch.real.shape[1], device=slots.device) < slots
             present = dict.fromkeys(self.modalities, competing)
-        states = {modality: self._states(batch, modality) for modality in self.modalities}
+        states = self._states(batch)
         blocks, attention = self._attend(states, present) if self.settings.attention else ([], {})
         representation = torch.cat([*blocks, *states.values()], dim=-1)[:, :n_utterances]
         return Outputs(
@@ -104,10 +107,15 @@ class Cim(nn.Module):
             attention={name: weights[:, :n_utterances] for name, weights in attention.items()},
         )
 
-    def _states(self, batch: Batch, modality: Modality) -> States:
-        settings, present = self.settings, batch.present[modality]
-        inputs = functional.dropout(batch.features[modality], settings.input_dropout, self.training)
-        states = run_bidirectional(cast(nn.GRU, self.grus[modality]), inputs, present)
+    def _states(self, batch: Batch) -> dict[Modality, States]:
+        settings = self.settings
+        inputs = [functional.dropout(batch.features[m], settings.input_dropout, self.training) for m in self.modalities]
+        grus = [cast(nn.GRU, self.grus[m]) for m in self.modalities]
+        all_states = self.recur(grus, inputs, [batch.present[m] for m in self.modalities])
+        return {m: self._dense_states(batch, m, states) for m, states in zip(self.modalities, all_states, strict=True)}
+
+    def _dense_states(self, batch: Batch, modality: Modality, states: States) -> States:
+        settings = self.settings
         if not settings.mask_padding:
             states = fill_padding_as_released(states, batch.real)
         states = functional.dropout(states, settings.state_dropout, self.training)
@@ -116,7 +124,7 @@ class Cim(nn.Module):
             states = functional.dropout(states, settings.dense_dropout, self.training)
         if settings.mask_padding:
             # Without this, the dense layer's bias would stand where the modality is missing.
-            states = states * present.unsqueeze(-1)
+            states = states * batch.present[modality].unsqueeze(-1)
         return states
 
     def _attend(

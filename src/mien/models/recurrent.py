@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from mien.models.fused_gru import run_grus
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 
@@ -64,6 +66,18 @@ def run_bidirectional(
     order = (~present).to(torch.uint8).argsort(dim=1, stable=True)  # present ones first, in their order
     states = _run_packed(rnn, _reorder(inputs, order), n_present)
     return _reorder(states, order.argsort(dim=1))
+
+
+def run_together(
+    rnns: Sequence[nn.GRU],
+    inputs: Sequence[Float[Tensor, "video utterance _"]],
+    presents: Sequence[Bool[Tensor, "video utterance"]],
+) -> list[Float[Tensor, "video utterance state"]]:
+    """`run_bidirectional` for several GRUs of one hidden size over the same videos: on a CPU as one recurrence."""
+    on_cpu = all(each.device.type == "cpu" for each in inputs)
+    if on_cpu and not torch.is_autocast_enabled("cpu"):
+        return run_grus(rnns, inputs, presents)
+    return [run_bidirectional(*each) for each in zip(rnns, inputs, presents, strict=True)]
 
 
 def _run_packed(
