@@ -1,9 +1,10 @@
-"""Several bidirectional GRUs over the same videos as one batched recurrence with its own backward pass (CPU).
+"""Several bidirectional GRUs over the same videos, with a backward pass of their own (CPU).
 
 The cells are those of `torch.nn.GRU` (Cho et al., EMNLP 2014, with the reset gate after the recurrent product), which
-stays the reference that the tests compare with. What is gained: every step is one batched product for all modalities
-and both directions instead of one each, nothing is computed for padding, what the backward pass needs beside the
-carried gradient is computed for all steps at once, and the weights' gradients are one product over all steps.
+stays the reference that the tests compare with. What is gained: nothing is computed for padding or for the zero state
+before the first utterance, what the backward pass needs beside the carried gradient is computed for all steps at once,
+the weights' gradients are one product over all steps, and a step is seven operations forward and three backward, on
+memory that is there already, for all modalities and both directions at once.
 
 Axes: direction = forward and backward of each GRU in turn (f0 b0 f1 b1 ...); row = the videos' utterances in the order
 in which the recurrence meets them, all first ones, then all second ones of the videos that have one, and so on.
@@ -17,12 +18,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 # weight_ih, weight_hh, bias_ih, bias_hh of one direction
 PARAMETERS_PER_DIRECTION = 4
+STEPS_WORTH_A_COPY = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,71 +34,65 @@ class Rows:
 
     # videos that have a first, second, ... utterance
     per_step: tuple[int, ...]
-    # the utterance of every row, per direction
+    # utterances of the batch, padding included
+    n_utterances: int
+    # whether every row is an utterance
+    all_real: bool
+    # the utterance of every row, per direction; n_utterances for a row that is none
     utterance: tuple[Int[Tensor, "row"], ...]
     # the row before it in the same video, for the rows after the first step
     before: Int[Tensor, "later_row"]
-    # the row of every utterance, per direction; n_rows where there is none
-    row: tuple[Int[Tensor, "utterance"], ...]
-    # per direction, True where the row is a real utterance; None if all are
-    real: tuple[Bool[Tensor, "row"] | None, ...]
 
 
 def run_grus(
     grus: Sequence[nn.GRU],
     inputs: Sequence[Float[Tensor, "video utterance _"]],
     presents: Sequence[Bool[Tensor, "video utterance"]],
-) -> list[Float[Tensor, "video utterance state"]]:
+) -> Float[Tensor, "gru video utterance state"]:
     """States [forward, backward] of every GRU over the utterances that are present, as if the others did not exist.
 
     The GRUs have one layer, both directions, biases, and the same hidden size. Zero where not present.
     """
-    rows = arrange_rows(presents)
     parameters = [parameter for gru in grus for parameter in _parameters(gru)]
     flat = [each.reshape(-1, each.shape[-1]) for each in inputs]
-    states = _FusedGru.apply(rows, len(grus), *flat, *parameters)
-    videos, utterances = presents[0].shape
-    return [each.view(videos, utterances, -1) for each in states]
+    states: Tensor = _FusedGru.apply(arrange_rows(presents), len(grus), *flat, *parameters)  # type: ignore[no-untyped-call]
+    return states.view(len(grus), *presents[0].shape, -1)
 
 
 def arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> Rows:
-    """Rows for all directions of GRUs whose modality is present in `presents[i]`.
+    """Rows for both directions of the GRUs whose modality is present in `presents[i]`.
 
     A modality that lacks an utterance moves on to its next one; where it has fewer utterances than another, its last
-    rows are not real: nothing follows them, and their states are not given out.
+    rows are none: nothing follows them, and their states are not given out.
     """
-    lengths = torch.stack([present.sum(dim=1) for present in presents])  # (gru, video)
-    longest = lengths.amax(dim=0)
-    by_length = longest.argsort(descending=True, stable=True)  # video
-    n_utterances = presents[0].shape[1]
-    place = torch.arange(n_utterances)
-    running = place.unsqueeze(1) < longest[by_length]  # (step, video), videos from long to short
-    per_step = tuple(int(count) for count in running.sum(dim=1).tolist() if count)
-    step, rank = running.nonzero(as_tuple=True)  # row
+    masks = [present.numpy() for present in presents]  # (video, utterance); numpy is quicker with so little
+    n_utterances = masks[0].shape[1]
+    lengths = [mask.sum(axis=1) for mask in masks]  # video
+    longest = lengths[0] if len(lengths) == 1 else np.maximum.reduce(lengths)
+    by_length = np.argsort(-longest, kind="stable")  # video
+    running = np.arange(n_utterances)[:, None] < longest[by_length]  # (step, video), long videos first
+    step, rank = running.nonzero()  # row
     video = by_length[rank]
-    starts = torch.cat([torch.zeros(1, dtype=torch.long), torch.tensor(per_step).cumsum(0)])
-    later = step > 0
-    before = starts[step[later] - 1] + rank[later]
+    per_step = running.sum(axis=1)
+    later = np.arange(per_step[0] if n_utterances else 0, len(step))
+    before = later - per_step[step[later] - 1]
     utterance: list[Tensor] = []
-    row: list[Tensor] = []
-    real: list[Tensor | None] = []
-    same = len(presents) > 1 and all(torch.equal(presents[0], other) for other in presents[1:])
-    for number, present in enumerate(presents):
-        if number and same:
-            utterance, row, real = [*utterance, *utterance[:2]], [*row, *row[:2]], [*real, *real[:2]]
+    for number, (mask, length) in enumerate(zip(masks, lengths, strict=True)):
+        if number and np.array_equal(mask, masks[0]):
+            utterance += utterance[:2]
             continue
-        # present ones first, in their order
-        order = (~present).to(torch.uint8).argsort(dim=1, stable=True)  # (video, place)
-        length = lengths[number][video]
-        inside = step < length
-        for visited in (step, (length - 1 - step).clamp(min=0)):
-            here = video * n_utterances + order[video, visited]
-            where = torch.full((present.numel(),), len(step), dtype=torch.long)
-            where[here[inside]] = inside.nonzero().squeeze(1)
-            utterance.append(here)
-            row.append(where)
-            real.append(None if bool(inside.all()) else inside)
-    return Rows(per_step, tuple(utterance), before, tuple(row), tuple(real))
+        order = np.argsort(~mask, axis=1, kind="stable")  # (video, place), present ones first, in their order
+        last = length[video] - 1
+        for visited in (step, last - step):
+            place = order[video, np.maximum(visited, 0)]
+            utterance.append(torch.from_numpy(np.where(step <= last, video * n_utterances + place, mask.size)))
+    return Rows(
+        per_step=tuple(per_step[per_step > 0].tolist()),
+        n_utterances=masks[0].size,
+        all_real=all(len(step) == length.sum() for length in lengths),
+        utterance=tuple(utterance),
+        before=torch.from_numpy(before),
+    )
 
 
 def _parameters(gru: nn.GRU) -> list[Tensor]:
@@ -104,59 +101,63 @@ def _parameters(gru: nn.GRU) -> list[Tensor]:
 
 
 class _FusedGru(torch.autograd.Function):
-    """`run_grus` for flat inputs (utterance, feature), one per GRU; gives flat states (utterance, 2 * hidden)."""
+    """`run_grus` for flat inputs (utterance, feature), one per GRU; gives states (gru, utterance, 2 * hidden)."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Rows, n_grus: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, rows: Rows, n_grus: int, *tensors: Tensor) -> Tensor:
         inputs, parameters = tensors[:n_grus], tensors[n_grus:]
         weights_in, weights, biases_in, biases = (parameters[k::PARAMETERS_PER_DIRECTION] for k in range(4))
         hidden = weights[0].shape[1]
-        bias_n = torch.stack([bias[2 * hidden :] for bias in biases]).unsqueeze(1)  # (direction, 1, hidden)
-        gates = inputs[0].new_empty(2 * n_grus, len(rows.utterance[0]), 3 * hidden)
-        visited = []
-        for d, place in enumerate(rows.utterance):
-            visited.append(inputs[d // 2].index_select(0, place))
-            bias = biases_in[d].clone()
-            bias[: 2 * hidden] += biases[d][: 2 * hidden]
-            torch.addmm(bias, visited[d], weights_in[d].t(), out=gates[d])
-        states, recurrent_n = _step_forward(gates, torch.stack([w.t() for w in weights]), bias_n, rows.per_step)
+        stacked = torch.stack(weights)  # (direction, 3 * hidden, hidden)
+        outer, inner = torch.stack(biases_in), torch.stack(biases)
+        outer[:, : 2 * hidden] += inner[:, : 2 * hidden]
+        gates = stacked.new_empty(2 * n_grus, len(rows.utterance[0]), 3 * hidden)
+        visited = [_pick(inputs[d // 2], places, rows) for d, places in enumerate(rows.utterance)]
+        for bias, rows_in, weight, out in zip(outer.unbind(), visited, weights_in, gates.unbind(), strict=True):
+            torch.addmm(bias, rows_in, weight.t(), out=out)
+        states, recurrent_n = _step_forward(gates, stacked, inner[:, None, 2 * hidden :], rows.per_step)
         ctx.rows, ctx.n_grus = rows, n_grus
-        ctx.save_for_backward(gates, states, recurrent_n, *visited, *weights_in, *weights)
-        return tuple(_to_utterances(states[2 * g], states[2 * g + 1], rows, g) for g in range(n_grus))
+        ctx.save_for_backward(gates, states, recurrent_n, stacked, *visited, *weights_in)
+        # one place more than utterances, for the rows that are none
+        given = states.new_zeros(n_grus, rows.n_utterances + 1, 2, hidden)
+        halves = (half for gru in given.unbind() for half in gru.unbind(1))
+        for half, places, each in zip(halves, rows.utterance, states.unbind(), strict=True):
+            half.index_copy_(0, places, each)
+        return given[:, :-1].flatten(2)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, n_directions = ctx.rows, 2 * ctx.n_grus
-        gates, states, recurrent_n, *others = ctx.saved_tensors
-        visited, weights_in, weights = (others[k * n_directions : (k + 1) * n_directions] for k in range(3))
+        gates, states, recurrent_n, stacked, *others = ctx.saved_tensors
+        visited, weights_in = others[:n_directions], others[n_directions:]
         hidden = states.shape[-1]
-        d_states = torch.stack([_to_rows(gradients[d // 2], rows, d, hidden) for d in range(n_directions)])
-        d_hidden, d_candidate = _step_backward(
-            d_states, (gates, states, recurrent_n), torch.stack(tuple(weights)), rows
-        )
-        first = rows.per_step[0]
-        d_weights = torch.bmm(d_hidden[:, first:].transpose(1, 2), states.index_select(1, rows.before))
-        d_biases = d_hidden.sum(dim=1)  # (direction, 3 * hidden)
+        d_states = torch.empty_like(states)
+        halves = (half for gru in gradient.unbind() for half in gru.split(hidden, dim=1))
+        for half, places, out in zip(halves, rows.utterance, d_states.unbind(), strict=True):
+            _pick(half, places, rows, out)
+        d_gates, of_candidate = _step_backward(d_states, (gates, states, recurrent_n), stacked, rows)
+        first = rows.per_step[0] if rows.per_step else 0
+        d_weights = torch.bmm(d_gates[:, first:].transpose(1, 2), states.index_select(1, rows.before))
+        d_biases = d_gates.sum(dim=1)  # (direction, 3 * hidden)
         # The inputs' side differs from the hidden side in the candidate alone, which the reset gate does not touch.
-        d_inside = d_hidden
-        d_inside[..., 2 * hidden :] = d_candidate
+        d_candidate = torch.mul(d_states, of_candidate, out=d_gates[..., 2 * hidden :])
         d_biases_in = torch.cat([d_biases[:, : 2 * hidden], d_candidate.sum(dim=1)], dim=1)
         d_parameters: list[Tensor] = []
-        for d in range(n_directions):
-            d_parameters += [d_inside[d].t() @ visited[d], d_weights[d], d_biases_in[d], d_biases[d]]
-        d_inputs: list[Tensor | None] = []
+        for d, d_gate in enumerate(d_gates.unbind()):
+            d_parameters += [d_gate.t() @ visited[d], d_weights[d], d_biases_in[d], d_biases[d]]
+        d_inputs: list[Tensor | None] = [None] * ctx.n_grus
         for g in range(ctx.n_grus):
-            if not ctx.needs_input_grad[2 + g]:
-                d_inputs.append(None)
-                continue
-            both = [_pad_row(d_inside[d] @ weights_in[d]).index_select(0, rows.row[d]) for d in (2 * g, 2 * g + 1)]
-            d_inputs.append(both[0] + both[1])
+            if ctx.needs_input_grad[2 + g]:
+                d_input = visited[2 * g].new_zeros(rows.n_utterances + 1, visited[2 * g].shape[1])
+                for d in (2 * g, 2 * g + 1):
+                    d_input.index_add_(0, rows.utterance[d], d_gates[d] @ weights_in[d])
+                d_inputs[g] = d_input[:-1]
         return None, None, *d_inputs, *d_parameters
 
 
 def _step_forward(
     gates: Float[Tensor, "direction row 3*hidden"],
-    weights: Float[Tensor, "direction hidden 3*hidden"],
+    weights: Float[Tensor, "direction 3*hidden hidden"],
     bias_n: Float[Tensor, "direction 1 hidden"],
     per_step: Sequence[int],
 ) -> tuple[Float[Tensor, "direction row hidden"], Float[Tensor, "direction row hidden"]]:
@@ -164,35 +165,38 @@ def _step_forward(
 
     tanh(x) is computed as 2 sigmoid(2x) - 1, which takes half the time.
     """
-    n_directions, n_rows, _ = gates.shape
-    hidden = weights.shape[1]
-    states = gates.new_empty(n_directions, n_rows, hidden)
-    recurrent_n = gates.new_empty(n_directions, n_rows, hidden)
+    hidden = weights.shape[2]
+    # Products with the transposed copy are faster, by less than the copy costs unless it serves several of them.
+    by_hidden = weights.transpose(1, 2)
+    if len(per_step) > STEPS_WORTH_A_COPY:
+        by_hidden = by_hidden.contiguous()
+    states = gates.new_empty(*gates.shape[:2], hidden)
+    recurrent_n = torch.empty_like(states)
     minus_one = gates.new_full((), -1.0)
-    buffer = gates.new_empty(n_directions * per_step[0] * 3 * hidden)
     gates[..., 2 * hidden :] *= 2
-    previous, start = None, 0
-    for videos in per_step:
-        here = slice(start, start + videos)
-        reset_update, candidate = gates[:, here, : 2 * hidden], gates[:, here, 2 * hidden :]
-        part = recurrent_n[:, here]
+    columns = (gates[..., : 2 * hidden], *gates.split(hidden, dim=2), recurrent_n, states)
+    steps = zip(*(each.split(per_step, dim=1) for each in columns), strict=True)
+    previous: Tensor | None = None
+    of_gates = of_candidate = product = gates.new_empty(0, 0)
+    for reset_update, reset, update, candidate, part, state in steps:
         if previous is None:
             part.copy_(bias_n.expand_as(part))
         else:
-            previous = previous[:, :videos]
-            product = buffer[: n_directions * videos * 3 * hidden].view(n_directions, videos, 3 * hidden)
-            torch.bmm(previous, weights, out=product)
-            reset_update += product[..., : 2 * hidden]
-            torch.add(product[..., 2 * hidden :], bias_n, out=part)
+            if product.shape[1] != state.shape[1]:
+                previous = previous[:, : state.shape[1]]
+                product = gates.new_empty(len(gates), state.shape[1], 3 * hidden)
+                of_gates, of_candidate = product.split((2 * hidden, hidden), dim=2)
+            torch.bmm(previous, by_hidden, out=product)
+            reset_update.add_(of_gates)
+            torch.add(of_candidate, bias_n, out=part)
         reset_update.sigmoid_()
-        candidate.addcmul_(reset_update[..., :hidden], part, value=2).sigmoid_()
+        candidate.addcmul_(reset, part, value=2).sigmoid_()
         torch.add(minus_one, candidate, alpha=2, out=candidate)
-        update, state = reset_update[..., hidden:], states[:, here]
         if previous is None:
             torch.addcmul(candidate, candidate, update, value=-1, out=state)
         else:
             torch.lerp(candidate, previous, update, out=state)
-        previous, start = state, start + videos
+        previous = state
     return states, recurrent_n
 
 
@@ -202,57 +206,45 @@ def _step_backward(
     weights: Float[Tensor, "direction 3*hidden hidden"],
     rows: Rows,
 ) -> tuple[Float[Tensor, "direction row 3*hidden"], Float[Tensor, "direction row hidden"]]:
-    """Gradients of what the recurrent product gives (r, z, n), and of the candidate's input part.
+    """Gradients of what the recurrent product gives (r, z, n), and the factor of the candidate's input part.
 
-    Each is the gradient of the row's state times a factor that does not depend on it; the factors are computed for all
-    rows first, so that a step is four operations. `d_states` is changed: it takes up what later steps send back.
+    Each gradient is that of the row's state times a factor that does not depend on it; the factors are computed for all
+    rows first, so that a step is three operations. `d_states` is changed: it takes up what later steps send back.
     """
     gates, states, recurrent_n = saved
     hidden = states.shape[-1]
     reset, update, candidate = gates.split(hidden, dim=-1)
-    first = rows.per_step[0]
+    first = rows.per_step[0] if rows.per_step else 0
+    d_gates = torch.empty_like(gates)  # the factors at first
+    of_reset, of_update, of_part = d_gates.split(hidden, dim=-1)
     kept = 1 - update
-    factors = gates.new_empty(*gates.shape[:2], 3, hidden)
-    of_candidate = kept * (1 - candidate.square())  # direction row hidden
-    torch.mul(of_candidate, reset, out=factors[:, :, 2])
-    torch.mul(factors[:, :, 2], recurrent_n, out=factors[:, :, 0]).mul_(1 - reset)
-    moved = factors[:, :, 1]
-    torch.neg(candidate, out=moved)
-    moved[:, first:] += states.index_select(1, rows.before)
-    moved.mul_(kept).mul_(update)
-    buffer = gates.new_empty(len(gates) * first * hidden)
-    stop = gates.shape[1]
-    for step in range(len(rows.per_step) - 1, -1, -1):
-        videos = rows.per_step[step]
-        here = slice(stop - videos, stop)
-        d_state = d_states[:, here]
-        d_gates = factors[:, here].mul_(d_state.unsqueeze(2))
-        if step:
-            carried = buffer[: len(gates) * videos * hidden].view(len(gates), videos, hidden)
-            torch.mul(d_state, update[:, here], out=carried)
-            carried.baddbmm_(d_gates.flatten(2), weights)
-            before = here.start - rows.per_step[step - 1]
-            d_states[:, before : before + videos] += carried
-        stop = here.start
-    return factors.flatten(2), d_states * of_candidate
+    of_candidate = torch.square(candidate).neg_().add_(1).mul_(kept)  # direction row hidden
+    torch.mul(of_candidate, reset, out=of_part)
+    torch.mul(of_part, recurrent_n, out=of_reset)
+    of_reset.addcmul_(of_reset, reset, value=-1)
+    torch.neg(candidate, out=of_update)
+    of_update[:, first:] += states.index_select(1, rows.before)
+    of_update.mul_(kept.mul_(update))
+    columns = (d_states, d_gates, d_gates.unflatten(2, (3, hidden)), d_states.unsqueeze(2), update)
+    steps = list(zip(*(each.split(rows.per_step, dim=1) for each in columns), strict=True))
+    carried = gates.new_empty(0, 0)
+    for number in range(len(steps) - 1, -1, -1):
+        d_state, d_gate, by_gate, to_each_gate, kept_share = steps[number]
+        by_gate.mul_(to_each_gate)
+        if number:
+            if carried.shape[1] != d_state.shape[1]:
+                carried = gates.new_empty(d_state.shape)
+            torch.mul(d_state, kept_share, out=carried)
+            carried.baddbmm_(d_gate, weights)
+            earlier = steps[number - 1][0]
+            earlier[:, : d_state.shape[1]] += carried
+    return d_gates, of_candidate
 
 
-def _to_utterances(
-    forward: Float[Tensor, "row hidden"], backward: Float[Tensor, "row hidden"], rows: Rows, gru: int
-) -> Float[Tensor, "utterance 2*hidden"]:
-    halves = [_pad_row(each).index_select(0, rows.row[2 * gru + k]) for k, each in enumerate((forward, backward))]
-    return torch.cat(halves, dim=1)
-
-
-def _to_rows(
-    gradient: Float[Tensor, "utterance 2*hidden"], rows: Rows, direction: int, hidden: int
-) -> Float[Tensor, "row hidden"]:
-    half = direction % 2 * hidden
-    given = gradient[:, half : half + hidden].index_select(0, rows.utterance[direction])
-    real = rows.real[direction]
-    return given if real is None else given * real.unsqueeze(1)
-
-
-def _pad_row(rows: Float[Tensor, "row feature"]) -> Float[Tensor, "row+1 feature"]:
-    """One more row of zeros, for the utterances that have none."""
-    return torch.nn.functional.pad(rows, (0, 0, 0, 1))
+def _pick(
+    values: Float[Tensor, "utterance feature"], places: Int[Tensor, "row"], rows: Rows, out: Tensor | None = None
+) -> Float[Tensor, "row feature"]:
+    """The utterances of the rows; zero for a row that is none."""
+    if not rows.all_real:
+        values = torch.nn.functional.pad(values, (0, 0, 0, 1))
+    return torch.index_select(values, 0, places, out=out)
