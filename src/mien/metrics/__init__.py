@@ -26,7 +26,7 @@ from mien.metrics.confusion import (
     weighted_accuracy,
     weighted_f1,
 )
-from mien.metrics.ranking import roc_auc
+from mien.metrics.ranking import concordance_index, roc_auc
 from mien.metrics.regression import mean_absolute_error, pearson
 from mien.metrics.significance import (
     Interval,
@@ -72,6 +72,7 @@ METRICS: dict[str, Metric] = {
     "brier": Metric(brier, False, Kind.PROBABILITY),
     "mean_absolute_error": Metric(mean_absolute_error, False, Kind.INTENSITY),
     "pearson": Metric(pearson, True, Kind.INTENSITY),
+    "concordance_index": Metric(concordance_index, True, Kind.INTENSITY),
 }
 
 __all__ = [
@@ -88,6 +89,7 @@ __all__ = [
     "accuracy",
     "brier",
     "calibration_error",
+    "concordance_index",
     "count",
     "count_per_video",
     "equal_count_edges",

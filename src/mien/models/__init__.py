@@ -63,7 +63,7 @@ class ModelEntry:
     citation: str
     reads: Reads = Reads.CONTEXT
     modalities: tuple[Modality, ...] = tuple(Modality)
-    tasks: tuple[Task, ...] = (Task.SENTIMENT, Task.EMOTION)
+    tasks: tuple[Task, ...] = tuple(Task)
     # training settings that differ from the loop's defaults
     training: Mapping[str, Any] = field(default_factory=dict)
     # what stands here is a free adaptation: not to be reported as the cited system

@@ -19,7 +19,7 @@ from mien.tables import Predictions, SplitColumns, epoch_file, require_spaces
 from mien.training.checkpoint import Progress, load_weights, save_weights
 from mien.training.loop import MODEL_FILE, write_history
 from mien.training.predictions import to_predictions
-from mien.training.validation import ranking_area
+from mien.training.validation import ordering, ordering_record
 
 # keeps the logarithm of a probability of 0 or 1 finite
 SMALLEST_PROBABILITY = 1e-12
@@ -122,7 +122,7 @@ def _validation_record(
 ) -> dict[str, float]:
     """Losses and ROC AUC per task, and ``valid_score``, as `validation_record` says of a network after an epoch."""
     predicted = _probabilities(entry, tensors, valid, spec)
-    losses, areas = {}, {}
+    losses, orderings = {}, {}
     for task, probabilities in ((Task.SENTIMENT, predicted.sentiment), (Task.EMOTION, predicted.emotions)):
         if probabilities is None:
             continue
@@ -131,13 +131,7 @@ def _validation_record(
         said = probabilities.reshape(len(rows), -1)[rows]
         of_the_label = np.maximum(np.where(labels[rows], said, 1 - said), SMALLEST_PROBABILITY)
         losses[task] = float(-np.log(of_the_label).mean()) if rows.any() else 0.0
-        area = ranking_area(task, labels[rows], said)
-        if np.isfinite(area):
-            areas[task] = area
+        orderings[task] = ordering(task, labels[rows], said)
     loss = sum(losses.values())
-    return {
-        "valid_loss": loss,
-        **{f"valid_loss_{task}": value for task, value in losses.items()},
-        **{f"valid_roc_auc_{task}": value for task, value in areas.items()},
-        "valid_score": float(np.mean(list(areas.values()))) if areas else -loss,
-    }
+    record = {"valid_loss": loss} | {f"valid_loss_{task}": value for task, value in losses.items()}
+    return record | ordering_record(orderings, loss, by_loss=False)

@@ -229,9 +229,9 @@ def _require_learnable(columns: SplitColumns, run: Run) -> None:
 
 
 def _require_choosable(columns: SplitColumns, run: Run) -> None:
-    labels = {Task.SENTIMENT: columns.sentiment, Task.EMOTION: columns.emotions[:, 0]}
     for task in run.tasks:
-        if np.isnan(labels[task]).all():
+        labels = columns.sentiment if task in (Task.SENTIMENT, Task.SENTIMENT_INTENSITY) else columns.emotions[:, 0]
+        if np.isnan(labels).all():
             raise DataError(
                 f"Expected some {task} labels in the valid split, which chooses epoch and thresholds, but got none; "
                 "choose other --tasks, or import again with --carve valid=0.1"
@@ -267,7 +267,7 @@ def _fit(
         make_network,
         to_video_set(train_columns, scaling),
         to_video_set(valid_columns, scaling),
-        FitSpec(settings, run.seed, scaling),
+        FitSpec(settings, run.seed, scaling, run.tasks),
         run.folder,
         report,
     )
