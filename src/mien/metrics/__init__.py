@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from mien.metrics.calibration import (
@@ -26,6 +27,8 @@ from mien.metrics.confusion import (
     weighted_accuracy,
     weighted_f1,
 )
+from mien.metrics.grades import GradeRule, grade_accuracy, grades
+from mien.metrics.moments import Moments, mean_absolute_error_of, moments_per_video, pearson_of
 from mien.metrics.ranking import concordance_index, roc_auc
 from mien.metrics.regression import mean_absolute_error, pearson
 from mien.metrics.significance import (
@@ -73,16 +76,23 @@ METRICS: dict[str, Metric] = {
     "mean_absolute_error": Metric(mean_absolute_error, False, Kind.INTENSITY),
     "pearson": Metric(pearson, True, Kind.INTENSITY),
     "concordance_index": Metric(concordance_index, True, Kind.INTENSITY),
+    **{
+        f"accuracy{n}_{rule}": Metric(partial(grade_accuracy, rule=rule, n_grades=n), True, Kind.INTENSITY)
+        for n in (7, 5)
+        for rule in GradeRule
+    },
 }
 
 __all__ = [
     "METRICS",
     "Bins",
     "Confusion",
+    "GradeRule",
     "Interval",
     "Kind",
     "McNemar",
     "Metric",
+    "Moments",
     "PairedBootstrap",
     "PairedTTest",
     "ReliabilityBins",
@@ -93,15 +103,20 @@ __all__ = [
     "count",
     "count_per_video",
     "equal_count_edges",
+    "grade_accuracy",
+    "grades",
     "holm",
     "macro_f1",
     "mcnemar",
     "mean_absolute_error",
+    "mean_absolute_error_of",
+    "moments_per_video",
     "negative_f1",
     "paired_bootstrap",
     "paired_t_test",
     "paired_video_bootstrap",
     "pearson",
+    "pearson_of",
     "percentile_interval",
     "positive_f1",
     "reliability",

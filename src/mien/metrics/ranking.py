@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mien.metrics.regression import labelled_pairs
 from mien.schema import BoolArray, FloatArray
 
 
@@ -37,12 +38,13 @@ def concordance_index(target: FloatArray, prediction: FloatArray) -> float:
 
     Returns:
         A number in [0, 1]; NaN where all gold intensities are equal.
+
+    Raises:
+        DataError: the lengths differ, or a prediction for a labelled utterance is not a finite number.
     """
     from scipy.stats import kendalltau
 
-    target, prediction = np.asarray(target, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
-    labelled = ~np.isnan(target)
-    target, prediction = target[labelled], prediction[labelled]
+    target, prediction = labelled_pairs(target, prediction)
     if target.size < 2 or np.ptp(target) == 0:
         return float("nan")
     if np.ptp(prediction) == 0:

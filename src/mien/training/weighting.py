@@ -14,11 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mien.schema import Task
+from mien.schema import INTENSITIES, Task
 from mien.training.losses import LossSums
 from mien.training.settings import UNCERTAINTY, TrainSettings
-
-REGRESSIONS = (Task.SENTIMENT_INTENSITY, Task.EMOTION_INTENSITY)
 
 
 class TaskWeighting(nn.Module):
@@ -50,4 +48,4 @@ class TaskWeighting(nn.Module):
         if task not in self.log_variances:
             return self.fixed[task]
         precision: Tensor = (-self.log_variances[task]).exp()
-        return precision / 2 if task in REGRESSIONS else precision
+        return precision / 2 if task in INTENSITIES else precision
