@@ -132,11 +132,12 @@ def _train_epoch(
     total = 0.0
     batches = bucketed_batches(train.lengths.numpy(), spec.settings.batch_videos, rng)
     for numbers in batches:
-        counts = scored_counts(targets_of(train, rows_of(train, numbers)))
         mine, share = _my_part(numbers, fabric)
         batch, rows = collate(train, mine)
+        targets = targets_of(train, rows)
+        counts = scored_counts(targets if len(mine) == len(numbers) else targets_of(train, rows_of(train, numbers)))
         batch = to_device(batch, fabric.device)
-        sums = loss_sums(network(batch), batch, to_device(targets_of(train, rows), fabric.device))
+        sums = loss_sums(network(batch), batch, to_device(targets, fabric.device))
         loss = weighting.total(sums, counts) * share + weighting.penalty(counts)
         optimizer.zero_grad()
         fabric.backward(loss)
