@@ -1,11 +1,29 @@
-"""Probabilities beside the gold labels of the columns they were predicted for."""
+"""Probabilities beside the gold labels of the columns they were predicted for, or of one video alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import numpy as np
 
+from mien.errors import UsageError
 from mien.schema import FloatArray, SentimentValues
 from mien.tables import Predictions, SplitColumns
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPrediction:
+    """What a system says about the utterances of one video, and what it looked at."""
+
+    # (utterance,) of the positive class (has0); None without a sentiment head
+    sentiment_probability: FloatArray | None
+    # (utterance, 7) in the order of EMOTION_OUTPUTS; None without an emotion head
+    emotion_probabilities: FloatArray | None
+    # "text->visual": weights (utterance, context), see `mien.models.Outputs`
+    attention: Mapping[str, FloatArray] = field(default_factory=dict)
+    # weights inside each utterance (utterance,), by name
+    fusion: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def to_predictions(
@@ -24,3 +42,12 @@ def to_predictions(
         emotion_probabilities=emotions,
         sentiment_values=sentiment_values,
     )
+
+
+def require_no_words(needs_words: bool) -> None:
+    """Raise UsageError for a system of words, which has nothing to say about vectors of whole utterances."""
+    if needs_words:
+        raise UsageError(
+            "Expected a system that reads one vector per utterance, but got one that reads words; "
+            "give it columns with words: predict(dataset.columns(split, words=True))"
+        )

@@ -9,17 +9,18 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import nn
 
 from mien.models import ClassicalEntry, ClassicalSpec, ModelEntry, Outputs, Reads, build_model, model_entry
 from mien.schema import FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
 from mien.settings import override
-from mien.tables import Predictions, Run, SplitColumns, require_epoch, require_spaces
+from mien.tables import Predictions, Run, SplitColumns, require_epoch, require_spaces, stack_features
 from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, to_video_set
 from mien.training.checkpoint import load_weights, restore_model
 from mien.training.classical import ClassicalPredictor, load_tensors
 from mien.training.loop import MODEL_FILE
-from mien.training.predictions import to_predictions
+from mien.training.predictions import VideoPrediction, require_no_words, to_predictions
 from mien.training.validation import PREDICTION_BATCH_VIDEOS
 
 
@@ -55,6 +56,14 @@ class Predictor(Protocol):
         """Weights inside each utterance (N,), by name; nothing for systems without any."""
         ...
 
+    def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
+        """One video from its features as they come from the extractors, (utterance, feature) by modality, in one pass.
+
+        A row of NaN, or a modality that is not given, is missing. Nothing but the width tells whether the features are
+        of the space that the system was trained on. Raises DataError, and UsageError for a system of words.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class NetworkPredictor:
@@ -77,9 +86,9 @@ class NetworkPredictor:
         emotions = np.zeros((n, 7)) if Task.EMOTION in self.tasks else None
         for outputs, real, rows in self._forward(columns):
             if sentiment is not None and outputs.sentiment_logits is not None:
-                sentiment[rows] = outputs.sentiment_logits[real].double().softmax(dim=-1)[:, 1].numpy()
+                sentiment[rows] = _positive(outputs.sentiment_logits[real])
             if emotions is not None and outputs.emotion_logits is not None:
-                emotions[rows] = outputs.emotion_logits[real].double().sigmoid().numpy()
+                emotions[rows] = _each(outputs.emotion_logits[real])
         return to_predictions(columns, sentiment, emotions, sentiment_values)
 
     def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
@@ -104,6 +113,22 @@ class NetworkPredictor:
                 found.setdefault(name, np.zeros(columns.n_utterances))[rows] = weights[real].double().numpy()
         return found
 
+    def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
+        """One video from its features, see `Predictor.predict_video`."""
+        require_no_words(self.needs_words)
+        ((outputs, _real, _rows),) = self._forward(stack_features(features, self.spaces))
+        return VideoPrediction(
+            sentiment_probability=_positive(outputs.sentiment_logits[0])
+            if outputs.sentiment_logits is not None
+            else None,
+            emotion_probabilities=_each(outputs.emotion_logits[0]) if outputs.emotion_logits is not None else None,
+            attention={
+                name: _without_empty_columns(weights[0].numpy(), weights.shape[1])
+                for name, weights in outputs.attention.items()
+            },
+            fusion={name: weights[0].double().numpy() for name, weights in outputs.fusion.items()},
+        )
+
     def _forward(self, columns: SplitColumns) -> Iterator[tuple[Outputs, torch.Tensor, IntArray]]:
         if columns.spaces:
             require_spaces(self.spaces, columns.spaces)
@@ -113,6 +138,16 @@ class NetworkPredictor:
             for numbers in bucketed_batches(columns.lengths, PREDICTION_BATCH_VIDEOS, None):
                 batch, rows = collate(videos, numbers)
                 yield self.network(batch), batch.real, rows.numpy()
+
+
+def _positive(logits: Float[torch.Tensor, "n 2"]) -> FloatArray:
+    probability: FloatArray = logits.double().softmax(dim=-1)[:, 1].numpy()
+    return probability
+
+
+def _each(logits: Float[torch.Tensor, "n output"]) -> FloatArray:
+    probabilities: FloatArray = logits.double().sigmoid().numpy()
+    return probabilities
 
 
 def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
