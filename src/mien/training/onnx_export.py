@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from mien.errors import ExportError, MissingExtraError, UsageError
 from mien.models import MODELS, Batch, ModelEntry, Outputs, Reads
-from mien.models.traced import to_traceable
+from mien.models.one_video import to_traceable
 from mien.schema import FloatArray
 from mien.training.predictions import VideoPrediction
 from mien.training.predictor import NetworkPredictor, Predictor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -13,10 +14,11 @@ from jaxtyping import Float
 from torch import nn
 
 from mien.models import ClassicalEntry, ClassicalSpec, ModelEntry, Outputs, Reads, build_model, model_entry
+from mien.models.one_video import to_quick
 from mien.schema import FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
 from mien.settings import override
 from mien.tables import Predictions, Run, SplitColumns, require_epoch, require_spaces, stack_features
-from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, to_video_set
+from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, one_video, to_video_set
 from mien.training.checkpoint import load_weights, restore_model
 from mien.training.classical import ClassicalPredictor, load_tensors
 from mien.training.loop import MODEL_FILE
@@ -116,7 +118,8 @@ class NetworkPredictor:
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
         """One video from its features, see `Predictor.predict_video`."""
         require_no_words(self.needs_words)
-        ((outputs, _real, _rows),) = self._forward(stack_features(features, self.spaces))
+        with torch.inference_mode():
+            outputs = self._quick(one_video(stack_features(features, self.spaces), self.scaling))
         return VideoPrediction(
             sentiment_probability=_positive(outputs.sentiment_logits[0])
             if outputs.sentiment_logits is not None
@@ -128,6 +131,11 @@ class NetworkPredictor:
             },
             fusion={name: weights[0].double().numpy() for name, weights in outputs.fusion.items()},
         )
+
+    @cached_property
+    def _quick(self) -> nn.Module:
+        """For one video at a time; its weights are those that `network` had at the first."""
+        return to_quick(self.network)
 
     def _forward(self, columns: SplitColumns) -> Iterator[tuple[Outputs, torch.Tensor, IntArray]]:
         if columns.spaces:
@@ -152,6 +160,8 @@ def _each(logits: Float[torch.Tensor, "n output"]) -> FloatArray:
 
 def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
     """The real utterances, and behind them the padded slots that a network without a padding mask looks at."""
+    if weights.shape[1] == length:
+        return weights
     used = np.flatnonzero((weights > 0).any(axis=0))
     return weights[:, : max(length, int(used[-1]) + 1 if len(used) else 0)]
 

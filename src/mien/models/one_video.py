@@ -1,4 +1,4 @@
-"""The networks of MODELS as an exporter can trace them: one video, no padding, the number of utterances left open.
+"""The networks of MODELS for one video without padding: as an exporter can trace them, and as fast as it goes.
 
 `run_bidirectional` branches on the data, which a trace records as if every video took the same way. Here the utterances
 that have a modality are picked by their numbers, so that one graph serves videos of any length and any gaps.
@@ -7,6 +7,7 @@ that have a modality are picked by their numbers, so that one graph serves video
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -18,8 +19,9 @@ from mien.models.batch import Batch, Outputs
 from mien.models.cat_lstm import CatLstm
 from mien.models.cim import Cim
 from mien.models.heads import apply_head
+from mien.models.packed_grus import PackedGrus
 from mien.models.recurrent import ACTIVATIONS, ContextEncoder
-from mien.schema import Task
+from mien.schema import Modality, Task
 
 
 def to_traceable(network: nn.Module) -> nn.Module:
@@ -31,6 +33,15 @@ def to_traceable(network: nn.Module) -> nn.Module:
             # The parameters stay where they are; only how they are run changes.
             module.__class__ = kind
     return traceable
+
+
+def to_quick(network: nn.Module) -> nn.Module:
+    """The network itself, or for `Cim` a copy that answers for one video sooner. In evaluation mode; no gradients."""
+    if type(network) is not Cim:
+        return network.eval()
+    quick = copy.deepcopy(network).eval()
+    quick.__class__ = QuickCim
+    return quick
 
 
 def run_one_video(
@@ -70,19 +81,10 @@ class TraceableCim(Cim):
     def forward(self, batch: Batch) -> Outputs:
         """Logits (1, utterance, output) and attention weights (1, utterance, context)."""
         settings, n_utterances = self.settings, batch.real.shape[1]
-        present, states = dict(batch.present), {}
-        for modality in self.modalities:
-            here = batch.present[modality]
-            rows = run_one_video(cast(nn.GRU, self.grus[modality]), batch.features[modality], here)
-            if not settings.mask_padding:
-                rows = self._padded_as_released(rows)
-            if settings.dense_size:
-                rows = ACTIVATIONS[settings.activation](self.dense[modality](rows))
-            if settings.mask_padding:
-                rows = rows * here.unsqueeze(-1)
-            else:
-                present[modality] = torch.ones_like(rows[..., 0], dtype=torch.bool)
-            states[modality] = rows
+        states = {m: self._seen(rows, batch.present[m], m) for m, rows in self._recur(batch).items()}
+        present = batch.present
+        if not settings.mask_padding:
+            present = {m: torch.ones_like(rows[..., 0], dtype=torch.bool) for m, rows in states.items()}
         blocks, attention = self._attend(states, present) if settings.attention else ([], {})
         representation = torch.cat([*blocks, *states.values()], dim=-1)[:, :n_utterances]
         return Outputs(
@@ -90,6 +92,20 @@ class TraceableCim(Cim):
             emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
             attention={name: weights[:, :n_utterances] for name, weights in attention.items()},
         )
+
+    def _recur(self, batch: Batch) -> dict[Modality, Float[Tensor, "1 utterance state"]]:
+        return {
+            m: run_one_video(cast(nn.GRU, self.grus[m]), batch.features[m], batch.present[m]) for m in self.modalities
+        }
+
+    def _seen(
+        self, rows: Float[Tensor, "1 utterance state"], here: Bool[Tensor, "1 utterance"], modality: Modality
+    ) -> Float[Tensor, "1 slot feature"]:
+        """What attention sees of the recurrence's states."""
+        settings = self.settings
+        padded = rows if settings.mask_padding else self._padded_as_released(rows)
+        dense = ACTIVATIONS[settings.activation](self.dense[modality](padded)) if settings.dense_size else padded
+        return dense * here.unsqueeze(-1) if settings.mask_padding else dense
 
     def _padded_as_released(self, states: States) -> Float[Tensor, "1 slot state"]:
         """The video's states, then up to `padded_length` slots: the last forward half repeated, the backward half 0."""
@@ -100,6 +116,27 @@ class TraceableCim(Cim):
         # (slot, 1) * (1, state): one row for each, in a form whose number of rows may be 0
         repeated = torch.ones_like(extra, dtype=states.dtype).unsqueeze(1) * last[0]
         return torch.cat([states, repeated.unsqueeze(0)], dim=1)
+
+
+class QuickCim(TraceableCim):
+    """All modalities in one recurrence, whose weights are laid out at the first video."""
+
+    @cached_property
+    def _packed(self) -> PackedGrus:
+        return PackedGrus.of([cast(nn.GRU, self.grus[modality]) for modality in self.modalities])
+
+    def _recur(self, batch: Batch) -> dict[Modality, Float[Tensor, "1 utterance state"]]:
+        here = [batch.present[m][0] for m in self.modalities]
+        rows = [batch.features[m][0] for m in self.modalities]
+        if all(bool(each.all()) for each in here):
+            states = self._packed.run(rows)
+        else:
+            some = self._packed.run([each[mask] for each, mask in zip(rows, here, strict=True)])
+            states = [
+                each.new_zeros(len(mask), each.shape[1]).index_put((mask,), each)
+                for each, mask in zip(some, here, strict=True)
+            ]
+        return {m: each.unsqueeze(0) for m, each in zip(self.modalities, states, strict=True)}
 
 
 _TRACEABLE: dict[type[nn.Module], type[nn.Module]] = {
