@@ -8,8 +8,9 @@ matrix products of the same arithmetic; three plain `nn.GRU` over the same featu
 graph under onnxruntime on one thread. On a busy machine the median of many calls tells of the others' work: of
 `--rounds` rounds the one with the lowest median is reported for each, and the least processor time of a call beside it.
 
-Corpus: `mien predict` over synthetic Datasets of a tenth and of all of `--utterances`, each in a fresh process whose
-high-water mark of memory is reported. The Datasets are generated video by video and removed at the end.
+Corpus: `mien predict` over synthetic Datasets of a tenth and of all of `--utterances`, each in a fresh process on one
+thread whose high-water mark of memory is reported, and the processor time beside the wall clock. The Datasets are
+generated video by video and removed at the end.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import onnxruntime
 import torch
 from machine import machine_facts
 from torch import nn
-from train_epoch import DENSE_SIZE, GRU_SIZE, N_FEATURES, mosei_like_lengths, product_shapes
+from train_epoch import DENSE_SIZE, GRU_SIZE, N_FEATURES, mosei_like_lengths
 
 import mien
 from mien.schema import FeatureSpace, Utterance, Video
@@ -48,11 +49,11 @@ import torch
 torch.set_num_threads(1)
 mien.load_model(sys.argv[1])
 before = peak_memory_mib()
-started_s = time.perf_counter()
+started_s, started_cpu_s = time.perf_counter(), time.process_time()
 done = mien.predict(*sys.argv[1:4])
-seconds = time.perf_counter() - started_s
+seconds, processor_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
 print(json.dumps({"utterances": done.n_utterances, "videos": done.n_videos, "seconds": seconds,
-                  "loaded_mib": before, "peak_mib": peak_memory_mib()}))
+                  "processor_s": processor_s, "loaded_mib": before, "peak_mib": peak_memory_mib()}))
 """
 
 
@@ -85,13 +86,21 @@ def make_dataset(folder: Path, n_utterances: int, seed: int) -> Path:
 
 
 def bare_products() -> Callable[[], None]:
-    """The matrix products of one forward pass over one video of ten utterances."""
-    shapes = list(product_shapes(np.array([N_UTTERANCES])))
-    pairs = [(torch.randn(left), torch.randn(right)) for left, right in shapes]
+    """The matrix products of one forward pass over one video of ten utterances, and nothing else."""
+    n, rows = N_UTTERANCES, torch.randn(1, GRU_SIZE)
+    states, weights = torch.randn(n, DENSE_SIZE), torch.randn(n, n)
+    once = [(torch.randn(n, size), torch.randn(size, 2 * 3 * GRU_SIZE)) for size in N_FEATURES.values()]
+    once += [(torch.randn(n, 2 * GRU_SIZE), torch.randn(2 * GRU_SIZE, DENSE_SIZE)) for _ in N_FEATURES]
+    once += [(states, states.T), (weights, states)] * 6  # three pairs, both directions
+    once += [(torch.randn(n, 9 * DENSE_SIZE), torch.randn(9 * DENSE_SIZE, n_outputs)) for n_outputs in (2, 7)]
+    recurrent = [torch.randn(GRU_SIZE, 3 * GRU_SIZE) for _ in range(2 * len(N_FEATURES))]
 
     def run() -> None:
-        for left, right in pairs:
+        for left, right in once:
             left @ right
+        for matrix in recurrent:
+            for _step in range(n):
+                rows @ matrix
 
     return run
 
@@ -187,8 +196,8 @@ def main() -> None:
         print(f"{name:20s} p50 {result[f'p50_ms_{name}']:7.2f} ms")
     for corpus in corpora:
         print(
-            f"{corpus['utterances']:>9,} utterances in {corpus['seconds']:.1f} s "
-            f"({corpus['utterances_per_s']:,.0f}/s), {corpus['peak_mib']:.0f} MiB at most"
+            f"{corpus['utterances']:>9,} utterances in {corpus['seconds']:.1f} s ({corpus['processor_s']:.1f} s of "
+            f"processor time, {corpus['utterances_per_s']:,.0f}/s), {corpus['peak_mib']:.0f} MiB at most"
         )
 
 
