@@ -92,13 +92,7 @@ class Cim(nn.Module):
     def forward(self, batch: Batch) -> Outputs:
         """Logits (video, utterance, output) and attention weights (video, utterance, context) for whole videos."""
         n_utterances = batch.real.shape[1]
-        present = torch.stack([batch.present[m] for m in self.modalities])  # (modality, video, utterance)
-        if not self.settings.mask_padding:
-            batch = pad_to(batch, max(self.settings.padded_length, n_utterances))
-            # A longer video competes for its own slots alone, whatever stands beside it in the batch.
-            slots = batch.lengths.clamp(min=self.settings.padded_length).unsqueeze(1)
-            competing = torch.arange(batch.real.shape[1], device=slots.device) < slots
-            present = competing.expand(len(self.modalities), *competing.shape)
+        batch, present = self._slots(batch)
         states = self._states(batch)
         blocks, attention = self._attend(states, present) if self.settings.attention else ([], {})
         representation = torch.cat([*blocks, _side_by_side(states)], dim=-1)[:, :n_utterances]
@@ -107,6 +101,16 @@ class Cim(nn.Module):
             emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
             attention={name: weights[:, :n_utterances] for name, weights in attention.items()},
         )
+
+    def _slots(self, batch: Batch) -> tuple[Batch, Bool[Tensor, "modality video utterance"]]:
+        """What the network runs over, and which of it takes attention."""
+        if self.settings.mask_padding:
+            return batch, torch.stack([batch.present[m] for m in self.modalities])
+        batch = pad_to(batch, max(self.settings.padded_length, batch.real.shape[1]))
+        # A longer video competes for its own slots alone, whatever stands beside it in the batch.
+        slots = batch.lengths.clamp(min=self.settings.padded_length).unsqueeze(1)
+        competing = torch.arange(batch.real.shape[1], device=slots.device) < slots
+        return batch, competing.expand(len(self.modalities), *competing.shape)
 
     def _states(self, batch: Batch) -> Float[Tensor, "modality video utterance feature"]:
         settings = self.settings

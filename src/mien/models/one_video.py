@@ -7,6 +7,7 @@ that have a modality are picked by their numbers, so that one graph serves video
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from functools import cached_property
 from typing import cast
 
@@ -14,14 +15,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mien.models.attention import States
-from mien.models.batch import Batch, Outputs
+from mien.models.attention import States, attend
+from mien.models.batch import Batch
 from mien.models.cat_lstm import CatLstm
 from mien.models.cim import Cim
-from mien.models.heads import apply_head
 from mien.models.packed_grus import PackedGrus
 from mien.models.recurrent import ACTIVATIONS, ContextEncoder
-from mien.schema import Modality, Task
+
+Grus = Sequence[nn.GRU]
 
 
 def to_traceable(network: nn.Module) -> nn.Module:
@@ -78,65 +79,56 @@ class TraceableCatLstm(CatLstm):
 class TraceableCim(Cim):
     """Shares the parameters of a `Cim`."""
 
-    def forward(self, batch: Batch) -> Outputs:
-        """Logits (1, utterance, output) and attention weights (1, utterance, context)."""
-        settings, n_utterances = self.settings, batch.real.shape[1]
-        states = {m: self._seen(rows, batch.present[m], m) for m, rows in self._recur(batch).items()}
-        present = batch.present
-        if not settings.mask_padding:
-            present = {m: torch.ones_like(rows[..., 0], dtype=torch.bool) for m, rows in states.items()}
-        blocks, attention = self._attend(states, present) if settings.attention else ([], {})
-        representation = torch.cat([*blocks, *states.values()], dim=-1)[:, :n_utterances]
-        return Outputs(
-            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
-            emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
-            attention={name: weights[:, :n_utterances] for name, weights in attention.items()},
+    def recur(self, rnns: Grus, inputs: Sequence[Tensor], presents: Sequence[Tensor]) -> Tensor:
+        """One GRU after the other."""
+        return torch.stack([run_one_video(*each) for each in zip(rnns, inputs, presents, strict=True)])
+
+    def _slots(self, batch: Batch) -> tuple[Batch, Bool[Tensor, "modality 1 slot"]]:
+        if self.settings.mask_padding:
+            return super()._slots(batch)
+        slots = torch.arange(self.settings.padded_length, device=batch.real.device)
+        extra = slots[batch.real.shape[1] :]  # empty for a longer video
+        missing = torch.zeros_like(extra, dtype=torch.bool).unsqueeze(0)
+        padded = Batch(
+            # (1, slot, 1) * (1, 1, feature): a form whose number of rows may be 0
+            {m: torch.cat([x, missing.unsqueeze(2) * x[:, :1]], dim=1) for m, x in batch.features.items()},
+            {m: torch.cat([here, missing], dim=1) for m, here in batch.present.items()},
+            batch.lengths,
+            torch.cat([batch.real, missing], dim=1),
         )
+        return padded, torch.ones_like(torch.stack([padded.present[m] for m in self.modalities]))
 
-    def _recur(self, batch: Batch) -> dict[Modality, Float[Tensor, "1 utterance state"]]:
-        return {
-            m: run_one_video(cast(nn.GRU, self.grus[m]), batch.features[m], batch.present[m]) for m in self.modalities
-        }
-
-    def _seen(
-        self, rows: Float[Tensor, "1 utterance state"], here: Bool[Tensor, "1 utterance"], modality: Modality
-    ) -> Float[Tensor, "1 slot feature"]:
-        """What attention sees of the recurrence's states."""
-        settings = self.settings
-        padded = rows if settings.mask_padding else self._padded_as_released(rows)
-        dense = ACTIVATIONS[settings.activation](self.dense[modality](padded)) if settings.dense_size else padded
-        return dense * here.unsqueeze(-1) if settings.mask_padding else dense
-
-    def _padded_as_released(self, states: States) -> Float[Tensor, "1 slot state"]:
-        """The video's states, then up to `padded_length` slots: the last forward half repeated, the backward half 0."""
-        n_slots = torch.arange(self.settings.padded_length, device=states.device)
-        extra = n_slots[states.shape[1] :]  # empty for a longer video
-        half = states.shape[-1] // 2
-        last = torch.cat([states[:, -1:, :half], torch.zeros_like(states[:, -1:, half:])], dim=-1)
-        # (slot, 1) * (1, state): one row for each, in a form whose number of rows may be 0
-        repeated = torch.ones_like(extra, dtype=states.dtype).unsqueeze(1) * last[0]
-        return torch.cat([states, repeated.unsqueeze(0)], dim=1)
+    def _attend(
+        self, states: Float[Tensor, "modality 1 slot feature"], present: Bool[Tensor, "modality 1 slot"]
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Direction by direction: the batched form has a backward pass of its own, which the exporter does not know."""
+        by_name = dict(zip(self.modalities, zip(states, present, strict=True), strict=True))
+        pairs = self.pairs or [(self.modalities[0], self.modalities[0])]
+        directions = [*pairs, *((other, one) for one, other in pairs)]
+        found = {(x, y): attend(by_name[x][0], *by_name[y]) for x, y in directions}
+        # the representation has both directions of a pair side by side; with one modality they are the same
+        blocks = [found[direction][0] for pair in pairs for direction in dict.fromkeys((pair, pair[::-1]))]
+        return blocks, {f"{x}->{y}": weights for (x, y), (_, weights) in found.items()}
 
 
-class QuickCim(TraceableCim):
-    """All modalities in one recurrence, whose weights are laid out at the first video."""
+class QuickCim(Cim):
+    """The recurrences of all modalities as one, with weights that are laid out at the first video."""
 
     @cached_property
     def _packed(self) -> PackedGrus:
         return PackedGrus.of([cast(nn.GRU, self.grus[modality]) for modality in self.modalities])
 
-    def _recur(self, batch: Batch) -> dict[Modality, Float[Tensor, "1 utterance state"]]:
-        here = [batch.present[m][0] for m in self.modalities]
-        rows = [batch.features[m][0] for m in self.modalities]
+    def recur(self, _rnns: Grus, inputs: Sequence[Tensor], presents: Sequence[Tensor]) -> Tensor:
+        """By the packed weights, over the utterances that are present."""
+        here = [each[0] for each in presents]
+        rows = [each[0] for each in inputs]
         if all(bool(each.all()) for each in here):
-            states = self._packed.run(rows)
-        else:
-            some = self._packed.run([each[mask] for each, mask in zip(rows, here, strict=True)])
-            states = [
-                each.new_zeros(len(mask), each.shape[1]).index_put((mask,), each)
-                for each, mask in zip(some, here, strict=True)
-            ]
-        return {m: each.unsqueeze(0) for m, each in zip(self.modalities, states, strict=True)}
+            return torch.stack(self._packed.run(rows)).unsqueeze(1)
+        some = self._packed.run([each[mask] for each, mask in zip(rows, here, strict=True)])
+        states = some[0].new_zeros(len(some), len(here[0]), some[0].shape[1])
+        for whole, mask, each in zip(states, here, some, strict=True):
+            whole[mask] = each
+        return states.unsqueeze(1)
 
 
 _TRACEABLE: dict[type[nn.Module], type[nn.Module]] = {
