@@ -118,11 +118,11 @@ class Cim(nn.Module):
         inputs = [dropout(batch.features[m], settings.input_dropout, self.training) for m in self.modalities]
         states = self.recur([cast(nn.GRU, self.grus[m]) for m in self.modalities], inputs, presents)
         if not settings.mask_padding:
-            states = torch.stack([fill_padding_as_released(each, batch.real) for each in states])
+            states = torch.stack([fill_padding_as_released(each, batch.real) for each in states.unbind()])
         states = dropout(states, settings.state_dropout, self.training)
         if settings.dense_size:
             layers = [cast(nn.Linear, self.dense[m]) for m in self.modalities]
-            states = torch.stack([layer(each) for layer, each in zip(layers, states, strict=True)])
+            states = torch.stack([layer(each) for layer, each in zip(layers, states.unbind(), strict=True)])
             states = dropout(ACTIVATIONS[settings.activation](states), settings.dense_dropout, self.training)
         if settings.mask_padding:
             # Without this, the dense layer's bias would stand where the modality is missing.
@@ -167,5 +167,5 @@ def fill_padding_as_released(
     """Padded slots as a masking Keras GRU leaves them: the last forward state repeated, the backward half zero."""
     half = states.shape[-1] // 2
     last = (real.sum(dim=1) - 1).view(-1, 1, 1).expand(-1, 1, half)
-    repeated = torch.cat([states[..., :half].gather(1, last), states.new_zeros(len(states), 1, half)], dim=-1)
+    repeated = torch.cat([states[..., :half].gather(1, last), states.new_zeros(states.shape[0], 1, half)], dim=-1)
     return torch.where(real.unsqueeze(-1), states, repeated)

@@ -102,7 +102,7 @@ class TraceableCim(Cim):
         self, states: Float[Tensor, "modality 1 slot feature"], present: Bool[Tensor, "modality 1 slot"]
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Direction by direction: the batched form has a backward pass of its own, which the exporter does not know."""
-        by_name = dict(zip(self.modalities, zip(states, present, strict=True), strict=True))
+        by_name = dict(zip(self.modalities, zip(states.unbind(), present.unbind(), strict=True), strict=True))
         pairs = self.pairs or [(self.modalities[0], self.modalities[0])]
         directions = [*pairs, *((other, one) for one, other in pairs)]
         found = {(x, y): attend(by_name[x][0], *by_name[y]) for x, y in directions}
