@@ -6,8 +6,8 @@ One video of ten utterances at the paper's sizes (300 text, 74 acoustic, 35 visu
 median of 300 calls of `mien.load_model(run).predict_video(features)`. Beside it, in turns within the same run: the bare
 matrix products of the same arithmetic; three plain `nn.GRU` over the same features, and nothing else; the exported
 graph under onnxruntime on one thread. On a busy machine the median of many calls tells of the others' work: of
-`--rounds` rounds the one with the lowest median is reported for each, the median processor time of a call (this thread's)
-likewise, and the ratios are of processor times.
+`--rounds` rounds the one with the lowest median is reported for each, the median processor time of a call likewise, and
+the ratios are of processor times.
 
 Corpus: `mien predict` over synthetic Datasets of a tenth and of all of `--utterances`, each in a fresh process on one
 thread whose high-water mark of memory is reported, and the processor time beside the wall clock. The Datasets are
