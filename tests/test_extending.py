@@ -41,6 +41,8 @@ def test_the_page_s_system_is_listed_trained_scored_and_refused_where_it_was_not
     assert done.returncode == 0, done.stderr
     scored = json.loads(mien(place, *plugin, "evaluate", "run", "--json").stdout)
     assert scored["runs"][0]["model"] == "sum-of-experts"
+    exported = json.loads(mien(place, *plugin, "export", "run", "--onnx", "--json").stdout)
+    assert exported["metadata"]["mien.model"] == "sum-of-experts"
     stranger = mien(place, "evaluate", "run")
     assert stranger.returncode == 2
     assert "Expected model to be one of" in stranger.stderr

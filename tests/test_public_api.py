@@ -21,7 +21,18 @@ def test_the_public_names_are_sorted_and_every_one_resolves():
 
 
 def test_the_functions_of_the_commands_are_there():
-    commands = ("import_dataset", "extract", "train", "evaluate", "compare", "benchmark", "analyze", "demo")
+    commands = (
+        "import_dataset",
+        "extract",
+        "train",
+        "evaluate",
+        "compare",
+        "benchmark",
+        "analyze",
+        "demo",
+        "predict",
+        "export",
+    )
     for name in (*commands, "load_model", "open_dataset"):
         assert callable(getattr(mien, name))
         assert getattr(mien, name).__doc__

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from mien.workflows.benchmark import BenchmarkRequest, benchmark
     from mien.workflows.demo import demo
     from mien.workflows.evaluate import compare, evaluate
+    from mien.workflows.export import export
     from mien.workflows.extract import ExtractRequest, extract
     from mien.workflows.import_ import ImportOptions, import_dataset
-    from mien.workflows.predict import load_model
+    from mien.workflows.predict import load_model, predict
     from mien.workflows.train import TrainRequest, train
 
 # Public name -> module. Loaded on first use: `import mien` stays instant and needs neither torch nor pyarrow.
@@ -36,11 +37,13 @@ _PUBLIC = {
     "compare": "mien.workflows.evaluate",
     "demo": "mien.workflows.demo",
     "evaluate": "mien.workflows.evaluate",
+    "export": "mien.workflows.export",
     "extract": "mien.workflows.extract",
     "import_dataset": "mien.workflows.import_",
     "load_model": "mien.workflows.predict",
     "open_dataset": "mien.tables",
     "open_run": "mien.tables",
+    "predict": "mien.workflows.predict",
     "train": "mien.workflows.train",
 }
 
@@ -56,11 +59,13 @@ __all__ = [
     "compare",
     "demo",
     "evaluate",
+    "export",
     "extract",
     "import_dataset",
     "load_model",
     "open_dataset",
     "open_run",
+    "predict",
     "train",
 ]
 

@@ -10,6 +10,7 @@ MienError
 ├── FeatureSpaceError          features of one space given to a model of another
 ├── MissingWeightsError        an extractor's weights are nowhere to be found
 ├── MissingExtraError          an optional dependency is not installed
+├── ExportError                a trained system cannot be written in another format, or not without other numbers
 ├── TrainingError              training cannot go on, or a run folder is not what the command needs
 └── WriteError                 nothing was lost: the old file is still there
 
@@ -73,6 +74,10 @@ class MissingExtraError(MienError):
 
 class TrainingError(MienError):
     """Training cannot go on, or a run folder is not what the command needs."""
+
+
+class ExportError(MienError):
+    """A trained system cannot be written in another format, or what was written gives other numbers."""
 
 
 class WriteError(MienError):

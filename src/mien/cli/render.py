@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mien.evaluation import Comparison
     from mien.reports import Analysis
     from mien.tables import Run
+    from mien.workflows.export import Exported
+    from mien.workflows.predict import Predicted
 
 # of a transcript in a table
 SHOWN_CHARACTERS = 80
@@ -142,6 +144,27 @@ def show_comparison(comparison: Comparison) -> None:
     console.print(table)
     for note in comparison.notes:
         console.print(note, style="yellow")
+
+
+def show_predicted(predicted: Predicted) -> None:
+    """Where the table is, and what to know before using it."""
+    console = new_console()
+    console.print(f"{predicted.n_utterances:,} utterances of {predicted.n_videos:,} videos: {predicted.path}")
+    for role, what in (("train", "trained the model"), ("valid", "chose its epoch and thresholds")):
+        if role in predicted.known_videos:
+            console.print(f"{predicted.known_videos[role]:,} of these videos {what}: no test", style="yellow")
+    for name, share in predicted.missing.items():
+        console.print(f"{name} is missing in {100 * share:.1f} % of the utterances", style="yellow")
+
+
+def show_exported(exported: Exported) -> None:
+    """Where the file is, and how far it was checked."""
+    facts = exported.to_json()
+    lengths = ", ".join(map(str, facts["checked_against_torch"]["lengths"]))
+    new_console().print(
+        f"{exported.path}: {exported.metadata['mien.model']} on {', '.join(exported.metadata['mien.inputs'])}, within "
+        f"{facts['checked_against_torch']['tolerance']:g} of torch on videos of {lengths} utterances"
+    )
 
 
 def show_demo(analysis: Analysis, folder: Path) -> None:

@@ -77,7 +77,7 @@ class CatLstm(nn.Module):
         settings = self.settings
         fused, anything, fusion = self._fuse(batch)
         fused = functional.dropout(fused, settings.fused_dropout, self.training)
-        representation = run_bidirectional(self.lstm, fused, anything)
+        representation = self._run(fused, anything)
         attention = {}
         if settings.utterance_attention:
             representation, weights = self._attend(representation, anything)
@@ -85,6 +85,9 @@ class CatLstm(nn.Module):
             attention[f"{name}->{name}"] = weights
         representation = functional.dropout(representation, settings.state_dropout, self.training)
         return outputs_from_heads(self.heads, representation, attention=attention, fusion=fusion)
+
+    def _run(self, fused: States, present: Bool[Tensor, "video utterance"]) -> States:
+        return run_bidirectional(self.lstm, fused, present)
 
     def _fuse(self, batch: Batch) -> tuple[States, Bool[Tensor, "video utterance"], dict[str, Tensor]]:
         """AT-Fusion: F = B softmax(w_F^T tanh(W_F B)); where any modality is present; each modality's share."""

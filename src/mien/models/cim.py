@@ -92,13 +92,7 @@ class Cim(nn.Module):
     def forward(self, batch: Batch) -> Outputs:
         """Logits (video, utterance, output) and attention weights (video, utterance, context) for whole videos."""
         n_utterances = batch.real.shape[1]
-        present = torch.stack([batch.present[m] for m in self.modalities])  # (modality, video, utterance)
-        if not self.settings.mask_padding:
-            batch = pad_to(batch, max(self.settings.padded_length, n_utterances))
-            # A longer video competes for its own slots alone, whatever stands beside it in the batch.
-            slots = batch.lengths.clamp(min=self.settings.padded_length).unsqueeze(1)
-            competing = torch.arange(batch.real.shape[1], device=slots.device) < slots
-            present = competing.expand(len(self.modalities), *competing.shape)
+        batch, present = self._slots(batch)
         states = self._states(batch)
         blocks, attention = self._attend(states, present) if self.settings.attention else ([], {})
         representation = torch.cat([*blocks, _side_by_side(states)], dim=-1)[:, :n_utterances]
@@ -108,17 +102,27 @@ class Cim(nn.Module):
             attention={name: weights[:, :n_utterances] for name, weights in attention.items()},
         )
 
+    def _slots(self, batch: Batch) -> tuple[Batch, Bool[Tensor, "modality video utterance"]]:
+        """What the network runs over, and which of it takes attention."""
+        if self.settings.mask_padding:
+            return batch, torch.stack([batch.present[m] for m in self.modalities])
+        batch = pad_to(batch, max(self.settings.padded_length, batch.real.shape[1]))
+        # A longer video competes for its own slots alone, whatever stands beside it in the batch.
+        slots = batch.lengths.clamp(min=self.settings.padded_length).unsqueeze(1)
+        competing = torch.arange(batch.real.shape[1], device=slots.device) < slots
+        return batch, competing.expand(len(self.modalities), *competing.shape)
+
     def _states(self, batch: Batch) -> Float[Tensor, "modality video utterance feature"]:
         settings = self.settings
         presents = [batch.present[m] for m in self.modalities]
         inputs = [dropout(batch.features[m], settings.input_dropout, self.training) for m in self.modalities]
         states = self.recur([cast(nn.GRU, self.grus[m]) for m in self.modalities], inputs, presents)
         if not settings.mask_padding:
-            states = torch.stack([fill_padding_as_released(each, batch.real) for each in states])
+            states = torch.stack([fill_padding_as_released(each, batch.real) for each in states.unbind()])
         states = dropout(states, settings.state_dropout, self.training)
         if settings.dense_size:
             layers = [cast(nn.Linear, self.dense[m]) for m in self.modalities]
-            states = torch.stack([layer(each) for layer, each in zip(layers, states, strict=True)])
+            states = torch.stack([layer(each) for layer, each in zip(layers, states.unbind(), strict=True)])
             states = dropout(ACTIVATIONS[settings.activation](states), settings.dense_dropout, self.training)
         if settings.mask_padding:
             # Without this, the dense layer's bias would stand where the modality is missing.
@@ -163,5 +167,5 @@ def fill_padding_as_released(
     """Padded slots as a masking Keras GRU leaves them: the last forward state repeated, the backward half zero."""
     half = states.shape[-1] // 2
     last = (real.sum(dim=1) - 1).view(-1, 1, 1).expand(-1, 1, half)
-    repeated = torch.cat([states[..., :half].gather(1, last), states.new_zeros(len(states), 1, half)], dim=-1)
+    repeated = torch.cat([states[..., :half].gather(1, last), states.new_zeros(states.shape[0], 1, half)], dim=-1)
     return torch.where(real.unsqueeze(-1), states, repeated)

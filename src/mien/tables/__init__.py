@@ -1,10 +1,10 @@
 """What lives on disk between the stages: Dataset, Predictions, Run folders. Parquet and JSON only."""
 
 from mien.tables.dataset import Dataset, DatasetFacts, open_dataset, validate_video, write_dataset
-from mien.tables.predictions import Predictions, read_predictions, write_predictions
+from mien.tables.predictions import Predictions, read_predictions, write_predictions, written_in_parts
 from mien.tables.runs import Run, epoch_file, kept_epochs, open_run, require_epoch, require_spaces, write_run
 from mien.tables.split_columns import SplitColumns, WordColumns
-from mien.tables.stacked import stack_videos
+from mien.tables.stacked import stack_features, stack_videos
 
 __all__ = [
     "Dataset",
@@ -20,9 +20,11 @@ __all__ = [
     "read_predictions",
     "require_epoch",
     "require_spaces",
+    "stack_features",
     "stack_videos",
     "validate_video",
     "write_dataset",
     "write_predictions",
     "write_run",
+    "written_in_parts",
 ]

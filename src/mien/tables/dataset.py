@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mien.errors import DamagedFileError, DataError
@@ -93,16 +94,25 @@ class Dataset:
         not have the same ones.
         """
         self._require_split(split)
-        names = columns.label_and_feature_names(self.facts.spaces)
-        by_word = [space for space in self.facts.spaces.values() if words and space.level is Level.WORD]
-        if words and not by_word:
-            raise DataError(
-                f"Expected word vectors in {self.folder}, but got one vector per utterance; "
-                "import again with words: mien import csd, mult, mmsa, or table --text glove-6b-50d --words"
-            )
-        names += [columns.words_name(space.modality) for space in by_word]
+        names, by_word = self._names(words)
         rows = pq.read_table(self.folder / TABLE, columns=names, filters=[("split", "=", split)])
         return _split_columns(rows, self.facts.spaces, by_word)
+
+    def windows(self, split: str | None = None, *, words: bool = False) -> Iterator[SplitColumns]:
+        """The columns of one split, or of all videos, a few thousand utterances at a time: never all in memory.
+
+        Every window holds whole videos. Raises what `columns` raises.
+        """
+        if split is not None:
+            self._require_split(split)
+        names, by_word = self._names(words)
+        with pq.ParquetFile(self.folder / TABLE) as file:
+            for number in range(file.num_row_groups):  # a video never straddles two, see `_write_rows`
+                rows = file.read_row_group(number, columns=[*names, "split"])
+                if split is not None:
+                    rows = rows.filter(pc.equal(rows["split"], split))
+                if len(rows):
+                    yield _split_columns(rows, self.facts.spaces, by_word)
 
     def to_pandas(self) -> Any:
         """The rows as a pandas table (pandas must be installed)."""
@@ -116,6 +126,17 @@ class Dataset:
         spaces = "".join(f"<li>{space}</li>" for space in self.facts.spaces.values())
         head = "<tr><th>split</th><th>videos</th><th>utterances</th></tr>"
         return f"<b>{self.facts.name}</b><table>{head}{rows}</table><ul>{spaces}</ul>"
+
+    def _names(self, words: bool) -> tuple[list[str], list[FeatureSpace]]:
+        """The table's columns that `SplitColumns` is made of, and the spaces whose words are among them."""
+        by_word = [space for space in self.facts.spaces.values() if words and space.level is Level.WORD]
+        if words and not by_word:
+            raise DataError(
+                f"Expected word vectors in {self.folder}, but got one vector per utterance; "
+                "import again with words: mien import csd, mult, mmsa, or table --text glove-6b-50d --words"
+            )
+        names = columns.label_and_feature_names(self.facts.spaces)
+        return names + [columns.words_name(space.modality) for space in by_word], by_word
 
     def _require_split(self, split: str) -> None:
         if split not in self.splits:

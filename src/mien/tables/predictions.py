@@ -5,7 +5,8 @@ Anybody's system can write this table and be evaluated the same way (docs/format
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,25 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write aside and rename. Raises WriteError."""
     with written_aside(path) as aside:
         pq.write_table(to_table(predictions), aside, compression="zstd")
+
+
+@contextmanager
+def written_in_parts(path: Path) -> Iterator[Callable[[Predictions], None]]:
+    """Give a function that appends rows to the table, a row group each; renamed to `path` when all have come.
+
+    All parts come from one system; at least one is needed. Raises WriteError.
+    """
+    with written_aside(path) as aside, ExitStack() as open_files:
+        writer: pq.ParquetWriter | None = None
+
+        def write(part: Predictions) -> None:
+            nonlocal writer
+            table = to_table(part)
+            if writer is None:
+                writer = open_files.enter_context(pq.ParquetWriter(aside, table.schema, compression="zstd"))
+            writer.write_table(table)
+
+        yield write
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -1,4 +1,4 @@
-"""Videos in memory as the columns of one split, the form a predictor takes."""
+"""Videos or bare features in memory as the columns of one split, the form a predictor takes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mien.schema import EMOTIONS, FeatureSpace, Level, Modality, Utterance, Video
+from mien.errors import DataError
+from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, Level, Modality, Utterance, Video
 from mien.tables.split_columns import SplitColumns, WordsOfOne, join_words
 
 
@@ -46,6 +47,47 @@ def stack_videos(
         )
         if words
         else None,
+    )
+
+
+def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
+    """Columns of one unnamed video from its features, (utterance, feature) by modality.
+
+    A row of NaN alone is an utterance that lacks the modality, and so is every utterance where a modality of `spaces`
+    is not given. Raises DataError on other modalities, widths or numbers of utterances, and on rows that are in part
+    not finite.
+    """
+    unknown = [name for name in features if name not in spaces]
+    if unknown or not features:
+        raise DataError(
+            f"Expected features of {', '.join(spaces)}, but got {', '.join(unknown) or 'none'}; "
+            "give those that the model was trained on"
+        )
+    n = len(next(iter(features.values())))
+    matrices, present = {}, {}
+    for modality, space in spaces.items():
+        rows = features.get(modality)
+        matrix = np.full((n, space.n_features), np.nan, np.float32) if rows is None else np.asarray(rows, np.float32)
+        if not n or matrix.shape != (n, space.n_features):
+            raise DataError(
+                f"Expected {modality} features of shape ({n or 'utterances'}, {space.n_features}), but got "
+                f"{matrix.shape}; every modality has one row per utterance, of NaN where it is missing"
+            )
+        here: BoolArray = np.logical_not(np.isnan(matrix).all(axis=1))
+        matrices[modality], present[modality] = np.where(here[:, None], matrix, np.float32(0)), here
+        if not np.isfinite(matrices[modality]).all():
+            raise DataError(
+                f"Expected finite {modality} features, but got NaN or infinity; "
+                "make the whole row NaN where the modality is missing"
+            )
+    return SplitColumns(
+        video_ids=[""],
+        offsets=np.array([0, n], dtype=np.int64),
+        index=np.arange(n, dtype=np.int64),
+        features=matrices,
+        present=present,
+        sentiment=np.full(n, np.nan),
+        emotions=np.full((n, len(EMOTIONS)), np.nan),
     )
 
 

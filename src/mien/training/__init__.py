@@ -4,6 +4,7 @@ from mien.training.batching import Scaling, VideoSet, fit_scaling, to_video_set
 from mien.training.classical import ClassicalPredictor, fit_classical
 from mien.training.devices import is_first_process
 from mien.training.loop import FitSpec, fit
+from mien.training.predictions import VideoPrediction
 from mien.training.predictor import NetworkPredictor, Predictor, load_predictor
 from mien.training.settings import TrainSettings
 
@@ -14,6 +15,7 @@ __all__ = [
     "Predictor",
     "Scaling",
     "TrainSettings",
+    "VideoPrediction",
     "VideoSet",
     "fit",
     "fit_classical",

@@ -152,6 +152,18 @@ def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor
     return batch, rows[real]
 
 
+def one_video(columns: SplitColumns, scaling: Scaling) -> Batch:
+    """The only video of the columns as a batch, without its words."""
+    features, present = _scaled(columns, scaling)
+    real = torch.ones(1, columns.n_utterances, dtype=torch.bool)
+    return Batch(
+        features={m: matrix.unsqueeze(0) for m, matrix in features.items()},
+        present={m: mask.unsqueeze(0) for m, mask in present.items()},
+        lengths=torch.tensor([columns.n_utterances]),
+        real=real,
+    )
+
+
 def collate_words(words: WordSet, rows: Int[Tensor, "n"]) -> Words:
     """The words of the given utterances, padded to the longest of them (at least one place)."""
     starts, lengths = words.offsets[rows], words.offsets.diff()[rows]

@@ -15,10 +15,10 @@ from mien.errors import DamagedFileError, TrainingError
 from mien.models import ClassicalEntry, ClassicalSpec, Probabilities, Reads, Tensors
 from mien.models.classical import binary_targets, intensity_targets
 from mien.schema import FeatureSpace, FloatArray, Modality, SentimentValues, Task
-from mien.tables import Predictions, SplitColumns, epoch_file, require_spaces
+from mien.tables import Predictions, SplitColumns, epoch_file, require_spaces, stack_features
 from mien.training.checkpoint import Progress, load_weights, save_weights
 from mien.training.loop import MODEL_FILE, write_history
-from mien.training.predictions import to_predictions
+from mien.training.predictions import VideoPrediction, require_no_words, to_predictions
 from mien.training.validation import ordering, ordering_record
 
 # keeps the logarithm of a probability of 0 or 1 finite
@@ -64,6 +64,14 @@ class ClassicalPredictor:
     def fusion(self, _columns: SplitColumns) -> dict[str, FloatArray]:
         """Nothing: what weights a system has are the same for all utterances."""
         return {}
+
+    def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
+        """One video from its features, see `Predictor.predict_video`."""
+        require_no_words(self.needs_words)
+        said = self.predict(stack_features(features, self.spaces))
+        return VideoPrediction(
+            said.sentiment_probability, said.emotion_probabilities, said.sentiment_intensity, said.emotion_intensities
+        )
 
 
 def fit_classical(

@@ -1,12 +1,34 @@
-"""What a system says, beside the gold labels of the columns it was said about."""
+"""What a system says, beside the gold labels of the columns it was said about, or of one video alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import numpy as np
 
+from mien.errors import UsageError
 from mien.models import Probabilities
-from mien.schema import SentimentValues
+from mien.schema import FloatArray, SentimentValues
 from mien.tables import Predictions, SplitColumns
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPrediction:
+    """What a system says about the utterances of one video, and what it looked at. None without the task's head."""
+
+    # (utterance,) of the positive class (has0)
+    sentiment_probability: FloatArray | None
+    # (utterance, 7) in the order of EMOTION_OUTPUTS
+    emotion_probabilities: FloatArray | None
+    # (utterance,), from -3 to 3
+    sentiment_intensity: FloatArray | None = None
+    # (utterance, 6) from 0 to 3, in the order of EMOTIONS
+    emotion_intensities: FloatArray | None = None
+    # "text->visual": weights (utterance, context), see `mien.models.Outputs`
+    attention: Mapping[str, FloatArray] = field(default_factory=dict)
+    # weights inside each utterance (utterance,), by name
+    fusion: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def to_predictions(columns: SplitColumns, said: Probabilities, sentiment_values: SentimentValues) -> Predictions:
@@ -22,3 +44,12 @@ def to_predictions(columns: SplitColumns, said: Probabilities, sentiment_values:
         sentiment_intensity=said.sentiment_intensity,
         emotion_intensities=said.emotion_intensities,
     )
+
+
+def require_no_words(needs_words: bool) -> None:
+    """Raise UsageError for a system of words, which has nothing to say about vectors of whole utterances."""
+    if needs_words:
+        raise UsageError(
+            "Expected a system that reads one vector per utterance, but got one that reads words; "
+            "give it columns with words: predict(dataset.columns(split, words=True))"
+        )

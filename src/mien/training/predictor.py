@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -21,14 +22,15 @@ from mien.models import (
     build_model,
     model_entry,
 )
+from mien.models.one_video import to_quick
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
 from mien.settings import override
-from mien.tables import Predictions, Run, SplitColumns, require_epoch, require_spaces
-from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, to_video_set
+from mien.tables import Predictions, Run, SplitColumns, require_epoch, require_spaces, stack_features
+from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, one_video, to_video_set
 from mien.training.checkpoint import load_weights, restore_model
 from mien.training.classical import ClassicalPredictor, load_tensors
 from mien.training.loop import MODEL_FILE
-from mien.training.predictions import to_predictions
+from mien.training.predictions import VideoPrediction, require_no_words, to_predictions
 from mien.training.validation import PREDICTION_BATCH_VIDEOS
 
 # what is said of one utterance, in the order of `Probabilities`
@@ -70,6 +72,14 @@ class Predictor(Protocol):
 
     def fusion(self, columns: SplitColumns) -> dict[str, FloatArray]:
         """Weights inside each utterance (N,), by name; nothing for systems without any."""
+        ...
+
+    def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
+        """One video from its features as they come from the extractors, (utterance, feature) by modality, in one pass.
+
+        A row of NaN, or a modality that is not given, is missing. Nothing but the width tells whether the features are
+        of the space that the system was trained on. Raises DataError, and UsageError for a system of words.
+        """
         ...
 
 
@@ -117,6 +127,29 @@ class NetworkPredictor:
                 found.setdefault(name, np.zeros(columns.n_utterances))[rows] = weights[real].double().numpy()
         return found
 
+    def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
+        """One video from its features, see `Predictor.predict_video`."""
+        require_no_words(self.needs_words)
+        with torch.inference_mode():
+            outputs = self._quick(one_video(stack_features(features, self.spaces), self.scaling))
+        said = {task: values[0].double().numpy() for task, values in _said(outputs).items()}
+        return VideoPrediction(
+            sentiment_probability=said.get(Task.SENTIMENT),
+            emotion_probabilities=said.get(Task.EMOTION),
+            sentiment_intensity=said.get(Task.SENTIMENT_INTENSITY),
+            emotion_intensities=said.get(Task.EMOTION_INTENSITY),
+            attention={
+                name: _without_empty_columns(weights[0].numpy(), weights.shape[1])
+                for name, weights in outputs.attention.items()
+            },
+            fusion={name: weights[0].double().numpy() for name, weights in outputs.fusion.items()},
+        )
+
+    @cached_property
+    def _quick(self) -> nn.Module:
+        """For one video at a time; its weights are those that `network` had at the first."""
+        return to_quick(self.network)
+
     def _forward(self, columns: SplitColumns) -> Iterator[tuple[Outputs, torch.Tensor, IntArray]]:
         if columns.spaces:
             require_spaces(self.spaces, columns.spaces)
@@ -142,6 +175,8 @@ def _said(outputs: Outputs) -> dict[Task, torch.Tensor]:
 
 def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
     """The real utterances, and behind them the padded slots that a network without a padding mask looks at."""
+    if weights.shape[1] == length:
+        return weights
     used = np.flatnonzero((weights > 0).any(axis=0))
     return weights[:, : max(length, int(used[-1]) + 1 if len(used) else 0)]
 

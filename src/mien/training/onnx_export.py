@@ -1,0 +1,226 @@
+"""A trained network as one ONNX graph: raw features of one video in, probabilities and attention weights out.
+
+Tensors of the graph, u = utterances of the video (any number from 1):
+
+- inputs, for every modality m of the run: ``m`` (u, feature) float32, unscaled, whatever stands where it is missing;
+  ``m_present`` (u,) bool
+- outputs: ``sentiment_probability`` (u,), ``emotion_probabilities`` (u, 7) in the order of EMOTION_OUTPUTS,
+  ``attention_m_to_n`` (u, context) and ``fusion_NAME`` (u,), each as far as the network has it
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mien.errors import ExportError, MissingExtraError, UsageError
+from mien.models import MODELS, Batch, ModelEntry, Outputs, Reads
+from mien.models.one_video import to_traceable
+from mien.schema import FloatArray
+from mien.training.predictions import VideoPrediction
+from mien.training.predictor import NetworkPredictor, Predictor
+
+OPSET = 17
+# What may lie between a probability or weight of the graph and of torch, which round in another order.
+TOLERANCE = 1e-5
+CHECKED_LENGTHS = (1, 2, 10, 98)
+# share of the utterances that lack a modality, in the checked videos with gaps
+MISSING_SHARE = 0.4
+TRACED_UTTERANCES = 3
+
+
+def to_onnx(predictor: Predictor, metadata: Mapping[str, str]) -> bytes:
+    """The file's content, checked against torch by onnxruntime; `metadata` becomes its metadata_props.
+
+    Raises MissingExtraError, UsageError for a system that no graph can be made of, and ExportError when the exporter
+    refuses the network or its graph gives other numbers.
+    """
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError(str(error.name), "onnx") from error
+    network = _require_exportable(predictor)
+    model = onnx.load_model_from_string(_traced(OneVideo(network)))
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    require_equal(session, network)
+    return content
+
+
+def exportable() -> list[str]:
+    """Names of the systems that a graph can be made of."""
+    return [name for name, entry in MODELS.items() if isinstance(entry, ModelEntry) and entry.reads is not Reads.WORDS]
+
+
+def require_equal(session: Any, predictor: NetworkPredictor) -> None:
+    """Raise ExportError unless the graph says what torch says of random videos: short, long, whole, with gaps."""
+    rng = np.random.default_rng(0)
+    for n_utterances in CHECKED_LENGTHS:
+        for missing in (0.0, MISSING_SHARE, 1.0):
+            features = _random_features(predictor, n_utterances, missing, rng)
+            try:
+                found = run_graph(session, features)
+            except Exception as error:  # onnxruntime's errors have no common base but this one
+                raise ExportError(
+                    f"Expected a graph for any number of utterances, but got {_first_line(error)} for a video of "
+                    f"{n_utterances}; let the network's forward work on tensors whatever their size"
+                ) from error
+            expected = _by_output(predictor.predict_video(features))
+            for name, values in expected.items():
+                # The released network's padded slots stand behind those that torch's side keeps.
+                other = found[name][:, : values.shape[1]] if values.ndim == 2 else found[name]
+                difference = float(np.abs(other - values).max())
+                if not difference <= TOLERANCE:
+                    raise ExportError(
+                        f"Expected the graph's {name} within {TOLERANCE:g} of torch's, but got a difference of "
+                        f"{difference:.2g} for a video of {n_utterances} utterances; please report it with the run"
+                    )
+
+
+def run_graph(session: Any, features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Output name -> values for one video (utterance, feature) by modality; a row of NaN is missing."""
+    inputs: dict[str, Any] = {name: rows.astype(np.float32) for name, rows in features.items()}
+    inputs |= {f"{name}_present": np.logical_not(np.isnan(rows).all(axis=1)) for name, rows in features.items()}
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, inputs), strict=True))
+
+
+class OneVideo(nn.Module):
+    """The graph: scaling, network, probabilities and intensities.
+
+    Tensors go in and come out one after another, as the exporter wants them.
+    """
+
+    def __init__(self, predictor: NetworkPredictor) -> None:
+        super().__init__()
+        self.network = to_traceable(predictor.network)
+        self.scaling = predictor.scaling
+        self.modalities = tuple(predictor.spaces)
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Features of every modality, then whether they are there -> the outputs in the order of `named`."""
+        return tuple(self.named(*tensors).values())
+
+    def named(self, *tensors: Tensor) -> dict[str, Tensor]:
+        """Name in the graph -> tensor."""
+        n = len(self.modalities)
+        rows = dict(zip(self.modalities, tensors[:n], strict=True))
+        present = dict(zip(self.modalities, tensors[n:], strict=True))
+        features = {}
+        for modality, matrix in rows.items():
+            scaled = (matrix - self.scaling.mean[modality]) / self.scaling.scale[modality]
+            features[modality] = scaled.where(present[modality].unsqueeze(-1), 0.0).unsqueeze(0)
+        real = torch.ones_like(tensors[n]).unsqueeze(0)
+        batch = Batch(features, {m: here.unsqueeze(0) for m, here in present.items()}, real.sum(dim=1), real)
+        return _named_outputs(self.network(batch))
+
+
+def _named_outputs(outputs: Outputs) -> dict[str, Tensor]:
+    named = {}
+    if outputs.sentiment_logits is not None:
+        named["sentiment_probability"] = outputs.sentiment_logits[0].softmax(dim=-1)[:, 1]
+    if outputs.emotion_logits is not None:
+        named["emotion_probabilities"] = outputs.emotion_logits[0].sigmoid()
+    if outputs.sentiment_intensity is not None:
+        named["sentiment_intensity"] = outputs.sentiment_intensity[0]
+    if outputs.emotion_intensity is not None:
+        named["emotion_intensities"] = outputs.emotion_intensity[0]
+    named |= {_attention_name(name): weights[0] for name, weights in outputs.attention.items()}
+    return named | {f"fusion_{name}": weights[0] for name, weights in outputs.fusion.items()}
+
+
+def _by_output(said: VideoPrediction) -> dict[str, FloatArray]:
+    names = ("sentiment_probability", "emotion_probabilities", "sentiment_intensity", "emotion_intensities")
+    heads: dict[str, FloatArray | None] = {name: getattr(said, name) for name in names}
+    named = {name: values for name, values in heads.items() if values is not None}
+    named |= {_attention_name(name): weights for name, weights in said.attention.items()}
+    return named | {f"fusion_{name}": weights for name, weights in said.fusion.items()}
+
+
+def _attention_name(direction: str) -> str:
+    return "attention_" + direction.replace("->", "_to_")
+
+
+def _require_exportable(predictor: Predictor) -> NetworkPredictor:
+    if not isinstance(predictor, NetworkPredictor) or predictor.needs_words:
+        kind = "a system that reads words" if predictor.needs_words else "a system without a network"
+        raise UsageError(
+            f"Expected a network over whole utterances ({', '.join(exportable())}), but got {kind}; "
+            "use it from Python: mien.load_model"
+        )
+    return predictor
+
+
+def _traced(graph: OneVideo) -> bytes:
+    modalities = graph.modalities
+    inputs = [torch.randn(TRACED_UTTERANCES, len(graph.scaling.mean[m])) for m in modalities]
+    inputs += [torch.ones(TRACED_UTTERANCES, dtype=torch.bool) for _ in modalities]
+    names = [*map(str, modalities), *(f"{m}_present" for m in modalities)]
+    try:
+        with TemporaryDirectory() as folder, torch.no_grad(), _known_warnings():
+            path = Path(folder) / "graph.onnx"
+            outputs = graph.named(*inputs)
+            axes = {name: {0: "utterance"} for name in (*names, *outputs)}
+            for name in outputs:
+                if name.startswith("attention_"):
+                    axes[name][1] = "context"
+            torch.onnx.export(
+                graph,
+                tuple(inputs),
+                path,
+                input_names=names,
+                output_names=list(outputs),
+                dynamic_axes=axes,
+                opset_version=OPSET,
+                # The exporter by torch.export fixes what a video without some modality would leave open.
+                dynamo=False,
+            )
+            return path.read_bytes()
+    except RuntimeError as error:
+        raise ExportError(
+            f"Expected a network that torch.onnx can trace, but got {_first_line(error)}; "
+            f"these can be exported: {', '.join(exportable())}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+
+
+@contextmanager
+def _known_warnings() -> Iterator[None]:
+    """Nothing of what torch always says here: it has another exporter too, and its GRU wants one batch size."""
+    with warnings.catch_warnings():
+        for message in (
+            "You are using the legacy TorchScript-based ONNX export",
+            "The feature will be removed",
+            "Exporting a model to ONNX with a batch_size other than 1",
+            "Constant folding - Only steps=1 can be constant folded",
+            "Converting a tensor to a Python boolean might cause the trace to be incorrect",
+        ):
+            warnings.filterwarnings("ignore", message=message)
+        yield
+
+
+def _random_features(
+    predictor: NetworkPredictor, n_utterances: int, missing: float, rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    """Features as the train split had them; a share of the rows is missing."""
+    features = {}
+    for modality, mean in predictor.scaling.mean.items():
+        noise = rng.normal(size=(n_utterances, len(mean)))
+        rows = mean.numpy() + predictor.scaling.scale[modality].numpy() * noise
+        rows[rng.random(n_utterances) < missing] = np.nan
+        features[str(modality)] = rows.astype(np.float32)
+    return features
