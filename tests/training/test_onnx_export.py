@@ -31,10 +31,10 @@ def assert_same(session, predictor, rows):
     """The graph against the batched path over columns, which shares nothing with the traced one but the parameters."""
     columns = stack_features(rows, predictor.spaces)
     found, expected = run_graph(session, rows), predictor.predict(columns)
-    if expected.sentiment_probability is not None:
-        np.testing.assert_allclose(found.pop("sentiment_probability"), expected.sentiment_probability, atol=1e-5)
-    if expected.emotion_probabilities is not None:
-        np.testing.assert_allclose(found.pop("emotion_probabilities"), expected.emotion_probabilities, atol=1e-5)
+    for name in ("sentiment_probability", "emotion_probabilities", "sentiment_intensity", "emotion_intensities"):
+        said = getattr(expected, name)
+        if said is not None:
+            np.testing.assert_allclose(found.pop(name), said, atol=1e-5)
     (attention,) = predictor.attention(columns).values()
     for direction, weights in attention.items():
         other = found.pop("attention_" + direction.replace("->", "_to_"))
@@ -50,6 +50,7 @@ def assert_same(session, predictor, rows):
         *((inputs, BOTH) for inputs in SUBSETS),
         (tuple(Modality), (Task.SENTIMENT,)),
         ((Modality.TEXT,), (Task.EMOTION,)),
+        (tuple(Modality), tuple(Task)),
     ],
     ids="+".join,
 )
