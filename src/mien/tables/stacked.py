@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mien.schema import EMOTIONS, FeatureSpace, Level, Modality, Utterance, Video
+from mien.schema import EMOTIONS, FeatureSpace, FloatArray, Level, Modality, Utterance, Video
 from mien.tables.split_columns import SplitColumns, WordsOfOne, join_words
 
 
@@ -33,7 +33,7 @@ def stack_videos(
         index=np.array([utterance.index for utterance in utterances], dtype=np.int64),
         features=features,
         present=present,
-        sentiment=np.array([np.nan if each.sentiment is None else each.sentiment for each in utterances]),
+        sentiment=_or_nan([each.sentiment for each in utterances]),
         emotions=np.array([unknown if each.emotions is None else each.emotions for each in utterances]).reshape(-1, 6),
         spaces=spaces,
         words=join_words(
@@ -46,7 +46,14 @@ def stack_videos(
         )
         if words
         else None,
+        transcripts=[each.transcript for each in utterances],
+        start_s=_or_nan([each.start_s for each in utterances]),
+        end_s=_or_nan([each.end_s for each in utterances]),
     )
+
+
+def _or_nan(values: Sequence[float | None]) -> FloatArray:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def _words_of(utterance: Utterance, modality: Modality) -> WordsOfOne:

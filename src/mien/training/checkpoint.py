@@ -53,9 +53,27 @@ def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
         raise DamagedFileError(f"Expected weights in {path}, but got {error}; train the run again") from None
 
 
+def learned_weights(network: nn.Module) -> Weights:
+    """The network's state without the parameters that training leaves as they are (a public encoder's)."""
+    frozen = _frozen(network)
+    return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
+
+
+def load_learned(network: nn.Module, weights: Weights) -> None:
+    """Put `learned_weights` back. Raises RuntimeError, as torch does, when they are another network's."""
+    missing, unexpected = network.load_state_dict(weights, strict=False)
+    wrong = [*sorted(set(missing) - _frozen(network)), *unexpected]
+    if wrong:
+        raise RuntimeError(f"missing or unexpected: {', '.join(wrong)}")
+
+
+def _frozen(network: nn.Module) -> set[str]:
+    return {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+
+
 def model_weights(network: nn.Module, scaling: Scaling) -> Weights:
-    """Everything a prediction needs: the network's weights and the scaling of its inputs."""
-    weights = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    """Everything a prediction needs: what the network has learned and the scaling of its inputs."""
+    weights = {f"network.{name}": tensor for name, tensor in learned_weights(network).items()}
     for modality in scaling.mean:
         weights[f"scaling.{modality}.mean"] = scaling.mean[modality]
         weights[f"scaling.{modality}.scale"] = scaling.scale[modality]
@@ -65,7 +83,7 @@ def model_weights(network: nn.Module, scaling: Scaling) -> Weights:
 def restore_model(network: nn.Module, weights: Weights, modalities: tuple[Modality, ...]) -> Scaling:
     """Put `model_weights` back into a network of the same settings; returns the scaling. Raises DamagedFileError."""
     try:
-        network.load_state_dict(_below("network.", weights))
+        load_learned(network, _below("network.", weights))
         return Scaling(
             mean={m: weights[f"scaling.{m}.mean"] for m in modalities},
             scale={m: weights[f"scaling.{m}.scale"] for m in modalities},
@@ -76,7 +94,7 @@ def restore_model(network: nn.Module, weights: Weights, modalities: tuple[Modali
 
 def save_progress(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
     """Write all that the next epoch depends on into one file. Random numbers need no place: see `loop.seed_epoch`."""
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors = {f"network.{name}": tensor for name, tensor in learned_weights(network).items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
     save_weights(path, tensors, vars(progress))
@@ -85,7 +103,7 @@ def save_progress(path: Path, network: nn.Module, optimizer: torch.optim.Optimiz
 def restore_progress(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     """Put `save_progress` back. Raises DamagedFileError."""
     tensors, facts = load_weights(path)
-    network.load_state_dict(_below("network.", tensors))
+    load_learned(network, _below("network.", tensors))
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _below("optimizer.", tensors).items():
         number, entry = name.split(".", 1)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mien.features.transcript import TRANSCRIPT, as_transcripts, transcript_space
 from mien.models import ClassicalEntry, ClassicalSpec, ModelEntry, Outputs, Reads, build_model, model_entry
 from mien.schema import FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
 from mien.settings import override
@@ -65,8 +66,13 @@ class NetworkPredictor:
     tasks: tuple[Task, ...]
     # the spaces it was trained on; features of others are refused by `tables.require_spaces`
     spaces: dict[Modality, FeatureSpace]
-    # whether its columns must hold the words of the utterances
-    needs_words: bool = False
+    # what its columns must hold beside the features
+    reads: Reads = Reads.CONTEXT
+
+    @property
+    def needs_words(self) -> bool:
+        """Whether its columns must hold the words of the utterances."""
+        return self.reads is Reads.WORDS
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
@@ -105,14 +111,28 @@ class NetworkPredictor:
         return found
 
     def _forward(self, columns: SplitColumns) -> Iterator[tuple[Outputs, torch.Tensor, IntArray]]:
+        columns = as_read(columns, self.spaces)
         if columns.spaces:
             require_spaces(self.spaces, columns.spaces)
-        videos: VideoSet = to_video_set(columns, self.scaling)
+        videos: VideoSet = to_video_set(columns, self.scaling, self.reads)
         self.network.eval()
         with torch.inference_mode():
             for numbers in bucketed_batches(columns.lengths, PREDICTION_BATCH_VIDEOS, None):
                 batch, rows = collate(videos, numbers)
                 yield self.network(batch), batch.real, rows.numpy()
+
+
+def as_read(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
+    """The columns as a system of these spaces takes them: with transcripts instead of text vectors if it reads them.
+
+    Raises DataError where the columns have none.
+    """
+    return as_transcripts(columns) if reads_transcripts(spaces) else columns
+
+
+def reads_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
+    """Whether a system of these spaces reads what was said itself."""
+    return Modality.TEXT in spaces and spaces[Modality.TEXT].name == TRANSCRIPT
 
 
 def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
@@ -137,8 +157,11 @@ def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
 
 def _load_network(run: Run, entry: ModelEntry, path: Path) -> NetworkPredictor:
     settings = override(entry.settings, run.settings["model"])
+    if reads_transcripts(run.spaces):
+        # the encoder's files, whose sha256 the run has recorded
+        require_spaces({Modality.TEXT: run.spaces[Modality.TEXT]}, {Modality.TEXT: transcript_space()})
     n_features = {modality: space.n_features for modality, space in run.spaces.items()}
     network = build_model(run.model, n_features, run.tasks, settings)
     weights, _ = load_weights(path)
     scaling = restore_model(network, weights, tuple(run.spaces))
-    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), entry.reads is Reads.WORDS)
+    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), entry.reads)
