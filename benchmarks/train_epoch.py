@@ -27,8 +27,9 @@ from mien.schema import Modality, Task
 from mien.tables import SplitColumns
 from mien.training import TrainSettings, VideoSet, fit_scaling, to_video_set
 from mien.training.batching import bucketed_batches, collate, targets_of
-from mien.training.losses import loss_sums, scored_counts, weighted_total
+from mien.training.losses import loss_sums, scored_counts
 from mien.training.steps import make_optimizer
+from mien.training.weighting import TaskWeighting
 
 N_FEATURES = {Modality.TEXT: 300, Modality.ACOUSTIC: 74, Modality.VISUAL: 35}
 TASKS = (Task.SENTIMENT, Task.EMOTION)
@@ -62,13 +63,14 @@ def synthetic_videos(lengths: np.ndarray, rng: np.random.Generator) -> VideoSet:
 def train_batches(network: nn.Module, videos: VideoSet, batches: list[list[int]]) -> float:
     """Seconds of forward, backward and step over the batches, by mien's own loop body."""
     settings = TrainSettings()
+    weighting = TaskWeighting(TASKS, settings)
     optimizer = make_optimizer(network, settings)
     network.train()
     started_s = time.perf_counter()
     for numbers in batches:
         batch, rows = collate(videos, numbers)
         targets = targets_of(videos, rows)
-        loss = weighted_total(loss_sums(network(batch), batch, targets), scored_counts(targets), settings)
+        loss = weighting.total(loss_sums(network(batch), batch, targets), scored_counts(targets))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -56,6 +56,11 @@ class Task(StrEnum):
     EMOTION_INTENSITY = "emotion_intensity"
 
 
+# what is predicted unless something else is asked for: the paper's two
+CLASSIFICATIONS = (Task.SENTIMENT, Task.EMOTION)
+INTENSITIES = (Task.SENTIMENT_INTENSITY, Task.EMOTION_INTENSITY)
+
+
 class Level(StrEnum):
     """What one feature vector stands for."""
 
@@ -191,6 +196,15 @@ def sentiment_classes(sentiment: FloatArray, rule: SentimentRule = SentimentRule
         scored &= sentiment != 0
     positive = sentiment > 0 if rule is not SentimentRule.HAS0 else sentiment >= 0
     return positive & scored, scored
+
+
+def graded_emotions(intensities: FloatArray) -> bool:
+    """Whether intensities (utterance, 6), NaN rows where missing, are degrees: classes stored as such are 0 and 1 only.
+
+    True where nothing is labelled.
+    """
+    given = intensities[~np.isnan(intensities)]
+    return bool(not given.size or ((given != 0) & (given != 1)).any())
 
 
 def emotion_multihot7(intensities: FloatArray) -> tuple[BoolArray, BoolArray]:

@@ -12,11 +12,14 @@ from mien.models import Outputs
 from mien.schema import Task
 from mien.training import TrainSettings
 from mien.training.batching import Targets
-from mien.training.losses import loss_sums, scored_counts, weighted_total
+from mien.training.losses import loss_sums, scored_counts
+from mien.training.weighting import TaskWeighting
 
 
 def make_targets(sentiment, scored, emotions, emotions_scored):
-    return Targets(torch.tensor(sentiment), torch.tensor(scored), torch.tensor(emotions), torch.tensor(emotions_scored))
+    classes, multihot = torch.tensor(sentiment), torch.tensor(emotions)
+    intensities = (2.0 * classes - 1, 3 * multihot[:, :6])
+    return Targets(classes, torch.tensor(scored), multihot, torch.tensor(emotions_scored), *intensities)
 
 
 @pytest.fixture
@@ -41,10 +44,10 @@ def test_by_hand(batch, targets):
     first = math.log(1 + math.exp(-3)) + 6 * math.log(2)
     assert float(sums[Task.EMOTION]) == pytest.approx((first + 7 * math.log(2)) / 7)
     counts = scored_counts(targets)
-    assert counts == {Task.SENTIMENT: 2, Task.EMOTION: 2}
+    assert counts == dict.fromkeys(Task, 2)
     settings = TrainSettings(sentiment_weight=2.0, emotion_weight=0.5)
     expected = 2.0 * float(sums[Task.SENTIMENT]) / 2 + 0.5 * float(sums[Task.EMOTION]) / 2
-    assert float(weighted_total(sums, counts, settings)) == pytest.approx(expected)
+    assert float(TaskWeighting(tuple(sums), settings).total(sums, counts)) == pytest.approx(expected)
 
 
 def test_what_an_unlabelled_or_padded_utterance_says_changes_nothing(batch, targets):
@@ -61,7 +64,7 @@ def test_a_batch_without_any_label_of_a_task_contributes_zero_and_no_nan(batch):
     targets = make_targets([0, 0, 0], [False] * 3, [[0.0] * 7] * 3, [True] * 3)
     logits = torch.randn(2, 2, 2, requires_grad=True)
     sums = loss_sums(Outputs(logits, None), batch, targets)
-    total = weighted_total(sums, scored_counts(targets), TrainSettings())
+    total = TaskWeighting(tuple(sums), TrainSettings()).total(sums, scored_counts(targets))
     total.backward()
     assert total.item() == 0.0
     assert (logits.grad == 0).all()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mien.errors import UsageError
 from mien.evaluation.decisions import Decisions
-from mien.evaluation.headline import VideoCounts, count_videos, headline_values
+from mien.evaluation.headline import LOWER_IS_BETTER, VideoCounts, count_videos, headline_values
 from mien.evaluation.result import Bootstrap
 from mien.evaluation.rows import checked, require_same_utterances
 from mien.metrics import (
@@ -166,13 +166,15 @@ def compare(
     )
 
 
-def winner_of(names: tuple[str, str], difference: float, p_bootstrap_holm: float, p_t_test: float) -> str | None:
+def winner_of(
+    path: str, names: tuple[str, str], difference: float, p_bootstrap_holm: float, p_t_test: float
+) -> str | None:
     """The rule: the corrected bootstrap p, and the t-test over seeds where it says anything, are both below 0.05."""
     over_videos = p_bootstrap_holm < LEVEL_OF_SIGNIFICANCE
     over_seeds = bool(np.isnan(p_t_test)) or p_t_test < LEVEL_OF_SIGNIFICANCE
     if not (over_videos and over_seeds) or difference == 0:
         return None
-    return names[0 if difference > 0 else 1]
+    return names[0 if (difference > 0) != (path in LOWER_IS_BETTER) else 1]
 
 
 def too_few_seeds(n_seeds: int) -> str:
@@ -232,7 +234,7 @@ def _judge(
     bootstrap, t_test = tests
     mean_a, mean_b = float(scores[0].mean()), float(scores[1].mean())
     difference = mean_a - mean_b
-    winner = winner_of(names, difference, corrected[0], t_test.p)
+    winner = winner_of(path, names, difference, corrected[0], t_test.p)
     interval = bootstrap.interval
     effect = (
         f"{path} {mean_a:.4f} against {mean_b:.4f}, difference {difference:+.4f} [{interval.low:+.4f}, "

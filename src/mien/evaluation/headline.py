@@ -1,21 +1,28 @@
-"""The headline scores as functions of confusion counts per video, so that resampling videos is a matrix product."""
+"""The headline scores as functions of counts and sums per video, so that resampling videos is a matrix product."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation.decisions import Decisions, Point
+from mien.evaluation.intensity import emotion_gold, sentiment_gold
 from mien.evaluation.rows import video_numbers
 from mien.evaluation.scores import N_EMOTIONS, sentiment_rules
 from mien.metrics import (
     Confusion,
+    GradeRule,
+    Moments,
     accuracy,
     count_per_video,
+    grades,
+    mean_absolute_error_of,
+    moments_per_video,
+    pearson_of,
     percentile_interval,
     video_weights,
     weighted_accuracy,
@@ -26,6 +33,14 @@ from mien.tables import Predictions
 
 MEAN6_WEIGHTED_ACCURACY = "emotion.weighted_accuracy_mean6"
 MEAN6_WEIGHTED_F1 = "emotion.weighted_f1_mean6"
+MAE = "sentiment_intensity.mae"
+PEARSON = "sentiment_intensity.pearson"
+ACCURACY7 = f"sentiment_intensity.accuracy7_{GradeRule.ROUND}"
+MEAN6_MAE = "emotion_intensity.mae_mean6"
+MEAN6_PEARSON = "emotion_intensity.pearson_mean6"
+# every other headline score is the better the larger
+LOWER_IS_BETTER = frozenset({MAE, MEAN6_MAE})
+SumsT = TypeVar("SumsT", Confusion, Moments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,8 @@ class VideoCounts:
     n_videos: int
     sentiment: Mapping[SentimentRule, Confusion]  # (video,); empty without a sentiment head
     emotion: Mapping[str, Confusion]  # "weighted_accuracy" and "weighted_f1" -> (video, 6); empty without the head
+    sentiment_intensity: tuple[Moments, Confusion] | None = None  # (video,) each; the second of right grades
+    emotion_intensity: Moments | None = None  # (video, 6)
 
 
 def count_videos(predictions: Predictions, decisions: Decisions) -> VideoCounts:
@@ -55,7 +72,22 @@ def count_videos(predictions: Predictions, decisions: Decisions) -> VideoCounts:
             emotion[metric] = count_per_video(
                 labels[:, :N_EMOTIONS], predicted[:, :N_EMOTIONS], video, n_videos, scored
             )
-    return VideoCounts(n_videos, sentiment, emotion)
+    return VideoCounts(n_videos, sentiment, emotion, *_count_intensities(predictions, video, n_videos))
+
+
+def _count_intensities(
+    predictions: Predictions, video: NDArray[np.intp], n_videos: int
+) -> tuple[tuple[Moments, Confusion] | None, Moments | None]:
+    of_sentiment = of_emotions = None
+    said, gold = predictions.sentiment_intensity, sentiment_gold(predictions)
+    if said is not None and gold is not None:
+        right = grades(np.nan_to_num(gold), GradeRule.ROUND) == grades(said, GradeRule.ROUND)
+        graded = count_per_video(np.ones_like(right), right, video, n_videos, ~np.isnan(gold))
+        of_sentiment = moments_per_video(gold, said, video, n_videos), graded
+    said, gold = predictions.emotion_intensities, emotion_gold(predictions)
+    if said is not None and gold is not None:
+        of_emotions = moments_per_video(gold, said, video, n_videos)
+    return of_sentiment, of_emotions
 
 
 def headline_values(counts: VideoCounts, weights: NDArray[Any] | None = None) -> dict[str, FloatArray]:
@@ -70,8 +102,8 @@ def headline_values(counts: VideoCounts, weights: NDArray[Any] | None = None) ->
         its cases is NaN. Emotions undefined on the whole split are left out of the mean.
     """
 
-    def whole(confusion: Confusion) -> Confusion:
-        return confusion.summed() if weights is None else confusion.resampled(weights)
+    def whole(part: SumsT) -> SumsT:
+        return part.summed() if weights is None else part.resampled(weights)
 
     values: dict[str, FloatArray] = {}
     for rule, per_video in counts.sentiment.items():
@@ -85,6 +117,16 @@ def headline_values(counts: VideoCounts, weights: NDArray[Any] | None = None) ->
         values[MEAN6_WEIGHTED_F1] = _mean(weighted_f1(whole(by_f1)), ~np.isnan(weighted_f1(by_f1.summed())))
         for column, name in enumerate(EMOTIONS):
             values[f"emotion.per_emotion.{name}.weighted_accuracy"] = scores[..., column]
+    if counts.sentiment_intensity is not None:
+        sums, graded = counts.sentiment_intensity
+        moments = whole(sums)
+        values[MAE] = mean_absolute_error_of(moments)
+        values[PEARSON] = pearson_of(moments)
+        values[ACCURACY7] = accuracy(whole(graded))
+    if counts.emotion_intensity is not None:
+        moments, total = whole(counts.emotion_intensity), counts.emotion_intensity.summed()
+        for path, score in ((MEAN6_MAE, mean_absolute_error_of), (MEAN6_PEARSON, pearson_of)):
+            values[path] = _mean(score(moments), ~np.isnan(score(total)))
     return values
 
 

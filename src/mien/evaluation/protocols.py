@@ -11,6 +11,7 @@ import numpy as np
 
 from mien.errors import UsageError
 from mien.evaluation.decisions import PAPER_DECISIONS, ChosenOn, Decisions, Point
+from mien.evaluation.intensity import best_over_epochs, score_emotion_intensity, score_sentiment_intensity
 from mien.evaluation.rows import checked, require_same_utterances
 from mien.evaluation.scores import (
     N_EMOTIONS,
@@ -133,6 +134,8 @@ def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
         labels, scored = emotion_multihot7(rows[0].emotions)
         scores.emotion = _best_emotion(epochs, labels[scored], [part[scored] for part in probabilities])
         note_undefined({**scores.emotion["per_emotion"], NO_EMOTION: scores.emotion["no_emotion"]}, scores.notes)
+    scores.sentiment_intensity = _best_intensity(score_sentiment_intensity, epochs, rows, scores.notes)
+    scores.emotion_intensity = _best_intensity(score_emotion_intensity, epochs, rows, scores.notes)
     return scores
 
 
@@ -147,6 +150,17 @@ PROTOCOLS: dict[str, Protocol] = {
         upper_bound=True,
     ),
 }
+
+
+def _best_intensity(
+    score: Callable[[Predictions, list[str]], dict[str, Any] | None],
+    epochs: list[int],
+    rows: list[Predictions],
+    notes: list[str],
+) -> dict[str, Any] | None:
+    parts = [score(row, notes if row is rows[0] else []) for row in rows]
+    given = [part for part in parts if part is not None]
+    return best_over_epochs(epochs, given) if len(given) == len(rows) else None
 
 
 def _best_sentiment(epochs: list[int], parts: list[dict[str, Any]]) -> dict[str, Any]:

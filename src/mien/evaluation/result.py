@@ -71,6 +71,8 @@ class Result:
     conventions: dict[str, str]
     upper_bound: bool = False
     notes: tuple[str, ...] = field(default=())
+    sentiment_intensity: dict[str, Any] | None = None
+    emotion_intensity: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The nested dictionary of one run; undefined scores are NaN in it, which `to_json_text` writes as null."""
@@ -81,6 +83,8 @@ class Result:
             "n_utterances": self.n_utterances,
             "sentiment": self.sentiment,
             "emotion": self.emotion,
+            "sentiment_intensity": self.sentiment_intensity,
+            "emotion_intensity": self.emotion_intensity,
             "trivial": self.trivial,
             "intervals": self.intervals,
             "operating_points": self.operating_points,
@@ -138,12 +142,14 @@ def evaluate_predictions(
         n_utterances=len(rows.index),
         sentiment=scores.sentiment,
         emotion=scores.emotion,
-        trivial=None if trivial is None else {"sentiment": trivial.sentiment, "emotion": trivial.emotion},
+        trivial=None if trivial is None else trivial.parts(),
         intervals=intervals,
         operating_points=_operating_points(chosen, used) if scores.emotion is not None else {},
         conventions=_conventions(chosen, identity),
         upper_bound=chosen.upper_bound,
         notes=tuple(notes),
+        sentiment_intensity=scores.sentiment_intensity,
+        emotion_intensity=scores.emotion_intensity,
     )
 
 

@@ -20,7 +20,8 @@ def checked(predictions: Predictions, name: str = "the predictions") -> Predicti
     The order of the rows must not matter to any number, and sorting is what makes two tables comparable row by row.
 
     Raises:
-        DataError: a probability is missing or outside [0, 1], an emotion column is missing, an utterance occurs twice.
+        DataError: a probability is missing or outside [0, 1], an intensity is missing, an emotion column is missing, an
+            utterance occurs twice.
     """
     sentiment = _checked_probabilities(predictions.sentiment_probability, name)
     emotions = _checked_probabilities(predictions.emotion_probabilities, name)
@@ -29,6 +30,8 @@ def checked(predictions: Predictions, name: str = "the predictions") -> Predicti
             f"Expected {name} to have {len(EMOTION_OUTPUTS)} emotion probabilities per utterance, "
             f"but got {emotions.shape[1]}; give {', '.join(EMOTION_OUTPUTS)}"
         )
+    intensity = _checked_intensities(predictions.sentiment_intensity, name)
+    intensities = _checked_intensities(predictions.emotion_intensities, name)
     order = np.lexsort((predictions.index, predictions.video_id.astype(str)))
     ordered = dataclasses.replace(
         predictions,
@@ -38,6 +41,8 @@ def checked(predictions: Predictions, name: str = "the predictions") -> Predicti
         emotions=predictions.emotions[order].astype(np.float64),
         sentiment_probability=None if sentiment is None else sentiment[order],
         emotion_probabilities=None if emotions is None else emotions[order],
+        sentiment_intensity=None if intensity is None else intensity[order],
+        emotion_intensities=None if intensities is None else intensities[order],
     )
     twice = np.flatnonzero((ordered.video_id[1:] == ordered.video_id[:-1]) & (ordered.index[1:] == ordered.index[:-1]))
     if twice.size:
@@ -76,6 +81,19 @@ def _checked_probabilities(values: FloatArray | None, name: str) -> FloatArray |
         raise DataError(
             f"Expected probabilities in [0, 1] in {name}, but got {values[wrong][0]} and {int(wrong.sum()) - 1} more "
             "outside; a system must answer for every utterance"
+        )
+    return values
+
+
+def _checked_intensities(values: FloatArray | None, name: str) -> FloatArray | None:
+    if values is None:
+        return None
+    values = np.asarray(values, dtype=np.float64)
+    missing = ~np.isfinite(values)
+    if missing.any():
+        raise DataError(
+            f"Expected finite intensities in {name}, but got {int(missing.sum())} that are not; "
+            "a system must answer for every utterance"
         )
     return values
 

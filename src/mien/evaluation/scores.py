@@ -1,4 +1,4 @@
-"""The scores of one system at fixed operating points: the `sentiment` and `emotion` parts of a result."""
+"""The scores of one system at fixed operating points: the parts of a result, those of classes in full."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mien.evaluation.decisions import Decisions, Point
+from mien.evaluation.intensity import score_emotion_intensity, score_sentiment_intensity
 from mien.metrics import (
     Confusion,
     accuracy,
@@ -27,6 +28,7 @@ from mien.schema import (
     FloatArray,
     SentimentRule,
     SentimentValues,
+    Task,
     emotion_multihot7,
     sentiment_classes,
 )
@@ -46,11 +48,17 @@ NON0_MODEL = (
 
 @dataclass(slots=True)
 class Scores:
-    """The two parts of a result, each None without its head or its labels, and what must be said about them."""
+    """The four parts of a result, each None without its head, and what must be said about them."""
 
     sentiment: dict[str, Any] | None = None
     emotion: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
+    sentiment_intensity: dict[str, Any] | None = None
+    emotion_intensity: dict[str, Any] | None = None
+
+    def parts(self) -> dict[str, dict[str, Any] | None]:
+        """The four by their names."""
+        return {str(task): getattr(self, task) for task in Task}
 
 
 def score_at(predictions: Predictions, decisions: Decisions) -> Scores:
@@ -61,13 +69,19 @@ def score_at(predictions: Predictions, decisions: Decisions) -> Scores:
         decisions: the thresholds.
 
     Returns:
-        Both parts with the keys of docs/protocol.md. An undefined score is NaN and a note says why.
+        The parts with the keys of docs/protocol.md. An undefined score is NaN and a note says why.
 
     Raises:
         DataError: there is an emotion head, but no threshold for it.
     """
     notes: list[str] = []
-    return Scores(score_sentiment(predictions, decisions, notes), score_emotion(predictions, decisions, notes), notes)
+    return Scores(
+        score_sentiment(predictions, decisions, notes),
+        score_emotion(predictions, decisions, notes),
+        notes,
+        score_sentiment_intensity(predictions, notes),
+        score_emotion_intensity(predictions, notes),
+    )
 
 
 def sentiment_rules(values: SentimentValues) -> tuple[SentimentRule, ...]:

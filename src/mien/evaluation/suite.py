@@ -156,9 +156,9 @@ def _correct(tests: Mapping[str, dict[str, Test]], reference: str) -> None:
         for (name, path), corrected in holm_over_family(family).items():
             tests[name][path][f"{key}_holm"] = corrected
     for name, part in tests.items():
-        for test in part.values():
+        for path, test in part.items():
             test["winner"] = winner_of(
-                (name, reference), test["difference"], test["p_bootstrap_holm"], test["p_t_test"]
+                path, (name, reference), test["difference"], test["p_bootstrap_holm"], test["p_t_test"]
             )
 
 

@@ -86,13 +86,15 @@ def clean(text: str) -> str:
 
 
 def minilm_tokenizer(folder: Path) -> Any:
-    """The encoder's `tokenizers.Tokenizer`, which cuts after `MAX_TOKENS`. Raises MissingExtraError."""
+    """The encoder's `tokenizers.Tokenizer`; it cuts after `MAX_TOKENS` and pads nothing. Raises MissingExtraError."""
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
         raise MissingExtraError("transformers", "text") from error
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_TOKENS)
+    # as its file says, it would pad everything to 128
+    tokenizer.no_padding()
     return tokenizer
 
 

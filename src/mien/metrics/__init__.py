@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from mien.metrics.calibration import (
@@ -26,7 +27,9 @@ from mien.metrics.confusion import (
     weighted_accuracy,
     weighted_f1,
 )
-from mien.metrics.ranking import roc_auc
+from mien.metrics.grades import GradeRule, grade_accuracy, grades
+from mien.metrics.moments import Moments, mean_absolute_error_of, moments_per_video, pearson_of
+from mien.metrics.ranking import concordance_index, roc_auc
 from mien.metrics.regression import mean_absolute_error, pearson
 from mien.metrics.significance import (
     Interval,
@@ -72,34 +75,48 @@ METRICS: dict[str, Metric] = {
     "brier": Metric(brier, False, Kind.PROBABILITY),
     "mean_absolute_error": Metric(mean_absolute_error, False, Kind.INTENSITY),
     "pearson": Metric(pearson, True, Kind.INTENSITY),
+    "concordance_index": Metric(concordance_index, True, Kind.INTENSITY),
+    **{
+        f"accuracy{n}_{rule}": Metric(partial(grade_accuracy, rule=rule, n_grades=n), True, Kind.INTENSITY)
+        for n in (7, 5)
+        for rule in GradeRule
+    },
 }
 
 __all__ = [
     "METRICS",
     "Bins",
     "Confusion",
+    "GradeRule",
     "Interval",
     "Kind",
     "McNemar",
     "Metric",
+    "Moments",
     "PairedBootstrap",
     "PairedTTest",
     "ReliabilityBins",
     "accuracy",
     "brier",
     "calibration_error",
+    "concordance_index",
     "count",
     "count_per_video",
     "equal_count_edges",
+    "grade_accuracy",
+    "grades",
     "holm",
     "macro_f1",
     "mcnemar",
     "mean_absolute_error",
+    "mean_absolute_error_of",
+    "moments_per_video",
     "negative_f1",
     "paired_bootstrap",
     "paired_t_test",
     "paired_video_bootstrap",
     "pearson",
+    "pearson_of",
     "percentile_interval",
     "positive_f1",
     "reliability",

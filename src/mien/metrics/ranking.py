@@ -1,9 +1,10 @@
-"""How well probabilities order the cases, whatever the threshold."""
+"""How well probabilities or intensities order the cases, whatever the threshold."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from mien.metrics.regression import labelled_pairs
 from mien.schema import BoolArray, FloatArray
 
 
@@ -23,3 +24,35 @@ def roc_auc(target: BoolArray, probability: FloatArray) -> float:
     if not target.any() or target.all():
         return float("nan")
     return float(roc_auc_score(target, probability))
+
+
+def concordance_index(target: FloatArray, prediction: FloatArray) -> float:
+    """Probability that of two utterances with different gold intensities the stronger one is predicted stronger.
+
+    Ties of the predictions count half. With labels of two values it is the ROC AUC; it is (1 + Somers' D) / 2, read
+    from Kendall's tau-b, which scipy counts in n log n (Harrell et al., JAMA 247, 1982).
+
+    Args:
+        target: (utterance,) gold intensity, NaN where missing.
+        prediction: (utterance,) predicted intensity, or any score that grows with it.
+
+    Returns:
+        A number in [0, 1]; NaN where all gold intensities are equal.
+
+    Raises:
+        DataError: the lengths differ, or a prediction for a labelled utterance is not a finite number.
+    """
+    from scipy.stats import kendalltau
+
+    target, prediction = labelled_pairs(target, prediction)
+    if target.size < 2 or np.ptp(target) == 0:
+        return float("nan")
+    if np.ptp(prediction) == 0:
+        return 0.5
+    tau_b = float(kendalltau(target, prediction).statistic)
+    return float(1 + tau_b * np.sqrt(_untied_pairs(prediction) / _untied_pairs(target))) / 2
+
+
+def _untied_pairs(values: FloatArray) -> float:
+    counts = np.unique(values, return_counts=True)[1].astype(np.float64)
+    return float(len(values) * (len(values) - 1) - (counts * (counts - 1)).sum())

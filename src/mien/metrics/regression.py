@@ -21,7 +21,7 @@ def mean_absolute_error(target: FloatArray, prediction: FloatArray) -> float:
     Raises:
         DataError: the lengths differ, or a prediction for a labelled utterance is not a finite number.
     """
-    target, prediction = _scored(target, prediction)
+    target, prediction = labelled_pairs(target, prediction)
     return float(np.mean(np.abs(prediction - target))) if target.size else float("nan")
 
 
@@ -34,14 +34,15 @@ def pearson(target: FloatArray, prediction: FloatArray) -> float:
     Raises:
         DataError: the lengths differ, or a prediction for a labelled utterance is not a finite number.
     """
-    target, prediction = _scored(target, prediction)
+    target, prediction = labelled_pairs(target, prediction)
     if target.size < 2 or np.ptp(target) == 0 or np.ptp(prediction) == 0:
         return float("nan")
     x, y = target - target.mean(), prediction - prediction.mean()
     return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))
 
 
-def _scored(target: FloatArray, prediction: FloatArray) -> tuple[FloatArray, FloatArray]:
+def labelled_pairs(target: FloatArray, prediction: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Gold and predicted values of the labelled utterances, in float64. Raises DataError as the scores do."""
     target, prediction = np.asarray(target, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     if target.shape != prediction.shape:
         raise DataError(

@@ -67,7 +67,7 @@ class ModelEntry:
     citation: str
     reads: Reads = Reads.CONTEXT
     modalities: tuple[Modality, ...] = tuple(Modality)
-    tasks: tuple[Task, ...] = (Task.SENTIMENT, Task.EMOTION)
+    tasks: tuple[Task, ...] = tuple(Task)
     # training settings that differ from the loop's defaults
     training: Mapping[str, Any] = field(default_factory=dict)
     # what stands here is a free adaptation: not to be reported as the cited system
@@ -203,8 +203,9 @@ MODELS: dict[str, SystemEntry] = {
         fit_majority,
         majority_probabilities,
         MajoritySettings(),
-        "says of every utterance how frequent each class is on train; looks at nothing",
+        "says of every utterance how frequent each class is on train, and the median intensity; looks at nothing",
         "none: the trivial system",
+        tasks=tuple(Task),
     ),
     "mkl-svm": ClassicalEntry(
         fit_mkl_svm,
@@ -222,6 +223,7 @@ MODELS: dict[str, SystemEntry] = {
         "k-means codewords of their vectors",
         "Zadeh et al., IEEE Intelligent Systems 31(6), 2016 (doi:10.1109/MIS.2016.94)",
         reads=Reads.WORDS,
+        tasks=tuple(Task),
     ),
     "cdbn": ClassicalEntry(
         fit_cdbn,

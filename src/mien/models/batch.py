@@ -74,7 +74,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Outputs:
-    """Logits per utterance (None without that head) and the attention that produced them."""
+    """Logits and intensities per utterance (None without that head) and the attention that produced them."""
 
     sentiment_logits: Float[Tensor, "video utterance 2"] | None
     # six emotions in the order of EMOTIONS, then "none"
@@ -84,6 +84,10 @@ class Outputs:
     attention: Mapping[str, Float[Tensor, "video utterance context"]] = field(default_factory=dict)
     # weights inside one utterance, by name: "text" for a modality's share, "text->text+visual" for an edge of a graph
     fusion: Mapping[str, Float[Tensor, "video utterance"]] = field(default_factory=dict)
+    # in [-3, 3]
+    sentiment_intensity: Float[Tensor, "video utterance"] | None = None
+    # in [0, 3], in the order of EMOTIONS
+    emotion_intensity: Float[Tensor, "video utterance 6"] | None = None
 
 
 def real_rows(batch: Batch, rows: Float[Tensor, "video utterance feature"]) -> Float[Tensor, "n feature"]:

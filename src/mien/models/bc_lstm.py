@@ -21,7 +21,7 @@ from torch import nn
 
 from mien.models.batch import Batch, Outputs
 from mien.models.checks import check_settings
-from mien.models.heads import apply_head, make_heads
+from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.recurrent import ContextEncoder, Dropouts
 from mien.schema import Modality, Task
 
@@ -82,10 +82,7 @@ class BcLstm(nn.Module):
             # An utterance with at least one modality takes part; what it lacks is zero.
             anything = torch.stack([batch.present[m] for m in self.modalities]).any(dim=0)
             representation = self.fusion(representation, anything)
-        return Outputs(
-            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
-            emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
-        )
+        return outputs_from_heads(self.heads, representation)
 
 
 def _lstm(n_features: int, settings: BcLstmSettings) -> nn.LSTM:

@@ -20,7 +20,7 @@ from torch import nn
 from mien.models.batch import Batch, Outputs, real_rows, to_videos
 from mien.models.checks import check_settings
 from mien.models.dense import relu_layers
-from mien.models.heads import apply_head, make_heads
+from mien.models.heads import make_heads, outputs_from_heads
 from mien.schema import Modality, Task
 
 
@@ -60,7 +60,4 @@ class Blanchard(nn.Module):
             for m in self.modalities
         ]
         representation = to_videos(batch, self.joint(torch.cat(codes, dim=-1)))
-        return Outputs(
-            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
-            emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
-        )
+        return outputs_from_heads(self.heads, representation)

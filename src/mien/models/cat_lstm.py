@@ -25,7 +25,7 @@ from torch.nn import functional
 from mien.models.attention import States, Weights, masked_softmax
 from mien.models.batch import Batch, Outputs
 from mien.models.checks import check_settings
-from mien.models.heads import apply_head, make_heads
+from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.recurrent import run_bidirectional
 from mien.schema import FUSED, Modality, Task
 
@@ -84,12 +84,7 @@ class CatLstm(nn.Module):
             name = FUSED if len(self.modalities) > 1 else str(self.modalities[0])
             attention[f"{name}->{name}"] = weights
         representation = functional.dropout(representation, settings.state_dropout, self.training)
-        return Outputs(
-            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
-            emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
-            attention=attention,
-            fusion=fusion,
-        )
+        return outputs_from_heads(self.heads, representation, attention=attention, fusion=fusion)
 
     def _fuse(self, batch: Batch) -> tuple[States, Bool[Tensor, "video utterance"], dict[str, Tensor]]:
         """AT-Fusion: F = B softmax(w_F^T tanh(W_F B)); where any modality is present; each modality's share."""

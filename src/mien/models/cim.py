@@ -22,7 +22,7 @@ from torch.nn import functional
 from mien.models.attention import attend, cross_attend
 from mien.models.batch import Batch, Outputs
 from mien.models.checks import check_settings
-from mien.models.heads import apply_head, make_heads
+from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.recurrent import ACTIVATIONS, run_bidirectional
 from mien.schema import Modality, Task
 
@@ -98,9 +98,9 @@ class Cim(nn.Module):
         states = {modality: self._states(batch, modality) for modality in self.modalities}
         blocks, attention = self._attend(states, present) if self.settings.attention else ([], {})
         representation = torch.cat([*blocks, *states.values()], dim=-1)[:, :n_utterances]
-        return Outputs(
-            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
-            emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
+        return outputs_from_heads(
+            self.heads,
+            representation,
             attention={name: weights[:, :n_utterances] for name, weights in attention.items()},
         )
 

@@ -27,7 +27,7 @@ from mien.errors import UsageError
 from mien.models.attention import attend, cross_attend
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.checks import check_settings
-from mien.models.heads import apply_head, make_heads
+from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.recurrent import run_bidirectional
 from mien.models.times import N_TIME_FEATURES, time_features
 from mien.models.token_encoder import TokenEncoder, Tuning
@@ -115,11 +115,7 @@ class CimTuned(nn.Module):
         there = torch.stack([present[m] for m in self.modalities], dim=-1).to(blocks[0].dtype)
         fused = torch.relu(self.fuse(torch.cat([*blocks, *states.values(), there], dim=-1)))
         fused = functional.dropout(fused, settings.fused_dropout, self.training)
-        return Outputs(
-            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, fused),
-            emotion_logits=apply_head(self.heads, Task.EMOTION, fused),
-            attention=attention,
-        )
+        return outputs_from_heads(self.heads, fused, attention)
 
     def _heard(self, batch: Batch) -> Present:
         """Which utterances have which modality; while training, less than there is."""

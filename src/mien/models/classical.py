@@ -4,7 +4,7 @@ A classical system is two plain functions. ``fit`` learns the arrays, ``probabil
 the fitting, only the arrays are stored, so that no pickle is ever written and prediction is arithmetic on numpy arrays.
 
 Axes: N = utterances of the columns; output = "sentiment is positive", then the seven of `EMOTION_OUTPUTS`, as far as
-the tasks ask for them.
+the tasks ask for them; likewise for intensities the sentiment's, then the six of `EMOTIONS`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from numpy.typing import NDArray
 
 from mien.models.reads import Reads
 from mien.schema import (
+    CLASSIFICATIONS,
     EMOTION_OUTPUTS,
+    EMOTION_RANGE,
+    EMOTIONS,
+    SENTIMENT_RANGE,
     FloatArray,
     Modality,
     Task,
@@ -49,6 +53,9 @@ class Probabilities(NamedTuple):
 
     sentiment: Float[Array, "N"] | None
     emotions: Float[Array, "N 7"] | None
+    # not probabilities: predicted intensities in [-3, 3] and [0, 3]
+    sentiment_intensity: Float[Array, "N"] | None = None
+    emotion_intensities: Float[Array, "N 6"] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,18 @@ class ClassicalEntry:
     citation: str
     reads: Reads = Reads.UTTERANCE
     modalities: tuple[Modality, ...] = tuple(Modality)
-    tasks: tuple[Task, ...] = (Task.SENTIMENT, Task.EMOTION)
+    tasks: tuple[Task, ...] = CLASSIFICATIONS
     # always empty: the loop's settings do not apply
     training: Mapping[str, Any] = field(default_factory=dict)
     # what stands here is a free adaptation: not to be reported as the cited system
     experimental: bool = False
+
+
+class IntensityTargets(NamedTuple):
+    """Degrees to regress on; `scored` is False where the label is missing."""
+
+    values: Float[Array, "N output"]
+    scored: Bool[Array, "N output"]
 
 
 class Targets(NamedTuple):
@@ -87,7 +101,31 @@ def binary_targets(columns: SplitColumns, tasks: Sequence[Task]) -> Targets:
     if Task.EMOTION in tasks:
         labels, labelled = emotion_multihot7(columns.emotions)
         parts.append((labels, np.repeat(labelled[:, None], len(EMOTION_OUTPUTS), axis=1)))
+    if not parts:
+        return Targets(*(np.zeros((columns.n_utterances, 0), dtype=bool) for _ in range(2)))
     return Targets(*(np.concatenate(each, axis=1) for each in zip(*parts, strict=True)))
+
+
+def intensity_targets(columns: SplitColumns, tasks: Sequence[Task]) -> IntensityTargets:
+    """One column per intensity: the sentiment's, then the six emotions', as far as the tasks ask for them."""
+    parts: list[FloatArray] = [np.zeros((columns.n_utterances, 0))]
+    if Task.SENTIMENT_INTENSITY in tasks:
+        parts.append(columns.sentiment[:, None])
+    if Task.EMOTION_INTENSITY in tasks:
+        parts.append(columns.emotions)
+    values = np.concatenate(parts, axis=1)
+    return IntensityTargets(np.nan_to_num(values), ~np.isnan(values))
+
+
+def with_intensities(
+    said: Probabilities, intensities: Float[Array, "N output"], tasks: Sequence[Task]
+) -> Probabilities:
+    """Beside the probabilities the intensities as `intensity_targets` orders them, cut to the range of the labels."""
+    if Task.SENTIMENT_INTENSITY in tasks:
+        said = said._replace(sentiment_intensity=np.clip(intensities[:, 0], *SENTIMENT_RANGE))
+    if Task.EMOTION_INTENSITY in tasks:
+        said = said._replace(emotion_intensities=np.clip(intensities[:, -len(EMOTIONS) :], *EMOTION_RANGE))
+    return said
 
 
 def by_task(outputs: Float[Array, "N output"], tasks: Sequence[Task]) -> Probabilities:

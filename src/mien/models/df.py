@@ -6,10 +6,11 @@ of a fusion network.
 
 Symbols: p -> confidence; [p, 1 - p] of all modalities -> pairs; classifier networks -> trunks and judges.
 
-Adapted: the paper has one binary label; here every output of a task (one for sentiment, seven for emotion) has its pair
-per modality, and each task has its own fusion network over the pairs of its outputs. The layer sizes are not known to
-us. The paper's classifiers learn the label first and the fusion after; here all learn together through the fused
-outcome, so nothing forces p to be a calibrated probability. No t-test selection of features.
+Adapted: the paper has one binary label; here every output of a task (one for sentiment, seven for emotion, one and six
+for their intensities) has its pair per modality, and each task has a fusion network over the pairs of its outputs. The
+layer sizes are not known to us. The paper's classifiers learn the label first and the fusion after; here all learn
+together through the fused outcome, so nothing forces p to be a calibrated probability, or a share of the intensity's
+range. No t-test selection of features.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from torch import Tensor, nn
 from mien.models.batch import Batch, Outputs, real_rows, to_videos
 from mien.models.checks import check_settings
 from mien.models.dense import relu_layers
-from mien.models.heads import apply_head, make_heads
-from mien.schema import EMOTION_OUTPUTS, Modality, Task
+from mien.models.heads import N_OUTPUTS, make_heads, outputs_by_task
+from mien.schema import Modality, Task
 
 # The two classes of sentiment exclude each other: one confidence, in "positive".
-N_CONFIDENCES = {Task.SENTIMENT: 1, Task.EMOTION: len(EMOTION_OUTPUTS)}
+N_CONFIDENCES = N_OUTPUTS | {Task.SENTIMENT: 1}
 # The confidence of a modality that is not there: it speaks for neither side.
 NEUTRAL = 0.5
 
@@ -71,15 +72,12 @@ class Df(nn.Module):
         """Logits (video, utterance, output), each utterance judged alone."""
         hidden = {m: self.trunks[m](real_rows(batch, batch.features[m])) for m in self.modalities}
         present = {m: batch.present[m][batch.real] for m in self.modalities}
-        logits = {}
-        for task in (Task.SENTIMENT, Task.EMOTION):
-            if task not in self.heads:
-                continue
+        fused = {}
+        for task in map(Task, self.heads):
             judges = {m: cast(nn.ModuleDict, self.judges[m])[task] for m in self.modalities}
             judged = {m: torch.sigmoid(judge(hidden[m])) for m, judge in judges.items()}
-            fused = self.fusion[task](confidence_pairs(judged, present))
-            logits[task] = apply_head(self.heads, task, to_videos(batch, fused))
-        return Outputs(sentiment_logits=logits.get(Task.SENTIMENT), emotion_logits=logits.get(Task.EMOTION))
+            fused[task] = to_videos(batch, self.fusion[task](confidence_pairs(judged, present)))
+        return outputs_by_task(self.heads, fused)
 
 
 def confidence_pairs(

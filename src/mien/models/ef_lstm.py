@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.checks import check_settings
 from mien.models.dense import relu_layers
-from mien.models.heads import apply_head, make_heads
+from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.word_steps import State, read_words, run_words
 from mien.schema import Modality, Task
 
@@ -69,10 +69,7 @@ class EfLstm(nn.Module):
         nothing = features[self.modalities[0]].new_zeros(len(lengths), self.lstm.hidden_size)
         last, _ = run_words(self._step, features, lengths, (nothing, nothing))
         representation = to_videos(batch, self.dense_dropout(self.dense(last)))
-        return Outputs(
-            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
-            emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
-        )
+        return outputs_from_heads(self.heads, representation)
 
     def _step(self, word: Mapping[Modality, Float[Tensor, "active feature"]], state: State) -> State:
         together = torch.cat([word[m] for m in self.modalities], dim=-1)

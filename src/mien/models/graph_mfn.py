@@ -35,7 +35,7 @@ from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.checks import check_settings
 from mien.models.dense import two_layers
 from mien.models.gated_memory import GatedMemory
-from mien.models.heads import apply_head, make_heads
+from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.view_lstms import ViewLstms, by_view, view_sizes
 from mien.models.word_rows import WordRows, read_word_rows
 from mien.schema import Modality, Task
@@ -152,9 +152,9 @@ class GraphMfn(nn.Module):
         memory = self.memory(rows, top)
         representation = to_videos(batch, self.dense(rows.last(torch.cat([hidden, memory], dim=1))))
         means = to_videos(batch, rows.mean(efficacies))
-        return Outputs(
-            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
-            emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
+        return outputs_from_heads(
+            self.heads,
+            representation,
             fusion={edge: means[..., number] for number, edge in enumerate(self.graph.edges)},
         )
 

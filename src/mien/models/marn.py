@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.checks import check_settings
 from mien.models.dense import two_layers
-from mien.models.heads import apply_head, make_heads
+from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.view_lstms import by_view, lstm_update, view_sizes
 from mien.models.word_rows import read_word_rows
 from mien.models.word_steps import State
@@ -96,10 +96,7 @@ class Marn(nn.Module):
         inward = [self.inward[m](features[m]) for m in self.sizes]
         hidden, _, code = rows.scan(self._step, inward, (n_units, n_units, self.settings.code_size))
         representation = to_videos(batch, self.dense(rows.last(torch.cat([hidden, code], dim=1))))
-        return Outputs(
-            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
-            emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
-        )
+        return outputs_from_heads(self.heads, representation)
 
     def _step(self, inward: State, state: State) -> State:
         hidden, memory, code = state

@@ -11,8 +11,8 @@ Adapted, because a Dataset has vectors of words and not the words or the gesture
 - a gesture is one of `n_gestures` centres of k-means over the vectors of a modality that stand beside the words; the
   voice has such "gestures" too where it is an input
 - the regression is linear with a squared epsilon-insensitive loss (the cost of a nu-SVR grows with the square of the
-  utterances), and its value is turned into a probability by Platt scaling on valid; emotions, which the paper does not
-  know, are linear SVMs with the same scaling
+  utterances); its value is the intensity, and is turned into a probability by Platt scaling on valid; emotions, which
+  the paper does not know, are linear SVMs with the same scaling, their intensities such regressions
 
 Plain counts of codewords and gestures stand beside the pairs. With text alone this is a bag of codewords, without text
 a bag of gestures. A word that lacks a modality is counted in nothing that concerns it: neither as with nor as without
@@ -43,7 +43,9 @@ from mien.models.classical import (
     binary_targets,
     by_task,
     column_scaling,
+    intensity_targets,
     iterations_may_run_out,
+    with_intensities,
 )
 from mien.models.linear_svm import fit_linear_svm, fit_linear_svr
 from mien.models.platt import apply_platt, fit_platt_outputs
@@ -93,14 +95,18 @@ def fit_mm_dictionary(train: SplitColumns, valid: SplitColumns, spec: ClassicalS
         else:
             found = fit_linear_svm(counts[rows], targets.labels[rows, output], spec.settings.linear_penalty)
         weights[:, output], offsets[output] = found
-    tensors |= {"weights": weights, "offsets": offsets}
+    tensors |= {"weights": weights, "offsets": offsets} | _fit_intensities(counts, train, spec)
     decided = [(_decisions(tensors, columns, spec), binary_targets(columns, spec.tasks)) for columns in (train, valid)]
     return tensors | {"platt": fit_platt_outputs(decided[0], decided[1])}
 
 
 def mm_dictionary_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Platt-scaled linear functions of the counts."""
-    return by_task(apply_platt(tensors["platt"], _decisions(tensors, columns, spec)), spec.tasks)
+    """Platt-scaled linear functions of the counts, and such functions themselves for intensities."""
+    said = by_task(apply_platt(tensors["platt"], _decisions(tensors, columns, spec)), spec.tasks)
+    if "intensity_weights" not in tensors:
+        return said
+    intensities = _counts(tensors, columns, spec) @ tensors["intensity_weights"] + tensors["intensity_offsets"]
+    return with_intensities(said, np.asarray(intensities), spec.tasks)
 
 
 def dictionary_counts(
@@ -149,6 +155,20 @@ def nearest_centres(rows: Float[Array, "n feature"], centres: Float[Array, "k fe
         for start in range(0, len(rows), LOOKUP_WORDS)
     ]
     return np.concatenate([np.zeros(0, dtype=np.int64), *parts]).astype(np.int64)
+
+
+def _fit_intensities(counts: Any, train: SplitColumns, spec: ClassicalSpec) -> Tensors:
+    """The paper's regression for every intensity that is asked for; nothing without one."""
+    values, scored = intensity_targets(train, spec.tasks)
+    n_outputs = values.shape[1]
+    if not n_outputs:
+        return {}
+    weights, offsets = np.zeros((counts.shape[1], n_outputs)), np.zeros(n_outputs)
+    for output in range(n_outputs):
+        rows = np.flatnonzero(scored[:, output])
+        found = fit_linear_svr(counts[rows], values[rows, output], spec.settings.linear_penalty)
+        weights[:, output], offsets[output] = found
+    return {"intensity_weights": weights, "intensity_offsets": offsets}
 
 
 def _fit_codebook(words: WordColumns, modality: Modality, size: int, seed: int) -> Tensors:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.checks import check_settings
-from mien.models.heads import apply_head, make_heads
+from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.word_steps import State, read_words, run_words
 from mien.schema import Modality, Task
 
@@ -98,10 +98,7 @@ class MvLstm(nn.Module):
         # every view's hidden units, then every view's memory
         ends = run_words(self._step, inward, lengths, (nothing,) * (2 * len(self.modalities)))
         representation = to_videos(batch, self.dropout(torch.cat(ends[: len(self.modalities)], dim=-1)))
-        return Outputs(
-            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
-            emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
-        )
+        return outputs_from_heads(self.heads, representation)
 
     def _step(self, inward: Mapping[Modality, Float[Tensor, "active gate"]], state: State) -> State:
         n_views = len(self.modalities)

@@ -24,7 +24,7 @@ from torch.nn import functional
 from mien.models.batch import Batch, Outputs, real_rows, to_videos
 from mien.models.checks import check_settings
 from mien.models.dense import relu_layers
-from mien.models.heads import apply_head, make_heads
+from mien.models.heads import make_heads, outputs_from_heads
 from mien.schema import Modality, Task
 
 
@@ -89,10 +89,7 @@ class Tfn(nn.Module):
             embeddings.append(self.embedders[modality](real_rows(batch, batch.features[modality])) * present)
         fused = self.fusion_dropout(tensor_fusion(embeddings))
         representation = to_videos(batch, self.inference(fused))
-        return Outputs(
-            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
-            emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
-        )
+        return outputs_from_heads(self.heads, representation)
 
 
 def tensor_fusion(embeddings: Sequence[Float[Tensor, "n feature"]]) -> Float[Tensor, "n product"]:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from mien.models.attention import States, Weights, masked_softmax
 from mien.models.batch import Batch, Outputs
 from mien.models.checks import check_settings
-from mien.models.heads import apply_head, make_heads
+from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.recurrent import ContextEncoder, Dropouts
 from mien.schema import Modality, Task
 
@@ -121,8 +121,4 @@ class VqaAttention(nn.Module):
             joints.append(joint)
             attention[f"{asks}->{answers}"] = weights
         representation = torch.cat([*joints, *states.values()], dim=-1)
-        return Outputs(
-            sentiment_logits=apply_head(self.heads, Task.SENTIMENT, representation),
-            emotion_logits=apply_head(self.heads, Task.EMOTION, representation),
-            attention=attention,
-        )
+        return outputs_from_heads(self.heads, representation, attention=attention)

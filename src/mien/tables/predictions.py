@@ -19,7 +19,9 @@ from mien.schema import EMOTION_OUTPUTS, EMOTIONS, FloatArray, SentimentValues
 from mien.tables.files import written_aside
 
 PROBABILITY = "probability_"
+INTENSITY = "intensity_"
 SENTIMENT_PROBABILITY = PROBABILITY + "positive"
+SENTIMENT_INTENSITY = INTENSITY + "sentiment"
 SENTIMENT_VALUES_KEY = b"mien.sentiment_values"
 
 
@@ -34,6 +36,8 @@ class Predictions:
     sentiment_probability: FloatArray | None  # (N,) of the positive class (has0); None without a sentiment head
     emotion_probabilities: FloatArray | None  # (N, 7) in the order of EMOTION_OUTPUTS; None without an emotion head
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
+    sentiment_intensity: FloatArray | None = None  # (N,) predicted score in [-3, 3]; None without that head
+    emotion_intensities: FloatArray | None = None  # (N, 6) predicted, in [0, 3]; None without that head
 
     def to_pandas(self) -> Any:
         """One row per utterance (pandas must be installed)."""
@@ -53,6 +57,11 @@ def to_table(predictions: Predictions) -> pa.Table:
     if predictions.emotion_probabilities is not None:
         for column, name in enumerate(EMOTION_OUTPUTS):
             data[PROBABILITY + name] = predictions.emotion_probabilities[:, column]
+    if predictions.sentiment_intensity is not None:
+        data[SENTIMENT_INTENSITY] = predictions.sentiment_intensity
+    if predictions.emotion_intensities is not None:
+        for column, name in enumerate(EMOTIONS):
+            data[INTENSITY + name] = predictions.emotion_intensities[:, column]
     table = pa.table(data)
     return table.replace_schema_metadata({SENTIMENT_VALUES_KEY: predictions.sentiment_values.encode()})
 
@@ -72,9 +81,15 @@ def read_predictions(path: Path) -> Predictions:
     except (pa.ArrowInvalid, OSError) as error:
         raise DamagedFileError(f"Expected Parquet in {path}, but got {error}; write the predictions again") from None
     outputs = [PROBABILITY + name for name in EMOTION_OUTPUTS]
+    intensities = [INTENSITY + name for name in EMOTIONS]
     needed = ["video_id", "index", "sentiment", *EMOTIONS]
-    if any(name in table.column_names for name in outputs):
-        needed += outputs
+    for several in (outputs, intensities):
+        if any(name in table.column_names for name in several):
+            needed += several
+
+    def optional(name: str) -> FloatArray | None:
+        return _numbers(table, [name])[:, 0] if name in table.column_names else None
+
     missing = [name for name in needed if name not in table.column_names]
     if missing:
         raise DataError(f"Expected the columns {', '.join(missing)} in {path}, but got {', '.join(table.column_names)}")
@@ -85,11 +100,11 @@ def read_predictions(path: Path) -> Predictions:
             index=_numbers(table, ["index"])[:, 0].astype(np.int64),
             sentiment=_numbers(table, ["sentiment"])[:, 0],
             emotions=_numbers(table, EMOTIONS),
-            sentiment_probability=_numbers(table, [SENTIMENT_PROBABILITY])[:, 0]
-            if SENTIMENT_PROBABILITY in table.column_names
-            else None,
+            sentiment_probability=optional(SENTIMENT_PROBABILITY),
             emotion_probabilities=_numbers(table, outputs) if outputs[0] in needed else None,
             sentiment_values=SentimentValues(metadata.get(SENTIMENT_VALUES_KEY, b"intensity").decode()),
+            sentiment_intensity=optional(SENTIMENT_INTENSITY),
+            emotion_intensities=_numbers(table, intensities) if intensities[0] in needed else None,
         )
     except ValueError as error:
         raise DataError(f"Expected a predictions table in {path}, but got {error}; see docs/formats.md") from None

@@ -55,6 +55,9 @@ class VideoSet:
     sentiment_scored: Bool[Tensor, "N"]
     emotions: Float[Tensor, "N 7"]
     emotions_scored: Bool[Tensor, "N"]
+    # zero where the label is missing; scored where the classes are
+    sentiment_intensity: Float[Tensor, "N"]
+    emotion_intensity: Float[Tensor, "N 6"]
     words: WordSet | None = None
     tokens: TokenSet | None = None
     # start and end in seconds, NaN where unknown
@@ -87,6 +90,8 @@ class Targets:
     sentiment_scored: Bool[Tensor, "n"]
     emotions: Float[Tensor, "n 7"]
     emotions_scored: Bool[Tensor, "n"]
+    sentiment_intensity: Float[Tensor, "n"]
+    emotion_intensity: Float[Tensor, "n 6"]
 
 
 def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identity: bool = False) -> Scaling:
@@ -125,6 +130,8 @@ def to_video_set(columns: SplitColumns, scaling: Scaling, reads: Reads = Reads.C
         sentiment_scored=torch.from_numpy(sentiment_scored),
         emotions=torch.from_numpy(emotions.astype(np.float32)),
         emotions_scored=torch.from_numpy(emotions_scored),
+        sentiment_intensity=torch.from_numpy(np.nan_to_num(columns.sentiment).astype(np.float32)),
+        emotion_intensity=torch.from_numpy(np.nan_to_num(columns.emotions).astype(np.float32)),
         words=None
         if columns.words is None
         else WordSet(torch.from_numpy(columns.words.offsets), *_scaled(columns.words, scaling)),
@@ -260,4 +267,6 @@ def targets_of(videos: VideoSet, rows: Int[Tensor, "n"]) -> Targets:
         sentiment_scored=videos.sentiment_scored[rows],
         emotions=videos.emotions[rows],
         emotions_scored=videos.emotions_scored[rows],
+        sentiment_intensity=videos.sentiment_intensity[rows],
+        emotion_intensity=videos.emotion_intensity[rows],
     )

@@ -71,9 +71,12 @@ def _frozen(network: nn.Module) -> set[str]:
     return {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
 
 
-def model_weights(network: nn.Module, scaling: Scaling) -> Weights:
-    """Everything a prediction needs: what the network has learned and the scaling of its inputs."""
-    weights = {f"network.{name}": tensor for name, tensor in learned_weights(network).items()}
+def model_weights(modules: Mapping[str, nn.Module], scaling: Scaling) -> Weights:
+    """What the modules have learned under their names, and the scaling of the inputs.
+
+    A prediction needs those of "network"; what else was trained along is there to be looked at.
+    """
+    weights = _state(modules)
     for modality in scaling.mean:
         weights[f"scaling.{modality}.mean"] = scaling.mean[modality]
         weights[f"scaling.{modality}.scale"] = scaling.scale[modality]
@@ -92,24 +95,31 @@ def restore_model(network: nn.Module, weights: Weights, modalities: tuple[Modali
         raise DamagedFileError(f"Expected the weights of this run's network, but got {error}; train it again") from None
 
 
-def save_progress(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save_progress(
+    path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
     """Write all that the next epoch depends on into one file. Random numbers need no place: see `loop.seed_epoch`."""
-    tensors = {f"network.{name}": tensor for name, tensor in learned_weights(network).items()}
+    tensors = _state(modules)
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
     save_weights(path, tensors, vars(progress))
 
 
-def restore_progress(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+def restore_progress(path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> Progress:
     """Put `save_progress` back. Raises DamagedFileError."""
     tensors, facts = load_weights(path)
-    load_learned(network, _below("network.", tensors))
+    for name, module in modules.items():
+        load_learned(module, _below(f"{name}.", tensors))
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _below("optimizer.", tensors).items():
         number, entry = name.split(".", 1)
         states.setdefault(int(number), {})[entry] = tensor
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
     return Progress(**facts)
+
+
+def _state(modules: Mapping[str, nn.Module]) -> Weights:
+    return {f"{name}.{key}": tensor for name, each in modules.items() for key, tensor in learned_weights(each).items()}
 
 
 def _below(prefix: str, tensors: Weights) -> Weights:

@@ -13,13 +13,13 @@ from threadpoolctl import threadpool_limits
 
 from mien.errors import DamagedFileError, TrainingError
 from mien.models import ClassicalEntry, ClassicalSpec, Probabilities, Reads, Tensors
-from mien.models.classical import binary_targets
+from mien.models.classical import binary_targets, intensity_targets
 from mien.schema import FeatureSpace, FloatArray, Modality, SentimentValues, Task
 from mien.tables import Predictions, SplitColumns, epoch_file, require_spaces
 from mien.training.checkpoint import Progress, load_weights, save_weights
 from mien.training.loop import MODEL_FILE, write_history
 from mien.training.predictions import to_predictions
-from mien.training.validation import ranking_area
+from mien.training.validation import ordering, ordering_record
 
 # keeps the logarithm of a probability of 0 or 1 finite
 SMALLEST_PROBABILITY = 1e-12
@@ -55,7 +55,7 @@ class ClassicalPredictor:
         """
         if columns.spaces:
             require_spaces(self.spaces, columns.spaces)
-        return to_predictions(columns, *_probabilities(self.entry, self.tensors, columns, self.spec), sentiment_values)
+        return to_predictions(columns, _probabilities(self.entry, self.tensors, columns, self.spec), sentiment_values)
 
     def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
         """Nothing for any video: a classical system looks at each utterance alone."""
@@ -120,9 +120,9 @@ def _probabilities(
 def _validation_record(
     entry: ClassicalEntry, tensors: Tensors, valid: SplitColumns, spec: ClassicalSpec
 ) -> dict[str, float]:
-    """Losses and ROC AUC per task, and ``valid_score``, as `validation_record` says of a network after an epoch."""
+    """Losses and orderings per task, and ``valid_score``, as `validation_record` says of a network after an epoch."""
     predicted = _probabilities(entry, tensors, valid, spec)
-    losses, areas = {}, {}
+    losses, orderings = {}, {}
     for task, probabilities in ((Task.SENTIMENT, predicted.sentiment), (Task.EMOTION, predicted.emotions)):
         if probabilities is None:
             continue
@@ -131,13 +131,19 @@ def _validation_record(
         said = probabilities.reshape(len(rows), -1)[rows]
         of_the_label = np.maximum(np.where(labels[rows], said, 1 - said), SMALLEST_PROBABILITY)
         losses[task] = float(-np.log(of_the_label).mean()) if rows.any() else 0.0
-        area = ranking_area(task, labels[rows], said)
-        if np.isfinite(area):
-            areas[task] = area
+        orderings[task] = ordering(task, labels[rows], said)
+    for task, intensities in (
+        (Task.SENTIMENT_INTENSITY, predicted.sentiment_intensity),
+        (Task.EMOTION_INTENSITY, predicted.emotion_intensities),
+    ):
+        if intensities is None:
+            continue
+        gold, scored = intensity_targets(valid, [task])
+        rows = scored[:, 0]
+        errors = np.abs(intensities.reshape(len(rows), -1)[rows] - gold[rows])
+        # as `loss_sums` of a network: absolute for sentiment, squared for emotions
+        losses[task] = float((errors if task is Task.SENTIMENT_INTENSITY else errors**2).mean()) if rows.any() else 0.0
+        orderings[task] = ordering(task, gold[rows], intensities.reshape(len(rows), -1)[rows])
     loss = sum(losses.values())
-    return {
-        "valid_loss": loss,
-        **{f"valid_loss_{task}": value for task, value in losses.items()},
-        **{f"valid_roc_auc_{task}": value for task, value in areas.items()},
-        "valid_score": float(np.mean(list(areas.values()))) if areas else -loss,
-    }
+    record = {"valid_loss": loss} | {f"valid_loss_{task}": value for task, value in losses.items()}
+    return record | ordering_record(orderings, loss, by_loss=False)

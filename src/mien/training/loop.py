@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import TrainingError
+from mien.schema import Task
 from mien.tables import epoch_file
 from mien.tables.files import written_aside
 from mien.training.batching import Budget, Scaling, VideoSet, bucketed_batches, collate, rows_of, targets_of
@@ -30,10 +31,11 @@ from mien.training.checkpoint import (
     save_weights,
 )
 from mien.training.devices import make_fabric
-from mien.training.losses import loss_sums, scored_counts, weighted_total
+from mien.training.losses import loss_sums, scored_counts
 from mien.training.settings import TrainSettings
 from mien.training.steps import make_optimizer, set_rates
 from mien.training.validation import to_device, validation_record
+from mien.training.weighting import TaskWeighting
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -52,6 +54,7 @@ class FitSpec:
     settings: TrainSettings
     seed: int
     scaling: Scaling
+    tasks: tuple[Task, ...]
 
 
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
@@ -78,16 +81,17 @@ def fit(
     fabric = make_fabric(settings)
     fabric.launch()
     seed_epoch(spec.seed, 0)
-    plain = make_network()
-    network, optimizer = fabric.setup(plain, make_optimizer(plain, settings))
+    plain, weighting = make_network(), TaskWeighting(spec.tasks, settings).to(fabric.device)
+    network, optimizer = fabric.setup(plain, weighting.trained_by(make_optimizer(plain, settings)))
+    modules = {"network": plain, "weighting": weighting}
     progress = Progress()
     if (folder / RESUME_FILE).exists():
-        progress = restore_progress(folder / RESUME_FILE, plain, optimizer.optimizer)
+        progress = restore_progress(folder / RESUME_FILE, modules, optimizer.optimizer)
     while not _finished(progress, settings):
         started_s = time.perf_counter()
         record = {"epoch": float(progress.epoch + 1)}
-        record |= _train_epoch(fabric, network, optimizer, train, spec, progress.epoch + 1)
-        record |= validation_record(network, valid, settings)
+        record |= _train_epoch(fabric, (network, weighting), optimizer, train, spec, progress.epoch + 1)
+        record |= validation_record(network, weighting, valid, settings)
         if not math.isfinite(record["valid_loss"]):
             raise TrainingError(
                 f"Expected a finite validation loss, but got {record['valid_loss']} in epoch {progress.epoch + 1}; "
@@ -99,7 +103,7 @@ def fit(
             progress.best_epoch, progress.best_score = progress.epoch, record["valid_score"]
         progress.seconds.append(time.perf_counter() - started_s)
         if fabric.is_global_zero:
-            _keep(folder, plain, optimizer.optimizer, spec, progress)
+            _keep(folder, modules, optimizer.optimizer, spec, progress)
             report(record)
         fabric.barrier()
     if fabric.is_global_zero:
@@ -109,8 +113,14 @@ def fit(
 
 
 def _train_epoch(
-    fabric: Fabric, network: nn.Module, optimizer: Any, train: VideoSet, spec: FitSpec, epoch: int
+    fabric: Fabric,
+    modules: tuple[nn.Module, TaskWeighting],
+    optimizer: Any,
+    train: VideoSet,
+    spec: FitSpec,
+    epoch: int,
 ) -> dict[str, float]:
+    network, weighting = modules
     rng = seed_epoch(spec.seed, epoch, fabric.global_rank)
     network.train()
     total = 0.0
@@ -123,9 +133,12 @@ def _train_epoch(
         batch, rows = collate(train, mine)
         batch = to_device(batch, fabric.device)
         sums = loss_sums(network(batch), batch, to_device(targets_of(train, rows), fabric.device))
-        loss = weighted_total(sums, counts, spec.settings) * share
+        loss = weighting.total(sums, counts) * share + weighting.penalty(counts)
         optimizer.zero_grad()
         fabric.backward(loss)
+        # Fabric averages the gradients of the network alone.
+        for learned in weighting.parameters():
+            learned.grad = cast(Tensor, fabric.all_reduce(cast(Tensor, learned.grad), reduce_op="mean"))
         optimizer.step()
         total += float(cast(Tensor, fabric.all_reduce(loss.detach(), reduce_op="mean")))
     return {"train_loss": total / len(batches)}
@@ -151,15 +164,19 @@ def _finished(progress: Progress, settings: TrainSettings) -> bool:
 
 
 def _keep(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, spec: FitSpec, progress: Progress
+    folder: Path,
+    modules: Mapping[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    spec: FitSpec,
+    progress: Progress,
 ) -> None:
     """Write the epoch's files; the resume file last, so that whatever it promises is there."""
-    weights = model_weights(network, spec.scaling)
+    weights = model_weights(modules, spec.scaling)
     if spec.settings.keep_epochs:
         save_weights(folder / epoch_file(progress.epoch), weights)
     if progress.best_epoch == progress.epoch:
         save_weights(folder / RESUME_FILE.parent / f"best-{progress.epoch:04d}.safetensors", weights)
-    save_progress(folder / RESUME_FILE, network, optimizer, progress)
+    save_progress(folder / RESUME_FILE, modules, optimizer, progress)
     write_history(folder, progress)
     for old in (folder / RESUME_FILE.parent).glob("best-*.safetensors"):
         if old.stem != f"best-{progress.best_epoch:04d}":

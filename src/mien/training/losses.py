@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -11,15 +9,17 @@ from torch.nn import functional
 from mien.models import Batch, Outputs
 from mien.schema import Task
 from mien.training.batching import Targets
-from mien.training.settings import TrainSettings
 
 LossSums = dict[Task, Float[Tensor, ""]]
 
 
 def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
-    """Per task with a head: cross-entropy (sentiment) or mean binary cross-entropy of seven outputs, summed.
+    """Per task with a head a loss summed over the utterances that have its label; the others take no part.
 
-    Utterances without the label take no part (paper, section 4.2: categorical and binary cross-entropy).
+    - sentiment: categorical cross-entropy; emotion: binary cross-entropy, mean of seven (paper, section 4.2);
+    - sentiment_intensity: absolute error, the measure that is reported;
+    - emotion_intensity: squared error, mean of six. Most intensities are zero, so that the absolute error is smallest
+      for a network that always says zero; the squared one is smallest at the expected intensity.
     """
     sums: LossSums = {}
     if outputs.sentiment_logits is not None:
@@ -31,16 +31,24 @@ def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
         logits, labels = outputs.emotion_logits[batch.real][scored], targets.emotions[scored]
         each = functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
         sums[Task.EMOTION] = each / logits.shape[-1]
+    if outputs.sentiment_intensity is not None:
+        scored = targets.sentiment_scored
+        said = outputs.sentiment_intensity[batch.real][scored]
+        sums[Task.SENTIMENT_INTENSITY] = functional.l1_loss(said, targets.sentiment_intensity[scored], reduction="sum")
+    if outputs.emotion_intensity is not None:
+        scored = targets.emotions_scored
+        said = outputs.emotion_intensity[batch.real][scored]
+        each = functional.mse_loss(said, targets.emotion_intensity[scored], reduction="sum")
+        sums[Task.EMOTION_INTENSITY] = each / said.shape[-1]
     return sums
 
 
 def scored_counts(targets: Targets) -> dict[Task, int]:
     """Labelled utterances per task."""
-    return {Task.SENTIMENT: int(targets.sentiment_scored.sum()), Task.EMOTION: int(targets.emotions_scored.sum())}
-
-
-def weighted_total(sums: LossSums, counts: Mapping[Task, int], settings: TrainSettings) -> Float[Tensor, ""]:
-    """Weighted sum of the tasks' means. A task without any label contributes zero (its sum is zero)."""
-    weights = {Task.SENTIMENT: settings.sentiment_weight, Task.EMOTION: settings.emotion_weight}
-    terms = [weights[task] * total / max(counts[task], 1) for task, total in sums.items()]
-    return sum(terms[1:], start=terms[0])
+    sentiment, emotions = int(targets.sentiment_scored.sum()), int(targets.emotions_scored.sum())
+    return {
+        Task.SENTIMENT: sentiment,
+        Task.EMOTION: emotions,
+        Task.SENTIMENT_INTENSITY: sentiment,
+        Task.EMOTION_INTENSITY: emotions,
+    }

@@ -12,8 +12,17 @@ import torch
 from torch import nn
 
 from mien.features.transcript import TRANSCRIPT, as_transcripts, transcript_space
-from mien.models import ClassicalEntry, ClassicalSpec, ModelEntry, Outputs, Reads, build_model, model_entry
-from mien.schema import FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
+from mien.models import (
+    ClassicalEntry,
+    ClassicalSpec,
+    ModelEntry,
+    Outputs,
+    Probabilities,
+    Reads,
+    build_model,
+    model_entry,
+)
+from mien.schema import EMOTION_OUTPUTS, EMOTIONS, FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
 from mien.settings import override
 from mien.tables import Predictions, Run, SplitColumns, require_epoch, require_spaces
 from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, to_video_set
@@ -22,6 +31,14 @@ from mien.training.classical import ClassicalPredictor, load_tensors
 from mien.training.loop import MODEL_FILE
 from mien.training.predictions import to_predictions
 from mien.training.validation import PREDICTION_BATCH_VIDEOS
+
+# what is said of one utterance, in the order of `Probabilities`
+SAID_SHAPES: dict[Task, tuple[int, ...]] = {
+    Task.SENTIMENT: (),
+    Task.EMOTION: (len(EMOTION_OUTPUTS),),
+    Task.SENTIMENT_INTENSITY: (),
+    Task.EMOTION_INTENSITY: (len(EMOTIONS),),
+}
 
 
 class Predictor(Protocol):
@@ -77,16 +94,12 @@ class NetworkPredictor:
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
     ) -> Predictions:
-        """Probabilities for every utterance of the columns, in their order, beside the gold labels."""
-        n = columns.n_utterances
-        sentiment = np.zeros(n) if Task.SENTIMENT in self.tasks else None
-        emotions = np.zeros((n, 7)) if Task.EMOTION in self.tasks else None
+        """Probabilities and intensities of every utterance of the columns, in their order, beside the gold labels."""
+        said = {task: np.zeros((columns.n_utterances, *SAID_SHAPES[task])) for task in self.tasks}
         for outputs, real, rows in self._forward(columns):
-            if sentiment is not None and outputs.sentiment_logits is not None:
-                sentiment[rows] = outputs.sentiment_logits[real].double().softmax(dim=-1)[:, 1].numpy()
-            if emotions is not None and outputs.emotion_logits is not None:
-                emotions[rows] = outputs.emotion_logits[real].double().sigmoid().numpy()
-        return to_predictions(columns, sentiment, emotions, sentiment_values)
+            for task, values in _said(outputs).items():
+                said[task][rows] = values[real].double().numpy()
+        return to_predictions(columns, Probabilities(*map(said.get, SAID_SHAPES)), sentiment_values)
 
     def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
         """Per video id and direction ("text->visual") the weights (utterance, context); rows sum to 1 where defined."""
@@ -133,6 +146,18 @@ def as_read(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> S
 def reads_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
     """Whether a system of these spaces reads what was said itself."""
     return Modality.TEXT in spaces and spaces[Modality.TEXT].name == TRANSCRIPT
+
+
+def _said(outputs: Outputs) -> dict[Task, torch.Tensor]:
+    """What the outputs mean, (video, utterance, ...): probabilities of the logits, intensities as they are."""
+    sentiment, emotions = outputs.sentiment_logits, outputs.emotion_logits
+    said = {
+        Task.SENTIMENT: None if sentiment is None else sentiment.double().softmax(dim=-1)[..., 1],
+        Task.EMOTION: None if emotions is None else emotions.double().sigmoid(),
+        Task.SENTIMENT_INTENSITY: outputs.sentiment_intensity,
+        Task.EMOTION_INTENSITY: outputs.emotion_intensity,
+    }
+    return {task: values for task, values in said.items() if values is not None}
 
 
 def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mien.schema import Task
+
+# the setting that holds the fixed weight of each task's loss
+TASK_WEIGHTS = {task: f"{task}_weight" for task in Task}
+UNCERTAINTY = "uncertainty"
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -11,7 +17,7 @@ class TrainSettings:
 
     # passes over the train split (released: 50)
     epochs: int = 50
-    # what the chosen epoch is best at on valid: roc_auc (mean over the tasks) or loss
+    # what the chosen epoch is best at on valid: roc_auc (mean over the tasks; of intensities the concordance) or loss
     select_by: str = "roc_auc"
     # stop after so many epochs without a better validation score; none: never
     patience: int | None = 10
@@ -30,9 +36,13 @@ class TrainSettings:
     linear_decay: bool = False
     # standardise every feature column with mean and s.d. of the train split
     scale_features: bool = True
-    # weights of the two tasks' losses (released: 1 and 1)
+    # how the tasks' losses become one: fixed (the weights below) or uncertainty (weights learned along)
+    task_weighting: str = "fixed"
+    # weights of the tasks' losses (released: 1 and 1, without intensities)
     sentiment_weight: float = 1.0
     emotion_weight: float = 1.0
+    sentiment_intensity_weight: float = 1.0
+    emotion_intensity_weight: float = 1.0
     # keep every epoch's weights; the `released` protocol needs them
     keep_epochs: bool = True
     # torch threads: fixed, so that a seed gives the same bits on any number of cores
@@ -43,21 +53,31 @@ class TrainSettings:
     precision: str = "32-true"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_videos", "threads", "devices"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"Expected {name} to be at least 1, but got {getattr(self, name)}")
-        if self.batch_tokens is not None and self.batch_tokens < 1:
-            raise ValueError(f"Expected batch_tokens to be at least 1 or none, but got {self.batch_tokens}")
-        if self.encoder_learning_rate is not None and not self.encoder_learning_rate > 0:
-            raise ValueError(f"Expected encoder_learning_rate > 0 or none, but got {self.encoder_learning_rate}")
+        _require_positive(self)
         if not 0 <= self.warmup < 1:
             raise ValueError(f"Expected warmup in [0, 1), but got {self.warmup}")
-        if self.select_by not in ("roc_auc", "loss"):
-            raise ValueError(f"Expected select_by to be roc_auc or loss, but got {self.select_by!r}")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"Expected patience to be at least 1 or none, but got {self.patience}")
-        for name in ("sentiment_weight", "emotion_weight", "weight_decay"):
+        for name in (*TASK_WEIGHTS.values(), "weight_decay"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"Expected {name} to be a number from 0 on, but got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"Expected learning_rate > 0, but got {self.learning_rate}")
+        weights = [self.weight_of(task) for task in Task]
+        for name, words in (("select_by", ("roc_auc", "loss")), ("task_weighting", ("fixed", UNCERTAINTY))):
+            if (value := getattr(self, name)) not in words:
+                raise ValueError(f"Expected {name} to be {' or '.join(words)}, but got {value!r}")
+        if self.task_weighting == UNCERTAINTY and weights != [1.0] * len(weights):
+            raise ValueError(
+                f"Expected no fixed weights beside task_weighting=uncertainty, but got {weights}; leave one of the two"
+            )
+
+    def weight_of(self, task: Task) -> float:
+        """The fixed weight of a task's loss."""
+        weight: float = getattr(self, TASK_WEIGHTS[task])
+        return weight
+
+
+def _require_positive(settings: TrainSettings) -> None:
+    for name in ("epochs", "batch_videos", "threads", "devices", "patience", "batch_tokens"):
+        if (count := getattr(settings, name)) is not None and count < 1:
+            raise ValueError(f"Expected {name} to be at least 1, but got {count}")
+    for name in ("learning_rate", "encoder_learning_rate"):
+        if (rate := getattr(settings, name)) is not None and not rate > 0:
+            raise ValueError(f"Expected {name} > 0, but got {rate}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -17,9 +19,9 @@ def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.O
     learned = {name: each for name, each in network.named_parameters() if each.requires_grad}
     rest = [each for name, each in learned.items() if not name.startswith(ENCODER)]
     encoder = [each for name, each in learned.items() if name.startswith(ENCODER)]
-    groups = [{"params": rest, INITIAL_RATE: settings.learning_rate}]
+    groups: list[dict[str, Any]] = [{"params": rest}]
     if encoder:
-        groups.append({"params": encoder, INITIAL_RATE: settings.encoder_learning_rate or settings.learning_rate})
+        groups.append({"params": encoder, "lr": settings.encoder_learning_rate or settings.learning_rate})
     return torch.optim.Adam(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
 
@@ -27,7 +29,7 @@ def set_rates(optimizer: torch.optim.Optimizer, done: float, settings: TrainSett
     """Set the learning rates for a step before which the share `done` of all steps was made."""
     factor = rate_factor(done, settings)
     for group in optimizer.param_groups:
-        group["lr"] = group[INITIAL_RATE] * factor
+        group["lr"] = group.setdefault(INITIAL_RATE, group["lr"]) * factor
 
 
 def rate_factor(done: float, settings: TrainSettings) -> float:

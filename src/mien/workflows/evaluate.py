@@ -134,7 +134,6 @@ def score_run(
     The predictions of the chosen epoch are left in the run's folder. Raises what `evaluate` raises.
     """
     opened = _open_split(run, scored or ScoredSplit())
-    majority = run.outcome["train_majority"]
     chosen: Predictions | None = None
     results = {}
     for protocol in protocols:
@@ -146,7 +145,7 @@ def score_run(
             predictions,
             protocol=protocol,
             decisions=_decisions_of(run),
-            majority=TrainMajority(majority["sentiment_positive"], tuple(majority["emotions"])),
+            majority=TrainMajority.from_json(run.outcome["train_majority"]),
             identity=RunIdentity(
                 run=str(run.folder),
                 model=run.model,

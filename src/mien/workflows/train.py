@@ -17,7 +17,7 @@ import torch
 from mien.errors import DataError, TrainingError, UsageError
 from mien.evaluation import TrainMajority, fit_decisions
 from mien.models import ClassicalEntry, ClassicalSpec, ModelEntry, Reads, build_model, model_entry, require_claimed
-from mien.schema import FeatureSpace, Level, Modality, Task
+from mien.schema import CLASSIFICATIONS, FeatureSpace, Level, Modality, Task
 from mien.settings import override, override_several, refuse_settings_of, to_toml
 from mien.tables import Dataset, Run, SplitColumns, open_dataset, open_run, write_predictions, write_run
 from mien.tables.files import write_json, written_aside
@@ -36,6 +36,7 @@ from mien.training.checkpoint import Progress
 from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE
 from mien.version import __version__
 from mien.workflows.costs import peak_memory_mib
+from mien.workflows.labels import Labels, labels_of
 from mien.workflows.reading import encodes_text, read_split, with_transcripts
 
 DECISIONS_FILE = Path("decisions.json")
@@ -48,7 +49,10 @@ Report = Callable[[dict[str, float]], None]
 
 @dataclasses.dataclass(frozen=True)
 class TrainRequest:
-    """What to train on which Dataset. Empty inputs or tasks: all that the Dataset and the model have."""
+    """What to train on which Dataset.
+
+    Empty inputs: all that the Dataset and the model have; empty tasks: sentiment and emotion, as far as they are.
+    """
 
     model: str = "cim"
     inputs: tuple[Modality, ...] = ()
@@ -77,7 +81,7 @@ def train(
     planned = plan_run(dataset, Path(out), request or TrainRequest())
     train_columns, valid_columns = (read_split(dataset, split, planned) for split in ("train", "valid"))
     _require_learnable(train_columns, planned)
-    _require_choosable(valid_columns, planned)
+    _require_choosable(valid_columns, planned, dataset)
     if is_first_process():
         existing = _prepare_folder(planned, resume)
         if existing is not None:
@@ -184,26 +188,25 @@ def _choose_spaces(
 
 
 def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[Task]) -> tuple[Task, ...]:
-    labels = dataset.table(["split", "sentiment", "anger"]).to_pydict()
-    in_train = [split == "train" for split in labels["split"]]
-    labelled = {
-        Task.SENTIMENT: any(
-            value is not None and here for value, here in zip(labels["sentiment"], in_train, strict=True)
-        ),
-        Task.EMOTION: any(value is not None and here for value, here in zip(labels["anger"], in_train, strict=True)),
-    }
+    labels = labels_of(dataset, "train")
     unknown = [task for task in request.tasks if task not in claimed]
     if unknown:
         raise UsageError(
             f"Expected tasks among {', '.join(claimed)} for {request.model}, but got "
             f"{', '.join(unknown)}; change --tasks"
         )
-    tasks = request.tasks or tuple(task for task in claimed if labelled.get(task))
-    without = [task for task in tasks if not labelled.get(task)]
+    tasks = request.tasks or tuple(task for task in CLASSIFICATIONS if task in claimed and labels.admits(task))
+    without = [task for task in tasks if not labels.labelled(task)]
     if without or not tasks:
         raise DataError(
             f"Expected {', '.join(without) or 'sentiment or emotion'} labels in the train split of {dataset.folder}, "
             "but got none; choose other --tasks or import labels"
+        )
+    of_classes = [task for task in tasks if not labels.admits(task)]
+    if of_classes:
+        raise DataError(
+            f"Expected scores to learn {', '.join(of_classes)} from in the train split of {dataset.folder}, but got "
+            "classes, which have no degrees; choose other --tasks, or import the data set's scores"
         )
     return tasks
 
@@ -231,10 +234,10 @@ def _require_learnable(columns: SplitColumns, run: Run) -> None:
             )
 
 
-def _require_choosable(columns: SplitColumns, run: Run) -> None:
-    labels = {Task.SENTIMENT: columns.sentiment, Task.EMOTION: columns.emotions[:, 0]}
+def _require_choosable(columns: SplitColumns, run: Run, dataset: Dataset) -> None:
+    labels = Labels(columns.sentiment, columns.emotions, dataset.facts.sentiment_values)
     for task in run.tasks:
-        if np.isnan(labels[task]).all():
+        if not labels.labelled(task):
             raise DataError(
                 f"Expected some {task} labels in the valid split, which chooses epoch and thresholds, but got none; "
                 "choose other --tasks, or import again with --carve valid=0.1"
@@ -270,7 +273,7 @@ def _fit(
         make_network,
         to_video_set(train_columns, scaling, entry.reads),
         to_video_set(valid_columns, scaling, entry.reads),
-        FitSpec(settings, run.seed, scaling),
+        FitSpec(settings, run.seed, scaling, run.tasks),
         run.folder,
         report,
     )
@@ -301,7 +304,7 @@ def _outcome(
         # hashed, so that a run tells nobody whom it was trained on, but `evaluate` can tell that it was
         "videos": {"train": hashed_videos(columns), "valid": hashed_videos(valid_columns)},
         # what a predictor that has learned nothing says: evaluation's trivial row
-        "train_majority": {"sentiment_positive": majority.sentiment_positive, "emotions": list(majority.emotions)},
+        "train_majority": majority.to_json(),
     }
 
 
