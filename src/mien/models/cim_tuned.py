@@ -30,13 +30,12 @@ from mien.models.checks import check_settings
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.recurrent import run_bidirectional
 from mien.models.times import N_TIME_FEATURES, time_features
-from mien.models.token_encoder import TokenEncoder, Tuning
+from mien.models.token_encoder import ENCODERS, TokenEncoder, Tuning
 from mien.schema import Modality, Task
 
 States = Float[Tensor, "video utterance feature"]
 Present = Mapping[Modality, Bool[Tensor, "video utterance"]]
-MINILM_ENCODER, NO_ENCODER = "minilm", "none"
-ENCODERS = (MINILM_ENCODER, NO_ENCODER)
+NO_ENCODER = "none"
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class CimTunedSettings:
     """Sizes and regularisation of `cim-tuned`."""
 
     # what reads the transcripts: minilm, or none where the text is given as features
-    encoder: str = MINILM_ENCODER
+    encoder: str = "minilm"
     # what of it is learned: adapters, full or frozen
     tuning: str = Tuning.ADAPTERS
     # rank of the adapters, and the factor alpha / rank on what they add
@@ -68,8 +67,8 @@ class CimTunedSettings:
     times: bool = True
 
     def __post_init__(self) -> None:
-        if self.encoder not in ENCODERS:
-            raise ValueError(f"Expected encoder to be {' or '.join(ENCODERS)}, but got {self.encoder!r}")
+        if self.encoder not in (*ENCODERS, NO_ENCODER):
+            raise ValueError(f"Expected encoder to be {', '.join(ENCODERS)} or {NO_ENCODER}, but got {self.encoder!r}")
         if self.tuning not in tuple(Tuning):
             raise ValueError(f"Expected tuning to be one of {', '.join(Tuning)}, but got {self.tuning!r}")
         dropouts = ("encoder_dropout", "input_dropout", "dense_dropout", "fused_dropout", "modality_dropout")
@@ -91,8 +90,8 @@ class CimTuned(nn.Module):
         sizes = dict(n_features)
         self.encoder: TokenEncoder | None = None
         if Modality.TEXT in sizes and settings.encoder != NO_ENCODER:
-            tuning = Tuning(settings.tuning)
-            self.encoder = TokenEncoder(tuning, settings.adapter_rank, settings.adapter_alpha, settings.encoder_dropout)
+            network, tuning = ENCODERS[settings.encoder](settings.encoder_dropout), Tuning(settings.tuning)
+            self.encoder = TokenEncoder(network, tuning, settings.adapter_rank, settings.adapter_alpha)
             sizes[Modality.TEXT] = self.encoder.n_features
             self.text_norm = nn.LayerNorm(self.encoder.n_features)
         n_times = N_TIME_FEATURES if settings.times else 0

@@ -6,8 +6,9 @@ encoder is all-MiniLM-L6-v2 (see `features.minilm`). n = utterances.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -33,19 +34,27 @@ class Tuning(StrEnum):
     FROZEN = "frozen"  # nothing
 
 
+def load_minilm_encoder(dropout: float) -> nn.Module:
+    """The packaged MiniLM, `dropout` on its states. Raises MissingWeightsError, DamagedFileError, MissingExtraError."""
+    # No dropout of attention: with it torch leaves its fast kernel.
+    changes = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": 0.0}
+    network: nn.Module = minilm_network(find_model_files(MINILM), **changes)
+    return network
+
+
+# name -> dropout -> a transformers.BertModel; `features.transcript` names the files of the one that users have
+ENCODERS: dict[str, Callable[[float], nn.Module]] = {"minilm": load_minilm_encoder}
+
+
 class TokenEncoder(nn.Module):
     """The mean of an encoder's token states.
 
     Weights that stay as published are parameters without gradient, which no checkpoint holds.
     """
 
-    def __init__(self, tuning: Tuning, rank: int, alpha: float, dropout: float) -> None:
+    def __init__(self, network: nn.Module, tuning: Tuning, rank: int, alpha: float) -> None:
         super().__init__()
-        # No dropout of attention: with it torch leaves its fast kernel.
-        network = minilm_network(
-            find_model_files(MINILM), hidden_dropout_prob=dropout, attention_probs_dropout_prob=0.0
-        )
-        self.n_features = int(network.config.hidden_size)
+        self.n_features = int(cast(Any, network.config).hidden_size)
         self.network: nn.Module = network.requires_grad_(tuning is Tuning.FULL)
         if tuning is Tuning.FULL:
             for parameter in network.parameters():
