@@ -119,7 +119,7 @@ def test_chunks_hold_like_lengths_and_few_places():
     # 3 x 100 places would be too many; 79 is less than 0.8 x 81 nowhere, but 30 is
     assert found == [[100, 90], [81, 79], [30, 30, 30], [5]]
     assert list(chunks_of_like_length([], 200, 0.8)) == []
-    assert [rows for rows in chunks_of_like_length([500], 200, 0.8)] == [slice(0, 1)]
+    assert list(chunks_of_like_length([500], 200, 0.8)) == [slice(0, 1)]
 
 
 def test_word_pieces_behind_the_limit_do_not_matter():

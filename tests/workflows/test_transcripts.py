@@ -60,7 +60,7 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(dataset, tmp_path_factory, tiny_encoder):  # noqa: F811
+def run(dataset, tmp_path_factory, tiny_encoder):  # noqa: ARG001, F811
     return train(dataset, tmp_path_factory.mktemp("moods") / "run", TrainRequest(model="cim-tuned", settings=TINY))
 
 
@@ -77,7 +77,7 @@ def test_a_run_records_which_encoder_reads_its_text(run, dataset):
     assert [each.name for each in dataset.facts.spaces.values()] == ["given", "voice"], "the Dataset stays as it is"
 
 
-def test_another_encoder_is_refused(run, tmp_path):
+def test_another_encoder_is_refused(run):
     recipe = {**run.spaces[T].recipe, "encoder_sha256": {"model.safetensors": "0" * 64}}
     other = dataclasses.replace(run, spaces={**run.spaces, T: dataclasses.replace(run.spaces[T], recipe=recipe)})
     with pytest.raises(FeatureSpaceError, match="Expected text transcript"):
