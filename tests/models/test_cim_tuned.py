@@ -26,14 +26,15 @@ from mien.training.steps import make_optimizer
 pytestmark = pytest.mark.usefixtures("tiny_encoder")
 
 T, A, V = Modality.TEXT, Modality.ACOUSTIC, Modality.VISUAL
-TINY = CimTunedSettings(encoder="tiny", gru_size=5, dense_size=3, fused_size=7)
+TINY = {"encoder": "tiny", "gru_size": 5, "dense_size": 3, "fused_size": 7}
 TEXTS = ["I love it.", "Never again, not in my whole life, said the old man to his dog!", "um", "It was fine, I guess."]
 
 
 def network(inputs=(T, A, V), **changes):
     torch.manual_seed(0)
     features = {m: N_FEATURES[m] for m in inputs}
-    return build_model("cim-tuned", features, (Task.SENTIMENT,), replace(TINY, **changes)).eval()
+    settings = CimTunedSettings(**TINY | changes)
+    return build_model("cim-tuned", features, (Task.SENTIMENT,), settings).eval()
 
 
 def sentiment(net, batch):
