@@ -85,7 +85,7 @@ def test_two_steps_teach_the_packaged_encoder_and_leave_its_own_weights(minilm):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[1] < losses[0]
     changed = {name for name, each in minilm.named_parameters() if not torch.equal(each, before[name])}
     assert changed == {name for name, each in minilm.named_parameters() if each.requires_grad}
