@@ -36,6 +36,12 @@ CASES = [
     for inputs in itertools.combinations(entry.modalities, size)
     for tasks in ((Task.SENTIMENT,), (Task.EMOTION,), (Task.SENTIMENT, Task.EMOTION))
 ]
+CASES += [
+    pytest.param(name, entry.modalities, tasks, id=f"{name}-all-{'+'.join(tasks)}")
+    for name, entry in ENTRIES.items()
+    for tasks in ((Task.SENTIMENT_INTENSITY,), (Task.EMOTION_INTENSITY,), tuple(Task))
+    if set(tasks) <= set(entry.tasks)
+]
 TRAIN, VALID, OTHER = (columns_of(spoken_videos(n, seed)) for n, seed in ((12, 0), (6, 1), (5, 2)))
 
 
@@ -60,8 +66,13 @@ def test_one_probability_per_output_and_none_without_the_task(name, inputs, task
     said = predict(OTHER)
     assert (None if said.sentiment is None else said.sentiment.shape) == ((n,) if Task.SENTIMENT in tasks else None)
     assert (None if said.emotions is None else said.emotions.shape) == ((n, 7) if Task.EMOTION in tasks else None)
-    for each in both(said):
+    for each in both(said[:2]):
         assert ((each >= 0) & (each <= 1)).all()
+    degree, degrees = said.sentiment_intensity, said.emotion_intensities
+    assert (None if degree is None else degree.shape) == ((n,) if Task.SENTIMENT_INTENSITY in tasks else None)
+    assert (None if degrees is None else degrees.shape) == ((n, 6) if Task.EMOTION_INTENSITY in tasks else None)
+    assert degree is None or (np.abs(degree) <= 3).all()
+    assert degrees is None or ((degrees >= 0) & (degrees <= 3)).all()
 
 
 @pytest.mark.parametrize(("name", "inputs", "tasks"), CASES)

@@ -28,6 +28,18 @@ CASES = [
     for inputs in itertools.combinations(entry.modalities, size)
     for tasks in ((Task.SENTIMENT,), (Task.EMOTION,), (Task.SENTIMENT, Task.EMOTION))
 ]
+# The heads stand on one representation, whatever the inputs: the intensities are tested with all of them.
+CASES += [
+    pytest.param(name, entry.modalities, tasks, id=f"{name}-all-{'+'.join(tasks)}")
+    for name, entry in NETWORKS.items()
+    for tasks in ((Task.SENTIMENT_INTENSITY,), (Task.EMOTION_INTENSITY,), tuple(Task))
+]
+OUTPUTS = {
+    Task.SENTIMENT: ("sentiment_logits", (2,)),
+    Task.EMOTION: ("emotion_logits", (7,)),
+    Task.SENTIMENT_INTENSITY: ("sentiment_intensity", ()),
+    Task.EMOTION_INTENSITY: ("emotion_intensity", (6,)),
+}
 
 
 def make(name, inputs, tasks, seed=0):
@@ -37,18 +49,19 @@ def make(name, inputs, tasks, seed=0):
 
 
 def logits(outputs):
-    return [each for each in (outputs.sentiment_logits, outputs.emotion_logits) if each is not None]
+    """Whatever the heads say."""
+    every = [getattr(outputs, name) for name, _ in OUTPUTS.values()]
+    return [each for each in every if each is not None]
 
 
 @pytest.mark.parametrize(("name", "inputs", "tasks"), CASES)
 def test_one_head_per_task_with_the_right_shape(name, inputs, tasks):
     outputs = make(name, inputs, tasks)(random_batch((5, 2, 3), inputs))
-    shapes = {
-        Task.SENTIMENT: None if outputs.sentiment_logits is None else outputs.sentiment_logits.shape,
-        Task.EMOTION: None if outputs.emotion_logits is None else outputs.emotion_logits.shape,
-    }
-    assert shapes[Task.SENTIMENT] == ((3, 5, 2) if Task.SENTIMENT in tasks else None)
-    assert shapes[Task.EMOTION] == ((3, 5, 7) if Task.EMOTION in tasks else None)
+    for task, (attribute, shape) in OUTPUTS.items():
+        said = getattr(outputs, attribute)
+        assert (None if said is None else said.shape) == ((3, 5, *shape) if task in tasks else None)
+    if Task.EMOTION_INTENSITY in tasks:
+        assert (outputs.emotion_intensity >= 0).all()
 
 
 @pytest.mark.parametrize(("name", "inputs", "tasks"), CASES)

@@ -7,6 +7,10 @@ import numpy as np
 from mien.schema import emotion_multihot7
 from mien.tables import Predictions
 
+ROW_FIELDS = (
+    *("video_id", "index", "sentiment", "emotions", "sentiment_probability", "emotion_probabilities"),
+    *("sentiment_intensity", "emotion_intensities"),
+)
 PREVALENCE = np.array([0.23, 0.17, 0.08, 0.53, 0.26, 0.10])
 
 
@@ -44,13 +48,19 @@ def predicted(rows, seed=0, skill=1.0):
     return dataclasses.replace(rows, sentiment_probability=probability[:, 0], emotion_probabilities=probability[:, 1:])
 
 
+def rated(rows, seed=0, skill=1.0):
+    """`rows` with intensities: the gold ones, shrunk by a half and blurred the more the lower `skill` is."""
+    rng = np.random.default_rng(seed + 2000)
+    blur = rng.normal(size=(len(rows.index), 7)) / skill
+    degrees = np.nan_to_num(np.column_stack([rows.sentiment, rows.emotions])) / 2 + 0.5 * blur
+    return dataclasses.replace(
+        rows, sentiment_intensity=np.clip(degrees[:, 0], -3, 3), emotion_intensities=np.clip(degrees[:, 1:], 0, 3)
+    )
+
+
 def reordered(predictions, order):
     """The same rows in another order."""
     return dataclasses.replace(
         predictions,
-        **{
-            name: getattr(predictions, name)[order]
-            for name in ("video_id", "index", "sentiment", "emotions", "sentiment_probability", "emotion_probabilities")
-            if getattr(predictions, name) is not None
-        },
+        **{name: getattr(predictions, name)[order] for name in ROW_FIELDS if getattr(predictions, name) is not None},
     )

@@ -174,7 +174,12 @@ def test_majority_counts_labels_that_exist():
     sentiment = np.array([-1.0, 0.0, -2.0, np.nan, np.nan])
     emotions = np.array([[1, 0, 0, 2, 0, 0], [1, 0, 0, 0, 0, 0], [0] * 6, [np.nan] * 6, [np.nan] * 6], dtype=float)
     majority = TrainMajority.from_labels(sentiment, emotions)
-    assert majority == TrainMajority(False, (True, False, False, False, False, False, False))
+    medians = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert majority == TrainMajority(False, (True, False, False, False, False, False, False), -1.0, medians)
+    assert TrainMajority.from_json(majority.to_json()) == majority
+    # as a run of an earlier version has it
+    old = {"sentiment_positive": False, "emotions": list(majority.emotions)}
+    assert TrainMajority.from_json(old) == TrainMajority(False, majority.emotions)
     assert TrainMajority.from_labels(np.array([-1.0, 0.0]), emotions[:2]).sentiment_positive
     nothing = TrainMajority.from_labels(sentiment[3:], emotions[3:])
     assert nothing == TrainMajority(True, (False,) * 7)

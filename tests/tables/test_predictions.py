@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ def predictions():
 
 def assert_equal(found, expected):
     assert found.sentiment_values is expected.sentiment_values
-    for name in ("video_id", "index", "sentiment", "emotions", "sentiment_probability", "emotion_probabilities"):
+    for name in (field.name for field in fields(found) if field.name != "sentiment_values"):
         mine, its = getattr(found, name), getattr(expected, name)
         assert (mine is None) == (its is None), name
         if its is not None:
@@ -46,6 +46,21 @@ def test_one_or_two_heads_come_back(tmp_path, absent):
     expected = replace(predictions(), **dict.fromkeys(absent))
     write_predictions(tmp_path / "new" / "test.parquet", expected)
     assert_equal(read_predictions(tmp_path / "new" / "test.parquet"), expected)
+
+
+def test_intensities_come_back_beside_or_without_probabilities(tmp_path):
+    said = {"sentiment_intensity": np.linspace(-3, 3, 7), "emotion_intensities": np.arange(42.0).reshape(7, 6) / 14}
+    both = replace(predictions(), **said)
+    alone = replace(both, sentiment_probability=None, emotion_probabilities=None, emotion_intensities=None)
+    for number, expected in enumerate((both, alone)):
+        write_predictions(tmp_path / f"{number}.parquet", expected)
+        assert_equal(read_predictions(tmp_path / f"{number}.parquet"), expected)
+    names = list(pd.read_parquet(tmp_path / "0.parquet").columns)
+    assert names[-7:] == [f"intensity_{name}" for name in ("sentiment", *EMOTIONS)]
+    cut = pq.read_table(tmp_path / "0.parquet").drop_columns(["intensity_fear"])
+    pq.write_table(cut, tmp_path / "cut.parquet")
+    with pytest.raises(DataError, match="Expected the columns intensity_fear"):
+        read_predictions(tmp_path / "cut.parquet")
 
 
 def test_missing_labels_are_null_for_others_and_the_columns_are_those_of_the_documentation(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.workflows.graded import write_graded
 
 from mien.errors import DataError, SettingsError, UnknownNameError, UsageError
 from mien.models import MODELS, ClassicalEntry, Reads
@@ -79,6 +80,29 @@ def test_table7_gives_word_level_systems_the_modalities_that_have_words(tmp_path
     assert suite.left_out["blanchard"] == "it hears acoustic, visual, and the Dataset has text"
 
 
+def test_tasks_has_every_subset_each_task_with_its_own_reference(tmp_path):
+    have = available(write_graded(tmp_path / "data", 15))
+    assert have.tasks == tuple(Task)
+    suite = find_suite("tasks", have, {})
+    expected = [subset for size in range(1, 5) for subset in itertools.combinations(Task, size)]
+    assert [each.tasks for each in suite.settings] == expected
+    assert len({each.slug for each in suite.settings}) == 15
+    assert {(each.model, each.inputs) for each in suite.settings} == {("cim", (T,))}
+    assert suite.reference == "S+E"
+    named = {each.name: each.tasks for each in suite.settings}
+    assert {task: named[name] for task, name in suite.references.items()} == {task: (task,) for task in Task}
+    # the intensities are asked for by name; the other suites are as they were
+    assert {each.tasks for each in find_suite("table7", have, {}).settings} == {BOTH}
+    assert len(find_suite("table4", have, {}).settings) == 3
+
+
+def test_tasks_takes_no_degrees_from_classes(planted, tmp_path):
+    suite = find_suite("tasks", available(planted), {})
+    assert [each.name for each in suite.settings] == ["S", "E", "SI", "S+E", "S+SI", "E+SI", "S+E+SI"]
+    have = available(small(tmp_path / "data", {T: Level.UTTERANCE}, emotions=False))
+    assert [each.name for each in find_suite("tasks", have, {}).settings] == ["S", "SI", "S+SI"]
+
+
 def test_own_suite_gets_the_reference_and_the_common_settings(planted, tmp_path):
     text = """
         name = "mine"
@@ -147,7 +171,9 @@ def test_what_is_wrong_in_a_file_is_told(planted, tmp_path, text, error, message
 
 
 def test_an_unknown_suite_names_those_there_are(planted):
-    with pytest.raises(UnknownNameError, match=r"suite to be one of FILE.toml, table4, table7, but got 'tabel4'"):
+    with pytest.raises(
+        UnknownNameError, match=r"suite to be one of FILE.toml, table4, table7, tasks, but got 'tabel4'"
+    ):
         find_suite("tabel4", available(planted), {})
     with pytest.raises(DataError, match="a TOML file at"):
         find_suite("nowhere.toml", available(planted), {})

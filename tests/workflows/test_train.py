@@ -215,8 +215,8 @@ def test_splits_and_labels_that_are_not_there(planted, tmp_path):
 
 
 def test_a_task_that_the_model_does_not_have(planted, tmp_path):
-    request = TrainRequest(tasks=(Task.SENTIMENT, Task.EMOTION_INTENSITY), settings=QUICK)
-    with pytest.raises(UsageError, match="Expected tasks among sentiment, emotion for cim, but got emotion_intensity"):
+    request = TrainRequest("mkl-svm", tasks=(Task.SENTIMENT, Task.EMOTION_INTENSITY))
+    with pytest.raises(UsageError, match="tasks among sentiment, emotion for mkl-svm, but got emotion_intensity"):
         train(planted, tmp_path / "run", request)
 
 

@@ -23,7 +23,7 @@ CommonSet = Annotated[
 class BenchmarkCall:
     """What the command line says to `mien benchmark`."""
 
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="table4, table7, or a TOML file of your own.")]
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="table4, table7, tasks, or a TOML file of your own.")]
     dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset with train, valid and test splits.")]
     out: Annotated[Path, typer.Option(help="Folder of the runs, results and tables; repeat the command to go on.")]
     seeds: Annotated[int, typer.Option(min=1, help="Runs per setting, seeds from 0; five or more for a claim.")] = 5

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from mien.reports.suite_tables import HEADLINE, at
+from mien.reports.suite_tables import HEADLINE, PLAIN, PLAIN_LEGEND, at
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS
 
 if TYPE_CHECKING:
@@ -104,10 +104,12 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
         name = f"{run['model']} {'+'.join(run['inputs'])} seed {run['seed']}"
         table.add_row(name, *(_with_interval(run, path) for path in shown.values()))
     table.add_section()
-    table.add_row("mean", *(_percent(at(summary["mean"], path)) for path in shown.values()), style="bold")
-    table.add_row("s.d. over runs", *(_percent(at(summary["sd"], path)) for path in shown.values()))
-    table.add_row("trivial: majority of train", *(_percent(at(first["trivial"], path)) for path in shown.values()))
+    table.add_row("mean", *(_told(path, at(summary["mean"], path)) for path in shown.values()), style="bold")
+    table.add_row("s.d. over runs", *(_told(path, at(summary["sd"], path)) for path in shown.values()))
+    table.add_row("trivial: majority of train", *(_told(path, at(first["trivial"], path)) for path in shown.values()))
     console.print(table)
+    if PLAIN & set(shown.values()):
+        console.print(PLAIN_LEGEND, style="dim")
     if summary["mean"]["emotion"] is not None:
         console.print(_emotion_table(summary))
     console.print("; ".join(f"{key}: {text}" for key, text in first["conventions"].items()), style="dim")
@@ -127,10 +129,10 @@ def show_comparison(comparison: Comparison) -> None:
         low, high = row.bootstrap.interval.low, row.bootstrap.interval.high
         table.add_row(
             path,
-            _percent(row.mean_a),
-            _percent(row.mean_b),
-            f"{100 * row.difference:+.2f}",
-            "-" if math.isnan(low) else f"[{100 * low:+.2f}, {100 * high:+.2f}]",
+            _told(path, row.mean_a),
+            _told(path, row.mean_b),
+            _told(path, row.difference, "+"),
+            "-" if math.isnan(low) else f"[{_told(path, low, '+')}, {_told(path, high, '+')}]",
             _p_value(row.bootstrap.p),
             _p_value(row.p_bootstrap_holm),
             _p_value(row.t_test.p),
@@ -159,6 +161,8 @@ def show_analysis(analysis: Analysis, folder: Path) -> None:
     table.columns[3].justify = "left"
     for row in analysis.utterances:
         sentiment = "-" if row.sentiment is None else f"{row.sentiment.label} {row.sentiment.probability:.2f}"
+        if row.sentiment_intensity is not None:
+            sentiment = f"{sentiment} ({row.sentiment_intensity:+.1f})"
         emotions = ", ".join(f"{name} {row.emotions[name]:.2f}" for name in row.labels) or "-"
         said = row.transcript if len(row.transcript) <= SHOWN_CHARACTERS else row.transcript[:SHOWN_CHARACTERS] + "..."
         table.add_row(f"{row.start_s:.1f} - {row.end_s:.1f} s", said or "-", sentiment, emotions)
@@ -199,8 +203,19 @@ def _coverage(coverage: Mapping[str, Any]) -> str:
 
 def _with_interval(run: Mapping[str, Any], path: str) -> str:
     interval = run["intervals"].get(path)
-    text = _percent(at(run, path))
-    return text if interval is None else f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+    text = _told(path, at(run, path))
+    if interval is None:
+        return text
+    if path in PLAIN:
+        return f"{text} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    return f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+def _told(path: str, value: float | None, sign: str = "") -> str:
+    """One score as it is read: per cent, or as it is."""
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:{sign}.3f}" if path in PLAIN else f"{100 * value:{sign}.2f}"
 
 
 def _percent(value: float | None) -> str:

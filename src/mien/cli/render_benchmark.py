@@ -7,23 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from mien.cli.render import new_console, new_table
-from mien.reports.suite_tables import UPPER_BOUND, printed_costs, printed_table, protocols_of
+from mien.reports.suite_tables import UPPER_BOUND, PrintedTable, printed_costs, printed_table, protocols_of
+from mien.reports.task_help import has_help, printed_help
 
 
 def show_benchmark(results: Mapping[str, Any], folder: Path, protocol: str) -> None:
     """The scores under one protocol, the costs, and where everything is."""
     screen = new_console()
     if protocol in protocols_of(results):
-        printed = printed_table(results, protocol)
-        scores = new_table(printed.title, "per cent", *printed.columns)
-        for name, cells in printed.rows:
-            style = "red" if name.startswith(UPPER_BOUND) else None
-            scores.add_row(name, *(f"{cell.value()}\n{cell.range()}".rstrip() for cell in cells), style=style)
-        screen.print(scores)
-        for note in printed.notes:
-            screen.print(note, style="bold red" if note.startswith(UPPER_BOUND) else "dim")
+        _show(printed_table(results, protocol))
     else:
         screen.print(f"No setting has scores under the protocol {protocol}.", style="yellow")
+    if has_help(results):
+        _show(printed_help(results))
     header, rows = printed_costs(results)
     costs = new_table("Cost of one run: mean ± s.d. over seeds", *header)
     for row in rows:
@@ -33,3 +29,14 @@ def show_benchmark(results: Mapping[str, Any], folder: Path, protocol: str) -> N
         f"{folder}: scores and costs as .csv, .md and .tex; results.json; runs below runs/ "
         f"({results['disk_mib']:,.0f} MiB in all)"
     )
+
+
+def _show(printed: PrintedTable) -> None:
+    screen = new_console()
+    table = new_table(printed.title, "per cent", *printed.columns)
+    for name, cells in printed.rows:
+        style = "red" if name.startswith(UPPER_BOUND) else None
+        table.add_row(name, *(f"{cell.value()}\n{cell.range()}".rstrip() for cell in cells), style=style)
+    screen.print(table)
+    for note in printed.notes:
+        screen.print(note, style="bold red" if note.startswith(UPPER_BOUND) else "dim")

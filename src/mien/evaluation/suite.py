@@ -86,7 +86,7 @@ def intervals_of_means(setting: SettingScores) -> dict[str, list[float]]:
 
 
 def compare_with_reference(
-    settings: Sequence[SettingScores], reference: str
+    settings: Sequence[SettingScores], reference: str, references: Mapping[str, str] | None = None
 ) -> tuple[dict[str, dict[str, Test]], list[str]]:
     """Every setting against the reference, pair by pair of runs with the same seed (A - B: setting - reference).
 
@@ -95,32 +95,35 @@ def compare_with_reference(
     some would please by chance. The bootstrap and the t-test are a family each: they answer two
     different questions.
 
+    Args:
+        settings: of the suite.
+        reference: name of the setting that the others are compared with.
+        references: task -> setting that the scores of this task are compared with, in the place of `reference`.
+
     Returns:
         Name of a setting -> path of a score -> {difference, interval, p_bootstrap, p_t_test, p_bootstrap_holm,
-        p_t_test_holm, winner, seeds}; the reference has no row. Then notes about what could not be compared.
+        p_t_test_holm, winner, seeds, reference}; a reference has no row. Then notes about what could not be compared.
     """
     by_name = {setting.name: setting for setting in settings}
-    if reference not in by_name:
-        return {}, [f"nothing is compared: the reference {reference} has no finished run"]
+    wanted = list(dict.fromkeys((references or {}).values())) or [reference]
+    absent = [name for name in wanted if name not in by_name]
+    if absent == wanted:
+        return {}, [f"nothing is compared: the reference {wanted[0]} has no finished run"]
+    notes = [f"nothing is compared with {name}, which has no finished run" for name in absent]
+    present = [by_name[name] for name in wanted if name in by_name]
+    n_seeds = min(len(setting.seeds) for setting in present)
+    notes += [too_few_seeds(n_seeds)] if n_seeds < ENOUGH_SEEDS else []
     tests: dict[str, dict[str, Test]] = {}
-    n_seeds = len(by_name[reference].seeds)
-    notes = [too_few_seeds(n_seeds)] if n_seeds < ENOUGH_SEEDS else []
-    for setting in settings:
-        if setting.name == reference:
-            continue
-        try:
-            require_same_utterances([by_name[reference].rows, setting.rows], [reference, setting.name])
-        except DataError as error:
-            notes.append(f"{setting.name} is not compared with {reference}: {error}")
-            continue
-        seeds = [seed for seed in setting.seeds if seed in by_name[reference].seeds]
-        if seeds:
-            tests[setting.name] = _paired_tests(setting, by_name[reference], seeds)
-        if len(seeds) < len(by_name[reference].seeds):
-            notes.append(f"{setting.name} is compared with {reference} on {len(seeds)} seeds only: runs are missing")
-    _correct(tests, reference)
+    for base in present:
+        tasks = [task for task, name in (references or {}).items() if name == base.name] or None
+        for setting in settings:
+            found, told = _against(setting, base, tasks)
+            notes += told
+            if found:
+                tests[setting.name] = tests.get(setting.name, {}) | found
+    _correct(tests)
     n_tests = sum(not np.isnan(test["p_bootstrap"]) for part in tests.values() for test in part.values())
-    n_resamples = max((len(r) for s in by_name[reference].seeds.values() for r in s.resampled.values()), default=0)
+    n_resamples = max((len(r) for s in present[0].seeds.values() for r in s.resampled.values()), default=0)
     if n_tests and n_tests / (n_resamples + 1) >= LEVEL_OF_SIGNIFICANCE:
         notes.append(
             f"{n_resamples:,} resamples cannot show a difference in a family of {n_tests} tests: "
@@ -134,9 +137,27 @@ def holm_over_family(p_values: Mapping[tuple[str, str], float]) -> dict[tuple[st
     return dict(zip(p_values, holm(list(p_values.values())).tolist(), strict=True))
 
 
-def _paired_tests(setting: SettingScores, reference: SettingScores, seeds: Sequence[int]) -> dict[str, Test]:
+def _against(
+    setting: SettingScores, reference: SettingScores, tasks: Sequence[str] | None
+) -> tuple[dict[str, Test], list[str]]:
+    """The tests of one setting, of these tasks' scores if not of all, and what must be said about them."""
+    if setting.name == reference.name or not _paths([setting, reference], [], tasks):
+        return {}, []
+    try:
+        require_same_utterances([reference.rows, setting.rows], [reference.name, setting.name])
+    except DataError as error:
+        return {}, [f"{setting.name} is not compared with {reference.name}: {error}"]
+    seeds = [seed for seed in setting.seeds if seed in reference.seeds]
+    few = f"{setting.name} is compared with {reference.name} on {len(seeds)} seeds only: runs are missing"
+    notes = [few] if len(seeds) < len(reference.seeds) else []
+    return (_paired_tests(setting, reference, seeds, tasks) if seeds else {}), notes
+
+
+def _paired_tests(
+    setting: SettingScores, reference: SettingScores, seeds: Sequence[int], tasks: Sequence[str] | None
+) -> dict[str, Test]:
     tests = {}
-    for path in _paths([setting, reference], seeds):
+    for path in _paths([setting, reference], seeds, tasks):
         a, b = ([side.seeds[seed].point[path] for seed in seeds] for side in (setting, reference))
         over_videos = paired_bootstrap(_mean_resampled(setting, seeds, path) - _mean_resampled(reference, seeds, path))
         tests[path] = {
@@ -145,11 +166,12 @@ def _paired_tests(setting: SettingScores, reference: SettingScores, seeds: Seque
             "p_bootstrap": over_videos.p,
             "p_t_test": paired_t_test(a, b).p,
             "seeds": list(seeds),
+            "reference": reference.name,
         }
     return tests
 
 
-def _correct(tests: Mapping[str, dict[str, Test]], reference: str) -> None:
+def _correct(tests: Mapping[str, dict[str, Test]]) -> None:
     """Add the corrected p and the verdict to every test."""
     for key in ("p_bootstrap", "p_t_test"):
         family = {(name, path): test[key] for name, part in tests.items() for path, test in part.items()}
@@ -158,14 +180,15 @@ def _correct(tests: Mapping[str, dict[str, Test]], reference: str) -> None:
     for name, part in tests.items():
         for path, test in part.items():
             test["winner"] = winner_of(
-                path, (name, reference), test["difference"], test["p_bootstrap_holm"], test["p_t_test"]
+                path, (name, test["reference"]), test["difference"], test["p_bootstrap_holm"], test["p_t_test"]
             )
 
 
-def _paths(sides: Sequence[SettingScores], seeds: Sequence[int]) -> list[str]:
-    """Scores that every run has and the labels define."""
-    points = [side.seeds[seed].point for side in sides for seed in seeds]
-    return [path for path in points[0] if all(not np.isnan(point.get(path, np.nan)) for point in points)]
+def _paths(sides: Sequence[SettingScores], seeds: Sequence[int], tasks: Sequence[str] | None = None) -> list[str]:
+    """Scores that every run has and the labels define; of all seeds if none is named, of these tasks if some are."""
+    points = [side.seeds[seed].point for side in sides for seed in (seeds or side.seeds)]
+    defined = [path for path in points[0] if all(not np.isnan(point.get(path, np.nan)) for point in points)]
+    return [path for path in defined if tasks is None or path.split(".")[0] in tasks]
 
 
 def _mean_resampled(setting: SettingScores, seeds: Sequence[int], path: str) -> FloatArray:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.schema import FloatArray
+from mien.schema import EMOTION_RANGE, SENTIMENT_RANGE, FloatArray
 
 # the key under which a modality's contribution to the sentiment stands, beside those to the emotions
 SENTIMENT_OUTPUT = "sentiment"
@@ -47,7 +47,7 @@ class ModelFacts:
     name: str
     # modalities the model was given: "text", "acoustic", "visual"
     inputs: tuple[str, ...]
-    # what it answers: "sentiment", "emotion"
+    # what it answers: "sentiment", "emotion", "sentiment_intensity", "emotion_intensity"
     tasks: tuple[str, ...]
     # positive where the probability is at least this
     sentiment_threshold: float = 0.5
@@ -90,6 +90,10 @@ class UtteranceAnalysis:
     # modality -> output ("sentiment" or an emotion) -> probability with all modalities minus probability without
     # this one; empty for a model of one modality
     contributions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    # in [-3, 3]; None without such a head, or where nothing could be predicted
+    sentiment_intensity: float | None = None
+    # emotion -> degree in [0, 3]; empty without such a head, or where nothing could be predicted
+    emotion_intensities: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,6 +144,7 @@ class Analysis:
     def __post_init__(self) -> None:
         _require_finite(self)
         _require_probabilities(self)
+        _require_intensities(self)
         starts = [utterance.start_s for utterance in self.utterances]
         if starts != sorted(starts):
             raise DataError("Expected the utterances in start order, but got others; sort them by start_s")
@@ -194,3 +199,16 @@ def _require_probabilities(analysis: Analysis) -> None:
             raise DataError(
                 f"Expected {what} to be a probability in [0, 1], but got {value}; leave out what the model did not say"
             )
+
+
+def _require_intensities(analysis: Analysis) -> None:
+    for row in analysis.utterances:
+        named = [(f"{name} intensity", value, EMOTION_RANGE) for name, value in row.emotion_intensities.items()]
+        if row.sentiment_intensity is not None:
+            named.append(("sentiment intensity", row.sentiment_intensity, SENTIMENT_RANGE))
+        for what, value, (low, high) in named:
+            if not low <= value <= high:
+                raise DataError(
+                    f"Expected the {what} of utterance {row.index} in [{low:g}, {high:g}], but got {value}; "
+                    "leave out what the model did not say"
+                )

@@ -118,7 +118,17 @@ def _utterance(row: UtteranceAnalysis) -> dict[str, Any]:
         "missing": list(row.missing),
         "missing_reasons": dict(row.missing),
         "contributions": {modality: _numbers(changes) for modality, changes in row.contributions.items()},
-    }
+    } | _intensities(row)
+
+
+def _intensities(row: UtteranceAnalysis) -> dict[str, Any]:
+    """Keys that are there only where the model predicts degrees."""
+    facts: dict[str, Any] = {}
+    if row.sentiment_intensity is not None:
+        facts["sentiment_intensity"] = float(row.sentiment_intensity)
+    if row.emotion_intensities:
+        facts["emotion_intensities"] = _numbers(row.emotion_intensities)
+    return facts
 
 
 def _utterance_from(facts: dict[str, Any]) -> UtteranceAnalysis:
@@ -133,6 +143,8 @@ def _utterance_from(facts: dict[str, Any]) -> UtteranceAnalysis:
         labels=tuple(facts["labels"]),
         missing={name: facts["missing_reasons"][name] for name in facts["missing"]},
         contributions={modality: _numbers(changes) for modality, changes in facts["contributions"].items()},
+        sentiment_intensity=float(facts["sentiment_intensity"]) if "sentiment_intensity" in facts else None,
+        emotion_intensities=_numbers(facts.get("emotion_intensities", {})),
     )
 
 

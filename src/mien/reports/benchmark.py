@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mien.evaluation import SeedRun
-from mien.schema import FloatArray, Modality, Task
+from mien.schema import CLASSIFICATIONS, FloatArray, Modality
 
 # the headline scores a figure has a panel for: path in a result -> what it is called
 HEADLINE = {
@@ -68,8 +68,8 @@ class SystemScores:
 
     @property
     def is_joint(self) -> bool:
-        """Whether it predicts both tasks."""
-        return {Task.SENTIMENT, Task.EMOTION} <= set(self.tasks)
+        """Whether it predicts both of the paper's tasks, and no other."""
+        return set(self.tasks) == set(CLASSIFICATIONS)
 
     @property
     def letters(self) -> str:
@@ -165,9 +165,12 @@ class Benchmark:
         return {path: name for path, name in HEADLINE.items() if self.scored(path, protocol)}
 
     def families(self) -> list[Family]:
-        """Systems that differ in their tasks alone, put together, by input set in the paper's order."""
+        """Systems that differ in their tasks alone, put together, by input set in the paper's order.
+
+        Those that predict intensities are not among them.
+        """
         groups: dict[tuple[str, str, str], list[SystemScores]] = {}
-        for system in self.systems:
+        for system in (each for each in self.systems if set(each.tasks) <= set(CLASSIFICATIONS)):
             groups.setdefault((system.model, system.letters, system.settings), []).append(system)
         families = [
             Family(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mien.evaluation.headline import ACCURACY7, MAE, MEAN6_MAE, MEAN6_PEARSON, PEARSON
 from mien.schema import EMOTIONS
 from mien.tables.files import written_aside
 
@@ -26,7 +27,14 @@ HEADLINE = {
     "F1 non0": "sentiment.weighted_f1_non0",
     "emotion W-Acc": "emotion.weighted_accuracy_mean6",
     "emotion F1": "emotion.weighted_f1_mean6",
+    "MAE": MAE,
+    "r": PEARSON,
+    "acc7": ACCURACY7,
+    "emotion MAE": MEAN6_MAE,
+    "emotion r": MEAN6_PEARSON,
 }
+# shown as they are, with three digits; the others in per cent
+PLAIN = frozenset({MAE, PEARSON, MEAN6_MAE, MEAN6_PEARSON})
 # what the CSV has beside them: all that intervals and tests are made for
 SCORES = (*HEADLINE.values(), *(f"emotion.per_emotion.{name}.weighted_accuracy" for name in EMOTIONS))
 TESTS = ("difference", "p_bootstrap", "p_bootstrap_holm", "p_t_test", "p_t_test_holm", "winner")
@@ -43,6 +51,14 @@ LEGEND = (
     "Per cent: mean over seeds, s.d. over seeds, 95 % interval of the mean over resampled videos.",
     "↑ better than the reference, ↓ worse: paired over videos and seeds, Holm-corrected over all settings and scores; "
     "no arrow: no difference shown.",
+)
+BY_TASK_LEGEND = (
+    "↑ better than the same task learned alone (the reference of its columns), ↓ worse: paired over videos and seeds, "
+    "Holm-corrected over all settings and scores; no arrow: no difference shown."
+)
+PLAIN_LEGEND = (
+    "Not in per cent: MAE (points of the labels, smaller is better) and r (Pearson) of sentiment in [-3, 3], and their "
+    "means over the six emotions in [0, 3]. acc7: scores rounded to seven classes."
 )
 BOUND_LEGEND = "UPPER BOUND, not a result: epochs and thresholds were chosen on the scored split itself."
 LATEX_CHARACTERS = {
@@ -68,19 +84,26 @@ class Cell:
     sd: float | None = None
     interval: tuple[float, float] | None = None
     mark: str = ""  # against the reference: ↑, ↓ or nothing
+    plain: bool = False  # no share: not in per cent
+    signed: bool = False  # a difference
 
     def value(self) -> str:
-        """Mean and s.d. in per cent, with the mark."""
+        """Mean and s.d., in per cent if they are shares, with the mark."""
         if self.mean is None:
             return "-"
-        spread = "" if self.sd is None else f" ± {100 * self.sd:.2f}"
-        return f"{100 * self.mean:.2f}{spread}" + (f" {self.mark}" if self.mark else "")
+        spread = "" if self.sd is None else f" ± {self._told(self.sd)}"
+        sign = "+" if self.signed and self.mean >= 0 else ""
+        return f"{sign}{self._told(self.mean)}{spread}" + (f" {self.mark}" if self.mark else "")
 
     def range(self) -> str:
-        """The interval in per cent, or nothing."""
+        """The interval, in per cent if it is of shares, or nothing."""
         if self.interval is None:
             return ""
-        return f"[{100 * self.interval[0]:.1f}, {100 * self.interval[1]:.1f}]"
+        low, high = self.interval
+        return f"[{low:.3f}, {high:.3f}]" if self.plain else f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+    def _told(self, value: float) -> str:
+        return f"{value:.3f}" if self.plain else f"{100 * value:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +129,27 @@ def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
     shown = {label: path for label, path in HEADLINE.items() if any(at(mean, path) is not None for mean in means)}
     bound = bool(means and means[0]["upper_bound"])
     rows = [
-        (row_name(row, plan["reference"], bound), tuple(_cell(row, protocol, path) for path in shown.values()))
+        (row_name(row, references_of(plan), bound), tuple(_cell(row, protocol, path) for path in shown.values()))
         for row in settings
     ]
-    rows.append((TRIVIAL, tuple(Cell(at(results["trivial"], path)) for path in shown.values())))
+    trivial = results["trivial"]
+    rows.append((TRIVIAL, tuple(Cell(at(trivial, path), plain=path in PLAIN) for path in shown.values())))
     dataset = plan["dataset"]
     title = f"{plan['suite']} on {dataset['name']} {dataset['fingerprint'][:12]}, split {plan['split']}, "
     title += f"protocol {protocol}" + (f" ({UPPER_BOUND})" if bound else "") + f", {len(plan['seeds'])} seeds"
     return PrintedTable(title, tuple(shown), tuple(rows), _notes(results, protocol, bound))
 
 
-def row_name(row: Mapping[str, Any], reference: str, upper_bound: bool = False) -> str:
+def references_of(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the settings that others are compared with: the reference, or one of each task."""
+    return tuple(plan.get("references", {}).values()) or (plan["reference"],)
+
+
+def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: bool = False) -> str:
     """The name of a setting with all that must not be overlooked."""
     marks = [
         mark
-        for mark, holds in (("reference", row["name"] == reference), ("experimental", row["experimental"]))
+        for mark, holds in (("reference", row["name"] in references), ("experimental", row["experimental"]))
         if holds
     ]
     name = row["name"] + (f" ({', '.join(marks)})" if marks else "")
@@ -129,13 +158,13 @@ def row_name(row: Mapping[str, Any], reference: str, upper_bound: bool = False) 
 
 def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
     """One row per setting, protocol and score, unrounded; the trivial row last. None where there is no value."""
-    reference = results["plan"]["reference"]
+    references = references_of(results["plan"])
     rows: list[list[Any]] = []
     for setting in results["settings"]:
         for protocol, part in setting["protocols"].items():
             bound = UPPER_BOUND if part["mean"]["upper_bound"] else ""
             facts = [setting["name"], setting["model"], "+".join(setting["inputs"]), "+".join(setting["tasks"])]
-            facts += [setting["experimental"], setting["name"] == reference, protocol, bound, len(part["runs"])]
+            facts += [setting["experimental"], setting["name"] in references, protocol, bound, len(part["runs"])]
             for path in SCORES:
                 if at(part["mean"], path) is None:
                     continue
@@ -163,10 +192,10 @@ def cost_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[A
 
 def printed_costs(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The costs as people read them: name, parameters, seconds, memory."""
-    reference = results["plan"]["reference"]
+    references = references_of(results["plan"])
     rows: list[tuple[str, ...]] = [
         (
-            row_name(row, reference),
+            row_name(row, references),
             "-" if row["n_parameters"] is None else f"{row['n_parameters']:,.0f}",
             _spread(row["train_seconds"], 1),
             _spread(row["peak_memory_mib"], 0),
@@ -276,11 +305,12 @@ def _cell(row: Mapping[str, Any], protocol: str, path: str) -> Cell:
         mean=at(part["mean"], path),
         sd=at(part["sd"], path),
         interval=None if interval is None or None in interval else (interval[0], interval[1]),
-        mark=_mark(row, path) if protocol == "clean" else "",
+        mark=mark_of(row, path) if protocol == "clean" else "",
+        plain=path in PLAIN,
     )
 
 
-def _mark(row: Mapping[str, Any], path: str) -> str:
+def mark_of(row: Mapping[str, Any], path: str) -> str:
     """An arrow where a difference from the reference is shown. The tests are about the protocol clean."""
     winner = row["against_reference"].get(path, {}).get("winner")
     if winner is None:
@@ -289,8 +319,11 @@ def _mark(row: Mapping[str, Any], path: str) -> str:
 
 
 def _notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tuple[str, ...]:
+    plan, rows = results["plan"], results["settings"]
     notes = [BOUND_LEGEND] if bound else []
-    notes += [LEGEND[0]] + ([LEGEND[1]] if protocol == "clean" else [])
+    notes += [LEGEND[0]] + ([BY_TASK_LEGEND if "references" in plan else LEGEND[1]] if protocol == "clean" else [])
+    if any(at(row["protocols"].get(protocol, {}).get("mean"), path) is not None for row in rows for path in PLAIN):
+        notes.append(PLAIN_LEGEND)
     left_out: dict[str, list[str]] = {}
     for name, reason in results["plan"]["left_out"].items():
         left_out.setdefault(reason, []).append(name)

@@ -10,15 +10,17 @@ from mien.reports.analysis import Analysis, UtteranceAnalysis, emotion_names
 from mien.tables.files import written_aside
 
 SEPARATOR = "; "
+INTENSITY = "_intensity"
 # A spreadsheet runs a cell that starts like this as a formula, and transcripts are other people's words.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def columns(analysis: Analysis) -> list[str]:
-    """Names of the columns: facts, sentiment, one probability per emotion, then what was decided and what missing."""
+    """Names of the columns: facts, sentiment, emotions, degrees if there are any, what was decided, what is missing."""
     return [
         *("index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability"),
         *emotion_names(analysis),
+        *_intensity_columns(analysis),
         *("labels", "missing", "missing_reasons"),
     ]
 
@@ -35,10 +37,24 @@ def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
         sentiment.label if sentiment else None,
         sentiment.probability if sentiment else None,
         *(utterance.emotions.get(name) for name in emotion_names(analysis)),
+        *(_intensity(utterance, name) for name in _intensity_columns(analysis)),
         SEPARATOR.join(utterance.labels),
         SEPARATOR.join(utterance.missing),
         SEPARATOR.join(reasons),
     ]
+
+
+def _intensity_columns(analysis: Analysis) -> list[str]:
+    """Only what the model predicts."""
+    rows = analysis.utterances
+    emotions = dict.fromkeys(name for utterance in rows for name in utterance.emotion_intensities)
+    of_sentiment = ["sentiment"] if any(utterance.sentiment_intensity is not None for utterance in rows) else []
+    return [name + INTENSITY for name in (*of_sentiment, *emotions)]
+
+
+def _intensity(utterance: UtteranceAnalysis, column: str) -> float | None:
+    name = column.removesuffix(INTENSITY)
+    return utterance.sentiment_intensity if name == "sentiment" else utterance.emotion_intensities.get(name)
 
 
 def write_utterances_csv(path: Path, analysis: Analysis) -> None:

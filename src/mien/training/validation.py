@@ -59,7 +59,7 @@ def validation_record(
     if not np.isfinite(record["valid_loss"]):
         return record | {"valid_score": float("nan")}
     record |= {f"valid_loss_{task}": value / max(counts[task], 1) for task, value in sums.items()}
-    record |= {f"log_variance_{task}": float(s) for task, s in weighting.log_variances.items()}
+    record |= {f"log_variance_{task}": s.item() for task, s in weighting.log_variances.items()}
     orderings = {}
     for task in sums:
         labels, scored = _labels(everything, task)

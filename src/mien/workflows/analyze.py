@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -207,6 +207,7 @@ def _utterance(
             for modality, other in without.items()
             if modality in utterance.features
         },
+        **(_intensities(predictions, row) if utterance.features else {}),
     )
 
 
@@ -218,6 +219,16 @@ def _outputs(predictions: Predictions, row: int) -> dict[str, float]:
     if predictions.emotion_probabilities is not None:
         outputs |= {name: float(predictions.emotion_probabilities[row, column]) for column, name in enumerate(EMOTIONS)}
     return outputs
+
+
+def _intensities(predictions: Predictions, row: int) -> dict[str, Any]:
+    """The predicted degrees of one utterance, as far as there are any."""
+    found: dict[str, Any] = {}
+    if predictions.sentiment_intensity is not None:
+        found["sentiment_intensity"] = float(predictions.sentiment_intensity[row])
+    if predictions.emotion_intensities is not None:
+        found["emotion_intensities"] = dict(zip(EMOTIONS, predictions.emotion_intensities[row].tolist(), strict=True))
+    return found
 
 
 def _model_facts(analyst: Analyst) -> ModelFacts:

@@ -3,6 +3,7 @@
     DIR/plan.json                       what is run; a folder belongs to one plan
     DIR/runs/<setting>/seed-<n>/        ordinary Run folders, with scores.json beside what `mien train` leaves
     DIR/results.json, scores.*, costs.* what `reports.suite_tables` renders
+    DIR/help.*                          of the suite `tasks`: what `reports.task_help` renders
     DIR/figures/, cases.*               what `benchmark_figures` and `benchmark_cases` make of them
 
 Resumable run by run: a finished and scored run is never repeated, a killed one goes on from its last whole epoch.
@@ -22,6 +23,7 @@ from mien.errors import DataError, TrainingError, UsageError
 from mien.evaluation import SUITE_RESAMPLES
 from mien.models import MODELS
 from mien.reports.suite_tables import score_table, write_suite_tables
+from mien.reports.task_help import write_help
 from mien.tables import Dataset, open_dataset
 from mien.tables.files import read_json, write_json
 from mien.workflows.benchmark_results import RESULTS_FILE, gather
@@ -94,7 +96,7 @@ def benchmark(
     *,
     report: Report | None = None,
 ) -> Benchmark:
-    """Run a suite (`table4`, `table7` or a TOML file) on a Dataset, and leave runs, results and tables in `out`.
+    """Run a suite (a name in `SUITES` or a TOML file) on a Dataset, and leave runs, results and tables in `out`.
 
     Repeat the call to go on after an interruption, or after failures. A run that fails is listed in the result and the
     rest is finished. Raises UsageError, SettingsError or DataError where the suite does not fit the Dataset, and
@@ -118,6 +120,7 @@ def benchmark(
         write_json(folder / RESULTS_FILE, gather(folder, plan, failures, request))
         results = read_json(folder / RESULTS_FILE, "a benchmark")
         write_suite_tables(folder, results)
+        write_help(folder, results)
         _draw(folder, request.video)
     return Benchmark(folder, results)
 
@@ -172,7 +175,7 @@ def _plan(suite: Suite, dataset: Dataset, n_seeds: int) -> dict[str, Any]:
             for setting in suite.settings
         ],
         "left_out": dict(suite.left_out),
-    }
+    } | ({"references": {str(task): name for task, name in suite.references.items()}} if suite.references else {})
 
 
 def _dataset_facts(dataset: Dataset) -> dict[str, str]:

@@ -21,6 +21,7 @@ from mien.evaluation import (
     summarize_json,
 )
 from mien.models import MODELS
+from mien.schema import Task
 from mien.tables import Run, open_run, read_predictions
 from mien.workflows.evaluate import seed_run
 from mien.workflows.one_run import SPLIT, stored_scores
@@ -56,7 +57,7 @@ def gather(
         scores = score_setting(setting["name"], [run.scored for run in runs], bootstrap)
         clean.append(scores)
         rows.append(_row(setting, runs, scores, bootstrap))
-    against, notes = compare_with_reference(clean, plan["reference"])
+    against, notes = compare_with_reference(clean, plan["reference"], plan.get("references", {}))
     for row in rows:
         row["against_reference"] = against.get(row["name"], {})
     return {
@@ -123,9 +124,7 @@ def _trivial(rows: Sequence[Mapping[str, Any]], reference: str) -> dict[str, Any
     """The constant predictor's scores, of the first setting that has them: the reference predicts every task."""
     ordered = sorted(rows, key=lambda row: row["name"] != reference)
     parts = [row["protocols"]["clean"]["runs"][0]["trivial"] for row in ordered]
-    return {
-        task: next((part[task] for part in parts if part[task] is not None), None) for task in ("sentiment", "emotion")
-    }
+    return {str(task): next((part[task] for part in parts if part.get(task) is not None), None) for task in Task}
 
 
 def _disk_mib(folder: Path) -> float:

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mien.errors import DataError, SettingsError, UnknownNameError, UsageError, nearest
 from mien.models import MODELS, ClassicalEntry, Reads, SystemEntry, model_entry
-from mien.schema import Level, Modality, Task
+from mien.reports.task_help import TASK_LETTERS
+from mien.schema import CLASSIFICATIONS, Level, Modality, Task
 from mien.settings import override, override_several, read_toml
 from mien.tables import Dataset, open_dataset
 from mien.training import TrainSettings
+from mien.workflows.labels import Labels
 from mien.workflows.reading import has_transcripts
 
 REFERENCE_MODEL = "cim"
@@ -54,6 +54,8 @@ class Suite:
     settings: tuple[Setting, ...]
     reference: str
     left_out: Mapping[str, str] = field(default_factory=dict)
+    # task -> the setting that its scores are compared with, where that is not the reference
+    references: Mapping[Task, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,10 @@ class Available:
 
 def available(dataset: Dataset) -> Available:
     """Look at the train and valid splits. Raises DataError when one is not there or nothing can be learned."""
-    train, valid = dataset.columns("train"), dataset.columns("valid")
-    modalities = tuple(m for m in Modality if m in dataset.facts.spaces and train.present[m].any())
-    labelled = {
-        Task.SENTIMENT: [not np.isnan(split.sentiment).all() for split in (train, valid)],
-        Task.EMOTION: [not np.isnan(split.emotions).all() for split in (train, valid)],
-    }
-    tasks = tuple(task for task, both in labelled.items() if all(both))
+    splits = [dataset.columns(split) for split in ("train", "valid")]
+    modalities = tuple(m for m in Modality if m in dataset.facts.spaces and splits[0].present[m].any())
+    train, valid = (Labels(each.sentiment, each.emotions, dataset.facts.sentiment_values) for each in splits)
+    tasks = tuple(task for task in Task if train.admits(task) and valid.labelled(task))
     if not modalities or not tasks:
         raise DataError(
             f"Expected features in train, and labels in train and valid, in {dataset.folder}, but got "
@@ -123,7 +122,17 @@ def table7(have: Available) -> Suite:
     return Suite("table7", tuple(settings), REFERENCE_MODEL, left_out)
 
 
-SUITES: dict[str, Callable[[Available], Suite]] = {"table4": table4, "table7": table7}
+def tasks(have: Available) -> Suite:
+    """Which task helps which: every subset of the labelled tasks, each task's scores against it learned alone."""
+    entry = model_entry(REFERENCE_MODEL)
+    heard, learnable = hears(entry, have), [task for task in have.tasks if task in entry.tasks]
+    subsets = [subset for size in range(1, len(learnable) + 1) for subset in itertools.combinations(learnable, size)]
+    settings = tuple(Setting(task_letters(subset), REFERENCE_MODEL, heard, subset) for subset in subsets)
+    joint = task_letters(_claimed(entry, have)) or settings[-1].name
+    return Suite("tasks", settings, joint, references={task: TASK_LETTERS[task] for task in learnable})
+
+
+SUITES: dict[str, Callable[[Available], Suite]] = {"table4": table4, "table7": table7, "tasks": tasks}
 
 
 def find_suite(name: str | Path, have: Available, common: Mapping[str, Any]) -> Suite:
@@ -171,13 +180,19 @@ def letters(modalities: Sequence[Modality]) -> str:
     return "+".join(LETTERS[modality] for modality in modalities)
 
 
+def task_letters(several: Sequence[Task]) -> str:
+    """(sentiment, emotion_intensity) -> S+EI."""
+    return "+".join(TASK_LETTERS[task] for task in several)
+
+
 def arm_name(tasks: Sequence[Task]) -> str:
     """One task by its name, several as `joint`."""
     return "joint" if len(tasks) > 1 else str(tasks[0])
 
 
 def _claimed(entry: SystemEntry, have: Available) -> tuple[Task, ...]:
-    return tuple(task for task in have.tasks if task in entry.tasks)
+    """What a suite asks of a system unless it says otherwise: as `mien train`, without the intensities."""
+    return tuple(task for task in have.tasks if task in entry.tasks and task in CLASSIFICATIONS)
 
 
 def _why_deaf(entry: SystemEntry, have: Available) -> str:
