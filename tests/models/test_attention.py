@@ -23,21 +23,39 @@ def test_two_utterances_by_hand():
     n2 = [[1 / (1 + e2), e2 / (1 + e2)], [e1 / (1 + e1), 1 / (1 + e1)]]
     a2 = [[0.0, 2 * n2[0][1] * 1.0], [n2[1][0] * 3.0, 2 * n2[1][1] * 1.0]]
 
-    gated, first_to_second, second_to_first = cross_attend(x, y, here, here)
+    gated, weights = cross_attend(torch.stack([x, y]), torch.stack([here, here]))
 
-    torch.testing.assert_close(first_to_second, torch.tensor([n1]))
-    torch.testing.assert_close(second_to_first, torch.tensor([n2]))
-    torch.testing.assert_close(gated, torch.tensor([[a1[0] + a2[0], a1[1] + a2[1]]]))
+    torch.testing.assert_close(weights, torch.tensor([[n1], [n2]]))
+    torch.testing.assert_close(gated, torch.tensor([[a1], [a2]]))
 
 
 def test_the_second_direction_is_not_the_transpose_of_the_first():
     generator = torch.Generator().manual_seed(1)
     x, y = torch.randn(2, 1, 5, 3, generator=generator)
     here = torch.ones(1, 5, dtype=torch.bool)
-    _, forth, back = cross_attend(x, y, here, here)
+    _, (forth, back) = cross_attend(torch.stack([x, y]), here.expand(2, 1, 5))
     assert not torch.allclose(forth, back.transpose(1, 2), atol=1e-3)
     torch.testing.assert_close(forth.sum(-1), torch.ones(1, 5))
     torch.testing.assert_close(back.sum(-1), torch.ones(1, 5))
+
+
+def test_all_pairs_at_once_are_each_direction_alone_gradients_too():
+    torch.manual_seed(0)
+    states = torch.randn(3, 4, 5, 6, dtype=torch.float64, requires_grad=True)
+    present = torch.rand(3, 4, 5) < 0.7
+    present[1, 2] = False  # a video without the modality
+    one_by_one = [attend(states[x], states[y], present[y]) for x, y in [(0, 1), (0, 2), (1, 2), (1, 0), (2, 0), (2, 1)]]
+    expected = tuple(torch.stack(each) for each in zip(*one_by_one, strict=True))
+    got = cross_attend(states, present)
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    # through what is attended alone, through the weights alone, and through both
+    for parts in ((0,), (1,), (0, 1)):
+        torch.manual_seed(1)
+        weighting = [torch.randn_like(each) for each in expected]
+        totals = [sum((each[part] * weighting[part]).sum() for part in parts) for each in (got, expected)]
+        ours, theirs = (torch.autograd.grad(total, states, retain_graph=True)[0] for total in totals)
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("rubbish", [1e4, -1e4])

@@ -22,8 +22,9 @@ from torch.nn import functional
 from mien.models.attention import attend, cross_attend
 from mien.models.batch import Batch, Outputs
 from mien.models.checks import check_settings
+from mien.models.dropout import dropout
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.recurrent import ACTIVATIONS, run_bidirectional
+from mien.models.recurrent import ACTIVATIONS, run_together
 from mien.schema import Modality, Task
 
 States = Float[Tensor, "video utterance feature"]
@@ -68,6 +69,9 @@ class Cim(nn.Module):
     Two or three modalities: Rep = [A_XY for each pair, then the states of each]; one: [self-attention, states].
     """
 
+    # How the modalities' GRUs are run; any other way must give the same states.
+    recur = staticmethod(run_together)
+
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CimSettings) -> None:
         super().__init__()
         self.settings = settings
@@ -88,53 +92,58 @@ class Cim(nn.Module):
     def forward(self, batch: Batch) -> Outputs:
         """Logits (video, utterance, output) and attention weights (video, utterance, context) for whole videos."""
         n_utterances = batch.real.shape[1]
-        present = dict(batch.present)
+        present = torch.stack([batch.present[m] for m in self.modalities])  # (modality, video, utterance)
         if not self.settings.mask_padding:
             batch = pad_to(batch, max(self.settings.padded_length, n_utterances))
             # A longer video competes for its own slots alone, whatever stands beside it in the batch.
             slots = batch.lengths.clamp(min=self.settings.padded_length).unsqueeze(1)
             competing = torch.arange(batch.real.shape[1], device=slots.device) < slots
-            present = dict.fromkeys(self.modalities, competing)
-        states = {modality: self._states(batch, modality) for modality in self.modalities}
+            present = competing.expand(len(self.modalities), *competing.shape)
+        states = self._states(batch)
         blocks, attention = self._attend(states, present) if self.settings.attention else ([], {})
-        representation = torch.cat([*blocks, *states.values()], dim=-1)[:, :n_utterances]
+        representation = torch.cat([*blocks, _side_by_side(states)], dim=-1)[:, :n_utterances]
         return outputs_from_heads(
             self.heads,
             representation,
             attention={name: weights[:, :n_utterances] for name, weights in attention.items()},
         )
 
-    def _states(self, batch: Batch, modality: Modality) -> States:
-        settings, present = self.settings, batch.present[modality]
-        inputs = functional.dropout(batch.features[modality], settings.input_dropout, self.training)
-        states = run_bidirectional(cast(nn.GRU, self.grus[modality]), inputs, present)
+    def _states(self, batch: Batch) -> Float[Tensor, "modality video utterance feature"]:
+        settings = self.settings
+        presents = [batch.present[m] for m in self.modalities]
+        inputs = [dropout(batch.features[m], settings.input_dropout, self.training) for m in self.modalities]
+        states = self.recur([cast(nn.GRU, self.grus[m]) for m in self.modalities], inputs, presents)
         if not settings.mask_padding:
-            states = fill_padding_as_released(states, batch.real)
-        states = functional.dropout(states, settings.state_dropout, self.training)
+            states = torch.stack([fill_padding_as_released(each, batch.real) for each in states])
+        states = dropout(states, settings.state_dropout, self.training)
         if settings.dense_size:
-            states = ACTIVATIONS[settings.activation](self.dense[modality](states))
-            states = functional.dropout(states, settings.dense_dropout, self.training)
+            layers = [cast(nn.Linear, self.dense[m]) for m in self.modalities]
+            states = torch.stack([layer(each) for layer, each in zip(layers, states, strict=True)])
+            states = dropout(ACTIVATIONS[settings.activation](states), settings.dense_dropout, self.training)
         if settings.mask_padding:
             # Without this, the dense layer's bias would stand where the modality is missing.
-            states = states * present.unsqueeze(-1)
+            states = states * torch.stack(presents).unsqueeze(-1)
         return states
 
     def _attend(
-        self, states: Mapping[Modality, States], present: Mapping[Modality, Bool[Tensor, "video utterance"]]
-    ) -> tuple[list[States], dict[str, Tensor]]:
+        self,
+        states: Float[Tensor, "modality video utterance feature"],
+        present: Bool[Tensor, "modality video utterance"],
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
         if not self.pairs:
             (only,) = self.modalities
-            gated, weights = attend(states[only], states[only], present[only])
+            gated, weights = attend(states[0], states[0], present[0])
             return [gated], {f"{only}->{only}": weights}
-        blocks, attention = [], {}
-        for first, second in self.pairs:
-            gated, first_to_second, second_to_first = cross_attend(
-                states[first], states[second], present[first], present[second]
-            )
-            blocks.append(gated)
-            attention[f"{first}->{second}"] = first_to_second
-            attention[f"{second}->{first}"] = second_to_first
-        return blocks, attention
+        gated, weights = cross_attend(states, present)
+        blocks = _side_by_side(gated.unflatten(0, (2, -1)).transpose(0, 1).flatten(0, 1))  # A1, A2 of each pair in turn
+        names = [f"{one}->{other}" for one, other in self.pairs] + [f"{other}->{one}" for one, other in self.pairs]
+        return [blocks], dict(zip(names, weights.unbind(), strict=True))
+
+
+def _side_by_side(
+    blocks: Float[Tensor, "block video utterance feature"],
+) -> Float[Tensor, "video utterance block*feature"]:
+    return blocks.permute(1, 2, 0, 3).flatten(2)
 
 
 def pad_to(batch: Batch, n_utterances: int) -> Batch:

@@ -15,20 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import product
 from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mien.errors import UsageError
-from mien.models.attention import attend, cross_attend
+from mien.models.attention import attend
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.checks import check_settings
+from mien.models.dropout import dropout
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.recurrent import run_bidirectional
+from mien.models.recurrent import run_together
 from mien.models.times import N_TIME_FEATURES, time_features
 from mien.models.token_encoder import ENCODERS, TokenEncoder, Tuning
 from mien.schema import Modality, Task
@@ -86,7 +86,6 @@ class CimTuned(nn.Module):
         super().__init__()
         self.settings = settings
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))
-        self.pairs = list(combinations(self.modalities, 2))
         sizes = dict(n_features)
         self.encoder: TokenEncoder | None = None
         if Modality.TEXT in sizes and settings.encoder != NO_ENCODER:
@@ -100,20 +99,21 @@ class CimTuned(nn.Module):
             {m: nn.GRU(sizes[m] + n_times, gru_size, batch_first=True, bidirectional=True) for m in self.modalities}
         )
         self.dense = nn.ModuleDict({m: nn.Linear(2 * gru_size + sizes[m], dense_size) for m in self.modalities})
-        n_blocks = 2 * len(self.modalities) + 2 * len(self.pairs)
+        n_blocks = len(self.modalities) ** 2 + len(self.modalities)
         self.fuse = nn.Linear(n_blocks * dense_size + len(self.modalities), settings.fused_size)
         self.heads = make_heads(settings.fused_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
         """Logits (video, utterance, output) and attention weights (video, utterance, context) for whole videos."""
-        settings = self.settings
         present = self._heard(batch)
-        times = time_features(batch.times, batch.real) if settings.times else None
-        states = {m: self._states(m, self._inputs(batch, m, present[m]), times, present[m]) for m in self.modalities}
-        blocks, attention = self._attend(states, present)
-        there = torch.stack([present[m] for m in self.modalities], dim=-1).to(blocks[0].dtype)
-        fused = torch.relu(self.fuse(torch.cat([*blocks, *states.values(), there], dim=-1)))
-        fused = functional.dropout(fused, settings.fused_dropout, self.training)
+        states = self._states(batch, present)
+        gated, attention = {}, {}
+        for asks, answers in product(self.modalities, repeat=2):
+            name = f"{asks}->{answers}"
+            gated[name], attention[name] = attend(states[asks], states[answers], present[answers])
+        there = torch.stack([present[m] for m in self.modalities], dim=-1)
+        representation = torch.cat([*gated.values(), *states.values(), there.to(self.fuse.weight.dtype)], dim=-1)
+        fused = dropout(torch.relu(self.fuse(representation)), self.settings.fused_dropout, self.training)
         return outputs_from_heads(self.heads, fused, attention)
 
     def _heard(self, batch: Batch) -> Present:
@@ -140,36 +140,23 @@ class CimTuned(nn.Module):
             vectors = vectors.to(read.dtype).index_put((told.nonzero().squeeze(1),), read)
         return to_videos(batch, vectors)
 
-    def _states(
-        self,
-        modality: Modality,
-        inputs: States,
-        times: Float[Tensor, "video utterance 5"] | None,
-        present: Bool[Tensor, "video utterance"],
-    ) -> States:
+    def _states(self, batch: Batch, present: Present) -> dict[Modality, States]:
         settings = self.settings
-        inputs = functional.dropout(inputs, settings.input_dropout, self.training)
-        told = inputs if times is None else torch.cat([inputs, times.to(inputs.dtype)], dim=-1)
-        recurrent = run_bidirectional(cast(nn.GRU, self.grus[modality]), told, present)
-        states = torch.tanh(self.dense[modality](torch.cat([recurrent, inputs], dim=-1)))
-        states = functional.dropout(states, settings.dense_dropout, self.training)
-        # Without this, the dense layer's bias would stand where the modality is missing.
-        return states * present.unsqueeze(-1)
-
-    def _attend(self, states: Mapping[Modality, States], present: Present) -> tuple[list[States], dict[str, Tensor]]:
-        blocks, attention = [], {}
-        for modality in self.modalities:
-            gated, weights = attend(states[modality], states[modality], present[modality])
-            blocks.append(gated)
-            attention[f"{modality}->{modality}"] = weights
-        for first, second in self.pairs:
-            gated, first_to_second, second_to_first = cross_attend(
-                states[first], states[second], present[first], present[second]
-            )
-            blocks.append(gated)
-            attention[f"{first}->{second}"] = first_to_second
-            attention[f"{second}->{first}"] = second_to_first
-        return blocks, attention
+        inputs = {m: self._inputs(batch, m, here) for m, here in present.items()}
+        inputs = {m: dropout(rows, settings.input_dropout, self.training) for m, rows in inputs.items()}
+        told = inputs
+        if settings.times:
+            times = time_features(batch.times, batch.real)
+            told = {m: torch.cat([rows, times.to(rows.dtype)], dim=-1) for m, rows in inputs.items()}
+        grus = [cast(nn.GRU, self.grus[m]) for m in inputs]
+        recurrent = run_together(grus, list(told.values()), list(present.values()))
+        states = {}
+        for (modality, rows), context in zip(inputs.items(), recurrent, strict=True):
+            dense = torch.tanh(self.dense[modality](torch.cat([context, rows], dim=-1)))
+            dense = dropout(dense, settings.dense_dropout, self.training)
+            # Without this, the dense layer's bias would stand where the modality is missing.
+            states[modality] = dense * present[modality].unsqueeze(-1)
+        return states
 
 
 def draw_kept(n_videos: int, n_modalities: int, rate: float) -> Bool[Tensor, "video modality"]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from mien.models.dropout import dropout
+from mien.models.fused_gru import run_grus
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 
@@ -39,9 +41,9 @@ class ContextEncoder(nn.Module):
     ) -> Float[Tensor, "video utterance dense"]:
         """Zero where an utterance is not `present`, whose place the recurrence steps over."""
         shares = self.dropouts
-        inputs = functional.dropout(inputs, shares.inputs, self.training)
-        states = functional.dropout(run_bidirectional(self.rnn, inputs, present), shares.states, self.training)
-        dense = functional.dropout(ACTIVATIONS[self.activation](self.dense(states)), shares.dense, self.training)
+        inputs = dropout(inputs, shares.inputs, self.training)
+        states = dropout(run_bidirectional(self.rnn, inputs, present), shares.states, self.training)
+        dense = dropout(ACTIVATIONS[self.activation](self.dense(states)), shares.dense, self.training)
         # Without this, the dense layer's bias would stand where there is no utterance.
         return dense * present.unsqueeze(-1)
 
@@ -64,6 +66,27 @@ def run_bidirectional(
     order = (~present).to(torch.uint8).argsort(dim=1, stable=True)  # present ones first, in their order
     states = _run_packed(rnn, _reorder(inputs, order), n_present)
     return _reorder(states, order.argsort(dim=1))
+
+
+def run_together(
+    rnns: Sequence[nn.GRU],
+    inputs: Sequence[Float[Tensor, "video utterance _"]],
+    presents: Sequence[Bool[Tensor, "video utterance"]],
+) -> Float[Tensor, "rnn video utterance state"]:
+    """`run_bidirectional` for several GRUs of one hidden size over the same videos: on a CPU as one recurrence."""
+    on_cpu = all(each.device.type == "cpu" for each in inputs)
+    if on_cpu and not torch.is_autocast_enabled("cpu"):
+        return run_grus(rnns, inputs, presents)
+    return run_one_by_one(rnns, inputs, presents)
+
+
+def run_one_by_one(
+    rnns: Sequence[nn.GRU],
+    inputs: Sequence[Float[Tensor, "video utterance _"]],
+    presents: Sequence[Bool[Tensor, "video utterance"]],
+) -> Float[Tensor, "rnn video utterance state"]:
+    """`run_bidirectional` for each: the reference of `run_together`."""
+    return torch.stack([run_bidirectional(*each) for each in zip(rnns, inputs, presents, strict=True)])
 
 
 def _run_packed(

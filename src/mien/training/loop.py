@@ -128,11 +128,12 @@ def _train_epoch(
     for step, numbers in enumerate(batches):
         # the middle of the step, so that neither the first nor the last is lost on a rate of zero
         set_rates(optimizer, (epoch - 1 + (step + 0.5) / len(batches)) / spec.settings.epochs, spec.settings)
-        counts = scored_counts(targets_of(train, rows_of(train, numbers)))
         mine, share = _my_part(numbers, fabric)
         batch, rows = collate(train, mine)
+        targets = targets_of(train, rows)
+        counts = scored_counts(targets if len(mine) == len(numbers) else targets_of(train, rows_of(train, numbers)))
         batch = to_device(batch, fabric.device)
-        sums = loss_sums(network(batch), batch, to_device(targets_of(train, rows), fabric.device))
+        sums = loss_sums(network(batch), batch, to_device(targets, fabric.device))
         loss = weighting.total(sums, counts) * share + weighting.penalty(counts)
         optimizer.zero_grad()
         fabric.backward(loss)
