@@ -28,8 +28,8 @@ def has_transcripts(dataset: Dataset) -> bool:
 
 
 def encodes_text(entry: SystemEntry, settings: Mapping[str, Any]) -> bool:
-    """Whether a system of these settings reads transcripts by an encoder of its own."""
-    return entry.reads is Reads.TRANSCRIPTS and settings["encoder"] != NO_ENCODER
+    """Whether a system of these settings reads transcripts itself."""
+    return entry.reads is Reads.TRANSCRIPTS and settings.get("encoder") != NO_ENCODER
 
 
 def with_transcripts(dataset: Dataset, name: str) -> dict[Modality, FeatureSpace]:
