@@ -126,6 +126,20 @@ def tracks_of(duration_s, starts_s, ends_s, seed=0):
     )
 
 
+def graded() -> Analysis:
+    """Four of the utterances by a model that predicts degrees beside the classes; the last one could not be."""
+    whole = realistic()
+    rows = [
+        replace(
+            row, sentiment_intensity=0.5 * number - 1.25, emotion_intensities={"anger": 0.25 * number, "happy": 3.0}
+        )
+        for number, row in enumerate(whole.utterances[:3])
+    ]
+    rows.append(replace(whole.utterances[3], sentiment=None, emotions={}, labels=(), contributions={}))
+    tasks = ("sentiment", "emotion", "sentiment_intensity", "emotion_intensity")
+    return replace(whole, utterances=tuple(rows), model=replace(whole.model, tasks=tasks), attention={})
+
+
 def realistic(video: Path | None = None) -> Analysis:
     """Twelve utterances, three modalities, attention of every pair, five tracks; the face is away during the sixth."""
     rng = np.random.default_rng(7)

@@ -22,7 +22,7 @@ from mien.schema import EMOTION_OUTPUTS
 
 EXAMPLES = [
     pytest.param(make, id=make.__name__)
-    for make in (examples.realistic, examples.words_only, examples.hostile, examples.silent)
+    for make in (examples.realistic, examples.words_only, examples.hostile, examples.silent, examples.graded)
 ]
 
 
@@ -68,6 +68,17 @@ def test_the_keys_other_programs_rely_on(tmp_path):
     assert row["missing"] == ["visual"]
     assert row["missing_reasons"] == {"visual": "no face in 14 of 14 sampled frames"}
     assert set(row["contributions"]) == {"text", "acoustic"}
+
+
+def test_degrees_have_keys_only_where_there_are_some(tmp_path):
+    write_analysis_json(tmp_path / "analysis.json", examples.graded())
+    rows = json.loads((tmp_path / "analysis.json").read_text(encoding="utf-8"))["utterances"]
+    assert (rows[1]["sentiment_intensity"], rows[1]["emotion_intensities"]) == (-0.75, {"anger": 0.25, "happy": 3.0})
+    assert not {"sentiment_intensity", "emotion_intensities"} & set(rows[3])
+    first = examples.graded().utterances[0]
+    for wrong in ({"sentiment_intensity": 3.5}, {"emotion_intensities": {"sad": -0.1}}):
+        with pytest.raises(DataError, match=r"intensity of utterance 0 in \["):
+            replace(examples.graded(), utterances=(replace(first, **wrong),))
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,15 @@ def test_the_table_reads_back_in_pandas(tmp_path):
     assert table["labels"][2] == "anger; disgust; sad; surprise"
 
 
+def test_degrees_have_columns_of_their_own(tmp_path):
+    write_utterances_csv(tmp_path / "utterances.csv", examples.graded())
+    table = pd.read_csv(tmp_path / "utterances.csv")
+    assert table["sentiment_intensity"].tolist()[:3] == [-1.25, -0.75, -0.25]
+    assert table["happy_intensity"].tolist()[:3] == [3.0, 3.0, 3.0]
+    assert table.loc[3, ["sentiment_intensity", "anger_intensity"]].isna().all()
+    assert not [name for name in examples.realistic().to_pandas() if name.endswith("_intensity")]
+
+
 @pytest.mark.parametrize("said", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", '- Hello, "you"\nthere'])
 def test_no_transcript_becomes_a_formula(tmp_path, said):
     analysis = examples.realistic()

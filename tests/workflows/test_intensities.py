@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -103,6 +106,21 @@ def test_killed_and_resumed_the_learned_weights_end_in_the_same_bits(graded, tmp
     assert history(resumed) == history(whole)
     fixed = train(graded, tmp_path / "fixed", replace(request, settings=QUICK))
     assert fixed.sha256["model.safetensors"] != whole.sha256["model.safetensors"]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_the_weights_that_one_learns(graded, tmp_path):
+    settings = LEARN | {"epochs": 2, "task_weighting": "uncertainty", "accelerator": "cpu"}
+    histories = []
+    for devices in (1, 2):
+        command = [sys.executable, "-m", "mien", "train", str(graded.folder), "--out", str(tmp_path / str(devices))]
+        command += ["--tasks", ",".join(Task)]
+        for key, value in {**settings, "devices": devices}.items():
+            command += ["--set", f"{key}={'none' if value is None else value}"]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr
+        histories.append([list(record.values()) for record in history(open_run(tmp_path / str(devices)))])
+    np.testing.assert_allclose(histories[0], histories[1], rtol=1e-4)
 
 
 def test_unless_asked_for_there_are_no_intensities(graded, tmp_path):

@@ -14,7 +14,7 @@ from tests.workflows.planted import QUICK
 from mien.errors import DataError, FeatureSpaceError, UnknownNameError, UsageError
 from mien.media.word_times import NONE_HEARD, NOTHING_HEARD_AT_ALL, spoken_words, spread_words
 from mien.reports import OUTPUTS, read_analysis_json
-from mien.schema import EMOTIONS, Clip, Level, Modality
+from mien.schema import EMOTIONS, Clip, Level, Modality, Task
 from mien.workflows.analyze import AnalyzeRequest, analyze
 from mien.workflows.extract import DEFAULT_EXTRACTORS, ExtractRequest, cache_beside, extract
 from mien.workflows.featurise import Extractors, extractors_for, featurise, load_extractors
@@ -163,7 +163,8 @@ def test_silence_is_missing_with_its_reason(run, tmp_path):
 def test_attention_over_fused_utterances_is_shown_where_anything_is_known(labelled, tmp_path):
     dataset = extract(labelled, labelled / "labels.csv", tmp_path / "data", REQUEST).dataset
     small = {"epochs": 1, "dense_size": 3, "lstm_size": 2}
-    fusing = train(dataset, tmp_path / "run", TrainRequest(model="cat-lstm", settings=small))
+    tasks = (Task.SENTIMENT, Task.SENTIMENT_INTENSITY)
+    fusing = train(dataset, tmp_path / "run", TrainRequest(model="cat-lstm", tasks=tasks, settings=small))
     samples = voice(120, seconds=3.0).astype(np.float32)
     samples[16_000:32_000] = 0
     film = write_media(tmp_path / "pause.mp4", (), [(0.0, samples[None])], rate_hz=16_000, layout="mono")
@@ -178,6 +179,12 @@ def test_attention_over_fused_utterances_is_shown_where_anything_is_known(labell
         np.testing.assert_array_equal(np.isnan(weights).all(axis=1), ~np.array(known))
         np.testing.assert_allclose(weights[known].sum(axis=1), 1, rtol=1e-5)
         assert ((weights[known] > 0) == np.array(known)).all()
+        # a predicted score is told where there is something to predict from
+        degrees = [row.sentiment_intensity for row in analysis.utterances]
+        assert [degree is not None and -3 < degree < 3 for degree in degrees] == known
+        stored = json.loads((tmp_path / "out" / words / "analysis.json").read_text(encoding="utf-8"))["utterances"]
+        assert [row.get("sentiment_intensity") for row in stored] == degrees
+        assert not any("emotion_intensities" in row for row in stored)
 
 
 def test_several_videos_one_of_them_bad(run, tmp_path):

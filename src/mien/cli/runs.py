@@ -42,7 +42,10 @@ class TrainCall:
     out: Annotated[Path, typer.Option(help="Folder of the Run.")]
     model: Annotated[str, typer.Option(help="See: mien models")] = "cim"
     inputs: Annotated[str | None, typer.Option(help="Comma-separated modalities; default: all there are.")] = None
-    tasks: Annotated[str | None, typer.Option(help="sentiment,emotion; default: all that are labelled.")] = None
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated: sentiment, emotion (the default), sentiment_intensity, emotion_intensity."),
+    ] = None
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bits (on CPU).")] = 0
     set_: Set = None
     settings: Annotated[Path | None, typer.Option(help="TOML file with settings; --set wins over it.")] = None
