@@ -30,8 +30,8 @@ from mien.schema import Modality, Task
 from mien.tables import SplitColumns
 from mien.training import TrainSettings, VideoSet, fit_scaling, to_video_set
 from mien.training.batching import bucketed_batches, collate, targets_of
-from mien.training.loop import make_optimizer
 from mien.training.losses import loss_sums, scored_counts
+from mien.training.steps import make_optimizer
 from mien.training.weighting import TaskWeighting
 
 N_FEATURES = {Modality.TEXT: 300, Modality.ACOUSTIC: 74, Modality.VISUAL: 35}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mien.models import Batch, Words
+from mien.models import Batch, Times, Tokens, Words
 from mien.schema import Modality
 
 N_FEATURES = {Modality.TEXT: 7, Modality.ACOUSTIC: 5, Modality.VISUAL: 3}
@@ -36,7 +36,24 @@ def random_batch(
         torch.tensor(lengths),
         real,
         Words(words, {m: spoken.clone() for m in modalities}, n_words),
+        random_tokens(sum(lengths), generator),
+        random_times(real, generator, dtype),
     )
+
+
+def random_tokens(n: int, generator: torch.Generator) -> Tokens:
+    """One to seven pieces of a vocabulary of 97 for each of n utterances."""
+    lengths = torch.randint(1, 8, (n,), generator=generator)
+    here = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
+    return Tokens(torch.randint(1, 97, here.shape, generator=generator) * here, lengths)
+
+
+def random_times(real, generator: torch.Generator, dtype: torch.dtype) -> Times:
+    """Utterances one after another; the last of every video at an unknown time."""
+    bounds_s = torch.rand(len(real), 2 * real.shape[1], generator=generator, dtype=dtype).cumsum(1) * 5
+    known = real.clone()
+    known[torch.arange(len(real)), real.sum(dim=1) - 1] = False
+    return Times(bounds_s[:, ::2] * known, bounds_s[:, 1::2] * known, known)
 
 
 def spoken_batch(modalities) -> Batch:
@@ -69,6 +86,8 @@ def alone(batch: Batch, video: int) -> Batch:
             {m: mask[mine, :longest] for m, mask in batch.words.present.items()},
             batch.words.lengths[mine],
         ),
+        Tokens(batch.tokens.ids[mine], batch.tokens.lengths[mine]),
+        Times(*(getattr(batch.times, name)[video : video + 1, :n] for name in ("start_s", "end_s", "known"))),
     )
 
 
@@ -83,4 +102,8 @@ def drop(batch: Batch, modality: Modality, video: int, utterance: int, filler: f
     spoken = {m: mask.clone() for m, mask in batch.words.present.items()}
     words[modality][row] = filler
     spoken[modality][row] = False
-    return Batch(features, present, batch.lengths, batch.real, Words(words, spoken, batch.words.lengths))
+    tokens = Tokens(batch.tokens.ids.clone(), batch.tokens.lengths.clone())
+    if modality is Modality.TEXT:
+        tokens.ids[row], tokens.lengths[row] = int(filler), 0
+    words = Words(words, spoken, batch.words.lengths)
+    return Batch(features, present, batch.lengths, batch.real, words, tokens, batch.times)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
+from mien.features.minilm import token_ids
+from mien.features.transcript import as_transcripts
+from mien.models import Reads
 from mien.schema import Modality
 from mien.tables import SplitColumns
-from mien.training.batching import bucketed_batches, collate, fit_scaling, targets_of, to_video_set
+from mien.training.batching import Budget, bucketed_batches, collate, fit_scaling, targets_of, to_video_set
 
 LENGTHS = [2, 5, 1, 3]
 
@@ -84,3 +89,42 @@ def test_batches_hold_every_video_once_and_similar_lengths():
     assert padded < 1.15 * lengths.sum(), "almost nothing of a bucketed batch is padding"
     assert batches != bucketed_batches(lengths, 16, np.random.default_rng(3))
     assert bucketed_batches(lengths, 16, None) == bucketed_batches(lengths, 16, None)
+
+
+def test_a_budget_ends_a_batch_before_the_number_of_videos_does():
+    lengths, costs = np.array([1, 1, 1, 2, 3, 9]), np.array([10, 20, 5, 50, 10, 200])
+    assert bucketed_batches(lengths, 3, None, Budget(costs, 60)) == [[0, 1, 2], [3, 4], [5]]
+    assert bucketed_batches(lengths, 2, None, Budget(costs, 60)) == [[0, 1], [2, 3], [4], [5]]
+    shuffled = bucketed_batches(lengths, 3, np.random.default_rng(0), Budget(costs, 60))
+    assert sorted(video for batch in shuffled for video in batch) == [0, 1, 2, 3, 4, 5]
+
+
+def test_transcripts_become_word_pieces_and_times_keep_their_gaps(columns):
+    texts = ["good film", "", "&amp;", "a b c", "good", "no", " ", "x", "y", "z z", "w"]
+    start_s = np.arange(11.0)
+    start_s[3] = np.nan
+    told = as_transcripts(dataclasses.replace(columns, transcripts=texts, start_s=start_s, end_s=np.arange(11.0) + 0.5))
+    videos = to_video_set(told, fit_scaling(told, [Modality.TEXT]), Reads.TRANSCRIPTS)
+    said = [bool(text.strip()) for text in texts]
+    assert videos.present[Modality.TEXT].tolist() == said
+    # of every utterance begin mark, end mark, and one piece for each of these words
+    assert videos.n_tokens.tolist() == [4 + 0, 3 + 5 + 3 + 3 + 0, 3, 3 + 4 + 3]
+    batch, rows = collate(videos, [3, 0])
+    assert rows.tolist() == [8, 9, 10, 0, 1]
+    assert batch.tokens.lengths.tolist() == [3, 4, 3, 4, 0]
+    assert batch.tokens.ids[3].tolist() == token_ids(["good film"])[0]
+    assert batch.tokens.ids[4].tolist() == [0, 0, 0, 0]
+    assert batch.times.known.tolist() == [[True, True, True], [True, True, False]]
+    assert batch.times.start_s[1].tolist() == [0, 1, 0]
+    without = told.without(Modality.TEXT)
+    silent = to_video_set(without, fit_scaling(told, [Modality.TEXT]), Reads.TRANSCRIPTS)
+    assert not silent.n_tokens.any()
+    assert not as_transcripts(without).present[Modality.TEXT].any()
+
+
+def test_text_features_are_read_as_they_are(columns):
+    told = dataclasses.replace(columns, transcripts=["word"] * 11, start_s=np.arange(11.0), end_s=np.arange(11.0))
+    videos = to_video_set(told, fit_scaling(told, [Modality.TEXT]), Reads.TRANSCRIPTS)
+    assert videos.tokens is None
+    assert collate(videos, [0])[0].times.known.all()
+    assert collate(to_video_set(told, fit_scaling(told, [Modality.TEXT])), [0])[0].times is None

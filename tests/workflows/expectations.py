@@ -31,6 +31,11 @@ EXPECTATIONS: dict[str, Expectation] = {
     "cim-released": Expectation((TEXT, CONTEXT), (ALIGNMENT,), f"{ATTENDS}; padding takes much of the attention"),
     "mmmu-ba": Expectation((TEXT, FUSION, CONTEXT, CONTEXT_FUSION), (ALIGNMENT,), ATTENDS),
     "vqa-attention": Expectation((TEXT, FUSION, CONTEXT), (ALIGNMENT,), f"{ATTENDS}; attends one way only"),
+    "cim-tuned": Expectation(
+        (TEXT, FUSION, CONTEXT, CONTEXT_FUSION),
+        (ALIGNMENT,),
+        f"{ATTENDS}; a layer over all of them; here on text features, for the planted transcripts say nothing",
+    ),
     "concat": Expectation(
         (TEXT, CONTEXT),
         (FUSION, CONTEXT_FUSION, ALIGNMENT),

@@ -59,6 +59,8 @@ def quick(name, epochs):
     chosen |= {key: 0.1 for key in own if key.endswith("dropout")}
     if "activation" in own:
         chosen["activation"] = "tanh"
+    if "encoder" in own:
+        chosen |= {"encoder": "none", "modality_dropout": 0.0}
     if "padded_length" in own:
         chosen["padded_length"] = 6
     loop = {"epochs": epochs, "patience": None, "learning_rate": 3e-3, "keep_epochs": False}

@@ -5,9 +5,12 @@ Wang et al., NeurIPS 2020; sentence-transformers/all-MiniLM-L6-v2.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import html
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,25 +42,12 @@ def load_minilm(path: Path | None = None) -> TextExtractor:
 
     Raises MissingExtraError without transformers, MissingWeightsError without weights.
     """
-    try:
-        import torch
-        from safetensors.torch import load_file
-        from tokenizers import Tokenizer
-        from transformers import BertConfig, BertModel
-    except ImportError as error:
-        raise MissingExtraError("transformers", "text") from error
     folder = find_model_files(MINILM, path)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_truncation(MAX_TOKENS)
+    network = minilm_network(folder)
+    import torch
+
+    tokenizer = minilm_tokenizer(folder)
     tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")
-    network = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False)
-    weights = {
-        name: tensor
-        for name, tensor in load_file(folder / "model.safetensors").items()
-        if not name.startswith("pooler.") and name != "embeddings.position_ids"
-    }
-    network.load_state_dict(weights)
-    network.eval()
     recipe = {
         "extractor": "minilm",
         "pooling": "mean over tokens, unit length",
@@ -77,7 +67,7 @@ def load_minilm(path: Path | None = None) -> TextExtractor:
         return vectors
 
     def utterance_vectors(texts: Sequence[str]) -> tuple[FloatArray, BoolArray]:
-        cleaned = [html.unescape(text).strip() for text in texts]
+        cleaned = [clean(text) for text in texts]
         present = np.array([bool(text) for text in cleaned], dtype=bool)
         result = np.zeros((len(texts), N_FEATURES), dtype=np.float32)
         # Texts of similar length together, so that little of a batch is padding.
@@ -88,3 +78,65 @@ def load_minilm(path: Path | None = None) -> TextExtractor:
         return result, present
 
     return TextExtractor(FeatureSpace(Modality.TEXT, "minilm", N_FEATURES, recipe=recipe), utterance_vectors)
+
+
+def clean(text: str) -> str:
+    """What the encoder reads of a transcript: HTML's escapes resolved, nothing around it."""
+    return html.unescape(text).strip()
+
+
+def minilm_tokenizer(folder: Path) -> Any:
+    """The encoder's `tokenizers.Tokenizer`; it cuts after `MAX_TOKENS` and pads nothing. Raises MissingExtraError."""
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise MissingExtraError("transformers", "text") from error
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(MAX_TOKENS)
+    # as its file says, it would pad everything to 128
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def minilm_network(folder: Path, **changes: Any) -> Any:
+    """The encoder's `transformers.BertModel`, not training, `changes` made to its configuration.
+
+    Its weights lie in the memory of the file until something writes into them. Raises MissingExtraError.
+    """
+    try:
+        import torch
+        from safetensors.torch import load_file
+        from transformers import BertConfig, BertModel
+    except ImportError as error:
+        raise MissingExtraError("transformers", "text") from error
+    config = BertConfig.from_pretrained(folder, **changes)
+    # Without memory first: random weights that are thrown away take a second to draw.
+    with torch.device("meta"):
+        network = BertModel(config, add_pooling_layer=False)
+    weights = {
+        name: tensor
+        for name, tensor in load_file(folder / "model.safetensors").items()
+        if not name.startswith("pooler.") and name != "embeddings.position_ids"
+    }
+    network.load_state_dict(weights, assign=True)
+    places = torch.arange(config.max_position_embeddings).unsqueeze(0)
+    network.embeddings.register_buffer("position_ids", places, persistent=False)
+    network.embeddings.register_buffer("token_type_ids", torch.zeros_like(places), persistent=False)
+    return network.eval()
+
+
+def token_ids(texts: Sequence[str]) -> list[list[int]]:
+    """Numbers of the word pieces of every transcript, begin and end marks included; none of one that says nothing.
+
+    Raises MissingExtraError, MissingWeightsError, DamagedFileError.
+    """
+    only_tokenizer = {"tokenizer.json": MINILM.sha256["tokenizer.json"]}
+    folder = find_model_files(dataclasses.replace(MINILM, sha256=only_tokenizer))
+    cleaned = [clean(text) for text in texts]
+    encoded = _tokenizer_once(folder).encode_batch(cleaned)
+    return [each.ids if text else [] for text, each in zip(cleaned, encoded, strict=True)]
+
+
+@functools.cache
+def _tokenizer_once(folder: Path) -> Any:
+    return minilm_tokenizer(folder)

@@ -13,12 +13,13 @@ from typing import Any
 from torch import nn
 
 from mien.errors import UnknownNameError, UsageError
-from mien.models.batch import Batch, Outputs, Words
+from mien.models.batch import Batch, Outputs, Times, Tokens, Words
 from mien.models.bc_lstm import BcLstm, BcLstmSettings
 from mien.models.blanchard import Blanchard, BlanchardSettings
 from mien.models.cat_lstm import CatLstm, CatLstmSettings
 from mien.models.cdbn import CdbnSettings, cdbn_probabilities, fit_cdbn
 from mien.models.cim import Cim, CimSettings
+from mien.models.cim_tuned import NO_ENCODER, CimTuned, CimTunedSettings
 from mien.models.classical import ClassicalEntry, ClassicalSpec, Probabilities, Tensors
 from mien.models.df import Df, DfSettings
 from mien.models.ef_lstm import EfLstm, EfLstmSettings
@@ -37,6 +38,7 @@ from mien.schema import Modality, Task
 
 __all__ = [
     "MODELS",
+    "NO_ENCODER",
     "Batch",
     "ClassicalEntry",
     "ClassicalSpec",
@@ -46,6 +48,8 @@ __all__ = [
     "Reads",
     "SystemEntry",
     "Tensors",
+    "Times",
+    "Tokens",
     "Words",
     "build_model",
     "model_entry",
@@ -82,6 +86,23 @@ MODELS: dict[str, SystemEntry] = {
         "the same with the released script's choices: padding takes attention, inputs unscaled, no early stopping",
         _AKHTAR_2019,
         training={"scale_features": False, "patience": None},
+    ),
+    "cim-tuned": ModelEntry(
+        CimTuned,
+        CimTunedSettings(),
+        "cim over a text encoder that is tuned with it: reads transcripts, serves any subset of the modalities",
+        "beyond the paper (docs/stronger-network.md): MiniLM (Wang et al., NeurIPS 2020), LoRA (Hu et al., ICLR 2022)",
+        Reads.TRANSCRIPTS,
+        training={
+            "epochs": 3,
+            "patience": None,
+            "batch_videos": 64,
+            "batch_tokens": 1024,
+            "encoder_learning_rate": 5e-4,
+            "warmup": 0.1,
+            "linear_decay": True,
+            "threads": 2,
+        },
     ),
     "tfn": ModelEntry(
         Tfn,

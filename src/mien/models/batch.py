@@ -30,6 +30,30 @@ class Words:
 
 
 @dataclass(slots=True)
+class Tokens:
+    """What was said in a batch's real utterances, as word pieces of an encoder. n = real utterances, as in `Words`.
+
+    Begin and end marks are among them.
+    """
+
+    # number of each piece in the encoder's vocabulary; zero behind the last
+    ids: Int[Tensor, "n token"]
+    # pieces of each utterance; 0 where nothing was written down
+    lengths: Int[Tensor, "n"]
+
+
+@dataclass(slots=True)
+class Times:
+    """When utterances were said, in seconds of their video."""
+
+    # zero where not `known`
+    start_s: Float[Tensor, "video utterance"]
+    end_s: Float[Tensor, "video utterance"]
+    # True where the utterance is real and both its times are known
+    known: Bool[Tensor, "video utterance"]
+
+
+@dataclass(slots=True)
 class Batch:
     """Whole videos, padded on the right to the longest of the batch."""
 
@@ -43,6 +67,9 @@ class Batch:
     real: Bool[Tensor, "video utterance"]
     # only for the models whose entry says `Reads.WORDS`
     words: Words | None = None
+    # both only for the models whose entry says `Reads.TRANSCRIPTS`; tokens only if their text is read by an encoder
+    tokens: Tokens | None = None
+    times: Times | None = None
 
 
 @dataclass(slots=True)

@@ -11,3 +11,4 @@ class Reads(StrEnum):
     CONTEXT = "context"  # one vector per modality and utterance, of all utterances of the video
     UTTERANCE = "utterance"  # one vector per modality, of this utterance alone
     WORDS = "words"  # the words of this utterance alone
+    TRANSCRIPTS = "transcripts"  # as CONTEXT, but for text what was said, and beside it when

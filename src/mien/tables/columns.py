@@ -39,7 +39,7 @@ def arrow_schema(spaces: Mapping[Modality, FeatureSpace]) -> pa.Schema:
 
 def label_and_feature_names(spaces: Mapping[Modality, FeatureSpace]) -> list[str]:
     """Columns needed to train and score at utterance level."""
-    return ["video_id", "index", "sentiment", *EMOTIONS, *spaces]
+    return ["video_id", "index", "start_s", "end_s", "transcript", "sentiment", *EMOTIONS, *spaces]
 
 
 def to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -> pa.Table:

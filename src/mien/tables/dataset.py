@@ -312,6 +312,9 @@ def _split_columns(
         )
         if by_word
         else None,
+        transcripts=[text or "" for text in rows["transcript"].to_pylist()],
+        start_s=columns.floats(rows["start_s"]),
+        end_s=columns.floats(rows["end_s"]),
     )
 
 

@@ -40,6 +40,11 @@ class SplitColumns:
     spaces: Mapping[Modality, FeatureSpace] = field(default_factory=dict)
     # only where a model of words asked for them
     words: WordColumns | None = None
+    # (N,), empty where nothing was written down; None for columns made by hand
+    transcripts: list[str] | None = None
+    # (N,) float64, NaN where unknown; None for columns made by hand
+    start_s: FloatArray | None = None
+    end_s: FloatArray | None = None
 
     @property
     def n_utterances(self) -> int:
@@ -52,13 +57,16 @@ class SplitColumns:
         return np.diff(self.offsets)
 
     def without(self, modality: Modality) -> SplitColumns:
-        """The same utterances as if none of them, and no word, had the modality."""
-        words = self.words
+        """The same utterances as if none of them, and no word, had the modality; without text no transcripts either."""
+        words, transcripts = self.words, self.transcripts
         if words is not None and modality in words.present:
             nothing = np.zeros_like(words.present[modality])
             words = dataclasses.replace(words, present=words.present | {modality: nothing})
-        nothing = np.zeros_like(self.present[modality])
-        return dataclasses.replace(self, present=self.present | {modality: nothing}, words=words)
+        if transcripts is not None and modality is Modality.TEXT:
+            transcripts = [""] * len(transcripts)
+        nothing = np.zeros(self.n_utterances, dtype=bool)
+        present = self.present | {modality: nothing}
+        return dataclasses.replace(self, present=present, words=words, transcripts=transcripts)
 
 
 def join_words(

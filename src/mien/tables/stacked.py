@@ -34,7 +34,7 @@ def stack_videos(
         index=np.array([utterance.index for utterance in utterances], dtype=np.int64),
         features=features,
         present=present,
-        sentiment=np.array([np.nan if each.sentiment is None else each.sentiment for each in utterances]),
+        sentiment=_or_nan([each.sentiment for each in utterances]),
         emotions=np.array([unknown if each.emotions is None else each.emotions for each in utterances]).reshape(-1, 6),
         spaces=spaces,
         words=join_words(
@@ -47,6 +47,9 @@ def stack_videos(
         )
         if words
         else None,
+        transcripts=[each.transcript for each in utterances],
+        start_s=_or_nan([each.start_s for each in utterances]),
+        end_s=_or_nan([each.end_s for each in utterances]),
     )
 
 
@@ -89,6 +92,10 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
         sentiment=np.full(n, np.nan),
         emotions=np.full((n, len(EMOTIONS)), np.nan),
     )
+
+
+def _or_nan(values: Sequence[float | None]) -> FloatArray:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def _words_of(utterance: Utterance, modality: Modality) -> WordsOfOne:

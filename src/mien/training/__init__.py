@@ -5,7 +5,7 @@ from mien.training.classical import ClassicalPredictor, fit_classical
 from mien.training.devices import is_first_process
 from mien.training.loop import FitSpec, fit
 from mien.training.predictions import VideoPrediction
-from mien.training.predictor import NetworkPredictor, Predictor, load_predictor
+from mien.training.predictor import NetworkPredictor, Predictor, as_read, load_predictor, reads_transcripts
 from mien.training.settings import TrainSettings
 
 __all__ = [
@@ -17,10 +17,12 @@ __all__ = [
     "TrainSettings",
     "VideoPrediction",
     "VideoSet",
+    "as_read",
     "fit",
     "fit_classical",
     "fit_scaling",
     "is_first_process",
     "load_predictor",
+    "reads_transcripts",
     "to_video_set",
 ]

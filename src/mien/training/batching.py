@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mien.models import Batch, Words
+from mien.features.minilm import token_ids
+from mien.models import Batch, Reads, Times, Tokens, Words
 from mien.schema import IntArray, Modality, emotion_multihot7, sentiment_classes
 from mien.tables import SplitColumns, WordColumns
 
@@ -36,6 +37,14 @@ class WordSet:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenSet:
+    """The word pieces of a split's utterances, one utterance after another. P = pieces."""
+
+    offsets: Int[Tensor, "N_plus_1"]
+    ids: Int[Tensor, "P"]
+
+
+@dataclass(frozen=True, slots=True)
 class VideoSet:
     """One split in memory, scaled, videos one after another."""
 
@@ -50,11 +59,27 @@ class VideoSet:
     sentiment_intensity: Float[Tensor, "N"]
     emotion_intensity: Float[Tensor, "N 6"]
     words: WordSet | None = None
+    tokens: TokenSet | None = None
+    # start and end in seconds, NaN where unknown
+    times_s: Float[Tensor, "N 2"] | None = None
 
     @property
     def lengths(self) -> Int[Tensor, "video"]:
         """Utterances of each video."""
         return self.offsets.diff()
+
+    @property
+    def n_tokens(self) -> IntArray | None:
+        """Word pieces of each video (video,), if there are any to be read."""
+        return None if self.tokens is None else self.tokens.offsets[self.offsets].diff().numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The most that the videos of one batch may cost together."""
+
+    costs: IntArray  # (video,)
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +113,12 @@ def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identi
     return Scaling(mean, scale)
 
 
-def to_video_set(columns: SplitColumns, scaling: Scaling) -> VideoSet:
-    """Tensors of one split, scaled; rows that lack a modality stay zero and are not `present`."""
+def to_video_set(columns: SplitColumns, scaling: Scaling, reads: Reads = Reads.CONTEXT) -> VideoSet:
+    """Tensors of one split, scaled; rows that lack a modality stay zero and are not `present`.
+
+    Transcripts become word pieces where the text has no features (see `features.transcript`). Raises what `token_ids`
+    raises.
+    """
     features, present = _scaled(columns, scaling)
     positive, sentiment_scored = sentiment_classes(columns.sentiment)
     emotions, emotions_scored = emotion_multihot7(columns.emotions)
@@ -106,7 +135,28 @@ def to_video_set(columns: SplitColumns, scaling: Scaling) -> VideoSet:
         words=None
         if columns.words is None
         else WordSet(torch.from_numpy(columns.words.offsets), *_scaled(columns.words, scaling)),
+        tokens=_to_tokens(columns, scaling) if reads is Reads.TRANSCRIPTS else None,
+        times_s=_to_times(columns) if reads is Reads.TRANSCRIPTS else None,
     )
+
+
+def _to_tokens(columns: SplitColumns, scaling: Scaling) -> TokenSet | None:
+    text = Modality.TEXT
+    if text not in scaling.mean or len(scaling.mean[text]):
+        return None
+    assert columns.transcripts is not None, "`as_transcripts` refuses such columns"
+    # `without` may have taken the text of an utterance away
+    told = zip(columns.transcripts, columns.present[text], strict=True)
+    pieces = token_ids([text if here else "" for text, here in told])
+    lengths = np.array([len(each) for each in pieces], dtype=np.int64)
+    ids = np.array([piece for each in pieces for piece in each], dtype=np.int64)
+    return TokenSet(torch.from_numpy(np.concatenate([[0], lengths.cumsum()])), torch.from_numpy(ids))
+
+
+def _to_times(columns: SplitColumns) -> Float[Tensor, "N 2"] | None:
+    if columns.start_s is None or columns.end_s is None:
+        return None
+    return torch.from_numpy(np.stack([columns.start_s, columns.end_s], axis=1).astype(np.float32))
 
 
 def _scaled(
@@ -120,13 +170,34 @@ def _scaled(
     return features, present
 
 
-def bucketed_batches(lengths: IntArray, batch_videos: int, rng: np.random.Generator | None) -> list[list[int]]:
-    """Video numbers in batches of similar length; shuffled with `rng`, in fixed order without."""
+def bucketed_batches(
+    lengths: IntArray, batch_videos: int, rng: np.random.Generator | None, budget: Budget | None = None
+) -> list[list[int]]:
+    """Video numbers in batches of similar length; shuffled with `rng`, in fixed order without.
+
+    With a budget a batch ends where the next video would exceed it; a video that does so alone is a batch of its own.
+    """
     jitter = 0.0 if rng is None else rng.random(len(lengths)) * LENGTH_JITTER_UTTERANCES
     order = np.argsort(lengths + jitter, kind="stable")
-    batches = [order[start : start + batch_videos].tolist() for start in range(0, len(order), batch_videos)]
+    if budget is None:
+        batches = [order[start : start + batch_videos].tolist() for start in range(0, len(order), batch_videos)]
+    else:
+        batches = _within(budget, order.tolist(), batch_videos)
     if rng is not None:
         rng.shuffle(batches)
+    return batches
+
+
+def _within(budget: Budget, order: Sequence[int], batch_videos: int) -> list[list[int]]:
+    batches: list[list[int]] = []
+    spent = 0
+    for video in order:
+        cost = int(budget.costs[video])
+        if not batches or len(batches[-1]) == batch_videos or spent + cost > budget.most:
+            batches.append([])
+            spent = 0
+        batches[-1].append(video)
+        spent += cost
     return batches
 
 
@@ -148,6 +219,8 @@ def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor
         lengths=lengths,
         real=real,
         words=None if videos.words is None else collate_words(videos.words, rows[real]),
+        tokens=None if videos.tokens is None else collate_tokens(videos.tokens, rows[real]),
+        times=None if videos.times_s is None else _collate_times(videos.times_s, rows, real),
     )
     return batch, rows[real]
 
@@ -162,6 +235,24 @@ def one_video(columns: SplitColumns, scaling: Scaling) -> Batch:
         lengths=torch.tensor([columns.n_utterances]),
         real=real,
     )
+
+
+def collate_tokens(tokens: TokenSet, rows: Int[Tensor, "n"]) -> Tokens:
+    """The word pieces of the given utterances, padded to the longest of them."""
+    starts, lengths = tokens.offsets[rows], tokens.offsets.diff()[rows]
+    place = torch.arange(int(lengths.max()))
+    here = place < lengths.unsqueeze(1)  # (n, token)
+    ids = torch.zeros(here.shape, dtype=torch.int64)
+    ids[here] = tokens.ids[(starts.unsqueeze(1) + place)[here]]
+    return Tokens(ids, lengths)
+
+
+def _collate_times(
+    times_s: Float[Tensor, "N 2"], rows: Int[Tensor, "video utterance"], real: Bool[Tensor, "video utterance"]
+) -> Times:
+    start_s, end_s = times_s[rows].unbind(-1)
+    known = real & start_s.isfinite() & end_s.isfinite()
+    return Times(start_s.where(known, 0.0), end_s.where(known, 0.0), known)
 
 
 def collate_words(words: WordSet, rows: Int[Tensor, "n"]) -> Words:

@@ -53,8 +53,26 @@ def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
         raise DamagedFileError(f"Expected weights in {path}, but got {error}; train the run again") from None
 
 
+def learned_weights(network: nn.Module) -> Weights:
+    """The network's state without the parameters that training leaves as they are (a public encoder's)."""
+    frozen = _frozen(network)
+    return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
+
+
+def load_learned(network: nn.Module, weights: Weights) -> None:
+    """Put `learned_weights` back. Raises RuntimeError, as torch does, when they are another network's."""
+    missing, unexpected = network.load_state_dict(weights, strict=False)
+    wrong = [*sorted(set(missing) - _frozen(network)), *unexpected]
+    if wrong:
+        raise RuntimeError(f"missing or unexpected: {', '.join(wrong)}")
+
+
+def _frozen(network: nn.Module) -> set[str]:
+    return {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+
+
 def model_weights(modules: Mapping[str, nn.Module], scaling: Scaling) -> Weights:
-    """The weights of the modules under their names, and the scaling of the inputs.
+    """What the modules have learned under their names, and the scaling of the inputs.
 
     A prediction needs those of "network"; what else was trained along is there to be looked at.
     """
@@ -68,7 +86,7 @@ def model_weights(modules: Mapping[str, nn.Module], scaling: Scaling) -> Weights
 def restore_model(network: nn.Module, weights: Weights, modalities: tuple[Modality, ...]) -> Scaling:
     """Put `model_weights` back into a network of the same settings; returns the scaling. Raises DamagedFileError."""
     try:
-        network.load_state_dict(_below("network.", weights))
+        load_learned(network, _below("network.", weights))
         return Scaling(
             mean={m: weights[f"scaling.{m}.mean"] for m in modalities},
             scale={m: weights[f"scaling.{m}.scale"] for m in modalities},
@@ -91,7 +109,7 @@ def restore_progress(path: Path, modules: Mapping[str, nn.Module], optimizer: to
     """Put `save_progress` back. Raises DamagedFileError."""
     tensors, facts = load_weights(path)
     for name, module in modules.items():
-        module.load_state_dict(_below(f"{name}.", tensors))
+        load_learned(module, _below(f"{name}.", tensors))
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _below("optimizer.", tensors).items():
         number, entry = name.split(".", 1)
@@ -101,7 +119,7 @@ def restore_progress(path: Path, modules: Mapping[str, nn.Module], optimizer: to
 
 
 def _state(modules: Mapping[str, nn.Module]) -> Weights:
-    return {f"{name}.{key}": tensor for name, each in modules.items() for key, tensor in each.state_dict().items()}
+    return {f"{name}.{key}": tensor for name, each in modules.items() for key, tensor in learned_weights(each).items()}
 
 
 def _below(prefix: str, tensors: Weights) -> Weights:

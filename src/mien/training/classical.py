@@ -18,7 +18,7 @@ from mien.schema import FeatureSpace, FloatArray, Modality, SentimentValues, Tas
 from mien.tables import Predictions, SplitColumns, epoch_file, require_spaces, stack_features
 from mien.training.checkpoint import Progress, load_weights, save_weights
 from mien.training.loop import MODEL_FILE, write_history
-from mien.training.predictions import VideoPrediction, require_no_words, to_predictions
+from mien.training.predictions import VideoPrediction, require_vectors, to_predictions
 from mien.training.validation import ordering, ordering_record
 
 # keeps the logarithm of a probability of 0 or 1 finite
@@ -42,9 +42,14 @@ class ClassicalPredictor:
         return self.spec.tasks
 
     @property
+    def reads(self) -> Reads:
+        """What its columns must hold beside the features."""
+        return self.entry.reads
+
+    @property
     def needs_words(self) -> bool:
         """Whether its columns must hold the words of the utterances."""
-        return self.entry.reads is Reads.WORDS
+        return self.reads is Reads.WORDS
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
@@ -67,7 +72,7 @@ class ClassicalPredictor:
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
         """One video from its features, see `Predictor.predict_video`."""
-        require_no_words(self.needs_words)
+        require_vectors(self.reads)
         said = self.predict(stack_features(features, self.spaces))
         return VideoPrediction(
             said.sentiment_probability, said.emotion_probabilities, said.sentiment_intensity, said.emotion_intensities

@@ -21,7 +21,7 @@ from mien.errors import TrainingError
 from mien.schema import Task
 from mien.tables import epoch_file
 from mien.tables.files import written_aside
-from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, rows_of, targets_of
+from mien.training.batching import Budget, Scaling, VideoSet, bucketed_batches, collate, rows_of, targets_of
 from mien.training.checkpoint import (
     Progress,
     load_weights,
@@ -33,6 +33,7 @@ from mien.training.checkpoint import (
 from mien.training.devices import make_fabric
 from mien.training.losses import loss_sums, scored_counts
 from mien.training.settings import TrainSettings
+from mien.training.steps import make_optimizer, set_rates
 from mien.training.validation import to_device, validation_record
 from mien.training.weighting import TaskWeighting
 
@@ -64,13 +65,6 @@ def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
     dropout, order = np.random.SeedSequence([seed, epoch]).spawn(2)
     torch.manual_seed(int(dropout.generate_state(1, np.uint64)[0] >> 1) + rank)
     return np.random.default_rng(order)
-
-
-def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Adam, as in the paper. Fused: the plain one takes an eighth of an epoch on a CPU."""
-    return torch.optim.Adam(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
 
 
 def fit(
@@ -130,8 +124,10 @@ def _train_epoch(
     rng = seed_epoch(spec.seed, epoch, fabric.global_rank)
     network.train()
     total = 0.0
-    batches = bucketed_batches(train.lengths.numpy(), spec.settings.batch_videos, rng)
-    for numbers in batches:
+    batches = bucketed_batches(train.lengths.numpy(), spec.settings.batch_videos, rng, _budget(train, spec.settings))
+    for step, numbers in enumerate(batches):
+        # the middle of the step, so that neither the first nor the last is lost on a rate of zero
+        set_rates(optimizer, (epoch - 1 + (step + 0.5) / len(batches)) / spec.settings.epochs, spec.settings)
         mine, share = _my_part(numbers, fabric)
         batch, rows = collate(train, mine)
         targets = targets_of(train, rows)
@@ -147,6 +143,12 @@ def _train_epoch(
         optimizer.step()
         total += float(cast(Tensor, fabric.all_reduce(loss.detach(), reduce_op="mean")))
     return {"train_loss": total / len(batches)}
+
+
+def _budget(videos: VideoSet, settings: TrainSettings) -> Budget | None:
+    if settings.batch_tokens is None or videos.n_tokens is None:
+        return None
+    return Budget(videos.n_tokens, settings.batch_tokens)
 
 
 def _my_part(numbers: Sequence[int], fabric: Fabric) -> tuple[Sequence[int], float]:

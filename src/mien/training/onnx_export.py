@@ -29,6 +29,7 @@ from mien.training.predictions import VideoPrediction
 from mien.training.predictor import NetworkPredictor, Predictor
 
 OPSET = 17
+TRACEABLE = (Reads.CONTEXT, Reads.UTTERANCE)
 # What may lie between a probability or weight of the graph and of torch, which round in another order.
 TOLERANCE = 1e-5
 CHECKED_LENGTHS = (1, 2, 10, 98)
@@ -60,7 +61,7 @@ def to_onnx(predictor: Predictor, metadata: Mapping[str, str]) -> bytes:
 
 def exportable() -> list[str]:
     """Names of the systems that a graph can be made of."""
-    return [name for name, entry in MODELS.items() if isinstance(entry, ModelEntry) and entry.reads is not Reads.WORDS]
+    return [name for name, entry in MODELS.items() if isinstance(entry, ModelEntry) and entry.reads in TRACEABLE]
 
 
 def require_equal(session: Any, predictor: NetworkPredictor) -> None:
@@ -153,8 +154,9 @@ def _attention_name(direction: str) -> str:
 
 
 def _require_exportable(predictor: Predictor) -> NetworkPredictor:
-    if not isinstance(predictor, NetworkPredictor) or predictor.needs_words:
-        kind = "a system that reads words" if predictor.needs_words else "a system without a network"
+    reads = predictor.reads
+    if not isinstance(predictor, NetworkPredictor) or reads not in TRACEABLE:
+        kind = "a system without a network" if reads in TRACEABLE else f"a system that reads {reads}"
         raise UsageError(
             f"Expected a network over whole utterances ({', '.join(exportable())}), but got {kind}; "
             "use it from Python: mien.load_model"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mien.errors import UsageError
-from mien.models import Probabilities
+from mien.models import Probabilities, Reads
 from mien.schema import FloatArray, SentimentValues
 from mien.tables import Predictions, SplitColumns
 
@@ -46,10 +46,10 @@ def to_predictions(columns: SplitColumns, said: Probabilities, sentiment_values:
     )
 
 
-def require_no_words(needs_words: bool) -> None:
-    """Raise UsageError for a system of words, which has nothing to say about vectors of whole utterances."""
-    if needs_words:
+def require_vectors(reads: Reads) -> None:
+    """Raise UsageError for a system of words or transcripts: vectors of whole utterances tell it nothing."""
+    if reads in (Reads.WORDS, Reads.TRANSCRIPTS):
         raise UsageError(
-            "Expected a system that reads one vector per utterance, but got one that reads words; "
-            "give it columns with words: predict(dataset.columns(split, words=True))"
+            f"Expected a system that reads one vector per utterance, but got one that reads {reads.value}; "
+            "give it columns: predict(dataset.columns(split, words=True))"
         )

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mien.features.transcript import TRANSCRIPT, as_transcripts, transcript_space
 from mien.models import (
     ClassicalEntry,
     ClassicalSpec,
@@ -30,7 +31,7 @@ from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate,
 from mien.training.checkpoint import load_weights, restore_model
 from mien.training.classical import ClassicalPredictor, load_tensors
 from mien.training.loop import MODEL_FILE
-from mien.training.predictions import VideoPrediction, require_no_words, to_predictions
+from mien.training.predictions import VideoPrediction, require_vectors, to_predictions
 from mien.training.validation import PREDICTION_BATCH_VIDEOS
 
 # what is said of one utterance, in the order of `Probabilities`
@@ -53,6 +54,11 @@ class Predictor(Protocol):
     @property
     def spaces(self) -> Mapping[Modality, FeatureSpace]:
         """The feature spaces it was trained on; others are refused."""
+        ...
+
+    @property
+    def reads(self) -> Reads:
+        """What its columns must hold beside the features."""
         ...
 
     @property
@@ -92,8 +98,13 @@ class NetworkPredictor:
     tasks: tuple[Task, ...]
     # the spaces it was trained on; features of others are refused by `tables.require_spaces`
     spaces: dict[Modality, FeatureSpace]
-    # whether its columns must hold the words of the utterances
-    needs_words: bool = False
+    # what its columns must hold beside the features
+    reads: Reads = Reads.CONTEXT
+
+    @property
+    def needs_words(self) -> bool:
+        """Whether its columns must hold the words of the utterances."""
+        return self.reads is Reads.WORDS
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
@@ -129,7 +140,7 @@ class NetworkPredictor:
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
         """One video from its features, see `Predictor.predict_video`."""
-        require_no_words(self.needs_words)
+        require_vectors(self.reads)
         with torch.inference_mode():
             outputs = self._quick(one_video(stack_features(features, self.spaces), self.scaling))
         said = {task: values[0].double().numpy() for task, values in _said(outputs).items()}
@@ -151,14 +162,28 @@ class NetworkPredictor:
         return to_quick(self.network)
 
     def _forward(self, columns: SplitColumns) -> Iterator[tuple[Outputs, torch.Tensor, IntArray]]:
+        columns = as_read(columns, self.spaces)
         if columns.spaces:
             require_spaces(self.spaces, columns.spaces)
-        videos: VideoSet = to_video_set(columns, self.scaling)
+        videos: VideoSet = to_video_set(columns, self.scaling, self.reads)
         self.network.eval()
         with torch.inference_mode():
             for numbers in bucketed_batches(columns.lengths, PREDICTION_BATCH_VIDEOS, None):
                 batch, rows = collate(videos, numbers)
                 yield self.network(batch), batch.real, rows.numpy()
+
+
+def as_read(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
+    """The columns as a system of these spaces takes them: with transcripts instead of text vectors if it reads them.
+
+    Raises DataError where the columns have none.
+    """
+    return as_transcripts(columns) if reads_transcripts(spaces) else columns
+
+
+def reads_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
+    """Whether a system of these spaces reads what was said itself."""
+    return Modality.TEXT in spaces and spaces[Modality.TEXT].name == TRANSCRIPT
 
 
 def _said(outputs: Outputs) -> dict[Task, torch.Tensor]:
@@ -197,8 +222,11 @@ def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
 
 def _load_network(run: Run, entry: ModelEntry, path: Path) -> NetworkPredictor:
     settings = override(entry.settings, run.settings["model"])
+    if reads_transcripts(run.spaces):
+        # the encoder's files, whose sha256 the run has recorded
+        require_spaces({Modality.TEXT: run.spaces[Modality.TEXT]}, {Modality.TEXT: transcript_space()})
     n_features = {modality: space.n_features for modality, space in run.spaces.items()}
     network = build_model(run.model, n_features, run.tasks, settings)
     weights, _ = load_weights(path)
     scaling = restore_model(network, weights, tuple(run.spaces))
-    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), entry.reads is Reads.WORDS)
+    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), entry.reads)

@@ -23,9 +23,17 @@ class TrainSettings:
     patience: int | None = 10
     # whole videos per step (released: 16); over several devices: the global batch
     batch_videos: int = 16
+    # most word pieces per step, for systems that read transcripts: a batch ends before batch_videos where they would be
+    # more; none: whatever the videos have
+    batch_tokens: int | None = None
     # Adam, as in the paper
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
+    # of what is learned of a text encoder; none: the same as learning_rate
+    encoder_learning_rate: float | None = None
+    # share of all steps over which the learning rates rise from zero; then constant, or falling to zero at the last
+    warmup: float = 0.0
+    linear_decay: bool = False
     # standardise every feature column with mean and s.d. of the train split
     scale_features: bool = True
     # how the tasks' losses become one: fixed (the weights below) or uncertainty (weights learned along)
@@ -45,21 +53,16 @@ class TrainSettings:
     precision: str = "32-true"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_videos", "threads", "devices"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"Expected {name} to be at least 1, but got {getattr(self, name)}")
-        if self.select_by not in ("roc_auc", "loss"):
-            raise ValueError(f"Expected select_by to be roc_auc or loss, but got {self.select_by!r}")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"Expected patience to be at least 1 or none, but got {self.patience}")
+        _require_positive(self)
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"Expected warmup in [0, 1), but got {self.warmup}")
         for name in (*TASK_WEIGHTS.values(), "weight_decay"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"Expected {name} to be a number from 0 on, but got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"Expected learning_rate > 0, but got {self.learning_rate}")
         weights = [self.weight_of(task) for task in Task]
-        if self.task_weighting not in ("fixed", UNCERTAINTY):
-            raise ValueError(f"Expected task_weighting to be fixed or uncertainty, but got {self.task_weighting!r}")
+        for name, words in (("select_by", ("roc_auc", "loss")), ("task_weighting", ("fixed", UNCERTAINTY))):
+            if (value := getattr(self, name)) not in words:
+                raise ValueError(f"Expected {name} to be {' or '.join(words)}, but got {value!r}")
         if self.task_weighting == UNCERTAINTY and weights != [1.0] * len(weights):
             raise ValueError(
                 f"Expected no fixed weights beside task_weighting=uncertainty, but got {weights}; leave one of the two"
@@ -69,3 +72,12 @@ class TrainSettings:
         """The fixed weight of a task's loss."""
         weight: float = getattr(self, TASK_WEIGHTS[task])
         return weight
+
+
+def _require_positive(settings: TrainSettings) -> None:
+    for name in ("epochs", "batch_videos", "threads", "devices", "patience", "batch_tokens"):
+        if (count := getattr(settings, name)) is not None and count < 1:
+            raise ValueError(f"Expected {name} to be at least 1, but got {count}")
+    for name in ("learning_rate", "encoder_learning_rate"):
+        if (rate := getattr(settings, name)) is not None and not rate > 0:
+            raise ValueError(f"Expected {name} > 0, but got {rate}")

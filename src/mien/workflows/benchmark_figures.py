@@ -12,6 +12,7 @@ from mien.tables import Dataset, SplitColumns, open_dataset, open_run
 from mien.tables.files import written_aside
 from mien.training import load_predictor
 from mien.workflows.benchmark_folder import BenchmarkFolder, open_benchmark
+from mien.workflows.reading import read_split
 
 FOLDER = "figures"
 README = "README.md"
@@ -91,7 +92,7 @@ def video_attention(
     """One run's attention weights for one video of a split. Raises UnknownNameError if there is no such video."""
     opened = open_run(run)
     predictor = load_predictor(opened)
-    columns = dataset.columns(split, words=predictor.needs_words)
+    columns = read_split(dataset, split, opened)
     if video is not None and video not in columns.video_ids:
         raise UnknownNameError(f"the video of the split {split}", video, columns.video_ids)
     chosen = video or median_video(columns)

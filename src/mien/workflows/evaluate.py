@@ -38,6 +38,7 @@ from mien.tables import (
 )
 from mien.tables.files import read_json
 from mien.training import load_predictor
+from mien.workflows.reading import read_split, spaces_offered
 from mien.workflows.train import DECISIONS_FILE, PREDICTIONS_FOLDER, hashed_videos
 
 Advance = Callable[[int, int], None]
@@ -187,7 +188,7 @@ def _warnings(opened: _OpenedSplit) -> list[str]:
 
 def _open_split(run: Run, scored: ScoredSplit) -> _OpenedSplit:
     dataset = _dataset_of(run, scored)
-    columns = dataset.columns(scored.split, words=load_predictor(run).needs_words)
+    columns = read_split(dataset, scored.split, run)
     if not any(columns.present[modality].any() for modality in run.inputs):
         raise DataError(
             f"Expected some {', '.join(run.inputs)} features in the split {scored.split} of {dataset.folder}, but all "
@@ -211,7 +212,7 @@ def _dataset_of(run: Run, scored: ScoredSplit) -> Dataset:
             f"Expected the data set of {run.folder} at {path}, but got nothing there; say where it is with --dataset"
         )
     dataset = open_dataset(path)
-    require_spaces(run.spaces, dataset.facts.spaces)
+    require_spaces(run.spaces, spaces_offered(dataset, run))
     return dataset
 
 

@@ -25,6 +25,7 @@ from mien.features import (
     load_visual_extractor,
 )
 from mien.features.acoustic import word_then_average
+from mien.features.transcript import TRANSCRIPT, load_transcript
 from mien.features.visual import average_words, pool, pool_words
 from mien.media import MediaFacts, probe, read_audio, timed_words
 from mien.schema import BoolArray, Clip, FeatureSpace, FloatArray, Level, Modality, TimedWord, Utterance, Video
@@ -108,13 +109,17 @@ def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> Extractors:
 
     Raises FeatureSpaceError when a space cannot be had from raw video, or today's extractor gives another one.
     """
+    text = spaces.get(Modality.TEXT)
+    reads_transcripts = text is not None and text.name == TRANSCRIPT
     try:
-        extractors = load_extractors({modality: space.name for modality, space in spaces.items()})
+        extractors = load_extractors({m: s.name for m, s in spaces.items() if not (s is text and reads_transcripts)})
     except UnknownNameError as error:
         known = ", ".join(sorted(space.name for space in spaces.values()))
         raise FeatureSpaceError(
             f"Expected a model of features that can be made from raw video, but got one of {known}: {error}"
         ) from error
+    if reads_transcripts:
+        extractors = dataclasses.replace(extractors, text=load_transcript())
     # The recipe decides, not the level: an import may keep word vectors beside a mean of another rule.
     try:
         by_word = dataclasses.replace(extractors, level=Level.WORD)

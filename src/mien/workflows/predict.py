@@ -20,7 +20,8 @@ from mien.tables import (
     require_spaces,
     written_in_parts,
 )
-from mien.training import Predictor, load_predictor
+from mien.training import Predictor, as_read, load_predictor
+from mien.workflows.reading import spaces_offered
 from mien.workflows.shipped import find_run
 from mien.workflows.train import hashed_videos
 
@@ -74,7 +75,7 @@ def predict(
     WriteError; a table that stood at `out` is replaced only when the new one is complete.
     """
     opened, data = find_run(str(run)), open_dataset(dataset)
-    require_spaces(opened.spaces, data.facts.spaces)
+    require_spaces(opened.spaces, spaces_offered(data, opened))
     path = Path(out)
     if path.is_dir() or path.resolve().is_relative_to(data.folder.resolve()):
         raise UsageError(f"Expected --out to be a file outside the Dataset, but got {out}; name a file.parquet")
@@ -84,7 +85,7 @@ def predict(
     with written_in_parts(path) as write:
         for window in data.windows(split, words=predictor.needs_words):
             write(predictor.predict(window, data.facts.sentiment_values))
-            tally.add(window)
+            tally.add(as_read(window, opened.spaces))
             if advance is not None:
                 advance(tally.n_utterances, total)
         tally.require_features()

@@ -18,10 +18,12 @@ from mien.settings import override, override_several, read_toml
 from mien.tables import Dataset, open_dataset
 from mien.training import TrainSettings
 from mien.workflows.labels import Labels
+from mien.workflows.reading import has_transcripts
 
 REFERENCE_MODEL = "cim"
 LETTERS = {Modality.TEXT: "T", Modality.ACOUSTIC: "A", Modality.VISUAL: "V"}
 FILE_KEYS = ("name", "settings", "setting")
+BEYOND_THE_PAPER = "it is beyond the paper, whose systems hear given features; compare it in a suite of your own"
 SETTING_KEYS = ("name", "model", "inputs", "tasks", "settings", "dataset")
 
 
@@ -65,6 +67,11 @@ class Available:
     tasks: tuple[Task, ...]
 
     @property
+    def transcripts(self) -> bool:
+        """Whether it has transcripts."""
+        return has_transcripts(self.dataset)
+
+    @property
     def words(self) -> tuple[Modality, ...]:
         """The modalities that come word by word."""
         spaces = self.dataset.facts.spaces
@@ -104,7 +111,9 @@ def table7(have: Available) -> Suite:
     settings, left_out = [], {}
     for name, entry in MODELS.items():
         inputs, tasks = hears(entry, have), _claimed(entry, have)
-        if not inputs:
+        if entry.reads is Reads.TRANSCRIPTS:
+            left_out[name] = BEYOND_THE_PAPER
+        elif not inputs:
             left_out[name] = _why_deaf(entry, have)
         elif not tasks:
             left_out[name] = f"it predicts {', '.join(entry.tasks)}, and the labels are for {', '.join(have.tasks)}"
@@ -161,6 +170,8 @@ def _with_common(settings: Sequence[Setting], common: Mapping[str, Any]) -> tupl
 def hears(entry: SystemEntry, have: Available) -> tuple[Modality, ...]:
     """The modalities of the Dataset that a system takes."""
     offered = have.words if entry.reads is Reads.WORDS else have.modalities
+    if entry.reads is Reads.TRANSCRIPTS and have.transcripts:
+        offered = tuple(modality for modality in Modality if modality in (Modality.TEXT, *offered))
     return tuple(modality for modality in offered if modality in entry.modalities)
 
 

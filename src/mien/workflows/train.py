@@ -37,6 +37,7 @@ from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE
 from mien.version import __version__
 from mien.workflows.costs import peak_memory_mib
 from mien.workflows.labels import Labels, labels_of
+from mien.workflows.reading import encodes_text, read_split, with_transcripts
 
 DECISIONS_FILE = Path("decisions.json")
 SETTINGS_FILE = Path("settings.toml")
@@ -78,8 +79,7 @@ def train(
     """
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     planned = plan_run(dataset, Path(out), request or TrainRequest())
-    words = model_entry(planned.model).reads is Reads.WORDS
-    train_columns, valid_columns = dataset.columns("train", words=words), dataset.columns("valid", words=words)
+    train_columns, valid_columns = (read_split(dataset, split, planned) for split in ("train", "valid"))
     _require_learnable(train_columns, planned)
     _require_choosable(valid_columns, planned, dataset)
     if is_first_process():
@@ -127,7 +127,7 @@ def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
     """
     entry = model_entry(request.model)
     settings = _choose_settings(request, entry)
-    spaces = _choose_spaces(dataset, request, entry)
+    spaces = _choose_spaces(dataset, request, entry, settings["model"])
     require_claimed(request.model, spaces, ())
     for split in ("train", "valid"):
         if split not in dataset.splits:
@@ -163,9 +163,12 @@ def _choose_settings(request: TrainRequest, entry: ModelEntry | ClassicalEntry) 
 
 
 def _choose_spaces(
-    dataset: Dataset, request: TrainRequest, entry: ModelEntry | ClassicalEntry
+    dataset: Dataset, request: TrainRequest, entry: ModelEntry | ClassicalEntry, settings: Mapping[str, Any]
 ) -> dict[Modality, FeatureSpace]:
     have = dataset.facts.spaces
+    hears_text = Modality.TEXT in request.inputs or not request.inputs
+    if hears_text and encodes_text(entry, settings):
+        have = with_transcripts(dataset, request.model)
     if entry.reads is Reads.WORDS:
         have = {modality: space for modality, space in have.items() if space.level is Level.WORD}
         if not have:
@@ -263,13 +266,13 @@ def _fit(
     def make_network() -> torch.nn.Module:
         nonlocal n_parameters
         network = build_model(run.model, n_features, run.tasks, model_settings)
-        n_parameters = sum(parameter.numel() for parameter in network.parameters())
+        n_parameters = sum(each.numel() for each in network.parameters() if each.requires_grad)
         return network
 
     progress = fit(
         make_network,
-        to_video_set(train_columns, scaling),
-        to_video_set(valid_columns, scaling),
+        to_video_set(train_columns, scaling, entry.reads),
+        to_video_set(valid_columns, scaling, entry.reads),
         FitSpec(settings, run.seed, scaling, run.tasks),
         run.folder,
         report,
