@@ -29,7 +29,7 @@ from mien.training.checkpoint import (
     save_progress,
     save_weights,
 )
-from mien.training.devices import make_fabric
+from mien.training.devices import lost_process_told, make_fabric
 from mien.training.losses import loss_sums, scored_counts, weighted_total
 from mien.training.settings import TrainSettings
 from mien.training.validation import to_device, validation_record
@@ -70,6 +70,7 @@ def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.O
     )
 
 
+@lost_process_told()
 def fit(
     make_network: Callable[[], nn.Module], train: VideoSet, valid: VideoSet, spec: FitSpec, folder: Path, report: Report
 ) -> Progress:
@@ -77,7 +78,8 @@ def fit(
 
     Leaves model.safetensors (the epoch with the best validation score), history.jsonl and, if kept, epochs/.
     Deterministic for a seed on CPU, also across any number of kills: the same weights and history to the bit. Calls
-    `report` with the history record of every epoch that it ran. Raises TrainingError when the loss is not finite.
+    `report` with the history record of every epoch that it ran. Raises TrainingError when the loss is not finite, or
+    when another process of a training on several devices has ended.
     """
     settings = spec.settings
     torch.set_num_threads(settings.threads)
@@ -93,7 +95,8 @@ def fit(
         started_s = time.perf_counter()
         record = {"epoch": float(progress.epoch + 1)}
         record |= _train_epoch(fabric, network, optimizer, train, spec, progress.epoch + 1)
-        record |= validation_record(network, valid, settings)
+        # One process' word for all: another kind of processor may round to another best epoch, and stop at another.
+        record |= fabric.broadcast(validation_record(network, valid, settings))
         if not math.isfinite(record["valid_loss"]):
             raise TrainingError(
                 f"Expected a finite validation loss, but got {record['valid_loss']} in epoch {progress.epoch + 1}; "

@@ -78,12 +78,13 @@ def train(
     train_columns, valid_columns = dataset.columns("train", words=words), dataset.columns("valid", words=words)
     _require_learnable(train_columns, planned)
     _require_choosable(valid_columns, planned)
-    if is_first_process():
+    first = is_first_process(planned.settings["training"].get("devices", 1))
+    if first:
         existing = _prepare_folder(planned, resume)
         if existing is not None:
             return existing
     progress, n_parameters = _fit(planned, train_columns, valid_columns, report)
-    if not is_first_process():
+    if not first:
         return planned
     return _finish(
         planned, dataset, valid_columns, _outcome(planned, train_columns, valid_columns, progress, n_parameters)
