@@ -65,7 +65,9 @@ def make_dataset(folder: Path, n_utterances: int, size: Size) -> dict[str, Any]:
 
     def videos() -> Iterator[Video]:
         for number, length in enumerate(lengths):
-            features = {m: rng.normal(size=(length, columns)).astype(np.float32) for m, columns in size.n_features.items()}
+            features = {
+                m: rng.normal(size=(length, columns)).astype(np.float32) for m, columns in size.n_features.items()
+            }
             sentiment, emotions = rng.uniform(-3, 3, length), rng.choice([0.0, 1.0], (length, 6), p=[0.8, 0.2])
             utterances = [
                 Utterance(
@@ -98,7 +100,9 @@ def make_csv(path: Path, n_rows: int) -> dict[str, Any]:
                 text = " ".join(words[rng.integers(len(words), size=20)])
                 sentiment, emotions = rng.uniform(-3, 3), rng.integers(2, size=6)
                 labels = ",".join(map(str, emotions))
-                sink.write(f"v{number},{index},{index * 5.0},{index * 5.0 + 4},{text},{split},{sentiment:.3f},{labels}\n")
+                sink.write(
+                    f"v{number},{index},{index * 5.0},{index * 5.0 + 4},{text},{split},{sentiment:.3f},{labels}\n"
+                )
     return {}
 
 

@@ -83,6 +83,8 @@ def train(
         existing = _prepare_folder(planned, resume)
         if existing is not None:
             return existing
+    elif resume and (planned.folder / CARD).exists() and open_run(planned.folder, unfinished=True).finished:
+        return planned  # a launcher started all processes at once, and the first one has nothing to do
     progress, n_parameters = _fit(planned, train_columns, valid_columns, report)
     if not first:
         return planned
