@@ -70,7 +70,7 @@ def fitted(curve: Curve) -> Curve:
 
 
 def power(n: np.ndarray, cost: np.ndarray) -> tuple[float | None, float | None]:
-    """Exponent k of cost = fixed + c * n^k by least squares on the logarithm, with its standard error; None if it fails."""
+    """Exponent k of cost = fixed + c * n^k by least squares on the logarithm, with standard error; None if it fails."""
     import warnings
 
     from scipy.optimize import OptimizeWarning, curve_fit

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ SETTINGS = {
     "accelerator": "cpu",
 }
 N_FEATURES = {Modality.TEXT: 4, Modality.ACOUSTIC: 3, Modality.VISUAL: 2}
-TIMEOUT_S = 300
+TIMEOUT_S = 600
 
 
 @pytest.fixture(scope="module")
@@ -130,10 +130,8 @@ def running(words, folder):
     try:
         yield process, said
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 
@@ -152,9 +150,9 @@ def epochs_done(out):
 
 
 def further_process(process):
-    """The process that the started one has started."""
-    (other,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return int(other)
+    """The process that the started one has started; None before that."""
+    other = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(other[0]) if other else None
 
 
 def has_ended(pid):
@@ -164,8 +162,28 @@ def has_ended(pid):
         return True
 
 
+linux_only = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the second process in /proc")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for the second process in Linux' /proc")
+@linux_only
+@pytest.mark.parametrize("lost", ["the first", "the second"])
+def test_a_process_lost_before_all_have_met_ends_the_other(uneven, tmp_path, lost):
+    with running(command(uneven, tmp_path / "two", 2), tmp_path) as (process, said):
+        wait_until(lambda: further_process(process), "there is a second process")
+        other = further_process(process)
+        if lost == "the first":
+            process.kill()
+            process.wait()
+            wait_until(lambda: has_ended(other), "the second process has noticed")
+        else:
+            os.kill(other, signal.SIGKILL)
+            assert process.wait(TIMEOUT_S) == 1
+        assert "mien: Expected every process of this training to start" in said.read_text()
+
+
+@pytest.mark.slow
+@linux_only
 def test_a_killed_process_ends_the_others_and_the_training_resumes(uneven, tmp_path):
     out, endless = tmp_path / "two", 1_000_000
     with running(command(uneven, out, endless), tmp_path) as (process, said):

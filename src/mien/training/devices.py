@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -20,22 +20,35 @@ if TYPE_CHECKING:  # it takes two seconds to import, and only training needs it
 
 # where a launcher says which process this is; the first one that is set counts (Fabric reads them in this order)
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+# tells the further processes who started them, until all have met
+STARTED_BY = "MIEN_STARTED_BY"
 WATCH_EVERY_S = 1.0
 
 
-def make_fabric(settings: TrainSettings) -> Fabric:
-    """Fabric for these settings, not yet launched.
+def launch_fabric(settings: TrainSettings) -> Fabric:
+    """Fabric for these settings, in as many processes as there are devices, once all of them have met.
 
     With several devices a batch may leave the encoder of a modality unused in one process (all its videos lack it), so
     unused parameters are looked for.
     """
     from lightning_fabric import Fabric
 
-    if not is_first_process(settings.devices):
-        _end_with_starter()
     strategy = "auto" if settings.devices == 1 else "ddp_find_unused_parameters_true"
     accelerator, devices, precision = settings.accelerator, settings.devices, settings.precision
-    return Fabric(accelerator=accelerator, strategy=strategy, devices=devices, precision=precision)  # type: ignore[arg-type]  # Fabric checks the words itself
+    fabric = Fabric(accelerator=accelerator, strategy=strategy, devices=devices, precision=precision)  # type: ignore[arg-type]  # Fabric checks the words itself
+    if devices == 1:
+        fabric.launch()
+        return fabric
+    all_met = threading.Event()
+    starter = None if is_first_process(devices) else int(os.environ.get(STARTED_BY, os.getppid()))
+    os.environ[STARTED_BY] = str(os.getpid())
+    threading.Thread(target=_watch_the_start, args=(fabric, starter, all_met), daemon=True).start()
+    try:
+        fabric.launch()
+    finally:
+        all_met.set()
+        del os.environ[STARTED_BY]
+    return fabric
 
 
 def is_first_process(devices: int) -> bool:
@@ -61,19 +74,19 @@ def lost_process_told() -> Iterator[None]:
         ) from error
 
 
-def _end_with_starter() -> None:
-    """End this process when the one that started it is gone.
+def _watch_the_start(fabric: Fabric, starter: int | None, all_met: threading.Event) -> None:
+    """End this process if one that it waits for is gone: the one that started it, or one that it has started.
 
-    A lost partner is noticed by the next exchange of gradients, but before the first one a process would wait for half
-    an hour for a partner that never comes.
+    Later, the next exchange of gradients notices; but before all have met, torch would wait for half an hour.
     """
-    starter = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == starter:
-            time.sleep(WATCH_EVERY_S)
-        sys.stderr.write("mien: Expected the process that started this training to stay, but it ended; so do I\n")
-        sys.stderr.flush()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="starter-watch").start()
+    started: list[subprocess.Popen[bytes]] = getattr(fabric.strategy.launcher, "procs", [])
+    while not all_met.wait(WATCH_EVERY_S):
+        if any(process.poll() for process in started) or (starter is not None and os.getppid() != starter):
+            for process in started:
+                process.kill()
+            sys.stderr.write(
+                "mien: Expected every process of this training to start, but one of them ended; read what it said "
+                "last, and repeat the command\n"
+            )
+            sys.stderr.flush()
+            os._exit(1)

@@ -29,7 +29,7 @@ from mien.training.checkpoint import (
     save_progress,
     save_weights,
 )
-from mien.training.devices import lost_process_told, make_fabric
+from mien.training.devices import launch_fabric, lost_process_told
 from mien.training.losses import loss_sums, scored_counts, weighted_total
 from mien.training.settings import TrainSettings
 from mien.training.validation import to_device, validation_record
@@ -83,8 +83,7 @@ def fit(
     """
     settings = spec.settings
     torch.set_num_threads(settings.threads)
-    fabric = make_fabric(settings)
-    fabric.launch()
+    fabric = launch_fabric(settings)
     seed_epoch(spec.seed, 0)
     plain = make_network()
     network, optimizer = fabric.setup(plain, make_optimizer(plain, settings))
