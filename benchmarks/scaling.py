@@ -32,6 +32,8 @@ from machine import machine_facts, memory_gib
 os.environ["OMP_NUM_THREADS"] = "1"
 HERE = Path(__file__).resolve().parent
 STEP = 3
+HELD_WHOLE = "train and valid are held whole"
+ALL_ROWS = "rows may stand in any order, so all are held until the last is read"
 SAMPLE = HERE.parent / "src/mien/sample/sample.mp4"
 
 
@@ -121,7 +123,9 @@ def training_curves(folder: Path, arguments: argparse.Namespace, say: Callable[[
     rows = least(lambda n: work("train", n, folder / f"data-{n}", size), sizes, arguments.repeats, say)
     on_disk = [sum(file.stat().st_size for file in (folder / f"data-{n}").iterdir()) for n in sizes]
     n = [float(each) for each in sizes]
-    epoch = Curve("epoch", "utterances", "processor seconds of one epoch", n, [row["epoch_s"] for row in rows])
+    epoch = Curve(
+        "epoch", "utterances", "processor seconds of an epoch and its validation", n, [row["epoch_s"] for row in rows]
+    )
     memory = Curve("memory", "utterances", "peak MiB above the libraries", n, [row["memory_mib"] for row in rows])
     writing = Curve("write", "utterances", "processor seconds of writing", n, [row["write_s"] for row in written])
     writing.details = [{"memory_mib": row["memory_mib"]} for row in written]
@@ -132,7 +136,9 @@ def training_curves(folder: Path, arguments: argparse.Namespace, say: Callable[[
     columns = 50 if size == "small" else 409
     if memory.per_unit and memory.per_unit > 0:
         memory.ratio_to_reference = memory.per_unit * 2**20 / (4 * columns)
-        memory.breaks_first = memory_end(memory.per_unit, rows[-1]["libraries_mib"], "utterances", "training")
+        memory.breaks_first = memory_end(
+            memory.per_unit, rows[-1]["libraries_mib"] + memory.costs[0], "utterances", HELD_WHOLE
+        )
         if epoch.per_unit and epoch.per_unit > 0:
             hours = epoch.per_unit * (memory_gib() * 1024) / memory.per_unit / 3600
             epoch.breaks_first = f"memory, see there; an epoch takes {hours:.2g} h of one core by then"
@@ -140,13 +146,12 @@ def training_curves(folder: Path, arguments: argparse.Namespace, say: Callable[[
     return [epoch, memory, writing]
 
 
-def memory_end(mib_per_unit: float, fixed_mib: float, unit: str, what: str) -> str:
-    """Where a cost that is linear in memory meets the machine's."""
-    end = (memory_gib() * 1024 - fixed_mib) / mib_per_unit
-    at_24 = (24 * 1024 - fixed_mib) / mib_per_unit
+def memory_end(mib_per_unit: float, fixed_mib: float, unit: str, why: str) -> str:
+    """Where a cost that is linear in memory meets the machine's, and 24 GiB."""
+    here, at_24 = ((gib * 1024 - fixed_mib) / mib_per_unit for gib in (memory_gib(), 24.0))
     return (
-        f"memory: {mib_per_unit * 2**20:,.0f} bytes per unit of size; {what} ends at about {end:.2g} {unit} in this "
-        f"machine's {memory_gib():.0f} GiB, at {at_24:.2g} in 24 GiB (extrapolated)"
+        f"memory: {why}; {mib_per_unit * 2**20:,.0f} bytes more with every one of the {unit}, so this machine's "
+        f"{memory_gib():.1f} GiB end at about {here:.2g} {unit}, 24 GiB at {at_24:.2g} (extrapolated)"
     )
 
 
@@ -166,8 +171,8 @@ def import_curves(folder: Path, arguments: argparse.Namespace, say: Callable[[st
     if memory.per_unit and memory.per_unit > 0:
         growth = (folder / f"{sizes[-1]}.csv").stat().st_size - (folder / f"{sizes[-2]}.csv").stat().st_size
         memory.ratio_to_reference = memory.per_unit * 2**20 * (sizes[-1] - sizes[-2]) / growth
-        memory.breaks_first = memory_end(memory.per_unit, 0, "rows", "the import of one table")
-        time.breaks_first = "memory, see there: rows may stand in any order, so all are held until the last is read"
+        memory.breaks_first = memory_end(memory.per_unit, memory.costs[0], "rows", ALL_ROWS)
+        time.breaks_first = "memory, see there"
     return [time, memory]
 
 
@@ -200,7 +205,7 @@ def analyze_curves(folder: Path, arguments: argparse.Namespace, say: Callable[[s
         )
     if memory.per_unit is not None:
         memory.breaks_first = (
-            memory_end(memory.per_unit, best[0]["peak_memory_mib"], "hours", "analysis")
+            memory_end(memory.per_unit, best[0]["peak_memory_mib"], "hours", "tracks and report are held whole")
             if memory.per_unit > 1
             else "nothing: memory does not grow with the length"
         )
