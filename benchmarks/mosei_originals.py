@@ -1,27 +1,36 @@
 """Labelled videos heard and judged, beside their gold labels: an illustration, never a score.
 
-    python benchmarks/mosei_originals.py VIDEOS/ VIDEOS/labels.csv
+    python benchmarks/mosei_originals.py VIDEOS/ VIDEOS/labels.csv [--json]
 
 Each video is analysed twice: with what the packaged recognition hears, and with subtitles made of the labels' own
 segments and texts. Prints a Markdown table with one row per labelled segment; an utterance stands beside a segment if
-they overlap most.
+they overlap most. With --json, the same cells as one object.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
 from analyze import clock
+from machine import machine_facts
 
 from mien.reports import Analysis, UtteranceAnalysis
 from mien.schema import EMOTIONS
 from mien.workflows.analyze import AnalyzeRequest, analyze
 
 Row = dict[str, str]
+COLUMNS = (
+    "segment",
+    "gold",
+    "heard",
+    "predicted from what was heard",
+    "predicted from the label's text",
+)
 
 
 def overlap(row: Row, utterance: UtteranceAnalysis) -> float:
@@ -50,13 +59,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", type=Path)
     parser.add_argument("labels", type=Path)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     segments: dict[str, list[Row]] = defaultdict(list)
     with arguments.labels.open(newline="", encoding="utf-8") as handle:
         for row in csv.DictReader(handle):
             segments[row["video_id"]].append(row)
-    print("| segment | gold | heard | predicted from what was heard | predicted from the label's text |")
-    print("|---|---|---|---|---|")
+    table: list[dict[str, str]] = []
     with tempfile.TemporaryDirectory() as name:
         for video_id, rows in segments.items():
             rows.sort(key=lambda row: float(row["start"]))
@@ -75,7 +84,14 @@ def main() -> None:
                 said, predicted = told(heard, row)
                 given = "the label has no text" if read is None else told(read, row)[1]
                 segment = f"{video_id} {float(row['start']):.1f} - {float(row['end']):.1f} s"
-                print(f"| {segment} | {gold(row)} | {said} | {predicted} | {given} |")
+                table.append(dict(zip(COLUMNS, (segment, gold(row), said, predicted, given), strict=True)))
+    if arguments.json:
+        print(json.dumps({"segments": table, "machine": machine_facts()}, indent=2))
+        return
+    print(f"| {' | '.join(COLUMNS)} |")
+    print("|" + "---|" * len(COLUMNS))
+    for cells in table:
+        print(f"| {' | '.join(cells.values())} |")
 
 
 if __name__ == "__main__":

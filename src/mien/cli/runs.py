@@ -69,12 +69,14 @@ def train(call: TrainCall) -> None:
     request = TrainRequest(
         call.model, parse_names(call.inputs, Modality), parse_names(call.tasks, Task), call.seed, chosen
     )
-    known = {key: value for key, value in chosen.items() if key == "epochs"}
-    n_epochs = override(TrainSettings(), known).epochs if isinstance(model_entry(call.model), ModelEntry) else 1
+    known = override(TrainSettings(), {key: chosen[key] for key in ("epochs", "devices") if key in chosen})
+    n_epochs = known.epochs if isinstance(model_entry(call.model), ModelEntry) else 1
+    if not is_first_process(known.devices):
+        # one of several processes that run this command: only the first one speaks
+        run_training(call.dataset, call.out, request, resume=call.resume)
+        return
     with progress.epochs(f"train {call.model} seed {call.seed}", n_epochs) as report:
         run = run_training(call.dataset, call.out, request, resume=call.resume, report=report)
-    if not is_first_process():
-        return
     if call.json:
         print_json({"run": str(run.folder), **run.identity, **run.outcome})
     else:

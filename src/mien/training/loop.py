@@ -30,7 +30,7 @@ from mien.training.checkpoint import (
     save_progress,
     save_weights,
 )
-from mien.training.devices import make_fabric
+from mien.training.devices import launch_fabric, lost_process_told
 from mien.training.losses import loss_sums, scored_counts
 from mien.training.settings import TrainSettings
 from mien.training.steps import make_optimizer, set_rates
@@ -67,6 +67,7 @@ def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
     return np.random.default_rng(order)
 
 
+@lost_process_told()
 def fit(
     make_network: Callable[[], nn.Module], train: VideoSet, valid: VideoSet, spec: FitSpec, folder: Path, report: Report
 ) -> Progress:
@@ -74,12 +75,12 @@ def fit(
 
     Leaves model.safetensors (the epoch with the best validation score), history.jsonl and, if kept, epochs/.
     Deterministic for a seed on CPU, also across any number of kills: the same weights and history to the bit. Calls
-    `report` with the history record of every epoch that it ran. Raises TrainingError when the loss is not finite.
+    `report` with the history record of every epoch that it ran. Raises TrainingError when the loss is not finite, or
+    when another process of a training on several devices has ended.
     """
     settings = spec.settings
     torch.set_num_threads(settings.threads)
-    fabric = make_fabric(settings)
-    fabric.launch()
+    fabric = launch_fabric(settings)
     seed_epoch(spec.seed, 0)
     plain, weighting = make_network(), TaskWeighting(spec.tasks, settings).to(fabric.device)
     network, optimizer = fabric.setup(plain, weighting.trained_by(make_optimizer(plain, settings)))
@@ -91,7 +92,8 @@ def fit(
         started_s = time.perf_counter()
         record = {"epoch": float(progress.epoch + 1)}
         record |= _train_epoch(fabric, (network, weighting), optimizer, train, spec, progress.epoch + 1)
-        record |= validation_record(network, weighting, valid, settings)
+        # One process' word for all: another kind of processor may round to another best epoch, and stop at another.
+        record |= fabric.broadcast(validation_record(network, weighting, valid, settings))
         if not math.isfinite(record["valid_loss"]):
             raise TrainingError(
                 f"Expected a finite validation loss, but got {record['valid_loss']} in epoch {progress.epoch + 1}; "

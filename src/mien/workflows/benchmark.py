@@ -190,7 +190,14 @@ def _jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -> Ite
     """One job per seed. Raises what `plan_run` raises: what cannot be trained is refused before anything is."""
     used = setting.dataset or dataset
     request = TrainRequest(setting.model, setting.inputs, setting.tasks, settings=setting.settings)
-    identity = plan_run(used, folder, request).identity
+    planned = plan_run(used, folder, request)
+    devices = planned.settings["training"].get("devices", 1)
+    if devices != 1:
+        raise UsageError(
+            f"Expected devices = 1 in a benchmark, whose runs have one process each, but got {devices} for "
+            f"{setting.name}; leave it out and use --workers or --engine"
+        )
+    identity = planned.identity
     for seed in range(n_seeds):
         key = f"{RUNS_FOLDER}/{setting.slug}/seed-{seed}"
         yield RunJob(

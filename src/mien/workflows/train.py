@@ -82,12 +82,15 @@ def train(
     train_columns, valid_columns = (read_split(dataset, split, planned) for split in ("train", "valid"))
     _require_learnable(train_columns, planned)
     _require_choosable(valid_columns, planned, dataset)
-    if is_first_process():
+    first = is_first_process(planned.settings["training"].get("devices", 1))
+    if first:
         existing = _prepare_folder(planned, resume)
         if existing is not None:
             return existing
+    elif resume and (planned.folder / CARD).exists() and open_run(planned.folder, unfinished=True).finished:
+        return planned  # a launcher started all processes at once, and the first one has nothing to do
     progress, n_parameters = _fit(planned, train_columns, valid_columns, report)
-    if not is_first_process():
+    if not first:
         return planned
     return _finish(
         planned, dataset, valid_columns, _outcome(planned, train_columns, valid_columns, progress, n_parameters)
