@@ -11,6 +11,7 @@ MienError
 ├── MissingWeightsError        an extractor's weights are nowhere to be found
 ├── MissingExtraError          an optional dependency is not installed
 ├── TrainingError              training cannot go on, or a run folder is not what the command needs
+├── EngineError                a cluster is not there, has other versions, or does not see the files
 └── WriteError                 nothing was lost: the old file is still there
 
 Messages follow one sentence pattern: "Expected ..., but got ...; do ...".
@@ -73,6 +74,10 @@ class MissingExtraError(MienError):
 
 class TrainingError(MienError):
     """Training cannot go on, or a run folder is not what the command needs."""
+
+
+class EngineError(MienError):
+    """A cluster is not there, has other versions, or does not see the files."""
 
 
 class WriteError(MienError):

@@ -22,7 +22,7 @@ from mien.models.cim import Cim, CimSettings
 from mien.tables import open_run
 from mien.tables.files import read_json, sha256_of
 from mien.workflows.benchmark import BenchmarkRequest, benchmark
-from mien.workflows.engine import ENGINES, work_through
+from mien.workflows.engine import Place
 
 SMALL = "settings = {gru_size = 5, dense_size = 3}"
 COMMON = 'settings = {epochs = 3, batch_videos = 8, patience = "none"}'
@@ -252,8 +252,12 @@ def test_two_benchmarks_in_one_folder_are_refused(planted, tmp_path):
 
 def test_nonsense_is_refused_before_anything_is_written(planted, tmp_path):
     out = tmp_path / "out"
-    with pytest.raises(UnknownNameError, match="engine to be one of local, but got 'locale'; did you mean 'local'"):
-        benchmark("table4", planted, out, BenchmarkRequest(engine="locale"))
+    with pytest.raises(UnknownNameError, match="of dask, local, ray, but got 'locale'; did you mean 'local'"):
+        Place("locale")
+    with pytest.raises(UsageError, match="engine dask or ray only, but got head:8786 for local"):
+        Place(address="head:8786")
+    with pytest.raises(UsageError, match="at least one worker, but got 0"):
+        Place("dask", workers=0)
     with pytest.raises(UsageError, match="at least one seed"):
         BenchmarkRequest(n_seeds=0)
     with pytest.raises(SettingsError, match="Expected epochs to be at least 1"):
@@ -279,13 +283,6 @@ def _die(*_):
     sys.stderr.write("no room\nleft\n")
     sys.stderr.flush()
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_every_engine_gives_every_outcome_once(engine):
-    outcomes = list(work_through(ENGINES[engine], abs, [-3, 2, -1, 0], workers=2))
-    assert sorted(outcomes) == [0, 1, 2, 3]
-    assert list(work_through(ENGINES[engine], abs, [], workers=2)) == []
 
 
 # --- kills
