@@ -97,3 +97,25 @@ def _answers(port):
 
 
 STARTED_BY = {"dask": dask_cluster, "ray": ray_cluster}
+
+
+def ancestors(pid):
+    """Parent, its parent and so on, as /proc tells."""
+    found = []
+    while pid > 1 and (facts := _stat(pid)):
+        pid = int(facts[1])
+        found.append(pid)
+    return found
+
+
+def runs_still(pid):
+    """Whether a process is there and more than an entry that waits for its parent."""
+    facts = _stat(pid)
+    return bool(facts) and facts[0] != "Z"
+
+
+def _stat(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

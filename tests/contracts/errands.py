@@ -10,31 +10,18 @@ from pathlib import Path
 from mien.workflows.cluster import require_seen
 
 
-def square(number):
-    return number * number
-
-
-def wait_and_tell(seconds):
-    time.sleep(seconds)
-    return seconds
-
-
-def dies_once(job):
-    """The first worker that takes the job writes its id down and waits for its end; the next one does the job."""
+def mortal(job):
+    """A number. The first worker that takes 0 writes its id down and waits for its end; 1 kills whoever takes it."""
     folder, number = job
-    note = Path(folder) / f"worker-{number}"
+    note = Path(folder) / "worker"
     if number == 0 and not note.exists():
         aside = note.with_suffix(".aside")
         aside.write_text(str(os.getpid()))
         aside.rename(note)
-        time.sleep(120)
-    return number
-
-
-def dies_always(number):
+        time.sleep(300)
     if number == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    return str(number)
+    return number
 
 
 def looks_at(path):
@@ -42,17 +29,16 @@ def looks_at(path):
     return path
 
 
-def fast_or_waiting(folder):
-    """Nothing, or the wait for a word that ends it. Where a worker is killed instead, its end is seen by its id."""
+def nothing_or_a_wait(folder):
+    """Without a folder nothing, else a wait for a word that ends it."""
     if folder is None:
-        return None
+        return
     Path(folder, "worker").write_text(str(os.getpid()))
     Path(folder, "begun").touch()
-    while not Path(folder, "stopped").exists():
+    while not Path(folder, "stop").exists():
         time.sleep(0.05)
-    Path(folder, "ended").touch()
-    return folder
+    Path(folder, "stopped").touch()
 
 
 def say_stop(folder):
-    Path(folder, "stopped").touch()
+    Path(folder, "stop").touch()

@@ -39,8 +39,8 @@ def dask_cluster(address: str | None, workers: int) -> Iterator[Cluster]:
 def _local(workers: int) -> Any:
     from distributed import LocalCluster
 
-    # No limit of memory, because the engine "local" has none; no dashboard, because it asks for a port and for bokeh.
-    return LocalCluster(n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address=None)
+    # No limit of memory, because the engine "local" has none. Any free port, because another command may have the usual.
+    return LocalCluster(n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address="127.0.0.1:0")
 
 
 def _doer(client: Any, address: str | None) -> Callable[[Callable[[Any], Any], Any], Any]:

@@ -110,7 +110,8 @@ def work_through(
         )
         outcomes = parallel(joblib.delayed(do)(job) for job in jobs)
         try:
-            for outcome in outcomes:
+            # not delegated to: it is closed below, where joblib's warning about that is not wanted
+            for outcome in outcomes:  # noqa: UP028
                 yield outcome
         except BaseException:
             with warnings.catch_warnings():
