@@ -62,10 +62,14 @@ def dask_cluster(folder):
     file = folder / "scheduler.json"
     common = ("--no-dashboard", "--scheduler-file", file)
     with ExitStack() as stack:
-        stack.enter_context(running("dask", "scheduler", "--host", "127.0.0.1", "--port", 0, *common))
+        stack.enter_context(
+            running("dask", "scheduler", "--host", "127.0.0.1", "--port", 0, "--idle-timeout", "10m", *common)
+        )
         wait_for(file.exists, "the scheduler")
         for _ in range(N_WORKERS):
-            stack.enter_context(running("dask", "worker", "--nthreads", 1, "--memory-limit", 0, *common))
+            stack.enter_context(
+                running("dask", "worker", "--nthreads", 1, "--memory-limit", 0, "--death-timeout", 30, *common)
+            )
         yield Place("dask", json.loads(file.read_text())["address"].removeprefix("tcp://"))
 
 

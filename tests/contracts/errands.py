@@ -29,15 +29,15 @@ def looks_at(path):
     return path
 
 
-def nothing_or_a_wait(folder):
-    """Without a folder nothing, else a wait for a word that ends it."""
-    if folder is None:
+def nothing_or_a_wait(job):
+    """Nothing as number 0, else a wait for a word that ends it."""
+    folder, number = job
+    if number == 0:
         return
-    Path(folder, "worker").write_text(str(os.getpid()))
-    Path(folder, "begun").touch()
+    Path(folder, f"begun-{number}").write_text(str(os.getpid()))
     while not Path(folder, "stop").exists():
         time.sleep(0.05)
-    Path(folder, "stopped").touch()
+    Path(folder, f"stopped-{number}").touch()
 
 
 def say_stop(folder):

@@ -30,7 +30,7 @@ from mien.workflows.engine import ENGINES, Place, work_through
 from mien.workflows.extract import ExtractRequest, extract
 
 SUITE = """
-    settings = {epochs = 12, batch_videos = 8, patience = "none"}
+    settings = {epochs = 8, batch_videos = 8, patience = "none"}
     [[setting]]
     name = "text only"
     inputs = ["text"]
@@ -82,14 +82,18 @@ def test_a_worker_that_does_not_see_a_file_ends_the_work_with_a_reason(place, tm
         list(work_through(place, errands.looks_at, [str(tmp_path), str(missing)], lost))
 
 
-def test_closing_stops_what_has_begun(place, tmp_path):
+def test_closing_stops_what_has_begun_and_begins_nothing_more(place, tmp_path):
+    jobs = [(str(tmp_path), number) for number in range(6)]
     stop = partial(errands.say_stop, str(tmp_path))
-    with closing(work_through(place, errands.nothing_or_a_wait, [None, str(tmp_path)], lost, stop)) as outcomes:
+    with closing(work_through(place, errands.nothing_or_a_wait, jobs, lost, stop)) as outcomes:
         assert next(outcomes) is None
-        wait_for((tmp_path / "begun").exists, "the second job")
-    worker = int((tmp_path / "worker").read_text())
+        wait_for(lambda: len(list(tmp_path.glob("begun-*"))) == N_WORKERS, "two jobs at work")
     # Ray ends its workers instead of telling them
-    wait_for(lambda: (tmp_path / "stopped").exists() or not runs_still(worker), "its end")
+    for note in tmp_path.glob("begun-*"):
+        ended = tmp_path / note.name.replace("begun", "stopped")
+        wait_for(lambda: ended.exists() or not runs_still(int(note.read_text())), "their end")  # noqa: B023
+    time.sleep(1)
+    assert len(list(tmp_path.glob("begun-*"))) == N_WORKERS
 
 
 def test_a_killed_worker_loses_nothing_and_a_job_that_kills_workers_is_told(cluster, tmp_path):

@@ -36,8 +36,8 @@ class Cluster:
 
     # does one job and waits for its outcome; raises WorkersLostError, and EngineError where no other job can be done
     do: Callable[[Callable[[Any], Any], Any], Any]
-    # calls a function in every process that works, to stop what it has begun
-    everywhere: Callable[[Callable[[], None]], None]
+    # gives up all jobs; what has begun ends by a function that is called in every process that works
+    give_up: Callable[[Callable[[], None]], None]
 
 
 @dataclass(frozen=True)

@@ -33,21 +33,23 @@ def dask_cluster(address: str | None, workers: int) -> Iterator[Cluster]:
                 f"Expected workers at the Dask scheduler {address}, but got none within {CONNECT_TIMEOUT_S} s; start "
                 f"some with: dask worker {address}"
             ) from error
-        yield Cluster(_doer(client, address), lambda function: _everywhere(client, function))
+        futures: set[Any] = set()
+        yield Cluster(_doer(client, futures, address), lambda stop: _give_up(client, futures, stop))
 
 
 def _local(workers: int) -> Any:
     from distributed import LocalCluster
 
-    # No limit of memory, because the engine "local" has none. Any free port, because another command may have the usual.
+    # No limit of memory, because the engine "local" has none; any free port, because another command may have Dask's.
     return LocalCluster(n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address="127.0.0.1:0")
 
 
-def _doer(client: Any, address: str | None) -> Callable[[Callable[[Any], Any], Any], Any]:
+def _doer(client: Any, futures: set[Any], address: str | None) -> Callable[[Callable[[Any], Any], Any], Any]:
     from distributed import KilledWorker
 
     def do(function: Callable[[Any], Any], job: Any) -> Any:
         future = client.submit(run_errand, pack(function, job), pure=False)
+        futures.add(future)
         try:
             return future.result()
         except EngineError:
@@ -59,9 +61,13 @@ def _doer(client: Any, address: str | None) -> Callable[[Callable[[Any], Any], A
                 f"Expected work to be done at the Dask scheduler {address or '(local)'}, but got "
                 f"{type(error).__name__}: {error}; mien must be installed on all workers, and the scheduler must stay"
             ) from error
+        finally:
+            futures.discard(future)
 
     return do
 
 
-def _everywhere(client: Any, function: Callable[[], None]) -> None:
-    client.run(function, on_error="ignore")
+def _give_up(client: Any, futures: set[Any], stop: Callable[[], None]) -> None:
+    # in this order, or a worker that has been stopped takes the next job
+    client.cancel(list(futures), force=True)
+    client.run(stop, on_error="ignore")

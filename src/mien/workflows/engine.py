@@ -77,7 +77,7 @@ def work_through(
     function: Callable[[JobT], OutcomeT],
     jobs: Sequence[JobT],
     lost: Callable[[JobT, str], OutcomeT],
-    stop: Callable[[], None] | None = None,
+    stop: Callable[[], None] = lambda: None,
 ) -> Generator[OutcomeT, None, None]:
     """Outcomes in the order in which they come; `lost` makes that of a job whose workers die, whoever takes it.
 
@@ -117,6 +117,5 @@ def work_through(
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*have been cancelled", category=UserWarning)
                 outcomes.close()
-            if stop is not None:
-                cluster.everywhere(stop)
+            cluster.give_up(stop)
             raise

@@ -68,6 +68,8 @@ def make_elsewhere(
             jobs.append(VideoJob(labelled, path, its_features, tuple(names.items()), level, shelf.bench.speech, spaces))
     failed = {}
     done = len(videos) - len(jobs)
+    if done and advance is not None:
+        advance(done, len(videos))
     with closing(work_through(place, do_video, jobs, _lost)) as outcomes:
         for outcome in outcomes:
             if outcome.made is None:
