@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ from mien.tables import open_run
 from mien.tables.files import read_json, sha256_of
 from mien.workflows.benchmark import BenchmarkRequest, benchmark
 from mien.workflows.engine import Place
+from mien.workflows.one_run import RunJob, RunOutcome, do_run, is_done, pack_entry
+from mien.workflows.train import TrainRequest, plan_run
 
 SMALL = "settings = {gru_size = 5, dense_size = 3}"
 COMMON = 'settings = {epochs = 3, batch_videos = 8, patience = "none"}'
@@ -283,6 +286,24 @@ def _die(*_):
     sys.stderr.write("no room\nleft\n")
     sys.stderr.flush()
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="sees in /proc who waits for a lock")
+def test_a_run_waits_for_whoever_is_still_at_work_on_it(planted, tmp_path):
+    folder, request = tmp_path / "seed-0", TrainRequest("majority")
+    identity = plan_run(planted, folder, request).identity
+    entry = pack_entry(MODELS["majority"])
+    job = RunJob("seed-0", folder, planted.folder, request, identity, entry, marker=planted.folder)
+    with ThreadPoolExecutor(1) as pool, open(tmp_path / ".seed-0.lock", "w", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        outcome = pool.submit(do_run, job)
+        waiting = f":{os.fstat(handle.fileno()).st_ino} "
+        locks = Path("/proc/locks")
+        wait_for(lambda: any("->" in line and waiting in line for line in locks.read_text().split("\n")), "its process")
+        assert not folder.exists()
+        fcntl.flock(handle, fcntl.LOCK_UN)
+        assert outcome.result() == RunOutcome("seed-0")
+    assert is_done(folder, identity)
 
 
 # --- kills

@@ -20,7 +20,7 @@ from mien.version import __version__
 
 # What decides the bits of a result wherever it is made.
 DECIDING_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
-# A job goes to another worker this often when its worker dies; then it is what kills them. Dask's and Ray's default.
+# A job goes to another worker this often when its worker dies, then it is put aside. Dask's and Ray's default.
 MOST_RETRIES = 3
 # A scheduler that is there answers within a second, and workers that are there have told it so.
 CONNECT_TIMEOUT_S = 30

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from mien.errors import EngineError, MissingExtraError
 from mien.workflows.cluster import CONNECT_TIMEOUT_S, Cluster, WorkersLostError, pack, run_errand
+
+# how often it is asked whether a worker is free
+POLL_S = 0.05
 
 
 @contextmanager
@@ -33,8 +37,8 @@ def dask_cluster(address: str | None, workers: int) -> Iterator[Cluster]:
                 f"Expected workers at the Dask scheduler {address}, but got none within {CONNECT_TIMEOUT_S} s; start "
                 f"some with: dask worker {address}"
             ) from error
-        futures: set[Any] = set()
-        yield Cluster(_doer(client, futures, address), lambda stop: _give_up(client, futures, stop))
+        hand = _Hand(client, address or "(local)")
+        yield Cluster(hand.do, hand.give_up)
 
 
 def _local(workers: int) -> Any:
@@ -44,12 +48,26 @@ def _local(workers: int) -> Any:
     return LocalCluster(n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address="127.0.0.1:0")
 
 
-def _doer(client: Any, futures: set[Any], address: str | None) -> Callable[[Callable[[Any], Any], Any], Any]:
-    from distributed import KilledWorker
+class _Hand:
+    """Hands out jobs, never more than the workers have threads.
 
-    def do(function: Callable[[Any], Any], job: Any) -> Any:
-        future = client.submit(run_errand, pack(function, job), pure=False)
-        futures.add(future)
+    Dask assigns everything it has to workers at once, and counts a worker's death against all jobs it was assigned. It
+    would give up jobs that only waited.
+    """
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+        # who holds it waits for a free worker; the others wait for it
+        self._turn = threading.Lock()
+        self._given: set[Any] = set()
+        self._over = threading.Event()
+
+    def do(self, function: Callable[[Any], Any], job: Any) -> Any:
+        """Wait for a free worker, then for what it makes of the job."""
+        from distributed import KilledWorker
+
+        future = self._submit(function, job)
         try:
             return future.result()
         except EngineError:
@@ -58,16 +76,26 @@ def _doer(client: Any, futures: set[Any], address: str | None) -> Callable[[Call
             raise WorkersLostError("the workers that took it died one after the other (out of memory?)") from error
         except Exception as error:
             raise EngineError(
-                f"Expected work to be done at the Dask scheduler {address or '(local)'}, but got "
-                f"{type(error).__name__}: {error}; mien must be installed on all workers, and the scheduler must stay"
+                f"Expected work to be done at the Dask scheduler {self._name}, but got {type(error).__name__}: "
+                f"{error}; mien must be installed on all workers, and the scheduler must stay"
             ) from error
         finally:
-            futures.discard(future)
+            self._given.discard(future)
 
-    return do
+    def give_up(self, stop: Callable[[], None]) -> None:
+        """In this order, or a worker that has been stopped takes the next job."""
+        self._over.set()
+        self._client.cancel(list(self._given), force=True)
+        self._client.run(stop, on_error="ignore")
 
-
-def _give_up(client: Any, futures: set[Any], stop: Callable[[], None]) -> None:
-    # in this order, or a worker that has been stopped takes the next job
-    client.cancel(list(futures), force=True)
-    client.run(stop, on_error="ignore")
+    def _submit(self, function: Callable[[Any], Any], job: Any) -> Any:
+        with self._turn:
+            # asked again and again, because workers come and go
+            while len(self._given) >= max(sum(self._client.ncores().values()), 1):
+                if self._over.wait(POLL_S):
+                    break
+            if self._over.is_set():
+                raise EngineError("the work was given up")
+            future = self._client.submit(run_errand, pack(function, job), pure=False)
+            self._given.add(future)
+            return future

@@ -81,6 +81,8 @@ def work_through(
 ) -> Generator[OutcomeT, None, None]:
     """Outcomes in the order in which they come; `lost` makes that of a job whose workers die, whoever takes it.
 
+    Such a job is tried again at the end, alone: a cluster also blames those that only waited for the worker that died.
+
     `function` may raise EngineError, which ends everything; an outcome says what else went wrong. Then, and when the
     iterator is closed, jobs that have not begun are given up, and `stop` is called wherever work may be going on.
     """
@@ -93,12 +95,12 @@ def work_through(
 
     with ENGINES[place.engine].connect(place.address, n_workers) as cluster:
 
-        def do(job: JobT) -> OutcomeT:
+        def do(job: JobT) -> list[OutcomeT]:
             try:
-                outcome: OutcomeT = cluster.do(function, job)
-            except WorkersLostError as error:
-                return lost(job, str(error))
-            return outcome
+                return [cluster.do(function, job)]
+            except WorkersLostError:
+                suspects.append(job)
+                return []
 
         # Threads: each waits for one job that is done elsewhere.
         parallel = joblib.Parallel(
@@ -108,14 +110,26 @@ def work_through(
             batch_size=1,
             pre_dispatch="n_jobs",
         )
+        suspects: list[JobT] = []
         outcomes = parallel(joblib.delayed(do)(job) for job in jobs)
         try:
-            # not delegated to: it is closed below, where joblib's warning about that is not wanted
-            for outcome in outcomes:  # noqa: UP028
-                yield outcome
+            for one_or_none in outcomes:
+                yield from one_or_none
+            for job in suspects:
+                yield _again(cluster, function, job, lost)
         except BaseException:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings():  # joblib thinks it worth a warning
                 warnings.filterwarnings("ignore", message=".*have been cancelled", category=UserWarning)
                 outcomes.close()
             cluster.give_up(stop)
             raise
+
+
+def _again(
+    cluster: Cluster, function: Callable[[JobT], OutcomeT], job: JobT, lost: Callable[[JobT, str], OutcomeT]
+) -> OutcomeT:
+    try:
+        outcome: OutcomeT = cluster.do(function, job)
+        return outcome
+    except WorkersLostError as error:
+        return lost(job, str(error))
