@@ -29,10 +29,11 @@ def looks_at(path):
     return path
 
 
-def nothing_or_a_wait(job):
-    """Nothing as number 0, else a wait for a word that ends it."""
+def first_or_wait(job):
+    """Whoever is first does nothing, all others wait for a word that ends it."""
     folder, number = job
-    if number == 0:
+    if not Path(folder, "first").exists():
+        Path(folder, "first").touch()
         return
     Path(folder, f"begun-{number}").write_text(str(os.getpid()))
     while not Path(folder, "stop").exists():

@@ -83,9 +83,9 @@ def test_a_worker_that_does_not_see_a_file_ends_the_work_with_a_reason(place, tm
 
 
 def test_closing_stops_what_has_begun_and_begins_nothing_more(place, tmp_path):
-    jobs = [(str(tmp_path), number) for number in range(6)]
+    jobs = [(str(tmp_path), number) for number in range(8)]
     stop = partial(errands.say_stop, str(tmp_path))
-    with closing(work_through(place, errands.nothing_or_a_wait, jobs, lost, stop)) as outcomes:
+    with closing(work_through(place, errands.first_or_wait, jobs, lost, stop)) as outcomes:
         assert next(outcomes) is None
         wait_for(lambda: len(list(tmp_path.glob("begun-*"))) == N_WORKERS, "two jobs at work")
     # Ray ends its workers instead of telling them
