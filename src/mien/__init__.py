@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mien.workflows.analyze import AnalyzeRequest, analyze
     from mien.workflows.benchmark import BenchmarkRequest, benchmark
     from mien.workflows.demo import demo
+    from mien.workflows.engine import Place
     from mien.workflows.evaluate import compare, evaluate
     from mien.workflows.export import export
     from mien.workflows.extract import ExtractRequest, extract
@@ -31,6 +32,7 @@ _PUBLIC = {
     "BenchmarkRequest": "mien.workflows.benchmark",
     "ExtractRequest": "mien.workflows.extract",
     "ImportOptions": "mien.workflows.import_",
+    "Place": "mien.workflows.engine",
     "TrainRequest": "mien.workflows.train",
     "analyze": "mien.workflows.analyze",
     "benchmark": "mien.workflows.benchmark",
@@ -52,6 +54,7 @@ __all__ = [
     "BenchmarkRequest",
     "ExtractRequest",
     "ImportOptions",
+    "Place",
     "TrainRequest",
     "__version__",
     "analyze",

@@ -12,6 +12,7 @@ MienError
 ├── MissingExtraError          an optional dependency is not installed
 ├── ExportError                a trained system cannot be written in another format, or not without other numbers
 ├── TrainingError              training cannot go on, or a run folder is not what the command needs
+├── EngineError                a cluster is not there, has other versions, or does not see the files
 └── WriteError                 nothing was lost: the old file is still there
 
 Messages follow one sentence pattern: "Expected ..., but got ...; do ...".
@@ -78,6 +79,10 @@ class TrainingError(MienError):
 
 class ExportError(MienError):
     """A trained system cannot be written in another format, or what was written gives other numbers."""
+
+
+class EngineError(MienError):
+    """A cluster is not there, has other versions, or does not see the files."""
 
 
 class WriteError(MienError):

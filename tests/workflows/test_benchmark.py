@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ from mien.models.cim import Cim, CimSettings
 from mien.tables import open_run
 from mien.tables.files import read_json, sha256_of
 from mien.workflows.benchmark import BenchmarkRequest, benchmark
-from mien.workflows.engine import ENGINES, work_through
+from mien.workflows.engine import Place
+from mien.workflows.one_run import RunJob, RunOutcome, do_run, is_done, pack_entry
+from mien.workflows.train import TrainRequest, plan_run
 
 SMALL = "settings = {gru_size = 5, dense_size = 3}"
 COMMON = 'settings = {epochs = 3, batch_videos = 8, patience = "none"}'
@@ -252,8 +255,12 @@ def test_two_benchmarks_in_one_folder_are_refused(planted, tmp_path):
 
 def test_nonsense_is_refused_before_anything_is_written(planted, tmp_path):
     out = tmp_path / "out"
-    with pytest.raises(UnknownNameError, match="engine to be one of local, but got 'locale'; did you mean 'local'"):
-        benchmark("table4", planted, out, BenchmarkRequest(engine="locale"))
+    with pytest.raises(UnknownNameError, match="of dask, local, ray, but got 'locale'; did you mean 'local'"):
+        Place("locale")
+    with pytest.raises(UsageError, match="engine dask or ray only, but got head:8786 for local"):
+        Place(address="head:8786")
+    with pytest.raises(UsageError, match="at least one worker, but got 0"):
+        Place("dask", workers=0)
     with pytest.raises(UsageError, match="at least one seed"):
         BenchmarkRequest(n_seeds=0)
     with pytest.raises(SettingsError, match="Expected epochs to be at least 1"):
@@ -281,11 +288,22 @@ def _die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_every_engine_gives_every_outcome_once(engine):
-    outcomes = list(work_through(ENGINES[engine], abs, [-3, 2, -1, 0], workers=2))
-    assert sorted(outcomes) == [0, 1, 2, 3]
-    assert list(work_through(ENGINES[engine], abs, [], workers=2)) == []
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="sees in /proc who waits for a lock")
+def test_a_run_waits_for_whoever_is_still_at_work_on_it(planted, tmp_path):
+    folder, request = tmp_path / "seed-0", TrainRequest("majority")
+    identity = plan_run(planted, folder, request).identity
+    entry = pack_entry(MODELS["majority"])
+    job = RunJob("seed-0", folder, planted.folder, request, identity, entry, marker=planted.folder)
+    with ThreadPoolExecutor(1) as pool, open(tmp_path / ".seed-0.lock", "w", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        outcome = pool.submit(do_run, job)
+        waiting = f":{os.fstat(handle.fileno()).st_ino} "
+        locks = Path("/proc/locks")
+        wait_for(lambda: any("->" in line and waiting in line for line in locks.read_text().split("\n")), "its process")
+        assert not folder.exists()
+        fcntl.flock(handle, fcntl.LOCK_UN)
+        assert outcome.result() == RunOutcome("seed-0")
+    assert is_done(folder, identity)
 
 
 # --- kills

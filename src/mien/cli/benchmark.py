@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.guard import FAILED, guarded
-from mien.cli.options import Json, one_object, print_json
+from mien.cli.options import EngineAddress, EngineName, Json, one_object, print_json
 from mien.settings import parse_pairs
 
 CommonSet = Annotated[
@@ -27,8 +27,11 @@ class BenchmarkCall:
     dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset with train, valid and test splits.")]
     out: Annotated[Path, typer.Option(help="Folder of the runs, results and tables; repeat the command to go on.")]
     seeds: Annotated[int, typer.Option(min=1, help="Runs per setting, seeds from 0; five or more for a claim.")] = 5
-    engine: Annotated[str, typer.Option(help="Where to run: local.")] = "local"
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default as many as cores.")] = None
+    engine: EngineName = "local"
+    engine_address: EngineAddress = None
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time; by default as many as cores, or as a cluster takes.")
+    ] = None
     protocol: Annotated[str, typer.Option(help="What is printed: clean, fixed or released (an upper bound).")] = "clean"
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Resamples of the videos, behind intervals and tests of all settings.")
@@ -47,12 +50,12 @@ def benchmark(call: BenchmarkCall) -> None:
     from mien.evaluation import PROTOCOLS
     from mien.workflows.benchmark import BenchmarkRequest
     from mien.workflows.benchmark import benchmark as run_benchmark
+    from mien.workflows.engine import Place
 
     if call.protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", call.protocol, PROTOCOLS)
-    request = BenchmarkRequest(
-        call.seeds, call.engine, call.workers, call.bootstrap, parse_pairs(call.set_ or []), call.video
-    )
+    place = Place(call.engine, call.engine_address, call.workers)
+    request = BenchmarkRequest(call.seeds, place, call.bootstrap, parse_pairs(call.set_ or []), call.video)
     with progress.items("benchmark") as report:
         done = run_benchmark(call.suite, call.dataset, call.out, request, report=report)
     if call.json:

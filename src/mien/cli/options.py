@@ -16,6 +16,15 @@ from mien.settings import parse_pairs
 
 CallT = TypeVar("CallT")
 
+EngineName = Annotated[str, typer.Option("--engine", help="Where to work: local, dask or ray; see docs/cluster.md.")]
+EngineAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Of a running Dask or Ray cluster; without it one is started on this machine for as long as it is needed.",
+    ),
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; see: mien models. Repeatable.")

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.guard import FAILED, guarded
-from mien.cli.options import Json, one_object, parse_shares, print_json
+from mien.cli.options import EngineAddress, EngineName, Json, one_object, parse_shares, print_json
 from mien.errors import UnknownNameError
 from mien.settings import parse_pairs
 
@@ -39,6 +39,36 @@ class ExtractCall:
     ] = None
     rename_split: Annotated[Pairs, typer.Option(metavar="OLD=NEW", help="Give a split another role.")] = None
     carve: Annotated[Pairs, typer.Option(metavar="ROLE=SHARE", help="Carve whole videos from train.")] = None
+    engine: EngineName = "local"
+    engine_address: EngineAddress = None
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Videos at a time with --engine dask or ray; by default as many as cores.")
+    ] = None
+    json: Json = False
+
+
+@dataclass(frozen=True)
+class AnalyzeCall:
+    """What the command line says to `mien analyze`."""
+
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos or sound files.")]
+    out: Annotated[Path, typer.Option(help="Folder for report.html, analysis.json, utterances.csv, captions.vtt.")]
+    subtitles: Annotated[Path | None, typer.Option(help="SRT or VTT; then nothing is recognised.")] = None
+    model: Annotated[str, typer.Option(help="A shipped checkpoint or the folder of a run.")] = "mosei-text"
+    tracks: Annotated[bool, typer.Option("--tracks/--no-tracks", help="Measure voice and face beside it.")] = True
+    embed_video: Annotated[
+        float, typer.Option(metavar="MB", min=0, max=100, help="Put a video up to this size inside the report.")
+    ] = 0.0
+    engine: EngineName = "local"
+    engine_address: EngineAddress = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads; by default the cores there are, at most 2. With --engine dask or ray: videos at a time. "
+            "Same results.",
+        ),
+    ] = None
     json: Json = False
 
 
@@ -49,6 +79,7 @@ def extract(call: ExtractCall) -> None:
     from mien.cli import progress, render
     from mien.schema import Level, Modality
     from mien.tables.describe import describe
+    from mien.workflows.engine import Place
     from mien.workflows.extract import DEFAULT_EXTRACTORS, ExtractRequest
     from mien.workflows.extract import extract as run_extraction
 
@@ -63,6 +94,7 @@ def extract(call: ExtractCall) -> None:
         mapping=parse_pairs(call.mapping or []),
         rename_splits=parse_pairs(call.rename_split or []),
         carve=parse_shares(call.carve),
+        place=Place(call.engine, call.engine_address, call.workers),
     )
     with progress.counting("extract") as advance:
         extraction = run_extraction(call.videos, call.labels, call.out, request, advance)
@@ -75,38 +107,32 @@ def extract(call: ExtractCall) -> None:
 
 
 @guarded
-def analyze(
-    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos or sound files.")],
-    out: Annotated[Path, typer.Option(help="Folder for report.html, analysis.json, utterances.csv, captions.vtt.")],
-    subtitles: Annotated[Path | None, typer.Option(help="SRT or VTT; then nothing is recognised.")] = None,
-    model: Annotated[str, typer.Option(help="A shipped checkpoint or the folder of a run.")] = "mosei-text",
-    tracks: Annotated[bool, typer.Option("--tracks/--no-tracks", help="Measure voice and face beside it.")] = True,
-    embed_video: Annotated[
-        float, typer.Option(metavar="MB", min=0, max=100, help="Put a video up to this size inside the report.")
-    ] = 0.0,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads; by default the cores there are, at most 2. Same results.")
-    ] = None,
-    json: Json = False,
-) -> None:
+@one_object(AnalyzeCall)
+def analyze(call: AnalyzeCall) -> None:
     """A raw video in, a report out: what is said, and the sentiment and emotions heard in it."""
     from mien.cli import progress, render
     from mien.reports import PageSettings
     from mien.reports.analysis_json import to_json
     from mien.workflows.analyze import AnalyzeRequest
     from mien.workflows.analyze import analyze as run_analysis
+    from mien.workflows.engine import Place
 
     request = AnalyzeRequest(
-        model, subtitles, tracks=tracks, workers=workers, page=PageSettings(embed_video_up_to_mb=embed_video)
+        call.model,
+        call.subtitles,
+        tracks=call.tracks,
+        workers=call.workers,
+        page=PageSettings(embed_video_up_to_mb=call.embed_video),
+        place=Place(call.engine, call.engine_address),
     )
-    done, failed = run_analysis(videos, out, request, progress.say)
-    if json:
+    done, failed = run_analysis(call.videos, call.out, request, progress.say)
+    if call.json:
         print_json(
             {"analyses": [to_json(each) for each in done.values()], "failed": {str(p): r for p, r in failed.items()}}
         )
     else:
         for path, analysis in done.items():
-            render.show_analysis(analysis, out if len(videos) == 1 else out / path.stem)
+            render.show_analysis(analysis, call.out if len(call.videos) == 1 else call.out / path.stem)
     _report_failures({str(path): reason for path, reason in failed.items()})
 
 

@@ -26,6 +26,7 @@ from mien.reports import (
 from mien.schema import EMOTIONS, FUSED, FloatArray, Modality, Task
 from mien.tables import Predictions, Run, SplitColumns, stack_videos
 from mien.workflows.crew import Crew, one_thread_each, one_torch_thread
+from mien.workflows.engine import Place
 from mien.workflows.featurise import Extractors, Featurised, extractors_for, featurise
 from mien.workflows.observing import Observed, Questions, observer
 from mien.workflows.shipped import decisions_of, find_run
@@ -56,8 +57,9 @@ class AnalyzeRequest:
     # how report.html is written
     page: PageSettings = dataclasses.field(default_factory=PageSettings)
     # threads on which loading, listening and watching go on side by side, from 1; None: the cores there are, at most 2.
-    # Results do not depend on it.
+    # On a cluster: videos at a time. Results do not depend on it.
     workers: int | None = None
+    place: Place = dataclasses.field(default_factory=Place)
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,17 @@ def analyze(
     request = request or AnalyzeRequest()
     tell = advance or (lambda _text: None)
     run = find_run(request.model)
-    alone = len(videos) == 1
     paths, failed = _of_different_names([Path(path) for path in videos])
+    folders = {path: Path(out) if len(videos) == 1 else Path(out) / path.stem for path in paths}
     done: dict[Path, Analysis] = {}
+    if not request.place.is_local:
+        from mien.workflows.analyze_elsewhere import analyze_elsewhere
+
+        done, others = analyze_elsewhere(folders, request, run, tell)
+        return done, failed | others
     with one_thread_each(), Crew(request.workers) as crew:
         tell("loading")
-        watcher = observer(crew, _questions(request, run))
+        watcher = observer(crew, questions_about(request, run))
         loading = crew.load(partial(load_analyst, run))
         # the next video is begun before this one is done, so that no worker is idle
         begun = [watcher.observe(path) for path in paths[:1]]
@@ -101,7 +108,7 @@ def analyze(
                 clips = observed.clips.result()
                 tell(f"{path.name}: {len(clips.clips)} utterances, extracting and predicting")
                 done[path] = analyze_clips(path, clips, analyst, observed)
-                write_outputs(Path(out) if alone else Path(out) / path.stem, done[path], request.page)
+                write_outputs(folders[path], done[path], request.page)
             except MienError as error:
                 done.pop(path, None)
                 failed[path] = str(error)
@@ -157,7 +164,8 @@ def analyze_clips(path: Path, clips: Clips, analyst: Analyst, observed: Observed
     )
 
 
-def _questions(request: AnalyzeRequest, run: Run) -> Questions:
+def questions_about(request: AnalyzeRequest, run: Run) -> Questions:
+    """What every video is asked."""
     sees = run.spaces[Modality.VISUAL].name if Modality.VISUAL in run.spaces else ""
     return Questions(request.subtitles, request.media, request.tracks, sees)
 

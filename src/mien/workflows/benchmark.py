@@ -16,6 +16,7 @@ import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ from mien.reports.task_help import write_help
 from mien.tables import Dataset, open_dataset
 from mien.tables.files import read_json, write_json
 from mien.workflows.benchmark_results import RESULTS_FILE, gather
-from mien.workflows.engine import Engine, find_engine, work_through
-from mien.workflows.one_run import PROCESSES, SPLIT, RunJob, do_run, is_done
+from mien.workflows.engine import Place, work_through
+from mien.workflows.one_run import SPLIT, RunJob, RunOutcome, do_run, end_runs, is_done, pack_entry
 from mien.workflows.suites import Setting, Suite, available, find_suite
 from mien.workflows.train import TrainRequest, plan_run
 
@@ -45,9 +46,7 @@ class BenchmarkRequest:
     """How often, where and how closely. The seeds are 0 to n_seeds - 1."""
 
     n_seeds: int = 5
-    engine: str = "local"
-    # runs at a time; None: as many as there are cores
-    workers: int | None = None
+    place: Place = field(default_factory=Place)
     # resamples of the videos behind intervals and paired tests
     n_resamples: int = SUITE_RESAMPLES
     # settings of the training loop for all systems alike, over each system's own
@@ -56,10 +55,10 @@ class BenchmarkRequest:
     video: str | None = None
 
     def __post_init__(self) -> None:
-        if self.n_seeds < 1 or (self.workers is not None and self.workers < 1) or self.n_resamples < 0:
+        if self.n_seeds < 1 or self.n_resamples < 0:
             raise UsageError(
-                f"Expected at least one seed, one worker and no negative number of resamples, but got {self.n_seeds}, "
-                f"{self.workers} and {self.n_resamples}; change --seeds, --workers or --bootstrap"
+                f"Expected at least one seed and no negative number of resamples, but got {self.n_seeds} and "
+                f"{self.n_resamples}; change --seeds or --bootstrap"
             )
 
 
@@ -100,10 +99,9 @@ def benchmark(
 
     Repeat the call to go on after an interruption, or after failures. A run that fails is listed in the result and the
     rest is finished. Raises UsageError, SettingsError or DataError where the suite does not fit the Dataset, and
-    TrainingError where `out` belongs to another plan or another process.
+    TrainingError where `out` belongs to another plan or another process. EngineError where a cluster cannot do it.
     """
     request = request or BenchmarkRequest()
-    engine = find_engine(request.engine)
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     if SPLIT not in dataset.splits:
         raise DataError(
@@ -116,7 +114,7 @@ def benchmark(
     jobs = [job for setting in chosen.settings for job in _jobs(setting, dataset, folder, request.n_seeds)]
     with _held(folder):
         _claim(folder, plan)
-        failures = _run_all(jobs, engine, request.workers, report or (lambda _done, _total, _text: None))
+        failures = _run_all(jobs, request.place, folder, report or (lambda _done, _total, _text: None))
         write_json(folder / RESULTS_FILE, gather(folder, plan, failures, request))
         results = read_json(folder / RESULTS_FILE, "a benchmark")
         write_suite_tables(folder, results)
@@ -125,23 +123,25 @@ def benchmark(
     return Benchmark(folder, results)
 
 
-def _run_all(jobs: Sequence[RunJob], engine: Engine, workers: int | None, report: Report) -> dict[str, str]:
+def _run_all(jobs: Sequence[RunJob], place: Place, folder: Path, report: Report) -> dict[str, str]:
     """Run what is not done yet. Returns the failed runs with their reasons, in the order of the plan."""
     waiting = [job for job in jobs if not is_done(job.folder, job.identity)]
     done = len(jobs) - len(waiting)
     if done:
         report(done, len(jobs), f"{done} were done before")
     failures = {}
-    with closing(work_through(engine, do_run, waiting, workers)) as outcomes:
-        try:
-            for outcome in outcomes:
-                done += 1
-                report(done, len(jobs), outcome.key + (" FAILED" if outcome.failure else ""))
-                if outcome.failure:
-                    failures[outcome.key] = outcome.failure
-        finally:
-            PROCESSES.end_all()
+    stop = partial(end_runs, folder.resolve())
+    with closing(work_through(place, do_run, waiting, _lost, stop)) as outcomes:
+        for outcome in outcomes:
+            done += 1
+            report(done, len(jobs), outcome.key + (" FAILED" if outcome.failure else ""))
+            if outcome.failure:
+                failures[outcome.key] = outcome.failure
     return {job.key: failures[job.key] for job in jobs if job.key in failures}
+
+
+def _lost(job: RunJob, reason: str) -> RunOutcome:
+    return RunOutcome(job.key, reason)
 
 
 def _draw(folder: Path, video: str | None) -> None:
@@ -198,6 +198,7 @@ def _jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -> Ite
             f"{setting.name}; leave it out and use --workers or --engine"
         )
     identity = planned.identity
+    entry = pack_entry(MODELS[setting.model])
     for seed in range(n_seeds):
         key = f"{RUNS_FOLDER}/{setting.slug}/seed-{seed}"
         yield RunJob(
@@ -206,7 +207,8 @@ def _jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -> Ite
             dataset=used.folder.resolve(),
             request=dataclasses.replace(request, seed=seed),
             identity={**identity, "seed": seed},
-            entry=MODELS[setting.model],
+            entry=entry,
+            marker=folder.resolve() / PLAN_FILE,
         )
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from mien.features import VisualExtractor, load_visual_extractor
 from mien.media import Clips, MediaSettings, Recognizer, clips_of, load_recognizer
@@ -18,6 +19,7 @@ from mien.workflows.crew import Crew
 from mien.workflows.evidence import face_tracks, voice_tracks
 from mien.workflows.watching import Seen, watch
 
+T = TypeVar("T")
 # The extractor behind the face tracks, whatever the model reads.
 FACE = "face"
 
@@ -107,6 +109,18 @@ class Observer:
         return watch(path, self.eyes[name].result(), self.crew.check)
 
 
+def ready_observer(
+    crew: Crew, questions: Questions, recognizer: Recognizer | None, eyes: Mapping[str, VisualExtractor]
+) -> Observer:
+    """The observer of what was loaded before."""
+    return Observer(
+        crew,
+        questions,
+        recognizer=None if recognizer is None else _there(recognizer),
+        eyes={name: _there(extractor) for name, extractor in eyes.items()},
+    )
+
+
 def observer(crew: Crew, questions: Questions) -> Observer:
     """Begin to load what the questions need."""
     hears = questions.subtitles is None
@@ -116,3 +130,9 @@ def observer(crew: Crew, questions: Questions) -> Observer:
         recognizer=crew.load(partial(load_recognizer, questions.media.speech)) if hears else None,
         eyes={name: crew.load(partial(load_visual_extractor, name)) for name in sorted(questions.eyes)},
     )
+
+
+def _there(value: T) -> Future[T]:
+    future: Future[T] = Future()
+    future.set_result(value)
+    return future

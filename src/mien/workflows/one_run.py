@@ -7,6 +7,7 @@ folders.
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import json
 import os
@@ -16,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +30,7 @@ from mien.tables import Run, kept_epochs, open_run
 from mien.tables.files import read_json, sha256_of, write_json
 from mien.tables.runs import CARD
 from mien.version import __version__
+from mien.workflows.cluster import require_seen
 from mien.workflows.evaluate import ScoredSplit, score_run
 from mien.workflows.train import TrainRequest, train
 
@@ -48,8 +51,19 @@ class RunJob:
     request: TrainRequest
     # what a run trained for it is, see `Run.identity`
     identity: Mapping[str, Any]
-    # the system's row in MODELS, because a fresh process does not know what the user's own code has added to the table
-    entry: SystemEntry
+    # the system's row in MODELS, because a fresh process does not know what the user's own code has added to the table;
+    # pickled, because only that process needs the code
+    entry: bytes
+    # a file that the benchmark wrote: who does not see it would train into another folder of the same name
+    marker: Path
+
+
+def pack_entry(entry: SystemEntry) -> bytes:
+    """A system's row for `RunJob`; classes of a notebook or a script are taken along."""
+    import cloudpickle
+
+    packed: bytes = cloudpickle.dumps(entry)
+    return packed
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,12 @@ class RunOutcome:
 
 
 def do_run(job: RunJob) -> RunOutcome:
-    """Train (or go on training) and score one run in a fresh process; never raises."""
+    """Train (or go on training) and score one run in a fresh process.
+
+    Raises EngineError where the folders are not to be seen, and nothing else.
+    """
+    require_seen(job.marker)
+    require_seen(job.dataset)
     try:
         return RunOutcome(job.key, _in_fresh_process(job))
     except Exception as error:
@@ -92,35 +111,39 @@ class Processes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: dict[subprocess.Popen[bytes], Path] = {}
 
-    def add(self, process: subprocess.Popen[bytes]) -> None:
-        """Remember one that has begun."""
+    def add(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        """Remember one that has begun to work on a run folder."""
         with self._lock:
-            self._running.add(process)
+            self._running[process] = folder
 
     def discard(self, process: subprocess.Popen[bytes]) -> None:
         """Forget one that has ended."""
         with self._lock:
-            self._running.discard(process)
+            self._running.pop(process, None)
 
-    def end_all(self) -> None:
-        """Kill: a run can be killed at any moment and goes on from its last epoch."""
+    def end_below(self, folder: Path) -> None:
+        """Kill those below a folder: a run can be killed at any moment and goes on from its last epoch."""
         with self._lock:
-            for process in self._running:
-                process.kill()
+            for process, its_folder in self._running.items():
+                if its_folder.is_relative_to(folder):
+                    process.kill()
 
 
 PROCESSES = Processes()
 
 
+def end_runs(folder: Path) -> None:
+    """End the processes of a benchmark's runs, as far as this very process has started them."""
+    PROCESSES.end_below(folder)
+
+
 def _in_fresh_process(job: RunJob) -> str | None:
     """The reason of the failure, or None."""
-    import cloudpickle  # takes classes of a notebook or a script along
-
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", f"from {__name__} import main; main()"]
-    message = cloudpickle.dumps(job)
+    message = pickle.dumps(job)
     with (
         tempfile.TemporaryFile() as errors,
         # a session of its own: Ctrl-C reaches the benchmark alone, which then ends its processes
@@ -135,7 +158,7 @@ def _in_fresh_process(job: RunJob) -> str | None:
     ):
         assert process.stdin is not None
         assert process.stdout is not None
-        PROCESSES.add(process)
+        PROCESSES.add(process, job.folder)
         try:
             # It stays open: its end tells the process that nobody waits for it any more.
             process.stdin.write(len(message).to_bytes(LENGTH_BYTES, "big") + message)
@@ -172,7 +195,7 @@ def _scored_what(run: Run) -> dict[str, str]:
 
 
 def _train_and_score(job: RunJob) -> None:
-    MODELS.setdefault(job.request.model, job.entry)
+    MODELS.setdefault(job.request.model, pickle.loads(job.entry))
     importlib.import_module("sklearn.metrics")  # takes a second, which must not count as the first epoch's
     run = train(job.dataset, job.folder, job.request, resume=True)
     if stored_scores(run) is not None:
@@ -185,6 +208,18 @@ def _train_and_score(job: RunJob) -> None:
         for name, result in results.items()
     }
     write_json(job.folder / SCORES_FILE, {"format": "mien-scores", "of": _scored_what(run), "protocols": named})
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else works on a run. Whoever does has lost its benchmark, and will end or be done.
+
+    A cluster gives the run of a worker that it cannot reach to another one, although the first may still be at work.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f".{folder.name}.lock"), "w", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _die_with_starter() -> None:
@@ -200,7 +235,8 @@ def main() -> None:
     answer, sys.stdout = sys.stdout, sys.stderr
     failure = None
     try:
-        _train_and_score(job)
+        with _alone(job.folder):
+            _train_and_score(job)
     except MienError as error:
         failure = str(error)
     answer.write(json.dumps({"failure": failure}))
