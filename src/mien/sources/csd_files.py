@@ -25,6 +25,8 @@ READ_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryErr
 # 100 rows a second of 74 values: ten hours of one video. More is a damaged header
 LARGEST_ENTRY_BYTES = 1 << 31
 DIMENSION_NAMES = "dimension names"
+# rows of a long video are read in pieces of about this size
+BLOCK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ def inspect(path: Path) -> Sequence:
         entries = _entries(data)
         if not entries:
             raise DataError(f"Expected at least one video in {path}, but got none; check the file")
-        features = _dataset(path, data, next(iter(entries.values()))[0], "features")
+        first = next(iter(entries.values()))[0]
+        features = _dataset(path, _member(path, data, first), first, "features")
         width = features.shape[1] if features.ndim == 2 else 0
         return Sequence(path, roots[0], entries, width, _columns(path, file[roots[0]]))
 
@@ -107,11 +110,43 @@ class SequenceReader:
             numbers = np.array([int(match[2]) for match in matches if match], dtype=np.int64)
         return Rows(intervals, features, numbers)
 
-    def _read_entry(self, key: str, kinds: str) -> tuple[FloatArray, AnyArray]:
+    def blocks(self, video_id: str, kinds: str) -> Iterator[tuple[FloatArray, AnyArray]]:
+        """The rows of a video as `read` gives them, in one piece or, from a long video, in pieces of `BLOCK_BYTES`.
+
+        Yields:
+            ``(intervals, features)``: (n, 2) in seconds and (n, feature).
+        """
+        keys = self.sequence.entries[video_id]
+        if len(keys) > 1:
+            rows = self.read(video_id, kinds)
+            yield rows.intervals, rows.features
+            return
+        features, intervals = self._datasets(keys[0], kinds)
+        n_rows = max(1, BLOCK_BYTES // max(1, features.dtype.itemsize * self.sequence.n_features))
+        if features.chunks is not None:
+            # whole chunks: a chunk cut in two would be decompressed twice
+            n_rows = max(1, n_rows // features.chunks[0]) * features.chunks[0]
         path = self.sequence.path
         try:
-            features = _dataset(path, self.data, key, "features")
-            intervals = _dataset(path, self.data, key, "intervals")
+            times_s = intervals[()].astype(np.float64)
+            for start in range(0, len(times_s), n_rows):
+                yield times_s[start : start + n_rows], features[start : start + n_rows]
+        except READ_ERRORS as error:
+            raise _damaged(path, f"{error} at video {keys[0]!r}") from None
+
+    def _read_entry(self, key: str, kinds: str) -> tuple[FloatArray, AnyArray]:
+        features, intervals = self._datasets(key, kinds)
+        try:
+            return intervals[()].astype(np.float64), features[()]
+        except READ_ERRORS as error:
+            raise _damaged(self.sequence.path, f"{error} at video {key!r}") from None
+
+    def _datasets(self, key: str, kinds: str) -> tuple[h5py.Dataset, h5py.Dataset]:
+        """Features and intervals, not yet read."""
+        path = self.sequence.path
+        try:
+            entry = _member(path, self.data, key)
+            features, intervals = (_dataset(path, entry, key, name) for name in ("features", "intervals"))
             shape = (len(intervals), self.sequence.n_features) if intervals.ndim else ()
             if features.shape != shape or intervals.shape[1:] != (2,):
                 raise DataError(
@@ -124,7 +159,7 @@ class SequenceReader:
                     f"{key!r} in {path}, but got {features.dtype} and {intervals.dtype}; map the role to another "
                     "sequence with --map"
                 )
-            return intervals[()].astype(np.float64), features[()]
+            return features, intervals
         except READ_ERRORS as error:
             raise _damaged(path, f"{error} at video {key!r}") from None
 
@@ -152,8 +187,7 @@ def _member(path: Path, group: h5py.Group, name: str) -> Any:
     return group[name]
 
 
-def _dataset(path: Path, data: h5py.Group, key: str, name: str) -> h5py.Dataset:
-    entry = _member(path, data, key)
+def _dataset(path: Path, entry: Any, key: str, name: str) -> h5py.Dataset:
     if not isinstance(entry, h5py.Group) or name not in entry:
         raise DataError(
             f"Expected features and intervals of video {key!r} in {path}, but got no {name}; the file was altered: "
