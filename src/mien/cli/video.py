@@ -46,7 +46,7 @@ class ExtractCall:
 @one_object(ExtractCall)
 def extract(call: ExtractCall) -> None:
     """Make a Dataset from a labelled folder of raw videos. Repeat the command to go on after an interrupt."""
-    from mien.cli import progress, render
+    from mien.cli import progress, render_dataset
     from mien.schema import Level, Modality
     from mien.tables.describe import describe
     from mien.workflows.extract import DEFAULT_EXTRACTORS, ExtractRequest
@@ -70,7 +70,7 @@ def extract(call: ExtractCall) -> None:
     if call.json:
         print_json(description | {"failed": dict(extraction.failed)})
     else:
-        render.show_import(description)
+        render_dataset.show_import(description)
     _report_failures(extraction.failed)
 
 

@@ -12,7 +12,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from mien.sources import open_source
 from mien.sources.intake import Intake, SourceOptions
 from mien.sources.roles import assign_roles
 from mien.tables import Dataset, DatasetFacts, columns, write_dataset
-from mien.tables.files import sha256_of, written_aside
+from mien.tables.files import sha256_of, sweep, written_aside
 from mien.version import __version__
 from mien.workflows.featurise import Extractors, featurise, load_extractors
 
@@ -94,7 +93,8 @@ def extract(
     files = find_videos(Path(folder))
     extractors = load_extractors(names, request.level)
     failed: dict[str, str] = {}
-    _sweep(out)
+    # half-written videos of killed processes; `write_dataset` removes half a Dataset
+    sweep(cache_beside(out), ".*.partial-*")
     videos = _extracted(intake, roles, files, _Bench(extractors, request.speech, cache_beside(out)), failed)
     facts = DatasetFacts(
         request.name or out.resolve().name,
@@ -272,30 +272,6 @@ def _key(labelled: Video, path: Path, bench: _Bench, hear: bool) -> str:
         "video": labelled.id,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _sweep(out: Path) -> None:
-    """Remove what killed processes left half written, here and in the cache."""
-    out = out.resolve()
-    places = ((out.parent, f".{out.name}.partial-*"), (cache_beside(out), ".*.partial-*"))
-    for folder, pattern in places:
-        for leftover in folder.glob(pattern):
-            if _runs(leftover.name.rpartition("-")[2]):
-                continue
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
-
-
-def _runs(process_id: str) -> bool:
-    try:
-        os.kill(int(process_id), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except OSError:  # it runs, and belongs to somebody else
-        return True
-    return True
 
 
 def _counted(videos: Iterator[Video], total: int, advance: Advance | None) -> Iterator[Video]:
