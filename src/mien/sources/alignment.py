@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.schema import BoolArray, FloatArray, IntArray
-from mien.sources.pooling import LARGEST, finite_cells
 
 # mmsdk/mmdatasdk/dataset/dataset.py: epsilon = 10e-6
 EPSILON_S = 1e-5
-# the frames of so many words are added up at once: their copy in double precision then stays in the processor's cache
-WORDS_AT_ONCE = 64
+# so few frames are added up in single precision, quick and right to a few units of the last place; more in double
+SHORT_WORD_FRAMES = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,66 +49,88 @@ def interval_means(
     """The unweighted mean of the frames that overlap each interval; non-finite values are left out, cell by cell.
 
     Args:
-        intervals: (word, 2) in seconds; quickest in start order.
+        intervals: (word, 2) in seconds.
         n_features: columns of the frames.
-        blocks: the frames in one piece or several, in any order: (frame, 2) in seconds and (frame, feature).
+        blocks: the frames in one piece or several, in any order: (frame, 2) in seconds and (frame, feature). Numbers
+            beyond float32 are not finite.
     """
     sums = np.zeros((len(intervals), n_features))
     counts = np.zeros((len(intervals), n_features))
     n_rows = np.zeros(len(intervals), dtype=np.int64)
     n_not_finite = 0
-    for frame_intervals, frames in blocks:
-        frames = frames.astype(np.result_type(frames, np.float32), copy=False)
-        finite = None
-        if not _all_finite(frames):
-            finite = finite_cells(frames)
-            frames = np.where(finite, frames, 0)
-            n_not_finite += int(finite.size - finite.sum())
+    for frame_intervals, stored in blocks:
+        with np.errstate(over="ignore"):
+            frames = stored.astype(np.float32, copy=False)
+        quick = _quick_sums(intervals, frame_intervals, frames)
+        if quick is not None:
+            sums += quick[0]
+            n_rows += quick[1]
+            counts += quick[1][:, None]
+            continue
+        finite: BoolArray = np.isfinite(frames)
+        n_not_finite += int(finite.size - finite.sum())
         order = start_order(frame_intervals)
-        if len(order) < len(frames) or (np.diff(order) != 1).any():
-            frame_intervals, frames = frame_intervals[order], frames[order]
-            finite = None if finite is None else finite[order]
-        summed = _sums_by_range if (np.diff(frame_intervals[:, 1]) >= 0).all() else _sums_by_mask
-        block_sums, block_rows = summed(intervals, frame_intervals, frames)
+        times_s, finite = frame_intervals[order], finite[order]
+        summed = _sums_by_range if (np.diff(times_s[:, 1]) >= 0).all() else _sums_by_mask
+        # in double precision, in case it was a sum that became too large
+        block_sums, block_rows = summed(intervals, times_s, np.where(finite, frames[order], 0.0).astype(np.float64))
         sums += block_sums
         n_rows += block_rows
-        counts += block_rows[:, None] if finite is None else summed(intervals, frame_intervals, finite)[0]
+        counts += summed(intervals, times_s, finite.astype(np.float32))[0]
     present: BoolArray = (counts > 0).all(axis=1) & (n_rows > 0)
     means = np.zeros(sums.shape, dtype=np.float32)
     means[present] = sums[present] / counts[present]
     return IntervalMeans(means, present, n_rows > 0, n_not_finite)
 
 
-def _all_finite(values: FloatArray) -> bool:
-    """`finite_cells(values).all()` without its copies: a NaN makes both comparisons false."""
-    return not values.size or bool(values.min() >= -LARGEST and values.max() <= LARGEST)
+def _quick_sums(
+    intervals: FloatArray, frame_intervals: FloatArray, frames: FloatArray
+) -> tuple[FloatArray, IntArray] | None:
+    """``(sums, n_rows)`` of the frames as they are; None where one is out of order, without length or not finite."""
+    starts_s, ends_s = np.ascontiguousarray(frame_intervals.T)
+    if not ((ends_s - starts_s >= EPSILON_S).all() and (np.diff(starts_s) >= 0).all() and (np.diff(ends_s) >= 0).all()):
+        return None
+    first, stop = _ranges(intervals, frame_intervals)
+    sums = _sums_of_ranges(frames, first, stop)
+    # what is not finite makes every sum so that it is part of; frames of no word are looked at themselves
+    entered, left = (np.bincount(bounds, minlength=len(frames) + 1) for bounds in (first, stop))
+    alone = frames[np.cumsum(entered - left)[:-1] == 0]
+    whole = np.isfinite(sums).all() and np.isfinite(alone).all()
+    return (sums, stop - first) if whole else None
 
 
-def _sums_by_range(
-    intervals: FloatArray, frame_intervals: FloatArray, values: NDArray[Any]
-) -> tuple[FloatArray, IntArray]:
-    """``(sums, n_rows)`` where starts and ends are both in order: the frames of an interval are neighbours."""
+def _ranges(intervals: FloatArray, frame_intervals: FloatArray) -> tuple[IntArray, IntArray]:
+    """Word n has the frames ``first[n] : stop[n]``, where starts and ends of the frames are both in order."""
     first = np.searchsorted(frame_intervals[:, 1], intervals[:, 0] + EPSILON_S, side="right")
     stop = np.searchsorted(frame_intervals[:, 0], intervals[:, 1] - EPSILON_S, side="left")
     # an interval no longer than epsilon overlaps nothing, though a frame may reach across it
-    stop = np.where(intervals[:, 1] - intervals[:, 0] > EPSILON_S, np.maximum(first, stop), first)
-    sums = np.zeros((len(intervals), values.shape[1]))
-    for start in range(0, len(intervals), WORDS_AT_ONCE):
-        words = slice(start, start + WORDS_AT_ONCE)
-        bounds = np.stack([first[words], stop[words]], axis=1).ravel()  # word*2
-        low, high = int(bounds.min()), int(bounds.max())
-        # one more row, because `reduceat` admits no bound past the last
-        near = np.zeros((high - low + 1, values.shape[1]))
-        near[:-1] = values[low:high]
-        # every second sum is of the frames between two ranges
-        sums[words] = np.add.reduceat(near, bounds - low, axis=0)[::2]
-    # `reduceat` gives an empty range the row it begins at
-    sums[first == stop] = 0
-    return sums, stop - first
+    return first, np.where(intervals[:, 1] - intervals[:, 0] > EPSILON_S, np.maximum(first, stop), first)
+
+
+def _sums_of_ranges(values: FloatArray, first: IntArray, stop: IntArray) -> FloatArray:
+    """Sums of the rows of `values` (row, feature) from `first` to before `stop`, one per word."""
+    sums = np.zeros((len(first), values.shape[1]))
+    ones = np.ones(SHORT_WORD_FRAMES, dtype=np.float32)
+    # an infinity less an infinity, and a sum beyond float32, are no numbers: the caller looks
+    with np.errstate(invalid="ignore", over="ignore"):
+        for word, (start, end) in enumerate(zip(first.tolist(), stop.tolist(), strict=True)):
+            if end - start <= SHORT_WORD_FRAMES:
+                sums[word] = ones[: end - start] @ values[start:end]
+            else:
+                np.add.reduce(values[start:end], axis=0, dtype=np.float64, out=sums[word])
+    return sums
+
+
+def _sums_by_range(
+    intervals: FloatArray, frame_intervals: FloatArray, values: FloatArray
+) -> tuple[FloatArray, IntArray]:
+    """``(sums, n_rows)`` where starts and ends are both in order: the frames of an interval are neighbours."""
+    first, stop = _ranges(intervals, frame_intervals)
+    return _sums_of_ranges(values, first, stop), stop - first
 
 
 def _sums_by_mask(
-    intervals: FloatArray, frame_intervals: FloatArray, values: NDArray[Any]
+    intervals: FloatArray, frame_intervals: FloatArray, values: FloatArray
 ) -> tuple[FloatArray, IntArray]:
     """``(sums, n_rows)`` where the ends are not in order and the frames of an interval may lie apart."""
     sums = np.zeros((len(intervals), values.shape[1]))

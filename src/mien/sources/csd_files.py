@@ -27,6 +27,7 @@ LARGEST_ENTRY_BYTES = 1 << 31
 DIMENSION_NAMES = "dimension names"
 # rows of a long video are read in pieces of about this size
 BLOCK_BYTES = 16 << 20
+METADATA_BYTES = 128 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,11 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     except READ_ERRORS as error:
         raise _damaged(path, error) from None
     with file:
+        # each video is looked up once: what HDF5 remembers of the others, tens of megabytes a file, serves nobody
+        cache = file.id.get_mdc_config()
+        cache.set_initial_size, cache.initial_size = True, METADATA_BYTES
+        cache.min_size = cache.max_size = METADATA_BYTES
+        file.id.set_mdc_config(cache)
         yield file
 
 

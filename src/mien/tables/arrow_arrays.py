@@ -1,6 +1,6 @@
-"""Arrow arrays straight from buffers: `pyarrow.array` loads pandas, where it is installed, to ask whether it is given any.
+"""Arrow arrays from and to buffers. None, and False in `present`, is null.
 
-None, and False in `present`, is null.
+pyarrow's own conversions load pandas, where it is installed, to ask whether they are given any: a third of a second.
 """
 
 from __future__ import annotations
@@ -47,6 +47,21 @@ def lists(bounds: IntArray, values: pa.Array, present: Sequence[bool]) -> pa.Arr
     offsets = _buffer(bounds.astype(np.int32))
     kind = pa.list_(values.type)
     return pa.Array.from_buffers(kind, len(present), [_validity(present), offsets], children=[values])
+
+
+def present_in(array: pa.Array) -> BoolArray:
+    """Which values are not null, (value,)."""
+    bits = array.buffers()[0]
+    if bits is None:
+        return np.ones(len(array), dtype=bool)
+    unpacked = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=array.offset + len(array), bitorder="little")
+    return unpacked[array.offset :].astype(bool)
+
+
+def stored_in(array: pa.Array, kind: type[np.floating[Any]]) -> FloatArray:
+    """The numbers of an array of one kind, (value,); anything where null."""
+    stored = np.frombuffer(array.buffers()[1] or b"", dtype=kind)
+    return stored[array.offset : array.offset + len(array)]
 
 
 def _buffer(values: NDArray[Any]) -> pa.Buffer:

@@ -95,9 +95,14 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
 
 
 def floats(column: pa.ChunkedArray) -> FloatArray:
-    """A float column as (row,) float64 with NaN where null."""
-    values: FloatArray = column.to_numpy().astype(np.float64)
-    return values
+    """A column of numbers as (row,) float64 with NaN where null."""
+    if column.type != pa.float64():
+        column = column.cast(pa.float64())  # another program's table
+    parts = [
+        np.where(arrow_arrays.present_in(array), arrow_arrays.stored_in(array, np.float64), np.nan)
+        for array in column.chunks
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def vectors(column: pa.ChunkedArray, n_features: int) -> tuple[FloatArray, BoolArray]:
@@ -105,10 +110,10 @@ def vectors(column: pa.ChunkedArray, n_features: int) -> tuple[FloatArray, BoolA
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
-    present = np.asarray(array.is_valid())
-    matrix = np.zeros((len(array), n_features), dtype=np.float32)
-    # flatten() leaves null rows out, whatever lies beneath them
-    matrix[present] = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, n_features)
+    present = arrow_arrays.present_in(array)
+    # null rows are stored too, whatever lies there
+    values = arrow_arrays.stored_in(array.values, np.float32).reshape(-1, n_features)
+    matrix = np.where(present[:, None], values[array.offset : array.offset + len(array)], np.float32(0))
     return matrix, present
 
 

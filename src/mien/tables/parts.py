@@ -14,7 +14,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class Parts:
 
     def keep(self, table: pa.Table, notes: Counter[str]) -> None:
         """Add the next part. Raises WriteError."""
-        facts = json.dumps({"fingerprint": self.fingerprint, "notes": notes})
+        facts = json.dumps({"fingerprint": self.fingerprint, "number": self.n_parts, "notes": notes})
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, table.schema.with_metadata({FACTS_KEY: facts})) as writer:
             writer.write_table(table)
@@ -81,7 +81,7 @@ class Parts:
                 return None
             table = pa.ipc.open_file(content).read_all()
             facts = json.loads(table.schema.metadata[FACTS_KEY])
-            if facts["fingerprint"] != self.fingerprint:
+            if (facts["fingerprint"], facts["number"]) != (self.fingerprint, self.n_parts):
                 return None
             return table.replace_schema_metadata(), Counter(facts["notes"])
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
@@ -96,20 +96,19 @@ def parts_of(out: Path, fingerprint: str) -> Iterator[Parts]:
     Raises WriteError when another process is at work on `out`, and when the system refuses.
     """
     folder = parts_folder(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = open(folder / LOCK, "w", encoding="utf-8")
-    except OSError as error:
-        raise refused(out, error) from error
-    with handle:
+    with ExitStack() as stack:
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(open(folder / LOCK, "w", encoding="utf-8"))
             # the system lets go when a process dies
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise WriteError(
                 f"Expected {out} for this import alone, but got another one at work on it; wait for it, or choose "
                 "another --out"
             ) from None
+        except OSError as error:
+            raise refused(out, error) from error
         done = False
         try:
             yield Parts(folder, fingerprint)
@@ -119,5 +118,4 @@ def parts_of(out: Path, fingerprint: str) -> Iterator[Parts]:
             raise
         finally:
             if done or not any(path.name != LOCK for path in folder.iterdir()):
-                with suppress(OSError):
-                    shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)
