@@ -69,14 +69,10 @@ def interval_means(
             continue
         finite: BoolArray = np.isfinite(frames)
         n_not_finite += int(finite.size - finite.sum())
-        order = start_order(frame_intervals)
-        times_s, finite = frame_intervals[order], finite[order]
-        summed = _sums_by_range if (np.diff(times_s[:, 1]) >= 0).all() else _sums_by_mask
-        # in double precision, in case it was a sum that became too large
-        block_sums, block_rows = summed(intervals, times_s, np.where(finite, frames[order], 0.0).astype(np.float64))
+        block_sums, block_rows, block_counts = _careful_sums(intervals, frame_intervals, frames, finite)
         sums += block_sums
         n_rows += block_rows
-        counts += summed(intervals, times_s, finite.astype(np.float32))[0]
+        counts += block_counts
     present: BoolArray = (counts > 0).all(axis=1) & (n_rows > 0)
     means = np.zeros(sums.shape, dtype=np.float32)
     means[present] = sums[present] / counts[present]
@@ -99,6 +95,24 @@ def _quick_sums(
     return (sums, stop - first) if whole else None
 
 
+def _careful_sums(
+    intervals: FloatArray, frame_intervals: FloatArray, frames: FloatArray, finite: BoolArray
+) -> tuple[FloatArray, IntArray, FloatArray]:
+    """``(sums, n_rows, counts)`` of the finite values; sums and counts (word, feature), n_rows (word,)."""
+    order = start_order(frame_intervals)
+    times_s, finite = frame_intervals[order], finite[order]
+    values = np.where(finite, frames[order], np.float32(0))
+    summed = _sums_by_range if (np.diff(times_s[:, 1]) >= 0).all() else _sums_by_mask
+    sums, n_rows = summed(intervals, times_s, values)
+    if not np.isfinite(sums).all():
+        # finite values, but too many or too large for single precision
+        sums, _ = summed(intervals, times_s, values.astype(np.float64))
+    counts = np.repeat(n_rows[:, None].astype(np.float64), frames.shape[1], axis=1)
+    spoilt = ~finite.all(axis=0)
+    counts[:, spoilt] = summed(intervals, times_s, finite[:, spoilt].astype(np.float32))[0]
+    return sums, n_rows, counts
+
+
 def _ranges(intervals: FloatArray, frame_intervals: FloatArray) -> tuple[IntArray, IntArray]:
     """Word n has the frames ``first[n] : stop[n]``, where starts and ends of the frames are both in order."""
     first = np.searchsorted(frame_intervals[:, 1], intervals[:, 0] + EPSILON_S, side="right")
@@ -110,14 +124,16 @@ def _ranges(intervals: FloatArray, frame_intervals: FloatArray) -> tuple[IntArra
 def _sums_of_ranges(values: FloatArray, first: IntArray, stop: IntArray) -> FloatArray:
     """Sums of the rows of `values` (row, feature) from `first` to before `stop`, one per word."""
     sums = np.zeros((len(first), values.shape[1]))
-    ones = np.ones(SHORT_WORD_FRAMES, dtype=np.float32)
+    short = np.zeros(sums.shape, dtype=values.dtype)
+    ones = np.ones(SHORT_WORD_FRAMES, dtype=values.dtype)
     # an infinity less an infinity, and a sum beyond float32, are no numbers: the caller looks
     with np.errstate(invalid="ignore", over="ignore"):
         for word, (start, end) in enumerate(zip(first.tolist(), stop.tolist(), strict=True)):
             if end - start <= SHORT_WORD_FRAMES:
-                sums[word] = ones[: end - start] @ values[start:end]
+                np.dot(ones[: end - start], values[start:end], out=short[word])
             else:
                 np.add.reduce(values[start:end], axis=0, dtype=np.float64, out=sums[word])
+        sums += short
     return sums
 
 

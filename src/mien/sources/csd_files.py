@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DamagedFileError, DataError
 from mien.schema import FloatArray
+from mien.sources.csd_chunks import read_rows
 from mien.sources.paths import HDF5_MAGIC, wrong_format
 
 AnyArray = NDArray[Any]
@@ -103,8 +104,10 @@ class SequenceReader:
         """
         keys = self.sequence.entries[video_id]
         parts = [self._read_entry(key, kinds) for key in keys]
-        intervals = np.concatenate([each for each, _ in parts])
-        features = np.concatenate([each for _, each in parts])
+        intervals, features = parts[0]
+        if len(parts) > 1:
+            intervals = np.concatenate([each for each, _ in parts])
+            features = np.concatenate([each for _, each in parts])
         numbers = np.arange(len(intervals), dtype=np.int64)
         matches = [ENTRY.fullmatch(key) for key in keys]
         if all(len(each) == 1 for each, _ in parts) and all(matches):
@@ -129,16 +132,17 @@ class SequenceReader:
             n_rows = max(1, n_rows // features.chunks[0]) * features.chunks[0]
         path = self.sequence.path
         try:
-            times_s = intervals[()].astype(np.float64)
+            times_s = read_rows(intervals, 0, len(intervals)).astype(np.float64, copy=False)
             for start in range(0, len(times_s), n_rows):
-                yield times_s[start : start + n_rows], features[start : start + n_rows]
+                yield times_s[start : start + n_rows], read_rows(features, start, start + n_rows)
         except READ_ERRORS as error:
             raise _damaged(path, f"{error} at video {keys[0]!r}") from None
 
     def _read_entry(self, key: str, kinds: str) -> tuple[FloatArray, AnyArray]:
         features, intervals = self._datasets(key, kinds)
         try:
-            return intervals[()].astype(np.float64), features[()]
+            times_s = read_rows(intervals, 0, len(intervals)).astype(np.float64, copy=False)
+            return times_s, read_rows(features, 0, len(features))
         except READ_ERRORS as error:
             raise _damaged(self.sequence.path, f"{error} at video {key!r}") from None
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mien.errors import DataError, WriteError
-from mien.tables.files import refused
+from mien.tables.files import refused, sha256_of
 
 FACTS_KEY = b"mien.part"
 LOCK = "lock"
@@ -56,18 +56,15 @@ class Parts:
     def keep(self, table: pa.Table, notes: Counter[str]) -> None:
         """Add the next part. Raises WriteError."""
         facts = json.dumps({"fingerprint": self.fingerprint, "number": self.n_parts, "notes": notes})
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, table.schema.with_metadata({FACTS_KEY: facts})) as writer:
-            writer.write_table(table)
-        content = sink.getvalue()
-        path = self.folder / f"{self.n_parts:06d}-{hashlib.sha256(content).hexdigest()}.arrow"
-        aside = path.with_suffix(".aside")
+        schema = table.schema.with_metadata({FACTS_KEY: facts})
+        aside = self.folder / "next.aside"
         try:
+            with pa.OSFile(str(aside), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+                writer.write_table(table)
             # not synchronised to the disk: after a power cut the sha256 tells
-            aside.write_bytes(content)
-            os.replace(aside, path)
+            os.replace(aside, self.folder / f"{self.n_parts:06d}-{sha256_of(aside)}.arrow")
         except OSError as error:
-            raise refused(path, error) from error
+            raise refused(self.folder, error) from error
         self.n_parts += 1
 
     def _read(self, path: Path) -> tuple[pa.Table, Counter[str]] | None:
