@@ -53,13 +53,12 @@ def test_every_kind_of_number(tmp_path: Path, kind: str) -> None:
         {**GZIP, "fletcher32": True},
         {"chunks": (128, 10), "compression": "lzf"},
         {**GZIP, "maxshape": (None, WIDTH)},
-        {"compression": "gzip", "chunks": (N_ROWS, WIDTH)},
+        {"compression": "gzip", "chunks": (200, 40), "maxshape": (None, None)},
         {"compression": "gzip", "chunks": (1, 1)},
     ],
 )
 def test_every_way_of_storing(tmp_path: Path, how: dict[str, Any]) -> None:
     values = numbers()[:150]
-    how = {**how, "chunks": (150, WIDTH)} if how.get("chunks") == (N_ROWS, WIDTH) else how
     dataset = stored(tmp_path / "x.h5", values, **how)
     np.testing.assert_array_equal(read_rows(dataset, 0, 150), values)
 
@@ -109,6 +108,6 @@ def test_damaged_chunks_are_told(tmp_path: Path, harm: str) -> None:
         file["COVAREP/data/v/features"].id.write_direct_chunk((500, 0), bad)
     with (
         opened(held) as reader,
-        pytest.raises(DamagedFileError, match="at row 500 at video 'v'; it was cut or altered"),
+        pytest.raises(DamagedFileError, match="at row 500 at video 'v'; it was cut"),
     ):
         reader.read("v", "fiu")
