@@ -107,7 +107,7 @@ def import_dataset(
         {**origin, "notes": intake.notes},
         intake.licence_note,
     )
-    job = _Job(intake, roles, facts, extractor, options, advance or _silent)
+    job = _Job(intake, roles, facts, extractor, options, advance or (lambda _done, _total: None))
     with parts_of(Path(out), _fingerprint(origin, facts, options)) as parts:
         return write_dataset_tables(Path(out), _tables(job, parts), facts)
 
@@ -122,10 +122,6 @@ class _Job:
     extractor: TextExtractor | None
     options: ImportOptions
     advance: Advance
-
-
-def _silent(_done: int, _total: int) -> None:
-    """Nobody watches."""
 
 
 def _load_extractor(options: ImportOptions) -> TextExtractor | None:
