@@ -11,6 +11,7 @@ MienError
 ├── MissingWeightsError        an extractor's weights are nowhere to be found
 ├── MissingExtraError          an optional dependency is not installed
 ├── ExportError                a trained system cannot be written in another format, or not without other numbers
+├── WorkerError                a process that shared the work was killed
 ├── TrainingError              training cannot go on, or a run folder is not what the command needs
 ├── EngineError                a cluster is not there, has other versions, or does not see the files
 └── WriteError                 nothing was lost: the old file is still there
@@ -71,6 +72,10 @@ class MissingExtraError(MienError):
         super().__init__(
             f"Expected the package {package!r} to be installed, but it is not; run: pip install 'mien[{extra}]'"
         )
+
+
+class WorkerError(MienError):
+    """A process that shared the work was killed from outside."""
 
 
 class TrainingError(MienError):

@@ -15,9 +15,8 @@ from tests.sources import files
 from mien.errors import DataError, SettingsError, UnknownNameError, UnsafePickleError, UsageError
 from mien.schema import EMOTIONS, Level, Modality
 from mien.sources.rules import END_NOT_AFTER_START, LABEL_CLAMPED, ROW_REPEATED, TRANSCRIPT_SHARED
-from mien.tables import open_dataset
+from mien.tables import groups, open_dataset
 from mien.tables.files import sha256_of
-from mien.workflows import import_
 from mien.workflows.import_ import NO_TEXT_NOTE, ImportOptions, import_dataset
 
 HEADER = ["video_id", "segment_id", "start", "end", "text", "split", "sentiment", *EMOTIONS]
@@ -134,11 +133,14 @@ def test_a_table_without_splits_can_be_given_some(tmp_path):
     assert {name: count["videos"] for name, count in dataset.counts.items()} == {"train": 7, "valid": 2, "test": 2}
 
 
-def test_chunks_of_videos_do_not_change_what_comes_out(table, tmp_path, monkeypatch):
+def test_groups_of_rows_do_not_change_what_comes_out(table, tmp_path, monkeypatch):
     options = ImportOptions(text="glove-6b-50d", rename_splits={"dev": "valid", "extra": "test"})
     whole = import_dataset("table", [table], tmp_path / "whole", options)
-    monkeypatch.setattr(import_, "VIDEOS_PER_CHUNK", 3)
-    assert import_dataset("table", [table], tmp_path / "chunks", options).fingerprint == whole.fingerprint
+    monkeypatch.setattr(groups, "ROWS_PER_GROUP", 7)
+    grouped = import_dataset("table", [table], tmp_path / "grouped", options)
+    assert pq.ParquetFile(grouped.folder / "utterances.parquet").num_row_groups == 5
+    assert grouped.table().equals(whole.table())
+    assert grouped.facts.origin == whole.facts.origin
 
 
 def test_an_interrupted_import_leaves_the_old_dataset(table, tmp_path):
@@ -146,11 +148,12 @@ def test_an_interrupted_import_leaves_the_old_dataset(table, tmp_path):
     old = import_dataset("table", [table], tmp_path / "data", options)
 
     def interrupt(done, _total):
-        if done == 7:
+        if done >= 7:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        import_dataset("table", [table], tmp_path / "data", replace(options, text="glove-6b-50d"), interrupt)
+    for text in (None, "glove-6b-50d"):
+        with pytest.raises(KeyboardInterrupt):
+            import_dataset("table", [table], tmp_path / "data", replace(options, text=text), interrupt)
     assert open_dataset(tmp_path / "data").fingerprint == old.fingerprint
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "talks.csv"]
 

@@ -43,6 +43,7 @@ class ImportCall:
         bool | None, typer.Option("--words/--no-words", help="Keep word vectors. Default: where the source has them.")
     ] = None
     name: Annotated[str | None, typer.Option(help="Name of the Dataset; default: the folder's.")] = None
+    workers: Annotated[int, typer.Option(min=1, help="Processes that read videos side by side; csd only.")] = 1
     json: Json = False
 
 
@@ -50,7 +51,7 @@ class ImportCall:
 @one_object(ImportCall)
 def import_(call: ImportCall) -> None:
     """Read a published data set into a Dataset; everything dropped or mended is counted."""
-    from mien.cli import progress, render
+    from mien.cli import progress, render_dataset
     from mien.tables.describe import describe as describe_dataset
     from mien.workflows.import_ import ImportOptions, import_dataset
 
@@ -62,6 +63,7 @@ def import_(call: ImportCall) -> None:
         carve_seed=call.carve_seed,
         words=call.words,
         name=call.name,
+        workers=call.workers,
     )
     with progress.counting(f"import {call.source}") as advance:
         dataset = import_dataset(call.source, call.paths or [], call.out, options, advance)
@@ -69,7 +71,7 @@ def import_(call: ImportCall) -> None:
     if call.json:
         print_json(description)
     else:
-        render.show_import(description)
+        render_dataset.show_import(description)
 
 
 @guarded
@@ -78,7 +80,7 @@ def describe(
     json: Json = False,
 ) -> None:
     """Counts, label distributions, missing modalities, leakage between splits, feature spaces."""
-    from mien.cli import render
+    from mien.cli import render_dataset
     from mien.tables import open_dataset
     from mien.tables.describe import describe as describe_dataset
 
@@ -86,4 +88,4 @@ def describe(
     if json:
         print_json(description)
     else:
-        render.show_description(description)
+        render_dataset.show_description(description)

@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
+from mien.cli.terminal import new_console, new_table
 from mien.reports.suite_tables import HEADLINE, PLAIN, PLAIN_LEGEND, at
-from mien.schema import EMOTION_OUTPUTS, EMOTIONS
+from mien.schema import EMOTIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rich.table import Table
 
     from mien.evaluation import Comparison
     from mien.reports import Analysis
@@ -29,49 +29,6 @@ PER_EMOTION = {
     "positive F1": "positive_f1",
     "ROC AUC": "roc_auc",
 }
-
-
-def show_import(description: Mapping[str, Any]) -> None:
-    """What was read, what was dropped or mended, then the description."""
-    show_description(description)
-    notes = description["origin"].get("notes", {})
-    if notes:
-        table = new_table("Rules applied while importing", "rule", "count")
-        for rule, count in sorted(notes.items()):
-            table.add_row(rule, f"{count:,}")
-        new_console().print(table)
-    else:
-        new_console().print("No row was dropped or mended.")
-    if not description["feature_spaces"]:
-        new_console().print("No features yet: import again with --text EXTRACTOR to train on the words.")
-
-
-def show_description(description: Mapping[str, Any]) -> None:
-    """Splits, labels, coverage and leakage of a Dataset."""
-    splits = description["splits"]
-    table = new_table(f"{description['name']}  {description['fingerprint'][:12]}", "", *splits)
-    table.add_row("videos", *(f"{split['videos']:,}" for split in splits.values()))
-    table.add_row("utterances", *(f"{split['utterances']:,}" for split in splits.values()))
-    per_video = [split["utterances_per_video"] for split in splits.values()]
-    table.add_row("per video: min / median / max", *(f"{n['min']} / {n['median']:g} / {n['max']}" for n in per_video))
-    table.add_row("hours", *("-" if not split["hours"] else f"{split['hours']:.1f}" for split in splits.values()))
-    for name in ("labelled", "negative", "zero", "positive"):
-        table.add_row(f"sentiment {name}", *(f"{split['sentiment'][name]:,}" for split in splits.values()))
-    table.add_row("emotion labelled", *(f"{split['emotion']['labelled']:,}" for split in splits.values()))
-    any_emotion = any(split["emotion"]["labelled"] for split in splits.values())
-    for name in EMOTION_OUTPUTS if any_emotion else ():
-        table.add_row(f"  {name}", *(_share(split["emotion"], name) for split in splits.values()))
-    for modality, space in description["feature_spaces"].items():
-        label = f"{modality}: {space['name']} ({space['n_features']}, {space['level']} level)"
-        table.add_row(label, *(_coverage(split["coverage"][modality]) for split in splits.values()))
-    console = new_console()
-    console.print(table)
-    leakage = description["leakage"]
-    console.print(
-        f"Videos in several splits: {len(leakage['videos_in_several_splits'])}. "
-        f"Texts in several splits: {leakage['texts_in_several_splits']} of {leakage['texts']} (kept). "
-        f"Speakers: {leakage['speakers']}."
-    )
 
 
 def show_run(run: Run) -> None:
@@ -214,16 +171,6 @@ def _emotion_table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _share(emotion: Mapping[str, Any], name: str) -> str:
-    count = emotion["present"][name]
-    return f"{count:,} ({100 * count / max(emotion['labelled'], 1):.1f} %)"
-
-
-def _coverage(coverage: Mapping[str, Any]) -> str:
-    constant = f", {coverage['constant_columns']} constant columns" if coverage["constant_columns"] else ""
-    return f"{100 * coverage['share']:.1f} %{constant}"
-
-
 def _with_interval(run: Mapping[str, Any], path: str) -> str:
     interval = run["intervals"].get(path)
     text = _told(path, at(run, path))
@@ -247,21 +194,3 @@ def _percent(value: float | None) -> str:
 
 def _p_value(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
-
-
-def new_table(title: str, *headers: str) -> Table:
-    """Print the title and give a table with these columns: the first is text, the others numbers."""
-    # As a caption above the table a long title would be wrapped to the table's width.
-    new_console().print(title, style="bold")
-    table = Table()
-    for number, header in enumerate(headers):
-        table.add_column(header, justify="left" if number == 0 else "right")
-    return table
-
-
-def new_console() -> Console:
-    """The standard output."""
-    # Names of folders, runs and data sets may hold square brackets: no markup. Wide enough for every table where the
-    # output is a file: nothing may be cut there.
-    console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=180)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mien.cli.render import new_console, new_table
+from mien.cli.terminal import new_console, new_table
 from mien.reports.suite_tables import UPPER_BOUND, PrintedTable, printed_costs, printed_table, protocols_of
 from mien.reports.task_help import has_help, printed_help
 

@@ -76,7 +76,7 @@ class AnalyzeCall:
 @one_object(ExtractCall)
 def extract(call: ExtractCall) -> None:
     """Make a Dataset from a labelled folder of raw videos. Repeat the command to go on after an interrupt."""
-    from mien.cli import progress, render
+    from mien.cli import progress, render_dataset
     from mien.schema import Level, Modality
     from mien.tables.describe import describe
     from mien.workflows.engine import Place
@@ -102,7 +102,7 @@ def extract(call: ExtractCall) -> None:
     if call.json:
         print_json(description | {"failed": dict(extraction.failed)})
     else:
-        render.show_import(description)
+        render_dataset.show_import(description)
     _report_failures(extraction.failed)
 
 

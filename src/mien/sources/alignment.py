@@ -1,18 +1,32 @@
 """Frames to words and words to segments by overlap in time, as `align` of CMU-MultimodalSDK does it.
 
 A row takes part in an interval if it overlaps it by more than `EPSILON_S`; it then counts fully, however short the
-overlap. Sorted search and one running sum per video replace the SDK's scan of all frames for every word.
+overlap. Sorted search and sums over neighbouring frames replace the SDK's scan of all frames for every word.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 
-from mien.schema import BoolArray, FloatArray
-from mien.sources.pooling import finite_cells
+from mien.schema import BoolArray, FloatArray, IntArray
 
 # mmsdk/mmdatasdk/dataset/dataset.py: epsilon = 10e-6
 EPSILON_S = 1e-5
+# so few frames are added up in single precision, quick and right to a few units of the last place; more in double
+SHORT_WORD_FRAMES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalMeans:
+    """What the frames say about each word."""
+
+    means: FloatArray  # (word, feature) float32, zero rows where not present
+    present: BoolArray  # (word,) whether every column has a finite value
+    touched: BoolArray  # (word,) whether any frame overlaps at all
+    n_not_finite: int  # cells left out, in a word or not
 
 
 def start_order(intervals: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
@@ -30,62 +44,115 @@ def overlapping(intervals: FloatArray, start_s: float, end_s: float) -> BoolArra
 
 
 def interval_means(
-    intervals: FloatArray, frame_intervals: FloatArray, frames: FloatArray
-) -> tuple[FloatArray, BoolArray, BoolArray]:
+    intervals: FloatArray, n_features: int, blocks: Iterable[tuple[FloatArray, FloatArray]]
+) -> IntervalMeans:
     """The unweighted mean of the frames that overlap each interval; non-finite values are left out, cell by cell.
 
     Args:
         intervals: (word, 2) in seconds.
-        frame_intervals: (frame, 2) in seconds, in any order.
-        frames: (frame, feature), any numbers.
-
-    Returns:
-        ``(means, present, touched)``: (word, feature) float32 with zero rows where not present; (word,) whether every
-        column has a finite value; (word,) whether any frame overlaps at all.
+        n_features: columns of the frames.
+        blocks: the frames in one piece or several, in any order: (frame, 2) in seconds and (frame, feature). Numbers
+            beyond float32 are not finite.
     """
-    order = start_order(frame_intervals)
-    frame_intervals = frame_intervals[order]
-    values = frames[order].astype(np.float64)  # frame feature
-    finite = finite_cells(values)
-    all_finite = bool(finite.all())
-    if not all_finite:
-        values[~finite] = 0
-    summed = _sums_by_range if (np.diff(frame_intervals[:, 1]) >= 0).all() else _sums_by_mask
-    sums, n_rows = summed(intervals, frame_intervals, values)
-    counts = n_rows[:, None] if all_finite else summed(intervals, frame_intervals, finite.astype(np.float64))[0]
+    sums = np.zeros((len(intervals), n_features))
+    counts = np.zeros((len(intervals), n_features))
+    n_rows = np.zeros(len(intervals), dtype=np.int64)
+    n_not_finite = 0
+    for frame_intervals, stored in blocks:
+        with np.errstate(over="ignore"):
+            frames = stored.astype(np.float32, copy=False)
+        quick = _quick_sums(intervals, frame_intervals, frames)
+        if quick is not None:
+            sums += quick[0]
+            n_rows += quick[1]
+            counts += quick[1][:, None]
+            continue
+        finite: BoolArray = np.isfinite(frames)
+        n_not_finite += int(finite.size - finite.sum())
+        block_sums, block_rows, block_counts = _careful_sums(intervals, frame_intervals, frames, finite)
+        sums += block_sums
+        n_rows += block_rows
+        counts += block_counts
     present: BoolArray = (counts > 0).all(axis=1) & (n_rows > 0)
     means = np.zeros(sums.shape, dtype=np.float32)
-    means[present] = sums[present] / np.broadcast_to(counts, sums.shape)[present]
-    return means, present, n_rows > 0
+    means[present] = sums[present] / counts[present]
+    return IntervalMeans(means, present, n_rows > 0, n_not_finite)
+
+
+def _quick_sums(
+    intervals: FloatArray, frame_intervals: FloatArray, frames: FloatArray
+) -> tuple[FloatArray, IntArray] | None:
+    """``(sums, n_rows)`` of the frames as they are; None where one is out of order, without length or not finite."""
+    starts_s, ends_s = np.ascontiguousarray(frame_intervals.T)
+    if not ((ends_s - starts_s >= EPSILON_S).all() and (np.diff(starts_s) >= 0).all() and (np.diff(ends_s) >= 0).all()):
+        return None
+    first, stop = _ranges(intervals, frame_intervals)
+    sums = _sums_of_ranges(frames, first, stop)
+    # what is not finite makes every sum so that it is part of; frames of no word are looked at themselves
+    entered, left = (np.bincount(bounds, minlength=len(frames) + 1) for bounds in (first, stop))
+    alone = frames[np.cumsum(entered - left)[:-1] == 0]
+    whole = np.isfinite(sums).all() and np.isfinite(alone).all()
+    return (sums, stop - first) if whole else None
+
+
+def _careful_sums(
+    intervals: FloatArray, frame_intervals: FloatArray, frames: FloatArray, finite: BoolArray
+) -> tuple[FloatArray, IntArray, FloatArray]:
+    """``(sums, n_rows, counts)`` of the finite values; sums and counts (word, feature), n_rows (word,)."""
+    order = start_order(frame_intervals)
+    times_s, finite = frame_intervals[order], finite[order]
+    values = np.where(finite, frames[order], np.float32(0))
+    summed = _sums_by_range if (np.diff(times_s[:, 1]) >= 0).all() else _sums_by_mask
+    sums, n_rows = summed(intervals, times_s, values)
+    if not np.isfinite(sums).all():
+        # finite values, but too many or too large for single precision
+        sums, _ = summed(intervals, times_s, values.astype(np.float64))
+    counts = np.repeat(n_rows[:, None].astype(np.float64), frames.shape[1], axis=1)
+    spoilt = ~finite.all(axis=0)
+    counts[:, spoilt] = summed(intervals, times_s, finite[:, spoilt].astype(np.float32))[0]
+    return sums, n_rows, counts
+
+
+def _ranges(intervals: FloatArray, frame_intervals: FloatArray) -> tuple[IntArray, IntArray]:
+    """Word n has the frames ``first[n] : stop[n]``, where starts and ends of the frames are both in order."""
+    first = np.searchsorted(frame_intervals[:, 1], intervals[:, 0] + EPSILON_S, side="right")
+    stop = np.searchsorted(frame_intervals[:, 0], intervals[:, 1] - EPSILON_S, side="left")
+    # an interval no longer than epsilon overlaps nothing, though a frame may reach across it
+    return first, np.where(intervals[:, 1] - intervals[:, 0] > EPSILON_S, np.maximum(first, stop), first)
+
+
+def _sums_of_ranges(values: FloatArray, first: IntArray, stop: IntArray) -> FloatArray:
+    """Sums of the rows of `values` (row, feature) from `first` to before `stop`, one per word."""
+    sums = np.zeros((len(first), values.shape[1]))
+    short = np.zeros(sums.shape, dtype=values.dtype)
+    ones = np.ones(SHORT_WORD_FRAMES, dtype=values.dtype)
+    # an infinity less an infinity, and a sum beyond float32, are no numbers: the caller looks
+    with np.errstate(invalid="ignore", over="ignore"):
+        for word, (start, end) in enumerate(zip(first.tolist(), stop.tolist(), strict=True)):
+            if end - start <= SHORT_WORD_FRAMES:
+                np.dot(ones[: end - start], values[start:end], out=short[word])
+            else:
+                np.add.reduce(values[start:end], axis=0, dtype=np.float64, out=sums[word])
+        sums += short
+    return sums
 
 
 def _sums_by_range(
     intervals: FloatArray, frame_intervals: FloatArray, values: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, IntArray]:
     """``(sums, n_rows)`` where starts and ends are both in order: the frames of an interval are neighbours."""
-    first = np.searchsorted(frame_intervals[:, 1], intervals[:, 0] + EPSILON_S, side="right")
-    stop = np.searchsorted(frame_intervals[:, 0], intervals[:, 1] - EPSILON_S, side="left")
-    # an interval no longer than epsilon overlaps nothing, though a frame may reach across it
-    stop = np.where(intervals[:, 1] - intervals[:, 0] > EPSILON_S, np.maximum(first, stop), first)
-    n_rows = (stop - first).astype(np.float64)
-    # one more row, because `reduceat` admits no bound past the last
-    padded = np.concatenate([values, np.zeros((1, values.shape[1]))])  # frame+1 feature
-    bounds = np.stack([first, stop], axis=1).ravel()  # word*2
-    if not len(bounds):
-        return padded[:0], n_rows
-    # every second sum is of the frames between two ranges; that of an empty range means nothing, see `n_rows`
-    sums: FloatArray = np.add.reduceat(padded, bounds, axis=0)[::2]  # word feature
-    return sums, n_rows
+    first, stop = _ranges(intervals, frame_intervals)
+    return _sums_of_ranges(values, first, stop), stop - first
 
 
 def _sums_by_mask(
     intervals: FloatArray, frame_intervals: FloatArray, values: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, IntArray]:
     """``(sums, n_rows)`` where the ends are not in order and the frames of an interval may lie apart."""
     sums = np.zeros((len(intervals), values.shape[1]))
-    n_rows = np.zeros(len(intervals))
+    n_rows = np.zeros(len(intervals), dtype=np.int64)
     for word, (start_s, end_s) in enumerate(intervals):
         inside = overlapping(frame_intervals, start_s, end_s)
-        sums[word] = values[inside].sum(axis=0)
+        sums[word] = values[inside].sum(axis=0, dtype=np.float64)
         n_rows[word] = inside.sum()
     return sums, n_rows

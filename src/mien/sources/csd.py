@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,9 @@ from mien.sources.csd_files import Rows, SequenceReader, inspect, opened
 from mien.sources.csd_labels import read_utterances
 from mien.sources.csd_roles import WORDS, Roles, assign_roles, label_columns, normalised
 from mien.sources.folds import mosei_folds
-from mien.sources.intake import Intake, SourceOptions
+from mien.sources.intake import Intake, SourceOptions, read_in_order
 from mien.sources.paths import input_files
 from mien.sources.pooling import finite_cells
-from mien.sources.rows import present_videos
 
 SILENCE = "sp"
 NUMBERS, TEXTS = "fiu", "SUO"
@@ -47,7 +46,7 @@ def open_csd(paths: Sequence[Path], options: SourceOptions) -> Intake:
 
     The name of a file's root group says its role: labels, words, text, acoustic or visual; `options.mapping` overrides
     (role -> root name). Frames are averaged over words, words over the labelled segments. Splits are the official
-    folds of CMU-MOSEI. One video is in memory at a time.
+    folds of CMU-MOSEI. One video is in memory at a time, a long one's frames in pieces.
 
     Raises DataError when a file is no computational sequence, is damaged, or a role has no sequence or two.
     """
@@ -62,12 +61,13 @@ def open_csd(paths: Sequence[Path], options: SourceOptions) -> Intake:
     folds = mosei_folds()
     splits = {video_id: folds.get(video_id) for video_id in labelled}
     rules.count(notes, rules.FOLD_UNKNOWN, sum(split is None for split in splits.values()))
-    videos = _videos(roles, splits, options.words, notes)
+    reader = CsdReader(roles, options.words)
     return Intake(
         name="csd",
         splits=splits,
         spaces=_spaces(roles, options.words),
-        videos=present_videos(videos, notes),
+        videos=read_in_order(reader, splits, notes),
+        reader=reader,
         notes=notes,
         mapping=roles.mapping,
         files=tuple(files),
@@ -101,33 +101,49 @@ def _spaces(roles: Roles, keep_words: bool) -> dict[Modality, FeatureSpace]:
     return spaces
 
 
-def _videos(roles: Roles, splits: Mapping[str, str | None], keep_words: bool, notes: Counter[str]) -> Iterator[Video]:
-    watch = rules.TranscriptWatch(notes)
-    with ExitStack() as stack:
-        labels = [stack.enter_context(opened(sequence)) for sequence in roles.labels]
-        streams = {role: stack.enter_context(opened(sequence)) for role, sequence in roles.streams.items()}
-        for video_id, split in splits.items():
-            utterances = read_utterances(labels, video_id, notes)
-            spoken = _read(streams, WORDS, video_id, TEXTS, notes)
-            words = _word_level(streams, spoken, video_id, notes)
-            _attach_transcripts(utterances, spoken)
-            if words is not None:
-                _attach_words(utterances, words, keep_words, notes)
-            for utterance in utterances:
-                watch.see(utterance.transcript, split)
-            yield Video(video_id, utterances)
+@dataclass(frozen=True, slots=True)
+class CsdReader:
+    """Reads the videos of a data set one by one (see `VideoReader`)."""
+
+    roles: Roles
+    keep_words: bool
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[str], tuple[Video, Counter[str]]]]:
+        """Give a function: video id -> the video and the rules applied to it."""
+        with ExitStack() as stack:
+            labels = [stack.enter_context(opened(sequence)) for sequence in self.roles.labels]
+            streams = {role: stack.enter_context(opened(sequence)) for role, sequence in self.roles.streams.items()}
+            yield lambda video_id: _video(labels, streams, video_id, self.keep_words)
+
+
+def _video(
+    labels: Sequence[SequenceReader], streams: Mapping[str, SequenceReader], video_id: str, keep_words: bool
+) -> tuple[Video, Counter[str]]:
+    notes: Counter[str] = Counter()
+    utterances = read_utterances(labels, video_id, notes)
+    spoken = _read(streams, WORDS, video_id, TEXTS, notes)
+    words = _word_level(streams, spoken, video_id, notes)
+    _attach_transcripts(utterances, spoken)
+    if words is not None:
+        _attach_words(utterances, words, keep_words, notes)
+    return Video(video_id, utterances), notes
 
 
 def _read(
     streams: Mapping[str, SequenceReader], role: str, video_id: str, kinds: str, notes: Counter[str]
 ) -> Rows | None:
     """A video's rows of one stream, or None, counted, where the stream lacks the video."""
+    return streams[role].read(video_id, kinds) if _has(streams, role, video_id, notes) else None
+
+
+def _has(streams: Mapping[str, SequenceReader], role: str, video_id: str, notes: Counter[str]) -> bool:
     if role not in streams:
-        return None
+        return False
     if video_id in streams[role]:
-        return streams[role].read(video_id, kinds)
+        return True
     notes[rules.WORDS_MISSING if role == WORDS else rules.STREAM_MISSING[Modality(role)]] += 1
-    return None
+    return False
 
 
 def _word_level(
@@ -148,23 +164,20 @@ def _word_level(
         # the reference keeps its own rows
         finite = finite_cells(text.features[order])
         whole: BoolArray = np.asarray(finite.all(axis=1))
-        _count_not_finite(finite, whole, np.ones(len(order), dtype=bool), notes)
+        rules.count(notes, rules.VALUE_NOT_FINITE, int(finite.size - finite.sum()))
+        rules.count(notes, rules.WORD_NOT_FINITE, int((~whole).sum()))
         vectors[Modality.TEXT] = np.where(whole[:, None], text.features[order], 0).astype(np.float32)
         present[Modality.TEXT] = whole
     for modality in (Modality.ACOUSTIC, Modality.VISUAL):
-        frames = _read(streams, modality, video_id, NUMBERS, notes)
-        if frames is None:
+        if not _has(streams, modality, video_id, notes):
             continue
-        means, here, touched = interval_means(intervals, frames.intervals, frames.features)
-        _count_not_finite(finite_cells(frames.features), here, touched, notes)
-        rules.count(notes, rules.WORD_UNTOUCHED, int((~touched).sum()))
-        vectors[modality], present[modality] = means, here
+        stream = streams[modality]
+        found = interval_means(intervals, stream.sequence.n_features, stream.blocks(video_id, NUMBERS))
+        rules.count(notes, rules.VALUE_NOT_FINITE, found.n_not_finite)
+        rules.count(notes, rules.WORD_NOT_FINITE, int((found.touched & ~found.present).sum()))
+        rules.count(notes, rules.WORD_UNTOUCHED, int((~found.touched).sum()))
+        vectors[modality], present[modality] = found.means, found.present
     return _WordLevel(intervals, vectors, present)
-
-
-def _count_not_finite(finite: BoolArray, present: BoolArray, touched: BoolArray, notes: Counter[str]) -> None:
-    rules.count(notes, rules.VALUE_NOT_FINITE, int(finite.size - finite.sum()))
-    rules.count(notes, rules.WORD_NOT_FINITE, int((touched & ~present).sum()))
 
 
 def _attach_transcripts(utterances: list[Utterance], spoken: Rows | None) -> None:
@@ -174,9 +187,8 @@ def _attach_transcripts(utterances: list[Utterance], spoken: Rows | None) -> Non
     intervals = spoken.intervals[order]
     texts = [_text(value) for value in spoken.features[order, 0].tolist()]
     for utterance in utterances:
-        inside = _inside(intervals, utterance)
-        said = [text for text, here in zip(texts, inside, strict=True) if here and text and text != SILENCE]
-        utterance.transcript = " ".join(said)
+        inside = [texts[place] for place in np.flatnonzero(_inside(intervals, utterance))]
+        utterance.transcript = " ".join(text for text in inside if text and text != SILENCE)
 
 
 def _attach_words(utterances: list[Utterance], words: _WordLevel, keep_words: bool, notes: Counter[str]) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DamagedFileError, DataError
 from mien.schema import FloatArray
+from mien.sources.csd_chunks import read_rows
 from mien.sources.paths import HDF5_MAGIC, wrong_format
 
 AnyArray = NDArray[Any]
@@ -25,6 +26,9 @@ READ_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryErr
 # 100 rows a second of 74 values: ten hours of one video. More is a damaged header
 LARGEST_ENTRY_BYTES = 1 << 31
 DIMENSION_NAMES = "dimension names"
+# rows of a long video are read in pieces of about this size
+BLOCK_BYTES = 16 << 20
+METADATA_BYTES = 128 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ def inspect(path: Path) -> Sequence:
         entries = _entries(data)
         if not entries:
             raise DataError(f"Expected at least one video in {path}, but got none; check the file")
-        features = _dataset(path, data, next(iter(entries.values()))[0], "features")
+        first = next(iter(entries.values()))[0]
+        features = _dataset(path, _member(path, data, first), first, "features")
         width = features.shape[1] if features.ndim == 2 else 0
         return Sequence(path, roots[0], entries, width, _columns(path, file[roots[0]]))
 
@@ -99,19 +104,54 @@ class SequenceReader:
         """
         keys = self.sequence.entries[video_id]
         parts = [self._read_entry(key, kinds) for key in keys]
-        intervals = np.concatenate([each for each, _ in parts])
-        features = np.concatenate([each for _, each in parts])
+        intervals, features = parts[0]
+        if len(parts) > 1:
+            intervals = np.concatenate([each for each, _ in parts])
+            features = np.concatenate([each for _, each in parts])
         numbers = np.arange(len(intervals), dtype=np.int64)
         matches = [ENTRY.fullmatch(key) for key in keys]
         if all(len(each) == 1 for each, _ in parts) and all(matches):
             numbers = np.array([int(match[2]) for match in matches if match], dtype=np.int64)
         return Rows(intervals, features, numbers)
 
-    def _read_entry(self, key: str, kinds: str) -> tuple[FloatArray, AnyArray]:
+    def blocks(self, video_id: str, kinds: str) -> Iterator[tuple[FloatArray, AnyArray]]:
+        """The rows of a video as `read` gives them, in one piece or, from a long video, in pieces of `BLOCK_BYTES`.
+
+        Yields:
+            ``(intervals, features)``: (n, 2) in seconds and (n, feature).
+        """
+        keys = self.sequence.entries[video_id]
+        if len(keys) > 1:
+            rows = self.read(video_id, kinds)
+            yield rows.intervals, rows.features
+            return
+        features, intervals = self._datasets(keys[0], kinds)
+        n_rows = max(1, BLOCK_BYTES // max(1, features.dtype.itemsize * self.sequence.n_features))
+        if features.chunks is not None:
+            # whole chunks: a chunk cut in two would be decompressed twice
+            n_rows = max(1, n_rows // features.chunks[0]) * features.chunks[0]
         path = self.sequence.path
         try:
-            features = _dataset(path, self.data, key, "features")
-            intervals = _dataset(path, self.data, key, "intervals")
+            times_s = read_rows(intervals, 0, len(intervals)).astype(np.float64, copy=False)
+            for start in range(0, len(times_s), n_rows):
+                yield times_s[start : start + n_rows], read_rows(features, start, start + n_rows)
+        except READ_ERRORS as error:
+            raise _damaged(path, f"{error} at video {keys[0]!r}") from None
+
+    def _read_entry(self, key: str, kinds: str) -> tuple[FloatArray, AnyArray]:
+        features, intervals = self._datasets(key, kinds)
+        try:
+            times_s = read_rows(intervals, 0, len(intervals)).astype(np.float64, copy=False)
+            return times_s, read_rows(features, 0, len(features))
+        except READ_ERRORS as error:
+            raise _damaged(self.sequence.path, f"{error} at video {key!r}") from None
+
+    def _datasets(self, key: str, kinds: str) -> tuple[h5py.Dataset, h5py.Dataset]:
+        """Features and intervals, not yet read."""
+        path = self.sequence.path
+        try:
+            entry = _member(path, self.data, key)
+            features, intervals = (_dataset(path, entry, key, name) for name in ("features", "intervals"))
             shape = (len(intervals), self.sequence.n_features) if intervals.ndim else ()
             if features.shape != shape or intervals.shape[1:] != (2,):
                 raise DataError(
@@ -124,7 +164,7 @@ class SequenceReader:
                     f"{key!r} in {path}, but got {features.dtype} and {intervals.dtype}; map the role to another "
                     "sequence with --map"
                 )
-            return intervals[()].astype(np.float64), features[()]
+            return features, intervals
         except READ_ERRORS as error:
             raise _damaged(path, f"{error} at video {key!r}") from None
 
@@ -139,6 +179,11 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     except READ_ERRORS as error:
         raise _damaged(path, error) from None
     with file:
+        # each video is looked up once: what HDF5 remembers of the others, tens of megabytes a file, serves nobody
+        cache = file.id.get_mdc_config()
+        cache.set_initial_size, cache.initial_size = True, METADATA_BYTES
+        cache.min_size = cache.max_size = METADATA_BYTES
+        file.id.set_mdc_config(cache)
         yield file
 
 
@@ -152,8 +197,7 @@ def _member(path: Path, group: h5py.Group, name: str) -> Any:
     return group[name]
 
 
-def _dataset(path: Path, data: h5py.Group, key: str, name: str) -> h5py.Dataset:
-    entry = _member(path, data, key)
+def _dataset(path: Path, entry: Any, key: str, name: str) -> h5py.Dataset:
     if not isinstance(entry, h5py.Group) or name not in entry:
         raise DataError(
             f"Expected features and intervals of video {key!r} in {path}, but got no {name}; the file was altered: "

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, Level, Modality, Utterance, Video
+from mien.tables import arrow_arrays
 from mien.tables.split_columns import WordsOfOne
+
+# Few values that repeat; a dictionary of feature values would only be given up again after some time.
+TEXTS = ["video_id", "transcript", "split"]
 
 
 def words_name(modality: Modality) -> str:
@@ -46,24 +49,24 @@ def to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -
     """Rows of the given videos, utterances in the order they stand in."""
     rows = [(video, utterance) for video in videos for utterance in video.utterances]
     utterances = [utterance for _, utterance in rows]
-    data: dict[str, Any] = {
-        "video_id": [video.id for video, _ in rows],
-        "index": [utterance.index for utterance in utterances],
-        "start_s": [utterance.start_s for utterance in utterances],
-        "end_s": [utterance.end_s for utterance in utterances],
-        "transcript": [utterance.transcript for utterance in utterances],
-        "split": [video.split for video, _ in rows],
-        "sentiment": [utterance.sentiment for utterance in utterances],
+    data: dict[str, pa.Array] = {
+        "video_id": arrow_arrays.texts([video.id for video, _ in rows]),
+        "index": arrow_arrays.integers([utterance.index for utterance in utterances]),
+        "start_s": arrow_arrays.numbers([utterance.start_s for utterance in utterances]),
+        "end_s": arrow_arrays.numbers([utterance.end_s for utterance in utterances]),
+        "transcript": arrow_arrays.texts([utterance.transcript for utterance in utterances]),
+        "split": arrow_arrays.texts([video.split for video, _ in rows]),
+        "sentiment": arrow_arrays.numbers([utterance.sentiment for utterance in utterances]),
     }
     for number, name in enumerate(EMOTIONS):
-        data[name] = [None if each.emotions is None else float(each.emotions[number]) for each in utterances]
+        values = [None if each.emotions is None else float(each.emotions[number]) for each in utterances]
+        data[name] = arrow_arrays.numbers(values)
     for modality, space in spaces.items():
-        vectors = [each.features.get(modality) for each in utterances]
-        data[modality] = _vector_column(vectors, space.n_features)
+        data[modality] = _vector_column([each.features.get(modality) for each in utterances], space.n_features)
         if space.level is Level.WORD:
             data[words_name(modality)] = _word_column(utterances, space)
     schema = arrow_schema(spaces)
-    return pa.table([pa.array(data[field.name], field.type) for field in schema], schema=schema)
+    return pa.table([data[field.name] for field in schema], schema=schema)
 
 
 def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
@@ -92,9 +95,14 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
 
 
 def floats(column: pa.ChunkedArray) -> FloatArray:
-    """A float column as (row,) float64 with NaN where null."""
-    values: FloatArray = column.to_numpy().astype(np.float64)
-    return values
+    """A column of numbers as (row,) float64 with NaN where null."""
+    if column.type != pa.float64():
+        column = column.cast(pa.float64())  # another program's table
+    parts = [
+        np.where(arrow_arrays.present_in(array), arrow_arrays.stored_in(array, np.float64), np.nan)
+        for array in column.chunks
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def vectors(column: pa.ChunkedArray, n_features: int) -> tuple[FloatArray, BoolArray]:
@@ -102,35 +110,33 @@ def vectors(column: pa.ChunkedArray, n_features: int) -> tuple[FloatArray, BoolA
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
-    present = np.asarray(array.is_valid())
-    matrix = np.zeros((len(array), n_features), dtype=np.float32)
-    # flatten() leaves null rows out, whatever lies beneath them
-    matrix[present] = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, n_features)
+    present = arrow_arrays.present_in(array)
+    # null rows are stored too, whatever lies there
+    values = arrow_arrays.stored_in(array.values, np.float32).reshape(-1, n_features)
+    matrix = np.where(present[:, None], values[array.offset : array.offset + len(array)], np.float32(0))
     return matrix, present
 
 
 def _vector_column(rows: Sequence[FloatArray | None], n_features: int) -> pa.Array:
-    mask = np.array([row is None for row in rows], dtype=bool)
+    present = np.array([row is not None for row in rows], dtype=bool)
     matrix = np.zeros((len(rows), n_features), dtype=np.float32)
     for number, row in enumerate(rows):
         if row is not None:
             matrix[number] = row
-    return pa.FixedSizeListArray.from_arrays(matrix.ravel(), n_features, mask=pa.array(mask))
+    return arrow_arrays.vectors(matrix, present)
 
 
 def _word_column(utterances: Sequence[Utterance], space: FeatureSpace) -> pa.Array:
-    rows: list[FloatArray | None] = []
-    bounds, missing = [0], []
-    for utterance in utterances:
-        words = utterance.words.get(space.modality)
-        missing.append(words is None)
-        if words is not None:
-            present = utterance.word_present.get(space.modality, np.ones(len(words), dtype=bool))
-            rows.extend(word if here else None for word, here in zip(words, present, strict=True))
-        bounds.append(len(rows))
-    values = _vector_column(rows, space.n_features)
-    offsets = pa.array(bounds, pa.int32())
-    return pa.ListArray.from_arrays(offsets, values, mask=pa.array(missing, pa.bool_()))
+    words = [utterance.words.get(space.modality) for utterance in utterances]
+    bounds = np.concatenate([[0], np.cumsum([0 if rows is None else len(rows) for rows in words])])
+    matrix = np.zeros((int(bounds[-1]), space.n_features), dtype=np.float32)
+    present = np.ones(len(matrix), dtype=bool)
+    for utterance, rows, start, stop in zip(utterances, words, bounds[:-1], bounds[1:], strict=True):
+        if rows is not None:
+            matrix[start:stop] = rows
+            present[start:stop] = utterance.word_present.get(space.modality, True)
+    matrix[~present] = 0
+    return arrow_arrays.lists(bounds, arrow_arrays.vectors(matrix, present), [rows is not None for rows in words])
 
 
 def words_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsOfOne]:

@@ -5,7 +5,6 @@ Written video by video, so that a corpus larger than memory passes through; read
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,18 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mien.errors import DamagedFileError, DataError
-from mien.schema import (
-    EMOTION_RANGE,
-    EMOTIONS,
-    SENTIMENT_RANGE,
-    SPLITS,
-    FeatureSpace,
-    FloatArray,
-    Level,
-    Modality,
-    SentimentValues,
-    Video,
-)
+from mien.schema import EMOTIONS, SPLITS, FeatureSpace, Level, Modality, SentimentValues, Video
 from mien.tables import columns
 from mien.tables.files import (
     damage_told,
@@ -40,12 +28,12 @@ from mien.tables.files import (
     sha256_of,
     write_json,
 )
+from mien.tables.groups import require_once, row_groups, runs, to_table
 from mien.tables.split_columns import SplitColumns, join_words
 
 FORMAT_VERSION = 1
 TABLE = "utterances.parquet"
 CARD = "dataset.json"
-ROWS_PER_GROUP = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +65,12 @@ class Dataset:
     def table(self, names: list[str] | None = None) -> pa.Table:
         """The rows as an Arrow table, all columns or the named ones."""
         return pq.read_table(self.folder / TABLE, columns=names)
+
+    def row_groups(self, names: list[str]) -> Iterator[pa.Table]:
+        """The named columns, one group of rows at a time; a video is in one group."""
+        with pq.ParquetFile(self.folder / TABLE) as file:
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number, columns=names)
 
     def videos(self, split: str | None = None) -> Iterator[Video]:
         """Every video of one split, or of all, with everything that is stored. Raises DataError on an unknown split."""
@@ -153,8 +147,16 @@ def write_dataset(folder: Path, videos: Iterable[Video], facts: DatasetFacts) ->
     Raises DataError when a video breaks the schema (wrong width, NaN, label out of range, two videos of one id, no
     utterance at all) and WriteError when the system refuses.
     """
+    return write_dataset_tables(folder, (to_table(group, facts.spaces) for group in row_groups(videos)), facts)
+
+
+def write_dataset_tables(folder: Path, tables: Iterable[pa.Table], facts: DatasetFacts) -> Dataset:
+    """`write_dataset` for rows that are tables already (see `to_table`); each becomes a group of rows.
+
+    Raises DataError for two videos of one id and for no utterance at all, and WriteError when the system refuses.
+    """
     with folder_written_aside(folder, CARD) as aside:
-        counts = _write_rows(aside / TABLE, videos, facts.spaces)
+        counts = _write_tables(aside / TABLE, tables, facts.spaces)
         if not counts:
             raise DataError("Expected at least one utterance, but got none; check the source files and the mapping")
         card = {
@@ -199,107 +201,46 @@ def open_dataset(folder: str | Path) -> Dataset:
     return dataset
 
 
-def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace]) -> None:
-    """Raise DataError, naming the video and the utterance, when a video breaks the schema."""
-    if video.split is not None and video.split not in SPLITS:
-        raise DataError(
-            f"Expected the split of video {video.id!r} to be one of {', '.join(SPLITS)}, but got {video.split!r}; "
-            f"rename it with --rename-split {video.split}=valid (or =none to leave it out)"
-        )
-    indices = Counter(utterance.index for utterance in video.utterances)
-    if indices and indices.most_common(1)[0][1] > 1:
-        raise DataError(
-            f"Expected unique utterance numbers in video {video.id!r}, but got {indices.most_common(1)[0][0]} twice"
-        )
-    for utterance in video.utterances:
-        where = f"utterance {utterance.index} of video {video.id!r}"
-        for modality, vector in utterance.features.items():
-            _validate_features(vector[None], spaces, modality, where)
-        for modality, rows in utterance.words.items():
-            _validate_features(rows, spaces, modality, where)
-        if utterance.sentiment is not None:
-            _validate_range(np.array(utterance.sentiment), SENTIMENT_RANGE, f"sentiment of {where}")
-        if utterance.emotions is not None:
-            _validate_range(utterance.emotions, EMOTION_RANGE, f"emotions of {where}")
-
-
-def _validate_features(
-    rows: FloatArray, spaces: Mapping[Modality, FeatureSpace], modality: Modality, where: str
-) -> None:
-    if modality not in spaces:
-        raise DataError(f"Expected {where} to have only {', '.join(spaces)} features, but got {modality} features too")
-    if rows.shape[1] != spaces[modality].n_features:
-        raise DataError(
-            f"Expected {spaces[modality].n_features} {modality} features in {where}, but got {rows.shape[1]}; "
-            "all rows of a modality must come from one extractor"
-        )
-    if not np.isfinite(rows).all():
-        raise DataError(
-            f"Expected finite {modality} features in {where}, but got NaN or infinity; "
-            "leave the modality out of that utterance to mark it missing"
-        )
-
-
-def _validate_range(values: FloatArray, bounds: tuple[float, float], what: str) -> None:
-    low, high = bounds
-    if not ((values >= low) & (values <= high)).all():
-        raise DataError(f"Expected {what} in [{low:g}, {high:g}], but got {values.tolist()}")
-
-
-def _write_rows(
-    path: Path, videos: Iterable[Video], spaces: Mapping[Modality, FeatureSpace]
+def _write_tables(
+    path: Path, tables: Iterable[pa.Table], spaces: Mapping[Modality, FeatureSpace]
 ) -> dict[str, Counter[str]]:
+    """Each table becomes a group of rows; how many videos, utterances and, at most, utterances of a video by split."""
     counts: dict[str, Counter[str]] = {}
     seen: set[str] = set()
-    waiting: list[Video] = []
-    with pq.ParquetWriter(path, columns.arrow_schema(spaces), compression="zstd") as writer:
-
-        def flush() -> None:
-            if waiting:
-                writer.write_table(columns.to_table(waiting, spaces))
-                waiting.clear()
-
-        for video in videos:
-            if video.id in seen:
-                raise DataError(
-                    f"Expected every video once, but got {video.id!r} twice; merge its rows before importing"
-                )
-            seen.add(video.id)
-            validate_video(video, spaces)
-            if not video.utterances:
-                continue
-            count = counts.setdefault(video.split or "none", Counter())
-            count.update(videos=1, utterances=len(video.utterances))
-            count["longest"] = max(count["longest"], len(video.utterances))
-            waiting.append(video)
-            if sum(len(each.utterances) for each in waiting) >= ROWS_PER_GROUP:
-                flush()
-        flush()
+    # smallest and largest values help to skip rows by their split, and nobody skips by a feature's
+    how = {"compression": "zstd", "use_dictionary": columns.TEXTS, "write_statistics": columns.TEXTS}
+    with pq.ParquetWriter(path, columns.arrow_schema(spaces), **how) as writer:
+        for table in tables:
+            splits, of_videos = table["split"].to_pylist(), runs(table["video_id"].to_pylist())
+            require_once((video_id for video_id, _, _ in of_videos), seen)
+            for _, start, stop in of_videos:
+                count = counts.setdefault(splits[start] or "none", Counter())
+                count.update(videos=1, utterances=stop - start)
+                count["longest"] = max(count["longest"], stop - start)
+            writer.write_table(table)
     return {name: counts[name] for name in (*SPLITS, "none") if name in counts}
 
 
 def _video_tables(path: Path) -> Iterator[pa.Table]:
-    """One Arrow table per video; a video never straddles two row groups, see `_write_rows`."""
+    """One Arrow table per video; a video never straddles two row groups, see `row_groups`."""
     with pq.ParquetFile(path) as file:
         for number in range(file.num_row_groups):
             group = file.read_row_group(number)
-            bounds = _run_bounds(group["video_id"].to_pylist())
-            for start, stop in itertools.pairwise(bounds):
+            for _, start, stop in runs(group["video_id"].to_pylist()):
                 yield group.slice(start, stop - start)
 
 
 def _split_columns(
     rows: pa.Table, spaces: Mapping[Modality, FeatureSpace], by_word: Sequence[FeatureSpace]
 ) -> SplitColumns:
-    ids = rows["video_id"].to_pylist()
-    bounds = _run_bounds(ids)
+    of_videos = runs(rows["video_id"].to_pylist())
     features, present = {}, {}
     for modality, space in spaces.items():
         features[modality], present[modality] = columns.vectors(rows[modality], space.n_features)
     emotions = np.stack([columns.floats(rows[name]) for name in EMOTIONS], axis=1)
     return SplitColumns(
-        video_ids=[ids[start] for start in bounds[:-1]],
-        offsets=np.array(bounds, dtype=np.int64),
+        video_ids=[video_id for video_id, _, _ in of_videos],
+        offsets=np.array([0, *(stop for _, _, stop in of_videos)], dtype=np.int64),
         index=rows["index"].to_numpy().astype(np.int64),
         features=features,
         present=present,
@@ -316,8 +257,3 @@ def _split_columns(
         start_s=columns.floats(rows["start_s"]),
         end_s=columns.floats(rows["end_s"]),
     )
-
-
-def _run_bounds(ids: list[str]) -> list[int]:
-    starts = [row for row in range(len(ids)) if row == 0 or ids[row] != ids[row - 1]]
-    return [*starts, len(ids)]

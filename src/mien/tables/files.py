@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import math
@@ -43,7 +44,7 @@ def written_aside(path: Path) -> Iterator[Path]:
         os.chmod(aside, 0o666 & ~UMASK)
         os.replace(aside, path)
     except OSError as error:
-        raise _refused(path, error) from error
+        raise refused(path, error) from error
     finally:
         with suppress(OSError):  # what went wrong before says more
             aside.unlink()
@@ -71,9 +72,10 @@ def folder_written_aside(folder: Path, marker: str) -> Iterator[Path]:
     aside = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
     try:
         # Left by killed processes: the old folder after a finished swap, and half a folder by one of the same id (in
-        # a container every process may be number 1).
+        # a container every process may be number 1) or of another.
         for leftover in (_replaced(folder), aside):
             shutil.rmtree(leftover, ignore_errors=True)
+        sweep(folder.parent, f".{glob.escape(folder.name)}.partial-*")
         aside.mkdir(parents=True)
         yield aside
         if folder.exists():
@@ -81,10 +83,31 @@ def folder_written_aside(folder: Path, marker: str) -> Iterator[Path]:
         os.replace(aside, folder)
         shutil.rmtree(_replaced(folder), ignore_errors=True)
     except OSError as error:
-        raise _refused(folder, error) from error
+        raise refused(folder, error) from error
     finally:
         restore_interrupted_swap(folder)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def sweep(folder: Path, pattern: str) -> None:
+    """Remove what processes that no longer run left half written: files and folders ``...partial-PID``."""
+    for leftover in folder.glob(pattern):
+        if _runs(leftover.name.rpartition("-")[2]):
+            continue
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def _runs(process_id: str) -> bool:
+    try:
+        os.kill(int(process_id), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except OSError:  # it runs, and belongs to somebody else
+        return True
+    return True
 
 
 def restore_interrupted_swap(folder: Path) -> None:
@@ -156,7 +179,8 @@ def _replaced(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.replaced")
 
 
-def _refused(path: Path, error: OSError) -> WriteError:
+def refused(path: Path, error: OSError) -> WriteError:
+    """The error for a system that does not let us write `path`."""
     return WriteError(
         f"Expected to write {path}, but got {error.strerror or error}; "
         "what stood there before is unchanged: free some space or choose another place"

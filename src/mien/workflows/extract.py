@@ -9,7 +9,6 @@ At word level the words of given transcripts get their times from the words reco
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from mien.sources import open_source
 from mien.sources.intake import Intake, SourceOptions
 from mien.sources.roles import assign_roles
 from mien.tables import Dataset, DatasetFacts, write_dataset
-from mien.tables.files import sha256_of
+from mien.tables.files import sha256_of, sweep
 from mien.workflows.engine import Place
 from mien.workflows.extract_elsewhere import make_elsewhere
 from mien.workflows.extract_video import FATAL, Bench, Shelf, find_or_make, why_failed
@@ -86,7 +85,8 @@ def extract(
     files = find_videos(Path(os.path.abspath(folder)))
     extractors = load_extractors(names, request.level)
     failed: dict[str, str] = {}
-    _sweep(out)
+    # half-written videos of killed processes; `write_dataset` removes half a Dataset
+    sweep(cache_beside(out), ".*.partial-*")
     shelf = Shelf(files, cache_beside(out), Bench(extractors, request.speech))
     broken: dict[str, str] = {}
     if not request.place.is_local:
@@ -159,30 +159,6 @@ def _extracted(
         intake.notes.update(notes)
         video.split = roles.get(video.id)
         yield video
-
-
-def _sweep(out: Path) -> None:
-    """Remove what killed processes left half written, here and in the cache."""
-    out = out.resolve()
-    places = ((out.parent, f".{out.name}.partial-*"), (cache_beside(out), ".*.partial-*"))
-    for folder, pattern in places:
-        for leftover in folder.glob(pattern):
-            if _runs(leftover.name.rpartition("-")[2]):
-                continue
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
-
-
-def _runs(process_id: str) -> bool:
-    try:
-        os.kill(int(process_id), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except OSError:  # it runs, and belongs to somebody else
-        return True
-    return True
 
 
 def _counted(videos: Iterator[Video], total: int, advance: Advance | None) -> Iterator[Video]:

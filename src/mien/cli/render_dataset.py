@@ -1,0 +1,62 @@
+"""What `mien import`, `mien extract` and `mien describe` show of a Dataset on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mien.cli.terminal import new_console, new_table
+from mien.schema import EMOTION_OUTPUTS
+
+
+def show_import(description: Mapping[str, Any]) -> None:
+    """What was read, what was dropped or mended, then the description."""
+    show_description(description)
+    notes = description["origin"].get("notes", {})
+    if notes:
+        table = new_table("Rules applied while importing", "rule", "count")
+        for rule, count in sorted(notes.items()):
+            table.add_row(rule, f"{count:,}")
+        new_console().print(table)
+    else:
+        new_console().print("No row was dropped or mended.")
+    if not description["feature_spaces"]:
+        new_console().print("No features yet: import again with --text EXTRACTOR to train on the words.")
+
+
+def show_description(description: Mapping[str, Any]) -> None:
+    """Splits, labels, coverage and leakage of a Dataset."""
+    splits = description["splits"]
+    table = new_table(f"{description['name']}  {description['fingerprint'][:12]}", "", *splits)
+    table.add_row("videos", *(f"{split['videos']:,}" for split in splits.values()))
+    table.add_row("utterances", *(f"{split['utterances']:,}" for split in splits.values()))
+    per_video = [split["utterances_per_video"] for split in splits.values()]
+    table.add_row("per video: min / median / max", *(f"{n['min']} / {n['median']:g} / {n['max']}" for n in per_video))
+    table.add_row("hours", *("-" if not split["hours"] else f"{split['hours']:.1f}" for split in splits.values()))
+    for name in ("labelled", "negative", "zero", "positive"):
+        table.add_row(f"sentiment {name}", *(f"{split['sentiment'][name]:,}" for split in splits.values()))
+    table.add_row("emotion labelled", *(f"{split['emotion']['labelled']:,}" for split in splits.values()))
+    any_emotion = any(split["emotion"]["labelled"] for split in splits.values())
+    for name in EMOTION_OUTPUTS if any_emotion else ():
+        table.add_row(f"  {name}", *(_share(split["emotion"], name) for split in splits.values()))
+    for modality, space in description["feature_spaces"].items():
+        label = f"{modality}: {space['name']} ({space['n_features']}, {space['level']} level)"
+        table.add_row(label, *(_coverage(split["coverage"][modality]) for split in splits.values()))
+    console = new_console()
+    console.print(table)
+    leakage = description["leakage"]
+    console.print(
+        f"Videos in several splits: {len(leakage['videos_in_several_splits'])}. "
+        f"Texts in several splits: {leakage['texts_in_several_splits']} of {leakage['texts']} (kept). "
+        f"Speakers: {leakage['speakers']}."
+    )
+
+
+def _share(emotion: Mapping[str, Any], name: str) -> str:
+    count = emotion["present"][name]
+    return f"{count:,} ({100 * count / max(emotion['labelled'], 1):.1f} %)"
+
+
+def _coverage(coverage: Mapping[str, Any]) -> str:
+    constant = f", {coverage['constant_columns']} constant columns" if coverage["constant_columns"] else ""
+    return f"{100 * coverage['share']:.1f} %{constant}"
