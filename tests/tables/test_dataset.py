@@ -76,7 +76,7 @@ def test_columns_agree_with_the_videos_over_several_groups_of_rows(tmp_path):
     dataset = write_dataset(tmp_path / "data", many_videos(), DatasetFacts("many", spaces))
     groups = pq.ParquetFile(dataset.folder / "utterances.parquet").metadata
     assert groups.num_rows == 13 * 997
-    assert groups.num_row_groups == 7
+    assert groups.num_row_groups == 5
     for split in ("train", "valid"):
         columns = dataset.columns(split)
         expected = [video for video in many_videos() if video.split == split]

@@ -29,14 +29,14 @@ from mien.tables.parts import parts_folder, parts_of
 from mien.workflows.import_ import ImportOptions, import_dataset
 from mien.workflows.reading_videos import AHEAD, read_videos
 
-N_VIDEOS, N_SEGMENTS = 40, 128
+N_VIDEOS, N_SEGMENTS = 40, 256
 # of the official folds; the first is a train and the last a test video
 IDS = sorted(
     sorted(key for key, fold in mosei_folds().items() if fold == "train")[: N_VIDEOS - 2]
     + [key for key, fold in mosei_folds().items() if fold == "valid"][:1]
     + [max(key for key, fold in mosei_folds().items() if fold == "test")]
 )
-# videos that are read until one and until three parts of 1,024 rows are full; the one without an utterance adds none
+# videos that are read until one and until three parts of 2,048 rows are full; the one without an utterance adds none
 FIRST_PART, THREE_PARTS = 8, 25
 ROLES = ["--rename-split", "valid=none", "--carve", "valid=0.2"]
 OPTIONS = ImportOptions(rename_splits={"valid": "none"}, carve={"valid": 0.2})
@@ -44,7 +44,7 @@ OPTIONS = ImportOptions(rename_splits={"valid": "none"}, carve={"valid": 0.2})
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Forty talks of 128 one-word segments: five parts. One has no usable segment, one no face, one bad numbers."""
+    """Forty talks of 256 one-word segments: five parts. One has no usable segment, one no face, one bad numbers."""
     rng = np.random.default_rng(4)
     path = tmp_path_factory.mktemp("csd")
     times = np.arange(N_SEGMENTS)[:, None] + np.array([0.0, 1.0])
@@ -242,7 +242,7 @@ def test_refused_data_leave_nothing_behind(folder, tmp_path):
 
 
 def test_sources_that_are_read_as_a_whole_keep_their_text_vectors(tmp_path):
-    lines = "".join(f"v{number},{n},good day {number} {n}\n" for number in range(30) for n in range(128))
+    lines = "".join(f"v{number},{n},good day {number} {n}\n" for number in range(30) for n in range(256))
     path = files.write_text(tmp_path / "x.csv", "video_id,index,text\n" + lines)
     options = ImportOptions(text="glove-6b-50d", rename_splits={"none": "train"})
     whole = import_dataset("table", [path], tmp_path / "whole/data", options)

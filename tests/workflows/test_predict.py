@@ -14,8 +14,7 @@ from tests.workflows.planted import QUICK, write_planted
 import mien
 from mien.errors import DamagedFileError, DataError, FeatureSpaceError, UsageError
 from mien.schema import Modality
-from mien.tables import DatasetFacts, read_predictions, write_dataset
-from mien.tables import dataset as dataset_module
+from mien.tables import DatasetFacts, groups, read_predictions, write_dataset
 from mien.training.onnx_export import run_graph
 from mien.workflows.train import TrainRequest, train
 
@@ -39,7 +38,7 @@ def many_groups(planted, tmp_path, monkeypatch):
                     utterance.features.pop(Modality.VISUAL)
             yield video
 
-    monkeypatch.setattr(dataset_module, "ROWS_PER_GROUP", 20)
+    monkeypatch.setattr(groups, "ROWS_PER_GROUP", 20)
     return write_dataset(tmp_path / "groups", thinned(), DatasetFacts("groups", planted.facts.spaces))
 
 

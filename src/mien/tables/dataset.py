@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mien.errors import DamagedFileError, DataError
@@ -101,10 +100,10 @@ class Dataset:
             self._require_split(split)
         names, by_word = self._names(words)
         with pq.ParquetFile(self.folder / TABLE) as file:
-            for number in range(file.num_row_groups):  # a video never straddles two, see `_write_rows`
+            for number in range(file.num_row_groups):  # a video never straddles two, see `row_groups`
                 rows = file.read_row_group(number, columns=[*names, "split"])
                 if split is not None:
-                    rows = rows.filter(pc.equal(rows["split"], split))
+                    rows = rows.filter(pa.array([each == split for each in rows["split"].to_pylist()]))
                 if len(rows):
                     yield _split_columns(rows, self.facts.spaces, by_word)
 

@@ -14,7 +14,7 @@ from mien.schema import EMOTION_RANGE, SENTIMENT_RANGE, SPLITS, FeatureSpace, Fl
 from mien.tables import columns
 
 # a group is closed as soon as it reaches one of these
-ROWS_PER_GROUP = 1024
+ROWS_PER_GROUP = 2048
 BYTES_PER_GROUP = 16 << 20
 
 
