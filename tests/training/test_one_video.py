@@ -11,7 +11,9 @@ from mien.models import MODELS, ModelEntry, Reads
 from mien.schema import Modality, Task
 from mien.tables import stack_features
 
-ONE_VECTOR = [n for n, e in MODELS.items() if isinstance(e, ModelEntry) and e.reads not in (Reads.WORDS, Reads.TRANSCRIPTS)]
+ONE_VECTOR = [
+    n for n, e in MODELS.items() if isinstance(e, ModelEntry) and e.reads not in (Reads.WORDS, Reads.TRANSCRIPTS)
+]
 
 
 @pytest.mark.parametrize("name", ONE_VECTOR)
