@@ -32,6 +32,8 @@ from machine import machine_facts, memory_gib
 os.environ["OMP_NUM_THREADS"] = "1"
 HERE = Path(__file__).resolve().parent
 STEP = 3
+# an exponent whose standard error is above this says nothing
+UNRESOLVED = 0.5
 HELD_WHOLE = "train and valid are held whole"
 ALL_ROWS = "rows may stand in any order, so all are held until the last is read"
 SAMPLE = HERE.parent / "src/mien/sample/sample.mp4"
@@ -203,12 +205,15 @@ def analyze_curves(folder: Path, arguments: argparse.Namespace, say: Callable[[s
             f"patience: {time.per_unit / 3600:.2g} h of processor time per hour of video; "
             f"then the report page, which grows by {report:.1f} MiB per hour"
         )
-    if memory.per_unit is not None:
-        memory.breaks_first = (
-            memory_end(memory.per_unit, best[0]["peak_memory_mib"], "hours", "tracks and report are held whole")
-            if memory.per_unit > 1
-            else "nothing: memory does not grow with the length"
-        )
+    if (
+        memory.standard_error is None
+        or memory.standard_error > UNRESOLVED
+        or not memory.per_unit
+        or memory.per_unit < 0
+    ):
+        memory.breaks_first = "no growth of memory that can be told from the noise at these lengths"
+    else:
+        memory.breaks_first = memory_end(memory.per_unit, memory.costs[0], "hours", "tracks and report are held whole")
     return [time, memory]
 
 
@@ -242,12 +247,19 @@ def draw(curve: Curve, path: Path) -> None:
     if curve.per_unit and curve.per_unit > 0:
         linear = curve.costs[-1] + curve.per_unit * (n - n[-1])
         axes.loglog(n[linear > 0], linear[linear > 0], "--", color="#888888", label="linear, through the last two")
-    fit = "" if curve.exponent is None else f"exponent {curve.exponent:.2f} ± {curve.standard_error or 0:.2f}"
-    axes.set(xlabel=curve.size, ylabel=curve.cost, title=f"{curve.name}: {fit}" if fit else curve.name)
+    title = f"{curve.name}: exponent {told_exponent(curve)}"
+    axes.set(xlabel=curve.size, ylabel=curve.cost, title=title)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
+
+
+def told_exponent(curve: Curve) -> str:
+    """The exponent with its standard error, or that there is none."""
+    if curve.exponent is None or curve.standard_error is None or curve.standard_error > UNRESOLVED:
+        return "not resolved"
+    return f"{curve.exponent:.2f} ± {curve.standard_error:.2f}"
 
 
 def table(curves: list[Curve]) -> str:
@@ -255,7 +267,7 @@ def table(curves: list[Curve]) -> str:
     lines = ["| curve | sizes | cost, smallest to largest | exponent ± s.e. | last step | ratio | breaks first |"]
     lines.append("|---|---|---|---|---|---|---|")
     for each in curves:
-        exponent = "-" if each.exponent is None else f"{each.exponent:.2f} ± {each.standard_error or 0:.2f}"
+        exponent = told_exponent(each)
         step = "-" if each.last_step_exponent is None else f"{each.last_step_exponent:.2f}"
         ratio = "-" if each.ratio_to_reference is None else f"{each.ratio_to_reference:.2g} times {each.reference}"
         sizes = f"{each.sizes[0]:.3g} to {each.sizes[-1]:.3g} {each.size}"
