@@ -55,23 +55,20 @@ class PackedGrus:
 
     def run(self, inputs: Sequence[Float[Tensor, "_ _"]]) -> list[Float[Tensor, "_ 2*hidden"]]:
         """States [forward, backward] of every GRU over its own rows (utterance, feature), as many as it has."""
-        n_directions, hidden, _ = self.weights.shape
-        n_steps = max(len(rows) for rows in inputs)
+        n_grus, hidden = len(inputs), self.weights.shape[1]
+        lengths = [len(rows) for rows in inputs]
+        n_steps = max(lengths)
         # The shorter ones end earlier; what their directions do afterwards is not given out.
-        addend = self.weights.new_zeros(n_steps, n_directions, 1, 3 * hidden)
-        candidates = self.weights.new_zeros(n_steps, n_directions, 1, hidden)
-        for number, rows in enumerate(inputs):
-            gates = torch.addmm(self.biases_in[number], rows, self.weights_in[number])
-            halves = gates[:, : 3 * hidden], gates[:, 3 * hidden :].flip(0)
-            for direction, half in enumerate(halves, start=2 * number):
-                addend[: len(rows), direction, 0] = half
-                candidates[: len(rows), direction, 0] = half[:, 2 * hidden :]
+        gates = self.weights.new_zeros(n_grus, n_steps, 2, 3 * hidden)
+        for rows, weight, bias, part in zip(inputs, self.weights_in, self.biases_in, gates.flatten(2), strict=True):
+            torch.addmm(bias, rows, weight, out=part[: len(rows)])
+        addend = torch.stack([gates[:, :, 0], _reversed(gates[:, :, 1], lengths)], dim=2)
+        addend = addend.transpose(0, 1).reshape(n_steps, 2 * n_grus, 1, 3 * hidden)
+        candidates = addend[..., 2 * hidden :].clone()
         addend[..., 2 * hidden :] = self.biases_n
-        states = self._steps(addend, candidates)
-        return [
-            torch.cat([states[: len(rows), 2 * g], states[: len(rows), 2 * g + 1].flip(0)], dim=1)
-            for g, rows in enumerate(inputs)
-        ]
+        states = self._steps(addend, candidates).view(n_steps, n_grus, 2, hidden).transpose(0, 1)
+        both = torch.cat([states[:, :, 0], _reversed(states[:, :, 1], lengths)], dim=2)
+        return [each[:length] for each, length in zip(both.unbind(), lengths, strict=True)]
 
     def _steps(
         self, addend: Float[Tensor, "step direction 1 3*hidden"], candidates: Float[Tensor, "step direction 1 hidden"]
@@ -90,7 +87,18 @@ class PackedGrus:
             candidate = torch.addcmul(from_input, reset, recurrent_n).tanh_()
             state = torch.lerp(candidate, state, update)
             states.append(state)
-        return torch.cat(states, dim=1).transpose(0, 1) if states else candidates.squeeze(2)
+        return torch.stack(states).squeeze(2) if states else candidates.squeeze(2)
+
+
+def _reversed(
+    rows: Float[Tensor, "gru utterance feature"], lengths: Sequence[int]
+) -> Float[Tensor, "gru utterance feature"]:
+    """The rows of every GRU from its last to its first; what stands behind them is of no use."""
+    if min(lengths) == rows.shape[1]:
+        return rows.flip(1)
+    return torch.stack(
+        [torch.cat([each[:n].flip(0), each[n:]]) for each, n in zip(rows.unbind(), lengths, strict=True)]
+    )
 
 
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
