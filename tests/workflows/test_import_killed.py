@@ -29,7 +29,7 @@ from mien.tables.parts import parts_folder, parts_of
 from mien.workflows.import_ import ImportOptions, import_dataset
 from mien.workflows.reading_videos import AHEAD, read_videos
 
-N_VIDEOS, N_SEGMENTS = 40, 256
+N_VIDEOS, N_SEGMENTS = 28, 256
 # of the official folds; the first is a train and the last a test video
 IDS = sorted(
     sorted(key for key, fold in mosei_folds().items() if fold == "train")[: N_VIDEOS - 2]
@@ -44,7 +44,7 @@ OPTIONS = ImportOptions(rename_splits={"valid": "none"}, carve={"valid": 0.2})
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Forty talks of 256 one-word segments: five parts. One has no usable segment, one no face, one bad numbers."""
+    """28 talks of 256 one-word segments: four parts. One has no usable segment, one no face, one bad numbers."""
     rng = np.random.default_rng(4)
     path = tmp_path_factory.mktemp("csd")
     times = np.arange(N_SEGMENTS)[:, None] + np.array([0.0, 1.0])
@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
     segments[IDS[11]] = (times[:3, ::-1], np.zeros((3, 7)))
     voices = {key: (frames, rng.normal(size=(len(frames), 6))) for key in IDS}
     voices[IDS[20]][1][5:9] = -np.inf
-    faces = {key: (frames, rng.normal(size=(len(frames), 4))) for key in IDS if key != IDS[30]}
+    faces = {key: (frames, rng.normal(size=(len(frames), 4))) for key in IDS if key != IDS[26]}
     spoken = {key: (times, np.array([[f"{key}word{n}".encode()] for n in range(N_SEGMENTS)])) for key in IDS}
     # one text in two splits, in the first part and in the last
     for key in (IDS[0], IDS[-1]):
@@ -161,7 +161,7 @@ def test_the_set_holds_what_could_differ(whole):
     assert whole.facts.origin["notes"][VIDEO_EMPTY] == 1
     assert whole.facts.origin["notes"][TRANSCRIPT_SHARED] == 1
     assert sum(count["videos"] for count in whole.counts.values()) == N_VIDEOS - 1
-    assert pq.ParquetFile(whole.folder / "utterances.parquet").num_row_groups == 5
+    assert pq.ParquetFile(whole.folder / "utterances.parquet").num_row_groups == 4
 
 
 def test_an_interrupted_import_goes_on(folder, whole, tmp_path):
@@ -235,8 +235,8 @@ def test_parts_made_from_other_files_are_not_used(folder, tmp_path):
 def test_refused_data_leave_nothing_behind(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "csd")
     with h5py.File(tmp_path / "csd/text.csd", "a") as file:
-        del file[f"glove_vectors/data/{IDS[30]}/intervals"]
-    with pytest.raises(DataError, match=re.escape(IDS[30])):
+        del file[f"glove_vectors/data/{IDS[26]}/intervals"]
+    with pytest.raises(DataError, match=re.escape(IDS[26])):
         import_dataset("csd", [tmp_path / "csd"], tmp_path / "data", OPTIONS)
     assert [path.name for path in tmp_path.iterdir()] == ["csd"]
 
