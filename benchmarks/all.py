@@ -124,7 +124,7 @@ BENCHMARKS = (
     Benchmark(
         "csd_import",
         "reading and decompressing the same arrays with h5py; scanning all frames for each word",
-        quick=("--videos", "3,6", "--repeats", "1"),
+        quick=("--videos", "10,20", "--repeats", "1"),
     ),
     Benchmark(
         "engines",
@@ -155,7 +155,7 @@ BENCHMARKS = (
         "acoustic_features",
         "scipy.signal.stft of the same sound",
         quick=("--seconds", "3", "--repeats", "1", "--no-checks"),
-        needs=(package("afx"),),
+        needs=(package("afx_audio"),),
     ),
     Benchmark(
         "visual_features",
