@@ -206,10 +206,16 @@ def rows_of(videos: VideoSet, numbers: Sequence[int]) -> Int[Tensor, "n"]:
     return torch.cat([torch.arange(int(videos.offsets[v]), int(videos.offsets[v + 1])) for v in numbers])
 
 
+def _places(offsets: Int[Tensor, "item_plus_1"], chosen: Int[Tensor, "n"]) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"]]:
+    """First row and number of rows of the chosen items; never looks at the others, however large the corpus."""
+    starts = offsets[chosen]
+    return starts, offsets[chosen + 1] - starts
+
+
 def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor, "n"]]:
     """The named videos as one padded batch, and the row numbers of its real utterances in ``real.nonzero()`` order."""
     chosen = torch.as_tensor(numbers)
-    starts, lengths = videos.offsets[chosen], videos.lengths[chosen]
+    starts, lengths = _places(videos.offsets, chosen)
     place = torch.arange(int(lengths.max()))
     real = place < lengths.unsqueeze(1)  # (video, utterance)
     rows = (starts.unsqueeze(1) + place).where(real, 0)  # (video, utterance)
@@ -239,7 +245,7 @@ def one_video(columns: SplitColumns, scaling: Scaling) -> Batch:
 
 def collate_tokens(tokens: TokenSet, rows: Int[Tensor, "n"]) -> Tokens:
     """The word pieces of the given utterances, padded to the longest of them."""
-    starts, lengths = tokens.offsets[rows], tokens.offsets.diff()[rows]
+    starts, lengths = _places(tokens.offsets, rows)
     place = torch.arange(int(lengths.max()))
     here = place < lengths.unsqueeze(1)  # (n, token)
     ids = torch.zeros(here.shape, dtype=torch.int64)
@@ -257,11 +263,11 @@ def _collate_times(
 
 def collate_words(words: WordSet, rows: Int[Tensor, "n"]) -> Words:
     """The words of the given utterances, padded to the longest of them (at least one place)."""
-    starts, lengths = words.offsets[rows], words.offsets.diff()[rows]
+    starts, lengths = _places(words.offsets, rows)
     place = torch.arange(max(int(lengths.max()), 1))
     real = place < lengths.unsqueeze(1)  # (n, word)
     chosen = (starts.unsqueeze(1) + place).where(real, 0)  # (n, word)
-    if not len(words.offsets.diff()) or int(words.offsets[-1]) == 0:
+    if int(words.offsets[-1]) == 0:
         return Words(
             {m: matrix.new_zeros(*real.shape, matrix.shape[1]) for m, matrix in words.features.items()},
             {m: real.clone() for m in words.present},
