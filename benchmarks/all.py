@@ -40,7 +40,7 @@ FIGURE_WORDS = (
     "difference",
     "one_for_all",
     "trained_for_it",
-    "minutes",
+    "whole_minutes",
 )
 OUT = "{out}"
 LAST_WORDS = 600
@@ -239,7 +239,7 @@ def row_name(row: Any, number: int) -> str:
     """The words of a row that say what it is, else its number."""
     if not isinstance(row, dict):
         return str(number)
-    words = [str(row[key]) for key in ("name", "words", "reference") if isinstance(row.get(key), str)]
+    words = [str(row[key]) for key in ("name", "words", "reference") if row.get(key) and isinstance(row[key], str)]
     words += [f"{row[key]:.3g} {key}" for key in ("minutes", "videos") if isinstance(row.get(key), int | float)]
     return ", ".join(words) or str(number)
 
