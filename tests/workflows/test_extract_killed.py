@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import random
 import shutil
 import signal
@@ -64,11 +63,10 @@ def test_five_kills_at_random_change_no_byte(labelled, tmp_path):
             command(labelled, tmp_path / "data"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         time.sleep(draw.uniform(0.1, 0.6) * whole_s)
-        n_killed += process.poll() is None
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()  # does nothing where the process has ended
+        n_killed += process.wait() == -signal.SIGKILL
     # a later one may be done before its turn comes, because it goes on where the others stopped
-    assert n_killed >= 3
+    assert n_killed >= 2
     kept = {path: path.stat().st_mtime_ns for path in cache_beside(tmp_path / "data").glob("*.parquet")}
     subprocess.run(command(labelled, tmp_path / "data"), check=True, capture_output=True)
     for path, written_ns in kept.items():
