@@ -1,10 +1,11 @@
-"""Several bidirectional GRUs over one video as one recurrence, with their weights laid out for it once. No gradients.
+"""Several bidirectional GRUs over one video as one recurrence, in numpy, with their weights laid out for it once.
 
-For a video of ten utterances nearly all time goes into fetching the recurrent weights at every step and into starting
-operations. So every step is one batched product for all GRUs and both directions, whose addend already holds what the
-inputs and biases give, and three element-wise operations.
+For a video of ten utterances hardly any time is arithmetic: it goes into fetching the recurrent weights at every step
+and into starting operations, and numpy starts one in a fraction of torch's time. So every step is one batched product
+for all GRUs and both directions, and ten element-wise operations that write where the result is needed.
 
-Symbols of `torch.nn.GRU`: r, z, n -> the three thirds of a gate row; W_i* -> weights_in; W_h* -> weights; h -> state.
+Symbols of `torch.nn.GRU`: r, z, n -> the three thirds of a gate row (reset, update, candidate); W_i* -> weights_in;
+W_h* -> weights; h -> state. As sigmoid(x) = (1 + tanh(x / 2)) / 2, all that r and z are made of is halved beforehand.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
+from mien.schema import FloatArray
+
+_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _SUFFIXES = ("", "_reverse")
 
 
@@ -24,11 +28,11 @@ class PackedGrus:
     """A copy of the weights. Directions: forward and backward of the first GRU, then of the second, ..."""
 
     # per GRU, forward and backward side by side; both biases of r and z, the inputs' one of n
-    weights_in: tuple[Float[Tensor, "feature 6*hidden"], ...]
-    biases_in: tuple[Float[Tensor, "6*hidden"], ...]
-    weights: Float[Tensor, "direction hidden 3*hidden"]
+    weights_in: tuple[Float[np.ndarray, "feature 6*hidden"], ...]
+    biases_in: tuple[Float[np.ndarray, "6*hidden"], ...]
+    weights: Float[np.ndarray, "direction hidden 3*hidden"]
     # of n, which the reset gate takes part in
-    biases_n: Float[Tensor, "direction 1 hidden"]
+    biases_n: Float[np.ndarray, "direction 1 hidden"]
 
     @classmethod
     def of(cls, grus: Sequence[nn.GRU]) -> PackedGrus:
@@ -36,69 +40,69 @@ class PackedGrus:
         hidden = grus[0].hidden_size
         weights_in, biases_in, weights, biases_n = [], [], [], []
         for gru in grus:
-            parts = [[getattr(gru, f"{name}_l0{suffix}").detach() for suffix in _SUFFIXES] for name in _NAMES]
-            of_inputs, recurrent, of_bias, recurrent_bias = parts
-            weights_in.append(torch.cat(of_inputs).t().contiguous())
-            for bias, other in zip(of_bias, recurrent_bias, strict=True):
-                both = bias.clone()
-                both[: 2 * hidden] += other[: 2 * hidden]
-                biases_in.append(both)
-                biases_n.append(other[2 * hidden :].unsqueeze(0))
-            weights += [matrix.t() for matrix in recurrent]
-        pairs = zip(biases_in[::2], biases_in[1::2], strict=True)
-        return cls(
-            tuple(weights_in),
-            tuple(torch.cat(pair) for pair in pairs),
-            torch.stack(weights).contiguous(),
-            torch.stack(biases_n),
-        )
+            of_inputs, recurrent, of_bias, recurrent_bias = (
+                [getattr(gru, f"{name}_l0{suffix}").detach().numpy().copy() for suffix in _SUFFIXES] for name in _NAMES
+            )
+            for matrix, other in zip(of_bias, recurrent_bias, strict=True):
+                matrix[: 2 * hidden] += other[: 2 * hidden]
+                biases_n.append(other[np.newaxis, 2 * hidden :])
+            for matrix in (*of_inputs, *recurrent, *of_bias):
+                matrix[: 2 * hidden] /= 2
+            weights_in.append(np.ascontiguousarray(np.concatenate(of_inputs).T))
+            biases_in.append(np.concatenate(of_bias))
+            weights += [matrix.T for matrix in recurrent]
+        return cls(tuple(weights_in), tuple(biases_in), np.ascontiguousarray(np.stack(weights)), np.stack(biases_n))
 
-    def run(self, inputs: Sequence[Float[Tensor, "_ _"]]) -> list[Float[Tensor, "_ 2*hidden"]]:
-        """States [forward, backward] of every GRU over its own rows (utterance, feature), as many as it has."""
+    def run(self, inputs: Sequence[FloatArray]) -> Float[np.ndarray, "gru step 2*hidden"]:
+        """States [forward, backward] of every GRU over its own rows (utterance, feature), as many as it has.
+
+        As many steps as the longest has rows; what stands behind the rows of a shorter one is of no use.
+        """
         n_grus, hidden = len(inputs), self.weights.shape[1]
         lengths = [len(rows) for rows in inputs]
         n_steps = max(lengths)
-        # The shorter ones end earlier; what their directions do afterwards is not given out.
-        gates = self.weights.new_zeros(n_grus, n_steps, 2, 3 * hidden)
-        for rows, weight, bias, part in zip(inputs, self.weights_in, self.biases_in, gates.flatten(2), strict=True):
-            torch.addmm(bias, rows, weight, out=part[: len(rows)])
-        addend = torch.stack([gates[:, :, 0], _reversed(gates[:, :, 1], lengths)], dim=2)
-        addend = addend.transpose(0, 1).reshape(n_steps, 2 * n_grus, 1, 3 * hidden)
-        candidates = addend[..., 2 * hidden :].clone()
-        addend[..., 2 * hidden :] = self.biases_n
-        states = self._steps(addend, candidates).view(n_steps, n_grus, 2, hidden).transpose(0, 1)
-        both = torch.cat([states[:, :, 0], _reversed(states[:, :, 1], lengths)], dim=2)
-        return [each[:length] for each, length in zip(both.unbind(), lengths, strict=True)]
+        # In two arrays: for ten utterances neither is so large that the system would hand out fresh pages each time.
+        of_gates = np.zeros((n_steps, n_grus, 2, 2 * hidden), self.weights.dtype)
+        of_candidate = np.zeros((n_steps, n_grus, 2, hidden), self.weights.dtype)
+        for number, (rows, n) in enumerate(zip(inputs, lengths, strict=True)):
+            from_input = rows @ self.weights_in[number]
+            from_input += self.biases_in[number]
+            forward, backward = from_input[:, : 3 * hidden], from_input[::-1, 3 * hidden :]
+            for direction, part in enumerate((forward, backward)):
+                of_gates[:n, number, direction] = part[:, : 2 * hidden]
+                of_candidate[:n, number, direction] = part[:, 2 * hidden :]
+        states = self._steps(of_gates, of_candidate)
+        both = np.empty((n_grus, n_steps, 2, hidden), states.dtype)
+        both[:, :, 0] = states[:, :, 0].swapaxes(0, 1)
+        for number, n in enumerate(lengths):
+            both[number, :n, 1] = states[:n, number, 1][::-1]
+        return both.reshape(n_grus, n_steps, 2 * hidden)
 
     def _steps(
-        self, addend: Float[Tensor, "step direction 1 3*hidden"], candidates: Float[Tensor, "step direction 1 hidden"]
-    ) -> Float[Tensor, "step direction hidden"]:
-        hidden = self.weights.shape[1]
-        state = torch.zeros_like(self.biases_n)
-        states = []
-        # Views of all steps at once: cutting them out step by step would take as long as the arithmetic.
-        thirds = (addend[..., k * hidden : (k + 1) * hidden].unbind() for k in range(3))
-        gates = addend[..., : 2 * hidden].unbind()
-        for whole, both, reset, update, recurrent_n, from_input in zip(
-            addend.unbind(), gates, *thirds, candidates.unbind(), strict=True
-        ):
-            whole.baddbmm_(state, self.weights)
-            both.sigmoid_()
-            candidate = torch.addcmul(from_input, reset, recurrent_n).tanh_()
-            state = torch.lerp(candidate, state, update)
-            states.append(state)
-        return torch.stack(states).squeeze(2) if states else candidates.squeeze(2)
-
-
-def _reversed(
-    rows: Float[Tensor, "gru utterance feature"], lengths: Sequence[int]
-) -> Float[Tensor, "gru utterance feature"]:
-    """The rows of every GRU from its last to its first; what stands behind them is of no use."""
-    if min(lengths) == rows.shape[1]:
-        return rows.flip(1)
-    return torch.stack(
-        [torch.cat([each[:n].flip(0), each[n:]]) for each, n in zip(rows.unbind(), lengths, strict=True)]
-    )
-
-
-_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        self, of_gates: Float[np.ndarray, "step gru 2 2*hidden"], of_candidate: Float[np.ndarray, "step gru 2 hidden"]
+    ) -> Float[np.ndarray, "step gru 2 hidden"]:
+        """States of all steps, from what inputs and biases give (without the recurrent bias of n)."""
+        hidden, shape = self.weights.shape[1], of_candidate.shape
+        of_gates, of_candidate = (
+            each.reshape(len(each), len(self.weights), 1, each.shape[-1]) for each in (of_gates, of_candidate)
+        )
+        states = np.empty_like(of_candidate)
+        parts = np.zeros_like(self.weights[:, :1])
+        gates, recurrent_n = parts[..., : 2 * hidden], parts[..., 2 * hidden :]
+        reset, update = gates[..., :hidden], gates[..., hidden:]
+        previous = np.zeros_like(self.biases_n)
+        for step, state in enumerate(states):
+            if step:  # before the first there is nothing to multiply
+                np.matmul(previous, self.weights, out=parts)
+            gates += of_gates[step]
+            np.tanh(gates, out=gates)
+            gates += 1
+            gates *= 0.5
+            recurrent_n += self.biases_n
+            recurrent_n *= reset
+            recurrent_n += of_candidate[step]
+            candidate = np.tanh(recurrent_n, out=recurrent_n)
+            np.subtract(previous, candidate, out=state)
+            np.multiply(state, update, out=state)
+            previous = np.add(state, candidate, out=state)
+        return states.reshape(shape)

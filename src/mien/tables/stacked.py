@@ -76,13 +76,12 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
                 f"Expected {modality} features of shape ({n or 'utterances'}, {space.n_features}), but got "
                 f"{matrix.shape}; every modality has one row per utterance, of NaN where it is missing"
             )
-        here: BoolArray = np.logical_not(np.isnan(matrix).all(axis=1))
-        matrices[modality], present[modality] = np.where(here[:, None], matrix, np.float32(0)), here
-        if not np.isfinite(matrices[modality]).all():
-            raise DataError(
-                f"Expected finite {modality} features, but got NaN or infinity; "
-                "make the whole row NaN where the modality is missing"
-            )
+        here: BoolArray = np.isfinite(matrix).all(axis=1)
+        if not here.all():  # seldom, and what follows takes longer than looking
+            partly = np.logical_not(here | np.isnan(matrix).all(axis=1))
+            _require_none(partly, modality)
+            matrix = np.where(here[:, None], matrix, np.float32(0))
+        matrices[modality], present[modality] = matrix, here
     return SplitColumns(
         video_ids=[""],
         offsets=np.array([0, n], dtype=np.int64),
@@ -92,6 +91,14 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
         sentiment=np.full(n, np.nan),
         emotions=np.full((n, len(EMOTIONS)), np.nan),
     )
+
+
+def _require_none(partly: BoolArray, modality: Modality) -> None:
+    if partly.any():
+        raise DataError(
+            f"Expected finite {modality} features, but got NaN or infinity in utterance {int(partly.argmax())}; "
+            "make the whole row NaN where the modality is missing"
+        )
 
 
 def _or_nan(values: Sequence[float | None]) -> FloatArray:

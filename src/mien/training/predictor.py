@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import nn
 
 from mien.features.transcript import TRANSCRIPT, as_transcripts, transcript_space
 from mien.models import (
+    Batch,
     ClassicalEntry,
     ClassicalSpec,
     ModelEntry,
@@ -157,7 +158,7 @@ class NetworkPredictor:
         )
 
     @cached_property
-    def _quick(self) -> nn.Module:
+    def _quick(self) -> Callable[[Batch], Outputs]:
         """For one video at a time; its weights are those that `network` had at the first."""
         return to_quick(self.network)
 
