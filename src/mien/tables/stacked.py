@@ -76,7 +76,7 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
                 f"Expected {modality} features of shape ({n or 'utterances'}, {space.n_features}), but got "
                 f"{matrix.shape}; every modality has one row per utterance, of NaN where it is missing"
             )
-        here: BoolArray = np.isfinite(matrix).all(axis=1)
+        here: BoolArray = np.logical_and.reduce(np.isfinite(matrix), axis=1)
         if not here.all():  # seldom, and what follows takes longer than looking
             partly = np.logical_not(here | np.isnan(matrix).all(axis=1))
             _require_none(partly, modality)
