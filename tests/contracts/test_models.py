@@ -21,18 +21,18 @@ NETWORKS = {name: entry for name, entry in MODELS.items() if isinstance(entry, M
 # the same for a small encoder, and for text features; the packaged encoder is tested in tests/models
 NETWORKS["cim-tuned on features"] = NETWORKS["cim-tuned"]
 CHANGES = {"cim-tuned": {"encoder": "tiny"}, "cim-tuned on features": {"encoder": "none"}}
+JOINT = (Task.SENTIMENT, Task.EMOTION)
 CASES = [
-    pytest.param(name, inputs, tasks, id=f"{name}-{'+'.join(inputs)}-{'+'.join(tasks)}")
+    pytest.param(name, inputs, JOINT, id=f"{name}-{'+'.join(inputs)}-{'+'.join(JOINT)}")
     for name, entry in NETWORKS.items()
     for size in (1, 2, 3)
     for inputs in itertools.combinations(entry.modalities, size)
-    for tasks in ((Task.SENTIMENT,), (Task.EMOTION,), (Task.SENTIMENT, Task.EMOTION))
 ]
-# The heads stand on one representation, whatever the inputs: the intensities are tested with all of them.
+# The heads stand on one representation, whatever the inputs: the other tasks are tested with all of them.
 CASES += [
     pytest.param(name, entry.modalities, tasks, id=f"{name}-all-{'+'.join(tasks)}")
     for name, entry in NETWORKS.items()
-    for tasks in ((Task.SENTIMENT_INTENSITY,), (Task.EMOTION_INTENSITY,), tuple(Task))
+    for tasks in (*((task,) for task in Task), tuple(Task))
 ]
 OUTPUTS = {
     Task.SENTIMENT: ("sentiment_logits", (2,)),

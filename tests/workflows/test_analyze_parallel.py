@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import CancelledError
 
+import av
 import numpy as np
 import pytest
 from tests.workflows.test_raw_video import sounding_file, write_subtitles
@@ -42,25 +43,37 @@ def films(tmp_path_factory):
 def test_the_number_of_workers_changes_no_byte(films, tmp_path):
     paths, subtitles = films
     outputs = {}
-    for workers in (1, 2, 3):
+    for workers in (1, 3):
         folder = tmp_path / str(workers)
         done, failed = analysed(paths, folder, AnalyzeRequest(subtitles=subtitles, workers=workers))
         assert list(done) == [paths[0], paths[2]]
         assert list(failed) == [paths[1]]
         outputs[workers] = written(folder)
     assert len(outputs[1]) == 2 * len(OUTPUTS)
-    assert outputs[1] == outputs[2] == outputs[3]
+    assert outputs[1] == outputs[3]
     names = [track.name for track in read_analysis_json(tmp_path / "1/low/analysis.json").tracks]
     assert names[:3] == ["loudness", "pitch", "face present"]
+
+
+def beginning(film, path, seconds):
+    """The first seconds of a film, its packets as they are."""
+    with av.open(str(film)) as source, av.open(str(path), "w") as cut:
+        streams = {stream.index: cut.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None and packet.pts * packet.time_base < seconds:
+                packet.stream = streams[packet.stream.index]
+                cut.mux(packet)
+    return path
 
 
 @pytest.mark.data
 @pytest.mark.slow
 def test_recognition_beside_the_face_changes_no_byte(data_dir, tmp_path):
-    film = data_dir / "videos/-3nNcZdcdvU.mp4"
+    film = beginning(data_dir / "videos/-3nNcZdcdvU.mp4", tmp_path / "film.mp4", 14.0)
     for workers in (1, 2):
         assert analyze([film], tmp_path / str(workers), AnalyzeRequest(workers=workers))[1] == {}
     assert written(tmp_path / "1") == written(tmp_path / "2")
+    assert len(read_analysis_json(tmp_path / "1/analysis.json").utterances) >= 1
 
 
 def test_attention_between_too_many_utterances_is_left_out_and_said(films, tmp_path, monkeypatch):
