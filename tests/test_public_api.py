@@ -27,6 +27,7 @@ def test_the_functions_of_the_commands_are_there():
         "train",
         "evaluate",
         "compare",
+        "diagnose",
         "benchmark",
         "analyze",
         "demo",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mien.workflows.analyze import AnalyzeRequest, analyze
     from mien.workflows.benchmark import BenchmarkRequest, benchmark
     from mien.workflows.demo import demo
+    from mien.workflows.diagnose import diagnose
     from mien.workflows.engine import Place
     from mien.workflows.evaluate import compare, evaluate
     from mien.workflows.export import export
@@ -38,6 +39,7 @@ _PUBLIC = {
     "benchmark": "mien.workflows.benchmark",
     "compare": "mien.workflows.evaluate",
     "demo": "mien.workflows.demo",
+    "diagnose": "mien.workflows.diagnose",
     "evaluate": "mien.workflows.evaluate",
     "export": "mien.workflows.export",
     "extract": "mien.workflows.extract",
@@ -61,6 +63,7 @@ __all__ = [
     "benchmark",
     "compare",
     "demo",
+    "diagnose",
     "evaluate",
     "export",
     "extract",

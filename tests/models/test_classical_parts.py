@@ -7,10 +7,11 @@ import pytest
 from scipy import stats
 from scipy.spatial.distance import cdist
 
-from mien.models.classical import Targets, sigmoid
+from mien.metrics.platt import fit_platt, sigmoid
+from mien.models.classical import Targets
 from mien.models.mkl_svm import alignment_weights, anova_f, nystroem_projection, rbf_kernel, select_columns
 from mien.models.mm_dictionary import UNKNOWN, dictionary_counts, nearest_centres
-from mien.models.platt import apply_platt, fit_platt, fit_platt_outputs
+from mien.models.platt import apply_platt, fit_platt_outputs
 from mien.schema import Modality
 
 N = 41

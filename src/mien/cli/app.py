@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli import benchmark, data, listing, runs, using, video
+from mien.cli import benchmark, data, diagnosing, listing, runs, using, video
 from mien.cli.guard import guarded, set_debug
 from mien.cli.options import Json
 from mien.cli.plugins import import_plugins
@@ -25,6 +25,7 @@ app.command("describe")(data.describe)
 app.command("train")(runs.train)
 app.command("evaluate")(runs.evaluate)
 app.command("compare", cls=runs.CompareCommand)(runs.compare)
+app.command("diagnose")(diagnosing.diagnose)
 app.command("predict")(using.predict)
 app.command("export")(using.export)
 app.command("benchmark")(benchmark.benchmark)

@@ -71,6 +71,14 @@ def parse_shares(pairs: list[str] | None) -> dict[str, float]:
         raise UsageError(f"Expected --carve NAME=SHARE with a number, but got {', '.join(pairs or [])}") from None
 
 
+def parse_rates(text: str) -> tuple[float, ...]:
+    """``"0.05,0.1"`` -> ``(0.05, 0.1)``; nothing from an empty text. Raises UsageError."""
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise UsageError(f"Expected --word-errors as numbers like 0.05,0.1, but got {text!r}") from None
+
+
 def parse_names(text: str | None, kind: type[Any]) -> tuple[Any, ...]:
     """``"text,visual"`` -> members of an enumeration. Raises UnknownNameError with the nearest name."""
     from mien.errors import UnknownNameError

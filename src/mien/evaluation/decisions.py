@@ -152,8 +152,7 @@ def fit_decisions(valid: Predictions) -> Decisions:
     if valid.emotion_probabilities is None:
         return Decisions(chosen_on=ChosenOn.VALID)
     labels, scored = emotion_multihot7(valid.emotions)
-    names, video = np.unique(valid.video_id[scored].astype(str), return_inverse=True)
-    draws = video_weights(max(len(names), 1), N_VOTES)[:, video]  # (vote, utterance)
+    draws = voting_draws(valid.video_id[scored])
     by_accuracy: dict[str, float] = {}
     by_f1: dict[str, float] = {}
     notes = []
@@ -170,6 +169,15 @@ def fit_decisions(valid: Predictions) -> Decisions:
         by_accuracy[name] = voted_threshold(present, probability, draws, weighted_accuracy)
         by_f1[name] = voted_threshold(present, probability, draws, weighted_f1)
     return Decisions(weighted_accuracy=by_accuracy, weighted_f1=by_f1, chosen_on=ChosenOn.VALID, notes=tuple(notes))
+
+
+def voting_draws(video_id: NDArray[Any]) -> NDArray[Any]:
+    """How often each of `N_VOTES` resamples drew each row's video, from the names of the videos (utterance,).
+
+    Returns (vote, utterance), for `voted_threshold`.
+    """
+    names, video = np.unique(video_id.astype(str), return_inverse=True)
+    return video_weights(max(len(names), 1), N_VOTES)[:, video]
 
 
 def voted_threshold(

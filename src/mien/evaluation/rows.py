@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.schema import EMOTION_OUTPUTS, FloatArray
+from mien.schema import EMOTION_OUTPUTS, BoolArray, FloatArray
 from mien.tables import Predictions
 
 
@@ -52,6 +52,13 @@ def checked(predictions: Predictions, name: str = "the predictions") -> Predicti
             f"{ordered.video_id[row]} twice; remove one of the rows"
         )
     return ordered
+
+
+def subset(predictions: Predictions, members: BoolArray) -> Predictions:
+    """The rows (utterance,) of which `members` is True, in their order."""
+    values = {field.name: getattr(predictions, field.name) for field in dataclasses.fields(predictions)}
+    kept: dict[str, Any] = {name: value[members] for name, value in values.items() if isinstance(value, np.ndarray)}
+    return dataclasses.replace(predictions, **kept)
 
 
 def require_same_utterances(all_predictions: Sequence[Predictions], names: Sequence[str]) -> None:

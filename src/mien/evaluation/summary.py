@@ -58,6 +58,12 @@ def summarize_json(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def mean_and_sd(parts: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Mean and sample standard deviation of every number in dictionaries of the same keys, under the same keys."""
+    several = list(parts)
+    return _over(several, _mean), _over(several, _sd)
+
+
 def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     notes = []
     for key in ("model", "inputs", "tasks"):

@@ -56,6 +56,28 @@ def calibration_error(
     return float(np.abs(present - promised).sum() / probability.size)
 
 
+def resampled_calibration_error(
+    target: BoolArray, probability: FloatArray, video: NDArray[np.intp], weights: NDArray[Any], n_bins: int = N_BINS
+) -> FloatArray:
+    """`calibration_error` in bins of equal width, of many resamples of the videos at once.
+
+    Args:
+        target: (utterance,) True where the class is present.
+        probability: (utterance,) in [0, 1].
+        video: (utterance,) number of the utterance's video.
+        weights: (resample, video) how often each resample drew each video.
+        n_bins: number of bins, default 10.
+
+    Returns:
+        (resample,), NaN where a resample drew nothing that is scored.
+    """
+    number = _bin_numbers(np.asarray(probability, dtype=np.float64), n_bins, Bins.EQUAL_WIDTH)
+    gaps = np.zeros((weights.shape[1], n_bins))
+    np.add.at(gaps, (video, number), np.asarray(target, dtype=np.float64) - probability)
+    n_cases = np.bincount(video, minlength=weights.shape[1])
+    return quotient(np.abs(weights @ gaps).sum(axis=1), weights @ n_cases)
+
+
 def brier(target: BoolArray, probability: FloatArray) -> float:
     """Mean of (probability - target)^2 over (utterance,); smaller is better; NaN where nothing is scored."""
     probability = np.asarray(probability, dtype=np.float64)

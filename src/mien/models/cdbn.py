@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from mien.metrics.platt import sigmoid
 from mien.models.classical import (
     Array,
     ClassicalSpec,
@@ -35,7 +36,6 @@ from mien.models.classical import (
     column_scaling,
     has_both_classes,
     iterations_may_run_out,
-    sigmoid,
 )
 from mien.schema import FloatArray, Modality
 from mien.tables import SplitColumns

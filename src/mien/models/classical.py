@@ -147,11 +147,6 @@ def column_scaling(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     return mean, np.where(spread <= 1e-7 * np.maximum(np.abs(mean), 1.0), 1.0, spread)
 
 
-def sigmoid(values: FloatArray) -> FloatArray:
-    """Without overflow at either end."""
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))
-
-
 @contextmanager
 def iterations_may_run_out() -> Iterator[None]:
     """Inside, scikit-learn does not warn that a solver stopped at its limit: what it has then is what is used."""

@@ -14,7 +14,6 @@ from mien.evaluation import (
     PROTOCOLS,
     Bootstrap,
     Comparison,
-    Decisions,
     Needs,
     Result,
     RunIdentity,
@@ -36,10 +35,10 @@ from mien.tables import (
     require_spaces,
     write_predictions,
 )
-from mien.tables.files import read_json
 from mien.training import load_predictor
 from mien.workflows.reading import read_split, spaces_offered
-from mien.workflows.train import DECISIONS_FILE, PREDICTIONS_FOLDER, hashed_videos
+from mien.workflows.shipped import decisions_of
+from mien.workflows.train import PREDICTIONS_FOLDER, hashed_videos
 
 Advance = Callable[[int, int], None]
 
@@ -71,7 +70,7 @@ class ScoredSplit:
 
 
 @dataclass(frozen=True)
-class _OpenedSplit:
+class OpenedSplit:
     """A run and the rows it is scored on, read once."""
 
     run: Run
@@ -120,7 +119,7 @@ def compare(
     """
     scored = ScoredSplit(dataset, split)
     sides = [[_scored_run(open_run(folder), scored) for folder in folders] for folders in (runs_a, runs_b)]
-    names = [_one_system([open_run(folder) for folder in folders]) for folders in (runs_a, runs_b)]
+    names = [one_system([open_run(folder) for folder in folders]) for folders in (runs_a, runs_b)]
     if names[0] == names[1]:
         names = [f"{name} ({Path(folders[0]).name})" for name, folders in zip(names, (runs_a, runs_b), strict=True)]
     return compare_seed_runs(*sides, name_a=names[0], name_b=names[1], bootstrap=Bootstrap(n_resamples))
@@ -133,7 +132,7 @@ def score_run(
 
     The predictions of the chosen epoch are left in the run's folder. Raises what `evaluate` raises.
     """
-    opened = _open_split(run, scored or ScoredSplit())
+    opened = open_split(run, scored or ScoredSplit())
     chosen: Predictions | None = None
     results = {}
     for protocol in protocols:
@@ -144,7 +143,7 @@ def score_run(
         result = evaluate_predictions(
             predictions,
             protocol=protocol,
-            decisions=_decisions_of(run),
+            decisions=decisions_of(run),
             majority=TrainMajority.from_json(run.outcome["train_majority"]),
             identity=RunIdentity(
                 run=str(run.folder),
@@ -157,16 +156,16 @@ def score_run(
             ),
             bootstrap=Bootstrap(n_resamples),
         )
-        results[protocol] = replace(result, notes=(*_warnings(opened), *result.notes))
+        results[protocol] = replace(result, notes=(*warnings_of(opened), *result.notes))
     return results
 
 
 def seed_run(run: Run, predictions: Predictions) -> SeedRun:
     """A finished run as `mien compare` pairs it: predictions for the scored split and the run's own thresholds."""
-    return SeedRun(predictions, _decisions_of(run), run.seed)
+    return SeedRun(predictions, decisions_of(run), run.seed)
 
 
-def _warnings(opened: _OpenedSplit) -> list[str]:
+def warnings_of(opened: OpenedSplit) -> list[str]:
     """What a reader must know before believing the numbers: no test, no labels, or features that are not there."""
     run, columns = opened.run, opened.columns
     scored = set(hashed_videos(columns))
@@ -186,7 +185,8 @@ def _warnings(opened: _OpenedSplit) -> list[str]:
     return warnings
 
 
-def _open_split(run: Run, scored: ScoredSplit) -> _OpenedSplit:
+def open_split(run: Run, scored: ScoredSplit) -> OpenedSplit:
+    """Read the rows that a finished run is to be scored on. Raises DataError, FeatureSpaceError."""
     dataset = _dataset_of(run, scored)
     columns = read_split(dataset, scored.split, run)
     if not any(columns.present[modality].any() for modality in run.inputs):
@@ -194,33 +194,31 @@ def _open_split(run: Run, scored: ScoredSplit) -> _OpenedSplit:
             f"Expected some {', '.join(run.inputs)} features in the split {scored.split} of {dataset.folder}, but all "
             f"{columns.n_utterances} utterances lack them; import them, or score another split"
         )
-    return _OpenedSplit(run, dataset, scored.split, columns)
+    return OpenedSplit(run, dataset, scored.split, columns)
 
 
 def _scored_run(run: Run, scored: ScoredSplit) -> SeedRun:
-    return seed_run(run, _predict_and_keep(_open_split(run, scored)))
-
-
-def _decisions_of(run: Run) -> Decisions:
-    return Decisions.from_json(read_json(run.folder / DECISIONS_FILE, "the Run"))
+    return seed_run(run, _predict_and_keep(open_split(run, scored)))
 
 
 def _dataset_of(run: Run, scored: ScoredSplit) -> Dataset:
-    path = Path(scored.dataset or run.dataset["path"])
-    if scored.dataset is None and not path.exists():
+    named = str(scored.dataset or run.dataset["path"])  # a shipped run names none
+    path = Path(named)
+    if scored.dataset is None and not (named and path.exists()):
         raise DataError(
-            f"Expected the data set of {run.folder} at {path}, but got nothing there; say where it is with --dataset"
+            f"Expected the data set of {run.folder} at {named or 'a named folder'}, but got nothing there; "
+            "say where it is with --dataset"
         )
     dataset = open_dataset(path)
     require_spaces(run.spaces, spaces_offered(dataset, run))
     return dataset
 
 
-def _predict(opened: _OpenedSplit, epoch: int | None = None) -> Predictions:
+def _predict(opened: OpenedSplit, epoch: int | None = None) -> Predictions:
     return load_predictor(opened.run, epoch).predict(opened.columns, opened.dataset.facts.sentiment_values)
 
 
-def _predict_epochs(opened: _OpenedSplit, protocol: str) -> dict[int, Predictions]:
+def _predict_epochs(opened: OpenedSplit, protocol: str) -> dict[int, Predictions]:
     epochs = kept_epochs(opened.run)
     if not epochs:
         raise DataError(
@@ -230,7 +228,7 @@ def _predict_epochs(opened: _OpenedSplit, protocol: str) -> dict[int, Prediction
     return {epoch: _predict(opened, epoch) for epoch in epochs}
 
 
-def _predict_and_keep(opened: _OpenedSplit) -> Predictions:
+def _predict_and_keep(opened: OpenedSplit) -> Predictions:
     """Predictions of another data set than the run's own are kept under its fingerprint."""
     run, dataset, split = opened.run, opened.dataset, opened.split
     predictions = _predict(opened)
@@ -248,7 +246,7 @@ def _is_own(run: Run, dataset: Dataset) -> bool:
     return bool(dataset.fingerprint == run.dataset["fingerprint"])
 
 
-def _one_system(runs: Sequence[Run]) -> str:
+def one_system(runs: Sequence[Run]) -> str:
     """The name of the system that all runs of one side are. Raises UsageError if they differ in more than the seed."""
     first = {key: value for key, value in runs[0].identity.items() if key != "seed"}
     for run in runs[1:]:

@@ -47,11 +47,15 @@ def collect(benchmark: Benchmark) -> Reliability | LeftOut:
     runs = benchmark.reference_runs
     if not runs:
         return LeftOut(f"the reference {benchmark.reference} has no predictions")
-    curves = [curve for name, cases in _outputs(runs) if (curve := make_curve(name, cases)) is not None]
-    if not curves:
-        return LeftOut("the split has no labels")
     heading = f"{benchmark.reference} on {benchmark.dataset}, {benchmark.split} split, epoch chosen on valid"
-    return Reliability(f"{heading}, {seeds_told([len(runs)])}", tuple(curves))
+    data = of_runs(f"{heading}, {seeds_told([len(runs)])}", runs)
+    return data if data.curves else LeftOut("the split has no labels")
+
+
+def of_runs(heading: str, runs: Sequence[SeedRun]) -> Reliability:
+    """Every output that the runs predict and their split has labels for."""
+    curves = [make_curve(name, cases) for name, cases in _outputs(runs)]
+    return Reliability(heading, tuple(curve for curve in curves if curve is not None))
 
 
 def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> Curve | None:

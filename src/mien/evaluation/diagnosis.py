@@ -1,0 +1,100 @@
+"""May this run's answers be trusted, and when? What is chosen on valid and scored elsewhere, of one run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.evaluation.abstention import CoverageCurve, abstain
+from mien.evaluation.decisions import Decisions
+from mien.evaluation.objectives import objective_thresholds, thresholds_part
+from mien.evaluation.recalibration import PlattScaling, calibration_part, cases_of, fit_scalings
+from mien.evaluation.rows import checked
+from mien.evaluation.scores import mean_of_defined
+from mien.schema import EMOTIONS, Task
+from mien.tables import Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class RunDiagnosis:
+    """What one run is worth; `part` is the JSON of it."""
+
+    part: dict[str, Any]
+    scalings: Mapping[str, PlattScaling]
+    curves: tuple[CoverageCurve, ...]
+    notes: tuple[str, ...]
+
+
+def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
+    """The predictions without the heads of classes that no row has labels for, and a note for each of those.
+
+    Raises DataError where nothing is left.
+    """
+    kept, dropped = predictions, []
+    if kept.sentiment_probability is not None and np.isnan(kept.sentiment).all():
+        kept = dataclasses.replace(kept, sentiment_probability=None)
+        dropped.append(Task.SENTIMENT)
+    if kept.emotion_probabilities is not None and np.isnan(kept.emotions).any(axis=1).all():
+        kept = dataclasses.replace(kept, emotion_probabilities=None)
+        dropped.append(Task.EMOTION)
+    if kept.sentiment_probability is None and kept.emotion_probabilities is None:
+        raise DataError(
+            "Expected classes of sentiment or emotion, and labels for them, in the scored split, but got "
+            "none; diagnose a run trained for sentiment or emotion on a split with labels"
+        )
+    return kept, [f"{task} is left out: the scored split has no labels for it" for task in dropped]
+
+
+def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Decisions) -> RunDiagnosis:
+    """Calibration, thresholds and abstention of one run: chosen on valid, scored on the other split.
+
+    Args:
+        valid: predictions for the valid split.
+        scored: predictions for the split to score, without heads that it has no labels for (`with_labels_only`).
+        decisions: the run's thresholds.
+
+    Raises:
+        DataError: rows are unusable, or valid lacks a head or its labels.
+    """
+    scored, valid = checked(scored), checked(valid, "the predictions on valid")
+    on_valid = cases_of(valid)
+    for name in cases_of(scored):
+        if name not in on_valid or not len(on_valid[name].rows):
+            raise DataError(
+                f"Expected labelled predictions of {name} on valid, which chooses every number here, but got none; "
+                "give --dataset a Dataset whose valid split has these labels"
+            )
+    scalings = fit_scalings(valid)
+    thresholds = thresholds_part(scored, objective_thresholds(valid), scalings)
+    abstention, curves = abstain(valid, scored, decisions, scalings)
+    part = {
+        "calibration": calibration_part(scored, scalings),
+        "thresholds": thresholds,
+        "thresholds_mean6": _means(thresholds),
+        "abstention": abstention,
+    }
+    notes = [f"{name} is not recalibrated: {each.reason}" for name, each in scalings.items() if each.reason]
+    notes += [
+        f"the calibration of {name} has the slope 0: on valid its probabilities do not order anything"
+        for name, each in scalings.items()
+        if each.slope == 0
+    ]
+    return RunDiagnosis(part, scalings, tuple(curves), tuple(notes))
+
+
+def _means(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
+    """Scores over the six emotions, those that are undefined left out; None without that head."""
+    rows = [thresholds[name] for name in EMOTIONS if name in thresholds]
+    if not rows:
+        return None
+    return {
+        objective: {
+            key: mean_of_defined(np.array([row[objective][key] for row in rows])) for key in ("score", "score_at_half")
+        }
+        for objective in rows[0]
+    }

@@ -1,0 +1,129 @@
+"""Transcripts with errors put in: what would a system say if it had been given a worse transcript?
+
+These are injected errors, spread evenly over the words. A recogniser's are not: it mistakes rare words, words that sound
+alike and bad sound, and its substitutes make sense (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from mien.errors import DataError, UsageError
+from mien.evaluation.compare import SeedRun
+from mien.evaluation.recalibration import PlattScaling
+from mien.evaluation.rows import checked, require_same_utterances, video_numbers
+from mien.evaluation.trust_scores import trust_scores
+from mien.metrics import percentile_interval, video_weights
+from mien.metrics.word_errors import words_of
+
+
+class WordError(IntEnum):
+    """What happens to a word."""
+
+    SUBSTITUTION = 0
+    DELETION = 1
+    INSERTION = 2  # of another word behind it
+
+
+# how often each kind is drawn, in the order of `WordError`
+KIND_SHARES = (0.60, 0.25, 0.15)
+
+
+def inject_errors(transcripts: Sequence[str], rate: float, seed: int = 0) -> list[str]:
+    """The same transcripts with errors at `rate` of their words, the same ones for the same seed.
+
+    Which words are hit, and by what, is drawn once for the seed: the errors of a lower rate are among those of a higher
+    one. Substitutes and insertions are drawn from all words of these transcripts, as often as they occur. The rate that
+    an edit distance measures is a little lower, because a deletion beside an insertion counts as one substitution.
+
+    Args:
+        transcripts: (utterance,) in an order that is part of the draw.
+        rate: in [0, 1].
+        seed: of the draw.
+
+    Raises:
+        UsageError: the rate is not in [0, 1].
+        DataError: there are not two different words.
+    """
+    if not 0 <= rate <= 1:
+        raise UsageError(f"Expected word error rates from 0 to 1, but got {rate}; 0.1 is one word in ten")
+    words = [words_of(text) for text in transcripts]
+    pool = [word for each in words for word in each]
+    if len({word.casefold() for word in pool}) < 2:
+        raise DataError(
+            f"Expected transcripts with different words to put errors into, but got {len(pool)} words; "
+            "import again with transcripts (mien import table --map transcript=COLUMN)"
+        )
+    rng = np.random.default_rng(seed)
+    rank = rng.permutation(len(pool))
+    kinds = rng.choice(len(WordError), size=len(pool), p=KIND_SHARES)
+    others = rng.integers(len(pool), size=len(pool))
+    hit = rank < round(rate * len(pool))
+    result, first = [], 0
+    for text, each in zip(transcripts, words, strict=True):
+        places = range(first, first + len(each))
+        first += len(each)
+        if not hit[places.start : places.stop].any():
+            result.append(text)
+            continue
+        heard: list[str] = []
+        for place in places:
+            heard += _heard(pool, place, WordError(kinds[place]), int(others[place])) if hit[place] else [pool[place]]
+        result.append(" ".join(heard))
+    return result
+
+
+def _heard(pool: Sequence[str], place: int, kind: WordError, other: int) -> list[str]:
+    word = pool[place]
+    if kind is WordError.DELETION:
+        return []
+    if kind is WordError.INSERTION:
+        return [word, pool[other]]
+    while pool[other].casefold() == word.casefold():
+        other = (other + 1) % len(pool)
+    return [pool[other]]
+
+
+def score_degraded(
+    runs: Sequence[SeedRun],
+    clean: Sequence[SeedRun],
+    scalings: Sequence[Mapping[str, PlattScaling]],
+    n_resamples: int,
+) -> dict[str, dict[str, Any]]:
+    """Scores with errors in the transcripts, and their differences from those without, means over the runs.
+
+    Args:
+        runs: predictions from transcripts with errors.
+        clean: the same runs' predictions without.
+        scalings: of every run.
+        n_resamples: of the paired bootstrap over videos; 0: no intervals.
+
+    Returns:
+        Path -> ``value``, ``difference`` and its 95 % ``interval``.
+    """
+    values, differences, drawn = [], [], []
+    for run, other, scaling in zip(runs, clean, scalings, strict=True):
+        rows, other_rows = checked(run.predictions), checked(other.predictions)
+        require_same_utterances([rows, other_rows], ["predictions with errors", "predictions without"])
+        values.append(trust_scores(rows, run.decisions, scaling))
+        before = trust_scores(other_rows, run.decisions, scaling)
+        differences.append({path: score - before[path] for path, score in values[-1].items()})
+        if n_resamples:
+            weights = video_weights(video_numbers(rows)[1], n_resamples)
+            pair = [trust_scores(each, run.decisions, scaling, weights) for each in (rows, other_rows)]
+            drawn.append({path: score - pair[1][path] for path, score in pair[0].items()})
+    told: dict[str, dict[str, Any]] = {}
+    for path in values[0]:
+        told[path] = {
+            "value": float(np.mean([each[path] for each in values])),
+            "difference": float(np.mean([each[path] for each in differences])),
+            "interval": None,
+        }
+        if drawn:
+            interval = percentile_interval(np.mean([each[path] for each in drawn], axis=0))
+            told[path]["interval"] = [interval.low, interval.high]
+    return told
