@@ -7,7 +7,7 @@ from tests.evaluation.examples import gold, predicted, reordered
 
 from mien.errors import DataError
 from mien.evaluation import PAPER_DECISIONS, ChosenOn, Decisions, Point, fit_decisions
-from mien.evaluation.decisions import N_VOTES, best_threshold, every_cut, voted_threshold
+from mien.evaluation.decisions import N_VOTES, best_threshold, every_cut, voted_thresholds
 from mien.metrics import count, weighted_accuracy, weighted_f1
 from mien.metrics.significance import video_weights
 from mien.schema import EMOTION_OUTPUTS, emotion_multihot7
@@ -107,9 +107,10 @@ def test_where_every_resample_agrees_the_vote_is_the_best_cut():
     probability = np.array([0.1, 0.7, 0.2, 0.9])
     draws = np.array([[1, 1, 1, 1], [2, 1, 2, 1], [0, 0, 0, 4]])
     # the third drew only one class and has no vote; the others cut between 0.2 and 0.7
-    assert voted_threshold(target, probability, draws, weighted_accuracy) == pytest.approx(0.45)
+    scores = {"accuracy": weighted_accuracy}
+    assert voted_thresholds(target, probability, draws, scores) == pytest.approx({"accuracy": 0.45})
     only = np.array([[0, 0, 0, 4]])
-    assert voted_threshold(target, probability, only, weighted_accuracy) == pytest.approx(0.45)
+    assert voted_thresholds(target, probability, only, scores) == pytest.approx({"accuracy": 0.45})
 
 
 def test_fit_ignores_the_order_of_rows_and_unlabelled_rows():

@@ -125,6 +125,14 @@ def test_on_text_features_it_needs_no_transcripts_and_no_encoder(tmp_path):
     assert evaluate([run.folder], n_resamples=0).summary["mean"]["sentiment"]["accuracy_has0"] >= 0
 
 
+def test_a_diagnosis_lets_it_read_transcripts_with_errors(run):
+    found = mien.diagnose([run.folder], word_errors=(1.0,), n_resamples=0).summary["transcription_errors"]
+    assert found["notes"] == []
+    clean, wrong = (level["scores"] for level in found["levels"])
+    assert clean != wrong
+    assert found["levels"][1]["measured_rate"] > 0.8
+
+
 def test_it_learns_what_only_the_words_say(tmp_path):
     many = make(tmp_path / "many", n_videos=80)
     settings = TINY | {"epochs": 12, "encoder_learning_rate": 0.02, "learning_rate": 0.01, "tuning": "full"}

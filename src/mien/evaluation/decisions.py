@@ -44,6 +44,12 @@ class Point(StrEnum):
     WEIGHTED_F1 = "weighted_f1"
 
 
+POINT_SCORES: dict[str, Callable[[Confusion], FloatArray]] = {
+    Point.WEIGHTED_ACCURACY: weighted_accuracy,
+    Point.WEIGHTED_F1: weighted_f1,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Decisions:
     """Every threshold of a system; an output counts as present where probability >= threshold."""
@@ -134,7 +140,7 @@ PAPER_DECISIONS = constant_decisions(
 def fit_decisions(valid: Predictions) -> Decisions:
     """Choose, on valid, for each emotion (and `none`) the threshold that maximises weighted accuracy.
 
-    The threshold is the median over resamples of the valid videos of the best cut in each, see `voted_threshold`. A
+    The threshold is the median over resamples of the valid videos of the best cut in each, see `voted_thresholds`. A
     second operating point maximises weighted F1; under `clean` it serves one extra number only. Sentiment stays at 0.5,
     which is the larger output of the paper's two-way softmax.
 
@@ -166,38 +172,48 @@ def fit_decisions(valid: Predictions) -> Decisions:
                 f"and {int((~present).sum())} without, which cannot choose"
             )
             continue
-        by_accuracy[name] = voted_threshold(present, probability, draws, weighted_accuracy)
-        by_f1[name] = voted_threshold(present, probability, draws, weighted_f1)
+        voted = voted_thresholds(present, probability, draws, POINT_SCORES)
+        by_accuracy[name], by_f1[name] = voted[Point.WEIGHTED_ACCURACY], voted[Point.WEIGHTED_F1]
     return Decisions(weighted_accuracy=by_accuracy, weighted_f1=by_f1, chosen_on=ChosenOn.VALID, notes=tuple(notes))
 
 
 def voting_draws(video_id: NDArray[Any]) -> NDArray[Any]:
     """How often each of `N_VOTES` resamples drew each row's video, from the names of the videos (utterance,).
 
-    Returns (vote, utterance), for `voted_threshold`.
+    Returns (vote, utterance), for `voted_thresholds`.
     """
     names, video = np.unique(video_id.astype(str), return_inverse=True)
     return video_weights(max(len(names), 1), N_VOTES)[:, video]
 
 
-def voted_threshold(
-    target: BoolArray, probability: FloatArray, draws: NDArray[Any], score: Callable[[Confusion], FloatArray]
-) -> float:
+def voted_thresholds(
+    target: BoolArray,
+    probability: FloatArray,
+    draws: NDArray[Any],
+    scores: Mapping[str, Callable[[Confusion], FloatArray]],
+) -> dict[str, float]:
     """The median of the best cuts of many resamples; those that drew only one class have no vote.
 
     Args:
         target: (utterance,) True where present; both classes occur.
         probability: (utterance,) in [0, 1].
         draws: (vote, utterance) how often each resample drew the utterance's video.
-        score: a function of counts, applied to all cuts of a resample at once.
+        scores: name -> function of counts, applied to all cuts of a resample at once.
+
+    Returns:
+        Name -> threshold.
     """
     positives = draws @ target
-    votes = [
-        best_threshold(target, probability, score, weights)
+    cuts = [
+        every_cut(target, probability, weights)
         for weights, n_present in zip(draws, positives, strict=True)
         if 0 < n_present < weights.sum()
     ]
-    return float(np.median(votes)) if votes else best_threshold(target, probability, score)
+    cuts = cuts or [every_cut(target, probability)]
+    return {
+        name: float(np.median([_best_cut(thresholds, score(confusion)) for thresholds, confusion in cuts]))
+        for name, score in scores.items()
+    }
 
 
 def best_threshold(
@@ -218,7 +234,10 @@ def best_threshold(
         weights: (utterance,) how often each row counts, default once.
     """
     thresholds, confusion = every_cut(target, probability, weights)
-    scores = score(confusion)
+    return _best_cut(thresholds, score(confusion))
+
+
+def _best_cut(thresholds: FloatArray, scores: FloatArray) -> float:
     maxima = np.flatnonzero(scores >= np.nanmax(scores) - ROUNDING)
     return float(thresholds[maxima[len(maxima) // 2]])
 

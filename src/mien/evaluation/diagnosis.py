@@ -61,7 +61,7 @@ def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Dec
     Raises:
         DataError: rows are unusable, or valid lacks a head or its labels.
     """
-    scored, valid = checked(scored), checked(valid, "the predictions on valid")
+    scored, valid = checked(scored), _with_heads_of(scored, checked(valid, "the predictions on valid"))
     on_valid = cases_of(valid)
     for name in cases_of(scored):
         if name not in on_valid or not len(on_valid[name].rows):
@@ -85,6 +85,14 @@ def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Dec
         if each.slope == 0
     ]
     return RunDiagnosis(part, scalings, tuple(curves), tuple(notes))
+
+
+def _with_heads_of(scored: Predictions, valid: Predictions) -> Predictions:
+    if scored.sentiment_probability is None:
+        valid = dataclasses.replace(valid, sentiment_probability=None)
+    if scored.emotion_probabilities is None:
+        valid = dataclasses.replace(valid, emotion_probabilities=None)
+    return valid
 
 
 def _means(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:

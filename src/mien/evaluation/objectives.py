@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.evaluation.decisions import FALLBACK_THRESHOLD, voted_threshold, voting_draws
+from mien.evaluation.decisions import FALLBACK_THRESHOLD, voted_thresholds, voting_draws
 from mien.evaluation.protocols import DECISION_METRICS
 from mien.evaluation.recalibration import PlattScaling, cases_of
 from mien.evaluation.rows import checked
@@ -19,7 +19,7 @@ HALF = 0.5
 
 
 def objective_thresholds(valid: Predictions) -> dict[str, dict[str, float]]:
-    """Output -> objective -> threshold, each the median of many votes (`voted_threshold`).
+    """Output -> objective -> threshold, each the median of many votes (`voted_thresholds`).
 
     For weighted accuracy and weighted F1 of emotions these are the thresholds of `fit_decisions`. Where valid has only
     one class of an output, its threshold is 0.5.
@@ -35,12 +35,10 @@ def objective_thresholds(valid: Predictions) -> dict[str, dict[str, float]]:
     for name, cases in cases_of(valid).items():
         draws = voting_draws(valid.video_id[cases.rows])
         undecided = cases.present.all() or not cases.present.any()
-        chosen[name] = {
-            objective: FALLBACK_THRESHOLD
-            if undecided
-            else voted_threshold(cases.present, cases.probability, draws, function)
-            for objective, function in DECISION_METRICS.items()
-        }
+        if undecided:
+            chosen[name] = dict.fromkeys(DECISION_METRICS, FALLBACK_THRESHOLD)
+        else:
+            chosen[name] = voted_thresholds(cases.present, cases.probability, draws, DECISION_METRICS)
     return chosen
 
 

@@ -1,7 +1,7 @@
 """Transcripts with errors put in: what would a system say if it had been given a worse transcript?
 
-These are injected errors, spread evenly over the words. A recogniser's are not: it mistakes rare words, words that sound
-alike and bad sound, and its substitutes make sense (docs/decisions.md).
+These are injected errors, spread evenly over the words. A recogniser mistakes rare words and words that sound alike or
+are in noise, and its substitutes make sense (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -33,6 +33,14 @@ class WordError(IntEnum):
 KIND_SHARES = (0.60, 0.25, 0.15)
 
 
+def require_rates(rates: Sequence[float]) -> tuple[float, ...]:
+    """The same word error rates. Raises UsageError where one is not in [0, 1]."""
+    for rate in rates:
+        if not 0 <= rate <= 1:
+            raise UsageError(f"Expected word error rates from 0 to 1, but got {rate}; 0.1 is one word in ten")
+    return tuple(rates)
+
+
 def inject_errors(transcripts: Sequence[str], rate: float, seed: int = 0) -> list[str]:
     """The same transcripts with errors at `rate` of their words, the same ones for the same seed.
 
@@ -49,8 +57,7 @@ def inject_errors(transcripts: Sequence[str], rate: float, seed: int = 0) -> lis
         UsageError: the rate is not in [0, 1].
         DataError: there are not two different words.
     """
-    if not 0 <= rate <= 1:
-        raise UsageError(f"Expected word error rates from 0 to 1, but got {rate}; 0.1 is one word in ten")
+    require_rates([rate])
     words = [words_of(text) for text in transcripts]
     pool = [word for each in words for word in each]
     if len({word.casefold() for word in pool}) < 2:

@@ -16,7 +16,7 @@ from mien.evaluation.groups import Circumstances, circumstances, make_groupings,
 from mien.evaluation.recalibration import PlattScaling, recalibrated
 from mien.evaluation.rows import checked
 from mien.evaluation.summary import mean_and_sd
-from mien.evaluation.transcription import inject_errors, score_degraded
+from mien.evaluation.transcription import inject_errors, require_rates, score_degraded
 from mien.metrics.significance import N_RESAMPLES
 from mien.metrics.word_errors import word_error_rate
 from mien.reports.diagnosis import DiagnosisFigures, to_markdown, write_diagnosis
@@ -25,7 +25,7 @@ from mien.training import load_predictor
 from mien.training.predictor import Predictor
 from mien.workflows.evaluate import OpenedSplit, ScoredSplit, one_system, open_split, seed_run, warnings_of
 from mien.workflows.reading import read_split
-from mien.workflows.retranscribe import retranscriber
+from mien.workflows.retranscribe import Retranscribe, retranscriber
 from mien.workflows.shipped import find_run
 from mien.workflows.train import PREDICTIONS_FOLDER, hashed_videos
 
@@ -104,7 +104,8 @@ def diagnose(
     opened_runs = [find_run(str(name)) for name in runs]
     one_system(opened_runs)
     opened = open_split(opened_runs[0], ScoredSplit(dataset, split))
-    rates = WORD_ERRORS if word_errors is None else tuple(word_errors)
+    rates = WORD_ERRORS if word_errors is None else require_rates(word_errors)
+    again = _way_to_read(opened, rates, text, must=word_errors is not None)
     n_parts, done = len(opened_runs) + len(rates) + 1, 0
 
     def step() -> None:
@@ -121,12 +122,10 @@ def diagnose(
         step()
     groups = _groups(opened, diagnosed, n_resamples)
     step()
-    try:
-        degraded = _transcription(opened, diagnosed, rates, text, n_resamples, step)
-    except MienError as error:
-        if word_errors is not None:
-            raise
-        degraded = {"absent": str(error), "levels": [], "notes": []}
+    if isinstance(again, str):
+        degraded: dict[str, Any] = {"absent": again, "levels": [], "notes": []}
+    else:
+        degraded = _transcription(opened, diagnosed, rates, again, n_resamples, step)
     mean, sd = mean_and_sd([each.result.part for each in diagnosed])
     identities = [_identity(each.run, opened) for each in diagnosed]
     summary = {
@@ -195,19 +194,28 @@ def _valid_circumstances(opened: OpenedSplit) -> Circumstances | None:
     return None
 
 
+def _way_to_read(opened: OpenedSplit, rates: Sequence[float], text: str | None, *, must: bool) -> Retranscribe | str:
+    """How transcripts with errors are read, or why they are not. Raises the reason if they must be."""
+    if not rates:
+        return "not asked for"
+    try:
+        return retranscriber(opened.run, opened.columns, text)
+    except MienError as error:
+        if must:
+            raise
+        return str(error)
+
+
 def _transcription(
     opened: OpenedSplit,
     diagnosed: Sequence[_Diagnosed],
     rates: Sequence[float],
-    text: str | None,
+    again: Retranscribe,
     n_resamples: int,
     step: Callable[[], None],
 ) -> dict[str, Any]:
     """Scores at every word error rate, from 0 on; text vectors are made anew at all of them."""
-    if not rates:
-        return {"absent": "not asked for", "levels": [], "notes": []}
     columns = opened.columns
-    again = retranscriber(opened.run, columns, text)
     said = columns.transcripts or []
     runs, scalings = _runs(diagnosed)
     levels: list[dict[str, Any]] = []

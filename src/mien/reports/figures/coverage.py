@@ -15,8 +15,8 @@ from mien.reports.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, add_lege
 NOTE = (
     "Answers are given from the most confident to the least: distance from the threshold in calibrated logits. Line: "
     "mean over seeds; band: lowest to highest seed. Dots: coverage and accuracy reached at cuts chosen on valid. "
-    "Oracle: gives its wrong answers last. Emotions: curves are 1 - class-weighted risk, with weights of the whole split; dots "
-    "are the weighted accuracy of what is kept."
+    "Oracle: gives its wrong answers last. Emotions: curves are 1 - class-weighted risk, with weights of the whole "
+    "split; dots are the weighted accuracy of what is kept."
 )
 
 
