@@ -1,8 +1,8 @@
 """The figures of a benchmark: one file each, numbers in, a matplotlib figure out.
 
 Every file has `collect`, which takes its numbers from a `Benchmark` or says why they do not make this figure, and
-`draw`, which knows nothing but those numbers. This table is the only place that lists them. Importing it loads
-matplotlib: do so where a figure is drawn.
+`draw`, which knows nothing but those numbers. This table is the only place that lists them. `coverage` is drawn of a
+diagnosis alone, and `reliability` of both (`of_runs`). Importing this loads matplotlib: do so where a figure is drawn.
 """
 
 from __future__ import annotations
