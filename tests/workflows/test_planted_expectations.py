@@ -89,6 +89,7 @@ def test_a_system_learns_what_it_can(planted, tmp_path, name, rule):
 
 
 @slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("name", "rule"), CANNOT)
 def test_a_system_does_not_learn_what_it_cannot(planted, tmp_path, name, rule):
     assert accuracy(planted[rule], name, IN_VAIN_EPOCHS, tmp_path) < CHANCE
