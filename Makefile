@@ -21,13 +21,15 @@ $(READY): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/mien demo
 
+# One process more than cores, because many tests wait for others that they start; the tests of one file share what it makes.
+PYTEST := $(BIN)/python -m pytest --dist loadfile --numprocesses $$(expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 test: setup
-	# one process per core; the tests of one file share what it makes
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(PYTEST)
 
 # also what is marked `exhaustive` and left out above
 test-all: setup
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m ""
+	$(PYTEST) -m ""
 
 check: setup lint types
 	$(BIN)/python -m pytest -q tests/test_architecture.py

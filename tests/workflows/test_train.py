@@ -85,7 +85,8 @@ def test_test_labels_and_features_cannot_change_what_is_learned(planted, tmp_pat
 
 
 @pytest.mark.slow
-def test_killed_at_ten_random_moments_and_resumed_it_ends_in_the_same_bits(planted, tmp_path):
+@pytest.mark.parametrize("n_kills", [3, pytest.param(10, marks=pytest.mark.exhaustive)])
+def test_killed_at_random_moments_and_resumed_it_ends_in_the_same_bits(planted, tmp_path, n_kills):
     settings = {**QUICK, "epochs": 25, "gru_size": 29}
     reference = train(planted, tmp_path / "whole", TrainRequest(settings=settings))
     command = [
@@ -103,7 +104,7 @@ def test_killed_at_ten_random_moments_and_resumed_it_ends_in_the_same_bits(plant
     ]
     rng = random.Random(0)
     kills = 0
-    while kills < 10:
+    while kills < n_kills:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
         # Wait for a first sign of life, so that the moment falls into the training and not into the imports.
         process.stderr.readline()
