@@ -21,8 +21,8 @@ $(READY): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/mien demo
 
-# One process more than cores, because many tests wait for others that they start; the tests of one file share what it makes.
-PYTEST := $(BIN)/python -m pytest --dist loadfile --numprocesses $$(expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# one process per core (one more takes longer); the tests of one file share what it makes
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test: setup
 	$(PYTEST)

@@ -195,6 +195,7 @@ def benchmark_here(planted, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the processes of the runs in /proc")
 def test_a_benchmark_that_loses_a_worker_ends_in_the_same_tables(cluster, planted, benchmark_here, tmp_path):
     killed = []

@@ -109,6 +109,7 @@ def test_killed_and_resumed_the_learned_weights_end_in_the_same_bits(graded, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_processes_learn_the_weights_that_one_learns(graded, tmp_path):
     settings = LEARN | {"epochs": 2, "task_weighting": "uncertainty", "accelerator": "cpu"}
     histories = []

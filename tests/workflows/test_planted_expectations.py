@@ -32,7 +32,12 @@ SLOW = ("cim", "mmmu-ba", "vqa-attention")
 IN_VAIN_EPOCHS = 4
 MOST_UNITS = 32
 
-LEARNS = [(name, rule) for name, each in EXPECTATIONS.items() for rule in each.learns]
+LONG = [(name, CONTEXT_FUSION) for name in EXPECTATIONS] + [("vqa-attention", FUSION)]
+LEARNS = [
+    pytest.param(name, rule, marks=[pytest.mark.exhaustive] if (name, rule) in LONG else [])
+    for name, each in EXPECTATIONS.items()
+    for rule in each.learns
+]
 CANNOT = [(name, rule) for name, each in EXPECTATIONS.items() for rule in each.cannot]
 
 slow = pytest.mark.slow

@@ -308,6 +308,7 @@ def test_features_that_no_extractor_makes_are_refused(planted):
         extractors_for(planted.facts.spaces)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.data
 @pytest.mark.slow
 def test_given_words_take_the_times_of_the_recognised_ones(data_dir, tmp_path):
