@@ -6,9 +6,9 @@ import threading
 import time
 from concurrent.futures import CancelledError
 
-import av
 import numpy as np
 import pytest
+from tests.cli.test_video_commands import piece_of
 from tests.workflows.test_raw_video import sounding_file, write_subtitles
 
 from mien.errors import MissingWeightsError, UsageError
@@ -55,21 +55,10 @@ def test_the_number_of_workers_changes_no_byte(films, tmp_path):
     assert names[:3] == ["loudness", "pitch", "face present"]
 
 
-def beginning(film, path, seconds):
-    """The first seconds of a film, its packets as they are."""
-    with av.open(str(film)) as source, av.open(str(path), "w") as cut:
-        streams = {stream.index: cut.add_stream_from_template(stream) for stream in source.streams}
-        for packet in source.demux():
-            if packet.dts is not None and packet.pts * packet.time_base < seconds:
-                packet.stream = streams[packet.stream.index]
-                cut.mux(packet)
-    return path
-
-
 @pytest.mark.data
 @pytest.mark.slow
 def test_recognition_beside_the_face_changes_no_byte(data_dir, tmp_path):
-    film = beginning(data_dir / "videos/-3nNcZdcdvU.mp4", tmp_path / "film.mp4", 14.0)
+    film = piece_of(data_dir / "videos/-3nNcZdcdvU.mp4", tmp_path / "film.mp4", 14.0)
     for workers in (1, 2):
         assert analyze([film], tmp_path / str(workers), AnalyzeRequest(workers=workers))[1] == {}
     assert written(tmp_path / "1") == written(tmp_path / "2")

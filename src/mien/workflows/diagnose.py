@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError, MienError
-from mien.evaluation import RunIdentity, SeedRun
+from mien.evaluation import SeedRun
 from mien.evaluation.diagnosis import RunDiagnosis, diagnose_predictions, with_labels_only
 from mien.evaluation.groups import Circumstances, circumstances, make_groupings, score_groups
 from mien.evaluation.recalibration import PlattScaling, recalibrated
@@ -23,7 +23,7 @@ from mien.reports.diagnosis import DiagnosisFigures, to_markdown, write_diagnosi
 from mien.tables import Predictions, Run, open_dataset, read_predictions
 from mien.training import load_predictor
 from mien.training.predictor import Predictor
-from mien.workflows.evaluate import OpenedSplit, ScoredSplit, one_system, open_split, seed_run, warnings_of
+from mien.workflows.evaluate import OpenedSplit, ScoredSplit, identity_of, one_system, open_split, seed_run, warnings_of
 from mien.workflows.reading import read_split
 from mien.workflows.retranscribe import Retranscribe, retranscriber
 from mien.workflows.shipped import find_run
@@ -260,17 +260,11 @@ def _runs(diagnosed: Sequence[_Diagnosed]) -> tuple[list[SeedRun], list[Mapping[
 
 
 def _identity(run: Run, opened: OpenedSplit) -> dict[str, Any]:
-    identity = RunIdentity(
-        run=str(run.folder),
-        model=run.model,
-        inputs=tuple(run.inputs),
-        tasks=tuple(run.tasks),
-        seed=run.seed,
-        split=opened.split,
-        dataset=f"{opened.dataset.facts.name} {opened.dataset.fingerprint[:12]}",
-    )
     columns = opened.columns
-    return identity.to_json() | {"n_videos": len(columns.video_ids), "n_utterances": columns.n_utterances}
+    return identity_of(run, opened).to_json() | {
+        "n_videos": len(columns.video_ids),
+        "n_utterances": columns.n_utterances,
+    }
 
 
 def _figures(opened: OpenedSplit, diagnosed: Sequence[_Diagnosed]) -> DiagnosisFigures:

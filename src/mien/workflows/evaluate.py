@@ -145,19 +145,24 @@ def score_run(
             protocol=protocol,
             decisions=decisions_of(run),
             majority=TrainMajority.from_json(run.outcome["train_majority"]),
-            identity=RunIdentity(
-                run=str(run.folder),
-                model=run.model,
-                inputs=tuple(run.inputs),
-                tasks=tuple(run.tasks),
-                seed=run.seed,
-                split=opened.split,
-                dataset=f"{opened.dataset.facts.name} {opened.dataset.fingerprint[:12]}",
-            ),
+            identity=identity_of(run, opened),
             bootstrap=Bootstrap(n_resamples),
         )
         results[protocol] = replace(result, notes=(*warnings_of(opened), *result.notes))
     return results
+
+
+def identity_of(run: Run, opened: OpenedSplit) -> RunIdentity:
+    """Which system this is, and what it is scored on. `opened` may have been opened for another seed of `run`."""
+    return RunIdentity(
+        run=str(run.folder),
+        model=run.model,
+        inputs=tuple(run.inputs),
+        tasks=tuple(run.tasks),
+        seed=run.seed,
+        split=opened.split,
+        dataset=f"{opened.dataset.facts.name} {opened.dataset.fingerprint[:12]}",
+    )
 
 
 def seed_run(run: Run, predictions: Predictions) -> SeedRun:
