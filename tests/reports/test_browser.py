@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,25 @@ def test_an_utterance_clicked_seeks_the_video_and_shows_its_evidence(show, video
     page.wait("!document.querySelector('video').seeking")
     assert page.position() == pytest.approx(examples.STARTS_S[2], abs=0.25)
     assert page.selected() == "u3"
+
+
+def test_predicted_degrees_stand_beside_the_probabilities(show, video):
+    page = show(replace(examples.graded(), video=examples.realistic(video).video))
+    page.find("#utterance-1").click()
+    cells = "[...document.querySelectorAll('.degrees tr')].map((row) => row.innerText.replace(/\\s+/g, ' ').trim())"
+    assert page.run(cells) == ["Sentiment −0.75", "Anger 0.25", "Happy 3.00"]
+    widths = page.run("[...document.querySelectorAll('.degrees .wide span span')].map((fill) => fill.style.width)")
+    # of a scale with its zero in the middle, and of one that begins at zero
+    assert widths == ["12.5%", "8.33333%", "100%"]
+    lane = "[...document.querySelectorAll('.lane')].find((row) => row.innerText.includes('Sentiment, degree'))"
+    assert page.run(f"{lane}.querySelector('.lane-value').innerText") == "−0.75"
+    # the utterance that could not be predicted, and a model without degrees
+    page.find("#utterance-3").click()
+    assert page.run("document.querySelectorAll('.degrees').length") == 0
+    assert page.run(f"{lane}.querySelector('.lane-value').innerText") == "–"
+    page = show(examples.realistic(video))
+    assert page.run("document.querySelectorAll('.degrees').length") == 0
+    assert page.run(f"{lane} === undefined")
 
 
 def test_what_is_missing_is_said(show, video):

@@ -1,7 +1,7 @@
 // Everything known about the chosen utterance.
 
 import { byId, el } from "./dom";
-import { change, clock, probability, title } from "./format";
+import { change, clock, MOST_DEGREE, probability, title } from "./format";
 import type { Player } from "./player";
 import type { Store } from "./state";
 import { chips } from "./transcript";
@@ -27,7 +27,7 @@ export function makeEvidence(store: Store, player: Player): void {
       el("blockquote", { dir: "auto" }, utterance.text || "No transcript"),
       chips(utterance),
       missing(utterance),
-      el("div", { class: "columns" }, probabilities(store.report, utterance), contributions(store.report, utterance), context(store)),
+      el("div", { class: "columns" }, probabilities(store.report, utterance), degrees(utterance), contributions(store.report, utterance), context(store)),
     );
   };
   store.on(["selected"], show);
@@ -103,6 +103,28 @@ function probabilities(report: Report, utterance: Utterance): HTMLElement {
     if (value !== undefined) add(title(name), value, report.model.thresholds[name], on, on ? "present" : "below", on ? "present" : "absent");
   }
   return body.childElementCount ? el("section", {}, table) : el("section", {}, el("p", { class: "empty" }, "The model gave no prediction here."));
+}
+
+/** How strong, beside how probable: the scales that the annotators used. */
+function degrees({ degree, degrees: emotions }: Utterance): HTMLElement {
+  const section = el("section");
+  const body = el("tbody");
+  const add = (name: string, bar: HTMLElement, said: string): void => {
+    body.append(el("tr", {}, el("th", { scope: "row" }, title(name)), el("td", { class: "wide" }, bar), el("td", { class: "number" }, said)));
+  };
+  if (degree !== null) {
+    const fill = el("span", { class: degree >= 0 ? "gain positive" : "loss" });
+    fill.style.width = `${(Math.abs(degree) / MOST_DEGREE) * 50}%`;
+    add("sentiment", el("span", { class: "swing" }, fill), change(degree));
+  }
+  for (const [name, value] of Object.entries(emotions)) {
+    const fill = el("span", { class: "fill present" });
+    fill.style.width = `${(value / MOST_DEGREE) * 100}%`;
+    add(name, el("span", { class: "bar" }, fill), value.toFixed(2));
+  }
+  const scales = `sentiment from −${MOST_DEGREE} to +${MOST_DEGREE}, emotions from 0 to ${MOST_DEGREE}`;
+  if (body.childElementCount) section.append(el("table", { class: "bars degrees" }, el("caption", {}, "Degree", el("small", {}, scales)), body));
+  return section;
 }
 
 function contributions(report: Report, utterance: Utterance): HTMLElement {

@@ -22,6 +22,9 @@ export function clock(seconds: number, decimals = 1): string {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
 }
 
+/** The ends of the scales on which sentiment and emotions were rated. */
+export const MOST_DEGREE = 3;
+
 export function probability(value: number): string {
   return value.toFixed(2);
 }

@@ -15,6 +15,8 @@ export interface Lane {
   data: uPlot.AlignedData;
   series: uPlot.Series;
   range: [number, number];
+  /** how its value at an utterance is written; a probability unless given */
+  say?: (value: number) => string;
   /** whether the label holds for an utterance */
   present?: (position: number) => boolean;
   /** drawn over the series */
@@ -23,7 +25,7 @@ export interface Lane {
 
 type Fill = (value: number, position: number) => string;
 
-/** A bar per utterance, as wide as it lasts, from `base` to its probability. */
+/** A bar per utterance, as wide as it lasts, from `base` to its value. */
 export function bars(utterances: Utterance[], base: number, fill: Fill): uPlot.Series.PathBuilder {
   return (u, seriesIndex) => {
     const values = u.data[seriesIndex] as (number | null)[];

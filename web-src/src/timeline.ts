@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 import { byId, color, el } from "./dom";
-import { clock, end, measure, probability, title } from "./format";
+import { change, clock, end, measure, MOST_DEGREE, probability, title } from "./format";
 import { axisOf, bars, type Lane, level, line } from "./lanes";
 import type { Player } from "./player";
 import type { Store } from "./state";
@@ -127,6 +127,20 @@ function predicted(report: Report): Lane[] {
       overlay: level(cut),
     });
   }
+  if (utterances.some(({ degree }) => degree !== null)) {
+    lanes.push({
+      kind: "prediction",
+      label: "Sentiment, degree",
+      scale: `−${MOST_DEGREE} to +${MOST_DEGREE}`,
+      note: `Degree of sentiment, from −${MOST_DEGREE} to +${MOST_DEGREE}`,
+      height: 44,
+      data: [starts, utterances.map(({ degree }) => degree)],
+      series: { paths: bars(utterances, 0, (value) => color(value >= 0 ? "positive" : "negative")), points: { show: false } },
+      range: [-MOST_DEGREE, MOST_DEGREE],
+      say: change,
+      overlay: level(0),
+    });
+  }
   for (const name of report.emotions) {
     const cut = model.thresholds[name];
     if (!utterances.some(({ emotions }) => name in emotions)) continue;
@@ -169,7 +183,7 @@ function valueOf(lane: Lane, at: number, position: number): string {
   const values = lane.data[1] as (number | null)[];
   if (lane.kind === "prediction") {
     const value = values[position];
-    return value === null || value === undefined ? "–" : probability(value);
+    return value === null || value === undefined ? "–" : (lane.say ?? probability)(value);
   }
   const times = lane.data[0] as number[];
   let low = 0;

@@ -13,6 +13,10 @@ export interface Utterance {
   missing: [string, string][];
   /** modality -> output -> probability with all modalities minus probability without this one */
   contributions: Record<string, Record<string, number>>;
+  /** of sentiment, -3 to 3; null where the model says none */
+  degree: number | null;
+  /** emotion -> 0 to 3; empty where the model says none */
+  degrees: Record<string, number>;
 }
 
 export interface Attention {

@@ -80,6 +80,8 @@ def _utterance(utterance: UtteranceAnalysis) -> dict[str, Any]:
             modality: {name: _short(value) for name, value in changes.items()}
             for modality, changes in utterance.contributions.items()
         },
+        "degree": None if utterance.sentiment_intensity is None else _short(utterance.sentiment_intensity),
+        "degrees": {name: _short(value) for name, value in utterance.emotion_intensities.items()},
     }
 
 
