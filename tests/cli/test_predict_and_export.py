@@ -25,7 +25,7 @@ def test_export_names_the_file_and_how_far_it_was_checked(runs, tmp_path):
     assert facts["checked_against_torch"] == {"tolerance": 1e-5, "lengths": [1, 2, 10, 98]}
     assert facts["metadata"]["mien.inputs"] == ["text"]
     assert out.is_file()
-    text = said("export", "mosei-text", "--onnx", "--out", out)
+    text = said("export", runs / "b0", "--onnx", "--out", out)
     assert text == f"{out}: cim on text, within 1e-05 of torch on videos of 1, 2, 10, 98 utterances\n"
 
 

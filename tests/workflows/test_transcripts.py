@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from tests.cli.calls import mien as mien_command
 from tests.models.tiny_encoder import tiny_encoder  # noqa: F401  (a fixture)
 
 import mien
@@ -34,7 +35,7 @@ SPACES = {
 }
 
 
-def make(folder, *, spaces=(T, A), transcripts=True, n_videos=16):
+def make(folder, *, spaces=(T, A), transcripts=True, labelled=True, n_videos=16):
     """Videos whose mood is in their words; their features say nothing."""
     rng = np.random.default_rng(0)
 
@@ -43,9 +44,11 @@ def make(folder, *, spaces=(T, A), transcripts=True, n_videos=16):
             utterances = []
             for index in range(1 + number % 3):
                 good = bool(rng.random() < 0.5)
-                utterance = Utterance(index, 2.0 * index, 2.0 * index + 1, sentiment=1.0 if good else -1.0)
+                utterance = Utterance(index, 2.0 * index, 2.0 * index + 1)
                 utterance.transcript = str(rng.choice(GOOD if good else BAD)) if transcripts else ""
-                utterance.emotions = rng.choice([0.0, 2 / 3, 2.0], size=len(EMOTIONS))
+                emotions = rng.choice([0.0, 2 / 3, 2.0], size=len(EMOTIONS))
+                if labelled:
+                    utterance.sentiment, utterance.emotions = 1.0 if good else -1.0, emotions
                 vectors = {m: rng.normal(size=space.n_features).astype(np.float32) for m, space in SPACES.items()}
                 utterance.features = {m: vectors[m] for m in spaces}
                 utterances.append(utterance)
@@ -181,3 +184,14 @@ def test_own_suites_take_it_where_there_are_transcripts(dataset, tmp_path):
     voices = make(tmp_path / "voices", spaces=(A,))
     suite = find_suite(tmp_path / "own.toml", available(voices), {})
     assert [(each.model, each.inputs) for each in suite.settings] == [("cim-tuned", (T, A)), ("cim", (A,))]
+
+
+def test_progress_counts_the_epochs_that_are_the_systems_own(dataset, tmp_path):
+    sizes = [part for name in ("gru_size", "dense_size", "fused_size") for part in ("--set", f"{name}=3")]
+    result = mien_command(
+        "train", dataset.folder, "--out", tmp_path / "run", "--model", "cim-tuned", "--set", "encoder=tiny", *sizes
+    )
+    assert result.exit_code == 0, result.stderr
+    assert [line.split("  ")[0] for line in result.stderr.splitlines()] == [
+        f"train cim-tuned seed 0: epoch {number} of 3" for number in (1, 2, 3)
+    ]

@@ -58,24 +58,23 @@ class TrainCall:
 def train(call: TrainCall) -> None:
     """Train one system. Only train and valid are opened; a kill loses at most one epoch."""
     from mien.cli import progress, render
-    from mien.models import ModelEntry, model_entry
+    from mien.models import model_entry
     from mien.schema import Modality, Task
-    from mien.settings import override, read_toml
-    from mien.training import TrainSettings, is_first_process
-    from mien.workflows.train import TrainRequest
+    from mien.settings import read_toml
+    from mien.training import is_first_process
+    from mien.workflows.train import TrainRequest, choose_settings
     from mien.workflows.train import train as run_training
 
     chosen = (read_toml(call.settings) if call.settings else {}) | parse_pairs(call.set_ or [])
     request = TrainRequest(
         call.model, parse_names(call.inputs, Modality), parse_names(call.tasks, Task), call.seed, chosen
     )
-    known = override(TrainSettings(), {key: chosen[key] for key in ("epochs", "devices") if key in chosen})
-    n_epochs = known.epochs if isinstance(model_entry(call.model), ModelEntry) else 1
-    if not is_first_process(known.devices):
+    training = choose_settings(request, model_entry(call.model))["training"]
+    if not is_first_process(training.get("devices", 1)):
         # one of several processes that run this command: only the first one speaks
         run_training(call.dataset, call.out, request, resume=call.resume)
         return
-    with progress.epochs(f"train {call.model} seed {call.seed}", n_epochs) as report:
+    with progress.epochs(f"train {call.model} seed {call.seed}", training.get("epochs", 1)) as report:
         run = run_training(call.dataset, call.out, request, resume=call.resume, report=report)
     if call.json:
         print_json({"run": str(run.folder), **run.identity, **run.outcome})
@@ -85,7 +84,7 @@ def train(call: TrainCall) -> None:
 
 @guarded
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs, or shipped names.")],
     dataset: DatasetOption = None,
     split: SplitOption = "test",
     protocol: Annotated[str, typer.Option(help="clean, fixed or released (an upper bound).")] = "clean",

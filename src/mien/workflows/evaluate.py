@@ -31,13 +31,12 @@ from mien.tables import (
     SplitColumns,
     kept_epochs,
     open_dataset,
-    open_run,
     require_spaces,
     write_predictions,
 )
 from mien.training import load_predictor
 from mien.workflows.reading import read_split, spaces_offered
-from mien.workflows.shipped import decisions_of
+from mien.workflows.shipped import decisions_of, find_run, is_shipped
 from mien.workflows.train import PREDICTIONS_FOLDER, hashed_videos
 
 Advance = Callable[[int, int], None]
@@ -90,16 +89,16 @@ def evaluate(
 ) -> Evaluation:
     """Score finished runs on one split under one protocol (docs/protocol.md).
 
-    `dataset` defaults to the one each run was trained on. Predictions are left in the run's folder. Raises
-    UnknownNameError, DataError, DamagedFileError, FeatureSpaceError, and DataError under `released` if the run did not
-    keep its epochs.
+    A run is a folder or the name of a shipped checkpoint (then say `dataset`). `dataset` defaults to the one each run
+    was trained on. Predictions are left in the run's folder, except of a shipped one. Raises UnknownNameError,
+    DataError, DamagedFileError, FeatureSpaceError, and DataError under `released` if the run did not keep its epochs.
     """
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
     scored = ScoredSplit(dataset, split)
     results = []
     for number, folder in enumerate(runs):
-        results.append(score_run(open_run(folder), [protocol], scored, n_resamples)[protocol])
+        results.append(score_run(find_run(str(folder)), [protocol], scored, n_resamples)[protocol])
         if advance is not None:
             advance(number + 1, len(runs))
     return Evaluation(tuple(results), summarize(results))
@@ -118,8 +117,8 @@ def compare(
     Raises UsageError when the seeds do not pair, and what `evaluate` raises.
     """
     scored = ScoredSplit(dataset, split)
-    sides = [[_scored_run(open_run(folder), scored) for folder in folders] for folders in (runs_a, runs_b)]
-    names = [one_system([open_run(folder) for folder in folders]) for folders in (runs_a, runs_b)]
+    sides = [[_scored_run(find_run(str(folder)), scored) for folder in folders] for folders in (runs_a, runs_b)]
+    names = [one_system([find_run(str(folder)) for folder in folders]) for folders in (runs_a, runs_b)]
     if names[0] == names[1]:
         names = [f"{name} ({Path(folders[0]).name})" for name, folders in zip(names, (runs_a, runs_b), strict=True)]
     return compare_seed_runs(*sides, name_a=names[0], name_b=names[1], bootstrap=Bootstrap(n_resamples))
@@ -181,8 +180,9 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
         if n_known:
             warnings.append(f"NOT A TEST: {n_known} of the {len(scored)} scored videos {what}")
     if np.isnan(columns.sentiment).all() and np.isnan(columns.emotions).all():
-        name = _predictions_file(run, opened.dataset, opened.split)
-        warnings.append(f"no labels in this split: nothing to score; the predictions are in {run.folder / name}")
+        written = run.folder / _predictions_file(run, opened.dataset, opened.split)
+        where = "mien predict writes the predictions" if is_shipped(run) else f"the predictions are in {written}"
+        warnings.append(f"no labels in this split: nothing to score; {where}")
     for modality in run.inputs:
         share = float(columns.present[modality].mean())
         if share < 1:
@@ -234,10 +234,11 @@ def _predict_epochs(opened: OpenedSplit, protocol: str) -> dict[int, Predictions
 
 
 def _predict_and_keep(opened: OpenedSplit) -> Predictions:
-    """Predictions of another data set than the run's own are kept under its fingerprint."""
+    """Predictions of another data set than the run's own are kept under its fingerprint; a shipped run keeps none."""
     run, dataset, split = opened.run, opened.dataset, opened.split
     predictions = _predict(opened)
-    if not (_is_own(run, dataset) and split == "valid"):  # written at the end of training
+    written_by_training = _is_own(run, dataset) and split == "valid"
+    if not (written_by_training or is_shipped(run)):
         write_predictions(run.folder / _predictions_file(run, dataset, split), predictions)
     return predictions
 

@@ -15,7 +15,6 @@ from mien.tables import (
     Run,
     SplitColumns,
     open_dataset,
-    open_run,
     read_predictions,
     require_spaces,
     written_in_parts,
@@ -57,8 +56,11 @@ class Predicted:
 
 
 def load_model(run: str | Path) -> Predictor:
-    """The system that a finished run chose on its validation videos. Raises DataError, DamagedFileError."""
-    return load_predictor(open_run(run))
+    """The system that a finished run, or a shipped checkpoint, chose on its validation videos.
+
+    Raises DataError, DamagedFileError, UnknownNameError.
+    """
+    return load_predictor(find_run(str(run)))
 
 
 def predict(

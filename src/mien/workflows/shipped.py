@@ -33,6 +33,11 @@ def find_run(name: str) -> Run:
     raise UnknownNameError("model (a shipped name or the folder of a run)", name, shipped_names())
 
 
+def is_shipped(run: Run) -> bool:
+    """Whether a run lies in the package, where nothing may be left beside it."""
+    return run.folder.resolve().parent == _folder().resolve()
+
+
 def ship_run(run: Run, folder: Path) -> Run:
     """Write a slim copy of a finished run: float16 weights, thresholds, and no path of the machine it was made on."""
     from mien.training.checkpoint import load_weights, save_weights

@@ -129,7 +129,7 @@ def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
     Raises UnknownNameError, UsageError, SettingsError or DataError where the request does not fit the Dataset.
     """
     entry = model_entry(request.model)
-    settings = _choose_settings(request, entry)
+    settings = choose_settings(request, entry)
     spaces = _choose_spaces(dataset, request, entry, settings["model"])
     require_claimed(request.model, spaces, ())
     for split in ("train", "valid"):
@@ -156,8 +156,11 @@ def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
     )
 
 
-def _choose_settings(request: TrainRequest, entry: ModelEntry | ClassicalEntry) -> dict[str, dict[str, Any]]:
-    """The two groups of a Run's settings; no loop's for a system that is fitted once."""
+def choose_settings(request: TrainRequest, entry: ModelEntry | ClassicalEntry) -> dict[str, dict[str, Any]]:
+    """The two groups of a Run's settings, "model" and "training"; no loop's for a system that is fitted once.
+
+    The system's own defaults, then what the request changes. Raises SettingsError.
+    """
     if isinstance(entry, ClassicalEntry):
         refuse_settings_of(TrainSettings, request.settings, f"{request.model} is fitted once, without a training loop")
         return {"model": dataclasses.asdict(override(entry.settings, request.settings)), "training": {}}
