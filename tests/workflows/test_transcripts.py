@@ -15,10 +15,11 @@ from mien.errors import DataError, FeatureSpaceError
 from mien.features.minilm import MINILM
 from mien.schema import EMOTIONS, FeatureSpace, Modality, Task, Utterance, Video
 from mien.tables import DatasetFacts, open_dataset, open_run, read_predictions, write_dataset
-from mien.training import load_predictor
+from mien.training import load_predictor, reads_transcripts
 from mien.workflows.analyze import AnalyzeRequest, analyze
 from mien.workflows.demo import sample_clip
 from mien.workflows.evaluate import evaluate
+from mien.workflows.shipped import find_run
 from mien.workflows.suites import available, find_suite
 from mien.workflows.train import TrainRequest, train
 
@@ -195,3 +196,19 @@ def test_progress_counts_the_epochs_that_are_the_systems_own(dataset, tmp_path):
     assert [line.split("  ")[0] for line in result.stderr.splitlines()] == [
         f"train cim-tuned seed 0: epoch {number} of 3" for number in (1, 2, 3)
     ]
+
+
+def test_the_shipped_checkpoint_scores_any_data_set_with_transcripts_and_leaves_nothing_beside_itself(
+    dataset, tmp_path
+):
+    shipped = find_run("mosei-text")
+    before = sorted(shipped.folder.rglob("*"))
+    assert reads_transcripts(shipped.spaces)
+    result = evaluate(["mosei-text"], dataset=dataset.folder, n_resamples=50).results[0]
+    # eight plain opinions, for and against
+    assert result.sentiment["accuracy_has0"] > 0.95
+    assert sorted(shipped.folder.rglob("*")) == before
+    with pytest.raises(DataError, match="Expected transcripts in .* which reads them, but got none"):
+        evaluate(["mosei-text"], dataset=make(tmp_path / "mute", transcripts=False).folder)
+    unlabelled = evaluate(["mosei-text"], dataset=make(tmp_path / "new", labelled=False).folder, n_resamples=0)
+    assert "nothing to score; mien predict writes the predictions" in " ".join(unlabelled.results[0].notes)
