@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--work", type=Path, default=Path("mosei-text"), help="folder of the Dataset and the runs")
+    parser.add_argument("--out", type=Path, default=SHIPPED, help="where the checkpoint goes")
     arguments = parser.parse_args()
     dataset = arguments.work / "data"
     if not dataset.exists():
@@ -51,8 +52,7 @@ def main() -> None:
         delayed(train_seed)(dataset, arguments.work / "runs", seed) for seed in range(arguments.seeds)
     )
     best = max(runs, key=lambda run: run.outcome["valid_score"])
-    ship_run(best, SHIPPED)
-    shipped = evaluate(["mosei-text"], dataset=dataset)
+    shipped = evaluate([ship_run(best, arguments.out).folder], dataset=dataset)
     sys.stdout.write(to_json_text({"seed": best.seed, "scores": shipped.summary["runs"][0]}))
 
 
