@@ -26,7 +26,7 @@ import numpy as np
 from machine import machine_facts
 from train_epoch import N_FEATURES, mosei_like_lengths
 
-from mien import BenchmarkRequest, benchmark
+from mien import BenchmarkRequest, Place, benchmark
 from mien.schema import FeatureSpace, Utterance, Video
 from mien.tables import DatasetFacts, write_dataset
 
@@ -58,7 +58,7 @@ def measure(folder: Path, epochs: int, seeds: int, workers: int) -> dict[str, fl
     dataset = write_dataset(folder / "data", videos_of_all_splits(), DatasetFacts("synthetic", spaces))
     settings = {"epochs": str(epochs), "patience": "none"}
     started_s, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    request = BenchmarkRequest(n_seeds=seeds, workers=workers, settings=settings)
+    request = BenchmarkRequest(n_seeds=seeds, place=Place(workers=workers), settings=settings)
     benchmark("table4", dataset, folder / "table4", request)
     wall_s, after = time.perf_counter() - started_s, resource.getrusage(resource.RUSAGE_CHILDREN)
     processor_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
