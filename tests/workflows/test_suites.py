@@ -146,7 +146,7 @@ def test_a_setting_may_name_another_data_set_beside_the_file(planted, tmp_path):
     ("text", "error", "message"),
     [
         ("", DataError, r"at least one \[\[setting\]\]"),
-        ("sead = 1\n[[setting]]", SettingsError, "the keys name, settings, setting in .* but got 'sead'"),
+        ("sead = 1\n[[setting]]", SettingsError, "the keys name, settings, reference, setting in .* but got 'sead'"),
         ("[[setting]]\nmodell = 'cim'", SettingsError, "'modell'; did you mean 'model'"),
         ("[[setting]]\nmodel = 'cmi'", UnknownNameError, "did you mean 'cim'"),
         (

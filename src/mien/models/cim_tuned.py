@@ -65,6 +65,9 @@ class CimTunedSettings:
     modality_dropout: float = 0.5
     # False: the network is not told when an utterance was said
     times: bool = True
+    # False: no bi-GRU over the utterances; no attention, and no evidence. For ablations
+    recurrence: bool = True
+    attention: bool = True
 
     def __post_init__(self) -> None:
         if self.encoder not in (*ENCODERS, NO_ENCODER):
@@ -95,11 +98,13 @@ class CimTuned(nn.Module):
             self.text_norm = nn.LayerNorm(self.encoder.n_features)
         n_times = N_TIME_FEATURES if settings.times else 0
         gru_size, dense_size = settings.gru_size, settings.dense_size
+        recurrent = self.modalities if settings.recurrence else ()
         self.grus = nn.ModuleDict(
-            {m: nn.GRU(sizes[m] + n_times, gru_size, batch_first=True, bidirectional=True) for m in self.modalities}
+            {m: nn.GRU(sizes[m] + n_times, gru_size, batch_first=True, bidirectional=True) for m in recurrent}
         )
-        self.dense = nn.ModuleDict({m: nn.Linear(2 * gru_size + sizes[m], dense_size) for m in self.modalities})
-        n_blocks = len(self.modalities) ** 2 + len(self.modalities)
+        n_beside = 2 * gru_size if settings.recurrence else n_times
+        self.dense = nn.ModuleDict({m: nn.Linear(n_beside + sizes[m], dense_size) for m in self.modalities})
+        n_blocks = len(self.modalities) + len(self._pairs())
         self.fuse = nn.Linear(n_blocks * dense_size + len(self.modalities), settings.fused_size)
         self.heads = make_heads(settings.fused_size, tasks)
 
@@ -108,13 +113,17 @@ class CimTuned(nn.Module):
         present = self._heard(batch)
         states = self._states(batch, present)
         gated, attention = {}, {}
-        for asks, answers in product(self.modalities, repeat=2):
+        for asks, answers in self._pairs():
             name = f"{asks}->{answers}"
             gated[name], attention[name] = attend(states[asks], states[answers], present[answers])
         there = torch.stack([present[m] for m in self.modalities], dim=-1)
         representation = torch.cat([*gated.values(), *states.values(), there.to(self.fuse.weight.dtype)], dim=-1)
         fused = dropout(torch.relu(self.fuse(representation)), self.settings.fused_dropout, self.training)
         return outputs_from_heads(self.heads, fused, attention)
+
+    def _pairs(self) -> list[tuple[Modality, Modality]]:
+        """Which modality attends to which."""
+        return list(product(self.modalities, repeat=2)) if self.settings.attention else []
 
     def _heard(self, batch: Batch) -> Present:
         """Which utterances have which modality; while training, less than there is."""
@@ -148,11 +157,13 @@ class CimTuned(nn.Module):
         if settings.times:
             times = time_features(batch.times, batch.real)
             told = {m: torch.cat([rows, times.to(rows.dtype)], dim=-1) for m, rows in inputs.items()}
-        grus = [cast(nn.GRU, self.grus[m]) for m in inputs]
-        recurrent = run_together(grus, list(told.values()), list(present.values()))
+        if settings.recurrence:
+            grus = [cast(nn.GRU, self.grus[m]) for m in inputs]
+            recurrent = run_together(grus, list(told.values()), list(present.values()))
+            told = {m: torch.cat([h, inputs[m]], dim=-1) for m, h in zip(inputs, recurrent, strict=True)}
         states = {}
-        for (modality, rows), context in zip(inputs.items(), recurrent, strict=True):
-            dense = torch.tanh(self.dense[modality](torch.cat([context, rows], dim=-1)))
+        for modality, rows in told.items():
+            dense = torch.tanh(self.dense[modality](rows))
             dense = dropout(dense, settings.dense_dropout, self.training)
             # Without this, the dense layer's bias would stand where the modality is missing.
             states[modality] = dense * present[modality].unsqueeze(-1)

@@ -22,7 +22,7 @@ from mien.workflows.reading import has_transcripts
 
 REFERENCE_MODEL = "cim"
 LETTERS = {Modality.TEXT: "T", Modality.ACOUSTIC: "A", Modality.VISUAL: "V"}
-FILE_KEYS = ("name", "settings", "setting")
+FILE_KEYS = ("name", "settings", "reference", "setting")
 BEYOND_THE_PAPER = "it is beyond the paper, whose systems hear given features; compare it in a suite of your own"
 SETTING_KEYS = ("name", "model", "inputs", "tasks", "settings", "dataset")
 
@@ -206,7 +206,7 @@ def _why_deaf(entry: SystemEntry, have: Available) -> str:
 
 
 def _read_suite(path: Path, have: Available) -> Suite:
-    """Anybody's own suite; the reference is added unless one of the settings is it already."""
+    """Anybody's own suite, against the setting it names as reference; else against `cim`, which is added if missing."""
     facts = read_toml(path)
     _require_keys(facts, FILE_KEYS, str(path))
     rows = facts.get("setting", [])
@@ -214,13 +214,22 @@ def _read_suite(path: Path, have: Available) -> Suite:
         raise DataError(f"Expected at least one [[setting]] in {path}, but got none; see docs/protocol.md")
     common = training_settings(facts.get("settings", {}))
     settings = [_read_setting(row, f"setting {number} of {path}", have, path) for number, row in enumerate(rows, 1)]
-    entry = model_entry(REFERENCE_MODEL)
-    reference = Setting(f"{REFERENCE_MODEL} joint", REFERENCE_MODEL, hears(entry, have), _claimed(entry, have))
-    same = [each for each in settings if dataclasses.replace(each, name=reference.name) == reference]
-    if not same:
-        settings.append(reference)
-    name = (same or [reference])[0].name
+    if "reference" in facts:
+        name = str(facts["reference"])
+        if name not in (names := [each.name for each in settings]):
+            raise UnknownNameError(f"setting as the reference of {path}", name, names)
+    else:
+        reference = _default_reference(have)
+        same = [each for each in settings if dataclasses.replace(each, name=reference.name) == reference]
+        if not same:
+            settings.append(reference)
+        name = (same or [reference])[0].name
     return Suite(str(facts.get("name", path.stem)), _with_common(settings, common), name)
+
+
+def _default_reference(have: Available) -> Setting:
+    entry = model_entry(REFERENCE_MODEL)
+    return Setting(f"{REFERENCE_MODEL} joint", REFERENCE_MODEL, hears(entry, have), _claimed(entry, have))
 
 
 def _read_setting(row: Mapping[str, Any], where: str, have: Available, path: Path) -> Setting:
