@@ -168,6 +168,27 @@ def test_times_are_heard_unless_they_are_unknown_or_switched_off():
     torch.testing.assert_close(sentiment(network(), unknown[0]), sentiment(network(), replace(batch, times=None)))
 
 
+@pytest.mark.parametrize("kept", ["recurrence", "attention"])
+def test_context_reaches_an_utterance_by_recurrence_and_by_attention_and_by_nothing_else(kept):
+    """With one of the two, another utterance of the video is heard; with neither, only times tell of the others."""
+    off = {"recurrence": False, "attention": False, "times": False}
+    batch = random_batch((5, 2, 3), (T, A))
+    first, others = (1, 0), (1, 1)
+    changed = batch.features[A].clone()
+    changed[others] += 1.0
+    apart = replace(batch, features=batch.features | {A: changed})
+    for switches, heard in ((off, False), (off | {kept: True}, True)):
+        net = network((T, A), **switches)
+        before, after = net(batch).sentiment_logits, net(apart).sentiment_logits
+        assert not torch.allclose(before[others], after[others])
+        assert bool((before[first] != after[first]).any()) is heard
+        assert set(net(batch).attention) == (
+            {"text->text", "text->acoustic", "acoustic->text", "acoustic->acoustic"} if switches["attention"] else set()
+        )
+    both_off = network((T, A), **off | {"times": True})
+    assert torch.equal(both_off(batch).sentiment_logits[first], both_off(apart).sentiment_logits[first])
+
+
 @pytest.mark.parametrize("inputs", [(T,), (T, A), (T, A, V)])
 def test_every_modality_attends_to_itself_and_to_each_other(inputs):
     batch = random_batch((5, 2, 3), inputs)

@@ -134,6 +134,38 @@ def test_a_setting_that_is_the_reference_is_not_run_twice(planted, tmp_path):
     assert (suite.name, suite.reference) == ("f", "ours")
 
 
+def test_a_suite_may_name_its_own_reference(planted, tmp_path):
+    rows = '[[setting]]\nname = "a"\nmodel = "concat"\n[[setting]]\nname = "b"\nmodel = "tfn"\n'
+    suite = find_suite(own(tmp_path / "f.toml", 'reference = "b"\n' + rows), available(planted), {})
+    assert ([each.name for each in suite.settings], suite.reference) == (["a", "b"], "b")
+    with pytest.raises(UnknownNameError, match=r"setting as the reference of .*f.toml.* a, b, but got 'c'"):
+        find_suite(own(tmp_path / "f.toml", 'reference = "c"\n' + rows), available(planted), {})
+
+
+@pytest.mark.parametrize("name", ["suite_tuned_added", "suite_tuned_removed"])
+def test_the_ablations_change_one_thing_a_row(name, tmp_path):
+    """Against their reference: one setting, or the tasks, or (full tuning, emotions) what belongs together."""
+    data = small(tmp_path / "data", {T: Level.UTTERANCE})
+    suite = find_suite(Path(__file__).parents[2] / "experiments" / f"{name}.toml", available(data), {})
+    rows = {each.name: each for each in suite.settings}
+    reference = rows.pop(suite.reference)
+    rows.pop("cim", None)
+    for row in rows.values():
+        assert row.model == reference.model
+        changed = {key for key, _ in set(row.settings.items()) ^ set(reference.settings.items())}
+        changed |= {"tasks"} if row.tasks != reference.tasks else set()
+        assert changed in (
+            {"tuning"},
+            {"tasks"},
+            {"recurrence"},
+            {"attention"},
+            {"times"},
+            {"task_weighting"},
+            {"emotion_weight", "emotion_intensity_weight"},
+            {"tuning", "encoder_learning_rate"},
+        ), row.name
+
+
 def test_a_setting_may_name_another_data_set_beside_the_file(planted, tmp_path):
     other = small(tmp_path / "other", {V: Level.UTTERANCE}, emotions=False)
     text = '[[setting]]\nname = "elsewhere"\ndataset = "other"'

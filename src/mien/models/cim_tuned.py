@@ -123,7 +123,7 @@ class CimTuned(nn.Module):
 
     def _pairs(self) -> list[tuple[Modality, Modality]]:
         """Which modality attends to which."""
-        return list(product(self.modalities, repeat=2)) if self.settings.attention else []
+        return [*product(self.modalities, self.modalities)] if self.settings.attention else []
 
     def _heard(self, batch: Batch) -> Present:
         """Which utterances have which modality; while training, less than there is."""
