@@ -69,7 +69,7 @@ def train_batches(network: nn.Module, videos: VideoSet, batches: list[list[int]]
     weighting = TaskWeighting(TASKS, settings)
     optimizer = make_optimizer(network, settings)
     network.train()
-    started_s = time.thread_time()
+    started_s = time.process_time()
     for numbers in batches:
         batch, rows = collate(videos, numbers)
         targets = targets_of(videos, rows)
@@ -77,7 +77,7 @@ def train_batches(network: nn.Module, videos: VideoSet, batches: list[list[int]]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return time.thread_time() - started_s
+    return time.process_time() - started_s
 
 
 class Plain(nn.Module):
@@ -160,9 +160,9 @@ def bare_products(lengths: np.ndarray, batches: list[list[int]]) -> float:
     for numbers in batches:
         for shapes in product_shapes(np.sort(lengths[numbers])[::-1]):
             left, right = (torch.randn(shape) for shape in shapes)
-            started_s = time.thread_time()
+            started_s = time.process_time()
             left @ right
-            seconds += time.thread_time() - started_s
+            seconds += time.process_time() - started_s
     return seconds * (1 + BACKWARD_COST)
 
 
@@ -190,7 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--videos", type=int, default=2250)
-    parser.add_argument("--padded-batches", type=int, default=8, help="batches of (a) that are timed, then scaled")
+    parser.add_argument("--padded-batches", type=int, default=8, help="batches of (b) that are timed, then scaled")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.contracts import errands
-from tests.contracts.clusters import N_WORKERS, STARTED_BY, ancestors, runs_still, wait_for
+from tests.contracts.clusters import N_WORKERS, STARTED_BY, ancestors, running, runs_still, wait_for
 from tests.workflows.planted import write_planted
 from tests.workflows.test_raw_video import SENTENCES, sounding_file, write_subtitles
 
@@ -155,6 +155,31 @@ def test_a_scheduler_without_workers_is_told(monkeypatch):
         pytest.raises(EngineError, match="Expected workers at the Dask scheduler .*, but got none"),
     ):
         list(work_through(Place("dask", empty.scheduler_address), abs, [1], lost))
+
+
+@pytest.mark.exhaustive  # Dask looks for its scheduler for half a minute
+def test_a_scheduler_that_dies_is_told(tmp_path):
+    script = """
+import os
+from distributed import Scheduler, Worker
+import asyncio
+async def main():
+    async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+        print(scheduler.address, os.getpid(), flush=True)
+        await scheduler.finished()
+asyncio.run(main())
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as scheduler:
+        address = scheduler.stdout.readline().split()[0]
+        with running("dask", "worker", "--nthreads", 1, "--memory-limit", 0, "--no-dashboard", address):
+            note = tmp_path / "worker"
+            killer = threading.Thread(target=lambda: (wait_for(note.exists, "the job"), scheduler.kill()))
+            killer.start()
+            jobs = [(str(tmp_path), number) for number in range(3)]
+            place = Place("dask", address.removeprefix("tcp://"))
+            with pytest.raises(EngineError, match="(?s)work to be done at the Dask scheduler .* must stay"):
+                list(work_through(place, errands.mortal, jobs, lost))
+            killer.join()
 
 
 def test_without_an_address_a_cluster_is_started_and_closed_again():

@@ -224,6 +224,14 @@ def test_modality_dropout_is_for_training_and_for_more_than_one_modality():
     assert torch.equal(sentiment(only, alone), sentiment(only.train(), alone))
 
 
+def test_modality_dropout_leaves_a_video_the_only_modality_it_has():
+    batch = random_batch((2,) * 40)
+    batch = replace(batch, present={T: batch.real, A: batch.real & False, V: batch.real & False})
+    heard = network(modality_dropout=0.99).train()._heard(batch)
+    assert torch.equal(heard[T], batch.real)
+    assert not (heard[A] | heard[V]).any()
+
+
 def test_a_subset_of_the_modalities_is_judged_as_if_the_others_were_missing():
     net, batch = network(), random_batch((5, 2, 3))
     for lost in (A, V):
@@ -244,6 +252,7 @@ def test_text_features_in_the_place_of_tokens_are_refused():
         ({"encoder": "bert"}, "Expected encoder to be minilm, tiny or none, but got 'bert'"),
         ({"tuning": "half"}, "Expected tuning to be one of adapters, full, frozen"),
         ({"modality_dropout": 1.0}, r"Expected modality_dropout in \[0, 1\)"),
+        ({"max_tokens": 257}, "Expected max_tokens to be at most 256, but got 257"),
         ({"adapter_rank": 0}, "Expected adapter_rank to be at least 1"),
     ],
 )

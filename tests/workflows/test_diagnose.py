@@ -96,7 +96,8 @@ def test_one_object_says_it_all_and_agrees_with_evaluate(diagnosis, runs):
         )
     mean = scores["mean"]["sentiment"]["accuracy_has0"]
     assert summary["groups"]["whole"]["scores"][ACCURACY]["value"] == pytest.approx(mean)
-    assert summary["sd"]["calibration"]["happy"]["slope"] >= 0
+    slopes = [run["calibration"]["happy"]["slope"] for run in summary["runs"]]
+    assert summary["sd"]["calibration"]["happy"]["slope"] == pytest.approx(abs(slopes[0] - slopes[1]) / 2**0.5)
     assert not any("NOT A TEST" in note for note in summary["notes"])
     page = to_markdown(summary)
     assert f"| 100 % | 100.00 | {100 * mean:.2f} ± " in page

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
+import torch
 from tests.cli.calls import mien as mien_command
 from tests.models.tiny_encoder import tiny_encoder  # noqa: F401  (a fixture)
 
 import mien
-from mien.errors import DataError, FeatureSpaceError
+from mien.errors import DataError, EngineError, FeatureSpaceError
 from mien.features.minilm import MINILM
 from mien.schema import EMOTIONS, FeatureSpace, Modality, Task, Utterance, Video
 from mien.tables import DatasetFacts, open_dataset, open_run, read_predictions, write_dataset
+from mien.tables.files import sha256_of
+from mien.tables.runs import CARD
 from mien.training import load_predictor, reads_transcripts
-from mien.workflows.analyze import AnalyzeRequest, analyze
+from mien.workflows.analyze import AnalyzeRequest, analyze, questions_about
+from mien.workflows.analyze_elsewhere import _loaded
 from mien.workflows.demo import sample_clip
 from mien.workflows.evaluate import evaluate
-from mien.workflows.shipped import find_run
+from mien.workflows.shipped import find_run, ship_run
 from mien.workflows.suites import available, find_suite
 from mien.workflows.train import TrainRequest, train
 
@@ -126,7 +131,15 @@ def test_on_text_features_it_needs_no_transcripts_and_no_encoder(tmp_path):
     mute = make(tmp_path / "mute", transcripts=False)
     run = train(mute, tmp_path / "run", TrainRequest(model="cim-tuned", settings=TINY | {"encoder": "none"}))
     assert run.spaces[T].name == "given"
-    assert evaluate([run.folder], n_resamples=0).summary["mean"]["sentiment"]["accuracy_has0"] >= 0
+    predictor, columns = load_predictor(run), mute.columns("test")
+    said = predictor.predict(columns).sentiment_probability
+    other_words = dataclasses.replace(columns, transcripts=["no, never"] * columns.n_utterances)
+    np.testing.assert_array_equal(predictor.predict(other_words).sentiment_probability, said)
+    other_vectors = dataclasses.replace(columns, features=columns.features | {T: columns.features[T][::-1].copy()})
+    assert not np.allclose(predictor.predict(other_vectors).sentiment_probability, said)
+    rows = slice(columns.offsets[0], columns.offsets[1])
+    vectors = {modality: matrix[rows] for modality, matrix in columns.features.items()}
+    assert predictor.predict_video(vectors).sentiment_probability.shape == (rows.stop - rows.start,)
 
 
 def test_a_diagnosis_lets_it_read_transcripts_with_errors(run):
@@ -176,6 +189,72 @@ def test_the_packaged_encoder_trains_and_is_read_back(tmp_path):
     kept = read_predictions(run.folder / "predictions/valid.parquet")
     np.testing.assert_array_equal(again.sentiment_probability, kept.sentiment_probability)
     assert open_run(run.folder).outcome["n_parameters"] < 2_000_000
+
+
+def test_what_is_predicted_does_not_depend_on_the_number_of_threads(run, dataset):
+    columns, before = dataset.columns("test"), torch.get_num_threads()
+    said = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        said.append(load_predictor(run).predict(columns).sentiment_probability)
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    np.testing.assert_array_equal(*said)
+
+
+def test_training_leaves_the_number_of_threads_as_it_was(dataset, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    train(dataset, tmp_path / "run", dataclasses.replace(ALL_TASKS, settings=TINY | {"epochs": 1, "threads": 2}))
+    after = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert after == 3
+
+
+def test_a_worker_that_outlives_a_run_takes_the_new_one_in_its_place(dataset, tmp_path):
+    request = dataclasses.replace(ALL_TASKS, inputs=(T,), settings=TINY | {"epochs": 1})
+    folder = tmp_path / "run"
+    questions = questions_about(AnalyzeRequest(subtitles=tmp_path / "said.srt"), train(dataset, folder, request))
+    first = sha256_of(folder / CARD)
+    assert _loaded(str(folder), first, questions)[0].run.seed == 0
+    shutil.rmtree(folder)
+    train(dataset, folder, dataclasses.replace(request, seed=1))
+    assert _loaded(str(folder), sha256_of(folder / CARD), questions)[0].run.seed == 1
+    with pytest.raises(EngineError, match="to see the run .* as it was sent .* but got another one there"):
+        _loaded(str(folder), first, questions)
+
+
+def test_a_slim_copy_replaces_an_older_one_and_keeps_no_predictions(run, dataset, tmp_path):
+    folder = tmp_path / "given-away"
+    ship_run(run, folder)
+    (folder / "left.txt").touch()
+    slim = ship_run(run, folder)
+    names = {path.name for path in folder.rglob("*")}
+    evaluate([folder], dataset=dataset.folder, n_resamples=0)
+    assert names == {path.name for path in folder.rglob("*")} == {*slim.sha256, "run.json"}
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_transcripts_alone_are_enough_for_a_suite_of_those_that_read_them(tmp_path):
+    bare = make(tmp_path / "bare", spaces=())
+    row = '[[setting]]\nname = "a"\nmodel = "cim-tuned"\n'
+    (tmp_path / "own.toml").write_text('reference = "a"\n' + row)
+    (suite,) = find_suite(tmp_path / "own.toml", available(bare), {}).settings
+    # runs stand side by side: one thread each
+    assert (suite.inputs, suite.settings) == ((T,), {"threads": 1})
+    (tmp_path / "own.toml").write_text(row)
+    for name in (tmp_path / "own.toml", "table4", "table7", "tasks"):
+        with pytest.raises(DataError, match="Expected features in .*bare for cim, the reference of this suite"):
+            find_suite(name, available(bare), {})
+    silent = make(tmp_path / "silent", spaces=(), transcripts=False)
+    with pytest.raises(DataError, match="got no features and no transcripts"):
+        available(silent)
+
+
+def test_a_suite_asks_for_no_text_where_it_is_neither_read_nor_given(tmp_path):
+    voices = make(tmp_path / "voices", spaces=(A,))
+    (tmp_path / "own.toml").write_text('[[setting]]\nmodel = "cim-tuned"\nsettings = {encoder = "none"}')
+    assert find_suite(tmp_path / "own.toml", available(voices), {}).settings[0].inputs == (A,)
 
 
 def test_own_suites_take_it_where_there_are_transcripts(dataset, tmp_path):

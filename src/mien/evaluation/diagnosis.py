@@ -70,7 +70,7 @@ def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Dec
                 "give --dataset a Dataset whose valid split has these labels"
             )
     scalings = fit_scalings(valid)
-    thresholds = thresholds_part(scored, objective_thresholds(valid), scalings)
+    thresholds = thresholds_part(scored, objective_thresholds(valid, decisions), scalings)
     abstention, curves = abstain(valid, scored, decisions, scalings)
     part = {
         "calibration": calibration_part(scored, scalings),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.evaluation.decisions import FALLBACK_THRESHOLD, voted_thresholds, voting_draws
+from mien.evaluation.decisions import FALLBACK_THRESHOLD, Decisions, Point, voted_thresholds, voting_draws
 from mien.evaluation.protocols import DECISION_METRICS
 from mien.evaluation.recalibration import PlattScaling, cases_of
 from mien.evaluation.rows import checked
@@ -18,14 +18,15 @@ from mien.tables import Predictions
 HALF = 0.5
 
 
-def objective_thresholds(valid: Predictions) -> dict[str, dict[str, float]]:
+def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, dict[str, float]]:
     """Output -> objective -> threshold, each the median of many votes (`voted_thresholds`).
 
-    For weighted accuracy and weighted F1 of emotions these are the thresholds of `fit_decisions`. Where valid has only
-    one class of an output, its threshold is 0.5.
+    For weighted accuracy and weighted F1 of emotions these are the run's own `decisions`. Where valid has only one
+    class of an output, its threshold is 0.5.
 
     Args:
         valid: predictions for the valid split. Nothing here can tell which split they are of: never give it test.
+        decisions: what the run froze.
 
     Raises:
         DataError: the rows are unusable, see `checked`.
@@ -39,6 +40,8 @@ def objective_thresholds(valid: Predictions) -> dict[str, dict[str, float]]:
             chosen[name] = dict.fromkeys(DECISION_METRICS, FALLBACK_THRESHOLD)
         else:
             chosen[name] = voted_thresholds(cases.present, cases.probability, draws, DECISION_METRICS)
+        own = {Point.WEIGHTED_ACCURACY: decisions.weighted_accuracy, Point.WEIGHTED_F1: decisions.weighted_f1}
+        chosen[name] |= {point.value: each[name] for point, each in own.items() if name in each}
     return chosen
 
 

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mien.errors import UsageError
+from mien.features.minilm import MAX_TOKENS
 from mien.models.attention import attend
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.checks import check_settings
@@ -77,6 +78,8 @@ class CimTunedSettings:
         dropouts = ("encoder_dropout", "input_dropout", "dense_dropout", "fused_dropout", "modality_dropout")
         sizes = ("adapter_rank", "max_tokens", "gru_size", "dense_size", "fused_size")
         check_settings(self, sizes=sizes, rates=dropouts)
+        if self.max_tokens > MAX_TOKENS:
+            raise ValueError(f"Expected max_tokens to be at most {MAX_TOKENS}, but got {self.max_tokens}")
 
 
 class CimTuned(nn.Module):
@@ -131,6 +134,9 @@ class CimTuned(nn.Module):
         if not self.training or len(self.modalities) == 1 or not self.settings.modality_dropout:
             return present
         kept = draw_kept(len(batch.real), len(self.modalities), self.settings.modality_dropout).to(batch.real.device)
+        has = torch.stack([mask.any(dim=1) for mask in present.values()], dim=1)  # (video, modality)
+        # A video that would lose all it has keeps it.
+        kept = kept | ~(kept & has).any(dim=1, keepdim=True)
         return {m: mask & kept[:, number, None] for number, (m, mask) in enumerate(present.items())}
 
     def _inputs(self, batch: Batch, modality: Modality, present: Bool[Tensor, "video utterance"]) -> States:
@@ -141,28 +147,28 @@ class CimTuned(nn.Module):
                 "Expected the tokens of every utterance's transcript, but got text features; read the set with "
                 "Reads.TRANSCRIPTS, or build the network with encoder='none'"
             )
-        told = present[batch.real]  # (n,)
-        vectors = torch.zeros(len(told), self.encoder.n_features, device=told.device)
-        if bool(told.any()):
-            lengths = batch.tokens.lengths[told].clamp(max=self.settings.max_tokens)
-            read = self.text_norm(self.encoder(batch.tokens.ids[told], lengths))
-            vectors = vectors.to(read.dtype).index_put((told.nonzero().squeeze(1),), read)
+        spoken = present[batch.real]  # (n,)
+        vectors = torch.zeros(len(spoken), self.encoder.n_features, device=spoken.device)
+        if bool(spoken.any()):
+            lengths = batch.tokens.lengths[spoken].clamp(max=self.settings.max_tokens)
+            read = self.text_norm(self.encoder(batch.tokens.ids[spoken], lengths))
+            vectors = vectors.to(read.dtype).index_put((spoken.nonzero().squeeze(1),), read)
         return to_videos(batch, vectors)
 
     def _states(self, batch: Batch, present: Present) -> dict[Modality, States]:
         settings = self.settings
         inputs = {m: self._inputs(batch, m, here) for m, here in present.items()}
         inputs = {m: dropout(rows, settings.input_dropout, self.training) for m, rows in inputs.items()}
-        told = inputs
+        heard = inputs  # by the recurrence; then by the dense layer
         if settings.times:
             times = time_features(batch.times, batch.real)
-            told = {m: torch.cat([rows, times.to(rows.dtype)], dim=-1) for m, rows in inputs.items()}
+            heard = {m: torch.cat([rows, times.to(rows.dtype)], dim=-1) for m, rows in inputs.items()}
         if settings.recurrence:
             grus = [cast(nn.GRU, self.grus[m]) for m in inputs]
-            recurrent = run_together(grus, list(told.values()), list(present.values()))
-            told = {m: torch.cat([h, inputs[m]], dim=-1) for m, h in zip(inputs, recurrent, strict=True)}
+            recurrent = run_together(grus, list(heard.values()), list(present.values()))
+            heard = {m: torch.cat([h, inputs[m]], dim=-1) for m, h in zip(inputs, recurrent, strict=True)}
         states = {}
-        for modality, rows in told.items():
+        for modality, rows in heard.items():
             dense = torch.tanh(self.dense[modality](rows))
             dense = dropout(dense, settings.dense_dropout, self.training)
             # Without this, the dense layer's bias would stand where the modality is missing.

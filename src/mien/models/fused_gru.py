@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 # weight_ih, weight_hh, bias_ih, bias_hh of one direction
 PARAMETERS_PER_DIRECTION = 4
+# a transposed copy of the weights takes about as long as it saves in so many steps (measured, 16 videos, 200 units)
 STEPS_WORTH_A_COPY = 6
 
 

@@ -146,8 +146,8 @@ def _to_tokens(columns: SplitColumns, scaling: Scaling) -> TokenSet | None:
         return None
     assert columns.transcripts is not None, "`as_transcripts` refuses such columns"
     # `without` may have taken the text of an utterance away
-    told = zip(columns.transcripts, columns.present[text], strict=True)
-    pieces = token_ids([text if here else "" for text, here in told])
+    pairs = zip(columns.transcripts, columns.present[text], strict=True)
+    pieces = token_ids([transcript if here else "" for transcript, here in pairs])
     lengths = np.array([len(each) for each in pieces], dtype=np.int64)
     ids = np.array([piece for each in pieces for piece in each], dtype=np.int64)
     return TokenSet(torch.from_numpy(np.concatenate([[0], lengths.cumsum()])), torch.from_numpy(ids))

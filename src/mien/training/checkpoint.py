@@ -108,8 +108,13 @@ def save_progress(
 def restore_progress(path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> Progress:
     """Put `save_progress` back. Raises DamagedFileError."""
     tensors, facts = load_weights(path)
-    for name, module in modules.items():
-        load_learned(module, _below(f"{name}.", tensors))
+    try:
+        for name, module in modules.items():
+            load_learned(module, _below(f"{name}.", tensors))
+    except RuntimeError as error:
+        raise DamagedFileError(
+            f"Expected the weights of this training in {path}, but got {error}; begin anew"
+        ) from None
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _below("optimizer.", tensors).items():
         number, entry = name.split(".", 1)

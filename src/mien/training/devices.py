@@ -60,6 +60,17 @@ def is_first_process(devices: int) -> bool:
 
 
 @contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """So many threads inside the block: on another number sums round otherwise, and machines would differ."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def lost_process_told() -> Iterator[None]:
     """Raise TrainingError where the other processes of a training can no longer be reached, because one ended."""
     try:

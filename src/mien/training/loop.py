@@ -30,7 +30,7 @@ from mien.training.checkpoint import (
     save_progress,
     save_weights,
 )
-from mien.training.devices import launch_fabric, lost_process_told
+from mien.training.devices import launch_fabric, lost_process_told, torch_threads
 from mien.training.losses import loss_sums, scored_counts
 from mien.training.settings import TrainSettings
 from mien.training.steps import make_optimizer, set_rates
@@ -78,8 +78,18 @@ def fit(
     `report` with the history record of every epoch that it ran. Raises TrainingError when the loss is not finite, or
     when another process of a training on several devices has ended.
     """
-    settings = spec.settings
-    torch.set_num_threads(settings.threads)
+    with torch_threads(spec.settings.threads):
+        return _fit(make_network, (train, valid), spec, folder, report)
+
+
+def _fit(
+    make_network: Callable[[], nn.Module],
+    videos: tuple[VideoSet, VideoSet],
+    spec: FitSpec,
+    folder: Path,
+    report: Report,
+) -> Progress:
+    (train, valid), settings = videos, spec.settings
     fabric = launch_fabric(settings)
     seed_epoch(spec.seed, 0)
     plain, weighting = make_network(), TaskWeighting(spec.tasks, settings).to(fabric.device)

@@ -5,7 +5,8 @@ Tensors of the graph, u = utterances of the video (any number from 1):
 - inputs, for every modality m of the run: ``m`` (u, feature) float32, unscaled, whatever stands where it is missing;
   ``m_present`` (u,) bool
 - outputs: ``sentiment_probability`` (u,), ``emotion_probabilities`` (u, 7) in the order of EMOTION_OUTPUTS,
-  ``attention_m_to_n`` (u, context) and ``fusion_NAME`` (u,), each as far as the network has it
+  ``sentiment_intensity`` (u,), ``emotion_intensities`` (u, 6) in that of EMOTIONS, ``attention_m_to_n`` (u, context)
+  and ``fusion_NAME`` (u,), each as far as the network has it
 """
 
 from __future__ import annotations

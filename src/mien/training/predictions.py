@@ -49,7 +49,8 @@ def to_predictions(columns: SplitColumns, said: Probabilities, sentiment_values:
 def require_vectors(reads: Reads) -> None:
     """Raise UsageError for a system of words or transcripts: vectors of whole utterances tell it nothing."""
     if reads in (Reads.WORDS, Reads.TRANSCRIPTS):
+        columns = "columns(split, words=True)" if reads is Reads.WORDS else "columns(split)"
         raise UsageError(
             f"Expected a system that reads one vector per utterance, but got one that reads {reads.value}; "
-            "give it columns: predict(dataset.columns(split, words=True))"
+            f"give it a Dataset's columns: predict(dataset.{columns})"
         )

@@ -31,6 +31,7 @@ from mien.tables import Predictions, Run, SplitColumns, require_epoch, require_s
 from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, one_video, to_video_set
 from mien.training.checkpoint import load_weights, restore_model
 from mien.training.classical import ClassicalPredictor, load_tensors
+from mien.training.devices import torch_threads
 from mien.training.loop import MODEL_FILE
 from mien.training.predictions import VideoPrediction, require_vectors, to_predictions
 from mien.training.validation import PREDICTION_BATCH_VIDEOS
@@ -141,7 +142,9 @@ class NetworkPredictor:
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
         """One video from its features, see `Predictor.predict_video`."""
-        require_vectors(self.reads)
+        # One that could read transcripts may have been trained on text vectors, or without any text.
+        on_vectors = self.reads is Reads.TRANSCRIPTS and not reads_transcripts(self.spaces)
+        require_vectors(Reads.CONTEXT if on_vectors else self.reads)
         with torch.inference_mode():
             outputs = self._quick(one_video(stack_features(features, self.spaces), self.scaling))
         said = {task: values[0].double().numpy() for task, values in _said(outputs).items()}
@@ -171,7 +174,9 @@ class NetworkPredictor:
         with torch.inference_mode():
             for numbers in bucketed_batches(columns.lengths, PREDICTION_BATCH_VIDEOS, None):
                 batch, rows = collate(videos, numbers)
-                yield self.network(batch), batch.real, rows.numpy()
+                with torch_threads(1):
+                    outputs = self.network(batch)
+                yield outputs, batch.real, rows.numpy()
 
 
 def as_read(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:

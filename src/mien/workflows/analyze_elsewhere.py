@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 import threading
 from collections.abc import Mapping
 from contextlib import closing
@@ -16,6 +17,8 @@ from mien.features import VisualExtractor, load_visual_extractor
 from mien.media import Recognizer, load_recognizer
 from mien.reports import Analysis, write_outputs
 from mien.tables import Run
+from mien.tables.files import sha256_of
+from mien.tables.runs import CARD
 from mien.workflows.analyze import (
     Advance,
     Analyst,
@@ -44,6 +47,8 @@ class FilmJob:
     absolute: Path
     # name of a shipped run, or folder of another
     model: str
+    # which run that is: a worker may outlive the one it has loaded
+    card_sha256: str
     questions: Questions
     # what whoever sent the job sees, and a worker must see too
     needs: tuple[Path, ...]
@@ -68,11 +73,11 @@ def analyze_elsewhere(
         questions = dataclasses.replace(questions, subtitles=_absolute(questions.subtitles))
     model = request.model if request.model in shipped_names() else str(_absolute(run.folder))
     needs = [*([] if request.model in shipped_names() else [Path(model)]), *filter(None, [questions.subtitles])]
+    card_sha256 = sha256_of(run.folder / CARD)
     jobs = [
-        FilmJob(
-            path, _absolute(path), model, questions, tuple(each for each in (*needs, _absolute(path)) if each.exists())
-        )
+        FilmJob(path, _absolute(path), model, card_sha256, questions, seen)
         for path in folders
+        for seen in [tuple(each for each in (*needs, _absolute(path)) if each.exists())]
     ]
     done: dict[Path, Analysis] = {}
     failed: dict[Path, str] = {}
@@ -103,7 +108,7 @@ def do_film(job: FilmJob) -> FilmOutcome:
         require_seen(path)
     with _ALONE, one_thread_each(), Crew(1) as crew:
         try:
-            analyst, recognizer, eyes = _loaded(job.model, job.questions)
+            analyst, recognizer, eyes = _loaded(job.model, job.card_sha256, job.questions)
         except MienError as error:
             raise EngineError(f"Expected a worker to be able to analyse, but got: {error}") from error
         observed = ready_observer(crew, job.questions, recognizer, eyes).observe(job.absolute)
@@ -117,11 +122,19 @@ def do_film(job: FilmJob) -> FilmOutcome:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, questions: Questions) -> tuple[Analyst, Recognizer | None, dict[str, VisualExtractor]]:
-    """Loaded once per worker."""
+def _loaded(
+    model: str, card_sha256: str, questions: Questions
+) -> tuple[Analyst, Recognizer | None, dict[str, VisualExtractor]]:
+    """Loaded once per worker. Raises EngineError where the worker sees another run than the one that was asked for."""
+    run = find_run(model)
+    if (seen := sha256_of(run.folder / CARD)) != card_sha256:
+        raise EngineError(
+            f"Expected the worker {socket.gethostname()} to see the run {model} as it was sent (run.json "
+            f"{card_sha256[:12]}), but got another one there ({seen[:12]}); repeat the command"
+        )
     recognizer = load_recognizer(questions.media.speech) if questions.subtitles is None else None
     eyes = {name: load_visual_extractor(name) for name in sorted(questions.eyes)}
-    return load_analyst(find_run(model)), recognizer, eyes
+    return load_analyst(run), recognizer, eyes
 
 
 def _absolute(path: Path) -> Path:

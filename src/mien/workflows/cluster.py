@@ -18,8 +18,23 @@ from typing import Any
 from mien.errors import EngineError
 from mien.version import __version__
 
-# What decides the bits of a result wherever it is made.
-DECIDING_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
+# What decides the bits of a result wherever it is made: numbers, training, decoding, hearing, reading, watching.
+DECIDING_PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "lightning-fabric",
+    "av",
+    "faster-whisper",
+    "ctranslate2",
+    "tokenizers",
+    "transformers",
+    "peft",
+    "opencv-python-headless",
+    "ai-edge-litert",
+    "afx-audio",
+)
 # A job goes to another worker this often when its worker dies, then it is put aside. Dask's and Ray's default.
 MOST_RETRIES = 3
 # A scheduler that is there answers within a second, and workers that are there have told it so.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from mien.errors import EngineError, MissingExtraError
@@ -67,8 +67,9 @@ class _Hand:
         """Wait for a free worker, then for what it makes of the job."""
         from distributed import KilledWorker
 
-        future = self._submit(function, job)
+        future = None
         try:
+            future = self._submit(function, job)
             return future.result()
         except EngineError:
             raise
@@ -85,8 +86,9 @@ class _Hand:
     def give_up(self, stop: Callable[[], None]) -> None:
         """In this order, or a worker that has been stopped takes the next job."""
         self._over.set()
-        self._client.cancel(list(self._given), force=True)
-        self._client.run(stop, on_error="ignore")
+        with suppress(Exception):  # a scheduler that is gone has nothing to give up, and the reason is told already
+            self._client.cancel(list(self._given), force=True)
+            self._client.run(stop, on_error="ignore")
 
     def _submit(self, function: Callable[[Any], Any], job: Any) -> Any:
         with self._turn:

@@ -20,7 +20,7 @@ from mien.evaluation.transcription import inject_errors, require_rates, score_de
 from mien.metrics.significance import N_RESAMPLES
 from mien.metrics.word_errors import word_error_rate
 from mien.reports.diagnosis import DiagnosisFigures, to_markdown, write_diagnosis
-from mien.tables import Predictions, Run, open_dataset, read_predictions
+from mien.tables import Dataset, Predictions, Run, open_dataset, read_predictions
 from mien.training import load_predictor
 from mien.training.predictor import Predictor
 from mien.workflows.evaluate import OpenedSplit, ScoredSplit, identity_of, one_system, open_split, seed_run, warnings_of
@@ -186,12 +186,20 @@ def _groups(opened: OpenedSplit, diagnosed: Sequence[_Diagnosed], n_resamples: i
 
 def _valid_circumstances(opened: OpenedSplit) -> Circumstances | None:
     """Of the valid split that the run was trained with, else of the scored Dataset's, if there is one."""
-    trained_on = opened.run.dataset["path"]
-    own = open_dataset(trained_on) if trained_on and Path(trained_on).exists() else opened.dataset
-    for dataset in (own, opened.dataset):
-        if VALID in dataset.splits:
+    for dataset in (_trained_on(opened.run), opened.dataset):
+        if dataset is not None and VALID in dataset.splits:
             return circumstances(dataset.columns(VALID))
     return None
+
+
+def _trained_on(run: Run) -> Dataset | None:
+    """The Dataset that the run was trained on, if it still lies where it was; another one may have taken its place."""
+    path = run.dataset["path"]
+    try:
+        dataset = open_dataset(path) if path else None
+    except DataError:
+        return None
+    return dataset if dataset is not None and dataset.fingerprint == run.dataset["fingerprint"] else None
 
 
 def _way_to_read(opened: OpenedSplit, rates: Sequence[float], text: str | None, *, must: bool) -> Retranscribe | str:

@@ -88,6 +88,9 @@ def do_video(job: VideoJob) -> VideoOutcome:
     with _ALONE:
         try:
             bench = _bench(job.extractors, job.level, job.speech)
+            if bench.extractors.spaces != job.spaces:  # a worker may outlive the files that it has loaded
+                _bench.cache_clear()
+                bench = _bench(job.extractors, job.level, job.speech)
             require_spaces(job.spaces, bench.extractors.spaces)
             return VideoOutcome(job.labelled.id, job.its_features, make_video(job.labelled, job.path, bench))
         except (*FATAL, FeatureSpaceError) as error:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from mien.errors import UnknownNameError
 from mien.tables import Run, open_run, write_run
-from mien.tables.files import read_json
+from mien.tables.files import folder_written_aside, read_json
+from mien.tables.runs import CARD
 
 if TYPE_CHECKING:
     from mien.evaluation import Decisions
@@ -34,22 +35,26 @@ def find_run(name: str) -> Run:
 
 
 def is_shipped(run: Run) -> bool:
-    """Whether a run lies in the package, where nothing may be left beside it."""
-    return run.folder.resolve().parent == _folder().resolve()
+    """Whether a run is a slim copy to be given away (`ship_run`): it names no Dataset and keeps no predictions."""
+    return not run.dataset["path"]
 
 
 def ship_run(run: Run, folder: Path) -> Run:
-    """Write a slim copy of a finished run: float16 weights, thresholds, and no path of the machine it was made on."""
+    """Write a slim copy of a finished run: float16 weights, thresholds, and no path of the machine it was made on.
+
+    Replaces an older copy in `folder` in one step. Raises WriteError.
+    """
     from mien.training.checkpoint import load_weights, save_weights
     from mien.training.loop import HISTORY_FILE, MODEL_FILE
     from mien.workflows.train import DECISIONS_FILE
 
     weights, _ = load_weights(run.folder / MODEL_FILE)
-    save_weights(folder / MODEL_FILE, {name: tensor.half() for name, tensor in weights.items()})
-    shutil.copy(run.folder / DECISIONS_FILE, folder / DECISIONS_FILE)
-    shutil.copy(run.folder / HISTORY_FILE, folder / HISTORY_FILE)
-    slim = dataclasses.replace(run, folder=folder, dataset={**run.dataset, "path": ""})
-    write_run(slim, [MODEL_FILE, DECISIONS_FILE, HISTORY_FILE])
+    with folder_written_aside(folder, CARD) as aside:
+        save_weights(aside / MODEL_FILE, {name: tensor.half() for name, tensor in weights.items()})
+        shutil.copy(run.folder / DECISIONS_FILE, aside / DECISIONS_FILE)
+        shutil.copy(run.folder / HISTORY_FILE, aside / HISTORY_FILE)
+        slim = dataclasses.replace(run, folder=aside, dataset={**run.dataset, "path": ""})
+        write_run(slim, [MODEL_FILE, DECISIONS_FILE, HISTORY_FILE])
     return open_run(folder)
 
 

@@ -18,7 +18,7 @@ from mien.settings import override, override_several, read_toml
 from mien.tables import Dataset, open_dataset
 from mien.training import TrainSettings
 from mien.workflows.labels import Labels
-from mien.workflows.reading import has_transcripts
+from mien.workflows.reading import encodes_text, has_transcripts
 
 REFERENCE_MODEL = "cim"
 LETTERS = {Modality.TEXT: "T", Modality.ACOUSTIC: "A", Modality.VISUAL: "V"}
@@ -79,23 +79,27 @@ class Available:
 
 
 def available(dataset: Dataset) -> Available:
-    """Look at the train and valid splits. Raises DataError when one is not there or nothing can be learned."""
+    """Look at the train and valid splits. Raises DataError when one is not there or nothing can be learned.
+
+    Transcripts alone are enough for the systems that read them.
+    """
     splits = [dataset.columns(split) for split in ("train", "valid")]
     modalities = tuple(m for m in Modality if m in dataset.facts.spaces and splits[0].present[m].any())
     train, valid = (Labels(each.sentiment, each.emotions, dataset.facts.sentiment_values) for each in splits)
     tasks = tuple(task for task in Task if train.admits(task) and valid.labelled(task))
-    if not modalities or not tasks:
+    have = Available(dataset, modalities, tasks)
+    if not tasks or not (modalities or have.transcripts):
         raise DataError(
-            f"Expected features in train, and labels in train and valid, in {dataset.folder}, but got "
-            f"{'no labels' if modalities else 'no features'}; see: mien describe {dataset.folder}"
+            f"Expected features or transcripts in train, and labels in train and valid, in {dataset.folder}, but got "
+            f"{'no features and no transcripts' if tasks else 'no labels'}; see: mien describe {dataset.folder}"
         )
-    return Available(dataset, modalities, tasks)
+    return have
 
 
 def table4(have: Available) -> Suite:
     """The paper's Table 4: every subset of the modalities x (each task alone, and jointly), by the reference model."""
     entry = model_entry(REFERENCE_MODEL)
-    heard = hears(entry, have)
+    heard = _heard_by_reference(have)
     subsets = [subset for size in range(1, len(heard) + 1) for subset in itertools.combinations(heard, size)]
     arms = [tasks for size in (1, 2) for tasks in itertools.combinations(_claimed(entry, have), size)]
     settings = tuple(
@@ -108,6 +112,7 @@ def table4(have: Available) -> Suite:
 
 def table7(have: Available) -> Suite:
     """The paper's Table 7: every system that the data admits, jointly on all labelled tasks, with all it can hear."""
+    _heard_by_reference(have)
     settings, left_out = [], {}
     for name, entry in MODELS.items():
         inputs, tasks = hears(entry, have), _claimed(entry, have)
@@ -125,7 +130,7 @@ def table7(have: Available) -> Suite:
 def tasks(have: Available) -> Suite:
     """Which task helps which: every subset of the labelled tasks, each task's scores against it learned alone."""
     entry = model_entry(REFERENCE_MODEL)
-    heard, learnable = hears(entry, have), [task for task in have.tasks if task in entry.tasks]
+    heard, learnable = _heard_by_reference(have), [task for task in have.tasks if task in entry.tasks]
     subsets = [subset for size in range(1, len(learnable) + 1) for subset in itertools.combinations(learnable, size)]
     settings = tuple(Setting(task_letters(subset), REFERENCE_MODEL, heard, subset) for subset in subsets)
     joint = task_letters(_claimed(entry, have)) or settings[-1].name
@@ -158,19 +163,25 @@ def training_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_common(settings: Sequence[Setting], common: Mapping[str, Any]) -> tuple[Setting, ...]:
-    """The settings with the loop's common ones below their own; a system that is fitted once has no loop."""
-    return tuple(
-        each
-        if isinstance(model_entry(each.model), ClassicalEntry)
-        else dataclasses.replace(each, settings={**common, **each.settings})
-        for each in settings
-    )
+    """The settings with the loop's common ones below their own; a system that is fitted once has no loop.
+
+    Runs stand side by side on the cores, so that each has one thread unless somebody says otherwise.
+    """
+    completed = []
+    for each in settings:
+        entry = model_entry(each.model)
+        if isinstance(entry, ClassicalEntry):
+            completed.append(each)
+        else:
+            alone = {"threads": 1} if "threads" in entry.training else {}
+            completed.append(dataclasses.replace(each, settings={**alone, **common, **each.settings}))
+    return tuple(completed)
 
 
-def hears(entry: SystemEntry, have: Available) -> tuple[Modality, ...]:
-    """The modalities of the Dataset that a system takes."""
+def hears(entry: SystemEntry, have: Available, settings: Mapping[str, Any] | None = None) -> tuple[Modality, ...]:
+    """The modalities of the Dataset that a system of these settings takes."""
     offered = have.words if entry.reads is Reads.WORDS else have.modalities
-    if entry.reads is Reads.TRANSCRIPTS and have.transcripts:
+    if encodes_text(entry, settings or {}) and have.transcripts:
         offered = tuple(modality for modality in Modality if modality in (Modality.TEXT, *offered))
     return tuple(modality for modality in offered if modality in entry.modalities)
 
@@ -228,8 +239,17 @@ def _read_suite(path: Path, have: Available) -> Suite:
 
 
 def _default_reference(have: Available) -> Setting:
-    entry = model_entry(REFERENCE_MODEL)
-    return Setting(f"{REFERENCE_MODEL} joint", REFERENCE_MODEL, hears(entry, have), _claimed(entry, have))
+    claimed = _claimed(model_entry(REFERENCE_MODEL), have)
+    return Setting(f"{REFERENCE_MODEL} joint", REFERENCE_MODEL, _heard_by_reference(have), claimed)
+
+
+def _heard_by_reference(have: Available) -> tuple[Modality, ...]:
+    if heard := hears(model_entry(REFERENCE_MODEL), have):
+        return heard
+    raise DataError(
+        f"Expected features in {have.dataset.folder} for {REFERENCE_MODEL}, the reference of this suite, but got "
+        "transcripts alone; import again with --text minilm, or name another reference in a suite of your own"
+    )
 
 
 def _read_setting(row: Mapping[str, Any], where: str, have: Available, path: Path) -> Setting:
@@ -245,7 +265,7 @@ def _read_setting(row: Mapping[str, Any], where: str, have: Available, path: Pat
     setting = Setting(
         name=str(row.get("name", model)),
         model=model,
-        inputs=_members(row.get("inputs", hears(entry, have)), Modality, where),
+        inputs=_members(row.get("inputs", hears(entry, have, own)), Modality, where),
         tasks=_members(row.get("tasks", _claimed(entry, have)), Task, where),
         settings={name: known[name] for name in own},
         dataset=have.dataset if "dataset" in row else None,
