@@ -81,7 +81,9 @@ def test_an_output_of_one_class_is_left_as_it_is_and_told(valid, decisions):
     assert "0 utterances with fear" in scaling.reason
     np.testing.assert_array_equal(scaling.apply(np.array([0.2, 0.9])), [0.2, 0.9])
     told = diagnose_predictions(never, valid, decisions)
-    assert {row["threshold"] for row in told.part["thresholds"]["fear"].values()} == {0.5}
+    thresholds = {objective: row["threshold"] for objective, row in told.part["thresholds"]["fear"].items()}
+    assert (thresholds["macro_f1"], thresholds["positive_f1"]) == (0.5, 0.5)
+    assert thresholds["weighted_accuracy"] == decisions.weighted_accuracy["fear"], "the run's own stay"
     assert any("fear is not recalibrated" in note for note in told.notes)
 
 
