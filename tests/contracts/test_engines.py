@@ -160,17 +160,16 @@ def test_a_scheduler_without_workers_is_told(monkeypatch):
 @pytest.mark.exhaustive  # Dask looks for its scheduler for half a minute
 def test_a_scheduler_that_dies_is_told(tmp_path):
     script = """
-import os
-from distributed import Scheduler, Worker
 import asyncio
+from distributed import Scheduler
 async def main():
     async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
-        print(scheduler.address, os.getpid(), flush=True)
+        print(scheduler.address, flush=True)
         await scheduler.finished()
 asyncio.run(main())
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as scheduler:
-        address = scheduler.stdout.readline().split()[0]
+        address = scheduler.stdout.readline().strip()
         with running("dask", "worker", "--nthreads", 1, "--memory-limit", 0, "--no-dashboard", address):
             note = tmp_path / "worker"
             killer = threading.Thread(target=lambda: (wait_for(note.exists, "the job"), scheduler.kill()))

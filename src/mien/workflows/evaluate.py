@@ -36,7 +36,7 @@ from mien.tables import (
 )
 from mien.training import load_predictor
 from mien.workflows.reading import read_split, spaces_offered
-from mien.workflows.shipped import decisions_of, find_run, is_shipped
+from mien.workflows.shipped import decisions_of, find_run, is_slim
 from mien.workflows.train import PREDICTIONS_FOLDER, hashed_videos
 
 Advance = Callable[[int, int], None]
@@ -181,7 +181,7 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
             warnings.append(f"NOT A TEST: {n_known} of the {len(scored)} scored videos {what}")
     if np.isnan(columns.sentiment).all() and np.isnan(columns.emotions).all():
         written = run.folder / _predictions_file(run, opened.dataset, opened.split)
-        where = "mien predict writes the predictions" if is_shipped(run) else f"the predictions are in {written}"
+        where = "mien predict writes the predictions" if is_slim(run) else f"the predictions are in {written}"
         warnings.append(f"no labels in this split: nothing to score; {where}")
     for modality in run.inputs:
         share = float(columns.present[modality].mean())
@@ -234,11 +234,11 @@ def _predict_epochs(opened: OpenedSplit, protocol: str) -> dict[int, Predictions
 
 
 def _predict_and_keep(opened: OpenedSplit) -> Predictions:
-    """Predictions of another data set than the run's own are kept under its fingerprint; a shipped run keeps none."""
+    """Predictions of another data set than the run's own are kept under its fingerprint; a slim copy keeps none."""
     run, dataset, split = opened.run, opened.dataset, opened.split
     predictions = _predict(opened)
     written_by_training = _is_own(run, dataset) and split == "valid"
-    if not (written_by_training or is_shipped(run)):
+    if not (written_by_training or is_slim(run)):
         write_predictions(run.folder / _predictions_file(run, dataset, split), predictions)
     return predictions
 

@@ -34,7 +34,7 @@ def find_run(name: str) -> Run:
     raise UnknownNameError("model (a shipped name or the folder of a run)", name, shipped_names())
 
 
-def is_shipped(run: Run) -> bool:
+def is_slim(run: Run) -> bool:
     """Whether a run is a slim copy to be given away (`ship_run`): it names no Dataset and keeps no predictions."""
     return not run.dataset["path"]
 
