@@ -189,6 +189,22 @@ def test_context_reaches_an_utterance_by_recurrence_and_by_attention_and_by_noth
     assert torch.equal(both_off(batch).sentiment_logits[first], both_off(apart).sentiment_logits[first])
 
 
+@pytest.mark.parametrize("own_layers", [True, False])
+def test_a_task_teaches_the_layer_before_another_head_only_where_they_share_it(own_layers):
+    settings = CimTunedSettings(**TINY, own_layers=own_layers)
+    torch.manual_seed(0)
+    net = build_model("cim-tuned", {T: 0}, (Task.SENTIMENT, Task.EMOTION), settings).eval()
+    net(random_batch((5, 2, 3), (T,))).sentiment_logits.square().sum().backward()
+    taught = {name: each.grad is not None and bool(each.grad.any()) for name, each in net.named_parameters()}
+    layers = {name: learned for name, learned in taught.items() if name.startswith("fuse.") and "weight" in name}
+    expected = (
+        {"fuse.sentiment.weight": True, "fuse.emotion.weight": False} if own_layers else {"fuse.shared.weight": True}
+    )
+    assert layers == expected
+    assert taught["grus.text.weight_hh_l0"]
+    assert not taught["heads.emotion.weight"]
+
+
 @pytest.mark.parametrize("inputs", [(T,), (T, A), (T, A, V)])
 def test_every_modality_attends_to_itself_and_to_each_other(inputs):
     batch = random_batch((5, 2, 3), inputs)

@@ -3,12 +3,12 @@
     t = mean of the encoder's token states (or given features); v, a given;  s = times (gap, duration, start)
     h_X = biGRU([x; s]) over the utterances that have X;  X = tanh(W [h_X; x])
     A_XX = attend(X, X) for every modality, A_XY and A_YX for every pair (paper, Algorithm 1, unchanged)
-    Rep = relu(W [A; X; which modalities are there]), then the heads
+    Rep_task = relu(W_task [A; X; which modalities are there]), then the head of the task
 
 What differs from `cim`: the encoder learns, the dense layer sees its input beside the recurrence, every modality also
-attends to itself, so that words alone have evidence too, and a layer stands before the heads, which may weigh what is
-there by what is missing. While training, videos lose modalities at random (modality dropout), so that one network
-serves every subset of them.
+attends to itself, so that words alone have evidence too, and every task has a layer of its own before its head, which
+may weigh what is there by what is missing. (With one layer for all, sentiment took most of it: docs/benchmarks.md.)
+While training, videos lose modalities at random (modality dropout), so that one network serves every subset of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mien.models.attention import attend
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.checks import check_settings
 from mien.models.dropout import dropout
-from mien.models.heads import make_heads, outputs_from_heads
+from mien.models.heads import make_heads, outputs_by_task
 from mien.models.recurrent import run_together
 from mien.models.times import N_TIME_FEATURES, time_features
 from mien.models.token_encoder import ENCODERS, TokenEncoder, Tuning
@@ -37,6 +37,8 @@ from mien.schema import Modality, Task
 States = Float[Tensor, "video utterance feature"]
 Present = Mapping[Modality, Bool[Tensor, "video utterance"]]
 NO_ENCODER = "none"
+# the layer before the heads where there is one for all
+SHARED = "shared"
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,10 @@ class CimTunedSettings:
     encoder_dropout: float = 0.1
     # the first word pieces of an utterance that are read, at most 256
     max_tokens: int = 128
-    # units of the GRU per direction, of the dense layer behind it, and of the layer before the heads
-    gru_size: int = 128
-    dense_size: int = 100
-    fused_size: int = 128
+    # units of the GRU per direction, of the dense layer behind it, and of the layer before each head
+    gru_size: int = 200
+    dense_size: int = 128
+    fused_size: int = 256
     # on the inputs, the dense states, and before the heads
     input_dropout: float = 0.1
     dense_dropout: float = 0.2
@@ -66,6 +68,8 @@ class CimTunedSettings:
     modality_dropout: float = 0.5
     # False: the network is not told when an utterance was said
     times: bool = True
+    # False: one layer before all heads, instead of one before each. For ablations
+    own_layers: bool = True
     # False: no bi-GRU over the utterances; no attention, and no evidence. For ablations
     recurrence: bool = True
     attention: bool = True
@@ -108,7 +112,9 @@ class CimTuned(nn.Module):
         n_beside = 2 * gru_size if settings.recurrence else n_times
         self.dense = nn.ModuleDict({m: nn.Linear(n_beside + sizes[m], dense_size) for m in self.modalities})
         n_blocks = len(self.modalities) + len(self._pairs())
-        self.fuse = nn.Linear(n_blocks * dense_size + len(self.modalities), settings.fused_size)
+        n_fused = n_blocks * dense_size + len(self.modalities)
+        layers = tasks if settings.own_layers else (SHARED,)
+        self.fuse = nn.ModuleDict({name: nn.Linear(n_fused, settings.fused_size) for name in layers})
         self.heads = make_heads(settings.fused_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
@@ -120,9 +126,14 @@ class CimTuned(nn.Module):
             name = f"{asks}->{answers}"
             gated[name], attention[name] = attend(states[asks], states[answers], present[answers])
         there = torch.stack([present[m] for m in self.modalities], dim=-1)
-        representation = torch.cat([*gated.values(), *states.values(), there.to(self.fuse.weight.dtype)], dim=-1)
-        fused = dropout(torch.relu(self.fuse(representation)), self.settings.fused_dropout, self.training)
-        return outputs_from_heads(self.heads, fused, attention)
+        blocks = [*gated.values(), *states.values()]
+        representation = torch.cat([*blocks, there.to(blocks[0].dtype)], dim=-1)
+        rate = self.settings.fused_dropout
+        fused = {
+            name: dropout(torch.relu(layer(representation)), rate, self.training) for name, layer in self.fuse.items()
+        }
+        by_task = {task: fused[task if self.settings.own_layers else SHARED] for task in map(Task, self.heads)}
+        return outputs_by_task(self.heads, by_task, attention)
 
     def _pairs(self) -> list[tuple[Modality, Modality]]:
         """Which modality attends to which."""
