@@ -142,9 +142,9 @@ def test_a_suite_may_name_its_own_reference(planted, tmp_path):
         find_suite(own(tmp_path / "f.toml", 'reference = "c"\n' + rows), available(planted), {})
 
 
-@pytest.mark.parametrize("name", ["suite_tuned_added", "suite_tuned_removed"])
+@pytest.mark.parametrize("name", ["suite_tuned_added", "suite_tuned_removed", "suite_tuned_emotions"])
 def test_the_ablations_change_one_thing_a_row(name, tmp_path):
-    """Against their reference: one setting, or the tasks, or (full tuning, emotions) what belongs together."""
+    """Against their reference: one setting, or the tasks, or (full tuning, emotions, sizes) what belongs together."""
     data = small(tmp_path / "data", {T: Level.UTTERANCE})
     suite = find_suite(Path(__file__).parents[2] / "experiments" / f"{name}.toml", available(data), {})
     rows = {each.name: each for each in suite.settings}
@@ -163,6 +163,8 @@ def test_the_ablations_change_one_thing_a_row(name, tmp_path):
             {"task_weighting"},
             {"emotion_weight", "emotion_intensity_weight"},
             {"tuning", "encoder_learning_rate"},
+            {"own_layers"},
+            {"gru_size", "dense_size", "fused_size"},
         ), row.name
 
 
