@@ -12,6 +12,7 @@ from tests.workflows.graded import write_graded
 from mien.errors import DataError, SettingsError, UnknownNameError, UsageError
 from mien.models import MODELS, ClassicalEntry, Reads
 from mien.schema import FeatureSpace, Level, Modality, Task, Utterance, Video
+from mien.settings import read_toml
 from mien.tables import DatasetFacts, write_dataset
 from mien.workflows.suites import available, find_suite
 
@@ -166,6 +167,24 @@ def test_the_ablations_change_one_thing_a_row(name, tmp_path):
             {"own_layers"},
             {"gru_size", "dense_size", "fused_size"},
         ), row.name
+
+
+FIRST = {"own_layers": False, "gru_size": 128, "dense_size": 100, "fused_size": 128}
+
+
+def test_the_ablations_are_of_the_networks_that_the_docs_say(tmp_path):
+    """The older two of the first cim-tuned in every row, the third of what is shipped."""
+    folder = Path(__file__).parents[2] / "experiments"
+    sets = available(small(tmp_path / "data", {T: Level.UTTERANCE}))
+    for name in ("suite_tuned_added", "suite_tuned_removed"):
+        for row in find_suite(folder / f"{name}.toml", sets, {}).settings:
+            assert row.model == "cim" or FIRST.items() <= row.settings.items(), row.name
+    suite = find_suite(folder / "suite_tuned_emotions.toml", sets, {})
+    shipped = read_toml(folder / "mosei_text.toml")
+    whole = next(row for row in suite.settings if row.name == suite.reference)
+    assert {key: value for key, value in whole.settings.items() if key != "threads"} == {
+        key: value for key, value in shipped.items() if key != "threads"
+    }
 
 
 def test_a_setting_may_name_another_data_set_beside_the_file(planted, tmp_path):

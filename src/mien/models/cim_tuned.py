@@ -7,7 +7,7 @@
 
 What differs from `cim`: the encoder learns, the dense layer sees its input beside the recurrence, every modality also
 attends to itself, so that words alone have evidence too, and every task has a layer of its own before its head, which
-may weigh what is there by what is missing. (With one layer for all, sentiment took most of it: docs/benchmarks.md.)
+may weigh what is there by what is missing. (One layer for all orders emotions worse: docs/stronger-network.md.)
 While training, videos lose modalities at random (modality dropout), so that one network serves every subset of them.
 """
 
