@@ -12,14 +12,15 @@ from tests.features.loaded import extractor
 from tests.models.batches import N_FEATURES, random_batch
 from tests.models.tiny_encoder import load_tiny, tiny_encoder  # noqa: F401  (a fixture)
 
-from mien.errors import UsageError
+from mien.errors import DamagedFileError, UsageError
 from mien.features.minilm import token_ids
 from mien.models import Times, Tokens, build_model
 from mien.models.cim_tuned import CimTunedSettings, draw_kept
 from mien.models.times import time_features
 from mien.models.token_encoder import ENCODERS, TokenEncoder, Tuning, chunks_of_like_length
 from mien.schema import Modality, Task
-from mien.training.checkpoint import learned_weights, save_weights
+from mien.training.batching import Scaling
+from mien.training.checkpoint import learned_weights, model_weights, restore_model, save_weights
 from mien.training.settings import TrainSettings
 from mien.training.steps import make_optimizer
 
@@ -203,6 +204,15 @@ def test_a_task_teaches_the_layer_before_another_head_only_where_they_share_it(o
     assert layers == expected
     assert taught["grus.text.weight_hh_l0"]
     assert not taught["heads.emotion.weight"]
+
+
+def test_weights_of_the_network_with_one_layer_for_all_are_refused_by_name():
+    scaling = Scaling(mean={}, scale={})
+    weights = model_weights({"network": network((T,), own_layers=False)}, scaling)
+    restore_model(network((T,), own_layers=False), weights, ())
+    told = r"missing or unexpected: fuse.sentiment.bias, .*fuse.shared.weight.*; another version .*: train it again"
+    with pytest.raises(DamagedFileError, match=told):
+        restore_model(network((T,)), weights, ())
 
 
 @pytest.mark.parametrize("inputs", [(T,), (T, A), (T, A, V)])

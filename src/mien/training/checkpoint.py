@@ -92,7 +92,10 @@ def restore_model(network: nn.Module, weights: Weights, modalities: tuple[Modali
             scale={m: weights[f"scaling.{m}.scale"] for m in modalities},
         )
     except (RuntimeError, KeyError) as error:
-        raise DamagedFileError(f"Expected the weights of this run's network, but got {error}; train it again") from None
+        raise DamagedFileError(
+            f"Expected the weights of this run's network, but got {error}; "
+            "another version of mien may have trained it: train it again with this one"
+        ) from None
 
 
 def save_progress(
