@@ -4,8 +4,8 @@
 
 The tables are the official folds of CMU-MOSEI with transcripts. A tenth of the training videos is carved out and
 chooses epoch, thresholds and seed; the official validation fold chooses nothing, and the scores of the shipped file on
-it are printed at the end. Five seeds, two at a time, took an hour on two cores with
-matrix instructions (AMX). Killed, the same call goes on.
+it are printed at the end. Five seeds, two at a time, took an hour on two cores with matrix instructions (AMX).
+Killed, the same call goes on.
 """
 
 from __future__ import annotations
