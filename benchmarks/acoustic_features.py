@@ -26,8 +26,8 @@ import numpy as np
 from machine import machine_facts
 from scipy.signal import stft
 
-from mien.features.covarep_like import COLUMNS, load_covarep_like
-from mien.features.egemaps import load_egemaps
+from mien.features.acoustic.covarep_like import COLUMNS, load_covarep_like
+from mien.features.acoustic.egemaps import load_egemaps
 from mien.schema import FloatArray
 
 # The sounds with known answers are the tests' own.

@@ -31,7 +31,7 @@ import numpy as np
 from machine import machine_facts
 from numpy.typing import NDArray
 
-from mien.sources.alignment import EPSILON_S, interval_means
+from mien.readers.csd.alignment import EPSILON_S, interval_means
 
 LENGTH_S = 150.0
 RATES_HZ = {"acoustic": 100, "visual": 30}

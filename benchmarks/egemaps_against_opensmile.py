@@ -19,7 +19,8 @@ import opensmile
 from machine import machine_facts
 
 from mien.features import load_acoustic_extractor
-from mien.media import probe, read_audio
+from mien.media.container import probe
+from mien.media.decode import read_audio
 
 LEVELS = (0.05, 0.2, 0.5)
 

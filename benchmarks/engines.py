@@ -19,7 +19,7 @@ from typing import Any
 
 from machine import machine_facts
 
-from mien.workflows.engine import ENGINES, Place, work_through
+from mien.engine import ENGINES, Place, work_through
 
 N_WORKERS = 2
 

@@ -34,7 +34,7 @@ from train_epoch import DENSE_SIZE, GRU_SIZE, N_FEATURES, mosei_like_lengths
 
 import mien
 from mien.schema import FeatureSpace, Utterance, Video
-from mien.tables import DatasetFacts, write_dataset
+from mien.storage.dataset import DatasetFacts, write_dataset
 from mien.training.onnx_export import run_graph
 
 N_UTTERANCES = 10
@@ -45,7 +45,7 @@ SPACES = {m: FeatureSpace(m, f"synthetic-{m}", size) for m, size in N_FEATURES.i
 PREDICT = """
 import json, sys, time
 import mien
-from mien.workflows.costs import peak_memory_mib
+from mien.commands.train import peak_memory_mib
 import torch
 torch.set_num_threads(1)
 mien.load_model(sys.argv[1])

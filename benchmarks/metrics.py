@@ -22,18 +22,10 @@ from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 from mien.evaluation.decisions import best_threshold
-from mien.metrics import (
-    count,
-    count_per_video,
-    paired_t_test,
-    pearson,
-    roc_auc,
-    video_bootstrap,
-    video_weights,
-    weighted_accuracy,
-    weighted_f1,
-)
-from mien.metrics.significance import percentile_interval
+from mien.metrics.confusion import count, count_per_video, weighted_accuracy, weighted_f1
+from mien.metrics.ranking import roc_auc
+from mien.metrics.regression import pearson
+from mien.metrics.significance import paired_t_test, percentile_interval, video_bootstrap, video_weights
 
 N_OUTPUTS = 7
 EXACT = 1e-12

@@ -19,11 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.commands.shipped import decisions_of
+from mien.commands.train import TrainRequest, train
 from mien.schema import FloatArray, Modality, Task
-from mien.tables import Dataset, Run, SplitColumns, open_dataset
-from mien.training import TrainSettings, load_predictor
-from mien.workflows.shipped import decisions_of
-from mien.workflows.train import TrainRequest, train
+from mien.storage.dataset import Dataset, open_dataset
+from mien.storage.runs import Run
+from mien.storage.split_columns import SplitColumns
+from mien.training.predictor import load_predictor
+from mien.training.settings import TrainSettings
 
 LOOP = ("epochs", "patience", "batch_videos", "warmup", "linear_decay", "threads")
 DEFAULTS = {name: getattr(TrainSettings(), name) for name in LOOP}

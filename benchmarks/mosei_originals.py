@@ -19,9 +19,9 @@ from pathlib import Path
 from analyze import clock
 from machine import machine_facts
 
-from mien.reports import Analysis, UtteranceAnalysis
 from mien.schema import EMOTIONS
-from mien.workflows.analyze import AnalyzeRequest, analyze
+from mien.video.analysis import Analysis, UtteranceAnalysis
+from mien.video.analyze import AnalyzeRequest, analyze
 
 Row = dict[str, str]
 COLUMNS = (

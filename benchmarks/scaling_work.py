@@ -21,11 +21,10 @@ import numpy as np
 import pandas as pd
 import sklearn.metrics  # noqa: F401  (imported by what is measured; a second that must not count as an epoch's)
 
+from mien.commands.import_ import import_dataset
+from mien.commands.train import TrainRequest, peak_memory_mib, train
 from mien.schema import EMOTIONS, FeatureSpace, Modality, Utterance, Video
-from mien.tables import DatasetFacts, write_dataset
-from mien.workflows.costs import peak_memory_mib
-from mien.workflows.import_ import import_dataset
-from mien.workflows.train import TrainRequest, train
+from mien.storage.dataset import DatasetFacts, write_dataset
 
 VALID_SHARE = 0.1
 LONGEST = 98

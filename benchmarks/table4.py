@@ -29,7 +29,7 @@ from train_epoch import N_FEATURES, mosei_like_lengths
 
 from mien import BenchmarkRequest, Place, benchmark
 from mien.schema import FeatureSpace, Utterance, Video
-from mien.tables import Dataset, DatasetFacts, write_dataset
+from mien.storage.dataset import Dataset, DatasetFacts, write_dataset
 
 SPLITS = {"train": 2250, "valid": 300, "test": 675}
 WHOLE_SEEDS, WHOLE_EPOCHS = 5, 30

@@ -27,12 +27,11 @@ from torch import Tensor, nn
 
 from mien.models import build_model
 from mien.schema import Modality, Task
-from mien.tables import SplitColumns
-from mien.training import TrainSettings, VideoSet, fit_scaling, to_video_set
-from mien.training.batching import bucketed_batches, collate, targets_of
-from mien.training.losses import loss_sums, scored_counts
-from mien.training.steps import make_optimizer
-from mien.training.weighting import TaskWeighting
+from mien.storage.split_columns import SplitColumns
+from mien.training.batching import VideoSet, bucketed_batches, collate, fit_scaling, targets_of, to_video_set
+from mien.training.loop import make_optimizer
+from mien.training.losses import TaskWeighting, loss_sums, scored_counts
+from mien.training.settings import TrainSettings
 
 N_FEATURES = {Modality.TEXT: 300, Modality.ACOUSTIC: 74, Modality.VISUAL: 35}
 TASKS = (Task.SENTIMENT, Task.EMOTION)

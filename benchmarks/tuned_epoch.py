@@ -25,16 +25,17 @@ from machine import machine_facts
 from torch import nn
 from train_epoch import mosei_like_lengths
 
-from mien.features.transcript import as_transcripts
-from mien.models import Reads, build_model, model_entry, token_encoder
+from mien.features.text.transcript import as_transcripts
+from mien.models import build_model, model_entry
+from mien.models import cim_tuned as token_encoder
+from mien.models.batch import Reads
 from mien.schema import Modality, Task
 from mien.settings import override
-from mien.tables import SplitColumns
-from mien.training import TrainSettings, VideoSet, fit_scaling, to_video_set
-from mien.training.batching import Budget, bucketed_batches, collate, targets_of
-from mien.training.losses import loss_sums, scored_counts
-from mien.training.steps import make_optimizer
-from mien.training.weighting import TaskWeighting
+from mien.storage.split_columns import SplitColumns
+from mien.training.batching import Budget, VideoSet, bucketed_batches, collate, fit_scaling, targets_of, to_video_set
+from mien.training.loop import make_optimizer
+from mien.training.losses import TaskWeighting, loss_sums, scored_counts
+from mien.training.settings import TrainSettings
 
 TASKS = (Task.SENTIMENT, Task.EMOTION)
 TEXT = Modality.TEXT

@@ -23,10 +23,9 @@ import cv2
 import numpy as np
 from machine import machine_facts
 
-from mien.features import face, face_blendshapes
-from mien.features.face_runtime import TfliteNet, load_tflite
-from mien.features.model_files import find_model_files
-from mien.features.visual import VisualExtractor
+from mien.features.visual.base import VisualExtractor, face, face_blendshapes
+from mien.features.visual.face_models import TfliteNet, load_tflite
+from mien.pretrained import find_model_files
 
 
 def read_frames(path: Path, n: int) -> list[tuple[float, np.ndarray]]:

@@ -1,10 +1,12 @@
-"""The layout of docs/architecture.md, enforced: ranks, marks, budgets, and a command line that answers at once."""
+"""The layout of docs/architecture.md, enforced: layers, cycles, budgets, and a command line that answers at once."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Collection
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,29 +14,25 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "mien"
 
-# A module imports only from lower ranks or from inside its own folder.
-RANKS = {
-    "version": 0,
-    "schema": 0,
-    "errors": 0,
-    "settings": 0,
-    "weights": 0,
-    "tables": 1,
-    "sources": 2,
-    "media": 2,
-    "features": 2,
-    "metrics": 2,
-    "models": 3,
-    "training": 4,
-    "evaluation": 5,
-    "reports": 6,
-    "workflows": 7,
-    "cli": 8,
-    "web": 8,
-}
+# A module imports only from lower layers or from its own package. Packages of one layer do not import each other.
+LAYERS = (
+    ("version",),
+    ("schema", "errors", "settings", "tasks", "pretrained"),
+    ("storage", "engine"),
+    ("readers", "media", "metrics"),
+    ("features",),
+    ("models",),
+    ("training",),
+    ("evaluation", "reports"),
+    ("commands",),
+    ("video", "benchmark", "diagnosis"),
+    ("server",),
+    ("cli",),
+)
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 # Pure arithmetic, reading and rendering run where torch is not installed. An extractor may import it where it needs it.
-NO_TORCH = ("schema", "errors", "settings", "tables", "sources", "metrics", "evaluation", "reports")
-NUMPY_ONLY = ("schema", "errors", "settings")
+NO_TORCH = ("schema", "errors", "settings", "tasks", "storage", "readers", "metrics", "evaluation", "reports")
+NUMPY_ONLY = ("schema", "errors", "settings", "tasks")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 8
@@ -48,14 +46,19 @@ FUNCTIONS = [
 ]
 
 
-def room(path: Path) -> str:
-    """schema.py -> schema; tables/files.py -> tables."""
+def package_of(path: Path) -> str:
+    """schema.py -> schema; storage/files.py -> storage."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def same_folder(one: str, other: str) -> bool:
-    """The files beside the package's folders are one folder of rank 0."""
-    return one == other or RANKS[one] == RANKS[other] == 0
+def module_of(path: Path) -> str:
+    """storage/files.py -> mien.storage.files; storage/__init__.py -> mien.storage."""
+    return ".".join(["mien", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def may_import(one: str, other: str) -> bool:
+    """Whether a module of one package may import from another; the files beside the packages are one package."""
+    return one == other or LAYER[other] < LAYER[one] or max(LAYER[one], LAYER[other]) <= LAYER["schema"]
 
 
 def imported(node: ast.AST) -> list[str]:
@@ -66,6 +69,18 @@ def imported(node: ast.AST) -> list[str]:
         names = [f"{node.module}.{alias.name}" for alias in node.names]
         return names if node.module == "mien" else [str(node.module)]
     return []
+
+
+def imported_modules(path: Path, modules: Collection[str]) -> set[str]:
+    """The modules of the package that a file imports anywhere, also those it names as attributes of their package."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in modules else str(node.module) for name in inside}
+    return found & set(modules)
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -85,33 +100,39 @@ def test_there_are_files_to_check():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_to_lower_ranks(path):
-    mine = room(path)
+def test_imports_point_to_lower_layers(path):
+    mine = package_of(path)
     if mine in ("__init__", "__main__"):
         return
     for name in imports_of(path):
         parts = name.split(".")
-        if parts[0] == "mien" and len(parts) > 1 and not same_folder(parts[1], mine):
-            assert RANKS[parts[1]] < RANKS[mine], f"{path.relative_to(PACKAGE)} imports {name}"
+        if parts[0] == "mien" and len(parts) > 1:
+            assert may_import(mine, parts[1]), f"{path.relative_to(PACKAGE)} imports {name}"
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if room(path) in NO_TORCH], ids=str)
+def test_there_is_no_cycle_not_even_inside_a_package():
+    modules = {module_of(path): path for path in FILES}
+    graph = {name: imported_modules(path, modules) - {name} for name, path in modules.items()}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the modules
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if package_of(path) in NO_TORCH], ids=str)
 def test_rooms_that_need_no_torch_do_not_import_it(path):
     assert not {name.split(".")[0] for name in imports_of(path)} & {"torch", "lightning_fabric", "safetensors"}
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if room(path) in NUMPY_ONLY], ids=str)
+@pytest.mark.parametrize("path", [path for path in FILES if package_of(path) in NUMPY_ONLY], ids=str)
 def test_the_words_of_the_package_need_numpy_alone(path):
     foreign = {name.split(".")[0] for name in imports_of(path)} - set(sys.stdlib_module_names) - {"numpy", "mien"}
     assert foreign <= {"tomli_w"}
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if room(path) == "features"], ids=str)
+@pytest.mark.parametrize("path", [path for path in FILES if package_of(path) == "features"], ids=str)
 def test_extractors_import_heavy_libraries_only_when_loaded(path):
     assert not {name.split(".")[0] for name in imports_of(path, top_level=True)} & {"torch", "transformers", "cv2"}
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if room(path) == "training"], ids=str)
+@pytest.mark.parametrize("path", [path for path in FILES if package_of(path) == "training"], ids=str)
 def test_training_cannot_name_the_test_split(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.workflows.planted import QUICK, write_planted
+from tests.planted import QUICK, write_planted
 
 import mien
 from mien.models import MODELS

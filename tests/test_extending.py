@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.workflows.planted import write_planted
+from tests.planted import write_planted
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 

@@ -47,3 +47,8 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_importing_mien_loads_nothing_heavy():
     code = f"import sys, mien; print([name for name in {HEAVY} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_benchmark_stays_the_function_whoever_imports_the_package_of_that_name():
+    code = "import mien, mien.benchmark.suites; from mien.benchmark import tables; assert callable(mien.benchmark)"
+    subprocess.run([sys.executable, "-c", code], check=True)

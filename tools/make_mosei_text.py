@@ -16,14 +16,15 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
+from mien.commands.evaluate import evaluate
+from mien.commands.import_ import ImportOptions, import_dataset
+from mien.commands.shipped import ship_run
+from mien.commands.train import TrainRequest, train
 from mien.schema import Task
 from mien.settings import read_toml
-from mien.tables import Run, open_dataset
-from mien.tables.files import to_json_text
-from mien.workflows.evaluate import evaluate
-from mien.workflows.import_ import ImportOptions, import_dataset
-from mien.workflows.shipped import ship_run
-from mien.workflows.train import TrainRequest, train
+from mien.storage.dataset import open_dataset
+from mien.storage.files import to_json_text
+from mien.storage.runs import Run
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = ROOT / "experiments" / "mosei_text.toml"

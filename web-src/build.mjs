@@ -1,9 +1,9 @@
-// Bundles src/ into src/mien/reports/assets/. The same sources and lock file give the same bytes.
+// Bundles src/ into src/mien/video/assets/. The same sources and lock file give the same bytes.
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 
-const assets = new URL("../src/mien/reports/assets/", import.meta.url);
+const assets = new URL("../src/mien/video/assets/", import.meta.url);
 const at = (name) => new URL(name, import.meta.url);
 
 await build({
@@ -36,7 +36,7 @@ const sources = [...readdirSync(at("src")).sort().map((name) => `src/${name}`), 
 const sums = [
   ...sources.map((name) => `${digest(at(name))}  web-src/${name}`),
   ...["LICENSES.txt", "page.html", "report.css", "report.js"].map(
-    (name) => `${digest(new URL(name, assets))}  src/mien/reports/assets/${name}`,
+    (name) => `${digest(new URL(name, assets))}  src/mien/video/assets/${name}`,
   ),
 ];
 writeFileSync(new URL("SHA256SUMS", assets), sums.join("\n") + "\n");

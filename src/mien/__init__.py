@@ -9,46 +9,49 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mien.version import __version__
 
 if TYPE_CHECKING:
-    from mien.tables import open_dataset, open_run
-    from mien.workflows.analyze import AnalyzeRequest, analyze
-    from mien.workflows.benchmark import BenchmarkRequest, benchmark
-    from mien.workflows.demo import demo
-    from mien.workflows.diagnose import diagnose
-    from mien.workflows.engine import Place
-    from mien.workflows.evaluate import compare, evaluate
-    from mien.workflows.export import export
-    from mien.workflows.extract import ExtractRequest, extract
-    from mien.workflows.import_ import ImportOptions, import_dataset
-    from mien.workflows.predict import load_model, predict
-    from mien.workflows.train import TrainRequest, train
+    from mien.benchmark.benchmark import BenchmarkRequest, benchmark
+    from mien.commands.evaluate import compare, evaluate
+    from mien.commands.export import export
+    from mien.commands.import_ import ImportOptions, import_dataset
+    from mien.commands.predict import load_model, predict
+    from mien.commands.train import TrainRequest, train
+    from mien.diagnosis.diagnose import diagnose
+    from mien.engine import Place
+    from mien.storage.dataset import open_dataset
+    from mien.storage.runs import open_run
+    from mien.video.analyze import AnalyzeRequest, analyze
+    from mien.video.demo import demo
+    from mien.video.extract import ExtractRequest, extract
 
 # Public name -> module. Loaded on first use: `import mien` stays instant and needs neither torch nor pyarrow.
 _PUBLIC = {
-    "AnalyzeRequest": "mien.workflows.analyze",
-    "BenchmarkRequest": "mien.workflows.benchmark",
-    "ExtractRequest": "mien.workflows.extract",
-    "ImportOptions": "mien.workflows.import_",
-    "Place": "mien.workflows.engine",
-    "TrainRequest": "mien.workflows.train",
-    "analyze": "mien.workflows.analyze",
-    "benchmark": "mien.workflows.benchmark",
-    "compare": "mien.workflows.evaluate",
-    "demo": "mien.workflows.demo",
-    "diagnose": "mien.workflows.diagnose",
-    "evaluate": "mien.workflows.evaluate",
-    "export": "mien.workflows.export",
-    "extract": "mien.workflows.extract",
-    "import_dataset": "mien.workflows.import_",
-    "load_model": "mien.workflows.predict",
-    "open_dataset": "mien.tables",
-    "open_run": "mien.tables",
-    "predict": "mien.workflows.predict",
-    "train": "mien.workflows.train",
+    "AnalyzeRequest": "mien.video.analyze",
+    "BenchmarkRequest": "mien.benchmark.benchmark",
+    "ExtractRequest": "mien.video.extract",
+    "ImportOptions": "mien.commands.import_",
+    "Place": "mien.engine",
+    "TrainRequest": "mien.commands.train",
+    "analyze": "mien.video.analyze",
+    "benchmark": "mien.benchmark.benchmark",
+    "compare": "mien.commands.evaluate",
+    "demo": "mien.video.demo",
+    "diagnose": "mien.diagnosis.diagnose",
+    "evaluate": "mien.commands.evaluate",
+    "export": "mien.commands.export",
+    "extract": "mien.video.extract",
+    "import_dataset": "mien.commands.import_",
+    "load_model": "mien.commands.predict",
+    "open_dataset": "mien.storage.dataset",
+    "open_run": "mien.storage.runs",
+    "predict": "mien.commands.predict",
+    "train": "mien.commands.train",
 }
 
 __all__ = [
@@ -76,6 +79,12 @@ __all__ = [
 ]
 
 
+class _Root(ModuleType):
+    """Keeps `mien.benchmark` the function: importing the package of that name would put the package in its place."""
+
+    benchmark = property(lambda _self: __getattr__("benchmark"), lambda _self, _package: None)
+
+
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'mien' has no attribute {name!r}")
@@ -84,3 +93,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+sys.modules[__name__].__class__ = _Root

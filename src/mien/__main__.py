@@ -1,6 +1,6 @@
 """``python -m mien``."""
 
-from mien.cli import main
+from mien.cli.app import main
 
 if __name__ == "__main__":
     main()

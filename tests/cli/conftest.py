@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from tests.cli.calls import QUICK, said
-from tests.workflows.planted import write_planted
+from tests.planted import write_planted
 
 
 @pytest.fixture(scope="session")

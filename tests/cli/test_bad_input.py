@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 import pytest
 from tests.cli.calls import QUICK, complaint, mien, said
-from tests.sources import files
+from tests.readers import examples as files
 
-from mien.tables import open_dataset
+from mien.storage.dataset import open_dataset
 
 FAILED, WRONG_USAGE = 1, 2
 

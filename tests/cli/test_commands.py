@@ -10,8 +10,9 @@ from tests.cli.calls import QUICK, as_json, mien, said
 from mien import __version__
 from mien.features import TEXT_EXTRACTORS
 from mien.models import MODELS
-from mien.sources import SOURCES
-from mien.tables import open_dataset, open_run
+from mien.readers import SOURCES
+from mien.storage.dataset import open_dataset
+from mien.storage.runs import open_run
 
 SEED_PAIRS = [("a0", "a1"), ("b0", "b1")]
 
@@ -138,7 +139,7 @@ def test_compare_without_resamples_shows_no_number_where_there_is_none(runs):
 
 @pytest.mark.parametrize(
     ("command", "key", "names"),
-    [("models", "models", MODELS), ("extractors", "text", TEXT_EXTRACTORS), ("sources", "sources", SOURCES)],
+    [("models", "models", MODELS), ("extractors", "text", TEXT_EXTRACTORS), ("readers", "readers", SOURCES)],
 )
 def test_lists_name_every_entry(command, key, names):
     assert list(as_json(command)[key]) == list(names)
@@ -176,7 +177,7 @@ def test_demo_is_there_and_takes_json():
 
 def test_version_and_help():
     assert said("--version") == f"mien {__version__}\n"
-    for command in ("import", "describe", "train", "evaluate", "compare", "demo", "models", "extractors", "sources"):
+    for command in ("import", "describe", "train", "evaluate", "compare", "demo", "models", "extractors", "readers"):
         assert command in said("--help")
         assert said(command, "-h") == said(command, "--help") != ""
 
@@ -191,6 +192,6 @@ def test_every_reading_command_prints_json_that_others_can_read(runs, data):
         ["compare", runs / "a0", "--with", runs / "b0", "--bootstrap", 0],
         ["models"],
         ["extractors"],
-        ["sources"],
+        ["readers"],
     ):
         assert isinstance(json.loads(said(*arguments, "--json"), parse_constant=strict), dict)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from tests.cli.calls import as_json, complaint, said
 
-from mien.tables import read_predictions
+from mien.storage.predictions import read_predictions
 
 
 def test_predict_writes_a_table_and_says_what_it_saw(data, runs, tmp_path):

@@ -11,7 +11,7 @@ import sys
 import pytest
 from tests.cli.calls import QUICK
 
-from mien.tables import open_dataset
+from mien.storage.dataset import open_dataset
 
 HEAVY = ("torch", "pyarrow", "numpy", "scipy", "sklearn", "transformers", "h5py", "lightning_fabric")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -75,7 +75,7 @@ def test_an_interrupt_while_importing_leaves_the_old_data_set(table, tmp_path):
         import signal, sys
         # a test runner in the background is started with SIGINT ignored, and its children inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        from mien.workflows import import_
+        from mien.commands import import_
         plain = import_._add_text
         def slow(*arguments):
             print("reading", file=sys.stderr, flush=True)

@@ -20,11 +20,13 @@ import pytest
 from tests.cli.calls import QUICK, as_json, mien, said
 from tests.media.examples import gray, tone, write_media
 
-from mien.media import NO_AUDIO, NO_SPEECH, frames, read_audio
+from mien.media.clips import NO_AUDIO
+from mien.media.decode import frames, read_audio
+from mien.media.recognition import NO_SPEECH
 from mien.media.subtitles import BEYOND_THE_END, OUT_OF_ORDER, OVERLAPPING, SHORTENED
-from mien.reports import OUTPUTS
 from mien.schema import EMOTIONS, Modality
-from mien.tables import open_dataset
+from mien.storage.dataset import open_dataset
+from mien.video.outputs import OUTPUTS
 
 FAILED, WRONG_USAGE = 1, 2
 # a face and a voice; made for the package

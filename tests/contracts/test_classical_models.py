@@ -13,13 +13,15 @@ from safetensors.torch import load_file, save_file
 from tests.models.spoken import SPACES, columns_of, lacking, spoken_videos
 
 import mien
+from mien.commands.train import TrainRequest, train
 from mien.errors import DamagedFileError, FeatureSpaceError, SettingsError, TrainingError, UsageError
-from mien.models import MODELS, ClassicalEntry, ClassicalSpec, build_model
+from mien.models import MODELS, build_model
+from mien.models.classical.base import ClassicalEntry, ClassicalSpec
 from mien.schema import Modality, Task
 from mien.settings import override_several
-from mien.tables import DatasetFacts, write_dataset
-from mien.training import TrainSettings, load_predictor
-from mien.workflows.train import TrainRequest, train
+from mien.storage.dataset import DatasetFacts, write_dataset
+from mien.training.predictor import load_predictor
+from mien.training.settings import TrainSettings
 
 ENTRIES = {name: entry for name, entry in MODELS.items() if isinstance(entry, ClassicalEntry)}
 # It looks at nothing, so nothing that is missing can matter to it.

@@ -25,9 +25,9 @@ from mien.features import (
     load_text_extractor,
     load_visual_extractor,
 )
-from mien.features.acoustic import word_then_average
-from mien.features.visual import average_words, frame_matrix, pool, pool_words
-from mien.media import frames
+from mien.features.acoustic.base import word_then_average
+from mien.features.visual.base import average_words, frame_matrix, pool, pool_words
+from mien.media.decode import frames
 from mien.schema import Level, Modality, TimedWord
 
 TEXTS = [

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mien.metrics import METRICS, Kind, count
+from mien.metrics import METRICS, Kind
+from mien.metrics.confusion import count
 
 
 def score(metric, target, output):

@@ -7,13 +7,12 @@ import itertools
 import pytest
 import torch
 from tests.models.batches import N_FEATURES, alone, drop, random_batch
-from tests.models.tiny_encoder import tiny_encoder  # noqa: F401  (a fixture)
 
 from mien.models import MODELS, ModelEntry, build_model
 from mien.schema import Task
 from mien.settings import override, override_several
-from mien.training import TrainSettings
 from mien.training.checkpoint import learned_weights, load_learned, load_weights, save_weights
+from mien.training.settings import TrainSettings
 
 pytestmark = pytest.mark.usefixtures("tiny_encoder")
 

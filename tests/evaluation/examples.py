@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from mien.schema import emotion_multihot7
-from mien.tables import Predictions
+from mien.storage.predictions import Predictions
 
 ROW_FIELDS = (
     *("video_id", "index", "sentiment", "emotions", "sentiment_probability", "emotion_probabilities"),

@@ -8,10 +8,13 @@ from scipy import stats
 from tests.evaluation.examples import gold, predicted, reordered
 
 from mien.errors import DataError, UsageError
-from mien.evaluation import PAPER_DECISIONS, Bootstrap, SeedRun, clean, compare, fit_decisions
+from mien.evaluation.compare import SeedRun, compare
+from mien.evaluation.decisions import PAPER_DECISIONS, fit_decisions
+from mien.evaluation.protocols import clean
+from mien.evaluation.result import Bootstrap
 from mien.evaluation.rows import checked
-from mien.metrics import holm, mcnemar, video_weights
-from mien.tables.files import to_json_text
+from mien.metrics.significance import holm, mcnemar, video_weights
+from mien.storage.files import to_json_text
 
 FEW = Bootstrap(n_resamples=59, seed=4)
 SEEDS = (0, 1, 2, 3, 4)

@@ -6,9 +6,18 @@ import pytest
 from tests.evaluation.examples import gold, predicted, reordered
 
 from mien.errors import DataError
-from mien.evaluation import PAPER_DECISIONS, ChosenOn, Decisions, Point, fit_decisions
-from mien.evaluation.decisions import N_VOTES, best_threshold, every_cut, voted_thresholds
-from mien.metrics import count, weighted_accuracy, weighted_f1
+from mien.evaluation.decisions import (
+    N_VOTES,
+    PAPER_DECISIONS,
+    ChosenOn,
+    Decisions,
+    Point,
+    best_threshold,
+    every_cut,
+    fit_decisions,
+    voted_thresholds,
+)
+from mien.metrics.confusion import count, weighted_accuracy, weighted_f1
 from mien.metrics.significance import video_weights
 from mien.schema import EMOTION_OUTPUTS, emotion_multihot7
 

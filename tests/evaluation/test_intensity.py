@@ -9,22 +9,17 @@ import pytest
 from tests.evaluation.examples import gold, predicted, rated, reordered
 
 from mien.errors import DataError
-from mien.evaluation import (
-    PAPER_DECISIONS,
-    Bootstrap,
-    ChosenOn,
-    SeedRun,
-    TrainMajority,
-    compare,
-    compare_with_reference,
-    evaluate_predictions,
-    score_setting,
-    summarize,
-)
+from mien.evaluation.compare import SeedRun, compare
+from mien.evaluation.decisions import PAPER_DECISIONS, ChosenOn
 from mien.evaluation.headline import LOWER_IS_BETTER
-from mien.metrics import GradeRule, grade_accuracy, mean_absolute_error, pearson
+from mien.evaluation.result import Bootstrap, evaluate_predictions
+from mien.evaluation.suite import compare_with_reference, score_setting
+from mien.evaluation.summary import summarize
+from mien.evaluation.trivial import TrainMajority
+from mien.metrics.grades import GradeRule, grade_accuracy
+from mien.metrics.regression import mean_absolute_error, pearson
 from mien.schema import EMOTIONS, SentimentValues, Task
-from mien.tables import Predictions
+from mien.storage.predictions import Predictions
 
 DECISIONS = dataclasses.replace(PAPER_DECISIONS, chosen_on=ChosenOn.VALID)
 MAJORITY = TrainMajority(True, (False,) * 7, 0.5, (0.0, 0.0, 0.0, 1.0, 0.0, 0.0))

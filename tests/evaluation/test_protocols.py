@@ -7,9 +7,8 @@ from sklearn import metrics as sk
 from tests.evaluation.examples import gold, predicted, reordered
 
 from mien.errors import DataError, UsageError
-from mien.evaluation import PAPER_DECISIONS, PROTOCOLS, ChosenOn, Point, clean, fit_decisions, fixed, released
-from mien.evaluation.decisions import constant_decisions
-from mien.evaluation.protocols import RELEASED_THRESHOLDS, UPPER_BOUND
+from mien.evaluation.decisions import PAPER_DECISIONS, ChosenOn, Point, constant_decisions, fit_decisions
+from mien.evaluation.protocols import PROTOCOLS, RELEASED_THRESHOLDS, UPPER_BOUND, clean, fixed, released
 from mien.evaluation.scores import score_at
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, SentimentValues, emotion_multihot7
 

@@ -7,25 +7,17 @@ import pytest
 from tests.evaluation.examples import gold, predicted, reordered
 
 from mien.errors import DataError, UnknownNameError, UsageError
-from mien.evaluation import (
-    PAPER_DECISIONS,
-    Bootstrap,
-    RunIdentity,
-    TrainMajority,
-    clean,
-    constant_predictions,
-    evaluate_predictions,
-    fit_decisions,
-    fixed,
-    released,
-    summarize,
-)
+from mien.evaluation.decisions import PAPER_DECISIONS, fit_decisions
 from mien.evaluation.headline import count_videos, headline_values
+from mien.evaluation.protocols import clean, fixed, released
+from mien.evaluation.result import Bootstrap, RunIdentity, evaluate_predictions
 from mien.evaluation.rows import checked
-from mien.metrics import video_weights
+from mien.evaluation.summary import summarize
+from mien.evaluation.trivial import TrainMajority, constant_predictions
+from mien.metrics.significance import video_weights
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, SentimentValues
-from mien.tables.files import to_json_text
-from mien.tables.predictions import Predictions
+from mien.storage.files import to_json_text
+from mien.storage.predictions import Predictions
 
 FEW = Bootstrap(n_resamples=67, seed=2)
 MAJORITY = TrainMajority(True, (False, False, False, True, False, False, False))

@@ -9,21 +9,17 @@ import pytest
 from tests.evaluation.examples import gold, predicted, reordered
 
 from mien.errors import DataError
-from mien.evaluation import (
-    PAPER_DECISIONS,
-    Bootstrap,
-    ChosenOn,
-    SeedRun,
-    compare,
+from mien.evaluation.compare import SeedRun, compare
+from mien.evaluation.decisions import PAPER_DECISIONS, ChosenOn, fit_decisions
+from mien.evaluation.result import Bootstrap, evaluate_predictions
+from mien.evaluation.suite import (
     compare_with_reference,
-    evaluate_predictions,
-    fit_decisions,
     fixed_scores,
+    holm_over_family,
     intervals_of_means,
     score_setting,
 )
-from mien.evaluation.suite import holm_over_family
-from mien.metrics import holm
+from mien.metrics.significance import holm
 
 BOOTSTRAP = Bootstrap(500)
 DECISIONS = dataclasses.replace(PAPER_DECISIONS, chosen_on=ChosenOn.VALID)

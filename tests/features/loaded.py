@@ -6,7 +6,8 @@ import functools
 import tempfile
 from pathlib import Path
 
-from mien.features import TextExtractor, load_text_extractor
+from mien.features import load_text_extractor
+from mien.features.text.base import TextExtractor
 
 TINY_GLOVE = """\
 the 1 0 0 0 0

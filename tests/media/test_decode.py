@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError, MissingExtraError, UsageError
-from mien.media import audio_chunks, frames, probe, read_audio
+from mien.media.container import probe
+from mien.media.decode import audio_chunks, frames, read_audio
 
 pytest.importorskip("av")
 from tests.media.examples import gray, tone, turn_in_header, write_media, write_wav

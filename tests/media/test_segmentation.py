@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.media import SegmentationSettings, fixed_clips, utterances
-from mien.media.sentences import sentence_ends
+from mien.media.segmentation import SegmentationSettings, fixed_clips, sentence_ends, utterances
 from mien.schema import TimedWord
 
 

@@ -3,7 +3,7 @@ import pytest
 from sklearn import metrics as sk
 
 from mien.errors import DataError
-from mien.metrics import (
+from mien.metrics.confusion import (
     Confusion,
     accuracy,
     count,

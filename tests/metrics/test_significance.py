@@ -5,10 +5,8 @@ import pytest
 from scipy import stats
 
 from mien.errors import DataError
-from mien.metrics import (
-    accuracy,
-    count,
-    count_per_video,
+from mien.metrics.confusion import accuracy, count, count_per_video, weighted_accuracy, weighted_f1
+from mien.metrics.significance import (
     holm,
     mcnemar,
     paired_bootstrap,
@@ -17,8 +15,6 @@ from mien.metrics import (
     percentile_interval,
     video_bootstrap,
     video_weights,
-    weighted_accuracy,
-    weighted_f1,
 )
 
 N_VIDEOS = 23

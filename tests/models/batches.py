@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mien.models import Batch, Times, Tokens, Words
+from mien.models.batch import Batch, Times, Tokens, Words
 from mien.schema import Modality
 
 N_FEATURES = {Modality.TEXT: 7, Modality.ACOUSTIC: 5, Modality.VISUAL: 3}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from mien.models import Batch
+from mien.models.batch import Batch
 from mien.schema import Modality
 
 

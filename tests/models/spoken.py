@@ -8,7 +8,7 @@ import numpy as np
 from tests.models.batches import N_FEATURES
 
 from mien.schema import FeatureSpace, Level, Modality, Utterance, Video
-from mien.tables import SplitColumns, stack_videos
+from mien.storage.split_columns import SplitColumns, stack_videos
 
 SPACES = {m: FeatureSpace(m, f"spoken-{m}", size, level=Level.WORD) for m, size in N_FEATURES.items()}
 

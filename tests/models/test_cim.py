@@ -8,7 +8,8 @@ import torch
 from tests.models.batches import N_FEATURES, alone, random_batch
 
 from mien.errors import UnknownNameError, UsageError
-from mien.models import Batch, build_model
+from mien.models import build_model
+from mien.models.batch import Batch
 from mien.models.cim import Cim, CimSettings, fill_padding_as_released
 from mien.schema import Modality, Task
 

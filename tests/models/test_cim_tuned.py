@@ -10,19 +10,26 @@ import pytest
 import torch
 from tests.features.loaded import extractor
 from tests.models.batches import N_FEATURES, random_batch
-from tests.models.tiny_encoder import load_tiny, tiny_encoder  # noqa: F401  (a fixture)
+from tests.models.tiny_encoder import load_tiny
 
 from mien.errors import DamagedFileError, UsageError
-from mien.features.minilm import token_ids
-from mien.models import Times, Tokens, build_model
-from mien.models.cim_tuned import CimTunedSettings, draw_kept
-from mien.models.times import time_features
-from mien.models.token_encoder import ENCODERS, TokenEncoder, Tuning, chunks_of_like_length
+from mien.features.text.minilm import token_ids
+from mien.models import build_model
+from mien.models.batch import Times, Tokens
+from mien.models.cim_tuned import (
+    ENCODERS,
+    CimTunedSettings,
+    TokenEncoder,
+    Tuning,
+    chunks_of_like_length,
+    draw_kept,
+    time_features,
+)
 from mien.schema import Modality, Task
 from mien.training.batching import Scaling
 from mien.training.checkpoint import learned_weights, model_weights, restore_model, save_weights
+from mien.training.loop import make_optimizer
 from mien.training.settings import TrainSettings
-from mien.training.steps import make_optimizer
 
 pytestmark = pytest.mark.usefixtures("tiny_encoder")
 

@@ -13,8 +13,8 @@ from torch import nn
 
 from mien.models import build_model
 from mien.models.cim import CimSettings
+from mien.models.fast.numpy_cim import PackedGrus
 from mien.models.one_video import to_quick, to_traceable
-from mien.models.packed_grus import PackedGrus
 from mien.schema import Modality, Task
 
 TASKS = (Task.SENTIMENT, Task.EMOTION)

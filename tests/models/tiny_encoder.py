@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from mien.models.token_encoder import ENCODERS
+from mien.models.cim_tuned import ENCODERS
 
 # as many as the packaged tokeniser knows
 N_PIECES = 30522

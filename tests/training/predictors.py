@@ -8,7 +8,8 @@ import torch
 from mien.models import build_model, model_entry
 from mien.schema import FeatureSpace, Modality, Task
 from mien.settings import override
-from mien.training import NetworkPredictor, Scaling
+from mien.training.batching import Scaling
+from mien.training.predictor import NetworkPredictor
 
 # prime, so that no swapped axis can pass
 N_FEATURES = {Modality.TEXT: 7, Modality.ACOUSTIC: 5, Modality.VISUAL: 3}

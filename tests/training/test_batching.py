@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from mien.features.minilm import token_ids
-from mien.features.transcript import as_transcripts
-from mien.models import Reads
+from mien.features.text.minilm import token_ids
+from mien.features.text.transcript import as_transcripts
+from mien.models.batch import Reads
 from mien.schema import Modality
-from mien.tables import SplitColumns
+from mien.storage.split_columns import SplitColumns
 from mien.training.batching import Budget, bucketed_batches, collate, fit_scaling, targets_of, to_video_set
 
 LENGTHS = [2, 5, 1, 3]

@@ -8,12 +8,11 @@ import pytest
 import torch
 from tests.models.batches import random_batch
 
-from mien.models import Outputs
+from mien.models.batch import Outputs
 from mien.schema import Task
-from mien.training import TrainSettings
 from mien.training.batching import Targets
-from mien.training.losses import loss_sums, scored_counts
-from mien.training.weighting import TaskWeighting
+from mien.training.losses import TaskWeighting, loss_sums, scored_counts
+from mien.training.settings import TrainSettings
 
 
 def make_targets(sentiment, scored, emotions, emotions_scored):

@@ -7,9 +7,10 @@ import pytest
 from tests.training.predictors import features, untrained
 
 from mien.errors import DataError, UsageError
-from mien.models import MODELS, ModelEntry, Reads
+from mien.models import MODELS, ModelEntry
+from mien.models.batch import Reads
 from mien.schema import Modality, Task
-from mien.tables import stack_features
+from mien.storage.split_columns import stack_features
 
 ONE_VECTOR = [
     n for n, e in MODELS.items() if isinstance(e, ModelEntry) and e.reads not in (Reads.WORDS, Reads.TRANSCRIPTS)

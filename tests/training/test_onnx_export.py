@@ -12,12 +12,14 @@ from tests.training.predictors import BOTH, features, untrained
 from torch import nn
 
 from mien.errors import ExportError, UsageError
-from mien.models import MODELS, Outputs
+from mien.models import MODELS
+from mien.models.batch import Outputs
 from mien.models.heads import make_heads
 from mien.schema import FeatureSpace, Modality, Task
-from mien.tables import stack_features
-from mien.training import NetworkPredictor, Scaling
+from mien.storage.split_columns import stack_features
+from mien.training.batching import Scaling
 from mien.training.onnx_export import exportable, require_equal, run_graph, to_onnx
+from mien.training.predictor import NetworkPredictor
 
 SUBSETS = [inputs for size in (1, 2, 3) for inputs in itertools.combinations(Modality, size)]
 LENGTHS = (1, 2, 10, 98)

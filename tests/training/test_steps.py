@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from mien.training.loop import make_optimizer, rate_factor, set_rates
 from mien.training.settings import TrainSettings
-from mien.training.steps import make_optimizer, rate_factor, set_rates
 
 
 class Encoded(nn.Module):

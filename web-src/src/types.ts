@@ -1,4 +1,4 @@
-// The shape of the data block that src/mien/reports/page_data.py writes.
+// The shape of the data block that src/mien/video/page.py writes.
 
 export interface Utterance {
   index: number;

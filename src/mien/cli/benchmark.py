@@ -45,12 +45,12 @@ class BenchmarkCall:
 @one_object(BenchmarkCall)
 def benchmark(call: BenchmarkCall) -> None:
     """Train, score and compare many systems: one table against one reference. Resumable; nothing runs twice."""
-    from mien.cli import progress, render_benchmark
+    from mien.benchmark.benchmark import BenchmarkRequest
+    from mien.benchmark.benchmark import benchmark as run_benchmark
+    from mien.cli import progress, render_reports
+    from mien.engine import Place
     from mien.errors import UnknownNameError
-    from mien.evaluation import PROTOCOLS
-    from mien.workflows.benchmark import BenchmarkRequest
-    from mien.workflows.benchmark import benchmark as run_benchmark
-    from mien.workflows.engine import Place
+    from mien.evaluation.protocols import PROTOCOLS
 
     if call.protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", call.protocol, PROTOCOLS)
@@ -61,7 +61,7 @@ def benchmark(call: BenchmarkCall) -> None:
     if call.json:
         print_json(done.results)
     else:
-        render_benchmark.show_benchmark(done.results, done.folder, call.protocol)
+        render_reports.show_benchmark(done.results, done.folder, call.protocol)
     for name, reason in done.failures.items():
         sys.stderr.write(f"mien: {name}: {' '.join(reason.split())}\n")
     if done.failures:

@@ -20,7 +20,7 @@ class ImportCall:
     """What the command line says to `mien import`."""
 
     source: Annotated[
-        str, typer.Argument(help="table, arrays, npz, csd, mmsa, mult, meld or planted; see: mien sources")
+        str, typer.Argument(help="table, arrays, npz, csd, mmsa, mult, meld or planted; see: mien readers")
     ]
     out: Annotated[Path, typer.Option(help="Folder of the Dataset; an old Dataset there is replaced.")]
     paths: Annotated[
@@ -52,8 +52,8 @@ class ImportCall:
 def import_(call: ImportCall) -> None:
     """Read a published data set into a Dataset; everything dropped or mended is counted."""
     from mien.cli import progress, render_dataset
-    from mien.tables.describe import describe as describe_dataset
-    from mien.workflows.import_ import ImportOptions, import_dataset
+    from mien.commands.import_ import ImportOptions, import_dataset
+    from mien.storage.describe import describe as describe_dataset
 
     options = ImportOptions(
         text=call.text,
@@ -81,8 +81,8 @@ def describe(
 ) -> None:
     """Counts, label distributions, missing modalities, leakage between splits, feature spaces."""
     from mien.cli import render_dataset
-    from mien.tables import open_dataset
-    from mien.tables.describe import describe as describe_dataset
+    from mien.storage.dataset import open_dataset
+    from mien.storage.describe import describe as describe_dataset
 
     description = describe_dataset(open_dataset(dataset))
     if json:

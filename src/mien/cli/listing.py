@@ -1,4 +1,4 @@
-"""`mien models`, `mien extractors` and `mien sources`: what there is, with citation and needs."""
+"""`mien models`, `mien extractors` and `mien readers`: what there is, with citation and needs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from mien.cli.options import Json, print_json
 @guarded
 def models(json: Json = False) -> None:
     """Systems that `mien train --model` knows, with their settings."""
-    from mien.models import MODELS, ClassicalEntry
-    from mien.training import TrainSettings
+    from mien.models import MODELS
+    from mien.models.classical.base import ClassicalEntry
+    from mien.training.settings import TrainSettings
 
     rows: dict[str, dict[str, Any]] = {
         name: {
@@ -58,9 +59,9 @@ def extractors(json: Json = False) -> None:
 
 
 @guarded
-def sources(json: Json = False) -> None:
+def readers(json: Json = False) -> None:
     """Formats that `mien import` reads, with the fields that --map can place."""
-    from mien.sources import SOURCES
+    from mien.readers import SOURCES
 
     rows: dict[str, dict[str, Any]] = {
         name: {
@@ -72,7 +73,7 @@ def sources(json: Json = False) -> None:
         for name, entry in SOURCES.items()
     }
     if json:
-        print_json({"sources": rows})
+        print_json({"readers": rows})
         return
     for row in rows.values():
         row["fields"] = ", ".join(f"{field}={column}" for field, column in row["fields"].items())

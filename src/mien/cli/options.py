@@ -58,7 +58,7 @@ def one_object(kind: type[CallT]) -> Callable[[Callable[[CallT], None]], Callabl
 
 def print_json(facts: Any) -> None:
     """One JSON object on standard output."""
-    from mien.tables.files import to_json_text
+    from mien.storage.files import to_json_text
 
     sys.stdout.write(to_json_text(facts) + "\n")
 

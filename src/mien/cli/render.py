@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mien.benchmark.tables import HEADLINE, PLAIN, PLAIN_LEGEND, at
 from mien.cli.terminal import new_console, new_table
-from mien.reports.suite_tables import HEADLINE, PLAIN, PLAIN_LEGEND, at
 from mien.schema import EMOTIONS
 
 if TYPE_CHECKING:
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from mien.evaluation import Comparison
-    from mien.reports import Analysis
-    from mien.tables import Run
-    from mien.workflows.export import Exported
-    from mien.workflows.predict import Predicted
+    from mien.commands.export import Exported
+    from mien.commands.predict import Predicted
+    from mien.evaluation.compare import Comparison
+    from mien.storage.runs import Run
+    from mien.video.analysis import Analysis
 
 # of a transcript in a table
 SHOWN_CHARACTERS = 80

@@ -77,11 +77,11 @@ class AnalyzeCall:
 def extract(call: ExtractCall) -> None:
     """Make a Dataset from a labelled folder of raw videos. Repeat the command to go on after an interrupt."""
     from mien.cli import progress, render_dataset
+    from mien.engine import Place
     from mien.schema import Level, Modality
-    from mien.tables.describe import describe
-    from mien.workflows.engine import Place
-    from mien.workflows.extract import DEFAULT_EXTRACTORS, ExtractRequest
-    from mien.workflows.extract import extract as run_extraction
+    from mien.storage.describe import describe
+    from mien.video.extract import DEFAULT_EXTRACTORS, ExtractRequest
+    from mien.video.extract import extract as run_extraction
 
     if call.level not in list(Level):
         raise UnknownNameError("--level", call.level, list(Level))
@@ -111,11 +111,11 @@ def extract(call: ExtractCall) -> None:
 def analyze(call: AnalyzeCall) -> None:
     """A raw video in, a report out: what is said, and the sentiment and emotions heard in it."""
     from mien.cli import progress, render
-    from mien.reports import PageSettings
-    from mien.reports.analysis_json import to_json
-    from mien.workflows.analyze import AnalyzeRequest
-    from mien.workflows.analyze import analyze as run_analysis
-    from mien.workflows.engine import Place
+    from mien.engine import Place
+    from mien.video.analysis_json import to_json
+    from mien.video.analyze import AnalyzeRequest
+    from mien.video.analyze import analyze as run_analysis
+    from mien.video.page import PageSettings
 
     request = AnalyzeRequest(
         call.model,

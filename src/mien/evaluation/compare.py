@@ -14,7 +14,7 @@ from mien.evaluation.decisions import Decisions
 from mien.evaluation.headline import LOWER_IS_BETTER, VideoCounts, count_videos, headline_values
 from mien.evaluation.result import Bootstrap
 from mien.evaluation.rows import checked, require_same_utterances
-from mien.metrics import (
+from mien.metrics.significance import (
     McNemar,
     PairedBootstrap,
     PairedTTest,
@@ -25,7 +25,7 @@ from mien.metrics import (
     video_weights,
 )
 from mien.schema import FloatArray, sentiment_classes
-from mien.tables import Predictions
+from mien.storage.predictions import Predictions
 
 LEVEL_OF_SIGNIFICANCE = 0.05
 ENOUGH_SEEDS = 5

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError
 from mien.evaluation.rows import checked
-from mien.metrics import Confusion, weighted_accuracy, weighted_f1
+from mien.metrics.confusion import Confusion, weighted_accuracy, weighted_f1
 from mien.metrics.significance import video_weights
 from mien.schema import EMOTION_OUTPUTS, BoolArray, FloatArray, emotion_multihot7
-from mien.tables import Predictions
+from mien.storage.predictions import Predictions
 
 SENTIMENT_THRESHOLD = 0.5
 # where valid cannot choose: no utterance with, or none without, the emotion

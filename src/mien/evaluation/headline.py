@@ -13,23 +13,12 @@ from mien.evaluation.decisions import Decisions, Point
 from mien.evaluation.intensity import emotion_gold, sentiment_gold
 from mien.evaluation.rows import video_numbers
 from mien.evaluation.scores import N_EMOTIONS, sentiment_rules
-from mien.metrics import (
-    Confusion,
-    GradeRule,
-    Moments,
-    accuracy,
-    count_per_video,
-    grades,
-    mean_absolute_error_of,
-    moments_per_video,
-    pearson_of,
-    percentile_interval,
-    video_weights,
-    weighted_accuracy,
-    weighted_f1,
-)
+from mien.metrics.confusion import Confusion, accuracy, count_per_video, weighted_accuracy, weighted_f1
+from mien.metrics.grades import GradeRule, grades
+from mien.metrics.regression import Moments, mean_absolute_error_of, moments_per_video, pearson_of
+from mien.metrics.significance import percentile_interval, video_weights
 from mien.schema import EMOTIONS, FloatArray, SentimentRule, emotion_multihot7, sentiment_classes
-from mien.tables import Predictions
+from mien.storage.predictions import Predictions
 
 MEAN6_WEIGHTED_ACCURACY = "emotion.weighted_accuracy_mean6"
 MEAN6_WEIGHTED_F1 = "emotion.weighted_f1_mean6"

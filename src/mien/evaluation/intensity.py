@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from mien.metrics import GradeRule, concordance_index, grade_accuracy, mean_absolute_error, pearson
+from mien.metrics.grades import GradeRule, grade_accuracy
+from mien.metrics.ranking import concordance_index
+from mien.metrics.regression import mean_absolute_error, pearson
 from mien.schema import EMOTIONS, FloatArray, SentimentValues, graded_emotions
-from mien.tables import Predictions
+from mien.storage.predictions import Predictions
 
 N_GRADES = (7, 5)
 ERRORS = ("mae",)  # the smaller, the better; every other score the larger

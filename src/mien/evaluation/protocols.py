@@ -13,26 +13,12 @@ from mien.errors import UsageError
 from mien.evaluation.decisions import PAPER_DECISIONS, ChosenOn, Decisions, Point
 from mien.evaluation.intensity import best_over_epochs, score_emotion_intensity, score_sentiment_intensity
 from mien.evaluation.rows import checked, require_same_utterances
-from mien.evaluation.scores import (
-    N_EMOTIONS,
-    Scores,
-    counts_of,
-    note_undefined,
-    score_at,
-    score_sentiment,
-)
-from mien.metrics import (
-    Confusion,
-    calibration_error,
-    count,
-    macro_f1,
-    positive_f1,
-    roc_auc,
-    weighted_accuracy,
-    weighted_f1,
-)
+from mien.evaluation.scores import N_EMOTIONS, Scores, counts_of, note_undefined, score_at, score_sentiment
+from mien.metrics.calibration import calibration_error
+from mien.metrics.confusion import Confusion, count, macro_f1, positive_f1, weighted_accuracy, weighted_f1
+from mien.metrics.ranking import roc_auc
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, NO_EMOTION, BoolArray, FloatArray, emotion_multihot7
-from mien.tables import Predictions
+from mien.storage.predictions import Predictions
 
 # the released code's 16 thresholds: .10, .15 to .25 by .01, .30, .35, .40, .50
 RELEASED_THRESHOLDS = (0.10, *(number / 100 for number in range(15, 26)), 0.30, 0.35, 0.40, 0.50)

@@ -14,7 +14,7 @@ from mien.evaluation.rows import checked, video_numbers
 from mien.evaluation.scores import Scores
 from mien.evaluation.trivial import TrainMajority, score_trivial
 from mien.metrics.significance import N_RESAMPLES
-from mien.tables import Predictions
+from mien.storage.predictions import Predictions
 
 WEIGHTED_ACCURACY_COLUMNS = ("weighted_accuracy", "n_predicted_positive", "threshold")
 F1_COLUMNS = ("weighted_f1", "macro_f1", "positive_f1")

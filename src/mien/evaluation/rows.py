@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError
 from mien.schema import EMOTION_OUTPUTS, BoolArray, FloatArray
-from mien.tables import Predictions
+from mien.storage.predictions import Predictions
 
 
 def checked(predictions: Predictions, name: str = "the predictions") -> Predictions:

@@ -9,17 +9,9 @@ import numpy as np
 
 from mien.evaluation.decisions import Decisions, Point
 from mien.evaluation.intensity import score_emotion_intensity, score_sentiment_intensity
-from mien.metrics import (
-    Confusion,
-    accuracy,
-    calibration_error,
-    count,
-    macro_f1,
-    positive_f1,
-    roc_auc,
-    weighted_accuracy,
-    weighted_f1,
-)
+from mien.metrics.calibration import calibration_error
+from mien.metrics.confusion import Confusion, accuracy, count, macro_f1, positive_f1, weighted_accuracy, weighted_f1
+from mien.metrics.ranking import roc_auc
 from mien.schema import (
     EMOTION_OUTPUTS,
     EMOTIONS,
@@ -32,7 +24,7 @@ from mien.schema import (
     emotion_multihot7,
     sentiment_classes,
 )
-from mien.tables import Predictions
+from mien.storage.predictions import Predictions
 
 N_EMOTIONS = len(EMOTIONS)
 SENTIMENT_RULES = (SentimentRule.HAS0, SentimentRule.NON0)

@@ -17,9 +17,9 @@ from mien.evaluation.decisions import PAPER_DECISIONS, Decisions
 from mien.evaluation.headline import count_videos, headline_values
 from mien.evaluation.result import Bootstrap
 from mien.evaluation.rows import checked, require_same_utterances
-from mien.metrics import holm, paired_bootstrap, paired_t_test, percentile_interval, video_weights
+from mien.metrics.significance import holm, paired_bootstrap, paired_t_test, percentile_interval, video_weights
 from mien.schema import FloatArray
-from mien.tables import Predictions
+from mien.storage.predictions import Predictions
 
 # A family of some hundred tests needs more resamples than a single comparison: n resamples show no p below 1 / (n + 1),
 # and Holm multiplies the smallest by the number of tests.

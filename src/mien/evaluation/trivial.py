@@ -16,7 +16,7 @@ from mien.errors import DataError
 from mien.evaluation.decisions import constant_decisions
 from mien.evaluation.scores import Scores, score_at
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, FloatArray, emotion_multihot7, sentiment_classes
-from mien.tables import Predictions
+from mien.storage.predictions import Predictions
 
 # any threshold inside (0, 1) decides the same for probabilities of exactly 0 and 1
 TRIVIAL_DECISIONS = constant_decisions(0.5, 0.5)

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from mien.errors import UnknownNameError
-from mien.features.acoustic import AcousticExtractor
-from mien.features.covarep_like import load_covarep_like
-from mien.features.egemaps import load_egemaps
-from mien.features.extractor import TextExtractor, describe_words
-from mien.features.face import load_face
-from mien.features.face_blendshapes import load_face_blendshapes
-from mien.features.glove import load_glove_6b_50d, load_glove_file
-from mien.features.minilm import load_minilm
-from mien.features.visual import VisualExtractor
+from mien.features.acoustic.base import AcousticExtractor
+from mien.features.acoustic.covarep_like import load_covarep_like
+from mien.features.acoustic.egemaps import load_egemaps
+from mien.features.text.base import TextExtractor, describe_words
+from mien.features.text.glove import load_glove_6b_50d, load_glove_file
+from mien.features.text.minilm import load_minilm
+from mien.features.visual.base import VisualExtractor
+from mien.features.visual.face import load_face
+from mien.features.visual.face_blendshapes import load_face_blendshapes
 
 __all__ = [
     "ACOUSTIC_EXTRACTORS",

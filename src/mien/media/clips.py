@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mien.errors import DataError
 from mien.media.container import probe
+from mien.media.recognition import Recognizer, SpeechSettings, load_recognizer, recognize
 from mien.media.segmentation import SegmentationSettings, fixed_clips, utterances
-from mien.media.speech import Recognizer, SpeechSettings, load_recognizer, recognize
 from mien.media.subtitles import read_subtitles
 from mien.schema import Clip
 

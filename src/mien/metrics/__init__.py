@@ -8,14 +8,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from mien.metrics.calibration import (
-    Bins,
-    ReliabilityBins,
-    brier,
-    calibration_error,
-    equal_count_edges,
-    reliability,
-)
+from mien.metrics.calibration import Bins, ReliabilityBins, brier, calibration_error, equal_count_edges, reliability
 from mien.metrics.confusion import (
     Confusion,
     accuracy,
@@ -28,9 +21,15 @@ from mien.metrics.confusion import (
     weighted_f1,
 )
 from mien.metrics.grades import GradeRule, grade_accuracy, grades
-from mien.metrics.moments import Moments, mean_absolute_error_of, moments_per_video, pearson_of
 from mien.metrics.ranking import concordance_index, roc_auc
-from mien.metrics.regression import mean_absolute_error, pearson
+from mien.metrics.regression import (
+    Moments,
+    mean_absolute_error,
+    mean_absolute_error_of,
+    moments_per_video,
+    pearson,
+    pearson_of,
+)
 from mien.metrics.significance import (
     Interval,
     McNemar,

@@ -13,27 +13,30 @@ from typing import Any
 from torch import nn
 
 from mien.errors import UnknownNameError, UsageError
-from mien.models.batch import Batch, Outputs, Times, Tokens, Words
-from mien.models.bc_lstm import BcLstm, BcLstmSettings
-from mien.models.blanchard import Blanchard, BlanchardSettings
-from mien.models.cat_lstm import CatLstm, CatLstmSettings
-from mien.models.cdbn import CdbnSettings, cdbn_probabilities, fit_cdbn
+from mien.models.baselines.bc_lstm import BcLstm, BcLstmSettings
+from mien.models.baselines.blanchard import Blanchard, BlanchardSettings
+from mien.models.baselines.cat_lstm import CatLstm, CatLstmSettings
+from mien.models.baselines.df import Df, DfSettings
+from mien.models.baselines.ef_lstm import EfLstm, EfLstmSettings
+from mien.models.baselines.graph_mfn import GraphMfn, GraphMfnSettings
+from mien.models.baselines.marn import Marn, MarnSettings
+from mien.models.baselines.mfn import Mfn, MfnSettings
+from mien.models.baselines.mmmu_ba import MMMU_BA_SETTINGS
+from mien.models.baselines.mv_lstm import MvLstm, MvLstmSettings
+from mien.models.baselines.tfn import Tfn, TfnSettings
+from mien.models.baselines.vqa_attention import VqaAttention, VqaAttentionSettings
+from mien.models.batch import Batch, Outputs, Reads, Times, Tokens, Words
 from mien.models.cim import Cim, CimSettings
 from mien.models.cim_tuned import NO_ENCODER, CimTuned, CimTunedSettings
-from mien.models.classical import ClassicalEntry, ClassicalSpec, Probabilities, Tensors
-from mien.models.df import Df, DfSettings
-from mien.models.ef_lstm import EfLstm, EfLstmSettings
-from mien.models.graph_mfn import GraphMfn, GraphMfnSettings
-from mien.models.majority import MajoritySettings, fit_majority, majority_probabilities
-from mien.models.marn import Marn, MarnSettings
-from mien.models.mfn import Mfn, MfnSettings
-from mien.models.mkl_svm import MklSvmSettings, fit_mkl_svm, mkl_svm_probabilities
-from mien.models.mm_dictionary import MmDictionarySettings, fit_mm_dictionary, mm_dictionary_probabilities
-from mien.models.mmmu_ba import MMMU_BA_SETTINGS
-from mien.models.mv_lstm import MvLstm, MvLstmSettings
-from mien.models.reads import Reads
-from mien.models.tfn import Tfn, TfnSettings
-from mien.models.vqa_attention import VqaAttention, VqaAttentionSettings
+from mien.models.classical.base import ClassicalEntry, ClassicalSpec, Probabilities, Tensors
+from mien.models.classical.cdbn import CdbnSettings, cdbn_probabilities, fit_cdbn
+from mien.models.classical.majority import MajoritySettings, fit_majority, majority_probabilities
+from mien.models.classical.mkl_svm import MklSvmSettings, fit_mkl_svm, mkl_svm_probabilities
+from mien.models.classical.mm_dictionary import (
+    MmDictionarySettings,
+    fit_mm_dictionary,
+    mm_dictionary_probabilities,
+)
 from mien.schema import Modality, Task
 
 __all__ = [

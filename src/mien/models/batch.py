@@ -1,12 +1,15 @@
 """What every network takes and gives. Axes: video, utterance, feature (see `mien.schema`).
 
 Not frozen, because Lightning Fabric walks over what enters and leaves a network and refuses frozen dataclasses.
+
+What a system looks at to judge one utterance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -100,3 +103,12 @@ def to_videos(batch: Batch, rows: Float[Tensor, "n feature"]) -> Float[Tensor, "
     videos = rows.new_zeros(*batch.real.shape, *rows.shape[1:])
     videos[batch.real] = rows
     return videos
+
+
+class Reads(StrEnum):
+    """What a system takes in to judge one utterance."""
+
+    CONTEXT = "context"  # one vector per modality and utterance, of all utterances of the video
+    UTTERANCE = "utterance"  # one vector per modality, of this utterance alone
+    WORDS = "words"  # the words of this utterance alone
+    TRANSCRIPTS = "transcripts"  # as CONTEXT, but for text what was said, and beside it when

@@ -21,10 +21,9 @@ from torch.nn import functional
 
 from mien.models.attention import attend, cross_attend
 from mien.models.batch import Batch, Outputs
-from mien.models.checks import check_settings
-from mien.models.dropout import dropout
+from mien.models.fast.dropout import dropout
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.recurrent import ACTIVATIONS, run_together
+from mien.models.layers import ACTIVATIONS, check_settings, run_together
 from mien.schema import Modality, Task
 
 States = Float[Tensor, "video utterance feature"]

@@ -9,29 +9,35 @@ What differs from `cim`: the encoder learns, the dense layer sees its input besi
 attends to itself, so that words alone have evidence too, and every task has a layer of its own before its head, which
 may weigh what is there by what is missing. (One layer for all orders emotions worse: docs/stronger-network.md.)
 While training, videos lose modalities at random (modality dropout), so that one network serves every subset of them.
+
+A public text encoder inside a network: word pieces in, one vector per utterance out, tuned with the rest.
+
+Low-rank adapters: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, by the library peft. The
+encoder is all-MiniLM-L6-v2 (see `features.minilm`). n = utterances.
+
+When utterances were said, as inputs of a network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import product
-from typing import cast
+from typing import Any, cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mien.errors import UsageError
-from mien.features.minilm import MAX_TOKENS
+from mien.errors import MissingExtraError, UsageError
+from mien.features.text.minilm import MAX_TOKENS, MINILM, minilm_network
 from mien.models.attention import attend
-from mien.models.batch import Batch, Outputs, to_videos
-from mien.models.checks import check_settings
-from mien.models.dropout import dropout
+from mien.models.batch import Batch, Outputs, Times, to_videos
+from mien.models.fast.dropout import dropout
 from mien.models.heads import make_heads, outputs_by_task
-from mien.models.recurrent import run_together
-from mien.models.times import N_TIME_FEATURES, time_features
-from mien.models.token_encoder import ENCODERS, TokenEncoder, Tuning
+from mien.models.layers import check_settings, run_together
+from mien.pretrained import find_model_files
 from mien.schema import Modality, Task
 
 States = Float[Tensor, "video utterance feature"]
@@ -39,6 +45,14 @@ Present = Mapping[Modality, Bool[Tensor, "video utterance"]]
 NO_ENCODER = "none"
 # the layer before the heads where there is one for all
 SHARED = "shared"
+
+
+class Tuning(StrEnum):
+    """What of the encoder is learned."""
+
+    ADAPTERS = "adapters"  # a low-rank addition to every linear layer
+    FULL = "full"  # every weight
+    FROZEN = "frozen"  # nothing
 
 
 @dataclass(frozen=True)
@@ -192,3 +206,115 @@ def draw_kept(n_videos: int, n_modalities: int, rate: float) -> Bool[Tensor, "vi
     n_subsets = 2**n_modalities - 1  # number s stands for the modalities whose bit in s is set; the last has all
     subsets = torch.where(torch.rand(n_videos) < rate, torch.randint(1, n_subsets, (n_videos,)), n_subsets)
     return (subsets.unsqueeze(1) >> torch.arange(n_modalities)) & 1 > 0
+
+
+# every linear layer of the encoder: the trial's choice
+ADAPTED = ("query", "key", "value", "dense")
+# Utterances that are encoded together: so many places at most, and none shorter than this share of the longest, so that
+# little of the work is padding.
+CHUNK_TOKENS = 1024
+LEAST_SHARE = 0.8
+
+
+def load_minilm_encoder(dropout: float) -> nn.Module:
+    """The packaged MiniLM, `dropout` on its states. Raises MissingWeightsError, DamagedFileError, MissingExtraError."""
+    # No dropout of attention: with it torch leaves its fast kernel.
+    changes = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": 0.0}
+    network: nn.Module = minilm_network(find_model_files(MINILM), **changes)
+    return network
+
+
+# name -> dropout -> a transformers.BertModel; `features.transcript` names the files of the one that users have
+ENCODERS: dict[str, Callable[[float], nn.Module]] = {"minilm": load_minilm_encoder}
+
+
+class TokenEncoder(nn.Module):
+    """The mean of an encoder's token states.
+
+    Weights that stay as published are parameters without gradient, which no checkpoint holds.
+    """
+
+    def __init__(self, network: nn.Module, tuning: Tuning, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.n_features = int(cast(Any, network.config).hidden_size)
+        self.network: nn.Module = network.requires_grad_(tuning is Tuning.FULL)
+        if tuning is Tuning.FULL:
+            for parameter in network.parameters():
+                # until here it lies in the memory of the encoder's file
+                parameter.data = parameter.data.clone()
+        if tuning is Tuning.ADAPTERS:
+            self.network = _with_adapters(network, rank, alpha)
+
+    def forward(self, ids: Int[Tensor, "n token"], lengths: Int[Tensor, "n"]) -> Float[Tensor, "n feature"]:
+        """One vector per utterance, each of at least one token."""
+        order = lengths.argsort(descending=True, stable=True)
+        sorted_lengths = lengths[order].tolist()
+        vectors = [
+            self._encode(ids[order[rows], : sorted_lengths[rows.start]], lengths[order[rows]])
+            for rows in chunks_of_like_length(sorted_lengths)
+        ]
+        return torch.cat(vectors)[order.argsort()]
+
+    def _encode(self, ids: Int[Tensor, "n token"], lengths: Int[Tensor, "n"]) -> Float[Tensor, "n feature"]:
+        here = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)  # (n, token)
+        mask = None if bool(here.all()) else here.to(torch.int64)
+        states: Tensor = self.network(input_ids=ids, attention_mask=mask).last_hidden_state  # (n, token, feature)
+        kept = here.unsqueeze(-1)
+        return states.where(kept, 0.0).sum(dim=1) / lengths.unsqueeze(1)
+
+
+def chunks_of_like_length(
+    lengths: Sequence[int], most_tokens: int = CHUNK_TOKENS, least_share: float = LEAST_SHARE
+) -> Iterator[slice]:
+    """Cut utterances, longest first, into runs that take at most `most_tokens` places when padded to their longest."""
+    start = 0
+    for number, length in enumerate(lengths):
+        longest = lengths[start]
+        too_many = (number - start + 1) * longest > most_tokens
+        if number > start and (too_many or length < least_share * longest):
+            yield slice(start, number)
+            start = number
+    if len(lengths):
+        yield slice(start, len(lengths))
+
+
+def _with_adapters(network: nn.Module, rank: int, alpha: float) -> nn.Module:
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise MissingExtraError("peft", "text") from error
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(ADAPTED))
+    adapted: nn.Module = inject_adapter_in_model(config, network)
+    return adapted
+
+
+# gap to the utterance before, duration, start; whether the gap, and whether duration and start are known
+N_TIME_FEATURES = 5
+SECONDS_PER_MINUTE = 60
+
+
+def time_features(times: Times | None, real: Bool[Tensor, "video utterance"]) -> Float[Tensor, "video utterance 5"]:
+    """Numbers of order one: log(1 + seconds) of gap and duration, log(1 + minutes) of the start.
+
+    What is not known is zero, and the last two columns say so. The gap is that between neighbours of the batch, below
+    zero where they overlap; the first utterance of a video has none.
+    """
+    if times is None:
+        return torch.zeros(*real.shape, N_TIME_FEATURES, device=real.device)
+    known = times.known
+    gap_known = torch.zeros_like(known)
+    gap_known[:, 1:] = known[:, 1:] & known[:, :-1]
+    gap_s = torch.zeros_like(times.start_s)
+    gap_s[:, 1:] = times.start_s[:, 1:] - times.end_s[:, :-1]
+    columns = [
+        _squashed(gap_s).where(gap_known, 0.0),
+        _squashed(times.end_s - times.start_s).where(known, 0.0),
+        _squashed(times.start_s / SECONDS_PER_MINUTE).where(known, 0.0),
+        gap_known.to(gap_s.dtype),
+        known.to(gap_s.dtype),
+    ]
+    return torch.stack(columns, dim=-1)
+
+
+def _squashed(values: Float[Tensor, "video utterance"]) -> Float[Tensor, "video utterance"]:
+    return values.sign() * values.abs().log1p()

@@ -14,11 +14,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mien.models.attention import States, attend
+from mien.models.baselines.cat_lstm import CatLstm
 from mien.models.batch import Batch, Outputs
-from mien.models.cat_lstm import CatLstm
 from mien.models.cim import Cim
-from mien.models.quick_cim import QuickCim
-from mien.models.recurrent import ACTIVATIONS, ContextEncoder
+from mien.models.fast.numpy_cim import QuickCim
+from mien.models.layers import ACTIVATIONS, ContextEncoder
 
 Grus = Sequence[nn.GRU]
 

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mien.features.minilm import token_ids
-from mien.models import Batch, Reads, Times, Tokens, Words
+from mien.features.text.minilm import token_ids
+from mien.models.batch import Batch, Reads, Times, Tokens, Words
 from mien.schema import IntArray, Modality, emotion_multihot7, sentiment_classes
-from mien.tables import SplitColumns, WordColumns
+from mien.storage.split_columns import SplitColumns, WordColumns
 
 # Videos are sorted by length plus a random number below this, so that batches differ between epochs.
 LENGTH_JITTER_UTTERANCES = 2.0

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mien.errors import DamagedFileError
 from mien.schema import Modality
-from mien.tables.files import written_aside
+from mien.storage.files import written_aside
 from mien.training.batching import Scaling
 
 Weights = dict[str, Tensor]

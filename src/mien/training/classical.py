@@ -12,10 +12,19 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from mien.errors import DamagedFileError, TrainingError
-from mien.models import ClassicalEntry, ClassicalSpec, Probabilities, Reads, Tensors
-from mien.models.classical import binary_targets, intensity_targets
+from mien.models.batch import Reads
+from mien.models.classical.base import (
+    ClassicalEntry,
+    ClassicalSpec,
+    Probabilities,
+    Tensors,
+    binary_targets,
+    intensity_targets,
+)
 from mien.schema import FeatureSpace, FloatArray, Modality, SentimentValues, Task
-from mien.tables import Predictions, SplitColumns, epoch_file, require_spaces, stack_features
+from mien.storage.predictions import Predictions
+from mien.storage.runs import epoch_file, require_spaces
+from mien.storage.split_columns import SplitColumns, stack_features
 from mien.training.checkpoint import Progress, load_weights, save_weights
 from mien.training.loop import MODEL_FILE, write_history
 from mien.training.predictions import VideoPrediction, require_vectors, to_predictions

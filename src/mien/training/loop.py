@@ -1,6 +1,8 @@
 """The training loop: epochs over whole videos, validation after each, a checkpoint after each.
 
 There is no test argument: what a run learns and chooses comes from `train` and `valid` alone.
+
+How a network's parameters move: the optimizer, and its learning rates over the course of a training.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from torch import Tensor, nn
 
 from mien.errors import TrainingError
 from mien.schema import Task
-from mien.tables import epoch_file
-from mien.tables.files import written_aside
+from mien.storage.files import written_aside
+from mien.storage.runs import epoch_file
 from mien.training.batching import Budget, Scaling, VideoSet, bucketed_batches, collate, rows_of, targets_of
 from mien.training.checkpoint import (
     Progress,
@@ -31,11 +33,9 @@ from mien.training.checkpoint import (
     save_weights,
 )
 from mien.training.devices import launch_fabric, lost_process_told, torch_threads
-from mien.training.losses import loss_sums, scored_counts
+from mien.training.losses import TaskWeighting, loss_sums, scored_counts
 from mien.training.settings import TrainSettings
-from mien.training.steps import make_optimizer, set_rates
 from mien.training.validation import to_device, validation_record
-from mien.training.weighting import TaskWeighting
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -206,3 +206,33 @@ def _finish(folder: Path, progress: Progress) -> None:
     best, _ = load_weights(folder / RESUME_FILE.parent / f"best-{progress.best_epoch:04d}.safetensors")
     save_weights(folder / MODEL_FILE, best)
     write_history(folder, progress)
+
+
+# parameters below this name are a text encoder's
+ENCODER = "encoder."
+INITIAL_RATE = "initial_lr"
+
+
+def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Adam, as in the paper, of what is learned. Fused: the plain one takes an eighth of an epoch on a CPU."""
+    learned = {name: each for name, each in network.named_parameters() if each.requires_grad}
+    rest = [each for name, each in learned.items() if not name.startswith(ENCODER)]
+    encoder = [each for name, each in learned.items() if name.startswith(ENCODER)]
+    groups: list[dict[str, Any]] = [{"params": rest}]
+    if encoder:
+        groups.append({"params": encoder, "lr": settings.encoder_learning_rate or settings.learning_rate})
+    return torch.optim.Adam(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, done: float, settings: TrainSettings) -> None:
+    """Set the learning rates for a step before which the share `done` of all steps was made."""
+    factor = rate_factor(done, settings)
+    for group in optimizer.param_groups:
+        group["lr"] = group.setdefault(INITIAL_RATE, group["lr"]) * factor
+
+
+def rate_factor(done: float, settings: TrainSettings) -> float:
+    """Rises linearly to one over the warm-up; then one, or falling linearly to zero at the end."""
+    if done < settings.warmup:
+        return done / settings.warmup
+    return (1 - done) / (1 - settings.warmup) if settings.linear_decay else 1.0

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import ExportError, MissingExtraError, UsageError
-from mien.models import MODELS, Batch, ModelEntry, Outputs, Reads
+from mien.models import MODELS, ModelEntry
+from mien.models.batch import Batch, Outputs, Reads
 from mien.models.one_video import to_traceable
 from mien.schema import FloatArray
 from mien.training.predictions import VideoPrediction

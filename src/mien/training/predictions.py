@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mien.errors import UsageError
-from mien.models import Probabilities, Reads
+from mien.models.batch import Reads
+from mien.models.classical.base import Probabilities
 from mien.schema import FloatArray, SentimentValues
-from mien.tables import Predictions, SplitColumns
+from mien.storage.predictions import Predictions
+from mien.storage.split_columns import SplitColumns
 
 
 @dataclass(frozen=True, slots=True)

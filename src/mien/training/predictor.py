@@ -12,22 +12,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from mien.features.transcript import TRANSCRIPT, as_transcripts, transcript_space
-from mien.models import (
-    Batch,
-    ClassicalEntry,
-    ClassicalSpec,
-    ModelEntry,
-    Outputs,
-    Probabilities,
-    Reads,
-    build_model,
-    model_entry,
-)
+from mien.features.text.transcript import TRANSCRIPT, as_transcripts, transcript_space
+from mien.models import ModelEntry, build_model, model_entry
+from mien.models.batch import Batch, Outputs, Reads
+from mien.models.classical.base import ClassicalEntry, ClassicalSpec, Probabilities
 from mien.models.one_video import to_quick
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
 from mien.settings import override
-from mien.tables import Predictions, Run, SplitColumns, require_epoch, require_spaces, stack_features
+from mien.storage.predictions import Predictions
+from mien.storage.runs import Run, require_epoch, require_spaces
+from mien.storage.split_columns import SplitColumns, stack_features
 from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, one_video, to_video_set
 from mien.training.checkpoint import load_weights, restore_model
 from mien.training.classical import ClassicalPredictor, load_tensors

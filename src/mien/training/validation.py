@@ -10,13 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mien.metrics import concordance_index, roc_auc
-from mien.models import Outputs
+from mien.metrics.ranking import concordance_index, roc_auc
+from mien.models.batch import Outputs
 from mien.schema import EMOTIONS, BoolArray, FloatArray, Task
 from mien.training.batching import Targets, VideoSet, bucketed_batches, collate, targets_of
-from mien.training.losses import loss_sums, scored_counts
+from mien.training.losses import TaskWeighting, loss_sums, scored_counts
 from mien.training.settings import TrainSettings
-from mien.training.weighting import TaskWeighting
 
 PREDICTION_BATCH_VIDEOS = 64
 SELECT_BY_LOSS = "loss"

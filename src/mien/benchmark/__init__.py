@@ -1,0 +1,1 @@
+"""`mien benchmark`: suites, workers, results, tables and figures."""

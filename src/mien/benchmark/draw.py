@@ -1,0 +1,167 @@
+"""The figures of `mien benchmark`: a finished benchmark folder -> pictures in its `figures` folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mien.benchmark.folder import BenchmarkFolder, open_benchmark
+from mien.benchmark.view import Benchmark, LeftOut, VideoAttention
+from mien.commands.reading import read_split
+from mien.errors import DataError, UnknownNameError
+from mien.storage.dataset import Dataset, open_dataset
+from mien.storage.files import written_aside
+from mien.storage.runs import open_run
+from mien.storage.split_columns import SplitColumns
+from mien.training.predictor import load_predictor
+
+FOLDER = "figures"
+README = "README.md"
+CHOSEN_BY_RULE = "chosen by rule: of median length"
+
+
+def write_benchmark_figures(
+    folder: Path, *, video: str | None = None, dataset: str | Path | None = None
+) -> dict[str, list[Path]]:
+    """Draw every figure that a finished benchmark allows, as SVG, PDF and PNG, into its folder `figures`.
+
+    Args:
+        folder: of the benchmark, with plan.json, results.json and the runs.
+        video: whose attention is drawn; default: see `median_video`.
+        dataset: where the benchmark's Dataset is now, if not where the plan says.
+
+    Returns:
+        Figure -> its files. A figure that does not apply is not in it; `figures/README.md` says why.
+
+    Raises:
+        DataError: no benchmark, or not its Dataset.
+        UnknownNameError: the split has no such video.
+        WriteError: the system refuses.
+    """
+    from mien.benchmark.figures import FIGURES
+    from mien.reports.style import write_figure
+
+    opened = open_benchmark(folder)
+    benchmark = _benchmark(opened, video, dataset)
+    written: dict[str, list[Path]] = {}
+    reasons: dict[str, str] = {}
+    for name, entry in FIGURES.items():
+        data = entry.collect(benchmark)
+        if isinstance(data, LeftOut):
+            reasons[name] = data.reason
+            for stale in (opened.folder / FOLDER).glob(f"{name}.*"):
+                stale.unlink()
+        else:
+            written[name] = write_figure(opened.folder / FOLDER, name, entry.draw(data))
+    _write_readme(opened.folder / FOLDER / README, benchmark, written, reasons)
+    return written
+
+
+def write_attention_figure(
+    run: str | Path,
+    folder: Path,
+    *,
+    video: str | None = None,
+    dataset: str | Path | None = None,
+    split: str = "test",
+) -> list[Path]:
+    """Draw one run's attention for one video (the paper's Figure 3) into `folder`, as SVG, PDF and PNG.
+
+    Args:
+        run: folder of a finished run whose network attends over the utterances of a video.
+        folder: where to write `figure3-attention`.
+        video: id of the video; default: see `median_video`.
+        dataset: default: the one the run was trained on.
+        split: of the video.
+
+    Raises:
+        DataError: the run has no attention, or the video a single utterance.
+        UnknownNameError: the split has no such video.
+    """
+    from mien.benchmark.figures import FIGURES
+    from mien.reports.style import write_figure
+
+    opened = open_dataset(dataset or open_run(run).dataset["path"])
+    attention = video_attention(run, opened, split, video)
+    if isinstance(attention, LeftOut):
+        raise DataError(f"Expected attention weights of {run} to draw, but got none: {attention.reason}")
+    name = "figure3-attention"
+    return write_figure(folder, name, FIGURES[name].draw(attention))
+
+
+def video_attention(
+    run: str | Path, dataset: Dataset, split: str = "test", video: str | None = None
+) -> VideoAttention | LeftOut:
+    """One run's attention weights for one video of a split. Raises UnknownNameError if there is no such video."""
+    opened = open_run(run)
+    predictor = load_predictor(opened)
+    columns = read_split(dataset, split, opened)
+    if video is not None and video not in columns.video_ids:
+        raise UnknownNameError(f"the video of the split {split}", video, columns.video_ids)
+    chosen = video or median_video(columns)
+    at = columns.video_ids.index(chosen)
+    if columns.lengths[at] < 2:
+        return LeftOut(f"the video {chosen} has one utterance, so there is no context to attend to")
+    maps = predictor.attention(columns).get(chosen, {})
+    if not maps:
+        return LeftOut(f"{opened.model} has no attention over the utterances of a video")
+    return VideoAttention(
+        video_id=chosen,
+        utterances=tuple(columns.index[columns.offsets[at] : columns.offsets[at + 1]].tolist()),
+        maps=maps,
+        system=f"{opened.model} {'+'.join(opened.inputs)} {'+'.join(opened.tasks)}",
+        seed=opened.seed,
+        dataset=dataset.facts.name,
+        split=split,
+        chosen_by="" if video else CHOSEN_BY_RULE,
+    )
+
+
+def median_video(columns: SplitColumns) -> str:
+    """The video of median length, so that nobody picks a pretty one: by utterances, then by id, the lower middle."""
+    ordered = sorted(zip(columns.lengths.tolist(), columns.video_ids, strict=True))
+    return ordered[(len(ordered) - 1) // 2][1]
+
+
+def _benchmark(opened: BenchmarkFolder, video: str | None, dataset: str | Path | None) -> Benchmark:
+    scored = opened.scores
+    reference = scored.reference_system()
+    runs = () if reference is None else opened.seed_runs(reference.slug)
+    return replace(scored, reference_runs=runs, attention=_attention(opened, video, dataset))
+
+
+def _attention(opened: BenchmarkFolder, video: str | None, dataset: str | Path | None) -> VideoAttention | LeftOut:
+    """Of the first seed of the reference, or where that does not attend, of the first system of the plan that does."""
+    scored = opened.scores
+    reason: LeftOut = LeftOut("no system has predictions")
+    for system in sorted(scored.systems, key=lambda system: system.name != scored.reference):
+        seeds = opened.seeds_of(system.slug)
+        if not seeds:
+            continue
+        try:
+            data = opened.open_dataset(system.slug, dataset)
+        except DataError as error:
+            # whoever names a video or a Dataset wants this figure; else the others can do without the data
+            if video is not None or dataset is not None:
+                raise
+            return LeftOut(str(error))
+        attention = video_attention(opened.run_folder(system.slug, seeds[0]), data, opened.split, video)
+        if not isinstance(attention, LeftOut):
+            return replace(attention, system=system.name)
+        reason = attention
+    several = len(scored.systems) > 1
+    return LeftOut("no system attends over the utterances of a video") if several else reason
+
+
+def _write_readme(
+    path: Path, benchmark: Benchmark, written: Mapping[str, list[Path]], reasons: Mapping[str, str]
+) -> None:
+    from mien.benchmark.figures import FIGURES
+
+    lines = [f"# Figures: {benchmark.dataset}, {benchmark.split} split", ""]
+    lines += [f"- `{name}`: {FIGURES[name].shows}" for name in written]
+    if reasons:
+        lines += ["", "Left out:", "", *(f"- `{name}`: {reason}" for name, reason in reasons.items())]
+    with written_aside(path) as aside:
+        aside.write_text("\n".join(lines) + "\n", encoding="utf-8")

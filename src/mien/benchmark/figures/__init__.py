@@ -1,0 +1,87 @@
+"""The figures of a benchmark: one file each, numbers in, a matplotlib figure out.
+
+Every file has `collect`, which takes its numbers from a `Benchmark` or says why they do not make this figure, and
+`draw`, which knows nothing but those numbers. This table is the only place that lists them. `coverage` is drawn of a
+diagnosis alone, and `reliability` of both (`of_runs`). Importing this loads matplotlib: do so where a figure is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from mien.benchmark.figures import (
+    attention_maps,
+    joint_vs_single,
+    per_emotion,
+    prediction_counts,
+    protocol_gap,
+    seed_spread,
+)
+from mien.benchmark.view import Benchmark, LeftOut
+from mien.reports import reliability
+from mien.reports.style import write_figure
+from mien.reports.tables import seeds_told
+
+__all__ = ["FIGURES", "FigureEntry", "write_figure"]
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """One figure: where its numbers come from, how it is drawn, and what it shows."""
+
+    collect: Callable[[Benchmark], Any]  # the argument of `draw`, or LeftOut
+    draw: Callable[[Any], Figure]
+    shows: str
+
+
+def _reliability_of_reference(benchmark: Benchmark) -> reliability.Reliability | LeftOut:
+    """Every output of the reference that the split has labels for."""
+    runs = benchmark.reference_runs
+    if not runs:
+        return LeftOut(f"the reference {benchmark.reference} has no predictions")
+    heading = f"{benchmark.reference} on {benchmark.dataset}, {benchmark.split} split, epoch chosen on valid"
+    data = reliability.of_runs(f"{heading}, {seeds_told([len(runs)])}", [run.predictions for run in runs])
+    return data if data.curves else LeftOut("the split has no labels")
+
+
+FIGURES: dict[str, FigureEntry] = {
+    "figure2-joint-vs-single": FigureEntry(
+        joint_vs_single.collect,
+        joint_vs_single.draw,
+        "joint against single-task learning per input set and headline score (the paper's Figure 2)",
+    ),
+    "figure3-attention": FigureEntry(
+        attention_maps.collect,
+        attention_maps.draw,
+        "which utterances of one video are attended to, per pair of modalities (the paper's Figure 3)",
+    ),
+    "per-emotion": FigureEntry(
+        per_emotion.collect,
+        per_emotion.draw,
+        "weighted accuracy and weighted F1 of every emotion and system, against the constant predictor",
+    ),
+    "reliability": FigureEntry(
+        _reliability_of_reference,
+        reliability.draw,
+        "whether the reference's probabilities mean what they say, for sentiment and every emotion",
+    ),
+    "prediction-counts": FigureEntry(
+        prediction_counts.collect,
+        prediction_counts.draw,
+        "how often each emotion is predicted, jointly and alone, against how often it is there",
+    ),
+    "seed-spread": FigureEntry(
+        seed_spread.collect,
+        seed_spread.draw,
+        "the headline scores of every seed of every system, with video-bootstrap intervals",
+    ),
+    "protocol-gap": FigureEntry(
+        protocol_gap.collect,
+        protocol_gap.draw,
+        "every system under clean, fixed and released; released is an upper bound, not a result",
+    ),
+}

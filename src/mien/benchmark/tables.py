@@ -1,0 +1,278 @@
+"""The tables of a benchmark: CSV for programs, Markdown and LaTeX (booktabs) for people.
+
+Only what people read is rounded. Scores and costs are separate tables: scores are the same after any interruption,
+costs are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mien.evaluation.headline import ACCURACY7, MAE, MEAN6_MAE, MEAN6_PEARSON, PEARSON
+from mien.reports.tables import latex_rows, latex_table, latex_text, markdown_table, markdown_text, to_csv
+from mien.schema import EMOTIONS
+from mien.storage.files import written_aside
+
+UPPER_BOUND = "UPPER BOUND"
+TRIVIAL = "trivial: majority of train"
+# column of the printed tables -> path of the score
+HEADLINE = {
+    "acc has0": "sentiment.accuracy_has0",
+    "F1 has0": "sentiment.weighted_f1_has0",
+    "acc non0": "sentiment.accuracy_non0",
+    "F1 non0": "sentiment.weighted_f1_non0",
+    "emotion W-Acc": "emotion.weighted_accuracy_mean6",
+    "emotion F1": "emotion.weighted_f1_mean6",
+    "MAE": MAE,
+    "r": PEARSON,
+    "acc7": ACCURACY7,
+    "emotion MAE": MEAN6_MAE,
+    "emotion r": MEAN6_PEARSON,
+}
+# shown as they are, with three digits; the others in per cent
+PLAIN = frozenset({MAE, PEARSON, MEAN6_MAE, MEAN6_PEARSON})
+# what the CSV has beside them: all that intervals and tests are made for
+SCORES = (*HEADLINE.values(), *(f"emotion.per_emotion.{name}.weighted_accuracy" for name in EMOTIONS))
+TESTS = ("difference", "p_bootstrap", "p_bootstrap_holm", "p_t_test", "p_t_test_holm", "winner")
+SCORE_HEADER = (
+    *("setting", "model", "inputs", "tasks", "experimental", "reference", "protocol", "upper_bound", "n_seeds"),
+    *("score", "mean", "sd", "interval_low", "interval_high"),
+    *("difference", "difference_low", "difference_high", *TESTS[1:]),
+)
+COST_HEADER = (
+    *("setting", "model", "inputs", "tasks", "n_seeds", "n_parameters"),
+    *("train_seconds", "train_seconds_sd", "peak_memory_mib", "peak_memory_mib_sd"),
+)
+LEGEND = (
+    "Per cent: mean over seeds, s.d. over seeds, 95 % interval of the mean over resampled videos.",
+    "↑ better than the reference, ↓ worse: paired over videos and seeds, Holm-corrected over all settings and scores; "
+    "no arrow: no difference shown.",
+)
+BY_TASK_LEGEND = (
+    "↑ better than the same task learned alone (the reference of its columns), ↓ worse: paired over videos and seeds, "
+    "Holm-corrected over all settings and scores; no arrow: no difference shown."
+)
+PLAIN_LEGEND = (
+    "Not in per cent: MAE (points of the labels, smaller is better) and r (Pearson) of sentiment in [-3, 3], and their "
+    "means over the six emotions in [0, 3]. acc7: scores rounded to seven classes."
+)
+BOUND_LEGEND = "UPPER BOUND, not a result: epochs and thresholds were chosen on the scored split itself."
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One score of one setting; None where there is none."""
+
+    mean: float | None
+    sd: float | None = None
+    interval: tuple[float, float] | None = None
+    mark: str = ""  # against the reference: ↑, ↓ or nothing
+    plain: bool = False  # no share: not in per cent
+    signed: bool = False  # a difference
+
+    def value(self) -> str:
+        """Mean and s.d., in per cent if they are shares, with the mark."""
+        if self.mean is None:
+            return "-"
+        spread = "" if self.sd is None else f" ± {self._told(self.sd)}"
+        sign = "+" if self.signed and self.mean >= 0 else ""
+        return f"{sign}{self._told(self.mean)}{spread}" + (f" {self.mark}" if self.mark else "")
+
+    def range(self) -> str:
+        """The interval, in per cent if it is of shares, or nothing."""
+        if self.interval is None:
+            return ""
+        low, high = self.interval
+        return f"[{low:.3f}, {high:.3f}]" if self.plain else f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+    def _told(self, value: float) -> str:
+        return f"{value:.3f}" if self.plain else f"{100 * value:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedTable:
+    """Rows as people read them, before they are put into Markdown, LaTeX or on a terminal."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    notes: tuple[str, ...]
+
+
+def protocols_of(results: Mapping[str, Any]) -> list[str]:
+    """The protocols that some setting was scored under."""
+    return list(dict.fromkeys(name for row in results["settings"] for name in row["protocols"]))
+
+
+def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
+    """One protocol's table: a row per setting that has it, and the trivial row."""
+    plan = results["plan"]
+    settings = [row for row in results["settings"] if protocol in row["protocols"]]
+    means = [row["protocols"][protocol]["mean"] for row in settings]
+    shown = {label: path for label, path in HEADLINE.items() if any(at(mean, path) is not None for mean in means)}
+    bound = bool(means and means[0]["upper_bound"])
+    rows = [
+        (row_name(row, references_of(plan), bound), tuple(_cell(row, protocol, path) for path in shown.values()))
+        for row in settings
+    ]
+    trivial = results["trivial"]
+    rows.append((TRIVIAL, tuple(Cell(at(trivial, path), plain=path in PLAIN) for path in shown.values())))
+    dataset = plan["dataset"]
+    title = f"{plan['suite']} on {dataset['name']} {dataset['fingerprint'][:12]}, split {plan['split']}, "
+    title += f"protocol {protocol}" + (f" ({UPPER_BOUND})" if bound else "") + f", {len(plan['seeds'])} seeds"
+    return PrintedTable(title, tuple(shown), tuple(rows), _notes(results, protocol, bound))
+
+
+def references_of(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the settings that others are compared with: the reference, or one of each task."""
+    return tuple(plan.get("references", {}).values()) or (plan["reference"],)
+
+
+def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: bool = False) -> str:
+    """The name of a setting with all that must not be overlooked."""
+    marks = [
+        mark
+        for mark, holds in (("reference", row["name"] in references), ("experimental", row["experimental"]))
+        if holds
+    ]
+    name = row["name"] + (f" ({', '.join(marks)})" if marks else "")
+    return f"{UPPER_BOUND} {name}" if upper_bound else name
+
+
+def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
+    """One row per setting, protocol and score, unrounded; the trivial row last. None where there is no value."""
+    references = references_of(results["plan"])
+    rows: list[list[Any]] = []
+    for setting in results["settings"]:
+        for protocol, part in setting["protocols"].items():
+            bound = UPPER_BOUND if part["mean"]["upper_bound"] else ""
+            facts = [setting["name"], setting["model"], "+".join(setting["inputs"]), "+".join(setting["tasks"])]
+            facts += [setting["experimental"], setting["name"] in references, protocol, bound, len(part["runs"])]
+            for path in SCORES:
+                if at(part["mean"], path) is None:
+                    continue
+                test = setting["against_reference"].get(path, {}) if protocol == "clean" else {}
+                values = [at(part["mean"], path), at(part["sd"], path), *part["intervals"].get(path, (None, None))]
+                values += [test.get("difference"), *test.get("interval", (None, None))]
+                rows.append([*facts, path, *values, *(test.get(key) for key in TESTS[1:])])
+    for path in SCORES:
+        value = at(results["trivial"], path)
+        if value is not None:
+            blank = [None] * (len(SCORE_HEADER) - 11)
+            rows.append([TRIVIAL, "", "", "", False, False, "clean", "", None, path, value, *blank])
+    return SCORE_HEADER, rows
+
+
+def cost_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
+    """One row per setting, unrounded."""
+    rows = []
+    for row in results["settings"]:
+        seconds, memory = row["train_seconds"], row["peak_memory_mib"]
+        facts = [row["name"], row["model"], "+".join(row["inputs"]), "+".join(row["tasks"]), len(row["seeds"])]
+        rows.append([*facts, row["n_parameters"], seconds["mean"], seconds["sd"], memory["mean"], memory["sd"]])
+    return COST_HEADER, rows
+
+
+def printed_costs(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The costs as people read them: name, parameters, seconds, memory."""
+    references = references_of(results["plan"])
+    rows: list[tuple[str, ...]] = [
+        (
+            row_name(row, references),
+            "-" if row["n_parameters"] is None else f"{row['n_parameters']:,.0f}",
+            _spread(row["train_seconds"], 1),
+            _spread(row["peak_memory_mib"], 0),
+        )
+        for row in results["settings"]
+    ]
+    return ("setting", "parameters", "train s", "peak MiB"), rows
+
+
+def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
+    """Scores and costs as .csv, .md and .tex in `folder`. Raises WriteError."""
+    tables = [printed_table(results, protocol) for protocol in protocols_of(results)]
+    costs = printed_costs(results)
+    title = f"{results['plan']['suite']} on {results['plan']['dataset']['name']}: cost of one run"
+    texts = {
+        "scores.csv": to_csv(*score_table(results)),
+        "scores.md": "\n\n".join(markdown_scores(table) for table in tables) + "\n",
+        "scores.tex": "\n\n".join(latex_scores(table) for table in tables) + "\n",
+        "costs.csv": to_csv(*cost_table(results)),
+        "costs.md": f"**{markdown_text(title)}**\n\n{markdown_table(*costs)}\n",
+        "costs.tex": latex_table(title, *costs) + "\n",
+    }
+    for name, text in texts.items():
+        with written_aside(folder / name) as aside:
+            aside.write_text(text, encoding="utf-8")
+
+
+def markdown_scores(table: PrintedTable) -> str:
+    """Title, table and notes."""
+    rows = [
+        (name, *(" ".join(filter(None, (cell.value(), cell.range()))) for cell in cells)) for name, cells in table.rows
+    ]
+    text = markdown_table(("setting", *table.columns), rows)
+    return "\n\n".join([f"**{markdown_text(table.title)}**", text, *map(markdown_text, table.notes)])
+
+
+def latex_scores(table: PrintedTable) -> str:
+    """A booktabs table with the interval in small type behind each value."""
+
+    def cell_text(cell: Cell) -> str:
+        return latex_text(cell.value()) + (rf" {{\scriptsize {cell.range()}}}" if cell.range() else "")
+
+    rows = [(latex_text(name), *(cell_text(cell) for cell in cells)) for name, cells in table.rows]
+    return latex_rows(table.title, ("setting", *table.columns), rows, table.notes)
+
+
+def at(part: Any, path: str) -> Any:
+    """The value at a dotted path of nested dictionaries; None where some part is missing."""
+    for key in path.split("."):
+        part = None if part is None else part.get(key)
+    return part
+
+
+def _cell(row: Mapping[str, Any], protocol: str, path: str) -> Cell:
+    part = row["protocols"][protocol]
+    interval = part["intervals"].get(path)
+    return Cell(
+        mean=at(part["mean"], path),
+        sd=at(part["sd"], path),
+        interval=None if interval is None or None in interval else (interval[0], interval[1]),
+        mark=mark_of(row, path) if protocol == "clean" else "",
+        plain=path in PLAIN,
+    )
+
+
+def mark_of(row: Mapping[str, Any], path: str) -> str:
+    """An arrow where a difference from the reference is shown. The tests are about the protocol clean."""
+    winner = row["against_reference"].get(path, {}).get("winner")
+    if winner is None:
+        return ""
+    return "↑" if winner == row["name"] else "↓"
+
+
+def _notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tuple[str, ...]:
+    plan, rows = results["plan"], results["settings"]
+    notes = [BOUND_LEGEND] if bound else []
+    notes += [LEGEND[0]] + ([BY_TASK_LEGEND if "references" in plan else LEGEND[1]] if protocol == "clean" else [])
+    if any(at(row["protocols"].get(protocol, {}).get("mean"), path) is not None for row in rows for path in PLAIN):
+        notes.append(PLAIN_LEGEND)
+    left_out: dict[str, list[str]] = {}
+    for name, reason in results["plan"]["left_out"].items():
+        left_out.setdefault(reason, []).append(name)
+    notes += [f"Left out: {', '.join(names)}: {reason}." for reason, names in left_out.items()]
+    notes += [f"{run} failed and is not in the table." for run in results["failures"]]
+    if protocol == "clean":
+        notes += [f"Note: {note}." for note in results["notes"]]
+    return tuple(notes)
+
+
+def _spread(values: Mapping[str, float | None], digits: int) -> str:
+    if values["mean"] is None:
+        return "-"
+    spread = "" if values["sd"] is None else f" ± {values['sd']:,.{digits}f}"
+    return f"{values['mean']:,.{digits}f}{spread}"

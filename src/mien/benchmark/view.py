@@ -1,0 +1,221 @@
+"""What the figures take from a benchmark: its systems' scores, the reference's predictions, one video's attention."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mien.evaluation.compare import SeedRun
+from mien.reports.tables import seeds_told
+from mien.schema import CLASSIFICATIONS, FloatArray, Modality
+
+# the headline scores a figure has a panel for: path in a result -> what it is called
+HEADLINE = {
+    "sentiment.accuracy_has0": "sentiment accuracy (has0)",
+    "sentiment.weighted_f1_has0": "sentiment weighted F1 (has0)",
+    "emotion.weighted_accuracy_mean6": "emotion weighted accuracy (mean6)",
+    "emotion.weighted_f1_mean6": "emotion weighted F1 (mean6)",
+}
+LETTERS = {Modality.TEXT: "T", Modality.ACOUSTIC: "A", Modality.VISUAL: "V"}
+# the paper's order of input sets
+INPUT_SETS = ("T", "A", "V", "T+V", "T+A", "A+V", "T+A+V")
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Why there is no such figure of this benchmark."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SystemScores:
+    """One setting of a benchmark: who it is, and its results as results.json has them. Scores are fractions."""
+
+    name: str
+    slug: str
+    model: str
+    inputs: tuple[str, ...]
+    tasks: tuple[str, ...]
+    # whatever else was set, a Dataset of its own too, as text: settings of different text are different systems
+    settings: str
+    protocols: Mapping[str, Mapping[str, Any]]
+    experimental: bool = False
+
+    def seeds(self, protocol: str) -> tuple[int, ...]:
+        """Seeds that have a result."""
+        return tuple(run["seed"] for run in self.protocols.get(protocol, {}).get("runs", ()))
+
+    def per_seed(self, protocol: str, path: str) -> FloatArray:
+        """One score of every run (seed,), NaN where it is undefined."""
+        return np.array([number_at(run, path) for run in self.protocols.get(protocol, {}).get("runs", ())])
+
+    def mean(self, protocol: str, path: str) -> float:
+        """Mean over the seeds; NaN where undefined or not predicted."""
+        return number_at(self.protocols.get(protocol, {}).get("mean"), path)
+
+    def sd(self, protocol: str, path: str) -> float:
+        """Standard deviation over the seeds; NaN with one."""
+        return number_at(self.protocols.get(protocol, {}).get("sd"), path)
+
+    def interval(self, protocol: str, path: str) -> tuple[float, float] | None:
+        """95 % interval of the mean over the seeds by bootstrap over videos, if there is one."""
+        found = self.protocols.get(protocol, {}).get("intervals", {}).get(path)
+        return None if found is None or None in found else (float(found[0]), float(found[1]))
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether it predicts both of the paper's tasks, and no other."""
+        return set(self.tasks) == set(CLASSIFICATIONS)
+
+    @property
+    def letters(self) -> str:
+        """The inputs as the paper writes them: T+V."""
+        return "+".join(letter for modality, letter in LETTERS.items() if modality in self.inputs)
+
+    @property
+    def label(self) -> str:
+        """Its name, with a dagger where it is experimental."""
+        return f"{self.name} †" if self.experimental else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One model on one input set with the same settings: trained for both tasks, and for each alone."""
+
+    joint: SystemScores | None
+    single: Mapping[str, SystemScores]  # task -> the system trained for it alone
+
+    def any(self) -> SystemScores:
+        """One of its systems: all have the same model and inputs."""
+        return self.joint or next(iter(self.single.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class VideoAttention:
+    """Attention weights of one run for one video."""
+
+    video_id: str
+    utterances: tuple[int, ...]  # index of every utterance, in start order
+    # "text->visual": (utterance, context) weights of VISUAL's utterances for each utterance of TEXT
+    maps: Mapping[str, FloatArray]
+    system: str
+    seed: int
+    dataset: str
+    split: str
+    chosen_by: str = ""  # how the video was chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """Everything the figures show."""
+
+    dataset: str
+    split: str
+    reference: str  # name of the system the others are held against
+    systems: tuple[SystemScores, ...]  # those with results, in the order of the plan
+    reference_runs: tuple[SeedRun, ...] = ()
+    attention: VideoAttention | LeftOut = field(default=LeftOut("no run was asked for its attention"))
+
+    @classmethod
+    def from_json(
+        cls,
+        plan: Mapping[str, Any],
+        results: Mapping[str, Any],
+        reference_runs: Sequence[SeedRun] = (),
+        attention: VideoAttention | LeftOut | None = None,
+    ) -> Benchmark:
+        """From plan.json and results.json; a setting without any result is left out."""
+        settings = {
+            each["slug"]: json.dumps([each.get("settings", {}), each.get("dataset", {})], sort_keys=True)
+            for each in plan["settings"]
+        }
+        systems = tuple(
+            SystemScores(
+                name=each["name"],
+                slug=each["slug"],
+                model=each["model"],
+                inputs=tuple(each["inputs"]),
+                tasks=tuple(each["tasks"]),
+                settings=settings.get(each["slug"], ""),
+                protocols=each["protocols"],
+                experimental=bool(each.get("experimental", False)),
+            )
+            for each in results["settings"]
+            if each.get("protocols")
+        )
+        more = {} if attention is None else {"attention": attention}
+        return cls(plan["dataset"]["name"], plan["split"], plan["reference"], systems, tuple(reference_runs), **more)
+
+    def trivial(self, path: str, protocol: str = "clean") -> float:
+        """The same score of the constant predictor, the reference's first; NaN if no system was held against it."""
+        systems = sorted(self.systems, key=lambda system: system.name != self.reference)
+        values = [system.mean(protocol, f"trivial.{path}") for system in systems]
+        return next((value for value in values if not np.isnan(value)), float("nan"))
+
+    def scored(self, path: str, protocol: str = "clean") -> list[SystemScores]:
+        """The systems that have a score."""
+        return [system for system in self.systems if not np.isnan(system.mean(protocol, path))]
+
+    def headline(self, protocol: str = "clean") -> dict[str, str]:
+        """The part of `HEADLINE` that some system has."""
+        return {path: name for path, name in HEADLINE.items() if self.scored(path, protocol)}
+
+    def families(self) -> list[Family]:
+        """Systems that differ in their tasks alone, put together, by input set in the paper's order.
+
+        Those that predict intensities are not among them.
+        """
+        groups: dict[tuple[str, str, str], list[SystemScores]] = {}
+        for system in (each for each in self.systems if set(each.tasks) <= set(CLASSIFICATIONS)):
+            groups.setdefault((system.model, system.letters, system.settings), []).append(system)
+        families = [
+            Family(
+                next((system for system in group if system.is_joint), None),
+                {system.tasks[0]: system for system in reversed(group) if len(system.tasks) == 1},
+            )
+            for group in groups.values()
+        ]
+        return sorted(families, key=lambda family: INPUT_SETS.index(family.any().letters))
+
+    def reference_system(self) -> SystemScores | None:
+        """The reference, if it has results."""
+        return next((system for system in self.systems if system.name == self.reference), None)
+
+    def reference_family(self) -> Family | None:
+        """The family of the reference; if that has no single-task part, the one with most inputs that has both."""
+        families = self.families()
+        own = next(
+            (each for each in families if self.reference in [s.name for s in (each.joint, *each.single.values()) if s]),
+            None,
+        )
+        if own is not None and own.joint is not None and own.single:
+            return own
+        return next((each for each in reversed(families) if each.joint and each.single), own)
+
+    def heading(self, protocols: str = "protocol clean", protocol: str = "clean") -> str:
+        """Data set, split, protocol and number of seeds, for a title."""
+        counts = sorted({len(system.seeds(protocol)) for system in self.systems})
+        return f"{self.dataset}, {self.split} split, {protocols}, {seeds_told(counts)}"
+
+
+def means_and_sds(systems: Sequence[SystemScores | None], path: str) -> tuple[FloatArray, FloatArray]:
+    """Means and standard deviations over the seeds under the protocol clean, both (system,); NaN where undefined."""
+    nan = float("nan")
+    means = [nan if system is None else system.mean("clean", path) for system in systems]
+    sds = [nan if system is None else system.sd("clean", path) for system in systems]
+    return np.array(means), np.array(sds)
+
+
+def number_at(part: Mapping[str, Any] | None, path: str) -> float:
+    """The number at a path of keys joined by dots; NaN where there is none."""
+    found: Any = part
+    for key in path.split("."):
+        if not isinstance(found, Mapping) or found.get(key) is None:
+            return float("nan")
+        found = found[key]
+    return float(found)

@@ -1,0 +1,256 @@
+"""`mien evaluate` and `mien compare`: Runs -> Predictions -> Result. The only place that opens a split to be scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.commands.reading import read_split, spaces_offered
+from mien.commands.shipped import decisions_of, find_run, is_slim
+from mien.commands.train import PREDICTIONS_FOLDER, hashed_videos
+from mien.errors import DataError, UnknownNameError, UsageError
+from mien.evaluation.compare import Comparison, SeedRun
+from mien.evaluation.compare import compare as compare_seed_runs
+from mien.evaluation.protocols import PROTOCOLS, Needs
+from mien.evaluation.result import Bootstrap, Result, RunIdentity, evaluate_predictions
+from mien.evaluation.summary import summarize
+from mien.evaluation.trivial import TrainMajority
+from mien.metrics.significance import N_RESAMPLES
+from mien.storage.dataset import Dataset, open_dataset
+from mien.storage.predictions import Predictions, write_predictions
+from mien.storage.runs import Run, kept_epochs, require_spaces
+from mien.storage.split_columns import SplitColumns
+from mien.training.predictor import load_predictor
+
+Advance = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Results of one or several runs; `summary` is the JSON object of the command line."""
+
+    results: tuple[Result, ...]
+    summary: dict[str, Any]
+
+    def to_pandas(self) -> Any:
+        """One row per run, one column per number (pandas must be installed)."""
+        import pandas as pd
+
+        return pd.json_normalize(self.summary["runs"])
+
+    def _repr_html_(self) -> str:
+        html: str = self.to_pandas().T.to_html()
+        return html
+
+
+@dataclass(frozen=True)
+class ScoredSplit:
+    """Which rows are scored: a Dataset (None: the one each run was trained on) and one of its splits."""
+
+    dataset: str | Path | None = None
+    split: str = "test"
+
+
+@dataclass(frozen=True)
+class OpenedSplit:
+    """A run and the rows it is scored on, read once."""
+
+    run: Run
+    dataset: Dataset
+    split: str
+    columns: SplitColumns
+
+
+def evaluate(
+    runs: Sequence[str | Path],
+    *,
+    dataset: str | Path | None = None,
+    split: str = "test",
+    protocol: str = "clean",
+    n_resamples: int = 1000,
+    advance: Advance | None = None,
+) -> Evaluation:
+    """Score finished runs on one split under one protocol (docs/protocol.md).
+
+    A run is a folder or the name of a shipped checkpoint (then say `dataset`). `dataset` defaults to the one each run
+    was trained on. Predictions are left in the run's folder, except of a shipped one. Raises UnknownNameError,
+    DataError, DamagedFileError, FeatureSpaceError, and DataError under `released` if the run did not keep its epochs.
+    """
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", protocol, PROTOCOLS)
+    scored = ScoredSplit(dataset, split)
+    results = []
+    for number, folder in enumerate(runs):
+        results.append(score_run(find_run(str(folder)), [protocol], scored, n_resamples)[protocol])
+        if advance is not None:
+            advance(number + 1, len(runs))
+    return Evaluation(tuple(results), summarize(results))
+
+
+def compare(
+    runs_a: Sequence[str | Path],
+    runs_b: Sequence[str | Path],
+    *,
+    dataset: str | Path | None = None,
+    split: str = "test",
+    n_resamples: int = 1000,
+) -> Comparison:
+    """System A against system B, runs paired by seed, under the clean protocol.
+
+    Raises UsageError when the seeds do not pair, and what `evaluate` raises.
+    """
+    scored = ScoredSplit(dataset, split)
+    sides = [[_scored_run(find_run(str(folder)), scored) for folder in folders] for folders in (runs_a, runs_b)]
+    names = [one_system([find_run(str(folder)) for folder in folders]) for folders in (runs_a, runs_b)]
+    if names[0] == names[1]:
+        names = [f"{name} ({Path(folders[0]).name})" for name, folders in zip(names, (runs_a, runs_b), strict=True)]
+    return compare_seed_runs(*sides, name_a=names[0], name_b=names[1], bootstrap=Bootstrap(n_resamples))
+
+
+def score_run(
+    run: Run, protocols: Sequence[str], scored: ScoredSplit | None = None, n_resamples: int = N_RESAMPLES
+) -> dict[str, Result]:
+    """Protocol -> result of one finished run. The split is read once and every epoch predicted once.
+
+    The predictions of the chosen epoch are left in the run's folder. Raises what `evaluate` raises.
+    """
+    opened = open_split(run, scored or ScoredSplit())
+    chosen: Predictions | None = None
+    results = {}
+    for protocol in protocols:
+        if PROTOCOLS[protocol].needs is Needs.EPOCHS:
+            predictions: Predictions | dict[int, Predictions] = _predict_epochs(opened, protocol)
+        else:
+            predictions = chosen = chosen or _predict_and_keep(opened)
+        result = evaluate_predictions(
+            predictions,
+            protocol=protocol,
+            decisions=decisions_of(run),
+            majority=TrainMajority.from_json(run.outcome["train_majority"]),
+            identity=identity_of(run, opened),
+            bootstrap=Bootstrap(n_resamples),
+        )
+        results[protocol] = replace(result, notes=(*warnings_of(opened), *result.notes))
+    return results
+
+
+def identity_of(run: Run, opened: OpenedSplit) -> RunIdentity:
+    """Which system this is, and what it is scored on. `opened` may have been opened for another seed of `run`."""
+    return RunIdentity(
+        run=str(run.folder),
+        model=run.model,
+        inputs=tuple(run.inputs),
+        tasks=tuple(run.tasks),
+        seed=run.seed,
+        split=opened.split,
+        dataset=f"{opened.dataset.facts.name} {opened.dataset.fingerprint[:12]}",
+    )
+
+
+def seed_run(run: Run, predictions: Predictions) -> SeedRun:
+    """A finished run as `mien compare` pairs it: predictions for the scored split and the run's own thresholds."""
+    return SeedRun(predictions, decisions_of(run), run.seed)
+
+
+def warnings_of(opened: OpenedSplit) -> list[str]:
+    """What a reader must know before believing the numbers: no test, no labels, or features that are not there."""
+    run, columns = opened.run, opened.columns
+    scored = set(hashed_videos(columns))
+    warnings = []
+    known = run.outcome.get("videos", {})
+    for role, what in (("train", "were trained on"), ("valid", "chose epoch and thresholds")):
+        n_known = len(scored & set(known.get(role, ())))
+        if n_known:
+            warnings.append(f"NOT A TEST: {n_known} of the {len(scored)} scored videos {what}")
+    if np.isnan(columns.sentiment).all() and np.isnan(columns.emotions).all():
+        written = run.folder / _predictions_file(run, opened.dataset, opened.split)
+        where = "mien predict writes the predictions" if is_slim(run) else f"the predictions are in {written}"
+        warnings.append(f"no labels in this split: nothing to score; {where}")
+    for modality in run.inputs:
+        share = float(columns.present[modality].mean())
+        if share < 1:
+            warnings.append(f"{modality} is missing in {100 * (1 - share):.1f} % of the scored utterances")
+    return warnings
+
+
+def open_split(run: Run, scored: ScoredSplit) -> OpenedSplit:
+    """Read the rows that a finished run is to be scored on. Raises DataError, FeatureSpaceError."""
+    dataset = _dataset_of(run, scored)
+    columns = read_split(dataset, scored.split, run)
+    if not any(columns.present[modality].any() for modality in run.inputs):
+        raise DataError(
+            f"Expected some {', '.join(run.inputs)} features in the split {scored.split} of {dataset.folder}, but all "
+            f"{columns.n_utterances} utterances lack them; import them, or score another split"
+        )
+    return OpenedSplit(run, dataset, scored.split, columns)
+
+
+def _scored_run(run: Run, scored: ScoredSplit) -> SeedRun:
+    return seed_run(run, _predict_and_keep(open_split(run, scored)))
+
+
+def _dataset_of(run: Run, scored: ScoredSplit) -> Dataset:
+    named = str(scored.dataset or run.dataset["path"])  # a shipped run names none
+    path = Path(named)
+    if scored.dataset is None and not (named and path.exists()):
+        raise DataError(
+            f"Expected the data set of {run.folder} at {named or 'a named folder'}, but got nothing there; "
+            "say where it is with --dataset"
+        )
+    dataset = open_dataset(path)
+    require_spaces(run.spaces, spaces_offered(dataset, run))
+    return dataset
+
+
+def _predict(opened: OpenedSplit, epoch: int | None = None) -> Predictions:
+    return load_predictor(opened.run, epoch).predict(opened.columns, opened.dataset.facts.sentiment_values)
+
+
+def _predict_epochs(opened: OpenedSplit, protocol: str) -> dict[int, Predictions]:
+    epochs = kept_epochs(opened.run)
+    if not epochs:
+        raise DataError(
+            f"Expected the weights of every epoch in {opened.run.folder} for the protocol {protocol}, but got none; "
+            "train with --set keep_epochs=true"
+        )
+    return {epoch: _predict(opened, epoch) for epoch in epochs}
+
+
+def _predict_and_keep(opened: OpenedSplit) -> Predictions:
+    """Predictions of another data set than the run's own are kept under its fingerprint; a slim copy keeps none."""
+    run, dataset, split = opened.run, opened.dataset, opened.split
+    predictions = _predict(opened)
+    written_by_training = _is_own(run, dataset) and split == "valid"
+    if not (written_by_training or is_slim(run)):
+        write_predictions(run.folder / _predictions_file(run, dataset, split), predictions)
+    return predictions
+
+
+def _predictions_file(run: Run, dataset: Dataset, split: str) -> Path:
+    name = f"{split}.parquet" if _is_own(run, dataset) else f"{split}-{dataset.fingerprint[:12]}.parquet"
+    return PREDICTIONS_FOLDER / name
+
+
+def _is_own(run: Run, dataset: Dataset) -> bool:
+    return bool(dataset.fingerprint == run.dataset["fingerprint"])
+
+
+def one_system(runs: Sequence[Run]) -> str:
+    """The name of the system that all runs of one side are. Raises UsageError if they differ in more than the seed."""
+    first = {key: value for key, value in runs[0].identity.items() if key != "seed"}
+    for run in runs[1:]:
+        differing = [key for key, value in first.items() if run.identity[key] != value]
+        if differing:
+            raise UsageError(
+                f"Expected the runs of one side to differ in their seed alone, but got {runs[0].folder} and "
+                f"{run.folder} with different {', '.join(differing)}; compare one system with one other"
+            )
+    return _system_name(runs[0])
+
+
+def _system_name(run: Run) -> str:
+    return f"{run.model} {'+'.join(run.inputs)} {'+'.join(run.tasks)}"

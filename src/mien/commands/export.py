@@ -1,0 +1,72 @@
+"""`mien export`: a finished Run -> one file that runs without mien (docs/export.md)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mien.commands.shipped import decisions_of, find_run, shipped_names
+from mien.errors import UsageError
+from mien.schema import EMOTION_OUTPUTS
+from mien.storage.files import written_aside
+from mien.storage.runs import Run
+from mien.training.loop import MODEL_FILE
+from mien.training.onnx_export import CHECKED_LENGTHS, TOLERANCE, to_onnx
+from mien.training.predictor import load_predictor
+from mien.version import __version__
+
+ONNX_FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The file, and what is written inside it."""
+
+    path: Path
+    # key -> value, as in the file's metadata, decoded
+    metadata: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object of the command line."""
+        checked = {"tolerance": TOLERANCE, "lengths": list(CHECKED_LENGTHS)}
+        return {"path": str(self.path), "checked_against_torch": checked, "metadata": self.metadata}
+
+
+def export(run: str | Path, out: str | Path | None = None) -> Exported:
+    """Write a run's network as ONNX, by default into its folder, after checking it against torch.
+
+    `run` is a folder or the name of a shipped checkpoint (then say `out`). Raises UsageError for a system that cannot
+    be exported, naming those that can, ExportError when the graph gives other numbers, MissingExtraError, WriteError,
+    and what `load_model` raises.
+    """
+    if out is None and str(run) in shipped_names():
+        raise UsageError(f"Expected --out for {run}, which comes with the package, but got none; name a file.onnx")
+    opened = find_run(str(run))
+    path = opened.folder / "model.onnx" if out is None else Path(out)
+    if path.is_dir():
+        raise UsageError(f"Expected --out to be a file, but got the folder {path}; name a file.onnx")
+    metadata = _metadata(opened)
+    content = to_onnx(load_predictor(opened), {key: json.dumps(value) for key, value in metadata.items()})
+    with written_aside(path) as aside:
+        aside.write_bytes(content)
+    return Exported(path, metadata)
+
+
+def _metadata(run: Run) -> dict[str, Any]:
+    """All that a user of the file needs to know and a run folder tells; values become JSON."""
+    return {
+        "mien.format_version": ONNX_FORMAT_VERSION,
+        "mien.version": __version__,
+        "mien.model": run.model,
+        "mien.inputs": [str(modality) for modality in run.inputs],
+        "mien.tasks": [str(task) for task in run.tasks],
+        "mien.seed": run.seed,
+        "mien.settings": {name: dict(values) for name, values in run.settings.items()},
+        "mien.feature_spaces": {str(modality): space.to_json() for modality, space in run.spaces.items()},
+        "mien.emotion_outputs": list(EMOTION_OUTPUTS),
+        "mien.decisions": decisions_of(run).to_json(),
+        "mien.dataset": {key: value for key, value in run.dataset.items() if key != "path"},
+        "mien.weights_sha256": run.sha256[str(MODEL_FILE)],
+    }

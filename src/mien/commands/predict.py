@@ -1,0 +1,124 @@
+"""`mien.load_model`: a finished Run -> a predictor; `mien predict`: a Run and a Dataset of any size -> Predictions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mien.commands.reading import spaces_offered
+from mien.commands.shipped import find_run
+from mien.commands.train import hashed_videos
+from mien.errors import DataError, UsageError
+from mien.schema import Modality
+from mien.storage.dataset import open_dataset
+from mien.storage.predictions import Predictions, read_predictions, written_in_parts
+from mien.storage.runs import Run, require_spaces
+from mien.storage.split_columns import SplitColumns
+from mien.training.predictor import Predictor, as_read, load_predictor
+
+Advance = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A table of predictions on disk, and what is worth knowing about the rows it was made of."""
+
+    path: Path
+    n_videos: int
+    n_utterances: int
+    # share of the utterances that lack a modality, for those where some do
+    missing: dict[str, float]
+    # videos that trained the model ("train") or chose its epoch and thresholds ("valid"): predicting them is no test
+    known_videos: dict[str, int]
+
+    def open(self) -> Predictions:
+        """The whole table in memory."""
+        return read_predictions(self.path)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object of the command line."""
+        return vars(self) | {"path": str(self.path)}
+
+    def to_pandas(self) -> Any:
+        """One row per utterance."""
+        return self.open().to_pandas()
+
+    def _repr_html_(self) -> str:
+        return f"{self.n_utterances:,} utterances of {self.n_videos:,} videos: {self.path}"
+
+
+def load_model(run: str | Path) -> Predictor:
+    """The system that a finished run, or a shipped checkpoint, chose on its validation videos.
+
+    Raises DataError, DamagedFileError, UnknownNameError.
+    """
+    return load_predictor(find_run(str(run)))
+
+
+def predict(
+    run: str | Path,
+    dataset: str | Path,
+    out: str | Path,
+    *,
+    split: str | None = None,
+    advance: Advance | None = None,
+) -> Predicted:
+    """Predict every video of a Dataset, or of one of its splits, into one table; memory does not grow with them.
+
+    `run` is a folder or the name of a shipped checkpoint. Raises DataError, DamagedFileError, FeatureSpaceError,
+    WriteError; a table that stood at `out` is replaced only when the new one is complete.
+    """
+    opened, data = find_run(str(run)), open_dataset(dataset)
+    require_spaces(opened.spaces, spaces_offered(data, opened))
+    path = Path(out)
+    if path.is_dir() or path.resolve().is_relative_to(data.folder.resolve()):
+        raise UsageError(f"Expected --out to be a file outside the Dataset, but got {out}; name a file.parquet")
+    predictor = load_predictor(opened)
+    total = sum(count["utterances"] for name, count in data.counts.items() if split in (None, name))
+    tally = _Tally(opened)
+    with written_in_parts(path) as write:
+        for window in data.windows(split, words=predictor.needs_words):
+            write(predictor.predict(window, data.facts.sentiment_values))
+            tally.add(as_read(window, opened.spaces))
+            if advance is not None:
+                advance(tally.n_utterances, total)
+        tally.require_features()
+    return tally.predicted(path)
+
+
+class _Tally:
+    """What is counted while the windows pass."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.n_videos = self.n_utterances = 0
+        self.present: Counter[Modality] = Counter()
+        self.known: Counter[str] = Counter()
+        self._ids = {role: set(ids) for role, ids in run.outcome.get("videos", {}).items()}
+
+    def add(self, window: SplitColumns) -> None:
+        self.n_videos += len(window.video_ids)
+        self.n_utterances += window.n_utterances
+        self.present.update({m: int(window.present[m].sum()) for m in self.run.inputs})
+        scored = set(hashed_videos(window))
+        self.known.update({role: len(scored & ids) for role, ids in self._ids.items()})
+
+    def require_features(self) -> None:
+        if not self.present.total():
+            raise DataError(
+                f"Expected some {', '.join(self.run.inputs)} features, but got none in {self.n_utterances} utterances; "
+                "import them, or name another split"
+            )
+
+    def predicted(self, path: Path) -> Predicted:
+        shares = {str(m): 1 - self.present[m] / self.n_utterances for m in self.run.inputs}
+        return Predicted(
+            path,
+            self.n_videos,
+            self.n_utterances,
+            {name: share for name, share in shares.items() if share > 0},
+            {role: count for role, count in self.known.items() if count},
+        )

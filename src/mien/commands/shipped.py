@@ -1,0 +1,69 @@
+"""Checkpoints that come with the package: runs in ``mien/checkpoints``, found by name like any run by its path."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.errors import UnknownNameError
+from mien.storage.files import folder_written_aside, read_json
+from mien.storage.runs import CARD, Run, open_run, write_run
+
+if TYPE_CHECKING:
+    from mien.evaluation.decisions import Decisions
+
+# What needs torch is imported where it is used: `analyze` looks up its run before it begins to load.
+
+
+def shipped_names() -> list[str]:
+    """Names of the checkpoints in the package."""
+    folder = _folder()
+    return sorted(path.name for path in folder.iterdir() if (path / "run.json").is_file()) if folder.is_dir() else []
+
+
+def find_run(name: str) -> Run:
+    """A shipped checkpoint by name, else a run folder. Raises UnknownNameError when it is neither."""
+    if name in shipped_names():
+        return open_run(_folder() / name)
+    if Path(name).exists() or "/" in name:
+        return open_run(name)
+    raise UnknownNameError("model (a shipped name or the folder of a run)", name, shipped_names())
+
+
+def is_slim(run: Run) -> bool:
+    """Whether a run is a slim copy to be given away (`ship_run`): it names no Dataset and keeps no predictions."""
+    return not run.dataset["path"]
+
+
+def ship_run(run: Run, folder: Path) -> Run:
+    """Write a slim copy of a finished run: float16 weights, thresholds, and no path of the machine it was made on.
+
+    Replaces an older copy in `folder` in one step. Raises WriteError.
+    """
+    from mien.commands.train import DECISIONS_FILE
+    from mien.training.checkpoint import load_weights, save_weights
+    from mien.training.loop import HISTORY_FILE, MODEL_FILE
+
+    weights, _ = load_weights(run.folder / MODEL_FILE)
+    with folder_written_aside(folder, CARD) as aside:
+        save_weights(aside / MODEL_FILE, {name: tensor.half() for name, tensor in weights.items()})
+        shutil.copy(run.folder / DECISIONS_FILE, aside / DECISIONS_FILE)
+        shutil.copy(run.folder / HISTORY_FILE, aside / HISTORY_FILE)
+        slim = dataclasses.replace(run, folder=aside, dataset={**run.dataset, "path": ""})
+        write_run(slim, [MODEL_FILE, DECISIONS_FILE, HISTORY_FILE])
+    return open_run(folder)
+
+
+def decisions_of(run: Run) -> Decisions:
+    """The thresholds that the run froze."""
+    from mien.commands.train import DECISIONS_FILE
+    from mien.evaluation.decisions import Decisions
+
+    return Decisions.from_json(read_json(run.folder / DECISIONS_FILE, "the Run"))
+
+
+def _folder() -> Path:
+    return Path(str(files("mien"))) / "checkpoints"

@@ -1,0 +1,360 @@
+"""`mien train`: a Dataset -> a Run. Opens the splits train and valid, and no other.
+
+What a process has cost so far.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import platform
+import resource
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mien.commands.reading import Labels, encodes_text, labels_of, read_split, with_transcripts
+from mien.errors import DataError, TrainingError, UsageError
+from mien.evaluation.decisions import fit_decisions
+from mien.evaluation.trivial import TrainMajority
+from mien.models import ModelEntry, build_model, model_entry, require_claimed
+from mien.models.batch import Reads
+from mien.models.classical.base import ClassicalEntry, ClassicalSpec
+from mien.schema import CLASSIFICATIONS, FeatureSpace, Level, Modality, Task
+from mien.settings import override, override_several, refuse_settings_of, to_toml
+from mien.storage.dataset import Dataset, open_dataset
+from mien.storage.files import write_json, written_aside
+from mien.storage.predictions import write_predictions
+from mien.storage.runs import CARD, EPOCHS, Run, open_run, write_run
+from mien.storage.split_columns import SplitColumns
+from mien.training.batching import fit_scaling, to_video_set
+from mien.training.checkpoint import Progress
+from mien.training.classical import fit_classical
+from mien.training.devices import is_first_process
+from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE, FitSpec, fit
+from mien.training.predictor import load_predictor
+from mien.training.settings import TrainSettings
+from mien.version import __version__
+
+DECISIONS_FILE = Path("decisions.json")
+SETTINGS_FILE = Path("settings.toml")
+PREDICTIONS_FOLDER = Path("predictions")
+# what a killed process leaves of `tables.files.written_aside`
+HALF_WRITTEN = ".*.partial-*"
+Report = Callable[[dict[str, float]], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainRequest:
+    """What to train on which Dataset.
+
+    Empty inputs: all that the Dataset and the model have; empty tasks: sentiment and emotion, as far as they are.
+    """
+
+    model: str = "cim"
+    inputs: tuple[Modality, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    seed: int = 0
+    # flat names of the model's and the loop's settings, see: mien models
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def train(
+    dataset: Dataset | str | Path,
+    out: str | Path,
+    request: TrainRequest | None = None,
+    *,
+    resume: bool = False,
+    report: Report | None = None,
+) -> Run:
+    """Train one system, fit its decision thresholds on valid, and leave a finished Run folder at `out`.
+
+    On several devices the further processes return the planned run, which the first one finishes.
+
+    With `resume` an interrupted run goes on and ends in the same bits as an uninterrupted one; a finished one is
+    returned as it is. Raises UsageError, SettingsError, DataError, TrainingError or WriteError.
+    """
+    dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
+    planned = plan_run(dataset, Path(out), request or TrainRequest())
+    train_columns, valid_columns = (read_split(dataset, split, planned) for split in ("train", "valid"))
+    _require_learnable(train_columns, planned)
+    _require_choosable(valid_columns, planned, dataset)
+    first = is_first_process(planned.settings["training"].get("devices", 1))
+    if first:
+        existing = _prepare_folder(planned, resume)
+        if existing is not None:
+            return existing
+    elif resume and (planned.folder / CARD).exists() and open_run(planned.folder, unfinished=True).finished:
+        return planned  # a launcher started all processes at once, and the first one has nothing to do
+    progress, n_parameters = _fit(planned, train_columns, valid_columns, report)
+    if not first:
+        return planned
+    return _finish(
+        planned, dataset, valid_columns, _outcome(planned, train_columns, valid_columns, progress, n_parameters)
+    )
+
+
+def _prepare_folder(planned: Run, resume: bool) -> Run | None:
+    """Make the run folder ready to train into; the run itself if it is finished already."""
+    out = planned.folder
+    if (out / CARD).exists():
+        existing = open_run(out, unfinished=True)
+        _require_continuable(existing, planned, resume)
+        if existing.finished:
+            return existing
+    elif out.exists() and any(not path.match(HALF_WRITTEN) for path in out.iterdir()):
+        raise TrainingError(
+            f"Expected {out} to be new or a run, but got a folder with other files; choose another --out"
+        )
+    else:
+        write_run(planned)
+        _write_settings(planned)
+    for half_written in out.rglob(HALF_WRITTEN):
+        half_written.unlink()
+    return None
+
+
+def _write_settings(run: Run) -> None:
+    """All settings, defaults too, for a reader and for ``mien train --settings``."""
+    with written_aside(run.folder / SETTINGS_FILE) as aside:
+        aside.write_text(to_toml({**run.settings["model"], **run.settings["training"]}), encoding="utf-8")
+
+
+def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
+    """The unfinished Run that `train` will fill, settings and defaults resolved; nothing is written.
+
+    Raises UnknownNameError, UsageError, SettingsError or DataError where the request does not fit the Dataset.
+    """
+    entry = model_entry(request.model)
+    settings = choose_settings(request, entry)
+    spaces = _choose_spaces(dataset, request, entry, settings["model"])
+    require_claimed(request.model, spaces, ())
+    for split in ("train", "valid"):
+        if split not in dataset.splits:
+            raise DataError(
+                f"Expected train and valid splits in {dataset.folder}, but got {', '.join(dataset.splits) or 'none'}; "
+                "import again with --carve valid=0.1 (whole videos of train) or --rename-split"
+            )
+    return Run(
+        folder=out,
+        model=request.model,
+        tasks=_choose_tasks(dataset, request, entry.tasks),
+        seed=request.seed,
+        settings=settings,
+        dataset={
+            "path": str(dataset.folder.resolve()),
+            "name": dataset.facts.name,
+            "fingerprint": dataset.fingerprint,
+            "sentiment_values": dataset.facts.sentiment_values,
+        },
+        spaces=spaces,
+        finished=False,
+        outcome={"versions": _versions()},
+    )
+
+
+def choose_settings(request: TrainRequest, entry: ModelEntry | ClassicalEntry) -> dict[str, dict[str, Any]]:
+    """The two groups of a Run's settings, "model" and "training"; no loop's for a system that is fitted once.
+
+    The system's own defaults, then what the request changes. Raises SettingsError.
+    """
+    if isinstance(entry, ClassicalEntry):
+        refuse_settings_of(TrainSettings, request.settings, f"{request.model} is fitted once, without a training loop")
+        return {"model": dataclasses.asdict(override(entry.settings, request.settings)), "training": {}}
+    model, training = override_several((entry.settings, override(TrainSettings(), entry.training)), request.settings)
+    return {"model": dataclasses.asdict(model), "training": dataclasses.asdict(training)}
+
+
+def _choose_spaces(
+    dataset: Dataset, request: TrainRequest, entry: ModelEntry | ClassicalEntry, settings: Mapping[str, Any]
+) -> dict[Modality, FeatureSpace]:
+    have = dataset.facts.spaces
+    hears_text = Modality.TEXT in request.inputs or not request.inputs
+    if hears_text and encodes_text(entry, settings):
+        have = with_transcripts(dataset, request.model)
+    if entry.reads is Reads.WORDS:
+        have = {modality: space for modality, space in have.items() if space.level is Level.WORD}
+        if not have:
+            raise DataError(
+                f"Expected word vectors in {dataset.folder} for {request.model}, but got one vector per utterance; "
+                "import again with words (mien import csd, mult or mmsa, or table --text glove-6b-50d --words; "
+                "mien extract --level word)"
+            )
+    inputs = request.inputs or tuple(modality for modality in have if modality in entry.modalities)
+    absent = [modality for modality in inputs if modality not in have]
+    if absent or not inputs:
+        raise UsageError(
+            f"Expected inputs among {', '.join(have) or 'none'}, which {dataset.folder} has, but got "
+            f"{', '.join(absent) or 'none'}; change --inputs, or import with these features (text: --text EXTRACTOR)"
+        )
+    return {modality: have[modality] for modality in Modality if modality in inputs}
+
+
+def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[Task]) -> tuple[Task, ...]:
+    labels = labels_of(dataset, "train")
+    unknown = [task for task in request.tasks if task not in claimed]
+    if unknown:
+        raise UsageError(
+            f"Expected tasks among {', '.join(claimed)} for {request.model}, but got "
+            f"{', '.join(unknown)}; change --tasks"
+        )
+    tasks = request.tasks or tuple(task for task in CLASSIFICATIONS if task in claimed and labels.admits(task))
+    without = [task for task in tasks if not labels.labelled(task)]
+    if without or not tasks:
+        raise DataError(
+            f"Expected {', '.join(without) or 'sentiment or emotion'} labels in the train split of {dataset.folder}, "
+            "but got none; choose other --tasks or import labels"
+        )
+    of_classes = [task for task in tasks if not labels.admits(task)]
+    if of_classes:
+        raise DataError(
+            f"Expected scores to learn {', '.join(of_classes)} from in the train split of {dataset.folder}, but got "
+            "classes, which have no degrees; choose other --tasks, or import the data set's scores"
+        )
+    return tasks
+
+
+def _require_continuable(existing: Run, planned: Run, resume: bool) -> None:
+    if not resume:
+        state = "finished" if existing.finished else "interrupted"
+        raise TrainingError(
+            f"Expected {existing.folder} to be new, but got a run ({state}); add --resume or choose another --out"
+        )
+    differing = [key for key, value in planned.identity.items() if existing.identity[key] != value]
+    if differing:
+        raise TrainingError(
+            f"Expected the {', '.join(differing)} that the run in {existing.folder} was started with, but got others; "
+            "repeat its command with --resume, or choose another --out"
+        )
+
+
+def _require_learnable(columns: SplitColumns, run: Run) -> None:
+    for modality in run.inputs:
+        if not columns.present[modality].any():
+            raise DataError(
+                f"Expected some train utterances with {modality} features, but all {columns.n_utterances} lack them; "
+                "leave it out of --inputs"
+            )
+
+
+def _require_choosable(columns: SplitColumns, run: Run, dataset: Dataset) -> None:
+    labels = Labels(columns.sentiment, columns.emotions, dataset.facts.sentiment_values)
+    for task in run.tasks:
+        if not labels.labelled(task):
+            raise DataError(
+                f"Expected some {task} labels in the valid split, which chooses epoch and thresholds, but got none; "
+                "choose other --tasks, or import again with --carve valid=0.1"
+            )
+    if not any(columns.present[modality].any() for modality in run.inputs):
+        raise DataError(
+            f"Expected some valid utterances with {', '.join(run.inputs)} features, but all {columns.n_utterances} "
+            "lack them; change --inputs or the valid split"
+        )
+
+
+def _fit(
+    run: Run, train_columns: SplitColumns, valid_columns: SplitColumns, report: Report | None
+) -> tuple[Progress, int]:
+    entry = model_entry(run.model)
+    model_settings = override(entry.settings, run.settings["model"])
+    report = report or (lambda _record: None)
+    if isinstance(entry, ClassicalEntry):
+        spec = ClassicalSpec(run.inputs, run.tasks, model_settings, run.seed)
+        return fit_classical(entry, train_columns, valid_columns, spec, run.folder, report)
+    settings = override(TrainSettings(), run.settings["training"])
+    scaling = fit_scaling(train_columns, run.inputs, identity=not settings.scale_features)
+    n_features = {modality: space.n_features for modality, space in run.spaces.items()}
+    n_parameters = 0
+
+    def make_network() -> torch.nn.Module:
+        nonlocal n_parameters
+        network = build_model(run.model, n_features, run.tasks, model_settings)
+        n_parameters = sum(each.numel() for each in network.parameters() if each.requires_grad)
+        return network
+
+    progress = fit(
+        make_network,
+        to_video_set(train_columns, scaling, entry.reads),
+        to_video_set(valid_columns, scaling, entry.reads),
+        FitSpec(settings, run.seed, scaling, run.tasks),
+        run.folder,
+        report,
+    )
+    return progress, n_parameters
+
+
+def hashed_videos(columns: SplitColumns) -> list[str]:
+    """The first ten hexadecimal digits of each video id's sha256, sorted."""
+    return sorted(hashlib.sha256(name.encode()).hexdigest()[:10] for name in columns.video_ids)
+
+
+def _outcome(
+    run: Run, columns: SplitColumns, valid_columns: SplitColumns, progress: Progress, n_parameters: int
+) -> dict[str, Any]:
+    majority = TrainMajority.from_labels(columns.sentiment, columns.emotions)
+    return {
+        **run.outcome,
+        "chosen_epoch": progress.best_epoch,
+        "chosen_by": _chosen_by(run),
+        "valid_score": progress.best_score,
+        "epochs_run": progress.epoch,
+        "n_parameters": n_parameters,
+        "seconds_per_epoch": float(np.mean(progress.seconds)),
+        # over all epochs, also those before an interruption
+        "train_seconds": float(np.sum(progress.seconds)),
+        # of the process that finished the run, so far: of the run alone where each run has a process of its own
+        "peak_memory_mib": peak_memory_mib(),
+        # hashed, so that a run tells nobody whom it was trained on, but `evaluate` can tell that it was
+        "videos": {"train": hashed_videos(columns), "valid": hashed_videos(valid_columns)},
+        # what a predictor that has learned nothing says: evaluation's trivial row
+        "train_majority": majority.to_json(),
+    }
+
+
+def _chosen_by(run: Run) -> str:
+    training = run.settings["training"]
+    return f"best {training['select_by']} on the valid split" if training else "fitted once: there is no other"
+
+
+def _finish(run: Run, dataset: Dataset, valid_columns: SplitColumns, outcome: Mapping[str, Any]) -> Run:
+    valid = load_predictor(run).predict(valid_columns, dataset.facts.sentiment_values)
+    predictions_file = PREDICTIONS_FOLDER / "valid.parquet"
+    write_predictions(run.folder / predictions_file, valid)
+    write_json(run.folder / DECISIONS_FILE, fit_decisions(valid).to_json())
+    epochs = [path.relative_to(run.folder) for path in (run.folder / EPOCHS).glob("*.safetensors")]
+    finished = dataclasses.replace(run, finished=True, outcome=outcome)
+    write_run(finished, [MODEL_FILE, HISTORY_FILE, DECISIONS_FILE, predictions_file, *epochs])
+    shutil.rmtree(run.folder / RESUME_FILE.parent, ignore_errors=True)
+    return open_run(run.folder)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "mien": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": sys.platform,
+    }
+
+
+_STATUS = Path("/proc/self/status")
+
+
+def peak_memory_mib() -> float:
+    """The most resident memory this process ever held, libraries included.
+
+    Where Linux tells it, the high-water mark of the address space: the maximum that getrusage gives is inherited by a
+    child, which then seems to need at least as much as the process that started it.
+    """
+    if _STATUS.exists():
+        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (1 << 20) if sys.platform == "darwin" else most / 1024

@@ -1,0 +1,1 @@
+"""`mien diagnose`: calibration, thresholds, abstention, weak groups and word errors."""

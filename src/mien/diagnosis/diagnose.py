@@ -1,0 +1,289 @@
+"""`mien diagnose`: may this run's answers be trusted, and when? Everything is chosen on valid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.commands.evaluate import OpenedSplit, ScoredSplit, identity_of, one_system, open_split, seed_run, warnings_of
+from mien.commands.reading import read_split
+from mien.commands.shipped import find_run
+from mien.commands.train import PREDICTIONS_FOLDER, hashed_videos
+from mien.diagnosis.calibration import PlattScaling, recalibrated
+from mien.diagnosis.groups import Circumstances, circumstances, make_groupings, score_groups
+from mien.diagnosis.one_run import RunDiagnosis, diagnose_predictions, with_labels_only
+from mien.diagnosis.report import DiagnosisFigures, to_markdown, write_diagnosis
+from mien.diagnosis.word_errors import Retranscribe, inject_errors, require_rates, retranscriber, score_degraded
+from mien.errors import DataError, MienError
+from mien.evaluation.compare import SeedRun
+from mien.evaluation.rows import checked
+from mien.evaluation.summary import mean_and_sd
+from mien.metrics.significance import N_RESAMPLES
+from mien.metrics.word_errors import word_error_rate
+from mien.storage.dataset import Dataset, open_dataset
+from mien.storage.predictions import Predictions, read_predictions
+from mien.storage.runs import Run
+from mien.training.predictor import Predictor, load_predictor
+
+VALID = "valid"
+WORD_ERRORS = (0.05, 0.1, 0.2)
+# which words are hit by transcription errors is drawn from this, the same for every run
+ERROR_SEED = 0
+# probabilities of text made anew and of the Dataset's own that differ by more are told apart
+ALIKE = 1e-3
+Advance = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a diagnosis found; `summary` is the JSON object of the command line, `figures` what is drawn of it."""
+
+    summary: dict[str, Any]
+    figures: DiagnosisFigures
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write diagnosis.json, diagnosis.md and the figures. Raises WriteError."""
+        return write_diagnosis(Path(folder), self.summary, self.figures)
+
+    def to_pandas(self) -> Any:
+        """One row per run, one column per number (pandas must be installed)."""
+        import pandas as pd
+
+        return pd.json_normalize(self.summary["runs"])
+
+    def _repr_markdown_(self) -> str:
+        return to_markdown(self.summary)
+
+
+@dataclass(frozen=True)
+class _Diagnosed:
+    """One run with what its diagnosis needs again."""
+
+    run: Run
+    predictor: Predictor
+    scored: Predictions
+    result: RunDiagnosis
+
+    @property
+    def seed_run(self) -> SeedRun:
+        """As the arithmetic over runs takes it."""
+        return seed_run(self.run, self.scored)
+
+
+def diagnose(
+    runs: Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    dataset: str | Path | None = None,
+    split: str = "test",
+    word_errors: Sequence[float] | None = None,
+    text: str | None = None,
+    n_resamples: int = N_RESAMPLES,
+    advance: Advance | None = None,
+) -> Diagnosis:
+    """Calibration, thresholds, abstention, groups and transcription errors of runs that differ in their seed alone.
+
+    Args:
+        runs: folders of finished runs, or a shipped name. Nothing is written into them.
+        out: folder for diagnosis.json, diagnosis.md and the figures; default: nothing is written.
+        dataset: scores another Dataset than the one the runs were trained on.
+        split: the split to score.
+        word_errors: shares of words to put errors on. Default: `WORD_ERRORS` where the runs allow it, with the reason
+            where they do not; if given, they must.
+        text: extractor of the text features, where these do not tell it (``glove:FILE``).
+        n_resamples: of the bootstrap over videos; 0: no intervals.
+        advance: called with the parts done and their number.
+
+    Raises:
+        UsageError, DataError, FeatureSpaceError, UnknownNameError, DamagedFileError, WriteError.
+    """
+    opened_runs = [find_run(str(name)) for name in runs]
+    one_system(opened_runs)
+    opened = open_split(opened_runs[0], ScoredSplit(dataset, split))
+    rates = WORD_ERRORS if word_errors is None else require_rates(word_errors)
+    again = _way_to_read(opened, rates, text, must=word_errors is not None)
+    n_parts, done = len(opened_runs) + len(rates) + 1, 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if advance is not None:
+            advance(done, n_parts)
+
+    diagnosed, notes = [], warnings_of(opened)
+    for run in opened_runs:
+        each, told = _diagnose_run(run, opened)
+        diagnosed.append(each)
+        notes += [note for note in told if note not in notes]
+        step()
+    groups = _groups(opened, diagnosed, n_resamples)
+    step()
+    if isinstance(again, str):
+        degraded: dict[str, Any] = {"absent": again, "levels": [], "notes": []}
+    else:
+        degraded = _transcription(opened, diagnosed, rates, again, n_resamples, step)
+    mean, sd = mean_and_sd([each.result.part for each in diagnosed])
+    identities = [_identity(each.run, opened) for each in diagnosed]
+    summary = {
+        "runs": [one | each.result.part for one, each in zip(identities, diagnosed, strict=True)],
+        "mean": mean,
+        "sd": sd,
+        "groups": groups,
+        "transcription_errors": degraded,
+        "n_resamples": n_resamples,
+        "notes": notes,
+    }
+    diagnosis = Diagnosis(summary, _figures(opened, diagnosed))
+    if out is not None:
+        diagnosis.write(out)
+    return diagnosis
+
+
+def _diagnose_run(run: Run, opened: OpenedSplit) -> tuple[_Diagnosed, list[str]]:
+    predictor = load_predictor(run)
+    values = opened.dataset.facts.sentiment_values
+    scored, notes = with_labels_only(checked(predictor.predict(opened.columns, values)))
+    valid, told = _valid_predictions(run, predictor, opened)
+    result = diagnose_predictions(valid, scored, seed_run(run, scored).decisions)
+    return _Diagnosed(run, predictor, scored, result), [*notes, *told, *result.notes]
+
+
+def _valid_predictions(run: Run, predictor: Predictor, opened: OpenedSplit) -> tuple[Predictions, list[str]]:
+    """What the run said about valid at the end of training; a shipped run, without it, is asked anew.
+
+    Raises DataError where the only valid split at hand holds videos that the run was trained on.
+    """
+    path = run.folder / PREDICTIONS_FOLDER / "valid.parquet"
+    if path.exists():
+        return read_predictions(path), []
+    dataset = opened.dataset
+    if VALID not in dataset.splits:
+        raise DataError(
+            f"Expected the run's predictions on valid in {path}, or a valid split in {dataset.folder}, but got "
+            "neither; give --dataset a Dataset whose valid split the run was not trained on"
+        )
+    columns = read_split(dataset, VALID, run)
+    n_known = len(set(hashed_videos(columns)) & set(run.outcome.get("videos", {}).get("train", ())))
+    if n_known:
+        raise DataError(
+            f"Expected a valid split that {run.folder} was not trained on, since it has no predictions on its own, but "
+            f"got {n_known} of its training videos in the valid split of {dataset.folder}; give another --dataset"
+        )
+    note = f"valid was predicted anew: {len(columns.video_ids)} videos of {dataset.folder}"
+    return predictor.predict(columns, dataset.facts.sentiment_values), [note]
+
+
+def _groups(opened: OpenedSplit, diagnosed: Sequence[_Diagnosed], n_resamples: int) -> dict[str, Any]:
+    scored = circumstances(opened.columns)
+    groupings = make_groupings(scored, _valid_circumstances(opened))
+    runs, scalings = _runs(diagnosed)
+    return score_groups(runs, scalings, groupings, scored, n_resamples)
+
+
+def _valid_circumstances(opened: OpenedSplit) -> Circumstances | None:
+    """Of the valid split that the run was trained with, else of the scored Dataset's, if there is one."""
+    for dataset in (_trained_on(opened.run), opened.dataset):
+        if dataset is not None and VALID in dataset.splits:
+            return circumstances(dataset.columns(VALID))
+    return None
+
+
+def _trained_on(run: Run) -> Dataset | None:
+    """The Dataset that the run was trained on, if it still lies where it was; another one may have taken its place."""
+    path = run.dataset["path"]
+    try:
+        dataset = open_dataset(path) if path else None
+    except DataError:
+        return None
+    return dataset if dataset is not None and dataset.fingerprint == run.dataset["fingerprint"] else None
+
+
+def _way_to_read(opened: OpenedSplit, rates: Sequence[float], text: str | None, *, must: bool) -> Retranscribe | str:
+    """How transcripts with errors are read, or why they are not. Raises the reason if they must be."""
+    if not rates:
+        return "not asked for"
+    try:
+        return retranscriber(opened.run, opened.columns, text)
+    except MienError as error:
+        if must:
+            raise
+        return str(error)
+
+
+def _transcription(
+    opened: OpenedSplit,
+    diagnosed: Sequence[_Diagnosed],
+    rates: Sequence[float],
+    again: Retranscribe,
+    n_resamples: int,
+    step: Callable[[], None],
+) -> dict[str, Any]:
+    """Scores at every word error rate, from 0 on; text vectors are made anew at all of them."""
+    columns = opened.columns
+    said = columns.transcripts or []
+    runs, scalings = _runs(diagnosed)
+    levels: list[dict[str, Any]] = []
+    notes: list[str] = []
+    clean: list[SeedRun] = []
+    for rate in (0.0, *rates):
+        heard = inject_errors(said, rate, ERROR_SEED)
+        changed = again(columns, heard)
+        predictions = [each.predictor.predict(changed, opened.dataset.facts.sentiment_values) for each in diagnosed]
+        degraded = [
+            seed_run(each.run, with_labels_only(checked(rows))[0])
+            for each, rows in zip(diagnosed, predictions, strict=True)
+        ]
+        if not clean:
+            clean = degraded
+            notes += _unlike(clean, runs)
+        scores = score_degraded(degraded, clean, scalings, n_resamples)
+        levels.append({"rate": rate, "measured_rate": word_error_rate(heard, said), "scores": scores})
+        if rate:
+            step()
+    return {"absent": "", "levels": levels, "seed": ERROR_SEED, "notes": notes}
+
+
+def _unlike(anew: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
+    """A note where the text made anew from the transcripts is not that of the Dataset."""
+    gap = 0.0
+    for one, other in zip(anew, stored, strict=True):
+        for name in ("sentiment_probability", "emotion_probabilities"):
+            pair = getattr(one.predictions, name), getattr(other.predictions, name)
+            if pair[0] is not None:
+                gap = max(gap, float(np.abs(pair[0] - pair[1]).max()))
+    if gap <= ALIKE:
+        return []
+    return [
+        f"text made anew from the transcripts is not the Dataset's own (probabilities differ by up to {gap:.3f}): "
+        "compare with the row of 0 %, not with the scores above"
+    ]
+
+
+def _runs(diagnosed: Sequence[_Diagnosed]) -> tuple[list[SeedRun], list[Mapping[str, PlattScaling]]]:
+    return [each.seed_run for each in diagnosed], [each.result.scalings for each in diagnosed]
+
+
+def _identity(run: Run, opened: OpenedSplit) -> dict[str, Any]:
+    columns = opened.columns
+    return identity_of(run, opened).to_json() | {
+        "n_videos": len(columns.video_ids),
+        "n_utterances": columns.n_utterances,
+    }
+
+
+def _figures(opened: OpenedSplit, diagnosed: Sequence[_Diagnosed]) -> DiagnosisFigures:
+    runs, scalings = _runs(diagnosed)
+    run = opened.run
+    return DiagnosisFigures(
+        heading=f"{run.model} {'+'.join(run.inputs)} on {opened.dataset.facts.name}, {opened.split} split",
+        before=tuple(runs),
+        after=tuple(
+            SeedRun(recalibrated(each.predictions, scaling), each.decisions, each.seed)
+            for each, scaling in zip(runs, scalings, strict=True)
+        ),
+        curves=tuple(each.result.curves for each in diagnosed),
+    )

@@ -1,0 +1,76 @@
+"""Accuracy over coverage: what a system is right about when it keeps its less confident answers to itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mien.diagnosis.abstention import GRID, CoverageCurve
+from mien.reports.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PAGE,
+    add_legend,
+    new_figure,
+    percent_axis,
+    styled,
+)
+
+NOTE = (
+    "Answers are given from the most confident to the least: distance from the threshold in calibrated logits. Line: "
+    "mean over seeds; band: lowest to highest seed. Dots: coverage and accuracy reached at cuts chosen on valid. "
+    "Oracle: gives its wrong answers last. Emotions: curves are 1 - class-weighted risk, with weights of the whole "
+    "split; dots are the weighted accuracy of what is kept."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What is drawn: a panel per score, each with the curves of all seeds."""
+
+    heading: str
+    panels: tuple[tuple[CoverageCurve, ...], ...]
+
+
+def of_runs(heading: str, runs: Sequence[Sequence[CoverageCurve]]) -> Coverage:
+    """From the curves of every run, in the same order of scores."""
+    return Coverage(heading, tuple(zip(*runs, strict=True)))
+
+
+@styled
+def draw(data: Coverage) -> Figure:
+    """Accuracy over coverage, beside random abstention and the oracle."""
+    title = f"Accuracy of the answers that are kept\n{data.heading}"
+    figure = new_figure(PAGE * 0.8, 2.5, title, NOTE, legend=True)
+    grid = figure.subplots(1, len(data.panels), squeeze=False)
+    for axes, curves in zip(grid[0], data.panels, strict=True):
+        _panel(axes, curves)
+    add_legend(figure, grid[0, 0])
+    return figure
+
+
+def _panel(axes: Axes, curves: Sequence[CoverageCurve]) -> None:
+    shares = np.array(GRID)
+    model = np.stack([curve.model for curve in curves])
+    oracle = np.mean([curve.oracle for curve in curves], axis=0)
+    random = float(np.mean([curve.random for curve in curves]))
+    axes.plot(shares, oracle, color=GREEN, linestyle=(0, (4, 2)), linewidth=0.8, label="oracle", gid="oracle")
+    axes.fill_between(shares, model.min(axis=0), model.max(axis=0), color=BLUE, alpha=0.25, linewidth=0)
+    axes.plot(shares, model.mean(axis=0), color=BLUE, linewidth=1, label="by confidence", gid="model")
+    axes.axhline(random, color=GREY, linestyle=(0, (1, 1)), linewidth=0.9, label="at random", gid="random")
+    reached = np.mean([curve.kept for curve in curves], axis=0)
+    axes.plot(
+        *reached.T, color=ORANGE, marker="o", markersize=3.2, linestyle="none", label="cut chosen on valid", gid="kept"
+    )
+    axes.set_title(curves[0].name)
+    axes.set_xlabel("share of answers kept")
+    axes.set(xlim=(0, 1.02))
+    axes.set_ylim(top=1.005)
+    percent_axis(axes, "y", 6)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])

@@ -1,0 +1,177 @@
+"""Where a system is worse: utterances put into groups by how long they are and where in which video they stand.
+
+Edges come from valid, scores from the scored split, intervals from a bootstrap over the videos of the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mien.diagnosis.calibration import ACCURACY, PlattScaling, trust_scores
+from mien.errors import DataError
+from mien.evaluation.compare import SeedRun
+from mien.evaluation.headline import MEAN6_WEIGHTED_ACCURACY
+from mien.evaluation.rows import checked, subset, video_numbers
+from mien.metrics.calibration import equal_count_edges
+from mien.metrics.significance import percentile_interval, video_weights
+from mien.metrics.word_errors import words_of
+from mien.schema import BoolArray, FloatArray
+from mien.storage.split_columns import SplitColumns
+
+# held against the whole split; not so the calibration error, which grows where there are fewer cases
+FLAGGED = (ACCURACY, MEAN6_WEIGHTED_ACCURACY)
+NO_VALID = "there is no valid split at hand to take edges from"
+THIRDS = ("first third", "middle third", "last third")
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known about the utterances of a split beside their labels, ordered by video and index. N of them."""
+
+    video_id: np.ndarray[Any, np.dtype[np.object_]]  # (N,) str
+    index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
+    words: FloatArray  # (N,) words of the transcript, NaN without one
+    duration_s: FloatArray  # (N,) NaN where unknown
+    position: FloatArray  # (N,) middle of the utterance's place in its video, in (0, 1): the second of two has 0.75
+    video_length: FloatArray  # (N,) utterances of its video
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """One way to put the utterances into groups; no groups, with the reason, where it cannot be done."""
+
+    what: str
+    groups: Mapping[str, BoolArray]  # name -> (N,) membership, in the order of `Circumstances`
+    edges: tuple[float, ...] = ()  # from valid; an edge belongs to the group above it
+    absent: str = ""
+
+
+def circumstances(columns: SplitColumns) -> Circumstances:
+    """Lengths and places of the utterances; what the columns do not hold stays unknown."""
+    n, lengths = columns.n_utterances, columns.lengths
+    video_id = np.repeat(np.array(columns.video_ids, dtype=object), lengths)
+    unknown = np.full(n, np.nan)
+    words = unknown
+    if columns.transcripts is not None:
+        counts = np.array([len(words_of(text)) for text in columns.transcripts], dtype=np.float64)
+        words = np.where(counts > 0, counts, np.nan)
+    duration_s = unknown if columns.start_s is None or columns.end_s is None else columns.end_s - columns.start_s
+    place = np.arange(n) - np.repeat(columns.offsets[:-1], lengths)
+    length = np.repeat(lengths, lengths)
+    order = np.lexsort((columns.index, video_id.astype(str)))
+    return Circumstances(
+        video_id=video_id[order],
+        index=columns.index[order],
+        words=words[order],
+        duration_s=duration_s[order],
+        position=((2 * place + 1) / (2 * length))[order],
+        video_length=length[order].astype(np.float64),
+    )
+
+
+def make_groupings(scored: Circumstances, valid: Circumstances | None) -> list[Grouping]:
+    """By words, duration, position and length of the video; thirds of valid, where there is one to take edges from."""
+    by_size = [
+        _thirds("words of the utterance", "words", scored.words, None if valid is None else valid.words),
+        _thirds("duration of the utterance", "s", scored.duration_s, None if valid is None else valid.duration_s),
+        _thirds(
+            "length of the video", "utterances", scored.video_length, None if valid is None else valid.video_length
+        ),
+    ]
+    third = np.minimum((scored.position * len(THIRDS)).astype(np.intp), len(THIRDS) - 1)
+    by_place = Grouping("position in the video", {name: third == number for number, name in enumerate(THIRDS)})
+    return [*by_size[:2], by_place, by_size[2]]
+
+
+def _thirds(what: str, unit: str, scored: FloatArray, valid: FloatArray | None) -> Grouping:
+    known = ~np.isnan(scored)
+    if not known.any():
+        return Grouping(what, {}, absent="the scored split does not say")
+    if valid is None or np.isnan(valid).all():
+        return Grouping(
+            what, {}, absent="valid, which gives the edges, does not say" if valid is not None else NO_VALID
+        )
+    edges = equal_count_edges(valid[~np.isnan(valid)], len(THIRDS))
+    low, high = (f"{edge:.4g}" for edge in edges)
+    number = np.where(known, np.searchsorted(edges, np.nan_to_num(scored), side="right"), -1)
+    names = (f"below {low} {unit}", f"{low} to below {high} {unit}", f"{high} {unit} or more")
+    groups = {name: number == place for place, name in enumerate(names)}
+    if not known.all():
+        groups["unknown"] = ~known
+    return Grouping(what, groups, edges=tuple(float(edge) for edge in edges))
+
+
+def score_groups(
+    runs: Sequence[SeedRun],
+    scalings: Sequence[Mapping[str, PlattScaling]],
+    groupings: Sequence[Grouping],
+    scored: Circumstances,
+    n_resamples: int,
+) -> dict[str, Any]:
+    """Scores of the whole split and of every group, means over the runs, each with its 95 % interval.
+
+    A group is flagged in a score of `FLAGGED` whose interval lies wholly below the score of the whole split.
+
+    Args:
+        runs: predictions for the scored split and the run's thresholds.
+        scalings: of every run; calibration errors are those after recalibration.
+        groupings: from `make_groupings`.
+        scored: the utterances' circumstances.
+        n_resamples: of the bootstrap over videos; 0: no intervals, nothing is flagged.
+
+    Raises:
+        DataError: predictions and circumstances are about different utterances.
+    """
+    rows = [checked(run.predictions) for run in runs]
+    for row in rows:
+        if not (np.array_equal(row.index, scored.index) and np.array_equal(row.video_id, scored.video_id)):
+            raise DataError(
+                "Expected predictions for the utterances of the scored split, but got others; predict the split again"
+            )
+
+    def at(members: BoolArray) -> dict[str, Any]:
+        parts = [subset(row, members) for row in rows]
+        weights = video_weights(video_numbers(parts[0])[1], n_resamples) if n_resamples else None
+        several = list(zip(parts, runs, scalings, strict=True))
+        values = [trust_scores(part, run.decisions, scaling) for part, run, scaling in several]
+        drawn = [trust_scores(part, run.decisions, scaling, weights) for part, run, scaling in several]
+        return {
+            path: {
+                "value": float(np.mean([each[path] for each in values])),
+                "interval": _interval(np.mean([each[path] for each in drawn], axis=0)) if n_resamples else None,
+            }
+            for path in values[0]
+        }
+
+    whole = at(np.ones(len(scored.index), dtype=bool))
+    told: dict[str, Any] = {"whole": {"n_utterances": len(scored.index), "scores": whole}, "by": []}
+    for grouping in groupings:
+        groups = []
+        for name, members in grouping.groups.items():
+            scores = at(members) if members.any() else {}
+            groups.append(
+                {
+                    "name": name,
+                    "n_utterances": int(members.sum()),
+                    "n_videos": len(np.unique(scored.video_id[members].astype(str))),
+                    "scores": scores,
+                    "worse_in": [path for path in FLAGGED if _wholly_below(scores.get(path), whole.get(path))],
+                }
+            )
+        told["by"].append(
+            {"what": grouping.what, "edges": list(grouping.edges), "absent": grouping.absent, "groups": groups}
+        )
+    return told
+
+
+def _interval(resampled: FloatArray) -> list[float]:
+    interval = percentile_interval(resampled)
+    return [interval.low, interval.high]
+
+
+def _wholly_below(group: Mapping[str, Any] | None, whole: Mapping[str, Any] | None) -> bool:
+    return bool(group and whole and group["interval"] and group["interval"][1] < whole["value"])

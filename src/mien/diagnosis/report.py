@@ -1,0 +1,252 @@
+"""A diagnosis for people: tables, the same on a terminal and in Markdown, and figures. Only what is read is rounded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mien.diagnosis.abstention import CoverageCurve
+from mien.diagnosis.calibration import ACCURACY, MEAN6_ERROR, SENTIMENT_ERROR
+from mien.diagnosis.groups import FLAGGED
+from mien.evaluation.compare import SeedRun
+from mien.reports.tables import seeds_told
+from mien.schema import EMOTIONS
+from mien.storage.files import write_json, written_aside
+
+SHOWN = {
+    ACCURACY: "acc has0",
+    FLAGGED[1]: "emotion W-Acc",
+    SENTIMENT_ERROR: "sentiment ECE",
+    MEAN6_ERROR: "emotion ECE",
+}
+WORSE = "↓"
+CHOSEN = "Slope, offset, thresholds, confidence cuts and edges of groups were chosen on valid, on nothing else."
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A table as it is read: the first column is text, the others numbers."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosisFigures:
+    """What is drawn."""
+
+    heading: str
+    before: tuple[SeedRun, ...]
+    after: tuple[SeedRun, ...]  # the same with calibrated probabilities
+    curves: tuple[tuple[CoverageCurve, ...], ...]  # per run
+
+
+def write_diagnosis(folder: Path, summary: Mapping[str, Any], figures: DiagnosisFigures) -> list[Path]:
+    """Write diagnosis.json, diagnosis.md and the figures into `folder`, each aside and renamed. Raises WriteError."""
+    from mien.diagnosis import figures as coverage  # loads matplotlib
+    from mien.reports import reliability
+    from mien.reports.style import write_figure
+
+    paths = [folder / "diagnosis.json", folder / "diagnosis.md"]
+    write_json(paths[0], summary)
+    with written_aside(paths[1]) as aside:
+        aside.write_text(to_markdown(summary), encoding="utf-8")
+    seeds = seeds_told([len(figures.before)])
+    before, after = ([run.predictions for run in runs] for runs in (figures.before, figures.after))
+    drawn = {
+        "reliability-before": reliability.draw(reliability.of_runs(f"{figures.heading}, as trained, {seeds}", before)),
+        "reliability-after": reliability.draw(
+            reliability.of_runs(f"{figures.heading}, recalibrated on valid, {seeds}", after)
+        ),
+        "coverage": coverage.draw(coverage.of_runs(f"{figures.heading}, {seeds}", figures.curves)),
+    }
+    for name, figure in drawn.items():
+        paths += write_figure(folder, name, figure)
+    return paths
+
+
+def heading_of(summary: Mapping[str, Any]) -> str:
+    """Which system, on what."""
+    run, seeds = summary["runs"][0], [each["seed"] for each in summary["runs"]]
+    return (
+        f"{run['model']} {'+'.join(run['inputs'])}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}; "
+        f"{run['dataset']}, split {run['split']}: {run['n_videos']:,} videos, {run['n_utterances']:,} utterances"
+    )
+
+
+def tables_of(summary: Mapping[str, Any]) -> list[TextTable]:
+    """The five parts, as far as there are any; means over runs, with their s.d. where there are several."""
+    tables = [_calibration(summary), _thresholds(summary), _abstention(summary), _areas(summary), _groups(summary)]
+    if summary["transcription_errors"]["levels"]:
+        tables.append(_transcription(summary["transcription_errors"]))
+    return tables
+
+
+def notes_of(summary: Mapping[str, Any]) -> list[str]:
+    """What must be known before the tables are believed."""
+    notes: list[str] = list(summary["notes"])
+    notes += [f"no groups by {each['what']}: {each['absent']}" for each in summary["groups"]["by"] if each["absent"]]
+    degraded = summary["transcription_errors"]
+    if degraded["absent"]:
+        notes.append(f"no transcription errors: {degraded['absent']}")
+    return [*notes, *degraded["notes"]]
+
+
+def to_markdown(summary: Mapping[str, Any]) -> str:
+    """The whole diagnosis as one page."""
+    lines = [f"# Diagnosis\n\n{heading_of(summary)}\n\n{CHOSEN}\n"]
+    lines += [f"- {note}" for note in notes_of(summary)]
+    for table in tables_of(summary):
+        lines.append(f"\n## {table.title}\n")
+        lines.append("| " + " | ".join(table.header) + " |")
+        lines.append("|---|" + "---:|" * (len(table.header) - 1))
+        lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+        lines += [f"\n{note}" for note in table.notes]
+    return "\n".join(lines) + "\n"
+
+
+def _calibration(summary: Mapping[str, Any]) -> TextTable:
+    mean, sd = summary["mean"]["calibration"], summary["sd"]["calibration"]
+    measures = ("calibration_error", "calibration_error_equal_count", "brier")
+    rows = []
+    for name, row in mean.items():
+        cells = [_plain(row[key], sd[name][key], 3) for key in ("slope", "offset")]
+        for measure in measures:
+            both = [_plain(row[when][measure], sd[name][when][measure], 4) for when in ("before", "after")]
+            cells.append(" → ".join(both))
+        rows.append((name, *cells, f"{row['n_present']:,.0f}"))
+    header = ("output", "slope", "offset", "ECE", "ECE, equal count", "Brier", "present")
+    note = "ECE: expected calibration error in 10 bins of equal width, or of equal count; before → after Platt scaling."
+    return TextTable("Calibration", header, tuple(rows), (note,))
+
+
+def _thresholds(summary: Mapping[str, Any]) -> TextTable:
+    mean, sd = summary["mean"], summary["sd"]
+    objectives = tuple(next(iter(mean["thresholds"].values())))
+    rows = []
+    for name, row in mean["thresholds"].items():
+        cells = (_threshold(row[each], sd["thresholds"][name][each]) for each in objectives)
+        rows.append((name, *cells))
+    if mean["thresholds_mean6"] is not None:
+        cells = (_gain(mean["thresholds_mean6"][each], sd["thresholds_mean6"][each]) for each in objectives)
+        rows.append((f"mean of {len(EMOTIONS)} emotions", *cells))
+    note = (
+        "Threshold → (calibrated threshold): its score in per cent (score at 0.5). Each column is scored by its own "
+        "metric."
+    )
+    header = ("output", *(each.replace("_", " ") for each in objectives))
+    return TextTable("Thresholds for an objective", header, tuple(rows), (note,))
+
+
+def _threshold(row: Mapping[str, float], sd: Mapping[str, float | None]) -> str:
+    return f"{row['threshold']:.3f} → ({row['calibrated_threshold']:.3f}): {_gain(row, sd)}"
+
+
+def _gain(row: Mapping[str, float], sd: Mapping[str, float | None]) -> str:
+    return f"{_percent(row['score'], sd['score'])} ({_percent(row['score_at_half'])})"
+
+
+def _abstention(summary: Mapping[str, Any]) -> TextTable:
+    mean, sd = summary["mean"]["abstention"], summary["sd"]["abstention"]
+    scores = {"sentiment": "accuracy_has0", "emotion": "weighted_accuracy_mean6"}
+    parts = {task: scores[task] for task in scores if mean[task] is not None}
+    keys = tuple(next(mean[task]["kept"] for task in parts))
+    rows = []
+    for key in keys:
+        cells: list[str] = []
+        for task, score in parts.items():
+            row, spread = mean[task]["kept"][key], sd[task]["kept"][key]
+            cells += [_percent(row["coverage"]), _percent(row[score], spread[score])]
+        rows.append((f"{key} %", *cells))
+    names = {"sentiment": ("sentiment kept", "acc has0"), "emotion": ("emotions kept", "emotion W-Acc")}
+    header = ("asked to keep", *(name for task in parts for name in names[task]))
+    note = (
+        "Per cent. The confidence cuts were chosen on valid, so the share really kept differs. Confidence: distance "
+        "from the threshold in calibrated logits, cut for each output by itself."
+    )
+    return TextTable("Abstention: accuracy of the answers that are kept", header, tuple(rows), (note,))
+
+
+def _areas(summary: Mapping[str, Any]) -> TextTable:
+    mean, sd = summary["mean"]["abstention"], summary["sd"]["abstention"]
+    rows = []
+    for task, name in (("sentiment", "sentiment"), ("emotion", f"mean of {len(EMOTIONS)} emotions")):
+        if mean[task] is not None:
+            area, spread = mean[task]["area"], sd[task]["area"]
+            rows.append((name, *(_plain(area[key], spread[key], 4) for key in ("model", "random", "oracle"))))
+    if mean["emotion"] is not None:
+        for name in EMOTIONS:
+            area, spread = (each["emotion"]["per_emotion"][name]["area"] for each in (mean, sd))
+            rows.append((name, *(_plain(area[key], spread[key], 4) for key in ("model", "random", "oracle"))))
+    note = (
+        "Mean risk over all coverages, smaller is better. Risk: share of errors; of emotions with both classes alike."
+    )
+    return TextTable(
+        "Area under the risk-coverage curve", ("output", "by confidence", "at random", "oracle"), tuple(rows), (note,)
+    )
+
+
+def _groups(summary: Mapping[str, Any]) -> TextTable:
+    whole = summary["groups"]["whole"]
+    paths = [path for path in SHOWN if path in whole["scores"]]
+    rows = [("all", f"{whole['n_utterances']:,}", "", *(_scored(whole["scores"][path], "") for path in paths))]
+    for grouping in summary["groups"]["by"]:
+        for group in grouping["groups"]:
+            cells = (
+                _scored(group["scores"][path], WORSE if path in group["worse_in"] else "") if group["scores"] else "-"
+                for path in paths
+            )
+            name = f"{grouping['what']}: {group['name']}"
+            rows.append((name, f"{group['n_utterances']:,}", f"{group['n_videos']:,}", *cells))
+    note = (
+        f"Per cent with 95 % intervals by bootstrap over videos. {WORSE}: the interval lies wholly below the score of "
+        "all. By chance one group in forty does. ECE, after recalibration, is never flagged: it grows when cases get "
+        "fewer, in a small group and in every resample, so that its interval may lie above its value."
+    )
+    header = ("group", "utterances", "videos", *(SHOWN[path] for path in paths))
+    return TextTable("Groups", header, tuple(rows), (note,))
+
+
+def _transcription(degraded: Mapping[str, Any]) -> TextTable:
+    rows = []
+    paths = [path for path in SHOWN if path in degraded["levels"][0]["scores"]]
+    for level in degraded["levels"]:
+        cells = (_changed(level["scores"][path], level["rate"] > 0) for path in paths)
+        rows.append((f"{100 * level['rate']:.4g} %", _percent(level["measured_rate"]), *cells))
+    note = (
+        "Per cent; in brackets the change from 0 % with its 95 % interval, paired over videos. Injected errors, not "
+        "those of a recogniser: 60 % substitutions, 25 % deletions, 15 % insertions, spread evenly over the words."
+    )
+    header = ("word errors", "measured", *(SHOWN[path] for path in paths))
+    return TextTable("Transcription errors", header, tuple(rows), (note,))
+
+
+def _scored(score: Mapping[str, Any], mark: str) -> str:
+    return f"{_percent(score['value'])}{_range(score['interval'])}{mark}"
+
+
+def _changed(score: Mapping[str, Any], changed: bool) -> str:
+    text = _percent(score["value"])
+    return f"{text} ({100 * score['difference']:+.2f}{_range(score['interval'], '+')})" if changed else text
+
+
+def _range(interval: Sequence[float] | None, sign: str = "") -> str:
+    if interval is None or math.isnan(interval[0]):
+        return ""
+    return f" [{100 * interval[0]:{sign}.1f}, {100 * interval[1]:{sign}.1f}]"
+
+
+def _percent(value: float, sd: float | None = None) -> str:
+    return _plain(100 * value, None if sd is None else 100 * sd, 2)
+
+
+def _plain(value: float, sd: float | None, digits: int) -> str:
+    if math.isnan(value):
+        return "-"
+    spread = "" if sd is None or math.isnan(sd) else f" ± {sd:.{digits}f}"
+    return f"{value:.{digits}f}{spread}"

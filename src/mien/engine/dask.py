@@ -1,0 +1,103 @@
+"""Dask: a scheduler somebody started, or a local one that lives as long as the command."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+from mien.engine.cluster import CONNECT_TIMEOUT_S, Cluster, WorkersLostError, pack, run_errand
+from mien.errors import EngineError, MissingExtraError
+
+# how often it is asked whether a worker is free
+POLL_S = 0.05
+
+
+@contextmanager
+def dask_cluster(address: str | None, workers: int) -> Iterator[Cluster]:
+    """Connect to a scheduler, or start `workers` local processes. Raises MissingExtraError, EngineError."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingExtraError("distributed", "dask") from error
+    with ExitStack() as stack:
+        place = address or stack.enter_context(_local(workers))
+        try:
+            client = stack.enter_context(distributed.Client(place, set_as_default=False, timeout=CONNECT_TIMEOUT_S))
+        except (OSError, ValueError, TypeError) as error:
+            raise EngineError(
+                f"Expected a Dask scheduler at {address}, but got {type(error).__name__}: {error}; start it with: "
+                "dask scheduler"
+            ) from error
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_TIMEOUT_S)
+        except TimeoutError as error:
+            raise EngineError(
+                f"Expected workers at the Dask scheduler {address}, but got none within {CONNECT_TIMEOUT_S} s; start "
+                f"some with: dask worker {address}"
+            ) from error
+        hand = _Hand(client, address or "(local)")
+        yield Cluster(hand.do, hand.give_up)
+
+
+def _local(workers: int) -> Any:
+    from distributed import LocalCluster
+
+    # No limit of memory, because the engine "local" has none; any free port, because another command may have Dask's.
+    return LocalCluster(n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address="127.0.0.1:0")
+
+
+class _Hand:
+    """Hands out jobs, never more than the workers have threads.
+
+    Dask assigns everything it has to workers at once, and counts a worker's death against all jobs it was assigned. It
+    would give up jobs that only waited.
+    """
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+        # who holds it waits for a free worker; the others wait for it
+        self._turn = threading.Lock()
+        self._given: set[Any] = set()
+        self._over = threading.Event()
+
+    def do(self, function: Callable[[Any], Any], job: Any) -> Any:
+        """Wait for a free worker, then for what it makes of the job."""
+        from distributed import KilledWorker
+
+        future = None
+        try:
+            future = self._submit(function, job)
+            return future.result()
+        except EngineError:
+            raise
+        except KilledWorker as error:
+            raise WorkersLostError("the workers that took it died one after the other (out of memory?)") from error
+        except Exception as error:
+            raise EngineError(
+                f"Expected work to be done at the Dask scheduler {self._name}, but got {type(error).__name__}: "
+                f"{error}; mien must be installed on all workers, and the scheduler must stay"
+            ) from error
+        finally:
+            self._given.discard(future)
+
+    def give_up(self, stop: Callable[[], None]) -> None:
+        """In this order, or a worker that has been stopped takes the next job."""
+        self._over.set()
+        with suppress(Exception):  # a scheduler that is gone has nothing to give up, and the reason is told already
+            self._client.cancel(list(self._given), force=True)
+            self._client.run(stop, on_error="ignore")
+
+    def _submit(self, function: Callable[[Any], Any], job: Any) -> Any:
+        with self._turn:
+            # asked again and again, because workers come and go
+            while len(self._given) >= max(sum(self._client.ncores().values()), 1):
+                if self._over.wait(POLL_S):
+                    break
+            if self._over.is_set():
+                raise EngineError("the work was given up")
+            future = self._client.submit(run_errand, pack(function, job), pure=False)
+            self._given.add(future)
+            return future

@@ -1,0 +1,82 @@
+"""Ray: a cluster that this machine belongs to, or a local one that lives as long as the command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mien.engine.cluster import MOST_RETRIES, Cluster, WorkersLostError, pack, run_errand
+from mien.errors import EngineError, MissingExtraError
+
+# Outcomes are small: without this Ray reserves a third of the memory for them.
+OBJECT_STORE_BYTES = 256 << 20
+QUIET = {
+    # nothing is reported to anybody
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # a worker keeps its view of the GPUs: the run it starts may want one
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@contextmanager
+def ray_cluster(address: str | None, workers: int) -> Iterator[Cluster]:
+    """Connect to the cluster at `address`, or start `workers` local processes. Raises MissingExtraError, EngineError.
+
+    Leaving it ends the workers' processes of this command, and what they have begun.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("ray", "ray") from error
+    if ray.is_initialized():
+        raise EngineError(
+            "Expected this process to belong to no Ray cluster yet, but got one; call ray.shutdown(), and name the "
+            "cluster as the engine's address"
+        )
+    local = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    try:
+        ray.init(
+            address or "local", log_to_driver=False, logging_level="ERROR", **({} if address is not None else local)
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise EngineError(
+            f"Expected a Ray cluster at {address}, but got {type(error).__name__}: {error}; start it with: "
+            "ray start --head, and let this machine belong to it"
+        ) from error
+    try:
+        if not ray.cluster_resources().get("CPU"):
+            raise EngineError(
+                f"Expected cores in the Ray cluster {address}, but got none; let machines join with: "
+                f"ray start --address {address}"
+            )
+        yield Cluster(_doer(address), lambda _function: None)
+    finally:
+        ray.shutdown()
+
+
+def _doer(address: str | None) -> Callable[[Callable[[Any], Any], Any], Any]:
+    import ray
+
+    errand = ray.remote(num_cpus=1, max_retries=MOST_RETRIES)(run_errand)
+
+    def do(function: Callable[[Any], Any], job: Any) -> Any:
+        # A thread that waited inside Ray could not be left when the cluster is.
+        future = errand.remote(pack(function, job)).future()
+        try:
+            return future.result()
+        except ray.exceptions.WorkerCrashedError as error:
+            raise WorkersLostError("the workers that took it died one after the other (out of memory?)") from error
+        except Exception as error:
+            cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+            if isinstance(cause, EngineError):
+                raise cause from None
+            raise EngineError(
+                f"Expected work to be done in the Ray cluster {address or '(local)'}, but got "
+                f"{type(cause).__name__}: {cause}; mien must be installed on all of its machines"
+            ) from error
+
+    return do

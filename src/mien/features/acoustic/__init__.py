@@ -1,0 +1,1 @@
+"""Acoustic extractors: the samples of an utterance -> vectors."""

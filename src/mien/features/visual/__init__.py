@@ -1,0 +1,1 @@
+"""Visual extractors: the frames of a video -> vectors of the main face."""

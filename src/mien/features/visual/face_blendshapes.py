@@ -1,0 +1,107 @@
+"""`face-blendshapes`: 52 blendshape scores and three head angles, mean and s.d. per utterance (110 features).
+
+Google's Face Landmarker bundle (Apache-2.0), the closest open analogue of the FACET action units the paper used;
+another feature space all the same. Its three networks run directly: faces, 478 landmarks with the irises, blendshapes.
+On the same frames the scores equal those of mediapipe 1.2.2 in its image mode. The head angles are those of
+`face_geometry`; translation is left out, because where a face is in the picture says nothing about what it expresses.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from mien.errors import DamagedFileError, MissingWeightsError
+from mien.features.visual.base import VisualExtractor, visual_spaces
+from mien.features.visual.face_geometry import head_angles, head_axes
+from mien.features.visual.face_models import load_tflite
+from mien.features.visual.face_tracking import FaceNets, MainFaceWatcher, WatchSettings
+from mien.pretrained import cache_folder, require_sha256
+from mien.schema import FloatArray
+
+BUNDLE = "face_landmarker.task"
+BUNDLE_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+# Also the folder in the cache.
+MODEL_NAME = "face-landmarker"
+MEMBERS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")
+CROP_PX = 256
+RATE_HZ = 5.0
+
+# Both in the order the blendshape network defines: the names of its outputs, the landmarks it reads.
+_NAMES = """
+_neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft
+cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight eyeLookInLeft eyeLookInRight
+eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight
+jawForward jawLeft jawOpen jawRight mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight
+mouthFunnel mouthLeft mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight
+mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight mouthStretchLeft
+mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight
+"""
+_NUMBERS = """
+0 1 4 5 6 7 8 10 13 14 17 21 33 37 39 40 46 52 53 54 55 58 61 63 65 66 67 70 78 80 81 82 84 87 88 91 93 95 103 105 107
+109 127 132 133 136 144 145 146 148 149 150 152 153 154 155 157 158 159 160 161 162 163 168 172 173 176 178 181 185
+191 195 197 234 246 249 251 263 267 269 270 276 282 283 284 285 288 291 293 295 296 297 300 308 310 311 312 314 317
+318 321 323 324 332 334 336 338 356 361 362 365 373 374 375 377 378 379 380 381 382 384 385 386 387 388 389 390 397
+398 400 402 405 409 415 454 466 468 469 470 471 472 473 474 475 476 477
+"""
+BLENDSHAPES = tuple(_NAMES.split())
+LANDMARKS_READ = [int(number) for number in _NUMBERS.split()]
+FRAME_COLUMNS = (*BLENDSHAPES, "head_yaw_rad", "head_pitch_rad", "head_roll_rad")
+
+
+def find_bundle(path: Path | None = None) -> Path:
+    """The bundle at `path` (the file or its folder), else in the cache; its sha256 is checked.
+
+    Raises MissingWeightsError if it is nowhere, DamagedFileError if it is another file.
+    """
+    place = path or cache_folder() / MODEL_NAME
+    bundle = place / BUNDLE if place.is_dir() or path is None else place
+    if not bundle.is_file():
+        raise MissingWeightsError(
+            f"Expected the bundle {BUNDLE} at {bundle}, but got no such file; download it from MediaPipe's page "
+            "'Face landmark detection guide' (FaceLandmarker, float16) and put it into "
+            f"{cache_folder() / MODEL_NAME}, or name it: face-blendshapes:FILE"
+        )
+    require_sha256(bundle, BUNDLE_SHA256, f"the files of {MODEL_NAME}")
+    return bundle
+
+
+def load_face_blendshapes(path: Path | None = None, settings: WatchSettings | None = None) -> VisualExtractor:
+    """Load the three networks of the bundle; see `find_bundle` for where it is looked for.
+
+    Raises MissingExtraError without ai-edge-litert, MissingWeightsError without the bundle.
+    """
+    settings = settings or WatchSettings()
+    detector, landmarker, scorer = read_members(find_bundle(path))
+
+    def start() -> MainFaceWatcher:
+        score = load_tflite(scorer, MEMBERS[2])
+
+        def describe(landmarks: FloatArray, _crop: np.ndarray) -> FloatArray:
+            (scores, *_) = score(landmarks[LANDMARKS_READ, :2].astype(np.float32)[None])
+            angles = head_angles(head_axes(landmarks))
+            return np.concatenate([scores.ravel(), np.array(angles, dtype=np.float32)])
+
+        nets = FaceNets(load_tflite(detector, MEMBERS[0]), load_tflite(landmarker, MEMBERS[1]), CROP_PX, describe)
+        return MainFaceWatcher(nets, settings)
+
+    recipe = {
+        "extractor": "face-blendshapes",
+        "rate_hz": RATE_HZ,
+        "watch": settings.to_recipe(),
+        "weights_sha256": {BUNDLE: BUNDLE_SHA256},
+    }
+    space, word_space = visual_spaces("face-blendshapes", FRAME_COLUMNS, recipe)
+    start()  # what cannot run says so now, not in the middle of a video
+    return VisualExtractor(space, word_space, RATE_HZ, start)
+
+
+def read_members(bundle: Path) -> list[bytes]:
+    """The networks in the bundle, which is a zip file, in the order of MEMBERS."""
+    try:
+        with zipfile.ZipFile(bundle) as archive:
+            return [archive.read(member) for member in MEMBERS]
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise DamagedFileError(f"Expected {bundle} to hold {MEMBERS}, but got {error}; get it again") from error

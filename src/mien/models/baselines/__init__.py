@@ -1,0 +1,1 @@
+"""Networks of other papers that `cim` is compared with, one file each."""

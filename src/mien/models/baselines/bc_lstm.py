@@ -1,0 +1,88 @@
+"""`bc-lstm`: contextual LSTM, hierarchical: one per modality, then one over all modalities together.
+
+Poria, Cambria, Hazarika, Majumder, Zadeh, Morency: "Context-Dependent Sentiment Analysis in User-Generated Videos",
+ACL 2017 (P17-1081), its bidirectional form (bc-LSTM) with the hierarchical framework.
+
+Adapted: both levels are one network, trained end to end by Adam. The paper trains the modalities' networks first, each
+with a softmax of its own, keeps their activations, and trains the second level on those; its script uses Adadelta and
+far more dropout.
+
+Symbols: x_t -> batch.features of one modality; h_t -> states inside ContextEncoder; z_t -> the encoder's output;
+level 1, level 2 -> unimodal, fusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from mien.models.batch import Batch, Outputs
+from mien.models.heads import make_heads, outputs_from_heads
+from mien.models.layers import ContextEncoder, Dropouts, check_settings
+from mien.schema import Modality, Task
+
+
+@dataclass(frozen=True)
+class BcLstmSettings:
+    """Sizes of the published script, and a more moderate dropout.
+
+    The script drops 0.6 and 0.4 of the levels' inputs and 0.9 of all states and dense layers. Trained end to end, that
+    network learns nothing of a planted rule that the moderate one learns; on videos of CMU-MOSEI's train fold it is the
+    worse one too (docs/benchmarks.md).
+    """
+
+    # units of each LSTM per direction
+    lstm_size: int = 300
+    # units of the tanh layer after each modality's LSTM, and of the ReLU layer after the second level's
+    unimodal_dense_size: int = 100
+    fusion_dense_size: int = 500
+    # on the features, and on what enters the second level (script: 0.6, 0.4)
+    input_dropout: float = 0.3
+    fusion_input_dropout: float = 0.3
+    # on the states and the dense layers of each level (script: 0.9)
+    unimodal_dropout: float = 0.5
+    fusion_dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            sizes=("lstm_size", "unimodal_dense_size", "fusion_dense_size"),
+            rates=("input_dropout", "fusion_input_dropout", "unimodal_dropout", "fusion_dropout"),
+        )
+
+
+class BcLstm(nn.Module):
+    """Level 1 per modality, level 2 over their concatenation. One modality: level 1 alone, as in the paper."""
+
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: BcLstmSettings) -> None:
+        super().__init__()
+        self.modalities = tuple(sorted(n_features, key=list(Modality).index))
+        dense_size = settings.unimodal_dense_size
+        dropouts = Dropouts(settings.input_dropout, settings.unimodal_dropout, settings.unimodal_dropout)
+        self.unimodal = nn.ModuleDict(
+            {m: ContextEncoder(_lstm(n_features[m], settings), dense_size, "tanh", dropouts) for m in self.modalities}
+        )
+        self.fusion: ContextEncoder | None = None
+        if len(self.modalities) > 1:
+            dropouts = Dropouts(settings.fusion_input_dropout, settings.fusion_dropout, settings.fusion_dropout)
+            lstm = _lstm(len(self.modalities) * dense_size, settings)
+            dense_size = settings.fusion_dense_size
+            self.fusion = ContextEncoder(lstm, dense_size, "relu", dropouts)
+        self.heads = make_heads(dense_size, tasks)
+
+    def forward(self, batch: Batch) -> Outputs:
+        """Logits (video, utterance, output) for whole videos."""
+        states = [self.unimodal[m](batch.features[m], batch.present[m]) for m in self.modalities]
+        representation = torch.cat(states, dim=-1)
+        if self.fusion is not None:
+            # An utterance with at least one modality takes part; what it lacks is zero.
+            anything = torch.stack([batch.present[m] for m in self.modalities]).any(dim=0)
+            representation = self.fusion(representation, anything)
+        return outputs_from_heads(self.heads, representation)
+
+
+def _lstm(n_features: int, settings: BcLstmSettings) -> nn.LSTM:
+    return nn.LSTM(n_features, settings.lstm_size, batch_first=True, bidirectional=True)

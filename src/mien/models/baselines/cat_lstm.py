@@ -1,0 +1,116 @@
+"""`cat-lstm`: attention-based fusion of the modalities, then a contextual LSTM with attention over the utterances.
+
+Poria, Cambria, Hazarika, Mazumder, Zadeh, Morency: "Multi-level Multiple Attentions for Contextual Multimodal Sentiment
+Analysis", ICDM 2017 (AT-Fusion and CAT-LSTM), in its single-level form: the modalities are fused before the context.
+
+Adapted: sizes and the bilinear utterance score are those of the authors' later script, whose recurrence is a GRU; here
+it is the paper's LSTM, with weights of its own in each direction (the script shares one cell). The script's fusion
+softmax runs over an axis of size one, so that every modality has weight 1; here the shares are over the modalities that
+are present and sum to 1, as the paper means. The script's L2 penalty is left out; ours is a moderate dropout.
+
+Symbols: B_m -> equal[m] (modality m as `dense_size` features); P_F, W_F -> `fusion_hidden`; w_F -> `fusion_score`;
+alpha_F -> shares; F -> fused; h_t -> states; alpha_t -> attention; r_t -> attended; h*_t -> representation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mien.models.attention import States, Weights, masked_softmax
+from mien.models.batch import Batch, Outputs
+from mien.models.heads import make_heads, outputs_from_heads
+from mien.models.layers import check_settings, run_bidirectional
+from mien.schema import FUSED, Modality, Task
+
+
+@dataclass(frozen=True)
+class CatLstmSettings:
+    """Sizes and regularisation of `cat-lstm`."""
+
+    # features that every modality is brought to before the fusion
+    dense_size: int = 200
+    # units of the LSTM per direction
+    lstm_size: int = 100
+    # False: the LSTM's states are classified as they are
+    utterance_attention: bool = True
+    # on the features, the fused utterances, and the representation
+    input_dropout: float = 0.3
+    fused_dropout: float = 0.3
+    state_dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            sizes=("dense_size", "lstm_size"),
+            rates=("input_dropout", "fused_dropout", "state_dropout"),
+        )
+
+
+class CatLstm(nn.Module):
+    """AT-Fusion and CAT-LSTM. One modality: nothing to fuse, so no shares, and the LSTM runs over it alone."""
+
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CatLstmSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.modalities = tuple(sorted(n_features, key=list(Modality).index))
+        self.equal = nn.ModuleDict({m: nn.Linear(n_features[m], settings.dense_size) for m in self.modalities})
+        if len(self.modalities) > 1:
+            self.fusion_hidden = nn.Linear(settings.dense_size, settings.dense_size)
+            self.fusion_score = nn.Linear(settings.dense_size, 1, bias=False)
+        self.lstm = nn.LSTM(settings.dense_size, settings.lstm_size, batch_first=True, bidirectional=True)
+        state_size = 2 * settings.lstm_size
+        if settings.utterance_attention:
+            self.bilinear = nn.Linear(state_size, state_size, bias=False)
+            self.from_attended = nn.Linear(state_size, state_size)
+            self.from_state = nn.Linear(state_size, state_size, bias=False)
+        self.heads = make_heads(state_size, tasks)
+
+    def forward(self, batch: Batch) -> Outputs:
+        """Logits (video, utterance, output), shares (video, utterance) and attention (video, utterance, context)."""
+        settings = self.settings
+        fused, anything, fusion = self._fuse(batch)
+        fused = functional.dropout(fused, settings.fused_dropout, self.training)
+        representation = self._run(fused, anything)
+        attention = {}
+        if settings.utterance_attention:
+            representation, weights = self._attend(representation, anything)
+            name = FUSED if len(self.modalities) > 1 else str(self.modalities[0])
+            attention[f"{name}->{name}"] = weights
+        representation = functional.dropout(representation, settings.state_dropout, self.training)
+        return outputs_from_heads(self.heads, representation, attention=attention, fusion=fusion)
+
+    def _run(self, fused: States, present: Bool[Tensor, "video utterance"]) -> States:
+        return run_bidirectional(self.lstm, fused, present)
+
+    def _fuse(self, batch: Batch) -> tuple[States, Bool[Tensor, "video utterance"], dict[str, Tensor]]:
+        """AT-Fusion: F = B softmax(w_F^T tanh(W_F B)); where any modality is present; each modality's share."""
+        rows = {
+            m: functional.dropout(batch.features[m], self.settings.input_dropout, self.training)
+            for m in self.modalities
+        }
+        equal = torch.stack([torch.relu(self.equal[m](rows[m])) for m in self.modalities], dim=2)
+        present = torch.stack([batch.present[m] for m in self.modalities], dim=2)  # (video, utterance, modality)
+        if len(self.modalities) == 1:
+            return equal.squeeze(2), present.squeeze(2), {}
+        scores = self.fusion_score(torch.tanh(self.fusion_hidden(equal))).squeeze(-1)
+        shares = masked_softmax(scores, present)
+        fused = (shares.unsqueeze(-1) * equal).sum(dim=2)  # (video, utterance, feature)
+        by_name = {str(m): shares[..., number] for number, m in enumerate(self.modalities)}
+        return fused, present.any(dim=2), by_name
+
+    def _attend(
+        self, states: Float[Tensor, "video utterance feature"], present: Bool[Tensor, "video utterance"]
+    ) -> tuple[States, Weights]:
+        """h*_t = tanh(W_p r_t + W_x h_t), r_t the states weighted by softmax_j tanh(h_t W h_j)."""
+        scores = torch.tanh(self.bilinear(states) @ states.transpose(1, 2))  # (video, utterance, context)
+        weights = masked_softmax(scores, present.unsqueeze(1))
+        attended = weights @ states
+        # Where there is no utterance, only the heads' bias speaks.
+        combined = torch.tanh(self.from_attended(attended) + self.from_state(states)) * present.unsqueeze(-1)
+        return combined, weights

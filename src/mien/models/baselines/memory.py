@@ -1,0 +1,105 @@
+"""One LSTM per modality, all stepped together, with the states after every word.
+
+Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997, with the forget gate of Gers et al. 2000.
+
+Symbols: x_t -> features; h, c -> hidden, memory, the units of all views side by side; i, f, o -> take, keep, give; W
+with b -> inward; U -> recurrent. `torch.nn.LSTM` tells c after the last word only; the fusion reads it at every word.
+
+The multi-view gated memory of `mfn` and `graph-mfn` (Zadeh et al., "Memory Fusion Network", AAAI 2018).
+
+    u^_t = tanh(NN_u(c^_t))
+    g1, g2 = sigmoid(NN_1([c^_t; u_{t-1}])), sigmoid(NN_2([c^_t; u_{t-1}]))
+    u_t = g1 u_{t-1} + g2 u^_t,  u_0 = 0
+
+Symbols: c^_t -> fused; u -> memory; u^, NN_u -> candidate; g1, g2 -> keep, take. The first layers of NN_1 and NN_2
+stand side by side and are divided into the part that reads c^ (`gates_fused`, for all words at once) and the part that
+reads u (`gates_memory`); `keep` and `take` are their second layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mien.models.baselines.words import State, WordRows
+from mien.models.layers import two_layers
+from mien.schema import Modality
+
+
+class ViewLstms(nn.Module):
+    """Independent LSTMs. A word that lacks a modality enters that view as zero."""
+
+    def __init__(self, n_features: Mapping[Modality, int], sizes: Mapping[Modality, int]) -> None:
+        super().__init__()
+        self.sizes = dict(sizes)
+        self.inward = nn.ModuleDict({m: nn.Linear(n_features[m], 4 * size) for m, size in sizes.items()})
+        self.recurrent = nn.ModuleDict({m: nn.Linear(size, 4 * size, bias=False) for m, size in sizes.items()})
+
+    def forward(
+        self, rows: WordRows, features: Mapping[Modality, Float[Tensor, "row feature"]]
+    ) -> tuple[Float[Tensor, "row unit"], Float[Tensor, "row unit"]]:
+        """Hidden units and memories of all views after every word."""
+        n_units = sum(self.sizes.values())
+        inward = [self.inward[m](features[m]) for m in self.sizes]
+        hidden, memory = rows.scan(self._step, inward, (n_units, n_units))
+        return hidden, memory
+
+    def _step(self, inward: State, state: State) -> State:
+        hidden, memory = state
+        views = zip(inward, by_view(hidden, self.sizes), self.recurrent.values(), strict=True)
+        return lstm_update([gates + matrix(units) for gates, units, matrix in views], memory)
+
+
+def lstm_update(
+    gates: Sequence[Float[Tensor, "active gate"]], memory: Float[Tensor, "active unit"]
+) -> tuple[Float[Tensor, "active unit"], Float[Tensor, "active unit"]]:
+    """c_t = f c_{t-1} + i candidate, h_t = o tanh(c_t): returns ``(h_t, c_t)`` of all views side by side.
+
+    Each view's gates are what stands inside the squashing, (active, 4 * units): take, keep, give, candidate.
+    """
+    every = torch.cat([each.reshape(len(each), 4, -1) for each in gates], dim=2)  # (active, 4, unit)
+    squashed, candidate = torch.split(every, [3, 1], dim=1)
+    take, keep, give = squashed.sigmoid().unbind(1)
+    memory = keep * memory + take * candidate.squeeze(1).tanh()
+    return give * memory.tanh(), memory
+
+
+def by_view(
+    units: Float[Tensor, "... unit"], sizes: Mapping[Modality, int]
+) -> tuple[Float[Tensor, "... feature"], ...]:
+    """Divide the units of all views side by side into each view's."""
+    return torch.split(units, list(sizes.values()), dim=-1)
+
+
+def view_sizes(settings: Any, n_features: Mapping[Modality, int]) -> dict[Modality, int]:
+    """Units of each view that there is: the settings `text_size`, `acoustic_size`, `visual_size`."""
+    return {m: getattr(settings, f"{m}_size") for m in Modality if m in n_features}
+
+
+class GatedMemory(nn.Module):
+    """What the fusion found, word by word, kept and overwritten under two gates."""
+
+    def __init__(self, n_fused: int, n_memory: int, n_hidden: int, n_gate_hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.n_memory = n_memory
+        self.candidate = two_layers(n_fused, n_hidden, n_memory, dropout)
+        self.gates_fused = nn.Linear(n_fused, 2 * n_gate_hidden)
+        self.gates_memory = nn.Linear(n_memory, 2 * n_gate_hidden, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.keep = nn.Linear(n_gate_hidden, n_memory)
+        self.take = nn.Linear(n_gate_hidden, n_memory)
+
+    def forward(self, rows: WordRows, fused: Float[Tensor, "row feature"]) -> Float[Tensor, "row memory"]:
+        """The memory after every word."""
+        (memory,) = rows.scan(self._step, (self.candidate(fused).tanh(), self.gates_fused(fused)), (self.n_memory,))
+        return memory
+
+    def _step(self, inputs: State, state: State) -> State:
+        (candidate, gates_fused), (memory,) = inputs, state
+        hidden = self.dropout((gates_fused + self.gates_memory(memory)).relu())
+        for_keep, for_take = hidden.chunk(2, dim=1)
+        return (self.keep(for_keep).sigmoid() * memory + self.take(for_take).sigmoid() * candidate,)

@@ -1,0 +1,122 @@
+"""`mv-lstm`: multi-view LSTM, a memory divided among the modalities, in four topologies.
+
+Rajagopalan, Morency, Baltrusaitis, Goecke: "Extending Long Short-Term Memory for Multi-View Structured Learning", ECCV
+2016. For view k, each gate g of i, f, o:
+
+    g^k = sigmoid(W_x x^k + W_a h^k[share alpha] + W_b h^j[share beta] of the other views j + b)
+    candidate: the same with tanh;  c^k = f^k c^k + i^k candidate;  h^k = o^k tanh(c^k)
+
+Symbols: view k -> modality; x^k -> features; h^k, c^k -> hidden, memory; alpha, beta -> `TOPOLOGIES`; W_x with b ->
+inward; W_a and W_b -> recurrent, side by side in one matrix; i, f, o -> take, keep, give.
+
+Approximate: we know the equations and the values of alpha and beta at second hand, and no public implementation for
+several modalities. That a share means units is ours: a view reads the first alpha of its own units and the last beta of
+each other view's, so that in `hybrid` every unit is either private or shared. Sizes, training and the default topology
+are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mien.models.baselines.words import State, read_words, run_words
+from mien.models.batch import Batch, Outputs, to_videos
+from mien.models.heads import make_heads, outputs_from_heads
+from mien.models.layers import check_settings
+from mien.schema import Modality, Task
+
+# alpha: share of its own units that a view reads; beta: share of every other view's
+TOPOLOGIES = {
+    "view_specific": (1.0, 0.0),
+    "coupled": (0.0, 1.0),
+    "fully_connected": (1.0, 1.0),
+    "hybrid": (2 / 3, 1 / 3),
+}
+
+
+@dataclass(frozen=True)
+class MvLstmSettings:
+    """Topology, sizes and regularisation of `mv-lstm`."""
+
+    # which hidden units a view reads: view_specific, coupled, fully_connected or hybrid
+    topology: str = "hybrid"
+    # hidden units of each view
+    view_size: int = 48
+    # on the last states of all views
+    state_dropout: float = 0.4
+    # the first words of an utterance that are read
+    max_words: int = 50
+
+    def __post_init__(self) -> None:
+        if self.topology not in TOPOLOGIES:
+            raise ValueError(f"Expected topology to be one of {', '.join(TOPOLOGIES)}, but got {self.topology!r}")
+        check_settings(self, sizes=("view_size", "max_words"), rates=("state_dropout",))
+
+    @property
+    def n_own(self) -> int:
+        """Units of its own that a view reads."""
+        return round(TOPOLOGIES[self.topology][0] * self.view_size)
+
+    @property
+    def n_others(self) -> int:
+        """Units of each other view that a view reads."""
+        return round(TOPOLOGIES[self.topology][1] * self.view_size)
+
+
+class MvLstm(nn.Module):
+    """One LSTM memory per modality whose gates also read the others' hidden units; last states -> heads.
+
+    With one modality there are no others: `view_specific` and `fully_connected` are then a plain LSTM, `hybrid` reads
+    two thirds of its own units, and `coupled` reads no hidden unit at all: its gates hang on the word alone, and only
+    the memory carries earlier words on. A word that lacks a modality enters that view as zero, an utterance without
+    words ends with zero states.
+    """
+
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: MvLstmSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.modalities = [modality for modality in Modality if modality in n_features]
+        gates = 4 * settings.view_size
+        self.inward = nn.ModuleDict({m: nn.Linear(n_features[m], gates) for m in self.modalities})
+        n_read = settings.n_own + (len(self.modalities) - 1) * settings.n_others
+        # An empty matrix would be a parameter that nothing can train.
+        self.recurrent = nn.ModuleDict({m: nn.Linear(n_read, gates, bias=False) for m in self.modalities if n_read})
+        self.dropout = nn.Dropout(settings.state_dropout)
+        self.heads = make_heads(len(self.modalities) * settings.view_size, tasks)
+
+    def forward(self, batch: Batch) -> Outputs:
+        """Logits (video, utterance, output), each utterance judged by its own words."""
+        features, lengths = read_words(batch, self.modalities, self.settings.max_words)
+        # W_x x + b of all words at once: what does not wait for the word before
+        inward = {m: self.inward[m](rows) for m, rows in features.items()}
+        nothing = features[self.modalities[0]].new_zeros(len(lengths), self.settings.view_size)
+        # every view's hidden units, then every view's memory
+        ends = run_words(self._step, inward, lengths, (nothing,) * (2 * len(self.modalities)))
+        representation = to_videos(batch, self.dropout(torch.cat(ends[: len(self.modalities)], dim=-1)))
+        return outputs_from_heads(self.heads, representation)
+
+    def _step(self, inward: Mapping[Modality, Float[Tensor, "active gate"]], state: State) -> State:
+        n_views = len(self.modalities)
+        hidden, memory = state[:n_views], state[n_views:]
+        next_hidden, next_memory = [], []
+        for view, modality in enumerate(self.modalities):
+            gates = inward[modality]
+            if modality in self.recurrent:
+                gates = gates + self.recurrent[modality](self._read(hidden, view))
+            squashed, candidate = torch.tensor_split(gates, (3 * self.settings.view_size,), dim=-1)
+            take, keep, give = squashed.sigmoid().chunk(3, dim=-1)
+            cell = keep * memory[view] + take * candidate.tanh()
+            next_memory.append(cell)
+            next_hidden.append(give * cell.tanh())
+        return (*next_hidden, *next_memory)
+
+    def _read(self, hidden: State, view: int) -> Float[Tensor, "active read"]:
+        """What the gates of one view see of the word before: its own first units, then the others' last."""
+        first_shared = self.settings.view_size - self.settings.n_others
+        others = [units[:, first_shared:] for number, units in enumerate(hidden) if number != view]
+        return torch.cat([hidden[view][:, : self.settings.n_own], *others], dim=-1)

@@ -1,0 +1,123 @@
+"""`vqa-attention` (experimental): question-guided one-way attention in the place of `cim`'s attention.
+
+Teney, Anderson, He, van den Hengel: "Tips and Tricks for Visual Question Answering: Learnings from the 2017 Challenge",
+2017 (arXiv 1708.02711). Which of that year's papers Akhtar et al. compare with is not certain; this one has the
+attention.
+
+Adapted from images to videos: one utterance of one modality is the question, the utterances of another are the image
+regions. Of each pair the modality that stands first in text, acoustic, visual asks. What reads the modalities (bi-GRU,
+dense layer) and what is classified ([joint representations, states]) is as in `cim`, so that the two differ in their
+attention alone; the paper's regions are CNN features, without a recurrence, and it classifies the joint representation.
+
+Symbols: q -> question; v_i -> regions; f -> gated tanh; f_a(w; W, W') -> score, question_to_hidden, region_to_hidden;
+alpha -> weights; v^ -> attended; h = f_q(q) * f_v(v^) -> joint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mien.models.attention import States, Weights, masked_softmax
+from mien.models.batch import Batch, Outputs
+from mien.models.heads import make_heads, outputs_from_heads
+from mien.models.layers import ContextEncoder, Dropouts, check_settings
+from mien.schema import Modality, Task
+
+
+@dataclass(frozen=True)
+class VqaAttentionSettings:
+    """Sizes and regularisation of `vqa-attention`. Defaults: those of `cim`."""
+
+    # units of the GRU per direction
+    gru_size: int = 200
+    # units of the ReLU layer after each GRU, and of every gated tanh layer
+    dense_size: int = 100
+    # on the features, the GRU states and the dense states
+    input_dropout: float = 0.3
+    state_dropout: float = 0.3
+    dense_dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            sizes=("gru_size", "dense_size"),
+            rates=("input_dropout", "state_dropout", "dense_dropout"),
+        )
+
+
+class GatedTanh(nn.Module):
+    """f(x) = tanh(W x + b) * sigmoid(W' x + b')."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.value = nn.Linear(size, size)
+        self.gate = nn.Linear(size, size)
+
+    def forward(self, rows: Float[Tensor, "*row feature"]) -> Float[Tensor, "*row feature"]:
+        """The same shape."""
+        return torch.tanh(self.value(rows)) * torch.sigmoid(self.gate(rows))
+
+
+class QuestionAttention(nn.Module):
+    """Where one modality's utterance looks among the other's utterances, and what the two say jointly."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        # W [v_i; q] as W_v v_i + W_q q, so that no tensor of (utterance, context, 2 feature) is built; value and gate.
+        self.region_to_hidden = nn.Linear(size, 2 * size)
+        self.question_to_hidden = nn.Linear(size, 2 * size, bias=False)
+        self.score = nn.Linear(size, 1, bias=False)
+        self.question = GatedTanh(size)
+        self.answer = GatedTanh(size)
+
+    def forward(
+        self,
+        question: States,
+        regions: States,
+        question_present: Bool[Tensor, "video utterance"],
+        regions_present: Bool[Tensor, "video context"],
+    ) -> tuple[States, Weights]:
+        """The joint representation, zero where the question or every region is missing, and alpha."""
+        hidden = self.region_to_hidden(regions).unsqueeze(1) + self.question_to_hidden(question).unsqueeze(2)
+        value, gate = hidden.chunk(2, dim=-1)  # each (video, utterance, context, feature)
+        scores = self.score(torch.tanh(value) * torch.sigmoid(gate)).squeeze(-1)
+        weights = masked_softmax(scores, regions_present.unsqueeze(1))
+        joint = self.question(question) * self.answer(weights @ regions)
+        asked = question_present & regions_present.any(dim=1, keepdim=True)
+        return joint * asked.unsqueeze(-1), weights
+
+
+class VqaAttention(nn.Module):
+    """Rep = [joint representation of each pair, states of each modality]. One modality asks itself."""
+
+    def __init__(
+        self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: VqaAttentionSettings
+    ) -> None:
+        super().__init__()
+        self.modalities = tuple(sorted(n_features, key=list(Modality).index))
+        self.pairs = list(combinations(self.modalities, 2)) or [(self.modalities[0], self.modalities[0])]
+        dropouts = Dropouts(settings.input_dropout, settings.state_dropout, settings.dense_dropout)
+        self.encoders = nn.ModuleDict()
+        for modality in self.modalities:
+            gru = nn.GRU(n_features[modality], settings.gru_size, batch_first=True, bidirectional=True)
+            self.encoders[modality] = ContextEncoder(gru, settings.dense_size, "relu", dropouts)
+        self.attentions = nn.ModuleList(QuestionAttention(settings.dense_size) for _ in self.pairs)
+        self.heads = make_heads((len(self.pairs) + len(self.modalities)) * settings.dense_size, tasks)
+
+    def forward(self, batch: Batch) -> Outputs:
+        """Logits (video, utterance, output) and attention weights (video, utterance, context) for whole videos."""
+        present = batch.present
+        states = {m: self.encoders[m](batch.features[m], present[m]) for m in self.modalities}
+        joints, attention = [], {}
+        for (asks, answers), attend in zip(self.pairs, self.attentions, strict=True):
+            joint, weights = attend(states[asks], states[answers], present[asks], present[answers])
+            joints.append(joint)
+            attention[f"{asks}->{answers}"] = weights
+        representation = torch.cat([*joints, *states.values()], dim=-1)
+        return outputs_from_heads(self.heads, representation, attention=attention)

@@ -1,0 +1,202 @@
+"""One .npz of aligned arrays, one row per utterance in every array."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.readers.files import AnyArray, array_names, as_text, only_file, read_arrays
+from mien.readers.intake import Intake, SourceOptions
+from mien.readers.rules import Row, attach_vector, emotion_labels, group, sentiment_label, usable_end
+from mien.schema import EMOTIONS, FeatureSpace, FloatArray, Modality, SentimentValues, Utterance
+
+SENTIMENT_CLASS = "sentiment_class"
+# field -> names of arrays tried in this order; the second and later ones are names found in published files
+FIELDS: dict[str, tuple[str, ...]] = {
+    "video_id": ("video_id",),
+    "index": ("index", "segment"),
+    "start": ("start",),
+    "end": ("end",),
+    "split": ("split", "split_bclstm"),
+    "transcript": ("transcript",),
+    Modality.TEXT.value: ("text",),
+    Modality.ACOUSTIC.value: ("acoustic", "audio"),
+    Modality.VISUAL.value: ("visual", "video", "vision"),
+    "sentiment": ("sentiment",),
+    SENTIMENT_CLASS: (SENTIMENT_CLASS, "label"),
+    "emotions": ("emotions",),
+    **{name: (name,) for name in EMOTIONS},
+}
+KINDS = {"f": "numbers", "i": "whole numbers", "u": "whole numbers", "b": "true or false", "U": "text", "S": "bytes"}
+
+
+def open_arrays(paths: Sequence[Path], options: SourceOptions) -> Intake:
+    """Open one archive of arrays that all have N rows, one per utterance.
+
+    Fields: video_id (N,); optional index, start, end, split, transcript (N,); text, acoustic, visual (N, feature);
+    sentiment (N,) in [-3, 3] or sentiment_class (N,) of 0 and 1 under `has0`; emotions (N, 6) in alphabetical order
+    or six arrays (N,) in [0, 3]. NaN is a missing label. `options.mapping` renames arrays.
+
+    Raises DataError when the file is no such archive, an array is missing, or rows or kinds do not fit.
+    """
+    path = only_file(paths, (".npz",), "arrays")
+    used = _names_of(path, array_names(path, "arrays"), options.mapping)
+    by_name = read_arrays(path, set(used.values()), "arrays")
+    arrays = {field: by_name[name] for field, name in used.items()}
+    _require_shapes(path, arrays, used)
+    notes: Counter[str] = Counter()
+    groups = group(_rows(path, arrays, notes), notes, numbered="index" in arrays)
+    modalities = [modality for modality in Modality if modality in arrays]
+
+    def attach(row: Row) -> None:
+        for modality in modalities:
+            attach_vector(row.utterance, modality, arrays[modality][row.place], notes)
+
+    return Intake(
+        name="arrays",
+        splits=groups.splits,
+        spaces={modality: _space(modality, arrays[modality], used[modality]) for modality in modalities},
+        videos=groups.videos(attach),
+        sentiment_values=SentimentValues.HAS0_CLASS if SENTIMENT_CLASS in arrays else SentimentValues.INTENSITY,
+        notes=notes,
+        mapping=used,
+        files=(path,),
+    )
+
+
+def _names_of(path: Path, there: Collection[str], mapping: Mapping[str, str]) -> dict[str, str]:
+    """Field -> array. An array that the mapping names is not taken for another field as well."""
+    taken = set(mapping.values())
+    used: dict[str, str] = {}
+    for field, names in FIELDS.items():
+        if field in mapping:
+            used[field] = mapping[field]
+            if mapping[field] not in there:
+                raise _no_array(path, field, mapping[field], there)
+            continue
+        name = next((name for name in names if name in there and name not in taken), None)
+        if name is not None:
+            used[field] = name
+    if "video_id" not in used:
+        raise _no_array(path, "video_id", FIELDS["video_id"][0], there)
+    if "sentiment" in used and SENTIMENT_CLASS in used:
+        if "sentiment" in mapping and SENTIMENT_CLASS in mapping:
+            raise DataError(
+                "Expected --map for sentiment or for sentiment_class, but got both; keep the scores if there are any"
+            )
+        # a score says more than a class, unless the user asks for the class
+        del used["sentiment" if SENTIMENT_CLASS in mapping else SENTIMENT_CLASS]
+    singles = [name for name in EMOTIONS if name in used]
+    if singles and "emotions" in used:
+        raise DataError(
+            f"Expected one array of six emotions or six arrays in {path}, but got {used['emotions']!r} and "
+            f"{', '.join(used[name] for name in singles)}; remove one kind"
+        )
+    if singles and len(singles) < len(EMOTIONS):
+        lacking = next(name for name in EMOTIONS if name not in singles)
+        raise _no_array(path, lacking, lacking, there)
+    return used
+
+
+def _no_array(path: Path, field: str, name: str, there: Collection[str]) -> DataError:
+    return DataError(
+        f"Expected an array {name!r} in {path}, but got {', '.join(there) or 'none'}; "
+        f"name the array that holds it with --map {field}=ARRAY"
+    )
+
+
+def _require_shapes(path: Path, arrays: Mapping[str, AnyArray], used: Mapping[str, str]) -> None:
+    n_rows = len(arrays["video_id"]) if arrays["video_id"].ndim else 0
+    if not n_rows:
+        raise DataError(f"Expected at least one row in {used['video_id']!r} of {path}, but got none; check the file")
+    wide = {*Modality, "emotions"}
+    kinds = {
+        "video_id": "USiu",
+        "split": "US",
+        "transcript": "US",
+        "index": "iu",
+        SENTIMENT_CLASS: "fiub",
+    }
+    for field, values in arrays.items():
+        shape = f"({n_rows}, feature)" if field in wide else f"({n_rows},)"
+        fits = values.ndim == (2 if field in wide else 1) and len(values) == n_rows and values.size > 0
+        if field == "emotions":
+            shape, fits = f"({n_rows}, {len(EMOTIONS)})", values.shape == (n_rows, len(EMOTIONS))
+        if not fits:
+            raise DataError(
+                f"Expected shape {shape} in array {used[field]!r} of {path}, but got {values.shape}; "
+                "every array needs one row per utterance"
+            )
+        allowed = kinds.get(field, "fiu")
+        if values.dtype.kind not in allowed:
+            expected = " or ".join(dict.fromkeys(KINDS[kind] for kind in allowed))
+            hint = "transcript" if values.dtype.kind in "US" else field
+            raise DataError(
+                f"Expected {expected} in array {used[field]!r} of {path} (field {field!r}), but got "
+                f"{KINDS.get(values.dtype.kind, str(values.dtype))}; say what it holds with --map {hint}={used[field]}"
+            )
+    if SENTIMENT_CLASS in arrays:
+        _require_classes(path, arrays[SENTIMENT_CLASS], used[SENTIMENT_CLASS])
+
+
+def _require_classes(path: Path, values: AnyArray, name: str) -> None:
+    strange = values[(values != 0) & (values != 1) & ~np.isnan(values)]
+    if len(strange):
+        raise DataError(
+            f"Expected only 0 and 1 in array {name!r} of {path}, but got {strange[0]}; "
+            f"if these are scores in [-3, 3], say so with --map sentiment={name}"
+        )
+
+
+def _rows(path: Path, arrays: Mapping[str, AnyArray], notes: Counter[str]) -> list[Row]:
+    video_ids = as_text(arrays["video_id"])
+    nothing = [""] * len(video_ids)
+    transcripts = as_text(arrays["transcript"]) if "transcript" in arrays else nothing
+    splits = as_text(arrays["split"]) if "split" in arrays else nothing
+    emotions = _emotions(arrays)
+    rows = []
+    for place, video_id in enumerate(video_ids):
+        start_s = _time(arrays.get("start"), place)
+        utterance = Utterance(
+            index=int(arrays["index"][place]) if "index" in arrays else 0,
+            start_s=start_s,
+            end_s=usable_end(start_s, _time(arrays.get("end"), place), notes),
+            transcript=transcripts[place],
+            sentiment=_sentiment(arrays, place, notes),
+            emotions=None if emotions is None else emotion_labels(emotions[place], notes),
+        )
+        rows.append(Row(video_id, splits[place] or None, utterance, f"row {place} of {path}", place))
+    return rows
+
+
+def _time(values: AnyArray | None, place: int) -> float | None:
+    if values is None or not np.isfinite(values[place]):
+        return None
+    return float(values[place])
+
+
+def _sentiment(arrays: Mapping[str, AnyArray], place: int, notes: Counter[str]) -> float | None:
+    if "sentiment" in arrays:
+        return sentiment_label(float(arrays["sentiment"][place]), notes)
+    if SENTIMENT_CLASS in arrays:
+        # 0 and 1 become the signs that `has0` gives back; NaN stays NaN
+        return sentiment_label(float(arrays[SENTIMENT_CLASS][place]) * 2 - 1, notes)
+    return None
+
+
+def _emotions(arrays: Mapping[str, AnyArray]) -> FloatArray | None:
+    """(N, 6) in the order of `EMOTIONS`."""
+    if "emotions" in arrays:
+        return arrays["emotions"]
+    if EMOTIONS[0] in arrays:
+        return np.stack([arrays[name] for name in EMOTIONS], axis=1)
+    return None
+
+
+def _space(modality: Modality, values: AnyArray, name: str) -> FeatureSpace:
+    recipe = {"source": "arrays", "key": name, "pooling": "none: one vector per utterance, as stored"}
+    return FeatureSpace(modality, f"arrays-{modality}", values.shape[1], recipe=recipe)

@@ -1,0 +1,127 @@
+"""MELD (declare-lab/MELD): dialogues of a television series with one emotion and one sentiment per utterance."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.readers.files import CsvRow, input_files, read_header, read_rows
+from mien.readers.intake import Intake, SourceOptions
+from mien.readers.rules import SENTIMENT_NEUTRAL, START_ORDER_BROKEN, Row, group, usable_end
+from mien.schema import EMOTIONS, FloatArray, SentimentValues, Utterance, in_start_order
+
+FILE_SPLITS = {"train_sent_emo.csv": "train", "dev_sent_emo.csv": "valid", "test_sent_emo.csv": "test"}
+COLUMNS = ("Utterance", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime")
+# MELD's name -> the emotion whose intensity becomes 1; neutral has none
+EMOTION_NAMES = {
+    "neutral": None,
+    "anger": "anger",
+    "disgust": "disgust",
+    "fear": "fear",
+    "joy": "happy",
+    "sadness": "sad",
+    "surprise": "surprise",
+}
+SENTIMENTS = {"positive": 1.0, "negative": -1.0, "neutral": None}
+# "00:20:57,256": decimal comma
+TIME = re.compile(r"(\d+):(\d\d?):(\d\d?)[,.](\d{1,3})")
+
+
+def open_meld(paths: Sequence[Path], options: SourceOptions) -> Intake:  # noqa: ARG001 - one signature for all sources
+    """Open train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv, some of them or their folder.
+
+    A dialogue is a video, ``train-dia12``, because dialogue numbers start again in every file. Times are seconds in the
+    episode. The named emotion gets intensity 1, neutral none; positive and negative become +1 and -1, neutral has no
+    sentiment. Speakers are not kept.
+
+    Raises DataError when a file has another name or other columns, or a cell holds no known value.
+    """
+    files = [path for path in input_files(paths, (".csv",), "meld") if path.name in FILE_SPLITS]
+    strange = [path for path in paths if not path.is_dir() and path.name not in FILE_SPLITS]
+    if strange or not files:
+        raise DataError(
+            f"Expected {', '.join(FILE_SPLITS)} for the source 'meld', but got "
+            f"{', '.join(str(path) for path in strange or paths)}; the name of the file says the split"
+        )
+    for path in files:
+        _require_header(path)
+    files.sort(key=lambda path: list(FILE_SPLITS).index(path.name))
+    notes: Counter[str] = Counter()
+
+    def by_number(utterances: list[Utterance]) -> list[Utterance]:
+        ordered = sorted(utterances, key=lambda utterance: utterance.index)
+        if in_start_order(utterances) != ordered:
+            notes[START_ORDER_BROKEN] += 1
+        return ordered
+
+    rows = (_row(row, FILE_SPLITS[path.name], notes) for path in files for row in read_rows(path))
+    groups = group(rows, notes, numbered=True, order=by_number)
+    if not groups.rows:
+        raise DataError(f"Expected at least one row below the header of {files[0]}, but got none; check the file")
+    return Intake(
+        name="meld",
+        splits=groups.splits,
+        spaces={},
+        videos=groups.videos(),
+        sentiment_values=SentimentValues.SIGNED_CLASS,
+        notes=notes,
+        mapping=dict(_mapping()),
+        files=tuple(files),
+        licence_note="MELD: GPL-3.0; the dialogue text stays under the copyright of the series' owners",
+    )
+
+
+def _mapping() -> Iterator[tuple[str, str]]:
+    yield from {"video_id": "Dialogue_ID", "index": "Utterance_ID", "start": "StartTime", "end": "EndTime"}.items()
+    yield from {"text": "Utterance", "sentiment": "Sentiment", "emotions": "Emotion"}.items()
+
+
+def _require_header(path: Path) -> None:
+    header = read_header(path)
+    for name in COLUMNS:
+        if name not in header:
+            raise DataError(
+                f"Expected a column {name!r} in {path}, but got {', '.join(header)}; use the file as MELD publishes it"
+            )
+
+
+def _row(row: CsvRow, split: str, notes: Counter[str]) -> Row:
+    start_s = _seconds(row, "StartTime")
+    utterance = Utterance(
+        index=row.integer("Utterance_ID"),
+        start_s=start_s,
+        end_s=usable_end(start_s, _seconds(row, "EndTime"), notes),
+        transcript=row.cells["Utterance"],
+        sentiment=_sentiment(row, notes),
+        emotions=_emotions(row),
+    )
+    return Row(f"{split}-dia{row.integer('Dialogue_ID')}", split, utterance, row.where)
+
+
+def _seconds(row: CsvRow, column: str) -> float:
+    match = TIME.fullmatch(row.cells[column].strip())
+    if not match:
+        raise row.refuse(column, "a time like 00:20:57,256", "use the file as MELD publishes it")
+    hours, minutes, seconds, fraction = match.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction.ljust(3, "0")) / 1000
+
+
+def _sentiment(row: CsvRow, notes: Counter[str]) -> float | None:
+    name = row.cells["Sentiment"]
+    if name not in SENTIMENTS:
+        raise row.refuse("Sentiment", ", ".join(SENTIMENTS), "use the file as MELD publishes it")
+    if SENTIMENTS[name] is None:
+        notes[SENTIMENT_NEUTRAL] += 1
+    return SENTIMENTS[name]
+
+
+def _emotions(row: CsvRow) -> FloatArray:
+    name = row.cells["Emotion"]
+    if name not in EMOTION_NAMES:
+        raise row.refuse("Emotion", ", ".join(EMOTION_NAMES), "use the file as MELD publishes it")
+    return np.array([float(emotion == EMOTION_NAMES[name]) for emotion in EMOTIONS])

@@ -1,0 +1,119 @@
+"""Pickles of the Multimodal Transformer code (yaohungt/Multimodal-Transformer), also used by MultiBench."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import DataError
+from mien.readers.files import only_file
+from mien.readers.intake import Intake, SourceOptions
+from mien.readers.pickles import KEYS, SplitArrays, open_splits, read_pickle, spaces
+from mien.readers.rules import UTTERANCE_ALONE, Row, attach_rows, group, sentiment_label, usable_end, without_zero_ends
+from mien.schema import FloatArray, Utterance
+
+# "video[3]": the segment of an id without times; the last bracket counts, because ids may hold any character
+SEGMENT_ID = re.compile(r"(.+)\[(\d+)\]", re.DOTALL)
+
+
+def open_mult(paths: Sequence[Path], options: SourceOptions) -> Intake:
+    """Open one pickle of the kind mosei_senti_data.pkl or mosei_senti_data_noalign.pkl.
+
+    There are no lengths: rows that are zero in all streams are taken as padding at both ends (in unaligned files
+    stream by stream), and counted. ``id`` gives video id, start and end; without it each utterance becomes a video of
+    its own, because no context can be rebuilt. Words are kept where the streams are aligned.
+
+    Raises UnsafePickleError when the pickle names a call; DataError when it is cut or arrays do not fit.
+    """
+    path = only_file(paths, (".pkl", ".pickle"), "mult")
+    splits = open_splits(path, read_pickle(path, "mult"))
+    by_name = {split.name: split for split in splits}
+    aligned = all(split.is_aligned for split in splits)
+    keep_words = options.words and aligned
+    notes: Counter[str] = Counter()
+    rows = [row for split in splits for row in _rows(split, notes)]
+    if not rows:
+        raise DataError(f"Expected at least one label row in {path}, but got none; check the file")
+    numbered = all(SEGMENT_ID.fullmatch(each) for split in splits for each in _keys(split))
+    groups = group(rows, notes, numbered=numbered)
+
+    def attach(row: Row) -> None:
+        name, place = row.place
+        streams = {modality: stream[place] for modality, stream in by_name[name].features.items()}
+        joint = without_zero_ends(list(streams.values()), notes) if aligned else None
+        for modality, stream in streams.items():
+            kept = without_zero_ends([stream], notes) if joint is None else joint
+            attach_rows(row.utterance, modality, stream[kept], keep_words, notes)
+
+    names = {modality.value: KEYS[modality] for modality in splits[0].features}
+    return Intake(
+        name="mult",
+        splits=groups.splits,
+        spaces=spaces("mult", splits, keep_words),
+        videos=groups.videos(attach),
+        notes=notes,
+        mapping={"video_id": "id", "start": "id", "end": "id", "sentiment": "labels", **names},
+        files=(path,),
+    )
+
+
+def _keys(split: SplitArrays) -> list[str]:
+    """Ids that are one text per utterance; nothing where they are three columns or absent."""
+    if "id" not in split.values:
+        return [""] * split.n_rows
+    values = split.array("id")
+    if values.size != split.n_rows:
+        return [""] * split.n_rows
+    return [_text(value) for value in values.reshape(-1).tolist()]
+
+
+def _rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
+    for row, score in enumerate(_scores(split)):
+        utterance = Utterance(0, sentiment=sentiment_label(float(score), notes))
+        video_id = _place(split, row, utterance, notes)
+        yield Row(video_id, split.name, utterance, split.where(row), (split.name, row))
+
+
+def _scores(split: SplitArrays) -> FloatArray:
+    labels: NDArray[Any] = split.array("labels")
+    if labels.size != split.n_rows or labels.dtype.kind not in "fiu":
+        raise DataError(
+            f"Expected one sentiment score per utterance in 'labels' of {split.name!r} in {split.path}, but got "
+            f"{labels.dtype} of {labels.shape}; files with other labels (IEMOCAP) are not read"
+        )
+    return labels.reshape(-1)
+
+
+def _place(split: SplitArrays, row: int, utterance: Utterance, notes: Counter[str]) -> str:
+    """Set times and index as far as the id tells them. Returns the video id."""
+    if "id" not in split.values:
+        notes[UTTERANCE_ALONE] += 1
+        return f"{split.name}-{row:05d}"
+    parts = [_text(value) for value in np.atleast_1d(split.array("id")[row]).reshape(-1).tolist()]
+    segment = SEGMENT_ID.fullmatch(parts[0]) if len(parts) == 1 else None
+    if segment:
+        utterance.index = int(segment[2])
+        return segment[1]
+    try:
+        video_id, start_s, end_s = parts[0], *map(float, parts[1:])
+    except (TypeError, ValueError):
+        video_id, start_s, end_s = "", math.nan, math.nan
+    if not video_id or not (math.isfinite(start_s) and math.isfinite(end_s)):
+        raise DataError(
+            f"Expected video id, start and end (or video[3]) as 'id' in {split.where(row)}, but got {parts}; "
+            "remove the key 'id' to import without context"
+        )
+    utterance.start_s = start_s
+    utterance.end_s = usable_end(start_s, end_s, notes)
+    return video_id
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,140 @@
+"""The three .npz files that the authors' code reads (GussailRaat/NAACL-19-CIM): videos are anonymous padded rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.readers.files import AnyArray, array_names, read_arrays, require_arrays, require_file
+from mien.readers.intake import Intake, SourceOptions
+from mien.readers.rules import VIDEO_ANONYMOUS, attach_vector, emotion_labels, present_videos, sentiment_label
+from mien.schema import EMOTIONS, SPLITS, FeatureSpace, Modality, Utterance, Video
+
+FILE_NAMES = {Modality.TEXT: "text.npz", Modality.ACOUSTIC: "audio.npz", Modality.VISUAL: "video.npz"}
+
+
+def open_npz(paths: Sequence[Path], options: SourceOptions) -> Intake:  # noqa: ARG001 - one signature for all sources
+    """Open text.npz, audio.npz and video.npz, given as a folder or as three paths.
+
+    Per split: features (video, utterance, feature) padded on the right; in video.npz also sentiment (video, utterance),
+    emotions (video, utterance, 6) in alphabetical order and the number of real utterances (video,). The lengths, never
+    the values, say what is padding. There are no ids, times or texts: a video is called ``train-0000`` by its row.
+
+    Raises DataError when a file or an array is missing or the shapes of the three files do not fit.
+    """
+    files = _three_files(paths)
+    for modality, path in files.items():
+        there = array_names(path, "npz")
+        needed = [f"{split}_data" for split in SPLITS]
+        require_arrays(path, [*needed, *(_label_names() if modality is Modality.VISUAL else [])], there)
+    lengths = read_arrays(files[Modality.VISUAL], [f"{split}_length" for split in SPLITS], "npz")
+    splits: dict[str, str | None] = {}
+    for split in SPLITS:
+        splits |= {_video_id(split, row): split for row in range(lengths[f"{split}_length"].size)}
+    widths = {modality: _width(path) for modality, path in files.items()}
+    notes = Counter({VIDEO_ANONYMOUS: len(splits)})
+    return Intake(
+        name="npz",
+        splits=splits,
+        spaces={modality: _space(modality, width) for modality, width in widths.items()},
+        videos=present_videos(_videos(files, widths, notes), notes),
+        notes=notes,
+        mapping={"sentiment": "SentiLabel", "emotions": "EmoLabel", **dict.fromkeys(map(str, FILE_NAMES), "data")},
+        files=tuple(files.values()),
+    )
+
+
+def _three_files(paths: Sequence[Path]) -> dict[Modality, Path]:
+    given = [path / name for path in paths if path.is_dir() for name in FILE_NAMES.values()]
+    given += [path for path in paths if not path.is_dir()]
+    by_name = {path.name.lower(): path for path in given}
+    if len(given) != len(FILE_NAMES) or set(by_name) != set(FILE_NAMES.values()):
+        raise DataError(
+            f"Expected {', '.join(FILE_NAMES.values())} or the folder that holds them for the source 'npz', but got "
+            f"{', '.join(str(path) for path in paths) or 'nothing'}; name the three files so (one archive of aligned "
+            "arrays is the source 'arrays')"
+        )
+    files = {modality: by_name[name] for modality, name in FILE_NAMES.items()}
+    for path in files.values():
+        require_file(path, "npz")
+    return files
+
+
+def _label_names() -> list[str]:
+    return [name for split in SPLITS for name in (f"{split}_length", f"{split}SentiLabel", f"{split}EmoLabel")]
+
+
+def _video_id(split: str, row: int) -> str:
+    return f"{split}-{row:04d}"
+
+
+def _width(path: Path) -> int:
+    shape = read_arrays(path, [f"{SPLITS[0]}_data"], "npz")[f"{SPLITS[0]}_data"].shape
+    if len(shape) != 3 or not shape[2]:
+        raise DataError(
+            f"Expected shape (video, utterance, feature) in '{SPLITS[0]}_data' of {path}, but got {shape}; "
+            "check that this is the file the source reads"
+        )
+    return int(shape[2])
+
+
+def _space(modality: Modality, width: int) -> FeatureSpace:
+    recipe = {"source": "npz", "key": "data", "pooling": "none: one vector per utterance, as stored"}
+    return FeatureSpace(modality, f"authors-npz-{modality}", width, recipe=recipe)
+
+
+def _videos(files: Mapping[Modality, Path], widths: Mapping[Modality, int], notes: Counter[str]) -> Iterator[Video]:
+    for split in SPLITS:
+        features = {
+            modality: read_arrays(path, [f"{split}_data"], "npz")[f"{split}_data"] for modality, path in files.items()
+        }
+        labels = read_arrays(files[Modality.VISUAL], _label_names(), "npz")
+        lengths = labels[f"{split}_length"]
+        sentiment, emotions = labels[f"{split}SentiLabel"], labels[f"{split}EmoLabel"]
+        n_videos, n_slots = _require_lengths(files[Modality.VISUAL], split, lengths, sentiment)
+        shapes = {files[modality]: (features[modality], (n_videos, n_slots, widths[modality])) for modality in files}
+        for path, (values, shape) in shapes.items():
+            _require_shape(path, f"{split}_data", values, shape)
+        _require_shape(files[Modality.VISUAL], f"{split}EmoLabel", emotions, (n_videos, n_slots, len(EMOTIONS)))
+        for row in range(n_videos):
+            utterances = []
+            for slot in range(int(lengths[row])):
+                utterance = Utterance(
+                    index=slot,
+                    sentiment=sentiment_label(float(sentiment[row, slot]), notes),
+                    emotions=emotion_labels(emotions[row, slot], notes),
+                )
+                for modality in files:
+                    attach_vector(utterance, modality, features[modality][row, slot], notes)
+                utterances.append(utterance)
+            yield Video(_video_id(split, row), utterances)
+
+
+def _require_lengths(path: Path, split: str, lengths: AnyArray, sentiment: AnyArray) -> tuple[int, int]:
+    """``(n_videos, n_slots)``. Raises DataError when the lengths do not fit the labels."""
+    if sentiment.ndim != 2 or lengths.shape != sentiment.shape[:1] or lengths.dtype.kind not in "iu":
+        raise DataError(
+            f"Expected one whole number per video in '{split}_length' and shape (video, utterance) in "
+            f"'{split}SentiLabel' of {path}, but got {lengths.shape} of {lengths.dtype} and {sentiment.shape}; "
+            "the lengths alone say what is padding"
+        )
+    n_slots = sentiment.shape[1]
+    wrong = np.flatnonzero((lengths < 0) | (lengths > n_slots))
+    if len(wrong):
+        raise DataError(
+            f"Expected lengths from 0 to {n_slots} in '{split}_length' of {path}, but got {lengths[wrong[0]]} for "
+            f"video {wrong[0]}; the file was altered: copy it again"
+        )
+    return len(lengths), n_slots
+
+
+def _require_shape(path: Path, name: str, values: AnyArray, shape: tuple[int, ...]) -> None:
+    if values.shape != shape or values.dtype.kind not in "fiu":
+        raise DataError(
+            f"Expected numbers of shape {shape} in {name!r} of {path}, but got {values.dtype} of {values.shape}; "
+            "the three files must come from one run of the authors' code"
+        )

@@ -1,0 +1,351 @@
+"""Reading pickles as data: numpy arrays and plain containers, and not one call beyond.
+
+A pickle is a program. Here every global it names is looked up by exact module and name among a handful of inert
+stand-ins; anything else ends the reading before it is called. The stand-ins only note what numpy would have been told
+and check it against the bytes that are there, so that a pickle cannot even make numpy allocate.
+
+What the two pickle formats share: a dictionary of splits, each a dictionary of aligned arrays.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import DataError, UnsafePickleError
+from mien.readers.files import as_text, looks_like
+from mien.readers.rules import POOLING
+from mien.schema import SPLITS, FeatureSpace, FloatArray, Level, Modality
+
+# boolean, integers, floats, bytes, text and (as a list of such) objects
+DTYPE_NAME = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[SU]\d{1,6}|O8?)")
+PLAIN = (str, bytes, int, float, bool, type(None), np.generic)
+READ_ERRORS = (
+    pickle.UnpicklingError,
+    EOFError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    ValueError,
+    TypeError,
+    MemoryError,
+    OverflowError,
+    RecursionError,
+    ImportError,
+)
+SHOWN_NAME_CHARACTERS = 80
+
+
+def read_pickle(path: Path, source: str) -> Any:
+    """What a pickle holds: dictionaries, lists, tuples, text, numbers and numpy arrays (read-only).
+
+    Python 2 pickles are read as latin1, as numpy needs it.
+
+    Raises UnsafePickleError, naming the global, when it names anything else; DataError when it is cut or no pickle.
+    """
+    try:
+        with open(path, "rb") as handle:
+            return _resolve(_ArraysOnly(handle, path).load(), {})
+    except UnsafePickleError:
+        raise
+    except READ_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"Expected a pickle of arrays in {path} for the source {source!r}, but got {reason} in what looks like "
+            f"{looks_like(path)}; it is cut, altered or of another kind: copy or download it again"
+        ) from None
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """An unpickler that knows only the stand-ins below."""
+
+    def __init__(self, handle: Any, path: Path) -> None:
+        super().__init__(handle, encoding="latin1")
+        self._path = path
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Give the stand-in of an exact (module, name) pair. Raises UnsafePickleError for any other."""
+        try:
+            return _STAND_INS[module, name]
+        except KeyError:
+            shown = ascii(f"{module}.{name}")[1:-1][:SHOWN_NAME_CHARACTERS]
+            raise UnsafePickleError(
+                f"Expected only numpy arrays and plain containers in {self._path}, but got the global {shown}, which "
+                "could run code; nothing was executed: get the data as .npz or .csd, or from somebody you trust"
+            ) from None
+
+
+class _Inert:
+    """An object that a pickle can name but not change: no attributes, no state."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError("state for something that has none")
+
+
+class _Call(_Inert):
+    """A callable that a pickle can reach; it checks its arguments itself."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+
+class _Dtype:
+    """What numpy.dtype was told: a name, then the byte order as state."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: object) -> None:
+        if not isinstance(name, str) or not DTYPE_NAME.fullmatch(name):
+            raise pickle.UnpicklingError(f"the array type {ascii(name)[:SHOWN_NAME_CHARACTERS]}")
+        self._name = name.lstrip("<>|=")
+
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ("<", ">", "|", "=") or any(state[2:5]):
+            raise pickle.UnpicklingError("an array type with parts or metadata")
+        self._name = state[1] + self._name.lstrip("<>|=")
+
+    @property
+    def holds_objects(self) -> bool:
+        """Whether the data are a list of Python values instead of bytes."""
+        return "O" in self._name
+
+    def numpy(self) -> np.dtype[Any]:
+        """The numpy type."""
+        return np.dtype(self._name)
+
+
+class _Array:
+    """What numpy.ndarray was told; becomes an array in `_resolve`, when everything in it is known."""
+
+    __slots__ = ("_dtype", "_fortran", "_raw", "_shape")
+
+    def __init__(self) -> None:
+        self._raw: object = None
+
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, tuple) or len(state) != 5:
+            raise pickle.UnpicklingError("an array without its five parts")
+        _, self._shape, self._dtype, self._fortran, self._raw = state
+
+    def numpy(self) -> NDArray[Any]:
+        """The array, over the bytes of the pickle. Raises ValueError when shape, type and bytes do not fit."""
+        if self._raw is None:
+            raise ValueError("an array without data")
+        return _array(self._raw, self._dtype, self._shape, "F" if self._fortran else "C")
+
+
+def _array(raw: object, dtype: object, shape: object, order: str) -> NDArray[Any]:
+    if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
+        raise ValueError("an array without type or shape")
+    if not all(isinstance(length, int) and length >= 0 for length in shape):
+        raise ValueError("a shape that is none")
+    if dtype.holds_objects:
+        return _object_array(raw, shape)
+    as_numpy = dtype.numpy()
+    # a Python 2 string arrives as latin1 text
+    data = raw.encode("latin1") if isinstance(raw, str) else raw
+    if not isinstance(data, bytes | bytearray) or math.prod(shape) * as_numpy.itemsize != len(data):
+        raise ValueError(f"an array of shape {shape} whose bytes do not fit")
+    if not data:
+        if math.prod(shape):
+            raise ValueError(f"an array of shape {shape} of nothing")
+        return np.zeros(shape, as_numpy)
+    return np.frombuffer(data, dtype=as_numpy).reshape(shape, order="F" if order == "F" else "C")
+
+
+def _object_array(raw: object, shape: tuple[int, ...]) -> NDArray[Any]:
+    if not isinstance(raw, list) or math.prod(shape) != len(raw):
+        raise ValueError(f"an array of shape {shape} whose values do not fit")
+    if not all(isinstance(value, PLAIN) for value in raw):
+        raise ValueError("an array of objects that are neither text nor numbers")
+    values = np.empty(len(raw), dtype=object)
+    values[:] = raw
+    return values.reshape(shape)
+
+
+def _reconstruct(subtype: object, shape: object, typecode: object) -> _Array:
+    """Stand-in of numpy's `_reconstruct`, which makes an empty array and leaves the rest to the state."""
+    if subtype is not _NDARRAY or shape != (0,) or typecode not in (b"b", "b"):
+        raise pickle.UnpicklingError("an array that numpy would not write")
+    return _Array()
+
+
+def _dtype(name: object, *_flags: object) -> _Dtype:
+    return _Dtype(name)
+
+
+def _scalar(dtype: object, raw: object) -> Any:
+    """Stand-in of numpy's `scalar`: one value."""
+    return _array([raw] if isinstance(dtype, _Dtype) and dtype.holds_objects else raw, dtype, (1,), "C")[0]
+
+
+def _frombuffer(raw: object, dtype: object, shape: object, order: object, *_axes: object) -> _Array:
+    """Stand-in of numpy's `_frombuffer`, which pickles of protocol 5 name."""
+    array = _Array()
+    array.__setstate__((1, shape, dtype, order == "F", raw))
+    return array
+
+
+def _encode(text: object, encoding: object = "utf-8") -> bytes:
+    """Stand-in of `_codecs.encode`, which protocol 2 needs for bytes."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError("an encoding other than latin1")
+    return text.encode("latin1")
+
+
+_NDARRAY = _Inert()
+_STAND_INS: dict[tuple[str, str], _Inert] = {
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): _Call(_dtype),
+    ("numpy.core.multiarray", "_reconstruct"): _Call(_reconstruct),
+    ("numpy._core.multiarray", "_reconstruct"): _Call(_reconstruct),
+    ("numpy.core.multiarray", "scalar"): _Call(_scalar),
+    ("numpy._core.multiarray", "scalar"): _Call(_scalar),
+    ("numpy.core.numeric", "_frombuffer"): _Call(_frombuffer),
+    ("numpy._core.numeric", "_frombuffer"): _Call(_frombuffer),
+    ("_codecs", "encode"): _Call(_encode),
+}
+
+
+def _resolve(value: Any, known: dict[int, tuple[Any, Any]]) -> Any:
+    """Put arrays in place of what was noted about them; each object once, so that shared parts stay shared.
+
+    ``known`` maps an object's id to the object and its result: held, so that no other object comes to have its id.
+    """
+    if id(value) in known:
+        return known[id(value)][1]
+    if isinstance(value, _Inert | _Dtype):
+        raise ValueError("a type where data should be")
+    result = value
+    if isinstance(value, _Array):
+        result = value.numpy()
+    elif isinstance(value, dict):
+        known[id(value)] = (value, value)
+        for key, each in value.items():
+            value[key] = _resolve(each, known)
+    elif isinstance(value, list):
+        known[id(value)] = (value, value)
+        value[:] = [_resolve(each, known) for each in value]
+    elif isinstance(value, tuple):
+        result = tuple(_resolve(each, known) for each in value)
+    known[id(value)] = (value, result)
+    return result
+
+
+KEYS = {Modality.TEXT: "text", Modality.ACOUSTIC: "audio", Modality.VISUAL: "vision"}
+
+
+@dataclass(frozen=True, slots=True)
+class SplitArrays:
+    """One split of a pickle. N utterances."""
+
+    path: Path
+    name: str
+    values: Mapping[str, Any]
+    n_rows: int
+    # modality -> (N, row, feature)
+    features: Mapping[Modality, FloatArray]
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether the streams have the same number of rows, so that row i is one word in all of them."""
+        return len({stream.shape[1] for stream in self.features.values()}) == 1
+
+    def where(self, row: int) -> str:
+        """The place, for messages."""
+        return f"row {row} of {self.name!r} in {self.path}"
+
+    def array(self, key: str) -> NDArray[Any]:
+        """A required array with one row per utterance. Raises DataError when it is missing or has other rows."""
+        if key not in self.values:
+            raise DataError(
+                f"Expected {key!r} in {self.name!r} of {self.path}, but got {', '.join(map(str, self.values))}; "
+                "check that this is the file the source reads"
+            )
+        values = _as_array(self.path, self.name, key, self.values[key])
+        if not values.ndim or len(values) != self.n_rows:
+            raise DataError(
+                f"Expected {self.n_rows} rows in {key!r} of {self.name!r} in {self.path}, but got shape "
+                f"{values.shape}; every array needs one row per utterance"
+            )
+        return values
+
+    def texts(self, key: str) -> list[str]:
+        """A column of text (N,)."""
+        values = self.array(key)
+        if values.dtype.kind == "O":
+            return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
+        return as_text(values)
+
+
+def open_splits(path: Path, loaded: object) -> list[SplitArrays]:
+    """The splits that a pickle holds. Raises DataError when there is none or the streams do not fit one another."""
+    if not isinstance(loaded, dict) or not any(isinstance(loaded.get(name), dict) for name in SPLITS):
+        got = f"the keys {', '.join(map(str, list(loaded)[:8]))}" if isinstance(loaded, dict) else type(loaded).__name__
+        raise DataError(
+            f"Expected a dictionary with {', '.join(SPLITS)} in {path}, but got {got}; "
+            "check that this is the file the source reads"
+        )
+    splits = [_split(path, name, loaded[name]) for name in SPLITS if isinstance(loaded.get(name), dict)]
+    for split in splits:
+        for modality, stream in split.features.items():
+            first = splits[0].features.get(modality)
+            if first is None or first.shape[2] != stream.shape[2]:
+                raise DataError(
+                    f"Expected {KEYS[modality]!r} of {split.name!r} in {path} to be as wide as in {splits[0].name!r}, "
+                    f"but got {stream.shape}; the splits must come from one extractor"
+                )
+    return splits
+
+
+def spaces(source: str, splits: Sequence[SplitArrays], keep_words: bool) -> dict[Modality, FeatureSpace]:
+    """The feature spaces, named after the source. Rows of aligned streams are words, others are frames."""
+    level = Level.WORD if keep_words else Level.UTTERANCE
+    made = {}
+    for modality, stream in splits[0].features.items():
+        rows = "words" if splits[0].is_aligned else "frames"
+        recipe = {"source": source, "key": KEYS[modality], "rows": rows, "pooling": POOLING}
+        made[modality] = FeatureSpace(modality, f"{source}-{modality}", stream.shape[2], level=level, recipe=recipe)
+    return made
+
+
+def _as_array(path: Path, name: str, key: str, value: object) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise DataError(
+            f"Expected one array in {key!r} of {name!r} in {path}, but got rows of different shapes; "
+            "check that this is the file the source reads"
+        ) from None
+
+
+def _split(path: Path, name: str, values: Mapping[str, Any]) -> SplitArrays:
+    features = {modality: _as_array(path, name, key, values[key]) for modality, key in KEYS.items() if key in values}
+    if not features:
+        raise DataError(
+            f"Expected {' or '.join(map(repr, KEYS.values()))} in {name!r} of {path}, but got "
+            f"{', '.join(map(str, values)) or 'nothing'}; check that this is the file the source reads"
+        )
+    n_rows = len(next(iter(features.values()))) if next(iter(features.values())).ndim else 0
+    for modality, stream in features.items():
+        if stream.ndim != 3 or len(stream) != n_rows or not stream.shape[2] or stream.dtype.kind not in "fiu":
+            raise DataError(
+                f"Expected numbers of shape ({n_rows}, row, feature) in {KEYS[modality]!r} of {name!r} in {path}, but "
+                f"got {stream.dtype} of {stream.shape}; check that this is the file the source reads"
+            )
+    return SplitArrays(path, name, values, n_rows, features)

@@ -1,0 +1,138 @@
+"""Does a probability mean what it says? Sentiment and every emotion of the reference system."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mien.metrics.calibration import ReliabilityBins, equal_count_edges, reliability
+from mien.reports.style import BLUE, GREY, PAGE, new_figure, percent_axis, styled
+from mien.schema import EMOTION_OUTPUTS, BoolArray, FloatArray, emotion_multihot7, sentiment_classes
+from mien.storage.predictions import Predictions
+
+N_BINS = 10
+N_COLUMNS = 4
+NOTE = (
+    f"All utterances of all seeds in at most {N_BINS} bins of equal count (equal probabilities share a bin). "
+    "Dot: share of cases over mean probability; band: lowest to highest seed in the same bins; diagonal: perfect. "
+    "Below: the bins' widths and how many utterances each holds."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One output's bins."""
+
+    name: str
+    pooled: ReliabilityBins  # over all seeds
+    edges: FloatArray  # (bin + 1,) from the lowest to the highest probability
+    per_seed: FloatArray  # (seed, bin) share of cases, NaN where a seed has nothing in the bin
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """What is drawn."""
+
+    heading: str
+    curves: tuple[Curve, ...]
+
+
+def of_runs(heading: str, runs: Sequence[Predictions]) -> Reliability:
+    """Every output that the runs predict and their split has labels for."""
+    curves = [make_curve(name, cases) for name, cases in _outputs(runs)]
+    return Reliability(heading, tuple(curve for curve in curves if curve is not None))
+
+
+def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> Curve | None:
+    """Bins of one output from (labels, probabilities) per seed; None where nothing is labelled."""
+    probability = np.concatenate([values for _, values in cases])
+    if not probability.size:
+        return None
+    inner = equal_count_edges(probability, N_BINS)
+    return Curve(
+        name,
+        reliability(np.concatenate([present for present, _ in cases]), probability, inner),
+        np.concatenate([[probability.min()], inner, [probability.max()]]),
+        np.stack([reliability(present, values, inner).share for present, values in cases]),
+    )
+
+
+@styled
+def draw(data: Reliability) -> Figure:
+    """One square panel per output, and below it a strip with the bins."""
+    n_columns = min(N_COLUMNS, len(data.curves))
+    n_rows = -(-len(data.curves) // n_columns)
+    # few panels stay as large as they are among many
+    width = PAGE * max(n_columns, 2) / N_COLUMNS
+    figure = new_figure(width, 2.35 * n_rows, f"Reliability of the probabilities\n{data.heading}", NOTE)
+    grid = figure.subplots(2 * n_rows, n_columns, squeeze=False, height_ratios=[4, 1] * n_rows)
+    for number in range(n_rows * n_columns):
+        row, column = divmod(number, n_columns)
+        top, strip = grid[2 * row, column], grid[2 * row + 1, column]
+        if number < len(data.curves):
+            _curve(top, data.curves[number])
+            _strip(strip, data.curves[number])
+            if column == 0:
+                top.set_ylabel("share of cases")
+                strip.set_ylabel("count")
+            strip.set_xlabel("predicted probability")
+        else:
+            top.set_visible(False)
+            strip.set_visible(False)
+    return figure
+
+
+def _outputs(runs: Sequence[Predictions]) -> list[tuple[str, list[tuple[BoolArray, FloatArray]]]]:
+    """Per output that every run predicts, the labels and probabilities of each run's labelled utterances."""
+    found: list[tuple[str, list[tuple[BoolArray, FloatArray]]]] = []
+    sentiment, emotions = [], []
+    for run in runs:
+        rows = run
+        if rows.sentiment_probability is not None:
+            positive, scored = sentiment_classes(rows.sentiment)
+            sentiment.append((positive[scored], rows.sentiment_probability[scored]))
+        if rows.emotion_probabilities is not None:
+            labels, scored = emotion_multihot7(rows.emotions)
+            emotions.append((labels[scored], rows.emotion_probabilities[scored]))
+    if sentiment:
+        found.append(("positive sentiment (has0)", sentiment))
+    for column, name in enumerate(EMOTION_OUTPUTS if emotions else ()):
+        cases = [(labels[:, column], probability[:, column]) for labels, probability in emotions]
+        found.append((name if name in EMOTION_OUTPUTS[:-1] else "no emotion", cases))
+    return found
+
+
+def _curve(axes: Axes, curve: Curve) -> None:
+    used = curve.pooled.n_cases > 0
+    places = curve.pooled.probability[used]
+    shares = curve.per_seed[:, used]
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 2)), linewidth=0.8)
+    axes.fill_between(places, np.nanmin(shares, axis=0), np.nanmax(shares, axis=0), color=BLUE, alpha=0.25, linewidth=0)
+    axes.plot(places, curve.pooled.share[used], color=BLUE, marker="o", markersize=2.8, linewidth=1, gid="pooled")
+    n_present, n = curve.pooled.n_present.sum(), curve.pooled.n_cases.sum()
+    axes.set_title(f"{curve.name}\n{n_present / n:.1%} of {n:,.0f}")
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.tick_params(labelbottom=False)
+    percent_axis(axes, "y", 4)
+    axes.xaxis.set_ticks([0, 0.25, 0.5, 0.75, 1])
+    axes.grid(axis="x", color="#DDDDDD", linewidth=0.5)
+
+
+def _strip(axes: Axes, curve: Curve) -> None:
+    axes.bar(
+        curve.edges[:-1],
+        curve.pooled.n_cases,
+        np.diff(curve.edges),
+        align="edge",
+        color="#CFE3F0",
+        edgecolor=BLUE,
+        linewidth=0.3,
+        gid="count",
+    )
+    most = int(curve.pooled.n_cases.max())
+    axes.set(xlim=(0, 1), ylim=(0, most * 1.05), yticks=[0, most])
+    axes.set_xticks([0, 0.5, 1], ["0%", "50%", "100%"])

@@ -1,0 +1,143 @@
+"""How every figure looks, and how it is written: the same bytes for the same numbers, with its fonts inside."""
+
+from __future__ import annotations
+
+import functools
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from mien.storage.files import written_aside
+
+Data = TypeVar("Data")
+
+# inches: one column and the full width of a two-column page
+COLUMN, PAGE = 3.4, 7.0
+# Okabe and Ito's colours: told apart under every common colour blindness, and in grey together with the hatches
+BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#8C8C8C", "#222222"
+BAND = "#F3F3F3"
+FONT_SIZE = 7.0
+STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
+    "font.size": FONT_SIZE,
+    "axes.titlesize": FONT_SIZE,
+    "axes.labelsize": FONT_SIZE,
+    "figure.titlesize": FONT_SIZE + 1,
+    "figure.labelsize": FONT_SIZE - 1,
+    "legend.fontsize": FONT_SIZE,
+    "xtick.labelsize": FONT_SIZE - 0.5,
+    "ytick.labelsize": FONT_SIZE - 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "hatch.linewidth": 0.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "savefig.dpi": 300,
+    # glyphs as outlines in SVG and as TrueType in PDF: nothing is asked of the reader's machine
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    # else element ids are random
+    "svg.hashsalt": "mien",
+}
+# file ending -> metadata; no dates, or no two files would be equal
+FORMATS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+CHARACTERS_PER_INCH = 19
+LINE_HEIGHT = (FONT_SIZE + 1) * 1.25 / 72
+MARGIN = 0.05
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Matplotlib's defaults with `STYLE`, whatever the user's own settings are; those come back afterwards."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(cast(Any, STYLE))
+        yield
+
+
+def styled(draw: Callable[[Data], Figure]) -> Callable[[Data], Figure]:
+    """Draw in `house_style`."""
+
+    @functools.wraps(draw)
+    def inside(data: Data) -> Figure:
+        with house_style():
+            return draw(data)
+
+    return inside
+
+
+def new_figure(width: float, body: float, title: str, note: str, *, legend: bool = False) -> Figure:
+    """A figure whose panels get `body` inches of height, between a title above and a note on how to read it below.
+
+    Both are wrapped to the width (inches). With `legend` there is a line for `add_legend` under the title. The space is
+    reserved here, because matplotlib's own layout lets a title and a legend above the panels overlap.
+    """
+    title, note = wrapped(title, width * 0.92), wrapped(note, width * 1.1)
+    head = LINE_HEIGHT * (title.count("\n") + 1 + 1.3 * legend) + 2 * MARGIN
+    foot = LINE_HEIGHT * (note.count("\n") + 1) + MARGIN
+    height = head + body + foot
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(rect=(0, foot / height, 1, body / height)))
+    figure.text(0.5, 1 - MARGIN / height, title, ha="center", va="top", fontsize=FONT_SIZE + 1, gid="title")
+    figure.text(0.5, MARGIN / height, note, ha="center", va="bottom", fontsize=FONT_SIZE - 1, gid="note")
+    return figure
+
+
+def add_legend(figure: Figure, axes: Axes) -> None:
+    """What the colours of `axes` mean, in the line that `new_figure` reserved."""
+    engine = cast(ConstrainedLayoutEngine, figure.get_layout_engine())
+    _, bottom, _, height = engine.get()["rect"]  # of the panels, in fractions of the figure
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        ncols=len(labels),
+        loc="lower center",
+        bbox_to_anchor=(0.5, bottom + height),
+        borderaxespad=0.2,
+        columnspacing=1.2,
+    ).set_in_layout(False)
+
+
+def wrapped(text: str, width: float) -> str:
+    """Every line of `text` broken to `width` inches."""
+    return "\n".join(textwrap.fill(line, int(width * CHARACTERS_PER_INCH)) for line in text.splitlines())
+
+
+def percent_format() -> FuncFormatter:
+    """0.755 -> 75.5%, 0.6 -> 60%."""
+    return FuncFormatter(lambda value, _: f"{100 * value:.6g}%")
+
+
+def percent_axis(axes: Axes, which: str, n_ticks: int = 5) -> None:
+    """Fractions shown as per cent, with as many decimals as the range needs."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(percent_format())
+    axes.grid(axis="x" if which == "x" else "y", color="#DDDDDD", linewidth=0.5)
+    axes.set_axisbelow(True)
+
+
+def write_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
+    """Write one figure in every format, each aside and renamed. Raises WriteError.
+
+    The same figure drawn and written again gives the same bytes, with the same version of matplotlib.
+    """
+    paths = []
+    for ending, metadata in FORMATS.items():
+        path = folder / f"{name}.{ending}"
+        with written_aside(path) as aside, house_style():
+            figure.savefig(aside, format=ending, metadata=metadata)
+        paths.append(path)
+    return paths

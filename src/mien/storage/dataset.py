@@ -1,0 +1,257 @@
+"""The Dataset on disk: a folder with ``utterances.parquet`` and ``dataset.json`` (docs/formats.md).
+
+Written video by video, so that a corpus larger than memory passes through; read as columns of one split.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mien.errors import DamagedFileError, DataError
+from mien.pretrained import require_sha256, sha256_of
+from mien.schema import EMOTIONS, SPLITS, FeatureSpace, Level, Modality, SentimentValues, Video
+from mien.storage import columns
+from mien.storage.files import (
+    damage_told,
+    folder_written_aside,
+    read_json,
+    restore_interrupted_swap,
+    write_json,
+)
+from mien.storage.groups import require_once, row_groups, runs, to_table
+from mien.storage.split_columns import SplitColumns, join_words
+
+FORMAT_VERSION = 1
+TABLE = "utterances.parquet"
+CARD = "dataset.json"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """What a Dataset says about itself beside its rows."""
+
+    name: str
+    spaces: Mapping[Modality, FeatureSpace]
+    sentiment_values: SentimentValues = SentimentValues.INTENSITY
+    # where the rows came from: source name, files with sha256, options, rules applied with counts
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    licence_note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """An opened Dataset: its facts are in memory, its rows are read on demand."""
+
+    folder: Path
+    facts: DatasetFacts
+    counts: Mapping[str, Mapping[str, int]]
+    fingerprint: str
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits that have rows, in the order train, valid, test."""
+        return [name for name in SPLITS if name in self.counts]
+
+    def table(self, names: list[str] | None = None) -> pa.Table:
+        """The rows as an Arrow table, all columns or the named ones."""
+        return pq.read_table(self.folder / TABLE, columns=names)
+
+    def row_groups(self, names: list[str]) -> Iterator[pa.Table]:
+        """The named columns, one group of rows at a time; a video is in one group."""
+        with pq.ParquetFile(self.folder / TABLE) as file:
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number, columns=names)
+
+    def videos(self, split: str | None = None) -> Iterator[Video]:
+        """Every video of one split, or of all, with everything that is stored. Raises DataError on an unknown split."""
+        if split is not None:
+            self._require_split(split)
+        for rows in _video_tables(self.folder / TABLE):
+            video = columns.to_video(rows, self.facts.spaces)
+            if split is None or video.split == split:
+                yield video
+
+    def columns(self, split: str, *, words: bool = False) -> SplitColumns:
+        """One split as arrays (see `SplitColumns`), on request with the words of its utterances.
+
+        Raises DataError on an unknown or empty split, and with `words` where no modality has them or the modalities do
+        not have the same ones.
+        """
+        self._require_split(split)
+        names, by_word = self._names(words)
+        rows = pq.read_table(self.folder / TABLE, columns=names, filters=[("split", "=", split)])
+        return _split_columns(rows, self.facts.spaces, by_word)
+
+    def windows(self, split: str | None = None, *, words: bool = False) -> Iterator[SplitColumns]:
+        """The columns of one split, or of all videos, a few thousand utterances at a time: never all in memory.
+
+        Every window holds whole videos. Raises what `columns` raises.
+        """
+        if split is not None:
+            self._require_split(split)
+        names, by_word = self._names(words)
+        with pq.ParquetFile(self.folder / TABLE) as file:
+            for number in range(file.num_row_groups):  # a video never straddles two, see `row_groups`
+                rows = file.read_row_group(number, columns=[*names, "split"])
+                if split is not None:
+                    rows = rows.filter(pa.array([each == split for each in rows["split"].to_pylist()]))
+                if len(rows):
+                    yield _split_columns(rows, self.facts.spaces, by_word)
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas table (pandas must be installed)."""
+        return self.table().to_pandas()
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{name}</td><td>{count['videos']}</td><td>{count['utterances']}</td></tr>"
+            for name, count in self.counts.items()
+        )
+        spaces = "".join(f"<li>{space}</li>" for space in self.facts.spaces.values())
+        head = "<tr><th>split</th><th>videos</th><th>utterances</th></tr>"
+        return f"<b>{self.facts.name}</b><table>{head}{rows}</table><ul>{spaces}</ul>"
+
+    def _names(self, words: bool) -> tuple[list[str], list[FeatureSpace]]:
+        """The table's columns that `SplitColumns` is made of, and the spaces whose words are among them."""
+        by_word = [space for space in self.facts.spaces.values() if words and space.level is Level.WORD]
+        if words and not by_word:
+            raise DataError(
+                f"Expected word vectors in {self.folder}, but got one vector per utterance; "
+                "import again with words: mien import csd, mult, mmsa, or table --text glove-6b-50d --words"
+            )
+        names = columns.label_and_feature_names(self.facts.spaces)
+        return names + [columns.words_name(space.modality) for space in by_word], by_word
+
+    def _require_split(self, split: str) -> None:
+        if split not in self.splits:
+            have = ", ".join(self.splits) or "none"
+            raise DataError(
+                f"Expected a split named {split!r} with utterances in {self.folder}, but got {have}; "
+                "name one of these, or import again with --rename-split or --carve"
+            )
+
+
+def write_dataset(folder: Path, videos: Iterable[Video], facts: DatasetFacts) -> Dataset:
+    """Write a Dataset; the old one, if any, is replaced only when the new one is complete.
+
+    Raises DataError when a video breaks the schema (wrong width, NaN, label out of range, two videos of one id, no
+    utterance at all) and WriteError when the system refuses.
+    """
+    return write_dataset_tables(folder, (to_table(group, facts.spaces) for group in row_groups(videos)), facts)
+
+
+def write_dataset_tables(folder: Path, tables: Iterable[pa.Table], facts: DatasetFacts) -> Dataset:
+    """`write_dataset` for rows that are tables already (see `to_table`); each becomes a group of rows.
+
+    Raises DataError for two videos of one id and for no utterance at all, and WriteError when the system refuses.
+    """
+    with folder_written_aside(folder, CARD) as aside:
+        counts = _write_tables(aside / TABLE, tables, facts.spaces)
+        if not counts:
+            raise DataError("Expected at least one utterance, but got none; check the source files and the mapping")
+        card = {
+            "format": "mien-dataset",
+            "format_version": FORMAT_VERSION,
+            "name": facts.name,
+            "sentiment_values": facts.sentiment_values,
+            "feature_spaces": {modality: space.to_json() for modality, space in facts.spaces.items()},
+            "counts": {name: dict(count) for name, count in counts.items()},
+            "origin": dict(facts.origin),
+            "licence_note": facts.licence_note,
+            "sha256": {TABLE: sha256_of(aside / TABLE)},
+        }
+        write_json(aside / CARD, card)
+    return open_dataset(folder)
+
+
+def open_dataset(folder: str | Path) -> Dataset:
+    """Open a Dataset and check its table's sha256. Raises DataError if it is none, DamagedFileError if altered."""
+    folder = Path(folder)
+    restore_interrupted_swap(folder)
+    card = read_json(folder / CARD, "a Dataset")
+    if card.get("format") != "mien-dataset" or card.get("format_version") != FORMAT_VERSION:
+        raise DamagedFileError(
+            f"Expected {folder / CARD} to be a mien-dataset of version {FORMAT_VERSION}, but got "
+            f"{card.get('format')!r} version {card.get('format_version')!r}; import it again with this version"
+        )
+    with damage_told(folder / CARD, "the Dataset"):
+        fingerprint = card["sha256"][TABLE]
+        spaces = {Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()}
+        facts = DatasetFacts(
+            card["name"], spaces, SentimentValues(card["sentiment_values"]), card["origin"], card["licence_note"]
+        )
+        dataset = Dataset(folder, facts, card["counts"], fingerprint)
+    require_sha256(folder / TABLE, fingerprint, "the Dataset")
+    found, expected = pq.read_schema(folder / TABLE), columns.arrow_schema(spaces)
+    if not found.equals(expected):
+        raise DamagedFileError(
+            f"Expected {folder / TABLE} to have the columns that {CARD} tells of, but got others "
+            f"({', '.join(found.names)}); the card was altered: make the Dataset again"
+        )
+    return dataset
+
+
+def _write_tables(
+    path: Path, tables: Iterable[pa.Table], spaces: Mapping[Modality, FeatureSpace]
+) -> dict[str, Counter[str]]:
+    """Each table becomes a group of rows; how many videos, utterances and, at most, utterances of a video by split."""
+    counts: dict[str, Counter[str]] = {}
+    seen: set[str] = set()
+    # smallest and largest values help to skip rows by their split, and nobody skips by a feature's
+    how = {"compression": "zstd", "use_dictionary": columns.TEXTS, "write_statistics": columns.TEXTS}
+    with pq.ParquetWriter(path, columns.arrow_schema(spaces), **how) as writer:
+        for table in tables:
+            splits, of_videos = table["split"].to_pylist(), runs(table["video_id"].to_pylist())
+            require_once((video_id for video_id, _, _ in of_videos), seen)
+            for _, start, stop in of_videos:
+                count = counts.setdefault(splits[start] or "none", Counter())
+                count.update(videos=1, utterances=stop - start)
+                count["longest"] = max(count["longest"], stop - start)
+            writer.write_table(table)
+    return {name: counts[name] for name in (*SPLITS, "none") if name in counts}
+
+
+def _video_tables(path: Path) -> Iterator[pa.Table]:
+    """One Arrow table per video; a video never straddles two row groups, see `row_groups`."""
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            group = file.read_row_group(number)
+            for _, start, stop in runs(group["video_id"].to_pylist()):
+                yield group.slice(start, stop - start)
+
+
+def _split_columns(
+    rows: pa.Table, spaces: Mapping[Modality, FeatureSpace], by_word: Sequence[FeatureSpace]
+) -> SplitColumns:
+    of_videos = runs(rows["video_id"].to_pylist())
+    features, present = {}, {}
+    for modality, space in spaces.items():
+        features[modality], present[modality] = columns.vectors(rows[modality], space.n_features)
+    emotions = np.stack([columns.floats(rows[name]) for name in EMOTIONS], axis=1)
+    return SplitColumns(
+        video_ids=[video_id for video_id, _, _ in of_videos],
+        offsets=np.array([0, *(stop for _, _, stop in of_videos)], dtype=np.int64),
+        index=rows["index"].to_numpy().astype(np.int64),
+        features=features,
+        present=present,
+        sentiment=columns.floats(rows["sentiment"]),
+        emotions=np.where(np.isnan(emotions).any(axis=1, keepdims=True), np.nan, emotions),
+        spaces=spaces,
+        words=join_words(
+            {space.modality: columns.words_of(rows[columns.words_name(space.modality)], space) for space in by_word},
+            spaces,
+        )
+        if by_word
+        else None,
+        transcripts=[text or "" for text in rows["transcript"].to_pylist()],
+        start_s=columns.floats(rows["start_s"]),
+        end_s=columns.floats(rows["end_s"]),
+    )

@@ -1,0 +1,176 @@
+"""What a Dataset holds: counts, label distributions, coverage, and what two splits share that they should not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mien.schema import (
+    EMOTION_OUTPUTS,
+    EMOTIONS,
+    SPLITS,
+    BoolArray,
+    FeatureSpace,
+    FloatArray,
+    Modality,
+    SentimentRule,
+    emotion_multihot7,
+    sentiment_classes,
+)
+from mien.storage import columns
+from mien.storage.dataset import Dataset
+from mien.storage.groups import runs
+
+N_EXAMPLES = 5
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """A JSON-able description (docs/formats.md).
+
+    Reads every column but the word vectors, one group of rows at a time.
+    """
+    spaces = dataset.facts.spaces
+    tallies: dict[str, _Tally] = {}
+    texts = _Texts()
+    for rows in dataset.row_groups(
+        [name for name in columns.arrow_schema(spaces).names if not name.endswith("_words")]
+    ):
+        splits = np.array([split or "none" for split in rows["split"].to_pylist()])
+        vectors = {modality: columns.vectors(rows[modality], space.n_features) for modality, space in spaces.items()}
+        numbers = {name: columns.floats(rows[name]) for name in ("start_s", "end_s", "sentiment", *EMOTIONS)}
+        lengths = {start: stop - start for _, start, stop in runs(rows["video_id"].to_pylist())}
+        for name in np.unique(splits).tolist():
+            here = splits == name
+            tally = tallies.setdefault(name, _Tally())
+            tally.lengths.extend(length for start, length in lengths.items() if here[start])
+            tally.add({key: values[here] for key, values in numbers.items()})
+            for modality, (matrix, present) in vectors.items():
+                tally.coverage.setdefault(modality, _Coverage()).add(matrix[here], present[here])
+        texts.add(rows)
+    return {
+        "name": dataset.facts.name,
+        "folder": str(dataset.folder),
+        "fingerprint": dataset.fingerprint,
+        "sentiment_values": str(dataset.facts.sentiment_values),
+        "feature_spaces": {modality: _describe_space(space) for modality, space in spaces.items()},
+        "splits": {name: tallies[name].described() for name in (*SPLITS, "none") if name in tallies},
+        "leakage": texts.leakage(),
+        "origin": dict(dataset.facts.origin),
+        "licence_note": dataset.facts.licence_note,
+    }
+
+
+@dataclass(slots=True)
+class _Coverage:
+    """The vectors of one modality in one split."""
+
+    n_rows: int = 0
+    n_present: int = 0
+    all_zero_rows: int = 0
+    low: FloatArray | None = None  # (feature,)
+    high: FloatArray | None = None
+
+    def add(self, matrix: FloatArray, present: BoolArray) -> None:
+        """Rows (row, feature), of which some are present (row,)."""
+        here = matrix[present]
+        self.n_rows += len(matrix)
+        self.n_present += len(here)
+        self.all_zero_rows += int((here == 0).all(axis=1).sum())
+        if len(here):
+            low, high = here.min(axis=0), here.max(axis=0)
+            self.low = low if self.low is None else np.minimum(low, self.low)
+            self.high = high if self.high is None else np.maximum(high, self.high)
+
+    def described(self) -> dict[str, Any]:
+        """How many utterances have the modality, and the range of its values."""
+        return {
+            "utterances": self.n_present,
+            "share": self.n_present / self.n_rows,
+            "constant_columns": int((self.low == self.high).sum()) if self.low is not None else 0,
+            "all_zero_rows": self.all_zero_rows,
+            "min": float(self.low.min()) if self.low is not None else None,
+            "max": float(self.high.max()) if self.high is not None else None,
+        }
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What has been counted in one split."""
+
+    lengths: list[int] = field(default_factory=list)  # utterances of each video
+    duration_s: float = 0.0
+    sentiment: Counter[str] = field(default_factory=Counter)
+    emotion: Counter[str] = field(default_factory=Counter)
+    coverage: dict[Modality, _Coverage] = field(default_factory=dict)
+
+    def add(self, numbers: Mapping[str, FloatArray]) -> None:
+        """Times and labels, each (row,), NaN where missing."""
+        self.duration_s += float(np.nansum(numbers["end_s"] - numbers["start_s"]))
+        sentiment = numbers["sentiment"]
+        has0, labelled = sentiment_classes(sentiment, SentimentRule.HAS0)
+        masks = {"labelled": labelled, "negative": sentiment < 0, "zero": sentiment == 0, "positive": sentiment > 0}
+        self.sentiment.update({name: int(mask.sum()) for name, mask in (masks | {"has0": has0}).items()})
+        labels, scored = emotion_multihot7(np.stack([numbers[name] for name in EMOTIONS], axis=1))
+        self.emotion.update({name: int(labels[:, column].sum()) for column, name in enumerate(EMOTION_OUTPUTS)})
+        self.emotion["labelled"] += int(scored.sum())
+
+    def described(self) -> dict[str, Any]:
+        """The counts as they are printed."""
+        sentiment, lengths = self.sentiment, np.array(self.lengths)
+        return {
+            "videos": len(lengths),
+            "utterances": int(lengths.sum()),
+            "utterances_per_video": {
+                "min": int(lengths.min()),
+                "median": float(np.median(lengths)),
+                "max": int(lengths.max()),
+            },
+            "hours": self.duration_s / 3600,
+            "sentiment": {
+                **{name: sentiment[name] for name in ("labelled", "negative", "zero", "positive")},
+                "share_positive_has0": sentiment["has0"] / max(sentiment["labelled"], 1),
+            },
+            "emotion": {
+                "labelled": self.emotion["labelled"],
+                "present": {name: self.emotion[name] for name in EMOTION_OUTPUTS},
+            },
+            "coverage": {modality: coverage.described() for modality, coverage in self.coverage.items()},
+        }
+
+
+def _describe_space(space: FeatureSpace) -> dict[str, Any]:
+    facts = space.to_json()
+    return {key: facts[key] for key in ("name", "n_features", "level", "fingerprint", "recipe")}
+
+
+@dataclass(slots=True)
+class _Texts:
+    """Which videos and transcripts (stripped, lower case) stand in which split."""
+
+    videos: dict[str, set[str]] = field(default_factory=dict)
+    texts: dict[str, set[str]] = field(default_factory=dict)
+
+    def add(self, rows: pa.Table) -> None:
+        """Rows without a split do not count."""
+        facts = rows.select(["video_id", "split", "transcript"]).to_pydict()
+        for video, split, text in zip(facts["video_id"], facts["split"], facts["transcript"], strict=True):
+            if split is not None:
+                self.videos.setdefault(video, set()).add(split)
+                if text and text.strip():
+                    self.texts.setdefault(text.strip().lower(), set()).add(split)
+
+    def leakage(self) -> dict[str, Any]:
+        """What stands in more than one split."""
+        shared = sorted((text for text, splits in self.texts.items() if len(splits) > 1), key=len, reverse=True)
+        return {
+            "videos_in_several_splits": sorted(video for video, splits in self.videos.items() if len(splits) > 1),
+            "texts": len(self.texts),
+            "texts_in_several_splits": len(shared),
+            "longest_shared_texts": shared[:N_EXAMPLES],
+            "speakers": "not recorded: the same person may stand in several splits",
+        }

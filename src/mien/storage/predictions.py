@@ -1,0 +1,143 @@
+"""Predictions on disk: one Parquet table, gold labels and probabilities side by side.
+
+Anybody's system can write this table and be evaluated the same way (docs/formats.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mien.errors import DamagedFileError, DataError
+from mien.schema import EMOTION_OUTPUTS, EMOTIONS, FloatArray, SentimentValues
+from mien.storage.files import written_aside
+
+PROBABILITY = "probability_"
+INTENSITY = "intensity_"
+SENTIMENT_PROBABILITY = PROBABILITY + "positive"
+SENTIMENT_INTENSITY = INTENSITY + "sentiment"
+SENTIMENT_VALUES_KEY = b"mien.sentiment_values"
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What one system says about N utterances, beside the gold labels. Rows of one video are contiguous."""
+
+    video_id: np.ndarray[Any, np.dtype[np.object_]]  # (N,) str
+    index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
+    sentiment: FloatArray  # (N,) gold score, NaN where missing
+    emotions: FloatArray  # (N, 6) gold intensities, NaN rows where missing
+    sentiment_probability: FloatArray | None  # (N,) of the positive class (has0); None without a sentiment head
+    emotion_probabilities: FloatArray | None  # (N, 7) in the order of EMOTION_OUTPUTS; None without an emotion head
+    sentiment_values: SentimentValues = SentimentValues.INTENSITY
+    sentiment_intensity: FloatArray | None = None  # (N,) predicted score in [-3, 3]; None without that head
+    emotion_intensities: FloatArray | None = None  # (N, 6) predicted, in [0, 3]; None without that head
+
+    def to_pandas(self) -> Any:
+        """One row per utterance (pandas must be installed)."""
+        return to_table(self).to_pandas()
+
+
+def to_table(predictions: Predictions) -> pa.Table:
+    """The Arrow table that `write_predictions` writes."""
+    data: dict[str, Any] = {
+        "video_id": pa.array(predictions.video_id, pa.string()),
+        "index": predictions.index,
+        "sentiment": _nullable(predictions.sentiment),
+    }
+    data |= {name: _nullable(predictions.emotions[:, column]) for column, name in enumerate(EMOTIONS)}
+    if predictions.sentiment_probability is not None:
+        data[SENTIMENT_PROBABILITY] = predictions.sentiment_probability
+    if predictions.emotion_probabilities is not None:
+        for column, name in enumerate(EMOTION_OUTPUTS):
+            data[PROBABILITY + name] = predictions.emotion_probabilities[:, column]
+    if predictions.sentiment_intensity is not None:
+        data[SENTIMENT_INTENSITY] = predictions.sentiment_intensity
+    if predictions.emotion_intensities is not None:
+        for column, name in enumerate(EMOTIONS):
+            data[INTENSITY + name] = predictions.emotion_intensities[:, column]
+    table = pa.table(data)
+    return table.replace_schema_metadata({SENTIMENT_VALUES_KEY: predictions.sentiment_values.encode()})
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write aside and rename. Raises WriteError."""
+    with written_aside(path) as aside:
+        pq.write_table(to_table(predictions), aside, compression="zstd")
+
+
+@contextmanager
+def written_in_parts(path: Path) -> Iterator[Callable[[Predictions], None]]:
+    """Give a function that appends rows to the table, a row group each; renamed to `path` when all have come.
+
+    All parts come from one system; at least one is needed. Raises WriteError.
+    """
+    with written_aside(path) as aside, ExitStack() as open_files:
+        writer: pq.ParquetWriter | None = None
+
+        def write(part: Predictions) -> None:
+            nonlocal writer
+            table = to_table(part)
+            if writer is None:
+                writer = open_files.enter_context(pq.ParquetWriter(aside, table.schema, compression="zstd"))
+            writer.write_table(table)
+
+        yield write
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read a predictions table. Raises DataError when missing or incomplete, DamagedFileError when not Parquet."""
+    if not path.is_file():
+        raise DataError(f"Expected a predictions table at {path}, but got nothing there; evaluate the run first")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DamagedFileError(f"Expected Parquet in {path}, but got {error}; write the predictions again") from None
+    outputs = [PROBABILITY + name for name in EMOTION_OUTPUTS]
+    intensities = [INTENSITY + name for name in EMOTIONS]
+    needed = ["video_id", "index", "sentiment", *EMOTIONS]
+    for several in (outputs, intensities):
+        if any(name in table.column_names for name in several):
+            needed += several
+
+    def optional(name: str) -> FloatArray | None:
+        return _numbers(table, [name])[:, 0] if name in table.column_names else None
+
+    missing = [name for name in needed if name not in table.column_names]
+    if missing:
+        raise DataError(f"Expected the columns {', '.join(missing)} in {path}, but got {', '.join(table.column_names)}")
+    metadata = table.schema.metadata or {}
+    try:
+        return Predictions(
+            video_id=table["video_id"].to_numpy().astype(object),
+            index=_numbers(table, ["index"])[:, 0].astype(np.int64),
+            sentiment=_numbers(table, ["sentiment"])[:, 0],
+            emotions=_numbers(table, EMOTIONS),
+            sentiment_probability=optional(SENTIMENT_PROBABILITY),
+            emotion_probabilities=_numbers(table, outputs) if outputs[0] in needed else None,
+            sentiment_values=SentimentValues(metadata.get(SENTIMENT_VALUES_KEY, b"intensity").decode()),
+            sentiment_intensity=optional(SENTIMENT_INTENSITY),
+            emotion_intensities=_numbers(table, intensities) if intensities[0] in needed else None,
+        )
+    except ValueError as error:
+        raise DataError(f"Expected a predictions table in {path}, but got {error}; see docs/formats.md") from None
+
+
+def _numbers(table: pa.Table, names: Sequence[str]) -> FloatArray:
+    """Columns as (row, column) float64, NaN where null. Raises ValueError when one holds no numbers."""
+    for name in names:
+        kind = table[name].type
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+            raise ValueError(f"{kind} in the column {name}")
+    return np.stack([table[name].to_numpy().astype(np.float64) for name in names], axis=1)
+
+
+def _nullable(values: FloatArray) -> pa.Array:
+    return pa.array(values, pa.float64(), mask=np.isnan(values))

@@ -1,0 +1,1 @@
+"""Recordings: `mien analyze`, `mien extract`, the report page and the other outputs."""

@@ -1,0 +1,259 @@
+"""What was found in one video: the single object from which every output of ``mien analyze`` is written.
+
+Plain numbers, texts and numpy arrays, checked when it is made, so that a writer never meets a half-filled analysis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.schema import EMOTION_RANGE, SENTIMENT_RANGE, FloatArray
+
+# the key under which a modality's contribution to the sentiment stands, beside those to the emotions
+SENTIMENT_OUTPUT = "sentiment"
+# in the names of attention matrices: "text->visual"
+ARROW = "->"
+
+
+# between several values in one cell of a table
+SEPARATOR = "; "
+INTENSITY = "_intensity"
+
+
+class Source(StrEnum):
+    """What a track was measured on."""
+
+    VOICE = "voice"
+    FACE = "face"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """The analysed recording."""
+
+    # shown as the title, usually the file's name
+    name: str
+    duration_s: float
+    # what the player plays; None: the report has no player
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """Who made the predictions, from what, and how a probability became a label."""
+
+    name: str
+    # modalities the model was given: "text", "acoustic", "visual"
+    inputs: tuple[str, ...]
+    # what it answers: "sentiment", "emotion", "sentiment_intensity", "emotion_intensity"
+    tasks: tuple[str, ...]
+    # positive where the probability is at least this
+    sentiment_threshold: float = 0.5
+    # emotion -> present where the probability is at least this
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    # where the thresholds come from, in one sentence
+    protocol: str = ""
+    # what a reader must know before believing an answer, such as "hears words only"
+    caveats: tuple[str, ...] = ()
+    # further rows of the model's table, such as "Trained on" -> "CMU-MOSEI, official train split"
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sentiment:
+    """The answer of a sentiment head."""
+
+    # "positive" or "negative"
+    label: str
+    # of "positive", whichever the label is
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceAnalysis:
+    """One utterance and everything said about it."""
+
+    index: int
+    start_s: float
+    end_s: float
+    transcript: str = ""
+    # None without a sentiment head, or where nothing could be predicted
+    sentiment: Sentiment | None = None
+    # emotion -> probability; empty without an emotion head, or where nothing could be predicted
+    emotions: Mapping[str, float] = field(default_factory=dict)
+    # emotions at or above their thresholds
+    labels: tuple[str, ...] = ()
+    # modality the model takes and did not get -> why
+    missing: Mapping[str, str] = field(default_factory=dict)
+    # modality -> output ("sentiment" or an emotion) -> probability with all modalities minus probability without
+    # this one; empty for a model of one modality
+    contributions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    # in [-3, 3]; None without such a head, or where nothing could be predicted
+    sentiment_intensity: float | None = None
+    # emotion -> degree in [0, 3]; empty without such a head, or where nothing could be predicted
+    emotion_intensities: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """A quantity measured over time, shown as evidence beside the predictions."""
+
+    name: str
+    unit: str
+    source: Source
+    # (time,) rising
+    times_s: FloatArray
+    # (time,) NaN where there was nothing to measure, such as the pitch of a pause
+    values: FloatArray
+    # False: the model never saw it
+    used_by_model: bool = False
+    # how it was measured, in one sentence
+    note: str = ""
+    # lower and upper end of the axis; None: from the values
+    axis: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.times_s.ndim != 1 or self.times_s.shape != self.values.shape:
+            raise DataError(
+                f"Expected as many times as values in the track {self.name!r}, but got shapes {self.times_s.shape} and "
+                f"{self.values.shape}; measure it again"
+            )
+        if len(self.times_s) and not (np.isfinite(self.times_s).all() and (np.diff(self.times_s) >= 0).all()):
+            raise DataError(
+                f"Expected finite, rising times in the track {self.name!r}, but got others; sort it by time"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """Everything known about one video after ``mien analyze``."""
+
+    video: VideoFacts
+    model: ModelFacts
+    # in start order
+    utterances: tuple[UtteranceAnalysis, ...]
+    # "text->visual": (utterance, context), weight of context utterance j of VISUAL for target utterance i of TEXT;
+    # rows sum to 1, or are NaN where the target lacks the modality; "text->text" is self-attention
+    attention: Mapping[str, FloatArray] = field(default_factory=dict)
+    tracks: tuple[Track, ...] = ()
+    # remarks about this recording, such as what was skipped and why
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require_finite(self)
+        _require_probabilities(self)
+        _require_intensities(self)
+        starts = [utterance.start_s for utterance in self.utterances]
+        if starts != sorted(starts):
+            raise DataError("Expected the utterances in start order, but got others; sort them by start_s")
+        shape = (len(starts), len(starts))
+        for name, weights in self.attention.items():
+            if name.count(ARROW) != 1 or not all(name.split(ARROW)):
+                raise DataError(f"Expected attention under a name like 'text->visual', but got {name!r}; rename it")
+            if weights.shape != shape:
+                raise DataError(
+                    f"Expected attention {name} of shape {shape}, one row and column per utterance, but got "
+                    f"{weights.shape}; take the rows of the real utterances"
+                )
+
+    def to_pandas(self) -> Any:
+        """One row per utterance with the columns of utterances.csv, unescaped (pandas must be installed)."""
+        import pandas as pd
+
+        return pd.DataFrame([row(self, utterance) for utterance in self.utterances], columns=columns(self))
+
+
+def emotion_names(analysis: Analysis) -> tuple[str, ...]:
+    """Every emotion the analysis speaks of: those with a threshold first, then others in order of appearance."""
+    names: dict[str, None] = dict.fromkeys(analysis.model.thresholds)
+    for utterance in analysis.utterances:
+        names |= dict.fromkeys(utterance.emotions)
+    return tuple(names)
+
+
+def columns(analysis: Analysis) -> list[str]:
+    """Names of the columns: facts, sentiment, emotions, degrees if there are any, what was decided, what is missing."""
+    return [
+        *("index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability"),
+        *emotion_names(analysis),
+        *_intensity_columns(analysis),
+        *("labels", "missing", "missing_reasons"),
+    ]
+
+
+def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
+    """The cells of one utterance in the order of `columns`; None where there is nothing."""
+    sentiment = utterance.sentiment
+    reasons = [f"{modality}: {reason}" for modality, reason in utterance.missing.items()]
+    return [
+        utterance.index,
+        utterance.start_s,
+        utterance.end_s,
+        utterance.transcript,
+        sentiment.label if sentiment else None,
+        sentiment.probability if sentiment else None,
+        *(utterance.emotions.get(name) for name in emotion_names(analysis)),
+        *(_intensity(utterance, name) for name in _intensity_columns(analysis)),
+        SEPARATOR.join(utterance.labels),
+        SEPARATOR.join(utterance.missing),
+        SEPARATOR.join(reasons),
+    ]
+
+
+def _intensity_columns(analysis: Analysis) -> list[str]:
+    """Only what the model predicts."""
+    rows = analysis.utterances
+    emotions = dict.fromkeys(name for utterance in rows for name in utterance.emotion_intensities)
+    of_sentiment = ["sentiment"] if any(utterance.sentiment_intensity is not None for utterance in rows) else []
+    return [name + INTENSITY for name in (*of_sentiment, *emotions)]
+
+
+def _intensity(utterance: UtteranceAnalysis, column: str) -> float | None:
+    name = column.removesuffix(INTENSITY)
+    return utterance.sentiment_intensity if name == "sentiment" else utterance.emotion_intensities.get(name)
+
+
+def _require_finite(analysis: Analysis) -> None:
+    times: Iterable[tuple[str, float]] = [
+        ("the video's duration", analysis.video.duration_s),
+        *((f"the start of utterance {row.index}", row.start_s) for row in analysis.utterances),
+        *((f"the end of utterance {row.index}", row.end_s) for row in analysis.utterances),
+    ]
+    for what, seconds in times:
+        if not (np.isfinite(seconds) and seconds >= 0):
+            raise DataError(f"Expected {what} to be seconds from 0 on, but got {seconds}; segment the video again")
+
+
+def _require_probabilities(analysis: Analysis) -> None:
+    model = analysis.model
+    named = [("the sentiment threshold", model.sentiment_threshold)]
+    named += [(f"the threshold of {name}", value) for name, value in model.thresholds.items()]
+    for row in analysis.utterances:
+        if row.sentiment is not None:
+            named.append((f"the sentiment of utterance {row.index}", row.sentiment.probability))
+        named += [(f"{name} of utterance {row.index}", value) for name, value in row.emotions.items()]
+    for what, value in named:
+        if not 0 <= value <= 1:
+            raise DataError(
+                f"Expected {what} to be a probability in [0, 1], but got {value}; leave out what the model did not say"
+            )
+
+
+def _require_intensities(analysis: Analysis) -> None:
+    for row in analysis.utterances:
+        named = [(f"{name} intensity", value, EMOTION_RANGE) for name, value in row.emotion_intensities.items()]
+        if row.sentiment_intensity is not None:
+            named.append(("sentiment intensity", row.sentiment_intensity, SENTIMENT_RANGE))
+        for what, value, (low, high) in named:
+            if not low <= value <= high:
+                raise DataError(
+                    f"Expected the {what} of utterance {row.index} in [{low:g}, {high:g}], but got {value}; "
+                    "leave out what the model did not say"
+                )

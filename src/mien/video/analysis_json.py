@@ -1,0 +1,201 @@
+"""`analysis.json`: the whole analysis, for other programs. Its JSON Schema is `analysis.schema.json` in this folder."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.errors import DamagedFileError
+from mien.schema import FloatArray
+from mien.storage.files import damage_told, read_json, to_json_text, written_aside
+from mien.version import __version__
+from mien.video.analysis import Analysis, ModelFacts, Sentiment, Source, Track, UtteranceAnalysis, VideoFacts
+
+FORMAT = "mien-analysis"
+FORMAT_VERSION = 1
+
+
+def to_json(analysis: Analysis) -> dict[str, Any]:
+    """The object that analysis.json holds, in plain types; NaN stands as None."""
+    video, model = analysis.video, analysis.model
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "mien_version": __version__,
+        "video": {
+            "name": video.name,
+            "duration_s": float(video.duration_s),
+            "path": None if video.path is None else video.path.as_posix(),
+        },
+        "model": {
+            "name": model.name,
+            "inputs": list(model.inputs),
+            "tasks": list(model.tasks),
+            "sentiment_threshold": float(model.sentiment_threshold),
+            "thresholds": _numbers(model.thresholds),
+            "protocol": model.protocol,
+            "caveats": list(model.caveats),
+            "facts": dict(model.facts),
+        },
+        "notes": list(analysis.notes),
+        "utterances": [_utterance(utterance) for utterance in analysis.utterances],
+        "attention": {name: [_array(row) for row in weights] for name, weights in analysis.attention.items()},
+        "tracks": [_track(track) for track in analysis.tracks],
+    }
+
+
+def from_json(facts: dict[str, Any]) -> Analysis:
+    """Rebuild an analysis from `to_json`'s object. Raises KeyError, TypeError or ValueError where it is none."""
+    if (facts["format"], facts["format_version"]) != (FORMAT, FORMAT_VERSION):
+        raise ValueError(f"format {facts['format']!r} version {facts['format_version']!r}")
+    video, model = facts["video"], facts["model"]
+    n_utterances = len(facts["utterances"])
+    return Analysis(
+        video=VideoFacts(
+            name=str(video["name"]),
+            duration_s=float(video["duration_s"]),
+            path=None if video["path"] is None else Path(video["path"]),
+        ),
+        model=ModelFacts(
+            name=str(model["name"]),
+            inputs=tuple(model["inputs"]),
+            tasks=tuple(model["tasks"]),
+            sentiment_threshold=float(model["sentiment_threshold"]),
+            thresholds=_numbers(model["thresholds"]),
+            protocol=str(model["protocol"]),
+            caveats=tuple(model["caveats"]),
+            facts=dict(model["facts"]),
+        ),
+        utterances=tuple(_utterance_from(row) for row in facts["utterances"]),
+        attention={
+            name: _from_array(rows).reshape(n_utterances, n_utterances) for name, rows in facts["attention"].items()
+        },
+        tracks=tuple(_track_from(track) for track in facts["tracks"]),
+        notes=tuple(facts["notes"]),
+    )
+
+
+def write_analysis_json(path: Path, analysis: Analysis) -> None:
+    """Write aside and rename. Raises WriteError."""
+    with written_aside(path) as aside:
+        aside.write_text(_readable(to_json(analysis)) + "\n", encoding="utf-8")
+
+
+def read_analysis_json(path: Path) -> Analysis:
+    """Read what `write_analysis_json` wrote. Raises DataError when missing, DamagedFileError when it is none."""
+    facts = read_json(path, "an analysis")
+    if facts.get("format") != FORMAT:
+        raise DamagedFileError(
+            f"Expected 'format': '{FORMAT}' in {path}, but got {facts.get('format')!r}; analyze the video again"
+        )
+    with damage_told(path, "the analysis"):
+        return from_json(facts)
+
+
+def analysis_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of analysis.json."""
+    text = resources.files("mien.video").joinpath("analysis.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def _utterance(row: UtteranceAnalysis) -> dict[str, Any]:
+    sentiment = row.sentiment
+    return {
+        "index": int(row.index),
+        "start_s": float(row.start_s),
+        "end_s": float(row.end_s),
+        "transcript": row.transcript,
+        "sentiment": None
+        if sentiment is None
+        else {"label": sentiment.label, "probability": float(sentiment.probability)},
+        "emotions": _numbers(row.emotions),
+        "labels": list(row.labels),
+        "missing": list(row.missing),
+        "missing_reasons": dict(row.missing),
+        "contributions": {modality: _numbers(changes) for modality, changes in row.contributions.items()},
+    } | _intensities(row)
+
+
+def _intensities(row: UtteranceAnalysis) -> dict[str, Any]:
+    """Keys that are there only where the model predicts degrees."""
+    facts: dict[str, Any] = {}
+    if row.sentiment_intensity is not None:
+        facts["sentiment_intensity"] = float(row.sentiment_intensity)
+    if row.emotion_intensities:
+        facts["emotion_intensities"] = _numbers(row.emotion_intensities)
+    return facts
+
+
+def _utterance_from(facts: dict[str, Any]) -> UtteranceAnalysis:
+    sentiment = facts["sentiment"]
+    return UtteranceAnalysis(
+        index=int(facts["index"]),
+        start_s=float(facts["start_s"]),
+        end_s=float(facts["end_s"]),
+        transcript=str(facts["transcript"]),
+        sentiment=None if sentiment is None else Sentiment(sentiment["label"], float(sentiment["probability"])),
+        emotions=_numbers(facts["emotions"]),
+        labels=tuple(facts["labels"]),
+        missing={name: facts["missing_reasons"][name] for name in facts["missing"]},
+        contributions={modality: _numbers(changes) for modality, changes in facts["contributions"].items()},
+        sentiment_intensity=float(facts["sentiment_intensity"]) if "sentiment_intensity" in facts else None,
+        emotion_intensities=_numbers(facts.get("emotion_intensities", {})),
+    )
+
+
+def _track(track: Track) -> dict[str, Any]:
+    return {
+        "name": track.name,
+        "unit": track.unit,
+        "source": track.source.value,
+        "used_by_model": bool(track.used_by_model),
+        "note": track.note,
+        "axis": None if track.axis is None else [float(end) for end in track.axis],
+        "times_s": _array(track.times_s),
+        "values": _array(track.values),
+    }
+
+
+def _track_from(facts: dict[str, Any]) -> Track:
+    axis = facts["axis"]
+    return Track(
+        name=str(facts["name"]),
+        unit=str(facts["unit"]),
+        source=Source(facts["source"]),
+        times_s=_from_array(facts["times_s"]),
+        values=_from_array(facts["values"]),
+        used_by_model=bool(facts["used_by_model"]),
+        note=str(facts["note"]),
+        axis=None if axis is None else (float(axis[0]), float(axis[1])),
+    )
+
+
+def _numbers(named: Any) -> dict[str, float]:
+    return {str(name): float(value) for name, value in named.items()}
+
+
+def _array(values: FloatArray) -> list[float | None]:
+    return [value if np.isfinite(value) else None for value in np.asarray(values, dtype=np.float64).tolist()]
+
+
+def _from_array(values: list[Any]) -> FloatArray:
+    # None becomes NaN
+    return np.array(values, dtype=np.float64)
+
+
+def _readable(facts: Any, indent: str = "") -> str:
+    """Indented JSON with every list of plain values on one line: a matrix keeps its rows, a track is two lines."""
+    inner = indent + "  "
+    if isinstance(facts, dict) and facts:
+        items = [f"{inner}{json.dumps(key, ensure_ascii=False)}: {_readable(facts[key], inner)}" for key in facts]
+        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+    if isinstance(facts, list) and any(isinstance(value, dict | list) for value in facts):
+        return "[\n" + ",\n".join(inner + _readable(value, inner) for value in facts) + f"\n{indent}]"
+    if isinstance(facts, list):
+        return json.dumps(facts, ensure_ascii=False, allow_nan=False)
+    return to_json_text(facts)

@@ -1,0 +1,320 @@
+"""`mien import` killed in the middle, or shared between processes: the same bytes as from one that nobody stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tests.readers import examples as files
+
+from mien.commands.import_ import AHEAD, ImportOptions, import_dataset, read_videos
+from mien.errors import DataError, UsageError, WorkerError, WriteError
+from mien.readers.csd import mosei_folds
+from mien.readers.rules import TRANSCRIPT_SHARED, VIDEO_EMPTY
+from mien.schema import Modality, Video
+from mien.storage.dataset import open_dataset
+from mien.storage.parts import parts_folder, parts_of
+
+N_VIDEOS, N_SEGMENTS = 28, 256
+# of the official folds; the first is a train and the last a test video
+IDS = sorted(
+    sorted(key for key, fold in mosei_folds().items() if fold == "train")[: N_VIDEOS - 2]
+    + [key for key, fold in mosei_folds().items() if fold == "valid"][:1]
+    + [max(key for key, fold in mosei_folds().items() if fold == "test")]
+)
+# videos that are read until one and until three parts of 2,048 rows are full; the one without an utterance adds none
+FIRST_PART, THREE_PARTS = 8, 25
+ROLES = ["--rename-split", "valid=none", "--carve", "valid=0.2"]
+OPTIONS = ImportOptions(rename_splits={"valid": "none"}, carve={"valid": 0.2})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """28 talks of 256 one-word segments: four parts. One has no usable segment, one no face, one bad numbers."""
+    rng = np.random.default_rng(4)
+    path = tmp_path_factory.mktemp("csd")
+    times = np.arange(N_SEGMENTS)[:, None] + np.array([0.0, 1.0])
+    frames = np.arange(4 * N_SEGMENTS)[:, None] / 4 + np.array([0.0, 0.25])
+    segments = {key: (times, rng.uniform(-3, 3, size=(N_SEGMENTS, 7))) for key in IDS}
+    segments[IDS[11]] = (times[:3, ::-1], np.zeros((3, 7)))
+    voices = {key: (frames, rng.normal(size=(len(frames), 6))) for key in IDS}
+    voices[IDS[20]][1][5:9] = -np.inf
+    faces = {key: (frames, rng.normal(size=(len(frames), 4))) for key in IDS if key != IDS[26]}
+    spoken = {key: (times, np.array([[f"{key}word{n}".encode()] for n in range(N_SEGMENTS)])) for key in IDS}
+    # one text in two splits, in the first part and in the last
+    for key in (IDS[0], IDS[-1]):
+        spoken[key][1][5] = b"hello"
+    files.write_csd(path / "labels.csd", "All Labels", segments, files.LABEL_NAMES)
+    files.write_csd(path / "words.csd", "words", spoken)
+    vectors = {key: (times, rng.normal(size=(N_SEGMENTS, 8))) for key in IDS}
+    files.write_csd(path / "text.csd", "glove_vectors", vectors)
+    files.write_csd(path / "voice.csd", "COVAREP", voices)
+    files.write_csd(path / "face.csd", "FACET 4.2", faces)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    return import_dataset("csd", [folder], tmp_path_factory.mktemp("whole") / "data", OPTIONS)
+
+
+def assert_same(dataset, whole):
+    for name in ("utterances.parquet", "dataset.json"):
+        assert (dataset.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    assert [path.name for path in dataset.folder.parent.iterdir()] == ["data"]
+
+
+def stopped_after(n_videos, folder, out, options=OPTIONS):
+    """An import that is interrupted when so many videos have been read."""
+
+    def interrupt(done, _total):
+        if done >= n_videos:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_dataset("csd", [folder], out, options, interrupt)
+
+
+def videos_read(folder, out, options=OPTIONS):
+    """Import, and say how far each video that was read is."""
+    seen = []
+    dataset = import_dataset("csd", [folder], out, options, lambda done, _total: seen.append(done))
+    return dataset, seen
+
+
+def parts_in(out):
+    return sorted(parts_folder(out).glob("*.arrow"))
+
+
+# An import that halts after some videos, so that it can be killed there.
+HALT = """
+import sys, time
+from mien.commands.import_ import ImportOptions, import_dataset
+
+def halt(done, _total):
+    if done == int(sys.argv[3]):
+        print("now", flush=True)
+        time.sleep(600)
+
+if __name__ == "__main__":
+    options = ImportOptions(rename_splits={"valid": "none"}, carve={"valid": 0.2}, workers=int(sys.argv[4]))
+    import_dataset("csd", [sys.argv[1]], sys.argv[2], options, halt)
+"""
+
+
+def killed_after(n_videos, folder, out, workers, script):
+    script.write_text(HALT, encoding="utf-8")
+    command = [sys.executable, str(script), str(folder), str(out), str(n_videos), str(workers)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout.readline() == b"now\n"
+        os.kill(process.pid, signal.SIGKILL)
+    return process.pid
+
+
+def alive_in_session(leader):
+    """Processes of a session that still run."""
+    listed = subprocess.run(["ps", "-o", "pid=,stat=", "-s", str(leader)], capture_output=True, text=True, check=False)
+    return [line for line in listed.stdout.splitlines() if "Z" not in line.split()[1]]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kill_9_twice_changes_no_byte_and_repeats_no_finished_part(folder, whole, tmp_path, workers):
+    out, script = tmp_path / "data", tmp_path / "halt.py"
+    killed_after(FIRST_PART + 3, folder, out, workers, script)
+    first = parts_in(out)
+    assert len(first) == 1
+    written_ns = first[0].stat().st_mtime_ns
+    leader = killed_after(THREE_PARTS + 1, folder, out, workers, script)
+    assert len(parts_in(out)) == 3
+    assert first[0].stat().st_mtime_ns == written_ns
+    assert len(list(tmp_path.glob(".data.partial-*"))) == 1, (
+        "half a Dataset of the second; the second removed the first's"
+    )
+    deadline_s = time.monotonic() + 60
+    while alive_in_session(leader) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert alive_in_session(leader) == [], "the helpers of a killed import end too"
+    script.unlink()
+    command = [sys.executable, "-m", "mien", "import", "csd", str(folder), "--out", str(out), *ROLES]
+    told = subprocess.run([*command, "--workers", str(workers)], capture_output=True, text=True, check=True).stderr
+    lines = [line for line in told.splitlines() if line.startswith("import csd: ")]
+    assert lines[0] == f"import csd: {THREE_PARTS + 1} of {N_VIDEOS}"
+    assert lines[-1] == f"import csd: {N_VIDEOS} of {N_VIDEOS}"
+    assert_same(open_dataset(out), whole)
+
+
+def test_the_set_holds_what_could_differ(whole):
+    assert whole.facts.origin["notes"][VIDEO_EMPTY] == 1
+    assert whole.facts.origin["notes"][TRANSCRIPT_SHARED] == 1
+    assert sum(count["videos"] for count in whole.counts.values()) == N_VIDEOS - 1
+    assert pq.ParquetFile(whole.folder / "utterances.parquet").num_row_groups == 4
+
+
+def test_an_interrupted_import_goes_on(folder, whole, tmp_path):
+    stopped_after(THREE_PARTS + 1, folder, tmp_path / "data")
+    dataset, seen = videos_read(folder, tmp_path / "data")
+    assert seen == list(range(THREE_PARTS + 1, N_VIDEOS + 1))
+    assert_same(dataset, whole)
+
+
+def cut(parts):
+    parts[1].write_bytes(parts[1].read_bytes()[:-100])
+
+
+def altered(parts):
+    content = bytearray(parts[1].read_bytes())
+    content[len(content) // 2] ^= 1
+    parts[1].write_bytes(content)
+
+
+def lost(parts):
+    parts[1].unlink()
+
+
+def swapped(parts):
+    """The third part under the second's number."""
+    parts[2].replace(parts[1].with_name(f"000001-{parts[2].stem.partition('-')[2]}.arrow"))
+    parts[1].unlink()
+
+
+def half_written(parts):
+    (parts[0].parent / "000001-half.aside").write_bytes(b"ARROW1")
+    parts[1].unlink()
+
+
+@pytest.mark.parametrize("harm", [cut, altered, lost, swapped, half_written])
+def test_parts_that_are_not_what_was_kept_are_made_again(folder, whole, tmp_path, harm):
+    stopped_after(THREE_PARTS + 1, folder, tmp_path / "data")
+    harm(parts_in(tmp_path / "data"))
+    dataset, seen = videos_read(folder, tmp_path / "data")
+    # a swapped part is whole, but what it tells of follows the third: it must not be taken for the second
+    assert seen == list(range(FIRST_PART + 1, N_VIDEOS + 1))
+    assert_same(dataset, whole)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(OPTIONS, carve_seed=1),
+        replace(OPTIONS, words=False),
+        replace(OPTIONS, text="glove-6b-50d"),
+    ],
+    ids=["roles", "words", "text"],
+)
+def test_parts_made_in_another_way_are_not_used(folder, whole, tmp_path, other):
+    stopped_after(THREE_PARTS + 1, folder, tmp_path / "data", other)
+    dataset, seen = videos_read(folder, tmp_path / "data")
+    assert seen[0] == 1
+    assert_same(dataset, whole)
+
+
+def test_parts_made_from_other_files_are_not_used(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "csd")
+    stopped_after(THREE_PARTS + 1, tmp_path / "csd", tmp_path / "data")
+    times = np.arange(N_SEGMENTS)[:, None] + np.array([0.0, 1.0])
+    files.write_csd(tmp_path / "csd/face.csd", "FACET 4.2", {IDS[0]: (times, np.ones((N_SEGMENTS, 4)))})
+    dataset, seen = videos_read(tmp_path / "csd", tmp_path / "data")
+    assert seen[0] == 1
+    assert next(dataset.videos()).utterances[0].features[Modality.VISUAL].tolist() == [1.0] * 4
+
+
+def test_refused_data_leave_nothing_behind(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "csd")
+    with h5py.File(tmp_path / "csd/text.csd", "a") as file:
+        del file[f"glove_vectors/data/{IDS[26]}/intervals"]
+    with pytest.raises(DataError, match=re.escape(IDS[26])):
+        import_dataset("csd", [tmp_path / "csd"], tmp_path / "data", OPTIONS)
+    assert [path.name for path in tmp_path.iterdir()] == ["csd"]
+
+
+def test_sources_that_are_read_as_a_whole_keep_their_text_vectors(tmp_path):
+    lines = "".join(f"v{number},{n},good day {number} {n}\n" for number in range(30) for n in range(256))
+    path = files.write_text(tmp_path / "x.csv", "video_id,index,text\n" + lines)
+    options = ImportOptions(text="glove-6b-50d", rename_splits={"none": "train"})
+    whole = import_dataset("table", [path], tmp_path / "whole/data", options)
+
+    def interrupt(done, _total):
+        if done == 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_dataset("table", [path], tmp_path / "again/data", options, interrupt)
+    assert len(parts_in(tmp_path / "again/data")) == 1
+    assert_same(import_dataset("table", [path], tmp_path / "again/data", options), whole)
+
+
+def test_one_import_at_a_time(folder, tmp_path):
+    with (
+        parts_of(tmp_path / "data", "f"),
+        pytest.raises(WriteError, match="for this import alone, but got another one at work on it; wait for it"),
+    ):
+        import_dataset("csd", [folder], tmp_path / "data", OPTIONS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_workers_end_in_the_same_bytes(folder, whole, tmp_path):
+    dataset, seen = videos_read(folder, tmp_path / "data", replace(OPTIONS, workers=3))
+    assert seen == list(range(1, N_VIDEOS + 1))
+    assert_same(dataset, whole)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A reader that leaves a mark for every video it begins, and dies or fails on demand."""
+
+    folder: Path
+    deadly: str = ""
+    bad: str = ""
+
+    @contextmanager
+    def opened(self):
+        yield self.read
+
+    def read(self, video_id):
+        (self.folder / video_id).touch()
+        if video_id == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if video_id == self.bad:
+            raise DataError(f"Expected no {video_id}")
+        return Video(video_id, []), Counter({video_id: 1})
+
+
+def test_no_more_videos_are_read_ahead_than_agreed(tmp_path):
+    ids = [f"v{number:03d}" for number in range(60)]
+    videos = read_videos(Waiting(tmp_path), ids, 2)
+    taken = [next(videos)[0].id for _ in range(5)]
+    time.sleep(1)
+    assert taken == ids[:5]
+    assert len(list(tmp_path.iterdir())) <= 5 + 2 * AHEAD
+    assert [video.id for video, _ in videos] == ids[5:]
+
+
+def test_an_error_in_a_worker_comes_at_its_turn_and_a_killed_worker_is_told(tmp_path):
+    ids = [f"v{number}" for number in range(9)]
+    videos = read_videos(Waiting(tmp_path, bad="v3"), ids, 2)
+    assert [next(videos)[0].id for _ in range(3)] == ids[:3]
+    with pytest.raises(DataError, match="Expected no v3"):
+        next(videos)
+    with pytest.raises(WorkerError, match="Expected 2 processes .* one was killed.*fewer --workers: it goes on"):
+        list(read_videos(Waiting(tmp_path, deadly="v4"), ids, 2))
+
+
+def test_workers_are_for_sources_whose_videos_are_read_one_by_one(tmp_path):
+    path = files.write_text(tmp_path / "x.csv", "video_id,text\nv,hello\n")
+    with pytest.raises(UsageError, match="Expected one worker for the source 'table', whose files are read as a whole"):
+        import_dataset("table", [path], tmp_path / "data", ImportOptions(workers=2))
+    with pytest.raises(UsageError, match="Expected at least one worker, but got 0"):
+        ImportOptions(workers=0)

@@ -1,0 +1,124 @@
+"""Scores of degrees: order, classes of seven and five, and sums per video, each against something independent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mien.errors import DataError
+from mien.metrics.grades import GradeRule, grade_accuracy, grades
+from mien.metrics.ranking import concordance_index, roc_auc
+from mien.metrics.regression import mean_absolute_error, mean_absolute_error_of, moments_per_video, pearson, pearson_of
+from mien.metrics.significance import video_weights
+
+
+@pytest.fixture
+def rows():
+    """Labels in thirds, many of them equal, and predictions with ties."""
+    rng = np.random.default_rng(8)
+    target = rng.integers(-9, 10, 83) / 3
+    return target, np.round(target + rng.normal(size=83), 1)
+
+
+def test_concordance_is_the_share_of_pairs_in_the_right_order(rows):
+    target, prediction = rows
+    right = total = 0.0
+    for i in range(len(target)):
+        for j in range(len(target)):
+            if target[i] > target[j]:
+                total += 1
+                right += (prediction[i] > prediction[j]) + 0.5 * (prediction[i] == prediction[j])
+    assert concordance_index(target, prediction) == pytest.approx(right / total, abs=1e-12)
+    somers = stats.somersd(target, prediction).statistic
+    assert concordance_index(target, prediction) == pytest.approx((1 + somers) / 2, abs=1e-12)
+
+
+def test_concordance_of_two_classes_is_the_roc_area(rows):
+    target, prediction = rows
+    assert concordance_index(1.0 * (target > 0.5), prediction) == pytest.approx(roc_auc(target > 0.5, prediction))
+    assert concordance_index(target, np.zeros(83)) == 0.5
+    assert np.isnan(concordance_index(np.ones(83), prediction))
+
+
+# label or prediction: round7, round5, sdk7, sdk5
+CLASSES = {
+    -3.0: (-3, -2, -3, -2),
+    -2.5: (-2, -2, -3, -2),
+    -7 / 3: (-2, -2, -3, -2),
+    -2.0: (-2, -2, -2, -2),
+    -4 / 3: (-1, -1, -2, -2),
+    -1.0: (-1, -1, -1, -1),
+    -1 / 3: (0, 0, -1, -1),
+    0.0: (0, 0, 0, 0),
+    0.1: (0, 0, 0, 0),
+    0.2: (0, 0, 1, 1),
+    1 / 3: (0, 0, 1, 1),
+    0.5: (0, 0, 1, 1),
+    1.0: (1, 1, 1, 1),
+    1.05: (1, 1, 1, 1),
+    1.5: (2, 2, 2, 2),
+    2.0: (2, 2, 2, 2),
+    7 / 3: (2, 2, 3, 2),
+    2.5: (2, 2, 3, 2),
+    3.7: (3, 2, 3, 2),
+}
+
+
+@pytest.mark.parametrize("value", CLASSES)
+def test_classes_by_hand(value):
+    ways = [(GradeRule.ROUND, 7), (GradeRule.ROUND, 5), (GradeRule.SDK, 7), (GradeRule.SDK, 5)]
+    assert tuple(int(grades(np.array([value]), rule, n)[0]) for rule, n in ways) == CLASSES[value]
+
+
+def test_the_rules_of_the_label_readme_hold_for_every_label():
+    labels = np.arange(-9, 10) / 3
+    readme = [
+        -3 if y < -2 else -2 if y < -1 else -1 if y < 0 else 0 if y == 0 else 1 if y <= 1 else 2 if y <= 2 else 3
+        for y in labels
+    ]
+    assert grades(labels, GradeRule.SDK).tolist() == readme
+    assert grades(labels, GradeRule.ROUND).tolist() == [round(y) for y in labels]
+
+
+def test_accuracy_leaves_missing_labels_out():
+    target, prediction = np.array([1.0, -1 / 3, np.nan, 2.0]), np.array([0.7, 0.1, 3.0, -2.0])
+    assert grade_accuracy(target, prediction, GradeRule.ROUND) == pytest.approx(2 / 3)
+    assert grade_accuracy(target, prediction, GradeRule.SDK) == pytest.approx(1 / 3)
+    with pytest.raises(DataError, match="Expected finite predictions"):
+        grade_accuracy(target, np.full(4, np.nan), GradeRule.ROUND)
+
+
+def test_sums_per_video_give_the_same_scores_also_of_a_resample(rows):
+    target, prediction = rows
+    target = np.where(np.arange(83) % 7 == 0, np.nan, target)
+    video = np.repeat(np.arange(12), 7)[:83]
+    moments = moments_per_video(target, prediction, video, 13)
+    assert float(mean_absolute_error_of(moments.summed())) == pytest.approx(mean_absolute_error(target, prediction))
+    assert float(pearson_of(moments.summed())) == pytest.approx(pearson(target, prediction))
+    weights = video_weights(13, 5)
+    again = moments.resampled(weights)
+    for number, drawn in enumerate(weights):
+        picked = np.concatenate([np.flatnonzero(video == v) for v in np.repeat(np.arange(13), drawn)])
+        expected = mean_absolute_error(target[picked], prediction[picked])
+        assert mean_absolute_error_of(again)[number] == pytest.approx(expected)
+        assert pearson_of(again)[number] == pytest.approx(pearson(target[picked], prediction[picked]))
+
+
+def test_sums_of_several_columns_are_those_of_each(rows):
+    target, prediction = (np.stack([each, each[::-1] * 2 + 1], axis=1) for each in rows)
+    video = np.arange(83) % 5
+    both = moments_per_video(target, prediction, video, 5).summed()
+    for column in range(2):
+        alone = moments_per_video(target[:, column], prediction[:, column], video, 5).summed()
+        assert pearson_of(both)[column] == pytest.approx(float(pearson_of(alone)))
+
+
+def test_a_constant_side_has_no_correlation_and_an_empty_split_no_score():
+    video = np.zeros(4, int)
+    constant = moments_per_video(np.array([1.0, 2, 3, 0]), np.full(4, 0.1), video, 1).summed()
+    assert np.isnan(pearson_of(constant))
+    assert float(mean_absolute_error_of(constant)) == pytest.approx(np.mean([0.9, 1.9, 2.9, 0.1]))
+    nothing = moments_per_video(np.full(4, np.nan), np.zeros(4), video, 1).summed()
+    assert np.isnan(pearson_of(nothing))
+    assert np.isnan(mean_absolute_error_of(nothing))

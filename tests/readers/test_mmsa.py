@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.readers.examples import N_ACOUSTIC, by_index, mmsa_data, videos_of, write_pickle
+
+from mien.errors import DataError
+from mien.readers import open_source, rules
+from mien.readers.intake import Intake, SourceOptions
+from mien.schema import Level, Modality, Video
+
+
+def opened(tmp_path: Path, data: object, words: bool = True) -> Intake:
+    return open_source("mmsa", [write_pickle(tmp_path / "x.pkl", data)], SourceOptions(words=words))
+
+
+def test_clips_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    intake = opened(tmp_path, mmsa_data())
+    assert intake.splits == {"-train_v": "train", "-valid_v": "valid", "-test_v": "test"}
+    utterances = videos_of(intake)["-train_v"].utterances
+    assert [(each.index, each.transcript, each.sentiment) for each in utterances] == [
+        (9, "train nine", 0.0),
+        (10, "train ten", 1.5),
+    ]
+    assert all(each.emotions is None and each.start_s is None for each in utterances)
+    assert intake.notes == {}
+
+
+def test_aligned_streams_share_the_mask_of_the_tokens(tmp_path: Path) -> None:
+    data = mmsa_data()
+    intake = opened(tmp_path, data)
+    utterance = by_index(videos_of(intake)["-train_v"])[10]
+    for modality, key in ((Modality.TEXT, "text"), (Modality.ACOUSTIC, "audio"), (Modality.VISUAL, "vision")):
+        np.testing.assert_array_equal(utterance.words[modality], data["train"][key][0, :2])
+        np.testing.assert_allclose(utterance.features[modality], data["train"][key][0, :2].mean(axis=0), rtol=1e-6)
+        assert intake.spaces[modality].level is Level.WORD
+
+
+def test_unaligned_streams_have_their_own_lengths_and_no_words(tmp_path: Path) -> None:
+    data = mmsa_data(aligned=False)
+    intake = opened(tmp_path, data)
+    clips = by_index(videos_of(intake)["-train_v"])
+    audio = data["train"]["audio"]
+    np.testing.assert_allclose(clips[10].features[Modality.ACOUSTIC], audio[0, :5].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(clips[9].features[Modality.VISUAL], data["train"]["vision"][1, 0], rtol=1e-6)
+    # an audio length of 0 is a missing modality
+    assert set(clips[9].features) == {Modality.TEXT, Modality.VISUAL}
+    assert not clips[9].words
+    assert intake.spaces[Modality.ACOUSTIC].level is Level.UTTERANCE
+
+
+def test_words_can_be_left_out_without_changing_the_space(tmp_path: Path) -> None:
+    with_words, without = opened(tmp_path, mmsa_data()), opened(tmp_path, mmsa_data(), words=False)
+    utterance = videos_of(without)["-test_v"].utterances[0]
+    assert not utterance.words
+    assert without.spaces[Modality.TEXT].level is Level.UTTERANCE
+    assert without.spaces[Modality.TEXT].fingerprint == with_words.spaces[Modality.TEXT].fingerprint
+
+
+def test_aligned_and_unaligned_features_are_different_spaces(tmp_path: Path) -> None:
+    aligned, unaligned = opened(tmp_path, mmsa_data()), opened(tmp_path, mmsa_data(aligned=False))
+    assert aligned.spaces[Modality.ACOUSTIC].name == unaligned.spaces[Modality.ACOUSTIC].name == "mmsa-acoustic"
+    assert aligned.spaces[Modality.ACOUSTIC].fingerprint != unaligned.spaces[Modality.ACOUSTIC].fingerprint
+
+
+def test_values_that_are_not_finite_are_left_out_of_the_mean(tmp_path: Path) -> None:
+    data = mmsa_data()
+    data["train"]["audio"][0, 1, 2] = -np.inf
+    data["train"]["audio"][0, 3, 0] = np.nan  # padding: not looked at
+    intake = opened(tmp_path, data)
+    utterance = by_index(videos_of(intake)["-train_v"])[10]
+    assert utterance.features[Modality.ACOUSTIC][2] == data["train"]["audio"][0, 0, 2]
+    assert utterance.word_present[Modality.ACOUSTIC].tolist() == [True, False]
+    assert intake.notes == {rules.VALUE_NOT_FINITE: 1, rules.WORD_NOT_FINITE: 1}
+
+
+def test_without_any_lengths_zero_ends_are_padding_and_counted(tmp_path: Path) -> None:
+    data = mmsa_data()
+    for split in data.values():
+        del split["text_bert"]
+        for key in ("text", "audio", "vision"):
+            split[key][0, 3:] = 0
+    intake = opened(tmp_path, data)
+    clips = by_index(videos_of(intake)["-train_v"])
+    assert [len(clips[number].words[Modality.TEXT]) for number in (9, 10)] == [4, 3]
+    assert intake.notes == {rules.PADDING_GUESSED: 3}
+
+
+def test_lists_and_missing_texts_are_fine(tmp_path: Path) -> None:
+    data = mmsa_data()
+    for split in data.values():
+        del split["raw_text"]
+        split["id"] = split["id"].tolist()
+    assert videos_of(opened(tmp_path, data))["-train_v"].utterances[0].transcript == ""
+
+
+def test_a_split_may_be_absent(tmp_path: Path) -> None:
+    data = mmsa_data()
+    del data["valid"]
+    assert set(opened(tmp_path, data).splits.values()) == {"train", "test"}
+
+
+def altered(change: Any, aligned: bool = True) -> dict[str, Any]:
+    data = mmsa_data(aligned)
+    change(data["train"])
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"a": 1}, r"a dictionary with train, valid, test in .*, but got the keys a; check"),
+        ([1], r"a dictionary with train, valid, test in .*, but got list; check"),
+        (
+            altered(lambda split: split.pop("regression_labels")),
+            r"'regression_labels' in 'train' of .*, but got raw_text, ",
+        ),
+        (altered(lambda split: split.pop("id")), r"'id' in 'train' of .*, but got raw_text, "),
+        (
+            altered(lambda split: split.update(id=["a_1", "a_2"])),
+            r"an id like video\$_\$3 in row 0 of 'train' .*got 'a_1'",
+        ),
+        (altered(lambda split: split.update(id=["a$_$x", "b$_$1"])), r"an id like .* but got 'a\$_\$x'; the number"),
+        (altered(lambda split: split.update(id=["a$_$1"])), r"2 rows in 'id' of 'train' in .*, but got shape \(1,\)"),
+        (altered(lambda split: split.update(id=["a$_$1", "a$_$1"])), r"one utterance 1 in video 'a', but got two"),
+        (altered(lambda split: split.update(id=["-test_v$_$1", "b$_$1"])), r"every video in one split, .*'-test_v'"),
+        (altered(lambda split: split.update(text=[[1], [1, 2]])), r"one array in 'text' of 'train' .*different shapes"),
+        (
+            altered(lambda split: split.update(text=np.ones((2, 4)))),
+            r"numbers of shape \(2, row, feature\) in 'text' .*\(2, 4\)",
+        ),
+        (
+            altered(lambda split: split.update(audio=np.ones((2, 4, 9)))),
+            r"'audio' of 'valid' .* to be as wide as in 'train'",
+        ),
+        (
+            altered(lambda split: split.update(text_bert=np.ones((2, 4)))),
+            r"token ids, mask and segments of shape \(2, 3, row\)",
+        ),
+        (
+            altered(lambda split: split.update(text_bert=np.ones((2, 3, 5)))),
+            r"the mask in 'text_bert' of 'train' .*\(2, 5\);",
+        ),
+        (
+            altered(lambda split: split.update(regression_labels=["a", "b"])),
+            r"one score per utterance in 'regression_labels'",
+        ),
+        (
+            altered(lambda split: split.update(audio_lengths=[7, 0]), aligned=False),
+            r"one whole number from 0 to 6 per utterance in 'audio_lengths' of 'train' .*up to 7; download",
+        ),
+        (
+            altered(lambda split: [split.pop(key) for key in ("text", "audio", "vision")]),
+            r"'text' or 'audio' or 'vision' in",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_pickle_is_said(tmp_path: Path, data: object, message: str) -> None:
+    with pytest.raises(DataError, match=rf"^Expected {message}"):
+        opened(tmp_path, data)
+
+
+def means(videos: dict[str, Video]) -> dict[tuple[str, int], np.ndarray]:
+    return {(v.id, each.index): each.features[Modality.ACOUSTIC] for v in videos.values() for each in v.utterances}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["aligned_50.pkl", "unaligned_50.pkl"])
+def test_files_in_the_layout_of_mmsa(data_dir: Path, name: str) -> None:
+    intake = open_source("mmsa", [data_dir / "mmsa_format" / name])
+    videos = videos_of(intake)
+    counts = dict.fromkeys(("train", "valid", "test"), 0)
+    for video in videos.values():
+        counts[str(intake.splits[video.id])] += len(video.utterances)
+    assert counts == {"train": 4, "valid": 2, "test": 2}
+    assert {modality.value: space.n_features for modality, space in intake.spaces.items()} == {
+        "text": 768,
+        "acoustic": 74,
+        "visual": 35,
+    }
+    every = [each for video in videos.values() for each in video.utterances]
+    assert all(set(each.features) == set(Modality) for each in every)
+    if name.startswith("aligned"):
+        assert all(len({len(rows) for rows in each.words.values()}) == 1 and len(each.words) == 3 for each in every)
+        assert intake.notes == {}
+    else:
+        assert not any(each.words for each in every)
+        assert intake.notes == {rules.VALUE_NOT_FINITE: 1}
+    assert all(vector.shape == (74,) and np.isfinite(vector).all() for vector in means(videos).values())
+    assert N_ACOUSTIC != 74

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.errors import DataError
+from mien.readers import SOURCES, rules
+from mien.readers.rules import attach_rows, attach_vector, finite_mean, without_zero_ends
+from mien.schema import Modality, Utterance
+
+FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
+
+
+@pytest.mark.parametrize(
+    ("value", "label", "n_clamped"), [(3.33, 3.0, 1), (-4.0, -3.0, 1), (3.0, 3.0, 0), (-1.5, -1.5, 0)]
+)
+def test_sentiment_is_clamped_into_its_range_and_counted(value: float, label: float, n_clamped: int) -> None:
+    notes: Counter[str] = Counter()
+    assert rules.sentiment_label(value, notes) == label
+    assert notes[rules.LABEL_CLAMPED] == n_clamped
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_sentiment_that_is_not_finite_is_missing_not_clamped(value: float) -> None:
+    notes: Counter[str] = Counter()
+    assert rules.sentiment_label(value, notes) is None
+    assert notes == {rules.LABEL_NOT_FINITE: 1}
+
+
+def test_every_emotion_outside_its_range_counts() -> None:
+    notes: Counter[str] = Counter()
+    clamped = rules.emotion_labels(np.array([-0.1, 0, 1, 3.33, 3, 2]), notes)
+    assert clamped is not None
+    assert clamped.tolist() == [0, 0, 1, 3, 3, 2]
+    assert notes == {rules.LABEL_CLAMPED: 2}
+
+
+def test_six_emotions_are_missing_together() -> None:
+    notes: Counter[str] = Counter()
+    assert rules.emotion_labels(np.array([1, np.nan, 0, 0, 0, 0]), notes) is None
+    assert rules.emotion_labels(np.full(6, np.nan), notes) is None
+    assert notes == {rules.EMOTIONS_IN_PART: 1, rules.LABEL_NOT_FINITE: 1}
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "kept"), [(1.0, 2.0, 2.0), (2.0, 2.0, None), (3.0, 2.0, None), (None, 2.0, 2.0)]
+)
+def test_an_end_that_does_not_follow_its_start_is_dropped(
+    start_s: float | None, end_s: float, kept: float | None
+) -> None:
+    notes: Counter[str] = Counter()
+    assert rules.usable_end(start_s, end_s, notes) == kept
+    assert notes[rules.END_NOT_AFTER_START] == (kept is None)
+
+
+def test_a_video_in_two_splits_is_an_error_that_names_it() -> None:
+    with pytest.raises(DataError, match=r"but got video '-x' in 'train' and no split; split by video"):
+        rules.require_same_split("-x", "train", None)
+
+
+def test_a_shared_transcript_counts_once_however_it_is_written() -> None:
+    notes: Counter[str] = Counter()
+    watch = rules.TranscriptWatch(notes)
+    for text, split in [
+        ("Yeah.", "train"),
+        (" yeah. ", "test"),
+        ("YEAH.", "valid"),
+        ("only", "train"),
+        ("only", "train"),
+    ]:
+        watch.see(text, split)
+    watch.see("", "train")
+    watch.see("", "test")
+    watch.see("only", None)
+    assert notes == {rules.TRANSCRIPT_SHARED: 1}
+
+
+def test_a_mean_leaves_out_what_is_not_finite_cell_by_cell() -> None:
+    notes: Counter[str] = Counter()
+    rows = np.array([[1.0, -np.inf], [3.0, 5.0], [np.nan, 1e300]])
+    mean = finite_mean(rows, notes)
+    assert mean is not None
+    assert mean.tolist() == [2.0, 5.0]
+    assert notes == {rules.VALUE_NOT_FINITE: 3}
+
+
+def test_a_column_without_a_finite_value_makes_the_vector_missing() -> None:
+    notes: Counter[str] = Counter()
+    assert finite_mean(np.array([[1.0, np.nan], [2.0, np.inf]]), notes) is None
+    assert finite_mean(np.zeros((0, 2)), Counter()) is None
+    assert notes[rules.VECTOR_NOT_FINITE] == 1
+
+
+def test_a_stored_vector_is_kept_whole_or_not_at_all() -> None:
+    notes: Counter[str] = Counter()
+    utterance = Utterance(0)
+    attach_vector(utterance, Modality.TEXT, np.array([1.0, np.nan]), notes)
+    attach_vector(utterance, Modality.VISUAL, np.array([0.0, 0.0]), notes)
+    assert list(utterance.features) == [Modality.VISUAL]
+    assert notes == {rules.VECTOR_NOT_FINITE: 1}
+
+
+def test_a_row_that_is_not_finite_is_an_absent_word() -> None:
+    notes: Counter[str] = Counter()
+    utterance = Utterance(0)
+    attach_rows(utterance, Modality.ACOUSTIC, np.array([[1.0, 2.0], [3.0, np.nan]]), True, notes)
+    assert utterance.features[Modality.ACOUSTIC].tolist() == [2.0, 2.0]
+    assert utterance.words[Modality.ACOUSTIC].tolist() == [[1.0, 2.0], [0.0, 0.0]]
+    assert utterance.word_present[Modality.ACOUSTIC].tolist() == [True, False]
+    assert notes == {rules.VALUE_NOT_FINITE: 1, rules.WORD_NOT_FINITE: 1}
+
+
+def test_padding_is_judged_over_all_streams_and_only_at_the_ends() -> None:
+    notes: Counter[str] = Counter()
+    text = np.array([[0.0], [1.0], [0.0], [0.0], [2.0], [0.0], [0.0]])
+    voice = np.array([[0.0], [0.0], [0.0], [3.0], [0.0], [np.nan], [0.0]])
+    assert without_zero_ends([text, voice], notes) == slice(1, 6)
+    assert without_zero_ends([text[1:2]], notes) == slice(0, 1)
+    assert without_zero_ends([text * 0], notes) == slice(0, 0)
+    assert notes == {rules.PADDING_GUESSED: 2}
+
+
+def test_every_rule_is_in_the_set_and_in_the_document() -> None:
+    texts = {value for name, value in vars(rules).items() if name.isupper() and isinstance(value, str)}
+    assert texts | set(rules.STREAM_MISSING.values()) == rules.RULES
+    document = FORMATS.read_text(encoding="utf-8")
+    assert [rule for rule in sorted(rules.RULES) if f"`{rule}`" not in document] == []
+
+
+def test_every_source_and_field_is_in_the_document() -> None:
+    document = FORMATS.read_text(encoding="utf-8")
+    for name, entry in SOURCES.items():
+        section = re.search(rf"^### `{name}`$(.*?)(?=^##|\Z)", document, re.MULTILINE | re.DOTALL)
+        assert section, name
+        assert [field for field in entry.fields if f"`{field}`" not in section[1]] == [], name

@@ -1,0 +1,137 @@
+"""The predictions table: ours comes back, a peer's is read the same way, a wrong one says what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mien.errors import DamagedFileError, DataError, WriteError
+from mien.schema import EMOTION_OUTPUTS, EMOTIONS, SentimentValues
+from mien.storage.predictions import Predictions, read_predictions, write_predictions
+
+
+def predictions():
+    rng = np.random.default_rng(0)
+    emotions = rng.integers(0, 4, size=(7, 6)).astype(float)
+    emotions[3] = np.nan
+    return Predictions(
+        video_id=np.array(["ü", "ü", "ü", "b", "b", "b", "b"], dtype=object),
+        index=np.array([0, 2, 11, 3, 1, 2, 5]),
+        sentiment=np.array([-3, 0, np.nan, 1 / 3, 2, 3, -1]),
+        emotions=emotions,
+        sentiment_probability=rng.random(7),
+        emotion_probabilities=rng.random((7, 7)),
+        sentiment_values=SentimentValues.SIGNED_CLASS,
+    )
+
+
+def assert_equal(found, expected):
+    assert found.sentiment_values is expected.sentiment_values
+    for name in (field.name for field in fields(found) if field.name != "sentiment_values"):
+        mine, its = getattr(found, name), getattr(expected, name)
+        assert (mine is None) == (its is None), name
+        if its is not None:
+            np.testing.assert_array_equal(mine, its)
+
+
+@pytest.mark.parametrize(
+    "absent", [(), ("sentiment_probability",), ("emotion_probabilities",)], ids=["both", "emotion", "sentiment"]
+)
+def test_one_or_two_heads_come_back(tmp_path, absent):
+    expected = replace(predictions(), **dict.fromkeys(absent))
+    write_predictions(tmp_path / "new" / "test.parquet", expected)
+    assert_equal(read_predictions(tmp_path / "new" / "test.parquet"), expected)
+
+
+def test_intensities_come_back_beside_or_without_probabilities(tmp_path):
+    said = {"sentiment_intensity": np.linspace(-3, 3, 7), "emotion_intensities": np.arange(42.0).reshape(7, 6) / 14}
+    both = replace(predictions(), **said)
+    alone = replace(both, sentiment_probability=None, emotion_probabilities=None, emotion_intensities=None)
+    for number, expected in enumerate((both, alone)):
+        write_predictions(tmp_path / f"{number}.parquet", expected)
+        assert_equal(read_predictions(tmp_path / f"{number}.parquet"), expected)
+    names = list(pd.read_parquet(tmp_path / "0.parquet").columns)
+    assert names[-7:] == [f"intensity_{name}" for name in ("sentiment", *EMOTIONS)]
+    cut = pq.read_table(tmp_path / "0.parquet").drop_columns(["intensity_fear"])
+    pq.write_table(cut, tmp_path / "cut.parquet")
+    with pytest.raises(DataError, match="Expected the columns intensity_fear"):
+        read_predictions(tmp_path / "cut.parquet")
+
+
+def test_missing_labels_are_null_for_others_and_the_columns_are_those_of_the_documentation(tmp_path):
+    write_predictions(tmp_path / "x.parquet", predictions())
+    frame = pd.read_parquet(tmp_path / "x.parquet")
+    assert frame["sentiment"].isna().tolist() == [False, False, True, False, False, False, False]
+    assert pq.read_table(tmp_path / "x.parquet")["anger"].null_count == 1
+    outputs = [f"probability_{name}" for name in ("positive", *EMOTION_OUTPUTS)]
+    assert list(frame.columns) == ["video_id", "index", "sentiment", *EMOTIONS, *outputs]
+    assert predictions().to_pandas().equals(frame)
+
+
+def peers_table(**changes):
+    """What another system may write: plain pandas, whole numbers, no metadata."""
+    columns = {"video_id": ["v", "v", "w"], "index": [0, 1, 0], "sentiment": [1, -2, 0]}
+    columns |= {name: [0, 1, 0] for name in EMOTIONS}
+    columns |= {"probability_positive": [1.0, 0.25, 0.5]}
+    columns |= {f"probability_{name}": [0.5, 0.25, 0.0] for name in EMOTION_OUTPUTS}
+    columns |= changes
+    return pd.DataFrame({name: values for name, values in columns.items() if values is not None})
+
+
+def test_a_table_made_with_pandas_is_read(tmp_path):
+    peers_table().to_parquet(tmp_path / "x.parquet")
+    found = read_predictions(tmp_path / "x.parquet")
+    assert found.sentiment_values is SentimentValues.INTENSITY
+    assert found.video_id.tolist() == ["v", "v", "w"]
+    assert found.sentiment.tolist() == [1, -2, 0]
+    assert found.emotion_probabilities.shape == (3, 7)
+    assert found.sentiment_probability.tolist() == [1.0, 0.25, 0.5]
+
+
+@pytest.mark.parametrize("name", ["video_id", "index", "sentiment", "surprise"])
+def test_a_column_that_is_missing_is_named(tmp_path, name):
+    peers_table(**{name: None}).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=f"Expected the columns {name} in .*x.parquet, but got .*probability_positive"):
+        read_predictions(tmp_path / "x.parquet")
+
+
+def test_six_of_seven_emotion_probabilities_are_not_taken_for_none(tmp_path):
+    peers_table(probability_none=None).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="Expected the columns probability_none in"):
+        read_predictions(tmp_path / "x.parquet")
+
+
+def test_a_column_of_another_kind_is_named(tmp_path):
+    peers_table(probability_positive=["yes", "no", "no"]).to_parquet(tmp_path / "x.parquet")
+    message = (
+        "Expected a predictions table in .*, but got .*string in the column probability_positive; see docs/formats"
+    )
+    with pytest.raises(DataError, match=message):
+        read_predictions(tmp_path / "x.parquet")
+    table = pa.Table.from_pandas(peers_table())
+    pq.write_table(table.replace_schema_metadata({b"mien.sentiment_values": b"percent"}), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="but got 'percent' is not a valid SentimentValues"):
+        read_predictions(tmp_path / "x.parquet")
+
+
+def test_a_file_that_is_missing_or_no_parquet_says_so(tmp_path):
+    path = tmp_path / "x.parquet"
+    with pytest.raises(DataError, match="Expected a predictions table at .* but got nothing there; evaluate the run"):
+        read_predictions(path)
+    write_predictions(path, predictions())
+    for content in (path.read_bytes()[:-5], b"video_id,index\n", b""):
+        path.write_bytes(content)
+        with pytest.raises(DamagedFileError, match="Expected Parquet in .* but got .*; write the predictions again"):
+            read_predictions(path)
+
+
+def test_what_cannot_be_written_leaves_the_old_table(tmp_path):
+    write_predictions(tmp_path / "x.parquet", predictions())
+    with pytest.raises(WriteError, match="Expected to write .*x.parquet/y.parquet"):
+        write_predictions(tmp_path / "x.parquet" / "y.parquet", predictions())
+    assert_equal(read_predictions(tmp_path / "x.parquet"), predictions())

