@@ -172,7 +172,7 @@ def test_every_folder_states_its_public_names():
 def test_help_needs_neither_torch_nor_pyarrow():
     script = (
         "import sys; sys.argv = ['mien', '--help']\n"
-        "from mien.cli import main\n"
+        "from mien.cli.app import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'pyarrow', 'scipy', 'sklearn', 'h5py', 'lightning_fabric', 'matplotlib'}\n"

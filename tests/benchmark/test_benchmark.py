@@ -309,7 +309,7 @@ import signal, sys
 # a test runner in the background is started with SIGINT ignored, and its children inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv = ["mien", *sys.argv[1:]]
-from mien.cli import main
+from mien.cli.app import main
 main()
 """
 

@@ -23,7 +23,7 @@ def run(*arguments, **options):
 
 
 def test_help_loads_nothing_heavy():
-    code = "import sys\nfrom mien.cli import main\nsys.argv = ['mien', '--help']\ntry:\n    main()\nfinally:\n"
+    code = "import sys\nfrom mien.cli.app import main\nsys.argv = ['mien', '--help']\ntry:\n    main()\nfinally:\n"
     code += f"    sys.stderr.write(' '.join(name for name in {HEAVY} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=ENVIRONMENT)
     assert "import" in done.stdout
@@ -81,7 +81,7 @@ def test_an_interrupt_while_importing_leaves_the_old_data_set(table, tmp_path):
             print("reading", file=sys.stderr, flush=True)
             sys.stdin.read()
         import_._add_text = slow
-        from mien.cli import main
+        from mien.cli.app import main
         main()
     """
     command = [sys.executable, "-c", "\n".join(line[8:] for line in code.splitlines())]

@@ -228,7 +228,7 @@ def test_a_full_disk_while_training_says_so_and_the_run_goes_on_later(planted, t
     script = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "from mien.cli import main\n"
+        "from mien.cli.app import main\n"
         "import mien.commands.train\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
         "main()"

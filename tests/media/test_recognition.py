@@ -21,8 +21,15 @@ from mien.errors import (
     UsageError,
 )
 from mien.media.clips import FIXED_CLIPS, NO_AUDIO, MediaSettings, clips_of
-from mien.media.recognition import NO_SPEECH, WENT_IN_CIRCLES, SpeechSettings, _joined, load_recognizer, recognize
-from mien.media.speech_models import find_speech_model
+from mien.media.recognition import (
+    NO_SPEECH,
+    WENT_IN_CIRCLES,
+    SpeechSettings,
+    _joined,
+    find_speech_model,
+    load_recognizer,
+    recognize,
+)
 from mien.schema import TimedWord
 
 pytest.importorskip("faster_whisper")

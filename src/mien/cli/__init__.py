@@ -1,5 +1,1 @@
-"""The command line: parse, call one workflow, render, set the exit code. Heavy imports happen inside the commands."""
-
-from mien.cli.app import main
-
-__all__ = ["main"]
+"""The command line: parse, call one function, render, set the exit code. Heavy imports happen inside the commands."""

@@ -1,23 +1,22 @@
-"""The commands of `mien`.
+"""The command `mien`: its global options, and the commands that list what there is.
 
-``--plugin MODULE``: modules of the user's own that add lines to the plug-in tables, for one call.
-
-Only a module named on this very call is imported: opening somebody's run never runs code.
+``--plugin MODULE`` names modules of the user's own that add lines to the plug-in tables, for one call. Only a module
+named on this very call is imported: opening somebody's run never runs code.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mien.cli import benchmark, data, listing, runs, video
+from mien.cli import data, runs, video
 from mien.cli.guard import guarded, set_debug
-from mien.cli.options import Json
+from mien.cli.options import Json, print_json
 from mien.errors import UsageError
 from mien.version import __version__
 
@@ -36,12 +35,10 @@ app.command("compare", cls=runs.CompareCommand)(runs.compare)
 app.command("diagnose")(runs.diagnose)
 app.command("predict")(runs.predict)
 app.command("export")(runs.export)
-app.command("benchmark")(benchmark.benchmark)
+app.command("benchmark")(runs.benchmark)
 app.command("extract")(video.extract)
 app.command("analyze")(video.analyze)
-app.command("models")(listing.models)
-app.command("extractors")(listing.extractors)
-app.command("readers")(listing.readers)
+app.command("demo")(video.demo)
 
 
 @app.callback(invoke_without_command=True)
@@ -63,21 +60,75 @@ def global_options(
 
 @app.command()
 @guarded
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder for report.html and the other outputs.")] = Path("mien-demo"),
-    json: Json = False,
-) -> None:
-    """The main job on what ships with the package: a short clip in, a report out."""
-    from mien.cli import progress, render
-    from mien.cli.options import print_json
-    from mien.video.analysis_json import to_json
-    from mien.video.demo import demo as run_demo
+def models(json: Json = False) -> None:
+    """Systems that `mien train --model` knows, with their settings."""
+    from mien.models import MODELS
+    from mien.models.classical.base import ClassicalEntry
+    from mien.training.settings import TrainSettings
 
-    analysis = run_demo(out, progress.say)
+    rows: dict[str, dict[str, Any]] = {
+        name: {
+            "description": entry.description,
+            "citation": entry.citation,
+            "kind": "classical" if isinstance(entry, ClassicalEntry) else "network",
+            "experimental": entry.experimental,
+            "reads": entry.reads.value,
+            "inputs": list(entry.modalities),
+            "tasks": list(entry.tasks),
+            "settings": dataclasses.asdict(entry.settings),
+            "training_defaults": dict(entry.training),
+        }
+        for name, entry in MODELS.items()
+    }
     if json:
-        print_json({"analyses": [to_json(analysis)], "failed": {}})
-    else:
-        render.show_demo(analysis, out)
+        print_json({"models": rows, "training_settings": dataclasses.asdict(TrainSettings())})
+        return
+    shown = {f"{name} (experimental)" if row["experimental"] else name: row for name, row in rows.items()}
+    _show("Models", shown, ("kind", "reads", "description", "citation"))
+    _show_settings({"training loop": dataclasses.asdict(TrainSettings())} | {n: r["settings"] for n, r in rows.items()})
+
+
+@app.command()
+@guarded
+def extractors(json: Json = False) -> None:
+    """Feature extractors, with what they need."""
+    from mien.features import EXTRACTORS
+
+    rows: dict[str, dict[str, Any]] = {
+        modality.value: {
+            name: {"description": entry.description, "citation": entry.citation, "needs": entry.needs}
+            for name, entry in table.items()
+        }
+        for modality, table in EXTRACTORS.items()
+    }
+    if json:
+        print_json(rows)
+        return
+    for modality, listed in rows.items():
+        _show(f"{modality.capitalize()} extractors", listed, ("description", "citation", "needs"))
+
+
+@app.command()
+@guarded
+def readers(json: Json = False) -> None:
+    """Formats that `mien import` reads, with the fields that --map can place."""
+    from mien.readers import SOURCES
+
+    rows: dict[str, dict[str, Any]] = {
+        name: {
+            "description": entry.description,
+            "needs": entry.needs,
+            "origin": entry.origin,
+            "fields": dict(entry.fields),
+        }
+        for name, entry in SOURCES.items()
+    }
+    if json:
+        print_json({"readers": rows})
+        return
+    for row in rows.values():
+        row["fields"] = ", ".join(f"{field}={column}" for field, column in row["fields"].items())
+    _show("Readers", rows, ("description", "needs", "origin", "fields"))
 
 
 def main() -> None:
@@ -98,3 +149,26 @@ def import_plugins(names: Sequence[str]) -> None:
                 f"Expected a module to import for --plugin {name}, but got: {error}; run the command in the folder of "
                 f"{name.partition('.')[0]}.py, or install it"
             ) from error
+
+
+def _show(title: str, rows: dict[str, dict[str, Any]], keys: tuple[str, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_lines=True)
+    table.add_column("name", no_wrap=True)
+    for header in keys:
+        table.add_column(header)
+    for name, row in rows.items():
+        table.add_row(name, *(str(row[key]) for key in keys))
+    # needs such as mien[offline] are no markup
+    Console(highlight=False, markup=False).print(table)
+
+
+def _show_settings(groups: dict[str, dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for name, settings in groups.items():
+        text = "  ".join(f"{key}={'none' if value is None else value}" for key, value in settings.items())
+        console.print(f"[bold]{name}[/]: {text}")

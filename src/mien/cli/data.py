@@ -9,10 +9,8 @@ from typing import Annotated
 import typer
 
 from mien.cli.guard import guarded
-from mien.cli.options import Json, one_object, parse_shares, print_json
+from mien.cli.options import Carve, Json, Mapping, RenameSplit, one_object, parse_shares, print_json
 from mien.settings import parse_pairs
-
-Pairs = list[str] | None
 
 
 @dataclass(frozen=True)
@@ -29,15 +27,9 @@ class ImportCall:
     text: Annotated[
         str | None, typer.Option(metavar="EXTRACTOR", help="Text features from the transcripts; see: mien extractors")
     ] = None
-    mapping: Annotated[
-        Pairs, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field. Repeatable.")
-    ] = None
-    rename_split: Annotated[
-        Pairs, typer.Option(metavar="OLD=NEW", help="Give a split another role (or =none). Repeatable.")
-    ] = None
-    carve: Annotated[
-        Pairs, typer.Option(metavar="ROLE=SHARE", help="Carve whole videos from train, e.g. valid=0.1. Repeatable.")
-    ] = None
+    mapping: Mapping = None
+    rename_split: RenameSplit = None
+    carve: Carve = None
     carve_seed: Annotated[int, typer.Option(min=0, help="Which videos are carved.")] = 0
     words: Annotated[
         bool | None, typer.Option("--words/--no-words", help="Keep word vectors. Default: where the source has them.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ParamSpec, TypeVar
 
 import typer
@@ -50,6 +50,14 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             raise _told(error, text, FAILED) from error
 
     return wrapper
+
+
+def report_failures(failures: Mapping[str, str]) -> None:
+    """One line per part of the work that failed, name -> reason; the rest is done, and the exit code says so."""
+    for name, reason in failures.items():
+        sys.stderr.write(f"mien: {name}: {' '.join(reason.split())}\n")
+    if failures:
+        raise typer.Exit(FAILED)
 
 
 def _told(error: BaseException, text: str, code: int) -> typer.Exit:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from mien.errors import UsageError
+from mien.errors import UnknownNameError, UsageError
 from mien.settings import parse_pairs
 
 CallT = TypeVar("CallT")
@@ -24,7 +24,16 @@ EngineAddress = Annotated[
         help="Of a running Dask or Ray cluster; without it one is started on this machine for as long as it is needed.",
     ),
 ]
-
+Mapping = Annotated[
+    list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field. Repeatable.")
+]
+RenameSplit = Annotated[
+    list[str] | None, typer.Option(metavar="OLD=NEW", help="Give a split another role (or =none). Repeatable.")
+]
+Carve = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ROLE=SHARE", help="Carve whole videos from train, e.g. valid=0.1. Repeatable."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; see: mien models. Repeatable.")
@@ -81,8 +90,6 @@ def parse_rates(text: str) -> tuple[float, ...]:
 
 def parse_names(text: str | None, kind: type[Any]) -> tuple[Any, ...]:
     """``"text,visual"`` -> members of an enumeration. Raises UnknownNameError with the nearest name."""
-    from mien.errors import UnknownNameError
-
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     known = [member.value for member in kind]
     for name in names:

@@ -1,21 +1,28 @@
-"""`mien extract` and `mien analyze`."""
+"""`mien extract`, `mien analyze` and `mien demo`: from raw video."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mien.cli.guard import FAILED, guarded
-from mien.cli.options import EngineAddress, EngineName, Json, one_object, parse_shares, print_json
+from mien.cli.guard import guarded, report_failures
+from mien.cli.options import (
+    Carve,
+    EngineAddress,
+    EngineName,
+    Json,
+    Mapping,
+    RenameSplit,
+    one_object,
+    parse_shares,
+    print_json,
+)
 from mien.errors import UnknownNameError
 from mien.settings import parse_pairs
 
-Pairs = list[str] | None
 NOTHING = "none"
 
 
@@ -34,11 +41,9 @@ class ExtractCall:
     ] = None
     acoustic: Annotated[str | None, typer.Option(help="Acoustic extractor, or none. Default: covarep-like-74.")] = None
     visual: Annotated[str | None, typer.Option(help="Visual extractor, or none. Default: face.")] = None
-    mapping: Annotated[
-        Pairs, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field. Repeatable.")
-    ] = None
-    rename_split: Annotated[Pairs, typer.Option(metavar="OLD=NEW", help="Give a split another role.")] = None
-    carve: Annotated[Pairs, typer.Option(metavar="ROLE=SHARE", help="Carve whole videos from train.")] = None
+    mapping: Mapping = None
+    rename_split: RenameSplit = None
+    carve: Carve = None
     engine: EngineName = "local"
     engine_address: EngineAddress = None
     workers: Annotated[
@@ -103,7 +108,7 @@ def extract(call: ExtractCall) -> None:
         print_json(description | {"failed": dict(extraction.failed)})
     else:
         render_dataset.show_import(description)
-    _report_failures(extraction.failed)
+    report_failures(extraction.failed)
 
 
 @guarded
@@ -133,11 +138,21 @@ def analyze(call: AnalyzeCall) -> None:
     else:
         for path, analysis in done.items():
             render.show_analysis(analysis, call.out if len(call.videos) == 1 else call.out / path.stem)
-    _report_failures({str(path): reason for path, reason in failed.items()})
+    report_failures({str(path): reason for path, reason in failed.items()})
 
 
-def _report_failures(failed: Mapping[str, str]) -> None:
-    for name, reason in failed.items():
-        sys.stderr.write(f"mien: {name}: {' '.join(reason.split())}\n")
-    if failed:
-        raise typer.Exit(FAILED)
+@guarded
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for report.html and the other outputs.")] = Path("mien-demo"),
+    json: Json = False,
+) -> None:
+    """The main job on what ships with the package: a short clip in, a report out."""
+    from mien.cli import progress, render
+    from mien.video.analysis_json import to_json
+    from mien.video.demo import demo as run_demo
+
+    analysis = run_demo(out, progress.say)
+    if json:
+        print_json({"analyses": [to_json(analysis)], "failed": {}})
+    else:
+        render.show_demo(analysis, out)

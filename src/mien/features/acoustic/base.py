@@ -37,14 +37,22 @@ class AcousticExtractor:
     word_space: FeatureSpace | None
     # rate of the samples it expects, hertz; mono
     rate_hz: int
-    # samples (sample,) float32 in [-1, 1] -> (feature,) float32; None where `why_missing` gives a reason
-    utterance_vector: Callable[[FloatArray], FloatArray | None]
+    # samples (sample,) float32 in [-1, 1] -> (feature,) float32, or the reason why there is no vector
+    vector_or_reason: Callable[[FloatArray], FloatArray | str]
     # samples -> times_s (frame,), seconds after the first sample, and values (frame, feature) float32, NaN where a
     # column has no value in a frame (F0 of an unvoiced frame); no frames where a vector is missing.
     # None: utterance level only
     frames: Callable[[FloatArray], tuple[FloatArray, FloatArray]] | None
-    # samples -> the reason for which the vector is missing, None if it is not
-    why_missing: Callable[[FloatArray], str | None]
+
+    def utterance_vector(self, samples: FloatArray) -> FloatArray | None:
+        """Vector (feature,) of samples (sample,), or None; then `why_missing` gives the reason."""
+        answer = self.vector_or_reason(samples)
+        return None if isinstance(answer, str) else answer
+
+    def why_missing(self, samples: FloatArray) -> str | None:
+        """The reason why samples (sample,) have no vector, None if they have one."""
+        answer = self.vector_or_reason(samples)
+        return answer if isinstance(answer, str) else None
 
 
 def unusable(samples: FloatArray, rate_hz: int) -> str | None:

@@ -1,14 +1,13 @@
 """`covarep-like-74`: pitch, glottal source, envelope and phase, 100 frames a second, in COVAREP's column order.
 
 The layout is that of the acoustic set published with CMU-MOSI and CMU-MOSEI (Degottex et al., ICASSP 2014), which the
-paper uses. The numbers are computed here from the published definitions, cited in `pitch.py`, `glottal.py` and
-below; they are **not** COVAREP's and not interchangeable with them. A model trained on the published set
-cannot be fed with these: the feature space has another name.
+paper uses. The numbers are computed here from the published definitions and are **not** COVAREP's: a model trained on
+the published set cannot be fed with these, and the feature space has another name. Unlike the published set, a frame in
+which a column has no value holds NaN and not 0, and the means leave it out. `COLUMN_DOCUMENTATION` says what every
+column is, where it has a value, and which three are stand-ins.
 
-Unlike the published set, a frame in which a column has no value holds NaN and not 0, and the means leave it out.
-`COLUMN_DOCUMENTATION` says what every column is, where it has a value, and which three are stand-ins.
-
-The spectral envelope and the harmonics' phases of a voice, on the mel scale.
+F0 and voicing come from `pitch.py`, the glottal source from `glottal.py`. The envelope and the harmonics' phases, on
+the mel scale, are made here:
 
 - MCEP: cepstrum of the mel-warped true envelope. True envelope: Röbel & Rodet, DAFx 2005 (cepstral smoothing of the
   larger of spectrum and envelope, again and again, until the envelope rests on the harmonics). Warping: the all-pass
@@ -27,11 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.features.acoustic.base import NO_VOICE, AcousticExtractor, unusable, word_then_average
+from mien.features.acoustic.base import NO_VOICE, RATE_HZ, AcousticExtractor, unusable, word_then_average
 from mien.features.acoustic.glottal import Glottal, glottal_parameters, peak_slope, polarity
 from mien.features.acoustic.pitch import (
     HOP_SAMPLES,
-    RATE_HZ,
     Pitch,
     centred_windows,
     frame_times_s,
@@ -42,8 +40,60 @@ from mien.features.acoustic.pitch import (
 from mien.schema import BoolArray, FeatureSpace, FloatArray, Level, Modality
 
 ComplexArray = NDArray[np.complexfloating[Any, Any]]
-
+NAME = "covarep-like-74"
+# Any change of the numbers is a new version: it is part of the feature space's identity.
+VERSION = 1
 N_MCEP, N_HMPDM, N_HMPDD = 25, 25, 13
+SOURCE_COLUMNS = ("F0", "VUV", "NAQ", "QOQ", "H1H2", "PSP", "MDQ", "peakSlope", "Rd", "Rd_conf", "creak")
+COLUMNS = (
+    *SOURCE_COLUMNS,
+    *(f"MCEP_{number}" for number in range(N_MCEP)),
+    *(f"HMPDM_{number}" for number in range(N_HMPDM)),
+    *(f"HMPDD_{number}" for number in range(N_HMPDD)),
+)
+COLUMN_DOCUMENTATION = {
+    "F0": "fundamental frequency, Hz; voiced frames",
+    "VUV": "1 voiced, 0 unvoiced; its mean is the voiced share",
+    "NAQ": "normalised amplitude quotient of the glottal flow; voiced frames",
+    "QOQ": "quasi-open quotient of the glottal flow; voiced frames",
+    "H1H2": "level of the first over the second harmonic of the glottal flow, dB; voiced frames",
+    "PSP": "parabolic spectral parameter of the glottal flow; voiced frames",
+    "MDQ": "maxima dispersion quotient of the prediction residual; voiced frames",
+    "peakSlope": "slope of log10 of the octave bands' maxima per octave; sounding frames",
+    "Rd": "stand-in: NAQ / 0.11 (Fant's closed form; COVAREP minimises a phase error); voiced frames",
+    "Rd_conf": "stand-in: correlation of two neighbouring periods of the flow derivative, 0 to 1; voiced frames",
+    "creak": "stand-in: amplitude of the residual half-way between harmonics as a share of both, 0 to 1, higher where "
+    "periods alternate (COVAREP has a trained network for creaky voice); voiced frames",
+    "MCEP": "mel-cepstrum of the true envelope, natural log of the amplitude; 0 is the level; sounding frames",
+    "HMPDM": "mean phase distortion in 25 mel bands over 0 to 8 kHz, radians in (-pi, pi]; voiced frames",
+    "HMPDD": "deviation of the phase distortion in 13 mel bands, radians; voiced frames",
+}
+RECIPE = {
+    "extractor": "covarep-like",
+    "version": VERSION,
+    "rate_hz": RATE_HZ,
+    "frames_per_s": RATE_HZ // HOP_SAMPLES,
+    "stand_ins": ["Rd", "Rd_conf", "creak"],
+}
+SPACE = FeatureSpace(
+    Modality.ACOUSTIC,
+    NAME,
+    len(COLUMNS),
+    columns=COLUMNS,
+    recipe=RECIPE | {"pooling": "frames where a column has a value -> utterance"},
+)
+WORD_SPACE = FeatureSpace(
+    Modality.ACOUSTIC,
+    NAME,
+    len(COLUMNS),
+    columns=COLUMNS,
+    level=Level.WORD,
+    recipe=RECIPE | {"pooling": "frames where a column has a value -> words -> utterance"},
+)
+# A frame whose sound stays below one step of 16 bits holds nothing that could be analysed.
+SOUNDING_RMS = 1 / 2**15
+# Fant 1997: Rd = (1 / 0.11) f_ac F0 / d_peak, which is NAQ / 0.11 (Alku et al. 2002)
+NAQ_PER_RD = 0.11
 ENVELOPE_SAMPLES, ENVELOPE_SIZE = 640, 1024
 ENVELOPE_ROUNDS = 8
 # Cepstral order of the envelope: half the period (Röbel & Rodet), here of this F0 where a frame is unvoiced.
@@ -58,25 +108,79 @@ PHASE_GRID = 256
 BLOCK_FRAMES = 200
 
 
-@cache
-def _warped_cosines() -> FloatArray:
-    """(bin, coefficient): log amplitudes on a linear frequency axis -> mel-cepstrum."""
-    n_bins = ENVELOPE_SIZE // 2 + 1
-    warped = np.linspace(0, np.pi, n_bins)
-    linear = warped - 2 * np.arctan(WARPING * np.sin(warped) / (1 + WARPING * np.cos(warped)))
-    place = np.clip(linear / np.pi * (n_bins - 1), 0, n_bins - 1)
-    low = np.minimum(place.astype(int), n_bins - 2)
-    part = place - low
-    read = np.zeros((n_bins, n_bins))
-    read[low, np.arange(n_bins)] = 1 - part
-    read[low + 1, np.arange(n_bins)] += part
-    # trapezoid rule over half the circle; all but the mean count twice
-    weights = np.full(n_bins, 1 / (n_bins - 1))
-    weights[[0, -1]] /= 2
-    cosines = np.cos(np.outer(warped, np.arange(N_MCEP))) * weights[:, None]
-    cosines[:, 1:] *= 2
-    matrix: FloatArray = read @ cosines
-    return matrix
+def load_covarep_like(path: Path | None = None) -> AcousticExtractor:  # noqa: ARG001 - one signature for all extractors
+    """The extractor; it needs no files."""
+
+    def frames(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
+        if unusable(samples, RATE_HZ):
+            return np.zeros(0), np.zeros((0, len(COLUMNS)), dtype=np.float32)
+        return frame_features(samples)
+
+    def vector_or_reason(samples: FloatArray) -> FloatArray | str:
+        reason = unusable(samples, RATE_HZ)
+        if reason:
+            return reason
+        vector, *_ = word_then_average(*frames(samples), 0.0, ())
+        return NO_VOICE if vector is None else vector
+
+    return AcousticExtractor(SPACE, WORD_SPACE, RATE_HZ, vector_or_reason, frames)
+
+
+def frame_features(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Times (frame,), seconds after the first sample, and values (frame, 74) float32 of samples (sample,) at 16 kHz."""
+    sound = np.asarray(samples, dtype=np.float64)
+    signal = high_passed(sound)
+    residual = prediction_residual(signal)
+    pitch = track_pitch(signal, residual)
+    sign = polarity(signal, pitch)
+    glottal = glottal_parameters(sign * signal, sign * residual, pitch)
+    level = np.sqrt(np.mean(centred_windows(sound, HOP_SAMPLES) ** 2, axis=1))
+    sounding = pitch.voiced | (level > SOUNDING_RMS)
+    slope = np.where(sounding, peak_slope(signal), np.nan)
+    values = np.full((len(sounding), len(COLUMNS)), np.nan, dtype=np.float32)
+    values[:, : len(SOURCE_COLUMNS)] = _source_columns(pitch, glottal, slope)
+    first = len(SOURCE_COLUMNS)
+    values[:, first : first + N_MCEP] = mel_cepstra(signal, pitch, sounding)
+    mean, deviation = phase_distortion(glottal.harmonics, pitch)
+    values[pitch.voiced, first + N_MCEP :] = np.concatenate([mean, deviation], axis=1)
+    return frame_times_s(len(values)), values
+
+
+def _source_columns(pitch: Pitch, glottal: Glottal, slope: FloatArray) -> FloatArray:
+    """F0 to creak (frame, 11), NaN where a column has no value."""
+    voiced_columns = {
+        "F0": pitch.f0_hz[pitch.voiced],
+        "NAQ": glottal.naq,
+        "QOQ": glottal.qoq,
+        "H1H2": glottal.h1h2_db,
+        "PSP": glottal.psp,
+        "MDQ": glottal.mdq,
+        "Rd": glottal.naq / NAQ_PER_RD,
+        "Rd_conf": glottal.regularity,
+        "creak": pitch.subharmonic_share[pitch.voiced],
+    }
+    values = np.full((len(slope), len(SOURCE_COLUMNS)), np.nan)
+    for name, column in voiced_columns.items():
+        values[pitch.voiced, SOURCE_COLUMNS.index(name)] = column
+    values[:, SOURCE_COLUMNS.index("VUV")] = pitch.voiced
+    values[:, SOURCE_COLUMNS.index("peakSlope")] = slope
+    return values
+
+
+def mel_cepstra(signal: FloatArray, pitch: Pitch, sounding: BoolArray) -> FloatArray:
+    """MCEP_0..24 (frame, coefficient); c_0 is the mean log amplitude. NaN where `sounding` (frame,) is False."""
+    windows = centred_windows(signal, ENVELOPE_SAMPLES)
+    taper = np.hanning(ENVELOPE_SAMPLES)
+    taper /= taper.sum()
+    order = 0.5 * RATE_HZ / np.where(pitch.voiced, pitch.f0_hz, UNVOICED_F0_HZ)
+    result = np.full((len(windows), N_MCEP), np.nan)
+    frames = np.flatnonzero(sounding)
+    for start in range(0, len(frames), BLOCK_FRAMES):
+        block = frames[start : start + BLOCK_FRAMES]
+        amplitude = np.abs(np.fft.rfft(windows[block] * taper, ENVELOPE_SIZE, axis=1))
+        floor = SPECTRAL_FLOOR * amplitude.max(axis=1, keepdims=True)
+        result[block] = true_envelope(np.log(np.maximum(amplitude, floor)), order[block]) @ _warped_cosines()
+    return result
 
 
 def true_envelope(log_amplitude: FloatArray, order: FloatArray) -> FloatArray:
@@ -98,37 +202,25 @@ def _mirrored(half: FloatArray) -> FloatArray:
     return np.concatenate([half, half[:, -2:0:-1]], axis=1)
 
 
-def mel_cepstra(signal: FloatArray, pitch: Pitch, sounding: BoolArray) -> FloatArray:
-    """MCEP_0..24 (frame, coefficient); c_0 is the mean log amplitude. NaN where `sounding` (frame,) is False."""
-    windows = centred_windows(signal, ENVELOPE_SAMPLES)
-    taper = np.hanning(ENVELOPE_SAMPLES)
-    taper /= taper.sum()
-    order = 0.5 * RATE_HZ / np.where(pitch.voiced, pitch.f0_hz, UNVOICED_F0_HZ)
-    result = np.full((len(windows), N_MCEP), np.nan)
-    frames = np.flatnonzero(sounding)
-    for start in range(0, len(frames), BLOCK_FRAMES):
-        block = frames[start : start + BLOCK_FRAMES]
-        amplitude = np.abs(np.fft.rfft(windows[block] * taper, ENVELOPE_SIZE, axis=1))
-        floor = SPECTRAL_FLOOR * amplitude.max(axis=1, keepdims=True)
-        result[block] = true_envelope(np.log(np.maximum(amplitude, floor)), order[block]) @ _warped_cosines()
-    return result
-
-
 @cache
-def _mel_bands(n_bands: int) -> FloatArray:
-    """(grid, band): triangles equally wide on the mel scale over 0 to 8 kHz, each of sum 1."""
-    grid_mel = _mel(np.linspace(0, RATE_HZ / 2, PHASE_GRID))
-    edges = np.linspace(0, _mel(np.array(RATE_HZ / 2)), n_bands + 2)
-    left, centre, right = edges[:-2], edges[1:-1], edges[2:]
-    rising = (grid_mel[:, None] - left) / (centre - left)
-    falling = (right - grid_mel[:, None]) / (right - centre)
-    bands = np.maximum(np.minimum(rising, falling), 0)
-    shares: FloatArray = bands / bands.sum(axis=0)
-    return shares
-
-
-def _mel(frequency_hz: FloatArray) -> FloatArray:
-    return 1127 * np.log1p(frequency_hz / 700)
+def _warped_cosines() -> FloatArray:
+    """(bin, coefficient): log amplitudes on a linear frequency axis -> mel-cepstrum."""
+    n_bins = ENVELOPE_SIZE // 2 + 1
+    warped = np.linspace(0, np.pi, n_bins)
+    linear = warped - 2 * np.arctan(WARPING * np.sin(warped) / (1 + WARPING * np.cos(warped)))
+    place = np.clip(linear / np.pi * (n_bins - 1), 0, n_bins - 1)
+    low = np.minimum(place.astype(int), n_bins - 2)
+    part = place - low
+    read = np.zeros((n_bins, n_bins))
+    read[low, np.arange(n_bins)] = 1 - part
+    read[low + 1, np.arange(n_bins)] += part
+    # trapezoid rule over half the circle; all but the mean count twice
+    weights = np.full(n_bins, 1 / (n_bins - 1))
+    weights[[0, -1]] /= 2
+    cosines = np.cos(np.outer(warped, np.arange(N_MCEP))) * weights[:, None]
+    cosines[:, 1:] *= 2
+    matrix: FloatArray = read @ cosines
+    return matrix
 
 
 def phase_distortion(harmonics: ComplexArray, pitch: Pitch) -> tuple[FloatArray, FloatArray]:
@@ -171,116 +263,18 @@ def _running_mean(values: ComplexArray, voiced: BoolArray) -> ComplexArray:
     return mean
 
 
-NAME = "covarep-like-74"
-# Any change of the numbers is a new version: it is part of the feature space's identity.
-VERSION = 1
-SOURCE_COLUMNS = ("F0", "VUV", "NAQ", "QOQ", "H1H2", "PSP", "MDQ", "peakSlope", "Rd", "Rd_conf", "creak")
-COLUMNS = (
-    *SOURCE_COLUMNS,
-    *(f"MCEP_{number}" for number in range(N_MCEP)),
-    *(f"HMPDM_{number}" for number in range(N_HMPDM)),
-    *(f"HMPDD_{number}" for number in range(N_HMPDD)),
-)
-# A frame whose sound stays below one step of 16 bits holds nothing that could be analysed.
-SOUNDING_RMS = 1 / 2**15
-# Fant 1997: Rd = (1 / 0.11) f_ac F0 / d_peak, which is NAQ / 0.11 (Alku et al. 2002)
-NAQ_PER_RD = 0.11
-
-COLUMN_DOCUMENTATION = {
-    "F0": "fundamental frequency, Hz; voiced frames",
-    "VUV": "1 voiced, 0 unvoiced; its mean is the voiced share",
-    "NAQ": "normalised amplitude quotient of the glottal flow; voiced frames",
-    "QOQ": "quasi-open quotient of the glottal flow; voiced frames",
-    "H1H2": "level of the first over the second harmonic of the glottal flow, dB; voiced frames",
-    "PSP": "parabolic spectral parameter of the glottal flow; voiced frames",
-    "MDQ": "maxima dispersion quotient of the prediction residual; voiced frames",
-    "peakSlope": "slope of log10 of the octave bands' maxima per octave; sounding frames",
-    "Rd": "stand-in: NAQ / 0.11 (Fant's closed form; COVAREP minimises a phase error); voiced frames",
-    "Rd_conf": "stand-in: correlation of two neighbouring periods of the flow derivative, 0 to 1; voiced frames",
-    "creak": "stand-in: amplitude of the residual half-way between harmonics as a share of both, 0 to 1, higher where "
-    "periods alternate (COVAREP has a trained network for creaky voice); voiced frames",
-    "MCEP": "mel-cepstrum of the true envelope, natural log of the amplitude; 0 is the level; sounding frames",
-    "HMPDM": "mean phase distortion in 25 mel bands over 0 to 8 kHz, radians in (-pi, pi]; voiced frames",
-    "HMPDD": "deviation of the phase distortion in 13 mel bands, radians; voiced frames",
-}
-RECIPE = {
-    "extractor": "covarep-like",
-    "version": VERSION,
-    "rate_hz": RATE_HZ,
-    "frames_per_s": RATE_HZ // HOP_SAMPLES,
-    "stand_ins": ["Rd", "Rd_conf", "creak"],
-}
-SPACE = FeatureSpace(
-    Modality.ACOUSTIC,
-    NAME,
-    len(COLUMNS),
-    columns=COLUMNS,
-    recipe=RECIPE | {"pooling": "frames where a column has a value -> utterance"},
-)
-WORD_SPACE = FeatureSpace(
-    Modality.ACOUSTIC,
-    NAME,
-    len(COLUMNS),
-    columns=COLUMNS,
-    level=Level.WORD,
-    recipe=RECIPE | {"pooling": "frames where a column has a value -> words -> utterance"},
-)
+@cache
+def _mel_bands(n_bands: int) -> FloatArray:
+    """(grid, band): triangles equally wide on the mel scale over 0 to 8 kHz, each of sum 1."""
+    grid_mel = _mel(np.linspace(0, RATE_HZ / 2, PHASE_GRID))
+    edges = np.linspace(0, _mel(np.array(RATE_HZ / 2)), n_bands + 2)
+    left, centre, right = edges[:-2], edges[1:-1], edges[2:]
+    rising = (grid_mel[:, None] - left) / (centre - left)
+    falling = (right - grid_mel[:, None]) / (right - centre)
+    bands = np.maximum(np.minimum(rising, falling), 0)
+    shares: FloatArray = bands / bands.sum(axis=0)
+    return shares
 
 
-def load_covarep_like(path: Path | None = None) -> AcousticExtractor:  # noqa: ARG001 - one signature for all extractors
-    """The extractor; it needs no files."""
-
-    def frames(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
-        if unusable(samples, RATE_HZ):
-            return np.zeros(0), np.zeros((0, len(COLUMNS)), dtype=np.float32)
-        return frame_features(samples)
-
-    def utterance_vector(samples: FloatArray) -> FloatArray | None:
-        return word_then_average(*frames(samples), 0.0, ())[0]
-
-    def why_missing(samples: FloatArray) -> str | None:
-        reason = unusable(samples, RATE_HZ)
-        return reason or (None if utterance_vector(samples) is not None else NO_VOICE)
-
-    return AcousticExtractor(SPACE, WORD_SPACE, RATE_HZ, utterance_vector, frames, why_missing)
-
-
-def frame_features(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Times (frame,), seconds after the first sample, and values (frame, 74) float32 of samples (sample,) at 16 kHz."""
-    sound = np.asarray(samples, dtype=np.float64)
-    signal = high_passed(sound)
-    residual = prediction_residual(signal)
-    pitch = track_pitch(signal, residual)
-    sign = polarity(signal, pitch)
-    glottal = glottal_parameters(sign * signal, sign * residual, pitch)
-    level = np.sqrt(np.mean(centred_windows(sound, HOP_SAMPLES) ** 2, axis=1))
-    sounding = pitch.voiced | (level > SOUNDING_RMS)
-    slope = np.where(sounding, peak_slope(signal), np.nan)
-    values = np.full((len(sounding), len(COLUMNS)), np.nan, dtype=np.float32)
-    values[:, : len(SOURCE_COLUMNS)] = _source_columns(pitch, glottal, slope)
-    first = len(SOURCE_COLUMNS)
-    values[:, first : first + N_MCEP] = mel_cepstra(signal, pitch, sounding)
-    mean, deviation = phase_distortion(glottal.harmonics, pitch)
-    values[pitch.voiced, first + N_MCEP :] = np.concatenate([mean, deviation], axis=1)
-    return frame_times_s(len(values)), values
-
-
-def _source_columns(pitch: Pitch, glottal: Glottal, slope: FloatArray) -> FloatArray:
-    """F0 to creak (frame, 11), NaN where a column has no value."""
-    voiced_columns = {
-        "F0": pitch.f0_hz[pitch.voiced],
-        "NAQ": glottal.naq,
-        "QOQ": glottal.qoq,
-        "H1H2": glottal.h1h2_db,
-        "PSP": glottal.psp,
-        "MDQ": glottal.mdq,
-        "Rd": glottal.naq / NAQ_PER_RD,
-        "Rd_conf": glottal.regularity,
-        "creak": pitch.subharmonic_share[pitch.voiced],
-    }
-    values = np.full((len(slope), len(SOURCE_COLUMNS)), np.nan)
-    for name, column in voiced_columns.items():
-        values[pitch.voiced, SOURCE_COLUMNS.index(name)] = column
-    values[:, SOURCE_COLUMNS.index("VUV")] = pitch.voiced
-    values[:, SOURCE_COLUMNS.index("peakSlope")] = slope
-    return values
+def _mel(frequency_hz: FloatArray) -> FloatArray:
+    return 1127 * np.log1p(frequency_hz / 700)

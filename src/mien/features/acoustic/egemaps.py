@@ -46,13 +46,5 @@ def load_egemaps(path: Path | None = None) -> AcousticExtractor:  # noqa: ARG001
             return NO_VOICE
         return vector.astype(np.float32) if np.isfinite(vector).all() else NO_VALUE
 
-    def utterance_vector(samples: FloatArray) -> FloatArray | None:
-        answer = vector_or_reason(samples)
-        return None if isinstance(answer, str) else answer
-
-    def why_missing(samples: FloatArray) -> str | None:
-        answer = vector_or_reason(samples)
-        return answer if isinstance(answer, str) else None
-
     space = FeatureSpace(Modality.ACOUSTIC, NAME, len(columns), columns=columns, recipe=recipe)
-    return AcousticExtractor(space, None, RATE_HZ, utterance_vector, None, why_missing)
+    return AcousticExtractor(space, None, RATE_HZ, vector_or_reason, frames=None)

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.features.acoustic.base import RATE_HZ
 from mien.features.acoustic.pitch import (
     F0_RANGE_HZ,
     HOP_SAMPLES,
-    RATE_HZ,
     Pitch,
     centred_windows,
     fast_length,

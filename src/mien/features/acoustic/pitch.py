@@ -9,10 +9,9 @@ F0 is where SRH is largest, and a frame is voiced where that maximum exceeds a t
 is narrowed once, around the median of the first pass. Beyond the paper, a path through the best candidates keeps single
 frames from leaping by an octave, and a parabola refines the grid of 1 Hz.
 
-Frames of a voice and linear prediction over all of them at once: what the `covarep-like` columns are built on.
-
-Frame `i` stands for the samples ``[160 i, 160 i + 160)``; analysis windows are centred on its middle, and the signal is
-zero outside the utterance, so nothing that surrounds an utterance can reach its frames.
+The frames and the linear prediction that all `covarep-like` columns are built on are here too. Frame `i`
+stands for the samples ``[160 i, 160 i + 160)``; analysis windows are centred on its middle, and the signal is zero
+outside the utterance, so nothing that surrounds an utterance can reach its frames.
 """
 
 from __future__ import annotations
@@ -22,79 +21,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mien.features.acoustic.base import RATE_HZ
 from mien.schema import BoolArray, FloatArray, IntArray
 
-RATE_HZ = 16_000
 # 10 ms: 100 frames a second, as in the published COVAREP set
 HOP_SAMPLES = 160
-
-
-def frame_count(n_samples: int) -> int:
-    """Number of whole frames in that many samples."""
-    return n_samples // HOP_SAMPLES
-
-
-def frame_times_s(n_frames: int) -> FloatArray:
-    """Middle of every frame (frame,), seconds after the first sample."""
-    times_s: FloatArray = (np.arange(n_frames) + 0.5) * (HOP_SAMPLES / RATE_HZ)
-    return times_s
-
-
-def centred_windows(signal: FloatArray, width: int) -> FloatArray:
-    """Windows (frame, width) around the middle of every frame, zero outside the signal; a read-only view."""
-    n_frames = frame_count(len(signal))
-    before = width // 2 - HOP_SAMPLES // 2
-    padded = np.concatenate([np.zeros(before), signal, np.zeros(width)])
-    return np.lib.stride_tricks.sliding_window_view(padded, width)[::HOP_SAMPLES][:n_frames]
-
-
-def fast_length(n: int, multiple: int = 1) -> int:
-    """Least ``multiple * 2^a 3^b 5^c >= n``: sizes that a Fourier transform handles quickly."""
-    need = -(-n // multiple)
-    best = 1 << max(0, need - 1).bit_length()
-    for five in (1, 5, 25, 125):
-        for three in (1, 3, 9, 27, 81):
-            odd = five * three
-            best = min(best, odd << max(0, -(-need // odd) - 1).bit_length())
-    return best * multiple
-
-
-def high_passed(signal: FloatArray, *, stop_hz: float = 30.0, pass_hz: float = 60.0) -> FloatArray:
-    """Signal (sample,) without rumble and offset; zero phase, raised-cosine edge from `stop_hz` to `pass_hz`."""
-    size = fast_length(len(signal) + RATE_HZ // 10)
-    frequencies_hz = np.fft.rfftfreq(size, 1 / RATE_HZ)
-    gain = 0.5 - 0.5 * np.cos(np.pi * np.clip((frequencies_hz - stop_hz) / (pass_hz - stop_hz), 0, 1))
-    return np.fft.irfft(np.fft.rfft(signal, size) * gain, size)[: len(signal)]
-
-
-def prediction_filters(autocorrelation: FloatArray, order: int) -> FloatArray:
-    """Inverse filters (frame, order + 1), first coefficient 1, by the Levinson-Durbin recursion over all frames.
-
-    Args:
-        autocorrelation: (frame, lag), at least `order + 1` lags.
-        order: number of predictor coefficients.
-
-    Frames without energy give the filter that changes nothing.
-    """
-    # A floor of white noise 90 dB below the frame keeps the recursion away from singular frames (pure tones).
-    r = autocorrelation[:, : order + 1].astype(np.float64)
-    r[:, 0] = r[:, 0] * (1 + 1e-9) + 1e-30
-    filters = np.zeros((len(r), order + 1))
-    filters[:, 0] = 1
-    error = r[:, 0].copy()
-    for step in range(1, order + 1):
-        reflection = -np.einsum("fk,fk->f", filters[:, :step], r[:, step:0:-1]) / error
-        filters[:, 1 : step + 1] += reflection[:, None] * filters[:, step - 1 :: -1][:, :step]
-        error *= 1 - reflection**2
-        error = np.maximum(error, 1e-12 * r[:, 0])
-    return filters
-
-
-def power_to_filters(power: FloatArray, order: int) -> FloatArray:
-    """Inverse filters (frame, order + 1) from one-sided power spectra (frame, bin)."""
-    return prediction_filters(np.fft.irfft(power, axis=1)[:, : order + 1], order)
-
-
 F0_RANGE_HZ = (50, 500)
 HARMONICS = 5
 # 1 kHz per pole pair of the vocal tract, and one pair for glottis and lips
@@ -134,27 +65,37 @@ class Pitch:
     subharmonic_share: FloatArray
 
 
-def prediction_residual(signal: FloatArray) -> FloatArray:
-    """What linear prediction cannot foretell (sample,): 25 ms Hann frames, inverse filtered, overlap-added."""
-    size, parts = 512, (RESIDUAL_FRAME + RESIDUAL_HOP) // RESIDUAL_HOP
-    n_frames = len(signal) // RESIDUAL_HOP + parts
-    padded = np.zeros((n_frames - 1) * RESIDUAL_HOP + RESIDUAL_FRAME)
-    lead = RESIDUAL_FRAME - RESIDUAL_HOP
-    padded[lead : lead + len(signal)] = signal
-    windows = np.lib.stride_tricks.sliding_window_view(padded, RESIDUAL_FRAME)[::RESIDUAL_HOP]
-    # periodic Hann: copies 80 samples apart sum to 2.5
-    taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(RESIDUAL_FRAME) / RESIDUAL_FRAME)
-    taper /= 2.5
-    total = np.zeros((n_frames + parts, RESIDUAL_HOP))
-    for start in range(0, n_frames, BLOCK_FRAMES):
-        block = windows[start : start + BLOCK_FRAMES] * taper
-        spectrum = np.fft.rfft(block, size, axis=1)
-        filters = power_to_filters(np.abs(spectrum) ** 2, PREDICTION_ORDER)
-        error = np.fft.irfft(spectrum * np.fft.rfft(filters, size, axis=1), size, axis=1)
-        pieces = error[:, : parts * RESIDUAL_HOP].reshape(len(block), parts, RESIDUAL_HOP)
-        for part in range(parts):
-            total[start + part : start + part + len(block)] += pieces[:, part]
-    return total.ravel()[lead : lead + len(signal)]
+def track_pitch(signal: FloatArray, residual: FloatArray) -> Pitch:
+    """Follow the fundamental through an utterance.
+
+    Args:
+        signal: (sample,) at 16 kHz, without offset, at least one frame.
+        residual: its `prediction_residual` (sample,).
+    """
+    loud = np.sqrt(np.mean(centred_windows(signal, LEVEL_SAMPLES) ** 2, axis=1)) > VOICED_RMS
+    low, high = F0_RANGE_HZ
+    # one candidate more on each side, so that the first and the last can be peaks
+    low, high = low - 1, high + 1
+    blocks = []
+    for spectra in residual_spectra(residual):
+        block, subtracted = harmonic_sums(spectra, low, high)
+        blocks.append(
+            (_without_odd_multiples(block, spectra, low), subtracted / np.maximum(block + 2 * subtracted, 1e-20))
+        )
+    sums, share = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    sure = loud & (sums.max(axis=1) > SURE_SRH)
+    if sure.any():
+        median = low + float(np.median(sums[sure].argmax(axis=1)))
+        first, last = max(0, int(median / 2) - low - 1), int(2 * median) - low + 1
+        sums, share, low = sums[:, first : last + 1], share[:, first : last + 1], low + first
+    sums = np.where(loud[:, None], sums, 0.0)
+    numbers, values = _best_peaks(sums)
+    path = _smooth_path(np.log2(numbers + low), values)
+    frames = np.arange(len(sums))
+    number, value = numbers[frames, path], values[frames, path]
+    offset = _peak_offset(sums[frames, number - 1], sums[frames, number], sums[frames, number + 1])
+    voiced = _without_short_runs(loud & (value > VOICED_SRH))
+    return Pitch(low + number + offset, voiced, np.maximum(value, 0.0), share[frames, number])
 
 
 def residual_spectra(residual: FloatArray) -> Iterator[FloatArray]:
@@ -251,34 +192,90 @@ def _without_short_runs(voiced: BoolArray) -> BoolArray:
     return kept
 
 
-def track_pitch(signal: FloatArray, residual: FloatArray) -> Pitch:
-    """Follow the fundamental through an utterance.
+def prediction_residual(signal: FloatArray) -> FloatArray:
+    """What linear prediction cannot foretell (sample,): 25 ms Hann frames, inverse filtered, overlap-added."""
+    size, parts = 512, (RESIDUAL_FRAME + RESIDUAL_HOP) // RESIDUAL_HOP
+    n_frames = len(signal) // RESIDUAL_HOP + parts
+    padded = np.zeros((n_frames - 1) * RESIDUAL_HOP + RESIDUAL_FRAME)
+    lead = RESIDUAL_FRAME - RESIDUAL_HOP
+    padded[lead : lead + len(signal)] = signal
+    windows = np.lib.stride_tricks.sliding_window_view(padded, RESIDUAL_FRAME)[::RESIDUAL_HOP]
+    # periodic Hann: copies 80 samples apart sum to 2.5
+    taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(RESIDUAL_FRAME) / RESIDUAL_FRAME)
+    taper /= 2.5
+    total = np.zeros((n_frames + parts, RESIDUAL_HOP))
+    for start in range(0, n_frames, BLOCK_FRAMES):
+        block = windows[start : start + BLOCK_FRAMES] * taper
+        spectrum = np.fft.rfft(block, size, axis=1)
+        filters = power_to_filters(np.abs(spectrum) ** 2, PREDICTION_ORDER)
+        error = np.fft.irfft(spectrum * np.fft.rfft(filters, size, axis=1), size, axis=1)
+        pieces = error[:, : parts * RESIDUAL_HOP].reshape(len(block), parts, RESIDUAL_HOP)
+        for part in range(parts):
+            total[start + part : start + part + len(block)] += pieces[:, part]
+    return total.ravel()[lead : lead + len(signal)]
+
+
+def power_to_filters(power: FloatArray, order: int) -> FloatArray:
+    """Inverse filters (frame, order + 1) from one-sided power spectra (frame, bin)."""
+    return prediction_filters(np.fft.irfft(power, axis=1)[:, : order + 1], order)
+
+
+def prediction_filters(autocorrelation: FloatArray, order: int) -> FloatArray:
+    """Inverse filters (frame, order + 1), first coefficient 1, by the Levinson-Durbin recursion over all frames.
 
     Args:
-        signal: (sample,) at 16 kHz, without offset, at least one frame.
-        residual: its `prediction_residual` (sample,).
+        autocorrelation: (frame, lag), at least `order + 1` lags.
+        order: number of predictor coefficients.
+
+    Frames without energy give the filter that changes nothing.
     """
-    loud = np.sqrt(np.mean(centred_windows(signal, LEVEL_SAMPLES) ** 2, axis=1)) > VOICED_RMS
-    low, high = F0_RANGE_HZ
-    # one candidate more on each side, so that the first and the last can be peaks
-    low, high = low - 1, high + 1
-    blocks = []
-    for spectra in residual_spectra(residual):
-        block, subtracted = harmonic_sums(spectra, low, high)
-        blocks.append(
-            (_without_odd_multiples(block, spectra, low), subtracted / np.maximum(block + 2 * subtracted, 1e-20))
-        )
-    sums, share = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    sure = loud & (sums.max(axis=1) > SURE_SRH)
-    if sure.any():
-        median = low + float(np.median(sums[sure].argmax(axis=1)))
-        first, last = max(0, int(median / 2) - low - 1), int(2 * median) - low + 1
-        sums, share, low = sums[:, first : last + 1], share[:, first : last + 1], low + first
-    sums = np.where(loud[:, None], sums, 0.0)
-    numbers, values = _best_peaks(sums)
-    path = _smooth_path(np.log2(numbers + low), values)
-    frames = np.arange(len(sums))
-    number, value = numbers[frames, path], values[frames, path]
-    offset = _peak_offset(sums[frames, number - 1], sums[frames, number], sums[frames, number + 1])
-    voiced = _without_short_runs(loud & (value > VOICED_SRH))
-    return Pitch(low + number + offset, voiced, np.maximum(value, 0.0), share[frames, number])
+    # A floor of white noise 90 dB below the frame keeps the recursion away from singular frames (pure tones).
+    r = autocorrelation[:, : order + 1].astype(np.float64)
+    r[:, 0] = r[:, 0] * (1 + 1e-9) + 1e-30
+    filters = np.zeros((len(r), order + 1))
+    filters[:, 0] = 1
+    error = r[:, 0].copy()
+    for step in range(1, order + 1):
+        reflection = -np.einsum("fk,fk->f", filters[:, :step], r[:, step:0:-1]) / error
+        filters[:, 1 : step + 1] += reflection[:, None] * filters[:, step - 1 :: -1][:, :step]
+        error *= 1 - reflection**2
+        error = np.maximum(error, 1e-12 * r[:, 0])
+    return filters
+
+
+def high_passed(signal: FloatArray, *, stop_hz: float = 30.0, pass_hz: float = 60.0) -> FloatArray:
+    """Signal (sample,) without rumble and offset; zero phase, raised-cosine edge from `stop_hz` to `pass_hz`."""
+    size = fast_length(len(signal) + RATE_HZ // 10)
+    frequencies_hz = np.fft.rfftfreq(size, 1 / RATE_HZ)
+    gain = 0.5 - 0.5 * np.cos(np.pi * np.clip((frequencies_hz - stop_hz) / (pass_hz - stop_hz), 0, 1))
+    return np.fft.irfft(np.fft.rfft(signal, size) * gain, size)[: len(signal)]
+
+
+def frame_count(n_samples: int) -> int:
+    """Number of whole frames in that many samples."""
+    return n_samples // HOP_SAMPLES
+
+
+def frame_times_s(n_frames: int) -> FloatArray:
+    """Middle of every frame (frame,), seconds after the first sample."""
+    times_s: FloatArray = (np.arange(n_frames) + 0.5) * (HOP_SAMPLES / RATE_HZ)
+    return times_s
+
+
+def centred_windows(signal: FloatArray, width: int) -> FloatArray:
+    """Windows (frame, width) around the middle of every frame, zero outside the signal; a read-only view."""
+    n_frames = frame_count(len(signal))
+    before = width // 2 - HOP_SAMPLES // 2
+    padded = np.concatenate([np.zeros(before), signal, np.zeros(width)])
+    return np.lib.stride_tricks.sliding_window_view(padded, width)[::HOP_SAMPLES][:n_frames]
+
+
+def fast_length(n: int, multiple: int = 1) -> int:
+    """Least ``multiple * 2^a 3^b 5^c >= n``: sizes that a Fourier transform handles quickly."""
+    need = -(-n // multiple)
+    best = 1 << max(0, need - 1).bit_length()
+    for five in (1, 5, 25, 125):
+        for three in (1, 3, 9, 27, 81):
+            odd = five * three
+            best = min(best, odd << max(0, -(-need // odd) - 1).bit_length())
+    return best * multiple

@@ -30,13 +30,20 @@ def describe_words(
 
     Returns vectors (word, feature) float32, zero rows where `present` (word,) is False: no token of it is known.
     """
-    rows = np.zeros((len(words), n_features), dtype=np.float32)
-    present = np.zeros(len(words), dtype=np.bool_)
-    for number, word in enumerate(words):
-        tokens = word_vectors(without_marks(word.text))
+    return token_means(word_vectors, n_features, [without_marks(word.text) for word in words])
+
+
+def token_means(
+    word_vectors: Callable[[str], FloatArray], n_features: int, texts: Sequence[str]
+) -> tuple[FloatArray, BoolArray]:
+    """Mean of the token vectors of each text: (text, feature) float32 and present (text,), False without tokens."""
+    means = np.zeros((len(texts), n_features), dtype=np.float32)
+    present = np.zeros(len(texts), dtype=np.bool_)
+    for number, text in enumerate(texts):
+        tokens = word_vectors(text)
         if len(tokens):
-            rows[number], present[number] = tokens.mean(axis=0), True
-    return rows, present
+            means[number], present[number] = tokens.mean(axis=0), True
+    return means, present
 
 
 def without_marks(word: str) -> str:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from mien.errors import DataError
-from mien.features.text.base import TextExtractor
+from mien.errors import DataError, UnknownNameError
+from mien.features.text.base import TextExtractor, token_means
 from mien.pretrained import ModelFiles, find_model_files, sha256_of
 from mien.schema import BoolArray, FeatureSpace, FloatArray, Level, Modality
 
@@ -32,15 +32,6 @@ TOKENIZER_VERSION = 1
 _TOKEN = re.compile(r"[^\W\d_]+(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m)\b|[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]")
 
 
-def tokenize(text: str) -> list[str]:
-    """Lower-cased tokens as GloVe's vocabulary has them; HTML entities and typographic apostrophes are resolved.
-
-    >>> tokenize("I don&#39;t know, it’s 3.5!")
-    ['i', 'do', "n't", 'know', ',', 'it', "'s", '3.5', '!']
-    """
-    return _TOKEN.findall(html.unescape(text).lower().replace("’", "'"))
-
-
 def load_glove_6b_50d(path: Path | None = None) -> TextExtractor:
     """The 400,000 x 50 vectors of GloVe 6B from an installed package (or a folder with its two files)."""
     folder = find_model_files(GLOVE_6B_50D, path)
@@ -50,11 +41,14 @@ def load_glove_6b_50d(path: Path | None = None) -> TextExtractor:
     return _extractor(row_of, vectors, "glove-6b-50d", GLOVE_6B_50D.sha256["glove_6B_50d_emb.npy"])
 
 
-def load_glove_file(path: Path) -> TextExtractor:
+def load_glove_file(path: Path | None) -> TextExtractor:
     """Any text file with a word and its numbers per line (word2vec's "count size" first line is skipped).
 
-    Raises DataError when the file is missing, is no text, or a line has another number of columns than the first.
+    Raises DataError when the file is missing, is no text, or a line has another number of columns than the first;
+    UnknownNameError without a path.
     """
+    if path is None:
+        raise UnknownNameError("text extractor", "glove without a file", ["glove:FILE", "glove-6b-50d"])
     if not path.is_file():
         raise DataError(f"Expected a GloVe-format text file at {path}, but got nothing there; check the path")
     try:
@@ -66,6 +60,15 @@ def load_glove_file(path: Path) -> TextExtractor:
     # of a word that stands twice the first row counts
     row_of = {word: row for row, word in reversed(list(enumerate(words)))}
     return _extractor(row_of, matrix, f"glove-file-{matrix.shape[1]}d", sha256_of(path))
+
+
+def tokenize(text: str) -> list[str]:
+    """Lower-cased tokens as GloVe's vocabulary has them; HTML entities and typographic apostrophes are resolved.
+
+    >>> tokenize("I don&#39;t know, it’s 3.5!")
+    ['i', 'do', "n't", 'know', ',', 'it', "'s", '3.5', '!']
+    """
+    return _TOKEN.findall(html.unescape(text).lower().replace("’", "'"))
 
 
 def _read_vectors(path: Path) -> tuple[list[str], FloatArray]:
@@ -112,12 +115,6 @@ def _extractor(row_of: dict[str, int], vectors: FloatArray, name: str, sha256: s
         return np.asarray(vectors[rows], dtype=np.float32).reshape(-1, n_features)
 
     def utterance_vectors(texts: Sequence[str]) -> tuple[FloatArray, BoolArray]:
-        result = np.zeros((len(texts), n_features), dtype=np.float32)
-        present = np.zeros(len(texts), dtype=bool)
-        for number, text in enumerate(texts):
-            words = word_vectors(text)
-            if len(words):
-                result[number], present[number] = words.mean(axis=0), True
-        return result, present
+        return token_means(word_vectors, n_features, texts)
 
     return TextExtractor(space, utterance_vectors, word_vectors, word_space)

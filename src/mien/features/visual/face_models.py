@@ -1,15 +1,12 @@
-"""Where the faces of a picture are: BlazeFace, short range.
+"""The networks that read a face: find the faces of a picture, cut one out upright, find its landmarks.
 
-Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs", 2019 (Apache-2.0). It looks at
-the whole picture in 128 x 128 pixels and finds faces that fill about a tenth of it or more: people who talk to a
-camera.
+- Faces: BlazeFace, short range; Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs",
+  2019 (Apache-2.0). It looks at the whole picture in 128 x 128 pixels and finds faces that fill about a tenth of it or
+  more: people who talk to a camera.
+- Landmarks: Kartynnik et al., "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs", 2019;
+  Grishchenko et al., "Attention Mesh", 2020 (Apache-2.0).
 
-Points of a face: cut it out upright, let a face mesh network find its landmarks, and carry them back.
-
-Kartynnik et al., "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs", 2019; Grishchenko et al.,
-"Attention Mesh", 2020 (Apache-2.0).
-
-Run one small TensorFlow Lite network with ai-edge-litert, on one thread: its sums then have one order.
+A network runs in ai-edge-litert on one thread: its sums then have one order.
 """
 
 from __future__ import annotations
@@ -27,6 +24,8 @@ import numpy as np
 from mien.errors import DamagedFileError, MissingExtraError
 from mien.schema import FloatArray
 
+# one input, with its batch axis -> the network's outputs in its own order
+TfliteNet = Callable[[np.ndarray], list[FloatArray]]
 INPUT_PX = 128
 # The network answers for 2 anchors in each cell of a 16 x 16 grid and 6 in each of an 8 x 8 grid.
 GRIDS = ((16, 2), (8, 6))
@@ -34,6 +33,10 @@ GRIDS = ((16, 2), (8, 6))
 POINTS = 8
 # In a picture less oblong than this the squares would show hardly more than the whole.
 MIN_OBLONG = 1.2
+# How much wider than the detector's box the cut-out is, as the networks were trained.
+CROP_SCALE = 1.5
+# The detail of a face is judged in this many pixels across the cut-out, whatever the video's resolution.
+DETAIL_PX = 64
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,19 @@ class Faces:
     scores: FloatArray
 
 
+@dataclass(frozen=True)
+class FaceCrop:
+    """A face cut out of a picture, eyes level."""
+
+    # (size, size, 3) uint8 RGB
+    image: np.ndarray
+    # (2, 2) and (2,): pixel of the picture = to_picture @ pixel of the cut-out + origin
+    to_picture: FloatArray
+    origin: FloatArray
+    # pixels of the picture per pixel of the cut-out
+    scale: float
+
+
 def detect_faces(net: TfliteNet, image: np.ndarray, settings: DetectionSettings) -> Faces:
     """Find the faces of an image (height, width, 3) uint8 RGB."""
     places, scores = _search(net, image, settings.min_score, settings)
@@ -74,16 +90,100 @@ def detect_faces(net: TfliteNet, image: np.ndarray, settings: DetectionSettings)
     return Faces(boxes_of(places), places[:, 2:4], scores)
 
 
-def squares(image: np.ndarray) -> list[tuple[FloatArray, np.ndarray]]:
-    """Overlapping squares along an oblong image with the corner (x, y) of each; none if it is nearly square."""
-    height, width = image.shape[:2]
-    side, length = min(height, width), max(height, width)
-    if length < MIN_OBLONG * side:
-        return []
-    starts = np.linspace(0, length - side, 2 * math.ceil(length / side) - 1).round().astype(int)
-    if width > height:
-        return [(np.array([at, 0]), image[:, at : at + side]) for at in starts]
-    return [(np.array([0, at]), image[at : at + side]) for at in starts]
+def crop_face(image: np.ndarray, box: FloatArray, eyes: FloatArray, size_px: int) -> FaceCrop:
+    """Cut a square around the box (4,), turned so that the eyes (2, 2) are level, out of image (height, width, 3)."""
+    import cv2
+
+    across = eyes[1] - eyes[0]
+    angle = math.atan2(across[1], across[0])
+    side = CROP_SCALE * max(box[2] - box[0], box[3] - box[1])
+    scale = side / size_px
+    to_picture = scale * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    centre = (box[:2] + box[2:]) / 2
+    origin = centre - to_picture @ np.array([size_px / 2, size_px / 2])
+    matrix = np.concatenate([to_picture, origin[:, None]], axis=1)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    crop = cv2.warpAffine(image, matrix, (size_px, size_px), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return FaceCrop(crop, to_picture, origin, scale)
+
+
+def find_landmarks(net: TfliteNet, crop: FaceCrop) -> tuple[FloatArray, float]:
+    """Landmarks and the probability that there is a face at all.
+
+    Returns:
+        Landmarks (landmark, 3) in pixels of the picture: x to the right, y down, z away from the camera, where z has
+        the scale of x and its zero somewhere inside the head.
+    """
+    points, logit, *_ = net(crop.image.astype(np.float32)[None] / 255.0)
+    landmarks = points.reshape(-1, 3).astype(np.float64)
+    landmarks[:, :2] = landmarks[:, :2] @ crop.to_picture.T + crop.origin
+    landmarks[:, 2] *= crop.scale
+    presence = 1 / (1 + math.exp(-min(max(float(logit.ravel()[0]), -50.0), 50.0)))
+    return landmarks, presence
+
+
+def detail_of(crop: FaceCrop) -> tuple[float, float]:
+    """Contrast and sharpness of a cut-out.
+
+    Contrast is the standard deviation of its inner part in grey levels of 255. Sharpness is the variance of the
+    Laplacian relative to the variance of the picture, both at DETAIL_PX: a sharp face has at least 0.2 in any
+    resolution, a face blurred by 4 % of its width 0.05 to 0.1.
+    """
+    import cv2
+
+    grey = cv2.cvtColor(crop.image, cv2.COLOR_RGB2GRAY)
+    grey = cv2.resize(grey, (DETAIL_PX, DETAIL_PX), interpolation=cv2.INTER_AREA)
+    margin = DETAIL_PX * 3 // 16
+    inner = grey[margin:-margin, margin:-margin].astype(np.float32)
+    variance = float(inner.var())
+    return math.sqrt(variance), float(cv2.Laplacian(inner, cv2.CV_32F).var()) / (variance + 1.0)
+
+
+def load_tflite(content: bytes, what: str) -> TfliteNet:
+    """The network as one call; not to be shared between threads.
+
+    Raises MissingExtraError without ai-edge-litert, DamagedFileError if the bytes are no network.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise MissingExtraError("ai-edge-litert", "media") from error
+    try:
+        with _quiet_stderr():
+            interpreter = Interpreter(model_content=content, num_threads=1)
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise DamagedFileError(
+            f"Expected {what} to be a TensorFlow Lite network, but got {error}; get the file again"
+        ) from error
+    into = interpreter.get_input_details()[0]["index"]
+    outputs = [details["index"] for details in interpreter.get_output_details()]
+
+    def run(values: np.ndarray) -> list[FloatArray]:
+        interpreter.set_tensor(into, values)
+        interpreter.invoke()
+        return [interpreter.get_tensor(index) for index in outputs]
+
+    return run
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """LiteRT announces its delegate on file descriptor 2 and has no setting for it; a progress bar lives there."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # no standard error: nothing to keep quiet
+        yield
+        return
+    silence = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silence, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(silence)
+        os.close(kept)
 
 
 def _search(
@@ -102,6 +202,18 @@ def _search(
     places, scores = decode(answers[0], logits[0, :, 0], min_score)
     places, scores = merge(places, scores, settings.same_face_overlap)
     return _moved(places * INPUT_PX, -shift) / scale, scores
+
+
+def squares(image: np.ndarray) -> list[tuple[FloatArray, np.ndarray]]:
+    """Overlapping squares along an oblong image with the corner (x, y) of each; none if it is nearly square."""
+    height, width = image.shape[:2]
+    side, length = min(height, width), max(height, width)
+    if length < MIN_OBLONG * side:
+        return []
+    starts = np.linspace(0, length - side, 2 * math.ceil(length / side) - 1).round().astype(int)
+    if width > height:
+        return [(np.array([at, 0]), image[:, at : at + side]) for at in starts]
+    return [(np.array([0, at]), image[at : at + side]) for at in starts]
 
 
 def _moved(places: FloatArray, by: FloatArray) -> FloatArray:
@@ -159,125 +271,6 @@ def boxes_of(places: FloatArray) -> FloatArray:
     """Left, top, right, bottom (n, 4) of places (n, POINTS, 2)."""
     centre, half = places[:, 0], places[:, 1] / 2
     return np.concatenate([centre - half, centre + half], axis=1)
-
-
-# How much wider than the detector's box the cut-out is, as the networks were trained.
-CROP_SCALE = 1.5
-# The detail of a face is judged in this many pixels across the cut-out, whatever the video's resolution.
-DETAIL_PX = 64
-
-
-@dataclass(frozen=True)
-class FaceCrop:
-    """A face cut out of a picture, eyes level."""
-
-    # (size, size, 3) uint8 RGB
-    image: np.ndarray
-    # (2, 2) and (2,): pixel of the picture = to_picture @ pixel of the cut-out + origin
-    to_picture: FloatArray
-    origin: FloatArray
-    # pixels of the picture per pixel of the cut-out
-    scale: float
-
-
-def crop_face(image: np.ndarray, box: FloatArray, eyes: FloatArray, size_px: int) -> FaceCrop:
-    """Cut a square around the box (4,), turned so that the eyes (2, 2) are level, out of image (height, width, 3)."""
-    import cv2
-
-    across = eyes[1] - eyes[0]
-    angle = math.atan2(across[1], across[0])
-    side = CROP_SCALE * max(box[2] - box[0], box[3] - box[1])
-    scale = side / size_px
-    to_picture = scale * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    centre = (box[:2] + box[2:]) / 2
-    origin = centre - to_picture @ np.array([size_px / 2, size_px / 2])
-    matrix = np.concatenate([to_picture, origin[:, None]], axis=1)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    crop = cv2.warpAffine(image, matrix, (size_px, size_px), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return FaceCrop(crop, to_picture, origin, scale)
-
-
-def find_landmarks(net: TfliteNet, crop: FaceCrop) -> tuple[FloatArray, float]:
-    """Landmarks and the probability that there is a face at all.
-
-    Returns:
-        Landmarks (landmark, 3) in pixels of the picture: x to the right, y down, z away from the camera, where z has
-        the scale of x and its zero somewhere inside the head.
-    """
-    points, logit, *_ = net(crop.image.astype(np.float32)[None] / 255.0)
-    landmarks = points.reshape(-1, 3).astype(np.float64)
-    landmarks[:, :2] = landmarks[:, :2] @ crop.to_picture.T + crop.origin
-    landmarks[:, 2] *= crop.scale
-    presence = 1 / (1 + math.exp(-min(max(float(logit.ravel()[0]), -50.0), 50.0)))
-    return landmarks, presence
-
-
-def detail_of(crop: FaceCrop) -> tuple[float, float]:
-    """Contrast and sharpness of a cut-out.
-
-    Contrast is the standard deviation of its inner part in grey levels of 255. Sharpness is the variance of the
-    Laplacian relative to the variance of the picture, both at DETAIL_PX: a sharp face has at least 0.2 in any
-    resolution, a face blurred by 4 % of its width 0.05 to 0.1.
-    """
-    import cv2
-
-    grey = cv2.cvtColor(crop.image, cv2.COLOR_RGB2GRAY)
-    grey = cv2.resize(grey, (DETAIL_PX, DETAIL_PX), interpolation=cv2.INTER_AREA)
-    margin = DETAIL_PX * 3 // 16
-    inner = grey[margin:-margin, margin:-margin].astype(np.float32)
-    variance = float(inner.var())
-    return math.sqrt(variance), float(cv2.Laplacian(inner, cv2.CV_32F).var()) / (variance + 1.0)
-
-
-# one input, with its batch axis -> the network's outputs in its own order
-TfliteNet = Callable[[np.ndarray], list[FloatArray]]
-
-
-def load_tflite(content: bytes, what: str) -> TfliteNet:
-    """The network as one call; not to be shared between threads.
-
-    Raises MissingExtraError without ai-edge-litert, DamagedFileError if the bytes are no network.
-    """
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise MissingExtraError("ai-edge-litert", "media") from error
-    try:
-        with _quiet_stderr():
-            interpreter = Interpreter(model_content=content, num_threads=1)
-            interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise DamagedFileError(
-            f"Expected {what} to be a TensorFlow Lite network, but got {error}; get the file again"
-        ) from error
-    into = interpreter.get_input_details()[0]["index"]
-    outputs = [details["index"] for details in interpreter.get_output_details()]
-
-    def run(values: np.ndarray) -> list[FloatArray]:
-        interpreter.set_tensor(into, values)
-        interpreter.invoke()
-        return [interpreter.get_tensor(index) for index in outputs]
-
-    return run
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """LiteRT announces its delegate on file descriptor 2 and has no setting for it; a progress bar lives there."""
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # no standard error: nothing to keep quiet
-        yield
-        return
-    silence = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(silence, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(silence)
-        os.close(kept)
 
 
 def overlaps(ones: FloatArray, others: FloatArray) -> FloatArray:

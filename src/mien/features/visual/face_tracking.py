@@ -1,27 +1,23 @@
 """One video, frame after frame: find the faces, pick the main one, cut it out, and let an extractor describe it.
 
-Who is the main face of a video, frame by frame; and where a video cuts to another picture.
-
-The rule. Every face in sight has a track: the face that overlaps it most in the next frame continues it. A track's
-weight is the running mean of its face's area over the last seconds, so that it grows with size and with time in sight.
-The main face is the heaviest track; it stays the main face until another is clearly heavier (`takeover`) or it has
-been away for `away_s`. While it is away nothing is reported: a stranger in the background never fills in. At a cut all
-tracks end, and the largest face of the new picture is the main one. Faces are never recognised: who somebody is plays
-no part.
+Every face in sight has a track: the face that overlaps it most in the next frame continues it. A track's weight is the
+running mean of its face's area over the last seconds, so that it grows with size and with time in sight. The main face
+is the heaviest track; it stays the main face until another is clearly heavier (`takeover`) or it has been away for
+`away_s`. While it is away nothing is reported: a stranger in the background never fills in. At a cut all tracks end,
+and the largest face of the new picture is the main one. Faces are never recognised: who somebody is plays no part.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
 
 from mien.errors import DataError
-from mien.features.visual.base import FaceObservation
+from mien.features.visual.base import FaceObservation, VisualExtractor, visual_spaces
 from mien.features.visual.face_models import (
     DetectionSettings,
     TfliteNet,
@@ -34,8 +30,12 @@ from mien.features.visual.face_models import (
 )
 from mien.schema import FloatArray
 
+# frames a second that the extractors look at
+RATE_HZ = 5.0
 # Side of the grey picture in which two frames are compared.
 THUMBNAIL_PX = 32
+# landmarks (landmark, 3) in pixels and the upright cut-out (size, size, 3) uint8 RGB -> (feature,)
+Describe = Callable[[FloatArray, np.ndarray], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,129 @@ class TrackSettings:
     away_s: float = 0.5
     # mean difference of two frames, in grey levels of 255, from which on there was a cut between them
     cut_difference: float = 30.0
+
+
+@dataclass(frozen=True)
+class WatchSettings:
+    """Which faces are usable."""
+
+    # larger pictures are scaled down to this before anything else
+    max_side_px: int = 960
+    # smaller faces have too few pixels for an expression
+    min_face_px: float = 40.0
+    # the landmark network's own probability that it sees a face
+    min_presence: float = 0.5
+    # standard deviation in grey levels of 255 (a fade to black has less), and detail, see `detail_of`
+    min_contrast: float = 8.0
+    min_sharpness: float = 0.1
+    detection: DetectionSettings = field(default_factory=DetectionSettings)
+    track: TrackSettings = field(default_factory=TrackSettings)
+
+
+@dataclass(frozen=True)
+class FaceNets:
+    """What a watcher needs: two networks, the side of the cut-out the second one wants, and who describes the face."""
+
+    detector: TfliteNet
+    landmarks: TfliteNet
+    crop_px: int
+    describe: Describe
+
+
+def face_extractor(
+    name: str,
+    columns: Sequence[str],
+    weights_sha256: Mapping[str, str],
+    new_nets: Callable[[], FaceNets],
+    settings: WatchSettings,
+) -> VisualExtractor:
+    """An extractor that describes the main face of every frame.
+
+    Args:
+        name: of the extractor.
+        columns: of the numbers that describe the face of one frame.
+        weights_sha256: of all network files, for the recipe.
+        new_nets: gives networks of its own to every video that is watched.
+        settings: which faces are usable.
+    """
+    recipe = {
+        "extractor": name,
+        "rate_hz": RATE_HZ,
+        "watch": asdict(settings),
+        "weights_sha256": dict(weights_sha256),
+    }
+    space, word_space = visual_spaces(name, columns, recipe)
+    new_nets()  # what cannot run says so now, not in the middle of a video
+    return VisualExtractor(space, word_space, RATE_HZ, lambda: MainFaceWatcher(new_nets(), settings))
+
+
+class MainFaceWatcher:
+    """The FaceWatcher of all extractors here."""
+
+    def __init__(self, nets: FaceNets, settings: WatchSettings) -> None:
+        self._nets = nets
+        self._settings = settings
+        self._main_face = MainFace(settings.track)
+        self._outcomes: Counter[str] = Counter()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Frames by outcome, plus what the tracking counted."""
+        return dict(self._outcomes + self._main_face.counts)
+
+    def see(self, time_s: float, image: np.ndarray) -> FaceObservation | None:
+        """Describe the main face of the next frame, (height, width, 3) uint8 RGB. Raises DataError on another array."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise DataError(
+                f"Expected a frame (height, width, 3) of uint8 RGB, but got {image.shape} {image.dtype}; convert it"
+            )
+        observation, outcome = self._look(time_s, image)
+        self._outcomes[outcome] += 1
+        return observation
+
+    def _look(self, time_s: float, image: np.ndarray) -> tuple[FaceObservation | None, str]:
+        settings = self._settings
+        image, scale = shrunk(image, settings.max_side_px)
+        faces = detect_faces(self._nets.detector, image, settings.detection)
+        row = self._main_face.choose(time_s, faces.boxes, thumbnail(image))
+        if row is None:
+            return None, "main face away" if len(faces.boxes) else "no face"
+        box = faces.boxes[row]
+        if max(box[2] - box[0], box[3] - box[1]) < settings.min_face_px:
+            return None, "too small"
+        crop = crop_face(image, box, faces.eyes[row], self._nets.crop_px)
+        contrast, sharpness = detail_of(crop)
+        if contrast < settings.min_contrast:
+            return None, "too little contrast"
+        if sharpness < settings.min_sharpness:
+            return None, "blurred"
+        landmarks, presence = find_landmarks(self._nets.landmarks, crop)
+        if presence < settings.min_presence:
+            return None, "no landmarks"
+        vector = self._nets.describe(landmarks, crop.image)
+        left, top, right, bottom = (float(value) * scale for value in box)
+        return FaceObservation(vector, (left, top, right, bottom), float(faces.scores[row])), "face"
+
+
+def shrunk(image: np.ndarray, max_side_px: int) -> tuple[np.ndarray, float]:
+    """The image, at most `max_side_px` on its longer side, and how many of its pixels one of the result's spans."""
+    import cv2
+
+    height, width = image.shape[:2]
+    scale = max(height, width) / max_side_px
+    if scale <= 1:
+        return image, 1.0
+    size = (max(round(width / scale), 1), max(round(height / scale), 1))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale
+
+
+def thumbnail(image: np.ndarray) -> FloatArray:
+    """Grey levels (THUMBNAIL_PX, THUMBNAIL_PX) of an image."""
+    import cv2
+
+    small = cv2.resize(image, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
+    grey: FloatArray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return grey
 
 
 @dataclass
@@ -133,107 +256,3 @@ class MainFace:
                 self.counts["changes of the main face"] += 1
             main = heaviest
         self._main = main
-
-
-# landmarks (landmark, 3) in pixels and the upright cut-out (size, size, 3) uint8 RGB -> (feature,)
-Describe = Callable[[FloatArray, np.ndarray], FloatArray]
-
-
-@dataclass(frozen=True)
-class WatchSettings:
-    """Which faces are usable."""
-
-    # larger pictures are scaled down to this before anything else
-    max_side_px: int = 960
-    # smaller faces have too few pixels for an expression
-    min_face_px: float = 40.0
-    # the landmark network's own probability that it sees a face
-    min_presence: float = 0.5
-    # standard deviation in grey levels of 255 (a fade to black has less), and detail, see `detail_of`
-    min_contrast: float = 8.0
-    min_sharpness: float = 0.1
-    detection: DetectionSettings = field(default_factory=DetectionSettings)
-    track: TrackSettings = field(default_factory=TrackSettings)
-
-    def to_recipe(self) -> dict[str, Any]:
-        """All of them, for a feature space's recipe."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class FaceNets:
-    """What a watcher needs: two networks, the side of the cut-out the second one wants, and who describes the face."""
-
-    detector: TfliteNet
-    landmarks: TfliteNet
-    crop_px: int
-    describe: Describe
-
-
-class MainFaceWatcher:
-    """The FaceWatcher of all extractors here."""
-
-    def __init__(self, nets: FaceNets, settings: WatchSettings) -> None:
-        self._nets = nets
-        self._settings = settings
-        self._main_face = MainFace(settings.track)
-        self._outcomes: Counter[str] = Counter()
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Frames by outcome, plus what the tracking counted."""
-        return dict(self._outcomes + self._main_face.counts)
-
-    def see(self, time_s: float, image: np.ndarray) -> FaceObservation | None:
-        """Describe the main face of the next frame, (height, width, 3) uint8 RGB. Raises DataError on another array."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise DataError(
-                f"Expected a frame (height, width, 3) of uint8 RGB, but got {image.shape} {image.dtype}; convert it"
-            )
-        observation, outcome = self._look(time_s, image)
-        self._outcomes[outcome] += 1
-        return observation
-
-    def _look(self, time_s: float, image: np.ndarray) -> tuple[FaceObservation | None, str]:
-        settings = self._settings
-        image, scale = shrunk(image, settings.max_side_px)
-        faces = detect_faces(self._nets.detector, image, settings.detection)
-        row = self._main_face.choose(time_s, faces.boxes, thumbnail(image))
-        if row is None:
-            return None, "main face away" if len(faces.boxes) else "no face"
-        box = faces.boxes[row]
-        if max(box[2] - box[0], box[3] - box[1]) < settings.min_face_px:
-            return None, "too small"
-        crop = crop_face(image, box, faces.eyes[row], self._nets.crop_px)
-        contrast, sharpness = detail_of(crop)
-        if contrast < settings.min_contrast:
-            return None, "too little contrast"
-        if sharpness < settings.min_sharpness:
-            return None, "blurred"
-        landmarks, presence = find_landmarks(self._nets.landmarks, crop)
-        if presence < settings.min_presence:
-            return None, "no landmarks"
-        vector = self._nets.describe(landmarks, crop.image)
-        left, top, right, bottom = (float(value) * scale for value in box)
-        return FaceObservation(vector, (left, top, right, bottom), float(faces.scores[row])), "face"
-
-
-def shrunk(image: np.ndarray, max_side_px: int) -> tuple[np.ndarray, float]:
-    """The image, at most `max_side_px` on its longer side, and how many of its pixels one of the result's spans."""
-    import cv2
-
-    height, width = image.shape[:2]
-    scale = max(height, width) / max_side_px
-    if scale <= 1:
-        return image, 1.0
-    size = (max(round(width / scale), 1), max(round(height / scale), 1))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale
-
-
-def thumbnail(image: np.ndarray) -> FloatArray:
-    """Grey levels (THUMBNAIL_PX, THUMBNAIL_PX) of an image."""
-    import cv2
-
-    small = cv2.resize(image, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
-    grey: FloatArray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return grey
