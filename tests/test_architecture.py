@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "mien"
+TESTS = ROOT / "tests"
 
 # A module imports only from lower layers or from its own package. Packages of one layer do not import each other.
 LAYERS = (
@@ -38,6 +39,8 @@ MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 8
 
 FILES = sorted(PACKAGE.rglob("*.py"))
+# The contracts run over the plug-in tables, and the files at the top over the whole package.
+MIRRORED = [path for path in sorted(TESTS.rglob("test_*.py")) if path.parent not in (TESTS, TESTS / "contracts")]
 FUNCTIONS = [
     pytest.param(path, node, id=f"{path.relative_to(PACKAGE)}:{node.name}")
     for path in FILES
@@ -117,7 +120,7 @@ def test_there_is_no_cycle_not_even_inside_a_package():
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if package_of(path) in NO_TORCH], ids=str)
-def test_rooms_that_need_no_torch_do_not_import_it(path):
+def test_packages_that_need_no_torch_do_not_import_it(path):
     assert not {name.split(".")[0] for name in imports_of(path)} & {"torch", "lightning_fabric", "safetensors"}
 
 
@@ -160,13 +163,30 @@ def test_functions_stay_small(path, function):
     assert count - (arguments.args[:1] != [] and arguments.args[0].arg in ("self", "cls")) <= MAX_PARAMETERS
 
 
-def test_every_folder_states_its_public_names():
+def test_a_package_holds_a_table_and_names_what_is_public_or_only_a_docstring():
     for path in FILES:
-        if path.name == "__init__.py" and len(path.read_text(encoding="utf-8").splitlines()) > 2:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            assert any(isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__" for n in tree.body), (
-                path
-            )
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        if path.name != "__init__.py" or len(body) == 1:
+            continue
+        public = [n.value for n in body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"]
+        assert public, f"{path} has code and no __all__"
+        targets = [n.target if isinstance(n, ast.AnnAssign) else n.targets[0] for n in body if is_assignment(n)]
+        tables = {target.id for target in targets if isinstance(target, ast.Name) and target.id.isupper()}
+        assert path.parent == PACKAGE or tables & set(ast.literal_eval(public[0])), f"{path} has no table"
+
+
+def is_assignment(node: ast.AST) -> bool:
+    return isinstance(node, ast.Assign | ast.AnnAssign)
+
+
+@pytest.mark.parametrize("path", MIRRORED, ids=lambda path: str(path.relative_to(TESTS)))
+def test_a_test_file_is_called_after_the_module_or_package_that_it_tests(path):
+    """tests/x/test_y.py or test_y_<aspect>.py for src/mien/x/y.py, or for the package x/y, or for x itself."""
+    folder = PACKAGE / path.relative_to(TESTS).parent
+    assert folder.is_dir(), f"{path} stands beside no package"
+    names = {folder.name} | {each.stem.strip("_") for each in folder.iterdir() if each.suffix in ("", ".py")}
+    tested = path.stem.removeprefix("test_")
+    assert any(f"{tested}_".startswith(f"{name}_") for name in names - {"init"}), f"{path} names none of {names}"
 
 
 def test_help_needs_neither_torch_nor_pyarrow():
