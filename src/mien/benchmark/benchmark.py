@@ -2,9 +2,9 @@
 
     DIR/plan.json                       what is run; a folder belongs to one plan
     DIR/runs/<setting>/seed-<n>/        ordinary Run folders, with scores.json beside what `mien train` leaves
-    DIR/results.json, scores.*, costs.* what `reports.suite_tables` renders
-    DIR/help.*                          of the suite `tasks`: what `reports.task_help` renders
-    DIR/figures/, cases.*               what `benchmark_figures` and `benchmark_cases` make of them
+    DIR/results.json, scores.*, costs.* what `tables` renders
+    DIR/help.*                          of the suite `tasks`: what `task_help` renders
+    DIR/figures/, cases.*               what `draw` and `cases_report` make of them
 
 Resumable run by run: a finished and scored run is never repeated, a killed one goes on from its last whole epoch.
 """

@@ -13,7 +13,7 @@ While training, videos lose modalities at random (modality dropout), so that one
 A public text encoder inside a network: word pieces in, one vector per utterance out, tuned with the rest.
 
 Low-rank adapters: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, by the library peft. The
-encoder is all-MiniLM-L6-v2 (see `features.minilm`). n = utterances.
+encoder is all-MiniLM-L6-v2 (see `features.text.minilm`). n = utterances.
 
 When utterances were said, as inputs of a network.
 """

@@ -13,7 +13,7 @@ positive, the others where it is negative), so that either task tells the same a
 
 A small made-up set with a planted rule, for the demo and for tests: no person ever said any of it.
 
-Utterance by utterance; `planted_words.py` makes sets of words, by other rules, for `mien import planted`.
+Utterance by utterance; the sets of words of `mien import planted` follow other rules.
 
 Every utterance i has three hidden signs, +1 or -1 at random: what is said (w), how (p), the face (f). Each is shown
 by one modality as a noisy vector. The rule crosses modalities and utterances:
