@@ -5,10 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from functools import partial
 
 EpochReport = Callable[[dict[str, float]], None]
 # Plain lines come at most this often per hundred per cent.
@@ -18,69 +15,63 @@ PLAIN_STEPS = 10
 @contextmanager
 def counting(title: str) -> Iterator[Callable[[int, int], None]]:
     """Give ``advance(done, total)``."""
-    if sys.stderr.isatty():
-        with _bar() as bar:
-            task = bar.add_task(title, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-        return
     shown = 0
+    with _bar(title) as update:
 
-    def advance(done: int, total: int) -> None:
-        nonlocal shown
-        step = done * PLAIN_STEPS // max(total, 1)
-        if step > shown:
-            shown = step
-            sys.stderr.write(f"{title}: {done} of {total}\n")
+        def advance(done: int, total: int) -> None:
+            nonlocal shown
+            step = done * PLAIN_STEPS // max(total, 1)
+            if update is not None:
+                update(completed=done, total=total)
+            elif step > shown:
+                shown = step
+                say(f"{title}: {done} of {total}")
 
-    yield advance
-
-
-def say(text: str) -> None:
-    """One line about what is being done."""
-    sys.stderr.write(f"{text}\n")
-
-
-@contextmanager
-def epochs(title: str, n_epochs: int) -> Iterator[EpochReport]:
-    """Give ``report(history record)``: the bar names the validation score, a plain line everything."""
-    if sys.stderr.isatty():
-        with _bar() as bar:
-            task = bar.add_task(title, total=n_epochs)
-
-            def show(record: dict[str, float]) -> None:
-                text = f"{title}  valid score {record['valid_score']:.4f}"
-                bar.update(task, completed=int(record["epoch"]), description=text)
-
-            yield show
-        return
-
-    def line(record: dict[str, float]) -> None:
-        scores = "  ".join(f"{name} {value:.4f}" for name, value in record.items() if name != "epoch")
-        sys.stderr.write(f"{title}: epoch {int(record['epoch'])} of {n_epochs}  {scores}\n")
-        sys.stderr.flush()
-
-    yield line
+        yield advance
 
 
 @contextmanager
 def items(title: str) -> Iterator[Callable[[int, int, str], None]]:
     """Give ``report(done, total, what came last)``: few and long items, so each gets a plain line."""
-    if sys.stderr.isatty():
-        with _bar() as bar:
-            task = bar.add_task(title, total=None)
-            yield lambda done, total, text: bar.update(
-                task, completed=done, total=total, description=f"{title}  {text}"
-            )
+    with _bar(title) as update:
+
+        def report(done: int, total: int, text: str) -> None:
+            if update is not None:
+                update(completed=done, total=total, description=f"{title}  {text}")
+            else:
+                say(f"{title}: {done} of {total}: {text}")
+
+        yield report
+
+
+@contextmanager
+def epochs(title: str, n_epochs: int) -> Iterator[EpochReport]:
+    """Give ``report(history record)``: the bar names the validation score, a plain line everything."""
+    with _bar(title, n_epochs) as update:
+
+        def report(record: dict[str, float]) -> None:
+            done = int(record["epoch"])
+            if update is not None:
+                update(completed=done, description=f"{title}  valid score {record['valid_score']:.4f}")
+            else:
+                scores = "  ".join(f"{name} {value:.4f}" for name, value in record.items() if name != "epoch")
+                say(f"{title}: epoch {done} of {n_epochs}  {scores}")
+
+        yield report
+
+
+def say(text: str) -> None:
+    """One line about what is being done."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def _bar(title: str, total: int | None = None) -> Iterator[Callable[..., None] | None]:
+    """What updates a bar on a terminal, None elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
         return
-
-    def line(done: int, total: int, text: str) -> None:
-        sys.stderr.write(f"{title}: {done} of {total}: {text}\n")
-        sys.stderr.flush()
-
-    yield line
-
-
-def _bar() -> Progress:
     from rich import progress
     from rich.console import Console
 
@@ -90,4 +81,5 @@ def _bar() -> Progress:
         progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
     )
-    return progress.Progress(*columns, console=Console(stderr=True))
+    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
+        yield partial(bar.update, bar.add_task(title, total=total))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,35 +150,22 @@ def frames(
         stream.codec_context.thread_count = 1 if large else DECODING_THREADS
         stamps, step_s = Stamps(container, stream), frame_step_s(stream)
         number, end_s = 0, 0.0
-        shown = _Shown(None, max_side_px)
+        shown: Callable[[], NDArray[np.uint8]] | None = None
         for frame in decoded(container, stream, lost):
             time_s = stamps.time_s(frame, end_s)
-            if shown.frame is None:
+            if shown is None:
                 number = max(0, math.ceil((time_s - TIME_EPSILON_S) * rate_hz))
             else:
                 while number / rate_hz < time_s - TIME_EPSILON_S:
-                    yield Frame(number / rate_hz, shown.image())
+                    yield Frame(number / rate_hz, shown())
                     number += 1
-            shown = _Shown(frame, max_side_px)
+            # An image is made only if somebody looks at it: most frames of a video are not sampled.
+            shown = cache(partial(_upright, frame, max_side_px))
             end_s = max(end_s, time_s + (float(frame.duration * frame.time_base) if frame.duration else step_s))
-        while shown.frame is not None and number / rate_hz < end_s - TIME_EPSILON_S:
-            yield Frame(number / rate_hz, shown.image())
+        while shown is not None and number / rate_hz < end_s - TIME_EPSILON_S:
+            yield Frame(number / rate_hz, shown())
             number += 1
         _count_missing(lost, VIDEO_SECONDS_MISSING, stream_end_s(container, stream), end_s)
-
-
-class _Shown:
-    """A decoded frame that becomes an image only if somebody looks at it: most frames of a video are not sampled."""
-
-    def __init__(self, frame: Any, max_side_px: int) -> None:
-        self.frame = frame
-        self._max_side_px = max_side_px
-        self._image: NDArray[np.uint8] | None = None
-
-    def image(self) -> NDArray[np.uint8]:
-        if self._image is None:
-            self._image = _upright(self.frame, self._max_side_px)
-        return self._image
 
 
 def _upright(frame: Any, max_side_px: int) -> NDArray[np.uint8]:
