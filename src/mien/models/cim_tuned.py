@@ -32,15 +32,15 @@ from torch import Tensor, nn
 
 from mien.errors import MissingExtraError, UsageError
 from mien.features.text.minilm import MAX_TOKENS, MINILM, minilm_network
-from mien.models.attention import attend
 from mien.models.batch import Batch, Outputs, Times, to_videos
+from mien.models.cim import attend
 from mien.models.fast.dropout import dropout
+from mien.models.fast.gru import run_grus
 from mien.models.heads import make_heads, outputs_by_task
-from mien.models.layers import check_settings, run_together
+from mien.models.layers import States, check_settings
 from mien.pretrained import find_model_files
 from mien.schema import Modality, Task
 
-States = Float[Tensor, "video utterance feature"]
 Present = Mapping[Modality, Bool[Tensor, "video utterance"]]
 NO_ENCODER = "none"
 # the layer before the heads where there is one for all
@@ -190,7 +190,7 @@ class CimTuned(nn.Module):
             heard = {m: torch.cat([rows, times.to(rows.dtype)], dim=-1) for m, rows in inputs.items()}
         if settings.recurrence:
             grus = [cast(nn.GRU, self.grus[m]) for m in inputs]
-            recurrent = run_together(grus, list(heard.values()), list(present.values()))
+            recurrent = run_grus(grus, list(heard.values()), list(present.values()))
             heard = {m: torch.cat([h, inputs[m]], dim=-1) for m, h in zip(inputs, recurrent, strict=True)}
         states = {}
         for modality, rows in heard.items():

@@ -1,9 +1,4 @@
-"""The bidirectional recurrence over the utterances of a video that every context-level network has.
-
-Stacks of dense layers, the sub-networks of the systems.
-
-Checks that the settings of several systems share.
-"""
+"""What several networks share: a recurrence over the utterances of a video, a masked softmax, dense stacks."""
 
 from __future__ import annotations
 
@@ -18,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mien.models.fast.dropout import dropout
-from mien.models.fast.gru import run_grus
 
+States = Float[Tensor, "video utterance feature"]
+Weights = Float[Tensor, "video utterance context"]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 
 
@@ -64,9 +60,10 @@ def run_bidirectional(
     utterances that lack the modality are treated alike: the recurrence steps over them, so neither the number of padded
     slots nor what stands in them can change a state.
     """
-    n_utterances = present.shape[1]
+    if torch.onnx.is_in_onnx_export():
+        return _run_for_export(rnn, inputs, present)
     n_present = present.sum(dim=1)  # (video,)
-    place = torch.arange(n_utterances, device=inputs.device)
+    place = torch.arange(present.shape[1], device=inputs.device)
     gapless = bool((present == (place < n_present.unsqueeze(1))).all())
     if gapless:
         return _run_packed(rnn, inputs, n_present)
@@ -75,25 +72,17 @@ def run_bidirectional(
     return _reorder(states, order.argsort(dim=1))
 
 
-def run_together(
-    rnns: Sequence[nn.GRU],
-    inputs: Sequence[Float[Tensor, "video utterance _"]],
-    presents: Sequence[Bool[Tensor, "video utterance"]],
-) -> Float[Tensor, "rnn video utterance state"]:
-    """`run_bidirectional` for several GRUs of one hidden size over the same videos: on a CPU as one recurrence."""
-    on_cpu = all(each.device.type == "cpu" for each in inputs)
-    if on_cpu and not torch.is_autocast_enabled("cpu"):
-        return run_grus(rnns, inputs, presents)
-    return run_one_by_one(rnns, inputs, presents)
-
-
-def run_one_by_one(
-    rnns: Sequence[nn.GRU],
-    inputs: Sequence[Float[Tensor, "video utterance _"]],
-    presents: Sequence[Bool[Tensor, "video utterance"]],
-) -> Float[Tensor, "rnn video utterance state"]:
-    """`run_bidirectional` for each: the reference of `run_together`."""
-    return torch.stack([run_bidirectional(*each) for each in zip(rnns, inputs, presents, strict=True)])
+def _run_for_export(
+    rnn: nn.GRU | nn.LSTM, inputs: Float[Tensor, "1 utterance feature"], present: Bool[Tensor, "1 utterance"]
+) -> Float[Tensor, "1 utterance state"]:
+    """`run_bidirectional` for one video, free of branches, so that one graph serves any length and any gaps."""
+    here = present.squeeze(0)
+    place = torch.arange(inputs.shape[1], device=inputs.device)
+    # A recurrence over nothing is no valid graph: where nothing is present, one step is run and thrown away below.
+    visited = (here | ((place == 0) & ~here.any())).nonzero().squeeze(1)
+    states = rnn(inputs[:, visited])[0].squeeze(0)
+    whole = inputs.new_zeros(inputs.shape[1], 2 * rnn.hidden_size).index_put((visited,), states)
+    return (whole * here.unsqueeze(-1)).unsqueeze(0)
 
 
 def _run_packed(
@@ -118,6 +107,14 @@ def _reorder(
     rows: Float[Tensor, "video utterance feature"], order: Int[Tensor, "video utterance"]
 ) -> Float[Tensor, "video utterance feature"]:
     return rows.gather(1, order.unsqueeze(-1).expand(-1, -1, rows.shape[2]))
+
+
+def masked_softmax(scores: Float[Tensor, "*rows choice"], present: Bool[Tensor, "*#rows choice"]) -> Tensor:
+    """Softmax over the last axis among what is `present`; the rest gets zero, and a row with nothing all zeros."""
+    # The lowest finite number instead of -inf: a row with nothing stays free of NaN, also in its gradient.
+    lowest = torch.finfo(scores.dtype).min
+    absent = ~present
+    return scores.masked_fill(absent, lowest).softmax(dim=-1).masked_fill(absent, 0.0)
 
 
 def relu_layers(sizes: Sequence[int], dropout: float) -> nn.Sequential:

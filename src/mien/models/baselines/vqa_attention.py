@@ -23,10 +23,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mien.models.attention import States, Weights, masked_softmax
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import ContextEncoder, Dropouts, check_settings
+from mien.models.layers import ContextEncoder, Dropouts, States, Weights, check_settings, masked_softmax
 from mien.schema import Modality, Task
 
 
