@@ -68,13 +68,7 @@ class CimSettings:
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"Expected activation to be relu or tanh, but got {self.activation!r}")
-        check_settings(
-            self,
-            sizes=("gru_size",),
-            rates=("input_dropout", "state_dropout", "dense_dropout"),
-        )
-        if self.dense_size < 0:
-            raise ValueError(f"Expected dense_size to be at least 0, but got {self.dense_size}")
+        check_settings(self, may_be_zero=("dense_size", "padded_length"))
 
 
 def attend(query: States, context: States, context_present: Bool[Tensor, "video context"]) -> tuple[States, Weights]:

@@ -10,12 +10,10 @@ attends to itself, so that words alone have evidence too, and every task has a l
 may weigh what is there by what is missing. (One layer for all orders emotions worse: docs/stronger-network.md.)
 While training, videos lose modalities at random (modality dropout), so that one network serves every subset of them.
 
-A public text encoder inside a network: word pieces in, one vector per utterance out, tuned with the rest.
+The encoder is all-MiniLM-L6-v2 (see `features.text.minilm`), tuned through low-rank adapters: Hu et al., "LoRA:
+Low-Rank Adaptation of Large Language Models", ICLR 2022, by the library peft.
 
-Low-rank adapters: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, by the library peft. The
-encoder is all-MiniLM-L6-v2 (see `features.minilm`). n = utterances.
-
-When utterances were said, as inputs of a network.
+Order of the file: settings, network, encoder, times. Axes: n = real utterances of a batch.
 """
 
 from __future__ import annotations
@@ -93,9 +91,7 @@ class CimTunedSettings:
             raise ValueError(f"Expected encoder to be {', '.join(ENCODERS)} or {NO_ENCODER}, but got {self.encoder!r}")
         if self.tuning not in tuple(Tuning):
             raise ValueError(f"Expected tuning to be one of {', '.join(Tuning)}, but got {self.tuning!r}")
-        dropouts = ("encoder_dropout", "input_dropout", "dense_dropout", "fused_dropout", "modality_dropout")
-        sizes = ("adapter_rank", "max_tokens", "gru_size", "dense_size", "fused_size")
-        check_settings(self, sizes=sizes, rates=dropouts)
+        check_settings(self)
         if self.max_tokens > MAX_TOKENS:
             raise ValueError(f"Expected max_tokens to be at most {MAX_TOKENS}, but got {self.max_tokens}")
 
@@ -208,7 +204,7 @@ def draw_kept(n_videos: int, n_modalities: int, rate: float) -> Bool[Tensor, "vi
     return (subsets.unsqueeze(1) >> torch.arange(n_modalities)) & 1 > 0
 
 
-# every linear layer of the encoder: the trial's choice
+# the linear layers of the encoder that are adapted: every one
 ADAPTED = ("query", "key", "value", "dense")
 # Utterances that are encoded together: so many places at most, and none shorter than this share of the longest, so that
 # little of the work is padding.

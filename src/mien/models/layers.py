@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -128,11 +129,13 @@ def two_layers(n_in: int, n_hidden: int, n_out: int, dropout: float) -> nn.Seque
     return nn.Sequential(nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(n_hidden, n_out))
 
 
-def check_settings(settings: Any, *, sizes: Sequence[str], rates: Sequence[str]) -> None:
-    """Raise ValueError unless every named size is at least 1 and every named dropout rate is in [0, 1)."""
-    for name in sizes:
-        if getattr(settings, name) < 1:
-            raise ValueError(f"Expected {name} to be at least 1, but got {getattr(settings, name)}")
-    for name in rates:
-        if not 0 <= getattr(settings, name) < 1:
-            raise ValueError(f"Expected {name} in [0, 1), but got {getattr(settings, name)}")
+def check_settings(settings: Any, may_be_zero: Sequence[str] = ()) -> None:
+    """Raise ValueError unless every whole number is at least 1, or 0 where it may be, and every dropout in [0, 1)."""
+    values = dataclasses.asdict(settings)
+    for name, value in values.items():
+        least = 0 if name in may_be_zero else 1
+        if type(value) is int and value < least:
+            raise ValueError(f"Expected {name} to be at least {least}, but got {value}")
+    for name, value in values.items():
+        if name.endswith("_dropout") and not 0 <= value < 1:
+            raise ValueError(f"Expected {name} in [0, 1), but got {value}")

@@ -44,11 +44,7 @@ class CatLstmSettings:
     state_dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        check_settings(
-            self,
-            sizes=("dense_size", "lstm_size"),
-            rates=("input_dropout", "fused_dropout", "state_dropout"),
-        )
+        check_settings(self)
 
 
 class CatLstm(nn.Module):

@@ -43,11 +43,7 @@ class VqaAttentionSettings:
     dense_dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        check_settings(
-            self,
-            sizes=("gru_size", "dense_size"),
-            rates=("input_dropout", "state_dropout", "dense_dropout"),
-        )
+        check_settings(self)
 
 
 class GatedTanh(nn.Module):
