@@ -164,7 +164,7 @@ class Cim(nn.Module):
         else:
             found = [attend(states[x], states[y], competing[y]) for x, y in self.directions]
         attended = dict(zip(self.directions, found, strict=True))
-        # (0, 1), (1, 0), (0, 2), (2, 0), ...
+        # Sorted by pair, so that A2 of a pair stands behind its A1.
         gated = [attended[direction][0] for direction in sorted(self.directions, key=sorted)]
         names = self.modalities
         return gated, {f"{names[x]}->{names[y]}": weights for (x, y), (_, weights) in attended.items()}
