@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from tests.models.batches import N_FEATURES, alone, random_batch
+from tests.models.batches import N_FEATURES, alone, drop, random_batch
 
 from mien.errors import UnknownNameError, UsageError
 from mien.models import build_model
@@ -14,6 +17,22 @@ from mien.models.cim import Cim, CimSettings, fill_padding_as_released
 from mien.schema import Modality, Task
 
 BOTH = (Task.SENTIMENT, Task.EMOTION)
+SMALL = CimSettings(gru_size=5, dense_size=3, padded_length=7)
+SETTINGS = {
+    "masked": SMALL,
+    "released": replace(SMALL, mask_padding=False),
+    "without dense": replace(SMALL, dense_size=0),
+    "without attention": replace(SMALL, attention=False),
+    "tanh": replace(SMALL, activation="tanh"),
+}
+# which utterances of a video of nine lack which modality
+GAPS = {
+    "whole": {},
+    "first and last": {Modality.TEXT: (0, 8)},
+    "different": {Modality.TEXT: (3,), Modality.ACOUSTIC: (0, 1, 2), Modality.VISUAL: (8,)},
+    "never": {Modality.VISUAL: tuple(range(9))},
+    "nothing at all": {m: tuple(range(9)) for m in Modality},
+}
 
 
 def numpy_gru(weights: dict[str, np.ndarray], rows: np.ndarray, suffix: str) -> np.ndarray:
@@ -65,6 +84,7 @@ def numpy_cim(network: Cim, rows: dict[Modality, np.ndarray]) -> dict[str, np.nd
     return {name: rep @ weight.T + bias for name, (weight, bias) in heads.items()}
 
 
+@pytest.mark.parametrize("fast", ["0", "1"])
 @pytest.mark.parametrize(
     "modalities",
     [
@@ -74,7 +94,8 @@ def numpy_cim(network: Cim, rows: dict[Modality, np.ndarray]) -> dict[str, np.nd
     ],
     ids="+".join,
 )
-def test_equals_algorithm_1_written_in_numpy(modalities):
+def test_equals_algorithm_1_written_in_numpy(modalities, fast, monkeypatch):
+    monkeypatch.setenv("MIEN_FAST", fast)
     torch.manual_seed(3)
     settings = CimSettings(gru_size=3, dense_size=2)
     network = Cim({m: N_FEATURES[m] for m in modalities}, BOTH, settings).double().eval()
@@ -84,6 +105,31 @@ def test_equals_algorithm_1_written_in_numpy(modalities):
         expected = numpy_cim(network, {m: batch.features[m][video, :length].numpy() for m in modalities})
         np.testing.assert_allclose(outputs.sentiment_logits[video, :length].detach(), expected["sentiment"], atol=1e-12)
         np.testing.assert_allclose(outputs.emotion_logits[video, :length].detach(), expected["emotion"], atol=1e-12)
+
+
+@pytest.mark.parametrize("gaps", GAPS.values(), ids=GAPS)
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_the_plain_form_and_the_fast_one_are_equal(settings, gaps, monkeypatch):
+    for size in (1, 2, 3):
+        for inputs in itertools.combinations(Modality, size):
+            torch.manual_seed(0)
+            network = build_model("cim", {m: N_FEATURES[m] for m in inputs}, BOTH, settings).double().eval()
+            batch = random_batch((9, 4), inputs, dtype=torch.float64)
+            for modality in set(gaps) & set(inputs):
+                for utterance in gaps[modality]:
+                    batch = drop(batch, modality, 0, utterance)
+            found = {}
+            for fast in ("0", "1"):
+                monkeypatch.setenv("MIEN_FAST", fast)
+                outputs = network(batch)
+                logits = (outputs.sentiment_logits, outputs.emotion_logits)
+                total = sum(each.square().sum() for each in (*logits, *outputs.attention.values()))
+                gradients = torch.autograd.grad(total, list(network.parameters()))
+                found[fast] = [*logits, *outputs.attention.values(), *gradients], list(outputs.attention)
+            (plain, names), (quick, other_names) = found.values()
+            assert names == other_names
+            for ours, theirs in zip(quick, plain, strict=True):
+                torch.testing.assert_close(ours, theirs, atol=1e-11, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from mien.models.baselines.ef_lstm import EfLstm, EfLstmSettings
 from mien.models.baselines.graph_mfn import GraphMfn, GraphMfnSettings
 from mien.models.baselines.marn import Marn, MarnSettings
 from mien.models.baselines.mfn import Mfn, MfnSettings
-from mien.models.baselines.mmmu_ba import MMMU_BA_SETTINGS
 from mien.models.baselines.mv_lstm import MvLstm, MvLstmSettings
 from mien.models.baselines.tfn import Tfn, TfnSettings
 from mien.models.baselines.vqa_attention import VqaAttention, VqaAttentionSettings
@@ -175,7 +174,9 @@ MODELS: dict[str, SystemEntry] = {
     ),
     "mmmu-ba": ModelEntry(
         Cim,
-        MMMU_BA_SETTINGS,
+        CimSettings(
+            gru_size=300, dense_size=100, activation="tanh", input_dropout=0.5, state_dropout=0.7, dense_dropout=0.7
+        ),
         "bi-modal attention over the utterances, parent of cim; adapted: padding masked, no recurrent dropout",
         "Ghosal et al., EMNLP 2018 (D18-1382)",
         training={"batch_videos": 32, "epochs": 15, "patience": None},

@@ -1,10 +1,26 @@
 """`cim` and `cim-released`: multi-task network with contextual inter-modal attention.
 
 Akhtar, Chauhan, Ghosal, Poria, Ekbal, Bhattacharyya: "Multi-task Learning for Multi-modal Emotion Recognition and
-Sentiment Analysis", NAACL 2019, Algorithm 1. `cim-released` follows the choices of the authors' released script where
-those differ from the paper; `torch.nn.GRU` has no recurrent dropout and other gate details than the script's GRU.
+Sentiment Analysis", NAACL 2019, section 3.1 and Algorithm 1. For every video:
 
-Symbols: t, v, a -> batch.features; T, V, A -> states; Atn_XY -> gated pairs; Rep -> representation; d -> dense_size.
+    T = dense(biGRU(t)),  V = dense(biGRU(v)),  A = dense(biGRU(a))
+    Atn_XY = attention(X, Y) for the pairs TV, AV, TA:
+        M1 = X Y^T           M2 = Y X^T
+        N1 = softmax(M1)     N2 = softmax(M2)     by rows, over the real utterances
+        O1 = N1 Y            O2 = N2 X
+        A1 = O1 * X          A2 = O2 * Y          element by element
+        Atn_XY = [A1, A2]
+    Rep = [Atn of every pair, T, A, V];  one linear head per task
+
+Symbols: t, v, a -> batch.features; T, V, A -> states; X, Y -> query, context; N -> weights; O -> attended; A1, A2 ->
+gated; Rep -> representation; d -> dense_size. The attention has no parameters and does not scale the scores.
+
+`cim-released` follows the authors' released script where it differs from the paper; `torch.nn.GRU` has no recurrent
+dropout and other gate details than the script's GRU. `concat` leaves the attention out. `mmmu-ba` is the parent of
+`cim` (Ghosal, Akhtar, Chauhan, Poria, Ekbal, Bhattacharyya: "Contextual Inter-modal Attention for Multi-modal Sentiment
+Analysis", EMNLP 2018, D18-1382): the same network with other sizes, a tanh layer, and the sentiment head alone. Here it
+may have any heads, has no recurrent dropout, and masks the padding, which the authors' script lets take attention. Its
+variants MMUU-SA and MU-SA are left out, but one modality alone gives the self-attention of MU-SA.
 """
 
 from __future__ import annotations
@@ -17,16 +33,15 @@ from typing import cast
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 
-from mien.models.attention import attend, cross_attend
 from mien.models.batch import Batch, Outputs
+from mien.models.fast.attention import attend_pairs
 from mien.models.fast.dropout import dropout
+from mien.models.fast.gru import run_grus
+from mien.models.fast.switch import use_fast
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import ACTIVATIONS, check_settings, run_together
+from mien.models.layers import ACTIVATIONS, States, Weights, check_settings, masked_softmax
 from mien.schema import Modality, Task
-
-States = Float[Tensor, "video utterance feature"]
 
 
 @dataclass(frozen=True)
@@ -53,29 +68,40 @@ class CimSettings:
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"Expected activation to be relu or tanh, but got {self.activation!r}")
-        check_settings(
-            self,
-            sizes=("gru_size",),
-            rates=("input_dropout", "state_dropout", "dense_dropout"),
-        )
-        if self.dense_size < 0:
-            raise ValueError(f"Expected dense_size to be at least 0, but got {self.dense_size}")
+        check_settings(self, may_be_zero=("dense_size", "padded_length"))
+
+
+def attend(query: States, context: States, context_present: Bool[Tensor, "video context"]) -> tuple[States, Weights]:
+    """One direction of the attention: N = softmax(X Y^T) by rows, O = N Y, A = O * X.
+
+    Args:
+        query: X (video, utterance, feature).
+        context: Y (video, utterance, feature).
+        context_present: True for the utterances of `context` that take attention. The others (padding, and utterances
+            that lack the modality) have weight zero; a video without any has only zero weights.
+
+    Returns:
+        ``(A, N)``.
+    """
+    scores = query @ context.transpose(1, 2)  # (video, utterance, context)
+    weights = masked_softmax(scores, context_present.unsqueeze(1))
+    attended = weights @ context  # (video, utterance, feature)
+    return attended * query, weights
 
 
 class Cim(nn.Module):
-    """Algorithm 1 for any one, two or three modalities and either or both tasks.
+    """Algorithm 1 for any one, two or three modalities and any tasks.
 
-    Two or three modalities: Rep = [A_XY for each pair, then the states of each]; one: [self-attention, states].
+    Two or three modalities: Rep = [A1 and A2 of each pair, then the states of each]; one: [self-attention, states].
     """
-
-    # How the modalities' GRUs are run; any other way must give the same states.
-    recur = staticmethod(run_together)
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CimSettings) -> None:
         super().__init__()
         self.settings = settings
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))
-        self.pairs = list(combinations(self.modalities, 2))
+        # The pairs of X and Y, as places in `modalities`, and then the same reversed; one modality attends to itself.
+        pairs = list(combinations(range(len(self.modalities)), 2))
+        self.directions = [*pairs, *((y, x) for x, y in pairs)] or [(0, 0)]
         state_size = settings.dense_size or 2 * settings.gru_size
         self.grus = nn.ModuleDict(
             {m: nn.GRU(n_features[m], settings.gru_size, batch_first=True, bidirectional=True) for m in self.modalities}
@@ -83,80 +109,77 @@ class Cim(nn.Module):
         self.dense = nn.ModuleDict(
             {m: nn.Linear(2 * settings.gru_size, settings.dense_size) for m in self.modalities if settings.dense_size}
         )
-        n_blocks = len(self.modalities)
-        if settings.attention:
-            n_blocks += 2 * len(self.pairs) or 1
+        n_blocks = len(self.modalities) + (len(self.directions) if settings.attention else 0)
         self.heads = make_heads(n_blocks * state_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
         """Logits (video, utterance, output) and attention weights (video, utterance, context) for whole videos."""
         n_utterances = batch.real.shape[1]
-        batch, present = self._slots(batch)
+        batch, competing = self._slots(batch)
         states = self._states(batch)
-        blocks, attention = self._attend(states, present) if self.settings.attention else ([], {})
-        representation = torch.cat([*blocks, _side_by_side(states)], dim=-1)[:, :n_utterances]
+        gated, attention = self._attend(states, competing) if self.settings.attention else ([], {})
+        representation = torch.cat([*gated, *states.unbind()], dim=-1)[:, :n_utterances]
         return outputs_from_heads(
             self.heads,
             representation,
             attention={name: weights[:, :n_utterances] for name, weights in attention.items()},
         )
 
-    def _slots(self, batch: Batch) -> tuple[Batch, Bool[Tensor, "modality video utterance"]]:
-        """What the network runs over, and which of it takes attention."""
-        if self.settings.mask_padding:
-            return batch, torch.stack([batch.present[m] for m in self.modalities])
-        batch = pad_to(batch, max(self.settings.padded_length, batch.real.shape[1]))
-        # A longer video competes for its own slots alone, whatever stands beside it in the batch.
-        slots = batch.lengths.clamp(min=self.settings.padded_length).unsqueeze(1)
-        competing = torch.arange(batch.real.shape[1], device=slots.device) < slots
-        return batch, competing.expand(len(self.modalities), *competing.shape)
-
     def _states(self, batch: Batch) -> Float[Tensor, "modality video utterance feature"]:
+        """T, A, V: a bi-GRU and a dense layer per modality, with dropout before, between and after."""
         settings = self.settings
         presents = [batch.present[m] for m in self.modalities]
         inputs = [dropout(batch.features[m], settings.input_dropout, self.training) for m in self.modalities]
-        states = self.recur([cast(nn.GRU, self.grus[m]) for m in self.modalities], inputs, presents)
+        states = run_grus([cast(nn.GRU, self.grus[m]) for m in self.modalities], inputs, presents)
         if not settings.mask_padding:
             states = torch.stack([fill_padding_as_released(each, batch.real) for each in states.unbind()])
         states = dropout(states, settings.state_dropout, self.training)
         if settings.dense_size:
-            layers = [cast(nn.Linear, self.dense[m]) for m in self.modalities]
-            states = torch.stack([layer(each) for layer, each in zip(layers, states.unbind(), strict=True)])
-            states = dropout(ACTIVATIONS[settings.activation](states), settings.dense_dropout, self.training)
+            rows = zip(self.modalities, states.unbind(), strict=True)
+            states = ACTIVATIONS[settings.activation](torch.stack([self.dense[m](each) for m, each in rows]))
+            states = dropout(states, settings.dense_dropout, self.training)
         if settings.mask_padding:
             # Without this, the dense layer's bias would stand where the modality is missing.
             states = states * torch.stack(presents).unsqueeze(-1)
         return states
 
+    def _slots(self, batch: Batch) -> tuple[Batch, Bool[Tensor, "modality video utterance"]]:
+        """The batch that the network runs over, and which of its utterances take attention."""
+        if self.settings.mask_padding:
+            return batch, torch.stack([batch.present[m] for m in self.modalities])
+        batch = pad_to(batch, self.settings.padded_length)
+        # A longer video competes for its own slots alone, whatever stands beside it in the batch.
+        slots = batch.lengths.clamp(min=self.settings.padded_length).unsqueeze(1)
+        competing = torch.arange(batch.real.shape[1], device=slots.device) < slots
+        return batch, competing.expand(len(self.modalities), *competing.shape)
+
     def _attend(
         self,
         states: Float[Tensor, "modality video utterance feature"],
-        present: Bool[Tensor, "modality video utterance"],
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        if not self.pairs:
-            (only,) = self.modalities
-            gated, weights = attend(states[0], states[0], present[0])
-            return [gated], {f"{only}->{only}": weights}
-        gated, weights = cross_attend(states, present)
-        blocks = _side_by_side(gated.unflatten(0, (2, -1)).transpose(0, 1).flatten(0, 1))  # A1, A2 of each pair in turn
-        names = [f"{one}->{other}" for one, other in self.pairs] + [f"{other}->{one}" for one, other in self.pairs]
-        return [blocks], dict(zip(names, weights.unbind(), strict=True))
+        competing: Bool[Tensor, "modality video utterance"],
+    ) -> tuple[list[States], dict[str, Weights]]:
+        """A1 and A2 of each pair in turn, and N of every direction by its name."""
+        if len(self.modalities) > 1 and use_fast(states):
+            found = list(zip(*attend_pairs(states, competing, self.directions), strict=True))
+        else:
+            found = [attend(states[x], states[y], competing[y]) for x, y in self.directions]
+        attended = dict(zip(self.directions, found, strict=True))
+        # Sorted by pair, so that A2 of a pair stands behind its A1.
+        gated = [attended[direction][0] for direction in sorted(self.directions, key=sorted)]
+        names = self.modalities
+        return gated, {f"{names[x]}->{names[y]}": weights for (x, y), (_, weights) in attended.items()}
 
 
-def _side_by_side(
-    blocks: Float[Tensor, "block video utterance feature"],
-) -> Float[Tensor, "video utterance block*feature"]:
-    return blocks.permute(1, 2, 0, 3).flatten(2)
-
-
-def pad_to(batch: Batch, n_utterances: int) -> Batch:
-    """The same videos padded on the right to `n_utterances` slots."""
-    extra = n_utterances - batch.real.shape[1]
+def pad_to(batch: Batch, n_slots: int) -> Batch:
+    """The same videos padded on the right to `n_slots`; a batch that is as long or longer stays as it is."""
+    # Slices and products of tensors instead of numbers, because an ONNX graph serves videos of any length.
+    extra = torch.arange(n_slots, device=batch.real.device)[batch.real.shape[1] :]
+    missing = torch.zeros_like(extra, dtype=torch.bool).expand(batch.real.shape[0], -1)
     return Batch(
-        features={m: functional.pad(rows, (0, 0, 0, extra)) for m, rows in batch.features.items()},
-        present={m: functional.pad(mask, (0, extra)) for m, mask in batch.present.items()},
+        features={m: torch.cat([x, missing.unsqueeze(2) * x[:, :1]], dim=1) for m, x in batch.features.items()},
+        present={m: torch.cat([here, missing], dim=1) for m, here in batch.present.items()},
         lengths=batch.lengths,
-        real=functional.pad(batch.real, (0, extra)),
+        real=torch.cat([batch.real, missing], dim=1),
     )
 
 

@@ -10,12 +10,10 @@ attends to itself, so that words alone have evidence too, and every task has a l
 may weigh what is there by what is missing. (One layer for all orders emotions worse: docs/stronger-network.md.)
 While training, videos lose modalities at random (modality dropout), so that one network serves every subset of them.
 
-A public text encoder inside a network: word pieces in, one vector per utterance out, tuned with the rest.
+The encoder is all-MiniLM-L6-v2 (see `features.text.minilm`), tuned through low-rank adapters: Hu et al., "LoRA:
+Low-Rank Adaptation of Large Language Models", ICLR 2022, by the library peft.
 
-Low-rank adapters: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, by the library peft. The
-encoder is all-MiniLM-L6-v2 (see `features.text.minilm`). n = utterances.
-
-When utterances were said, as inputs of a network.
+Order of the file: settings, network, encoder, times. Axes: n = real utterances of a batch.
 """
 
 from __future__ import annotations
@@ -32,15 +30,15 @@ from torch import Tensor, nn
 
 from mien.errors import MissingExtraError, UsageError
 from mien.features.text.minilm import MAX_TOKENS, MINILM, minilm_network
-from mien.models.attention import attend
 from mien.models.batch import Batch, Outputs, Times, to_videos
+from mien.models.cim import attend
 from mien.models.fast.dropout import dropout
+from mien.models.fast.gru import run_grus
 from mien.models.heads import make_heads, outputs_by_task
-from mien.models.layers import check_settings, run_together
+from mien.models.layers import States, check_settings
 from mien.pretrained import find_model_files
 from mien.schema import Modality, Task
 
-States = Float[Tensor, "video utterance feature"]
 Present = Mapping[Modality, Bool[Tensor, "video utterance"]]
 NO_ENCODER = "none"
 # the layer before the heads where there is one for all
@@ -93,9 +91,7 @@ class CimTunedSettings:
             raise ValueError(f"Expected encoder to be {', '.join(ENCODERS)} or {NO_ENCODER}, but got {self.encoder!r}")
         if self.tuning not in tuple(Tuning):
             raise ValueError(f"Expected tuning to be one of {', '.join(Tuning)}, but got {self.tuning!r}")
-        dropouts = ("encoder_dropout", "input_dropout", "dense_dropout", "fused_dropout", "modality_dropout")
-        sizes = ("adapter_rank", "max_tokens", "gru_size", "dense_size", "fused_size")
-        check_settings(self, sizes=sizes, rates=dropouts)
+        check_settings(self)
         if self.max_tokens > MAX_TOKENS:
             raise ValueError(f"Expected max_tokens to be at most {MAX_TOKENS}, but got {self.max_tokens}")
 
@@ -190,7 +186,7 @@ class CimTuned(nn.Module):
             heard = {m: torch.cat([rows, times.to(rows.dtype)], dim=-1) for m, rows in inputs.items()}
         if settings.recurrence:
             grus = [cast(nn.GRU, self.grus[m]) for m in inputs]
-            recurrent = run_together(grus, list(heard.values()), list(present.values()))
+            recurrent = run_grus(grus, list(heard.values()), list(present.values()))
             heard = {m: torch.cat([h, inputs[m]], dim=-1) for m, h in zip(inputs, recurrent, strict=True)}
         states = {}
         for modality, rows in heard.items():
@@ -208,7 +204,7 @@ def draw_kept(n_videos: int, n_modalities: int, rate: float) -> Bool[Tensor, "vi
     return (subsets.unsqueeze(1) >> torch.arange(n_modalities)) & 1 > 0
 
 
-# every linear layer of the encoder: the trial's choice
+# the linear layers of the encoder that are adapted: every one
 ADAPTED = ("query", "key", "value", "dense")
 # Utterances that are encoded together: so many places at most, and none shorter than this share of the longest, so that
 # little of the work is padding.

@@ -1,12 +1,8 @@
-"""The bidirectional recurrence over the utterances of a video that every context-level network has.
-
-Stacks of dense layers, the sub-networks of the systems.
-
-Checks that the settings of several systems share.
-"""
+"""What several networks share: a recurrence over the utterances of a video, a masked softmax, dense stacks."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mien.models.fast.dropout import dropout
-from mien.models.fast.gru import run_grus
 
+States = Float[Tensor, "video utterance feature"]
+Weights = Float[Tensor, "video utterance context"]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 
 
@@ -64,9 +61,10 @@ def run_bidirectional(
     utterances that lack the modality are treated alike: the recurrence steps over them, so neither the number of padded
     slots nor what stands in them can change a state.
     """
-    n_utterances = present.shape[1]
+    if torch.onnx.is_in_onnx_export():
+        return _run_for_export(rnn, inputs, present)
     n_present = present.sum(dim=1)  # (video,)
-    place = torch.arange(n_utterances, device=inputs.device)
+    place = torch.arange(present.shape[1], device=inputs.device)
     gapless = bool((present == (place < n_present.unsqueeze(1))).all())
     if gapless:
         return _run_packed(rnn, inputs, n_present)
@@ -75,25 +73,17 @@ def run_bidirectional(
     return _reorder(states, order.argsort(dim=1))
 
 
-def run_together(
-    rnns: Sequence[nn.GRU],
-    inputs: Sequence[Float[Tensor, "video utterance _"]],
-    presents: Sequence[Bool[Tensor, "video utterance"]],
-) -> Float[Tensor, "rnn video utterance state"]:
-    """`run_bidirectional` for several GRUs of one hidden size over the same videos: on a CPU as one recurrence."""
-    on_cpu = all(each.device.type == "cpu" for each in inputs)
-    if on_cpu and not torch.is_autocast_enabled("cpu"):
-        return run_grus(rnns, inputs, presents)
-    return run_one_by_one(rnns, inputs, presents)
-
-
-def run_one_by_one(
-    rnns: Sequence[nn.GRU],
-    inputs: Sequence[Float[Tensor, "video utterance _"]],
-    presents: Sequence[Bool[Tensor, "video utterance"]],
-) -> Float[Tensor, "rnn video utterance state"]:
-    """`run_bidirectional` for each: the reference of `run_together`."""
-    return torch.stack([run_bidirectional(*each) for each in zip(rnns, inputs, presents, strict=True)])
+def _run_for_export(
+    rnn: nn.GRU | nn.LSTM, inputs: Float[Tensor, "1 utterance feature"], present: Bool[Tensor, "1 utterance"]
+) -> Float[Tensor, "1 utterance state"]:
+    """`run_bidirectional` for one video, free of branches, so that one graph serves any length and any gaps."""
+    here = present.squeeze(0)
+    place = torch.arange(inputs.shape[1], device=inputs.device)
+    # A recurrence over nothing is no valid graph: where nothing is present, one step is run and thrown away below.
+    visited = (here | ((place == 0) & ~here.any())).nonzero().squeeze(1)
+    states = rnn(inputs[:, visited])[0].squeeze(0)
+    whole = inputs.new_zeros(inputs.shape[1], 2 * rnn.hidden_size).index_put((visited,), states)
+    return (whole * here.unsqueeze(-1)).unsqueeze(0)
 
 
 def _run_packed(
@@ -120,6 +110,14 @@ def _reorder(
     return rows.gather(1, order.unsqueeze(-1).expand(-1, -1, rows.shape[2]))
 
 
+def masked_softmax(scores: Float[Tensor, "*rows choice"], present: Bool[Tensor, "*#rows choice"]) -> Tensor:
+    """Softmax over the last axis among what is `present`; the rest gets zero, and a row with nothing all zeros."""
+    # The lowest finite number instead of -inf: a row with nothing stays free of NaN, also in its gradient.
+    lowest = torch.finfo(scores.dtype).min
+    absent = ~present
+    return scores.masked_fill(absent, lowest).softmax(dim=-1).masked_fill(absent, 0.0)
+
+
 def relu_layers(sizes: Sequence[int], dropout: float) -> nn.Sequential:
     """`sizes` = inputs, then units of each layer; before each linear layer dropout, after it ReLU."""
     layers = [[nn.Dropout(dropout), nn.Linear(n_in, n_out), nn.ReLU()] for n_in, n_out in pairwise(sizes)]
@@ -131,11 +129,13 @@ def two_layers(n_in: int, n_hidden: int, n_out: int, dropout: float) -> nn.Seque
     return nn.Sequential(nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(n_hidden, n_out))
 
 
-def check_settings(settings: Any, *, sizes: Sequence[str], rates: Sequence[str]) -> None:
-    """Raise ValueError unless every named size is at least 1 and every named dropout rate is in [0, 1)."""
-    for name in sizes:
-        if getattr(settings, name) < 1:
-            raise ValueError(f"Expected {name} to be at least 1, but got {getattr(settings, name)}")
-    for name in rates:
-        if not 0 <= getattr(settings, name) < 1:
-            raise ValueError(f"Expected {name} in [0, 1), but got {getattr(settings, name)}")
+def check_settings(settings: Any, may_be_zero: Sequence[str] = ()) -> None:
+    """Raise ValueError unless every whole number is at least 1, or 0 where it may be, and every dropout in [0, 1)."""
+    values = dataclasses.asdict(settings)
+    for name, value in values.items():
+        least = 0 if name in may_be_zero else 1
+        if type(value) is int and value < least:
+            raise ValueError(f"Expected {name} to be at least {least}, but got {value}")
+    for name, value in values.items():
+        if name.endswith("_dropout") and not 0 <= value < 1:
+            raise ValueError(f"Expected {name} in [0, 1), but got {value}")

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from mien.errors import ExportError, MissingExtraError, UsageError
 from mien.models import MODELS, ModelEntry
 from mien.models.batch import Batch, Outputs, Reads
-from mien.models.one_video import to_traceable
 from mien.schema import FloatArray
 from mien.training.predictions import VideoPrediction
 from mien.training.predictor import NetworkPredictor, Predictor
@@ -107,7 +106,7 @@ class OneVideo(nn.Module):
 
     def __init__(self, predictor: NetworkPredictor) -> None:
         super().__init__()
-        self.network = to_traceable(predictor.network)
+        self.network = predictor.network.eval()
         self.scaling = predictor.scaling
         self.modalities = tuple(predictor.spaces)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -14,9 +13,8 @@ from torch import nn
 
 from mien.features.text.transcript import TRANSCRIPT, as_transcripts, transcript_space
 from mien.models import ModelEntry, build_model, model_entry
-from mien.models.batch import Batch, Outputs, Reads
+from mien.models.batch import Outputs, Reads
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec, Probabilities
-from mien.models.one_video import to_quick
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
 from mien.settings import override
 from mien.storage.predictions import Predictions
@@ -139,8 +137,9 @@ class NetworkPredictor:
         # One that could read transcripts may have been trained on text vectors, or without any text.
         on_vectors = self.reads is Reads.TRANSCRIPTS and not reads_transcripts(self.spaces)
         require_vectors(Reads.CONTEXT if on_vectors else self.reads)
+        self.network.eval()
         with torch.inference_mode():
-            outputs = self._quick(one_video(stack_features(features, self.spaces), self.scaling))
+            outputs = self.network(one_video(stack_features(features, self.spaces), self.scaling))
         said = {task: values[0].double().numpy() for task, values in _said(outputs).items()}
         return VideoPrediction(
             sentiment_probability=said.get(Task.SENTIMENT),
@@ -153,11 +152,6 @@ class NetworkPredictor:
             },
             fusion={name: weights[0].double().numpy() for name, weights in outputs.fusion.items()},
         )
-
-    @cached_property
-    def _quick(self) -> Callable[[Batch], Outputs]:
-        """For one video at a time; its weights are those that `network` had at the first."""
-        return to_quick(self.network)
 
     def _forward(self, columns: SplitColumns) -> Iterator[tuple[Outputs, torch.Tensor, IntArray]]:
         columns = as_read(columns, self.spaces)

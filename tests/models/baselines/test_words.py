@@ -7,27 +7,30 @@ import torch
 from tests.models.batches import random_batch
 
 from mien.errors import UsageError
-from mien.models.baselines.words import read_words, run_words
+from mien.models.baselines.words import read_words, word_rows
 from mien.models.batch import Batch
 from mien.schema import Modality
 
 
-def count_and_weigh(inputs, state):
+def count_and_weigh(word, state):
     """A cell whose result depends on the order of the words."""
     total, n_words = state
-    return 2 * total + inputs[Modality.TEXT], n_words + 1
+    return 2 * total + word[0], n_words + 1
+
+
+def run(step, rows, lengths, sizes):
+    """The state after each utterance's last word."""
+    layout = word_rows(torch.tensor(lengths))
+    return [layout.last(states) for states in layout.scan(step, [layout.pick(rows)], sizes)]
 
 
 @pytest.mark.parametrize("lengths", [[2, 0, 3, 1, 3], [0, 0], [1], [3, 3]], ids=str)
 def test_each_utterance_ends_after_its_own_last_word(lengths):
     rows = torch.randn(len(lengths), 4, 2, generator=torch.Generator().manual_seed(0))
-    begin = torch.arange(2.0 * len(lengths)).reshape(-1, 2)
-    total, n_words = run_words(
-        count_and_weigh, {Modality.TEXT: rows}, torch.tensor(lengths), (begin, torch.zeros(len(lengths), 1))
-    )
+    total, n_words = run(count_and_weigh, rows, lengths, (2, 1))
     assert n_words.squeeze(1).tolist() == lengths
     for utterance, length in enumerate(lengths):
-        expected = begin[utterance]
+        expected = torch.zeros(2)
         for word in range(length):
             expected = 2 * expected + rows[utterance, word]
         torch.testing.assert_close(total[utterance], expected)
@@ -36,20 +39,18 @@ def test_each_utterance_ends_after_its_own_last_word(lengths):
 def test_steps_see_no_padding():
     seen = []
 
-    def step(inputs, state):
-        seen.append(inputs[Modality.TEXT][:, 0].tolist())
+    def step(word, state):
+        seen.append(word[0][:, 0].tolist())
         return state
 
     rows = torch.tensor([[1.0, 9.0, 9.0], [2.0, 3.0, 4.0], [9.0, 9.0, 9.0], [5.0, 6.0, 9.0]]).unsqueeze(-1)
-    run_words(step, {Modality.TEXT: rows}, torch.tensor([1, 3, 0, 2]), (torch.zeros(4, 1),))
+    run(step, rows, [1, 3, 0, 2], (1,))
     assert seen == [[2.0, 5.0, 1.0], [3.0, 6.0], [4.0]]
 
 
 def test_the_gradient_of_a_state_reaches_the_words_of_its_utterance_alone():
     rows = torch.randn(3, 4, 2, requires_grad=True)
-    total, _ = run_words(
-        count_and_weigh, {Modality.TEXT: rows}, torch.tensor([2, 0, 4]), (torch.zeros(3, 2), torch.zeros(3, 1))
-    )
+    total, _ = run(count_and_weigh, rows, [2, 0, 4], (2, 1))
     total[0].sum().backward()
     assert rows.grad[:, :, 0].tolist() == [[2.0, 1.0, 0.0, 0.0], [0.0] * 4, [0.0] * 4]
 

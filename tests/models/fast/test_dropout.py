@@ -48,3 +48,12 @@ def test_nothing_happens_in_use_or_at_rate_zero():
     values = torch.rand(10)
     assert dropout(values, 0.5, training=False) is values
     assert dropout(values, 0.0, training=True) is values
+
+
+def test_the_environment_chooses_torchs_own_dropout(monkeypatch):
+    monkeypatch.setenv("MIEN_FAST", "0")
+    values = torch.rand(1000)
+    torch.manual_seed(3)
+    dropped = dropout(values, 0.5, training=True)
+    torch.manual_seed(3)
+    assert torch.equal(dropped, torch.nn.functional.dropout(values, 0.5, training=True))

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mien.models.fast.gru import run_grus
-from mien.models.layers import run_one_by_one, run_together
+from mien.models.layers import run_bidirectional
 
 VIDEOS, UTTERANCES, HIDDEN = 7, 16, 5
 SIZES = (4, 3, 6)
@@ -24,6 +24,11 @@ def make_inputs(*, gaps: bool, lengths: tuple[int, ...] = LENGTHS) -> tuple[list
     inputs = [torch.randn(*real.shape, size, dtype=torch.float64, requires_grad=True) for size in SIZES]
     presents = [real & (torch.rand(real.shape) < 0.7) if gaps else real.clone() for _ in SIZES]
     return inputs, presents
+
+
+def run_one_by_one(grus: list[nn.GRU], inputs: list[torch.Tensor], presents: list[torch.Tensor]) -> torch.Tensor:
+    """The plain form."""
+    return torch.stack([run_bidirectional(*each) for each in zip(grus, inputs, presents, strict=True)])
 
 
 @pytest.mark.parametrize("gaps", [False, True], ids=["whole", "each modality lacks its own utterances"])
@@ -83,7 +88,7 @@ def test_without_gradients_nothing_is_kept():
     grus = make_grus()
     inputs, presents = make_inputs(gaps=True)
     with torch.no_grad():
-        states = run_together(grus, inputs, presents)
+        states = run_grus(grus, inputs, presents)
     assert states.grad_fn is None
     torch.testing.assert_close(states, run_one_by_one(grus, inputs, presents))
 
@@ -93,5 +98,16 @@ def test_under_mixed_precision_torchs_own_recurrence_is_used():
     inputs, presents = make_inputs(gaps=False)
     inputs = [each.detach().float() for each in inputs]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed, plain = run_together(grus, inputs, presents), run_one_by_one(grus, inputs, presents)
+        mixed, plain = run_grus(grus, inputs, presents), run_one_by_one(grus, inputs, presents)
     torch.testing.assert_close(mixed, plain, atol=0, rtol=0)
+
+
+def test_the_environment_chooses_torchs_own_recurrence(monkeypatch):
+    grus = make_grus(torch.float32)
+    inputs, presents = make_inputs(gaps=False)
+    inputs = [each.detach().float() for each in inputs]
+    monkeypatch.setenv("MIEN_FAST", "0")
+    chosen = run_grus(grus, inputs, presents)
+    torch.testing.assert_close(chosen, run_one_by_one(grus, inputs, presents), atol=0, rtol=0)
+    monkeypatch.setenv("MIEN_FAST", "1")
+    assert not torch.equal(run_grus(grus, inputs, presents), chosen), "the fused recurrence rounds in another order"

@@ -47,11 +47,7 @@ class BcLstmSettings:
     fusion_dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        check_settings(
-            self,
-            sizes=("lstm_size", "unimodal_dense_size", "fusion_dense_size"),
-            rates=("input_dropout", "fusion_input_dropout", "unimodal_dropout", "fusion_dropout"),
-        )
+        check_settings(self)
 
 
 class BcLstm(nn.Module):

@@ -35,7 +35,7 @@ class BlanchardSettings:
     dense_dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        check_settings(self, sizes=("encoder_size", "joint_size"), rates=("dense_dropout",))
+        check_settings(self)
 
 
 class Blanchard(nn.Module):

@@ -22,10 +22,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.models.attention import States, Weights, masked_softmax
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import check_settings, run_bidirectional
+from mien.models.layers import States, Weights, check_settings, masked_softmax, run_bidirectional
 from mien.schema import FUSED, Modality, Task
 
 
@@ -45,11 +44,7 @@ class CatLstmSettings:
     state_dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        check_settings(
-            self,
-            sizes=("dense_size", "lstm_size"),
-            rates=("input_dropout", "fused_dropout", "state_dropout"),
-        )
+        check_settings(self)
 
 
 class CatLstm(nn.Module):
@@ -76,7 +71,7 @@ class CatLstm(nn.Module):
         settings = self.settings
         fused, anything, fusion = self._fuse(batch)
         fused = functional.dropout(fused, settings.fused_dropout, self.training)
-        representation = self._run(fused, anything)
+        representation = run_bidirectional(self.lstm, fused, anything)
         attention = {}
         if settings.utterance_attention:
             representation, weights = self._attend(representation, anything)
@@ -84,9 +79,6 @@ class CatLstm(nn.Module):
             attention[f"{name}->{name}"] = weights
         representation = functional.dropout(representation, settings.state_dropout, self.training)
         return outputs_from_heads(self.heads, representation, attention=attention, fusion=fusion)
-
-    def _run(self, fused: States, present: Bool[Tensor, "video utterance"]) -> States:
-        return run_bidirectional(self.lstm, fused, present)
 
     def _fuse(self, batch: Batch) -> tuple[States, Bool[Tensor, "video utterance"], dict[str, Tensor]]:
         """AT-Fusion: F = B softmax(w_F^T tanh(W_F B)); where any modality is present; each modality's share."""

@@ -46,7 +46,7 @@ class DfSettings:
     classifier_dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        check_settings(self, sizes=("classifier_size", "fusion_size"), rates=("classifier_dropout",))
+        check_settings(self)
 
 
 class Df(nn.Module):

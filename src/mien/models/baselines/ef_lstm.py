@@ -4,7 +4,7 @@ The early-fusion baseline of Zadeh, Liang, Mazumder, Poria, Cambria, Morency: "M
 Sequential Learning", AAAI 2018, on the LSTM of Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation
 1997 (with the forget gate of Gers et al. 2000, as torch has it).
 
-Symbols: x_t = [t; a; v] of word t -> together; h_T -> last.
+Symbols: x_t = [t; a; v] of word t -> word, side by side; h_t -> hidden.
 
 A public re-implementation normalises each word slot over the batch first; left out here, because an utterance must not
 depend on the utterances beside it (the columns are standardised on train instead). It also has two layers of 256 units,
@@ -18,10 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from mien.models.baselines.words import State, read_words, run_words
+from mien.models.baselines.words import State, read_word_rows
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import check_settings, relu_layers
@@ -43,7 +42,7 @@ class EfLstmSettings:
     max_words: int = 50
 
     def __post_init__(self) -> None:
-        check_settings(self, sizes=("lstm_size", "dense_size", "max_words"), rates=("state_dropout", "dense_dropout"))
+        check_settings(self)
 
 
 class EfLstm(nn.Module):
@@ -64,15 +63,12 @@ class EfLstm(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         """Logits (video, utterance, output), each utterance judged by its own words."""
-        features, lengths = read_words(batch, self.modalities, self.max_words)
-        nothing = features[self.modalities[0]].new_zeros(len(lengths), self.lstm.hidden_size)
-        last, _ = run_words(self._step, features, lengths, (nothing, nothing))
-        representation = to_videos(batch, self.dense_dropout(self.dense(last)))
+        rows, features = read_word_rows(batch, self.modalities, self.max_words)
+        inputs = [features[m] for m in self.modalities]
+        hidden, _ = rows.scan(self._step, inputs, (self.lstm.hidden_size, self.lstm.hidden_size))
+        representation = to_videos(batch, self.dense_dropout(self.dense(rows.last(hidden))))
         return outputs_from_heads(self.heads, representation)
 
-    def _step(self, word: Mapping[Modality, Float[Tensor, "active feature"]], state: State) -> State:
-        together = torch.cat([word[m] for m in self.modalities], dim=-1)
-        hidden: Tensor
-        memory: Tensor
-        hidden, memory = self.lstm(together, state)
-        return hidden, memory
+    def _step(self, word: State, state: State) -> State:
+        after: State = self.lstm(torch.cat(word, dim=-1), state)
+        return after

@@ -6,7 +6,7 @@ Dynamic Fusion Graph", ACL 2018 (P18-1208).
     singleton of view m: v_m = ReLU(W_m [h_{t-1}; h_t] + b_m)
     vertex of a set S of several modalities: v_S = D_S([alpha_{s->S} v_s for every non-empty s properly inside S])
     T = D_T([alpha_{s->T} v_s for every vertex s]);  all alpha = sigmoid(NN_alpha([v_m for every modality]))
-    T stands for MFN's c^_t in the gated memory of `gated_memory.py`;  output from [h_T of all views; u_T]
+    T stands for MFN's c^_t in the gated memory of `memory.py`;  output from [h_T of all views; u_T]
 
 Symbols: h -> hidden; v -> vertices, named "text+visual"; D_S, D_T -> nodes; alpha -> efficacies, named by their edge
 "text->text+visual", the mean over an utterance's words in Outputs.fusion; NN_alpha -> efficacy_network; u -> memory.
@@ -70,9 +70,7 @@ class GraphMfnSettings:
     max_words: int = 50
 
     def __post_init__(self) -> None:
-        views = ("text_size", "acoustic_size", "visual_size", "vertex_size", "node_hidden_size")
-        sizes = (*views, "memory_size", "hidden_size", "gate_hidden_size", "dense_size", "max_words")
-        check_settings(self, sizes=sizes, rates=("hidden_dropout", "dense_dropout"))
+        check_settings(self)
 
 
 class DynamicFusionGraph(nn.Module):
@@ -131,13 +129,7 @@ class GraphMfn(nn.Module):
         self.lstms = ViewLstms(n_features, sizes)
         self.singletons = nn.ModuleDict({m: nn.Linear(2 * size, size) for m, size in sizes.items()})
         self.graph = DynamicFusionGraph(sizes, settings)
-        self.memory = GatedMemory(
-            settings.vertex_size,
-            settings.memory_size,
-            settings.hidden_size,
-            settings.gate_hidden_size,
-            settings.hidden_dropout,
-        )
+        self.memory = GatedMemory(settings.vertex_size, settings)
         dense = nn.Linear(sum(sizes.values()) + settings.memory_size, settings.dense_size)
         self.dense = nn.Sequential(dense, nn.ReLU(), nn.Dropout(settings.dense_dropout))
         self.heads = make_heads(settings.dense_size, tasks)

@@ -59,9 +59,7 @@ class MarnSettings:
     max_words: int = 50
 
     def __post_init__(self) -> None:
-        views = ("text_size", "acoustic_size", "visual_size", "n_attentions", "reduced_size")
-        sizes = (*views, "code_size", "hidden_size", "dense_size", "max_words")
-        check_settings(self, sizes=sizes, rates=("hidden_dropout", "dense_dropout"))
+        check_settings(self)
 
 
 class Marn(nn.Module):

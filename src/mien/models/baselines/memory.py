@@ -1,11 +1,11 @@
-"""One LSTM per modality, all stepped together, with the states after every word.
+"""What the memory-fusion networks share: one LSTM per modality (view), and the multi-view gated memory.
 
-Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997, with the forget gate of Gers et al. 2000.
+`ViewLstms`: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997, with the forget gate of Gers
+et al. 2000. All views are stepped together. `torch.nn.LSTM` gives c after the last word only; the fusion reads it after
+every word. Symbols: x_t -> features; h, c -> hidden, memory, the units of all views side by side; i, f, o -> take,
+keep, give; W with b -> inward; U -> recurrent.
 
-Symbols: x_t -> features; h, c -> hidden, memory, the units of all views side by side; i, f, o -> take, keep, give; W
-with b -> inward; U -> recurrent. `torch.nn.LSTM` tells c after the last word only; the fusion reads it at every word.
-
-The multi-view gated memory of `mfn` and `graph-mfn` (Zadeh et al., "Memory Fusion Network", AAAI 2018).
+`GatedMemory`: Zadeh et al., "Memory Fusion Network for Multi-view Sequential Learning", AAAI 2018.
 
     u^_t = tanh(NN_u(c^_t))
     g1, g2 = sigmoid(NN_1([c^_t; u_{t-1}])), sigmoid(NN_2([c^_t; u_{t-1}]))
@@ -54,6 +54,35 @@ class ViewLstms(nn.Module):
         return lstm_update([gates + matrix(units) for gates, units, matrix in views], memory)
 
 
+class GatedMemory(nn.Module):
+    """What the fusion found, word by word, kept and overwritten under two gates.
+
+    Reads the settings `memory_size`, `hidden_size`, `gate_hidden_size` and `hidden_dropout`.
+    """
+
+    def __init__(self, n_fused: int, settings: Any) -> None:
+        super().__init__()
+        n_memory, n_gate_hidden = settings.memory_size, settings.gate_hidden_size
+        self.n_memory = n_memory
+        self.candidate = two_layers(n_fused, settings.hidden_size, n_memory, settings.hidden_dropout)
+        self.gates_fused = nn.Linear(n_fused, 2 * n_gate_hidden)
+        self.gates_memory = nn.Linear(n_memory, 2 * n_gate_hidden, bias=False)
+        self.dropout = nn.Dropout(settings.hidden_dropout)
+        self.keep = nn.Linear(n_gate_hidden, n_memory)
+        self.take = nn.Linear(n_gate_hidden, n_memory)
+
+    def forward(self, rows: WordRows, fused: Float[Tensor, "row feature"]) -> Float[Tensor, "row memory"]:
+        """The memory after every word."""
+        (memory,) = rows.scan(self._step, (self.candidate(fused).tanh(), self.gates_fused(fused)), (self.n_memory,))
+        return memory
+
+    def _step(self, inputs: State, state: State) -> State:
+        (candidate, gates_fused), (memory,) = inputs, state
+        hidden = self.dropout((gates_fused + self.gates_memory(memory)).relu())
+        for_keep, for_take = hidden.chunk(2, dim=1)
+        return (self.keep(for_keep).sigmoid() * memory + self.take(for_take).sigmoid() * candidate,)
+
+
 def lstm_update(
     gates: Sequence[Float[Tensor, "active gate"]], memory: Float[Tensor, "active unit"]
 ) -> tuple[Float[Tensor, "active unit"], Float[Tensor, "active unit"]]:
@@ -78,28 +107,3 @@ def by_view(
 def view_sizes(settings: Any, n_features: Mapping[Modality, int]) -> dict[Modality, int]:
     """Units of each view that there is: the settings `text_size`, `acoustic_size`, `visual_size`."""
     return {m: getattr(settings, f"{m}_size") for m in Modality if m in n_features}
-
-
-class GatedMemory(nn.Module):
-    """What the fusion found, word by word, kept and overwritten under two gates."""
-
-    def __init__(self, n_fused: int, n_memory: int, n_hidden: int, n_gate_hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.n_memory = n_memory
-        self.candidate = two_layers(n_fused, n_hidden, n_memory, dropout)
-        self.gates_fused = nn.Linear(n_fused, 2 * n_gate_hidden)
-        self.gates_memory = nn.Linear(n_memory, 2 * n_gate_hidden, bias=False)
-        self.dropout = nn.Dropout(dropout)
-        self.keep = nn.Linear(n_gate_hidden, n_memory)
-        self.take = nn.Linear(n_gate_hidden, n_memory)
-
-    def forward(self, rows: WordRows, fused: Float[Tensor, "row feature"]) -> Float[Tensor, "row memory"]:
-        """The memory after every word."""
-        (memory,) = rows.scan(self._step, (self.candidate(fused).tanh(), self.gates_fused(fused)), (self.n_memory,))
-        return memory
-
-    def _step(self, inputs: State, state: State) -> State:
-        (candidate, gates_fused), (memory,) = inputs, state
-        hidden = self.dropout((gates_fused + self.gates_memory(memory)).relu())
-        for_keep, for_take = hidden.chunk(2, dim=1)
-        return (self.keep(for_keep).sigmoid() * memory + self.take(for_take).sigmoid() * candidate,)

@@ -4,7 +4,7 @@ Zadeh, Liang, Mazumder, Poria, Cambria, Morency: "Memory Fusion Network for Mult
 
     h_t, c_t of every view by its own LSTM
     c*_t = [c_{t-1}; c_t] of all views;  a_t = softmax(NN_a(c*_t)) over its features;  c^_t = a_t c*_t
-    u_t by the gated memory of `gated_memory.py`;  output from [h_T of all views; u_T]
+    u_t by the gated memory of `memory.py`;  output from [h_T of all views; u_T]
 
 Symbols: h, c -> hidden, memories; c* -> changes; a -> weights; c^ -> their product; u -> memory; NN_a -> attention. NN
 is linear, ReLU, dropout, linear.
@@ -54,9 +54,7 @@ class MfnSettings:
     max_words: int = 50
 
     def __post_init__(self) -> None:
-        views = ("text_size", "acoustic_size", "visual_size")
-        sizes = (*views, "memory_size", "hidden_size", "gate_hidden_size", "dense_size", "max_words")
-        check_settings(self, sizes=sizes, rates=("hidden_dropout", "dense_dropout"))
+        check_settings(self)
 
 
 class Mfn(nn.Module):
@@ -73,13 +71,7 @@ class Mfn(nn.Module):
         n_units = sum(sizes.values())
         self.lstms = ViewLstms(n_features, sizes)
         self.attention = two_layers(2 * n_units, settings.hidden_size, 2 * n_units, settings.hidden_dropout)
-        self.memory = GatedMemory(
-            2 * n_units,
-            settings.memory_size,
-            settings.hidden_size,
-            settings.gate_hidden_size,
-            settings.hidden_dropout,
-        )
+        self.memory = GatedMemory(2 * n_units, settings)
         dense = nn.Linear(n_units + settings.memory_size, settings.dense_size)
         self.dense = nn.Sequential(dense, nn.ReLU(), nn.Dropout(settings.dense_dropout))
         self.heads = make_heads(settings.dense_size, tasks)

@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mien.models.baselines.words import State, read_words, run_words
+from mien.models.baselines.words import State, read_words, word_rows
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import check_settings
@@ -55,7 +55,7 @@ class MvLstmSettings:
     def __post_init__(self) -> None:
         if self.topology not in TOPOLOGIES:
             raise ValueError(f"Expected topology to be one of {', '.join(TOPOLOGIES)}, but got {self.topology!r}")
-        check_settings(self, sizes=("view_size", "max_words"), rates=("state_dropout",))
+        check_settings(self)
 
     @property
     def n_own(self) -> int:
@@ -93,19 +93,20 @@ class MvLstm(nn.Module):
         """Logits (video, utterance, output), each utterance judged by its own words."""
         features, lengths = read_words(batch, self.modalities, self.settings.max_words)
         # W_x x + b of all words at once: what does not wait for the word before
-        inward = {m: self.inward[m](rows) for m, rows in features.items()}
-        nothing = features[self.modalities[0]].new_zeros(len(lengths), self.settings.view_size)
+        rows = word_rows(lengths)
+        inward = [rows.pick(self.inward[m](features[m])) for m in self.modalities]
         # every view's hidden units, then every view's memory
-        ends = run_words(self._step, inward, lengths, (nothing,) * (2 * len(self.modalities)))
-        representation = to_videos(batch, self.dropout(torch.cat(ends[: len(self.modalities)], dim=-1)))
+        states = rows.scan(self._step, inward, (self.settings.view_size,) * (2 * len(self.modalities)))
+        last = rows.last(torch.cat(states[: len(self.modalities)], dim=-1))
+        representation = to_videos(batch, self.dropout(last))
         return outputs_from_heads(self.heads, representation)
 
-    def _step(self, inward: Mapping[Modality, Float[Tensor, "active gate"]], state: State) -> State:
+    def _step(self, inward: State, state: State) -> State:
         n_views = len(self.modalities)
         hidden, memory = state[:n_views], state[n_views:]
         next_hidden, next_memory = [], []
         for view, modality in enumerate(self.modalities):
-            gates = inward[modality]
+            gates = inward[view]
             if modality in self.recurrent:
                 gates = gates + self.recurrent[modality](self._read(hidden, view))
             squashed, candidate = torch.tensor_split(gates, (3 * self.settings.view_size,), dim=-1)

@@ -42,11 +42,7 @@ class TfnSettings:
     fusion_dropout: float = 0.4
 
     def __post_init__(self) -> None:
-        check_settings(
-            self,
-            sizes=("text_size", "acoustic_size", "visual_size", "inference_size"),
-            rates=("embedding_dropout", "fusion_dropout"),
-        )
+        check_settings(self)
 
     def size(self, modality: Modality) -> int:
         """Length of the embedding of one modality."""

@@ -23,10 +23,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mien.models.attention import States, Weights, masked_softmax
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import ContextEncoder, Dropouts, check_settings
+from mien.models.layers import ContextEncoder, Dropouts, States, Weights, check_settings, masked_softmax
 from mien.schema import Modality, Task
 
 
@@ -44,11 +43,7 @@ class VqaAttentionSettings:
     dense_dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        check_settings(
-            self,
-            sizes=("gru_size", "dense_size"),
-            rates=("input_dropout", "state_dropout", "dense_dropout"),
-        )
+        check_settings(self)
 
 
 class GatedTanh(nn.Module):

@@ -1,16 +1,15 @@
-"""The words of a batch one below the other, so that what waits for no other word is one product for all of them.
+"""Recurrence over the words of utterances, for cells that torch does not have.
 
-Order of the rows: the first word of every utterance, longest utterance first, then every second word, and so on. There
-is no row for padding. n = real utterances of a batch, row = their words.
+The words of a batch stand one below the other, so that what waits for no other word is one product for all of them: the
+first word of every utterance, longest utterance first, then every second word, and so on. There is no row for padding.
 
-Recurrence over the words of utterances, for cells that torch does not have. n = real utterances of a batch.
+Axes: n = real utterances of a batch; row = their words; active = the utterances that still have a word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +18,9 @@ from torch import Tensor
 from mien.errors import UsageError
 from mien.models.batch import Batch
 from mien.schema import Modality
+
+# whatever a cell takes at one word, or carries from word to word
+State = tuple[Float[Tensor, "active feature"], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +49,39 @@ class WordRows:
         inputs: Sequence[Float[Tensor, "row feature"]],
         sizes: Sequence[int],
     ) -> tuple[Float[Tensor, "row feature"], ...]:
-        """Call `step(inputs of this word, state)` word by word; the state after every word.
+        """Call `step` word by word.
 
-        The state begins as zeros, one part of each size.
+        Args:
+            step: Takes the inputs of this word and the state before it, of the utterances that still have a word, and
+                gives the state after it.
+            inputs: What the step takes at each word.
+            sizes: Features of each part of the state, which begins as zeros.
+
+        Returns:
+            The state after every word, part by part.
         """
-        begin = tuple(inputs[0].new_zeros(self.n_spoken, size) for size in sizes)
-        by_word = (
-            list(zip(*(torch.split(rows, self.n_active) for rows in inputs), strict=True)) if self.n_active else []
-        )
-        states = each_word(step, by_word, self.n_active, begin)
-        return tuple(torch.cat(parts) for parts in zip(*states, strict=True)) if states else begin
+        state = tuple(inputs[0].new_zeros(self.n_spoken, size) for size in sizes)
+        if not self.n_active:
+            return state
+        states = []
+        for *word, n in zip(*(torch.split(rows, self.n_active) for rows in inputs), self.n_active, strict=True):
+            if n < len(state[0]):
+                state = tuple(part[:n] for part in state)
+            state = step(tuple(word), state)
+            states.append(state)
+        return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+
+    def pick(self, words: Float[Tensor, "n word feature"]) -> Float[Tensor, "row feature"]:
+        """The words of every utterance as rows."""
+        return words[self.owner, self.place]
 
     def before(self, states: Float[Tensor, "row feature"]) -> Float[Tensor, "row feature"]:
         """The state one word earlier; zero at the first word."""
         if not self.n_active:
             return states
         begin = states.new_zeros(self.n_spoken, states.shape[1])
-        earlier = zip(
-            torch.split(states, self.n_active), self.n_active[1:], strict=False
-        )  # nothing follows the last word
+        # nothing follows the last word
+        earlier = zip(torch.split(states, self.n_active), self.n_active[1:], strict=False)
         return torch.cat([begin, *(part[:n] for part, n in earlier)])
 
     def last(self, states: Float[Tensor, "row feature"]) -> Float[Tensor, "n feature"]:
@@ -94,21 +110,6 @@ def word_rows(lengths: Int[Tensor, "n"]) -> WordRows:
     return WordRows(n_active.tolist(), order[rank], place, last_row, lengths)
 
 
-def read_word_rows(
-    batch: Batch, modalities: Sequence[Modality], max_words: int
-) -> tuple[WordRows, Mapping[Modality, Float[Tensor, "row feature"]]]:
-    """The first `max_words` words of every utterance as rows; zero where a word lacks a modality."""
-    features, lengths = read_words(batch, modalities, max_words)
-    rows = word_rows(lengths)
-    return rows, {m: words[rows.owner, rows.place] for m, words in features.items()}
-
-
-# One row per utterance that still has a word; whatever a cell carries from word to word.
-State = tuple[Float[Tensor, "active feature"], ...]
-Step = Callable[[Mapping[Modality, Float[Tensor, "active feature"]], State], State]
-InputT = TypeVar("InputT")
-
-
 def read_words(
     batch: Batch, modalities: Sequence[Modality], max_words: int
 ) -> tuple[dict[Modality, Float[Tensor, "n word feature"]], Int[Tensor, "n"]]:
@@ -126,47 +127,10 @@ def read_words(
     return features, lengths
 
 
-def run_words(
-    step: Step, features: Mapping[Modality, Float[Tensor, "n word feature"]], lengths: Int[Tensor, "n"], state: State
-) -> State:
-    """Call `step` word by word; the state of each utterance after its own last word, in the order given.
-
-    `state` is where every utterance begins, (n, ...) each; an utterance without words ends where it began. `step` sees
-    only the utterances that still have a word, so padding is never computed: at word w it takes the features at w and
-    their state, and gives their next state. What a system collects over the words (a sum of weights) is one more part
-    of the state.
-    """
-    order = lengths.argsort(descending=True, stable=True)
-    # Longest utterance first, so that those still active are the first rows of every word. Unbound rather than indexed
-    # by word: the gradient of many slices of one tensor costs a whole tensor each.
-    by_word = {m: rows.index_select(0, order).unbind(1) for m, rows in features.items()}
-    longest = int(lengths.max()) if len(lengths) else 0
-    place = torch.arange(longest, device=lengths.device)
-    n_active = (lengths.unsqueeze(1) > place).sum(dim=0).tolist()  # (word,)
-    inputs = ({m: rows[word][:n] for m, rows in by_word.items()} for word, n in enumerate(n_active))
-    begin = tuple(part.index_select(0, order) for part in state)
-    states = [begin, *each_word(step, inputs, n_active, begin)]
-    # The utterances that end first stand last in `order`.
-    ended = [
-        tuple(part[n:] for part in active)
-        for active, n in zip(states, [*n_active, 0], strict=True)
-        if n < len(active[0]) or not n
-    ]
-    back = order.argsort()
-    return tuple(torch.cat(parts[::-1]).index_select(0, back) for parts in zip(*ended, strict=True))
-
-
-def each_word(
-    step: Callable[[InputT, State], State], inputs: Iterable[InputT], n_active: Iterable[int], state: State
-) -> list[State]:
-    """The states after every word; `inputs` and `n_active` hold what `step` takes and how many rows are left, by word.
-
-    Rows stand longest utterance first, so `n_active` never grows and the rows that are left are the first.
-    """
-    states = []
-    for word, n in zip(inputs, n_active, strict=True):
-        if n < len(state[0]):
-            state = tuple(part[:n] for part in state)
-        state = step(word, state)
-        states.append(state)
-    return states
+def read_word_rows(
+    batch: Batch, modalities: Sequence[Modality], max_words: int
+) -> tuple[WordRows, Mapping[Modality, Float[Tensor, "row feature"]]]:
+    """The words of `read_words` as rows."""
+    features, lengths = read_words(batch, modalities, max_words)
+    rows = word_rows(lengths)
+    return rows, {m: rows.pick(words) for m, words in features.items()}

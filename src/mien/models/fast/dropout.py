@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from mien.models.fast.switch import use_fast
+
 # Each random integer of 64 bits decides over four values: rates are rounded to multiples of 1 / 65,536.
 LEVELS = 1 << 16
 VALUES_PER_NUMBER = 4
@@ -15,12 +17,12 @@ VALUES_PER_NUMBER = 4
 def dropout(values: Float[Tensor, "*axes"], rate: float, training: bool) -> Float[Tensor, "*axes"]:
     """Set a share `rate` of the values to zero and scale the others by 1 / (1 - share), while training.
 
-    The random numbers are those of torch's global seed, one stream for all sizes. On other devices than the CPU this is
-    `torch.nn.functional.dropout`.
+    The random numbers are those of torch's global seed, one stream for all sizes. Where not `use_fast`, this is
+    `torch.nn.functional.dropout`, which draws others.
     """
     if not training or rate == 0:
         return values
-    if values.device.type != "cpu":
+    if not use_fast(values):
         return functional.dropout(values, rate, training)
     dropped = round(rate * LEVELS)
     numbers = torch.empty(-(-values.numel() // VALUES_PER_NUMBER), dtype=torch.int64).random_(-(2**63), None)

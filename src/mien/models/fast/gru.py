@@ -1,4 +1,4 @@
-"""Several bidirectional GRUs over the same videos, with a backward pass of their own (CPU).
+"""Several bidirectional GRUs over the same videos as one recurrence, with a backward pass of its own (CPU).
 
 The cells are those of `torch.nn.GRU` (Cho et al., EMNLP 2014, with the reset gate after the recurrent product), which
 stays the reference that the tests compare with. What is gained: nothing is computed for padding or for the zero state
@@ -22,6 +22,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+from mien.models.fast.switch import use_fast
+from mien.models.layers import run_bidirectional
 
 # weight_ih, weight_hh, bias_ih, bias_hh of one direction
 PARAMETERS_PER_DIRECTION = 4
@@ -50,17 +53,26 @@ def run_grus(
     inputs: Sequence[Float[Tensor, "video utterance _"]],
     presents: Sequence[Bool[Tensor, "video utterance"]],
 ) -> Float[Tensor, "gru video utterance state"]:
-    """States [forward, backward] of every GRU over the utterances that are present, as if the others did not exist.
+    """`run_bidirectional` for several GRUs over the same videos, as one recurrence where `use_fast`.
 
-    The GRUs have one layer, both directions, biases, and the same hidden size. Zero where not present.
+    Args:
+        grus: Each of one layer, both directions, with biases, all of one hidden size.
+        inputs: What each GRU reads.
+        presents: True for the utterances that each GRU visits, as if the others did not exist.
+
+    Returns:
+        States [forward, backward] of every GRU; zero where not present.
     """
+    # Mixed precision would need a backward pass that casts.
+    if not use_fast(*inputs) or torch.is_autocast_enabled("cpu"):
+        return torch.stack([run_bidirectional(*each) for each in zip(grus, inputs, presents, strict=True)])
     parameters = [parameter for gru in grus for parameter in _parameters(gru)]
     flat = [each.reshape(-1, each.shape[-1]) for each in inputs]
-    states: Tensor = _FusedGru.apply(arrange_rows(presents), len(grus), *flat, *parameters)  # type: ignore[no-untyped-call]
+    states: Tensor = _FusedGru.apply(_arrange_rows(presents), len(grus), *flat, *parameters)  # type: ignore[no-untyped-call]
     return states.view(len(grus), *presents[0].shape, -1)
 
 
-def arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> Rows:
+def _arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> Rows:
     """Rows for both directions of the GRUs whose modality is present in `presents[i]`.
 
     A modality that lacks an utterance moves on to its next one; where it has fewer utterances than another, its last

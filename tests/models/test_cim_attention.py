@@ -1,4 +1,4 @@
-"""Algorithm 1 by hand, and what the attention must not depend on."""
+"""The attention of Algorithm 1 by hand, and what it must not depend on."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ import math
 import pytest
 import torch
 
-from mien.models.attention import attend, cross_attend
+from mien.models.cim import attend
+from mien.models.fast.attention import attend_pairs
 
 
-def test_two_utterances_by_hand():
+def one_by_one(x, y, here):
+    """``(A, N)`` of X to Y and of Y to X, by the plain form."""
+    return tuple(torch.stack(each) for each in zip(attend(x, y, here), attend(y, x, here), strict=True))
+
+
+def pairs_at_once(x, y, here):
+    """The same by the fast form."""
+    return attend_pairs(torch.stack([x, y]), torch.stack([here, here]), [(0, 1), (1, 0)])
+
+
+@pytest.mark.parametrize("form", [one_by_one, pairs_at_once])
+def test_two_utterances_by_hand(form):
     x = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])
     y = torch.tensor([[[0.0, 1.0], [3.0, 1.0]]])
     here = torch.ones(1, 2, dtype=torch.bool)
@@ -23,7 +35,7 @@ def test_two_utterances_by_hand():
     n2 = [[1 / (1 + e2), e2 / (1 + e2)], [e1 / (1 + e1), 1 / (1 + e1)]]
     a2 = [[0.0, 2 * n2[0][1] * 1.0], [n2[1][0] * 3.0, 2 * n2[1][1] * 1.0]]
 
-    gated, weights = cross_attend(torch.stack([x, y]), torch.stack([here, here]))
+    gated, weights = form(x, y, here)
 
     torch.testing.assert_close(weights, torch.tensor([[n1], [n2]]))
     torch.testing.assert_close(gated, torch.tensor([[a1], [a2]]))
@@ -33,29 +45,10 @@ def test_the_second_direction_is_not_the_transpose_of_the_first():
     generator = torch.Generator().manual_seed(1)
     x, y = torch.randn(2, 1, 5, 3, generator=generator)
     here = torch.ones(1, 5, dtype=torch.bool)
-    _, (forth, back) = cross_attend(torch.stack([x, y]), here.expand(2, 1, 5))
+    _, (forth, back) = one_by_one(x, y, here)
     assert not torch.allclose(forth, back.transpose(1, 2), atol=1e-3)
     torch.testing.assert_close(forth.sum(-1), torch.ones(1, 5))
     torch.testing.assert_close(back.sum(-1), torch.ones(1, 5))
-
-
-def test_all_pairs_at_once_are_each_direction_alone_gradients_too():
-    torch.manual_seed(0)
-    states = torch.randn(3, 4, 5, 6, dtype=torch.float64, requires_grad=True)
-    present = torch.rand(3, 4, 5) < 0.7
-    present[1, 2] = False  # a video without the modality
-    one_by_one = [attend(states[x], states[y], present[y]) for x, y in [(0, 1), (0, 2), (1, 2), (1, 0), (2, 0), (2, 1)]]
-    expected = tuple(torch.stack(each) for each in zip(*one_by_one, strict=True))
-    got = cross_attend(states, present)
-    for ours, theirs in zip(got, expected, strict=True):
-        torch.testing.assert_close(ours, theirs)
-    # through what is attended alone, through the weights alone, and through both
-    for parts in ((0,), (1,), (0, 1)):
-        torch.manual_seed(1)
-        weighting = [torch.randn_like(each) for each in expected]
-        totals = [sum((each[part] * weighting[part]).sum() for part in parts) for each in (got, expected)]
-        ours, theirs = (torch.autograd.grad(total, states, retain_graph=True)[0] for total in totals)
-        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("rubbish", [1e4, -1e4])
