@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.planted import write_planted
 
 # One thread per process: the tests compare bits, and several may run at once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,3 +19,9 @@ def data_dir() -> Path:
     if not folder:
         pytest.skip("MIEN_DATA is not set: the real data sets are not here")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory):
+    """A planted Dataset of 40 videos."""
+    return write_planted(tmp_path_factory.mktemp("planted") / "data", 40)
