@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.planted import write_planted
 
 # One thread per process: the tests compare bits, and several may run at once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,4 +23,6 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory):
     """A planted Dataset of 40 videos."""
+    from tests.planted import write_planted  # numpy must not be loaded before the threads are set
+
     return write_planted(tmp_path_factory.mktemp("planted") / "data", 40)
