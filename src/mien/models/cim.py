@@ -24,7 +24,7 @@ from mien.models.batch import Batch, Outputs
 from mien.models.fast.dropout import dropout
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import ACTIVATIONS, check_settings, run_together
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 States = Float[Tensor, "video utterance feature"]
 
@@ -71,7 +71,7 @@ class Cim(nn.Module):
     # How the modalities' GRUs are run; any other way must give the same states.
     recur = staticmethod(run_together)
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CimSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimSettings) -> None:
         super().__init__()
         self.settings = settings
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))

@@ -48,8 +48,9 @@ def to_table(predictions: Predictions) -> pa.Table:
         "sentiment": _nullable(predictions.sentiment),
     }
     data |= {name: _nullable(predictions.emotions[:, column]) for column, name in enumerate(EMOTIONS)}
-    for task, values in predictions.outputs.items():
-        data |= dict(zip(TASKS[task].columns, values.T, strict=True))
+    for task, row in TASKS.items():
+        if task in predictions.outputs:
+            data |= dict(zip(row.columns, predictions.outputs[task].T, strict=True))
     table = pa.table(data)
     return table.replace_schema_metadata({SENTIMENT_VALUES_KEY: predictions.sentiment_values.encode()})
 

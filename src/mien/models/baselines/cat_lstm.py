@@ -26,7 +26,7 @@ from mien.models.attention import States, Weights, masked_softmax
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import check_settings, run_bidirectional
-from mien.schema import FUSED, Modality, Task
+from mien.schema import FUSED, Modality
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class CatLstmSettings:
 class CatLstm(nn.Module):
     """AT-Fusion and CAT-LSTM. One modality: nothing to fuse, so no shares, and the LSTM runs over it alone."""
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CatLstmSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CatLstmSettings) -> None:
         super().__init__()
         self.settings = settings
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))

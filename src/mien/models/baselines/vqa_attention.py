@@ -27,7 +27,7 @@ from mien.models.attention import States, Weights, masked_softmax
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import ContextEncoder, Dropouts, check_settings
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class VqaAttention(nn.Module):
     """Rep = [joint representation of each pair, states of each modality]. One modality asks itself."""
 
     def __init__(
-        self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: VqaAttentionSettings
+        self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: VqaAttentionSettings
     ) -> None:
         super().__init__()
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))
