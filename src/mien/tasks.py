@@ -159,6 +159,13 @@ def labels_of(task: str, labelled: Labelled) -> FloatArray:
     return labelled.sentiment[:, None] if TASKS[task].labels == SENTIMENT else labelled.emotions
 
 
+def output_name(task: str, output: str) -> str:
+    """An output's name where several tasks stand together: sentiment has one, an emotion needs no task beside it."""
+    if task == SENTIMENT:
+        return task
+    return output if task == EMOTION else f"{task} {output}"
+
+
 def targets_of(task: str, labelled: Labelled) -> tuple[FloatArray | BoolArray, BoolArray]:
     """What the outputs of a task should be.
 

@@ -25,10 +25,10 @@ import numpy as np
 
 from mien.errors import UsageError
 from mien.evaluation.compare import SeedRun
-from mien.evaluation.decisions import Point
 from mien.evaluation.rows import checked, require_same_utterances
 from mien.schema import EMOTIONS, BoolArray, FloatArray, emotion_multihot7, sentiment_classes
 from mien.storage.predictions import Predictions
+from mien.tasks import EMOTION, SENTIMENT
 
 N_CASES = 10
 # gains are sums of fractions; closer than this they are equal, apart only by rounding
@@ -198,9 +198,9 @@ def _require_same_seeds(joint: Sequence[SeedRun], parts: dict[str, Sequence[Seed
 def _emotions(runs: Sequence[tuple[Predictions, SeedRun]], labels: BoolArray) -> _Emotions:
     said = []
     for rows, run in runs:
-        if rows.emotion_probabilities is None:
+        if EMOTION not in rows.outputs:
             raise UsageError(f"Expected an emotion head in the run with seed {run.seed}, but got none; name another")
-        said.append((rows.emotion_probabilities >= run.decisions.at(Point.WEIGHTED_ACCURACY))[:, : len(EMOTIONS)])
+        said.append((rows.outputs[EMOTION] >= run.decisions.at(EMOTION))[:, : len(EMOTIONS)])
     stacked = np.stack(said)  # (seed, utterance, 6)
     either = (stacked | labels).sum(axis=2)
     jaccard = np.where(either == 0, 1.0, (stacked & labels).sum(axis=2) / np.maximum(either, 1))
@@ -210,9 +210,9 @@ def _emotions(runs: Sequence[tuple[Predictions, SeedRun]], labels: BoolArray) ->
 def _sentiment(runs: Sequence[tuple[Predictions, SeedRun]], positive: BoolArray) -> _Sentiment:
     said = []
     for rows, run in runs:
-        if rows.sentiment_probability is None:
+        if SENTIMENT not in rows.outputs:
             raise UsageError(f"Expected a sentiment head in the run with seed {run.seed}, but got none; name another")
-        said.append(rows.sentiment_probability >= run.decisions.sentiment)
+        said.append((rows.outputs[SENTIMENT] >= run.decisions.at(SENTIMENT))[:, 0])
     stacked = np.stack(said)  # (seed, utterance)
     return _Sentiment(_majority(stacked), (stacked == positive).mean(axis=0))
 

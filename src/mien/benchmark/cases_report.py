@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from mien.benchmark.cases import N_CASES, Answer, Case, Cases, Ratio, SingleRuns, find_cases
-from mien.benchmark.folder import BenchmarkFolder, open_benchmark
+from mien.benchmark.view import BenchmarkFolder, open_benchmark
 from mien.evaluation.compare import SeedRun
 from mien.reports.tables import spreadsheet_cell
-from mien.schema import Task
 from mien.storage.dataset import Dataset
 from mien.storage.files import written_aside
+from mien.tasks import EMOTION, SENTIMENT
 
 JOINT_BETTER, SINGLE_BETTER = "joint better", "single better"
 RULE = (
@@ -195,7 +195,7 @@ def write_benchmark_cases(
     runs: dict[str, tuple[SeedRun, ...]] = {
         name: opened.seed_runs(system.slug, seeds) for name, system in systems.items()
     }
-    single = SingleRuns(runs.get(Task.EMOTION, ()), runs.get(Task.SENTIMENT, ()))
+    single = SingleRuns(runs.get(EMOTION, ()), runs.get(SENTIMENT, ()))
     data = opened.open_dataset(family.joint.slug, dataset)
     report = CasesReport(
         find_cases(runs["joint"], single, k),
