@@ -15,9 +15,10 @@ from mien.models import build_model
 from mien.models.cim import CimSettings
 from mien.models.fast.numpy_cim import PackedGrus
 from mien.models.one_video import to_quick, to_traceable
-from mien.schema import Modality, Task
+from mien.schema import Modality
+from mien.tasks import EMOTION, SENTIMENT
 
-TASKS = (Task.SENTIMENT, Task.EMOTION)
+TASKS = (SENTIMENT, EMOTION)
 SMALL = CimSettings(gru_size=5, dense_size=3, padded_length=7)
 SETTINGS = {
     "masked": SMALL,
@@ -64,8 +65,7 @@ def test_cim_for_one_video_says_what_cim_says(form, settings, gaps):
                     batch = drop(batch, modality, 0, utterance)
             with torch.no_grad():
                 expected, found = network(batch), form(network)(batch)
-            torch.testing.assert_close(found.sentiment_logits, expected.sentiment_logits, atol=1e-12, rtol=0)
-            torch.testing.assert_close(found.emotion_logits, expected.emotion_logits, atol=1e-12, rtol=0)
+            torch.testing.assert_close(found.logits, expected.logits, atol=1e-12, rtol=0)
             assert list(found.attention) == list(expected.attention)
             for name, weights in expected.attention.items():
                 torch.testing.assert_close(found.attention[name], weights, atol=1e-12, rtol=0)
@@ -85,4 +85,4 @@ def test_large_states_do_not_overflow():
     batch = random_batch((9,))
     batch.features = {m: 1e20 * rows for m, rows in batch.features.items()}
     found = to_quick(network)(batch)
-    torch.testing.assert_close(found.emotion_logits, network(batch).emotion_logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.logits[EMOTION], network(batch).logits[EMOTION], atol=1e-5, rtol=1e-5)
