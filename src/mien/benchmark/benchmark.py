@@ -145,7 +145,7 @@ def _lost(job: RunJob, reason: str) -> RunOutcome:
 
 def _draw(folder: Path, video: str | None) -> None:
     """The figures and cases, made of what stands in the folder."""
-    from mien.benchmark.cases_report import write_benchmark_cases
+    from mien.benchmark.cases import write_benchmark_cases
     from mien.benchmark.draw import write_benchmark_figures
 
     write_benchmark_figures(folder, video=video)
