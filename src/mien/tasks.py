@@ -72,10 +72,15 @@ class Task:
     first_share: float | None = None
     # trained only where it is asked for by name
     on_request: bool = False
-    # degrees, which labels that are classes do not have
+    # learned from degrees, which labels that are classes do not have
     needs_degrees: bool = False
     # mean of the scores over the first n outputs -> its name in a result: {"mean6": 6, "mean7": 7}
     means: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def predicts_degrees(self) -> bool:
+        """Whether the outputs are degrees, about which there is nothing to decide, and not probabilities of classes."""
+        return self.decision == "none"
 
 
 TASKS: dict[str, Task] = {

@@ -114,10 +114,10 @@ def test_the_loss_of_a_prediction_is_that_of_its_logits(task):
     row = TASKS[task]
     loss, logits = LOSSES_BY_NAME[row.loss], torch.randn(5, row.n_logits, dtype=torch.float64)
     wanted = torch.rand(5, len(row.outputs), dtype=torch.float64)
-    wanted = wanted if row.needs_degrees else wanted > 0.5
+    wanted = wanted if row.predicts_degrees else wanted > 0.5
     said = activated(task, logits)
     each = loss.of_predictions(said.numpy(), wanted.numpy())
-    total = loss.total(said if row.needs_degrees else logits, wanted)
+    total = loss.total(said if row.predicts_degrees else logits, wanted)
     assert each.mean(axis=1).sum() == pytest.approx(total.item())
 
 

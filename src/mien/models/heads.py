@@ -77,7 +77,7 @@ def predicted_values(task: str, logits: Logits) -> Float[Tensor, "*axes output"]
 
     Degrees are computed in the network's precision, as the loss sees them.
     """
-    return activated(task, logits if TASKS[task].needs_degrees else logits.double()).double()
+    return activated(task, logits if TASKS[task].predicts_degrees else logits.double()).double()
 
 
 def ranking_scores(task: str, logits: Logits) -> Values:

@@ -41,7 +41,7 @@ def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
     for task, row in TASKS.items():
         if task in outputs.logits:
             logits, scored = outputs.logits[task], targets.scored[task]
-            said = activated(task, logits) if row.needs_degrees else logits
+            said = activated(task, logits) if row.predicts_degrees else logits
             sums[task] = LOSSES[row.loss].total(said[batch.real][scored], targets.values[task][scored])
     return sums
 
@@ -124,4 +124,4 @@ class TaskWeighting(nn.Module):
         if task not in self.log_variances:
             return self.fixed[task]
         precision: Tensor = (-self.log_variances[task]).exp()
-        return precision / 2 if TASKS[task].needs_degrees else precision
+        return precision / 2 if TASKS[task].predicts_degrees else precision

@@ -46,7 +46,7 @@ class ClassicalSpec:
 
 def classes_alone(row: Task) -> bool:
     """Claims the tasks whose outputs are classes."""
-    return not row.needs_degrees
+    return not row.predicts_degrees
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ class Targets(NamedTuple):
 
 def classes_among(tasks: Sequence[str]) -> list[str]:
     """Those whose outputs are classes."""
-    return [task for task in tasks if not TASKS[task].needs_degrees]
+    return [task for task in tasks if not TASKS[task].predicts_degrees]
 
 
 def degrees_among(tasks: Sequence[str]) -> list[str]:
     """Those whose outputs are degrees."""
-    return [task for task in tasks if TASKS[task].needs_degrees]
+    return [task for task in tasks if TASKS[task].predicts_degrees]
 
 
 def in_order(tasks: Sequence[str]) -> list[str]:
@@ -114,7 +114,7 @@ def by_task(outputs: Float[Array, "N output"], tasks: Sequence[str]) -> Probabil
     for task in in_order(tasks):
         row = TASKS[task]
         part = outputs[:, start : start + len(row.outputs)]
-        said[task] = np.clip(part, *row.range) if row.needs_degrees else part
+        said[task] = np.clip(part, *row.range) if row.predicts_degrees else part
         start += len(row.outputs)
     return said
 

@@ -162,7 +162,7 @@ def _fit_outputs(
     fitted = []
     for task in in_order(tasks):
         values, scored = joined_targets(train, [task])
-        fit = fit_linear_svr if TASKS[task].needs_degrees else fit_linear_svm
+        fit = fit_linear_svr if TASKS[task].predicts_degrees else fit_linear_svm
         if task == SENTIMENT:
             values, fit = train.sentiment[:, None], fit_linear_svr
         for wanted, rows in zip(values.T, map(np.flatnonzero, scored.T), strict=True):
