@@ -142,7 +142,7 @@ def test_it_cannot_be_learned_from_classes(graded, tmp_path):
         train(classes, tmp_path / "run", TrainRequest(tasks=(LEVELS,), settings=QUICK))
 
 
-def test_it_is_scored_by_its_row_alone(run, graded):
+def test_it_is_scored_by_its_row_alone(run):
     evaluation = mien.evaluate([run.folder], n_resamples=50)
     result = evaluation.results[0]
     thresholds = json.loads((run.folder / "decisions.json").read_text())[LEVELS]

@@ -31,6 +31,7 @@ from mien.evaluation.suite import SUITE_RESAMPLES
 from mien.models import MODELS
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import read_json, write_json
+from mien.tasks import TASKS
 
 PLAN_FILE = Path("plan.json")
 RUNS_FOLDER = Path("runs")
@@ -207,6 +208,7 @@ def _jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -> Ite
             request=dataclasses.replace(request, seed=seed),
             identity={**identity, "seed": seed},
             entry=entry,
+            tasks={task: TASKS[task] for task in setting.tasks},
             marker=folder.resolve() / PLAN_FILE,
         )
 
