@@ -27,7 +27,7 @@ from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import CARD, open_run
 from mien.training.predictor import load_predictor, reads_transcripts
-from mien.video.analyze import AnalyzeRequest, ContextSettings, analyze, open_context
+from mien.video.analyze import AnalysisContext, AnalyzeRequest, ContextSettings, analyze
 from mien.video.demo import sample_clip
 from mien.video.measurements import MeasurementSettings
 
@@ -220,7 +220,7 @@ def test_a_worker_that_outlives_a_run_takes_the_new_one_in_its_place(dataset, tm
 
     def seed_seen_by_worker(card_sha256):
         settings = ContextSettings(str(folder), card_sha256, measured)
-        return run_packed(Work(_seed, partial(open_context, settings, 1)).pack(None))
+        return run_packed(Work(_seed, partial(AnalysisContext, settings)).pack(None))
 
     train(dataset, folder, request)
     first = sha256_of(folder / CARD)

@@ -1,8 +1,7 @@
 """Where jobs run. An engine is one line in `ENGINES`: how its place is started or found."""
 
-from mien.engine.cluster import Engine
+from mien.engine.cluster import Engine, this_machine
 from mien.engine.dask import dask_cluster
-from mien.engine.local import this_machine
 from mien.engine.ray import ray_cluster
 
 __all__ = ["ENGINES"]

@@ -11,14 +11,15 @@ import platform
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mien.engine.processes import WORKERS
+from mien.engine.processes import end_workers, run_in_process
 from mien.errors import EngineError, MienError
 from mien.version import __version__
 
@@ -56,7 +57,7 @@ class PackedJob:
     # pickle of (function, job)
     call: bytes
     versions: Mapping[str, str]
-    # pickle of what opens the context; None without
+    # pickle of what makes the context; None without
     context: bytes | None
     process_imports: tuple[str, ...] | None
     token: str
@@ -67,7 +68,7 @@ class Work:
     """What is done with every job of a call, see `run_jobs`."""
 
     function: Callable[..., Any]
-    context: Callable[[], AbstractContextManager[Any]] | None = None
+    context: Callable[[], Any] | None = None
     process_imports: tuple[str, ...] | None = None
     # names the call on every worker
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -106,35 +107,26 @@ class Engine:
     description: str
 
 
-class _SharedContext:
-    """The context of the last job, kept for the next one of the same call or of another that needs the same."""
-
-    def __init__(self) -> None:
-        # a worker may have several threads; contexts are made for one job at a time
-        self._lock = threading.Lock()
-        self._packed = b""
-        self._stack = ExitStack()
-        self._context: Any = None
-
-    def call(self, function: Callable[..., Any], job: Any, packed: bytes) -> Any:
-        """Call the function with its job and the context, opened if it is another one, or failed before."""
-        with self._lock:
-            if packed != self._packed:
-                self._close()
-                self._context = self._stack.enter_context(pickle.loads(packed)())
-                self._packed = packed
-            try:
-                return function(job, context=self._context)
-            except BaseException:
-                self._close()
-                raise
-
-    def _close(self) -> None:
-        self._packed, self._context = b"", None
-        self._stack.close()
+@contextmanager
+def this_machine(work: Work, _address: str | None, _workers: int) -> Iterator[Cluster]:
+    """Nothing to connect to: jobs run in this process, or each in a process of its own."""
+    imports, token = work.process_imports, work.token
+    if imports is not None:
+        yield Cluster(lambda job: run_in_process(work.pickled(job), imports, token), lambda: end_workers(token))
+    elif work.context is not None:
+        yield Cluster(partial(work.function, context=work.context()), lambda: None)
+    else:
+        yield Cluster(work.function, lambda: None)
 
 
-_SHARED = _SharedContext()
+# A worker may have several threads; contexts are made for one job at a time.
+_CONTEXT_LOCK = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _shared_context(packed: bytes) -> Any:
+    """Kept for the next job of the same call, or of another that needs the same."""
+    return pickle.loads(packed)()
 
 
 def run_packed(packed: PackedJob) -> Any:
@@ -142,12 +134,16 @@ def run_packed(packed: PackedJob) -> Any:
     _require_versions(packed.versions)
     try:
         if packed.process_imports is not None:
-            return WORKERS.run(packed.call, packed.process_imports, packed.token)
+            return run_in_process(packed.call, packed.process_imports, packed.token)
         function, job = pickle.loads(packed.call)
-        return function(job) if packed.context is None else _SHARED.call(function, job, packed.context)
+        if packed.context is None:
+            return function(job)
+        with _CONTEXT_LOCK:
+            return function(job, context=_shared_context(packed.context))
     except EngineError:
         raise
     except MienError as error:
+        _shared_context.cache_clear()  # what was missing may be there the next time
         raise EngineError(
             f"Expected the worker {socket.gethostname()} to be able to do its job, but got: {error}"
         ) from error

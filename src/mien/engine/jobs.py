@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -57,7 +56,7 @@ def run_jobs(
     jobs: Sequence[JobT],
     lost: Callable[[JobT, str], OutcomeT],
     *,
-    context: Callable[[], AbstractContextManager[Any]] | None = None,
+    context: Callable[[], Any] | None = None,
     process_imports: Sequence[str] | None = None,
 ) -> Generator[OutcomeT, None, None]:
     """Call `function` with every job; yield the outcomes in the order in which they come.
@@ -70,8 +69,8 @@ def run_jobs(
         function: job -> outcome. It raises what would stop every job; an outcome says what else went wrong
         jobs: what it is called with
         lost: job, reason -> the outcome of a job whose process or whose workers die, whoever takes it
-        context: opens what the jobs share; `function` gets it as its second argument. Opened once per process, and
-            used by one job at a time on a cluster
+        context: makes what the jobs share, once per process; `function` gets it as `context`. On a cluster one job at a
+            time uses it, and it is kept for other calls that need the same
         process_imports: given, every job has a process of its own, in which these modules are imported already
 
     Raises:

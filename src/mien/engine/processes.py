@@ -41,6 +41,7 @@ class WorkerProcess:
     """A process that does one job after the other, see `mien.engine.worker`."""
 
     def __init__(self) -> None:
+        self.is_busy = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
             # -P: the current folder is no place for modules, see `search_path`
@@ -91,71 +92,58 @@ class WorkerProcess:
             pass
 
 
-class Workers:
-    """The worker processes that this process has started. A worker that has done its job is kept for the next one."""
+_LOCK = threading.Lock()
+# token of a call -> the workers that this process has started for it
+_WORKERS: defaultdict[str, list[WorkerProcess]] = defaultdict(list)
+_ENDED: set[str] = set()
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        # token of a call -> its workers
-        self._idle: defaultdict[str, list[WorkerProcess]] = defaultdict(list)
-        self._busy: defaultdict[str, list[WorkerProcess]] = defaultdict(list)
-        self._ended: set[str] = set()
 
-    def run(self, call: bytes, imports: Sequence[str], token: str) -> Any:
-        """Do a pickled (function, job) in a process of its own. Returns its outcome, or JobLost.
+def run_in_process(call: bytes, imports: Sequence[str], token: str) -> Any:
+    """Do a pickled (function, job) in a process of its own. Returns its outcome, or JobLost.
 
-        Raises EngineError if the function does, or after `end` with the same token.
-        """
-        worker = self._take(token)
-        try:
-            outcome = worker.run(call, imports)
-        except BaseException:
-            worker.kill()
-            raise
-        finally:
-            self._put_back(worker, token)
-        if isinstance(outcome, EngineError):
-            raise outcome
-        return outcome
-
-    def end(self, token: str) -> None:
-        """Kill the workers of a call, and start no more for it. A job must bear to be killed at any moment."""
-        with self._lock:
-            self._ended.add(token)
-            for worker in self._busy[token]:
-                worker.kill()
-            self._close_idle(token)
-
-    def _take(self, token: str) -> WorkerProcess:
-        with self._lock:
-            if token in self._ended:
-                raise EngineError("the work was given up")
-            # Left on a cluster's worker by a call whose own process was killed.
-            for other in [each for each in self._idle if each != token]:
-                self._close_idle(other)
-            worker = self._idle[token].pop() if self._idle[token] else WorkerProcess()
-            self._busy[token].append(worker)
-            return worker
-
-    def _put_back(self, worker: WorkerProcess, token: str) -> None:
-        with self._lock:
-            self._busy[token].remove(worker)
-            if worker.is_alive and token not in self._ended:
-                self._idle[token].append(worker)
-            else:
+    A worker that has done its job is kept for the next one with the same token. Raises EngineError if the function
+    does, or after `end_workers`.
+    """
+    with _LOCK:
+        if token in _ENDED:
+            raise EngineError("the work was given up")
+        # Left on a cluster's worker by calls whose own process was killed.
+        for other in [each for each in _WORKERS if each != token]:
+            _close_idle(other)
+        worker = next((each for each in _WORKERS[token] if not each.is_busy), None)
+        if worker is None:
+            worker = WorkerProcess()
+            _WORKERS[token].append(worker)
+        worker.is_busy = True
+    try:
+        outcome = worker.run(call, imports)
+    except BaseException:
+        worker.kill()
+        raise
+    finally:
+        with _LOCK:
+            worker.is_busy = False
+            if token in _ENDED or not worker.is_alive:
+                _WORKERS[token].remove(worker)
                 worker.close()
-
-    def _close_idle(self, token: str) -> None:
-        for worker in self._idle.pop(token, []):
-            worker.close()
-
-
-WORKERS = Workers()
+    if isinstance(outcome, EngineError):
+        raise outcome
+    return outcome
 
 
 def end_workers(token: str) -> None:
-    """Kill the workers of a call that this very process has started."""
-    WORKERS.end(token)
+    """Kill the workers of a call, and start no more for it. A job must bear to be killed at any moment."""
+    with _LOCK:
+        _ENDED.add(token)
+        for worker in _WORKERS[token]:
+            worker.kill()
+        _close_idle(token)
+
+
+def _close_idle(token: str) -> None:
+    for worker in [each for each in _WORKERS[token] if not each.is_busy]:
+        _WORKERS[token].remove(worker)
+        worker.close()
 
 
 def search_path() -> str:

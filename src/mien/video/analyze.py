@@ -8,10 +8,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,28 +82,29 @@ def analyze(
     run = find_run(request.model)
     paths, clashing = _of_different_names([Path(path) for path in videos])
     jobs, settings = _jobs(paths, request, run)
-    if request.place.is_local:
-        # One at a time in this thread; what is measured in the next one is begun before.
-        place, context = Place(workers=1), partial(open_context, settings, request.workers, tell)
-    else:
-        place = dataclasses.replace(request.place, workers=request.workers or request.place.workers)
-        context = partial(open_context, settings, 1)
     done: dict[Path, Analysis] = {}
     failed: dict[Path, str] = {}
-    with closing(run_jobs(place, analyze_recording, jobs, _lost, context=context)) as outcomes:
-        for number, outcome in enumerate(outcomes, start=1):
-            path = outcome.path
-            try:
-                if outcome.analysis is None:
-                    raise MienError(outcome.failure)
-                facts = dataclasses.replace(outcome.analysis.video, path=path)
-                analysis = dataclasses.replace(outcome.analysis, video=facts)
-                write_outputs(Path(out) if len(videos) == 1 else Path(out) / path.stem, analysis, request.page)
-                done[path] = analysis
-            except MienError as error:
-                failed[path] = str(error)
-            if not request.place.is_local:
-                tell(f"{path.name}: {'done' if path in done else 'FAILED'}, {number} of {len(jobs)}")
+    with one_thread_each(), TaskPool(request.workers) as pool:
+        if request.place.is_local:
+            # One at a time in this thread; what is measured in the next one is begun before.
+            place, context = Place(workers=1), partial(AnalysisContext, settings, pool, tell)
+        else:
+            place = dataclasses.replace(request.place, workers=request.workers or request.place.workers)
+            context = partial(AnalysisContext, settings)
+        with closing(run_jobs(place, analyze_recording, jobs, _lost, context=context)) as outcomes:
+            for number, outcome in enumerate(outcomes, start=1):
+                path = outcome.path
+                try:
+                    if outcome.analysis is None:
+                        raise MienError(outcome.failure)
+                    facts = dataclasses.replace(outcome.analysis.video, path=path)
+                    analysis = dataclasses.replace(outcome.analysis, video=facts)
+                    write_outputs(Path(out) if len(videos) == 1 else Path(out) / path.stem, analysis, request.page)
+                    done[path] = analysis
+                except MienError as error:
+                    failed[path] = str(error)
+                if not request.place.is_local:
+                    tell(f"{path.name}: {'done' if path in done else 'FAILED'}, {number} of {len(jobs)}")
     return (
         {path: done[path] for path in paths if path in done},
         clashing | {path: failed[path] for path in paths if path in failed},
@@ -137,18 +137,19 @@ class RecordingOutcome:
 def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingOutcome:
     """Analyse one recording. Raises what would stop every one: what cannot be loaded, or is not to be seen."""
     require_seen(*job.needs)
-    observed = context.observe(job)
-    analyst = context.analyst.result()
-    context.observer.require_loaded()
-    context.tell(f"{job.path.name}: listening and watching")
-    try:
-        clips = observed.clips.result()
-        context.tell(f"{job.path.name}: {len(clips.clips)} utterances, extracting and predicting")
-        return RecordingOutcome(job.path, analyze_clips(job.location, clips, analyst, observed))
-    except MienError as error:
-        return RecordingOutcome(job.path, failure=str(error))
-    finally:
-        observed.cancel()
+    with one_thread_each():
+        observed = context.observe(job)
+        analyst = context.analyst.result()
+        context.observer.require_loaded()
+        context.tell(f"{job.path.name}: listening and watching")
+        try:
+            clips = observed.clips.result()
+            context.tell(f"{job.path.name}: {len(clips.clips)} utterances, extracting and predicting")
+            return RecordingOutcome(job.path, analyze_clips(job.location, clips, analyst, observed))
+        except MienError as error:
+            return RecordingOutcome(job.path, failure=str(error))
+        finally:
+            observed.cancel()
 
 
 @dataclass(frozen=True)
@@ -162,38 +163,32 @@ class ContextSettings:
     measured: MeasurementSettings
 
 
-@dataclass(frozen=True)
 class AnalysisContext:
-    """What is loaded once, and the recordings that are begun."""
+    """What every recording needs, loaded once by the threads of a pool, and the recordings that are begun.
 
-    analyst: Future[Analyst]
-    observer: Observer
-    tell: Advance
-    begun: dict[Path, Observed] = field(default_factory=dict)
+    Raises EngineError where a worker sees another run than the one that was sent.
+    """
+
+    def __init__(self, settings: ContextSettings, pool: TaskPool | None = None, tell: Advance = _tell_nobody) -> None:
+        run = find_run(settings.model)
+        if (seen := sha256_of(run.folder / CARD)) != settings.card_sha256:
+            raise EngineError(
+                f"Expected the worker {socket.gethostname()} to see the run {settings.model} as it was sent (run.json "
+                f"{settings.card_sha256[:12]}), but got another one there ({seen[:12]}); repeat the command"
+            )
+        tell("loading")
+        pool = pool or TaskPool(1)
+        self.tell = tell
+        self.observer = Observer(pool, settings.measured)
+        self.analyst = pool.submit_loading(partial(load_analyst, run))
+        self._begun: dict[Path, Observed] = {}
 
     def observe(self, job: RecordingJob) -> Observed:
         """The measurements of a recording. Those of the following one are begun, so that no thread is idle."""
-        observed = self.begun.pop(job.location, None) or self.observer.observe(job.location)
+        observed = self._begun.pop(job.location, None) or self.observer.observe(job.location)
         if job.following is not None:
-            self.begun[job.following] = self.observer.observe(job.following)
+            self._begun[job.following] = self.observer.observe(job.following)
         return observed
-
-
-@contextmanager
-def open_context(
-    settings: ContextSettings, n_threads: int | None, tell: Advance = _tell_nobody
-) -> Iterator[AnalysisContext]:
-    """Begin to load what every recording needs. Raises EngineError where a worker sees another run."""
-    run = find_run(settings.model)
-    if (seen := sha256_of(run.folder / CARD)) != settings.card_sha256:
-        raise EngineError(
-            f"Expected the worker {socket.gethostname()} to see the run {settings.model} as it was sent (run.json "
-            f"{settings.card_sha256[:12]}), but got another one there ({seen[:12]}); repeat the command"
-        )
-    with one_thread_each(), TaskPool(n_threads) as pool:
-        tell("loading")
-        observer = Observer(pool, settings.measured)
-        yield AnalysisContext(pool.submit_loading(partial(load_analyst, run)), observer, tell)
 
 
 def _jobs(paths: Sequence[Path], request: AnalyzeRequest, run: Run) -> tuple[list[RecordingJob], ContextSettings]:

@@ -16,7 +16,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -109,7 +109,12 @@ def extract(
     sweep(cache.folder, ".*.partial-*")
     labelled = list(intake.videos)
     jobs, reasons = _jobs(labelled, files, cache)
-    reasons |= _extract_missing(jobs, cache, names, request.place, advance)
+
+    def progress(n_waiting: int) -> None:
+        if advance is not None and n_waiting < len(labelled):
+            advance(len(labelled) - n_waiting, len(labelled))
+
+    reasons |= _extract_missing(jobs, cache, names, request.place, progress)
     failed = {video.id: reasons[video.id] for video in labelled if video.id in reasons}
     facts = DatasetFacts(
         request.name or out.resolve().name,
@@ -191,14 +196,13 @@ class ExtractionContext:
         return recognize(path, self.recognizer, notes=notes)
 
 
-@contextmanager
-def open_context(
+def load_context(
     names: Mapping[Modality, str], level: Level, speech: SpeechSettings, expected: Mapping[Modality, FeatureSpace]
-) -> Iterator[ExtractionContext]:
+) -> ExtractionContext:
     """Load the extractors on a worker. Raises FeatureSpaceError where they are not those of whoever sent the job."""
     context = ExtractionContext(load_extractors(names, level), speech)
     require_spaces(expected, context.spaces)
-    yield context
+    return context
 
 
 @dataclass(frozen=True)
@@ -230,11 +234,6 @@ class FeatureCache:
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
         return self.folder / f"{key}.parquet"
-
-    @contextmanager
-    def opened(self) -> Iterator[ExtractionContext]:
-        """The context that is loaded here."""
-        yield self.context
 
     def write(self, path: Path, extracted: Extracted) -> None:
         """Keep a video. Raises WriteError."""
@@ -274,26 +273,27 @@ def _extract_missing(
     cache: FeatureCache,
     names: Mapping[Modality, str],
     place: Place,
-    advance: Advance | None,
+    progress: Callable[[int], None],
 ) -> dict[str, str]:
-    """Extract and keep what is not kept yet. Returns why videos failed. Raises `FATAL`."""
+    """Extract and keep what is not kept yet; `progress` is told how many wait. Returns why videos failed.
+
+    Raises `FATAL`.
+    """
     loaded = cache.context
-    opened = partial(open_context, names, loaded.extractors.level, loaded.speech, loaded.spaces)
-    context: Callable[[], AbstractContextManager[ExtractionContext]] = opened
-    if place.is_local:
-        place, context = Place(workers=1), cache.opened
+    context: Callable[[], ExtractionContext]
+    context = partial(load_context, names, loaded.extractors.level, loaded.speech, loaded.spaces)
+    if place.is_local:  # one after the other, by what is loaded already
+        place, context = Place(workers=1), partial(ExtractionContext, loaded.extractors, loaded.speech)
     missing = [job for job in jobs if cache.read(job.features) is None]
-    n_kept, reasons = len(jobs) - len(missing), {}
-    if n_kept and advance is not None:
-        advance(n_kept, len(jobs))
+    reasons = {}
+    progress(len(missing))
     with closing(run_jobs(place, extract_recording, missing, _lost, context=context)) as outcomes:
-        for done, outcome in enumerate(outcomes, start=n_kept + 1):
+        for done, outcome in enumerate(outcomes, start=1):
             if outcome.extracted is None:
                 reasons[outcome.job.labelled.id] = outcome.failure
             else:
                 cache.write(outcome.job.features, outcome.extracted)
-            if advance is not None:
-                advance(done, len(jobs))
+            progress(len(missing) - done)
     return reasons
 
 
