@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.engine import errands
+from tests.engine import example_jobs
 from tests.engine.clusters import N_WORKERS, STARTED_BY, ancestors, running, runs_still, wait_for
 from tests.planted import write_planted
 from tests.video.test_extract import SENTENCES, sounding_file, write_subtitles
@@ -80,12 +80,12 @@ def test_every_outcome_comes_once_and_as_soon_as_it_is_ready(place):
 def test_a_worker_that_does_not_see_a_file_ends_the_work_with_a_reason(place, tmp_path):
     missing = tmp_path / "not here"
     with pytest.raises(EngineError, match="Expected the worker .* to see .*not here, but got nothing there"):
-        list(run_jobs(place, errands.looks_at, [str(tmp_path), str(missing)], lost))
+        list(run_jobs(place, example_jobs.looks_at, [str(tmp_path), str(missing)], lost))
 
 
 def test_closing_stops_what_has_begun_and_begins_nothing_more(place, tmp_path):
     jobs = [(str(tmp_path), number) for number in range(8)]
-    with closing(run_jobs(place, errands.first_or_wait, jobs, lost, process_imports=())) as outcomes:
+    with closing(run_jobs(place, example_jobs.first_or_wait, jobs, lost, process_imports=())) as outcomes:
         assert next(outcomes) is None
         wait_for(lambda: len(list(tmp_path.glob("begun-*"))) == N_WORKERS, "two jobs at work")
     for note in tmp_path.glob("begun-*"):
@@ -103,7 +103,7 @@ def test_a_killed_worker_loses_nothing_and_a_job_that_kills_workers_is_told(clus
 
     killer = threading.Thread(target=kill)
     killer.start()
-    outcomes = list(run_jobs(cluster, errands.mortal, [(str(tmp_path), number) for number in range(5)], lost))
+    outcomes = list(run_jobs(cluster, example_jobs.mortal, [(str(tmp_path), number) for number in range(5)], lost))
     killer.join()
     assert sorted(each for each in outcomes if isinstance(each, int)) == [0, 2, 3, 4]
     (told,) = (each for each in outcomes if isinstance(each, str))
@@ -175,7 +175,7 @@ asyncio.run(main())
             jobs = [(str(tmp_path), number) for number in range(3)]
             place = Place("dask", address.removeprefix("tcp://"))
             with pytest.raises(EngineError, match="(?s)work to be done at the Dask scheduler .* must stay"):
-                list(run_jobs(place, errands.mortal, jobs, lost))
+                list(run_jobs(place, example_jobs.mortal, jobs, lost))
             killer.join()
 
 
