@@ -19,7 +19,8 @@ from typing import Any
 
 from machine import machine_facts
 
-from mien.engine import ENGINES, Place, work_through
+from mien.engine import ENGINES
+from mien.engine.jobs import Place, run_jobs
 
 N_WORKERS = 2
 
@@ -27,7 +28,7 @@ N_WORKERS = 2
 def seconds_of(engine: str, n_jobs: int) -> float:
     """Wall time of so many jobs that do nothing, with all that belongs to it."""
     started_s = time.perf_counter()
-    outcomes = list(work_through(Place(engine, workers=N_WORKERS), abs, range(n_jobs), lambda job, _reason: job))
+    outcomes = list(run_jobs(Place(engine, workers=N_WORKERS), abs, range(n_jobs), lambda job, _reason: job))
     assert len(outcomes) == n_jobs
     return time.perf_counter() - started_s
 

@@ -11,10 +11,11 @@ Killed, the same call goes on.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
-
-from joblib import Parallel, delayed
 
 from mien.commands.evaluate import evaluate
 from mien.commands.import_ import ImportOptions, import_dataset
@@ -50,9 +51,8 @@ def main() -> None:
     dataset = arguments.work / "data"
     if not dataset.exists():
         import_dataset("table", arguments.tables, dataset, OPTIONS)
-    runs = Parallel(arguments.workers)(
-        delayed(train_seed)(dataset, arguments.work / "runs", seed) for seed in range(arguments.seeds)
-    )
+    with ProcessPoolExecutor(arguments.workers, multiprocessing.get_context("spawn")) as pool:
+        runs = list(pool.map(partial(train_seed, dataset, arguments.work / "runs"), range(arguments.seeds)))
     best = max(runs, key=lambda run: run.outcome["valid_score"])
     shipped = evaluate([ship_run(best, arguments.out).folder], dataset=dataset)
     sys.stdout.write(to_json_text({"seed": best.seed, "scores": shipped.summary["runs"][0]}))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mien.commands.predict import load_model, predict
     from mien.commands.train import TrainRequest, train
     from mien.diagnosis.diagnose import diagnose
-    from mien.engine import Place
+    from mien.engine.jobs import Place
     from mien.storage.dataset import open_dataset
     from mien.storage.runs import open_run
     from mien.video.analyze import AnalyzeRequest, analyze
@@ -36,7 +36,7 @@ _PUBLIC = {
     "BenchmarkRequest": "mien.benchmark.benchmark",
     "ExtractRequest": "mien.video.extract",
     "ImportOptions": "mien.commands.import_",
-    "Place": "mien.engine",
+    "Place": "mien.engine.jobs",
     "TrainRequest": "mien.commands.train",
     "analyze": "mien.video.analyze",
     "benchmark": "mien.benchmark.benchmark",

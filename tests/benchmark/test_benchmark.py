@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,9 @@ from tests.planted import write_planted
 
 import mien
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
-from mien.benchmark.worker import RunJob, RunOutcome, do_run, is_done, pack_entry
+from mien.benchmark.worker import RunJob, RunOutcome, is_done, run_and_score
 from mien.commands.train import TrainRequest, plan_run
-from mien.engine import Place
+from mien.engine.jobs import Place
 from mien.errors import SettingsError, TrainingError, UnknownNameError, UsageError
 from mien.models import MODELS, ModelEntry
 from mien.models.cim import Cim, CimSettings
@@ -287,11 +288,10 @@ def _die(*_):
 def test_a_run_waits_for_whoever_is_still_at_work_on_it(planted, tmp_path):
     folder, request = tmp_path / "seed-0", TrainRequest("majority")
     identity = plan_run(planted, folder, request).identity
-    entry = pack_entry(MODELS["majority"])
-    job = RunJob("seed-0", folder, planted.folder, request, identity, entry, marker=planted.folder)
+    job = RunJob("seed-0", folder, planted.folder, request, identity, MODELS["majority"], marker=planted.folder)
     with ThreadPoolExecutor(1) as pool, open(tmp_path / ".seed-0.lock", "w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        outcome = pool.submit(do_run, job)
+        outcome = pool.submit(run_and_score, job)
         waiting = f":{os.fstat(handle.fileno()).st_ino} "
         locks = Path("/proc/locks")
         wait_for(lambda: any("->" in line and waiting in line for line in locks.read_text().split("\n")), "its process")
@@ -325,16 +325,16 @@ def start(suite, dataset, out):
     )
 
 
-def children(pid):
-    """The processes that `pid` has started, as /proc tells."""
-    found = []
+def descendants(pid):
+    """The processes that `pid` has started, and what those have started, as /proc tells."""
+    parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
+        with suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found[1:]
 
 
 def wait_for(condition, what, seconds=90):
@@ -363,9 +363,10 @@ def test_a_benchmark_killed_three_times_and_interrupted_ends_in_the_same_tables(
     for reached, kill in moments:
         process = start(suite, planted, out)
         wait_for(reached, "the moment of the kill")
-        wait_for(lambda: children(process.pid) or process.poll() is not None, "a run at work")  # noqa: B023
-        runs = children(process.pid)
-        assert runs
+        # a worker and a run
+        wait_for(lambda: len(descendants(process.pid)) > 1 or process.poll() is not None, "a run at work")  # noqa: B023
+        runs = descendants(process.pid)
+        assert len(runs) > 1
         process.send_signal(kill)
         told = process.communicate(timeout=30)[1]
         assert process.returncode == (1 if kill == signal.SIGINT else -signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from mien.benchmark.suites import available, find_suite
 from mien.commands.evaluate import evaluate
 from mien.commands.shipped import find_run, ship_run
 from mien.commands.train import TrainRequest, train
+from mien.engine.cluster import Work, run_packed
 from mien.errors import DataError, EngineError, FeatureSpaceError
 from mien.features.text.minilm import MINILM
+from mien.media.clips import MediaSettings
 from mien.pretrained import sha256_of
 from mien.schema import EMOTIONS, FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
@@ -26,8 +29,9 @@ from mien.storage.predictions import read_predictions
 from mien.storage.runs import CARD, open_run
 from mien.tasks import SENTIMENT, TASKS
 from mien.training.predictor import load_predictor, reads_transcripts
-from mien.video.analyze import AnalyzeRequest, _loaded, analyze, questions_about
+from mien.video.analyze import AnalysisContext, AnalyzeRequest, ContextSettings, analyze
 from mien.video.demo import sample_clip
+from mien.video.measurements import MeasurementSettings
 
 pytestmark = pytest.mark.usefixtures("tiny_encoder")
 
@@ -214,14 +218,24 @@ def test_training_leaves_the_number_of_threads_as_it_was(dataset, tmp_path):
 def test_a_worker_that_outlives_a_run_takes_the_new_one_in_its_place(dataset, tmp_path):
     request = dataclasses.replace(ALL_TASKS, inputs=(T,), settings=TINY | {"epochs": 1})
     folder = tmp_path / "run"
-    questions = questions_about(AnalyzeRequest(subtitles=tmp_path / "said.srt"), train(dataset, folder, request))
+    measured = MeasurementSettings(tmp_path / "said.srt", MediaSettings(), tracks=False)
+
+    def seed_seen_by_worker(card_sha256):
+        settings = ContextSettings(str(folder), card_sha256, measured)
+        return run_packed(Work(_seed, partial(AnalysisContext, settings)).pack(None))
+
+    train(dataset, folder, request)
     first = sha256_of(folder / CARD)
-    assert _loaded(str(folder), first, questions)[0].run.seed == 0
+    assert seed_seen_by_worker(first) == 0
     shutil.rmtree(folder)
     train(dataset, folder, dataclasses.replace(request, seed=1))
-    assert _loaded(str(folder), sha256_of(folder / CARD), questions)[0].run.seed == 1
+    assert seed_seen_by_worker(sha256_of(folder / CARD)) == 1
     with pytest.raises(EngineError, match="to see the run .* as it was sent .* but got another one there"):
-        _loaded(str(folder), first, questions)
+        seed_seen_by_worker(first)
+
+
+def _seed(_job, context):
+    return context.analyst.result().run.seed
 
 
 def test_a_slim_copy_replaces_an_older_one_and_keeps_no_predictions(run, dataset, tmp_path):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.engine import Place
+from mien.engine.jobs import Place
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from tests.storage.examples import SPACES, videos
 from mien.errors import DamagedFileError, DataError, WriteError
 from mien.pretrained import require_sha256, sha256_of
 from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
-from mien.storage.files import folder_written_aside, read_json, to_json_text, write_json, written_aside
+from mien.storage.files import folder_written_aside, locked, read_json, to_json_text, write_json, written_aside
 
 FACTS = DatasetFacts("old", SPACES)
 
@@ -335,3 +335,27 @@ def test_what_is_written_is_as_readable_as_any_other_file(tmp_path):
     with written_aside(tmp_path / "mine") as aside:
         os.close(os.open(aside, os.O_CREAT, 0o600))  # as safetensors makes its files
     assert (tmp_path / "mine").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_lock_is_refused_or_waited_for_and_goes_with_its_process(tmp_path):
+    path = tmp_path / "folder" / ".lock"
+    held = DataError("somebody is at work")
+    with locked(path), pytest.raises(DataError, match="somebody is at work"), locked(path, held):
+        pass
+    with locked(path, held):
+        pass
+    code = f"""
+        from pathlib import Path
+        from mien.storage.files import locked
+        with locked(Path({str(path)!r})):
+            print("held", flush=True)
+            input()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(DataError), locked(path, held):
+            pass
+        process.kill()
+        with locked(path):
+            pass

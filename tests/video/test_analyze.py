@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from concurrent.futures import CancelledError
-
 import numpy as np
 import pytest
 from tests.cli.test_video_commands import piece_of
 from tests.video.test_extract import sounding_file, write_subtitles
 
-from mien.engine.threads import Crew, default_workers
-from mien.errors import MissingWeightsError, UsageError
+from mien.errors import MissingWeightsError
 from mien.video import analyze as workflow
 from mien.video.analysis import Source, Track
 from mien.video.analysis_json import read_analysis_json
 from mien.video.analyze import AnalyzeRequest, analyze
-from mien.video.observing import MOST_TRACK_POINTS, bounded
+from mien.video.measurements import MOST_TRACK_POINTS, bounded
 from mien.video.outputs import OUTPUTS
 
 
@@ -91,42 +86,3 @@ def test_a_long_track_becomes_means_and_says_so():
     assert bounded(track, max_points=12) is track
     six_hours = np.arange(6 * 36_000) / 10
     assert len(bounded(Track("loudness", "dB", Source.VOICE, six_hours, six_hours)).times_s) == MOST_TRACK_POINTS
-
-
-def test_leaving_the_crew_stops_what_runs_and_what_waits():
-    begun = threading.Event()
-
-    def for_ever():
-        begun.set()
-        while True:
-            crew.check()
-            time.sleep(0.001)
-
-    with Crew(1) as crew:
-        running, waiting = crew.start(for_ever), crew.start(for_ever)
-        begun.wait()
-    with pytest.raises(CancelledError):
-        running.result()
-    assert waiting.cancelled()
-
-
-def test_libraries_are_loaded_one_at_a_time():
-    inside, most = 0, 0
-
-    def load():
-        nonlocal inside, most
-        inside += 1
-        most = max(most, inside)
-        time.sleep(0.01)
-        inside -= 1
-
-    with Crew(3) as crew:
-        for loading in [crew.load(load) for _ in range(5)]:
-            loading.result()
-    assert most == 1
-
-
-def test_workers_are_counted_from_one():
-    with pytest.raises(UsageError, match="Expected at least one worker, but got 0"):
-        Crew(0)
-    assert default_workers() in (1, 2)

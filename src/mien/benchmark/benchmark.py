@@ -12,29 +12,26 @@ Resumable run by run: a finished and scored run is never repeated, a killed one 
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mien.benchmark.results import RESULTS_FILE, gather
 from mien.benchmark.suites import Setting, Suite, available, find_suite
 from mien.benchmark.tables import score_table, write_help, write_suite_tables
-from mien.benchmark.worker import SPLIT, RunJob, RunOutcome, do_run, end_runs, is_done, pack_entry
+from mien.benchmark.worker import PROCESS_IMPORTS, SPLIT, RunJob, RunOutcome, is_done, run_and_score, run_key
 from mien.commands.train import TrainRequest, plan_run
-from mien.engine import Place, work_through
+from mien.engine.jobs import Place, run_jobs
 from mien.errors import DataError, TrainingError, UsageError
 from mien.evaluation.suite import SUITE_RESAMPLES
 from mien.models import MODELS
 from mien.storage.dataset import Dataset, open_dataset
-from mien.storage.files import read_json, write_json
+from mien.storage.files import locked, read_json, write_json
 from mien.tasks import TASKS
 
 PLAN_FILE = Path("plan.json")
-RUNS_FOLDER = Path("runs")
 LOCK_FILE = Path(".lock")
 FORMAT = "mien-benchmark"
 # done, total, what came last
@@ -112,9 +109,14 @@ def benchmark(
     folder = Path(out)
     plan = _plan(chosen, dataset, request.n_seeds)
     jobs = [job for setting in chosen.settings for job in _jobs(setting, dataset, folder, request.n_seeds)]
-    with _held(folder):
+    # two processes would train into the same run folders
+    held = TrainingError(
+        f"Expected {folder} for this benchmark alone, but got another process at work on it; wait for it, or choose "
+        "another --out"
+    )
+    with locked(folder / LOCK_FILE, held):
         _claim(folder, plan)
-        failures = _run_all(jobs, request.place, folder, report or (lambda _done, _total, _text: None))
+        failures = _run_all(jobs, request.place, report or (lambda _done, _total, _text: None))
         write_json(folder / RESULTS_FILE, gather(folder, plan, failures, request.n_resamples))
         results = read_json(folder / RESULTS_FILE, "a benchmark")
         write_suite_tables(folder, results)
@@ -123,15 +125,14 @@ def benchmark(
     return Benchmark(folder, results)
 
 
-def _run_all(jobs: Sequence[RunJob], place: Place, folder: Path, report: Report) -> dict[str, str]:
+def _run_all(jobs: Sequence[RunJob], place: Place, report: Report) -> dict[str, str]:
     """Run what is not done yet. Returns the failed runs with their reasons, in the order of the plan."""
     waiting = [job for job in jobs if not is_done(job.folder, job.identity)]
     done = len(jobs) - len(waiting)
     if done:
         report(done, len(jobs), f"{done} were done before")
     failures = {}
-    stop = partial(end_runs, folder.resolve())
-    with closing(work_through(place, do_run, waiting, _lost, stop)) as outcomes:
+    with closing(run_jobs(place, run_and_score, waiting, _lost, process_imports=PROCESS_IMPORTS)) as outcomes:
         for outcome in outcomes:
             done += 1
             report(done, len(jobs), outcome.key + (" FAILED" if outcome.failure else ""))
@@ -198,34 +199,18 @@ def _jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -> Ite
             f"{setting.name}; leave it out and use --workers or --engine"
         )
     identity = planned.identity
-    entry = pack_entry(MODELS[setting.model])
     for seed in range(n_seeds):
-        key = f"{RUNS_FOLDER}/{setting.slug}/seed-{seed}"
+        key = run_key(setting.slug, seed)
         yield RunJob(
             key=key,
             folder=folder.resolve() / key,
             dataset=used.folder.resolve(),
             request=dataclasses.replace(request, seed=seed),
             identity={**identity, "seed": seed},
-            entry=entry,
+            entry=MODELS[setting.model],
             tasks={task: TASKS[task] for task in setting.tasks},
             marker=folder.resolve() / PLAN_FILE,
         )
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """One process at a time: two would train into the same run folders. The system lets go when a process dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK_FILE, "w", encoding="utf-8") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingError(
-                f"Expected {folder} for this benchmark alone, but got another process at work on it; wait for it, or "
-                "choose another --out"
-            ) from None
-        yield
 
 
 def _claim(folder: Path, plan: dict[str, Any]) -> None:

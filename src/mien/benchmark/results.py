@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.benchmark.worker import SPLIT, stored_scores
+from mien.benchmark.worker import SPLIT, run_key, stored_scores
 from mien.commands.evaluate import seed_run
 from mien.commands.train import PREDICTIONS_FOLDER
 from mien.errors import MienError
@@ -62,7 +62,7 @@ def gather(folder: Path, plan: Mapping[str, Any], failures: Mapping[str, str], n
 
 
 def _finished(folder: Path, slug: str, seed: int, failed: dict[str, str]) -> _Finished | None:
-    key = f"runs/{slug}/seed-{seed}"
+    key = run_key(slug, seed)
     if key in failed:
         return None
     try:

@@ -251,7 +251,7 @@ def benchmark(call: BenchmarkCall) -> None:
     from mien.benchmark.benchmark import BenchmarkRequest
     from mien.benchmark.benchmark import benchmark as run_benchmark
     from mien.cli import progress, render_reports
-    from mien.engine import Place
+    from mien.engine.jobs import Place
     from mien.errors import UnknownNameError
     from mien.evaluation.protocols import PROTOCOLS
 

@@ -82,7 +82,7 @@ class AnalyzeCall:
 def extract(call: ExtractCall) -> None:
     """Make a Dataset from a labelled folder of raw videos. Repeat the command to go on after an interrupt."""
     from mien.cli import progress, render_dataset
-    from mien.engine import Place
+    from mien.engine.jobs import Place
     from mien.schema import Level, Modality
     from mien.storage.describe import describe
     from mien.video.extract import DEFAULT_EXTRACTORS, ExtractRequest
@@ -116,7 +116,7 @@ def extract(call: ExtractCall) -> None:
 def analyze(call: AnalyzeCall) -> None:
     """A raw video in, a report out: what is said, and the sentiment and emotions heard in it."""
     from mien.cli import progress, render
-    from mien.engine import Place
+    from mien.engine.jobs import Place
     from mien.video.analysis_json import to_json
     from mien.video.analyze import AnalyzeRequest
     from mien.video.analyze import analyze as run_analysis

@@ -1,7 +1,7 @@
-"""What every place to work has in common, and the errand that is sent to another process or machine.
+"""What every engine has in common, and the job as it is sent to another process or machine.
 
-An errand is one pickle of bytes: Dask would otherwise spread large arguments over the workers' memory, where they are
-lost with a worker, and code of a notebook or a script travels inside it.
+A job is serialised once, into bytes: Dask would otherwise spread large arguments over the workers' memory, where they
+are lost with a worker, and code of a notebook or a script travels inside them.
 """
 
 from __future__ import annotations
@@ -9,16 +9,21 @@ from __future__ import annotations
 import pickle
 import platform
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mien.errors import EngineError
+from mien.engine.processes import end_workers, run_in_process
+from mien.errors import EngineError, MienError
 from mien.version import __version__
 
-# What decides the bits of a result wherever it is made: numbers, training, decoding, hearing, reading, watching.
+# What decides the bits of a result wherever it is made: numbers, training, decoding, recognition, reading, faces.
 DECIDING_PACKAGES = (
     "numpy",
     "scipy",
@@ -36,7 +41,7 @@ DECIDING_PACKAGES = (
     "afx-audio",
 )
 # A job goes to another worker this often when its worker dies, then it is put aside. Dask's and Ray's default.
-MOST_RETRIES = 3
+MAX_RETRIES = 3
 # A scheduler that is there answers within a second, and workers that are there have told it so.
 CONNECT_TIMEOUT_S = 30
 
@@ -46,21 +51,102 @@ class WorkersLostError(Exception):
 
 
 @dataclass(frozen=True)
+class PackedJob:
+    """A job with what is done with it, and the versions it was packed under."""
+
+    # pickle of (function, job)
+    call: bytes
+    versions: Mapping[str, str]
+    # pickle of what makes the context; None without
+    context: bytes | None
+    process_imports: tuple[str, ...] | None
+    token: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with every job of a call, see `run_jobs`."""
+
+    function: Callable[..., Any]
+    context: Callable[[], Any] | None = None
+    process_imports: tuple[str, ...] | None = None
+    # names the call on every worker
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def pickled(self, job: Any) -> bytes:
+        """Functions and classes of an installed module are named in it, others are taken along."""
+        import cloudpickle
+
+        call: bytes = cloudpickle.dumps((self.function, job))
+        return call
+
+    def pack(self, job: Any) -> PackedJob:
+        """A job for another machine."""
+        import cloudpickle
+
+        context = None if self.context is None else cloudpickle.dumps(self.context)
+        return PackedJob(self.pickled(job), versions_here(), context, self.process_imports, self.token)
+
+
+@dataclass(frozen=True)
 class Cluster:
     """A place to work that is ready."""
 
     # does one job and waits for its outcome; raises WorkersLostError, and EngineError where no other job can be done
-    do: Callable[[Callable[[Any], Any], Any], Any]
-    # gives up all jobs; what has begun ends by a function that is called in every process that works
-    give_up: Callable[[Callable[[], None]], None]
+    run: Callable[[Any], Any]
+    # gives up what has not begun, and ends the processes of their own; more than one call does nothing more
+    close: Callable[[], None]
 
 
 @dataclass(frozen=True)
-class Errand:
-    """A function with its job, packed, and the versions it was packed under."""
+class Engine:
+    """A kind of place to work."""
 
-    packed: bytes
-    versions: Mapping[str, str]
+    # work, address (None: start it here), number of workers to start -> the place, closed on leaving
+    connect: Callable[[Work, str | None, int], AbstractContextManager[Cluster]]
+    description: str
+
+
+@contextmanager
+def this_machine(work: Work, _address: str | None, _workers: int) -> Iterator[Cluster]:
+    """Nothing to connect to: jobs run in this process, or each in a process of its own."""
+    imports, token = work.process_imports, work.token
+    if imports is not None:
+        yield Cluster(lambda job: run_in_process(work.pickled(job), imports, token), lambda: end_workers(token))
+    elif work.context is not None:
+        yield Cluster(partial(work.function, context=work.context()), lambda: None)
+    else:
+        yield Cluster(work.function, lambda: None)
+
+
+# A worker may have several threads; contexts are made for one job at a time.
+_CONTEXT_LOCK = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _shared_context(packed: bytes) -> Any:
+    """Kept for the next job of the same call, or of another that needs the same."""
+    return pickle.loads(packed)()
+
+
+def run_packed(packed: PackedJob) -> Any:
+    """Do a job, on a worker. Raises EngineError for what would stop every job, and where versions differ."""
+    _require_versions(packed.versions)
+    try:
+        if packed.process_imports is not None:
+            return run_in_process(packed.call, packed.process_imports, packed.token)
+        function, job = pickle.loads(packed.call)
+        if packed.context is None:
+            return function(job)
+        with _CONTEXT_LOCK:
+            return function(job, context=_shared_context(packed.context))
+    except EngineError:
+        raise
+    except MienError as error:
+        _shared_context.cache_clear()  # what was missing may be there the next time
+        raise EngineError(
+            f"Expected the worker {socket.gethostname()} to be able to do its job, but got: {error}"
+        ) from error
 
 
 def versions_here() -> dict[str, str]:
@@ -70,36 +156,23 @@ def versions_here() -> dict[str, str]:
     }
 
 
-def pack(function: Callable[[Any], Any], job: Any) -> Errand:
-    """Make an errand. Functions and classes of an installed module are named in it, others are taken along."""
-    import cloudpickle
+def require_seen(*paths: Path) -> None:
+    """Raises EngineError when whoever calls, a worker, does not see a file or folder of the one who sent it."""
+    for path in paths:
+        if not path.exists():
+            raise EngineError(
+                f"Expected the worker {socket.gethostname()} to see {path}, but got nothing there; put it on a file "
+                "system that all workers share under the same path"
+            )
 
-    return Errand(cloudpickle.dumps((function, job)), versions_here())
 
-
-def run_errand(errand: Errand) -> Any:
-    """Do an errand, on a worker. Raises EngineError where this worker has other versions."""
+def _require_versions(expected: Mapping[str, str]) -> None:
     here = versions_here()
-    differing = [
-        f"{name} {here[name]} instead of {expected}"
-        for name, expected in errand.versions.items()
-        if here[name] != expected
-    ]
+    differing = [f"{name} {here[name]} instead of {other}" for name, other in expected.items() if here[name] != other]
     if differing:
         raise EngineError(
             f"Expected the versions of this machine on the worker {socket.gethostname()}, but got "
             f"{', '.join(differing)}; install the same everywhere, or the numbers depend on who made them"
-        )
-    function, job = pickle.loads(errand.packed)
-    return function(job)
-
-
-def require_seen(path: Path) -> None:
-    """Raises EngineError when whoever calls, a worker, does not see a file or folder of the one who sent it."""
-    if not path.exists():
-        raise EngineError(
-            f"Expected the worker {socket.gethostname()} to see {path}, but got nothing there; put it on a file system "
-            "that all workers share under the same path"
         )
 
 

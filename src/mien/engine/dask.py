@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
-from mien.engine.cluster import CONNECT_TIMEOUT_S, Cluster, WorkersLostError, pack, run_errand
+from mien.engine.cluster import CONNECT_TIMEOUT_S, Cluster, Work, WorkersLostError, run_packed
+from mien.engine.processes import end_workers
 from mien.errors import EngineError, MissingExtraError
 
 # how often it is asked whether a worker is free
@@ -15,7 +17,7 @@ POLL_S = 0.05
 
 
 @contextmanager
-def dask_cluster(address: str | None, workers: int) -> Iterator[Cluster]:
+def dask_cluster(work: Work, address: str | None, workers: int) -> Iterator[Cluster]:
     """Connect to a scheduler, or start `workers` local processes. Raises MissingExtraError, EngineError."""
     try:
         import distributed
@@ -37,8 +39,8 @@ def dask_cluster(address: str | None, workers: int) -> Iterator[Cluster]:
                 f"Expected workers at the Dask scheduler {address}, but got none within {CONNECT_TIMEOUT_S} s; start "
                 f"some with: dask worker {address}"
             ) from error
-        hand = _Hand(client, address or "(local)")
-        yield Cluster(hand.do, hand.give_up)
+        jobs = _Jobs(client, work, address or "(local)")
+        yield Cluster(jobs.run, jobs.close)
 
 
 def _local(workers: int) -> Any:
@@ -48,28 +50,29 @@ def _local(workers: int) -> Any:
     return LocalCluster(n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address="127.0.0.1:0")
 
 
-class _Hand:
-    """Hands out jobs, never more than the workers have threads.
+class _Jobs:
+    """Submits jobs, never more than the workers have threads.
 
     Dask assigns everything it has to workers at once, and counts a worker's death against all jobs it was assigned. It
     would give up jobs that only waited.
     """
 
-    def __init__(self, client: Any, name: str) -> None:
+    def __init__(self, client: Any, work: Work, name: str) -> None:
         self._client = client
+        self._work = work
         self._name = name
         # who holds it waits for a free worker; the others wait for it
         self._turn = threading.Lock()
-        self._given: set[Any] = set()
+        self._submitted: set[Any] = set()
         self._over = threading.Event()
 
-    def do(self, function: Callable[[Any], Any], job: Any) -> Any:
+    def run(self, job: Any) -> Any:
         """Wait for a free worker, then for what it makes of the job."""
         from distributed import KilledWorker
 
         future = None
         try:
-            future = self._submit(function, job)
+            future = self._submit(job)
             return future.result()
         except EngineError:
             raise
@@ -81,23 +84,24 @@ class _Hand:
                 f"{error}; mien must be installed on all workers, and the scheduler must stay"
             ) from error
         finally:
-            self._given.discard(future)
+            self._submitted.discard(future)
 
-    def give_up(self, stop: Callable[[], None]) -> None:
-        """In this order, or a worker that has been stopped takes the next job."""
+    def close(self) -> None:
+        """In this order, or a worker whose process was ended takes the next job."""
         self._over.set()
         with suppress(Exception):  # a scheduler that is gone has nothing to give up, and the reason is told already
-            self._client.cancel(list(self._given), force=True)
-            self._client.run(stop, on_error="ignore")
+            self._client.cancel(list(self._submitted), force=True)
+            if self._work.process_imports is not None:
+                self._client.run(partial(end_workers, self._work.token), on_error="ignore")
 
-    def _submit(self, function: Callable[[Any], Any], job: Any) -> Any:
+    def _submit(self, job: Any) -> Any:
         with self._turn:
             # asked again and again, because workers come and go
-            while len(self._given) >= max(sum(self._client.ncores().values()), 1):
+            while len(self._submitted) >= max(sum(self._client.ncores().values()), 1):
                 if self._over.wait(POLL_S):
                     break
             if self._over.is_set():
                 raise EngineError("the work was given up")
-            future = self._client.submit(run_errand, pack(function, job), pure=False)
-            self._given.add(future)
+            future = self._client.submit(run_packed, self._work.pack(job), pure=False)
+            self._submitted.add(future)
             return future

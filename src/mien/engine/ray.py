@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-from mien.engine.cluster import MOST_RETRIES, Cluster, WorkersLostError, pack, run_errand
+from mien.engine.cluster import MAX_RETRIES, Cluster, Work, WorkersLostError, run_packed
 from mien.errors import EngineError, MissingExtraError
 
 # Outcomes are small: without this Ray reserves a third of the memory for them.
@@ -21,7 +22,7 @@ QUIET = {
 
 
 @contextmanager
-def ray_cluster(address: str | None, workers: int) -> Iterator[Cluster]:
+def ray_cluster(work: Work, address: str | None, workers: int) -> Iterator[Cluster]:
     """Connect to the cluster at `address`, or start `workers` local processes. Raises MissingExtraError, EngineError.
 
     Leaving it ends the workers' processes of this command, and what they have begun.
@@ -53,30 +54,46 @@ def ray_cluster(address: str | None, workers: int) -> Iterator[Cluster]:
                 f"Expected cores in the Ray cluster {address}, but got none; let machines join with: "
                 f"ray start --address {address}"
             )
-        yield Cluster(_doer(address), lambda _function: None)
+        jobs = _Jobs(work, address or "(local)")
+        yield Cluster(jobs.run, jobs.close)
     finally:
         ray.shutdown()
 
 
-def _doer(address: str | None) -> Callable[[Callable[[Any], Any], Any], Any]:
-    import ray
+class _Jobs:
+    """Submits jobs and waits for them."""
 
-    errand = ray.remote(num_cpus=1, max_retries=MOST_RETRIES)(run_errand)
+    def __init__(self, work: Work, name: str) -> None:
+        import ray
 
-    def do(function: Callable[[Any], Any], job: Any) -> Any:
+        self._work = work
+        self._name = name
+        self._remote = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(run_packed)
+        self._submitted: set[Future[Any]] = set()
+
+    def run(self, job: Any) -> Any:
+        """Wait for what a worker makes of the job."""
+        from ray.exceptions import RayTaskError, WorkerCrashedError
+
         # A thread that waited inside Ray could not be left when the cluster is.
-        future = errand.remote(pack(function, job)).future()
+        future = self._remote.remote(self._work.pack(job)).future()
+        self._submitted.add(future)
         try:
             return future.result()
-        except ray.exceptions.WorkerCrashedError as error:
+        except WorkerCrashedError as error:
             raise WorkersLostError("the workers that took it died one after the other (out of memory?)") from error
         except Exception as error:
-            cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+            cause = error.cause if isinstance(error, RayTaskError) else error
             if isinstance(cause, EngineError):
                 raise cause from None
             raise EngineError(
-                f"Expected work to be done in the Ray cluster {address or '(local)'}, but got "
-                f"{type(cause).__name__}: {cause}; mien must be installed on all of its machines"
+                f"Expected work to be done in the Ray cluster {self._name}, but got {type(cause).__name__}: {cause}; "
+                "mien must be installed on all of its machines"
             ) from error
+        finally:
+            self._submitted.discard(future)
 
-    return do
+    def close(self) -> None:
+        """Wait for nothing more; leaving the cluster ends what has begun."""
+        for future in list(self._submitted):
+            future.cancel()

@@ -1,16 +1,18 @@
-"""Independent pieces of one analysis side by side, on threads.
+"""Tasks of one analysis side by side, on threads.
 
 Decoding, networks and most of numpy run outside Python's lock, so that threads use the cores and share what is loaded.
-Every piece computes on one thread and knows nothing of the others: results do not depend on how many run at once.
+Every task computes on one thread and knows nothing of the others: results do not depend on how many run at once.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -18,45 +20,50 @@ from threadpoolctl import threadpool_limits
 
 from mien.errors import UsageError
 
-# Listening is one long piece and everything else together hardly longer: a third worker would have nothing to do.
-USEFUL_WORKERS = 2
+# Recognition is one long task and all others together take hardly longer: a third thread would have nothing to do.
+USEFUL_THREADS = 2
+CPU_QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
 
 T = TypeVar("T")
 
 
-def default_workers() -> int:
-    """The cores this process may use, as far as they are useful."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(USEFUL_WORKERS, len(os.sched_getaffinity(0)))
-    return min(USEFUL_WORKERS, os.cpu_count() or 1)
+def n_cores() -> int:
+    """The cores this process may use; a container may grant the time of fewer than it shows."""
+    n_shown = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota_us, period_us = CPU_QUOTA_FILE.read_text(encoding="ascii").split()
+        return min(n_shown, max(1, math.ceil(int(quota_us) / int(period_us))))
+    except (OSError, ValueError):  # no container, or "max": no quota
+        return n_shown
 
 
-class Crew:
-    """Workers that take pieces of work in the order they are given. Leaving the block stops them.
+class TaskPool:
+    """Threads that take tasks in the order they are submitted. Leaving the block stops them.
 
-    A piece may wait for another that was given before it, never for a later one. Long pieces call `check` now and then.
+    A task may wait for another that was submitted before it, never for a later one. Long tasks call `check` now and
+    then.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        workers = default_workers() if workers is None else workers
-        if workers < 1:
-            raise UsageError(f"Expected at least one worker, but got {workers}; leave it out for the cores there are")
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="mien")
+    def __init__(self, n_threads: int | None = None) -> None:
+        n_threads = min(USEFUL_THREADS, n_cores()) if n_threads is None else n_threads
+        if n_threads < 1:
+            raise UsageError(f"Expected at least one worker, but got {n_threads}; leave it out for the cores there are")
+        self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="mien")
         self._stopping = threading.Event()
         # Two threads that import libraries at once can see each other's half-imported modules.
         self._loading = threading.Lock()
 
-    def start(self, work: Callable[[], T]) -> Future[T]:
-        """Give a piece of work."""
-        return self._pool.submit(work)
+    def submit(self, task: Callable[[], T]) -> Future[T]:
+        """Begin a task as soon as a thread is free."""
+        return self._pool.submit(task)
 
-    def load(self, work: Callable[[], T]) -> Future[T]:
-        """Give a piece of work that imports libraries: one such piece at a time."""
+    def submit_loading(self, task: Callable[[], T]) -> Future[T]:
+        """The same for a task that imports libraries: one such task at a time."""
 
         def alone() -> T:
             with self._loading:
                 self.check()
-                return work()
+                return task()
 
         return self._pool.submit(alone)
 
@@ -65,7 +72,7 @@ class Crew:
         if self._stopping.is_set():
             raise CancelledError
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> TaskPool:
         return self
 
     def __exit__(

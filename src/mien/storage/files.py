@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import json
 import math
@@ -86,6 +87,22 @@ def folder_written_aside(folder: Path, marker: str) -> Iterator[Path]:
     finally:
         restore_interrupted_swap(folder)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path, held: Exception | None = None) -> Iterator[None]:
+    """Hold a lock file, which stays behind. The system lets go when a process dies.
+
+    Raises `held` when another process holds it; without `held`, waits until it does no more.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if held is None else fcntl.LOCK_NB))
+        except BlockingIOError:
+            assert held is not None
+            raise held from None
+        yield
 
 
 def sweep(folder: Path, pattern: str) -> None:

@@ -1,6 +1,6 @@
 """`mien analyze`: a raw video -> clips -> features -> predictions with their evidence -> report.
 
-`mien analyze` of many videos on a cluster: workers listen, watch and predict, this process writes the reports.
+One function analyses a recording (`analyze_recording`), here or on a cluster's worker; the reports are written here.
 """
 
 from __future__ import annotations
@@ -8,26 +8,22 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.commands.shipped import decisions_of, find_run, shipped_names
-from mien.engine import Place, work_through
 from mien.engine.cluster import require_seen
-from mien.engine.threads import Crew, one_thread_each, one_torch_thread
+from mien.engine.jobs import Place, run_jobs
+from mien.engine.threads import TaskPool, one_thread_each, one_torch_thread
 from mien.errors import DataError, EngineError, MienError
 from mien.evaluation.decisions import Decisions, Point
-from mien.features import load_visual_extractor
-from mien.features.visual.base import VisualExtractor
 from mien.media.clips import Clips, MediaSettings
-from mien.media.recognition import Recognizer, load_recognizer
 from mien.pretrained import sha256_of
 from mien.schema import EMOTIONS, FUSED, NO_EMOTION, FloatArray, Modality
 from mien.storage.predictions import Predictions
@@ -36,21 +32,25 @@ from mien.storage.split_columns import SplitColumns, stack_videos
 from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name
 from mien.video.analysis import POSITIVE, Analysis, ModelFacts, UtteranceAnalysis, VideoFacts
 from mien.video.featurise import Extractors, Featurised, extractors_for, featurise
-from mien.video.observing import Observed, Questions, observer, ready_observer
-from mien.video.outputs import OUTPUTS, write_outputs
+from mien.video.measurements import MeasurementSettings, Observed, Observer
+from mien.video.outputs import write_outputs
 from mien.video.page import PageSettings
 
 if TYPE_CHECKING:
     from mien.training.predictor import Predictor
 
 DEFAULT_MODEL = "mosei-text"
-# Without a word said, a film is still cut into clips of this length, so that voice and face can be shown.
+# Without a word said, a video is still cut into clips of this length, so that voice and face can be shown.
 SILENT_CLIP_S = 5.0
 # A map of more utterances (about 75 minutes of talk) cannot be read any more, and grows with their square.
 MOST_ATTENTION_UTTERANCES = 600
 WORDS_ONLY = "It hears words only: voice and face are measured beside it and have no say in the prediction."
 EXPRESSED = "A probability is about what annotators would read into the words, not about what the person feels inside."
 Advance = Callable[[str], None]
+
+
+def _tell_nobody(_text: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -70,16 +70,6 @@ class AnalyzeRequest:
     place: Place = dataclasses.field(default_factory=Place)
 
 
-@dataclass(frozen=True)
-class Analyst:
-    """The model and the extractors of its features, loaded once and used for every video."""
-
-    run: Run
-    predictor: Predictor
-    decisions: Decisions
-    extractors: Extractors
-
-
 def analyze(
     videos: Sequence[str | Path], out: str | Path, request: AnalyzeRequest | None = None, advance: Advance | None = None
 ) -> tuple[dict[Path, Analysis], dict[Path, str]]:
@@ -89,38 +79,141 @@ def analyze(
     all of them: an unknown model, missing weights, features that raw video cannot give.
     """
     request = request or AnalyzeRequest()
-    tell = advance or (lambda _text: None)
+    tell = advance or _tell_nobody
     run = find_run(request.model)
-    paths, failed = _of_different_names([Path(path) for path in videos])
-    folders = {path: Path(out) if len(videos) == 1 else Path(out) / path.stem for path in paths}
+    paths, clashing = _of_different_names([Path(path) for path in videos])
+    jobs, settings = _jobs(paths, request, run)
     done: dict[Path, Analysis] = {}
-    if not request.place.is_local:
-        done, others = analyze_elsewhere(folders, request, run, tell)
-        return done, failed | others
-    with one_thread_each(), Crew(request.workers) as crew:
+    failed: dict[Path, str] = {}
+    with one_thread_each(), TaskPool(request.workers) as pool:
+        if request.place.is_local:
+            # One at a time in this thread; what is measured in the next one is begun before.
+            place, context = Place(workers=1), partial(AnalysisContext, settings, pool, tell)
+        else:
+            place = dataclasses.replace(request.place, workers=request.workers or request.place.workers)
+            context = partial(AnalysisContext, settings)
+        with closing(run_jobs(place, analyze_recording, jobs, _lost, context=context)) as outcomes:
+            for number, outcome in enumerate(outcomes, start=1):
+                path = outcome.path
+                try:
+                    if outcome.analysis is None:
+                        raise MienError(outcome.failure)
+                    facts = dataclasses.replace(outcome.analysis.video, path=path)
+                    analysis = dataclasses.replace(outcome.analysis, video=facts)
+                    write_outputs(Path(out) if len(videos) == 1 else Path(out) / path.stem, analysis, request.page)
+                    done[path] = analysis
+                except MienError as error:
+                    failed[path] = str(error)
+                if not request.place.is_local:
+                    tell(f"{path.name}: {'done' if path in done else 'FAILED'}, {number} of {len(jobs)}")
+    return (
+        {path: done[path] for path in paths if path in done},
+        clashing | {path: failed[path] for path in paths if path in failed},
+    )
+
+
+@dataclass(frozen=True)
+class RecordingJob:
+    """A recording to analyse."""
+
+    # as the user gave it
+    path: Path
+    # where whoever does the job finds it
+    location: Path
+    # the recording that the same process analyses next, if that is known
+    following: Path | None
+    # what whoever sent the job sees, and a worker must see too
+    needs: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class RecordingOutcome:
+    """What came of it: the analysis or the reason why not."""
+
+    path: Path
+    analysis: Analysis | None = None
+    failure: str = ""
+
+
+def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingOutcome:
+    """Analyse one recording. Raises what would stop every one: what cannot be loaded, or is not to be seen."""
+    require_seen(*job.needs)
+    with one_thread_each():
+        observed = context.observe(job)
+        analyst = context.analyst.result()
+        context.observer.require_loaded()
+        context.tell(f"{job.path.name}: listening and watching")
+        try:
+            clips = observed.clips.result()
+            context.tell(f"{job.path.name}: {len(clips.clips)} utterances, extracting and predicting")
+            return RecordingOutcome(job.path, analyze_clips(job.location, clips, analyst, observed))
+        except MienError as error:
+            return RecordingOutcome(job.path, failure=str(error))
+        finally:
+            observed.cancel()
+
+
+@dataclass(frozen=True)
+class ContextSettings:
+    """What the recordings of a call share."""
+
+    # name of a shipped run, or folder of another
+    model: str
+    # which run that is: a worker may outlive the one it has loaded
+    card_sha256: str
+    measured: MeasurementSettings
+
+
+class AnalysisContext:
+    """What every recording needs, loaded once by the threads of a pool, and the recordings that are begun.
+
+    Raises EngineError where a worker sees another run than the one that was sent.
+    """
+
+    def __init__(self, settings: ContextSettings, pool: TaskPool | None = None, tell: Advance = _tell_nobody) -> None:
+        run = find_run(settings.model)
+        if (seen := sha256_of(run.folder / CARD)) != settings.card_sha256:
+            raise EngineError(
+                f"Expected the worker {socket.gethostname()} to see the run {settings.model} as it was sent (run.json "
+                f"{settings.card_sha256[:12]}), but got another one there ({seen[:12]}); repeat the command"
+            )
         tell("loading")
-        watcher = observer(crew, questions_about(request, run))
-        loading = crew.load(partial(load_analyst, run))
-        # the next video is begun before this one is done, so that no worker is idle
-        begun = [watcher.observe(path) for path in paths[:1]]
-        analyst = loading.result()
-        watcher.require_loaded()
-        for path, after in zip(paths, [*paths[1:], None], strict=True):
-            if after is not None:
-                begun.append(watcher.observe(after))
-            tell(f"{path.name}: listening and watching")
-            observed = begun.pop(0)
-            try:
-                clips = observed.clips.result()
-                tell(f"{path.name}: {len(clips.clips)} utterances, extracting and predicting")
-                done[path] = analyze_clips(path, clips, analyst, observed)
-                write_outputs(folders[path], done[path], request.page)
-            except MienError as error:
-                done.pop(path, None)
-                failed[path] = str(error)
-            finally:
-                observed.forget()
-    return done, failed
+        pool = pool or TaskPool(1)
+        self.tell = tell
+        self.observer = Observer(pool, settings.measured)
+        self.analyst = pool.submit_loading(partial(load_analyst, run))
+        self._begun: dict[Path, Observed] = {}
+
+    def observe(self, job: RecordingJob) -> Observed:
+        """The measurements of a recording. Those of the following one are begun, so that no thread is idle."""
+        observed = self._begun.pop(job.location, None) or self.observer.observe(job.location)
+        if job.following is not None:
+            self._begun[job.following] = self.observer.observe(job.following)
+        return observed
+
+
+def _jobs(paths: Sequence[Path], request: AnalyzeRequest, run: Run) -> tuple[list[RecordingJob], ContextSettings]:
+    """One job per recording, and what they share. A worker has another working folder."""
+    is_local = request.place.is_local
+
+    def located(path: Path) -> Path:
+        return path if is_local else Path(os.path.abspath(path))
+
+    subtitles = None if request.subtitles is None else located(request.subtitles)
+    is_shipped = request.model in shipped_names()
+    shared = [*([] if is_shipped else [located(run.folder)]), *filter(None, [subtitles])]
+    jobs = []
+    for path, following in zip(paths, [*paths[1:], None], strict=True):
+        needs = tuple(each for each in (*shared, located(path)) if each.exists())
+        jobs.append(RecordingJob(path, located(path), following if is_local else None, needs))
+    sees = run.spaces[Modality.VISUAL].name if Modality.VISUAL in run.spaces else ""
+    measured = MeasurementSettings(subtitles, request.media, request.tracks, sees)
+    model = request.model if is_shipped else str(located(run.folder))
+    return jobs, ContextSettings(model, sha256_of(run.folder / CARD), measured)
+
+
+def _lost(job: RecordingJob, reason: str) -> RecordingOutcome:
+    return RecordingOutcome(job.path, failure=reason)
 
 
 def _of_different_names(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
@@ -136,6 +229,16 @@ def _of_different_names(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, 
         else:
             first[path.stem] = path
     return list(first.values()), failed
+
+
+@dataclass(frozen=True)
+class Analyst:
+    """The model and the extractors of its features, loaded once and used for every video."""
+
+    run: Run
+    predictor: Predictor
+    decisions: Decisions
+    extractors: Extractors
 
 
 def load_analyst(run: Run) -> Analyst:
@@ -168,12 +271,6 @@ def analyze_clips(path: Path, clips: Clips, analyst: Analyst, observed: Observed
         tracks=observed.tracks(),
         notes=tuple(notes),
     )
-
-
-def questions_about(request: AnalyzeRequest, run: Run) -> Questions:
-    """What every video is asked."""
-    sees = run.spaces[Modality.VISUAL].name if Modality.VISUAL in run.spaces else ""
-    return Questions(request.subtitles, request.media, request.tracks, sees)
 
 
 def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
@@ -268,118 +365,3 @@ def _model_facts(analyst: Analyst) -> ModelFacts:
         caveats=(WORDS_ONLY, EXPRESSED) if only_words else (EXPRESSED,),
         facts={"Trained on": str(run.dataset["name"]), "Features": ", ".join(s.name for s in run.spaces.values())},
     )
-
-
-__all__ = ["DEFAULT_MODEL", "OUTPUTS", "AnalyzeRequest", "analyze"]
-
-
-# A worker may have several threads; the networks are made for one.
-_ALONE = threading.Lock()
-
-
-@dataclass(frozen=True)
-class FilmJob:
-    """A video to analyse."""
-
-    # as the user gave it
-    path: Path
-    # where every worker finds it
-    absolute: Path
-    # name of a shipped run, or folder of another
-    model: str
-    # which run that is: a worker may outlive the one it has loaded
-    card_sha256: str
-    questions: Questions
-    # what whoever sent the job sees, and a worker must see too
-    needs: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
-class FilmOutcome:
-    """What came of it: the analysis or the reason why not."""
-
-    path: Path
-    analysis: Analysis | None = None
-    failure: str = ""
-
-
-def analyze_elsewhere(
-    folders: Mapping[Path, Path], request: AnalyzeRequest, run: Run, tell: Advance
-) -> tuple[dict[Path, Analysis], dict[Path, str]]:
-    """Analyse each video into its folder. Returns analyses and failures in the order of the videos."""
-    place = dataclasses.replace(request.place, workers=request.workers or request.place.workers)
-    questions = questions_about(request, run)
-    if questions.subtitles is not None:
-        questions = dataclasses.replace(questions, subtitles=_absolute(questions.subtitles))
-    model = request.model if request.model in shipped_names() else str(_absolute(run.folder))
-    needs = [*([] if request.model in shipped_names() else [Path(model)]), *filter(None, [questions.subtitles])]
-    card_sha256 = sha256_of(run.folder / CARD)
-    jobs = [
-        FilmJob(path, _absolute(path), model, card_sha256, questions, seen)
-        for path in folders
-        for seen in [tuple(each for each in (*needs, _absolute(path)) if each.exists())]
-    ]
-    done: dict[Path, Analysis] = {}
-    failed: dict[Path, str] = {}
-    with closing(work_through(place, do_film, jobs, _lost)) as outcomes:
-        for outcome in outcomes:
-            path = outcome.path
-            try:
-                if outcome.analysis is None:
-                    raise MienError(outcome.failure)
-                analysis = dataclasses.replace(
-                    outcome.analysis, video=dataclasses.replace(outcome.analysis.video, path=path)
-                )
-                write_outputs(folders[path], analysis, request.page)
-                done[path] = analysis
-                tell(f"{path.name}: done, {len(done) + len(failed)} of {len(jobs)}")
-            except MienError as error:
-                failed[path] = str(error)
-                tell(f"{path.name}: FAILED, {len(done) + len(failed)} of {len(jobs)}")
-    return (
-        {path: done[path] for path in folders if path in done},
-        {path: failed[path] for path in folders if path in failed},
-    )
-
-
-def do_film(job: FilmJob) -> FilmOutcome:
-    """Analyse one video, on a worker. Raises EngineError for what would stop every video."""
-    for path in job.needs:
-        require_seen(path)
-    with _ALONE, one_thread_each(), Crew(1) as crew:
-        try:
-            analyst, recognizer, eyes = _loaded(job.model, job.card_sha256, job.questions)
-        except MienError as error:
-            raise EngineError(f"Expected a worker to be able to analyse, but got: {error}") from error
-        observed = ready_observer(crew, job.questions, recognizer, eyes).observe(job.absolute)
-        try:
-            clips = observed.clips.result()
-            return FilmOutcome(job.path, analyze_clips(job.absolute, clips, analyst, observed))
-        except MienError as error:
-            return FilmOutcome(job.path, failure=str(error))
-        finally:
-            observed.forget()
-
-
-@lru_cache(maxsize=1)
-def _loaded(
-    model: str, card_sha256: str, questions: Questions
-) -> tuple[Analyst, Recognizer | None, dict[str, VisualExtractor]]:
-    """Loaded once per worker. Raises EngineError where the worker sees another run than the one that was asked for."""
-    run = find_run(model)
-    if (seen := sha256_of(run.folder / CARD)) != card_sha256:
-        raise EngineError(
-            f"Expected the worker {socket.gethostname()} to see the run {model} as it was sent (run.json "
-            f"{card_sha256[:12]}), but got another one there ({seen[:12]}); repeat the command"
-        )
-    recognizer = load_recognizer(questions.media.speech) if questions.subtitles is None else None
-    eyes = {name: load_visual_extractor(name) for name in sorted(questions.eyes)}
-    return load_analyst(run), recognizer, eyes
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))
-
-
-def _lost(job: FilmJob, reason: str) -> FilmOutcome:
-    return FilmOutcome(job.path, failure=reason)

@@ -1,36 +1,45 @@
 """`mien extract`: a folder of raw videos with a table of labels -> a Dataset.
 
-Every video's features are kept beside the Dataset under a name made of the file's content, its utterances and the
-recipe, so that a killed or repeated extraction goes on where it stopped and a changed recipe starts anew.
+One function extracts a recording (`extract_recording`), here or on a cluster's worker. What it makes is kept here,
+beside the Dataset, under a name made of the file's content, its utterances and the recipe, so that a killed or repeated
+extraction goes on where it stopped and a changed recipe starts anew.
 
 At word level the words of given transcripts get their times from the words recognised in the same stretch.
-
-`mien extract` on a cluster: workers look at the videos, this process keeps what they send.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 import os
-import threading
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 
-from mien.engine import Place, work_through
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from mien.engine.cluster import require_seen
-from mien.errors import DataError, EngineError, FeatureSpaceError, UsageError
-from mien.media.recognition import SpeechSettings
+from mien.engine.jobs import Place, run_jobs
+from mien.engine.threads import one_thread_each, one_torch_thread
+from mien.errors import DataError, EngineError, MissingExtraError, MissingWeightsError, UsageError, WriteError
+from mien.media.recognition import Recognizer, Speech, SpeechSettings, load_recognizer, recognize
+from mien.media.word_times import heard_inside, timed_words
 from mien.pretrained import sha256_of
 from mien.readers import open_source
-from mien.readers.intake import Intake, SourceOptions, assign_roles
-from mien.schema import FeatureSpace, Level, Modality, Video
+from mien.readers.intake import SourceOptions, assign_roles
+from mien.schema import Clip, FeatureSpace, Level, Modality, Utterance, Video
+from mien.storage import columns
 from mien.storage.dataset import Dataset, DatasetFacts, write_dataset
-from mien.storage.files import sweep
+from mien.storage.files import sweep, written_aside
 from mien.storage.runs import require_spaces
-from mien.video.extract_video import FATAL, Bench, Made, Shelf, find_or_make, keep, make_video, why_failed
-from mien.video.featurise import load_extractors
+from mien.version import __version__
+from mien.video.featurise import Extractors, featurise, load_extractors
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".wav", ".mp3", ".m4a", ".flac", ".ogg")
 # minilm describes whole sentences only
@@ -38,7 +47,12 @@ DEFAULT_EXTRACTORS = {
     Level.UTTERANCE: {Modality.TEXT: "minilm", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
     Level.WORD: {Modality.TEXT: "glove-6b-50d", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
 }
+NOTES_KEY = b"mien.notes"
+# These concern every video: going on with the next one would fail in the same way.
+FATAL = (EngineError, MissingExtraError, MissingWeightsError, UsageError, WriteError)
 Advance = Callable[[int, int], None]
+# a video with its features, and what was missing or made up in it
+Extracted = tuple[Video, Counter[str]]
 
 
 @dataclass(frozen=True)
@@ -89,20 +103,22 @@ def extract(
     intake = open_source("table", [Path(labels)], SourceOptions(request.mapping))
     roles = assign_roles(intake.splits, request.rename_splits, request.carve)
     files = find_videos(Path(os.path.abspath(folder)))
-    extractors = load_extractors(names, request.level)
-    failed: dict[str, str] = {}
+    context = ExtractionContext(load_extractors(names, request.level), request.speech)
+    cache = FeatureCache(cache_beside(out), context)
     # half-written videos of killed processes; `write_dataset` removes half a Dataset
-    sweep(cache_beside(out), ".*.partial-*")
-    shelf = Shelf(files, cache_beside(out), Bench(extractors, request.speech))
-    broken: dict[str, str] = {}
-    if not request.place.is_local:
-        again = open_source("table", [Path(labels)], SourceOptions(request.mapping))
-        broken = make_elsewhere(list(again.videos), shelf, names, request.place, advance)
-        advance = None
-    videos = _extracted(intake, roles, shelf, broken, failed)
+    sweep(cache.folder, ".*.partial-*")
+    labelled = list(intake.videos)
+    jobs, reasons = _jobs(labelled, files, cache)
+
+    def progress(n_waiting: int) -> None:
+        if advance is not None and n_waiting < len(labelled):
+            advance(len(labelled) - n_waiting, len(labelled))
+
+    reasons |= _extract_missing(jobs, cache, names, request.place, progress)
+    failed = {video.id: reasons[video.id] for video in labelled if video.id in reasons}
     facts = DatasetFacts(
         request.name or out.resolve().name,
-        {modality: extractors.spaces[modality] for modality in Modality if modality in extractors.spaces},
+        {modality: context.spaces[modality] for modality in Modality if modality in context.spaces},
         intake.sentiment_values,
         {
             "source": "extract",
@@ -116,14 +132,213 @@ def extract(
             "notes": intake.notes,
         },
     )
-    counted = _counted(videos, len(intake.splits), advance)
+    videos = _extracted([job for job in jobs if job.labelled.id not in failed], cache, roles, intake.notes)
     try:
-        dataset = write_dataset(out, counted, facts)
+        dataset = write_dataset(out, videos, facts)
     except DataError as error:
         if not failed:
             raise
-        raise DataError(f"Expected at least one readable video in {folder}, but got: {_listed(failed)}") from error
+        told = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise DataError(f"Expected at least one readable video in {folder}, but got: {told}") from error
     return Extraction(dataset, failed)
+
+
+@dataclass(frozen=True)
+class ExtractionJob:
+    """A video whose features are wanted."""
+
+    labelled: Video
+    recording: Path
+    # where the features are kept, there or not
+    features: Path
+
+
+@dataclass(frozen=True)
+class ExtractionOutcome:
+    """What came of it: the features or the reason why not."""
+
+    job: ExtractionJob
+    extracted: Extracted | None = None
+    failure: str = ""
+
+
+def extract_recording(job: ExtractionJob, context: ExtractionContext) -> ExtractionOutcome:
+    """Extract the features of one recording. Raises `FATAL`."""
+    require_seen(job.recording)
+    try:
+        return ExtractionOutcome(job, _extract(job.labelled, job.recording, context))
+    except FATAL:
+        raise
+    except Exception as error:
+        return ExtractionOutcome(job, failure=_why_failed(error))
+
+
+@dataclass
+class ExtractionContext:
+    """What every recording needs; recognition is loaded when a transcript or a word's time is first missing."""
+
+    extractors: Extractors
+    speech: SpeechSettings
+    recognizer: Recognizer | None = None
+
+    @property
+    def spaces(self) -> Mapping[Modality, FeatureSpace]:
+        """What is extracted."""
+        return self.extractors.spaces
+
+    def needs_speech(self, labelled: Video) -> bool:
+        """Whether a transcript or the times of words are missing."""
+        return self.extractors.need_word_times or not all(each.transcript for each in labelled.utterances)
+
+    def recognize(self, path: Path, notes: Counter[str]) -> Speech:
+        """Everything said in a file."""
+        self.recognizer = self.recognizer or load_recognizer(self.speech)
+        return recognize(path, self.recognizer, notes=notes)
+
+
+def load_context(
+    names: Mapping[Modality, str], level: Level, speech: SpeechSettings, expected: Mapping[Modality, FeatureSpace]
+) -> ExtractionContext:
+    """Load the extractors on a worker. Raises FeatureSpaceError where they are not those of whoever sent the job."""
+    context = ExtractionContext(load_extractors(names, level), speech)
+    require_spaces(expected, context.spaces)
+    return context
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """The features of single videos, kept for a later call."""
+
+    folder: Path
+    context: ExtractionContext
+
+    def path_of(self, labelled: Video, recording: Path) -> Path:
+        """Where a video is kept: the name changes with everything that changes its features."""
+        facts = {
+            "mien": __version__,
+            "file": sha256_of(recording),
+            "spaces": {str(modality): space.fingerprint for modality, space in self.context.spaces.items()},
+            "speech": dataclasses.asdict(self.context.speech) if self.context.needs_speech(labelled) else None,
+            "utterances": [
+                (
+                    u.index,
+                    u.start_s,
+                    u.end_s,
+                    u.transcript,
+                    u.sentiment,
+                    None if u.emotions is None else u.emotions.tolist(),
+                )
+                for u in labelled.utterances
+            ],
+            "video": labelled.id,
+        }
+        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+        return self.folder / f"{key}.parquet"
+
+    def write(self, path: Path, extracted: Extracted) -> None:
+        """Keep a video. Raises WriteError."""
+        video, notes = extracted
+        table = columns.to_table([video], self.context.spaces)
+        with written_aside(path) as aside:
+            pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), aside)
+
+    def read(self, path: Path) -> Extracted | None:
+        """What an earlier call kept of a video; None if it kept nothing, or something that cannot be read."""
+        try:
+            table = pq.read_table(path)
+            notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
+            return columns.to_video(table, self.context.spaces), notes
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+            return None
+
+
+def _jobs(
+    labelled: Sequence[Video], files: Mapping[str, list[Path]], cache: FeatureCache
+) -> tuple[list[ExtractionJob], dict[str, str]]:
+    """A job for every video that has its file; why the others have none."""
+    jobs, reasons = [], {}
+    for video in labelled:
+        try:
+            recording = _only_file(video.id, files)
+            jobs.append(ExtractionJob(video, recording, cache.path_of(video, recording)))
+        except FATAL:
+            raise
+        except Exception as error:
+            reasons[video.id] = _why_failed(error)
+    return jobs, reasons
+
+
+def _extract_missing(
+    jobs: Sequence[ExtractionJob],
+    cache: FeatureCache,
+    names: Mapping[Modality, str],
+    place: Place,
+    progress: Callable[[int], None],
+) -> dict[str, str]:
+    """Extract and keep what is not kept yet; `progress` is told how many wait. Returns why videos failed.
+
+    Raises `FATAL`.
+    """
+    loaded = cache.context
+    context: Callable[[], ExtractionContext]
+    context = partial(load_context, names, loaded.extractors.level, loaded.speech, loaded.spaces)
+    if place.is_local:  # one after the other, by what is loaded already
+        place, context = Place(workers=1), partial(ExtractionContext, loaded.extractors, loaded.speech)
+    missing = [job for job in jobs if cache.read(job.features) is None]
+    reasons = {}
+    progress(len(missing))
+    with closing(run_jobs(place, extract_recording, missing, _lost, context=context)) as outcomes:
+        for done, outcome in enumerate(outcomes, start=1):
+            if outcome.extracted is None:
+                reasons[outcome.job.labelled.id] = outcome.failure
+            else:
+                cache.write(outcome.job.features, outcome.extracted)
+            progress(len(missing) - done)
+    return reasons
+
+
+def _lost(job: ExtractionJob, reason: str) -> ExtractionOutcome:
+    return ExtractionOutcome(job, failure=reason)
+
+
+def _extracted(
+    jobs: Sequence[ExtractionJob], cache: FeatureCache, roles: Mapping[str, str | None], notes: Counter[str]
+) -> Iterator[Video]:
+    """Videos with their features, as they were kept; what was missing or made up in them is added to `notes`."""
+    for job in jobs:
+        kept = cache.read(job.features)
+        if kept is None:
+            raise DataError(f"Expected {job.features} as it was written, but it was removed or altered; try again")
+        video, its_notes = kept
+        notes.update(its_notes)
+        video.split = roles.get(video.id)
+        yield video
+
+
+def _extract(labelled: Video, recording: Path, context: ExtractionContext) -> Extracted:
+    clips = [_clip(labelled.id, each) for each in labelled.utterances]
+    notes: Counter[str] = Counter()
+    # on one thread: sums on several round differently, and a worker of a cluster has one
+    with one_thread_each(), one_torch_thread() if "torch" in sys.modules else nullcontext():
+        if context.needs_speech(labelled):
+            clips = _with_words(clips, context.recognize(recording, notes), context.extractors.level, notes)
+        featurised = featurise(recording, labelled.id, clips, context.extractors)
+    for utterance, gold in zip(featurised.video.utterances, labelled.utterances, strict=True):
+        utterance.sentiment, utterance.emotions = gold.sentiment, gold.emotions
+    notes.update(featurised.notes)
+    notes.update(
+        f"{modality} missing: {_kind(reason)}"
+        for reasons in featurised.missing.values()
+        for modality, reason in reasons.items()
+    )
+    return featurised.video, notes
+
+
+def _why_failed(error: Exception) -> str:
+    """The reason for which a video is left out. A file nobody foresaw shall not cost the hours spent on the others."""
+    if isinstance(error, DataError):
+        return str(error)
+    return f"Expected a readable video, but got {type(error).__name__}: {error}"
 
 
 def find_videos(folder: Path) -> dict[str, list[Path]]:
@@ -143,127 +358,39 @@ def cache_beside(out: Path) -> Path:
     return out.with_name(f".{out.name}.videos")
 
 
-def _extracted(
-    intake: Intake,
-    roles: Mapping[str, str | None],
-    shelf: Shelf,
-    broken: Mapping[str, str],
-    failed: dict[str, str],
-) -> Iterator[Video]:
-    """Videos with their features, without those that are known as broken or turn out to be."""
-    for labelled in intake.videos:
-        if labelled.id in broken:
-            failed[labelled.id] = broken[labelled.id]
-            continue
-        try:
-            video, notes = find_or_make(labelled, shelf)
-        except FATAL:
-            raise
-        except Exception as error:
-            failed[labelled.id] = why_failed(error)
-            continue
-        intake.notes.update(notes)
-        video.split = roles.get(video.id)
-        yield video
+def _only_file(video_id: str, files: Mapping[str, list[Path]]) -> Path:
+    paths = files.get(video_id, [])
+    if len(paths) != 1:
+        found = ", ".join(path.name for path in paths) or "no file of this name in the folder"
+        raise DataError(f"Expected one file named like the video {video_id}, but got {found}; leave exactly one there")
+    return paths[0]
 
 
-def _counted(videos: Iterator[Video], total: int, advance: Advance | None) -> Iterator[Video]:
-    for done, video in enumerate(videos, start=1):
-        yield video
-        if advance is not None:
-            advance(done, total)
+def _kind(reason: str) -> str:
+    """A reason without its numbers, so that like ones are counted together."""
+    return "".join("#" if character.isdigit() else character for character in reason)
 
 
-def _listed(failed: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+def _clip(video_id: str, utterance: Utterance) -> Clip:
+    start_s, end_s = utterance.start_s, utterance.end_s
+    if start_s is None or end_s is None or start_s < 0:
+        raise DataError(
+            f"Expected start and end in seconds of utterance {utterance.index} of {video_id}, but got {start_s} and "
+            f"{end_s}; correct the labels"
+        )
+    return Clip(utterance.index, start_s, end_s, utterance.transcript)
 
 
-# A worker may have several threads; the networks are made for one.
-_ALONE = threading.Lock()
-
-
-@dataclass(frozen=True)
-class VideoJob:
-    """A video to look at, and with what."""
-
-    labelled: Video
-    path: Path
-    # where this process keeps its features
-    its_features: Path
-    extractors: tuple[tuple[Modality, str], ...]
-    level: Level
-    speech: SpeechSettings
-    # what the extractors are expected to make
-    spaces: Mapping[Modality, FeatureSpace]
-
-
-@dataclass(frozen=True)
-class VideoOutcome:
-    """What came of it: the features or the reason why not."""
-
-    video_id: str
-    its_features: Path
-    made: Made | None = None
-    failure: str = ""
-
-
-def make_elsewhere(
-    videos: Sequence[Video],
-    shelf: Shelf,
-    names: Mapping[Modality, str],
-    place: Place,
-    advance: Callable[[int, int], None] | None,
-) -> dict[str, str]:
-    """Make and keep what is not kept yet. Returns why videos failed. Raises EngineError, WriteError."""
-    jobs = []
-    for labelled in videos:
-        try:
-            path, its_features = shelf.find(labelled)
-        except Exception as error:
-            if isinstance(error, FATAL):
-                raise
-            continue  # it will be told when its turn comes in the Dataset
-        if not its_features.is_file():
-            level, spaces = shelf.bench.extractors.level, shelf.bench.extractors.spaces
-            jobs.append(VideoJob(labelled, path, its_features, tuple(names.items()), level, shelf.bench.speech, spaces))
-    failed = {}
-    done = len(videos) - len(jobs)
-    if done and advance is not None:
-        advance(done, len(videos))
-    with closing(work_through(place, do_video, jobs, _lost)) as outcomes:
-        for outcome in outcomes:
-            if outcome.made is None:
-                failed[outcome.video_id] = outcome.failure
-            else:
-                keep(outcome.made, outcome.its_features, shelf.bench)
-            done += 1
-            if advance is not None:
-                advance(done, len(videos))
-    return failed
-
-
-def do_video(job: VideoJob) -> VideoOutcome:
-    """Look at one video, on a worker. Raises EngineError for what would stop every video."""
-    require_seen(job.path)
-    with _ALONE:
-        try:
-            bench = _bench(job.extractors, job.level, job.speech)
-            if bench.extractors.spaces != job.spaces:  # a worker may outlive the files that it has loaded
-                _bench.cache_clear()
-                bench = _bench(job.extractors, job.level, job.speech)
-            require_spaces(job.spaces, bench.extractors.spaces)
-            return VideoOutcome(job.labelled.id, job.its_features, make_video(job.labelled, job.path, bench))
-        except (*FATAL, FeatureSpaceError) as error:
-            raise EngineError(f"Expected a worker to be able to extract features, but got: {error}") from error
-        except Exception as error:
-            return VideoOutcome(job.labelled.id, job.its_features, failure=why_failed(error))
-
-
-@lru_cache(maxsize=1)
-def _bench(extractors: tuple[tuple[Modality, str], ...], level: Level, speech: SpeechSettings) -> Bench:
-    """Loaded once per worker."""
-    return Bench(load_extractors(dict(extractors), level), speech)
-
-
-def _lost(job: VideoJob, reason: str) -> VideoOutcome:
-    return VideoOutcome(job.labelled.id, job.its_features, failure=reason)
+def _with_words(clips: Sequence[Clip], speech: Speech, level: Level, notes: Counter[str]) -> list[Clip]:
+    """Clips without text take the words whose middle they hold; at word level the others' words get their times."""
+    timed = []
+    for clip in clips:
+        if not clip.transcript:
+            words = heard_inside(speech.words, clip.start_s, clip.end_s)
+            text = speech.separator.join(word.text for word in words)
+            timed.append(dataclasses.replace(clip, transcript=text, words=words))
+        elif level is Level.WORD:
+            timed.append(dataclasses.replace(clip, words=timed_words(clip, speech.words, notes)))
+        else:
+            timed.append(clip)
+    return timed

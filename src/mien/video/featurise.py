@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,19 +19,27 @@ from mien.features import load_acoustic_extractor, load_text_extractor, load_vis
 from mien.features.acoustic.base import AcousticExtractor, word_then_average
 from mien.features.text.base import TextExtractor, describe_words
 from mien.features.text.transcript import TRANSCRIPT, load_transcript
-from mien.features.visual.base import VisualExtractor, average_words, pool, pool_words
+from mien.features.visual.base import (
+    FaceObservation,
+    VisualExtractor,
+    average_words,
+    frame_matrix,
+    pool,
+    pool_words,
+)
 from mien.media.container import MediaFacts, probe
-from mien.media.decode import read_audio
+from mien.media.decode import frames, read_audio
 from mien.media.word_times import timed_words
 from mien.schema import BoolArray, Clip, FeatureSpace, FloatArray, Level, Modality, TimedWord, Utterance, Video
 from mien.storage.runs import require_spaces
-from mien.video.watching import Seen, watch
 
 NO_TEXT = "nothing was understood"
 NO_KNOWN_WORD = "no word that the extractor knows"
 NO_SOUND = "the file has no sound"
 NO_PICTURE = "the file has no picture"
 BEYOND_THE_END = "begins after the end of the file"
+# Observations are put into one array this often, so that hours of video do not stand in memory as single objects.
+BLOCK_FRAMES = 512
 
 # utterance index -> its spoken words
 _Words = Mapping[int, Sequence[TimedWord]]
@@ -89,6 +97,16 @@ class Featurised:
     notes: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True)
+class SeenFrames:
+    """What a visual extractor saw in the sampled frames of a video."""
+
+    # (frame,) rising
+    times_s: FloatArray
+    # (frame, feature) float32, NaN without a face
+    vectors: FloatArray
+
+
 def load_extractors(names: Mapping[Modality, str], level: Level = Level.UTTERANCE) -> Extractors:
     """Load the named extractors. Raises UnknownNameError, UsageError, MissingExtraError, MissingWeightsError."""
     return Extractors(
@@ -126,11 +144,11 @@ def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> Extractors:
 
 
 def featurise(
-    path: Path, video_id: str, clips: Sequence[Clip], extractors: Extractors, seen: Seen | None = None
+    path: Path, video_id: str, clips: Sequence[Clip], extractors: Extractors, seen: SeenFrames | None = None
 ) -> Featurised:
     """Extract every modality of every clip; what cannot be had is missing, with its reason.
 
-    `seen` is what the visual extractor saw, if the video was watched before.
+    `seen` is what the visual extractor saw, if its frames were seen before.
 
     At word level a clip without timed words has its transcript's words spread over it, and a note says so.
 
@@ -152,9 +170,31 @@ def featurise(
         _add_voice(result, path, facts, extractors.acoustic, words)
     if extractors.visual is not None:
         if seen is None:
-            seen = watch(path, extractors.visual)
+            seen = see_frames(path, extractors.visual)
         _add_face(result, facts, seen, words)
     return result
+
+
+def see_frames(path: Path, extractor: VisualExtractor, check: Callable[[], None] | None = None) -> SeenFrames:
+    """Look at every frame that the extractor asks for; `check` is called before each and may stop it by raising.
+
+    Raises DataError if the file is no media file. A file without pictures gives nothing.
+    """
+    observer = extractor.start()
+    n_features = extractor.word_space.n_features
+    times_s: list[float] = []
+    blocks: list[FloatArray] = []
+    waiting: list[FaceObservation | None] = []
+    for frame in frames(path, extractor.rate_hz):
+        if check is not None:
+            check()
+        times_s.append(frame.time_s)
+        waiting.append(observer.see(frame.time_s, frame.image))
+        if len(waiting) == BLOCK_FRAMES:
+            blocks.append(frame_matrix(waiting, n_features))
+            waiting = []
+    blocks.append(frame_matrix(waiting, n_features))
+    return SeenFrames(np.array(times_s), np.concatenate(blocks))
 
 
 def _add_text(result: Featurised, extractor: TextExtractor, words: _Words | None) -> None:
@@ -195,7 +235,7 @@ def _add_voice(
             _keep_words(utterance, Modality.ACOUSTIC, rows, here)
 
 
-def _add_face(result: Featurised, facts: MediaFacts, seen: Seen, words: _Words | None) -> None:
+def _add_face(result: Featurised, facts: MediaFacts, seen: SeenFrames, words: _Words | None) -> None:
     times_s, vectors = seen.times_s, seen.vectors
     for utterance in result.video.utterances:
         start_s, end_s = _span(utterance)

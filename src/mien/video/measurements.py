@@ -1,8 +1,7 @@
-"""What a video is asked before anything is predicted: who says what when, what is seen, how the voice sounds.
+"""What is measured in a recording before anything is predicted: its utterances, its frames, its voice.
 
-The questions do not wait for each other, so a crew works on them at once.
-
-Tracks of voice and face for the report: measured, and plainly apart from what a model predicts.
+These do not wait for each other, so that a task pool works on them side by side. The tracks of voice and face in the
+report are measured here too, and plainly apart from what a model predicts.
 """
 
 from __future__ import annotations
@@ -10,147 +9,28 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
-from mien.engine.threads import Crew
+from mien.engine.threads import TaskPool
 from mien.features import load_visual_extractor
 from mien.features.acoustic.pitch import frame_times_s, high_passed, prediction_residual, track_pitch
-from mien.features.visual.base import VisualExtractor
 from mien.features.visual.face import FRAME_COLUMNS
 from mien.media.clips import Clips, MediaSettings, clips_of
 from mien.media.container import probe
 from mien.media.decode import AUDIO_RATE_HZ, audio_chunks
-from mien.media.recognition import Recognizer, load_recognizer
+from mien.media.recognition import load_recognizer
 from mien.schema import FloatArray
 from mien.video.analysis import Source, Track
+from mien.video.featurise import SeenFrames, see_frames
 from mien.video.page import thinned
-from mien.video.watching import Seen, watch
 
-T = TypeVar("T")
 # The extractor behind the face tracks, whatever the model reads.
 FACE = "face"
-
-
-@dataclass(frozen=True)
-class Questions:
-    """What is asked about every video."""
-
-    subtitles: Path | None
-    media: MediaSettings
-    # measure voice and face for the report
-    tracks: bool
-    # name of the visual extractor that the model reads; empty without
-    model_sees: str = ""
-
-    @property
-    def eyes(self) -> set[str]:
-        """Names of the visual extractors that look at the video."""
-        return {self.model_sees, FACE if self.tracks else ""} - {""}
-
-
-@dataclass(frozen=True)
-class Observed:
-    """The answers about one video, as far as they are there."""
-
-    questions: Questions
-    clips: Future[Clips]
-    # by the visual extractors' names
-    seen: Mapping[str, Future[Seen]]
-    voice: Future[tuple[Track, ...]] | None
-
-    def model_saw(self) -> Seen | None:
-        """What the model's visual extractor saw; None if it has none."""
-        name = self.questions.model_sees
-        return self.seen[name].result() if name else None
-
-    def tracks(self) -> tuple[Track, ...]:
-        """Voice and face as measured; none if they were not asked for."""
-        if self.voice is None:
-            return ()
-        return (
-            *self.voice.result(),
-            *face_tracks(self.seen[FACE].result(), used_by_model=self.questions.model_sees == FACE),
-        )
-
-    def forget(self) -> None:
-        """Do not begin what nobody waits for any more."""
-        for answer in (self.clips, *self.seen.values(), self.voice):
-            if answer is not None:
-                answer.cancel()
-
-
-@dataclass(frozen=True)
-class Observer:
-    """Asks a crew about videos, with what is loaded once for all of them."""
-
-    crew: Crew
-    questions: Questions
-    # None with subtitles
-    recognizer: Future[Recognizer] | None
-    eyes: Mapping[str, Future[VisualExtractor]] = field(default_factory=dict)
-
-    def require_loaded(self) -> None:
-        """Wait until all is loaded. Raises MissingExtraError, MissingWeightsError, what loading raises."""
-        for loading in (self.recognizer, *self.eyes.values()):
-            if loading is not None:
-                loading.result()
-
-    def observe(self, path: Path) -> Observed:
-        """Begin with a video, the longest work first."""
-        start, asked = self.crew.start, self.questions
-        return Observed(
-            asked,
-            clips=start(partial(self._listen, path)),
-            seen={name: start(partial(self._watch, path, name)) for name in sorted(self.eyes)},
-            voice=start(partial(voice_tracks, path, self.crew.check)) if asked.tracks else None,
-        )
-
-    def _listen(self, path: Path) -> Clips:
-        asked = self.questions
-        recognizer = self.recognizer.result() if self.recognizer is not None else None
-        return clips_of(
-            path, asked.subtitles, asked.media, recognizer=recognizer, on_progress=lambda _s: self.crew.check()
-        )
-
-    def _watch(self, path: Path, name: str) -> Seen:
-        return watch(path, self.eyes[name].result(), self.crew.check)
-
-
-def ready_observer(
-    crew: Crew, questions: Questions, recognizer: Recognizer | None, eyes: Mapping[str, VisualExtractor]
-) -> Observer:
-    """The observer of what was loaded before."""
-    return Observer(
-        crew,
-        questions,
-        recognizer=None if recognizer is None else _there(recognizer),
-        eyes={name: _there(extractor) for name, extractor in eyes.items()},
-    )
-
-
-def observer(crew: Crew, questions: Questions) -> Observer:
-    """Begin to load what the questions need."""
-    hears = questions.subtitles is None
-    return Observer(
-        crew,
-        questions,
-        recognizer=crew.load(partial(load_recognizer, questions.media.speech)) if hears else None,
-        eyes={name: crew.load(partial(load_visual_extractor, name)) for name in sorted(questions.eyes)},
-    )
-
-
-def _there(value: T) -> Future[T]:
-    future: Future[T] = Future()
-    future.set_result(value)
-    return future
-
-
-# Sound is measured in stretches of this length, so that memory does not grow with the film.
+# Sound is measured in stretches of this length, so that memory does not grow with the recording.
 STRETCH_S = 10.0
 # a shorter rest at the end has too few periods for a pitch
 SHORTEST_STRETCH_S = 0.5
@@ -158,7 +38,7 @@ LOUDNESS_STEP_S = 0.1
 QUIETEST_DB = -80.0
 # of the 100 frames a second, every tenth is shown
 PITCH_EVERY = 10
-# Longer tracks become means of neighbours, so that the files of a six-hour film stay small: 33 minutes at 10 a second.
+# Longer tracks become means of neighbours, so that the files of six hours stay small: 33 minutes at 10 a second.
 MOST_TRACK_POINTS = 20_000
 FACE_SHOWN = {
     "mouth_open_inner": "mouth opening",
@@ -167,8 +47,93 @@ FACE_SHOWN = {
 }
 
 
+@dataclass(frozen=True)
+class MeasurementSettings:
+    """What is measured in every recording."""
+
+    subtitles: Path | None
+    media: MediaSettings
+    # measure voice and face for the report
+    tracks: bool
+    # name of the visual extractor that the model reads; empty without
+    model_sees: str = ""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The measurements of one recording, as far as they are there."""
+
+    settings: MeasurementSettings
+    clips: Future[Clips]
+    # by the visual extractors' names
+    seen: Mapping[str, Future[SeenFrames]]
+    voice: Future[tuple[Track, ...]] | None
+
+    def model_saw(self) -> SeenFrames | None:
+        """What the model's visual extractor saw; None if it has none."""
+        name = self.settings.model_sees
+        return self.seen[name].result() if name else None
+
+    def tracks(self) -> tuple[Track, ...]:
+        """Voice and face as measured; none if they were not asked for."""
+        if self.voice is None:
+            return ()
+        return (
+            *self.voice.result(),
+            *face_tracks(self.seen[FACE].result(), used_by_model=self.settings.model_sees == FACE),
+        )
+
+    def cancel(self) -> None:
+        """Do not begin what nobody waits for any more."""
+        for measuring in (self.clips, *self.seen.values(), self.voice):
+            if measuring is not None:
+                measuring.cancel()
+
+
+class Observer:
+    """Measures recordings on a task pool, with recognition and extractors that are loaded once for all of them."""
+
+    def __init__(self, pool: TaskPool, settings: MeasurementSettings) -> None:
+        self._pool = pool
+        self._settings = settings
+        speech, names = settings.media.speech, {settings.model_sees, FACE if settings.tracks else ""} - {""}
+        hears = settings.subtitles is None
+        self._recognizer = pool.submit_loading(partial(load_recognizer, speech)) if hears else None
+        self._extractors = {name: pool.submit_loading(partial(load_visual_extractor, name)) for name in sorted(names)}
+
+    def require_loaded(self) -> None:
+        """Wait until all is loaded. Raises MissingExtraError, MissingWeightsError, what loading raises."""
+        for loading in (self._recognizer, *self._extractors.values()):
+            if loading is not None:
+                loading.result()
+
+    def observe(self, path: Path) -> Observed:
+        """Begin with a recording, the longest work first."""
+        submit, check = self._pool.submit, self._pool.check
+        return Observed(
+            self._settings,
+            clips=submit(partial(self._clips, path)),
+            seen={name: submit(partial(self._see, path, name)) for name in self._extractors},
+            voice=submit(partial(voice_tracks, path, check)) if self._settings.tracks else None,
+        )
+
+    def _clips(self, path: Path) -> Clips:
+        recognizer = None if self._recognizer is None else self._recognizer.result()
+        settings = self._settings
+        return clips_of(
+            path,
+            settings.subtitles,
+            settings.media,
+            recognizer=recognizer,
+            on_progress=lambda _seconds: self._pool.check(),
+        )
+
+    def _see(self, path: Path, name: str) -> SeenFrames:
+        return see_frames(path, self._extractors[name].result(), self._pool.check)
+
+
 def voice_tracks(path: Path, check: Callable[[], None] | None = None) -> tuple[Track, ...]:
-    """Loudness in dB below full scale and the pitch of the voice in Hz, every 0.1 s; nothing for a silent film.
+    """Loudness in dB below full scale and the pitch of the voice in Hz, every 0.1 s; nothing for a silent recording.
 
     `check` is called for every stretch and may stop the measuring by raising.
     """
@@ -194,7 +159,7 @@ def voice_tracks(path: Path, check: Callable[[], None] | None = None) -> tuple[T
     return tuple(map(bounded, tracks))
 
 
-def face_tracks(seen: Seen, *, used_by_model: bool) -> tuple[Track, ...]:
+def face_tracks(seen: SeenFrames, *, used_by_model: bool) -> tuple[Track, ...]:
     """Whether a face is seen, and a few of its measures, from the frames of the `face` extractor."""
     if not len(seen.times_s):
         return ()

@@ -1,4 +1,4 @@
-"""Every engine, on real clusters: the contract of `work_through`, and the same bytes from the commands on top of it."""
+"""Every engine, on real clusters: the contract of `run_jobs`, and the same bytes from the commands on top of it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.engine import errands
+from tests.engine import example_jobs
 from tests.engine.clusters import N_WORKERS, STARTED_BY, ancestors, running, runs_still, wait_for
 from tests.planted import write_planted
 from tests.video.test_extract import SENTENCES, sounding_file, write_subtitles
 
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
-from mien.engine import ENGINES, Place, work_through
-from mien.engine.cluster import pack, run_errand
+from mien.engine import ENGINES
+from mien.engine.cluster import Work, run_packed
+from mien.engine.jobs import Place, run_jobs
 from mien.errors import EngineError, MissingWeightsError
 from mien.pretrained import sha256_of
 from mien.schema import EMOTIONS, Modality
@@ -71,28 +71,25 @@ def test_every_outcome_comes_once_and_as_soon_as_it_is_ready(place):
         time.sleep(seconds)
         return seconds
 
-    outcomes = list(work_through(place, slow, [4.0, 0.1, 0.0, 0.2], lost))
+    outcomes = list(run_jobs(place, slow, [4.0, 0.1, 0.0, 0.2], lost))
     assert sorted(outcomes) == [0.0, 0.1, 0.2, 4.0]
     assert outcomes[-1] == 4.0
-    assert list(work_through(place, slow, [], lost)) == []
+    assert list(run_jobs(place, slow, [], lost)) == []
 
 
 def test_a_worker_that_does_not_see_a_file_ends_the_work_with_a_reason(place, tmp_path):
     missing = tmp_path / "not here"
     with pytest.raises(EngineError, match="Expected the worker .* to see .*not here, but got nothing there"):
-        list(work_through(place, errands.looks_at, [str(tmp_path), str(missing)], lost))
+        list(run_jobs(place, example_jobs.looks_at, [str(tmp_path), str(missing)], lost))
 
 
 def test_closing_stops_what_has_begun_and_begins_nothing_more(place, tmp_path):
     jobs = [(str(tmp_path), number) for number in range(8)]
-    stop = partial(errands.say_stop, str(tmp_path))
-    with closing(work_through(place, errands.first_or_wait, jobs, lost, stop)) as outcomes:
+    with closing(run_jobs(place, example_jobs.first_or_wait, jobs, lost, process_imports=())) as outcomes:
         assert next(outcomes) is None
         wait_for(lambda: len(list(tmp_path.glob("begun-*"))) == N_WORKERS, "two jobs at work")
-    # Ray ends its workers instead of telling them
     for note in tmp_path.glob("begun-*"):
-        ended = tmp_path / note.name.replace("begun", "stopped")
-        wait_for(lambda: ended.exists() or not runs_still(int(note.read_text())), "their end")  # noqa: B023
+        wait_for(lambda: not runs_still(int(note.read_text())), "their end")  # noqa: B023
     time.sleep(1)
     assert len(list(tmp_path.glob("begun-*"))) == N_WORKERS
 
@@ -106,7 +103,7 @@ def test_a_killed_worker_loses_nothing_and_a_job_that_kills_workers_is_told(clus
 
     killer = threading.Thread(target=kill)
     killer.start()
-    outcomes = list(work_through(cluster, errands.mortal, [(str(tmp_path), number) for number in range(5)], lost))
+    outcomes = list(run_jobs(cluster, example_jobs.mortal, [(str(tmp_path), number) for number in range(5)], lost))
     killer.join()
     assert sorted(each for each in outcomes if isinstance(each, int)) == [0, 2, 3, 4]
     (told,) = (each for each in outcomes if isinstance(each, str))
@@ -114,13 +111,13 @@ def test_a_killed_worker_loses_nothing_and_a_job_that_kills_workers_is_told(clus
 
 
 def test_a_worker_of_other_versions_is_refused():
-    errand = pack(abs, -3)
-    assert run_errand(errand) == 3
-    older = replace(errand, versions={**errand.versions, "torch": "1.0", "mien": "0.0.0"})
-    here = errand.versions
+    packed = Work(abs).pack(-3)
+    assert run_packed(packed) == 3
+    here = packed.versions
+    older = replace(packed, versions={**here, "torch": "1.0", "mien": "0.0.0"})
     told = f"got mien {here['mien']} instead of 0.0.0, torch {here['torch']} instead of 1.0; install the same"
     with pytest.raises(EngineError, match=told.replace("+", r"\+")):
-        run_errand(older)
+        run_packed(older)
 
 
 @pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])
@@ -129,9 +126,9 @@ def test_a_missing_extra_is_named(engine, package):
 import sys
 sys.modules["{package}"] = None
 from mien.errors import MissingExtraError
-from mien.engine import Place, work_through
+from mien.engine.jobs import Place, run_jobs
 try:
-    list(work_through(Place("{engine}"), abs, [1], None))
+    list(run_jobs(Place("{engine}"), abs, [1], None))
 except MissingExtraError as error:
     print(error)
 """
@@ -144,7 +141,7 @@ except MissingExtraError as error:
 def test_an_address_without_a_scheduler_is_told(monkeypatch):
     monkeypatch.setattr("mien.engine.dask.CONNECT_TIMEOUT_S", 1)
     with pytest.raises(EngineError, match="Expected a Dask scheduler at 127.0.0.1:1, but got .*dask scheduler"):
-        list(work_through(Place("dask", "127.0.0.1:1"), abs, [1], lost))
+        list(run_jobs(Place("dask", "127.0.0.1:1"), abs, [1], lost))
 
 
 def test_a_scheduler_without_workers_is_told(monkeypatch):
@@ -155,7 +152,7 @@ def test_a_scheduler_without_workers_is_told(monkeypatch):
         LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as empty,
         pytest.raises(EngineError, match="Expected workers at the Dask scheduler .*, but got none"),
     ):
-        list(work_through(Place("dask", empty.scheduler_address), abs, [1], lost))
+        list(run_jobs(Place("dask", empty.scheduler_address), abs, [1], lost))
 
 
 @pytest.mark.exhaustive  # Dask looks for its scheduler for half a minute
@@ -178,12 +175,12 @@ asyncio.run(main())
             jobs = [(str(tmp_path), number) for number in range(3)]
             place = Place("dask", address.removeprefix("tcp://"))
             with pytest.raises(EngineError, match="(?s)work to be done at the Dask scheduler .* must stay"):
-                list(work_through(place, errands.mortal, jobs, lost))
+                list(run_jobs(place, example_jobs.mortal, jobs, lost))
             killer.join()
 
 
 def test_without_an_address_a_cluster_is_started_and_closed_again():
-    workers = set(work_through(Place("dask", workers=N_WORKERS), _told_by, range(6), lost))
+    workers = set(run_jobs(Place("dask", workers=N_WORKERS), _told_by, range(6), lost))
     assert 1 <= len(workers) <= N_WORKERS
     assert os.getpid() not in workers
     wait_for(lambda: not any(runs_still(worker) for worker in workers), "their end")
@@ -228,15 +225,15 @@ def test_a_benchmark_that_loses_a_worker_ends_in_the_same_tables(cluster, plante
     def kill():
         wait_for(lambda: any((tmp_path / "run").glob("out/runs/*/*/epochs/0003.safetensors")), "a run at work", 120)
         (run, *_) = wait_for(_runs_of_this_test, "its process")
-        worker = ancestors(run)[0]
+        process, worker = ancestors(run)[:2]
         os.kill(worker, signal.SIGKILL)
-        killed.extend((worker, run))
+        killed.extend((worker, process, run))
 
     killer = threading.Thread(target=kill)
     killer.start()
     tables, weights = run_benchmark(planted, tmp_path / "run", cluster)
     killer.join()
-    assert len(killed) == 2
+    assert len(killed) == 3
     assert not any(runs_still(each) for each in killed)
     assert tables == benchmark_here[0]
     assert weights == benchmark_here[1]
@@ -245,16 +242,14 @@ def test_a_benchmark_that_loses_a_worker_ends_in_the_same_tables(cluster, plante
 
 
 def _runs_of_this_test():
-    """Processes of runs that descend from this one."""
-    found = []
+    """Processes that were forked by worker processes, which descend from this one."""
+    workers = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes()
-        except OSError:
-            continue
-        if b"mien.benchmark.worker import main" in words and os.getpid() in ancestors(int(path.parent.name)):
-            found.append(int(path.parent.name))
-    return found
+        with suppress(OSError):
+            if b"mien.engine.worker" in path.read_bytes():
+                workers.add(int(path.parent.name))
+    parents = {worker: ancestors(worker) for worker in workers}
+    return [pid for pid, above in parents.items() if above and above[0] in workers and os.getpid() in above]
 
 
 @pytest.fixture(scope="module")

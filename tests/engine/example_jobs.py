@@ -30,16 +30,13 @@ def looks_at(path):
 
 
 def first_or_wait(job):
-    """Whoever is first does nothing, all others wait for a word that ends it."""
+    """Whoever is first does nothing, all others work for ever."""
     folder, number = job
     if not Path(folder, "first").exists():
         Path(folder, "first").touch()
         return
-    Path(folder, f"begun-{number}").write_text(str(os.getpid()))
-    while not Path(folder, "stop").exists():
+    aside = Path(folder, f"{number}.aside")
+    aside.write_text(str(os.getpid()))
+    aside.rename(Path(folder, f"begun-{number}"))
+    while True:
         time.sleep(0.05)
-    Path(folder, f"stopped-{number}").touch()
-
-
-def say_stop(folder):
-    Path(folder, "stop").touch()
