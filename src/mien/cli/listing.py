@@ -61,7 +61,7 @@ def extractors(json: Json = False) -> None:
 @guarded
 def readers(json: Json = False) -> None:
     """Formats that `mien import` reads, with the fields that --map can place."""
-    from mien.readers import SOURCES
+    from mien.readers import READERS
 
     rows: dict[str, dict[str, Any]] = {
         name: {
@@ -70,14 +70,14 @@ def readers(json: Json = False) -> None:
             "origin": entry.origin,
             "fields": dict(entry.fields),
         }
-        for name, entry in SOURCES.items()
+        for name, entry in READERS.items()
     }
     if json:
         print_json({"readers": rows})
         return
     for row in rows.values():
         row["fields"] = ", ".join(f"{field}={column}" for field, column in row["fields"].items())
-    _show("Sources", rows, ("description", "needs", "origin", "fields"))
+    _show("Readers", rows, ("description", "needs", "origin", "fields"))
 
 
 def _show(title: str, rows: dict[str, dict[str, Any]], keys: tuple[str, ...]) -> None:

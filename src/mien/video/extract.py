@@ -23,8 +23,8 @@ from mien.engine.cluster import require_seen
 from mien.errors import DataError, EngineError, FeatureSpaceError, UsageError
 from mien.media.recognition import SpeechSettings
 from mien.pretrained import sha256_of
-from mien.readers import open_source
-from mien.readers.intake import Intake, SourceOptions, assign_roles
+from mien.readers import open_reader
+from mien.readers.intake import Intake, ReaderOptions, assign_roles
 from mien.schema import FeatureSpace, Level, Modality, Video
 from mien.storage.dataset import Dataset, DatasetFacts, write_dataset
 from mien.storage.files import sweep
@@ -86,7 +86,7 @@ def extract(
     names = request.extractors if request.extractors is not None else DEFAULT_EXTRACTORS[request.level]
     if not names:
         raise UsageError("Expected at least one extractor, but got none for text, acoustic and visual; name one")
-    intake = open_source("table", [Path(labels)], SourceOptions(request.mapping))
+    intake = open_reader("table", [Path(labels)], ReaderOptions(request.mapping))
     roles = assign_roles(intake.splits, request.rename_splits, request.carve)
     files = find_videos(Path(os.path.abspath(folder)))
     extractors = load_extractors(names, request.level)
@@ -96,7 +96,7 @@ def extract(
     shelf = Shelf(files, cache_beside(out), Bench(extractors, request.speech))
     broken: dict[str, str] = {}
     if not request.place.is_local:
-        again = open_source("table", [Path(labels)], SourceOptions(request.mapping))
+        again = open_reader("table", [Path(labels)], ReaderOptions(request.mapping))
         broken = make_elsewhere(list(again.videos), shelf, names, request.place, advance)
         advance = None
     videos = _extracted(intake, roles, shelf, broken, failed)
