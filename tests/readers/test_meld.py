@@ -89,7 +89,7 @@ def test_a_reversed_time_keeps_the_utterance_and_its_start(tmp_path: Path) -> No
             meld_row(0, 0, "a", "joy", "positive", ("5.5", "6")),
             r"a time like 00:20:57,256 in column 'StartTime', .*'5\.5'",
         ),
-        ("", r"at least one row below the header of .*train_sent_emo\.csv, but got none"),
+        ("", r"at least one row with an utterance in .*train_sent_emo\.csv, but got none"),
     ],
 )
 def test_a_cell_of_another_kind_is_named(tmp_path: Path, row: str, message: str) -> None:

@@ -139,7 +139,7 @@ def test_an_index_that_is_no_whole_number_is_an_error(tmp_path: Path, value: str
         ("id,text\nv,a\n", r"a column 'video_id' in .*, but got id, text; .*--map video_id=COLUMN"),
         ("video_id,text,start\nv,a,1\n", r"a column 'end' in .*--map end=COLUMN"),
         ("video_id,text,happy,sad\nv,a,1,1\n", r"a column 'anger' in .*happy, sad; .*--map anger=COLUMN"),
-        ("video_id,text\n", r"at least one row below the header of .*t\.csv, but got none; check the file"),
+        ("video_id,text\n", r"at least one row with an utterance in .*t\.csv, but got none; check the file"),
         ("video_id,text\nv,a,b\n", r"2 cells in line 2 of .*, but got 3; quote cells"),
         ("video_id,text\nv\n", r"2 cells in line 2 of .*, but got 1; quote cells"),
         (

@@ -235,12 +235,12 @@ def test_a_long_video_comes_in_blocks_that_make_the_whole(
     np.testing.assert_array_equal(np.concatenate([times for times, _ in blocks]), whole.intervals)
 
 
-@pytest.mark.parametrize("harm", ["cut", "noise", "another length"])
+@pytest.mark.parametrize("harm", ["cut", "noise"])
 def test_damaged_chunks_are_told(tmp_path: Path, harm: str) -> None:
     path = tmp_path / "x.csd"
     held = sequence(path, 1_000, compression="gzip", chunks=(500, 4))
     content = zlib.compress(np.ones((500, 4), np.float32).tobytes())
-    bad = {"cut": content[:-9], "noise": b"\xff" * 90, "another length": zlib.compress(b"12345678")}[harm]
+    bad = {"cut": content[:-9], "noise": b"\xff" * 90}[harm]
     with h5py.File(path, "a") as file:
         file["COVAREP/data/v/features"].id.write_direct_chunk((500, 0), bad)
     with (
