@@ -10,7 +10,7 @@ from tests.cli.calls import QUICK, as_json, mien, said
 from mien import __version__
 from mien.features import TEXT_EXTRACTORS
 from mien.models import MODELS
-from mien.readers import SOURCES
+from mien.readers import READERS
 from mien.storage.dataset import open_dataset
 from mien.storage.runs import open_run
 
@@ -139,7 +139,7 @@ def test_compare_without_resamples_shows_no_number_where_there_is_none(runs):
 
 @pytest.mark.parametrize(
     ("command", "key", "names"),
-    [("models", "models", MODELS), ("extractors", "text", TEXT_EXTRACTORS), ("readers", "readers", SOURCES)],
+    [("models", "models", MODELS), ("extractors", "text", TEXT_EXTRACTORS), ("readers", "readers", READERS)],
 )
 def test_lists_name_every_entry(command, key, names):
     assert list(as_json(command)[key]) == list(names)

@@ -24,7 +24,7 @@ def import_table(path, out, *options):
 def test_a_missing_or_empty_file(tmp_path):
     line = complaint(FAILED, "import", "table", tmp_path / "no.csv", "--out", tmp_path / "d")
     assert line == (
-        f"Expected a file at {tmp_path}/no.csv for the source 'table', but got nothing there; check the path"
+        f"Expected a file at {tmp_path}/no.csv for the reader 'table', but got nothing there; check the path"
     )
     empty = files.write_text(tmp_path / "empty.csv", "")
     line = complaint(FAILED, "import", "table", empty, "--out", tmp_path / "d", "--json")
@@ -34,11 +34,11 @@ def test_a_missing_or_empty_file(tmp_path):
 
 def test_a_wrong_format_for_the_named_source(table, tmp_path):
     line = complaint(FAILED, "import", "csd", table, "--out", tmp_path / "d")
-    assert "for the source 'csd', but got text (source table or meld); name the source that fits the file" in line
+    assert "for the reader 'csd', but got text (reader table or meld); name the reader that fits the file" in line
     np.savez(tmp_path / "x.npz", a=np.zeros(3))
     line = complaint(FAILED, "import", "mmsa", tmp_path / "x.npz", "--out", tmp_path / "d")
-    assert line.startswith(f"Expected a pickle of arrays in {tmp_path}/x.npz for the source 'mmsa', but got")
-    assert "a zip archive, perhaps .npz (source arrays or npz)" in line
+    assert line.startswith(f"Expected a pickle of arrays in {tmp_path}/x.npz for the reader 'mmsa', but got")
+    assert "a zip archive, perhaps .npz (reader arrays or npz)" in line
 
 
 def test_a_missing_column_and_a_label_that_is_no_number(table, tmp_path):
@@ -56,7 +56,7 @@ def test_unknown_and_empty_splits(table, tmp_path, data, runs):
     line = complaint(FAILED, "import", "table", table, "--out", tmp_path / "d")
     assert "but got 'dev'; rename it with --rename-split dev=valid (or =none to leave it out)" in line
     line = complaint(WRONG_USAGE, *import_table(table, tmp_path / "d", "--rename-split", "deev=valid"))
-    assert "Expected --rename-split to name a split of the source (dev, train), but got 'deev'" in line
+    assert "Expected --rename-split to name a split of the data set (dev, train), but got 'deev'" in line
     line = complaint(WRONG_USAGE, *import_table(table, tmp_path / "d", "--carve", "valid=0.1"))
     assert "Expected no valid split before carving one" in line
     for share in ("much", "0", "1.5"):

@@ -17,7 +17,7 @@ from mien.errors import DataError, SettingsError, UnknownNameError, UnsafePickle
 from mien.pretrained import sha256_of
 from mien.readers.rules import END_NOT_AFTER_START, LABEL_CLAMPED, ROW_REPEATED, TRANSCRIPT_SHARED
 from mien.schema import EMOTIONS, Level, Modality
-from mien.storage import groups
+from mien.storage import dataset as storage
 from mien.storage.dataset import open_dataset
 
 HEADER = ["video_id", "segment_id", "start", "end", "text", "split", "sentiment", *EMOTIONS]
@@ -91,7 +91,7 @@ def test_words_on_request(table, tmp_path):
         import_dataset("table", [table], tmp_path / "other", ImportOptions(text="minilm", words=True))
 
 
-def test_new_text_features_replace_the_sources_own_and_the_other_modalities_stay(tmp_path):
+def test_new_text_features_replace_the_data_sets_own_and_the_other_modalities_stay(tmp_path):
     folder = files.csd_folder(tmp_path / "csd")
     own = import_dataset("csd", [folder], tmp_path / "own")
     new = import_dataset("csd", [folder], tmp_path / "new", GLOVE)
@@ -106,7 +106,7 @@ def test_new_text_features_replace_the_sources_own_and_the_other_modalities_stay
             np.testing.assert_array_equal(utterance.features[Modality.VISUAL], other.features[Modality.VISUAL])
 
 
-def test_words_of_the_source_can_be_left_out(tmp_path):
+def test_words_of_the_data_set_can_be_left_out(tmp_path):
     folder = files.csd_folder(tmp_path / "csd")
     dataset = import_dataset("csd", [folder], tmp_path / "data", ImportOptions(words=False))
     assert {space.level for space in dataset.facts.spaces.values()} == {Level.UTTERANCE}
@@ -137,7 +137,7 @@ def test_a_table_without_splits_can_be_given_some(tmp_path):
 def test_groups_of_rows_do_not_change_what_comes_out(table, tmp_path, monkeypatch):
     options = ImportOptions(text="glove-6b-50d", rename_splits={"dev": "valid", "extra": "test"})
     whole = import_dataset("table", [table], tmp_path / "whole", options)
-    monkeypatch.setattr(groups, "ROWS_PER_GROUP", 7)
+    monkeypatch.setattr(storage, "ROWS_PER_GROUP", 7)
     grouped = import_dataset("table", [table], tmp_path / "grouped", options)
     assert pq.ParquetFile(grouped.folder / "utterances.parquet").num_row_groups == 5
     assert grouped.table().equals(whole.table())
@@ -170,19 +170,19 @@ def test_a_split_that_is_no_role_is_refused_with_the_remedy(table, tmp_path):
 
 
 def test_bad_requests_are_refused_before_anything_is_written(table, tmp_path):
-    def refused(error, match, source="table", path=table, **options):
+    def refused(error, match, reader="table", path=table, **options):
         with pytest.raises(error, match=match):
-            import_dataset(source, [path], tmp_path / "data", ImportOptions(**options))
+            import_dataset(reader, [path], tmp_path / "data", ImportOptions(**options))
         assert not (tmp_path / "data").exists()
 
-    refused(UnknownNameError, "Expected a source to be one of .* but got 'tabel'; did you mean 'table'?", "tabel")
+    refused(UnknownNameError, "Expected a reader to be one of .* but got 'tabel'; did you mean 'table'?", "tabel")
     refused(UnknownNameError, "Expected text extractor .* but got 'minillm'; did you mean 'minilm'?", text="minillm")
     refused(UnknownNameError, "in --map .* but got 'sentimnt'; did you mean 'sentiment'?", mapping={"sentimnt": "x"})
-    refused(SettingsError, "Expected no --map for the source 'mmsa'", "mmsa", mapping={"text": "x"})
+    refused(SettingsError, "Expected no --map for the reader 'mmsa'", "mmsa", mapping={"text": "x"})
     refused(DataError, "Expected a column 'words' in .*talks.csv, but got video_id,", mapping={"text": "words"})
-    refused(DataError, "Expected a file at .*nowhere.csv for the source 'table'", path=tmp_path / "nowhere.csv")
-    refused(DataError, "for the source 'csd', but got text .source table or meld.; name the source", "csd")
-    refused(UsageError, "Expected --rename-split to name a split of the source", rename_splits={"valid": "test"})
+    refused(DataError, "Expected a file at .*nowhere.csv for the reader 'table'", path=tmp_path / "nowhere.csv")
+    refused(DataError, "for the reader 'csd', but got text .reader table or meld.; name the reader", "csd")
+    refused(UsageError, "Expected --rename-split to name a split of the data set", rename_splits={"valid": "test"})
     refused(
         DataError,
         "Expected data in .*empty.csv, but got an empty file",
@@ -199,7 +199,7 @@ def test_bad_requests_are_refused_before_anything_is_written(table, tmp_path):
         ),
         ("v,zero,0,1,hello,train,1,0,0,0,0,0,0", "Expected a whole number in column 'segment_id', line 2"),
         ("v,0,0,1,hello,train,1", "Expected 13 cells in line 2 of .*, but got 7"),
-        ("", "Expected at least one row below the header"),
+        ("", "Expected at least one row with an utterance"),
     ],
 )
 def test_a_bad_row_is_named_by_its_line(tmp_path, line, message):

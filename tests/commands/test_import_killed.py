@@ -20,13 +20,12 @@ import pyarrow.parquet as pq
 import pytest
 from tests.readers import examples as files
 
-from mien.commands.import_ import AHEAD, ImportOptions, import_dataset, read_videos
-from mien.errors import DataError, UsageError, WorkerError, WriteError
-from mien.readers.csd import mosei_folds
+from mien.commands.import_ import AHEAD, ImportOptions, import_dataset, read_side_by_side
+from mien.errors import DataError, UsageError, WorkerError
+from mien.readers.csd.reader import mosei_folds
 from mien.readers.rules import TRANSCRIPT_SHARED, VIDEO_EMPTY
-from mien.schema import Modality, Video
+from mien.schema import Video
 from mien.storage.dataset import open_dataset
-from mien.storage.parts import parts_folder, parts_of
 
 N_VIDEOS, N_SEGMENTS = 28, 256
 # of the official folds; the first is a train and the last a test video
@@ -35,15 +34,15 @@ IDS = sorted(
     + [key for key, fold in mosei_folds().items() if fold == "valid"][:1]
     + [max(key for key, fold in mosei_folds().items() if fold == "test")]
 )
-# videos that are read until one and until three parts of 2,048 rows are full; the one without an utterance adds none
-FIRST_PART, THREE_PARTS = 8, 25
+# videos whose rows make the first group of 2,048
+FIRST_GROUP = 8
 ROLES = ["--rename-split", "valid=none", "--carve", "valid=0.2"]
 OPTIONS = ImportOptions(rename_splits={"valid": "none"}, carve={"valid": 0.2})
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """28 talks of 256 one-word segments: four parts. One has no usable segment, one no face, one bad numbers."""
+    """28 talks of 256 one-word segments: four groups of rows. One has no usable segment, one no face, one -inf."""
     rng = np.random.default_rng(4)
     path = tmp_path_factory.mktemp("csd")
     times = np.arange(N_SEGMENTS)[:, None] + np.array([0.0, 1.0])
@@ -54,7 +53,7 @@ def folder(tmp_path_factory):
     voices[IDS[20]][1][5:9] = -np.inf
     faces = {key: (frames, rng.normal(size=(len(frames), 4))) for key in IDS if key != IDS[26]}
     spoken = {key: (times, np.array([[f"{key}word{n}".encode()] for n in range(N_SEGMENTS)])) for key in IDS}
-    # one text in two splits, in the first part and in the last
+    # one text in two splits, in the first group and in the last
     for key in (IDS[0], IDS[-1]):
         spoken[key][1][5] = b"hello"
     files.write_csd(path / "labels.csd", "All Labels", segments, files.LABEL_NAMES)
@@ -77,35 +76,13 @@ def assert_same(dataset, whole):
     assert [path.name for path in dataset.folder.parent.iterdir()] == ["data"]
 
 
-def stopped_after(n_videos, folder, out, options=OPTIONS):
-    """An import that is interrupted when so many videos have been read."""
-
-    def interrupt(done, _total):
-        if done >= n_videos:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        import_dataset("csd", [folder], out, options, interrupt)
-
-
-def videos_read(folder, out, options=OPTIONS):
-    """Import, and say how far each video that was read is."""
-    seen = []
-    dataset = import_dataset("csd", [folder], out, options, lambda done, _total: seen.append(done))
-    return dataset, seen
-
-
-def parts_in(out):
-    return sorted(parts_folder(out).glob("*.arrow"))
-
-
-# An import that halts after some videos, so that it can be killed there.
+# An import that halts after two groups of rows, so that it can be killed there.
 HALT = """
 import sys, time
 from mien.commands.import_ import ImportOptions, import_dataset
 
 def halt(done, _total):
-    if done == int(sys.argv[3]):
+    if done > int(sys.argv[3]):
         print("now", flush=True)
         time.sleep(600)
 
@@ -115,9 +92,9 @@ if __name__ == "__main__":
 """
 
 
-def killed_after(n_videos, folder, out, workers, script):
+def killed(folder, out, workers, script):
     script.write_text(HALT, encoding="utf-8")
-    command = [sys.executable, str(script), str(folder), str(out), str(n_videos), str(workers)]
+    command = [sys.executable, str(script), str(folder), str(out), str(FIRST_GROUP), str(workers)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout.readline() == b"now\n"
         os.kill(process.pid, signal.SIGKILL)
@@ -131,27 +108,22 @@ def alive_in_session(leader):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_kill_9_twice_changes_no_byte_and_repeats_no_finished_part(folder, whole, tmp_path, workers):
+def test_kill_9_leaves_no_dataset_or_the_old_one_and_the_next_import_the_same_bytes(folder, whole, tmp_path, workers):
     out, script = tmp_path / "data", tmp_path / "halt.py"
-    killed_after(FIRST_PART + 3, folder, out, workers, script)
-    first = parts_in(out)
-    assert len(first) == 1
-    written_ns = first[0].stat().st_mtime_ns
-    leader = killed_after(THREE_PARTS + 1, folder, out, workers, script)
-    assert len(parts_in(out)) == 3
-    assert first[0].stat().st_mtime_ns == written_ns
-    assert len(list(tmp_path.glob(".data.partial-*"))) == 1, (
-        "half a Dataset of the second; the second removed the first's"
-    )
+    leader = killed(folder, out, workers, script)
+    assert not out.exists()
+    assert len(list(tmp_path.glob(".data.partial-*"))) == 1
     deadline_s = time.monotonic() + 60
     while alive_in_session(leader) and time.monotonic() < deadline_s:
         time.sleep(0.1)
     assert alive_in_session(leader) == [], "the helpers of a killed import end too"
+    old = import_dataset("csd", [folder], out, replace(OPTIONS, carve_seed=1))
+    killed(folder, out, workers, script)
+    assert open_dataset(out).fingerprint == old.fingerprint
     script.unlink()
     command = [sys.executable, "-m", "mien", "import", "csd", str(folder), "--out", str(out), *ROLES]
     told = subprocess.run([*command, "--workers", str(workers)], capture_output=True, text=True, check=True).stderr
     lines = [line for line in told.splitlines() if line.startswith("import csd: ")]
-    assert lines[0] == f"import csd: {THREE_PARTS + 1} of {N_VIDEOS}"
     assert lines[-1] == f"import csd: {N_VIDEOS} of {N_VIDEOS}"
     assert_same(open_dataset(out), whole)
 
@@ -163,72 +135,14 @@ def test_the_set_holds_what_could_differ(whole):
     assert pq.ParquetFile(whole.folder / "utterances.parquet").num_row_groups == 4
 
 
-def test_an_interrupted_import_goes_on(folder, whole, tmp_path):
-    stopped_after(THREE_PARTS + 1, folder, tmp_path / "data")
-    dataset, seen = videos_read(folder, tmp_path / "data")
-    assert seen == list(range(THREE_PARTS + 1, N_VIDEOS + 1))
-    assert_same(dataset, whole)
+def test_an_interrupted_import_leaves_nothing_behind(folder, tmp_path):
+    def interrupt(done, _total):
+        if done > FIRST_GROUP:
+            raise KeyboardInterrupt
 
-
-def cut(parts):
-    parts[1].write_bytes(parts[1].read_bytes()[:-100])
-
-
-def altered(parts):
-    content = bytearray(parts[1].read_bytes())
-    content[len(content) // 2] ^= 1
-    parts[1].write_bytes(content)
-
-
-def lost(parts):
-    parts[1].unlink()
-
-
-def swapped(parts):
-    """The third part under the second's number."""
-    parts[2].replace(parts[1].with_name(f"000001-{parts[2].stem.partition('-')[2]}.arrow"))
-    parts[1].unlink()
-
-
-def half_written(parts):
-    (parts[0].parent / "000001-half.aside").write_bytes(b"ARROW1")
-    parts[1].unlink()
-
-
-@pytest.mark.parametrize("harm", [cut, altered, lost, swapped, half_written])
-def test_parts_that_are_not_what_was_kept_are_made_again(folder, whole, tmp_path, harm):
-    stopped_after(THREE_PARTS + 1, folder, tmp_path / "data")
-    harm(parts_in(tmp_path / "data"))
-    dataset, seen = videos_read(folder, tmp_path / "data")
-    # a swapped part is whole, but what it tells of follows the third: it must not be taken for the second
-    assert seen == list(range(FIRST_PART + 1, N_VIDEOS + 1))
-    assert_same(dataset, whole)
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        replace(OPTIONS, carve_seed=1),
-        replace(OPTIONS, words=False),
-        replace(OPTIONS, text="glove-6b-50d"),
-    ],
-    ids=["roles", "words", "text"],
-)
-def test_parts_made_in_another_way_are_not_used(folder, whole, tmp_path, other):
-    stopped_after(THREE_PARTS + 1, folder, tmp_path / "data", other)
-    dataset, seen = videos_read(folder, tmp_path / "data")
-    assert seen[0] == 1
-    assert_same(dataset, whole)
-
-
-def test_parts_made_from_other_files_are_not_used(folder, tmp_path):
-    shutil.copytree(folder, tmp_path / "csd")
-    stopped_after(THREE_PARTS + 1, tmp_path / "csd", tmp_path / "data")
-    times = np.arange(N_SEGMENTS)[:, None] + np.array([0.0, 1.0])
-    files.write_csd(tmp_path / "csd/face.csd", "FACET 4.2", {IDS[0]: (times, np.ones((N_SEGMENTS, 4)))})
-    dataset, seen = videos_read(tmp_path / "csd", tmp_path / "data")
-    assert seen[0] == 1
-    assert next(dataset.videos()).utterances[0].features[Modality.VISUAL].tolist() == [1.0] * 4
+    with pytest.raises(KeyboardInterrupt):
+        import_dataset("csd", [folder], tmp_path / "data", OPTIONS, interrupt)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_refused_data_leave_nothing_behind(folder, tmp_path):
@@ -240,34 +154,11 @@ def test_refused_data_leave_nothing_behind(folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["csd"]
 
 
-def test_sources_that_are_read_as_a_whole_keep_their_text_vectors(tmp_path):
-    lines = "".join(f"v{number},{n},good day {number} {n}\n" for number in range(30) for n in range(256))
-    path = files.write_text(tmp_path / "x.csv", "video_id,index,text\n" + lines)
-    options = ImportOptions(text="glove-6b-50d", rename_splits={"none": "train"})
-    whole = import_dataset("table", [path], tmp_path / "whole/data", options)
-
-    def interrupt(done, _total):
-        if done == 16:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        import_dataset("table", [path], tmp_path / "again/data", options, interrupt)
-    assert len(parts_in(tmp_path / "again/data")) == 1
-    assert_same(import_dataset("table", [path], tmp_path / "again/data", options), whole)
-
-
-def test_one_import_at_a_time(folder, tmp_path):
-    with (
-        parts_of(tmp_path / "data", "f"),
-        pytest.raises(WriteError, match="for this import alone, but got another one at work on it; wait for it"),
-    ):
-        import_dataset("csd", [folder], tmp_path / "data", OPTIONS)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_several_workers_end_in_the_same_bytes(folder, whole, tmp_path):
-    dataset, seen = videos_read(folder, tmp_path / "data", replace(OPTIONS, workers=3))
-    assert seen == list(range(1, N_VIDEOS + 1))
+    seen = []
+    options = replace(OPTIONS, workers=3)
+    dataset = import_dataset("csd", [folder], tmp_path / "data", options, lambda *done: seen.append(done))
+    assert [done for done, _ in seen] == [8, 16, 24, 27, 28], "four groups of rows, and the video without an utterance"
     assert_same(dataset, whole)
 
 
@@ -294,7 +185,7 @@ class Waiting:
 
 def test_no_more_videos_are_read_ahead_than_agreed(tmp_path):
     ids = [f"v{number:03d}" for number in range(60)]
-    videos = read_videos(Waiting(tmp_path), ids, 2)
+    videos = read_side_by_side(Waiting(tmp_path), ids, 2)
     taken = [next(videos)[0].id for _ in range(5)]
     time.sleep(1)
     assert taken == ids[:5]
@@ -304,17 +195,17 @@ def test_no_more_videos_are_read_ahead_than_agreed(tmp_path):
 
 def test_an_error_in_a_worker_comes_at_its_turn_and_a_killed_worker_is_told(tmp_path):
     ids = [f"v{number}" for number in range(9)]
-    videos = read_videos(Waiting(tmp_path, bad="v3"), ids, 2)
+    videos = read_side_by_side(Waiting(tmp_path, bad="v3"), ids, 2)
     assert [next(videos)[0].id for _ in range(3)] == ids[:3]
     with pytest.raises(DataError, match="Expected no v3"):
         next(videos)
-    with pytest.raises(WorkerError, match="Expected 2 processes .* one was killed.*fewer --workers: it goes on"):
-        list(read_videos(Waiting(tmp_path, deadly="v4"), ids, 2))
+    with pytest.raises(WorkerError, match="Expected 2 processes .* one was killed.*fewer --workers"):
+        list(read_side_by_side(Waiting(tmp_path, deadly="v4"), ids, 2))
 
 
-def test_workers_are_for_sources_whose_videos_are_read_one_by_one(tmp_path):
+def test_workers_are_for_readers_whose_videos_are_read_one_by_one(tmp_path):
     path = files.write_text(tmp_path / "x.csv", "video_id,text\nv,hello\n")
-    with pytest.raises(UsageError, match="Expected one worker for the source 'table', whose files are read as a whole"):
+    with pytest.raises(UsageError, match="Expected one worker for the reader 'table', whose files are read as a whole"):
         import_dataset("table", [path], tmp_path / "data", ImportOptions(workers=2))
     with pytest.raises(UsageError, match="Expected at least one worker, but got 0"):
         ImportOptions(workers=0)

@@ -15,7 +15,7 @@ import mien
 from mien.commands.train import TrainRequest, train
 from mien.errors import DamagedFileError, DataError, FeatureSpaceError, UsageError
 from mien.schema import Modality
-from mien.storage import groups
+from mien.storage import dataset as storage
 from mien.storage.dataset import DatasetFacts, write_dataset
 from mien.storage.predictions import read_predictions
 from mien.tasks import EMOTION, SENTIMENT
@@ -41,7 +41,7 @@ def many_groups(planted, tmp_path, monkeypatch):
                     utterance.features.pop(Modality.VISUAL)
             yield video
 
-    monkeypatch.setattr(groups, "ROWS_PER_GROUP", 20)
+    monkeypatch.setattr(storage, "ROWS_PER_GROUP", 20)
     return write_dataset(tmp_path / "groups", thinned(), DatasetFacts("groups", planted.facts.spaces))
 
 

@@ -1,4 +1,4 @@
-"""What every source owes the importer. A new line in `SOURCES` needs a line in `WRITERS` and passes all of this."""
+"""What every reader owes the importer. A new line in `READERS` needs a line in `WRITERS` and passes all of this."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import pytest
 from tests.readers import examples as files
 
 from mien.errors import DataError, SettingsError, UnknownNameError, UsageError
-from mien.readers import SOURCES, open_source
-from mien.readers.intake import Intake, SourceOptions
-from mien.readers.rules import RULES
+from mien.readers import READERS, open_reader
+from mien.readers.intake import Intake, ReaderOptions
 from mien.schema import Level, Modality, Video, in_start_order
+from mien.storage.columns import validate_video
 from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
-from mien.storage.groups import validate_video
 
 
 def table(folder: Path) -> Path:
@@ -65,38 +64,38 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "meld": meld,
 }
 # a generator reads nothing
-FILELESS = [name for name, entry in SOURCES.items() if not entry.takes_files]
+FILELESS = [name for name, entry in READERS.items() if not entry.takes_files]
 # a MELD dialogue keeps the order of its utterance numbers
 KEEPS_NUMBER_ORDER = {"meld"}
 
-every_source = pytest.mark.parametrize("name", list(SOURCES))
+every_entry = pytest.mark.parametrize("name", list(READERS))
 every_reader = pytest.mark.parametrize("name", list(WRITERS))
 
 
 def opened(name: str, folder: Path, **options: bool) -> Intake:
-    return open_source(name, written(name, folder), SourceOptions(**options))  # type: ignore[arg-type]
+    return open_reader(name, written(name, folder), ReaderOptions(**options))  # type: ignore[arg-type]
 
 
 def written(name: str, folder: Path) -> list[Path]:
-    """The files of a source, small ones; none for a generator."""
+    """The files of a reader, small ones; none for a generator."""
     return [] if name in FILELESS else [WRITERS[name](folder)]
 
 
-def test_every_source_that_reads_files_has_a_writer() -> None:
-    assert {*WRITERS, *FILELESS} == set(SOURCES)
+def test_every_reader_of_files_has_a_writer() -> None:
+    assert {*WRITERS, *FILELESS} == set(READERS)
     assert not set(WRITERS) & set(FILELESS)
 
 
-@every_source
+@every_entry
 def test_an_entry_says_what_a_user_must_know(name: str) -> None:
-    entry = SOURCES[name]
+    entry = READERS[name]
     assert entry.description
     assert entry.needs
     assert entry.origin
     assert all(names and all(names) for names in entry.fields.values())
 
 
-@every_source
+@every_entry
 def test_videos_keep_the_schema(name: str, tmp_path: Path) -> None:
     intake = opened(name, tmp_path)
     assert intake.name == name
@@ -113,7 +112,7 @@ def test_videos_keep_the_schema(name: str, tmp_path: Path) -> None:
     assert list(intake.videos) == []
 
 
-@every_source
+@every_entry
 def test_missing_is_absent_and_word_rows_fit_their_mask(name: str, tmp_path: Path) -> None:
     intake = opened(name, tmp_path)
     n_words = 0
@@ -131,22 +130,22 @@ def test_missing_is_absent_and_word_rows_fit_their_mask(name: str, tmp_path: Pat
     assert (n_words > 0) == any(space.level is Level.WORD for space in intake.spaces.values())
 
 
-@every_source
+@every_entry
 def test_notes_are_documented_rules_that_were_applied(name: str, tmp_path: Path) -> None:
     intake = opened(name, tmp_path)
     list(intake.videos)
-    assert set(intake.notes) <= RULES
+    assert set(intake.notes) <= files.RULES
     assert all(times > 0 for times in intake.notes.values())
 
 
-@every_source
+@every_entry
 def test_words_are_left_out_on_request(name: str, tmp_path: Path) -> None:
     intake = opened(name, tmp_path, words=False)
     assert all(space.level is Level.UTTERANCE for space in intake.spaces.values())
     assert not any(utterance.words for video in intake.videos for utterance in video.utterances)
 
 
-@every_source
+@every_entry
 def test_spaces_belong_to_their_modality_and_name_no_file(name: str, tmp_path: Path) -> None:
     for modality, space in opened(name, tmp_path).spaces.items():
         assert space.modality is modality
@@ -154,10 +153,10 @@ def test_spaces_belong_to_their_modality_and_name_no_file(name: str, tmp_path: P
         assert str(tmp_path) not in str(space.to_json())
 
 
-@every_source
+@every_entry
 def test_reading_twice_gives_the_same(name: str, tmp_path: Path) -> None:
     first = opened(name, tmp_path)
-    second = open_source(name, [] if name in FILELESS else [path_of(name, tmp_path)])
+    second = open_reader(name, [] if name in FILELESS else [path_of(name, tmp_path)])
     assert first.splits == second.splits
     assert first.mapping == second.mapping
     assert {m: s.fingerprint for m, s in first.spaces.items()} == {m: s.fingerprint for m, s in second.spaces.items()}
@@ -166,7 +165,7 @@ def test_reading_twice_gives_the_same(name: str, tmp_path: Path) -> None:
     assert first.notes == second.notes
 
 
-@every_source
+@every_entry
 def test_a_dataset_can_be_written_and_read_back(name: str, tmp_path: Path) -> None:
     intake = opened(name, tmp_path)
     kept: list[Video] = []
@@ -191,19 +190,19 @@ def test_a_dataset_can_be_written_and_read_back(name: str, tmp_path: Path) -> No
                     np.testing.assert_array_equal(ours.features[modality], theirs.features[modality])
 
 
-@every_source
+@every_entry
 def test_files_are_those_that_were_read(name: str, tmp_path: Path) -> None:
     intake = opened(name, tmp_path)
-    assert bool(intake.files) == SOURCES[name].takes_files
+    assert bool(intake.files) == READERS[name].takes_files
     assert all(path.is_file() for path in intake.files)
     assert set(intake.splits) >= {video.id for video in intake.videos}
 
 
-@every_source
+@every_entry
 def test_files_are_given_to_those_and_only_those_that_read_some(name: str, tmp_path: Path) -> None:
     given = [tmp_path / "x"] if name in FILELESS else []
-    with pytest.raises(UsageError, match=rf"^Expected .* for the source '{name}' .*, but got .*; see: mien readers"):
-        open_source(name, given)
+    with pytest.raises(UsageError, match=rf"^Expected .* for the reader '{name}' .*, but got .*; see: mien readers"):
+        open_reader(name, given)
 
 
 @every_reader
@@ -213,20 +212,20 @@ def test_a_missing_or_empty_file_is_a_data_error(name: str, tmp_path: Path) -> N
     victim = path if path.is_file() else sorted(path.iterdir())[0]
     victim.write_bytes(b"")
     with pytest.raises(DataError, match=r"Expected data in .*, but got an empty file; copy or download it again"):
-        open_source(name, [path])
+        open_reader(name, [path])
     with pytest.raises(DataError, match=r"^Expected .*, but got .*; "):
-        open_source(name, [tmp_path / "nothing" / victim.name])
+        open_reader(name, [tmp_path / "nothing" / victim.name])
 
 
 @pytest.mark.parametrize(
     ("name", "other"),
     [(name, other) for name in WRITERS for other in WRITERS if name != other],
 )
-def test_a_file_of_another_source_is_a_data_error(name: str, other: str, tmp_path: Path) -> None:
+def test_a_file_of_another_reader_is_a_data_error(name: str, other: str, tmp_path: Path) -> None:
     path = WRITERS[other](tmp_path)
     given = path if path.is_file() else sorted(path.iterdir())[0]
     with pytest.raises(DataError, match=r"^Expected .*, but got .*; "):
-        open_source(name, [given])
+        open_reader(name, [given])
 
 
 @every_reader
@@ -236,25 +235,25 @@ def test_noise_is_a_data_error(name: str, tmp_path: Path) -> None:
     victim = path if path.is_file() else sorted(path.iterdir())[0]
     victim.write_bytes(np.random.default_rng(4).bytes(5_000))
     with pytest.raises(DataError, match=r"^Expected .*, but got .*; "):
-        list(open_source(name, [path]).videos)
+        list(open_reader(name, [path]).videos)
 
 
-@every_source
+@every_entry
 def test_unknown_fields_are_refused(name: str, tmp_path: Path) -> None:
     paths = written(name, tmp_path)
-    error = UnknownNameError if SOURCES[name].fields else SettingsError
-    with pytest.raises(error, match=rf"source '{name}'.*, but got .*mood"):
-        open_source(name, paths, SourceOptions({"mood": "x"}))
-    for field in SOURCES[name].fields:
+    error = UnknownNameError if READERS[name].fields else SettingsError
+    with pytest.raises(error, match=rf"reader '{name}'.*, but got .*mood"):
+        open_reader(name, paths, ReaderOptions({"mood": "x"}))
+    for field in READERS[name].fields:
         with pytest.raises(SettingsError, match=rf"a name after --map {field}=, but got nothing; name the column"):
-            open_source(name, paths, SourceOptions({field: ""}))
+            open_reader(name, paths, ReaderOptions({field: ""}))
 
 
-def test_an_unknown_source_offers_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_reader_offers_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(
-        UnknownNameError, match=r"a source to be one of arrays, .*table, but got 'tabel'; did you mean 'table'"
+        UnknownNameError, match=r"a reader to be one of arrays, .*table, but got 'tabel'; did you mean 'table'"
     ):
-        open_source("tabel", [tmp_path])
+        open_reader("tabel", [tmp_path])
 
 
 def path_of(name: str, folder: Path) -> Path:

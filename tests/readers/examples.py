@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from mien.readers import rules
 from mien.readers.intake import Intake
 from mien.schema import SPLITS, Utterance, Video
 
@@ -18,6 +19,12 @@ N_TEXT, N_ACOUSTIC, N_VISUAL = 5, 3, 2
 LABEL_NAMES = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
 # ids of the official train fold that are prefixes of one another
 SHORT_ID, LONG_ID = "25522", "255224"
+
+
+# every rule that a reader may count
+RULES = {value for name, value in vars(rules).items() if name.isupper() and isinstance(value, str)} | set(
+    rules.STREAM_MISSING.values()
+)
 
 
 def write_text(path: Path, text: str) -> Path:

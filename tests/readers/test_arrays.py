@@ -9,14 +9,14 @@ import pytest
 from tests.readers.examples import N_TEXT, arrays_data, by_index, videos_of
 
 from mien.errors import DataError
-from mien.readers import open_source, rules
-from mien.readers.intake import Intake, SourceOptions
+from mien.readers import open_reader, rules
+from mien.readers.intake import Intake, ReaderOptions
 from mien.schema import Modality, SentimentValues
 
 
 def opened(tmp_path: Path, data: dict[str, Any], **mapping: str) -> Intake:
     np.savez_compressed(tmp_path / "a.npz", **data)
-    return open_source("arrays", [tmp_path / "a.npz"], SourceOptions(mapping))
+    return open_reader("arrays", [tmp_path / "a.npz"], ReaderOptions(mapping))
 
 
 def test_published_names_need_no_mapping(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_cut_archive_is_a_data_error(tmp_path: Path, share: float) -> None:
     whole = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "a.npz").write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(DataError, match=r"an \.npz archive of arrays in .*; the file was cut or altered"):
-        open_source("arrays", [tmp_path / "a.npz"])
+        open_reader("arrays", [tmp_path / "a.npz"])
 
 
 def test_an_altered_array_is_a_data_error(tmp_path: Path) -> None:
@@ -194,21 +194,21 @@ def test_an_altered_array_is_a_data_error(tmp_path: Path) -> None:
     whole[place] ^= 0xFF
     (tmp_path / "a.npz").write_bytes(whole)
     with pytest.raises(DataError, match=r"an \.npz archive of arrays in .*CRC.*; the file was cut or altered"):
-        open_source("arrays", [tmp_path / "a.npz"])
+        open_reader("arrays", [tmp_path / "a.npz"])
 
 
 def test_only_one_archive_at_a_time(tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
         np.savez(tmp_path / name, **arrays_data())
     with pytest.raises(
-        DataError, match=r"one file for the source 'arrays', but got 2 \(a\.npz, b\.npz\); import them one"
+        DataError, match=r"one file for the reader 'arrays', but got 2 \(a\.npz, b\.npz\); import them one"
     ):
-        open_source("arrays", [tmp_path])
+        open_reader("arrays", [tmp_path])
 
 
 @pytest.mark.data
 def test_mosi_needs_no_options(data_dir: Path) -> None:
-    intake = open_source("arrays", [data_dir / "mosi" / "mosi_2199.npz"])
+    intake = open_reader("arrays", [data_dir / "mosi" / "mosi_2199.npz"])
     videos = videos_of(intake)
     counts = {
         split: sum(len(video.utterances) for video in videos.values() if intake.splits[video.id] == split)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
 from mien.errors import DataError, UsageError
-from mien.readers.intake import assign_roles
+from mien.readers import rules
+from mien.readers.intake import TranscriptWatch, assign_roles, require_same_split
 
 SPLITS = {f"t{number}": "train" for number in range(19)} | {"v": "valid", "x": "test", "o": None}
 
@@ -69,14 +71,14 @@ def test_a_carve_takes_at_least_one_video_and_leaves_at_least_one(share, n_carve
             {"a": "train", "b": "dev"},
             {"devel": "valid"},
             {},
-            "Expected --rename-split to name a split of the source (dev, train), but got 'devel'; check its spelling",
+            "Expected --rename-split to name a split of the data set (dev, train), but got 'devel'; check its spelling",
             id="unknown",
         ),
         pytest.param(
             {"a": "train"},
             {"none": "valid"},
             {},
-            "Expected --rename-split to name a split of the source (train), but got 'none'; check its spelling",
+            "Expected --rename-split to name a split of the data set (train), but got 'none'; check its spelling",
             id="all-have-one",
         ),
         pytest.param(
@@ -90,7 +92,7 @@ def test_a_carve_takes_at_least_one_video_and_leaves_at_least_one(share, n_carve
             SPLITS,
             {"valid": "test"},
             {},
-            "Expected one source split per role, but got test and valid for test; "
+            "Expected one split of the data set per role, but got test and valid for test; "
             "rename the other one too, for example --rename-split test=none",
             id="merge",
         ),
@@ -98,7 +100,7 @@ def test_a_carve_takes_at_least_one_video_and_leaves_at_least_one(share, n_carve
             SPLITS,
             {},
             {"valid": 0.1},
-            "Expected no valid split before carving one, but the source has it; "
+            "Expected no valid split before carving one, but the data set has it; "
             "give the old one another role first, for example --rename-split valid=test",
             id="taken",
         ),
@@ -124,3 +126,25 @@ def test_a_request_that_makes_no_sense_is_refused(splits, renames, carves, messa
 def test_there_must_be_two_train_videos_to_carve_from(splits):
     with pytest.raises(DataError, match="Expected at least two train videos to carve valid from, but got [01]"):
         assign_roles(splits, {}, {"valid": 0.1})
+
+
+def test_a_video_in_two_splits_is_an_error_that_names_it() -> None:
+    with pytest.raises(DataError, match=r"but got video '-x' in 'train' and no split; split by video"):
+        require_same_split("-x", "train", None)
+
+
+def test_a_shared_transcript_counts_once_however_it_is_written() -> None:
+    notes: Counter[str] = Counter()
+    watch = TranscriptWatch(notes)
+    for text, split in [
+        ("Yeah.", "train"),
+        (" yeah. ", "test"),
+        ("YEAH.", "valid"),
+        ("only", "train"),
+        ("only", "train"),
+    ]:
+        watch.see(text, split)
+    watch.see("", "train")
+    watch.see("", "test")
+    watch.see("only", None)
+    assert notes == {rules.TRANSCRIPT_SHARED: 1}

@@ -7,7 +7,7 @@ import pytest
 from tests.readers.examples import MELD_HEADER, meld_row, videos_of, write_text
 
 from mien.errors import DataError
-from mien.readers import open_source, rules
+from mien.readers import open_reader, rules
 from mien.readers.intake import Intake
 from mien.schema import SentimentValues
 
@@ -15,7 +15,7 @@ TIMES = ("00:20:57,256", "01:21:00,049")
 
 
 def opened(tmp_path: Path, *rows: str, name: str = "train_sent_emo.csv") -> Intake:
-    return open_source("meld", [write_text(tmp_path / name, MELD_HEADER + "".join(rows))])
+    return open_reader("meld", [write_text(tmp_path / name, MELD_HEADER + "".join(rows))])
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_dialogues_are_kept_apart_by_split(tmp_path: Path) -> None:
     for name, text in (("dev", "He’s lost, it"), ("train", "it"), ("test", "IT ")):
         write_text(tmp_path / f"{name}_sent_emo.csv", MELD_HEADER + meld_row(12, 0, text, "fear", "negative", TIMES))
     write_text(tmp_path / "other.csv", "not MELD")
-    intake = open_source("meld", [tmp_path])
+    intake = open_reader("meld", [tmp_path])
     assert intake.splits == {"train-dia12": "train", "valid-dia12": "valid", "test-dia12": "test"}
     utterance = videos_of(intake)["valid-dia12"].utterances[0]
     assert utterance.transcript == "He’s lost, it"
@@ -89,7 +89,7 @@ def test_a_reversed_time_keeps_the_utterance_and_its_start(tmp_path: Path) -> No
             meld_row(0, 0, "a", "joy", "positive", ("5.5", "6")),
             r"a time like 00:20:57,256 in column 'StartTime', .*'5\.5'",
         ),
-        ("", r"at least one row below the header of .*train_sent_emo\.csv, but got none"),
+        ("", r"at least one row with an utterance in .*train_sent_emo\.csv, but got none"),
     ],
 )
 def test_a_cell_of_another_kind_is_named(tmp_path: Path, row: str, message: str) -> None:
@@ -106,12 +106,12 @@ def test_another_name_or_header_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"a column 'Sentiment' in .*, but got Utterance, Emotion; use the file as MELD"
     ):
-        open_source("meld", [path])
+        open_reader("meld", [path])
 
 
 @pytest.mark.data
 def test_meld_itself(data_dir: Path) -> None:
-    intake = open_source("meld", [data_dir / "meld"])
+    intake = open_reader("meld", [data_dir / "meld"])
     videos = videos_of(intake)
     n_dialogues = Counter(intake.splits.values())
     n_utterances: Counter[str | None] = Counter()

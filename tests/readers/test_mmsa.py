@@ -8,13 +8,13 @@ import pytest
 from tests.readers.examples import N_ACOUSTIC, by_index, mmsa_data, videos_of, write_pickle
 
 from mien.errors import DataError
-from mien.readers import open_source, rules
-from mien.readers.intake import Intake, SourceOptions
+from mien.readers import open_reader, rules
+from mien.readers.intake import Intake, ReaderOptions
 from mien.schema import Level, Modality, Video
 
 
 def opened(tmp_path: Path, data: object, words: bool = True) -> Intake:
-    return open_source("mmsa", [write_pickle(tmp_path / "x.pkl", data)], SourceOptions(words=words))
+    return open_reader("mmsa", [write_pickle(tmp_path / "x.pkl", data)], ReaderOptions(words=words))
 
 
 def test_clips_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def means(videos: dict[str, Video]) -> dict[tuple[str, int], np.ndarray]:
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["aligned_50.pkl", "unaligned_50.pkl"])
 def test_files_in_the_layout_of_mmsa(data_dir: Path, name: str) -> None:
-    intake = open_source("mmsa", [data_dir / "mmsa_format" / name])
+    intake = open_reader("mmsa", [data_dir / "mmsa_format" / name])
     videos = videos_of(intake)
     counts = dict.fromkeys(("train", "valid", "test"), 0)
     for video in videos.values():

@@ -8,13 +8,13 @@ import pytest
 from tests.readers.examples import mult_data, videos_of, write_pickle
 
 from mien.errors import DataError
-from mien.readers import open_source, rules
-from mien.readers.intake import Intake, SourceOptions
+from mien.readers import open_reader, rules
+from mien.readers.intake import Intake, ReaderOptions
 from mien.schema import Level, Modality
 
 
 def opened(tmp_path: Path, data: object, words: bool = True) -> Intake:
-    return open_source("mult", [write_pickle(tmp_path / "x.pkl", data)], SourceOptions(words=words))
+    return open_reader("mult", [write_pickle(tmp_path / "x.pkl", data)], ReaderOptions(words=words))
 
 
 def test_utterances_are_in_start_order_and_padding_is_stripped_jointly(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_what_is_wrong_with_the_pickle_is_said(tmp_path: Path, data: object, mes
 
 @pytest.mark.data
 def test_a_file_in_the_layout_of_mult(data_dir: Path) -> None:
-    intake = open_source("mult", [data_dir / "mult_format" / "mosei_senti_data.pkl"])
+    intake = open_reader("mult", [data_dir / "mult_format" / "mosei_senti_data.pkl"])
     videos = videos_of(intake)
     counts = dict.fromkeys(("train", "valid", "test"), 0)
     for video in videos.values():

@@ -8,12 +8,12 @@ import pytest
 from tests.readers.examples import N_VISUAL, npz_folder, videos_of
 
 from mien.errors import DataError
-from mien.readers import open_source, rules
+from mien.readers import open_reader, rules
 from mien.schema import Modality
 
 
 def test_lengths_and_not_values_tell_the_padding(tmp_path: Path) -> None:
-    intake = open_source("npz", [npz_folder(tmp_path)])
+    intake = open_reader("npz", [npz_folder(tmp_path)])
     videos = videos_of(intake)
     assert {video_id: len(video.utterances) for video_id, video in videos.items()} == {
         "train-0000": 3,
@@ -33,7 +33,7 @@ def test_lengths_and_not_values_tell_the_padding(tmp_path: Path) -> None:
 def test_the_three_files_meet_row_by_row(tmp_path: Path) -> None:
     folder = npz_folder(tmp_path)
     paths = [folder / name for name in ("video.npz", "text.npz", "audio.npz")]
-    intake = open_source("npz", paths)
+    intake = open_reader("npz", paths)
     utterance = videos_of(intake)["train-0001"].utterances[0]
     for modality, name in (("text", "text"), ("acoustic", "audio"), ("visual", "video")):
         expected = np.load(folder / f"{name}.npz")["train_data"][1, 0]
@@ -44,7 +44,7 @@ def test_the_three_files_meet_row_by_row(tmp_path: Path) -> None:
 
 def test_a_video_of_no_length_is_dropped_and_counted(tmp_path: Path) -> None:
     edit(npz_folder(tmp_path), test_length=np.array([0]))
-    intake = open_source("npz", [tmp_path])
+    intake = open_reader("npz", [tmp_path])
     assert "test-0000" not in videos_of(intake)
     assert intake.notes[rules.VIDEO_EMPTY] == 1
 
@@ -77,24 +77,24 @@ def edit(folder: Path, **changes: np.ndarray | None) -> None:
 def test_files_that_do_not_fit_are_named(tmp_path: Path, changes: dict[str, np.ndarray], message: str) -> None:
     edit(npz_folder(tmp_path), **changes)
     with pytest.raises(DataError, match=rf"^Expected {message}"):
-        videos_of(open_source("npz", [tmp_path]))
+        videos_of(open_reader("npz", [tmp_path]))
 
 
 def test_the_names_of_the_files_matter(tmp_path: Path) -> None:
     folder = npz_folder(tmp_path)
     shutil.move(folder / "audio.npz", folder / "sound.npz")
-    with pytest.raises(DataError, match=r"Expected a file at .*audio\.npz for the source 'npz', but got nothing there"):
-        open_source("npz", [folder])
+    with pytest.raises(DataError, match=r"Expected a file at .*audio\.npz for the reader 'npz', but got nothing there"):
+        open_reader("npz", [folder])
     with pytest.raises(
         DataError, match=r"text\.npz, audio\.npz, video\.npz or the folder .*sound\.npz, .*video\.npz; name the three"
     ):
-        open_source("npz", [folder / "text.npz", folder / "sound.npz", folder / "video.npz"])
+        open_reader("npz", [folder / "text.npz", folder / "sound.npz", folder / "video.npz"])
 
 
 @pytest.mark.data
 def test_files_in_the_authors_layout(data_dir: Path) -> None:
     folder = data_dir / "npz_authors_format"
-    intake = open_source("npz", [folder])
+    intake = open_reader("npz", [folder])
     videos = videos_of(intake)
     lengths = [len(video.utterances) for video_id, video in videos.items() if video_id.startswith("train")]
     assert lengths == [1, 9, 6, 2, 9, 1, 3, 6, 1, 5, 2, 9]

@@ -10,7 +10,7 @@ import pytest
 from tests.readers.examples import mmsa_data, write_pickle
 
 from mien.errors import DataError, UnsafePickleError
-from mien.readers import open_source
+from mien.readers import open_reader
 from mien.readers.pickles import read_pickle
 
 # what Python 2 with numpy 1 wrote for {'x': array([1., 2.], dtype=float32)}, text protocol
@@ -139,7 +139,7 @@ def test_the_name_of_a_global_cannot_write_to_the_terminal(tmp_path: Path) -> No
 )
 def test_tricks_end_in_a_data_error(tmp_path: Path, program: bytes) -> None:
     with pytest.raises(
-        DataError, match=r"Expected a pickle of arrays in .*x\.pkl for the source 'mmsa', but got .*; it is"
+        DataError, match=r"Expected a pickle of arrays in .*x\.pkl for the reader 'mmsa', but got .*; it is"
     ):
         loaded(tmp_path, program)
 
@@ -172,7 +172,7 @@ def test_a_cut_pickle_is_a_data_error(tmp_path: Path, share: float) -> None:
 
 @pytest.mark.parametrize("text", ["video_id,text\nv,a\n", "hello", "."])
 def test_text_is_no_pickle(tmp_path: Path, text: str) -> None:
-    with pytest.raises(DataError, match=r"in what looks like text \(source table or meld\)"):
+    with pytest.raises(DataError, match=r"in what looks like text \(reader table or meld\)"):
         loaded(tmp_path, text.encode())
 
 
@@ -197,4 +197,4 @@ def test_hostile_pickles_are_refused(
     with pytest.raises(
         UnsafePickleError, match=rf"got the global {refused}, which could run code; nothing was executed"
     ):
-        open_source(source, [data_dir / "hostile_pickles" / name])
+        open_reader(source, [data_dir / "hostile_pickles" / name])

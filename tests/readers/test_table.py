@@ -6,15 +6,15 @@ import pytest
 from tests.readers.examples import by_index, videos_of, write_text
 
 from mien.errors import DataError
-from mien.readers import open_source, rules
-from mien.readers.intake import Intake, SourceOptions
+from mien.readers import open_reader, rules
+from mien.readers.intake import Intake, ReaderOptions
 from mien.schema import SentimentValues
 
 HEADER = "video_id,segment_id,start,end,text,split,sentiment,anger,disgust,fear,happy,sad,surprise\n"
 
 
 def opened(tmp_path: Path, content: str, **mapping: str) -> Intake:
-    return open_source("table", [write_text(tmp_path / "t.csv", content)], SourceOptions(mapping))
+    return open_reader("table", [write_text(tmp_path / "t.csv", content)], ReaderOptions(mapping))
 
 
 def test_every_column_arrives_where_it_belongs(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_the_mapping_renames_columns(tmp_path: Path) -> None:
 def test_files_are_one_table_even_if_some_have_no_labels(tmp_path: Path) -> None:
     labelled = write_text(tmp_path / "a.csv", "video_id,index,text,mood\nv,0,a,1\n")
     plain = write_text(tmp_path / "b.csv", "video_id,index,text\nv,1,b\n")
-    intake = open_source("table", [labelled, plain], SourceOptions({"sentiment": "mood"}))
+    intake = open_reader("table", [labelled, plain], ReaderOptions({"sentiment": "mood"}))
     assert [each.sentiment for each in videos_of(intake)["v"].utterances] == [1.0, None]
     assert intake.files == (labelled, plain)
 
@@ -78,7 +78,7 @@ def test_a_folder_is_its_csv_files(tmp_path: Path) -> None:
     write_text(tmp_path / "b.csv", "video_id,text\nw,b\n")
     write_text(tmp_path / "a.csv", "video_id,text\nv,a\n")
     write_text(tmp_path / "README.md", "no table")
-    assert list(open_source("table", [tmp_path]).splits) == ["v", "w"]
+    assert list(open_reader("table", [tmp_path]).splits) == ["v", "w"]
 
 
 def test_repeated_rows_are_kept_once(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_an_index_that_is_no_whole_number_is_an_error(tmp_path: Path, value: str
         ("id,text\nv,a\n", r"a column 'video_id' in .*, but got id, text; .*--map video_id=COLUMN"),
         ("video_id,text,start\nv,a,1\n", r"a column 'end' in .*--map end=COLUMN"),
         ("video_id,text,happy,sad\nv,a,1,1\n", r"a column 'anger' in .*happy, sad; .*--map anger=COLUMN"),
-        ("video_id,text\n", r"at least one row below the header of .*t\.csv, but got none; check the file"),
+        ("video_id,text\n", r"at least one row with an utterance in .*t\.csv, but got none; check the file"),
         ("video_id,text\nv,a,b\n", r"2 cells in line 2 of .*, but got 3; quote cells"),
         ("video_id,text\nv\n", r"2 cells in line 2 of .*, but got 1; quote cells"),
         (
@@ -165,7 +165,7 @@ def test_an_index_in_some_files_only_is_an_error(tmp_path: Path) -> None:
     first = write_text(tmp_path / "a.csv", "video_id,index,text\nv,0,a\n")
     second = write_text(tmp_path / "b.csv", "video_id,text\nv,b\n")
     with pytest.raises(DataError, match=r"every file or in none, but got one in .*a\.csv and none in .*b\.csv; add it"):
-        open_source("table", [first, second])
+        open_reader("table", [first, second])
 
 
 def test_text_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
@@ -173,13 +173,13 @@ def test_text_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"UTF-8 text in .*t\.csv, but got byte 0xe9 that is none; save the file as CSV"
     ):
-        open_source("table", [tmp_path / "t.csv"])
+        open_reader("table", [tmp_path / "t.csv"])
 
 
 @pytest.mark.data
 def test_mosei_table(data_dir: Path) -> None:
     folder = data_dir / "mosei"
-    intake = open_source("table", [folder / f"{name}.csv" for name in ("train", "valid", "test_text")])
+    intake = open_reader("table", [folder / f"{name}.csv" for name in ("train", "valid", "test_text")])
     videos = videos_of(intake)
     counts = dict.fromkeys(("train", "valid", "test"), 0)
     for video in videos.values():

@@ -35,7 +35,10 @@ def assert_untouched(old):
 
 def in_a_process(code, *arguments, **options):
     """Run code that may use everything this module imports."""
-    head = "from pathlib import Path; import sys; from tests.tables.examples import *; from mien.storage import *\n"
+    head = (
+        "from pathlib import Path; import sys; from tests.storage.examples import *\n"
+        "from mien.storage.dataset import DatasetFacts, write_dataset\n"
+    )
     command = [sys.executable, "-c", head + textwrap.dedent(code), *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 

@@ -112,7 +112,7 @@ def extractors(json: Json = False) -> None:
 @guarded
 def readers(json: Json = False) -> None:
     """Formats that `mien import` reads, with the fields that --map can place."""
-    from mien.readers import SOURCES
+    from mien.readers import READERS
 
     rows: dict[str, dict[str, Any]] = {
         name: {
@@ -121,7 +121,7 @@ def readers(json: Json = False) -> None:
             "origin": entry.origin,
             "fields": dict(entry.fields),
         }
-        for name, entry in SOURCES.items()
+        for name, entry in READERS.items()
     }
     if json:
         print_json({"readers": rows})

@@ -17,12 +17,12 @@ from mien.settings import parse_pairs
 class ImportCall:
     """What the command line says to `mien import`."""
 
-    source: Annotated[
+    reader: Annotated[
         str, typer.Argument(help="table, arrays, npz, csd, mmsa, mult, meld or planted; see: mien readers")
     ]
     out: Annotated[Path, typer.Option(help="Folder of the Dataset; an old Dataset there is replaced.")]
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="SRC...", help="The source's files or its folder; planted: none.")
+        list[Path] | None, typer.Argument(metavar="SRC...", help="The files to read or their folder; planted: none.")
     ] = None
     text: Annotated[
         str | None, typer.Option(metavar="EXTRACTOR", help="Text features from the transcripts; see: mien extractors")
@@ -32,7 +32,7 @@ class ImportCall:
     carve: Carve = None
     carve_seed: Annotated[int, typer.Option(min=0, help="Which videos are carved.")] = 0
     words: Annotated[
-        bool | None, typer.Option("--words/--no-words", help="Keep word vectors. Default: where the source has them.")
+        bool | None, typer.Option("--words/--no-words", help="Keep word vectors. Default: where the data set has them.")
     ] = None
     name: Annotated[str | None, typer.Option(help="Name of the Dataset; default: the folder's.")] = None
     workers: Annotated[int, typer.Option(min=1, help="Processes that read videos side by side; csd only.")] = 1
@@ -57,8 +57,8 @@ def import_(call: ImportCall) -> None:
         name=call.name,
         workers=call.workers,
     )
-    with progress.counting(f"import {call.source}") as advance:
-        dataset = import_dataset(call.source, call.paths or [], call.out, options, advance)
+    with progress.counting(f"import {call.reader}") as advance:
+        dataset = import_dataset(call.reader, call.paths or [], call.out, options, advance)
     description = describe_dataset(dataset)
     if call.json:
         print_json(description)

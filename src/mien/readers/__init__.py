@@ -1,4 +1,4 @@
-"""A published data set on disk becomes videos. Each source is one file and one line of `SOURCES`."""
+"""A published data set on disk becomes videos. Each reader is one file and one line of `READERS`."""
 
 from __future__ import annotations
 
@@ -6,109 +6,108 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mien.errors import SettingsError, UnknownNameError, UsageError
-from mien.readers import arrays, table
-from mien.readers import planted as planted_words
+from mien.readers import arrays, planted, table
 from mien.readers.arrays import open_arrays
-from mien.readers.csd import open_csd
-from mien.readers.csd import roots as csd_roles
-from mien.readers.intake import Intake, SourceEntry, SourceOptions
+from mien.readers.csd.reader import open_csd
+from mien.readers.csd.sequences import KNOWN_ROOTS
+from mien.readers.intake import Intake, ReaderEntry, ReaderOptions
 from mien.readers.meld import open_meld
 from mien.readers.mmsa import open_mmsa
 from mien.readers.mult import open_mult
 from mien.readers.npz import open_npz
-from mien.readers.planted import open_planted_words
+from mien.readers.planted import open_planted
 from mien.readers.table import open_table
 
-__all__ = ["SOURCES", "Intake", "SourceEntry", "SourceOptions", "open_source"]
+__all__ = ["READERS", "open_reader"]
 
-SOURCES: dict[str, SourceEntry] = {
-    "table": SourceEntry(
+READERS: dict[str, ReaderEntry] = {
+    "table": ReaderEntry(
         open_table,
         "CSV files with one row per utterance: texts, times, labels",
         "one or more UTF-8 .csv files with the columns video_id and text",
         "any spreadsheet; the column names are those of common CMU-MOSEI tables",
         table.FIELDS,
     ),
-    "arrays": SourceEntry(
+    "arrays": ReaderEntry(
         open_arrays,
         "one archive of aligned arrays with one row per utterance",
         "one .npz without Python objects, with an array video_id",
         "numpy; array names as in the bc-LSTM features of CMU-MOSI (Poria et al., ACL 2017) are known",
         arrays.FIELDS,
     ),
-    "npz": SourceEntry(
+    "npz": ReaderEntry(
         open_npz,
         "the three padded archives of the paper's released code",
         "text.npz, audio.npz and video.npz, or their folder",
         "GussailRaat/NAACL-19-CIM (Akhtar et al., NAACL 2019)",
     ),
-    "csd": SourceEntry(
+    "csd": ReaderEntry(
         open_csd,
         "computational sequences: CMU-MOSEI as published, aligned word by word",
         "the .csd files of labels and of text vectors or words; acoustic and visual ones if there are",
         "A2Zadeh/CMU-MultimodalSDK (Zadeh et al., ACL 2018)",
-        csd_roles.KNOWN_ROOTS,
+        KNOWN_ROOTS,
     ),
-    "mmsa": SourceEntry(
+    "mmsa": ReaderEntry(
         open_mmsa,
         "pickles of MMSA and M-SENA, aligned or not; sentiment only",
         "one .pkl of the kind aligned_50.pkl or unaligned_50.pkl",
         "thuiar/MMSA (Yu et al., ACL 2020; Mao et al., ACL 2022)",
     ),
-    "mult": SourceEntry(
+    "mult": ReaderEntry(
         open_mult,
         "pickles of the Multimodal Transformer and MultiBench; sentiment only",
         "one .pkl of the kind mosei_senti_data.pkl or mosei_senti_data_noalign.pkl",
         "yaohungt/Multimodal-Transformer (Tsai et al., ACL 2019)",
     ),
-    "meld": SourceEntry(
+    "meld": ReaderEntry(
         open_meld,
         "MELD's dialogues: texts, times, one emotion and one sentiment each",
         "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, some of them or their folder",
         "declare-lab/MELD (Poria et al., ACL 2019)",
     ),
-    "planted": SourceEntry(
-        open_planted_words,
+    "planted": ReaderEntry(
+        open_planted,
         "made-up videos, word by word, in three modalities; the labels follow a rule that asks for one ability",
         "no file; --map rule=NAME chooses the rule",
         "mien itself: a test of what a system can learn",
-        planted_words.FIELDS,
+        planted.FIELDS,
         takes_files=False,
     ),
 }
 
 
-def open_source(name: str, paths: Sequence[str | Path], options: SourceOptions | None = None) -> Intake:
-    """Open a data set by the name of its source.
+def open_reader(name: str, paths: Sequence[str | Path], options: ReaderOptions | None = None) -> Intake:
+    """Open a data set by the name of its reader.
 
     Args:
-        name: a key of `SOURCES`.
-        paths: files or folders, as `SourceEntry.needs` says; none for a generator.
+        name: a key of `READERS`.
+        paths: files or folders, as the reader's `needs` says; none for a generator.
         options: renamed columns, and whether to keep words; by default nothing renamed, words kept.
 
     Raises:
-        UnknownNameError: the source, or a field of the mapping, is in no table.
-        UsageError: no files for a source that reads some, or files for a generator.
-        SettingsError: the source takes no mapping, or a field is mapped to an empty name.
-        DataError: a file is missing or not what the source reads.
+        UnknownNameError: the reader, or a field of the mapping, is in no table.
+        UsageError: no files for a reader that reads some, or files for a generator.
+        SettingsError: the reader takes no mapping, or a field is mapped to an empty name.
+        DataError: a file is missing or not what the reader reads.
     """
-    if name not in SOURCES:
-        raise UnknownNameError("a source", name, SOURCES)
-    options = options or SourceOptions()
-    entry, fields = SOURCES[name], SOURCES[name].fields
+    if name not in READERS:
+        raise UnknownNameError("a reader", name, READERS)
+    options = options or ReaderOptions()
+    entry, fields = READERS[name], READERS[name].fields
     if entry.takes_files != bool(paths):
         needed = "files or a folder" if entry.takes_files else "no files"
         raise UsageError(
-            f"Expected {needed} for the source {name!r} ({entry.needs}), but got "
+            f"Expected {needed} for the reader {name!r} ({entry.needs}), but got "
             f"{', '.join(map(str, paths)) or 'none'}; see: mien readers"
         )
     for field, column in options.mapping.items():
         if not fields:
             raise SettingsError(
-                f"Expected no --map for the source {name!r}, but got {field}={column}; leave it out, names are fixed"
+                f"Expected no --map for the reader {name!r}, but got {field}={column}; leave it out, names are fixed"
             )
         if field not in fields:
-            raise UnknownNameError(f"a field of the source {name!r} in --map", field, fields)
+            raise UnknownNameError(f"a field of the reader {name!r} in --map", field, fields)
         if not column:
             raise SettingsError(f"Expected a name after --map {field}=, but got nothing; name the column that holds it")
     return entry.open([Path(path) for path in paths], options)

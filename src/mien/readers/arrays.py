@@ -10,8 +10,8 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.readers.files import AnyArray, array_names, as_text, only_file, read_arrays
-from mien.readers.intake import Intake, SourceOptions
-from mien.readers.rules import Row, attach_vector, emotion_labels, group, sentiment_label, usable_end
+from mien.readers.intake import Intake, ReaderOptions, Row, group
+from mien.readers.rules import attach_vector, emotion_labels, sentiment_label, usable_end
 from mien.schema import EMOTIONS, FeatureSpace, FloatArray, Modality, SentimentValues, Utterance
 
 SENTIMENT_CLASS = "sentiment_class"
@@ -34,7 +34,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 KINDS = {"f": "numbers", "i": "whole numbers", "u": "whole numbers", "b": "true or false", "U": "text", "S": "bytes"}
 
 
-def open_arrays(paths: Sequence[Path], options: SourceOptions) -> Intake:
+def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     """Open one archive of arrays that all have N rows, one per utterance.
 
     Fields: video_id (N,); optional index, start, end, split, transcript (N,); text, acoustic, visual (N, feature);
@@ -49,7 +49,7 @@ def open_arrays(paths: Sequence[Path], options: SourceOptions) -> Intake:
     arrays = {field: by_name[name] for field, name in used.items()}
     _require_shapes(path, arrays, used)
     notes: Counter[str] = Counter()
-    groups = group(_rows(path, arrays, notes), notes, numbered="index" in arrays)
+    groups = group(_rows(path, arrays, notes), notes, path, numbered="index" in arrays)
     modalities = [modality for modality in Modality if modality in arrays]
 
     def attach(row: Row) -> None:

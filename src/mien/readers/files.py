@@ -1,8 +1,7 @@
-"""Which files a source is given, and what they look like when they are not what was expected.
+"""The files a reader is given: which ones, CSV rows as text, arrays of .npz archives, and what a wrong file looks like.
 
-CSV files as text: cells stay what they are until a source asks for a number.
-
-Reading .npz archives of plain arrays; object arrays are pickles inside and are refused.
+Cells of a CSV file stay text until a reader asks for a number. Object arrays of an archive are pickles inside and are
+refused.
 """
 
 from __future__ import annotations
@@ -22,14 +21,28 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError
 
+AnyArray = NDArray[Any]
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
 NPY_MAGIC = b"\x93NUMPY"
 HEAD_BYTES = 512
 LAST_PICKLE_PROTOCOL = 5
+LARGEST_INDEX = 2**63 - 1
+# what numpy and zipfile raise on archives that are cut, altered or not made by numpy
+READ_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    EOFError,
+    OSError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    SyntaxError,
+)
 
 
-def input_files(paths: Sequence[Path], suffixes: tuple[str, ...], source: str) -> list[Path]:
+def input_files(paths: Sequence[Path], suffixes: tuple[str, ...], reader: str) -> list[Path]:
     """The files to read: a file as it is given, a folder as its files with one of the suffixes, by name.
 
     Raises DataError when there is none, when one is missing or empty, and when one is given twice.
@@ -40,70 +53,67 @@ def input_files(paths: Sequence[Path], suffixes: tuple[str, ...], source: str) -
             inside = sorted(each for each in path.iterdir() if each.is_file() and each.suffix.lower() in suffixes)
             if not inside:
                 raise DataError(
-                    f"Expected files ending in {' or '.join(suffixes)} in the folder {path} for the source "
-                    f"{source!r}, but got none; check the path"
+                    f"Expected files ending in {' or '.join(suffixes)} in the folder {path} for the reader "
+                    f"{reader!r}, but got none; check the path"
                 )
             files.extend(inside)
         else:
             files.append(path)
     if not files:
-        raise DataError(f"Expected at least one file for the source {source!r}, but got none; name the files to read")
+        raise DataError(f"Expected at least one file for the reader {reader!r}, but got none; name the files to read")
     for path in files:
-        require_file(path, source)
+        require_file(path, reader)
     twice = [path for number, path in enumerate(files) if path.resolve() in [each.resolve() for each in files[:number]]]
     if twice:
         raise DataError(f"Expected every file once, but got {twice[0]} twice; leave one out")
     return files
 
 
-def only_file(paths: Sequence[Path], suffixes: tuple[str, ...], source: str) -> Path:
+def only_file(paths: Sequence[Path], suffixes: tuple[str, ...], reader: str) -> Path:
     """The one file to read. Raises DataError when there is none or more than one."""
-    files = input_files(paths, suffixes, source)
+    files = input_files(paths, suffixes, reader)
     if len(files) > 1:
         raise DataError(
-            f"Expected one file for the source {source!r}, but got {len(files)} "
+            f"Expected one file for the reader {reader!r}, but got {len(files)} "
             f"({', '.join(path.name for path in files)}); import them one by one"
         )
     return files[0]
 
 
-def require_file(path: Path, source: str) -> None:
+def require_file(path: Path, reader: str) -> None:
     """Raise DataError unless the file is there and holds something."""
     if not path.is_file():
-        raise DataError(f"Expected a file at {path} for the source {source!r}, but got nothing there; check the path")
+        raise DataError(f"Expected a file at {path} for the reader {reader!r}, but got nothing there; check the path")
     if path.stat().st_size == 0:
         raise DataError(f"Expected data in {path}, but got an empty file; copy or download it again")
 
 
 def looks_like(path: Path) -> str:
-    """What the first bytes of a file say it is, for error messages; "mien import <source>" where one reads it."""
+    """What the first bytes of a file say it is, for error messages; "mien import READER" where one reads it."""
     with open(path, "rb") as handle:
         head = handle.read(HEAD_BYTES)
     if head.startswith(HDF5_MAGIC):
-        return "an HDF5 file (source csd)"
+        return "an HDF5 file (reader csd)"
     if head.startswith(ZIP_MAGIC):
-        return "a zip archive, perhaps .npz (source arrays or npz)"
+        return "a zip archive, perhaps .npz (reader arrays or npz)"
     if head.startswith(NPY_MAGIC):
         return "a single .npy array"
     if head[:1] == b"\x80" and head[1:2] and head[1] <= LAST_PICKLE_PROTOCOL:
-        return "a pickle (source mmsa or mult)"
+        return "a pickle (reader mmsa or mult)"
     try:
         # incremental, because the cut may fall inside a character
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return "binary data of an unknown kind"
-    return "binary data of an unknown kind" if b"\0" in head else "text (source table or meld)"
+    return "binary data of an unknown kind" if b"\0" in head else "text (reader table or meld)"
 
 
-def wrong_format(path: Path, expected: str, source: str) -> DataError:
-    """The error for a file of another format than its source reads."""
+def wrong_format(path: Path, expected: str, reader: str) -> DataError:
+    """The error for a file of another format than its reader reads."""
     return DataError(
-        f"Expected {path} to be {expected} for the source {source!r}, but got {looks_like(path)}; "
-        "name the source that fits the file"
+        f"Expected {path} to be {expected} for the reader {reader!r}, but got {looks_like(path)}; "
+        "name the reader that fits the file"
     )
-
-
-LARGEST_INDEX = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,26 +214,11 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"Expected a CSV file in {path}, but got {error} in line {line}; check its quotes") from None
 
 
-AnyArray = NDArray[Any]
-# what numpy and zipfile raise on archives that are cut, altered or not made by numpy
-READ_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    EOFError,
-    OSError,
-    KeyError,
-    MemoryError,
-    NotImplementedError,
-    SyntaxError,
-)
-
-
-def array_names(path: Path, source: str) -> list[str]:
+def array_names(path: Path, reader: str) -> list[str]:
     """Names of the arrays in an archive. Raises DataError when it is none."""
     with open(path, "rb") as handle:
         if not handle.read(len(ZIP_MAGIC)).startswith(ZIP_MAGIC):
-            raise wrong_format(path, "an .npz archive", source)
+            raise wrong_format(path, "an .npz archive", reader)
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
@@ -231,9 +226,9 @@ def array_names(path: Path, source: str) -> list[str]:
         raise _damaged(path, error) from None
 
 
-def read_arrays(path: Path, names: Collection[str], source: str) -> dict[str, AnyArray]:
+def read_arrays(path: Path, names: Collection[str], reader: str) -> dict[str, AnyArray]:
     """The named arrays; names that are not there are left out. Raises DataError on objects and damaged archives."""
-    there = array_names(path, source)
+    there = array_names(path, reader)
     arrays: dict[str, AnyArray] = {}
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -256,7 +251,7 @@ def require_arrays(path: Path, names: Sequence[str], there: Collection[str]) -> 
         if name not in there:
             raise DataError(
                 f"Expected an array {name!r} in {path}, but got {', '.join(there) or 'none'}; check that this is the "
-                "file the source reads"
+                "file the reader expects"
             )
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.readers.files import CsvRow, input_files, read_header, read_rows
-from mien.readers.intake import Intake, SourceOptions
-from mien.readers.rules import SENTIMENT_NEUTRAL, START_ORDER_BROKEN, Row, group, usable_end
+from mien.readers.intake import Intake, ReaderOptions, Row, group
+from mien.readers.rules import SENTIMENT_NEUTRAL, START_ORDER_BROKEN, usable_end
 from mien.schema import EMOTIONS, FloatArray, SentimentValues, Utterance, in_start_order
 
 FILE_SPLITS = {"train_sent_emo.csv": "train", "dev_sent_emo.csv": "valid", "test_sent_emo.csv": "test"}
@@ -32,7 +32,7 @@ SENTIMENTS = {"positive": 1.0, "negative": -1.0, "neutral": None}
 TIME = re.compile(r"(\d+):(\d\d?):(\d\d?)[,.](\d{1,3})")
 
 
-def open_meld(paths: Sequence[Path], options: SourceOptions) -> Intake:  # noqa: ARG001 - one signature for all sources
+def open_meld(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa: ARG001 - one signature for all readers
     """Open train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv, some of them or their folder.
 
     A dialogue is a video, ``train-dia12``, because dialogue numbers start again in every file. Times are seconds in the
@@ -45,7 +45,7 @@ def open_meld(paths: Sequence[Path], options: SourceOptions) -> Intake:  # noqa:
     strange = [path for path in paths if not path.is_dir() and path.name not in FILE_SPLITS]
     if strange or not files:
         raise DataError(
-            f"Expected {', '.join(FILE_SPLITS)} for the source 'meld', but got "
+            f"Expected {', '.join(FILE_SPLITS)} for the reader 'meld', but got "
             f"{', '.join(str(path) for path in strange or paths)}; the name of the file says the split"
         )
     for path in files:
@@ -60,9 +60,7 @@ def open_meld(paths: Sequence[Path], options: SourceOptions) -> Intake:  # noqa:
         return ordered
 
     rows = (_row(row, FILE_SPLITS[path.name], notes) for path in files for row in read_rows(path))
-    groups = group(rows, notes, numbered=True, order=by_number)
-    if not groups.rows:
-        raise DataError(f"Expected at least one row below the header of {files[0]}, but got none; check the file")
+    groups = group(rows, notes, files[0], numbered=True, order=by_number)
     return Intake(
         name="meld",
         splits=groups.splits,

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.readers.files import only_file
-from mien.readers.intake import Intake, SourceOptions
-from mien.readers.pickles import KEYS, SplitArrays, open_splits, read_pickle, spaces
-from mien.readers.rules import Row, attach_rows, group, sentiment_label, without_zero_ends
+from mien.readers.intake import Intake, ReaderOptions, Row, group
+from mien.readers.pickles import KEYS, SplitArrays, open_splits, spaces
+from mien.readers.rules import attach_rows, sentiment_label, without_zero_ends
 from mien.schema import BoolArray, Modality, Utterance
 
 ID_SEPARATOR = "$_$"
@@ -31,7 +30,7 @@ class _Validity:
     masks: Mapping[Modality, BoolArray]
 
 
-def open_mmsa(paths: Sequence[Path], options: SourceOptions) -> Intake:
+def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     """Open one pickle of the kind aligned_50.pkl or unaligned_50.pkl.
 
     Ids are ``video$_$clip``; the clip is the utterance's index, and the order where there are no times. Lengths come
@@ -40,14 +39,12 @@ def open_mmsa(paths: Sequence[Path], options: SourceOptions) -> Intake:
 
     Raises UnsafePickleError when the pickle names a call; DataError when it is cut or arrays are missing.
     """
-    path = only_file(paths, (".pkl", ".pickle"), "mmsa")
-    splits = open_splits(path, read_pickle(path, "mmsa"))
+    splits = open_splits(paths, "mmsa")
     validities = {split.name: _validity(split) for split in splits}
     keep_words = options.words and all(_row_is_word(split) for split in splits)
     notes: Counter[str] = Counter()
-    groups = group((row for split in splits for row in _rows(split, notes)), notes, numbered=True)
-    if not groups.rows:
-        raise DataError(f"Expected at least one label row in {path}, but got none; check the file")
+    rows = (row for split in splits for row in _rows(split, notes))
+    groups = group(rows, notes, splits[0].path, numbered=True)
 
     def attach(row: Row) -> None:
         name, place = row.place
@@ -74,7 +71,7 @@ def open_mmsa(paths: Sequence[Path], options: SourceOptions) -> Intake:
         videos=groups.videos(attach),
         notes=notes,
         mapping={"video_id": "id", "index": "id", "transcript": "raw_text", "sentiment": SCORES, **names},
-        files=(path,),
+        files=(splits[0].path,),
     )
 
 
@@ -134,7 +131,7 @@ def _rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
     if scores.ndim != 1 or scores.dtype.kind not in "fiu":
         raise DataError(
             f"Expected one score per utterance in {SCORES!r} of {split.name!r} in {split.path}, but got "
-            f"{scores.dtype} of {scores.shape}; check that this is the file the source reads"
+            f"{scores.dtype} of {scores.shape}; check that this is the file the reader expects"
         )
     for row, (each, transcript, score) in enumerate(zip(ids, transcripts, scores, strict=True)):
         video_id, separator, clip = each.rpartition(ID_SEPARATOR)

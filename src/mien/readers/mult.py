@@ -13,17 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.readers.files import only_file
-from mien.readers.intake import Intake, SourceOptions
-from mien.readers.pickles import KEYS, SplitArrays, open_splits, read_pickle, spaces
-from mien.readers.rules import UTTERANCE_ALONE, Row, attach_rows, group, sentiment_label, usable_end, without_zero_ends
+from mien.readers.intake import Intake, ReaderOptions, Row, group
+from mien.readers.pickles import KEYS, SplitArrays, open_splits, spaces
+from mien.readers.rules import UTTERANCE_ALONE, attach_rows, sentiment_label, usable_end, without_zero_ends
 from mien.schema import FloatArray, Utterance
 
 # "video[3]": the segment of an id without times; the last bracket counts, because ids may hold any character
 SEGMENT_ID = re.compile(r"(.+)\[(\d+)\]", re.DOTALL)
 
 
-def open_mult(paths: Sequence[Path], options: SourceOptions) -> Intake:
+def open_mult(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     """Open one pickle of the kind mosei_senti_data.pkl or mosei_senti_data_noalign.pkl.
 
     There are no lengths: rows that are zero in all streams are taken as padding at both ends (in unaligned files
@@ -32,17 +31,14 @@ def open_mult(paths: Sequence[Path], options: SourceOptions) -> Intake:
 
     Raises UnsafePickleError when the pickle names a call; DataError when it is cut or arrays do not fit.
     """
-    path = only_file(paths, (".pkl", ".pickle"), "mult")
-    splits = open_splits(path, read_pickle(path, "mult"))
+    splits = open_splits(paths, "mult")
     by_name = {split.name: split for split in splits}
     aligned = all(split.is_aligned for split in splits)
     keep_words = options.words and aligned
     notes: Counter[str] = Counter()
-    rows = [row for split in splits for row in _rows(split, notes)]
-    if not rows:
-        raise DataError(f"Expected at least one label row in {path}, but got none; check the file")
+    rows = (row for split in splits for row in _rows(split, notes))
     numbered = all(SEGMENT_ID.fullmatch(each) for split in splits for each in _keys(split))
-    groups = group(rows, notes, numbered=numbered)
+    groups = group(rows, notes, splits[0].path, numbered=numbered)
 
     def attach(row: Row) -> None:
         name, place = row.place
@@ -60,7 +56,7 @@ def open_mult(paths: Sequence[Path], options: SourceOptions) -> Intake:
         videos=groups.videos(attach),
         notes=notes,
         mapping={"video_id": "id", "start": "id", "end": "id", "sentiment": "labels", **names},
-        files=(path,),
+        files=(splits[0].path,),
     )
 
 

@@ -10,14 +10,14 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.readers.files import AnyArray, array_names, read_arrays, require_arrays, require_file
-from mien.readers.intake import Intake, SourceOptions
-from mien.readers.rules import VIDEO_ANONYMOUS, attach_vector, emotion_labels, present_videos, sentiment_label
+from mien.readers.intake import Intake, ReaderOptions
+from mien.readers.rules import VIDEO_ANONYMOUS, VIDEO_EMPTY, attach_vector, emotion_labels, sentiment_label
 from mien.schema import EMOTIONS, SPLITS, FeatureSpace, Modality, Utterance, Video
 
 FILE_NAMES = {Modality.TEXT: "text.npz", Modality.ACOUSTIC: "audio.npz", Modality.VISUAL: "video.npz"}
 
 
-def open_npz(paths: Sequence[Path], options: SourceOptions) -> Intake:  # noqa: ARG001 - one signature for all sources
+def open_npz(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa: ARG001 - one signature for all readers
     """Open text.npz, audio.npz and video.npz, given as a folder or as three paths.
 
     Per split: features (video, utterance, feature) padded on the right; in video.npz also sentiment (video, utterance),
@@ -41,7 +41,7 @@ def open_npz(paths: Sequence[Path], options: SourceOptions) -> Intake:  # noqa: 
         name="npz",
         splits=splits,
         spaces={modality: _space(modality, width) for modality, width in widths.items()},
-        videos=present_videos(_videos(files, widths, notes), notes),
+        videos=_videos(files, widths, notes),
         notes=notes,
         mapping={"sentiment": "SentiLabel", "emotions": "EmoLabel", **dict.fromkeys(map(str, FILE_NAMES), "data")},
         files=tuple(files.values()),
@@ -54,9 +54,9 @@ def _three_files(paths: Sequence[Path]) -> dict[Modality, Path]:
     by_name = {path.name.lower(): path for path in given}
     if len(given) != len(FILE_NAMES) or set(by_name) != set(FILE_NAMES.values()):
         raise DataError(
-            f"Expected {', '.join(FILE_NAMES.values())} or the folder that holds them for the source 'npz', but got "
+            f"Expected {', '.join(FILE_NAMES.values())} or the folder that holds them for the reader 'npz', but got "
             f"{', '.join(str(path) for path in paths) or 'nothing'}; name the three files so (one archive of aligned "
-            "arrays is the source 'arrays')"
+            "arrays is the reader 'arrays')"
         )
     files = {modality: by_name[name] for modality, name in FILE_NAMES.items()}
     for path in files.values():
@@ -77,7 +77,7 @@ def _width(path: Path) -> int:
     if len(shape) != 3 or not shape[2]:
         raise DataError(
             f"Expected shape (video, utterance, feature) in '{SPLITS[0]}_data' of {path}, but got {shape}; "
-            "check that this is the file the source reads"
+            "check that this is the file the reader expects"
         )
     return int(shape[2])
 
@@ -111,7 +111,10 @@ def _videos(files: Mapping[Modality, Path], widths: Mapping[Modality, int], note
                 for modality in files:
                     attach_vector(utterance, modality, features[modality][row, slot], notes)
                 utterances.append(utterance)
-            yield Video(_video_id(split, row), utterances)
+            if utterances:
+                yield Video(_video_id(split, row), utterances)
+            else:
+                notes[VIDEO_EMPTY] += 1
 
 
 def _require_lengths(path: Path, split: str, lengths: AnyArray, sentiment: AnyArray) -> tuple[int, int]:

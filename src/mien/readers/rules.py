@@ -1,34 +1,16 @@
-"""The rules every source applies to doubtful rows, each with the text under which it is counted in `Intake.notes`.
+"""The rules every reader applies to doubtful values, each with the text under which it is counted in `Intake.notes`.
 
 The texts are documented in docs/formats.md. Nothing here invents a label or a feature: what is missing stays missing.
-
-From rows in any order to videos: numbering, repeated rows, splits, order. Shared by all sources that read rows.
-
-From rows of features to one vector: means in which non-finite values do not take part.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from mien.errors import DataError
-from mien.schema import (
-    EMOTION_RANGE,
-    SENTIMENT_RANGE,
-    BoolArray,
-    FloatArray,
-    Modality,
-    Utterance,
-    Video,
-    in_start_order,
-)
+from mien.schema import EMOTION_RANGE, SENTIMENT_RANGE, BoolArray, FloatArray, Modality, Utterance
 
 LABEL_CLAMPED = "label outside its range: clamped"
 LABEL_NOT_FINITE = "label NaN or infinite: missing"
@@ -57,36 +39,7 @@ TRANSCRIPT_SHARED = "transcript in more than one split: kept"
 STREAM_MISSING = {modality: f"video without the {modality} stream: modality missing" for modality in Modality}
 WORDS_MISSING = "video without the words stream: transcript empty"
 
-RULES = frozenset(
-    {
-        *STREAM_MISSING.values(),
-        EMOTIONS_IN_PART,
-        END_NOT_AFTER_START,
-        FOLD_UNKNOWN,
-        LABEL_CLAMPED,
-        LABEL_NOT_FINITE,
-        LABEL_ROW_UNMATCHED,
-        PADDING_GUESSED,
-        ROW_REPEATED,
-        SEGMENT_EMPTY,
-        SENTIMENT_NEUTRAL,
-        SEQUENCE_UNUSED,
-        START_ORDER_BROKEN,
-        TRANSCRIPT_SHARED,
-        UTTERANCE_ALONE,
-        VALUE_NOT_FINITE,
-        VECTOR_NOT_FINITE,
-        VIDEO_ANONYMOUS,
-        VIDEO_EMPTY,
-        VIDEO_UNLABELLED,
-        VIDEO_WORDLESS,
-        WORDS_MISSING,
-        WORD_EMPTY,
-        WORD_NOT_FINITE,
-        WORD_UNTOUCHED,
-        WORD_OUTSIDE,
-    }
-)
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def count(notes: Counter[str], rule: str, n_times: int) -> None:
@@ -124,136 +77,6 @@ def usable_end(start_s: float | None, end_s: float | None, notes: Counter[str]) 
         notes[END_NOT_AFTER_START] += 1
         return None
     return end_s
-
-
-def require_same_split(video_id: str, first: str | None, other: str | None) -> None:
-    """Raise DataError when one video is in two splits: its utterances are each other's context."""
-    if first != other:
-        names = " and ".join(repr(name) if name is not None else "no split" for name in (first, other))
-        raise DataError(
-            f"Expected every video in one split, but got video {video_id!r} in {names}; "
-            "split by video, because the utterances of a video are each other's context"
-        )
-
-
-class TranscriptWatch:
-    """Counts the texts (stripped, lower case) that occur in more than one split.
-
-    Keeps eight bytes per text instead of the text, so that a corpus can stream past.
-    """
-
-    def __init__(self, notes: Counter[str]) -> None:
-        self._notes = notes
-        self._split_of: dict[bytes, str] = {}
-        self._shared: set[bytes] = set()
-
-    def see(self, transcript: str, split: str | None) -> None:
-        """Take note of one utterance's text."""
-        text = transcript.strip().lower()
-        if not text or split is None:
-            return
-        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        if self._split_of.setdefault(key, split) != split and key not in self._shared:
-            self._shared.add(key)
-            self._notes[TRANSCRIPT_SHARED] += 1
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One utterance as it stands in its source, without features."""
-
-    video_id: str
-    split: str | None
-    utterance: Utterance
-    # for messages: "line 3 of train.csv"
-    where: str
-    # where its features are
-    place: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Groups:
-    """Rows by video. N videos in order of first appearance."""
-
-    splits: dict[str, str | None] = field(default_factory=dict)
-    rows: dict[str, list[Row]] = field(default_factory=dict)
-
-    def videos(self, attach: Callable[[Row], None] | None = None) -> Iterator[Video]:
-        """Each video once; `attach` gives an utterance its features when its turn comes. Rows passed are let go."""
-        for video_id in list(self.rows):
-            rows = self.rows.pop(video_id)
-            if attach is not None:
-                for row in rows:
-                    attach(row)
-            yield Video(video_id, [row.utterance for row in rows])
-
-
-def group(
-    rows: Iterable[Row],
-    notes: Counter[str],
-    numbered: bool,
-    order: Callable[[list[Utterance]], list[Utterance]] = in_start_order,
-) -> Groups:
-    """Group rows by video and put each video's utterances in order.
-
-    With ``numbered`` the utterances carry their source's own index; without, they are numbered here by stored order.
-    An exact repetition (same index, times, text and labels) is left out and counted; without indices only rows with
-    times can be told apart from a phrase said twice.
-
-    Raises DataError for a video in two splits, one index with two contents, and when there is no row.
-    """
-    groups, watch = Groups(), TranscriptWatch(notes)
-    seen: dict[tuple[Any, ...], Row] = {}
-    for row in rows:
-        require_same_split(row.video_id, groups.splits.setdefault(row.video_id, row.split), row.split)
-        earlier = seen.setdefault(_key(row, numbered), row)
-        if earlier is not row and _content(earlier) == _content(row):
-            notes[ROW_REPEATED] += 1
-            continue
-        if earlier is not row:
-            raise DataError(
-                f"Expected one utterance {row.utterance.index} in video {row.video_id!r}, but got two that differ, in "
-                f"{earlier.where} and {row.where}; give each utterance of a video its own index"
-            )
-        of_video = groups.rows.setdefault(row.video_id, [])
-        if not numbered:
-            row.utterance.index = len(of_video)
-        of_video.append(row)
-        watch.see(row.utterance.transcript, row.split)
-    for video_id, of_video in groups.rows.items():
-        by_index = {row.utterance.index: row for row in of_video}
-        ordered = order([row.utterance for row in of_video])
-        groups.rows[video_id] = [by_index[utterance.index] for utterance in ordered]
-    return groups
-
-
-def present_videos(videos: Iterable[Video], notes: Counter[str]) -> Iterator[Video]:
-    """Leave out, and count, the videos without an utterance."""
-    for video in videos:
-        if video.utterances:
-            yield video
-        else:
-            notes[VIDEO_EMPTY] += 1
-
-
-def _key(row: Row, numbered: bool) -> tuple[Any, ...]:
-    if numbered:
-        return (row.video_id, row.utterance.index)
-    if row.utterance.start_s is None:
-        # without times and numbers nothing tells a repeated row from a phrase said twice
-        return (id(row),)
-    return (row.video_id, *_content(row))
-
-
-def _content(row: Row) -> tuple[Any, ...]:
-    utterance = row.utterance
-    emotions = None if utterance.emotions is None else tuple(utterance.emotions.tolist())
-    return (utterance.start_s, utterance.end_s, utterance.transcript, utterance.sentiment, emotions)
-
-
-LARGEST = float(np.finfo(np.float32).max)
-# how rows become an utterance vector, as stated in the recipe of a feature space
-POOLING = "mean of the valid rows, non-finite values left out"
 
 
 def finite_cells(values: FloatArray) -> BoolArray:

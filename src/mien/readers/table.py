@@ -10,8 +10,8 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.readers.files import CsvRow, input_files, read_header, read_rows, require_columns
-from mien.readers.intake import Intake, SourceOptions
-from mien.readers.rules import EMOTIONS_IN_PART, Row, emotion_labels, group, sentiment_label, usable_end
+from mien.readers.intake import Intake, ReaderOptions, Row, group
+from mien.readers.rules import EMOTIONS_IN_PART, emotion_labels, sentiment_label, usable_end
 from mien.schema import EMOTIONS, FloatArray, Utterance
 
 # field -> column names tried in this order
@@ -28,7 +28,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 REQUIRED = ("video_id", "text")
 
 
-def open_table(paths: Sequence[Path], options: SourceOptions) -> Intake:
+def open_table(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     """Open one or more CSV files, read as one table.
 
     Columns (others are ignored): video_id and text; optional index, start and end in seconds, split, sentiment in
@@ -53,9 +53,7 @@ def open_table(paths: Sequence[Path], options: SourceOptions) -> Intake:
         )
     notes: Counter[str] = Counter()
     rows = (_row(row, columns[path], notes) for path in files for row in read_rows(path))
-    groups = group(rows, notes, numbered=bool(numbered))
-    if not groups.rows:
-        raise DataError(f"Expected at least one row below the header of {files[0]}, but got none; check the file")
+    groups = group(rows, notes, files[0], numbered=bool(numbered))
     return Intake(
         name="table",
         splits=groups.splits,

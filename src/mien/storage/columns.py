@@ -1,14 +1,34 @@
-"""Between Arrow columns and the schema's types: the one place that knows the names of the table's columns."""
+"""Between Arrow columns and the schema's types: the one place that knows the names of the table's columns.
+
+Columns are made from buffers and read from buffers: pyarrow's own conversions from and to numpy import pandas, which
+costs a short command a third of a second.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, Level, Modality, Utterance, Video
-from mien.storage import arrow_arrays
+from mien.errors import DataError
+from mien.schema import (
+    EMOTION_RANGE,
+    EMOTIONS,
+    SENTIMENT_RANGE,
+    SPLITS,
+    BoolArray,
+    FeatureSpace,
+    FloatArray,
+    Level,
+    Modality,
+    Utterance,
+    Video,
+)
 from mien.storage.split_columns import WordsOfOne
 
 # Few values that repeat; a dictionary of feature values would only be given up again after some time.
@@ -46,21 +66,23 @@ def label_and_feature_names(spaces: Mapping[Modality, FeatureSpace]) -> list[str
 
 
 def to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -> pa.Table:
-    """Rows of the given videos, utterances in the order they stand in."""
+    """Rows of the given videos, utterances in the order they stand in. Raises DataError when one breaks the schema."""
+    for video in videos:
+        validate_video(video, spaces)
     rows = [(video, utterance) for video in videos for utterance in video.utterances]
     utterances = [utterance for _, utterance in rows]
     data: dict[str, pa.Array] = {
-        "video_id": arrow_arrays.texts([video.id for video, _ in rows]),
-        "index": arrow_arrays.integers([utterance.index for utterance in utterances]),
-        "start_s": arrow_arrays.numbers([utterance.start_s for utterance in utterances]),
-        "end_s": arrow_arrays.numbers([utterance.end_s for utterance in utterances]),
-        "transcript": arrow_arrays.texts([utterance.transcript for utterance in utterances]),
-        "split": arrow_arrays.texts([video.split for video, _ in rows]),
-        "sentiment": arrow_arrays.numbers([utterance.sentiment for utterance in utterances]),
+        "video_id": _texts([video.id for video, _ in rows]),
+        "index": _numbers([utterance.index for utterance in utterances], np.int64),
+        "start_s": _numbers([utterance.start_s for utterance in utterances]),
+        "end_s": _numbers([utterance.end_s for utterance in utterances]),
+        "transcript": _texts([utterance.transcript for utterance in utterances]),
+        "split": _texts([video.split for video, _ in rows]),
+        "sentiment": _numbers([utterance.sentiment for utterance in utterances]),
     }
     for number, name in enumerate(EMOTIONS):
         values = [None if each.emotions is None else float(each.emotions[number]) for each in utterances]
-        data[name] = arrow_arrays.numbers(values)
+        data[name] = _numbers(values)
     for modality, space in spaces.items():
         data[modality] = _vector_column([each.features.get(modality) for each in utterances], space.n_features)
         if space.level is Level.WORD:
@@ -96,25 +118,42 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
 
 def floats(column: pa.ChunkedArray) -> FloatArray:
     """A column of numbers as (row,) float64 with NaN where null."""
-    if column.type != pa.float64():
-        column = column.cast(pa.float64())  # another program's table
-    parts = [
-        np.where(arrow_arrays.present_in(array), arrow_arrays.stored_in(array, np.float64), np.nan)
-        for array in column.chunks
-    ]
-    return np.concatenate(parts) if parts else np.zeros(0)
-
-
-def vectors(column: pa.ChunkedArray, n_features: int) -> tuple[FloatArray, BoolArray]:
-    """A vector column as ``(matrix, present)``: (row, feature) float32 with zero rows where null, and (row,)."""
     array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
-    present = arrow_arrays.present_in(array)
+    return np.where(_present(array), _stored(array, np.float64), np.nan)
+
+
+def integers(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """A column of whole numbers without null as (row,) int64."""
+    return _stored(column.combine_chunks(), np.int64)
+
+
+def vectors(column: pa.ChunkedArray | pa.Array, n_features: int) -> tuple[FloatArray, BoolArray]:
+    """A vector column as ``(matrix, present)``: (row, feature) float32 with zero rows where null, and (row,)."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    present = _present(array)
     # null rows are stored too, whatever lies there
-    values = arrow_arrays.stored_in(array.values, np.float32).reshape(-1, n_features)
+    values = _stored(array.values, np.float32).reshape(-1, n_features)
     matrix = np.where(present[:, None], values[array.offset : array.offset + len(array)], np.float32(0))
     return matrix, present
+
+
+def words_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsOfOne]:
+    """A column of word vectors as one ``(matrix, present)`` per row, (word, feature) and (word,); None where null."""
+    return [
+        vectors(cell.values, space.n_features) if cell.is_valid and cell.values is not None else None for cell in column
+    ]
+
+
+def runs(ids: Sequence[str]) -> list[tuple[str, int, int]]:
+    """``(id, start, stop)`` of every stretch of equal ids."""
+    starts = [row for row in range(len(ids)) if row == 0 or ids[row] != ids[row - 1]]
+    return [(ids[start], start, stop) for start, stop in itertools.pairwise([*starts, len(ids)])]
+
+
+def _read_words(utterances: Sequence[Utterance], column: pa.ChunkedArray, space: FeatureSpace) -> None:
+    for utterance, words in zip(utterances, words_of(column, space), strict=True):
+        if words is not None:
+            utterance.words[space.modality], utterance.word_present[space.modality] = words
 
 
 def _vector_column(rows: Sequence[FloatArray | None], n_features: int) -> pa.Array:
@@ -123,7 +162,7 @@ def _vector_column(rows: Sequence[FloatArray | None], n_features: int) -> pa.Arr
     for number, row in enumerate(rows):
         if row is not None:
             matrix[number] = row
-    return arrow_arrays.vectors(matrix, present)
+    return _vectors(matrix, present)
 
 
 def _word_column(utterances: Sequence[Utterance], space: FeatureSpace) -> pa.Array:
@@ -136,20 +175,98 @@ def _word_column(utterances: Sequence[Utterance], space: FeatureSpace) -> pa.Arr
             matrix[start:stop] = rows
             present[start:stop] = utterance.word_present.get(space.modality, True)
     matrix[~present] = 0
-    return arrow_arrays.lists(bounds, arrow_arrays.vectors(matrix, present), [rows is not None for rows in words])
+    validity = _validity([rows is not None for rows in words])
+    kind, offsets = pa.list_(pa.list_(pa.float32(), space.n_features)), _buffer(bounds.astype(np.int32))
+    return pa.Array.from_buffers(kind, len(words), [validity, offsets], children=[_vectors(matrix, present)])
 
 
-def words_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsOfOne]:
-    """A column of word vectors as one ``(matrix, present)`` per row, (word, feature) and (word,); None where null."""
-    return [
-        vectors(pa.chunked_array([cell.values]), space.n_features)
-        if cell.is_valid and cell.values is not None
-        else None
-        for cell in column
-    ]
+def _numbers(values: Sequence[float | None], dtype: type[np.generic] = np.float64) -> pa.Array:
+    validity = _validity([value is not None for value in values])
+    content = np.array([0 if value is None else value for value in values], dtype=dtype)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(dtype), len(values), [validity, _buffer(content)])
 
 
-def _read_words(utterances: Sequence[Utterance], column: pa.ChunkedArray, space: FeatureSpace) -> None:
-    for utterance, words in zip(utterances, words_of(column, space), strict=True):
-        if words is not None:
-            utterance.words[space.modality], utterance.word_present[space.modality] = words
+def _texts(values: Sequence[str | None]) -> pa.Array:
+    encoded = [b"" if value is None else value.encode("utf-8") for value in values]
+    bounds = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    validity = _validity([value is not None for value in values])
+    return pa.Array.from_buffers(pa.string(), len(values), [validity, _buffer(bounds), pa.py_buffer(b"".join(encoded))])
+
+
+def _vectors(matrix: FloatArray, present: BoolArray) -> pa.Array:
+    """The rows of a matrix (row, feature) float32, of which some are present (row,), as lists of one size."""
+    n_rows, n_features = matrix.shape
+    values = pa.Array.from_buffers(pa.float32(), matrix.size, [None, _buffer(matrix)])
+    return pa.Array.from_buffers(pa.list_(pa.float32(), n_features), n_rows, [_validity(present)], children=[values])
+
+
+def _buffer(values: NDArray[Any]) -> pa.Buffer:
+    return pa.py_buffer(np.ascontiguousarray(values))
+
+
+def _validity(present: Sequence[bool] | BoolArray) -> pa.Buffer | None:
+    """One bit a value, or nothing where none is null."""
+    bits = np.asarray(present, dtype=bool)
+    return None if bits.all() else pa.py_buffer(np.packbits(bits, bitorder="little"))
+
+
+def _present(array: pa.Array) -> BoolArray:
+    """Which values are not null, (value,)."""
+    bits = array.buffers()[0]
+    if bits is None:
+        return np.ones(len(array), dtype=bool)
+    unpacked = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=array.offset + len(array), bitorder="little")
+    return unpacked[array.offset :].astype(bool)
+
+
+def _stored(array: pa.Array, dtype: type[np.generic]) -> NDArray[Any]:
+    """The numbers of an array, (value,); anything where null."""
+    stored = np.frombuffer(array.buffers()[1] or b"", dtype=dtype)
+    return stored[array.offset : array.offset + len(array)]
+
+
+def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace]) -> None:
+    """Raise DataError, naming the video and the utterance, when a video breaks the schema."""
+    if video.split is not None and video.split not in SPLITS:
+        raise DataError(
+            f"Expected the split of video {video.id!r} to be one of {', '.join(SPLITS)}, but got {video.split!r}; "
+            f"rename it with --rename-split {video.split}=valid (or =none to leave it out)"
+        )
+    indices = Counter(utterance.index for utterance in video.utterances)
+    if indices and indices.most_common(1)[0][1] > 1:
+        raise DataError(
+            f"Expected unique utterance numbers in video {video.id!r}, but got {indices.most_common(1)[0][0]} twice"
+        )
+    for utterance in video.utterances:
+        where = f"utterance {utterance.index} of video {video.id!r}"
+        for modality, vector in utterance.features.items():
+            _validate_features(vector[None], spaces, modality, where)
+        for modality, rows in utterance.words.items():
+            _validate_features(rows, spaces, modality, where)
+        if utterance.sentiment is not None:
+            _validate_range(np.array(utterance.sentiment), SENTIMENT_RANGE, f"sentiment of {where}")
+        if utterance.emotions is not None:
+            _validate_range(utterance.emotions, EMOTION_RANGE, f"emotions of {where}")
+
+
+def _validate_features(
+    rows: FloatArray, spaces: Mapping[Modality, FeatureSpace], modality: Modality, where: str
+) -> None:
+    if modality not in spaces:
+        raise DataError(f"Expected {where} to have only {', '.join(spaces)} features, but got {modality} features too")
+    if rows.shape[1] != spaces[modality].n_features:
+        raise DataError(
+            f"Expected {spaces[modality].n_features} {modality} features in {where}, but got {rows.shape[1]}; "
+            "all rows of a modality must come from one extractor"
+        )
+    if not np.isfinite(rows).all():
+        raise DataError(
+            f"Expected finite {modality} features in {where}, but got NaN or infinity; "
+            "leave the modality out of that utterance to mark it missing"
+        )
+
+
+def _validate_range(values: FloatArray, bounds: tuple[float, float], what: str) -> None:
+    low, high = bounds
+    if not ((values >= low) & (values <= high)).all():
+        raise DataError(f"Expected {what} in [{low:g}, {high:g}], but got {values.tolist()}")

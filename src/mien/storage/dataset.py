@@ -19,6 +19,7 @@ from mien.errors import DamagedFileError, DataError
 from mien.pretrained import require_sha256, sha256_of
 from mien.schema import EMOTIONS, SPLITS, FeatureSpace, Level, Modality, SentimentValues, Video
 from mien.storage import columns
+from mien.storage.columns import runs
 from mien.storage.files import (
     damage_told,
     folder_written_aside,
@@ -26,12 +27,14 @@ from mien.storage.files import (
     restore_interrupted_swap,
     write_json,
 )
-from mien.storage.groups import require_once, row_groups, runs, to_table
 from mien.storage.split_columns import SplitColumns, join_words
 
 FORMAT_VERSION = 1
 TABLE = "utterances.parquet"
 CARD = "dataset.json"
+# a group is closed as soon as it reaches one of these
+ROWS_PER_GROUP = 2048
+BYTES_PER_GROUP = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +148,13 @@ def write_dataset(folder: Path, videos: Iterable[Video], facts: DatasetFacts) ->
     Raises DataError when a video breaks the schema (wrong width, NaN, label out of range, two videos of one id, no
     utterance at all) and WriteError when the system refuses.
     """
-    return write_dataset_tables(folder, (to_table(group, facts.spaces) for group in row_groups(videos)), facts)
+    return write_dataset_groups(folder, row_groups(videos), facts)
 
 
-def write_dataset_tables(folder: Path, tables: Iterable[pa.Table], facts: DatasetFacts) -> Dataset:
-    """`write_dataset` for rows that are tables already (see `to_table`); each becomes a group of rows.
-
-    Raises DataError for two videos of one id and for no utterance at all, and WriteError when the system refuses.
-    """
+def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts: DatasetFacts) -> Dataset:
+    """`write_dataset` for videos in groups (see `row_groups`); each becomes a group of rows of the table."""
     with folder_written_aside(folder, CARD) as aside:
-        counts = _write_tables(aside / TABLE, tables, facts.spaces)
+        counts = _write_groups(aside / TABLE, groups, facts.spaces)
         if not counts:
             raise DataError("Expected at least one utterance, but got none; check the source files and the mapping")
         card = {
@@ -170,6 +170,26 @@ def write_dataset_tables(folder: Path, tables: Iterable[pa.Table], facts: Datase
         }
         write_json(aside / CARD, card)
     return open_dataset(folder)
+
+
+def row_groups(videos: Iterable[Video]) -> Iterator[list[Video]]:
+    """Consecutive videos, as many as make a group; those without an utterance are left out.
+
+    Where a group ends depends on nothing but its videos.
+    """
+    group: list[Video] = []
+    n_rows = n_bytes = 0
+    for video in videos:
+        if not video.utterances:
+            continue
+        group.append(video)
+        n_rows += len(video.utterances)
+        n_bytes += _bytes_of(video)
+        if n_rows >= ROWS_PER_GROUP or n_bytes >= BYTES_PER_GROUP:
+            yield group
+            group, n_rows, n_bytes = [], 0, 0
+    if group:
+        yield group
 
 
 def open_dataset(folder: str | Path) -> Dataset:
@@ -199,24 +219,37 @@ def open_dataset(folder: str | Path) -> Dataset:
     return dataset
 
 
-def _write_tables(
-    path: Path, tables: Iterable[pa.Table], spaces: Mapping[Modality, FeatureSpace]
+def _write_groups(
+    path: Path, groups: Iterable[Sequence[Video]], spaces: Mapping[Modality, FeatureSpace]
 ) -> dict[str, Counter[str]]:
-    """Each table becomes a group of rows; how many videos, utterances and, at most, utterances of a video by split."""
+    """Write the table; how many videos, utterances and, at most, utterances of a video each split has."""
     counts: dict[str, Counter[str]] = {}
     seen: set[str] = set()
     # smallest and largest values help to skip rows by their split, and nobody skips by a feature's
     how = {"compression": "zstd", "use_dictionary": columns.TEXTS, "write_statistics": columns.TEXTS}
     with pq.ParquetWriter(path, columns.arrow_schema(spaces), **how) as writer:
-        for table in tables:
-            splits, of_videos = table["split"].to_pylist(), runs(table["video_id"].to_pylist())
-            require_once((video_id for video_id, _, _ in of_videos), seen)
-            for _, start, stop in of_videos:
-                count = counts.setdefault(splits[start] or "none", Counter())
-                count.update(videos=1, utterances=stop - start)
-                count["longest"] = max(count["longest"], stop - start)
-            writer.write_table(table)
+        for group in groups:
+            for video in group:
+                if video.id in seen:
+                    raise DataError(
+                        f"Expected every video once, but got {video.id!r} twice; merge its rows before importing"
+                    )
+                seen.add(video.id)
+                n = len(video.utterances)
+                count = counts.setdefault(video.split or "none", Counter())
+                count.update(videos=1, utterances=n)
+                count["longest"] = max(count["longest"], n)
+            writer.write_table(columns.to_table(group, spaces))
     return {name: counts[name] for name in (*SPLITS, "none") if name in counts}
+
+
+def _bytes_of(video: Video) -> int:
+    return sum(
+        rows.nbytes
+        for utterance in video.utterances
+        for vectors in (utterance.features, utterance.words)
+        for rows in vectors.values()
+    )
 
 
 def _video_tables(path: Path) -> Iterator[pa.Table]:
@@ -239,7 +272,7 @@ def _split_columns(
     return SplitColumns(
         video_ids=[video_id for video_id, _, _ in of_videos],
         offsets=np.array([0, *(stop for _, _, stop in of_videos)], dtype=np.int64),
-        index=rows["index"].to_numpy().astype(np.int64),
+        index=columns.integers(rows["index"]),
         features=features,
         present=present,
         sentiment=columns.floats(rows["sentiment"]),

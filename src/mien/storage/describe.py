@@ -23,8 +23,8 @@ from mien.schema import (
     sentiment_classes,
 )
 from mien.storage import columns
+from mien.storage.columns import runs
 from mien.storage.dataset import Dataset
-from mien.storage.groups import runs
 
 N_EXAMPLES = 5
 

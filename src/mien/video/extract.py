@@ -31,8 +31,8 @@ from mien.errors import DataError, EngineError, MissingExtraError, MissingWeight
 from mien.media.recognition import Recognizer, Speech, SpeechSettings, load_recognizer, recognize
 from mien.media.word_times import heard_inside, timed_words
 from mien.pretrained import sha256_of
-from mien.readers import open_source
-from mien.readers.intake import SourceOptions, assign_roles
+from mien.readers import open_reader
+from mien.readers.intake import ReaderOptions, assign_roles
 from mien.schema import Clip, FeatureSpace, Level, Modality, Utterance, Video
 from mien.storage import columns
 from mien.storage.dataset import Dataset, DatasetFacts, write_dataset
@@ -100,7 +100,7 @@ def extract(
     names = request.extractors if request.extractors is not None else DEFAULT_EXTRACTORS[request.level]
     if not names:
         raise UsageError("Expected at least one extractor, but got none for text, acoustic and visual; name one")
-    intake = open_source("table", [Path(labels)], SourceOptions(request.mapping))
+    intake = open_reader("table", [Path(labels)], ReaderOptions(request.mapping))
     roles = assign_roles(intake.splits, request.rename_splits, request.carve)
     files = find_videos(Path(os.path.abspath(folder)))
     context = ExtractionContext(load_extractors(names, request.level), request.speech)

@@ -1,9 +1,10 @@
-"""One computational sequence (.csd, HDF5) of CMU-MultimodalSDK, read video by video."""
+"""Computational sequences (.csd, HDF5) of CMU-MultimodalSDK: read video by video, each in the role its name says."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DamagedFileError, DataError
-from mien.readers.csd.chunks import read_rows
-from mien.readers.files import HDF5_MAGIC, wrong_format
-from mien.schema import FloatArray
+from mien.readers.files import HDF5_MAGIC, AnyArray, wrong_format
+from mien.readers.rules import SEQUENCE_UNUSED, count
+from mien.schema import EMOTIONS, FloatArray, Modality
 
-AnyArray = NDArray[Any]
 # entries of aligned files: "GdFP_p4eQX0[3]". Ids hold any character, so that only the last bracket counts
 ENTRY = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)
 READ_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError)
@@ -29,6 +29,21 @@ DIMENSION_NAMES = "dimension names"
 # rows of a long video are read in pieces of about this size
 BLOCK_BYTES = 16 << 20
 METADATA_BYTES = 128 << 10
+
+LABELS = "labels"
+WORDS = "words"
+# role -> root names seen, normalised; docs/formats.md lists them as they are written
+KNOWN_ROOTS: dict[str, tuple[str, ...]] = {
+    LABELS: ("alllabels", "sentimentlabels", "emotionlabels"),
+    WORDS: ("words", "timestampedwords", "cmumoseitimestampedwords"),
+    Modality.TEXT.value: ("glovevectors", "timestampedwordvectors", "cmumoseitimestampedwordvectors"),
+    Modality.ACOUSTIC.value: ("covarep",),
+    Modality.VISUAL.value: ("facet", "openface"),
+}
+OLD_PAIR = ("sentimentlabels", "emotionlabels")
+# the order of "All Labels" by its documentation, when the file does not name its columns; not the order of EMOTIONS
+LABEL_COLUMNS = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
+VERSION = re.compile(r"[ _-]*v?\d+([._]\d+)*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,7 @@ class Rows:
 
     intervals: FloatArray  # (n, 2) seconds
     features: AnyArray  # (n, feature)
-    numbers: NDArray[np.int64]  # (n,) the row's number in its source
+    numbers: NDArray[np.int64]  # (n,) the row's number in its file
 
 
 def inspect(path: Path) -> Sequence:
@@ -103,7 +118,7 @@ class SequenceReader:
             DataError: shapes or types do not fit, a link leaves the file, or the data are damaged.
         """
         keys = self.sequence.entries[video_id]
-        parts = [self._read_entry(key, kinds) for key in keys]
+        parts = [part for key in keys for part in self._parts(key, kinds)]
         intervals, features = parts[0]
         if len(parts) > 1:
             intervals = np.concatenate([each for each, _ in parts])
@@ -115,34 +130,31 @@ class SequenceReader:
         return Rows(intervals, features, numbers)
 
     def blocks(self, video_id: str, kinds: str) -> Iterator[tuple[FloatArray, AnyArray]]:
-        """The rows of a video as `read` gives them, in one piece or, from a long video, in pieces of `BLOCK_BYTES`.
+        """The rows of a video as `read` gives them, in one piece or, from a long entry, in pieces of `BLOCK_BYTES`.
 
         Yields:
             ``(intervals, features)``: (n, 2) in seconds and (n, feature).
         """
         keys = self.sequence.entries[video_id]
-        if len(keys) > 1:
+        if len(keys) == 1:
+            yield from self._parts(keys[0], kinds, BLOCK_BYTES)
+        else:
             rows = self.read(video_id, kinds)
             yield rows.intervals, rows.features
-            return
-        features, intervals = self._datasets(keys[0], kinds)
-        n_rows = max(1, BLOCK_BYTES // max(1, features.dtype.itemsize * self.sequence.n_features))
+
+    def _parts(
+        self, key: str, kinds: str, most_bytes: int = LARGEST_ENTRY_BYTES
+    ) -> Iterator[tuple[FloatArray, AnyArray]]:
+        """The rows of an entry in parts of at most so many bytes, but at least one row."""
+        features, intervals = self._datasets(key, kinds)
+        n_rows = max(1, most_bytes // (features.dtype.itemsize * max(1, self.sequence.n_features)))
         if features.chunks is not None:
             # whole chunks: a chunk cut in two would be decompressed twice
             n_rows = max(1, n_rows // features.chunks[0]) * features.chunks[0]
-        path = self.sequence.path
         try:
-            times_s = read_rows(intervals, 0, len(intervals)).astype(np.float64, copy=False)
-            for start in range(0, len(times_s), n_rows):
-                yield times_s[start : start + n_rows], read_rows(features, start, start + n_rows)
-        except READ_ERRORS as error:
-            raise _damaged(path, f"{error} at video {keys[0]!r}") from None
-
-    def _read_entry(self, key: str, kinds: str) -> tuple[FloatArray, AnyArray]:
-        features, intervals = self._datasets(key, kinds)
-        try:
-            times_s = read_rows(intervals, 0, len(intervals)).astype(np.float64, copy=False)
-            return times_s, read_rows(features, 0, len(features))
+            times_s = intervals[()].astype(np.float64, copy=False)
+            for start in range(0, max(1, len(times_s)), n_rows):
+                yield times_s[start : start + n_rows], features[start : start + n_rows]
         except READ_ERRORS as error:
             raise _damaged(self.sequence.path, f"{error} at video {key!r}") from None
 
@@ -245,3 +257,87 @@ def _damaged(path: Path, error: object) -> DamagedFileError:
     return DamagedFileError(
         f"Expected a readable HDF5 file in {path}, but got {error}; it was cut or altered: copy or download it again"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The sequences to read."""
+
+    labels: tuple[Sequence, ...]
+    # "words" and modalities -> sequence
+    streams: Mapping[str, Sequence]
+
+    @property
+    def mapping(self) -> dict[str, str]:
+        """Role -> root name."""
+        labels = {LABELS: " + ".join(sequence.root for sequence in self.labels)}
+        return labels | {role: sequence.root for role, sequence in self.streams.items()}
+
+
+def normalised(root: str) -> str:
+    """A root name without case, blanks, underscores and version: "FACET 4.2" and "facet_4.1" are "facet"."""
+    return re.sub(r"[\s_-]+", "", VERSION.sub("", root.lower()))
+
+
+def assign_roles(sequences: list[Sequence], mapping: Mapping[str, str], notes: Counter[str]) -> Roles:
+    """Find each role's sequence. Raises DataError when a role has two, or labels or words have none."""
+    of_role = {role: _candidates(role, sequences, mapping) for role in KNOWN_ROOTS}
+    used = [id(sequence) for found in of_role.values() for sequence in found]
+    for role, found in of_role.items():
+        names = {normalised(sequence.root) for sequence in found}
+        is_pair = role == LABELS and len(found) == 2 and names == set(OLD_PAIR)
+        if len(found) > 1 and not is_pair:
+            raise DataError(
+                f"Expected one sequence of {role}, but got "
+                f"{', '.join(f'{each.root!r} in {each.path}' for each in found)}; "
+                f"choose one with --map {role}=ROOT, or leave a file out"
+            )
+    have = ", ".join(repr(sequence.root) for sequence in sequences)
+    if not of_role[LABELS]:
+        raise DataError(
+            f"Expected a sequence of labels such as 'All Labels', but got {have}; add its file, or name it with "
+            "--map labels=ROOT"
+        )
+    if not of_role[Modality.TEXT] and not of_role[WORDS]:
+        raise DataError(
+            f"Expected text vectors or words to align to, but got {have}; add such a file, or name it with "
+            "--map text=ROOT or --map words=ROOT"
+        )
+    count(notes, SEQUENCE_UNUSED, sum(id(sequence) not in used for sequence in sequences))
+    # "Sentiment Labels" leads, its rows number the utterances
+    labels = sorted(of_role[LABELS], key=lambda sequence: normalised(sequence.root) == "emotionlabels")
+    return Roles(tuple(labels), {role: found[0] for role, found in of_role.items() if found and role != LABELS})
+
+
+def label_columns(sequence: Sequence) -> tuple[str, ...]:
+    """What each column of a label sequence holds, by the names in the file, else by its width.
+
+    Raises DataError when neither tells.
+    """
+    named = tuple(name.strip().lower() for name in sequence.columns)
+    if len(named) == sequence.n_features and any(
+        set(named) == set(columns) for columns in (LABEL_COLUMNS, EMOTIONS, LABEL_COLUMNS[:1])
+    ):
+        return named
+    by_width = {len(LABEL_COLUMNS): LABEL_COLUMNS, len(EMOTIONS): LABEL_COLUMNS[1:], 1: LABEL_COLUMNS[:1]}
+    if sequence.n_features not in by_width:
+        raise DataError(
+            f"Expected 7 columns ({', '.join(LABEL_COLUMNS)}), 6 or 1 in {sequence.root!r} of {sequence.path}, but got "
+            f"{sequence.n_features}; name the sequence of labels with --map labels=ROOT"
+        )
+    return by_width[sequence.n_features]
+
+
+def _candidates(role: str, sequences: list[Sequence], mapping: Mapping[str, str]) -> list[Sequence]:
+    if role not in mapping:
+        mapped = set(mapping.values())
+        known = KNOWN_ROOTS[role]
+        return [each for each in sequences if normalised(each.root) in known and each.root not in mapped]
+    exact = [each for each in sequences if each.root == mapping[role]]
+    found = exact or [each for each in sequences if normalised(each.root) == normalised(mapping[role])]
+    if not found:
+        raise DataError(
+            f"Expected a sequence {mapping[role]!r} for the role {role!r}, but got "
+            f"{', '.join(repr(each.root) for each in sequences)}; name one of these with --map {role}=ROOT"
+        )
+    return found

@@ -19,9 +19,9 @@ from tests.readers.examples import (
 )
 
 from mien.errors import DataError
-from mien.readers import open_source, rules
-from mien.readers.csd import mosei_folds
-from mien.readers.intake import Intake, SourceOptions
+from mien.readers import open_reader, rules
+from mien.readers.csd.reader import mosei_folds
+from mien.readers.intake import Intake, ReaderOptions
 from mien.schema import EMOTIONS, Level, Modality
 
 WORD_TIMES = np.array([[0.0, 1.0], [1.0, 2.0], [2.0, 3.0]])
@@ -29,7 +29,7 @@ ONE_SEGMENT = labels((0, 3, 1, 0, 0, 0, 0, 0, 0))
 
 
 def opened(folder: Path, **mapping: str) -> Intake:
-    return open_source("csd", [folder], SourceOptions(mapping))
+    return open_reader("csd", [folder], ReaderOptions(mapping))
 
 
 def small(folder: Path, segments: Any = ONE_SEGMENT, video_id: str = "v", **streams: tuple[Any, Any]) -> Path:
@@ -241,7 +241,7 @@ def test_entries_of_aligned_files_are_joined_by_number(tmp_path: Path) -> None:
 def test_words_can_be_left_out_without_changing_the_space(tmp_path: Path) -> None:
     folder = csd_folder(tmp_path)
     with_words = opened(folder)
-    without = open_source("csd", [folder], SourceOptions(words=False))
+    without = open_reader("csd", [folder], ReaderOptions(words=False))
     first, second = videos_of(with_words)[SHORT_ID].utterances[0], videos_of(without)[SHORT_ID].utterances[0]
     assert not second.words
     np.testing.assert_array_equal(first.features[Modality.VISUAL], second.features[Modality.VISUAL])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,15 @@ import pytest
 from tests.readers.examples import LONG_ID, SHORT_ID, csd_folder, videos_of, write_csd
 
 from mien.errors import DamagedFileError, DataError
-from mien.readers import open_source, rules
-from mien.readers.csd.files import LARGEST_ENTRY_BYTES, inspect, opened
+from mien.readers import open_reader, rules
+from mien.readers.csd.sequences import LARGEST_ENTRY_BYTES, Sequence, inspect, opened
 from mien.schema import Modality, Utterance
 
 TIMES = [[0.0, 1.0], [1.0, 2.0]]
 
 
 def read_all(folder: Path) -> None:
-    videos_of(open_source("csd", [folder]))
+    videos_of(open_reader("csd", [folder]))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
@@ -160,7 +161,7 @@ def rows_of(utterance: Utterance, modality: Modality) -> tuple[np.ndarray, np.nd
 @pytest.mark.data
 def test_the_tensors_of_the_sdk_are_reproduced(data_dir: Path) -> None:
     folder = data_dir / "csd_by_sdk"
-    intake = open_source("csd", sorted(folder.glob("*.csd")))
+    intake = open_reader("csd", sorted(folder.glob("*.csd")))
     videos = videos_of(intake)
     reference = np.load(folder / "sdk_reference_tensors.npz")
     streams = {Modality.TEXT: "glove_vectors", Modality.ACOUSTIC: "COVAREP", Modality.VISUAL: "FACET 4.2"}
@@ -201,11 +202,49 @@ def test_the_tensors_of_the_sdk_are_reproduced(data_dir: Path) -> None:
 def test_word_aligned_files_of_the_sdk_are_read_too(data_dir: Path) -> None:
     folder = data_dir / "csd_by_sdk"
     aligned = sorted((folder / "word_aligned").glob("*.csd"))
-    unaligned = videos_of(open_source("csd", sorted(folder.glob("*.csd"))))
-    intake = open_source("csd", [*aligned, folder / "All_Labels.csd"])
+    unaligned = videos_of(open_reader("csd", sorted(folder.glob("*.csd"))))
+    intake = open_reader("csd", [*aligned, folder / "All_Labels.csd"])
     n_words = 0
     for video_id, video in videos_of(intake).items():
         for ours, theirs in zip(unaligned[video_id].utterances, video.utterances, strict=True):
             np.testing.assert_allclose(theirs.words[Modality.TEXT], ours.words[Modality.TEXT], rtol=0, atol=1e-6)
             n_words += len(theirs.words[Modality.TEXT])
     assert n_words == 43 + 31 + 40
+
+
+def sequence(path: Path, n_rows: int, **how: Any) -> Sequence:
+    edges = np.arange(n_rows + 1.0)
+    values = np.random.default_rng(1).normal(size=(n_rows, 4)).astype(np.float32)
+    with h5py.File(path, "w") as file:
+        group = file.create_group("COVAREP/data/v")
+        group["intervals"] = np.stack([edges[:-1], edges[1:]], axis=1)
+        group.create_dataset("features", data=values, **how)
+    return inspect(path)
+
+
+@pytest.mark.parametrize("how", [{}, {"compression": "gzip", "chunks": (48, 3)}])
+def test_a_long_video_comes_in_blocks_that_make_the_whole(
+    tmp_path: Path, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.readers.csd.sequences.BLOCK_BYTES", 100 * 4 * 4)
+    with opened(sequence(tmp_path / "x.csd", 1_000, **how)) as reader:
+        blocks = list(reader.blocks("v", "fiu"))
+        whole = reader.read("v", "fiu")
+    assert {len(features) for _, features in blocks[:-1]} == ({96} if how else {100})
+    np.testing.assert_array_equal(np.concatenate([features for _, features in blocks]), whole.features)
+    np.testing.assert_array_equal(np.concatenate([times for times, _ in blocks]), whole.intervals)
+
+
+@pytest.mark.parametrize("harm", ["cut", "noise"])
+def test_damaged_chunks_are_told(tmp_path: Path, harm: str) -> None:
+    path = tmp_path / "x.csd"
+    held = sequence(path, 1_000, compression="gzip", chunks=(500, 4))
+    content = zlib.compress(np.ones((500, 4), np.float32).tobytes())
+    bad = {"cut": content[:-9], "noise": b"\xff" * 90}[harm]
+    with h5py.File(path, "a") as file:
+        file["COVAREP/data/v/features"].id.write_direct_chunk((500, 0), bad)
+    with (
+        opened(held) as reader,
+        pytest.raises(DamagedFileError, match="at video 'v'; it was cut or altered"),
+    ):
+        reader.read("v", "fiu")
