@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mien.benchmark.tables import at
 from mien.errors import DataError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.decisions import Decisions
@@ -290,9 +291,5 @@ def means_and_sds(systems: Sequence[SystemScores | None], path: str) -> tuple[Fl
 
 def number_at(part: Mapping[str, Any] | None, path: str) -> float:
     """The number at a path of keys joined by dots; NaN where there is none."""
-    found: Any = part
-    for key in path.split("."):
-        if not isinstance(found, Mapping) or found.get(key) is None:
-            return float("nan")
-        found = found[key]
-    return float(found)
+    found = at(part, path)
+    return float("nan") if found is None else float(found)

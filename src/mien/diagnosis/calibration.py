@@ -7,7 +7,7 @@ negative, so the ranking stays, and a threshold moves by the same line without c
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from mien.evaluation.scores import means_of
 from mien.metrics.calibration import Bins, brier, calibration_error, resampled_calibration_error
 from mien.metrics.confusion import count
 from mien.metrics.platt import fit_platt, logit, sigmoid
+from mien.metrics.significance import percentile_interval
 from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
 from mien.tasks import TASKS, output_name
@@ -74,7 +75,7 @@ def cases_of(predictions: Predictions) -> dict[str, Cases]:
 
 def classes_in(predictions: Predictions) -> list[str]:
     """The predicted tasks whose outputs are probabilities, in the order of the table."""
-    return [task for task, row in TASKS.items() if row.decision != "none" and task in predictions.outputs]
+    return [task for task, row in TASKS.items() if not row.predicts_degrees and task in predictions.outputs]
 
 
 def fit_scalings(valid: Predictions) -> dict[str, PlattScaling]:
@@ -174,6 +175,20 @@ def trust_scores(
         mean, n = next(iter(means_of(task).items()))
         found[f"{task}.{ERROR}" + (f"_{mean}" if len(each) > 1 else "")] = np.mean(each[:n], axis=0)
     return found
+
+
+def mean_trust_scores(
+    runs: Sequence[tuple[Predictions, Decisions, Mapping[str, PlattScaling]]], weights: NDArray[Any] | None = None
+) -> dict[str, FloatArray]:
+    """`trust_scores` of several runs on the same rows, averaged."""
+    several = [trust_scores(*run, weights) for run in runs]
+    return {path: np.mean([scores[path] for scores in several], axis=0) for path in several[0]}
+
+
+def interval_of(resampled: FloatArray) -> list[float]:
+    """[low, high] of a resampled score."""
+    interval = percentile_interval(resampled)
+    return [interval.low, interval.high]
 
 
 def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, dict[str, float]]:

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from mien.diagnosis.calibration import PlattScaling, trust_scores
+from mien.diagnosis.calibration import PlattScaling, interval_of, mean_trust_scores
 from mien.errors import DataError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.headline import all_headlines
 from mien.evaluation.rows import checked, subset, video_numbers
 from mien.metrics.calibration import equal_count_edges
-from mien.metrics.significance import percentile_interval, video_weights
+from mien.metrics.significance import video_weights
 from mien.metrics.word_errors import words_of
 from mien.schema import BoolArray, FloatArray
 from mien.storage.split_columns import SplitColumns
@@ -134,17 +134,12 @@ def score_groups(
 
     def at(members: BoolArray) -> dict[str, Any]:
         parts = [subset(row, members) for row in rows]
-        weights = video_weights(video_numbers(parts[0])[1], n_resamples) if n_resamples else None
-        several = list(zip(parts, runs, scalings, strict=True))
-        values = [trust_scores(part, run.decisions, scaling) for part, run, scaling in several]
-        drawn = [trust_scores(part, run.decisions, scaling, weights) for part, run, scaling in several]
-        return {
-            path: {
-                "value": float(np.mean([each[path] for each in values])),
-                "interval": _interval(np.mean([each[path] for each in drawn], axis=0)) if n_resamples else None,
-            }
-            for path in values[0]
-        }
+        several = [(part, run.decisions, scaling) for part, run, scaling in zip(parts, runs, scalings, strict=True)]
+        values = mean_trust_scores(several)
+        if not n_resamples:
+            return {path: {"value": float(value), "interval": None} for path, value in values.items()}
+        drawn = mean_trust_scores(several, video_weights(video_numbers(parts[0])[1], n_resamples))
+        return {path: {"value": float(value), "interval": interval_of(drawn[path])} for path, value in values.items()}
 
     whole = at(np.ones(len(scored.index), dtype=bool))
     flagged = [path for path in whole if path in all_headlines()]
@@ -166,11 +161,6 @@ def score_groups(
             {"what": grouping.what, "edges": list(grouping.edges), "absent": grouping.absent, "groups": groups}
         )
     return told
-
-
-def _interval(resampled: FloatArray) -> list[float]:
-    interval = percentile_interval(resampled)
-    return [interval.low, interval.high]
 
 
 def _wholly_below(group: Mapping[str, Any] | None, whole: Mapping[str, Any]) -> bool:

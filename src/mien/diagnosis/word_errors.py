@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from mien.diagnosis.calibration import PlattScaling, trust_scores
+from mien.diagnosis.calibration import PlattScaling, interval_of, mean_trust_scores
 from mien.errors import DataError, UnknownNameError, UsageError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.rows import checked, require_same_utterances, video_numbers
 from mien.features import TEXT_EXTRACTORS, load_text_extractor
 from mien.features.text.minilm import clean
 from mien.features.text.transcript import REMEDY
-from mien.metrics.significance import percentile_interval, video_weights
+from mien.metrics.significance import video_weights
 from mien.metrics.word_errors import words_of
 from mien.models import model_entry
 from mien.models.batch import Reads
@@ -123,27 +123,25 @@ def score_degraded(
     Returns:
         Path -> ``value``, ``difference`` and its 95 % ``interval``.
     """
-    values, differences, drawn = [], [], []
-    for run, other, scaling in zip(runs, clean, scalings, strict=True):
-        rows, other_rows = checked(run.predictions), checked(other.predictions)
-        require_same_utterances([rows, other_rows], ["predictions with errors", "predictions without"])
-        values.append(trust_scores(rows, run.decisions, scaling))
-        before = trust_scores(other_rows, run.decisions, scaling)
-        differences.append({path: score - before[path] for path, score in values[-1].items()})
-        if n_resamples:
-            weights = video_weights(video_numbers(rows)[1], n_resamples)
-            pair = [trust_scores(each, run.decisions, scaling, weights) for each in (rows, other_rows)]
-            drawn.append({path: score - pair[1][path] for path, score in pair[0].items()})
-    told: dict[str, dict[str, Any]] = {}
-    for path in values[0]:
-        told[path] = {
-            "value": float(np.mean([each[path] for each in values])),
-            "difference": float(np.mean([each[path] for each in differences])),
-            "interval": None,
-        }
-        if drawn:
-            interval = percentile_interval(np.mean([each[path] for each in drawn], axis=0))
-            told[path]["interval"] = [interval.low, interval.high]
+    sides = [
+        [
+            (checked(run.predictions), own.decisions, scaling)
+            for run, own, scaling in zip(side, runs, scalings, strict=True)
+        ]
+        for side in (runs, clean)
+    ]
+    for one, other in zip(*sides, strict=True):
+        require_same_utterances([one[0], other[0]], ["predictions with errors", "predictions without"])
+    after, before = (mean_trust_scores(side) for side in sides)
+    told: dict[str, dict[str, Any]] = {
+        path: {"value": float(value), "difference": float(value - before[path]), "interval": None}
+        for path, value in after.items()
+    }
+    if n_resamples:
+        weights = video_weights(video_numbers(sides[0][0][0])[1], n_resamples)
+        drawn, drawn_before = (mean_trust_scores(side, weights) for side in sides)
+        for path, values in drawn.items():
+            told[path]["interval"] = interval_of(values - drawn_before[path])
     return told
 
 

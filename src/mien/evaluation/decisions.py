@@ -97,7 +97,7 @@ class Decisions:
         return {
             "chosen_on": self.chosen_on.value,
             "rule": "present where probability >= threshold",
-            **{task: self._task_json(task) for task, row in TASKS.items() if row.decision != "none"},
+            **{task: self._task_json(task) for task, row in TASKS.items() if not row.predicts_degrees},
             "f1_columns_at": self.f1_columns_at.value,
             "notes": list(self.notes),
         }
@@ -112,7 +112,9 @@ class Decisions:
     def from_json(cls, facts: Mapping[str, Any]) -> Decisions:
         """Rebuild from `to_json`'s dictionary. Raises DataError when a part is missing or no number in [0, 1]."""
         # a file written before a task came into the table does not name it
-        named = [task for task, row in TASKS.items() if row.decision != "none" and task in {*facts, SENTIMENT, EMOTION}]
+        named = [
+            task for task, row in TASKS.items() if not row.predicts_degrees and task in {*facts, SENTIMENT, EMOTION}
+        ]
         try:
             thresholds = {task: _task_from_json(task, facts[task]) for task in named}
             decisions = cls(
@@ -256,28 +258,12 @@ def voted_thresholds(
     }
 
 
-def best_threshold(
-    target: BoolArray,
-    probability: FloatArray,
-    score: Callable[[Confusion], FloatArray],
-    weights: NDArray[Any] | None = None,
-) -> float:
+def _best_cut(thresholds: FloatArray, scores: FloatArray) -> float:
     """The cut with the highest score; of several equal maxima the middle one, of an even number the upper middle.
 
     The middle, because the ends of a flat top are the cuts that one utterance more would have ruled out; the upper one,
     because a system that says nothing about an emotion should not claim it.
-
-    Args:
-        target: (utterance,) True where present; at least one row.
-        probability: (utterance,) in [0, 1].
-        score: a function of counts, applied to all cuts at once.
-        weights: (utterance,) how often each row counts, default once.
     """
-    thresholds, confusion = every_cut(target, probability, weights)
-    return _best_cut(thresholds, score(confusion))
-
-
-def _best_cut(thresholds: FloatArray, scores: FloatArray) -> float:
     maxima = np.flatnonzero(scores >= np.nanmax(scores) - ROUNDING)
     return float(thresholds[maxima[len(maxima) // 2]])
 

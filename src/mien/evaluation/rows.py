@@ -85,7 +85,7 @@ def _checked_outputs(task: str, values: FloatArray, name: str) -> FloatArray:
             f"Expected {name} to have {len(row.outputs)} outputs of {task} per utterance, "
             f"but got {values.shape[1]}; give {', '.join(row.outputs)}"
         )
-    if row.decision == "none":
+    if row.predicts_degrees:
         missing = ~np.isfinite(values)
         if missing.any():
             raise DataError(

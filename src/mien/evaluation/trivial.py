@@ -56,7 +56,7 @@ class TrainMajority:
         for task, row in TASKS.items():
             targets, scored = targets_of(task, labelled)
             known = targets[scored]
-            if row.decision == "none":
+            if row.predicts_degrees:
                 values: FloatArray = np.median(known, axis=0) if len(known) else np.zeros(len(row.outputs))
             else:
                 fewest = 1 if row.decision == "voted" else 0
@@ -68,7 +68,7 @@ class TrainMajority:
         """What a Run's card holds; `from_json` reads it back."""
         facts = {}
         for task, values in self.constants.items():
-            told = [bool(value) if TASKS[task].decision != "none" else value for value in values]
+            told = [value if TASKS[task].predicts_degrees else bool(value) for value in values]
             facts[KEYS.get(task, task)] = told[0] if task in SINGLE else told
         return facts
 

@@ -93,7 +93,7 @@ def _outputs(runs: Sequence[Predictions]) -> Iterator[tuple[str, list[tuple[Bool
     """Per probability that a run predicts, the labels and probabilities of each run's labelled utterances."""
     for task, row in TASKS.items():
         predicting = [run for run in runs if task in run.outputs]
-        if row.decision == "none" or not predicting:
+        if row.predicts_degrees or not predicting:
             continue
         cases = []
         for run in predicting:

@@ -341,7 +341,7 @@ def _changes(
     return {
         output_name(task, name): value - without[task][name]
         for task, values in outputs.items()
-        if TASKS[task].decision != "none"
+        if not TASKS[task].predicts_degrees
         for name, value in values.items()
     }
 
