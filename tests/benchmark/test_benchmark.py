@@ -9,12 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.engine.clusters import descendants, runs_still, wait_for
 from tests.planted import write_planted
 
 import mien
@@ -325,32 +324,6 @@ def start(suite, dataset, out):
     )
 
 
-def descendants(pid):
-    """The processes that `pid` has started, and what those have started, as /proc tells."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-    found = [pid]
-    for each in found:
-        found += [child for child, parent in parents.items() if parent == each]
-    return found[1:]
-
-
-def wait_for(condition, what, seconds=90):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the processes of the runs in /proc")
 def test_a_benchmark_killed_three_times_and_interrupted_ends_in_the_same_tables(planted, tmp_path):
     suite, out = toml(tmp_path / "longer.toml", LONGER), tmp_path / "out"
@@ -362,9 +335,9 @@ def test_a_benchmark_killed_three_times_and_interrupted_ends_in_the_same_tables(
     ]
     for reached, kill in moments:
         process = start(suite, planted, out)
-        wait_for(reached, "the moment of the kill")
+        wait_for(reached, "the moment of the kill", 90)
         # a worker and a run
-        wait_for(lambda: len(descendants(process.pid)) > 1 or process.poll() is not None, "a run at work")  # noqa: B023
+        wait_for(lambda: len(descendants(process.pid)) > 1 or process.poll() is not None, "a run at work", 90)  # noqa: B023
         runs = descendants(process.pid)
         assert len(runs) > 1
         process.send_signal(kill)
@@ -372,7 +345,7 @@ def test_a_benchmark_killed_three_times_and_interrupted_ends_in_the_same_tables(
         assert process.returncode == (1 if kill == signal.SIGINT else -signal.SIGKILL)
         if kill == signal.SIGINT:
             assert told.splitlines()[-1].startswith("mien: interrupted; what was written before is whole")
-        wait_for(lambda: not any(alive(pid) for pid in runs), "the end of the runs' processes", 10)  # noqa: B023
+        wait_for(lambda: not any(runs_still(pid) for pid in runs), "the end of the runs' processes", 10)  # noqa: B023
         assert not (out / "results.json").exists()
     request = BenchmarkRequest(n_seeds=2, n_resamples=200)
     resumed = benchmark(suite, planted, out, request)

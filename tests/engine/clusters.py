@@ -112,6 +112,15 @@ def ancestors(pid):
     return found
 
 
+def descendants(pid):
+    """The processes that `pid` has started, and what those have started, as /proc tells."""
+    parents = {int(path.name): _stat(path.name) for path in Path("/proc").glob("[0-9]*")}
+    found = [pid]
+    for each in found:
+        found += [child for child, facts in parents.items() if facts and int(facts[1]) == each]
+    return found[1:]
+
+
 def runs_still(pid):
     """Whether a process is there and more than an entry that waits for its parent."""
     facts = _stat(pid)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.engine.clusters import descendants, runs_still, wait_for
 
 from mien.commands.train import peak_memory_mib
 from mien.engine.jobs import Place, run_jobs
@@ -80,6 +81,26 @@ def test_a_job_that_dies_is_told_and_costs_no_other(forking):  # noqa: ARG001
     assert killed == "1: its process ended by SIGKILL (out of memory?): no room left"
     assert raised.startswith("2: its process ended with code 1: ")
     assert raised.endswith("ValueError: unforeseen")
+
+
+@forks
+@pytest.mark.parametrize("at", ["import", "work"])
+def test_a_worker_and_its_job_end_with_their_starter(forks, at, tmp_path):
+    (tmp_path / "slow_module.py").write_text("import time\ntime.sleep(300)\n")
+    code = (
+        "import sys, time\n"
+        "from mien.engine import processes\n"
+        "from mien.engine.jobs import Place, run_jobs\n"
+        f"processes.FORKS = {forks}\n"
+        f"imports = ['slow_module'] if {at == 'import'} else []\n"
+        "list(run_jobs(Place(workers=1), time.sleep, [300], None, process_imports=imports))\n"
+    )
+    path = os.pathsep.join([*sys.path, str(tmp_path)])
+    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}) as starter:
+        n_processes = 2 if forks and at == "work" else 1
+        found = wait_for(lambda: (pids := descendants(starter.pid)) and len(pids) == n_processes and pids, "the worker")
+        starter.kill()
+        wait_for(lambda: not any(runs_still(pid) for pid in found), "their end", 30)
 
 
 def refuse(_job):

@@ -12,13 +12,18 @@ from __future__ import annotations
 import importlib
 import os
 import pickle
+import select
+import signal
 import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import Any
 
 from mien.engine.processes import OUTCOME_FILE
 from mien.errors import EngineError
+
+WATCH_EVERY_S = 0.5
 
 
 def main() -> None:
@@ -26,6 +31,9 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     # what a job prints belongs to its last words
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # While it imports, a worker reads no input; a thread that watched would be there when it forks.
+    signal.signal(signal.SIGALRM, _end_if_alone)
+    signal.setitimer(signal.ITIMER_REAL, WATCH_EVERY_S, WATCH_EVERY_S)
     for line in sys.stdin:
         job = Path(line.rstrip("\n"))
         forks, imports, call = pickle.loads(job.read_bytes())
@@ -43,6 +51,8 @@ def _do(call: bytes, outcome_file: Path) -> int:
     """Call the function with its job and write what it gives. Returns the exit code."""
     import cloudpickle
 
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     threading.Thread(target=_end_with_starter, daemon=True).start()
     try:
         function, job = pickle.loads(call)
@@ -58,6 +68,13 @@ def _do(call: bytes, outcome_file: Path) -> int:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def _end_if_alone(_signal: int, _frame: Any) -> None:
+    hung_up = select.poll()
+    hung_up.register(sys.stdin.fileno(), 0)
+    if hung_up.poll(0):
+        os._exit(1)
 
 
 def _end_with_starter() -> None:
