@@ -104,7 +104,7 @@ def test_another_name_or_header_is_refused(tmp_path: Path) -> None:
         opened(tmp_path, meld_row(0, 0, "a", "joy", "positive", TIMES), name="mine.csv")
     path = write_text(tmp_path / "dev_sent_emo.csv", "Utterance,Emotion\na,joy\n")
     with pytest.raises(
-        DataError, match=r"a column 'Sentiment' in .*, but got Utterance, Emotion; use the file as MELD"
+        DataError, match=r"a column 'Dialogue_ID' in .*, but got Utterance, Emotion; use the file as MELD"
     ):
         open_reader("meld", [path])
 

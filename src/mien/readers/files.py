@@ -256,10 +256,11 @@ def require_arrays(path: Path, names: Sequence[str], there: Collection[str]) -> 
 
 
 def as_text(values: AnyArray) -> list[str]:
-    """Text of a 1-D array of text, bytes (UTF-8) or whole numbers."""
-    if values.dtype.kind == "S":
-        return [bytes(value).decode("utf-8", "replace") for value in values.tolist()]
-    return [str(value) for value in values.tolist()]
+    """Text of an array, in one row, of text, bytes (UTF-8) or whole numbers, or of objects of these kinds."""
+    return [
+        value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        for value in values.reshape(-1).tolist()
+    ]
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

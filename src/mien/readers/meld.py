@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,16 @@ from mien.readers.rules import SENTIMENT_NEUTRAL, START_ORDER_BROKEN, usable_end
 from mien.schema import EMOTIONS, FloatArray, SentimentValues, Utterance, in_start_order
 
 FILE_SPLITS = {"train_sent_emo.csv": "train", "dev_sent_emo.csv": "valid", "test_sent_emo.csv": "test"}
-COLUMNS = ("Utterance", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime")
+# field -> column
+MAPPING = {
+    "video_id": "Dialogue_ID",
+    "index": "Utterance_ID",
+    "start": "StartTime",
+    "end": "EndTime",
+    "text": "Utterance",
+    "sentiment": "Sentiment",
+    "emotions": "Emotion",
+}
 # MELD's name -> the emotion whose intensity becomes 1; neutral has none
 EMOTION_NAMES = {
     "neutral": None,
@@ -68,20 +77,15 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa:
         videos=groups.videos(),
         sentiment_values=SentimentValues.SIGNED_CLASS,
         notes=notes,
-        mapping=dict(_mapping()),
+        mapping=MAPPING,
         files=tuple(files),
         licence_note="MELD: GPL-3.0; the dialogue text stays under the copyright of the series' owners",
     )
 
 
-def _mapping() -> Iterator[tuple[str, str]]:
-    yield from {"video_id": "Dialogue_ID", "index": "Utterance_ID", "start": "StartTime", "end": "EndTime"}.items()
-    yield from {"text": "Utterance", "sentiment": "Sentiment", "emotions": "Emotion"}.items()
-
-
 def _require_header(path: Path) -> None:
     header = read_header(path)
-    for name in COLUMNS:
+    for name in MAPPING.values():
         if name not in header:
             raise DataError(
                 f"Expected a column {name!r} in {path}, but got {', '.join(header)}; use the file as MELD publishes it"

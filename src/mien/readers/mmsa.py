@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +21,6 @@ SCORES = "regression_labels"
 MASK_ROW = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Validity:
-    """Which rows of a split are real: per modality (N, row), or nothing where the file does not say."""
-
-    split: SplitArrays
-    masks: Mapping[Modality, BoolArray]
-
-
 def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     """Open one pickle of the kind aligned_50.pkl or unaligned_50.pkl.
 
@@ -40,23 +31,22 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     Raises UnsafePickleError when the pickle names a call; DataError when it is cut or arrays are missing.
     """
     splits = open_splits(paths, "mmsa")
-    validities = {split.name: _validity(split) for split in splits}
+    masks = {split.name: _masks(split) for split in splits}
     keep_words = options.words and all(_row_is_word(split) for split in splits)
     notes: Counter[str] = Counter()
     rows = (row for split in splits for row in _rows(split, notes))
     groups = group(rows, notes, splits[0].path, numbered=True)
 
     def attach(row: Row) -> None:
-        name, place = row.place
-        validity = validities[name]
+        split, place = row.place
         guessed: slice | None = None
-        for modality, stream in validity.split.features.items():
+        for modality, stream in split.features.items():
             rows = stream[place]
-            if modality in validity.masks:
-                rows = rows[validity.masks[modality][place]]
+            if modality in masks[split.name]:
+                rows = rows[masks[split.name][modality][place]]
             elif keep_words:
                 # padding is judged over all streams at once, so that rows stay words
-                streams = [each[place] for each in validity.split.features.values()]
+                streams = [each[place] for each in split.features.values()]
                 guessed = without_zero_ends(streams, notes) if guessed is None else guessed
                 rows = rows[guessed]
             else:
@@ -80,7 +70,8 @@ def _row_is_word(split: SplitArrays) -> bool:
     return split.is_aligned and not any(key in split.values for key in LENGTHS.values())
 
 
-def _validity(split: SplitArrays) -> _Validity:
+def _masks(split: SplitArrays) -> dict[Modality, BoolArray]:
+    """Which rows of a split are real: per modality (N, row), or nothing where the file does not say."""
     masks: dict[Modality, BoolArray] = {}
     if "text_bert" in split.values:
         mask = _token_mask(split)
@@ -98,7 +89,7 @@ def _validity(split: SplitArrays) -> _Validity:
                 f"{KEYS[modality]!r} {split.features[modality].shape}, but got {mask.shape}; the file was altered: "
                 "download it again"
             )
-    return _Validity(split, masks)
+    return masks
 
 
 def _token_mask(split: SplitArrays) -> BoolArray:
@@ -141,4 +132,4 @@ def _rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
                 "the number after the separator is the order of the context"
             )
         utterance = Utterance(int(clip), transcript=transcript, sentiment=sentiment_label(float(score), notes))
-        yield Row(video_id, split.name, utterance, split.where(row), (split.name, row))
+        yield Row(video_id, split.name, utterance, split.where(row), (split, row))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
+from mien.readers.files import as_text
 from mien.readers.intake import Intake, ReaderOptions, Row, group
 from mien.readers.pickles import KEYS, SplitArrays, open_splits, spaces
 from mien.readers.rules import UTTERANCE_ALONE, attach_rows, sentiment_label, usable_end, without_zero_ends
@@ -32,7 +33,6 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     Raises UnsafePickleError when the pickle names a call; DataError when it is cut or arrays do not fit.
     """
     splits = open_splits(paths, "mult")
-    by_name = {split.name: split for split in splits}
     aligned = all(split.is_aligned for split in splits)
     keep_words = options.words and aligned
     notes: Counter[str] = Counter()
@@ -41,8 +41,8 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     groups = group(rows, notes, splits[0].path, numbered=numbered)
 
     def attach(row: Row) -> None:
-        name, place = row.place
-        streams = {modality: stream[place] for modality, stream in by_name[name].features.items()}
+        split, place = row.place
+        streams = {modality: stream[place] for modality, stream in split.features.items()}
         joint = without_zero_ends(list(streams.values()), notes) if aligned else None
         for modality, stream in streams.items():
             kept = without_zero_ends([stream], notes) if joint is None else joint
@@ -67,14 +67,14 @@ def _keys(split: SplitArrays) -> list[str]:
     values = split.array("id")
     if values.size != split.n_rows:
         return [""] * split.n_rows
-    return [_text(value) for value in values.reshape(-1).tolist()]
+    return as_text(values)
 
 
 def _rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
     for row, score in enumerate(_scores(split)):
         utterance = Utterance(0, sentiment=sentiment_label(float(score), notes))
         video_id = _place(split, row, utterance, notes)
-        yield Row(video_id, split.name, utterance, split.where(row), (split.name, row))
+        yield Row(video_id, split.name, utterance, split.where(row), (split, row))
 
 
 def _scores(split: SplitArrays) -> FloatArray:
@@ -92,7 +92,7 @@ def _place(split: SplitArrays, row: int, utterance: Utterance, notes: Counter[st
     if "id" not in split.values:
         notes[UTTERANCE_ALONE] += 1
         return f"{split.name}-{row:05d}"
-    parts = [_text(value) for value in np.atleast_1d(split.array("id")[row]).reshape(-1).tolist()]
+    parts = as_text(np.atleast_1d(split.array("id")[row]))
     segment = SEGMENT_ID.fullmatch(parts[0]) if len(parts) == 1 else None
     if segment:
         utterance.index = int(segment[2])
@@ -109,7 +109,3 @@ def _place(split: SplitArrays, row: int, utterance: Utterance, notes: Counter[st
     utterance.start_s = start_s
     utterance.end_s = usable_end(start_s, end_s, notes)
     return video_id
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

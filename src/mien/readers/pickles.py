@@ -107,10 +107,7 @@ class SplitArrays:
 
     def texts(self, key: str) -> list[str]:
         """A column of text (N,)."""
-        values = self.array(key)
-        if values.dtype.kind == "O":
-            return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
-        return as_text(values)
+        return as_text(self.array(key))
 
 
 def spaces(reader: str, splits: Sequence[SplitArrays], keep_words: bool) -> dict[Modality, FeatureSpace]:

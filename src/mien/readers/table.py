@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -103,14 +103,9 @@ def _row(row: CsvRow, columns: Mapping[str, str], notes: Counter[str]) -> Row:
 
 
 def _emotions(row: CsvRow, columns: Mapping[str, str], notes: Counter[str]) -> FloatArray | None:
-    values = list(_cells(row, columns))
+    values = [row.number(columns[name]) for name in EMOTIONS]
     if None in values:
         if any(value is not None for value in values):
             notes[EMOTIONS_IN_PART] += 1
         return None
     return emotion_labels(np.array(values, dtype=np.float64), notes)
-
-
-def _cells(row: CsvRow, columns: Mapping[str, str]) -> Iterator[float | None]:
-    for name in EMOTIONS:
-        yield row.number(columns[name])

@@ -112,7 +112,9 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
         utterances.append(utterance)
     for modality, space in spaces.items():
         if space.level is Level.WORD:
-            _read_words(utterances, rows[words_name(modality)], space)
+            for utterance, words in zip(utterances, words_of(rows[words_name(modality)], space), strict=True):
+                if words is not None:
+                    utterance.words[modality], utterance.word_present[modality] = words
     return Video(rows["video_id"][0].as_py(), utterances, rows["split"][0].as_py())
 
 
@@ -148,12 +150,6 @@ def runs(ids: Sequence[str]) -> list[tuple[str, int, int]]:
     """``(id, start, stop)`` of every stretch of equal ids."""
     starts = [row for row in range(len(ids)) if row == 0 or ids[row] != ids[row - 1]]
     return [(ids[start], start, stop) for start, stop in itertools.pairwise([*starts, len(ids)])]
-
-
-def _read_words(utterances: Sequence[Utterance], column: pa.ChunkedArray, space: FeatureSpace) -> None:
-    for utterance, words in zip(utterances, words_of(column, space), strict=True):
-        if words is not None:
-            utterance.words[space.modality], utterance.word_present[space.modality] = words
 
 
 def _vector_column(rows: Sequence[FloatArray | None], n_features: int) -> pa.Array:

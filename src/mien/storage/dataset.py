@@ -67,8 +67,8 @@ class Dataset:
         """The rows as an Arrow table, all columns or the named ones."""
         return pq.read_table(self.folder / TABLE, columns=names)
 
-    def row_groups(self, names: list[str]) -> Iterator[pa.Table]:
-        """The named columns, one group of rows at a time; a video is in one group."""
+    def row_groups(self, names: list[str] | None = None) -> Iterator[pa.Table]:
+        """The rows, all columns or the named ones, one group at a time; a video is in one group."""
         with pq.ParquetFile(self.folder / TABLE) as file:
             for number in range(file.num_row_groups):
                 yield file.read_row_group(number, columns=names)
@@ -77,10 +77,11 @@ class Dataset:
         """Every video of one split, or of all, with everything that is stored. Raises DataError on an unknown split."""
         if split is not None:
             self._require_split(split)
-        for rows in _video_tables(self.folder / TABLE):
-            video = columns.to_video(rows, self.facts.spaces)
-            if split is None or video.split == split:
-                yield video
+        for group in self.row_groups():
+            for _, start, stop in runs(group["video_id"].to_pylist()):
+                video = columns.to_video(group.slice(start, stop - start), self.facts.spaces)
+                if split is None or video.split == split:
+                    yield video
 
     def columns(self, split: str, *, words: bool = False) -> SplitColumns:
         """One split as arrays (see `SplitColumns`), on request with the words of its utterances.
@@ -101,13 +102,12 @@ class Dataset:
         if split is not None:
             self._require_split(split)
         names, by_word = self._names(words)
-        with pq.ParquetFile(self.folder / TABLE) as file:
-            for number in range(file.num_row_groups):  # a video never straddles two, see `row_groups`
-                rows = file.read_row_group(number, columns=[*names, "split"])
-                if split is not None:
-                    rows = rows.filter(pa.array([each == split for each in rows["split"].to_pylist()]))
-                if len(rows):
-                    yield _split_columns(rows, self.facts.spaces, by_word)
+        for group in self.row_groups([*names, "split"]):
+            rows = group
+            if split is not None:
+                rows = group.filter(pa.array([each == split for each in group["split"].to_pylist()]))
+            if len(rows):
+                yield _split_columns(rows, self.facts.spaces, by_word)
 
     def to_pandas(self) -> Any:
         """The rows as a pandas table (pandas must be installed)."""
@@ -250,15 +250,6 @@ def _bytes_of(video: Video) -> int:
         for vectors in (utterance.features, utterance.words)
         for rows in vectors.values()
     )
-
-
-def _video_tables(path: Path) -> Iterator[pa.Table]:
-    """One Arrow table per video; a video never straddles two row groups, see `row_groups`."""
-    with pq.ParquetFile(path) as file:
-        for number in range(file.num_row_groups):
-            group = file.read_row_group(number)
-            for _, start, stop in runs(group["video_id"].to_pylist()):
-                yield group.slice(start, stop - start)
 
 
 def _split_columns(

@@ -72,8 +72,8 @@ class _Coverage:
     n_rows: int = 0
     n_present: int = 0
     all_zero_rows: int = 0
-    low: FloatArray | None = None  # (feature,)
-    high: FloatArray | None = None
+    low: FloatArray | float = np.inf  # (feature,) once a row is present
+    high: FloatArray | float = -np.inf
 
     def add(self, matrix: FloatArray, present: BoolArray) -> None:
         """Rows (row, feature), of which some are present (row,)."""
@@ -82,19 +82,18 @@ class _Coverage:
         self.n_present += len(here)
         self.all_zero_rows += int((here == 0).all(axis=1).sum())
         if len(here):
-            low, high = here.min(axis=0), here.max(axis=0)
-            self.low = low if self.low is None else np.minimum(low, self.low)
-            self.high = high if self.high is None else np.maximum(high, self.high)
+            self.low = np.minimum(here.min(axis=0), self.low)
+            self.high = np.maximum(here.max(axis=0), self.high)
 
     def described(self) -> dict[str, Any]:
         """How many utterances have the modality, and the range of its values."""
         return {
             "utterances": self.n_present,
             "share": self.n_present / self.n_rows,
-            "constant_columns": int((self.low == self.high).sum()) if self.low is not None else 0,
+            "constant_columns": int(np.sum(self.low == self.high)),
             "all_zero_rows": self.all_zero_rows,
-            "min": float(self.low.min()) if self.low is not None else None,
-            "max": float(self.high.max()) if self.high is not None else None,
+            "min": float(np.min(self.low)) if self.n_present else None,
+            "max": float(np.max(self.high)) if self.n_present else None,
         }
 
 

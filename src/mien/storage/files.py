@@ -44,7 +44,7 @@ def written_aside(path: Path) -> Iterator[Path]:
         os.chmod(aside, 0o666 & ~UMASK)
         os.replace(aside, path)
     except OSError as error:
-        raise refused(path, error) from error
+        raise _refused(path, error) from error
     finally:
         with suppress(OSError):  # what went wrong before says more
             aside.unlink()
@@ -83,7 +83,7 @@ def folder_written_aside(folder: Path, marker: str) -> Iterator[Path]:
         os.replace(aside, folder)
         shutil.rmtree(_replaced(folder), ignore_errors=True)
     except OSError as error:
-        raise refused(folder, error) from error
+        raise _refused(folder, error) from error
     finally:
         restore_interrupted_swap(folder)
         shutil.rmtree(aside, ignore_errors=True)
@@ -174,7 +174,7 @@ def _replaced(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.replaced")
 
 
-def refused(path: Path, error: OSError) -> WriteError:
+def _refused(path: Path, error: OSError) -> WriteError:
     """The error for a system that does not let us write `path`."""
     return WriteError(
         f"Expected to write {path}, but got {error.strerror or error}; "

@@ -1,7 +1,4 @@
-"""One split in memory as arrays, the form a predictor takes; with the words of its utterances where a model asks.
-
-Videos or bare features in memory as the columns of one split, the form a predictor takes.
-"""
+"""One split, some videos or bare features in memory as arrays, the form a predictor takes; words where a model asks."""
 
 from __future__ import annotations
 

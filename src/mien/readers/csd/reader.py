@@ -28,7 +28,7 @@ from mien.readers.csd.sequences import (
     normalised,
     opened,
 )
-from mien.readers.files import input_files
+from mien.readers.files import as_text, input_files
 from mien.readers.intake import Described, Intake, ReaderOptions, counted, read_each
 from mien.readers.rules import count, emotion_labels, finite_cells, sentiment_label
 from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, Level, Modality, Utterance, Video, in_start_order
@@ -203,7 +203,7 @@ def _attach_transcripts(utterances: list[Utterance], spoken: Rows | None) -> Non
         return
     order = start_order(spoken.intervals)
     intervals = spoken.intervals[order]
-    texts = [_text(value) for value in spoken.features[order, 0].tolist()]
+    texts = [text.strip() for text in as_text(spoken.features[order, 0])]
     for utterance in utterances:
         inside = [texts[place] for place in np.flatnonzero(_inside(intervals, utterance))]
         utterance.transcript = " ".join(text for text in inside if text and text != SILENCE)
@@ -230,10 +230,6 @@ def _inside(intervals: FloatArray, utterance: Utterance) -> BoolArray:
     if utterance.start_s is None or utterance.end_s is None:
         return np.zeros(len(intervals), dtype=bool)
     return overlapping(intervals, utterance.start_s, utterance.end_s)
-
-
-def _text(value: object) -> str:
-    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
 
 
 @dataclass(frozen=True, slots=True)
