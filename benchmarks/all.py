@@ -84,6 +84,8 @@ def markdown(report: dict[str, Any]) -> str:
 
 def main(out: Annotated[Path, typer.Option()], quick: bool = False, only: str = ",".join(BENCHMARKS)) -> None:
     """Run and report."""
+    if unknown := set(only.split(",")) - set(BENCHMARKS):
+        raise typer.BadParameter(f"Expected names among {', '.join(BENCHMARKS)}, but got {', '.join(unknown)}")
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {}
     for name in only.split(","):

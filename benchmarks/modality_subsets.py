@@ -2,7 +2,7 @@
 
     python benchmarks/modality_subsets.py mosi_2199.npz --out DIR [--seeds 5] [--split test] [--json]
 
-The file is one of `mien import arrays`: three modalities as features, and sentiment labels; a tenth of the training
+The file is one of `mien import arrays`: three modalities as features, sentiment alone as label; a tenth of the training
 videos becomes valid. The one network is trained on all modalities with modality dropout and given each subset by
 leaving the other modalities out of every utterance; the others hear only their subset, without modality dropout.
 Beside them the ablation: one network for all subsets that was trained without modality dropout. All else is equal:
@@ -37,7 +37,7 @@ DEFAULTS = {name: getattr(TrainSettings(), name) for name in LOOP}
 def trained(dataset: Any, folder: Path, inputs: Sequence[Any], seed: int, dropout: float) -> Path:
     """The run of these inputs, trained unless it is there."""
     settings = DEFAULTS | {"encoder": "none", "modality_dropout": dropout, "keep_epochs": False}
-    request = mien.TrainRequest("cim-tuned", tuple(inputs), ("sentiment",), seed, settings)
+    request = mien.TrainRequest("cim-tuned", tuple(inputs), seed=seed, settings=settings)
     return mien.train(dataset, folder, request, resume=True).folder
 
 
