@@ -1,31 +1,30 @@
-"""How long a video takes to analyse, with recognition and with subtitles, and whether memory grows with its length.
+"""How long a video takes to analyse, with recognition and with subtitles, and how that grows with its length.
 
-    python benchmarks/analyze.py VIDEO [--minutes 1,30] [--workers 2] [--json]
+    python benchmarks/analyze.py [VIDEO] [--minutes 1,30] [--workers 2] [--json]
+    python benchmarks/analyze.py [VIDEO] --against TREE [--repeats 3]   # and `mien --help`, in both checkouts
 
-The video is looped (streams copied, nothing encoded) to each length and analysed by `mien analyze` with the shipped
-checkpoint, in a process of its own: first with recognition, then with the utterances that were heard given as
-subtitles. Printed per analysis: seconds of work per second of video (wall, and process time of all threads), peak
-memory of the process and its children, and the ratio of the process time to merely decoding sound and pictures of the
-same file in the same run. The load of the machine stands beside it: wall times count only where it was quiet.
+The video (default: mien's sample) is looped to each length, streams copied and nothing encoded, and analysed by
+`mien analyze` with the shipped checkpoint: first with recognition, then with the utterances that were heard given as
+subtitles. Per analysis: seconds of waiting and of processor time per second of video, peak memory of the process and
+its children, and the ratio of the processor time to decoding sound and pictures of the same file. Waiting counts only
+where the machine was quiet. From four lengths on: the exponent of the growth, as in scaling.py.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import av
-from machine import machine_facts
+import harness
+import typer
+from scaling import curve
 
-SAMPLE_EVERY_S = 0.05
+HELP_CALLS = 3
 
 
 def looped(source: Path, target: Path, length_s: float) -> Path:
@@ -51,69 +50,37 @@ def looped(source: Path, target: Path, length_s: float) -> Path:
     return target
 
 
-def decode_only(path: Path) -> float:
-    """Process seconds of decoding every sound and picture of a file once: the floor of any analysis."""
-    started_s = time.process_time()
-    with av.open(str(path)) as tape:
-        for _frame in tape.decode(audio=0):
-            pass
-    with av.open(str(path)) as tape:
-        tape.streams.video[0].thread_type = "NONE"
-        for _frame in tape.decode(video=0):
-            pass
-    return time.process_time() - started_s
+def decode(path: Path) -> None:
+    """Decode every sound and picture of a file once: the least that an analysis does."""
+    for kind in ("audio", "video"):
+        with av.open(str(path)) as tape:
+            if kind == "video":
+                tape.streams.video[0].thread_type = "NONE"
+            for _frame in tape.decode(**{kind: 0}):
+                pass
 
 
-def measure(path: Path, out: Path, more: list[str]) -> dict[str, float]:
-    """One analysis in a process of its own."""
-    command = [sys.executable, "-m", "mien", "analyze", str(path), "--out", str(out), *more]
-    load = os.getloadavg()[0]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started_s = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    peak_kib = 0
-    while process.poll() is None:
-        peak_kib = max(peak_kib, memory_kib(process.pid))
-        time.sleep(SAMPLE_EVERY_S)
-    wall_s = time.perf_counter() - started_s
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if process.returncode:
-        assert process.stderr is not None
-        raise SystemExit(f"mien analyze ended with {process.returncode} on {path}: {process.stderr.read().decode()}")
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall_s": wall_s, "process_s": cpu_s, "peak_memory_mib": peak_kib / 1024, "load_before": load}
-
-
-def memory_kib(pid: int) -> int:
-    """Memory of a process and all its children: its own high-water mark, and what the children hold now."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        children = [
-            int(name) for each in Path(f"/proc/{pid}/task").glob("*/children") for name in each.read_text().split()
-        ]
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    own = next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
-    return own + sum(map(memory_kib, children))
-
-
-def write_subtitles(analysis: Path, target: Path) -> Path:
-    """The utterances of an analysis as SubRip."""
-    rows = json.loads(analysis.read_text(encoding="utf-8"))["utterances"]
-    cues = [
-        f"{number}\n{clock(row['start_s'])} --> {clock(row['end_s'])}\n{row['transcript'] or '...'}\n"
-        for number, row in enumerate(rows, start=1)
+def write_subtitles(cues: Iterable[tuple[float, float, str]], target: Path) -> Path:
+    """Start and end in seconds, and words, as SubRip."""
+    texts = [
+        f"{number}\n{clock(start_s)} --> {clock(end_s)}\n{text or '...'}\n"
+        for number, (start_s, end_s, text) in enumerate(cues, start=1)
     ]
-    target.write_text("\n".join(cues), encoding="utf-8")
+    target.write_text("\n".join(texts), encoding="utf-8")
     return target
 
 
 def clock(time_s: float) -> str:
     """Hours, minutes, seconds and milliseconds as SubRip writes them."""
-    thousandths = round(time_s * 1000)
-    hours, rest = divmod(thousandths, 3_600_000)
+    hours, rest = divmod(round(time_s * 1000), 3_600_000)
     minutes, rest = divmod(rest, 60_000)
     return f"{hours:02d}:{minutes:02d}:{rest // 1000:02d},{rest % 1000:03d}"
+
+
+def utterances_of(analysis: Path) -> list[dict[str, Any]]:
+    """The utterances of the folder that `mien analyze` left."""
+    rows: list[dict[str, Any]] = json.loads((analysis / "analysis.json").read_text(encoding="utf-8"))["utterances"]
+    return rows
 
 
 def measure_length(video: Path, minutes: float, more: list[str]) -> list[dict[str, Any]]:
@@ -123,47 +90,53 @@ def measure_length(video: Path, minutes: float, more: list[str]) -> list[dict[st
         path = looped(video, folder / "looped.mp4", 60 * minutes)
         with av.open(str(path)) as tape:
             length_s = float(tape.duration or 0) / 1e6
-        heard = measure(path, folder / "heard", more)
-        subtitles = write_subtitles(folder / "heard/analysis.json", folder / "heard.srt")
-        read = measure(path, folder / "read", [*more, "--subtitles", str(subtitles)])
-        report_mib = {kind: (folder / kind / "report.html").stat().st_size / 2**20 for kind in ("heard", "read")}
-        decoding_s = decode_only(path)
-    return [
-        {"minutes": length_s / 60, "words": words}
-        | row
-        | {
-            "real_time_factor_wall": row["wall_s"] / length_s,
-            "real_time_factor_process": row["process_s"] / length_s,
-            "ratio_to_decoding": row["process_s"] / decoding_s,
-            "report_mib": report_mib[kind],
-        }
-        for words, kind, row in (("recognised", "heard", heard), ("subtitles", "read", read))
-    ]
+        decoding_s = harness.process_s(partial(decode, path))
+        rows = []
+        for words in ("recognised", "subtitles"):
+            cost = harness.mien("analyze", path, "--out", folder / words, *more)
+            cues = ((row["start_s"], row["end_s"], row["transcript"]) for row in utterances_of(folder / words))
+            more = [*more, "--subtitles", str(write_subtitles(cues, folder / f"{words}.srt"))]
+            rows.append(
+                {
+                    "minutes": length_s / 60,
+                    "words": words,
+                    "wall / video": cost["wall_s"] / length_s,
+                    "process s": cost["process_s"],
+                    "process / video": cost["process_s"] / length_s,
+                    "process / decoding": cost["process_s"] / decoding_s,
+                    "peak MiB": cost["peak_mib"],
+                }
+            )
+    return rows
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video", type=Path)
-    parser.add_argument("--minutes", default="1,30", help="lengths to loop the video to")
-    parser.add_argument("--workers", type=int, help="as for mien analyze")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    arguments = parser.parse_args()
-    more = ["--workers", str(arguments.workers)] if arguments.workers else []
-    rows = []
-    for minutes in (float(text) for text in arguments.minutes.split(",")):
-        rows += measure_length(arguments.video, minutes, more)
-    if arguments.json:
-        print(json.dumps({"analyses": rows, "machine": machine_facts()}, indent=2))
-        return
-    print("  ".join(f"{name}: {value}" for name, value in machine_facts().items()))
-    print("minutes  words       wall/real  process/real  / decoding  peak MiB  report MiB  load before")
-    for row in rows:
-        factors = f"{row['real_time_factor_wall']:9.3f}  {row['real_time_factor_process']:12.3f}"
-        memory = f"{row['peak_memory_mib']:8.0f}  {row['report_mib']:10.2f}"
-        others = f"{row['ratio_to_decoding']:10.1f}  {memory}  {row['load_before']:11.1f}"
-        print(f"{row['minutes']:7.1f}  {row['words']:10}  {factors}  {others}")
+def costs_in(video: Path, more: list[str], tree: Path | None = None) -> dict[str, float]:
+    """`mien --help` and one analysis, of this or another tree."""
+    start_s = min(harness.mien("--help", tree=tree)["wall_s"] for _ in range(HELP_CALLS))
+    with tempfile.TemporaryDirectory() as folder:
+        cost = harness.mien("analyze", video, "--out", folder, *more, tree=tree)
+    return {"help_wall_s": start_s, **{f"analyze_{name}": value for name, value in cost.items()}}
+
+
+def measure(
+    video: Annotated[Path, typer.Argument()] = harness.SAMPLE,
+    minutes: str = "1,30",
+    workers: int | None = None,
+    repeats: int = 3,
+    against: Path | None = None,
+) -> harness.Report:
+    """All lengths, or two trees."""
+    more = ["--workers", str(workers)] if workers else []
+    if against:
+        return harness.compare_trees(against, partial(costs_in, video, more), repeats)
+    lengths = map(float, minutes.split(","))
+    rows = [row for length in lengths for row in measure_length(video, length, more)]
+    report = harness.Report({"video": video.name}, {"per second of video": rows})
+    if len(rows) >= 8:  # of four lengths
+        sizes, costs = ([row[key] for row in rows[::2]] for key in ("minutes", "process s"))
+        report.tables["growth"] = [curve("processor seconds over minutes, words recognised", sizes, costs)]
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(measure)

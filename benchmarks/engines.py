@@ -2,22 +2,18 @@
 
     python benchmarks/engines.py [--engines local,dask,ray] [--jobs 200] [--repeats 3] [--json]
 
-Two workers of this machine, the engines in turn, and of every figure the least of the repeats. As many jobs as workers
-that do nothing give the time to start and close; many of them give the time of one more job. `ratio_to_fresh_process`
-sets the start beside that of one Python process that imports torch, which every run of a benchmark begins with,
-measured in the same turn.
+Two workers of this machine. As many jobs as workers that do nothing give the time to start and close; many of them give
+the time of one more job. The start stands beside that of one Python process that imports torch, which every run of a
+benchmark begins with. By the clock, because the work is done in other processes.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
 import sys
 import time
-from typing import Any
+from functools import partial
 
-from machine import machine_facts
+import harness
 
 from mien.engine import ENGINES
 from mien.engine.jobs import Place, run_jobs
@@ -35,51 +31,31 @@ def seconds_of(engine: str, n_jobs: int) -> float:
 
 def fresh_process_s() -> float:
     """Wall time of a Python process that imports torch."""
-    started_s = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import torch"], check=True)
-    return time.perf_counter() - started_s
+    return harness.run([sys.executable, "-c", "import torch"])["wall_s"]
 
 
-def measure(engines: list[str], n_jobs: int, repeats: int) -> dict[str, Any]:
-    """Engine -> its figures."""
-    few: dict[str, list[float]] = {engine: [] for engine in engines}
-    many: dict[str, list[float]] = {engine: [] for engine in engines}
-    fresh: list[float] = []
-    for _ in range(repeats):
-        fresh.append(fresh_process_s())
-        for engine in engines:
-            # as many as workers, so that all of them have to be there
-            few[engine].append(seconds_of(engine, N_WORKERS))
-            many[engine].append(seconds_of(engine, n_jobs + N_WORKERS))
-    return {
-        engine: {
-            "start_and_close_s": min(few[engine]),
-            "ratio_to_fresh_process": min(few[engine]) / min(fresh),
-            "per_job_ms": max(min(many[engine]) - min(few[engine]), 0.0) / n_jobs * 1000,
+def measure(engines: str = ",".join(ENGINES), jobs: int = 200, repeats: int = 3) -> harness.Report:
+    """Every engine with few jobs and with many, in turns."""
+    names = engines.split(",")
+    # at least as many jobs as workers, so that all of them have to be there
+    counts = {"few": N_WORKERS, "many": jobs + N_WORKERS}
+    ways = {f"{engine} {name}": partial(seconds_of, engine, n) for engine in names for name, n in counts.items()}
+    found = harness.in_turns({"fresh process": fresh_process_s, **ways}, repeats)
+    least = {name: min(seconds) for name, seconds in found.items()}
+    rows = [
+        {
+            "engine": engine,
+            "start and close s": least[f"{engine} few"],
+            "ms per job": max(least[f"{engine} many"] - least[f"{engine} few"], 0.0) / jobs * 1000,
         }
-        for engine in engines
-    }
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engines", default=",".join(ENGINES))
-    parser.add_argument("--jobs", type=int, default=200)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    figures = measure(arguments.engines.split(","), arguments.jobs, arguments.repeats)
-    if arguments.json:
-        print(json.dumps({"machine": machine_facts(), "engines": figures}, indent=2))
-        return
-    print(f"{'engine':<8}{'start and close':>18}{'/ import torch':>16}{'per job':>12}")
-    for engine, each in figures.items():
-        print(
-            f"{engine:<8}{each['start_and_close_s']:>16.2f} s{each['ratio_to_fresh_process']:>16.2f}"
-            f"{each['per_job_ms']:>9.1f} ms"
-        )
+        for engine in names
+    ]
+    return harness.Report(
+        {"workers": N_WORKERS, "jobs": jobs, "fresh process s": least["fresh process"]},
+        {"least times": rows},
+        {f"ratio_to_fresh_process, {name}": least[f"{name} few"] / least["fresh process"] for name in names},
+    )
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(measure)
