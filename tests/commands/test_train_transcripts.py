@@ -299,7 +299,7 @@ def test_the_shipped_checkpoint_scores_any_data_set_with_transcripts_and_leaves_
     assert reads_transcripts(shipped.spaces)
     result = evaluate(["mosei-text"], dataset=dataset.folder, n_resamples=50).results[0]
     # eight plain opinions, for and against
-    assert result.sentiment["accuracy_has0"] > 0.95
+    assert result.parts[SENTIMENT]["accuracy_has0"] > 0.95
     assert sorted(shipped.folder.rglob("*")) == before
     with pytest.raises(DataError, match="Expected transcripts in .* which reads them, but got none"):
         evaluate(["mosei-text"], dataset=make(tmp_path / "mute", transcripts=False).folder)

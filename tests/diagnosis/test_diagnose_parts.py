@@ -80,7 +80,7 @@ def test_calibrated_probabilities_keep_order_and_every_decision_at_the_moved_thr
         assert (np.argsort(raw) == np.argsort(new)).all()
         for row in found.part["thresholds"][name].values():
             assert ((raw >= row["threshold"]) == (new >= row["calibrated_threshold"])).all()
-    assert valid.sentiment_intensity is calibrated.sentiment_intensity is None
+    assert set(calibrated.outputs) == {"sentiment", "emotion"}
 
 
 def test_an_output_of_one_class_is_left_as_it_is_and_told(valid, decisions):
