@@ -21,10 +21,11 @@ import numpy as np
 
 from mien.commands.shipped import decisions_of
 from mien.commands.train import TrainRequest, train
-from mien.schema import FloatArray, Modality, Task
+from mien.schema import FloatArray, Modality
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.runs import Run
 from mien.storage.split_columns import SplitColumns
+from mien.tasks import SENTIMENT
 from mien.training.predictor import load_predictor
 from mien.training.settings import TrainSettings
 
@@ -35,7 +36,7 @@ DEFAULTS = {name: getattr(TrainSettings(), name) for name in LOOP}
 def trained(dataset: Dataset, folder: Path, inputs: Sequence[Modality], seed: int, dropout: float) -> Run:
     """The run of these inputs, trained unless it is there."""
     settings = DEFAULTS | {"encoder": "none", "modality_dropout": dropout, "keep_epochs": False}
-    request = TrainRequest("cim-tuned", tuple(inputs), (Task.SENTIMENT,), seed, settings)
+    request = TrainRequest("cim-tuned", tuple(inputs), (SENTIMENT,), seed, settings)
     return train(dataset, folder, request, resume=True)
 
 
@@ -45,9 +46,8 @@ def correct(run: Run, columns: SplitColumns, heard: Sequence[Modality]) -> Float
         if modality not in heard:
             columns = columns.without(modality)
     predictions = load_predictor(run).predict(columns)
-    assert predictions.sentiment_probability is not None
     scored = ~np.isnan(columns.sentiment)
-    positive = predictions.sentiment_probability >= decisions_of(run).sentiment
+    positive = predictions.outputs[SENTIMENT][:, 0] >= decisions_of(run).at(SENTIMENT)[0]
     return (positive == (columns.sentiment >= 0))[scored].astype(float)
 
 

@@ -26,15 +26,16 @@ from machine import machine_facts
 from torch import Tensor, nn
 
 from mien.models import build_model
-from mien.schema import Modality, Task
+from mien.schema import Modality
 from mien.storage.split_columns import SplitColumns
-from mien.training.batching import VideoSet, bucketed_batches, collate, fit_scaling, targets_of, to_video_set
+from mien.tasks import EMOTION, SENTIMENT
+from mien.training.batching import VideoSet, bucketed_batches, collate, fit_scaling, to_video_set
 from mien.training.loop import make_optimizer
 from mien.training.losses import TaskWeighting, loss_sums, scored_counts
 from mien.training.settings import TrainSettings
 
 N_FEATURES = {Modality.TEXT: 300, Modality.ACOUSTIC: 74, Modality.VISUAL: 35}
-TASKS = (Task.SENTIMENT, Task.EMOTION)
+TASKS = (SENTIMENT, EMOTION)
 LONGEST = 98
 GRU_SIZE, DENSE_SIZE = 200, 100
 BACKWARD_COST = 2  # the backward pass of a product is two products of the same size
@@ -59,7 +60,7 @@ def synthetic_videos(lengths: np.ndarray, rng: np.random.Generator) -> VideoSet:
         sentiment=rng.uniform(-3, 3, size=n),
         emotions=rng.choice([0.0, 1.0], size=(n, 6), p=[0.8, 0.2]),
     )
-    return to_video_set(columns, fit_scaling(columns, list(N_FEATURES)))
+    return to_video_set(columns, fit_scaling(columns, list(N_FEATURES)), tasks=TASKS)
 
 
 def train_batches(network: nn.Module, videos: VideoSet, batches: list[list[int]]) -> float:
@@ -71,7 +72,7 @@ def train_batches(network: nn.Module, videos: VideoSet, batches: list[list[int]]
     started_s = time.process_time()
     for numbers in batches:
         batch, rows = collate(videos, numbers)
-        targets = targets_of(videos, rows)
+        targets = videos.targets.at(rows)
         loss = weighting.total(loss_sums(network(batch), batch, targets), scored_counts(targets))
         optimizer.zero_grad()
         loss.backward()
@@ -132,7 +133,7 @@ def train_plain(videos: VideoSet, batches: list[list[int]], padded: bool) -> flo
     started_s = time.process_time()
     for numbers in batches:
         batch, rows = collate(videos, numbers)
-        targets = targets_of(videos, rows)
+        targets = videos.targets.at(rows)
         if padded:
             extra = LONGEST - batch.real.shape[1]
             features = {m: nn.functional.pad(matrix, (0, 0, 0, extra)) for m, matrix in batch.features.items()}

@@ -29,15 +29,16 @@ from mien.features.text.transcript import as_transcripts
 from mien.models import build_model, model_entry
 from mien.models import cim_tuned as token_encoder
 from mien.models.batch import Reads
-from mien.schema import Modality, Task
+from mien.schema import Modality
 from mien.settings import override
 from mien.storage.split_columns import SplitColumns
-from mien.training.batching import Budget, VideoSet, bucketed_batches, collate, fit_scaling, targets_of, to_video_set
+from mien.tasks import EMOTION, SENTIMENT
+from mien.training.batching import Budget, VideoSet, bucketed_batches, collate, fit_scaling, to_video_set
 from mien.training.loop import make_optimizer
 from mien.training.losses import TaskWeighting, loss_sums, scored_counts
 from mien.training.settings import TrainSettings
 
-TASKS = (Task.SENTIMENT, Task.EMOTION)
+TASKS = (SENTIMENT, EMOTION)
 TEXT = Modality.TEXT
 ENTRY = model_entry("cim-tuned")
 SETTINGS = override(TrainSettings(), ENTRY.training)
@@ -61,7 +62,7 @@ def synthetic_videos(lengths: np.ndarray, rng: np.random.Generator) -> VideoSet:
         transcripts=[" ".join(rng.choice(WORDS, size=count)) for count in n_words],
     )
     columns = as_transcripts(columns)
-    return to_video_set(columns, fit_scaling(columns, [TEXT]), Reads.TRANSCRIPTS)
+    return to_video_set(columns, fit_scaling(columns, [TEXT]), Reads.TRANSCRIPTS, TASKS)
 
 
 def train_batches(network: nn.Module, videos: VideoSet, batches: list[list[int]]) -> float:
@@ -72,7 +73,7 @@ def train_batches(network: nn.Module, videos: VideoSet, batches: list[list[int]]
     started_s = time.process_time()
     for numbers in batches:
         batch, rows = collate(videos, numbers)
-        targets = targets_of(videos, rows)
+        targets = videos.targets.at(rows)
         loss = weighting.total(loss_sums(network(batch), batch, targets), scored_counts(targets))
         optimizer.zero_grad()
         loss.backward()

@@ -14,6 +14,7 @@ from tests.planted import QUICK, write_planted
 
 import mien
 from mien.models import MODELS
+from mien.tasks import EMOTION, SENTIMENT
 from mien.training.onnx_export import exportable
 
 PAGE = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
@@ -41,11 +42,11 @@ def test_the_exported_file_says_the_same_where_mien_is_not_installed(run, tmp_pa
     assert done.returncode == 0, done.stderr
     said = [json.loads(line) for line in done.stdout.splitlines()]
     expected = mien.load_model(run.folder).predict_video(features)
-    np.testing.assert_allclose([row["probability"] for row in said], expected.sentiment_probability, atol=1e-5)
+    np.testing.assert_allclose([row["probability"] for row in said], expected.outputs[SENTIMENT][:, 0], atol=1e-5)
     named = {name for row in said for name in row["emotions"]}
     assert named, "with few epochs some emotion is above its threshold"
     order = mien.export(run.folder).metadata["mien.emotion_outputs"]
-    for row, probabilities in zip(said, expected.emotion_probabilities, strict=True):
+    for row, probabilities in zip(said, expected.outputs[EMOTION], strict=True):
         for name, probability in row["emotions"].items():
             assert probability == pytest.approx(probabilities[order.index(name)], abs=1e-5)
 

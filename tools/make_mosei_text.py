@@ -20,11 +20,11 @@ from mien.commands.evaluate import evaluate
 from mien.commands.import_ import ImportOptions, import_dataset
 from mien.commands.shipped import ship_run
 from mien.commands.train import TrainRequest, train
-from mien.schema import Task
 from mien.settings import read_toml
 from mien.storage.dataset import open_dataset
 from mien.storage.files import to_json_text
 from mien.storage.runs import Run
+from mien.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = ROOT / "experiments" / "mosei_text.toml"
@@ -34,7 +34,7 @@ OPTIONS = ImportOptions(name="CMU-MOSEI", rename_splits={"valid": "test"}, carve
 
 def train_seed(dataset: Path, folder: Path, seed: int) -> Run:
     """One finished run, from where it was."""
-    request = TrainRequest(model="cim-tuned", tasks=tuple(Task), seed=seed, settings=read_toml(SETTINGS))
+    request = TrainRequest(model="cim-tuned", tasks=tuple(TASKS), seed=seed, settings=read_toml(SETTINGS))
     return train(open_dataset(dataset), folder / f"seed-{seed}", request, resume=True)
 
 

@@ -1,4 +1,4 @@
-"""The words the whole package speaks: modality, task, emotion, utterance, video, feature space.
+"""The words the whole package speaks: modality, emotion, utterance, video, feature space.
 
 Axis vocabulary used in every signature of the package:
 
@@ -45,20 +45,6 @@ class Modality(StrEnum):
 
 # stands for a modality in the names of attention when a system has fused them before it attends: "fused->fused"
 FUSED = "fused"
-
-
-class Task(StrEnum):
-    """What is predicted for every utterance."""
-
-    SENTIMENT = "sentiment"
-    EMOTION = "emotion"
-    SENTIMENT_INTENSITY = "sentiment_intensity"
-    EMOTION_INTENSITY = "emotion_intensity"
-
-
-# what is predicted unless something else is asked for: the paper's two
-CLASSIFICATIONS = (Task.SENTIMENT, Task.EMOTION)
-INTENSITIES = (Task.SENTIMENT_INTENSITY, Task.EMOTION_INTENSITY)
 
 
 class Level(StrEnum):

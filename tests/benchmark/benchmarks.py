@@ -10,7 +10,7 @@ from mien.commands.train import TrainRequest, train
 from mien.evaluation.decisions import Decisions
 from mien.evaluation.headline import count_videos, headline_values
 from mien.metrics.significance import percentile_interval, video_weights
-from mien.schema import Modality, Task
+from mien.schema import Modality
 from mien.storage.files import read_json, write_json
 from mien.storage.predictions import read_predictions
 
@@ -61,7 +61,7 @@ def _row(folder, dataset, each, seeds, protocols):
             TrainRequest(
                 each["model"],
                 tuple(Modality(name) for name in each["inputs"]),
-                tuple(Task(name) for name in each["tasks"]),
+                tuple(each["tasks"]),
                 seed,
                 each["settings"],
             ),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.evaluation.examples import gold, predicted, reordered
 
-from mien.benchmark.cases import SingleRuns, find_cases
+from mien.benchmark.cases import find_cases
 from mien.errors import DataError, UsageError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.decisions import constant_decisions, fit_decisions
@@ -32,8 +32,8 @@ def run(seed, emotions=None, positive=None, gold_sets=("an di", "ha", "", "sa"),
             index=np.array([0, 1, 0, 1]),
             sentiment=np.array(sentiment),
             emotions=intensities.astype(float),
-            sentiment_probability=None if positive is None else np.array(positive, float),
-            emotion_probabilities=None if emotions is None else sets(*emotions),
+            outputs=({} if positive is None else {"sentiment": np.array(positive, float)[:, None]})
+            | ({} if emotions is None else {"emotion": sets(*emotions)}),
         ),
         HALF,
         seed,
@@ -42,7 +42,10 @@ def run(seed, emotions=None, positive=None, gold_sets=("an di", "ha", "", "sa"),
 
 def test_the_papers_example_by_hand():
     joint = [run(0, ("an di ha sa", "ha", "", "sa"), (0.2, 0.9, 0.6, 0.5))]
-    single = SingleRuns([run(0, ("di ha sa", "ha", "fe", "sa"))], [run(0, positive=(0.7, 0.9, 0.4, 0.5))])
+    single = {
+        "emotion": [run(0, ("di ha sa", "ha", "fe", "sa"))],
+        "sentiment": [run(0, positive=(0.7, 0.9, 0.4, 0.5))],
+    }
     cases = find_cases(joint, single)
     first, second = cases.joint_better
     # a/0: Jaccard 2/4 against 1/4, sentiment right against wrong; b/0: nothing said of nothing is right
@@ -65,7 +68,7 @@ def test_scores_are_averaged_over_seeds_and_labels_shown_by_majority():
     said = [("an", "ha", "", "sa"), ("an di", "ha", "", "sa"), ("di", "ha", "", "sa")]
     joint = [run(seed, emotions, (0.1, 0.9, 0.9, 0.9)) for seed, emotions in enumerate(said)]
     single = [run(seed, ("", "ha", "", "sa")) for seed in range(3)]
-    cases = find_cases(joint, SingleRuns(emotion=single))
+    cases = find_cases(joint, {"emotion": single})
     (case,) = cases.joint_better
     assert case.gain == pytest.approx((0.5 + 1 + 0.5) / 3)
     assert case.joint.jaccard == pytest.approx(2 / 3)
@@ -77,24 +80,24 @@ def test_scores_are_averaged_over_seeds_and_labels_shown_by_majority():
 
 def test_half_of_the_seeds_is_no_majority():
     joint = [run(0, ("an di", "ha", "", "sa"), (0.1,) * 4), run(1, ("an", "ha", "", "sa"), (0.1,) * 4)]
-    (case,) = find_cases(joint, SingleRuns(emotion=[run(seed, ("", "ha", "", "sa")) for seed in (0, 1)])).joint_better
+    (case,) = find_cases(joint, {"emotion": [run(seed, ("", "ha", "", "sa")) for seed in (0, 1)]}).joint_better
     assert case.joint.emotions == ("anger",)
 
 
 def test_both_ways_and_ties_by_video_then_index():
     wrong, right = ("fe", "fe", "fe", "fe"), ("an di", "ha", "", "sa")
     joint, single = [run(0, right, (0.5,) * 4)], [run(0, wrong)]
-    forth = find_cases(joint, SingleRuns(emotion=single), k=3)
+    forth = find_cases(joint, {"emotion": single}, k=3)
     assert [(case.video_id, case.index) for case in forth.joint_better] == [("a", 0), ("a", 1), ("b", 0)]
     assert forth.n_joint_better == 4
-    back = find_cases([run(0, wrong, (0.5,) * 4)], SingleRuns(emotion=[run(0, right)]), k=2)
+    back = find_cases([run(0, wrong, (0.5,) * 4)], {"emotion": [run(0, right)]}, k=2)
     assert [(case.video_id, case.index, case.gain) for case in back.single_better] == [("a", 0, -1.0), ("a", 1, -1.0)]
     assert back.joint_better == ()
 
 
 def test_a_missing_label_counts_for_neither():
     joint = [run(0, ("an di", "ha", "", "sa"), (0.1, 0.9, 0.9, 0.9))]
-    single = SingleRuns(sentiment=[run(0, positive=(0.9, 0.9, 0.9, 0.1))])
+    single = {"sentiment": [run(0, positive=(0.9, 0.9, 0.9, 0.1))]}
     cases = find_cases(joint, single)
     # the last utterance is judged differently, but has no gold sentiment
     assert [(case.video_id, case.index) for case in cases.joint_better] == [("a", 0)]
@@ -104,7 +107,7 @@ def test_a_missing_label_counts_for_neither():
 
 def test_the_operating_point_is_that_of_weighted_accuracy():
     joint = [run(0, ("an di", "ha", "", "sa"), (0.5,) * 4)]  # 0.8: above 0.5, below the F1 threshold of 0.9
-    assert find_cases(joint, SingleRuns(emotion=[run(0, ("", "", "", ""))])).n_joint_better == 3
+    assert find_cases(joint, {"emotion": [run(0, ("", "", "", ""))]}).n_joint_better == 3
 
 
 def test_the_order_of_rows_and_runs_changes_nothing():
@@ -113,13 +116,13 @@ def test_the_order_of_rows_and_runs_changes_nothing():
         [SeedRun(one := predicted(rows, seed + shift), fit_decisions(one), seed) for seed in range(3)]
         for shift in (0, 10)
     )
-    expected = find_cases(joint, SingleRuns(single, single))
+    expected = find_cases(joint, {"emotion": single, "sentiment": single})
     assert expected.joint_better
     assert expected.single_better
     order = np.random.default_rng(0).permutation(len(rows.index))
     moved = [dataclasses.replace(each, predictions=reordered(each.predictions, order)) for each in reversed(joint)]
-    assert find_cases(moved, SingleRuns(single, single)) == expected
-    mirrored = find_cases(single, SingleRuns(joint, joint))
+    assert find_cases(moved, {"emotion": single, "sentiment": single}) == expected
+    mirrored = find_cases(single, {"emotion": joint, "sentiment": joint})
     assert [(case.video_id, case.index) for case in mirrored.single_better] == [
         (case.video_id, case.index) for case in expected.joint_better
     ]
@@ -128,10 +131,10 @@ def test_the_order_of_rows_and_runs_changes_nothing():
 def test_what_cannot_be_compared_is_refused():
     joint = [run(0, ("", "", "", ""), (0.5,) * 4)]
     with pytest.raises(UsageError, match=r"same seeds.*\[0\].*emotion \[1\]"):
-        find_cases(joint, SingleRuns(emotion=[run(1, ("", "", "", ""))]))
+        find_cases(joint, {"emotion": [run(1, ("", "", "", ""))]})
     with pytest.raises(UsageError, match="nothing"):
-        find_cases(joint, SingleRuns())
-    with pytest.raises(UsageError, match="emotion head"):
-        find_cases(joint, SingleRuns(emotion=[run(0, positive=(0.5,) * 4)]))
+        find_cases(joint, {})
+    with pytest.raises(UsageError, match="Expected emotion in the run with seed 0, but got none"):
+        find_cases(joint, {"emotion": [run(0, positive=(0.5,) * 4)]})
     with pytest.raises(DataError, match="same utterances"):
-        find_cases(joint, SingleRuns(emotion=[run(0, ("", "", "", ""), gold_sets=("an", "ha", "", "sa"))]))
+        find_cases(joint, {"emotion": [run(0, ("", "", "", ""), gold_sets=("an", "ha", "", "sa"))]})

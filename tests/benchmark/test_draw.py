@@ -11,7 +11,7 @@ import pytest
 from tests.benchmark.benchmarks import make_benchmark, setting
 from tests.planted import write_planted
 
-from mien.benchmark.cases_report import write_benchmark_cases
+from mien.benchmark.cases import write_benchmark_cases
 from mien.benchmark.draw import median_video, video_attention, write_attention_figure, write_benchmark_figures
 from mien.benchmark.figures import FIGURES
 from mien.benchmark.view import LeftOut

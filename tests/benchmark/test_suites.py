@@ -14,12 +14,13 @@ from mien.errors import DataError, SettingsError, UnknownNameError, UsageError
 from mien.models import MODELS
 from mien.models.batch import Reads
 from mien.models.classical.base import ClassicalEntry
-from mien.schema import FeatureSpace, Level, Modality, Task, Utterance, Video
+from mien.schema import FeatureSpace, Level, Modality, Utterance, Video
 from mien.settings import read_toml
 from mien.storage.dataset import DatasetFacts, write_dataset
+from mien.tasks import EMOTION, SENTIMENT, TASKS
 
 T, A, V = Modality.TEXT, Modality.ACOUSTIC, Modality.VISUAL
-BOTH = (Task.SENTIMENT, Task.EMOTION)
+BOTH = (SENTIMENT, EMOTION)
 
 
 def small(folder, spaces, *, emotions=True):
@@ -45,7 +46,7 @@ def own(path, text):
 def test_table4_has_every_subset_of_the_modalities_with_every_choice_of_tasks(planted):
     suite = find_suite("table4", available(planted), {})
     inputs = [(T,), (A,), (V,), (T, A), (T, V), (A, V), (T, A, V)]
-    tasks = [(Task.SENTIMENT,), (Task.EMOTION,), BOTH]
+    tasks = [(SENTIMENT,), (EMOTION,), BOTH]
     assert [(each.inputs, each.tasks) for each in suite.settings] == list(itertools.product(inputs, tasks))
     assert {each.model for each in suite.settings} == {"cim"}
     assert suite.reference == suite.settings[-1].name == "T+A+V joint"
@@ -85,15 +86,15 @@ def test_table7_gives_word_level_systems_the_modalities_that_have_words(tmp_path
 
 def test_tasks_has_every_subset_each_task_with_its_own_reference(tmp_path):
     have = available(write_graded(tmp_path / "data", 15))
-    assert have.tasks == tuple(Task)
+    assert have.tasks == tuple(TASKS)
     suite = find_suite("tasks", have, {})
-    expected = [subset for size in range(1, 5) for subset in itertools.combinations(Task, size)]
+    expected = [subset for size in range(1, 5) for subset in itertools.combinations(TASKS, size)]
     assert [each.tasks for each in suite.settings] == expected
     assert len({each.slug for each in suite.settings}) == 15
     assert {(each.model, each.inputs) for each in suite.settings} == {("cim", (T,))}
     assert suite.reference == "S+E"
     named = {each.name: each.tasks for each in suite.settings}
-    assert {task: named[name] for task, name in suite.references.items()} == {task: (task,) for task in Task}
+    assert {task: named[name] for task, name in suite.references.items()} == {task: (task,) for task in TASKS}
     # the intensities are asked for by name; the other suites are as they were
     assert {each.tasks for each in find_suite("table7", have, {}).settings} == {BOTH}
     assert len(find_suite("table4", have, {}).settings) == 3
@@ -121,7 +122,7 @@ def test_own_suite_gets_the_reference_and_the_common_settings(planted, tmp_path)
     suite = find_suite(own(tmp_path / "file.toml", text), available(planted), {"learning_rate": "0.5", "epochs": "3"})
     first, fitted, reference = suite.settings
     assert suite.name == "mine"
-    assert (first.name, first.slug, first.inputs, first.tasks) == ("small T+V", "small-tv", (T, V), (Task.EMOTION,))
+    assert (first.name, first.slug, first.inputs, first.tasks) == ("small T+V", "small-tv", (T, V), (EMOTION,))
     # the command's, below the file's, below the setting's own
     assert first.settings == {"gru_size": 5, "epochs": 9, "patience": None, "learning_rate": 0.5}
     assert (fitted.model, dict(fitted.settings)) == ("majority", {})
@@ -192,7 +193,7 @@ def test_a_setting_may_name_another_data_set_beside_the_file(planted, tmp_path):
     other = small(tmp_path / "other", {V: Level.UTTERANCE}, emotions=False)
     text = '[[setting]]\nname = "elsewhere"\ndataset = "other"'
     first = find_suite(own(tmp_path / "f.toml", text), available(planted), {}).settings[0]
-    assert (first.inputs, first.tasks) == ((V,), (Task.SENTIMENT,))
+    assert (first.inputs, first.tasks) == ((V,), (SENTIMENT,))
     assert first.dataset.fingerprint == other.fingerprint
 
 

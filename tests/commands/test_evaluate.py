@@ -14,11 +14,12 @@ import mien
 from mien.commands.train import TrainRequest, train
 from mien.errors import DataError, FeatureSpaceError, UnknownNameError, UsageError
 from mien.evaluation.protocols import UPPER_BOUND
-from mien.schema import EMOTIONS, Modality, Task
+from mien.schema import EMOTIONS, Modality
 from mien.storage.dataset import open_dataset, write_dataset
 from mien.storage.files import to_json_text
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import open_run
+from mien.tasks import EMOTION, SENTIMENT
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def test_scores_are_those_of_the_predictions_that_are_left_in_the_run(own_runs, 
     columns = planted.columns("test")
     assert predictions.index.tolist() == columns.index.tolist()
     np.testing.assert_array_equal(predictions.sentiment, columns.sentiment)
-    right = (predictions.sentiment_probability >= 0.5) == (columns.sentiment >= 0)
+    right = (predictions.outputs[SENTIMENT][:, 0] >= 0.5) == (columns.sentiment >= 0)
     assert summary["sentiment"]["accuracy_has0"] == pytest.approx(right.mean())
     mien.evaluate([run], split="train", n_resamples=0)
     assert sorted(path.name for path in (run / "predictions").iterdir()) == [
@@ -205,7 +206,7 @@ def test_a_data_set_that_moved_is_asked_for(tmp_path):
 
 
 def test_runs_of_one_task_have_no_scores_of_the_other(planted, tmp_path):
-    run = train(planted, tmp_path / "run", TrainRequest(tasks=(Task.EMOTION,), settings=QUICK))
+    run = train(planted, tmp_path / "run", TrainRequest(tasks=(EMOTION,), settings=QUICK))
     for protocol in ("clean", "fixed", "released"):
         summary = mien.evaluate([run.folder], protocol=protocol, n_resamples=3).summary
         assert summary["runs"][0]["sentiment"] is summary["mean"]["sentiment"] is summary["sd"]["sentiment"] is None
@@ -293,7 +294,8 @@ def test_a_split_without_labels_says_where_the_predictions_are(runs, planted, tm
     sealed = changed(planted, tmp_path / "sealed", unlabelled)
     note = mien.evaluate([runs / "whole-0"], dataset=sealed.folder, n_resamples=0).summary["runs"][0]["notes"][0]
     assert note.startswith("no labels in this split: nothing to score; the predictions are in ")
-    assert read_predictions(runs / "whole-0/predictions" / note.rpartition("/")[2]).sentiment_probability is not None
+    kept = read_predictions(runs / "whole-0/predictions" / note.rpartition("/")[2])
+    assert kept.outputs.keys() == {SENTIMENT, EMOTION}
 
 
 def test_inputs_that_are_missing_are_said_or_refused(runs, planted, tmp_path):

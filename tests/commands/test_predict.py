@@ -18,6 +18,7 @@ from mien.schema import Modality
 from mien.storage import groups
 from mien.storage.dataset import DatasetFacts, write_dataset
 from mien.storage.predictions import read_predictions
+from mien.tasks import EMOTION, SENTIMENT
 from mien.training.onnx_export import run_graph
 
 REQUEST = TrainRequest(settings=QUICK)
@@ -78,8 +79,8 @@ def test_a_corpus_in_many_windows_gets_the_predictions_of_its_splits(many_groups
         np.testing.assert_array_equal(table.video_id[rows], expected.video_id)
         np.testing.assert_array_equal(table.index[rows], expected.index)
         np.testing.assert_array_equal(table.sentiment[rows], expected.sentiment)
-        np.testing.assert_allclose(table.sentiment_probability[rows], expected.sentiment_probability, atol=1e-6)
-        np.testing.assert_allclose(table.emotion_probabilities[rows], expected.emotion_probabilities, atol=1e-6)
+        np.testing.assert_allclose(table.outputs[SENTIMENT][rows], expected.outputs[SENTIMENT], atol=1e-6)
+        np.testing.assert_allclose(table.outputs[EMOTION][rows], expected.outputs[EMOTION], atol=1e-6)
 
 
 def test_it_tells_what_the_model_has_seen_and_what_is_missing(many_groups, run, tmp_path):
@@ -97,7 +98,7 @@ def test_one_split_is_what_evaluate_leaves_in_the_run(planted, run, tmp_path):
     mien.evaluate([run], n_resamples=0)
     mien.predict(run, planted.folder, tmp_path / "scored.parquet", split="test")
     kept, mine = read_predictions(run / "predictions/test.parquet"), read_predictions(tmp_path / "scored.parquet")
-    np.testing.assert_array_equal(mine.emotion_probabilities, kept.emotion_probabilities)
+    np.testing.assert_array_equal(mine.outputs[EMOTION], kept.outputs[EMOTION])
     assert mine.sentiment_values == kept.sentiment_values
 
 
@@ -145,7 +146,7 @@ def test_a_system_of_words_gets_the_words_of_every_window(tmp_path):
     folder = train(spoken, tmp_path / "run", request).folder
     table = mien.predict(folder, spoken.folder, tmp_path / "table.parquet", split="test").open()
     expected = mien.load_model(folder).predict(spoken.columns("test", words=True))
-    np.testing.assert_allclose(table.emotion_probabilities, expected.emotion_probabilities, atol=1e-6)
+    np.testing.assert_allclose(table.outputs[EMOTION], expected.outputs[EMOTION], atol=1e-6)
 
 
 def test_an_exported_run_tells_what_it_is(run, tmp_path):
@@ -171,12 +172,9 @@ def test_a_graph_of_trained_weights_says_what_the_run_says_of_real_columns(plant
     expected = mien.load_model(run).predict(columns)
     for start, stop in zip(columns.offsets[:-1], columns.offsets[1:], strict=True):
         found = run_graph(session, {str(m): rows[start:stop] for m, rows in columns.features.items()})
-        np.testing.assert_allclose(
-            found["sentiment_probability"], expected.sentiment_probability[start:stop], atol=1e-5
-        )
-        np.testing.assert_allclose(
-            found["emotion_probabilities"], expected.emotion_probabilities[start:stop], atol=1e-5
-        )
+        said = {task: values[start:stop] for task, values in expected.outputs.items()}
+        np.testing.assert_allclose(found["sentiment_probability"], said[SENTIMENT][:, 0], atol=1e-5)
+        np.testing.assert_allclose(found["emotion_probabilities"], said[EMOTION], atol=1e-5)
 
 
 def test_what_cannot_be_exported_says_what_can(planted, tmp_path):

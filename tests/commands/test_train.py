@@ -29,10 +29,11 @@ from mien.errors import (
 )
 from mien.models import model_entry
 from mien.pretrained import sha256_of
-from mien.schema import Modality, Task
+from mien.schema import Modality
 from mien.storage.dataset import open_dataset, write_dataset
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import open_run
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT
 
 REQUEST = TrainRequest(settings=QUICK)
 
@@ -153,14 +154,14 @@ def test_an_existing_run_is_never_overwritten(planted, tmp_path):
         train(planted, tmp_path / "other", REQUEST)
 
 
-@pytest.mark.parametrize("tasks", [(Task.SENTIMENT,), (Task.EMOTION,)])
+@pytest.mark.parametrize("tasks", [(SENTIMENT,), (EMOTION,)])
 @pytest.mark.parametrize("inputs", [(Modality.VISUAL,), (Modality.TEXT, Modality.ACOUSTIC)])
 def test_any_inputs_and_tasks(planted, tmp_path, inputs, tasks):
     run = train(planted, tmp_path / "run", TrainRequest(inputs=inputs, tasks=tasks, settings=QUICK))
     summary = mien.evaluate([run.folder], n_resamples=0).summary
     assert summary["runs"][0]["inputs"] == [str(each) for each in inputs]
-    assert (summary["mean"]["sentiment"] is None) == (tasks == (Task.EMOTION,))
-    assert (summary["mean"]["emotion"] is None) == (tasks == (Task.SENTIMENT,))
+    assert (summary["mean"]["sentiment"] is None) == (tasks == (EMOTION,))
+    assert (summary["mean"]["emotion"] is None) == (tasks == (SENTIMENT,))
 
 
 def test_settings_and_names_are_checked_all_at_once(planted, tmp_path):
@@ -212,13 +213,13 @@ def test_splits_and_labels_that_are_not_there(planted, tmp_path):
             utterance.emotions = None
 
     unlabelled = rewritten(planted, tmp_path / "noemo", no_emotions)
-    assert train(unlabelled, tmp_path / "run", REQUEST).tasks == (Task.SENTIMENT,)
+    assert train(unlabelled, tmp_path / "run", REQUEST).tasks == (SENTIMENT,)
     with pytest.raises(DataError, match="Expected emotion labels in the train split .* but got none"):
-        train(unlabelled, tmp_path / "run2", TrainRequest(tasks=(Task.EMOTION,), settings=QUICK))
+        train(unlabelled, tmp_path / "run2", TrainRequest(tasks=(EMOTION,), settings=QUICK))
 
 
 def test_a_task_that_the_model_does_not_have(planted, tmp_path):
-    request = TrainRequest("mkl-svm", tasks=(Task.SENTIMENT, Task.EMOTION_INTENSITY))
+    request = TrainRequest("mkl-svm", tasks=(SENTIMENT, EMOTION_INTENSITY))
     with pytest.raises(UsageError, match="tasks among sentiment, emotion for mkl-svm, but got emotion_intensity"):
         train(planted, tmp_path / "run", request)
 
@@ -256,7 +257,7 @@ def test_a_valid_split_without_labels_cannot_choose(planted, tmp_path):
     with pytest.raises(DataError, match="Expected some emotion labels in the valid split, which chooses epoch"):
         train(dataset, tmp_path / "run", REQUEST)
     assert not (tmp_path / "run").exists(), "a refused training leaves nothing in the way of the corrected command"
-    train(dataset, tmp_path / "run", replace(REQUEST, tasks=(Task.SENTIMENT,)))
+    train(dataset, tmp_path / "run", replace(REQUEST, tasks=(SENTIMENT,)))
 
 
 def test_features_of_another_space_are_refused_by_the_predictor_too(planted, tmp_path):
@@ -331,7 +332,7 @@ def test_a_compared_system_is_read_back_with_its_own_settings(planted, tmp_path,
     columns = open_dataset(planted.folder).columns("valid")
     predictor = mien.load_model(run.folder)
     kept = read_predictions(run.folder / "predictions/valid.parquet")
-    np.testing.assert_array_equal(predictor.predict(columns).sentiment_probability, kept.sentiment_probability)
+    np.testing.assert_array_equal(predictor.predict(columns).outputs[SENTIMENT], kept.outputs[SENTIMENT])
     attended = any(predictor.attention(columns).values())
     assert attended == (model in ("cat-lstm", "vqa-attention"))
     shares = predictor.fusion(columns)

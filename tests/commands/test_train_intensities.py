@@ -16,9 +16,10 @@ from tests.planted import QUICK
 import mien
 from mien.commands.train import TrainRequest, train
 from mien.errors import DataError, SettingsError
-from mien.schema import SentimentValues, Task
+from mien.schema import SentimentValues
 from mien.storage.dataset import write_dataset
 from mien.storage.runs import open_run
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
 from mien.training.checkpoint import load_weights
 
 # no dropout: an expected degree is to be read off exactly
@@ -31,7 +32,7 @@ LEARN = QUICK | {
     "state_dropout": 0,
     "dense_dropout": 0,
 }
-DEGREES = (Task.SENTIMENT_INTENSITY, Task.EMOTION_INTENSITY)
+DEGREES = (SENTIMENT_INTENSITY, EMOTION_INTENSITY)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def graded(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def learned(graded, tmp_path_factory):
-    request = TrainRequest(tasks=tuple(Task), settings=LEARN | {"task_weighting": "uncertainty"})
+    request = TrainRequest(tasks=tuple(TASKS), settings=LEARN | {"task_weighting": "uncertainty"})
     return train(graded, tmp_path_factory.mktemp("learned") / "run", request)
 
 
@@ -79,22 +80,22 @@ def test_the_epoch_is_the_one_that_orders_best_over_all_four_tasks(learned):
 def test_the_learned_weights_are_kept_with_the_run_and_are_no_part_of_the_network(learned, graded):
     weights, _ = load_weights(learned.folder / "model.safetensors")
     kept = {name: tensor.item() for name, tensor in weights.items() if name.startswith("weighting.")}
-    assert set(kept) == {f"weighting.log_variances.{task}" for task in Task}
+    assert set(kept) == {f"weighting.log_variances.{task}" for task in TASKS}
     record = history(learned)[learned.outcome["chosen_epoch"] - 1]
-    for task in Task:
+    for task in TASKS:
         assert kept[f"weighting.log_variances.{task}"] == pytest.approx(record[f"log_variance_{task}"])
     # what is learned well gets a small variance
     assert record["log_variance_sentiment_intensity"] < -0.1
     predictor = mien.load_model(learned.folder)
     assert not [name for name, _ in predictor.network.named_parameters() if "variance" in name]
     said = predictor.predict(graded.columns("test"))
-    assert np.abs(said.sentiment_intensity).max() <= 3
-    assert (said.emotion_intensities >= 0).all()
+    assert np.abs(said.outputs[SENTIMENT_INTENSITY]).max() <= 3
+    assert (said.outputs[EMOTION_INTENSITY] >= 0).all()
 
 
 def test_killed_and_resumed_the_learned_weights_end_in_the_same_bits(graded, tmp_path):
     settings = QUICK | {"task_weighting": "uncertainty"}
-    request = TrainRequest(tasks=tuple(Task), settings=settings)
+    request = TrainRequest(tasks=tuple(TASKS), settings=settings)
     whole = train(graded, tmp_path / "whole", request)
 
     def killed(record):
@@ -117,7 +118,7 @@ def test_two_processes_learn_the_weights_that_one_learns(graded, tmp_path):
     histories = []
     for devices in (1, 2):
         command = [sys.executable, "-m", "mien", "train", str(graded.folder), "--out", str(tmp_path / str(devices))]
-        command += ["--tasks", ",".join(Task)]
+        command += ["--tasks", ",".join(TASKS)]
         for key, value in {**settings, "devices": devices}.items():
             command += ["--set", f"{key}={'none' if value is None else value}"]
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False, timeout=300)
@@ -128,7 +129,7 @@ def test_two_processes_learn_the_weights_that_one_learns(graded, tmp_path):
 
 def test_unless_asked_for_there_are_no_intensities(graded, tmp_path):
     run = train(graded, tmp_path / "run", TrainRequest(settings=QUICK))
-    assert run.tasks == (Task.SENTIMENT, Task.EMOTION)
+    assert run.tasks == (SENTIMENT, EMOTION)
     (scored,) = mien.evaluate([run.folder], n_resamples=0).summary["runs"]
     assert scored["sentiment_intensity"] is scored["emotion_intensity"] is None
     assert not any("variance" in key or "concordance" in key for key in history(run)[0])
@@ -163,7 +164,7 @@ def test_labels_that_are_classes_admit_no_intensity(graded, tmp_path):
 
     classes = write_dataset(tmp_path / "classes", as_classes(), facts)
     for task in DEGREES:
-        request = TrainRequest(tasks=(Task.SENTIMENT, task), settings=QUICK)
+        request = TrainRequest(tasks=(SENTIMENT, task), settings=QUICK)
         with pytest.raises(DataError, match=f"Expected scores to learn {task} from in the train split .* got classes"):
             train(classes, tmp_path / "run", request)
     assert not (tmp_path / "run").exists()
@@ -179,4 +180,4 @@ def test_degrees_of_one_system_scored_on_classes_are_left_out_with_the_reason(le
     assert scored["sentiment_intensity"]["mae"] is None
     assert any("scores of sentiment_intensity are left out" in note for note in scored["notes"])
     assert scored["emotion_intensity"]["mae_mean6"] > 0
-    assert open_run(learned.folder).tasks == tuple(Task)
+    assert open_run(learned.folder).tasks == tuple(TASKS)

@@ -13,7 +13,7 @@ from mien.commands.train import TrainRequest, train
 from mien.models import MODELS
 from mien.models.classical.base import ClassicalEntry
 from mien.readers.planted import RULES
-from mien.schema import Task
+from mien.tasks import SENTIMENT
 
 N_VIDEOS = 400
 # Enough for a system that can; a product that only attention or a gate makes takes longer.
@@ -65,7 +65,7 @@ def quick(name, epochs):
 
 
 def accuracy(dataset, name, epochs, folder):
-    request = TrainRequest(model=name, tasks=(Task.SENTIMENT,), settings=quick(name, epochs))
+    request = TrainRequest(model=name, tasks=(SENTIMENT,), settings=quick(name, epochs))
     train(dataset, folder / "run", request)
     return evaluate([folder / "run"], n_resamples=0).summary["mean"]["sentiment"]["accuracy_has0"]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tests.cli.calls import mien as mien_command
+from tests.models.tiny_encoder import tiny_encoder  # noqa: F401  (a fixture)
 
 import mien
 from mien.benchmark.suites import available, find_suite
@@ -19,10 +20,11 @@ from mien.commands.train import TrainRequest, train
 from mien.errors import DataError, EngineError, FeatureSpaceError
 from mien.features.text.minilm import MINILM
 from mien.pretrained import sha256_of
-from mien.schema import EMOTIONS, FeatureSpace, Modality, Task, Utterance, Video
+from mien.schema import EMOTIONS, FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import CARD, open_run
+from mien.tasks import SENTIMENT, TASKS
 from mien.training.predictor import load_predictor, reads_transcripts
 from mien.video.analyze import AnalyzeRequest, _loaded, analyze, questions_about
 from mien.video.demo import sample_clip
@@ -33,7 +35,7 @@ T, A = Modality.TEXT, Modality.ACOUSTIC
 GOOD, BAD = ("a fine film", "i love it", "so good and fine"), ("a bad film", "i hate it", "so bad and dull")
 LOOP = {"epochs": 3, "batch_videos": 4, "batch_tokens": 40, "threads": 1}
 TINY = {"encoder": "tiny", "gru_size": 5, "dense_size": 3, "fused_size": 7, **LOOP}
-ALL_TASKS = TrainRequest(model="cim-tuned", tasks=tuple(Task), settings=TINY)
+ALL_TASKS = TrainRequest(model="cim-tuned", tasks=tuple(TASKS), settings=TINY)
 SPACES = {
     T: FeatureSpace(T, "given", 2),
     A: FeatureSpace(A, "voice", 3),
@@ -69,7 +71,7 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(dataset, tmp_path_factory, tiny_encoder):  # noqa: ARG001
+def run(dataset, tmp_path_factory, tiny_encoder):  # noqa: ARG001, F811
     return train(dataset, tmp_path_factory.mktemp("moods") / "run", ALL_TASKS)
 
 
@@ -82,7 +84,7 @@ def test_a_run_records_which_encoder_reads_its_text(run, dataset):
     recorded = card["feature_spaces"]["text"]["recipe"]["encoder_sha256"]
     assert recorded == dict(MINILM.sha256)
     assert run.inputs == (T, A)
-    assert run.tasks == tuple(Task)
+    assert run.tasks == tuple(TASKS)
     assert [each.name for each in dataset.facts.spaces.values()] == ["given", "voice"], "the Dataset stays as it is"
 
 
@@ -112,7 +114,7 @@ def test_transcripts_are_scored_whatever_text_features_stand_beside_them(run, tm
     first, second = (evaluate([run.folder], dataset=each.folder, n_resamples=0).summary for each in (whole, bare))
     # the generator draws the same voices whether or not the text vectors are kept
     assert first["mean"]["sentiment"]["roc_auc"] == second["mean"]["sentiment"]["roc_auc"]
-    said = [load_predictor(run).predict(each.columns("test")).sentiment_probability for each in (whole, bare)]
+    said = [load_predictor(run).predict(each.columns("test")).outputs[SENTIMENT] for each in (whole, bare)]
     np.testing.assert_array_equal(*said)
 
 
@@ -131,14 +133,14 @@ def test_on_text_features_it_needs_no_transcripts_and_no_encoder(tmp_path):
     run = train(mute, tmp_path / "run", TrainRequest(model="cim-tuned", settings=TINY | {"encoder": "none"}))
     assert run.spaces[T].name == "given"
     predictor, columns = load_predictor(run), mute.columns("test")
-    said = predictor.predict(columns).sentiment_probability
+    said = predictor.predict(columns).outputs[SENTIMENT]
     other_words = dataclasses.replace(columns, transcripts=["no, never"] * columns.n_utterances)
-    np.testing.assert_array_equal(predictor.predict(other_words).sentiment_probability, said)
+    np.testing.assert_array_equal(predictor.predict(other_words).outputs[SENTIMENT], said)
     other_vectors = dataclasses.replace(columns, features=columns.features | {T: columns.features[T][::-1].copy()})
-    assert not np.allclose(predictor.predict(other_vectors).sentiment_probability, said)
+    assert not np.allclose(predictor.predict(other_vectors).outputs[SENTIMENT], said)
     rows = slice(columns.offsets[0], columns.offsets[1])
     vectors = {modality: matrix[rows] for modality, matrix in columns.features.items()}
-    assert predictor.predict_video(vectors).sentiment_probability.shape == (rows.stop - rows.start,)
+    assert predictor.predict_video(vectors).outputs[SENTIMENT].shape == (rows.stop - rows.start, 1)
 
 
 def test_a_diagnosis_lets_it_read_transcripts_with_errors(run):
@@ -152,15 +154,15 @@ def test_a_diagnosis_lets_it_read_transcripts_with_errors(run):
 def test_it_learns_what_only_the_words_say(tmp_path):
     many = make(tmp_path / "many", n_videos=80)
     settings = TINY | {"epochs": 12, "encoder_learning_rate": 0.02, "learning_rate": 0.01, "tuning": "full"}
-    request = TrainRequest(model="cim-tuned", tasks=(Task.SENTIMENT,), settings=settings)
+    request = TrainRequest(model="cim-tuned", tasks=(SENTIMENT,), settings=settings)
     told = train(many, tmp_path / "run", request)
     assert evaluate([told.folder], n_resamples=0).summary["mean"]["sentiment"]["accuracy_has0"] == 1.0
     predictor = load_predictor(told)
     columns = open_dataset(many.folder).columns("test")
-    with_words = predictor.predict(columns).sentiment_probability
-    without = predictor.predict(columns.without(T)).sentiment_probability
+    with_words = predictor.predict(columns).outputs[SENTIMENT]
+    without = predictor.predict(columns.without(T)).outputs[SENTIMENT]
     silent = dataclasses.replace(columns, transcripts=[""] * columns.n_utterances)
-    np.testing.assert_array_equal(predictor.predict(silent).sentiment_probability, without)
+    np.testing.assert_array_equal(predictor.predict(silent).outputs[SENTIMENT], without)
     assert np.abs(with_words - without).max() > 0.1
 
 
@@ -186,7 +188,7 @@ def test_the_packaged_encoder_trains_and_is_read_back(tmp_path):
     assert (run.folder / "model.safetensors").stat().st_size <= 8_000_000
     again = mien.load_model(run.folder).predict(small.columns("valid"))
     kept = read_predictions(run.folder / "predictions/valid.parquet")
-    np.testing.assert_array_equal(again.sentiment_probability, kept.sentiment_probability)
+    np.testing.assert_array_equal(again.outputs[SENTIMENT], kept.outputs[SENTIMENT])
     assert open_run(run.folder).outcome["n_parameters"] < 2_000_000
 
 

@@ -17,9 +17,10 @@ from mien.commands.train import TrainRequest, train
 from mien.errors import DamagedFileError, FeatureSpaceError, SettingsError, TrainingError, UsageError
 from mien.models import MODELS, build_model
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec
-from mien.schema import Modality, Task
+from mien.schema import Modality
 from mien.settings import override_several
 from mien.storage.dataset import DatasetFacts, write_dataset
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
 from mien.training.predictor import load_predictor
 from mien.training.settings import TrainSettings
 
@@ -31,17 +32,19 @@ SMALL = {
     "mm-dictionary": {"n_codewords": 11, "linear_penalty": 1.0},
     "cdbn": {"rbm_size": 11, "joint_size": 7, "rbm_passes": 5},
 }
+N_OUTPUTS = {SENTIMENT: 1, EMOTION: 7, SENTIMENT_INTENSITY: 1, EMOTION_INTENSITY: 6}
+RANGES = {SENTIMENT: (0, 1), EMOTION: (0, 1), SENTIMENT_INTENSITY: (-3, 3), EMOTION_INTENSITY: (0, 3)}
 CASES = [
     pytest.param(name, inputs, tasks, id=f"{name}-{'+'.join(inputs)}-{'+'.join(tasks)}")
     for name, entry in ENTRIES.items()
     for size in (1, 2, 3)
     for inputs in itertools.combinations(entry.modalities, size)
-    for tasks in ((Task.SENTIMENT,), (Task.EMOTION,), (Task.SENTIMENT, Task.EMOTION))
+    for tasks in ((SENTIMENT,), (EMOTION,), (SENTIMENT, EMOTION))
 ]
 CASES += [
     pytest.param(name, entry.modalities, tasks, id=f"{name}-all-{'+'.join(tasks)}")
     for name, entry in ENTRIES.items()
-    for tasks in ((Task.SENTIMENT_INTENSITY,), (Task.EMOTION_INTENSITY,), tuple(Task))
+    for tasks in ((SENTIMENT_INTENSITY,), (EMOTION_INTENSITY,), tuple(TASKS))
     if set(tasks) <= set(entry.tasks)
 ]
 TRAIN, VALID, OTHER = (columns_of(spoken_videos(n, seed)) for n, seed in ((12, 0), (6, 1), (5, 2)))
@@ -57,24 +60,20 @@ def fitted(name, spec, train_columns=TRAIN):
     return tensors, lambda columns: ENTRIES[name].probabilities(tensors, columns, spec)
 
 
-def both(probabilities):
-    return [each for each in probabilities if each is not None]
+def values(probabilities):
+    return list(probabilities.values())
 
 
 @pytest.mark.parametrize(("name", "inputs", "tasks"), CASES)
 def test_one_probability_per_output_and_none_without_the_task(name, inputs, tasks):
     _, predict = fitted(name, spec_of(name, inputs, tasks))
-    n = OTHER.n_utterances
     said = predict(OTHER)
-    assert (None if said.sentiment is None else said.sentiment.shape) == ((n,) if Task.SENTIMENT in tasks else None)
-    assert (None if said.emotions is None else said.emotions.shape) == ((n, 7) if Task.EMOTION in tasks else None)
-    for each in both(said[:2]):
-        assert ((each >= 0) & (each <= 1)).all()
-    degree, degrees = said.sentiment_intensity, said.emotion_intensities
-    assert (None if degree is None else degree.shape) == ((n,) if Task.SENTIMENT_INTENSITY in tasks else None)
-    assert (None if degrees is None else degrees.shape) == ((n, 6) if Task.EMOTION_INTENSITY in tasks else None)
-    assert degree is None or (np.abs(degree) <= 3).all()
-    assert degrees is None or ((degrees >= 0) & (degrees <= 3)).all()
+    assert {task: values.shape for task, values in said.items()} == {
+        task: (OTHER.n_utterances, N_OUTPUTS[task]) for task in tasks
+    }
+    for task, each in said.items():
+        lowest, highest = RANGES[task]
+        assert ((each >= lowest) & (each <= highest)).all()
 
 
 @pytest.mark.parametrize(("name", "inputs", "tasks"), CASES)
@@ -83,7 +82,8 @@ def test_stored_tensors_give_equal_outputs(name, inputs, tasks, tmp_path):
     tensors, predict = fitted(name, spec)
     save_file({key: torch.from_numpy(np.ascontiguousarray(each)) for key, each in tensors.items()}, tmp_path / "t")
     restored = {key: each.numpy() for key, each in load_file(tmp_path / "t").items()}
-    for mine, its in zip(both(predict(OTHER)), both(ENTRIES[name].probabilities(restored, OTHER, spec)), strict=True):
+    again = ENTRIES[name].probabilities(restored, OTHER, spec)
+    for mine, its in zip(values(predict(OTHER)), values(again), strict=True):
         assert np.array_equal(mine, its)
 
 
@@ -103,21 +103,21 @@ def test_predictions_do_not_depend_on_the_order_or_company_of_videos(name, input
     backwards = predict(columns_of(videos[::-1]))
     apart = [predict(columns_of([video])) for video in videos]
     starts = np.cumsum([0, *OTHER.lengths[::-1]])[:-1]
-    for number, each in enumerate(both(together)):
+    for number, each in enumerate(values(together)):
         pieces = np.split(each, OTHER.offsets[1:-1])
         for piece, alone in zip(pieces, apart, strict=True):
-            np.testing.assert_allclose(both(alone)[number], piece, atol=1e-10)
+            np.testing.assert_allclose(values(alone)[number], piece, atol=1e-10)
         for piece, start in zip(pieces[::-1], starts, strict=True):
-            np.testing.assert_allclose(both(backwards)[number][start : start + len(piece)], piece, atol=1e-10)
+            np.testing.assert_allclose(values(backwards)[number][start : start + len(piece)], piece, atol=1e-10)
 
 
 @pytest.mark.parametrize(("name", "inputs", "tasks"), [case for case in CASES if case.values[0] != BLIND])
 def test_what_stands_in_a_missing_modality_does_not_matter_and_that_it_is_missing_does(name, inputs, tasks):
     _, predict = fitted(name, spec_of(name, inputs, tasks))
-    whole = both(predict(OTHER))
+    whole = values(predict(OTHER))
     for modality in inputs:
-        without = both(predict(lacking(OTHER, modality, 3)))
-        for mine, its, full in zip(without, both(predict(lacking(OTHER, modality, 3, 17.0))), whole, strict=True):
+        without = values(predict(lacking(OTHER, modality, 3)))
+        for mine, its, full in zip(without, values(predict(lacking(OTHER, modality, 3, 17.0))), whole, strict=True):
             np.testing.assert_allclose(mine, its, atol=1e-10)
             assert np.abs(mine[3] - full[3]).max() > 1e-4
             np.testing.assert_allclose(np.delete(mine, 3, axis=0), np.delete(full, 3, axis=0), atol=1e-10)
@@ -139,7 +139,7 @@ def test_train_and_other_utterances_may_lack_anything(name, inputs, tasks):
     nothing = OTHER
     for modality in inputs:
         nothing = nothing.without(modality)
-    for each in both(predict(nothing)):
+    for each in values(predict(nothing)):
         assert np.isfinite(each).all()
         # all utterances look alike now
         assert np.ptp(each, axis=0).max() < 1e-12
@@ -155,7 +155,7 @@ def test_labels_of_one_class_and_missing_ones_are_no_obstacle(name, inputs, task
         name, spec_of(name, inputs, tasks), dataclasses.replace(TRAIN, sentiment=sentiment, emotions=emotions)
     )
     assert all(np.isfinite(each).all() for each in tensors.values())
-    assert all(np.isfinite(each).all() for each in both(predict(OTHER)))
+    assert all(np.isfinite(each).all() for each in values(predict(OTHER)))
 
 
 @pytest.mark.parametrize("name", [name for name in ENTRIES if name not in (BLIND, "cdbn")])
@@ -167,7 +167,7 @@ def test_it_learns_what_each_modality_shows(name):
     tensors = entry.fit(train_columns, columns_of(spoken_videos(30, 4)), spec)
     unseen = columns_of(spoken_videos(40, 5))
     scored = ~np.isnan(unseen.sentiment)
-    said = entry.probabilities(tensors, unseen, spec).sentiment >= 0.5
+    said = entry.probabilities(tensors, unseen, spec)[SENTIMENT][:, 0] >= 0.5
     assert np.mean(said[scored] == (unseen.sentiment[scored] >= 0)) > 0.8
 
 
@@ -188,7 +188,7 @@ def test_settings_are_frozen_and_share_no_name_with_the_loops(name):
 @pytest.mark.parametrize("name", ENTRIES)
 def test_it_is_no_network(name):
     with pytest.raises(UsageError, match="fitted once"):
-        build_model(name, {Modality.VISUAL: 3}, [Task.SENTIMENT])
+        build_model(name, {Modality.VISUAL: 3}, [SENTIMENT])
 
 
 # --- as a run

@@ -9,13 +9,13 @@ import mien
 from mien.commands.evaluate import evaluate
 from mien.commands.shipped import ship_run
 from mien.commands.train import TrainRequest, train
-from mien.diagnosis.calibration import ACCURACY
 from mien.diagnosis.report import to_markdown
 from mien.errors import DataError, FeatureSpaceError, UsageError
 from mien.features import load_text_extractor
 from mien.schema import Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset
 
+ACCURACY = "sentiment.accuracy_has0"
 T = Modality.TEXT
 GOOD, BAD, PLAIN = ("fine", "lovely", "great"), ("dull", "awful", "sad"), ("a", "film", "it", "was", "the", "end")
 QUICK = {"epochs": 12, "patience": None, "gru_size": 4, "dense_size": 3, "batch_videos": 6, "learning_rate": 0.05}

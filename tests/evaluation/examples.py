@@ -4,18 +4,15 @@ import dataclasses
 
 import numpy as np
 
+from mien.evaluation.rows import subset
 from mien.schema import emotion_multihot7
 from mien.storage.predictions import Predictions
 
-ROW_FIELDS = (
-    *("video_id", "index", "sentiment", "emotions", "sentiment_probability", "emotion_probabilities"),
-    *("sentiment_intensity", "emotion_intensities"),
-)
 PREVALENCE = np.array([0.23, 0.17, 0.08, 0.53, 0.26, 0.10])
 
 
 def gold(seed=0, n_videos=31, n_missing=7):
-    """Videos of 3 to 11 utterances with both labels, some of them missing, and no heads yet."""
+    """Videos of 3 to 11 utterances with both labels, some of them missing, and no predictions yet."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(3, 12, n_videos)
     n_rows = int(lengths.sum())
@@ -32,8 +29,7 @@ def gold(seed=0, n_videos=31, n_missing=7):
         index=np.concatenate([np.arange(length) for length in lengths]),
         sentiment=sentiment,
         emotions=emotions,
-        sentiment_probability=None,
-        emotion_probabilities=None,
+        outputs={},
     )
 
 
@@ -45,7 +41,8 @@ def predicted(rows, seed=0, skill=1.0):
     lean = skill * np.column_stack([positive - 0.5, labels])
     logits = lean - np.array([0.0, 1.2, 1.5, 2.2, 0.1, 1.1, 2.0, 0.9]) + rng.normal(size=lean.shape)
     probability = 1 / (1 + np.exp(-logits))
-    return dataclasses.replace(rows, sentiment_probability=probability[:, 0], emotion_probabilities=probability[:, 1:])
+    said = {"sentiment": probability[:, :1], "emotion": probability[:, 1:]}
+    return dataclasses.replace(rows, outputs={**rows.outputs, **said})
 
 
 def rated(rows, seed=0, skill=1.0):
@@ -53,14 +50,16 @@ def rated(rows, seed=0, skill=1.0):
     rng = np.random.default_rng(seed + 2000)
     blur = rng.normal(size=(len(rows.index), 7)) / skill
     degrees = np.nan_to_num(np.column_stack([rows.sentiment, rows.emotions])) / 2 + 0.5 * blur
-    return dataclasses.replace(
-        rows, sentiment_intensity=np.clip(degrees[:, 0], -3, 3), emotion_intensities=np.clip(degrees[:, 1:], 0, 3)
-    )
+    said = {"sentiment_intensity": np.clip(degrees[:, :1], -3, 3), "emotion_intensity": np.clip(degrees[:, 1:], 0, 3)}
+    return dataclasses.replace(rows, outputs={**rows.outputs, **said})
+
+
+def without_tasks(predictions, *tasks):
+    """The same predictions, but of fewer tasks."""
+    kept = {task: values for task, values in predictions.outputs.items() if task not in tasks}
+    return dataclasses.replace(predictions, outputs=kept)
 
 
 def reordered(predictions, order):
     """The same rows in another order."""
-    return dataclasses.replace(
-        predictions,
-        **{name: getattr(predictions, name)[order] for name in ROW_FIELDS if getattr(predictions, name) is not None},
-    )
+    return subset(predictions, order)

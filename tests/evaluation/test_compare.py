@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from tests.evaluation.examples import gold, predicted, reordered
+from tests.evaluation.examples import gold, predicted, reordered, without_tasks
 
 from mien.errors import DataError, UsageError
 from mien.evaluation.compare import SeedRun, compare
-from mien.evaluation.decisions import PAPER_DECISIONS, fit_decisions
+from mien.evaluation.decisions import fit_decisions, paper_decisions
 from mien.evaluation.protocols import clean
 from mien.evaluation.result import Bootstrap
 from mien.evaluation.rows import checked
@@ -32,7 +32,7 @@ def runs(skill, offset=0, seeds=SEEDS):
 
 
 def path_of(scores, path):
-    part = {"sentiment": scores.sentiment, "emotion": scores.emotion}
+    part = {"sentiment": scores.parts["sentiment"], "emotion": scores.parts["emotion"]}
     for key in path.split("."):
         part = part[key]
     return part
@@ -165,7 +165,7 @@ def test_mcnemar_per_seed(comparison, good, poor):
     labelled = ~np.isnan(TEST.sentiment)
     gold_positive = TEST.sentiment[labelled] >= 0
     for a, b in zip(good, poor, strict=True):
-        right = [(run.predictions.sentiment_probability[labelled] >= 0.5) == gold_positive for run in (a, b)]
+        right = [(run.predictions.outputs["sentiment"][labelled, 0] >= 0.5) == gold_positive for run in (a, b)]
         assert comparison.mcnemar[a.seed] == mcnemar(*right)
         assert comparison.mcnemar[a.seed].n_only_a_right > comparison.mcnemar[a.seed].n_only_b_right
 
@@ -179,20 +179,14 @@ def test_the_order_of_runs_and_rows_does_not_matter(comparison, good, poor):
 
 
 def test_scores_of_one_side_only_are_left_out_and_named(good, poor):
-    single = [
-        dataclasses.replace(run, predictions=dataclasses.replace(run.predictions, emotion_probabilities=None))
-        for run in poor
-    ]
+    single = [dataclasses.replace(run, predictions=without_tasks(run.predictions, "emotion")) for run in poor]
     result = compare(good, single, bootstrap=FEW)
     assert list(result.metrics) == [
         f"sentiment.{metric}_{rule}" for rule in ("has0", "non0") for metric in ("accuracy", "weighted_f1")
     ]
     assert "emotion.weighted_accuracy_mean6: missing in B" in result.left_out
     assert len(result.left_out) == 8
-    other = [
-        dataclasses.replace(run, predictions=dataclasses.replace(run.predictions, sentiment_probability=None))
-        for run in good
-    ]
+    other = [dataclasses.replace(run, predictions=without_tasks(run.predictions, "sentiment")) for run in good]
     assert compare(other, poor, bootstrap=FEW).mcnemar == {}
     with pytest.raises(UsageError, match="Expected A and B to have a score in common, but got none"):
         compare(other, single, bootstrap=FEW)
@@ -248,6 +242,6 @@ def test_json(comparison):
 
 
 def test_thresholds_chosen_in_two_ways_are_noted(good, poor):
-    at_constants = [dataclasses.replace(run, decisions=PAPER_DECISIONS) for run in poor]
+    at_constants = [dataclasses.replace(run, decisions=paper_decisions()) for run in poor]
     assert any("not chosen alike" in note for note in compare(good, at_constants, bootstrap=FEW).notes)
     assert compare(good, poor, bootstrap=FEW).notes == ()

@@ -3,18 +3,18 @@ import json
 
 import numpy as np
 import pytest
-from tests.evaluation.examples import gold, predicted, reordered
+from tests.evaluation.examples import gold, predicted, reordered, without_tasks
 
 from mien.errors import DataError
 from mien.evaluation.decisions import (
     N_VOTES,
-    PAPER_DECISIONS,
     ChosenOn,
     Decisions,
     Point,
     best_threshold,
     every_cut,
     fit_decisions,
+    paper_decisions,
     voted_thresholds,
 )
 from mien.metrics.confusion import count, weighted_accuracy, weighted_f1
@@ -91,9 +91,13 @@ def test_fit_is_the_median_of_the_best_cuts_of_resampled_videos():
     labels, scored = emotion_multihot7(valid.emotions)
     videos = np.unique(valid.video_id[scored].astype(str))
     assert decisions.chosen_on is ChosenOn.VALID
-    assert decisions.sentiment == 0.5
+    assert decisions.at("sentiment") == [0.5]
     assert decisions.f1_columns_at is Point.WEIGHTED_ACCURACY
-    assert list(decisions.weighted_accuracy) == list(decisions.weighted_f1) == list(EMOTION_OUTPUTS)
+    assert (
+        list(decisions.thresholds["emotion"]["weighted_accuracy"])
+        == list(decisions.thresholds["emotion"]["weighted_f1"])
+        == list(EMOTION_OUTPUTS)
+    )
     column = EMOTION_OUTPUTS.index("sad")
     for point, score in ((Point.WEIGHTED_ACCURACY, weighted_accuracy), (Point.WEIGHTED_F1, weighted_f1)):
         votes = []
@@ -104,11 +108,11 @@ def test_fit_is_the_median_of_the_best_cuts_of_resampled_videos():
                 for video, times in zip(videos, draw, strict=True)
                 for row in np.flatnonzero(scored & (valid.video_id == video)).tolist() * times
             ]
-            target, probability = labels[rows, column], valid.emotion_probabilities[rows, column]
+            target, probability = labels[rows, column], valid.outputs["emotion"][rows, column]
             if 0 < target.sum() < len(target):
                 cuts = brute_force(target, probability, score)[1]
                 votes.append(cuts[len(cuts) // 2])
-        assert decisions.at(point)[column] == pytest.approx(np.median(votes), abs=1e-12)
+        assert decisions.at("emotion", point)[column] == pytest.approx(np.median(votes), abs=1e-12)
 
 
 def test_where_every_resample_agrees_the_vote_is_the_best_cut():
@@ -136,20 +140,24 @@ def test_an_emotion_without_a_case_falls_back_and_says_so():
     emotions = valid.emotions.copy()
     emotions[:, 2] = np.where(np.isnan(emotions[:, 2]), np.nan, 0)
     decisions = fit_decisions(dataclasses.replace(valid, emotions=emotions))
-    assert decisions.weighted_accuracy["fear"] == decisions.weighted_f1["fear"] == 0.5
+    assert (
+        decisions.thresholds["emotion"]["weighted_accuracy"]["fear"]
+        == decisions.thresholds["emotion"]["weighted_f1"]["fear"]
+        == 0.5
+    )
     (note,) = decisions.notes
     assert note.startswith("the thresholds of fear are 0.5: valid has 0 utterances with it")
 
 
 def test_no_emotion_head_no_thresholds():
-    decisions = fit_decisions(dataclasses.replace(predicted(gold(3), 3), emotion_probabilities=None))
-    assert decisions.weighted_accuracy == {}
+    decisions = fit_decisions(without_tasks(predicted(gold(3), 3), "emotion"))
+    assert "emotion" not in decisions.thresholds
     with pytest.raises(DataError, match="Expected a weighted_accuracy threshold for anger"):
-        decisions.at(Point.WEIGHTED_ACCURACY)
+        decisions.at("emotion", Point.WEIGHTED_ACCURACY)
 
 
 def test_json_round_trip_is_exact():
-    for decisions in (fit_decisions(predicted(gold(5), 5)), PAPER_DECISIONS, Decisions(notes=("a",))):
+    for decisions in (fit_decisions(predicted(gold(5), 5)), paper_decisions(), Decisions(notes=("a",))):
         assert Decisions.from_json(json.loads(json.dumps(decisions.to_json()))) == decisions
     assert fit_decisions(predicted(gold(5), 5)).to_json()["chosen_on"] == "valid"
 
@@ -166,16 +174,16 @@ def test_json_round_trip_is_exact():
 )
 def test_damaged_json_is_refused(change, message):
     with pytest.raises(DataError, match=message):
-        Decisions.from_json(PAPER_DECISIONS.to_json() | change)
+        Decisions.from_json(paper_decisions().to_json() | change)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, -0.1, 1.1])
 def test_unusable_probabilities_are_refused(wrong):
     valid = predicted(gold(3), 3)
-    probabilities = valid.emotion_probabilities.copy()
+    probabilities = valid.outputs["emotion"].copy()
     probabilities[4, 2] = wrong
     with pytest.raises(DataError, match="Expected probabilities in \\[0, 1\\] in the predictions on valid, but got"):
-        fit_decisions(dataclasses.replace(valid, emotion_probabilities=probabilities))
+        fit_decisions(dataclasses.replace(valid, outputs={"emotion": probabilities}))
 
 
 def test_an_utterance_twice_is_refused():

@@ -4,10 +4,10 @@ import inspect
 import numpy as np
 import pytest
 from sklearn import metrics as sk
-from tests.evaluation.examples import gold, predicted, reordered
+from tests.evaluation.examples import gold, predicted, reordered, without_tasks
 
 from mien.errors import DataError, UsageError
-from mien.evaluation.decisions import PAPER_DECISIONS, ChosenOn, Point, constant_decisions, fit_decisions
+from mien.evaluation.decisions import ChosenOn, Point, constant_decisions, fit_decisions, paper_decisions
 from mien.evaluation.protocols import PROTOCOLS, RELEASED_THRESHOLDS, UPPER_BOUND, clean, fixed, released
 from mien.evaluation.scores import score_at
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, SentimentValues, emotion_multihot7
@@ -47,13 +47,13 @@ def without(predictions, output):
 
 
 def test_sentiment_scores_equal_scikit_learn(test):
-    part = fixed(test).sentiment
+    part = fixed(test).parts["sentiment"]
     labelled = ~np.isnan(test.sentiment)
     for rule, rows in (("has0", labelled), ("non0", labelled & (test.sentiment != 0))):
-        target, decided = test.sentiment[rows] >= 0, test.sentiment_probability[rows] >= 0.5
+        target, decided = test.sentiment[rows] >= 0, test.outputs["sentiment"][rows, 0] >= 0.5
         assert part[f"accuracy_{rule}"] == pytest.approx(sk.accuracy_score(target, decided))
         assert part[f"weighted_f1_{rule}"] == pytest.approx(sk.f1_score(target, decided, average="weighted"))
-    target, probability = test.sentiment[labelled] >= 0, test.sentiment_probability[labelled]
+    target, probability = test.sentiment[labelled] >= 0, test.outputs["sentiment"][labelled, 0]
     assert part["macro_f1_has0"] == pytest.approx(sk.f1_score(target, probability >= 0.5, average="macro"))
     assert part["roc_auc"] == pytest.approx(sk.roc_auc_score(target, probability))
     assert part["n_scored"] == labelled.sum() == len(test.index) - 7
@@ -68,7 +68,7 @@ def check_emotion(part, test, accuracy_thresholds, f1_thresholds):
     rows = part["per_emotion"] | {"none": part["no_emotion"]}
     assert list(rows) == list(EMOTION_OUTPUTS)
     for column, name in enumerate(EMOTION_OUTPUTS):
-        target, probability = labels[scored, column], test.emotion_probabilities[scored, column]
+        target, probability = labels[scored, column], test.outputs["emotion"][scored, column]
         at_accuracy = probability >= accuracy_thresholds[column]
         at_f1 = probability >= f1_thresholds[column]
         assert rows[name]["weighted_accuracy"] == pytest.approx(sk.balanced_accuracy_score(target, at_accuracy))
@@ -88,32 +88,32 @@ def check_emotion(part, test, accuracy_thresholds, f1_thresholds):
 
 def test_clean_uses_the_weighted_accuracy_point_for_all_columns(valid, test):
     decisions = fit_decisions(valid)
-    part = clean(test, decisions).emotion
-    thresholds = decisions.at(Point.WEIGHTED_ACCURACY)
+    part = clean(test, decisions).parts["emotion"]
+    thresholds = decisions.at("emotion", Point.WEIGHTED_ACCURACY)
     check_emotion(part, test, thresholds, thresholds)
     labels, scored = emotion_multihot7(test.emotions)
     second = [
-        sk.f1_score(labels[scored, column], test.emotion_probabilities[scored, column] >= threshold, average="weighted")
-        for column, threshold in enumerate(decisions.at(Point.WEIGHTED_F1)[:6])
+        sk.f1_score(labels[scored, column], test.outputs["emotion"][scored, column] >= threshold, average="weighted")
+        for column, threshold in enumerate(decisions.at("emotion", Point.WEIGHTED_F1)[:6])
     ]
     assert part["weighted_f1_at_f1_threshold_mean6"] == pytest.approx(np.mean(second))
 
 
 def test_fixed_uses_the_papers_two_points(test):
-    check_emotion(fixed(test).emotion, test, np.full(7, 0.2), np.full(7, 0.4))
+    check_emotion(fixed(test).parts["emotion"], test, np.full(7, 0.2), np.full(7, 0.4))
 
 
 def test_clean_refuses_thresholds_that_valid_did_not_choose(test):
     with pytest.raises(UsageError, match=r"Expected thresholds chosen on valid .* but got thresholds chosen on paper"):
-        clean(test, PAPER_DECISIONS)
+        clean(test, paper_decisions())
 
 
 def test_test_data_chooses_nothing_under_clean(valid, test):
     decisions = fit_decisions(valid)
-    score = clean(test, decisions).emotion
-    better = clean(test, fit_decisions(test)).emotion
+    score = clean(test, decisions).parts["emotion"]
+    better = clean(test, fit_decisions(test)).parts["emotion"]
     assert {name: row["threshold"] for name, row in score["per_emotion"].items()} == {
-        name: decisions.weighted_accuracy[name] for name in EMOTIONS
+        name: decisions.thresholds["emotion"]["weighted_accuracy"][name] for name in EMOTIONS
     }
     assert better["weighted_accuracy_mean6"] > score["weighted_accuracy_mean6"]
 
@@ -144,18 +144,18 @@ def test_unlabelled_rows_change_nothing(test):
     zeros = dataclasses.replace(
         masked, sentiment=np.nan_to_num(masked.sentiment), emotions=np.nan_to_num(masked.emotions)
     )
-    assert fixed(zeros).sentiment["accuracy_has0"] != fixed(masked).sentiment["accuracy_has0"]
-    assert fixed(zeros).emotion["weighted_f1_mean6"] != fixed(masked).emotion["weighted_f1_mean6"]
+    assert fixed(zeros).parts["sentiment"]["accuracy_has0"] != fixed(masked).parts["sentiment"]["accuracy_has0"]
+    assert fixed(zeros).parts["emotion"]["weighted_f1_mean6"] != fixed(masked).parts["emotion"]["weighted_f1_mean6"]
 
 
 def test_a_rare_emotion_without_a_case_is_undefined_and_named(test):
     scores = fixed(without(test, "fear"))
-    row = scores.emotion["per_emotion"]["fear"]
+    row = scores.parts["emotion"]["per_emotion"]["fear"]
     assert row["n_positive"] == 0
     assert np.isnan([row[metric] for metric in ("weighted_accuracy", "macro_f1", "positive_f1", "roc_auc")]).all()
     assert 0 < row["weighted_f1"] <= 1
-    others = [scores.emotion["per_emotion"][name]["weighted_accuracy"] for name in EMOTIONS if name != "fear"]
-    assert scores.emotion["weighted_accuracy_mean6"] == pytest.approx(np.mean(others))
+    others = [scores.parts["emotion"]["per_emotion"][name]["weighted_accuracy"] for name in EMOTIONS if name != "fear"]
+    assert scores.parts["emotion"]["weighted_accuracy_mean6"] == pytest.approx(np.mean(others))
     assert "weighted_accuracy_mean6 is the mean over 5 emotions, without fear" in scores.notes
     assert any(
         note.startswith("weighted_accuracy, macro_f1 and roc_auc of fear are undefined") for note in scores.notes
@@ -164,19 +164,19 @@ def test_a_rare_emotion_without_a_case_is_undefined_and_named(test):
 
 
 def test_missing_heads_and_missing_labels_are_not_the_same(test):
-    only_sentiment = fixed(dataclasses.replace(test, emotion_probabilities=None))
-    assert only_sentiment.emotion is None
-    assert only_sentiment.sentiment == fixed(test).sentiment
-    only_emotion = fixed(dataclasses.replace(test, sentiment_probability=None))
-    assert only_emotion.sentiment is None
-    assert only_emotion.emotion == fixed(test).emotion
+    only_sentiment = fixed(without_tasks(test, "emotion"))
+    assert "emotion" not in only_sentiment.parts
+    assert only_sentiment.parts["sentiment"] == fixed(test).parts["sentiment"]
+    only_emotion = fixed(without_tasks(test, "sentiment"))
+    assert "sentiment" not in only_emotion.parts
+    assert only_emotion.parts["emotion"] == fixed(test).parts["emotion"]
     unlabelled = fixed(
         dataclasses.replace(
             test, sentiment=np.full_like(test.sentiment, np.nan), emotions=np.full_like(test.emotions, np.nan)
         )
     )
-    assert np.isnan(unlabelled.sentiment["accuracy_has0"])
-    assert np.isnan(unlabelled.emotion["weighted_f1_mean6"])
+    assert np.isnan(unlabelled.parts["sentiment"]["accuracy_has0"])
+    assert np.isnan(unlabelled.parts["emotion"]["weighted_f1_mean6"])
     assert "the sentiment scores are undefined: no utterance has a sentiment label" in unlabelled.notes
     assert "the emotion scores are undefined: no utterance has emotion labels" in unlabelled.notes
 
@@ -185,12 +185,12 @@ def test_classes_under_has0_cannot_be_scored_under_non0(test):
     classes = np.where(np.isnan(test.sentiment), np.nan, np.where(test.sentiment >= 0, 1.0, -1.0))
     hidden = dataclasses.replace(test, sentiment=classes, sentiment_values=SentimentValues.HAS0_CLASS)
     scores = fixed(hidden)
-    assert scores.sentiment["accuracy_non0"] is None
-    assert scores.sentiment["weighted_f1_non0"] is None
-    assert scores.sentiment["accuracy_has0"] == fixed(test).sentiment["accuracy_has0"]
+    assert scores.parts["sentiment"]["accuracy_non0"] is None
+    assert scores.parts["sentiment"]["weighted_f1_non0"] is None
+    assert scores.parts["sentiment"]["accuracy_has0"] == fixed(test).parts["sentiment"]["accuracy_has0"]
     assert any("exact zeros are hidden" in note for note in scores.notes)
     best = released({1: hidden})
-    assert best.sentiment["accuracy_non0"] is None
+    assert best.parts["sentiment"]["accuracy_non0"] is None
     assert any("exact zeros are hidden" in note for note in best.notes)
 
 
@@ -201,8 +201,8 @@ def test_neutral_without_a_label_makes_the_rules_equal(test):
         sentiment_values=SentimentValues.SIGNED_CLASS,
     )
     scores = fixed(signed)
-    assert scores.sentiment["accuracy_has0"] == scores.sentiment["accuracy_non0"]
-    assert scores.sentiment["accuracy_non0"] == fixed(test).sentiment["accuracy_non0"]
+    assert scores.parts["sentiment"]["accuracy_has0"] == scores.parts["sentiment"]["accuracy_non0"]
+    assert scores.parts["sentiment"]["accuracy_non0"] == fixed(test).parts["sentiment"]["accuracy_non0"]
     assert any("has0 and non0 are equal" in note for note in scores.notes)
 
 
@@ -218,11 +218,14 @@ def test_released_is_at_least_every_epoch_at_every_threshold_of_the_grid(by_epoc
         for threshold in RELEASED_THRESHOLDS:
             scores = score_at(predictions, constant_decisions(threshold, threshold, chosen_on=ChosenOn.NOTHING))
             for key in EMOTION_MEANS:
-                assert best.emotion[key] >= scores.emotion[key] - 1e-12
-                reached[key] |= best.emotion[key] == pytest.approx(scores.emotion[key], abs=1e-12)
+                assert best.parts["emotion"][key] >= scores.parts["emotion"][key] - 1e-12
+                reached[key] |= best.parts["emotion"][key] == pytest.approx(scores.parts["emotion"][key], abs=1e-12)
             for name in EMOTIONS:
                 for key in ROW_SCORES:
-                    assert best.emotion["per_emotion"][name][key] >= scores.emotion["per_emotion"][name][key] - 1e-12
+                    assert (
+                        best.parts["emotion"]["per_emotion"][name][key]
+                        >= scores.parts["emotion"]["per_emotion"][name][key] - 1e-12
+                    )
     assert all(reached.values())
 
 
@@ -231,13 +234,13 @@ def test_released_is_at_least_fixed_and_clean_sentiment(by_epoch, valid):
     for predictions in by_epoch.values():
         at_constants, frozen = fixed(predictions), clean(predictions, decisions)
         for key in SENTIMENT_SCORES:
-            assert best.sentiment[key] >= at_constants.sentiment[key]
-            assert best.sentiment[key] >= frozen.sentiment[key]
-        assert best.sentiment["calibration_error"] <= at_constants.sentiment["calibration_error"]
+            assert best.parts["sentiment"][key] >= at_constants.parts["sentiment"][key]
+            assert best.parts["sentiment"][key] >= frozen.parts["sentiment"][key]
+        assert best.parts["sentiment"]["calibration_error"] <= at_constants.parts["sentiment"]["calibration_error"]
         for key in EMOTION_MEANS:
-            assert best.emotion[key] >= at_constants.emotion[key] - 1e-12
+            assert best.parts["emotion"][key] >= at_constants.parts["emotion"][key] - 1e-12
         for name in EMOTIONS:
-            row, bound = at_constants.emotion["per_emotion"][name], best.emotion["per_emotion"][name]
+            row, bound = at_constants.parts["emotion"]["per_emotion"][name], best.parts["emotion"]["per_emotion"][name]
             assert all(bound[key] >= row[key] for key in ROW_SCORES)
             assert bound["calibration_error"] <= row["calibration_error"]
 
@@ -245,20 +248,23 @@ def test_released_is_at_least_fixed_and_clean_sentiment(by_epoch, valid):
 def test_released_says_what_it_chose(by_epoch):
     best = released(by_epoch)
     assert UPPER_BOUND in best.notes
-    epoch = best.sentiment["chosen"]["weighted_f1_has0"]["epoch"]
-    assert fixed(by_epoch[epoch]).sentiment["weighted_f1_has0"] == best.sentiment["weighted_f1_has0"]
-    accuracy_epoch = best.sentiment["chosen"]["accuracy_has0"]["epoch"]
-    assert fixed(by_epoch[accuracy_epoch]).sentiment["n_predicted_positive"] == best.sentiment["n_predicted_positive"]
+    epoch = best.parts["sentiment"]["chosen"]["weighted_f1_has0"]["epoch"]
+    assert fixed(by_epoch[epoch]).parts["sentiment"]["weighted_f1_has0"] == best.parts["sentiment"]["weighted_f1_has0"]
+    accuracy_epoch = best.parts["sentiment"]["chosen"]["accuracy_has0"]["epoch"]
+    assert (
+        fixed(by_epoch[accuracy_epoch]).parts["sentiment"]["n_predicted_positive"]
+        == best.parts["sentiment"]["n_predicted_positive"]
+    )
     for name in EMOTIONS:
-        row = best.emotion["per_emotion"][name]
+        row = best.parts["emotion"]["per_emotion"][name]
         picked = row["chosen"]["weighted_accuracy"]
         again = score_at(by_epoch[picked["epoch"]], constant_decisions(picked["threshold"], 0.5))
-        again_row = again.emotion["per_emotion"][name]
+        again_row = again.parts["emotion"]["per_emotion"][name]
         for key in ("weighted_accuracy", "threshold", "n_predicted_positive", "n_positive"):
             assert row[key] == pytest.approx(again_row[key])
-    picked = best.emotion["chosen"]["weighted_f1_mean6"]
+    picked = best.parts["emotion"]["chosen"]["weighted_f1_mean6"]
     again = score_at(by_epoch[picked["epoch"]], constant_decisions(picked["threshold"], 0.5))
-    assert best.emotion["weighted_f1_mean6"] == pytest.approx(again.emotion["weighted_f1_mean6"])
+    assert best.parts["emotion"]["weighted_f1_mean6"] == pytest.approx(again.parts["emotion"]["weighted_f1_mean6"])
 
 
 def test_released_grid_is_the_published_one():
@@ -268,22 +274,18 @@ def test_released_grid_is_the_published_one():
 
 def test_released_with_an_emotion_nobody_shows(by_epoch):
     best = released({epoch: without(predictions, "fear") for epoch, predictions in by_epoch.items()})
-    assert np.isnan(best.emotion["per_emotion"]["fear"]["weighted_accuracy"])
+    assert np.isnan(best.parts["emotion"]["per_emotion"]["fear"]["weighted_accuracy"])
     assert "weighted_accuracy_mean6 is the mean over 5 emotions, without fear" in best.notes
-    assert 0.5 < best.emotion["weighted_accuracy_mean6"] < 1
+    assert 0.5 < best.parts["emotion"]["weighted_accuracy_mean6"] < 1
 
 
 def test_released_with_one_head(by_epoch):
-    single = {
-        epoch: dataclasses.replace(predictions, sentiment_probability=None) for epoch, predictions in by_epoch.items()
-    }
+    single = {epoch: without_tasks(predictions, "sentiment") for epoch, predictions in by_epoch.items()}
     best = released(single)
-    assert best.sentiment is None
-    assert best.emotion == released(by_epoch).emotion
-    other = {
-        epoch: dataclasses.replace(predictions, emotion_probabilities=None) for epoch, predictions in by_epoch.items()
-    }
-    assert released(other).emotion is None
+    assert "sentiment" not in best.parts
+    assert best.parts["emotion"] == released(by_epoch).parts["emotion"]
+    other = {epoch: without_tasks(predictions, "emotion") for epoch, predictions in by_epoch.items()}
+    assert "emotion" not in released(other).parts
 
 
 def test_released_refuses_nothing_and_different_rows(by_epoch, valid):

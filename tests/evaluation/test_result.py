@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from tests.evaluation.examples import gold, predicted, reordered
+from tests.evaluation.examples import gold, predicted, reordered, without_tasks
 
 from mien.errors import DataError, UnknownNameError, UsageError
-from mien.evaluation.decisions import PAPER_DECISIONS, fit_decisions
-from mien.evaluation.headline import count_videos, headline_values
+from mien.evaluation.counts import count_videos
+from mien.evaluation.decisions import fit_decisions, paper_decisions
+from mien.evaluation.headline import headline_values
 from mien.evaluation.protocols import clean, fixed, released
 from mien.evaluation.result import Bootstrap, RunIdentity, evaluate_predictions
 from mien.evaluation.rows import checked
@@ -20,7 +21,7 @@ from mien.storage.files import to_json_text
 from mien.storage.predictions import Predictions
 
 FEW = Bootstrap(n_resamples=67, seed=2)
-MAJORITY = TrainMajority(True, (False, False, False, True, False, False, False))
+MAJORITY = TrainMajority({"sentiment": (1.0,), "emotion": (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)})
 CONTRACT = {
     "sentiment": ("accuracy_has0", "weighted_f1_has0", "accuracy_non0", "weighted_f1_non0"),
     "emotion": ("weighted_accuracy_mean6", "weighted_f1_mean6", "per_emotion"),
@@ -66,7 +67,9 @@ def test_json_has_the_keys_of_the_design(test, decisions):
     assert set(facts["conventions"]) == {
         "sentiment_classes", "f1", "emotion_accuracy", "mean", "thresholds", "chosen_on", "data"
     }  # fmt: skip
-    assert facts["operating_points"]["weighted_accuracy"]["thresholds"] == dict(decisions.weighted_accuracy)
+    assert facts["operating_points"]["weighted_accuracy"]["thresholds"] == dict(
+        decisions.thresholds["emotion"]["weighted_accuracy"]
+    )
     assert "weighted_f1" in facts["operating_points"]["weighted_accuracy"]["columns"]
 
 
@@ -77,7 +80,10 @@ def test_scores_are_those_of_the_protocol(test, decisions):
         ("released", {1: test}, released({1: test})),
     ):
         result = evaluate_predictions(given, protocol=protocol, decisions=decisions, bootstrap=FEW)
-        assert (result.sentiment, result.emotion) == (scores.sentiment, scores.emotion)
+        assert (result.parts["sentiment"], result.parts["emotion"]) == (
+            scores.parts["sentiment"],
+            scores.parts["emotion"],
+        )
         assert set(scores.notes) <= set(result.notes)
         assert result.upper_bound == (protocol == "released")
         assert bool(result.intervals) == (protocol != "released")
@@ -97,7 +103,7 @@ def test_intervals_are_those_of_explicitly_resampled_videos(test, decisions):
         renumbered = dataclasses.replace(resample, index=np.arange(len(resample.index)))
         scores = clean(renumbered, decisions)
         for path, values in drawn_scores.items():
-            values.append(at_path({"sentiment": scores.sentiment, "emotion": scores.emotion}, path))
+            values.append(at_path({"sentiment": scores.parts["sentiment"], "emotion": scores.parts["emotion"]}, path))
     assert len(result.intervals) == 12
     for path, interval in result.intervals.items():
         assert interval == pytest.approx(np.quantile(drawn_scores[path], [0.025, 0.975]).tolist())
@@ -106,7 +112,7 @@ def test_intervals_are_those_of_explicitly_resampled_videos(test, decisions):
 @pytest.mark.parametrize("protocol", ["clean", "fixed"])
 def test_headline_values_are_the_scores(test, decisions, protocol):
     result = evaluate_predictions(test, protocol=protocol, decisions=decisions, bootstrap=FEW)
-    counts = count_videos(checked(test), decisions if protocol == "clean" else PAPER_DECISIONS)
+    counts = count_videos(checked(test), decisions if protocol == "clean" else paper_decisions())
     for path, value in headline_values(counts).items():
         assert value == pytest.approx(at_path(result.to_json(), path), abs=1e-14)
         assert result.intervals[path][0] < value < result.intervals[path][1]
@@ -117,7 +123,7 @@ def test_an_emotion_rare_enough_to_be_lost_in_a_resample_is_said(test, decisions
     emotions[:, 2] = np.where(np.isnan(emotions[:, 2]), np.nan, 0)
     emotions[0, 2] = 1
     result = evaluated(dataclasses.replace(test, emotions=emotions), decisions)
-    assert not math.isnan(result.emotion["weighted_accuracy_mean6"])
+    assert not math.isnan(result.parts["emotion"]["weighted_accuracy_mean6"])
     assert not math.isnan(result.intervals["emotion.weighted_accuracy_mean6"][0])
     assert any(note.startswith("the interval of emotion.weighted_accuracy_mean6 rests on") for note in result.notes)
 
@@ -127,15 +133,15 @@ def test_an_undefined_emotion_is_left_out_of_the_interval_too(test, decisions):
     emotions[:, 2] = np.where(np.isnan(emotions[:, 2]), np.nan, 0)
     result = evaluated(dataclasses.replace(test, emotions=emotions), decisions)
     low, high = result.intervals["emotion.weighted_accuracy_mean6"]
-    assert low < result.emotion["weighted_accuracy_mean6"] < high
+    assert low < result.parts["emotion"]["weighted_accuracy_mean6"] < high
     assert math.isnan(result.intervals["emotion.per_emotion.fear.weighted_accuracy"][0])
     assert '"weighted_accuracy": null' in to_json_text(result.to_json())
 
 
 def test_missing_parts_are_none(test, decisions):
-    result = evaluated(dataclasses.replace(test, emotion_probabilities=None), decisions)
-    assert result.emotion is None
-    assert result.trivial["emotion"] is None
+    result = evaluated(without_tasks(test, "emotion"), decisions)
+    assert result.to_json()["emotion"] is None
+    assert result.to_json()["trivial"]["emotion"] is None
     assert result.operating_points == {}
     assert all(path.startswith("sentiment.") for path in result.intervals)
     hidden = dataclasses.replace(
@@ -144,7 +150,7 @@ def test_missing_parts_are_none(test, decisions):
         sentiment_values=SentimentValues.HAS0_CLASS,
     )
     result = evaluated(hidden, decisions)
-    assert result.sentiment["accuracy_non0"] is None
+    assert result.parts["sentiment"]["accuracy_non0"] is None
     assert result.trivial["sentiment"]["accuracy_non0"] is None
     assert "sentiment.accuracy_non0" not in result.intervals
     assert evaluate_predictions(test, protocol="fixed", bootstrap=FEW).trivial is None
@@ -165,18 +171,36 @@ def test_what_a_protocol_needs_is_asked_for(test, decisions):
 def test_majority_counts_labels_that_exist():
     sentiment = np.array([-1.0, 0.0, -2.0, np.nan, np.nan])
     emotions = np.array([[1, 0, 0, 2, 0, 0], [1, 0, 0, 0, 0, 0], [0] * 6, [np.nan] * 6, [np.nan] * 6], dtype=float)
-    majority = TrainMajority.from_labels(sentiment, emotions)
-    medians = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    assert majority == TrainMajority(False, (True, False, False, False, False, False, False), -1.0, medians)
-    assert TrainMajority.from_json(majority.to_json()) == majority
+    majority = TrainMajority.from_labels(labelled(sentiment, emotions))
+    assert majority.constants == {
+        "sentiment": (0.0,),
+        "emotion": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        "sentiment_intensity": (-1.0,),
+        "emotion_intensity": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    }
+    facts = majority.to_json()
+    assert facts == {
+        "sentiment_positive": False,
+        "emotions": [True, False, False, False, False, False, False],
+        "sentiment_median": -1.0,
+        "emotion_medians": [1.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+    }
+    assert TrainMajority.from_json(facts) == majority
     # as a run of an earlier version has it
-    old = {"sentiment_positive": False, "emotions": list(majority.emotions)}
-    assert TrainMajority.from_json(old) == TrainMajority(False, majority.emotions)
-    assert TrainMajority.from_labels(np.array([-1.0, 0.0]), emotions[:2]).sentiment_positive
-    nothing = TrainMajority.from_labels(sentiment[3:], emotions[3:])
-    assert nothing == TrainMajority(True, (False,) * 7)
-    with pytest.raises(DataError, match="Expected the majority of 7 outputs, but got 6"):
-        TrainMajority(True, (False,) * 6)
+    old = TrainMajority.from_json({"sentiment_positive": False, "emotions": facts["emotions"]})
+    assert old.constants["emotion"] == majority.constants["emotion"]
+    assert old.constants["emotion_intensity"] == (0.0,) * 6
+    tied = TrainMajority.from_labels(labelled(np.array([-1.0, 0.0]), emotions[:2]))
+    assert tied.constants["sentiment"] == (1.0,)
+    nothing = TrainMajority.from_labels(labelled(sentiment[3:], emotions[3:]))
+    assert nothing.constants["sentiment"] == (1.0,)
+    assert nothing.constants["emotion"] == (0.0,) * 7
+    with pytest.raises(DataError, match="Expected the majority of 7 outputs of emotion, but got 6"):
+        TrainMajority({"emotion": (0.0,) * 6})
+
+
+def labelled(sentiment, emotions):
+    return Predictions(np.full(len(sentiment), "v", object), np.arange(len(sentiment)), sentiment, emotions, {})
 
 
 def test_trivial_values_of_the_current_release():
@@ -190,8 +214,7 @@ def test_trivial_values_of_the_current_release():
         index=np.arange(n_rows),
         sentiment=sentiment,
         emotions=emotions,
-        sentiment_probability=np.full(n_rows, 0.3),
-        emotion_probabilities=np.full((n_rows, 7), 0.3),
+        outputs={"sentiment": np.full((n_rows, 1), 0.3), "emotion": np.full((n_rows, 7), 0.3)},
     )
     trivial = evaluate_predictions(rows, protocol="fixed", majority=MAJORITY, bootstrap=Bootstrap(0)).trivial
     figures = [100 * trivial["sentiment"][key] for key in CONTRACT["sentiment"]]
@@ -209,8 +232,8 @@ def test_trivial_values_of_the_current_release():
 def test_trivial_is_the_constant_predictor_scored_like_anyone(test, decisions):
     result = evaluated(test, decisions)
     constant = fixed(constant_predictions(test, MAJORITY))
-    assert result.trivial["sentiment"] == constant.sentiment
-    for name, row in constant.emotion["per_emotion"].items():
+    assert result.trivial["sentiment"] == constant.parts["sentiment"]
+    for name, row in constant.parts["emotion"]["per_emotion"].items():
         assert result.trivial["emotion"]["per_emotion"][name]["weighted_f1"] == row["weighted_f1"]
 
 
@@ -248,11 +271,11 @@ def test_summary_of_one_run_has_no_sd(test, decisions):
 
 
 def test_summary_keeps_what_is_missing_or_undefined(test, decisions):
-    single = evaluated(dataclasses.replace(test, emotion_probabilities=None), decisions, 0)
+    single = evaluated(without_tasks(test, "emotion"), decisions, 0)
     both = evaluated(test, decisions, 1)
     mixed = summarize([single, both])
     assert mixed["mean"]["emotion"] is None
-    assert mixed["mean"]["sentiment"]["accuracy_has0"] == both.sentiment["accuracy_has0"]
+    assert mixed["mean"]["sentiment"]["accuracy_has0"] == both.parts["sentiment"]["accuracy_has0"]
     emotions = np.where(np.arange(6) == 2, 0 * test.emotions, test.emotions)
     undefined = summarize([evaluated(dataclasses.replace(test, emotions=emotions), decisions, seed) for seed in (0, 1)])
     for part in ("mean", "sd"):
@@ -278,7 +301,7 @@ def test_summary_refuses_unlike_runs_and_names_likely_mistakes(test, decisions):
 
 def test_released_summary_leaves_out_what_was_chosen(test):
     result = evaluate_predictions({1: test, 2: predicted(test, 9)}, protocol="released", majority=MAJORITY)
-    assert result.emotion["chosen"]
+    assert result.parts["emotion"]["chosen"]
     summary = summarize([result])
     assert summary["mean"]["upper_bound"] is True
     assert not any("chosen" in path for path, _ in leaves(summary["mean"]))

@@ -6,23 +6,22 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.evaluation.examples import gold, predicted, reordered
+from tests.evaluation.examples import gold, predicted, reordered, without_tasks
 
 from mien.errors import DataError
-from mien.evaluation.compare import SeedRun, compare
-from mien.evaluation.decisions import PAPER_DECISIONS, ChosenOn, fit_decisions
+from mien.evaluation.compare import SeedRun, compare, score_setting
+from mien.evaluation.decisions import ChosenOn, fit_decisions, paper_decisions
 from mien.evaluation.result import Bootstrap, evaluate_predictions
 from mien.evaluation.suite import (
     compare_with_reference,
     fixed_scores,
     holm_over_family,
     intervals_of_means,
-    score_setting,
 )
 from mien.metrics.significance import holm
 
 BOOTSTRAP = Bootstrap(500)
-DECISIONS = dataclasses.replace(PAPER_DECISIONS, chosen_on=ChosenOn.VALID)
+DECISIONS = dataclasses.replace(paper_decisions(), chosen_on=ChosenOn.VALID)
 
 
 def runs(skill, seeds=5, rows=None):
@@ -134,10 +133,7 @@ def test_too_few_resamples_for_the_family_and_too_few_seeds_are_told():
 
 def test_a_task_that_only_one_side_predicts_is_not_compared():
     joint = runs(1.0)
-    single = [
-        dataclasses.replace(run, predictions=dataclasses.replace(run.predictions, emotion_probabilities=None))
-        for run in runs(1.5)
-    ]
+    single = [dataclasses.replace(run, predictions=without_tasks(run.predictions, "emotion")) for run in runs(1.5)]
     tests, _ = compare_with_reference([scores("ref", joint), scores("single", single)], "ref")
     assert all(path.startswith("sentiment.") for path in tests["single"])
     assert len(tests["single"]) == 4

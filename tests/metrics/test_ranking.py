@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
-from scipy import stats
 from sklearn import metrics as sk
 
 from mien.errors import DataError
 from mien.metrics.calibration import Bins, brier, calibration_error, equal_count_edges, reliability
-from mien.metrics.ranking import roc_auc
-from mien.metrics.regression import mean_absolute_error, pearson
+from mien.metrics.ranking import concordance_index, roc_auc
 
 
 @pytest.fixture
@@ -85,36 +83,21 @@ def test_brier_equals_scikit_learn(case):
 
 def test_nothing_scored_is_undefined():
     empty = np.zeros(0)
-    for value in (brier(empty > 0, empty), calibration_error(empty > 0, empty), mean_absolute_error(empty, empty)):
+    for value in (brier(empty > 0, empty), calibration_error(empty > 0, empty), concordance_index(empty, empty)):
         assert np.isnan(value)
 
 
-def test_intensities_equal_scikit_learn_and_scipy():
-    rng = np.random.default_rng(4)
-    target = rng.normal(size=101)
-    prediction = target + rng.normal(size=101)
-    assert mean_absolute_error(target, prediction) == pytest.approx(sk.mean_absolute_error(target, prediction))
-    assert pearson(target, prediction) == pytest.approx(stats.pearsonr(target, prediction).statistic)
-
-
-@pytest.mark.parametrize("function", [mean_absolute_error, pearson])
-def test_a_missing_gold_value_is_left_out_not_zero(function):
-    target, prediction = np.array([1.0, 2.0, -3.0, 0.5]), np.array([0.5, 2.5, -1.0, 1.5])
-    expected = function(target, prediction)
+def test_a_missing_gold_value_is_left_out_of_the_concordance():
+    target, prediction = np.array([1.0, 2.0, -3.0, 0.5]), np.array([0.5, 0.2, -1.0, 1.5])
+    expected = concordance_index(target, prediction)
     longer = np.append(target, np.nan), np.append(prediction, 2.0)
-    assert function(*longer) == expected
-    assert function(np.nan_to_num(longer[0]), longer[1]) != expected
-    assert function(longer[0], np.append(prediction, np.nan)) == expected
-
-
-def test_pearson_of_a_constant_is_undefined():
-    assert np.isnan(pearson(np.array([1.0, 2.0, 3.0]), np.full(3, 0.1)))
-    assert np.isnan(pearson(np.full(3, 0.1), np.array([1.0, 2.0, 3.0])))
-    assert np.isnan(pearson(np.array([1.0]), np.array([1.0])))
+    assert concordance_index(*longer) == expected
+    assert concordance_index(np.nan_to_num(longer[0]), longer[1]) != expected
+    assert concordance_index(longer[0], np.append(prediction, np.nan)) == expected
 
 
 def test_unusable_predictions_are_refused():
     with pytest.raises(DataError, match="Expected finite predictions, but got 1"):
-        mean_absolute_error(np.array([1.0, 2.0]), np.array([1.0, np.nan]))
+        concordance_index(np.array([1.0, 2.0]), np.array([1.0, np.nan]))
     with pytest.raises(DataError, match="Expected one prediction per gold value"):
-        pearson(np.zeros(3), np.zeros(2))
+        concordance_index(np.zeros(3), np.zeros(2))

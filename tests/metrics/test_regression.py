@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn import metrics as sk
 
-from mien.errors import DataError
-from mien.metrics.grades import GradeRule, grade_accuracy, grades
+from mien.metrics.grades import GradeRule, grades
 from mien.metrics.ranking import concordance_index, roc_auc
-from mien.metrics.regression import mean_absolute_error, mean_absolute_error_of, moments_per_video, pearson, pearson_of
+from mien.metrics.regression import mean_absolute_error, moments_per_video, pearson
 from mien.metrics.significance import video_weights
 
 
@@ -81,28 +81,48 @@ def test_the_rules_of_the_label_readme_hold_for_every_label():
     assert grades(labels, GradeRule.ROUND).tolist() == [round(y) for y in labels]
 
 
-def test_accuracy_leaves_missing_labels_out():
-    target, prediction = np.array([1.0, -1 / 3, np.nan, 2.0]), np.array([0.7, 0.1, 3.0, -2.0])
-    assert grade_accuracy(target, prediction, GradeRule.ROUND) == pytest.approx(2 / 3)
-    assert grade_accuracy(target, prediction, GradeRule.SDK) == pytest.approx(1 / 3)
-    with pytest.raises(DataError, match="Expected finite predictions"):
-        grade_accuracy(target, np.full(4, np.nan), GradeRule.ROUND)
+def moments(target, prediction):
+    return moments_per_video(target, prediction, np.zeros(len(target), int), 1).summed()
+
+
+def test_scores_equal_scikit_learn_and_scipy():
+    rng = np.random.default_rng(4)
+    target = rng.normal(size=101)
+    prediction = target + rng.normal(size=101)
+    sums = moments(target, prediction)
+    assert mean_absolute_error(sums) == pytest.approx(sk.mean_absolute_error(target, prediction))
+    assert pearson(sums) == pytest.approx(stats.pearsonr(target, prediction).statistic)
+
+
+@pytest.mark.parametrize("function", [mean_absolute_error, pearson])
+def test_a_missing_gold_value_is_left_out_not_zero(function):
+    target, prediction = np.array([1.0, 2.0, -3.0, 0.5]), np.array([0.5, 2.5, -1.0, 1.5])
+    expected = function(moments(target, prediction))
+    longer = np.append(target, np.nan), np.append(prediction, 2.0)
+    assert function(moments(*longer)) == expected
+    assert function(moments(np.nan_to_num(longer[0]), longer[1])) != expected
+    assert function(moments(longer[0], np.append(prediction, np.nan))) == expected
 
 
 def test_sums_per_video_give_the_same_scores_also_of_a_resample(rows):
     target, prediction = rows
     target = np.where(np.arange(83) % 7 == 0, np.nan, target)
     video = np.repeat(np.arange(12), 7)[:83]
-    moments = moments_per_video(target, prediction, video, 13)
-    assert float(mean_absolute_error_of(moments.summed())) == pytest.approx(mean_absolute_error(target, prediction))
-    assert float(pearson_of(moments.summed())) == pytest.approx(pearson(target, prediction))
+    per_video = moments_per_video(target, prediction, video, 13)
+    known = ~np.isnan(target)
+    expected = sk.mean_absolute_error(target[known], prediction[known])
+    assert float(mean_absolute_error(per_video.summed())) == pytest.approx(expected)
+    correlation = stats.pearsonr(target[known], prediction[known]).statistic
+    assert float(pearson(per_video.summed())) == pytest.approx(correlation)
     weights = video_weights(13, 5)
-    again = moments.resampled(weights)
+    again = per_video.resampled(weights)
     for number, drawn in enumerate(weights):
         picked = np.concatenate([np.flatnonzero(video == v) for v in np.repeat(np.arange(13), drawn)])
-        expected = mean_absolute_error(target[picked], prediction[picked])
-        assert mean_absolute_error_of(again)[number] == pytest.approx(expected)
-        assert pearson_of(again)[number] == pytest.approx(pearson(target[picked], prediction[picked]))
+        picked = picked[known[picked]]
+        expected = sk.mean_absolute_error(target[picked], prediction[picked])
+        assert mean_absolute_error(again)[number] == pytest.approx(expected)
+        correlation = stats.pearsonr(target[picked], prediction[picked]).statistic
+        assert pearson(again)[number] == pytest.approx(correlation)
 
 
 def test_sums_of_several_columns_are_those_of_each(rows):
@@ -111,14 +131,16 @@ def test_sums_of_several_columns_are_those_of_each(rows):
     both = moments_per_video(target, prediction, video, 5).summed()
     for column in range(2):
         alone = moments_per_video(target[:, column], prediction[:, column], video, 5).summed()
-        assert pearson_of(both)[column] == pytest.approx(float(pearson_of(alone)))
+        assert pearson(both)[column] == pytest.approx(float(pearson(alone)))
 
 
 def test_a_constant_side_has_no_correlation_and_an_empty_split_no_score():
     video = np.zeros(4, int)
     constant = moments_per_video(np.array([1.0, 2, 3, 0]), np.full(4, 0.1), video, 1).summed()
-    assert np.isnan(pearson_of(constant))
-    assert float(mean_absolute_error_of(constant)) == pytest.approx(np.mean([0.9, 1.9, 2.9, 0.1]))
+    assert np.isnan(pearson(constant))
+    assert np.isnan(pearson(moments(np.full(3, 0.1), np.array([1.0, 2.0, 3.0]))))
+    assert np.isnan(pearson(moments(np.array([1.0]), np.array([1.0]))))
+    assert float(mean_absolute_error(constant)) == pytest.approx(np.mean([0.9, 1.9, 2.9, 0.1]))
     nothing = moments_per_video(np.full(4, np.nan), np.zeros(4), video, 1).summed()
-    assert np.isnan(pearson_of(nothing))
-    assert np.isnan(mean_absolute_error_of(nothing))
+    assert np.isnan(pearson(nothing))
+    assert np.isnan(mean_absolute_error(nothing))

@@ -11,9 +11,7 @@ from mien.metrics.significance import (
     mcnemar,
     paired_bootstrap,
     paired_t_test,
-    paired_video_bootstrap,
     percentile_interval,
-    video_bootstrap,
     video_weights,
 )
 
@@ -58,7 +56,7 @@ def test_bootstrap_equals_explicit_resampling(rows, score):
         slow.append(float(score(count(target[drawn], good[drawn]))))
     per_video = count_per_video(target, good, video, N_VIDEOS)
     np.testing.assert_allclose(score(per_video.resampled(weights)), slow, rtol=1e-13)
-    interval = video_bootstrap(score, per_video, weights)
+    interval = percentile_interval(score(per_video.resampled(weights)))
     assert [interval.low, interval.high] == pytest.approx(np.quantile(slow, [0.025, 0.975]).tolist())
     assert interval.low < score(count(target, good)) < interval.high
 
@@ -71,18 +69,19 @@ def test_paired_bootstrap_equals_explicit_resampling(rows):
         drawn = np.concatenate([np.flatnonzero(video == v) for v in range(N_VIDEOS) for _ in range(weight[v])])
         slow.append(float(accuracy(count(target[drawn], good[drawn])) - accuracy(count(target[drawn], bad[drawn]))))
     a, b = (count_per_video(target, predicted, video, N_VIDEOS) for predicted in (good, bad))
-    result = paired_video_bootstrap(accuracy, a, b, weights)
+    of_a, of_b = (accuracy(each.resampled(weights)) for each in (a, b))
+    result = paired_bootstrap(of_a - of_b)
     assert [result.interval.low, result.interval.high] == pytest.approx(np.quantile(slow, [0.025, 0.975]).tolist())
     assert result.p == 1 / 54
-    swapped = paired_video_bootstrap(accuracy, b, a, weights)
+    swapped = paired_bootstrap(of_b - of_a)
     assert swapped.p == result.p
     assert swapped.interval.low == pytest.approx(-result.interval.high)
 
 
 def test_identical_systems_have_p_one(rows):
     target, good, _, video = rows
-    per_video = count_per_video(target, good, video, N_VIDEOS)
-    result = paired_video_bootstrap(weighted_f1, per_video, per_video, video_weights(N_VIDEOS, 53))
+    scores = weighted_f1(count_per_video(target, good, video, N_VIDEOS).resampled(video_weights(N_VIDEOS, 53)))
+    result = paired_bootstrap(scores - scores)
     assert result.p == 1
     assert result.interval.low == result.interval.high == 0
 
@@ -111,7 +110,8 @@ def coverage(by_video):
         units = np.repeat(np.arange(60), 12) if by_video else np.arange(720)
         n_units = 60 if by_video else 720
         per_unit = count_per_video(np.ones(720, bool), right.ravel(), units, n_units)
-        interval = video_bootstrap(accuracy, per_unit, video_weights(n_units, 200, seed=sample))
+        resampled = per_unit.resampled(video_weights(n_units, 200, seed=sample))
+        interval = percentile_interval(accuracy(resampled))
         hits += interval.low <= 0.7 <= interval.high
     return hits / 200
 

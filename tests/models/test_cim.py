@@ -14,9 +14,10 @@ from mien.errors import UnknownNameError, UsageError
 from mien.models import build_model
 from mien.models.batch import Batch
 from mien.models.cim import Cim, CimSettings, fill_padding_as_released
-from mien.schema import Modality, Task
+from mien.schema import Modality
+from mien.tasks import EMOTION, SENTIMENT
 
-BOTH = (Task.SENTIMENT, Task.EMOTION)
+BOTH = (SENTIMENT, EMOTION)
 SMALL = CimSettings(gru_size=5, dense_size=3, padded_length=7)
 SETTINGS = {
     "masked": SMALL,
@@ -103,8 +104,8 @@ def test_equals_algorithm_1_written_in_numpy(modalities, fast, monkeypatch):
     outputs = network(batch)
     for video, length in enumerate(batch.lengths.tolist()):
         expected = numpy_cim(network, {m: batch.features[m][video, :length].numpy() for m in modalities})
-        np.testing.assert_allclose(outputs.sentiment_logits[video, :length].detach(), expected["sentiment"], atol=1e-12)
-        np.testing.assert_allclose(outputs.emotion_logits[video, :length].detach(), expected["emotion"], atol=1e-12)
+        for task, logits in outputs.logits.items():
+            np.testing.assert_allclose(logits[video, :length].detach(), expected[task], atol=1e-12)
 
 
 @pytest.mark.parametrize("gaps", GAPS.values(), ids=GAPS)
@@ -122,7 +123,7 @@ def test_the_plain_form_and_the_fast_one_are_equal(settings, gaps, monkeypatch):
             for fast in ("0", "1"):
                 monkeypatch.setenv("MIEN_FAST", fast)
                 outputs = network(batch)
-                logits = (outputs.sentiment_logits, outputs.emotion_logits)
+                logits = tuple(outputs.logits.values())
                 total = sum(each.square().sum() for each in (*logits, *outputs.attention.values()))
                 gradients = torch.autograd.grad(total, list(network.parameters()))
                 found[fast] = [*logits, *outputs.attention.values(), *gradients], list(outputs.attention)
@@ -168,7 +169,7 @@ def test_without_attention_the_representation_is_the_states_alone():
 
 
 def test_without_dense_layer_the_gru_states_are_attended():
-    network = Cim(N_FEATURES, (Task.SENTIMENT,), CimSettings(gru_size=3, dense_size=0))
+    network = Cim(N_FEATURES, (SENTIMENT,), CimSettings(gru_size=3, dense_size=0))
     assert network.heads["sentiment"].in_features == 9 * 6
     assert not list(network.dense.parameters())
 
@@ -183,10 +184,10 @@ def test_released_padding_takes_attention_but_not_from_the_batch():
     torch.testing.assert_close(together.attention["text->visual"].sum(-1), torch.ones(2, 5))
     assert (together.attention["text->visual"][:, :, 5:] > 0).all()
     apart = network(alone(batch, 1))
-    torch.testing.assert_close(together.sentiment_logits[1, :2], apart.sentiment_logits[0])
+    torch.testing.assert_close(together.logits[SENTIMENT][1, :2], apart.logits[SENTIMENT][0])
     masked = Cim(N_FEATURES, BOTH, CimSettings(gru_size=3, dense_size=2)).eval()
     masked.load_state_dict(network.state_dict())
-    assert not torch.allclose(masked(batch).sentiment_logits, together.sentiment_logits, atol=1e-4)
+    assert not torch.allclose(masked(batch).logits[SENTIMENT], together.logits[SENTIMENT], atol=1e-4)
 
 
 def test_padding_as_released_repeats_the_last_forward_state_and_leaves_the_backward_half_zero():
@@ -198,7 +199,7 @@ def test_padding_as_released_repeats_the_last_forward_state_and_leaves_the_backw
 
 def test_a_video_longer_than_the_padded_length_is_kept_whole():
     network = Cim(N_FEATURES, BOTH, CimSettings(gru_size=3, dense_size=2, mask_padding=False, padded_length=3))
-    assert network(random_batch((5,))).sentiment_logits.shape == (1, 5, 2)
+    assert network(random_batch((5,))).logits[SENTIMENT].shape == (1, 5, 2)
 
 
 def test_a_video_longer_than_the_padded_length_does_not_change_its_neighbours():
@@ -207,7 +208,7 @@ def test_a_video_longer_than_the_padded_length_does_not_change_its_neighbours():
     network = Cim(N_FEATURES, BOTH, settings).eval()
     batch = random_batch((7, 2))
     torch.testing.assert_close(
-        network(batch).sentiment_logits[1, :2], network(alone(batch, 1)).sentiment_logits[0], atol=1e-6, rtol=1e-5
+        network(batch).logits[SENTIMENT][1, :2], network(alone(batch, 1)).logits[SENTIMENT][0], atol=1e-6, rtol=1e-5
     )
 
 

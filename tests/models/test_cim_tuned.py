@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.features.loaded import extractor
 from tests.models.batches import N_FEATURES, random_batch
-from tests.models.tiny_encoder import load_tiny
+from tests.models.tiny_encoder import load_tiny, tiny_encoder  # noqa: F401  (a fixture)
 
 from mien.errors import DamagedFileError, UsageError
 from mien.features.text.minilm import token_ids
@@ -25,7 +25,8 @@ from mien.models.cim_tuned import (
     draw_kept,
     time_features,
 )
-from mien.schema import Modality, Task
+from mien.schema import Modality
+from mien.tasks import EMOTION, SENTIMENT, TASKS
 from mien.training.batching import Scaling
 from mien.training.checkpoint import learned_weights, model_weights, restore_model, save_weights
 from mien.training.loop import make_optimizer
@@ -42,11 +43,11 @@ def network(inputs=(T, A, V), **changes):
     torch.manual_seed(0)
     features = {m: N_FEATURES[m] for m in inputs}
     settings = CimTunedSettings(**TINY | changes)
-    return build_model("cim-tuned", features, (Task.SENTIMENT,), settings).eval()
+    return build_model("cim-tuned", features, (SENTIMENT,), settings).eval()
 
 
 def sentiment(net, batch):
-    return net(batch).sentiment_logits[batch.real]
+    return net(batch).logits[SENTIMENT][batch.real]
 
 
 def tokens_of(texts):
@@ -77,7 +78,7 @@ def test_only_the_adapters_of_the_packaged_encoder_are_learned_and_kept(minilm, 
     assert sum(each.numel() for each in kept.values()) == 6 * 16 * (4 * (384 + 384) + 2 * (384 + 1536)) == 663_552
     assert all("lora_" in name for name in kept)
     torch.manual_seed(0)
-    whole = build_model("cim-tuned", {T: 0}, tuple(Task))
+    whole = build_model("cim-tuned", {T: 0}, tuple(TASKS))
     save_weights(tmp_path / "weights.safetensors", learned_weights(whole))
     assert (tmp_path / "weights.safetensors").stat().st_size <= 8_000_000
 
@@ -187,22 +188,22 @@ def test_context_reaches_an_utterance_by_recurrence_and_by_attention_and_by_noth
     apart = replace(batch, features=batch.features | {A: changed})
     for switches, heard in ((off, False), (off | {kept: True}, True)):
         net = network((T, A), **switches)
-        before, after = net(batch).sentiment_logits, net(apart).sentiment_logits
+        before, after = net(batch).logits[SENTIMENT], net(apart).logits[SENTIMENT]
         assert not torch.allclose(before[others], after[others])
         assert bool((before[first] != after[first]).any()) is heard
         assert set(net(batch).attention) == (
             {"text->text", "text->acoustic", "acoustic->text", "acoustic->acoustic"} if switches["attention"] else set()
         )
     both_off = network((T, A), **off | {"times": True})
-    assert torch.equal(both_off(batch).sentiment_logits[first], both_off(apart).sentiment_logits[first])
+    assert torch.equal(both_off(batch).logits[SENTIMENT][first], both_off(apart).logits[SENTIMENT][first])
 
 
 @pytest.mark.parametrize("own_layers", [True, False])
 def test_a_task_teaches_the_layer_before_another_head_only_where_they_share_it(own_layers):
     settings = CimTunedSettings(**TINY, own_layers=own_layers)
     torch.manual_seed(0)
-    net = build_model("cim-tuned", {T: 0}, (Task.SENTIMENT, Task.EMOTION), settings).eval()
-    net(random_batch((5, 2, 3), (T,))).sentiment_logits.square().sum().backward()
+    net = build_model("cim-tuned", {T: 0}, (SENTIMENT, EMOTION), settings).eval()
+    net(random_batch((5, 2, 3), (T,))).logits[SENTIMENT].square().sum().backward()
     taught = {name: each.grad is not None and bool(each.grad.any()) for name, each in net.named_parameters()}
     layers = {name: learned for name, learned in taught.items() if name.startswith("fuse.") and "weight" in name}
     expected = (

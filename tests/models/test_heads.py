@@ -1,4 +1,4 @@
-"""Heads: what each task's output is, and that intensities stay in the range of their labels."""
+"""Heads: what each task's logits are, what is made of them, and that degrees stay in the range of their labels."""
 
 from __future__ import annotations
 
@@ -8,59 +8,103 @@ import math
 import pytest
 import torch
 
-from mien.models.heads import bounded_emotions, bounded_sentiment, make_heads, outputs_by_task, outputs_from_heads
-from mien.schema import Task
+from mien.errors import UsageError
+from mien.models.heads import (
+    ACTIVATIONS,
+    activated,
+    make_heads,
+    outputs_by_task,
+    outputs_from_heads,
+    predicted_values,
+    ranking_scores,
+)
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
 
-SUBSETS = [subset for size in range(1, 5) for subset in itertools.combinations(Task, size)]
+SUBSETS = [subset for size in range(1, 5) for subset in itertools.combinations(TASKS, size)]
+
+
+def column(*numbers):
+    return torch.tensor(numbers, dtype=torch.float64)[:, None]
 
 
 def test_bounds_by_hand():
-    values = torch.tensor([0.0, 0.3, 3.0, -1e6, 1e6], dtype=torch.float64)
-    expected = [0.0, 3 * math.tanh(0.1), 3 * math.tanh(1.0), -3.0, 3.0]
-    torch.testing.assert_close(bounded_sentiment(values), torch.tensor(expected, dtype=torch.float64))
-    expected = [1.5, 3 / (1 + math.exp(-0.3)), 3 / (1 + math.exp(-3.0)), 0.0, 3.0]
-    torch.testing.assert_close(bounded_emotions(values), torch.tensor(expected, dtype=torch.float64))
+    logits = column(0.0, 0.3, 3.0, -1e6, 1e6)
+    expected = column(0.0, 3 * math.tanh(0.1), 3 * math.tanh(1.0), -3.0, 3.0)
+    torch.testing.assert_close(activated(SENTIMENT_INTENSITY, logits), expected)
+    expected = column(1.5, 3 / (1 + math.exp(-0.3)), 3 / (1 + math.exp(-3.0)), 0.0, 3.0)
+    torch.testing.assert_close(activated(EMOTION_INTENSITY, logits), expected)
+
+
+def test_probabilities_by_hand():
+    two = torch.tensor([[0.0, 2.0], [1.0, 1.0], [40.0, 0.0]])
+    expected = column(1 / (1 + math.exp(-2)), 0.5, 1 / (1 + math.exp(40)))
+    torch.testing.assert_close(predicted_values(SENTIMENT, two), expected, rtol=1e-12, atol=0)
+    logits = torch.tensor([[-2.0, 0.0, 20.0, 0, 0, 0, 0]])
+    probabilities = predicted_values(EMOTION, logits)
+    assert probabilities[0, :2].tolist() == pytest.approx([1 / (1 + math.exp(2)), 0.5], rel=1e-12)
+    # in single precision this would be 1
+    assert 0 < 1 - probabilities[0, 2].item() < 1e-8
+
+
+def test_a_degree_is_what_the_loss_saw_in_single_precision():
+    logits = torch.randn(5, 6)
+    said = predicted_values(EMOTION_INTENSITY, logits)
+    assert said.dtype == torch.float64
+    assert torch.equal(said, activated(EMOTION_INTENSITY, logits).double())
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_ranking_scores_order_utterances_as_the_values_do(task):
+    torch.manual_seed(1)
+    logits = torch.randn(9, TASKS[task].n_logits)
+    values, scores = activated(task, logits), ranking_scores(task, logits)
+    assert values.shape == scores.shape == (9, len(TASKS[task].outputs))
+    assert torch.equal(values.argsort(dim=0), scores.argsort(dim=0))
+
+
+def test_scores_of_classes_do_not_saturate():
+    assert ranking_scores(SENTIMENT, torch.tensor([[0.0, 100.0], [0.0, 200.0]])).tolist() == [[100.0], [200.0]]
+    assert ranking_scores(EMOTION, torch.tensor([[100.0, 200.0]])).tolist() == [[100.0, 200.0]]
+
+
+def test_every_row_names_an_activation_that_is_there():
+    assert {row.activation for row in TASKS.values()} <= set(ACTIVATIONS)
 
 
 @pytest.mark.parametrize("tasks", SUBSETS, ids="+".join)
-def test_any_subset_of_the_tasks_has_its_outputs_and_no_other(tasks):
+def test_any_subset_of_the_tasks_has_its_logits_and_no_other(tasks):
     torch.manual_seed(0)
     heads = make_heads(5, tasks)
     rows = torch.randn(3, 4, 5)
-    outputs = outputs_from_heads(heads, rows)
-    said = {
-        Task.SENTIMENT: outputs.sentiment_logits,
-        Task.EMOTION: outputs.emotion_logits,
-        Task.SENTIMENT_INTENSITY: outputs.sentiment_intensity,
-        Task.EMOTION_INTENSITY: outputs.emotion_intensity,
-    }
-    assert {task for task, values in said.items() if values is not None} == set(tasks)
+    logits = outputs_from_heads(heads, rows).logits
+    assert set(logits) == set(tasks)
     for task in tasks:
-        linear = rows @ heads[task].weight.T + heads[task].bias
-        if task is Task.SENTIMENT_INTENSITY:
-            linear = 3 * torch.tanh(linear[..., 0] / 3)
-        if task is Task.EMOTION_INTENSITY:
-            linear = 3 / (1 + torch.exp(-linear))
-        torch.testing.assert_close(said[task], linear)
+        torch.testing.assert_close(logits[task], rows @ heads[task].weight.T + heads[task].bias)
+
+
+def test_an_unknown_task_is_named():
+    with pytest.raises(UsageError, match="some of sentiment, .*, but got mood; name them with --tasks"):
+        make_heads(5, (SENTIMENT, "mood"))
 
 
 def test_the_paper_s_two_heads_begin_as_before_and_emotion_intensities_near_their_mean():
     torch.manual_seed(3)
-    two = make_heads(5, (Task.SENTIMENT, Task.EMOTION))
+    two = make_heads(5, (SENTIMENT, EMOTION))
     torch.manual_seed(3)
     plain = [torch.nn.Linear(5, 2), torch.nn.Linear(5, 7)]
     for head, linear in zip(two.values(), plain, strict=True):
         assert torch.equal(head.weight, linear.weight)
         assert torch.equal(head.bias, linear.bias)
-    nothing = outputs_from_heads(make_heads(5, (Task.EMOTION_INTENSITY,)), torch.zeros(1, 1, 5))
-    torch.testing.assert_close(nothing.emotion_intensity, torch.full((1, 1, 6), 0.3))
+    nothing = outputs_from_heads(make_heads(5, (EMOTION_INTENSITY,)), torch.zeros(1, 1, 5))
+    degrees = activated(EMOTION_INTENSITY, nothing.logits[EMOTION_INTENSITY])
+    torch.testing.assert_close(degrees, torch.full((1, 1, 6), 0.3))
 
 
 def test_every_task_may_have_a_representation_of_its_own():
-    heads = make_heads(5, (Task.SENTIMENT, Task.SENTIMENT_INTENSITY))
-    rows = {task: torch.randn(2, 3, 5) for task in (Task.SENTIMENT, Task.SENTIMENT_INTENSITY)}
+    heads = make_heads(5, (SENTIMENT, SENTIMENT_INTENSITY))
+    rows = {task: torch.randn(2, 3, 5) for task in (SENTIMENT, SENTIMENT_INTENSITY)}
     outputs = outputs_by_task(heads, rows, fusion={"text": torch.ones(2, 3)})
-    alone = outputs_from_heads(heads, rows[Task.SENTIMENT_INTENSITY])
-    assert torch.equal(outputs.sentiment_intensity, alone.sentiment_intensity)
-    assert not torch.equal(outputs.sentiment_logits, alone.sentiment_logits)
+    alone = outputs_from_heads(heads, rows[SENTIMENT_INTENSITY])
+    assert torch.equal(outputs.logits[SENTIMENT_INTENSITY], alone.logits[SENTIMENT_INTENSITY])
+    assert not torch.equal(outputs.logits[SENTIMENT], alone.logits[SENTIMENT])
     assert set(outputs.fusion) == {"text"}

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.benchmark.figures.examples import benchmark, by_gid, system
+from tests.benchmark.figures.examples import by_gid
 from tests.evaluation.examples import gold, predicted
 
 from mien.evaluation.compare import SeedRun
@@ -24,10 +24,10 @@ def runs():
 
 
 def test_points_are_shares_over_mean_probabilities_of_equally_many(runs):
-    data = reliability.collect(benchmark(system("cim", clean=BOTH), reference_runs=runs))
+    data = reliability.of_runs("cim", [run.predictions for run in runs])
     assert [curve.name for curve in data.curves] == ["positive sentiment (has0)", *EMOTION_OUTPUTS[:-1], "no emotion"]
     labels, scored = emotion_multihot7(runs[0].predictions.emotions)
-    probability = np.concatenate([run.predictions.emotion_probabilities[scored, 3] for run in runs])
+    probability = np.concatenate([run.predictions.outputs["emotion"][scored, 3] for run in runs])
     target = np.tile(labels[scored, 3], 3)
     order = np.argsort(probability)
     figure = reliability.draw(data)
@@ -53,10 +53,7 @@ def test_the_seeds_of_a_bin_average_to_the_pooled_share():
 def test_equal_probabilities_and_empty_bins_are_drawn():
     rows = gold()
     run = predicted(rows)
-    run = dataclasses.replace(run, emotion_probabilities=np.full_like(run.emotion_probabilities, 0.25))
-    data = reliability.collect(
-        benchmark(system("cim", clean=BOTH), reference_runs=[SeedRun(run, fit_decisions(run), 0)])
-    )
-    figure = reliability.draw(data)
+    run = dataclasses.replace(run, outputs={**run.outputs, "emotion": np.full_like(run.outputs["emotion"], 0.25)})
+    figure = reliability.draw(reliability.of_runs("cim", [run]))
     (anger,) = [axes for axes in figure.axes if axes.get_title().startswith("anger")]
     assert by_gid(anger, "pooled")[0].get_xdata() == pytest.approx([0.25])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import pytest
 from mien.errors import DamagedFileError, DataError, WriteError
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, SentimentValues
 from mien.storage.predictions import Predictions, read_predictions, write_predictions
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 
 
 def predictions():
@@ -24,34 +25,33 @@ def predictions():
         index=np.array([0, 2, 11, 3, 1, 2, 5]),
         sentiment=np.array([-3, 0, np.nan, 1 / 3, 2, 3, -1]),
         emotions=emotions,
-        sentiment_probability=rng.random(7),
-        emotion_probabilities=rng.random((7, 7)),
+        outputs={SENTIMENT: rng.random((7, 1)), EMOTION: rng.random((7, 7))},
         sentiment_values=SentimentValues.SIGNED_CLASS,
     )
 
 
 def assert_equal(found, expected):
     assert found.sentiment_values is expected.sentiment_values
-    for name in (field.name for field in fields(found) if field.name != "sentiment_values"):
-        mine, its = getattr(found, name), getattr(expected, name)
-        assert (mine is None) == (its is None), name
-        if its is not None:
-            np.testing.assert_array_equal(mine, its)
+    for name in ("video_id", "index", "sentiment", "emotions"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert found.outputs.keys() == expected.outputs.keys()
+    for task, values in expected.outputs.items():
+        np.testing.assert_array_equal(found.outputs[task], values)
 
 
-@pytest.mark.parametrize(
-    "absent", [(), ("sentiment_probability",), ("emotion_probabilities",)], ids=["both", "emotion", "sentiment"]
-)
-def test_one_or_two_heads_come_back(tmp_path, absent):
-    expected = replace(predictions(), **dict.fromkeys(absent))
+@pytest.mark.parametrize("tasks", [(SENTIMENT, EMOTION), (EMOTION,), (SENTIMENT,)], ids="+".join)
+def test_one_or_two_tasks_come_back(tmp_path, tasks):
+    both = predictions()
+    expected = replace(both, outputs={task: both.outputs[task] for task in tasks})
     write_predictions(tmp_path / "new" / "test.parquet", expected)
     assert_equal(read_predictions(tmp_path / "new" / "test.parquet"), expected)
 
 
 def test_intensities_come_back_beside_or_without_probabilities(tmp_path):
-    said = {"sentiment_intensity": np.linspace(-3, 3, 7), "emotion_intensities": np.arange(42.0).reshape(7, 6) / 14}
-    both = replace(predictions(), **said)
-    alone = replace(both, sentiment_probability=None, emotion_probabilities=None, emotion_intensities=None)
+    degree, degrees = np.linspace(-3, 3, 7)[:, None], np.arange(42.0).reshape(7, 6) / 14
+    alone = replace(predictions(), outputs={SENTIMENT_INTENSITY: degree})
+    # in any order: the columns of the table stand in that of TASKS
+    both = replace(alone, outputs={EMOTION_INTENSITY: degrees} | alone.outputs | predictions().outputs)
     for number, expected in enumerate((both, alone)):
         write_predictions(tmp_path / f"{number}.parquet", expected)
         assert_equal(read_predictions(tmp_path / f"{number}.parquet"), expected)
@@ -89,8 +89,8 @@ def test_a_table_made_with_pandas_is_read(tmp_path):
     assert found.sentiment_values is SentimentValues.INTENSITY
     assert found.video_id.tolist() == ["v", "v", "w"]
     assert found.sentiment.tolist() == [1, -2, 0]
-    assert found.emotion_probabilities.shape == (3, 7)
-    assert found.sentiment_probability.tolist() == [1.0, 0.25, 0.5]
+    assert found.outputs[EMOTION].shape == (3, 7)
+    assert found.outputs[SENTIMENT].tolist() == [[1.0], [0.25], [0.5]]
 
 
 @pytest.mark.parametrize("name", ["video_id", "index", "sentiment", "surprise"])

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mien.errors import DamagedFileError, DataError, FeatureSpaceError, TrainingError
-from mien.schema import FeatureSpace, Modality, Task
+from mien.errors import DamagedFileError, DataError, FeatureSpaceError, TrainingError, UnknownNameError
+from mien.schema import FeatureSpace, Modality
 from mien.storage.runs import Run, epoch_file, kept_epochs, open_run, require_epoch, require_spaces, write_run
+from mien.tasks import EMOTION, SENTIMENT
 
 TEXT = FeatureSpace(Modality.TEXT, "glove-6b-50d", 50, recipe={"tokenizer": 1})
 VOICE = FeatureSpace(Modality.ACOUSTIC, "covarep", 74)
@@ -22,7 +23,7 @@ def make_run(folder, **changes):
     run = Run(
         folder=folder,
         model="cim",
-        tasks=(Task.EMOTION,),
+        tasks=(EMOTION,),
         seed=3,
         settings={"model": {"gru_size": 5}, "training": {"patience": None, "learning_rate": 0.1}},
         dataset={"path": "/data", "name": "d", "fingerprint": "f", "sentiment_values": "intensity"},
@@ -53,7 +54,7 @@ def test_the_identity_changes_with_all_that_decides_the_weights(tmp_path):
     run = make_run(tmp_path / "run")
     others = [
         replace(run, model="cim-released"),
-        replace(run, tasks=(Task.SENTIMENT,)),
+        replace(run, tasks=(SENTIMENT,)),
         replace(run, seed=5),
         replace(run, settings={"model": {"gru_size": 7}, "training": {}}),
         replace(run, dataset={**run.dataset, "fingerprint": "g"}),
@@ -107,7 +108,7 @@ def test_what_is_no_run_or_a_damaged_one_says_so(tmp_path):
         ):
             open_run(run.folder)
     card.write_text(whole.replace('"emotion"', '"mood"'))
-    with pytest.raises(DamagedFileError, match="but got ValueError: 'mood' is not a valid Task"):
+    with pytest.raises(UnknownNameError, match="Expected task to be one of emotion, .*, but got 'mood'"):
         open_run(run.folder)
 
 

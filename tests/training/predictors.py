@@ -6,14 +6,15 @@ import numpy as np
 import torch
 
 from mien.models import build_model, model_entry
-from mien.schema import FeatureSpace, Modality, Task
+from mien.schema import FeatureSpace, Modality
 from mien.settings import override
+from mien.tasks import EMOTION, SENTIMENT
 from mien.training.batching import Scaling
 from mien.training.predictor import NetworkPredictor
 
 # prime, so that no swapped axis can pass
 N_FEATURES = {Modality.TEXT: 7, Modality.ACOUSTIC: 5, Modality.VISUAL: 3}
-BOTH = (Task.SENTIMENT, Task.EMOTION)
+BOTH = (SENTIMENT, EMOTION)
 SMALL_SIZES = {"gru_size": 5, "lstm_size": 5, "dense_size": 3}
 
 

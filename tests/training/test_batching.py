@@ -13,7 +13,8 @@ from mien.features.text.transcript import as_transcripts
 from mien.models.batch import Reads
 from mien.schema import Modality
 from mien.storage.split_columns import SplitColumns
-from mien.training.batching import Budget, bucketed_batches, collate, fit_scaling, targets_of, to_video_set
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT
+from mien.training.batching import Budget, bucketed_batches, collate, fit_scaling, to_video_set
 
 LENGTHS = [2, 5, 1, 3]
 
@@ -60,17 +61,25 @@ def test_unscaled_features_stay_as_they_are(columns):
 
 
 def test_missing_labels_are_masked_and_the_seventh_is_derived(columns):
-    videos = to_video_set(columns, fit_scaling(columns, [Modality.TEXT]))
-    np.testing.assert_array_equal(videos.sentiment_scored, ~np.isnan(columns.sentiment))
-    np.testing.assert_array_equal(
-        videos.sentiment[videos.sentiment_scored], columns.sentiment[~np.isnan(columns.sentiment)] >= 0
-    )
-    assert not videos.emotions_scored[3]
-    assert videos.emotions[4].tolist() == [0] * 6 + [1]
+    targets = to_video_set(columns, fit_scaling(columns, [Modality.TEXT]), tasks=(SENTIMENT, EMOTION)).targets
+    scored = ~np.isnan(columns.sentiment)
+    np.testing.assert_array_equal(targets.scored[SENTIMENT], scored)
+    np.testing.assert_array_equal(targets.values[SENTIMENT][scored, 0], columns.sentiment[scored] >= 0)
+    assert not targets.scored[EMOTION][3]
+    assert targets.values[EMOTION][4].tolist() == [False] * 6 + [True]
+
+
+def test_targets_are_those_of_the_trained_tasks_alone(columns):
+    scaling = fit_scaling(columns, [Modality.TEXT])
+    assert to_video_set(columns, scaling).targets.values == {}
+    targets = to_video_set(columns, scaling, tasks=(EMOTION_INTENSITY,)).targets
+    assert targets.values.keys() == targets.scored.keys() == {EMOTION_INTENSITY}
+    expected = np.nan_to_num(columns.emotions).astype(np.float32)
+    np.testing.assert_array_equal(targets.values[EMOTION_INTENSITY], expected)
 
 
 def test_collated_rows_are_the_videos_rows_in_order(columns):
-    videos = to_video_set(columns, fit_scaling(columns, [Modality.TEXT], identity=True))
+    videos = to_video_set(columns, fit_scaling(columns, [Modality.TEXT], identity=True), tasks=(SENTIMENT,))
     batch, rows = collate(videos, [3, 1])
     assert batch.features[Modality.TEXT].shape == (2, 5, 3)
     assert batch.lengths.tolist() == [3, 5]
@@ -78,7 +87,9 @@ def test_collated_rows_are_the_videos_rows_in_order(columns):
     np.testing.assert_array_equal(batch.features[Modality.TEXT][batch.real], columns.features[Modality.TEXT][rows])
     assert (batch.features[Modality.TEXT][~batch.real] == 0).all()
     assert not batch.present[Modality.TEXT][~batch.real].any()
-    np.testing.assert_array_equal(targets_of(videos, rows).sentiment, videos.sentiment[rows])
+    targets = videos.targets.at(rows)
+    np.testing.assert_array_equal(targets.values[SENTIMENT][:, 0], columns.sentiment[rows] >= 0)
+    np.testing.assert_array_equal(targets.scored[SENTIMENT], ~np.isnan(columns.sentiment[rows]))
 
 
 def test_batches_hold_every_video_once_and_similar_lengths():

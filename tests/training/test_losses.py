@@ -9,16 +9,19 @@ import torch
 from tests.models.batches import random_batch
 
 from mien.models.batch import Outputs
-from mien.schema import Task
+from mien.models.heads import activated
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
 from mien.training.batching import Targets
+from mien.training.losses import LOSSES as LOSSES_BY_NAME
 from mien.training.losses import TaskWeighting, loss_sums, scored_counts
 from mien.training.settings import TrainSettings
 
 
 def make_targets(sentiment, scored, emotions, emotions_scored):
-    classes, multihot = torch.tensor(sentiment), torch.tensor(emotions)
-    intensities = (2.0 * classes - 1, 3 * multihot[:, :6])
-    return Targets(classes, torch.tensor(scored), multihot, torch.tensor(emotions_scored), *intensities)
+    return Targets(
+        {SENTIMENT: torch.tensor(sentiment)[:, None] == 1, EMOTION: torch.tensor(emotions) == 1},
+        {SENTIMENT: torch.tensor(scored), EMOTION: torch.tensor(emotions_scored)},
+    )
 
 
 @pytest.fixture
@@ -36,16 +39,16 @@ def test_by_hand(batch, targets):
     sentiment = torch.tensor([[[0.0, 2.0], [1.0, 0.0]], [[9.0, -9.0], [5.0, 5.0]]])
     emotion = torch.zeros(2, 2, 7)
     emotion[0, 0, 0] = 3.0
-    sums = loss_sums(Outputs(sentiment, emotion), batch, targets)
+    sums = loss_sums(Outputs({SENTIMENT: sentiment, EMOTION: emotion}), batch, targets)
     # -log softmax of the right class; the unlabelled third utterance does not count
-    assert float(sums[Task.SENTIMENT]) == pytest.approx(math.log(1 + math.exp(-2)) + math.log(1 + math.exp(-1)))
+    assert float(sums[SENTIMENT]) == pytest.approx(math.log(1 + math.exp(-2)) + math.log(1 + math.exp(-1)))
     # utterances 0 and 2 are labelled: seven sigmoids each, averaged over the seven
     first = math.log(1 + math.exp(-3)) + 6 * math.log(2)
-    assert float(sums[Task.EMOTION]) == pytest.approx((first + 7 * math.log(2)) / 7)
+    assert float(sums[EMOTION]) == pytest.approx((first + 7 * math.log(2)) / 7)
     counts = scored_counts(targets)
-    assert counts == dict.fromkeys(Task, 2)
+    assert counts == {SENTIMENT: 2, EMOTION: 2}
     settings = TrainSettings(sentiment_weight=2.0, emotion_weight=0.5)
-    expected = 2.0 * float(sums[Task.SENTIMENT]) / 2 + 0.5 * float(sums[Task.EMOTION]) / 2
+    expected = 2.0 * float(sums[SENTIMENT]) / 2 + 0.5 * float(sums[EMOTION]) / 2
     assert float(TaskWeighting(tuple(sums), settings).total(sums, counts)) == pytest.approx(expected)
 
 
@@ -55,14 +58,14 @@ def test_what_an_unlabelled_or_padded_utterance_says_changes_nothing(batch, targ
     other[1] = torch.tensor([50.0, -50.0])  # third utterance without label, fourth slot padding
     other_emotion[0, 1] = 40.0
     other_emotion[1, 1] = -40.0
-    for task, value in loss_sums(Outputs(logits, emotion), batch, targets).items():
-        assert float(value) == float(loss_sums(Outputs(other, other_emotion), batch, targets)[task])
+    first = loss_sums(Outputs({SENTIMENT: logits, EMOTION: emotion}), batch, targets)
+    assert first == loss_sums(Outputs({SENTIMENT: other, EMOTION: other_emotion}), batch, targets)
 
 
 def test_a_batch_without_any_label_of_a_task_contributes_zero_and_no_nan(batch):
     targets = make_targets([0, 0, 0], [False] * 3, [[0.0] * 7] * 3, [True] * 3)
     logits = torch.randn(2, 2, 2, requires_grad=True)
-    sums = loss_sums(Outputs(logits, None), batch, targets)
+    sums = loss_sums(Outputs({SENTIMENT: logits}), batch, targets)
     total = TaskWeighting(tuple(sums), TrainSettings()).total(sums, scored_counts(targets))
     total.backward()
     assert total.item() == 0.0
@@ -70,33 +73,60 @@ def test_a_batch_without_any_label_of_a_task_contributes_zero_and_no_nan(batch):
 
 
 def test_a_single_task_network_has_a_single_loss(batch, targets):
-    assert set(loss_sums(Outputs(None, torch.zeros(2, 2, 7)), batch, targets)) == {Task.EMOTION}
+    assert set(loss_sums(Outputs({EMOTION: torch.zeros(2, 2, 7)}), batch, targets)) == {EMOTION}
 
 
-def test_intensities_by_hand(batch):
-    emotions = torch.tensor([[1.0, 0, 0, 3, 0, 0], [0.0] * 6, [9.0] * 6])
+def logits_of(values, low, high):
+    """What the bounded heads make these values of."""
+    share = (values - low) / (high - low)
+    logits = torch.log(share / (1 - share))
+    # 3 tanh(z / 3) is 6 sigmoid(2 z / 3) - 3
+    return logits * (1.5 if low else 1)
+
+
+def test_degrees_by_hand(batch):
+    emotions = torch.tensor([[1.0, 0, 0, 2.5, 0, 0], [0.0] * 6, [9.0] * 6])
+    scored = torch.tensor([True, True, False])
     targets = Targets(
-        torch.tensor([1, 0, 1]),
-        torch.tensor([True, True, False]),
-        torch.zeros(3, 7),
-        torch.tensor([True, True, False]),
-        torch.tensor([2.0, -1.0, 99.0]),
-        emotions,
+        {SENTIMENT_INTENSITY: torch.tensor([[2.0], [-1.0], [99.0]]), EMOTION_INTENSITY: emotions},
+        {SENTIMENT_INTENSITY: scored, EMOTION_INTENSITY: scored},
     )
-    degree = torch.tensor([[1.5, 1.0], [-3.0, 17.0]], requires_grad=True)
-    degrees = torch.zeros(2, 2, 6)
-    degrees[0, 0, 3], degrees[0, 1, 5], degrees[1, 0] = 1.0, 0.5, 7.0
-    sums = loss_sums(Outputs(None, None, sentiment_intensity=degree, emotion_intensity=degrees), batch, targets)
+    degree = logits_of(torch.tensor([[[1.5], [1.0]], [[-2.5], [2.75]]]), -3, 3).requires_grad_()
+    degrees = torch.full((2, 2, 6), 0.25)
+    degrees[0, 0, 3], degrees[0, 1, 5], degrees[1, 0] = 1.0, 0.5, 2.75
+    degrees = logits_of(degrees, 0, 3)
+    sums = loss_sums(Outputs({SENTIMENT_INTENSITY: degree, EMOTION_INTENSITY: degrees}), batch, targets)
     # |1.5 - 2| + |1 + 1|; the third utterance has no label, the fourth slot is padding
-    assert sums[Task.SENTIMENT_INTENSITY].item() == pytest.approx(0.5 + 2.0)
-    # (1 - 0)^2 + (3 - 1)^2, and 0.5^2, each over the six
-    assert float(sums[Task.EMOTION_INTENSITY]) == pytest.approx((1 + 4 + 0.25) / 6)
-    assert set(sums) == {Task.SENTIMENT_INTENSITY, Task.EMOTION_INTENSITY}
-    sums[Task.SENTIMENT_INTENSITY].backward()
-    assert degree.grad.tolist() == [[-1.0, 1.0], [0.0, 0.0]]
+    assert sums[SENTIMENT_INTENSITY].item() == pytest.approx(0.5 + 2.0)
+    # (1 - 0.25)^2 + (2.5 - 1)^2 and four times 0.25^2; 0.5^2 and five times 0.25^2, each over the six
+    expected = (0.75**2 + 1.5**2 + 4 * 0.25**2 + 0.5**2 + 5 * 0.25**2) / 6
+    assert float(sums[EMOTION_INTENSITY]) == pytest.approx(expected)
+    assert set(sums) == {SENTIMENT_INTENSITY, EMOTION_INTENSITY}
+    sums[SENTIMENT_INTENSITY].backward()
+    # the slope of 3 tanh(z / 3) at the value v is 1 - (v / 3)^2
+    expected = torch.tensor([[[-(1 - 0.25)], [1 - 1 / 9]], [[0.0], [0.0]]])
+    torch.testing.assert_close(degree.grad, expected)
 
 
-LOSSES = dict(zip(Task, (1.2, 0.5, 0.8, 0.1), strict=True))
+@pytest.mark.parametrize("task", TASKS)
+def test_the_loss_of_a_prediction_is_that_of_its_logits(task):
+    torch.manual_seed(2)
+    row = TASKS[task]
+    loss, logits = LOSSES_BY_NAME[row.loss], torch.randn(5, row.n_logits, dtype=torch.float64)
+    wanted = torch.rand(5, len(row.outputs), dtype=torch.float64)
+    wanted = wanted if row.predicts_degrees else wanted > 0.5
+    said = activated(task, logits)
+    each = loss.of_predictions(said.numpy(), wanted.numpy())
+    total = loss.total(said if row.predicts_degrees else logits, wanted)
+    assert each.mean(axis=1).sum() == pytest.approx(total.item())
+
+
+def test_a_task_without_a_weight_of_its_own_weighs_one():
+    assert TrainSettings(sentiment_weight=3.0).weight_of("sentiment") == 3.0
+    assert TrainSettings(sentiment_weight=3.0).weight_of("mood") == 1.0
+
+
+LOSSES = dict(zip(TASKS, (1.2, 0.5, 0.8, 0.1), strict=True))
 
 
 def sums_of(losses, count):
@@ -105,56 +135,56 @@ def sums_of(losses, count):
 
 def test_fixed_weights_of_all_four():
     weights = {"sentiment_weight": 2.0, "emotion_intensity_weight": 5.0}
-    weighting = TaskWeighting(tuple(Task), TrainSettings(**weights))
-    total = weighting.total(sums_of(LOSSES, 3), dict.fromkeys(Task, 3))
+    weighting = TaskWeighting(tuple(TASKS), TrainSettings(**weights))
+    total = weighting.total(sums_of(LOSSES, 3), dict.fromkeys(TASKS, 3))
     assert float(total) == pytest.approx(2 * 1.2 + 0.5 + 0.8 + 5 * 0.1)
-    assert weighting.penalty(dict.fromkeys(Task, 3)) == 0
+    assert weighting.penalty(dict.fromkeys(TASKS, 3)) == 0
     assert list(weighting.parameters()) == []
 
 
 def test_learned_weights_equal_the_formula_of_the_paper():
-    weighting = TaskWeighting(tuple(Task), TrainSettings(task_weighting="uncertainty"))
-    sigma = dict(zip(Task, (0.5, 2.0, 1.5, 0.3), strict=True))
+    weighting = TaskWeighting(tuple(TASKS), TrainSettings(task_weighting="uncertainty"))
+    sigma = dict(zip(TASKS, (0.5, 2.0, 1.5, 0.3), strict=True))
     with torch.no_grad():
         for task, value in sigma.items():
             weighting.log_variances[task].fill_(math.log(value**2))
-    counts = dict.fromkeys(Task, 4)
-    expected = sum(LOSSES[task] / sigma[task] ** 2 + math.log(sigma[task]) for task in (Task.SENTIMENT, Task.EMOTION))
+    counts = dict.fromkeys(TASKS, 4)
+    expected = sum(LOSSES[task] / sigma[task] ** 2 + math.log(sigma[task]) for task in (SENTIMENT, EMOTION))
     expected += sum(
         LOSSES[task] / (2 * sigma[task] ** 2) + math.log(sigma[task])
-        for task in (Task.SENTIMENT_INTENSITY, Task.EMOTION_INTENSITY)
+        for task in (SENTIMENT_INTENSITY, EMOTION_INTENSITY)
     )
     total = weighting.total(sums_of(LOSSES, 4), counts) + weighting.penalty(counts)
     assert total.item() == pytest.approx(expected)
 
 
 def test_the_learned_variances_settle_where_the_paper_s_sum_is_smallest():
-    weighting = TaskWeighting(tuple(Task), TrainSettings(task_weighting="uncertainty"))
+    weighting = TaskWeighting(tuple(TASKS), TrainSettings(task_weighting="uncertainty"))
     network = torch.nn.Linear(1, 1)
     decaying = torch.optim.Adam(network.parameters(), lr=0.05, weight_decay=0.5)
     optimizer = weighting.trained_by(decaying)
-    counts = dict.fromkeys(Task, 1)
+    counts = dict.fromkeys(TASKS, 1)
     for _ in range(500):
         optimizer.zero_grad()
         (weighting.total(sums_of(LOSSES, 1), counts) + weighting.penalty(counts)).backward()
         optimizer.step()
-    variances = {task: math.exp(weighting.log_variances[task].item()) for task in Task}
+    variances = {task: math.exp(weighting.log_variances[task].item()) for task in TASKS}
     # the decay of the network's weights does not reach them
     assert variances == {
-        Task.SENTIMENT: pytest.approx(2 * 1.2, rel=1e-3),
-        Task.EMOTION: pytest.approx(2 * 0.5, rel=1e-3),
-        Task.SENTIMENT_INTENSITY: pytest.approx(0.8, rel=1e-3),
-        Task.EMOTION_INTENSITY: pytest.approx(0.1, rel=1e-3),
+        SENTIMENT: pytest.approx(2 * 1.2, rel=1e-3),
+        EMOTION: pytest.approx(2 * 0.5, rel=1e-3),
+        SENTIMENT_INTENSITY: pytest.approx(0.8, rel=1e-3),
+        EMOTION_INTENSITY: pytest.approx(0.1, rel=1e-3),
     }
 
 
 def test_a_batch_without_labels_of_a_task_does_not_move_its_variance():
-    weighting = TaskWeighting((Task.SENTIMENT, Task.EMOTION), TrainSettings(task_weighting="uncertainty"))
-    counts = {Task.SENTIMENT: 2, Task.EMOTION: 0}
-    sums = {Task.SENTIMENT: torch.tensor(1.0), Task.EMOTION: torch.tensor(0.0)}
+    weighting = TaskWeighting((SENTIMENT, EMOTION), TrainSettings(task_weighting="uncertainty"))
+    counts = {SENTIMENT: 2, EMOTION: 0}
+    sums = {SENTIMENT: torch.tensor(1.0), EMOTION: torch.tensor(0.0)}
     (weighting.total(sums, counts) + weighting.penalty(counts)).backward()
-    assert float(weighting.log_variances[Task.EMOTION].grad) == 0
-    assert float(weighting.log_variances[Task.SENTIMENT].grad) == pytest.approx(-0.5 + 0.5)
+    assert float(weighting.log_variances[EMOTION].grad) == 0
+    assert float(weighting.log_variances[SENTIMENT].grad) == pytest.approx(-0.5 + 0.5)
 
 
 def test_two_ways_to_weigh_are_one_too_many():

@@ -9,8 +9,9 @@ from tests.training.predictors import features, untrained
 from mien.errors import DataError, UsageError
 from mien.models import MODELS, ModelEntry
 from mien.models.batch import Reads
-from mien.schema import Modality, Task
+from mien.schema import Modality
 from mien.storage.split_columns import stack_features
+from mien.tasks import EMOTION, SENTIMENT
 
 ONE_VECTOR = [
     n for n, e in MODELS.items() if isinstance(e, ModelEntry) and e.reads not in (Reads.WORDS, Reads.TRANSCRIPTS)
@@ -24,8 +25,9 @@ def test_it_says_what_the_same_utterances_in_columns_say(name, missing):
     rows = features(predictor.spaces, 9, missing)
     columns = stack_features(rows, predictor.spaces)
     said, expected = predictor.predict_video(rows), predictor.predict(columns)
-    np.testing.assert_allclose(said.sentiment_probability, expected.sentiment_probability, atol=1e-6)
-    np.testing.assert_allclose(said.emotion_probabilities, expected.emotion_probabilities, atol=1e-6)
+    assert said.outputs.keys() == expected.outputs.keys() == {SENTIMENT, EMOTION}
+    for task, values in expected.outputs.items():
+        np.testing.assert_allclose(said.outputs[task], values, atol=1e-6)
     ((attention),) = predictor.attention(columns).values()
     assert list(said.attention) == list(attention)
     for direction, weights in attention.items():
@@ -42,15 +44,14 @@ def test_a_modality_that_is_not_given_is_missing_everywhere():
     without = {name: matrix for name, matrix in rows.items() if name != "visual"}
     missing = rows | {"visual": np.full_like(rows["visual"], np.nan)}
     left_out, nan = predictor.predict_video(without), predictor.predict_video(missing)
-    np.testing.assert_array_equal(left_out.emotion_probabilities, nan.emotion_probabilities)
+    np.testing.assert_array_equal(left_out.outputs[EMOTION], nan.outputs[EMOTION])
     assert not left_out.attention["text->visual"].any()
-    assert not np.allclose(left_out.emotion_probabilities, predictor.predict_video(rows).emotion_probabilities)
+    assert not np.allclose(left_out.outputs[EMOTION], predictor.predict_video(rows).outputs[EMOTION])
 
 
 def test_a_single_task_has_no_probabilities_of_the_other():
-    said = untrained("cim", (Modality.TEXT,), (Task.EMOTION,)).predict_video(features(["text"], 3))
-    assert said.sentiment_probability is None
-    assert said.emotion_probabilities.shape == (3, 7)
+    said = untrained("cim", (Modality.TEXT,), (EMOTION,)).predict_video(features(["text"], 3))
+    assert {task: values.shape for task, values in said.outputs.items()} == {EMOTION: (3, 7)}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.schema import EMOTION_OUTPUTS
-from mien.video.analysis import Analysis, ModelFacts, Sentiment, Source, Track, UtteranceAnalysis, VideoFacts
+from mien.video.analysis import Analysis, ModelFacts, Source, Track, UtteranceAnalysis, VideoFacts
 
 THRESHOLDS = dict(zip(EMOTION_OUTPUTS, (0.21, 0.19, 0.08, 0.52, 0.25, 0.11, 0.34), strict=True))
 SAID = (
@@ -131,13 +131,26 @@ def graded() -> Analysis:
     whole = realistic()
     rows = [
         replace(
-            row, sentiment_intensity=0.5 * number - 1.25, emotion_intensities={"anger": 0.25 * number, "happy": 3.0}
+            row,
+            outputs={
+                **row.outputs,
+                "sentiment_intensity": {"sentiment": 0.5 * number - 1.25},
+                "emotion_intensity": {"anger": 0.25 * number, "happy": 3.0},
+            },
         )
         for number, row in enumerate(whole.utterances[:3])
     ]
-    rows.append(replace(whole.utterances[3], sentiment=None, emotions={}, labels=(), contributions={}))
+    rows.append(replace(whole.utterances[3], outputs={}, sentiment_label="", labels=(), contributions={}))
     tasks = ("sentiment", "emotion", "sentiment_intensity", "emotion_intensity")
     return replace(whole, utterances=tuple(rows), model=replace(whole.model, tasks=tasks), attention={})
+
+
+def with_further_task() -> Analysis:
+    """One utterance by a model that predicts something else beside the paper's tasks."""
+    whole = realistic()
+    row = whole.utterances[0]
+    row = replace(row, outputs={**row.outputs, "energy": {"low": 0.9, "high": 0.25}})
+    return replace(whole, utterances=(row,), attention={})
 
 
 def realistic(video: Path | None = None) -> Analysis:
@@ -159,8 +172,8 @@ def realistic(video: Path | None = None) -> Analysis:
                 start_s=start_s,
                 end_s=end_s,
                 transcript=said,
-                sentiment=Sentiment("positive" if POSITIVE[index] >= 0.5 else "negative", POSITIVE[index]),
-                emotions=emotions,
+                outputs={"sentiment": {"positive": POSITIVE[index]}, "emotion": emotions},
+                sentiment_label="positive" if POSITIVE[index] >= 0.5 else "negative",
                 labels=tuple(name for name in EMOTION_OUTPUTS if emotions[name] >= THRESHOLDS[name]),
                 missing=missing,
                 contributions=changes,
@@ -201,7 +214,7 @@ def words_only(video: Path | None = None) -> Analysis:
     )
     rows = [replace(row, contributions={}, missing={}) for row in full.utterances]
     rows[5] = replace(
-        rows[5], transcript="", sentiment=None, emotions={}, labels=(), missing={"text": "no speech was recognised"}
+        rows[5], transcript="", outputs={}, sentiment_label="", labels=(), missing={"text": "no speech was recognised"}
     )
     directions = (("text", "text"),)
     attention = attention_of(len(rows), directions, missing=(("text", 5),))
@@ -221,8 +234,8 @@ def long(n_utterances=200) -> Analysis:
                 start_s=9.0 * index,
                 end_s=9.0 * index + float(rng.uniform(2, 9)),
                 transcript=" ".join(SAID[(index * 5 + k) % len(SAID)] for k in range(1 + index % 3)),
-                sentiment=Sentiment("positive" if positive >= 0.5 else "negative", positive),
-                emotions=emotions,
+                outputs={"sentiment": {"positive": positive}, "emotion": emotions},
+                sentiment_label="positive" if positive >= 0.5 else "negative",
                 labels=tuple(name for name in EMOTION_OUTPUTS if emotions[name] >= THRESHOLDS[name]),
             )
         )
@@ -246,8 +259,8 @@ def hostile() -> Analysis:
         start_s=0.0,
         end_s=0.0,
         transcript=f"{ATTACK}\n\n00:00.000 --> 00:09.000\n{'Donaudampfschiff' * 40} 你好 مرحبا 👩‍👩‍👧 \u2028 \0",
-        sentiment=Sentiment("negative", 0.0),
-        emotions={"anger": 1.0, ATTACK: 0.5},
+        outputs={"sentiment": {"positive": 0.0}, "emotion": {"anger": 1.0, ATTACK: 0.5}},
+        sentiment_label="negative",
         labels=("anger", ATTACK),
         missing={"visual": ATTACK},
     )

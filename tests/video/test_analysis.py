@@ -69,9 +69,22 @@ def test_degrees_have_keys_only_where_there_are_some(tmp_path):
     assert (rows[1]["sentiment_intensity"], rows[1]["emotion_intensities"]) == (-0.75, {"anger": 0.25, "happy": 3.0})
     assert not {"sentiment_intensity", "emotion_intensities"} & set(rows[3])
     first = examples.graded().utterances[0]
-    for wrong in ({"sentiment_intensity": 3.5}, {"emotion_intensities": {"sad": -0.1}}):
+    for wrong in ({"sentiment_intensity": {"sentiment": 3.5}}, {"emotion_intensity": {"sad": -0.1}}):
         with pytest.raises(DataError, match=r"intensity of utterance 0 in \["):
-            replace(examples.graded(), utterances=(replace(first, **wrong),))
+            replace(examples.graded(), utterances=(replace(first, outputs=wrong),))
+
+
+def test_a_further_task_adds_its_outputs_and_columns(tmp_path):
+    analysis = examples.with_further_task()
+    write_analysis_json(tmp_path / "analysis.json", analysis)
+    facts = json.loads((tmp_path / "analysis.json").read_text(encoding="utf-8"))
+    jsonschema.validate(facts, analysis_schema())
+    assert facts["utterances"][0]["outputs"] == {"energy": {"low": 0.9, "high": 0.25}}
+    again = read_analysis_json(tmp_path / "analysis.json")
+    assert again.utterances == analysis.utterances
+    table = analysis.to_pandas()
+    assert table[["energy_low", "energy_high"]].to_numpy().tolist()[0] == [0.9, 0.25]
+    assert table.columns.get_loc("energy_low") > table.columns.get_loc("surprise")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +143,7 @@ def test_an_analysis_that_cannot_be_shown_is_refused_when_made():
     with pytest.raises(DataError, match="text->visual"):
         replace(whole, attention={"text-visual": np.ones((12, 12))})
     with pytest.raises(DataError, match="anger of utterance 0"):
-        replace(whole, utterances=(replace(first, emotions={"anger": float("nan")}), *whole.utterances[1:]))
+        replace(whole, utterances=(replace(first, outputs={"emotion": {"anger": float("nan")}}), *whole.utterances[1:]))
     with pytest.raises(DataError, match="end of utterance 0"):
         replace(whole, utterances=(replace(first, end_s=float("inf")), *whole.utterances[1:]))
     with pytest.raises(DataError, match="duration"):

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from tests.video import examples
 
-from mien.video.analysis import Sentiment
 from mien.video.outputs import captions, clock, write_captions, write_utterances_csv
 
 TIMES = re.compile(r"(\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3}) --> (\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3})")
@@ -111,6 +110,12 @@ def test_clock(milliseconds, shown):
 
 def test_seconds_round_to_milliseconds_without_leaving_their_minute():
     analysis = examples.realistic()
-    row = replace(analysis.utterances[-1], start_s=59.9996, end_s=60.0, sentiment=Sentiment("positive", 1.0))
+    row = replace(
+        analysis.utterances[-1],
+        start_s=59.9996,
+        end_s=60.0,
+        outputs={"sentiment": {"positive": 1.0}},
+        sentiment_label="positive",
+    )
     text = captions(replace(analysis, utterances=(*analysis.utterances[:-1], row)))
     assert "00:01:00.000 --> 00:01:00.001" in text

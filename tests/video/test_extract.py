@@ -14,7 +14,7 @@ from tests.planted import QUICK
 from mien.commands.train import TrainRequest, train
 from mien.errors import DataError, FeatureSpaceError, UnknownNameError, UsageError
 from mien.media.word_times import NONE_HEARD, NOTHING_HEARD_AT_ALL, spoken_words, spread_words
-from mien.schema import EMOTIONS, Clip, Level, Modality, Task
+from mien.schema import EMOTIONS, Clip, Level, Modality
 from mien.video.analysis_json import read_analysis_json
 from mien.video.analyze import AnalyzeRequest, analyze
 from mien.video.extract import DEFAULT_EXTRACTORS, ExtractRequest, cache_beside, extract
@@ -164,7 +164,7 @@ def test_silence_is_missing_with_its_reason(run, tmp_path):
 def test_attention_over_fused_utterances_is_shown_where_anything_is_known(labelled, tmp_path):
     dataset = extract(labelled, labelled / "labels.csv", tmp_path / "data", REQUEST).dataset
     small = {"epochs": 1, "dense_size": 3, "lstm_size": 2}
-    tasks = (Task.SENTIMENT, Task.SENTIMENT_INTENSITY)
+    tasks = ("sentiment", "sentiment_intensity")
     fusing = train(dataset, tmp_path / "run", TrainRequest(model="cat-lstm", tasks=tasks, settings=small))
     samples = voice(120, seconds=3.0).astype(np.float32)
     samples[16_000:32_000] = 0

@@ -16,7 +16,7 @@ from mien.video.outputs import OUTPUTS, write_outputs
 from mien.video.page import MAX_TRACK_POINTS, MOST_EMBEDDED_MB, PageSettings, page, page_data, thinned, video_address
 
 ROOT = Path(__file__).parents[2]
-ASSETS = ROOT / "src" / "mien" / "reports" / "assets"
+ASSETS = ROOT / "src" / "mien" / "video" / "assets"
 
 
 class Reader(HTMLParser):

@@ -2,9 +2,9 @@
 
     DIR/plan.json                       what is run; a folder belongs to one plan
     DIR/runs/<setting>/seed-<n>/        ordinary Run folders, with scores.json beside what `mien train` leaves
-    DIR/results.json, scores.*, costs.* what `reports.suite_tables` renders
-    DIR/help.*                          of the suite `tasks`: what `reports.task_help` renders
-    DIR/figures/, cases.*               what `benchmark_figures` and `benchmark_cases` make of them
+    DIR/results.json, scores.*, costs.* what `tables.write_suite_tables` renders
+    DIR/help.*                          of the suite `tasks`: what `tables.write_help` renders
+    DIR/figures/, cases.*               what `draw` and `cases` make of them
 
 Resumable run by run: a finished and scored run is never repeated, a killed one goes on from its last whole epoch.
 """
@@ -22,8 +22,7 @@ from typing import Any
 
 from mien.benchmark.results import RESULTS_FILE, gather
 from mien.benchmark.suites import Setting, Suite, available, find_suite
-from mien.benchmark.tables import score_table, write_suite_tables
-from mien.benchmark.task_help import write_help
+from mien.benchmark.tables import score_table, write_help, write_suite_tables
 from mien.benchmark.worker import SPLIT, RunJob, RunOutcome, do_run, end_runs, is_done, pack_entry
 from mien.commands.train import TrainRequest, plan_run
 from mien.engine import Place, work_through
@@ -32,6 +31,7 @@ from mien.evaluation.suite import SUITE_RESAMPLES
 from mien.models import MODELS
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import read_json, write_json
+from mien.tasks import TASKS
 
 PLAN_FILE = Path("plan.json")
 RUNS_FOLDER = Path("runs")
@@ -146,7 +146,7 @@ def _lost(job: RunJob, reason: str) -> RunOutcome:
 
 def _draw(folder: Path, video: str | None) -> None:
     """The figures and cases, made of what stands in the folder."""
-    from mien.benchmark.cases_report import write_benchmark_cases
+    from mien.benchmark.cases import write_benchmark_cases
     from mien.benchmark.draw import write_benchmark_figures
 
     write_benchmark_figures(folder, video=video)
@@ -168,14 +168,14 @@ def _plan(suite: Suite, dataset: Dataset, n_seeds: int) -> dict[str, Any]:
                 "slug": setting.slug,
                 "model": setting.model,
                 "inputs": [str(modality) for modality in setting.inputs],
-                "tasks": [str(task) for task in setting.tasks],
+                "tasks": list(setting.tasks),
                 "settings": dict(setting.settings),
             }
             | ({} if setting.dataset is None else {"dataset": _dataset_facts(setting.dataset)})
             for setting in suite.settings
         ],
         "left_out": dict(suite.left_out),
-    } | ({"references": {str(task): name for task, name in suite.references.items()}} if suite.references else {})
+    } | ({"references": dict(suite.references)} if suite.references else {})
 
 
 def _dataset_facts(dataset: Dataset) -> dict[str, str]:
@@ -208,6 +208,7 @@ def _jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -> Ite
             request=dataclasses.replace(request, seed=seed),
             identity={**identity, "seed": seed},
             entry=entry,
+            tasks={task: TASKS[task] for task in setting.tasks},
             marker=folder.resolve() / PLAN_FILE,
         )
 

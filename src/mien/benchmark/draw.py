@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mien.benchmark.folder import BenchmarkFolder, open_benchmark
-from mien.benchmark.view import Benchmark, LeftOut, VideoAttention
+from mien.benchmark.view import Benchmark, BenchmarkFolder, LeftOut, VideoAttention, open_benchmark
 from mien.commands.reading import read_split
 from mien.errors import DataError, UnknownNameError
 from mien.storage.dataset import Dataset, open_dataset

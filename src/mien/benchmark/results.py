@@ -13,14 +13,14 @@ from mien.benchmark.worker import SPLIT, stored_scores
 from mien.commands.evaluate import seed_run
 from mien.commands.train import PREDICTIONS_FOLDER
 from mien.errors import MienError
-from mien.evaluation.compare import SeedRun
+from mien.evaluation.compare import SeedRun, SettingScores, score_setting
 from mien.evaluation.result import Bootstrap
-from mien.evaluation.suite import SettingScores, compare_with_reference, fixed_scores, intervals_of_means, score_setting
+from mien.evaluation.suite import compare_with_reference, fixed_scores, intervals_of_means
 from mien.evaluation.summary import summarize_json
 from mien.models import MODELS
-from mien.schema import Task
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import Run, open_run
+from mien.tasks import TASKS
 
 RESULTS_FILE = Path("results.json")
 BYTES_PER_MIB = 1 << 20
@@ -114,7 +114,7 @@ def _trivial(rows: Sequence[Mapping[str, Any]], reference: str) -> dict[str, Any
     """The constant predictor's scores, of the first setting that has them: the reference predicts every task."""
     ordered = sorted(rows, key=lambda row: row["name"] != reference)
     parts = [row["protocols"]["clean"]["runs"][0]["trivial"] for row in ordered]
-    return {str(task): next((part[task] for part in parts if part.get(task) is not None), None) for task in Task}
+    return {task: next((part[task] for part in parts if part.get(task) is not None), None) for task in TASKS}
 
 
 def _disk_mib(folder: Path) -> float:

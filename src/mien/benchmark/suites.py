@@ -5,24 +5,24 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.benchmark.task_help import TASK_LETTERS
+from mien.benchmark.view import letters
 from mien.commands.reading import Labels, encodes_text, has_transcripts
 from mien.errors import DataError, SettingsError, UnknownNameError, UsageError, nearest
 from mien.models import MODELS, SystemEntry, model_entry
 from mien.models.batch import Reads
 from mien.models.classical.base import ClassicalEntry
-from mien.schema import CLASSIFICATIONS, Level, Modality, Task
+from mien.schema import Level, Modality
 from mien.settings import override, override_several, read_toml
 from mien.storage.dataset import Dataset, open_dataset
+from mien.tasks import TASKS
 from mien.training.settings import TrainSettings
 
 REFERENCE_MODEL = "cim"
-LETTERS = {Modality.TEXT: "T", Modality.ACOUSTIC: "A", Modality.VISUAL: "V"}
 FILE_KEYS = ("name", "settings", "reference", "setting")
 BEYOND_THE_PAPER = "it is beyond the paper, whose systems hear given features; compare it in a suite of your own"
 SETTING_KEYS = ("name", "model", "inputs", "tasks", "settings", "dataset")
@@ -35,7 +35,7 @@ class Setting:
     name: str
     model: str
     inputs: tuple[Modality, ...]
-    tasks: tuple[Task, ...]
+    tasks: tuple[str, ...]
     # flat names, over the defaults of the model and of the training loop
     settings: Mapping[str, Any] = field(default_factory=dict)
     # None: the benchmark's Dataset
@@ -56,7 +56,7 @@ class Suite:
     reference: str
     left_out: Mapping[str, str] = field(default_factory=dict)
     # task -> the setting that its scores are compared with, where that is not the reference
-    references: Mapping[Task, str] = field(default_factory=dict)
+    references: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Available:
 
     dataset: Dataset
     modalities: tuple[Modality, ...]
-    tasks: tuple[Task, ...]
+    tasks: tuple[str, ...]
 
     @property
     def transcripts(self) -> bool:
@@ -87,7 +87,7 @@ def available(dataset: Dataset) -> Available:
     splits = [dataset.columns(split) for split in ("train", "valid")]
     modalities = tuple(m for m in Modality if m in dataset.facts.spaces and splits[0].present[m].any())
     train, valid = (Labels(each.sentiment, each.emotions, dataset.facts.sentiment_values) for each in splits)
-    tasks = tuple(task for task in Task if train.admits(task) and valid.labelled(task))
+    tasks = tuple(task for task in TASKS if train.admits(task) and valid.labelled(task))
     have = Available(dataset, modalities, tasks)
     if not tasks or not (modalities or have.transcripts):
         raise DataError(
@@ -102,7 +102,8 @@ def table4(have: Available) -> Suite:
     entry = model_entry(REFERENCE_MODEL)
     heard = _heard_by_reference(have)
     subsets = [subset for size in range(1, len(heard) + 1) for subset in itertools.combinations(heard, size)]
-    arms = [tasks for size in (1, 2) for tasks in itertools.combinations(_claimed(entry, have), size)]
+    claimed = _claimed(entry, have)
+    arms = [*((task,) for task in claimed), *([claimed] if len(claimed) > 1 else [])]
     settings = tuple(
         Setting(f"{letters(subset)} {arm_name(tasks)}", REFERENCE_MODEL, subset, tasks)
         for subset in subsets
@@ -135,7 +136,7 @@ def tasks(have: Available) -> Suite:
     subsets = [subset for size in range(1, len(learnable) + 1) for subset in itertools.combinations(learnable, size)]
     settings = tuple(Setting(task_letters(subset), REFERENCE_MODEL, heard, subset) for subset in subsets)
     joint = task_letters(_claimed(entry, have)) or settings[-1].name
-    return Suite("tasks", settings, joint, references={task: TASK_LETTERS[task] for task in learnable})
+    return Suite("tasks", settings, joint, references={task: TASKS[task].letters for task in learnable})
 
 
 SUITES: dict[str, Callable[[Available], Suite]] = {"table4": table4, "table7": table7, "tasks": tasks}
@@ -187,24 +188,19 @@ def hears(entry: SystemEntry, have: Available, settings: Mapping[str, Any] | Non
     return tuple(modality for modality in offered if modality in entry.modalities)
 
 
-def letters(modalities: Sequence[Modality]) -> str:
-    """(text, visual) -> T+V."""
-    return "+".join(LETTERS[modality] for modality in modalities)
-
-
-def task_letters(several: Sequence[Task]) -> str:
+def task_letters(several: Sequence[str]) -> str:
     """(sentiment, emotion_intensity) -> S+EI."""
-    return "+".join(TASK_LETTERS[task] for task in several)
+    return "+".join(TASKS[task].letters for task in several)
 
 
-def arm_name(tasks: Sequence[Task]) -> str:
+def arm_name(tasks: Sequence[str]) -> str:
     """One task by its name, several as `joint`."""
-    return "joint" if len(tasks) > 1 else str(tasks[0])
+    return "joint" if len(tasks) > 1 else tasks[0]
 
 
-def _claimed(entry: SystemEntry, have: Available) -> tuple[Task, ...]:
-    """What a suite asks of a system unless it says otherwise: as `mien train`, without the intensities."""
-    return tuple(task for task in have.tasks if task in entry.tasks and task in CLASSIFICATIONS)
+def _claimed(entry: SystemEntry, have: Available) -> tuple[str, ...]:
+    """What a suite asks of a system unless it says otherwise: as `mien train`, what is not for requests alone."""
+    return tuple(task for task in have.tasks if task in entry.tasks and not TASKS[task].on_request)
 
 
 def _why_deaf(entry: SystemEntry, have: Available) -> str:
@@ -266,8 +262,8 @@ def _read_setting(row: Mapping[str, Any], where: str, have: Available, path: Pat
     setting = Setting(
         name=str(row.get("name", model)),
         model=model,
-        inputs=_members(row.get("inputs", hears(entry, have, own)), Modality, where),
-        tasks=_members(row.get("tasks", _claimed(entry, have)), Task, where),
+        inputs=_members("modality", row.get("inputs", hears(entry, have, own)), Modality, where),
+        tasks=_members("task", row.get("tasks", _claimed(entry, have)), TASKS, where),
         settings={name: known[name] for name in own},
         dataset=have.dataset if "dataset" in row else None,
     )
@@ -277,12 +273,12 @@ def _read_setting(row: Mapping[str, Any], where: str, have: Available, path: Pat
     return setting
 
 
-def _members(names: Any, kind: Any, where: str) -> tuple[Any, ...]:
-    known = [str(member) for member in kind]
+def _members(kind: str, names: Any, known: Iterable[Any], where: str) -> tuple[Any, ...]:
+    members = {str(member): member for member in known}
     for name in names:
-        if name not in known:
-            raise UnknownNameError(f"{kind.__name__.lower()} in {where}", str(name), known)
-    return tuple(member for member in kind if member in names)
+        if name not in members:
+            raise UnknownNameError(f"{kind} in {where}", str(name), members)
+    return tuple(member for name, member in members.items() if name in names)
 
 
 def _require_keys(facts: Mapping[str, Any], known: Sequence[str], where: str) -> None:

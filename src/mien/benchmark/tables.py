@@ -11,31 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.evaluation.headline import ACCURACY7, MAE, MEAN6_MAE, MEAN6_PEARSON, PEARSON
+from mien.evaluation.headline import all_headlines
 from mien.reports.tables import latex_rows, latex_table, latex_text, markdown_table, markdown_text, to_csv
-from mien.schema import EMOTIONS
 from mien.storage.files import written_aside
+from mien.tasks import TASKS
 
 UPPER_BOUND = "UPPER BOUND"
 TRIVIAL = "trivial: majority of train"
-# column of the printed tables -> path of the score
-HEADLINE = {
-    "acc has0": "sentiment.accuracy_has0",
-    "F1 has0": "sentiment.weighted_f1_has0",
-    "acc non0": "sentiment.accuracy_non0",
-    "F1 non0": "sentiment.weighted_f1_non0",
-    "emotion W-Acc": "emotion.weighted_accuracy_mean6",
-    "emotion F1": "emotion.weighted_f1_mean6",
-    "MAE": MAE,
-    "r": PEARSON,
-    "acc7": ACCURACY7,
-    "emotion MAE": MEAN6_MAE,
-    "emotion r": MEAN6_PEARSON,
-}
-# shown as they are, with three digits; the others in per cent
-PLAIN = frozenset({MAE, PEARSON, MEAN6_MAE, MEAN6_PEARSON})
-# what the CSV has beside them: all that intervals and tests are made for
-SCORES = (*HEADLINE.values(), *(f"emotion.per_emotion.{name}.weighted_accuracy" for name in EMOTIONS))
 TESTS = ("difference", "p_bootstrap", "p_bootstrap_holm", "p_t_test", "p_t_test_holm", "winner")
 SCORE_HEADER = (
     *("setting", "model", "inputs", "tasks", "experimental", "reference", "protocol", "upper_bound", "n_seeds"),
@@ -60,6 +42,15 @@ PLAIN_LEGEND = (
     "means over the six emotions in [0, 3]. acc7: scores rounded to seven classes."
 )
 BOUND_LEGEND = "UPPER BOUND, not a result: epochs and thresholds were chosen on the scored split itself."
+
+HELP_HEADER = ("task", "together_with", "score", "difference", "difference_low", "difference_high", *TESTS[1:])
+HELP_LEGEND = (
+    "S sentiment, E emotion, SI and EI their intensities. A row names the tasks learned with that of the column; the "
+    "value is the difference from the column's task learned alone, with the 95 % interval over resampled videos: in "
+    "points of per cent, of MAE and r as they are. Of MAE a negative difference is a gain.",
+    "↑ helps, ↓ hurts: paired over videos and seeds, Holm-corrected over all settings and scores; no arrow: no "
+    "difference shown.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +93,30 @@ class PrintedTable:
     notes: tuple[str, ...]
 
 
+def score_columns() -> dict[str, str]:
+    """Column of the printed tables -> path of the score."""
+    return {headline.column: path for path, headline in all_headlines().items() if headline.column}
+
+
+def shown_columns(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Those of `score_columns` that one of the results has a value for."""
+    return {
+        column: path
+        for column, path in score_columns().items()
+        if any(at(result, path) is not None for result in results)
+    }
+
+
+def score_paths() -> list[str]:
+    """What the CSV has: the printed scores, then all else that intervals and tests are made for."""
+    return list(dict.fromkeys([*score_columns().values(), *all_headlines()]))
+
+
+def is_plain(path: str) -> bool:
+    """Whether a score is shown as it is, with three digits; shares are shown in per cent."""
+    return not all_headlines()[path].is_share
+
+
 def protocols_of(results: Mapping[str, Any]) -> list[str]:
     """The protocols that some setting was scored under."""
     return list(dict.fromkeys(name for row in results["settings"] for name in row["protocols"]))
@@ -112,14 +127,14 @@ def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
     plan = results["plan"]
     settings = [row for row in results["settings"] if protocol in row["protocols"]]
     means = [row["protocols"][protocol]["mean"] for row in settings]
-    shown = {label: path for label, path in HEADLINE.items() if any(at(mean, path) is not None for mean in means)}
+    shown = shown_columns(means)
     bound = bool(means and means[0]["upper_bound"])
     rows = [
         (row_name(row, references_of(plan), bound), tuple(_cell(row, protocol, path) for path in shown.values()))
         for row in settings
     ]
     trivial = results["trivial"]
-    rows.append((TRIVIAL, tuple(Cell(at(trivial, path), plain=path in PLAIN) for path in shown.values())))
+    rows.append((TRIVIAL, tuple(Cell(at(trivial, path), plain=is_plain(path)) for path in shown.values())))
     dataset = plan["dataset"]
     title = f"{plan['suite']} on {dataset['name']} {dataset['fingerprint'][:12]}, split {plan['split']}, "
     title += f"protocol {protocol}" + (f" ({UPPER_BOUND})" if bound else "") + f", {len(plan['seeds'])} seeds"
@@ -151,14 +166,14 @@ def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[
             bound = UPPER_BOUND if part["mean"]["upper_bound"] else ""
             facts = [setting["name"], setting["model"], "+".join(setting["inputs"]), "+".join(setting["tasks"])]
             facts += [setting["experimental"], setting["name"] in references, protocol, bound, len(part["runs"])]
-            for path in SCORES:
+            for path in score_paths():
                 if at(part["mean"], path) is None:
                     continue
                 test = setting["against_reference"].get(path, {}) if protocol == "clean" else {}
                 values = [at(part["mean"], path), at(part["sd"], path), *part["intervals"].get(path, (None, None))]
                 values += [test.get("difference"), *test.get("interval", (None, None))]
                 rows.append([*facts, path, *values, *(test.get(key) for key in TESTS[1:])])
-    for path in SCORES:
+    for path in score_paths():
         value = at(results["trivial"], path)
         if value is not None:
             blank = [None] * (len(SCORE_HEADER) - 11)
@@ -204,9 +219,55 @@ def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
         "costs.md": f"**{markdown_text(title)}**\n\n{markdown_table(*costs)}\n",
         "costs.tex": latex_table(title, *costs) + "\n",
     }
-    for name, text in texts.items():
-        with written_aside(folder / name) as aside:
-            aside.write_text(text, encoding="utf-8")
+    _write_texts(folder, texts)
+
+
+def has_help(results: Mapping[str, Any]) -> bool:
+    """Whether the benchmark compares each task with itself learned alone."""
+    return bool(results["plan"].get("references"))
+
+
+def printed_help(results: Mapping[str, Any]) -> PrintedTable:
+    """A row per set of partners, a column per score; empty where the partners hold the column's own task."""
+    tests = _tests(results)
+    shown = {label: path for label, path in _help_columns().items() if any(path == tested for _, tested in tests)}
+    partners = dict.fromkeys(name for name, _ in tests)
+    rows = tuple(
+        (f"with {name}", tuple(_help_cell(tests.get((name, path)), path) for path in shown.values()))
+        for name in sorted(partners, key=lambda name: name.count("+"))
+    )
+    plan = results["plan"]
+    title = f"Which task helps which, on {plan['dataset']['name']}, split {plan['split']}, {len(plan['seeds'])} seeds"
+    return PrintedTable(title, tuple(shown), rows, HELP_LEGEND)
+
+
+def help_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
+    """One row per task, partners and score, unrounded."""
+    rows = [
+        [
+            all_headlines()[path].task,
+            name,
+            path,
+            test["difference"],
+            *test["interval"],
+            *(test[key] for key in TESTS[1:]),
+        ]
+        for (name, path), (_, test) in _tests(results).items()
+    ]
+    return HELP_HEADER, rows
+
+
+def write_help(folder: Path, results: Mapping[str, Any]) -> None:
+    """help.csv, .md and .tex in `folder`; nothing for other benchmarks. Raises WriteError."""
+    if not has_help(results):
+        return
+    printed = printed_help(results)
+    texts = {
+        "help.csv": to_csv(*help_table(results)),
+        "help.md": markdown_scores(printed) + "\n",
+        "help.tex": latex_scores(printed) + "\n",
+    }
+    _write_texts(folder, texts)
 
 
 def markdown_scores(table: PrintedTable) -> str:
@@ -243,7 +304,7 @@ def _cell(row: Mapping[str, Any], protocol: str, path: str) -> Cell:
         sd=at(part["sd"], path),
         interval=None if interval is None or None in interval else (interval[0], interval[1]),
         mark=mark_of(row, path) if protocol == "clean" else "",
-        plain=path in PLAIN,
+        plain=is_plain(path),
     )
 
 
@@ -259,7 +320,8 @@ def _notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tuple[str,
     plan, rows = results["plan"], results["settings"]
     notes = [BOUND_LEGEND] if bound else []
     notes += [LEGEND[0]] + ([BY_TASK_LEGEND if "references" in plan else LEGEND[1]] if protocol == "clean" else [])
-    if any(at(row["protocols"].get(protocol, {}).get("mean"), path) is not None for row in rows for path in PLAIN):
+    plain = [path for path in all_headlines() if is_plain(path)]
+    if any(at(row["protocols"].get(protocol, {}).get("mean"), path) is not None for row in rows for path in plain):
         notes.append(PLAIN_LEGEND)
     left_out: dict[str, list[str]] = {}
     for name, reason in results["plan"]["left_out"].items():
@@ -271,8 +333,46 @@ def _notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tuple[str,
     return tuple(notes)
 
 
+def _write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        with written_aside(folder / name) as aside:
+            aside.write_text(text, encoding="utf-8")
+
+
 def _spread(values: Mapping[str, float | None], digits: int) -> str:
     if values["mean"] is None:
         return "-"
     spread = "" if values["sd"] is None else f" ± {values['sd']:,.{digits}f}"
     return f"{values['mean']:,.{digits}f}{spread}"
+
+
+def _help_columns() -> dict[str, str]:
+    """Column -> path: the first score of every task, and those that are no shares."""
+    firsts: dict[str, str] = {}
+    for path, headline in all_headlines().items():
+        firsts.setdefault(headline.task, path)
+    return {
+        headline.column: path
+        for path, headline in all_headlines().items()
+        if headline.column and (path in firsts.values() or not headline.is_share)
+    }
+
+
+def _tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """(partners, score) -> the setting and its test against the score's task alone."""
+    found = {}
+    for row in results["settings"]:
+        for path, test in row["against_reference"].items():
+            own = all_headlines()[path].task
+            partners = [each.letters for task, each in TASKS.items() if task in row["tasks"] and task != own]
+            found["+".join(partners), path] = row, test
+    return found
+
+
+def _help_cell(found: tuple[Mapping[str, Any], Mapping[str, Any]] | None, path: str) -> Cell:
+    if found is None:
+        return Cell(None)
+    row, test = found
+    low, high = test["interval"]
+    interval = None if low is None else (low, high)
+    return Cell(test["difference"], None, interval, mark_of(row, path), is_plain(path), signed=True)

@@ -1,26 +1,31 @@
-"""What the figures take from a benchmark: its systems' scores, the reference's predictions, one video's attention."""
+"""A finished benchmark: its folder on disk, and what figures take from it (scores, predictions, attention)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mien.errors import DataError
 from mien.evaluation.compare import SeedRun
+from mien.evaluation.decisions import Decisions
+from mien.evaluation.headline import all_headlines
 from mien.reports.tables import seeds_told
-from mien.schema import CLASSIFICATIONS, FloatArray, Modality
+from mien.schema import FloatArray, Modality
+from mien.storage.dataset import Dataset, open_dataset
+from mien.storage.files import damage_told, read_json
+from mien.storage.predictions import read_predictions
+from mien.tasks import EMOTION, SENTIMENT
 
-# the headline scores a figure has a panel for: path in a result -> what it is called
-HEADLINE = {
-    "sentiment.accuracy_has0": "sentiment accuracy (has0)",
-    "sentiment.weighted_f1_has0": "sentiment weighted F1 (has0)",
-    "emotion.weighted_accuracy_mean6": "emotion weighted accuracy (mean6)",
-    "emotion.weighted_f1_mean6": "emotion weighted F1 (mean6)",
-}
+# the two of the paper, which its figures compare jointly and alone
+PAPER_TASKS = frozenset({SENTIMENT, EMOTION})
 LETTERS = {Modality.TEXT: "T", Modality.ACOUSTIC: "A", Modality.VISUAL: "V"}
+PLAN, RESULTS = "plan.json", "results.json"
+RUNS, PREDICTIONS, DECISIONS = "runs", "predictions", "decisions.json"
 # the paper's order of input sets
 INPUT_SETS = ("T", "A", "V", "T+V", "T+A", "A+V", "T+A+V")
 
@@ -70,12 +75,12 @@ class SystemScores:
     @property
     def is_joint(self) -> bool:
         """Whether it predicts both of the paper's tasks, and no other."""
-        return set(self.tasks) == set(CLASSIFICATIONS)
+        return set(self.tasks) == PAPER_TASKS
 
     @property
     def letters(self) -> str:
         """The inputs as the paper writes them: T+V."""
-        return "+".join(letter for modality, letter in LETTERS.items() if modality in self.inputs)
+        return letters(self.inputs)
 
     @property
     def label(self) -> str:
@@ -162,16 +167,16 @@ class Benchmark:
         return [system for system in self.systems if not np.isnan(system.mean(protocol, path))]
 
     def headline(self, protocol: str = "clean") -> dict[str, str]:
-        """The part of `HEADLINE` that some system has."""
-        return {path: name for path, name in HEADLINE.items() if self.scored(path, protocol)}
+        """The part of `figure_titles` that some system has."""
+        return {path: name for path, name in figure_titles().items() if self.scored(path, protocol)}
 
     def families(self) -> list[Family]:
         """Systems that differ in their tasks alone, put together, by input set in the paper's order.
 
-        Those that predict intensities are not among them.
+        Those that predict other tasks than the paper's are not among them.
         """
         groups: dict[tuple[str, str, str], list[SystemScores]] = {}
-        for system in (each for each in self.systems if set(each.tasks) <= set(CLASSIFICATIONS)):
+        for system in (each for each in self.systems if set(each.tasks) <= PAPER_TASKS):
             groups.setdefault((system.model, system.letters, system.settings), []).append(system)
         families = [
             Family(
@@ -201,6 +206,78 @@ class Benchmark:
         """Data set, split, protocol and number of seeds, for a title."""
         counts = sorted({len(system.seeds(protocol)) for system in self.systems})
         return f"{self.dataset}, {self.split} split, {protocols}, {seeds_told(counts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkFolder:
+    """What plan.json and results.json say, opened."""
+
+    folder: Path
+    scores: Benchmark
+    seeds: tuple[int, ...]  # that were planned
+    datasets: Mapping[str, Mapping[str, Any]]  # slug -> path and fingerprint of what it was trained on
+
+    @property
+    def split(self) -> str:
+        """The scored split."""
+        return self.scores.split
+
+    def run_folder(self, slug: str, seed: int) -> Path:
+        """Where one run is."""
+        return self.folder / RUNS / slug / f"seed-{seed}"
+
+    def seeds_of(self, slug: str) -> list[int]:
+        """Seeds of one setting whose run left predictions, in the order of the plan."""
+        name = f"{PREDICTIONS}/{self.split}.parquet"
+        return [seed for seed in self.seeds if (self.run_folder(slug, seed) / name).is_file()]
+
+    def seed_runs(self, slug: str, seeds: Sequence[int] | None = None) -> tuple[SeedRun, ...]:
+        """Predictions and frozen thresholds of one setting, of all its seeds or of those named."""
+        return tuple(self._seed_runs(slug, self.seeds_of(slug) if seeds is None else seeds))
+
+    def _seed_runs(self, slug: str, seeds: Sequence[int]) -> Iterator[SeedRun]:
+        for seed in seeds:
+            run = self.run_folder(slug, seed)
+            decisions = Decisions.from_json(read_json(run / DECISIONS, "the Run"))
+            yield SeedRun(read_predictions(run / PREDICTIONS / f"{self.split}.parquet"), decisions, seed)
+
+    def open_dataset(self, slug: str, dataset: str | Path | None = None) -> Dataset:
+        """One setting's Dataset, at `dataset` if it has moved. Raises DataError if it is missing or another one."""
+        path = Path(dataset or self.datasets[slug]["path"])
+        if dataset is None and not path.exists():
+            raise DataError(f"Expected the data set of {self.folder} at {path}, but got nothing there; say where it is")
+        opened = open_dataset(path)
+        expected = self.datasets[slug]["fingerprint"]
+        if opened.fingerprint != expected:
+            raise DataError(
+                f"Expected the data set that {self.folder} was made with ({expected[:12]}), but got "
+                f"{opened.fingerprint[:12]} in {path}; name the original one"
+            )
+        return opened
+
+
+def open_benchmark(folder: str | Path) -> BenchmarkFolder:
+    """Open a finished benchmark. Raises DataError if it is none, DamagedFileError if a card is cut or altered."""
+    folder = Path(folder)
+    plan = read_json(folder / PLAN, "a benchmark")
+    results = read_json(folder / RESULTS, "a finished benchmark")
+    with damage_told(folder, "the benchmark"):
+        scores = Benchmark.from_json(plan, results)
+        datasets = {
+            setting["slug"]: {key: setting.get("dataset", plan["dataset"])[key] for key in ("path", "fingerprint")}
+            for setting in plan["settings"]
+        }
+        return BenchmarkFolder(folder, scores, tuple(plan["seeds"]), datasets)
+
+
+def figure_titles() -> dict[str, str]:
+    """The headline scores that a figure has a panel for: path in a result -> what it is called."""
+    return {path: headline.title for path, headline in all_headlines().items() if headline.title}
+
+
+def letters(modalities: Collection[str]) -> str:
+    """(text, visual) -> T+V, in the paper's order."""
+    return "+".join(letter for modality, letter in LETTERS.items() if modality in modalities)
 
 
 def means_and_sds(systems: Sequence[SystemScores | None], path: str) -> tuple[FloatArray, FloatArray]:

@@ -32,6 +32,7 @@ from mien.models import MODELS, SystemEntry
 from mien.pretrained import sha256_of
 from mien.storage.files import read_json, write_json
 from mien.storage.runs import CARD, Run, kept_epochs, open_run
+from mien.tasks import TASKS, Task
 from mien.version import __version__
 
 SCORES_FILE = "scores.json"
@@ -54,6 +55,8 @@ class RunJob:
     # the system's row in MODELS, because a fresh process does not know what the user's own code has added to the table;
     # pickled, because only that process needs the code
     entry: bytes
+    # the rows of its tasks, for the same reason
+    tasks: Mapping[str, Task]
     # a file that the benchmark wrote: who does not see it would train into another folder of the same name
     marker: Path
 
@@ -196,6 +199,8 @@ def _scored_what(run: Run) -> dict[str, str]:
 
 def _train_and_score(job: RunJob) -> None:
     MODELS.setdefault(job.request.model, pickle.loads(job.entry))
+    for task, row in job.tasks.items():
+        TASKS.setdefault(task, row)
     importlib.import_module("sklearn.metrics")  # takes a second, which must not count as the first epoch's
     run = train(job.dataset, job.folder, job.request, resume=True)
     if stored_scores(run) is not None:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
@@ -15,6 +15,7 @@ from mien.errors import UsageError
 from mien.settings import parse_pairs
 
 CallT = TypeVar("CallT")
+NameT = TypeVar("NameT", bound=str)
 
 EngineName = Annotated[str, typer.Option("--engine", help="Where to work: local, dask or ray; see docs/cluster.md.")]
 EngineAddress = Annotated[
@@ -79,13 +80,13 @@ def parse_rates(text: str) -> tuple[float, ...]:
         raise UsageError(f"Expected --word-errors as numbers like 0.05,0.1, but got {text!r}") from None
 
 
-def parse_names(text: str | None, kind: type[Any]) -> tuple[Any, ...]:
-    """``"text,visual"`` -> members of an enumeration. Raises UnknownNameError with the nearest name."""
+def parse_names(kind: str, text: str | None, known: Iterable[NameT]) -> tuple[NameT, ...]:
+    """``"text,visual"`` -> those of the known names. Raises UnknownNameError, which says what `kind` of name it is."""
     from mien.errors import UnknownNameError
 
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
-    known = [member.value for member in kind]
+    names = dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip())
+    by_name = {str(each): each for each in known}
     for name in names:
-        if name not in known:
-            raise UnknownNameError(kind.__name__.lower(), name, known)
-    return tuple(kind(name) for name in dict.fromkeys(names))
+        if name not in by_name:
+            raise UnknownNameError(kind, name, by_name)
+    return tuple(by_name[name] for name in names)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mien.benchmark.tables import HEADLINE, PLAIN, PLAIN_LEGEND, at
+from mien.benchmark.tables import PLAIN_LEGEND, at, is_plain, shown_columns
 from mien.cli.terminal import new_console, new_table
 from mien.schema import EMOTIONS
 
@@ -57,7 +57,7 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
         console.print("UPPER BOUND: epochs and thresholds were chosen on the scored split itself.", style="bold red")
     title = f"{first['dataset']}  split {first['split']}  protocol {first['protocol']}  "
     title += f"{first['n_videos']:,} videos, {first['n_utterances']:,} utterances  (per cent)"
-    shown = {label: path for label, path in HEADLINE.items() if any(at(run, path) is not None for run in runs)}
+    shown = shown_columns(runs)
     table = new_table(title, "run", *shown)
     for run in runs:
         name = f"{run['model']} {'+'.join(run['inputs'])} seed {run['seed']}"
@@ -67,7 +67,7 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
     table.add_row("s.d. over runs", *(_told(path, at(summary["sd"], path)) for path in shown.values()))
     table.add_row("trivial: majority of train", *(_told(path, at(first["trivial"], path)) for path in shown.values()))
     console.print(table)
-    if PLAIN & set(shown.values()):
+    if any(map(is_plain, shown.values())):
         console.print(PLAIN_LEGEND, style="dim")
     if summary["mean"]["emotion"] is not None:
         console.print(_emotion_table(summary))
@@ -176,7 +176,7 @@ def _with_interval(run: Mapping[str, Any], path: str) -> str:
     text = _told(path, at(run, path))
     if interval is None:
         return text
-    if path in PLAIN:
+    if is_plain(path):
         return f"{text} [{interval[0]:.3f}, {interval[1]:.3f}]"
     return f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
@@ -185,7 +185,7 @@ def _told(path: str, value: float | None, sign: str = "") -> str:
     """One score as it is read: per cent, or as it is."""
     if value is None or math.isnan(value):
         return "-"
-    return f"{value:{sign}.3f}" if path in PLAIN else f"{100 * value:{sign}.2f}"
+    return f"{value:{sign}.3f}" if is_plain(path) else f"{100 * value:{sign}.2f}"
 
 
 def _percent(value: float | None) -> str:

@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mien.benchmark.tables import UPPER_BOUND, PrintedTable, printed_costs, printed_table, protocols_of
-from mien.benchmark.task_help import has_help, printed_help
+from mien.benchmark.tables import (
+    UPPER_BOUND,
+    PrintedTable,
+    has_help,
+    printed_costs,
+    printed_help,
+    printed_table,
+    protocols_of,
+)
 from mien.cli.terminal import new_console, new_table
 from mien.diagnosis.report import CHOSEN, heading_of, notes_of, tables_of
 

@@ -64,14 +64,14 @@ def train(call: TrainCall) -> None:
     from mien.commands.train import TrainRequest, choose_settings
     from mien.commands.train import train as run_training
     from mien.models import model_entry
-    from mien.schema import Modality, Task
+    from mien.schema import Modality
     from mien.settings import read_toml
+    from mien.tasks import TASKS
     from mien.training.devices import is_first_process
 
     chosen = (read_toml(call.settings) if call.settings else {}) | parse_pairs(call.set_ or [])
-    request = TrainRequest(
-        call.model, parse_names(call.inputs, Modality), parse_names(call.tasks, Task), call.seed, chosen
-    )
+    inputs, tasks = parse_names("modality", call.inputs, Modality), parse_names("task", call.tasks, TASKS)
+    request = TrainRequest(call.model, inputs, tasks, call.seed, chosen)
     training = choose_settings(request, model_entry(call.model))["training"]
     if not is_first_process(training.get("devices", 1)):
         # one of several processes that run this command: only the first one speaks

@@ -1,7 +1,4 @@
-"""What a Dataset offers to a system, and a split of it as the system reads it.
-
-Which tasks the labels of a split can teach, choose and score.
-"""
+"""What a Dataset offers to a system: a split as the system reads it, and which tasks its labels can teach."""
 
 from __future__ import annotations
 
@@ -17,19 +14,12 @@ from mien.features.text.transcript import REMEDY, transcript_space
 from mien.models import SystemEntry, model_entry
 from mien.models.batch import Reads
 from mien.models.cim_tuned import NO_ENCODER
-from mien.schema import (
-    EMOTIONS,
-    INTENSITIES,
-    FeatureSpace,
-    FloatArray,
-    Modality,
-    SentimentValues,
-    Task,
-    graded_emotions,
-)
+from mien.schema import EMOTIONS, FeatureSpace, FloatArray, Modality, SentimentValues, graded_emotions
 from mien.storage.dataset import Dataset
 from mien.storage.runs import Run
 from mien.storage.split_columns import SplitColumns
+from mien.tasks import SENTIMENT, TASKS
+from mien.tasks import labels_of as labels_of_task
 from mien.training.predictor import as_read, reads_transcripts
 
 
@@ -77,16 +67,16 @@ class Labels:
     emotions: FloatArray  # (N, 6) NaN rows where missing
     values: SentimentValues
 
-    def labelled(self, task: Task) -> bool:
+    def labelled(self, task: str) -> bool:
         """Whether any utterance has what the task is about."""
-        of_sentiment = task in (Task.SENTIMENT, Task.SENTIMENT_INTENSITY)
-        return not np.isnan(self.sentiment if of_sentiment else self.emotions).all()
+        return not np.isnan(labels_of_task(task, self)).all()
 
-    def admits(self, task: Task) -> bool:
-        """Whether the task can be learned from them: an intensity cannot from classes."""
-        if task not in INTENSITIES or not self.labelled(task):
+    def admits(self, task: str) -> bool:
+        """Whether the task can be learned from them: degrees cannot from classes."""
+        row = TASKS[task]
+        if not row.needs_degrees or not self.labelled(task):
             return self.labelled(task)
-        if task is Task.SENTIMENT_INTENSITY:
+        if row.labels == SENTIMENT:
             return self.values is SentimentValues.INTENSITY
         return graded_emotions(self.emotions)
 

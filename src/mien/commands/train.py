@@ -1,7 +1,4 @@
-"""`mien train`: a Dataset -> a Run. Opens the splits train and valid, and no other.
-
-What a process has cost so far.
-"""
+"""`mien train`: a Dataset -> a Run. Opens the splits train and valid, and no other."""
 
 from __future__ import annotations
 
@@ -25,13 +22,14 @@ from mien.evaluation.trivial import TrainMajority
 from mien.models import ModelEntry, build_model, model_entry, require_claimed
 from mien.models.batch import Reads
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec
-from mien.schema import CLASSIFICATIONS, FeatureSpace, Level, Modality, Task
+from mien.schema import FeatureSpace, Level, Modality
 from mien.settings import override, override_several, refuse_settings_of, to_toml
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import write_json, written_aside
 from mien.storage.predictions import write_predictions
 from mien.storage.runs import CARD, EPOCHS, Run, open_run, write_run
 from mien.storage.split_columns import SplitColumns
+from mien.tasks import TASKS
 from mien.training.batching import fit_scaling, to_video_set
 from mien.training.checkpoint import Progress
 from mien.training.classical import fit_classical
@@ -44,7 +42,7 @@ from mien.version import __version__
 DECISIONS_FILE = Path("decisions.json")
 SETTINGS_FILE = Path("settings.toml")
 PREDICTIONS_FOLDER = Path("predictions")
-# what a killed process leaves of `tables.files.written_aside`
+# what a killed process leaves of `storage.files.written_aside`
 HALF_WRITTEN = ".*.partial-*"
 Report = Callable[[dict[str, float]], None]
 
@@ -58,7 +56,7 @@ class TrainRequest:
 
     model: str = "cim"
     inputs: tuple[Modality, ...] = ()
-    tasks: tuple[Task, ...] = ()
+    tasks: tuple[str, ...] = ()
     seed: int = 0
     # flat names of the model's and the loop's settings, see: mien models
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -195,7 +193,7 @@ def _choose_spaces(
     return {modality: have[modality] for modality in Modality if modality in inputs}
 
 
-def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[Task]) -> tuple[Task, ...]:
+def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[str]) -> tuple[str, ...]:
     labels = labels_of(dataset, "train")
     unknown = [task for task in request.tasks if task not in claimed]
     if unknown:
@@ -203,7 +201,7 @@ def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[Tas
             f"Expected tasks among {', '.join(claimed)} for {request.model}, but got "
             f"{', '.join(unknown)}; change --tasks"
         )
-    tasks = request.tasks or tuple(task for task in CLASSIFICATIONS if task in claimed and labels.admits(task))
+    tasks = request.tasks or tuple(task for task in claimed if not TASKS[task].on_request and labels.admits(task))
     without = [task for task in tasks if not labels.labelled(task)]
     if without or not tasks:
         raise DataError(
@@ -279,8 +277,8 @@ def _fit(
 
     progress = fit(
         make_network,
-        to_video_set(train_columns, scaling, entry.reads),
-        to_video_set(valid_columns, scaling, entry.reads),
+        to_video_set(train_columns, scaling, entry.reads, run.tasks),
+        to_video_set(valid_columns, scaling, entry.reads, run.tasks),
         FitSpec(settings, run.seed, scaling, run.tasks),
         run.folder,
         report,
@@ -296,7 +294,7 @@ def hashed_videos(columns: SplitColumns) -> list[str]:
 def _outcome(
     run: Run, columns: SplitColumns, valid_columns: SplitColumns, progress: Progress, n_parameters: int
 ) -> dict[str, Any]:
-    majority = TrainMajority.from_labels(columns.sentiment, columns.emotions)
+    majority = TrainMajority.from_labels(columns)
     return {
         **run.outcome,
         "chosen_epoch": progress.best_epoch,

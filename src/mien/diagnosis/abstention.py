@@ -19,13 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from mien.diagnosis.calibration import SENTIMENT, Cases, PlattScaling, cases_of
-from mien.evaluation.decisions import Decisions, Point
+from mien.diagnosis.calibration import Cases, PlattScaling, cases_of, classes_in
+from mien.evaluation.decisions import Decisions
+from mien.evaluation.headline import headlines
 from mien.evaluation.rows import checked
-from mien.evaluation.scores import mean_of_defined
+from mien.evaluation.scores import mean_of_defined, means_of, rows_key
 from mien.metrics.confusion import accuracy, count, quotient, weighted_accuracy
-from mien.schema import EMOTION_OUTPUTS, EMOTIONS, BoolArray, FloatArray
+from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
+from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name
 
 # shares of the answers that are kept
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
@@ -35,9 +37,9 @@ GRID = tuple(number / 100 for number in range(1, 101))
 
 @dataclass(frozen=True, slots=True)
 class CoverageCurve:
-    """What one output, or the mean of six, is right about when it gives the most confident answers only.
+    """What one output, or the mean of several, is right about when it gives the most confident answers only.
 
-    Accuracies (coverage,) at the shares of `GRID`: 1 - risk; of emotions the class-weighted one.
+    Accuracies (coverage,) at the shares of `GRID`: 1 - risk; of several outputs the class-weighted one.
     """
 
     name: str
@@ -70,20 +72,17 @@ def abstain(
     Raises:
         DataError: the rows are unusable, see `checked`.
     """
-    on_valid, on_scored = cases_of(checked(valid, "the predictions on valid")), cases_of(checked(scored))
-    answers = {}
-    for name in on_scored:
-        if name == SENTIMENT or name in EMOTIONS:
-            threshold = _threshold(name, decisions)
-            answers[name] = _Answers.of(on_valid[name], on_scored[name], threshold, scalings[name])
-    part: dict[str, Any] = {"sentiment": None, "emotion": None}
+    scored = checked(scored)
+    on_valid, on_scored = cases_of(checked(valid, "the predictions on valid")), cases_of(scored)
+    part: dict[str, Any] = {SENTIMENT: None, EMOTION: None}
     curves = []
-    if SENTIMENT in answers:
-        part["sentiment"], curve = _sentiment(answers[SENTIMENT])
-        curves.append(curve)
-    emotions = {name: each for name, each in answers.items() if name != SENTIMENT}
-    if emotions:
-        part["emotion"], curve = _emotion(emotions)
+    for task in classes_in(scored):
+        answers = {}
+        for column, output in enumerate(TASKS[task].outputs[: next(iter(means_of(task).values()))]):
+            name = output_name(task, output)
+            threshold = float(decisions.at(task)[column])
+            answers[output] = _Answers.of(on_valid[name], on_scored[name], threshold, scalings[name])
+        part[task], curve = _one_output(*answers.values()) if task == SENTIMENT else _several_outputs(task, answers)
         curves.append(curve)
     return part, curves
 
@@ -118,7 +117,7 @@ class _Answers:
         return risk_coverage(wrong, self.confidence, weight), oracle_risk(wrong, weight)
 
 
-def _sentiment(answers: _Answers) -> tuple[dict[str, Any], CoverageCurve]:
+def _one_output(answers: _Answers) -> tuple[dict[str, Any], CoverageCurve]:
     kept = {
         key: {
             "cut": cut,
@@ -134,27 +133,29 @@ def _sentiment(answers: _Answers) -> tuple[dict[str, Any], CoverageCurve]:
     return {"kept": kept, "area": _areas(risk, oracle)}, curve
 
 
-def _emotion(answers: Mapping[str, _Answers]) -> tuple[dict[str, Any], CoverageCurve]:
-    by_emotion = {name: _one_emotion(each) for name, each in answers.items()}
+def _several_outputs(task: str, answers: Mapping[str, _Answers]) -> tuple[dict[str, Any], CoverageCurve]:
+    by_output = {name: _by_class(each) for name, each in answers.items()}
+    path, headline = next(iter(headlines(task).items()))
+    score = path.split(".")[1]
     kept = {}
     for key in _keys():
-        rows = [row["kept"][key] for row in by_emotion.values()]
+        rows = [row["kept"][key] for row in by_output.values()]
         scores = np.array([row["weighted_accuracy"] for row in rows])
         kept[key] = {
             "coverage": float(np.mean([row["coverage"] for row in rows])),
-            "weighted_accuracy_mean6": mean_of_defined(scores),
-            "n_emotions": int(np.sum(~np.isnan(scores))),
+            score: mean_of_defined(scores),
+            "n_emotions" if task == EMOTION else "n_outputs": int(np.sum(~np.isnan(scores))),
         }
     weighted = [each.risks(class_weights(each.present)) for each in answers.values() if _both(each.present)]
     risks, oracles = np.array([pair[0] for pair in weighted]), np.array([pair[1] for pair in weighted])
     nothing = np.full(len(next(iter(answers.values())).present), np.nan)
     risk, oracle = (risks.mean(axis=0), oracles.mean(axis=0)) if weighted else (nothing, nothing)
-    points = tuple((row["coverage"], row["weighted_accuracy_mean6"]) for row in kept.values())
-    curve = _curve("emotion weighted accuracy (mean6)", risk, oracle, points)
-    return {"kept": kept, "area": _areas(risk, oracle), "per_emotion": by_emotion}, curve
+    points = tuple((row["coverage"], row[score]) for row in kept.values())
+    curve = _curve(headline.title, risk, oracle, points)
+    return {"kept": kept, "area": _areas(risk, oracle), rows_key(task): by_output}, curve
 
 
-def _one_emotion(answers: _Answers) -> dict[str, Any]:
+def _by_class(answers: _Answers) -> dict[str, Any]:
     kept = {
         key: {
             "cut": cut,
@@ -178,12 +179,6 @@ def _curve(name: str, risk: FloatArray, oracle: FloatArray, points: tuple[tuple[
 
 def _keys() -> list[str]:
     return [f"{100 * coverage:.0f}" for coverage in COVERAGES]
-
-
-def _threshold(name: str, decisions: Decisions) -> float:
-    if name == SENTIMENT:
-        return decisions.sentiment
-    return float(decisions.at(Point.WEIGHTED_ACCURACY)[EMOTION_OUTPUTS.index(name)])
 
 
 def _both(present: BoolArray) -> bool:

@@ -1,9 +1,7 @@
-"""Probabilities that mean what they say: Platt scaling of every output in logit space, fitted on valid.
+"""Probabilities that mean what they say, and thresholds for an objective: chosen on valid, for every output.
 
-Two numbers an output: calibrated logit = slope * logit + offset. The slope is not negative, so the ranking stays, and a
-threshold moves by the same line without changing a decision.
-
-The scores that a diagnosis holds side by side: the two headline accuracies, and calibration errors.
+Platt scaling in logit space, two numbers an output: calibrated logit = slope * logit + offset. The slope is not
+negative, so the ranking stays, and a threshold moves by the same line without changing a decision.
 """
 
 from __future__ import annotations
@@ -16,21 +14,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.decisions import Decisions
-from mien.evaluation.headline import MEAN6_WEIGHTED_ACCURACY, count_videos, headline_values
-from mien.evaluation.rows import checked, video_numbers
+from mien.evaluation.counts import count_videos
+from mien.evaluation.decisions import DECISION_METRICS, HALF, Decisions, Point, voted_thresholds, voting_draws
+from mien.evaluation.headline import headline_values, headlines
+from mien.evaluation.rows import checked, classes_of, video_numbers
+from mien.evaluation.scores import means_of
 from mien.metrics.calibration import Bins, brier, calibration_error, resampled_calibration_error
+from mien.metrics.confusion import count
 from mien.metrics.platt import fit_platt, logit, sigmoid
-from mien.schema import EMOTION_OUTPUTS, EMOTIONS, BoolArray, FloatArray, emotion_multihot7, sentiment_classes
+from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
+from mien.tasks import TASKS, output_name
 
-SENTIMENT = "sentiment"
+# key of the calibration error in a diagnosis, alone or with the name of the mean behind it
+ERROR = "calibration_error"
 
 
 @dataclass(frozen=True, slots=True)
 class Cases:
     """The labelled utterances of one output. N of them."""
 
+    task: str
+    # of the output in the task
+    column: int
     rows: NDArray[np.intp]  # (N,) their places in the predictions
     present: BoolArray  # (N,) of sentiment: positive under has0
     probability: FloatArray  # (N,)
@@ -55,18 +61,20 @@ class PlattScaling:
 
 
 def cases_of(predictions: Predictions) -> dict[str, Cases]:
-    """Every output that `checked` predictions have: sentiment, the six emotions and none."""
+    """Every probability that `checked` predictions have: sentiment, the six emotions and none, others."""
     found = {}
-    if predictions.sentiment_probability is not None:
-        positive, scored = sentiment_classes(predictions.sentiment)
+    for task in classes_in(predictions):
+        present, scored = classes_of(task, predictions)
         rows = np.flatnonzero(scored)
-        found[SENTIMENT] = Cases(rows, positive[rows], predictions.sentiment_probability[rows])
-    if predictions.emotion_probabilities is not None:
-        labels, scored = emotion_multihot7(predictions.emotions)
-        rows = np.flatnonzero(scored)
-        for column, name in enumerate(EMOTION_OUTPUTS):
-            found[name] = Cases(rows, labels[rows, column], predictions.emotion_probabilities[rows, column])
+        for column, output in enumerate(TASKS[task].outputs):
+            probability = predictions.outputs[task][rows, column]
+            found[output_name(task, output)] = Cases(task, column, rows, present[rows, column], probability)
     return found
+
+
+def classes_in(predictions: Predictions) -> list[str]:
+    """The predicted tasks whose outputs are probabilities, in the order of the table."""
+    return [task for task, row in TASKS.items() if row.decision != "none" and task in predictions.outputs]
 
 
 def fit_scalings(valid: Predictions) -> dict[str, PlattScaling]:
@@ -96,13 +104,17 @@ def fit_scalings(valid: Predictions) -> dict[str, PlattScaling]:
 
 def recalibrated(predictions: Predictions, scalings: Mapping[str, PlattScaling]) -> Predictions:
     """The same rows with calibrated probabilities; intensities stay."""
-    sentiment, emotions = predictions.sentiment_probability, predictions.emotion_probabilities
-    if sentiment is not None:
-        sentiment = scalings[SENTIMENT].apply(sentiment)
-    if emotions is not None:
-        columns = [scalings[name].apply(emotions[:, column]) for column, name in enumerate(EMOTION_OUTPUTS)]
-        emotions = np.stack(columns, axis=1)
-    return dataclasses.replace(predictions, sentiment_probability=sentiment, emotion_probabilities=emotions)
+    calibrated = {
+        task: np.stack(
+            [
+                scalings[output_name(task, output)].apply(predictions.outputs[task][:, column])
+                for column, output in enumerate(TASKS[task].outputs)
+            ],
+            axis=1,
+        )
+        for task in classes_in(predictions)
+    }
+    return dataclasses.replace(predictions, outputs={**predictions.outputs, **calibrated})
 
 
 def calibration_part(scored: Predictions, scalings: Mapping[str, PlattScaling]) -> dict[str, Any]:
@@ -123,15 +135,10 @@ def calibration_part(scored: Predictions, scalings: Mapping[str, PlattScaling]) 
 
 def _errors(present: BoolArray, probability: FloatArray) -> dict[str, float]:
     return {
-        "calibration_error": calibration_error(present, probability),
+        ERROR: calibration_error(present, probability),
         "calibration_error_equal_count": calibration_error(present, probability, bins=Bins.EQUAL_COUNT),
         "brier": brier(present, probability),
     }
-
-
-ACCURACY = "sentiment.accuracy_has0"
-SENTIMENT_ERROR = "sentiment.calibration_error"
-MEAN6_ERROR = "emotion.calibration_error_mean6"
 
 
 def trust_scores(
@@ -140,7 +147,7 @@ def trust_scores(
     scalings: Mapping[str, PlattScaling],
     weights: NDArray[Any] | None = None,
 ) -> dict[str, FloatArray]:
-    """Scores of one run by their path, as far as it has the heads.
+    """The first headline score of every task of classes, then their calibration errors.
 
     Args:
         rows: `checked` predictions.
@@ -152,17 +159,66 @@ def trust_scores(
         Path -> score: scalars, or (resample,) with weights.
     """
     values = headline_values(count_videos(rows, decisions), weights)
-    found = {path: values[path] for path in (ACCURACY, MEAN6_WEIGHTED_ACCURACY) if path in values}
+    tasks = classes_in(rows)
+    found = {path: values[path] for path in (next(iter(headlines(task))) for task in tasks)}
     video, _ = video_numbers(rows)
-    errors = {}
+    errors: dict[str, list[FloatArray]] = {task: [] for task in tasks}
     for name, cases in cases_of(rows).items():
         probability = scalings[name].apply(cases.probability)
         if weights is None:
-            errors[name] = np.asarray(calibration_error(cases.present, probability))
+            error = np.asarray(calibration_error(cases.present, probability))
         else:
-            errors[name] = resampled_calibration_error(cases.present, probability, video[cases.rows], weights)
-    if SENTIMENT in errors:
-        found[SENTIMENT_ERROR] = errors[SENTIMENT]
-    if EMOTIONS[0] in errors:
-        found[MEAN6_ERROR] = np.mean([errors[name] for name in EMOTIONS], axis=0)
+            error = resampled_calibration_error(cases.present, probability, video[cases.rows], weights)
+        errors[cases.task].append(error)
+    for task, each in errors.items():
+        mean, n = next(iter(means_of(task).items()))
+        found[f"{task}.{ERROR}" + (f"_{mean}" if len(each) > 1 else "")] = np.mean(each[:n], axis=0)
     return found
+
+
+def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, dict[str, float]]:
+    """Output -> objective -> threshold, each the median of many votes (`voted_thresholds`).
+
+    For weighted accuracy and weighted F1 of emotions these are the run's own `decisions`. Where valid has only one
+    class of an output, its threshold is 0.5.
+
+    Args:
+        valid: predictions for the valid split. Nothing here can tell which split they are of: never give it test.
+        decisions: what the run froze.
+
+    Raises:
+        DataError: the rows are unusable, see `checked`.
+    """
+    valid = checked(valid, "the predictions on valid")
+    chosen = {}
+    for name, cases in cases_of(valid).items():
+        draws = voting_draws(valid.video_id[cases.rows])
+        undecided = cases.present.all() or not cases.present.any()
+        if undecided:
+            chosen[name] = dict.fromkeys(DECISION_METRICS, HALF)
+        else:
+            chosen[name] = voted_thresholds(cases.present, cases.probability, draws, DECISION_METRICS)
+        if TASKS[cases.task].decision == "voted":
+            chosen[name] |= {point.value: float(decisions.at(cases.task, point)[cases.column]) for point in Point}
+    return chosen
+
+
+def thresholds_part(
+    scored: Predictions, thresholds: Mapping[str, Mapping[str, float]], scalings: Mapping[str, PlattScaling]
+) -> dict[str, Any]:
+    """Per output and objective: the threshold, where calibration moves it to, and its score beside that of 0.5.
+
+    `scored` are `checked` predictions; each objective is scored by itself, not by the others.
+    """
+    part: dict[str, Any] = {}
+    for name, cases in cases_of(scored).items():
+        part[name] = {}
+        for objective, threshold in thresholds[name].items():
+            score = DECISION_METRICS[objective]
+            part[name][objective] = {
+                "threshold": threshold,
+                "calibrated_threshold": float(scalings[name].apply(np.asarray(threshold))),
+                "score": float(score(count(cases.present, cases.probability >= threshold))),
+                "score_at_half": float(score(count(cases.present, cases.probability >= HALF))),
+            }
+    return part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,29 @@ from mien.commands.evaluate import OpenedSplit, ScoredSplit, identity_of, one_sy
 from mien.commands.reading import read_split
 from mien.commands.shipped import find_run
 from mien.commands.train import PREDICTIONS_FOLDER, hashed_videos
-from mien.diagnosis.calibration import PlattScaling, recalibrated
+from mien.diagnosis.abstention import CoverageCurve, abstain
+from mien.diagnosis.calibration import (
+    PlattScaling,
+    calibration_part,
+    cases_of,
+    classes_in,
+    fit_scalings,
+    objective_thresholds,
+    recalibrated,
+    thresholds_part,
+)
 from mien.diagnosis.groups import Circumstances, circumstances, make_groupings, score_groups
-from mien.diagnosis.one_run import RunDiagnosis, diagnose_predictions, with_labels_only
 from mien.diagnosis.report import DiagnosisFigures, to_markdown, write_diagnosis
 from mien.diagnosis.word_errors import Retranscribe, inject_errors, require_rates, retranscriber, score_degraded
 from mien.errors import DataError, MienError
 from mien.evaluation.compare import SeedRun
-from mien.evaluation.rows import checked
+from mien.evaluation.decisions import Decisions
+from mien.evaluation.rows import checked, classes_of
+from mien.evaluation.scores import mean_of_defined
 from mien.evaluation.summary import mean_and_sd
 from mien.metrics.significance import N_RESAMPLES
 from mien.metrics.word_errors import word_error_rate
+from mien.schema import EMOTIONS
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.predictions import Predictions, read_predictions
 from mien.storage.runs import Run
@@ -57,6 +70,16 @@ class Diagnosis:
 
     def _repr_markdown_(self) -> str:
         return to_markdown(self.summary)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDiagnosis:
+    """What one run is worth; `part` is the JSON of it."""
+
+    part: dict[str, Any]
+    scalings: Mapping[str, PlattScaling]
+    curves: tuple[CoverageCurve, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -150,6 +173,76 @@ def _diagnose_run(run: Run, opened: OpenedSplit) -> tuple[_Diagnosed, list[str]]
     valid, told = _valid_predictions(run, predictor, opened)
     result = diagnose_predictions(valid, scored, seed_run(run, scored).decisions)
     return _Diagnosed(run, predictor, scored, result), [*notes, *told, *result.notes]
+
+
+def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
+    """The predictions without the tasks of classes that no row has labels for, and a note for each of those.
+
+    Raises DataError where nothing is left.
+    """
+    dropped = [task for task in classes_in(predictions) if not classes_of(task, predictions)[1].any()]
+    kept = _of_tasks(predictions, [task for task in predictions.outputs if task not in dropped])
+    if not classes_in(kept):
+        raise DataError(
+            "Expected classes of sentiment or emotion, and labels for them, in the scored split, but got "
+            "none; diagnose a run trained for sentiment or emotion on a split with labels"
+        )
+    return kept, [f"{task} is left out: the scored split has no labels for it" for task in dropped]
+
+
+def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Decisions) -> RunDiagnosis:
+    """Calibration, thresholds and abstention of one run: chosen on valid, scored on the other split.
+
+    Args:
+        valid: predictions for the valid split.
+        scored: predictions for the split to score, without tasks that it has no labels for (`with_labels_only`).
+        decisions: the run's thresholds.
+
+    Raises:
+        DataError: rows are unusable, or valid lacks a task or its labels.
+    """
+    scored, valid = checked(scored), checked(valid, "the predictions on valid")
+    valid = _of_tasks(valid, [task for task in valid.outputs if task in scored.outputs])
+    on_valid = cases_of(valid)
+    for name in cases_of(scored):
+        if name not in on_valid or not len(on_valid[name].rows):
+            raise DataError(
+                f"Expected labelled predictions of {name} on valid, which chooses every number here, but got none; "
+                "give --dataset a Dataset whose valid split has these labels"
+            )
+    scalings = fit_scalings(valid)
+    thresholds = thresholds_part(scored, objective_thresholds(valid, decisions), scalings)
+    abstention, curves = abstain(valid, scored, decisions, scalings)
+    part = {
+        "calibration": calibration_part(scored, scalings),
+        "thresholds": thresholds,
+        "thresholds_mean6": _means(thresholds),
+        "abstention": abstention,
+    }
+    notes = [f"{name} is not recalibrated: {each.reason}" for name, each in scalings.items() if each.reason]
+    notes += [
+        f"the calibration of {name} has the slope 0: on valid its probabilities do not order anything"
+        for name, each in scalings.items()
+        if each.slope == 0
+    ]
+    return RunDiagnosis(part, scalings, tuple(curves), tuple(notes))
+
+
+def _of_tasks(predictions: Predictions, tasks: Sequence[str]) -> Predictions:
+    return dataclasses.replace(predictions, outputs={task: predictions.outputs[task] for task in tasks})
+
+
+def _means(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
+    """Scores over the six emotions, those that are undefined left out; None without that head."""
+    rows = [thresholds[name] for name in EMOTIONS if name in thresholds]
+    if not rows:
+        return None
+    return {
+        objective: {
+            key: mean_of_defined(np.array([row[objective][key] for row in rows])) for key in ("score", "score_at_half")
+        }
+        for objective in rows[0]
+    }
 
 
 def _valid_predictions(run: Run, predictor: Predictor, opened: OpenedSplit) -> tuple[Predictions, list[str]]:
@@ -251,10 +344,8 @@ def _unlike(anew: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
     """A note where the text made anew from the transcripts is not that of the Dataset."""
     gap = 0.0
     for one, other in zip(anew, stored, strict=True):
-        for name in ("sentiment_probability", "emotion_probabilities"):
-            pair = getattr(one.predictions, name), getattr(other.predictions, name)
-            if pair[0] is not None:
-                gap = max(gap, float(np.abs(pair[0] - pair[1]).max()))
+        for task in classes_in(one.predictions):
+            gap = max(gap, float(np.abs(one.predictions.outputs[task] - other.predictions.outputs[task]).max()))
     if gap <= ALIKE:
         return []
     return [

@@ -9,19 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from mien.diagnosis.abstention import CoverageCurve
-from mien.diagnosis.calibration import ACCURACY, MEAN6_ERROR, SENTIMENT_ERROR
-from mien.diagnosis.groups import FLAGGED
 from mien.evaluation.compare import SeedRun
+from mien.evaluation.headline import all_headlines, headlines
+from mien.evaluation.scores import rows_key
 from mien.reports.tables import seeds_told
 from mien.schema import EMOTIONS
 from mien.storage.files import write_json, written_aside
+from mien.tasks import EMOTION, SENTIMENT, TASKS
 
-SHOWN = {
-    ACCURACY: "acc has0",
-    FLAGGED[1]: "emotion W-Acc",
-    SENTIMENT_ERROR: "sentiment ECE",
-    MEAN6_ERROR: "emotion ECE",
-}
 WORSE = "↓"
 CHOSEN = "Slope, offset, thresholds, confidence cuts and edges of groups were chosen on valid, on nothing else."
 
@@ -153,18 +148,18 @@ def _gain(row: Mapping[str, float], sd: Mapping[str, float | None]) -> str:
 
 def _abstention(summary: Mapping[str, Any]) -> TextTable:
     mean, sd = summary["mean"]["abstention"], summary["sd"]["abstention"]
-    scores = {"sentiment": "accuracy_has0", "emotion": "weighted_accuracy_mean6"}
-    parts = {task: scores[task] for task in scores if mean[task] is not None}
-    keys = tuple(next(mean[task]["kept"] for task in parts))
+    tasks = [task for task in TASKS if mean.get(task) is not None]
+    scores = {task: next(iter(headlines(task).items())) for task in tasks}
     rows = []
-    for key in keys:
+    for key in mean[tasks[0]]["kept"]:
         cells: list[str] = []
-        for task, score in parts.items():
+        for task, (path, _) in scores.items():
             row, spread = mean[task]["kept"][key], sd[task]["kept"][key]
+            score = path.split(".")[1]
             cells += [_percent(row["coverage"]), _percent(row[score], spread[score])]
         rows.append((f"{key} %", *cells))
-    names = {"sentiment": ("sentiment kept", "acc has0"), "emotion": ("emotions kept", "emotion W-Acc")}
-    header = ("asked to keep", *(name for task in parts for name in names[task]))
+    names = [("emotions" if task == EMOTION else task, headline.column) for task, (_, headline) in scores.items()]
+    header = ("asked to keep", *(text for name, column in names for text in (f"{name} kept", column)))
     note = (
         "Per cent. The confidence cuts were chosen on valid, so the share really kept differs. Confidence: distance "
         "from the threshold in calibrated logits, cut for each output by itself."
@@ -175,14 +170,20 @@ def _abstention(summary: Mapping[str, Any]) -> TextTable:
 def _areas(summary: Mapping[str, Any]) -> TextTable:
     mean, sd = summary["mean"]["abstention"], summary["sd"]["abstention"]
     rows = []
-    for task, name in (("sentiment", "sentiment"), ("emotion", f"mean of {len(EMOTIONS)} emotions")):
-        if mean[task] is not None:
-            area, spread = mean[task]["area"], sd[task]["area"]
-            rows.append((name, *(_plain(area[key], spread[key], 4) for key in ("model", "random", "oracle"))))
-    if mean["emotion"] is not None:
-        for name in EMOTIONS:
-            area, spread = (each["emotion"]["per_emotion"][name]["area"] for each in (mean, sd))
-            rows.append((name, *(_plain(area[key], spread[key], 4) for key in ("model", "random", "oracle"))))
+
+    def add(name: str, area: Mapping[str, float], spread: Mapping[str, float | None]) -> None:
+        rows.append((name, *(_plain(area[key], spread[key], 4) for key in ("model", "random", "oracle"))))
+
+    several = [task for task in TASKS if task != SENTIMENT and mean.get(task) is not None]
+    if mean[SENTIMENT] is not None:
+        add(SENTIMENT, mean[SENTIMENT]["area"], sd[SENTIMENT]["area"])
+    for task in several:
+        n = len(mean[task][rows_key(task)])
+        name = f"mean of {n} emotions" if task == EMOTION else f"mean of {n} outputs of {task}"
+        add(name, mean[task]["area"], sd[task]["area"])
+    for task in several:
+        for name, row in mean[task][rows_key(task)].items():
+            add(name, row["area"], sd[task][rows_key(task)][name]["area"])
     note = (
         "Mean risk over all coverages, smaller is better. Risk: share of errors; of emotions with both classes alike."
     )
@@ -193,7 +194,7 @@ def _areas(summary: Mapping[str, Any]) -> TextTable:
 
 def _groups(summary: Mapping[str, Any]) -> TextTable:
     whole = summary["groups"]["whole"]
-    paths = [path for path in SHOWN if path in whole["scores"]]
+    paths = list(whole["scores"])
     rows = [("all", f"{whole['n_utterances']:,}", "", *(_scored(whole["scores"][path], "") for path in paths))]
     for grouping in summary["groups"]["by"]:
         for group in grouping["groups"]:
@@ -208,13 +209,13 @@ def _groups(summary: Mapping[str, Any]) -> TextTable:
         "all. By chance one group in forty does. ECE, after recalibration, is never flagged: it grows when cases get "
         "fewer, in a small group and in every resample, so that its interval may lie above its value."
     )
-    header = ("group", "utterances", "videos", *(SHOWN[path] for path in paths))
+    header = ("group", "utterances", "videos", *map(_column, paths))
     return TextTable("Groups", header, tuple(rows), (note,))
 
 
 def _transcription(degraded: Mapping[str, Any]) -> TextTable:
     rows = []
-    paths = [path for path in SHOWN if path in degraded["levels"][0]["scores"]]
+    paths = list(degraded["levels"][0]["scores"])
     for level in degraded["levels"]:
         cells = (_changed(level["scores"][path], level["rate"] > 0) for path in paths)
         rows.append((f"{100 * level['rate']:.4g} %", _percent(level["measured_rate"]), *cells))
@@ -222,8 +223,14 @@ def _transcription(degraded: Mapping[str, Any]) -> TextTable:
         "Per cent; in brackets the change from 0 % with its 95 % interval, paired over videos. Injected errors, not "
         "those of a recogniser: 60 % substitutions, 25 % deletions, 15 % insertions, spread evenly over the words."
     )
-    header = ("word errors", "measured", *(SHOWN[path] for path in paths))
+    header = ("word errors", "measured", *map(_column, paths))
     return TextTable("Transcription errors", header, tuple(rows), (note,))
+
+
+def _column(path: str) -> str:
+    """A headline score by its column in other tables; what else there is are calibration errors."""
+    headline = all_headlines().get(path)
+    return f"{path.split('.', maxsplit=1)[0]} ECE" if headline is None else headline.column
 
 
 def _scored(score: Mapping[str, Any], mark: str) -> str:

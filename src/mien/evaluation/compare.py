@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.errors import UsageError
+from mien.evaluation.counts import count_videos
 from mien.evaluation.decisions import Decisions
-from mien.evaluation.headline import LOWER_IS_BETTER, VideoCounts, count_videos, headline_values
+from mien.evaluation.headline import all_headlines, headline_values
 from mien.evaluation.result import Bootstrap
-from mien.evaluation.rows import checked, require_same_utterances
+from mien.evaluation.rows import checked, require_same_utterances, video_numbers
 from mien.metrics.significance import (
     McNemar,
     PairedBootstrap,
@@ -26,6 +26,7 @@ from mien.metrics.significance import (
 )
 from mien.schema import FloatArray, sentiment_classes
 from mien.storage.predictions import Predictions
+from mien.tasks import SENTIMENT
 
 LEVEL_OF_SIGNIFICANCE = 0.05
 ENOUGH_SEEDS = 5
@@ -39,6 +40,39 @@ class SeedRun:
     predictions: Predictions
     decisions: Decisions
     seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeedScores:
+    """The headline scores of one run, as it is and in every resample of the videos."""
+
+    point: Mapping[str, float]
+    resampled: Mapping[str, FloatArray]  # path -> (resample,)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingScores:
+    """One system: its runs by seed under one protocol."""
+
+    name: str
+    rows: Predictions  # `checked` rows of one of the runs: which utterances, which gold labels
+    seeds: Mapping[int, SeedScores]
+
+    def mean_resampled(self, seeds: Sequence[int], path: str) -> FloatArray:
+        """One score in every resample (resample,), averaged over these seeds."""
+        values = [self.seeds[seed].resampled.get(path, np.empty(0)) for seed in seeds]
+        mean: FloatArray = np.mean(values, axis=0)
+        return mean
+
+
+@dataclass(frozen=True, slots=True)
+class PairedScores:
+    """One score of two settings, run by run with the same seed."""
+
+    a: FloatArray  # (seed,)
+    b: FloatArray  # (seed,)
+    bootstrap: PairedBootstrap  # over videos, of the mean over seeds
+    t_test: PairedTTest  # over seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,42 +162,68 @@ def compare(
         DataError: not the same utterances with the same gold labels, or unusable rows.
     """
     bootstrap = bootstrap or Bootstrap()
-    a, b = _paired_by_seed(a, b)
-    seeds = tuple(run.seed for run in a)
-    names = [f"{name}, seed {run.seed}" for name, runs in ((name_a, a), (name_b, b)) for run in runs]
-    rows = [checked(run.predictions, name) for run, name in zip([*a, *b], names, strict=True)]
-    require_same_utterances(rows, names)
-    counts = [count_videos(row, run.decisions) for row, run in zip(rows, [*a, *b], strict=True)]
-    points = [headline_values(count) for count in counts]
-    paths, left_out = _common(points, len(a))
-    weights = video_weights(counts[0].n_videos, bootstrap.n_resamples, bootstrap.seed)
-    resampled = [_mean_over_seeds(side, weights) for side in (counts[: len(a)], counts[len(a) :])]
-    scores_a = {path: np.array([float(point[path]) for point in points[: len(a)]]) for path in paths}
-    scores_b = {path: np.array([float(point[path]) for point in points[len(a) :]]) for path in paths}
-    tests = {
-        path: (
-            paired_bootstrap(resampled[0][path] - resampled[1][path]),
-            paired_t_test(scores_a[path], scores_b[path]),
-        )
-        for path in paths
-    }
-    corrected = holm([test[0].p for test in tests.values()])
-    corrected_t = holm([test[1].p for test in tests.values()])
+    _require_pairs(a, b)
+    sides = [score_setting(name, runs, bootstrap) for name, runs in ((name_a, a), (name_b, b))]
+    seeds = tuple(sides[0].seeds)
+    require_same_utterances([side.rows for side in sides], [f"{side.name}, seed {seeds[0]}" for side in sides])
+    paths, left_out = _common(sides)
+    pairs = {path: paired_scores(sides[0], sides[1], seeds, path) for path in paths}
+    corrected = holm([pair.bootstrap.p for pair in pairs.values()])
+    corrected_t = holm([pair.t_test.p for pair in pairs.values()])
+    rows = sides[0].rows
     return Comparison(
         name_a=name_a,
         name_b=name_b,
         seeds=seeds,
-        n_videos=counts[0].n_videos,
-        n_utterances=len(rows[0].index),
+        n_videos=video_numbers(rows)[1],
+        n_utterances=len(rows.index),
         n_resamples=bootstrap.n_resamples,
         metrics={
-            path: _judge(path, (name_a, name_b), (scores_a[path], scores_b[path]), tests[path], (p_holm, p_t_holm))
-            for path, p_holm, p_t_holm in zip(paths, corrected.tolist(), corrected_t.tolist(), strict=True)
+            path: _judge(path, (name_a, name_b), pair, (p_holm, p_t_holm))
+            for (path, pair), p_holm, p_t_holm in zip(
+                pairs.items(), corrected.tolist(), corrected_t.tolist(), strict=True
+            )
         },
-        mcnemar=_mcnemar_by_seed(a, rows, [run.decisions for run in [*a, *b]]),
+        mcnemar=_mcnemar_by_seed(a, b),
         left_out=left_out,
         notes=_notes([*a, *b], left_out),
     )
+
+
+def score_setting(
+    name: str, runs: Sequence[SeedRun], bootstrap: Bootstrap, decisions: Decisions | None = None
+) -> SettingScores:
+    """Score the runs of one setting, all on the same resamples of the videos.
+
+    Args:
+        name: of the setting.
+        runs: one per seed, all on the same split.
+        bootstrap: resamples and their seed; the same for all settings that are to be compared.
+        decisions: thresholds to use in the place of each run's own, for example `paper_decisions()`.
+
+    Raises:
+        DataError: the runs are not about the same utterances, or have unusable rows.
+    """
+    runs = sorted(runs, key=lambda run: run.seed)
+    names = [f"{name}, seed {run.seed}" for run in runs]
+    rows = [checked(run.predictions, each) for run, each in zip(runs, names, strict=True)]
+    require_same_utterances(rows, names)
+    weights = None
+    seeds = {}
+    for run, row in zip(runs, rows, strict=True):
+        counts = count_videos(row, decisions or run.decisions)
+        if weights is None:
+            weights = video_weights(counts.n_videos, bootstrap.n_resamples, bootstrap.seed).astype(np.float64)
+        point = {path: float(value) for path, value in headline_values(counts).items()}
+        seeds[run.seed] = SeedScores(point, headline_values(counts, weights) if bootstrap.n_resamples else {})
+    return SettingScores(name, rows[0], seeds)
+
+
+def paired_scores(a: SettingScores, b: SettingScores, seeds: Sequence[int], path: str) -> PairedScores:
+    """One score of both settings, paired over the seeds and over the resampled videos."""
+    of_a, of_b = (np.array([side.seeds[seed].point[path] for seed in seeds]) for side in (a, b))
+    over_videos = paired_bootstrap(a.mean_resampled(seeds, path) - b.mean_resampled(seeds, path))
+    return PairedScores(of_a, of_b, over_videos, paired_t_test(of_a, of_b))
 
 
 def winner_of(
@@ -174,7 +234,7 @@ def winner_of(
     over_seeds = bool(np.isnan(p_t_test)) or p_t_test < LEVEL_OF_SIGNIFICANCE
     if not (over_videos and over_seeds) or difference == 0:
         return None
-    return names[0 if (difference > 0) != (path in LOWER_IS_BETTER) else 1]
+    return names[0 if (difference > 0) != all_headlines()[path].lower_is_better else 1]
 
 
 def too_few_seeds(n_seeds: int) -> str:
@@ -182,21 +242,22 @@ def too_few_seeds(n_seeds: int) -> str:
     return f"{n_seeds} seed{'s' if n_seeds > 1 else ''}: use at least five before claiming that one is better"
 
 
-def _paired_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> tuple[list[SeedRun], list[SeedRun]]:
+def _require_pairs(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> None:
     seeds_a, seeds_b = sorted(run.seed for run in a), sorted(run.seed for run in b)
     if not seeds_a or seeds_a != seeds_b or len(set(seeds_a)) < len(seeds_a):
         raise UsageError(
             f"Expected A and B to have runs with the same seeds, each once, but got {seeds_a} and {seeds_b}; "
             "train the missing ones, or name only runs that have a partner"
         )
-    return sorted(a, key=lambda run: run.seed), sorted(b, key=lambda run: run.seed)
 
 
-def _common(points: Sequence[dict[str, FloatArray]], n_a: int) -> tuple[list[str], tuple[str, ...]]:
-    """Paths that every run has and the labels define, and the other paths with the reason."""
+def _common(sides: Sequence[SettingScores]) -> tuple[list[str], tuple[str, ...]]:
+    """Paths that every run of both sides has and the labels define, and the other paths with the reason."""
+    points = [scores.point for side in sides for scores in side.seeds.values()]
     every = list(dict.fromkeys(path for point in points for path in point))
-    lacking_a = {path for path in every if any(path not in point for point in points[:n_a])}
-    lacking_b = {path for path in every if any(path not in point for point in points[n_a:])}
+    lacking_a, lacking_b = (
+        {path for path in every if any(path not in scores.point for scores in side.seeds.values())} for side in sides
+    )
     # whether a score is defined depends on the labels alone, so one run can answer for all
     undefined = {path for point in points for path, value in point.items() if np.isnan(value)}
     paths = [path for path in every if path not in lacking_a | lacking_b | undefined]
@@ -207,32 +268,21 @@ def _common(points: Sequence[dict[str, FloatArray]], n_a: int) -> tuple[list[str
     reasons = []
     for path in every:
         if path in lacking_a | lacking_b:
-            sides = " and ".join(side for side, lacking in (("A", lacking_a), ("B", lacking_b)) if path in lacking)
-            reasons.append(f"{path}: missing in {sides}")
+            missing = " and ".join(side for side, lacking in (("A", lacking_a), ("B", lacking_b)) if path in lacking)
+            reasons.append(f"{path}: missing in {missing}")
         elif path in undefined:
             reasons.append(f"{path}: undefined, only one class occurs")
     return paths, tuple(reasons)
 
 
-def _mean_over_seeds(counts: Sequence[VideoCounts], weights: NDArray[Any]) -> dict[str, FloatArray]:
-    """Every headline score of one side in every resample (resample,), averaged over its seeds."""
-    values = [headline_values(count, weights) for count in counts]
-    return {path: np.mean([value[path] for value in values], axis=0) for path in values[0] if _in_all(path, values)}
-
-
-def _in_all(path: str, values: Sequence[dict[str, FloatArray]]) -> bool:
-    return all(path in value for value in values)
-
-
 def _judge(
     path: str,
     names: tuple[str, str],
-    scores: tuple[FloatArray, FloatArray],
-    tests: tuple[PairedBootstrap, PairedTTest],
+    pair: PairedScores,
     corrected: tuple[float, float],
 ) -> MetricComparison:
-    bootstrap, t_test = tests
-    mean_a, mean_b = float(scores[0].mean()), float(scores[1].mean())
+    bootstrap, t_test = pair.bootstrap, pair.t_test
+    mean_a, mean_b = float(pair.a.mean()), float(pair.b.mean())
     difference = mean_a - mean_b
     winner = winner_of(path, names, difference, corrected[0], t_test.p)
     interval = bootstrap.interval
@@ -254,19 +304,18 @@ def _judge(
     )
 
 
-def _mcnemar_by_seed(
-    a: Sequence[SeedRun], rows: Sequence[Predictions], decisions: Sequence[Decisions]
-) -> dict[int, McNemar]:
-    positive, scored = sentiment_classes(rows[0].sentiment)
+def _mcnemar_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> dict[int, McNemar]:
+    """Of the runs whose two sides predict sentiment."""
     tests = {}
-    for number, run in enumerate(a):
-        right = []
-        for at in (number, number + len(a)):
-            probability = rows[at].sentiment_probability
-            if probability is not None:
-                right.append(((probability >= decisions[at].sentiment) == positive)[scored])
-        if len(right) == 2:
-            tests[run.seed] = mcnemar(right[0], right[1])
+    for pair in zip(*(sorted(side, key=lambda run: run.seed) for side in (a, b)), strict=True):
+        if all(SENTIMENT in run.predictions.outputs for run in pair):
+            rows = [checked(run.predictions) for run in pair]
+            positive, scored = sentiment_classes(rows[0].sentiment)
+            decided = [
+                (each.outputs[SENTIMENT] >= run.decisions.at(SENTIMENT))[:, 0]
+                for each, run in zip(rows, pair, strict=True)
+            ]
+            tests[pair[0].seed] = mcnemar(*((each == positive)[scored] for each in decided))
     return tests
 
 

@@ -1,4 +1,4 @@
-"""From probabilities to decisions: which thresholds, and who chose them. Thresholds live in this folder only."""
+"""From predictions to decisions: which thresholds, and who chose them. Thresholds live in this folder only."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.evaluation.rows import checked
-from mien.metrics.confusion import Confusion, weighted_accuracy, weighted_f1
+from mien.evaluation.rows import checked, classes_of
+from mien.metrics.confusion import Confusion, macro_f1, positive_f1, weighted_accuracy, weighted_f1
 from mien.metrics.significance import video_weights
-from mien.schema import EMOTION_OUTPUTS, BoolArray, FloatArray, emotion_multihot7
+from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
+from mien.tasks import EMOTION, SENTIMENT, TASKS
 
-SENTIMENT_THRESHOLD = 0.5
-# where valid cannot choose: no utterance with, or none without, the emotion
-FALLBACK_THRESHOLD = 0.5
+# of two classes: the larger output of the paper's two-way softmax; also where valid cannot choose: no utterance with,
+# or none without, the output
+HALF = 0.5
 # the paper's constants (section 4.2): 0.4 for F1, 0.2 for weighted accuracy
 PAPER_F1_THRESHOLD = 0.4
 PAPER_WEIGHTED_ACCURACY_THRESHOLD = 0.2
@@ -38,70 +39,84 @@ class ChosenOn(StrEnum):
 
 
 class Point(StrEnum):
-    """An operating point: one threshold per emotion, chosen for one metric."""
+    """An operating point: one threshold per output, chosen for one metric."""
 
     WEIGHTED_ACCURACY = "weighted_accuracy"
     WEIGHTED_F1 = "weighted_f1"
 
 
-POINT_SCORES: dict[str, Callable[[Confusion], FloatArray]] = {
-    Point.WEIGHTED_ACCURACY: weighted_accuracy,
-    Point.WEIGHTED_F1: weighted_f1,
+# The metrics that a threshold can be chosen for. A name of a `Point` is the metric it is chosen for.
+DECISION_METRICS: dict[str, Callable[[Confusion], FloatArray]] = {
+    "weighted_accuracy": weighted_accuracy,
+    "weighted_f1": weighted_f1,
+    "macro_f1": macro_f1,
+    "positive_f1": positive_f1,
 }
+POINT_METRICS = {point.value: DECISION_METRICS[point] for point in Point}
+# output -> threshold, for every point
+Thresholds = Mapping[Point, Mapping[str, float]]
+
+
+def _same_for_all(task: str, thresholds: Mapping[Point, float]) -> Thresholds:
+    return {point: dict.fromkeys(TASKS[task].outputs, value) for point, value in thresholds.items()}
+
+
+def _halves() -> dict[str, Thresholds]:
+    return {
+        task: _same_for_all(task, dict.fromkeys(Point, HALF)) for task, row in TASKS.items() if row.decision == "half"
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
     """Every threshold of a system; an output counts as present where probability >= threshold."""
 
-    sentiment: float = SENTIMENT_THRESHOLD
-    # output name -> threshold, for the six emotions and `none`; empty without an emotion head
-    weighted_accuracy: Mapping[str, float] = field(default_factory=dict)
-    weighted_f1: Mapping[str, float] = field(default_factory=dict)
-    # the point that decides for the columns of F1; weighted accuracy and counts always use `weighted_accuracy`
+    # task -> its thresholds; those of rule `half` are always there, those of rule `voted` if the system predicts them
+    thresholds: Mapping[str, Thresholds] = field(default_factory=_halves)
+    # the point that decides for the columns of F1; weighted accuracy and counts always use `WEIGHTED_ACCURACY`
     f1_columns_at: Point = Point.WEIGHTED_ACCURACY
     chosen_on: ChosenOn = ChosenOn.NOTHING
     notes: tuple[str, ...] = ()
 
-    def at(self, point: Point) -> FloatArray:
-        """The thresholds of one operating point (7,) in the order of `EMOTION_OUTPUTS`.
+    def at(self, task: str, point: Point = Point.WEIGHTED_ACCURACY) -> FloatArray:
+        """The thresholds of a task at one operating point, (output,) in the order of the task's outputs.
 
         Raises DataError if an output has none.
         """
-        thresholds = self.weighted_accuracy if point is Point.WEIGHTED_ACCURACY else self.weighted_f1
-        missing = [name for name in EMOTION_OUTPUTS if name not in thresholds]
+        thresholds = self.thresholds.get(task, {}).get(point, {})
+        missing = [name for name in TASKS[task].outputs if name not in thresholds]
         if missing:
             raise DataError(
                 f"Expected a {point.value} threshold for {', '.join(missing)}, but got none; "
-                "fit the decisions on predictions that have an emotion head"
+                f"fit the decisions on predictions of {task}"
             )
-        return np.array([thresholds[name] for name in EMOTION_OUTPUTS], dtype=np.float64)
+        return np.array([thresholds[name] for name in TASKS[task].outputs], dtype=np.float64)
 
     def to_json(self) -> dict[str, Any]:
         """What decisions.json holds; `from_json` reads it back exactly."""
         return {
             "chosen_on": self.chosen_on.value,
             "rule": "present where probability >= threshold",
-            "sentiment": self.sentiment,
-            "emotion": {
-                Point.WEIGHTED_ACCURACY.value: dict(self.weighted_accuracy),
-                Point.WEIGHTED_F1.value: dict(self.weighted_f1),
-            },
+            **{task: self._task_json(task) for task, row in TASKS.items() if row.decision != "none"},
             "f1_columns_at": self.f1_columns_at.value,
             "notes": list(self.notes),
         }
 
+    def _task_json(self, task: str) -> Any:
+        """One number for rule `half`, output -> threshold for each point else."""
+        if TASKS[task].decision == "half":
+            return float(self.at(task)[0])
+        return {point.value: dict(self.thresholds.get(task, {}).get(point, {})) for point in Point}
+
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Decisions:
         """Rebuild from `to_json`'s dictionary. Raises DataError when a part is missing or no number in [0, 1]."""
+        # a file written before a task came into the table does not name it
+        named = [task for task, row in TASKS.items() if row.decision != "none" and task in {*facts, SENTIMENT, EMOTION}]
         try:
-            points = [
-                {str(name): float(value) for name, value in facts["emotion"][point.value].items()} for point in Point
-            ]
+            thresholds = {task: _task_from_json(task, facts[task]) for task in named}
             decisions = cls(
-                sentiment=float(facts["sentiment"]),
-                weighted_accuracy=points[0],
-                weighted_f1=points[1],
+                thresholds=_halves() | {task: points for task, points in thresholds.items() if any(points.values())},
                 f1_columns_at=Point(facts["f1_columns_at"]),
                 chosen_on=ChosenOn(facts["chosen_on"]),
                 notes=tuple(facts.get("notes", ())),
@@ -111,70 +126,95 @@ class Decisions:
                 f"Expected thresholds as decisions.json has them, but got {type(error).__name__} {error}; "
                 "fit the decisions again on the valid split"
             ) from None
-        wrong = [
-            value for value in (decisions.sentiment, *points[0].values(), *points[1].values()) if not 0 <= value <= 1
-        ]
+        values = [value for points in thresholds.values() for each in points.values() for value in each.values()]
+        wrong = [value for value in values if not 0 <= value <= 1]
         if wrong:
             raise DataError(f"Expected thresholds in [0, 1], but got {wrong[0]}; fit the decisions again on valid")
         return decisions
 
 
+def _task_from_json(task: str, facts: Any) -> Thresholds:
+    if TASKS[task].decision == "half":
+        return _same_for_all(task, dict.fromkeys(Point, float(facts)))
+    return {point: {str(name): float(value) for name, value in facts[point.value].items()} for point in Point}
+
+
 def constant_decisions(weighted_accuracy: float, weighted_f1: float, **facts: Any) -> Decisions:
-    """The same pair of thresholds for every emotion; `facts` are further fields of `Decisions`."""
-    return Decisions(
-        weighted_accuracy=dict.fromkeys(EMOTION_OUTPUTS, weighted_accuracy),
-        weighted_f1=dict.fromkeys(EMOTION_OUTPUTS, weighted_f1),
-        **facts,
+    """The same pair of thresholds for every output of every task that has them chosen.
+
+    `facts` are further fields of `Decisions`.
+    """
+    pair = {Point.WEIGHTED_ACCURACY: weighted_accuracy, Point.WEIGHTED_F1: weighted_f1}
+    voted = [task for task, row in TASKS.items() if row.decision == "voted"]
+    return Decisions(thresholds=_halves() | {task: _same_for_all(task, pair) for task in voted}, **facts)
+
+
+def paper_decisions() -> Decisions:
+    """The paper's two operating points of one model: the columns of F1 have their own threshold."""
+    return constant_decisions(
+        PAPER_WEIGHTED_ACCURACY_THRESHOLD,
+        PAPER_F1_THRESHOLD,
+        f1_columns_at=Point.WEIGHTED_F1,
+        chosen_on=ChosenOn.PAPER,
     )
 
 
-# the paper's two operating points of one model: the columns of F1 have their own threshold
-PAPER_DECISIONS = constant_decisions(
-    PAPER_WEIGHTED_ACCURACY_THRESHOLD,
-    PAPER_F1_THRESHOLD,
-    f1_columns_at=Point.WEIGHTED_F1,
-    chosen_on=ChosenOn.PAPER,
-)
-
-
 def fit_decisions(valid: Predictions) -> Decisions:
-    """Choose, on valid, for each emotion (and `none`) the threshold that maximises weighted accuracy.
-
-    The threshold is the median over resamples of the valid videos of the best cut in each, see `voted_thresholds`. A
-    second operating point maximises weighted F1; under `clean` it serves one extra number only. Sentiment stays at 0.5,
-    which is the larger output of the paper's two-way softmax.
+    """Choose the thresholds of every predicted task on valid, by the rule that its row names (`RULES`).
 
     Args:
         valid: predictions for the valid split. Nothing here can tell which split they are of: never give it test.
 
     Returns:
-        Thresholds for all seven outputs, none if the predictions have no emotion head. Where valid has only one class
-        of an emotion, its threshold is 0.5 and a note says so.
+        Thresholds for all outputs of classes. Where valid has only one class of an output, its threshold is 0.5 and a
+        note says so.
 
     Raises:
         DataError: the rows are unusable, see `checked`.
     """
     valid = checked(valid, "the predictions on valid")
-    if valid.emotion_probabilities is None:
-        return Decisions(chosen_on=ChosenOn.VALID)
-    labels, scored = emotion_multihot7(valid.emotions)
+    thresholds, notes = _halves(), []
+    for task in valid.outputs:
+        if rule := RULES[TASKS[task].decision]:
+            thresholds[task], told = rule(valid, task)
+            notes += told
+    return Decisions(thresholds=thresholds, chosen_on=ChosenOn.VALID, notes=tuple(notes))
+
+
+def _half(_valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
+    return _same_for_all(task, dict.fromkeys(Point, HALF)), []
+
+
+def _voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
+    """For each output the thresholds that maximise weighted accuracy and weighted F1 (`voted_thresholds`).
+
+    Under `clean` the point of weighted F1 serves one extra number only.
+    """
+    labels, scored = classes_of(task, valid)
     draws = voting_draws(valid.video_id[scored])
-    by_accuracy: dict[str, float] = {}
-    by_f1: dict[str, float] = {}
+    thresholds: dict[Point, dict[str, float]] = {point: {} for point in Point}
     notes = []
-    for column, name in enumerate(EMOTION_OUTPUTS):
+    for column, name in enumerate(TASKS[task].outputs):
         present = labels[scored, column]
-        probability = valid.emotion_probabilities[scored, column]
         if present.all() or not present.any():
-            by_accuracy[name] = by_f1[name] = FALLBACK_THRESHOLD
+            voted = dict.fromkeys(POINT_METRICS, HALF)
             notes.append(
-                f"the thresholds of {name} are {FALLBACK_THRESHOLD}: valid has {int(present.sum())} utterances with it "
+                f"the thresholds of {name} are {HALF}: valid has {int(present.sum())} utterances with it "
                 f"and {int((~present).sum())} without, which cannot choose"
             )
-            continue
-        voted = voted_thresholds(present, probability, draws, POINT_SCORES)
-        by_accuracy[name], by_f1[name] = voted[Point.WEIGHTED_ACCURACY], voted[Point.WEIGHTED_F1]
-    return Decisions(weighted_accuracy=by_accuracy, weighted_f1=by_f1, chosen_on=ChosenOn.VALID, notes=tuple(notes))
+        else:
+            voted = voted_thresholds(present, valid.outputs[task][scored, column], draws, POINT_METRICS)
+        for point in Point:
+            thresholds[point][name] = voted[point]
+    return thresholds, notes
+
+
+# decision rule of a task -> how its thresholds are chosen on valid; None: degrees, which nothing is decided from
+RULES: dict[str, Callable[[Predictions, str], tuple[Thresholds, list[str]]] | None] = {
+    "half": _half,
+    "voted": _voted,
+    "none": None,
+}
 
 
 def voting_draws(video_id: NDArray[Any]) -> NDArray[Any]:

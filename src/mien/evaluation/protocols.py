@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from mien.errors import UsageError
-from mien.evaluation.decisions import PAPER_DECISIONS, ChosenOn, Decisions, Point
-from mien.evaluation.intensity import best_over_epochs, score_emotion_intensity, score_sentiment_intensity
-from mien.evaluation.rows import checked, require_same_utterances
-from mien.evaluation.scores import N_EMOTIONS, Scores, counts_of, note_undefined, score_at, score_sentiment
+from mien.evaluation.decisions import DECISION_METRICS, ChosenOn, Decisions, Point, paper_decisions
+from mien.evaluation.rows import checked, classes_of, require_same_utterances
+from mien.evaluation.scores import AT_F1_THRESHOLD, Scores, counts_of, means_of, nested_rows, note_undefined, score_at
+from mien.metrics import METRICS
 from mien.metrics.calibration import calibration_error
-from mien.metrics.confusion import Confusion, count, macro_f1, positive_f1, weighted_accuracy, weighted_f1
+from mien.metrics.confusion import Confusion, count
 from mien.metrics.ranking import roc_auc
-from mien.schema import EMOTION_OUTPUTS, EMOTIONS, NO_EMOTION, BoolArray, FloatArray, emotion_multihot7
+from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
+from mien.tasks import TASKS
 
 # the released code's 16 thresholds: .10, .15 to .25 by .01, .30, .35, .40, .50
 RELEASED_THRESHOLDS = (0.10, *(number / 100 for number in range(15, 26)), 0.30, 0.35, 0.40, 0.50)
@@ -26,12 +28,9 @@ UPPER_BOUND = (
     "upper bound, not a result: every number is the best over epochs and thresholds chosen on the scored split itself, "
     "each metric for itself"
 )
-DECISION_METRICS: dict[str, Callable[[Confusion], FloatArray]] = {
-    "weighted_accuracy": weighted_accuracy,
-    "weighted_f1": weighted_f1,
-    "macro_f1": macro_f1,
-    "positive_f1": positive_f1,
-}
+LOWER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if not metric.higher_is_better)
+# no score
+THRESHOLD = "threshold"
 
 
 class Needs(StrEnum):
@@ -70,7 +69,7 @@ def clean(predictions: Predictions, decisions: Decisions) -> Scores:
             f"{decisions.chosen_on.value}; fit them on valid, or use the protocol fixed"
         )
     scores = score_at(checked(predictions), decisions)
-    if predictions.emotion_probabilities is not None:
+    if any(TASKS[task].decision == "voted" for task in predictions.outputs):
         scores.notes.extend(decisions.notes)
     return scores
 
@@ -84,7 +83,7 @@ def fixed(predictions: Predictions) -> Scores:
     Raises:
         DataError: the rows are unusable.
     """
-    return score_at(checked(predictions), PAPER_DECISIONS)
+    return score_at(checked(predictions), paper_decisions())
 
 
 def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
@@ -109,19 +108,10 @@ def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
     names = [f"epoch {epoch}" for epoch in epochs]
     rows = [checked(predictions_by_epoch[epoch], name) for epoch, name in zip(epochs, names, strict=True)]
     require_same_utterances(rows, names)
-    notes: list[str] = [UPPER_BOUND]
-    by_epoch = [score_sentiment(row, PAPER_DECISIONS, notes if row is rows[0] else []) for row in rows]
-    scores = Scores(notes=notes)
-    parts = [part for part in by_epoch if part is not None]
-    if len(parts) == len(rows):
-        scores.sentiment = _best_sentiment(epochs, parts)
-    probabilities = [row.emotion_probabilities for row in rows if row.emotion_probabilities is not None]
-    if len(probabilities) == len(rows):
-        labels, scored = emotion_multihot7(rows[0].emotions)
-        scores.emotion = _best_emotion(epochs, labels[scored], [part[scored] for part in probabilities])
-        note_undefined({**scores.emotion["per_emotion"], NO_EMOTION: scores.emotion["no_emotion"]}, scores.notes)
-    scores.sentiment_intensity = _best_intensity(score_sentiment_intensity, epochs, rows, scores.notes)
-    scores.emotion_intensity = _best_intensity(score_emotion_intensity, epochs, rows, scores.notes)
+    scores = Scores({}, [UPPER_BOUND])
+    for task in (task for task in TASKS if all(task in row.outputs for row in rows)):
+        best = _best_presence if TASKS[task].scores == "presence" else _best_part
+        scores.parts[task] = best(task, epochs, rows, scores.notes)
     return scores
 
 
@@ -138,70 +128,69 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 
-def _best_intensity(
-    score: Callable[[Predictions, list[str]], dict[str, Any] | None],
-    epochs: list[int],
-    rows: list[Predictions],
-    notes: list[str],
-) -> dict[str, Any] | None:
-    parts = [score(row, notes if row is rows[0] else []) for row in rows]
-    given = [part for part in parts if part is not None]
-    return best_over_epochs(epochs, given) if len(given) == len(rows) else None
-
-
-def _best_sentiment(epochs: list[int], parts: list[dict[str, Any]]) -> dict[str, Any]:
-    best = dict(parts[0])
-    chosen = {}
-    for key, first in parts[0].items():
-        if not isinstance(first, float) or key == "threshold":
-            continue
-        sign = -1 if key == "calibration_error" else 1
-        values = np.array([part[key] for part in parts])
-        at = _argbest(sign * values)
-        best[key] = float(values[at])
-        chosen[key] = {"epoch": epochs[at]}
-    if "accuracy_has0" in chosen:
-        at = epochs.index(chosen["accuracy_has0"]["epoch"])
+def _best_part(task: str, epochs: Sequence[int], rows: Sequence[Predictions], notes: list[str]) -> dict[str, Any]:
+    by_epoch = [
+        score_at(dataclasses.replace(row, outputs={task: row.outputs[task]}), paper_decisions()) for row in rows
+    ]
+    notes += by_epoch[0].notes
+    parts = [scores.parts[task] for scores in by_epoch]
+    best = _best_scores(epochs, parts)
+    if "accuracy_has0" in best["chosen"]:
+        at = epochs.index(best["chosen"]["accuracy_has0"]["epoch"])
         best |= {key: value for key, value in parts[at].items() if key.startswith("n_predicted")}
+    return best
+
+
+def _best_scores(epochs: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Every score at the epoch where it is best, and under `chosen` which that was."""
+    best, chosen = dict(parts[0]), {}
+    for key, first in parts[0].items():
+        if isinstance(first, dict):
+            best[key] = {name: _best_scores(epochs, [part[key][name] for part in parts]) for name in first}
+        elif isinstance(first, float) and key != THRESHOLD:
+            sign = -1 if key.partition("_mean")[0] in LOWER_IS_BETTER else 1
+            at = _argbest(sign * np.array([part[key] for part in parts]))
+            best[key], chosen[key] = float(parts[at][key]), {"epoch": epochs[at]}
     return best | {"chosen": chosen}
 
 
-def _best_emotion(epochs: list[int], labels: BoolArray, probabilities: list[FloatArray]) -> dict[str, Any]:
+def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions], notes: list[str]) -> dict[str, Any]:
+    targets, scored = classes_of(task, rows[0])
+    labels = targets[scored]
+    probabilities = np.stack([row.outputs[task][scored] for row in rows])
     grid = np.array(RELEASED_THRESHOLDS)[:, None]
-    sweeps = [count(labels[:, None, :], part[:, None, :] >= grid) for part in probabilities]
+    sweeps = [count(labels[:, None, :], epoch[:, None, :] >= grid) for epoch in probabilities]
     confusion = Confusion(*(np.stack(cells) for cells in zip(*sweeps, strict=True)))  # each (epoch, threshold, output)
     part: dict[str, Any] = {"n_scored": len(labels)}
     chosen: dict[str, dict[str, float]] = {}
     values = {metric: function(confusion) for metric, function in DECISION_METRICS.items()}
     for metric, swept in values.items():
-        for n_outputs, suffix in ((N_EMOTIONS, "mean6"), (len(EMOTION_OUTPUTS), "mean7")):
+        for mean, n_outputs in means_of(task).items():
             means = _mean_of_defined_outputs(swept[..., :n_outputs])
             epoch, threshold = np.unravel_index(_argbest(means), means.shape)
-            key = f"{metric}_{suffix}"
+            key = f"{metric}_{mean}"
             part[key] = float(means[epoch, threshold])
-            chosen[key] = {"epoch": epochs[epoch], "threshold": RELEASED_THRESHOLDS[threshold]}
-    part["weighted_f1_at_f1_threshold_mean6"] = part["weighted_f1_mean6"]
+            chosen[key] = {"epoch": epochs[int(epoch)], "threshold": RELEASED_THRESHOLDS[threshold]}
+    first = next(iter(means_of(task)))
+    part[f"{AT_F1_THRESHOLD}_{first}"] = part[f"weighted_f1_{first}"]
     by_output = {
         name: _best_output(
             epochs,
             labels[:, column],
-            [part_of_epoch[:, column] for part_of_epoch in probabilities],
+            probabilities[..., column],
             {metric: swept[..., column] for metric, swept in values.items()},
             confusion.take((..., column)),
         )
-        for column, name in enumerate(EMOTION_OUTPUTS)
+        for column, name in enumerate(TASKS[task].outputs)
     }
-    return part | {
-        "per_emotion": {name: by_output[name] for name in EMOTIONS},
-        "no_emotion": by_output[NO_EMOTION],
-        "chosen": chosen,
-    }
+    note_undefined(task, by_output, notes)
+    return part | nested_rows(task, by_output) | {"chosen": chosen}
 
 
 def _best_output(
-    epochs: list[int],
+    epochs: Sequence[int],
     present: BoolArray,
-    probabilities: list[FloatArray],
+    probabilities: FloatArray,
     values: dict[str, FloatArray],
     confusion: Confusion,
 ) -> dict[str, Any]:
@@ -219,7 +208,7 @@ def _best_output(
         "threshold": chosen[Point.WEIGHTED_ACCURACY]["threshold"],
         "roc_auc": float(curves[_argbest(curves)]),
         "calibration_error": float(errors[_argbest(-errors)]),
-        "weighted_f1_at_f1_threshold": row["weighted_f1"],
+        AT_F1_THRESHOLD: row["weighted_f1"],
         "f1_threshold": chosen[Point.WEIGHTED_F1]["threshold"],
         **counts_of(confusion.take(main)),
         "n_predicted_positive_at_f1_threshold": int(confusion.predicted_positives[second]),

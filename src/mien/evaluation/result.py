@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mien.errors import UnknownNameError, UsageError
-from mien.evaluation.decisions import PAPER_DECISIONS, Decisions, Point
-from mien.evaluation.headline import count_videos, headline_intervals
+from mien.evaluation.counts import count_videos
+from mien.evaluation.decisions import Decisions, Point, paper_decisions
+from mien.evaluation.headline import headline_intervals
 from mien.evaluation.protocols import PROTOCOLS, UPPER_BOUND, Needs, Protocol
 from mien.evaluation.rows import checked, video_numbers
 from mien.evaluation.scores import Scores
 from mien.evaluation.trivial import TrainMajority, score_trivial
 from mien.metrics.significance import N_RESAMPLES
 from mien.storage.predictions import Predictions
+from mien.tasks import EMOTION, TASKS
 
 WEIGHTED_ACCURACY_COLUMNS = ("weighted_accuracy", "n_predicted_positive", "threshold")
 F1_COLUMNS = ("weighted_f1", "macro_f1", "positive_f1")
@@ -62,17 +64,15 @@ class Result:
     protocol: str
     n_videos: int
     n_utterances: int
-    sentiment: dict[str, Any] | None  # None without that head
-    emotion: dict[str, Any] | None
+    # task -> its scores, of the tasks that are predicted
+    parts: Mapping[str, dict[str, Any]]
     # the constant predictor, same keys; None if the majority of the train split was not given
-    trivial: dict[str, Any] | None
+    trivial: Mapping[str, dict[str, Any]] | None
     intervals: dict[str, list[float]]  # "sentiment.accuracy_has0" -> [low, high]
     operating_points: dict[str, Any]
     conventions: dict[str, str]
     upper_bound: bool = False
-    notes: tuple[str, ...] = field(default=())
-    sentiment_intensity: dict[str, Any] | None = None
-    emotion_intensity: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The nested dictionary of one run; undefined scores are NaN in it, which `to_json_text` writes as null."""
@@ -81,16 +81,18 @@ class Result:
             "upper_bound": self.upper_bound,
             "n_videos": self.n_videos,
             "n_utterances": self.n_utterances,
-            "sentiment": self.sentiment,
-            "emotion": self.emotion,
-            "sentiment_intensity": self.sentiment_intensity,
-            "emotion_intensity": self.emotion_intensity,
-            "trivial": self.trivial,
+            **_by_task(self.parts),
+            "trivial": None if self.trivial is None else _by_task(self.trivial),
             "intervals": self.intervals,
             "operating_points": self.operating_points,
             "conventions": self.conventions,
             "notes": list(self.notes),
         }
+
+
+def _by_task(parts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Every task of the table; None for those that are not predicted."""
+    return {task: parts.get(task) for task in TASKS}
 
 
 def evaluate_predictions(
@@ -120,7 +122,7 @@ def evaluate_predictions(
 
     Example:
         >>> result = evaluate_predictions(test, decisions=fit_decisions(valid))  # doctest: +SKIP
-        >>> result.sentiment["accuracy_has0"]  # doctest: +SKIP
+        >>> result.parts["sentiment"]["accuracy_has0"]  # doctest: +SKIP
         0.7951
     """
     if protocol not in PROTOCOLS:
@@ -140,16 +142,13 @@ def evaluate_predictions(
         protocol=protocol,
         n_videos=video_numbers(rows)[1],
         n_utterances=len(rows.index),
-        sentiment=scores.sentiment,
-        emotion=scores.emotion,
-        trivial=None if trivial is None else trivial.parts(),
+        parts=scores.parts,
+        trivial=None if trivial is None else trivial.parts,
         intervals=intervals,
-        operating_points=_operating_points(chosen, used) if scores.emotion is not None else {},
+        operating_points=_operating_points(chosen, used, scores),
         conventions=_conventions(chosen, identity),
         upper_bound=chosen.upper_bound,
         notes=tuple(notes),
-        sentiment_intensity=scores.sentiment_intensity,
-        emotion_intensity=scores.emotion_intensity,
     )
 
 
@@ -174,7 +173,7 @@ def _apply(
             "give those of the epoch chosen on valid"
         )
     if chosen.needs is Needs.PREDICTIONS:
-        return chosen.function(predictions), predictions, PAPER_DECISIONS
+        return chosen.function(predictions), predictions, paper_decisions()
     if decisions is None:
         raise UsageError(
             f"Expected thresholds under the protocol {name}, but got none; fit them on valid, or use the protocol fixed"
@@ -182,22 +181,22 @@ def _apply(
     return chosen.function(predictions, decisions), predictions, decisions
 
 
-def _operating_points(chosen: Protocol, decisions: Decisions | None) -> dict[str, Any]:
-    """Which thresholds serve which columns."""
+def _operating_points(chosen: Protocol, decisions: Decisions | None, scores: Scores) -> dict[str, Any]:
+    """Which thresholds serve which columns; of emotion under `thresholds`, of a further task under its name."""
+    voted = [task for task in scores.parts if TASKS[task].decision == "voted"]
+    if not voted:
+        return {}
     if decisions is None:
         return {"each metric for itself": {"chosen_on": chosen.thresholds_chosen_by, "warning": UPPER_BOUND}}
     two = decisions.f1_columns_at is Point.WEIGHTED_F1
+    columns = {
+        Point.WEIGHTED_ACCURACY: WEIGHTED_ACCURACY_COLUMNS + (() if two else F1_COLUMNS),
+        Point.WEIGHTED_F1: (F1_COLUMNS if two else ()) + SECOND_COLUMNS,
+    }
     return {
-        Point.WEIGHTED_ACCURACY.value: {
-            "columns": list(WEIGHTED_ACCURACY_COLUMNS if two else WEIGHTED_ACCURACY_COLUMNS + F1_COLUMNS),
-            "chosen_on": decisions.chosen_on.value,
-            "thresholds": dict(decisions.weighted_accuracy),
-        },
-        Point.WEIGHTED_F1.value: {
-            "columns": list(F1_COLUMNS + SECOND_COLUMNS if two else SECOND_COLUMNS),
-            "chosen_on": decisions.chosen_on.value,
-            "thresholds": dict(decisions.weighted_f1),
-        },
+        point.value: {"columns": list(columns[point]), "chosen_on": decisions.chosen_on.value}
+        | {"thresholds" if task == EMOTION else task: dict(decisions.thresholds[task][point]) for task in voted}
+        for point in Point
     }
 
 

@@ -1,4 +1,4 @@
-"""What every evaluation asks of its rows: usable probabilities, one row per utterance, the same utterances."""
+"""What every evaluation asks of its rows: usable outputs, one row per utterance, the same utterances."""
 
 from __future__ import annotations
 
@@ -10,39 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.schema import EMOTION_OUTPUTS, BoolArray, FloatArray
+from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
+from mien.tasks import TASKS, targets_of
 
 
 def checked(predictions: Predictions, name: str = "the predictions") -> Predictions:
-    """The same predictions, sorted by video and index, with probabilities in float64.
+    """The same predictions, sorted by video and index, with labels and outputs in float64.
 
     The order of the rows must not matter to any number, and sorting is what makes two tables comparable row by row.
 
     Raises:
-        DataError: a probability is missing or outside [0, 1], an intensity is missing, an emotion column is missing, an
-            utterance occurs twice.
+        DataError: a probability is missing or outside [0, 1], a degree is missing, a task has too few or too many
+            outputs, an utterance occurs twice.
     """
-    sentiment = _checked_probabilities(predictions.sentiment_probability, name)
-    emotions = _checked_probabilities(predictions.emotion_probabilities, name)
-    if emotions is not None and emotions.shape[1] != len(EMOTION_OUTPUTS):
-        raise DataError(
-            f"Expected {name} to have {len(EMOTION_OUTPUTS)} emotion probabilities per utterance, "
-            f"but got {emotions.shape[1]}; give {', '.join(EMOTION_OUTPUTS)}"
-        )
-    intensity = _checked_intensities(predictions.sentiment_intensity, name)
-    intensities = _checked_intensities(predictions.emotion_intensities, name)
+    outputs = {task: _checked_outputs(task, values, name) for task, values in predictions.outputs.items()}
     order = np.lexsort((predictions.index, predictions.video_id.astype(str)))
     ordered = dataclasses.replace(
-        predictions,
-        video_id=predictions.video_id[order],
-        index=predictions.index[order],
+        subset(predictions, order),
         sentiment=predictions.sentiment[order].astype(np.float64),
         emotions=predictions.emotions[order].astype(np.float64),
-        sentiment_probability=None if sentiment is None else sentiment[order],
-        emotion_probabilities=None if emotions is None else emotions[order],
-        sentiment_intensity=None if intensity is None else intensity[order],
-        emotion_intensities=None if intensities is None else intensities[order],
+        outputs={task: values[order] for task, values in outputs.items()},
     )
     twice = np.flatnonzero((ordered.video_id[1:] == ordered.video_id[:-1]) & (ordered.index[1:] == ordered.index[:-1]))
     if twice.size:
@@ -54,11 +42,16 @@ def checked(predictions: Predictions, name: str = "the predictions") -> Predicti
     return ordered
 
 
-def subset(predictions: Predictions, members: BoolArray) -> Predictions:
-    """The rows (utterance,) of which `members` is True, in their order."""
-    values = {field.name: getattr(predictions, field.name) for field in dataclasses.fields(predictions)}
-    kept: dict[str, Any] = {name: value[members] for name, value in values.items() if isinstance(value, np.ndarray)}
-    return dataclasses.replace(predictions, **kept)
+def subset(predictions: Predictions, rows: BoolArray | NDArray[np.intp]) -> Predictions:
+    """Some rows of the predictions: those of a mask (utterance,) in their order, or those numbered, in that order."""
+    return dataclasses.replace(
+        predictions,
+        video_id=predictions.video_id[rows],
+        index=predictions.index[rows],
+        sentiment=predictions.sentiment[rows],
+        emotions=predictions.emotions[rows],
+        outputs={task: values[rows] for task, values in predictions.outputs.items()},
+    )
 
 
 def require_same_utterances(all_predictions: Sequence[Predictions], names: Sequence[str]) -> None:
@@ -73,34 +66,38 @@ def require_same_utterances(all_predictions: Sequence[Predictions], names: Seque
             )
 
 
+def classes_of(task: str, predictions: Predictions) -> tuple[BoolArray, BoolArray]:
+    """Which outputs of a task of classes are present (utterance, output), and which rows have labels (utterance,)."""
+    targets, scored = targets_of(task, predictions)
+    return np.asarray(targets, dtype=np.bool_), scored
+
+
 def video_numbers(predictions: Predictions) -> tuple[NDArray[np.intp], int]:
     """The number of each row's video (utterance,) and how many videos there are; rows must be `checked`."""
     names, number = np.unique(predictions.video_id.astype(str), return_inverse=True)
     return number.reshape(-1), len(names)
 
 
-def _checked_probabilities(values: FloatArray | None, name: str) -> FloatArray | None:
-    if values is None:
-        return None
-    values = np.asarray(values, dtype=np.float64)
+def _checked_outputs(task: str, values: FloatArray, name: str) -> FloatArray:
+    values, row = np.asarray(values, dtype=np.float64), TASKS[task]
+    if values.shape[1] != len(row.outputs):
+        raise DataError(
+            f"Expected {name} to have {len(row.outputs)} outputs of {task} per utterance, "
+            f"but got {values.shape[1]}; give {', '.join(row.outputs)}"
+        )
+    if row.decision == "none":
+        missing = ~np.isfinite(values)
+        if missing.any():
+            raise DataError(
+                f"Expected finite intensities in {name}, but got {int(missing.sum())} that are not; "
+                "a system must answer for every utterance"
+            )
+        return values
     wrong = ~((values >= 0) & (values <= 1))
     if wrong.any():
         raise DataError(
             f"Expected probabilities in [0, 1] in {name}, but got {values[wrong][0]} and {int(wrong.sum()) - 1} more "
             "outside; a system must answer for every utterance"
-        )
-    return values
-
-
-def _checked_intensities(values: FloatArray | None, name: str) -> FloatArray | None:
-    if values is None:
-        return None
-    values = np.asarray(values, dtype=np.float64)
-    missing = ~np.isfinite(values)
-    if missing.any():
-        raise DataError(
-            f"Expected finite intensities in {name}, but got {int(missing.sum())} that are not; "
-            "a system must answer for every utterance"
         )
     return values
 

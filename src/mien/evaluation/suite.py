@@ -6,20 +6,26 @@ From predictions and thresholds alone, so that whoever has the tables of a bench
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.compare import ENOUGH_SEEDS, LEVEL_OF_SIGNIFICANCE, SeedRun, too_few_seeds, winner_of
-from mien.evaluation.decisions import PAPER_DECISIONS, Decisions
-from mien.evaluation.headline import count_videos, headline_values
+from mien.evaluation.compare import (
+    ENOUGH_SEEDS,
+    LEVEL_OF_SIGNIFICANCE,
+    SeedRun,
+    SettingScores,
+    paired_scores,
+    score_setting,
+    too_few_seeds,
+    winner_of,
+)
+from mien.evaluation.decisions import paper_decisions
+from mien.evaluation.headline import all_headlines
 from mien.evaluation.result import Bootstrap
-from mien.evaluation.rows import checked, require_same_utterances
-from mien.metrics.significance import holm, paired_bootstrap, paired_t_test, percentile_interval, video_weights
-from mien.schema import FloatArray
-from mien.storage.predictions import Predictions
+from mien.evaluation.rows import require_same_utterances
+from mien.metrics.significance import holm, percentile_interval
 
 # A family of some hundred tests needs more resamples than a single comparison: n resamples show no p below 1 / (n + 1),
 # and Holm multiplies the smallest by the number of tests.
@@ -27,61 +33,15 @@ SUITE_RESAMPLES = 10_000
 Test = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class SeedScores:
-    """The headline scores of one run, as it is and in every resample of the videos."""
-
-    point: Mapping[str, float]
-    resampled: Mapping[str, FloatArray]  # path -> (resample,)
-
-
-@dataclass(frozen=True, slots=True)
-class SettingScores:
-    """One setting of a suite: its runs by seed under one protocol."""
-
-    name: str
-    rows: Predictions  # `checked` rows of one of the runs: which utterances, which gold labels
-    seeds: Mapping[int, SeedScores]
-
-
-def score_setting(
-    name: str, runs: Sequence[SeedRun], bootstrap: Bootstrap, decisions: Decisions | None = None
-) -> SettingScores:
-    """Score the runs of one setting, all on the same resamples of the videos.
-
-    Args:
-        name: of the setting.
-        runs: one per seed, all on the same split.
-        bootstrap: resamples and their seed; the same for all settings that are to be compared.
-        decisions: thresholds to use in the place of each run's own, for example `PAPER_DECISIONS`.
-
-    Raises:
-        DataError: the runs are not about the same utterances, or have unusable rows.
-    """
-    runs = sorted(runs, key=lambda run: run.seed)
-    names = [f"{name}, seed {run.seed}" for run in runs]
-    rows = [checked(run.predictions, each) for run, each in zip(runs, names, strict=True)]
-    require_same_utterances(rows, names)
-    weights = None
-    seeds = {}
-    for run, row in zip(runs, rows, strict=True):
-        counts = count_videos(row, decisions or run.decisions)
-        if weights is None:
-            weights = video_weights(counts.n_videos, bootstrap.n_resamples, bootstrap.seed).astype(np.float64)
-        point = {path: float(value) for path, value in headline_values(counts).items()}
-        seeds[run.seed] = SeedScores(point, headline_values(counts, weights) if bootstrap.n_resamples else {})
-    return SettingScores(name, rows[0], seeds)
-
-
 def fixed_scores(name: str, runs: Sequence[SeedRun], bootstrap: Bootstrap) -> SettingScores:
     """`score_setting` with the paper's constant thresholds."""
-    return score_setting(name, runs, bootstrap, PAPER_DECISIONS)
+    return score_setting(name, runs, bootstrap, paper_decisions())
 
 
 def intervals_of_means(setting: SettingScores) -> dict[str, list[float]]:
     """Path -> [low, high]: 95 % interval, over videos, of the mean over seeds."""
     seeds = list(setting.seeds)
-    intervals = {path: percentile_interval(_mean_resampled(setting, seeds, path)) for path in _paths([setting], seeds)}
+    intervals = {path: percentile_interval(setting.mean_resampled(seeds, path)) for path in _paths([setting], seeds)}
     return {path: [interval.low, interval.high] for path, interval in intervals.items() if interval.n_defined}
 
 
@@ -158,13 +118,12 @@ def _paired_tests(
 ) -> dict[str, Test]:
     tests = {}
     for path in _paths([setting, reference], seeds, tasks):
-        a, b = ([side.seeds[seed].point[path] for seed in seeds] for side in (setting, reference))
-        over_videos = paired_bootstrap(_mean_resampled(setting, seeds, path) - _mean_resampled(reference, seeds, path))
+        pair = paired_scores(setting, reference, seeds, path)
         tests[path] = {
-            "difference": float(np.mean(a) - np.mean(b)),
-            "interval": [over_videos.interval.low, over_videos.interval.high],
-            "p_bootstrap": over_videos.p,
-            "p_t_test": paired_t_test(a, b).p,
+            "difference": float(pair.a.mean() - pair.b.mean()),
+            "interval": [pair.bootstrap.interval.low, pair.bootstrap.interval.high],
+            "p_bootstrap": pair.bootstrap.p,
+            "p_t_test": pair.t_test.p,
             "seeds": list(seeds),
             "reference": reference.name,
         }
@@ -188,10 +147,4 @@ def _paths(sides: Sequence[SettingScores], seeds: Sequence[int], tasks: Sequence
     """Scores that every run has and the labels define; of all seeds if none is named, of these tasks if some are."""
     points = [side.seeds[seed].point for side in sides for seed in (seeds or side.seeds)]
     defined = [path for path in points[0] if all(not np.isnan(point.get(path, np.nan)) for point in points)]
-    return [path for path in defined if tasks is None or path.split(".")[0] in tasks]
-
-
-def _mean_resampled(setting: SettingScores, seeds: Sequence[int], path: str) -> FloatArray:
-    values = [setting.seeds[seed].resampled.get(path, np.empty(0)) for seed in seeds]
-    mean: FloatArray = np.mean(values, axis=0)
-    return mean
+    return [path for path in defined if tasks is None or all_headlines()[path].task in tasks]

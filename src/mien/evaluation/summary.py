@@ -10,12 +10,11 @@ import numpy as np
 
 from mien.errors import DataError, UsageError
 from mien.evaluation.result import Result
-from mien.schema import Task
+from mien.tasks import TASKS
 
 # what must be equal for a mean to mean anything
 ALIKE = ("split", "protocol", "dataset", "n_videos", "n_utterances")
 # counts, scores and thresholds are averaged; what was chosen and every text is not
-PARTS = ("n_videos", "n_utterances", *map(str, Task), "trivial")
 SKIPPED = ("chosen",)
 
 
@@ -48,7 +47,7 @@ def summarize_json(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 f"Expected all runs to be scored with the same {key}, but got {' and '.join(values)}; "
                 "summarize them separately"
             )
-    parts = [{key: run.get(key) for key in PARTS} for run in runs]
+    parts = [{key: run.get(key) for key in ("n_videos", "n_utterances", *TASKS, "trivial")} for run in runs]
     alike = {"protocol": runs[0]["protocol"], "upper_bound": runs[0]["upper_bound"], "n_runs": len(runs)}
     return {
         "runs": [dict(run) for run in runs],

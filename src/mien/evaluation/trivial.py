@@ -15,90 +15,81 @@ import numpy as np
 from mien.errors import DataError
 from mien.evaluation.decisions import constant_decisions
 from mien.evaluation.scores import Scores, score_at
-from mien.schema import EMOTION_OUTPUTS, EMOTIONS, FloatArray, emotion_multihot7, sentiment_classes
+from mien.schema import FloatArray
 from mien.storage.predictions import Predictions
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS, Labelled, targets_of
 
-# any threshold inside (0, 1) decides the same for probabilities of exactly 0 and 1
-TRIVIAL_DECISIONS = constant_decisions(0.5, 0.5)
+# key in the card of a Run; every other task stands under its name
+KEYS = {
+    SENTIMENT: "sentiment_positive",
+    EMOTION: "emotions",
+    SENTIMENT_INTENSITY: "sentiment_median",
+    EMOTION_INTENSITY: "emotion_medians",
+}
+# these stand in the card as one value, not as a list of one
+SINGLE = (SENTIMENT, SENTIMENT_INTENSITY)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainMajority:
-    """The more frequent class of every output on train, a tie counting as positive or present, and the medians."""
+    """What a predictor that has learned nothing says of every task."""
 
-    sentiment_positive: bool
-    emotions: tuple[bool, ...]  # (7,) in the order of EMOTION_OUTPUTS: whether most train utterances have it
-    sentiment_median: float = 0.0
-    emotion_medians: tuple[float, ...] = (0.0,) * len(EMOTIONS)
+    # task -> (output,): 1 for a class that most train utterances have, 0 for another, the median of degrees
+    constants: Mapping[str, tuple[float, ...]]
 
     def __post_init__(self) -> None:
-        if len(self.emotions) != len(EMOTION_OUTPUTS):
-            raise DataError(
-                f"Expected the majority of {len(EMOTION_OUTPUTS)} outputs, but got {len(self.emotions)}; "
-                f"give {', '.join(EMOTION_OUTPUTS)}"
-            )
+        for task, values in self.constants.items():
+            outputs = TASKS[task].outputs
+            if len(values) != len(outputs):
+                raise DataError(
+                    f"Expected the majority of {len(outputs)} outputs of {task}, but got {len(values)}; "
+                    f"give {', '.join(outputs)}"
+                )
 
     @classmethod
-    def from_labels(cls, sentiment: FloatArray, emotions: FloatArray) -> TrainMajority:
-        """Count the labels of the train split.
+    def from_labels(cls, labelled: Labelled) -> TrainMajority:
+        """Count the labels of the train split; classes of sentiment are those under `has0`. A tie counts as present.
 
-        Args:
-            sentiment: (utterance,) gold scores, NaN where missing; classes under `has0`.
-            emotions: (utterance, 6) gold intensities, NaN rows where missing.
-
-        Returns:
-            The majorities and medians; for labels that are missing throughout, positive, absent and 0.
+        For labels that are missing throughout: positive, absent and 0.
         """
-        positive, scored = sentiment_classes(sentiment)
-        labels, labelled = emotion_multihot7(emotions)
-        present = labels[labelled]
-        majority = 2 * present.sum(axis=0) >= max(len(present), 1)
-        known = sentiment[~np.isnan(sentiment)]
-        medians = np.median(emotions[labelled], axis=0) if labelled.any() else np.zeros(len(EMOTIONS))
-        return cls(
-            bool(2 * positive.sum() >= scored.sum()),
-            tuple(bool(output) for output in majority),
-            float(np.median(known)) if known.size else 0.0,
-            tuple(medians.tolist()),
-        )
+        constants = {}
+        for task, row in TASKS.items():
+            targets, scored = targets_of(task, labelled)
+            known = targets[scored]
+            if row.decision == "none":
+                values: FloatArray = np.median(known, axis=0) if len(known) else np.zeros(len(row.outputs))
+            else:
+                fewest = 1 if row.decision == "voted" else 0
+                values = 1.0 * (2 * known.sum(axis=0) >= max(len(known), fewest))
+            constants[task] = tuple(values.tolist())
+        return cls(constants)
 
     def to_json(self) -> dict[str, Any]:
         """What a Run's card holds; `from_json` reads it back."""
-        return {
-            "sentiment_positive": self.sentiment_positive,
-            "emotions": list(self.emotions),
-            "sentiment_median": self.sentiment_median,
-            "emotion_medians": list(self.emotion_medians),
-        }
+        facts = {}
+        for task, values in self.constants.items():
+            told = [bool(value) if TASKS[task].decision != "none" else value for value in values]
+            facts[KEYS.get(task, task)] = told[0] if task in SINGLE else told
+        return facts
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TrainMajority:
-        """Rebuild from `to_json`'s dictionary; runs from before the intensities have no medians, and need none."""
-        return cls(
-            facts["sentiment_positive"],
-            tuple(facts["emotions"]),
-            float(facts.get("sentiment_median", 0.0)),
-            tuple(facts.get("emotion_medians", (0.0,) * len(EMOTIONS))),
-        )
+        """Rebuild from `to_json`'s dictionary; what runs of earlier versions do not name is 0."""
+        constants = {}
+        for task, row in TASKS.items():
+            value = facts.get(KEYS.get(task, task), [0.0] * len(row.outputs))
+            constants[task] = tuple(map(float, value if isinstance(value, list) else [value]))
+        return cls(constants)
 
 
 def constant_predictions(predictions: Predictions, majority: TrainMajority) -> Predictions:
-    """The same rows and gold labels with the majority as prediction, for the heads that `predictions` has."""
+    """The same rows and gold labels with the majority as prediction, for the tasks that `predictions` has."""
     n_rows = len(predictions.index)
-    sentiment, emotions = predictions.sentiment_probability, predictions.emotion_probabilities
-    return dataclasses.replace(
-        predictions,
-        sentiment_probability=None if sentiment is None else np.full(n_rows, float(majority.sentiment_positive)),
-        emotion_probabilities=None if emotions is None else np.tile(np.array(majority.emotions, float), (n_rows, 1)),
-        sentiment_intensity=None
-        if predictions.sentiment_intensity is None
-        else np.full(n_rows, majority.sentiment_median),
-        emotion_intensities=None
-        if predictions.emotion_intensities is None
-        else np.tile(np.array(majority.emotion_medians), (n_rows, 1)),
-    )
+    outputs = {task: np.tile(np.array(majority.constants[task]), (n_rows, 1)) for task in predictions.outputs}
+    return dataclasses.replace(predictions, outputs=outputs)
 
 
 def score_trivial(predictions: Predictions, majority: TrainMajority) -> Scores:
     """The scores of the constant predictor on `checked` predictions' rows, with the keys of every result."""
-    return score_at(constant_predictions(predictions, majority), TRIVIAL_DECISIONS)
+    # any threshold inside (0, 1) decides the same for probabilities of exactly 0 and 1
+    return score_at(constant_predictions(predictions, majority), constant_decisions(0.5, 0.5))

@@ -15,7 +15,6 @@ from enum import StrEnum
 
 import numpy as np
 
-from mien.metrics.regression import labelled_pairs
 from mien.schema import FloatArray, IntArray
 
 STEPS_PER_POINT = 3
@@ -29,31 +28,10 @@ class GradeRule(StrEnum):
 
 
 def grades(values: FloatArray, rule: GradeRule, n_grades: int = 7) -> IntArray:
-    """Classes -3 to 3 (seven) or -2 to 2 (five) of finite scores, same shape."""
+    """Classes -3 to 3 (seven) or -2 to 2 (five) of finite scores in [-3, 3], same shape."""
     top = n_grades // 2
     if rule is GradeRule.ROUND:
         return np.asarray(np.round(np.clip(values, -top, top)), dtype=np.int64)
     stepped = np.round(np.asarray(values, dtype=np.float64) * STEPS_PER_POINT)
     away = np.sign(stepped) * np.ceil(np.abs(stepped) / STEPS_PER_POINT)
     return np.asarray(np.clip(away, -top, top), dtype=np.int64)
-
-
-def grade_accuracy(target: FloatArray, prediction: FloatArray, rule: GradeRule, n_grades: int = 7) -> float:
-    """Share of utterances whose predicted score falls into the class of the gold one.
-
-    Args:
-        target: (utterance,) gold score, NaN where missing.
-        prediction: (utterance,) predicted score.
-        rule: what the classes are.
-        n_grades: 7 or 5.
-
-    Returns:
-        A number in [0, 1]; NaN where nothing is scored.
-
-    Raises:
-        DataError: the lengths differ, or a prediction for a labelled utterance is not a finite number.
-    """
-    target, prediction = labelled_pairs(target, prediction)
-    if not target.size:
-        return float("nan")
-    return float(np.mean(grades(target, rule, n_grades) == grades(prediction, rule, n_grades)))

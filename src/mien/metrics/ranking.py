@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mien.metrics.regression import labelled_pairs
+from mien.errors import DataError
 from mien.schema import BoolArray, FloatArray
 
 
@@ -44,13 +44,35 @@ def concordance_index(target: FloatArray, prediction: FloatArray) -> float:
     """
     from scipy.stats import kendalltau
 
-    target, prediction = labelled_pairs(target, prediction)
+    target, prediction = _labelled_pairs(target, prediction)
     if target.size < 2 or np.ptp(target) == 0:
         return float("nan")
     if np.ptp(prediction) == 0:
         return 0.5
     tau_b = float(kendalltau(target, prediction).statistic)
     return float(1 + tau_b * np.sqrt(_untied_pairs(prediction) / _untied_pairs(target))) / 2
+
+
+def _labelled_pairs(target: FloatArray, prediction: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Gold and predicted values of the labelled utterances, in float64.
+
+    Raises:
+        DataError: the lengths differ, or a prediction for a labelled utterance is not a finite number.
+    """
+    target, prediction = np.asarray(target, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    if target.shape != prediction.shape:
+        raise DataError(
+            f"Expected one prediction per gold value, but got {prediction.shape} for {target.shape}; "
+            "give both with one row per utterance"
+        )
+    labelled = ~np.isnan(target)
+    target, prediction = target[labelled], prediction[labelled]
+    if not np.isfinite(prediction).all():
+        raise DataError(
+            f"Expected finite predictions, but got {(~np.isfinite(prediction)).sum()} that are not; "
+            "a system must answer for every labelled utterance"
+        )
+    return target, prediction
 
 
 def _untied_pairs(values: FloatArray) -> float:

@@ -1,21 +1,18 @@
 """Is the difference real? Bootstrap over videos, t-test over seeds, McNemar over utterances, Holm over metrics.
 
 The utterances of one video are not independent, so what is resampled is the video (docs/protocol.md). The bootstrap
-works on confusion counts per video: one matrix product gives the counts of all resamples.
+works on counts per video: one matrix product with `video_weights` gives the counts of all resamples.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mien.errors import DataError
-from mien.metrics.confusion import Confusion
 from mien.schema import BoolArray, FloatArray
 
 N_RESAMPLES = 1000
@@ -72,39 +69,6 @@ def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) 
         raise DataError(f"Expected at least one video to resample, but got {n_videos}; give predictions that have rows")
     chances = np.full(n_videos, 1 / n_videos)
     return np.random.default_rng(seed).multinomial(n_videos, chances, size=n_resamples)
-
-
-def video_bootstrap(
-    score: Callable[[Confusion], FloatArray], per_video: Confusion, weights: NDArray[Any], level: float = LEVEL
-) -> Interval:
-    """Interval of a score under resampling of videos.
-
-    Args:
-        score: a function of counts, for example `weighted_f1`.
-        per_video: counts (video,), see `count_per_video`.
-        weights: (resample, video) from `video_weights`.
-        level: share of the resamples inside, default 0.95.
-    """
-    return percentile_interval(score(per_video.resampled(weights)), level)
-
-
-def paired_video_bootstrap(
-    score: Callable[[Confusion], FloatArray],
-    per_video_a: Confusion,
-    per_video_b: Confusion,
-    weights: NDArray[Any],
-    level: float = LEVEL,
-) -> PairedBootstrap:
-    """Interval and p of the difference A - B of a score; both systems are scored on the same resamples.
-
-    Args:
-        score: a function of counts.
-        per_video_a: counts of system A (video,).
-        per_video_b: counts of system B on the same videos in the same order (video,).
-        weights: (resample, video) from `video_weights`.
-        level: share of the resamples inside, default 0.95.
-    """
-    return paired_bootstrap(score(per_video_a.resampled(weights)) - score(per_video_b.resampled(weights)), level)
 
 
 def paired_bootstrap(differences: FloatArray, level: float = LEVEL) -> PairedBootstrap:

@@ -1,8 +1,6 @@
-"""What every network takes and gives. Axes: video, utterance, feature (see `mien.schema`).
+"""What every network takes and gives, and what a system reads. Axes: video, utterance, feature (see `mien.schema`).
 
 Not frozen, because Lightning Fabric walks over what enters and leaves a network and refuses frozen dataclasses.
-
-What a system looks at to judge one utterance.
 """
 
 from __future__ import annotations
@@ -77,20 +75,15 @@ class Batch:
 
 @dataclass(slots=True)
 class Outputs:
-    """Logits and intensities per utterance (None without that head) and the attention that produced them."""
+    """What a network says of each utterance, and the attention that produced it."""
 
-    sentiment_logits: Float[Tensor, "video utterance 2"] | None
-    # six emotions in the order of EMOTIONS, then "none"
-    emotion_logits: Float[Tensor, "video utterance 7"] | None
+    # task -> raw output of its head; `heads.ACTIVATIONS` makes probabilities or degrees of it
+    logits: Mapping[str, Float[Tensor, "video utterance logit"]]
     # "text->visual": weight of context utterance j (last axis) of VISUAL for target utterance i of TEXT;
     # "fused->fused" where the modalities were fused before
     attention: Mapping[str, Float[Tensor, "video utterance context"]] = field(default_factory=dict)
     # weights inside one utterance, by name: "text" for a modality's share, "text->text+visual" for an edge of a graph
     fusion: Mapping[str, Float[Tensor, "video utterance"]] = field(default_factory=dict)
-    # in [-3, 3]
-    sentiment_intensity: Float[Tensor, "video utterance"] | None = None
-    # in [0, 3], in the order of EMOTIONS
-    emotion_intensity: Float[Tensor, "video utterance 6"] | None = None
 
 
 def real_rows(batch: Batch, rows: Float[Tensor, "video utterance feature"]) -> Float[Tensor, "n feature"]:

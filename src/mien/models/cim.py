@@ -41,7 +41,7 @@ from mien.models.fast.gru import run_grus
 from mien.models.fast.switch import use_fast
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import ACTIVATIONS, States, Weights, check_settings, masked_softmax
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Cim(nn.Module):
     Two or three modalities: Rep = [A1 and A2 of each pair, then the states of each]; one: [self-attention, states].
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CimSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimSettings) -> None:
         super().__init__()
         self.settings = settings
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))

@@ -37,7 +37,7 @@ from mien.models.fast.gru import run_grus
 from mien.models.heads import make_heads, outputs_by_task
 from mien.models.layers import States, check_settings
 from mien.pretrained import find_model_files
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 Present = Mapping[Modality, Bool[Tensor, "video utterance"]]
 NO_ENCODER = "none"
@@ -102,7 +102,7 @@ class CimTuned(nn.Module):
     An utterance that lacks a modality has a zero state there and takes no attention; the recurrence steps over it.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CimTunedSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimTunedSettings) -> None:
         super().__init__()
         self.settings = settings
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))
@@ -142,7 +142,7 @@ class CimTuned(nn.Module):
         fused = {
             name: dropout(torch.relu(layer(representation)), rate, self.training) for name, layer in self.fuse.items()
         }
-        by_task = {task: fused[task if self.settings.own_layers else SHARED] for task in map(Task, self.heads)}
+        by_task = {task: fused[task if self.settings.own_layers else SHARED] for task in self.heads}
         return outputs_by_task(self.heads, by_task, attention)
 
     def _pairs(self) -> list[tuple[Modality, Modality]]:

@@ -1,8 +1,8 @@
-"""Does a probability mean what it says? Sentiment and every emotion of the reference system."""
+"""Does a probability mean what it says? A reliability diagram of every output that is one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,14 @@ from matplotlib.figure import Figure
 
 from mien.metrics.calibration import ReliabilityBins, equal_count_edges, reliability
 from mien.reports.style import BLUE, GREY, PAGE, new_figure, percent_axis, styled
-from mien.schema import EMOTION_OUTPUTS, BoolArray, FloatArray, emotion_multihot7, sentiment_classes
+from mien.schema import NO_EMOTION, BoolArray, FloatArray
 from mien.storage.predictions import Predictions
+from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name, targets_of
 
 N_BINS = 10
 N_COLUMNS = 4
+# of panels whose output has another name for people
+TITLES = {(SENTIMENT, "positive"): "positive sentiment (has0)", (EMOTION, NO_EMOTION): "no emotion"}
 NOTE = (
     f"All utterances of all seeds in at most {N_BINS} bins of equal count (equal probabilities share a bin). "
     "Dot: share of cases over mean probability; band: lowest to highest seed in the same bins; diagonal: perfect. "
@@ -86,24 +89,19 @@ def draw(data: Reliability) -> Figure:
     return figure
 
 
-def _outputs(runs: Sequence[Predictions]) -> list[tuple[str, list[tuple[BoolArray, FloatArray]]]]:
-    """Per output that every run predicts, the labels and probabilities of each run's labelled utterances."""
-    found: list[tuple[str, list[tuple[BoolArray, FloatArray]]]] = []
-    sentiment, emotions = [], []
-    for run in runs:
-        rows = run
-        if rows.sentiment_probability is not None:
-            positive, scored = sentiment_classes(rows.sentiment)
-            sentiment.append((positive[scored], rows.sentiment_probability[scored]))
-        if rows.emotion_probabilities is not None:
-            labels, scored = emotion_multihot7(rows.emotions)
-            emotions.append((labels[scored], rows.emotion_probabilities[scored]))
-    if sentiment:
-        found.append(("positive sentiment (has0)", sentiment))
-    for column, name in enumerate(EMOTION_OUTPUTS if emotions else ()):
-        cases = [(labels[:, column], probability[:, column]) for labels, probability in emotions]
-        found.append((name if name in EMOTION_OUTPUTS[:-1] else "no emotion", cases))
-    return found
+def _outputs(runs: Sequence[Predictions]) -> Iterator[tuple[str, list[tuple[BoolArray, FloatArray]]]]:
+    """Per probability that a run predicts, the labels and probabilities of each run's labelled utterances."""
+    for task, row in TASKS.items():
+        predicting = [run for run in runs if task in run.outputs]
+        if row.decision == "none" or not predicting:
+            continue
+        cases = []
+        for run in predicting:
+            targets, scored = targets_of(task, run)
+            cases.append((np.asarray(targets[scored], dtype=np.bool_), run.outputs[task][scored]))
+        for column, output in enumerate(row.outputs):
+            title = TITLES.get((task, output)) or output_name(task, output)
+            yield title, [(present[:, column], probability[:, column]) for present, probability in cases]
 
 
 def _curve(axes: Axes, curve: Curve) -> None:

@@ -5,7 +5,7 @@ Anybody's system can write this table and be evaluated the same way (docs/format
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien.errors import DamagedFileError, DataError
-from mien.schema import EMOTION_OUTPUTS, EMOTIONS, FloatArray, SentimentValues
+from mien.schema import EMOTIONS, FloatArray, SentimentValues
 from mien.storage.files import written_aside
+from mien.tasks import TASKS
 
-PROBABILITY = "probability_"
-INTENSITY = "intensity_"
-SENTIMENT_PROBABILITY = PROBABILITY + "positive"
-SENTIMENT_INTENSITY = INTENSITY + "sentiment"
 SENTIMENT_VALUES_KEY = b"mien.sentiment_values"
 
 
@@ -34,11 +31,9 @@ class Predictions:
     index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
     sentiment: FloatArray  # (N,) gold score, NaN where missing
     emotions: FloatArray  # (N, 6) gold intensities, NaN rows where missing
-    sentiment_probability: FloatArray | None  # (N,) of the positive class (has0); None without a sentiment head
-    emotion_probabilities: FloatArray | None  # (N, 7) in the order of EMOTION_OUTPUTS; None without an emotion head
+    # task -> (N, output) in the order of its outputs (`tasks.TASKS`): probabilities of classes, or degrees
+    outputs: Mapping[str, FloatArray]
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
-    sentiment_intensity: FloatArray | None = None  # (N,) predicted score in [-3, 3]; None without that head
-    emotion_intensities: FloatArray | None = None  # (N, 6) predicted, in [0, 3]; None without that head
 
     def to_pandas(self) -> Any:
         """One row per utterance (pandas must be installed)."""
@@ -53,16 +48,9 @@ def to_table(predictions: Predictions) -> pa.Table:
         "sentiment": _nullable(predictions.sentiment),
     }
     data |= {name: _nullable(predictions.emotions[:, column]) for column, name in enumerate(EMOTIONS)}
-    if predictions.sentiment_probability is not None:
-        data[SENTIMENT_PROBABILITY] = predictions.sentiment_probability
-    if predictions.emotion_probabilities is not None:
-        for column, name in enumerate(EMOTION_OUTPUTS):
-            data[PROBABILITY + name] = predictions.emotion_probabilities[:, column]
-    if predictions.sentiment_intensity is not None:
-        data[SENTIMENT_INTENSITY] = predictions.sentiment_intensity
-    if predictions.emotion_intensities is not None:
-        for column, name in enumerate(EMOTIONS):
-            data[INTENSITY + name] = predictions.emotion_intensities[:, column]
+    for task, row in TASKS.items():
+        if task in predictions.outputs:
+            data |= dict(zip(row.columns, predictions.outputs[task].T, strict=True))
     table = pa.table(data)
     return table.replace_schema_metadata({SENTIMENT_VALUES_KEY: predictions.sentiment_values.encode()})
 
@@ -100,16 +88,8 @@ def read_predictions(path: Path) -> Predictions:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise DamagedFileError(f"Expected Parquet in {path}, but got {error}; write the predictions again") from None
-    outputs = [PROBABILITY + name for name in EMOTION_OUTPUTS]
-    intensities = [INTENSITY + name for name in EMOTIONS]
-    needed = ["video_id", "index", "sentiment", *EMOTIONS]
-    for several in (outputs, intensities):
-        if any(name in table.column_names for name in several):
-            needed += several
-
-    def optional(name: str) -> FloatArray | None:
-        return _numbers(table, [name])[:, 0] if name in table.column_names else None
-
+    predicted = [task for task, row in TASKS.items() if set(row.columns) & set(table.column_names)]
+    needed = ["video_id", "index", "sentiment", *EMOTIONS, *(c for task in predicted for c in TASKS[task].columns)]
     missing = [name for name in needed if name not in table.column_names]
     if missing:
         raise DataError(f"Expected the columns {', '.join(missing)} in {path}, but got {', '.join(table.column_names)}")
@@ -120,11 +100,8 @@ def read_predictions(path: Path) -> Predictions:
             index=_numbers(table, ["index"])[:, 0].astype(np.int64),
             sentiment=_numbers(table, ["sentiment"])[:, 0],
             emotions=_numbers(table, EMOTIONS),
-            sentiment_probability=optional(SENTIMENT_PROBABILITY),
-            emotion_probabilities=_numbers(table, outputs) if outputs[0] in needed else None,
+            outputs={task: _numbers(table, TASKS[task].columns) for task in predicted},
             sentiment_values=SentimentValues(metadata.get(SENTIMENT_VALUES_KEY, b"intensity").decode()),
-            sentiment_intensity=optional(SENTIMENT_INTENSITY),
-            emotion_intensities=_numbers(table, intensities) if intensities[0] in needed else None,
         )
     except ValueError as error:
         raise DataError(f"Expected a predictions table in {path}, but got {error}; see docs/formats.md") from None

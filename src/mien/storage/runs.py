@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.errors import DamagedFileError, DataError, FeatureSpaceError, TrainingError
+from mien.errors import DamagedFileError, DataError, FeatureSpaceError, TrainingError, UnknownNameError
 from mien.pretrained import require_sha256, sha256_of
-from mien.schema import FeatureSpace, Modality, Task
+from mien.schema import FeatureSpace, Modality
 from mien.storage.files import damage_told, read_json, write_json
+from mien.tasks import TASKS
 
 FORMAT_VERSION = 1
 CARD = "run.json"
@@ -23,7 +24,7 @@ class Run:
 
     folder: Path
     model: str
-    tasks: tuple[Task, ...]
+    tasks: tuple[str, ...]
     seed: int
     # two groups: "model" and "training"
     settings: Mapping[str, Mapping[str, Any]]
@@ -76,8 +77,8 @@ def write_run(run: Run, files: Sequence[Path] = ()) -> None:
 def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
     """Open a Run and check the sha256 of every file it vouches for.
 
-    Raises DataError if there is none, DamagedFileError if something is cut or altered, TrainingError if the training
-    has not finished and `unfinished` is False.
+    Raises DataError if there is none, DamagedFileError if something is cut or altered, UnknownNameError if it predicts
+    a task that is not in `TASKS`, TrainingError if the training has not finished and `unfinished` is False.
     """
     folder = Path(folder)
     card = read_json(folder / CARD, "a Run")
@@ -90,7 +91,7 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
         run = Run(
             folder=folder,
             model=card["model"],
-            tasks=tuple(Task(name) for name in card["tasks"]),
+            tasks=tuple(card["tasks"]),
             seed=card["seed"],
             settings=card["settings"],
             dataset=card["dataset"],
@@ -100,6 +101,9 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
             sha256=card["sha256"],
         )
         trained_on = run.dataset["path"]
+        for task in run.tasks:
+            if task not in TASKS:
+                raise UnknownNameError("task", task, TASKS)
     if not (run.finished or unfinished):
         raise TrainingError(
             f"Expected a finished run in {folder}, but its training was interrupted; "

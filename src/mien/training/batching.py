@@ -12,8 +12,9 @@ from torch import Tensor
 
 from mien.features.text.minilm import token_ids
 from mien.models.batch import Batch, Reads, Times, Tokens, Words
-from mien.schema import IntArray, Modality, emotion_multihot7, sentiment_classes
+from mien.schema import IntArray, Modality
 from mien.storage.split_columns import SplitColumns, WordColumns
+from mien.tasks import targets_of
 
 # Videos are sorted by length plus a random number below this, so that batches differ between epochs.
 LENGTH_JITTER_UTTERANCES = 2.0
@@ -45,19 +46,30 @@ class TokenSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Targets:
+    """What the outputs of the trained tasks should be; none where nothing is trained. n = utterances."""
+
+    # task -> classes (bool) or degrees (float32) of each output; false or zero where not `scored`
+    values: Mapping[str, Bool[Tensor, "n output"] | Float[Tensor, "n output"]]
+    # task -> whether the utterance has the label
+    scored: Mapping[str, Bool[Tensor, "n"]]
+
+    def at(self, rows: Int[Tensor, "k"]) -> Targets:
+        """Those of the given rows."""
+        return Targets(
+            {task: values[rows] for task, values in self.values.items()},
+            {task: scored[rows] for task, scored in self.scored.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class VideoSet:
     """One split in memory, scaled, videos one after another."""
 
     offsets: Int[Tensor, "video_plus_1"]
     features: Mapping[Modality, Float[Tensor, "N feature"]]
     present: Mapping[Modality, Bool[Tensor, "N"]]
-    sentiment: Int[Tensor, "N"]
-    sentiment_scored: Bool[Tensor, "N"]
-    emotions: Float[Tensor, "N 7"]
-    emotions_scored: Bool[Tensor, "N"]
-    # zero where the label is missing; scored where the classes are
-    sentiment_intensity: Float[Tensor, "N"]
-    emotion_intensity: Float[Tensor, "N 6"]
+    targets: Targets
     words: WordSet | None = None
     tokens: TokenSet | None = None
     # start and end in seconds, NaN where unknown
@@ -82,18 +94,6 @@ class Budget:
     most: int
 
 
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """Labels of the real utterances of a batch, flat in the order of ``batch.real.nonzero()``. n = real utterances."""
-
-    sentiment: Int[Tensor, "n"]
-    sentiment_scored: Bool[Tensor, "n"]
-    emotions: Float[Tensor, "n 7"]
-    emotions_scored: Bool[Tensor, "n"]
-    sentiment_intensity: Float[Tensor, "n"]
-    emotion_intensity: Float[Tensor, "n 6"]
-
-
 def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identity: bool = False) -> Scaling:
     """Mean and s.d. over the utterances that have the modality; constant columns keep their scale.
 
@@ -113,31 +113,37 @@ def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identi
     return Scaling(mean, scale)
 
 
-def to_video_set(columns: SplitColumns, scaling: Scaling, reads: Reads = Reads.CONTEXT) -> VideoSet:
-    """Tensors of one split, scaled; rows that lack a modality stay zero and are not `present`.
+def to_video_set(
+    columns: SplitColumns, scaling: Scaling, reads: Reads = Reads.CONTEXT, tasks: Sequence[str] = ()
+) -> VideoSet:
+    """Tensors of one split, scaled, with the targets of the tasks that are trained on it.
+
+    Rows that lack a modality stay zero and are not `present`.
 
     Transcripts become word pieces where the text has no features (see `features.transcript`). Raises what `token_ids`
     raises.
     """
     features, present = _scaled(columns, scaling)
-    positive, sentiment_scored = sentiment_classes(columns.sentiment)
-    emotions, emotions_scored = emotion_multihot7(columns.emotions)
     return VideoSet(
         offsets=torch.from_numpy(columns.offsets),
         features=features,
         present=present,
-        sentiment=torch.from_numpy(positive.astype(np.int64)),
-        sentiment_scored=torch.from_numpy(sentiment_scored),
-        emotions=torch.from_numpy(emotions.astype(np.float32)),
-        emotions_scored=torch.from_numpy(emotions_scored),
-        sentiment_intensity=torch.from_numpy(np.nan_to_num(columns.sentiment).astype(np.float32)),
-        emotion_intensity=torch.from_numpy(np.nan_to_num(columns.emotions).astype(np.float32)),
+        targets=_to_targets(columns, tasks),
         words=None
         if columns.words is None
         else WordSet(torch.from_numpy(columns.words.offsets), *_scaled(columns.words, scaling)),
         tokens=_to_tokens(columns, scaling) if reads is Reads.TRANSCRIPTS else None,
         times_s=_to_times(columns) if reads is Reads.TRANSCRIPTS else None,
     )
+
+
+def _to_targets(columns: SplitColumns, tasks: Sequence[str]) -> Targets:
+    values, scored = {}, {}
+    for task in tasks:
+        wanted, labelled = targets_of(task, columns)
+        wanted = wanted if wanted.dtype == np.bool_ else wanted.astype(np.float32)
+        values[task], scored[task] = torch.from_numpy(wanted), torch.from_numpy(labelled)
+    return Targets(values, scored)
 
 
 def _to_tokens(columns: SplitColumns, scaling: Scaling) -> TokenSet | None:
@@ -276,15 +282,3 @@ def collate_words(words: WordSet, rows: Int[Tensor, "n"]) -> Words:
     present = {m: mask[chosen] & real for m, mask in words.present.items()}
     features = {m: matrix[chosen] * present[m].unsqueeze(-1) for m, matrix in words.features.items()}
     return Words(features, present, lengths)
-
-
-def targets_of(videos: VideoSet, rows: Int[Tensor, "n"]) -> Targets:
-    """Labels of the given rows."""
-    return Targets(
-        sentiment=videos.sentiment[rows],
-        sentiment_scored=videos.sentiment_scored[rows],
-        emotions=videos.emotions[rows],
-        emotions_scored=videos.emotions_scored[rows],
-        sentiment_intensity=videos.sentiment_intensity[rows],
-        emotion_intensity=videos.emotion_intensity[rows],
-    )

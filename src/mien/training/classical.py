@@ -1,10 +1,9 @@
-"""Classical systems: fitted once, stored like a network after one epoch, and used as a predictor."""
+"""Classical systems: fitted once, and stored like a network after one epoch."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,80 +11,16 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from mien.errors import DamagedFileError, TrainingError
-from mien.models.batch import Reads
-from mien.models.classical.base import (
-    ClassicalEntry,
-    ClassicalSpec,
-    Probabilities,
-    Tensors,
-    binary_targets,
-    intensity_targets,
-)
-from mien.schema import FeatureSpace, FloatArray, Modality, SentimentValues, Task
-from mien.storage.predictions import Predictions
-from mien.storage.runs import epoch_file, require_spaces
-from mien.storage.split_columns import SplitColumns, stack_features
+from mien.models.classical.base import ClassicalEntry, ClassicalSpec, Probabilities, Tensors
+from mien.storage.runs import epoch_file
+from mien.storage.split_columns import SplitColumns
+from mien.tasks import TASKS, targets_of
 from mien.training.checkpoint import Progress, load_weights, save_weights
 from mien.training.loop import MODEL_FILE, write_history
-from mien.training.predictions import VideoPrediction, require_vectors, to_predictions
+from mien.training.losses import LOSSES
 from mien.training.validation import ordering, ordering_record
 
-# keeps the logarithm of a probability of 0 or 1 finite
-SMALLEST_PROBABILITY = 1e-12
 Report = Callable[[dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class ClassicalPredictor:
-    """What everything after training knows of a classical system."""
-
-    entry: ClassicalEntry
-    tensors: Tensors
-    spec: ClassicalSpec
-    # the spaces it was fitted on; features of others are refused by `tables.require_spaces`
-    spaces: Mapping[Modality, FeatureSpace] = field(default_factory=dict)
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """What it predicts."""
-        return self.spec.tasks
-
-    @property
-    def reads(self) -> Reads:
-        """What its columns must hold beside the features."""
-        return self.entry.reads
-
-    @property
-    def needs_words(self) -> bool:
-        """Whether its columns must hold the words of the utterances."""
-        return self.reads is Reads.WORDS
-
-    def predict(
-        self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
-    ) -> Predictions:
-        """Probabilities for every utterance of the columns, in their order, beside the gold labels.
-
-        Raises FeatureSpaceError, and DamagedFileError when the stored arrays are not this system's.
-        """
-        if columns.spaces:
-            require_spaces(self.spaces, columns.spaces)
-        return to_predictions(columns, _probabilities(self.entry, self.tensors, columns, self.spec), sentiment_values)
-
-    def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
-        """Nothing for any video: a classical system looks at each utterance alone."""
-        return {name: {} for name in columns.video_ids}
-
-    def fusion(self, _columns: SplitColumns) -> dict[str, FloatArray]:
-        """Nothing: what weights a system has are the same for all utterances."""
-        return {}
-
-    def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
-        """One video from its features, see `Predictor.predict_video`."""
-        require_vectors(self.reads)
-        said = self.predict(stack_features(features, self.spaces))
-        return VideoPrediction(
-            said.sentiment_probability, said.emotion_probabilities, said.sentiment_intensity, said.emotion_intensities
-        )
 
 
 def fit_classical(
@@ -127,9 +62,10 @@ def load_tensors(path: Path) -> Tensors:
     return {name: tensor.numpy() for name, tensor in load_weights(path)[0].items()}
 
 
-def _probabilities(
+def classical_probabilities(
     entry: ClassicalEntry, tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec
 ) -> Probabilities:
+    """What a fitted system says of the columns. Raises DamagedFileError when the arrays are not this system's."""
     try:
         with threadpool_limits(1):
             return entry.probabilities(tensors, columns, spec)
@@ -143,29 +79,12 @@ def _validation_record(
     entry: ClassicalEntry, tensors: Tensors, valid: SplitColumns, spec: ClassicalSpec
 ) -> dict[str, float]:
     """Losses and orderings per task, and ``valid_score``, as `validation_record` says of a network after an epoch."""
-    predicted = _probabilities(entry, tensors, valid, spec)
     losses, orderings = {}, {}
-    for task, probabilities in ((Task.SENTIMENT, predicted.sentiment), (Task.EMOTION, predicted.emotions)):
-        if probabilities is None:
-            continue
-        labels, scored = binary_targets(valid, [task])
-        rows = scored[:, 0]
-        said = probabilities.reshape(len(rows), -1)[rows]
-        of_the_label = np.maximum(np.where(labels[rows], said, 1 - said), SMALLEST_PROBABILITY)
-        losses[task] = float(-np.log(of_the_label).mean()) if rows.any() else 0.0
-        orderings[task] = ordering(task, labels[rows], said)
-    for task, intensities in (
-        (Task.SENTIMENT_INTENSITY, predicted.sentiment_intensity),
-        (Task.EMOTION_INTENSITY, predicted.emotion_intensities),
-    ):
-        if intensities is None:
-            continue
-        gold, scored = intensity_targets(valid, [task])
-        rows = scored[:, 0]
-        errors = np.abs(intensities.reshape(len(rows), -1)[rows] - gold[rows])
-        # as `loss_sums` of a network: absolute for sentiment, squared for emotions
-        losses[task] = float((errors if task is Task.SENTIMENT_INTENSITY else errors**2).mean()) if rows.any() else 0.0
-        orderings[task] = ordering(task, gold[rows], intensities.reshape(len(rows), -1)[rows])
+    for task, said in classical_probabilities(entry, tensors, valid, spec).items():
+        wanted, scored = targets_of(task, valid)
+        each = LOSSES[TASKS[task].loss].of_predictions(said[scored], wanted[scored])
+        losses[task] = float(each.mean()) if scored.any() else 0.0
+        orderings[task] = ordering(task, wanted[scored], said[scored])
     loss = sum(losses.values())
     record = {"valid_loss": loss} | {f"valid_loss_{task}": value for task, value in losses.items()}
     return record | ordering_record(orderings, loss, by_loss=False)

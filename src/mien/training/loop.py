@@ -20,10 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import TrainingError
-from mien.schema import Task
 from mien.storage.files import written_aside
 from mien.storage.runs import epoch_file
-from mien.training.batching import Budget, Scaling, VideoSet, bucketed_batches, collate, rows_of, targets_of
+from mien.training.batching import Budget, Scaling, VideoSet, bucketed_batches, collate, rows_of
 from mien.training.checkpoint import (
     Progress,
     load_weights,
@@ -54,7 +53,7 @@ class FitSpec:
     settings: TrainSettings
     seed: int
     scaling: Scaling
-    tasks: tuple[Task, ...]
+    tasks: tuple[str, ...]
 
 
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
@@ -142,8 +141,8 @@ def _train_epoch(
         set_rates(optimizer, (epoch - 1 + (step + 0.5) / len(batches)) / spec.settings.epochs, spec.settings)
         mine, share = _my_part(numbers, fabric)
         batch, rows = collate(train, mine)
-        targets = targets_of(train, rows)
-        counts = scored_counts(targets if len(mine) == len(numbers) else targets_of(train, rows_of(train, numbers)))
+        targets = train.targets.at(rows)
+        counts = scored_counts(targets if len(mine) == len(numbers) else train.targets.at(rows_of(train, numbers)))
         batch = to_device(batch, fabric.device)
         sums = loss_sums(network(batch), batch, to_device(targets, fabric.device))
         loss = weighting.total(sums, counts) * share + weighting.penalty(counts)

@@ -4,9 +4,8 @@ Tensors of the graph, u = utterances of the video (any number from 1):
 
 - inputs, for every modality m of the run: ``m`` (u, feature) float32, unscaled, whatever stands where it is missing;
   ``m_present`` (u,) bool
-- outputs: ``sentiment_probability`` (u,), ``emotion_probabilities`` (u, 7) in the order of EMOTION_OUTPUTS,
-  ``sentiment_intensity`` (u,), ``emotion_intensities`` (u, 6) in that of EMOTIONS, ``attention_m_to_n`` (u, context)
-  and ``fusion_NAME`` (u,), each as far as the network has it
+- outputs, each as far as the network has it: for every task the `export_name` of its row in `TASKS` (u, output), or
+  (u,) where it has one output; ``attention_m_to_n`` (u, context) and ``fusion_NAME`` (u,)
 """
 
 from __future__ import annotations
@@ -25,9 +24,10 @@ from torch import Tensor, nn
 from mien.errors import ExportError, MissingExtraError, UsageError
 from mien.models import MODELS, ModelEntry
 from mien.models.batch import Batch, Outputs, Reads
+from mien.models.heads import activated
 from mien.schema import FloatArray
-from mien.training.predictions import VideoPrediction
-from mien.training.predictor import NetworkPredictor, Predictor
+from mien.tasks import TASKS
+from mien.training.predictor import NetworkPredictor, Predictor, VideoPrediction
 
 OPSET = 17
 TRACEABLE = (Reads.CONTEXT, Reads.UTTERANCE)
@@ -129,23 +129,15 @@ class OneVideo(nn.Module):
 
 
 def _named_outputs(outputs: Outputs) -> dict[str, Tensor]:
-    named = {}
-    if outputs.sentiment_logits is not None:
-        named["sentiment_probability"] = outputs.sentiment_logits[0].softmax(dim=-1)[:, 1]
-    if outputs.emotion_logits is not None:
-        named["emotion_probabilities"] = outputs.emotion_logits[0].sigmoid()
-    if outputs.sentiment_intensity is not None:
-        named["sentiment_intensity"] = outputs.sentiment_intensity[0]
-    if outputs.emotion_intensity is not None:
-        named["emotion_intensities"] = outputs.emotion_intensity[0]
+    named = {TASKS[task].export_name: activated(task, logits[0]) for task, logits in outputs.logits.items()}
+    named = {name: values.squeeze(-1) if values.shape[-1] == 1 else values for name, values in named.items()}
     named |= {_attention_name(name): weights[0] for name, weights in outputs.attention.items()}
     return named | {f"fusion_{name}": weights[0] for name, weights in outputs.fusion.items()}
 
 
 def _by_output(said: VideoPrediction) -> dict[str, FloatArray]:
-    names = ("sentiment_probability", "emotion_probabilities", "sentiment_intensity", "emotion_intensities")
-    heads: dict[str, FloatArray | None] = {name: getattr(said, name) for name in names}
-    named = {name: values for name, values in heads.items() if values is not None}
+    named = {TASKS[task].export_name: values for task, values in said.outputs.items()}
+    named = {name: values[:, 0] if values.shape[1] == 1 else values for name, values in named.items()}
     named |= {_attention_name(name): weights for name, weights in said.attention.items()}
     return named | {f"fusion_{name}": weights for name, weights in said.fusion.items()}
 

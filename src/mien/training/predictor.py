@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -11,37 +11,43 @@ import numpy as np
 import torch
 from torch import nn
 
+from mien.errors import UsageError
 from mien.features.text.transcript import TRANSCRIPT, as_transcripts, transcript_space
 from mien.models import ModelEntry, build_model, model_entry
 from mien.models.batch import Outputs, Reads
-from mien.models.classical.base import ClassicalEntry, ClassicalSpec, Probabilities
-from mien.schema import EMOTION_OUTPUTS, EMOTIONS, FeatureSpace, FloatArray, IntArray, Modality, SentimentValues, Task
+from mien.models.classical.base import ClassicalEntry, ClassicalSpec, Tensors
+from mien.models.heads import predicted_values
+from mien.schema import FeatureSpace, FloatArray, IntArray, Modality, SentimentValues
 from mien.settings import override
 from mien.storage.predictions import Predictions
 from mien.storage.runs import Run, require_epoch, require_spaces
 from mien.storage.split_columns import SplitColumns, stack_features
+from mien.tasks import TASKS
 from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, one_video, to_video_set
 from mien.training.checkpoint import load_weights, restore_model
-from mien.training.classical import ClassicalPredictor, load_tensors
+from mien.training.classical import classical_probabilities, load_tensors
 from mien.training.devices import torch_threads
 from mien.training.loop import MODEL_FILE
-from mien.training.predictions import VideoPrediction, require_vectors, to_predictions
 from mien.training.validation import PREDICTION_BATCH_VIDEOS
 
-# what is said of one utterance, in the order of `Probabilities`
-SAID_SHAPES: dict[Task, tuple[int, ...]] = {
-    Task.SENTIMENT: (),
-    Task.EMOTION: (len(EMOTION_OUTPUTS),),
-    Task.SENTIMENT_INTENSITY: (),
-    Task.EMOTION_INTENSITY: (len(EMOTIONS),),
-}
+
+@dataclass(frozen=True, slots=True)
+class VideoPrediction:
+    """What a system says about the utterances of one video, and what it looked at."""
+
+    # task -> (utterance, output) in the order of its outputs (`tasks.TASKS`): probabilities of classes, or degrees
+    outputs: Mapping[str, FloatArray]
+    # "text->visual": weights (utterance, context), see `models.batch.Outputs`
+    attention: Mapping[str, FloatArray] = field(default_factory=dict)
+    # weights inside each utterance (utterance,), by name
+    fusion: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 class Predictor(Protocol):
     """A trained system of either kind. The videos of the columns are judged each by itself."""
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
+    def tasks(self) -> tuple[str, ...]:
         """What it predicts."""
         ...
 
@@ -89,8 +95,8 @@ class NetworkPredictor:
 
     network: nn.Module
     scaling: Scaling
-    tasks: tuple[Task, ...]
-    # the spaces it was trained on; features of others are refused by `tables.require_spaces`
+    tasks: tuple[str, ...]
+    # the spaces it was trained on; features of others are refused by `storage.runs.require_spaces`
     spaces: dict[Modality, FeatureSpace]
     # what its columns must hold beside the features
     reads: Reads = Reads.CONTEXT
@@ -104,11 +110,11 @@ class NetworkPredictor:
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
     ) -> Predictions:
         """Probabilities and intensities of every utterance of the columns, in their order, beside the gold labels."""
-        said = {task: np.zeros((columns.n_utterances, *SAID_SHAPES[task])) for task in self.tasks}
+        said = {task: np.zeros((columns.n_utterances, len(TASKS[task].outputs))) for task in self.tasks}
         for outputs, real, rows in self._forward(columns):
-            for task, values in _said(outputs).items():
-                said[task][rows] = values[real].double().numpy()
-        return to_predictions(columns, Probabilities(*map(said.get, SAID_SHAPES)), sentiment_values)
+            for task, logits in outputs.logits.items():
+                said[task][rows] = predicted_values(task, logits)[real].numpy()
+        return _beside_labels(columns, said, sentiment_values)
 
     def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
         """Per video id and direction ("text->visual") the weights (utterance, context); rows sum to 1 where defined."""
@@ -136,16 +142,12 @@ class NetworkPredictor:
         """One video from its features, see `Predictor.predict_video`."""
         # One that could read transcripts may have been trained on text vectors, or without any text.
         on_vectors = self.reads is Reads.TRANSCRIPTS and not reads_transcripts(self.spaces)
-        require_vectors(Reads.CONTEXT if on_vectors else self.reads)
+        _require_vectors(Reads.CONTEXT if on_vectors else self.reads)
         self.network.eval()
         with torch.inference_mode():
             outputs = self.network(one_video(stack_features(features, self.spaces), self.scaling))
-        said = {task: values[0].double().numpy() for task, values in _said(outputs).items()}
         return VideoPrediction(
-            sentiment_probability=said.get(Task.SENTIMENT),
-            emotion_probabilities=said.get(Task.EMOTION),
-            sentiment_intensity=said.get(Task.SENTIMENT_INTENSITY),
-            emotion_intensities=said.get(Task.EMOTION_INTENSITY),
+            {task: predicted_values(task, logits)[0].numpy() for task, logits in outputs.logits.items()},
             attention={
                 name: _without_empty_columns(weights[0].numpy(), weights.shape[1])
                 for name, weights in outputs.attention.items()
@@ -167,37 +169,55 @@ class NetworkPredictor:
                 yield outputs, batch.real, rows.numpy()
 
 
-def as_read(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
-    """The columns as a system of these spaces takes them: with transcripts instead of text vectors if it reads them.
+@dataclass(frozen=True)
+class ClassicalPredictor:
+    """What everything after training knows of a classical system."""
 
-    Raises DataError where the columns have none.
-    """
-    return as_transcripts(columns) if reads_transcripts(spaces) else columns
+    entry: ClassicalEntry
+    tensors: Tensors
+    spec: ClassicalSpec
+    # the spaces it was fitted on; features of others are refused by `storage.runs.require_spaces`
+    spaces: Mapping[Modality, FeatureSpace] = field(default_factory=dict)
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What it predicts."""
+        return self.spec.tasks
 
-def reads_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
-    """Whether a system of these spaces reads what was said itself."""
-    return Modality.TEXT in spaces and spaces[Modality.TEXT].name == TRANSCRIPT
+    @property
+    def reads(self) -> Reads:
+        """What its columns must hold beside the features."""
+        return self.entry.reads
 
+    @property
+    def needs_words(self) -> bool:
+        """Whether its columns must hold the words of the utterances."""
+        return self.reads is Reads.WORDS
 
-def _said(outputs: Outputs) -> dict[Task, torch.Tensor]:
-    """What the outputs mean, (video, utterance, ...): probabilities of the logits, intensities as they are."""
-    sentiment, emotions = outputs.sentiment_logits, outputs.emotion_logits
-    said = {
-        Task.SENTIMENT: None if sentiment is None else sentiment.double().softmax(dim=-1)[..., 1],
-        Task.EMOTION: None if emotions is None else emotions.double().sigmoid(),
-        Task.SENTIMENT_INTENSITY: outputs.sentiment_intensity,
-        Task.EMOTION_INTENSITY: outputs.emotion_intensity,
-    }
-    return {task: values for task, values in said.items() if values is not None}
+    def predict(
+        self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
+    ) -> Predictions:
+        """Probabilities for every utterance of the columns, in their order, beside the gold labels.
 
+        Raises FeatureSpaceError, and DamagedFileError when the stored arrays are not this system's.
+        """
+        if columns.spaces:
+            require_spaces(self.spaces, columns.spaces)
+        said = classical_probabilities(self.entry, self.tensors, columns, self.spec)
+        return _beside_labels(columns, said, sentiment_values)
 
-def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
-    """The real utterances, and behind them the padded slots that a network without a padding mask looks at."""
-    if weights.shape[1] == length:
-        return weights
-    used = np.flatnonzero((weights > 0).any(axis=0))
-    return weights[:, : max(length, int(used[-1]) + 1 if len(used) else 0)]
+    def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
+        """Nothing for any video: a classical system looks at each utterance alone."""
+        return {name: {} for name in columns.video_ids}
+
+    def fusion(self, _columns: SplitColumns) -> dict[str, FloatArray]:
+        """Nothing: what weights a system has are the same for all utterances."""
+        return {}
+
+    def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
+        """One video from its features, see `Predictor.predict_video`."""
+        _require_vectors(self.reads)
+        return VideoPrediction(self.predict(stack_features(features, self.spaces)).outputs)
 
 
 def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
@@ -224,3 +244,45 @@ def _load_network(run: Run, entry: ModelEntry, path: Path) -> NetworkPredictor:
     weights, _ = load_weights(path)
     scaling = restore_model(network, weights, tuple(run.spaces))
     return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), entry.reads)
+
+
+def as_read(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
+    """The columns as a system of these spaces takes them: with transcripts instead of text vectors if it reads them.
+
+    Raises DataError where the columns have none.
+    """
+    return as_transcripts(columns) if reads_transcripts(spaces) else columns
+
+
+def reads_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
+    """Whether a system of these spaces reads what was said itself."""
+    return Modality.TEXT in spaces and spaces[Modality.TEXT].name == TRANSCRIPT
+
+
+def _beside_labels(columns: SplitColumns, said: Mapping[str, FloatArray], values: SentimentValues) -> Predictions:
+    return Predictions(
+        video_id=np.repeat(np.array(columns.video_ids, dtype=object), columns.lengths),
+        index=columns.index,
+        sentiment=columns.sentiment,
+        emotions=columns.emotions,
+        outputs=said,
+        sentiment_values=values,
+    )
+
+
+def _require_vectors(reads: Reads) -> None:
+    """Raise UsageError for a system of words or transcripts: vectors of whole utterances tell it nothing."""
+    if reads in (Reads.WORDS, Reads.TRANSCRIPTS):
+        columns = "columns(split, words=True)" if reads is Reads.WORDS else "columns(split)"
+        raise UsageError(
+            f"Expected a system that reads one vector per utterance, but got one that reads {reads.value}; "
+            f"give it a Dataset's columns: predict(dataset.{columns})"
+        )
+
+
+def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
+    """The real utterances, and behind them the padded slots that a network without a padding mask looks at."""
+    if weights.shape[1] == length:
+        return weights
+    used = np.flatnonzero((weights > 0).any(axis=0))
+    return weights[:, : max(length, int(used[-1]) + 1 if len(used) else 0)]

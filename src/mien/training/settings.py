@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from mien.schema import Task
+from mien.tasks import TASKS
 
-# the setting that holds the fixed weight of each task's loss
-TASK_WEIGHTS = {task: f"{task}_weight" for task in Task}
+# the setting that holds the fixed weight of a task's loss is called like the task with this behind
+WEIGHT = "_weight"
 UNCERTAINTY = "uncertainty"
 
 
@@ -56,21 +56,22 @@ class TrainSettings:
         _require_positive(self)
         if not 0 <= self.warmup < 1:
             raise ValueError(f"Expected warmup in [0, 1), but got {self.warmup}")
-        for name in (*TASK_WEIGHTS.values(), "weight_decay"):
+        weights = [setting.name for setting in fields(self) if setting.name.endswith(WEIGHT)]
+        for name in (*weights, "weight_decay"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"Expected {name} to be a number from 0 on, but got {getattr(self, name)}")
-        weights = [self.weight_of(task) for task in Task]
         for name, words in (("select_by", ("roc_auc", "loss")), ("task_weighting", ("fixed", UNCERTAINTY))):
             if (value := getattr(self, name)) not in words:
                 raise ValueError(f"Expected {name} to be {' or '.join(words)}, but got {value!r}")
-        if self.task_weighting == UNCERTAINTY and weights != [1.0] * len(weights):
+        fixed = [self.weight_of(task) for task in TASKS]
+        if self.task_weighting == UNCERTAINTY and fixed != [1.0] * len(fixed):
             raise ValueError(
-                f"Expected no fixed weights beside task_weighting=uncertainty, but got {weights}; leave one of the two"
+                f"Expected no fixed weights beside task_weighting=uncertainty, but got {fixed}; leave one of the two"
             )
 
-    def weight_of(self, task: Task) -> float:
-        """The fixed weight of a task's loss."""
-        weight: float = getattr(self, TASK_WEIGHTS[task])
+    def weight_of(self, task: str) -> float:
+        """The fixed weight of a task's loss: 1 for a task that has no setting for it."""
+        weight: float = getattr(self, task + WEIGHT, 1.0)
         return weight
 
 

@@ -7,25 +7,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from mien.metrics.ranking import concordance_index, roc_auc
-from mien.models.batch import Outputs
-from mien.schema import EMOTIONS, BoolArray, FloatArray, Task
-from mien.training.batching import Targets, VideoSet, bucketed_batches, collate, targets_of
+from mien.models.heads import ranking_scores
+from mien.schema import NO_EMOTION, BoolArray, FloatArray
+from mien.tasks import TASKS
+from mien.training.batching import VideoSet, bucketed_batches, collate
 from mien.training.losses import TaskWeighting, loss_sums, scored_counts
 from mien.training.settings import TrainSettings
 
 PREDICTION_BATCH_VIDEOS = 64
 SELECT_BY_LOSS = "loss"
-# what a task's ordering is measured by; both are the chance that two utterances with different labels stand rightly
-ORDERINGS: dict[Task, tuple[str, Callable[[Any, Any], float]]] = {
-    Task.SENTIMENT: ("roc_auc", roc_auc),
-    Task.EMOTION: ("roc_auc", roc_auc),
-    Task.SENTIMENT_INTENSITY: ("concordance", concordance_index),
-    Task.EMOTION_INTENSITY: ("concordance", concordance_index),
-}
+# by the name in the rows of `TASKS`; each is the chance that two utterances with different labels stand rightly
+ORDERINGS: dict[str, Callable[[Any, Any], float]] = {"roc_auc": roc_auc, "concordance": concordance_index}
 
 
 def validation_record(
@@ -33,13 +28,13 @@ def validation_record(
 ) -> dict[str, float]:
     """Masked losses and orderings per task, and ``valid_score``: the larger, the better the epoch.
 
-    The score is the mean over the tasks of the ROC AUC, of intensities the concordance index (emotions: mean of the
-    six), so that an epoch is chosen for how well it orders utterances and not for how sure it is of them; with
+    The score is the mean over the tasks of the ROC AUC, of degrees the concordance index (emotions: mean of the six),
+    so that an epoch is chosen for how well it orders utterances and not for how sure it is of them; with
     ``select_by=loss`` it is minus the total loss. What the labels leave undefined (one class only) is left out; if that
     is all, the loss decides.
     """
-    sums: dict[Task, float] = {}
-    scores: dict[Task, FloatArray] = {}
+    sums: dict[str, float] = {}
+    scores: dict[str, FloatArray] = {}
     network.eval()
     device = next(network.parameters()).device
     with torch.inference_mode():
@@ -47,12 +42,11 @@ def validation_record(
             batch, rows = collate(valid, numbers)
             batch = to_device(batch, device)
             outputs = network(batch)
-            for task, total in loss_sums(outputs, batch, to_device(targets_of(valid, rows), device)).items():
+            for task, total in loss_sums(outputs, batch, to_device(valid.targets.at(rows), device)).items():
                 sums[task] = sums.get(task, 0.0) + float(total)
-                said = _ranking_scores(outputs, task)[batch.real].float().cpu().numpy()
-                scores.setdefault(task, np.zeros((len(valid.sentiment), said.shape[1])))[rows.numpy()] = said
-        everything = targets_of(valid, torch.arange(len(valid.sentiment)))
-        counts = scored_counts(everything)
+                said = ranking_scores(task, outputs.logits[task])[batch.real].float().cpu().numpy()
+                scores.setdefault(task, np.zeros(valid.targets.values[task].shape))[rows.numpy()] = said
+        counts = scored_counts(valid.targets)
         totals = {task: torch.tensor(value, device=device) for task, value in sums.items()}
         record = {"valid_loss": float(weighting.total(totals, counts) + weighting.penalty(counts))}
     if not np.isfinite(record["valid_loss"]):
@@ -61,32 +55,32 @@ def validation_record(
     record |= {f"log_variance_{task}": s.item() for task, s in weighting.log_variances.items()}
     orderings = {}
     for task in sums:
-        labels, scored = _labels(everything, task)
-        orderings[task] = ordering(task, labels[scored], scores[task][scored])
+        scored = valid.targets.scored[task].numpy()
+        orderings[task] = ordering(task, valid.targets.values[task].numpy()[scored], scores[task][scored])
     return record | ordering_record(orderings, record["valid_loss"], by_loss=settings.select_by == SELECT_BY_LOSS)
 
 
-def ordering_record(orderings: Mapping[Task, float], loss: float, *, by_loss: bool) -> dict[str, float]:
+def ordering_record(orderings: Mapping[str, float], loss: float, *, by_loss: bool) -> dict[str, float]:
     """Every ordering that is defined, under the name of its measure, and the ``valid_score``."""
     defined = {task: value for task, value in orderings.items() if np.isfinite(value)}
-    record = {f"valid_{ORDERINGS[task][0]}_{task}": value for task, value in defined.items()}
+    record = {f"valid_{TASKS[task].ordering}_{task}": value for task, value in defined.items()}
     score = -loss if by_loss or not defined else float(np.mean(list(defined.values())))
     return record | {"valid_score": score}
 
 
-def ordering(task: Task, labels: FloatArray | BoolArray, said: FloatArray) -> float:
-    """How well a task's outputs order utterances: one number, for emotions the mean of the six; NaN where undefined.
+def ordering(task: str, labels: FloatArray | BoolArray, said: FloatArray) -> float:
+    """How well a task's outputs order utterances: one number, the mean over the outputs; NaN where undefined.
 
-    An emotion that never occurs, or always, is left out of the mean.
+    An output that is never true, or always, is left out of the mean, and so is `NO_EMOTION`, which follows from others.
 
     Args:
-        task: which of the four.
-        labels: (utterance, output) classes or intensities of labelled utterances.
+        task: a name in `TASKS`.
+        labels: (utterance, output) classes or degrees of labelled utterances.
         said: (utterance, output), any numbers that grow with what is said.
     """
-    _, measure = ORDERINGS[task]
-    n_outputs = min(labels.shape[1], len(EMOTIONS))
-    each = np.array([measure(labels[:, column], said[:, column]) for column in range(n_outputs)])
+    row = TASKS[task]
+    columns = [column for column, output in enumerate(row.outputs) if output != NO_EMOTION]
+    each = np.array([ORDERINGS[row.ordering](labels[:, column], said[:, column]) for column in columns])
     return float(np.nanmean(each)) if np.isfinite(each).any() else float("nan")
 
 
@@ -99,29 +93,3 @@ def to_device(facts: Any, device: torch.device) -> Any:
     if isinstance(facts, dict):
         return {key: tensor.to(device) for key, tensor in facts.items()}
     return type(facts)(**{name: to_device(getattr(facts, name), device) for name in facts.__slots__})
-
-
-def _ranking_scores(outputs: Outputs, task: Task) -> Float[Tensor, "video utterance output"]:
-    """What a task's outputs are ordered by."""
-    said = {
-        Task.SENTIMENT: outputs.sentiment_logits,
-        Task.EMOTION: outputs.emotion_logits,
-        Task.SENTIMENT_INTENSITY: outputs.sentiment_intensity,
-        Task.EMOTION_INTENSITY: outputs.emotion_intensity,
-    }[task]
-    assert said is not None
-    if task is Task.SENTIMENT:
-        return said[..., 1:] - said[..., :1]
-    return said.unsqueeze(-1) if task is Task.SENTIMENT_INTENSITY else said
-
-
-def _labels(targets: Targets, task: Task) -> tuple[FloatArray | BoolArray, BoolArray]:
-    """Labels (utterance, output) and which utterances have them."""
-    labels = {
-        Task.SENTIMENT: targets.sentiment.unsqueeze(-1) == 1,
-        Task.EMOTION: targets.emotions > 0,
-        Task.SENTIMENT_INTENSITY: targets.sentiment_intensity.unsqueeze(-1),
-        Task.EMOTION_INTENSITY: targets.emotion_intensity,
-    }[task]
-    of_sentiment = task in (Task.SENTIMENT, Task.SENTIMENT_INTENSITY)
-    return labels.numpy(), (targets.sentiment_scored if of_sentiment else targets.emotions_scored).numpy()

@@ -15,13 +15,12 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.schema import EMOTION_RANGE, SENTIMENT_RANGE, FloatArray
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 
-# the key under which a modality's contribution to the sentiment stands, beside those to the emotions
-SENTIMENT_OUTPUT = "sentiment"
 # in the names of attention matrices: "text->visual"
 ARROW = "->"
-
-
+# the output of sentiment
+POSITIVE = "positive"
 # between several values in one cell of a table
 SEPARATOR = "; "
 INTENSITY = "_intensity"
@@ -52,7 +51,7 @@ class ModelFacts:
     name: str
     # modalities the model was given: "text", "acoustic", "visual"
     inputs: tuple[str, ...]
-    # what it answers: "sentiment", "emotion", "sentiment_intensity", "emotion_intensity"
+    # what it answers, names in `mien.tasks.TASKS`
     tasks: tuple[str, ...]
     # positive where the probability is at least this
     sentiment_threshold: float = 0.5
@@ -68,7 +67,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class Sentiment:
-    """The answer of a sentiment head."""
+    """Whether an utterance is positive."""
 
     # "positive" or "negative"
     label: str
@@ -84,21 +83,45 @@ class UtteranceAnalysis:
     start_s: float
     end_s: float
     transcript: str = ""
-    # None without a sentiment head, or where nothing could be predicted
-    sentiment: Sentiment | None = None
-    # emotion -> probability; empty without an emotion head, or where nothing could be predicted
-    emotions: Mapping[str, float] = field(default_factory=dict)
+    # task -> output -> probability or degree, of emotion without `none`; empty where nothing could be predicted
+    outputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    # "positive" or "negative", where sentiment is predicted
+    sentiment_label: str = ""
     # emotions at or above their thresholds
     labels: tuple[str, ...] = ()
     # modality the model takes and did not get -> why
     missing: Mapping[str, str] = field(default_factory=dict)
-    # modality -> output ("sentiment" or an emotion) -> probability with all modalities minus probability without
-    # this one; empty for a model of one modality
+    # modality -> output (`mien.tasks.output_name`) -> probability with all modalities minus probability without this
+    # one; empty for a model of one modality
     contributions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    # in [-3, 3]; None without such a head, or where nothing could be predicted
-    sentiment_intensity: float | None = None
-    # emotion -> degree in [0, 3]; empty without such a head, or where nothing could be predicted
-    emotion_intensities: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def sentiment(self) -> Sentiment | None:
+        """The two classes of sentiment; None where they are not predicted."""
+        if SENTIMENT not in self.outputs:
+            return None
+        return Sentiment(self.sentiment_label, self.outputs[SENTIMENT][POSITIVE])
+
+    @property
+    def emotions(self) -> Mapping[str, float]:
+        """Emotion -> probability; empty where they are not predicted."""
+        return self.outputs.get(EMOTION, {})
+
+    @property
+    def sentiment_intensity(self) -> float | None:
+        """In [-3, 3]; None where it is not predicted."""
+        return self.outputs.get(SENTIMENT_INTENSITY, {}).get(SENTIMENT)
+
+    @property
+    def emotion_intensities(self) -> Mapping[str, float]:
+        """Emotion -> degree in [0, 3]; empty where they are not predicted."""
+        return self.outputs.get(EMOTION_INTENSITY, {})
+
+    @property
+    def further_outputs(self) -> dict[str, Mapping[str, float]]:
+        """The outputs of all other tasks."""
+        paper = (SENTIMENT, EMOTION, SENTIMENT_INTENSITY, EMOTION_INTENSITY)
+        return {task: values for task, values in self.outputs.items() if task not in paper}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,11 +202,12 @@ def emotion_names(analysis: Analysis) -> tuple[str, ...]:
 
 
 def columns(analysis: Analysis) -> list[str]:
-    """Names of the columns: facts, sentiment, emotions, degrees if there are any, what was decided, what is missing."""
+    """Names of the columns: facts, sentiment, emotions, what else is predicted, what was decided, what is missing."""
     return [
         *("index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability"),
         *emotion_names(analysis),
         *_intensity_columns(analysis),
+        *_further_columns(analysis),
         *("labels", "missing", "missing_reasons"),
     ]
 
@@ -191,6 +215,7 @@ def columns(analysis: Analysis) -> list[str]:
 def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
     """The cells of one utterance in the order of `columns`; None where there is nothing."""
     sentiment = utterance.sentiment
+    further = _named_outputs(utterance)
     reasons = [f"{modality}: {reason}" for modality, reason in utterance.missing.items()]
     return [
         utterance.index,
@@ -201,6 +226,7 @@ def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
         sentiment.probability if sentiment else None,
         *(utterance.emotions.get(name) for name in emotion_names(analysis)),
         *(_intensity(utterance, name) for name in _intensity_columns(analysis)),
+        *(further.get(name) for name in _further_columns(analysis)),
         SEPARATOR.join(utterance.labels),
         SEPARATOR.join(utterance.missing),
         SEPARATOR.join(reasons),
@@ -218,6 +244,19 @@ def _intensity_columns(analysis: Analysis) -> list[str]:
 def _intensity(utterance: UtteranceAnalysis, column: str) -> float | None:
     name = column.removesuffix(INTENSITY)
     return utterance.sentiment_intensity if name == "sentiment" else utterance.emotion_intensities.get(name)
+
+
+def _further_columns(analysis: Analysis) -> list[str]:
+    return list(dict.fromkeys(name for utterance in analysis.utterances for name in _named_outputs(utterance)))
+
+
+def _named_outputs(utterance: UtteranceAnalysis) -> dict[str, float]:
+    """Column -> value, of the tasks that have no columns of their own above."""
+    return {
+        f"{task}_{output}": value
+        for task, values in utterance.further_outputs.items()
+        for output, value in values.items()
+    }
 
 
 def _require_finite(analysis: Analysis) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 from mien.errors import DamagedFileError
 from mien.schema import FloatArray
 from mien.storage.files import damage_told, read_json, to_json_text, written_aside
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 from mien.version import __version__
-from mien.video.analysis import Analysis, ModelFacts, Sentiment, Source, Track, UtteranceAnalysis, VideoFacts
+from mien.video.analysis import POSITIVE, Analysis, ModelFacts, Source, Track, UtteranceAnalysis, VideoFacts
 
 FORMAT = "mien-analysis"
 FORMAT_VERSION = 1
@@ -118,33 +119,40 @@ def _utterance(row: UtteranceAnalysis) -> dict[str, Any]:
         "missing": list(row.missing),
         "missing_reasons": dict(row.missing),
         "contributions": {modality: _numbers(changes) for modality, changes in row.contributions.items()},
-    } | _intensities(row)
+    } | _optional(row)
 
 
-def _intensities(row: UtteranceAnalysis) -> dict[str, Any]:
-    """Keys that are there only where the model predicts degrees."""
+def _optional(row: UtteranceAnalysis) -> dict[str, Any]:
+    """Keys that are there only where the model predicts degrees, or tasks that have no key of their own."""
     facts: dict[str, Any] = {}
     if row.sentiment_intensity is not None:
         facts["sentiment_intensity"] = float(row.sentiment_intensity)
     if row.emotion_intensities:
         facts["emotion_intensities"] = _numbers(row.emotion_intensities)
+    if further := row.further_outputs:
+        facts["outputs"] = {task: _numbers(values) for task, values in further.items()}
     return facts
 
 
 def _utterance_from(facts: dict[str, Any]) -> UtteranceAnalysis:
     sentiment = facts["sentiment"]
+    outputs = {
+        SENTIMENT: {} if sentiment is None else {POSITIVE: float(sentiment["probability"])},
+        EMOTION: _numbers(facts["emotions"]),
+        SENTIMENT_INTENSITY: {SENTIMENT: float(facts["sentiment_intensity"])} if "sentiment_intensity" in facts else {},
+        EMOTION_INTENSITY: _numbers(facts.get("emotion_intensities", {})),
+        **{task: _numbers(values) for task, values in facts.get("outputs", {}).items()},
+    }
     return UtteranceAnalysis(
         index=int(facts["index"]),
         start_s=float(facts["start_s"]),
         end_s=float(facts["end_s"]),
         transcript=str(facts["transcript"]),
-        sentiment=None if sentiment is None else Sentiment(sentiment["label"], float(sentiment["probability"])),
-        emotions=_numbers(facts["emotions"]),
+        outputs={task: values for task, values in outputs.items() if values},
+        sentiment_label="" if sentiment is None else str(sentiment["label"]),
         labels=tuple(facts["labels"]),
         missing={name: facts["missing_reasons"][name] for name in facts["missing"]},
         contributions={modality: _numbers(changes) for modality, changes in facts["contributions"].items()},
-        sentiment_intensity=float(facts["sentiment_intensity"]) if "sentiment_intensity" in facts else None,
-        emotion_intensities=_numbers(facts.get("emotion_intensities", {})),
     )
 
 

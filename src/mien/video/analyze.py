@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,23 +23,24 @@ from mien.engine import Place, work_through
 from mien.engine.cluster import require_seen
 from mien.engine.threads import Crew, one_thread_each, one_torch_thread
 from mien.errors import DataError, EngineError, MienError
+from mien.evaluation.decisions import Decisions, Point
 from mien.features import load_visual_extractor
 from mien.features.visual.base import VisualExtractor
 from mien.media.clips import Clips, MediaSettings
 from mien.media.recognition import Recognizer, load_recognizer
 from mien.pretrained import sha256_of
-from mien.schema import EMOTIONS, FUSED, FloatArray, Modality, Task
+from mien.schema import EMOTIONS, FUSED, NO_EMOTION, FloatArray, Modality
 from mien.storage.predictions import Predictions
 from mien.storage.runs import CARD, Run
 from mien.storage.split_columns import SplitColumns, stack_videos
-from mien.video.analysis import Analysis, ModelFacts, Sentiment, UtteranceAnalysis, VideoFacts
+from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name
+from mien.video.analysis import POSITIVE, Analysis, ModelFacts, UtteranceAnalysis, VideoFacts
 from mien.video.featurise import Extractors, Featurised, extractors_for, featurise
 from mien.video.observing import Observed, Questions, observer, ready_observer
 from mien.video.outputs import OUTPUTS, write_outputs
 from mien.video.page import PageSettings
 
 if TYPE_CHECKING:
-    from mien.evaluation.decisions import Decisions
     from mien.training.predictor import Predictor
 
 DEFAULT_MODEL = "mosei-text"
@@ -203,45 +204,55 @@ def _utterance(
 ) -> UtteranceAnalysis:
     utterance = found.video.utterances[row]
     outputs = _outputs(predictions, row) if utterance.features else {}
-    emotions = {name: outputs[name] for name in EMOTIONS if name in outputs}
-    positive = outputs.get("sentiment")
-    label = None if positive is None else "positive" if positive >= decisions.sentiment else "negative"
+    label = ""
+    if SENTIMENT in outputs:
+        label = "positive" if outputs[SENTIMENT][POSITIVE] >= decisions.at(SENTIMENT)[0] else "negative"
+    thresholds = _emotion_thresholds(decisions) if EMOTION in outputs else {}
     return UtteranceAnalysis(
         index=utterance.index,
         start_s=float(utterance.start_s or 0.0),
         end_s=float(utterance.end_s or 0.0),
         transcript=utterance.transcript,
-        sentiment=None if label is None or positive is None else Sentiment(label, positive),
-        emotions=emotions,
-        labels=tuple(name for name, value in emotions.items() if value >= decisions.weighted_f1[name]),
+        outputs=outputs,
+        sentiment_label=label,
+        labels=tuple(name for name, threshold in thresholds.items() if outputs[EMOTION][name] >= threshold),
         missing={str(modality): reason for modality, reason in found.missing[utterance.index].items()},
         contributions={
-            str(modality): {name: value - _outputs(other, row)[name] for name, value in outputs.items()}
+            str(modality): _changes(outputs, _outputs(other, row))
             for modality, other in without.items()
             if modality in utterance.features
         },
-        **(_intensities(predictions, row) if utterance.features else {}),
     )
 
 
-def _outputs(predictions: Predictions, row: int) -> dict[str, float]:
-    """Every probability of one utterance, by name."""
-    outputs = {}
-    if predictions.sentiment_probability is not None:
-        outputs["sentiment"] = float(predictions.sentiment_probability[row])
-    if predictions.emotion_probabilities is not None:
-        outputs |= {name: float(predictions.emotion_probabilities[row, column]) for column, name in enumerate(EMOTIONS)}
-    return outputs
+def _outputs(predictions: Predictions, row: int) -> dict[str, dict[str, float]]:
+    """Task -> output -> value of one utterance, of the six emotions without `none`."""
+    return {
+        task: {
+            name: float(values[row, column])
+            for column, name in enumerate(TASKS[task].outputs)
+            if (task, name) != (EMOTION, NO_EMOTION)
+        }
+        for task, values in predictions.outputs.items()
+    }
 
 
-def _intensities(predictions: Predictions, row: int) -> dict[str, Any]:
-    """The predicted degrees of one utterance, as far as there are any."""
-    found: dict[str, Any] = {}
-    if predictions.sentiment_intensity is not None:
-        found["sentiment_intensity"] = float(predictions.sentiment_intensity[row])
-    if predictions.emotion_intensities is not None:
-        found["emotion_intensities"] = dict(zip(EMOTIONS, predictions.emotion_intensities[row].tolist(), strict=True))
-    return found
+def _changes(
+    outputs: Mapping[str, Mapping[str, float]], without: Mapping[str, Mapping[str, float]]
+) -> dict[str, float]:
+    """What every probability loses without a modality; nothing of degrees."""
+    return {
+        output_name(task, name): value - without[task][name]
+        for task, values in outputs.items()
+        if TASKS[task].decision != "none"
+        for name, value in values.items()
+    }
+
+
+def _emotion_thresholds(decisions: Decisions) -> dict[str, float]:
+    """Emotion -> threshold at the point of weighted F1, which names an emotion only when sure."""
+    thresholds: list[float] = decisions.at(EMOTION, Point.WEIGHTED_F1).tolist()
+    return dict(zip(EMOTIONS, thresholds, strict=False))
 
 
 def _model_facts(analyst: Analyst) -> ModelFacts:
@@ -250,9 +261,9 @@ def _model_facts(analyst: Analyst) -> ModelFacts:
     return ModelFacts(
         name=f"{run.folder.name} ({run.model})",
         inputs=tuple(map(str, run.inputs)),
-        tasks=tuple(map(str, run.tasks)),
-        sentiment_threshold=decisions.sentiment,
-        thresholds={name: decisions.weighted_f1[name] for name in EMOTIONS} if Task.EMOTION in run.tasks else {},
+        tasks=tuple(run.tasks),
+        sentiment_threshold=float(decisions.at(SENTIMENT)[0]),
+        thresholds=_emotion_thresholds(decisions) if EMOTION in run.tasks else {},
         protocol="Thresholds were chosen on validation videos for weighted F1, which names an emotion only when sure.",
         caveats=(WORDS_ONLY, EXPRESSED) if only_words else (EXPRESSED,),
         facts={"Trained on": str(run.dataset["name"]), "Features": ", ".join(s.name for s in run.spaces.values())},

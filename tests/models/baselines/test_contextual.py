@@ -27,10 +27,11 @@ from mien.models.baselines.vqa_attention import GatedTanh, VqaAttention, VqaAtte
 from mien.models.batch import Batch
 from mien.models.cim import Cim, CimSettings
 from mien.models.layers import run_bidirectional
-from mien.schema import Modality, Task
+from mien.schema import Modality
 from mien.settings import override
+from mien.tasks import EMOTION, SENTIMENT
 
-BOTH = (Task.SENTIMENT, Task.EMOTION)
+BOTH = (SENTIMENT, EMOTION)
 T, A, V = Modality
 THREE = (T, A, V)
 
@@ -53,7 +54,7 @@ def make(kind, settings, modalities=THREE):
 
 def assert_same_logits(outputs, video: int, network, representation: np.ndarray) -> None:
     n = len(representation)
-    for task, logits in ((Task.SENTIMENT, outputs.sentiment_logits), (Task.EMOTION, outputs.emotion_logits)):
+    for task, logits in outputs.logits.items():
         expected = dense(network.heads[task], representation)
         np.testing.assert_allclose(array(logits[video, :n]), expected, atol=1e-12)
 
@@ -196,7 +197,7 @@ def test_mmmu_ba_has_the_sizes_of_its_paper():
     settings = model_entry("mmmu-ba").settings
     assert (settings.gru_size, settings.dense_size, settings.activation) == (300, 100, "tanh")
     assert (settings.input_dropout, settings.state_dropout, settings.dense_dropout) == (0.5, 0.7, 0.7)
-    network = build_model("mmmu-ba", N_FEATURES, (Task.SENTIMENT,))
+    network = build_model("mmmu-ba", N_FEATURES, (SENTIMENT,))
     assert network.heads["sentiment"].in_features == 900
     assert dict(model_entry("mmmu-ba").training) == {"batch_videos": 32, "epochs": 15, "patience": None}
 

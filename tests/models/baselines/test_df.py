@@ -12,9 +12,10 @@ from mien.errors import UsageError
 from mien.models import build_model
 from mien.models.baselines.blanchard import Blanchard, BlanchardSettings
 from mien.models.baselines.df import Df, DfSettings, confidence_pairs
-from mien.schema import Modality, Task
+from mien.schema import Modality
+from mien.tasks import EMOTION, SENTIMENT
 
-BOTH = (Task.SENTIMENT, Task.EMOTION)
+BOTH = (SENTIMENT, EMOTION)
 HEARD_AND_SEEN = (Modality.ACOUSTIC, Modality.VISUAL)
 
 
@@ -39,7 +40,7 @@ def test_df_equals_its_equations_in_numpy():
     network = Df(N_FEATURES, BOTH, DfSettings(classifier_size=4, fusion_size=3)).double().eval()
     batch = drop(random_batch((5, 2, 3), dtype=torch.float64), Modality.ACOUSTIC, video=1, utterance=0)
     outputs = network(batch)
-    for task, logits in ((Task.SENTIMENT, outputs.sentiment_logits), (Task.EMOTION, outputs.emotion_logits)):
+    for task, logits in outputs.logits.items():
         pairs = []
         for modality in Modality:
             hidden = numpy_dense(network.trunks[modality], batch.features[modality][batch.real].numpy())
@@ -49,8 +50,8 @@ def test_df_equals_its_equations_in_numpy():
         fused = numpy_dense(network.fusion[task], np.concatenate(pairs, axis=1))
         np.testing.assert_allclose(logits[batch.real].detach(), numpy_linear(network.heads[task], fused), atol=1e-12)
     # three modalities with one binary label: the paper's six values
-    assert network.fusion[Task.SENTIMENT][1].in_features == 6
-    assert network.fusion[Task.EMOTION][1].in_features == 42
+    assert network.fusion[SENTIMENT][1].in_features == 6
+    assert network.fusion[EMOTION][1].in_features == 42
 
 
 def test_blanchard_equals_its_equations_in_numpy():
@@ -63,7 +64,7 @@ def test_blanchard_equals_its_equations_in_numpy():
         codes.append(code * batch.present[modality][batch.real].numpy()[:, None])
     joint = numpy_dense(network.joint, np.concatenate(codes, axis=1))
     outputs = network(batch)
-    for task, logits in ((Task.SENTIMENT, outputs.sentiment_logits), (Task.EMOTION, outputs.emotion_logits)):
+    for task, logits in outputs.logits.items():
         np.testing.assert_allclose(logits[batch.real].detach(), numpy_linear(network.heads[task], joint), atol=1e-12)
 
 

@@ -13,9 +13,10 @@ from tests.models.numpy_layers import numpy_dense, numpy_linear
 from mien.models.baselines.graph_mfn import GraphMfn, GraphMfnSettings
 from mien.models.baselines.marn import Marn, MarnSettings
 from mien.models.baselines.mfn import Mfn, MfnSettings
-from mien.schema import Modality, Task
+from mien.schema import Modality
+from mien.tasks import EMOTION, SENTIMENT
 
-BOTH = (Task.SENTIMENT, Task.EMOTION)
+BOTH = (SENTIMENT, EMOTION)
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(Modality, size)]
 VIEWS = {"text_size": 5, "acoustic_size": 3, "visual_size": 2}
 MARN = MarnSettings(**VIEWS, n_attentions=3, reduced_size=4, code_size=7, hidden_size=6, dense_size=11)
@@ -165,7 +166,7 @@ def utterances(batch, subset):
 
 def assert_logits(network, outputs, batch, states):
     dense = numpy_dense(network.dense, np.stack(states))
-    for task, logits in ((Task.SENTIMENT, outputs.sentiment_logits), (Task.EMOTION, outputs.emotion_logits)):
+    for task, logits in outputs.logits.items():
         expected = numpy_linear(network.heads[task], dense)
         np.testing.assert_allclose(logits[batch.real].detach(), expected, atol=1e-12)
         assert np.ptp(expected, axis=0).min() > 0.01
@@ -209,7 +210,7 @@ def test_every_vertex_of_several_modalities_and_t_have_a_network_that_learns(sub
     before = {name: p.detach().clone() for name, p in network.graph.nodes.named_parameters()}
     optimizer = torch.optim.Adam(network.parameters())
     outputs = network(batch)
-    (outputs.sentiment_logits[batch.real].square().sum() + outputs.emotion_logits[batch.real].sum()).backward()
+    (outputs.logits[SENTIMENT][batch.real].square().sum() + outputs.logits[EMOTION][batch.real].sum()).backward()
     assert all(p.grad.abs().sum() > 0 for p in network.graph.nodes.parameters())
     optimizer.step()
     assert [name for name, p in network.graph.nodes.named_parameters() if torch.equal(p, before[name])] == []

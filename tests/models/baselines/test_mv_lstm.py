@@ -13,9 +13,10 @@ from tests.models.numpy_layers import numpy_dense, numpy_linear
 
 from mien.models.baselines.ef_lstm import EfLstm, EfLstmSettings
 from mien.models.baselines.mv_lstm import TOPOLOGIES, MvLstm, MvLstmSettings
-from mien.schema import Modality, Task
+from mien.schema import Modality
+from mien.tasks import EMOTION, SENTIMENT
 
-BOTH = (Task.SENTIMENT, Task.EMOTION)
+BOTH = (SENTIMENT, EMOTION)
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(Modality, size)]
 EF = EfLstmSettings(lstm_size=4, dense_size=3)
 MV = MvLstmSettings(view_size=6)
@@ -73,7 +74,7 @@ def numpy_mv_lstm(network, topology, rows):
 
 
 def assert_heads(network, outputs, batch, representation):
-    for task, logits in ((Task.SENTIMENT, outputs.sentiment_logits), (Task.EMOTION, outputs.emotion_logits)):
+    for task, logits in outputs.logits.items():
         expected = numpy_linear(network.heads[task], representation)
         np.testing.assert_allclose(logits[batch.real].detach(), expected, atol=1e-12)
 
@@ -111,7 +112,7 @@ def test_every_topology_can_be_trained_whole(topology, n_views):
     subset = tuple(Modality)[:n_views]
     network = MvLstm({m: N_FEATURES[m] for m in subset}, BOTH, replace(MV, topology=topology)).double()
     outputs = network(spoken_batch(subset))
-    (outputs.sentiment_logits.square().sum() + outputs.emotion_logits.square().sum()).backward()
+    (outputs.logits[SENTIMENT].square().sum() + outputs.logits[EMOTION].square().sum()).backward()
     assert [name for name, p in network.named_parameters() if not p.grad.abs().sum() > 0] == []
     assert len(network.recurrent) == (0 if (topology, n_views) == ("coupled", 1) else n_views)
 
@@ -124,10 +125,10 @@ def test_view_specific_views_do_not_hear_each_other_and_coupled_ones_do():
     heard = {}
     for topology in TOPOLOGIES:
         torch.manual_seed(7)
-        network = MvLstm(N_FEATURES, (Task.SENTIMENT,), replace(MV, topology=topology)).double().eval()
+        network = MvLstm(N_FEATURES, (SENTIMENT,), replace(MV, topology=topology)).double().eval()
         # the head reads the visual view alone
-        torch.nn.init.zeros_(network.heads[Task.SENTIMENT].weight[:, :12])
-        change = network(batch).sentiment_logits - network(other).sentiment_logits
+        torch.nn.init.zeros_(network.heads[SENTIMENT].weight[:, :12])
+        change = network(batch).logits[SENTIMENT] - network(other).logits[SENTIMENT]
         heard[topology] = bool((change.abs() > 1e-9).any())
     assert heard == {"view_specific": False, "coupled": True, "fully_connected": True, "hybrid": True}
 

@@ -11,7 +11,8 @@ from tests.models.batches import N_FEATURES, drop, random_batch
 from tests.models.numpy_layers import numpy_dense, numpy_linear
 
 from mien.models.baselines.tfn import Tfn, TfnSettings, tensor_fusion
-from mien.schema import Modality, Task
+from mien.schema import Modality
+from mien.tasks import EMOTION, SENTIMENT
 
 SETTINGS = TfnSettings(text_size=4, acoustic_size=3, visual_size=2, inference_size=5)
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(Modality, size)]
@@ -27,7 +28,7 @@ def numpy_tensor(embeddings):
 @pytest.mark.parametrize("subset", SUBSETS, ids="+".join)
 def test_the_network_equals_its_equations_in_numpy(subset):
     torch.manual_seed(1)
-    network = Tfn({m: N_FEATURES[m] for m in subset}, tuple(Task)[:2], SETTINGS).double().eval()
+    network = Tfn({m: N_FEATURES[m] for m in subset}, (SENTIMENT, EMOTION), SETTINGS).double().eval()
     batch = drop(random_batch((5, 2, 3), subset, dtype=torch.float64), subset[0], video=0, utterance=1)
     outputs = network(batch)
     embeddings = []
@@ -36,7 +37,7 @@ def test_the_network_equals_its_equations_in_numpy(subset):
         rows[~batch.present[modality][batch.real].numpy()] = 0
         embeddings.append(rows)
     hidden = numpy_dense(network.inference, numpy_tensor(embeddings))
-    for task, logits in ((Task.SENTIMENT, outputs.sentiment_logits), (Task.EMOTION, outputs.emotion_logits)):
+    for task, logits in outputs.logits.items():
         np.testing.assert_allclose(logits[batch.real].detach(), numpy_linear(network.heads[task], hidden), atol=1e-12)
 
 
@@ -47,7 +48,7 @@ def test_products_of_two_small_vectors_by_hand():
 
 @pytest.mark.parametrize(("subset", "n_products"), list(zip(SUBSETS, (5, 4, 3, 20, 15, 12, 60), strict=True)))
 def test_the_tensor_has_one_entry_per_choice_of_one_or_a_unit_from_each_modality(subset, n_products):
-    network = Tfn({m: N_FEATURES[m] for m in subset}, (Task.SENTIMENT,), SETTINGS)
+    network = Tfn({m: N_FEATURES[m] for m in subset}, (SENTIMENT,), SETTINGS)
     assert network.inference[1].in_features == n_products
 
 

@@ -1,8 +1,8 @@
-"""The figures of a benchmark: one file each, numbers in, a matplotlib figure out.
+"""The figures of a benchmark: numbers in, a matplotlib figure out.
 
-Every file has `collect`, which takes its numbers from a `Benchmark` or says why they do not make this figure, and
-`draw`, which knows nothing but those numbers. This table is the only place that lists them. `coverage` is drawn of a
-diagnosis alone, and `reliability` of both (`of_runs`). Importing this loads matplotlib: do so where a figure is drawn.
+Every figure has a function that collects its numbers from a `Benchmark`, or says why they do not make this figure, and
+one that draws, which knows nothing but those numbers. This table is the only place that lists them. The reliability
+figure is drawn of a diagnosis too (`of_runs`). Importing this loads matplotlib: do so where a figure is drawn.
 """
 
 from __future__ import annotations
@@ -13,20 +13,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from mien.benchmark.figures import (
-    attention_maps,
-    joint_vs_single,
-    per_emotion,
-    prediction_counts,
-    protocol_gap,
-    seed_spread,
-)
+from mien.benchmark.figures import attention, joint, systems
 from mien.benchmark.view import Benchmark, LeftOut
 from mien.reports import reliability
-from mien.reports.style import write_figure
 from mien.reports.tables import seeds_told
 
-__all__ = ["FIGURES", "FigureEntry", "write_figure"]
+__all__ = ["FIGURES", "FigureEntry"]
 
 
 @dataclass(frozen=True)
@@ -50,18 +42,18 @@ def _reliability_of_reference(benchmark: Benchmark) -> reliability.Reliability |
 
 FIGURES: dict[str, FigureEntry] = {
     "figure2-joint-vs-single": FigureEntry(
-        joint_vs_single.collect,
-        joint_vs_single.draw,
+        joint.collect_joint_vs_single,
+        joint.draw_joint_vs_single,
         "joint against single-task learning per input set and headline score (the paper's Figure 2)",
     ),
     "figure3-attention": FigureEntry(
-        attention_maps.collect,
-        attention_maps.draw,
+        attention.collect,
+        attention.draw,
         "which utterances of one video are attended to, per pair of modalities (the paper's Figure 3)",
     ),
     "per-emotion": FigureEntry(
-        per_emotion.collect,
-        per_emotion.draw,
+        systems.collect_per_emotion,
+        systems.draw_per_emotion,
         "weighted accuracy and weighted F1 of every emotion and system, against the constant predictor",
     ),
     "reliability": FigureEntry(
@@ -70,18 +62,18 @@ FIGURES: dict[str, FigureEntry] = {
         "whether the reference's probabilities mean what they say, for sentiment and every emotion",
     ),
     "prediction-counts": FigureEntry(
-        prediction_counts.collect,
-        prediction_counts.draw,
+        joint.collect_prediction_counts,
+        joint.draw_prediction_counts,
         "how often each emotion is predicted, jointly and alone, against how often it is there",
     ),
     "seed-spread": FigureEntry(
-        seed_spread.collect,
-        seed_spread.draw,
+        systems.collect_seed_spread,
+        systems.draw_seed_spread,
         "the headline scores of every seed of every system, with video-bootstrap intervals",
     ),
     "protocol-gap": FigureEntry(
-        protocol_gap.collect,
-        protocol_gap.draw,
+        systems.collect_protocol_gap,
+        systems.draw_protocol_gap,
         "every system under clean, fixed and released; released is an upper bound, not a result",
     ),
 }

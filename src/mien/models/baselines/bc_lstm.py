@@ -22,7 +22,7 @@ from torch import nn
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import ContextEncoder, Dropouts, check_settings
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class BcLstmSettings:
 class BcLstm(nn.Module):
     """Level 1 per modality, level 2 over their concatenation. One modality: level 1 alone, as in the paper."""
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: BcLstmSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: BcLstmSettings) -> None:
         super().__init__()
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))
         dense_size = settings.unimodal_dense_size

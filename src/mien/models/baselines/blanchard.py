@@ -20,7 +20,7 @@ from torch import nn
 from mien.models.batch import Batch, Outputs, real_rows, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import check_settings, relu_layers
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Blanchard(nn.Module):
     The code of a modality that an utterance lacks is zero.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: BlanchardSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: BlanchardSettings) -> None:
         super().__init__()
         self.modalities = [modality for modality in Modality if modality in n_features]
         units, dropout = settings.encoder_size, settings.dense_dropout

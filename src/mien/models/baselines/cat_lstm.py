@@ -25,7 +25,7 @@ from torch.nn import functional
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import States, Weights, check_settings, masked_softmax, run_bidirectional
-from mien.schema import FUSED, Modality, Task
+from mien.schema import FUSED, Modality
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class CatLstmSettings:
 class CatLstm(nn.Module):
     """AT-Fusion and CAT-LSTM. One modality: nothing to fuse, so no shares, and the LSTM runs over it alone."""
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CatLstmSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CatLstmSettings) -> None:
         super().__init__()
         self.settings = settings
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))

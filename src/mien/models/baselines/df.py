@@ -24,12 +24,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mien.models.batch import Batch, Outputs, real_rows, to_videos
-from mien.models.heads import N_OUTPUTS, make_heads, outputs_by_task
+from mien.models.heads import make_heads, outputs_by_task
 from mien.models.layers import check_settings, relu_layers
-from mien.schema import Modality, Task
+from mien.schema import Modality
+from mien.tasks import TASKS
 
-# The two classes of sentiment exclude each other: one confidence, in "positive".
-N_CONFIDENCES = N_OUTPUTS | {Task.SENTIMENT: 1}
 # The confidence of a modality that is not there: it speaks for neither side.
 NEUTRAL = 0.5
 
@@ -55,16 +54,18 @@ class Df(nn.Module):
     The trunk of a modality is shared by the tasks. With one modality the fusion network recalibrates its confidences.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: DfSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: DfSettings) -> None:
         super().__init__()
         self.modalities = [modality for modality in Modality if modality in n_features]
         units, dropout = settings.classifier_size, settings.classifier_dropout
         self.heads = make_heads(settings.fusion_size, tasks)
         self.trunks = nn.ModuleDict({m: relu_layers((n_features[m], units, units), dropout) for m in self.modalities})
+        # The two classes of sentiment exclude each other: one confidence, in "positive".
+        n_confidences = {task: len(TASKS[task].outputs) for task in tasks}
         self.judges = nn.ModuleDict(
-            {m: nn.ModuleDict({t: nn.Linear(units, N_CONFIDENCES[t]) for t in tasks}) for m in self.modalities}
+            {m: nn.ModuleDict({t: nn.Linear(units, n) for t, n in n_confidences.items()}) for m in self.modalities}
         )
-        n_pairs = {task: len(self.modalities) * N_CONFIDENCES[task] for task in tasks}
+        n_pairs = {task: len(self.modalities) * n for task, n in n_confidences.items()}
         self.fusion = nn.ModuleDict({t: relu_layers((2 * n_pairs[t], settings.fusion_size), 0.0) for t in tasks})
 
     def forward(self, batch: Batch) -> Outputs:
@@ -72,7 +73,7 @@ class Df(nn.Module):
         hidden = {m: self.trunks[m](real_rows(batch, batch.features[m])) for m in self.modalities}
         present = {m: batch.present[m][batch.real] for m in self.modalities}
         fused = {}
-        for task in map(Task, self.heads):
+        for task in self.heads:
             judges = {m: cast(nn.ModuleDict, self.judges[m])[task] for m in self.modalities}
             judged = {m: torch.sigmoid(judge(hidden[m])) for m, judge in judges.items()}
             fused[task] = to_videos(batch, self.fusion[task](confidence_pairs(judged, present)))

@@ -24,7 +24,7 @@ from mien.models.baselines.words import State, read_word_rows
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import check_settings, relu_layers
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class EfLstm(nn.Module):
     A modality that a word lacks is zero in its vector; an utterance without words has a last state of zero.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: EfLstmSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: EfLstmSettings) -> None:
         super().__init__()
         self.modalities = [modality for modality in Modality if modality in n_features]
         self.max_words = settings.max_words

@@ -36,7 +36,7 @@ from mien.models.baselines.words import WordRows, read_word_rows
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import check_settings, two_layers
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 # the node that sums the graph up
 TOP = "T"
@@ -122,7 +122,7 @@ class GraphMfn(nn.Module):
     do its efficacies in `Outputs.fusion`.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: GraphMfnSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: GraphMfnSettings) -> None:
         super().__init__()
         self.max_words = settings.max_words
         sizes = view_sizes(settings, n_features)

@@ -31,7 +31,7 @@ from mien.models.baselines.words import State, read_word_rows
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import check_settings, two_layers
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Marn(nn.Module):
     that lacks a modality enters that view as zero; an utterance without words ends with all states zero.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: MarnSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MarnSettings) -> None:
         super().__init__()
         self.settings = settings
         self.sizes = sizes = view_sizes(settings, n_features)

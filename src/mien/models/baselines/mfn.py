@@ -28,7 +28,7 @@ from mien.models.baselines.words import read_word_rows
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import check_settings, two_layers
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Mfn(nn.Module):
     as zero; an utterance without words ends with all states zero.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: MfnSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MfnSettings) -> None:
         super().__init__()
         self.max_words = settings.max_words
         sizes = view_sizes(settings, n_features)

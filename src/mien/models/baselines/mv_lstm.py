@@ -28,7 +28,7 @@ from mien.models.baselines.words import State, read_words, word_rows
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import check_settings
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 # alpha: share of its own units that a view reads; beta: share of every other view's
 TOPOLOGIES = {
@@ -77,7 +77,7 @@ class MvLstm(nn.Module):
     words ends with zero states.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: MvLstmSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MvLstmSettings) -> None:
         super().__init__()
         self.settings = settings
         self.modalities = [modality for modality in Modality if modality in n_features]

@@ -24,7 +24,7 @@ from torch.nn import functional
 from mien.models.batch import Batch, Outputs, real_rows, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import check_settings, relu_layers
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Tfn(nn.Module):
     speaks for it: F is then the tensor of the modalities it has, and zero elsewhere.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: TfnSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: TfnSettings) -> None:
         super().__init__()
         self.modalities = [modality for modality in Modality if modality in n_features]
         self.embedders = nn.ModuleDict()

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import ContextEncoder, Dropouts, States, Weights, check_settings, masked_softmax
-from mien.schema import Modality, Task
+from mien.schema import Modality
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class VqaAttention(nn.Module):
     """Rep = [joint representation of each pair, states of each modality]. One modality asks itself."""
 
     def __init__(
-        self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: VqaAttentionSettings
+        self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: VqaAttentionSettings
     ) -> None:
         super().__init__()
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))

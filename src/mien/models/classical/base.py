@@ -3,12 +3,11 @@
 A classical system is two plain functions. ``fit`` learns the arrays, ``probabilities`` uses them; whatever library did
 the fitting, only the arrays are stored, so that no pickle is ever written and prediction is arithmetic on numpy arrays.
 
-Axes: N = utterances of the columns; output = "sentiment is positive", then the seven of `EMOTION_OUTPUTS`, as far as
-the tasks ask for them; likewise for intensities the sentiment's, then the six of `EMOTIONS`.
+Axes: N = utterances of the columns; output = the outputs of one task after another in the order of `TASKS`, classes and
+degrees each for themselves (`classes_among`, `degrees_among`).
 
-Platt scaling of all outputs of a classical system; the fit of one is `metrics.platt`.
-
-Linear support vector machines of several outputs, as weights and offsets.
+Also here is what several systems share: linear support vector machines, one per output, as weights and offsets, and
+their Platt scaling (the fit of one is `metrics.platt`).
 """
 
 from __future__ import annotations
@@ -25,22 +24,14 @@ from numpy.typing import NDArray
 
 from mien.metrics.platt import fit_platt, sigmoid
 from mien.models.batch import Reads
-from mien.schema import (
-    CLASSIFICATIONS,
-    EMOTION_OUTPUTS,
-    EMOTION_RANGE,
-    EMOTIONS,
-    SENTIMENT_RANGE,
-    FloatArray,
-    Modality,
-    Task,
-    emotion_multihot7,
-    sentiment_classes,
-)
+from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns
+from mien.tasks import TASKS, Task, targets_of
 
 Array = NDArray[Any]
 Tensors = dict[str, Array]
+# task -> what a system says of N utterances: probabilities of classes, or degrees
+Probabilities = dict[str, Float[Array, "N output"]]
 
 
 @dataclass(frozen=True)
@@ -48,19 +39,14 @@ class ClassicalSpec:
     """All that decides what is learned, beside the columns."""
 
     inputs: tuple[Modality, ...]
-    tasks: tuple[Task, ...]
+    tasks: tuple[str, ...]
     settings: Any
     seed: int = 0
 
 
-class Probabilities(NamedTuple):
-    """What a system says about N utterances; None without the task."""
-
-    sentiment: Float[Array, "N"] | None
-    emotions: Float[Array, "N 7"] | None
-    # not probabilities: predicted intensities in [-3, 3] and [0, 3]
-    sentiment_intensity: Float[Array, "N"] | None = None
-    emotion_intensities: Float[Array, "N 6"] | None = None
+def classes_alone(row: Task) -> bool:
+    """Claims the tasks whose outputs are classes."""
+    return not row.predicts_degrees
 
 
 @dataclass(frozen=True)
@@ -76,68 +62,61 @@ class ClassicalEntry:
     citation: str
     reads: Reads = Reads.UTTERANCE
     modalities: tuple[Modality, ...] = tuple(Modality)
-    tasks: tuple[Task, ...] = CLASSIFICATIONS
+    # which tasks it can learn
+    claims: Callable[[Task], bool] = classes_alone
     # always empty: the loop's settings do not apply
     training: Mapping[str, Any] = field(default_factory=dict)
     # what stands here is a free adaptation: not to be reported as the cited system
     experimental: bool = False
 
-
-class IntensityTargets(NamedTuple):
-    """Degrees to regress on; `scored` is False where the label is missing."""
-
-    values: Float[Array, "N output"]
-    scored: Bool[Array, "N output"]
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks it can learn."""
+        return tuple(task for task, row in TASKS.items() if self.claims(row))
 
 
 class Targets(NamedTuple):
-    """Binary labels; `scored` is False where the label is missing."""
+    """What the outputs of some tasks should be, classes or degrees; `scored` is False where the label is missing."""
 
-    labels: Bool[Array, "N output"]
+    values: Bool[Array, "N output"] | Float[Array, "N output"]
     scored: Bool[Array, "N output"]
 
 
-def binary_targets(columns: SplitColumns, tasks: Sequence[Task]) -> Targets:
-    """One column per output: the class of sentiment under `has0`, the seven emotion labels."""
-    parts = []
-    if Task.SENTIMENT in tasks:
-        positive, scored = sentiment_classes(columns.sentiment)
-        parts.append((positive[:, None], scored[:, None]))
-    if Task.EMOTION in tasks:
-        labels, labelled = emotion_multihot7(columns.emotions)
-        parts.append((labels, np.repeat(labelled[:, None], len(EMOTION_OUTPUTS), axis=1)))
-    if not parts:
-        return Targets(*(np.zeros((columns.n_utterances, 0), dtype=bool) for _ in range(2)))
-    return Targets(*(np.concatenate(each, axis=1) for each in zip(*parts, strict=True)))
+def classes_among(tasks: Sequence[str]) -> list[str]:
+    """Those whose outputs are classes."""
+    return [task for task in tasks if not TASKS[task].predicts_degrees]
 
 
-def intensity_targets(columns: SplitColumns, tasks: Sequence[Task]) -> IntensityTargets:
-    """One column per intensity: the sentiment's, then the six emotions', as far as the tasks ask for them."""
-    parts: list[FloatArray] = [np.zeros((columns.n_utterances, 0))]
-    if Task.SENTIMENT_INTENSITY in tasks:
-        parts.append(columns.sentiment[:, None])
-    if Task.EMOTION_INTENSITY in tasks:
-        parts.append(columns.emotions)
-    values = np.concatenate(parts, axis=1)
-    return IntensityTargets(np.nan_to_num(values), ~np.isnan(values))
+def degrees_among(tasks: Sequence[str]) -> list[str]:
+    """Those whose outputs are degrees."""
+    return [task for task in tasks if TASKS[task].predicts_degrees]
 
 
-def with_intensities(
-    said: Probabilities, intensities: Float[Array, "N output"], tasks: Sequence[Task]
-) -> Probabilities:
-    """Beside the probabilities the intensities as `intensity_targets` orders them, cut to the range of the labels."""
-    if Task.SENTIMENT_INTENSITY in tasks:
-        said = said._replace(sentiment_intensity=np.clip(intensities[:, 0], *SENTIMENT_RANGE))
-    if Task.EMOTION_INTENSITY in tasks:
-        said = said._replace(emotion_intensities=np.clip(intensities[:, -len(EMOTIONS) :], *EMOTION_RANGE))
+def in_order(tasks: Sequence[str]) -> list[str]:
+    """The order of `TASKS`, however they were asked for: stored arrays do not name their outputs."""
+    return [task for task in TASKS if task in tasks]
+
+
+def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> Targets:
+    """The targets of the tasks, all of classes or all of degrees, side by side in the order of `TASKS`."""
+    nothing = np.zeros((columns.n_utterances, 0), dtype=bool)
+    values, scored = [nothing], [nothing]
+    for task in in_order(tasks):
+        targets, labelled = targets_of(task, columns)
+        values.append(targets)
+        scored.append(np.repeat(labelled[:, None], targets.shape[1], axis=1))
+    return Targets(np.concatenate(values, axis=1), np.concatenate(scored, axis=1))
+
+
+def by_task(outputs: Float[Array, "N output"], tasks: Sequence[str]) -> Probabilities:
+    """Outputs as `joined_targets` orders them, sorted by task; degrees are cut to the range of the labels."""
+    said, start = {}, 0
+    for task in in_order(tasks):
+        row = TASKS[task]
+        part = outputs[:, start : start + len(row.outputs)]
+        said[task] = np.clip(part, *row.range) if row.predicts_degrees else part
+        start += len(row.outputs)
     return said
-
-
-def by_task(outputs: Float[Array, "N output"], tasks: Sequence[Task]) -> Probabilities:
-    """Probabilities per output as `binary_targets` orders them, sorted by task."""
-    sentiment = outputs[:, 0] if Task.SENTIMENT in tasks else None
-    emotions = outputs[:, -len(EMOTION_OUTPUTS) :] if Task.EMOTION in tasks else None
-    return Probabilities(sentiment, emotions)
 
 
 def has_both_classes(labels: Bool[Array, "n"]) -> bool:
@@ -175,7 +154,7 @@ def fit_platt_outputs(
         chosen = []
         for decisions, targets in (valid, train):
             scored = targets.scored[:, output]
-            chosen.append((decisions[scored, output], targets.labels[scored, output]))
+            chosen.append((decisions[scored, output], targets.values[scored, output]))
         decision, present = chosen[0] if has_both_classes(chosen[0][1]) else chosen[1]
         fitted[:, output] = fit_platt(decision, present)
     return fitted

@@ -31,11 +31,11 @@ from mien.models.classical.base import (
     ClassicalSpec,
     Probabilities,
     Tensors,
-    binary_targets,
     by_task,
     column_scaling,
     has_both_classes,
     iterations_may_run_out,
+    joined_targets,
 )
 from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns
@@ -79,10 +79,10 @@ def fit_cdbn(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> 
             tensors |= _fit_rbm(units, settings.rbm_size, name, spec)
             units = hidden_units(units, tensors[name.format("weights")], tensors[name.format("biases")])
     tensors |= _fit_rbm(_top_units(tensors, train, spec), settings.joint_size, "joint.{}", spec)
-    joint, targets = _joint_units(tensors, train, spec), binary_targets(train, spec.tasks)
-    weights = np.zeros((joint.shape[1], targets.labels.shape[1]))
-    offsets = np.zeros(targets.labels.shape[1])
-    for output, (labels, scored) in enumerate(zip(targets.labels.T, targets.scored.T, strict=True)):
+    joint, targets = _joint_units(tensors, train, spec), joined_targets(train, spec.tasks)
+    weights = np.zeros((joint.shape[1], targets.values.shape[1]))
+    offsets = np.zeros(targets.values.shape[1])
+    for output, (labels, scored) in enumerate(zip(targets.values.T, targets.scored.T, strict=True)):
         weights[:, output], offsets[output] = _fit_logistic(joint[scored], labels[scored], settings.logistic_penalty)
     return tensors | {"weights": weights, "offsets": offsets}
 

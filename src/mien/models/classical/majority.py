@@ -16,10 +16,10 @@ from mien.models.classical.base import (
     ClassicalSpec,
     Probabilities,
     Tensors,
-    binary_targets,
     by_task,
-    intensity_targets,
-    with_intensities,
+    classes_among,
+    degrees_among,
+    joined_targets,
 )
 from mien.storage.split_columns import SplitColumns
 
@@ -31,17 +31,17 @@ class MajoritySettings:
 
 def fit_majority(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
     """``shares`` (output,) and ``medians`` (output,): of the labelled train utterances."""
-    targets, intensities = binary_targets(train, spec.tasks), intensity_targets(train, spec.tasks)
-    tensors = {"shares": targets.labels.sum(axis=0) / np.maximum(targets.scored.sum(axis=0), 1)}
-    if intensities.values.shape[1]:
-        columns = zip(intensities.values.T, intensities.scored.T, strict=True)
-        tensors["medians"] = np.array([np.median(values[scored]) for values, scored in columns])
+    targets = joined_targets(train, classes_among(spec.tasks))
+    tensors = {"shares": targets.values.sum(axis=0) / np.maximum(targets.scored.sum(axis=0), 1)}
+    if degrees := degrees_among(spec.tasks):
+        values, scored = joined_targets(train, degrees)
+        tensors["medians"] = np.array([np.median(each[here]) for each, here in zip(values.T, scored.T, strict=True)])
     return tensors
 
 
 def majority_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
     """The same shares and medians for every utterance."""
-    said = by_task(np.tile(tensors["shares"], (columns.n_utterances, 1)), spec.tasks)
-    if "medians" not in tensors:
-        return said
-    return with_intensities(said, np.tile(tensors["medians"], (columns.n_utterances, 1)), spec.tasks)
+    said = by_task(np.tile(tensors["shares"], (columns.n_utterances, 1)), classes_among(spec.tasks))
+    if degrees := degrees_among(spec.tasks):
+        said |= by_task(np.tile(tensors["medians"], (columns.n_utterances, 1)), degrees)
+    return said

@@ -39,12 +39,12 @@ from mien.models.classical.base import (
     Targets,
     Tensors,
     apply_platt,
-    binary_targets,
     by_task,
     column_scaling,
     fit_linear_svm,
     fit_platt_outputs,
     has_both_classes,
+    joined_targets,
 )
 from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns
@@ -78,7 +78,7 @@ class MklSvmSettings:
 
 def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
     """Selection, scaling, landmarks, kernel weights and SVMs from train; Platt scaling from valid."""
-    targets = binary_targets(train, spec.tasks)
+    targets = joined_targets(train, spec.tasks)
     rng = np.random.default_rng(spec.seed)
     tensors: Tensors = {}
     for modality in spec.inputs:
@@ -92,13 +92,13 @@ def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -
     features = np.empty((train.n_utterances, int(ends[-1])))
     for modality, projection, block in zip(spec.inputs, projections, blocks, strict=True):
         features[:, block] = _kernel_rows(tensors, train, modality) @ projection
-    n_outputs = targets.labels.shape[1]
+    n_outputs = targets.values.shape[1]
     weights = np.zeros((n_outputs, len(spec.inputs)))
     coefficients = {m: np.zeros((len(tensors[f"{m}.landmarks"]), n_outputs)) for m in spec.inputs}
     offsets = np.zeros(n_outputs)
     for output in range(n_outputs):
         rows = targets.scored[:, output]
-        present = targets.labels[rows, output]
+        present = targets.values[rows, output]
         scaled = features[rows]
         weights[output] = alignment_weights([scaled[:, block] for block in blocks], present)
         for weight, block in zip(weights[output], blocks, strict=True):
@@ -108,7 +108,7 @@ def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -
             coefficients[modality][:, output] = np.sqrt(weight) * (projection @ solution[block])
     tensors |= {f"{modality}.coefficients": each for modality, each in coefficients.items()}
     tensors |= {"kernel_weights": weights, "offsets": offsets}
-    decided = [(_decisions(tensors, columns, spec), binary_targets(columns, spec.tasks)) for columns in (train, valid)]
+    decided = [(_decisions(tensors, columns, spec), joined_targets(columns, spec.tasks)) for columns in (train, valid)]
     return tensors | {"platt": fit_platt_outputs(decided[0], decided[1])}
 
 
@@ -120,7 +120,7 @@ def mkl_svm_probabilities(tensors: Tensors, columns: SplitColumns, spec: Classic
 def select_columns(rows: FloatArray, targets: Targets, n_selected: int) -> Int[Array, "selected"]:
     """Numbers of the columns of (n, feature) with the largest ANOVA F for any of the outputs, ascending."""
     best = np.zeros(rows.shape[1])
-    for labels, scored in zip(targets.labels.T, targets.scored.T, strict=True):
+    for labels, scored in zip(targets.values.T, targets.scored.T, strict=True):
         if has_both_classes(labels[scored]):
             best = np.maximum(best, anova_f(rows[scored], labels[scored]))
     return np.sort(np.argsort(-best, kind="stable")[:n_selected]).astype(np.int64)
@@ -193,7 +193,7 @@ def _fit_kernel(
     here = train.present[modality]
     rows = train.features[modality][here].astype(np.float64)
     n_selected = max(1, round(settings.selected_share * rows.shape[1]))
-    chosen = select_columns(rows, Targets(targets.labels[here], targets.scored[here]), n_selected)
+    chosen = select_columns(rows, Targets(targets.values[here], targets.scored[here]), n_selected)
     mean, scale = column_scaling(rows[:, chosen])
     picked = np.sort(rng.choice(len(rows), min(settings.landmarks, len(rows)), replace=False))
     landmarks = (rows[picked][:, chosen] - mean) / scale

@@ -27,7 +27,7 @@ a gesture. An utterance without words has zero counts and is judged by the offse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,18 +41,20 @@ from mien.models.classical.base import (
     Probabilities,
     Tensors,
     apply_platt,
-    binary_targets,
     by_task,
+    classes_among,
     column_scaling,
+    degrees_among,
     fit_linear_svm,
     fit_linear_svr,
     fit_platt_outputs,
-    intensity_targets,
+    in_order,
     iterations_may_run_out,
-    with_intensities,
+    joined_targets,
 )
-from mien.schema import FloatArray, Modality, Task
+from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns, WordColumns
+from mien.tasks import SENTIMENT, TASKS
 
 # k-means sees at most so many train words of a modality: more do not move the centres
 CODEBOOK_WORDS = 50_000
@@ -87,28 +89,22 @@ def fit_mm_dictionary(train: SplitColumns, valid: SplitColumns, spec: ClassicalS
     for modality in spec.inputs:
         size = spec.settings.n_codewords if modality is Modality.TEXT else spec.settings.n_gestures
         tensors |= _fit_codebook(_words_of(train), modality, size, spec.seed)
-    counts, targets = _counts(tensors, train, spec), binary_targets(train, spec.tasks)
-    n_outputs = targets.labels.shape[1]
-    weights, offsets = np.zeros((counts.shape[1], n_outputs)), np.zeros(n_outputs)
-    for output in range(n_outputs):
-        rows = np.flatnonzero(targets.scored[:, output])
-        if output == 0 and Task.SENTIMENT in spec.tasks:
-            found = fit_linear_svr(counts[rows], train.sentiment[rows], spec.settings.linear_penalty)
-        else:
-            found = fit_linear_svm(counts[rows], targets.labels[rows, output], spec.settings.linear_penalty)
-        weights[:, output], offsets[output] = found
-    tensors |= {"weights": weights, "offsets": offsets} | _fit_intensities(counts, train, spec)
-    decided = [(_decisions(tensors, columns, spec), binary_targets(columns, spec.tasks)) for columns in (train, valid)]
+    counts, classes, penalty = _counts(tensors, train, spec), classes_among(spec.tasks), spec.settings.linear_penalty
+    tensors |= dict(zip(("weights", "offsets"), _fit_outputs(counts, train, classes, penalty), strict=True))
+    if degrees := degrees_among(spec.tasks):
+        found = _fit_outputs(counts, train, degrees, penalty)
+        tensors |= dict(zip(("intensity_weights", "intensity_offsets"), found, strict=True))
+    decided = [(_decisions(tensors, columns, spec), joined_targets(columns, classes)) for columns in (train, valid)]
     return tensors | {"platt": fit_platt_outputs(decided[0], decided[1])}
 
 
 def mm_dictionary_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Platt-scaled linear functions of the counts, and such functions themselves for intensities."""
-    said = by_task(apply_platt(tensors["platt"], _decisions(tensors, columns, spec)), spec.tasks)
-    if "intensity_weights" not in tensors:
-        return said
-    intensities = _counts(tensors, columns, spec) @ tensors["intensity_weights"] + tensors["intensity_offsets"]
-    return with_intensities(said, np.asarray(intensities), spec.tasks)
+    """Platt-scaled linear functions of the counts for classes, and such functions themselves for degrees."""
+    said = by_task(apply_platt(tensors["platt"], _decisions(tensors, columns, spec)), classes_among(spec.tasks))
+    if degrees := degrees_among(spec.tasks):
+        values = _counts(tensors, columns, spec) @ tensors["intensity_weights"] + tensors["intensity_offsets"]
+        said |= by_task(np.asarray(values), degrees)
+    return said
 
 
 def dictionary_counts(
@@ -159,18 +155,20 @@ def nearest_centres(rows: Float[Array, "n feature"], centres: Float[Array, "k fe
     return np.concatenate([np.zeros(0, dtype=np.int64), *parts]).astype(np.int64)
 
 
-def _fit_intensities(counts: Any, train: SplitColumns, spec: ClassicalSpec) -> Tensors:
-    """The paper's regression for every intensity that is asked for; nothing without one."""
-    values, scored = intensity_targets(train, spec.tasks)
-    n_outputs = values.shape[1]
-    if not n_outputs:
-        return {}
-    weights, offsets = np.zeros((counts.shape[1], n_outputs)), np.zeros(n_outputs)
-    for output in range(n_outputs):
-        rows = np.flatnonzero(scored[:, output])
-        found = fit_linear_svr(counts[rows], values[rows, output], spec.settings.linear_penalty)
-        weights[:, output], offsets[output] = found
-    return {"intensity_weights": weights, "intensity_offsets": offsets}
+def _fit_outputs(
+    counts: Any, train: SplitColumns, tasks: Sequence[str], penalty: float
+) -> tuple[Float[Array, "feature output"], Float[Array, "output"]]:
+    """Weights and offsets: the paper's regression for the sentiment and for degrees, SVMs for other classes."""
+    fitted = []
+    for task in in_order(tasks):
+        values, scored = joined_targets(train, [task])
+        fit = fit_linear_svr if TASKS[task].predicts_degrees else fit_linear_svm
+        if task == SENTIMENT:
+            values, fit = train.sentiment[:, None], fit_linear_svr
+        for wanted, rows in zip(values.T, map(np.flatnonzero, scored.T), strict=True):
+            fitted.append(fit(counts[rows], wanted[rows], penalty))
+    weights = np.reshape([each for each, _ in fitted], (len(fitted), counts.shape[1])).T
+    return weights, np.array([offset for _, offset in fitted])
 
 
 def _fit_codebook(words: WordColumns, modality: Modality, size: int, seed: int) -> Tensors:

@@ -9,7 +9,7 @@ import pytest
 from tests.graded import graded_videos, write_graded
 
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
-from mien.benchmark.task_help import help_table, printed_help
+from mien.benchmark.tables import help_table, printed_help
 from mien.cli.render_reports import show_benchmark
 from mien.commands.evaluate import compare
 from mien.pretrained import sha256_of

@@ -10,22 +10,18 @@ from tests.evaluation.examples import gold, predicted, reordered
 
 from mien.diagnosis.abstention import confidence_cut
 from mien.diagnosis.calibration import (
-    ACCURACY,
-    MEAN6_ERROR,
-    SENTIMENT_ERROR,
     PlattScaling,
     calibration_part,
     cases_of,
     fit_scalings,
     recalibrated,
 )
+from mien.diagnosis.diagnose import diagnose_predictions, with_labels_only
 from mien.diagnosis.groups import circumstances, make_groupings, score_groups
-from mien.diagnosis.one_run import diagnose_predictions, with_labels_only
 from mien.diagnosis.word_errors import KIND_SHARES, inject_errors
 from mien.errors import DataError, UsageError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.decisions import fit_decisions
-from mien.evaluation.headline import MEAN6_WEIGHTED_ACCURACY
 from mien.evaluation.result import evaluate_predictions
 from mien.evaluation.rows import checked
 from mien.evaluation.summary import mean_and_sd
@@ -33,6 +29,9 @@ from mien.metrics.platt import logit, sigmoid
 from mien.metrics.word_errors import word_edits, word_error_rate, words_of
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS
 from mien.storage.split_columns import SplitColumns
+
+ACCURACY, WEIGHTED_ACCURACY = "sentiment.accuracy_has0", "emotion.weighted_accuracy_mean6"
+ERRORS = ("sentiment.calibration_error", "emotion.calibration_error_mean6")
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +58,7 @@ def too_sure(predictions):
     """Logits three times as large: the order of before, and no longer calibrated."""
     return dataclasses.replace(
         predictions,
-        sentiment_probability=sigmoid(3 * logit(predictions.sentiment_probability)),
-        emotion_probabilities=sigmoid(3 * logit(predictions.emotion_probabilities)),
+        outputs={task: sigmoid(3 * logit(values)) for task, values in predictions.outputs.items()},
     )
 
 
@@ -78,7 +76,7 @@ def test_scaling_undoes_a_stretch_of_the_logits(valid, scored, found):
 def test_calibrated_probabilities_keep_order_and_every_decision_at_the_moved_threshold(valid, scored, found):
     calibrated = recalibrated(scored, found.scalings)
     for column, name in enumerate(EMOTION_OUTPUTS):
-        raw, new = scored.emotion_probabilities[:, column], calibrated.emotion_probabilities[:, column]
+        raw, new = scored.outputs["emotion"][:, column], calibrated.outputs["emotion"][:, column]
         assert (np.argsort(raw) == np.argsort(new)).all()
         for row in found.part["thresholds"][name].values():
             assert ((raw >= row["threshold"]) == (new >= row["calibrated_threshold"])).all()
@@ -93,29 +91,31 @@ def test_an_output_of_one_class_is_left_as_it_is_and_told(valid, decisions):
     told = diagnose_predictions(never, valid, decisions)
     thresholds = {objective: row["threshold"] for objective, row in told.part["thresholds"]["fear"].items()}
     assert (thresholds["macro_f1"], thresholds["positive_f1"]) == (0.5, 0.5)
-    assert thresholds["weighted_accuracy"] == decisions.weighted_accuracy["fear"], "the run's own stay"
+    assert thresholds["weighted_accuracy"] == decisions.thresholds["emotion"]["weighted_accuracy"]["fear"], (
+        "the run's own stay"
+    )
     assert any("fear is not recalibrated" in note for note in told.notes)
 
 
 def test_thresholds_are_those_of_the_run_where_it_has_the_same_objective(decisions, found):
     for name in EMOTION_OUTPUTS:
         chosen = found.part["thresholds"][name]
-        assert chosen["weighted_accuracy"]["threshold"] == decisions.weighted_accuracy[name]
-        assert chosen["weighted_f1"]["threshold"] == decisions.weighted_f1[name]
+        assert chosen["weighted_accuracy"]["threshold"] == decisions.thresholds["emotion"]["weighted_accuracy"][name]
+        assert chosen["weighted_f1"]["threshold"] == decisions.thresholds["emotion"]["weighted_f1"][name]
 
 
 def test_with_all_answers_kept_the_scores_are_those_of_evaluate(decisions, scored, found):
     result = evaluate_predictions(scored, decisions=decisions)
     everything = found.part["abstention"]["sentiment"]["kept"]["100"]
     assert everything["coverage"] == 1
-    assert everything["accuracy_has0"] == pytest.approx(result.sentiment["accuracy_has0"])
+    assert everything["accuracy_has0"] == pytest.approx(result.parts["sentiment"]["accuracy_has0"])
     emotions = found.part["abstention"]["emotion"]["kept"]["100"]
-    assert emotions["weighted_accuracy_mean6"] == pytest.approx(result.emotion["weighted_accuracy_mean6"])
+    assert emotions["weighted_accuracy_mean6"] == pytest.approx(result.parts["emotion"]["weighted_accuracy_mean6"])
     assert found.part["thresholds"]["happy"]["weighted_f1"]["score"] == pytest.approx(
-        result.emotion["per_emotion"]["happy"]["weighted_f1_at_f1_threshold"]
+        result.parts["emotion"]["per_emotion"]["happy"]["weighted_f1_at_f1_threshold"]
     )
     area = found.part["abstention"]["emotion"]["area"]
-    assert area["random"] == pytest.approx(1 - result.emotion["weighted_accuracy_mean6"])
+    assert area["random"] == pytest.approx(1 - result.parts["emotion"]["weighted_accuracy_mean6"])
     assert area["oracle"] < area["model"] < area["random"]
 
 
@@ -144,7 +144,7 @@ def test_the_order_of_the_rows_decides_nothing(valid, scored, decisions, found):
 def test_heads_without_labels_are_left_out(scored, decisions):
     mute = dataclasses.replace(scored, emotions=np.full_like(scored.emotions, np.nan))
     kept, notes = with_labels_only(mute)
-    assert kept.emotion_probabilities is None
+    assert set(kept.outputs) == {"sentiment"}
     assert notes == ["emotion is left out: the scored split has no labels for it"]
     with pytest.raises(DataError, match="labels for them, in the scored split"):
         with_labels_only(dataclasses.replace(mute, sentiment=np.full_like(mute.sentiment, np.nan)))
@@ -224,7 +224,7 @@ def test_groups_add_up_and_a_bad_one_is_flagged(valid, scored, decisions):
     last = make_groupings(known, known)[2].groups["last third"]
     rows = checked(scored)
     right = np.where(np.nan_to_num(rows.sentiment) >= 0, 0.9, 0.1)
-    rows = dataclasses.replace(rows, sentiment_probability=np.where(last, 1 - right, right))
+    rows = dataclasses.replace(rows, outputs={**rows.outputs, "sentiment": np.where(last, 1 - right, right)[:, None]})
     runs, scalings = [SeedRun(rows, decisions, 0)], [fit_scalings(valid)]
     told = score_groups(runs, scalings, make_groupings(known, known), known, 200)
     position = {group["name"]: group for group in told["by"][2]["groups"]}
@@ -233,13 +233,13 @@ def test_groups_add_up_and_a_bad_one_is_flagged(valid, scored, decisions):
     assert position["last third"]["worse_in"] == [ACCURACY]
     assert position["first third"]["worse_in"] == []
     assert sum(group["n_utterances"] for group in position.values()) == told["whole"]["n_utterances"] == len(rows.index)
-    assert set(told["whole"]["scores"]) == {ACCURACY, MEAN6_WEIGHTED_ACCURACY, SENTIMENT_ERROR, MEAN6_ERROR}
-    low, high = told["whole"]["scores"][MEAN6_WEIGHTED_ACCURACY]["interval"]
-    assert low < told["whole"]["scores"][MEAN6_WEIGHTED_ACCURACY]["value"] < high
+    assert set(told["whole"]["scores"]) == {ACCURACY, WEIGHTED_ACCURACY, *ERRORS}
+    low, high = told["whole"]["scores"][WEIGHTED_ACCURACY]["interval"]
+    assert low < told["whole"]["scores"][WEIGHTED_ACCURACY]["value"] < high
     # the same interval as the headline's
     result = evaluate_predictions(rows, decisions=decisions)
-    again = score_groups(runs, scalings, [], known, 1000)["whole"]["scores"][MEAN6_WEIGHTED_ACCURACY]
-    assert again["interval"] == pytest.approx(result.intervals[MEAN6_WEIGHTED_ACCURACY])
+    again = score_groups(runs, scalings, [], known, 1000)["whole"]["scores"][WEIGHTED_ACCURACY]
+    assert again["interval"] == pytest.approx(result.intervals[WEIGHTED_ACCURACY])
     with pytest.raises(DataError, match="Expected predictions for the utterances of the scored split"):
         score_groups(runs, scalings, [], circumstances(columns_of([3])), 0)
 

@@ -6,8 +6,16 @@ import csv
 
 import pytest
 
-from mien.benchmark.cases import Answer, Case, Cases, Ratio
-from mien.benchmark.cases_report import CasesReport, escaped, write_cases_csv, write_cases_md
+from mien.benchmark.cases import (
+    Answer,
+    Case,
+    Cases,
+    CasesReport,
+    Ratio,
+    escaped,
+    write_cases_csv,
+    write_cases_md,
+)
 
 NASTY = "=SUM(1)|two\nlines *bold* <b>tag</b> \\ `code` ~~x~~"
 JOINT = Answer(("anger", "happy"), ("happy",), ("sad",), Ratio(1, 2), Ratio(1, 2), 0.4, True, 1.0)

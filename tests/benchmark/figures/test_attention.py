@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.benchmark.figures.examples import by_gid
 
-from mien.benchmark.figures.attention_maps import draw
+from mien.benchmark.figures.attention import draw
 from mien.benchmark.view import VideoAttention
 
 UTTERANCES = (0, 2, 3, 7)
