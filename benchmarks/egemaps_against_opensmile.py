@@ -18,7 +18,7 @@ import opensmile
 import pandas as pd
 from scipy.io import wavfile
 
-from mien.features import load_acoustic_extractor
+from mien.features.extractors import load_acoustic_extractor
 
 RATE_HZ = 16_000
 LEVELS = (0.05, 0.2, 0.5)

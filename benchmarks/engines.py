@@ -15,8 +15,7 @@ from functools import partial
 
 import harness
 
-from mien.engine import ENGINES
-from mien.engine.jobs import Place, run_jobs
+from mien.engine.jobs import ENGINES, Place, run_jobs
 
 N_WORKERS = 2
 

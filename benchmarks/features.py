@@ -22,7 +22,7 @@ import harness
 import numpy as np
 from scipy.signal import sawtooth, stft
 
-from mien.features import load_acoustic_extractor, load_visual_extractor
+from mien.features.extractors import load_acoustic_extractor, load_visual_extractor
 
 RATE_HZ = 16_000
 

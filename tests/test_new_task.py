@@ -18,7 +18,7 @@ import mien
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
 from mien.commands.train import TrainRequest, train
 from mien.errors import DataError, UnknownNameError
-from mien.features import load_text_extractor
+from mien.features.extractors import load_text_extractor
 from mien.models import MODELS
 from mien.models.batch import Outputs
 from mien.schema import Modality, SentimentValues, Utterance, Video
@@ -28,9 +28,9 @@ from mien.storage.runs import open_run
 from mien.tasks import SENTIMENT, TASKS, Task, targets_of
 from mien.training.batching import Targets
 from mien.training.losses import loss_sums, scored_counts
-from mien.video.analysis_json import analysis_schema
 from mien.video.analyze import AnalyzeRequest
 from mien.video.demo import sample_clip
+from mien.video.outputs import analysis_schema
 
 LEVELS = "sentiment_levels"
 CUTS = (-1.5, -0.5, 0.5, 1.5)

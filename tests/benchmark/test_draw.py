@@ -12,8 +12,7 @@ from tests.benchmark.benchmarks import make_benchmark, setting
 from tests.planted import write_planted
 
 from mien.benchmark.cases import write_benchmark_cases
-from mien.benchmark.draw import median_video, video_attention, write_attention_figure, write_benchmark_figures
-from mien.benchmark.figures import FIGURES
+from mien.benchmark.draw import FIGURES, median_video, video_attention, write_attention_figure, write_benchmark_figures
 from mien.benchmark.view import LeftOut
 from mien.errors import DamagedFileError, DataError, UnknownNameError
 from mien.schema import Modality, Video

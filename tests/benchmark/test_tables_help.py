@@ -10,7 +10,7 @@ from tests.graded import graded_videos, write_graded
 
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
 from mien.benchmark.tables import help_table, printed_help
-from mien.cli.render_reports import show_benchmark
+from mien.cli.render import show_benchmark
 from mien.commands.evaluate import compare
 from mien.pretrained import sha256_of
 from mien.storage.dataset import DatasetFacts, write_dataset

@@ -8,7 +8,7 @@ import pytest
 from tests.cli.calls import QUICK, as_json, mien, said
 
 from mien import __version__
-from mien.features import TEXT_EXTRACTORS
+from mien.features.extractors import TEXT_EXTRACTORS
 from mien.models import MODELS
 from mien.readers import READERS
 from mien.storage.dataset import open_dataset

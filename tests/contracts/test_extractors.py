@@ -17,7 +17,8 @@ from tests.features.loaded import extractor
 from tests.features.voices import noise, voice
 
 from mien.errors import MissingExtraError, MissingWeightsError, UnknownNameError
-from mien.features import (
+from mien.features.acoustic.base import word_then_average
+from mien.features.extractors import (
     ACOUSTIC_EXTRACTORS,
     TEXT_EXTRACTORS,
     VISUAL_EXTRACTORS,
@@ -25,7 +26,6 @@ from mien.features import (
     load_text_extractor,
     load_visual_extractor,
 )
-from mien.features.acoustic.base import word_then_average
 from mien.features.visual.base import average_words, frame_matrix, pool, pool_words
 from mien.media.decode import frames
 from mien.schema import Level, Modality, TimedWord

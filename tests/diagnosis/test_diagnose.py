@@ -11,7 +11,7 @@ from mien.commands.shipped import ship_run
 from mien.commands.train import TrainRequest, train
 from mien.diagnosis.report import to_markdown
 from mien.errors import DataError, FeatureSpaceError, UsageError
-from mien.features import load_text_extractor
+from mien.features.extractors import load_text_extractor
 from mien.schema import Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset
 

@@ -20,9 +20,8 @@ from tests.planted import write_planted
 from tests.video.test_extract import SENTENCES, sounding_file, write_subtitles
 
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
-from mien.engine import ENGINES
 from mien.engine.cluster import Work, run_packed
-from mien.engine.jobs import Place, run_jobs
+from mien.engine.jobs import ENGINES, Place, run_jobs
 from mien.errors import EngineError, MissingWeightsError
 from mien.pretrained import sha256_of
 from mien.schema import EMOTIONS, Modality

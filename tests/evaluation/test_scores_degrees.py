@@ -18,7 +18,7 @@ from mien.evaluation.result import Bootstrap, evaluate_predictions
 from mien.evaluation.suite import compare_with_reference, score_setting
 from mien.evaluation.summary import summarize
 from mien.evaluation.trivial import TrainMajority
-from mien.metrics.grades import GradeRule, grades
+from mien.metrics.regression import GradeRule, grades
 from mien.schema import EMOTIONS, SentimentValues
 from mien.storage.predictions import Predictions
 from mien.tasks import TASKS

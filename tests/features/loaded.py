@@ -6,7 +6,7 @@ import functools
 import tempfile
 from pathlib import Path
 
-from mien.features import load_text_extractor
+from mien.features.extractors import load_text_extractor
 from mien.features.text.base import TextExtractor
 
 TINY_GLOVE = """\

@@ -7,9 +7,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from mien.metrics.grades import GradeRule, grades
 from mien.metrics.ranking import concordance_index, roc_auc
-from mien.metrics.regression import mean_absolute_error, moments_per_video, pearson
+from mien.metrics.regression import GradeRule, grades, mean_absolute_error, moments_per_video, pearson
 from mien.metrics.significance import video_weights
 
 

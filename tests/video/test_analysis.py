@@ -11,7 +11,7 @@ from tests.video import examples
 from mien.errors import DamagedFileError, DataError
 from mien.schema import EMOTION_OUTPUTS
 from mien.video.analysis import Source, Track, VideoFacts, emotion_names
-from mien.video.analysis_json import analysis_schema, read_analysis_json, write_analysis_json
+from mien.video.outputs import analysis_schema, read_analysis_json, write_analysis_json
 
 EXAMPLES = [
     pytest.param(make, id=make.__name__)

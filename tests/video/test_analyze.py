@@ -10,10 +10,9 @@ from tests.video.test_extract import sounding_file, write_subtitles
 from mien.errors import MissingWeightsError
 from mien.video import analyze as workflow
 from mien.video.analysis import Source, Track
-from mien.video.analysis_json import read_analysis_json
 from mien.video.analyze import AnalyzeRequest, analyze
 from mien.video.measurements import MOST_TRACK_POINTS, bounded
-from mien.video.outputs import OUTPUTS
+from mien.video.outputs import OUTPUTS, read_analysis_json
 
 
 def analysed(videos, out, request):

@@ -14,9 +14,8 @@ from tests.video.browser import open_chromium
 
 import mien
 from mien.media.subtitles import read_subtitles
-from mien.video.analysis_json import read_analysis_json
 from mien.video.demo import sample_clip
-from mien.video.outputs import OUTPUTS
+from mien.video.outputs import OUTPUTS, read_analysis_json
 
 # the second sentence is heard while a title card stands where the face was
 CARD = 1

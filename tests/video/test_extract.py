@@ -15,11 +15,10 @@ from mien.commands.train import TrainRequest, train
 from mien.errors import DataError, FeatureSpaceError, UnknownNameError, UsageError
 from mien.media.word_times import NONE_HEARD, NOTHING_HEARD_AT_ALL, spoken_words, spread_words
 from mien.schema import EMOTIONS, Clip, Level, Modality
-from mien.video.analysis_json import read_analysis_json
 from mien.video.analyze import AnalyzeRequest, analyze
 from mien.video.extract import DEFAULT_EXTRACTORS, ExtractRequest, cache_beside, extract
 from mien.video.featurise import Extractors, extractors_for, featurise, load_extractors
-from mien.video.outputs import OUTPUTS
+from mien.video.outputs import OUTPUTS, read_analysis_json
 
 SPLITS = ("train", "train", "train", "valid", "test")
 # Words and voice; faces need model files that a test cannot make.

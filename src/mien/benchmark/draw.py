@@ -1,19 +1,89 @@
-"""The figures of `mien benchmark`: a finished benchmark folder -> pictures in its `figures` folder."""
+"""The figures of `mien benchmark`: a finished benchmark folder -> pictures in its `figures` folder.
+
+Every figure has a function that collects its numbers from a `Benchmark`, or says why they do not make this figure, and
+one that draws, which knows nothing but those numbers; `FIGURES` lists them. Importing this loads matplotlib.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from matplotlib.figure import Figure
+
+from mien.benchmark.figures import attention, joint, systems
 from mien.benchmark.view import Benchmark, BenchmarkFolder, LeftOut, VideoAttention, open_benchmark
 from mien.commands.reading import read_split
 from mien.errors import DataError, UnknownNameError
+from mien.reports import reliability
+from mien.reports.style import write_figure
+from mien.reports.tables import seeds_told
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import written_aside
 from mien.storage.runs import open_run
 from mien.storage.split_columns import SplitColumns
 from mien.training.predictor import load_predictor
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """One figure: where its numbers come from, how it is drawn, and what it shows."""
+
+    collect: Callable[[Benchmark], Any]  # the argument of `draw`, or LeftOut
+    draw: Callable[[Any], Figure]
+    shows: str
+
+
+def _reliability_of_reference(benchmark: Benchmark) -> reliability.Reliability | LeftOut:
+    """Every output of the reference that the split has labels for."""
+    runs = benchmark.reference_runs
+    if not runs:
+        return LeftOut(f"the reference {benchmark.reference} has no predictions")
+    heading = f"{benchmark.reference} on {benchmark.dataset}, {benchmark.split} split, epoch chosen on valid"
+    data = reliability.of_runs(f"{heading}, {seeds_told([len(runs)])}", [run.predictions for run in runs])
+    return data if data.curves else LeftOut("the split has no labels")
+
+
+FIGURES: dict[str, FigureEntry] = {
+    "figure2-joint-vs-single": FigureEntry(
+        joint.collect_joint_vs_single,
+        joint.draw_joint_vs_single,
+        "joint against single-task learning per input set and headline score (the paper's Figure 2)",
+    ),
+    "figure3-attention": FigureEntry(
+        attention.collect,
+        attention.draw,
+        "which utterances of one video are attended to, per pair of modalities (the paper's Figure 3)",
+    ),
+    "per-emotion": FigureEntry(
+        systems.collect_per_emotion,
+        systems.draw_per_emotion,
+        "weighted accuracy and weighted F1 of every emotion and system, against the constant predictor",
+    ),
+    "reliability": FigureEntry(
+        _reliability_of_reference,
+        reliability.draw,
+        "whether the reference's probabilities mean what they say, for sentiment and every emotion",
+    ),
+    "prediction-counts": FigureEntry(
+        joint.collect_prediction_counts,
+        joint.draw_prediction_counts,
+        "how often each emotion is predicted, jointly and alone, against how often it is there",
+    ),
+    "seed-spread": FigureEntry(
+        systems.collect_seed_spread,
+        systems.draw_seed_spread,
+        "the headline scores of every seed of every system, with video-bootstrap intervals",
+    ),
+    "protocol-gap": FigureEntry(
+        systems.collect_protocol_gap,
+        systems.draw_protocol_gap,
+        "every system under clean, fixed and released; released is an upper bound, not a result",
+    ),
+}
+
 
 FOLDER = "figures"
 README = "README.md"
@@ -38,9 +108,6 @@ def write_benchmark_figures(
         UnknownNameError: the split has no such video.
         WriteError: the system refuses.
     """
-    from mien.benchmark.figures import FIGURES
-    from mien.reports.style import write_figure
-
     opened = open_benchmark(folder)
     benchmark = _benchmark(opened, video, dataset)
     written: dict[str, list[Path]] = {}
@@ -78,9 +145,6 @@ def write_attention_figure(
         DataError: the run has no attention, or the video a single utterance.
         UnknownNameError: the split has no such video.
     """
-    from mien.benchmark.figures import FIGURES
-    from mien.reports.style import write_figure
-
     opened = open_dataset(dataset or open_run(run).dataset["path"])
     attention = video_attention(run, opened, split, video)
     if isinstance(attention, LeftOut):
@@ -156,7 +220,6 @@ def _attention(opened: BenchmarkFolder, video: str | None, dataset: str | Path |
 def _write_readme(
     path: Path, benchmark: Benchmark, written: Mapping[str, list[Path]], reasons: Mapping[str, str]
 ) -> None:
-    from mien.benchmark.figures import FIGURES
 
     lines = [f"# Figures: {benchmark.dataset}, {benchmark.split} split", ""]
     lines += [f"- `{name}`: {FIGURES[name].shows}" for name in written]

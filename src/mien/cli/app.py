@@ -92,7 +92,7 @@ def models(json: Json = False) -> None:
 @guarded
 def extractors(json: Json = False) -> None:
     """Feature extractors, with what they need."""
-    from mien.features import EXTRACTORS
+    from mien.features.extractors import EXTRACTORS
 
     rows: dict[str, dict[str, Any]] = {
         modality.value: {

@@ -1,4 +1,4 @@
-"""`mien train`, `evaluate`, `compare`, `predict`, `export`, `diagnose` and `benchmark`: systems and their runs."""
+"""The commands that read a data set, train, and use what was trained: `mien import` to `mien benchmark`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,92 @@ import typer
 import typer.core
 
 from mien.cli.guard import guarded, report_failures
-from mien.cli.options import EngineAddress, EngineName, Json, Set, one_object, parse_names, parse_rates, print_json
+from mien.cli.options import (
+    Carve,
+    EngineAddress,
+    EngineName,
+    Json,
+    Mapping,
+    RenameSplit,
+    Set,
+    one_object,
+    parse_names,
+    parse_rates,
+    parse_shares,
+    print_json,
+)
 from mien.settings import parse_pairs
+
+
+@dataclass(frozen=True)
+class ImportCall:
+    """What the command line says to `mien import`."""
+
+    reader: Annotated[
+        str, typer.Argument(help="table, arrays, npz, csd, mmsa, mult, meld or planted; see: mien readers")
+    ]
+    out: Annotated[Path, typer.Option(help="Folder of the Dataset; an old Dataset there is replaced.")]
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="SRC...", help="The files to read or their folder; planted: none.")
+    ] = None
+    text: Annotated[
+        str | None, typer.Option(metavar="EXTRACTOR", help="Text features from the transcripts; see: mien extractors")
+    ] = None
+    mapping: Mapping = None
+    rename_split: RenameSplit = None
+    carve: Carve = None
+    carve_seed: Annotated[int, typer.Option(min=0, help="Which videos are carved.")] = 0
+    words: Annotated[
+        bool | None, typer.Option("--words/--no-words", help="Keep word vectors. Default: where the data set has them.")
+    ] = None
+    name: Annotated[str | None, typer.Option(help="Name of the Dataset; default: the folder's.")] = None
+    workers: Annotated[int, typer.Option(min=1, help="Processes that read videos side by side; csd only.")] = 1
+    json: Json = False
+
+
+@guarded
+@one_object(ImportCall)
+def import_(call: ImportCall) -> None:
+    """Read a published data set into a Dataset; everything dropped or mended is counted."""
+    from mien.cli import progress, render_dataset
+    from mien.commands.import_ import ImportOptions, import_dataset
+    from mien.storage.describe import describe as describe_dataset
+
+    options = ImportOptions(
+        text=call.text,
+        mapping=parse_pairs(call.mapping or []),
+        rename_splits=parse_pairs(call.rename_split or []),
+        carve=parse_shares(call.carve),
+        carve_seed=call.carve_seed,
+        words=call.words,
+        name=call.name,
+        workers=call.workers,
+    )
+    with progress.counting(f"import {call.reader}") as advance:
+        dataset = import_dataset(call.reader, call.paths or [], call.out, options, advance)
+    description = describe_dataset(dataset)
+    if call.json:
+        print_json(description)
+    else:
+        render_dataset.show_import(description)
+
+
+@guarded
+def describe(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset.")],
+    json: Json = False,
+) -> None:
+    """Counts, label distributions, missing modalities, leakage between splits, feature spaces."""
+    from mien.cli import render_dataset
+    from mien.storage.dataset import open_dataset
+    from mien.storage.describe import describe as describe_dataset
+
+    description = describe_dataset(open_dataset(dataset))
+    if json:
+        print_json(description)
+    else:
+        render_dataset.show_description(description)
+
 
 DatasetOption = Annotated[Path | None, typer.Option(help="Score another Dataset than the one each run was trained on.")]
 SplitOption = Annotated[str, typer.Option(help="Split to score.")]
@@ -196,7 +280,7 @@ def diagnose(
 ) -> None:
     """May this run's answers be trusted, and when? Calibration, thresholds, abstention, groups, word errors."""
     from mien.cli import progress
-    from mien.cli.render_reports import show_diagnosis
+    from mien.cli.render import show_diagnosis
     from mien.diagnosis.diagnose import diagnose as run_diagnosis
 
     with progress.counting("diagnose") as advance:

@@ -117,9 +117,9 @@ def analyze(call: AnalyzeCall) -> None:
     """A raw video in, a report out: what is said, and the sentiment and emotions heard in it."""
     from mien.cli import progress, render
     from mien.engine.jobs import Place
-    from mien.video.analysis_json import to_json
     from mien.video.analyze import AnalyzeRequest
     from mien.video.analyze import analyze as run_analysis
+    from mien.video.outputs import to_json
     from mien.video.page import PageSettings
 
     request = AnalyzeRequest(
@@ -148,8 +148,8 @@ def demo(
 ) -> None:
     """The main job on what ships with the package: a short clip in, a report out."""
     from mien.cli import progress, render
-    from mien.video.analysis_json import to_json
     from mien.video.demo import demo as run_demo
+    from mien.video.outputs import to_json
 
     analysis = run_demo(out, progress.say)
     if json:

@@ -104,7 +104,7 @@ def _load_extractor(options: ImportOptions) -> TextExtractor | None:
     if options.text is None:
         return None
     # loaded here, because the extractors of all modalities come along
-    from mien.features import load_text_extractor
+    from mien.features.extractors import load_text_extractor
 
     extractor = load_text_extractor(options.text)
     if options.words and extractor.word_vectors is None:

@@ -19,7 +19,7 @@ from mien.diagnosis.calibration import PlattScaling, interval_of, mean_trust_sco
 from mien.errors import DataError, UnknownNameError, UsageError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.rows import checked, require_same_utterances, video_numbers
-from mien.features import TEXT_EXTRACTORS, load_text_extractor
+from mien.features.extractors import TEXT_EXTRACTORS, load_text_extractor
 from mien.features.text.minilm import clean
 from mien.features.text.transcript import REMEDY
 from mien.metrics.significance import video_weights

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mien.engine import ENGINES
-from mien.engine.cluster import Work, WorkersLostError
+from mien.engine.cluster import Engine, Work, WorkersLostError, this_machine
+from mien.engine.dask import dask_cluster
 from mien.engine.processes import JobLost
+from mien.engine.ray import ray_cluster
 from mien.engine.threads import n_cores
 from mien.errors import UnknownNameError, UsageError
 
@@ -21,6 +22,14 @@ OutcomeT = TypeVar("OutcomeT")
 LOCAL = "local"
 # A cluster has its own queue, and may grow: it gets more jobs than it has workers, each waited for by one thread.
 MAX_WAITING = 256
+
+
+# an engine is one line: how its place is started or found
+ENGINES: dict[str, Engine] = {
+    "local": Engine(this_machine, "the cores of this machine"),
+    "dask": Engine(dask_cluster, "a Dask cluster, started here or at an address"),
+    "ray": Engine(ray_cluster, "a Ray cluster, started here or at an address"),
+}
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from mien.evaluation.decisions import Decisions, Point
 from mien.evaluation.rows import classes_of, video_numbers
 from mien.metrics.confusion import Confusion, count_per_video
-from mien.metrics.grades import GradeRule, grades
-from mien.metrics.regression import Moments, moments_per_video
+from mien.metrics.regression import GradeRule, Moments, grades, moments_per_video
 from mien.schema import SentimentRule, SentimentValues, graded_emotions, sentiment_classes
 from mien.storage.predictions import Predictions
 from mien.tasks import SENTIMENT, TASKS, labels_of

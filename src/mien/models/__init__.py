@@ -18,9 +18,8 @@ from mien.models.baselines.blanchard import Blanchard, BlanchardSettings
 from mien.models.baselines.cat_lstm import CatLstm, CatLstmSettings
 from mien.models.baselines.df import Df, DfSettings
 from mien.models.baselines.ef_lstm import EfLstm, EfLstmSettings
-from mien.models.baselines.graph_mfn import GraphMfn, GraphMfnSettings
 from mien.models.baselines.marn import Marn, MarnSettings
-from mien.models.baselines.mfn import Mfn, MfnSettings
+from mien.models.baselines.mfn import GraphMfn, GraphMfnSettings, Mfn, MfnSettings
 from mien.models.baselines.mv_lstm import MvLstm, MvLstmSettings
 from mien.models.baselines.tfn import Tfn, TfnSettings
 from mien.models.baselines.vqa_attention import VqaAttention, VqaAttentionSettings

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import FeatureSpaceError, UnknownNameError, UsageError
-from mien.features import load_acoustic_extractor, load_text_extractor, load_visual_extractor
 from mien.features.acoustic.base import AcousticExtractor, word_then_average
+from mien.features.extractors import load_acoustic_extractor, load_text_extractor, load_visual_extractor
 from mien.features.text.base import TextExtractor, describe_words
 from mien.features.text.transcript import TRANSCRIPT, load_transcript
 from mien.features.visual.base import (

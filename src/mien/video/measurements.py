@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from mien.engine.threads import TaskPool
-from mien.features import load_visual_extractor
 from mien.features.acoustic.pitch import frame_times_s, high_passed, prediction_residual, track_pitch
+from mien.features.extractors import load_visual_extractor
 from mien.features.visual.face import FRAME_COLUMNS
 from mien.media.clips import Clips, MediaSettings, clips_of
 from mien.media.container import probe

@@ -1,19 +1,37 @@
 """The four files of ``mien analyze``, written together.
 
-`utterances.csv`: one row per utterance, for a spreadsheet or a data frame.
-
-`captions.vtt`: what was said, under what was predicted, as WebVTT cues for any player.
+- `utterances.csv`: one row per utterance, for a spreadsheet or a data frame
+- `captions.vtt`: what was said, under what was predicted, as WebVTT cues for any player
+- `analysis.json`: the whole analysis, for other programs; its JSON Schema is `analysis.schema.json` in this folder
 """
 
 from __future__ import annotations
 
 import csv
+import json
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from mien.errors import DamagedFileError
 from mien.reports.tables import spreadsheet_cell
-from mien.storage.files import written_aside
-from mien.video.analysis import Analysis, UtteranceAnalysis, columns, row
-from mien.video.analysis_json import write_analysis_json
+from mien.schema import FloatArray
+from mien.storage.files import damage_told, read_json, to_json_text, written_aside
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
+from mien.version import __version__
+from mien.video.analysis import (
+    POSITIVE,
+    Analysis,
+    ModelFacts,
+    Source,
+    Track,
+    UtteranceAnalysis,
+    VideoFacts,
+    columns,
+    row,
+)
 from mien.video.page import PageSettings, write_page
 
 ANALYSIS_JSON = "analysis.json"
@@ -102,3 +120,196 @@ def _labels(utterance: UtteranceAnalysis) -> str:
 def _one_line(text: str) -> str:
     """Escaped, without the line breaks that would end a cue."""
     return " ".join(text.replace("\0", "").split()).translate(ESCAPES)
+
+
+FORMAT = "mien-analysis"
+FORMAT_VERSION = 1
+
+
+def to_json(analysis: Analysis) -> dict[str, Any]:
+    """The object that analysis.json holds, in plain types; NaN stands as None."""
+    video, model = analysis.video, analysis.model
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "mien_version": __version__,
+        "video": {
+            "name": video.name,
+            "duration_s": float(video.duration_s),
+            "path": None if video.path is None else video.path.as_posix(),
+        },
+        "model": {
+            "name": model.name,
+            "inputs": list(model.inputs),
+            "tasks": list(model.tasks),
+            "sentiment_threshold": float(model.sentiment_threshold),
+            "thresholds": _numbers(model.thresholds),
+            "protocol": model.protocol,
+            "caveats": list(model.caveats),
+            "facts": dict(model.facts),
+        },
+        "notes": list(analysis.notes),
+        "utterances": [_utterance(utterance) for utterance in analysis.utterances],
+        "attention": {name: [_array(row) for row in weights] for name, weights in analysis.attention.items()},
+        "tracks": [_track(track) for track in analysis.tracks],
+    }
+
+
+def from_json(facts: dict[str, Any]) -> Analysis:
+    """Rebuild an analysis from `to_json`'s object. Raises KeyError, TypeError or ValueError where it is none."""
+    if (facts["format"], facts["format_version"]) != (FORMAT, FORMAT_VERSION):
+        raise ValueError(f"format {facts['format']!r} version {facts['format_version']!r}")
+    video, model = facts["video"], facts["model"]
+    n_utterances = len(facts["utterances"])
+    return Analysis(
+        video=VideoFacts(
+            name=str(video["name"]),
+            duration_s=float(video["duration_s"]),
+            path=None if video["path"] is None else Path(video["path"]),
+        ),
+        model=ModelFacts(
+            name=str(model["name"]),
+            inputs=tuple(model["inputs"]),
+            tasks=tuple(model["tasks"]),
+            sentiment_threshold=float(model["sentiment_threshold"]),
+            thresholds=_numbers(model["thresholds"]),
+            protocol=str(model["protocol"]),
+            caveats=tuple(model["caveats"]),
+            facts=dict(model["facts"]),
+        ),
+        utterances=tuple(_utterance_from(row) for row in facts["utterances"]),
+        attention={
+            name: _from_array(rows).reshape(n_utterances, n_utterances) for name, rows in facts["attention"].items()
+        },
+        tracks=tuple(_track_from(track) for track in facts["tracks"]),
+        notes=tuple(facts["notes"]),
+    )
+
+
+def write_analysis_json(path: Path, analysis: Analysis) -> None:
+    """Write aside and rename. Raises WriteError."""
+    with written_aside(path) as aside:
+        aside.write_text(_readable(to_json(analysis)) + "\n", encoding="utf-8")
+
+
+def read_analysis_json(path: Path) -> Analysis:
+    """Read what `write_analysis_json` wrote. Raises DataError when missing, DamagedFileError when it is none."""
+    facts = read_json(path, "an analysis")
+    if facts.get("format") != FORMAT:
+        raise DamagedFileError(
+            f"Expected 'format': '{FORMAT}' in {path}, but got {facts.get('format')!r}; analyze the video again"
+        )
+    with damage_told(path, "the analysis"):
+        return from_json(facts)
+
+
+def analysis_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of analysis.json."""
+    text = resources.files("mien.video").joinpath("analysis.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def _utterance(row: UtteranceAnalysis) -> dict[str, Any]:
+    sentiment = row.sentiment
+    return {
+        "index": int(row.index),
+        "start_s": float(row.start_s),
+        "end_s": float(row.end_s),
+        "transcript": row.transcript,
+        "sentiment": None
+        if sentiment is None
+        else {"label": sentiment.label, "probability": float(sentiment.probability)},
+        "emotions": _numbers(row.emotions),
+        "labels": list(row.labels),
+        "missing": list(row.missing),
+        "missing_reasons": dict(row.missing),
+        "contributions": {modality: _numbers(changes) for modality, changes in row.contributions.items()},
+    } | _optional(row)
+
+
+def _optional(row: UtteranceAnalysis) -> dict[str, Any]:
+    """Keys that are there only where the model predicts degrees, or tasks that have no key of their own."""
+    facts: dict[str, Any] = {}
+    if row.sentiment_intensity is not None:
+        facts["sentiment_intensity"] = float(row.sentiment_intensity)
+    if row.emotion_intensities:
+        facts["emotion_intensities"] = _numbers(row.emotion_intensities)
+    if further := row.further_outputs:
+        facts["outputs"] = {task: _numbers(values) for task, values in further.items()}
+    return facts
+
+
+def _utterance_from(facts: dict[str, Any]) -> UtteranceAnalysis:
+    sentiment = facts["sentiment"]
+    outputs = {
+        SENTIMENT: {} if sentiment is None else {POSITIVE: float(sentiment["probability"])},
+        EMOTION: _numbers(facts["emotions"]),
+        SENTIMENT_INTENSITY: {SENTIMENT: float(facts["sentiment_intensity"])} if "sentiment_intensity" in facts else {},
+        EMOTION_INTENSITY: _numbers(facts.get("emotion_intensities", {})),
+        **{task: _numbers(values) for task, values in facts.get("outputs", {}).items()},
+    }
+    return UtteranceAnalysis(
+        index=int(facts["index"]),
+        start_s=float(facts["start_s"]),
+        end_s=float(facts["end_s"]),
+        transcript=str(facts["transcript"]),
+        outputs={task: values for task, values in outputs.items() if values},
+        sentiment_label="" if sentiment is None else str(sentiment["label"]),
+        labels=tuple(facts["labels"]),
+        missing={name: facts["missing_reasons"][name] for name in facts["missing"]},
+        contributions={modality: _numbers(changes) for modality, changes in facts["contributions"].items()},
+    )
+
+
+def _track(track: Track) -> dict[str, Any]:
+    return {
+        "name": track.name,
+        "unit": track.unit,
+        "source": track.source.value,
+        "used_by_model": bool(track.used_by_model),
+        "note": track.note,
+        "axis": None if track.axis is None else [float(end) for end in track.axis],
+        "times_s": _array(track.times_s),
+        "values": _array(track.values),
+    }
+
+
+def _track_from(facts: dict[str, Any]) -> Track:
+    axis = facts["axis"]
+    return Track(
+        name=str(facts["name"]),
+        unit=str(facts["unit"]),
+        source=Source(facts["source"]),
+        times_s=_from_array(facts["times_s"]),
+        values=_from_array(facts["values"]),
+        used_by_model=bool(facts["used_by_model"]),
+        note=str(facts["note"]),
+        axis=None if axis is None else (float(axis[0]), float(axis[1])),
+    )
+
+
+def _numbers(named: Any) -> dict[str, float]:
+    return {str(name): float(value) for name, value in named.items()}
+
+
+def _array(values: FloatArray) -> list[float | None]:
+    return [value if np.isfinite(value) else None for value in np.asarray(values, dtype=np.float64).tolist()]
+
+
+def _from_array(values: list[Any]) -> FloatArray:
+    # None becomes NaN
+    return np.array(values, dtype=np.float64)
+
+
+def _readable(facts: Any, indent: str = "") -> str:
+    """Indented JSON with every list of plain values on one line: a matrix keeps its rows, a track is two lines."""
+    inner = indent + "  "
+    if isinstance(facts, dict) and facts:
+        items = [f"{inner}{json.dumps(key, ensure_ascii=False)}: {_readable(facts[key], inner)}" for key in facts]
+        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+    if isinstance(facts, list) and any(isinstance(value, dict | list) for value in facts):
+        return "[\n" + ",\n".join(inner + _readable(value, inner) for value in facts) + f"\n{indent}]"
+    if isinstance(facts, list):
+        return json.dumps(facts, ensure_ascii=False, allow_nan=False)
+    return to_json_text(facts)

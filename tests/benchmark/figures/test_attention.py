@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mien.benchmark.draw.attention import draw
 from tests.benchmark.figures.examples import by_gid
 
-from mien.benchmark.figures.attention import draw
 from mien.benchmark.view import VideoAttention
 
 UTTERANCES = (0, 2, 3, 7)

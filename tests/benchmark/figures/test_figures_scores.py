@@ -6,15 +6,15 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.benchmark.figures.examples import NAN, TRIVIAL, benchmark, by_gid, system
-
-from mien.benchmark.figures import FIGURES, systems
-from mien.benchmark.figures.joint import (
+from mien.benchmark.draw.joint import (
     collect_joint_vs_single,
     collect_prediction_counts,
     draw_joint_vs_single,
     draw_prediction_counts,
 )
+from tests.benchmark.figures.examples import NAN, TRIVIAL, benchmark, by_gid, system
+
+from mien.benchmark.draw import FIGURES, systems
 from mien.benchmark.view import Benchmark, LeftOut
 from mien.reports.style import FORMATS, percent_format, write_figure
 from mien.schema import EMOTIONS

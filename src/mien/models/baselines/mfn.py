@@ -13,18 +13,42 @@ Equations as in the authors' code, whose gates read u_{t-1} beside c^_t. Sizes a
 (MMSA) tuned on CMU-MOSEI, but 128 instead of 256 hidden units for each gate, which leaves out a quarter of the weights.
 The learning rate is MMSA's too. Dropout rates and the size of the layer before the heads are ours; the optimiser is
 Adam.
+
+`graph-mfn`: memory fusion network whose attention is a dynamic fusion graph.
+
+Zadeh, Liang, Poria, Cambria, Morency: "Multimodal Language Analysis in the Wild: CMU-MOSEI Dataset and Interpretable
+Dynamic Fusion Graph", ACL 2018 (P18-1208).
+
+    singleton of view m: v_m = ReLU(W_m [h_{t-1}; h_t] + b_m)
+    vertex of a set S of several modalities: v_S = D_S([alpha_{s->S} v_s for every non-empty s properly inside S])
+    T = D_T([alpha_{s->T} v_s for every vertex s]);  all alpha = sigmoid(NN_alpha([v_m for every modality]))
+    T stands for MFN's c^_t in the gated memory of `memory.py`;  output from [h_T of all views; u_T]
+
+Symbols: h -> hidden; v -> vertices, named "text+visual"; D_S, D_T -> nodes; alpha -> efficacies, named by their edge
+"text->text+visual", the mean over an utterance's words in Outputs.fusion; NN_alpha -> efficacy_network; u -> memory.
+
+The public codes (the authors' SDK and MMSA) keep the networks D_S in a plain dictionary, where PyTorch does not find
+them, so they are never trained, and published re-runs inherit this; here they are trained. Those codes also leave alpha
+unsquashed (`sigmoid_efficacies` = False); that the paper squashes it we know at second hand.
+
+A layer over hidden states as singleton is MMSA's. D is linear, ReLU, dropout, linear (in MMSA two linear layers with
+nothing between, which are one), NN_alpha likewise. Views, memory, vertices and the hidden units of D have MMSA's sizes
+for CMU-MOSEI, and the learning rate is MMSA's; the gates' networks, dropout rates and the layer before the heads are
+ours; the optimiser is Adam.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from mien.models.baselines.memory import GatedMemory, ViewLstms, view_sizes
-from mien.models.baselines.words import read_word_rows
+from mien.models.baselines.memory import GatedMemory, ViewLstms, by_view, view_sizes
+from mien.models.baselines.words import WordRows, read_word_rows
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import check_settings, two_layers
@@ -85,3 +109,121 @@ class Mfn(nn.Module):
         memory = self.memory(rows, weights * changes)
         representation = to_videos(batch, self.dense(rows.last(torch.cat([hidden, memory], dim=1))))
         return outputs_from_heads(self.heads, representation)
+
+
+# the node that sums the graph up
+TOP = "T"
+
+
+@dataclass(frozen=True)
+class GraphMfnSettings:
+    """Sizes and regularisation of `graph-mfn`."""
+
+    # units of each modality's LSTM and of its vertex
+    text_size: int = 64
+    acoustic_size: int = 16
+    visual_size: int = 64
+    # units of every vertex of several modalities and of T
+    vertex_size: int = 128
+    # hidden units of the node networks and of the efficacies' network
+    node_hidden_size: int = 100
+    # False: efficacies may be any number, as in the public codes
+    sigmoid_efficacies: bool = True
+    # units of the gated memory
+    memory_size: int = 300
+    # hidden units of the network of what is written to the memory, and of each gate's
+    hidden_size: int = 128
+    gate_hidden_size: int = 128
+    # units of the ReLU layer before the heads
+    dense_size: int = 64
+    # inside the networks, and before the heads
+    hidden_dropout: float = 0.2
+    dense_dropout: float = 0.4
+    # the first words of an utterance that are read
+    max_words: int = 50
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+class DynamicFusionGraph(nn.Module):
+    """A vertex for every set of modalities, each fed by the sets it contains, and T, fed by all.
+
+    Vertices and edges of three modalities: 7 and 6 + 6 + 7; of two: 3 and 2 + 3; of one: 1 and the edge to T.
+    """
+
+    def __init__(self, sizes: Mapping[Modality, int], settings: GraphMfnSettings) -> None:
+        super().__init__()
+        subsets = [each for n in range(1, len(sizes) + 1) for each in combinations(sizes, n)]
+        # what feeds each node, in the order in which they can be computed
+        self.sources = {
+            "+".join(target): ["+".join(each) for each in subsets if set(each) < set(target)]
+            for target in subsets
+            if len(target) > 1
+        } | {TOP: ["+".join(each) for each in subsets]}
+        self.edges = [f"{source}->{target}" for target, sources in self.sources.items() for source in sources]
+        self.squash = settings.sigmoid_efficacies
+        hidden, dropout = settings.node_hidden_size, settings.hidden_dropout
+        width = {str(m): size for m, size in sizes.items()} | dict.fromkeys(self.sources, settings.vertex_size)
+        self.efficacy_network = two_layers(sum(sizes.values()), hidden, len(self.edges), dropout)
+        self.nodes = nn.ModuleDict(
+            {
+                target: two_layers(sum(width[source] for source in sources), hidden, settings.vertex_size, dropout)
+                for target, sources in self.sources.items()
+            }
+        )
+
+    def forward(
+        self, singletons: Mapping[Modality, Float[Tensor, "row feature"]]
+    ) -> tuple[Float[Tensor, "row vertex"], Float[Tensor, "row edge"]]:
+        """T and the efficacies in the order of `edges`, for every word on its own."""
+        efficacies = self.efficacy_network(torch.cat(list(singletons.values()), dim=1))
+        if self.squash:
+            efficacies = efficacies.sigmoid()
+        by_edge = dict(zip(self.edges, efficacies.split(1, dim=1), strict=True))  # (row, 1) each
+        vertices = {str(m): rows for m, rows in singletons.items()}
+        for target, sources in self.sources.items():
+            fed = [by_edge[f"{source}->{target}"] * vertices[source] for source in sources]
+            vertices[target] = self.nodes[target](torch.cat(fed, dim=1))
+        return vertices[TOP], efficacies
+
+
+class GraphMfn(nn.Module):
+    """Memory fusion through the graph for any one, two or three modalities.
+
+    A word that lacks a modality enters that view as zero; an utterance without words ends with all states zero, and so
+    do its efficacies in `Outputs.fusion`.
+    """
+
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: GraphMfnSettings) -> None:
+        super().__init__()
+        self.max_words = settings.max_words
+        sizes = view_sizes(settings, n_features)
+        self.lstms = ViewLstms(n_features, sizes)
+        self.singletons = nn.ModuleDict({m: nn.Linear(2 * size, size) for m, size in sizes.items()})
+        self.graph = DynamicFusionGraph(sizes, settings)
+        self.memory = GatedMemory(settings.vertex_size, settings)
+        dense = nn.Linear(sum(sizes.values()) + settings.memory_size, settings.dense_size)
+        self.dense = nn.Sequential(dense, nn.ReLU(), nn.Dropout(settings.dense_dropout))
+        self.heads = make_heads(settings.dense_size, tasks)
+
+    def forward(self, batch: Batch) -> Outputs:
+        """Logits (video, utterance, output), each utterance judged by its own words; efficacies in `fusion`."""
+        rows, features = read_word_rows(batch, tuple(self.lstms.sizes), self.max_words)
+        hidden, _ = self.lstms(rows, features)
+        top, efficacies = self.graph(self._singletons(rows, hidden))
+        memory = self.memory(rows, top)
+        representation = to_videos(batch, self.dense(rows.last(torch.cat([hidden, memory], dim=1))))
+        means = to_videos(batch, rows.mean(efficacies))
+        return outputs_from_heads(
+            self.heads,
+            representation,
+            fusion={edge: means[..., number] for number, edge in enumerate(self.graph.edges)},
+        )
+
+    def _singletons(
+        self, rows: WordRows, hidden: Float[Tensor, "row unit"]
+    ) -> dict[Modality, Float[Tensor, "row feature"]]:
+        sizes = self.lstms.sizes
+        pairs = zip(sizes, by_view(rows.before(hidden), sizes), by_view(hidden, sizes), strict=True)
+        return {m: self.singletons[m](torch.cat([earlier, later], dim=1)).relu() for m, earlier, later in pairs}

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mien.models.fast.switch import use_fast
+from mien.models.fast.operations import use_fast
 from mien.models.layers import run_bidirectional
 
 # weight_ih, weight_hh, bias_ih, bias_hh of one direction
