@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mien.models.cim import attend
-from mien.models.fast.operations import attend_pairs
+from mien.models.fast.autograd import attend_pairs
 
 
 def one_by_one(x, y, here):

@@ -35,8 +35,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mien.models.batch import Batch, Outputs
-from mien.models.fast.gru import run_grus
-from mien.models.fast.operations import attend_pairs, dropout, use_fast
+from mien.models.fast.autograd import attend_pairs, run_grus
+from mien.models.fast.dropout import dropout, use_fast
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import ACTIVATIONS, States, Weights, check_settings, masked_softmax
 from mien.schema import Modality

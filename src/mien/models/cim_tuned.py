@@ -32,8 +32,8 @@ from mien.errors import MissingExtraError, UsageError
 from mien.features.text.minilm import MAX_TOKENS, MINILM, minilm_network
 from mien.models.batch import Batch, Outputs, Times, to_videos
 from mien.models.cim import attend
-from mien.models.fast.gru import run_grus
-from mien.models.fast.operations import dropout
+from mien.models.fast.autograd import run_grus
+from mien.models.fast.dropout import dropout
 from mien.models.heads import make_heads, outputs_by_task
 from mien.models.layers import States, check_settings
 from mien.pretrained import find_model_files

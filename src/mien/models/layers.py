@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from mien.models.fast.operations import dropout
+from mien.models.fast.dropout import dropout
 
 States = Float[Tensor, "video utterance feature"]
 Weights = Float[Tensor, "video utterance context"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from mien.models.cim import attend
-from mien.models.fast.operations import attend_pairs
+from mien.models.fast.autograd import attend_pairs
 
 DIRECTIONS = [(0, 1), (0, 2), (1, 2), (1, 0), (2, 0), (2, 1)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mien.models.fast.operations import dropout
+from mien.models.fast.dropout import dropout
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.5, 0.7])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mien.models.fast.gru import run_grus
+from mien.models.fast.autograd import run_grus
 from mien.models.layers import run_bidirectional
 
 VIDEOS, UTTERANCES, HIDDEN = 7, 16, 5

@@ -1,4 +1,6 @@
-"""Several bidirectional GRUs over the same videos as one recurrence, with a backward pass of its own (CPU).
+"""What `cim` spends its time in, with hand-written backward passes, for a CPU.
+
+`run_grus`: several bidirectional GRUs over the same videos as one recurrence.
 
 The cells are those of `torch.nn.GRU` (Cho et al., EMNLP 2014, with the reset gate after the recurrent product), which
 stays the reference that the tests compare with. What is gained: nothing is computed for padding or for the zero state
@@ -10,6 +12,9 @@ Axes: direction = forward and backward of each GRU in turn (f0 b0 f1 b1 ...); ro
 in which the recurrence meets them, all first ones, then all second ones of the videos that have one, and so on.
 
 Symbols: r, z, n -> reset, update, candidate; W_i*, b_i* -> weight_ih, bias_ih; W_h*, b_h* -> weight_hh, bias_hh.
+
+`attend_pairs`: the attention of all pairs of modalities at once. Symbols as in `cim.py`: X, Y -> query, context; M ->
+scores; N -> weights; O -> attended; A -> gated.
 """
 
 from __future__ import annotations
@@ -23,8 +28,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mien.models.fast.operations import use_fast
-from mien.models.layers import run_bidirectional
+from mien.models.fast.dropout import use_fast
+from mien.models.layers import masked_softmax, run_bidirectional
 
 # weight_ih, weight_hh, bias_ih, bias_hh of one direction
 PARAMETERS_PER_DIRECTION = 4
@@ -261,3 +266,61 @@ def _pick(
     if not rows.all_real:
         values = torch.nn.functional.pad(values, (0, 0, 0, 1))
     return torch.index_select(values, 0, places, out=out)
+
+
+def attend_pairs(
+    states: Float[Tensor, "modality video utterance feature"],
+    presents: Bool[Tensor, "modality video utterance"],
+    directions: Sequence[tuple[int, int]],
+) -> tuple[Float[Tensor, "direction video utterance feature"], Float[Tensor, "direction video utterance context"]]:
+    """`cim.attend` for both directions of every pair of modalities, as one batched product per equation.
+
+    Args:
+        states: The states of every modality.
+        presents: True for the utterances of every modality that take attention.
+        directions: Places of X and Y among the modalities: those of every pair, and then the same reversed.
+
+    Returns:
+        ``(A, N)`` of every direction.
+    """
+    queries, contexts = torch.tensor(directions, device=states.device).unbind(1)
+    gated, weights = _PairAttention.apply(states, presents, queries, contexts)  # type: ignore[no-untyped-call]
+    return gated, weights
+
+
+class _PairAttention(torch.autograd.Function):
+    """All directions of all pairs; query, context = modalities of X and Y for each direction, those of N2 second."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, presents: Tensor, queries: Tensor, contexts: Tensor) -> tuple[Tensor, Tensor]:
+        n_modalities, n_videos, n_utterances, _ = states.shape
+        query, context = (states.index_select(0, each).flatten(0, 1) for each in (queries, contexts))
+        half = len(query) // 2
+        scores = torch.bmm(query[:half], context[:half].mT)  # M1; M2 = Y X^T is its transpose
+        present = presents.index_select(0, contexts).view(-1, 1, n_utterances)
+        weights = masked_softmax(torch.cat([scores, scores.mT]), present)
+        attended = torch.bmm(weights, context)
+        ctx.save_for_backward(query, context, weights, attended, queries)
+        ctx.n_modalities = n_modalities
+        ctx.set_materialize_grads(False)
+        return tuple(each.unflatten(0, (-1, n_videos)) for each in (attended * query, weights))
+
+    @staticmethod
+    def backward(ctx: Any, d_gated: Tensor | None, d_weights: Tensor | None) -> tuple[Tensor | None, ...]:
+        query, context, weights, attended, queries = ctx.saved_tensors
+        half, directions = len(query) // 2, len(queries)
+        d_gated = torch.zeros_like(query) if d_gated is None else d_gated.flatten(0, 1)
+        d_attended = d_gated * query
+        d_shares = torch.bmm(d_attended, context.mT)
+        if d_weights is not None:
+            d_shares = d_shares + d_weights.flatten(0, 1)
+        # softmax: dM = N * (dN - sum(dN * N)); zero wherever N is, so that the mask needs no care
+        d_scores = weights * (d_shares - (d_shares * weights).sum(dim=-1, keepdim=True))
+        d_score = d_scores[:half] + d_scores[half:].mT
+        d_states = d_gated * attended
+        first, second = d_states[:half], d_states[half:]
+        first.baddbmm_(weights[half:].mT, d_attended[half:]).baddbmm_(d_score, context[:half])
+        second.baddbmm_(weights[:half].mT, d_attended[:half]).baddbmm_(d_score.mT, query[:half])
+        by_direction = d_states.unflatten(0, (directions, -1))
+        total = by_direction.new_zeros(ctx.n_modalities, *by_direction.shape[1:])
+        return total.index_add_(0, queries, by_direction), None, None, None
