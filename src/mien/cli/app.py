@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mien.cli import data, runs, video
+from mien.cli import runs, video
 from mien.cli.guard import guarded, set_debug
 from mien.cli.options import Json, print_json
 from mien.errors import UsageError
@@ -27,8 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("import")(data.import_)
-app.command("describe")(data.describe)
+app.command("import")(runs.import_)
+app.command("describe")(runs.describe)
 app.command("train")(runs.train)
 app.command("evaluate")(runs.evaluate)
 app.command("compare", cls=runs.CompareCommand)(runs.compare)
