@@ -7,8 +7,8 @@ from tests.planted import QUICK
 
 import mien
 from mien.commands.train import TrainRequest, train
-from mien.evaluation.decisions import Decisions
 from mien.evaluation.counts import count_videos
+from mien.evaluation.decisions import Decisions
 from mien.evaluation.headline import headline_values
 from mien.metrics.significance import percentile_interval, video_weights
 from mien.schema import Modality

@@ -73,7 +73,7 @@ def test_scaling_undoes_a_stretch_of_the_logits(valid, scored, found):
     assert before > after
 
 
-def test_calibrated_probabilities_keep_order_and_every_decision_at_the_moved_threshold(valid, scored, found):
+def test_calibrated_probabilities_keep_order_and_every_decision_at_the_moved_threshold(scored, found):
     calibrated = recalibrated(scored, found.scalings)
     for column, name in enumerate(EMOTION_OUTPUTS):
         raw, new = scored.outputs["emotion"][:, column], calibrated.outputs["emotion"][:, column]
