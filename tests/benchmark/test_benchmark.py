@@ -335,9 +335,9 @@ def test_a_benchmark_killed_three_times_and_interrupted_ends_in_the_same_tables(
     ]
     for reached, kill in moments:
         process = start(suite, planted, out)
-        wait_for(reached, "the moment of the kill", 90)
+        wait_for(reached, "the moment of the kill", 300)
         # a worker and a run
-        wait_for(lambda: len(descendants(process.pid)) > 1 or process.poll() is not None, "a run at work", 90)  # noqa: B023
+        wait_for(lambda: len(descendants(process.pid)) > 1 or process.poll() is not None, "a run at work", 300)  # noqa: B023
         runs = descendants(process.pid)
         assert len(runs) > 1
         process.send_signal(kill)
