@@ -334,7 +334,7 @@ def benchmark(call: BenchmarkCall) -> None:
     """Train, score and compare many systems: one table against one reference. Resumable; nothing runs twice."""
     from mien.benchmark.benchmark import BenchmarkRequest
     from mien.benchmark.benchmark import benchmark as run_benchmark
-    from mien.cli import progress, render_reports
+    from mien.cli import progress, render
     from mien.engine.jobs import Place
     from mien.errors import UnknownNameError
     from mien.evaluation.protocols import PROTOCOLS
@@ -348,5 +348,5 @@ def benchmark(call: BenchmarkCall) -> None:
     if call.json:
         print_json(done.results)
     else:
-        render_reports.show_benchmark(done.results, done.folder, call.protocol)
+        render.show_benchmark(done.results, done.folder, call.protocol)
     report_failures(done.failures)
