@@ -13,24 +13,30 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from mien.version import __version__
+if TYPE_CHECKING:  # for type checkers and editors, which do not follow `_PUBLIC`
+    from mien.benchmark.benchmark import BenchmarkRequest as BenchmarkRequest
+    from mien.benchmark.benchmark import benchmark as benchmark
+    from mien.commands.evaluate import compare as compare
+    from mien.commands.evaluate import evaluate as evaluate
+    from mien.commands.export import export as export
+    from mien.commands.import_ import ImportOptions as ImportOptions
+    from mien.commands.import_ import import_dataset as import_dataset
+    from mien.commands.predict import load_model as load_model
+    from mien.commands.predict import predict as predict
+    from mien.commands.train import TrainRequest as TrainRequest
+    from mien.commands.train import train as train
+    from mien.diagnosis.diagnose import diagnose as diagnose
+    from mien.engine.jobs import Place as Place
+    from mien.storage.dataset import open_dataset as open_dataset
+    from mien.storage.runs import open_run as open_run
+    from mien.version import __version__ as __version__
+    from mien.video.analyze import AnalyzeRequest as AnalyzeRequest
+    from mien.video.analyze import analyze as analyze
+    from mien.video.demo import demo as demo
+    from mien.video.extract import ExtractRequest as ExtractRequest
+    from mien.video.extract import extract as extract
 
-if TYPE_CHECKING:
-    from mien.benchmark.benchmark import BenchmarkRequest, benchmark
-    from mien.commands.evaluate import compare, evaluate
-    from mien.commands.export import export
-    from mien.commands.import_ import ImportOptions, import_dataset
-    from mien.commands.predict import load_model, predict
-    from mien.commands.train import TrainRequest, train
-    from mien.diagnosis.diagnose import diagnose
-    from mien.engine.jobs import Place
-    from mien.storage.dataset import open_dataset
-    from mien.storage.runs import open_run
-    from mien.video.analyze import AnalyzeRequest, analyze
-    from mien.video.demo import demo
-    from mien.video.extract import ExtractRequest, extract
-
-# Public name -> module. Loaded on first use: `import mien` stays instant and needs neither torch nor pyarrow.
+# Public name -> module, sorted by name. Loaded on first use: `import mien` stays instant without torch and pyarrow.
 _PUBLIC = {
     "AnalyzeRequest": "mien.video.analyze",
     "BenchmarkRequest": "mien.benchmark.benchmark",
@@ -38,6 +44,7 @@ _PUBLIC = {
     "ImportOptions": "mien.commands.import_",
     "Place": "mien.engine.jobs",
     "TrainRequest": "mien.commands.train",
+    "__version__": "mien.version",
     "analyze": "mien.video.analyze",
     "benchmark": "mien.benchmark.benchmark",
     "compare": "mien.commands.evaluate",
@@ -54,29 +61,7 @@ _PUBLIC = {
     "train": "mien.commands.train",
 }
 
-__all__ = [
-    "AnalyzeRequest",
-    "BenchmarkRequest",
-    "ExtractRequest",
-    "ImportOptions",
-    "Place",
-    "TrainRequest",
-    "__version__",
-    "analyze",
-    "benchmark",
-    "compare",
-    "demo",
-    "diagnose",
-    "evaluate",
-    "export",
-    "extract",
-    "import_dataset",
-    "load_model",
-    "open_dataset",
-    "open_run",
-    "predict",
-    "train",
-]
+__all__ = list(_PUBLIC)
 
 
 class _Root(ModuleType):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from tests.video import examples
 
-from mien.video.outputs import captions, clock, write_captions, write_utterances_csv
+from mien.video.outputs import captions, clock, write_utterances_csv
 
 TIMES = re.compile(r"(\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3}) --> (\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3})")
 
@@ -73,9 +73,8 @@ def test_an_empty_video_has_a_table_with_a_head(tmp_path):
     )
 
 
-def test_cues_say_labels_and_words(tmp_path):
-    write_captions(tmp_path / "captions.vtt", examples.realistic())
-    found = cues((tmp_path / "captions.vtt").read_text(encoding="utf-8"))
+def test_cues_say_labels_and_words():
+    found = cues(captions(examples.realistic()))
     assert len(found) == 12
     assert found[0] == ("u1", 400, 5500, ["[positive 0.81 · happy 0.66]", examples.SAID[0]])
     # the sentiment's number is that of its label: 1 - 0.22

@@ -73,6 +73,14 @@ def print_json(facts: Any) -> None:
     sys.stdout.write(to_json_text(facts) + "\n")
 
 
+def answer(as_json: bool, facts: Any, show: Callable[[], None]) -> None:
+    """The facts as one JSON object, or `show` them to a reader."""
+    if as_json:
+        print_json(facts)
+    else:
+        show()
+
+
 def parse_shares(pairs: list[str] | None) -> dict[str, float]:
     """``["valid=0.1"]`` -> ``{"valid": 0.1}``. Raises UsageError."""
     try:

@@ -7,26 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.benchmark.tables import (
-    PLAIN_LEGEND,
-    UPPER_BOUND,
-    PrintedTable,
-    at,
-    has_help,
-    is_plain,
-    printed_costs,
-    printed_help,
-    printed_table,
-    protocols_of,
-    shown_columns,
-)
-from mien.cli.terminal import new_console, new_table
+from mien.benchmark import tables
+from mien.cli.terminal import new_console, new_table, print_table
 from mien.diagnosis.report import CHOSEN, heading_of, notes_of, tables_of
 from mien.schema import EMOTIONS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.table import Table
 
     from mien.commands.export import Exported
@@ -71,18 +57,22 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
         console.print("UPPER BOUND: epochs and thresholds were chosen on the scored split itself.", style="bold red")
     title = f"{first['dataset']}  split {first['split']}  protocol {first['protocol']}  "
     title += f"{first['n_videos']:,} videos, {first['n_utterances']:,} utterances  (per cent)"
-    shown = shown_columns(runs)
+    shown = tables.shown_columns(runs)
     table = new_table(title, "run", *shown)
     for run in runs:
         name = f"{run['model']} {'+'.join(run['inputs'])} seed {run['seed']}"
         table.add_row(name, *(_with_interval(run, path) for path in shown.values()))
     table.add_section()
-    table.add_row("mean", *(_told(path, at(summary["mean"], path)) for path in shown.values()), style="bold")
-    table.add_row("s.d. over runs", *(_told(path, at(summary["sd"], path)) for path in shown.values()))
-    table.add_row("trivial: majority of train", *(_told(path, at(first["trivial"], path)) for path in shown.values()))
+    mean, sd, trivial = (
+        [_told(path, tables.at(scores, path)) for path in shown.values()]
+        for scores in (summary["mean"], summary["sd"], first["trivial"])
+    )
+    table.add_row("mean", *mean, style="bold")
+    table.add_row("s.d. over runs", *sd)
+    table.add_row("trivial: majority of train", *trivial)
     console.print(table)
-    if any(map(is_plain, shown.values())):
-        console.print(PLAIN_LEGEND, style="dim")
+    if any(map(tables.is_plain, shown.values())):
+        console.print(tables.PLAIN_LEGEND, style="dim")
     if summary["mean"]["emotion"] is not None:
         console.print(_emotion_table(summary))
     console.print("; ".join(f"{key}: {text}" for key, text in first["conventions"].items()), style="dim")
@@ -187,10 +177,10 @@ def _emotion_table(summary: Mapping[str, Any]) -> Table:
 
 def _with_interval(run: Mapping[str, Any], path: str) -> str:
     interval = run["intervals"].get(path)
-    text = _told(path, at(run, path))
+    text = _told(path, tables.at(run, path))
     if interval is None:
         return text
-    if is_plain(path):
+    if tables.is_plain(path):
         return f"{text} [{interval[0]:.3f}, {interval[1]:.3f}]"
     return f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
@@ -199,7 +189,7 @@ def _told(path: str, value: float | None, sign: str = "") -> str:
     """One score as it is read: per cent, or as it is."""
     if value is None or math.isnan(value):
         return "-"
-    return f"{value:{sign}.3f}" if is_plain(path) else f"{100 * value:{sign}.2f}"
+    return f"{value:{sign}.3f}" if tables.is_plain(path) else f"{100 * value:{sign}.2f}"
 
 
 def _percent(value: float | None) -> str:
@@ -213,32 +203,29 @@ def _p_value(value: float) -> str:
 def show_benchmark(results: Mapping[str, Any], folder: Path, protocol: str) -> None:
     """The scores under one protocol, the costs, and where everything is."""
     screen = new_console()
-    if protocol in protocols_of(results):
-        _show(printed_table(results, protocol))
+    if protocol in tables.protocols_of(results):
+        _show(tables.printed_table(results, protocol))
     else:
         screen.print(f"No setting has scores under the protocol {protocol}.", style="yellow")
-    if has_help(results):
-        _show(printed_help(results))
-    header, rows = printed_costs(results)
-    costs = new_table("Cost of one run: mean ± s.d. over seeds", *header)
-    for row in rows:
-        costs.add_row(*row)
-    screen.print(costs)
+    if tables.has_help(results):
+        _show(tables.printed_help(results))
+    header, rows = tables.printed_costs(results)
+    print_table("Cost of one run: mean ± s.d. over seeds", header, rows)
     screen.print(
         f"{folder}: scores and costs as .csv, .md and .tex; results.json; runs below runs/ "
         f"({results['disk_mib']:,.0f} MiB in all)"
     )
 
 
-def _show(printed: PrintedTable) -> None:
+def _show(printed: tables.PrintedTable) -> None:
     screen = new_console()
     table = new_table(printed.title, "per cent", *printed.columns)
     for name, cells in printed.rows:
-        style = "red" if name.startswith(UPPER_BOUND) else None
+        style = "red" if name.startswith(tables.UPPER_BOUND) else None
         table.add_row(name, *(f"{cell.value()}\n{cell.range()}".rstrip() for cell in cells), style=style)
     screen.print(table)
     for note in printed.notes:
-        screen.print(note, style="bold red" if note.startswith(UPPER_BOUND) else "dim")
+        screen.print(note, style="bold red" if note.startswith(tables.UPPER_BOUND) else "dim")
 
 
 def show_diagnosis(summary: Mapping[str, Any], folder: Path | None) -> None:
@@ -247,10 +234,7 @@ def show_diagnosis(summary: Mapping[str, Any], folder: Path | None) -> None:
     console.print(heading_of(summary), style="bold")
     console.print(CHOSEN, style="dim")
     for printed in tables_of(summary):
-        table = new_table(printed.title, *printed.header)
-        for row in printed.rows:
-            table.add_row(*row)
-        console.print(table)
+        print_table(printed.title, printed.header, printed.rows)
         for note in printed.notes:
             console.print(note, style="dim")
     for note in notes_of(summary):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mien.cli.terminal import new_console, new_table
+from mien.cli.terminal import new_console, new_table, print_table
 from mien.schema import EMOTION_OUTPUTS
 
 
@@ -14,10 +14,8 @@ def show_import(description: Mapping[str, Any]) -> None:
     show_description(description)
     notes = description["origin"].get("notes", {})
     if notes:
-        table = new_table("Rules applied while importing", "rule", "count")
-        for rule, count in sorted(notes.items()):
-            table.add_row(rule, f"{count:,}")
-        new_console().print(table)
+        rows = [(rule, f"{count:,}") for rule, count in sorted(notes.items())]
+        print_table("Rules applied while importing", ("rule", "count"), rows)
     else:
         new_console().print("No row was dropped or mended.")
     if not description["feature_spaces"]:

@@ -9,21 +9,8 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from mien.cli import options
 from mien.cli.guard import guarded, report_failures
-from mien.cli.options import (
-    Carve,
-    EngineAddress,
-    EngineName,
-    Json,
-    Mapping,
-    RenameSplit,
-    Set,
-    one_object,
-    parse_names,
-    parse_rates,
-    parse_shares,
-    print_json,
-)
 from mien.settings import parse_pairs
 
 
@@ -41,49 +28,46 @@ class ImportCall:
     text: Annotated[
         str | None, typer.Option(metavar="EXTRACTOR", help="Text features from the transcripts; see: mien extractors")
     ] = None
-    mapping: Mapping = None
-    rename_split: RenameSplit = None
-    carve: Carve = None
+    mapping: options.Mapping = None
+    rename_split: options.RenameSplit = None
+    carve: options.Carve = None
     carve_seed: Annotated[int, typer.Option(min=0, help="Which videos are carved.")] = 0
     words: Annotated[
         bool | None, typer.Option("--words/--no-words", help="Keep word vectors. Default: where the data set has them.")
     ] = None
     name: Annotated[str | None, typer.Option(help="Name of the Dataset; default: the folder's.")] = None
     workers: Annotated[int, typer.Option(min=1, help="Processes that read videos side by side; csd only.")] = 1
-    json: Json = False
+    json: options.Json = False
 
 
 @guarded
-@one_object(ImportCall)
+@options.one_object(ImportCall)
 def import_(call: ImportCall) -> None:
     """Read a published data set into a Dataset; everything dropped or mended is counted."""
     from mien.cli import progress, render_dataset
     from mien.commands.import_ import ImportOptions, import_dataset
     from mien.storage.describe import describe as describe_dataset
 
-    options = ImportOptions(
+    wanted = ImportOptions(
         text=call.text,
         mapping=parse_pairs(call.mapping or []),
         rename_splits=parse_pairs(call.rename_split or []),
-        carve=parse_shares(call.carve),
+        carve=options.parse_shares(call.carve),
         carve_seed=call.carve_seed,
         words=call.words,
         name=call.name,
         workers=call.workers,
     )
     with progress.counting(f"import {call.reader}") as advance:
-        dataset = import_dataset(call.reader, call.paths or [], call.out, options, advance)
+        dataset = import_dataset(call.reader, call.paths or [], call.out, wanted, advance)
     description = describe_dataset(dataset)
-    if call.json:
-        print_json(description)
-    else:
-        render_dataset.show_import(description)
+    options.answer(call.json, description, lambda: render_dataset.show_import(description))
 
 
 @guarded
 def describe(
     dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset.")],
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Counts, label distributions, missing modalities, leakage between splits, feature spaces."""
     from mien.cli import render_dataset
@@ -91,10 +75,7 @@ def describe(
     from mien.storage.describe import describe as describe_dataset
 
     description = describe_dataset(open_dataset(dataset))
-    if json:
-        print_json(description)
-    else:
-        render_dataset.show_description(description)
+    options.answer(json, description, lambda: render_dataset.show_description(description))
 
 
 DatasetOption = Annotated[Path | None, typer.Option(help="Score another Dataset than the one each run was trained on.")]
@@ -131,14 +112,14 @@ class TrainCall:
         typer.Option(help="Comma-separated: sentiment, emotion (the default), sentiment_intensity, emotion_intensity."),
     ] = None
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bits (on CPU).")] = 0
-    set_: Set = None
+    set_: options.Set = None
     settings: Annotated[Path | None, typer.Option(help="TOML file with settings; --set wins over it.")] = None
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False
-    json: Json = False
+    json: options.Json = False
 
 
 @guarded
-@one_object(TrainCall)
+@options.one_object(TrainCall)
 def train(call: TrainCall) -> None:
     """Train one system. Only train and valid are opened; a kill loses at most one epoch."""
     from mien.cli import progress, render
@@ -151,7 +132,10 @@ def train(call: TrainCall) -> None:
     from mien.training.devices import is_first_process
 
     chosen = (read_toml(call.settings) if call.settings else {}) | parse_pairs(call.set_ or [])
-    inputs, tasks = parse_names("modality", call.inputs, Modality), parse_names("task", call.tasks, TASKS)
+    inputs, tasks = (
+        options.parse_names("modality", call.inputs, Modality),
+        options.parse_names("task", call.tasks, TASKS),
+    )
     request = TrainRequest(call.model, inputs, tasks, call.seed, chosen)
     training = choose_settings(request, model_entry(call.model))["training"]
     if not is_first_process(training.get("devices", 1)):
@@ -160,10 +144,7 @@ def train(call: TrainCall) -> None:
         return
     with progress.epochs(f"train {call.model} seed {call.seed}", training.get("epochs", 1)) as report:
         run = run_training(call.dataset, call.out, request, resume=call.resume, report=report)
-    if call.json:
-        print_json({"run": str(run.folder), **run.identity, **run.outcome})
-    else:
-        render.show_run(run)
+    options.answer(call.json, {"run": str(run.folder), **run.identity, **run.outcome}, lambda: render.show_run(run))
 
 
 @guarded
@@ -173,7 +154,7 @@ def evaluate(
     split: SplitOption = "test",
     protocol: Annotated[str, typer.Option(help="clean, fixed or released (an upper bound).")] = "clean",
     bootstrap: ResamplesOption = 1000,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Score runs on one split, with mean and s.d. over them and the trivial row beside them."""
     from mien.cli import progress, render
@@ -183,10 +164,7 @@ def evaluate(
         evaluation = run_evaluation(
             runs, dataset=dataset, split=split, protocol=protocol, n_resamples=bootstrap, advance=advance
         )
-    if json:
-        print_json(evaluation.summary)
-    else:
-        render.show_evaluation(evaluation.summary)
+    options.answer(json, evaluation.summary, lambda: render.show_evaluation(evaluation.summary))
 
 
 @guarded
@@ -198,17 +176,14 @@ def compare(
     dataset: DatasetOption = None,
     split: SplitOption = "test",
     bootstrap: ResamplesOption = 1000,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Is A better than B? Paired t-test over seeds, paired bootstrap over videos, Holm-corrected."""
     from mien.cli import render
     from mien.commands.evaluate import compare as run_comparison
 
     comparison = run_comparison(runs, against, dataset=dataset, split=split, n_resamples=bootstrap)
-    if json:
-        print_json(comparison.to_json())
-    else:
-        render.show_comparison(comparison)
+    options.answer(json, comparison.to_json(), lambda: render.show_comparison(comparison))
 
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run, or a shipped name.")]
@@ -220,7 +195,7 @@ def predict(
     dataset: Annotated[Path, typer.Option(help="Dataset to predict, of any size.")],
     out: Annotated[Path, typer.Option(help="The table of predictions, a Parquet file.")],
     split: Annotated[str | None, typer.Option(help="One split; default: every video.")] = None,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Predict a corpus into one table, a few thousand utterances at a time: memory does not grow with it."""
     from mien.cli import progress, render
@@ -228,10 +203,7 @@ def predict(
 
     with progress.counting("predict") as advance:
         predicted = run_prediction(run, dataset, out, split=split, advance=advance)
-    if json:
-        print_json(predicted.to_json())
-    else:
-        render.show_predicted(predicted)
+    options.answer(json, predicted.to_json(), lambda: render.show_predicted(predicted))
 
 
 @guarded
@@ -239,7 +211,7 @@ def export(
     run: RunArgument,
     onnx: Annotated[bool, typer.Option("--onnx", help="As an ONNX graph for onnxruntime.")] = False,
     out: Annotated[Path | None, typer.Option(help="The file; default: model.onnx in the run's folder.")] = None,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Write a run as one file that needs neither mien nor torch; checked against torch before it is written."""
     from mien.cli import render
@@ -249,10 +221,7 @@ def export(
     if not onnx:
         raise UsageError("Expected a format, but got none; say --onnx")
     exported = run_export(run, out)
-    if json:
-        print_json(exported.to_json())
-    else:
-        render.show_exported(exported)
+    options.answer(json, exported.to_json(), lambda: render.show_exported(exported))
 
 
 @guarded
@@ -276,11 +245,10 @@ def diagnose(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for diagnosis.json, diagnosis.md and figures.")] = None,
     bootstrap: ResamplesOption = 1000,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """May this run's answers be trusted, and when? Calibration, thresholds, abstention, groups, word errors."""
-    from mien.cli import progress
-    from mien.cli.render import show_diagnosis
+    from mien.cli import progress, render
     from mien.diagnosis.diagnose import diagnose as run_diagnosis
 
     with progress.counting("diagnose") as advance:
@@ -289,15 +257,12 @@ def diagnose(
             out,
             dataset=dataset,
             split=split,
-            word_errors=None if word_errors is None else parse_rates(word_errors),
+            word_errors=None if word_errors is None else options.parse_rates(word_errors),
             text=text,
             n_resamples=bootstrap,
             advance=advance,
         )
-    if json:
-        print_json(diagnosis.summary)
-    else:
-        show_diagnosis(diagnosis.summary, out)
+    options.answer(json, diagnosis.summary, lambda: render.show_diagnosis(diagnosis.summary, out))
 
 
 CommonSet = Annotated[
@@ -314,8 +279,8 @@ class BenchmarkCall:
     dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset with train, valid and test splits.")]
     out: Annotated[Path, typer.Option(help="Folder of the runs, results and tables; repeat the command to go on.")]
     seeds: Annotated[int, typer.Option(min=1, help="Runs per setting, seeds from 0; five or more for a claim.")] = 5
-    engine: EngineName = "local"
-    engine_address: EngineAddress = None
+    engine: options.EngineName = "local"
+    engine_address: options.EngineAddress = None
     workers: Annotated[
         int | None, typer.Option(min=1, help="Runs at a time; by default as many as cores, or as a cluster takes.")
     ] = None
@@ -325,11 +290,11 @@ class BenchmarkCall:
     ] = 10_000
     video: Annotated[str | None, typer.Option(help="Draw the attention of this scored video.")] = None
     set_: CommonSet = None
-    json: Json = False
+    json: options.Json = False
 
 
 @guarded
-@one_object(BenchmarkCall)
+@options.one_object(BenchmarkCall)
 def benchmark(call: BenchmarkCall) -> None:
     """Train, score and compare many systems: one table against one reference. Resumable; nothing runs twice."""
     from mien.benchmark.benchmark import BenchmarkRequest
@@ -345,8 +310,5 @@ def benchmark(call: BenchmarkCall) -> None:
     request = BenchmarkRequest(call.seeds, place, call.bootstrap, parse_pairs(call.set_ or []), call.video)
     with progress.items("benchmark") as report:
         done = run_benchmark(call.suite, call.dataset, call.out, request, report=report)
-    if call.json:
-        print_json(done.results)
-    else:
-        render.show_benchmark(done.results, done.folder, call.protocol)
+    options.answer(call.json, done.results, lambda: render.show_benchmark(done.results, done.folder, call.protocol))
     report_failures(done.failures)

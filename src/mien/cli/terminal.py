@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +16,14 @@ def new_table(title: str, *headers: str) -> Table:
     for number, header in enumerate(headers):
         table.add_column(header, justify="left" if number == 0 else "right")
     return table
+
+
+def print_table(title: str, headers: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print the title and a table of these rows."""
+    table = new_table(title, *headers)
+    for row in rows:
+        table.add_row(*row)
+    new_console().print(table)
 
 
 def new_console() -> Console:

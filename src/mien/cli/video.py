@@ -8,22 +8,10 @@ from typing import Annotated
 
 import typer
 
+from mien.cli import options
 from mien.cli.guard import guarded, report_failures
-from mien.cli.options import (
-    Carve,
-    EngineAddress,
-    EngineName,
-    Json,
-    Mapping,
-    RenameSplit,
-    one_object,
-    parse_shares,
-    print_json,
-)
 from mien.errors import UnknownNameError
 from mien.settings import parse_pairs
-
-NOTHING = "none"
 
 
 @dataclass(frozen=True)
@@ -41,15 +29,15 @@ class ExtractCall:
     ] = None
     acoustic: Annotated[str | None, typer.Option(help="Acoustic extractor, or none. Default: covarep-like-74.")] = None
     visual: Annotated[str | None, typer.Option(help="Visual extractor, or none. Default: face.")] = None
-    mapping: Mapping = None
-    rename_split: RenameSplit = None
-    carve: Carve = None
-    engine: EngineName = "local"
-    engine_address: EngineAddress = None
+    mapping: options.Mapping = None
+    rename_split: options.RenameSplit = None
+    carve: options.Carve = None
+    engine: options.EngineName = "local"
+    engine_address: options.EngineAddress = None
     workers: Annotated[
         int | None, typer.Option(min=1, help="Videos at a time with --engine dask or ray; by default as many as cores.")
     ] = None
-    json: Json = False
+    json: options.Json = False
 
 
 @dataclass(frozen=True)
@@ -64,8 +52,8 @@ class AnalyzeCall:
     embed_video: Annotated[
         float, typer.Option(metavar="MB", min=0, max=100, help="Put a video up to this size inside the report.")
     ] = 0.0
-    engine: EngineName = "local"
-    engine_address: EngineAddress = None
+    engine: options.EngineName = "local"
+    engine_address: options.EngineAddress = None
     workers: Annotated[
         int | None,
         typer.Option(
@@ -74,11 +62,11 @@ class AnalyzeCall:
             "Same results.",
         ),
     ] = None
-    json: Json = False
+    json: options.Json = False
 
 
 @guarded
-@one_object(ExtractCall)
+@options.one_object(ExtractCall)
 def extract(call: ExtractCall) -> None:
     """Make a Dataset from a labelled folder of raw videos. Repeat the command to go on after an interrupt."""
     from mien.cli import progress, render_dataset
@@ -94,25 +82,23 @@ def extract(call: ExtractCall) -> None:
     named = {Modality.TEXT: call.text, Modality.ACOUSTIC: call.acoustic, Modality.VISUAL: call.visual}
     wanted = DEFAULT_EXTRACTORS[level] | {modality: name for modality, name in named.items() if name is not None}
     request = ExtractRequest(
-        extractors={modality: name for modality, name in wanted.items() if name != NOTHING},
+        extractors={modality: name for modality, name in wanted.items() if name != "none"},
         level=level,
         mapping=parse_pairs(call.mapping or []),
         rename_splits=parse_pairs(call.rename_split or []),
-        carve=parse_shares(call.carve),
+        carve=options.parse_shares(call.carve),
         place=Place(call.engine, call.engine_address, call.workers),
     )
     with progress.counting("extract") as advance:
         extraction = run_extraction(call.videos, call.labels, call.out, request, advance)
     description = describe(extraction.dataset)
-    if call.json:
-        print_json(description | {"failed": dict(extraction.failed)})
-    else:
-        render_dataset.show_import(description)
+    facts = description | {"failed": dict(extraction.failed)}
+    options.answer(call.json, facts, lambda: render_dataset.show_import(description))
     report_failures(extraction.failed)
 
 
 @guarded
-@one_object(AnalyzeCall)
+@options.one_object(AnalyzeCall)
 def analyze(call: AnalyzeCall) -> None:
     """A raw video in, a report out: what is said, and the sentiment and emotions heard in it."""
     from mien.cli import progress, render
@@ -132,7 +118,7 @@ def analyze(call: AnalyzeCall) -> None:
     )
     done, failed = run_analysis(call.videos, call.out, request, progress.say)
     if call.json:
-        print_json(
+        options.print_json(
             {"analyses": [to_json(each) for each in done.values()], "failed": {str(p): r for p, r in failed.items()}}
         )
     else:
@@ -144,7 +130,7 @@ def analyze(call: AnalyzeCall) -> None:
 @guarded
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for report.html and the other outputs.")] = Path("mien-demo"),
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """The main job on what ships with the package: a short clip in, a report out."""
     from mien.cli import progress, render
@@ -152,7 +138,4 @@ def demo(
     from mien.video.outputs import to_json
 
     analysis = run_demo(out, progress.say)
-    if json:
-        print_json({"analyses": [to_json(analysis)], "failed": {}})
-    else:
-        render.show_demo(analysis, out)
+    options.answer(json, {"analyses": [to_json(analysis)], "failed": {}}, lambda: render.show_demo(analysis, out))

@@ -98,13 +98,9 @@ class Cluster:
     close: Callable[[], None]
 
 
-@dataclass(frozen=True)
-class Engine:
-    """A kind of place to work."""
-
-    # work, address (None: start it here), number of workers to start -> the place, closed on leaving
-    connect: Callable[[Work, str | None, int], AbstractContextManager[Cluster]]
-    description: str
+# A kind of place to work: work, address (None: start it here), number of workers to start -> the place, closed on
+# leaving.
+Engine = Callable[[Work, str | None, int], AbstractContextManager[Cluster]]
 
 
 @contextmanager

@@ -24,7 +24,9 @@ def dask_cluster(work: Work, address: str | None, workers: int) -> Iterator[Clus
     except ImportError as error:
         raise MissingExtraError("distributed", "dask") from error
     with ExitStack() as stack:
-        place = address or stack.enter_context(_local(workers))
+        # A local one has no limit of memory, as the engine "local", and any free port: another command may have Dask's.
+        local = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": "127.0.0.1:0"}
+        place = address or stack.enter_context(distributed.LocalCluster(n_workers=workers, **local))
         try:
             client = stack.enter_context(distributed.Client(place, set_as_default=False, timeout=CONNECT_TIMEOUT_S))
         except (OSError, ValueError, TypeError) as error:
@@ -41,13 +43,6 @@ def dask_cluster(work: Work, address: str | None, workers: int) -> Iterator[Clus
             ) from error
         jobs = _Jobs(client, work, address or "(local)")
         yield Cluster(jobs.run, jobs.close)
-
-
-def _local(workers: int) -> Any:
-    from distributed import LocalCluster
-
-    # No limit of memory, because the engine "local" has none; any free port, because another command may have Dask's.
-    return LocalCluster(n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address="127.0.0.1:0")
 
 
 class _Jobs:

@@ -26,9 +26,9 @@ MAX_WAITING = 256
 
 # an engine is one line: how its place is started or found
 ENGINES: dict[str, Engine] = {
-    "local": Engine(this_machine, "the cores of this machine"),
-    "dask": Engine(dask_cluster, "a Dask cluster, started here or at an address"),
-    "ray": Engine(ray_cluster, "a Ray cluster, started here or at an address"),
+    "local": this_machine,
+    "dask": dask_cluster,
+    "ray": ray_cluster,
 }
 
 
@@ -92,7 +92,7 @@ def run_jobs(
     n_waiting = n_workers if place.address is None else min(place.workers or MAX_WAITING, len(jobs))
     suspects: list[JobT] = []
 
-    with ENGINES[place.engine].connect(work, place.address, n_workers) as cluster:
+    with ENGINES[place.engine](work, place.address, n_workers) as cluster:
 
         def run(job: JobT) -> OutcomeT:
             outcome = cluster.run(job)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -75,9 +74,7 @@ class TaskPool:
     def __enter__(self) -> TaskPool:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._stopping.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 

@@ -23,7 +23,6 @@ ARROW = "->"
 POSITIVE = "positive"
 # between several values in one cell of a table
 SEPARATOR = "; "
-INTENSITY = "_intensity"
 
 
 class Source(StrEnum):
@@ -206,8 +205,7 @@ def columns(analysis: Analysis) -> list[str]:
     return [
         *("index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability"),
         *emotion_names(analysis),
-        *_intensity_columns(analysis),
-        *_further_columns(analysis),
+        *dict.fromkeys(name for utterance in analysis.utterances for name in _named_outputs(utterance)),
         *("labels", "missing", "missing_reasons"),
     ]
 
@@ -215,48 +213,30 @@ def columns(analysis: Analysis) -> list[str]:
 def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
     """The cells of one utterance in the order of `columns`; None where there is nothing."""
     sentiment = utterance.sentiment
-    further = _named_outputs(utterance)
-    reasons = [f"{modality}: {reason}" for modality, reason in utterance.missing.items()]
-    return [
-        utterance.index,
-        utterance.start_s,
-        utterance.end_s,
-        utterance.transcript,
-        sentiment.label if sentiment else None,
-        sentiment.probability if sentiment else None,
-        *(utterance.emotions.get(name) for name in emotion_names(analysis)),
-        *(_intensity(utterance, name) for name in _intensity_columns(analysis)),
-        *(further.get(name) for name in _further_columns(analysis)),
-        SEPARATOR.join(utterance.labels),
-        SEPARATOR.join(utterance.missing),
-        SEPARATOR.join(reasons),
-    ]
-
-
-def _intensity_columns(analysis: Analysis) -> list[str]:
-    """Only what the model predicts."""
-    rows = analysis.utterances
-    emotions = dict.fromkeys(name for utterance in rows for name in utterance.emotion_intensities)
-    of_sentiment = ["sentiment"] if any(utterance.sentiment_intensity is not None for utterance in rows) else []
-    return [name + INTENSITY for name in (*of_sentiment, *emotions)]
-
-
-def _intensity(utterance: UtteranceAnalysis, column: str) -> float | None:
-    name = column.removesuffix(INTENSITY)
-    return utterance.sentiment_intensity if name == "sentiment" else utterance.emotion_intensities.get(name)
-
-
-def _further_columns(analysis: Analysis) -> list[str]:
-    return list(dict.fromkeys(name for utterance in analysis.utterances for name in _named_outputs(utterance)))
+    cells = {
+        "index": utterance.index,
+        "start_s": utterance.start_s,
+        "end_s": utterance.end_s,
+        "transcript": utterance.transcript,
+        "sentiment": sentiment.label if sentiment else None,
+        "sentiment_probability": sentiment.probability if sentiment else None,
+        **utterance.emotions,
+        **_named_outputs(utterance),
+        "labels": SEPARATOR.join(utterance.labels),
+        "missing": SEPARATOR.join(utterance.missing),
+        "missing_reasons": SEPARATOR.join(f"{modality}: {reason}" for modality, reason in utterance.missing.items()),
+    }
+    return [cells.get(name) for name in columns(analysis)]
 
 
 def _named_outputs(utterance: UtteranceAnalysis) -> dict[str, float]:
-    """Column -> value, of the tasks that have no columns of their own above."""
-    return {
-        f"{task}_{output}": value
-        for task, values in utterance.further_outputs.items()
-        for output, value in values.items()
-    }
+    """Column -> value of what is predicted beside sentiment and emotions: degrees, then other tasks."""
+    named: dict[str, float] = {}
+    for task in (SENTIMENT_INTENSITY, EMOTION_INTENSITY):
+        named |= {f"{name}_intensity": value for name, value in utterance.outputs.get(task, {}).items()}
+    for task, values in utterance.further_outputs.items():
+        named |= {f"{task}_{output}": value for output, value in values.items()}
+    return named
 
 
 def _require_finite(analysis: Analysis) -> None:

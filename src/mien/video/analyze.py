@@ -98,10 +98,9 @@ def analyze(
                 try:
                     if outcome.analysis is None:
                         raise MienError(outcome.failure)
-                    facts = dataclasses.replace(outcome.analysis.video, path=path)
-                    analysis = dataclasses.replace(outcome.analysis, video=facts)
-                    write_outputs(Path(out) if len(videos) == 1 else Path(out) / path.stem, analysis, request.page)
-                    done[path] = analysis
+                    folder = Path(out) if len(videos) == 1 else Path(out) / path.stem
+                    write_outputs(folder, outcome.analysis, request.page)
+                    done[path] = outcome.analysis
                 except MienError as error:
                     failed[path] = str(error)
                 if not request.place.is_local:
@@ -146,7 +145,7 @@ def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingO
         try:
             clips = observed.clips.result()
             context.tell(f"{job.path.name}: {len(clips.clips)} utterances, extracting and predicting")
-            return RecordingOutcome(job.path, analyze_clips(job.location, clips, analyst, observed))
+            return RecordingOutcome(job.path, analyze_clips(job, clips, analyst, observed))
         except MienError as error:
             return RecordingOutcome(job.path, failure=str(error))
         finally:
@@ -248,8 +247,9 @@ def load_analyst(run: Run) -> Analyst:
     return Analyst(run, load_predictor(run), decisions_of(run), extractors_for(run.spaces))
 
 
-def analyze_clips(path: Path, clips: Clips, analyst: Analyst, observed: Observed) -> Analysis:
+def analyze_clips(job: RecordingJob, clips: Clips, analyst: Analyst, observed: Observed) -> Analysis:
     """Predict and explain one video whose utterances are known. Raises DataError if it has none."""
+    path = job.location
     if not clips.clips:
         raise DataError(f"Expected somebody to speak in {path}, but heard nobody; give --subtitles")
     with one_torch_thread():
@@ -264,7 +264,7 @@ def analyze_clips(path: Path, clips: Clips, analyst: Analyst, observed: Observed
     if not shown:
         notes.append(f"attention is left out: {n} utterances, more than {MOST_ATTENTION_UTTERANCES}")
     return Analysis(
-        video=VideoFacts(path.name, clips.duration_s, path),
+        video=VideoFacts(path.name, clips.duration_s, job.path),
         model=_model_facts(analyst),
         utterances=tuple(_utterance(row, found, predictions, without, analyst.decisions) for row in range(n)),
         attention={name: _shown_attention(name, weights[:n, :n], columns) for name, weights in attention.items()},

@@ -14,7 +14,6 @@ from mien.video.analysis import Analysis
 from mien.video.analyze import Advance, AnalyzeRequest, analyze
 from mien.video.page import PageSettings
 
-DEMO_FOLDER = Path("mien-demo")
 # The clip stands inside the report, so that the page can be moved and sent.
 EMBED_UP_TO_MB = 2.0
 
@@ -24,7 +23,7 @@ def sample_clip() -> Path:
     return Path(str(files("mien"))) / "sample" / "sample.mp4"
 
 
-def demo(out: str | Path = DEMO_FOLDER, advance: Advance | None = None) -> Analysis:
+def demo(out: str | Path = "mien-demo", advance: Advance | None = None) -> Analysis:
     """Analyse the sample clip into `out` with the shipped checkpoint: speech recognised, voice and face measured.
 
     Raises MissingExtraError or MissingWeightsError where an extra is not installed, MienError where the system refuses

@@ -118,7 +118,7 @@ def extract(
     failed = {video.id: reasons[video.id] for video in labelled if video.id in reasons}
     facts = DatasetFacts(
         request.name or out.resolve().name,
-        {modality: context.spaces[modality] for modality in Modality if modality in context.spaces},
+        context.extractors.spaces,
         intake.sentiment_values,
         {
             "source": "extract",
@@ -181,11 +181,6 @@ class ExtractionContext:
     speech: SpeechSettings
     recognizer: Recognizer | None = None
 
-    @property
-    def spaces(self) -> Mapping[Modality, FeatureSpace]:
-        """What is extracted."""
-        return self.extractors.spaces
-
     def needs_speech(self, labelled: Video) -> bool:
         """Whether a transcript or the times of words are missing."""
         return self.extractors.need_word_times or not all(each.transcript for each in labelled.utterances)
@@ -201,7 +196,7 @@ def load_context(
 ) -> ExtractionContext:
     """Load the extractors on a worker. Raises FeatureSpaceError where they are not those of whoever sent the job."""
     context = ExtractionContext(load_extractors(names, level), speech)
-    require_spaces(expected, context.spaces)
+    require_spaces(expected, context.extractors.spaces)
     return context
 
 
@@ -217,28 +212,21 @@ class FeatureCache:
         facts = {
             "mien": __version__,
             "file": sha256_of(recording),
-            "spaces": {str(modality): space.fingerprint for modality, space in self.context.spaces.items()},
+            "spaces": {str(modality): space.fingerprint for modality, space in self.context.extractors.spaces.items()},
             "speech": dataclasses.asdict(self.context.speech) if self.context.needs_speech(labelled) else None,
             "utterances": [
-                (
-                    u.index,
-                    u.start_s,
-                    u.end_s,
-                    u.transcript,
-                    u.sentiment,
-                    None if u.emotions is None else u.emotions.tolist(),
-                )
-                for u in labelled.utterances
+                (u.index, u.start_s, u.end_s, u.transcript, u.sentiment, u.emotions) for u in labelled.utterances
             ],
             "video": labelled.id,
         }
-        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+        text = json.dumps(facts, sort_keys=True, default=lambda emotions: emotions.tolist())
+        key = hashlib.sha256(text.encode()).hexdigest()[:32]
         return self.folder / f"{key}.parquet"
 
     def write(self, path: Path, extracted: Extracted) -> None:
         """Keep a video. Raises WriteError."""
         video, notes = extracted
-        table = columns.to_table([video], self.context.spaces)
+        table = columns.to_table([video], self.context.extractors.spaces)
         with written_aside(path) as aside:
             pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), aside)
 
@@ -247,7 +235,7 @@ class FeatureCache:
         try:
             table = pq.read_table(path)
             notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
-            return columns.to_video(table, self.context.spaces), notes
+            return columns.to_video(table, self.context.extractors.spaces), notes
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
             return None
 
@@ -261,9 +249,7 @@ def _jobs(
         try:
             recording = _only_file(video.id, files)
             jobs.append(ExtractionJob(video, recording, cache.path_of(video, recording)))
-        except FATAL:
-            raise
-        except Exception as error:
+        except (DataError, OSError) as error:
             reasons[video.id] = _why_failed(error)
     return jobs, reasons
 
@@ -281,7 +267,7 @@ def _extract_missing(
     """
     loaded = cache.context
     context: Callable[[], ExtractionContext]
-    context = partial(load_context, names, loaded.extractors.level, loaded.speech, loaded.spaces)
+    context = partial(load_context, names, loaded.extractors.level, loaded.speech, loaded.extractors.spaces)
     if place.is_local:  # one after the other, by what is loaded already
         place, context = Place(workers=1), partial(ExtractionContext, loaded.extractors, loaded.speech)
     missing = [job for job in jobs if cache.read(job.features) is None]

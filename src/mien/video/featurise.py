@@ -19,14 +19,7 @@ from mien.features.acoustic.base import AcousticExtractor, word_then_average
 from mien.features.extractors import load_acoustic_extractor, load_text_extractor, load_visual_extractor
 from mien.features.text.base import TextExtractor, describe_words
 from mien.features.text.transcript import TRANSCRIPT, load_transcript
-from mien.features.visual.base import (
-    FaceObservation,
-    VisualExtractor,
-    average_words,
-    frame_matrix,
-    pool,
-    pool_words,
-)
+from mien.features.visual.base import FaceObservation, VisualExtractor, average_words, frame_matrix, pool, pool_words
 from mien.media.container import MediaFacts, probe
 from mien.media.decode import frames, read_audio
 from mien.media.word_times import timed_words
@@ -72,8 +65,7 @@ class Extractors:
         """What their vectors are."""
         if self.level is Level.UTTERANCE:
             return self._utterance_spaces()
-        loaded = {Modality.TEXT: self.text, Modality.ACOUSTIC: self.acoustic, Modality.VISUAL: self.visual}
-        spaces = {modality: each.word_space for modality, each in loaded.items() if each is not None}
+        spaces = {modality: each.word_space for modality, each in self._loaded().items()}
         return {modality: space for modality, space in spaces.items() if space is not None}
 
     @property
@@ -82,8 +74,11 @@ class Extractors:
         return self.level is Level.WORD and not (self.acoustic is None and self.visual is None)
 
     def _utterance_spaces(self) -> dict[Modality, FeatureSpace]:
-        loaded = {Modality.TEXT: self.text, Modality.ACOUSTIC: self.acoustic, Modality.VISUAL: self.visual}
-        return {modality: each.space for modality, each in loaded.items() if each is not None}
+        return {modality: each.space for modality, each in self._loaded().items()}
+
+    def _loaded(self) -> dict[Modality, TextExtractor | AcousticExtractor | VisualExtractor]:
+        named = {Modality.TEXT: self.text, Modality.ACOUSTIC: self.acoustic, Modality.VISUAL: self.visual}
+        return {modality: extractor for modality, extractor in named.items() if extractor is not None}
 
 
 @dataclass
@@ -236,14 +231,13 @@ def _add_voice(
 
 
 def _add_face(result: Featurised, facts: MediaFacts, seen: SeenFrames, words: _Words | None) -> None:
-    times_s, vectors = seen.times_s, seen.vectors
     for utterance in result.video.utterances:
         start_s, end_s = _span(utterance)
         said = words[utterance.index] if words is not None else None
         if said is None:
-            pooled = pool(times_s, vectors, start_s, end_s)
+            pooled = pool(seen.times_s, seen.vectors, start_s, end_s)
         else:
-            rows, here = pool_words(times_s, vectors, said)
+            rows, here = pool_words(seen.times_s, seen.vectors, said)
             pooled = average_words(rows, here)
         reason = _unreachable(facts, utterance, said, is_there=facts.has_video, otherwise=NO_PICTURE)
         _keep(result, utterance, Modality.VISUAL, pooled.vector, reason or pooled.reason)

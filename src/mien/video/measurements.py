@@ -132,7 +132,7 @@ class Observer:
         return see_frames(path, self._extractors[name].result(), self._pool.check)
 
 
-def voice_tracks(path: Path, check: Callable[[], None] | None = None) -> tuple[Track, ...]:
+def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
     """Loudness in dB below full scale and the pitch of the voice in Hz, every 0.1 s; nothing for a silent recording.
 
     `check` is called for every stretch and may stop the measuring by raising.
@@ -142,8 +142,7 @@ def voice_tracks(path: Path, check: Callable[[], None] | None = None) -> tuple[T
     times_s, levels_db, pitch_times_s, pitch_hz = [], [], [], []
     step = round(LOUDNESS_STEP_S * AUDIO_RATE_HZ)
     for chunk in audio_chunks(path, AUDIO_RATE_HZ, chunk_s=STRETCH_S):
-        if check is not None:
-            check()
+        check()
         whole = chunk.samples[: len(chunk.samples) // step * step].reshape(-1, step).astype(np.float64)
         power = np.maximum((whole**2).mean(axis=1), 10 ** (QUIETEST_DB / 10))
         times_s.append(chunk.start_s + (np.arange(len(power)) + 0.5) * LOUDNESS_STEP_S)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from importlib import resources
 from pathlib import Path
@@ -32,7 +33,7 @@ from mien.video.analysis import (
     columns,
     row,
 )
-from mien.video.page import PageSettings, write_page
+from mien.video.page import PageSettings, page
 
 ANALYSIS_JSON = "analysis.json"
 UTTERANCES_CSV = "utterances.csv"
@@ -41,7 +42,7 @@ REPORT_HTML = "report.html"
 OUTPUTS = (ANALYSIS_JSON, UTTERANCES_CSV, CAPTIONS_VTT, REPORT_HTML)
 
 
-def write_outputs(folder: Path, analysis: Analysis, page: PageSettings | None = None) -> dict[str, Path]:
+def write_outputs(folder: Path, analysis: Analysis, settings: PageSettings | None = None) -> dict[str, Path]:
     """Write every output into `folder`, each aside and renamed; the page last, as the sign that all is there.
 
     Returns:
@@ -53,8 +54,8 @@ def write_outputs(folder: Path, analysis: Analysis, page: PageSettings | None = 
     paths = {name: folder / name for name in OUTPUTS}
     write_analysis_json(paths[ANALYSIS_JSON], analysis)
     write_utterances_csv(paths[UTTERANCES_CSV], analysis)
-    write_captions(paths[CAPTIONS_VTT], analysis)
-    write_page(paths[REPORT_HTML], analysis, page)
+    _write_text(paths[CAPTIONS_VTT], captions(analysis))
+    _write_text(paths[REPORT_HTML], page(analysis, folder, settings))
     return paths
 
 
@@ -82,12 +83,6 @@ def captions(analysis: Analysis) -> str:
     head = f"WEBVTT\n\nNOTE\n{_one_line(analysis.video.name)}, analysed by {_one_line(analysis.model.name)}\n{USE_NOTE}"
     cues = [_cue(number, utterance) for number, utterance in enumerate(analysis.utterances, start=1)]
     return "\n\n".join([head, *cues]) + "\n"
-
-
-def write_captions(path: Path, analysis: Analysis) -> None:
-    """Write `captions` aside and rename. Raises WriteError."""
-    with written_aside(path) as aside:
-        aside.write_text(captions(analysis), encoding="utf-8", newline="\n")
 
 
 def clock(milliseconds: int) -> str:
@@ -128,7 +123,7 @@ FORMAT_VERSION = 1
 
 def to_json(analysis: Analysis) -> dict[str, Any]:
     """The object that analysis.json holds, in plain types; NaN stands as None."""
-    video, model = analysis.video, analysis.model
+    video = analysis.video
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -138,16 +133,7 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
             "duration_s": float(video.duration_s),
             "path": None if video.path is None else video.path.as_posix(),
         },
-        "model": {
-            "name": model.name,
-            "inputs": list(model.inputs),
-            "tasks": list(model.tasks),
-            "sentiment_threshold": float(model.sentiment_threshold),
-            "thresholds": _numbers(model.thresholds),
-            "protocol": model.protocol,
-            "caveats": list(model.caveats),
-            "facts": dict(model.facts),
-        },
+        "model": dataclasses.asdict(analysis.model),
         "notes": list(analysis.notes),
         "utterances": [_utterance(utterance) for utterance in analysis.utterances],
         "attention": {name: [_array(row) for row in weights] for name, weights in analysis.attention.items()},
@@ -188,8 +174,7 @@ def from_json(facts: dict[str, Any]) -> Analysis:
 
 def write_analysis_json(path: Path, analysis: Analysis) -> None:
     """Write aside and rename. Raises WriteError."""
-    with written_aside(path) as aside:
-        aside.write_text(_readable(to_json(analysis)) + "\n", encoding="utf-8")
+    _write_text(path, _readable(to_json(analysis)) + "\n")
 
 
 def read_analysis_json(path: Path) -> Analysis:
@@ -289,6 +274,11 @@ def _track_from(facts: dict[str, Any]) -> Track:
     )
 
 
+def _write_text(path: Path, text: str) -> None:
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8", newline="\n")
+
+
 def _numbers(named: Any) -> dict[str, float]:
     return {str(name): float(value) for name, value in named.items()}
 
@@ -310,6 +300,6 @@ def _readable(facts: Any, indent: str = "") -> str:
         return "{\n" + ",\n".join(items) + f"\n{indent}}}"
     if isinstance(facts, list) and any(isinstance(value, dict | list) for value in facts):
         return "[\n" + ",\n".join(inner + _readable(value, inner) for value in facts) + f"\n{indent}]"
-    if isinstance(facts, list):
+    if isinstance(facts, list | tuple):
         return json.dumps(facts, ensure_ascii=False, allow_nan=False)
     return to_json_text(facts)

@@ -24,16 +24,11 @@ from urllib.parse import quote
 import numpy as np
 
 from mien.schema import FloatArray
-from mien.storage.files import written_aside
 from mien.video.analysis import ARROW, Analysis, Track, UtteranceAnalysis, emotion_names
 
 BYTES_PER_MB = 1_000_000
 # The page is put together in memory, several times the size of a video inside it, and browsers refuse larger addresses.
 MOST_EMBEDDED_MB = 100.0
-TOO_LARGE = (
-    "the video ({size:,.0f} MB) is too large to stand inside this page (at most {limit:,.0f} MB) and stays a file of "
-    "its own: move both together"
-)
 # What a browser needs to know of a video that stands inside the page.
 MEDIA_TYPES = {
     ".m4a": "audio/mp4",
@@ -77,7 +72,8 @@ def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None)
     parts = {
         "title": html.escape(analysis.video.name),
         "policy": html.escape(content_policy(script, style)),
-        "notices": _comment(_asset("LICENSES.txt")),
+        # they stand in a comment, which two dashes would end
+        "notices": _asset("LICENSES.txt").replace("--", "- -"),
         "style": style,
         "script": script,
         "data": _data_block(
@@ -87,13 +83,6 @@ def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None)
     }
     # one pass, so that what is filled in is never searched for places itself
     return PLACE.sub(lambda place: parts[place[1]], _asset("page.html"))
-
-
-def write_page(path: Path, analysis: Analysis, settings: PageSettings | None = None) -> None:
-    """Write `page` aside and rename. Raises WriteError."""
-    text = page(analysis, path.parent, settings)
-    with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def content_policy(script: str, style: str) -> str:
@@ -141,7 +130,10 @@ def _too_large(video: Path | None, settings: PageSettings) -> str:
     size_mb = None if video is None else _size_mb(video)
     if size_mb is None or not MOST_EMBEDDED_MB < size_mb <= settings.embed_video_up_to_mb:
         return ""
-    return TOO_LARGE.format(size=size_mb, limit=MOST_EMBEDDED_MB)
+    return (
+        f"the video ({size_mb:,.0f} MB) is too large to stand inside this page (at most {MOST_EMBEDDED_MB:,.0f} MB) "
+        "and stays a file of its own: move both together"
+    )
 
 
 def _asset(name: str) -> str:
@@ -155,10 +147,6 @@ def _hash(text: str) -> str:
 def _data_block(text: str) -> str:
     """JSON in which nothing can end the element it stands in, nor start another."""
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _comment(text: str) -> str:
-    return text.replace("--", "- -")
 
 
 # Points of a track on the page; analysis.json holds them all.
