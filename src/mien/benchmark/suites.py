@@ -103,11 +103,11 @@ def table4(have: Available) -> Suite:
     heard = _heard_by_reference(have)
     subsets = [subset for size in range(1, len(heard) + 1) for subset in itertools.combinations(heard, size)]
     claimed = _claimed(entry, have)
-    arms = [*((task,) for task in claimed), *([claimed] if len(claimed) > 1 else [])]
+    arms = {task: (task,) for task in claimed} | ({"joint": claimed} if len(claimed) > 1 else {})
     settings = tuple(
-        Setting(f"{letters(subset)} {arm_name(tasks)}", REFERENCE_MODEL, subset, tasks)
+        Setting(f"{letters(subset)} {name}", REFERENCE_MODEL, subset, tasks)
         for subset in subsets
-        for tasks in arms
+        for name, tasks in arms.items()
     )
     return Suite("table4", settings, settings[-1].name)
 
@@ -191,11 +191,6 @@ def hears(entry: SystemEntry, have: Available, settings: Mapping[str, Any] | Non
 def task_letters(several: Sequence[str]) -> str:
     """(sentiment, emotion_intensity) -> S+EI."""
     return "+".join(TASKS[task].letters for task in several)
-
-
-def arm_name(tasks: Sequence[str]) -> str:
-    """One task by its name, several as `joint`."""
-    return "joint" if len(tasks) > 1 else tasks[0]
 
 
 def _claimed(entry: SystemEntry, have: Available) -> tuple[str, ...]:
