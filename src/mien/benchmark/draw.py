@@ -106,7 +106,9 @@ def write_benchmark_figures(
         WriteError: the system refuses.
     """
     opened = open_benchmark(folder)
-    benchmark = _benchmark(opened, video, dataset)
+    scored = opened.scores
+    runs = [run for each in scored.systems if each.name == scored.reference for run in opened.seed_runs(each.slug)]
+    benchmark = replace(scored, reference_runs=tuple(runs), attention=_attention_of(opened, video, dataset))
     written: dict[str, list[Path]] = {}
     reasons: dict[str, str] = {}
     for name, entry in FIGURES.items():
@@ -181,13 +183,6 @@ def median_video(columns: SplitColumns) -> str:
     """The video of median length, so that nobody picks a pretty one: by utterances, then by id, the lower middle."""
     ordered = sorted(zip(columns.lengths.tolist(), columns.video_ids, strict=True))
     return ordered[(len(ordered) - 1) // 2][1]
-
-
-def _benchmark(opened: BenchmarkFolder, video: str | None, dataset: str | Path | None) -> Benchmark:
-    scored = opened.scores
-    reference = scored.reference_system()
-    runs = () if reference is None else opened.seed_runs(reference.slug)
-    return replace(scored, reference_runs=runs, attention=_attention_of(opened, video, dataset))
 
 
 def _attention_of(opened: BenchmarkFolder, video: str | None, dataset: str | Path | None) -> VideoAttention | LeftOut:

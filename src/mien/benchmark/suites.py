@@ -222,17 +222,13 @@ def _read_suite(path: Path, have: Available) -> Suite:
         if name not in (names := [each.name for each in settings]):
             raise UnknownNameError(f"setting as the reference of {path}", name, names)
     else:
-        reference = _default_reference(have)
+        claimed = _claimed(model_entry(REFERENCE_MODEL), have)
+        reference = Setting(f"{REFERENCE_MODEL} joint", REFERENCE_MODEL, _heard_by_reference(have), claimed)
         same = [each for each in settings if dataclasses.replace(each, name=reference.name) == reference]
         if not same:
             settings.append(reference)
         name = (same or [reference])[0].name
     return Suite(str(facts.get("name", path.stem)), _with_common(settings, common), name)
-
-
-def _default_reference(have: Available) -> Setting:
-    claimed = _claimed(model_entry(REFERENCE_MODEL), have)
-    return Setting(f"{REFERENCE_MODEL} joint", REFERENCE_MODEL, _heard_by_reference(have), claimed)
 
 
 def _heard_by_reference(have: Available) -> tuple[Modality, ...]:

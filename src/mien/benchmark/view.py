@@ -74,11 +74,6 @@ class SystemScores:
         return None if found is None or None in found else (float(found[0]), float(found[1]))
 
     @property
-    def is_joint(self) -> bool:
-        """Whether it predicts both of the paper's tasks, and no other."""
-        return set(self.tasks) == PAPER_TASKS
-
-    @property
     def letters(self) -> str:
         """The inputs as the paper writes them: T+V."""
         return letters(self.inputs)
@@ -151,16 +146,12 @@ class Benchmark:
             groups.setdefault((system.model, system.letters, system.settings), []).append(system)
         families = [
             Family(
-                next((system for system in group if system.is_joint), None),
+                next((system for system in group if set(system.tasks) == PAPER_TASKS), None),
                 {system.tasks[0]: system for system in reversed(group) if len(system.tasks) == 1},
             )
             for group in groups.values()
         ]
         return sorted(families, key=lambda family: INPUT_SETS.index(family.any().letters))
-
-    def reference_system(self) -> SystemScores | None:
-        """The reference, if it has results."""
-        return next((system for system in self.systems if system.name == self.reference), None)
 
     def reference_family(self) -> Family | None:
         """The family of the reference; if that has no single-task part, the one with most inputs that has both."""

@@ -203,11 +203,8 @@ def row_panels(
     grid = figure.subplots(len(blocks), n_columns, sharex="row" if share_x else False, sharey=True, squeeze=False)
     panels = []
     for axes_of_block, (below, titles) in zip(grid, blocks.items(), strict=True):
-        for number, axes in enumerate(axes_of_block):
-            if number >= len(titles):
-                axes.set_visible(False)
-                continue
-            axes.set_title(textwrap.fill(titles[number], max(12, int(86 / n_columns))))
+        for axes, heading in zip(axes_of_block, titles, strict=True):
+            axes.set_title(textwrap.fill(heading, max(12, int(86 / n_columns))))
             axes.set_xlabel(below)
             _rows(axes, len(systems))
             panels.append(axes)
