@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mien.commands.evaluate import ScoredSplit, score_run, seed_run
 from mien.commands.train import PREDICTIONS_FOLDER, TrainRequest, train
 from mien.engine.cluster import require_seen
@@ -17,7 +15,7 @@ from mien.evaluation.compare import SeedRun, SettingScores, score_setting
 from mien.evaluation.protocols import PROTOCOLS, Needs
 from mien.evaluation.result import Bootstrap
 from mien.evaluation.suite import compare_with_reference, fixed_scores, intervals_of_means
-from mien.evaluation.summary import summarize_json
+from mien.evaluation.summary import mean_and_sd, summarize_json
 from mien.models import MODELS, SystemEntry
 from mien.pretrained import sha256_of
 from mien.storage.files import locked, read_json, write_json
@@ -29,6 +27,7 @@ from mien.version import __version__
 PLAN_FILE, RESULTS_FILE = Path("plan.json"), Path("results.json")
 SCORES_FILE = "scores.json"
 SPLIT = "test"
+COSTS = ("train_seconds", "peak_memory_mib")
 BYTES_PER_MIB = 1 << 20
 # What a run takes seconds to import, which shall count neither as a run's start nor as its first epoch.
 PROCESS_IMPORTS = (__name__, "lightning_fabric", "sklearn.metrics")
@@ -184,23 +183,15 @@ def _row(
                 "intervals": intervals.get(protocol, {})
             }
     outcomes = [run.run.outcome for run in runs]
+    mean, sd = mean_and_sd([{key: outcome.get(key) for key in COSTS} for outcome in outcomes])
     return {
         **{key: setting[key] for key in ("name", "slug", "model", "inputs", "tasks")},
         "experimental": MODELS[setting["model"]].experimental,
         "seeds": [run.run.seed for run in runs],
         "n_parameters": outcomes[0].get("n_parameters"),
-        "train_seconds": _spread([outcome.get("train_seconds") for outcome in outcomes]),
-        "peak_memory_mib": _spread([outcome.get("peak_memory_mib") for outcome in outcomes]),
+        **{key: {"mean": mean[key], "sd": sd[key]} for key in COSTS},
         "protocols": protocols,
     }
-
-
-def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
-    """Mean and sample standard deviation; None where a run does not know, and no s.d. of one run."""
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return {"mean": None, "sd": None}
-    return {"mean": float(np.mean(known)), "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None}
 
 
 def _trivial(rows: Sequence[Mapping[str, Any]], reference: str) -> dict[str, Any]:
