@@ -18,7 +18,7 @@ from tests.planted import write_planted
 
 import mien
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
-from mien.benchmark.worker import RunJob, RunOutcome, is_done, run_and_score
+from mien.benchmark.runs import RunJob, RunOutcome, is_done, run_and_score
 from mien.commands.train import TrainRequest, plan_run
 from mien.engine.jobs import Place
 from mien.errors import SettingsError, TrainingError, UnknownNameError, UsageError

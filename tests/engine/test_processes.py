@@ -115,7 +115,7 @@ def test_what_would_stop_every_job_stops_the_work(forking):  # noqa: ARG001
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
 def test_a_worker_has_no_thread_of_ours_or_of_blas_when_it_forks():
-    from mien.benchmark.worker import PROCESS_IMPORTS
+    from mien.benchmark.runs import PROCESS_IMPORTS
 
     (found,) = outcomes_of(threads_of_starter, [0], process_imports=PROCESS_IMPORTS)
     # pyarrow's allocator has one, and handles forks

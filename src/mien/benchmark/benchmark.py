@@ -2,8 +2,8 @@
 
     DIR/plan.json                       what is run; a folder belongs to one plan
     DIR/runs/<setting>/seed-<n>/        ordinary Run folders, with scores.json beside what `mien train` leaves
-    DIR/results.json, scores.*, costs.* what `tables.write_suite_tables` renders
-    DIR/help.*                          of the suite `tasks`: what `tables.write_help` renders
+    DIR/results.json                    what `gather` makes of the runs
+    DIR/scores.*, costs.*, help.*       what `tables.write_suite_tables` renders; `help` is of the suite `tasks`
     DIR/figures/, cases.*               what `draw` and `cases` make of them
 
 Resumable run by run: a finished and scored run is never repeated, a killed one goes on from its last whole epoch.
@@ -18,10 +18,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.benchmark.results import RESULTS_FILE, gather
+from mien.benchmark.runs import (
+    PLAN_FILE,
+    PROCESS_IMPORTS,
+    RESULTS_FILE,
+    SPLIT,
+    RunJob,
+    RunOutcome,
+    gather,
+    is_done,
+    run_and_score,
+    run_key,
+)
 from mien.benchmark.suites import Setting, Suite, available, find_suite
-from mien.benchmark.tables import score_table, write_help, write_suite_tables
-from mien.benchmark.worker import PROCESS_IMPORTS, SPLIT, RunJob, RunOutcome, is_done, run_and_score, run_key
+from mien.benchmark.tables import score_table, write_suite_tables
 from mien.commands.train import TrainRequest, plan_run
 from mien.engine.jobs import Place, run_jobs
 from mien.errors import DataError, TrainingError, UsageError
@@ -31,9 +41,7 @@ from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import locked, read_json, write_json
 from mien.tasks import TASKS
 
-PLAN_FILE = Path("plan.json")
 LOCK_FILE = Path(".lock")
-FORMAT = "mien-benchmark"
 # done, total, what came last
 Report = Callable[[int, int, str], None]
 
@@ -98,6 +106,9 @@ def benchmark(
     rest is finished. Raises UsageError, SettingsError or DataError where the suite does not fit the Dataset, and
     TrainingError where `out` belongs to another plan or another process. EngineError where a cluster cannot do it.
     """
+    from mien.benchmark.cases import write_benchmark_cases
+    from mien.benchmark.draw import write_benchmark_figures
+
     request = request or BenchmarkRequest()
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     if SPLIT not in dataset.splits:
@@ -120,8 +131,8 @@ def benchmark(
         write_json(folder / RESULTS_FILE, gather(folder, plan, failures, request.n_resamples))
         results = read_json(folder / RESULTS_FILE, "a benchmark")
         write_suite_tables(folder, results)
-        write_help(folder, results)
-        _draw(folder, request.video)
+        write_benchmark_figures(folder, video=request.video)
+        write_benchmark_cases(folder)
     return Benchmark(folder, results)
 
 
@@ -145,19 +156,10 @@ def _lost(job: RunJob, reason: str) -> RunOutcome:
     return RunOutcome(job.key, reason)
 
 
-def _draw(folder: Path, video: str | None) -> None:
-    """The figures and cases, made of what stands in the folder."""
-    from mien.benchmark.cases import write_benchmark_cases
-    from mien.benchmark.draw import write_benchmark_figures
-
-    write_benchmark_figures(folder, video=video)
-    write_benchmark_cases(folder)
-
-
 def _plan(suite: Suite, dataset: Dataset, n_seeds: int) -> dict[str, Any]:
     """What plan.json holds: all that decides the numbers, and nothing about this machine but where the data is."""
     return {
-        "format": FORMAT,
+        "format": "mien-benchmark",
         "suite": suite.name,
         "dataset": _dataset_facts(dataset),
         "split": SPLIT,

@@ -17,24 +17,22 @@ same set and still differ in it.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mien.benchmark.view import BenchmarkFolder, open_benchmark
-from mien.errors import UsageError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.rows import checked, require_same_utterances
 from mien.reports.tables import spreadsheet_cell, to_csv
 from mien.schema import EMOTIONS, BoolArray, FloatArray, emotion_multihot7, sentiment_classes
 from mien.storage.dataset import Dataset
 from mien.storage.files import written_aside
-from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, SENTIMENT
 
 JOINT_BETTER, SINGLE_BETTER = "joint better", "single better"
@@ -190,26 +188,25 @@ def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]]
         k: how many utterances to list each way, default 10.
 
     Raises:
-        UsageError: no single-task run, other seeds on one side, or runs without the task they are asked for.
         DataError: not the same utterances with the same gold labels, or unusable rows.
     """
-    seeds = _require_same_seeds(joint, single)
-    everyone = [*joint, *(run for runs in single.values() for run in runs)]
-    rows = [checked(run.predictions) for run in everyone]
-    require_same_utterances(rows, [f"run {number} (seed {run.seed})" for number, run in enumerate(everyone)])
-    numbered = list(zip(rows, everyone, strict=True))
-    gold = rows[0]
+    joint = _checked(joint)
+    single = {task: _checked(runs) for task, runs in single.items()}
+    everyone = [*joint, *itertools.chain.from_iterable(single.values())]
+    require_same_utterances(
+        [run.predictions for run in everyone],
+        [f"run {number} (seed {run.seed})" for number, run in enumerate(everyone)],
+    )
+    gold = joint[0].predictions
     labels, has_emotions = emotion_multihot7(gold.emotions)
     labels = labels[:, : len(EMOTIONS)]
     positive, has_sentiment = sentiment_classes(gold.sentiment)
     compared: dict[str, _Compared] = {}
-    first = len(joint)
-    for task, runs in single.items():
-        score = partial(_emotions, labels) if task == EMOTION else partial(_sentiment, positive)
-        alone = numbered[first : first + len(runs)]
-        first += len(runs)
-        scored = has_emotions if task == EMOTION else has_sentiment
-        compared[task] = _Compared(scored, score(numbered[: len(joint)]), score(alone))
+    if EMOTION in single:
+        compared[EMOTION] = _Compared(has_emotions, _emotions(labels, joint), _emotions(labels, single[EMOTION]))
+    if SENTIMENT in single:
+        alone = single[SENTIMENT]
+        compared[SENTIMENT] = _Compared(has_sentiment, _sentiment(positive, joint), _sentiment(positive, alone))
     gain = np.zeros(len(gold.index))
     for each in compared.values():
         gain += np.where(each.scored, each.joint.score - each.single.score, 0.0)
@@ -235,38 +232,27 @@ def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]]
         n_joint_better=n_better,
         n_single_better=n_worse,
         n_equal=len(gain) - n_better - n_worse,
-        seeds=seeds,
+        seeds=tuple(sorted(run.seed for run in joint)),
     )
 
 
-def _require_same_seeds(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]]) -> tuple[int, ...]:
-    seeds = sorted(run.seed for run in joint)
-    alone = {name: sorted(run.seed for run in runs) for name, runs in single.items()}
-    if not seeds or not alone or any(others != seeds for others in alone.values()):
-        raise UsageError(
-            f"Expected joint and single-task runs with the same seeds, but got joint {seeds} and "
-            + (", ".join(f"{name} {others}" for name, others in alone.items()) or "nothing")
-            + "; name only runs that have a partner"
-        )
-    return tuple(seeds)
+def _checked(runs: Sequence[SeedRun]) -> list[SeedRun]:
+    return [replace(run, predictions=checked(run.predictions)) for run in runs]
 
 
-def _said(runs: Sequence[tuple[Predictions, SeedRun]], task: str) -> BoolArray:
-    """The decisions of every run (seed, utterance, output). Raises UsageError if one does not predict the task."""
-    for rows, run in runs:
-        if task not in rows.outputs:
-            raise UsageError(f"Expected {task} in the run with seed {run.seed}, but got none; name another")
-    return np.stack([rows.outputs[task] >= run.decisions.at(task) for rows, run in runs])
+def _said(runs: Sequence[SeedRun], task: str) -> BoolArray:
+    """The decisions of every run (seed, utterance, output)."""
+    return np.stack([run.predictions.outputs[task] >= run.decisions.at(task) for run in runs])
 
 
-def _emotions(labels: BoolArray, runs: Sequence[tuple[Predictions, SeedRun]]) -> _Side:
+def _emotions(labels: BoolArray, runs: Sequence[SeedRun]) -> _Side:
     said = _said(runs, EMOTION)[..., : len(EMOTIONS)]
     either = (said | labels).sum(axis=2)
     jaccard = np.where(either == 0, 1.0, (said & labels).sum(axis=2) / np.maximum(either, 1))
     return _Side(2 * said.sum(axis=0) > len(said), jaccard.mean(axis=0))
 
 
-def _sentiment(positive: BoolArray, runs: Sequence[tuple[Predictions, SeedRun]]) -> _Side:
+def _sentiment(positive: BoolArray, runs: Sequence[SeedRun]) -> _Side:
     said = _said(runs, SENTIMENT)
     return _Side(2 * said.sum(axis=0) > len(said), (said[..., 0] == positive).mean(axis=0))
 

@@ -1,7 +1,7 @@
 """The figures of `mien benchmark`: a finished benchmark folder -> pictures in its `figures` folder.
 
-Every figure has a function that collects its numbers from a `Benchmark`, or says why they do not make this figure, and
-one that draws, which knows nothing but those numbers; `FIGURES` lists them. Importing this loads matplotlib.
+Every figure has a function that draws it from a `Benchmark`, or says why there is none; `FIGURES` lists them.
+Importing this loads matplotlib.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
-from mien.benchmark.figures import attention, joint, systems
+from mien.benchmark.figures import paper, systems
 from mien.benchmark.view import Benchmark, BenchmarkFolder, LeftOut, VideoAttention, open_benchmark
 from mien.commands.reading import read_split
 from mien.errors import DataError, UnknownNameError
@@ -29,57 +28,55 @@ from mien.training.predictor import load_predictor
 
 @dataclass(frozen=True)
 class FigureEntry:
-    """One figure: where its numbers come from, how it is drawn, and what it shows."""
+    """One figure: how it is drawn, and what it shows."""
 
-    collect: Callable[[Benchmark], Any]  # the argument of `draw`, or LeftOut
-    draw: Callable[[Any], Figure]
+    draw: Callable[[Benchmark], Figure | LeftOut]
     shows: str
 
 
-def _reliability_of_reference(benchmark: Benchmark) -> reliability.Reliability | LeftOut:
+def _attention(benchmark: Benchmark) -> Figure | LeftOut:
+    """Of the video that `write_benchmark_figures` asked a run about."""
+    video = benchmark.attention
+    return video if isinstance(video, LeftOut) else paper.attention_maps(video)
+
+
+def _reliability_of_reference(benchmark: Benchmark) -> Figure | LeftOut:
     """Every output of the reference that the split has labels for."""
     runs = benchmark.reference_runs
     if not runs:
         return LeftOut(f"the reference {benchmark.reference} has no predictions")
     heading = f"{benchmark.reference} on {benchmark.dataset}, {benchmark.split} split, epoch chosen on valid"
     data = reliability.of_runs(f"{heading}, {seeds_told([len(runs)])}", [run.predictions for run in runs])
-    return data if data.curves else LeftOut("the split has no labels")
+    return reliability.draw(data) if data.curves else LeftOut("the split has no labels")
 
 
 FIGURES: dict[str, FigureEntry] = {
     "figure2-joint-vs-single": FigureEntry(
-        joint.collect_joint_vs_single,
-        joint.draw_joint_vs_single,
+        paper.joint_vs_single,
         "joint against single-task learning per input set and headline score (the paper's Figure 2)",
     ),
     "figure3-attention": FigureEntry(
-        attention.collect,
-        attention.draw,
+        _attention,
         "which utterances of one video are attended to, per pair of modalities (the paper's Figure 3)",
     ),
     "per-emotion": FigureEntry(
-        systems.collect_per_emotion,
-        systems.draw_per_emotion,
+        systems.per_emotion,
         "weighted accuracy and weighted F1 of every emotion and system, against the constant predictor",
     ),
     "reliability": FigureEntry(
         _reliability_of_reference,
-        reliability.draw,
         "whether the reference's probabilities mean what they say, for sentiment and every emotion",
     ),
     "prediction-counts": FigureEntry(
-        joint.collect_prediction_counts,
-        joint.draw_prediction_counts,
+        paper.prediction_counts,
         "how often each emotion is predicted, jointly and alone, against how often it is there",
     ),
     "seed-spread": FigureEntry(
-        systems.collect_seed_spread,
-        systems.draw_seed_spread,
+        systems.seed_spread,
         "the headline scores of every seed of every system, with video-bootstrap intervals",
     ),
     "protocol-gap": FigureEntry(
-        systems.collect_protocol_gap,
-        systems.draw_protocol_gap,
+        systems.protocol_gap,
         "every system under clean, fixed and released; released is an upper bound, not a result",
     ),
 }
@@ -109,17 +106,19 @@ def write_benchmark_figures(
         WriteError: the system refuses.
     """
     opened = open_benchmark(folder)
-    benchmark = _benchmark(opened, video, dataset)
+    scored = opened.scores
+    runs = [run for each in scored.systems if each.name == scored.reference for run in opened.seed_runs(each.slug)]
+    benchmark = replace(scored, reference_runs=tuple(runs), attention=_attention_of(opened, video, dataset))
     written: dict[str, list[Path]] = {}
     reasons: dict[str, str] = {}
     for name, entry in FIGURES.items():
-        data = entry.collect(benchmark)
-        if isinstance(data, LeftOut):
-            reasons[name] = data.reason
+        figure = entry.draw(benchmark)
+        if isinstance(figure, LeftOut):
+            reasons[name] = figure.reason
             for stale in (opened.folder / FOLDER).glob(f"{name}.*"):
                 stale.unlink()
         else:
-            written[name] = write_figure(opened.folder / FOLDER, name, entry.draw(data))
+            written[name] = write_figure(opened.folder / FOLDER, name, figure)
     _write_readme(opened.folder / FOLDER / README, benchmark, written, reasons)
     return written
 
@@ -146,11 +145,10 @@ def write_attention_figure(
         UnknownNameError: the split has no such video.
     """
     opened = open_dataset(dataset or open_run(run).dataset["path"])
-    attention = video_attention(run, opened, split, video)
-    if isinstance(attention, LeftOut):
-        raise DataError(f"Expected attention weights of {run} to draw, but got none: {attention.reason}")
-    name = "figure3-attention"
-    return write_figure(folder, name, FIGURES[name].draw(attention))
+    weights = video_attention(run, opened, split, video)
+    if isinstance(weights, LeftOut):
+        raise DataError(f"Expected attention weights of {run} to draw, but got none: {weights.reason}")
+    return write_figure(folder, "figure3-attention", paper.attention_maps(weights))
 
 
 def video_attention(
@@ -187,14 +185,7 @@ def median_video(columns: SplitColumns) -> str:
     return ordered[(len(ordered) - 1) // 2][1]
 
 
-def _benchmark(opened: BenchmarkFolder, video: str | None, dataset: str | Path | None) -> Benchmark:
-    scored = opened.scores
-    reference = scored.reference_system()
-    runs = () if reference is None else opened.seed_runs(reference.slug)
-    return replace(scored, reference_runs=runs, attention=_attention(opened, video, dataset))
-
-
-def _attention(opened: BenchmarkFolder, video: str | None, dataset: str | Path | None) -> VideoAttention | LeftOut:
+def _attention_of(opened: BenchmarkFolder, video: str | None, dataset: str | Path | None) -> VideoAttention | LeftOut:
     """Of the first seed of the reference, or where that does not attend, of the first system of the plan that does."""
     scored = opened.scores
     reason: LeftOut = LeftOut("no system has predictions")
@@ -209,10 +200,10 @@ def _attention(opened: BenchmarkFolder, video: str | None, dataset: str | Path |
             if video is not None or dataset is not None:
                 raise
             return LeftOut(str(error))
-        attention = video_attention(opened.run_folder(system.slug, seeds[0]), data, opened.split, video)
-        if not isinstance(attention, LeftOut):
-            return replace(attention, system=system.name)
-        reason = attention
+        weights = video_attention(opened.run_folder(system.slug, seeds[0]), data, opened.split, video)
+        if not isinstance(weights, LeftOut):
+            return replace(weights, system=system.name)
+        reason = weights
     several = len(scored.systems) > 1
     return LeftOut("no system attends over the utterances of a video") if several else reason
 

@@ -103,11 +103,11 @@ def table4(have: Available) -> Suite:
     heard = _heard_by_reference(have)
     subsets = [subset for size in range(1, len(heard) + 1) for subset in itertools.combinations(heard, size)]
     claimed = _claimed(entry, have)
-    arms = [*((task,) for task in claimed), *([claimed] if len(claimed) > 1 else [])]
+    arms = {task: (task,) for task in claimed} | ({"joint": claimed} if len(claimed) > 1 else {})
     settings = tuple(
-        Setting(f"{letters(subset)} {arm_name(tasks)}", REFERENCE_MODEL, subset, tasks)
+        Setting(f"{letters(subset)} {name}", REFERENCE_MODEL, subset, tasks)
         for subset in subsets
-        for tasks in arms
+        for name, tasks in arms.items()
     )
     return Suite("table4", settings, settings[-1].name)
 
@@ -193,11 +193,6 @@ def task_letters(several: Sequence[str]) -> str:
     return "+".join(TASKS[task].letters for task in several)
 
 
-def arm_name(tasks: Sequence[str]) -> str:
-    """One task by its name, several as `joint`."""
-    return "joint" if len(tasks) > 1 else tasks[0]
-
-
 def _claimed(entry: SystemEntry, have: Available) -> tuple[str, ...]:
     """What a suite asks of a system unless it says otherwise: as `mien train`, what is not for requests alone."""
     return tuple(task for task in have.tasks if task in entry.tasks and not TASKS[task].on_request)
@@ -227,17 +222,13 @@ def _read_suite(path: Path, have: Available) -> Suite:
         if name not in (names := [each.name for each in settings]):
             raise UnknownNameError(f"setting as the reference of {path}", name, names)
     else:
-        reference = _default_reference(have)
+        claimed = _claimed(model_entry(REFERENCE_MODEL), have)
+        reference = Setting(f"{REFERENCE_MODEL} joint", REFERENCE_MODEL, _heard_by_reference(have), claimed)
         same = [each for each in settings if dataclasses.replace(each, name=reference.name) == reference]
         if not same:
             settings.append(reference)
         name = (same or [reference])[0].name
     return Suite(str(facts.get("name", path.stem)), _with_common(settings, common), name)
-
-
-def _default_reference(have: Available) -> Setting:
-    claimed = _claimed(model_entry(REFERENCE_MODEL), have)
-    return Setting(f"{REFERENCE_MODEL} joint", REFERENCE_MODEL, _heard_by_reference(have), claimed)
 
 
 def _heard_by_reference(have: Available) -> tuple[Modality, ...]:

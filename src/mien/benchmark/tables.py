@@ -18,11 +18,11 @@ from mien.tasks import TASKS
 
 UPPER_BOUND = "UPPER BOUND"
 TRIVIAL = "trivial: majority of train"
-TESTS = ("difference", "p_bootstrap", "p_bootstrap_holm", "p_t_test", "p_t_test_holm", "winner")
+TESTS = ("p_bootstrap", "p_bootstrap_holm", "p_t_test", "p_t_test_holm", "winner")
 SCORE_HEADER = (
     *("setting", "model", "inputs", "tasks", "experimental", "reference", "protocol", "upper_bound", "n_seeds"),
     *("score", "mean", "sd", "interval_low", "interval_high"),
-    *("difference", "difference_low", "difference_high", *TESTS[1:]),
+    *("difference", "difference_low", "difference_high", *TESTS),
 )
 COST_HEADER = (
     *("setting", "model", "inputs", "tasks", "n_seeds", "n_parameters"),
@@ -43,7 +43,7 @@ PLAIN_LEGEND = (
 )
 BOUND_LEGEND = "UPPER BOUND, not a result: epochs and thresholds were chosen on the scored split itself."
 
-HELP_HEADER = ("task", "together_with", "score", "difference", "difference_low", "difference_high", *TESTS[1:])
+HELP_HEADER = ("task", "together_with", "score", "difference", "difference_low", "difference_high", *TESTS)
 HELP_LEGEND = (
     "S sentiment, E emotion, SI and EI their intensities. A row names the tasks learned with that of the column; the "
     "value is the difference from the column's task learned alone, with the 95 % interval over resampled videos: in "
@@ -148,11 +148,8 @@ def references_of(plan: Mapping[str, Any]) -> tuple[str, ...]:
 
 def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: bool = False) -> str:
     """The name of a setting with all that must not be overlooked."""
-    marks = [
-        mark
-        for mark, holds in (("reference", row["name"] in references), ("experimental", row["experimental"]))
-        if holds
-    ]
+    marks = ["reference"] if row["name"] in references else []
+    marks += ["experimental"] if row["experimental"] else []
     name = row["name"] + (f" ({', '.join(marks)})" if marks else "")
     return f"{UPPER_BOUND} {name}" if upper_bound else name
 
@@ -172,7 +169,7 @@ def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[
                 test = setting["against_reference"].get(path, {}) if protocol == "clean" else {}
                 values = [at(part["mean"], path), at(part["sd"], path), *part["intervals"].get(path, (None, None))]
                 values += [test.get("difference"), *test.get("interval", (None, None))]
-                rows.append([*facts, path, *values, *(test.get(key) for key in TESTS[1:])])
+                rows.append([*facts, path, *values, *(test.get(key) for key in TESTS)])
     for path in score_paths():
         value = at(results["trivial"], path)
         if value is not None:
@@ -207,7 +204,7 @@ def printed_costs(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tup
 
 
 def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
-    """Scores and costs as .csv, .md and .tex in `folder`. Raises WriteError."""
+    """Scores and costs as .csv, .md and .tex in `folder`, and which task helps which if compared. Raises WriteError."""
     tables = [printed_table(results, protocol) for protocol in protocols_of(results)]
     costs = printed_costs(results)
     title = f"{results['plan']['suite']} on {results['plan']['dataset']['name']}: cost of one run"
@@ -219,7 +216,14 @@ def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
         "costs.md": f"**{markdown_text(title)}**\n\n{markdown_table(*costs)}\n",
         "costs.tex": latex_table(title, *costs) + "\n",
     }
-    _write_texts(folder, texts)
+    if has_help(results):
+        printed = printed_help(results)
+        texts["help.csv"] = to_csv(*help_table(results))
+        texts["help.md"] = markdown_scores(printed) + "\n"
+        texts["help.tex"] = latex_scores(printed) + "\n"
+    for name, text in texts.items():
+        with written_aside(folder / name) as aside:
+            aside.write_text(text, encoding="utf-8")
 
 
 def has_help(results: Mapping[str, Any]) -> bool:
@@ -244,30 +248,10 @@ def printed_help(results: Mapping[str, Any]) -> PrintedTable:
 def help_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
     """One row per task, partners and score, unrounded."""
     rows = [
-        [
-            all_headlines()[path].task,
-            name,
-            path,
-            test["difference"],
-            *test["interval"],
-            *(test[key] for key in TESTS[1:]),
-        ]
+        [all_headlines()[path].task, name, path, test["difference"], *test["interval"], *(test[key] for key in TESTS)]
         for (name, path), (_, test) in _tests(results).items()
     ]
     return HELP_HEADER, rows
-
-
-def write_help(folder: Path, results: Mapping[str, Any]) -> None:
-    """help.csv, .md and .tex in `folder`; nothing for other benchmarks. Raises WriteError."""
-    if not has_help(results):
-        return
-    printed = printed_help(results)
-    texts = {
-        "help.csv": to_csv(*help_table(results)),
-        "help.md": markdown_scores(printed) + "\n",
-        "help.tex": latex_scores(printed) + "\n",
-    }
-    _write_texts(folder, texts)
 
 
 def markdown_scores(table: PrintedTable) -> str:
@@ -331,12 +315,6 @@ def _notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tuple[str,
     if protocol == "clean":
         notes += [f"Note: {note}." for note in results["notes"]]
     return tuple(notes)
-
-
-def _write_texts(folder: Path, texts: Mapping[str, str]) -> None:
-    for name, text in texts.items():
-        with written_aside(folder / name) as aside:
-            aside.write_text(text, encoding="utf-8")
 
 
 def _spread(values: Mapping[str, float | None], digits: int) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mien.benchmark.runs import PLAN_FILE, RESULTS_FILE, run_key
 from mien.benchmark.tables import at
+from mien.commands.train import DECISIONS_FILE, PREDICTIONS_FOLDER
 from mien.errors import DataError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.decisions import Decisions
@@ -25,8 +27,6 @@ from mien.tasks import EMOTION, SENTIMENT
 # the two of the paper, which its figures compare jointly and alone
 PAPER_TASKS = frozenset({SENTIMENT, EMOTION})
 LETTERS = {Modality.TEXT: "T", Modality.ACOUSTIC: "A", Modality.VISUAL: "V"}
-PLAN, RESULTS = "plan.json", "results.json"
-RUNS, PREDICTIONS, DECISIONS = "runs", "predictions", "decisions.json"
 # the paper's order of input sets
 INPUT_SETS = ("T", "A", "V", "T+V", "T+A", "A+V", "T+A+V")
 
@@ -72,11 +72,6 @@ class SystemScores:
         """95 % interval of the mean over the seeds by bootstrap over videos, if there is one."""
         found = self.protocols.get(protocol, {}).get("intervals", {}).get(path)
         return None if found is None or None in found else (float(found[0]), float(found[1]))
-
-    @property
-    def is_joint(self) -> bool:
-        """Whether it predicts both of the paper's tasks, and no other."""
-        return set(self.tasks) == PAPER_TASKS
 
     @property
     def letters(self) -> str:
@@ -127,36 +122,6 @@ class Benchmark:
     reference_runs: tuple[SeedRun, ...] = ()
     attention: VideoAttention | LeftOut = field(default=LeftOut("no run was asked for its attention"))
 
-    @classmethod
-    def from_json(
-        cls,
-        plan: Mapping[str, Any],
-        results: Mapping[str, Any],
-        reference_runs: Sequence[SeedRun] = (),
-        attention: VideoAttention | LeftOut | None = None,
-    ) -> Benchmark:
-        """From plan.json and results.json; a setting without any result is left out."""
-        settings = {
-            each["slug"]: json.dumps([each.get("settings", {}), each.get("dataset", {})], sort_keys=True)
-            for each in plan["settings"]
-        }
-        systems = tuple(
-            SystemScores(
-                name=each["name"],
-                slug=each["slug"],
-                model=each["model"],
-                inputs=tuple(each["inputs"]),
-                tasks=tuple(each["tasks"]),
-                settings=settings.get(each["slug"], ""),
-                protocols=each["protocols"],
-                experimental=bool(each.get("experimental", False)),
-            )
-            for each in results["settings"]
-            if each.get("protocols")
-        )
-        more = {} if attention is None else {"attention": attention}
-        return cls(plan["dataset"]["name"], plan["split"], plan["reference"], systems, tuple(reference_runs), **more)
-
     def trivial(self, path: str, protocol: str = "clean") -> float:
         """The same score of the constant predictor, the reference's first; NaN if no system was held against it."""
         systems = sorted(self.systems, key=lambda system: system.name != self.reference)
@@ -181,16 +146,12 @@ class Benchmark:
             groups.setdefault((system.model, system.letters, system.settings), []).append(system)
         families = [
             Family(
-                next((system for system in group if system.is_joint), None),
+                next((system for system in group if set(system.tasks) == PAPER_TASKS), None),
                 {system.tasks[0]: system for system in reversed(group) if len(system.tasks) == 1},
             )
             for group in groups.values()
         ]
         return sorted(families, key=lambda family: INPUT_SETS.index(family.any().letters))
-
-    def reference_system(self) -> SystemScores | None:
-        """The reference, if it has results."""
-        return next((system for system in self.systems if system.name == self.reference), None)
 
     def reference_family(self) -> Family | None:
         """The family of the reference; if that has no single-task part, the one with most inputs that has both."""
@@ -225,22 +186,21 @@ class BenchmarkFolder:
 
     def run_folder(self, slug: str, seed: int) -> Path:
         """Where one run is."""
-        return self.folder / RUNS / slug / f"seed-{seed}"
+        return self.folder / run_key(slug, seed)
 
     def seeds_of(self, slug: str) -> list[int]:
         """Seeds of one setting whose run left predictions, in the order of the plan."""
-        name = f"{PREDICTIONS}/{self.split}.parquet"
-        return [seed for seed in self.seeds if (self.run_folder(slug, seed) / name).is_file()]
+        predictions = PREDICTIONS_FOLDER / f"{self.split}.parquet"
+        return [seed for seed in self.seeds if (self.run_folder(slug, seed) / predictions).is_file()]
 
     def seed_runs(self, slug: str, seeds: Sequence[int] | None = None) -> tuple[SeedRun, ...]:
         """Predictions and frozen thresholds of one setting, of all its seeds or of those named."""
-        return tuple(self._seed_runs(slug, self.seeds_of(slug) if seeds is None else seeds))
-
-    def _seed_runs(self, slug: str, seeds: Sequence[int]) -> Iterator[SeedRun]:
-        for seed in seeds:
+        runs = []
+        for seed in self.seeds_of(slug) if seeds is None else seeds:
             run = self.run_folder(slug, seed)
-            decisions = Decisions.from_json(read_json(run / DECISIONS, "the Run"))
-            yield SeedRun(read_predictions(run / PREDICTIONS / f"{self.split}.parquet"), decisions, seed)
+            decisions = Decisions.from_json(read_json(run / DECISIONS_FILE, "the Run"))
+            runs.append(SeedRun(read_predictions(run / PREDICTIONS_FOLDER / f"{self.split}.parquet"), decisions, seed))
+        return tuple(runs)
 
     def open_dataset(self, slug: str, dataset: str | Path | None = None) -> Dataset:
         """One setting's Dataset, at `dataset` if it has moved. Raises DataError if it is missing or another one."""
@@ -260,10 +220,28 @@ class BenchmarkFolder:
 def open_benchmark(folder: str | Path) -> BenchmarkFolder:
     """Open a finished benchmark. Raises DataError if it is none, DamagedFileError if a card is cut or altered."""
     folder = Path(folder)
-    plan = read_json(folder / PLAN, "a benchmark")
-    results = read_json(folder / RESULTS, "a finished benchmark")
+    plan = read_json(folder / PLAN_FILE, "a benchmark")
+    results = read_json(folder / RESULTS_FILE, "a finished benchmark")
     with damage_told(folder, "the benchmark"):
-        scores = Benchmark.from_json(plan, results)
+        settings = {
+            each["slug"]: json.dumps([each["settings"], each.get("dataset", {})], sort_keys=True)
+            for each in plan["settings"]
+        }
+        systems = tuple(
+            SystemScores(
+                name=each["name"],
+                slug=each["slug"],
+                model=each["model"],
+                inputs=tuple(each["inputs"]),
+                tasks=tuple(each["tasks"]),
+                settings=settings[each["slug"]],
+                protocols=each["protocols"],
+                experimental=each["experimental"],
+            )
+            for each in results["settings"]
+            if each["protocols"]
+        )
+        scores = Benchmark(plan["dataset"]["name"], plan["split"], plan["reference"], systems)
         datasets = {
             setting["slug"]: {key: setting.get("dataset", plan["dataset"])[key] for key in ("path", "fingerprint")}
             for setting in plan["settings"]

@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from mien.storage.files import written_aside
 
 Data = TypeVar("Data")
+Drawn = TypeVar("Drawn")
 
 # inches: one column and the full width of a two-column page
 COLUMN, PAGE = 3.4, 7.0
@@ -67,11 +68,11 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def styled(draw: Callable[[Data], Figure]) -> Callable[[Data], Figure]:
+def styled(draw: Callable[[Data], Drawn]) -> Callable[[Data], Drawn]:
     """Draw in `house_style`."""
 
     @functools.wraps(draw)
-    def inside(data: Data) -> Figure:
+    def inside(data: Data) -> Drawn:
         with house_style():
             return draw(data)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from mien.benchmark.draw.attention import draw
 from tests.benchmark.figures.examples import by_gid
 
+from mien.benchmark.figures.paper import attention_maps
 from mien.benchmark.view import VideoAttention
 
 UTTERANCES = (0, 2, 3, 7)
@@ -27,7 +27,7 @@ def images(figure):
 
 def test_left_is_the_attention_to_the_first_modality():
     to_visual, to_text = weights(0), weights(1)
-    figure = draw(attention({"text->visual": to_visual, "visual->text": to_text}))
+    figure = attention_maps(attention({"text->visual": to_visual, "visual->text": to_text}))
     (image,) = images(figure)
     np.testing.assert_array_equal(image.get_array(), np.hstack([to_text, to_visual]))
     axes = figure.axes[0]
@@ -47,7 +47,7 @@ def test_left_is_the_attention_to_the_first_modality():
 def test_three_modalities_give_three_pairs_on_one_scale():
     names = ("text", "acoustic", "visual")
     maps = {f"{a}->{b}": weights(at) for at, (a, b) in enumerate((a, b) for a in names for b in names if a != b)}
-    figure = draw(attention(maps))
+    figure = attention_maps(attention(maps))
     shown = images(figure)
     assert len(shown) == 3
     assert {image.get_clim() for image in shown} == {
@@ -57,7 +57,7 @@ def test_three_modalities_give_three_pairs_on_one_scale():
 
 def test_one_modality_is_a_single_square_without_a_line():
     alone = weights(0)
-    figure = draw(attention({"text->text": alone}))
+    figure = attention_maps(attention({"text->text": alone}))
     (image,) = images(figure)
     np.testing.assert_array_equal(image.get_array(), alone)
     assert not by_gid(figure.axes[0], "separator")
@@ -65,7 +65,7 @@ def test_one_modality_is_a_single_square_without_a_line():
 
 def test_padding_that_takes_attention_is_shown_and_marked():
     maps = {"text->visual": weights(0, 6), "visual->text": weights(1, 6)}
-    figure = draw(attention(maps))
+    figure = attention_maps(attention(maps))
     (image,) = images(figure)
     assert image.get_array().shape == (4, 12)
     assert [line.get_xdata()[0] for line in by_gid(figure.axes[0], "padding")] == [3.5, 9.5]
@@ -74,7 +74,7 @@ def test_padding_that_takes_attention_is_shown_and_marked():
 
 @pytest.mark.parametrize("chosen_by", ["", "chosen by rule: of median length"])
 def test_the_title_says_which_video_and_how_it_was_chosen(chosen_by):
-    figure = draw(attention({"text->text": weights(0)}, chosen_by=chosen_by))
+    figure = attention_maps(attention({"text->text": weights(0)}, chosen_by=chosen_by))
     title = " ".join(figure.texts[0].get_text().split())
     assert "cim, seed 3 talks, test split, video talk" in title
     assert ("rule" in title) == bool(chosen_by)

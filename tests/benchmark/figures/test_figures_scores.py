@@ -6,15 +6,11 @@ import itertools
 
 import numpy as np
 import pytest
-from mien.benchmark.draw.joint import (
-    collect_joint_vs_single,
-    collect_prediction_counts,
-    draw_joint_vs_single,
-    draw_prediction_counts,
-)
 from tests.benchmark.figures.examples import NAN, TRIVIAL, benchmark, by_gid, system
 
-from mien.benchmark.draw import FIGURES, systems
+from mien.benchmark.draw import FIGURES
+from mien.benchmark.figures import systems
+from mien.benchmark.figures.paper import joint_vs_single, prediction_counts
 from mien.benchmark.view import Benchmark, LeftOut
 from mien.reports.style import FORMATS, percent_format, write_figure
 from mien.schema import EMOTIONS
@@ -45,7 +41,7 @@ def bars_of(axes, label):
 
 
 def test_joint_and_single_bars_go_from_the_constant_predictor_to_the_means(families):
-    figure = draw_joint_vs_single(collect_joint_vs_single(families))
+    figure = joint_vs_single(families)
     accuracy, _, weighted_accuracy, _ = figure.axes
     assert accuracy.get_title("left") == "sentiment accuracy (has0)"
     # the paper's order of input sets: T before T+A
@@ -63,7 +59,7 @@ def test_joint_and_single_bars_go_from_the_constant_predictor_to_the_means(famil
 def test_a_title_says_data_split_protocol_and_seeds(families):
     for name, protocols in (("figure2-joint-vs-single", "clean"), ("seed-spread", "clean"), ("per-emotion", "clean")):
         entry = FIGURES[name]
-        (title,) = [t for t in entry.draw(entry.collect(families)).texts if t.get_gid() == "title"]
+        (title,) = [t for t in entry.draw(families).texts if t.get_gid() == "title"]
         told = title.get_text().replace("\n", " ")
         assert f"talks, test split, protocol {protocols}, 2 seeds" in told
 
@@ -75,7 +71,7 @@ def test_unequal_numbers_of_seeds_are_told():
 
 def test_systems_that_differ_in_more_than_tasks_are_no_family():
     other = system("tfn sentiment", clean={"sentiment": 0.6})
-    left_out = collect_joint_vs_single(benchmark(system("cim joint", clean=BOTH), other))
+    left_out = joint_vs_single(benchmark(system("cim joint", clean=BOTH), other))
     assert isinstance(left_out, LeftOut)
     assert "one of them alone" in left_out.reason
 
@@ -83,8 +79,7 @@ def test_systems_that_differ_in_more_than_tasks_are_no_family():
 def test_emotion_bars_equal_the_means_and_the_reference_stands_out():
     several = [system(name, clean=BOTH | {"emotion": 0.5 + at / 50}) for at, name in enumerate(["cim", "tfn", "mfn"])]
     sentiment_alone = system("svm", clean={"sentiment": 0.8})
-    data = systems.collect_per_emotion(benchmark(*several, sentiment_alone, reference="tfn"))
-    figure = systems.draw_per_emotion(data)
+    figure = systems.per_emotion(benchmark(*several, sentiment_alone, reference="tfn"))
     assert [axes.get_title() for axes in figure.axes] == [*EMOTIONS, *EMOTIONS]
     labels = figure.axes[0].get_yticklabels()
     assert [tick.get_text() for tick in labels] == ["cim", "tfn", "mfn"]  # not the one without emotions
@@ -98,8 +93,7 @@ def test_emotion_bars_equal_the_means_and_the_reference_stands_out():
 
 def test_released_is_hollow_and_labelled_as_an_upper_bound():
     low, high = {"sentiment": 0.6, "emotion": 0.55}, {"sentiment": 0.75, "emotion": 0.65}
-    data = systems.collect_protocol_gap(benchmark(system("cim", clean=BOTH, fixed=low, released=high)))
-    axes = systems.draw_protocol_gap(data).axes[0]
+    axes = systems.protocol_gap(benchmark(system("cim", clean=BOTH, fixed=low, released=high))).axes[0]
     marks = {name: by_gid(axes, name)[0] for name in ("clean", "fixed", "released")}
     assert "upper bound: chosen on the scored split" in marks["released"].get_label()
     assert len(marks["released"].get_facecolor()) == 0
@@ -111,7 +105,7 @@ def test_released_is_hollow_and_labelled_as_an_upper_bound():
 
 def test_a_system_without_released_keeps_its_row():
     with_all, without = system("cim", clean=BOTH, released=BOTH), system("svm", clean=BOTH)
-    axes = systems.draw_protocol_gap(systems.collect_protocol_gap(benchmark(with_all, without))).axes[0]
+    axes = systems.protocol_gap(benchmark(with_all, without)).axes[0]
     assert by_gid(axes, "released")[0].get_offsets()[:, 0].filled(NAN).tolist() == pytest.approx(
         [0.7, NAN], nan_ok=True
     )
@@ -119,7 +113,7 @@ def test_a_system_without_released_keeps_its_row():
 
 
 def test_every_seed_has_its_dot_and_the_interval_its_line():
-    axes = systems.draw_seed_spread(systems.collect_seed_spread(benchmark(system("cim", clean=BOTH, seeds=5)))).axes[0]
+    axes = systems.seed_spread(benchmark(system("cim", clean=BOTH, seeds=5))).axes[0]
     (dots,) = by_gid(axes, "row 0")
     offsets = dots.get_offsets()
     assert offsets[:, 0].tolist() == pytest.approx([0.7] * 5)
@@ -129,8 +123,7 @@ def test_every_seed_has_its_dot_and_the_interval_its_line():
 
 
 def test_counts_are_those_of_the_reference_and_its_single_task_version(families):
-    data = collect_prediction_counts(Benchmark("talks", "test", "cim one joint", families.systems))
-    first, second = draw_prediction_counts(data).axes
+    first, second = prediction_counts(Benchmark("talks", "test", "cim one joint", families.systems)).axes
     assert [bar.get_height() for bar in bars_of(first, "gold")] == [10, 20, 30, 40, 50, 60, 70]
     # the score of each emotion is a hundredth higher than that of the one before: see the examples
     joint = [round(100 * (0.56 + at / 100)) + at for at in range(6)] + [56 + 6]
@@ -141,8 +134,9 @@ def test_counts_are_those_of_the_reference_and_its_single_task_version(families)
 
 
 def test_without_a_partner_the_reference_is_counted_alone():
-    data = collect_prediction_counts(benchmark(system("cim", clean=BOTH), system("tfn", clean=BOTH)))
-    assert [list(sides) for sides in data.panels.values()] == [["gold", "joint"], ["gold", "joint"]]
+    figure = prediction_counts(benchmark(system("cim", clean=BOTH), system("tfn", clean=BOTH)))
+    for axes in figure.axes:
+        assert [bars.get_label() for bars in axes.containers if hasattr(bars, "patches")] == ["gold", "joint"]
 
 
 def test_what_does_not_apply_is_left_out_with_its_reason():
@@ -150,19 +144,17 @@ def test_what_does_not_apply_is_left_out_with_its_reason():
     reasons = {
         name: found.reason
         for name, entry in FIGURES.items()
-        if isinstance(found := entry.collect(sentiment_alone), LeftOut)
+        if isinstance(found := entry.draw(sentiment_alone), LeftOut)
     }
     assert set(reasons) == set(FIGURES) - {"seed-spread"}
     assert "clean alone" in reasons["protocol-gap"]
     assert "emotion" in reasons["per-emotion"]
-    assert len(systems.draw_seed_spread(systems.collect_seed_spread(sentiment_alone)).axes) == 2
+    assert len(systems.seed_spread(sentiment_alone).axes) == 2
 
 
 def test_seventeen_systems_with_long_names_do_not_overlap():
     names = [f"a system with quite a long name number {number}" for number in range(17)]
-    figure = systems.draw_seed_spread(
-        systems.collect_seed_spread(benchmark(*(system(name, clean=BOTH) for name in names)))
-    )
+    figure = systems.seed_spread(benchmark(*(system(name, clean=BOTH) for name in names)))
     figure.draw_without_rendering()
     boxes = [tick.get_window_extent() for tick in figure.axes[0].get_yticklabels()]
     assert all(upper.y0 >= lower.y1 for upper, lower in itertools.pairwise(boxes))
@@ -176,7 +168,7 @@ def test_seventeen_systems_with_long_names_do_not_overlap():
 
 
 def test_the_legend_stands_between_title_and_panels(families):
-    figure = draw_joint_vs_single(collect_joint_vs_single(families))
+    figure = joint_vs_single(families)
     figure.draw_without_rendering()
     (legend,) = figure.legends
     (title,) = [text for text in figure.texts if text.get_gid() == "title"]
@@ -187,7 +179,7 @@ def test_the_legend_stands_between_title_and_panels(families):
 
 def test_the_same_numbers_give_the_same_bytes_and_fonts_inside(families, tmp_path):
     for name in ("a", "b"):
-        write_figure(tmp_path / name, "figure", draw_joint_vs_single(collect_joint_vs_single(families)))
+        write_figure(tmp_path / name, "figure", joint_vs_single(families))
     for ending in FORMATS:
         assert (tmp_path / f"a/figure.{ending}").read_bytes() == (tmp_path / f"b/figure.{ending}").read_bytes()
     pdf = (tmp_path / "a/figure.pdf").read_bytes()
@@ -201,9 +193,9 @@ def test_the_same_numbers_give_the_same_bytes_and_fonts_inside(families, tmp_pat
 def test_a_users_own_settings_change_nothing_and_come_back(families, tmp_path):
     import matplotlib as mpl
 
-    write_figure(tmp_path / "a", "figure", draw_joint_vs_single(collect_joint_vs_single(families)))
+    write_figure(tmp_path / "a", "figure", joint_vs_single(families))
     with mpl.rc_context({"font.size": 23, "axes.grid": True}):
-        write_figure(tmp_path / "b", "figure", draw_joint_vs_single(collect_joint_vs_single(families)))
+        write_figure(tmp_path / "b", "figure", joint_vs_single(families))
         assert mpl.rcParams["font.size"] == 23
     assert (tmp_path / "a/figure.png").read_bytes() == (tmp_path / "b/figure.png").read_bytes()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,7 +27,6 @@ from mien.schema import EMOTIONS, FloatArray
 
 NAME_CHARACTERS = 30
 NAME_LINE_HEIGHT = FONT_SIZE * 1.3 / 72
-ROW_HEIGHT = 0.17
 DAGGER_NOTE = "† experimental: an adapted or approximate version of the published system."
 
 
@@ -39,75 +37,36 @@ PER_EMOTION_NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EmotionScores:
-    """One score of one emotion."""
-
-    mean: FloatArray  # (system,)
-    sd: FloatArray  # (system,), NaN with one seed
-    trivial: float
-
-
-@dataclass(frozen=True, slots=True)
-class PerEmotion:
-    """What is drawn."""
-
-    benchmark: Benchmark
-    systems: tuple[SystemScores, ...]
-    panels: Mapping[str, Mapping[str, EmotionScores]]  # score -> emotion -> numbers
-
-
-def collect_per_emotion(benchmark: Benchmark) -> PerEmotion | LeftOut:
-    """All systems that predict emotions, under the protocol clean."""
+@styled
+def per_emotion(benchmark: Benchmark) -> Figure | LeftOut:
+    """All systems that predict emotions, under the protocol clean: six panels per score, one row per system."""
     systems = benchmark.scored("emotion.weighted_f1_mean6")
     if not systems:
         return LeftOut("no system has emotion scores on this split")
-    panels = {}
-    for score in EMOTION_SCORES:
-        panels[score] = {
-            emotion: EmotionScores(
-                *means_and_sds(systems, _emotion_path(emotion, score)),
-                benchmark.trivial(_emotion_path(emotion, score)),
-            )
-            for emotion in EMOTIONS
-        }
-    return PerEmotion(benchmark, tuple(systems), panels)
-
-
-@styled
-def draw_per_emotion(data: PerEmotion) -> Figure:
-    """One block of six panels per score, one row per system."""
-    layout = RowLayout(
-        f"Scores per emotion\n{data.benchmark.heading()}",
-        PER_EMOTION_NOTE,
-        [tuple(panels) for panels in data.panels.values()],
-        [EMOTION_SCORES[score] for score in data.panels],
-        share_x=True,
-    )
-    figure, axes_of_panels = row_panels(data.benchmark, data.systems, layout)
-    numbers = [scores for panels in data.panels.values() for scores in panels.values()]
-    colours = [BLUE if system.name == data.benchmark.reference else GREY for system in data.systems]
-    for axes, scores in zip(axes_of_panels, numbers, strict=True):
-        start = 0.0 if np.isnan(scores.trivial) else scores.trivial
+    title = f"Scores per emotion\n{benchmark.heading()}"
+    blocks = dict.fromkeys(EMOTION_SCORES.values(), EMOTIONS)
+    figure, axes_of_panels = row_panels(benchmark, systems, title, PER_EMOTION_NOTE, blocks, share_x=True)
+    paths = [f"emotion.per_emotion.{emotion}.{score}" for score in EMOTION_SCORES for emotion in EMOTIONS]
+    colours = [BLUE if system.name == benchmark.reference else GREY for system in systems]
+    for axes, path in zip(axes_of_panels, paths, strict=True):
+        means, sds = means_and_sds(systems, path)
+        trivial = benchmark.trivial(path)
+        start = 0.0 if np.isnan(trivial) else trivial
         axes.barh(
-            np.arange(len(data.systems)),
-            scores.mean - start,
+            np.arange(len(systems)),
+            means - start,
             0.7,
             left=start,
-            xerr=np.nan_to_num(scores.sd),
+            xerr=np.nan_to_num(sds),
             color=colours,
             error_kw={"elinewidth": 0.6, "ecolor": INK},
             zorder=3,
         )
-        trivial_line(axes, scores.trivial)
+        trivial_line(axes, trivial)
         axes.use_sticky_edges = False  # else a bar's foot, the dashed line, would be the edge of the panel
         axes.margins(x=0.12)
         percent_axis(axes, "x", 2)
     return figure
-
-
-def _emotion_path(emotion: str, score: str) -> str:
-    return f"emotion.per_emotion.{emotion}.{score}"
 
 
 SEED_SPREAD_NOTE = (
@@ -116,63 +75,29 @@ SEED_SPREAD_NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """One score of one system."""
-
-    seeds: FloatArray  # (seed,)
-    mean: float
-    interval: tuple[float, float] | None
-
-
-@dataclass(frozen=True, slots=True)
-class SeedSpread:
-    """What is drawn."""
-
-    benchmark: Benchmark
-    panels: Mapping[str, tuple[Spread, ...]]  # name of the score -> one entry per system
-    trivial: Mapping[str, float]
-
-
-def collect_seed_spread(benchmark: Benchmark) -> SeedSpread | LeftOut:
-    """All systems under the protocol clean."""
+@styled
+def seed_spread(benchmark: Benchmark) -> Figure | LeftOut:
+    """All systems under the protocol clean: one panel per score, one row per system."""
     headline = benchmark.headline()
     if not headline:
         return LeftOut("no system has a score on this split")
-    panels = {
-        name: tuple(
-            Spread(system.per_seed("clean", path), system.mean("clean", path), system.interval("clean", path))
-            for system in benchmark.systems
-        )
-        for path, name in headline.items()
-    }
-    return SeedSpread(benchmark, panels, {name: benchmark.trivial(path) for path, name in headline.items()})
-
-
-@styled
-def draw_seed_spread(data: SeedSpread) -> Figure:
-    """One panel per score, one row per system."""
-    systems: tuple[SystemScores, ...] = data.benchmark.systems
-    layout = RowLayout(
-        f"Scores of every seed\n{data.benchmark.heading()}",
-        SEED_SPREAD_NOTE,
-        [tuple(data.panels)],
-        [""],
-        row_height=0.19,
-    )
-    figure, axes_of_panels = row_panels(data.benchmark, systems, layout)
-    for axes, (name, spreads) in zip(axes_of_panels, data.panels.items(), strict=True):
-        for row, (system, spread) in enumerate(zip(systems, spreads, strict=True)):
-            colour = BLUE if system.name == data.benchmark.reference else GREY
-            if spread.interval is not None:
-                axes.plot(spread.interval, [row, row], color=colour, linewidth=1.4, zorder=2, gid=f"interval {row}")
+    title = f"Scores of every seed\n{benchmark.heading()}"
+    blocks = {"": tuple(headline.values())}
+    figure, axes_of_panels = row_panels(benchmark, benchmark.systems, title, SEED_SPREAD_NOTE, blocks, row_height=0.19)
+    for axes, path in zip(axes_of_panels, headline, strict=True):
+        for row, system in enumerate(benchmark.systems):
+            colour = BLUE if system.name == benchmark.reference else GREY
+            interval, seeds = system.interval("clean", path), system.per_seed("clean", path)
+            if interval is not None:
+                axes.plot(interval, [row, row], color=colour, linewidth=1.4, zorder=2, gid=f"interval {row}")
             # a little up and down, so that equal seeds are seen to be several
-            places = row + 0.22 * np.linspace(-1, 1, len(spread.seeds)) if len(spread.seeds) > 1 else [row]
+            places = row + 0.22 * np.linspace(-1, 1, len(seeds)) if len(seeds) > 1 else [row]
             axes.scatter(
-                spread.seeds, places, s=7, color=colour, edgecolors="white", linewidths=0.3, zorder=4, gid=f"row {row}"
+                seeds, places, s=7, color=colour, edgecolors="white", linewidths=0.3, zorder=4, gid=f"row {row}"
             )
-            axes.plot(spread.mean, row, marker="|", markersize=8, markeredgewidth=1.4, color=INK, zorder=3)
-        trivial_line(axes, data.trivial[name])
+            mean = system.mean("clean", path)
+            axes.plot(mean, row, marker="|", markersize=8, markeredgewidth=1.4, color=INK, zorder=3)
+        trivial_line(axes, benchmark.trivial(path))
         percent_axis(axes, "x", 4)
     return figure
 
@@ -190,45 +115,24 @@ RELEASED_NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ProtocolGap:
-    """What is drawn."""
+@styled
+def protocol_gap(benchmark: Benchmark) -> Figure | LeftOut:
+    """All systems under the protocols that the benchmark was scored with.
 
-    benchmark: Benchmark
-    # name of the score -> protocol -> (system,) mean over the seeds, NaN where there is none
-    panels: Mapping[str, Mapping[str, FloatArray]]
-    trivial: Mapping[str, float]
-
-
-def collect_protocol_gap(benchmark: Benchmark) -> ProtocolGap | LeftOut:
-    """All systems under the protocols that the benchmark was scored with."""
+    One panel per score, one row per system, one mark per protocol.
+    """
     have = [name for name in LABELS if benchmark.headline(name)]
     if len(have) < 2:
         return LeftOut(f"scored under {' and '.join(have) or 'no protocol'} alone: there is no gap to show")
     names = {path: name for protocol in have for path, name in benchmark.headline(protocol).items()}
-    panels = {
-        name: {protocol: np.array([system.mean(protocol, path) for system in benchmark.systems]) for protocol in have}
-        for path, name in names.items()
-    }
-    return ProtocolGap(benchmark, panels, {name: benchmark.trivial(path) for path, name in names.items()})
-
-
-@styled
-def draw_protocol_gap(data: ProtocolGap) -> Figure:
-    """One panel per score, one row per system, one mark per protocol."""
-    protocols = list(next(iter(data.panels.values())))
-    layout = RowLayout(
-        f"The gap between protocols\n{data.benchmark.heading('protocols ' + ', '.join(protocols), protocols[0])}",
-        PROTOCOL_GAP_NOTE + (RELEASED_NOTE if RELEASED in protocols else ""),
-        [tuple(data.panels)],
-        [""],
-        row_height=0.2,
-        legend=True,
-    )
-    figure, axes_of_panels = row_panels(data.benchmark, data.benchmark.systems, layout)
-    for axes, (name, by_protocol) in zip(axes_of_panels, data.panels.items(), strict=True):
-        _protocol_gap_panel(axes, by_protocol)
-        trivial_line(axes, data.trivial[name])
+    title = f"The gap between protocols\n{benchmark.heading('protocols ' + ', '.join(have), have[0])}"
+    note = PROTOCOL_GAP_NOTE + (RELEASED_NOTE if RELEASED in have else "")
+    blocks = {"": tuple(names.values())}
+    figure, axes_of_panels = row_panels(benchmark, benchmark.systems, title, note, blocks, row_height=0.2, legend=True)
+    for axes, path in zip(axes_of_panels, names, strict=True):
+        means = {protocol: np.array([system.mean(protocol, path) for system in benchmark.systems]) for protocol in have}
+        _protocol_gap_panel(axes, means)
+        trivial_line(axes, benchmark.trivial(path))
         percent_axis(axes, "x", 4)
     add_legend(figure, axes_of_panels[0])
     return figure
@@ -260,48 +164,47 @@ def _protocol_gap_panel(axes: Axes, by_protocol: Mapping[str, FloatArray]) -> No
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RowLayout:
-    """What a figure of rows is made of."""
+def row_panels(
+    benchmark: Benchmark,
+    systems: Sequence[SystemScores],
+    title: str,
+    note: str,
+    blocks: Mapping[str, Sequence[str]],
+    *,
+    row_height: float = 0.17,
+    share_x: bool = False,
+    legend: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """A figure of page width with empty panels, one row per system, row 0 on top; the reference's name is bold.
 
-    title: str
-    note: str
-    # one block of panels below the other: the titles of its panels
-    blocks: Sequence[Sequence[str]]
-    # what stands below the panels of each block
-    axis_labels: Sequence[str]
-    row_height: float = ROW_HEIGHT
-    # whether the panels of a block have one scale
-    share_x: bool = False
-    # whether `add_legend` will follow
-    legend: bool = False
-
-
-def row_panels(benchmark: Benchmark, systems: Sequence[SystemScores], layout: RowLayout) -> tuple[Figure, list[Axes]]:
-    """A figure of page width with empty panels, row 0 on top; the reference's name is bold.
+    Args:
+        benchmark: says which system is the reference.
+        systems: of the rows.
+        title: above all panels.
+        note: on how to read it, below them.
+        blocks: what stands below the panels of a block -> the titles of its panels; one block below the other.
+        row_height: at least, in inches.
+        share_x: whether the panels of a block have one scale.
+        legend: whether `add_legend` will follow.
 
     Returns:
         The figure, and its panels block by block.
     """
-    note = layout.note + (f" {DAGGER_NOTE}" if any(system.experimental for system in systems) else "")
+    if any(system.experimental for system in systems):
+        note += f" {DAGGER_NOTE}"
     labels = [textwrap.fill(system.label, NAME_CHARACTERS) for system in systems]
     lines = max(label.count("\n") + 1 for label in labels)
-    block_height = len(systems) * max(layout.row_height, lines * NAME_LINE_HEIGHT)
+    block_height = len(systems) * max(row_height, lines * NAME_LINE_HEIGHT)
     # above and below the rows of a block: its titles, tick labels and axis label
     around = 0.62
-    body = len(layout.blocks) * (block_height + around)
-    figure = new_figure(PAGE, body, layout.title, note, legend=layout.legend)
-    n_columns = max(len(block) for block in layout.blocks)
-    grid = figure.subplots(
-        len(layout.blocks), n_columns, sharex="row" if layout.share_x else False, sharey=True, squeeze=False
-    )
+    body = len(blocks) * (block_height + around)
+    figure = new_figure(PAGE, body, title, note, legend=legend)
+    n_columns = max(len(titles) for titles in blocks.values())
+    grid = figure.subplots(len(blocks), n_columns, sharex="row" if share_x else False, sharey=True, squeeze=False)
     panels = []
-    for axes_of_block, titles, below in zip(grid, layout.blocks, layout.axis_labels, strict=True):
-        for number, axes in enumerate(axes_of_block):
-            if number >= len(titles):
-                axes.set_visible(False)
-                continue
-            axes.set_title(textwrap.fill(titles[number], max(12, int(86 / n_columns))))
+    for axes_of_block, (below, titles) in zip(grid, blocks.items(), strict=True):
+        for axes, heading in zip(axes_of_block, titles, strict=True):
+            axes.set_title(textwrap.fill(heading, max(12, int(86 / n_columns))))
             axes.set_xlabel(below)
             _rows(axes, len(systems))
             panels.append(axes)

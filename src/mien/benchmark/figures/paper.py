@@ -1,0 +1,315 @@
+"""What the paper shows of joint learning: its Figures 2 and 3, and how often each emotion is predicted.
+
+The paper counts 1173 (joint) against 951 (single) and 1063 in the labels, and does not say at which threshold; here
+both operating points of the protocol clean are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from mien.benchmark.view import (
+    Benchmark,
+    Family,
+    LeftOut,
+    SystemScores,
+    VideoAttention,
+    figure_titles,
+    means_and_sds,
+)
+from mien.reports.style import (
+    BLUE,
+    COLUMN,
+    INK,
+    ORANGE,
+    add_legend,
+    new_figure,
+    percent_axis,
+    percent_format,
+    styled,
+)
+from mien.schema import EMOTION_OUTPUTS, EMOTIONS, NO_EMOTION, FloatArray
+from mien.tasks import EMOTION
+
+BAR_WIDTH = 0.38
+JOINT_VS_SINGLE_NOTE = (
+    "A bar goes from the constant predictor (dashed) to the mean over the seeds, so its length is what was learned. "
+    "Whisker: s.d. over the seeds."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """One score of both arms; NaN where an arm lacks it."""
+
+    joint: FloatArray  # (family,) mean over the seeds
+    joint_sd: FloatArray
+    single: FloatArray
+    single_sd: FloatArray
+    trivial: float
+
+
+@styled
+def joint_vs_single(benchmark: Benchmark) -> Figure | LeftOut:
+    """Every family that has a joint and some single-task system, under the protocol clean.
+
+    One panel per score, below each other; two bars per input set.
+    """
+    families = [family for family in benchmark.families() if family.joint and family.single]
+    if not families:
+        return LeftOut("no system was trained both for the two tasks together and for one of them alone")
+    panels = {}
+    for path, name in figure_titles().items():
+        task = path.split(".")[0]
+        joint, joint_sd = means_and_sds([family.joint for family in families], path)
+        single, single_sd = means_and_sds([family.single.get(task) for family in families], path)
+        arms = Arms(joint, joint_sd, single, single_sd, benchmark.trivial(path))
+        if not np.isnan(arms.single).all() and not np.isnan(arms.joint).all():
+            panels[name] = arms
+    if not panels:
+        return LeftOut("no score is defined for a joint and a single-task system")
+    title = f"Joint against single-task learning\n{benchmark.heading()}"
+    figure = new_figure(COLUMN, 0.3 + 1.3 * len(panels), title, JOINT_VS_SINGLE_NOTE, legend=True)
+    grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, arms) in zip(grid, panels.items(), strict=True):
+        _joint_vs_single_panel(axes, arms)
+        axes.set_title(name, loc="left")
+    grid[-1].set_xticks(range(len(families)), _labels(families))
+    grid[-1].set_xlabel("inputs (T text, A acoustic, V visual)")
+    add_legend(figure, grid[0])
+    return figure
+
+
+def _joint_vs_single_panel(axes: Axes, arms: Arms) -> None:
+    start = 0.0 if np.isnan(arms.trivial) else arms.trivial
+    places = np.arange(len(arms.joint))
+    for shift, means, sds, label, colour, hatch in (
+        (-BAR_WIDTH / 2, arms.single, arms.single_sd, "single task", ORANGE, "////"),
+        (BAR_WIDTH / 2, arms.joint, arms.joint_sd, "joint", BLUE, None),
+    ):
+        axes.bar(
+            places + shift,
+            means - start,
+            BAR_WIDTH,
+            bottom=start,
+            yerr=np.nan_to_num(sds),
+            label=label,
+            color=colour,
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0.4,
+            error_kw={"elinewidth": 0.7, "ecolor": INK, "capsize": 1.5, "capthick": 0.7},
+            gid=label,
+        )
+    if not np.isnan(arms.trivial):
+        axes.axhline(
+            arms.trivial, color=INK, linestyle=(0, (4, 2)), linewidth=0.8, label="constant predictor", gid="trivial"
+        )
+    axes.use_sticky_edges = False  # else a bar's foot, the dashed line, may be the edge of the panel
+    axes.margins(x=0.02, y=0.12)
+    percent_axis(axes, "y", 4)
+
+
+def _labels(families: list[Family]) -> tuple[str, ...]:
+    """The input sets; with several models (or settings) the name of the joint system too."""
+    letters = [family.any().letters for family in families]
+    if len(set(letters)) == len(letters):
+        return tuple(letters)
+    return tuple(f"{family.joint.name if family.joint else ''}\n{family.any().letters}" for family in families)
+
+
+POINTS = {
+    "n_predicted_positive": "thresholds chosen for weighted accuracy",
+    "n_predicted_positive_at_f1_threshold": "thresholds chosen for weighted F1",
+}
+PREDICTION_COUNTS_NOTE = "Mean over the seeds; whisker: s.d. Thresholds are chosen on valid, per emotion."
+GOLD, JOINT, SINGLE = "gold", "joint", "single task"
+LOOKS = {GOLD: ("white", None), JOINT: (BLUE, None), SINGLE: (ORANGE, "////")}
+
+
+@styled
+def prediction_counts(benchmark: Benchmark) -> Figure | LeftOut:
+    """The reference's family; without a single-task partner the reference alone.
+
+    One panel per operating point, below each other; the numbers stand on the bars.
+    """
+    family = benchmark.reference_family()
+    systems: dict[str, SystemScores] = {}
+    if family is not None:
+        sides = {JOINT: family.joint, SINGLE: family.single.get(EMOTION)}
+        systems = {
+            side: system
+            for side, system in sides.items()
+            if system is not None
+            and not np.isnan(system.mean("clean", _count_path(EMOTIONS[0], "n_predicted_positive")))
+        }
+    if not systems:
+        return LeftOut("neither the reference nor its single-task version predicts emotions")
+    one = next(iter(systems.values()))
+    gold = _per_output(one, "n_positive")[0], np.full(len(EMOTION_OUTPUTS), np.nan)
+    title = f"Predicted against gold utterances per emotion\n{one.model} {one.letters} on {benchmark.heading()}"
+    figure = new_figure(COLUMN, 0.25 + 1.65 * len(POINTS), title, PREDICTION_COUNTS_NOTE, legend=True)
+    grid = figure.subplots(len(POINTS), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (point, told) in zip(grid, POINTS.items(), strict=True):
+        predicted = {side: _per_output(system, point) for side, system in systems.items()}
+        _prediction_counts_panel(axes, {GOLD: gold} | predicted)
+        axes.set_title(told, loc="left")
+        axes.set_ylabel("utterances")
+    names = [*EMOTIONS, "no emotion"]
+    grid[-1].set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
+    add_legend(figure, grid[0])
+    return figure
+
+
+def _prediction_counts_panel(axes: Axes, sides: Mapping[str, tuple[FloatArray, FloatArray]]) -> None:
+    """`sides`: gold, joint, single -> mean and s.d. of the utterances counted (output,)."""
+    width = 0.84 / len(sides)
+    for number, (side, (means, sds)) in enumerate(sides.items()):
+        colour, hatch = LOOKS[side]
+        places = np.arange(len(means)) + (number - (len(sides) - 1) / 2) * width
+        axes.bar(
+            places,
+            means,
+            width,
+            yerr=None if side == GOLD else np.nan_to_num(sds),
+            label=side,
+            color=colour,
+            hatch=hatch,
+            edgecolor=INK if side == GOLD else "white",
+            linewidth=0.5,
+            error_kw={"elinewidth": 0.6, "ecolor": INK},
+            gid=side,
+        )
+        for place, top, value in zip(places, means + np.nan_to_num(sds), means, strict=True):
+            if not np.isnan(value):
+                axes.annotate(
+                    f"{value:,.0f}",
+                    (place, top),
+                    (0, 2),
+                    textcoords="offset points",
+                    rotation=90,
+                    ha="center",
+                    va="bottom",
+                    fontsize=5.5,
+                )
+    axes.margins(x=0.01, y=0.28)
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", color="#DDDDDD", linewidth=0.5)
+    axes.set_axisbelow(True)
+
+
+def _per_output(system: SystemScores, key: str) -> tuple[FloatArray, FloatArray]:
+    """Mean and s.d. over the seeds (output,)."""
+    pairs = [means_and_sds([system], _count_path(name, key)) for name in EMOTION_OUTPUTS]
+    return np.concatenate([mean for mean, _ in pairs]), np.concatenate([sd for _, sd in pairs])
+
+
+def _count_path(output: str, key: str) -> str:
+    return f"emotion.no_emotion.{key}" if output == NO_EMOTION else f"emotion.per_emotion.{output}.{key}"
+
+
+ARROW = "->"
+COLOURS = "cividis"
+MAX_TICKS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """One direction: the utterances of `asking` over those of `attended` (utterance, context)."""
+
+    attended: str
+    asking: str
+    weights: FloatArray
+
+
+def halves(attention: VideoAttention) -> list[tuple[Half, ...]]:
+    """Per pair of modalities two halves, left the one that attends to the first; one modality: a single half.
+
+    The paper's reading of its right half ("the visual features of all the utterances") fits the modality attended to,
+    so for text and visual the left half is softmax(V T^T), "visual->text", and the right one is softmax(T V^T).
+    """
+    found: list[tuple[Half, ...]] = []
+    for name, weights in attention.maps.items():
+        first, second = name.split(ARROW)
+        reverse = f"{second}{ARROW}{first}"
+        if first == second:
+            found.append((Half(first, first, weights),))
+        elif reverse in attention.maps and (second, first) not in [(p[0].attended, p[0].asking) for p in found]:
+            found.append((Half(first, second, attention.maps[reverse]), Half(second, first, weights)))
+    return found
+
+
+@styled
+def attention_maps(attention: VideoAttention) -> Figure:
+    """Which utterances of a video are attended to (the paper's Figure 3).
+
+    One panel per pair, below each other; all share one colour scale.
+    """
+    pairs = halves(attention)
+    chosen = f" ({attention.chosen_by})" if attention.chosen_by else ""
+    title = (
+        f"Attention of {attention.system}, seed {attention.seed}\n{attention.dataset}, {attention.split} split, "
+        f"video {attention.video_id}{chosen}"
+    )
+    note = (
+        "Row i, column j: weight of utterance j for judging utterance i; a row of one half sums to 100 %. "
+        "Numbers are the utterances' indices."
+    )
+    note += " Right of a dotted line: padding." if any(_n_padded(half) for pair in pairs for half in pair) else ""
+    figure = new_figure(COLUMN, 0.5 + 1.85 * len(pairs), title, note)
+    grid = figure.subplots(len(pairs), 1, squeeze=False)[:, 0]
+    weights = [half.weights for pair in pairs for half in pair]
+    scale = Normalize(min(float(each.min()) for each in weights), max(float(each.max()) for each in weights))
+    for axes, pair in zip(grid, pairs, strict=True):
+        image = _attention_panel(axes, pair, attention.utterances, scale)
+    bar = figure.colorbar(image, ax=list(grid), location="bottom", shrink=0.6, aspect=30, pad=0.02)
+    bar.ax.xaxis.set_major_formatter(percent_format())
+    bar.set_label("attention weight")
+    return figure
+
+
+def _n_padded(half: Half) -> int:
+    n_utterances, n_context = half.weights.shape
+    return int(n_context - n_utterances)
+
+
+def _attention_panel(axes: Axes, pair: tuple[Half, ...], utterances: tuple[int, ...], scale: Normalize) -> AxesImage:
+    image = axes.imshow(
+        np.hstack([half.weights for half in pair]),
+        cmap=COLOURS,
+        norm=scale,
+        aspect="auto",
+        interpolation="nearest",
+    )
+    axes.spines[:].set_visible(True)
+    shown = range(0, len(utterances), -(-len(utterances) // MAX_TICKS))
+    axes.set_yticks(list(shown), [str(utterances[at]) for at in shown])
+    ticks, start = [], 0
+    for half in pair:
+        ticks += [(start + at, str(utterances[at])) for at in shown]
+        width = half.weights.shape[1]
+        if _n_padded(half):
+            axes.axvline(start + len(utterances) - 0.5, color="white", linestyle=":", linewidth=0.8, gid="padding")
+        axes.text(
+            (start + width / 2) / sum(each.weights.shape[1] for each in pair),
+            1.02,
+            f"attended to: {half.attended}\nasked by: {half.asking}",
+            transform=axes.transAxes,
+            ha="center",
+            va="bottom",
+        )
+        start += width
+        if half is not pair[-1]:
+            axes.axvline(start - 0.5, color="white", linewidth=2.6)
+            axes.axvline(start - 0.5, color=INK, linewidth=1.2, gid="separator")
+    axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks])
+    axes.set_xlabel("attended utterance j of " + " | ".join(half.attended for half in pair))
+    axes.set_ylabel("judged utterance i of\n" + " | ".join(half.asking for half in pair))
+    return image
