@@ -28,7 +28,6 @@ Described = tuple[Video, Counter[str]]
 class Intake:
     """An opened data set. `notes` is complete once `videos` is exhausted."""
 
-    name: str
     # video id -> the data set's own split name, or None
     splits: Mapping[str, str | None]
     spaces: Mapping[Modality, FeatureSpace]

@@ -71,7 +71,6 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa:
     rows = (_row(row, FILE_SPLITS[path.name], notes) for path in files for row in read_rows(path))
     groups = group(rows, notes, files[0], numbered=True, order=by_number)
     return Intake(
-        name="meld",
         splits=groups.splits,
         spaces={},
         videos=groups.videos(),

@@ -36,11 +36,11 @@ def open_npz(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa: 
     for split in SPLITS:
         splits |= {_video_id(split, row): split for row in range(lengths[f"{split}_length"].size)}
     widths = {modality: _width(path) for modality, path in files.items()}
+    recipe = {"source": "npz", "key": "data", "pooling": "none: one vector per utterance, as stored"}
     notes = Counter({VIDEO_ANONYMOUS: len(splits)})
     return Intake(
-        name="npz",
         splits=splits,
-        spaces={modality: _space(modality, width) for modality, width in widths.items()},
+        spaces={m: FeatureSpace(m, f"authors-npz-{m}", width, recipe=recipe) for m, width in widths.items()},
         videos=_videos(files, widths, notes),
         notes=notes,
         mapping={"sentiment": "SentiLabel", "emotions": "EmoLabel", **dict.fromkeys(map(str, FILE_NAMES), "data")},
@@ -82,11 +82,6 @@ def _width(path: Path) -> int:
     return int(shape[2])
 
 
-def _space(modality: Modality, width: int) -> FeatureSpace:
-    recipe = {"source": "npz", "key": "data", "pooling": "none: one vector per utterance, as stored"}
-    return FeatureSpace(modality, f"authors-npz-{modality}", width, recipe=recipe)
-
-
 def _videos(files: Mapping[Modality, Path], widths: Mapping[Modality, int], notes: Counter[str]) -> Iterator[Video]:
     for split in SPLITS:
         features = {
@@ -96,9 +91,8 @@ def _videos(files: Mapping[Modality, Path], widths: Mapping[Modality, int], note
         lengths = labels[f"{split}_length"]
         sentiment, emotions = labels[f"{split}SentiLabel"], labels[f"{split}EmoLabel"]
         n_videos, n_slots = _require_lengths(files[Modality.VISUAL], split, lengths, sentiment)
-        shapes = {files[modality]: (features[modality], (n_videos, n_slots, widths[modality])) for modality in files}
-        for path, (values, shape) in shapes.items():
-            _require_shape(path, f"{split}_data", values, shape)
+        for modality, path in files.items():
+            _require_shape(path, f"{split}_data", features[modality], (n_videos, n_slots, widths[modality]))
         _require_shape(files[Modality.VISUAL], f"{split}EmoLabel", emotions, (n_videos, n_slots, len(EMOTIONS)))
         for row in range(n_videos):
             utterances = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError, UnsafePickleError
 from mien.readers.files import as_text, looks_like, only_file
+from mien.readers.intake import Groups, Intake, Row
 from mien.schema import SPLITS, FeatureSpace, FloatArray, Level, Modality
 
 KEYS = {Modality.TEXT: "text", Modality.ACOUSTIC: "audio", Modality.VISUAL: "vision"}
@@ -110,15 +112,31 @@ class SplitArrays:
         return as_text(self.array(key))
 
 
-def spaces(reader: str, splits: Sequence[SplitArrays], keep_words: bool) -> dict[Modality, FeatureSpace]:
-    """The feature spaces, named after the reader. Rows of aligned streams are words, others are frames."""
+def intake_of(
+    reader: str,
+    splits: Sequence[SplitArrays],
+    keep_words: bool,
+    groups: Groups,
+    attach: Callable[[Row], None],
+    notes: Counter[str],
+    mapping: Mapping[str, str],
+) -> Intake:
+    """The data set, its feature spaces named after the reader. Rows of aligned streams are words, others are frames."""
+    first = splits[0]
     level = Level.WORD if keep_words else Level.UTTERANCE
-    made = {}
-    for modality, stream in splits[0].features.items():
-        rows = "words" if splits[0].is_aligned else "frames"
+    spaces = {}
+    for modality, stream in first.features.items():
+        rows = "words" if first.is_aligned else "frames"
         recipe = {"source": reader, "key": KEYS[modality], "rows": rows, "pooling": POOLING}
-        made[modality] = FeatureSpace(modality, f"{reader}-{modality}", stream.shape[2], level=level, recipe=recipe)
-    return made
+        spaces[modality] = FeatureSpace(modality, f"{reader}-{modality}", stream.shape[2], level=level, recipe=recipe)
+    return Intake(
+        splits=groups.splits,
+        spaces=spaces,
+        videos=groups.videos(attach),
+        notes=notes,
+        mapping={**mapping, **{modality.value: KEYS[modality] for modality in first.features}},
+        files=(first.path,),
+    )
 
 
 def _as_array(path: Path, name: str, key: str, value: object) -> NDArray[Any]:
@@ -213,7 +231,7 @@ class _Dtype:
 
     __slots__ = ("_name",)
 
-    def __init__(self, name: object) -> None:
+    def __init__(self, name: object, *_flags: object) -> None:
         if not isinstance(name, str) or not DTYPE_NAME.fullmatch(name):
             raise pickle.UnpicklingError(f"the array type {ascii(name)[:SHOWN_NAME_CHARACTERS]}")
         self._name = name.lstrip("<>|=")
@@ -289,10 +307,6 @@ def _reconstruct(subtype: object, shape: object, typecode: object) -> _Array:
     return _Array()
 
 
-def _dtype(name: object, *_flags: object) -> _Dtype:
-    return _Dtype(name)
-
-
 def _scalar(dtype: object, raw: object) -> Any:
     """Stand-in of numpy's `scalar`: one value."""
     return _array([raw] if isinstance(dtype, _Dtype) and dtype.holds_objects else raw, dtype, (1,), "C")[0]
@@ -315,7 +329,7 @@ def _encode(text: object, encoding: object = "utf-8") -> bytes:
 _NDARRAY = _Inert()
 _STAND_INS: dict[tuple[str, str], _Inert] = {
     ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): _Call(_dtype),
+    ("numpy", "dtype"): _Call(_Dtype),
     ("numpy.core.multiarray", "_reconstruct"): _Call(_reconstruct),
     ("numpy._core.multiarray", "_reconstruct"): _Call(_reconstruct),
     ("numpy.core.multiarray", "scalar"): _Call(_scalar),

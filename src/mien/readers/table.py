@@ -55,7 +55,6 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     rows = (_row(row, columns[path], notes) for path in files for row in read_rows(path))
     groups = group(rows, notes, files[0], numbered=bool(numbered))
     return Intake(
-        name="table",
         splits=groups.splits,
         spaces={},
         videos=groups.videos(),

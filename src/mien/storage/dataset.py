@@ -23,13 +23,13 @@ from mien.storage.columns import runs
 from mien.storage.files import (
     damage_told,
     folder_written_aside,
-    read_json,
+    read_card,
     restore_interrupted_swap,
     write_json,
 )
 from mien.storage.split_columns import SplitColumns, join_words
 
-FORMAT_VERSION = 1
+FORMAT = {"format": "mien-dataset", "format_version": 1}
 TABLE = "utterances.parquet"
 CARD = "dataset.json"
 # a group is closed as soon as it reaches one of these
@@ -130,7 +130,7 @@ class Dataset:
                 f"Expected word vectors in {self.folder}, but got one vector per utterance; "
                 "import again with words: mien import csd, mult, mmsa, or table --text glove-6b-50d --words"
             )
-        names = columns.label_and_feature_names(self.facts.spaces)
+        names = ["video_id", "index", "start_s", "end_s", "transcript", "sentiment", *EMOTIONS, *self.facts.spaces]
         return names + [columns.words_name(space.modality) for space in by_word], by_word
 
     def _require_split(self, split: str) -> None:
@@ -158,8 +158,7 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
         if not counts:
             raise DataError("Expected at least one utterance, but got none; check the source files and the mapping")
         card = {
-            "format": "mien-dataset",
-            "format_version": FORMAT_VERSION,
+            **FORMAT,
             "name": facts.name,
             "sentiment_values": facts.sentiment_values,
             "feature_spaces": {modality: space.to_json() for modality, space in facts.spaces.items()},
@@ -196,12 +195,7 @@ def open_dataset(folder: str | Path) -> Dataset:
     """Open a Dataset and check its table's sha256. Raises DataError if it is none, DamagedFileError if altered."""
     folder = Path(folder)
     restore_interrupted_swap(folder)
-    card = read_json(folder / CARD, "a Dataset")
-    if card.get("format") != "mien-dataset" or card.get("format_version") != FORMAT_VERSION:
-        raise DamagedFileError(
-            f"Expected {folder / CARD} to be a mien-dataset of version {FORMAT_VERSION}, but got "
-            f"{card.get('format')!r} version {card.get('format_version')!r}; import it again with this version"
-        )
+    card = read_card(folder / CARD, "a Dataset", FORMAT, "import it")
     with damage_told(folder / CARD, "the Dataset"):
         fingerprint = card["sha256"][TABLE]
         spaces = {Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()}
@@ -263,7 +257,7 @@ def _split_columns(
     return SplitColumns(
         video_ids=[video_id for video_id, _, _ in of_videos],
         offsets=np.array([0, *(stop for _, _, stop in of_videos)], dtype=np.int64),
-        index=columns.integers(rows["index"]),
+        index=np.array(rows["index"].to_pylist(), dtype=np.int64),
         features=features,
         present=present,
         sentiment=columns.floats(rows["sentiment"]),

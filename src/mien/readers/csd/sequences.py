@@ -40,7 +40,6 @@ KNOWN_ROOTS: dict[str, tuple[str, ...]] = {
     Modality.ACOUSTIC.value: ("covarep",),
     Modality.VISUAL.value: ("facet", "openface"),
 }
-OLD_PAIR = ("sentimentlabels", "emotionlabels")
 # the order of "All Labels" by its documentation, when the file does not name its columns; not the order of EMOTIONS
 LABEL_COLUMNS = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
 VERSION = re.compile(r"[ _-]*v?\d+([._]\d+)*$")
@@ -285,7 +284,7 @@ def assign_roles(sequences: list[Sequence], mapping: Mapping[str, str], notes: C
     used = [id(sequence) for found in of_role.values() for sequence in found]
     for role, found in of_role.items():
         names = {normalised(sequence.root) for sequence in found}
-        is_pair = role == LABELS and len(found) == 2 and names == set(OLD_PAIR)
+        is_pair = role == LABELS and len(found) == 2 and names == {"sentimentlabels", "emotionlabels"}
         if len(found) > 1 and not is_pair:
             raise DataError(
                 f"Expected one sequence of {role}, but got "
