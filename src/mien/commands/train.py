@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from mien.commands.reading import Labels, encodes_text, labels_of, read_split, with_transcripts
-from mien.errors import DataError, TrainingError, UsageError
+from mien.errors import DataError, SettingsError, TrainingError, UsageError
 from mien.evaluation.decisions import fit_decisions
 from mien.evaluation.trivial import TrainMajority
 from mien.models import ModelEntry, build_model, model_entry, require_claimed
 from mien.models.batch import Reads
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec
 from mien.schema import FeatureSpace, Level, Modality
-from mien.settings import override, override_several, refuse_settings_of, to_toml
+from mien.settings import override, override_several, to_toml
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import write_json, written_aside
 from mien.storage.predictions import write_predictions
@@ -163,7 +163,13 @@ def choose_settings(request: TrainRequest, entry: ModelEntry | ClassicalEntry) -
     The system's own defaults, then what the request changes. Raises SettingsError.
     """
     if isinstance(entry, ClassicalEntry):
-        refuse_settings_of(TrainSettings, request.settings, f"{request.model} is fitted once, without a training loop")
+        names = {each.name for each in dataclasses.fields(TrainSettings)}
+        of_loop = [key for key in request.settings if key in names]
+        if of_loop:
+            raise SettingsError(
+                f"Expected none of the settings {', '.join(of_loop)}, because {request.model} is fitted once, without "
+                "a training loop; leave them out"
+            )
         return {"model": dataclasses.asdict(override(entry.settings, request.settings)), "training": {}}
     model, training = override_several((entry.settings, override(TrainSettings(), entry.training)), request.settings)
     return {"model": dataclasses.asdict(model), "training": dataclasses.asdict(training)}

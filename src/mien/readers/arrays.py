@@ -150,16 +150,13 @@ def _require_shapes(path: Path, arrays: Mapping[str, AnyArray], used: Mapping[st
                 f"{KINDS.get(values.dtype.kind, str(values.dtype))}; say what it holds with --map {hint}={used[field]}"
             )
     if SENTIMENT_CLASS in arrays:
-        _require_classes(path, arrays[SENTIMENT_CLASS], used[SENTIMENT_CLASS])
-
-
-def _require_classes(path: Path, values: AnyArray, name: str) -> None:
-    strange = values[(values != 0) & (values != 1) & ~np.isnan(values)]
-    if len(strange):
-        raise DataError(
-            f"Expected only 0 and 1 in array {name!r} of {path}, but got {strange[0]}; "
-            f"if these are scores in [-3, 3], say so with --map sentiment={name}"
-        )
+        values, name = arrays[SENTIMENT_CLASS], used[SENTIMENT_CLASS]
+        strange = values[(values != 0) & (values != 1) & ~np.isnan(values)]
+        if len(strange):
+            raise DataError(
+                f"Expected only 0 and 1 in array {name!r} of {path}, but got {strange[0]}; "
+                f"if these are scores in [-3, 3], say so with --map sentiment={name}"
+            )
 
 
 def _rows(path: Path, arrays: Mapping[str, AnyArray], notes: Counter[str]) -> list[Row]:

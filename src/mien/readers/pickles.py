@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.errors import DataError, UnsafePickleError
-from mien.readers.files import as_text, looks_like, only_file
+from mien.readers.files import AnyArray, as_text, looks_like, only_file
 from mien.readers.intake import Groups, Intake, Row
 from mien.schema import SPLITS, FeatureSpace, FloatArray, Level, Modality
 
@@ -92,7 +91,7 @@ class SplitArrays:
         """The place, for messages."""
         return f"row {row} of {self.name!r} in {self.path}"
 
-    def array(self, key: str) -> NDArray[Any]:
+    def array(self, key: str) -> AnyArray:
         """A required array with one row per utterance. Raises DataError when it is missing or has other rows."""
         if key not in self.values:
             raise DataError(
@@ -139,7 +138,7 @@ def intake_of(
     )
 
 
-def _as_array(path: Path, name: str, key: str, value: object) -> NDArray[Any]:
+def _as_array(path: Path, name: str, key: str, value: object) -> AnyArray:
     try:
         return np.asarray(value)
     except ValueError:
@@ -264,14 +263,14 @@ class _Array:
             raise pickle.UnpicklingError("an array without its five parts")
         _, self._shape, self._dtype, self._fortran, self._raw = state
 
-    def numpy(self) -> NDArray[Any]:
+    def numpy(self) -> AnyArray:
         """The array, over the bytes of the pickle. Raises ValueError when shape, type and bytes do not fit."""
         if self._raw is None:
             raise ValueError("an array without data")
         return _array(self._raw, self._dtype, self._shape, "F" if self._fortran else "C")
 
 
-def _array(raw: object, dtype: object, shape: object, order: str) -> NDArray[Any]:
+def _array(raw: object, dtype: object, shape: object, order: str) -> AnyArray:
     if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
         raise ValueError("an array without type or shape")
     if not all(isinstance(length, int) and length >= 0 for length in shape):
@@ -290,7 +289,7 @@ def _array(raw: object, dtype: object, shape: object, order: str) -> NDArray[Any
     return np.frombuffer(data, dtype=as_numpy).reshape(shape, order="F" if order == "F" else "C")
 
 
-def _object_array(raw: object, shape: tuple[int, ...]) -> NDArray[Any]:
+def _object_array(raw: object, shape: tuple[int, ...]) -> AnyArray:
     if not isinstance(raw, list) or math.prod(shape) != len(raw):
         raise ValueError(f"an array of shape {shape} whose values do not fit")
     if not all(isinstance(value, PLAIN) for value in raw):

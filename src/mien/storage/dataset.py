@@ -75,8 +75,7 @@ class Dataset:
 
     def videos(self, split: str | None = None) -> Iterator[Video]:
         """Every video of one split, or of all, with everything that is stored. Raises DataError on an unknown split."""
-        if split is not None:
-            self._require_split(split)
+        self._require_split(split)
         for group in self.row_groups():
             for _, start, stop in runs(group["video_id"].to_pylist()):
                 video = columns.to_video(group.slice(start, stop - start), self.facts.spaces)
@@ -99,8 +98,7 @@ class Dataset:
 
         Every window holds whole videos. Raises what `columns` raises.
         """
-        if split is not None:
-            self._require_split(split)
+        self._require_split(split)
         names, by_word = self._names(words)
         for group in self.row_groups([*names, "split"]):
             rows = group
@@ -133,8 +131,8 @@ class Dataset:
         names = ["video_id", "index", "start_s", "end_s", "transcript", "sentiment", *EMOTIONS, *self.facts.spaces]
         return names + [columns.words_name(space.modality) for space in by_word], by_word
 
-    def _require_split(self, split: str) -> None:
-        if split not in self.splits:
+    def _require_split(self, split: str | None) -> None:
+        if split is not None and split not in self.splits:
             have = ", ".join(self.splits) or "none"
             raise DataError(
                 f"Expected a split named {split!r} with utterances in {self.folder}, but got {have}; "

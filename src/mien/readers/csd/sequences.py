@@ -70,8 +70,7 @@ class Rows:
 def inspect(path: Path) -> Sequence:
     """Read names and widths, no rows. Raises DataError when the file is no computational sequence."""
     with _opened(path) as file:
-        roots = [name for name in file if isinstance(_member(path, file, name), h5py.Group)]
-        roots = [name for name in roots if "data" in file[name]]
+        roots = [name for name in file if isinstance(_member(path, file, name), h5py.Group) and "data" in file[name]]
         if len(roots) != 1:
             raise DataError(
                 f"Expected one root group with 'data' in {path}, but got {', '.join(roots) or 'none'}; "
@@ -118,10 +117,8 @@ class SequenceReader:
         """
         keys = self.sequence.entries[video_id]
         parts = [part for key in keys for part in self._parts(key, kinds)]
-        intervals, features = parts[0]
-        if len(parts) > 1:
-            intervals = np.concatenate([each for each, _ in parts])
-            features = np.concatenate([each for _, each in parts])
+        intervals = np.concatenate([each for each, _ in parts])
+        features = np.concatenate([each for _, each in parts])
         numbers = np.arange(len(intervals), dtype=np.int64)
         matches = [ENTRY.fullmatch(key) for key in keys]
         if all(len(each) == 1 for each, _ in parts) and all(matches):
