@@ -62,13 +62,6 @@ def override_several(defaults: Sequence[Any], values: Mapping[str, Any]) -> list
     return results
 
 
-def refuse_settings_of(kind: type[Any], values: Mapping[str, Any], because: str) -> None:
-    """Raise SettingsError where `values` name fields of a settings dataclass that does not apply, saying why."""
-    refused = [key for key in values if key in typing.get_type_hints(kind)]
-    if refused:
-        raise SettingsError(f"Expected none of the settings {', '.join(refused)}, because {because}; leave them out")
-
-
 def read_toml(path: Path) -> dict[str, Any]:
     """Read one TOML file. Raises DataError when it is missing or is not TOML."""
     try:

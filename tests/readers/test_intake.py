@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from mien.errors import DataError, UsageError
 from mien.readers import rules
-from mien.readers.intake import TranscriptWatch, assign_roles, require_same_split
+from mien.readers.intake import Row, TranscriptWatch, assign_roles, group
+from mien.schema import Utterance
 
 SPLITS = {f"t{number}": "train" for number in range(19)} | {"v": "valid", "x": "test", "o": None}
 
@@ -129,8 +131,9 @@ def test_there_must_be_two_train_videos_to_carve_from(splits):
 
 
 def test_a_video_in_two_splits_is_an_error_that_names_it() -> None:
+    rows = [Row("-x", split, Utterance(number), "") for number, split in enumerate(["train", None])]
     with pytest.raises(DataError, match=r"but got video '-x' in 'train' and no split; split by video"):
-        require_same_split("-x", "train", None)
+        group(rows, Counter(), Path("x.csv"), numbered=True)
 
 
 def test_a_shared_transcript_counts_once_however_it_is_written() -> None:

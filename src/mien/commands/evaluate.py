@@ -104,8 +104,9 @@ def compare(
     Raises UsageError when the seeds do not pair, and what `evaluate` raises.
     """
     scored = ScoredSplit(dataset, split)
-    sides = [[_scored_run(find_run(str(folder)), scored) for folder in folders] for folders in (runs_a, runs_b)]
-    names = [one_system([find_run(str(folder)) for folder in folders]) for folders in (runs_a, runs_b)]
+    runs = [[find_run(str(folder)) for folder in folders] for folders in (runs_a, runs_b)]
+    sides = [[seed_run(run, _predict_and_keep(open_split(run, scored))) for run in side] for side in runs]
+    names = [one_system(side) for side in runs]
     if names[0] == names[1]:
         names = [f"{name} ({Path(folders[0]).name})" for name, folders in zip(names, (runs_a, runs_b), strict=True)]
     return compare_seed_runs(*sides, name_a=names[0], name_b=names[1], bootstrap=Bootstrap(n_resamples))
@@ -179,7 +180,14 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
 
 def open_split(run: Run, scored: ScoredSplit) -> OpenedSplit:
     """Read the rows that a finished run is to be scored on. Raises DataError, FeatureSpaceError."""
-    dataset = _dataset_of(run, scored)
+    named = str(scored.dataset or run.dataset["path"])  # a shipped run names none
+    if scored.dataset is None and not (named and Path(named).exists()):
+        raise DataError(
+            f"Expected the data set of {run.folder} at {named or 'a named folder'}, but got nothing there; "
+            "say where it is with --dataset"
+        )
+    dataset = open_dataset(named)
+    require_spaces(run.spaces, spaces_offered(dataset, run))
     columns = read_split(dataset, scored.split, run)
     if not any(columns.present[modality].any() for modality in run.inputs):
         raise DataError(
@@ -187,23 +195,6 @@ def open_split(run: Run, scored: ScoredSplit) -> OpenedSplit:
             f"{columns.n_utterances} utterances lack them; import them, or score another split"
         )
     return OpenedSplit(run, dataset, scored.split, columns)
-
-
-def _scored_run(run: Run, scored: ScoredSplit) -> SeedRun:
-    return seed_run(run, _predict_and_keep(open_split(run, scored)))
-
-
-def _dataset_of(run: Run, scored: ScoredSplit) -> Dataset:
-    named = str(scored.dataset or run.dataset["path"])  # a shipped run names none
-    path = Path(named)
-    if scored.dataset is None and not (named and path.exists()):
-        raise DataError(
-            f"Expected the data set of {run.folder} at {named or 'a named folder'}, but got nothing there; "
-            "say where it is with --dataset"
-        )
-    dataset = open_dataset(path)
-    require_spaces(run.spaces, spaces_offered(dataset, run))
-    return dataset
 
 
 def _predict(opened: OpenedSplit, epoch: int | None = None) -> Predictions:
@@ -249,8 +240,4 @@ def one_system(runs: Sequence[Run]) -> str:
                 f"Expected the runs of one side to differ in their seed alone, but got {runs[0].folder} and "
                 f"{run.folder} with different {', '.join(differing)}; compare one system with one other"
             )
-    return _system_name(runs[0])
-
-
-def _system_name(run: Run) -> str:
-    return f"{run.model} {'+'.join(run.inputs)} {'+'.join(run.tasks)}"
+    return f"{runs[0].model} {'+'.join(runs[0].inputs)} {'+'.join(runs[0].tasks)}"

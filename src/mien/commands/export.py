@@ -11,7 +11,6 @@ from mien.commands.shipped import decisions_of, find_run, shipped_names
 from mien.errors import UsageError
 from mien.schema import EMOTION_OUTPUTS
 from mien.storage.files import written_aside
-from mien.storage.runs import Run
 from mien.training.loop import MODEL_FILE
 from mien.training.onnx_export import CHECKED_LENGTHS, TOLERANCE, to_onnx
 from mien.training.predictor import load_predictor
@@ -47,26 +46,22 @@ def export(run: str | Path, out: str | Path | None = None) -> Exported:
     path = opened.folder / "model.onnx" if out is None else Path(out)
     if path.is_dir():
         raise UsageError(f"Expected --out to be a file, but got the folder {path}; name a file.onnx")
-    metadata = _metadata(opened)
+    # all that a user of the file needs to know and a run folder tells; values become JSON
+    metadata = {
+        "mien.format_version": ONNX_FORMAT_VERSION,
+        "mien.version": __version__,
+        "mien.model": opened.model,
+        "mien.inputs": [str(modality) for modality in opened.inputs],
+        "mien.tasks": [str(task) for task in opened.tasks],
+        "mien.seed": opened.seed,
+        "mien.settings": {name: dict(values) for name, values in opened.settings.items()},
+        "mien.feature_spaces": {str(modality): space.to_json() for modality, space in opened.spaces.items()},
+        "mien.emotion_outputs": list(EMOTION_OUTPUTS),
+        "mien.decisions": decisions_of(opened).to_json(),
+        "mien.dataset": {key: value for key, value in opened.dataset.items() if key != "path"},
+        "mien.weights_sha256": opened.sha256[str(MODEL_FILE)],
+    }
     content = to_onnx(load_predictor(opened), {key: json.dumps(value) for key, value in metadata.items()})
     with written_aside(path) as aside:
         aside.write_bytes(content)
     return Exported(path, metadata)
-
-
-def _metadata(run: Run) -> dict[str, Any]:
-    """All that a user of the file needs to know and a run folder tells; values become JSON."""
-    return {
-        "mien.format_version": ONNX_FORMAT_VERSION,
-        "mien.version": __version__,
-        "mien.model": run.model,
-        "mien.inputs": [str(modality) for modality in run.inputs],
-        "mien.tasks": [str(task) for task in run.tasks],
-        "mien.seed": run.seed,
-        "mien.settings": {name: dict(values) for name, values in run.settings.items()},
-        "mien.feature_spaces": {str(modality): space.to_json() for modality, space in run.spaces.items()},
-        "mien.emotion_outputs": list(EMOTION_OUTPUTS),
-        "mien.decisions": decisions_of(run).to_json(),
-        "mien.dataset": {key: value for key, value in run.dataset.items() if key != "path"},
-        "mien.weights_sha256": run.sha256[str(MODEL_FILE)],
-    }

@@ -71,9 +71,7 @@ def import_dataset(
     """
     options = options or ImportOptions()
     extractor = _load_extractor(options)
-    intake = open_reader(
-        reader, [Path(path) for path in paths], ReaderOptions(options.mapping, options.words is not False)
-    )
+    intake = open_reader(reader, paths, ReaderOptions(options.mapping, options.words is not False))
     if options.workers > 1 and intake.reader is None:
         raise UsageError(
             f"Expected one worker for the reader {reader!r}, whose files are read as a whole, but got "

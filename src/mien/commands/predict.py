@@ -15,8 +15,7 @@ from mien.errors import DataError, UsageError
 from mien.schema import Modality
 from mien.storage.dataset import open_dataset
 from mien.storage.predictions import Predictions, read_predictions, written_in_parts
-from mien.storage.runs import Run, require_spaces
-from mien.storage.split_columns import SplitColumns
+from mien.storage.runs import require_spaces
 from mien.training.predictor import Predictor, as_read, load_predictor
 
 Advance = Callable[[int, int], None]
@@ -78,47 +77,31 @@ def predict(
         raise UsageError(f"Expected --out to be a file outside the Dataset, but got {out}; name a file.parquet")
     predictor = load_predictor(opened)
     total = sum(count["utterances"] for name, count in data.counts.items() if split in (None, name))
-    tally = _Tally(opened)
+    roles = {role: set(ids) for role, ids in opened.outcome.get("videos", {}).items()}
+    n_videos = n_utterances = 0
+    present: Counter[Modality] = Counter()
+    known: Counter[str] = Counter()
     with written_in_parts(path) as write:
         for window in data.windows(split, words=predictor.needs_words):
             write(predictor.predict(window, data.facts.sentiment_values))
-            tally.add(as_read(window, opened.spaces))
+            read = as_read(window, opened.spaces)
+            n_videos += len(read.video_ids)
+            n_utterances += read.n_utterances
+            present.update({modality: int(read.present[modality].sum()) for modality in opened.inputs})
+            hashed = set(hashed_videos(read))
+            known.update({role: len(hashed & ids) for role, ids in roles.items()})
             if advance is not None:
-                advance(tally.n_utterances, total)
-        tally.require_features()
-    return tally.predicted(path)
-
-
-class _Tally:
-    """What is counted while the windows pass."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.n_videos = self.n_utterances = 0
-        self.present: Counter[Modality] = Counter()
-        self.known: Counter[str] = Counter()
-        self._ids = {role: set(ids) for role, ids in run.outcome.get("videos", {}).items()}
-
-    def add(self, window: SplitColumns) -> None:
-        self.n_videos += len(window.video_ids)
-        self.n_utterances += window.n_utterances
-        self.present.update({m: int(window.present[m].sum()) for m in self.run.inputs})
-        scored = set(hashed_videos(window))
-        self.known.update({role: len(scored & ids) for role, ids in self._ids.items()})
-
-    def require_features(self) -> None:
-        if not self.present.total():
+                advance(n_utterances, total)
+        if not present.total():
             raise DataError(
-                f"Expected some {', '.join(self.run.inputs)} features, but got none in {self.n_utterances} utterances; "
+                f"Expected some {', '.join(opened.inputs)} features, but got none in {n_utterances} utterances; "
                 "import them, or name another split"
             )
-
-    def predicted(self, path: Path) -> Predicted:
-        shares = {str(m): 1 - self.present[m] / self.n_utterances for m in self.run.inputs}
-        return Predicted(
-            path,
-            self.n_videos,
-            self.n_utterances,
-            {name: share for name, share in shares.items() if share > 0},
-            {role: count for role, count in self.known.items() if count},
-        )
+    shares = {str(modality): 1 - present[modality] / n_utterances for modality in opened.inputs}
+    return Predicted(
+        path,
+        n_videos,
+        n_utterances,
+        {name: share for name, share in shares.items() if share > 0},
+        {role: count for role, count in known.items() if count},
+    )

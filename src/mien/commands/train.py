@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from mien.commands.reading import Labels, encodes_text, labels_of, read_split, with_transcripts
-from mien.errors import DataError, TrainingError, UsageError
+from mien.errors import DataError, SettingsError, TrainingError, UsageError
 from mien.evaluation.decisions import fit_decisions
 from mien.evaluation.trivial import TrainMajority
 from mien.models import ModelEntry, build_model, model_entry, require_claimed
 from mien.models.batch import Reads
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec
 from mien.schema import FeatureSpace, Level, Modality
-from mien.settings import override, override_several, refuse_settings_of, to_toml
+from mien.settings import override, override_several, to_toml
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import write_json, written_aside
 from mien.storage.predictions import write_predictions
@@ -80,8 +80,7 @@ def train(
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     planned = plan_run(dataset, Path(out), request or TrainRequest())
     train_columns, valid_columns = (read_split(dataset, split, planned) for split in ("train", "valid"))
-    _require_learnable(train_columns, planned)
-    _require_choosable(valid_columns, planned, dataset)
+    _require_usable(train_columns, valid_columns, planned, dataset)
     first = is_first_process(planned.settings["training"].get("devices", 1))
     if first:
         existing = _prepare_folder(planned, resume)
@@ -92,9 +91,7 @@ def train(
     progress, n_parameters = _fit(planned, train_columns, valid_columns, report)
     if not first:
         return planned
-    return _finish(
-        planned, dataset, valid_columns, _outcome(planned, train_columns, valid_columns, progress, n_parameters)
-    )
+    return _finish(planned, dataset, train_columns, valid_columns, progress, n_parameters)
 
 
 def _prepare_folder(planned: Run, resume: bool) -> Run | None:
@@ -111,16 +108,12 @@ def _prepare_folder(planned: Run, resume: bool) -> Run | None:
         )
     else:
         write_run(planned)
-        _write_settings(planned)
+        # all of them, defaults too, for a reader and for ``mien train --settings``
+        with written_aside(out / SETTINGS_FILE) as aside:
+            aside.write_text(to_toml({**planned.settings["model"], **planned.settings["training"]}), encoding="utf-8")
     for half_written in out.rglob(HALF_WRITTEN):
         half_written.unlink()
     return None
-
-
-def _write_settings(run: Run) -> None:
-    """All settings, defaults too, for a reader and for ``mien train --settings``."""
-    with written_aside(run.folder / SETTINGS_FILE) as aside:
-        aside.write_text(to_toml({**run.settings["model"], **run.settings["training"]}), encoding="utf-8")
 
 
 def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
@@ -152,7 +145,15 @@ def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
         },
         spaces=spaces,
         finished=False,
-        outcome={"versions": _versions()},
+        outcome={
+            "versions": {
+                "mien": __version__,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "platform": sys.platform,
+            }
+        },
     )
 
 
@@ -162,7 +163,13 @@ def choose_settings(request: TrainRequest, entry: ModelEntry | ClassicalEntry) -
     The system's own defaults, then what the request changes. Raises SettingsError.
     """
     if isinstance(entry, ClassicalEntry):
-        refuse_settings_of(TrainSettings, request.settings, f"{request.model} is fitted once, without a training loop")
+        names = {each.name for each in dataclasses.fields(TrainSettings)}
+        of_loop = [key for key in request.settings if key in names]
+        if of_loop:
+            raise SettingsError(
+                f"Expected none of the settings {', '.join(of_loop)}, because {request.model} is fitted once, without "
+                "a training loop; leave them out"
+            )
         return {"model": dataclasses.asdict(override(entry.settings, request.settings)), "training": {}}
     model, training = override_several((entry.settings, override(TrainSettings(), entry.training)), request.settings)
     return {"model": dataclasses.asdict(model), "training": dataclasses.asdict(training)}
@@ -231,27 +238,25 @@ def _require_continuable(existing: Run, planned: Run, resume: bool) -> None:
         )
 
 
-def _require_learnable(columns: SplitColumns, run: Run) -> None:
+def _require_usable(train_columns: SplitColumns, valid_columns: SplitColumns, run: Run, dataset: Dataset) -> None:
+    """Something to learn every input from, and something to choose epoch and thresholds by."""
     for modality in run.inputs:
-        if not columns.present[modality].any():
+        if not train_columns.present[modality].any():
             raise DataError(
-                f"Expected some train utterances with {modality} features, but all {columns.n_utterances} lack them; "
-                "leave it out of --inputs"
+                f"Expected some train utterances with {modality} features, but all {train_columns.n_utterances} lack "
+                "them; leave it out of --inputs"
             )
-
-
-def _require_choosable(columns: SplitColumns, run: Run, dataset: Dataset) -> None:
-    labels = Labels(columns.sentiment, columns.emotions, dataset.facts.sentiment_values)
+    labels = Labels(valid_columns.sentiment, valid_columns.emotions, dataset.facts.sentiment_values)
     for task in run.tasks:
         if not labels.labelled(task):
             raise DataError(
                 f"Expected some {task} labels in the valid split, which chooses epoch and thresholds, but got none; "
                 "choose other --tasks, or import again with --carve valid=0.1"
             )
-    if not any(columns.present[modality].any() for modality in run.inputs):
+    if not any(valid_columns.present[modality].any() for modality in run.inputs):
         raise DataError(
-            f"Expected some valid utterances with {', '.join(run.inputs)} features, but all {columns.n_utterances} "
-            "lack them; change --inputs or the valid split"
+            f"Expected some valid utterances with {', '.join(run.inputs)} features, but all "
+            f"{valid_columns.n_utterances} lack them; change --inputs or the valid split"
         )
 
 
@@ -291,14 +296,20 @@ def hashed_videos(columns: SplitColumns) -> list[str]:
     return sorted(hashlib.sha256(name.encode()).hexdigest()[:10] for name in columns.video_ids)
 
 
-def _outcome(
-    run: Run, columns: SplitColumns, valid_columns: SplitColumns, progress: Progress, n_parameters: int
-) -> dict[str, Any]:
-    majority = TrainMajority.from_labels(columns)
-    return {
+def _finish(
+    run: Run,
+    dataset: Dataset,
+    train_columns: SplitColumns,
+    valid_columns: SplitColumns,
+    progress: Progress,
+    n_parameters: int,
+) -> Run:
+    training = run.settings["training"]
+    chosen_by = f"best {training['select_by']} on the valid split" if training else "fitted once: there is no other"
+    outcome = {
         **run.outcome,
         "chosen_epoch": progress.best_epoch,
-        "chosen_by": _chosen_by(run),
+        "chosen_by": chosen_by,
         "valid_score": progress.best_score,
         "epochs_run": progress.epoch,
         "n_parameters": n_parameters,
@@ -308,18 +319,10 @@ def _outcome(
         # of the process that finished the run, so far: of the run alone where each run has a process of its own
         "peak_memory_mib": peak_memory_mib(),
         # hashed, so that a run tells nobody whom it was trained on, but `evaluate` can tell that it was
-        "videos": {"train": hashed_videos(columns), "valid": hashed_videos(valid_columns)},
+        "videos": {"train": hashed_videos(train_columns), "valid": hashed_videos(valid_columns)},
         # what a predictor that has learned nothing says: evaluation's trivial row
-        "train_majority": majority.to_json(),
+        "train_majority": TrainMajority.from_labels(train_columns).to_json(),
     }
-
-
-def _chosen_by(run: Run) -> str:
-    training = run.settings["training"]
-    return f"best {training['select_by']} on the valid split" if training else "fitted once: there is no other"
-
-
-def _finish(run: Run, dataset: Dataset, valid_columns: SplitColumns, outcome: Mapping[str, Any]) -> Run:
     valid = load_predictor(run).predict(valid_columns, dataset.facts.sentiment_values)
     predictions_file = PREDICTIONS_FOLDER / "valid.parquet"
     write_predictions(run.folder / predictions_file, valid)
@@ -331,27 +334,15 @@ def _finish(run: Run, dataset: Dataset, valid_columns: SplitColumns, outcome: Ma
     return open_run(run.folder)
 
 
-def _versions() -> dict[str, str]:
-    return {
-        "mien": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "platform": sys.platform,
-    }
-
-
-_STATUS = Path("/proc/self/status")
-
-
 def peak_memory_mib() -> float:
     """The most resident memory this process ever held, libraries included.
 
     Where Linux tells it, the high-water mark of the address space: the maximum that getrusage gives is inherited by a
     child, which then seems to need at least as much as the process that started it.
     """
-    if _STATUS.exists():
-        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -12,7 +12,7 @@ from mien.errors import DataError
 from mien.readers.files import AnyArray, array_names, as_text, only_file, read_arrays
 from mien.readers.intake import Intake, ReaderOptions, Row, group
 from mien.readers.rules import attach_vector, emotion_labels, sentiment_label, usable_end
-from mien.schema import EMOTIONS, FeatureSpace, FloatArray, Modality, SentimentValues, Utterance
+from mien.schema import EMOTIONS, FeatureSpace, Modality, SentimentValues, Utterance
 
 SENTIMENT_CLASS = "sentiment_class"
 # field -> names of arrays tried in this order; the second and later ones are names found in published files
@@ -48,20 +48,30 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     by_name = read_arrays(path, set(used.values()), "arrays")
     arrays = {field: by_name[name] for field, name in used.items()}
     _require_shapes(path, arrays, used)
+    sentiment_values = SentimentValues.INTENSITY
+    if SENTIMENT_CLASS in arrays:
+        # 0 and 1 become the signs that `has0` gives back; NaN stays NaN
+        arrays["sentiment"] = arrays[SENTIMENT_CLASS].astype(np.float64) * 2 - 1
+        sentiment_values = SentimentValues.HAS0_CLASS
+    if EMOTIONS[0] in arrays:
+        arrays["emotions"] = np.stack([arrays[name] for name in EMOTIONS], axis=1)
     notes: Counter[str] = Counter()
     groups = group(_rows(path, arrays, notes), notes, path, numbered="index" in arrays)
-    modalities = [modality for modality in Modality if modality in arrays]
+    spaces = {}
+    for modality in Modality:
+        if modality in arrays:
+            recipe = {"source": "arrays", "key": used[modality], "pooling": "none: one vector per utterance, as stored"}
+            spaces[modality] = FeatureSpace(modality, f"arrays-{modality}", arrays[modality].shape[1], recipe=recipe)
 
     def attach(row: Row) -> None:
-        for modality in modalities:
+        for modality in spaces:
             attach_vector(row.utterance, modality, arrays[modality][row.place], notes)
 
     return Intake(
-        name="arrays",
         splits=groups.splits,
-        spaces={modality: _space(modality, arrays[modality], used[modality]) for modality in modalities},
+        spaces=spaces,
         videos=groups.videos(attach),
-        sentiment_values=SentimentValues.HAS0_CLASS if SENTIMENT_CLASS in arrays else SentimentValues.INTENSITY,
+        sentiment_values=sentiment_values,
         notes=notes,
         mapping=used,
         files=(path,),
@@ -140,16 +150,13 @@ def _require_shapes(path: Path, arrays: Mapping[str, AnyArray], used: Mapping[st
                 f"{KINDS.get(values.dtype.kind, str(values.dtype))}; say what it holds with --map {hint}={used[field]}"
             )
     if SENTIMENT_CLASS in arrays:
-        _require_classes(path, arrays[SENTIMENT_CLASS], used[SENTIMENT_CLASS])
-
-
-def _require_classes(path: Path, values: AnyArray, name: str) -> None:
-    strange = values[(values != 0) & (values != 1) & ~np.isnan(values)]
-    if len(strange):
-        raise DataError(
-            f"Expected only 0 and 1 in array {name!r} of {path}, but got {strange[0]}; "
-            f"if these are scores in [-3, 3], say so with --map sentiment={name}"
-        )
+        values, name = arrays[SENTIMENT_CLASS], used[SENTIMENT_CLASS]
+        strange = values[(values != 0) & (values != 1) & ~np.isnan(values)]
+        if len(strange):
+            raise DataError(
+                f"Expected only 0 and 1 in array {name!r} of {path}, but got {strange[0]}; "
+                f"if these are scores in [-3, 3], say so with --map sentiment={name}"
+            )
 
 
 def _rows(path: Path, arrays: Mapping[str, AnyArray], notes: Counter[str]) -> list[Row]:
@@ -157,7 +164,6 @@ def _rows(path: Path, arrays: Mapping[str, AnyArray], notes: Counter[str]) -> li
     nothing = [""] * len(video_ids)
     transcripts = as_text(arrays["transcript"]) if "transcript" in arrays else nothing
     splits = as_text(arrays["split"]) if "split" in arrays else nothing
-    emotions = _emotions(arrays)
     rows = []
     for place, video_id in enumerate(video_ids):
         start_s = _time(arrays.get("start"), place)
@@ -166,8 +172,8 @@ def _rows(path: Path, arrays: Mapping[str, AnyArray], notes: Counter[str]) -> li
             start_s=start_s,
             end_s=usable_end(start_s, _time(arrays.get("end"), place), notes),
             transcript=transcripts[place],
-            sentiment=_sentiment(arrays, place, notes),
-            emotions=None if emotions is None else emotion_labels(emotions[place], notes),
+            sentiment=sentiment_label(float(arrays["sentiment"][place]), notes) if "sentiment" in arrays else None,
+            emotions=emotion_labels(arrays["emotions"][place], notes) if "emotions" in arrays else None,
         )
         rows.append(Row(video_id, splits[place] or None, utterance, f"row {place} of {path}", place))
     return rows
@@ -177,26 +183,3 @@ def _time(values: AnyArray | None, place: int) -> float | None:
     if values is None or not np.isfinite(values[place]):
         return None
     return float(values[place])
-
-
-def _sentiment(arrays: Mapping[str, AnyArray], place: int, notes: Counter[str]) -> float | None:
-    if "sentiment" in arrays:
-        return sentiment_label(float(arrays["sentiment"][place]), notes)
-    if SENTIMENT_CLASS in arrays:
-        # 0 and 1 become the signs that `has0` gives back; NaN stays NaN
-        return sentiment_label(float(arrays[SENTIMENT_CLASS][place]) * 2 - 1, notes)
-    return None
-
-
-def _emotions(arrays: Mapping[str, AnyArray]) -> FloatArray | None:
-    """(N, 6) in the order of `EMOTIONS`."""
-    if "emotions" in arrays:
-        return arrays["emotions"]
-    if EMOTIONS[0] in arrays:
-        return np.stack([arrays[name] for name in EMOTIONS], axis=1)
-    return None
-
-
-def _space(modality: Modality, values: AnyArray, name: str) -> FeatureSpace:
-    recipe = {"source": "arrays", "key": name, "pooling": "none: one vector per utterance, as stored"}
-    return FeatureSpace(modality, f"arrays-{modality}", values.shape[1], recipe=recipe)

@@ -28,7 +28,6 @@ Described = tuple[Video, Counter[str]]
 class Intake:
     """An opened data set. `notes` is complete once `videos` is exhausted."""
 
-    name: str
     # video id -> the data set's own split name, or None
     splits: Mapping[str, str | None]
     spaces: Mapping[Modality, FeatureSpace]
@@ -147,7 +146,13 @@ def group(
     groups, watch = Groups(), TranscriptWatch(notes)
     seen: dict[tuple[Any, ...], Row] = {}
     for row in rows:
-        require_same_split(row.video_id, groups.splits.setdefault(row.video_id, row.split), row.split)
+        first = groups.splits.setdefault(row.video_id, row.split)
+        if first != row.split:
+            names = " and ".join(repr(name) if name is not None else "no split" for name in (first, row.split))
+            raise DataError(
+                f"Expected every video in one split, but got video {row.video_id!r} in {names}; "
+                "split by video, because the utterances of a video are each other's context"
+            )
         earlier = seen.setdefault(_key(row, numbered), row)
         if earlier is not row and _content(earlier) == _content(row):
             notes[ROW_REPEATED] += 1
@@ -169,16 +174,6 @@ def group(
         ordered = order([row.utterance for row in of_video])
         groups.rows[video_id] = [by_index[utterance.index] for utterance in ordered]
     return groups
-
-
-def require_same_split(video_id: str, first: str | None, other: str | None) -> None:
-    """Raise DataError when one video is in two splits: its utterances are each other's context."""
-    if first != other:
-        names = " and ".join(repr(name) if name is not None else "no split" for name in (first, other))
-        raise DataError(
-            f"Expected every video in one split, but got video {video_id!r} in {names}; "
-            "split by video, because the utterances of a video are each other's context"
-        )
 
 
 class TranscriptWatch:

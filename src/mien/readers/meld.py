@@ -58,7 +58,13 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa:
             f"{', '.join(str(path) for path in strange or paths)}; the name of the file says the split"
         )
     for path in files:
-        _require_header(path)
+        header = read_header(path)
+        missing = next((name for name in MAPPING.values() if name not in header), None)
+        if missing:
+            raise DataError(
+                f"Expected a column {missing!r} in {path}, but got {', '.join(header)}; "
+                "use the file as MELD publishes it"
+            )
     files.sort(key=lambda path: list(FILE_SPLITS).index(path.name))
     notes: Counter[str] = Counter()
 
@@ -71,7 +77,6 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa:
     rows = (_row(row, FILE_SPLITS[path.name], notes) for path in files for row in read_rows(path))
     groups = group(rows, notes, files[0], numbered=True, order=by_number)
     return Intake(
-        name="meld",
         splits=groups.splits,
         spaces={},
         videos=groups.videos(),
@@ -81,15 +86,6 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa:
         files=tuple(files),
         licence_note="MELD: GPL-3.0; the dialogue text stays under the copyright of the series' owners",
     )
-
-
-def _require_header(path: Path) -> None:
-    header = read_header(path)
-    for name in MAPPING.values():
-        if name not in header:
-            raise DataError(
-                f"Expected a column {name!r} in {path}, but got {', '.join(header)}; use the file as MELD publishes it"
-            )
 
 
 def _row(row: CsvRow, split: str, notes: Counter[str]) -> Row:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.readers.intake import Intake, ReaderOptions, Row, group
-from mien.readers.pickles import KEYS, SplitArrays, open_splits, spaces
+from mien.readers.pickles import KEYS, SplitArrays, intake_of, open_splits
 from mien.readers.rules import attach_rows, sentiment_label, without_zero_ends
 from mien.schema import BoolArray, Modality, Utterance
 
@@ -53,16 +53,8 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> Intake:
                 rows = rows[without_zero_ends([rows], notes)]
             attach_rows(row.utterance, modality, rows, keep_words, notes)
 
-    names = {modality.value: KEYS[modality] for modality in splits[0].features}
-    return Intake(
-        name="mmsa",
-        splits=groups.splits,
-        spaces=spaces("mmsa", splits, keep_words),
-        videos=groups.videos(attach),
-        notes=notes,
-        mapping={"video_id": "id", "index": "id", "transcript": "raw_text", "sentiment": SCORES, **names},
-        files=(splits[0].path,),
-    )
+    mapping = {"video_id": "id", "index": "id", "transcript": "raw_text", "sentiment": SCORES}
+    return intake_of("mmsa", splits, keep_words, groups, attach, notes, mapping)
 
 
 def _row_is_word(split: SplitArrays) -> bool:

@@ -7,17 +7,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.errors import DataError
 from mien.readers.files import as_text
 from mien.readers.intake import Intake, ReaderOptions, Row, group
-from mien.readers.pickles import KEYS, SplitArrays, open_splits, spaces
+from mien.readers.pickles import SplitArrays, intake_of, open_splits
 from mien.readers.rules import UTTERANCE_ALONE, attach_rows, sentiment_label, usable_end, without_zero_ends
-from mien.schema import FloatArray, Utterance
+from mien.schema import Utterance
 
 # "video[3]": the segment of an id without times; the last bracket counts, because ids may hold any character
 SEGMENT_ID = re.compile(r"(.+)\[(\d+)\]", re.DOTALL)
@@ -48,43 +46,28 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> Intake:
             kept = without_zero_ends([stream], notes) if joint is None else joint
             attach_rows(row.utterance, modality, stream[kept], keep_words, notes)
 
-    names = {modality.value: KEYS[modality] for modality in splits[0].features}
-    return Intake(
-        name="mult",
-        splits=groups.splits,
-        spaces=spaces("mult", splits, keep_words),
-        videos=groups.videos(attach),
-        notes=notes,
-        mapping={"video_id": "id", "start": "id", "end": "id", "sentiment": "labels", **names},
-        files=(splits[0].path,),
-    )
+    mapping = {"video_id": "id", "start": "id", "end": "id", "sentiment": "labels"}
+    return intake_of("mult", splits, keep_words, groups, attach, notes, mapping)
 
 
 def _keys(split: SplitArrays) -> list[str]:
     """Ids that are one text per utterance; nothing where they are three columns or absent."""
-    if "id" not in split.values:
+    if "id" not in split.values or split.array("id").size != split.n_rows:
         return [""] * split.n_rows
-    values = split.array("id")
-    if values.size != split.n_rows:
-        return [""] * split.n_rows
-    return as_text(values)
+    return split.texts("id")
 
 
 def _rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
-    for row, score in enumerate(_scores(split)):
-        utterance = Utterance(0, sentiment=sentiment_label(float(score), notes))
-        video_id = _place(split, row, utterance, notes)
-        yield Row(video_id, split.name, utterance, split.where(row), (split, row))
-
-
-def _scores(split: SplitArrays) -> FloatArray:
-    labels: NDArray[Any] = split.array("labels")
+    labels = split.array("labels")
     if labels.size != split.n_rows or labels.dtype.kind not in "fiu":
         raise DataError(
             f"Expected one sentiment score per utterance in 'labels' of {split.name!r} in {split.path}, but got "
             f"{labels.dtype} of {labels.shape}; files with other labels (IEMOCAP) are not read"
         )
-    return labels.reshape(-1)
+    for row, score in enumerate(labels.reshape(-1)):
+        utterance = Utterance(0, sentiment=sentiment_label(float(score), notes))
+        video_id = _place(split, row, utterance, notes)
+        yield Row(video_id, split.name, utterance, split.where(row), (split, row))
 
 
 def _place(split: SplitArrays, row: int, utterance: Utterance, notes: Counter[str]) -> str:

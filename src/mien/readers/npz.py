@@ -35,12 +35,21 @@ def open_npz(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa: 
     splits: dict[str, str | None] = {}
     for split in SPLITS:
         splits |= {_video_id(split, row): split for row in range(lengths[f"{split}_length"].size)}
-    widths = {modality: _width(path) for modality, path in files.items()}
+    first = f"{SPLITS[0]}_data"
+    widths = {}
+    for modality, path in files.items():
+        shape = read_arrays(path, [first], "npz")[first].shape
+        if len(shape) != 3 or not shape[2]:
+            raise DataError(
+                f"Expected shape (video, utterance, feature) in {first!r} of {path}, but got {shape}; "
+                "check that this is the file the reader expects"
+            )
+        widths[modality] = int(shape[2])
+    recipe = {"source": "npz", "key": "data", "pooling": "none: one vector per utterance, as stored"}
     notes = Counter({VIDEO_ANONYMOUS: len(splits)})
     return Intake(
-        name="npz",
         splits=splits,
-        spaces={modality: _space(modality, width) for modality, width in widths.items()},
+        spaces={m: FeatureSpace(m, f"authors-npz-{m}", width, recipe=recipe) for m, width in widths.items()},
         videos=_videos(files, widths, notes),
         notes=notes,
         mapping={"sentiment": "SentiLabel", "emotions": "EmoLabel", **dict.fromkeys(map(str, FILE_NAMES), "data")},
@@ -72,21 +81,6 @@ def _video_id(split: str, row: int) -> str:
     return f"{split}-{row:04d}"
 
 
-def _width(path: Path) -> int:
-    shape = read_arrays(path, [f"{SPLITS[0]}_data"], "npz")[f"{SPLITS[0]}_data"].shape
-    if len(shape) != 3 or not shape[2]:
-        raise DataError(
-            f"Expected shape (video, utterance, feature) in '{SPLITS[0]}_data' of {path}, but got {shape}; "
-            "check that this is the file the reader expects"
-        )
-    return int(shape[2])
-
-
-def _space(modality: Modality, width: int) -> FeatureSpace:
-    recipe = {"source": "npz", "key": "data", "pooling": "none: one vector per utterance, as stored"}
-    return FeatureSpace(modality, f"authors-npz-{modality}", width, recipe=recipe)
-
-
 def _videos(files: Mapping[Modality, Path], widths: Mapping[Modality, int], notes: Counter[str]) -> Iterator[Video]:
     for split in SPLITS:
         features = {
@@ -95,10 +89,10 @@ def _videos(files: Mapping[Modality, Path], widths: Mapping[Modality, int], note
         labels = read_arrays(files[Modality.VISUAL], _label_names(), "npz")
         lengths = labels[f"{split}_length"]
         sentiment, emotions = labels[f"{split}SentiLabel"], labels[f"{split}EmoLabel"]
-        n_videos, n_slots = _require_lengths(files[Modality.VISUAL], split, lengths, sentiment)
-        shapes = {files[modality]: (features[modality], (n_videos, n_slots, widths[modality])) for modality in files}
-        for path, (values, shape) in shapes.items():
-            _require_shape(path, f"{split}_data", values, shape)
+        _require_lengths(files[Modality.VISUAL], split, lengths, sentiment)
+        n_videos, n_slots = sentiment.shape
+        for modality, path in files.items():
+            _require_shape(path, f"{split}_data", features[modality], (n_videos, n_slots, widths[modality]))
         _require_shape(files[Modality.VISUAL], f"{split}EmoLabel", emotions, (n_videos, n_slots, len(EMOTIONS)))
         for row in range(n_videos):
             utterances = []
@@ -117,8 +111,8 @@ def _videos(files: Mapping[Modality, Path], widths: Mapping[Modality, int], note
                 notes[VIDEO_EMPTY] += 1
 
 
-def _require_lengths(path: Path, split: str, lengths: AnyArray, sentiment: AnyArray) -> tuple[int, int]:
-    """``(n_videos, n_slots)``. Raises DataError when the lengths do not fit the labels."""
+def _require_lengths(path: Path, split: str, lengths: AnyArray, sentiment: AnyArray) -> None:
+    """Raise DataError when the lengths do not fit the labels."""
     if sentiment.ndim != 2 or lengths.shape != sentiment.shape[:1] or lengths.dtype.kind not in "iu":
         raise DataError(
             f"Expected one whole number per video in '{split}_length' and shape (video, utterance) in "
@@ -132,7 +126,6 @@ def _require_lengths(path: Path, split: str, lengths: AnyArray, sentiment: AnyAr
             f"Expected lengths from 0 to {n_slots} in '{split}_length' of {path}, but got {lengths[wrong[0]]} for "
             f"video {wrong[0]}; the file was altered: copy it again"
         )
-    return len(lengths), n_slots
 
 
 def _require_shape(path: Path, name: str, values: AnyArray, shape: tuple[int, ...]) -> None:

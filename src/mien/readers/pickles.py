@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 import pickle
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.errors import DataError, UnsafePickleError
-from mien.readers.files import as_text, looks_like, only_file
+from mien.readers.files import AnyArray, as_text, looks_like, only_file
+from mien.readers.intake import Groups, Intake, Row
 from mien.schema import SPLITS, FeatureSpace, FloatArray, Level, Modality
 
 KEYS = {Modality.TEXT: "text", Modality.ACOUSTIC: "audio", Modality.VISUAL: "vision"}
@@ -90,7 +91,7 @@ class SplitArrays:
         """The place, for messages."""
         return f"row {row} of {self.name!r} in {self.path}"
 
-    def array(self, key: str) -> NDArray[Any]:
+    def array(self, key: str) -> AnyArray:
         """A required array with one row per utterance. Raises DataError when it is missing or has other rows."""
         if key not in self.values:
             raise DataError(
@@ -110,18 +111,34 @@ class SplitArrays:
         return as_text(self.array(key))
 
 
-def spaces(reader: str, splits: Sequence[SplitArrays], keep_words: bool) -> dict[Modality, FeatureSpace]:
-    """The feature spaces, named after the reader. Rows of aligned streams are words, others are frames."""
+def intake_of(
+    reader: str,
+    splits: Sequence[SplitArrays],
+    keep_words: bool,
+    groups: Groups,
+    attach: Callable[[Row], None],
+    notes: Counter[str],
+    mapping: Mapping[str, str],
+) -> Intake:
+    """The data set, its feature spaces named after the reader. Rows of aligned streams are words, others are frames."""
+    first = splits[0]
     level = Level.WORD if keep_words else Level.UTTERANCE
-    made = {}
-    for modality, stream in splits[0].features.items():
-        rows = "words" if splits[0].is_aligned else "frames"
+    spaces = {}
+    for modality, stream in first.features.items():
+        rows = "words" if first.is_aligned else "frames"
         recipe = {"source": reader, "key": KEYS[modality], "rows": rows, "pooling": POOLING}
-        made[modality] = FeatureSpace(modality, f"{reader}-{modality}", stream.shape[2], level=level, recipe=recipe)
-    return made
+        spaces[modality] = FeatureSpace(modality, f"{reader}-{modality}", stream.shape[2], level=level, recipe=recipe)
+    return Intake(
+        splits=groups.splits,
+        spaces=spaces,
+        videos=groups.videos(attach),
+        notes=notes,
+        mapping={**mapping, **{modality.value: KEYS[modality] for modality in first.features}},
+        files=(first.path,),
+    )
 
 
-def _as_array(path: Path, name: str, key: str, value: object) -> NDArray[Any]:
+def _as_array(path: Path, name: str, key: str, value: object) -> AnyArray:
     try:
         return np.asarray(value)
     except ValueError:
@@ -213,7 +230,7 @@ class _Dtype:
 
     __slots__ = ("_name",)
 
-    def __init__(self, name: object) -> None:
+    def __init__(self, name: object, *_flags: object) -> None:
         if not isinstance(name, str) or not DTYPE_NAME.fullmatch(name):
             raise pickle.UnpicklingError(f"the array type {ascii(name)[:SHOWN_NAME_CHARACTERS]}")
         self._name = name.lstrip("<>|=")
@@ -246,14 +263,14 @@ class _Array:
             raise pickle.UnpicklingError("an array without its five parts")
         _, self._shape, self._dtype, self._fortran, self._raw = state
 
-    def numpy(self) -> NDArray[Any]:
+    def numpy(self) -> AnyArray:
         """The array, over the bytes of the pickle. Raises ValueError when shape, type and bytes do not fit."""
         if self._raw is None:
             raise ValueError("an array without data")
         return _array(self._raw, self._dtype, self._shape, "F" if self._fortran else "C")
 
 
-def _array(raw: object, dtype: object, shape: object, order: str) -> NDArray[Any]:
+def _array(raw: object, dtype: object, shape: object, order: str) -> AnyArray:
     if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
         raise ValueError("an array without type or shape")
     if not all(isinstance(length, int) and length >= 0 for length in shape):
@@ -272,7 +289,7 @@ def _array(raw: object, dtype: object, shape: object, order: str) -> NDArray[Any
     return np.frombuffer(data, dtype=as_numpy).reshape(shape, order="F" if order == "F" else "C")
 
 
-def _object_array(raw: object, shape: tuple[int, ...]) -> NDArray[Any]:
+def _object_array(raw: object, shape: tuple[int, ...]) -> AnyArray:
     if not isinstance(raw, list) or math.prod(shape) != len(raw):
         raise ValueError(f"an array of shape {shape} whose values do not fit")
     if not all(isinstance(value, PLAIN) for value in raw):
@@ -287,10 +304,6 @@ def _reconstruct(subtype: object, shape: object, typecode: object) -> _Array:
     if subtype is not _NDARRAY or shape != (0,) or typecode not in (b"b", "b"):
         raise pickle.UnpicklingError("an array that numpy would not write")
     return _Array()
-
-
-def _dtype(name: object, *_flags: object) -> _Dtype:
-    return _Dtype(name)
 
 
 def _scalar(dtype: object, raw: object) -> Any:
@@ -315,7 +328,7 @@ def _encode(text: object, encoding: object = "utf-8") -> bytes:
 _NDARRAY = _Inert()
 _STAND_INS: dict[tuple[str, str], _Inert] = {
     ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): _Call(_dtype),
+    ("numpy", "dtype"): _Call(_Dtype),
     ("numpy.core.multiarray", "_reconstruct"): _Call(_reconstruct),
     ("numpy._core.multiarray", "_reconstruct"): _Call(_reconstruct),
     ("numpy.core.multiarray", "scalar"): _Call(_scalar),

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -43,31 +42,18 @@ def before(signs: FloatArray) -> FloatArray:
     return np.append(signs[1], signs[:-1])
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What decides the sentiment of an utterance."""
-
-    description: str
-    # signs of a video's utterances -> its sentiments (utterance,); None: the words decide, see `_aligned_words`
-    sentiment: Callable[[Signs], FloatArray] | None = None
-
-
-RULES: dict[str, Rule] = {
-    "text": Rule("one modality of the same utterance: the text's sign", lambda signs: signs[Modality.TEXT]),
-    "fusion": Rule(
-        "two modalities of the same utterance: the voice's sign times the face's",
-        lambda signs: signs[Modality.ACOUSTIC] * signs[Modality.VISUAL],
-    ),
-    "context": Rule(
-        "one modality of another utterance: the sign of the text before", lambda signs: before(signs[Modality.TEXT])
-    ),
-    "context-fusion": Rule(
-        "two modalities of two utterances: the text's sign times that of the voice before",
-        lambda signs: signs[Modality.TEXT] * before(signs[Modality.ACOUSTIC]),
-    ),
-    "alignment": Rule(
-        "two modalities of the same word: whether the face agrees with the text where the text is marked"
-    ),
+# rule -> signs of a video's utterances -> its sentiments (utterance,); None: the words decide, see `_aligned_words`
+RULES: dict[str, Callable[[Signs], FloatArray] | None] = {
+    # one modality of the same utterance
+    "text": lambda signs: signs[Modality.TEXT],
+    # two modalities of the same utterance
+    "fusion": lambda signs: signs[Modality.ACOUSTIC] * signs[Modality.VISUAL],
+    # one modality of another utterance
+    "context": lambda signs: before(signs[Modality.TEXT]),
+    # two modalities of two utterances
+    "context-fusion": lambda signs: signs[Modality.TEXT] * before(signs[Modality.ACOUSTIC]),
+    # two modalities of the same word: whether the face agrees with the text where the text is marked
+    "alignment": None,
 }
 # option -> values it takes, the default first
 FIELDS: dict[str, tuple[str, ...]] = {"rule": tuple(RULES), "videos": ("300",), "seed": ("0",)}
@@ -89,7 +75,6 @@ def open_planted(_paths: Sequence[Path], options: ReaderOptions) -> Intake:
     level = Level.WORD if options.words else Level.UTTERANCE
     splits = planted_splits(n_videos)
     return Intake(
-        name="planted",
         splits=splits,
         spaces={m: FeatureSpace(m, f"planted-words-{m}", n, level=level, recipe=recipe) for m, n in N_FEATURES.items()},
         videos=_videos(list(splits), RULES[chosen["rule"]], directions, rng, options.words),
@@ -109,7 +94,7 @@ def _whole_number(chosen: Mapping[str, str], name: str, least: int) -> int:
 
 def _videos(
     names: Sequence[str],
-    rule: Rule,
+    rule: Callable[[Signs], FloatArray] | None,
     directions: Mapping[Modality, FloatArray],
     rng: np.random.Generator,
     keep_words: bool,
@@ -137,15 +122,15 @@ def _videos(
 
 
 def _signs(
-    rule: Rule, n_words: FloatArray, rng: np.random.Generator
+    rule: Callable[[Signs], FloatArray] | None, n_words: FloatArray, rng: np.random.Generator
 ) -> tuple[FloatArray, dict[Modality, list[FloatArray]]]:
     """Sentiments (utterance,), and per modality the sign of every word, one array (word,) per utterance."""
-    if rule.sentiment is None:
+    if rule is None:
         sentiment = rng.choice([-1.0, 1.0], size=len(n_words))
         by_utterance = [_aligned_words(int(n), agree, rng) for n, agree in zip(n_words, sentiment, strict=True)]
         return sentiment, {modality: [each[modality] for each in by_utterance] for modality in Modality}
     hidden = {modality: rng.choice([-1.0, 1.0], size=len(n_words)) for modality in Modality}
-    return rule.sentiment(hidden), {
+    return rule(hidden), {
         modality: [np.full(n, sign) for n, sign in zip(n_words, signs, strict=True)]
         for modality, signs in hidden.items()
     }

@@ -117,10 +117,14 @@ def attach_rows(
         return
     utterance.features[modality] = mean
     if keep_words:
-        present: BoolArray = np.asarray(finite_cells(rows).all(axis=1))
-        count(notes, WORD_NOT_FINITE, int((~present).sum()))
-        utterance.words[modality] = np.where(present[:, None], rows, 0).astype(np.float32)
-        utterance.word_present[modality] = present
+        utterance.words[modality], utterance.word_present[modality] = whole_words(rows, notes)
+
+
+def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, BoolArray]:
+    """``(words, present)``: (word, feature) float32, zero rows where a value is not finite, and (word,)."""
+    present: BoolArray = np.asarray(finite_cells(rows).all(axis=1))
+    count(notes, WORD_NOT_FINITE, int((~present).sum()))
+    return np.where(present[:, None], rows, 0).astype(np.float32), present
 
 
 def without_zero_ends(streams: list[FloatArray], notes: Counter[str]) -> slice:

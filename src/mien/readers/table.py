@@ -38,9 +38,7 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     """
     files = input_files(paths, (".csv",), "table")
     columns = {path: _columns_of(path, options.mapping) for path in files}
-    used: dict[str, str] = {}
-    for of_file in columns.values():
-        used |= of_file
+    used = {field: column for of_file in columns.values() for field, column in of_file.items()}
     for field, column in options.mapping.items():
         if field not in used:
             require_columns(files[0], {field: column}, read_header(files[0]))
@@ -55,7 +53,6 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     rows = (_row(row, columns[path], notes) for path in files for row in read_rows(path))
     groups = group(rows, notes, files[0], numbered=bool(numbered))
     return Intake(
-        name="table",
         splits=groups.splits,
         spaces={},
         videos=groups.videos(),

@@ -29,7 +29,7 @@ from mien.schema import (
     Utterance,
     Video,
 )
-from mien.storage.split_columns import WordsOfOne
+from mien.storage.split_columns import WordsOfOne, lay_out, vectors_of, words_of_utterance
 
 # Few values that repeat; a dictionary of feature values would only be given up again after some time.
 TEXTS = ["video_id", "transcript", "split"]
@@ -60,11 +60,6 @@ def arrow_schema(spaces: Mapping[Modality, FeatureSpace]) -> pa.Schema:
     return pa.schema(fields)
 
 
-def label_and_feature_names(spaces: Mapping[Modality, FeatureSpace]) -> list[str]:
-    """Columns needed to train and score at utterance level."""
-    return ["video_id", "index", "start_s", "end_s", "transcript", "sentiment", *EMOTIONS, *spaces]
-
-
 def to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -> pa.Table:
     """Rows of the given videos, utterances in the order they stand in. Raises DataError when one breaks the schema."""
     for video in videos:
@@ -84,7 +79,7 @@ def to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -
         values = [None if each.emotions is None else float(each.emotions[number]) for each in utterances]
         data[name] = _numbers(values)
     for modality, space in spaces.items():
-        data[modality] = _vector_column([each.features.get(modality) for each in utterances], space.n_features)
+        data[modality] = _vectors(*vectors_of(utterances, space))
         if space.level is Level.WORD:
             data[words_name(modality)] = _word_column(utterances, space)
     schema = arrow_schema(spaces)
@@ -124,11 +119,6 @@ def floats(column: pa.ChunkedArray) -> FloatArray:
     return np.where(_present(array), _stored(array, np.float64), np.nan)
 
 
-def integers(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """A column of whole numbers without null as (row,) int64."""
-    return _stored(column.combine_chunks(), np.int64)
-
-
 def vectors(column: pa.ChunkedArray | pa.Array, n_features: int) -> tuple[FloatArray, BoolArray]:
     """A vector column as ``(matrix, present)``: (row, feature) float32 with zero rows where null, and (row,)."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
@@ -152,28 +142,13 @@ def runs(ids: Sequence[str]) -> list[tuple[str, int, int]]:
     return [(ids[start], start, stop) for start, stop in itertools.pairwise([*starts, len(ids)])]
 
 
-def _vector_column(rows: Sequence[FloatArray | None], n_features: int) -> pa.Array:
-    present = np.array([row is not None for row in rows], dtype=bool)
-    matrix = np.zeros((len(rows), n_features), dtype=np.float32)
-    for number, row in enumerate(rows):
-        if row is not None:
-            matrix[number] = row
-    return _vectors(matrix, present)
-
-
 def _word_column(utterances: Sequence[Utterance], space: FeatureSpace) -> pa.Array:
-    words = [utterance.words.get(space.modality) for utterance in utterances]
-    bounds = np.concatenate([[0], np.cumsum([0 if rows is None else len(rows) for rows in words])])
-    matrix = np.zeros((int(bounds[-1]), space.n_features), dtype=np.float32)
-    present = np.ones(len(matrix), dtype=bool)
-    for utterance, rows, start, stop in zip(utterances, words, bounds[:-1], bounds[1:], strict=True):
-        if rows is not None:
-            matrix[start:stop] = rows
-            present[start:stop] = utterance.word_present.get(space.modality, True)
-    matrix[~present] = 0
-    validity = _validity([rows is not None for rows in words])
-    kind, offsets = pa.list_(pa.list_(pa.float32(), space.n_features)), _buffer(bounds.astype(np.int32))
-    return pa.Array.from_buffers(kind, len(words), [validity, offsets], children=[_vectors(matrix, present)])
+    words = [words_of_utterance(utterance, space.modality) for utterance in utterances]
+    offsets = np.cumsum([0, *(0 if each is None else len(each[1]) for each in words)], dtype=np.int32)
+    validity = _validity([each is not None for each in words])
+    kind = pa.list_(pa.list_(pa.float32(), space.n_features))
+    children = [_vectors(*lay_out(words, offsets, space.n_features))]
+    return pa.Array.from_buffers(kind, len(words), [validity, _buffer(offsets)], children=children)
 
 
 def _numbers(values: Sequence[float | None], dtype: type[np.generic] = np.float64) -> pa.Array:

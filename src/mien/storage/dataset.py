@@ -23,13 +23,13 @@ from mien.storage.columns import runs
 from mien.storage.files import (
     damage_told,
     folder_written_aside,
-    read_json,
+    read_card,
     restore_interrupted_swap,
     write_json,
 )
 from mien.storage.split_columns import SplitColumns, join_words
 
-FORMAT_VERSION = 1
+FORMAT = {"format": "mien-dataset", "format_version": 1}
 TABLE = "utterances.parquet"
 CARD = "dataset.json"
 # a group is closed as soon as it reaches one of these
@@ -75,8 +75,7 @@ class Dataset:
 
     def videos(self, split: str | None = None) -> Iterator[Video]:
         """Every video of one split, or of all, with everything that is stored. Raises DataError on an unknown split."""
-        if split is not None:
-            self._require_split(split)
+        self._require_split(split)
         for group in self.row_groups():
             for _, start, stop in runs(group["video_id"].to_pylist()):
                 video = columns.to_video(group.slice(start, stop - start), self.facts.spaces)
@@ -99,8 +98,7 @@ class Dataset:
 
         Every window holds whole videos. Raises what `columns` raises.
         """
-        if split is not None:
-            self._require_split(split)
+        self._require_split(split)
         names, by_word = self._names(words)
         for group in self.row_groups([*names, "split"]):
             rows = group
@@ -130,11 +128,11 @@ class Dataset:
                 f"Expected word vectors in {self.folder}, but got one vector per utterance; "
                 "import again with words: mien import csd, mult, mmsa, or table --text glove-6b-50d --words"
             )
-        names = columns.label_and_feature_names(self.facts.spaces)
+        names = ["video_id", "index", "start_s", "end_s", "transcript", "sentiment", *EMOTIONS, *self.facts.spaces]
         return names + [columns.words_name(space.modality) for space in by_word], by_word
 
-    def _require_split(self, split: str) -> None:
-        if split not in self.splits:
+    def _require_split(self, split: str | None) -> None:
+        if split is not None and split not in self.splits:
             have = ", ".join(self.splits) or "none"
             raise DataError(
                 f"Expected a split named {split!r} with utterances in {self.folder}, but got {have}; "
@@ -158,8 +156,7 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
         if not counts:
             raise DataError("Expected at least one utterance, but got none; check the source files and the mapping")
         card = {
-            "format": "mien-dataset",
-            "format_version": FORMAT_VERSION,
+            **FORMAT,
             "name": facts.name,
             "sentiment_values": facts.sentiment_values,
             "feature_spaces": {modality: space.to_json() for modality, space in facts.spaces.items()},
@@ -196,12 +193,7 @@ def open_dataset(folder: str | Path) -> Dataset:
     """Open a Dataset and check its table's sha256. Raises DataError if it is none, DamagedFileError if altered."""
     folder = Path(folder)
     restore_interrupted_swap(folder)
-    card = read_json(folder / CARD, "a Dataset")
-    if card.get("format") != "mien-dataset" or card.get("format_version") != FORMAT_VERSION:
-        raise DamagedFileError(
-            f"Expected {folder / CARD} to be a mien-dataset of version {FORMAT_VERSION}, but got "
-            f"{card.get('format')!r} version {card.get('format_version')!r}; import it again with this version"
-        )
+    card = read_card(folder / CARD, "a Dataset", FORMAT, "import it")
     with damage_told(folder / CARD, "the Dataset"):
         fingerprint = card["sha256"][TABLE]
         spaces = {Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()}
@@ -263,7 +255,7 @@ def _split_columns(
     return SplitColumns(
         video_ids=[video_id for video_id, _, _ in of_videos],
         offsets=np.array([0, *(stop for _, _, stop in of_videos)], dtype=np.int64),
-        index=columns.integers(rows["index"]),
+        index=np.array(rows["index"].to_pylist(), dtype=np.int64),
         features=features,
         present=present,
         sentiment=columns.floats(rows["sentiment"]),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from mien.schema import (
     EMOTION_OUTPUTS,
@@ -32,11 +31,10 @@ N_EXAMPLES = 5
 def describe(dataset: Dataset) -> dict[str, Any]:
     """A JSON-able description (docs/formats.md).
 
-    Reads every column but the word vectors, one group of rows at a time.
+    Reads every column but the word vectors, features one group of rows at a time.
     """
     spaces = dataset.facts.spaces
     tallies: dict[str, _Tally] = {}
-    texts = _Texts()
     for rows in dataset.row_groups(
         [name for name in columns.arrow_schema(spaces).names if not name.endswith("_words")]
     ):
@@ -51,7 +49,6 @@ def describe(dataset: Dataset) -> dict[str, Any]:
             tally.add({key: values[here] for key, values in numbers.items()})
             for modality, (matrix, present) in vectors.items():
                 tally.coverage.setdefault(modality, _Coverage()).add(matrix[here], present[here])
-        texts.add(rows)
     return {
         "name": dataset.facts.name,
         "folder": str(dataset.folder),
@@ -59,7 +56,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "sentiment_values": str(dataset.facts.sentiment_values),
         "feature_spaces": {modality: _describe_space(space) for modality, space in spaces.items()},
         "splits": {name: tallies[name].described() for name in (*SPLITS, "none") if name in tallies},
-        "leakage": texts.leakage(),
+        "leakage": _leakage(dataset),
         "origin": dict(dataset.facts.origin),
         "licence_note": dataset.facts.licence_note,
     }
@@ -147,29 +144,20 @@ def _describe_space(space: FeatureSpace) -> dict[str, Any]:
     return {key: facts[key] for key in ("name", "n_features", "level", "fingerprint", "recipe")}
 
 
-@dataclass(slots=True)
-class _Texts:
-    """Which videos and transcripts (stripped, lower case) stand in which split."""
-
-    videos: dict[str, set[str]] = field(default_factory=dict)
-    texts: dict[str, set[str]] = field(default_factory=dict)
-
-    def add(self, rows: pa.Table) -> None:
-        """Rows without a split do not count."""
-        facts = rows.select(["video_id", "split", "transcript"]).to_pydict()
-        for video, split, text in zip(facts["video_id"], facts["split"], facts["transcript"], strict=True):
-            if split is not None:
-                self.videos.setdefault(video, set()).add(split)
-                if text and text.strip():
-                    self.texts.setdefault(text.strip().lower(), set()).add(split)
-
-    def leakage(self) -> dict[str, Any]:
-        """What stands in more than one split."""
-        shared = sorted((text for text, splits in self.texts.items() if len(splits) > 1), key=len, reverse=True)
-        return {
-            "videos_in_several_splits": sorted(video for video, splits in self.videos.items() if len(splits) > 1),
-            "texts": len(self.texts),
-            "texts_in_several_splits": len(shared),
-            "longest_shared_texts": shared[:N_EXAMPLES],
-            "speakers": "not recorded: the same person may stand in several splits",
-        }
+def _leakage(dataset: Dataset) -> dict[str, Any]:
+    """Which videos and transcripts (stripped, lower case) stand in more than one split; no split does not count."""
+    facts = dataset.table(["video_id", "split", "transcript"]).to_pydict()
+    videos, texts = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    for video, split, text in zip(facts["video_id"], facts["split"], facts["transcript"], strict=True):
+        if split is not None:
+            videos[video].add(split)
+            if text and text.strip():
+                texts[text.strip().lower()].add(split)
+    shared = sorted((text for text, splits in texts.items() if len(splits) > 1), key=len, reverse=True)
+    return {
+        "videos_in_several_splits": sorted(video for video, splits in videos.items() if len(splits) > 1),
+        "texts": len(texts),
+        "texts_in_several_splits": len(shared),
+        "longest_shared_texts": shared[:N_EXAMPLES],
+        "speakers": "not recorded: the same person may stand in several splits",
+    }

@@ -8,14 +8,12 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from mien.errors import DamagedFileError, DataError, WriteError
-
-CHUNK_BYTES = 1 << 20
 
 
 def _umask() -> int:
@@ -156,6 +154,17 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         raise DamagedFileError(
             f"Expected JSON in {path}, but got {error}; the file was cut or altered: make {what} again"
         ) from None
+
+
+def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -> dict[str, Any]:
+    """`read_json` of a card that states the expected format. Raises DamagedFileError where it is another one."""
+    card = read_json(path, what)
+    if any(card.get(key) != value for key, value in expected.items()):
+        raise DamagedFileError(
+            f"Expected {path} to be a {expected['format']} of version {expected['format_version']}, but got "
+            f"{card.get('format')!r} version {card.get('format_version')!r}; {remedy} again with this version"
+        )
+    return card
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.errors import DamagedFileError, DataError, FeatureSpaceError, TrainingError, UnknownNameError
+from mien.errors import DataError, FeatureSpaceError, TrainingError, UnknownNameError
 from mien.pretrained import require_sha256, sha256_of
 from mien.schema import FeatureSpace, Modality
-from mien.storage.files import damage_told, read_json, write_json
+from mien.storage.files import damage_told, read_card, write_json
 from mien.tasks import TASKS
 
-FORMAT_VERSION = 1
+FORMAT = {"format": "mien-run", "format_version": 1}
 CARD = "run.json"
 EPOCHS = "epochs/"
 
@@ -58,8 +58,7 @@ class Run:
 def write_run(run: Run, files: Sequence[Path] = ()) -> None:
     """Write run.json aside and rename it; `files` (below the folder) are recorded with their sha256."""
     card = {
-        "format": "mien-run",
-        "format_version": FORMAT_VERSION,
+        **FORMAT,
         "finished": run.finished,
         "model": run.model,
         "inputs": list(run.inputs),
@@ -81,12 +80,7 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
     a task that is not in `TASKS`, TrainingError if the training has not finished and `unfinished` is False.
     """
     folder = Path(folder)
-    card = read_json(folder / CARD, "a Run")
-    if card.get("format") != "mien-run" or card.get("format_version") != FORMAT_VERSION:
-        raise DamagedFileError(
-            f"Expected {folder / CARD} to be a mien-run of version {FORMAT_VERSION}, but got "
-            f"{card.get('format')!r} version {card.get('format_version')!r}; train it again with this version"
-        )
+    card = read_card(folder / CARD, "a Run", FORMAT, "train it")
     with damage_told(folder / CARD, "the Run"):
         run = Run(
             folder=folder,

@@ -77,18 +77,22 @@ def join_words(
     Raises DataError when the modalities of an utterance do not have the same words: systems that fuse word by word need
     aligned ones.
     """
-    counts = _common_counts(by_modality)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = np.cumsum([0, *_common_counts(by_modality)], dtype=np.int64)
     features, present = {}, {}
     for modality, utterances in by_modality.items():
-        matrix = np.zeros((int(offsets[-1]), spaces[modality].n_features), dtype=np.float32)
-        here = np.zeros(int(offsets[-1]), dtype=bool)
-        for number, words in enumerate(utterances):
-            if words is not None:
-                place = slice(offsets[number], offsets[number + 1])
-                matrix[place], here[place] = words[0] * words[1][:, None], words[1]
-        features[modality], present[modality] = matrix, here
+        features[modality], present[modality] = lay_out(utterances, offsets, spaces[modality].n_features)
     return WordColumns(offsets, features, present)
+
+
+def lay_out(utterances: Sequence[WordsOfOne], offsets: IntArray, n_features: int) -> tuple[FloatArray, BoolArray]:
+    """The words of utterances one after another, ``(matrix, present)``; `offsets` as in `WordColumns`."""
+    matrix = np.zeros((int(offsets[-1]), n_features), dtype=np.float32)
+    present = np.zeros(len(matrix), dtype=bool)
+    for words, start, stop in zip(utterances, offsets[:-1], offsets[1:], strict=True):
+        if words is not None:
+            present[start:stop] = words[1]
+            matrix[start:stop] = np.where(words[1][:, None], words[0], 0)
+    return matrix, present
 
 
 def _common_counts(by_modality: Mapping[Modality, Sequence[WordsOfOne]]) -> IntArray:
@@ -117,12 +121,7 @@ def stack_videos(
     utterances = [utterance for video in videos for utterance in video.utterances]
     features, present = {}, {}
     for modality, space in spaces.items():
-        here = np.array([modality in utterance.features for utterance in utterances], dtype=bool)
-        matrix = np.zeros((len(utterances), space.n_features), dtype=np.float32)
-        for row, utterance in zip(matrix, utterances, strict=True):
-            if modality in utterance.features:
-                row[:] = utterance.features[modality]
-        features[modality], present[modality] = matrix, here
+        features[modality], present[modality] = vectors_of(utterances, space)
     unknown = np.full(len(EMOTIONS), np.nan)
     return SplitColumns(
         video_ids=[video.id for video in videos],
@@ -135,7 +134,7 @@ def stack_videos(
         spaces=spaces,
         words=join_words(
             {
-                modality: [_words_of(utterance, modality) for utterance in utterances]
+                modality: [words_of_utterance(utterance, modality) for utterance in utterances]
                 for modality, space in spaces.items()
                 if space.level is Level.WORD
             },
@@ -175,7 +174,11 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
         here: BoolArray = np.logical_and.reduce(np.isfinite(matrix), axis=1)
         if not here.all():  # seldom, and what follows takes longer than looking
             partly = np.logical_not(here | np.isnan(matrix).all(axis=1))
-            _require_none(partly, modality)
+            if partly.any():
+                raise DataError(
+                    f"Expected finite {modality} features, but got NaN or infinity in utterance {partly.argmax()}; "
+                    "make the whole row NaN where the modality is missing"
+                )
             matrix = np.where(here[:, None], matrix, np.float32(0))
         matrices[modality], present[modality] = matrix, here
     return SplitColumns(
@@ -189,19 +192,22 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
     )
 
 
-def _require_none(partly: BoolArray, modality: Modality) -> None:
-    if partly.any():
-        raise DataError(
-            f"Expected finite {modality} features, but got NaN or infinity in utterance {int(partly.argmax())}; "
-            "make the whole row NaN where the modality is missing"
-        )
-
-
 def _or_nan(values: Sequence[float | None]) -> FloatArray:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _words_of(utterance: Utterance, modality: Modality) -> WordsOfOne:
+def vectors_of(utterances: Sequence[Utterance], space: FeatureSpace) -> tuple[FloatArray, BoolArray]:
+    """The utterances' vectors, ``(matrix, present)``: (utterance, feature) with zero rows where missing."""
+    present = np.array([space.modality in utterance.features for utterance in utterances], dtype=bool)
+    matrix = np.zeros((len(utterances), space.n_features), dtype=np.float32)
+    for row, utterance in zip(matrix, utterances, strict=True):
+        if space.modality in utterance.features:
+            row[:] = utterance.features[space.modality]
+    return matrix, present
+
+
+def words_of_utterance(utterance: Utterance, modality: Modality) -> WordsOfOne:
+    """An utterance's words in one modality; all are present where nothing else is said."""
     rows = utterance.words.get(modality)
     if rows is None:
         return None

@@ -61,15 +61,9 @@ def interval_means(
     for frame_intervals, stored in blocks:
         with np.errstate(over="ignore"):
             frames = stored.astype(np.float32, copy=False)
-        quick = _quick_sums(intervals, frame_intervals, frames)
-        if quick is not None:
-            sums += quick[0]
-            n_rows += quick[1]
-            counts += quick[1][:, None]
-            continue
         finite: BoolArray = np.isfinite(frames)
-        n_not_finite += int(finite.size - finite.sum())
-        block_sums, block_rows, block_counts = _careful_sums(intervals, frame_intervals, frames, finite)
+        n_not_finite += int(finite.size - np.count_nonzero(finite))
+        block_sums, block_rows, block_counts = _finite_sums(intervals, frame_intervals, frames, finite)
         sums += block_sums
         n_rows += block_rows
         counts += block_counts
@@ -79,54 +73,39 @@ def interval_means(
     return IntervalMeans(means, present, n_rows > 0, n_not_finite)
 
 
-def _quick_sums(
-    intervals: FloatArray, frame_intervals: FloatArray, frames: FloatArray
-) -> tuple[FloatArray, IntArray] | None:
-    """``(sums, n_rows)`` of the frames as they are; None where one is out of order, without length or not finite."""
-    starts_s, ends_s = np.ascontiguousarray(frame_intervals.T)
-    if not ((ends_s - starts_s >= EPSILON_S).all() and (np.diff(starts_s) >= 0).all() and (np.diff(ends_s) >= 0).all()):
-        return None
-    first, stop = _ranges(intervals, frame_intervals)
-    sums = _sums_of_ranges(frames, first, stop)
-    # what is not finite makes every sum so that it is part of; frames of no word are looked at themselves
-    entered, left = (np.bincount(bounds, minlength=len(frames) + 1) for bounds in (first, stop))
-    alone = frames[np.cumsum(entered - left)[:-1] == 0]
-    whole = np.isfinite(sums).all() and np.isfinite(alone).all()
-    return (sums, stop - first) if whole else None
-
-
-def _careful_sums(
+def _finite_sums(
     intervals: FloatArray, frame_intervals: FloatArray, frames: FloatArray, finite: BoolArray
 ) -> tuple[FloatArray, IntArray, FloatArray]:
     """``(sums, n_rows, counts)`` of the finite values; sums and counts (word, feature), n_rows (word,)."""
     order = start_order(frame_intervals)
-    times_s, finite = frame_intervals[order], finite[order]
-    values = np.where(finite, frames[order], np.float32(0))
-    summed = _sums_by_range if (np.diff(times_s[:, 1]) >= 0).all() else _sums_by_mask
-    sums, n_rows = summed(intervals, times_s, values)
+    if not np.array_equal(order, np.arange(len(frames))):
+        frame_intervals, frames, finite = frame_intervals[order], frames[order], finite[order]
+    all_finite = finite.all()
+    values = frames if all_finite else np.where(finite, frames, np.float32(0))
+    summed = _sums_by_range if (np.diff(frame_intervals[:, 1]) >= 0).all() else _sums_by_mask
+    sums, n_rows = summed(intervals, frame_intervals, values)
     if not np.isfinite(sums).all():
         # finite values, but too many or too large for single precision
-        sums, _ = summed(intervals, times_s, values.astype(np.float64))
+        sums, _ = summed(intervals, frame_intervals, values.astype(np.float64))
     counts = np.repeat(n_rows[:, None].astype(np.float64), frames.shape[1], axis=1)
-    spoilt = ~finite.all(axis=0)
-    counts[:, spoilt] = summed(intervals, times_s, finite[:, spoilt].astype(np.float32))[0]
+    if not all_finite:
+        spoilt = ~finite.all(axis=0)
+        counts[:, spoilt] = summed(intervals, frame_intervals, finite[:, spoilt].astype(np.float32))[0]
     return sums, n_rows, counts
 
 
-def _ranges(intervals: FloatArray, frame_intervals: FloatArray) -> tuple[IntArray, IntArray]:
-    """Word n has the frames ``first[n] : stop[n]``, where starts and ends of the frames are both in order."""
+def _sums_by_range(
+    intervals: FloatArray, frame_intervals: FloatArray, values: FloatArray
+) -> tuple[FloatArray, IntArray]:
+    """``(sums, n_rows)`` where starts and ends are both in order: the frames of an interval are neighbours."""
     first = np.searchsorted(frame_intervals[:, 1], intervals[:, 0] + EPSILON_S, side="right")
     stop = np.searchsorted(frame_intervals[:, 0], intervals[:, 1] - EPSILON_S, side="left")
     # an interval no longer than epsilon overlaps nothing, though a frame may reach across it
-    return first, np.where(intervals[:, 1] - intervals[:, 0] > EPSILON_S, np.maximum(first, stop), first)
-
-
-def _sums_of_ranges(values: FloatArray, first: IntArray, stop: IntArray) -> FloatArray:
-    """Sums of the rows of `values` (row, feature) from `first` to before `stop`, one per word."""
-    sums = np.zeros((len(first), values.shape[1]))
+    stop = np.where(intervals[:, 1] - intervals[:, 0] > EPSILON_S, np.maximum(first, stop), first)
+    sums = np.zeros((len(intervals), values.shape[1]))
     short = np.zeros(sums.shape, dtype=values.dtype)
     ones = np.ones(SHORT_WORD_FRAMES, dtype=values.dtype)
-    # an infinity less an infinity, and a sum beyond float32, are no numbers: the caller looks
+    # sums beyond float32, and one such less another, are no numbers: the caller looks
     with np.errstate(invalid="ignore", over="ignore"):
         for word, (start, end) in enumerate(zip(first.tolist(), stop.tolist(), strict=True)):
             if end - start <= SHORT_WORD_FRAMES:
@@ -134,15 +113,7 @@ def _sums_of_ranges(values: FloatArray, first: IntArray, stop: IntArray) -> Floa
             else:
                 np.add.reduce(values[start:end], axis=0, dtype=np.float64, out=sums[word])
         sums += short
-    return sums
-
-
-def _sums_by_range(
-    intervals: FloatArray, frame_intervals: FloatArray, values: FloatArray
-) -> tuple[FloatArray, IntArray]:
-    """``(sums, n_rows)`` where starts and ends are both in order: the frames of an interval are neighbours."""
-    first, stop = _ranges(intervals, frame_intervals)
-    return _sums_of_ranges(values, first, stop), stop - first
+    return sums, stop - first
 
 
 def _sums_by_mask(

@@ -30,7 +30,7 @@ from mien.readers.csd.sequences import (
 )
 from mien.readers.files import as_text, input_files
 from mien.readers.intake import Described, Intake, ReaderOptions, counted, read_each
-from mien.readers.rules import count, emotion_labels, finite_cells, sentiment_label
+from mien.readers.rules import count, emotion_labels, finite_cells, sentiment_label, whole_words
 from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, Level, Modality, Utterance, Video, in_start_order
 
 SILENCE = "sp"
@@ -75,7 +75,6 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     count(notes, rules.FOLD_UNKNOWN, sum(split is None for split in splits.values()))
     reader = CsdReader(roles, options.words)
     return Intake(
-        name="csd",
         splits=splits,
         spaces=_spaces(roles, options.words),
         videos=counted(read_each(reader, splits), splits, notes),
@@ -180,12 +179,9 @@ def _word_level(
     present: dict[Modality, BoolArray] = {}
     if text is not None:
         # the reference keeps its own rows
-        finite = finite_cells(text.features[order])
-        whole: BoolArray = np.asarray(finite.all(axis=1))
-        count(notes, rules.VALUE_NOT_FINITE, int(finite.size - finite.sum()))
-        count(notes, rules.WORD_NOT_FINITE, int((~whole).sum()))
-        vectors[Modality.TEXT] = np.where(whole[:, None], text.features[order], 0).astype(np.float32)
-        present[Modality.TEXT] = whole
+        rows = text.features[order]
+        count(notes, rules.VALUE_NOT_FINITE, int((~finite_cells(rows)).sum()))
+        vectors[Modality.TEXT], present[Modality.TEXT] = whole_words(rows, notes)
     for modality in (Modality.ACOUSTIC, Modality.VISUAL):
         if not _has(streams, modality, video_id, notes):
             continue
@@ -238,7 +234,7 @@ class _LabelRow:
     start_s: float
     end_s: float
     # column name -> value as the file has it
-    values: Mapping[str, float]
+    values: dict[str, float]
 
 
 def read_utterances(readers: Sequence[SequenceReader], video_id: str, notes: Counter[str]) -> list[Utterance]:
@@ -250,7 +246,7 @@ def read_utterances(readers: Sequence[SequenceReader], video_id: str, notes: Cou
     holders = [reader for reader in readers if video_id in reader]
     rows = _rows(holders[0], video_id)
     for reader in holders[1:]:
-        rows = _joined(rows, _rows(reader, video_id), notes)
+        _join(rows, _rows(reader, video_id), notes)
     utterances: list[Utterance] = []
     seen: set[tuple[object, ...]] = set()
     for row in rows:
@@ -276,28 +272,21 @@ def _rows(reader: SequenceReader, video_id: str) -> list[_LabelRow]:
     ]
 
 
-def _joined(rows: list[_LabelRow], others: list[_LabelRow], notes: Counter[str]) -> list[_LabelRow]:
-    """Each row with the values of the other row of the same times, if there is one."""
-    left = list(others)
-    joined = []
+def _join(rows: list[_LabelRow], others: list[_LabelRow], notes: Counter[str]) -> None:
+    """Give each row the values of the other row of the same times, if there is one."""
     for row in rows:
-        same = [
-            each
-            for each in left
-            if abs(each.start_s - row.start_s) <= EPSILON_S and abs(each.end_s - row.end_s) <= EPSILON_S
-        ]
-        values = dict(row.values)
-        if same:
-            left.remove(same[0])
-            values |= same[0].values
-        joined.append(_LabelRow(row.number, row.start_s, row.end_s, values))
-    count(notes, rules.LABEL_ROW_UNMATCHED, len(left))
-    return joined
+        for other in others:
+            if abs(other.start_s - row.start_s) <= EPSILON_S and abs(other.end_s - row.end_s) <= EPSILON_S:
+                row.values.update(other.values)
+                others.remove(other)
+                break
+    count(notes, rules.LABEL_ROW_UNMATCHED, len(others))
 
 
 def _utterance(row: _LabelRow, notes: Counter[str]) -> Utterance:
-    emotions: FloatArray | None = None
+    utterance = Utterance(row.number, row.start_s, row.end_s)
     if EMOTIONS[0] in row.values:
-        emotions = emotion_labels(np.array([row.values[name] for name in EMOTIONS]), notes)
-    sentiment = sentiment_label(row.values["sentiment"], notes) if "sentiment" in row.values else None
-    return Utterance(row.number, row.start_s, row.end_s, sentiment=sentiment, emotions=emotions)
+        utterance.emotions = emotion_labels(np.array([row.values[name] for name in EMOTIONS]), notes)
+    if "sentiment" in row.values:
+        utterance.sentiment = sentiment_label(row.values["sentiment"], notes)
+    return utterance

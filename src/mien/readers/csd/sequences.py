@@ -40,7 +40,6 @@ KNOWN_ROOTS: dict[str, tuple[str, ...]] = {
     Modality.ACOUSTIC.value: ("covarep",),
     Modality.VISUAL.value: ("facet", "openface"),
 }
-OLD_PAIR = ("sentimentlabels", "emotionlabels")
 # the order of "All Labels" by its documentation, when the file does not name its columns; not the order of EMOTIONS
 LABEL_COLUMNS = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
 VERSION = re.compile(r"[ _-]*v?\d+([._]\d+)*$")
@@ -71,8 +70,7 @@ class Rows:
 def inspect(path: Path) -> Sequence:
     """Read names and widths, no rows. Raises DataError when the file is no computational sequence."""
     with _opened(path) as file:
-        roots = [name for name in file if isinstance(_member(path, file, name), h5py.Group)]
-        roots = [name for name in roots if "data" in file[name]]
+        roots = [name for name in file if isinstance(_member(path, file, name), h5py.Group) and "data" in file[name]]
         if len(roots) != 1:
             raise DataError(
                 f"Expected one root group with 'data' in {path}, but got {', '.join(roots) or 'none'}; "
@@ -119,10 +117,8 @@ class SequenceReader:
         """
         keys = self.sequence.entries[video_id]
         parts = [part for key in keys for part in self._parts(key, kinds)]
-        intervals, features = parts[0]
-        if len(parts) > 1:
-            intervals = np.concatenate([each for each, _ in parts])
-            features = np.concatenate([each for _, each in parts])
+        intervals = np.concatenate([each for each, _ in parts])
+        features = np.concatenate([each for _, each in parts])
         numbers = np.arange(len(intervals), dtype=np.int64)
         matches = [ENTRY.fullmatch(key) for key in keys]
         if all(len(each) == 1 for each, _ in parts) and all(matches):
@@ -285,7 +281,7 @@ def assign_roles(sequences: list[Sequence], mapping: Mapping[str, str], notes: C
     used = [id(sequence) for found in of_role.values() for sequence in found]
     for role, found in of_role.items():
         names = {normalised(sequence.root) for sequence in found}
-        is_pair = role == LABELS and len(found) == 2 and names == set(OLD_PAIR)
+        is_pair = role == LABELS and len(found) == 2 and names == {"sentimentlabels", "emotionlabels"}
         if len(found) > 1 and not is_pair:
             raise DataError(
                 f"Expected one sequence of {role}, but got "
