@@ -14,8 +14,9 @@ from mien.commands.evaluate import seed_run
 from mien.commands.train import PREDICTIONS_FOLDER
 from mien.errors import MienError
 from mien.evaluation.compare import SeedRun, SettingScores, score_setting
+from mien.evaluation.decisions import paper_decisions
 from mien.evaluation.result import Bootstrap
-from mien.evaluation.suite import compare_with_reference, fixed_scores, intervals_of_means
+from mien.evaluation.suite import compare_with_reference, intervals_of_means
 from mien.evaluation.summary import summarize_json
 from mien.models import MODELS
 from mien.storage.predictions import read_predictions
@@ -82,7 +83,9 @@ def _row(
 ) -> dict[str, Any]:
     entry = MODELS[setting["model"]]
     intervals = {"clean": intervals_of_means(clean)}
-    intervals["fixed"] = intervals_of_means(fixed_scores(setting["name"], [run.scored for run in runs], bootstrap))
+    intervals["fixed"] = intervals_of_means(
+        score_setting(setting["name"], [run.scored for run in runs], bootstrap, paper_decisions())
+    )
     protocols = {}
     for protocol in runs[0].results:
         if all(protocol in run.results for run in runs):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from mien.benchmark.view import Benchmark, LeftOut, VideoAttention
-from mien.reports.style import COLUMN, INK, new_figure, percent_format, styled
+from mien.reports.style import COLUMN, INK, house_style, new_figure, percent_format
 from mien.schema import FloatArray
 
 ARROW = "->"
@@ -50,7 +50,7 @@ def halves(attention: VideoAttention) -> list[tuple[Half, ...]]:
     return found
 
 
-@styled
+@house_style()
 def draw(attention: VideoAttention) -> Figure:
     """One panel per pair, below each other; all share one colour scale."""
     pairs = halves(attention)

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mien.benchmark.view import Benchmark, Family, LeftOut, SystemScores, figure_titles, means_and_sds
-from mien.reports.style import BLUE, COLUMN, INK, ORANGE, add_legend, new_figure, percent_axis, styled
+from mien.reports.style import BLUE, COLUMN, INK, ORANGE, add_legend, house_style, new_figure, percent_axis
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, NO_EMOTION, FloatArray
 from mien.tasks import EMOTION
 
@@ -63,7 +63,7 @@ def collect_joint_vs_single(benchmark: Benchmark) -> JointVsSingle | LeftOut:
     return JointVsSingle(benchmark.heading(), _labels(families), panels)
 
 
-@styled
+@house_style()
 def draw_joint_vs_single(data: JointVsSingle) -> Figure:
     """One panel per score, below each other; two bars per input set."""
     title = f"Joint against single-task learning\n{data.heading}"
@@ -165,7 +165,7 @@ def collect_prediction_counts(benchmark: Benchmark) -> PredictionCounts | LeftOu
     return PredictionCounts(f"{one.model} {one.letters} on {benchmark.heading()}", panels)
 
 
-@styled
+@house_style()
 def draw_prediction_counts(data: PredictionCounts) -> Figure:
     """One panel per operating point, below each other; the numbers stand on the bars."""
     title = f"Predicted against gold utterances per emotion\n{data.heading}"

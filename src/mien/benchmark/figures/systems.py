@@ -20,9 +20,9 @@ from mien.reports.style import (
     ORANGE,
     PAGE,
     add_legend,
+    house_style,
     new_figure,
     percent_axis,
-    styled,
 )
 from mien.schema import EMOTIONS, FloatArray
 
@@ -74,7 +74,7 @@ def collect_per_emotion(benchmark: Benchmark) -> PerEmotion | LeftOut:
     return PerEmotion(benchmark, tuple(systems), panels)
 
 
-@styled
+@house_style()
 def draw_per_emotion(data: PerEmotion) -> Figure:
     """One block of six panels per score, one row per system."""
     layout = RowLayout(
@@ -149,7 +149,7 @@ def collect_seed_spread(benchmark: Benchmark) -> SeedSpread | LeftOut:
     return SeedSpread(benchmark, panels, {name: benchmark.trivial(path) for path, name in headline.items()})
 
 
-@styled
+@house_style()
 def draw_seed_spread(data: SeedSpread) -> Figure:
     """One panel per score, one row per system."""
     systems: tuple[SystemScores, ...] = data.benchmark.systems
@@ -213,7 +213,7 @@ def collect_protocol_gap(benchmark: Benchmark) -> ProtocolGap | LeftOut:
     return ProtocolGap(benchmark, panels, {name: benchmark.trivial(path) for path, name in names.items()})
 
 
-@styled
+@house_style()
 def draw_protocol_gap(data: ProtocolGap) -> Figure:
     """One panel per score, one row per system, one mark per protocol."""
     protocols = list(next(iter(data.panels.values())))
