@@ -10,6 +10,7 @@ from mien.commands.train import TrainRequest, train
 from mien.evaluation.counts import count_videos
 from mien.evaluation.decisions import Decisions
 from mien.evaluation.headline import headline_values
+from mien.evaluation.rows import video_numbers
 from mien.metrics.significance import percentile_interval, video_weights
 from mien.schema import Modality
 from mien.storage.files import read_json, write_json
@@ -87,7 +88,7 @@ def _intervals(folders):
     values = []
     for folder in folders:
         decisions = Decisions.from_json(read_json(folder / "decisions.json", "the Run"))
-        counts = count_videos(read_predictions(folder / "predictions" / "test.parquet"), decisions)
-        values.append(headline_values(counts, video_weights(counts.n_videos, 200)))
+        rows = read_predictions(folder / "predictions" / "test.parquet")
+        values.append(headline_values(count_videos(rows, decisions), video_weights(video_numbers(rows)[1], 200)))
     intervals = {path: percentile_interval(np.mean([value[path] for value in values], axis=0)) for path in values[0]}
     return {path: [interval.low, interval.high] for path, interval in intervals.items()}

@@ -11,11 +11,11 @@ from sklearn import metrics as sk
 from tests.evaluation.examples import gold, predicted, rated, reordered, without_tasks
 
 from mien.errors import DataError
-from mien.evaluation.compare import SeedRun, compare
+from mien.evaluation.compare import SeedRun, compare, score_setting
 from mien.evaluation.decisions import ChosenOn, paper_decisions
 from mien.evaluation.headline import all_headlines
 from mien.evaluation.result import Bootstrap, evaluate_predictions
-from mien.evaluation.suite import compare_with_reference, score_setting
+from mien.evaluation.suite import compare_with_reference
 from mien.evaluation.summary import summarize
 from mien.evaluation.trivial import TrainMajority
 from mien.metrics.regression import GradeRule, grades

@@ -14,8 +14,6 @@ from mien.evaluation.decisions import ChosenOn, fit_decisions, paper_decisions
 from mien.evaluation.result import Bootstrap, evaluate_predictions
 from mien.evaluation.suite import (
     compare_with_reference,
-    fixed_scores,
-    holm_over_family,
     intervals_of_means,
 )
 from mien.metrics.significance import holm
@@ -33,14 +31,6 @@ def runs(skill, seeds=5, rows=None):
 
 def scores(name, some_runs):
     return score_setting(name, some_runs, BOOTSTRAP)
-
-
-def test_holm_takes_every_setting_and_score_as_one_family():
-    family = {("A", "x"): 0.01, ("A", "y"): 0.04, ("B", "x"): 0.03, ("B", "y"): float("nan")}
-    # three tests: 0.01 * 3, then 0.03 * 2, then 0.04 * 1, which may not be smaller than the one before
-    assert holm_over_family(family) == pytest.approx(
-        {("A", "x"): 0.03, ("B", "x"): 0.06, ("A", "y"): 0.06, ("B", "y"): float("nan")}, nan_ok=True
-    )
 
 
 def test_one_setting_alone_is_the_comparison_of_two_systems():
@@ -80,7 +70,7 @@ def test_the_interval_is_that_of_the_mean_over_seeds_and_of_the_right_thresholds
     path = "sentiment.accuracy_has0"
     assert mean[path][1] - mean[path][0] < alone[path][1] - alone[path][0]
     fitted = [dataclasses.replace(run, decisions=fit_decisions(run.predictions)) for run in some]
-    assert intervals_of_means(fixed_scores("three", fitted, BOOTSTRAP)) == mean
+    assert intervals_of_means(score_setting("three", fitted, BOOTSTRAP, paper_decisions())) == mean
     assert intervals_of_means(scores("three", fitted)) != mean
 
 

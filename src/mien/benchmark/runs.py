@@ -12,9 +12,10 @@ from mien.commands.train import PREDICTIONS_FOLDER, TrainRequest, train
 from mien.engine.cluster import require_seen
 from mien.errors import DataError, EngineError, MienError
 from mien.evaluation.compare import SeedRun, SettingScores, score_setting
+from mien.evaluation.decisions import paper_decisions
 from mien.evaluation.protocols import PROTOCOLS, Needs
 from mien.evaluation.result import Bootstrap
-from mien.evaluation.suite import compare_with_reference, fixed_scores, intervals_of_means
+from mien.evaluation.suite import compare_with_reference, intervals_of_means
 from mien.evaluation.summary import mean_and_sd, summarize_json
 from mien.models import MODELS, SystemEntry
 from mien.pretrained import sha256_of
@@ -174,7 +175,9 @@ def _row(
     setting: Mapping[str, Any], runs: Sequence[_Finished], clean: SettingScores, bootstrap: Bootstrap
 ) -> dict[str, Any]:
     intervals = {"clean": intervals_of_means(clean)}
-    intervals["fixed"] = intervals_of_means(fixed_scores(setting["name"], [run.scored for run in runs], bootstrap))
+    intervals["fixed"] = intervals_of_means(
+        score_setting(setting["name"], [run.scored for run in runs], bootstrap, paper_decisions())
+    )
     protocols = {}
     for protocol in runs[0].results:
         if all(protocol in run.results for run in runs):

@@ -13,7 +13,7 @@ Y. Geifman, G. Uziel and R. El-Yaniv, "Bias-reduced uncertainty estimation for d
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,6 @@ import numpy as np
 from mien.diagnosis.calibration import Cases, PlattScaling, cases_of, classes_in
 from mien.evaluation.decisions import Decisions
 from mien.evaluation.headline import headlines
-from mien.evaluation.rows import checked
 from mien.evaluation.scores import mean_of_defined, means_of, rows_key
 from mien.metrics.confusion import accuracy, count, quotient, weighted_accuracy
 from mien.schema import BoolArray, FloatArray
@@ -65,15 +64,11 @@ def abstain(
 
     Args:
         valid: predictions for valid, which choose the cuts; both splits have labels for every head.
-        scored: predictions for the split to score.
+        scored: predictions for the split to score, `checked` like those for valid.
         decisions: the run's thresholds; with all answers kept the scores are those of the protocol clean.
         scalings: from `fit_scalings` on valid.
-
-    Raises:
-        DataError: the rows are unusable, see `checked`.
     """
-    scored = checked(scored)
-    on_valid, on_scored = cases_of(checked(valid, "the predictions on valid")), cases_of(scored)
+    on_valid, on_scored = cases_of(valid), cases_of(scored)
     part: dict[str, Any] = {SENTIMENT: None, EMOTION: None}
     curves = []
     for task in classes_in(scored):
@@ -107,9 +102,13 @@ class _Answers:
             cuts=tuple(confidence_cut(sure, coverage) for coverage in COVERAGES),
         )
 
-    def kept(self) -> list[BoolArray]:
-        """Per coverage, which answers are given."""
-        return [self.confidence >= cut for cut in self.cuts]
+    def kept(self, told_of: Callable[[BoolArray], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Per coverage the cut, the share that it really keeps, and what is told of the answers that are given."""
+        rows = {}
+        for coverage, cut in zip(COVERAGES, self.cuts, strict=True):
+            given = self.confidence >= cut
+            rows[f"{100 * coverage:.0f}"] = {"cut": cut, "coverage": float(given.mean()), **told_of(given)}
+        return rows
 
     def risks(self, weight: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         """Risk at every coverage, of the system and of the oracle."""
@@ -118,15 +117,11 @@ class _Answers:
 
 
 def _one_output(answers: _Answers) -> tuple[dict[str, Any], CoverageCurve]:
-    kept = {
-        key: {
-            "cut": cut,
-            "coverage": float(given.mean()),
-            "n_kept": int(given.sum()),
-            "accuracy_has0": float(accuracy(count(answers.present, answers.predicted, given))),
-        }
-        for key, cut, given in zip(_keys(), answers.cuts, answers.kept(), strict=True)
-    }
+    def told_of(given: BoolArray) -> dict[str, Any]:
+        right = accuracy(count(answers.present, answers.predicted, given))
+        return {"n_kept": int(given.sum()), "accuracy_has0": float(right)}
+
+    kept = answers.kept(told_of)
     risk, oracle = answers.risks(None)
     points = tuple((row["coverage"], row["accuracy_has0"]) for row in kept.values())
     curve = _curve("sentiment accuracy (has0)", risk, oracle, points)
@@ -138,32 +133,29 @@ def _several_outputs(task: str, answers: Mapping[str, _Answers]) -> tuple[dict[s
     path, headline = next(iter(headlines(task).items()))
     score = path.split(".")[1]
     kept = {}
-    for key in _keys():
+    for key in next(iter(by_output.values()))["kept"]:
         rows = [row["kept"][key] for row in by_output.values()]
         scores = np.array([row["weighted_accuracy"] for row in rows])
         kept[key] = {
             "coverage": float(np.mean([row["coverage"] for row in rows])),
-            score: mean_of_defined(scores),
+            score: float(mean_of_defined(scores)),
             "n_emotions" if task == EMOTION else "n_outputs": int(np.sum(~np.isnan(scores))),
         }
-    weighted = [each.risks(class_weights(each.present)) for each in answers.values() if _both(each.present)]
-    risks, oracles = np.array([pair[0] for pair in weighted]), np.array([pair[1] for pair in weighted])
-    nothing = np.full(len(next(iter(answers.values())).present), np.nan)
-    risk, oracle = (risks.mean(axis=0), oracles.mean(axis=0)) if weighted else (nothing, nothing)
+    two_classes = [each for each in answers.values() if each.present.any() and not each.present.all()]
+    if two_classes:
+        risk, oracle = np.mean([each.risks(class_weights(each.present)) for each in two_classes], axis=0)
+    else:
+        risk = oracle = np.full(len(next(iter(answers.values())).present), np.nan)
     points = tuple((row["coverage"], row[score]) for row in kept.values())
     curve = _curve(headline.title, risk, oracle, points)
     return {"kept": kept, "area": _areas(risk, oracle), rows_key(task): by_output}, curve
 
 
 def _by_class(answers: _Answers) -> dict[str, Any]:
-    kept = {
-        key: {
-            "cut": cut,
-            "coverage": float(given.mean()),
-            "weighted_accuracy": float(weighted_accuracy(count(answers.present, answers.predicted, given))),
-        }
-        for key, cut, given in zip(_keys(), answers.cuts, answers.kept(), strict=True)
-    }
+    def told_of(given: BoolArray) -> dict[str, Any]:
+        return {"weighted_accuracy": float(weighted_accuracy(count(answers.present, answers.predicted, given)))}
+
+    kept = answers.kept(told_of)
     risk, oracle = answers.risks(class_weights(answers.present))
     return {"kept": kept, "area": _areas(risk, oracle)}
 
@@ -175,14 +167,6 @@ def _areas(risk: FloatArray, oracle: FloatArray) -> dict[str, float]:
 def _curve(name: str, risk: FloatArray, oracle: FloatArray, points: tuple[tuple[float, float], ...]) -> CoverageCurve:
     places = [max(math.ceil(share * len(risk)), 1) - 1 for share in GRID]
     return CoverageCurve(name, 1 - risk[places], 1 - oracle[places], float(1 - risk[-1]), points)
-
-
-def _keys() -> list[str]:
-    return [f"{100 * coverage:.0f}" for coverage in COVERAGES]
-
-
-def _both(present: BoolArray) -> bool:
-    return bool(present.any() and not present.all())
 
 
 def risk_coverage(wrong: BoolArray, confidence: FloatArray, weight: FloatArray | None = None) -> FloatArray:
@@ -202,7 +186,6 @@ def risk_coverage(wrong: BoolArray, confidence: FloatArray, weight: FloatArray |
     share = np.ones(len(wrong)) if weight is None else np.asarray(weight, dtype=np.float64)
     # unique values ascend, so that of the negated confidence the surest comes first
     _, group, size = np.unique(-np.asarray(confidence, dtype=np.float64), return_inverse=True, return_counts=True)
-    group = group.reshape(-1)
     errors = np.bincount(group, weights=share * wrong, minlength=len(size)) / size
     shares = np.bincount(group, weights=share, minlength=len(size)) / size
     return quotient(np.cumsum(np.repeat(errors, size)), np.cumsum(np.repeat(shares, size)))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mien.evaluation.counts import count_videos
 from mien.evaluation.decisions import DECISION_METRICS, HALF, Decisions, Point, voted_thresholds, voting_draws
 from mien.evaluation.headline import headline_values, headlines
-from mien.evaluation.rows import checked, classes_of, video_numbers
+from mien.evaluation.rows import classes_of, video_numbers
 from mien.evaluation.scores import means_of
 from mien.metrics.calibration import Bins, brier, calibration_error, resampled_calibration_error
 from mien.metrics.confusion import count
@@ -82,16 +82,14 @@ def fit_scalings(valid: Predictions) -> dict[str, PlattScaling]:
     """Slope and offset of every output by maximum likelihood, with the softened targets of Platt's section 2.2.
 
     Args:
-        valid: predictions for the valid split. Nothing here can tell which split they are of: never give it test.
+        valid: `checked` predictions for the valid split. Nothing here can tell which split they are of: never give it
+            test.
 
     Returns:
         Output -> scaling; an output of which valid has only one class is left as it is, with the reason.
-
-    Raises:
-        DataError: the rows are unusable, see `checked`.
     """
     scalings = {}
-    for name, cases in cases_of(checked(valid, "the predictions on valid")).items():
+    for name, cases in cases_of(valid).items():
         n_present = int(cases.present.sum())
         if 0 < n_present < len(cases.present):
             slope, offset = fit_platt(logit(cases.probability), cases.present)
@@ -198,21 +196,14 @@ def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, 
     class of an output, its threshold is 0.5.
 
     Args:
-        valid: predictions for the valid split. Nothing here can tell which split they are of: never give it test.
+        valid: `checked` predictions for the valid split. Nothing here can tell which split they are of: never give it
+            test.
         decisions: what the run froze.
-
-    Raises:
-        DataError: the rows are unusable, see `checked`.
     """
-    valid = checked(valid, "the predictions on valid")
     chosen = {}
     for name, cases in cases_of(valid).items():
         draws = voting_draws(valid.video_id[cases.rows])
-        undecided = cases.present.all() or not cases.present.any()
-        if undecided:
-            chosen[name] = dict.fromkeys(DECISION_METRICS, HALF)
-        else:
-            chosen[name] = voted_thresholds(cases.present, cases.probability, draws, DECISION_METRICS)
+        chosen[name] = voted_thresholds(cases.present, cases.probability, draws, DECISION_METRICS)
         if TASKS[cases.task].decision == "voted":
             chosen[name] |= {point.value: float(decisions.at(cases.task, point)[cases.column]) for point in Point}
     return chosen

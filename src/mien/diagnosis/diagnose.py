@@ -91,11 +91,6 @@ class _Diagnosed:
     scored: Predictions
     result: RunDiagnosis
 
-    @property
-    def seed_run(self) -> SeedRun:
-        """As the arithmetic over runs takes it."""
-        return seed_run(self.run, self.scored)
-
 
 def diagnose(
     runs: Sequence[str | Path],
@@ -150,9 +145,9 @@ def diagnose(
     else:
         degraded = _transcription(opened, diagnosed, rates, again, n_resamples, step)
     mean, sd = mean_and_sd([each.result.part for each in diagnosed])
-    identities = [_identity(each.run, opened) for each in diagnosed]
+    size = {"n_videos": len(opened.columns.video_ids), "n_utterances": opened.columns.n_utterances}
     summary = {
-        "runs": [one | each.result.part for one, each in zip(identities, diagnosed, strict=True)],
+        "runs": [identity_of(each.run, opened).to_json() | size | each.result.part for each in diagnosed],
         "mean": mean,
         "sd": sd,
         "groups": groups,
@@ -239,7 +234,8 @@ def _means(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[
         return None
     return {
         objective: {
-            key: mean_of_defined(np.array([row[objective][key] for row in rows])) for key in ("score", "score_at_half")
+            key: float(mean_of_defined(np.array([row[objective][key] for row in rows])))
+            for key in ("score", "score_at_half")
         }
         for objective in rows[0]
     }
@@ -342,10 +338,11 @@ def _transcription(
 
 def _unlike(anew: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
     """A note where the text made anew from the transcripts is not that of the Dataset."""
-    gap = 0.0
-    for one, other in zip(anew, stored, strict=True):
-        for task in classes_in(one.predictions):
-            gap = max(gap, float(np.abs(one.predictions.outputs[task] - other.predictions.outputs[task]).max()))
+    gap = max(
+        float(np.abs(one.predictions.outputs[task] - other.predictions.outputs[task]).max())
+        for one, other in zip(anew, stored, strict=True)
+        for task in classes_in(one.predictions)
+    )
     if gap <= ALIKE:
         return []
     return [
@@ -355,26 +352,14 @@ def _unlike(anew: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
 
 
 def _runs(diagnosed: Sequence[_Diagnosed]) -> tuple[list[SeedRun], list[Mapping[str, PlattScaling]]]:
-    return [each.seed_run for each in diagnosed], [each.result.scalings for each in diagnosed]
-
-
-def _identity(run: Run, opened: OpenedSplit) -> dict[str, Any]:
-    columns = opened.columns
-    return identity_of(run, opened).to_json() | {
-        "n_videos": len(columns.video_ids),
-        "n_utterances": columns.n_utterances,
-    }
+    return [seed_run(each.run, each.scored) for each in diagnosed], [each.result.scalings for each in diagnosed]
 
 
 def _figures(opened: OpenedSplit, diagnosed: Sequence[_Diagnosed]) -> DiagnosisFigures:
-    runs, scalings = _runs(diagnosed)
     run = opened.run
     return DiagnosisFigures(
         heading=f"{run.model} {'+'.join(run.inputs)} on {opened.dataset.facts.name}, {opened.split} split",
-        before=tuple(runs),
-        after=tuple(
-            SeedRun(recalibrated(each.predictions, scaling), each.decisions, each.seed)
-            for each, scaling in zip(runs, scalings, strict=True)
-        ),
+        before=tuple(each.scored for each in diagnosed),
+        after=tuple(recalibrated(each.scored, each.result.scalings) for each in diagnosed),
         curves=tuple(each.result.curves for each in diagnosed),
     )

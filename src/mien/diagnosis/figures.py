@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mien.diagnosis.abstention import GRID, CoverageCurve
-from mien.reports.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PAGE,
-    add_legend,
-    new_figure,
-    percent_axis,
-    styled,
-)
+from mien.reports.style import BLUE, GREEN, GREY, ORANGE, PAGE, add_legend, house_style, new_figure, percent_axis
 
 NOTE = (
     "Answers are given from the most confident to the least: distance from the threshold in calibrated logits. Line: "
@@ -30,26 +19,13 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """What is drawn: a panel per score, each with the curves of all seeds."""
-
-    heading: str
-    panels: tuple[tuple[CoverageCurve, ...], ...]
-
-
-def of_runs(heading: str, runs: Sequence[Sequence[CoverageCurve]]) -> Coverage:
-    """From the curves of every run, in the same order of scores."""
-    return Coverage(heading, tuple(zip(*runs, strict=True)))
-
-
-@styled
-def draw(data: Coverage) -> Figure:
-    """Accuracy over coverage, beside random abstention and the oracle."""
-    title = f"Accuracy of the answers that are kept\n{data.heading}"
+@house_style()
+def draw(heading: str, runs: Sequence[Sequence[CoverageCurve]]) -> Figure:
+    """Accuracy over coverage, beside random abstention and the oracle: a panel per score, with every run's curve."""
+    title = f"Accuracy of the answers that are kept\n{heading}"
     figure = new_figure(PAGE * 0.8, 2.5, title, NOTE, legend=True)
-    grid = figure.subplots(1, len(data.panels), squeeze=False)
-    for axes, curves in zip(grid[0], data.panels, strict=True):
+    grid = figure.subplots(1, len(runs[0]), squeeze=False)
+    for axes, curves in zip(grid[0], zip(*runs, strict=True), strict=True):
         _panel(axes, curves)
     add_legend(figure, grid[0, 0])
     return figure

@@ -5,7 +5,7 @@ Edges come from valid, scores from the scored split, intervals from a bootstrap 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,16 +73,17 @@ def circumstances(columns: SplitColumns) -> Circumstances:
 
 def make_groupings(scored: Circumstances, valid: Circumstances | None) -> list[Grouping]:
     """By words, duration, position and length of the video; thirds of valid, where there is one to take edges from."""
-    by_size = [
-        _thirds("words of the utterance", "words", scored.words, None if valid is None else valid.words),
-        _thirds("duration of the utterance", "s", scored.duration_s, None if valid is None else valid.duration_s),
-        _thirds(
-            "length of the video", "utterances", scored.video_length, None if valid is None else valid.video_length
-        ),
-    ]
+
+    def thirds(what: str, unit: str, size: Callable[[Circumstances], FloatArray]) -> Grouping:
+        return _thirds(what, unit, size(scored), None if valid is None else size(valid))
+
     third = np.minimum((scored.position * len(THIRDS)).astype(np.intp), len(THIRDS) - 1)
-    by_place = Grouping("position in the video", {name: third == number for number, name in enumerate(THIRDS)})
-    return [*by_size[:2], by_place, by_size[2]]
+    return [
+        thirds("words of the utterance", "words", lambda split: split.words),
+        thirds("duration of the utterance", "s", lambda split: split.duration_s),
+        Grouping("position in the video", {name: third == number for number, name in enumerate(THIRDS)}),
+        thirds("length of the video", "utterances", lambda split: split.video_length),
+    ]
 
 
 def _thirds(what: str, unit: str, scored: FloatArray, valid: FloatArray | None) -> Grouping:
@@ -135,11 +136,14 @@ def score_groups(
     def at(members: BoolArray) -> dict[str, Any]:
         parts = [subset(row, members) for row in rows]
         several = [(part, run.decisions, scaling) for part, run, scaling in zip(parts, runs, scalings, strict=True)]
-        values = mean_trust_scores(several)
-        if not n_resamples:
-            return {path: {"value": float(value), "interval": None} for path, value in values.items()}
-        drawn = mean_trust_scores(several, video_weights(video_numbers(parts[0])[1], n_resamples))
-        return {path: {"value": float(value), "interval": interval_of(drawn[path])} for path, value in values.items()}
+        found: dict[str, Any] = {
+            path: {"value": float(value), "interval": None} for path, value in mean_trust_scores(several).items()
+        }
+        if n_resamples:
+            weights = video_weights(video_numbers(parts[0])[1], n_resamples)
+            for path, drawn in mean_trust_scores(several, weights).items():
+                found[path]["interval"] = interval_of(drawn)
+        return found
 
     whole = at(np.ones(len(scored.index), dtype=bool))
     flagged = [path for path in whole if path in all_headlines()]

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mien.diagnosis.abstention import CoverageCurve
-from mien.evaluation.compare import SeedRun
 from mien.evaluation.headline import all_headlines, headlines
 from mien.evaluation.scores import rows_key
 from mien.reports.tables import seeds_told
 from mien.schema import EMOTIONS
 from mien.storage.files import write_json, written_aside
+from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, SENTIMENT, TASKS
 
 WORSE = "↓"
@@ -36,8 +36,8 @@ class DiagnosisFigures:
     """What is drawn."""
 
     heading: str
-    before: tuple[SeedRun, ...]
-    after: tuple[SeedRun, ...]  # the same with calibrated probabilities
+    before: tuple[Predictions, ...]
+    after: tuple[Predictions, ...]  # the same with calibrated probabilities
     curves: tuple[tuple[CoverageCurve, ...], ...]  # per run
 
 
@@ -52,13 +52,12 @@ def write_diagnosis(folder: Path, summary: Mapping[str, Any], figures: Diagnosis
     with written_aside(paths[1]) as aside:
         aside.write_text(to_markdown(summary), encoding="utf-8")
     seeds = seeds_told([len(figures.before)])
-    before, after = ([run.predictions for run in runs] for runs in (figures.before, figures.after))
+    before = reliability.of_runs(f"{figures.heading}, as trained, {seeds}", figures.before)
+    after = reliability.of_runs(f"{figures.heading}, recalibrated on valid, {seeds}", figures.after)
     drawn = {
-        "reliability-before": reliability.draw(reliability.of_runs(f"{figures.heading}, as trained, {seeds}", before)),
-        "reliability-after": reliability.draw(
-            reliability.of_runs(f"{figures.heading}, recalibrated on valid, {seeds}", after)
-        ),
-        "coverage": coverage.draw(coverage.of_runs(f"{figures.heading}, {seeds}", figures.curves)),
+        "reliability-before": reliability.draw(before),
+        "reliability-after": reliability.draw(after),
+        "coverage": coverage.draw(f"{figures.heading}, {seeds}", figures.curves),
     }
     for name, figure in drawn.items():
         paths += write_figure(folder, name, figure)

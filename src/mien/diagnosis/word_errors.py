@@ -124,10 +124,7 @@ def score_degraded(
         Path -> ``value``, ``difference`` and its 95 % ``interval``.
     """
     sides = [
-        [
-            (checked(run.predictions), own.decisions, scaling)
-            for run, own, scaling in zip(side, runs, scalings, strict=True)
-        ]
+        [(checked(run.predictions), run.decisions, scaling) for run, scaling in zip(side, scalings, strict=True)]
         for side in (runs, clean)
     ]
     for one, other in zip(*sides, strict=True):

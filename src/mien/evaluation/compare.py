@@ -30,7 +30,6 @@ from mien.tasks import SENTIMENT
 
 LEVEL_OF_SIGNIFICANCE = 0.05
 ENOUGH_SEEDS = 5
-NO_DIFFERENCE = "no difference shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +66,23 @@ class SettingScores:
 
 @dataclass(frozen=True, slots=True)
 class PairedScores:
-    """One score of two settings, run by run with the same seed."""
-
-    a: FloatArray  # (seed,)
-    b: FloatArray  # (seed,)
-    bootstrap: PairedBootstrap  # over videos, of the mean over seeds
-    t_test: PairedTTest  # over seeds
-
-
-@dataclass(frozen=True, slots=True)
-class MetricComparison:
-    """One headline score of two systems; fractions, A - B."""
+    """One score of two settings, run by run with the same seed; fractions, A - B."""
 
     mean_a: float
     mean_b: float
-    difference: float
     bootstrap: PairedBootstrap  # over videos, of the mean over seeds
     t_test: PairedTTest  # over seeds
+
+    @property
+    def difference(self) -> float:
+        """Of the means over seeds."""
+        return self.mean_a - self.mean_b
+
+
+@dataclass(frozen=True, slots=True)
+class MetricComparison(PairedScores):
+    """One headline score of two systems, judged."""
+
     p_bootstrap_holm: float  # corrected over all headline scores of this comparison
     p_t_test_holm: float
     winner: str | None  # name of the better system; None where no difference is shown
@@ -208,12 +207,10 @@ def score_setting(
     names = [f"{name}, seed {run.seed}" for run in runs]
     rows = [checked(run.predictions, each) for run, each in zip(runs, names, strict=True)]
     require_same_utterances(rows, names)
-    weights = None
+    weights = video_weights(video_numbers(rows[0])[1], bootstrap.n_resamples, bootstrap.seed).astype(np.float64)
     seeds = {}
     for run, row in zip(runs, rows, strict=True):
         counts = count_videos(row, decisions or run.decisions)
-        if weights is None:
-            weights = video_weights(counts.n_videos, bootstrap.n_resamples, bootstrap.seed).astype(np.float64)
         point = {path: float(value) for path, value in headline_values(counts).items()}
         seeds[run.seed] = SeedScores(point, headline_values(counts, weights) if bootstrap.n_resamples else {})
     return SettingScores(name, rows[0], seeds)
@@ -223,7 +220,7 @@ def paired_scores(a: SettingScores, b: SettingScores, seeds: Sequence[int], path
     """One score of both settings, paired over the seeds and over the resampled videos."""
     of_a, of_b = (np.array([side.seeds[seed].point[path] for seed in seeds]) for side in (a, b))
     over_videos = paired_bootstrap(a.mean_resampled(seeds, path) - b.mean_resampled(seeds, path))
-    return PairedScores(of_a, of_b, over_videos, paired_t_test(of_a, of_b))
+    return PairedScores(float(of_a.mean()), float(of_b.mean()), over_videos, paired_t_test(of_a, of_b))
 
 
 def winner_of(
@@ -253,54 +250,40 @@ def _require_pairs(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> None:
 
 def _common(sides: Sequence[SettingScores]) -> tuple[list[str], tuple[str, ...]]:
     """Paths that every run of both sides has and the labels define, and the other paths with the reason."""
-    points = [scores.point for side in sides for scores in side.seeds.values()]
-    every = list(dict.fromkeys(path for point in points for path in point))
-    lacking_a, lacking_b = (
-        {path for path in every if any(path not in scores.point for scores in side.seeds.values())} for side in sides
-    )
-    # whether a score is defined depends on the labels alone, so one run can answer for all
-    undefined = {path for point in points for path, value in point.items() if np.isnan(value)}
-    paths = [path for path in every if path not in lacking_a | lacking_b | undefined]
+    points = [[scores.point for scores in side.seeds.values()] for side in sides]
+    paths, reasons = [], []
+    for path in dict.fromkeys(path for side in points for point in side for path in point):
+        lacking = [name for name, side in zip("AB", points, strict=True) if any(path not in point for point in side)]
+        if lacking:
+            reasons.append(f"{path}: missing in {' and '.join(lacking)}")
+        elif any(np.isnan(point[path]) for side in points for point in side):
+            reasons.append(f"{path}: undefined, only one class occurs")
+        else:
+            paths.append(path)
     if not paths:
         raise UsageError(
             "Expected A and B to have a score in common, but got none; compare systems that predict the same task"
         )
-    reasons = []
-    for path in every:
-        if path in lacking_a | lacking_b:
-            missing = " and ".join(side for side, lacking in (("A", lacking_a), ("B", lacking_b)) if path in lacking)
-            reasons.append(f"{path}: missing in {missing}")
-        elif path in undefined:
-            reasons.append(f"{path}: undefined, only one class occurs")
     return paths, tuple(reasons)
 
 
-def _judge(
-    path: str,
-    names: tuple[str, str],
-    pair: PairedScores,
-    corrected: tuple[float, float],
-) -> MetricComparison:
-    bootstrap, t_test = pair.bootstrap, pair.t_test
-    mean_a, mean_b = float(pair.a.mean()), float(pair.b.mean())
-    difference = mean_a - mean_b
-    winner = winner_of(path, names, difference, corrected[0], t_test.p)
-    interval = bootstrap.interval
+def _judge(path: str, names: tuple[str, str], pair: PairedScores, corrected: tuple[float, float]) -> MetricComparison:
+    t_test, interval = pair.t_test, pair.bootstrap.interval
+    winner = winner_of(path, names, pair.difference, corrected[0], t_test.p)
     effect = (
-        f"{path} {mean_a:.4f} against {mean_b:.4f}, difference {difference:+.4f} [{interval.low:+.4f}, "
+        f"{path} {pair.mean_a:.4f} against {pair.mean_b:.4f}, difference {pair.difference:+.4f} [{interval.low:+.4f}, "
         f"{interval.high:+.4f}], p over videos {corrected[0]:.3f} after Holm"
     )
     seeds = f"p over seeds {t_test.p:.3f}" if not np.isnan(t_test.p) else f"nothing over seeds ({t_test.reason})"
     return MetricComparison(
-        mean_a=mean_a,
-        mean_b=mean_b,
-        difference=difference,
-        bootstrap=bootstrap,
+        mean_a=pair.mean_a,
+        mean_b=pair.mean_b,
+        bootstrap=pair.bootstrap,
         t_test=t_test,
         p_bootstrap_holm=corrected[0],
         p_t_test_holm=corrected[1],
         winner=winner,
-        verdict=f"{f'{winner} better' if winner else NO_DIFFERENCE}: {effect}, {seeds}",
+        verdict=f"{f'{winner} better' if winner else 'no difference shown'}: {effect}, {seeds}",
     )
 
 

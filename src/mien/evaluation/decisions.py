@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError
 from mien.evaluation.rows import checked, classes_of
-from mien.metrics.confusion import Confusion, macro_f1, positive_f1, weighted_accuracy, weighted_f1
+from mien.metrics import METRICS
+from mien.metrics.confusion import Confusion
 from mien.metrics.significance import video_weights
 from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
@@ -47,10 +48,7 @@ class Point(StrEnum):
 
 # The metrics that a threshold can be chosen for. A name of a `Point` is the metric it is chosen for.
 DECISION_METRICS: dict[str, Callable[[Confusion], FloatArray]] = {
-    "weighted_accuracy": weighted_accuracy,
-    "weighted_f1": weighted_f1,
-    "macro_f1": macro_f1,
-    "positive_f1": positive_f1,
+    name: METRICS[name].function for name in ("weighted_accuracy", "weighted_f1", "macro_f1", "positive_f1")
 }
 POINT_METRICS = {point.value: DECISION_METRICS[point] for point in Point}
 # output -> threshold, for every point
@@ -162,7 +160,7 @@ def paper_decisions() -> Decisions:
 
 
 def fit_decisions(valid: Predictions) -> Decisions:
-    """Choose the thresholds of every predicted task on valid, by the rule that its row names (`RULES`).
+    """Choose the thresholds on valid: of every predicted task whose decision rule is `voted`. Those of `half` stay.
 
     Args:
         valid: predictions for the valid split. Nothing here can tell which split they are of: never give it test.
@@ -177,14 +175,10 @@ def fit_decisions(valid: Predictions) -> Decisions:
     valid = checked(valid, "the predictions on valid")
     thresholds, notes = _halves(), []
     for task in valid.outputs:
-        if rule := RULES[TASKS[task].decision]:
-            thresholds[task], told = rule(valid, task)
+        if TASKS[task].decision == "voted":
+            thresholds[task], told = _voted(valid, task)
             notes += told
     return Decisions(thresholds=thresholds, chosen_on=ChosenOn.VALID, notes=tuple(notes))
-
-
-def _half(_valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
-    return _same_for_all(task, dict.fromkeys(Point, HALF)), []
 
 
 def _voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
@@ -198,25 +192,15 @@ def _voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
     notes = []
     for column, name in enumerate(TASKS[task].outputs):
         present = labels[scored, column]
+        voted = voted_thresholds(present, valid.outputs[task][scored, column], draws, POINT_METRICS)
         if present.all() or not present.any():
-            voted = dict.fromkeys(POINT_METRICS, HALF)
             notes.append(
                 f"the thresholds of {name} are {HALF}: valid has {int(present.sum())} utterances with it "
                 f"and {int((~present).sum())} without, which cannot choose"
             )
-        else:
-            voted = voted_thresholds(present, valid.outputs[task][scored, column], draws, POINT_METRICS)
         for point in Point:
             thresholds[point][name] = voted[point]
     return thresholds, notes
-
-
-# decision rule of a task -> how its thresholds are chosen on valid; None: degrees, which nothing is decided from
-RULES: dict[str, Callable[[Predictions, str], tuple[Thresholds, list[str]]] | None] = {
-    "half": _half,
-    "voted": _voted,
-    "none": None,
-}
 
 
 def voting_draws(video_id: NDArray[Any]) -> NDArray[Any]:
@@ -236,8 +220,10 @@ def voted_thresholds(
 ) -> dict[str, float]:
     """The median of the best cuts of many resamples; those that drew only one class have no vote.
 
+    Where only one class occurs at all, which cannot choose, every threshold is 0.5.
+
     Args:
-        target: (utterance,) True where present; both classes occur.
+        target: (utterance,) True where present.
         probability: (utterance,) in [0, 1].
         draws: (vote, utterance) how often each resample drew the utterance's video.
         scores: name -> function of counts, applied to all cuts of a resample at once.
@@ -245,6 +231,8 @@ def voted_thresholds(
     Returns:
         Name -> threshold.
     """
+    if target.all() or not target.any():
+        return dict.fromkeys(scores, HALF)
     positives = draws @ target
     cuts = [
         every_cut(target, probability, weights)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.counts import VideoCounts
-from mien.evaluation.scores import SCORERS, means_of, rows_key
+from mien.evaluation.counts import TaskCounts
+from mien.evaluation.scores import SCORERS, mean_of_defined, means_of, rows_key
 from mien.metrics import METRICS, Kind
-from mien.metrics.significance import percentile_interval, video_weights
+from mien.metrics.significance import percentile_interval
 from mien.schema import FloatArray
 from mien.tasks import SENTIMENT, TASKS
 
@@ -36,15 +36,6 @@ class Headline:
 
 def headlines(task: str) -> dict[str, Headline]:
     """Path in a result -> headline score, of one task."""
-    return dict(_headlines(task))
-
-
-def all_headlines() -> dict[str, Headline]:
-    """Path in a result -> headline score, of all tasks in the order of the table."""
-    return {path: each for task in TASKS for path, each in _headlines(task)}
-
-
-def _headlines(task: str) -> Iterator[tuple[str, Headline]]:
     scorer, outputs = SCORERS[TASKS[task].scores], TASKS[task].outputs
     name = task.removesuffix("_intensity").replace("_", " ")
     prefix = "" if name == SENTIMENT else f"{name} "
@@ -56,18 +47,26 @@ def _headlines(task: str) -> Iterator[tuple[str, Headline]]:
             task, measure, tuple(columns), column, title, metric.kind is Kind.DECISION, not metric.higher_is_better
         )
 
+    found = {}
     for measure, (column, title) in scorer.headline.items():
         if scorer.by_output:
             full = title and f"{name} {title} ({mean})"
-            yield f"{task}.{measure}_{mean}", headline(measure, range(n), prefix + column, full)
+            found[f"{task}.{measure}_{mean}"] = headline(measure, range(n), prefix + column, full)
         else:
-            yield f"{task}.{measure}", headline(measure, range(1), prefix + column, title and f"{name} {title}")
+            found[f"{task}.{measure}"] = headline(measure, range(1), prefix + column, title and f"{name} {title}")
     for measure in scorer.headline_by_output:
         for number, output in enumerate(outputs[:n]):
-            yield f"{task}.{rows_key(task)}.{output}.{measure}", headline(measure, range(number, number + 1))
+            path = f"{task}.{rows_key(task)}.{output}.{measure}"
+            found[path] = headline(measure, range(number, number + 1))
+    return found
 
 
-def headline_values(counts: VideoCounts, weights: NDArray[Any] | None = None) -> dict[str, FloatArray]:
+def all_headlines() -> dict[str, Headline]:
+    """Path in a result -> headline score, of all tasks in the order of the table."""
+    return {path: each for task in TASKS for path, each in headlines(task).items()}
+
+
+def headline_values(counts: Mapping[str, TaskCounts], weights: NDArray[Any] | None = None) -> dict[str, FloatArray]:
     """Every headline score, by its path in the result.
 
     Args:
@@ -79,43 +78,36 @@ def headline_values(counts: VideoCounts, weights: NDArray[Any] | None = None) ->
         its cases is NaN. Outputs undefined on the whole split are left out of the mean.
     """
     values: dict[str, FloatArray] = {}
-    for task, task_counts in ((task, counts.tasks[task]) for task in TASKS if task in counts.tasks):
+    for task, task_counts in ((task, counts[task]) for task in TASKS if task in counts):
         measures = SCORERS[TASKS[task].scores].measures
-        measured: dict[str, tuple[FloatArray, NDArray[np.bool_]]] = {}
+        drawn: dict[str, FloatArray] = {}
         for path, headline in headlines(task).items():
             measure = measures[headline.measure]
             if measure.counts not in task_counts:
                 continue
-            if headline.measure not in measured:
-                whole = measure.of(task_counts)
-                drawn = whole if weights is None else measure.of(task_counts, weights)
-                measured[headline.measure] = drawn, ~np.isnan(whole)
-            scores, defined = measured[headline.measure]
-            values[path] = _mean([output for output in headline.outputs if defined[output]], scores)
+            if headline.measure not in drawn:
+                drawn[headline.measure] = measure.of(task_counts, weights)
+            outputs = list(headline.outputs)
+            defined = ~np.isnan(measure.of(task_counts)[outputs])
+            values[path] = mean_of_defined(drawn[headline.measure][..., outputs], defined)
     return values
 
 
-def headline_intervals(counts: VideoCounts, n_resamples: int, seed: int) -> tuple[dict[str, list[float]], list[str]]:
-    """95 % intervals of every headline score by bootstrap over videos.
+def headline_intervals(
+    counts: Mapping[str, TaskCounts], weights: NDArray[Any]
+) -> tuple[dict[str, list[float]], list[str]]:
+    """95 % intervals of every headline score by bootstrap over videos, with the weights of `video_weights`.
 
     Returns:
         Path -> [low, high], and notes naming the scores that were undefined in some resamples.
     """
-    weights = video_weights(counts.n_videos, n_resamples, seed)
     intervals, notes = {}, []
     for path, values in headline_values(counts, weights).items():
         interval = percentile_interval(values)
         intervals[path] = [interval.low, interval.high]
-        if 0 < interval.n_defined < n_resamples:
+        if 0 < interval.n_defined < len(weights):
             notes.append(
-                f"the interval of {path} rests on {interval.n_defined} of {n_resamples} resamples: "
+                f"the interval of {path} rests on {interval.n_defined} of {len(weights)} resamples: "
                 "in the others an emotion lost all its cases"
             )
     return intervals, notes
-
-
-def _mean(outputs: list[int], scores: FloatArray) -> FloatArray:
-    if not outputs:
-        return np.full(scores.shape[:-1], np.nan)[()]
-    mean: FloatArray = scores[..., outputs].mean(axis=-1)
-    return mean

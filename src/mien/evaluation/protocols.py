@@ -13,7 +13,16 @@ import numpy as np
 from mien.errors import UsageError
 from mien.evaluation.decisions import DECISION_METRICS, ChosenOn, Decisions, Point, paper_decisions
 from mien.evaluation.rows import checked, classes_of, require_same_utterances
-from mien.evaluation.scores import AT_F1_THRESHOLD, Scores, counts_of, means_of, nested_rows, note_undefined, score_at
+from mien.evaluation.scores import (
+    AT_F1_THRESHOLD,
+    Scores,
+    counts_of,
+    mean_of_defined,
+    means_of,
+    nested_rows,
+    note_undefined,
+    score_at,
+)
 from mien.metrics import METRICS
 from mien.metrics.calibration import calibration_error
 from mien.metrics.confusion import Confusion, count
@@ -29,8 +38,6 @@ UPPER_BOUND = (
     "each metric for itself"
 )
 LOWER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if not metric.higher_is_better)
-# no score
-THRESHOLD = "threshold"
 
 
 class Needs(StrEnum):
@@ -147,7 +154,7 @@ def _best_scores(epochs: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> d
     for key, first in parts[0].items():
         if isinstance(first, dict):
             best[key] = {name: _best_scores(epochs, [part[key][name] for part in parts]) for name in first}
-        elif isinstance(first, float) and key != THRESHOLD:
+        elif isinstance(first, float) and key != "threshold":
             sign = -1 if key.partition("_mean")[0] in LOWER_IS_BETTER else 1
             at = _argbest(sign * np.array([part[key] for part in parts]))
             best[key], chosen[key] = float(parts[at][key]), {"epoch": epochs[at]}
@@ -163,24 +170,16 @@ def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions]
     confusion = Confusion(*(np.stack(cells) for cells in zip(*sweeps, strict=True)))  # each (epoch, threshold, output)
     part: dict[str, Any] = {"n_scored": len(labels)}
     chosen: dict[str, dict[str, float]] = {}
-    values = {metric: function(confusion) for metric, function in DECISION_METRICS.items()}
-    for metric, swept in values.items():
+    for metric, function in DECISION_METRICS.items():
+        swept = function(confusion)
         for mean, n_outputs in means_of(task).items():
-            means = _mean_of_defined_outputs(swept[..., :n_outputs])
-            epoch, threshold = np.unravel_index(_argbest(means), means.shape)
+            scores = swept[..., :n_outputs]
             key = f"{metric}_{mean}"
-            part[key] = float(means[epoch, threshold])
-            chosen[key] = {"epoch": epochs[int(epoch)], "threshold": RELEASED_THRESHOLDS[threshold]}
+            _, part[key], chosen[key] = _best_pair(epochs, mean_of_defined(scores, ~np.isnan(scores[0, 0])))
     first = next(iter(means_of(task)))
     part[f"{AT_F1_THRESHOLD}_{first}"] = part[f"weighted_f1_{first}"]
     by_output = {
-        name: _best_output(
-            epochs,
-            labels[:, column],
-            probabilities[..., column],
-            {metric: swept[..., column] for metric, swept in values.items()},
-            confusion.take((..., column)),
-        )
+        name: _best_output(epochs, labels[:, column], probabilities[..., column], confusion.take((..., column)))
         for column, name in enumerate(TASKS[task].outputs)
     }
     note_undefined(task, by_output, notes)
@@ -188,19 +187,13 @@ def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions]
 
 
 def _best_output(
-    epochs: Sequence[int],
-    present: BoolArray,
-    probabilities: FloatArray,
-    values: dict[str, FloatArray],
-    confusion: Confusion,
+    epochs: Sequence[int], present: BoolArray, probabilities: FloatArray, confusion: Confusion
 ) -> dict[str, Any]:
     row: dict[str, Any] = {}
     chosen: dict[str, dict[str, float]] = {}
-    at: dict[str, tuple[Any, ...]] = {}
-    for metric, swept in values.items():
-        at[metric] = np.unravel_index(_argbest(swept), swept.shape)
-        row[metric] = float(swept[at[metric]])
-        chosen[metric] = {"epoch": epochs[at[metric][0]], "threshold": RELEASED_THRESHOLDS[at[metric][1]]}
+    at: dict[str, tuple[int, ...]] = {}
+    for metric, function in DECISION_METRICS.items():
+        at[metric], row[metric], chosen[metric] = _best_pair(epochs, function(confusion))
     curves = np.array([roc_auc(present, part) for part in probabilities])
     errors = np.array([calibration_error(present, part) for part in probabilities])
     main, second = at[Point.WEIGHTED_ACCURACY], at[Point.WEIGHTED_F1]
@@ -216,13 +209,10 @@ def _best_output(
     }
 
 
-def _mean_of_defined_outputs(values: FloatArray) -> FloatArray:
-    """Mean over the outputs (..., output) that have a score; which have one depends on the labels alone."""
-    defined = ~np.isnan(values[0, 0])
-    if not defined.any():
-        return np.full(values.shape[:-1], np.nan)
-    mean: FloatArray = values[..., defined].mean(axis=-1)
-    return mean
+def _best_pair(epochs: Sequence[int], swept: FloatArray) -> tuple[tuple[int, ...], float, dict[str, float]]:
+    """Where a score (epoch, threshold) is best, the score there, and what is said of it under `chosen`."""
+    at = tuple(map(int, np.unravel_index(_argbest(swept), swept.shape)))
+    return at, float(swept[at]), {"epoch": epochs[at[0]], "threshold": RELEASED_THRESHOLDS[at[1]]}
 
 
 def _argbest(values: FloatArray) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mien.errors import UnknownNameError, UsageError
@@ -14,7 +14,7 @@ from mien.evaluation.protocols import PROTOCOLS, UPPER_BOUND, Needs, Protocol
 from mien.evaluation.rows import checked, video_numbers
 from mien.evaluation.scores import Scores
 from mien.evaluation.trivial import TrainMajority, score_trivial
-from mien.metrics.significance import N_RESAMPLES
+from mien.metrics.significance import N_RESAMPLES, video_weights
 from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, TASKS
 
@@ -37,15 +37,7 @@ class RunIdentity:
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary."""
-        return {
-            "run": self.run,
-            "model": self.model,
-            "inputs": list(self.inputs),
-            "tasks": list(self.tasks),
-            "seed": self.seed,
-            "split": self.split,
-            "dataset": self.dataset,
-        }
+        return asdict(self) | {"inputs": list(self.inputs), "tasks": list(self.tasks)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +125,18 @@ def evaluate_predictions(
     notes = list(scores.notes)
     intervals: dict[str, list[float]] = {}
     bootstrap = bootstrap or Bootstrap()
-    if used is not None and bootstrap.n_resamples and len(rows.index):
-        intervals, interval_notes = headline_intervals(count_videos(rows, used), bootstrap.n_resamples, bootstrap.seed)
+    n_videos = video_numbers(rows)[1]
+    if used is not None and bootstrap.n_resamples and n_videos:
+        weights = video_weights(n_videos, bootstrap.n_resamples, bootstrap.seed)
+        intervals, interval_notes = headline_intervals(count_videos(rows, used), weights)
         notes += interval_notes
-    trivial = score_trivial(rows, majority) if majority is not None else None
     return Result(
         identity=identity or RunIdentity(run=""),
         protocol=protocol,
-        n_videos=video_numbers(rows)[1],
+        n_videos=n_videos,
         n_utterances=len(rows.index),
         parts=scores.parts,
-        trivial=None if trivial is None else trivial.parts,
+        trivial=None if majority is None else score_trivial(rows, majority).parts,
         intervals=intervals,
         operating_points=_operating_points(chosen, used, scores),
         conventions=_conventions(chosen, identity),

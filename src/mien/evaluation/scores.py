@@ -20,7 +20,7 @@ from mien.metrics import METRICS
 from mien.metrics.calibration import calibration_error
 from mien.metrics.confusion import Confusion
 from mien.metrics.ranking import concordance_index, roc_auc
-from mien.schema import EMOTIONS, NO_EMOTION, FloatArray, SentimentRule, SentimentValues
+from mien.schema import EMOTIONS, NO_EMOTION, BoolArray, FloatArray, SentimentRule, SentimentValues
 from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, EMOTION_INTENSITY, TASKS, labels_of
 
@@ -96,14 +96,18 @@ def score_at(predictions: Predictions, decisions: Decisions) -> Scores:
     scores = Scores({})
     for task in (task for task in TASKS if task in predictions.outputs):
         part = SCORERS[TASKS[task].scores].part
-        scores.parts[task] = part(predictions, task, decisions, counts.tasks[task], scores.notes)
+        scores.parts[task] = part(predictions, task, decisions, counts[task], scores.notes)
     return scores
 
 
-def mean_of_defined(values: FloatArray) -> float:
-    """Mean over (output,) of the values that are defined; NaN if none is."""
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if defined.size else float("nan")
+def mean_of_defined(scores: FloatArray, defined: BoolArray | None = None) -> FloatArray:
+    """Mean over the outputs (..., output) that have a score; NaN if none has.
+
+    Which have one depends on the labels alone: of several resamples, epochs or thresholds say `defined` (output,).
+    """
+    kept = scores[..., ~np.isnan(scores) if defined is None else defined]
+    mean: FloatArray = kept.mean(axis=-1) if kept.shape[-1] else np.full(kept.shape[:-1], np.nan)[()]
+    return mean
 
 
 def means_of(task: str) -> dict[str, int]:
@@ -206,7 +210,7 @@ def _presence_part(
     means = means_of(task)
     first = next(iter(means))
     part = {
-        f"{key}_{mean}": mean_of_defined(scores[:n])
+        f"{key}_{mean}": float(mean_of_defined(scores[:n]))
         for key, scores in values.items()
         for mean, n in means.items()
         if key != AT_F1_THRESHOLD or mean == first
@@ -249,7 +253,7 @@ def _degrees_part(
     for column, name in enumerate(TASKS[task].outputs):
         _note_constant(f"{task} of {name}", said[scored, column], notes)
     means = {
-        f"{key}_{mean}": mean_of_defined(scores[:n])
+        f"{key}_{mean}": float(mean_of_defined(scores[:n]))
         for key, scores in values.items()
         for mean, n in means_of(task).items()
     }

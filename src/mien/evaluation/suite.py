@@ -14,16 +14,12 @@ from mien.errors import DataError
 from mien.evaluation.compare import (
     ENOUGH_SEEDS,
     LEVEL_OF_SIGNIFICANCE,
-    SeedRun,
     SettingScores,
     paired_scores,
-    score_setting,
     too_few_seeds,
     winner_of,
 )
-from mien.evaluation.decisions import paper_decisions
 from mien.evaluation.headline import all_headlines
-from mien.evaluation.result import Bootstrap
 from mien.evaluation.rows import require_same_utterances
 from mien.metrics.significance import holm, percentile_interval
 
@@ -31,11 +27,6 @@ from mien.metrics.significance import holm, percentile_interval
 # and Holm multiplies the smallest by the number of tests.
 SUITE_RESAMPLES = 10_000
 Test = dict[str, Any]
-
-
-def fixed_scores(name: str, runs: Sequence[SeedRun], bootstrap: Bootstrap) -> SettingScores:
-    """`score_setting` with the paper's constant thresholds."""
-    return score_setting(name, runs, bootstrap, paper_decisions())
 
 
 def intervals_of_means(setting: SettingScores) -> dict[str, list[float]]:
@@ -92,11 +83,6 @@ def compare_with_reference(
     return tests, notes
 
 
-def holm_over_family(p_values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
-    """Holm's correction of every (setting, score) at once; NaN stays NaN and is not counted as a test."""
-    return dict(zip(p_values, holm(list(p_values.values())).tolist(), strict=True))
-
-
 def _against(
     setting: SettingScores, reference: SettingScores, tasks: Sequence[str] | None
 ) -> tuple[dict[str, Test], list[str]]:
@@ -120,7 +106,7 @@ def _paired_tests(
     for path in _paths([setting, reference], seeds, tasks):
         pair = paired_scores(setting, reference, seeds, path)
         tests[path] = {
-            "difference": float(pair.a.mean() - pair.b.mean()),
+            "difference": pair.difference,
             "interval": [pair.bootstrap.interval.low, pair.bootstrap.interval.high],
             "p_bootstrap": pair.bootstrap.p,
             "p_t_test": pair.t_test.p,
@@ -131,11 +117,11 @@ def _paired_tests(
 
 
 def _correct(tests: Mapping[str, dict[str, Test]]) -> None:
-    """Add the corrected p and the verdict to every test."""
+    """Add the corrected p and the verdict to every test; NaN stays NaN and is not counted as a test."""
+    family = [test for part in tests.values() for test in part.values()]
     for key in ("p_bootstrap", "p_t_test"):
-        family = {(name, path): test[key] for name, part in tests.items() for path, test in part.items()}
-        for (name, path), corrected in holm_over_family(family).items():
-            tests[name][path][f"{key}_holm"] = corrected
+        for test, corrected in zip(family, holm([test[key] for test in family]).tolist(), strict=True):
+            test[f"{key}_holm"] = corrected
     for name, part in tests.items():
         for path, test in part.items():
             test["winner"] = winner_of(

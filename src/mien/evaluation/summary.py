@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,8 +14,6 @@ from mien.tasks import TASKS
 
 # what must be equal for a mean to mean anything
 ALIKE = ("split", "protocol", "dataset", "n_videos", "n_utterances")
-# counts, scores and thresholds are averaged; what was chosen and every text is not
-SKIPPED = ("chosen",)
 
 
 def summarize(results: Sequence[Result]) -> dict[str, Any]:
@@ -49,18 +47,16 @@ def summarize_json(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             )
     parts = [{key: run.get(key) for key in ("n_videos", "n_utterances", *TASKS, "trivial")} for run in runs]
     alike = {"protocol": runs[0]["protocol"], "upper_bound": runs[0]["upper_bound"], "n_runs": len(runs)}
-    return {
-        "runs": [dict(run) for run in runs],
-        "mean": alike | _over(parts, _mean),
-        "sd": alike | _over(parts, _sd),
-        "notes": _notes(runs),
-    }
+    mean, sd = mean_and_sd(parts)
+    return {"runs": [dict(run) for run in runs], "mean": alike | mean, "sd": alike | sd, "notes": _notes(runs)}
 
 
 def mean_and_sd(parts: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Mean and sample standard deviation of every number in dictionaries of the same keys, under the same keys."""
-    several = list(parts)
-    return _over(several, _mean), _over(several, _sd)
+    """Mean and sample standard deviation of every number in dictionaries of the same keys, under the same keys.
+
+    Counts, scores and thresholds are averaged; what was chosen and every text is not.
+    """
+    return _over(parts, _mean), _over(parts, _sd)
 
 
 def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -79,12 +75,12 @@ def _over(parts: Sequence[dict[str, Any]], function: Any) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     for key in parts[0]:
         values = [part.get(key) for part in parts]
-        if key in SKIPPED:
+        if key == "chosen":
             continue
         if any(value is None for value in values):
             summary[key] = None
         elif all(isinstance(value, dict) for value in values):
-            summary[key] = _over([value for value in values if isinstance(value, dict)], function)
+            summary[key] = _over(cast(list[dict[str, Any]], values), function)
         elif all(_is_number(value) for value in values):
             summary[key] = function(np.array(values, dtype=np.float64))
     return summary

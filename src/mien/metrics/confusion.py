@@ -106,12 +106,14 @@ def count_per_video(
     Raises:
         DataError: the first axes differ in length.
     """
-    parts = []
-    for cell in _cells(target, predicted, scored):
-        sums = np.zeros((n_videos, *cell.shape[1:]))
-        np.add.at(sums, video, cell)
-        parts.append(sums)
-    return Confusion(*parts)
+    return Confusion(*(sum_per_video(cell, video, n_videos) for cell in _cells(target, predicted, scored)))
+
+
+def sum_per_video(terms: NDArray[Any], video: NDArray[Any], n_videos: int) -> FloatArray:
+    """Sums (video, ...) of terms (utterance, ...); zeros for a video without an utterance."""
+    sums = np.zeros((n_videos, *terms.shape[1:]))
+    np.add.at(sums, video, terms)
+    return sums
 
 
 def accuracy(confusion: Confusion) -> FloatArray:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.metrics.confusion import quotient
+from mien.metrics.confusion import quotient, sum_per_video
 from mien.schema import FloatArray, IntArray
 
 # Relative to n * sum of squares. A constant side has a spread of rounding noise, not of exactly zero.
@@ -59,12 +59,8 @@ def moments_per_video(target: FloatArray, prediction: FloatArray, video: IntArra
     """
     labelled = ~np.isnan(target)
     x, y = np.where(labelled, target, 0.0), np.where(labelled, prediction, 0.0)
-    parts = []
-    for terms in (labelled, x, y, x * x, y * y, x * y, np.abs(y - x)):
-        sums = np.zeros((n_videos, *target.shape[1:]))
-        np.add.at(sums, video, terms)
-        parts.append(sums)
-    return Moments(*parts)
+    terms = (labelled, x, y, x * x, y * y, x * y, np.abs(y - x))
+    return Moments(*(sum_per_video(each, video, n_videos) for each in terms))
 
 
 def mean_absolute_error(moments: Moments) -> FloatArray:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mien.metrics.calibration import ReliabilityBins, equal_count_edges, reliability
-from mien.reports.style import BLUE, GREY, PAGE, new_figure, percent_axis, styled
+from mien.reports.style import BLUE, GREY, PAGE, house_style, new_figure, percent_axis
 from mien.schema import NO_EMOTION, BoolArray, FloatArray
 from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name, targets_of
@@ -64,7 +64,7 @@ def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> Curv
     )
 
 
-@styled
+@house_style()
 def draw(data: Reliability) -> Figure:
     """One square panel per output, and below it a strip with the bins."""
     n_columns = min(N_COLUMNS, len(data.curves))

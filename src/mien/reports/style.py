@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -16,9 +15,6 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mien.storage.files import written_aside
-
-Data = TypeVar("Data")
-Drawn = TypeVar("Drawn")
 
 # inches: one column and the full width of a two-column page
 COLUMN, PAGE = 3.4, 7.0
@@ -66,17 +62,6 @@ def house_style() -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(cast(Any, STYLE))
         yield
-
-
-def styled(draw: Callable[[Data], Drawn]) -> Callable[[Data], Drawn]:
-    """Draw in `house_style`."""
-
-    @functools.wraps(draw)
-    def inside(data: Data) -> Drawn:
-        with house_style():
-            return draw(data)
-
-    return inside
 
 
 def new_figure(width: float, body: float, title: str, note: str, *, legend: bool = False) -> Figure:

@@ -30,10 +30,10 @@ from mien.reports.style import (
     INK,
     ORANGE,
     add_legend,
+    house_style,
     new_figure,
     percent_axis,
     percent_format,
-    styled,
 )
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, NO_EMOTION, FloatArray
 from mien.tasks import EMOTION
@@ -56,7 +56,7 @@ class Arms:
     trivial: float
 
 
-@styled
+@house_style()
 def joint_vs_single(benchmark: Benchmark) -> Figure | LeftOut:
     """Every family that has a joint and some single-task system, under the protocol clean.
 
@@ -134,7 +134,7 @@ GOLD, JOINT, SINGLE = "gold", "joint", "single task"
 LOOKS = {GOLD: ("white", None), JOINT: (BLUE, None), SINGLE: (ORANGE, "////")}
 
 
-@styled
+@house_style()
 def prediction_counts(benchmark: Benchmark) -> Figure | LeftOut:
     """The reference's family; without a single-task partner the reference alone.
 
@@ -246,7 +246,7 @@ def halves(attention: VideoAttention) -> list[tuple[Half, ...]]:
     return found
 
 
-@styled
+@house_style()
 def attention_maps(attention: VideoAttention) -> Figure:
     """Which utterances of a video are attended to (the paper's Figure 3).
 

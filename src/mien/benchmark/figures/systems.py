@@ -19,9 +19,9 @@ from mien.reports.style import (
     ORANGE,
     PAGE,
     add_legend,
+    house_style,
     new_figure,
     percent_axis,
-    styled,
 )
 from mien.schema import EMOTIONS, FloatArray
 
@@ -37,7 +37,7 @@ PER_EMOTION_NOTE = (
 )
 
 
-@styled
+@house_style()
 def per_emotion(benchmark: Benchmark) -> Figure | LeftOut:
     """All systems that predict emotions, under the protocol clean: six panels per score, one row per system."""
     systems = benchmark.scored("emotion.weighted_f1_mean6")
@@ -75,7 +75,7 @@ SEED_SPREAD_NOTE = (
 )
 
 
-@styled
+@house_style()
 def seed_spread(benchmark: Benchmark) -> Figure | LeftOut:
     """All systems under the protocol clean: one panel per score, one row per system."""
     headline = benchmark.headline()
@@ -115,7 +115,7 @@ RELEASED_NOTE = (
 )
 
 
-@styled
+@house_style()
 def protocol_gap(benchmark: Benchmark) -> Figure | LeftOut:
     """All systems under the protocols that the benchmark was scored with.
 
