@@ -12,6 +12,7 @@ from mien.commands.reading import spaces_offered
 from mien.commands.shipped import find_run
 from mien.commands.train import hashed_videos
 from mien.errors import DataError, UsageError
+from mien.models.batch import Reads
 from mien.schema import Modality
 from mien.storage.dataset import open_dataset
 from mien.storage.predictions import Predictions, read_predictions, written_in_parts
@@ -80,7 +81,7 @@ def predict(
     total = sum(count["utterances"] for name, count in data.counts.items() if split in (None, name))
     tally = _Tally(opened)
     with written_in_parts(path) as write:
-        for window in data.windows(split, words=predictor.needs_words):
+        for window in data.windows(split, words=predictor.reads is Reads.WORDS):
             write(predictor.predict(window, data.facts.sentiment_values))
             tally.add(as_read(window, opened.spaces))
             if advance is not None:
