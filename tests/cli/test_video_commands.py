@@ -20,10 +20,9 @@ import pytest
 from tests.cli.calls import QUICK, as_json, mien, said
 from tests.media.examples import gray, tone, write_media
 
-from mien.media.clips import NO_AUDIO
+from mien.media.clips import BEYOND_THE_END, NO_AUDIO, OUT_OF_ORDER, OVERLAPPING, SHORTENED
 from mien.media.decode import frames, read_audio
 from mien.media.recognition import NO_SPEECH
-from mien.media.subtitles import BEYOND_THE_END, OUT_OF_ORDER, OVERLAPPING, SHORTENED
 from mien.schema import EMOTIONS, Modality
 from mien.storage.dataset import open_dataset
 from mien.video.outputs import OUTPUTS

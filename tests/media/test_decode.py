@@ -47,7 +47,7 @@ def near(found: list[tuple[float, int]], expected: list[tuple[float, int]]) -> b
 def test_mono_8_khz_becomes_16_khz_with_the_same_pitch_and_times(tmp_path):
     path = write_wav(tmp_path / "phone.wav", [tone(8_000, 3.0, [(1.0, 2.0)])], 8_000)
     facts = probe(path)
-    assert (facts.has_audio, facts.has_video, facts.audio_rate_hz, facts.n_channels) == (True, False, 8_000, 1)
+    assert (facts.has_audio, facts.has_video) == (True, False)
     assert facts.duration_s == pytest.approx(3.0)
     samples = sound_of(path)
     assert samples.dtype == np.float32
@@ -170,23 +170,19 @@ def test_video_that_starts_late_has_no_picture_before(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("matrix", "red_side", "rotation_deg"),
+    ("matrix", "red_side", "turned"),
     [
-        ((0, 1, -1, 0), "right", 270),  # a phone held upright
-        ((0, -1, 1, 0), "left", 90),
-        ((-1, 0, 0, -1), "bottom", 180),
-        ((1, 0, 0, 1), "top", 0),
+        ((0, 1, -1, 0), "right", True),  # a phone held upright
+        ((0, -1, 1, 0), "left", True),
+        ((-1, 0, 0, -1), "bottom", False),
+        ((1, 0, 0, 1), "top", False),
     ],
 )
-def test_rotation_in_the_header_is_applied(tmp_path, matrix, red_side, rotation_deg):
+def test_rotation_in_the_header_is_applied(tmp_path, matrix, red_side, turned):
     image = gray(0, 64, 32)
     image[:8, :, 0] = 255
     path = write_media(tmp_path / "turned.mp4", [(number / 10, image) for number in range(5)])
     turn_in_header(path, matrix)
-    facts = probe(path)
-    turned = rotation_deg % 180 == 90
-    assert (facts.width, facts.height) == ((32, 64) if turned else (64, 32))
-    assert facts.rotation_deg == rotation_deg
     shown = next(iter(frames(path))).image.astype(int)
     assert shown.shape == ((64, 32, 3) if turned else (32, 64, 3))
     red = {"top": shown[:6], "bottom": shown[-6:], "left": shown[:, :6], "right": shown[:, -6:]}
@@ -198,7 +194,6 @@ def test_an_8k_frame_is_scaled_down(tmp_path):
     image = gray(30, 7680, 4320)
     image[:, 3840:] = 200
     path = write_media(tmp_path / "huge.mov", [(0.0, image), (0.1, image)], codecs=("mjpeg", "aac"))
-    assert (probe(path).width, probe(path).height) == (7680, 4320)
     shown = next(iter(frames(path, max_side_px=320))).image
     assert shown.shape == (180, 320, 3)
     assert shown[:, :150].mean() == pytest.approx(30, abs=4)
@@ -329,17 +324,17 @@ def test_without_pyav_the_extra_is_named(tmp_path, monkeypatch):
         ("-3nNcZdcdvU.mp4", 44.33, 320, 240),
         ("-571d8cVauQ.mp4", 89.30, 486, 360),
         ("WolfgangLanger_Pexels.mp4", 19.69, 640, 360),
-        ("no_face.mp4", 3.95, 960, 540),
-        ("face_noface.mov", 6.42, 960, 540),
+        ("no_face.mp4", 3.95, 640, 360),
+        ("face_noface.mov", 6.42, 640, 360),
     ],
 )
 def test_real_videos_decode_from_end_to_end(data_dir, name, duration_s, width, height):
     path = data_dir / "videos" / name
-    facts = probe(path)
-    assert facts.duration_s == pytest.approx(duration_s, abs=0.01)
-    assert (facts.width, facts.height) == (width, height)
+    assert probe(path).duration_s == pytest.approx(duration_s, abs=0.01)
     notes: Counter[str] = Counter()
-    shown = [frame.time_s for frame in frames(path, 5.0, notes=notes)]
+    found = [(frame.time_s, frame.image.shape) for frame in frames(path, 5.0, notes=notes)]
+    assert {shape for _, shape in found} == {(height, width, 3)}
+    shown = [time_s for time_s, _ in found]
     assert shown == pytest.approx([number / 5 for number in range(len(shown))])
     assert shown[-1] == pytest.approx(duration_s, abs=0.25)
     assert not notes

@@ -13,7 +13,6 @@ from mien.models.heads import (
     ACTIVATIONS,
     activated,
     make_heads,
-    outputs_by_task,
     outputs_from_heads,
     predicted_values,
     ranking_scores,
@@ -98,13 +97,3 @@ def test_the_paper_s_two_heads_begin_as_before_and_emotion_intensities_near_thei
     nothing = outputs_from_heads(make_heads(5, (EMOTION_INTENSITY,)), torch.zeros(1, 1, 5))
     degrees = activated(EMOTION_INTENSITY, nothing.logits[EMOTION_INTENSITY])
     torch.testing.assert_close(degrees, torch.full((1, 1, 6), 0.3))
-
-
-def test_every_task_may_have_a_representation_of_its_own():
-    heads = make_heads(5, (SENTIMENT, SENTIMENT_INTENSITY))
-    rows = {task: torch.randn(2, 3, 5) for task in (SENTIMENT, SENTIMENT_INTENSITY)}
-    outputs = outputs_by_task(heads, rows, fusion={"text": torch.ones(2, 3)})
-    alone = outputs_from_heads(heads, rows[SENTIMENT_INTENSITY])
-    assert torch.equal(outputs.logits[SENTIMENT_INTENSITY], alone.logits[SENTIMENT_INTENSITY])
-    assert not torch.equal(outputs.logits[SENTIMENT], alone.logits[SENTIMENT])
-    assert set(outputs.fusion) == {"text"}

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from mien.media.subtitles import read_subtitles
+from mien.media.clips import read_subtitles
 from mien.schema import EMOTIONS
 from mien.storage.dataset import open_dataset
 from mien.video.demo import sample_clip

@@ -12,6 +12,7 @@ from mien.commands.reading import spaces_offered
 from mien.commands.shipped import find_run
 from mien.commands.train import hashed_videos
 from mien.errors import DataError, UsageError
+from mien.models.batch import Reads
 from mien.schema import Modality
 from mien.storage.dataset import open_dataset
 from mien.storage.predictions import Predictions, read_predictions, written_in_parts
@@ -82,7 +83,7 @@ def predict(
     present: Counter[Modality] = Counter()
     known: Counter[str] = Counter()
     with written_in_parts(path) as write:
-        for window in data.windows(split, words=predictor.needs_words):
+        for window in data.windows(split, words=predictor.reads is Reads.WORDS):
             write(predictor.predict(window, data.facts.sentiment_values))
             read = as_read(window, opened.spaces)
             n_videos += len(read.video_ids)

@@ -44,15 +44,6 @@ class MediaFacts:
     duration_s: float
     has_audio: bool
     has_video: bool
-    # as shown, that is after rotation and with square pixels; 0 without video
-    width: int = 0
-    height: int = 0
-    # nominal frames per second; None if unknown or not constant enough to be told
-    fps: float | None = None
-    # degrees counterclockwise by which decoded frames are turned before they are shown: 0, 90, 180 or 270
-    rotation_deg: int = 0
-    audio_rate_hz: int = 0
-    n_channels: int = 0
 
 
 @contextmanager
@@ -90,29 +81,16 @@ def probe(path: Path) -> MediaFacts:
     """
     # Opened once for each: formats that cannot go back to their start lose it to the first reader.
     with opened(path) as container:
-        sound = _first_frame(container, audio_stream(container))
+        has_audio = _decodes(container, audio_stream(container))
         known_s = _header_duration_s(container)
     with opened(path) as container:
-        stream = video_stream(container)
-        picture = _first_frame(container, stream)
-        fps = _nominal_fps(stream) if picture is not None else None
-    if sound is None and picture is None:
+        has_video = _decodes(container, video_stream(container))
+    if not has_audio and not has_video:
         raise DataError(
             f"Expected a video or audio file, but got {path}, of which nothing can be decoded; "
             "it is damaged or its codec is unknown: export it again, for example as H.264 and AAC"
         )
-    width, height = shown_size(picture) if picture is not None else (0, 0)
-    return MediaFacts(
-        duration_s=known_s or _scanned_duration_s(path),
-        has_audio=sound is not None,
-        has_video=picture is not None,
-        width=width,
-        height=height,
-        fps=fps,
-        rotation_deg=int(picture.rotation) % 360 if picture is not None else 0,
-        audio_rate_hz=sound.sample_rate if sound is not None else 0,
-        n_channels=sound.layout.nb_channels if sound is not None else 0,
-    )
+    return MediaFacts(known_s or _scanned_duration_s(path), has_audio, has_video)
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
@@ -203,26 +181,22 @@ def shown_size(frame: Any) -> tuple[int, int]:
     return (height, width) if frame.rotation % 180 == 90 else (width, height)
 
 
-def _first_frame(container: InputContainer, stream: Stream | None) -> Any | None:
+def _decodes(container: InputContainer, stream: Stream | None) -> bool:
+    """Whether there is a frame among the first packets of a stream."""
     if stream is None:
-        return None
+        return False
     from av.error import FFmpegError
 
     packets = container.demux(stream)
     for _ in range(PACKETS_TO_FIRST_FRAME):
         try:
-            for frame in next(packets).decode():
-                return frame
+            if next(packets).decode():
+                return True
         except StopIteration:
-            return None
+            return False
         except FFmpegError:
             continue
-    return None
-
-
-def _nominal_fps(stream: VideoStream | None) -> float | None:
-    rate = (stream.average_rate or stream.guessed_rate) if stream is not None else None
-    return float(rate) if rate else None
+    return False
 
 
 def _header_duration_s(container: InputContainer) -> float:

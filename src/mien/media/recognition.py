@@ -12,7 +12,7 @@ import string
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +127,6 @@ class Speech:
     language: str
     # end of the sound
     duration_s: float
-    notes: Counter[str] = field(default_factory=Counter)
 
     @property
     def separator(self) -> str:
@@ -218,7 +217,7 @@ def recognize(
     in_order = _in_time_order(words, listener.end_s)
     if not in_order:
         told[NO_SPEECH] += 1
-    return Speech(in_order, sentence_ends(in_order), hearing.language if in_order else "", listener.end_s, told)
+    return Speech(in_order, sentence_ends(in_order), hearing.language if in_order else "", listener.end_s)
 
 
 def _cut(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float]:

@@ -17,18 +17,16 @@ from mien.models.baselines.bc_lstm import BcLstm, BcLstmSettings
 from mien.models.baselines.blanchard import Blanchard, BlanchardSettings
 from mien.models.baselines.cat_lstm import CatLstm, CatLstmSettings
 from mien.models.baselines.df import Df, DfSettings
-from mien.models.baselines.ef_lstm import EfLstm, EfLstmSettings
+from mien.models.baselines.lstms import EfLstm, EfLstmSettings, MvLstm, MvLstmSettings
 from mien.models.baselines.marn import Marn, MarnSettings
 from mien.models.baselines.mfn import GraphMfn, GraphMfnSettings, Mfn, MfnSettings
-from mien.models.baselines.mv_lstm import MvLstm, MvLstmSettings
 from mien.models.baselines.tfn import Tfn, TfnSettings
 from mien.models.baselines.vqa_attention import VqaAttention, VqaAttentionSettings
 from mien.models.batch import Reads
 from mien.models.cim import Cim, CimSettings
 from mien.models.cim_tuned import CimTuned, CimTunedSettings
-from mien.models.classical.base import ClassicalEntry
+from mien.models.classical.base import ClassicalEntry, MajoritySettings, fit_majority, majority_probabilities
 from mien.models.classical.cdbn import CdbnSettings, cdbn_probabilities, fit_cdbn
-from mien.models.classical.majority import MajoritySettings, fit_majority, majority_probabilities
 from mien.models.classical.mkl_svm import MklSvmSettings, fit_mkl_svm, mkl_svm_probabilities
 from mien.models.classical.mm_dictionary import (
     MmDictionarySettings,

@@ -38,12 +38,12 @@ from mien.models.batch import Batch, Outputs
 from mien.models.fast.autograd import attend_pairs, run_grus
 from mien.models.fast.dropout import dropout, use_fast
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import ACTIVATIONS, States, Weights, check_settings, masked_softmax
+from mien.models.layers import ACTIVATIONS, States, SystemSettings, Weights, masked_softmax
 from mien.schema import Modality
 
 
 @dataclass(frozen=True)
-class CimSettings:
+class CimSettings(SystemSettings):
     """Sizes and regularisation of `cim`. Defaults: the released script, with padding masked."""
 
     # units of the GRU per direction (released: 200; the paper's text says d = 100)
@@ -63,10 +63,12 @@ class CimSettings:
     # False: no attention at all, Rep is the states alone (an ablation of the released script)
     attention: bool = True
 
+    may_be_zero = frozenset({"dense_size", "padded_length"})
+
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"Expected activation to be relu or tanh, but got {self.activation!r}")
-        check_settings(self, may_be_zero=("dense_size", "padded_length"))
+        super().__post_init__()
 
 
 def attend(query: States, context: States, context_present: Bool[Tensor, "video context"]) -> tuple[States, Weights]:

@@ -34,8 +34,8 @@ from mien.models.batch import Batch, Outputs, Times, to_videos
 from mien.models.cim import attend
 from mien.models.fast.autograd import run_grus
 from mien.models.fast.dropout import dropout
-from mien.models.heads import make_heads, outputs_by_task
-from mien.models.layers import States, check_settings
+from mien.models.heads import make_heads
+from mien.models.layers import States, SystemSettings
 from mien.pretrained import find_model_files
 from mien.schema import Modality
 
@@ -54,7 +54,7 @@ class Tuning(StrEnum):
 
 
 @dataclass(frozen=True)
-class CimTunedSettings:
+class CimTunedSettings(SystemSettings):
     """Sizes and regularisation of `cim-tuned`."""
 
     # what reads the transcripts: minilm, or none where the text is given as features
@@ -91,7 +91,7 @@ class CimTunedSettings:
             raise ValueError(f"Expected encoder to be {', '.join(ENCODERS)} or {NO_ENCODER}, but got {self.encoder!r}")
         if self.tuning not in tuple(Tuning):
             raise ValueError(f"Expected tuning to be one of {', '.join(Tuning)}, but got {self.tuning!r}")
-        check_settings(self)
+        super().__post_init__()
         if self.max_tokens > MAX_TOKENS:
             raise ValueError(f"Expected max_tokens to be at most {MAX_TOKENS}, but got {self.max_tokens}")
 
@@ -142,8 +142,9 @@ class CimTuned(nn.Module):
         fused = {
             name: dropout(torch.relu(layer(representation)), rate, self.training) for name, layer in self.fuse.items()
         }
-        by_task = {task: fused[task if self.settings.own_layers else SHARED] for task in self.heads}
-        return outputs_by_task(self.heads, by_task, attention)
+        own = self.settings.own_layers
+        logits = {task: head(fused[task if own else SHARED]) for task, head in self.heads.items()}
+        return Outputs(logits, attention)
 
     def _pairs(self) -> list[tuple[Modality, Modality]]:
         """Which modality attends to which."""

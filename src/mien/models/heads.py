@@ -52,18 +52,7 @@ def outputs_from_heads(
 
     Works for any leading axes, as long as the last one is the feature.
     """
-    return outputs_by_task(heads, dict.fromkeys(heads, representation), attention, fusion)
-
-
-def outputs_by_task(
-    heads: nn.ModuleDict,
-    representations: Mapping[str, Float[Tensor, "video utterance feature"]],
-    attention: Mapping[str, Float[Tensor, "video utterance context"]] | None = None,
-    fusion: Mapping[str, Float[Tensor, "video utterance"]] | None = None,
-) -> Outputs:
-    """The same where every task has a representation of its own."""
-    logits = {task: heads[task](rows) for task, rows in representations.items()}
-    return Outputs(logits, attention or {}, fusion or {})
+    return Outputs({task: head(representation) for task, head in heads.items()}, attention or {}, fusion or {})
 
 
 def activated(task: str, logits: Logits) -> Values:

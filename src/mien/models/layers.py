@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mien.models.fast.dropout import dropout
+from mien.schema import Modality
 
 States = Float[Tensor, "video utterance feature"]
 Weights = Float[Tensor, "video utterance context"]
@@ -129,13 +130,30 @@ def two_layers(n_in: int, n_hidden: int, n_out: int, dropout: float) -> nn.Seque
     return nn.Sequential(nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(n_hidden, n_out))
 
 
-def check_settings(settings: Any, may_be_zero: Sequence[str] = ()) -> None:
-    """Raise ValueError unless every whole number is at least 1, or 0 where it may be, and every dropout in [0, 1)."""
-    values = dataclasses.asdict(settings)
-    for name, value in values.items():
-        least = 0 if name in may_be_zero else 1
-        if type(value) is int and value < least:
-            raise ValueError(f"Expected {name} to be at least {least}, but got {value}")
-    for name, value in values.items():
-        if name.endswith("_dropout") and not 0 <= value < 1:
-            raise ValueError(f"Expected {name} in [0, 1), but got {value}")
+def view_sizes(settings: Any, n_features: Mapping[Modality, int]) -> dict[Modality, int]:
+    """Units of each modality (view) that there is: the settings `text_size`, `acoustic_size`, `visual_size`."""
+    return {m: getattr(settings, f"{m}_size") for m in Modality if m in n_features}
+
+
+@dataclass(frozen=True)
+class SystemSettings:
+    """The settings of one system.
+
+    Raises ValueError unless every whole number is at least 1, or 0 where it may be, every dropout is in [0, 1), and
+    every penalty, rate and factor is above 0.
+    """
+
+    # no annotation: it is no setting
+    may_be_zero = frozenset[str]()
+
+    def __post_init__(self) -> None:
+        values = dataclasses.asdict(self)
+        for name, value in values.items():
+            least = 0 if name in self.may_be_zero else 1
+            if type(value) is int and value < least:
+                raise ValueError(f"Expected {name} to be at least {least}, but got {value}")
+        for name, value in values.items():
+            if name.endswith("_dropout") and not 0 <= value < 1:
+                raise ValueError(f"Expected {name} in [0, 1), but got {value}")
+            if name.endswith(("_penalty", "_learning_rate", "_factor")) and not 0 < value < float("inf"):
+                raise ValueError(f"Expected {name} > 0, but got {value}")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mien.features.text.minilm import token_ids
 from mien.models.batch import Batch, Reads, Times, Tokens, Words
+from mien.models.classical.base import column_scaling
 from mien.schema import IntArray, Modality
 from mien.storage.split_columns import SplitColumns, WordColumns
 from mien.tasks import targets_of
@@ -103,11 +104,9 @@ def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identi
     source = columns if columns.words is None else columns.words
     for modality in modalities:
         rows = source.features[modality][source.present[modality]].astype(np.float64)
-        centre, spread = rows.mean(axis=0), rows.std(axis=0)
+        centre, spread = column_scaling(rows)
         if identity:
             centre, spread = np.zeros_like(centre), np.ones_like(spread)
-        # A constant column has a spread of rounding noise, not of exactly zero.
-        spread = np.where(spread <= 1e-7 * np.maximum(np.abs(centre), 1.0), 1.0, spread)
         mean[modality] = torch.from_numpy(centre.astype(np.float32))
         scale[modality] = torch.from_numpy(spread.astype(np.float32))
     return Scaling(mean, scale)

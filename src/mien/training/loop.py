@@ -77,50 +77,40 @@ def fit(
     `report` with the history record of every epoch that it ran. Raises TrainingError when the loss is not finite, or
     when another process of a training on several devices has ended.
     """
-    with torch_threads(spec.settings.threads):
-        return _fit(make_network, (train, valid), spec, folder, report)
-
-
-def _fit(
-    make_network: Callable[[], nn.Module],
-    videos: tuple[VideoSet, VideoSet],
-    spec: FitSpec,
-    folder: Path,
-    report: Report,
-) -> Progress:
-    (train, valid), settings = videos, spec.settings
-    fabric = launch_fabric(settings)
-    seed_epoch(spec.seed, 0)
-    plain, weighting = make_network(), TaskWeighting(spec.tasks, settings).to(fabric.device)
-    network, optimizer = fabric.setup(plain, weighting.trained_by(make_optimizer(plain, settings)))
-    modules = {"network": plain, "weighting": weighting}
-    progress = Progress()
-    if (folder / RESUME_FILE).exists():
-        progress = restore_progress(folder / RESUME_FILE, modules, optimizer.optimizer)
-    while not _finished(progress, settings):
-        started_s = time.perf_counter()
-        record = {"epoch": float(progress.epoch + 1)}
-        record |= _train_epoch(fabric, (network, weighting), optimizer, train, spec, progress.epoch + 1)
-        # One process' word for all: another kind of processor may round to another best epoch, and stop at another.
-        record |= fabric.broadcast(validation_record(network, weighting, valid, settings))
-        if not math.isfinite(record["valid_loss"]):
-            raise TrainingError(
-                f"Expected a finite validation loss, but got {record['valid_loss']} in epoch {progress.epoch + 1}; "
-                "lower learning_rate, or look for extreme feature values with: mien describe"
-            )
-        progress.epoch += 1
-        progress.history.append(record)
-        if record["valid_score"] > progress.best_score:
-            progress.best_epoch, progress.best_score = progress.epoch, record["valid_score"]
-        progress.seconds.append(time.perf_counter() - started_s)
+    settings = spec.settings
+    with torch_threads(settings.threads):
+        fabric = launch_fabric(settings)
+        seed_epoch(spec.seed, 0)
+        plain, weighting = make_network(), TaskWeighting(spec.tasks, settings).to(fabric.device)
+        network, optimizer = fabric.setup(plain, weighting.trained_by(make_optimizer(plain, settings)))
+        modules = {"network": plain, "weighting": weighting}
+        progress = Progress()
+        if (folder / RESUME_FILE).exists():
+            progress = restore_progress(folder / RESUME_FILE, modules, optimizer.optimizer)
+        while not _finished(progress, settings):
+            started_s = time.perf_counter()
+            record = {"epoch": float(progress.epoch + 1)}
+            record |= _train_epoch(fabric, (network, weighting), optimizer, train, spec, progress.epoch + 1)
+            # One process' word for all: another kind of processor may round to another best epoch, and stop at another.
+            record |= fabric.broadcast(validation_record(network, weighting, valid, settings))
+            if not math.isfinite(record["valid_loss"]):
+                raise TrainingError(
+                    f"Expected a finite validation loss, but got {record['valid_loss']} in epoch {progress.epoch + 1}; "
+                    "lower learning_rate, or look for extreme feature values with: mien describe"
+                )
+            progress.epoch += 1
+            progress.history.append(record)
+            if record["valid_score"] > progress.best_score:
+                progress.best_epoch, progress.best_score = progress.epoch, record["valid_score"]
+            progress.seconds.append(time.perf_counter() - started_s)
+            if fabric.is_global_zero:
+                _keep(folder, modules, optimizer.optimizer, spec, progress)
+                report(record)
+            fabric.barrier()
         if fabric.is_global_zero:
-            _keep(folder, modules, optimizer.optimizer, spec, progress)
-            report(record)
+            _finish(folder, progress)
         fabric.barrier()
-    if fabric.is_global_zero:
-        _finish(folder, progress)
-    fabric.barrier()
-    return progress
+        return progress
 
 
 def _train_epoch(

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,7 +27,9 @@ from mien.models.batch import Batch, Outputs, Reads
 from mien.models.heads import activated
 from mien.schema import FloatArray
 from mien.tasks import TASKS
-from mien.training.predictor import NetworkPredictor, Predictor, VideoPrediction
+from mien.training.predictor import NetworkPredictor, Predictor
+
+Values = TypeVar("Values", Tensor, FloatArray)
 
 OPSET = 17
 TRACEABLE = (Reads.CONTEXT, Reads.UTTERANCE)
@@ -78,8 +80,8 @@ def require_equal(session: Any, predictor: NetworkPredictor) -> None:
                     f"Expected a graph for any number of utterances, but got {_first_line(error)} for a video of "
                     f"{n_utterances}; let the network's forward work on tensors whatever their size"
                 ) from error
-            expected = _by_output(predictor.predict_video(features))
-            for name, values in expected.items():
+            expected = predictor.predict_video(features)
+            for name, values in _named(expected.outputs, expected.attention, expected.fusion).items():
                 # The released network's padded slots stand behind those that torch's side keeps.
                 other = found[name][:, : values.shape[1]] if values.ndim == 2 else found[name]
                 difference = float(np.abs(other - values).max())
@@ -125,25 +127,20 @@ class OneVideo(nn.Module):
             features[modality] = scaled.where(present[modality].unsqueeze(-1), 0.0).unsqueeze(0)
         real = torch.ones_like(tensors[n]).unsqueeze(0)
         batch = Batch(features, {m: here.unsqueeze(0) for m, here in present.items()}, real.sum(dim=1), real)
-        return _named_outputs(self.network(batch))
+        outputs: Outputs = self.network(batch)
+        said = {task: activated(task, logits[0]) for task, logits in outputs.logits.items()}
+        attention = {name: weights[0] for name, weights in outputs.attention.items()}
+        return _named(said, attention, {name: weights[0] for name, weights in outputs.fusion.items()})
 
 
-def _named_outputs(outputs: Outputs) -> dict[str, Tensor]:
-    named = {TASKS[task].export_name: activated(task, logits[0]) for task, logits in outputs.logits.items()}
+def _named(
+    said: Mapping[str, Values], attention: Mapping[str, Values], fusion: Mapping[str, Values]
+) -> dict[str, Values]:
+    """Name in the graph -> what is said per task (u, output), and the weights."""
+    named = {TASKS[task].export_name: values for task, values in said.items()}
     named = {name: values.squeeze(-1) if values.shape[-1] == 1 else values for name, values in named.items()}
-    named |= {_attention_name(name): weights[0] for name, weights in outputs.attention.items()}
-    return named | {f"fusion_{name}": weights[0] for name, weights in outputs.fusion.items()}
-
-
-def _by_output(said: VideoPrediction) -> dict[str, FloatArray]:
-    named = {TASKS[task].export_name: values for task, values in said.outputs.items()}
-    named = {name: values[:, 0] if values.shape[1] == 1 else values for name, values in named.items()}
-    named |= {_attention_name(name): weights for name, weights in said.attention.items()}
-    return named | {f"fusion_{name}": weights for name, weights in said.fusion.items()}
-
-
-def _attention_name(direction: str) -> str:
-    return "attention_" + direction.replace("->", "_to_")
+    named |= {"attention_" + name.replace("->", "_to_"): weights for name, weights in attention.items()}
+    return named | {f"fusion_{name}": weights for name, weights in fusion.items()}
 
 
 def _require_exportable(predictor: Predictor) -> NetworkPredictor:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,7 +11,7 @@ from torch import nn
 
 from mien.errors import UsageError
 from mien.features.text.transcript import TRANSCRIPT, as_transcripts, transcript_space
-from mien.models import ModelEntry, build_model, model_entry
+from mien.models import build_model, model_entry
 from mien.models.batch import Outputs, Reads
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec, Tensors
 from mien.models.heads import predicted_values
@@ -43,52 +41,6 @@ class VideoPrediction:
     fusion: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
-class Predictor(Protocol):
-    """A trained system of either kind. The videos of the columns are judged each by itself."""
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """What it predicts."""
-        ...
-
-    @property
-    def spaces(self) -> Mapping[Modality, FeatureSpace]:
-        """The feature spaces it was trained on; others are refused."""
-        ...
-
-    @property
-    def reads(self) -> Reads:
-        """What its columns must hold beside the features."""
-        ...
-
-    @property
-    def needs_words(self) -> bool:
-        """Whether its columns must hold the words of the utterances."""
-        ...
-
-    def predict(
-        self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
-    ) -> Predictions:
-        """Probabilities for every utterance of the columns, in their order, beside the gold labels."""
-        ...
-
-    def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
-        """Per video id and direction ("text->visual") the weights (utterance, context); no direction without any."""
-        ...
-
-    def fusion(self, columns: SplitColumns) -> dict[str, FloatArray]:
-        """Weights inside each utterance (N,), by name; nothing for systems without any."""
-        ...
-
-    def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
-        """One video from its features as they come from the extractors, (utterance, feature) by modality, in one pass.
-
-        A row of NaN, or a modality that is not given, is missing. Nothing but the width tells whether the features are
-        of the space that the system was trained on. Raises DataError, and UsageError for a system of words.
-        """
-        ...
-
-
 @dataclass(frozen=True)
 class NetworkPredictor:
     """What everything after training knows of a network."""
@@ -100,11 +52,6 @@ class NetworkPredictor:
     spaces: dict[Modality, FeatureSpace]
     # what its columns must hold beside the features
     reads: Reads = Reads.CONTEXT
-
-    @property
-    def needs_words(self) -> bool:
-        """Whether its columns must hold the words of the utterances."""
-        return self.reads is Reads.WORDS
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
@@ -139,7 +86,11 @@ class NetworkPredictor:
         return found
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
-        """One video from its features, see `Predictor.predict_video`."""
+        """One video from its features as they come from the extractors, (utterance, feature) by modality, in one pass.
+
+        A row of NaN, or a modality that is not given, is missing. Nothing but the width tells whether the features are
+        of the space that the system was trained on. Raises DataError, and UsageError for a system of words.
+        """
         # One that could read transcripts may have been trained on text vectors, or without any text.
         on_vectors = self.reads is Reads.TRANSCRIPTS and not reads_transcripts(self.spaces)
         _require_vectors(Reads.CONTEXT if on_vectors else self.reads)
@@ -189,11 +140,6 @@ class ClassicalPredictor:
         """What its columns must hold beside the features."""
         return self.entry.reads
 
-    @property
-    def needs_words(self) -> bool:
-        """Whether its columns must hold the words of the utterances."""
-        return self.reads is Reads.WORDS
-
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
     ) -> Predictions:
@@ -215,9 +161,13 @@ class ClassicalPredictor:
         return {}
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
-        """One video from its features, see `Predictor.predict_video`."""
+        """One video from its features, see `NetworkPredictor.predict_video`."""
         _require_vectors(self.reads)
         return VideoPrediction(self.predict(stack_features(features, self.spaces)).outputs)
+
+
+# a trained system of either kind; the videos of the columns are judged each by itself
+Predictor = NetworkPredictor | ClassicalPredictor
 
 
 def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
@@ -228,14 +178,10 @@ def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
     """
     path = run.folder / MODEL_FILE if epoch is None else require_epoch(run, epoch)
     entry = model_entry(run.model)
-    if isinstance(entry, ClassicalEntry):
-        spec = ClassicalSpec(run.inputs, run.tasks, override(entry.settings, run.settings["model"]), run.seed)
-        return ClassicalPredictor(entry, load_tensors(path), spec, dict(run.spaces))
-    return _load_network(run, entry, path)
-
-
-def _load_network(run: Run, entry: ModelEntry, path: Path) -> NetworkPredictor:
     settings = override(entry.settings, run.settings["model"])
+    if isinstance(entry, ClassicalEntry):
+        spec = ClassicalSpec(run.inputs, run.tasks, settings, run.seed)
+        return ClassicalPredictor(entry, load_tensors(path), spec, dict(run.spaces))
     if reads_transcripts(run.spaces):
         # the encoder's files, whose sha256 the run has recorded
         require_spaces({Modality.TEXT: run.spaces[Modality.TEXT]}, {Modality.TEXT: transcript_space()})

@@ -249,12 +249,14 @@ def load_analyst(run: Run) -> Analyst:
 
 def analyze_clips(job: RecordingJob, clips: Clips, analyst: Analyst, observed: Observed) -> Analysis:
     """Predict and explain one video whose utterances are known. Raises DataError if it has none."""
+    from mien.models.batch import Reads
+
     path = job.location
     if not clips.clips:
         raise DataError(f"Expected somebody to speak in {path}, but heard nobody; give --subtitles")
     with one_torch_thread():
         found = featurise(path, path.stem, clips.clips, analyst.extractors, observed.model_saw())
-        columns = stack_videos([found.video], analyst.run.spaces, words=analyst.predictor.needs_words)
+        columns = stack_videos([found.video], analyst.run.spaces, words=analyst.predictor.reads is Reads.WORDS)
         predictions = analyst.predictor.predict(columns)
         without = _leave_one_out(columns, analyst)
         n = len(clips.clips)

@@ -7,7 +7,6 @@ import pytest
 
 from mien.features.visual.base import (
     FaceObservation,
-    PoolSettings,
     average_words,
     frame_matrix,
     pool,
@@ -39,15 +38,16 @@ def test_one_frame_has_no_deviation():
 
 
 def test_too_small_a_share_is_missing_and_says_so():
-    pooled = pool(TIMES_S, VECTORS, 0.2, 0.6, PoolSettings(min_face_share=0.6))
+    seldom = np.array([[1, 10], NOTHING, NOTHING, NOTHING])
+    pooled = pool(TIMES_S[:4], seldom, 0.0, 1.0)
     assert pooled.vector is None
-    assert pooled.face_present_share == 0.5
-    assert pooled.reason == "a face in 1 of 2 frames, less than the share of 0.6 that is needed"
-    assert pool(TIMES_S, VECTORS, 0.2, 0.6, PoolSettings(min_face_share=0.5)).vector is not None
+    assert pooled.face_present_share == 0.25
+    assert pooled.reason == "a face in 1 of 4 frames, less than the share of 0.3 that is needed"
+    assert pool(TIMES_S[:3], seldom[:3], 0.0, 1.0).vector is not None
 
 
-def test_no_face_is_missing_even_if_no_share_is_asked_for():
-    pooled = pool(TIMES_S, VECTORS, 0.4, 0.5, PoolSettings(min_face_share=0.0))
+def test_no_face_is_missing():
+    pooled = pool(TIMES_S, VECTORS, 0.4, 0.5)
     assert pooled == (None, 0.0, "no face in its 1 frames")
 
 
@@ -85,7 +85,7 @@ def test_words_are_means_and_the_utterance_the_mean_of_words():
     np.testing.assert_array_equal(vector, [4.5, 15])
     assert share == pytest.approx(2 / 3)
     assert reason == ""
-    assert average_words(vectors, present, PoolSettings(min_face_share=0.7)).vector is None
+    assert average_words(np.zeros((4, 2)), np.array([True, False, False, False])).vector is None
 
 
 def test_no_words_no_vector():
@@ -99,15 +99,11 @@ def test_frames_without_a_face_are_rows_of_nan():
     np.testing.assert_array_equal(frame_matrix([None, seen], 2), [NOTHING, [1, 2]])
 
 
-def test_spaces_name_their_columns_and_depend_on_every_setting():
+def test_spaces_name_their_columns_and_depend_on_the_recipe():
     utterance, word = visual_spaces("x", ["a", "b"], {"rate_hz": 5})
     assert utterance.columns == ("a_mean", "b_mean", "a_sd", "b_sd")
     assert word.columns == ("a", "b")
     assert (utterance.level, word.level) == (Level.UTTERANCE, Level.WORD)
-    prints = {
-        space.fingerprint
-        for recipe, pooling in (({"rate_hz": 5}, PoolSettings()), ({"rate_hz": 6}, PoolSettings(0.4)))
-        for space in visual_spaces("x", ["a", "b"], recipe, pooling)
-    }
-    prints.add(visual_spaces("x", ["a", "b"], {"rate_hz": 5}, PoolSettings(0.4))[0].fingerprint)
-    assert len(prints) == 5
+    recipes = ({"rate_hz": 5}, {"rate_hz": 6})
+    prints = {space.fingerprint for recipe in recipes for space in visual_spaces("x", ["a", "b"], recipe)}
+    assert len(prints) == 4

@@ -19,6 +19,7 @@ the mel scale, are made here:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -75,21 +76,10 @@ RECIPE = {
     "frames_per_s": RATE_HZ // HOP_SAMPLES,
     "stand_ins": ["Rd", "Rd_conf", "creak"],
 }
-SPACE = FeatureSpace(
-    Modality.ACOUSTIC,
-    NAME,
-    len(COLUMNS),
-    columns=COLUMNS,
-    recipe=RECIPE | {"pooling": "frames where a column has a value -> utterance"},
-)
-WORD_SPACE = FeatureSpace(
-    Modality.ACOUSTIC,
-    NAME,
-    len(COLUMNS),
-    columns=COLUMNS,
-    level=Level.WORD,
-    recipe=RECIPE | {"pooling": "frames where a column has a value -> words -> utterance"},
-)
+_POOLING = {"pooling": "frames where a column has a value -> utterance"}
+_WORD_POOLING = {"pooling": "frames where a column has a value -> words -> utterance"}
+SPACE = FeatureSpace(Modality.ACOUSTIC, NAME, len(COLUMNS), COLUMNS, recipe=RECIPE | _POOLING)
+WORD_SPACE = replace(SPACE, level=Level.WORD, recipe=RECIPE | _WORD_POOLING)
 # A frame whose sound stays below one step of 16 bits holds nothing that could be analysed.
 SOUNDING_RMS = 1 / 2**15
 # Fant 1997: Rd = (1 / 0.11) f_ac F0 / d_peak, which is NAQ / 0.11 (Alku et al. 2002)

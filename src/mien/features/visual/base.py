@@ -14,6 +14,11 @@ import numpy as np
 
 from mien.schema import BoolArray, FeatureSpace, FloatArray, Level, Modality, TimedWord
 
+# Least share of an utterance's frames (of its words at word level) that must show the face.
+MIN_FACE_SHARE = 0.3
+# A span that no sampled frame falls into takes the nearest one, if it is that near; 0.15 suits 5 frames per second.
+REACH_S = 0.15
+
 
 @dataclass(frozen=True)
 class FaceObservation:
@@ -52,16 +57,6 @@ class VisualExtractor:
     start: Callable[[], FaceWatcher]
 
 
-@dataclass(frozen=True)
-class PoolSettings:
-    """When the frames of an utterance are enough."""
-
-    # least share of an utterance's frames (of its words at word level) that must show the face
-    min_face_share: float = 0.3
-    # a span that no sampled frame falls into takes the nearest one, if it is that near; 0.15 suits 5 frames per second
-    reach_s: float = 0.15
-
-
 class Pooled(NamedTuple):
     """One utterance's visual vector, or why there is none."""
 
@@ -72,14 +67,9 @@ class Pooled(NamedTuple):
     reason: str
 
 
-DEFAULT_POOLING = PoolSettings()
-
-
-def visual_spaces(
-    name: str, columns: Sequence[str], recipe: Mapping[str, object], pooling: PoolSettings = DEFAULT_POOLING
-) -> tuple[FeatureSpace, FeatureSpace]:
+def visual_spaces(name: str, columns: Sequence[str], recipe: Mapping[str, object]) -> tuple[FeatureSpace, FeatureSpace]:
     """The utterance and the word space of an extractor whose frames have `columns`."""
-    rules = {"min_face_share": pooling.min_face_share, "reach_s": pooling.reach_s}
+    rules = {"min_face_share": MIN_FACE_SHARE, "reach_s": REACH_S}
     pooled = [f"{column}_{statistic}" for statistic in ("mean", "sd") for column in columns]
     utterance = FeatureSpace(
         Modality.VISUAL,
@@ -108,13 +98,7 @@ def frame_matrix(observations: Sequence[FaceObservation | None], n_features: int
     return matrix
 
 
-def pool(
-    times_s: FloatArray,
-    vectors: FloatArray,
-    start_s: float,
-    end_s: float,
-    settings: PoolSettings = DEFAULT_POOLING,
-) -> Pooled:
+def pool(times_s: FloatArray, vectors: FloatArray, start_s: float, end_s: float) -> Pooled:
     """Mean and standard deviation of the frames in [start_s, end_s) that show the face.
 
     Args:
@@ -122,51 +106,45 @@ def pool(
         vectors: (frame, feature), NaN where there is no face.
         start_s: first moment of the utterance.
         end_s: first moment after it.
-        settings: what is enough.
 
     Returns:
         A vector (2 * feature,), all means before all deviations (of the population: 0 for one frame); or None with the
         reason.
     """
-    rows = vectors[_frames_of(times_s, start_s, end_s, settings.reach_s)]
+    rows = vectors[_frames_of(times_s, start_s, end_s)]
     if not len(rows):
         return Pooled(None, 0.0, f"no frame between {start_s:.2f} and {end_s:.2f} s")
     seen = rows[_with_face(rows)].astype(np.float64)
     share = len(seen) / len(rows)
-    if not len(seen) or share < settings.min_face_share:
-        return Pooled(None, share, _too_few(len(seen), len(rows), "frames", settings))
+    if not len(seen) or share < MIN_FACE_SHARE:
+        return Pooled(None, share, _too_few(len(seen), len(rows), "frames"))
     vector = np.concatenate([seen.mean(axis=0), seen.std(axis=0)]).astype(np.float32)
     return Pooled(vector, share, "")
 
 
-def pool_words(
-    times_s: FloatArray,
-    vectors: FloatArray,
-    words: Sequence[TimedWord],
-    settings: PoolSettings = DEFAULT_POOLING,
-) -> tuple[FloatArray, BoolArray]:
+def pool_words(times_s: FloatArray, vectors: FloatArray, words: Sequence[TimedWord]) -> tuple[FloatArray, BoolArray]:
     """Mean over each word's frames with a face: vectors (word, feature), zero rows where `present` (word,) is False."""
     result = np.zeros((len(words), vectors.shape[1]), dtype=np.float32)
     present = np.zeros(len(words), dtype=np.bool_)
     for number, word in enumerate(words):
-        rows = vectors[_frames_of(times_s, word.start_s, word.end_s, settings.reach_s)]
+        rows = vectors[_frames_of(times_s, word.start_s, word.end_s)]
         seen = rows[_with_face(rows)].astype(np.float64)
         if len(seen):
             result[number], present[number] = seen.mean(axis=0), True
     return result, present
 
 
-def average_words(vectors: FloatArray, present: BoolArray, settings: PoolSettings = DEFAULT_POOLING) -> Pooled:
+def average_words(vectors: FloatArray, present: BoolArray) -> Pooled:
     """The utterance as the mean of its words (word, feature) that show the face, or None with the reason."""
     n_seen = int(present.sum())
     share = n_seen / len(present) if len(present) else 0.0
-    if not n_seen or share < settings.min_face_share:
-        return Pooled(None, share, _too_few(n_seen, len(present), "words", settings))
+    if not n_seen or share < MIN_FACE_SHARE:
+        return Pooled(None, share, _too_few(n_seen, len(present), "words"))
     return Pooled(vectors[present].astype(np.float64).mean(axis=0).astype(np.float32), share, "")
 
 
-def _frames_of(times_s: FloatArray, start_s: float, end_s: float, reach_s: float) -> slice:
-    """The frames in [start_s, end_s); if there are none, the one nearest to the middle within `reach_s` of the span."""
+def _frames_of(times_s: FloatArray, start_s: float, end_s: float) -> slice:
+    """The frames in [start_s, end_s); if there are none, the one nearest to the middle within `REACH_S` of the span."""
     first, last = (int(at) for at in np.searchsorted(times_s, [start_s, end_s]))
     if first < last or not len(times_s):
         return slice(first, last)
@@ -174,14 +152,14 @@ def _frames_of(times_s: FloatArray, start_s: float, end_s: float, reach_s: float
     near = [at for at in (first - 1, first) if 0 <= at < len(times_s)]
     nearest = min(near, key=lambda at: abs(float(times_s[at]) - middle_s))
     distance_s = max(start_s - float(times_s[nearest]), float(times_s[nearest]) - end_s)
-    return slice(nearest, nearest + 1) if distance_s <= reach_s else slice(0, 0)
+    return slice(nearest, nearest + 1) if distance_s <= REACH_S else slice(0, 0)
 
 
 def _with_face(rows: FloatArray) -> BoolArray:
     return np.asarray(~np.isnan(rows).any(axis=1), dtype=np.bool_)
 
 
-def _too_few(n_seen: int, n: int, what: str, settings: PoolSettings) -> str:
+def _too_few(n_seen: int, n: int, what: str) -> str:
     if not n_seen:
         return f"no face in its {n} {what}"
-    return f"a face in {n_seen} of {n} {what}, less than the share of {settings.min_face_share:g} that is needed"
+    return f"a face in {n_seen} of {n} {what}, less than the share of {MIN_FACE_SHARE:g} that is needed"

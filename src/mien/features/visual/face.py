@@ -21,7 +21,7 @@ import numpy as np
 from mien.features.visual.base import VisualExtractor
 from mien.features.visual.face_geometry import GEOMETRY_COLUMNS, face_geometry
 from mien.features.visual.face_models import load_tflite
-from mien.features.visual.face_tracking import FaceNets, WatchSettings, face_extractor
+from mien.features.visual.face_tracking import FaceNets, face_extractor
 from mien.pretrained import ModelFiles, find_model_files
 from mien.schema import FloatArray
 
@@ -59,7 +59,7 @@ SHARE = 1.3 / 1.5
 RAISED = 0.05
 
 
-def load_face(path: Path | None = None, settings: WatchSettings | None = None) -> VisualExtractor:
+def load_face(path: Path | None = None) -> VisualExtractor:
     """Load the networks from a folder that holds all three files, the cache, or the packages that carry them.
 
     Raises MissingExtraError without ai-edge-litert, MissingWeightsError without weights, DamagedFileError on others.
@@ -77,7 +77,7 @@ def load_face(path: Path | None = None, settings: WatchSettings | None = None) -
         return FaceNets(load_tflite(detector, DETECTOR), load_tflite(landmarker, LANDMARKER), CROP_PX, describe)
 
     weights_sha256 = {**FACE_MESH.sha256, **EXPRESSION.sha256}
-    return face_extractor("face", FRAME_COLUMNS, weights_sha256, new_nets, settings or WatchSettings())
+    return face_extractor("face", FRAME_COLUMNS, weights_sha256, new_nets)
 
 
 def load_expression(content: bytes) -> Callable[[np.ndarray], FloatArray]:

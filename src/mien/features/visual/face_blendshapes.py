@@ -17,7 +17,7 @@ from mien.errors import DamagedFileError, MissingWeightsError
 from mien.features.visual.base import VisualExtractor
 from mien.features.visual.face_geometry import head_angles, head_axes
 from mien.features.visual.face_models import load_tflite
-from mien.features.visual.face_tracking import FaceNets, WatchSettings, face_extractor
+from mien.features.visual.face_tracking import FaceNets, face_extractor
 from mien.pretrained import ModelFiles, find_model_files, require_sha256
 from mien.schema import FloatArray
 
@@ -52,7 +52,7 @@ LANDMARKS_READ = [int(number) for number in _NUMBERS.split()]
 FRAME_COLUMNS = (*BLENDSHAPES, "head_yaw_rad", "head_pitch_rad", "head_roll_rad")
 
 
-def load_face_blendshapes(path: Path | None = None, settings: WatchSettings | None = None) -> VisualExtractor:
+def load_face_blendshapes(path: Path | None = None) -> VisualExtractor:
     """Load the three networks of the bundle; see `find_bundle` for where it is looked for.
 
     Raises MissingExtraError without ai-edge-litert, MissingWeightsError without the bundle.
@@ -69,7 +69,7 @@ def load_face_blendshapes(path: Path | None = None, settings: WatchSettings | No
 
         return FaceNets(load_tflite(detector, MEMBERS[0]), load_tflite(landmarker, MEMBERS[1]), CROP_PX, describe)
 
-    return face_extractor("face-blendshapes", FRAME_COLUMNS, LANDMARKER.sha256, new_nets, settings or WatchSettings())
+    return face_extractor("face-blendshapes", FRAME_COLUMNS, LANDMARKER.sha256, new_nets)
 
 
 def find_bundle(path: Path | None = None) -> Path:

@@ -86,7 +86,6 @@ def face_extractor(
     columns: Sequence[str],
     weights_sha256: Mapping[str, str],
     new_nets: Callable[[], FaceNets],
-    settings: WatchSettings,
 ) -> VisualExtractor:
     """An extractor that describes the main face of every frame.
 
@@ -95,8 +94,8 @@ def face_extractor(
         columns: of the numbers that describe the face of one frame.
         weights_sha256: of all network files, for the recipe.
         new_nets: gives networks of its own to every video that is watched.
-        settings: which faces are usable.
     """
+    settings = WatchSettings()
     recipe = {
         "extractor": name,
         "rate_hz": RATE_HZ,

@@ -21,12 +21,12 @@ from torch import nn
 
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import ContextEncoder, Dropouts, check_settings
+from mien.models.layers import ContextEncoder, Dropouts, SystemSettings
 from mien.schema import Modality
 
 
 @dataclass(frozen=True)
-class BcLstmSettings:
+class BcLstmSettings(SystemSettings):
     """Sizes of the published script, and a more moderate dropout.
 
     The script drops 0.6 and 0.4 of the levels' inputs and 0.9 of all states and dense layers. Trained end to end, that
@@ -45,9 +45,6 @@ class BcLstmSettings:
     # on the states and the dense layers of each level (script: 0.9)
     unimodal_dropout: float = 0.5
     fusion_dropout: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class BcLstm(nn.Module):

@@ -19,12 +19,12 @@ from torch import nn
 
 from mien.models.batch import Batch, Outputs, real_rows, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import check_settings, relu_layers
+from mien.models.layers import SystemSettings, relu_layers
 from mien.schema import Modality
 
 
 @dataclass(frozen=True)
-class BlanchardSettings:
+class BlanchardSettings(SystemSettings):
     """Sizes and regularisation of `blanchard`; all of them ours."""
 
     # units of the ReLU layer of each modality
@@ -33,9 +33,6 @@ class BlanchardSettings:
     joint_size: int = 64
     # before every layer
     dense_dropout: float = 0.3
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class Blanchard(nn.Module):

@@ -24,12 +24,12 @@ from torch.nn import functional
 
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import States, Weights, check_settings, masked_softmax, run_bidirectional
+from mien.models.layers import States, SystemSettings, Weights, masked_softmax, run_bidirectional
 from mien.schema import FUSED, Modality
 
 
 @dataclass(frozen=True)
-class CatLstmSettings:
+class CatLstmSettings(SystemSettings):
     """Sizes and regularisation of `cat-lstm`."""
 
     # features that every modality is brought to before the fusion
@@ -42,9 +42,6 @@ class CatLstmSettings:
     input_dropout: float = 0.3
     fused_dropout: float = 0.3
     state_dropout: float = 0.3
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class CatLstm(nn.Module):

@@ -24,8 +24,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mien.models.batch import Batch, Outputs, real_rows, to_videos
-from mien.models.heads import make_heads, outputs_by_task
-from mien.models.layers import check_settings, relu_layers
+from mien.models.heads import make_heads
+from mien.models.layers import SystemSettings, relu_layers
 from mien.schema import Modality
 from mien.tasks import TASKS
 
@@ -34,7 +34,7 @@ NEUTRAL = 0.5
 
 
 @dataclass(frozen=True)
-class DfSettings:
+class DfSettings(SystemSettings):
     """Sizes and regularisation of `df`; none of the sizes is published."""
 
     # units of the two ReLU layers of each modality's classifier
@@ -43,9 +43,6 @@ class DfSettings:
     fusion_size: int = 32
     # before every layer of the classifiers
     classifier_dropout: float = 0.3
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class Df(nn.Module):
@@ -77,7 +74,7 @@ class Df(nn.Module):
             judges = {m: cast(nn.ModuleDict, self.judges[m])[task] for m in self.modalities}
             judged = {m: torch.sigmoid(judge(hidden[m])) for m, judge in judges.items()}
             fused[task] = to_videos(batch, self.fusion[task](confidence_pairs(judged, present)))
-        return outputs_by_task(self.heads, fused)
+        return Outputs({task: head(fused[task]) for task, head in self.heads.items()})
 
 
 def confidence_pairs(

@@ -26,16 +26,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mien.models.baselines.memory import by_view, lstm_update, view_sizes
+from mien.models.baselines.memory import by_view, lstm_update
 from mien.models.baselines.words import State, read_word_rows
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import check_settings, two_layers
+from mien.models.layers import SystemSettings, two_layers, view_sizes
 from mien.schema import Modality
 
 
 @dataclass(frozen=True)
-class MarnSettings:
+class MarnSettings(SystemSettings):
     """Sizes and regularisation of `marn`."""
 
     # units of each modality's LSTHM
@@ -57,9 +57,6 @@ class MarnSettings:
     dense_dropout: float = 0.4
     # the first words of an utterance that are read
     max_words: int = 50
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class Marn(nn.Module):

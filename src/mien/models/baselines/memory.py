@@ -102,8 +102,3 @@ def by_view(
 ) -> tuple[Float[Tensor, "... feature"], ...]:
     """Divide the units of all views side by side into each view's."""
     return torch.split(units, list(sizes.values()), dim=-1)
-
-
-def view_sizes(settings: Any, n_features: Mapping[Modality, int]) -> dict[Modality, int]:
-    """Units of each view that there is: the settings `text_size`, `acoustic_size`, `visual_size`."""
-    return {m: getattr(settings, f"{m}_size") for m in Modality if m in n_features}

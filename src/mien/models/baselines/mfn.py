@@ -47,16 +47,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mien.models.baselines.memory import GatedMemory, ViewLstms, by_view, view_sizes
+from mien.models.baselines.memory import GatedMemory, ViewLstms, by_view
 from mien.models.baselines.words import WordRows, read_word_rows
 from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import check_settings, two_layers
+from mien.models.layers import SystemSettings, two_layers, view_sizes
 from mien.schema import Modality
 
 
 @dataclass(frozen=True)
-class MfnSettings:
+class MfnSettings(SystemSettings):
     """Sizes and regularisation of `mfn`."""
 
     # units of each modality's LSTM
@@ -76,9 +76,6 @@ class MfnSettings:
     dense_dropout: float = 0.4
     # the first words of an utterance that are read
     max_words: int = 50
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class Mfn(nn.Module):
@@ -116,7 +113,7 @@ TOP = "T"
 
 
 @dataclass(frozen=True)
-class GraphMfnSettings:
+class GraphMfnSettings(SystemSettings):
     """Sizes and regularisation of `graph-mfn`."""
 
     # units of each modality's LSTM and of its vertex
@@ -141,9 +138,6 @@ class GraphMfnSettings:
     dense_dropout: float = 0.4
     # the first words of an utterance that are read
     max_words: int = 50
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class DynamicFusionGraph(nn.Module):

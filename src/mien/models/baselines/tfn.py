@@ -14,6 +14,7 @@ The learning rate is the loop's: the 5e-3 of a public re-implementation was no b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,12 +24,12 @@ from torch.nn import functional
 
 from mien.models.batch import Batch, Outputs, real_rows, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import check_settings, relu_layers
+from mien.models.layers import SystemSettings, relu_layers, view_sizes
 from mien.schema import Modality
 
 
 @dataclass(frozen=True)
-class TfnSettings:
+class TfnSettings(SystemSettings):
     """Sizes and regularisation of `tfn`. Three ReLU layers embed a modality, two infer from the products."""
 
     # units of the three layers of each modality's sub-network: the lengths of z_t, z_a, z_v
@@ -41,18 +42,6 @@ class TfnSettings:
     embedding_dropout: float = 0.2
     fusion_dropout: float = 0.4
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-    def size(self, modality: Modality) -> int:
-        """Length of the embedding of one modality."""
-        sizes = {
-            Modality.TEXT: self.text_size,
-            Modality.ACOUSTIC: self.acoustic_size,
-            Modality.VISUAL: self.visual_size,
-        }
-        return sizes[modality]
-
 
 class Tfn(nn.Module):
     """Products of every subset of the modalities' embeddings, for any one, two or three modalities.
@@ -64,13 +53,12 @@ class Tfn(nn.Module):
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: TfnSettings) -> None:
         super().__init__()
-        self.modalities = [modality for modality in Modality if modality in n_features]
-        self.embedders = nn.ModuleDict()
-        n_products = 1
-        for m in self.modalities:
-            size = settings.size(m)
-            self.embedders[m] = relu_layers((n_features[m], size, size, size), settings.embedding_dropout)
-            n_products *= size + 1
+        sizes, dropout = view_sizes(settings, n_features), settings.embedding_dropout
+        self.modalities = list(sizes)
+        self.embedders = nn.ModuleDict(
+            {m: relu_layers((n_features[m], size, size, size), dropout) for m, size in sizes.items()}
+        )
+        n_products = math.prod(size + 1 for size in sizes.values())
         units = settings.inference_size
         self.fusion_dropout = nn.Dropout(settings.fusion_dropout)
         self.inference = relu_layers((n_products, units, units), 0.0)

@@ -25,12 +25,12 @@ from torch import Tensor, nn
 
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import ContextEncoder, Dropouts, States, Weights, check_settings, masked_softmax
+from mien.models.layers import ContextEncoder, Dropouts, States, SystemSettings, Weights, masked_softmax
 from mien.schema import Modality
 
 
 @dataclass(frozen=True)
-class VqaAttentionSettings:
+class VqaAttentionSettings(SystemSettings):
     """Sizes and regularisation of `vqa-attention`. Defaults: those of `cim`."""
 
     # units of the GRU per direction
@@ -41,9 +41,6 @@ class VqaAttentionSettings:
     input_dropout: float = 0.3
     state_dropout: float = 0.3
     dense_dropout: float = 0.3
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class GatedTanh(nn.Module):

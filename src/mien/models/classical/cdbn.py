@@ -37,12 +37,13 @@ from mien.models.classical.base import (
     iterations_may_run_out,
     joined_targets,
 )
+from mien.models.layers import SystemSettings
 from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns
 
 
 @dataclass(frozen=True)
-class CdbnSettings:
+class CdbnSettings(SystemSettings):
     """Sizes and pretraining."""
 
     # hidden units of each layer of a modality, and how many layers
@@ -55,14 +56,6 @@ class CdbnSettings:
     rbm_learning_rate: float = 0.05
     # C of the logistic regression
     logistic_penalty: float = 0.01
-
-    def __post_init__(self) -> None:
-        for name in ("rbm_size", "rbm_layers", "joint_size", "rbm_passes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"Expected {name} to be at least 1, but got {getattr(self, name)}")
-        for name in ("rbm_learning_rate", "logistic_penalty"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"Expected {name} > 0, but got {getattr(self, name)}")
 
 
 def fit_cdbn(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> Tensors:

@@ -46,6 +46,7 @@ from mien.models.classical.base import (
     has_both_classes,
     joined_targets,
 )
+from mien.models.layers import SystemSettings
 from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns
 
@@ -54,7 +55,7 @@ EIGENVALUE_FLOOR = 1e-10
 
 
 @dataclass(frozen=True)
-class MklSvmSettings:
+class MklSvmSettings(SystemSettings):
     """Sizes and widths."""
 
     # share of each modality's columns that is kept, the best by ANOVA F on train
@@ -71,9 +72,7 @@ class MklSvmSettings:
             raise ValueError(f"Expected selected_share in (0, 1], but got {self.selected_share}; 1 keeps all columns")
         if self.landmarks < 2:
             raise ValueError(f"Expected landmarks to be at least 2, but got {self.landmarks}")
-        for name in ("gamma_factor", "svm_penalty"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"Expected {name} > 0, but got {getattr(self, name)}")
+        super().__post_init__()
 
 
 def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -> Tensors:

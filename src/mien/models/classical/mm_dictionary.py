@@ -52,6 +52,7 @@ from mien.models.classical.base import (
     iterations_may_run_out,
     joined_targets,
 )
+from mien.models.layers import SystemSettings
 from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns, WordColumns
 from mien.tasks import SENTIMENT, TASKS
@@ -65,7 +66,7 @@ UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class MmDictionarySettings:
+class MmDictionarySettings(SystemSettings):
     """Sizes of the codebooks and of the fit."""
 
     # centres that stand for the vocabulary
@@ -74,13 +75,6 @@ class MmDictionarySettings:
     n_gestures: int = 4
     # C of the regression and of the SVMs
     linear_penalty: float = 0.01
-
-    def __post_init__(self) -> None:
-        for name in ("n_codewords", "n_gestures"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"Expected {name} to be at least 1, but got {getattr(self, name)}")
-        if not 0 < self.linear_penalty < float("inf"):
-            raise ValueError(f"Expected linear_penalty > 0, but got {self.linear_penalty}")
 
 
 def fit_mm_dictionary(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -> Tensors:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.errors import DataError
-from mien.media.subtitles import BEYOND_THE_END, EMPTY, NO_LENGTH, OUT_OF_ORDER, OVERLAPPING, SHORTENED, read_subtitles
+from mien.media.clips import BEYOND_THE_END, EMPTY, NO_LENGTH, OUT_OF_ORDER, OVERLAPPING, SHORTENED, read_subtitles
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500

@@ -11,8 +11,7 @@ import torch
 from tests.models.batches import N_FEATURES, SILENT, spoken_batch
 from tests.models.numpy_layers import numpy_dense, numpy_linear
 
-from mien.models.baselines.ef_lstm import EfLstm, EfLstmSettings
-from mien.models.baselines.mv_lstm import TOPOLOGIES, MvLstm, MvLstmSettings
+from mien.models.baselines.lstms import TOPOLOGIES, EfLstm, EfLstmSettings, MvLstm, MvLstmSettings
 from mien.schema import Modality
 from mien.tasks import EMOTION, SENTIMENT
 
