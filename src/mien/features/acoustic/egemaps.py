@@ -1,8 +1,8 @@
 """`egemaps`: the 88 functionals of eGeMAPS v02 over an utterance, by the package afx-audio.
 
 Eyben et al., IEEE Transactions on Affective Computing 7, 2016. The names and their order are openSMILE's. The values
-are an independent implementation's: near openSMILE's, not equal to them. `python benchmarks/acoustic_features.py`
-prints how they compare with the published definitions.
+are an independent implementation's: near openSMILE's, not equal to them; the tests
+compare some of them with the published definitions.
 """
 
 from __future__ import annotations
