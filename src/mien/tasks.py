@@ -1,7 +1,8 @@
-"""The tasks: what is predicted for every utterance. One row per task, and nothing else has to be said about it.
+"""The tasks: what is predicted for every utterance. One row per task.
 
 A row names its activation, loss, metrics and decision rule; each layer resolves these names in a table of its own
-(`models.heads.ACTIVATIONS`, `training.losses.LOSSES`, `training.validation.ORDERINGS`, `evaluation.scores.SCORERS`).
+(`models.heads.ACTIVATIONS`, `training.losses.LOSSES`, `training.validation.ORDERINGS`, `evaluation.counts.COUNTERS` and
+`evaluation.scores.SCORERS`, `evaluation.decisions.RULES`).
 Outputs, targets, predictions and scores are mappings from the name of a task to its part.
 """
 

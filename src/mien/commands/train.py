@@ -1,4 +1,4 @@
-"""`mien train`: a Dataset -> a Run. Opens the splits train and valid, and no other."""
+"""`mien train`: a Dataset -> a Run. It reads features of the splits train and valid, and of no other."""
 
 from __future__ import annotations
 

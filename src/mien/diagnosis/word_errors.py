@@ -74,7 +74,7 @@ def inject_errors(transcripts: Sequence[str], rate: float, seed: int = 0) -> lis
     if len({word.casefold() for word in pool}) < 2:
         raise DataError(
             f"Expected transcripts with different words to put errors into, but got {len(pool)} words; "
-            "import again with transcripts (mien import table --map transcript=COLUMN)"
+            "import again with transcripts (mien import table --map text=COLUMN)"
         )
     rng = np.random.default_rng(seed)
     rank = rng.permutation(len(pool))

@@ -160,7 +160,7 @@ def paper_decisions() -> Decisions:
 
 
 def fit_decisions(valid: Predictions) -> Decisions:
-    """Choose the thresholds on valid: of every predicted task whose decision rule is `voted`. Those of `half` stay.
+    """Choose the thresholds of every predicted task on valid, by the rule that its row names (`RULES`).
 
     Args:
         valid: predictions for the valid split. Nothing here can tell which split they are of: never give it test.
@@ -175,10 +175,14 @@ def fit_decisions(valid: Predictions) -> Decisions:
     valid = checked(valid, "the predictions on valid")
     thresholds, notes = _halves(), []
     for task in valid.outputs:
-        if TASKS[task].decision == "voted":
-            thresholds[task], told = _voted(valid, task)
+        if rule := RULES[TASKS[task].decision]:
+            thresholds[task], told = rule(valid, task)
             notes += told
     return Decisions(thresholds=thresholds, chosen_on=ChosenOn.VALID, notes=tuple(notes))
+
+
+def _half(_valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
+    return _same_for_all(task, dict.fromkeys(Point, HALF)), []
 
 
 def _voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
@@ -201,6 +205,14 @@ def _voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
         for point in Point:
             thresholds[point][name] = voted[point]
     return thresholds, notes
+
+
+# decision rule of a task -> how its thresholds are chosen on valid; None: degrees, which nothing is decided from
+RULES: dict[str, Callable[[Predictions, str], tuple[Thresholds, list[str]]] | None] = {
+    "half": _half,
+    "voted": _voted,
+    "none": None,
+}
 
 
 def voting_draws(video_id: NDArray[Any]) -> NDArray[Any]:

@@ -38,7 +38,7 @@ from mien.models.batch import Batch, Outputs
 from mien.models.fast.autograd import attend_pairs, run_grus
 from mien.models.fast.dropout import dropout, use_fast
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import ACTIVATIONS, States, SystemSettings, Weights, masked_softmax
+from mien.models.layers import DENSE_ACTIVATIONS, States, SystemSettings, Weights, masked_softmax
 from mien.schema import Modality
 
 
@@ -66,7 +66,7 @@ class CimSettings(SystemSettings):
     may_be_zero = frozenset({"dense_size", "padded_length"})
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
+        if self.activation not in DENSE_ACTIVATIONS:
             raise ValueError(f"Expected activation to be relu or tanh, but got {self.activation!r}")
         super().__post_init__()
 
@@ -136,7 +136,7 @@ class Cim(nn.Module):
         states = dropout(states, settings.state_dropout, self.training)
         if settings.dense_size:
             rows = zip(self.modalities, states.unbind(), strict=True)
-            states = ACTIVATIONS[settings.activation](torch.stack([self.dense[m](each) for m, each in rows]))
+            states = DENSE_ACTIVATIONS[settings.activation](torch.stack([self.dense[m](each) for m, each in rows]))
             states = dropout(states, settings.dense_dropout, self.training)
         if settings.mask_padding:
             # Without this, the dense layer's bias would stand where the modality is missing.

@@ -18,7 +18,7 @@ from mien.schema import Modality
 
 States = Float[Tensor, "video utterance feature"]
 Weights = Float[Tensor, "video utterance context"]
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
+DENSE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ContextEncoder(nn.Module):
         shares = self.dropouts
         inputs = dropout(inputs, shares.inputs, self.training)
         states = dropout(run_bidirectional(self.rnn, inputs, present), shares.states, self.training)
-        dense = dropout(ACTIVATIONS[self.activation](self.dense(states)), shares.dense, self.training)
+        dense = dropout(DENSE_ACTIVATIONS[self.activation](self.dense(states)), shares.dense, self.training)
         # Without this, the dense layer's bias would stand where there is no utterance.
         return dense * present.unsqueeze(-1)
 

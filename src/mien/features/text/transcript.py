@@ -17,7 +17,7 @@ from mien.schema import BoolArray, FeatureSpace, FloatArray, Modality
 from mien.storage.split_columns import SplitColumns
 
 TRANSCRIPT = "transcript"
-REMEDY = "import again from a source with transcripts (mien import table --map transcript=COLUMN; mien readers)"
+REMEDY = "import again with transcripts (mien import table --map text=COLUMN; mien readers)"
 
 
 def transcript_space() -> FeatureSpace:
