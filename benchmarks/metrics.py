@@ -16,7 +16,7 @@ from sklearn.metrics import f1_score
 from synthetic import mosei_like_lengths
 
 from mien.metrics.confusion import count_per_video, weighted_f1
-from mien.metrics.significance import percentile_interval, video_bootstrap, video_weights
+from mien.metrics.significance import percentile_interval, video_weights
 
 EXACT = 1e-12
 Array = np.ndarray
@@ -26,7 +26,7 @@ def counted(target: Array, predicted: Array, video: Array, n_resamples: int) -> 
     """Ends of the interval, by mien."""
     n_videos = int(video[-1]) + 1
     per_video = count_per_video(target, predicted, video, n_videos)
-    found = video_bootstrap(weighted_f1, per_video, video_weights(n_videos, n_resamples))
+    found = percentile_interval(weighted_f1(per_video.resampled(video_weights(n_videos, n_resamples))))
     return found.low, found.high
 
 
