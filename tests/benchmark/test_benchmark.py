@@ -287,7 +287,7 @@ def _die(*_):
 def test_a_run_waits_for_whoever_is_still_at_work_on_it(planted, tmp_path):
     folder, request = tmp_path / "seed-0", TrainRequest("majority")
     identity = plan_run(planted, folder, request).identity
-    job = RunJob("seed-0", folder, planted.folder, request, identity, MODELS["majority"], marker=planted.folder)
+    job = RunJob("seed-0", folder, planted.folder, request, identity, MODELS["majority"], {}, marker=planted.folder)
     with ThreadPoolExecutor(1) as pool, open(tmp_path / ".seed-0.lock", "w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         outcome = pool.submit(run_and_score, job)

@@ -89,7 +89,7 @@ def test_a_worker_and_its_job_end_with_their_starter(forks, at, tmp_path):
     (tmp_path / "slow_module.py").write_text("import time\ntime.sleep(300)\n")
     code = (
         "import sys, time\n"
-        "from mien.engine.jobs import processes\n"
+        "from mien.engine import processes\n"
         "from mien.engine.jobs import Place, run_jobs\n"
         f"processes.FORKS = {forks}\n"
         f"imports = ['slow_module'] if {at == 'import'} else []\n"

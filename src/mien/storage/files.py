@@ -56,17 +56,7 @@ def folder_written_aside(folder: Path, marker: str) -> Iterator[Path]:
     cannot delete somebody's work); where it is a link, the link stays and what it points to is replaced. Raises
     WriteError otherwise, and when the system refuses.
     """
-    folder = folder.resolve()
-    if folder in (Path.cwd(), *Path.cwd().parents):
-        raise WriteError(
-            f"Expected a folder that can be replaced, but got {folder}, which holds the working folder; "
-            "choose another --out"
-        )
-    restore_interrupted_swap(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / marker).exists()):
-        raise WriteError(
-            f"Expected {folder} to be new or to hold {marker}, but got something else; choose another --out"
-        )
+    folder = require_replaceable(folder, marker)
     aside = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
     try:
         # Left by killed processes: the old folder after a finished swap, and half a folder by one of the same id (in
@@ -85,6 +75,32 @@ def folder_written_aside(folder: Path, marker: str) -> Iterator[Path]:
     finally:
         restore_interrupted_swap(folder)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def require_replaceable(folder: Path, marker: str) -> Path:
+    """The resolved folder, if `folder_written_aside` may replace it. Cheap: to be asked before any long work.
+
+    Raises:
+        WriteError: Something else stands there, or a file stands in the place of a folder above it.
+    """
+    folder = folder.resolve()
+    if folder in (Path.cwd(), *Path.cwd().parents):
+        raise WriteError(
+            f"Expected a folder that can be replaced, but got {folder}, which holds the working folder; "
+            "choose another --out"
+        )
+    restore_interrupted_swap(folder)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / marker).exists()):
+        raise WriteError(
+            f"Expected {folder} to be new or to hold {marker}, but got something else; choose another --out"
+        )
+    try:
+        os.stat(folder)  # NotADirectoryError where a file stands above it
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _refused(folder, error) from error
+    return folder
 
 
 @contextmanager

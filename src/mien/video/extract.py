@@ -35,8 +35,8 @@ from mien.readers import open_reader
 from mien.readers.intake import ReaderOptions, assign_roles
 from mien.schema import Clip, FeatureSpace, Level, Modality, Utterance, Video
 from mien.storage import columns
-from mien.storage.dataset import Dataset, DatasetFacts, write_dataset
-from mien.storage.files import sweep, written_aside
+from mien.storage.dataset import CARD, Dataset, DatasetFacts, write_dataset
+from mien.storage.files import require_replaceable, sweep, written_aside
 from mien.storage.runs import require_spaces
 from mien.version import __version__
 from mien.video.featurise import Extractors, featurise, load_extractors
@@ -100,6 +100,7 @@ def extract(
     names = request.extractors if request.extractors is not None else DEFAULT_EXTRACTORS[request.level]
     if not names:
         raise UsageError("Expected at least one extractor, but got none for text, acoustic and visual; name one")
+    require_replaceable(out, CARD)
     intake = open_reader("table", [Path(labels)], ReaderOptions(request.mapping))
     roles = assign_roles(intake.splits, request.rename_splits, request.carve)
     files = find_videos(Path(os.path.abspath(folder)))
