@@ -57,7 +57,7 @@ MASKED = {
 # the words of Markdown outside of tables and headings.
 MESSAGES = {"absent", "caveats", "citation", "description", "failures", "left_out", "needs", "note", "notes", "reason"}
 # Files that must be there in both and are not compared: times, or other forms of what is compared. Hidden files (locks,
-# what is kept for a repeated call) are passed over, and the folder a tree works in becomes "." in every text.
+# what is kept for a repeated call) are passed over, and the folders a tree lies and works in become ".".
 LEFT_OUT = ("*.safetensors", "*.onnx", "*.html", "*.svg", "*.pdf", "*.png", "costs.*")
 
 # NAME: DATA and +PACKAGES that it needs | commands, as behind `mien`, to which --json is added. "!": must be refused.
@@ -295,8 +295,8 @@ def leaves(side: Path, name: str) -> Iterator[tuple[str, Any]]:
         yield from flat(parquet.read_table(path).to_pydict())
         return
     text = path.read_text(encoding="utf-8")
-    for tree in ("old", "new", "mixed"):
-        text = text.replace(str(side.parents[1] / tree / side.name), ".")
+    for place in (*(f"{tree}/{side.name}" for tree in ("old", "new", "mixed")), "trees/old", "trees/new"):
+        text = text.replace(f"{side.parents[1]}/{place}", ".")
     if path.suffix == ".json":
         yield from flat(json.loads(text))
         return
