@@ -15,7 +15,7 @@ from functools import partial
 
 import harness
 
-from mien.engine.jobs import ENGINES, Place, run_jobs
+from mien.engine.jobs import ENGINES, EngineConfig, run_jobs
 
 N_WORKERS = 2
 
@@ -23,7 +23,7 @@ N_WORKERS = 2
 def seconds_of(engine: str, n_jobs: int) -> float:
     """Wall time of so many jobs that do nothing, with all that belongs to it."""
     started_s = time.perf_counter()
-    outcomes = list(run_jobs(Place(engine, workers=N_WORKERS), abs, range(n_jobs), lambda job, _reason: job))
+    outcomes = list(run_jobs(EngineConfig(engine, workers=N_WORKERS), abs, range(n_jobs), lambda job, _reason: job))
     assert len(outcomes) == n_jobs
     return time.perf_counter() - started_s
 

@@ -27,7 +27,7 @@ import typer
 
 import mien
 from mien.storage.dataset import write_dataset
-from mien.training.settings import TrainSettings
+from mien.training.train_settings import TrainSettings
 
 LOOP = ("epochs", "patience", "batch_videos", "warmup", "linear_decay", "threads")
 # those of `cim-tuned` suit its text encoder, which is left out here

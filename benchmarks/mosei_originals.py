@@ -1,4 +1,4 @@
-"""Labelled videos heard and judged, beside their gold labels: an illustration, never a score.
+"""HasLabels videos heard and judged, beside their gold labels: an illustration, never a score.
 
     python benchmarks/mosei_originals.py VIDEOS/ VIDEOS/labels.csv [--json]
 

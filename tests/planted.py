@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mien.readers.planted import N_FEATURES, NOISE_SD, UTTERANCE_S, before, planted_splits, unit
+from mien.readers.planted import N_FEATURES, NOISE_SD, UTTERANCE_S, planted_splits, sign_before, unit_vector
 from mien.schema import EMOTIONS, FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset
 
@@ -49,12 +49,12 @@ def planted_spaces(seed=0):
 def planted_videos(n_videos, seed=0):
     """Videos of 3 to 11 utterances."""
     rng = np.random.default_rng(seed)
-    directions = {modality: unit(rng.normal(size=size)) for modality, size in N_FEATURES.items()}
+    directions = {modality: unit_vector(rng.normal(size=size)) for modality, size in N_FEATURES.items()}
     for name, split in planted_splits(n_videos).items():
         n = int(rng.integers(MIN_UTTERANCES, MAX_UTTERANCES + 1))
         words, voice, face = rng.choice([-1.0, 1.0], size=(3, n))
         # At both ends the neighbour on the other side stands in: an utterance's own voice or face would tell its label.
-        voice_before, face_after = before(voice), np.append(face[1:], face[-2])
+        voice_before, face_after = sign_before(voice), np.append(face[1:], face[-2])
         sentiment = words * voice_before
         emotions = _emotions(sentiment, words, voice_before, face_after)
         utterances = []

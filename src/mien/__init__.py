@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not follow `_PUBLIC
     from mien.commands.train import TrainRequest as TrainRequest
     from mien.commands.train import train as train
     from mien.diagnosis.diagnose import diagnose as diagnose
-    from mien.engine.jobs import Place as Place
+    from mien.engine.jobs import EngineConfig as EngineConfig
     from mien.storage.dataset import open_dataset as open_dataset
     from mien.storage.runs import open_run as open_run
     from mien.version import __version__ as __version__

@@ -23,7 +23,7 @@ SENTIMENT_INTENSITY = "sentiment_intensity"
 EMOTION_INTENSITY = "emotion_intensity"
 
 
-class Labelled(Protocol):
+class HasLabels(Protocol):
     """What holds gold labels of N utterances: a split's columns, or predictions."""
 
     @property
@@ -160,7 +160,7 @@ TASKS: dict[str, Task] = {
 }
 
 
-def labels_of(task: str, labelled: Labelled) -> FloatArray:
+def labels_of(task: str, labelled: HasLabels) -> FloatArray:
     """The gold labels that a task is learned from, (N, label), NaN where missing."""
     return labelled.sentiment[:, None] if TASKS[task].labels == SENTIMENT else labelled.emotions
 
@@ -172,7 +172,7 @@ def output_name(task: str, output: str) -> str:
     return output if task == EMOTION else f"{task} {output}"
 
 
-def targets_of(task: str, labelled: Labelled) -> tuple[FloatArray | BoolArray, BoolArray]:
+def targets_of(task: str, labelled: HasLabels) -> tuple[FloatArray | BoolArray, BoolArray]:
     """What the outputs of a task should be.
 
     Returns:

@@ -18,9 +18,9 @@ from tests.planted import write_planted
 
 import mien
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
-from mien.benchmark.runs import RunJob, RunOutcome, is_done, run_and_score
+from mien.benchmark.scored_runs import RunJob, RunOutcome, is_done, run_and_score
 from mien.commands.train import TrainRequest, plan_run
-from mien.engine.jobs import Place
+from mien.engine.jobs import EngineConfig
 from mien.errors import SettingsError, TrainingError, UnknownNameError, UsageError
 from mien.models import MODELS, ModelEntry
 from mien.models.cim import Cim, CimSettings
@@ -251,11 +251,11 @@ def test_two_benchmarks_in_one_folder_are_refused(planted, tmp_path):
 def test_nonsense_is_refused_before_anything_is_written(planted, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(UnknownNameError, match="of dask, local, ray, but got 'locale'; did you mean 'local'"):
-        Place("locale")
+        EngineConfig("locale")
     with pytest.raises(UsageError, match="engine dask or ray only, but got head:8786 for local"):
-        Place(address="head:8786")
+        EngineConfig(address="head:8786")
     with pytest.raises(UsageError, match="at least one worker, but got 0"):
-        Place("dask", workers=0)
+        EngineConfig("dask", workers=0)
     with pytest.raises(UsageError, match="at least one seed"):
         BenchmarkRequest(n_seeds=0)
     with pytest.raises(SettingsError, match="Expected epochs to be at least 1"):

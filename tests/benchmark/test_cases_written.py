@@ -7,28 +7,28 @@ import csv
 import pytest
 
 from mien.benchmark.cases import (
-    Answer,
     Case,
-    Cases,
     CasesReport,
     Ratio,
+    SelectedCases,
+    SidePrediction,
     escaped,
     write_cases_csv,
     write_cases_md,
 )
 
 NASTY = "=SUM(1)|two\nlines *bold* <b>tag</b> \\ `code` ~~x~~"
-JOINT = Answer(("anger", "happy"), ("happy",), ("sad",), Ratio(1, 2), Ratio(1, 2), 0.4, True, 1.0)
-SINGLE = Answer((), (), ("anger", "sad"), Ratio(0, 0), Ratio(0, 2), 0.0, False, 0.2)
+JOINT = SidePrediction(("anger", "happy"), ("happy",), ("sad",), Ratio(1, 2), Ratio(1, 2), 0.4, True, 1.0)
+SINGLE = SidePrediction((), (), ("anger", "sad"), Ratio(0, 0), Ratio(0, 2), 0.0, False, 0.2)
 
 
 @pytest.fixture
 def report():
     case = Case("vi|deo", 3, ("anger", "sad"), True, JOINT, SINGLE, 1.2)
-    unlabelled = Answer(None, (), (), None, None, None, True, 1.0)
+    unlabelled = SidePrediction(None, (), (), None, None, None, True, 1.0)
     other = Case("b", 0, None, True, unlabelled, unlabelled, -0.5)
     return CasesReport(
-        Cases((case,), (other,), 4, 3, 2, (0, 1)),
+        SelectedCases((case,), (other,), 4, 3, 2, (0, 1)),
         "cim joint",
         ("cim emotion",),
         "talks, test split",
@@ -68,7 +68,7 @@ def test_the_csv_holds_the_words_as_they_are_but_runs_nothing(report, tmp_path):
 
 
 def test_no_case_is_said_so(tmp_path):
-    empty = CasesReport(Cases((), (), 0, 0, 5, (0,)), "a", ("b",), "talks, test split", {})
+    empty = CasesReport(SelectedCases((), (), 0, 0, 5, (0,)), "a", ("b",), "talks, test split", {})
     write_cases_md(tmp_path / "cases.md", empty)
     write_cases_csv(tmp_path / "cases.csv", empty)
     assert (tmp_path / "cases.md").read_text().count("No utterance.") == 2

@@ -13,7 +13,7 @@ from tests.planted import write_planted
 
 from mien.benchmark.cases import write_benchmark_cases
 from mien.benchmark.draw import FIGURES, median_video, video_attention, write_attention_figure, write_benchmark_figures
-from mien.benchmark.view import LeftOut
+from mien.benchmark.view import OmittedFigure
 from mien.errors import DamagedFileError, DataError, UnknownNameError
 from mien.schema import Modality, Video
 from mien.storage.dataset import write_dataset
@@ -108,7 +108,7 @@ def test_single_utterances_have_no_attention_to_show(tmp_path):
     folder = make_benchmark(tmp_path / "b", alone, [setting(("text",), "sentiment")], seeds=(0,), protocols=("clean",))
     run = folder / "runs" / setting(("text",), "sentiment")["slug"] / "seed-0"
     found = video_attention(run, alone)
-    assert isinstance(found, LeftOut)
+    assert isinstance(found, OmittedFigure)
     with pytest.raises(DataError, match="one utterance"):
         write_attention_figure(run, tmp_path / "figures")
     assert "figure3-attention" not in write_benchmark_figures(folder)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tests.graded import write_graded
 
-from mien.benchmark.suites import available, find_suite
+from mien.benchmark.suites import dataset_contents, find_suite
 from mien.errors import DataError, SettingsError, UnknownNameError, UsageError
 from mien.models import MODELS
-from mien.models.batch import Reads
+from mien.models.batch import InputKind
 from mien.models.classical.base import ClassicalEntry
 from mien.schema import FeatureSpace, Level, Modality, Utterance, Video
 from mien.settings import read_toml
@@ -44,7 +44,7 @@ def own(path, text):
 
 
 def test_table4_has_every_subset_of_the_modalities_with_every_choice_of_tasks(planted):
-    suite = find_suite("table4", available(planted), {})
+    suite = find_suite("table4", dataset_contents(planted), {})
     inputs = [(T,), (A,), (V,), (T, A), (T, V), (A, V), (T, A, V)]
     tasks = [(SENTIMENT,), (EMOTION,), BOTH]
     assert [(each.inputs, each.tasks) for each in suite.settings] == list(itertools.product(inputs, tasks))
@@ -54,16 +54,16 @@ def test_table4_has_every_subset_of_the_modalities_with_every_choice_of_tasks(pl
 
 
 def test_table4_leaves_out_what_is_not_there(tmp_path):
-    have = available(small(tmp_path / "data", {T: Level.UTTERANCE, V: Level.UTTERANCE}, emotions=False))
+    have = dataset_contents(small(tmp_path / "data", {T: Level.UTTERANCE, V: Level.UTTERANCE}, emotions=False))
     suite = find_suite("table4", have, {})
     assert [each.name for each in suite.settings] == ["T sentiment", "V sentiment", "T+V sentiment"]
     assert suite.reference == "T+V sentiment"
 
 
 def test_table7_is_every_system_that_the_data_admits_and_a_reason_for_each_other(planted):
-    suite = find_suite("table7", available(planted), {})
-    by_word = {name for name, entry in MODELS.items() if entry.reads is Reads.WORDS}
-    beyond = {name for name, entry in MODELS.items() if entry.reads is Reads.TRANSCRIPTS}
+    suite = find_suite("table7", dataset_contents(planted), {})
+    by_word = {name for name, entry in MODELS.items() if entry.input_kind is InputKind.WORDS}
+    beyond = {name for name, entry in MODELS.items() if entry.input_kind is InputKind.TRANSCRIPTS}
     assert by_word | beyond == set(suite.left_out)
     for name in by_word:
         assert "reads word by word" in suite.left_out[name]
@@ -77,15 +77,17 @@ def test_table7_is_every_system_that_the_data_admits_and_a_reason_for_each_other
 
 
 def test_table7_gives_word_level_systems_the_modalities_that_have_words(tmp_path):
-    have = available(small(tmp_path / "data", {T: Level.WORD}))
+    have = dataset_contents(small(tmp_path / "data", {T: Level.WORD}))
     suite = find_suite("table7", have, {})
     assert {each.inputs for each in suite.settings} == {(T,)}
-    assert {name for name, entry in MODELS.items() if entry.reads is Reads.WORDS} <= {e.name for e in suite.settings}
+    assert {name for name, entry in MODELS.items() if entry.input_kind is InputKind.WORDS} <= {
+        e.name for e in suite.settings
+    }
     assert suite.left_out["blanchard"] == "it hears acoustic, visual, and the Dataset has text"
 
 
 def test_tasks_has_every_subset_each_task_with_its_own_reference(tmp_path):
-    have = available(write_graded(tmp_path / "data", 15))
+    have = dataset_contents(write_graded(tmp_path / "data", 15))
     assert have.tasks == tuple(TASKS)
     suite = find_suite("tasks", have, {})
     expected = [subset for size in range(1, 5) for subset in itertools.combinations(TASKS, size)]
@@ -101,9 +103,9 @@ def test_tasks_has_every_subset_each_task_with_its_own_reference(tmp_path):
 
 
 def test_tasks_takes_no_degrees_from_classes(planted, tmp_path):
-    suite = find_suite("tasks", available(planted), {})
+    suite = find_suite("tasks", dataset_contents(planted), {})
     assert [each.name for each in suite.settings] == ["S", "E", "SI", "S+E", "S+SI", "E+SI", "S+E+SI"]
-    have = available(small(tmp_path / "data", {T: Level.UTTERANCE}, emotions=False))
+    have = dataset_contents(small(tmp_path / "data", {T: Level.UTTERANCE}, emotions=False))
     assert [each.name for each in find_suite("tasks", have, {}).settings] == ["S", "SI", "S+SI"]
 
 
@@ -119,7 +121,9 @@ def test_own_suite_gets_the_reference_and_the_common_settings(planted, tmp_path)
         [[setting]]
         model = "majority"
     """
-    suite = find_suite(own(tmp_path / "file.toml", text), available(planted), {"learning_rate": "0.5", "epochs": "3"})
+    suite = find_suite(
+        own(tmp_path / "file.toml", text), dataset_contents(planted), {"learning_rate": "0.5", "epochs": "3"}
+    )
     first, fitted, reference = suite.settings
     assert suite.name == "mine"
     assert (first.name, first.slug, first.inputs, first.tasks) == ("small T+V", "small-tv", (T, V), (EMOTION,))
@@ -133,24 +137,24 @@ def test_own_suite_gets_the_reference_and_the_common_settings(planted, tmp_path)
 
 
 def test_a_setting_that_is_the_reference_is_not_run_twice(planted, tmp_path):
-    suite = find_suite(own(tmp_path / "f.toml", '[[setting]]\nname = "ours"'), available(planted), {})
+    suite = find_suite(own(tmp_path / "f.toml", '[[setting]]\nname = "ours"'), dataset_contents(planted), {})
     assert [each.name for each in suite.settings] == ["ours"]
     assert (suite.name, suite.reference) == ("f", "ours")
 
 
 def test_a_suite_may_name_its_own_reference(planted, tmp_path):
     rows = '[[setting]]\nname = "a"\nmodel = "concat"\n[[setting]]\nname = "b"\nmodel = "tfn"\n'
-    suite = find_suite(own(tmp_path / "f.toml", 'reference = "b"\n' + rows), available(planted), {})
+    suite = find_suite(own(tmp_path / "f.toml", 'reference = "b"\n' + rows), dataset_contents(planted), {})
     assert ([each.name for each in suite.settings], suite.reference) == (["a", "b"], "b")
     with pytest.raises(UnknownNameError, match=r"setting as the reference of .*f.toml.* a, b, but got 'c'"):
-        find_suite(own(tmp_path / "f.toml", 'reference = "c"\n' + rows), available(planted), {})
+        find_suite(own(tmp_path / "f.toml", 'reference = "c"\n' + rows), dataset_contents(planted), {})
 
 
 @pytest.mark.parametrize("name", ["suite_tuned_added", "suite_tuned_removed", "suite_tuned_emotions"])
 def test_the_ablations_change_one_thing_a_row(name, tmp_path):
     """Against their reference: one setting, or the tasks, or (full tuning, emotions, sizes) what belongs together."""
     data = small(tmp_path / "data", {T: Level.UTTERANCE})
-    suite = find_suite(Path(__file__).parents[2] / "experiments" / f"{name}.toml", available(data), {})
+    suite = find_suite(Path(__file__).parents[2] / "experiments" / f"{name}.toml", dataset_contents(data), {})
     rows = {each.name: each for each in suite.settings}
     reference = rows.pop(suite.reference)
     rows.pop("cim", None)
@@ -178,7 +182,7 @@ FIRST = {"own_layers": False, "gru_size": 128, "dense_size": 100, "fused_size": 
 def test_the_ablations_are_of_the_networks_that_the_docs_say(tmp_path):
     """The older two of the first cim-tuned in every row, the third of what is shipped."""
     folder = Path(__file__).parents[2] / "experiments"
-    sets = available(small(tmp_path / "data", {T: Level.UTTERANCE}))
+    sets = dataset_contents(small(tmp_path / "data", {T: Level.UTTERANCE}))
     for name in ("suite_tuned_added", "suite_tuned_removed"):
         for row in find_suite(folder / f"{name}.toml", sets, {}).settings:
             assert row.model == "cim" or FIRST.items() <= row.settings.items(), row.name
@@ -192,7 +196,7 @@ def test_the_ablations_are_of_the_networks_that_the_docs_say(tmp_path):
 def test_a_setting_may_name_another_data_set_beside_the_file(planted, tmp_path):
     other = small(tmp_path / "other", {V: Level.UTTERANCE}, emotions=False)
     text = '[[setting]]\nname = "elsewhere"\ndataset = "other"'
-    first = find_suite(own(tmp_path / "f.toml", text), available(planted), {}).settings[0]
+    first = find_suite(own(tmp_path / "f.toml", text), dataset_contents(planted), {}).settings[0]
     assert (first.inputs, first.tasks) == ((V,), (SENTIMENT,))
     assert first.dataset.fingerprint == other.fingerprint
 
@@ -222,22 +226,22 @@ def test_a_setting_may_name_another_data_set_beside_the_file(planted, tmp_path):
 )
 def test_what_is_wrong_in_a_file_is_told(planted, tmp_path, text, error, message):
     with pytest.raises(error, match=message):
-        find_suite(own(tmp_path / "f.toml", text), available(planted), {})
+        find_suite(own(tmp_path / "f.toml", text), dataset_contents(planted), {})
 
 
 def test_an_unknown_suite_names_those_there_are(planted):
     with pytest.raises(
         UnknownNameError, match=r"suite to be one of FILE.toml, table4, table7, tasks, but got 'tabel4'"
     ):
-        find_suite("tabel4", available(planted), {})
+        find_suite("tabel4", dataset_contents(planted), {})
     with pytest.raises(DataError, match="a TOML file at"):
-        find_suite("nowhere.toml", available(planted), {})
+        find_suite("nowhere.toml", dataset_contents(planted), {})
     with pytest.raises(SettingsError, match="gru_size"):
-        find_suite("table4", available(planted), {"gru_size": 3})
+        find_suite("table4", dataset_contents(planted), {"gru_size": 3})
 
 
 def test_the_suite_in_experiments_can_be_run(planted):
     file = Path(__file__).parents[2] / "experiments" / "suite_cim_choices.toml"
-    suite = find_suite(file, available(planted), {})
+    suite = find_suite(file, dataset_contents(planted), {})
     assert suite.reference == "cim"
     assert [each.slug for each in suite.settings] == ["cim", "no-attention", "as-printed", "as-released"]

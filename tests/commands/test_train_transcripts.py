@@ -14,11 +14,11 @@ from tests.cli.calls import mien as mien_command
 from tests.models.tiny_encoder import tiny_encoder  # noqa: F401  (a fixture)
 
 import mien
-from mien.benchmark.suites import available, find_suite
+from mien.benchmark.suites import dataset_contents, find_suite
 from mien.commands.evaluate import evaluate
 from mien.commands.shipped import find_run, ship_run
 from mien.commands.train import TrainRequest, train
-from mien.engine.cluster import Work, run_packed
+from mien.engine.cluster import JobSpec, run_packed
 from mien.errors import DataError, EngineError, FeatureSpaceError
 from mien.features.text.minilm import MINILM
 from mien.media.clips import MediaSettings
@@ -28,8 +28,8 @@ from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import CARD, open_run
 from mien.tasks import SENTIMENT, TASKS
-from mien.training.predictor import load_predictor, reads_transcripts
-from mien.video.analyze import AnalysisContext, AnalyzeRequest, ContextSettings, analyze
+from mien.training.predictor import load_predictor, needs_transcripts
+from mien.video.analyze import AnalysisContext, AnalysisContextSettings, AnalyzeRequest, analyze
 from mien.video.demo import sample_clip
 from mien.video.measurements import MeasurementSettings
 
@@ -221,8 +221,8 @@ def test_a_worker_that_outlives_a_run_takes_the_new_one_in_its_place(dataset, tm
     measured = MeasurementSettings(tmp_path / "said.srt", MediaSettings(), tracks=False)
 
     def seed_seen_by_worker(card_sha256):
-        settings = ContextSettings(str(folder), card_sha256, measured)
-        return run_packed(Work(_seed, partial(AnalysisContext, settings)).pack(None))
+        settings = AnalysisContextSettings(str(folder), card_sha256, measured)
+        return run_packed(JobSpec(_seed, partial(AnalysisContext, settings)).pack(None))
 
     train(dataset, folder, request)
     first = sha256_of(folder / CARD)
@@ -253,30 +253,30 @@ def test_transcripts_alone_are_enough_for_a_suite_of_those_that_read_them(tmp_pa
     bare = make(tmp_path / "bare", spaces=())
     row = '[[setting]]\nname = "a"\nmodel = "cim-tuned"\n'
     (tmp_path / "own.toml").write_text('reference = "a"\n' + row)
-    (suite,) = find_suite(tmp_path / "own.toml", available(bare), {}).settings
+    (suite,) = find_suite(tmp_path / "own.toml", dataset_contents(bare), {}).settings
     # runs stand side by side: one thread each
     assert (suite.inputs, suite.settings) == ((T,), {"threads": 1})
     (tmp_path / "own.toml").write_text(row)
     for name in (tmp_path / "own.toml", "table4", "table7", "tasks"):
         with pytest.raises(DataError, match="Expected features in .*bare for cim, the reference of this suite"):
-            find_suite(name, available(bare), {})
+            find_suite(name, dataset_contents(bare), {})
     silent = make(tmp_path / "silent", spaces=(), transcripts=False)
     with pytest.raises(DataError, match="got no features and no transcripts"):
-        available(silent)
+        dataset_contents(silent)
 
 
 def test_a_suite_asks_for_no_text_where_it_is_neither_read_nor_given(tmp_path):
     voices = make(tmp_path / "voices", spaces=(A,))
     (tmp_path / "own.toml").write_text('[[setting]]\nmodel = "cim-tuned"\nsettings = {encoder = "none"}')
-    assert find_suite(tmp_path / "own.toml", available(voices), {}).settings[0].inputs == (A,)
+    assert find_suite(tmp_path / "own.toml", dataset_contents(voices), {}).settings[0].inputs == (A,)
 
 
 def test_own_suites_take_it_where_there_are_transcripts(dataset, tmp_path):
     (tmp_path / "own.toml").write_text('[[setting]]\nmodel = "cim-tuned"\n', encoding="utf-8")
-    suite = find_suite(tmp_path / "own.toml", available(dataset), {})
+    suite = find_suite(tmp_path / "own.toml", dataset_contents(dataset), {})
     assert [(each.model, each.inputs) for each in suite.settings] == [("cim-tuned", (T, A)), ("cim", (T, A))]
     voices = make(tmp_path / "voices", spaces=(A,))
-    suite = find_suite(tmp_path / "own.toml", available(voices), {})
+    suite = find_suite(tmp_path / "own.toml", dataset_contents(voices), {})
     assert [(each.model, each.inputs) for each in suite.settings] == [("cim-tuned", (T, A)), ("cim", (A,))]
 
 
@@ -296,7 +296,7 @@ def test_the_shipped_checkpoint_scores_any_data_set_with_transcripts_and_leaves_
 ):
     shipped = find_run("mosei-text")
     before = sorted(shipped.folder.rglob("*"))
-    assert reads_transcripts(shipped.spaces)
+    assert needs_transcripts(shipped.spaces)
     result = evaluate(["mosei-text"], dataset=dataset.folder, n_resamples=50).results[0]
     # eight plain opinions, for and against
     assert result.parts[SENTIMENT]["accuracy_has0"] > 0.95

@@ -16,14 +16,14 @@ import mien
 from mien.commands.train import TrainRequest, train
 from mien.errors import DamagedFileError, FeatureSpaceError, SettingsError, TrainingError, UsageError
 from mien.models import MODELS, build_model
-from mien.models.batch import Reads
+from mien.models.batch import InputKind
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec
 from mien.schema import Modality
 from mien.settings import override_several
 from mien.storage.dataset import DatasetFacts, write_dataset
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
 from mien.training.predictor import load_predictor
-from mien.training.settings import TrainSettings
+from mien.training.train_settings import TrainSettings
 
 ENTRIES = {name: entry for name, entry in MODELS.items() if isinstance(entry, ClassicalEntry)}
 # It looks at nothing, so nothing that is missing can matter to it.
@@ -274,7 +274,7 @@ def test_an_input_that_a_system_does_not_claim_is_refused_before_anything_is_wri
 @pytest.mark.parametrize("name", ENTRIES)
 def test_the_predictor_has_nothing_to_show_and_refuses_other_features(runs, name):
     predictor = load_predictor(runs[name])
-    assert (predictor.reads is Reads.WORDS) == (name == "mm-dictionary")
+    assert (predictor.input_kind is InputKind.WORDS) == (name == "mm-dictionary")
     assert predictor.attention(OTHER) == {video: {} for video in OTHER.video_ids}
     assert predictor.fusion(OTHER) == {}
     others = {m: dataclasses.replace(space, name="else") for m, space in SPACES.items()}

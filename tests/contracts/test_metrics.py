@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from mien.metrics import METRICS, Kind
-from mien.metrics.confusion import count
+from mien.metrics import METRICS, MetricInput
+from mien.metrics.confusion import count_decisions
 from mien.metrics.regression import moments_per_video
 
 
 def score(metric, target, output):
     """The metric as its kind is called; intensities come from the same random numbers as probabilities."""
-    if metric.kind is Kind.DECISION:
-        return float(metric.function(count(target >= 0.5, output >= 0.5)))
-    if metric.kind is Kind.MOMENTS:
+    if metric.kind is MetricInput.DECISION:
+        return float(metric.function(count_decisions(target >= 0.5, output >= 0.5)))
+    if metric.kind is MetricInput.MOMENTS:
         video = np.zeros(len(target), dtype=int)
         return float(metric.function(moments_per_video(target, output, video, 1).summed()))
-    if metric.kind is Kind.PROBABILITY:
+    if metric.kind is MetricInput.PROBABILITY:
         return float(metric.function(target >= 0.5, output))
     return float(metric.function(target, output))
 
@@ -33,7 +33,7 @@ def rows():
 
 
 def perfect(metric, target):
-    return target if metric.kind in (Kind.INTENSITY, Kind.MOMENTS) else (target >= 0.5).astype(float)
+    return target if metric.kind in (MetricInput.INTENSITY, MetricInput.MOMENTS) else (target >= 0.5).astype(float)
 
 
 def test_a_perfect_prediction_is_best(metric, rows):

@@ -13,7 +13,7 @@ from mien.models import MODELS, ModelEntry, build_model
 from mien.settings import override, override_several
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
 from mien.training.checkpoint import learned_weights, load_learned, load_weights, save_weights
-from mien.training.settings import TrainSettings
+from mien.training.train_settings import TrainSettings
 
 pytestmark = pytest.mark.usefixtures("tiny_encoder")
 

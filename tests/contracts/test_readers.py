@@ -11,7 +11,7 @@ from tests.readers import examples as files
 
 from mien.errors import DataError, SettingsError, UnknownNameError, UsageError
 from mien.readers import READERS, open_reader
-from mien.readers.intake import Intake, ReaderOptions
+from mien.readers.base import ReaderOptions, SourceDataSet
 from mien.schema import Level, Modality, Video, in_start_order
 from mien.storage.columns import validate_video
 from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
@@ -72,7 +72,7 @@ every_entry = pytest.mark.parametrize("name", list(READERS))
 every_reader = pytest.mark.parametrize("name", list(WRITERS))
 
 
-def opened(name: str, folder: Path, **options: bool) -> Intake:
+def opened(name: str, folder: Path, **options: bool) -> SourceDataSet:
     return open_reader(name, written(name, folder), ReaderOptions(**options))  # type: ignore[arg-type]
 
 
@@ -97,51 +97,51 @@ def test_an_entry_says_what_a_user_must_know(name: str) -> None:
 
 @every_entry
 def test_videos_keep_the_schema(name: str, tmp_path: Path) -> None:
-    intake = opened(name, tmp_path)
-    videos = list(intake.videos)
+    source = opened(name, tmp_path)
+    videos = list(source.videos)
     ids = [video.id for video in videos]
     assert len(ids) == len(set(ids)) > 0
-    assert set(ids) <= set(intake.splits)
+    assert set(ids) <= set(source.splits)
     for video in videos:
         assert video.split is None
         assert video.utterances
-        validate_video(video, intake.spaces)
+        validate_video(video, source.spaces)
         if name not in KEEPS_NUMBER_ORDER:
             assert video.utterances == in_start_order(video.utterances)
-    assert list(intake.videos) == []
+    assert list(source.videos) == []
 
 
 @every_entry
 def test_missing_is_absent_and_word_rows_fit_their_mask(name: str, tmp_path: Path) -> None:
-    intake = opened(name, tmp_path)
+    source = opened(name, tmp_path)
     n_words = 0
-    for video in intake.videos:
+    for video in source.videos:
         for utterance in video.utterances:
-            assert set(utterance.features) <= set(intake.spaces)
+            assert set(utterance.features) <= set(source.spaces)
             assert set(utterance.words) == set(utterance.word_present) <= set(utterance.features)
             for modality, rows in utterance.words.items():
                 present = utterance.word_present[modality]
-                assert intake.spaces[modality].level is Level.WORD
+                assert source.spaces[modality].level is Level.WORD
                 assert present.shape == rows.shape[:1]
                 assert present.any()
                 assert not rows[~present].any()
                 n_words += len(rows)
-    assert (n_words > 0) == any(space.level is Level.WORD for space in intake.spaces.values())
+    assert (n_words > 0) == any(space.level is Level.WORD for space in source.spaces.values())
 
 
 @every_entry
 def test_notes_are_documented_rules_that_were_applied(name: str, tmp_path: Path) -> None:
-    intake = opened(name, tmp_path)
-    list(intake.videos)
-    assert set(intake.notes) <= files.RULES
-    assert all(times > 0 for times in intake.notes.values())
+    source = opened(name, tmp_path)
+    list(source.videos)
+    assert set(source.notes) <= files.RULES
+    assert all(times > 0 for times in source.notes.values())
 
 
 @every_entry
 def test_words_are_left_out_on_request(name: str, tmp_path: Path) -> None:
-    intake = opened(name, tmp_path, words=False)
-    assert all(space.level is Level.UTTERANCE for space in intake.spaces.values())
-    assert not any(utterance.words for video in intake.videos for utterance in video.utterances)
+    source = opened(name, tmp_path, words=False)
+    assert all(space.level is Level.UTTERANCE for space in source.spaces.values())
+    assert not any(utterance.words for video in source.videos for utterance in video.utterances)
 
 
 @every_entry
@@ -166,16 +166,16 @@ def test_reading_twice_gives_the_same(name: str, tmp_path: Path) -> None:
 
 @every_entry
 def test_a_dataset_can_be_written_and_read_back(name: str, tmp_path: Path) -> None:
-    intake = opened(name, tmp_path)
+    source = opened(name, tmp_path)
     kept: list[Video] = []
 
     def videos() -> object:
-        for video in intake.videos:
-            video.split = intake.splits[video.id]
+        for video in source.videos:
+            video.split = source.splits[video.id]
             kept.append(video)
             yield video
 
-    facts = DatasetFacts(name, dict(intake.spaces), intake.sentiment_values)
+    facts = DatasetFacts(name, dict(source.spaces), source.sentiment_values)
     write_dataset(tmp_path / "dataset", videos(), facts)  # type: ignore[arg-type]
     read = list(open_dataset(tmp_path / "dataset").videos())
     assert [video.id for video in read] == [video.id for video in kept]
@@ -191,10 +191,10 @@ def test_a_dataset_can_be_written_and_read_back(name: str, tmp_path: Path) -> No
 
 @every_entry
 def test_files_are_those_that_were_read(name: str, tmp_path: Path) -> None:
-    intake = opened(name, tmp_path)
-    assert bool(intake.files) == READERS[name].takes_files
-    assert all(path.is_file() for path in intake.files)
-    assert set(intake.splits) >= {video.id for video in intake.videos}
+    source = opened(name, tmp_path)
+    assert bool(source.files) == READERS[name].takes_files
+    assert all(path.is_file() for path in source.files)
+    assert set(source.splits) >= {video.id for video in source.videos}
 
 
 @every_entry

@@ -8,25 +8,25 @@ import numpy as np
 import pytest
 from tests.evaluation.examples import gold, predicted, reordered
 
-from mien.diagnosis.abstention import confidence_cut
+from mien.diagnosis.abstention import confidence_threshold
 from mien.diagnosis.calibration import (
     PlattScaling,
     calibration_part,
-    cases_of,
     fit_scalings,
+    labelled_outputs,
     recalibrated,
 )
 from mien.diagnosis.diagnose import diagnose_predictions, with_labels_only
-from mien.diagnosis.groups import circumstances, make_groupings, score_groups
+from mien.diagnosis.groups import make_groupings, score_groups, utterance_attributes
 from mien.diagnosis.word_errors import KIND_SHARES, inject_errors
 from mien.errors import DataError, UsageError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.decisions import fit_decisions
 from mien.evaluation.result import evaluate_predictions
-from mien.evaluation.rows import checked
+from mien.evaluation.rows import validated_predictions
 from mien.evaluation.summary import mean_and_sd
 from mien.metrics.platt import logit, sigmoid
-from mien.metrics.word_errors import word_edits, word_error_rate, words_of
+from mien.metrics.word_error_rate import split_words, word_edits, word_error_rate
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS
 from mien.storage.split_columns import SplitColumns
 
@@ -63,7 +63,7 @@ def too_sure(predictions):
 
 
 def test_scaling_undoes_a_stretch_of_the_logits(valid, scored, found):
-    stretched = calibration_part(checked(too_sure(scored)), fit_scalings(too_sure(valid)))
+    stretched = calibration_part(validated_predictions(too_sure(scored)), fit_scalings(too_sure(valid)))
     for name in ("sentiment", *EMOTION_OUTPUTS):
         before, after = found.part["calibration"][name], stretched[name]
         assert after["slope"] == pytest.approx(before["slope"] / 3, rel=1e-3)
@@ -121,8 +121,8 @@ def test_with_all_answers_kept_the_scores_are_those_of_evaluate(decisions, score
 
 def test_the_cut_of_a_coverage_is_chosen_on_valid(valid, scored, found):
     scaling = found.scalings["sentiment"]
-    on_valid = np.abs(scaling.slope * logit(cases_of(checked(valid))["sentiment"].probability))
-    on_scored = cases_of(checked(scored))["sentiment"]
+    on_valid = np.abs(scaling.slope * logit(labelled_outputs(validated_predictions(valid))["sentiment"].probability))
+    on_scored = labelled_outputs(validated_predictions(scored))["sentiment"]
     sure = np.abs(scaling.slope * logit(on_scored.probability))
     row = found.part["abstention"]["sentiment"]["kept"]["80"]
     assert (on_valid >= row["cut"]).mean() == pytest.approx(0.8, abs=1 / len(on_valid))
@@ -130,8 +130,8 @@ def test_the_cut_of_a_coverage_is_chosen_on_valid(valid, scored, found):
     assert row["coverage"] == kept.mean() != 0.8
     right = (on_scored.probability >= 0.5) == on_scored.present
     assert row["accuracy_has0"] == right[kept].mean()
-    assert confidence_cut(np.array([3.0, 1.0, 2.0, 4.0]), 0.5) == 3.0
-    assert confidence_cut(np.array([1.0, 1.0, 1.0]), 0.5) == 1.0
+    assert confidence_threshold(np.array([3.0, 1.0, 2.0, 4.0]), 0.5) == 3.0
+    assert confidence_threshold(np.array([1.0, 1.0, 1.0]), 0.5) == 1.0
 
 
 def test_the_order_of_the_rows_decides_nothing(valid, scored, decisions, found):
@@ -173,21 +173,21 @@ def columns_of(lengths, transcripts=None, durations=None):
 
 
 def test_edges_are_the_thirds_of_valid_and_belong_to_the_group_above():
-    valid = circumstances(columns_of([6], transcripts=[" ".join("w" * n) for n in (1, 2, 3, 4, 5, 6)]))
+    valid = utterance_attributes(columns_of([6], transcripts=[" ".join("w" * n) for n in (1, 2, 3, 4, 5, 6)]))
     # thirds of 1 to 6 lie at 1 + 5/3 and 1 + 10/3
-    scored = circumstances(columns_of([4], transcripts=["w w", "w w w", "", "w w w w w w w"]))
+    scored = utterance_attributes(columns_of([4], transcripts=["w w", "w w w", "", "w w w w w w w"]))
     words = make_groupings(scored, valid)[0]
     assert words.edges == pytest.approx((8 / 3, 13 / 3))
     names = list(words.groups)
     assert names == ["below 2.667 words", "2.667 to below 4.333 words", "4.333 words or more", "unknown"]
     assert [words.groups[name].tolist() for name in names] == (np.eye(4)[[0, 1, 3, 2]] == 1).tolist()
-    whole = circumstances(columns_of([6], transcripts=["w " * n for n in (1, 2, 3, 3, 4, 5)]))
+    whole = utterance_attributes(columns_of([6], transcripts=["w " * n for n in (1, 2, 3, 3, 4, 5)]))
     assert make_groupings(whole, whole)[0].groups["2.667 to below 3.333 words"].sum() == 2
 
 
 def test_positions_are_thirds_of_each_video_and_follow_the_rows():
     # v9 has three utterances, v8 one, v7 two; sorted by video they come the other way round
-    known = circumstances(columns_of([3, 1, 2]))
+    known = utterance_attributes(columns_of([3, 1, 2]))
     assert known.video_id.tolist() == ["v7", "v7", "v8", "v9", "v9", "v9"]
     position = make_groupings(known, known)[2]
     assert {name: np.flatnonzero(rows).tolist() for name, rows in position.groups.items()} == {
@@ -199,8 +199,8 @@ def test_positions_are_thirds_of_each_video_and_follow_the_rows():
 
 
 def test_what_nobody_wrote_down_is_absent_and_not_made_up():
-    known = circumstances(columns_of([3, 2]))
-    timed = circumstances(columns_of([3, 2], durations=[1, 2, 3, 4, np.nan]))
+    known = utterance_attributes(columns_of([3, 2]))
+    timed = utterance_attributes(columns_of([3, 2], durations=[1, 2, 3, 4, np.nan]))
     by = {each.what: each for each in make_groupings(known, timed)}
     assert by["words of the utterance"].absent == "the scored split does not say"
     assert by["duration of the utterance"].groups == {}
@@ -219,10 +219,10 @@ def split_of(predictions):
 
 
 def test_groups_add_up_and_a_bad_one_is_flagged(valid, scored, decisions):
-    known = circumstances(split_of(scored))
+    known = utterance_attributes(split_of(scored))
     # wrong about sentiment in the last third of every video, and nowhere else
     last = make_groupings(known, known)[2].groups["last third"]
-    rows = checked(scored)
+    rows = validated_predictions(scored)
     right = np.where(np.nan_to_num(rows.sentiment) >= 0, 0.9, 0.1)
     rows = dataclasses.replace(rows, outputs={**rows.outputs, "sentiment": np.where(last, 1 - right, right)[:, None]})
     runs, scalings = [SeedRun(rows, decisions, 0)], [fit_scalings(valid)]
@@ -241,7 +241,7 @@ def test_groups_add_up_and_a_bad_one_is_flagged(valid, scored, decisions):
     again = score_groups(runs, scalings, [], known, 1000)["whole"]["scores"][WEIGHTED_ACCURACY]
     assert again["interval"] == pytest.approx(result.intervals[WEIGHTED_ACCURACY])
     with pytest.raises(DataError, match="Expected predictions for the utterances of the scored split"):
-        score_groups(runs, scalings, [], circumstances(columns_of([3])), 0)
+        score_groups(runs, scalings, [], utterance_attributes(columns_of([3])), 0)
 
 
 WORDS = [f"word{number}" for number in range(40)]
@@ -260,8 +260,8 @@ def test_the_rate_of_injected_errors_is_what_an_edit_distance_measures(rate):
     assert heard != inject_errors(said, rate, seed=1)
     # a deletion beside an insertion is one substitution
     assert rate * 0.97 < word_error_rate(heard, said) <= rate + 1e-3
-    n_words = sum(len(words_of(text)) for text in said)
-    longer = sum(len(words_of(text)) for text in heard) - n_words
+    n_words = sum(len(split_words(text)) for text in said)
+    longer = sum(len(split_words(text)) for text in heard) - n_words
     shares = dict(zip(("substitution", "deletion", "insertion"), KIND_SHARES, strict=True))
     assert longer / (rate * n_words) == pytest.approx(
         shares["insertion"] - shares["deletion"], abs=4 * (rate * n_words) ** -0.5

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.engine.jobs import Place
+from mien.engine.jobs import EngineConfig
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def dask_cluster(folder):
             stack.enter_context(
                 running("dask", "worker", "--nthreads", 1, "--memory-limit", 0, "--death-timeout", 30, *common)
             )
-        yield Place("dask", json.loads(file.read_text())["address"].removeprefix("tcp://"))
+        yield EngineConfig("dask", json.loads(file.read_text())["address"].removeprefix("tcp://"))
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def ray_cluster(folder):
                 patch.setenv(name, value)
             stack.enter_context(running("ray", "start", "--head", "--block", *options, *where))
             wait_for(lambda: _answers(port), "the head node")
-            yield Place("ray", f"127.0.0.1:{port}")
+            yield EngineConfig("ray", f"127.0.0.1:{port}")
 
 
 def _answers(port):

@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from mien.engine.cluster import require_seen
+from mien.engine.cluster import require_visible_paths
 
 
 def mortal(job):
@@ -25,7 +25,7 @@ def mortal(job):
 
 
 def looks_at(path):
-    require_seen(Path(path))
+    require_visible_paths(Path(path))
     return path
 
 

@@ -20,8 +20,8 @@ from tests.planted import write_planted
 from tests.video.test_extract import SENTENCES, sounding_file, write_subtitles
 
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
-from mien.engine.cluster import Work, run_packed
-from mien.engine.jobs import ENGINES, Place, run_jobs
+from mien.engine.cluster import JobSpec, run_packed
+from mien.engine.jobs import ENGINES, EngineConfig, run_jobs
 from mien.errors import EngineError, MissingWeightsError
 from mien.pretrained import sha256_of
 from mien.schema import EMOTIONS, Modality
@@ -36,7 +36,7 @@ SUITE = """
     inputs = ["text"]
     settings = {gru_size = 5, dense_size = 3}
 """
-LOCAL = Place(workers=N_WORKERS)
+LOCAL = EngineConfig(workers=N_WORKERS)
 TABLES = ("scores.csv", "scores.md", "scores.tex")
 
 
@@ -110,7 +110,7 @@ def test_a_killed_worker_loses_nothing_and_a_job_that_kills_workers_is_told(clus
 
 
 def test_a_worker_of_other_versions_is_refused():
-    packed = Work(abs).pack(-3)
+    packed = JobSpec(abs).pack(-3)
     assert run_packed(packed) == 3
     here = packed.versions
     older = replace(packed, versions={**here, "torch": "1.0", "mien": "0.0.0"})
@@ -140,7 +140,7 @@ except MissingExtraError as error:
 def test_an_address_without_a_scheduler_is_told(monkeypatch):
     monkeypatch.setattr("mien.engine.dask.CONNECT_TIMEOUT_S", 1)
     with pytest.raises(EngineError, match="Expected a Dask scheduler at 127.0.0.1:1, but got .*dask scheduler"):
-        list(run_jobs(Place("dask", "127.0.0.1:1"), abs, [1], lost))
+        list(run_jobs(EngineConfig("dask", "127.0.0.1:1"), abs, [1], lost))
 
 
 def test_a_scheduler_without_workers_is_told(monkeypatch):
@@ -151,7 +151,7 @@ def test_a_scheduler_without_workers_is_told(monkeypatch):
         LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as empty,
         pytest.raises(EngineError, match="Expected workers at the Dask scheduler .*, but got none"),
     ):
-        list(run_jobs(Place("dask", empty.scheduler_address), abs, [1], lost))
+        list(run_jobs(EngineConfig("dask", empty.scheduler_address), abs, [1], lost))
 
 
 @pytest.mark.exhaustive  # Dask looks for its scheduler for half a minute
@@ -172,14 +172,14 @@ asyncio.run(main())
             killer = threading.Thread(target=lambda: (wait_for(note.exists, "the job"), scheduler.kill()))
             killer.start()
             jobs = [(str(tmp_path), number) for number in range(3)]
-            place = Place("dask", address.removeprefix("tcp://"))
+            place = EngineConfig("dask", address.removeprefix("tcp://"))
             with pytest.raises(EngineError, match="(?s)work to be done at the Dask scheduler .* must stay"):
                 list(run_jobs(place, example_jobs.mortal, jobs, lost))
             killer.join()
 
 
 def test_without_an_address_a_cluster_is_started_and_closed_again():
-    workers = set(run_jobs(Place("dask", workers=N_WORKERS), _told_by, range(6), lost))
+    workers = set(run_jobs(EngineConfig("dask", workers=N_WORKERS), _told_by, range(6), lost))
     assert 1 <= len(workers) <= N_WORKERS
     assert os.getpid() not in workers
     wait_for(lambda: not any(runs_still(worker) for worker in workers), "their end")
@@ -201,7 +201,7 @@ def run_benchmark(planted, folder, place):
     folder.mkdir()
     suite = folder / "suite.toml"
     suite.write_text(SUITE, encoding="utf-8")
-    request = BenchmarkRequest(n_seeds=2, place=place, n_resamples=200)
+    request = BenchmarkRequest(n_seeds=2, engine=place, n_resamples=200)
     done = benchmark(suite, planted, folder / "out", request)
     assert done.failures == {}
     out = folder / "out"
@@ -277,7 +277,7 @@ def run_extraction(films, out, place):
     told = []
     try:
         done = extract(
-            films, films / "labels.csv", out, ExtractRequest(extractors, place=place), lambda *each: told.append(each)
+            films, films / "labels.csv", out, ExtractRequest(extractors, engine=place), lambda *each: told.append(each)
         )
     except MissingWeightsError as error:
         pytest.skip(str(error))
@@ -294,7 +294,7 @@ def extracted_here(films, tmp_path_factory):
 def test_an_extraction_gives_the_same_dataset(cluster, films, extracted_here, tmp_path):
     assert run_extraction(films, tmp_path / "data", cluster) == extracted_here
     # all is kept: the second time nobody is asked
-    nowhere = Place("dask", "127.0.0.1:1")
+    nowhere = EngineConfig("dask", "127.0.0.1:1")
     (films / "bad.mp4").rename(tmp_path / "bad.mp4")
     try:
         run_extraction(films, tmp_path / "data", nowhere)
@@ -304,7 +304,7 @@ def test_an_extraction_gives_the_same_dataset(cluster, films, extracted_here, tm
 
 def run_analysis(films, out, place):
     videos = [films / f"{name}.mp4" for name in ("low", "bad", "high")]
-    request = AnalyzeRequest(subtitles=films / "all.srt", place=place)
+    request = AnalyzeRequest(subtitles=films / "all.srt", engine=place)
     try:
         done, failed = analyze([*videos, films / "none.mp4"], out, request)
     except MissingWeightsError as error:

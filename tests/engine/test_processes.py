@@ -12,11 +12,11 @@ import pytest
 from tests.engine.clusters import descendants, runs_still, wait_for
 
 from mien.commands.train import peak_memory_mib
-from mien.engine.jobs import Place, run_jobs
+from mien.engine.jobs import EngineConfig, run_jobs
 from mien.engine.processes import search_path
 from mien.errors import EngineError
 
-ALONE = Place(workers=1)
+ALONE = EngineConfig(workers=1)
 HELD_MIB = 300
 
 forks = pytest.mark.parametrize("forks", [pytest.param(True, id="forked"), pytest.param(False, id="fresh")])
@@ -115,7 +115,7 @@ def test_what_would_stop_every_job_stops_the_work(forking):  # noqa: ARG001
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
 def test_a_worker_has_no_thread_of_ours_or_of_blas_when_it_forks():
-    from mien.benchmark.runs import PROCESS_IMPORTS
+    from mien.benchmark.scored_runs import PROCESS_IMPORTS
 
     (found,) = outcomes_of(threads_of_starter, [0], process_imports=PROCESS_IMPORTS)
     # pyarrow's allocator has one, and handles forks

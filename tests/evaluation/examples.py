@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from mien.evaluation.rows import subset
+from mien.evaluation.rows import select_rows
 from mien.schema import emotion_multihot7
 from mien.storage.predictions import Predictions
 
@@ -62,4 +62,4 @@ def without_tasks(predictions, *tasks):
 
 def reordered(predictions, order):
     """The same rows in another order."""
-    return subset(predictions, order)
+    return select_rows(predictions, order)

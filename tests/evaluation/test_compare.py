@@ -8,11 +8,11 @@ from scipy import stats
 from tests.evaluation.examples import gold, predicted, reordered, without_tasks
 
 from mien.errors import DataError, UsageError
-from mien.evaluation.compare import SeedRun, compare
+from mien.evaluation.compare import SeedRun, compare_runs
 from mien.evaluation.decisions import fit_decisions, paper_decisions
 from mien.evaluation.protocols import clean
 from mien.evaluation.result import Bootstrap
-from mien.evaluation.rows import checked
+from mien.evaluation.rows import validated_predictions
 from mien.metrics.significance import holm, mcnemar, video_weights
 from mien.storage.files import to_json_text
 
@@ -50,7 +50,7 @@ def poor():
 
 @pytest.fixture(scope="module")
 def comparison(good, poor):
-    return compare(good, poor, bootstrap=Bootstrap(n_resamples=1000))
+    return compare_runs(good, poor, bootstrap=Bootstrap(n_resamples=1000))
 
 
 def test_means_and_t_tests_are_those_of_the_single_results(comparison, good, poor):
@@ -67,7 +67,7 @@ def test_means_and_t_tests_are_those_of_the_single_results(comparison, good, poo
 
 def test_bootstrap_is_that_of_explicitly_resampled_videos():
     a, b = runs(1.0, seeds=(0, 1)), runs(0.9, offset=7, seeds=(0, 1))
-    result = compare(a, b, bootstrap=Bootstrap(n_resamples=17, seed=4))
+    result = compare_runs(a, b, bootstrap=Bootstrap(n_resamples=17, seed=4))
     names = np.unique(TEST.video_id.astype(str))
     differences = {path: [] for path in result.metrics}
     for weight in video_weights(len(names), 17, 4):
@@ -75,7 +75,7 @@ def test_bootstrap_is_that_of_explicitly_resampled_videos():
         for side in (a, b):
             scores = []
             for run in side:
-                rows = checked(run.predictions)
+                rows = validated_predictions(run.predictions)
                 drawn = [
                     np.flatnonzero(rows.video_id == name)
                     for name, times in zip(names, weight, strict=True)
@@ -100,7 +100,7 @@ def test_a_clear_difference_is_shown_for_the_right_side(comparison, good, poor):
     metric = comparison.metrics[ACCURACY]
     assert metric.winner == "A"
     assert metric.verdict.startswith(f"A better: {ACCURACY} 0.")
-    turned = compare(poor, good, name_a="old", name_b="new", bootstrap=Bootstrap(n_resamples=1000))
+    turned = compare_runs(poor, good, name_a="old", name_b="new", bootstrap=Bootstrap(n_resamples=1000))
     assert turned.metrics[ACCURACY].winner == "new"
     assert turned.metrics[ACCURACY].verdict.startswith("new better")
     for path, there in comparison.metrics.items():
@@ -122,7 +122,7 @@ def test_holm_is_over_all_headline_scores(comparison):
 
 
 def test_a_system_is_not_better_than_itself(good):
-    result = compare(good, good, bootstrap=FEW)
+    result = compare_runs(good, good, bootstrap=FEW)
     for metric in result.metrics.values():
         assert metric.difference == 0
         assert metric.bootstrap.p == 1
@@ -134,7 +134,7 @@ def test_a_system_is_not_better_than_itself(good):
 
 def test_one_of_many_looks_is_not_a_difference():
     a, b = runs(1.3, seeds=(0,)), runs(1.0, offset=7, seeds=(0,))
-    metrics = compare(a, b, bootstrap=Bootstrap(n_resamples=1000)).metrics.values()
+    metrics = compare_runs(a, b, bootstrap=Bootstrap(n_resamples=1000)).metrics.values()
     lucky = [metric for metric in metrics if metric.bootstrap.p < 0.05 <= metric.p_bootstrap_holm]
     assert lucky
     assert all(metric.winner is None for metric in lucky)
@@ -144,14 +144,14 @@ def test_luck_with_seeds_is_not_a_difference():
     # A wins by far with one seed and not at all with the other: clear over videos, not over seeds
     a = [*runs(9.0, seeds=(0,)), *runs(1.0, seeds=(1,))]
     b = runs(1.0, offset=7, seeds=(0, 1))
-    metric = compare(a, b, bootstrap=Bootstrap(n_resamples=1000)).metrics["sentiment.weighted_f1_non0"]
+    metric = compare_runs(a, b, bootstrap=Bootstrap(n_resamples=1000)).metrics["sentiment.weighted_f1_non0"]
     assert metric.p_bootstrap_holm < 0.05
     assert metric.t_test.p > 0.05
     assert metric.winner is None
 
 
 def test_one_seed_rests_on_videos_alone_and_says_so():
-    result = compare(runs(4.0, seeds=(3,)), runs(0.0, offset=7, seeds=(3,)), bootstrap=Bootstrap(n_resamples=1000))
+    result = compare_runs(runs(4.0, seeds=(3,)), runs(0.0, offset=7, seeds=(3,)), bootstrap=Bootstrap(n_resamples=1000))
     metric = result.metrics[ACCURACY]
     assert math.isnan(metric.t_test.p)
     assert math.isnan(metric.p_t_test_holm)
@@ -173,23 +173,23 @@ def test_mcnemar_per_seed(comparison, good, poor):
 def test_the_order_of_runs_and_rows_does_not_matter(comparison, good, poor):
     order = np.random.default_rng(0).permutation(len(TEST.index))
     shuffled = [dataclasses.replace(run, predictions=reordered(run.predictions, order)) for run in poor[::-1]]
-    assert compare(good[::2] + good[1::2], shuffled, bootstrap=Bootstrap(n_resamples=1000)).to_json() == (
+    assert compare_runs(good[::2] + good[1::2], shuffled, bootstrap=Bootstrap(n_resamples=1000)).to_json() == (
         comparison.to_json()
     )
 
 
 def test_scores_of_one_side_only_are_left_out_and_named(good, poor):
     single = [dataclasses.replace(run, predictions=without_tasks(run.predictions, "emotion")) for run in poor]
-    result = compare(good, single, bootstrap=FEW)
+    result = compare_runs(good, single, bootstrap=FEW)
     assert list(result.metrics) == [
         f"sentiment.{metric}_{rule}" for rule in ("has0", "non0") for metric in ("accuracy", "weighted_f1")
     ]
     assert "emotion.weighted_accuracy_mean6: missing in B" in result.left_out
     assert len(result.left_out) == 8
     other = [dataclasses.replace(run, predictions=without_tasks(run.predictions, "sentiment")) for run in good]
-    assert compare(other, poor, bootstrap=FEW).mcnemar == {}
+    assert compare_runs(other, poor, bootstrap=FEW).mcnemar == {}
     with pytest.raises(UsageError, match="Expected A and B to have a score in common, but got none"):
-        compare(other, single, bootstrap=FEW)
+        compare_runs(other, single, bootstrap=FEW)
 
 
 def test_an_undefined_score_is_left_out_and_named(good, poor):
@@ -197,7 +197,7 @@ def test_an_undefined_score_is_left_out_and_named(good, poor):
         emotions = np.where(np.arange(6) == 2, 0 * TEST.emotions, TEST.emotions)
         return [changed(run, emotions=emotions)[0] for run in side]
 
-    result = compare(without_fear(good), without_fear(poor), bootstrap=FEW)
+    result = compare_runs(without_fear(good), without_fear(poor), bootstrap=FEW)
     assert result.left_out == ("emotion.per_emotion.fear.weighted_accuracy: undefined, only one class occurs",)
     assert not math.isnan(result.metrics["emotion.weighted_accuracy_mean6"].bootstrap.interval.low)
 
@@ -205,7 +205,7 @@ def test_an_undefined_score_is_left_out_and_named(good, poor):
 @pytest.mark.parametrize("seeds", [(0, 1), (0, 1, 2, 3, 5), (0, 1, 2, 3, 4, 4), ()])
 def test_seeds_must_pair(good, seeds):
     with pytest.raises(UsageError, match=r"same seeds, each once, but got \[0, 1, 2, 3, 4\] and \["):
-        compare(good, runs(1.0, seeds=seeds), bootstrap=FEW)
+        compare_runs(good, runs(1.0, seeds=seeds), bootstrap=FEW)
 
 
 def changed(run, **changes):
@@ -217,17 +217,17 @@ def test_other_utterances_or_labels_are_refused_by_name(good):
     index = run.predictions.index.copy()
     index[4] = 99
     with pytest.raises(DataError, match=r"A, seed 0 and B, seed 0 .* got utterance \d+ of video video\d+ against"):
-        compare([run], changed(run, index=index), bootstrap=FEW)
+        compare_runs([run], changed(run, index=index), bootstrap=FEW)
     fewer = reordered(run.predictions, np.argsort(run.predictions.video_id.astype(str), kind="stable")[:-1])
     with pytest.raises(DataError, match=r"got \d+ against \d+ utterances, the first extra one utterance"):
-        compare([run], [dataclasses.replace(run, predictions=fewer)], bootstrap=FEW)
+        compare_runs([run], [dataclasses.replace(run, predictions=fewer)], bootstrap=FEW)
     sentiment = run.predictions.sentiment.copy()
     sentiment[np.flatnonzero(~np.isnan(sentiment))[0]] += 0.5
     with pytest.raises(DataError, match=r"got other gold labels for utterance"):
-        compare([run], changed(run, sentiment=sentiment), bootstrap=FEW)
+        compare_runs([run], changed(run, sentiment=sentiment), bootstrap=FEW)
     as_float32 = run.predictions.sentiment.astype(np.float32).astype(np.float64)
     assert (as_float32 != run.predictions.sentiment)[~np.isnan(as_float32)].any()
-    assert compare([run], changed(run, sentiment=as_float32), bootstrap=FEW).metrics[ACCURACY].difference == 0
+    assert compare_runs([run], changed(run, sentiment=as_float32), bootstrap=FEW).metrics[ACCURACY].difference == 0
 
 
 def test_json(comparison):
@@ -243,5 +243,5 @@ def test_json(comparison):
 
 def test_thresholds_chosen_in_two_ways_are_noted(good, poor):
     at_constants = [dataclasses.replace(run, decisions=paper_decisions()) for run in poor]
-    assert any("not chosen alike" in note for note in compare(good, at_constants, bootstrap=FEW).notes)
-    assert compare(good, poor, bootstrap=FEW).notes == ()
+    assert any("not chosen alike" in note for note in compare_runs(good, at_constants, bootstrap=FEW).notes)
+    assert compare_runs(good, poor, bootstrap=FEW).notes == ()

@@ -10,13 +10,13 @@ from mien.evaluation.decisions import (
     N_VOTES,
     ChosenOn,
     Decisions,
-    Point,
-    every_cut,
+    OperatingPoint,
+    candidate_thresholds,
     fit_decisions,
     paper_decisions,
     voted_thresholds,
 )
-from mien.metrics.confusion import count, weighted_accuracy, weighted_f1
+from mien.metrics.confusion import count_decisions, weighted_accuracy, weighted_f1
 from mien.metrics.significance import video_weights
 from mien.schema import EMOTION_OUTPUTS, emotion_multihot7
 
@@ -27,7 +27,7 @@ def brute_force(target, probability, score):
     cuts = [(a + b) / 2 for a, b in zip([0.0, *values], [*values, 1.0], strict=True)]
     if values[-1] == 1:
         cuts = cuts[:-1]
-    scores = [float(score(count(target, probability >= cut))) for cut in cuts]
+    scores = [float(score(count_decisions(target, probability >= cut))) for cut in cuts]
     best = [cut for cut, value in zip(cuts, scores, strict=True) if value >= max(scores) - 1e-12]
     return max(scores), best
 
@@ -47,23 +47,23 @@ def test_threshold_equals_brute_force(score, digits, seed):
     probability = np.clip(0.3 * target + 0.8 * rng.random(97) ** 2, 0, 1).round(digits)
     highest, cuts = brute_force(target, probability, score)
     threshold = best_threshold(target, probability, score)
-    assert score(count(target, probability >= threshold)) == pytest.approx(highest, abs=1e-12)
+    assert score(count_decisions(target, probability >= threshold)) == pytest.approx(highest, abs=1e-12)
     assert threshold == cuts[len(cuts) // 2]
 
 
 def test_every_cut_counts_what_its_threshold_decides():
     rng = np.random.default_rng(1)
     target, probability = rng.random(53) < 0.4, rng.random(53).round(1)
-    thresholds, confusion = every_cut(target, probability)
+    thresholds, confusion = candidate_thresholds(target, probability)
     assert (np.diff(thresholds) > 0).all()
     for number, threshold in enumerate(thresholds):
-        np.testing.assert_array_equal(confusion.take(number), count(target, probability >= threshold))
+        np.testing.assert_array_equal(confusion.take(number), count_decisions(target, probability >= threshold))
 
 
 def test_neighbouring_floats_are_still_told_apart():
     lower = 0.5
     upper = np.nextafter(lower, 1)
-    thresholds, _ = every_cut(np.array([False, True]), np.array([lower, upper]))
+    thresholds, _ = candidate_thresholds(np.array([False, True]), np.array([lower, upper]))
     assert lower < thresholds[1] <= upper
     highest = best_threshold(np.array([False, True]), np.array([lower, upper]), weighted_accuracy)
     assert highest == thresholds[1]
@@ -84,7 +84,7 @@ def test_the_middle_of_a_flat_top():
 
 def test_a_probability_of_one_cannot_be_called_absent():
     target = np.array([True, False, True])
-    thresholds, confusion = every_cut(target, np.array([1.0, 0.5, 0.2]))
+    thresholds, confusion = candidate_thresholds(target, np.array([1.0, 0.5, 0.2]))
     assert thresholds.tolist() == [0.1, 0.35, 0.75]
     assert confusion.predicted_positives.tolist() == [3, 2, 1]
 
@@ -96,14 +96,17 @@ def test_fit_is_the_median_of_the_best_cuts_of_resampled_videos():
     videos = np.unique(valid.video_id[scored].astype(str))
     assert decisions.chosen_on is ChosenOn.VALID
     assert decisions.at("sentiment") == [0.5]
-    assert decisions.f1_columns_at is Point.WEIGHTED_ACCURACY
+    assert decisions.f1_columns_at is OperatingPoint.WEIGHTED_ACCURACY
     assert (
         list(decisions.thresholds["emotion"]["weighted_accuracy"])
         == list(decisions.thresholds["emotion"]["weighted_f1"])
         == list(EMOTION_OUTPUTS)
     )
     column = EMOTION_OUTPUTS.index("sad")
-    for point, score in ((Point.WEIGHTED_ACCURACY, weighted_accuracy), (Point.WEIGHTED_F1, weighted_f1)):
+    for point, score in (
+        (OperatingPoint.WEIGHTED_ACCURACY, weighted_accuracy),
+        (OperatingPoint.WEIGHTED_F1, weighted_f1),
+    ):
         votes = []
         for draw in video_weights(len(videos), N_VOTES):
             # the rows of every drawn video, written out as often as it was drawn
@@ -157,7 +160,7 @@ def test_no_emotion_head_no_thresholds():
     decisions = fit_decisions(without_tasks(predicted(gold(3), 3), "emotion"))
     assert "emotion" not in decisions.thresholds
     with pytest.raises(DataError, match="Expected a weighted_accuracy threshold for anger"):
-        decisions.at("emotion", Point.WEIGHTED_ACCURACY)
+        decisions.at("emotion", OperatingPoint.WEIGHTED_ACCURACY)
 
 
 def test_json_round_trip_is_exact():

@@ -7,7 +7,7 @@ from sklearn import metrics as sk
 from tests.evaluation.examples import gold, predicted, reordered, without_tasks
 
 from mien.errors import DataError, UsageError
-from mien.evaluation.decisions import ChosenOn, Point, constant_decisions, fit_decisions, paper_decisions
+from mien.evaluation.decisions import ChosenOn, OperatingPoint, constant_decisions, fit_decisions, paper_decisions
 from mien.evaluation.protocols import PROTOCOLS, RELEASED_THRESHOLDS, UPPER_BOUND, clean, fixed, released
 from mien.evaluation.scores import score_at
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, SentimentValues, emotion_multihot7
@@ -89,12 +89,12 @@ def check_emotion(part, test, accuracy_thresholds, f1_thresholds):
 def test_clean_uses_the_weighted_accuracy_point_for_all_columns(valid, test):
     decisions = fit_decisions(valid)
     part = clean(test, decisions).parts["emotion"]
-    thresholds = decisions.at("emotion", Point.WEIGHTED_ACCURACY)
+    thresholds = decisions.at("emotion", OperatingPoint.WEIGHTED_ACCURACY)
     check_emotion(part, test, thresholds, thresholds)
     labels, scored = emotion_multihot7(test.emotions)
     second = [
         sk.f1_score(labels[scored, column], test.outputs["emotion"][scored, column] >= threshold, average="weighted")
-        for column, threshold in enumerate(decisions.at("emotion", Point.WEIGHTED_F1)[:6])
+        for column, threshold in enumerate(decisions.at("emotion", OperatingPoint.WEIGHTED_F1)[:6])
     ]
     assert part["weighted_f1_at_f1_threshold_mean6"] == pytest.approx(np.mean(second))
 

@@ -12,7 +12,7 @@ from mien.evaluation.decisions import fit_decisions, paper_decisions
 from mien.evaluation.headline import headline_values
 from mien.evaluation.protocols import clean, fixed, released
 from mien.evaluation.result import Bootstrap, RunIdentity, evaluate_predictions
-from mien.evaluation.rows import checked
+from mien.evaluation.rows import validated_predictions
 from mien.evaluation.summary import summarize
 from mien.evaluation.trivial import TrainMajority, constant_predictions
 from mien.metrics.significance import video_weights
@@ -93,7 +93,7 @@ def test_scores_are_those_of_the_protocol(test, decisions):
 
 def test_intervals_are_those_of_explicitly_resampled_videos(test, decisions):
     result = evaluated(test, decisions)
-    rows = checked(test)
+    rows = validated_predictions(test)
     names = np.unique(rows.video_id.astype(str))
     drawn_scores = {path: [] for path in result.intervals}
     for weight in video_weights(len(names), FEW.n_resamples, FEW.seed):
@@ -112,7 +112,7 @@ def test_intervals_are_those_of_explicitly_resampled_videos(test, decisions):
 @pytest.mark.parametrize("protocol", ["clean", "fixed"])
 def test_headline_values_are_the_scores(test, decisions, protocol):
     result = evaluate_predictions(test, protocol=protocol, decisions=decisions, bootstrap=FEW)
-    counts = count_videos(checked(test), decisions if protocol == "clean" else paper_decisions())
+    counts = count_videos(validated_predictions(test), decisions if protocol == "clean" else paper_decisions())
     for path, value in headline_values(counts).items():
         assert value == pytest.approx(at_path(result.to_json(), path), abs=1e-14)
         assert result.intervals[path][0] < value < result.intervals[path][1]

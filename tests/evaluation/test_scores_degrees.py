@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from tests.evaluation.examples import gold, predicted, rated, reordered, without_tasks
 
 from mien.errors import DataError
-from mien.evaluation.compare import SeedRun, compare, score_setting
+from mien.evaluation.compare import SeedRun, compare_runs, score_setting
 from mien.evaluation.decisions import ChosenOn, paper_decisions
 from mien.evaluation.headline import all_headlines
 from mien.evaluation.result import Bootstrap, evaluate_predictions
@@ -163,13 +163,13 @@ def runs(skill, seeds=5):
 
 
 def test_the_better_system_is_the_one_with_the_smaller_error_and_the_larger_correlation():
-    comparison = compare(runs(2.0), runs(0.5), name_a="sharp", name_b="blurred", bootstrap=Bootstrap(400))
+    comparison = compare_runs(runs(2.0), runs(0.5), name_a="sharp", name_b="blurred", bootstrap=Bootstrap(400))
     assert set(comparison.metrics) == PATHS
     for path, row in comparison.metrics.items():
         assert (row.difference < 0) == all_headlines()[path].lower_is_better
         if path != "sentiment_intensity.accuracy7_round":
             assert row.winner == "sharp", path
-    other = compare(runs(0.5), runs(2.0), name_a="blurred", name_b="sharp", bootstrap=Bootstrap(400))
+    other = compare_runs(runs(0.5), runs(2.0), name_a="blurred", name_b="sharp", bootstrap=Bootstrap(400))
     assert other.metrics["sentiment_intensity.mae"].winner == "sharp"
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.evaluation.examples import gold, predicted, reordered, without_tasks
 
 from mien.errors import DataError
-from mien.evaluation.compare import SeedRun, compare, score_setting
+from mien.evaluation.compare import SeedRun, compare_runs, score_setting
 from mien.evaluation.decisions import ChosenOn, fit_decisions, paper_decisions
 from mien.evaluation.result import Bootstrap, evaluate_predictions
 from mien.evaluation.suite import (
@@ -36,7 +36,7 @@ def scores(name, some_runs):
 def test_one_setting_alone_is_the_comparison_of_two_systems():
     better, reference = runs(2.0), runs(0.5)
     tests, notes = compare_with_reference([scores("ref", reference), scores("new", better)], "ref")
-    expected = compare(better, reference, name_a="new", name_b="ref", bootstrap=BOOTSTRAP)
+    expected = compare_runs(better, reference, name_a="new", name_b="ref", bootstrap=BOOTSTRAP)
     assert notes == []
     assert list(tests) == ["new"]
     assert set(tests["new"]) == set(expected.metrics)
@@ -87,7 +87,7 @@ def test_the_order_of_rows_and_runs_changes_nothing():
 def test_a_missing_run_is_left_out_of_the_pairs_and_told():
     ref, new = runs(0.5), runs(1.5)
     tests, notes = compare_with_reference([scores("ref", ref), scores("new", new[1:3])], "ref")
-    expected = compare(new[1:3], ref[1:3], bootstrap=BOOTSTRAP)
+    expected = compare_runs(new[1:3], ref[1:3], bootstrap=BOOTSTRAP)
     assert tests["new"]["sentiment.accuracy_has0"]["seeds"] == [1, 2]
     for path, test in tests["new"].items():
         assert test["difference"] == pytest.approx(expected.metrics[path].difference)

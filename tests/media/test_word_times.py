@@ -14,10 +14,10 @@ from mien.media.word_times import (
     NONE_HEARD,
     NOTHING_HEARD_AT_ALL,
     align_words,
-    heard_inside,
     spoken_words,
     spread_words,
     timed_words,
+    words_inside,
 )
 from mien.schema import Clip, TimedWord
 
@@ -52,8 +52,8 @@ def test_no_words_have_no_times():
 def test_the_words_of_a_stretch_are_those_whose_middle_it_holds():
     words = heard(("a", 0.0, 1.0), ("b", 0.8, 1.4), ("c", 1.5, 2.5), ("d", 1.75, 2.5))
     # middles 0.5, 1.1, 2.0, 2.125; the end is not part of the stretch
-    assert spans(heard_inside(words, 1.0, 2.0)) == [("b", 1.0, 1.4)]
-    assert spans(heard_inside(words, 1.0, 2.125)) == [("b", 1.0, 1.4), ("c", 1.5, 2.125)]
+    assert spans(words_inside(words, 1.0, 2.0)) == [("b", 1.0, 1.4)]
+    assert spans(words_inside(words, 1.0, 2.125)) == [("b", 1.0, 1.4), ("c", 1.5, 2.125)]
 
 
 def test_equal_words_take_the_recognised_times_whatever_their_case_and_marks():

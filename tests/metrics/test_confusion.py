@@ -6,7 +6,7 @@ from mien.errors import DataError
 from mien.metrics.confusion import (
     Confusion,
     accuracy,
-    count,
+    count_decisions,
     count_per_video,
     macro_f1,
     negative_f1,
@@ -38,7 +38,9 @@ def random_decisions(seed, shape=(211,), prevalence=0.2):
 @pytest.mark.parametrize("seed", range(5))
 def test_equals_scikit_learn(function, seed):
     target, predicted = random_decisions(seed)
-    assert function(count(target, predicted)) == pytest.approx(SCIKIT_LEARN[function](target, predicted), abs=1e-14)
+    assert function(count_decisions(target, predicted)) == pytest.approx(
+        SCIKIT_LEARN[function](target, predicted), abs=1e-14
+    )
 
 
 def test_hand_computed():
@@ -53,7 +55,7 @@ def test_hand_computed():
 
 
 def test_weighted_accuracy_is_the_released_codes_formula():
-    confusion = count(*random_decisions(3))
+    confusion = count_decisions(*random_decisions(3))
     tp, tn, p, n = confusion.tp, confusion.tn, confusion.positives, confusion.negatives
     assert weighted_accuracy(confusion) == pytest.approx((tp * n / p + tn) / (2 * n), abs=1e-15)
 
@@ -101,43 +103,43 @@ def test_always_positive_on_the_current_release():
 @pytest.mark.parametrize("function", SCIKIT_LEARN, ids=lambda function: function.__name__)
 def test_one_formula_for_any_shape(function):
     target, predicted = random_decisions(11, (101, 3, 7))
-    whole = function(count(target, predicted))
+    whole = function(count_decisions(target, predicted))
     assert whole.shape == (3, 7)
     for row in range(3):
         for column in range(7):
-            assert whole[row, column] == function(count(target[:, row, column], predicted[:, row, column]))
+            assert whole[row, column] == function(count_decisions(target[:, row, column], predicted[:, row, column]))
 
 
 @pytest.mark.parametrize("function", SCIKIT_LEARN, ids=lambda function: function.__name__)
 def test_masked_rows_and_their_order_change_nothing(function):
     target, predicted = random_decisions(5)
-    expected = function(count(target, predicted))
+    expected = function(count_decisions(target, predicted))
     rng = np.random.default_rng(0)
     more_target = np.concatenate([target, rng.random(37) < 0.5])
     more_predicted = np.concatenate([predicted, rng.random(37) < 0.5])
     scored = np.arange(len(more_target)) < len(target)
     order = rng.permutation(len(more_target))
-    assert function(count(more_target[order], more_predicted[order], scored[order])) == expected
-    assert function(count(more_target, more_predicted)) != expected
+    assert function(count_decisions(more_target[order], more_predicted[order], scored[order])) == expected
+    assert function(count_decisions(more_target, more_predicted)) != expected
 
 
 def test_a_score_exists_or_not_whatever_is_predicted():
     for predicted in (np.array([False] * 5), np.array([True, False, True, False, False])):
-        no_case = count(np.zeros(5, dtype=bool), predicted)
+        no_case = count_decisions(np.zeros(5, dtype=bool), predicted)
         assert np.isnan([weighted_accuracy(no_case), positive_f1(no_case), macro_f1(no_case)]).all()
         assert weighted_f1(no_case) == negative_f1(no_case) == 2 * no_case.tn / (2 * no_case.tn + no_case.fp)
-        only_cases = count(np.ones(5, dtype=bool), predicted)
+        only_cases = count_decisions(np.ones(5, dtype=bool), predicted)
         assert np.isnan([weighted_accuracy(only_cases), negative_f1(only_cases), macro_f1(only_cases)]).all()
 
 
 def test_nothing_scored_is_undefined():
-    nothing = count(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool), np.zeros(3, dtype=bool))
+    nothing = count_decisions(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool), np.zeros(3, dtype=bool))
     assert all(np.isnan(function(nothing)) for function in SCIKIT_LEARN)
 
 
 def test_undefined_columns_leave_the_others_alone():
     target = np.array([[True, False], [False, False], [True, False]])
-    score = weighted_accuracy(count(target, target))
+    score = weighted_accuracy(count_decisions(target, target))
     assert score[0] == 1
     assert np.isnan(score[1])
 
@@ -149,12 +151,12 @@ def test_per_video_counts_add_up_to_the_whole():
     per_video = count_per_video(target, predicted, video, 17, scored)
     assert per_video.tp.shape == (17, 6)
     assert not per_video.take(slice(13, None)).total.any()
-    for part, whole in zip(per_video.summed(), count(target, predicted, scored), strict=True):
+    for part, whole in zip(per_video.summed(), count_decisions(target, predicted, scored), strict=True):
         np.testing.assert_array_equal(part, whole)
-    third = count(target[video == 3], predicted[video == 3], scored[video == 3])
+    third = count_decisions(target[video == 3], predicted[video == 3], scored[video == 3])
     np.testing.assert_array_equal(per_video.take(3), third)
 
 
 def test_lengths_must_agree():
     with pytest.raises(DataError, match="Expected target, prediction and mask of one length, but got 3, 4 and 3"):
-        count(np.zeros(3, bool), np.zeros(4, bool), np.ones(3, bool))
+        count_decisions(np.zeros(3, bool), np.zeros(4, bool), np.ones(3, bool))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError
-from mien.metrics.calibration import brier, calibration_error
+from mien.metrics.calibration_error import brier, calibration_error
 from mien.metrics.ranking import concordance_index, roc_auc
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from mien.errors import DataError
-from mien.metrics.confusion import accuracy, count, count_per_video, weighted_accuracy, weighted_f1
+from mien.metrics.confusion import accuracy, count_decisions, count_per_video, weighted_accuracy, weighted_f1
 from mien.metrics.significance import (
     holm,
     mcnemar,
@@ -53,12 +53,12 @@ def test_bootstrap_equals_explicit_resampling(rows, score):
     slow = []
     for weight in weights:
         drawn = np.concatenate([np.flatnonzero(video == v) for v in range(N_VIDEOS) for _ in range(weight[v])])
-        slow.append(float(score(count(target[drawn], good[drawn]))))
+        slow.append(float(score(count_decisions(target[drawn], good[drawn]))))
     per_video = count_per_video(target, good, video, N_VIDEOS)
     np.testing.assert_allclose(score(per_video.resampled(weights)), slow, rtol=1e-13)
     interval = percentile_interval(score(per_video.resampled(weights)))
     assert [interval.low, interval.high] == pytest.approx(np.quantile(slow, [0.025, 0.975]).tolist())
-    assert interval.low < score(count(target, good)) < interval.high
+    assert interval.low < score(count_decisions(target, good)) < interval.high
 
 
 def test_paired_bootstrap_equals_explicit_resampling(rows):
@@ -67,7 +67,12 @@ def test_paired_bootstrap_equals_explicit_resampling(rows):
     slow = []
     for weight in weights:
         drawn = np.concatenate([np.flatnonzero(video == v) for v in range(N_VIDEOS) for _ in range(weight[v])])
-        slow.append(float(accuracy(count(target[drawn], good[drawn])) - accuracy(count(target[drawn], bad[drawn]))))
+        slow.append(
+            float(
+                accuracy(count_decisions(target[drawn], good[drawn]))
+                - accuracy(count_decisions(target[drawn], bad[drawn]))
+            )
+        )
     a, b = (count_per_video(target, predicted, video, N_VIDEOS) for predicted in (good, bad))
     of_a, of_b = (accuracy(each.resampled(weights)) for each in (a, b))
     result = paired_bootstrap(of_a - of_b)

@@ -19,10 +19,10 @@ from mien.models.batch import Times, Tokens
 from mien.models.cim_tuned import (
     ENCODERS,
     CimTunedSettings,
+    EncoderTuning,
     TokenEncoder,
-    Tuning,
     chunks_of_like_length,
-    draw_kept,
+    draw_kept_modalities,
     time_features,
 )
 from mien.schema import Modality
@@ -30,7 +30,7 @@ from mien.tasks import EMOTION, SENTIMENT, TASKS
 from mien.training.batching import Scaling
 from mien.training.checkpoint import learned_weights, model_weights, restore_model, save_weights
 from mien.training.loop import make_optimizer
-from mien.training.settings import TrainSettings
+from mien.training.train_settings import TrainSettings
 
 pytestmark = pytest.mark.usefixtures("tiny_encoder")
 
@@ -63,7 +63,7 @@ def tokens_of(texts):
 def minilm():
     """The packaged encoder, with adapters as they begin."""
     torch.manual_seed(0)
-    return TokenEncoder(ENCODERS["minilm"](0.1), Tuning.ADAPTERS, rank=16, alpha=32.0).eval()
+    return TokenEncoder(ENCODERS["minilm"](0.1), EncoderTuning.ADAPTERS, rank=16, alpha=32.0).eval()
 
 
 def test_the_packaged_encoder_begins_as_the_minilm_extractor(minilm):
@@ -101,18 +101,18 @@ def test_two_steps_teach_the_packaged_encoder_and_leave_its_own_weights(minilm):
 
 
 def test_full_tuning_keeps_every_weight_and_writes_into_no_other_network():
-    one = TokenEncoder(ENCODERS["minilm"](0.0), Tuning.FULL, rank=1, alpha=1.0)
+    one = TokenEncoder(ENCODERS["minilm"](0.0), EncoderTuning.FULL, rank=1, alpha=1.0)
     assert set(learned_weights(one)) == set(one.state_dict())
     with torch.no_grad():
         for parameter in one.parameters():
             parameter.zero_()
-    other = TokenEncoder(ENCODERS["minilm"](0.0), Tuning.FROZEN, rank=1, alpha=1.0)
+    other = TokenEncoder(ENCODERS["minilm"](0.0), EncoderTuning.FROZEN, rank=1, alpha=1.0)
     assert learned_weights(other) == {}
     assert all(each.abs().sum() > 0 for each in other.parameters())
 
 
 def test_an_utterance_is_encoded_the_same_whatever_stands_beside_it():
-    encoder = TokenEncoder(load_tiny(0.0), Tuning.FROZEN, rank=1, alpha=1.0).double().eval()
+    encoder = TokenEncoder(load_tiny(0.0), EncoderTuning.FROZEN, rank=1, alpha=1.0).double().eval()
     generator = torch.Generator().manual_seed(1)
     lengths = torch.randint(1, 60, (50,), generator=generator)
     ids = torch.randint(1, 97, (50, 60), generator=generator) * (torch.arange(60) < lengths.unsqueeze(1))
@@ -235,7 +235,7 @@ def test_every_modality_attends_to_itself_and_to_each_other(inputs):
 
 def test_modality_dropout_leaves_every_video_something():
     torch.manual_seed(0)
-    kept = draw_kept(7000, 3, rate=0.5)
+    kept = draw_kept_modalities(7000, 3, rate=0.5)
     assert kept.any(dim=1).all()
     subsets, counts = kept.unique(dim=0, return_counts=True)
     assert len(subsets) == 7
@@ -243,7 +243,7 @@ def test_modality_dropout_leaves_every_video_something():
     # four standard errors of binomial counts
     assert abs(whole - 3500) < 4 * math.sqrt(7000 / 4)
     assert (counts[~subsets.all(dim=1)] - 3500 / 6).abs().max() < 4 * math.sqrt(3500 / 6)
-    assert draw_kept(100, 3, rate=0.0).all()
+    assert draw_kept_modalities(100, 3, rate=0.0).all()
 
 
 def test_modality_dropout_is_for_training_and_for_more_than_one_modality():

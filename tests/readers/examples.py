@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from mien.readers import rules
-from mien.readers.intake import Intake
+from mien.readers.base import SourceDataSet
 from mien.schema import SPLITS, Utterance, Video
 
 N_TEXT, N_ACOUSTIC, N_VISUAL = 5, 3, 2
@@ -169,9 +169,9 @@ def meld_row(dialogue: int, number: int, text: str, emotion: str, sentiment: str
     return f'1,"{text}",Somebody,{emotion},{sentiment},{dialogue},{number},4,7,"{start}","{end}"\n'
 
 
-def videos_of(intake: Intake) -> dict[str, Video]:
+def videos_of(source: SourceDataSet) -> dict[str, Video]:
     """All videos by id; the notes are complete afterwards."""
-    return {video.id: video for video in intake.videos}
+    return {video.id: video for video in source.videos}
 
 
 def by_index(video: Video) -> dict[int, Utterance]:

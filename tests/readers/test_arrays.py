@@ -10,26 +10,26 @@ from tests.readers.examples import N_TEXT, arrays_data, by_index, videos_of
 
 from mien.errors import DataError
 from mien.readers import open_reader, rules
-from mien.readers.intake import Intake, ReaderOptions
+from mien.readers.base import ReaderOptions, SourceDataSet
 from mien.schema import Modality, SentimentValues
 
 
-def opened(tmp_path: Path, data: dict[str, Any], **mapping: str) -> Intake:
+def opened(tmp_path: Path, data: dict[str, Any], **mapping: str) -> SourceDataSet:
     np.savez_compressed(tmp_path / "a.npz", **data)
     return open_reader("arrays", [tmp_path / "a.npz"], ReaderOptions(mapping))
 
 
 def test_published_names_need_no_mapping(tmp_path: Path) -> None:
     data = arrays_data()
-    intake = opened(tmp_path, data)
-    videos = videos_of(intake)
-    assert intake.splits == {"b_1": "test", "a": "train"}
+    source = opened(tmp_path, data)
+    videos = videos_of(source)
+    assert source.splits == {"b_1": "test", "a": "train"}
     assert [each.index for each in videos["b_1"].utterances] == [2, 10]
     first = by_index(videos["a"])[1]
     assert (first.transcript, first.sentiment, first.emotions) == ("ONE", -1.0, None)
     np.testing.assert_array_equal(first.features[Modality.ACOUSTIC], data["audio"][1])
-    assert intake.sentiment_values is SentimentValues.HAS0_CLASS
-    assert intake.mapping == {
+    assert source.sentiment_values is SentimentValues.HAS0_CLASS
+    assert source.mapping == {
         "video_id": "video_id",
         "index": "segment",
         "split": "split_bclstm",
@@ -63,16 +63,16 @@ def test_scores_times_and_emotions(tmp_path: Path, single: bool) -> None:
     }
     names = ("anger", "disgust", "fear", "happy", "sad", "surprise")
     data |= dict(zip(names, emotions.T, strict=True)) if single else {"emotions": emotions}
-    intake = opened(tmp_path, data)
-    utterances = by_index(videos_of(intake)["7"])
+    source = opened(tmp_path, data)
+    utterances = by_index(videos_of(source)["7"])
     assert [utterances[row].sentiment for row in range(3)] == [-3.0, None, 0.0]
     assert [(utterances[row].start_s, utterances[row].end_s) for row in range(3)] == [(4, None), (0, 1), (None, 2)]
     assert utterances[0].emotions is not None
     assert utterances[0].emotions.tolist() == [0, 1, 2, 3, 0.5, 3]
     assert utterances[1].emotions is None
     assert utterances[2].emotions is None
-    assert intake.sentiment_values is SentimentValues.INTENSITY
-    assert intake.notes == {
+    assert source.sentiment_values is SentimentValues.INTENSITY
+    assert source.notes == {
         rules.LABEL_CLAMPED: 2,
         rules.LABEL_NOT_FINITE: 2,
         rules.EMOTIONS_IN_PART: 1,
@@ -84,18 +84,18 @@ def test_a_vector_that_is_not_finite_is_missing_and_zeros_are_data(tmp_path: Pat
     data = arrays_data()
     data["text"][1, 2] = np.nan
     data["audio"][1] = 0
-    intake = opened(tmp_path, data)
-    utterance = by_index(videos_of(intake)["a"])[1]
+    source = opened(tmp_path, data)
+    utterance = by_index(videos_of(source)["a"])[1]
     assert set(utterance.features) == {Modality.ACOUSTIC, Modality.VISUAL}
     assert not utterance.features[Modality.ACOUSTIC].any()
-    assert intake.notes == {rules.VECTOR_NOT_FINITE: 1}
+    assert source.notes == {rules.VECTOR_NOT_FINITE: 1}
 
 
 def test_a_mapped_array_is_not_taken_for_another_field(tmp_path: Path) -> None:
     data = {"video_id": np.array(["v"]), "text": np.array(["hello"]), "vec": np.ones((1, 2))}
-    intake = opened(tmp_path, data, transcript="text", acoustic="vec")
-    assert videos_of(intake)["v"].utterances[0].transcript == "hello"
-    assert list(intake.spaces) == [Modality.ACOUSTIC]
+    source = opened(tmp_path, data, transcript="text", acoustic="vec")
+    assert videos_of(source)["v"].utterances[0].transcript == "hello"
+    assert list(source.spaces) == [Modality.ACOUSTIC]
 
 
 def test_bytes_are_read_as_utf8(tmp_path: Path) -> None:
@@ -159,9 +159,9 @@ def test_what_is_wrong_with_the_arrays_is_said(
 
 
 def test_labels_of_another_kind_can_be_mapped_as_scores(tmp_path: Path) -> None:
-    intake = opened(tmp_path, changed(label=np.array([0, 1, 2, -3, 0])), sentiment="label")
-    assert intake.sentiment_values is SentimentValues.INTENSITY
-    assert by_index(videos_of(intake)["a"])[3].sentiment == -3
+    source = opened(tmp_path, changed(label=np.array([0, 1, 2, -3, 0])), sentiment="label")
+    assert source.sentiment_values is SentimentValues.INTENSITY
+    assert by_index(videos_of(source)["a"])[3].sentiment == -3
 
 
 class Bomb:
@@ -208,10 +208,10 @@ def test_only_one_archive_at_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.data
 def test_mosi_needs_no_options(data_dir: Path) -> None:
-    intake = open_reader("arrays", [data_dir / "mosi" / "mosi_2199.npz"])
-    videos = videos_of(intake)
+    source = open_reader("arrays", [data_dir / "mosi" / "mosi_2199.npz"])
+    videos = videos_of(source)
     counts = {
-        split: sum(len(video.utterances) for video in videos.values() if intake.splits[video.id] == split)
+        split: sum(len(video.utterances) for video in videos.values() if source.splits[video.id] == split)
         for split in ("train", "test")
     }
     assert (len(videos), counts) == (93, {"train": 1_447, "test": 752})
@@ -219,7 +219,7 @@ def test_mosi_needs_no_options(data_dir: Path) -> None:
         indices = [each.index for each in video.utterances]
         assert indices == sorted(indices)
         assert all(set(each.features) == set(Modality) for each in video.utterances)
-    test = [each for video in videos.values() if intake.splits[video.id] == "test" for each in video.utterances]
+    test = [each for video in videos.values() if source.splits[video.id] == "test" for each in video.utterances]
     assert sum(each.sentiment == 1.0 for each in test) == 467
-    assert {space.n_features for space in intake.spaces.values()} == {100, 73}
-    assert intake.notes == {}
+    assert {space.n_features for space in source.spaces.values()} == {100, 73}
+    assert source.notes == {}

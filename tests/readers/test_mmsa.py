@@ -9,47 +9,47 @@ from tests.readers.examples import N_ACOUSTIC, by_index, mmsa_data, videos_of, w
 
 from mien.errors import DataError
 from mien.readers import open_reader, rules
-from mien.readers.intake import Intake, ReaderOptions
+from mien.readers.base import ReaderOptions, SourceDataSet
 from mien.schema import Level, Modality, Video
 
 
-def opened(tmp_path: Path, data: object, words: bool = True) -> Intake:
+def opened(tmp_path: Path, data: object, words: bool = True) -> SourceDataSet:
     return open_reader("mmsa", [write_pickle(tmp_path / "x.pkl", data)], ReaderOptions(words=words))
 
 
 def test_clips_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    intake = opened(tmp_path, mmsa_data())
-    assert intake.splits == {"-train_v": "train", "-valid_v": "valid", "-test_v": "test"}
-    utterances = videos_of(intake)["-train_v"].utterances
+    source = opened(tmp_path, mmsa_data())
+    assert source.splits == {"-train_v": "train", "-valid_v": "valid", "-test_v": "test"}
+    utterances = videos_of(source)["-train_v"].utterances
     assert [(each.index, each.transcript, each.sentiment) for each in utterances] == [
         (9, "train nine", 0.0),
         (10, "train ten", 1.5),
     ]
     assert all(each.emotions is None and each.start_s is None for each in utterances)
-    assert intake.notes == {}
+    assert source.notes == {}
 
 
 def test_aligned_streams_share_the_mask_of_the_tokens(tmp_path: Path) -> None:
     data = mmsa_data()
-    intake = opened(tmp_path, data)
-    utterance = by_index(videos_of(intake)["-train_v"])[10]
+    source = opened(tmp_path, data)
+    utterance = by_index(videos_of(source)["-train_v"])[10]
     for modality, key in ((Modality.TEXT, "text"), (Modality.ACOUSTIC, "audio"), (Modality.VISUAL, "vision")):
         np.testing.assert_array_equal(utterance.words[modality], data["train"][key][0, :2])
         np.testing.assert_allclose(utterance.features[modality], data["train"][key][0, :2].mean(axis=0), rtol=1e-6)
-        assert intake.spaces[modality].level is Level.WORD
+        assert source.spaces[modality].level is Level.WORD
 
 
 def test_unaligned_streams_have_their_own_lengths_and_no_words(tmp_path: Path) -> None:
     data = mmsa_data(aligned=False)
-    intake = opened(tmp_path, data)
-    clips = by_index(videos_of(intake)["-train_v"])
+    source = opened(tmp_path, data)
+    clips = by_index(videos_of(source)["-train_v"])
     audio = data["train"]["audio"]
     np.testing.assert_allclose(clips[10].features[Modality.ACOUSTIC], audio[0, :5].mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(clips[9].features[Modality.VISUAL], data["train"]["vision"][1, 0], rtol=1e-6)
     # an audio length of 0 is a missing modality
     assert set(clips[9].features) == {Modality.TEXT, Modality.VISUAL}
     assert not clips[9].words
-    assert intake.spaces[Modality.ACOUSTIC].level is Level.UTTERANCE
+    assert source.spaces[Modality.ACOUSTIC].level is Level.UTTERANCE
 
 
 def test_words_can_be_left_out_without_changing_the_space(tmp_path: Path) -> None:
@@ -70,11 +70,11 @@ def test_values_that_are_not_finite_are_left_out_of_the_mean(tmp_path: Path) -> 
     data = mmsa_data()
     data["train"]["audio"][0, 1, 2] = -np.inf
     data["train"]["audio"][0, 3, 0] = np.nan  # padding: not looked at
-    intake = opened(tmp_path, data)
-    utterance = by_index(videos_of(intake)["-train_v"])[10]
+    source = opened(tmp_path, data)
+    utterance = by_index(videos_of(source)["-train_v"])[10]
     assert utterance.features[Modality.ACOUSTIC][2] == data["train"]["audio"][0, 0, 2]
     assert utterance.word_present[Modality.ACOUSTIC].tolist() == [True, False]
-    assert intake.notes == {rules.VALUE_NOT_FINITE: 1, rules.WORD_NOT_FINITE: 1}
+    assert source.notes == {rules.VALUE_NOT_FINITE: 1, rules.WORD_NOT_FINITE: 1}
 
 
 def test_without_any_lengths_zero_ends_are_padding_and_counted(tmp_path: Path) -> None:
@@ -83,10 +83,10 @@ def test_without_any_lengths_zero_ends_are_padding_and_counted(tmp_path: Path) -
         del split["text_bert"]
         for key in ("text", "audio", "vision"):
             split[key][0, 3:] = 0
-    intake = opened(tmp_path, data)
-    clips = by_index(videos_of(intake)["-train_v"])
+    source = opened(tmp_path, data)
+    clips = by_index(videos_of(source)["-train_v"])
     assert [len(clips[number].words[Modality.TEXT]) for number in (9, 10)] == [4, 3]
-    assert intake.notes == {rules.PADDING_GUESSED: 3}
+    assert source.notes == {rules.PADDING_GUESSED: 3}
 
 
 def test_lists_and_missing_texts_are_fine(tmp_path: Path) -> None:
@@ -170,13 +170,13 @@ def means(videos: dict[str, Video]) -> dict[tuple[str, int], np.ndarray]:
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["aligned_50.pkl", "unaligned_50.pkl"])
 def test_files_in_the_layout_of_mmsa(data_dir: Path, name: str) -> None:
-    intake = open_reader("mmsa", [data_dir / "mmsa_format" / name])
-    videos = videos_of(intake)
+    source = open_reader("mmsa", [data_dir / "mmsa_format" / name])
+    videos = videos_of(source)
     counts = dict.fromkeys(("train", "valid", "test"), 0)
     for video in videos.values():
-        counts[str(intake.splits[video.id])] += len(video.utterances)
+        counts[str(source.splits[video.id])] += len(video.utterances)
     assert counts == {"train": 4, "valid": 2, "test": 2}
-    assert {modality.value: space.n_features for modality, space in intake.spaces.items()} == {
+    assert {modality.value: space.n_features for modality, space in source.spaces.items()} == {
         "text": 768,
         "acoustic": 74,
         "visual": 35,
@@ -185,9 +185,9 @@ def test_files_in_the_layout_of_mmsa(data_dir: Path, name: str) -> None:
     assert all(set(each.features) == set(Modality) for each in every)
     if name.startswith("aligned"):
         assert all(len({len(rows) for rows in each.words.values()}) == 1 and len(each.words) == 3 for each in every)
-        assert intake.notes == {}
+        assert source.notes == {}
     else:
         assert not any(each.words for each in every)
-        assert intake.notes == {rules.VALUE_NOT_FINITE: 1}
+        assert source.notes == {rules.VALUE_NOT_FINITE: 1}
     assert all(vector.shape == (74,) and np.isfinite(vector).all() for vector in means(videos).values())
     assert N_ACOUSTIC != 74

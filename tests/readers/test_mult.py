@@ -9,26 +9,26 @@ from tests.readers.examples import mult_data, videos_of, write_pickle
 
 from mien.errors import DataError
 from mien.readers import open_reader, rules
-from mien.readers.intake import Intake, ReaderOptions
+from mien.readers.base import ReaderOptions, SourceDataSet
 from mien.schema import Level, Modality
 
 
-def opened(tmp_path: Path, data: object, words: bool = True) -> Intake:
+def opened(tmp_path: Path, data: object, words: bool = True) -> SourceDataSet:
     return open_reader("mult", [write_pickle(tmp_path / "x.pkl", data)], ReaderOptions(words=words))
 
 
 def test_utterances_are_in_start_order_and_padding_is_stripped_jointly(tmp_path: Path) -> None:
     data = mult_data()
     data["train"]["audio"][1, 1] = 0  # a word without a voice is no padding: its text is there
-    intake = opened(tmp_path, data)
-    early, late = videos_of(intake)["train_v"].utterances
+    source = opened(tmp_path, data)
+    early, late = videos_of(source)["train_v"].utterances
     assert (early.start_s, early.end_s, early.sentiment, early.index) == (1.5, 4.0, -2.0, 1)
     assert (late.start_s, late.end_s, late.sentiment, late.index) == (7.5, 9.0, 1.0, 0)
     np.testing.assert_array_equal(early.words[Modality.ACOUSTIC], data["train"]["audio"][1, 1:])
     np.testing.assert_array_equal(late.words[Modality.TEXT], data["train"]["text"][0, 2:])
     np.testing.assert_allclose(late.features[Modality.VISUAL], data["train"]["vision"][0, 2:].mean(axis=0), rtol=1e-6)
-    assert intake.spaces[Modality.VISUAL].name == "mult-visual"
-    assert intake.notes == {rules.PADDING_GUESSED: 6}
+    assert source.spaces[Modality.VISUAL].name == "mult-visual"
+    assert source.notes == {rules.PADDING_GUESSED: 6}
 
 
 def test_padding_may_be_on_either_side(tmp_path: Path) -> None:
@@ -44,11 +44,11 @@ def test_unaligned_streams_are_stripped_one_by_one_and_have_no_words(tmp_path: P
     data = mult_data()
     for split in data.values():
         split["audio"] = np.concatenate([np.zeros_like(split["audio"]), split["audio"]], axis=1)
-    intake = opened(tmp_path, data)
-    late = videos_of(intake)["train_v"].utterances[1]
+    source = opened(tmp_path, data)
+    late = videos_of(source)["train_v"].utterances[1]
     np.testing.assert_allclose(late.features[Modality.ACOUSTIC], data["train"]["audio"][0, 6:].mean(axis=0), rtol=1e-6)
     assert not late.words
-    assert intake.spaces[Modality.TEXT].level is Level.UTTERANCE
+    assert source.spaces[Modality.TEXT].level is Level.UTTERANCE
 
 
 def test_an_utterance_of_zeros_alone_has_no_modality(tmp_path: Path) -> None:
@@ -80,25 +80,25 @@ def test_without_ids_every_utterance_stands_alone(tmp_path: Path) -> None:
     data = mult_data()
     for split in data.values():
         del split["id"]
-    intake = opened(tmp_path, data)
-    videos = videos_of(intake)
+    source = opened(tmp_path, data)
+    videos = videos_of(source)
     assert list(videos) == [f"{split}-0000{row}" for split in ("train", "valid", "test") for row in (0, 1)]
     assert all(len(video.utterances) == 1 for video in videos.values())
-    assert intake.notes[rules.UTTERANCE_ALONE] == 6
+    assert source.notes[rules.UTTERANCE_ALONE] == 6
 
 
 def test_a_reversed_time_loses_its_end(tmp_path: Path) -> None:
     data = mult_data()
     data["train"]["id"][0, 2] = "7"
-    intake = opened(tmp_path, data)
-    assert videos_of(intake)["train_v"].utterances[1].end_s is None
-    assert intake.notes[rules.END_NOT_AFTER_START] == 1
+    source = opened(tmp_path, data)
+    assert videos_of(source)["train_v"].utterances[1].end_s is None
+    assert source.notes[rules.END_NOT_AFTER_START] == 1
 
 
 def test_words_can_be_left_out(tmp_path: Path) -> None:
-    intake = opened(tmp_path, mult_data(), words=False)
-    assert not any(each.words for video in videos_of(intake).values() for each in video.utterances)
-    assert intake.spaces[Modality.TEXT].level is Level.UTTERANCE
+    source = opened(tmp_path, mult_data(), words=False)
+    assert not any(each.words for video in videos_of(source).values() for each in video.utterances)
+    assert source.spaces[Modality.TEXT].level is Level.UTTERANCE
 
 
 def altered(**changes: Any) -> dict[str, Any]:
@@ -135,15 +135,15 @@ def test_what_is_wrong_with_the_pickle_is_said(tmp_path: Path, data: object, mes
 
 @pytest.mark.data
 def test_a_file_in_the_layout_of_mult(data_dir: Path) -> None:
-    intake = open_reader("mult", [data_dir / "mult_format" / "mosei_senti_data.pkl"])
-    videos = videos_of(intake)
+    source = open_reader("mult", [data_dir / "mult_format" / "mosei_senti_data.pkl"])
+    videos = videos_of(source)
     counts = dict.fromkeys(("train", "valid", "test"), 0)
     for video in videos.values():
-        counts[str(intake.splits[video.id])] += len(video.utterances)
+        counts[str(source.splits[video.id])] += len(video.utterances)
         starts = [each.start_s for each in video.utterances]
         assert None not in starts
         assert starts == sorted(starts, key=float)  # type: ignore[arg-type]
         assert all(set(each.features) == set(Modality) for each in video.utterances)
     assert counts == {"train": 10, "valid": 4, "test": 4}
     # audio[0, 49, 3] of train is -inf
-    assert intake.notes == {rules.PADDING_GUESSED: 18, rules.VALUE_NOT_FINITE: 1, rules.WORD_NOT_FINITE: 1}
+    assert source.notes == {rules.PADDING_GUESSED: 18, rules.VALUE_NOT_FINITE: 1, rules.WORD_NOT_FINITE: 1}

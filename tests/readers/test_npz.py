@@ -13,40 +13,40 @@ from mien.schema import Modality
 
 
 def test_lengths_and_not_values_tell_the_padding(tmp_path: Path) -> None:
-    intake = open_reader("npz", [npz_folder(tmp_path)])
-    videos = videos_of(intake)
+    source = open_reader("npz", [npz_folder(tmp_path)])
+    videos = videos_of(source)
     assert {video_id: len(video.utterances) for video_id, video in videos.items()} == {
         "train-0000": 3,
         "train-0001": 1,
         "valid-0000": 2,
         "test-0000": 1,
     }
-    assert intake.splits == {video_id: video_id.split("-")[0] for video_id in videos}
+    assert source.splits == {video_id: video_id.split("-")[0] for video_id in videos}
     last = videos["train-0000"].utterances[2]
     assert (last.index, last.sentiment, last.start_s, last.transcript) == (2, 2.0, None, "")
     assert last.emotions is not None
     assert last.emotions.tolist() == [0.0, 0.25, 0.5, 1.0, 2.0, 3.0]
     # the sevens in the padding would have been clamped and counted
-    assert intake.notes == {rules.VIDEO_ANONYMOUS: 4}
+    assert source.notes == {rules.VIDEO_ANONYMOUS: 4}
 
 
 def test_the_three_files_meet_row_by_row(tmp_path: Path) -> None:
     folder = npz_folder(tmp_path)
     paths = [folder / name for name in ("video.npz", "text.npz", "audio.npz")]
-    intake = open_reader("npz", paths)
-    utterance = videos_of(intake)["train-0001"].utterances[0]
+    source = open_reader("npz", paths)
+    utterance = videos_of(source)["train-0001"].utterances[0]
     for modality, name in (("text", "text"), ("acoustic", "audio"), ("visual", "video")):
         expected = np.load(folder / f"{name}.npz")["train_data"][1, 0]
         np.testing.assert_allclose(utterance.features[Modality(modality)], expected, rtol=1e-6)
-    assert intake.spaces[Modality.VISUAL].name == "authors-npz-visual"
-    assert intake.spaces[Modality.VISUAL].n_features == N_VISUAL
+    assert source.spaces[Modality.VISUAL].name == "authors-npz-visual"
+    assert source.spaces[Modality.VISUAL].n_features == N_VISUAL
 
 
 def test_a_video_of_no_length_is_dropped_and_counted(tmp_path: Path) -> None:
     edit(npz_folder(tmp_path), test_length=np.array([0]))
-    intake = open_reader("npz", [tmp_path])
-    assert "test-0000" not in videos_of(intake)
-    assert intake.notes[rules.VIDEO_EMPTY] == 1
+    source = open_reader("npz", [tmp_path])
+    assert "test-0000" not in videos_of(source)
+    assert source.notes[rules.VIDEO_EMPTY] == 1
 
 
 def edit(folder: Path, **changes: np.ndarray | None) -> None:
@@ -94,8 +94,8 @@ def test_the_names_of_the_files_matter(tmp_path: Path) -> None:
 @pytest.mark.data
 def test_files_in_the_authors_layout(data_dir: Path) -> None:
     folder = data_dir / "npz_authors_format"
-    intake = open_reader("npz", [folder])
-    videos = videos_of(intake)
+    source = open_reader("npz", [folder])
+    videos = videos_of(source)
     lengths = [len(video.utterances) for video_id, video in videos.items() if video_id.startswith("train")]
     assert lengths == [1, 9, 6, 2, 9, 1, 3, 6, 1, 5, 2, 9]
     assert [len(videos[f"test-{row:04d}"].utterances) for row in range(5)] == [9, 3, 8, 9, 3]

@@ -11,7 +11,7 @@ from tests.readers.examples import videos_of
 from mien.commands.import_ import ImportOptions, import_dataset
 from mien.errors import SettingsError, UnknownNameError
 from mien.readers import open_reader
-from mien.readers.intake import ReaderOptions
+from mien.readers.base import ReaderOptions
 from mien.readers.planted import N_FEATURES, RULES
 from mien.schema import EMOTIONS, Level, Modality
 
@@ -169,14 +169,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
 
 
 def test_splits_shares_and_sizes():
-    intake = opened("text", videos=100)
-    counts = {split: list(intake.splits.values()).count(split) for split in ("train", "valid", "test")}
+    source = opened("text", videos=100)
+    counts = {split: list(source.splits.values()).count(split) for split in ("train", "valid", "test")}
     assert counts == {"train": 70, "valid": 15, "test": 15}
-    lengths = {len(video.utterances) for video in intake.videos}
+    lengths = {len(video.utterances) for video in source.videos}
     assert lengths == {2, 3, 4, 5, 6}
-    assert {m: space.n_features for m, space in intake.spaces.items()} == N_FEATURES
-    assert intake.mapping == {"rule": "text", "videos": "100", "seed": "0"}
-    assert "not people" in intake.licence_note
+    assert {m: space.n_features for m, space in source.spaces.items()} == N_FEATURES
+    assert source.mapping == {"rule": "text", "videos": "100", "seed": "0"}
+    assert "not people" in source.licence_note
 
 
 def test_without_words_the_utterances_are_the_same():

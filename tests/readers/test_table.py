@@ -7,41 +7,41 @@ from tests.readers.examples import by_index, videos_of, write_text
 
 from mien.errors import DataError
 from mien.readers import open_reader, rules
-from mien.readers.intake import Intake, ReaderOptions
+from mien.readers.base import ReaderOptions, SourceDataSet
 from mien.schema import SentimentValues
 
 HEADER = "video_id,segment_id,start,end,text,split,sentiment,anger,disgust,fear,happy,sad,surprise\n"
 
 
-def opened(tmp_path: Path, content: str, **mapping: str) -> Intake:
+def opened(tmp_path: Path, content: str, **mapping: str) -> SourceDataSet:
     return open_reader("table", [write_text(tmp_path / "t.csv", content)], ReaderOptions(mapping))
 
 
 def test_every_column_arrives_where_it_belongs(tmp_path: Path) -> None:
     row = '-3g,4,1.5,3,"None, 12 ""ok""",valid,-1.5,0.1,0.2,0.3,0.4,0.5,3.33\n'
-    intake = opened(tmp_path, "\ufeff" + HEADER + row)
-    assert intake.splits == {"-3g": "valid"}
-    utterance = videos_of(intake)["-3g"].utterances[0]
+    source = opened(tmp_path, "\ufeff" + HEADER + row)
+    assert source.splits == {"-3g": "valid"}
+    utterance = videos_of(source)["-3g"].utterances[0]
     assert (utterance.index, utterance.start_s, utterance.end_s, utterance.sentiment) == (4, 1.5, 3.0, -1.5)
     assert utterance.transcript == 'None, 12 "ok"'
     assert utterance.emotions is not None
     assert utterance.emotions.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5, 3.0]
-    assert intake.notes == {rules.LABEL_CLAMPED: 1}
-    assert intake.sentiment_values is SentimentValues.INTENSITY
-    assert intake.mapping["index"] == "segment_id"
+    assert source.notes == {rules.LABEL_CLAMPED: 1}
+    assert source.sentiment_values is SentimentValues.INTENSITY
+    assert source.mapping["index"] == "segment_id"
 
 
 def test_ids_and_texts_stay_text_and_empty_cells_are_missing(tmp_path: Path) -> None:
-    intake = opened(tmp_path, HEADER + "0012,0,,,None,,,,,,,,\n" + "12,0,,,,,0,0,0,0,0,0,0\n")
-    videos = videos_of(intake)
+    source = opened(tmp_path, HEADER + "0012,0,,,None,,,,,,,,\n" + "12,0,,,,,0,0,0,0,0,0,0\n")
+    videos = videos_of(source)
     assert list(videos) == ["0012", "12"]
     missing, zeros = videos["0012"].utterances[0], videos["12"].utterances[0]
     assert (missing.transcript, missing.sentiment, missing.emotions) == ("None", None, None)
-    assert (missing.start_s, missing.end_s, intake.splits["0012"]) == (None, None, None)
+    assert (missing.start_s, missing.end_s, source.splits["0012"]) == (None, None, None)
     assert zeros.sentiment == 0
     assert zeros.emotions is not None
     assert not zeros.emotions.any()
-    assert intake.notes == {}
+    assert source.notes == {}
 
 
 def test_order_is_by_start_and_the_index_stays(tmp_path: Path) -> None:
@@ -61,17 +61,17 @@ def test_without_an_index_rows_are_numbered_within_their_video(tmp_path: Path) -
 
 
 def test_the_mapping_renames_columns(tmp_path: Path) -> None:
-    intake = opened(tmp_path, "id,said,mood\nv,hello,2\n", video_id="id", text="said", sentiment="mood")
-    assert videos_of(intake)["v"].utterances[0].sentiment == 2
-    assert intake.mapping == {"video_id": "id", "text": "said", "sentiment": "mood"}
+    source = opened(tmp_path, "id,said,mood\nv,hello,2\n", video_id="id", text="said", sentiment="mood")
+    assert videos_of(source)["v"].utterances[0].sentiment == 2
+    assert source.mapping == {"video_id": "id", "text": "said", "sentiment": "mood"}
 
 
 def test_files_are_one_table_even_if_some_have_no_labels(tmp_path: Path) -> None:
     labelled = write_text(tmp_path / "a.csv", "video_id,index,text,mood\nv,0,a,1\n")
     plain = write_text(tmp_path / "b.csv", "video_id,index,text\nv,1,b\n")
-    intake = open_reader("table", [labelled, plain], ReaderOptions({"sentiment": "mood"}))
-    assert [each.sentiment for each in videos_of(intake)["v"].utterances] == [1.0, None]
-    assert intake.files == (labelled, plain)
+    source = open_reader("table", [labelled, plain], ReaderOptions({"sentiment": "mood"}))
+    assert [each.sentiment for each in videos_of(source)["v"].utterances] == [1.0, None]
+    assert source.files == (labelled, plain)
 
 
 def test_a_folder_is_its_csv_files(tmp_path: Path) -> None:
@@ -82,9 +82,9 @@ def test_a_folder_is_its_csv_files(tmp_path: Path) -> None:
 
 
 def test_repeated_rows_are_kept_once(tmp_path: Path) -> None:
-    intake = opened(tmp_path, "video_id,index,text\nv,0,a\nv,0,a\nv,1,a\n")
-    assert len(videos_of(intake)["v"].utterances) == 2
-    assert intake.notes == {rules.ROW_REPEATED: 1}
+    source = opened(tmp_path, "video_id,index,text\nv,0,a\nv,0,a\nv,1,a\n")
+    assert len(videos_of(source)["v"].utterances) == 2
+    assert source.notes == {rules.ROW_REPEATED: 1}
 
 
 def test_without_numbers_only_times_tell_a_repetition_from_a_phrase_said_twice(tmp_path: Path) -> None:
@@ -107,10 +107,10 @@ def test_a_video_in_two_splits_is_an_error(tmp_path: Path) -> None:
 
 def test_doubtful_values_are_counted(tmp_path: Path) -> None:
     rows = "v,0,2,2,yes,train,,1,,0,0,0,0\nw,0,0,1,YES ,test,,,,,,,\n"
-    intake = opened(tmp_path, HEADER + rows)
-    utterance = videos_of(intake)["v"].utterances[0]
+    source = opened(tmp_path, HEADER + rows)
+    utterance = videos_of(source)["v"].utterances[0]
     assert (utterance.start_s, utterance.end_s, utterance.emotions) == (2.0, None, None)
-    assert intake.notes == {
+    assert source.notes == {
         rules.END_NOT_AFTER_START: 1,
         rules.EMOTIONS_IN_PART: 1,
         rules.TRANSCRIPT_SHARED: 1,
@@ -179,22 +179,22 @@ def test_text_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.data
 def test_mosei_table(data_dir: Path) -> None:
     folder = data_dir / "mosei"
-    intake = open_reader("table", [folder / f"{name}.csv" for name in ("train", "valid", "test_text")])
-    videos = videos_of(intake)
+    source = open_reader("table", [folder / f"{name}.csv" for name in ("train", "valid", "test_text")])
+    videos = videos_of(source)
     counts = dict.fromkeys(("train", "valid", "test"), 0)
     for video in videos.values():
         starts = [each.start_s for each in video.utterances]
         assert starts == sorted(starts, key=float)  # type: ignore[arg-type]
-        counts[str(intake.splits[video.id])] += len(video.utterances)
+        counts[str(source.splits[video.id])] += len(video.utterances)
     assert counts == {"train": 16_274, "valid": 1_861, "test": 4_653}
     assert len(videos) == 2_244 + 298 + 675
-    assert intake.notes == {rules.TRANSCRIPT_SHARED: 37}
-    train = [each for video in videos.values() if intake.splits[video.id] == "train" for each in video.utterances]
+    assert source.notes == {rules.TRANSCRIPT_SHARED: 37}
+    train = [each for video in videos.values() if source.splits[video.id] == "train" for each in video.utterances]
     present = [sum(each.emotions[column] > 0 for each in train if each.emotions is not None) for column in range(6)]
     assert present == [3_522, 2_953, 1_327, 8_698, 4_265, 1_641]
     assert sum(each.sentiment is not None and each.sentiment < 0 for each in train) == 4_732
-    assert all(each.sentiment is None for each in videos_of_split(videos, intake, "test"))
+    assert all(each.sentiment is None for each in videos_of_split(videos, source, "test"))
 
 
-def videos_of_split(videos: dict, intake: Intake, split: str) -> list:  # type: ignore[type-arg]
-    return [each for video in videos.values() if intake.splits[video.id] == split for each in video.utterances]
+def videos_of_split(videos: dict, source: SourceDataSet, split: str) -> list:  # type: ignore[type-arg]
+    return [each for video in videos.values() if source.splits[video.id] == split for each in video.utterances]

@@ -24,13 +24,13 @@ def runs():
 
 
 def test_points_are_shares_over_mean_probabilities_of_equally_many(runs):
-    data = reliability.of_runs("cim", [run.predictions for run in runs])
+    data = reliability.reliability_of_runs("cim", [run.predictions for run in runs])
     assert [curve.name for curve in data.curves] == ["positive sentiment (has0)", *EMOTION_OUTPUTS[:-1], "no emotion"]
     labels, scored = emotion_multihot7(runs[0].predictions.emotions)
     probability = np.concatenate([run.predictions.outputs["emotion"][scored, 3] for run in runs])
     target = np.tile(labels[scored, 3], 3)
     order = np.argsort(probability)
-    figure = reliability.draw(data)
+    figure = reliability.draw_reliability(data)
     (happy,) = [axes for axes in figure.axes if axes.get_title().startswith("happy")]
     strip = figure.axes[figure.axes.index(happy) + 4]
     counts = [bar.get_height() for bar in by_gid(strip, "count")]
@@ -54,6 +54,6 @@ def test_equal_probabilities_and_empty_bins_are_drawn():
     rows = gold()
     run = predicted(rows)
     run = dataclasses.replace(run, outputs={**run.outputs, "emotion": np.full_like(run.outputs["emotion"], 0.25)})
-    figure = reliability.draw(reliability.of_runs("cim", [run]))
+    figure = reliability.draw_reliability(reliability.reliability_of_runs("cim", [run]))
     (anger,) = [axes for axes in figure.axes if axes.get_title().startswith("anger")]
     assert by_gid(anger, "pooled")[0].get_xdata() == pytest.approx([0.25])

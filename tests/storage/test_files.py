@@ -17,7 +17,7 @@ from tests.storage.examples import SPACES, videos
 from mien.errors import DamagedFileError, DataError, WriteError
 from mien.pretrained import require_sha256, sha256_of
 from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
-from mien.storage.files import folder_written_aside, locked, read_json, to_json_text, write_json, written_aside
+from mien.storage.files import atomic_file, atomic_folder, exclusive_lock, read_json, to_json_text, write_json
 
 FACTS = DatasetFacts("old", SPACES)
 
@@ -45,7 +45,7 @@ def in_a_process(code, *arguments, **options):
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
     path = tmp_path / "new" / "x.txt"
-    with written_aside(path) as aside:
+    with atomic_file(path) as aside:
         aside.write_text("half")
         assert not path.exists()
         aside.write_text("whole")
@@ -59,7 +59,7 @@ def test_what_goes_wrong_in_the_middle_leaves_the_old_file(tmp_path, error):
     path.write_text("old")
 
     def fail():
-        with written_aside(path) as aside:
+        with atomic_file(path) as aside:
             aside.write_text("half")
             raise error
 
@@ -273,7 +273,7 @@ def test_an_error_of_the_videos_passes_through(old):
         pass
 
     def fail():
-        with folder_written_aside(old.folder, "dataset.json") as aside:
+        with atomic_folder(old.folder, "dataset.json") as aside:
             (aside / "half").write_text("")
             raise StrangeError
 
@@ -335,7 +335,7 @@ def test_sha256_is_that_of_hashlib_and_is_asked_for(tmp_path):
 
 def test_what_is_written_is_as_readable_as_any_other_file(tmp_path):
     (tmp_path / "plain").touch()
-    with written_aside(tmp_path / "mine") as aside:
+    with atomic_file(tmp_path / "mine") as aside:
         os.close(os.open(aside, os.O_CREAT, 0o600))  # as safetensors makes its files
     assert (tmp_path / "mine").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
@@ -343,9 +343,9 @@ def test_what_is_written_is_as_readable_as_any_other_file(tmp_path):
 def test_a_lock_is_refused_or_waited_for_and_goes_with_its_process(tmp_path):
     path = tmp_path / "folder" / ".lock"
     held = DataError("somebody is at work")
-    with locked(path), pytest.raises(DataError, match="somebody is at work"), locked(path, held):
+    with exclusive_lock(path), pytest.raises(DataError, match="somebody is at work"), exclusive_lock(path, held):
         pass
-    with locked(path, held):
+    with exclusive_lock(path, held):
         pass
     code = f"""
         from pathlib import Path
@@ -357,8 +357,8 @@ def test_a_lock_is_refused_or_waited_for_and_goes_with_its_process(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(code)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(DataError), locked(path, held):
+        with pytest.raises(DataError), exclusive_lock(path, held):
             pass
         process.kill()
-        with locked(path):
+        with exclusive_lock(path):
             pass

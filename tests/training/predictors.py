@@ -33,7 +33,7 @@ def untrained(name, inputs=tuple(Modality), tasks=BOTH):
         ),
         tasks,
         {m: FeatureSpace(m, f"made-up-{m}", n) for m, n in n_features.items()},
-        entry.reads,
+        entry.input_kind,
     )
 
 

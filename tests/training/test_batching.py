@@ -10,11 +10,11 @@ import torch
 
 from mien.features.text.minilm import token_ids
 from mien.features.text.transcript import as_transcripts
-from mien.models.batch import Reads
+from mien.models.batch import InputKind
 from mien.schema import Modality
 from mien.storage.split_columns import SplitColumns
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT
-from mien.training.batching import Budget, bucketed_batches, collate, fit_scaling, to_video_set
+from mien.training.batching import BatchBudget, bucketed_batches, collate, fit_scaling, to_video_set
 
 LENGTHS = [2, 5, 1, 3]
 
@@ -104,9 +104,9 @@ def test_batches_hold_every_video_once_and_similar_lengths():
 
 def test_a_budget_ends_a_batch_before_the_number_of_videos_does():
     lengths, costs = np.array([1, 1, 1, 2, 3, 9]), np.array([10, 20, 5, 50, 10, 200])
-    assert bucketed_batches(lengths, 3, None, Budget(costs, 60)) == [[0, 1, 2], [3, 4], [5]]
-    assert bucketed_batches(lengths, 2, None, Budget(costs, 60)) == [[0, 1], [2, 3], [4], [5]]
-    shuffled = bucketed_batches(lengths, 3, np.random.default_rng(0), Budget(costs, 60))
+    assert bucketed_batches(lengths, 3, None, BatchBudget(costs, 60)) == [[0, 1, 2], [3, 4], [5]]
+    assert bucketed_batches(lengths, 2, None, BatchBudget(costs, 60)) == [[0, 1], [2, 3], [4], [5]]
+    shuffled = bucketed_batches(lengths, 3, np.random.default_rng(0), BatchBudget(costs, 60))
     assert sorted(video for batch in shuffled for video in batch) == [0, 1, 2, 3, 4, 5]
 
 
@@ -115,7 +115,7 @@ def test_transcripts_become_word_pieces_and_times_keep_their_gaps(columns):
     start_s = np.arange(11.0)
     start_s[3] = np.nan
     told = as_transcripts(dataclasses.replace(columns, transcripts=texts, start_s=start_s, end_s=np.arange(11.0) + 0.5))
-    videos = to_video_set(told, fit_scaling(told, [Modality.TEXT]), Reads.TRANSCRIPTS)
+    videos = to_video_set(told, fit_scaling(told, [Modality.TEXT]), InputKind.TRANSCRIPTS)
     said = [bool(text.strip()) for text in texts]
     assert videos.present[Modality.TEXT].tolist() == said
     # of every utterance begin mark, end mark, and one piece for each of these words
@@ -128,14 +128,14 @@ def test_transcripts_become_word_pieces_and_times_keep_their_gaps(columns):
     assert batch.times.known.tolist() == [[True, True, True], [True, True, False]]
     assert batch.times.start_s[1].tolist() == [0, 1, 0]
     without = told.without(Modality.TEXT)
-    silent = to_video_set(without, fit_scaling(told, [Modality.TEXT]), Reads.TRANSCRIPTS)
+    silent = to_video_set(without, fit_scaling(told, [Modality.TEXT]), InputKind.TRANSCRIPTS)
     assert not silent.n_tokens.any()
     assert not as_transcripts(without).present[Modality.TEXT].any()
 
 
 def test_text_features_are_read_as_they_are(columns):
     told = dataclasses.replace(columns, transcripts=["word"] * 11, start_s=np.arange(11.0), end_s=np.arange(11.0))
-    videos = to_video_set(told, fit_scaling(told, [Modality.TEXT]), Reads.TRANSCRIPTS)
+    videos = to_video_set(told, fit_scaling(told, [Modality.TEXT]), InputKind.TRANSCRIPTS)
     assert videos.tokens is None
     assert collate(videos, [0])[0].times.known.all()
     assert collate(to_video_set(told, fit_scaling(told, [Modality.TEXT])), [0])[0].times is None

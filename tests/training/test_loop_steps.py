@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mien.training.loop import make_optimizer, rate_factor, set_rates
-from mien.training.settings import TrainSettings
+from mien.training.train_settings import TrainSettings
 
 
 class Encoded(nn.Module):

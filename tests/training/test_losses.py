@@ -14,7 +14,7 @@ from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSIT
 from mien.training.batching import Targets
 from mien.training.losses import LOSSES as LOSSES_BY_NAME
 from mien.training.losses import TaskWeighting, loss_sums, scored_counts
-from mien.training.settings import TrainSettings
+from mien.training.train_settings import TrainSettings
 
 
 def make_targets(sentiment, scored, emotions, emotions_scored):

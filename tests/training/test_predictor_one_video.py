@@ -8,13 +8,15 @@ from tests.training.predictors import features, untrained
 
 from mien.errors import DataError, UsageError
 from mien.models import MODELS, ModelEntry
-from mien.models.batch import Reads
+from mien.models.batch import InputKind
 from mien.schema import Modality
 from mien.storage.split_columns import stack_features
 from mien.tasks import EMOTION, SENTIMENT
 
 ONE_VECTOR = [
-    n for n, e in MODELS.items() if isinstance(e, ModelEntry) and e.reads not in (Reads.WORDS, Reads.TRANSCRIPTS)
+    n
+    for n, e in MODELS.items()
+    if isinstance(e, ModelEntry) and e.input_kind not in (InputKind.WORDS, InputKind.TRANSCRIPTS)
 ]
 
 

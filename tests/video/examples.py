@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.schema import EMOTION_OUTPUTS
-from mien.video.analysis import Analysis, ModelFacts, Source, Track, UtteranceAnalysis, VideoFacts
+from mien.video.analysis import Analysis, ModelFacts, Track, TrackSource, UtteranceAnalysis, VideoFacts
 
 THRESHOLDS = dict(zip(EMOTION_OUTPUTS, (0.21, 0.19, 0.08, 0.52, 0.25, 0.11, 0.34), strict=True))
 SAID = (
@@ -97,17 +97,17 @@ def tracks_of(duration_s, starts_s, ends_s, seed=0):
         Track(
             "Loudness",
             "dB",
-            Source.VOICE,
+            TrackSource.VOICE,
             times_s,
             loudness,
             note="level of the sound in frames of 50 ms",
             axis=(-70.0, 0.0),
         ),
-        Track("Pitch", "Hz", Source.VOICE, times_s, pitch, note="fundamental frequency of voiced frames"),
+        Track("Pitch", "Hz", TrackSource.VOICE, times_s, pitch, note="fundamental frequency of voiced frames"),
         Track(
             "Face in view",
             "share",
-            Source.FACE,
+            TrackSource.FACE,
             frames_s,
             there.astype(float),
             note="1 where a face is found",
@@ -116,13 +116,15 @@ def tracks_of(duration_s, starts_s, ends_s, seed=0):
         Track(
             "Smile",
             "",
-            Source.FACE,
+            TrackSource.FACE,
             frames_s,
             slow(0.3),
             note="mean of the blendshapes mouthSmileLeft and Right",
             axis=(0.0, 1.0),
         ),
-        Track("Brows raised", "", Source.FACE, frames_s, slow(0.25), note="blendshape browInnerUp", axis=(0.0, 1.0)),
+        Track(
+            "Brows raised", "", TrackSource.FACE, frames_s, slow(0.25), note="blendshape browInnerUp", axis=(0.0, 1.0)
+        ),
     )
 
 
@@ -264,7 +266,7 @@ def hostile() -> Analysis:
         labels=("anger", ATTACK),
         missing={"visual": ATTACK},
     )
-    track = Track(ATTACK, ATTACK, Source.FACE, np.array([0.0, 1.0]), np.array([np.nan, np.nan]), note=ATTACK)
+    track = Track(ATTACK, ATTACK, TrackSource.FACE, np.array([0.0, 1.0]), np.array([np.nan, np.nan]), note=ATTACK)
     return Analysis(
         video=VideoFacts(f"{ATTACK}.mp4", 0.0, Path("javascript:alert(1)#? %41.mp4")),
         model=ModelFacts(
@@ -277,7 +279,7 @@ def hostile() -> Analysis:
         ),
         utterances=(row,),
         attention={"text->visual": np.array([[1.0]])},
-        tracks=(track, Track("empty", "", Source.VOICE, np.array([]), np.array([]))),
+        tracks=(track, Track("empty", "", TrackSource.VOICE, np.array([]), np.array([]))),
         notes=(ATTACK,),
     )
 

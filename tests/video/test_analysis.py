@@ -10,7 +10,7 @@ from tests.video import examples
 
 from mien.errors import DamagedFileError, DataError
 from mien.schema import EMOTION_OUTPUTS
-from mien.video.analysis import Source, Track, VideoFacts, emotion_names
+from mien.video.analysis import Track, TrackSource, VideoFacts, emotion_names
 from mien.video.outputs import analysis_schema, read_analysis_json, write_analysis_json
 
 EXAMPLES = [
@@ -149,9 +149,9 @@ def test_an_analysis_that_cannot_be_shown_is_refused_when_made():
     with pytest.raises(DataError, match="duration"):
         replace(whole, video=VideoFacts("x", -1.0))
     with pytest.raises(DataError, match="as many times as values"):
-        Track("Pitch", "Hz", Source.VOICE, np.arange(3.0), np.arange(4.0))
+        Track("Pitch", "Hz", TrackSource.VOICE, np.arange(3.0), np.arange(4.0))
     with pytest.raises(DataError, match="rising"):
-        Track("Pitch", "Hz", Source.VOICE, np.array([1.0, 0.0]), np.zeros(2))
+        Track("Pitch", "Hz", TrackSource.VOICE, np.array([1.0, 0.0]), np.zeros(2))
 
 
 def test_emotions_are_named_in_the_order_of_the_thresholds_then_as_met():

@@ -9,7 +9,7 @@ from tests.video.test_extract import sounding_file, write_subtitles
 
 from mien.errors import MissingWeightsError
 from mien.video import analyze as workflow
-from mien.video.analysis import Source, Track
+from mien.video.analysis import Track, TrackSource
 from mien.video.analyze import AnalyzeRequest, analyze
 from mien.video.measurements import MOST_TRACK_POINTS, bounded
 from mien.video.outputs import OUTPUTS, read_analysis_json
@@ -76,7 +76,7 @@ def test_attention_between_too_many_utterances_is_left_out_and_said(films, tmp_p
 def test_a_long_track_becomes_means_and_says_so():
     times_s = np.arange(12) / 2
     values = np.array([1.0, 3.0, 5.0, np.nan, 2.0, 4.0, np.nan, np.nan, np.nan, 0.0, 1.0, 2.0])
-    track = Track("pitch", "Hz", Source.VOICE, times_s, values, True, "how high", (0.0, 9.0))
+    track = Track("pitch", "Hz", TrackSource.VOICE, times_s, values, True, "how high", (0.0, 9.0))
     short = bounded(track, max_points=4)
     np.testing.assert_array_equal(short.times_s, [0.5, 2.0, 3.5, 5.0])
     np.testing.assert_array_equal(short.values, [3.0, 3.0, np.nan, 1.0])
@@ -84,4 +84,4 @@ def test_a_long_track_becomes_means_and_says_so():
     assert (short.name, short.unit, short.axis, short.used_by_model) == ("pitch", "Hz", (0.0, 9.0), True)
     assert bounded(track, max_points=12) is track
     six_hours = np.arange(6 * 36_000) / 10
-    assert len(bounded(Track("loudness", "dB", Source.VOICE, six_hours, six_hours)).times_s) == MOST_TRACK_POINTS
+    assert len(bounded(Track("loudness", "dB", TrackSource.VOICE, six_hours, six_hours)).times_s) == MOST_TRACK_POINTS

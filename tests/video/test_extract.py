@@ -17,7 +17,7 @@ from mien.media.word_times import NONE_HEARD, NOTHING_HEARD_AT_ALL, spoken_words
 from mien.schema import EMOTIONS, Clip, Level, Modality
 from mien.video.analyze import AnalyzeRequest, analyze
 from mien.video.extract import DEFAULT_EXTRACTORS, ExtractRequest, cache_beside, extract
-from mien.video.featurise import Extractors, extractors_for, featurise, load_extractors
+from mien.video.featurise import LoadedExtractors, extractors_for, featurise, load_extractors
 from mien.video.outputs import OUTPUTS, read_analysis_json
 
 SPLITS = ("train", "train", "train", "valid", "test")
@@ -300,7 +300,7 @@ def test_extractors_of_whole_utterances_are_refused_at_word_level(modality, name
 def test_the_default_extractors_fit_their_level():
     for level, names in DEFAULT_EXTRACTORS.items():
         assert set(load_extractors(names, level).spaces) == set(Modality)
-    assert Extractors().spaces == {}
+    assert LoadedExtractors().spaces == {}
 
 
 def test_features_that_no_extractor_makes_are_refused(planted):

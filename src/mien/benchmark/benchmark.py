@@ -2,7 +2,7 @@
 
     DIR/plan.json                       what is run; a folder belongs to one plan
     DIR/runs/<setting>/seed-<n>/        ordinary Run folders, with scores.json beside what `mien train` leaves
-    DIR/results.json                    what `gather` makes of the runs
+    DIR/results.json                    what `collect_results` makes of the runs
     DIR/scores.*, costs.*, help.*       what `tables.write_suite_tables` renders; `help` is of the suite `tasks`
     DIR/figures/, cases.*               what `draw` and `cases` make of them
 
@@ -18,27 +18,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.benchmark.runs import (
+from mien.benchmark.scored_runs import (
     PLAN_FILE,
     PROCESS_IMPORTS,
     RESULTS_FILE,
     SPLIT,
     RunJob,
     RunOutcome,
-    gather,
+    collect_results,
     is_done,
     run_and_score,
     run_key,
 )
-from mien.benchmark.suites import Setting, Suite, available, find_suite
+from mien.benchmark.suites import Setting, Suite, dataset_contents, find_suite
 from mien.benchmark.tables import score_table, write_suite_tables
 from mien.commands.train import TrainRequest, plan_run
-from mien.engine.jobs import Place, run_jobs
+from mien.engine.jobs import EngineConfig, run_jobs
 from mien.errors import DataError, TrainingError, UsageError
 from mien.evaluation.suite import SUITE_RESAMPLES
 from mien.models import MODELS
 from mien.storage.dataset import Dataset, open_dataset
-from mien.storage.files import locked, read_json, write_json
+from mien.storage.files import exclusive_lock, read_json, write_json
 from mien.tasks import TASKS
 
 LOCK_FILE = Path(".lock")
@@ -51,7 +51,7 @@ class BenchmarkRequest:
     """How often, where and how closely. The seeds are 0 to n_seeds - 1."""
 
     n_seeds: int = 5
-    place: Place = field(default_factory=Place)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     # resamples of the videos behind intervals and paired tests
     n_resamples: int = SUITE_RESAMPLES
     # settings of the training loop for all systems alike, over each system's own
@@ -68,7 +68,7 @@ class BenchmarkRequest:
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class BenchmarkResult:
     """A finished benchmark: its folder, and what results.json holds."""
 
     folder: Path
@@ -99,7 +99,7 @@ def benchmark(
     request: BenchmarkRequest | None = None,
     *,
     report: Report | None = None,
-) -> Benchmark:
+) -> BenchmarkResult:
     """Run a suite (a name in `SUITES` or a TOML file) on a Dataset, and leave runs, results and tables in `out`.
 
     Repeat the call to go on after an interruption, or after failures. A run that fails is listed in the result and the
@@ -116,7 +116,7 @@ def benchmark(
             f"Expected a {SPLIT} split in {dataset.folder}, but got {', '.join(dataset.splits) or 'none'}; "
             "import again with --rename-split"
         )
-    chosen = find_suite(suite, available(dataset), request.settings)
+    chosen = find_suite(suite, dataset_contents(dataset), request.settings)
     folder = Path(out)
     plan = _plan(chosen, dataset, request.n_seeds)
     jobs = [job for setting in chosen.settings for job in _jobs(setting, dataset, folder, request.n_seeds)]
@@ -125,25 +125,25 @@ def benchmark(
         f"Expected {folder} for this benchmark alone, but got another process at work on it; wait for it, or choose "
         "another --out"
     )
-    with locked(folder / LOCK_FILE, held):
+    with exclusive_lock(folder / LOCK_FILE, held):
         _claim(folder, plan)
-        failures = _run_all(jobs, request.place, report or (lambda _done, _total, _text: None))
-        write_json(folder / RESULTS_FILE, gather(folder, plan, failures, request.n_resamples))
+        failures = _run_all(jobs, request.engine, report or (lambda _done, _total, _text: None))
+        write_json(folder / RESULTS_FILE, collect_results(folder, plan, failures, request.n_resamples))
         results = read_json(folder / RESULTS_FILE, "a benchmark")
         write_suite_tables(folder, results)
         write_benchmark_figures(folder, video=request.video)
         write_benchmark_cases(folder)
-    return Benchmark(folder, results)
+    return BenchmarkResult(folder, results)
 
 
-def _run_all(jobs: Sequence[RunJob], place: Place, report: Report) -> dict[str, str]:
+def _run_all(jobs: Sequence[RunJob], engine: EngineConfig, report: Report) -> dict[str, str]:
     """Run what is not done yet. Returns the failed runs with their reasons, in the order of the plan."""
     waiting = [job for job in jobs if not is_done(job.folder, job.identity)]
     done = len(jobs) - len(waiting)
     if done:
         report(done, len(jobs), f"{done} were done before")
     failures = {}
-    with closing(run_jobs(place, run_and_score, waiting, _lost, process_imports=PROCESS_IMPORTS)) as outcomes:
+    with closing(run_jobs(engine, run_and_score, waiting, _lost, process_imports=PROCESS_IMPORTS)) as outcomes:
         for outcome in outcomes:
             done += 1
             report(done, len(jobs), outcome.key + (" FAILED" if outcome.failure else ""))

@@ -28,11 +28,11 @@ import numpy as np
 
 from mien.benchmark.view import BenchmarkFolder, open_benchmark
 from mien.evaluation.compare import SeedRun
-from mien.evaluation.rows import checked, require_same_utterances
-from mien.reports.tables import spreadsheet_cell, to_csv
+from mien.evaluation.rows import require_same_utterances, validated_predictions
+from mien.reports.table_formats import spreadsheet_cell, to_csv
 from mien.schema import EMOTIONS, BoolArray, FloatArray, emotion_multihot7, sentiment_classes
 from mien.storage.dataset import Dataset
-from mien.storage.files import written_aside
+from mien.storage.files import atomic_file
 from mien.tasks import EMOTION, SENTIMENT
 
 JOINT_BETTER, SINGLE_BETTER = "joint better", "single better"
@@ -69,7 +69,7 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SidePrediction:
     """What one side says of one utterance; a part it does not predict, or that has no gold label, is None."""
 
     emotions: tuple[str, ...] | None = None  # majority over the seeds, in the order of EMOTIONS
@@ -90,13 +90,13 @@ class Case:
     index: int
     gold_emotions: tuple[str, ...] | None
     gold_positive: bool | None
-    joint: Answer
-    single: Answer
+    joint: SidePrediction
+    single: SidePrediction
     gain: float  # joint - single
 
 
 @dataclass(frozen=True, slots=True)
-class Cases:
+class SelectedCases:
     """The listing, and how many utterances each of its two parts was taken from."""
 
     joint_better: tuple[Case, ...]
@@ -111,7 +111,7 @@ class Cases:
 class CasesReport:
     """The listing with what a reader needs beside it."""
 
-    cases: Cases
+    cases: SelectedCases
     joint: str  # names of the systems
     single: tuple[str, ...]
     data: str  # data set and split
@@ -179,7 +179,7 @@ def write_benchmark_cases(
     return paths, ""
 
 
-def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]], k: int = N_CASES) -> Cases:
+def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]], k: int = N_CASES) -> SelectedCases:
     """The `k` utterances where joint learning helps most, and the `k` where it hurts most, by the rule above.
 
     Args:
@@ -226,7 +226,7 @@ def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]]
 
     best, worst = np.argsort(-gain, kind="stable"), np.argsort(gain, kind="stable")
     n_better, n_worse = int((gain > 0).sum()), int((gain < 0).sum())
-    return Cases(
+    return SelectedCases(
         joint_better=tuple(case(row) for row in best[: min(k, n_better)].tolist()),
         single_better=tuple(case(row) for row in worst[: min(k, n_worse)].tolist()),
         n_joint_better=n_better,
@@ -237,7 +237,7 @@ def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]]
 
 
 def _checked(runs: Sequence[SeedRun]) -> list[SeedRun]:
-    return [replace(run, predictions=checked(run.predictions)) for run in runs]
+    return [replace(run, predictions=validated_predictions(run.predictions)) for run in runs]
 
 
 def _said(runs: Sequence[SeedRun], task: str) -> BoolArray:
@@ -257,7 +257,7 @@ def _sentiment(positive: BoolArray, runs: Sequence[SeedRun]) -> _Side:
     return _Side(2 * said.sum(axis=0) > len(said), (said[..., 0] == positive).mean(axis=0))
 
 
-def _answer(row: int, gold: BoolArray, sides: Mapping[str, _Side]) -> Answer:
+def _answer(row: int, gold: BoolArray, sides: Mapping[str, _Side]) -> SidePrediction:
     emotions, sentiment = sides.get(EMOTION), sides.get(SENTIMENT)
     facts: dict[str, Any] = {}
     if emotions is not None:
@@ -273,7 +273,7 @@ def _answer(row: int, gold: BoolArray, sides: Mapping[str, _Side]) -> Answer:
         }
     if sentiment is not None:
         facts |= {"positive": bool(sentiment.majority[row, 0]), "sentiment_right": float(sentiment.score[row])}
-    return Answer(**facts)
+    return SidePrediction(**facts)
 
 
 def _names(present: BoolArray) -> tuple[str, ...]:
@@ -283,9 +283,9 @@ def _names(present: BoolArray) -> tuple[str, ...]:
 def write_cases_csv(path: Path, report: CasesReport) -> None:
     """Numbers unrounded; a text that a spreadsheet would run gets an apostrophe in front. Raises WriteError."""
     rows = [_row(report, which, case) for which, cases in _listed(report) for case in cases]
-    header = list(_row(report, "", Case("", 0, None, None, Answer(), Answer(), 0.0)))
+    header = list(_row(report, "", Case("", 0, None, None, SidePrediction(), SidePrediction(), 0.0)))
     text = to_csv(header, [[spreadsheet_cell(value) for value in row.values()] for row in rows])
-    with written_aside(path) as aside:
+    with atomic_file(path) as aside:
         aside.write_text(text, encoding="utf-8")
 
 
@@ -306,7 +306,7 @@ def write_cases_md(path: Path, report: CasesReport) -> None:
     for which, listed in _listed(report):
         table = [*head, *(_line(report, case) for case in listed)] if listed else ["No utterance."]
         lines += ["", f"## {which.capitalize()}", "", *table]
-    with written_aside(path) as aside:
+    with atomic_file(path) as aside:
         aside.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -357,7 +357,7 @@ def _line(report: CasesReport, case: Case) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _told(answer: Answer, gold_positive: bool | None) -> str:
+def _told(answer: SidePrediction, gold_positive: bool | None) -> str:
     parts = []
     if answer.emotions is not None:
         said = [f"~~{name}~~" if name in answer.wrong else name for name in answer.emotions] or ["none"]

@@ -1,6 +1,6 @@
 """The figures of `mien benchmark`: a finished benchmark folder -> pictures in its `figures` folder.
 
-Every figure has a function that draws it from a `Benchmark`, or says why there is none; `FIGURES` lists them.
+Every figure has a function that draws it from a `BenchmarkView`, or says why there is none; `FIGURES` lists them.
 Importing this loads matplotlib.
 """
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from mien.benchmark.figures import paper, systems
-from mien.benchmark.view import Benchmark, BenchmarkFolder, LeftOut, VideoAttention, open_benchmark
+from mien.benchmark.view import BenchmarkFolder, BenchmarkView, OmittedFigure, VideoAttention, open_benchmark
 from mien.commands.reading import read_split
 from mien.errors import DataError, UnknownNameError
 from mien.reports import reliability
 from mien.reports.style import write_figure
-from mien.reports.tables import seeds_told
+from mien.reports.table_formats import seeds_text
 from mien.storage.dataset import Dataset, open_dataset
-from mien.storage.files import written_aside
+from mien.storage.files import atomic_file
 from mien.storage.runs import open_run
 from mien.storage.split_columns import SplitColumns
 from mien.training.predictor import load_predictor
@@ -30,24 +30,24 @@ from mien.training.predictor import load_predictor
 class FigureEntry:
     """One figure: how it is drawn, and what it shows."""
 
-    draw: Callable[[Benchmark], Figure | LeftOut]
+    draw: Callable[[BenchmarkView], Figure | OmittedFigure]
     shows: str
 
 
-def _attention(benchmark: Benchmark) -> Figure | LeftOut:
+def _attention(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     """Of the video that `write_benchmark_figures` asked a run about."""
     video = benchmark.attention
-    return video if isinstance(video, LeftOut) else paper.attention_maps(video)
+    return video if isinstance(video, OmittedFigure) else paper.attention_maps(video)
 
 
-def _reliability_of_reference(benchmark: Benchmark) -> Figure | LeftOut:
+def _reliability_of_reference(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     """Every output of the reference that the split has labels for."""
     runs = benchmark.reference_runs
     if not runs:
-        return LeftOut(f"the reference {benchmark.reference} has no predictions")
+        return OmittedFigure(f"the reference {benchmark.reference} has no predictions")
     heading = f"{benchmark.reference} on {benchmark.dataset}, {benchmark.split} split, epoch chosen on valid"
-    data = reliability.of_runs(f"{heading}, {seeds_told([len(runs)])}", [run.predictions for run in runs])
-    return reliability.draw(data) if data.curves else LeftOut("the split has no labels")
+    data = reliability.reliability_of_runs(f"{heading}, {seeds_text([len(runs)])}", [run.predictions for run in runs])
+    return reliability.draw_reliability(data) if data.curves else OmittedFigure("the split has no labels")
 
 
 FIGURES: dict[str, FigureEntry] = {
@@ -113,7 +113,7 @@ def write_benchmark_figures(
     reasons: dict[str, str] = {}
     for name, entry in FIGURES.items():
         figure = entry.draw(benchmark)
-        if isinstance(figure, LeftOut):
+        if isinstance(figure, OmittedFigure):
             reasons[name] = figure.reason
             for stale in (opened.folder / FOLDER).glob(f"{name}.*"):
                 stale.unlink()
@@ -146,14 +146,14 @@ def write_attention_figure(
     """
     opened = open_dataset(dataset or open_run(run).dataset["path"])
     weights = video_attention(run, opened, split, video)
-    if isinstance(weights, LeftOut):
+    if isinstance(weights, OmittedFigure):
         raise DataError(f"Expected attention weights of {run} to draw, but got none: {weights.reason}")
     return write_figure(folder, "figure3-attention", paper.attention_maps(weights))
 
 
 def video_attention(
     run: str | Path, dataset: Dataset, split: str = "test", video: str | None = None
-) -> VideoAttention | LeftOut:
+) -> VideoAttention | OmittedFigure:
     """One run's attention weights for one video of a split. Raises UnknownNameError if there is no such video."""
     opened = open_run(run)
     predictor = load_predictor(opened)
@@ -163,10 +163,10 @@ def video_attention(
     chosen = video or median_video(columns)
     at = columns.video_ids.index(chosen)
     if columns.lengths[at] < 2:
-        return LeftOut(f"the video {chosen} has one utterance, so there is no context to attend to")
+        return OmittedFigure(f"the video {chosen} has one utterance, so there is no context to attend to")
     maps = predictor.attention(columns).get(chosen, {})
     if not maps:
-        return LeftOut(f"{opened.model} has no attention over the utterances of a video")
+        return OmittedFigure(f"{opened.model} has no attention over the utterances of a video")
     return VideoAttention(
         video_id=chosen,
         utterances=tuple(columns.index[columns.offsets[at] : columns.offsets[at + 1]].tolist()),
@@ -185,10 +185,12 @@ def median_video(columns: SplitColumns) -> str:
     return ordered[(len(ordered) - 1) // 2][1]
 
 
-def _attention_of(opened: BenchmarkFolder, video: str | None, dataset: str | Path | None) -> VideoAttention | LeftOut:
+def _attention_of(
+    opened: BenchmarkFolder, video: str | None, dataset: str | Path | None
+) -> VideoAttention | OmittedFigure:
     """Of the first seed of the reference, or where that does not attend, of the first system of the plan that does."""
     scored = opened.scores
-    reason: LeftOut = LeftOut("no system has predictions")
+    reason: OmittedFigure = OmittedFigure("no system has predictions")
     for system in sorted(scored.systems, key=lambda system: system.name != scored.reference):
         seeds = opened.seeds_of(system.slug)
         if not seeds:
@@ -199,22 +201,22 @@ def _attention_of(opened: BenchmarkFolder, video: str | None, dataset: str | Pat
             # whoever names a video or a Dataset wants this figure; else the others can do without the data
             if video is not None or dataset is not None:
                 raise
-            return LeftOut(str(error))
+            return OmittedFigure(str(error))
         weights = video_attention(opened.run_folder(system.slug, seeds[0]), data, opened.split, video)
-        if not isinstance(weights, LeftOut):
+        if not isinstance(weights, OmittedFigure):
             return replace(weights, system=system.name)
         reason = weights
     several = len(scored.systems) > 1
-    return LeftOut("no system attends over the utterances of a video") if several else reason
+    return OmittedFigure("no system attends over the utterances of a video") if several else reason
 
 
 def _write_readme(
-    path: Path, benchmark: Benchmark, written: Mapping[str, list[Path]], reasons: Mapping[str, str]
+    path: Path, benchmark: BenchmarkView, written: Mapping[str, list[Path]], reasons: Mapping[str, str]
 ) -> None:
 
     lines = [f"# Figures: {benchmark.dataset}, {benchmark.split} split", ""]
     lines += [f"- `{name}`: {FIGURES[name].shows}" for name in written]
     if reasons:
         lines += ["", "Left out:", "", *(f"- `{name}`: {reason}" for name, reason in reasons.items())]
-    with written_aside(path) as aside:
+    with atomic_file(path) as aside:
         aside.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from mien.benchmark.view import letters
-from mien.commands.reading import Labels, encodes_text, has_transcripts
+from mien.commands.reading import SplitLabels, encodes_text, has_transcripts
 from mien.errors import DataError, SettingsError, UnknownNameError, UsageError, nearest
 from mien.models import MODELS, SystemEntry, model_entry
-from mien.models.batch import Reads
+from mien.models.batch import InputKind
 from mien.models.classical.base import ClassicalEntry
 from mien.schema import Level, Modality
 from mien.settings import override, override_several, read_toml
 from mien.storage.dataset import Dataset, open_dataset
 from mien.tasks import TASKS
-from mien.training.settings import TrainSettings
+from mien.training.train_settings import TrainSettings
 
 REFERENCE_MODEL = "cim"
 FILE_KEYS = ("name", "settings", "reference", "setting")
@@ -60,7 +60,7 @@ class Suite:
 
 
 @dataclass(frozen=True)
-class Available:
+class DatasetContents:
     """What a Dataset offers to a suite: modalities that occur in train, tasks labelled in train and valid."""
 
     dataset: Dataset
@@ -79,16 +79,16 @@ class Available:
         return tuple(modality for modality in self.modalities if spaces[modality].level is Level.WORD)
 
 
-def available(dataset: Dataset) -> Available:
+def dataset_contents(dataset: Dataset) -> DatasetContents:
     """Look at the train and valid splits. Raises DataError when one is not there or nothing can be learned.
 
     Transcripts alone are enough for the systems that read them.
     """
     splits = [dataset.columns(split) for split in ("train", "valid")]
     modalities = tuple(m for m in Modality if m in dataset.facts.spaces and splits[0].present[m].any())
-    train, valid = (Labels(each.sentiment, each.emotions, dataset.facts.sentiment_values) for each in splits)
+    train, valid = (SplitLabels(each.sentiment, each.emotions, dataset.facts.sentiment_values) for each in splits)
     tasks = tuple(task for task in TASKS if train.admits(task) and valid.labelled(task))
-    have = Available(dataset, modalities, tasks)
+    have = DatasetContents(dataset, modalities, tasks)
     if not tasks or not (modalities or have.transcripts):
         raise DataError(
             f"Expected features or transcripts in train, and labels in train and valid, in {dataset.folder}, but got "
@@ -97,7 +97,7 @@ def available(dataset: Dataset) -> Available:
     return have
 
 
-def table4(have: Available) -> Suite:
+def table4(have: DatasetContents) -> Suite:
     """The paper's Table 4: every subset of the modalities x (each task alone, and jointly), by the reference model."""
     entry = model_entry(REFERENCE_MODEL)
     heard = _heard_by_reference(have)
@@ -112,16 +112,16 @@ def table4(have: Available) -> Suite:
     return Suite("table4", settings, settings[-1].name)
 
 
-def table7(have: Available) -> Suite:
+def table7(have: DatasetContents) -> Suite:
     """The paper's Table 7: every system that the data admits, jointly on all labelled tasks, with all it can hear."""
     _heard_by_reference(have)
     settings, left_out = [], {}
     for name, entry in MODELS.items():
-        inputs, tasks = hears(entry, have), _claimed(entry, have)
-        if entry.reads is Reads.TRANSCRIPTS:
+        inputs, tasks = accepted_modalities(entry, have), _claimed(entry, have)
+        if entry.input_kind is InputKind.TRANSCRIPTS:
             left_out[name] = BEYOND_THE_PAPER
         elif not inputs:
-            left_out[name] = _why_deaf(entry, have)
+            left_out[name] = why_unsupported(entry, have)
         elif not tasks:
             left_out[name] = f"it predicts {', '.join(entry.tasks)}, and the labels are for {', '.join(have.tasks)}"
         else:
@@ -129,7 +129,7 @@ def table7(have: Available) -> Suite:
     return Suite("table7", tuple(settings), REFERENCE_MODEL, left_out)
 
 
-def tasks(have: Available) -> Suite:
+def tasks(have: DatasetContents) -> Suite:
     """Which task helps which: every subset of the labelled tasks, each task's scores against it learned alone."""
     entry = model_entry(REFERENCE_MODEL)
     heard, learnable = _heard_by_reference(have), [task for task in have.tasks if task in entry.tasks]
@@ -139,10 +139,10 @@ def tasks(have: Available) -> Suite:
     return Suite("tasks", settings, joint, references={task: TASKS[task].letters for task in learnable})
 
 
-SUITES: dict[str, Callable[[Available], Suite]] = {"table4": table4, "table7": table7, "tasks": tasks}
+SUITES: dict[str, Callable[[DatasetContents], Suite]] = {"table4": table4, "table7": table7, "tasks": tasks}
 
 
-def find_suite(name: str | Path, have: Available, common: Mapping[str, Any]) -> Suite:
+def find_suite(name: str | Path, have: DatasetContents, common: Mapping[str, Any]) -> Suite:
     """The suite of that name, or the one in that TOML file; `common` are training settings for all of its settings.
 
     Raises UnknownNameError, DataError, UsageError or SettingsError.
@@ -180,9 +180,11 @@ def _with_common(settings: Sequence[Setting], common: Mapping[str, Any]) -> tupl
     return tuple(completed)
 
 
-def hears(entry: SystemEntry, have: Available, settings: Mapping[str, Any] | None = None) -> tuple[Modality, ...]:
+def accepted_modalities(
+    entry: SystemEntry, have: DatasetContents, settings: Mapping[str, Any] | None = None
+) -> tuple[Modality, ...]:
     """The modalities of the Dataset that a system of these settings takes."""
-    offered = have.words if entry.reads is Reads.WORDS else have.modalities
+    offered = have.words if entry.input_kind is InputKind.WORDS else have.modalities
     if encodes_text(entry, settings or {}) and have.transcripts:
         offered = tuple(modality for modality in Modality if modality in (Modality.TEXT, *offered))
     return tuple(modality for modality in offered if modality in entry.modalities)
@@ -193,22 +195,23 @@ def task_letters(several: Sequence[str]) -> str:
     return "+".join(TASKS[task].letters for task in several)
 
 
-def _claimed(entry: SystemEntry, have: Available) -> tuple[str, ...]:
+def _claimed(entry: SystemEntry, have: DatasetContents) -> tuple[str, ...]:
     """What a suite asks of a system unless it says otherwise: as `mien train`, what is not for requests alone."""
     return tuple(task for task in have.tasks if task in entry.tasks and not TASKS[task].on_request)
 
 
-def _why_deaf(entry: SystemEntry, have: Available) -> str:
-    if entry.reads is Reads.WORDS and not have.words:
+def why_unsupported(entry: SystemEntry, have: DatasetContents) -> str:
+    """The reason why a system cannot be trained on the Dataset."""
+    if entry.input_kind is InputKind.WORDS and not have.words:
         return (
             "it reads word by word, and the Dataset has one vector per utterance; import again with words "
             "(mien import csd, mult or mmsa, or table --text glove-6b-50d --words; mien extract --level word)"
         )
-    offered = have.words if entry.reads is Reads.WORDS else have.modalities
+    offered = have.words if entry.input_kind is InputKind.WORDS else have.modalities
     return f"it hears {', '.join(entry.modalities)}, and the Dataset has {', '.join(offered)}"
 
 
-def _read_suite(path: Path, have: Available) -> Suite:
+def _read_suite(path: Path, have: DatasetContents) -> Suite:
     """Anybody's own suite, against the setting it names as reference; else against `cim`, which is added if missing."""
     facts = read_toml(path)
     _require_keys(facts, FILE_KEYS, str(path))
@@ -231,8 +234,8 @@ def _read_suite(path: Path, have: Available) -> Suite:
     return Suite(str(facts.get("name", path.stem)), _with_common(settings, common), name)
 
 
-def _heard_by_reference(have: Available) -> tuple[Modality, ...]:
-    if heard := hears(model_entry(REFERENCE_MODEL), have):
+def _heard_by_reference(have: DatasetContents) -> tuple[Modality, ...]:
+    if heard := accepted_modalities(model_entry(REFERENCE_MODEL), have):
         return heard
     raise DataError(
         f"Expected features in {have.dataset.folder} for {REFERENCE_MODEL}, the reference of this suite, but got "
@@ -240,10 +243,10 @@ def _heard_by_reference(have: Available) -> tuple[Modality, ...]:
     )
 
 
-def _read_setting(row: Mapping[str, Any], where: str, have: Available, path: Path) -> Setting:
+def _read_setting(row: Mapping[str, Any], where: str, have: DatasetContents, path: Path) -> Setting:
     _require_keys(row, SETTING_KEYS, where)
     if "dataset" in row:
-        have = available(open_dataset(path.parent / str(row["dataset"])))
+        have = dataset_contents(open_dataset(path.parent / str(row["dataset"])))
     model = str(row.get("model", REFERENCE_MODEL))
     entry = model_entry(model)
     own = row.get("settings", {})
@@ -253,13 +256,13 @@ def _read_setting(row: Mapping[str, Any], where: str, have: Available, path: Pat
     setting = Setting(
         name=str(row.get("name", model)),
         model=model,
-        inputs=_members("modality", row.get("inputs", hears(entry, have, own)), Modality, where),
+        inputs=_members("modality", row.get("inputs", accepted_modalities(entry, have, own)), Modality, where),
         tasks=_members("task", row.get("tasks", _claimed(entry, have)), TASKS, where),
         settings={name: known[name] for name in own},
         dataset=have.dataset if "dataset" in row else None,
     )
     if not setting.inputs or not setting.tasks:
-        reason = f"{model} cannot be trained on it: {_why_deaf(entry, have)}" if not setting.inputs else "no task"
+        reason = f"{model} cannot be trained on it: {why_unsupported(entry, have)}" if not setting.inputs else "no task"
         raise UsageError(f"Expected {where} to fit {have.dataset.folder}, but got {reason}; change or remove it")
     return setting
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mien.evaluation.headline import all_headlines
-from mien.reports.tables import latex_rows, latex_table, latex_text, markdown_table, markdown_text, to_csv
-from mien.storage.files import written_aside
+from mien.reports.table_formats import latex_rows, latex_table, latex_text, markdown_table, markdown_text, to_csv
+from mien.storage.files import atomic_file
 from mien.tasks import TASKS
 
 UPPER_BOUND = "UPPER BOUND"
@@ -43,8 +43,8 @@ PLAIN_LEGEND = (
 )
 BOUND_LEGEND = "UPPER BOUND, not a result: epochs and thresholds were chosen on the scored split itself."
 
-HELP_HEADER = ("task", "together_with", "score", "difference", "difference_low", "difference_high", *TESTS)
-HELP_LEGEND = (
+JOINT_GAIN_HEADER = ("task", "together_with", "score", "difference", "difference_low", "difference_high", *TESTS)
+JOINT_GAIN_LEGEND = (
     "S sentiment, E emotion, SI and EI their intensities. A row names the tasks learned with that of the column; the "
     "value is the difference from the column's task learned alone, with the 95 % interval over resampled videos: in "
     "points of per cent, of MAE and r as they are. Of MAE a negative difference is a gain.",
@@ -103,7 +103,7 @@ def shown_columns(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {
         column: path
         for column, path in score_columns().items()
-        if any(at(result, path) is not None for result in results)
+        if any(value_at(result, path) is not None for result in results)
     }
 
 
@@ -134,7 +134,7 @@ def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
         for row in settings
     ]
     trivial = results["trivial"]
-    rows.append((TRIVIAL, tuple(Cell(at(trivial, path), plain=is_plain(path)) for path in shown.values())))
+    rows.append((TRIVIAL, tuple(Cell(value_at(trivial, path), plain=is_plain(path)) for path in shown.values())))
     dataset = plan["dataset"]
     title = f"{plan['suite']} on {dataset['name']} {dataset['fingerprint'][:12]}, split {plan['split']}, "
     title += f"protocol {protocol}" + (f" ({UPPER_BOUND})" if bound else "") + f", {len(plan['seeds'])} seeds"
@@ -164,14 +164,18 @@ def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[
             facts = [setting["name"], setting["model"], "+".join(setting["inputs"]), "+".join(setting["tasks"])]
             facts += [setting["experimental"], setting["name"] in references, protocol, bound, len(part["runs"])]
             for path in score_paths():
-                if at(part["mean"], path) is None:
+                if value_at(part["mean"], path) is None:
                     continue
                 test = setting["against_reference"].get(path, {}) if protocol == "clean" else {}
-                values = [at(part["mean"], path), at(part["sd"], path), *part["intervals"].get(path, (None, None))]
+                values = [
+                    value_at(part["mean"], path),
+                    value_at(part["sd"], path),
+                    *part["intervals"].get(path, (None, None)),
+                ]
                 values += [test.get("difference"), *test.get("interval", (None, None))]
                 rows.append([*facts, path, *values, *(test.get(key) for key in TESTS)])
     for path in score_paths():
-        value = at(results["trivial"], path)
+        value = value_at(results["trivial"], path)
         if value is not None:
             blank = [None] * (len(SCORE_HEADER) - 11)
             rows.append([TRIVIAL, "", "", "", False, False, "clean", "", None, path, value, *blank])
@@ -216,42 +220,42 @@ def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
         "costs.md": f"**{markdown_text(title)}**\n\n{markdown_table(*costs)}\n",
         "costs.tex": latex_table(title, *costs) + "\n",
     }
-    if has_help(results):
-        printed = printed_help(results)
-        texts["help.csv"] = to_csv(*help_table(results))
+    if has_joint_gains(results):
+        printed = printed_joint_gains(results)
+        texts["help.csv"] = to_csv(*joint_gain_table(results))
         texts["help.md"] = markdown_scores(printed) + "\n"
         texts["help.tex"] = latex_scores(printed) + "\n"
     for name, text in texts.items():
-        with written_aside(folder / name) as aside:
+        with atomic_file(folder / name) as aside:
             aside.write_text(text, encoding="utf-8")
 
 
-def has_help(results: Mapping[str, Any]) -> bool:
+def has_joint_gains(results: Mapping[str, Any]) -> bool:
     """Whether the benchmark compares each task with itself learned alone."""
     return bool(results["plan"].get("references"))
 
 
-def printed_help(results: Mapping[str, Any]) -> PrintedTable:
+def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
     """A row per set of partners, a column per score; empty where the partners hold the column's own task."""
     tests = _tests(results)
-    shown = {label: path for label, path in _help_columns().items() if any(path == tested for _, tested in tests)}
+    shown = {label: path for label, path in _joint_gain_columns().items() if any(path == tested for _, tested in tests)}
     partners = dict.fromkeys(name for name, _ in tests)
     rows = tuple(
-        (f"with {name}", tuple(_help_cell(tests.get((name, path)), path) for path in shown.values()))
+        (f"with {name}", tuple(_joint_gain_cell(tests.get((name, path)), path) for path in shown.values()))
         for name in sorted(partners, key=lambda name: name.count("+"))
     )
     plan = results["plan"]
     title = f"Which task helps which, on {plan['dataset']['name']}, split {plan['split']}, {len(plan['seeds'])} seeds"
-    return PrintedTable(title, tuple(shown), rows, HELP_LEGEND)
+    return PrintedTable(title, tuple(shown), rows, JOINT_GAIN_LEGEND)
 
 
-def help_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
+def joint_gain_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
     """One row per task, partners and score, unrounded."""
     rows = [
         [all_headlines()[path].task, name, path, test["difference"], *test["interval"], *(test[key] for key in TESTS)]
         for (name, path), (_, test) in _tests(results).items()
     ]
-    return HELP_HEADER, rows
+    return JOINT_GAIN_HEADER, rows
 
 
 def markdown_scores(table: PrintedTable) -> str:
@@ -273,7 +277,7 @@ def latex_scores(table: PrintedTable) -> str:
     return latex_rows(table.title, ("setting", *table.columns), rows, table.notes)
 
 
-def at(part: Any, path: str) -> Any:
+def value_at(part: Any, path: str) -> Any:
     """The value at a dotted path of nested dictionaries; None where some part is missing."""
     for key in path.split("."):
         part = None if part is None else part.get(key)
@@ -284,8 +288,8 @@ def _cell(row: Mapping[str, Any], protocol: str, path: str) -> Cell:
     part = row["protocols"][protocol]
     interval = part["intervals"].get(path)
     return Cell(
-        mean=at(part["mean"], path),
-        sd=at(part["sd"], path),
+        mean=value_at(part["mean"], path),
+        sd=value_at(part["sd"], path),
         interval=None if interval is None or None in interval else (interval[0], interval[1]),
         mark=mark_of(row, path) if protocol == "clean" else "",
         plain=is_plain(path),
@@ -305,7 +309,9 @@ def _notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tuple[str,
     notes = [BOUND_LEGEND] if bound else []
     notes += [LEGEND[0]] + ([BY_TASK_LEGEND if "references" in plan else LEGEND[1]] if protocol == "clean" else [])
     plain = [path for path in all_headlines() if is_plain(path)]
-    if any(at(row["protocols"].get(protocol, {}).get("mean"), path) is not None for row in rows for path in plain):
+    if any(
+        value_at(row["protocols"].get(protocol, {}).get("mean"), path) is not None for row in rows for path in plain
+    ):
         notes.append(PLAIN_LEGEND)
     left_out: dict[str, list[str]] = {}
     for name, reason in results["plan"]["left_out"].items():
@@ -324,7 +330,7 @@ def _spread(values: Mapping[str, float | None], digits: int) -> str:
     return f"{values['mean']:,.{digits}f}{spread}"
 
 
-def _help_columns() -> dict[str, str]:
+def _joint_gain_columns() -> dict[str, str]:
     """Column -> path: the first score of every task, and those that are no shares."""
     firsts: dict[str, str] = {}
     for path, headline in all_headlines().items():
@@ -347,7 +353,7 @@ def _tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[st
     return found
 
 
-def _help_cell(found: tuple[Mapping[str, Any], Mapping[str, Any]] | None, path: str) -> Cell:
+def _joint_gain_cell(found: tuple[Mapping[str, Any], Mapping[str, Any]] | None, path: str) -> Cell:
     if found is None:
         return Cell(None)
     row, test = found

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from mien.benchmark.runs import PLAN_FILE, RESULTS_FILE, run_key
-from mien.benchmark.tables import at
+from mien.benchmark.scored_runs import PLAN_FILE, RESULTS_FILE, run_key
+from mien.benchmark.tables import value_at
 from mien.commands.train import DECISIONS_FILE, PREDICTIONS_FOLDER
 from mien.errors import DataError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.decisions import Decisions
 from mien.evaluation.headline import all_headlines
-from mien.reports.tables import seeds_told
+from mien.reports.table_formats import seeds_text
 from mien.schema import FloatArray, Modality
 from mien.storage.dataset import Dataset, open_dataset
-from mien.storage.files import damage_told, read_json
+from mien.storage.files import read_json, reporting_damage
 from mien.storage.predictions import read_predictions
 from mien.tasks import EMOTION, SENTIMENT
 
@@ -32,7 +32,7 @@ INPUT_SETS = ("T", "A", "V", "T+V", "T+A", "A+V", "T+A+V")
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class OmittedFigure:
     """Why there is no such figure of this benchmark."""
 
     reason: str
@@ -85,7 +85,7 @@ class SystemScores:
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class SystemFamily:
     """One model on one input set with the same settings: trained for both tasks, and for each alone."""
 
     joint: SystemScores | None
@@ -112,7 +112,7 @@ class VideoAttention:
 
 
 @dataclass(frozen=True, slots=True)
-class Benchmark:
+class BenchmarkView:
     """Everything the figures show."""
 
     dataset: str
@@ -120,7 +120,7 @@ class Benchmark:
     reference: str  # name of the system the others are held against
     systems: tuple[SystemScores, ...]  # those with results, in the order of the plan
     reference_runs: tuple[SeedRun, ...] = ()
-    attention: VideoAttention | LeftOut = field(default=LeftOut("no run was asked for its attention"))
+    attention: VideoAttention | OmittedFigure = field(default=OmittedFigure("no run was asked for its attention"))
 
     def trivial(self, path: str, protocol: str = "clean") -> float:
         """The same score of the constant predictor, the reference's first; NaN if no system was held against it."""
@@ -136,7 +136,7 @@ class Benchmark:
         """The part of `figure_titles` that some system has."""
         return {path: name for path, name in figure_titles().items() if self.scored(path, protocol)}
 
-    def families(self) -> list[Family]:
+    def families(self) -> list[SystemFamily]:
         """Systems that differ in their tasks alone, put together, by input set in the paper's order.
 
         Those that predict other tasks than the paper's are not among them.
@@ -145,7 +145,7 @@ class Benchmark:
         for system in (each for each in self.systems if set(each.tasks) <= PAPER_TASKS):
             groups.setdefault((system.model, system.letters, system.settings), []).append(system)
         families = [
-            Family(
+            SystemFamily(
                 next((system for system in group if set(system.tasks) == PAPER_TASKS), None),
                 {system.tasks[0]: system for system in reversed(group) if len(system.tasks) == 1},
             )
@@ -153,7 +153,7 @@ class Benchmark:
         ]
         return sorted(families, key=lambda family: INPUT_SETS.index(family.any().letters))
 
-    def reference_family(self) -> Family | None:
+    def reference_family(self) -> SystemFamily | None:
         """The family of the reference; if that has no single-task part, the one with most inputs that has both."""
         families = self.families()
         own = next(
@@ -167,7 +167,7 @@ class Benchmark:
     def heading(self, protocols: str = "protocol clean", protocol: str = "clean") -> str:
         """Data set, split, protocol and number of seeds, for a title."""
         counts = sorted({len(system.seeds(protocol)) for system in self.systems})
-        return f"{self.dataset}, {self.split} split, {protocols}, {seeds_told(counts)}"
+        return f"{self.dataset}, {self.split} split, {protocols}, {seeds_text(counts)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class BenchmarkFolder:
     """What plan.json and results.json say, opened."""
 
     folder: Path
-    scores: Benchmark
+    scores: BenchmarkView
     seeds: tuple[int, ...]  # that were planned
     datasets: Mapping[str, Mapping[str, Any]]  # slug -> path and fingerprint of what it was trained on
 
@@ -222,7 +222,7 @@ def open_benchmark(folder: str | Path) -> BenchmarkFolder:
     folder = Path(folder)
     plan = read_json(folder / PLAN_FILE, "a benchmark")
     results = read_json(folder / RESULTS_FILE, "a finished benchmark")
-    with damage_told(folder, "the benchmark"):
+    with reporting_damage(folder, "the benchmark"):
         settings = {
             each["slug"]: json.dumps([each["settings"], each.get("dataset", {})], sort_keys=True)
             for each in plan["settings"]
@@ -241,7 +241,7 @@ def open_benchmark(folder: str | Path) -> BenchmarkFolder:
             for each in results["settings"]
             if each["protocols"]
         )
-        scores = Benchmark(plan["dataset"]["name"], plan["split"], plan["reference"], systems)
+        scores = BenchmarkView(plan["dataset"]["name"], plan["split"], plan["reference"], systems)
         datasets = {
             setting["slug"]: {key: setting.get("dataset", plan["dataset"])[key] for key in ("path", "fingerprint")}
             for setting in plan["settings"]
@@ -269,5 +269,5 @@ def means_and_sds(systems: Sequence[SystemScores | None], path: str) -> tuple[Fl
 
 def number_at(part: Mapping[str, Any] | None, path: str) -> float:
     """The number at a path of keys joined by dots; NaN where there is none."""
-    found = at(part, path)
+    found = value_at(part, path)
     return float("nan") if found is None else float(found)

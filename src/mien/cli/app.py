@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mien.cli import runs, video
+from mien.cli import experiments, video
 from mien.cli.guard import guarded, set_debug
 from mien.cli.options import Json, print_json
 from mien.errors import UsageError
@@ -27,15 +27,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("import")(runs.import_)
-app.command("describe")(runs.describe)
-app.command("train")(runs.train)
-app.command("evaluate")(runs.evaluate)
-app.command("compare", cls=runs.CompareCommand)(runs.compare)
-app.command("diagnose")(runs.diagnose)
-app.command("predict")(runs.predict)
-app.command("export")(runs.export)
-app.command("benchmark")(runs.benchmark)
+app.command("import")(experiments.import_)
+app.command("describe")(experiments.describe)
+app.command("train")(experiments.train)
+app.command("evaluate")(experiments.evaluate)
+app.command("compare", cls=experiments.CompareCommand)(experiments.compare)
+app.command("diagnose")(experiments.diagnose)
+app.command("predict")(experiments.predict)
+app.command("export")(experiments.export)
+app.command("benchmark")(experiments.benchmark)
 app.command("extract")(video.extract)
 app.command("analyze")(video.analyze)
 app.command("demo")(video.demo)
@@ -64,7 +64,7 @@ def models(json: Json = False) -> None:
     """Systems that `mien train --model` knows, with their settings."""
     from mien.models import MODELS
     from mien.models.classical.base import ClassicalEntry
-    from mien.training.settings import TrainSettings
+    from mien.training.train_settings import TrainSettings
 
     rows: dict[str, dict[str, Any]] = {
         name: {
@@ -72,7 +72,7 @@ def models(json: Json = False) -> None:
             "citation": entry.citation,
             "kind": "classical" if isinstance(entry, ClassicalEntry) else "network",
             "experimental": entry.experimental,
-            "reads": entry.reads.value,
+            "reads": entry.input_kind.value,
             "inputs": list(entry.modalities),
             "tasks": list(entry.tasks),
             "settings": dataclasses.asdict(entry.settings),

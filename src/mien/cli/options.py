@@ -73,7 +73,7 @@ def print_json(facts: Any) -> None:
     sys.stdout.write(to_json_text(facts) + "\n")
 
 
-def answer(as_json: bool, facts: Any, show: Callable[[], None]) -> None:
+def print_result(as_json: bool, facts: Any, show: Callable[[], None]) -> None:
     """The facts as one JSON object, or `show` them to a reader."""
     if as_json:
         print_json(facts)

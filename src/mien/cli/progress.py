@@ -13,7 +13,7 @@ PLAIN_STEPS = 10
 
 
 @contextmanager
-def counting(title: str) -> Iterator[Callable[[int, int], None]]:
+def counter_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """Give ``advance(done, total)``."""
     shown = 0
     with _bar(title) as update:
@@ -25,13 +25,13 @@ def counting(title: str) -> Iterator[Callable[[int, int], None]]:
                 update(completed=done, total=total)
             elif step > shown:
                 shown = step
-                say(f"{title}: {done} of {total}")
+                print_message(f"{title}: {done} of {total}")
 
         yield advance
 
 
 @contextmanager
-def items(title: str) -> Iterator[Callable[[int, int, str], None]]:
+def item_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
     """Give ``report(done, total, what came last)``: few and long items, so each gets a plain line."""
     with _bar(title) as update:
 
@@ -39,13 +39,13 @@ def items(title: str) -> Iterator[Callable[[int, int, str], None]]:
             if update is not None:
                 update(completed=done, total=total, description=f"{title}  {text}")
             else:
-                say(f"{title}: {done} of {total}: {text}")
+                print_message(f"{title}: {done} of {total}: {text}")
 
         yield report
 
 
 @contextmanager
-def epochs(title: str, n_epochs: int) -> Iterator[EpochReport]:
+def epoch_bar(title: str, n_epochs: int) -> Iterator[EpochReport]:
     """Give ``report(history record)``: the bar names the validation score, a plain line everything."""
     with _bar(title, n_epochs) as update:
 
@@ -55,12 +55,12 @@ def epochs(title: str, n_epochs: int) -> Iterator[EpochReport]:
                 update(completed=done, description=f"{title}  valid score {record['valid_score']:.4f}")
             else:
                 scores = "  ".join(f"{name} {value:.4f}" for name, value in record.items() if name != "epoch")
-                say(f"{title}: epoch {done} of {n_epochs}  {scores}")
+                print_message(f"{title}: epoch {done} of {n_epochs}  {scores}")
 
         yield report
 
 
-def say(text: str) -> None:
+def print_message(text: str) -> None:
     """One line about what is being done."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

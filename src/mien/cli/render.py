@@ -64,7 +64,7 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
         table.add_row(name, *(_with_interval(run, path) for path in shown.values()))
     table.add_section()
     mean, sd, trivial = (
-        [_told(path, tables.at(scores, path)) for path in shown.values()]
+        [_told(path, tables.value_at(scores, path)) for path in shown.values()]
         for scores in (summary["mean"], summary["sd"], first["trivial"])
     )
     table.add_row("mean", *mean, style="bold")
@@ -177,7 +177,7 @@ def _emotion_table(summary: Mapping[str, Any]) -> Table:
 
 def _with_interval(run: Mapping[str, Any], path: str) -> str:
     interval = run["intervals"].get(path)
-    text = _told(path, tables.at(run, path))
+    text = _told(path, tables.value_at(run, path))
     if interval is None:
         return text
     if tables.is_plain(path):
@@ -207,8 +207,8 @@ def show_benchmark(results: Mapping[str, Any], folder: Path, protocol: str) -> N
         _show(tables.printed_table(results, protocol))
     else:
         screen.print(f"No setting has scores under the protocol {protocol}.", style="yellow")
-    if tables.has_help(results):
-        _show(tables.printed_help(results))
+    if tables.has_joint_gains(results):
+        _show(tables.printed_joint_gains(results))
     header, rows = tables.printed_costs(results)
     print_table("Cost of one run: mean ± s.d. over seeds", header, rows)
     screen.print(

@@ -70,7 +70,7 @@ class AnalyzeCall:
 def extract(call: ExtractCall) -> None:
     """Make a Dataset from a labelled folder of raw videos. Repeat the command to go on after an interrupt."""
     from mien.cli import progress, render_dataset
-    from mien.engine.jobs import Place
+    from mien.engine.jobs import EngineConfig
     from mien.schema import Level, Modality
     from mien.storage.describe import describe
     from mien.video.extract import DEFAULT_EXTRACTORS, ExtractRequest
@@ -87,13 +87,13 @@ def extract(call: ExtractCall) -> None:
         mapping=parse_pairs(call.mapping or []),
         rename_splits=parse_pairs(call.rename_split or []),
         carve=options.parse_shares(call.carve),
-        place=Place(call.engine, call.engine_address, call.workers),
+        engine=EngineConfig(call.engine, call.engine_address, call.workers),
     )
-    with progress.counting("extract") as advance:
+    with progress.counter_bar("extract") as advance:
         extraction = run_extraction(call.videos, call.labels, call.out, request, advance)
     description = describe(extraction.dataset)
     facts = description | {"failed": dict(extraction.failed)}
-    options.answer(call.json, facts, lambda: render_dataset.show_import(description))
+    options.print_result(call.json, facts, lambda: render_dataset.show_import(description))
     report_failures(extraction.failed)
 
 
@@ -102,7 +102,7 @@ def extract(call: ExtractCall) -> None:
 def analyze(call: AnalyzeCall) -> None:
     """A raw video in, a report out: what is said, and the sentiment and emotions heard in it."""
     from mien.cli import progress, render
-    from mien.engine.jobs import Place
+    from mien.engine.jobs import EngineConfig
     from mien.video.analyze import AnalyzeRequest
     from mien.video.analyze import analyze as run_analysis
     from mien.video.outputs import to_json
@@ -114,9 +114,9 @@ def analyze(call: AnalyzeCall) -> None:
         tracks=call.tracks,
         workers=call.workers,
         page=PageSettings(embed_video_up_to_mb=call.embed_video),
-        place=Place(call.engine, call.engine_address),
+        engine=EngineConfig(call.engine, call.engine_address),
     )
-    done, failed = run_analysis(call.videos, call.out, request, progress.say)
+    done, failed = run_analysis(call.videos, call.out, request, progress.print_message)
     if call.json:
         options.print_json(
             {"analyses": [to_json(each) for each in done.values()], "failed": {str(p): r for p, r in failed.items()}}
@@ -137,5 +137,5 @@ def demo(
     from mien.video.demo import demo as run_demo
     from mien.video.outputs import to_json
 
-    analysis = run_demo(out, progress.say)
-    options.answer(json, {"analyses": [to_json(analysis)], "failed": {}}, lambda: render.show_demo(analysis, out))
+    analysis = run_demo(out, progress.print_message)
+    options.print_result(json, {"analyses": [to_json(analysis)], "failed": {}}, lambda: render.show_demo(analysis, out))

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from mien.commands.reading import read_split, spaces_offered
-from mien.commands.shipped import decisions_of, find_run, is_slim
-from mien.commands.train import PREDICTIONS_FOLDER, hashed_videos
+from mien.commands.reading import available_spaces, read_split
+from mien.commands.shipped import decisions_of, find_run, is_shipped_copy
+from mien.commands.train import PREDICTIONS_FOLDER, video_id_hashes
 from mien.errors import DataError, UnknownNameError, UsageError
 from mien.evaluation.compare import Comparison, SeedRun
-from mien.evaluation.compare import compare as compare_seed_runs
-from mien.evaluation.protocols import PROTOCOLS, Needs
+from mien.evaluation.compare import compare_runs as compare_seed_runs
+from mien.evaluation.protocols import PROTOCOLS, ProtocolInput
 from mien.evaluation.result import Bootstrap, Result, RunIdentity, evaluate_predictions
 from mien.evaluation.summary import summarize
 from mien.evaluation.trivial import TrainMajority
@@ -48,7 +48,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class ScoredSplit:
+class SplitSelection:
     """Which rows are scored: a Dataset (None: the one each run was trained on) and one of its splits."""
 
     dataset: str | Path | None = None
@@ -82,7 +82,7 @@ def evaluate(
     """
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
-    scored = ScoredSplit(dataset, split)
+    scored = SplitSelection(dataset, split)
     results = []
     for number, folder in enumerate(runs):
         results.append(score_run(find_run(str(folder)), [protocol], scored, n_resamples)[protocol])
@@ -103,7 +103,7 @@ def compare(
 
     Raises UsageError when the seeds do not pair, and what `evaluate` raises.
     """
-    scored = ScoredSplit(dataset, split)
+    scored = SplitSelection(dataset, split)
     runs = [[find_run(str(folder)) for folder in folders] for folders in (runs_a, runs_b)]
     sides = [[seed_run(run, _predict_and_keep(open_split(run, scored))) for run in side] for side in runs]
     names = [one_system(side) for side in runs]
@@ -113,17 +113,17 @@ def compare(
 
 
 def score_run(
-    run: Run, protocols: Sequence[str], scored: ScoredSplit | None = None, n_resamples: int = N_RESAMPLES
+    run: Run, protocols: Sequence[str], scored: SplitSelection | None = None, n_resamples: int = N_RESAMPLES
 ) -> dict[str, Result]:
     """Protocol -> result of one finished run. The split is read once and every epoch predicted once.
 
     The predictions of the chosen epoch are left in the run's folder. Raises what `evaluate` raises.
     """
-    opened = open_split(run, scored or ScoredSplit())
+    opened = open_split(run, scored or SplitSelection())
     chosen: Predictions | None = None
     results = {}
     for protocol in protocols:
-        if PROTOCOLS[protocol].needs is Needs.EPOCHS:
+        if PROTOCOLS[protocol].needs is ProtocolInput.EPOCHS:
             predictions: Predictions | dict[int, Predictions] = _predict_epochs(opened, protocol)
         else:
             predictions = chosen = chosen or _predict_and_keep(opened)
@@ -160,7 +160,7 @@ def seed_run(run: Run, predictions: Predictions) -> SeedRun:
 def warnings_of(opened: OpenedSplit) -> list[str]:
     """What a reader must know before believing the numbers: no test, no labels, or features that are not there."""
     run, columns = opened.run, opened.columns
-    scored = set(hashed_videos(columns))
+    scored = set(video_id_hashes(columns))
     warnings = []
     known = run.outcome.get("videos", {})
     for role, what in (("train", "were trained on"), ("valid", "chose epoch and thresholds")):
@@ -169,7 +169,7 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
             warnings.append(f"NOT A TEST: {n_known} of the {len(scored)} scored videos {what}")
     if np.isnan(columns.sentiment).all() and np.isnan(columns.emotions).all():
         written = run.folder / _predictions_file(run, opened.dataset, opened.split)
-        where = "mien predict writes the predictions" if is_slim(run) else f"the predictions are in {written}"
+        where = "mien predict writes the predictions" if is_shipped_copy(run) else f"the predictions are in {written}"
         warnings.append(f"no labels in this split: nothing to score; {where}")
     for modality in run.inputs:
         share = float(columns.present[modality].mean())
@@ -178,7 +178,7 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
     return warnings
 
 
-def open_split(run: Run, scored: ScoredSplit) -> OpenedSplit:
+def open_split(run: Run, scored: SplitSelection) -> OpenedSplit:
     """Read the rows that a finished run is to be scored on. Raises DataError, FeatureSpaceError."""
     named = str(scored.dataset or run.dataset["path"])  # a shipped run names none
     if scored.dataset is None and not (named and Path(named).exists()):
@@ -187,7 +187,7 @@ def open_split(run: Run, scored: ScoredSplit) -> OpenedSplit:
             "say where it is with --dataset"
         )
     dataset = open_dataset(named)
-    require_spaces(run.spaces, spaces_offered(dataset, run))
+    require_spaces(run.spaces, available_spaces(dataset, run))
     columns = read_split(dataset, scored.split, run)
     if not any(columns.present[modality].any() for modality in run.inputs):
         raise DataError(
@@ -216,7 +216,7 @@ def _predict_and_keep(opened: OpenedSplit) -> Predictions:
     run, dataset, split = opened.run, opened.dataset, opened.split
     predictions = _predict(opened)
     written_by_training = _is_own(run, dataset) and split == "valid"
-    if not (written_by_training or is_slim(run)):
+    if not (written_by_training or is_shipped_copy(run)):
         write_predictions(run.folder / _predictions_file(run, dataset, split), predictions)
     return predictions
 

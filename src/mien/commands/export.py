@@ -10,7 +10,7 @@ from typing import Any
 from mien.commands.shipped import decisions_of, find_run, shipped_names
 from mien.errors import UsageError
 from mien.schema import EMOTION_OUTPUTS
-from mien.storage.files import written_aside
+from mien.storage.files import atomic_file
 from mien.training.loop import MODEL_FILE
 from mien.training.onnx_export import CHECKED_LENGTHS, TOLERANCE, to_onnx
 from mien.training.predictor import load_predictor
@@ -62,6 +62,6 @@ def export(run: str | Path, out: str | Path | None = None) -> Exported:
         "mien.weights_sha256": opened.sha256[str(MODEL_FILE)],
     }
     content = to_onnx(load_predictor(opened), {key: json.dumps(value) for key, value in metadata.items()})
-    with written_aside(path) as aside:
+    with atomic_file(path) as aside:
         aside.write_bytes(content)
     return Exported(path, metadata)

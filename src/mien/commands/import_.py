@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from mien.errors import UsageError, WorkerError
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
-from mien.readers.intake import Described, Intake, ReaderOptions, VideoReader, assign_roles, counted
+from mien.readers.base import Described, ReaderOptions, SourceDataSet, VideoReader, assign_splits, collect_notes
 from mien.schema import FeatureSpace, Level, Modality, Video
 from mien.storage.dataset import Dataset, DatasetFacts, row_groups, write_dataset_groups
 
@@ -71,30 +71,30 @@ def import_dataset(
     """
     options = options or ImportOptions()
     extractor = _load_extractor(options)
-    intake = open_reader(reader, paths, ReaderOptions(options.mapping, options.words is not False))
-    if options.workers > 1 and intake.reader is None:
+    source = open_reader(reader, paths, ReaderOptions(options.mapping, options.words is not False))
+    if options.workers > 1 and source.reader is None:
         raise UsageError(
             f"Expected one worker for the reader {reader!r}, whose files are read as a whole, but got "
             f"{options.workers}; leave --workers out"
         )
-    roles = assign_roles(intake.splits, options.rename_splits, options.carve, options.carve_seed)
+    roles = assign_splits(source.splits, options.rename_splits, options.carve, options.carve_seed)
     facts = DatasetFacts(
         options.name or Path(out).resolve().name,
-        _spaces(intake, extractor, options.words is True),
-        intake.sentiment_values,
+        _spaces(source, extractor, options.words is True),
+        source.sentiment_values,
         {
             "source": reader,
-            "files": {path.name: sha256_of(path) for path in intake.files},
-            "mapping": dict(intake.mapping),
+            "files": {path.name: sha256_of(path) for path in source.files},
+            "mapping": dict(source.mapping),
             "rename_splits": dict(options.rename_splits),
             "carve": dict(options.carve),
             "carve_seed": options.carve_seed,
             # filled while the videos stream by; the card is written after the last one
-            "notes": intake.notes,
+            "notes": source.notes,
         },
-        intake.licence_note,
+        source.licence_note,
     )
-    groups = _groups(intake, roles, extractor, options, advance or (lambda _done, _total: None))
+    groups = _groups(source, roles, extractor, options, advance or (lambda _done, _total: None))
     return write_dataset_groups(Path(out), groups, facts)
 
 
@@ -110,30 +110,30 @@ def _load_extractor(options: ImportOptions) -> TextExtractor | None:
     return extractor
 
 
-def _spaces(intake: Intake, extractor: TextExtractor | None, words: bool) -> dict[Modality, FeatureSpace]:
+def _spaces(source: SourceDataSet, extractor: TextExtractor | None, words: bool) -> dict[Modality, FeatureSpace]:
     """The feature spaces of the Dataset, in the order of the modalities."""
     if extractor is None:
-        spaces = dict(intake.spaces)
+        spaces = dict(source.spaces)
     else:
         # The data set's words go, in every modality: they are not the words of the new text features.
-        spaces = {m: dataclasses.replace(space, level=Level.UTTERANCE) for m, space in intake.spaces.items()}
+        spaces = {m: dataclasses.replace(space, level=Level.UTTERANCE) for m, space in source.spaces.items()}
         level = Level.WORD if words else Level.UTTERANCE
         spaces[Modality.TEXT] = dataclasses.replace(extractor.space, level=level)
     return {modality: spaces[modality] for modality in Modality if modality in spaces}
 
 
 def _groups(
-    intake: Intake,
+    source: SourceDataSet,
     roles: Mapping[str, str | None],
     extractor: TextExtractor | None,
     options: ImportOptions,
     advance: Advance,
 ) -> Iterator[list[Video]]:
     """The videos with role and text features, in groups that become groups of rows."""
-    videos, notes = intake.videos, intake.notes
-    if options.workers > 1 and intake.reader is not None:
-        described = read_side_by_side(intake.reader, list(intake.splits), options.workers)
-        videos = counted(described, intake.splits, notes)
+    videos, notes = source.videos, source.notes
+    if options.workers > 1 and source.reader is not None:
+        described = read_side_by_side(source.reader, list(source.splits), options.workers)
+        videos = collect_notes(described, source.splits, notes)
     n_done = 0
     for group in row_groups(videos):
         for video in group:
@@ -141,10 +141,10 @@ def _groups(
         if extractor is not None:
             _add_text(group, extractor, options.words is True, notes)
         n_done += len(group)
-        advance(n_done, len(intake.splits))
+        advance(n_done, len(source.splits))
         yield group
-    if n_done < len(intake.splits):  # the others have no utterance
-        advance(len(intake.splits), len(intake.splits))
+    if n_done < len(source.splits):  # the others have no utterance
+        advance(len(source.splits), len(source.splits))
     # in one order, whichever video came first
     in_order = sorted(notes.items())
     notes.clear()

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.commands.reading import spaces_offered
+from mien.commands.reading import available_spaces
 from mien.commands.shipped import find_run
-from mien.commands.train import hashed_videos
+from mien.commands.train import video_id_hashes
 from mien.errors import DataError, UsageError
-from mien.models.batch import Reads
+from mien.models.batch import InputKind
 from mien.schema import Modality
 from mien.storage.dataset import open_dataset
-from mien.storage.predictions import Predictions, read_predictions, written_in_parts
+from mien.storage.predictions import Predictions, predictions_writer, read_predictions
 from mien.storage.runs import require_spaces
-from mien.training.predictor import Predictor, as_read, load_predictor
+from mien.training.predictor import Predictor, load_predictor, with_model_inputs
 
 Advance = Callable[[int, int], None]
 
@@ -72,7 +72,7 @@ def predict(
     WriteError; a table that stood at `out` is replaced only when the new one is complete.
     """
     opened, data = find_run(str(run)), open_dataset(dataset)
-    require_spaces(opened.spaces, spaces_offered(data, opened))
+    require_spaces(opened.spaces, available_spaces(data, opened))
     path = Path(out)
     if path.is_dir() or path.resolve().is_relative_to(data.folder.resolve()):
         raise UsageError(f"Expected --out to be a file outside the Dataset, but got {out}; name a file.parquet")
@@ -82,14 +82,14 @@ def predict(
     n_videos = n_utterances = 0
     present: Counter[Modality] = Counter()
     known: Counter[str] = Counter()
-    with written_in_parts(path) as write:
-        for window in data.windows(split, words=predictor.reads is Reads.WORDS):
+    with predictions_writer(path) as write:
+        for window in data.windows(split, words=predictor.input_kind is InputKind.WORDS):
             write(predictor.predict(window, data.facts.sentiment_values))
-            read = as_read(window, opened.spaces)
+            read = with_model_inputs(window, opened.spaces)
             n_videos += len(read.video_ids)
             n_utterances += read.n_utterances
             present.update({modality: int(read.present[modality].sum()) for modality in opened.inputs})
-            hashed = set(hashed_videos(read))
+            hashed = set(video_id_hashes(read))
             known.update({role: len(hashed & ids) for role, ids in roles.items()})
             if advance is not None:
                 advance(n_utterances, total)

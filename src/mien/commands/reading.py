@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.features.text.minilm import clean
+from mien.features.text.minilm import clean_text
 from mien.features.text.transcript import REMEDY, transcript_space
 from mien.models import SystemEntry, model_entry
-from mien.models.batch import Reads
+from mien.models.batch import InputKind
 from mien.models.cim_tuned import NO_ENCODER
 from mien.schema import EMOTIONS, FeatureSpace, FloatArray, Modality, SentimentValues, graded_emotions
 from mien.storage.dataset import Dataset
@@ -20,7 +20,7 @@ from mien.storage.runs import Run
 from mien.storage.split_columns import SplitColumns
 from mien.tasks import SENTIMENT, TASKS
 from mien.tasks import labels_of as labels_of_task
-from mien.training.predictor import as_read, reads_transcripts
+from mien.training.predictor import needs_transcripts, with_model_inputs
 
 
 def read_split(dataset: Dataset, split: str, run: Run) -> SplitColumns:
@@ -28,17 +28,19 @@ def read_split(dataset: Dataset, split: str, run: Run) -> SplitColumns:
 
     Raises DataError where they are not there.
     """
-    return as_read(dataset.columns(split, words=model_entry(run.model).reads is Reads.WORDS), run.spaces)
+    return with_model_inputs(
+        dataset.columns(split, words=model_entry(run.model).input_kind is InputKind.WORDS), run.spaces
+    )
 
 
 def has_transcripts(dataset: Dataset) -> bool:
     """Whether anything was written down in any utterance."""
-    return any(clean(text or "") for text in dataset.table(["transcript"])["transcript"].to_pylist())
+    return any(clean_text(text or "") for text in dataset.table(["transcript"])["transcript"].to_pylist())
 
 
 def encodes_text(entry: SystemEntry, settings: Mapping[str, Any]) -> bool:
     """Whether a system of these settings reads transcripts itself."""
-    return entry.reads is Reads.TRANSCRIPTS and settings.get("encoder") != NO_ENCODER
+    return entry.input_kind is InputKind.TRANSCRIPTS and settings.get("encoder") != NO_ENCODER
 
 
 def with_transcripts(dataset: Dataset, name: str) -> dict[Modality, FeatureSpace]:
@@ -54,13 +56,13 @@ def with_transcripts(dataset: Dataset, name: str) -> dict[Modality, FeatureSpace
     return {**dataset.facts.spaces, Modality.TEXT: transcript_space()}
 
 
-def spaces_offered(dataset: Dataset, run: Run) -> Mapping[Modality, FeatureSpace]:
+def available_spaces(dataset: Dataset, run: Run) -> Mapping[Modality, FeatureSpace]:
     """The feature spaces that the Dataset can give to a finished run. Raises DataError without needed transcripts."""
-    return with_transcripts(dataset, str(run.folder)) if reads_transcripts(run.spaces) else dataset.facts.spaces
+    return with_transcripts(dataset, str(run.folder)) if needs_transcripts(run.spaces) else dataset.facts.spaces
 
 
 @dataclass(frozen=True)
-class Labels:
+class SplitLabels:
     """The labels of one split. N = its utterances; none where the Dataset has no such split."""
 
     sentiment: FloatArray  # (N,) NaN where missing
@@ -81,9 +83,9 @@ class Labels:
         return graded_emotions(self.emotions)
 
 
-def labels_of(dataset: Dataset, split: str) -> Labels:
+def split_labels(dataset: Dataset, split: str) -> SplitLabels:
     """The labels of one split, without reading any feature."""
     rows = dataset.table(["split", "sentiment", *EMOTIONS])
     here = np.array([name == split for name in rows["split"].to_pylist()], dtype=bool)
     columns = [rows[name].to_numpy().astype(np.float64)[here] for name in ("sentiment", *EMOTIONS)]
-    return Labels(columns[0], np.stack(columns[1:], axis=1), dataset.facts.sentiment_values)
+    return SplitLabels(columns[0], np.stack(columns[1:], axis=1), dataset.facts.sentiment_values)

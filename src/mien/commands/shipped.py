@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import UnknownNameError
-from mien.storage.files import folder_written_aside, read_json
+from mien.storage.files import atomic_folder, read_json
 from mien.storage.runs import CARD, Run, open_run, write_run
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def find_run(name: str) -> Run:
     raise UnknownNameError("model (a shipped name or the folder of a run)", name, shipped_names())
 
 
-def is_slim(run: Run) -> bool:
+def is_shipped_copy(run: Run) -> bool:
     """Whether a run is a slim copy to be given away (`ship_run`): it names no Dataset and keeps no predictions."""
     return not run.dataset["path"]
 
@@ -48,7 +48,7 @@ def ship_run(run: Run, folder: Path) -> Run:
     from mien.training.loop import HISTORY_FILE, MODEL_FILE
 
     weights, _ = load_weights(run.folder / MODEL_FILE)
-    with folder_written_aside(folder, CARD) as aside:
+    with atomic_folder(folder, CARD) as aside:
         save_weights(aside / MODEL_FILE, {name: tensor.half() for name, tensor in weights.items()})
         shutil.copy(run.folder / DECISIONS_FILE, aside / DECISIONS_FILE)
         shutil.copy(run.folder / HISTORY_FILE, aside / HISTORY_FILE)

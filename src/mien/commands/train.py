@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from mien.commands.reading import Labels, encodes_text, labels_of, read_split, with_transcripts
+from mien.commands.reading import SplitLabels, encodes_text, read_split, split_labels, with_transcripts
 from mien.errors import DataError, SettingsError, TrainingError, UsageError
 from mien.evaluation.decisions import fit_decisions
 from mien.evaluation.trivial import TrainMajority
 from mien.models import ModelEntry, build_model, model_entry, require_claimed
-from mien.models.batch import Reads
+from mien.models.batch import InputKind
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec
 from mien.schema import FeatureSpace, Level, Modality
 from mien.settings import override, override_several, to_toml
 from mien.storage.dataset import Dataset, open_dataset
-from mien.storage.files import write_json, written_aside
+from mien.storage.files import atomic_file, write_json
 from mien.storage.predictions import write_predictions
 from mien.storage.runs import CARD, EPOCHS, Run, open_run, write_run
 from mien.storage.split_columns import SplitColumns
@@ -36,13 +36,13 @@ from mien.training.classical import fit_classical
 from mien.training.devices import is_first_process
 from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE, FitSpec, fit
 from mien.training.predictor import load_predictor
-from mien.training.settings import TrainSettings
+from mien.training.train_settings import TrainSettings
 from mien.version import __version__
 
 DECISIONS_FILE = Path("decisions.json")
 SETTINGS_FILE = Path("settings.toml")
 PREDICTIONS_FOLDER = Path("predictions")
-# what a killed process leaves of `storage.files.written_aside`
+# what a killed process leaves of `storage.files.atomic_file`
 HALF_WRITTEN = ".*.partial-*"
 Report = Callable[[dict[str, float]], None]
 
@@ -109,7 +109,7 @@ def _prepare_folder(planned: Run, resume: bool) -> Run | None:
     else:
         write_run(planned)
         # all of them, defaults too, for a reader and for ``mien train --settings``
-        with written_aside(out / SETTINGS_FILE) as aside:
+        with atomic_file(out / SETTINGS_FILE) as aside:
             aside.write_text(to_toml({**planned.settings["model"], **planned.settings["training"]}), encoding="utf-8")
     for half_written in out.rglob(HALF_WRITTEN):
         half_written.unlink()
@@ -182,7 +182,7 @@ def _choose_spaces(
     hears_text = Modality.TEXT in request.inputs or not request.inputs
     if hears_text and encodes_text(entry, settings):
         have = with_transcripts(dataset, request.model)
-    if entry.reads is Reads.WORDS:
+    if entry.input_kind is InputKind.WORDS:
         have = {modality: space for modality, space in have.items() if space.level is Level.WORD}
         if not have:
             raise DataError(
@@ -201,7 +201,7 @@ def _choose_spaces(
 
 
 def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[str]) -> tuple[str, ...]:
-    labels = labels_of(dataset, "train")
+    labels = split_labels(dataset, "train")
     unknown = [task for task in request.tasks if task not in claimed]
     if unknown:
         raise UsageError(
@@ -246,7 +246,7 @@ def _require_usable(train_columns: SplitColumns, valid_columns: SplitColumns, ru
                 f"Expected some train utterances with {modality} features, but all {train_columns.n_utterances} lack "
                 "them; leave it out of --inputs"
             )
-    labels = Labels(valid_columns.sentiment, valid_columns.emotions, dataset.facts.sentiment_values)
+    labels = SplitLabels(valid_columns.sentiment, valid_columns.emotions, dataset.facts.sentiment_values)
     for task in run.tasks:
         if not labels.labelled(task):
             raise DataError(
@@ -282,8 +282,8 @@ def _fit(
 
     progress = fit(
         make_network,
-        to_video_set(train_columns, scaling, entry.reads, run.tasks),
-        to_video_set(valid_columns, scaling, entry.reads, run.tasks),
+        to_video_set(train_columns, scaling, entry.input_kind, run.tasks),
+        to_video_set(valid_columns, scaling, entry.input_kind, run.tasks),
         FitSpec(settings, run.seed, scaling, run.tasks),
         run.folder,
         report,
@@ -291,7 +291,7 @@ def _fit(
     return progress, n_parameters
 
 
-def hashed_videos(columns: SplitColumns) -> list[str]:
+def video_id_hashes(columns: SplitColumns) -> list[str]:
     """The first ten hexadecimal digits of each video id's sha256, sorted."""
     return sorted(hashlib.sha256(name.encode()).hexdigest()[:10] for name in columns.video_ids)
 
@@ -319,7 +319,7 @@ def _finish(
         # of the process that finished the run, so far: of the run alone where each run has a process of its own
         "peak_memory_mib": peak_memory_mib(),
         # hashed, so that a run tells nobody whom it was trained on, but `evaluate` can tell that it was
-        "videos": {"train": hashed_videos(train_columns), "valid": hashed_videos(valid_columns)},
+        "videos": {"train": video_id_hashes(train_columns), "valid": video_id_hashes(valid_columns)},
         # what a predictor that has learned nothing says: evaluation's trivial row
         "train_majority": TrainMajority.from_labels(train_columns).to_json(),
     }

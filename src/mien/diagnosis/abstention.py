@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from mien.diagnosis.calibration import Cases, PlattScaling, cases_of, classes_in
+from mien.diagnosis.calibration import LabelledOutputs, PlattScaling, classes_in, labelled_outputs
 from mien.evaluation.decisions import Decisions
 from mien.evaluation.headline import headlines
 from mien.evaluation.scores import mean_of_defined, means_of, rows_key
-from mien.metrics.confusion import accuracy, count, quotient, weighted_accuracy
+from mien.metrics.confusion import accuracy, count_decisions, quotient, weighted_accuracy
 from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name
@@ -49,7 +49,7 @@ class CoverageCurve:
     kept: tuple[tuple[float, float], ...]
 
 
-def confidence_cut(confidence: FloatArray, coverage: float) -> float:
+def confidence_threshold(confidence: FloatArray, coverage: float) -> float:
     """The confidence that this share of the utterances (utterance,) reaches; ties all reach it. 0 for a share of 1."""
     if coverage >= 1:
         return 0.0
@@ -68,7 +68,7 @@ def abstain(
         decisions: the run's thresholds; with all answers kept the scores are those of the protocol clean.
         scalings: from `fit_scalings` on valid.
     """
-    on_valid, on_scored = cases_of(valid), cases_of(scored)
+    on_valid, on_scored = labelled_outputs(valid), labelled_outputs(scored)
     part: dict[str, Any] = {SENTIMENT: None, EMOTION: None}
     curves = []
     for task in classes_in(scored):
@@ -92,14 +92,14 @@ class _Answers:
     cuts: tuple[float, ...]  # in the order of `COVERAGES`
 
     @classmethod
-    def of(cls, valid: Cases, scored: Cases, threshold: float, scaling: PlattScaling) -> _Answers:
+    def of(cls, valid: LabelledOutputs, scored: LabelledOutputs, threshold: float, scaling: PlattScaling) -> _Answers:
         """Decide, and choose the cuts on valid."""
         sure = scaling.distance(valid.probability, threshold)
         return cls(
             present=scored.present,
             predicted=scored.probability >= threshold,
             confidence=scaling.distance(scored.probability, threshold),
-            cuts=tuple(confidence_cut(sure, coverage) for coverage in COVERAGES),
+            cuts=tuple(confidence_threshold(sure, coverage) for coverage in COVERAGES),
         )
 
     def kept(self, told_of: Callable[[BoolArray], dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -118,7 +118,7 @@ class _Answers:
 
 def _one_output(answers: _Answers) -> tuple[dict[str, Any], CoverageCurve]:
     def told_of(given: BoolArray) -> dict[str, Any]:
-        right = accuracy(count(answers.present, answers.predicted, given))
+        right = accuracy(count_decisions(answers.present, answers.predicted, given))
         return {"n_kept": int(given.sum()), "accuracy_has0": float(right)}
 
     kept = answers.kept(told_of)
@@ -153,7 +153,9 @@ def _several_outputs(task: str, answers: Mapping[str, _Answers]) -> tuple[dict[s
 
 def _by_class(answers: _Answers) -> dict[str, Any]:
     def told_of(given: BoolArray) -> dict[str, Any]:
-        return {"weighted_accuracy": float(weighted_accuracy(count(answers.present, answers.predicted, given)))}
+        return {
+            "weighted_accuracy": float(weighted_accuracy(count_decisions(answers.present, answers.predicted, given)))
+        }
 
     kept = answers.kept(told_of)
     risk, oracle = answers.risks(class_weights(answers.present))

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation.counts import count_videos
-from mien.evaluation.decisions import DECISION_METRICS, HALF, Decisions, Point, voted_thresholds, voting_draws
+from mien.evaluation.decisions import DECISION_METRICS, HALF, Decisions, OperatingPoint, voted_thresholds, voting_draws
 from mien.evaluation.headline import headline_values, headlines
 from mien.evaluation.rows import classes_of, video_numbers
 from mien.evaluation.scores import means_of
-from mien.metrics.calibration import Bins, brier, calibration_error, resampled_calibration_error
-from mien.metrics.confusion import count
+from mien.metrics.calibration_error import Bins, brier, calibration_error, resampled_calibration_error
+from mien.metrics.confusion import count_decisions
 from mien.metrics.platt import fit_platt, logit, sigmoid
 from mien.metrics.significance import percentile_interval
 from mien.schema import BoolArray, FloatArray
@@ -32,7 +32,7 @@ ERROR = "calibration_error"
 
 
 @dataclass(frozen=True, slots=True)
-class Cases:
+class LabelledOutputs:
     """The labelled utterances of one output. N of them."""
 
     task: str
@@ -61,7 +61,7 @@ class PlattScaling:
         return np.abs(self.slope * (logit(probability) - logit(np.asarray(threshold))))
 
 
-def cases_of(predictions: Predictions) -> dict[str, Cases]:
+def labelled_outputs(predictions: Predictions) -> dict[str, LabelledOutputs]:
     """Every probability that `checked` predictions have: sentiment, the six emotions and none, others."""
     found = {}
     for task in classes_in(predictions):
@@ -69,7 +69,7 @@ def cases_of(predictions: Predictions) -> dict[str, Cases]:
         rows = np.flatnonzero(scored)
         for column, output in enumerate(TASKS[task].outputs):
             probability = predictions.outputs[task][rows, column]
-            found[output_name(task, output)] = Cases(task, column, rows, present[rows, column], probability)
+            found[output_name(task, output)] = LabelledOutputs(task, column, rows, present[rows, column], probability)
     return found
 
 
@@ -89,7 +89,7 @@ def fit_scalings(valid: Predictions) -> dict[str, PlattScaling]:
         Output -> scaling; an output of which valid has only one class is left as it is, with the reason.
     """
     scalings = {}
-    for name, cases in cases_of(valid).items():
+    for name, cases in labelled_outputs(valid).items():
         n_present = int(cases.present.sum())
         if 0 < n_present < len(cases.present):
             slope, offset = fit_platt(logit(cases.probability), cases.present)
@@ -119,7 +119,7 @@ def recalibrated(predictions: Predictions, scalings: Mapping[str, PlattScaling])
 def calibration_part(scored: Predictions, scalings: Mapping[str, PlattScaling]) -> dict[str, Any]:
     """Per output the two numbers, and calibration errors and Brier score before and after on `checked` predictions."""
     part = {}
-    for name, cases in cases_of(scored).items():
+    for name, cases in labelled_outputs(scored).items():
         scaling = scalings[name]
         part[name] = {
             "slope": scaling.slope,
@@ -162,7 +162,7 @@ def trust_scores(
     found = {path: values[path] for path in (next(iter(headlines(task))) for task in tasks)}
     video, _ = video_numbers(rows)
     errors: dict[str, list[FloatArray]] = {task: [] for task in tasks}
-    for name, cases in cases_of(rows).items():
+    for name, cases in labelled_outputs(rows).items():
         probability = scalings[name].apply(cases.probability)
         if weights is None:
             error = np.asarray(calibration_error(cases.present, probability))
@@ -201,11 +201,13 @@ def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, 
         decisions: what the run froze.
     """
     chosen = {}
-    for name, cases in cases_of(valid).items():
+    for name, cases in labelled_outputs(valid).items():
         draws = voting_draws(valid.video_id[cases.rows])
         chosen[name] = voted_thresholds(cases.present, cases.probability, draws, DECISION_METRICS)
         if TASKS[cases.task].decision == "voted":
-            chosen[name] |= {point.value: float(decisions.at(cases.task, point)[cases.column]) for point in Point}
+            chosen[name] |= {
+                point.value: float(decisions.at(cases.task, point)[cases.column]) for point in OperatingPoint
+            }
     return chosen
 
 
@@ -217,14 +219,14 @@ def thresholds_part(
     `scored` are `checked` predictions; each objective is scored by itself, not by the others.
     """
     part: dict[str, Any] = {}
-    for name, cases in cases_of(scored).items():
+    for name, cases in labelled_outputs(scored).items():
         part[name] = {}
         for objective, threshold in thresholds[name].items():
             score = DECISION_METRICS[objective]
             part[name][objective] = {
                 "threshold": threshold,
                 "calibrated_threshold": float(scalings[name].apply(np.asarray(threshold))),
-                "score": float(score(count(cases.present, cases.probability >= threshold))),
-                "score_at_half": float(score(count(cases.present, cases.probability >= HALF))),
+                "score": float(score(count_decisions(cases.present, cases.probability >= threshold))),
+                "score_at_half": float(score(count_decisions(cases.present, cases.probability >= HALF))),
             }
     return part

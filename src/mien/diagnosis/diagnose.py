@@ -10,32 +10,40 @@ from typing import Any
 
 import numpy as np
 
-from mien.commands.evaluate import OpenedSplit, ScoredSplit, identity_of, one_system, open_split, seed_run, warnings_of
+from mien.commands.evaluate import (
+    OpenedSplit,
+    SplitSelection,
+    identity_of,
+    one_system,
+    open_split,
+    seed_run,
+    warnings_of,
+)
 from mien.commands.reading import read_split
 from mien.commands.shipped import find_run
-from mien.commands.train import PREDICTIONS_FOLDER, hashed_videos
+from mien.commands.train import PREDICTIONS_FOLDER, video_id_hashes
 from mien.diagnosis.abstention import CoverageCurve, abstain
 from mien.diagnosis.calibration import (
     PlattScaling,
     calibration_part,
-    cases_of,
     classes_in,
     fit_scalings,
+    labelled_outputs,
     objective_thresholds,
     recalibrated,
     thresholds_part,
 )
-from mien.diagnosis.groups import Circumstances, circumstances, make_groupings, score_groups
+from mien.diagnosis.groups import UtteranceAttributes, make_groupings, score_groups, utterance_attributes
 from mien.diagnosis.report import DiagnosisFigures, to_markdown, write_diagnosis
 from mien.diagnosis.word_errors import Retranscribe, inject_errors, require_rates, retranscriber, score_degraded
 from mien.errors import DataError, MienError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.decisions import Decisions
-from mien.evaluation.rows import checked, classes_of
+from mien.evaluation.rows import classes_of, validated_predictions
 from mien.evaluation.scores import mean_of_defined
 from mien.evaluation.summary import mean_and_sd
 from mien.metrics.significance import N_RESAMPLES
-from mien.metrics.word_errors import word_error_rate
+from mien.metrics.word_error_rate import word_error_rate
 from mien.schema import EMOTIONS
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.predictions import Predictions, read_predictions
@@ -121,7 +129,7 @@ def diagnose(
     """
     opened_runs = [find_run(str(name)) for name in runs]
     one_system(opened_runs)
-    opened = open_split(opened_runs[0], ScoredSplit(dataset, split))
+    opened = open_split(opened_runs[0], SplitSelection(dataset, split))
     rates = WORD_ERRORS if word_errors is None else require_rates(word_errors)
     again = _way_to_read(opened, rates, text, must=word_errors is not None)
     n_parts, done = len(opened_runs) + len(rates) + 1, 0
@@ -164,7 +172,7 @@ def diagnose(
 def _diagnose_run(run: Run, opened: OpenedSplit) -> tuple[_Diagnosed, list[str]]:
     predictor = load_predictor(run)
     values = opened.dataset.facts.sentiment_values
-    scored, notes = with_labels_only(checked(predictor.predict(opened.columns, values)))
+    scored, notes = with_labels_only(validated_predictions(predictor.predict(opened.columns, values)))
     valid, told = _valid_predictions(run, predictor, opened)
     result = diagnose_predictions(valid, scored, seed_run(run, scored).decisions)
     return _Diagnosed(run, predictor, scored, result), [*notes, *told, *result.notes]
@@ -196,10 +204,10 @@ def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Dec
     Raises:
         DataError: rows are unusable, or valid lacks a task or its labels.
     """
-    scored, valid = checked(scored), checked(valid, "the predictions on valid")
+    scored, valid = validated_predictions(scored), validated_predictions(valid, "the predictions on valid")
     valid = _of_tasks(valid, [task for task in valid.outputs if task in scored.outputs])
-    on_valid = cases_of(valid)
-    for name in cases_of(scored):
+    on_valid = labelled_outputs(valid)
+    for name in labelled_outputs(scored):
         if name not in on_valid or not len(on_valid[name].rows):
             raise DataError(
                 f"Expected labelled predictions of {name} on valid, which chooses every number here, but got none; "
@@ -256,7 +264,7 @@ def _valid_predictions(run: Run, predictor: Predictor, opened: OpenedSplit) -> t
             "neither; give --dataset a Dataset whose valid split the run was not trained on"
         )
     columns = read_split(dataset, VALID, run)
-    n_known = len(set(hashed_videos(columns)) & set(run.outcome.get("videos", {}).get("train", ())))
+    n_known = len(set(video_id_hashes(columns)) & set(run.outcome.get("videos", {}).get("train", ())))
     if n_known:
         raise DataError(
             f"Expected a valid split that {run.folder} was not trained on, since it has no predictions on its own, but "
@@ -267,17 +275,17 @@ def _valid_predictions(run: Run, predictor: Predictor, opened: OpenedSplit) -> t
 
 
 def _groups(opened: OpenedSplit, diagnosed: Sequence[_Diagnosed], n_resamples: int) -> dict[str, Any]:
-    scored = circumstances(opened.columns)
+    scored = utterance_attributes(opened.columns)
     groupings = make_groupings(scored, _valid_circumstances(opened))
     runs, scalings = _runs(diagnosed)
     return score_groups(runs, scalings, groupings, scored, n_resamples)
 
 
-def _valid_circumstances(opened: OpenedSplit) -> Circumstances | None:
+def _valid_circumstances(opened: OpenedSplit) -> UtteranceAttributes | None:
     """Of the valid split that the run was trained with, else of the scored Dataset's, if there is one."""
     for dataset in (_trained_on(opened.run), opened.dataset):
         if dataset is not None and VALID in dataset.splits:
-            return circumstances(dataset.columns(VALID))
+            return utterance_attributes(dataset.columns(VALID))
     return None
 
 
@@ -323,7 +331,7 @@ def _transcription(
         changed = again(columns, heard)
         predictions = [each.predictor.predict(changed, opened.dataset.facts.sentiment_values) for each in diagnosed]
         degraded = [
-            seed_run(each.run, with_labels_only(checked(rows))[0])
+            seed_run(each.run, with_labels_only(validated_predictions(rows))[0])
             for each, rows in zip(diagnosed, predictions, strict=True)
         ]
         if not clean:

@@ -15,10 +15,10 @@ from mien.diagnosis.calibration import PlattScaling, interval_of, mean_trust_sco
 from mien.errors import DataError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.headline import all_headlines
-from mien.evaluation.rows import checked, subset, video_numbers
-from mien.metrics.calibration import equal_count_edges
+from mien.evaluation.rows import select_rows, validated_predictions, video_numbers
+from mien.metrics.calibration_error import equal_count_edges
 from mien.metrics.significance import video_weights
-from mien.metrics.word_errors import words_of
+from mien.metrics.word_error_rate import split_words
 from mien.schema import BoolArray, FloatArray
 from mien.storage.split_columns import SplitColumns
 
@@ -27,7 +27,7 @@ THIRDS = ("first third", "middle third", "last third")
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class UtteranceAttributes:
     """What is known about the utterances of a split beside their labels, ordered by video and index. N of them."""
 
     video_id: np.ndarray[Any, np.dtype[np.object_]]  # (N,) str
@@ -43,25 +43,25 @@ class Grouping:
     """One way to put the utterances into groups; no groups, with the reason, where it cannot be done."""
 
     what: str
-    groups: Mapping[str, BoolArray]  # name -> (N,) membership, in the order of `Circumstances`
+    groups: Mapping[str, BoolArray]  # name -> (N,) membership, in the order of `UtteranceAttributes`
     edges: tuple[float, ...] = ()  # from valid; an edge belongs to the group above it
     absent: str = ""
 
 
-def circumstances(columns: SplitColumns) -> Circumstances:
+def utterance_attributes(columns: SplitColumns) -> UtteranceAttributes:
     """Lengths and places of the utterances; what the columns do not hold stays unknown."""
     n, lengths = columns.n_utterances, columns.lengths
     video_id = np.repeat(np.array(columns.video_ids, dtype=object), lengths)
     unknown = np.full(n, np.nan)
     words = unknown
     if columns.transcripts is not None:
-        counts = np.array([len(words_of(text)) for text in columns.transcripts], dtype=np.float64)
+        counts = np.array([len(split_words(text)) for text in columns.transcripts], dtype=np.float64)
         words = np.where(counts > 0, counts, np.nan)
     duration_s = unknown if columns.start_s is None or columns.end_s is None else columns.end_s - columns.start_s
     place = np.arange(n) - np.repeat(columns.offsets[:-1], lengths)
     length = np.repeat(lengths, lengths)
     order = np.lexsort((columns.index, video_id.astype(str)))
-    return Circumstances(
+    return UtteranceAttributes(
         video_id=video_id[order],
         index=columns.index[order],
         words=words[order],
@@ -71,10 +71,10 @@ def circumstances(columns: SplitColumns) -> Circumstances:
     )
 
 
-def make_groupings(scored: Circumstances, valid: Circumstances | None) -> list[Grouping]:
+def make_groupings(scored: UtteranceAttributes, valid: UtteranceAttributes | None) -> list[Grouping]:
     """By words, duration, position and length of the video; thirds of valid, where there is one to take edges from."""
 
-    def thirds(what: str, unit: str, size: Callable[[Circumstances], FloatArray]) -> Grouping:
+    def thirds(what: str, unit: str, size: Callable[[UtteranceAttributes], FloatArray]) -> Grouping:
         return _thirds(what, unit, size(scored), None if valid is None else size(valid))
 
     third = np.minimum((scored.position * len(THIRDS)).astype(np.intp), len(THIRDS) - 1)
@@ -108,7 +108,7 @@ def score_groups(
     runs: Sequence[SeedRun],
     scalings: Sequence[Mapping[str, PlattScaling]],
     groupings: Sequence[Grouping],
-    scored: Circumstances,
+    scored: UtteranceAttributes,
     n_resamples: int,
 ) -> dict[str, Any]:
     """Scores of the whole split and of every group, means over the runs, each with its 95 % interval.
@@ -126,7 +126,7 @@ def score_groups(
     Raises:
         DataError: predictions and circumstances are about different utterances.
     """
-    rows = [checked(run.predictions) for run in runs]
+    rows = [validated_predictions(run.predictions) for run in runs]
     for row in rows:
         if not (np.array_equal(row.index, scored.index) and np.array_equal(row.video_id, scored.video_id)):
             raise DataError(
@@ -134,7 +134,7 @@ def score_groups(
             )
 
     def at(members: BoolArray) -> dict[str, Any]:
-        parts = [subset(row, members) for row in rows]
+        parts = [select_rows(row, members) for row in rows]
         several = [(part, run.decisions, scaling) for part, run, scaling in zip(parts, runs, scalings, strict=True)]
         found: dict[str, Any] = {
             path: {"value": float(value), "interval": None} for path, value in mean_trust_scores(several).items()

@@ -11,9 +11,9 @@ from typing import Any
 from mien.diagnosis.abstention import CoverageCurve
 from mien.evaluation.headline import all_headlines, headlines
 from mien.evaluation.scores import rows_key
-from mien.reports.tables import seeds_told
+from mien.reports.table_formats import seeds_text
 from mien.schema import EMOTIONS
-from mien.storage.files import write_json, written_aside
+from mien.storage.files import atomic_file, write_json
 from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, SENTIMENT, TASKS
 
@@ -43,21 +43,21 @@ class DiagnosisFigures:
 
 def write_diagnosis(folder: Path, summary: Mapping[str, Any], figures: DiagnosisFigures) -> list[Path]:
     """Write diagnosis.json, diagnosis.md and the figures into `folder`, each aside and renamed. Raises WriteError."""
-    from mien.diagnosis import figures as coverage  # loads matplotlib
+    from mien.diagnosis import coverage_figure  # loads matplotlib
     from mien.reports import reliability
     from mien.reports.style import write_figure
 
     paths = [folder / "diagnosis.json", folder / "diagnosis.md"]
     write_json(paths[0], summary)
-    with written_aside(paths[1]) as aside:
+    with atomic_file(paths[1]) as aside:
         aside.write_text(to_markdown(summary), encoding="utf-8")
-    seeds = seeds_told([len(figures.before)])
-    before = reliability.of_runs(f"{figures.heading}, as trained, {seeds}", figures.before)
-    after = reliability.of_runs(f"{figures.heading}, recalibrated on valid, {seeds}", figures.after)
+    seeds = seeds_text([len(figures.before)])
+    before = reliability.reliability_of_runs(f"{figures.heading}, as trained, {seeds}", figures.before)
+    after = reliability.reliability_of_runs(f"{figures.heading}, recalibrated on valid, {seeds}", figures.after)
     drawn = {
-        "reliability-before": reliability.draw(before),
-        "reliability-after": reliability.draw(after),
-        "coverage": coverage.draw(f"{figures.heading}, {seeds}", figures.curves),
+        "reliability-before": reliability.draw_reliability(before),
+        "reliability-after": reliability.draw_reliability(after),
+        "coverage": coverage_figure.draw_coverage_curves(f"{figures.heading}, {seeds}", figures.curves),
     }
     for name, figure in drawn.items():
         paths += write_figure(folder, name, figure)

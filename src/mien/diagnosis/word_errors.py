@@ -18,18 +18,18 @@ import numpy as np
 from mien.diagnosis.calibration import PlattScaling, interval_of, mean_trust_scores
 from mien.errors import DataError, UnknownNameError, UsageError
 from mien.evaluation.compare import SeedRun
-from mien.evaluation.rows import checked, require_same_utterances, video_numbers
+from mien.evaluation.rows import require_same_utterances, validated_predictions, video_numbers
 from mien.features.extractors import TEXT_EXTRACTORS, load_text_extractor
-from mien.features.text.minilm import clean
+from mien.features.text.minilm import clean_text
 from mien.features.text.transcript import REMEDY
 from mien.metrics.significance import video_weights
-from mien.metrics.word_errors import words_of
+from mien.metrics.word_error_rate import split_words
 from mien.models import model_entry
-from mien.models.batch import Reads
+from mien.models.batch import InputKind
 from mien.schema import Modality
 from mien.storage.runs import Run, require_spaces
 from mien.storage.split_columns import SplitColumns
-from mien.training.predictor import reads_transcripts
+from mien.training.predictor import needs_transcripts
 
 
 class WordError(IntEnum):
@@ -69,7 +69,7 @@ def inject_errors(transcripts: Sequence[str], rate: float, seed: int = 0) -> lis
         DataError: there are not two different words.
     """
     require_rates([rate])
-    words = [words_of(text) for text in transcripts]
+    words = [split_words(text) for text in transcripts]
     pool = [word for each in words for word in each]
     if len({word.casefold() for word in pool}) < 2:
         raise DataError(
@@ -124,7 +124,10 @@ def score_degraded(
         Path -> ``value``, ``difference`` and its 95 % ``interval``.
     """
     sides = [
-        [(checked(run.predictions), run.decisions, scaling) for run, scaling in zip(side, scalings, strict=True)]
+        [
+            (validated_predictions(run.predictions), run.decisions, scaling)
+            for run, scaling in zip(side, scalings, strict=True)
+        ]
         for side in (runs, clean)
     ]
     for one, other in zip(*sides, strict=True):
@@ -165,11 +168,11 @@ def retranscriber(run: Run, columns: SplitColumns, extractor: str | None = None)
             f"Expected a run that hears text, to see what transcription errors do to it, but got one of "
             f"{', '.join(run.inputs)}; leave out --word-errors"
         )
-    if columns.transcripts is None or not any(clean(text) for text in columns.transcripts):
+    if columns.transcripts is None or not any(clean_text(text) for text in columns.transcripts):
         raise DataError(f"Expected transcripts to put errors into, but the scored split has none; {REMEDY}")
-    if reads_transcripts(run.spaces):
+    if needs_transcripts(run.spaces):
         return lambda columns, transcripts: dataclasses.replace(columns, transcripts=list(transcripts))
-    if model_entry(run.model).reads is Reads.WORDS:
+    if model_entry(run.model).input_kind is InputKind.WORDS:
         raise DataError(
             f"Expected a run that reads transcripts or one text vector an utterance, but {run.model} reads words "
             "aligned with voice and face, which an inserted or deleted word has not; leave out --word-errors"

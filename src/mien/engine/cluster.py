@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mien.engine.processes import end_workers, run_in_process
+from mien.engine.processes import run_in_process, stop_workers
 from mien.errors import EngineError, MienError
 from mien.version import __version__
 
@@ -64,7 +64,7 @@ class PackedJob:
 
 
 @dataclass(frozen=True)
-class Work:
+class JobSpec:
     """What is done with every job of a call, see `run_jobs`."""
 
     function: Callable[..., Any]
@@ -85,7 +85,7 @@ class Work:
         import cloudpickle
 
         context = None if self.context is None else cloudpickle.dumps(self.context)
-        return PackedJob(self.pickled(job), versions_here(), context, self.process_imports, self.token)
+        return PackedJob(self.pickled(job), installed_versions(), context, self.process_imports, self.token)
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,15 @@ class Cluster:
 
 # A kind of place to work: work, address (None: start it here), number of workers to start -> the place, closed on
 # leaving.
-Engine = Callable[[Work, str | None, int], AbstractContextManager[Cluster]]
+Engine = Callable[[JobSpec, str | None, int], AbstractContextManager[Cluster]]
 
 
 @contextmanager
-def this_machine(work: Work, _address: str | None, _workers: int) -> Iterator[Cluster]:
+def local_cluster(work: JobSpec, _address: str | None, _workers: int) -> Iterator[Cluster]:
     """Nothing to connect to: jobs run in this process, or each in a process of its own."""
     imports, token = work.process_imports, work.token
     if imports is not None:
-        yield Cluster(lambda job: run_in_process(work.pickled(job), imports, token), lambda: end_workers(token))
+        yield Cluster(lambda job: run_in_process(work.pickled(job), imports, token), lambda: stop_workers(token))
     elif work.context is not None:
         yield Cluster(partial(work.function, context=work.context()), lambda: None)
     else:
@@ -145,14 +145,14 @@ def run_packed(packed: PackedJob) -> Any:
         ) from error
 
 
-def versions_here() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
     """Python and the packages that decide what comes out."""
     return {"Python": platform.python_version(), "mien": __version__} | {
         name: _version(name) for name in DECIDING_PACKAGES
     }
 
 
-def require_seen(*paths: Path) -> None:
+def require_visible_paths(*paths: Path) -> None:
     """Raises EngineError when whoever calls, a worker, does not see a file or folder of the one who sent it."""
     for path in paths:
         if not path.exists():
@@ -163,7 +163,7 @@ def require_seen(*paths: Path) -> None:
 
 
 def _require_versions(expected: Mapping[str, str]) -> None:
-    here = versions_here()
+    here = installed_versions()
     differing = [f"{name} {here[name]} instead of {other}" for name, other in expected.items() if here[name] != other]
     if differing:
         raise EngineError(

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
 
-from mien.engine.cluster import CONNECT_TIMEOUT_S, Cluster, Work, WorkersLostError, run_packed
-from mien.engine.processes import end_workers
+from mien.engine.cluster import CONNECT_TIMEOUT_S, Cluster, JobSpec, WorkersLostError, run_packed
+from mien.engine.processes import stop_workers
 from mien.errors import EngineError, MissingExtraError
 
 # how often it is asked whether a worker is free
@@ -17,7 +17,7 @@ POLL_S = 0.05
 
 
 @contextmanager
-def dask_cluster(work: Work, address: str | None, workers: int) -> Iterator[Cluster]:
+def dask_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[Cluster]:
     """Connect to a scheduler, or start `workers` local processes. Raises MissingExtraError, EngineError."""
     try:
         import distributed
@@ -52,7 +52,7 @@ class _Jobs:
     would give up jobs that only waited.
     """
 
-    def __init__(self, client: Any, work: Work, name: str) -> None:
+    def __init__(self, client: Any, work: JobSpec, name: str) -> None:
         self._client = client
         self._work = work
         self._name = name
@@ -87,7 +87,7 @@ class _Jobs:
         with suppress(Exception):  # a scheduler that is gone has nothing to give up, and the reason is told already
             self._client.cancel(list(self._submitted), force=True)
             if self._work.process_imports is not None:
-                self._client.run(partial(end_workers, self._work.token), on_error="ignore")
+                self._client.run(partial(stop_workers, self._work.token), on_error="ignore")
 
     def _submit(self, job: Any) -> Any:
         with self._turn:

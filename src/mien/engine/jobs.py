@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mien.engine.cluster import Engine, Work, WorkersLostError, this_machine
+from mien.engine.cluster import Engine, JobSpec, WorkersLostError, local_cluster
 from mien.engine.dask import dask_cluster
-from mien.engine.processes import JobLost
+from mien.engine.processes import LostJob
 from mien.engine.ray import ray_cluster
 from mien.engine.threads import n_cores
 from mien.errors import UnknownNameError, UsageError
@@ -26,14 +26,14 @@ MAX_WAITING = 256
 
 # an engine is one line: how its place is started or found
 ENGINES: dict[str, Engine] = {
-    "local": this_machine,
+    "local": local_cluster,
     "dask": dask_cluster,
     "ray": ray_cluster,
 }
 
 
 @dataclass(frozen=True)
-class Place:
+class EngineConfig:
     """Where a user wants the work done. Raises UnknownNameError or UsageError."""
 
     # name in `ENGINES`
@@ -60,10 +60,10 @@ class Place:
 
 
 def run_jobs(
-    place: Place,
+    engine: EngineConfig,
     function: Callable[..., OutcomeT],
     jobs: Sequence[JobT],
-    lost: Callable[[JobT, str], OutcomeT],
+    on_lost: Callable[[JobT, str], OutcomeT],
     *,
     context: Callable[[], Any] | None = None,
     process_imports: Sequence[str] | None = None,
@@ -74,10 +74,10 @@ def run_jobs(
     are killed.
 
     Args:
-        place: where to run
+        engine: where to run
         function: job -> outcome. It raises what would stop every job; an outcome says what else went wrong
         jobs: what it is called with
-        lost: job, reason -> the outcome of a job whose process or whose workers die, whoever takes it
+        on_lost: job, reason -> the outcome of a job whose process or whose workers die, whoever takes it
         context: makes what the jobs share, once per process; `function` gets it as `context`. On a cluster one job at a
             time uses it, and it is kept for other calls that need the same
         process_imports: given, every job has a process of its own, in which these modules are imported already
@@ -87,16 +87,16 @@ def run_jobs(
     """
     if not jobs:
         return
-    work = Work(function, context, None if process_imports is None else tuple(process_imports))
-    n_workers = min(place.workers or n_cores(), len(jobs))
-    n_waiting = n_workers if place.address is None else min(place.workers or MAX_WAITING, len(jobs))
+    work = JobSpec(function, context, None if process_imports is None else tuple(process_imports))
+    n_workers = min(engine.workers or n_cores(), len(jobs))
+    n_waiting = n_workers if engine.address is None else min(engine.workers or MAX_WAITING, len(jobs))
     suspects: list[JobT] = []
 
-    with ENGINES[place.engine](work, place.address, n_workers) as cluster:
+    with ENGINES[engine.engine](work, engine.address, n_workers) as cluster:
 
         def run(job: JobT) -> OutcomeT:
             outcome = cluster.run(job)
-            return lost(job, outcome.reason) if isinstance(outcome, JobLost) else outcome
+            return on_lost(job, outcome.reason) if isinstance(outcome, LostJob) else outcome
 
         def run_or_suspect(job: JobT) -> list[OutcomeT]:
             try:
@@ -113,7 +113,7 @@ def run_jobs(
                 try:
                     yield run(job)
                 except WorkersLostError as error:
-                    yield lost(job, str(error))
+                    yield on_lost(job, str(error))
         finally:
             cluster.close()
 

@@ -31,7 +31,7 @@ REASON_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
-class JobLost:
+class LostJob:
     """In place of an outcome: the process of the job died."""
 
     reason: str
@@ -60,7 +60,7 @@ class WorkerProcess:
         return self._process.poll() is None
 
     def run(self, call: bytes, imports: Sequence[str]) -> Any:
-        """Do a job and wait for it. Returns its outcome, or JobLost."""
+        """Do a job and wait for it. Returns its outcome, or LostJob."""
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -77,10 +77,10 @@ class WorkerProcess:
             if code == 0:
                 return pickle.loads(job.with_name(OUTCOME_FILE).read_bytes())
         said = os.pread(self._errors.fileno(), os.fstat(self._errors.fileno()).st_size, silent_until)
-        return JobLost(f"its process ended {_how(code)}{_last_words(said)}")
+        return LostJob(f"its process ended {_how(code)}{_last_words(said)}")
 
     def kill(self) -> None:
-        """End it with what it has forked. Whoever waits for an outcome gets JobLost."""
+        """End it with what it has forked. Whoever waits for an outcome gets LostJob."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -99,10 +99,10 @@ _ENDED: set[str] = set()
 
 
 def run_in_process(call: bytes, imports: Sequence[str], token: str) -> Any:
-    """Do a pickled (function, job) in a process of its own. Returns its outcome, or JobLost.
+    """Do a pickled (function, job) in a process of its own. Returns its outcome, or LostJob.
 
     A worker that has done its job is kept for the next one with the same token. Raises EngineError if the function
-    does, or after `end_workers`.
+    does, or after `stop_workers`.
     """
     with _LOCK:
         if token in _ENDED:
@@ -131,7 +131,7 @@ def run_in_process(call: bytes, imports: Sequence[str], token: str) -> Any:
     return outcome
 
 
-def end_workers(token: str) -> None:
+def stop_workers(token: str) -> None:
     """Kill the workers of a call, and start no more for it. A job must bear to be killed at any moment."""
     with _LOCK:
         _ENDED.add(token)

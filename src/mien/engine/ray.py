@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-from mien.engine.cluster import MAX_RETRIES, Cluster, Work, WorkersLostError, run_packed
+from mien.engine.cluster import MAX_RETRIES, Cluster, JobSpec, WorkersLostError, run_packed
 from mien.errors import EngineError, MissingExtraError
 
 # Outcomes are small: without this Ray reserves a third of the memory for them.
@@ -22,7 +22,7 @@ QUIET = {
 
 
 @contextmanager
-def ray_cluster(work: Work, address: str | None, workers: int) -> Iterator[Cluster]:
+def ray_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[Cluster]:
     """Connect to the cluster at `address`, or start `workers` local processes. Raises MissingExtraError, EngineError.
 
     Leaving it ends the workers' processes of this command, and what they have begun.
@@ -63,7 +63,7 @@ def ray_cluster(work: Work, address: str | None, workers: int) -> Iterator[Clust
 class _Jobs:
     """Submits jobs and waits for them."""
 
-    def __init__(self, work: Work, name: str) -> None:
+    def __init__(self, work: JobSpec, name: str) -> None:
         import ray
 
         self._work = work

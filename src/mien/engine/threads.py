@@ -80,14 +80,14 @@ class TaskPool:
 
 
 @contextmanager
-def one_thread_each() -> Iterator[None]:
+def limit_numpy_threads() -> Iterator[None]:
     """Keep numpy's matrix products on one thread: several would wait for each other, and their sums round otherwise."""
     with threadpool_limits(limits=1, user_api="blas"):
         yield
 
 
 @contextmanager
-def one_torch_thread() -> Iterator[None]:
+def limit_torch_threads() -> Iterator[None]:
     """The same for torch, which is loaded later than the rest."""
     import torch
 

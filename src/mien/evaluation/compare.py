@@ -13,7 +13,7 @@ from mien.evaluation.counts import count_videos
 from mien.evaluation.decisions import Decisions
 from mien.evaluation.headline import all_headlines, headline_values
 from mien.evaluation.result import Bootstrap
-from mien.evaluation.rows import checked, require_same_utterances, video_numbers
+from mien.evaluation.rows import require_same_utterances, validated_predictions, video_numbers
 from mien.metrics.significance import (
     McNemar,
     PairedBootstrap,
@@ -54,7 +54,7 @@ class SettingScores:
     """One system: its runs by seed under one protocol."""
 
     name: str
-    rows: Predictions  # `checked` rows of one of the runs: which utterances, which gold labels
+    rows: Predictions  # `validated_predictions` rows of one of the runs: which utterances, which gold labels
     seeds: Mapping[int, SeedScores]
 
     def mean_resampled(self, seeds: Sequence[int], path: str) -> FloatArray:
@@ -136,7 +136,7 @@ class Comparison:
         }
 
 
-def compare(
+def compare_runs(
     a: Sequence[SeedRun],
     b: Sequence[SeedRun],
     *,
@@ -205,7 +205,7 @@ def score_setting(
     """
     runs = sorted(runs, key=lambda run: run.seed)
     names = [f"{name}, seed {run.seed}" for run in runs]
-    rows = [checked(run.predictions, each) for run, each in zip(runs, names, strict=True)]
+    rows = [validated_predictions(run.predictions, each) for run, each in zip(runs, names, strict=True)]
     require_same_utterances(rows, names)
     weights = video_weights(video_numbers(rows[0])[1], bootstrap.n_resamples, bootstrap.seed).astype(np.float64)
     seeds = {}
@@ -292,7 +292,7 @@ def _mcnemar_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> dict[int, Mc
     tests = {}
     for pair in zip(*(sorted(side, key=lambda run: run.seed) for side in (a, b)), strict=True):
         if all(SENTIMENT in run.predictions.outputs for run in pair):
-            rows = [checked(run.predictions) for run in pair]
+            rows = [validated_predictions(run.predictions) for run in pair]
             positive, scored = sentiment_classes(rows[0].sentiment)
             decided = [
                 (each.outputs[SENTIMENT] >= run.decisions.at(SENTIMENT))[:, 0]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.decisions import Decisions, Point
+from mien.evaluation.decisions import Decisions, OperatingPoint
 from mien.evaluation.rows import classes_of, video_numbers
 from mien.metrics.confusion import Confusion, count_per_video
 from mien.metrics.regression import GradeRule, Moments, grades, moments_per_video
@@ -63,7 +63,7 @@ def _count_presence(predictions: Predictions, task: str, decisions: Decisions, v
     labels, scored = classes_of(task, predictions)
     counts = {
         point.value: count_per_video(labels, predictions.outputs[task] >= decisions.at(task, point), *videos, scored)
-        for point in Point
+        for point in OperatingPoint
     }
     return counts | {F1_COLUMNS: counts[decisions.f1_columns_at]}
 

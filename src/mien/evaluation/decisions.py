@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.evaluation.rows import checked, classes_of
+from mien.evaluation.rows import classes_of, validated_predictions
 from mien.metrics import METRICS
 from mien.metrics.confusion import Confusion
 from mien.metrics.significance import video_weights
@@ -39,29 +39,31 @@ class ChosenOn(StrEnum):
     NOTHING = "nothing"  # constants
 
 
-class Point(StrEnum):
+class OperatingPoint(StrEnum):
     """An operating point: one threshold per output, chosen for one metric."""
 
     WEIGHTED_ACCURACY = "weighted_accuracy"
     WEIGHTED_F1 = "weighted_f1"
 
 
-# The metrics that a threshold can be chosen for. A name of a `Point` is the metric it is chosen for.
+# The metrics that a threshold can be chosen for. A name of a `OperatingPoint` is the metric it is chosen for.
 DECISION_METRICS: dict[str, Callable[[Confusion], FloatArray]] = {
     name: METRICS[name].function for name in ("weighted_accuracy", "weighted_f1", "macro_f1", "positive_f1")
 }
-POINT_METRICS = {point.value: DECISION_METRICS[point] for point in Point}
+POINT_METRICS = {point.value: DECISION_METRICS[point] for point in OperatingPoint}
 # output -> threshold, for every point
-Thresholds = Mapping[Point, Mapping[str, float]]
+Thresholds = Mapping[OperatingPoint, Mapping[str, float]]
 
 
-def _same_for_all(task: str, thresholds: Mapping[Point, float]) -> Thresholds:
+def _same_for_all(task: str, thresholds: Mapping[OperatingPoint, float]) -> Thresholds:
     return {point: dict.fromkeys(TASKS[task].outputs, value) for point, value in thresholds.items()}
 
 
 def _halves() -> dict[str, Thresholds]:
     return {
-        task: _same_for_all(task, dict.fromkeys(Point, HALF)) for task, row in TASKS.items() if row.decision == "half"
+        task: _same_for_all(task, dict.fromkeys(OperatingPoint, HALF))
+        for task, row in TASKS.items()
+        if row.decision == "half"
     }
 
 
@@ -72,11 +74,11 @@ class Decisions:
     # task -> its thresholds; those of rule `half` are always there, those of rule `voted` if the system predicts them
     thresholds: Mapping[str, Thresholds] = field(default_factory=_halves)
     # the point that decides for the columns of F1; weighted accuracy and counts always use `WEIGHTED_ACCURACY`
-    f1_columns_at: Point = Point.WEIGHTED_ACCURACY
+    f1_columns_at: OperatingPoint = OperatingPoint.WEIGHTED_ACCURACY
     chosen_on: ChosenOn = ChosenOn.NOTHING
     notes: tuple[str, ...] = ()
 
-    def at(self, task: str, point: Point = Point.WEIGHTED_ACCURACY) -> FloatArray:
+    def at(self, task: str, point: OperatingPoint = OperatingPoint.WEIGHTED_ACCURACY) -> FloatArray:
         """The thresholds of a task at one operating point, (output,) in the order of the task's outputs.
 
         Raises DataError if an output has none.
@@ -104,7 +106,7 @@ class Decisions:
         """One number for rule `half`, output -> threshold for each point else."""
         if TASKS[task].decision == "half":
             return float(self.at(task)[0])
-        return {point.value: dict(self.thresholds.get(task, {}).get(point, {})) for point in Point}
+        return {point.value: dict(self.thresholds.get(task, {}).get(point, {})) for point in OperatingPoint}
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Decisions:
@@ -117,7 +119,7 @@ class Decisions:
             thresholds = {task: _task_from_json(task, facts[task]) for task in named}
             decisions = cls(
                 thresholds=_halves() | {task: points for task, points in thresholds.items() if any(points.values())},
-                f1_columns_at=Point(facts["f1_columns_at"]),
+                f1_columns_at=OperatingPoint(facts["f1_columns_at"]),
                 chosen_on=ChosenOn(facts["chosen_on"]),
                 notes=tuple(facts.get("notes", ())),
             )
@@ -135,8 +137,8 @@ class Decisions:
 
 def _task_from_json(task: str, facts: Any) -> Thresholds:
     if TASKS[task].decision == "half":
-        return _same_for_all(task, dict.fromkeys(Point, float(facts)))
-    return {point: {str(name): float(value) for name, value in facts[point.value].items()} for point in Point}
+        return _same_for_all(task, dict.fromkeys(OperatingPoint, float(facts)))
+    return {point: {str(name): float(value) for name, value in facts[point.value].items()} for point in OperatingPoint}
 
 
 def constant_decisions(weighted_accuracy: float, weighted_f1: float, **facts: Any) -> Decisions:
@@ -144,7 +146,7 @@ def constant_decisions(weighted_accuracy: float, weighted_f1: float, **facts: An
 
     `facts` are further fields of `Decisions`.
     """
-    pair = {Point.WEIGHTED_ACCURACY: weighted_accuracy, Point.WEIGHTED_F1: weighted_f1}
+    pair = {OperatingPoint.WEIGHTED_ACCURACY: weighted_accuracy, OperatingPoint.WEIGHTED_F1: weighted_f1}
     voted = [task for task, row in TASKS.items() if row.decision == "voted"]
     return Decisions(thresholds=_halves() | {task: _same_for_all(task, pair) for task in voted}, **facts)
 
@@ -154,7 +156,7 @@ def paper_decisions() -> Decisions:
     return constant_decisions(
         PAPER_WEIGHTED_ACCURACY_THRESHOLD,
         PAPER_F1_THRESHOLD,
-        f1_columns_at=Point.WEIGHTED_F1,
+        f1_columns_at=OperatingPoint.WEIGHTED_F1,
         chosen_on=ChosenOn.PAPER,
     )
 
@@ -170,9 +172,9 @@ def fit_decisions(valid: Predictions) -> Decisions:
         note says so.
 
     Raises:
-        DataError: the rows are unusable, see `checked`.
+        DataError: the rows are unusable, see `validated_predictions`.
     """
-    valid = checked(valid, "the predictions on valid")
+    valid = validated_predictions(valid, "the predictions on valid")
     thresholds, notes = _halves(), []
     for task in valid.outputs:
         if rule := RULES[TASKS[task].decision]:
@@ -182,7 +184,7 @@ def fit_decisions(valid: Predictions) -> Decisions:
 
 
 def _half(_valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
-    return _same_for_all(task, dict.fromkeys(Point, HALF)), []
+    return _same_for_all(task, dict.fromkeys(OperatingPoint, HALF)), []
 
 
 def _voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
@@ -192,7 +194,7 @@ def _voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
     """
     labels, scored = classes_of(task, valid)
     draws = voting_draws(valid.video_id[scored])
-    thresholds: dict[Point, dict[str, float]] = {point: {} for point in Point}
+    thresholds: dict[OperatingPoint, dict[str, float]] = {point: {} for point in OperatingPoint}
     notes = []
     for column, name in enumerate(TASKS[task].outputs):
         present = labels[scored, column]
@@ -202,7 +204,7 @@ def _voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
                 f"the thresholds of {name} are {HALF}: valid has {int(present.sum())} utterances with it "
                 f"and {int((~present).sum())} without, which cannot choose"
             )
-        for point in Point:
+        for point in OperatingPoint:
             thresholds[point][name] = voted[point]
     return thresholds, notes
 
@@ -247,11 +249,11 @@ def voted_thresholds(
         return dict.fromkeys(scores, HALF)
     positives = draws @ target
     cuts = [
-        every_cut(target, probability, weights)
+        candidate_thresholds(target, probability, weights)
         for weights, n_present in zip(draws, positives, strict=True)
         if 0 < n_present < weights.sum()
     ]
-    cuts = cuts or [every_cut(target, probability)]
+    cuts = cuts or [candidate_thresholds(target, probability)]
     return {
         name: float(np.median([_best_cut(thresholds, score(confusion)) for thresholds, confusion in cuts]))
         for name, score in scores.items()
@@ -268,7 +270,7 @@ def _best_cut(thresholds: FloatArray, scores: FloatArray) -> float:
     return float(thresholds[maxima[len(maxima) // 2]])
 
 
-def every_cut(
+def candidate_thresholds(
     target: BoolArray, probability: FloatArray, weights: NDArray[Any] | None = None
 ) -> tuple[FloatArray, Confusion]:
     """All thresholds that decide differently, ascending, and their counts; O(n log n).

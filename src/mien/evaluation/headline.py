@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mien.evaluation.counts import TaskCounts
 from mien.evaluation.scores import SCORERS, mean_of_defined, means_of, rows_key
-from mien.metrics import METRICS, Kind
+from mien.metrics import METRICS, MetricInput
 from mien.metrics.significance import percentile_interval
 from mien.schema import FloatArray
 from mien.tasks import SENTIMENT, TASKS
@@ -44,7 +44,13 @@ def headlines(task: str) -> dict[str, Headline]:
     def headline(measure: str, columns: range, column: str = "", title: str = "") -> Headline:
         metric = METRICS[scorer.measures[measure].metric]
         return Headline(
-            task, measure, tuple(columns), column, title, metric.kind is Kind.DECISION, not metric.higher_is_better
+            task,
+            measure,
+            tuple(columns),
+            column,
+            title,
+            metric.kind is MetricInput.DECISION,
+            not metric.higher_is_better,
         )
 
     found = {}

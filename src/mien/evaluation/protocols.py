@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from mien.errors import UsageError
-from mien.evaluation.decisions import DECISION_METRICS, ChosenOn, Decisions, Point, paper_decisions
-from mien.evaluation.rows import checked, classes_of, require_same_utterances
+from mien.evaluation.decisions import DECISION_METRICS, ChosenOn, Decisions, OperatingPoint, paper_decisions
+from mien.evaluation.rows import classes_of, require_same_utterances, validated_predictions
 from mien.evaluation.scores import (
     AT_F1_THRESHOLD,
     Scores,
@@ -24,8 +24,8 @@ from mien.evaluation.scores import (
     score_at,
 )
 from mien.metrics import METRICS
-from mien.metrics.calibration import calibration_error
-from mien.metrics.confusion import Confusion, count
+from mien.metrics.calibration_error import calibration_error
+from mien.metrics.confusion import Confusion, count_decisions
 from mien.metrics.ranking import roc_auc
 from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
@@ -40,7 +40,7 @@ UPPER_BOUND = (
 LOWER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if not metric.higher_is_better)
 
 
-class Needs(StrEnum):
+class ProtocolInput(StrEnum):
     """What a protocol is a function of."""
 
     DECISIONS = "decisions"  # function(predictions, decisions)
@@ -53,7 +53,7 @@ class Protocol:
     """One row of the table `PROTOCOLS`."""
 
     function: Callable[..., Scores]
-    needs: Needs
+    needs: ProtocolInput
     epoch_chosen_by: str
     thresholds_chosen_by: str
     upper_bound: bool = False
@@ -75,7 +75,7 @@ def clean(predictions: Predictions, decisions: Decisions) -> Scores:
             f"Expected thresholds chosen on valid under the protocol clean, but got thresholds chosen on "
             f"{decisions.chosen_on.value}; fit them on valid, or use the protocol fixed"
         )
-    scores = score_at(checked(predictions), decisions)
+    scores = score_at(validated_predictions(predictions), decisions)
     if any(TASKS[task].decision == "voted" for task in predictions.outputs):
         scores.notes.extend(decisions.notes)
     return scores
@@ -90,7 +90,7 @@ def fixed(predictions: Predictions) -> Scores:
     Raises:
         DataError: the rows are unusable.
     """
-    return score_at(checked(predictions), paper_decisions())
+    return score_at(validated_predictions(predictions), paper_decisions())
 
 
 def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
@@ -113,7 +113,7 @@ def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
         )
     epochs = sorted(predictions_by_epoch)
     names = [f"epoch {epoch}" for epoch in epochs]
-    rows = [checked(predictions_by_epoch[epoch], name) for epoch, name in zip(epochs, names, strict=True)]
+    rows = [validated_predictions(predictions_by_epoch[epoch], name) for epoch, name in zip(epochs, names, strict=True)]
     require_same_utterances(rows, names)
     scores = Scores({}, [UPPER_BOUND])
     for task in (task for task in TASKS if all(task in row.outputs for row in rows)):
@@ -123,11 +123,11 @@ def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
 
 
 PROTOCOLS: dict[str, Protocol] = {
-    "clean": Protocol(clean, Needs.DECISIONS, "valid", "valid, per emotion, then frozen"),
-    "fixed": Protocol(fixed, Needs.PREDICTIONS, "valid", "the paper: 0.4 for F1, 0.2 for weighted accuracy"),
+    "clean": Protocol(clean, ProtocolInput.DECISIONS, "valid", "valid, per emotion, then frozen"),
+    "fixed": Protocol(fixed, ProtocolInput.PREDICTIONS, "valid", "the paper: 0.4 for F1, 0.2 for weighted accuracy"),
     "released": Protocol(
         released,
-        Needs.EPOCHS,
+        ProtocolInput.EPOCHS,
         "the scored split itself, per metric",
         "the scored split itself, best of 16, per metric",
         upper_bound=True,
@@ -166,7 +166,7 @@ def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions]
     labels = targets[scored]
     probabilities = np.stack([row.outputs[task][scored] for row in rows])
     grid = np.array(RELEASED_THRESHOLDS)[:, None]
-    sweeps = [count(labels[:, None, :], epoch[:, None, :] >= grid) for epoch in probabilities]
+    sweeps = [count_decisions(labels[:, None, :], epoch[:, None, :] >= grid) for epoch in probabilities]
     confusion = Confusion(*(np.stack(cells) for cells in zip(*sweeps, strict=True)))  # each (epoch, threshold, output)
     part: dict[str, Any] = {"n_scored": len(labels)}
     chosen: dict[str, dict[str, float]] = {}
@@ -196,13 +196,13 @@ def _best_output(
         at[metric], row[metric], chosen[metric] = _best_pair(epochs, function(confusion))
     curves = np.array([roc_auc(present, part) for part in probabilities])
     errors = np.array([calibration_error(present, part) for part in probabilities])
-    main, second = at[Point.WEIGHTED_ACCURACY], at[Point.WEIGHTED_F1]
+    main, second = at[OperatingPoint.WEIGHTED_ACCURACY], at[OperatingPoint.WEIGHTED_F1]
     return row | {
-        "threshold": chosen[Point.WEIGHTED_ACCURACY]["threshold"],
+        "threshold": chosen[OperatingPoint.WEIGHTED_ACCURACY]["threshold"],
         "roc_auc": float(curves[_argbest(curves)]),
         "calibration_error": float(errors[_argbest(-errors)]),
         AT_F1_THRESHOLD: row["weighted_f1"],
-        "f1_threshold": chosen[Point.WEIGHTED_F1]["threshold"],
+        "f1_threshold": chosen[OperatingPoint.WEIGHTED_F1]["threshold"],
         **counts_of(confusion.take(main)),
         "n_predicted_positive_at_f1_threshold": int(confusion.predicted_positives[second]),
         "chosen": chosen,

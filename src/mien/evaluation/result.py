@@ -8,10 +8,10 @@ from typing import Any
 
 from mien.errors import UnknownNameError, UsageError
 from mien.evaluation.counts import count_videos
-from mien.evaluation.decisions import Decisions, Point, paper_decisions
+from mien.evaluation.decisions import Decisions, OperatingPoint, paper_decisions
 from mien.evaluation.headline import headline_intervals
-from mien.evaluation.protocols import PROTOCOLS, UPPER_BOUND, Needs, Protocol
-from mien.evaluation.rows import checked, video_numbers
+from mien.evaluation.protocols import PROTOCOLS, UPPER_BOUND, Protocol, ProtocolInput
+from mien.evaluation.rows import validated_predictions, video_numbers
 from mien.evaluation.scores import Scores
 from mien.evaluation.trivial import TrainMajority, score_trivial
 from mien.metrics.significance import N_RESAMPLES, video_weights
@@ -121,7 +121,7 @@ def evaluate_predictions(
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
     chosen = PROTOCOLS[protocol]
     scores, one, used = _apply(chosen, protocol, predictions, decisions)
-    rows = checked(one)
+    rows = validated_predictions(one)
     notes = list(scores.notes)
     intervals: dict[str, list[float]] = {}
     bootstrap = bootstrap or Bootstrap()
@@ -152,7 +152,7 @@ def _apply(
     decisions: Decisions | None,
 ) -> tuple[Scores, Predictions, Decisions | None]:
     """The scores, one table with the rows they are about, and the thresholds used if they were given beforehand."""
-    if chosen.needs is Needs.EPOCHS:
+    if chosen.needs is ProtocolInput.EPOCHS:
         if isinstance(predictions, Predictions):
             raise UsageError(
                 f"Expected predictions of every epoch under the protocol {name}, but got one table; "
@@ -165,7 +165,7 @@ def _apply(
             f"Expected one table of predictions under the protocol {name}, but got one per epoch; "
             "give those of the epoch chosen on valid"
         )
-    if chosen.needs is Needs.PREDICTIONS:
+    if chosen.needs is ProtocolInput.PREDICTIONS:
         return chosen.function(predictions), predictions, paper_decisions()
     if decisions is None:
         raise UsageError(
@@ -181,15 +181,15 @@ def _operating_points(chosen: Protocol, decisions: Decisions | None, scores: Sco
         return {}
     if decisions is None:
         return {"each metric for itself": {"chosen_on": chosen.thresholds_chosen_by, "warning": UPPER_BOUND}}
-    two = decisions.f1_columns_at is Point.WEIGHTED_F1
+    two = decisions.f1_columns_at is OperatingPoint.WEIGHTED_F1
     columns = {
-        Point.WEIGHTED_ACCURACY: WEIGHTED_ACCURACY_COLUMNS + (() if two else F1_COLUMNS),
-        Point.WEIGHTED_F1: (F1_COLUMNS if two else ()) + SECOND_COLUMNS,
+        OperatingPoint.WEIGHTED_ACCURACY: WEIGHTED_ACCURACY_COLUMNS + (() if two else F1_COLUMNS),
+        OperatingPoint.WEIGHTED_F1: (F1_COLUMNS if two else ()) + SECOND_COLUMNS,
     }
     return {
         point.value: {"columns": list(columns[point]), "chosen_on": decisions.chosen_on.value}
         | {"thresholds" if task == EMOTION else task: dict(decisions.thresholds[task][point]) for task in voted}
-        for point in Point
+        for point in OperatingPoint
     }
 
 
@@ -200,7 +200,9 @@ def _conventions(chosen: Protocol, identity: RunIdentity | None) -> dict[str, st
         "f1": "weighted over both classes; macro_f1 and positive_f1 stand beside it",
         "emotion_accuracy": "weighted accuracy (TP/P + TN/N) / 2, not plain accuracy",
         "mean": "mean6: the six emotions; mean7: those and none; the suffix of each key says which",
-        "thresholds": "one per metric" if chosen.needs is not Needs.DECISIONS else "one per emotion for all columns",
+        "thresholds": "one per metric"
+        if chosen.needs is not ProtocolInput.DECISIONS
+        else "one per emotion for all columns",
         "chosen_on": f"epoch: {chosen.epoch_chosen_by}; thresholds: {chosen.thresholds_chosen_by}",
         "data": f"{identity.dataset or 'unnamed'}, split {identity.split}" if identity else "unnamed",
     }

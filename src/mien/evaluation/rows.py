@@ -15,7 +15,7 @@ from mien.storage.predictions import Predictions
 from mien.tasks import TASKS, targets_of
 
 
-def checked(predictions: Predictions, name: str = "the predictions") -> Predictions:
+def validated_predictions(predictions: Predictions, name: str = "the predictions") -> Predictions:
     """The same predictions, sorted by video and index, with labels and outputs in float64.
 
     The order of the rows must not matter to any number, and sorting is what makes two tables comparable row by row.
@@ -27,7 +27,7 @@ def checked(predictions: Predictions, name: str = "the predictions") -> Predicti
     outputs = {task: _checked_outputs(task, values, name) for task, values in predictions.outputs.items()}
     order = np.lexsort((predictions.index, predictions.video_id.astype(str)))
     ordered = dataclasses.replace(
-        subset(predictions, order),
+        select_rows(predictions, order),
         sentiment=predictions.sentiment[order].astype(np.float64),
         emotions=predictions.emotions[order].astype(np.float64),
         outputs={task: values[order] for task, values in outputs.items()},
@@ -42,7 +42,7 @@ def checked(predictions: Predictions, name: str = "the predictions") -> Predicti
     return ordered
 
 
-def subset(predictions: Predictions, rows: BoolArray | NDArray[np.intp]) -> Predictions:
+def select_rows(predictions: Predictions, rows: BoolArray | NDArray[np.intp]) -> Predictions:
     """Some rows of the predictions: those of a mask (utterance,) in their order, or those numbered, in that order."""
     return dataclasses.replace(
         predictions,
@@ -55,7 +55,7 @@ def subset(predictions: Predictions, rows: BoolArray | NDArray[np.intp]) -> Pred
 
 
 def require_same_utterances(all_predictions: Sequence[Predictions], names: Sequence[str]) -> None:
-    """Raise DataError naming the first difference in utterances or gold labels between `checked` predictions."""
+    """Raise DataError naming the first difference in utterances or gold labels between validated predictions."""
     first = all_predictions[0]
     for other, name in zip(all_predictions[1:], names[1:], strict=True):
         difference = _first_difference(first, other)
@@ -73,7 +73,7 @@ def classes_of(task: str, predictions: Predictions) -> tuple[BoolArray, BoolArra
 
 
 def video_numbers(predictions: Predictions) -> tuple[NDArray[np.intp], int]:
-    """The number of each row's video (utterance,) and how many videos there are; rows must be `checked`."""
+    """The number of each row's video (utterance,) and how many videos there are; rows must be validated."""
     names, number = np.unique(predictions.video_id.astype(str), return_inverse=True)
     return number.reshape(-1), len(names)
 

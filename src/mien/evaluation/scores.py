@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation.counts import F1_COLUMNS, GRADES, TaskCounts, count_videos
-from mien.evaluation.decisions import Decisions, Point
+from mien.evaluation.decisions import Decisions, OperatingPoint
 from mien.evaluation.rows import classes_of
 from mien.metrics import METRICS
-from mien.metrics.calibration import calibration_error
+from mien.metrics.calibration_error import calibration_error
 from mien.metrics.confusion import Confusion
 from mien.metrics.ranking import concordance_index, roc_auc
 from mien.schema import EMOTIONS, NO_EMOTION, BoolArray, FloatArray, SentimentRule, SentimentValues
@@ -191,12 +191,12 @@ def _presence_part(
     labels, scored = classes_of(task, predictions)
     targets, probabilities = labels[scored], predictions.outputs[task][scored]
     values = {key: measure.of(counts) for key, measure in PRESENCE_MEASURES.items()}
-    main, second = _whole(counts, Point.WEIGHTED_ACCURACY), _whole(counts, Point.WEIGHTED_F1)
+    main, second = _whole(counts, OperatingPoint.WEIGHTED_ACCURACY), _whole(counts, OperatingPoint.WEIGHTED_F1)
     rows = {
         name: {
             **{key: float(scores[column]) for key, scores in values.items()},
-            "threshold": float(decisions.at(task, Point.WEIGHTED_ACCURACY)[column]),
-            "f1_threshold": float(decisions.at(task, Point.WEIGHTED_F1)[column]),
+            "threshold": float(decisions.at(task, OperatingPoint.WEIGHTED_ACCURACY)[column]),
+            "f1_threshold": float(decisions.at(task, OperatingPoint.WEIGHTED_F1)[column]),
             "roc_auc": roc_auc(targets[:, column], probabilities[:, column]),
             "calibration_error": calibration_error(targets[:, column], probabilities[:, column]),
             **counts_of(main.take(column)),
@@ -276,11 +276,11 @@ SENTIMENT_MEASURES = {
     "weighted_accuracy_has0": Measure(HAS0, "weighted_accuracy"),
 }
 PRESENCE_MEASURES = {
-    "weighted_accuracy": Measure(Point.WEIGHTED_ACCURACY.value, "weighted_accuracy"),
+    "weighted_accuracy": Measure(OperatingPoint.WEIGHTED_ACCURACY.value, "weighted_accuracy"),
     "weighted_f1": Measure(F1_COLUMNS, "weighted_f1"),
     "macro_f1": Measure(F1_COLUMNS, "macro_f1"),
     "positive_f1": Measure(F1_COLUMNS, "positive_f1"),
-    AT_F1_THRESHOLD: Measure(Point.WEIGHTED_F1.value, "weighted_f1"),
+    AT_F1_THRESHOLD: Measure(OperatingPoint.WEIGHTED_F1.value, "weighted_f1"),
 }
 DEGREES_MEASURES = {"mae": Measure("moments", "mae"), "pearson": Measure("moments", "pearson")}
 SCORE_MEASURES = DEGREES_MEASURES | {name: Measure(name, "accuracy") for name in GRADES}

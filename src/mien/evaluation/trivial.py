@@ -17,7 +17,7 @@ from mien.evaluation.decisions import constant_decisions
 from mien.evaluation.scores import Scores, score_at
 from mien.schema import FloatArray
 from mien.storage.predictions import Predictions
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS, Labelled, targets_of
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS, HasLabels, targets_of
 
 # key in the card of a Run; every other task stands under its name
 KEYS = {
@@ -47,7 +47,7 @@ class TrainMajority:
                 )
 
     @classmethod
-    def from_labels(cls, labelled: Labelled) -> TrainMajority:
+    def from_labels(cls, labelled: HasLabels) -> TrainMajority:
         """Count the labels of the train split; classes of sentiment are those under `has0`. A tie counts as present.
 
         For labels that are missing throughout: positive, absent and 0.

@@ -47,7 +47,7 @@ class MediaFacts:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
+def open_media(path: Path) -> Iterator[InputContainer]:
     """Open a media file for reading. Raises DataError if it is none, MissingExtraError without PyAV."""
     try:
         import av
@@ -80,10 +80,10 @@ def probe(path: Path) -> MediaFacts:
     Raises DataError if the file is no media file or nothing of it can be decoded; MissingExtraError without PyAV.
     """
     # Opened once for each: formats that cannot go back to their start lose it to the first reader.
-    with opened(path) as container:
+    with open_media(path) as container:
         has_audio = _decodes(container, audio_stream(container))
         known_s = _header_duration_s(container)
-    with opened(path) as container:
+    with open_media(path) as container:
         has_video = _decodes(container, video_stream(container))
     if not has_audio and not has_video:
         raise DataError(
@@ -137,7 +137,7 @@ def decoded(container: InputContainer, stream: Stream, notes: Counter[str]) -> I
         return
 
 
-class Stamps:
+class Timestamps:
     """Seconds since the container's start for the frames of one stream, also where stamps are absent or absurd."""
 
     def __init__(self, container: InputContainer, stream: Stream) -> None:
@@ -209,7 +209,7 @@ def _scanned_duration_s(path: Path) -> float:
     from av.error import FFmpegError
 
     end_s = 0.0
-    with opened(path) as container, suppress(FFmpegError):  # what was read counts
+    with open_media(path) as container, suppress(FFmpegError):  # what was read counts
         for packet in container.demux():
             if packet.pts is not None and packet.time_base:
                 stop = float((packet.pts + (packet.duration or 0)) * packet.time_base) - zero_s(container)

@@ -19,11 +19,11 @@ from mien.media.container import (
     AUDIO_SECONDS_MISSING,
     CONTAINER_TICKS_PER_S,
     VIDEO_SECONDS_MISSING,
-    Stamps,
+    Timestamps,
     audio_stream,
     decoded,
     frame_step_s,
-    opened,
+    open_media,
     shown_size,
     stream_end_s,
     video_stream,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 AUDIO_RATE_HZ = 16_000
 CHUNK_S = 10.0
 MAX_SIDE_PX = 640
-# Stamps of some formats are rounded to milliseconds; only a longer step than this is a gap or an overlap.
+# Timestamps of some formats are rounded to milliseconds; only a longer step than this is a gap or an overlap.
 STAMP_JITTER_S = 0.04
 # Decoders need a few frames before their output is right; a seek lands this much earlier.
 SEEK_LEAD_S = 0.5
@@ -81,7 +81,7 @@ def audio_chunks(
     _require_positive(rate_hz, "rate_hz")
     size = max(1, round(chunk_s * rate_hz))
     lost = notes if notes is not None else Counter()
-    with opened(path) as container:
+    with open_media(path) as container:
         stream = audio_stream(container)
         if stream is None:
             return
@@ -115,7 +115,7 @@ def read_audio(path: Path, start_s: float, end_s: float, rate_hz: int = AUDIO_RA
         raise UsageError(f"Expected 0 <= start_s <= end_s, but got {start_s} and {end_s}; give a stretch of the file")
     first = round(start_s * rate_hz)
     result = np.zeros(round((end_s - start_s) * rate_hz), dtype=np.float32)
-    with opened(path) as container:
+    with open_media(path) as container:
         if audio_stream(container) is None:
             return result
         _seek(container, start_s - SEEK_LEAD_S)
@@ -141,14 +141,14 @@ def frames(
     _require_positive(rate_hz, "rate_hz")
     _require_positive(max_side_px, "max_side_px")
     lost = notes if notes is not None else Counter()
-    with opened(path) as container:
+    with open_media(path) as container:
         stream = video_stream(container)
         if stream is None:
             return
         large = stream.codec_context.width * stream.codec_context.height > LARGE_FRAME_PX
         stream.thread_type = "SLICE" if large else "AUTO"
         stream.codec_context.thread_count = 1 if large else DECODING_THREADS
-        stamps, step_s = Stamps(container, stream), frame_step_s(stream)
+        stamps, step_s = Timestamps(container, stream), frame_step_s(stream)
         number, end_s = 0, 0.0
         shown: Callable[[], NDArray[np.uint8]] | None = None
         for frame in decoded(container, stream, lost):
@@ -187,7 +187,7 @@ def _runs(container: InputContainer, rate_hz: int, notes: Counter[str]) -> Itera
     stream = audio_stream(container)
     if stream is None:
         return
-    stamps = Stamps(container, stream)
+    stamps = Timestamps(container, stream)
     run: _Run | None = None
     done = 0
     for frame in decoded(container, stream, notes):

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mien.errors import DataError, MissingExtraError, MissingWeightsError, UnknownNameError, UsageError
 from mien.media.decode import audio_chunks
 from mien.media.segmentation import sentence_ends
-from mien.media.voice_activity import Listener, Window
+from mien.media.voice_activity import SpeechDetector, Window
 from mien.pretrained import ModelFiles, find_model_files
 from mien.schema import TimedWord
 
@@ -204,7 +204,7 @@ def recognize(
     """
     told: Counter[str] = notes if notes is not None else Counter()
     settings = recognizer.settings
-    listener = Listener(audio_chunks(path, notes=told), settings.speech_threshold, settings.min_silence_s)
+    listener = SpeechDetector(audio_chunks(path, notes=told), settings.speech_threshold, settings.min_silence_s)
     hearing = _Hearing(recognizer.model, settings, settings.language, told)
     words: list[TimedWord] = []
     position_s = 0.0

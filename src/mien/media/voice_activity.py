@@ -1,6 +1,6 @@
 """Voice activity: where somebody speaks, by Silero inside faster-whisper, while the sound streams by.
 
-`Listener` holds a short piece of the sound and cuts it into the windows in which speech is recognised.
+`SpeechDetector` holds a short piece of the sound and cuts it into the windows in which speech is recognised.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Window:
     goes_on: bool
 
 
-class Listener:
+class SpeechDetector:
     """The sound around one moment, and where in it somebody speaks. Holds what was not forgotten, no more."""
 
     def __init__(self, chunks: Iterator[AudioChunk], threshold: float, min_silence_s: float) -> None:

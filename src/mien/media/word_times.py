@@ -32,7 +32,7 @@ def spread_words(words: Sequence[str], start_s: float, end_s: float) -> tuple[Ti
     return tuple(TimedWord(word, bounds_s[n], bounds_s[n + 1]) for n, word in enumerate(words))
 
 
-def heard_inside(heard: Iterable[TimedWord], start_s: float, end_s: float) -> tuple[TimedWord, ...]:
+def words_inside(heard: Iterable[TimedWord], start_s: float, end_s: float) -> tuple[TimedWord, ...]:
     """The words whose middle lies in [start_s, end_s), cut to it."""
     return tuple(
         TimedWord(word.text, max(word.start_s, start_s), min(word.end_s, end_s))
@@ -94,7 +94,7 @@ def timed_words(
     if heard is None:
         told[NOTHING_HEARD_AT_ALL] += 1
         return spread_words(words, clip.start_s, clip.end_s)
-    inside = heard_inside(heard, clip.start_s, clip.end_s)
+    inside = words_inside(heard, clip.start_s, clip.end_s)
     timed, n_matched = align_words(words, inside, clip.start_s, clip.end_s)
     if not n_matched:
         told[NONE_HEARD] += 1

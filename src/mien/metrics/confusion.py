@@ -63,7 +63,7 @@ class Confusion(NamedTuple):
         return Confusion(*(part[index] for part in self))
 
 
-def count(target: BoolArray, predicted: BoolArray, scored: BoolArray | None = None) -> Confusion:
+def count_decisions(target: BoolArray, predicted: BoolArray, scored: BoolArray | None = None) -> Confusion:
     """Count decisions over the first axis.
 
     Args:

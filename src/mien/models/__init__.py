@@ -22,7 +22,7 @@ from mien.models.baselines.marn import Marn, MarnSettings
 from mien.models.baselines.mfn import GraphMfn, GraphMfnSettings, Mfn, MfnSettings
 from mien.models.baselines.tfn import Tfn, TfnSettings
 from mien.models.baselines.vqa_attention import VqaAttention, VqaAttentionSettings
-from mien.models.batch import Reads
+from mien.models.batch import InputKind
 from mien.models.cim import Cim, CimSettings
 from mien.models.cim_tuned import CimTuned, CimTunedSettings
 from mien.models.classical.base import ClassicalEntry, MajoritySettings, fit_majority, majority_probabilities
@@ -52,7 +52,7 @@ class ModelEntry:
     settings: Any
     description: str
     citation: str
-    reads: Reads = Reads.CONTEXT
+    input_kind: InputKind = InputKind.CONTEXT
     modalities: tuple[Modality, ...] = tuple(Modality)
     # which tasks it can learn
     claims: Callable[[Task], bool] = any_task
@@ -85,7 +85,7 @@ MODELS: dict[str, SystemEntry] = {
         CimTunedSettings(),
         "cim over a text encoder that is tuned with it: reads transcripts, serves any subset of the modalities",
         "beyond the paper (docs/stronger-network.md): MiniLM (Wang et al., NeurIPS 2020), LoRA (Hu et al., ICLR 2022)",
-        Reads.TRANSCRIPTS,
+        InputKind.TRANSCRIPTS,
         training={
             "epochs": 3,
             "patience": None,
@@ -102,21 +102,21 @@ MODELS: dict[str, SystemEntry] = {
         TfnSettings(),
         "tensor fusion of utterance vectors (adapted: text is one vector, no LSTM over words; smaller than published)",
         "Zadeh et al., EMNLP 2017 (D17-1115)",
-        Reads.UTTERANCE,
+        InputKind.UTTERANCE,
     ),
     "df": ModelEntry(
         Df,
         DfSettings(),
         "fusion of each modality's confidences p, 1 - p (adapted: more labels, trained in one piece, our sizes)",
         "Nojavanasghari et al., ICMI 2016",
-        Reads.UTTERANCE,
+        InputKind.UTTERANCE,
     ),
     "blanchard": ModelEntry(
         Blanchard,
         BlanchardSettings(),
         "voice and face without transcript (only in the spirit of the paper: its architecture is not known to us)",
         "Blanchard et al., Challenge-HML at ACL 2018",
-        Reads.UTTERANCE,
+        InputKind.UTTERANCE,
         modalities=(Modality.ACOUSTIC, Modality.VISUAL),
     ),
     "ef-lstm": ModelEntry(
@@ -124,7 +124,7 @@ MODELS: dict[str, SystemEntry] = {
         EfLstmSettings(),
         "early fusion: one LSTM over concatenated word vectors (no batch normalisation; smaller than published)",
         "the baseline of Zadeh et al., AAAI 2018, on Hochreiter and Schmidhuber, Neural Computation 1997",
-        Reads.WORDS,
+        InputKind.WORDS,
         training={"learning_rate": 5e-3, "weight_decay": 1e-4},
     ),
     "mv-lstm": ModelEntry(
@@ -132,21 +132,21 @@ MODELS: dict[str, SystemEntry] = {
         MvLstmSettings(),
         "LSTM memory divided among the modalities, four topologies (approximate: equations known at second hand)",
         "Rajagopalan et al., ECCV 2016",
-        Reads.WORDS,
+        InputKind.WORDS,
     ),
     "marn": ModelEntry(
         Marn,
         MarnSettings(),
         "several attentions across the modalities' LSTMs at every word, fed back into their gates (our sizes)",
         "Zadeh et al., AAAI 2018 (Multi-attention Recurrent Network)",
-        Reads.WORDS,
+        InputKind.WORDS,
     ),
     "mfn": ModelEntry(
         Mfn,
         MfnSettings(),
         "LSTM per modality, attention over how their memories change, gated memory (one layer smaller than MMSA's)",
         "Zadeh et al., AAAI 2018 (Memory Fusion Network)",
-        Reads.WORDS,
+        InputKind.WORDS,
         training={"learning_rate": 5e-4},
     ),
     "graph-mfn": ModelEntry(
@@ -154,7 +154,7 @@ MODELS: dict[str, SystemEntry] = {
         GraphMfnSettings(),
         "mfn with a dynamic fusion graph, its node networks trained (in the public codes they are not)",
         "Zadeh et al., ACL 2018 (P18-1208)",
-        Reads.WORDS,
+        InputKind.WORDS,
         training={"learning_rate": 2e-3},
     ),
     "concat": ModelEntry(
@@ -217,7 +217,7 @@ MODELS: dict[str, SystemEntry] = {
         "words counted apart by the gesture beside them, then linear SVR and SVMs; adapted: words and gestures are "
         "k-means codewords of their vectors",
         "Zadeh et al., IEEE Intelligent Systems 31(6), 2016 (doi:10.1109/MIS.2016.94)",
-        reads=Reads.WORDS,
+        input_kind=InputKind.WORDS,
         claims=any_task,
     ),
     "cdbn": ClassicalEntry(

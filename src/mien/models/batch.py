@@ -98,7 +98,7 @@ def to_videos(batch: Batch, rows: Float[Tensor, "n feature"]) -> Float[Tensor, "
     return videos
 
 
-class Reads(StrEnum):
+class InputKind(StrEnum):
     """What a system takes in to judge one utterance."""
 
     CONTEXT = "context"  # one vector per modality and utterance, of all utterances of the video

@@ -45,7 +45,7 @@ NO_ENCODER = "none"
 SHARED = "shared"
 
 
-class Tuning(StrEnum):
+class EncoderTuning(StrEnum):
     """What of the encoder is learned."""
 
     ADAPTERS = "adapters"  # a low-rank addition to every linear layer
@@ -60,7 +60,7 @@ class CimTunedSettings(SystemSettings):
     # what reads the transcripts: minilm, or none where the text is given as features
     encoder: str = "minilm"
     # what of it is learned: adapters, full or frozen
-    tuning: str = Tuning.ADAPTERS
+    tuning: str = EncoderTuning.ADAPTERS
     # rank of the adapters, and the factor alpha / rank on what they add
     adapter_rank: int = 16
     adapter_alpha: float = 32.0
@@ -89,8 +89,8 @@ class CimTunedSettings(SystemSettings):
     def __post_init__(self) -> None:
         if self.encoder not in (*ENCODERS, NO_ENCODER):
             raise ValueError(f"Expected encoder to be {', '.join(ENCODERS)} or {NO_ENCODER}, but got {self.encoder!r}")
-        if self.tuning not in tuple(Tuning):
-            raise ValueError(f"Expected tuning to be one of {', '.join(Tuning)}, but got {self.tuning!r}")
+        if self.tuning not in tuple(EncoderTuning):
+            raise ValueError(f"Expected tuning to be one of {', '.join(EncoderTuning)}, but got {self.tuning!r}")
         super().__post_init__()
         if self.max_tokens > MAX_TOKENS:
             raise ValueError(f"Expected max_tokens to be at most {MAX_TOKENS}, but got {self.max_tokens}")
@@ -109,7 +109,7 @@ class CimTuned(nn.Module):
         sizes = dict(n_features)
         self.encoder: TokenEncoder | None = None
         if Modality.TEXT in sizes and settings.encoder != NO_ENCODER:
-            network, tuning = ENCODERS[settings.encoder](settings.encoder_dropout), Tuning(settings.tuning)
+            network, tuning = ENCODERS[settings.encoder](settings.encoder_dropout), EncoderTuning(settings.tuning)
             self.encoder = TokenEncoder(network, tuning, settings.adapter_rank, settings.adapter_alpha)
             sizes[Modality.TEXT] = self.encoder.n_features
             self.text_norm = nn.LayerNorm(self.encoder.n_features)
@@ -155,7 +155,9 @@ class CimTuned(nn.Module):
         present = {m: batch.present[m] for m in self.modalities}
         if not self.training or len(self.modalities) == 1 or not self.settings.modality_dropout:
             return present
-        kept = draw_kept(len(batch.real), len(self.modalities), self.settings.modality_dropout).to(batch.real.device)
+        kept = draw_kept_modalities(len(batch.real), len(self.modalities), self.settings.modality_dropout).to(
+            batch.real.device
+        )
         has = torch.stack([mask.any(dim=1) for mask in present.values()], dim=1)  # (video, modality)
         # A video that would lose all it has keeps it.
         kept = kept | ~(kept & has).any(dim=1, keepdim=True)
@@ -198,7 +200,7 @@ class CimTuned(nn.Module):
         return states
 
 
-def draw_kept(n_videos: int, n_modalities: int, rate: float) -> Bool[Tensor, "video modality"]:
+def draw_kept_modalities(n_videos: int, n_modalities: int, rate: float) -> Bool[Tensor, "video modality"]:
     """Which modalities each video keeps: all of them, or with probability `rate` any other subset but the empty one."""
     n_subsets = 2**n_modalities - 1  # number s stands for the modalities whose bit in s is set; the last has all
     subsets = torch.where(torch.rand(n_videos) < rate, torch.randint(1, n_subsets, (n_videos,)), n_subsets)
@@ -231,15 +233,15 @@ class TokenEncoder(nn.Module):
     Weights that stay as published are parameters without gradient, which no checkpoint holds.
     """
 
-    def __init__(self, network: nn.Module, tuning: Tuning, rank: int, alpha: float) -> None:
+    def __init__(self, network: nn.Module, tuning: EncoderTuning, rank: int, alpha: float) -> None:
         super().__init__()
         self.n_features = int(cast(Any, network.config).hidden_size)
-        self.network: nn.Module = network.requires_grad_(tuning is Tuning.FULL)
-        if tuning is Tuning.FULL:
+        self.network: nn.Module = network.requires_grad_(tuning is EncoderTuning.FULL)
+        if tuning is EncoderTuning.FULL:
             for parameter in network.parameters():
                 # until here it lies in the memory of the encoder's file
                 parameter.data = parameter.data.clone()
-        if tuning is Tuning.ADAPTERS:
+        if tuning is EncoderTuning.ADAPTERS:
             self.network = _with_adapters(network, rank, alpha)
 
     def forward(self, ids: Int[Tensor, "n token"], lengths: Int[Tensor, "n"]) -> Float[Tensor, "n feature"]:

@@ -85,7 +85,7 @@ def logit_difference(logits: Float[Tensor, "*axes 2"], _row: Task) -> Float[Tens
     return logits[..., 1:] - logits[..., :1]
 
 
-def sigmoid(logits: Logits, _row: Task) -> Values:
+def sigmoid_activation(logits: Logits, _row: Task) -> Values:
     """The probability of each class, which exclude nothing."""
     return logits.sigmoid()
 
@@ -117,7 +117,7 @@ class Activation:
 
 ACTIVATIONS: dict[str, Activation] = {
     "softmax": Activation(softmax_positive, logit_difference),
-    "sigmoid": Activation(sigmoid, unchanged),
+    "sigmoid": Activation(sigmoid_activation, unchanged),
     "bounded_tanh": Activation(bounded_tanh, bounded_tanh),
     "bounded_sigmoid": Activation(bounded_sigmoid, bounded_sigmoid),
 }

@@ -22,7 +22,7 @@ DENSE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, 
 
 
 @dataclass(frozen=True)
-class Dropouts:
+class DropoutRates:
     """Shares of values that a `ContextEncoder` sets to zero while training."""
 
     # of what enters the recurrence, of its states, and of the dense layer's output
@@ -34,7 +34,7 @@ class Dropouts:
 class ContextEncoder(nn.Module):
     """Bidirectional recurrence over the utterances of a video, then a dense layer on every utterance."""
 
-    def __init__(self, rnn: nn.GRU | nn.LSTM, dense_size: int, activation: str, dropouts: Dropouts) -> None:
+    def __init__(self, rnn: nn.GRU | nn.LSTM, dense_size: int, activation: str, dropouts: DropoutRates) -> None:
         super().__init__()
         self.rnn = rnn
         self.dense = nn.Linear(2 * rnn.hidden_size, dense_size)

@@ -8,9 +8,9 @@ from pathlib import Path
 from mien.errors import SettingsError, UnknownNameError, UsageError
 from mien.readers import arrays, planted, table
 from mien.readers.arrays import open_arrays
+from mien.readers.base import ReaderEntry, ReaderOptions, SourceDataSet
 from mien.readers.csd.reader import open_csd
 from mien.readers.csd.sequences import KNOWN_ROOTS
-from mien.readers.intake import Intake, ReaderEntry, ReaderOptions
 from mien.readers.meld import open_meld
 from mien.readers.mmsa import open_mmsa
 from mien.readers.mult import open_mult
@@ -77,7 +77,7 @@ READERS: dict[str, ReaderEntry] = {
 }
 
 
-def open_reader(name: str, paths: Sequence[str | Path], options: ReaderOptions | None = None) -> Intake:
+def open_reader(name: str, paths: Sequence[str | Path], options: ReaderOptions | None = None) -> SourceDataSet:
     """Open a data set by the name of its reader.
 
     Args:

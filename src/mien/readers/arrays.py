@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.readers.files import AnyArray, array_names, as_text, only_file, read_arrays
-from mien.readers.intake import Intake, ReaderOptions, Row, group
+from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
+from mien.readers.input_files import AnyArray, array_names, as_text, only_file, read_arrays
 from mien.readers.rules import attach_vector, emotion_labels, sentiment_label, usable_end
 from mien.schema import EMOTIONS, FeatureSpace, Modality, SentimentValues, Utterance
 
@@ -34,7 +34,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 KINDS = {"f": "numbers", "i": "whole numbers", "u": "whole numbers", "b": "true or false", "U": "text", "S": "bytes"}
 
 
-def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> Intake:
+def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open one archive of arrays that all have N rows, one per utterance.
 
     Fields: video_id (N,); optional index, start, end, split, transcript (N,); text, acoustic, visual (N, feature);
@@ -67,7 +67,7 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> Intake:
         for modality in spaces:
             attach_vector(row.utterance, modality, arrays[modality][row.place], notes)
 
-    return Intake(
+    return SourceDataSet(
         splits=groups.splits,
         spaces=spaces,
         videos=groups.videos(attach),

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.readers.files import CsvRow, input_files, read_header, read_rows
-from mien.readers.intake import Intake, ReaderOptions, Row, group
+from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
+from mien.readers.input_files import CsvRow, input_files, read_header, read_rows
 from mien.readers.rules import SENTIMENT_NEUTRAL, START_ORDER_BROKEN, usable_end
 from mien.schema import EMOTIONS, FloatArray, SentimentValues, Utterance, in_start_order
 
@@ -41,7 +41,7 @@ SENTIMENTS = {"positive": 1.0, "negative": -1.0, "neutral": None}
 TIME = re.compile(r"(\d+):(\d\d?):(\d\d?)[,.](\d{1,3})")
 
 
-def open_meld(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa: ARG001 - one signature for all readers
+def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  # noqa: ARG001 - one signature for all readers
     """Open train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv, some of them or their folder.
 
     A dialogue is a video, ``train-dia12``, because dialogue numbers start again in every file. Times are seconds in the
@@ -76,7 +76,7 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa:
 
     rows = (_row(row, FILE_SPLITS[path.name], notes) for path in files for row in read_rows(path))
     groups = group(rows, notes, files[0], numbered=True, order=by_number)
-    return Intake(
+    return SourceDataSet(
         splits=groups.splits,
         spaces={},
         videos=groups.videos(),

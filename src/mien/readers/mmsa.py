@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.readers.intake import Intake, ReaderOptions, Row, group
-from mien.readers.pickles import KEYS, SplitArrays, intake_of, open_splits
+from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
+from mien.readers.pickles import KEYS, SplitArrays, open_splits, source_from_splits
 from mien.readers.rules import attach_rows, sentiment_label, without_zero_ends
 from mien.schema import BoolArray, Modality, Utterance
 
@@ -21,7 +21,7 @@ SCORES = "regression_labels"
 MASK_ROW = 1
 
 
-def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> Intake:
+def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open one pickle of the kind aligned_50.pkl or unaligned_50.pkl.
 
     Ids are ``video$_$clip``; the clip is the utterance's index, and the order where there are no times. Lengths come
@@ -54,7 +54,7 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> Intake:
             attach_rows(row.utterance, modality, rows, keep_words, notes)
 
     mapping = {"video_id": "id", "index": "id", "transcript": "raw_text", "sentiment": SCORES}
-    return intake_of("mmsa", splits, keep_words, groups, attach, notes, mapping)
+    return source_from_splits("mmsa", splits, keep_words, groups, attach, notes, mapping)
 
 
 def _row_is_word(split: SplitArrays) -> bool:

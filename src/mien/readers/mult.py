@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.readers.files import as_text
-from mien.readers.intake import Intake, ReaderOptions, Row, group
-from mien.readers.pickles import SplitArrays, intake_of, open_splits
+from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
+from mien.readers.input_files import as_text
+from mien.readers.pickles import SplitArrays, open_splits, source_from_splits
 from mien.readers.rules import UTTERANCE_ALONE, attach_rows, sentiment_label, usable_end, without_zero_ends
 from mien.schema import Utterance
 
@@ -21,7 +21,7 @@ from mien.schema import Utterance
 SEGMENT_ID = re.compile(r"(.+)\[(\d+)\]", re.DOTALL)
 
 
-def open_mult(paths: Sequence[Path], options: ReaderOptions) -> Intake:
+def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open one pickle of the kind mosei_senti_data.pkl or mosei_senti_data_noalign.pkl.
 
     There are no lengths: rows that are zero in all streams are taken as padding at both ends (in unaligned files
@@ -47,7 +47,7 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> Intake:
             attach_rows(row.utterance, modality, stream[kept], keep_words, notes)
 
     mapping = {"video_id": "id", "start": "id", "end": "id", "sentiment": "labels"}
-    return intake_of("mult", splits, keep_words, groups, attach, notes, mapping)
+    return source_from_splits("mult", splits, keep_words, groups, attach, notes, mapping)
 
 
 def _keys(split: SplitArrays) -> list[str]:

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.readers.files import AnyArray, array_names, read_arrays, require_arrays, require_file
-from mien.readers.intake import Intake, ReaderOptions
+from mien.readers.base import ReaderOptions, SourceDataSet
+from mien.readers.input_files import AnyArray, array_names, read_arrays, require_arrays, require_file
 from mien.readers.rules import VIDEO_ANONYMOUS, VIDEO_EMPTY, attach_vector, emotion_labels, sentiment_label
 from mien.schema import EMOTIONS, SPLITS, FeatureSpace, Modality, Utterance, Video
 
 FILE_NAMES = {Modality.TEXT: "text.npz", Modality.ACOUSTIC: "audio.npz", Modality.VISUAL: "video.npz"}
 
 
-def open_npz(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa: ARG001 - one signature for all readers
+def open_npz(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  # noqa: ARG001 - one signature for all readers
     """Open text.npz, audio.npz and video.npz, given as a folder or as three paths.
 
     Per split: features (video, utterance, feature) padded on the right; in video.npz also sentiment (video, utterance),
@@ -47,7 +47,7 @@ def open_npz(paths: Sequence[Path], options: ReaderOptions) -> Intake:  # noqa: 
         widths[modality] = int(shape[2])
     recipe = {"source": "npz", "key": "data", "pooling": "none: one vector per utterance, as stored"}
     notes = Counter({VIDEO_ANONYMOUS: len(splits)})
-    return Intake(
+    return SourceDataSet(
         splits=splits,
         spaces={m: FeatureSpace(m, f"authors-npz-{m}", width, recipe=recipe) for m, width in widths.items()},
         videos=_videos(files, widths, notes),

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError, UnsafePickleError
-from mien.readers.files import AnyArray, as_text, looks_like, only_file
-from mien.readers.intake import Groups, Intake, Row
+from mien.readers.base import Groups, Row, SourceDataSet
+from mien.readers.input_files import AnyArray, as_text, looks_like, only_file
 from mien.schema import SPLITS, FeatureSpace, FloatArray, Level, Modality
 
 KEYS = {Modality.TEXT: "text", Modality.ACOUSTIC: "audio", Modality.VISUAL: "vision"}
@@ -111,7 +111,7 @@ class SplitArrays:
         return as_text(self.array(key))
 
 
-def intake_of(
+def source_from_splits(
     reader: str,
     splits: Sequence[SplitArrays],
     keep_words: bool,
@@ -119,7 +119,7 @@ def intake_of(
     attach: Callable[[Row], None],
     notes: Counter[str],
     mapping: Mapping[str, str],
-) -> Intake:
+) -> SourceDataSet:
     """The data set, its feature spaces named after the reader. Rows of aligned streams are words, others are frames."""
     first = splits[0]
     level = Level.WORD if keep_words else Level.UTTERANCE
@@ -128,7 +128,7 @@ def intake_of(
         rows = "words" if first.is_aligned else "frames"
         recipe = {"source": reader, "key": KEYS[modality], "rows": rows, "pooling": POOLING}
         spaces[modality] = FeatureSpace(modality, f"{reader}-{modality}", stream.shape[2], level=level, recipe=recipe)
-    return Intake(
+    return SourceDataSet(
         splits=groups.splits,
         spaces=spaces,
         videos=groups.videos(attach),

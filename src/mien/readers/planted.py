@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import SettingsError, UnknownNameError
-from mien.readers.intake import Intake, ReaderOptions
+from mien.readers.base import ReaderOptions, SourceDataSet
 from mien.readers.rules import attach_rows
 from mien.schema import EMOTIONS, FeatureSpace, FloatArray, Level, Modality, Utterance, Video
 
@@ -37,7 +37,7 @@ POSITIVE_EMOTIONS = ("happy", "surprise")
 Signs = Mapping[Modality, FloatArray]
 
 
-def before(signs: FloatArray) -> FloatArray:
+def sign_before(signs: FloatArray) -> FloatArray:
     """Sign of the utterance before; of the second, for the first one, whose own sign would tell its label."""
     return np.append(signs[1], signs[:-1])
 
@@ -49,9 +49,9 @@ RULES: dict[str, Callable[[Signs], FloatArray] | None] = {
     # two modalities of the same utterance
     "fusion": lambda signs: signs[Modality.ACOUSTIC] * signs[Modality.VISUAL],
     # one modality of another utterance
-    "context": lambda signs: before(signs[Modality.TEXT]),
+    "context": lambda signs: sign_before(signs[Modality.TEXT]),
     # two modalities of two utterances
-    "context-fusion": lambda signs: signs[Modality.TEXT] * before(signs[Modality.ACOUSTIC]),
+    "context-fusion": lambda signs: signs[Modality.TEXT] * sign_before(signs[Modality.ACOUSTIC]),
     # two modalities of the same word: whether the face agrees with the text where the text is marked
     "alignment": None,
 }
@@ -59,7 +59,7 @@ RULES: dict[str, Callable[[Signs], FloatArray] | None] = {
 FIELDS: dict[str, tuple[str, ...]] = {"rule": tuple(RULES), "videos": ("300",), "seed": ("0",)}
 
 
-def open_planted(_paths: Sequence[Path], options: ReaderOptions) -> Intake:
+def open_planted(_paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Make videos of 2 to 6 utterances of 4, 6 or 8 words, the same for a rule, a number of videos and a seed.
 
     Options in `options.mapping`: `rule` (a key of `RULES`), `videos` (how many), `seed`.
@@ -70,11 +70,11 @@ def open_planted(_paths: Sequence[Path], options: ReaderOptions) -> Intake:
         raise UnknownNameError("the planted rule (--map rule=NAME)", chosen["rule"], RULES)
     n_videos, seed = _whole_number(chosen, "videos", 1), _whole_number(chosen, "seed", 0)
     rng = np.random.default_rng(seed)
-    directions = {modality: unit(rng.normal(size=size)) for modality, size in N_FEATURES.items()}
+    directions = {modality: unit_vector(rng.normal(size=size)) for modality, size in N_FEATURES.items()}
     recipe = {"source": "planted", "rule": chosen["rule"], "seed": seed, "pooling": "mean of the words"}
     level = Level.WORD if options.words else Level.UTTERANCE
     splits = planted_splits(n_videos)
-    return Intake(
+    return SourceDataSet(
         splits=splits,
         spaces={m: FeatureSpace(m, f"planted-words-{m}", n, level=level, recipe=recipe) for m, n in N_FEATURES.items()},
         videos=_videos(list(splits), RULES[chosen["rule"]], directions, rng, options.words),
@@ -156,7 +156,7 @@ def planted_splits(n_videos: int) -> dict[str, str | None]:
     }
 
 
-def unit(vector: FloatArray) -> FloatArray:
+def unit_vector(vector: FloatArray) -> FloatArray:
     """The vector at length 1."""
     result: FloatArray = vector / np.linalg.norm(vector)
     return result

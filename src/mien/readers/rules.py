@@ -1,4 +1,4 @@
-"""The rules every reader applies to doubtful values, each with the text under which it is counted in `Intake.notes`.
+"""The rules every reader applies to doubtful values, each with the text that counts it in `SourceDataSet.notes`.
 
 The texts are documented in docs/formats.md. Nothing here invents a label or a feature: what is missing stays missing.
 """
@@ -42,7 +42,7 @@ WORDS_MISSING = "video without the words stream: transcript empty"
 LARGEST = float(np.finfo(np.float32).max)
 
 
-def count(notes: Counter[str], rule: str, n_times: int) -> None:
+def add_note(notes: Counter[str], rule: str, n_times: int) -> None:
     """Count a rule that was applied at least once; one that never was leaves no note."""
     if n_times:
         notes[rule] += n_times
@@ -67,7 +67,7 @@ def emotion_labels(values: FloatArray, notes: Counter[str]) -> FloatArray | None
         notes[LABEL_NOT_FINITE if not finite.any() else EMOTIONS_IN_PART] += 1
         return None
     clamped = np.clip(values, *EMOTION_RANGE)
-    count(notes, LABEL_CLAMPED, int((clamped != values).sum()))
+    add_note(notes, LABEL_CLAMPED, int((clamped != values).sum()))
     return clamped
 
 
@@ -91,7 +91,7 @@ def finite_mean(rows: FloatArray, notes: Counter[str]) -> FloatArray | None:
         return None
     finite = finite_cells(rows)
     counts = finite.sum(axis=0)
-    count(notes, VALUE_NOT_FINITE, finite.size - int(counts.sum()))
+    add_note(notes, VALUE_NOT_FINITE, finite.size - int(counts.sum()))
     if not counts.all():
         notes[VECTOR_NOT_FINITE] += 1
         return None
@@ -123,7 +123,7 @@ def attach_rows(
 def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, BoolArray]:
     """``(words, present)``: (word, feature) float32, zero rows where a value is not finite, and (word,)."""
     present: BoolArray = np.asarray(finite_cells(rows).all(axis=1))
-    count(notes, WORD_NOT_FINITE, int((~present).sum()))
+    add_note(notes, WORD_NOT_FINITE, int((~present).sum()))
     return np.where(present[:, None], rows, 0).astype(np.float32), present
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.readers.files import CsvRow, input_files, read_header, read_rows, require_columns
-from mien.readers.intake import Intake, ReaderOptions, Row, group
+from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
+from mien.readers.input_files import CsvRow, input_files, read_header, read_rows, require_columns
 from mien.readers.rules import EMOTIONS_IN_PART, emotion_labels, sentiment_label, usable_end
 from mien.schema import EMOTIONS, FloatArray, Utterance
 
@@ -28,7 +28,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 REQUIRED = ("video_id", "text")
 
 
-def open_table(paths: Sequence[Path], options: ReaderOptions) -> Intake:
+def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open one or more CSV files, read as one table.
 
     Columns (others are ignored): video_id and text; optional index, start and end in seconds, split, sentiment in
@@ -52,7 +52,7 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     notes: Counter[str] = Counter()
     rows = (_row(row, columns[path], notes) for path in files for row in read_rows(path))
     groups = group(rows, notes, files[0], numbered=bool(numbered))
-    return Intake(
+    return SourceDataSet(
         splits=groups.splits,
         spaces={},
         videos=groups.videos(),

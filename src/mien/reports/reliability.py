@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mien.metrics.calibration import ReliabilityBins, equal_count_edges, reliability
-from mien.reports.style import BLUE, GREY, PAGE, house_style, new_figure, percent_axis
+from mien.metrics.calibration_error import ReliabilityBins, equal_count_edges, reliability
+from mien.reports.style import BLUE, GREY, PAGE, figure_style, new_figure, percent_axis
 from mien.schema import NO_EMOTION, BoolArray, FloatArray
 from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name, targets_of
@@ -27,7 +27,7 @@ NOTE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class ReliabilityCurve:
     """One output's bins."""
 
     name: str
@@ -37,26 +37,26 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Reliability:
+class ReliabilityData:
     """What is drawn."""
 
     heading: str
-    curves: tuple[Curve, ...]
+    curves: tuple[ReliabilityCurve, ...]
 
 
-def of_runs(heading: str, runs: Sequence[Predictions]) -> Reliability:
+def reliability_of_runs(heading: str, runs: Sequence[Predictions]) -> ReliabilityData:
     """Every output that the runs predict and their split has labels for."""
     curves = [make_curve(name, cases) for name, cases in _outputs(runs)]
-    return Reliability(heading, tuple(curve for curve in curves if curve is not None))
+    return ReliabilityData(heading, tuple(curve for curve in curves if curve is not None))
 
 
-def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> Curve | None:
+def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> ReliabilityCurve | None:
     """Bins of one output from (labels, probabilities) per seed; None where nothing is labelled."""
     probability = np.concatenate([values for _, values in cases])
     if not probability.size:
         return None
     inner = equal_count_edges(probability, N_BINS)
-    return Curve(
+    return ReliabilityCurve(
         name,
         reliability(np.concatenate([present for present, _ in cases]), probability, inner),
         np.concatenate([[probability.min()], inner, [probability.max()]]),
@@ -64,8 +64,8 @@ def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> Curv
     )
 
 
-@house_style()
-def draw(data: Reliability) -> Figure:
+@figure_style()
+def draw_reliability(data: ReliabilityData) -> Figure:
     """One square panel per output, and below it a strip with the bins."""
     n_columns = min(N_COLUMNS, len(data.curves))
     n_rows = -(-len(data.curves) // n_columns)
@@ -104,7 +104,7 @@ def _outputs(runs: Sequence[Predictions]) -> Iterator[tuple[str, list[tuple[Bool
             yield title, [(present[:, column], probability[:, column]) for present, probability in cases]
 
 
-def _curve(axes: Axes, curve: Curve) -> None:
+def _curve(axes: Axes, curve: ReliabilityCurve) -> None:
     used = curve.pooled.n_cases > 0
     places = curve.pooled.probability[used]
     shares = curve.per_seed[:, used]
@@ -120,7 +120,7 @@ def _curve(axes: Axes, curve: Curve) -> None:
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.5)
 
 
-def _strip(axes: Axes, curve: Curve) -> None:
+def _strip(axes: Axes, curve: ReliabilityCurve) -> None:
     axes.bar(
         curve.edges[:-1],
         curve.pooled.n_cases,

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from mien.storage.files import written_aside
+from mien.storage.files import atomic_file
 
 # inches: one column and the full width of a two-column page
 COLUMN, PAGE = 3.4, 7.0
@@ -56,7 +56,7 @@ MARGIN = 0.05
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
     """Matplotlib's defaults with `STYLE`, whatever the user's own settings are; those come back afterwards."""
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -123,7 +123,7 @@ def write_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
     paths = []
     for ending, metadata in FORMATS.items():
         path = folder / f"{name}.{ending}"
-        with written_aside(path) as aside, house_style():
+        with atomic_file(path) as aside, figure_style():
             figure.savefig(aside, format=ending, metadata=metadata)
         paths.append(path)
     return paths

@@ -35,7 +35,7 @@ from mien.storage.split_columns import WordsOfOne, lay_out, vectors_of, words_of
 TEXTS = ["video_id", "transcript", "split"]
 
 
-def words_name(modality: Modality) -> str:
+def words_column_name(modality: Modality) -> str:
     """Column of the word vectors of a modality."""
     return f"{modality}_words"
 
@@ -56,11 +56,11 @@ def arrow_schema(spaces: Mapping[Modality, FeatureSpace]) -> pa.Schema:
         vector = pa.list_(pa.float32(), space.n_features)
         fields.append(pa.field(modality, vector))
         if space.level is Level.WORD:
-            fields.append(pa.field(words_name(modality), pa.list_(vector)))
+            fields.append(pa.field(words_column_name(modality), pa.list_(vector)))
     return pa.schema(fields)
 
 
-def to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -> pa.Table:
+def videos_to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -> pa.Table:
     """Rows of the given videos, utterances in the order they stand in. Raises DataError when one breaks the schema."""
     for video in videos:
         validate_video(video, spaces)
@@ -81,15 +81,15 @@ def to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -
     for modality, space in spaces.items():
         data[modality] = _vectors(*vectors_of(utterances, space))
         if space.level is Level.WORD:
-            data[words_name(modality)] = _word_column(utterances, space)
+            data[words_column_name(modality)] = _word_column(utterances, space)
     schema = arrow_schema(spaces)
     return pa.table([data[field.name] for field in schema], schema=schema)
 
 
 def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
     """One video from its rows."""
-    features = {modality: vectors(rows[modality], space.n_features) for modality, space in spaces.items()}
-    emotions = np.stack([floats(rows[name]) for name in EMOTIONS], axis=1)
+    features = {modality: vector_column(rows[modality], space.n_features) for modality, space in spaces.items()}
+    emotions = np.stack([float_column(rows[name]) for name in EMOTIONS], axis=1)
     facts = rows.select(["index", "start_s", "end_s", "transcript", "sentiment"]).to_pylist()
     utterances = []
     for row, fact in enumerate(facts):
@@ -107,19 +107,21 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
         utterances.append(utterance)
     for modality, space in spaces.items():
         if space.level is Level.WORD:
-            for utterance, words in zip(utterances, words_of(rows[words_name(modality)], space), strict=True):
+            for utterance, words in zip(
+                utterances, word_vectors_of(rows[words_column_name(modality)], space), strict=True
+            ):
                 if words is not None:
                     utterance.words[modality], utterance.word_present[modality] = words
     return Video(rows["video_id"][0].as_py(), utterances, rows["split"][0].as_py())
 
 
-def floats(column: pa.ChunkedArray) -> FloatArray:
+def float_column(column: pa.ChunkedArray) -> FloatArray:
     """A column of numbers as (row,) float64 with NaN where null."""
     array = column.combine_chunks()
     return np.where(_present(array), _stored(array, np.float64), np.nan)
 
 
-def vectors(column: pa.ChunkedArray | pa.Array, n_features: int) -> tuple[FloatArray, BoolArray]:
+def vector_column(column: pa.ChunkedArray | pa.Array, n_features: int) -> tuple[FloatArray, BoolArray]:
     """A vector column as ``(matrix, present)``: (row, feature) float32 with zero rows where null, and (row,)."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     present = _present(array)
@@ -129,14 +131,15 @@ def vectors(column: pa.ChunkedArray | pa.Array, n_features: int) -> tuple[FloatA
     return matrix, present
 
 
-def words_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsOfOne]:
+def word_vectors_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsOfOne]:
     """A column of word vectors as one ``(matrix, present)`` per row, (word, feature) and (word,); None where null."""
     return [
-        vectors(cell.values, space.n_features) if cell.is_valid and cell.values is not None else None for cell in column
+        vector_column(cell.values, space.n_features) if cell.is_valid and cell.values is not None else None
+        for cell in column
     ]
 
 
-def runs(ids: Sequence[str]) -> list[tuple[str, int, int]]:
+def equal_id_ranges(ids: Sequence[str]) -> list[tuple[str, int, int]]:
     """``(id, start, stop)`` of every stretch of equal ids."""
     starts = [row for row in range(len(ids)) if row == 0 or ids[row] != ids[row - 1]]
     return [(ids[start], start, stop) for start, stop in itertools.pairwise([*starts, len(ids)])]

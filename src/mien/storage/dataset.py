@@ -19,11 +19,11 @@ from mien.errors import DamagedFileError, DataError
 from mien.pretrained import require_sha256, sha256_of
 from mien.schema import EMOTIONS, SPLITS, FeatureSpace, Level, Modality, SentimentValues, Video
 from mien.storage import columns
-from mien.storage.columns import runs
+from mien.storage.columns import equal_id_ranges
 from mien.storage.files import (
-    damage_told,
-    folder_written_aside,
+    atomic_folder,
     read_card,
+    reporting_damage,
     restore_interrupted_swap,
     write_json,
 )
@@ -77,7 +77,7 @@ class Dataset:
         """Every video of one split, or of all, with everything that is stored. Raises DataError on an unknown split."""
         self._require_split(split)
         for group in self.row_groups():
-            for _, start, stop in runs(group["video_id"].to_pylist()):
+            for _, start, stop in equal_id_ranges(group["video_id"].to_pylist()):
                 video = columns.to_video(group.slice(start, stop - start), self.facts.spaces)
                 if split is None or video.split == split:
                     yield video
@@ -129,7 +129,7 @@ class Dataset:
                 "import again with words: mien import csd, mult, mmsa, or table --text glove-6b-50d --words"
             )
         names = ["video_id", "index", "start_s", "end_s", "transcript", "sentiment", *EMOTIONS, *self.facts.spaces]
-        return names + [columns.words_name(space.modality) for space in by_word], by_word
+        return names + [columns.words_column_name(space.modality) for space in by_word], by_word
 
     def _require_split(self, split: str | None) -> None:
         if split is not None and split not in self.splits:
@@ -151,7 +151,7 @@ def write_dataset(folder: Path, videos: Iterable[Video], facts: DatasetFacts) ->
 
 def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts: DatasetFacts) -> Dataset:
     """`write_dataset` for videos in groups (see `row_groups`); each becomes a group of rows of the table."""
-    with folder_written_aside(folder, CARD) as aside:
+    with atomic_folder(folder, CARD) as aside:
         counts = _write_groups(aside / TABLE, groups, facts.spaces)
         if not counts:
             raise DataError("Expected at least one utterance, but got none; check the source files and the mapping")
@@ -194,7 +194,7 @@ def open_dataset(folder: str | Path) -> Dataset:
     folder = Path(folder)
     restore_interrupted_swap(folder)
     card = read_card(folder / CARD, "a Dataset", FORMAT, "import it")
-    with damage_told(folder / CARD, "the Dataset"):
+    with reporting_damage(folder / CARD, "the Dataset"):
         fingerprint = card["sha256"][TABLE]
         spaces = {Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()}
         facts = DatasetFacts(
@@ -231,7 +231,7 @@ def _write_groups(
                 count = counts.setdefault(video.split or "none", Counter())
                 count.update(videos=1, utterances=n)
                 count["longest"] = max(count["longest"], n)
-            writer.write_table(columns.to_table(group, spaces))
+            writer.write_table(columns.videos_to_table(group, spaces))
     return {name: counts[name] for name in (*SPLITS, "none") if name in counts}
 
 
@@ -247,27 +247,30 @@ def _bytes_of(video: Video) -> int:
 def _split_columns(
     rows: pa.Table, spaces: Mapping[Modality, FeatureSpace], by_word: Sequence[FeatureSpace]
 ) -> SplitColumns:
-    of_videos = runs(rows["video_id"].to_pylist())
+    of_videos = equal_id_ranges(rows["video_id"].to_pylist())
     features, present = {}, {}
     for modality, space in spaces.items():
-        features[modality], present[modality] = columns.vectors(rows[modality], space.n_features)
-    emotions = np.stack([columns.floats(rows[name]) for name in EMOTIONS], axis=1)
+        features[modality], present[modality] = columns.vector_column(rows[modality], space.n_features)
+    emotions = np.stack([columns.float_column(rows[name]) for name in EMOTIONS], axis=1)
     return SplitColumns(
         video_ids=[video_id for video_id, _, _ in of_videos],
         offsets=np.array([0, *(stop for _, _, stop in of_videos)], dtype=np.int64),
         index=np.array(rows["index"].to_pylist(), dtype=np.int64),
         features=features,
         present=present,
-        sentiment=columns.floats(rows["sentiment"]),
+        sentiment=columns.float_column(rows["sentiment"]),
         emotions=np.where(np.isnan(emotions).any(axis=1, keepdims=True), np.nan, emotions),
         spaces=spaces,
         words=join_words(
-            {space.modality: columns.words_of(rows[columns.words_name(space.modality)], space) for space in by_word},
+            {
+                space.modality: columns.word_vectors_of(rows[columns.words_column_name(space.modality)], space)
+                for space in by_word
+            },
             spaces,
         )
         if by_word
         else None,
         transcripts=[text or "" for text in rows["transcript"].to_pylist()],
-        start_s=columns.floats(rows["start_s"]),
-        end_s=columns.floats(rows["end_s"]),
+        start_s=columns.float_column(rows["start_s"]),
+        end_s=columns.float_column(rows["end_s"]),
     )

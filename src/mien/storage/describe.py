@@ -22,7 +22,7 @@ from mien.schema import (
     sentiment_classes,
 )
 from mien.storage import columns
-from mien.storage.columns import runs
+from mien.storage.columns import equal_id_ranges
 from mien.storage.dataset import Dataset
 
 N_EXAMPLES = 5
@@ -39,9 +39,11 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         [name for name in columns.arrow_schema(spaces).names if not name.endswith("_words")]
     ):
         splits = np.array([split or "none" for split in rows["split"].to_pylist()])
-        vectors = {modality: columns.vectors(rows[modality], space.n_features) for modality, space in spaces.items()}
-        numbers = {name: columns.floats(rows[name]) for name in ("start_s", "end_s", "sentiment", *EMOTIONS)}
-        lengths = {start: stop - start for _, start, stop in runs(rows["video_id"].to_pylist())}
+        vectors = {
+            modality: columns.vector_column(rows[modality], space.n_features) for modality, space in spaces.items()
+        }
+        numbers = {name: columns.float_column(rows[name]) for name in ("start_s", "end_s", "sentiment", *EMOTIONS)}
+        lengths = {start: stop - start for _, start, stop in equal_id_ranges(rows["video_id"].to_pylist())}
         for name in np.unique(splits).tolist():
             here = splits == name
             tally = tallies.setdefault(name, _Tally())

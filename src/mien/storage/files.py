@@ -27,7 +27,7 @@ UMASK = _umask()
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success fsync it and rename it over `path`, else remove it.
 
     Raises WriteError when the system refuses (full disk, no permission); `path` is then as it was.
@@ -49,7 +49,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_written_aside(folder: Path, marker: str) -> Iterator[Path]:
+def atomic_folder(folder: Path, marker: str) -> Iterator[Path]:
     """Give a temporary folder beside `folder`; on success rename it over `folder`, else remove it.
 
     An existing `folder` is replaced only if it is empty or holds a file named `marker` (so that a mistyped ``--out``
@@ -63,7 +63,7 @@ def folder_written_aside(folder: Path, marker: str) -> Iterator[Path]:
         # a container every process may be number 1) or of another.
         for leftover in (_replaced(folder), aside):
             shutil.rmtree(leftover, ignore_errors=True)
-        sweep(folder.parent, f".{glob.escape(folder.name)}.partial-*")
+        remove_partial(folder.parent, f".{glob.escape(folder.name)}.partial-*")
         aside.mkdir(parents=True)
         yield aside
         if folder.exists():
@@ -78,7 +78,7 @@ def folder_written_aside(folder: Path, marker: str) -> Iterator[Path]:
 
 
 def require_replaceable(folder: Path, marker: str) -> Path:
-    """The resolved folder, if `folder_written_aside` may replace it. Cheap: to be asked before any long work.
+    """The resolved folder, if `atomic_folder` may replace it. Cheap: to be asked before any long work.
 
     Raises:
         WriteError: Something else stands there, or a file stands in the place of a folder above it.
@@ -104,7 +104,7 @@ def require_replaceable(folder: Path, marker: str) -> Path:
 
 
 @contextmanager
-def locked(path: Path, held: Exception | None = None) -> Iterator[None]:
+def exclusive_lock(path: Path, held: Exception | None = None) -> Iterator[None]:
     """Hold a lock file, which stays behind. The system lets go when a process dies.
 
     Raises `held` when another process holds it; without `held`, waits until it does no more.
@@ -119,7 +119,7 @@ def locked(path: Path, held: Exception | None = None) -> Iterator[None]:
         yield
 
 
-def sweep(folder: Path, pattern: str) -> None:
+def remove_partial(folder: Path, pattern: str) -> None:
     """Remove what processes that no longer run left half written: files and folders ``...partial-PID``."""
     for leftover in folder.glob(pattern):
         if _runs(leftover.name.rpartition("-")[2]):
@@ -141,14 +141,14 @@ def _runs(process_id: str) -> bool:
 
 
 def restore_interrupted_swap(folder: Path) -> None:
-    """Bring back the old folder if a process died between the two renames of `folder_written_aside`."""
+    """Bring back the old folder if a process died between the two renames of `atomic_folder`."""
     if not folder.exists() and _replaced(folder).is_dir():
         os.replace(_replaced(folder), folder)
 
 
 def write_json(path: Path, facts: Any) -> None:
     """Write one JSON file aside and rename it; NaN becomes null. Raises WriteError."""
-    with written_aside(path) as aside:
+    with atomic_file(path) as aside:
         aside.write_text(to_json_text(facts) + "\n", encoding="utf-8")
 
 
@@ -184,7 +184,7 @@ def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -
 
 
 @contextmanager
-def damage_told(path: Path, what: str) -> Iterator[None]:
+def reporting_damage(path: Path, what: str) -> Iterator[None]:
     """Turn what goes wrong while taking facts from a card into DamagedFileError."""
     try:
         yield

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from mien.errors import DamagedFileError, DataError
 from mien.schema import EMOTIONS, FloatArray, SentimentValues
-from mien.storage.files import written_aside
+from mien.storage.files import atomic_file
 from mien.tasks import TASKS
 
 SENTIMENT_VALUES_KEY = b"mien.sentiment_values"
@@ -37,10 +37,10 @@ class Predictions:
 
     def to_pandas(self) -> Any:
         """One row per utterance (pandas must be installed)."""
-        return to_table(self).to_pandas()
+        return predictions_to_table(self).to_pandas()
 
 
-def to_table(predictions: Predictions) -> pa.Table:
+def predictions_to_table(predictions: Predictions) -> pa.Table:
     """The Arrow table that `write_predictions` writes."""
     data: dict[str, Any] = {
         "video_id": pa.array(predictions.video_id, pa.string()),
@@ -57,22 +57,22 @@ def to_table(predictions: Predictions) -> pa.Table:
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write aside and rename. Raises WriteError."""
-    with written_aside(path) as aside:
-        pq.write_table(to_table(predictions), aside, compression="zstd")
+    with atomic_file(path) as aside:
+        pq.write_table(predictions_to_table(predictions), aside, compression="zstd")
 
 
 @contextmanager
-def written_in_parts(path: Path) -> Iterator[Callable[[Predictions], None]]:
+def predictions_writer(path: Path) -> Iterator[Callable[[Predictions], None]]:
     """Give a function that appends rows to the table, a row group each; renamed to `path` when all have come.
 
     All parts come from one system; at least one is needed. Raises WriteError.
     """
-    with written_aside(path) as aside, ExitStack() as open_files:
+    with atomic_file(path) as aside, ExitStack() as open_files:
         writer: pq.ParquetWriter | None = None
 
         def write(part: Predictions) -> None:
             nonlocal writer
-            table = to_table(part)
+            table = predictions_to_table(part)
             if writer is None:
                 writer = open_files.enter_context(pq.ParquetWriter(aside, table.schema, compression="zstd"))
             writer.write_table(table)

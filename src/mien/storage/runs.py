@@ -10,7 +10,7 @@ from typing import Any
 from mien.errors import DataError, FeatureSpaceError, TrainingError, UnknownNameError
 from mien.pretrained import require_sha256, sha256_of
 from mien.schema import FeatureSpace, Modality
-from mien.storage.files import damage_told, read_card, write_json
+from mien.storage.files import read_card, reporting_damage, write_json
 from mien.tasks import TASKS
 
 FORMAT = {"format": "mien-run", "format_version": 1}
@@ -81,7 +81,7 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
     """
     folder = Path(folder)
     card = read_card(folder / CARD, "a Run", FORMAT, "train it")
-    with damage_told(folder / CARD, "the Run"):
+    with reporting_damage(folder / CARD, "the Run"):
         run = Run(
             folder=folder,
             model=card["model"],

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mien.features.text.minilm import token_ids
-from mien.models.batch import Batch, Reads, Times, Tokens, Words
+from mien.models.batch import Batch, InputKind, Times, Tokens, Words
 from mien.models.classical.base import column_scaling
 from mien.schema import IntArray, Modality
 from mien.storage.split_columns import SplitColumns, WordColumns
@@ -88,7 +88,7 @@ class VideoSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class BatchBudget:
     """The most that the videos of one batch may cost together."""
 
     costs: IntArray  # (video,)
@@ -113,7 +113,7 @@ def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identi
 
 
 def to_video_set(
-    columns: SplitColumns, scaling: Scaling, reads: Reads = Reads.CONTEXT, tasks: Sequence[str] = ()
+    columns: SplitColumns, scaling: Scaling, input_kind: InputKind = InputKind.CONTEXT, tasks: Sequence[str] = ()
 ) -> VideoSet:
     """Tensors of one split, scaled, with the targets of the tasks that are trained on it.
 
@@ -131,8 +131,8 @@ def to_video_set(
         words=None
         if columns.words is None
         else WordSet(torch.from_numpy(columns.words.offsets), *_scaled(columns.words, scaling)),
-        tokens=_to_tokens(columns, scaling) if reads is Reads.TRANSCRIPTS else None,
-        times_s=_to_times(columns) if reads is Reads.TRANSCRIPTS else None,
+        tokens=_to_tokens(columns, scaling) if input_kind is InputKind.TRANSCRIPTS else None,
+        times_s=_to_times(columns) if input_kind is InputKind.TRANSCRIPTS else None,
     )
 
 
@@ -176,7 +176,7 @@ def _scaled(
 
 
 def bucketed_batches(
-    lengths: IntArray, batch_videos: int, rng: np.random.Generator | None, budget: Budget | None = None
+    lengths: IntArray, batch_videos: int, rng: np.random.Generator | None, budget: BatchBudget | None = None
 ) -> list[list[int]]:
     """Video numbers in batches of similar length; shuffled with `rng`, in fixed order without.
 
@@ -193,7 +193,7 @@ def bucketed_batches(
     return batches
 
 
-def _within(budget: Budget, order: Sequence[int], batch_videos: int) -> list[list[int]]:
+def _within(budget: BatchBudget, order: Sequence[int], batch_videos: int) -> list[list[int]]:
     batches: list[list[int]] = []
     spent = 0
     for video in order:

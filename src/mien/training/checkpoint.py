@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mien.errors import DamagedFileError
 from mien.schema import Modality
-from mien.storage.files import written_aside
+from mien.storage.files import atomic_file
 from mien.training.batching import Scaling
 
 Weights = dict[str, Tensor]
@@ -35,7 +35,7 @@ class Progress:
 def save_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
     """Write tensors and optional JSON facts. Raises WriteError."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    with written_aside(path) as aside:
+    with atomic_file(path) as aside:
         try:
             save_file(tensors, aside, metadata={"facts": json.dumps(facts or {})})
         except SafetensorError as error:

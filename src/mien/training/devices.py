@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mien.errors import TrainingError
-from mien.training.settings import TrainSettings
+from mien.training.train_settings import TrainSettings
 
 if TYPE_CHECKING:  # it takes two seconds to import, and only training needs it
     from lightning_fabric import Fabric
@@ -71,7 +71,7 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def lost_process_told() -> Iterator[None]:
+def reporting_lost_process() -> Iterator[None]:
     """Raise TrainingError where the other processes of a training can no longer be reached, because one ended."""
     try:
         yield

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import TrainingError
-from mien.storage.files import written_aside
+from mien.storage.files import atomic_file
 from mien.storage.runs import epoch_file
-from mien.training.batching import Budget, Scaling, VideoSet, bucketed_batches, collate, rows_of
+from mien.training.batching import BatchBudget, Scaling, VideoSet, bucketed_batches, collate, rows_of
 from mien.training.checkpoint import (
     Progress,
     load_weights,
@@ -31,9 +31,9 @@ from mien.training.checkpoint import (
     save_progress,
     save_weights,
 )
-from mien.training.devices import launch_fabric, lost_process_told, torch_threads
+from mien.training.devices import launch_fabric, reporting_lost_process, torch_threads
 from mien.training.losses import TaskWeighting, loss_sums, scored_counts
-from mien.training.settings import TrainSettings
+from mien.training.train_settings import TrainSettings
 from mien.training.validation import to_device, validation_record
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
     return np.random.default_rng(order)
 
 
-@lost_process_told()
+@reporting_lost_process()
 def fit(
     make_network: Callable[[], nn.Module], train: VideoSet, valid: VideoSet, spec: FitSpec, folder: Path, report: Report
 ) -> Progress:
@@ -146,10 +146,10 @@ def _train_epoch(
     return {"train_loss": total / len(batches)}
 
 
-def _budget(videos: VideoSet, settings: TrainSettings) -> Budget | None:
+def _budget(videos: VideoSet, settings: TrainSettings) -> BatchBudget | None:
     if settings.batch_tokens is None or videos.n_tokens is None:
         return None
-    return Budget(videos.n_tokens, settings.batch_tokens)
+    return BatchBudget(videos.n_tokens, settings.batch_tokens)
 
 
 def _my_part(numbers: Sequence[int], fabric: Fabric) -> tuple[Sequence[int], float]:
@@ -187,7 +187,7 @@ def _keep(
 
 def write_history(folder: Path, progress: Progress) -> None:
     """One JSON line per epoch."""
-    with written_aside(folder / HISTORY_FILE) as aside:
+    with atomic_file(folder / HISTORY_FILE) as aside:
         aside.write_text("".join(json.dumps(record) + "\n" for record in progress.history), encoding="utf-8")
 
 

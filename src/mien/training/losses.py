@@ -25,7 +25,7 @@ from mien.models.heads import activated
 from mien.schema import BoolArray, FloatArray
 from mien.tasks import TASKS
 from mien.training.batching import Targets
-from mien.training.settings import UNCERTAINTY, TrainSettings
+from mien.training.train_settings import UNCERTAINTY, TrainSettings
 
 # keeps the logarithm of a probability of 0 or 1 finite
 SMALLEST_PROBABILITY = 1e-12
@@ -47,7 +47,7 @@ def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
 
 
 def scored_counts(targets: Targets) -> dict[str, int]:
-    """Labelled utterances per task."""
+    """HasLabels utterances per task."""
     return {task: int(scored.sum()) for task, scored in targets.scored.items()}
 
 

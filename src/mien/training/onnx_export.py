@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from mien.errors import ExportError, MissingExtraError, UsageError
 from mien.models import MODELS, ModelEntry
-from mien.models.batch import Batch, Outputs, Reads
+from mien.models.batch import Batch, InputKind, Outputs
 from mien.models.heads import activated
 from mien.schema import FloatArray
 from mien.tasks import TASKS
@@ -32,7 +32,7 @@ from mien.training.predictor import NetworkPredictor, Predictor
 Values = TypeVar("Values", Tensor, FloatArray)
 
 OPSET = 17
-TRACEABLE = (Reads.CONTEXT, Reads.UTTERANCE)
+TRACEABLE = (InputKind.CONTEXT, InputKind.UTTERANCE)
 # What may lie between a probability or weight of the graph and of torch, which round in another order.
 TOLERANCE = 1e-5
 CHECKED_LENGTHS = (1, 2, 10, 98)
@@ -53,7 +53,7 @@ def to_onnx(predictor: Predictor, metadata: Mapping[str, str]) -> bytes:
     except ImportError as error:
         raise MissingExtraError(str(error.name), "onnx") from error
     network = _require_exportable(predictor)
-    model = onnx.load_model_from_string(_traced(OneVideo(network)))
+    model = onnx.load_model_from_string(_traced(ExportedNetwork(network)))
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
@@ -64,7 +64,7 @@ def to_onnx(predictor: Predictor, metadata: Mapping[str, str]) -> bytes:
 
 def exportable() -> list[str]:
     """Names of the systems that a graph can be made of."""
-    return [name for name, entry in MODELS.items() if isinstance(entry, ModelEntry) and entry.reads in TRACEABLE]
+    return [name for name, entry in MODELS.items() if isinstance(entry, ModelEntry) and entry.input_kind in TRACEABLE]
 
 
 def require_equal(session: Any, predictor: NetworkPredictor) -> None:
@@ -100,7 +100,7 @@ def run_graph(session: Any, features: Mapping[str, FloatArray]) -> dict[str, Flo
     return dict(zip(names, session.run(None, inputs), strict=True))
 
 
-class OneVideo(nn.Module):
+class ExportedNetwork(nn.Module):
     """The graph: scaling, network, probabilities and intensities.
 
     Tensors go in and come out one after another, as the exporter wants them.
@@ -144,9 +144,9 @@ def _named(
 
 
 def _require_exportable(predictor: Predictor) -> NetworkPredictor:
-    reads = predictor.reads
-    if not isinstance(predictor, NetworkPredictor) or reads not in TRACEABLE:
-        kind = "a system without a network" if reads in TRACEABLE else f"a system that reads {reads}"
+    input_kind = predictor.input_kind
+    if not isinstance(predictor, NetworkPredictor) or input_kind not in TRACEABLE:
+        kind = "a system without a network" if input_kind in TRACEABLE else f"a system that reads {input_kind}"
         raise UsageError(
             f"Expected a network over whole utterances ({', '.join(exportable())}), but got {kind}; "
             "use it from Python: mien.load_model"
@@ -154,7 +154,7 @@ def _require_exportable(predictor: Predictor) -> NetworkPredictor:
     return predictor
 
 
-def _traced(graph: OneVideo) -> bytes:
+def _traced(graph: ExportedNetwork) -> bytes:
     modalities = graph.modalities
     inputs = [torch.randn(TRACED_UTTERANCES, len(graph.scaling.mean[m])) for m in modalities]
     inputs += [torch.ones(TRACED_UTTERANCES, dtype=torch.bool) for _ in modalities]

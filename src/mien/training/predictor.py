@@ -12,7 +12,7 @@ from torch import nn
 from mien.errors import UsageError
 from mien.features.text.transcript import TRANSCRIPT, as_transcripts, transcript_space
 from mien.models import build_model, model_entry
-from mien.models.batch import Outputs, Reads
+from mien.models.batch import InputKind, Outputs
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec, Tensors
 from mien.models.heads import predicted_values
 from mien.schema import FeatureSpace, FloatArray, IntArray, Modality, SentimentValues
@@ -51,7 +51,7 @@ class NetworkPredictor:
     # the spaces it was trained on; features of others are refused by `storage.runs.require_spaces`
     spaces: dict[Modality, FeatureSpace]
     # what its columns must hold beside the features
-    reads: Reads = Reads.CONTEXT
+    input_kind: InputKind = InputKind.CONTEXT
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
@@ -92,8 +92,8 @@ class NetworkPredictor:
         of the space that the system was trained on. Raises DataError, and UsageError for a system of words.
         """
         # One that could read transcripts may have been trained on text vectors, or without any text.
-        on_vectors = self.reads is Reads.TRANSCRIPTS and not reads_transcripts(self.spaces)
-        _require_vectors(Reads.CONTEXT if on_vectors else self.reads)
+        on_vectors = self.input_kind is InputKind.TRANSCRIPTS and not needs_transcripts(self.spaces)
+        _require_vectors(InputKind.CONTEXT if on_vectors else self.input_kind)
         self.network.eval()
         with torch.inference_mode():
             outputs = self.network(one_video(stack_features(features, self.spaces), self.scaling))
@@ -107,10 +107,10 @@ class NetworkPredictor:
         )
 
     def _forward(self, columns: SplitColumns) -> Iterator[tuple[Outputs, torch.Tensor, IntArray]]:
-        columns = as_read(columns, self.spaces)
+        columns = with_model_inputs(columns, self.spaces)
         if columns.spaces:
             require_spaces(self.spaces, columns.spaces)
-        videos: VideoSet = to_video_set(columns, self.scaling, self.reads)
+        videos: VideoSet = to_video_set(columns, self.scaling, self.input_kind)
         self.network.eval()
         with torch.inference_mode():
             for numbers in bucketed_batches(columns.lengths, PREDICTION_BATCH_VIDEOS, None):
@@ -136,9 +136,9 @@ class ClassicalPredictor:
         return self.spec.tasks
 
     @property
-    def reads(self) -> Reads:
+    def input_kind(self) -> InputKind:
         """What its columns must hold beside the features."""
-        return self.entry.reads
+        return self.entry.input_kind
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
@@ -162,7 +162,7 @@ class ClassicalPredictor:
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
         """One video from its features, see `NetworkPredictor.predict_video`."""
-        _require_vectors(self.reads)
+        _require_vectors(self.input_kind)
         return VideoPrediction(self.predict(stack_features(features, self.spaces)).outputs)
 
 
@@ -182,25 +182,25 @@ def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
     if isinstance(entry, ClassicalEntry):
         spec = ClassicalSpec(run.inputs, run.tasks, settings, run.seed)
         return ClassicalPredictor(entry, load_tensors(path), spec, dict(run.spaces))
-    if reads_transcripts(run.spaces):
+    if needs_transcripts(run.spaces):
         # the encoder's files, whose sha256 the run has recorded
         require_spaces({Modality.TEXT: run.spaces[Modality.TEXT]}, {Modality.TEXT: transcript_space()})
     n_features = {modality: space.n_features for modality, space in run.spaces.items()}
     network = build_model(run.model, n_features, run.tasks, settings)
     weights, _ = load_weights(path)
     scaling = restore_model(network, weights, tuple(run.spaces))
-    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), entry.reads)
+    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), entry.input_kind)
 
 
-def as_read(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
+def with_model_inputs(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
     """The columns as a system of these spaces takes them: with transcripts instead of text vectors if it reads them.
 
     Raises DataError where the columns have none.
     """
-    return as_transcripts(columns) if reads_transcripts(spaces) else columns
+    return as_transcripts(columns) if needs_transcripts(spaces) else columns
 
 
-def reads_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
+def needs_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
     """Whether a system of these spaces reads what was said itself."""
     return Modality.TEXT in spaces and spaces[Modality.TEXT].name == TRANSCRIPT
 
@@ -216,12 +216,12 @@ def _beside_labels(columns: SplitColumns, said: Mapping[str, FloatArray], values
     )
 
 
-def _require_vectors(reads: Reads) -> None:
+def _require_vectors(input_kind: InputKind) -> None:
     """Raise UsageError for a system of words or transcripts: vectors of whole utterances tell it nothing."""
-    if reads in (Reads.WORDS, Reads.TRANSCRIPTS):
-        columns = "columns(split, words=True)" if reads is Reads.WORDS else "columns(split)"
+    if input_kind in (InputKind.WORDS, InputKind.TRANSCRIPTS):
+        columns = "columns(split, words=True)" if input_kind is InputKind.WORDS else "columns(split)"
         raise UsageError(
-            f"Expected a system that reads one vector per utterance, but got one that reads {reads.value}; "
+            f"Expected a system that reads one vector per utterance, but got one that reads {input_kind.value}; "
             f"give it a Dataset's columns: predict(dataset.{columns})"
         )
 

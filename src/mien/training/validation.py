@@ -15,7 +15,7 @@ from mien.schema import NO_EMOTION, BoolArray, FloatArray
 from mien.tasks import TASKS
 from mien.training.batching import VideoSet, bucketed_batches, collate
 from mien.training.losses import TaskWeighting, loss_sums, scored_counts
-from mien.training.settings import TrainSettings
+from mien.training.train_settings import TrainSettings
 
 PREDICTION_BATCH_VIDEOS = 64
 SELECT_BY_LOSS = "loss"

@@ -25,7 +25,7 @@ POSITIVE = "positive"
 SEPARATOR = "; "
 
 
-class Source(StrEnum):
+class TrackSource(StrEnum):
     """What a track was measured on."""
 
     VOICE = "voice"
@@ -129,7 +129,7 @@ class Track:
 
     name: str
     unit: str
-    source: Source
+    source: TrackSource
     # (time,) rising
     times_s: FloatArray
     # (time,) NaN where there was nothing to measure, such as the pitch of a pause

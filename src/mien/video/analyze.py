@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.commands.shipped import decisions_of, find_run, shipped_names
-from mien.engine.cluster import require_seen
-from mien.engine.jobs import Place, run_jobs
-from mien.engine.threads import TaskPool, one_thread_each, one_torch_thread
+from mien.engine.cluster import require_visible_paths
+from mien.engine.jobs import EngineConfig, run_jobs
+from mien.engine.threads import TaskPool, limit_numpy_threads, limit_torch_threads
 from mien.errors import DataError, EngineError, MienError
-from mien.evaluation.decisions import Decisions, Point
+from mien.evaluation.decisions import Decisions, OperatingPoint
 from mien.media.clips import Clips, MediaSettings
 from mien.pretrained import sha256_of
 from mien.schema import EMOTIONS, FUSED, NO_EMOTION, FloatArray, Modality
@@ -31,8 +31,8 @@ from mien.storage.runs import CARD, Run
 from mien.storage.split_columns import SplitColumns, stack_videos
 from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name
 from mien.video.analysis import POSITIVE, Analysis, ModelFacts, UtteranceAnalysis, VideoFacts
-from mien.video.featurise import Extractors, Featurised, extractors_for, featurise
-from mien.video.measurements import MeasurementSettings, Observed, Observer
+from mien.video.featurise import ClipFeatures, LoadedExtractors, extractors_for, featurise
+from mien.video.measurements import MeasurementPool, MeasurementSettings, RecordingMeasurements
 from mien.video.outputs import write_outputs
 from mien.video.page import PageSettings
 
@@ -67,7 +67,7 @@ class AnalyzeRequest:
     # threads on which loading, listening and watching go on side by side, from 1; None: the cores there are, at most 2.
     # On a cluster: videos at a time. Results do not depend on it.
     workers: int | None = None
-    place: Place = dataclasses.field(default_factory=Place)
+    engine: EngineConfig = dataclasses.field(default_factory=EngineConfig)
 
 
 def analyze(
@@ -85,14 +85,14 @@ def analyze(
     jobs, settings = _jobs(paths, request, run)
     done: dict[Path, Analysis] = {}
     failed: dict[Path, str] = {}
-    with one_thread_each(), TaskPool(request.workers) as pool:
-        if request.place.is_local:
+    with limit_numpy_threads(), TaskPool(request.workers) as pool:
+        if request.engine.is_local:
             # One at a time in this thread; what is measured in the next one is begun before.
-            place, context = Place(workers=1), partial(AnalysisContext, settings, pool, tell)
+            engine, context = EngineConfig(workers=1), partial(AnalysisContext, settings, pool, tell)
         else:
-            place = dataclasses.replace(request.place, workers=request.workers or request.place.workers)
+            engine = dataclasses.replace(request.engine, workers=request.workers or request.engine.workers)
             context = partial(AnalysisContext, settings)
-        with closing(run_jobs(place, analyze_recording, jobs, _lost, context=context)) as outcomes:
+        with closing(run_jobs(engine, analyze_recording, jobs, _lost, context=context)) as outcomes:
             for number, outcome in enumerate(outcomes, start=1):
                 path = outcome.path
                 try:
@@ -103,7 +103,7 @@ def analyze(
                     done[path] = outcome.analysis
                 except MienError as error:
                     failed[path] = str(error)
-                if not request.place.is_local:
+                if not request.engine.is_local:
                     tell(f"{path.name}: {'done' if path in done else 'FAILED'}, {number} of {len(jobs)}")
     return (
         {path: done[path] for path in paths if path in done},
@@ -136,8 +136,8 @@ class RecordingOutcome:
 
 def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingOutcome:
     """Analyse one recording. Raises what would stop every one: what cannot be loaded, or is not to be seen."""
-    require_seen(*job.needs)
-    with one_thread_each():
+    require_visible_paths(*job.needs)
+    with limit_numpy_threads():
         observed = context.observe(job)
         analyst = context.analyst.result()
         context.observer.require_loaded()
@@ -153,7 +153,7 @@ def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingO
 
 
 @dataclass(frozen=True)
-class ContextSettings:
+class AnalysisContextSettings:
     """What the recordings of a call share."""
 
     # name of a shipped run, or folder of another
@@ -169,7 +169,9 @@ class AnalysisContext:
     Raises EngineError where a worker sees another run than the one that was sent.
     """
 
-    def __init__(self, settings: ContextSettings, pool: TaskPool | None = None, tell: Advance = _tell_nobody) -> None:
+    def __init__(
+        self, settings: AnalysisContextSettings, pool: TaskPool | None = None, tell: Advance = _tell_nobody
+    ) -> None:
         run = find_run(settings.model)
         if (seen := sha256_of(run.folder / CARD)) != settings.card_sha256:
             raise EngineError(
@@ -179,11 +181,11 @@ class AnalysisContext:
         tell("loading")
         pool = pool or TaskPool(1)
         self.tell = tell
-        self.observer = Observer(pool, settings.measured)
-        self.analyst = pool.submit_loading(partial(load_analyst, run))
-        self._begun: dict[Path, Observed] = {}
+        self.observer = MeasurementPool(pool, settings.measured)
+        self.analyst = pool.submit_loading(partial(load_analysis_model, run))
+        self._begun: dict[Path, RecordingMeasurements] = {}
 
-    def observe(self, job: RecordingJob) -> Observed:
+    def observe(self, job: RecordingJob) -> RecordingMeasurements:
         """The measurements of a recording. Those of the following one are begun, so that no thread is idle."""
         observed = self._begun.pop(job.location, None) or self.observer.observe(job.location)
         if job.following is not None:
@@ -191,9 +193,11 @@ class AnalysisContext:
         return observed
 
 
-def _jobs(paths: Sequence[Path], request: AnalyzeRequest, run: Run) -> tuple[list[RecordingJob], ContextSettings]:
+def _jobs(
+    paths: Sequence[Path], request: AnalyzeRequest, run: Run
+) -> tuple[list[RecordingJob], AnalysisContextSettings]:
     """One job per recording, and what they share. A worker has another working folder."""
-    is_local = request.place.is_local
+    is_local = request.engine.is_local
 
     def located(path: Path) -> Path:
         return path if is_local else Path(os.path.abspath(path))
@@ -208,7 +212,7 @@ def _jobs(paths: Sequence[Path], request: AnalyzeRequest, run: Run) -> tuple[lis
     sees = run.spaces[Modality.VISUAL].name if Modality.VISUAL in run.spaces else ""
     measured = MeasurementSettings(subtitles, request.media, request.tracks, sees)
     model = request.model if is_shipped else str(located(run.folder))
-    return jobs, ContextSettings(model, sha256_of(run.folder / CARD), measured)
+    return jobs, AnalysisContextSettings(model, sha256_of(run.folder / CARD), measured)
 
 
 def _lost(job: RecordingJob, reason: str) -> RecordingOutcome:
@@ -231,32 +235,32 @@ def _of_different_names(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, 
 
 
 @dataclass(frozen=True)
-class Analyst:
+class AnalysisModel:
     """The model and the extractors of its features, loaded once and used for every video."""
 
     run: Run
     predictor: Predictor
     decisions: Decisions
-    extractors: Extractors
+    extractors: LoadedExtractors
 
 
-def load_analyst(run: Run) -> Analyst:
+def load_analysis_model(run: Run) -> AnalysisModel:
     """Load a run's system, and the extractors that its feature spaces name."""
     from mien.training.predictor import load_predictor
 
-    return Analyst(run, load_predictor(run), decisions_of(run), extractors_for(run.spaces))
+    return AnalysisModel(run, load_predictor(run), decisions_of(run), extractors_for(run.spaces))
 
 
-def analyze_clips(job: RecordingJob, clips: Clips, analyst: Analyst, observed: Observed) -> Analysis:
+def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, observed: RecordingMeasurements) -> Analysis:
     """Predict and explain one video whose utterances are known. Raises DataError if it has none."""
-    from mien.models.batch import Reads
+    from mien.models.batch import InputKind
 
     path = job.location
     if not clips.clips:
         raise DataError(f"Expected somebody to speak in {path}, but heard nobody; give --subtitles")
-    with one_torch_thread():
+    with limit_torch_threads():
         found = featurise(path, path.stem, clips.clips, analyst.extractors, observed.model_saw())
-        columns = stack_videos([found.video], analyst.run.spaces, words=analyst.predictor.reads is Reads.WORDS)
+        columns = stack_videos([found.video], analyst.run.spaces, words=analyst.predictor.input_kind is InputKind.WORDS)
         predictions = analyst.predictor.predict(columns)
         without = _leave_one_out(columns, analyst)
         n = len(clips.clips)
@@ -287,7 +291,7 @@ def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> F
     return shown
 
 
-def _leave_one_out(columns: SplitColumns, analyst: Analyst) -> dict[Modality, Predictions]:
+def _leave_one_out(columns: SplitColumns, analyst: AnalysisModel) -> dict[Modality, Predictions]:
     """Predictions with each modality taken away in turn; nothing for a model of one modality."""
     if len(columns.features) < 2:
         return {}
@@ -296,7 +300,7 @@ def _leave_one_out(columns: SplitColumns, analyst: Analyst) -> dict[Modality, Pr
 
 def _utterance(
     row: int,
-    found: Featurised,
+    found: ClipFeatures,
     predictions: Predictions,
     without: Mapping[Modality, Predictions],
     decisions: Decisions,
@@ -350,11 +354,11 @@ def _changes(
 
 def _emotion_thresholds(decisions: Decisions) -> dict[str, float]:
     """Emotion -> threshold at the point of weighted F1, which names an emotion only when sure."""
-    thresholds: list[float] = decisions.at(EMOTION, Point.WEIGHTED_F1).tolist()
+    thresholds: list[float] = decisions.at(EMOTION, OperatingPoint.WEIGHTED_F1).tolist()
     return dict(zip(EMOTIONS, thresholds, strict=False))
 
 
-def _model_facts(analyst: Analyst) -> ModelFacts:
+def _model_facts(analyst: AnalysisModel) -> ModelFacts:
     run, decisions = analyst.run, analyst.decisions
     only_words = tuple(run.inputs) == (Modality.TEXT,)
     return ModelFacts(

@@ -24,22 +24,22 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mien.engine.cluster import require_seen
-from mien.engine.jobs import Place, run_jobs
-from mien.engine.threads import one_thread_each, one_torch_thread
+from mien.engine.cluster import require_visible_paths
+from mien.engine.jobs import EngineConfig, run_jobs
+from mien.engine.threads import limit_numpy_threads, limit_torch_threads
 from mien.errors import DataError, EngineError, MissingExtraError, MissingWeightsError, UsageError, WriteError
 from mien.media.recognition import Recognizer, Speech, SpeechSettings, load_recognizer, recognize
-from mien.media.word_times import heard_inside, timed_words
+from mien.media.word_times import timed_words, words_inside
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
-from mien.readers.intake import ReaderOptions, assign_roles
+from mien.readers.base import ReaderOptions, assign_splits
 from mien.schema import Clip, FeatureSpace, Level, Modality, Utterance, Video
 from mien.storage import columns
 from mien.storage.dataset import CARD, Dataset, DatasetFacts, write_dataset
-from mien.storage.files import require_replaceable, sweep, written_aside
+from mien.storage.files import atomic_file, remove_partial, require_replaceable
 from mien.storage.runs import require_spaces
 from mien.version import __version__
-from mien.video.featurise import Extractors, featurise, load_extractors
+from mien.video.featurise import LoadedExtractors, featurise, load_extractors
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".wav", ".mp3", ".m4a", ".flac", ".ogg")
 # minilm describes whole sentences only
@@ -70,7 +70,7 @@ class ExtractRequest:
     rename_splits: Mapping[str, str] = field(default_factory=dict)
     carve: Mapping[str, float] = field(default_factory=dict)
     name: str | None = None
-    place: Place = field(default_factory=Place)
+    engine: EngineConfig = field(default_factory=EngineConfig)
 
 
 @dataclass(frozen=True)
@@ -101,39 +101,39 @@ def extract(
     if not names:
         raise UsageError("Expected at least one extractor, but got none for text, acoustic and visual; name one")
     require_replaceable(out, CARD)
-    intake = open_reader("table", [Path(labels)], ReaderOptions(request.mapping))
-    roles = assign_roles(intake.splits, request.rename_splits, request.carve)
+    source = open_reader("table", [Path(labels)], ReaderOptions(request.mapping))
+    roles = assign_splits(source.splits, request.rename_splits, request.carve)
     files = find_videos(Path(os.path.abspath(folder)))
     context = ExtractionContext(load_extractors(names, request.level), request.speech)
     cache = FeatureCache(cache_beside(out), context)
     # half-written videos of killed processes; `write_dataset` removes half a Dataset
-    sweep(cache.folder, ".*.partial-*")
-    labelled = list(intake.videos)
+    remove_partial(cache.folder, ".*.partial-*")
+    labelled = list(source.videos)
     jobs, reasons = _jobs(labelled, files, cache)
 
     def progress(n_waiting: int) -> None:
         if advance is not None and n_waiting < len(labelled):
             advance(len(labelled) - n_waiting, len(labelled))
 
-    reasons |= _extract_missing(jobs, cache, names, request.place, progress)
+    reasons |= _extract_missing(jobs, cache, names, request.engine, progress)
     failed = {video.id: reasons[video.id] for video in labelled if video.id in reasons}
     facts = DatasetFacts(
         request.name or out.resolve().name,
         context.extractors.spaces,
-        intake.sentiment_values,
+        source.sentiment_values,
         {
             "source": "extract",
-            "files": {path.name: sha256_of(path) for path in intake.files},
-            "mapping": dict(intake.mapping),
+            "files": {path.name: sha256_of(path) for path in source.files},
+            "mapping": dict(source.mapping),
             "extractors": {str(modality): name for modality, name in names.items()},
             "level": request.level,
             "rename_splits": dict(request.rename_splits),
             "carve": dict(request.carve),
             "failed": failed,
-            "notes": intake.notes,
+            "notes": source.notes,
         },
     )
-    videos = _extracted([job for job in jobs if job.labelled.id not in failed], cache, roles, intake.notes)
+    videos = _extracted([job for job in jobs if job.labelled.id not in failed], cache, roles, source.notes)
     try:
         dataset = write_dataset(out, videos, facts)
     except DataError as error:
@@ -165,7 +165,7 @@ class ExtractionOutcome:
 
 def extract_recording(job: ExtractionJob, context: ExtractionContext) -> ExtractionOutcome:
     """Extract the features of one recording. Raises `FATAL`."""
-    require_seen(job.recording)
+    require_visible_paths(job.recording)
     try:
         return ExtractionOutcome(job, _extract(job.labelled, job.recording, context))
     except FATAL:
@@ -178,7 +178,7 @@ def extract_recording(job: ExtractionJob, context: ExtractionContext) -> Extract
 class ExtractionContext:
     """What every recording needs; recognition is loaded when a transcript or a word's time is first missing."""
 
-    extractors: Extractors
+    extractors: LoadedExtractors
     speech: SpeechSettings
     recognizer: Recognizer | None = None
 
@@ -227,8 +227,8 @@ class FeatureCache:
     def write(self, path: Path, extracted: Extracted) -> None:
         """Keep a video. Raises WriteError."""
         video, notes = extracted
-        table = columns.to_table([video], self.context.extractors.spaces)
-        with written_aside(path) as aside:
+        table = columns.videos_to_table([video], self.context.extractors.spaces)
+        with atomic_file(path) as aside:
             pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), aside)
 
     def read(self, path: Path) -> Extracted | None:
@@ -259,7 +259,7 @@ def _extract_missing(
     jobs: Sequence[ExtractionJob],
     cache: FeatureCache,
     names: Mapping[Modality, str],
-    place: Place,
+    engine: EngineConfig,
     progress: Callable[[int], None],
 ) -> dict[str, str]:
     """Extract and keep what is not kept yet; `progress` is told how many wait. Returns why videos failed.
@@ -269,12 +269,12 @@ def _extract_missing(
     loaded = cache.context
     context: Callable[[], ExtractionContext]
     context = partial(load_context, names, loaded.extractors.level, loaded.speech, loaded.extractors.spaces)
-    if place.is_local:  # one after the other, by what is loaded already
-        place, context = Place(workers=1), partial(ExtractionContext, loaded.extractors, loaded.speech)
+    if engine.is_local:  # one after the other, by what is loaded already
+        engine, context = EngineConfig(workers=1), partial(ExtractionContext, loaded.extractors, loaded.speech)
     missing = [job for job in jobs if cache.read(job.features) is None]
     reasons = {}
     progress(len(missing))
-    with closing(run_jobs(place, extract_recording, missing, _lost, context=context)) as outcomes:
+    with closing(run_jobs(engine, extract_recording, missing, _lost, context=context)) as outcomes:
         for done, outcome in enumerate(outcomes, start=1):
             if outcome.extracted is None:
                 reasons[outcome.job.labelled.id] = outcome.failure
@@ -306,7 +306,7 @@ def _extract(labelled: Video, recording: Path, context: ExtractionContext) -> Ex
     clips = [_clip(labelled.id, each) for each in labelled.utterances]
     notes: Counter[str] = Counter()
     # on one thread: sums on several round differently, and a worker of a cluster has one
-    with one_thread_each(), one_torch_thread() if "torch" in sys.modules else nullcontext():
+    with limit_numpy_threads(), limit_torch_threads() if "torch" in sys.modules else nullcontext():
         if context.needs_speech(labelled):
             clips = _with_words(clips, context.recognize(recording, notes), context.extractors.level, notes)
         featurised = featurise(recording, labelled.id, clips, context.extractors)
@@ -373,7 +373,7 @@ def _with_words(clips: Sequence[Clip], speech: Speech, level: Level, notes: Coun
     timed = []
     for clip in clips:
         if not clip.transcript:
-            words = heard_inside(speech.words, clip.start_s, clip.end_s)
+            words = words_inside(speech.words, clip.start_s, clip.end_s)
             text = speech.separator.join(word.text for word in words)
             timed.append(dataclasses.replace(clip, transcript=text, words=words))
         elif level is Level.WORD:

@@ -39,7 +39,7 @@ _Words = Mapping[int, Sequence[TimedWord]]
 
 
 @dataclass(frozen=True)
-class Extractors:
+class LoadedExtractors:
     """At most one loaded extractor per modality, all at one level.
 
     Raises UsageError when an extractor does not describe words and the level is theirs.
@@ -82,7 +82,7 @@ class Extractors:
 
 
 @dataclass
-class Featurised:
+class ClipFeatures:
     """One video with its features."""
 
     video: Video
@@ -93,7 +93,7 @@ class Featurised:
 
 
 @dataclass(frozen=True)
-class SeenFrames:
+class FaceFrames:
     """What a visual extractor saw in the sampled frames of a video."""
 
     # (frame,) rising
@@ -102,9 +102,9 @@ class SeenFrames:
     vectors: FloatArray
 
 
-def load_extractors(names: Mapping[Modality, str], level: Level = Level.UTTERANCE) -> Extractors:
+def load_extractors(names: Mapping[Modality, str], level: Level = Level.UTTERANCE) -> LoadedExtractors:
     """Load the named extractors. Raises UnknownNameError, UsageError, MissingExtraError, MissingWeightsError."""
-    return Extractors(
+    return LoadedExtractors(
         text=load_text_extractor(names[Modality.TEXT]) if Modality.TEXT in names else None,
         acoustic=load_acoustic_extractor(names[Modality.ACOUSTIC]) if Modality.ACOUSTIC in names else None,
         visual=load_visual_extractor(names[Modality.VISUAL]) if Modality.VISUAL in names else None,
@@ -112,21 +112,21 @@ def load_extractors(names: Mapping[Modality, str], level: Level = Level.UTTERANC
     )
 
 
-def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> Extractors:
+def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> LoadedExtractors:
     """The extractors whose vectors a model was trained on, by the names and recipes in its spaces, at their level.
 
     Raises FeatureSpaceError when a space cannot be had from raw video, or today's extractor gives another one.
     """
     text = spaces.get(Modality.TEXT)
-    reads_transcripts = text is not None and text.name == TRANSCRIPT
+    needs_transcripts = text is not None and text.name == TRANSCRIPT
     try:
-        extractors = load_extractors({m: s.name for m, s in spaces.items() if not (s is text and reads_transcripts)})
+        extractors = load_extractors({m: s.name for m, s in spaces.items() if not (s is text and needs_transcripts)})
     except UnknownNameError as error:
         known = ", ".join(sorted(space.name for space in spaces.values()))
         raise FeatureSpaceError(
             f"Expected a model of features that can be made from raw video, but got one of {known}: {error}"
         ) from error
-    if reads_transcripts:
+    if needs_transcripts:
         extractors = dataclasses.replace(extractors, text=load_transcript())
     # The recipe decides, not the level: an import may keep word vectors beside a mean of another rule.
     try:
@@ -139,8 +139,8 @@ def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> Extractors:
 
 
 def featurise(
-    path: Path, video_id: str, clips: Sequence[Clip], extractors: Extractors, seen: SeenFrames | None = None
-) -> Featurised:
+    path: Path, video_id: str, clips: Sequence[Clip], extractors: LoadedExtractors, seen: FaceFrames | None = None
+) -> ClipFeatures:
     """Extract every modality of every clip; what cannot be had is missing, with its reason.
 
     `seen` is what the visual extractor saw, if its frames were seen before.
@@ -154,7 +154,7 @@ def featurise(
         Utterance(index=clip.index, start_s=clip.start_s, end_s=clip.end_s, transcript=clip.transcript)
         for clip in clips
     ]
-    result = Featurised(Video(video_id, utterances), {clip.index: {} for clip in clips})
+    result = ClipFeatures(Video(video_id, utterances), {clip.index: {} for clip in clips})
     words: _Words | None = None
     if extractors.level is Level.WORD:
         told = result.notes if extractors.need_word_times else None
@@ -165,12 +165,12 @@ def featurise(
         _add_voice(result, path, facts, extractors.acoustic, words)
     if extractors.visual is not None:
         if seen is None:
-            seen = see_frames(path, extractors.visual)
+            seen = observe_frames(path, extractors.visual)
         _add_face(result, facts, seen, words)
     return result
 
 
-def see_frames(path: Path, extractor: VisualExtractor, check: Callable[[], None] | None = None) -> SeenFrames:
+def observe_frames(path: Path, extractor: VisualExtractor, check: Callable[[], None] | None = None) -> FaceFrames:
     """Look at every frame that the extractor asks for; `check` is called before each and may stop it by raising.
 
     Raises DataError if the file is no media file. A file without pictures gives nothing.
@@ -189,10 +189,10 @@ def see_frames(path: Path, extractor: VisualExtractor, check: Callable[[], None]
             blocks.append(frame_matrix(waiting, n_features))
             waiting = []
     blocks.append(frame_matrix(waiting, n_features))
-    return SeenFrames(np.array(times_s), np.concatenate(blocks))
+    return FaceFrames(np.array(times_s), np.concatenate(blocks))
 
 
-def _add_text(result: Featurised, extractor: TextExtractor, words: _Words | None) -> None:
+def _add_text(result: ClipFeatures, extractor: TextExtractor, words: _Words | None) -> None:
     utterances = result.video.utterances
     if words is None:
         vectors, present = extractor.utterance_vectors([each.transcript for each in utterances])
@@ -209,7 +209,7 @@ def _add_text(result: Featurised, extractor: TextExtractor, words: _Words | None
 
 
 def _add_voice(
-    result: Featurised, path: Path, facts: MediaFacts, extractor: AcousticExtractor, words: _Words | None
+    result: ClipFeatures, path: Path, facts: MediaFacts, extractor: AcousticExtractor, words: _Words | None
 ) -> None:
     for utterance in result.video.utterances:
         start_s, end_s = _span(utterance)
@@ -230,7 +230,7 @@ def _add_voice(
             _keep_words(utterance, Modality.ACOUSTIC, rows, here)
 
 
-def _add_face(result: Featurised, facts: MediaFacts, seen: SeenFrames, words: _Words | None) -> None:
+def _add_face(result: ClipFeatures, facts: MediaFacts, seen: FaceFrames, words: _Words | None) -> None:
     for utterance in result.video.utterances:
         start_s, end_s = _span(utterance)
         said = words[utterance.index] if words is not None else None
@@ -262,7 +262,9 @@ def _span(utterance: Utterance) -> tuple[float, float]:
     return utterance.start_s, utterance.end_s
 
 
-def _keep(result: Featurised, utterance: Utterance, modality: Modality, vector: FloatArray | None, reason: str) -> None:
+def _keep(
+    result: ClipFeatures, utterance: Utterance, modality: Modality, vector: FloatArray | None, reason: str
+) -> None:
     if vector is None:
         result.missing[utterance.index][modality] = reason
     else:

@@ -24,8 +24,8 @@ from mien.media.container import probe
 from mien.media.decode import AUDIO_RATE_HZ, audio_chunks
 from mien.media.recognition import load_recognizer
 from mien.schema import FloatArray
-from mien.video.analysis import Source, Track
-from mien.video.featurise import SeenFrames, see_frames
+from mien.video.analysis import Track, TrackSource
+from mien.video.featurise import FaceFrames, observe_frames
 from mien.video.page import thinned
 
 # The extractor behind the face tracks, whatever the model reads.
@@ -60,16 +60,16 @@ class MeasurementSettings:
 
 
 @dataclass(frozen=True)
-class Observed:
+class RecordingMeasurements:
     """The measurements of one recording, as far as they are there."""
 
     settings: MeasurementSettings
     clips: Future[Clips]
     # by the visual extractors' names
-    seen: Mapping[str, Future[SeenFrames]]
+    seen: Mapping[str, Future[FaceFrames]]
     voice: Future[tuple[Track, ...]] | None
 
-    def model_saw(self) -> SeenFrames | None:
+    def model_saw(self) -> FaceFrames | None:
         """What the model's visual extractor saw; None if it has none."""
         name = self.settings.model_sees
         return self.seen[name].result() if name else None
@@ -90,7 +90,7 @@ class Observed:
                 measuring.cancel()
 
 
-class Observer:
+class MeasurementPool:
     """Measures recordings on a task pool, with recognition and extractors that are loaded once for all of them."""
 
     def __init__(self, pool: TaskPool, settings: MeasurementSettings) -> None:
@@ -107,10 +107,10 @@ class Observer:
             if loading is not None:
                 loading.result()
 
-    def observe(self, path: Path) -> Observed:
+    def observe(self, path: Path) -> RecordingMeasurements:
         """Begin with a recording, the longest work first."""
         submit, check = self._pool.submit, self._pool.check
-        return Observed(
+        return RecordingMeasurements(
             self._settings,
             clips=submit(partial(self._clips, path)),
             seen={name: submit(partial(self._see, path, name)) for name in self._extractors},
@@ -128,8 +128,8 @@ class Observer:
             on_progress=lambda _seconds: self._pool.check(),
         )
 
-    def _see(self, path: Path, name: str) -> SeenFrames:
-        return see_frames(path, self._extractors[name].result(), self._pool.check)
+    def _see(self, path: Path, name: str) -> FaceFrames:
+        return observe_frames(path, self._extractors[name].result(), self._pool.check)
 
 
 def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
@@ -151,24 +151,26 @@ def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
             heard_s, heard_hz = _pitch(chunk.samples)
             pitch_times_s.append(chunk.start_s + heard_s)
             pitch_hz.append(heard_hz)
-    tracks = [Track("loudness", "dB", Source.VOICE, _joined(times_s), _joined(levels_db), note="level of the sound")]
+    tracks = [
+        Track("loudness", "dB", TrackSource.VOICE, _joined(times_s), _joined(levels_db), note="level of the sound")
+    ]
     if pitch_hz:
         note = "fundamental frequency where there is a voice"
-        tracks.append(Track("pitch", "Hz", Source.VOICE, _joined(pitch_times_s), _joined(pitch_hz), note=note))
+        tracks.append(Track("pitch", "Hz", TrackSource.VOICE, _joined(pitch_times_s), _joined(pitch_hz), note=note))
     return tuple(map(bounded, tracks))
 
 
-def face_tracks(seen: SeenFrames, *, used_by_model: bool) -> tuple[Track, ...]:
+def face_tracks(seen: FaceFrames, *, used_by_model: bool) -> tuple[Track, ...]:
     """Whether a face is seen, and a few of its measures, from the frames of the `face` extractor."""
     if not len(seen.times_s):
         return ()
     present: FloatArray = np.asarray(~np.isnan(seen.vectors).any(axis=1), dtype=np.float64)
     note = "the main face is found"
-    tracks = [Track("face present", "", Source.FACE, seen.times_s, present, used_by_model, note, (0.0, 1.0))]
+    tracks = [Track("face present", "", TrackSource.FACE, seen.times_s, present, used_by_model, note, (0.0, 1.0))]
     for column, name in FACE_SHOWN.items():
         values = seen.vectors[:, FRAME_COLUMNS.index(column)].astype(np.float64)
         note = "relative to the size of the face"
-        tracks.append(Track(name, "", Source.FACE, seen.times_s, values, used_by_model, note))
+        tracks.append(Track(name, "", TrackSource.FACE, seen.times_s, values, used_by_model, note))
     return tuple(map(bounded, tracks))
 
 

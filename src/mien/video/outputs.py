@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DamagedFileError
-from mien.reports.tables import spreadsheet_cell
+from mien.reports.table_formats import spreadsheet_cell
 from mien.schema import FloatArray
-from mien.storage.files import damage_told, read_json, to_json_text, written_aside
+from mien.storage.files import atomic_file, read_json, reporting_damage, to_json_text
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 from mien.version import __version__
 from mien.video.analysis import (
     POSITIVE,
     Analysis,
     ModelFacts,
-    Source,
     Track,
+    TrackSource,
     UtteranceAnalysis,
     VideoFacts,
     columns,
@@ -64,7 +64,7 @@ def write_utterances_csv(path: Path, analysis: Analysis) -> None:
 
     Raises WriteError.
     """
-    with written_aside(path) as aside, open(aside, "w", encoding="utf-8", newline="") as handle:
+    with atomic_file(path) as aside, open(aside, "w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(columns(analysis))
         for utterance in analysis.utterances:
@@ -184,7 +184,7 @@ def read_analysis_json(path: Path) -> Analysis:
         raise DamagedFileError(
             f"Expected 'format': '{FORMAT}' in {path}, but got {facts.get('format')!r}; analyze the video again"
         )
-    with damage_told(path, "the analysis"):
+    with reporting_damage(path, "the analysis"):
         return from_json(facts)
 
 
@@ -265,7 +265,7 @@ def _track_from(facts: dict[str, Any]) -> Track:
     return Track(
         name=str(facts["name"]),
         unit=str(facts["unit"]),
-        source=Source(facts["source"]),
+        source=TrackSource(facts["source"]),
         times_s=_from_array(facts["times_s"]),
         values=_from_array(facts["values"]),
         used_by_model=bool(facts["used_by_model"]),
@@ -275,7 +275,7 @@ def _track_from(facts: dict[str, Any]) -> Track:
 
 
 def _write_text(path: Path, text: str) -> None:
-    with written_aside(path) as aside:
+    with atomic_file(path) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")
 
 

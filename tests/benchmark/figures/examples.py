@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mien.benchmark.view import Benchmark, SystemScores
+from mien.benchmark.view import BenchmarkView, SystemScores
 from mien.schema import EMOTIONS
 
 NAN = float("nan")
@@ -70,7 +70,7 @@ def system(name, inputs=("text",), *, seeds=2, experimental=False, **protocols):
 
 def benchmark(*systems, reference=None, **facts):
     """With the first system as reference."""
-    return Benchmark("talks", "test", reference or systems[0].name, systems, **facts)
+    return BenchmarkView("talks", "test", reference or systems[0].name, systems, **facts)
 
 
 def by_gid(axes, gid):

@@ -11,7 +11,7 @@ from tests.benchmark.figures.examples import NAN, TRIVIAL, benchmark, by_gid, sy
 from mien.benchmark.draw import FIGURES
 from mien.benchmark.figures import systems
 from mien.benchmark.figures.paper import joint_vs_single, prediction_counts
-from mien.benchmark.view import Benchmark, LeftOut
+from mien.benchmark.view import BenchmarkView, OmittedFigure
 from mien.reports.style import FORMATS, percent_format, write_figure
 from mien.schema import EMOTIONS
 
@@ -72,7 +72,7 @@ def test_unequal_numbers_of_seeds_are_told():
 def test_systems_that_differ_in_more_than_tasks_are_no_family():
     other = system("tfn sentiment", clean={"sentiment": 0.6})
     left_out = joint_vs_single(benchmark(system("cim joint", clean=BOTH), other))
-    assert isinstance(left_out, LeftOut)
+    assert isinstance(left_out, OmittedFigure)
     assert "one of them alone" in left_out.reason
 
 
@@ -123,7 +123,7 @@ def test_every_seed_has_its_dot_and_the_interval_its_line():
 
 
 def test_counts_are_those_of_the_reference_and_its_single_task_version(families):
-    first, second = prediction_counts(Benchmark("talks", "test", "cim one joint", families.systems)).axes
+    first, second = prediction_counts(BenchmarkView("talks", "test", "cim one joint", families.systems)).axes
     assert [bar.get_height() for bar in bars_of(first, "gold")] == [10, 20, 30, 40, 50, 60, 70]
     # the score of each emotion is a hundredth higher than that of the one before: see the examples
     joint = [round(100 * (0.56 + at / 100)) + at for at in range(6)] + [56 + 6]
@@ -144,7 +144,7 @@ def test_what_does_not_apply_is_left_out_with_its_reason():
     reasons = {
         name: found.reason
         for name, entry in FIGURES.items()
-        if isinstance(found := entry.draw(sentiment_alone), LeftOut)
+        if isinstance(found := entry.draw(sentiment_alone), OmittedFigure)
     }
     assert set(reasons) == set(FIGURES) - {"seed-spread"}
     assert "clean alone" in reasons["protocol-gap"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.features.voices import noise, pulse_train
 
 from mien.errors import DataError
-from mien.features.acoustic.base import NOT_FINITE, RATE_HZ, SILENT, TOO_SHORT, unusable, word_then_average
+from mien.features.acoustic.base import NOT_FINITE, RATE_HZ, SILENT, TOO_SHORT, why_unusable, word_then_average
 from mien.schema import TimedWord
 
 NAN = np.nan
@@ -24,8 +24,8 @@ def word(start_s, end_s):
 
 
 def test_sound_that_can_hold_a_voice_is_usable():
-    assert unusable(pulse_train(120.0, 0.2), RATE_HZ) is None
-    assert unusable(noise(1.0), RATE_HZ) is None
+    assert why_unusable(pulse_train(120.0, 0.2), RATE_HZ) is None
+    assert why_unusable(noise(1.0), RATE_HZ) is None
 
 
 @pytest.mark.parametrize(
@@ -41,18 +41,18 @@ def test_sound_that_can_hold_a_voice_is_usable():
     ids=["empty", "short", "digital silence", "quiet noise", "nan", "inf"],
 )
 def test_unusable_sound_says_why(samples, reason):
-    assert unusable(samples.astype(np.float32), RATE_HZ) == reason
+    assert why_unusable(samples.astype(np.float32), RATE_HZ) == reason
 
 
 def test_one_loud_moment_is_no_silence():
     samples = np.zeros(RATE_HZ, dtype=np.float32)
     samples[6400:6720] = 0.01
-    assert unusable(samples, RATE_HZ) is None
+    assert why_unusable(samples, RATE_HZ) is None
 
 
 def test_two_channels_are_an_error():
     with pytest.raises(DataError, match=r"Expected one channel .* got the shape \(16000, 2\); mix it to mono"):
-        unusable(np.zeros((16000, 2), dtype=np.float32), RATE_HZ)
+        why_unusable(np.zeros((16000, 2), dtype=np.float32), RATE_HZ)
 
 
 def test_words_first_then_their_mean():

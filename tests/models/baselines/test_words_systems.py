@@ -10,12 +10,14 @@ from tests.models.batches import N_FEATURES, spoken_batch
 from torch.nn import functional
 
 from mien.models import MODELS, ModelEntry, build_model
-from mien.models.batch import Reads, Words
+from mien.models.batch import InputKind, Words
 from mien.schema import Modality
 from mien.tasks import EMOTION, SENTIMENT
 
 BOTH = (SENTIMENT, EMOTION)
-SYSTEMS = [name for name, entry in MODELS.items() if isinstance(entry, ModelEntry) and entry.reads is Reads.WORDS]
+SYSTEMS = [
+    name for name, entry in MODELS.items() if isinstance(entry, ModelEntry) and entry.input_kind is InputKind.WORDS
+]
 
 
 def make(name, **changes):

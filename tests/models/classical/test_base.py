@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 
 from mien.metrics.platt import fit_platt, sigmoid
-from mien.models.classical.base import Targets, apply_platt, fit_platt_outputs
+from mien.models.classical.base import ClassicalTargets, apply_platt, fit_platt_outputs
 from mien.models.classical.mkl_svm import (
     alignment_weights,
     anova_f,
@@ -92,7 +92,7 @@ def test_a_column_is_kept_for_any_output_it_tells_apart(rng):
     rows = rng.normal(size=(N, 5)) * 0.1
     rows[:, 4] += labels[:, 0]
     rows[:, 1] += labels[:, 1]
-    assert select_columns(rows, Targets(labels, np.ones_like(labels)), 2).tolist() == [1, 4]
+    assert select_columns(rows, ClassicalTargets(labels, np.ones_like(labels)), 2).tolist() == [1, 4]
 
 
 def test_platt_scaling_fits_the_softened_labels(rng):
@@ -123,8 +123,8 @@ def test_an_output_without_two_classes_on_valid_is_scaled_on_train(rng):
     decisions = rng.normal(size=(50, 1))
     labels = decisions > 0.3
     everything = np.ones_like(labels)
-    never = Targets(np.zeros_like(labels), everything)
-    found = fit_platt_outputs((decisions, Targets(labels, everything)), (decisions, never))
+    never = ClassicalTargets(np.zeros_like(labels), everything)
+    found = fit_platt_outputs((decisions, ClassicalTargets(labels, everything)), (decisions, never))
     np.testing.assert_allclose(found[:, 0], fit_platt(decisions[:, 0], labels[:, 0]))
     probability = apply_platt(found, decisions)
     assert (np.argsort(probability[:, 0]) == np.argsort(decisions[:, 0])).all()

@@ -20,15 +20,15 @@ from tests.readers.examples import (
 
 from mien.errors import DataError
 from mien.readers import open_reader, rules
+from mien.readers.base import ReaderOptions, SourceDataSet
 from mien.readers.csd.reader import mosei_folds
-from mien.readers.intake import Intake, ReaderOptions
 from mien.schema import EMOTIONS, Level, Modality
 
 WORD_TIMES = np.array([[0.0, 1.0], [1.0, 2.0], [2.0, 3.0]])
 ONE_SEGMENT = labels((0, 3, 1, 0, 0, 0, 0, 0, 0))
 
 
-def opened(folder: Path, **mapping: str) -> Intake:
+def opened(folder: Path, **mapping: str) -> SourceDataSet:
     return open_reader("csd", [folder], ReaderOptions(mapping))
 
 
@@ -43,16 +43,16 @@ def small(folder: Path, segments: Any = ONE_SEGMENT, video_id: str = "v", **stre
 
 
 def test_segments_words_labels_and_transcripts_meet(tmp_path: Path) -> None:
-    intake = opened(csd_folder(tmp_path))
-    assert intake.splits == {LONG_ID: "train", SHORT_ID: "train"}
-    assert intake.mapping == {
+    source = opened(csd_folder(tmp_path))
+    assert source.splits == {LONG_ID: "train", SHORT_ID: "train"}
+    assert source.mapping == {
         "labels": "All Labels",
         "words": "words",
         "text": "glove_vectors",
         "acoustic": "COVAREP",
         "visual": "FACET 4.2",
     }
-    for video in videos_of(intake).values():
+    for video in videos_of(source).values():
         early, late = video.utterances
         # the row number stays the index, the order is by start
         assert [(each.index, each.start_s, each.end_s) for each in video.utterances] == [(1, 0, 3), (0, 3, 6)]
@@ -68,7 +68,7 @@ def test_segments_words_labels_and_transcripts_meet(tmp_path: Path) -> None:
             "surprise": 0,
         }
         assert {modality: len(rows) for modality, rows in late.words.items()} == dict.fromkeys(Modality, 3)
-    assert intake.notes == {}
+    assert source.notes == {}
 
 
 def test_an_utterance_is_the_mean_of_its_words_and_a_word_of_its_frames(tmp_path: Path) -> None:
@@ -95,29 +95,29 @@ def test_an_utterance_whose_words_all_lack_frames_lacks_the_modality(tmp_path: P
 def test_bad_frames_are_left_out_and_words_of_bad_frames_alone_lack_the_modality(tmp_path: Path) -> None:
     frames = np.array([[1.0, np.nan], [3.0, 4.0], [-np.inf, 2.0]])
     voice = (np.array([[0, 0.5], [0.5, 1.0], [1.0, 2.0]]), frames)
-    intake = opened(small(tmp_path, acoustic=voice))
-    utterance = videos_of(intake)["v"].utterances[0]
+    source = opened(small(tmp_path, acoustic=voice))
+    utterance = videos_of(source)["v"].utterances[0]
     assert utterance.words[Modality.ACOUSTIC].tolist() == [[2.0, 4.0], [0.0, 0.0], [0.0, 0.0]]
     assert utterance.features[Modality.ACOUSTIC].tolist() == [2.0, 4.0]
-    assert intake.notes[rules.VALUE_NOT_FINITE] == 2
-    assert intake.notes[rules.WORD_NOT_FINITE] == 1
+    assert source.notes[rules.VALUE_NOT_FINITE] == 2
+    assert source.notes[rules.WORD_NOT_FINITE] == 1
 
 
 def test_a_bad_text_vector_is_an_absent_word(tmp_path: Path) -> None:
     vectors = np.array([[1.0, 2.0], [np.nan, 0.0], [3.0, 6.0]])
-    intake = opened(small(tmp_path, text=(WORD_TIMES, vectors)))
-    utterance = videos_of(intake)["v"].utterances[0]
+    source = opened(small(tmp_path, text=(WORD_TIMES, vectors)))
+    utterance = videos_of(source)["v"].utterances[0]
     assert utterance.word_present[Modality.TEXT].tolist() == [True, False, True]
     assert utterance.features[Modality.TEXT].tolist() == [2.0, 4.0]
-    assert (intake.notes[rules.VALUE_NOT_FINITE], intake.notes[rules.WORD_NOT_FINITE]) == (1, 1)
+    assert (source.notes[rules.VALUE_NOT_FINITE], source.notes[rules.WORD_NOT_FINITE]) == (1, 1)
 
 
 def test_words_of_no_length_and_words_outside_are_counted_and_left_out(tmp_path: Path) -> None:
     times = np.array([[4.0, 5.0], [1.0, 1.0], [1.0, 2.0], [0.0, 1.0]])
-    intake = opened(small(tmp_path, text=(times, np.eye(4))))
-    utterance = videos_of(intake)["v"].utterances[0]
+    source = opened(small(tmp_path, text=(times, np.eye(4))))
+    utterance = videos_of(source)["v"].utterances[0]
     assert utterance.words[Modality.TEXT].tolist() == [[0, 0, 0, 1], [0, 0, 1, 0]]
-    assert intake.notes == {rules.WORD_EMPTY: 1, rules.WORD_OUTSIDE: 1, rules.FOLD_UNKNOWN: 1}
+    assert source.notes == {rules.WORD_EMPTY: 1, rules.WORD_OUTSIDE: 1, rules.FOLD_UNKNOWN: 1}
 
 
 def test_a_word_across_a_border_belongs_to_both_segments(tmp_path: Path) -> None:
@@ -142,14 +142,14 @@ def test_doubtful_label_rows(tmp_path: Path) -> None:
         (0, 1, 3.33, 0, 0, 0, 0, 0, 3.5),
         (0, 1, 2, 0, 0, 0, 0, 0, 0),
     )
-    intake = opened(small(tmp_path, segments))
-    utterances = by_index(videos_of(intake)["v"])
+    source = opened(small(tmp_path, segments))
+    utterances = by_index(videos_of(source)["v"])
     assert sorted(utterances) == [0, 4, 6]
     assert utterances[0].sentiment == 3.0
     assert utterances[0].emotions is not None
     assert utterances[0].emotions[EMOTIONS.index("fear")] == 3.0
     assert (utterances[4].sentiment, utterances[4].emotions) == (None, None)
-    assert intake.notes == {
+    assert source.notes == {
         rules.LABEL_CLAMPED: 2,
         rules.SEGMENT_EMPTY: 3,
         rules.ROW_REPEATED: 1,
@@ -178,37 +178,37 @@ def test_the_older_pair_of_label_files_is_joined_by_time(tmp_path: Path) -> None
     write_csd(folder / "s.csd", "Sentiment Labels", {"v": ([[0, 1], [1, 2]], [[1.0], [2.0]])})
     emotions = ([[5, 6], [1, 2]], [[1, 1, 1, 1, 1, 1], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]])
     write_csd(folder / "e.csd", "Emotion Labels", {"v": emotions, "w": ([[0, 1]], [[0, 0, 0, 0, 0, 0]])})
-    intake = opened(folder)
-    videos = videos_of(intake)
+    source = opened(folder)
+    videos = videos_of(source)
     first, second = videos["v"].utterances
     assert (first.sentiment, first.emotions, second.sentiment) == (1.0, None, 2.0)
     assert second.emotions is not None
     # happy, sad, anger, surprise, disgust, fear -> alphabetical
     assert second.emotions.tolist() == [0.3, 0.5, 0.6, 0.1, 0.2, 0.4]
     assert videos["w"].utterances[0].sentiment is None
-    assert intake.notes[rules.LABEL_ROW_UNMATCHED] == 1
-    assert intake.mapping["labels"] == "Sentiment Labels + Emotion Labels"
+    assert source.notes[rules.LABEL_ROW_UNMATCHED] == 1
+    assert source.mapping["labels"] == "Sentiment Labels + Emotion Labels"
 
 
 def test_ids_are_compared_whole(tmp_path: Path) -> None:
     folder = csd_folder(tmp_path)
     write_csd(folder / "voice.csd", "COVAREP", {LONG_ID: ([[0, 6]], np.ones((1, N_ACOUSTIC)))})
-    intake = opened(folder)
-    videos = videos_of(intake)
+    source = opened(folder)
+    videos = videos_of(source)
     assert Modality.ACOUSTIC in videos[LONG_ID].utterances[0].features
     assert Modality.ACOUSTIC not in videos[SHORT_ID].utterances[0].features
-    assert intake.notes == {rules.STREAM_MISSING[Modality.ACOUSTIC]: 1}
+    assert source.notes == {rules.STREAM_MISSING[Modality.ACOUSTIC]: 1}
 
 
 def test_videos_without_labels_words_or_a_fold_are_counted(tmp_path: Path) -> None:
     folder = csd_folder(tmp_path)
     segments = labels((0, 3, 1, 0, 0, 0, 0, 0, 0))
     write_csd(folder / "labels.csd", "All Labels", {"2552": segments, SHORT_ID: segments}, LABEL_NAMES)
-    intake = opened(folder)
-    videos = videos_of(intake)
-    assert intake.splits == {"2552": None, SHORT_ID: "train"}
+    source = opened(folder)
+    videos = videos_of(source)
+    assert source.splits == {"2552": None, SHORT_ID: "train"}
     assert (videos["2552"].utterances[0].features, videos["2552"].utterances[0].sentiment) == ({}, 1.0)
-    assert intake.notes == {
+    assert source.notes == {
         rules.VIDEO_UNLABELLED: 1,
         rules.FOLD_UNKNOWN: 1,
         rules.VIDEO_WORDLESS: 1,
@@ -221,9 +221,9 @@ def test_videos_without_labels_words_or_a_fold_are_counted(tmp_path: Path) -> No
 def test_words_stand_in_for_text_vectors(tmp_path: Path) -> None:
     folder = csd_folder(tmp_path)
     (folder / "text.csd").unlink()
-    intake = opened(folder)
-    utterance = videos_of(intake)[SHORT_ID].utterances[0]
-    assert set(intake.spaces) == {Modality.ACOUSTIC, Modality.VISUAL}
+    source = opened(folder)
+    utterance = videos_of(source)[SHORT_ID].utterances[0]
+    assert set(source.spaces) == {Modality.ACOUSTIC, Modality.VISUAL}
     assert len(utterance.words[Modality.ACOUSTIC]) == 3
 
 
@@ -276,9 +276,9 @@ def test_a_transcript_in_two_splits_is_counted(tmp_path: Path) -> None:
     write_csd(tmp_path / "l.csd", "All Labels", entries, LABEL_NAMES)
     tokens = np.array([[b"oh"], [b"yes"], [b"sp"]])
     write_csd(tmp_path / "w.csd", "words", dict.fromkeys(ids.values(), (WORD_TIMES, tokens)))
-    intake = opened(tmp_path)
-    videos_of(intake)
-    assert intake.notes == {rules.TRANSCRIPT_SHARED: 1}
+    source = opened(tmp_path)
+    videos_of(source)
+    assert source.notes == {rules.TRANSCRIPT_SHARED: 1}
 
 
 def test_the_official_folds() -> None:
@@ -295,9 +295,9 @@ def test_memory_does_not_grow_with_the_number_of_videos(tmp_path: Path) -> None:
         write_csd(folder / "t.csd", "glove_vectors", dict.fromkeys(ids, (WORD_TIMES, np.ones((3, 300)))))
         voice = (np.linspace(0, 3, 2_001)[:, None] + np.array([0, 0.0015]), np.ones((2_001, 74)))
         write_csd(folder / "a.csd", "COVAREP", dict.fromkeys(ids, voice))
-        intake = opened(folder)
+        source = opened(folder)
         tracemalloc.start()
-        for _ in intake.videos:
+        for _ in source.videos:
             pass
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -317,9 +317,9 @@ def test_role_errors_say_what_to_do(tmp_path: Path) -> None:
         DataError, match=r"a sequence 'Open' for the role 'visual', but got .*'OpenFace_2'.*--map visual=ROOT"
     ):
         opened(folder, visual="Open")
-    intake = opened(folder, visual="openface 2")
-    assert intake.spaces[Modality.VISUAL].name == "csd-OpenFace_2"
-    assert intake.notes == {rules.SEQUENCE_UNUSED: 1}
+    source = opened(folder, visual="openface 2")
+    assert source.spaces[Modality.VISUAL].name == "csd-OpenFace_2"
+    assert source.notes == {rules.SEQUENCE_UNUSED: 1}
     (folder / "labels.csd").unlink()
     with pytest.raises(
         DataError, match=r"a sequence of labels such as 'All Labels', but got .*'words'.*--map labels=ROOT"

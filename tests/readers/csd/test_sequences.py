@@ -13,7 +13,7 @@ from tests.readers.examples import LONG_ID, SHORT_ID, csd_folder, videos_of, wri
 
 from mien.errors import DamagedFileError, DataError
 from mien.readers import open_reader, rules
-from mien.readers.csd.sequences import LARGEST_ENTRY_BYTES, Sequence, inspect, opened
+from mien.readers.csd.sequences import LARGEST_ENTRY_BYTES, Sequence, inspect, open_sequence
 from mien.schema import Modality, Utterance
 
 TIMES = [[0.0, 1.0], [1.0, 2.0]]
@@ -66,7 +66,7 @@ def test_damaged_rows_name_their_video(tmp_path: Path) -> None:
 def test_rows_that_do_not_fit_name_their_video(tmp_path: Path, rows: Any, message: str) -> None:
     path = write_csd(tmp_path / "x.csd", "COVAREP", {"a": (TIMES, np.ones((2, 2))), "v": rows})
     sequence = inspect(path)
-    with opened(sequence) as reader, pytest.raises(DataError, match=rf"^Expected {message}"):
+    with open_sequence(sequence) as reader, pytest.raises(DataError, match=rf"^Expected {message}"):
         reader.read("v", "fiu")
 
 
@@ -143,7 +143,7 @@ def test_entries_are_joined_by_number_where_hdf5_lists_10_before_2(tmp_path: Pat
     entries = {f"v[{n}]": ([[0, 1]], [[float(n)]]) for n in range(12)}
     # entries of several rows number their rows one after another
     entries |= {f"w[{n}]": ([[0, 1], [0, 1]], [[float(n)], [n + 0.5]]) for n in (10, 2)}
-    with opened(inspect(write_csd(tmp_path / "x.csd", "All Labels", entries))) as reader:
+    with open_sequence(inspect(write_csd(tmp_path / "x.csd", "All Labels", entries))) as reader:
         single, several = reader.read("v", "fiu"), reader.read("w", "fiu")
     assert single.numbers.tolist() == single.features[:, 0].tolist() == list(range(12))
     assert several.features[:, 0].tolist() == [2, 2.5, 10, 10.5]
@@ -161,15 +161,15 @@ def rows_of(utterance: Utterance, modality: Modality) -> tuple[np.ndarray, np.nd
 @pytest.mark.data
 def test_the_tensors_of_the_sdk_are_reproduced(data_dir: Path) -> None:
     folder = data_dir / "csd_by_sdk"
-    intake = open_reader("csd", sorted(folder.glob("*.csd")))
-    videos = videos_of(intake)
+    source = open_reader("csd", sorted(folder.glob("*.csd")))
+    videos = videos_of(source)
     reference = np.load(folder / "sdk_reference_tensors.npz")
     streams = {Modality.TEXT: "glove_vectors", Modality.ACOUSTIC: "COVAREP", Modality.VISUAL: "FACET 4.2"}
     n_rows, n_absent, n_not_finite = 0, 0, 0
     for fold in ("train", "valid", "test"):
         for row, key in enumerate(reference[f"{fold}/keys"].tolist()):
             video_id, number = key[:-1].split("[")
-            assert intake.splits[video_id] == fold
+            assert source.splits[video_id] == fold
             utterance = next(each for each in videos[video_id].utterances if each.index == int(number))
             for modality, root in streams.items():
                 expected = reference[f"{fold}/{root}"][row]
@@ -191,11 +191,11 @@ def test_the_tensors_of_the_sdk_are_reproduced(data_dir: Path) -> None:
     # README: words of train, valid, test; two imputed words; a word of -inf and one of NaN per video
     assert (n_rows, n_absent, n_not_finite) == (3 * (43 + 31 + 40), 2, 10)
     # rows 45 and 140 of COVAREP, 74 columns, five videos; one word of no length each
-    assert intake.notes[rules.VALUE_NOT_FINITE] == 2 * 74 * 5
-    assert intake.notes[rules.WORD_EMPTY] == 5
+    assert source.notes[rules.VALUE_NOT_FINITE] == 2 * 74 * 5
+    assert source.notes[rules.WORD_EMPTY] == 5
     # the face gap of GdFP_p4eQX0, which the SDK fills with zeros
-    assert intake.notes[rules.WORD_UNTOUCHED] == 2
-    assert set(intake.notes) == {*(rules.VALUE_NOT_FINITE, rules.WORD_EMPTY, rules.WORD_OUTSIDE, rules.WORD_UNTOUCHED)}
+    assert source.notes[rules.WORD_UNTOUCHED] == 2
+    assert set(source.notes) == {*(rules.VALUE_NOT_FINITE, rules.WORD_EMPTY, rules.WORD_OUTSIDE, rules.WORD_UNTOUCHED)}
 
 
 @pytest.mark.data
@@ -203,9 +203,9 @@ def test_word_aligned_files_of_the_sdk_are_read_too(data_dir: Path) -> None:
     folder = data_dir / "csd_by_sdk"
     aligned = sorted((folder / "word_aligned").glob("*.csd"))
     unaligned = videos_of(open_reader("csd", sorted(folder.glob("*.csd"))))
-    intake = open_reader("csd", [*aligned, folder / "All_Labels.csd"])
+    source = open_reader("csd", [*aligned, folder / "All_Labels.csd"])
     n_words = 0
-    for video_id, video in videos_of(intake).items():
+    for video_id, video in videos_of(source).items():
         for ours, theirs in zip(unaligned[video_id].utterances, video.utterances, strict=True):
             np.testing.assert_allclose(theirs.words[Modality.TEXT], ours.words[Modality.TEXT], rtol=0, atol=1e-6)
             n_words += len(theirs.words[Modality.TEXT])
@@ -227,7 +227,7 @@ def test_a_long_video_comes_in_blocks_that_make_the_whole(
     tmp_path: Path, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mien.readers.csd.sequences.BLOCK_BYTES", 100 * 4 * 4)
-    with opened(sequence(tmp_path / "x.csd", 1_000, **how)) as reader:
+    with open_sequence(sequence(tmp_path / "x.csd", 1_000, **how)) as reader:
         blocks = list(reader.blocks("v", "fiu"))
         whole = reader.read("v", "fiu")
     assert {len(features) for _, features in blocks[:-1]} == ({96} if how else {100})
@@ -244,7 +244,7 @@ def test_damaged_chunks_are_told(tmp_path: Path, harm: str) -> None:
     with h5py.File(path, "a") as file:
         file["COVAREP/data/v/features"].id.write_direct_chunk((500, 0), bad)
     with (
-        opened(held) as reader,
+        open_sequence(held) as reader,
         pytest.raises(DamagedFileError, match="at video 'v'; it was cut or altered"),
     ):
         reader.read("v", "fiu")

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from mien.benchmark.view import (
-    Benchmark,
-    Family,
-    LeftOut,
+    BenchmarkView,
+    OmittedFigure,
+    SystemFamily,
     SystemScores,
     VideoAttention,
     figure_titles,
@@ -30,7 +30,7 @@ from mien.reports.style import (
     INK,
     ORANGE,
     add_legend,
-    house_style,
+    figure_style,
     new_figure,
     percent_axis,
     percent_format,
@@ -46,7 +46,7 @@ JOINT_VS_SINGLE_NOTE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Arms:
+class ArmScores:
     """One score of both arms; NaN where an arm lacks it."""
 
     joint: FloatArray  # (family,) mean over the seeds
@@ -56,25 +56,25 @@ class Arms:
     trivial: float
 
 
-@house_style()
-def joint_vs_single(benchmark: Benchmark) -> Figure | LeftOut:
+@figure_style()
+def joint_vs_single(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     """Every family that has a joint and some single-task system, under the protocol clean.
 
     One panel per score, below each other; two bars per input set.
     """
     families = [family for family in benchmark.families() if family.joint and family.single]
     if not families:
-        return LeftOut("no system was trained both for the two tasks together and for one of them alone")
+        return OmittedFigure("no system was trained both for the two tasks together and for one of them alone")
     panels = {}
     for path, name in figure_titles().items():
         task = path.split(".")[0]
         joint, joint_sd = means_and_sds([family.joint for family in families], path)
         single, single_sd = means_and_sds([family.single.get(task) for family in families], path)
-        arms = Arms(joint, joint_sd, single, single_sd, benchmark.trivial(path))
+        arms = ArmScores(joint, joint_sd, single, single_sd, benchmark.trivial(path))
         if not np.isnan(arms.single).all() and not np.isnan(arms.joint).all():
             panels[name] = arms
     if not panels:
-        return LeftOut("no score is defined for a joint and a single-task system")
+        return OmittedFigure("no score is defined for a joint and a single-task system")
     title = f"Joint against single-task learning\n{benchmark.heading()}"
     figure = new_figure(COLUMN, 0.3 + 1.3 * len(panels), title, JOINT_VS_SINGLE_NOTE, legend=True)
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
@@ -87,7 +87,7 @@ def joint_vs_single(benchmark: Benchmark) -> Figure | LeftOut:
     return figure
 
 
-def _joint_vs_single_panel(axes: Axes, arms: Arms) -> None:
+def _joint_vs_single_panel(axes: Axes, arms: ArmScores) -> None:
     start = 0.0 if np.isnan(arms.trivial) else arms.trivial
     places = np.arange(len(arms.joint))
     for shift, means, sds, label, colour, hatch in (
@@ -117,7 +117,7 @@ def _joint_vs_single_panel(axes: Axes, arms: Arms) -> None:
     percent_axis(axes, "y", 4)
 
 
-def _labels(families: list[Family]) -> tuple[str, ...]:
+def _labels(families: list[SystemFamily]) -> tuple[str, ...]:
     """The input sets; with several models (or settings) the name of the joint system too."""
     letters = [family.any().letters for family in families]
     if len(set(letters)) == len(letters):
@@ -134,8 +134,8 @@ GOLD, JOINT, SINGLE = "gold", "joint", "single task"
 LOOKS = {GOLD: ("white", None), JOINT: (BLUE, None), SINGLE: (ORANGE, "////")}
 
 
-@house_style()
-def prediction_counts(benchmark: Benchmark) -> Figure | LeftOut:
+@figure_style()
+def prediction_counts(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     """The reference's family; without a single-task partner the reference alone.
 
     One panel per operating point, below each other; the numbers stand on the bars.
@@ -151,7 +151,7 @@ def prediction_counts(benchmark: Benchmark) -> Figure | LeftOut:
             and not np.isnan(system.mean("clean", _count_path(EMOTIONS[0], "n_predicted_positive")))
         }
     if not systems:
-        return LeftOut("neither the reference nor its single-task version predicts emotions")
+        return OmittedFigure("neither the reference nor its single-task version predicts emotions")
     one = next(iter(systems.values()))
     gold = _per_output(one, "n_positive")[0], np.full(len(EMOTION_OUTPUTS), np.nan)
     title = f"Predicted against gold utterances per emotion\n{one.model} {one.letters} on {benchmark.heading()}"
@@ -221,7 +221,7 @@ MAX_TICKS = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Half:
+class AttentionHalf:
     """One direction: the utterances of `asking` over those of `attended` (utterance, context)."""
 
     attended: str
@@ -229,30 +229,30 @@ class Half:
     weights: FloatArray
 
 
-def halves(attention: VideoAttention) -> list[tuple[Half, ...]]:
+def attention_halves(attention: VideoAttention) -> list[tuple[AttentionHalf, ...]]:
     """Per pair of modalities two halves, left the one that attends to the first; one modality: a single half.
 
     The paper's reading of its right half ("the visual features of all the utterances") fits the modality attended to,
     so for text and visual the left half is softmax(V T^T), "visual->text", and the right one is softmax(T V^T).
     """
-    found: list[tuple[Half, ...]] = []
+    found: list[tuple[AttentionHalf, ...]] = []
     for name, weights in attention.maps.items():
         first, second = name.split(ARROW)
         reverse = f"{second}{ARROW}{first}"
         if first == second:
-            found.append((Half(first, first, weights),))
+            found.append((AttentionHalf(first, first, weights),))
         elif reverse in attention.maps and (second, first) not in [(p[0].attended, p[0].asking) for p in found]:
-            found.append((Half(first, second, attention.maps[reverse]), Half(second, first, weights)))
+            found.append((AttentionHalf(first, second, attention.maps[reverse]), AttentionHalf(second, first, weights)))
     return found
 
 
-@house_style()
+@figure_style()
 def attention_maps(attention: VideoAttention) -> Figure:
     """Which utterances of a video are attended to (the paper's Figure 3).
 
     One panel per pair, below each other; all share one colour scale.
     """
-    pairs = halves(attention)
+    pairs = attention_halves(attention)
     chosen = f" ({attention.chosen_by})" if attention.chosen_by else ""
     title = (
         f"Attention of {attention.system}, seed {attention.seed}\n{attention.dataset}, {attention.split} split, "
@@ -275,12 +275,14 @@ def attention_maps(attention: VideoAttention) -> Figure:
     return figure
 
 
-def _n_padded(half: Half) -> int:
+def _n_padded(half: AttentionHalf) -> int:
     n_utterances, n_context = half.weights.shape
     return int(n_context - n_utterances)
 
 
-def _attention_panel(axes: Axes, pair: tuple[Half, ...], utterances: tuple[int, ...], scale: Normalize) -> AxesImage:
+def _attention_panel(
+    axes: Axes, pair: tuple[AttentionHalf, ...], utterances: tuple[int, ...], scale: Normalize
+) -> AxesImage:
     image = axes.imshow(
         np.hstack([half.weights for half in pair]),
         cmap=COLOURS,

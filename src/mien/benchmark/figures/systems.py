@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mien.benchmark.view import Benchmark, LeftOut, SystemScores, means_and_sds
+from mien.benchmark.view import BenchmarkView, OmittedFigure, SystemScores, means_and_sds
 from mien.reports.style import (
     BAND,
     BLUE,
@@ -19,7 +19,7 @@ from mien.reports.style import (
     ORANGE,
     PAGE,
     add_legend,
-    house_style,
+    figure_style,
     new_figure,
     percent_axis,
 )
@@ -37,12 +37,12 @@ PER_EMOTION_NOTE = (
 )
 
 
-@house_style()
-def per_emotion(benchmark: Benchmark) -> Figure | LeftOut:
+@figure_style()
+def per_emotion(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     """All systems that predict emotions, under the protocol clean: six panels per score, one row per system."""
     systems = benchmark.scored("emotion.weighted_f1_mean6")
     if not systems:
-        return LeftOut("no system has emotion scores on this split")
+        return OmittedFigure("no system has emotion scores on this split")
     title = f"Scores per emotion\n{benchmark.heading()}"
     blocks = dict.fromkeys(EMOTION_SCORES.values(), EMOTIONS)
     figure, axes_of_panels = row_panels(benchmark, systems, title, PER_EMOTION_NOTE, blocks, share_x=True)
@@ -75,12 +75,12 @@ SEED_SPREAD_NOTE = (
 )
 
 
-@house_style()
-def seed_spread(benchmark: Benchmark) -> Figure | LeftOut:
+@figure_style()
+def seed_spread(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     """All systems under the protocol clean: one panel per score, one row per system."""
     headline = benchmark.headline()
     if not headline:
-        return LeftOut("no system has a score on this split")
+        return OmittedFigure("no system has a score on this split")
     title = f"Scores of every seed\n{benchmark.heading()}"
     blocks = {"": tuple(headline.values())}
     figure, axes_of_panels = row_panels(benchmark, benchmark.systems, title, SEED_SPREAD_NOTE, blocks, row_height=0.19)
@@ -115,15 +115,15 @@ RELEASED_NOTE = (
 )
 
 
-@house_style()
-def protocol_gap(benchmark: Benchmark) -> Figure | LeftOut:
+@figure_style()
+def protocol_gap(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     """All systems under the protocols that the benchmark was scored with.
 
     One panel per score, one row per system, one mark per protocol.
     """
     have = [name for name in LABELS if benchmark.headline(name)]
     if len(have) < 2:
-        return LeftOut(f"scored under {' and '.join(have) or 'no protocol'} alone: there is no gap to show")
+        return OmittedFigure(f"scored under {' and '.join(have) or 'no protocol'} alone: there is no gap to show")
     names = {path: name for protocol in have for path, name in benchmark.headline(protocol).items()}
     title = f"The gap between protocols\n{benchmark.heading('protocols ' + ', '.join(have), have[0])}"
     note = PROTOCOL_GAP_NOTE + (RELEASED_NOTE if RELEASED in have else "")
@@ -165,7 +165,7 @@ def _protocol_gap_panel(axes: Axes, by_protocol: Mapping[str, FloatArray]) -> No
 
 
 def row_panels(
-    benchmark: Benchmark,
+    benchmark: BenchmarkView,
     systems: Sequence[SystemScores],
     title: str,
     note: str,

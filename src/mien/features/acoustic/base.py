@@ -55,7 +55,7 @@ class AcousticExtractor:
         return answer if isinstance(answer, str) else None
 
 
-def unusable(samples: FloatArray, rate_hz: int) -> str | None:
+def why_unusable(samples: FloatArray, rate_hz: int) -> str | None:
     """Why samples (sample,) cannot hold a voice: TOO_SHORT, NOT_FINITE or SILENT; None if they can.
 
     Raises:

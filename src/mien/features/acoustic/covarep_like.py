@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.features.acoustic.base import NO_VOICE, RATE_HZ, AcousticExtractor, unusable, word_then_average
-from mien.features.acoustic.glottal import Glottal, glottal_parameters, peak_slope, polarity
+from mien.features.acoustic.base import NO_VOICE, RATE_HZ, AcousticExtractor, why_unusable, word_then_average
+from mien.features.acoustic.glottal import GlottalParameters, glottal_parameters, peak_slope, polarity
 from mien.features.acoustic.pitch import (
     HOP_SAMPLES,
-    Pitch,
+    PitchTrack,
     centred_windows,
     frame_times_s,
     high_passed,
@@ -102,12 +102,12 @@ def load_covarep_like(path: Path | None = None) -> AcousticExtractor:  # noqa: A
     """The extractor; it needs no files."""
 
     def frames(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
-        if unusable(samples, RATE_HZ):
+        if why_unusable(samples, RATE_HZ):
             return np.zeros(0), np.zeros((0, len(COLUMNS)), dtype=np.float32)
         return frame_features(samples)
 
     def vector_or_reason(samples: FloatArray) -> FloatArray | str:
-        reason = unusable(samples, RATE_HZ)
+        reason = why_unusable(samples, RATE_HZ)
         if reason:
             return reason
         vector, *_ = word_then_average(*frames(samples), 0.0, ())
@@ -136,7 +136,7 @@ def frame_features(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
     return frame_times_s(len(values)), values
 
 
-def _source_columns(pitch: Pitch, glottal: Glottal, slope: FloatArray) -> FloatArray:
+def _source_columns(pitch: PitchTrack, glottal: GlottalParameters, slope: FloatArray) -> FloatArray:
     """F0 to creak (frame, 11), NaN where a column has no value."""
     voiced_columns = {
         "F0": pitch.f0_hz[pitch.voiced],
@@ -157,7 +157,7 @@ def _source_columns(pitch: Pitch, glottal: Glottal, slope: FloatArray) -> FloatA
     return values
 
 
-def mel_cepstra(signal: FloatArray, pitch: Pitch, sounding: BoolArray) -> FloatArray:
+def mel_cepstra(signal: FloatArray, pitch: PitchTrack, sounding: BoolArray) -> FloatArray:
     """MCEP_0..24 (frame, coefficient); c_0 is the mean log amplitude. NaN where `sounding` (frame,) is False."""
     windows = centred_windows(signal, ENVELOPE_SAMPLES)
     taper = np.hanning(ENVELOPE_SAMPLES)
@@ -213,7 +213,7 @@ def _warped_cosines() -> FloatArray:
     return matrix
 
 
-def phase_distortion(harmonics: ComplexArray, pitch: Pitch) -> tuple[FloatArray, FloatArray]:
+def phase_distortion(harmonics: ComplexArray, pitch: PitchTrack) -> tuple[FloatArray, FloatArray]:
     """HMPDM (voiced frame, 25), radians, and HMPDD (voiced frame, 13), radians, of all voiced frames.
 
     Args:

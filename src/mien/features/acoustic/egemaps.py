@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import MissingExtraError
-from mien.features.acoustic.base import NO_VOICE, RATE_HZ, AcousticExtractor, unusable
+from mien.features.acoustic.base import NO_VOICE, RATE_HZ, AcousticExtractor, why_unusable
 from mien.schema import FeatureSpace, FloatArray, Modality
 
 NAME = "egemaps"
@@ -37,7 +37,7 @@ def load_egemaps(path: Path | None = None) -> AcousticExtractor:  # noqa: ARG001
     recipe = {"extractor": "afx-audio egemaps", "version": version("afx-audio"), "rate_hz": RATE_HZ}
 
     def vector_or_reason(samples: FloatArray) -> FloatArray | str:
-        reason = unusable(samples, RATE_HZ)
+        reason = why_unusable(samples, RATE_HZ)
         if reason:
             return reason
         by_name = egemaps(np.asarray(samples, dtype=np.float64), RATE_HZ)

@@ -27,7 +27,7 @@ from mien.features.acoustic.base import RATE_HZ
 from mien.features.acoustic.pitch import (
     F0_RANGE_HZ,
     HOP_SAMPLES,
-    Pitch,
+    PitchTrack,
     centred_windows,
     fast_length,
     frame_count,
@@ -60,7 +60,7 @@ SLOPE_SAMPLES = 640
 
 
 @dataclass(frozen=True, slots=True)
-class Glottal:
+class GlottalParameters:
     """What the source of the voiced frames is like, all (voiced frame,) except `harmonics`."""
 
     naq: FloatArray
@@ -133,7 +133,7 @@ def source_windows(signal: FloatArray, numbers: IntArray) -> FloatArray:
     return flow_derivative(wide, inverse_filters(narrow))[:, TRACT_ORDER:-TRACT_ORDER]
 
 
-def polarity(signal: FloatArray, pitch: Pitch) -> int:
+def polarity(signal: FloatArray, pitch: PitchTrack) -> int:
     """1 if closures are negative peaks of the flow derivative, as they should be, else -1 (microphone or cable turned).
 
     A vote of at most `POLARITY_FRAMES` voiced frames spread over the utterance.
@@ -213,7 +213,7 @@ def _dispersion(residual: FloatArray, closure: IntArray, period: FloatArray) -> 
     return total / MDQ_OCTAVES
 
 
-def glottal_parameters(signal: FloatArray, residual: FloatArray, pitch: Pitch) -> Glottal:
+def glottal_parameters(signal: FloatArray, residual: FloatArray, pitch: PitchTrack) -> GlottalParameters:
     """Parameters of all voiced frames of a signal (sample,) whose closures are negative, and its residual (sample,)."""
     voiced = np.flatnonzero(pitch.voiced)
     f0_hz = pitch.f0_hz[voiced]
@@ -230,7 +230,7 @@ def glottal_parameters(signal: FloatArray, residual: FloatArray, pitch: Pitch) -
     number = np.arange(1, harmonics.shape[1] + 1)
     harmonics = np.where(number * f0_hz[:, None] < 0.5 * RATE_HZ, harmonics, 0.0)
     mdq = _dispersion(residual, np.concatenate(places), period)
-    return Glottal(naq, qoq, h1h2_db, psp, mdq, regularity, harmonics)
+    return GlottalParameters(naq, qoq, h1h2_db, psp, mdq, regularity, harmonics)
 
 
 def _cycle_parameters(derivative: FloatArray) -> tuple[Array, ...]:

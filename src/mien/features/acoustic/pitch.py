@@ -53,7 +53,7 @@ MIN_VOICED_FRAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Pitch:
+class PitchTrack:
     """The fundamental of every frame, all (frame,)."""
 
     # best guess even where unvoiced
@@ -65,7 +65,7 @@ class Pitch:
     subharmonic_share: FloatArray
 
 
-def track_pitch(signal: FloatArray, residual: FloatArray) -> Pitch:
+def track_pitch(signal: FloatArray, residual: FloatArray) -> PitchTrack:
     """Follow the fundamental through an utterance.
 
     Args:
@@ -95,7 +95,7 @@ def track_pitch(signal: FloatArray, residual: FloatArray) -> Pitch:
     number, value = numbers[frames, path], values[frames, path]
     offset = _peak_offset(sums[frames, number - 1], sums[frames, number], sums[frames, number + 1])
     voiced = _without_short_runs(loud & (value > VOICED_SRH))
-    return Pitch(low + number + offset, voiced, np.maximum(value, 0.0), share[frames, number])
+    return PitchTrack(low + number + offset, voiced, np.maximum(value, 0.0), share[frames, number])
 
 
 def residual_spectra(residual: FloatArray) -> Iterator[FloatArray]:

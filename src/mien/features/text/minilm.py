@@ -67,7 +67,7 @@ def load_minilm(path: Path | None = None) -> TextExtractor:
         return vectors
 
     def utterance_vectors(texts: Sequence[str]) -> tuple[FloatArray, BoolArray]:
-        cleaned = [clean(text) for text in texts]
+        cleaned = [clean_text(text) for text in texts]
         present = np.array([bool(text) for text in cleaned], dtype=bool)
         result = np.zeros((len(texts), N_FEATURES), dtype=np.float32)
         # Texts of similar length together, so that little of a batch is padding.
@@ -80,7 +80,7 @@ def load_minilm(path: Path | None = None) -> TextExtractor:
     return TextExtractor(FeatureSpace(Modality.TEXT, "minilm", N_FEATURES, recipe=recipe), utterance_vectors)
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """What the encoder reads of a transcript: HTML's escapes resolved, nothing around it."""
     return html.unescape(text).strip()
 
@@ -132,7 +132,7 @@ def token_ids(texts: Sequence[str]) -> list[list[int]]:
     """
     only_tokenizer = {"tokenizer.json": MINILM.sha256["tokenizer.json"]}
     folder = find_model_files(dataclasses.replace(MINILM, sha256=only_tokenizer))
-    cleaned = [clean(text) for text in texts]
+    cleaned = [clean_text(text) for text in texts]
     encoded = _tokenizer_once(folder).encode_batch(cleaned)
     return [each.ids if text else [] for text, each in zip(cleaned, encoded, strict=True)]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.features.text.base import TextExtractor
-from mien.features.text.minilm import MAX_TOKENS, MINILM, clean
+from mien.features.text.minilm import MAX_TOKENS, MINILM, clean_text
 from mien.schema import BoolArray, FeatureSpace, FloatArray, Modality
 from mien.storage.split_columns import SplitColumns
 
@@ -49,4 +49,4 @@ def as_transcripts(columns: SplitColumns) -> SplitColumns:
 
 
 def _readable(texts: Sequence[str]) -> BoolArray:
-    return np.array([bool(clean(text)) for text in texts], dtype=np.bool_)
+    return np.array([bool(clean_text(text)) for text in texts], dtype=np.bool_)

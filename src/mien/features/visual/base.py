@@ -32,7 +32,7 @@ class FaceObservation:
     score: float
 
 
-class FaceWatcher(Protocol):
+class FaceObserver(Protocol):
     """Watches one video: remembers who the main face is. Make a new one for every video, and one per thread."""
 
     def see(self, time_s: float, image: np.ndarray) -> FaceObservation | None:
@@ -54,10 +54,10 @@ class VisualExtractor:
     # how many frames per second it wants to see
     rate_hz: float
     # begin a video
-    start: Callable[[], FaceWatcher]
+    start: Callable[[], FaceObserver]
 
 
-class Pooled(NamedTuple):
+class PooledFeatures(NamedTuple):
     """One utterance's visual vector, or why there is none."""
 
     # (feature,) float32; None is a missing modality
@@ -98,7 +98,7 @@ def frame_matrix(observations: Sequence[FaceObservation | None], n_features: int
     return matrix
 
 
-def pool(times_s: FloatArray, vectors: FloatArray, start_s: float, end_s: float) -> Pooled:
+def pool(times_s: FloatArray, vectors: FloatArray, start_s: float, end_s: float) -> PooledFeatures:
     """Mean and standard deviation of the frames in [start_s, end_s) that show the face.
 
     Args:
@@ -113,13 +113,13 @@ def pool(times_s: FloatArray, vectors: FloatArray, start_s: float, end_s: float)
     """
     rows = vectors[_frames_of(times_s, start_s, end_s)]
     if not len(rows):
-        return Pooled(None, 0.0, f"no frame between {start_s:.2f} and {end_s:.2f} s")
+        return PooledFeatures(None, 0.0, f"no frame between {start_s:.2f} and {end_s:.2f} s")
     seen = rows[_with_face(rows)].astype(np.float64)
     share = len(seen) / len(rows)
     if not len(seen) or share < MIN_FACE_SHARE:
-        return Pooled(None, share, _too_few(len(seen), len(rows), "frames"))
+        return PooledFeatures(None, share, _too_few(len(seen), len(rows), "frames"))
     vector = np.concatenate([seen.mean(axis=0), seen.std(axis=0)]).astype(np.float32)
-    return Pooled(vector, share, "")
+    return PooledFeatures(vector, share, "")
 
 
 def pool_words(times_s: FloatArray, vectors: FloatArray, words: Sequence[TimedWord]) -> tuple[FloatArray, BoolArray]:
@@ -134,13 +134,13 @@ def pool_words(times_s: FloatArray, vectors: FloatArray, words: Sequence[TimedWo
     return result, present
 
 
-def average_words(vectors: FloatArray, present: BoolArray) -> Pooled:
+def average_words(vectors: FloatArray, present: BoolArray) -> PooledFeatures:
     """The utterance as the mean of its words (word, feature) that show the face, or None with the reason."""
     n_seen = int(present.sum())
     share = n_seen / len(present) if len(present) else 0.0
     if not n_seen or share < MIN_FACE_SHARE:
-        return Pooled(None, share, _too_few(n_seen, len(present), "words"))
-    return Pooled(vectors[present].astype(np.float64).mean(axis=0).astype(np.float32), share, "")
+        return PooledFeatures(None, share, _too_few(n_seen, len(present), "words"))
+    return PooledFeatures(vectors[present].astype(np.float64).mean(axis=0).astype(np.float32), share, "")
 
 
 def _frames_of(times_s: FloatArray, start_s: float, end_s: float) -> slice:

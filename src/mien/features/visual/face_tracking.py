@@ -55,7 +55,7 @@ class TrackSettings:
 
 
 @dataclass(frozen=True)
-class WatchSettings:
+class ObserverSettings:
     """Which faces are usable."""
 
     # larger pictures are scaled down to this before anything else
@@ -95,7 +95,7 @@ def face_extractor(
         weights_sha256: of all network files, for the recipe.
         new_nets: gives networks of its own to every video that is watched.
     """
-    settings = WatchSettings()
+    settings = ObserverSettings()
     recipe = {
         "extractor": name,
         "rate_hz": RATE_HZ,
@@ -104,13 +104,13 @@ def face_extractor(
     }
     space, word_space = visual_spaces(name, columns, recipe)
     new_nets()  # what cannot run says so now, not in the middle of a video
-    return VisualExtractor(space, word_space, RATE_HZ, lambda: MainFaceWatcher(new_nets(), settings))
+    return VisualExtractor(space, word_space, RATE_HZ, lambda: MainFaceObserver(new_nets(), settings))
 
 
-class MainFaceWatcher:
-    """The FaceWatcher of all extractors here."""
+class MainFaceObserver:
+    """The FaceObserver of all extractors here."""
 
-    def __init__(self, nets: FaceNets, settings: WatchSettings) -> None:
+    def __init__(self, nets: FaceNets, settings: ObserverSettings) -> None:
         self._nets = nets
         self._settings = settings
         self._main_face = MainFace(settings.track)

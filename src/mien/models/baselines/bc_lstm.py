@@ -21,7 +21,7 @@ from torch import nn
 
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import ContextEncoder, Dropouts, SystemSettings
+from mien.models.layers import ContextEncoder, DropoutRates, SystemSettings
 from mien.schema import Modality
 
 
@@ -54,13 +54,13 @@ class BcLstm(nn.Module):
         super().__init__()
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))
         dense_size = settings.unimodal_dense_size
-        dropouts = Dropouts(settings.input_dropout, settings.unimodal_dropout, settings.unimodal_dropout)
+        dropouts = DropoutRates(settings.input_dropout, settings.unimodal_dropout, settings.unimodal_dropout)
         self.unimodal = nn.ModuleDict(
             {m: ContextEncoder(_lstm(n_features[m], settings), dense_size, "tanh", dropouts) for m in self.modalities}
         )
         self.fusion: ContextEncoder | None = None
         if len(self.modalities) > 1:
-            dropouts = Dropouts(settings.fusion_input_dropout, settings.fusion_dropout, settings.fusion_dropout)
+            dropouts = DropoutRates(settings.fusion_input_dropout, settings.fusion_dropout, settings.fusion_dropout)
             lstm = _lstm(len(self.modalities) * dense_size, settings)
             dense_size = settings.fusion_dense_size
             self.fusion = ContextEncoder(lstm, dense_size, "relu", dropouts)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
-from mien.models.layers import ContextEncoder, Dropouts, States, SystemSettings, Weights, masked_softmax
+from mien.models.layers import ContextEncoder, DropoutRates, States, SystemSettings, Weights, masked_softmax
 from mien.schema import Modality
 
 
@@ -94,7 +94,7 @@ class VqaAttention(nn.Module):
         super().__init__()
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))
         self.pairs = list(combinations(self.modalities, 2)) or [(self.modalities[0], self.modalities[0])]
-        dropouts = Dropouts(settings.input_dropout, settings.state_dropout, settings.dense_dropout)
+        dropouts = DropoutRates(settings.input_dropout, settings.state_dropout, settings.dense_dropout)
         self.encoders = nn.ModuleDict()
         for modality in self.modalities:
             gru = nn.GRU(n_features[modality], settings.gru_size, batch_first=True, bidirectional=True)

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from mien.metrics.platt import fit_platt, sigmoid
-from mien.models.batch import Reads
+from mien.models.batch import InputKind
 from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns
 from mien.tasks import TASKS, Task, targets_of
@@ -44,7 +44,7 @@ class ClassicalSpec:
     seed: int = 0
 
 
-def classes_alone(row: Task) -> bool:
+def class_tasks_only(row: Task) -> bool:
     """Claims the tasks whose outputs are classes."""
     return not row.predicts_degrees
 
@@ -60,10 +60,10 @@ class ClassicalEntry:
     settings: Any
     description: str
     citation: str
-    reads: Reads = Reads.UTTERANCE
+    input_kind: InputKind = InputKind.UTTERANCE
     modalities: tuple[Modality, ...] = tuple(Modality)
     # which tasks it can learn
-    claims: Callable[[Task], bool] = classes_alone
+    claims: Callable[[Task], bool] = class_tasks_only
     # always empty: the loop's settings do not apply
     training: Mapping[str, Any] = field(default_factory=dict)
     # what stands here is a free adaptation: not to be reported as the cited system
@@ -75,7 +75,7 @@ class ClassicalEntry:
         return tuple(task for task, row in TASKS.items() if self.claims(row))
 
 
-class Targets(NamedTuple):
+class ClassicalTargets(NamedTuple):
     """What the outputs of some tasks should be, classes or degrees; `scored` is False where the label is missing."""
 
     values: Bool[Array, "N output"] | Float[Array, "N output"]
@@ -97,7 +97,7 @@ def in_order(tasks: Sequence[str]) -> list[str]:
     return [task for task in TASKS if task in tasks]
 
 
-def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> Targets:
+def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> ClassicalTargets:
     """The targets of the tasks, all of classes or all of degrees, side by side in the order of `TASKS`."""
     nothing = np.zeros((columns.n_utterances, 0), dtype=bool)
     values, scored = [nothing], [nothing]
@@ -105,7 +105,7 @@ def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> Targets:
         targets, labelled = targets_of(task, columns)
         values.append(targets)
         scored.append(np.repeat(labelled[:, None], targets.shape[1], axis=1))
-    return Targets(np.concatenate(values, axis=1), np.concatenate(scored, axis=1))
+    return ClassicalTargets(np.concatenate(values, axis=1), np.concatenate(scored, axis=1))
 
 
 def by_task(outputs: Float[Array, "N output"], tasks: Sequence[str]) -> Probabilities:
@@ -142,7 +142,7 @@ def iterations_may_run_out() -> Iterator[None]:
 
 
 def fit_platt_outputs(
-    train: tuple[Float[Array, "n output"], Targets], valid: tuple[Float[Array, "v output"], Targets]
+    train: tuple[Float[Array, "n output"], ClassicalTargets], valid: tuple[Float[Array, "v output"], ClassicalTargets]
 ) -> Float[Array, "2 output"]:
     """Slopes and offsets of all outputs, from decision values and labels.
 

@@ -35,8 +35,8 @@ from jaxtyping import Bool, Float, Int
 from mien.models.classical.base import (
     Array,
     ClassicalSpec,
+    ClassicalTargets,
     Probabilities,
-    Targets,
     Tensors,
     apply_platt,
     by_task,
@@ -116,7 +116,7 @@ def mkl_svm_probabilities(tensors: Tensors, columns: SplitColumns, spec: Classic
     return by_task(apply_platt(tensors["platt"], _decisions(tensors, columns, spec)), spec.tasks)
 
 
-def select_columns(rows: FloatArray, targets: Targets, n_selected: int) -> Int[Array, "selected"]:
+def select_columns(rows: FloatArray, targets: ClassicalTargets, n_selected: int) -> Int[Array, "selected"]:
     """Numbers of the columns of (n, feature) with the largest ANOVA F for any of the outputs, ascending."""
     best = np.zeros(rows.shape[1])
     for labels, scored in zip(targets.values.T, targets.scored.T, strict=True):
@@ -187,12 +187,16 @@ def alignment_weights(features: Sequence[Float[Array, "n rank"]], present: Bool[
 
 
 def _fit_kernel(
-    train: SplitColumns, modality: Modality, targets: Targets, settings: MklSvmSettings, rng: np.random.Generator
+    train: SplitColumns,
+    modality: Modality,
+    targets: ClassicalTargets,
+    settings: MklSvmSettings,
+    rng: np.random.Generator,
 ) -> Tensors:
     here = train.present[modality]
     rows = train.features[modality][here].astype(np.float64)
     n_selected = max(1, round(settings.selected_share * rows.shape[1]))
-    chosen = select_columns(rows, Targets(targets.values[here], targets.scored[here]), n_selected)
+    chosen = select_columns(rows, ClassicalTargets(targets.values[here], targets.scored[here]), n_selected)
     mean, scale = column_scaling(rows[:, chosen])
     picked = np.sort(rng.choice(len(rows), min(settings.landmarks, len(rows)), replace=False))
     landmarks = (rows[picked][:, chosen] - mean) / scale

@@ -38,7 +38,7 @@ STEPS_WORTH_A_COPY = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RecurrenceRows:
     """Which utterance each row of the recurrence is. Utterances are numbered through: video * n_utterances + place."""
 
     # videos that have a first, second, ... utterance
@@ -77,7 +77,7 @@ def run_grus(
     return states.view(len(grus), *presents[0].shape, -1)
 
 
-def _arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> Rows:
+def _arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> RecurrenceRows:
     """Rows for both directions of the GRUs whose modality is present in `presents[i]`.
 
     A modality that lacks an utterance moves on to its next one; where it has fewer utterances than another, its last
@@ -104,7 +104,7 @@ def _arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> Rows:
         for visited in (step, last - step):
             place = order[video, np.maximum(visited, 0)]
             utterance.append(torch.from_numpy(np.where(step <= last, video * n_utterances + place, mask.size)))
-    return Rows(
+    return RecurrenceRows(
         per_step=tuple(per_step[per_step > 0].tolist()),
         n_utterances=masks[0].size,
         all_real=all(len(step) == length.sum() for length in lengths),
@@ -122,7 +122,7 @@ class _FusedGru(torch.autograd.Function):
     """`run_grus` for flat inputs (utterance, feature), one per GRU; gives states (gru, utterance, 2 * hidden)."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Rows, n_grus: int, *tensors: Tensor) -> Tensor:
+    def forward(ctx: Any, rows: RecurrenceRows, n_grus: int, *tensors: Tensor) -> Tensor:
         inputs, parameters = tensors[:n_grus], tensors[n_grus:]
         weights_in, weights, biases_in, biases = (parameters[k::PARAMETERS_PER_DIRECTION] for k in range(4))
         hidden = weights[0].shape[1]
@@ -222,7 +222,7 @@ def _step_backward(
     d_states: Float[Tensor, "direction row hidden"],
     saved: tuple[Tensor, Tensor, Tensor],
     weights: Float[Tensor, "direction 3*hidden hidden"],
-    rows: Rows,
+    rows: RecurrenceRows,
 ) -> tuple[Float[Tensor, "direction row 3*hidden"], Float[Tensor, "direction row hidden"]]:
     """Gradients of what the recurrent product gives (r, z, n), and the factor of the candidate's input part.
 
@@ -260,7 +260,10 @@ def _step_backward(
 
 
 def _pick(
-    values: Float[Tensor, "utterance feature"], places: Int[Tensor, "row"], rows: Rows, out: Tensor | None = None
+    values: Float[Tensor, "utterance feature"],
+    places: Int[Tensor, "row"],
+    rows: RecurrenceRows,
+    out: Tensor | None = None,
 ) -> Float[Tensor, "row feature"]:
     """The utterances of the rows; zero for a row that is none."""
     if not rows.all_real:

@@ -16,21 +16,21 @@ from pathlib import Path
 import numpy as np
 
 from mien.readers import rules
+from mien.readers.base import Described, ReaderOptions, SourceDataSet, collect_notes, read_in_order
 from mien.readers.csd.alignment import EPSILON_S, interval_means, overlapping, start_order
 from mien.readers.csd.sequences import (
     WORDS,
     Roles,
-    Rows,
     SequenceReader,
-    assign_roles,
+    SequenceRows,
     inspect,
     label_columns,
+    match_sequences,
     normalised,
-    opened,
+    open_sequence,
 )
-from mien.readers.files import as_text, input_files
-from mien.readers.intake import Described, Intake, ReaderOptions, counted, read_each
-from mien.readers.rules import count, emotion_labels, finite_cells, sentiment_label, whole_words
+from mien.readers.input_files import as_text, input_files
+from mien.readers.rules import add_note, emotion_labels, finite_cells, sentiment_label, whole_words
 from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, Level, Modality, Utterance, Video, in_start_order
 
 SILENCE = "sp"
@@ -53,7 +53,7 @@ class _WordLevel:
     present: Mapping[Modality, BoolArray]  # (n,)
 
 
-def open_csd(paths: Sequence[Path], options: ReaderOptions) -> Intake:
+def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open the .csd files of one data set, given as a folder or one by one.
 
     The name of a file's root group says its role: labels, words, text, acoustic or visual; `options.mapping` overrides
@@ -64,20 +64,20 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> Intake:
     """
     files = input_files(paths, (".csd",), "csd")
     notes: Counter[str] = Counter()
-    roles = assign_roles([inspect(path) for path in files], options.mapping, notes)
+    roles = match_sequences([inspect(path) for path in files], options.mapping, notes)
     for sequence in roles.labels:
         label_columns(sequence)
     labelled = dict.fromkeys(video_id for sequence in roles.labels for video_id in sequence.entries)
     everywhere = {video_id for sequence in roles.streams.values() for video_id in sequence.entries}
-    count(notes, rules.VIDEO_UNLABELLED, len(everywhere - labelled.keys()))
+    add_note(notes, rules.VIDEO_UNLABELLED, len(everywhere - labelled.keys()))
     folds = mosei_folds()
     splits = {video_id: folds.get(video_id) for video_id in labelled}
-    count(notes, rules.FOLD_UNKNOWN, sum(split is None for split in splits.values()))
+    add_note(notes, rules.FOLD_UNKNOWN, sum(split is None for split in splits.values()))
     reader = CsdReader(roles, options.words)
-    return Intake(
+    return SourceDataSet(
         splits=splits,
         spaces=_spaces(roles, options.words),
-        videos=counted(read_each(reader, splits), splits, notes),
+        videos=collect_notes(read_in_order(reader, splits), splits, notes),
         reader=reader,
         notes=notes,
         mapping=roles.mapping,
@@ -129,8 +129,10 @@ class CsdReader:
     def opened(self) -> Iterator[Callable[[str], Described]]:
         """Give a function: video id -> the video and the rules applied to it."""
         with ExitStack() as stack:
-            labels = [stack.enter_context(opened(sequence)) for sequence in self.roles.labels]
-            streams = {role: stack.enter_context(opened(sequence)) for role, sequence in self.roles.streams.items()}
+            labels = [stack.enter_context(open_sequence(sequence)) for sequence in self.roles.labels]
+            streams = {
+                role: stack.enter_context(open_sequence(sequence)) for role, sequence in self.roles.streams.items()
+            }
             yield lambda video_id: _video(labels, streams, video_id, self.keep_words)
 
 
@@ -149,7 +151,7 @@ def _video(
 
 def _read(
     streams: Mapping[str, SequenceReader], role: str, video_id: str, kinds: str, notes: Counter[str]
-) -> Rows | None:
+) -> SequenceRows | None:
     """A video's rows of one stream, or None, counted, where the stream lacks the video."""
     return streams[role].read(video_id, kinds) if _has(streams, role, video_id, notes) else None
 
@@ -164,7 +166,7 @@ def _has(streams: Mapping[str, SequenceReader], role: str, video_id: str, notes:
 
 
 def _word_level(
-    streams: Mapping[str, SequenceReader], spoken: Rows | None, video_id: str, notes: Counter[str]
+    streams: Mapping[str, SequenceReader], spoken: SequenceRows | None, video_id: str, notes: Counter[str]
 ) -> _WordLevel | None:
     """Every stream aligned to the rows of the text vectors, or of the words where there are none."""
     text = _read(streams, Modality.TEXT, video_id, NUMBERS, notes)
@@ -173,28 +175,28 @@ def _word_level(
         notes[rules.VIDEO_WORDLESS] += 1
         return None
     order = start_order(reference.intervals)
-    count(notes, rules.WORD_EMPTY, len(reference.intervals) - len(order))
+    add_note(notes, rules.WORD_EMPTY, len(reference.intervals) - len(order))
     intervals = reference.intervals[order]
     vectors: dict[Modality, FloatArray] = {}
     present: dict[Modality, BoolArray] = {}
     if text is not None:
         # the reference keeps its own rows
         rows = text.features[order]
-        count(notes, rules.VALUE_NOT_FINITE, int((~finite_cells(rows)).sum()))
+        add_note(notes, rules.VALUE_NOT_FINITE, int((~finite_cells(rows)).sum()))
         vectors[Modality.TEXT], present[Modality.TEXT] = whole_words(rows, notes)
     for modality in (Modality.ACOUSTIC, Modality.VISUAL):
         if not _has(streams, modality, video_id, notes):
             continue
         stream = streams[modality]
         found = interval_means(intervals, stream.sequence.n_features, stream.blocks(video_id, NUMBERS))
-        count(notes, rules.VALUE_NOT_FINITE, found.n_not_finite)
-        count(notes, rules.WORD_NOT_FINITE, int((found.touched & ~found.present).sum()))
-        count(notes, rules.WORD_UNTOUCHED, int((~found.touched).sum()))
+        add_note(notes, rules.VALUE_NOT_FINITE, found.n_not_finite)
+        add_note(notes, rules.WORD_NOT_FINITE, int((found.touched & ~found.present).sum()))
+        add_note(notes, rules.WORD_UNTOUCHED, int((~found.touched).sum()))
         vectors[modality], present[modality] = found.means, found.present
     return _WordLevel(intervals, vectors, present)
 
 
-def _attach_transcripts(utterances: list[Utterance], spoken: Rows | None) -> None:
+def _attach_transcripts(utterances: list[Utterance], spoken: SequenceRows | None) -> None:
     if spoken is None:
         return
     order = start_order(spoken.intervals)
@@ -219,7 +221,7 @@ def _attach_words(utterances: list[Utterance], words: _WordLevel, keep_words: bo
             if keep_words:
                 utterance.words[modality] = chosen
                 utterance.word_present[modality] = present
-    count(notes, rules.WORD_OUTSIDE, int((~used).sum()))
+    add_note(notes, rules.WORD_OUTSIDE, int((~used).sum()))
 
 
 def _inside(intervals: FloatArray, utterance: Utterance) -> BoolArray:
@@ -280,7 +282,7 @@ def _join(rows: list[_LabelRow], others: list[_LabelRow], notes: Counter[str]) -
                 row.values.update(other.values)
                 others.remove(other)
                 break
-    count(notes, rules.LABEL_ROW_UNMATCHED, len(others))
+    add_note(notes, rules.LABEL_ROW_UNMATCHED, len(others))
 
 
 def _utterance(row: _LabelRow, notes: Counter[str]) -> Utterance:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DamagedFileError, DataError
-from mien.readers.files import HDF5_MAGIC, AnyArray, wrong_format
-from mien.readers.rules import SEQUENCE_UNUSED, count
+from mien.readers.input_files import HDF5_MAGIC, AnyArray, wrong_format
+from mien.readers.rules import SEQUENCE_UNUSED, add_note
 from mien.schema import EMOTIONS, FloatArray, Modality
 
 # entries of aligned files: "GdFP_p4eQX0[3]". Ids hold any character, so that only the last bracket counts
@@ -59,7 +59,7 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class SequenceRows:
     """The rows of one video. n rows."""
 
     intervals: FloatArray  # (n, 2) seconds
@@ -89,7 +89,7 @@ def inspect(path: Path) -> Sequence:
 
 
 @contextmanager
-def opened(sequence: Sequence) -> Iterator[SequenceReader]:
+def open_sequence(sequence: Sequence) -> Iterator[SequenceReader]:
     """Open a sequence for reading. Raises DataError when the file is damaged."""
     with _opened(sequence.path) as file:
         yield SequenceReader(sequence, file[sequence.root]["data"])
@@ -105,7 +105,7 @@ class SequenceReader:
     def __contains__(self, video_id: str) -> bool:
         return video_id in self.sequence.entries
 
-    def read(self, video_id: str, kinds: str) -> Rows:
+    def read(self, video_id: str, kinds: str) -> SequenceRows:
         """All rows of a video, entries of aligned files joined in the order of their numbers.
 
         Args:
@@ -123,7 +123,7 @@ class SequenceReader:
         matches = [ENTRY.fullmatch(key) for key in keys]
         if all(len(each) == 1 for each, _ in parts) and all(matches):
             numbers = np.array([int(match[2]) for match in matches if match], dtype=np.int64)
-        return Rows(intervals, features, numbers)
+        return SequenceRows(intervals, features, numbers)
 
     def blocks(self, video_id: str, kinds: str) -> Iterator[tuple[FloatArray, AnyArray]]:
         """The rows of a video as `read` gives them, in one piece or, from a long entry, in pieces of `BLOCK_BYTES`.
@@ -275,7 +275,7 @@ def normalised(root: str) -> str:
     return re.sub(r"[\s_-]+", "", VERSION.sub("", root.lower()))
 
 
-def assign_roles(sequences: list[Sequence], mapping: Mapping[str, str], notes: Counter[str]) -> Roles:
+def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes: Counter[str]) -> Roles:
     """Find each role's sequence. Raises DataError when a role has two, or labels or words have none."""
     of_role = {role: _candidates(role, sequences, mapping) for role in KNOWN_ROOTS}
     used = [id(sequence) for found in of_role.values() for sequence in found]
@@ -299,7 +299,7 @@ def assign_roles(sequences: list[Sequence], mapping: Mapping[str, str], notes: C
             f"Expected text vectors or words to align to, but got {have}; add such a file, or name it with "
             "--map text=ROOT or --map words=ROOT"
         )
-    count(notes, SEQUENCE_UNUSED, sum(id(sequence) not in used for sequence in sequences))
+    add_note(notes, SEQUENCE_UNUSED, sum(id(sequence) not in used for sequence in sequences))
     # "Sentiment Labels" leads, its rows number the utterances
     labels = sorted(of_role[LABELS], key=lambda sequence: normalised(sequence.root) == "emotionlabels")
     return Roles(tuple(labels), {role: found[0] for role, found in of_role.items() if found and role != LABELS})

@@ -10,7 +10,7 @@ import pytest
 from tests.readers.examples import write_text
 
 from mien.errors import DataError
-from mien.readers.files import HEAD_BYTES, input_files, looks_like, only_file, wrong_format
+from mien.readers.input_files import HEAD_BYTES, input_files, looks_like, only_file, wrong_format
 
 
 def npz_bytes() -> bytes:

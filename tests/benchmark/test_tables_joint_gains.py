@@ -9,7 +9,7 @@ import pytest
 from tests.graded import graded_videos, write_graded
 
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
-from mien.benchmark.tables import help_table, printed_help
+from mien.benchmark.tables import joint_gain_table, printed_joint_gains
 from mien.cli.render import show_benchmark
 from mien.commands.evaluate import compare
 from mien.pretrained import sha256_of
@@ -56,7 +56,7 @@ def test_each_task_is_held_against_itself_learned_alone(done):
 
 def test_the_table_says_what_each_task_gains_from_which(done, capsys):
     _, suite = done
-    table = printed_help(suite.results)
+    table = printed_joint_gains(suite.results)
     assert table.columns == ("acc has0", "MAE", "r")
     assert [name for name, _ in table.rows] == ["with SI", "with S"]
     tests = next(row for row in suite.results["settings"] if row["name"] == "S+SI")["against_reference"]
@@ -64,7 +64,7 @@ def test_the_table_says_what_each_task_gains_from_which(done, capsys):
     assert (with_si[0].mean, with_si[1].mean) == (tests["sentiment.accuracy_has0"]["difference"], None)
     assert (with_s[0].mean, with_s[1].mean) == (None, tests["sentiment_intensity.mae"]["difference"])
     assert with_s[1].value()[0] in "+-"
-    header, rows = help_table(suite.results)
+    header, rows = joint_gain_table(suite.results)
     with open(suite.folder / "help.csv", encoding="utf-8", newline="") as handle:
         written = list(csv.DictReader(handle))
     assert [float(row["difference"]) for row in written] == [row[header.index("difference")] for row in rows]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mien.diagnosis.abstention import GRID, CoverageCurve
-from mien.reports.style import BLUE, GREEN, GREY, ORANGE, PAGE, add_legend, house_style, new_figure, percent_axis
+from mien.reports.style import BLUE, GREEN, GREY, ORANGE, PAGE, add_legend, figure_style, new_figure, percent_axis
 
 NOTE = (
     "Answers are given from the most confident to the least: distance from the threshold in calibrated logits. Line: "
@@ -19,8 +19,8 @@ NOTE = (
 )
 
 
-@house_style()
-def draw(heading: str, runs: Sequence[Sequence[CoverageCurve]]) -> Figure:
+@figure_style()
+def draw_coverage_curves(heading: str, runs: Sequence[Sequence[CoverageCurve]]) -> Figure:
     """Accuracy over coverage, beside random abstention and the oracle: a panel per score, with every run's curve."""
     title = f"Accuracy of the answers that are kept\n{heading}"
     figure = new_figure(PAGE * 0.8, 2.5, title, NOTE, legend=True)

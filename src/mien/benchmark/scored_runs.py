@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mien.commands.evaluate import ScoredSplit, score_run, seed_run
+from mien.commands.evaluate import SplitSelection, score_run, seed_run
 from mien.commands.train import PREDICTIONS_FOLDER, TrainRequest, train
-from mien.engine.cluster import require_seen
+from mien.engine.cluster import require_visible_paths
 from mien.errors import DataError, EngineError, MienError
 from mien.evaluation.compare import SeedRun, SettingScores, score_setting
 from mien.evaluation.decisions import paper_decisions
-from mien.evaluation.protocols import PROTOCOLS, Needs
+from mien.evaluation.protocols import PROTOCOLS, ProtocolInput
 from mien.evaluation.result import Bootstrap
 from mien.evaluation.suite import compare_with_reference, intervals_of_means
 from mien.evaluation.summary import mean_and_sd, summarize_json
 from mien.models import MODELS, SystemEntry
 from mien.pretrained import sha256_of
-from mien.storage.files import locked, read_json, write_json
+from mien.storage.files import exclusive_lock, read_json, write_json
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import CARD, Run, kept_epochs, open_run
 from mien.tasks import TASKS, Task
@@ -67,11 +67,11 @@ def run_key(slug: str, seed: int) -> str:
 
 def run_and_score(job: RunJob) -> RunOutcome:
     """Train (or go on training) and score one run. Raises EngineError where the folders are not to be seen."""
-    require_seen(job.marker, job.dataset)
+    require_visible_paths(job.marker, job.dataset)
     try:
         # Whoever else works on it has lost its benchmark, and will end or be done: a cluster gives the run of a worker
         # that it cannot reach to another one, although the first may still be at work.
-        with locked(job.folder.with_name(f".{job.folder.name}.lock")):
+        with exclusive_lock(job.folder.with_name(f".{job.folder.name}.lock")):
             _run_and_score(job)
     except EngineError:
         raise
@@ -88,8 +88,8 @@ def _run_and_score(job: RunJob) -> None:
     if stored_scores(run) is not None:
         return
     # without the weights of every epoch there is no upper bound; the other protocols do without
-    protocols = [name for name, each in PROTOCOLS.items() if each.needs is not Needs.EPOCHS or kept_epochs(run)]
-    results = score_run(run, protocols, ScoredSplit(job.dataset, SPLIT))
+    protocols = [name for name, each in PROTOCOLS.items() if each.needs is not ProtocolInput.EPOCHS or kept_epochs(run)]
+    results = score_run(run, protocols, SplitSelection(job.dataset, SPLIT))
     named = {
         name: replace(result, identity=replace(result.identity, run=job.key)).to_json()
         for name, result in results.items()
@@ -129,7 +129,9 @@ class _Finished:
     scored: SeedRun
 
 
-def gather(folder: Path, plan: Mapping[str, Any], failures: Mapping[str, str], n_resamples: int) -> dict[str, Any]:
+def collect_results(
+    folder: Path, plan: Mapping[str, Any], failures: Mapping[str, str], n_resamples: int
+) -> dict[str, Any]:
     """All that results.json holds. A setting without a finished run has no row; its runs stand under `failures`."""
     bootstrap = Bootstrap(n_resamples)
     failed = dict(failures)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from mien.metrics.calibration import (
+from mien.metrics.calibration_error import (
     Bins,
     brier,
     calibration_error,

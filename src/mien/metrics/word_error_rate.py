@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 
 
-def words_of(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """What stands between blanks, HTML's escapes resolved; punctuation stays with its word."""
     return html.unescape(text).split()
 
@@ -28,6 +28,6 @@ def word_error_rate(said: Sequence[str], expected: Sequence[str]) -> float:
         said: (utterance,) texts.
         expected: (utterance,) what they should be.
     """
-    pairs = [(words_of(one), words_of(other)) for one, other in zip(said, expected, strict=True)]
+    pairs = [(split_words(one), split_words(other)) for one, other in zip(said, expected, strict=True)]
     n_words = sum(len(other) for _, other in pairs)
     return sum(word_edits(one, other) for one, other in pairs) / n_words if n_words else float("nan")

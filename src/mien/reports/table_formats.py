@@ -80,7 +80,7 @@ def spreadsheet_cell(value: Any) -> Any:
     return value
 
 
-def seeds_told(counts: Sequence[int]) -> str:
+def seeds_text(counts: Sequence[int]) -> str:
     """5 seeds; 3 to 5 seeds."""
     if not counts:
         return "no seed"

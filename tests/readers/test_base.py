@@ -10,7 +10,7 @@ import pytest
 
 from mien.errors import DataError, UsageError
 from mien.readers import rules
-from mien.readers.intake import Row, TranscriptWatch, assign_roles, group
+from mien.readers.base import Row, SharedTranscripts, assign_splits, group
 from mien.schema import Utterance
 
 SPLITS = {f"t{number}": "train" for number in range(19)} | {"v": "valid", "x": "test", "o": None}
@@ -21,27 +21,27 @@ def names(roles, role):
 
 
 def test_without_requests_every_video_keeps_its_split():
-    assert assign_roles(SPLITS, {}, {}) == SPLITS
+    assert assign_splits(SPLITS, {}, {}) == SPLITS
 
 
 def test_a_rename_moves_whole_splits():
-    roles = assign_roles(SPLITS, {"valid": "test", "test": "none"}, {})
+    roles = assign_splits(SPLITS, {"valid": "test", "test": "none"}, {})
     assert names(roles, "test") == {"v"}
     assert names(roles, None) == {"x", "o"}
-    swapped = assign_roles(SPLITS, {"valid": "test", "test": "valid"}, {})
+    swapped = assign_splits(SPLITS, {"valid": "test", "test": "valid"}, {})
     assert (swapped["v"], swapped["x"]) == ("test", "valid")
-    assert assign_roles({"a": "dev"}, {"dev": "valid"}, {}) == {"a": "valid"}
-    assert assign_roles({"a": "dev"}, {}, {}) == {"a": "dev"}
+    assert assign_splits({"a": "dev"}, {"dev": "valid"}, {}) == {"a": "valid"}
+    assert assign_splits({"a": "dev"}, {}, {}) == {"a": "dev"}
 
 
 def test_videos_without_a_split_can_be_given_one():
-    assert assign_roles({"a": None, "b": None}, {"none": "train"}, {}) == {"a": "train", "b": "train"}
-    roles = assign_roles(dict.fromkeys("abcdefghijk"), {"none": "train"}, {"valid": 0.2, "test": 0.2})
+    assert assign_splits({"a": None, "b": None}, {"none": "train"}, {}) == {"a": "train", "b": "train"}
+    roles = assign_splits(dict.fromkeys("abcdefghijk"), {"none": "train"}, {"valid": 0.2, "test": 0.2})
     assert {role: len(names(roles, role)) for role in ("train", "valid", "test")} == {"train": 7, "valid": 2, "test": 2}
 
 
 def test_carving_takes_the_share_from_train_and_touches_nothing_else():
-    roles = assign_roles(SPLITS, {"valid": "test", "test": "none"}, {"valid": 0.25})
+    roles = assign_splits(SPLITS, {"valid": "test", "test": "none"}, {"valid": 0.25})
     carved = names(roles, "valid")
     assert len(carved) == 5
     assert carved < names(SPLITS, "train")
@@ -53,17 +53,17 @@ def test_carving_takes_the_share_from_train_and_touches_nothing_else():
 def test_the_same_videos_are_carved_for_a_seed_whatever_their_order(seed):
     carve = {"valid": 0.3}
     splits = {name: split for name, split in SPLITS.items() if name != "v"}
-    first = assign_roles(splits, {}, carve, seed)
+    first = assign_splits(splits, {}, carve, seed)
     shuffled = list(splits.items())
     random.Random(seed).shuffle(shuffled)
-    assert assign_roles(dict(shuffled), {}, carve, seed) == first
-    assert names(assign_roles(splits, {}, carve, seed + 1), "valid") != names(first, "valid")
+    assert assign_splits(dict(shuffled), {}, carve, seed) == first
+    assert names(assign_splits(splits, {}, carve, seed + 1), "valid") != names(first, "valid")
 
 
 @pytest.mark.parametrize(("share", "n_carved"), [(0.001, 1), (0.999, 18), (0.5, 10)])
 def test_a_carve_takes_at_least_one_video_and_leaves_at_least_one(share, n_carved):
     splits = {f"t{number}": "train" for number in range(19)}
-    assert len(names(assign_roles(splits, {}, {"valid": share}), "valid")) == n_carved
+    assert len(names(assign_splits(splits, {}, {"valid": share}), "valid")) == n_carved
 
 
 @pytest.mark.parametrize(
@@ -120,14 +120,14 @@ def test_a_carve_takes_at_least_one_video_and_leaves_at_least_one(share, n_carve
 )
 def test_a_request_that_makes_no_sense_is_refused(splits, renames, carves, message):
     with pytest.raises(UsageError) as caught:
-        assign_roles(splits, renames, carves)
+        assign_splits(splits, renames, carves)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("splits", [{}, {"a": "train"}, {"a": "dev", "b": None}])
 def test_there_must_be_two_train_videos_to_carve_from(splits):
     with pytest.raises(DataError, match="Expected at least two train videos to carve valid from, but got [01]"):
-        assign_roles(splits, {}, {"valid": 0.1})
+        assign_splits(splits, {}, {"valid": 0.1})
 
 
 def test_a_video_in_two_splits_is_an_error_that_names_it() -> None:
@@ -138,7 +138,7 @@ def test_a_video_in_two_splits_is_an_error_that_names_it() -> None:
 
 def test_a_shared_transcript_counts_once_however_it_is_written() -> None:
     notes: Counter[str] = Counter()
-    watch = TranscriptWatch(notes)
+    watch = SharedTranscripts(notes)
     for text, split in [
         ("Yeah.", "train"),
         (" yeah. ", "test"),

@@ -25,7 +25,7 @@ Described = tuple[Video, Counter[str]]
 
 
 @dataclass(slots=True)
-class Intake:
+class SourceDataSet:
     """An opened data set. `notes` is complete once `videos` is exhausted."""
 
     # video id -> the data set's own split name, or None
@@ -48,7 +48,7 @@ class Intake:
 class ReaderEntry:
     """One line of the table of readers: how it opens a data set and what a user must know about it."""
 
-    open: Callable[[Sequence[Path], ReaderOptions], Intake]
+    open: Callable[[Sequence[Path], ReaderOptions], SourceDataSet]
     description: str
     needs: str
     # where the format comes from
@@ -78,16 +78,18 @@ class VideoReader(Protocol):
         ...  # a protocol has no body
 
 
-def read_each(reader: VideoReader, ids: Iterable[str]) -> Iterator[Described]:
+def read_in_order(reader: VideoReader, ids: Iterable[str]) -> Iterator[Described]:
     """Each video in the order of `ids`, with the rules applied to it."""
     with reader.opened() as read:
         for video_id in ids:
             yield read(video_id)
 
 
-def counted(described: Iterable[Described], splits: Mapping[str, str | None], notes: Counter[str]) -> Iterator[Video]:
+def collect_notes(
+    described: Iterable[Described], splits: Mapping[str, str | None], notes: Counter[str]
+) -> Iterator[Video]:
     """The videos that have an utterance; what was done to them, and what they share, is added to `notes`."""
-    watch = TranscriptWatch(notes)
+    watch = SharedTranscripts(notes)
     for video, applied in described:
         notes.update(applied)
         for utterance in video.utterances:
@@ -143,7 +145,7 @@ def group(
 
     Raises DataError for a video in two splits, one index with two contents, and when there is no row in `path`.
     """
-    groups, watch = Groups(), TranscriptWatch(notes)
+    groups, watch = Groups(), SharedTranscripts(notes)
     seen: dict[tuple[Any, ...], Row] = {}
     for row in rows:
         first = groups.splits.setdefault(row.video_id, row.split)
@@ -176,7 +178,7 @@ def group(
     return groups
 
 
-class TranscriptWatch:
+class SharedTranscripts:
     """Counts the texts (stripped, lower case) that occur in more than one split.
 
     Keeps eight bytes per text instead of the text, so that a corpus can stream past.
@@ -217,7 +219,7 @@ def _content(row: Row) -> tuple[Any, ...]:
 NO_SPLIT = "none"
 
 
-def assign_roles(
+def assign_splits(
     splits: Mapping[str, str | None], renames: Mapping[str, str], carves: Mapping[str, float], seed: int = 0
 ) -> dict[str, str | None]:
     """Video id -> role, after `renames` (own name -> role) and `carves` (role -> share of the train videos).

@@ -58,10 +58,10 @@ def import_(call: ImportCall) -> None:
         name=call.name,
         workers=call.workers,
     )
-    with progress.counting(f"import {call.reader}") as advance:
+    with progress.counter_bar(f"import {call.reader}") as advance:
         dataset = import_dataset(call.reader, call.paths or [], call.out, wanted, advance)
     description = describe_dataset(dataset)
-    options.answer(call.json, description, lambda: render_dataset.show_import(description))
+    options.print_result(call.json, description, lambda: render_dataset.show_import(description))
 
 
 @guarded
@@ -75,7 +75,7 @@ def describe(
     from mien.storage.describe import describe as describe_dataset
 
     description = describe_dataset(open_dataset(dataset))
-    options.answer(json, description, lambda: render_dataset.show_description(description))
+    options.print_result(json, description, lambda: render_dataset.show_description(description))
 
 
 DatasetOption = Annotated[Path | None, typer.Option(help="Score another Dataset than the one each run was trained on.")]
@@ -142,9 +142,11 @@ def train(call: TrainCall) -> None:
         # one of several processes that run this command: only the first one speaks
         run_training(call.dataset, call.out, request, resume=call.resume)
         return
-    with progress.epochs(f"train {call.model} seed {call.seed}", training.get("epochs", 1)) as report:
+    with progress.epoch_bar(f"train {call.model} seed {call.seed}", training.get("epochs", 1)) as report:
         run = run_training(call.dataset, call.out, request, resume=call.resume, report=report)
-    options.answer(call.json, {"run": str(run.folder), **run.identity, **run.outcome}, lambda: render.show_run(run))
+    options.print_result(
+        call.json, {"run": str(run.folder), **run.identity, **run.outcome}, lambda: render.show_run(run)
+    )
 
 
 @guarded
@@ -160,11 +162,11 @@ def evaluate(
     from mien.cli import progress, render
     from mien.commands.evaluate import evaluate as run_evaluation
 
-    with progress.counting("evaluate") as advance:
+    with progress.counter_bar("evaluate") as advance:
         evaluation = run_evaluation(
             runs, dataset=dataset, split=split, protocol=protocol, n_resamples=bootstrap, advance=advance
         )
-    options.answer(json, evaluation.summary, lambda: render.show_evaluation(evaluation.summary))
+    options.print_result(json, evaluation.summary, lambda: render.show_evaluation(evaluation.summary))
 
 
 @guarded
@@ -183,7 +185,7 @@ def compare(
     from mien.commands.evaluate import compare as run_comparison
 
     comparison = run_comparison(runs, against, dataset=dataset, split=split, n_resamples=bootstrap)
-    options.answer(json, comparison.to_json(), lambda: render.show_comparison(comparison))
+    options.print_result(json, comparison.to_json(), lambda: render.show_comparison(comparison))
 
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run, or a shipped name.")]
@@ -201,9 +203,9 @@ def predict(
     from mien.cli import progress, render
     from mien.commands.predict import predict as run_prediction
 
-    with progress.counting("predict") as advance:
+    with progress.counter_bar("predict") as advance:
         predicted = run_prediction(run, dataset, out, split=split, advance=advance)
-    options.answer(json, predicted.to_json(), lambda: render.show_predicted(predicted))
+    options.print_result(json, predicted.to_json(), lambda: render.show_predicted(predicted))
 
 
 @guarded
@@ -221,7 +223,7 @@ def export(
     if not onnx:
         raise UsageError("Expected a format, but got none; say --onnx")
     exported = run_export(run, out)
-    options.answer(json, exported.to_json(), lambda: render.show_exported(exported))
+    options.print_result(json, exported.to_json(), lambda: render.show_exported(exported))
 
 
 @guarded
@@ -251,7 +253,7 @@ def diagnose(
     from mien.cli import progress, render
     from mien.diagnosis.diagnose import diagnose as run_diagnosis
 
-    with progress.counting("diagnose") as advance:
+    with progress.counter_bar("diagnose") as advance:
         diagnosis = run_diagnosis(
             runs,
             out,
@@ -262,7 +264,7 @@ def diagnose(
             n_resamples=bootstrap,
             advance=advance,
         )
-    options.answer(json, diagnosis.summary, lambda: render.show_diagnosis(diagnosis.summary, out))
+    options.print_result(json, diagnosis.summary, lambda: render.show_diagnosis(diagnosis.summary, out))
 
 
 CommonSet = Annotated[
@@ -300,15 +302,17 @@ def benchmark(call: BenchmarkCall) -> None:
     from mien.benchmark.benchmark import BenchmarkRequest
     from mien.benchmark.benchmark import benchmark as run_benchmark
     from mien.cli import progress, render
-    from mien.engine.jobs import Place
+    from mien.engine.jobs import EngineConfig
     from mien.errors import UnknownNameError
     from mien.evaluation.protocols import PROTOCOLS
 
     if call.protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", call.protocol, PROTOCOLS)
-    place = Place(call.engine, call.engine_address, call.workers)
-    request = BenchmarkRequest(call.seeds, place, call.bootstrap, parse_pairs(call.set_ or []), call.video)
-    with progress.items("benchmark") as report:
+    engine = EngineConfig(call.engine, call.engine_address, call.workers)
+    request = BenchmarkRequest(call.seeds, engine, call.bootstrap, parse_pairs(call.set_ or []), call.video)
+    with progress.item_bar("benchmark") as report:
         done = run_benchmark(call.suite, call.dataset, call.out, request, report=report)
-    options.answer(call.json, done.results, lambda: render.show_benchmark(done.results, done.folder, call.protocol))
+    options.print_result(
+        call.json, done.results, lambda: render.show_benchmark(done.results, done.folder, call.protocol)
+    )
     report_failures(done.failures)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mien.metrics.word_errors import word_edits, word_error_rate, words_of
+from mien.metrics.word_error_rate import split_words, word_edits, word_error_rate
 
 
 @pytest.mark.parametrize(
@@ -28,4 +28,4 @@ def test_word_edits(said, expected, edits):
 def test_the_word_error_rate_is_that_of_all_words_together():
     assert word_error_rate(["a", "x y z"], ["b", "x y z"]) == 1 / 4
     assert np.isnan(word_error_rate([""], [""]))
-    assert words_of(" don&#39;t  stop,\n") == ["don't", "stop,"]
+    assert split_words(" don&#39;t  stop,\n") == ["don't", "stop,"]
