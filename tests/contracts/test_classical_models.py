@@ -18,6 +18,9 @@ from mien.errors import DamagedFileError, FeatureSpaceError, SettingsError, Trai
 from mien.models import MODELS, build_model
 from mien.models.batch import InputKind
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec
+from mien.models.classical.cdbn import CdbnSettings
+from mien.models.classical.mkl_svm import MklSvmSettings
+from mien.models.classical.mm_dictionary import MmDictionarySettings
 from mien.schema import Modality
 from mien.settings import override_several
 from mien.storage.dataset import DatasetFacts, write_dataset
@@ -287,3 +290,27 @@ def test_arrays_of_another_system_are_refused(runs, name):
     predictor = load_predictor(runs[name])
     with pytest.raises(DamagedFileError, match="train it again"):
         dataclasses.replace(predictor, tensors={"else": np.zeros(3)}).predict(OTHER)
+
+
+def test_default_cdbn_settings():
+    assert dataclasses.asdict(CdbnSettings()) == {
+        "rbm_size": 100,
+        "rbm_layers": 2,
+        "joint_size": 100,
+        "rbm_passes": 10,
+        "rbm_learning_rate": 0.05,
+        "logistic_penalty": 0.01,
+    }
+
+
+def test_default_mkl_svm_settings():
+    assert dataclasses.asdict(MklSvmSettings()) == {
+        "selected_share": 0.75,
+        "landmarks": 500,
+        "gamma_factor": 1.0,
+        "svm_penalty": 1.0,
+    }
+
+
+def test_default_mm_dictionary_settings():
+    assert dataclasses.asdict(MmDictionarySettings()) == {"n_codewords": 300, "n_gestures": 4, "linear_penalty": 0.01}

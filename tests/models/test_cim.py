@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from dataclasses import replace
 
@@ -226,3 +227,17 @@ def test_the_batch_is_left_as_it_was():
     before = {m: rows.clone() for m, rows in batch.features.items()}
     build_model("cim-released", N_FEATURES, BOTH)(Batch(batch.features, batch.present, batch.lengths, batch.real))
     assert all(torch.equal(batch.features[m], before[m]) for m in before)
+
+
+def test_default_cim_settings():
+    assert dataclasses.asdict(CimSettings()) == {
+        "gru_size": 200,
+        "dense_size": 100,
+        "activation": "relu",
+        "input_dropout": 0.3,
+        "state_dropout": 0.3,
+        "dense_dropout": 0.3,
+        "mask_padding": True,
+        "padded_length": 98,
+        "attention": True,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from dataclasses import replace
 
@@ -293,3 +294,25 @@ def test_text_features_in_the_place_of_tokens_are_refused():
 def test_wrong_settings_are_told(wrong, told):
     with pytest.raises(ValueError, match=told):
         CimTunedSettings(**wrong)
+
+
+def test_default_cim_tuned_settings():
+    assert dataclasses.asdict(CimTunedSettings()) == {
+        "encoder": "minilm",
+        "tuning": "adapters",
+        "adapter_rank": 16,
+        "adapter_alpha": 32.0,
+        "encoder_dropout": 0.1,
+        "max_tokens": 128,
+        "gru_size": 200,
+        "dense_size": 128,
+        "fused_size": 256,
+        "input_dropout": 0.1,
+        "dense_dropout": 0.2,
+        "fused_dropout": 0.2,
+        "modality_dropout": 0.5,
+        "times": True,
+        "own_layers": True,
+        "recurrence": True,
+        "attention": True,
+    }

@@ -271,3 +271,36 @@ def test_impossible_settings_are_refused_by_name(kind, wrong):
     (name,) = wrong
     with pytest.raises(ValueError, match=f"Expected {name} "):
         kind(**wrong)
+
+
+def test_default_bc_lstm_settings():
+    assert dataclasses.asdict(BcLstmSettings()) == {
+        "lstm_size": 300,
+        "unimodal_dense_size": 100,
+        "fusion_dense_size": 500,
+        "input_dropout": 0.3,
+        "fusion_input_dropout": 0.3,
+        "unimodal_dropout": 0.5,
+        "fusion_dropout": 0.5,
+    }
+
+
+def test_default_cat_lstm_settings():
+    assert dataclasses.asdict(CatLstmSettings()) == {
+        "dense_size": 200,
+        "lstm_size": 100,
+        "utterance_attention": True,
+        "input_dropout": 0.3,
+        "fused_dropout": 0.3,
+        "state_dropout": 0.3,
+    }
+
+
+def test_default_vqa_attention_settings():
+    assert dataclasses.asdict(VqaAttentionSettings()) == {
+        "gru_size": 200,
+        "dense_size": 100,
+        "input_dropout": 0.3,
+        "state_dropout": 0.3,
+        "dense_dropout": 0.3,
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -78,3 +80,11 @@ def test_wrong_sizes_are_refused():
         DfSettings(classifier_size=0)
     with pytest.raises(ValueError, match="Expected joint_size to be at least 1, but got -1"):
         BlanchardSettings(joint_size=-1)
+
+
+def test_default_df_settings():
+    assert dataclasses.asdict(DfSettings()) == {"classifier_size": 64, "fusion_size": 32, "classifier_dropout": 0.3}
+
+
+def test_default_blanchard_settings():
+    assert dataclasses.asdict(BlanchardSettings()) == {"encoder_size": 64, "joint_size": 64, "dense_dropout": 0.3}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from itertools import combinations
 
@@ -137,3 +138,22 @@ def test_wrong_settings_are_refused():
         MvLstmSettings(topology="ring")
     with pytest.raises(ValueError, match="Expected max_words to be at least 1, but got 0"):
         EfLstmSettings(max_words=0)
+
+
+def test_default_ef_lstm_settings():
+    assert dataclasses.asdict(EfLstmSettings()) == {
+        "lstm_size": 128,
+        "dense_size": 64,
+        "state_dropout": 0.4,
+        "dense_dropout": 0.4,
+        "max_words": 50,
+    }
+
+
+def test_default_mv_lstm_settings():
+    assert dataclasses.asdict(MvLstmSettings()) == {
+        "topology": "hybrid",
+        "view_size": 48,
+        "state_dropout": 0.4,
+        "max_words": 50,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import combinations
 
 import numpy as np
@@ -237,3 +238,52 @@ def test_wrong_settings_are_refused(build, name):
         build(**{name: 0})
     with pytest.raises(ValueError, match=r"Expected hidden_dropout in \[0, 1\), but got 1.0"):
         build(hidden_dropout=1.0)
+
+
+def test_default_marn_settings():
+    assert dataclasses.asdict(MarnSettings()) == {
+        "text_size": 128,
+        "acoustic_size": 32,
+        "visual_size": 128,
+        "n_attentions": 4,
+        "reduced_size": 32,
+        "code_size": 64,
+        "hidden_size": 64,
+        "dense_size": 64,
+        "hidden_dropout": 0.2,
+        "dense_dropout": 0.4,
+        "max_words": 50,
+    }
+
+
+def test_default_mfn_settings():
+    assert dataclasses.asdict(MfnSettings()) == {
+        "text_size": 128,
+        "acoustic_size": 32,
+        "visual_size": 128,
+        "memory_size": 128,
+        "hidden_size": 128,
+        "gate_hidden_size": 128,
+        "dense_size": 64,
+        "hidden_dropout": 0.2,
+        "dense_dropout": 0.4,
+        "max_words": 50,
+    }
+
+
+def test_default_graph_mfn_settings():
+    assert dataclasses.asdict(GraphMfnSettings()) == {
+        "text_size": 64,
+        "acoustic_size": 16,
+        "visual_size": 64,
+        "vertex_size": 128,
+        "node_hidden_size": 100,
+        "sigmoid_efficacies": True,
+        "memory_size": 300,
+        "hidden_size": 128,
+        "gate_hidden_size": 128,
+        "dense_size": 64,
+        "hidden_dropout": 0.2,
+        "dense_dropout": 0.4,
+        "max_words": 50,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import combinations
 
 import numpy as np
@@ -64,3 +65,14 @@ def test_wrong_sizes_are_refused():
         TfnSettings(visual_size=0)
     with pytest.raises(ValueError, match=r"Expected fusion_dropout in \[0, 1\), but got 1"):
         TfnSettings(fusion_dropout=1.0)
+
+
+def test_default_tfn_settings():
+    assert dataclasses.asdict(TfnSettings()) == {
+        "text_size": 64,
+        "acoustic_size": 16,
+        "visual_size": 16,
+        "inference_size": 32,
+        "embedding_dropout": 0.2,
+        "fusion_dropout": 0.4,
+    }

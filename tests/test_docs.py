@@ -1,0 +1,114 @@
+"""README.md and docs/: prose lines are short, links lead somewhere, the README's code runs."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mien.schema import EMOTIONS
+from mien.video.demo import sample_clip
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = PAGES[0].read_text(encoding="utf-8")
+MAX_PROSE_CHARACTERS = 120
+MAX_LINES = {"docs/architecture.md": 150, "docs/benchmarks.md": 200}
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def outside_code(text):
+    """Numbered lines of a page that stand in no code block."""
+    in_code = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            in_code = not in_code
+        elif not in_code:
+            yield number, line
+
+
+def anchors(path):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = [line.lstrip("#").strip() for _, line in outside_code(path.read_text("utf-8")) if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def code_blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_prose_ends_before_column_120_and_pages_keep_their_length(path):
+    text = path.read_text(encoding="utf-8")
+    too_long = [n for n, line in outside_code(text) if len(line) > MAX_PROSE_CHARACTERS and not line.startswith("|")]
+    assert not too_long, f"lines {too_long} of {path.name}"
+    assert len(text.splitlines()) <= MAX_LINES.get(str(path.relative_to(ROOT)), len(text.splitlines()))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_a_page_and_a_heading(path):
+    for link in LINK.findall(path.read_text(encoding="utf-8")):
+        if link.startswith(("https://", "http://")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), f"{path.name} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{path.name} links to {link}"
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with what the README takes for granted: train.csv, valid.csv and talk.mp4."""
+    folder = tmp_path_factory.mktemp("readme")
+    sentences = ("I love this film.", "This was a terrible day.", "We went home.", "They were surprised and happy.")
+    for name, n_videos in (("train", 12), ("valid", 4)):
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["video_id", "start_s", "end_s", "transcript", "split", "sentiment", *EMOTIONS])
+            for video in range(n_videos):
+                for index, sentence in enumerate(sentences):
+                    degrees = [(video + index + column) % 3 for column in range(len(EMOTIONS))]
+                    times = (3.0 * index, 3.0 * index + 2)
+                    writer.writerow([f"{name}-{video}", *times, sentence, name, (2, -2, 0, 1)[index], *degrees])
+    shutil.copy(sample_clip(), folder / "talk.mp4")
+    return folder
+
+
+def run_in(folder, command):
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, env=environment, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_commands_and_the_python_of_the_readme_run(workplace):
+    """In the order of the page, but the installation, which is how these tests came to run."""
+    shell = [block for block in code_blocks("sh") if "make setup" not in block]
+    (python,) = code_blocks("python")
+    assert len(shell) == 4
+    three_commands, benchmark, analyze, trained = shell
+    printed = run_in(workplace, ["bash", "-e", "-c", three_commands])
+    assert "trivial: majority of train" in printed
+    # one short run of each system in the place of five whole ones
+    quick = benchmark.replace(" --out ", " --seeds 1 --set epochs=1 --bootstrap 50 --out ")
+    assert "trivial" in run_in(workplace, ["bash", "-e", "-c", quick])
+    shutil.rmtree(workplace / "data")
+    shutil.rmtree(workplace / "runs" / "mosei-0")
+    run_in(workplace, [sys.executable, "-c", python])
+    run_in(workplace, ["bash", "-e", "-c", analyze])
+    assert (workplace / "report" / "report.html").exists()
+    shutil.copytree(workplace / "data" / "mosei", workplace / "data" / "corpus")
+    run_in(workplace, ["bash", "-e", "-c", trained])
+    assert (workplace / "corpus.parquet").exists()
