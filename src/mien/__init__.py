@@ -1,4 +1,4 @@
-"""What a person on video feels, utterance by utterance: sentiment and six emotions from words, voice and face.
+"""Sentiment and six emotions of every utterance in a video, predicted from words, voice and face.
 
 >>> import mien
 >>> dataset = mien.import_dataset("table", ["talks.csv"], "data/talks")  # doctest: +SKIP
@@ -36,13 +36,14 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not follow `_PUBLIC
     from mien.video.extract import ExtractRequest as ExtractRequest
     from mien.video.extract import extract as extract
 
-# Public name -> module, sorted by name. Loaded on first use: `import mien` stays instant without torch and pyarrow.
+# Public name -> module, sorted by name. Modules are imported on first use, so that `import mien` loads neither torch
+# nor pyarrow.
 _PUBLIC = {
     "AnalyzeRequest": "mien.video.analyze",
     "BenchmarkRequest": "mien.benchmark.benchmark",
+    "EngineConfig": "mien.engine.jobs",
     "ExtractRequest": "mien.video.extract",
     "ImportOptions": "mien.commands.import_",
-    "Place": "mien.engine.jobs",
     "TrainRequest": "mien.commands.train",
     "__version__": "mien.version",
     "analyze": "mien.video.analyze",
@@ -65,7 +66,7 @@ __all__ = list(_PUBLIC)
 
 
 class _Root(ModuleType):
-    """Keeps `mien.benchmark` the function: importing the package of that name would put the package in its place."""
+    """Module class that keeps `mien.benchmark` the function when the subpackage of that name is imported."""
 
     benchmark = property(lambda _self: __getattr__("benchmark"), lambda _self, _package: None)
 

@@ -1,22 +1,22 @@
-"""Everything that can go wrong on purpose. One tree, so that a caller can catch as widely as it likes.
+"""All exceptions that mien raises, in one hierarchy.
 
 MienError
-├── UsageError                 the request itself makes no sense (exit code 2)
-│   └── UnknownNameError       a name that is in no table; the nearest valid one is offered
-├── SettingsError              unknown or ill-typed settings, all reported at once
-├── DataError                  what was read is not what was expected
-│   ├── UnsafePickleError      a pickle names something other than arrays and plain containers
-│   └── DamagedFileError       truncated, altered or half-written files (sha256 mismatch)
-├── FeatureSpaceError          features of one space given to a model of another
-├── MissingWeightsError        an extractor's weights are nowhere to be found
-├── MissingExtraError          an optional dependency is not installed
-├── ExportError                a trained system cannot be written in another format, or not without other numbers
-├── WorkerError                a process that shared the work was killed
-├── TrainingError              training cannot go on, or a run folder is not what the command needs
-├── EngineError                a cluster is not there, has other versions, or does not see the files
-└── WriteError                 nothing was lost: the old file is still there
+├── UsageError                 invalid request, whatever the data (exit code 2)
+│   └── UnknownNameError       unknown name; the message suggests the nearest valid one
+├── SettingsError              unknown or invalid settings; the message lists all of them
+├── DataError                  input data differ from what is expected
+│   ├── UnsafePickleError      pickle with anything other than arrays and plain containers
+│   └── DamagedFileError       truncated, altered or incomplete file (sha256 mismatch)
+├── FeatureSpaceError          features of another feature space than that of the model
+├── MissingWeightsError        weights of a pretrained model not found
+├── MissingExtraError          optional dependency not installed
+├── ExportError                model export failed or changes the predictions
+├── WorkerError                worker process killed
+├── TrainingError              training cannot continue, or unsuitable run folder
+├── EngineError                cluster missing, with other versions, or without access to the files
+└── WriteError                 writing failed; an existing file is unchanged
 
-Messages follow one sentence pattern: "Expected ..., but got ...; do ...".
+Messages have the form "Expected ..., but got ...; do ...".
 """
 
 from __future__ import annotations
@@ -26,15 +26,21 @@ from collections.abc import Iterable
 
 
 class MienError(Exception):
-    """Base of every error that mien raises on purpose; its text is fit for a user's eyes."""
+    """Base of all exceptions that mien raises; the message is written for users."""
 
 
 class UsageError(MienError):
-    """The request itself makes no sense, whatever the data."""
+    """The request is invalid, whatever the data."""
 
 
 class UnknownNameError(UsageError):
-    """A name that is in no table."""
+    """A name is unknown.
+
+    Args:
+        kind: Kind of the name, with an article: "a reader".
+        name: The unknown name.
+        known: All valid names.
+    """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(map(str, known))
@@ -42,31 +48,36 @@ class UnknownNameError(UsageError):
 
 
 class SettingsError(MienError):
-    """Unknown or ill-typed settings, all of them in one message."""
+    """Settings are unknown or invalid; the message lists all of them."""
 
 
 class DataError(MienError):
-    """What was read is not what was expected."""
+    """Input data differ from what is expected."""
 
 
 class UnsafePickleError(DataError):
-    """A pickle names something other than arrays and plain containers; nothing of it was executed."""
+    """A pickle contains something other than arrays and plain containers; nothing of it was executed."""
 
 
 class DamagedFileError(DataError):
-    """A truncated, altered or half-written file."""
+    """A file is truncated, altered or incomplete."""
 
 
 class FeatureSpaceError(MienError):
-    """Features of one space were given to a model trained on another."""
+    """Features belong to another feature space than that of the model."""
 
 
 class MissingWeightsError(MienError):
-    """An extractor's weights are nowhere to be found."""
+    """The weights of a pretrained model were not found."""
 
 
 class MissingExtraError(MienError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed.
+
+    Args:
+        package: The missing package.
+        extra: The extra of mien that installs it.
+    """
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
@@ -75,26 +86,34 @@ class MissingExtraError(MienError):
 
 
 class WorkerError(MienError):
-    """A process that shared the work was killed from outside."""
+    """A worker process was killed from outside."""
 
 
 class TrainingError(MienError):
-    """Training cannot go on, or a run folder is not what the command needs."""
+    """Training cannot continue, or a run folder is unsuitable for the command."""
 
 
 class ExportError(MienError):
-    """A trained system cannot be written in another format, or what was written gives other numbers."""
+    """A trained system cannot be exported, or the exported model gives other predictions."""
 
 
 class EngineError(MienError):
-    """A cluster is not there, has other versions, or does not see the files."""
+    """A cluster is missing, has other versions, or has no access to the files."""
 
 
 class WriteError(MienError):
-    """Writing failed; whatever stood there before still does."""
+    """Writing failed; an existing file is unchanged."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """'; did you mean ...?' with the nearest of `known`, or an empty string."""
+    """Suggest the most similar valid name.
+
+    Args:
+        name: The unknown name.
+        known: All valid names.
+
+    Returns:
+        The text "; did you mean ...?", or an empty text if no name is similar.
+    """
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""

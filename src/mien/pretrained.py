@@ -1,7 +1,7 @@
-"""Find the files of a pretrained model and check them by sha256.
+"""Finds the files of a pretrained model and checks their sha256.
 
-They are looked for in one order: a path that the user gives, the cache, an installed package that carries them, the
-model hub at a pinned revision.
+Search order: a path from the user, the cache, an installed package that contains the files, the model hub at a pinned
+revision.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from mien.errors import DamagedFileError, MissingWeightsError
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of one model: what they must be, and where they may be."""
+    """The files of one model: their checksums and the places to search."""
 
-    # also the folder in the cache
+    # name of the model, and of its folder in the cache
     name: str
-    # file name -> sha256; empty where none is recorded and the pinned commit on the hub vouches for the file
+    # file name -> sha256; empty if the pinned commit on the hub alone determines the content
     sha256: Mapping[str, str]
-    # installed package that carries the files, and the folder inside it; empty if none does
+    # installed package that contains the files, and the folder inside it; empty if there is none
     package: str = ""
     package_folder: str = ""
-    # repository on the model hub and its pinned commit; empty if it is on none
+    # repository on the model hub and its pinned commit; empty if there is none
     hub_repository: str = ""
     hub_revision: str = ""
-    # patterns of further files that are fetched from the hub where the repository has them
+    # patterns of optional files to download from the hub
     hub_optional: tuple[str, ...] = ()
-    # what to do where the files are in none of these places
+    # advice in the error message if the files are in none of these places
     remedy: str = "run: pip install 'mien[offline]', or give a path"
-    # what messages call the model; empty: its name
+    # name of the model in messages; by default `name`
     title: str = ""
 
     def __str__(self) -> str:
@@ -42,7 +42,19 @@ class ModelFiles:
 
 
 def find_model_files(files: ModelFiles, path: Path | None = None) -> Path:
-    """Folder that holds every file, each checked. Raises MissingWeightsError, DamagedFileError on a wrong sha256."""
+    """Find the folder of a model's files and check their sha256.
+
+    Args:
+        files: The files to find.
+        path: Folder of the files; None searches the cache, the package and the hub, in this order.
+
+    Returns:
+        The folder that contains all files.
+
+    Raises:
+        MissingWeightsError: No place has all files.
+        DamagedFileError: A file has another sha256, or is missing in `path`.
+    """
     folder = path or next(_complete_folders(files), None)
     if folder is None:
         package = f" or in the package {files.package}" if files.package else ""
@@ -58,22 +70,22 @@ def find_model_files(files: ModelFiles, path: Path | None = None) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where files that a user or a download put are looked for: MIEN_CACHE, else the XDG cache."""
+    """Folder for model files: the variable MIEN_CACHE, or else mien's folder in the XDG cache."""
     if os.environ.get("MIEN_CACHE"):
         return Path(os.environ["MIEN_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mien"
 
 
 def _complete_folders(files: ModelFiles) -> Iterator[Path]:
-    """The folders that hold every file, in the order in which they count; the hub is asked only when it is its turn."""
-    for look in (lambda _files: cache_folder() / files.name, _package_folder, _hub_folder):
-        folder = look(files)
+    """Yield the folders that contain all files, in the search order; the hub is accessed only if it is reached."""
+    for search in (lambda _files: cache_folder() / files.name, _package_folder, _hub_folder):
+        folder = search(files)
         if folder is not None and all((folder / name).is_file() for name in files.sha256):
             yield folder
 
 
 def _package_folder(files: ModelFiles) -> Path | None:
-    # located, never imported: importing could run anything
+    # do not import the package, because an import could run any code
     spec = importlib.util.find_spec(files.package) if files.package else None
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -94,18 +106,27 @@ def _hub_folder(files: ModelFiles) -> Path | None:
 
 
 def sha256_of(path: Path) -> str:
-    """sha256 of a file in hexadecimal, read in chunks."""
+    """Compute the sha256 of a file in hexadecimal, reading it in chunks."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def require_sha256(path: Path, expected: str, what: str) -> None:
-    """Raise DamagedFileError unless the file is there and has the expected sha256."""
+    """Check that a file exists and has the expected sha256.
+
+    Args:
+        path: File to check.
+        expected: sha256 in hexadecimal.
+        what: Name of what the file belongs to, for error messages.
+
+    Raises:
+        DamagedFileError: The file is missing or has another sha256.
+    """
     if not path.is_file():
         raise DamagedFileError(f"Expected {path} in {what}, but got no such file; make {what} again")
-    found = sha256_of(path)
-    if found != expected:
+    actual = sha256_of(path)
+    if actual != expected:
         raise DamagedFileError(
-            f"Expected {path} to have sha256 {expected[:16]}..., but got {found[:16]}...; "
+            f"Expected {path} to have sha256 {expected[:16]}..., but got {actual[:16]}...; "
             f"it was cut or altered since it was written: make {what} again"
         )

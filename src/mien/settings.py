@@ -1,7 +1,8 @@
-"""Frozen dataclasses <-> TOML and ``key=value`` pairs. Every mistake is reported, each with the nearest valid name.
+"""Converts settings between frozen dataclasses, TOML and ``key=value`` pairs.
 
-Settings live beside the code they configure (``models/cim.py: CimSettings``); this module only moves them.
-Field types are limited to bool, int, float, str, a tuple of str, and ``None | int``.
+Settings classes are defined beside the code that they configure (``models/cim.py: CimSettings``). Their fields may have
+the types bool, int, float, str, tuple of str, and ``None | int``. An error message lists all mistakes; for an unknown
+name it suggests the nearest valid one.
 """
 
 from __future__ import annotations
@@ -20,37 +21,56 @@ SettingsT = TypeVar("SettingsT")
 
 
 def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:
-    """``["epochs=15"]`` -> ``{"epochs": "15"}``. Raises SettingsError on a pair without '='."""
-    wrong = [pair for pair in pairs if "=" not in pair]
-    if wrong:
-        raise SettingsError(f"Expected key=value, but got {', '.join(map(repr, wrong))}; write for example epochs=15")
+    """Split ``key=value`` texts: ``["epochs=15"]`` becomes ``{"epochs": "15"}``. Raises SettingsError without '='."""
+    invalid = [pair for pair in pairs if "=" not in pair]
+    if invalid:
+        raise SettingsError(f"Expected key=value, but got {', '.join(map(repr, invalid))}; write for example epochs=15")
     return {key.strip(): value.strip() for key, value in (pair.split("=", 1) for pair in pairs)}
 
 
 def override(defaults: SettingsT, values: Mapping[str, Any]) -> SettingsT:
-    """A copy of one settings dataclass with `values` (strings or typed) in place. Raises SettingsError."""
+    """Copy settings with changed values.
+
+    Args:
+        defaults: A settings dataclass instance.
+        values: Field -> value of its type, or its text as on the command line.
+
+    Returns:
+        The changed copy.
+
+    Raises:
+        SettingsError: A field is unknown or a value is invalid; the message lists all of them.
+    """
     (result,) = override_several((defaults,), values)
     return typing.cast(SettingsT, result)
 
 
 def override_several(defaults: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:
-    """Distribute flat `values` over several settings dataclasses whose field names do not overlap.
+    """Copy several settings with changed values; each value goes to the dataclass that has the field.
 
-    Returns one changed copy per dataclass. Raises SettingsError naming every unknown key and every ill-typed value.
+    Args:
+        defaults: Settings dataclass instances whose field names do not overlap.
+        values: Field -> value of its type, or its text as on the command line.
+
+    Returns:
+        One changed copy per dataclass, in the same order.
+
+    Raises:
+        SettingsError: A field is unknown or a value is invalid; the message lists all of them.
     """
-    kinds = [typing.get_type_hints(type(settings)) for settings in defaults]
-    known = [name for kind in kinds for name in kind]
+    types_by_field = [typing.get_type_hints(type(settings)) for settings in defaults]
+    known = [name for field_types in types_by_field for name in field_types]
     mistakes: list[str] = []
     changes: list[dict[str, Any]] = [{} for _ in defaults]
     for key, value in values.items():
-        owner = next((number for number, kind in enumerate(kinds) if key in kind), None)
+        owner = next((number for number, field_types in enumerate(types_by_field) if key in field_types), None)
         if owner is None:
             mistakes.append(f"Expected a known setting, but got {key!r}{nearest(key, known)}")
             continue
         try:
-            changes[owner][key] = _convert(value, kinds[owner][key])
+            changes[owner][key] = _convert_value(value, types_by_field[owner][key])
         except (ValueError, TypeError):
-            mistakes.append(f"Expected {key} to be {_describe(kinds[owner][key])}, but got {value!r}")
+            mistakes.append(f"Expected {key} to be {_describe_type(types_by_field[owner][key])}, but got {value!r}")
     results = []
     for settings, change in zip(defaults, changes, strict=True):
         try:
@@ -63,7 +83,7 @@ def override_several(defaults: Sequence[Any], values: Mapping[str, Any]) -> list
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read one TOML file. Raises DataError when it is missing or is not TOML."""
+    """Read a TOML file. Raises DataError if it is missing or not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -73,40 +93,40 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    """Flat settings as TOML that `read_toml` and `override` read back; None is written as "none"."""
+    """Write flat settings as TOML for `read_toml` and `override`; None is written as "none"."""
     import tomli_w
 
     return tomli_w.dumps({key: "none" if value is None else value for key, value in values.items()})
 
 
-def _convert(value: Any, kind: Any) -> Any:
-    if isinstance(kind, types.UnionType):
+def _convert_value(value: Any, field_type: Any) -> Any:
+    if isinstance(field_type, types.UnionType):
         if value is None or value in ("none", ""):
             return None
-        (kind,) = [part for part in typing.get_args(kind) if part is not type(None)]
-    if typing.get_origin(kind) is tuple:
+        (field_type,) = [part for part in typing.get_args(field_type) if part is not type(None)]
+    if typing.get_origin(field_type) is tuple:
         parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
         if not all(isinstance(part, str) for part in parts):
             raise ValueError
         return tuple(part for part in parts if part)
-    if kind is bool:
-        words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+    if field_type is bool:
+        booleans = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
         if isinstance(value, bool):
             return value
-        if str(value).lower() not in words:
+        if str(value).lower() not in booleans:
             raise ValueError
-        return words[str(value).lower()]
-    if (kind is int and isinstance(value, float)) or isinstance(value, bool):
+        return booleans[str(value).lower()]
+    if (field_type is int and isinstance(value, float)) or isinstance(value, bool):
         raise ValueError
-    if kind is str and not isinstance(value, str):
+    if field_type is str and not isinstance(value, str):
         raise ValueError
-    return kind(value)
+    return field_type(value)
 
 
-def _describe(kind: Any) -> str:
-    if isinstance(kind, types.UnionType):
-        return " or ".join("none" if part is type(None) else part.__name__ for part in typing.get_args(kind))
-    if typing.get_origin(kind) is tuple:
+def _describe_type(field_type: Any) -> str:
+    if isinstance(field_type, types.UnionType):
+        return " or ".join("none" if part is type(None) else part.__name__ for part in typing.get_args(field_type))
+    if typing.get_origin(field_type) is tuple:
         return "a comma-separated list"
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-    return names.get(kind, str(kind))
+    return names.get(field_type, str(field_type))

@@ -76,11 +76,11 @@ def test_an_interrupt_while_importing_leaves_the_old_data_set(table, tmp_path):
         # a test runner in the background is started with SIGINT ignored, and its children inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
         from mien.commands import import_
-        plain = import_._add_text
+        plain = import_._add_text_features
         def slow(*arguments):
             print("reading", file=sys.stderr, flush=True)
             sys.stdin.read()
-        import_._add_text = slow
+        import_._add_text_features = slow
         from mien.cli.app import main
         main()
     """

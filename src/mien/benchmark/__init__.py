@@ -1,1 +1,1 @@
-"""`mien benchmark`: suites, workers, results, tables and figures."""
+"""`mien benchmark`: suites, runs, results, tables and figures."""

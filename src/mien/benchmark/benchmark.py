@@ -1,12 +1,13 @@
-"""`mien benchmark`: a suite of settings, each with several seeds -> one table against one reference.
+"""`mien benchmark`: train and score a suite of settings with several seeds, and compare all with a reference.
 
-    DIR/plan.json                       what is run; a folder belongs to one plan
-    DIR/runs/<setting>/seed-<n>/        ordinary Run folders, with scores.json beside what `mien train` leaves
-    DIR/results.json                    what `collect_results` makes of the runs
-    DIR/scores.*, costs.*, help.*       what `tables.write_suite_tables` renders; `help` is of the suite `tasks`
-    DIR/figures/, cases.*               what `draw` and `cases` make of them
+    DIR/plan.json                       settings, seeds and Dataset; one plan per folder
+    DIR/runs/<setting>/seed-<n>/        Run folders as written by `mien train`, with scores.json
+    DIR/results.json                    scores of all runs, written by `collect_results`
+    DIR/scores.*, costs.*, help.*       tables, written by `tables.write_suite_tables`; help.* of the suite `tasks`
+    DIR/figures/, cases.*               written by the modules `draw` and `cases`
 
-Resumable run by run: a finished and scored run is never repeated, a killed one goes on from its last whole epoch.
+A benchmark can be resumed: finished and scored runs are not repeated, and an interrupted run continues after its last
+complete epoch.
 """
 
 from __future__ import annotations
@@ -42,21 +43,21 @@ from mien.storage.files import exclusive_lock, read_json, write_json
 from mien.tasks import TASKS
 
 LOCK_FILE = Path(".lock")
-# done, total, what came last
+# (finished runs, all runs, text about the latest run)
 Report = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class BenchmarkRequest:
-    """How often, where and how closely. The seeds are 0 to n_seeds - 1."""
+    """Options of a benchmark. The seeds are 0 to n_seeds - 1."""
 
     n_seeds: int = 5
     engine: EngineConfig = field(default_factory=EngineConfig)
-    # resamples of the videos behind intervals and paired tests
+    # bootstrap resamples of the videos, for intervals and paired tests
     n_resamples: int = SUITE_RESAMPLES
-    # settings of the training loop for all systems alike, over each system's own
+    # training-loop settings for all systems; they override the defaults of each system
     settings: Mapping[str, Any] = field(default_factory=dict)
-    # whose attention is drawn; None: the scored video of median length
+    # id of the video in the attention figure; None: the video of median length in the scored split
     video: str | None = None
 
     def __post_init__(self) -> None:
@@ -69,19 +70,19 @@ class BenchmarkRequest:
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """A finished benchmark: its folder, and what results.json holds."""
+    """A finished benchmark: its folder and the content of results.json."""
 
     folder: Path
     results: dict[str, Any]
 
     @property
     def failures(self) -> dict[str, str]:
-        """Run -> why it failed."""
+        """Run -> reason of its failure."""
         failed: dict[str, str] = self.results["failures"]
         return failed
 
     def to_pandas(self) -> Any:
-        """One row per setting, protocol and score (pandas must be installed)."""
+        """Return a data frame with one row per setting, protocol and score; needs pandas."""
         import pandas as pd
 
         header, rows = score_table(self.results)
@@ -100,11 +101,28 @@ def benchmark(
     *,
     report: Report | None = None,
 ) -> BenchmarkResult:
-    """Run a suite (a name in `SUITES` or a TOML file) on a Dataset, and leave runs, results and tables in `out`.
+    """Run a suite on a Dataset, and write runs, results, tables, figures and cases.
 
-    Repeat the call to go on after an interruption, or after failures. A run that fails is listed in the result and the
-    rest is finished. Raises UsageError, SettingsError or DataError where the suite does not fit the Dataset, and
-    TrainingError where `out` belongs to another plan or another process. EngineError where a cluster cannot do it.
+    A failed run does not stop the others; it is listed in the result. Repeat the call to continue after an interruption
+    and to retry failed runs.
+
+    Args:
+        suite: Name in `SUITES`, or path of a TOML file.
+        dataset: Dataset or its folder; it must have train, valid and test splits.
+        out: Folder of the benchmark: a new one, or one with the same plan.
+        request: Seeds, engine, resamples and settings; None takes the defaults.
+        report: Called after each run with the number of finished runs, the number of all runs, and a text.
+
+    Returns:
+        Folder and results, with the failed runs.
+
+    Raises:
+        UnknownNameError: There is no such suite, model, modality, task or video.
+        UsageError: A setting does not fit the Dataset, or asks for several devices.
+        SettingsError: A setting of a model or of the training loop is unknown or ill-typed.
+        DataError: A split, features or labels are missing.
+        TrainingError: `out` belongs to another plan, or another process works on it.
+        EngineError: The cluster cannot be reached or cannot run the jobs.
     """
     from mien.benchmark.cases import write_benchmark_cases
     from mien.benchmark.draw import write_benchmark_figures
@@ -118,15 +136,15 @@ def benchmark(
         )
     chosen = find_suite(suite, dataset_contents(dataset), request.settings)
     folder = Path(out)
-    plan = _plan(chosen, dataset, request.n_seeds)
-    jobs = [job for setting in chosen.settings for job in _jobs(setting, dataset, folder, request.n_seeds)]
-    # two processes would train into the same run folders
-    held = TrainingError(
+    plan = _plan_json(chosen, dataset, request.n_seeds)
+    jobs = [job for setting in chosen.settings for job in _seed_jobs(setting, dataset, folder, request.n_seeds)]
+    # without the lock two processes could train into the same run folders
+    in_use = TrainingError(
         f"Expected {folder} for this benchmark alone, but got another process at work on it; wait for it, or choose "
         "another --out"
     )
-    with exclusive_lock(folder / LOCK_FILE, held):
-        _claim(folder, plan)
+    with exclusive_lock(folder / LOCK_FILE, in_use):
+        _write_or_check_plan(folder, plan)
         failures = _run_all(jobs, request.engine, report or (lambda _done, _total, _text: None))
         write_json(folder / RESULTS_FILE, collect_results(folder, plan, failures, request.n_resamples))
         results = read_json(folder / RESULTS_FILE, "a benchmark")
@@ -137,13 +155,13 @@ def benchmark(
 
 
 def _run_all(jobs: Sequence[RunJob], engine: EngineConfig, report: Report) -> dict[str, str]:
-    """Run what is not done yet. Returns the failed runs with their reasons, in the order of the plan."""
-    waiting = [job for job in jobs if not is_done(job.folder, job.identity)]
-    done = len(jobs) - len(waiting)
+    """Run all jobs without a scored run; return failed runs -> reasons, in the order of the plan."""
+    pending = [job for job in jobs if not is_done(job.folder, job.identity)]
+    done = len(jobs) - len(pending)
     if done:
         report(done, len(jobs), f"{done} were done before")
     failures = {}
-    with closing(run_jobs(engine, run_and_score, waiting, _lost, process_imports=PROCESS_IMPORTS)) as outcomes:
+    with closing(run_jobs(engine, run_and_score, pending, _failed_run, process_imports=PROCESS_IMPORTS)) as outcomes:
         for outcome in outcomes:
             done += 1
             report(done, len(jobs), outcome.key + (" FAILED" if outcome.failure else ""))
@@ -152,12 +170,12 @@ def _run_all(jobs: Sequence[RunJob], engine: EngineConfig, report: Report) -> di
     return {job.key: failures[job.key] for job in jobs if job.key in failures}
 
 
-def _lost(job: RunJob, reason: str) -> RunOutcome:
+def _failed_run(job: RunJob, reason: str) -> RunOutcome:
     return RunOutcome(job.key, reason)
 
 
-def _plan(suite: Suite, dataset: Dataset, n_seeds: int) -> dict[str, Any]:
-    """What plan.json holds: all that decides the numbers, and nothing about this machine but where the data is."""
+def _plan_json(suite: Suite, dataset: Dataset, n_seeds: int) -> dict[str, Any]:
+    """Content of plan.json: everything that determines the scores, and the path of the Dataset."""
     return {
         "format": "mien-benchmark",
         "suite": suite.name,
@@ -189,8 +207,8 @@ def _dataset_facts(dataset: Dataset) -> dict[str, str]:
     }
 
 
-def _jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -> Iterator[RunJob]:
-    """One job per seed. Raises what `plan_run` raises: what cannot be trained is refused before anything is."""
+def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -> Iterator[RunJob]:
+    """Yield one job per seed; `plan_run` raises if the setting cannot be trained, before any training starts."""
     used = setting.dataset or dataset
     request = TrainRequest(setting.model, setting.inputs, setting.tasks, settings=setting.settings)
     planned = plan_run(used, folder, request)
@@ -215,8 +233,8 @@ def _jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -> Ite
         )
 
 
-def _claim(folder: Path, plan: dict[str, Any]) -> None:
-    """Write the plan, or make sure that the one there is the same."""
+def _write_or_check_plan(folder: Path, plan: dict[str, Any]) -> None:
+    """Write plan.json into a new folder; raise TrainingError if the folder has another plan."""
     path = folder / PLAN_FILE
     if not path.exists():
         foreign = [
@@ -228,17 +246,17 @@ def _claim(folder: Path, plan: dict[str, Any]) -> None:
             )
         write_json(path, plan)
         return
-    there = read_json(path, "a benchmark")
-    different = _differences(_flat(there), _flat(plan))
-    if different:
+    existing = read_json(path, "a benchmark")
+    differences = _plan_differences(_comparable_plan(existing), _comparable_plan(plan))
+    if differences:
         raise TrainingError(
-            f"Expected the plan that {folder} was started with, but got another one: {'; '.join(different)}; "
+            f"Expected the plan that {folder} was started with, but got another one: {'; '.join(differences)}; "
             "repeat its command, or choose another --out"
         )
 
 
-def _flat(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan with a key per setting, and without paths: a Dataset may move, what it is stands in its fingerprint."""
+def _comparable_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan with one key per setting and without paths, because a Dataset is identified by its fingerprint."""
 
     def pathless(part: Mapping[str, Any]) -> dict[str, Any]:
         dataset = {key: value for key, value in part.get("dataset", {}).items() if key != "path"}
@@ -249,16 +267,16 @@ def _flat(plan: Mapping[str, Any]) -> dict[str, Any]:
     return flat | {f"setting {each['name']}": pathless(each) for each in settings}
 
 
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Each difference with both sides."""
+def _plan_differences(existing: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Describe each key that differs, with both values."""
     return [
-        f"{key}: {_told(there.get(key))} there and {_told(here.get(key))} here"
-        for key in dict.fromkeys([*there, *here])
-        if there.get(key) != here.get(key)
+        f"{key}: {_value_text(existing.get(key))} there and {_value_text(new.get(key))} here"
+        for key in dict.fromkeys([*existing, *new])
+        if existing.get(key) != new.get(key)
     ]
 
 
-def _told(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_told(part)}" for key, part in value.items() if part != {}) or "nothing"
+        return ", ".join(f"{key} {_value_text(part)}" for key, part in value.items() if part != {}) or "nothing"
     return "nothing" if value is None else str(value)

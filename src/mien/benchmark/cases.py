@@ -1,18 +1,17 @@
-"""`cases.csv` and `cases.md`: which utterances show what joint learning does, found by rule (the paper's Table 8).
+"""`cases.csv` and `cases.md`: utterances where joint learning helps or hurts most (the paper's Table 8).
 
-The rule. For every utterance and side (joint, single) a score is averaged over the seeds:
+The rule: for every utterance and side (joint, single) a score is averaged over the seeds:
 
-- emotions: Jaccard of the predicted and the gold set of the six emotions, |both| / |either|; two empty sets give 1;
+- emotions: Jaccard index of the predicted and the gold set of the six emotions; two empty sets give 1;
 - sentiment: 1 where the class under `has0` is right, else 0.
 
-The gain of an utterance is (emotion score + sentiment score) of joint minus the same of single; a part without a gold
-label, or which one side does not predict, counts for neither. All decisions use each run's own thresholds, those of
-`clean`, at the operating point of weighted accuracy. Listed are the k utterances with the largest positive gain and the
-k with the largest negative one; equal gains go by video id, then by index.
+The gain of an utterance is the sum of both scores of joint minus that of single. A task without a gold label, or that
+one side does not predict, counts for neither side. Each run uses its own thresholds of the protocol `clean` at the
+operating point of weighted accuracy. The k utterances with the largest positive gain and the k with the largest
+negative gain are listed; ties are ordered by video id, then by index.
 
-What is shown for each is the majority over the seeds: a label stands where more than half of the runs give it.
-Precision and recall are those of that set against the gold set. Since the gain is an average, two sides can show the
-same set and still differ in it.
+The listing shows the majority over the seeds: the labels that more than half of the runs predict, with precision and
+recall against the gold set. The gain is a mean over seeds, so it need not be 0 where both sides show the same set.
 """
 
 from __future__ import annotations
@@ -42,26 +41,26 @@ RULE = (
     "video and index. Shown is what more than half of the seeds say, at the thresholds of the protocol clean. "
     "P and R: precision and recall of that set. ~~Struck through~~: wrong. _Missed_: in the gold set, but not said."
 )
-# punctuation that Markdown would read as markup; a backslash before it makes it a plain character
+# characters that Markdown reads as markup unless a backslash precedes them
 MARKUP = re.compile(r"([\\`*_\[\]|~<>&])")
 NOT_LABELLED = "not labelled"
 SEPARATOR = "; "
 CASES_CSV, CASES_MD = "cases.csv", "cases.md"
 N_CASES = 10
-# gains are sums of fractions; closer than this they are equal, apart only by rounding
+# gains are rounded to this many digits, so that floating-point errors do not break ties
 ROUNDING_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A share that is told with its two counts, as in 1/3."""
+    """A share with its two counts, printed as in 1/3."""
 
     n: int
     of: int
 
     @property
     def value(self) -> float | None:
-        """The share; None for 0/0: nothing was said, or there was nothing to find."""
+        """The share; None where the denominator is 0."""
         return self.n / self.of if self.of else None
 
     def __str__(self) -> str:
@@ -70,11 +69,11 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class SidePrediction:
-    """What one side says of one utterance; a part it does not predict, or that has no gold label, is None."""
+    """Prediction of one side for one utterance; a task without prediction or gold label is None."""
 
     emotions: tuple[str, ...] | None = None  # majority over the seeds, in the order of EMOTIONS
-    wrong: tuple[str, ...] = ()  # said, but not in the gold set
-    missed: tuple[str, ...] = ()  # in the gold set, but not said
+    wrong: tuple[str, ...] = ()  # predicted, but not in the gold set
+    missed: tuple[str, ...] = ()  # in the gold set, but not predicted
     precision: Ratio | None = None
     recall: Ratio | None = None
     jaccard: float | None = None  # mean over the seeds
@@ -97,7 +96,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class SelectedCases:
-    """The listing, and how many utterances each of its two parts was taken from."""
+    """The listed utterances, and the numbers of utterances with positive, negative and no gain."""
 
     joint_better: tuple[Case, ...]
     single_better: tuple[Case, ...]
@@ -109,30 +108,30 @@ class SelectedCases:
 
 @dataclass(frozen=True, slots=True)
 class CasesReport:
-    """The listing with what a reader needs beside it."""
+    """The listed utterances with their transcripts and the names of systems and data."""
 
     cases: SelectedCases
     joint: str  # names of the systems
     single: tuple[str, ...]
     data: str  # data set and split
-    transcripts: Mapping[tuple[str, int], str]  # (video id, index) -> what was said
+    transcripts: Mapping[tuple[str, int], str]  # (video id, index) -> transcript
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
-    """What the runs of one side say of one task."""
+class _SideScores:
+    """Predictions and scores of one side for one task."""
 
-    majority: BoolArray  # (utterance, label) what more than half of them say
+    majority: BoolArray  # (utterance, output) predicted by more than half of the runs
     score: FloatArray  # (utterance,) mean over the seeds
 
 
 @dataclass(frozen=True, slots=True)
-class _Compared:
-    """One task, predicted by both."""
+class _Sides:
+    """Scores of both sides for one task."""
 
-    scored: BoolArray  # (utterance,)
-    joint: _Side
-    single: _Side
+    scored: BoolArray  # (utterance,) whether it has a gold label
+    joint: _SideScores
+    single: _SideScores
 
 
 def write_benchmark_cases(
@@ -140,20 +139,19 @@ def write_benchmark_cases(
 ) -> tuple[list[Path], str]:
     """Write cases.csv and cases.md of a finished benchmark, by the rule of this module.
 
-    Compared are the reference and the same model on the same inputs trained for one task; if the reference has no such
-    partner, the family with the most inputs that has one. Only seeds that all of them have are used.
+    The systems are those of `BenchmarkView.reference_family`, with the seeds that all of them have.
 
     Args:
-        folder: of the benchmark.
-        k: how many utterances to list each way.
-        dataset: where the benchmark's Dataset is now, if not where the plan says; it has the transcripts.
+        folder: Folder of the benchmark.
+        k: Number of utterances to list per side.
+        dataset: Present folder of the benchmark's Dataset, for transcripts; None takes the path in the plan.
 
     Returns:
         The files and an empty text; or no file and the reason.
 
     Raises:
-        DataError: no benchmark, or not its Dataset.
-        WriteError: the system refuses.
+        DataError: The folder is no finished benchmark, or `dataset` is another Dataset.
+        WriteError: A file cannot be written.
     """
     opened = open_benchmark(folder)
     family = opened.scores.reference_family()
@@ -171,7 +169,7 @@ def write_benchmark_cases(
         family.joint.name,
         tuple(system.name for system in family.single.values()),
         f"{data.facts.name}, {opened.split} split",
-        _transcripts(data, opened),
+        _scored_transcripts(data, opened),
     )
     paths = [opened.folder / CASES_CSV, opened.folder / CASES_MD]
     write_cases_csv(paths[0], report)
@@ -180,47 +178,50 @@ def write_benchmark_cases(
 
 
 def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]], k: int = N_CASES) -> SelectedCases:
-    """The `k` utterances where joint learning helps most, and the `k` where it hurts most, by the rule above.
+    """Find the `k` utterances where joint learning helps most, and the `k` where it hurts most, by the rule above.
 
     Args:
-        joint: runs of both tasks.
-        single: task -> runs trained for it alone, with the same seeds.
-        k: how many utterances to list each way, default 10.
+        joint: Runs trained for both tasks.
+        single: Task -> runs trained for it alone, with the same seeds.
+        k: Number of utterances to list per side.
+
+    Returns:
+        The utterances by decreasing size of the gain, and the counts.
 
     Raises:
-        DataError: not the same utterances with the same gold labels, or unusable rows.
+        DataError: The runs differ in utterances or gold labels, or have unusable rows.
     """
-    joint = _checked(joint)
-    single = {task: _checked(runs) for task, runs in single.items()}
-    everyone = [*joint, *itertools.chain.from_iterable(single.values())]
+    joint = _validated_runs(joint)
+    single = {task: _validated_runs(runs) for task, runs in single.items()}
+    all_runs = [*joint, *itertools.chain.from_iterable(single.values())]
     require_same_utterances(
-        [run.predictions for run in everyone],
-        [f"run {number} (seed {run.seed})" for number, run in enumerate(everyone)],
+        [run.predictions for run in all_runs],
+        [f"run {number} (seed {run.seed})" for number, run in enumerate(all_runs)],
     )
     gold = joint[0].predictions
     labels, has_emotions = emotion_multihot7(gold.emotions)
     labels = labels[:, : len(EMOTIONS)]
     positive, has_sentiment = sentiment_classes(gold.sentiment)
-    compared: dict[str, _Compared] = {}
+    tasks: dict[str, _Sides] = {}
     if EMOTION in single:
-        compared[EMOTION] = _Compared(has_emotions, _emotions(labels, joint), _emotions(labels, single[EMOTION]))
+        tasks[EMOTION] = _Sides(has_emotions, _score_emotions(labels, joint), _score_emotions(labels, single[EMOTION]))
     if SENTIMENT in single:
-        alone = single[SENTIMENT]
-        compared[SENTIMENT] = _Compared(has_sentiment, _sentiment(positive, joint), _sentiment(positive, alone))
+        runs = single[SENTIMENT]
+        tasks[SENTIMENT] = _Sides(has_sentiment, _score_sentiment(positive, joint), _score_sentiment(positive, runs))
     gain = np.zeros(len(gold.index))
-    for each in compared.values():
+    for each in tasks.values():
         gain += np.where(each.scored, each.joint.score - each.single.score, 0.0)
     gain = gain.round(ROUNDING_DIGITS)
 
     def case(row: int) -> Case:
-        here = {task: each for task, each in compared.items() if each.scored[row]}
+        labelled = {task: each for task, each in tasks.items() if each.scored[row]}
         return Case(
             video_id=str(gold.video_id[row]),
             index=int(gold.index[row]),
-            gold_emotions=_names(labels[row]) if has_emotions[row] else None,
+            gold_emotions=_emotion_names(labels[row]) if has_emotions[row] else None,
             gold_positive=bool(positive[row]) if has_sentiment[row] else None,
-            joint=_answer(row, labels[row], {task: each.joint for task, each in here.items()}),
-            single=_answer(row, labels[row], {task: each.single for task, each in here.items()}),
+            joint=_side_prediction(row, labels[row], {task: each.joint for task, each in labelled.items()}),
+            single=_side_prediction(row, labels[row], {task: each.single for task, each in labelled.items()}),
             gain=float(gain[row]),
         )
 
@@ -236,38 +237,38 @@ def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]]
     )
 
 
-def _checked(runs: Sequence[SeedRun]) -> list[SeedRun]:
+def _validated_runs(runs: Sequence[SeedRun]) -> list[SeedRun]:
     return [replace(run, predictions=validated_predictions(run.predictions)) for run in runs]
 
 
-def _said(runs: Sequence[SeedRun], task: str) -> BoolArray:
-    """The decisions of every run (seed, utterance, output)."""
+def _run_decisions(runs: Sequence[SeedRun], task: str) -> BoolArray:
+    """Decisions of all runs (seed, utterance, output)."""
     return np.stack([run.predictions.outputs[task] >= run.decisions.at(task) for run in runs])
 
 
-def _emotions(labels: BoolArray, runs: Sequence[SeedRun]) -> _Side:
-    said = _said(runs, EMOTION)[..., : len(EMOTIONS)]
-    either = (said | labels).sum(axis=2)
-    jaccard = np.where(either == 0, 1.0, (said & labels).sum(axis=2) / np.maximum(either, 1))
-    return _Side(2 * said.sum(axis=0) > len(said), jaccard.mean(axis=0))
+def _score_emotions(labels: BoolArray, runs: Sequence[SeedRun]) -> _SideScores:
+    predicted = _run_decisions(runs, EMOTION)[..., : len(EMOTIONS)]
+    union = (predicted | labels).sum(axis=2)
+    jaccard = np.where(union == 0, 1.0, (predicted & labels).sum(axis=2) / np.maximum(union, 1))
+    return _SideScores(2 * predicted.sum(axis=0) > len(predicted), jaccard.mean(axis=0))
 
 
-def _sentiment(positive: BoolArray, runs: Sequence[SeedRun]) -> _Side:
-    said = _said(runs, SENTIMENT)
-    return _Side(2 * said.sum(axis=0) > len(said), (said[..., 0] == positive).mean(axis=0))
+def _score_sentiment(positive: BoolArray, runs: Sequence[SeedRun]) -> _SideScores:
+    predicted = _run_decisions(runs, SENTIMENT)
+    return _SideScores(2 * predicted.sum(axis=0) > len(predicted), (predicted[..., 0] == positive).mean(axis=0))
 
 
-def _answer(row: int, gold: BoolArray, sides: Mapping[str, _Side]) -> SidePrediction:
+def _side_prediction(row: int, gold: BoolArray, sides: Mapping[str, _SideScores]) -> SidePrediction:
     emotions, sentiment = sides.get(EMOTION), sides.get(SENTIMENT)
     facts: dict[str, Any] = {}
     if emotions is not None:
-        said = emotions.majority[row]
-        n_right = int((said & gold).sum())
+        predicted = emotions.majority[row]
+        n_right = int((predicted & gold).sum())
         facts = {
-            "emotions": _names(said),
-            "wrong": _names(said & ~gold),
-            "missed": _names(gold & ~said),
-            "precision": Ratio(n_right, int(said.sum())),
+            "emotions": _emotion_names(predicted),
+            "wrong": _emotion_names(predicted & ~gold),
+            "missed": _emotion_names(gold & ~predicted),
+            "precision": Ratio(n_right, int(predicted.sum())),
             "recall": Ratio(n_right, int(gold.sum())),
             "jaccard": float(emotions.score[row]),
         }
@@ -276,21 +277,31 @@ def _answer(row: int, gold: BoolArray, sides: Mapping[str, _Side]) -> SidePredic
     return SidePrediction(**facts)
 
 
-def _names(present: BoolArray) -> tuple[str, ...]:
-    return tuple(name for name, here in zip(EMOTIONS, present, strict=True) if here)
+def _emotion_names(mask: BoolArray) -> tuple[str, ...]:
+    return tuple(name for name, present in zip(EMOTIONS, mask, strict=True) if present)
 
 
 def write_cases_csv(path: Path, report: CasesReport) -> None:
-    """Numbers unrounded; a text that a spreadsheet would run gets an apostrophe in front. Raises WriteError."""
-    rows = [_row(report, which, case) for which, cases in _listed(report) for case in cases]
-    header = list(_row(report, "", Case("", 0, None, None, SidePrediction(), SidePrediction(), 0.0)))
+    """Write cases.csv: one row per listed utterance, numbers unrounded, texts safe for spreadsheets.
+
+    Args:
+        path: File to write.
+        report: The listed utterances.
+    """
+    rows = [_case_csv_row(report, which, case) for which, cases in _cases_by_kind(report) for case in cases]
+    header = list(_case_csv_row(report, "", Case("", 0, None, None, SidePrediction(), SidePrediction(), 0.0)))
     text = to_csv(header, [[spreadsheet_cell(value) for value in row.values()] for row in rows])
     with atomic_file(path) as aside:
         aside.write_text(text, encoding="utf-8")
 
 
 def write_cases_md(path: Path, report: CasesReport) -> None:
-    """A Markdown page with one table each way. Raises WriteError."""
+    """Write cases.md: the rule and one table per side.
+
+    Args:
+        path: File to write.
+        report: The listed utterances.
+    """
     cases = report.cases
     n = cases.n_joint_better + cases.n_single_better + cases.n_equal
     lines = [
@@ -303,37 +314,37 @@ def write_cases_md(path: Path, report: CasesReport) -> None:
         RULE,
     ]
     head = ["| video | utterance | transcript | gold | joint | single | gain |", "|---|---|---|---|---|---|---|"]
-    for which, listed in _listed(report):
-        table = [*head, *(_line(report, case) for case in listed)] if listed else ["No utterance."]
+    for which, listed in _cases_by_kind(report):
+        table = [*head, *(_case_markdown_row(report, case) for case in listed)] if listed else ["No utterance."]
         lines += ["", f"## {which.capitalize()}", "", *table]
     with atomic_file(path) as aside:
         aside.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def escaped(text: str) -> str:
-    """Other people's words inside a Markdown table: one line, nothing of it markup."""
+    """Escape text for a cell of a Markdown table: one line without markup."""
     return MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
-def _listed(report: CasesReport) -> list[tuple[str, tuple[Case, ...]]]:
+def _cases_by_kind(report: CasesReport) -> list[tuple[str, tuple[Case, ...]]]:
     return [(JOINT_BETTER, report.cases.joint_better), (SINGLE_BETTER, report.cases.single_better)]
 
 
-def _row(report: CasesReport, which: str, case: Case) -> dict[str, Any]:
+def _case_csv_row(report: CasesReport, which: str, case: Case) -> dict[str, Any]:
     row: dict[str, Any] = {
         "which": which,
         "video_id": case.video_id,
         "index": case.index,
         "transcript": report.transcripts.get((case.video_id, case.index), ""),
         "gain": case.gain,
-        "gold_emotions": _joined(case.gold_emotions),
+        "gold_emotions": _joined_names(case.gold_emotions),
         "gold_sentiment": _class_name(case.gold_positive),
     }
     for side, answer in (("joint", case.joint), ("single", case.single)):
         row |= {
-            f"{side}_emotions": _joined(answer.emotions),
-            f"{side}_wrong": _joined(answer.wrong),
-            f"{side}_missed": _joined(answer.missed),
+            f"{side}_emotions": _joined_names(answer.emotions),
+            f"{side}_wrong": _joined_names(answer.wrong),
+            f"{side}_missed": _joined_names(answer.missed),
             f"{side}_precision": answer.precision and answer.precision.value,
             f"{side}_recall": answer.recall and answer.recall.value,
             f"{side}_jaccard_mean": answer.jaccard,
@@ -343,33 +354,33 @@ def _row(report: CasesReport, which: str, case: Case) -> dict[str, Any]:
     return row
 
 
-def _line(report: CasesReport, case: Case) -> str:
+def _case_markdown_row(report: CasesReport, case: Case) -> str:
     emotions = NOT_LABELLED if case.gold_emotions is None else ", ".join(case.gold_emotions) or "none"
     cells = [
         escaped(case.video_id),
         str(case.index),
         escaped(report.transcripts.get((case.video_id, case.index), "")),
         f"{emotions}; {_class_name(case.gold_positive) or NOT_LABELLED}",
-        _told(case.joint, case.gold_positive),
-        _told(case.single, case.gold_positive),
+        _side_markdown(case.joint, case.gold_positive),
+        _side_markdown(case.single, case.gold_positive),
         f"{case.gain:+.2f}",
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _told(answer: SidePrediction, gold_positive: bool | None) -> str:
+def _side_markdown(answer: SidePrediction, gold_positive: bool | None) -> str:
     parts = []
     if answer.emotions is not None:
-        said = [f"~~{name}~~" if name in answer.wrong else name for name in answer.emotions] or ["none"]
+        names = [f"~~{name}~~" if name in answer.wrong else name for name in answer.emotions] or ["none"]
         missed = f" _missed: {', '.join(answer.missed)}_" if answer.missed else ""
-        parts.append(f"{', '.join(said)}{missed} (P {answer.precision}, R {answer.recall})")
+        parts.append(f"{', '.join(names)}{missed} (P {answer.precision}, R {answer.recall})")
     if answer.positive is not None:
         sentiment = _class_name(answer.positive)
         parts.append(sentiment if answer.positive == gold_positive else f"~~{sentiment}~~")
     return "; ".join(parts) or "-"
 
 
-def _joined(names: tuple[str, ...] | None) -> str | None:
+def _joined_names(names: tuple[str, ...] | None) -> str | None:
     return None if names is None else SEPARATOR.join(names) or "none"
 
 
@@ -377,7 +388,7 @@ def _class_name(positive: bool | None) -> str:
     return "" if positive is None else "positive" if positive else "negative"
 
 
-def _transcripts(dataset: Dataset, opened: BenchmarkFolder) -> dict[tuple[str, int], str]:
+def _scored_transcripts(dataset: Dataset, opened: BenchmarkFolder) -> dict[tuple[str, int], str]:
     rows = dataset.table(["video_id", "index", "split", "transcript"]).to_pydict()
     return {
         (video, index): transcript or ""

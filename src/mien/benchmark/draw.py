@@ -1,7 +1,7 @@
-"""The figures of `mien benchmark`: a finished benchmark folder -> pictures in its `figures` folder.
+"""Draw the figures of a finished benchmark into its folder `figures`.
 
-Every figure has a function that draws it from a `BenchmarkView`, or says why there is none; `FIGURES` lists them.
-Importing this loads matplotlib.
+`FIGURES` lists them. Each has a function that returns a figure of a `BenchmarkView`, or the reason why there is none.
+This module imports matplotlib.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from mien.training.predictor import load_predictor
 
 @dataclass(frozen=True)
 class FigureEntry:
-    """One figure: how it is drawn, and what it shows."""
+    """One figure: the function that draws it, and a description."""
 
     draw: Callable[[BenchmarkView], Figure | OmittedFigure]
     shows: str
 
 
-def _attention(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """Of the video that `write_benchmark_figures` asked a run about."""
+def _attention_figure(benchmark: BenchmarkView) -> Figure | OmittedFigure:
+    """Attention maps of the video that `write_benchmark_figures` chose."""
     video = benchmark.attention
     return video if isinstance(video, OmittedFigure) else paper.attention_maps(video)
 
 
-def _reliability_of_reference(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """Every output of the reference that the split has labels for."""
+def _reliability_figure(benchmark: BenchmarkView) -> Figure | OmittedFigure:
+    """Reliability diagram of every output of the reference that has labels in the split."""
     runs = benchmark.reference_runs
     if not runs:
         return OmittedFigure(f"the reference {benchmark.reference} has no predictions")
@@ -56,7 +56,7 @@ FIGURES: dict[str, FigureEntry] = {
         "joint against single-task learning per input set and headline score (the paper's Figure 2)",
     ),
     "figure3-attention": FigureEntry(
-        _attention,
+        _attention_figure,
         "which utterances of one video are attended to, per pair of modalities (the paper's Figure 3)",
     ),
     "per-emotion": FigureEntry(
@@ -64,7 +64,7 @@ FIGURES: dict[str, FigureEntry] = {
         "weighted accuracy and weighted F1 of every emotion and system, against the constant predictor",
     ),
     "reliability": FigureEntry(
-        _reliability_of_reference,
+        _reliability_figure,
         "whether the reference's probabilities mean what they say, for sentiment and every emotion",
     ),
     "prediction-counts": FigureEntry(
@@ -93,22 +93,22 @@ def write_benchmark_figures(
     """Draw every figure that a finished benchmark allows, as SVG, PDF and PNG, into its folder `figures`.
 
     Args:
-        folder: of the benchmark, with plan.json, results.json and the runs.
-        video: whose attention is drawn; default: see `median_video`.
-        dataset: where the benchmark's Dataset is now, if not where the plan says.
+        folder: Folder of the benchmark, with plan.json, results.json and the runs.
+        video: Id of the video in the attention figure; None takes the one of `median_video`.
+        dataset: Present folder of the benchmark's Dataset; None takes the path in the plan.
 
     Returns:
-        Figure -> its files. A figure that does not apply is not in it; `figures/README.md` says why.
+        Figure -> its files, without the figures that do not apply; `figures/README.md` lists those with reasons.
 
     Raises:
-        DataError: no benchmark, or not its Dataset.
-        UnknownNameError: the split has no such video.
-        WriteError: the system refuses.
+        DataError: The folder is no finished benchmark, or `dataset` is another Dataset.
+        UnknownNameError: The split has no such video.
+        WriteError: A file cannot be written.
     """
     opened = open_benchmark(folder)
     scored = opened.scores
     runs = [run for each in scored.systems if each.name == scored.reference for run in opened.seed_runs(each.slug)]
-    benchmark = replace(scored, reference_runs=tuple(runs), attention=_attention_of(opened, video, dataset))
+    benchmark = replace(scored, reference_runs=tuple(runs), attention=_attention_of_benchmark(opened, video, dataset))
     written: dict[str, list[Path]] = {}
     reasons: dict[str, str] = {}
     for name, entry in FIGURES.items():
@@ -119,7 +119,7 @@ def write_benchmark_figures(
                 stale.unlink()
         else:
             written[name] = write_figure(opened.folder / FOLDER, name, figure)
-    _write_readme(opened.folder / FOLDER / README, benchmark, written, reasons)
+    _write_figures_readme(opened.folder / FOLDER / README, benchmark, written, reasons)
     return written
 
 
@@ -134,15 +134,19 @@ def write_attention_figure(
     """Draw one run's attention for one video (the paper's Figure 3) into `folder`, as SVG, PDF and PNG.
 
     Args:
-        run: folder of a finished run whose network attends over the utterances of a video.
-        folder: where to write `figure3-attention`.
-        video: id of the video; default: see `median_video`.
-        dataset: default: the one the run was trained on.
-        split: of the video.
+        run: Folder of a finished run whose network attends over the utterances of a video.
+        folder: Folder to write `figure3-attention.*` into.
+        video: Id of the video; None takes the one of `median_video`.
+        dataset: Folder of the Dataset; None takes the one that the run was trained on.
+        split: Split that has the video.
+
+    Returns:
+        Paths of the files.
 
     Raises:
-        DataError: the run has no attention, or the video a single utterance.
-        UnknownNameError: the split has no such video.
+        DataError: The run has no attention, or the video has a single utterance.
+        UnknownNameError: The split has no such video.
+        WriteError: A file cannot be written.
     """
     opened = open_dataset(dataset or open_run(run).dataset["path"])
     weights = video_attention(run, opened, split, video)
@@ -154,22 +158,35 @@ def write_attention_figure(
 def video_attention(
     run: str | Path, dataset: Dataset, split: str = "test", video: str | None = None
 ) -> VideoAttention | OmittedFigure:
-    """One run's attention weights for one video of a split. Raises UnknownNameError if there is no such video."""
+    """Compute one run's attention weights for one video.
+
+    Args:
+        run: Folder of a finished run.
+        dataset: Dataset with the features of the run's inputs.
+        split: Split that has the video.
+        video: Id of the video; None takes the one of `median_video`.
+
+    Returns:
+        The weights; or the reason why there are none: a single utterance, or a model without attention.
+
+    Raises:
+        UnknownNameError: The split has no such video.
+    """
     opened = open_run(run)
     predictor = load_predictor(opened)
     columns = read_split(dataset, split, opened)
     if video is not None and video not in columns.video_ids:
         raise UnknownNameError(f"the video of the split {split}", video, columns.video_ids)
-    chosen = video or median_video(columns)
-    at = columns.video_ids.index(chosen)
-    if columns.lengths[at] < 2:
-        return OmittedFigure(f"the video {chosen} has one utterance, so there is no context to attend to")
-    maps = predictor.attention(columns).get(chosen, {})
+    video_id = video or median_video(columns)
+    number = columns.video_ids.index(video_id)
+    if columns.lengths[number] < 2:
+        return OmittedFigure(f"the video {video_id} has one utterance, so there is no context to attend to")
+    maps = predictor.attention(columns).get(video_id, {})
     if not maps:
         return OmittedFigure(f"{opened.model} has no attention over the utterances of a video")
     return VideoAttention(
-        video_id=chosen,
-        utterances=tuple(columns.index[columns.offsets[at] : columns.offsets[at + 1]].tolist()),
+        video_id=video_id,
+        utterances=tuple(columns.index[columns.offsets[number] : columns.offsets[number + 1]].tolist()),
         maps=maps,
         system=f"{opened.model} {'+'.join(opened.inputs)} {'+'.join(opened.tasks)}",
         seed=opened.seed,
@@ -180,15 +197,15 @@ def video_attention(
 
 
 def median_video(columns: SplitColumns) -> str:
-    """The video of median length, so that nobody picks a pretty one: by utterances, then by id, the lower middle."""
+    """Id of the video with the lower median number of utterances, ties by id: a choice free of selection bias."""
     ordered = sorted(zip(columns.lengths.tolist(), columns.video_ids, strict=True))
     return ordered[(len(ordered) - 1) // 2][1]
 
 
-def _attention_of(
+def _attention_of_benchmark(
     opened: BenchmarkFolder, video: str | None, dataset: str | Path | None
 ) -> VideoAttention | OmittedFigure:
-    """Of the first seed of the reference, or where that does not attend, of the first system of the plan that does."""
+    """Attention of the reference's first seed; without attention, of the first system in the plan that has it."""
     scored = opened.scores
     reason: OmittedFigure = OmittedFigure("no system has predictions")
     for system in sorted(scored.systems, key=lambda system: system.name != scored.reference):
@@ -198,7 +215,7 @@ def _attention_of(
         try:
             data = opened.open_dataset(system.slug, dataset)
         except DataError as error:
-            # whoever names a video or a Dataset wants this figure; else the others can do without the data
+            # without a named video or Dataset a missing Dataset only omits this figure
             if video is not None or dataset is not None:
                 raise
             return OmittedFigure(str(error))
@@ -210,10 +227,9 @@ def _attention_of(
     return OmittedFigure("no system attends over the utterances of a video") if several else reason
 
 
-def _write_readme(
+def _write_figures_readme(
     path: Path, benchmark: BenchmarkView, written: Mapping[str, list[Path]], reasons: Mapping[str, str]
 ) -> None:
-
     lines = [f"# Figures: {benchmark.dataset}, {benchmark.split} split", ""]
     lines += [f"- `{name}`: {FIGURES[name].shows}" for name in written]
     if reasons:

@@ -1,4 +1,4 @@
-"""The runs of a benchmark: each trained, scored and known as done; then all gathered into results.json."""
+"""Train and score the runs of a benchmark, and collect their scores for results.json."""
 
 from __future__ import annotations
 
@@ -30,49 +30,61 @@ SCORES_FILE = "scores.json"
 SPLIT = "test"
 COSTS = ("train_seconds", "peak_memory_mib")
 BYTES_PER_MIB = 1 << 20
-# What a run takes seconds to import, which shall count neither as a run's start nor as its first epoch.
+# Modules that take seconds to import: imported before a job starts, so that its measured time excludes them.
 PROCESS_IMPORTS = (__name__, "lightning_fabric", "sklearn.metrics")
 
 
 @dataclass(frozen=True)
 class RunJob:
-    """What to train and score. `key` is the run's place below the benchmark's folder."""
+    """One run to train and score. `key` is its path relative to the benchmark's folder."""
 
     key: str
     folder: Path
     dataset: Path
     request: TrainRequest
-    # what a run trained for it is, see `Run.identity`
+    # the `Run.identity` that the trained run will have
     identity: Mapping[str, Any]
-    # the system's row in MODELS: another process does not know what the user's own code has added to the table
+    # the system's entry in MODELS: worker processes lack entries that the user's own code has added
     entry: SystemEntry
-    # the rows of its tasks, for the same reason
+    # the entries of its tasks in TASKS, for the same reason
     tasks: Mapping[str, Task]
-    # a file that the benchmark wrote: who does not see it would train into another folder of the same name
+    # a file that the benchmark wrote: a worker that cannot see it has a different folder under the same path
     marker: Path
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What came of a job: nothing but a reason if it failed."""
+    """Outcome of a job: `failure` is the reason if it failed, else None."""
 
     key: str
     failure: str | None = None
 
 
 def run_key(slug: str, seed: int) -> str:
-    """A run's place below the benchmark's folder."""
+    """Path of a run relative to the benchmark's folder.
+
+    Args:
+        slug: The setting's `Setting.slug`.
+        seed: Seed of the run.
+
+    Returns:
+        The path, with forward slashes.
+    """
     return f"runs/{slug}/seed-{seed}"
 
 
 def run_and_score(job: RunJob) -> RunOutcome:
-    """Train (or go on training) and score one run. Raises EngineError where the folders are not to be seen."""
+    """Train and score one run, or continue an interrupted one; runs in a worker process.
+
+    Raises:
+        EngineError: The worker cannot see the folder of the benchmark or of the Dataset.
+    """
     require_visible_paths(job.marker, job.dataset)
     try:
-        # Whoever else works on it has lost its benchmark, and will end or be done: a cluster gives the run of a worker
-        # that it cannot reach to another one, although the first may still be at work.
+        # Wait for the lock: any other holder is an orphaned worker that will finish or exit. A cluster assigns the job
+        # of an unreachable worker to another one while the first may still be running.
         with exclusive_lock(job.folder.with_name(f".{job.folder.name}.lock")):
-            _run_and_score(job)
+            _train_and_score(job)
     except EngineError:
         raise
     except MienError as error:
@@ -80,25 +92,35 @@ def run_and_score(job: RunJob) -> RunOutcome:
     return RunOutcome(job.key)
 
 
-def _run_and_score(job: RunJob) -> None:
+def _train_and_score(job: RunJob) -> None:
     MODELS.setdefault(job.request.model, job.entry)
     for task, row in job.tasks.items():
         TASKS.setdefault(task, row)
     run = train(job.dataset, job.folder, job.request, resume=True)
     if stored_scores(run) is not None:
         return
-    # without the weights of every epoch there is no upper bound; the other protocols do without
+    # only protocols such as `released` need the weights of every epoch
     protocols = [name for name, each in PROTOCOLS.items() if each.needs is not ProtocolInput.EPOCHS or kept_epochs(run)]
     results = score_run(run, protocols, SplitSelection(job.dataset, SPLIT))
-    named = {
+    results_json = {
         name: replace(result, identity=replace(result.identity, run=job.key)).to_json()
         for name, result in results.items()
     }
-    write_json(job.folder / SCORES_FILE, {"format": "mien-scores", "of": _scored_what(run), "protocols": named})
+    write_json(
+        job.folder / SCORES_FILE, {"format": "mien-scores", "of": _score_identity(run), "protocols": results_json}
+    )
 
 
 def is_done(folder: Path, identity: Mapping[str, Any]) -> bool:
-    """Whether there is a finished and scored run that was trained as `identity` says."""
+    """Whether a folder has a finished and scored run of the given identity.
+
+    Args:
+        folder: Folder of the run; it may be missing.
+        identity: Expected `Run.identity`.
+
+    Returns:
+        False also if the run or its scores are damaged.
+    """
     try:
         run = open_run(folder)
         return run.identity == identity and stored_scores(run) is not None
@@ -107,22 +129,22 @@ def is_done(folder: Path, identity: Mapping[str, Any]) -> bool:
 
 
 def stored_scores(run: Run) -> dict[str, Any] | None:
-    """Protocol -> result as JSON, if this very run was scored by this version; else None."""
+    """Protocol -> result as JSON; None unless this version of mien scored exactly this run."""
     try:
         facts = read_json(run.folder / SCORES_FILE, "the scores of a run")
     except DataError:  # none yet, or damaged: scoring again costs little
         return None
-    found: dict[str, Any] | None = facts.get("protocols") if facts.get("of") == _scored_what(run) else None
-    return found
+    results: dict[str, Any] | None = facts.get("protocols") if facts.get("of") == _score_identity(run) else None
+    return results
 
 
-def _scored_what(run: Run) -> dict[str, str]:
+def _score_identity(run: Run) -> dict[str, str]:
     return {"run": sha256_of(run.folder / CARD), "split": SPLIT, "mien": __version__}
 
 
 @dataclass(frozen=True)
-class _Finished:
-    """One run: its folder's facts, its stored results by protocol, its predictions and thresholds."""
+class _FinishedRun:
+    """One run with its stored results by protocol, its predictions and its thresholds."""
 
     run: Run
     results: Mapping[str, Any]
@@ -132,24 +154,42 @@ class _Finished:
 def collect_results(
     folder: Path, plan: Mapping[str, Any], failures: Mapping[str, str], n_resamples: int
 ) -> dict[str, Any]:
-    """All that results.json holds. A setting without a finished run has no row; its runs stand under `failures`."""
+    """Collect the content of results.json from the runs.
+
+    Args:
+        folder: Folder of the benchmark.
+        plan: Content of plan.json.
+        failures: Failed run -> reason.
+        n_resamples: Number of bootstrap resamples of the videos.
+
+    Returns:
+        Plan, one row per setting with a finished run, scores of the constant predictor, failures (also of runs that
+        are unreadable or not scored), notes and disk use in MiB.
+
+    Raises:
+        DataError: The runs of a setting differ in utterances or gold labels.
+    """
     bootstrap = Bootstrap(n_resamples)
     failed = dict(failures)
     rows, clean = [], []
     for setting in plan["settings"]:
-        runs = [run for seed in plan["seeds"] if (run := _finished(folder, setting["slug"], seed, failed)) is not None]
+        runs = [
+            run
+            for seed in plan["seeds"]
+            if (run := _open_finished_run(folder, setting["slug"], seed, failed)) is not None
+        ]
         if not runs:
             continue
         scores = score_setting(setting["name"], [run.scored for run in runs], bootstrap)
         clean.append(scores)
-        rows.append(_row(setting, runs, scores, bootstrap))
+        rows.append(_setting_row(setting, runs, scores, bootstrap))
     against, notes = compare_with_reference(clean, plan["reference"], plan.get("references", {}))
     for row in rows:
         row["against_reference"] = against.get(row["name"], {})
     return {
         "plan": dict(plan),
         "settings": rows,
-        "trivial": _trivial(rows, plan["reference"]),
+        "trivial": _trivial_scores(rows, plan["reference"]),
         "failures": failed,
         "n_resamples": n_resamples,
         "notes": notes,
@@ -157,7 +197,7 @@ def collect_results(
     }
 
 
-def _finished(folder: Path, slug: str, seed: int, failed: dict[str, str]) -> _Finished | None:
+def _open_finished_run(folder: Path, slug: str, seed: int, failed: dict[str, str]) -> _FinishedRun | None:
     key = run_key(slug, seed)
     if key in failed:
         return None
@@ -166,15 +206,15 @@ def _finished(folder: Path, slug: str, seed: int, failed: dict[str, str]) -> _Fi
         results = stored_scores(run)
         if results is not None:
             predictions = read_predictions(run.folder / PREDICTIONS_FOLDER / f"{SPLIT}.parquet")
-            return _Finished(run, results, seed_run(run, predictions))
+            return _FinishedRun(run, results, seed_run(run, predictions))
         failed[key] = "it was not scored"
     except MienError as error:
         failed[key] = str(error)
     return None
 
 
-def _row(
-    setting: Mapping[str, Any], runs: Sequence[_Finished], clean: SettingScores, bootstrap: Bootstrap
+def _setting_row(
+    setting: Mapping[str, Any], runs: Sequence[_FinishedRun], clean: SettingScores, bootstrap: Bootstrap
 ) -> dict[str, Any]:
     intervals = {"clean": intervals_of_means(clean)}
     intervals["fixed"] = intervals_of_means(
@@ -199,8 +239,8 @@ def _row(
     }
 
 
-def _trivial(rows: Sequence[Mapping[str, Any]], reference: str) -> dict[str, Any]:
-    """The constant predictor's scores, of the first setting that has them: the reference predicts every task."""
+def _trivial_scores(rows: Sequence[Mapping[str, Any]], reference: str) -> dict[str, Any]:
+    """Scores of the constant predictor per task, from the reference or else the first setting that has them."""
     ordered = sorted(rows, key=lambda row: row["name"] != reference)
     parts = [row["protocols"]["clean"]["runs"][0]["trivial"] for row in ordered]
     return {task: next((part[task] for part in parts if part.get(task) is not None), None) for task in TASKS}

@@ -1,4 +1,4 @@
-"""What a benchmark runs: suites of settings. Adding one is one function and one line in `SUITES`."""
+"""Suites: the settings that a benchmark runs. To add one, write a function and register it in `SUITES`."""
 
 from __future__ import annotations
 
@@ -30,38 +30,38 @@ SETTING_KEYS = ("name", "model", "inputs", "tasks", "settings", "dataset")
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of a benchmark: a system, what it hears and what it predicts; run once per seed."""
+    """One row of a benchmark: a system with its inputs and tasks, trained once per seed."""
 
     name: str
     model: str
     inputs: tuple[Modality, ...]
     tasks: tuple[str, ...]
-    # flat names, over the defaults of the model and of the training loop
+    # values by flat name, which override the defaults of the model and of the training loop
     settings: Mapping[str, Any] = field(default_factory=dict)
     # None: the benchmark's Dataset
     dataset: Dataset | None = None
 
     @property
     def slug(self) -> str:
-        """Its name as a folder's."""
+        """The name in lower case with hyphens, as used in paths."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower().replace("+", "")).strip("-")
 
 
 @dataclass(frozen=True)
 class Suite:
-    """What to run, against which of the settings everything is compared, and what was left out and why."""
+    """Settings to run, the one that the others are compared with, and the omitted systems with reasons."""
 
     name: str
     settings: tuple[Setting, ...]
     reference: str
     left_out: Mapping[str, str] = field(default_factory=dict)
-    # task -> the setting that its scores are compared with, where that is not the reference
+    # task -> name of the setting that its scores are compared with; empty: `reference` for all tasks
     references: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DatasetContents:
-    """What a Dataset offers to a suite: modalities that occur in train, tasks labelled in train and valid."""
+    """What a suite can use of a Dataset: modalities present in train, tasks labelled in train and valid."""
 
     dataset: Dataset
     modalities: tuple[Modality, ...]
@@ -74,36 +74,37 @@ class DatasetContents:
 
     @property
     def words(self) -> tuple[Modality, ...]:
-        """The modalities that come word by word."""
+        """The modalities with one vector per word."""
         spaces = self.dataset.facts.spaces
         return tuple(modality for modality in self.modalities if spaces[modality].level is Level.WORD)
 
 
 def dataset_contents(dataset: Dataset) -> DatasetContents:
-    """Look at the train and valid splits. Raises DataError when one is not there or nothing can be learned.
+    """Inspect the train and valid splits of a Dataset.
 
-    Transcripts alone are enough for the systems that read them.
+    Raises:
+        DataError: A split is missing, no task is labelled, or there are neither features nor transcripts.
     """
     splits = [dataset.columns(split) for split in ("train", "valid")]
     modalities = tuple(m for m in Modality if m in dataset.facts.spaces and splits[0].present[m].any())
     train, valid = (SplitLabels(each.sentiment, each.emotions, dataset.facts.sentiment_values) for each in splits)
     tasks = tuple(task for task in TASKS if train.admits(task) and valid.labelled(task))
-    have = DatasetContents(dataset, modalities, tasks)
-    if not tasks or not (modalities or have.transcripts):
+    contents = DatasetContents(dataset, modalities, tasks)
+    if not tasks or not (modalities or contents.transcripts):
         raise DataError(
             f"Expected features or transcripts in train, and labels in train and valid, in {dataset.folder}, but got "
             f"{'no features and no transcripts' if tasks else 'no labels'}; see: mien describe {dataset.folder}"
         )
-    return have
+    return contents
 
 
 def table4(have: DatasetContents) -> Suite:
-    """The paper's Table 4: every subset of the modalities x (each task alone, and jointly), by the reference model."""
+    """The paper's Table 4: the reference model on every subset of the modalities, for each task alone and jointly."""
     entry = model_entry(REFERENCE_MODEL)
-    heard = _heard_by_reference(have)
-    subsets = [subset for size in range(1, len(heard) + 1) for subset in itertools.combinations(heard, size)]
-    claimed = _claimed(entry, have)
-    arms = {task: (task,) for task in claimed} | ({"joint": claimed} if len(claimed) > 1 else {})
+    inputs = _inputs_of_reference(have)
+    subsets = [subset for size in range(1, len(inputs) + 1) for subset in itertools.combinations(inputs, size)]
+    joint = _default_tasks(entry, have)
+    arms = {task: (task,) for task in joint} | ({"joint": joint} if len(joint) > 1 else {})
     settings = tuple(
         Setting(f"{letters(subset)} {name}", REFERENCE_MODEL, subset, tasks)
         for subset in subsets
@@ -113,11 +114,11 @@ def table4(have: DatasetContents) -> Suite:
 
 
 def table7(have: DatasetContents) -> Suite:
-    """The paper's Table 7: every system that the data admits, jointly on all labelled tasks, with all it can hear."""
-    _heard_by_reference(have)
+    """The paper's Table 7: every system that fits the Dataset, with all its inputs, for all its tasks jointly."""
+    _inputs_of_reference(have)
     settings, left_out = [], {}
     for name, entry in MODELS.items():
-        inputs, tasks = accepted_modalities(entry, have), _claimed(entry, have)
+        inputs, tasks = accepted_modalities(entry, have), _default_tasks(entry, have)
         if entry.input_kind is InputKind.TRANSCRIPTS:
             left_out[name] = BEYOND_THE_PAPER
         elif not inputs:
@@ -130,12 +131,12 @@ def table7(have: DatasetContents) -> Suite:
 
 
 def tasks(have: DatasetContents) -> Suite:
-    """Which task helps which: every subset of the labelled tasks, each task's scores against it learned alone."""
+    """Every subset of the labelled tasks, each task compared with itself learned alone: which task helps which."""
     entry = model_entry(REFERENCE_MODEL)
-    heard, learnable = _heard_by_reference(have), [task for task in have.tasks if task in entry.tasks]
+    inputs, learnable = _inputs_of_reference(have), [task for task in have.tasks if task in entry.tasks]
     subsets = [subset for size in range(1, len(learnable) + 1) for subset in itertools.combinations(learnable, size)]
-    settings = tuple(Setting(task_letters(subset), REFERENCE_MODEL, heard, subset) for subset in subsets)
-    joint = task_letters(_claimed(entry, have)) or settings[-1].name
+    settings = tuple(Setting(task_letters(subset), REFERENCE_MODEL, inputs, subset) for subset in subsets)
+    joint = task_letters(_default_tasks(entry, have)) or settings[-1].name
     return Suite("tasks", settings, joint, references={task: TASKS[task].letters for task in learnable})
 
 
@@ -143,9 +144,21 @@ SUITES: dict[str, Callable[[DatasetContents], Suite]] = {"table4": table4, "tabl
 
 
 def find_suite(name: str | Path, have: DatasetContents, common: Mapping[str, Any]) -> Suite:
-    """The suite of that name, or the one in that TOML file; `common` are training settings for all of its settings.
+    """Make a suite for a Dataset.
 
-    Raises UnknownNameError, DataError, UsageError or SettingsError.
+    Args:
+        name: Name in `SUITES`, or path of a TOML file.
+        have: Modalities, tasks and transcripts of the Dataset.
+        common: Training-loop settings by flat name, for every setting with a training loop; a setting's own win.
+
+    Returns:
+        The suite; its settings have distinct slugs.
+
+    Raises:
+        UnknownNameError: There is no such suite, model, modality, task or reference.
+        DataError: The file is missing or lists no setting, or the Dataset has no inputs for the reference model.
+        UsageError: A setting does not fit its Dataset, or two settings have the same slug.
+        SettingsError: A key or setting is unknown or ill-typed.
     """
     if str(name) in SUITES:
         suite = SUITES[str(name)](have)
@@ -153,21 +166,25 @@ def find_suite(name: str | Path, have: DatasetContents, common: Mapping[str, Any
         suite = _read_suite(Path(name), have)
     else:
         raise UnknownNameError("suite", str(name), [*SUITES, "FILE.toml"])
-    settings = _with_common(suite.settings, training_settings(common))
-    _require_distinct(settings)
+    settings = _with_common_settings(suite.settings, training_settings(common))
+    _require_distinct_slugs(settings)
     return dataclasses.replace(suite, settings=settings)
 
 
 def training_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of the training loop, each in its own type. Raises SettingsError, also for a model's own settings."""
+    """Convert training-loop settings to the types that `TrainSettings` declares.
+
+    Raises:
+        SettingsError: A setting is ill-typed, or is none of the training loop.
+    """
     typed = dataclasses.asdict(override(TrainSettings(), values))
     return {name: typed[name] for name in values}
 
 
-def _with_common(settings: Sequence[Setting], common: Mapping[str, Any]) -> tuple[Setting, ...]:
-    """The settings with the loop's common ones below their own; a system that is fitted once has no loop.
+def _with_common_settings(settings: Sequence[Setting], common: Mapping[str, Any]) -> tuple[Setting, ...]:
+    """Add common training-loop settings to all but classical systems, which have no loop; a setting's own win.
 
-    Runs stand side by side on the cores, so that each has one thread unless somebody says otherwise.
+    Each run defaults to one thread, because runs share the cores.
     """
     completed = []
     for each in settings:
@@ -175,15 +192,24 @@ def _with_common(settings: Sequence[Setting], common: Mapping[str, Any]) -> tupl
         if isinstance(entry, ClassicalEntry):
             completed.append(each)
         else:
-            alone = {"threads": 1} if "threads" in entry.training else {}
-            completed.append(dataclasses.replace(each, settings={**alone, **common, **each.settings}))
+            default = {"threads": 1} if "threads" in entry.training else {}
+            completed.append(dataclasses.replace(each, settings={**default, **common, **each.settings}))
     return tuple(completed)
 
 
 def accepted_modalities(
     entry: SystemEntry, have: DatasetContents, settings: Mapping[str, Any] | None = None
 ) -> tuple[Modality, ...]:
-    """The modalities of the Dataset that a system of these settings takes."""
+    """List the modalities of a Dataset that a system can use.
+
+    Args:
+        entry: The system's entry in `MODELS`.
+        have: Contents of the Dataset.
+        settings: Settings of the system by flat name; None takes its defaults.
+
+    Returns:
+        Modalities in the order of `Modality`, text included if the system encodes transcripts; may be empty.
+    """
     offered = have.words if entry.input_kind is InputKind.WORDS else have.modalities
     if encodes_text(entry, settings or {}) and have.transcripts:
         offered = tuple(modality for modality in Modality if modality in (Modality.TEXT, *offered))
@@ -191,17 +217,25 @@ def accepted_modalities(
 
 
 def task_letters(several: Sequence[str]) -> str:
-    """(sentiment, emotion_intensity) -> S+EI."""
+    """Abbreviate a list of tasks: (sentiment, emotion_intensity) -> S+EI."""
     return "+".join(TASKS[task].letters for task in several)
 
 
-def _claimed(entry: SystemEntry, have: DatasetContents) -> tuple[str, ...]:
-    """What a suite asks of a system unless it says otherwise: as `mien train`, what is not for requests alone."""
-    return tuple(task for task in have.tasks if task in entry.tasks and not TASKS[task].on_request)
+def _default_tasks(entry: SystemEntry, contents: DatasetContents) -> tuple[str, ...]:
+    """Labelled tasks that a system predicts by default, as in `mien train`: without those on request only."""
+    return tuple(task for task in contents.tasks if task in entry.tasks and not TASKS[task].on_request)
 
 
 def why_unsupported(entry: SystemEntry, have: DatasetContents) -> str:
-    """The reason why a system cannot be trained on the Dataset."""
+    """Explain why a system has no usable input in a Dataset.
+
+    Args:
+        entry: The system's entry in `MODELS`.
+        have: Contents of the Dataset, where `accepted_modalities` finds none.
+
+    Returns:
+        The reason, as part of a sentence.
+    """
     if entry.input_kind is InputKind.WORDS and not have.words:
         return (
             "it reads word by word, and the Dataset has one vector per utterance; import again with words "
@@ -211,42 +245,42 @@ def why_unsupported(entry: SystemEntry, have: DatasetContents) -> str:
     return f"it hears {', '.join(entry.modalities)}, and the Dataset has {', '.join(offered)}"
 
 
-def _read_suite(path: Path, have: DatasetContents) -> Suite:
-    """Anybody's own suite, against the setting it names as reference; else against `cim`, which is added if missing."""
+def _read_suite(path: Path, contents: DatasetContents) -> Suite:
+    """Read a suite from TOML; if it names no reference, use `cim` on all tasks jointly, adding it if missing."""
     facts = read_toml(path)
-    _require_keys(facts, FILE_KEYS, str(path))
+    _require_known_keys(facts, FILE_KEYS, str(path))
     rows = facts.get("setting", [])
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"Expected at least one [[setting]] in {path}, but got none; see docs/protocol.md")
     common = training_settings(facts.get("settings", {}))
-    settings = [_read_setting(row, f"setting {number} of {path}", have, path) for number, row in enumerate(rows, 1)]
+    settings = [_read_setting(row, f"setting {number} of {path}", contents, path) for number, row in enumerate(rows, 1)]
     if "reference" in facts:
         name = str(facts["reference"])
         if name not in (names := [each.name for each in settings]):
             raise UnknownNameError(f"setting as the reference of {path}", name, names)
     else:
-        claimed = _claimed(model_entry(REFERENCE_MODEL), have)
-        reference = Setting(f"{REFERENCE_MODEL} joint", REFERENCE_MODEL, _heard_by_reference(have), claimed)
+        joint = _default_tasks(model_entry(REFERENCE_MODEL), contents)
+        reference = Setting(f"{REFERENCE_MODEL} joint", REFERENCE_MODEL, _inputs_of_reference(contents), joint)
         same = [each for each in settings if dataclasses.replace(each, name=reference.name) == reference]
         if not same:
             settings.append(reference)
         name = (same or [reference])[0].name
-    return Suite(str(facts.get("name", path.stem)), _with_common(settings, common), name)
+    return Suite(str(facts.get("name", path.stem)), _with_common_settings(settings, common), name)
 
 
-def _heard_by_reference(have: DatasetContents) -> tuple[Modality, ...]:
-    if heard := accepted_modalities(model_entry(REFERENCE_MODEL), have):
-        return heard
+def _inputs_of_reference(contents: DatasetContents) -> tuple[Modality, ...]:
+    if inputs := accepted_modalities(model_entry(REFERENCE_MODEL), contents):
+        return inputs
     raise DataError(
-        f"Expected features in {have.dataset.folder} for {REFERENCE_MODEL}, the reference of this suite, but got "
+        f"Expected features in {contents.dataset.folder} for {REFERENCE_MODEL}, the reference of this suite, but got "
         "transcripts alone; import again with --text minilm, or name another reference in a suite of your own"
     )
 
 
-def _read_setting(row: Mapping[str, Any], where: str, have: DatasetContents, path: Path) -> Setting:
-    _require_keys(row, SETTING_KEYS, where)
+def _read_setting(row: Mapping[str, Any], where: str, contents: DatasetContents, path: Path) -> Setting:
+    _require_known_keys(row, SETTING_KEYS, where)
     if "dataset" in row:
-        have = dataset_contents(open_dataset(path.parent / str(row["dataset"])))
+        contents = dataset_contents(open_dataset(path.parent / str(row["dataset"])))
     model = str(row.get("model", REFERENCE_MODEL))
     entry = model_entry(model)
     own = row.get("settings", {})
@@ -256,18 +290,20 @@ def _read_setting(row: Mapping[str, Any], where: str, have: DatasetContents, pat
     setting = Setting(
         name=str(row.get("name", model)),
         model=model,
-        inputs=_members("modality", row.get("inputs", accepted_modalities(entry, have, own)), Modality, where),
-        tasks=_members("task", row.get("tasks", _claimed(entry, have)), TASKS, where),
+        inputs=_parse_names("modality", row.get("inputs", accepted_modalities(entry, contents, own)), Modality, where),
+        tasks=_parse_names("task", row.get("tasks", _default_tasks(entry, contents)), TASKS, where),
         settings={name: known[name] for name in own},
-        dataset=have.dataset if "dataset" in row else None,
+        dataset=contents.dataset if "dataset" in row else None,
     )
     if not setting.inputs or not setting.tasks:
-        reason = f"{model} cannot be trained on it: {why_unsupported(entry, have)}" if not setting.inputs else "no task"
-        raise UsageError(f"Expected {where} to fit {have.dataset.folder}, but got {reason}; change or remove it")
+        reason = (
+            f"{model} cannot be trained on it: {why_unsupported(entry, contents)}" if not setting.inputs else "no task"
+        )
+        raise UsageError(f"Expected {where} to fit {contents.dataset.folder}, but got {reason}; change or remove it")
     return setting
 
 
-def _members(kind: str, names: Any, known: Iterable[Any], where: str) -> tuple[Any, ...]:
+def _parse_names(kind: str, names: Any, known: Iterable[Any], where: str) -> tuple[Any, ...]:
     members = {str(member): member for member in known}
     for name in names:
         if name not in members:
@@ -275,19 +311,19 @@ def _members(kind: str, names: Any, known: Iterable[Any], where: str) -> tuple[A
     return tuple(member for name, member in members.items() if name in names)
 
 
-def _require_keys(facts: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+def _require_known_keys(facts: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     unknown = [f"{key!r}{nearest(key, known)}" for key in facts if key not in known]
     if unknown:
         raise SettingsError(f"Expected the keys {', '.join(known)} in {where}, but got {'; '.join(unknown)}")
 
 
-def _require_distinct(settings: Sequence[Setting]) -> None:
-    seen: dict[str, str] = {}
+def _require_distinct_slugs(settings: Sequence[Setting]) -> None:
+    names: dict[str, str] = {}  # by slug
     for setting in settings:
-        if not setting.slug or setting.slug in seen:
+        if not setting.slug or setting.slug in names:
             raise UsageError(
                 f"Expected settings with names that differ in letters and digits, but got {setting.name!r}"
-                + (f" and {seen[setting.slug]!r}" if setting.slug else "")
+                + (f" and {names[setting.slug]!r}" if setting.slug else "")
                 + "; rename one"
             )
-        seen[setting.slug] = setting.name
+        names[setting.slug] = setting.name

@@ -1,7 +1,6 @@
 """The tables of a benchmark: CSV for programs, Markdown and LaTeX (booktabs) for people.
 
-Only what people read is rounded. Scores and costs are separate tables: scores are the same after any interruption,
-costs are not.
+Numbers are rounded in Markdown and LaTeX only. Costs have tables of their own, because interruptions change them.
 """
 
 from __future__ import annotations
@@ -55,37 +54,37 @@ JOINT_GAIN_LEGEND = (
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One score of one setting; None where there is none."""
+    """One score of one setting; `mean` is None where there is none."""
 
     mean: float | None
     sd: float | None = None
     interval: tuple[float, float] | None = None
-    mark: str = ""  # against the reference: ↑, ↓ or nothing
-    plain: bool = False  # no share: not in per cent
-    signed: bool = False  # a difference
+    mark: str = ""  # ↑ better, ↓ worse than the reference, or empty
+    plain: bool = False  # print as it is, not in per cent
+    signed: bool = False  # a difference: print the sign +
 
     def value(self) -> str:
-        """Mean and s.d., in per cent if they are shares, with the mark."""
+        """Text of mean, s.d. and mark, in per cent unless `plain`."""
         if self.mean is None:
             return "-"
-        spread = "" if self.sd is None else f" ± {self._told(self.sd)}"
+        spread = "" if self.sd is None else f" ± {self._number_text(self.sd)}"
         sign = "+" if self.signed and self.mean >= 0 else ""
-        return f"{sign}{self._told(self.mean)}{spread}" + (f" {self.mark}" if self.mark else "")
+        return f"{sign}{self._number_text(self.mean)}{spread}" + (f" {self.mark}" if self.mark else "")
 
     def range(self) -> str:
-        """The interval, in per cent if it is of shares, or nothing."""
+        """Text of the interval, in per cent unless `plain`; empty if there is none."""
         if self.interval is None:
             return ""
         low, high = self.interval
         return f"[{low:.3f}, {high:.3f}]" if self.plain else f"[{100 * low:.1f}, {100 * high:.1f}]"
 
-    def _told(self, value: float) -> str:
+    def _number_text(self, value: float) -> str:
         return f"{value:.3f}" if self.plain else f"{100 * value:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
 class PrintedTable:
-    """Rows as people read them, before they are put into Markdown, LaTeX or on a terminal."""
+    """A table of scores to be written as Markdown, LaTeX or on a terminal: rows of (name, cells)."""
 
     title: str
     columns: tuple[str, ...]
@@ -94,12 +93,12 @@ class PrintedTable:
 
 
 def score_columns() -> dict[str, str]:
-    """Column of the printed tables -> path of the score."""
+    """Column of the printed tables -> path of its score in a result."""
     return {headline.column: path for path, headline in all_headlines().items() if headline.column}
 
 
 def shown_columns(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Those of `score_columns` that one of the results has a value for."""
+    """The part of `score_columns` that at least one result has a value for."""
     return {
         column: path
         for column, path in score_columns().items()
@@ -108,29 +107,37 @@ def shown_columns(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def score_paths() -> list[str]:
-    """What the CSV has: the printed scores, then all else that intervals and tests are made for."""
+    """Paths of the scores in the CSV: those of the printed tables, then the other headline scores."""
     return list(dict.fromkeys([*score_columns().values(), *all_headlines()]))
 
 
 def is_plain(path: str) -> bool:
-    """Whether a score is shown as it is, with three digits; shares are shown in per cent."""
+    """Whether a score is printed as it is, with three decimals; shares are printed in per cent."""
     return not all_headlines()[path].is_share
 
 
 def protocols_of(results: Mapping[str, Any]) -> list[str]:
-    """The protocols that some setting was scored under."""
+    """Protocols that at least one setting was scored under."""
     return list(dict.fromkeys(name for row in results["settings"] for name in row["protocols"]))
 
 
 def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
-    """One protocol's table: a row per setting that has it, and the trivial row."""
+    """Make the table of one protocol: a row per setting scored under it, and a row of the constant predictor.
+
+    Args:
+        results: Content of results.json.
+        protocol: Name of the protocol.
+
+    Returns:
+        The table, with the columns that have a value.
+    """
     plan = results["plan"]
     settings = [row for row in results["settings"] if protocol in row["protocols"]]
     means = [row["protocols"][protocol]["mean"] for row in settings]
     shown = shown_columns(means)
     bound = bool(means and means[0]["upper_bound"])
     rows = [
-        (row_name(row, references_of(plan), bound), tuple(_cell(row, protocol, path) for path in shown.values()))
+        (row_name(row, references_of(plan), bound), tuple(_score_cell(row, protocol, path) for path in shown.values()))
         for row in settings
     ]
     trivial = results["trivial"]
@@ -138,16 +145,25 @@ def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
     dataset = plan["dataset"]
     title = f"{plan['suite']} on {dataset['name']} {dataset['fingerprint'][:12]}, split {plan['split']}, "
     title += f"protocol {protocol}" + (f" ({UPPER_BOUND})" if bound else "") + f", {len(plan['seeds'])} seeds"
-    return PrintedTable(title, tuple(shown), tuple(rows), _notes(results, protocol, bound))
+    return PrintedTable(title, tuple(shown), tuple(rows), _table_notes(results, protocol, bound))
 
 
 def references_of(plan: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the settings that others are compared with: the reference, or one of each task."""
+    """Names of the settings that others are compared with: the reference, or one per task."""
     return tuple(plan.get("references", {}).values()) or (plan["reference"],)
 
 
 def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: bool = False) -> str:
-    """The name of a setting with all that must not be overlooked."""
+    """Name a setting with its warnings: reference, experimental, upper bound.
+
+    Args:
+        row: The setting in results.json.
+        references: Names of the settings that others are compared with.
+        upper_bound: Whether the protocol yields an upper bound.
+
+    Returns:
+        The text of the first column.
+    """
     marks = ["reference"] if row["name"] in references else []
     marks += ["experimental"] if row["experimental"] else []
     name = row["name"] + (f" ({', '.join(marks)})" if marks else "")
@@ -155,7 +171,7 @@ def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: boo
 
 
 def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """One row per setting, protocol and score, unrounded; the trivial row last. None where there is no value."""
+    """Header and rows of scores.csv: one row per setting, protocol and score, unrounded; constant predictor last."""
     references = references_of(results["plan"])
     rows: list[list[Any]] = []
     for setting in results["settings"]:
@@ -183,7 +199,7 @@ def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[
 
 
 def cost_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """One row per setting, unrounded."""
+    """Header and rows of costs.csv: one row per setting, unrounded."""
     rows = []
     for row in results["settings"]:
         seconds, memory = row["train_seconds"], row["peak_memory_mib"]
@@ -193,14 +209,14 @@ def cost_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[A
 
 
 def printed_costs(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The costs as people read them: name, parameters, seconds, memory."""
+    """Header and rows of the printed costs: name, parameters, seconds, memory."""
     references = references_of(results["plan"])
     rows: list[tuple[str, ...]] = [
         (
             row_name(row, references),
             "-" if row["n_parameters"] is None else f"{row['n_parameters']:,.0f}",
-            _spread(row["train_seconds"], 1),
-            _spread(row["peak_memory_mib"], 0),
+            _mean_and_sd_text(row["train_seconds"], 1),
+            _mean_and_sd_text(row["peak_memory_mib"], 0),
         )
         for row in results["settings"]
     ]
@@ -208,7 +224,12 @@ def printed_costs(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tup
 
 
 def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
-    """Scores and costs as .csv, .md and .tex in `folder`, and which task helps which if compared. Raises WriteError."""
+    """Write scores.*, costs.* and, for the suite `tasks`, help.* as .csv, .md and .tex.
+
+    Args:
+        folder: Folder of the benchmark.
+        results: Content of results.json.
+    """
     tables = [printed_table(results, protocol) for protocol in protocols_of(results)]
     costs = printed_costs(results)
     title = f"{results['plan']['suite']} on {results['plan']['dataset']['name']}: cost of one run"
@@ -231,35 +252,35 @@ def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
 
 
 def has_joint_gains(results: Mapping[str, Any]) -> bool:
-    """Whether the benchmark compares each task with itself learned alone."""
+    """Whether the benchmark compares each task with the same task learned alone."""
     return bool(results["plan"].get("references"))
 
 
 def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
-    """A row per set of partners, a column per score; empty where the partners hold the column's own task."""
-    tests = _tests(results)
-    shown = {label: path for label, path in _joint_gain_columns().items() if any(path == tested for _, tested in tests)}
+    """One row per set of partner tasks, one column per score; empty where the partners include the column's task."""
+    tests = _joint_gain_tests(results)
+    columns = {name: path for name, path in _joint_gain_columns().items() if any(path == each for _, each in tests)}
     partners = dict.fromkeys(name for name, _ in tests)
     rows = tuple(
-        (f"with {name}", tuple(_joint_gain_cell(tests.get((name, path)), path) for path in shown.values()))
+        (f"with {name}", tuple(_joint_gain_cell(tests.get((name, path)), path) for path in columns.values()))
         for name in sorted(partners, key=lambda name: name.count("+"))
     )
     plan = results["plan"]
     title = f"Which task helps which, on {plan['dataset']['name']}, split {plan['split']}, {len(plan['seeds'])} seeds"
-    return PrintedTable(title, tuple(shown), rows, JOINT_GAIN_LEGEND)
+    return PrintedTable(title, tuple(columns), rows, JOINT_GAIN_LEGEND)
 
 
 def joint_gain_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """One row per task, partners and score, unrounded."""
+    """Header and rows of help.csv: one row per task, partners and score, unrounded."""
     rows = [
         [all_headlines()[path].task, name, path, test["difference"], *test["interval"], *(test[key] for key in TESTS)]
-        for (name, path), (_, test) in _tests(results).items()
+        for (name, path), (_, test) in _joint_gain_tests(results).items()
     ]
     return JOINT_GAIN_HEADER, rows
 
 
 def markdown_scores(table: PrintedTable) -> str:
-    """Title, table and notes."""
+    """Title, table and notes in Markdown."""
     rows = [
         (name, *(" ".join(filter(None, (cell.value(), cell.range()))) for cell in cells)) for name, cells in table.rows
     ]
@@ -268,7 +289,7 @@ def markdown_scores(table: PrintedTable) -> str:
 
 
 def latex_scores(table: PrintedTable) -> str:
-    """A booktabs table with the interval in small type behind each value."""
+    """A booktabs table with the interval in small type after each value."""
 
     def cell_text(cell: Cell) -> str:
         return latex_text(cell.value()) + (rf" {{\scriptsize {cell.range()}}}" if cell.range() else "")
@@ -278,13 +299,21 @@ def latex_scores(table: PrintedTable) -> str:
 
 
 def value_at(part: Any, path: str) -> Any:
-    """The value at a dotted path of nested dictionaries; None where some part is missing."""
+    """Look up a value in nested dictionaries.
+
+    Args:
+        part: The outer dictionary; None gives None.
+        path: Keys joined by dots.
+
+    Returns:
+        The value; None where a key is missing.
+    """
     for key in path.split("."):
         part = None if part is None else part.get(key)
     return part
 
 
-def _cell(row: Mapping[str, Any], protocol: str, path: str) -> Cell:
+def _score_cell(row: Mapping[str, Any], protocol: str, path: str) -> Cell:
     part = row["protocols"][protocol]
     interval = part["intervals"].get(path)
     return Cell(
@@ -297,14 +326,22 @@ def _cell(row: Mapping[str, Any], protocol: str, path: str) -> Cell:
 
 
 def mark_of(row: Mapping[str, Any], path: str) -> str:
-    """An arrow where a difference from the reference is shown. The tests are about the protocol clean."""
+    """Mark a score that differs significantly from the reference; the tests are of the protocol clean.
+
+    Args:
+        row: The setting in results.json.
+        path: Path of the score.
+
+    Returns:
+        ↑ if the setting is better, ↓ if it is worse, else an empty text.
+    """
     winner = row["against_reference"].get(path, {}).get("winner")
     if winner is None:
         return ""
     return "↑" if winner == row["name"] else "↓"
 
 
-def _notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tuple[str, ...]:
+def _table_notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tuple[str, ...]:
     plan, rows = results["plan"], results["settings"]
     notes = [BOUND_LEGEND] if bound else []
     notes += [LEGEND[0]] + ([BY_TASK_LEGEND if "references" in plan else LEGEND[1]] if protocol == "clean" else [])
@@ -323,7 +360,7 @@ def _notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tuple[str,
     return tuple(notes)
 
 
-def _spread(values: Mapping[str, float | None], digits: int) -> str:
+def _mean_and_sd_text(values: Mapping[str, float | None], digits: int) -> str:
     if values["mean"] is None:
         return "-"
     spread = "" if values["sd"] is None else f" ± {values['sd']:,.{digits}f}"
@@ -331,7 +368,7 @@ def _spread(values: Mapping[str, float | None], digits: int) -> str:
 
 
 def _joint_gain_columns() -> dict[str, str]:
-    """Column -> path: the first score of every task, and those that are no shares."""
+    """Column -> path of the first score of every task, and of all scores that are no shares."""
     firsts: dict[str, str] = {}
     for path, headline in all_headlines().items():
         firsts.setdefault(headline.task, path)
@@ -342,21 +379,21 @@ def _joint_gain_columns() -> dict[str, str]:
     }
 
 
-def _tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """(partners, score) -> the setting and its test against the score's task alone."""
-    found = {}
+def _joint_gain_tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """(partner tasks, score) -> the setting, and its test against the score's task learned alone."""
+    tests = {}
     for row in results["settings"]:
         for path, test in row["against_reference"].items():
-            own = all_headlines()[path].task
-            partners = [each.letters for task, each in TASKS.items() if task in row["tasks"] and task != own]
-            found["+".join(partners), path] = row, test
-    return found
+            own_task = all_headlines()[path].task
+            partners = [each.letters for task, each in TASKS.items() if task in row["tasks"] and task != own_task]
+            tests["+".join(partners), path] = row, test
+    return tests
 
 
-def _joint_gain_cell(found: tuple[Mapping[str, Any], Mapping[str, Any]] | None, path: str) -> Cell:
-    if found is None:
+def _joint_gain_cell(row_and_test: tuple[Mapping[str, Any], Mapping[str, Any]] | None, path: str) -> Cell:
+    if row_and_test is None:
         return Cell(None)
-    row, test = found
+    row, test = row_and_test
     low, high = test["interval"]
     interval = None if low is None else (low, high)
     return Cell(test["difference"], None, interval, mark_of(row, path), is_plain(path), signed=True)

@@ -1,4 +1,4 @@
-"""A finished benchmark: its folder on disk, and what figures take from it (scores, predictions, attention)."""
+"""A finished benchmark for reading: its folder, and the scores, predictions and attention that figures show."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mien.storage.files import read_json, reporting_damage
 from mien.storage.predictions import read_predictions
 from mien.tasks import EMOTION, SENTIMENT
 
-# the two of the paper, which its figures compare jointly and alone
+# the tasks whose joint and separate learning the paper's figures compare
 PAPER_TASKS = frozenset({SENTIMENT, EMOTION})
 LETTERS = {Modality.TEXT: "T", Modality.ACOUSTIC: "A", Modality.VISUAL: "V"}
 # the paper's order of input sets
@@ -33,66 +33,98 @@ INPUT_SETS = ("T", "A", "V", "T+V", "T+A", "A+V", "T+A+V")
 
 @dataclass(frozen=True, slots=True)
 class OmittedFigure:
-    """Why there is no such figure of this benchmark."""
+    """Reason why a benchmark has no such figure."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class SystemScores:
-    """One setting of a benchmark: who it is, and its results as results.json has them. Scores are fractions."""
+    """One setting of a benchmark with its results from results.json. Scores are fractions."""
 
     name: str
     slug: str
     model: str
     inputs: tuple[str, ...]
     tasks: tuple[str, ...]
-    # whatever else was set, a Dataset of its own too, as text: settings of different text are different systems
+    # all other settings and an own Dataset as text; systems whose texts differ belong to different families
     settings: str
     protocols: Mapping[str, Mapping[str, Any]]
     experimental: bool = False
 
     def seeds(self, protocol: str) -> tuple[int, ...]:
-        """Seeds that have a result."""
+        """Seeds with a result under a protocol."""
         return tuple(run["seed"] for run in self.protocols.get(protocol, {}).get("runs", ()))
 
     def per_seed(self, protocol: str, path: str) -> FloatArray:
-        """One score of every run (seed,), NaN where it is undefined."""
+        """One score of every run.
+
+        Args:
+            protocol: Name of the protocol.
+            path: Path of the score in a result.
+
+        Returns:
+            Fractions (seed,), NaN where the score is undefined; empty without this protocol.
+        """
         return np.array([number_at(run, path) for run in self.protocols.get(protocol, {}).get("runs", ())])
 
     def mean(self, protocol: str, path: str) -> float:
-        """Mean over the seeds; NaN where undefined or not predicted."""
+        """Mean of one score over the seeds.
+
+        Args:
+            protocol: Name of the protocol.
+            path: Path of the score in a result.
+
+        Returns:
+            The mean; NaN where the score is undefined or not predicted.
+        """
         return number_at(self.protocols.get(protocol, {}).get("mean"), path)
 
     def sd(self, protocol: str, path: str) -> float:
-        """Standard deviation over the seeds; NaN with one."""
+        """Standard deviation of one score over the seeds.
+
+        Args:
+            protocol: Name of the protocol.
+            path: Path of the score in a result.
+
+        Returns:
+            The standard deviation; NaN with a single seed.
+        """
         return number_at(self.protocols.get(protocol, {}).get("sd"), path)
 
     def interval(self, protocol: str, path: str) -> tuple[float, float] | None:
-        """95 % interval of the mean over the seeds by bootstrap over videos, if there is one."""
-        found = self.protocols.get(protocol, {}).get("intervals", {}).get(path)
-        return None if found is None or None in found else (float(found[0]), float(found[1]))
+        """95 % interval of the mean over the seeds, by bootstrap over videos.
+
+        Args:
+            protocol: Name of the protocol.
+            path: Path of the score in a result.
+
+        Returns:
+            (low, high), or None if there is no interval.
+        """
+        limits = self.protocols.get(protocol, {}).get("intervals", {}).get(path)
+        return None if limits is None or None in limits else (float(limits[0]), float(limits[1]))
 
     @property
     def letters(self) -> str:
-        """The inputs as the paper writes them: T+V."""
+        """The inputs in the paper's notation, as in T+V."""
         return letters(self.inputs)
 
     @property
     def label(self) -> str:
-        """Its name, with a dagger where it is experimental."""
+        """The name, with a dagger if the system is experimental."""
         return f"{self.name} †" if self.experimental else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class SystemFamily:
-    """One model on one input set with the same settings: trained for both tasks, and for each alone."""
+    """The systems of one model, input set and settings: trained for both tasks, and for each alone."""
 
     joint: SystemScores | None
     single: Mapping[str, SystemScores]  # task -> the system trained for it alone
 
     def any(self) -> SystemScores:
-        """One of its systems: all have the same model and inputs."""
+        """Any one of the systems, which all have the same model and inputs."""
         return self.joint or next(iter(self.single.values()))
 
 
@@ -102,7 +134,7 @@ class VideoAttention:
 
     video_id: str
     utterances: tuple[int, ...]  # index of every utterance, in start order
-    # "text->visual": (utterance, context) weights of VISUAL's utterances for each utterance of TEXT
+    # "text->visual": weights (utterance, context) that each utterance of text gives to the utterances of visual
     maps: Mapping[str, FloatArray]
     system: str
     seed: int
@@ -113,33 +145,49 @@ class VideoAttention:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkView:
-    """Everything the figures show."""
+    """All data that the figures show."""
 
     dataset: str
     split: str
-    reference: str  # name of the system the others are held against
+    reference: str  # name of the system that the others are compared with
     systems: tuple[SystemScores, ...]  # those with results, in the order of the plan
     reference_runs: tuple[SeedRun, ...] = ()
     attention: VideoAttention | OmittedFigure = field(default=OmittedFigure("no run was asked for its attention"))
 
     def trivial(self, path: str, protocol: str = "clean") -> float:
-        """The same score of the constant predictor, the reference's first; NaN if no system was held against it."""
+        """One score of the constant predictor.
+
+        Args:
+            path: Path of the score in a result.
+            protocol: Name of the protocol.
+
+        Returns:
+            The score stored with the reference or else with the first system that has it; NaN if none has it.
+        """
         systems = sorted(self.systems, key=lambda system: system.name != self.reference)
         values = [system.mean(protocol, f"trivial.{path}") for system in systems]
         return next((value for value in values if not np.isnan(value)), float("nan"))
 
     def scored(self, path: str, protocol: str = "clean") -> list[SystemScores]:
-        """The systems that have a score."""
+        """List the systems that have a score.
+
+        Args:
+            path: Path of the score in a result.
+            protocol: Name of the protocol.
+
+        Returns:
+            The systems in the order of the plan.
+        """
         return [system for system in self.systems if not np.isnan(system.mean(protocol, path))]
 
     def headline(self, protocol: str = "clean") -> dict[str, str]:
-        """The part of `figure_titles` that some system has."""
+        """The part of `figure_titles` that at least one system has a score for."""
         return {path: name for path, name in figure_titles().items() if self.scored(path, protocol)}
 
     def families(self) -> list[SystemFamily]:
-        """Systems that differ in their tasks alone, put together, by input set in the paper's order.
+        """Group the systems that differ in their tasks only, ordered by input set as in the paper.
 
-        Those that predict other tasks than the paper's are not among them.
+        Systems that predict tasks beyond the paper's two are omitted.
         """
         groups: dict[tuple[str, str, str], list[SystemScores]] = {}
         for system in (each for each in self.systems if set(each.tasks) <= PAPER_TASKS):
@@ -154,7 +202,12 @@ class BenchmarkView:
         return sorted(families, key=lambda family: INPUT_SETS.index(family.any().letters))
 
     def reference_family(self) -> SystemFamily | None:
-        """The family of the reference; if that has no single-task part, the one with most inputs that has both."""
+        """Family to compare joint and single-task learning by.
+
+        Returns:
+            The reference's family if it has systems of both kinds; else the family with most inputs that has both. If
+            no family has both, the reference's family, or None if the reference has tasks beyond the paper's.
+        """
         families = self.families()
         own = next(
             (each for each in families if self.reference in [s.name for s in (each.joint, *each.single.values()) if s]),
@@ -165,19 +218,27 @@ class BenchmarkView:
         return next((each for each in reversed(families) if each.joint and each.single), own)
 
     def heading(self, protocols: str = "protocol clean", protocol: str = "clean") -> str:
-        """Data set, split, protocol and number of seeds, for a title."""
+        """Title line with data set, split, protocol and number of seeds.
+
+        Args:
+            protocols: Text about the protocols.
+            protocol: Protocol whose seeds are counted.
+
+        Returns:
+            The line.
+        """
         counts = sorted({len(system.seeds(protocol)) for system in self.systems})
         return f"{self.dataset}, {self.split} split, {protocols}, {seeds_text(counts)}"
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkFolder:
-    """What plan.json and results.json say, opened."""
+    """An opened benchmark folder: the content of plan.json and results.json."""
 
     folder: Path
     scores: BenchmarkView
-    seeds: tuple[int, ...]  # that were planned
-    datasets: Mapping[str, Mapping[str, Any]]  # slug -> path and fingerprint of what it was trained on
+    seeds: tuple[int, ...]  # planned seeds
+    datasets: Mapping[str, Mapping[str, Any]]  # slug -> path and fingerprint of its Dataset
 
     @property
     def split(self) -> str:
@@ -185,16 +246,35 @@ class BenchmarkFolder:
         return self.scores.split
 
     def run_folder(self, slug: str, seed: int) -> Path:
-        """Where one run is."""
+        """Folder of one run.
+
+        Args:
+            slug: Slug of the setting.
+            seed: Seed of the run.
+
+        Returns:
+            The path, whether or not it exists.
+        """
         return self.folder / run_key(slug, seed)
 
     def seeds_of(self, slug: str) -> list[int]:
-        """Seeds of one setting whose run left predictions, in the order of the plan."""
+        """Seeds of one setting whose run has predictions, in the order of the plan."""
         predictions = PREDICTIONS_FOLDER / f"{self.split}.parquet"
         return [seed for seed in self.seeds if (self.run_folder(slug, seed) / predictions).is_file()]
 
     def seed_runs(self, slug: str, seeds: Sequence[int] | None = None) -> tuple[SeedRun, ...]:
-        """Predictions and frozen thresholds of one setting, of all its seeds or of those named."""
+        """Read predictions and thresholds of one setting.
+
+        Args:
+            slug: Slug of the setting.
+            seeds: Seeds to read; None reads all that have predictions.
+
+        Returns:
+            One entry per seed.
+
+        Raises:
+            DataError: A file of a run is missing or damaged.
+        """
         runs = []
         for seed in self.seeds_of(slug) if seeds is None else seeds:
             run = self.run_folder(slug, seed)
@@ -203,7 +283,18 @@ class BenchmarkFolder:
         return tuple(runs)
 
     def open_dataset(self, slug: str, dataset: str | Path | None = None) -> Dataset:
-        """One setting's Dataset, at `dataset` if it has moved. Raises DataError if it is missing or another one."""
+        """Open the Dataset that one setting was trained on.
+
+        Args:
+            slug: Slug of the setting.
+            dataset: Present folder of the Dataset; None takes the path in the plan.
+
+        Returns:
+            The opened Dataset.
+
+        Raises:
+            DataError: The Dataset is missing, or its fingerprint differs from the plan's.
+        """
         path = Path(dataset or self.datasets[slug]["path"])
         if dataset is None and not path.exists():
             raise DataError(f"Expected the data set of {self.folder} at {path}, but got nothing there; say where it is")
@@ -218,7 +309,12 @@ class BenchmarkFolder:
 
 
 def open_benchmark(folder: str | Path) -> BenchmarkFolder:
-    """Open a finished benchmark. Raises DataError if it is none, DamagedFileError if a card is cut or altered."""
+    """Open a finished benchmark.
+
+    Raises:
+        DataError: The folder is no finished benchmark.
+        DamagedFileError: plan.json or results.json is truncated or altered.
+    """
     folder = Path(folder)
     plan = read_json(folder / PLAN_FILE, "a benchmark")
     results = read_json(folder / RESULTS_FILE, "a finished benchmark")
@@ -250,17 +346,25 @@ def open_benchmark(folder: str | Path) -> BenchmarkFolder:
 
 
 def figure_titles() -> dict[str, str]:
-    """The headline scores that a figure has a panel for: path in a result -> what it is called."""
+    """Path -> title of the headline scores that have a panel in figures."""
     return {path: headline.title for path, headline in all_headlines().items() if headline.title}
 
 
 def letters(modalities: Collection[str]) -> str:
-    """(text, visual) -> T+V, in the paper's order."""
+    """Abbreviate modalities in the paper's order: (text, visual) -> T+V."""
     return "+".join(letter for modality, letter in LETTERS.items() if modality in modalities)
 
 
 def means_and_sds(systems: Sequence[SystemScores | None], path: str) -> tuple[FloatArray, FloatArray]:
-    """Means and standard deviations over the seeds under the protocol clean, both (system,); NaN where undefined."""
+    """Collect one score of several systems under the protocol clean.
+
+    Args:
+        systems: Systems; None gives NaN.
+        path: Path of the score in a result.
+
+    Returns:
+        Means and standard deviations over the seeds, both (system,); NaN where undefined.
+    """
     nan = float("nan")
     means = [nan if system is None else system.mean("clean", path) for system in systems]
     sds = [nan if system is None else system.sd("clean", path) for system in systems]
@@ -268,6 +372,14 @@ def means_and_sds(systems: Sequence[SystemScores | None], path: str) -> tuple[Fl
 
 
 def number_at(part: Mapping[str, Any] | None, path: str) -> float:
-    """The number at a path of keys joined by dots; NaN where there is none."""
-    found = value_at(part, path)
-    return float("nan") if found is None else float(found)
+    """Look up a number in nested dictionaries.
+
+    Args:
+        part: The outer dictionary; None gives NaN.
+        path: Keys joined by dots.
+
+    Returns:
+        The number; NaN where a key is missing or the value is None.
+    """
+    value = value_at(part, path)
+    return float("nan") if value is None else float(value)

@@ -1,1 +1,1 @@
-"""One function per command for data sets and runs: import, train, evaluate, compare, predict, export."""
+"""One module per command for data sets and runs: import, train, evaluate, compare, predict, export."""

@@ -1,4 +1,4 @@
-"""`mien evaluate` and `mien compare`: Runs -> Predictions -> Result. The only place that opens a split to be scored."""
+"""`mien evaluate` and `mien compare`: Runs -> Predictions -> Result. No other module opens a split for scoring."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results of one or several runs; `summary` is the JSON object of the command line."""
+    """Results of one or several runs; `summary` is the JSON object that the command line prints."""
 
     results: tuple[Result, ...]
     summary: dict[str, Any]
@@ -49,7 +49,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class SplitSelection:
-    """Which rows are scored: a Dataset (None: the one each run was trained on) and one of its splits."""
+    """The rows to score: a split of a Dataset, where None means the Dataset that each run was trained on."""
 
     dataset: str | Path | None = None
     split: str = "test"
@@ -57,7 +57,7 @@ class SplitSelection:
 
 @dataclass(frozen=True)
 class OpenedSplit:
-    """A run and the rows it is scored on, read once."""
+    """A run with the rows that it is scored on."""
 
     run: Run
     dataset: Dataset
@@ -76,9 +76,27 @@ def evaluate(
 ) -> Evaluation:
     """Score finished runs on one split under one protocol (docs/protocol.md).
 
-    A run is a folder or the name of a shipped checkpoint (then say `dataset`). `dataset` defaults to the one each run
-    was trained on. Predictions are left in the run's folder, except of a shipped one. Raises UnknownNameError,
-    DataError, DamagedFileError, FeatureSpaceError, and DataError under `released` if the run did not keep its epochs.
+    Predictions are written to the run folder, except for shipped checkpoints.
+
+    Args:
+        runs: Run folders or names of shipped checkpoints.
+        dataset: Dataset to score on. Defaults to the one that each run was trained on; required for shipped
+            checkpoints.
+        split: Split to score.
+        protocol: Name of the protocol: how epoch and thresholds are chosen.
+        n_resamples: Number of bootstrap resamples for the confidence intervals.
+        advance: Called with the numbers of finished and of all runs.
+
+    Returns:
+        One result per run, and their summary.
+
+    Raises:
+        UnknownNameError: There is no such protocol or shipped checkpoint.
+        DataError: Dataset or split is missing or lacks the inputs, or `released` needs epochs that the run did not
+            keep.
+        DamagedFileError: A file of the run or of the Dataset is damaged.
+        FeatureSpaceError: The Dataset has other feature spaces than the run.
+        TrainingError: The training of a run has not finished.
     """
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
@@ -99,13 +117,25 @@ def compare(
     split: str = "test",
     n_resamples: int = 1000,
 ) -> Comparison:
-    """System A against system B, runs paired by seed, under the clean protocol.
+    """Compare system A with system B on runs paired by seed, under the clean protocol.
 
-    Raises UsageError when the seeds do not pair, and what `evaluate` raises.
+    Args:
+        runs_a: Runs of system A, one per seed: folders or names of shipped checkpoints.
+        runs_b: Runs of system B with the same seeds.
+        dataset: Dataset to score on. Defaults to the one that each run was trained on.
+        split: Split to score.
+        n_resamples: Number of bootstrap resamples.
+
+    Returns:
+        Differences between the systems, with confidence intervals.
+
+    Raises:
+        UsageError: The seeds cannot be paired, or runs of one side differ in more than the seed.
+        MienError: As for `evaluate`.
     """
     scored = SplitSelection(dataset, split)
     runs = [[find_run(str(folder)) for folder in folders] for folders in (runs_a, runs_b)]
-    sides = [[seed_run(run, _predict_and_keep(open_split(run, scored))) for run in side] for side in runs]
+    sides = [[seed_run(run, _predict_and_write(open_split(run, scored))) for run in side] for side in runs]
     names = [one_system(side) for side in runs]
     if names[0] == names[1]:
         names = [f"{name} ({Path(folders[0]).name})" for name, folders in zip(names, (runs_a, runs_b), strict=True)]
@@ -115,9 +145,22 @@ def compare(
 def score_run(
     run: Run, protocols: Sequence[str], scored: SplitSelection | None = None, n_resamples: int = N_RESAMPLES
 ) -> dict[str, Result]:
-    """Protocol -> result of one finished run. The split is read once and every epoch predicted once.
+    """Score one finished run under several protocols.
 
-    The predictions of the chosen epoch are left in the run's folder. Raises what `evaluate` raises.
+    The split is read once, and every epoch is predicted once. Predictions of the chosen epoch are written to the run
+    folder.
+
+    Args:
+        run: Finished run.
+        protocols: Names of the protocols.
+        scored: Rows to score; None scores the test split of the Dataset that the run was trained on.
+        n_resamples: Number of bootstrap resamples.
+
+    Returns:
+        Protocol -> result.
+
+    Raises:
+        MienError: As for `evaluate`.
     """
     opened = open_split(run, scored or SplitSelection())
     chosen: Predictions | None = None
@@ -126,7 +169,7 @@ def score_run(
         if PROTOCOLS[protocol].needs is ProtocolInput.EPOCHS:
             predictions: Predictions | dict[int, Predictions] = _predict_epochs(opened, protocol)
         else:
-            predictions = chosen = chosen or _predict_and_keep(opened)
+            predictions = chosen = chosen or _predict_and_write(opened)
         result = evaluate_predictions(
             predictions,
             protocol=protocol,
@@ -140,7 +183,15 @@ def score_run(
 
 
 def identity_of(run: Run, opened: OpenedSplit) -> RunIdentity:
-    """Which system this is, and what it is scored on. `opened` may have been opened for another seed of `run`."""
+    """Identify the system and the rows that it is scored on.
+
+    Args:
+        run: Finished run.
+        opened: The scored rows; they may have been opened for another seed of the run.
+
+    Returns:
+        Identity of run, Dataset and split.
+    """
     return RunIdentity(
         run=str(run.folder),
         model=run.model,
@@ -153,23 +204,31 @@ def identity_of(run: Run, opened: OpenedSplit) -> RunIdentity:
 
 
 def seed_run(run: Run, predictions: Predictions) -> SeedRun:
-    """A finished run as `mien compare` pairs it: predictions for the scored split and the run's own thresholds."""
+    """Combine what `compare` needs of one run.
+
+    Args:
+        run: Finished run.
+        predictions: Its predictions for the scored split.
+
+    Returns:
+        Predictions, thresholds and seed.
+    """
     return SeedRun(predictions, decisions_of(run), run.seed)
 
 
 def warnings_of(opened: OpenedSplit) -> list[str]:
-    """What a reader must know before believing the numbers: no test, no labels, or features that are not there."""
+    """Warnings about the scored rows: videos known from training, missing labels and missing features."""
     run, columns = opened.run, opened.columns
     scored = set(video_id_hashes(columns))
     warnings = []
-    known = run.outcome.get("videos", {})
-    for role, what in (("train", "were trained on"), ("valid", "chose epoch and thresholds")):
-        n_known = len(scored & set(known.get(role, ())))
-        if n_known:
-            warnings.append(f"NOT A TEST: {n_known} of the {len(scored)} scored videos {what}")
+    known_videos = run.outcome.get("videos", {})
+    for role, effect in (("train", "were trained on"), ("valid", "chose epoch and thresholds")):
+        n_overlap = len(scored & set(known_videos.get(role, ())))
+        if n_overlap:
+            warnings.append(f"NOT A TEST: {n_overlap} of the {len(scored)} scored videos {effect}")
     if np.isnan(columns.sentiment).all() and np.isnan(columns.emotions).all():
-        written = run.folder / _predictions_file(run, opened.dataset, opened.split)
-        where = "mien predict writes the predictions" if is_shipped_copy(run) else f"the predictions are in {written}"
+        path = run.folder / _predictions_file(run, opened.dataset, opened.split)
+        where = "mien predict writes the predictions" if is_shipped_copy(run) else f"the predictions are in {path}"
         warnings.append(f"no labels in this split: nothing to score; {where}")
     for modality in run.inputs:
         share = float(columns.present[modality].mean())
@@ -179,14 +238,26 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
 
 
 def open_split(run: Run, scored: SplitSelection) -> OpenedSplit:
-    """Read the rows that a finished run is to be scored on. Raises DataError, FeatureSpaceError."""
-    named = str(scored.dataset or run.dataset["path"])  # a shipped run names none
-    if scored.dataset is None and not (named and Path(named).exists()):
+    """Read the rows that a finished run is scored on.
+
+    Args:
+        run: Finished run.
+        scored: Dataset and split.
+
+    Returns:
+        The rows.
+
+    Raises:
+        DataError: Dataset or split is missing, or all utterances lack the inputs.
+        FeatureSpaceError: The Dataset has other feature spaces than the run.
+    """
+    dataset_path = str(scored.dataset or run.dataset["path"])  # empty for a shipped run
+    if scored.dataset is None and not (dataset_path and Path(dataset_path).exists()):
         raise DataError(
-            f"Expected the data set of {run.folder} at {named or 'a named folder'}, but got nothing there; "
+            f"Expected the data set of {run.folder} at {dataset_path or 'a named folder'}, but got nothing there; "
             "say where it is with --dataset"
         )
-    dataset = open_dataset(named)
+    dataset = open_dataset(dataset_path)
     require_spaces(run.spaces, available_spaces(dataset, run))
     columns = read_split(dataset, scored.split, run)
     if not any(columns.present[modality].any() for modality in run.inputs):
@@ -211,27 +282,36 @@ def _predict_epochs(opened: OpenedSplit, protocol: str) -> dict[int, Predictions
     return {epoch: _predict(opened, epoch) for epoch in epochs}
 
 
-def _predict_and_keep(opened: OpenedSplit) -> Predictions:
-    """Predictions of another data set than the run's own are kept under its fingerprint; a slim copy keeps none."""
+def _predict_and_write(opened: OpenedSplit) -> Predictions:
+    """Predict with the chosen epoch, and write the predictions to the run folder.
+
+    Nothing is written for shipped checkpoints, or if the training has written the same predictions.
+    """
     run, dataset, split = opened.run, opened.dataset, opened.split
     predictions = _predict(opened)
-    written_by_training = _is_own(run, dataset) and split == "valid"
+    written_by_training = _is_training_dataset(run, dataset) and split == "valid"
     if not (written_by_training or is_shipped_copy(run)):
         write_predictions(run.folder / _predictions_file(run, dataset, split), predictions)
     return predictions
 
 
 def _predictions_file(run: Run, dataset: Dataset, split: str) -> Path:
-    name = f"{split}.parquet" if _is_own(run, dataset) else f"{split}-{dataset.fingerprint[:12]}.parquet"
+    """Path relative to the run folder; contains the Dataset's fingerprint unless the run was trained on it."""
+    name = f"{split}.parquet" if _is_training_dataset(run, dataset) else f"{split}-{dataset.fingerprint[:12]}.parquet"
     return PREDICTIONS_FOLDER / name
 
 
-def _is_own(run: Run, dataset: Dataset) -> bool:
+def _is_training_dataset(run: Run, dataset: Dataset) -> bool:
+    """Whether the run was trained on this Dataset."""
     return bool(dataset.fingerprint == run.dataset["fingerprint"])
 
 
 def one_system(runs: Sequence[Run]) -> str:
-    """The name of the system that all runs of one side are. Raises UsageError if they differ in more than the seed."""
+    """Name of the system that all runs of one side share.
+
+    Raises:
+        UsageError: The runs differ in more than the seed.
+    """
     first = {key: value for key, value in runs[0].identity.items() if key != "seed"}
     for run in runs[1:]:
         differing = [key for key, value in first.items() if run.identity[key] != value]

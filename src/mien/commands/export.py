@@ -1,4 +1,4 @@
-"""`mien export`: a finished Run -> one file that runs without mien (docs/export.md)."""
+"""`mien export`: writes a finished Run as one file that runs without mien (docs/export.md)."""
 
 from __future__ import annotations
 
@@ -21,24 +21,36 @@ ONNX_FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Exported:
-    """The file, and what is written inside it."""
+    """An exported file and its metadata."""
 
     path: Path
-    # key -> value, as in the file's metadata, decoded
+    # the metadata stored in the file, decoded from JSON
     metadata: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object of the command line."""
+        """The JSON object that the command line prints."""
         checked = {"tolerance": TOLERANCE, "lengths": list(CHECKED_LENGTHS)}
         return {"path": str(self.path), "checked_against_torch": checked, "metadata": self.metadata}
 
 
 def export(run: str | Path, out: str | Path | None = None) -> Exported:
-    """Write a run's network as ONNX, by default into its folder, after checking it against torch.
+    """Write a run's network as ONNX, after checking the graph against torch.
 
-    `run` is a folder or the name of a shipped checkpoint (then say `out`). Raises UsageError for a system that cannot
-    be exported, naming those that can, ExportError when the graph gives other numbers, MissingExtraError, WriteError,
-    and what `load_model` raises.
+    Args:
+        run: Run folder or name of a shipped checkpoint.
+        out: File to write. Defaults to model.onnx in the run folder; required for a shipped checkpoint.
+
+    Returns:
+        Path and metadata of the file.
+
+    Raises:
+        UsageError: The system cannot be exported, or `out` is missing or a folder.
+        ExportError: The outputs of the graph differ from torch's.
+        MissingExtraError: onnx or onnxruntime is not installed.
+        WriteError: The file cannot be written.
+        DataError: `run` is no Run.
+        DamagedFileError: A file of the run is damaged.
+        UnknownNameError: There is no shipped checkpoint of this name.
     """
     if out is None and str(run) in shipped_names():
         raise UsageError(f"Expected --out for {run}, which comes with the package, but got none; name a file.onnx")
@@ -46,7 +58,7 @@ def export(run: str | Path, out: str | Path | None = None) -> Exported:
     path = opened.folder / "model.onnx" if out is None else Path(out)
     if path.is_dir():
         raise UsageError(f"Expected --out to be a file, but got the folder {path}; name a file.onnx")
-    # all that a user of the file needs to know and a run folder tells; values become JSON
+    # what users of the file need to know about the run; values are stored as JSON
     metadata = {
         "mien.format_version": ONNX_FORMAT_VERSION,
         "mien.version": __version__,

@@ -1,4 +1,4 @@
-"""`mien import`: a published data set on disk becomes a Dataset, its videos read by one process or side by side."""
+"""`mien import`: converts a published data set on disk to a Dataset, with one or several reading processes."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What a user may say beside reader, files and target."""
+    """Options of an import beside reader, files and target."""
 
-    # text extractor, NAME or NAME:PATH; None keeps the data set's own text features, if any
+    # text extractor, NAME or NAME:PATH; None keeps the text features of the data set, if any
     text: str | None = None
-    # mien's field -> the data set's column, key or root name
+    # field of mien -> column, key or root name in the data set
     mapping: Mapping[str, str] = field(default_factory=dict)
     # split of the data set -> train, valid, test or none
     rename_splits: Mapping[str, str] = field(default_factory=dict)
     # new role -> share of the train videos
     carve: Mapping[str, float] = field(default_factory=dict)
     carve_seed: int = 0
-    # word vectors: None = where the data set has them, True = from the text extractor too, False = none
+    # word vectors: None: where the data set has them; True: from the text extractor, too; False: none
     words: bool | None = None
-    # defaults to the name of the target folder
+    # name of the Dataset; defaults to the name of the target folder
     name: str | None = None
-    # processes that read videos side by side, where the reader takes them one by one
+    # number of processes that read videos; more than one needs a reader that reads single videos
     workers: int = 1
 
     def __post_init__(self) -> None:
@@ -62,12 +62,29 @@ def import_dataset(
     options: ImportOptions | None = None,
     advance: Advance | None = None,
 ) -> Dataset:
-    """Read `paths` with the named reader and write the Dataset folder `out`; what was dropped or mended is counted.
+    """Import a data set and write it as a Dataset.
 
-    The counts stand in ``dataset.facts.origin["notes"]``. `advance` is called with (videos done, videos in all). In a
-    script, call it with several workers below ``if __name__ == "__main__":`` alone, as Python asks of all processes.
-    Raises UnknownNameError, UsageError, DataError, WorkerError or WriteError; an existing Dataset at `out` is then
-    unchanged, and so it is when the import is killed.
+    Dropped and corrected values are counted in ``dataset.facts.origin["notes"]``. An existing Dataset at `out` is
+    replaced only when the import succeeds.
+
+    In a script, several workers need ``if __name__ == "__main__":`` around the call, as all new processes do in Python.
+
+    Args:
+        reader: Name of the reader.
+        paths: Files of the data set.
+        out: Dataset folder to write.
+        options: Text features, mapping, splits and workers; None uses the defaults.
+        advance: Called with the numbers of finished and of all videos.
+
+    Returns:
+        The opened Dataset.
+
+    Raises:
+        UnknownNameError: There is no such reader or text extractor.
+        UsageError: The options do not fit the reader or the data set.
+        DataError: A file is damaged, or a video breaks the schema.
+        WorkerError: A reading process was killed.
+        WriteError: The folder cannot be written or replaced.
     """
     options = options or ImportOptions()
     extractor = _load_extractor(options)
@@ -80,7 +97,7 @@ def import_dataset(
     roles = assign_splits(source.splits, options.rename_splits, options.carve, options.carve_seed)
     facts = DatasetFacts(
         options.name or Path(out).resolve().name,
-        _spaces(source, extractor, options.words is True),
+        _dataset_spaces(source, extractor, options.words is True),
         source.sentiment_values,
         {
             "source": reader,
@@ -89,19 +106,19 @@ def import_dataset(
             "rename_splits": dict(options.rename_splits),
             "carve": dict(options.carve),
             "carve_seed": options.carve_seed,
-            # filled while the videos stream by; the card is written after the last one
+            # filled while videos are read; the card is written after the last video
             "notes": source.notes,
         },
         source.licence_note,
     )
-    groups = _groups(source, roles, extractor, options, advance or (lambda _done, _total: None))
+    groups = _video_groups(source, roles, extractor, options, advance or (lambda _done, _total: None))
     return write_dataset_groups(Path(out), groups, facts)
 
 
 def _load_extractor(options: ImportOptions) -> TextExtractor | None:
     if options.text is None:
         return None
-    # loaded here, because the extractors of all modalities come along
+    # imported here, because the module imports the extractors of all modalities
     from mien.features.extractors import load_text_extractor
 
     extractor = load_text_extractor(options.text)
@@ -110,26 +127,28 @@ def _load_extractor(options: ImportOptions) -> TextExtractor | None:
     return extractor
 
 
-def _spaces(source: SourceDataSet, extractor: TextExtractor | None, words: bool) -> dict[Modality, FeatureSpace]:
+def _dataset_spaces(
+    source: SourceDataSet, extractor: TextExtractor | None, words: bool
+) -> dict[Modality, FeatureSpace]:
     """The feature spaces of the Dataset, in the order of the modalities."""
     if extractor is None:
         spaces = dict(source.spaces)
     else:
-        # The data set's words go, in every modality: they are not the words of the new text features.
+        # Drop the data set's words in every modality: they differ from the words of the new text features.
         spaces = {m: dataclasses.replace(space, level=Level.UTTERANCE) for m, space in source.spaces.items()}
         level = Level.WORD if words else Level.UTTERANCE
         spaces[Modality.TEXT] = dataclasses.replace(extractor.space, level=level)
     return {modality: spaces[modality] for modality in Modality if modality in spaces}
 
 
-def _groups(
+def _video_groups(
     source: SourceDataSet,
     roles: Mapping[str, str | None],
     extractor: TextExtractor | None,
     options: ImportOptions,
     advance: Advance,
 ) -> Iterator[list[Video]]:
-    """The videos with role and text features, in groups that become groups of rows."""
+    """The videos with splits and text features, in groups that become row groups."""
     videos, notes = source.videos, source.notes
     if options.workers > 1 and source.reader is not None:
         described = read_side_by_side(source.reader, list(source.splits), options.workers)
@@ -139,53 +158,64 @@ def _groups(
         for video in group:
             video.split = roles.get(video.id)
         if extractor is not None:
-            _add_text(group, extractor, options.words is True, notes)
+            _add_text_features(group, extractor, options.words is True, notes)
         n_done += len(group)
         advance(n_done, len(source.splits))
         yield group
-    if n_done < len(source.splits):  # the others have no utterance
+    if n_done < len(source.splits):  # the remaining videos have no utterances
         advance(len(source.splits), len(source.splits))
-    # in one order, whichever video came first
-    in_order = sorted(notes.items())
+    # sorted, so that the order does not depend on which video was read first
+    sorted_notes = sorted(notes.items())
     notes.clear()
-    notes.update(dict(in_order))
+    notes.update(dict(sorted_notes))
 
 
-def _add_text(videos: Sequence[Video], extractor: TextExtractor, words: bool, notes: Counter[str]) -> None:
+def _add_text_features(videos: Sequence[Video], extractor: TextExtractor, words: bool, notes: Counter[str]) -> None:
+    """Replace the text features of the videos by the extractor's. Drops all words; `words` adds the extractor's."""
     utterances = [utterance for video in videos for utterance in video.utterances]
     vectors, present = extractor.utterance_vectors([utterance.transcript for utterance in utterances])
-    for utterance, vector, here in zip(utterances, vectors, present, strict=True):
+    for utterance, vector, has_vector in zip(utterances, vectors, present, strict=True):
         utterance.features.pop(Modality.TEXT, None)
         utterance.words.clear()
         utterance.word_present.clear()
-        if here:
+        if has_vector:
             utterance.features[Modality.TEXT] = vector
         else:
             notes[NO_TEXT_NOTE] += 1
-        if words and here and extractor.word_vectors is not None:
+        if words and has_vector and extractor.word_vectors is not None:
             utterance.words[Modality.TEXT] = extractor.word_vectors(utterance.transcript)
 
 
-# videos per process that are read, or being read, before their turn: bounds the memory
+# videos per process that may be read ahead; limits the memory
 AHEAD = 3
 
 
 def read_side_by_side(reader: VideoReader, ids: Sequence[str], workers: int) -> Iterator[Described]:
-    """Each video with the rules applied to it, in the order of `ids`, read by so many processes.
+    """Read videos in several processes.
 
-    Raises what the reader raises, at the video's turn, and WorkerError when a process is killed.
+    Args:
+        reader: Reader of single videos.
+        ids: Ids of the videos.
+        workers: Number of processes.
+
+    Yields:
+        Each video with counts of the applied rules, in the order of `ids`.
+
+    Raises:
+        WorkerError: A process was killed.
+        Exception: The reader's own error, when the video would be yielded.
     """
-    # spawned: HDF5 does not outlive a fork
+    # spawned, because HDF5 does not work after a fork
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _open, (reader,))
-    waiting: deque[Future[Described]] = deque()
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (reader,))
+    futures: deque[Future[Described]] = deque()
     try:
         for video_id in ids:
-            waiting.append(pool.submit(_read, video_id))
-            if len(waiting) == AHEAD * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            futures.append(pool.submit(_read_in_worker, video_id))
+            if len(futures) == AHEAD * workers:
+                yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()
     except BrokenProcessPool:
         raise WorkerError(
             f"Expected {workers} processes to read side by side, but one was killed, perhaps for want of memory; "
@@ -195,22 +225,24 @@ def read_side_by_side(reader: VideoReader, ids: Sequence[str], workers: int) -> 
         pool.shutdown(cancel_futures=True)
 
 
-# what a reading process has open; it ends with the process
-_held = ExitStack()
-_readers: list[Callable[[str], Described]] = []
+# files and read function of a worker process, open until it exits
+_open_files = ExitStack()
+_read_functions: list[Callable[[str], Described]] = []
 
 
-def _open(reader: VideoReader) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _readers.append(_held.enter_context(reader.opened()))
+def _start_worker(reader: VideoReader) -> None:
+    """Open the reader in a worker process."""
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    _read_functions.append(_open_files.enter_context(reader.opened()))
 
 
-def _read(video_id: str) -> Described:
-    return _readers[0](video_id)
+def _read_in_worker(video_id: str) -> Described:
+    """Read one video in a worker process."""
+    return _read_functions[0](video_id)
 
 
-def _end_with_parent() -> None:
-    """A killed parent says no farewell, and its pool's processes would wait for work for ever."""
+def _exit_with_parent() -> None:
+    """Exit when the parent process ends; otherwise workers of a killed parent would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

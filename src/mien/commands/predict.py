@@ -1,4 +1,4 @@
-"""`mien.load_model`: a finished Run -> a predictor; `mien predict`: a Run and a Dataset of any size -> Predictions."""
+"""`mien.load_model` loads a finished Run; `mien predict` predicts a Dataset of any size."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Predicted:
-    """A table of predictions on disk, and what is worth knowing about the rows it was made of."""
+    """A predictions table on disk, with facts about the predicted rows."""
 
     path: Path
     n_videos: int
     n_utterances: int
-    # share of the utterances that lack a modality, for those where some do
+    # modality -> share of the utterances that lack it, without modalities that are always present
     missing: dict[str, float]
-    # videos that trained the model ("train") or chose its epoch and thresholds ("valid"): predicting them is no test
+    # number of videos that the run was trained on ("train") or that chose its epoch and thresholds ("valid")
     known_videos: dict[str, int]
 
     def open(self) -> Predictions:
@@ -39,11 +39,11 @@ class Predicted:
         return read_predictions(self.path)
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object of the command line."""
+        """The JSON object that the command line prints."""
         return vars(self) | {"path": str(self.path)}
 
     def to_pandas(self) -> Any:
-        """One row per utterance."""
+        """One row per utterance (pandas must be installed)."""
         return self.open().to_pandas()
 
     def _repr_html_(self) -> str:
@@ -51,9 +51,12 @@ class Predicted:
 
 
 def load_model(run: str | Path) -> Predictor:
-    """The system that a finished run, or a shipped checkpoint, chose on its validation videos.
+    """Load a finished run or a shipped checkpoint, with the weights that were chosen on valid.
 
-    Raises DataError, DamagedFileError, UnknownNameError.
+    Raises:
+        UnknownNameError: There is no shipped checkpoint of this name.
+        DataError: The folder is no Run.
+        DamagedFileError: A file of the run is damaged.
     """
     return load_predictor(find_run(str(run)))
 
@@ -66,10 +69,25 @@ def predict(
     split: str | None = None,
     advance: Advance | None = None,
 ) -> Predicted:
-    """Predict every video of a Dataset, or of one of its splits, into one table; memory does not grow with them.
+    """Predict a Dataset, or one of its splits, and write one table. Memory does not grow with its size.
 
-    `run` is a folder or the name of a shipped checkpoint. Raises DataError, DamagedFileError, FeatureSpaceError,
-    WriteError; a table that stood at `out` is replaced only when the new one is complete.
+    Args:
+        run: Run folder or name of a shipped checkpoint.
+        dataset: Dataset folder.
+        out: Parquet file to write; an existing one is replaced only when the new one is complete.
+        split: Split to predict; None predicts all videos.
+        advance: Called with the numbers of finished and of all utterances.
+
+    Returns:
+        The table, with coverage and the number of videos known from training.
+
+    Raises:
+        UsageError: `out` is a folder or inside the Dataset.
+        UnknownNameError: There is no shipped checkpoint of this name.
+        DataError: The split is unknown, or all utterances lack the inputs.
+        DamagedFileError: A file of the run or of the Dataset is damaged.
+        FeatureSpaceError: The Dataset has other feature spaces than the run.
+        WriteError: The file cannot be written.
     """
     opened, data = find_run(str(run)), open_dataset(dataset)
     require_spaces(opened.spaces, available_spaces(data, opened))
@@ -81,16 +99,16 @@ def predict(
     roles = {role: set(ids) for role, ids in opened.outcome.get("videos", {}).items()}
     n_videos = n_utterances = 0
     present: Counter[Modality] = Counter()
-    known: Counter[str] = Counter()
+    known_videos: Counter[str] = Counter()
     with predictions_writer(path) as write:
         for window in data.windows(split, words=predictor.input_kind is InputKind.WORDS):
             write(predictor.predict(window, data.facts.sentiment_values))
-            read = with_model_inputs(window, opened.spaces)
-            n_videos += len(read.video_ids)
-            n_utterances += read.n_utterances
-            present.update({modality: int(read.present[modality].sum()) for modality in opened.inputs})
-            hashed = set(video_id_hashes(read))
-            known.update({role: len(hashed & ids) for role, ids in roles.items()})
+            columns = with_model_inputs(window, opened.spaces)
+            n_videos += len(columns.video_ids)
+            n_utterances += columns.n_utterances
+            present.update({modality: int(columns.present[modality].sum()) for modality in opened.inputs})
+            hashes = set(video_id_hashes(columns))
+            known_videos.update({role: len(hashes & ids) for role, ids in roles.items()})
             if advance is not None:
                 advance(n_utterances, total)
         if not present.total():
@@ -104,5 +122,5 @@ def predict(
         n_videos,
         n_utterances,
         {name: share for name, share in shares.items() if share > 0},
-        {role: count for role, count in known.items() if count},
+        {role: count for role, count in known_videos.items() if count},
     )

@@ -1,4 +1,4 @@
-"""What a Dataset offers to a system: a split as the system reads it, and which tasks its labels can teach."""
+"""What a Dataset offers to a system: the columns that the system reads, and the tasks that its labels allow."""
 
 from __future__ import annotations
 
@@ -24,9 +24,18 @@ from mien.training.predictor import needs_transcripts, with_model_inputs
 
 
 def read_split(dataset: Dataset, split: str, run: Run) -> SplitColumns:
-    """One split with the words of its utterances, or their transcripts, where the run's system reads them.
+    """Read one split with the inputs of a run's system: words or transcripts where it needs them.
 
-    Raises DataError where they are not there.
+    Args:
+        dataset: Dataset to read.
+        split: Name of the split.
+        run: Run, finished or planned.
+
+    Returns:
+        Columns of the split.
+
+    Raises:
+        DataError: The split is unknown or empty, or lacks words or transcripts.
     """
     return with_model_inputs(
         dataset.columns(split, words=model_entry(run.model).input_kind is InputKind.WORDS), run.spaces
@@ -34,19 +43,35 @@ def read_split(dataset: Dataset, split: str, run: Run) -> SplitColumns:
 
 
 def has_transcripts(dataset: Dataset) -> bool:
-    """Whether anything was written down in any utterance."""
+    """Whether any utterance has a transcript."""
     return any(clean_text(text or "") for text in dataset.table(["transcript"])["transcript"].to_pylist())
 
 
 def encodes_text(entry: SystemEntry, settings: Mapping[str, Any]) -> bool:
-    """Whether a system of these settings reads transcripts itself."""
+    """Whether a system reads transcripts with a text encoder of its own.
+
+    Args:
+        entry: The system's entry in `MODELS`.
+        settings: Its settings by name.
+
+    Returns:
+        True if it reads transcripts, and its settings do not switch the encoder off.
+    """
     return entry.input_kind is InputKind.TRANSCRIPTS and settings.get("encoder") != NO_ENCODER
 
 
 def with_transcripts(dataset: Dataset, name: str) -> dict[Modality, FeatureSpace]:
-    """The Dataset's feature spaces, with transcripts in the place of text vectors. Raises DataError without any.
+    """The feature spaces of a Dataset with transcripts in place of text vectors.
 
-    `name` is the system's, for the message.
+    Args:
+        dataset: Dataset with transcripts.
+        name: Name of the system or run, for the message.
+
+    Returns:
+        Feature spaces by modality.
+
+    Raises:
+        DataError: No utterance has a transcript.
     """
     if not has_transcripts(dataset):
         raise DataError(
@@ -57,24 +82,35 @@ def with_transcripts(dataset: Dataset, name: str) -> dict[Modality, FeatureSpace
 
 
 def available_spaces(dataset: Dataset, run: Run) -> Mapping[Modality, FeatureSpace]:
-    """The feature spaces that the Dataset can give to a finished run. Raises DataError without needed transcripts."""
+    """The feature spaces that a Dataset can provide to a finished run.
+
+    Args:
+        dataset: Dataset to read.
+        run: Finished run.
+
+    Returns:
+        Feature spaces by modality, with transcripts in place of text vectors if the run reads transcripts.
+
+    Raises:
+        DataError: The run reads transcripts, and no utterance has one.
+    """
     return with_transcripts(dataset, str(run.folder)) if needs_transcripts(run.spaces) else dataset.facts.spaces
 
 
 @dataclass(frozen=True)
 class SplitLabels:
-    """The labels of one split. N = its utterances; none where the Dataset has no such split."""
+    """Labels of one split; empty if the Dataset has no such split. N = utterances."""
 
     sentiment: FloatArray  # (N,) NaN where missing
     emotions: FloatArray  # (N, 6) NaN rows where missing
     values: SentimentValues
 
     def labelled(self, task: str) -> bool:
-        """Whether any utterance has what the task is about."""
+        """Whether any utterance has a label for the task."""
         return not np.isnan(labels_of_task(task, self)).all()
 
     def admits(self, task: str) -> bool:
-        """Whether the task can be learned from them: degrees cannot from classes."""
+        """Whether the task can be learned from the labels: tasks of degrees cannot be learned from classes."""
         row = TASKS[task]
         if not row.needs_degrees or not self.labelled(task):
             return self.labelled(task)
@@ -84,8 +120,16 @@ class SplitLabels:
 
 
 def split_labels(dataset: Dataset, split: str) -> SplitLabels:
-    """The labels of one split, without reading any feature."""
+    """Read the labels of one split, without features.
+
+    Args:
+        dataset: Dataset to read.
+        split: Name of the split; an unknown one gives no labels.
+
+    Returns:
+        The labels.
+    """
     rows = dataset.table(["split", "sentiment", *EMOTIONS])
-    here = np.array([name == split for name in rows["split"].to_pylist()], dtype=bool)
-    columns = [rows[name].to_numpy().astype(np.float64)[here] for name in ("sentiment", *EMOTIONS)]
+    in_split = np.array([name == split for name in rows["split"].to_pylist()], dtype=bool)
+    columns = [rows[name].to_numpy().astype(np.float64)[in_split] for name in ("sentiment", *EMOTIONS)]
     return SplitLabels(columns[0], np.stack(columns[1:], axis=1), dataset.facts.sentiment_values)

@@ -1,4 +1,4 @@
-"""Checkpoints that come with the package: runs in ``mien/checkpoints``, found by name like any run by its path."""
+"""Checkpoints shipped with the package: runs in ``mien/checkpoints``, found by name."""
 
 from __future__ import annotations
 
@@ -15,33 +15,48 @@ from mien.storage.runs import CARD, Run, open_run, write_run
 if TYPE_CHECKING:
     from mien.evaluation.decisions import Decisions
 
-# What needs torch is imported where it is used: `analyze` looks up its run before it begins to load.
+# Modules that need torch are imported inside functions, so that `analyze` can look up its run before it loads torch.
 
 
 def shipped_names() -> list[str]:
-    """Names of the checkpoints in the package."""
-    folder = _folder()
+    """Names of the shipped checkpoints."""
+    folder = _checkpoints_folder()
     return sorted(path.name for path in folder.iterdir() if (path / "run.json").is_file()) if folder.is_dir() else []
 
 
 def find_run(name: str) -> Run:
-    """A shipped checkpoint by name, else a run folder. Raises UnknownNameError when it is neither."""
+    """Open a shipped checkpoint by name, or a run by its folder.
+
+    Raises:
+        UnknownNameError: It is neither.
+        DataError: The folder is no Run.
+        DamagedFileError: A file of the run is damaged.
+        TrainingError: The training has not finished.
+    """
     if name in shipped_names():
-        return open_run(_folder() / name)
+        return open_run(_checkpoints_folder() / name)
     if Path(name).exists() or "/" in name:
         return open_run(name)
     raise UnknownNameError("model (a shipped name or the folder of a run)", name, shipped_names())
 
 
 def is_shipped_copy(run: Run) -> bool:
-    """Whether a run is a slim copy to be given away (`ship_run`): it names no Dataset and keeps no predictions."""
+    """Whether a run was made by `ship_run`: it refers to no Dataset and stores no predictions."""
     return not run.dataset["path"]
 
 
 def ship_run(run: Run, folder: Path) -> Run:
-    """Write a slim copy of a finished run: float16 weights, thresholds, and no path of the machine it was made on.
+    """Write a slim copy of a finished run: float16 weights, thresholds, history, and no path of this machine.
 
-    Replaces an older copy in `folder` in one step. Raises WriteError.
+    Args:
+        run: Finished run.
+        folder: Folder to write; an older copy is replaced atomically.
+
+    Returns:
+        The copy.
+
+    Raises:
+        WriteError: The folder cannot be written or replaced.
     """
     from mien.commands.train import DECISIONS_FILE
     from mien.training.checkpoint import load_weights, save_weights
@@ -58,12 +73,13 @@ def ship_run(run: Run, folder: Path) -> Run:
 
 
 def decisions_of(run: Run) -> Decisions:
-    """The thresholds that the run froze."""
+    """The thresholds that were fitted on valid and stored with the run."""
     from mien.commands.train import DECISIONS_FILE
     from mien.evaluation.decisions import Decisions
 
     return Decisions.from_json(read_json(run.folder / DECISIONS_FILE, "the Run"))
 
 
-def _folder() -> Path:
+def _checkpoints_folder() -> Path:
+    """Folder of the shipped checkpoints inside the package."""
     return Path(str(files("mien"))) / "checkpoints"

@@ -1,4 +1,4 @@
-"""`mien train`: a Dataset -> a Run. It reads features of the splits train and valid, and of no other."""
+"""`mien train`: trains a system on a Dataset and writes a Run. Reads features of the splits train and valid only."""
 
 from __future__ import annotations
 
@@ -42,23 +42,24 @@ from mien.version import __version__
 DECISIONS_FILE = Path("decisions.json")
 SETTINGS_FILE = Path("settings.toml")
 PREDICTIONS_FOLDER = Path("predictions")
-# what a killed process leaves of `storage.files.atomic_file`
+# temporary files of `storage.files.atomic_file`, left by a killed process
 HALF_WRITTEN = ".*.partial-*"
 Report = Callable[[dict[str, float]], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainRequest:
-    """What to train on which Dataset.
+    """What to train.
 
-    Empty inputs: all that the Dataset and the model have; empty tasks: sentiment and emotion, as far as they are.
+    Empty `inputs` select all modalities that both Dataset and model have; empty `tasks` select those of sentiment and
+    emotion that have labels.
     """
 
     model: str = "cim"
     inputs: tuple[Modality, ...] = ()
     tasks: tuple[str, ...] = ()
     seed: int = 0
-    # flat names of the model's and the loop's settings, see: mien models
+    # settings of the model and of the training loop by name, see: mien models
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -70,12 +71,24 @@ def train(
     resume: bool = False,
     report: Report | None = None,
 ) -> Run:
-    """Train one system, fit its decision thresholds on valid, and leave a finished Run folder at `out`.
+    """Train one system, fit its decision thresholds on valid, and write a finished Run.
 
-    On several devices the further processes return the planned run, which the first one finishes.
+    Args:
+        dataset: Dataset or its folder.
+        out: Run folder to write.
+        request: System, inputs, tasks, seed and settings; None uses the defaults.
+        resume: Continue an interrupted run, with the same result to the bit; a finished one is returned unchanged.
+        report: Called with the history record of every epoch.
 
-    With `resume` an interrupted run goes on and ends in the same bits as an uninterrupted one; a finished one is
-    returned as it is. Raises UsageError, SettingsError, DataError, TrainingError or WriteError.
+    Returns:
+        The finished run. With several devices, only the first process finishes it; the others return the planned run.
+
+    Raises:
+        UsageError: Inputs or tasks do not fit the system or the Dataset.
+        SettingsError: A setting is unknown or invalid.
+        DataError: Splits, labels or features are missing.
+        TrainingError: The run folder cannot be used, or the training failed.
+        WriteError: A file cannot be written.
     """
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     planned = plan_run(dataset, Path(out), request or TrainRequest())
@@ -87,15 +100,15 @@ def train(
         if existing is not None:
             return existing
     elif resume and (planned.folder / CARD).exists() and open_run(planned.folder, unfinished=True).finished:
-        return planned  # a launcher started all processes at once, and the first one has nothing to do
-    progress, n_parameters = _fit(planned, train_columns, valid_columns, report)
+        return planned  # the first process has nothing to do, if a launcher started all at once
+    progress, n_parameters = _fit_system(planned, train_columns, valid_columns, report)
     if not first:
         return planned
-    return _finish(planned, dataset, train_columns, valid_columns, progress, n_parameters)
+    return _finish_run(planned, dataset, train_columns, valid_columns, progress, n_parameters)
 
 
 def _prepare_folder(planned: Run, resume: bool) -> Run | None:
-    """Make the run folder ready to train into; the run itself if it is finished already."""
+    """Prepare the run folder for training; returns the run if it is already finished, else None."""
     out = planned.folder
     if (out / CARD).exists():
         existing = open_run(out, unfinished=True)
@@ -108,7 +121,7 @@ def _prepare_folder(planned: Run, resume: bool) -> Run | None:
         )
     else:
         write_run(planned)
-        # all of them, defaults too, for a reader and for ``mien train --settings``
+        # all settings, including defaults, for people and for ``mien train --settings``
         with atomic_file(out / SETTINGS_FILE) as aside:
             aside.write_text(to_toml({**planned.settings["model"], **planned.settings["training"]}), encoding="utf-8")
     for half_written in out.rglob(HALF_WRITTEN):
@@ -117,9 +130,21 @@ def _prepare_folder(planned: Run, resume: bool) -> Run | None:
 
 
 def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
-    """The unfinished Run that `train` will fill, settings and defaults resolved; nothing is written.
+    """Resolve settings, inputs and tasks of a run without writing anything.
 
-    Raises UnknownNameError, UsageError, SettingsError or DataError where the request does not fit the Dataset.
+    Args:
+        dataset: Dataset to train on.
+        out: Run folder.
+        request: System, inputs, tasks, seed and settings.
+
+    Returns:
+        The unfinished run.
+
+    Raises:
+        UnknownNameError: There is no such system.
+        UsageError: Inputs or tasks do not fit the system or the Dataset.
+        SettingsError: A setting is unknown or invalid.
+        DataError: Splits or labels are missing.
     """
     entry = model_entry(request.model)
     settings = choose_settings(request, entry)
@@ -158,16 +183,24 @@ def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
 
 
 def choose_settings(request: TrainRequest, entry: ModelEntry | ClassicalEntry) -> dict[str, dict[str, Any]]:
-    """The two groups of a Run's settings, "model" and "training"; no loop's for a system that is fitted once.
+    """Settings of a run: the defaults of the system, overridden by the request.
 
-    The system's own defaults, then what the request changes. Raises SettingsError.
+    Args:
+        request: Request with changed settings.
+        entry: The system's entry in `MODELS`.
+
+    Returns:
+        Settings by group: "model" and "training"; the latter is empty for a classical system.
+
+    Raises:
+        SettingsError: A setting is unknown or invalid.
     """
     if isinstance(entry, ClassicalEntry):
-        names = {each.name for each in dataclasses.fields(TrainSettings)}
-        of_loop = [key for key in request.settings if key in names]
-        if of_loop:
+        names = {setting.name for setting in dataclasses.fields(TrainSettings)}
+        unused = [key for key in request.settings if key in names]
+        if unused:
             raise SettingsError(
-                f"Expected none of the settings {', '.join(of_loop)}, because {request.model} is fitted once, without "
+                f"Expected none of the settings {', '.join(unused)}, because {request.model} is fitted once, without "
                 "a training loop; leave them out"
             )
         return {"model": dataclasses.asdict(override(entry.settings, request.settings)), "training": {}}
@@ -178,26 +211,26 @@ def choose_settings(request: TrainRequest, entry: ModelEntry | ClassicalEntry) -
 def _choose_spaces(
     dataset: Dataset, request: TrainRequest, entry: ModelEntry | ClassicalEntry, settings: Mapping[str, Any]
 ) -> dict[Modality, FeatureSpace]:
-    have = dataset.facts.spaces
-    hears_text = Modality.TEXT in request.inputs or not request.inputs
-    if hears_text and encodes_text(entry, settings):
-        have = with_transcripts(dataset, request.model)
+    available = dataset.facts.spaces
+    uses_text = Modality.TEXT in request.inputs or not request.inputs
+    if uses_text and encodes_text(entry, settings):
+        available = with_transcripts(dataset, request.model)
     if entry.input_kind is InputKind.WORDS:
-        have = {modality: space for modality, space in have.items() if space.level is Level.WORD}
-        if not have:
+        available = {modality: space for modality, space in available.items() if space.level is Level.WORD}
+        if not available:
             raise DataError(
                 f"Expected word vectors in {dataset.folder} for {request.model}, but got one vector per utterance; "
                 "import again with words (mien import csd, mult or mmsa, or table --text glove-6b-50d --words; "
                 "mien extract --level word)"
             )
-    inputs = request.inputs or tuple(modality for modality in have if modality in entry.modalities)
-    absent = [modality for modality in inputs if modality not in have]
-    if absent or not inputs:
+    inputs = request.inputs or tuple(modality for modality in available if modality in entry.modalities)
+    missing = [modality for modality in inputs if modality not in available]
+    if missing or not inputs:
         raise UsageError(
-            f"Expected inputs among {', '.join(have) or 'none'}, which {dataset.folder} has, but got "
-            f"{', '.join(absent) or 'none'}; change --inputs, or import with these features (text: --text EXTRACTOR)"
+            f"Expected inputs among {', '.join(available) or 'none'}, which {dataset.folder} has, but got "
+            f"{', '.join(missing) or 'none'}; change --inputs, or import with these features (text: --text EXTRACTOR)"
         )
-    return {modality: have[modality] for modality in Modality if modality in inputs}
+    return {modality: available[modality] for modality in Modality if modality in inputs}
 
 
 def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[str]) -> tuple[str, ...]:
@@ -209,16 +242,16 @@ def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[str
             f"{', '.join(unknown)}; change --tasks"
         )
     tasks = request.tasks or tuple(task for task in claimed if not TASKS[task].on_request and labels.admits(task))
-    without = [task for task in tasks if not labels.labelled(task)]
-    if without or not tasks:
+    lacking = [task for task in tasks if not labels.labelled(task)]
+    if lacking or not tasks:
         raise DataError(
-            f"Expected {', '.join(without) or 'sentiment or emotion'} labels in the train split of {dataset.folder}, "
+            f"Expected {', '.join(lacking) or 'sentiment or emotion'} labels in the train split of {dataset.folder}, "
             "but got none; choose other --tasks or import labels"
         )
-    of_classes = [task for task in tasks if not labels.admits(task)]
-    if of_classes:
+    not_graded = [task for task in tasks if not labels.admits(task)]
+    if not_graded:
         raise DataError(
-            f"Expected scores to learn {', '.join(of_classes)} from in the train split of {dataset.folder}, but got "
+            f"Expected scores to learn {', '.join(not_graded)} from in the train split of {dataset.folder}, but got "
             "classes, which have no degrees; choose other --tasks, or import the data set's scores"
         )
     return tasks
@@ -239,7 +272,7 @@ def _require_continuable(existing: Run, planned: Run, resume: bool) -> None:
 
 
 def _require_usable(train_columns: SplitColumns, valid_columns: SplitColumns, run: Run, dataset: Dataset) -> None:
-    """Something to learn every input from, and something to choose epoch and thresholds by."""
+    """Require training features of every input, and features and labels of every task in valid."""
     for modality in run.inputs:
         if not train_columns.present[modality].any():
             raise DataError(
@@ -260,9 +293,10 @@ def _require_usable(train_columns: SplitColumns, valid_columns: SplitColumns, ru
         )
 
 
-def _fit(
+def _fit_system(
     run: Run, train_columns: SplitColumns, valid_columns: SplitColumns, report: Report | None
 ) -> tuple[Progress, int]:
+    """Train the network, or fit the classical system; returns its progress and number of learned numbers."""
     entry = model_entry(run.model)
     model_settings = override(entry.settings, run.settings["model"])
     report = report or (lambda _record: None)
@@ -277,7 +311,7 @@ def _fit(
     def make_network() -> torch.nn.Module:
         nonlocal n_parameters
         network = build_model(run.model, n_features, run.tasks, model_settings)
-        n_parameters = sum(each.numel() for each in network.parameters() if each.requires_grad)
+        n_parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
         return network
 
     progress = fit(
@@ -296,7 +330,7 @@ def video_id_hashes(columns: SplitColumns) -> list[str]:
     return sorted(hashlib.sha256(name.encode()).hexdigest()[:10] for name in columns.video_ids)
 
 
-def _finish(
+def _finish_run(
     run: Run,
     dataset: Dataset,
     train_columns: SplitColumns,
@@ -304,6 +338,7 @@ def _finish(
     progress: Progress,
     n_parameters: int,
 ) -> Run:
+    """Write thresholds, predictions for valid and outcome, and mark the run as finished."""
     training = run.settings["training"]
     chosen_by = f"best {training['select_by']} on the valid split" if training else "fitted once: there is no other"
     outcome = {
@@ -314,13 +349,13 @@ def _finish(
         "epochs_run": progress.epoch,
         "n_parameters": n_parameters,
         "seconds_per_epoch": float(np.mean(progress.seconds)),
-        # over all epochs, also those before an interruption
+        # over all epochs, including those before an interruption
         "train_seconds": float(np.sum(progress.seconds)),
-        # of the process that finished the run, so far: of the run alone where each run has a process of its own
+        # of the whole process that finished the run, which may have trained other runs before
         "peak_memory_mib": peak_memory_mib(),
-        # hashed, so that a run tells nobody whom it was trained on, but `evaluate` can tell that it was
+        # hashed, so that a run reveals no video ids, while `evaluate` can recognise the videos
         "videos": {"train": video_id_hashes(train_columns), "valid": video_id_hashes(valid_columns)},
-        # what a predictor that has learned nothing says: evaluation's trivial row
+        # majority labels: the trivial baseline of an evaluation
         "train_majority": TrainMajority.from_labels(train_columns).to_json(),
     }
     valid = load_predictor(run).predict(valid_columns, dataset.facts.sentiment_values)
@@ -335,15 +370,15 @@ def _finish(
 
 
 def peak_memory_mib() -> float:
-    """The most resident memory this process ever held, libraries included.
+    """Peak resident memory of this process in MiB, including libraries.
 
-    Where Linux tells it, the high-water mark of the address space: the maximum that getrusage gives is inherited by a
-    child, which then seems to need at least as much as the process that started it.
+    On Linux the high-water mark of the address space is read, because a child process inherits the maximum of getrusage
+    from its parent.
     """
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (1 << 20) if sys.platform == "darwin" else most / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024

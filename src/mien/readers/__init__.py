@@ -1,4 +1,4 @@
-"""A published data set on disk becomes videos. Each reader is one file and one line of `READERS`."""
+"""Readers of published data sets. Each reader is one module and one entry of `READERS`."""
 
 from __future__ import annotations
 
@@ -81,15 +81,18 @@ def open_reader(name: str, paths: Sequence[str | Path], options: ReaderOptions |
     """Open a data set by the name of its reader.
 
     Args:
-        name: a key of `READERS`.
-        paths: files or folders, as the reader's `needs` says; none for a generator.
-        options: renamed columns, and whether to keep words; by default nothing renamed, words kept.
+        name: A key of `READERS`.
+        paths: Files or folders, as described in the reader's `needs`; none for a generator.
+        options: Renamed columns, and whether to keep words. None renames nothing and keeps words.
+
+    Returns:
+        The opened data set.
 
     Raises:
-        UnknownNameError: the reader, or a field of the mapping, is in no table.
-        UsageError: no files for a reader that reads some, or files for a generator.
-        SettingsError: the reader takes no mapping, or a field is mapped to an empty name.
-        DataError: a file is missing or not what the reader reads.
+        UnknownNameError: No reader has this name, or the reader has no such field to map.
+        UsageError: The reader needs files and got none, or a generator got files.
+        SettingsError: The reader takes no mapping, or a field is mapped to an empty name.
+        DataError: A file is missing or has another format.
     """
     if name not in READERS:
         raise UnknownNameError("a reader", name, READERS)

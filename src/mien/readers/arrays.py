@@ -1,4 +1,4 @@
-"""One .npz of aligned arrays, one row per utterance in every array."""
+"""Reader `arrays`: one .npz archive of aligned arrays with one row per utterance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mien.readers.rules import attach_vector, emotion_labels, sentiment_label, u
 from mien.schema import EMOTIONS, FeatureSpace, Modality, SentimentValues, Utterance
 
 SENTIMENT_CLASS = "sentiment_class"
-# field -> names of arrays tried in this order; the second and later ones are names found in published files
+# field -> array names to try, in this order; the names after the first one occur in published files
 FIELDS: dict[str, tuple[str, ...]] = {
     "video_id": ("video_id",),
     "index": ("index", "segment"),
@@ -37,26 +37,34 @@ KINDS = {"f": "numbers", "i": "whole numbers", "u": "whole numbers", "b": "true 
 def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open one archive of arrays that all have N rows, one per utterance.
 
-    Fields: video_id (N,); optional index, start, end, split, transcript (N,); text, acoustic, visual (N, feature);
-    sentiment (N,) in [-3, 3] or sentiment_class (N,) of 0 and 1 under `has0`; emotions (N, 6) in alphabetical order
-    or six arrays (N,) in [0, 3]. NaN is a missing label. `options.mapping` renames arrays.
+    Required: video_id (N,). Optional: index, start, end (seconds), split and transcript (N,); text, acoustic and visual
+    (N, feature); sentiment (N,) in [-3, 3], or sentiment_class (N,) with 0 and 1 under the rule `has0`; emotions (N, 6)
+    in alphabetical order, or six arrays (N,), in [0, 3]. NaN is a missing label.
 
-    Raises DataError when the file is no such archive, an array is missing, or rows or kinds do not fit.
+    Args:
+        paths: One .npz file.
+        options: In `mapping`, field -> name of the array to use. There are no words to keep.
+
+    Returns:
+        The data set with one feature vector per utterance.
+
+    Raises:
+        DataError: The file is not an .npz archive, an array is missing, or its shape, type or values are wrong.
     """
     path = only_file(paths, (".npz",), "arrays")
-    used = _names_of(path, array_names(path, "arrays"), options.mapping)
+    used = _array_name_by_field(path, array_names(path, "arrays"), options.mapping)
     by_name = read_arrays(path, set(used.values()), "arrays")
     arrays = {field: by_name[name] for field, name in used.items()}
     _require_shapes(path, arrays, used)
     sentiment_values = SentimentValues.INTENSITY
     if SENTIMENT_CLASS in arrays:
-        # 0 and 1 become the signs that `has0` gives back; NaN stays NaN
+        # 0 and 1 become -1 and +1, which the rule `has0` maps back to the two classes; NaN stays NaN
         arrays["sentiment"] = arrays[SENTIMENT_CLASS].astype(np.float64) * 2 - 1
         sentiment_values = SentimentValues.HAS0_CLASS
     if EMOTIONS[0] in arrays:
         arrays["emotions"] = np.stack([arrays[name] for name in EMOTIONS], axis=1)
     notes: Counter[str] = Counter()
-    groups = group(_rows(path, arrays, notes), notes, path, numbered="index" in arrays)
+    groups = group(_rows_of_arrays(path, arrays, notes), notes, path, numbered="index" in arrays)
     spaces = {}
     for modality in Modality:
         if modality in arrays:
@@ -78,27 +86,27 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     )
 
 
-def _names_of(path: Path, there: Collection[str], mapping: Mapping[str, str]) -> dict[str, str]:
-    """Field -> array. An array that the mapping names is not taken for another field as well."""
-    taken = set(mapping.values())
+def _array_name_by_field(path: Path, names_in_file: Collection[str], mapping: Mapping[str, str]) -> dict[str, str]:
+    """Map each field to an array name. An array in the mapping is not used for another field as well."""
+    mapped = set(mapping.values())
     used: dict[str, str] = {}
     for field, names in FIELDS.items():
         if field in mapping:
             used[field] = mapping[field]
-            if mapping[field] not in there:
-                raise _no_array(path, field, mapping[field], there)
+            if mapping[field] not in names_in_file:
+                raise _missing_array_error(path, field, mapping[field], names_in_file)
             continue
-        name = next((name for name in names if name in there and name not in taken), None)
+        name = next((name for name in names if name in names_in_file and name not in mapped), None)
         if name is not None:
             used[field] = name
     if "video_id" not in used:
-        raise _no_array(path, "video_id", FIELDS["video_id"][0], there)
+        raise _missing_array_error(path, "video_id", FIELDS["video_id"][0], names_in_file)
     if "sentiment" in used and SENTIMENT_CLASS in used:
         if "sentiment" in mapping and SENTIMENT_CLASS in mapping:
             raise DataError(
                 "Expected --map for sentiment or for sentiment_class, but got both; keep the scores if there are any"
             )
-        # a score says more than a class, unless the user asks for the class
+        # prefer scores, which have more information than classes, unless the mapping names the classes
         del used["sentiment" if SENTIMENT_CLASS in mapping else SENTIMENT_CLASS]
     singles = [name for name in EMOTIONS if name in used]
     if singles and "emotions" in used:
@@ -108,13 +116,13 @@ def _names_of(path: Path, there: Collection[str], mapping: Mapping[str, str]) ->
         )
     if singles and len(singles) < len(EMOTIONS):
         lacking = next(name for name in EMOTIONS if name not in singles)
-        raise _no_array(path, lacking, lacking, there)
+        raise _missing_array_error(path, lacking, lacking, names_in_file)
     return used
 
 
-def _no_array(path: Path, field: str, name: str, there: Collection[str]) -> DataError:
+def _missing_array_error(path: Path, field: str, name: str, names_in_file: Collection[str]) -> DataError:
     return DataError(
-        f"Expected an array {name!r} in {path}, but got {', '.join(there) or 'none'}; "
+        f"Expected an array {name!r} in {path}, but got {', '.join(names_in_file) or 'none'}; "
         f"name the array that holds it with --map {field}=ARRAY"
     )
 
@@ -123,7 +131,7 @@ def _require_shapes(path: Path, arrays: Mapping[str, AnyArray], used: Mapping[st
     n_rows = len(arrays["video_id"]) if arrays["video_id"].ndim else 0
     if not n_rows:
         raise DataError(f"Expected at least one row in {used['video_id']!r} of {path}, but got none; check the file")
-    wide = {*Modality, "emotions"}
+    matrix_fields = {*Modality, "emotions"}
     kinds = {
         "video_id": "USiu",
         "split": "US",
@@ -132,8 +140,8 @@ def _require_shapes(path: Path, arrays: Mapping[str, AnyArray], used: Mapping[st
         SENTIMENT_CLASS: "fiub",
     }
     for field, values in arrays.items():
-        shape = f"({n_rows}, feature)" if field in wide else f"({n_rows},)"
-        fits = values.ndim == (2 if field in wide else 1) and len(values) == n_rows and values.size > 0
+        shape = f"({n_rows}, feature)" if field in matrix_fields else f"({n_rows},)"
+        fits = values.ndim == (2 if field in matrix_fields else 1) and len(values) == n_rows and values.size > 0
         if field == "emotions":
             shape, fits = f"({n_rows}, {len(EMOTIONS)})", values.shape == (n_rows, len(EMOTIONS))
         if not fits:
@@ -151,35 +159,35 @@ def _require_shapes(path: Path, arrays: Mapping[str, AnyArray], used: Mapping[st
             )
     if SENTIMENT_CLASS in arrays:
         values, name = arrays[SENTIMENT_CLASS], used[SENTIMENT_CLASS]
-        strange = values[(values != 0) & (values != 1) & ~np.isnan(values)]
-        if len(strange):
+        unexpected = values[(values != 0) & (values != 1) & ~np.isnan(values)]
+        if len(unexpected):
             raise DataError(
-                f"Expected only 0 and 1 in array {name!r} of {path}, but got {strange[0]}; "
+                f"Expected only 0 and 1 in array {name!r} of {path}, but got {unexpected[0]}; "
                 f"if these are scores in [-3, 3], say so with --map sentiment={name}"
             )
 
 
-def _rows(path: Path, arrays: Mapping[str, AnyArray], notes: Counter[str]) -> list[Row]:
+def _rows_of_arrays(path: Path, arrays: Mapping[str, AnyArray], notes: Counter[str]) -> list[Row]:
     video_ids = as_text(arrays["video_id"])
-    nothing = [""] * len(video_ids)
-    transcripts = as_text(arrays["transcript"]) if "transcript" in arrays else nothing
-    splits = as_text(arrays["split"]) if "split" in arrays else nothing
+    no_texts = [""] * len(video_ids)
+    transcripts = as_text(arrays["transcript"]) if "transcript" in arrays else no_texts
+    splits = as_text(arrays["split"]) if "split" in arrays else no_texts
     rows = []
-    for place, video_id in enumerate(video_ids):
-        start_s = _time(arrays.get("start"), place)
+    for row, video_id in enumerate(video_ids):
+        start_s = _time_or_none(arrays.get("start"), row)
         utterance = Utterance(
-            index=int(arrays["index"][place]) if "index" in arrays else 0,
+            index=int(arrays["index"][row]) if "index" in arrays else 0,
             start_s=start_s,
-            end_s=usable_end(start_s, _time(arrays.get("end"), place), notes),
-            transcript=transcripts[place],
-            sentiment=sentiment_label(float(arrays["sentiment"][place]), notes) if "sentiment" in arrays else None,
-            emotions=emotion_labels(arrays["emotions"][place], notes) if "emotions" in arrays else None,
+            end_s=usable_end(start_s, _time_or_none(arrays.get("end"), row), notes),
+            transcript=transcripts[row],
+            sentiment=sentiment_label(float(arrays["sentiment"][row]), notes) if "sentiment" in arrays else None,
+            emotions=emotion_labels(arrays["emotions"][row], notes) if "emotions" in arrays else None,
         )
-        rows.append(Row(video_id, splits[place] or None, utterance, f"row {place} of {path}", place))
+        rows.append(Row(video_id, splits[row] or None, utterance, f"row {row} of {path}", row))
     return rows
 
 
-def _time(values: AnyArray | None, place: int) -> float | None:
-    if values is None or not np.isfinite(values[place]):
+def _time_or_none(values: AnyArray | None, row: int) -> float | None:
+    if values is None or not np.isfinite(values[row]):
         return None
-    return float(values[place])
+    return float(values[row])

@@ -1,7 +1,7 @@
-"""What every reader hands over: each video's split, known beforehand, and the videos one at a time.
+"""Types and helpers that all readers share.
 
-Readers whose files hold rows in any order turn them into videos here. The importer asks here which split a video plays
-in: the data set's own names, renamed and carved on request, whole videos only.
+An opened data set lists the split of every video and yields the videos one at a time. `group` turns rows in any order
+into videos. `assign_splits` renames the data set's own splits and carves new ones from train, by whole videos.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mien.errors import DataError, UsageError
 from mien.readers.rules import ROW_REPEATED, TRANSCRIPT_SHARED, VIDEO_EMPTY
 from mien.schema import SPLITS, FeatureSpace, Modality, SentimentValues, Utterance, Video, in_start_order
 
-# a video and how often each rule was applied to it
+# a video, and rule -> number of times that the reader applied it to this video
 Described = tuple[Video, Counter[str]]
 
 
@@ -31,12 +31,13 @@ class SourceDataSet:
     # video id -> the data set's own split name, or None
     splits: Mapping[str, str | None]
     spaces: Mapping[Modality, FeatureSpace]
-    # each video once, utterances in start order, `Video.split` unset (the importer decides roles)
+    # each video once, utterances in start order; `Video.split` is unset, because the importer sets it
     videos: Iterator[Video]
-    # where a video can be read by itself: the same videos, so that several processes may share the work
+    # the same videos for reading by id, so that several processes can share the work; None if the format has no access
+    # by id
     reader: VideoReader | None = None
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
-    # rule applied -> how often; the texts are documented in docs/formats.md
+    # rule -> number of times that it was applied; docs/formats.md documents the texts
     notes: Counter[str] = field(default_factory=Counter)
     # field -> column that was read for it
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -46,40 +47,48 @@ class SourceDataSet:
 
 @dataclass(frozen=True, slots=True)
 class ReaderEntry:
-    """One line of the table of readers: how it opens a data set and what a user must know about it."""
+    """One row of the table of readers: the function that opens a data set, and its description for users."""
 
     open: Callable[[Sequence[Path], ReaderOptions], SourceDataSet]
     description: str
     needs: str
-    # where the format comes from
+    # source of the format
     origin: str
-    # field that `ReaderOptions.mapping` may set -> names tried for it, in this order; of a generator: values it takes,
+    # field that `ReaderOptions.mapping` may set -> names to try, in this order; for a generator: option -> its values,
     # the default first
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    # False: a generator, which makes its videos instead of reading them
+    # False for a generator, which makes its videos instead of reading files
     takes_files: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderOptions:
-    """What a user may say about a data set beside its files."""
+    """User options for opening a data set."""
 
     # mien's field name -> the data set's column, key or root name
     mapping: Mapping[str, str] = field(default_factory=dict)
-    # keep word vectors where the data set has them
+    # whether to keep word vectors where the data set has them
     words: bool = True
 
 
 class VideoReader(Protocol):
-    """Reads the videos of a data set one at a time and in any order. It can be sent to another process."""
+    """Reads the videos of a data set one at a time and in any order. Instances can be pickled for other processes."""
 
     def opened(self) -> AbstractContextManager[Callable[[str], Described]]:
-        """Give a function, good until the block ends: video id -> the video and the rules applied to it."""
-        ...  # a protocol has no body
+        """Open the files; the context gives a function from a video id to the video and its notes."""
+        ...
 
 
 def read_in_order(reader: VideoReader, ids: Iterable[str]) -> Iterator[Described]:
-    """Each video in the order of `ids`, with the rules applied to it."""
+    """Read videos in the given order.
+
+    Args:
+        reader: The data set's reader; its files stay open until the iterator is exhausted.
+        ids: Video ids.
+
+    Yields:
+        Each video with the counts of the rules applied to it.
+    """
     with reader.opened() as read:
         for video_id in ids:
             yield read(video_id)
@@ -88,12 +97,21 @@ def read_in_order(reader: VideoReader, ids: Iterable[str]) -> Iterator[Described
 def collect_notes(
     described: Iterable[Described], splits: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """The videos that have an utterance; what was done to them, and what they share, is added to `notes`."""
-    watch = SharedTranscripts(notes)
+    """Filter out videos without utterances and collect the notes of all videos.
+
+    Args:
+        described: Videos with the counts of the rules applied to them.
+        splits: Video id -> the data set's own split name, or None.
+        notes: Counter of applied rules, updated in place; it also counts transcripts that occur in more than one split.
+
+    Yields:
+        Each video that has at least one utterance.
+    """
+    shared = SharedTranscripts(notes)
     for video, applied in described:
         notes.update(applied)
         for utterance in video.utterances:
-            watch.see(utterance.transcript, splits[video.id])
+            shared.see(utterance.transcript, splits[video.id])
         if video.utterances:
             yield video
         else:
@@ -102,26 +120,26 @@ def collect_notes(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One utterance as it stands in its data set, without features."""
+    """One utterance as stored in its data set, without features."""
 
     video_id: str
     split: str | None
     utterance: Utterance
-    # for messages: "line 3 of train.csv"
+    # location for error messages: "line 3 of train.csv"
     where: str
-    # where its features are
+    # position of its features, in a form that the reader chooses
     place: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Rows by video. N videos in order of first appearance."""
+    """Rows grouped by video, with the videos in order of first appearance."""
 
     splits: dict[str, str | None] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def videos(self, attach: Callable[[Row], None] | None = None) -> Iterator[Video]:
-        """Each video once; `attach` gives an utterance its features when its turn comes. Rows passed are let go."""
+        """Yield each video once and release its rows; `attach` adds the features to the utterance of a row."""
         for video_id in list(self.rows):
             rows = self.rows.pop(video_id)
             if attach is not None:
@@ -137,51 +155,61 @@ def group(
     numbered: bool,
     order: Callable[[list[Utterance]], list[Utterance]] = in_start_order,
 ) -> Groups:
-    """Group rows by video and put each video's utterances in order.
+    """Group rows by video and order the utterances of each video.
 
-    With ``numbered`` the utterances carry the data set's own index; without, they are numbered here by stored order.
-    An exact repetition (same index, times, text and labels) is left out and counted; without indices only rows with
-    times can be told apart from a phrase said twice.
+    An exact repetition (same index, times, transcript and labels) is dropped and counted. If the rows have neither an
+    index nor times, repetitions are kept, because a speaker may repeat a phrase.
 
-    Raises DataError for a video in two splits, one index with two contents, and when there is no row in `path`.
+    Args:
+        rows: All rows of the data set, in stored order.
+        notes: Counter of applied rules, updated in place.
+        path: File to name in the error message when there is no row.
+        numbered: Whether the utterances have the data set's own index. If False, the index is set by stored order.
+        order: Function that sorts the utterances of a video; by default by start time.
+
+    Returns:
+        The rows by video, each list in the order of its utterances.
+
+    Raises:
+        DataError: A video is in two splits, two different utterances of a video have one index, or there is no row.
     """
-    groups, watch = Groups(), SharedTranscripts(notes)
-    seen: dict[tuple[Any, ...], Row] = {}
+    groups, shared = Groups(), SharedTranscripts(notes)
+    first_rows: dict[tuple[Any, ...], Row] = {}
     for row in rows:
-        first = groups.splits.setdefault(row.video_id, row.split)
-        if first != row.split:
-            names = " and ".join(repr(name) if name is not None else "no split" for name in (first, row.split))
+        first_split = groups.splits.setdefault(row.video_id, row.split)
+        if first_split != row.split:
+            names = " and ".join(repr(name) if name is not None else "no split" for name in (first_split, row.split))
             raise DataError(
                 f"Expected every video in one split, but got video {row.video_id!r} in {names}; "
                 "split by video, because the utterances of a video are each other's context"
             )
-        earlier = seen.setdefault(_key(row, numbered), row)
-        if earlier is not row and _content(earlier) == _content(row):
+        first_row = first_rows.setdefault(_repetition_key(row, numbered), row)
+        if first_row is not row and _utterance_content(first_row) == _utterance_content(row):
             notes[ROW_REPEATED] += 1
             continue
-        if earlier is not row:
+        if first_row is not row:
             raise DataError(
                 f"Expected one utterance {row.utterance.index} in video {row.video_id!r}, but got two that differ, in "
-                f"{earlier.where} and {row.where}; give each utterance of a video its own index"
+                f"{first_row.where} and {row.where}; give each utterance of a video its own index"
             )
-        of_video = groups.rows.setdefault(row.video_id, [])
+        video_rows = groups.rows.setdefault(row.video_id, [])
         if not numbered:
-            row.utterance.index = len(of_video)
-        of_video.append(row)
-        watch.see(row.utterance.transcript, row.split)
+            row.utterance.index = len(video_rows)
+        video_rows.append(row)
+        shared.see(row.utterance.transcript, row.split)
     if not groups.rows:
         raise DataError(f"Expected at least one row with an utterance in {path}, but got none; check the file")
-    for video_id, of_video in groups.rows.items():
-        by_index = {row.utterance.index: row for row in of_video}
-        ordered = order([row.utterance for row in of_video])
+    for video_id, video_rows in groups.rows.items():
+        by_index = {row.utterance.index: row for row in video_rows}
+        ordered = order([row.utterance for row in video_rows])
         groups.rows[video_id] = [by_index[utterance.index] for utterance in ordered]
     return groups
 
 
 class SharedTranscripts:
-    """Counts the texts (stripped, lower case) that occur in more than one split.
+    """Counts the transcripts (stripped, lower case) that occur in more than one split.
 
-    Keeps eight bytes per text instead of the text, so that a corpus can stream past.
+    It stores a hash of eight bytes per transcript instead of the text, to save memory on a large data set.
     """
 
     def __init__(self, notes: Counter[str]) -> None:
@@ -190,7 +218,12 @@ class SharedTranscripts:
         self._shared: set[bytes] = set()
 
     def see(self, transcript: str, split: str | None) -> None:
-        """Take note of one utterance's text."""
+        """Add the transcript of one utterance and update the notes.
+
+        Args:
+            transcript: Text of the utterance; blank texts are ignored.
+            split: Split of its video; None is ignored.
+        """
         text = transcript.strip().lower()
         if not text or split is None:
             return
@@ -200,38 +233,50 @@ class SharedTranscripts:
             self._notes[TRANSCRIPT_SHARED] += 1
 
 
-def _key(row: Row, numbered: bool) -> tuple[Any, ...]:
+def _repetition_key(row: Row, numbered: bool) -> tuple[Any, ...]:
     if numbered:
         return (row.video_id, row.utterance.index)
     if row.utterance.start_s is None:
-        # without times and numbers nothing tells a repeated row from a phrase said twice
+        # without index and times, a repeated row cannot be distinguished from a repeated phrase
         return (id(row),)
-    return (row.video_id, *_content(row))
+    return (row.video_id, *_utterance_content(row))
 
 
-def _content(row: Row) -> tuple[Any, ...]:
+def _utterance_content(row: Row) -> tuple[Any, ...]:
     utterance = row.utterance
     emotions = None if utterance.emotions is None else tuple(utterance.emotions.tolist())
     return (utterance.start_s, utterance.end_s, utterance.transcript, utterance.sentiment, emotions)
 
 
-# `--rename-split test=none` leaves a split out of training and scoring; `none=train` puts videos without a split to use
+# `--rename-split test=none` excludes a split from training and scoring; `none=train` trains on videos without a split
 NO_SPLIT = "none"
 
 
 def assign_splits(
     splits: Mapping[str, str | None], renames: Mapping[str, str], carves: Mapping[str, float], seed: int = 0
 ) -> dict[str, str | None]:
-    """Video id -> role, after `renames` (own name -> role) and `carves` (role -> share of the train videos).
+    """Assign each video to the train, valid or test split.
 
-    Carving takes whole videos from train at random, the same ones for a seed whatever the order of the ids. Raises
-    UsageError on a rename or carve that makes no sense, DataError when there is nothing to carve from.
+    Carving moves whole videos from train at random. The choice depends on the seed and not on the order of the ids.
+
+    Args:
+        splits: Video id -> the data set's own split name, or None.
+        renames: Own split name -> train, valid, test or none. The own name "none" means videos without a split.
+        carves: Split to create (valid or test) -> share of the train videos that it takes, between 0 and 1.
+        seed: Seed of the random choice.
+
+    Returns:
+        Video id -> train, valid or test, or None if the video is in no split.
+
+    Raises:
+        UsageError: A rename or a carve is invalid.
+        DataError: There are fewer than two train videos to carve from.
     """
     _check_renames(renames, {split or NO_SPLIT for split in splits.values()})
     roles = {video: renames.get(split or NO_SPLIT, split) for video, split in splits.items()}
     roles = {video: None if role == NO_SPLIT else role for video, role in roles.items()}
     for role, share in carves.items():
-        train = sorted(video for video, its_role in roles.items() if its_role == "train")
+        train = sorted(video for video, video_role in roles.items() if video_role == "train")
         _check_carve(role, share, set(roles.values()), len(train))
         n_carved = min(max(1, round(share * len(train))), len(train) - 1)
         for number in np.random.default_rng(seed).permutation(len(train))[:n_carved]:

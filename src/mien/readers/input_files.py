@@ -1,6 +1,6 @@
-"""The files a reader is given: which ones, CSV rows as text, arrays of .npz archives, and what a wrong file looks like.
+"""Input files of the readers: lists them, checks their format, and reads CSV rows and arrays of .npz archives.
 
-Cells of a CSV file stay text until a reader asks for a number. Object arrays of an archive are pickles inside and are
+The cells of a CSV file are text; `CsvRow` converts them to numbers. Object arrays of an archive contain pickles and are
 refused.
 """
 
@@ -28,7 +28,7 @@ NPY_MAGIC = b"\x93NUMPY"
 HEAD_BYTES = 512
 LAST_PICKLE_PROTOCOL = 5
 LARGEST_INDEX = 2**63 - 1
-# what numpy and zipfile raise on archives that are cut, altered or not made by numpy
+# errors that numpy and zipfile raise on archives that are cut, altered or not made by numpy
 READ_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -43,34 +43,57 @@ READ_ERRORS = (
 
 
 def input_files(paths: Sequence[Path], suffixes: tuple[str, ...], reader: str) -> list[Path]:
-    """The files to read: a file as it is given, a folder as its files with one of the suffixes, by name.
+    """List the files to read, in the order of `paths`.
 
-    Raises DataError when there is none, when one is missing or empty, and when one is given twice.
+    Args:
+        paths: Files and folders. A folder stands for its files with one of the suffixes, sorted by name.
+        suffixes: Suffixes in lower case with the dot, for example ".csv"; not required of a file in `paths`.
+        reader: Name of the reader, for error messages.
+
+    Returns:
+        At least one path; each file exists and is not empty.
+
+    Raises:
+        DataError: There is no file, or a file is missing, empty or listed twice.
     """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(each for each in path.iterdir() if each.is_file() and each.suffix.lower() in suffixes)
-            if not inside:
+            files_inside = sorted(each for each in path.iterdir() if each.is_file() and each.suffix.lower() in suffixes)
+            if not files_inside:
                 raise DataError(
                     f"Expected files ending in {' or '.join(suffixes)} in the folder {path} for the reader "
                     f"{reader!r}, but got none; check the path"
                 )
-            files.extend(inside)
+            files.extend(files_inside)
         else:
             files.append(path)
     if not files:
         raise DataError(f"Expected at least one file for the reader {reader!r}, but got none; name the files to read")
     for path in files:
         require_file(path, reader)
-    twice = [path for number, path in enumerate(files) if path.resolve() in [each.resolve() for each in files[:number]]]
-    if twice:
-        raise DataError(f"Expected every file once, but got {twice[0]} twice; leave one out")
+    duplicates = [
+        path for number, path in enumerate(files) if path.resolve() in [each.resolve() for each in files[:number]]
+    ]
+    if duplicates:
+        raise DataError(f"Expected every file once, but got {duplicates[0]} twice; leave one out")
     return files
 
 
 def only_file(paths: Sequence[Path], suffixes: tuple[str, ...], reader: str) -> Path:
-    """The one file to read. Raises DataError when there is none or more than one."""
+    """Find the single file to read.
+
+    Args:
+        paths: One file, or a folder that contains one file with one of the suffixes.
+        suffixes: Suffixes in lower case with the dot.
+        reader: Name of the reader, for error messages.
+
+    Returns:
+        The path of the file, which exists and is not empty.
+
+    Raises:
+        DataError: There is no such file, it is empty, or there is more than one.
+    """
     files = input_files(paths, suffixes, reader)
     if len(files) > 1:
         raise DataError(
@@ -81,7 +104,15 @@ def only_file(paths: Sequence[Path], suffixes: tuple[str, ...], reader: str) -> 
 
 
 def require_file(path: Path, reader: str) -> None:
-    """Raise DataError unless the file is there and holds something."""
+    """Check that a file exists and is not empty.
+
+    Args:
+        path: File to check.
+        reader: Name of the reader, for error messages.
+
+    Raises:
+        DataError: The file is missing or empty.
+    """
     if not path.is_file():
         raise DataError(f"Expected a file at {path} for the reader {reader!r}, but got nothing there; check the path")
     if path.stat().st_size == 0:
@@ -89,7 +120,7 @@ def require_file(path: Path, reader: str) -> None:
 
 
 def looks_like(path: Path) -> str:
-    """What the first bytes of a file say it is, for error messages; "mien import READER" where one reads it."""
+    """Describe the format of a file by its first bytes, for error messages; names the reader if there is one."""
     with open(path, "rb") as handle:
         head = handle.read(HEAD_BYTES)
     if head.startswith(HDF5_MAGIC):
@@ -101,7 +132,7 @@ def looks_like(path: Path) -> str:
     if head[:1] == b"\x80" and head[1:2] and head[1] <= LAST_PICKLE_PROTOCOL:
         return "a pickle (reader mmsa or mult)"
     try:
-        # incremental, because the cut may fall inside a character
+        # an incremental decoder accepts a head that ends within a character
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return "binary data of an unknown kind"
@@ -109,7 +140,16 @@ def looks_like(path: Path) -> str:
 
 
 def wrong_format(path: Path, expected: str, reader: str) -> DataError:
-    """The error for a file of another format than its reader reads."""
+    """Create the error for a file that has another format than its reader expects.
+
+    Args:
+        path: The file.
+        expected: Expected format, with an article.
+        reader: Name of the reader.
+
+    Returns:
+        The error to raise.
+    """
     return DataError(
         f"Expected {path} to be {expected} for the reader {reader!r}, but got {looks_like(path)}; "
         "name the reader that fits the file"
@@ -118,54 +158,67 @@ def wrong_format(path: Path, expected: str, reader: str) -> DataError:
 
 @dataclass(frozen=True, slots=True)
 class CsvRow:
-    """One row with the place it stands at."""
+    """One row of a CSV file with its location."""
 
     path: Path
+    # number of the line on which the row begins, from 1
     line: int
+    # column -> text
     cells: Mapping[str, str]
 
     @property
     def where(self) -> str:
-        """The place, for messages."""
+        """Location for error messages."""
         return f"line {self.line} of {self.path}"
 
     def number(self, column: str) -> float | None:
-        """A finite number, or None where the cell is empty. Raises DataError for anything else."""
+        """Convert a cell to a finite number; None if it is empty. Raises DataError if it is not a number."""
         text = self.cells[column].strip()
-        value = _as_number(text)
+        value = _finite_number(text)
         if text and value is None:
             raise self.refuse(column, "a number", "correct the cell, or leave it empty where the value is missing")
         return value
 
     def integer(self, column: str) -> int:
-        """A whole number. Raises DataError for anything else, an empty cell included."""
+        """Convert a cell to a whole number. Raises DataError if it is empty or not a whole number."""
         text = self.cells[column].strip()
-        value = _as_number(text)
+        value = _finite_number(text)
         if value is None or not value.is_integer() or abs(value) > LARGEST_INDEX:
             raise self.refuse(column, "a whole number", "correct the cell, or map another column with --map")
         return int(text) if text.lstrip("+-").isdecimal() else int(value)
 
     def refuse(self, column: str, expected: str, remedy: str) -> DataError:
-        """The error for a cell that is not what it should be."""
+        """Create the error for an invalid cell.
+
+        Args:
+            column: Column of the cell.
+            expected: Expected value, in words.
+            remedy: Advice to the user.
+
+        Returns:
+            The error to raise.
+        """
         value = self.cells[column]
         return DataError(f"Expected {expected} in column {column!r}, {self.where}, but got {value!r}; {remedy}")
 
 
 def read_header(path: Path) -> tuple[str, ...]:
-    """Names of the columns. Raises DataError when a name stands twice or the file is not a UTF-8 CSV."""
-    _, cells = next(_lines(path), (0, []))
+    """Read the column names. Raises DataError if a name occurs twice or the file is not a UTF-8 CSV."""
+    _, cells = next(_csv_lines(path), (0, []))
     if not any(cells):
         raise DataError(f"Expected a header with column names in {path}, but got an empty line; add the header")
-    twice = sorted({name for name in cells if cells.count(name) > 1 and name})
-    if twice:
-        raise DataError(f"Expected every column once in {path}, but got {', '.join(twice)} twice; rename one of them")
+    duplicates = sorted({name for name in cells if cells.count(name) > 1 and name})
+    if duplicates:
+        raise DataError(
+            f"Expected every column once in {path}, but got {', '.join(duplicates)} twice; rename one of them"
+        )
     return tuple(cells)
 
 
 def read_rows(path: Path) -> Iterator[CsvRow]:
-    """The rows below the header, blank lines left out. Raises DataError when a row has too few or too many cells."""
+    """Yield the rows below the header without blank lines. Raises DataError on a wrong number of cells in a row."""
     header = read_header(path)
-    lines = _lines(path)
+    lines = _csv_lines(path)
     next(lines)
     for line, cells in lines:
         if len(cells) != len(header):
@@ -177,7 +230,16 @@ def read_rows(path: Path) -> Iterator[CsvRow]:
 
 
 def require_columns(path: Path, needed: Mapping[str, str], columns: tuple[str, ...]) -> None:
-    """Raise DataError, naming what is there, unless every needed column (field -> column) is in the file."""
+    """Check that a file has all needed columns.
+
+    Args:
+        path: The file, for the error message.
+        needed: Field -> name of its column.
+        columns: All column names of the file.
+
+    Raises:
+        DataError: A needed column is missing; the message lists the columns of the file.
+    """
     for field, column in needed.items():
         if column not in columns:
             raise DataError(
@@ -186,17 +248,17 @@ def require_columns(path: Path, needed: Mapping[str, str], columns: tuple[str, .
             )
 
 
-def _as_number(text: str) -> float | None:
+def _finite_number(text: str) -> float | None:
     try:
-        # Python also reads "1_000", which no CSV means as a number
+        # float() also accepts "1_000", which is not a number in a CSV file
         value = float(text) if "_" not in text else math.nan
     except ValueError:
         return None
     return value if math.isfinite(value) else None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """``(line, cells)``: the line is the one a row begins on. Strict, so that an open quote is no silent loss."""
+def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield ``(line, cells)``, with the line on which the row begins; an unclosed quote raises DataError."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             reader = csv.reader(handle, strict=True)
@@ -215,7 +277,18 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def array_names(path: Path, reader: str) -> list[str]:
-    """Names of the arrays in an archive. Raises DataError when it is none."""
+    """List the arrays in an .npz archive.
+
+    Args:
+        path: The archive.
+        reader: Name of the reader, for error messages.
+
+    Returns:
+        Names of the arrays in stored order.
+
+    Raises:
+        DataError: The file is not an archive or is damaged.
+    """
     with open(path, "rb") as handle:
         if not handle.read(len(ZIP_MAGIC)).startswith(ZIP_MAGIC):
             raise wrong_format(path, "an .npz archive", reader)
@@ -223,16 +296,28 @@ def array_names(path: Path, reader: str) -> list[str]:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except READ_ERRORS as error:
-        raise _damaged(path, error) from None
+        raise _damaged_npz(path, error) from None
 
 
 def read_arrays(path: Path, names: Collection[str], reader: str) -> dict[str, AnyArray]:
-    """The named arrays; names that are not there are left out. Raises DataError on objects and damaged archives."""
-    there = array_names(path, reader)
+    """Read arrays from an .npz archive.
+
+    Args:
+        path: The archive.
+        names: Arrays to read; names that are not in the archive are ignored.
+        reader: Name of the reader, for error messages.
+
+    Returns:
+        Name -> array.
+
+    Raises:
+        DataError: An array contains Python objects, or the file is not an archive or is damaged.
+    """
+    names_in_file = array_names(path, reader)
     arrays: dict[str, AnyArray] = {}
     try:
         with np.load(path, allow_pickle=False) as archive:
-            for name in there:
+            for name in names_in_file:
                 if name in names:
                     arrays[name] = archive[name]
     except READ_ERRORS as error:
@@ -241,12 +326,21 @@ def read_arrays(path: Path, names: Collection[str], reader: str) -> dict[str, An
                 f"Expected arrays of numbers and text in {path}, but got Python objects in {name!r}, which only a "
                 "pickle can hold; save it again as a plain array (nothing of it was executed)"
             ) from None
-        raise _damaged(path, error) from None
+        raise _damaged_npz(path, error) from None
     return arrays
 
 
 def require_arrays(path: Path, names: Sequence[str], there: Collection[str]) -> None:
-    """Raise DataError, naming what is there, unless all the named arrays are."""
+    """Check that an archive has all needed arrays.
+
+    Args:
+        path: The archive, for the error message.
+        names: Needed arrays.
+        there: All array names of the archive.
+
+    Raises:
+        DataError: A needed array is missing; the message lists the arrays of the archive.
+    """
     for name in names:
         if name not in there:
             raise DataError(
@@ -256,14 +350,14 @@ def require_arrays(path: Path, names: Sequence[str], there: Collection[str]) -> 
 
 
 def as_text(values: AnyArray) -> list[str]:
-    """Text of an array, in one row, of text, bytes (UTF-8) or whole numbers, or of objects of these kinds."""
+    """Convert an array of texts, bytes (UTF-8), whole numbers, or objects of these kinds to a flat list of texts."""
     return [
         value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         for value in values.reshape(-1).tolist()
     ]
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
+def _damaged_npz(path: Path, error: Exception) -> DataError:
     return DataError(
         f"Expected an .npz archive of arrays in {path}, but got {error or type(error).__name__}; "
         "the file was cut or altered: copy or download it again"

@@ -1,4 +1,4 @@
-"""MELD (declare-lab/MELD): dialogues of a television series with one emotion and one sentiment per utterance."""
+"""Reader `meld`: dialogues of a television series with an emotion and a sentiment each (declare-lab/MELD)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAPPING = {
     "sentiment": "Sentiment",
     "emotions": "Emotion",
 }
-# MELD's name -> the emotion whose intensity becomes 1; neutral has none
+# MELD's name -> the emotion whose intensity becomes 1; None for neutral
 EMOTION_NAMES = {
     "neutral": None,
     "anger": "anger",
@@ -42,20 +42,29 @@ TIME = re.compile(r"(\d+):(\d\d?):(\d\d?)[,.](\d{1,3})")
 
 
 def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  # noqa: ARG001 - one signature for all readers
-    """Open train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv, some of them or their folder.
+    """Open train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv.
 
-    A dialogue is a video, ``train-dia12``, because dialogue numbers start again in every file. Times are seconds in the
-    episode. The named emotion gets intensity 1, neutral none; positive and negative become +1 and -1, neutral has no
-    sentiment. Speakers are not kept.
+    Each dialogue becomes a video. Its id includes the split (``train-dia12``), because dialogue numbers start again in
+    every file. Times are seconds in the episode. The named emotion gets intensity 1; neutral utterances have intensity
+    0 in all emotions. Positive and negative sentiment become +1 and -1; neutral sentiment is missing. Speakers are not
+    kept.
 
-    Raises DataError when a file has another name or other columns, or a cell holds no known value.
+    Args:
+        paths: Some of the three files, or their folder.
+        options: Ignored; the columns are fixed and there are no features.
+
+    Returns:
+        The data set, without features.
+
+    Raises:
+        DataError: A file has another name or other columns, or a cell has an unknown value.
     """
     files = [path for path in input_files(paths, (".csv",), "meld") if path.name in FILE_SPLITS]
-    strange = [path for path in paths if not path.is_dir() and path.name not in FILE_SPLITS]
-    if strange or not files:
+    unexpected = [path for path in paths if not path.is_dir() and path.name not in FILE_SPLITS]
+    if unexpected or not files:
         raise DataError(
             f"Expected {', '.join(FILE_SPLITS)} for the reader 'meld', but got "
-            f"{', '.join(str(path) for path in strange or paths)}; the name of the file says the split"
+            f"{', '.join(str(path) for path in unexpected or paths)}; the name of the file says the split"
         )
     for path in files:
         header = read_header(path)
@@ -74,7 +83,7 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  
             notes[START_ORDER_BROKEN] += 1
         return ordered
 
-    rows = (_row(row, FILE_SPLITS[path.name], notes) for path in files for row in read_rows(path))
+    rows = (_meld_row(row, FILE_SPLITS[path.name], notes) for path in files for row in read_rows(path))
     groups = group(rows, notes, files[0], numbered=True, order=by_number)
     return SourceDataSet(
         splits=groups.splits,
@@ -88,20 +97,20 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  
     )
 
 
-def _row(row: CsvRow, split: str, notes: Counter[str]) -> Row:
-    start_s = _seconds(row, "StartTime")
+def _meld_row(row: CsvRow, split: str, notes: Counter[str]) -> Row:
+    start_s = _episode_time_s(row, "StartTime")
     utterance = Utterance(
         index=row.integer("Utterance_ID"),
         start_s=start_s,
-        end_s=usable_end(start_s, _seconds(row, "EndTime"), notes),
+        end_s=usable_end(start_s, _episode_time_s(row, "EndTime"), notes),
         transcript=row.cells["Utterance"],
-        sentiment=_sentiment(row, notes),
-        emotions=_emotions(row),
+        sentiment=_meld_sentiment(row, notes),
+        emotions=_meld_emotions(row),
     )
     return Row(f"{split}-dia{row.integer('Dialogue_ID')}", split, utterance, row.where)
 
 
-def _seconds(row: CsvRow, column: str) -> float:
+def _episode_time_s(row: CsvRow, column: str) -> float:
     match = TIME.fullmatch(row.cells[column].strip())
     if not match:
         raise row.refuse(column, "a time like 00:20:57,256", "use the file as MELD publishes it")
@@ -109,7 +118,7 @@ def _seconds(row: CsvRow, column: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction.ljust(3, "0")) / 1000
 
 
-def _sentiment(row: CsvRow, notes: Counter[str]) -> float | None:
+def _meld_sentiment(row: CsvRow, notes: Counter[str]) -> float | None:
     name = row.cells["Sentiment"]
     if name not in SENTIMENTS:
         raise row.refuse("Sentiment", ", ".join(SENTIMENTS), "use the file as MELD publishes it")
@@ -118,7 +127,7 @@ def _sentiment(row: CsvRow, notes: Counter[str]) -> float | None:
     return SENTIMENTS[name]
 
 
-def _emotions(row: CsvRow) -> FloatArray:
+def _meld_emotions(row: CsvRow) -> FloatArray:
     name = row.cells["Emotion"]
     if name not in EMOTION_NAMES:
         raise row.refuse("Emotion", ", ".join(EMOTION_NAMES), "use the file as MELD publishes it")

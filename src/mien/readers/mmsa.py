@@ -1,4 +1,4 @@
-"""Pickles of MMSA and M-SENA (thuiar/MMSA): BERT, acoustic and visual rows with sentiment scores."""
+"""Reader `mmsa`: pickles of MMSA and M-SENA (thuiar/MMSA) with BERT, acoustic and visual rows and sentiment scores."""
 
 from __future__ import annotations
 
@@ -24,31 +24,40 @@ MASK_ROW = 1
 def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open one pickle of the kind aligned_50.pkl or unaligned_50.pkl.
 
-    Ids are ``video$_$clip``; the clip is the utterance's index, and the order where there are no times. Lengths come
-    from audio_lengths, vision_lengths and the mask in text_bert, which in aligned files holds for all three streams.
-    Words are kept where the streams are aligned. There are no emotion labels.
+    Ids are ``video$_$clip``. The clip number is the index of the utterance and determines its order, because there are
+    no times. Lengths come from audio_lengths, vision_lengths and the mask in text_bert; in aligned files, this mask is
+    valid for all three streams. Words are kept where the streams are aligned.
 
-    Raises UnsafePickleError when the pickle names a call; DataError when it is cut or arrays are missing.
+    Args:
+        paths: One pickle.
+        options: Whether to keep words; this reader takes no mapping.
+
+    Returns:
+        The data set, with sentiment but no emotions.
+
+    Raises:
+        UnsafePickleError: The pickle names a call.
+        DataError: The pickle is damaged, an array is missing, or its shape, type or values are wrong.
     """
     splits = open_splits(paths, "mmsa")
-    masks = {split.name: _masks(split) for split in splits}
-    keep_words = options.words and all(_row_is_word(split) for split in splits)
+    masks = {split.name: _row_masks(split) for split in splits}
+    keep_words = options.words and all(_is_word_aligned(split) for split in splits)
     notes: Counter[str] = Counter()
-    rows = (row for split in splits for row in _rows(split, notes))
+    rows = (row for split in splits for row in _mmsa_rows(split, notes))
     groups = group(rows, notes, splits[0].path, numbered=True)
 
     def attach(row: Row) -> None:
-        split, place = row.place
-        guessed: slice | None = None
+        split, index = row.place
+        unpadded: slice | None = None
         for modality, stream in split.features.items():
-            rows = stream[place]
+            rows = stream[index]
             if modality in masks[split.name]:
-                rows = rows[masks[split.name][modality][place]]
+                rows = rows[masks[split.name][modality][index]]
             elif keep_words:
-                # padding is judged over all streams at once, so that rows stay words
-                streams = [each[place] for each in split.features.values()]
-                guessed = without_zero_ends(streams, notes) if guessed is None else guessed
-                rows = rows[guessed]
+                # remove the same rows from all streams, so that row i stays the same word in all of them
+                streams = [each[index] for each in split.features.values()]
+                unpadded = without_zero_ends(streams, notes) if unpadded is None else unpadded
+                rows = rows[unpadded]
             else:
                 rows = rows[without_zero_ends([rows], notes)]
             attach_rows(row.utterance, modality, rows, keep_words, notes)
@@ -57,18 +66,18 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     return source_from_splits("mmsa", splits, keep_words, groups, attach, notes, mapping)
 
 
-def _row_is_word(split: SplitArrays) -> bool:
-    """Whether row i is the same word in all streams; a file that counts the streams' rows apart denies it."""
+def _is_word_aligned(split: SplitArrays) -> bool:
+    """Whether row i is the same word in all streams; not the case in files with separate lengths per stream."""
     return split.is_aligned and not any(key in split.values for key in LENGTHS.values())
 
 
-def _masks(split: SplitArrays) -> dict[Modality, BoolArray]:
-    """Which rows of a split are real: per modality (N, row), or nothing where the file does not say."""
+def _row_masks(split: SplitArrays) -> dict[Modality, BoolArray]:
+    """Build the mask (N, row) of the rows that are not padding, for each modality whose lengths are in the file."""
     masks: dict[Modality, BoolArray] = {}
     if "text_bert" in split.values:
         mask = _token_mask(split)
-        holds_for = tuple(split.features) if _row_is_word(split) else (Modality.TEXT,)
-        for modality in holds_for:
+        modalities = tuple(split.features) if _is_word_aligned(split) else (Modality.TEXT,)
+        for modality in modalities:
             if modality in split.features:
                 masks[modality] = mask
     for modality, key in LENGTHS.items():
@@ -107,7 +116,7 @@ def _length_mask(split: SplitArrays, key: str, n_slots: int) -> BoolArray:
     return mask
 
 
-def _rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
+def _mmsa_rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
     ids = split.texts("id")
     transcripts = split.texts("raw_text") if "raw_text" in split.values else [""] * split.n_rows
     scores = split.array(SCORES)
@@ -116,11 +125,11 @@ def _rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
             f"Expected one score per utterance in {SCORES!r} of {split.name!r} in {split.path}, but got "
             f"{scores.dtype} of {scores.shape}; check that this is the file the reader expects"
         )
-    for row, (each, transcript, score) in enumerate(zip(ids, transcripts, scores, strict=True)):
-        video_id, separator, clip = each.rpartition(ID_SEPARATOR)
+    for row, (full_id, transcript, score) in enumerate(zip(ids, transcripts, scores, strict=True)):
+        video_id, separator, clip = full_id.rpartition(ID_SEPARATOR)
         if not separator or not video_id or not clip.isdecimal():
             raise DataError(
-                f"Expected an id like video{ID_SEPARATOR}3 in {split.where(row)}, but got {each!r}; "
+                f"Expected an id like video{ID_SEPARATOR}3 in {split.where(row)}, but got {full_id!r}; "
                 "the number after the separator is the order of the context"
             )
         utterance = Utterance(int(clip), transcript=transcript, sentiment=sentiment_label(float(score), notes))

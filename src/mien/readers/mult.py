@@ -1,4 +1,4 @@
-"""Pickles of the Multimodal Transformer code (yaohungt/Multimodal-Transformer), also used by MultiBench."""
+"""Reader `mult`: pickles of the Multimodal Transformer (yaohungt/Multimodal-Transformer), also used by MultiBench."""
 
 from __future__ import annotations
 
@@ -17,47 +17,56 @@ from mien.readers.pickles import SplitArrays, open_splits, source_from_splits
 from mien.readers.rules import UTTERANCE_ALONE, attach_rows, sentiment_label, usable_end, without_zero_ends
 from mien.schema import Utterance
 
-# "video[3]": the segment of an id without times; the last bracket counts, because ids may hold any character
+# "video[3]": video id and segment number; only the last bracket counts, because an id may contain any character
 SEGMENT_ID = re.compile(r"(.+)\[(\d+)\]", re.DOTALL)
 
 
 def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open one pickle of the kind mosei_senti_data.pkl or mosei_senti_data_noalign.pkl.
 
-    There are no lengths: rows that are zero in all streams are taken as padding at both ends (in unaligned files
-    stream by stream), and counted. ``id`` gives video id, start and end; without it each utterance becomes a video of
-    its own, because no context can be rebuilt. Words are kept where the streams are aligned.
+    The format stores no lengths. Rows at both ends that are zero in all streams are taken as padding and counted; in
+    unaligned files each stream is judged by itself. ``id`` gives the video id, the start and the end. Without it, each
+    utterance becomes a video of its own, because its context is unknown. Words are kept where the streams are aligned.
 
-    Raises UnsafePickleError when the pickle names a call; DataError when it is cut or arrays do not fit.
+    Args:
+        paths: One pickle.
+        options: Whether to keep words; this reader takes no mapping.
+
+    Returns:
+        The data set, with sentiment but no emotions.
+
+    Raises:
+        UnsafePickleError: The pickle names a call.
+        DataError: The pickle is damaged, or the shapes or types of its arrays are wrong.
     """
     splits = open_splits(paths, "mult")
     aligned = all(split.is_aligned for split in splits)
     keep_words = options.words and aligned
     notes: Counter[str] = Counter()
-    rows = (row for split in splits for row in _rows(split, notes))
-    numbered = all(SEGMENT_ID.fullmatch(each) for split in splits for each in _keys(split))
+    rows = (row for split in splits for row in _mult_rows(split, notes))
+    numbered = all(SEGMENT_ID.fullmatch(each) for split in splits for each in _segment_ids(split))
     groups = group(rows, notes, splits[0].path, numbered=numbered)
 
     def attach(row: Row) -> None:
-        split, place = row.place
-        streams = {modality: stream[place] for modality, stream in split.features.items()}
-        joint = without_zero_ends(list(streams.values()), notes) if aligned else None
+        split, index = row.place
+        streams = {modality: stream[index] for modality, stream in split.features.items()}
+        joint_unpadded = without_zero_ends(list(streams.values()), notes) if aligned else None
         for modality, stream in streams.items():
-            kept = without_zero_ends([stream], notes) if joint is None else joint
-            attach_rows(row.utterance, modality, stream[kept], keep_words, notes)
+            unpadded = without_zero_ends([stream], notes) if joint_unpadded is None else joint_unpadded
+            attach_rows(row.utterance, modality, stream[unpadded], keep_words, notes)
 
     mapping = {"video_id": "id", "start": "id", "end": "id", "sentiment": "labels"}
     return source_from_splits("mult", splits, keep_words, groups, attach, notes, mapping)
 
 
-def _keys(split: SplitArrays) -> list[str]:
-    """Ids that are one text per utterance; nothing where they are three columns or absent."""
+def _segment_ids(split: SplitArrays) -> list[str]:
+    """Ids of the utterances; empty texts if the ids have three columns or are absent."""
     if "id" not in split.values or split.array("id").size != split.n_rows:
         return [""] * split.n_rows
     return split.texts("id")
 
 
-def _rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
+def _mult_rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
     labels = split.array("labels")
     if labels.size != split.n_rows or labels.dtype.kind not in "fiu":
         raise DataError(
@@ -66,12 +75,12 @@ def _rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
         )
     for row, score in enumerate(labels.reshape(-1)):
         utterance = Utterance(0, sentiment=sentiment_label(float(score), notes))
-        video_id = _place(split, row, utterance, notes)
+        video_id = _apply_id(split, row, utterance, notes)
         yield Row(video_id, split.name, utterance, split.where(row), (split, row))
 
 
-def _place(split: SplitArrays, row: int, utterance: Utterance, notes: Counter[str]) -> str:
-    """Set times and index as far as the id tells them. Returns the video id."""
+def _apply_id(split: SplitArrays, row: int, utterance: Utterance, notes: Counter[str]) -> str:
+    """Set the times or the index of an utterance from its id and return the video id."""
     if "id" not in split.values:
         notes[UTTERANCE_ALONE] += 1
         return f"{split.name}-{row:05d}"

@@ -1,4 +1,4 @@
-"""The three .npz files that the authors' code reads (GussailRaat/NAACL-19-CIM): videos are anonymous padded rows."""
+"""Reader `npz`: the three archives of the paper's code (GussailRaat/NAACL-19-CIM), with padded videos without ids."""
 
 from __future__ import annotations
 
@@ -18,19 +18,28 @@ FILE_NAMES = {Modality.TEXT: "text.npz", Modality.ACOUSTIC: "audio.npz", Modalit
 
 
 def open_npz(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  # noqa: ARG001 - one signature for all readers
-    """Open text.npz, audio.npz and video.npz, given as a folder or as three paths.
+    """Open text.npz, audio.npz and video.npz.
 
-    Per split: features (video, utterance, feature) padded on the right; in video.npz also sentiment (video, utterance),
-    emotions (video, utterance, 6) in alphabetical order and the number of real utterances (video,). The lengths, never
-    the values, say what is padding. There are no ids, times or texts: a video is called ``train-0000`` by its row.
+    Each file has, per split, features (video, utterance, feature) padded on the right. video.npz also has sentiment
+    (video, utterance), emotions (video, utterance, 6) in alphabetical order, and the number of utterances (video,).
+    Only this number determines the padding. The format has no ids, times or texts; a video is named by its row:
+    ``train-0000``.
 
-    Raises DataError when a file or an array is missing or the shapes of the three files do not fit.
+    Args:
+        paths: The three files, or their folder.
+        options: Ignored; the array names are fixed and there are no words.
+
+    Returns:
+        The data set with one feature vector per utterance, without transcripts.
+
+    Raises:
+        DataError: A file or an array is missing, or the shapes or types of the arrays are wrong.
     """
     files = _three_files(paths)
     for modality, path in files.items():
-        there = array_names(path, "npz")
+        names_in_file = array_names(path, "npz")
         needed = [f"{split}_data" for split in SPLITS]
-        require_arrays(path, [*needed, *(_label_names() if modality is Modality.VISUAL else [])], there)
+        require_arrays(path, [*needed, *(_label_names() if modality is Modality.VISUAL else [])], names_in_file)
     lengths = read_arrays(files[Modality.VISUAL], [f"{split}_length" for split in SPLITS], "npz")
     splits: dict[str, str | None] = {}
     for split in SPLITS:
@@ -50,7 +59,7 @@ def open_npz(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  #
     return SourceDataSet(
         splits=splits,
         spaces={m: FeatureSpace(m, f"authors-npz-{m}", width, recipe=recipe) for m, width in widths.items()},
-        videos=_videos(files, widths, notes),
+        videos=_padded_videos(files, widths, notes),
         notes=notes,
         mapping={"sentiment": "SentiLabel", "emotions": "EmoLabel", **dict.fromkeys(map(str, FILE_NAMES), "data")},
         files=tuple(files.values()),
@@ -58,10 +67,10 @@ def open_npz(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  #
 
 
 def _three_files(paths: Sequence[Path]) -> dict[Modality, Path]:
-    given = [path / name for path in paths if path.is_dir() for name in FILE_NAMES.values()]
-    given += [path for path in paths if not path.is_dir()]
-    by_name = {path.name.lower(): path for path in given}
-    if len(given) != len(FILE_NAMES) or set(by_name) != set(FILE_NAMES.values()):
+    candidates = [path / name for path in paths if path.is_dir() for name in FILE_NAMES.values()]
+    candidates += [path for path in paths if not path.is_dir()]
+    by_name = {path.name.lower(): path for path in candidates}
+    if len(candidates) != len(FILE_NAMES) or set(by_name) != set(FILE_NAMES.values()):
         raise DataError(
             f"Expected {', '.join(FILE_NAMES.values())} or the folder that holds them for the reader 'npz', but got "
             f"{', '.join(str(path) for path in paths) or 'nothing'}; name the three files so (one archive of aligned "
@@ -81,7 +90,9 @@ def _video_id(split: str, row: int) -> str:
     return f"{split}-{row:04d}"
 
 
-def _videos(files: Mapping[Modality, Path], widths: Mapping[Modality, int], notes: Counter[str]) -> Iterator[Video]:
+def _padded_videos(
+    files: Mapping[Modality, Path], widths: Mapping[Modality, int], notes: Counter[str]
+) -> Iterator[Video]:
     for split in SPLITS:
         features = {
             modality: read_arrays(path, [f"{split}_data"], "npz")[f"{split}_data"] for modality, path in files.items()
@@ -112,7 +123,7 @@ def _videos(files: Mapping[Modality, Path], widths: Mapping[Modality, int], note
 
 
 def _require_lengths(path: Path, split: str, lengths: AnyArray, sentiment: AnyArray) -> None:
-    """Raise DataError when the lengths do not fit the labels."""
+    """Raise DataError if the lengths do not match the shape of the labels."""
     if sentiment.ndim != 2 or lengths.shape != sentiment.shape[:1] or lengths.dtype.kind not in "iu":
         raise DataError(
             f"Expected one whole number per video in '{split}_length' and shape (video, utterance) in "

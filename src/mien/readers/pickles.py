@@ -1,8 +1,8 @@
-"""Pickles as data: the splits that two formats keep in them, read without one call beyond numpy arrays and containers.
+"""Safe reading of pickles of numpy arrays, and the splits that the readers `mmsa` and `mult` find in them.
 
-A pickle is a program. Here every global it names is looked up by exact module and name among a handful of inert
-stand-ins; anything else ends the reading before it is called. The stand-ins only note what numpy would have been told
-and check it against the bytes that are there, so that a pickle cannot even make numpy allocate.
+A pickle is a program that can call any global. `read_pickle` replaces the few globals of numpy arrays by stand-ins,
+looked up by exact module and name, and refuses all others before they are called. The stand-ins only record the
+arguments meant for numpy and check them against the stored bytes, so that a pickle cannot make numpy allocate memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mien.readers.input_files import AnyArray, as_text, looks_like, only_file
 from mien.schema import SPLITS, FeatureSpace, FloatArray, Level, Modality
 
 KEYS = {Modality.TEXT: "text", Modality.ACOUSTIC: "audio", Modality.VISUAL: "vision"}
-# how rows become an utterance vector, as stated in the recipe of a feature space
+# how rows become an utterance vector, for the recipe of a feature space
 POOLING = "mean of the valid rows, non-finite values left out"
 # boolean, integers, floats, bytes, text and (as a list of such) objects
 DTYPE_NAME = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[SU]\d{1,6}|O8?)")
@@ -46,10 +46,18 @@ SHOWN_NAME_CHARACTERS = 80
 
 
 def open_splits(paths: Sequence[Path], reader: str) -> list[SplitArrays]:
-    """The splits that one pickle holds: a dictionary of train, valid and test, each a dictionary of aligned arrays.
+    """Read the splits of one pickle: a dictionary of train, valid and test, each a dictionary of aligned arrays.
 
-    Raises UnsafePickleError when the pickle names a call; DataError when it is cut, there is no split, or the streams
-    do not fit one another.
+    Args:
+        paths: One pickle.
+        reader: Name of the reader, for error messages.
+
+    Returns:
+        The splits in the file, in the order train, valid, test.
+
+    Raises:
+        UnsafePickleError: The pickle names a call.
+        DataError: The pickle is damaged, has no split, or its streams have wrong shapes.
     """
     path = only_file(paths, (".pkl", ".pickle"), reader)
     loaded = read_pickle(path, reader)
@@ -59,7 +67,7 @@ def open_splits(paths: Sequence[Path], reader: str) -> list[SplitArrays]:
             f"Expected a dictionary with {', '.join(SPLITS)} in {path}, but got {got}; "
             "check that this is the file the reader expects"
         )
-    splits = [_split(path, name, loaded[name]) for name in SPLITS if isinstance(loaded.get(name), dict)]
+    splits = [_checked_split(path, name, loaded[name]) for name in SPLITS if isinstance(loaded.get(name), dict)]
     for split in splits:
         for modality, stream in split.features.items():
             first = splits[0].features.get(modality)
@@ -73,7 +81,7 @@ def open_splits(paths: Sequence[Path], reader: str) -> list[SplitArrays]:
 
 @dataclass(frozen=True, slots=True)
 class SplitArrays:
-    """One split of a pickle. N utterances."""
+    """One split of a pickle with N utterances."""
 
     path: Path
     name: str
@@ -88,11 +96,11 @@ class SplitArrays:
         return len({stream.shape[1] for stream in self.features.values()}) == 1
 
     def where(self, row: int) -> str:
-        """The place, for messages."""
+        """Location for error messages."""
         return f"row {row} of {self.name!r} in {self.path}"
 
     def array(self, key: str) -> AnyArray:
-        """A required array with one row per utterance. Raises DataError when it is missing or has other rows."""
+        """Get an array with one row per utterance. Raises DataError if it is missing or has another number of rows."""
         if key not in self.values:
             raise DataError(
                 f"Expected {key!r} in {self.name!r} of {self.path}, but got {', '.join(map(str, self.values))}; "
@@ -107,7 +115,7 @@ class SplitArrays:
         return values
 
     def texts(self, key: str) -> list[str]:
-        """A column of text (N,)."""
+        """Get an array as N texts."""
         return as_text(self.array(key))
 
 
@@ -120,7 +128,20 @@ def source_from_splits(
     notes: Counter[str],
     mapping: Mapping[str, str],
 ) -> SourceDataSet:
-    """The data set, its feature spaces named after the reader. Rows of aligned streams are words, others are frames."""
+    """Create the data set, with feature spaces named after the reader.
+
+    Args:
+        reader: Name of the reader.
+        splits: The splits of the pickle; rows of aligned streams are words, those of other streams are frames.
+        keep_words: Whether `attach` stores words.
+        groups: Rows by video.
+        attach: Function that adds the features to the utterance of a row.
+        notes: Counter of applied rules.
+        mapping: Field -> key in the pickle, without the modalities.
+
+    Returns:
+        The opened data set.
+    """
     first = splits[0]
     level = Level.WORD if keep_words else Level.UTTERANCE
     spaces = {}
@@ -148,7 +169,7 @@ def _as_array(path: Path, name: str, key: str, value: object) -> AnyArray:
         ) from None
 
 
-def _split(path: Path, name: str, values: Mapping[str, Any]) -> SplitArrays:
+def _checked_split(path: Path, name: str, values: Mapping[str, Any]) -> SplitArrays:
     features = {modality: _as_array(path, name, key, values[key]) for modality, key in KEYS.items() if key in values}
     if not features:
         raise DataError(
@@ -166,15 +187,22 @@ def _split(path: Path, name: str, values: Mapping[str, Any]) -> SplitArrays:
 
 
 def read_pickle(path: Path, reader: str) -> Any:
-    """What a pickle holds: dictionaries, lists, tuples, text, numbers and numpy arrays (read-only).
+    """Read a pickle without executing its calls. Texts of Python 2 are read as latin1, as numpy needs it.
 
-    Python 2 pickles are read as latin1, as numpy needs it.
+    Args:
+        path: The pickle.
+        reader: Name of the reader, for error messages.
 
-    Raises UnsafePickleError, naming the global, when it names anything else; DataError when it is cut or no pickle.
+    Returns:
+        Dictionaries, lists, tuples, texts, numbers and read-only numpy arrays.
+
+    Raises:
+        UnsafePickleError: The pickle names any other global.
+        DataError: The file is damaged or not a pickle.
     """
     try:
         with open(path, "rb") as handle:
-            return _resolve(_ArraysOnly(handle, path).load(), {})
+            return _build_arrays(_ArraysOnly(handle, path).load(), {})
     except UnsafePickleError:
         raise
     except READ_ERRORS as error:
@@ -186,14 +214,14 @@ def read_pickle(path: Path, reader: str) -> Any:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """An unpickler that knows only the stand-ins below."""
+    """An unpickler that accepts only the stand-ins in `_STAND_INS`."""
 
     def __init__(self, handle: Any, path: Path) -> None:
         super().__init__(handle, encoding="latin1")
         self._path = path
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give the stand-in of an exact (module, name) pair. Raises UnsafePickleError for any other."""
+        """Return the stand-in for a global. Raises UnsafePickleError if there is none."""
         try:
             return _STAND_INS[module, name]
         except KeyError:
@@ -204,8 +232,8 @@ class _ArraysOnly(pickle.Unpickler):
             ) from None
 
 
-class _Inert:
-    """An object that a pickle can name but not change: no attributes, no state."""
+class _StandIn:
+    """A stand-in without attributes and state, so that a pickle cannot change it."""
 
     __slots__ = ()
 
@@ -213,8 +241,8 @@ class _Inert:
         raise pickle.UnpicklingError("state for something that has none")
 
 
-class _Call(_Inert):
-    """A callable that a pickle can reach; it checks its arguments itself."""
+class _CallableStandIn(_StandIn):
+    """A stand-in that a pickle can call; its function checks the arguments."""
 
     __slots__ = ("_function",)
 
@@ -225,8 +253,8 @@ class _Call(_Inert):
         return self._function(*arguments)
 
 
-class _Dtype:
-    """What numpy.dtype was told: a name, then the byte order as state."""
+class _DtypeRecord:
+    """Records the arguments for numpy.dtype: a name, and the byte order as state."""
 
     __slots__ = ("_name",)
 
@@ -242,7 +270,7 @@ class _Dtype:
 
     @property
     def holds_objects(self) -> bool:
-        """Whether the data are a list of Python values instead of bytes."""
+        """Whether the data are a list of Python objects instead of bytes."""
         return "O" in self._name
 
     def numpy(self) -> np.dtype[Any]:
@@ -250,8 +278,8 @@ class _Dtype:
         return np.dtype(self._name)
 
 
-class _Array:
-    """What numpy.ndarray was told; becomes an array in `_resolve`, when everything in it is known."""
+class _ArrayRecord:
+    """Records the state of a numpy.ndarray; `_build_arrays` converts it after the whole pickle is read."""
 
     __slots__ = ("_dtype", "_fortran", "_raw", "_shape")
 
@@ -264,29 +292,29 @@ class _Array:
         _, self._shape, self._dtype, self._fortran, self._raw = state
 
     def numpy(self) -> AnyArray:
-        """The array, over the bytes of the pickle. Raises ValueError when shape, type and bytes do not fit."""
+        """Build the array over the bytes of the pickle. Raises ValueError if shape, type and bytes do not match."""
         if self._raw is None:
             raise ValueError("an array without data")
-        return _array(self._raw, self._dtype, self._shape, "F" if self._fortran else "C")
+        return _numpy_array(self._raw, self._dtype, self._shape, "F" if self._fortran else "C")
 
 
-def _array(raw: object, dtype: object, shape: object, order: str) -> AnyArray:
-    if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
+def _numpy_array(raw: object, dtype: object, shape: object, order: str) -> AnyArray:
+    if not isinstance(dtype, _DtypeRecord) or not isinstance(shape, tuple):
         raise ValueError("an array without type or shape")
     if not all(isinstance(length, int) and length >= 0 for length in shape):
         raise ValueError("a shape that is none")
     if dtype.holds_objects:
         return _object_array(raw, shape)
-    as_numpy = dtype.numpy()
+    numpy_dtype = dtype.numpy()
     # a Python 2 string arrives as latin1 text
     data = raw.encode("latin1") if isinstance(raw, str) else raw
-    if not isinstance(data, bytes | bytearray) or math.prod(shape) * as_numpy.itemsize != len(data):
+    if not isinstance(data, bytes | bytearray) or math.prod(shape) * numpy_dtype.itemsize != len(data):
         raise ValueError(f"an array of shape {shape} whose bytes do not fit")
     if not data:
         if math.prod(shape):
             raise ValueError(f"an array of shape {shape} of nothing")
-        return np.zeros(shape, as_numpy)
-    return np.frombuffer(data, dtype=as_numpy).reshape(shape, order="F" if order == "F" else "C")
+        return np.zeros(shape, numpy_dtype)
+    return np.frombuffer(data, dtype=numpy_dtype).reshape(shape, order="F" if order == "F" else "C")
 
 
 def _object_array(raw: object, shape: tuple[int, ...]) -> AnyArray:
@@ -299,66 +327,67 @@ def _object_array(raw: object, shape: tuple[int, ...]) -> AnyArray:
     return values.reshape(shape)
 
 
-def _reconstruct(subtype: object, shape: object, typecode: object) -> _Array:
-    """Stand-in of numpy's `_reconstruct`, which makes an empty array and leaves the rest to the state."""
+def _reconstruct(subtype: object, shape: object, typecode: object) -> _ArrayRecord:
+    """Stand-in for numpy's `_reconstruct`, which creates an empty array whose state follows."""
     if subtype is not _NDARRAY or shape != (0,) or typecode not in (b"b", "b"):
         raise pickle.UnpicklingError("an array that numpy would not write")
-    return _Array()
+    return _ArrayRecord()
 
 
 def _scalar(dtype: object, raw: object) -> Any:
-    """Stand-in of numpy's `scalar`: one value."""
-    return _array([raw] if isinstance(dtype, _Dtype) and dtype.holds_objects else raw, dtype, (1,), "C")[0]
+    """Stand-in for numpy's `scalar`, which creates one value."""
+    return _numpy_array([raw] if isinstance(dtype, _DtypeRecord) and dtype.holds_objects else raw, dtype, (1,), "C")[0]
 
 
-def _frombuffer(raw: object, dtype: object, shape: object, order: object, *_axes: object) -> _Array:
-    """Stand-in of numpy's `_frombuffer`, which pickles of protocol 5 name."""
-    array = _Array()
+def _frombuffer(raw: object, dtype: object, shape: object, order: object, *_axes: object) -> _ArrayRecord:
+    """Stand-in for numpy's `_frombuffer`, which pickles of protocol 5 use."""
+    array = _ArrayRecord()
     array.__setstate__((1, shape, dtype, order == "F", raw))
     return array
 
 
-def _encode(text: object, encoding: object = "utf-8") -> bytes:
-    """Stand-in of `_codecs.encode`, which protocol 2 needs for bytes."""
+def _encode_latin1(text: object, encoding: object = "utf-8") -> bytes:
+    """Stand-in for `_codecs.encode`, which pickles of protocol 2 use for bytes."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError("an encoding other than latin1")
     return text.encode("latin1")
 
 
-_NDARRAY = _Inert()
-_STAND_INS: dict[tuple[str, str], _Inert] = {
+_NDARRAY = _StandIn()
+_STAND_INS: dict[tuple[str, str], _StandIn] = {
     ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): _Call(_Dtype),
-    ("numpy.core.multiarray", "_reconstruct"): _Call(_reconstruct),
-    ("numpy._core.multiarray", "_reconstruct"): _Call(_reconstruct),
-    ("numpy.core.multiarray", "scalar"): _Call(_scalar),
-    ("numpy._core.multiarray", "scalar"): _Call(_scalar),
-    ("numpy.core.numeric", "_frombuffer"): _Call(_frombuffer),
-    ("numpy._core.numeric", "_frombuffer"): _Call(_frombuffer),
-    ("_codecs", "encode"): _Call(_encode),
+    ("numpy", "dtype"): _CallableStandIn(_DtypeRecord),
+    ("numpy.core.multiarray", "_reconstruct"): _CallableStandIn(_reconstruct),
+    ("numpy._core.multiarray", "_reconstruct"): _CallableStandIn(_reconstruct),
+    ("numpy.core.multiarray", "scalar"): _CallableStandIn(_scalar),
+    ("numpy._core.multiarray", "scalar"): _CallableStandIn(_scalar),
+    ("numpy.core.numeric", "_frombuffer"): _CallableStandIn(_frombuffer),
+    ("numpy._core.numeric", "_frombuffer"): _CallableStandIn(_frombuffer),
+    ("_codecs", "encode"): _CallableStandIn(_encode_latin1),
 }
 
 
-def _resolve(value: Any, known: dict[int, tuple[Any, Any]]) -> Any:
-    """Put arrays in place of what was noted about them; each object once, so that shared parts stay shared.
+def _build_arrays(value: Any, known: dict[int, tuple[Any, Any]]) -> Any:
+    """Replace recorded arrays by numpy arrays, converting each object once, so that shared parts stay shared.
 
-    ``known`` maps an object's id to the object and its result: held, so that no other object comes to have its id.
+    ``known`` maps the id of an object to the object and its result. It keeps the object alive, so that its id stays
+    unique.
     """
     if id(value) in known:
         return known[id(value)][1]
-    if isinstance(value, _Inert | _Dtype):
+    if isinstance(value, _StandIn | _DtypeRecord):
         raise ValueError("a type where data should be")
     result = value
-    if isinstance(value, _Array):
+    if isinstance(value, _ArrayRecord):
         result = value.numpy()
     elif isinstance(value, dict):
         known[id(value)] = (value, value)
         for key, each in value.items():
-            value[key] = _resolve(each, known)
+            value[key] = _build_arrays(each, known)
     elif isinstance(value, list):
         known[id(value)] = (value, value)
-        value[:] = [_resolve(each, known) for each in value]
+        value[:] = [_build_arrays(each, known) for each in value]
     elif isinstance(value, tuple):
-        result = tuple(_resolve(each, known) for each in value)
+        result = tuple(_build_arrays(each, known) for each in value)
     known[id(value)] = (value, result)
     return result

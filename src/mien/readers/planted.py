@@ -1,15 +1,15 @@
-"""Made-up videos of words whose labels follow one named rule: no file, and no person ever said any of it.
+"""Generator `planted`: synthetic videos whose labels follow one named rule.
 
-Each rule isolates one ability that a system may have or lack, so that training on it shows whether the system has it.
-Every utterance hides a sign, +1 or -1 at random, in each modality; every word shows its sign along a direction of the
-modality, with noise. An utterance's vector is the mean of its words.
+Each rule tests one ability: a system that lacks the ability cannot learn the rule. Every utterance has a random sign,
++1 or -1, in each modality. The vector of a word is its sign times a fixed direction of the modality, plus noise. The
+vector of an utterance is the mean of its words.
 
-In `alignment` the signs belong to words: the text marks two words, one +1 and one -1, all others 0; half of the words
-have face +1, half -1, and so the voice. Every mean over the words is then noise around zero, whatever the label is:
-only the face at the marked words tells it.
+In the rule `alignment`, each word has its own signs. In the text, one word has +1, one has -1 and the others have 0. In
+the face and in the voice, half of the words have +1 and half have -1. The mean over the words is therefore noise around
+zero for both labels. The label is determined by the face at the two words that are marked in the text.
 
-Positive and negative are equally frequent. The emotions follow the sentiment (`POSITIVE_EMOTIONS` present where it is
-positive, the others where it is negative), so that either task tells the same about a system.
+Positive and negative sentiment are equally frequent. `POSITIVE_EMOTIONS` are present where the sentiment is positive,
+the other emotions where it is negative, so that both tasks test the same ability.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NOISE_SD = 0.3
 SPLIT_SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}
 UTTERANCE_S = 2.0
 MIN_UTTERANCES, MAX_UTTERANCES = 2, 6
-# Even, so that half of the words can have each sign.
+# even numbers, so that half of the words can have each sign
 WORD_COUNTS = (4, 6, 8)
 POSITIVE_EMOTIONS = ("happy", "surprise")
 # one sign per utterance, by modality
@@ -38,11 +38,12 @@ Signs = Mapping[Modality, FloatArray]
 
 
 def sign_before(signs: FloatArray) -> FloatArray:
-    """Sign of the utterance before; of the second, for the first one, whose own sign would tell its label."""
+    """Sign of the previous utterance (utterance,); the first utterance takes that of the second instead of its own."""
     return np.append(signs[1], signs[:-1])
 
 
-# rule -> signs of a video's utterances -> its sentiments (utterance,); None: the words decide, see `_aligned_words`
+# rule -> function from the signs of a video's utterances to their sentiments (utterance,); None: the sentiment depends
+# on single words, see `_aligned_word_signs`
 RULES: dict[str, Callable[[Signs], FloatArray] | None] = {
     # one modality of the same utterance
     "text": lambda signs: signs[Modality.TEXT],
@@ -52,18 +53,29 @@ RULES: dict[str, Callable[[Signs], FloatArray] | None] = {
     "context": lambda signs: sign_before(signs[Modality.TEXT]),
     # two modalities of two utterances
     "context-fusion": lambda signs: signs[Modality.TEXT] * sign_before(signs[Modality.ACOUSTIC]),
-    # two modalities of the same word: whether the face agrees with the text where the text is marked
+    # two modalities of the same word: whether the face has the sign of the text at the words marked in the text
     "alignment": None,
 }
-# option -> values it takes, the default first
+# option -> its values, the default first
 FIELDS: dict[str, tuple[str, ...]] = {"rule": tuple(RULES), "videos": ("300",), "seed": ("0",)}
 
 
 def open_planted(_paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
-    """Make videos of 2 to 6 utterances of 4, 6 or 8 words, the same for a rule, a number of videos and a seed.
+    """Generate videos of 2 to 6 utterances of 4, 6 or 8 words.
 
-    Options in `options.mapping`: `rule` (a key of `RULES`), `videos` (how many), `seed`.
-    Raises UnknownNameError for another rule, SettingsError where a number is none.
+    The same rule, number of videos and seed give the same videos.
+
+    Args:
+        _paths: Ignored; a generator reads no files.
+        options: Whether to keep words, and in `mapping`: `rule` (a key of `RULES`), `videos` (number of videos) and
+            `seed`.
+
+    Returns:
+        The data set, with sentiment -1 or +1 and emotions 0 or 1.
+
+    Raises:
+        UnknownNameError: There is no such rule.
+        SettingsError: `videos` or `seed` is not a whole number in its range.
     """
     chosen = {name: values[0] for name, values in FIELDS.items()} | dict(options.mapping)
     if chosen["rule"] not in RULES:
@@ -77,22 +89,22 @@ def open_planted(_paths: Sequence[Path], options: ReaderOptions) -> SourceDataSe
     return SourceDataSet(
         splits=splits,
         spaces={m: FeatureSpace(m, f"planted-words-{m}", n, level=level, recipe=recipe) for m, n in N_FEATURES.items()},
-        videos=_videos(list(splits), RULES[chosen["rule"]], directions, rng, options.words),
+        videos=_generated_videos(list(splits), RULES[chosen["rule"]], directions, rng, options.words),
         mapping=chosen,
         licence_note="Generated by mien: a planted rule, not people.",
     )
 
 
-def _whole_number(chosen: Mapping[str, str], name: str, least: int) -> int:
-    if not chosen[name].isdecimal() or int(chosen[name]) < least:
+def _whole_number(chosen: Mapping[str, str], name: str, minimum: int) -> int:
+    if not chosen[name].isdecimal() or int(chosen[name]) < minimum:
         raise SettingsError(
-            f"Expected a whole number from {least} on after --map {name}=, but got {chosen[name]!r}; "
+            f"Expected a whole number from {minimum} on after --map {name}=, but got {chosen[name]!r}; "
             f"write for example --map {name}={FIELDS[name][0]}"
         )
     return int(chosen[name])
 
 
-def _videos(
+def _generated_videos(
     names: Sequence[str],
     rule: Callable[[Signs], FloatArray] | None,
     directions: Mapping[Modality, FloatArray],
@@ -101,7 +113,7 @@ def _videos(
 ) -> Iterator[Video]:
     for name in names:
         n_words = rng.choice(WORD_COUNTS, size=int(rng.integers(MIN_UTTERANCES, MAX_UTTERANCES + 1)))
-        sentiment, signs = _signs(rule, n_words, rng)
+        sentiment, signs = _draw_signs(rule, n_words, rng)
         utterances = []
         for i, n in enumerate(n_words.tolist()):
             present = [(emotion in POSITIVE_EMOTIONS) == (sentiment[i] > 0) for emotion in EMOTIONS]
@@ -115,19 +127,19 @@ def _videos(
             )
             for modality, direction in directions.items():
                 rows = np.outer(signs[modality][i], direction) + rng.normal(scale=NOISE_SD, size=(n, len(direction)))
-                # as float32 first: the mean is that of the words as they are stored
+                # convert first: the mean must be that of the stored float32 words
                 attach_rows(utterance, modality, rows.astype(np.float32), keep_words, Counter())
             utterances.append(utterance)
         yield Video(name, utterances)
 
 
-def _signs(
+def _draw_signs(
     rule: Callable[[Signs], FloatArray] | None, n_words: FloatArray, rng: np.random.Generator
 ) -> tuple[FloatArray, dict[Modality, list[FloatArray]]]:
-    """Sentiments (utterance,), and per modality the sign of every word, one array (word,) per utterance."""
+    """Draw sentiments (utterance,) and, per modality, the signs of the words, one array (word,) per utterance."""
     if rule is None:
         sentiment = rng.choice([-1.0, 1.0], size=len(n_words))
-        by_utterance = [_aligned_words(int(n), agree, rng) for n, agree in zip(n_words, sentiment, strict=True)]
+        by_utterance = [_aligned_word_signs(int(n), agree, rng) for n, agree in zip(n_words, sentiment, strict=True)]
         return sentiment, {modality: [each[modality] for each in by_utterance] for modality in Modality}
     hidden = {modality: rng.choice([-1.0, 1.0], size=len(n_words)) for modality in Modality}
     return rule(hidden), {
@@ -136,8 +148,8 @@ def _signs(
     }
 
 
-def _aligned_words(n: int, agree: float, rng: np.random.Generator) -> dict[Modality, FloatArray]:
-    """Signs (word,) per modality: the face at the marked words is that of the text, times `agree`."""
+def _aligned_word_signs(n: int, agree: float, rng: np.random.Generator) -> dict[Modality, FloatArray]:
+    """Draw signs (word,) per modality; at the marked words, the sign of the face is that of the text times `agree`."""
     halves = np.repeat([1.0, -1.0], n // 2)
     order = rng.permutation(n)
     text, face = np.zeros(n), np.empty(n)
@@ -147,7 +159,7 @@ def _aligned_words(n: int, agree: float, rng: np.random.Generator) -> dict[Modal
 
 
 def planted_splits(n_videos: int) -> dict[str, str | None]:
-    """Video id -> split, in the shares of `SPLIT_SHARES`."""
+    """Name the videos and divide them among the splits by `SPLIT_SHARES`; video id -> split."""
     bounds = np.cumsum([round(share * n_videos) for share in SPLIT_SHARES.values()])
     names = list(SPLIT_SHARES)
     return {
@@ -157,6 +169,6 @@ def planted_splits(n_videos: int) -> dict[str, str | None]:
 
 
 def unit_vector(vector: FloatArray) -> FloatArray:
-    """The vector at length 1."""
+    """Scale a vector to length 1."""
     result: FloatArray = vector / np.linalg.norm(vector)
     return result

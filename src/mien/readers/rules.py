@@ -1,6 +1,7 @@
-"""The rules every reader applies to doubtful values, each with the text that counts it in `SourceDataSet.notes`.
+"""Rules for invalid or missing values that all readers share, each with the text under which it is counted.
 
-The texts are documented in docs/formats.md. Nothing here invents a label or a feature: what is missing stays missing.
+The texts are the keys of `SourceDataSet.notes` and are documented in docs/formats.md. No rule fills in a missing label
+or feature.
 """
 
 from __future__ import annotations
@@ -43,13 +44,27 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def add_note(notes: Counter[str], rule: str, n_times: int) -> None:
-    """Count a rule that was applied at least once; one that never was leaves no note."""
+    """Add to the count of a rule; a count of zero adds no entry.
+
+    Args:
+        notes: Counter of applied rules, updated in place.
+        rule: Text of the rule.
+        n_times: Number of times that it was applied.
+    """
     if n_times:
         notes[rule] += n_times
 
 
 def sentiment_label(value: float, notes: Counter[str]) -> float | None:
-    """A sentiment score inside [-3, 3], or None where it is not finite."""
+    """Clamp a sentiment score to its range.
+
+    Args:
+        value: Score as stored in the data set.
+        notes: Counter of applied rules, updated in place.
+
+    Returns:
+        The score within [-3, 3]; None if it is not finite.
+    """
     if not math.isfinite(value):
         notes[LABEL_NOT_FINITE] += 1
         return None
@@ -60,7 +75,15 @@ def sentiment_label(value: float, notes: Counter[str]) -> float | None:
 
 
 def emotion_labels(values: FloatArray, notes: Counter[str]) -> FloatArray | None:
-    """Six intensities inside [0, 3] in the order of `EMOTIONS`, or None unless all six are finite."""
+    """Clamp the six emotion intensities to their range.
+
+    Args:
+        values: Intensities (emotion,) in the order of `EMOTIONS`, as stored in the data set.
+        notes: Counter of applied rules, updated in place.
+
+    Returns:
+        Intensities (emotion,) within [0, 3]; None if any of the six is not finite.
+    """
     values = np.asarray(values, dtype=np.float64)
     finite = np.isfinite(values)
     if not finite.all():
@@ -72,7 +95,16 @@ def emotion_labels(values: FloatArray, notes: Counter[str]) -> FloatArray | None
 
 
 def usable_end(start_s: float | None, end_s: float | None, notes: Counter[str]) -> float | None:
-    """The end, or None where it does not come after the start; the utterance itself is kept."""
+    """Drop an end time that is not after the start time.
+
+    Args:
+        start_s: Start in seconds; None if unknown.
+        end_s: End in seconds; None if unknown.
+        notes: Counter of applied rules, updated in place.
+
+    Returns:
+        The end in seconds; None if it is unknown or not after the start.
+    """
     if start_s is not None and end_s is not None and end_s <= start_s:
         notes[END_NOT_AFTER_START] += 1
         return None
@@ -80,13 +112,21 @@ def usable_end(start_s: float | None, end_s: float | None, notes: Counter[str]) 
 
 
 def finite_cells(values: FloatArray) -> BoolArray:
-    """True where a value is finite once it is stored as float32; same shape."""
+    """Mask of the values that are finite as float32; same shape."""
     finite: BoolArray = np.abs(values) <= LARGEST
     return finite
 
 
 def finite_mean(rows: FloatArray, notes: Counter[str]) -> FloatArray | None:
-    """Mean over rows (row, feature) -> (feature,) float32; None without rows or where a column has no finite value."""
+    """Average rows, leaving out values that are not finite as float32.
+
+    Args:
+        rows: Feature vectors (row, feature).
+        notes: Counter of applied rules, updated in place.
+
+    Returns:
+        Mean (feature,) as float32; None if there is no row or a column has no finite value.
+    """
     if not len(rows):
         return None
     finite = finite_cells(rows)
@@ -101,7 +141,14 @@ def finite_mean(rows: FloatArray, notes: Counter[str]) -> FloatArray | None:
 
 
 def attach_vector(utterance: Utterance, modality: Modality, vector: FloatArray, notes: Counter[str]) -> None:
-    """Give the utterance a vector (feature,) as it is stored, unless a value is not finite."""
+    """Set the features of an utterance from one vector, unless a value is not finite.
+
+    Args:
+        utterance: Utterance to change.
+        modality: Modality of the vector.
+        vector: Features (feature,) as stored in the data set.
+        notes: Counter of applied rules, updated in place.
+    """
     if finite_cells(vector).all():
         utterance.features[modality] = vector.astype(np.float32)
     else:
@@ -111,7 +158,15 @@ def attach_vector(utterance: Utterance, modality: Modality, vector: FloatArray, 
 def attach_rows(
     utterance: Utterance, modality: Modality, rows: FloatArray, keep_words: bool, notes: Counter[str]
 ) -> None:
-    """Give the utterance the mean of its valid rows (row, feature) and, on request, the rows as its words."""
+    """Set the features of an utterance to the mean of its rows and, on request, store the rows as its words.
+
+    Args:
+        utterance: Utterance to change; unchanged if the rows have no mean (see `finite_mean`).
+        modality: Modality of the rows.
+        rows: Feature vectors (row, feature) without padding.
+        keep_words: Whether to store the rows as words; each row must be one word.
+        notes: Counter of applied rules, updated in place.
+    """
     mean = finite_mean(rows, notes)
     if mean is None:
         return
@@ -121,22 +176,38 @@ def attach_rows(
 
 
 def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, BoolArray]:
-    """``(words, present)``: (word, feature) float32, zero rows where a value is not finite, and (word,)."""
+    """Replace words that have a value that is not finite by zeros.
+
+    Args:
+        rows: Feature vectors (word, feature).
+        notes: Counter of applied rules, updated in place.
+
+    Returns:
+        ``(words, present)``: vectors (word, feature) as float32, and the mask (word,) of words with finite values.
+    """
     present: BoolArray = np.asarray(finite_cells(rows).all(axis=1))
     add_note(notes, WORD_NOT_FINITE, int((~present).sum()))
     return np.where(present[:, None], rows, 0).astype(np.float32), present
 
 
 def without_zero_ends(streams: list[FloatArray], notes: Counter[str]) -> slice:
-    """Rows left when the rows that are all zero in every stream, each (row, feature), are stripped at both ends.
+    """Find the rows between the padding of streams that store no lengths.
 
-    Only for files that store no lengths: a zero row inside, or zero in one stream alone, is data.
+    Rows at both ends that are zero in all streams are padding. A zero row between other rows, or in one stream only, is
+    data.
+
+    Args:
+        streams: Feature vectors of one utterance, one array (row, feature) per stream, with the same number of rows.
+        notes: Counter of applied rules, updated in place.
+
+    Returns:
+        The range of rows that are not padding; empty if all rows are zero.
     """
-    filled = np.zeros(len(streams[0]), dtype=bool)
+    nonzero = np.zeros(len(streams[0]), dtype=bool)
     for stream in streams:
-        filled |= (stream != 0).any(axis=1)
-    places = np.flatnonzero(filled)
-    kept = slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)
-    if kept.stop - kept.start < len(filled):
+        nonzero |= (stream != 0).any(axis=1)
+    nonzero_rows = np.flatnonzero(nonzero)
+    data_rows = slice(int(nonzero_rows[0]), int(nonzero_rows[-1]) + 1) if len(nonzero_rows) else slice(0, 0)
+    if data_rows.stop - data_rows.start < len(nonzero):
         notes[PADDING_GUESSED] += 1
-    return kept
+    return data_rows

@@ -1,4 +1,4 @@
-"""CSV files with one row per utterance: a table of one's own, or CMU-MOSEI's texts and labels."""
+"""Reader `table`: CSV files with one row per utterance, such as the user's own table or labels of CMU-MOSEI."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mien.readers.input_files import CsvRow, input_files, read_header, read_rows
 from mien.readers.rules import EMOTIONS_IN_PART, emotion_labels, sentiment_label, usable_end
 from mien.schema import EMOTIONS, FloatArray, Utterance
 
-# field -> column names tried in this order
+# field -> column names to try, in this order
 FIELDS: dict[str, tuple[str, ...]] = {
     "video_id": ("video_id",),
     "index": ("segment_id", "index"),
@@ -29,16 +29,24 @@ REQUIRED = ("video_id", "text")
 
 
 def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
-    """Open one or more CSV files, read as one table.
+    """Open one or more CSV files as one table.
 
-    Columns (others are ignored): video_id and text; optional index, start and end in seconds, split, sentiment in
-    [-3, 3], the six emotions in [0, 3]. An empty cell is a missing value. `options.mapping` renames columns.
+    Required columns: video_id and text. Optional columns: segment_id or index, start and end in seconds, split,
+    sentiment in [-3, 3], and the six emotions in [0, 3]. Other columns are ignored. An empty cell is a missing value.
 
-    Raises DataError when a file is no UTF-8 CSV, a column is missing, or a cell is no number where one is needed.
+    Args:
+        paths: CSV files, or folders that contain them.
+        options: In `mapping`, field -> name of the column to use. There are no words to keep.
+
+    Returns:
+        The data set, without features.
+
+    Raises:
+        DataError: A file is not a UTF-8 CSV, a column is missing, or a cell is not a number where one is needed.
     """
     files = input_files(paths, (".csv",), "table")
-    columns = {path: _columns_of(path, options.mapping) for path in files}
-    used = {field: column for of_file in columns.values() for field, column in of_file.items()}
+    columns = {path: _column_by_field(path, options.mapping) for path in files}
+    used = {field: column for file_columns in columns.values() for field, column in file_columns.items()}
     for field, column in options.mapping.items():
         if field not in used:
             require_columns(files[0], {field: column}, read_header(files[0]))
@@ -50,7 +58,7 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
             "add it, or name it with --map index=COLUMN"
         )
     notes: Counter[str] = Counter()
-    rows = (_row(row, columns[path], notes) for path in files for row in read_rows(path))
+    rows = (_table_row(row, columns[path], notes) for path in files for row in read_rows(path))
     groups = group(rows, notes, files[0], numbered=bool(numbered))
     return SourceDataSet(
         splits=groups.splits,
@@ -62,25 +70,25 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     )
 
 
-def _columns_of(path: Path, mapping: Mapping[str, str]) -> dict[str, str]:
-    """Field -> column for what the file has. Raises DataError when a required field or half of a pair is missing."""
+def _column_by_field(path: Path, mapping: Mapping[str, str]) -> dict[str, str]:
+    """Map each field in the file to its column. Raises DataError if a required or accompanying column is missing."""
     header = read_header(path)
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for field, names in FIELDS.items():
-        tried = (mapping[field],) if field in mapping else names
-        column = next((name for name in tried if name in header), None)
+        candidates = (mapping[field],) if field in mapping else names
+        column = next((name for name in candidates if name in header), None)
         if column is not None:
-            found[field] = column
-    names_of = {field: mapping.get(field, FIELDS[field][0]) for field in FIELDS}
-    together: list[tuple[str, ...]] = [REQUIRED]
-    # a time needs both ends, and six emotions cannot be told from some of them
-    together += [names for names in (("start", "end"), EMOTIONS) if any(name in found for name in names)]
-    for names in together:
-        require_columns(path, {name: names_of[name] for name in names}, header)
-    return found
+            columns[field] = column
+    column_names = {field: mapping.get(field, FIELDS[field][0]) for field in FIELDS}
+    column_groups: list[tuple[str, ...]] = [REQUIRED]
+    # start and end belong together, and so do the six emotions
+    column_groups += [names for names in (("start", "end"), EMOTIONS) if any(name in columns for name in names)]
+    for names in column_groups:
+        require_columns(path, {name: column_names[name] for name in names}, header)
+    return columns
 
 
-def _row(row: CsvRow, columns: Mapping[str, str], notes: Counter[str]) -> Row:
+def _table_row(row: CsvRow, columns: Mapping[str, str], notes: Counter[str]) -> Row:
     video_id = row.cells[columns["video_id"]]
     if not video_id:
         raise row.refuse(columns["video_id"], "a video id", "give every row its video")
@@ -93,13 +101,13 @@ def _row(row: CsvRow, columns: Mapping[str, str], notes: Counter[str]) -> Row:
         end_s=usable_end(start_s, end_s, notes),
         transcript=row.cells[columns["text"]],
         sentiment=None if sentiment is None else sentiment_label(sentiment, notes),
-        emotions=_emotions(row, columns, notes) if EMOTIONS[0] in columns else None,
+        emotions=_table_emotions(row, columns, notes) if EMOTIONS[0] in columns else None,
     )
     split = row.cells[columns["split"]].strip() or None if "split" in columns else None
     return Row(video_id, split, utterance, row.where)
 
 
-def _emotions(row: CsvRow, columns: Mapping[str, str], notes: Counter[str]) -> FloatArray | None:
+def _table_emotions(row: CsvRow, columns: Mapping[str, str], notes: Counter[str]) -> FloatArray | None:
     values = [row.number(columns[name]) for name in EMOTIONS]
     if None in values:
         if any(value is not None for value in values):

@@ -1,1 +1,1 @@
-"""What several applications write with: tables as CSV, Markdown and LaTeX, and the style of figures."""
+"""Shared writers of reports: tables as CSV, Markdown and LaTeX, and figures."""

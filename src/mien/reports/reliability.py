@@ -1,4 +1,4 @@
-"""Does a probability mean what it says? A reliability diagram of every output that is one."""
+"""Reliability diagrams: whether predicted probabilities match observed frequencies, per output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name, targets_of
 
 N_BINS = 10
 N_COLUMNS = 4
-# of panels whose output has another name for people
+# (task, output) -> title, where it differs from the output's name
 TITLES = {(SENTIMENT, "positive"): "positive sentiment (has0)", (EMOTION, NO_EMOTION): "no emotion"}
 NOTE = (
     f"All utterances of all seeds in at most {N_BINS} bins of equal count (equal probabilities share a bin). "
@@ -28,30 +28,46 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityCurve:
-    """One output's bins."""
+    """Reliability of one output, in bins of equal count."""
 
     name: str
     pooled: ReliabilityBins  # over all seeds
     edges: FloatArray  # (bin + 1,) from the lowest to the highest probability
-    per_seed: FloatArray  # (seed, bin) share of cases, NaN where a seed has nothing in the bin
+    per_seed: FloatArray  # (seed, bin) share of cases, NaN where a seed has no utterance in the bin
 
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityData:
-    """What is drawn."""
+    """Heading and curves of a reliability diagram."""
 
     heading: str
     curves: tuple[ReliabilityCurve, ...]
 
 
 def reliability_of_runs(heading: str, runs: Sequence[Predictions]) -> ReliabilityData:
-    """Every output that the runs predict and their split has labels for."""
-    curves = [make_curve(name, cases) for name, cases in _outputs(runs)]
+    """Compute the reliability of every output that the runs predict and that is labelled.
+
+    Args:
+        heading: Second title line: system, data, split and number of seeds.
+        runs: Predictions, one per seed.
+
+    Returns:
+        One curve per output; outputs that are degrees, not probabilities, have none.
+    """
+    curves = [make_curve(name, cases) for name, cases in _labelled_outputs(runs)]
     return ReliabilityData(heading, tuple(curve for curve in curves if curve is not None))
 
 
 def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> ReliabilityCurve | None:
-    """Bins of one output from (labels, probabilities) per seed; None where nothing is labelled."""
+    """Compute the bins of one output.
+
+    Args:
+        name: Title of the panel.
+        cases: Labels and probabilities of the labelled utterances, both (utterance,), one pair per seed.
+
+    Returns:
+        The curve; None where no utterance is labelled.
+    """
     probability = np.concatenate([values for _, values in cases])
     if not probability.size:
         return None
@@ -66,10 +82,10 @@ def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> Reli
 
 @figure_style()
 def draw_reliability(data: ReliabilityData) -> Figure:
-    """One square panel per output, and below it a strip with the bins."""
+    """Draw one panel per output, and below it a narrow one with the counts of its bins."""
     n_columns = min(N_COLUMNS, len(data.curves))
     n_rows = -(-len(data.curves) // n_columns)
-    # few panels stay as large as they are among many
+    # keep the size of a panel when there are fewer than N_COLUMNS
     width = PAGE * max(n_columns, 2) / N_COLUMNS
     figure = new_figure(width, 2.35 * n_rows, f"Reliability of the probabilities\n{data.heading}", NOTE)
     grid = figure.subplots(2 * n_rows, n_columns, squeeze=False, height_ratios=[4, 1] * n_rows)
@@ -77,8 +93,8 @@ def draw_reliability(data: ReliabilityData) -> Figure:
         row, column = divmod(number, n_columns)
         top, strip = grid[2 * row, column], grid[2 * row + 1, column]
         if number < len(data.curves):
-            _curve(top, data.curves[number])
-            _strip(strip, data.curves[number])
+            _draw_curve(top, data.curves[number])
+            _draw_counts(strip, data.curves[number])
             if column == 0:
                 top.set_ylabel("share of cases")
                 strip.set_ylabel("count")
@@ -89,28 +105,30 @@ def draw_reliability(data: ReliabilityData) -> Figure:
     return figure
 
 
-def _outputs(runs: Sequence[Predictions]) -> Iterator[tuple[str, list[tuple[BoolArray, FloatArray]]]]:
-    """Per probability that a run predicts, the labels and probabilities of each run's labelled utterances."""
-    for task, row in TASKS.items():
+def _labelled_outputs(runs: Sequence[Predictions]) -> Iterator[tuple[str, list[tuple[BoolArray, FloatArray]]]]:
+    """Yield the title of each predicted probability with labels and probabilities of each run's labelled utterances."""
+    for task, entry in TASKS.items():
         predicting = [run for run in runs if task in run.outputs]
-        if row.predicts_degrees or not predicting:
+        if entry.predicts_degrees or not predicting:
             continue
         cases = []
         for run in predicting:
             targets, scored = targets_of(task, run)
             cases.append((np.asarray(targets[scored], dtype=np.bool_), run.outputs[task][scored]))
-        for column, output in enumerate(row.outputs):
+        for column, output in enumerate(entry.outputs):
             title = TITLES.get((task, output)) or output_name(task, output)
             yield title, [(present[:, column], probability[:, column]) for present, probability in cases]
 
 
-def _curve(axes: Axes, curve: ReliabilityCurve) -> None:
+def _draw_curve(axes: Axes, curve: ReliabilityCurve) -> None:
     used = curve.pooled.n_cases > 0
-    places = curve.pooled.probability[used]
+    positions = curve.pooled.probability[used]
     shares = curve.per_seed[:, used]
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 2)), linewidth=0.8)
-    axes.fill_between(places, np.nanmin(shares, axis=0), np.nanmax(shares, axis=0), color=BLUE, alpha=0.25, linewidth=0)
-    axes.plot(places, curve.pooled.share[used], color=BLUE, marker="o", markersize=2.8, linewidth=1, gid="pooled")
+    axes.fill_between(
+        positions, np.nanmin(shares, axis=0), np.nanmax(shares, axis=0), color=BLUE, alpha=0.25, linewidth=0
+    )
+    axes.plot(positions, curve.pooled.share[used], color=BLUE, marker="o", markersize=2.8, linewidth=1, gid="pooled")
     n_present, n = curve.pooled.n_present.sum(), curve.pooled.n_cases.sum()
     axes.set_title(f"{curve.name}\n{n_present / n:.1%} of {n:,.0f}")
     axes.set(xlim=(0, 1), ylim=(0, 1))
@@ -120,7 +138,7 @@ def _curve(axes: Axes, curve: ReliabilityCurve) -> None:
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.5)
 
 
-def _strip(axes: Axes, curve: ReliabilityCurve) -> None:
+def _draw_counts(axes: Axes, curve: ReliabilityCurve) -> None:
     axes.bar(
         curve.edges[:-1],
         curve.pooled.n_cases,

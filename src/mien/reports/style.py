@@ -1,4 +1,4 @@
-"""How every figure looks, and how it is written: the same bytes for the same numbers, with its fonts inside."""
+"""Style and writing of figures: files are self-contained, and equal numbers give equal bytes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mien.storage.files import atomic_file
 
-# inches: one column and the full width of a two-column page
+# widths in inches: one column and the whole of a two-column page
 COLUMN, PAGE = 3.4, 7.0
-# Okabe and Ito's colours: told apart under every common colour blindness, and in grey together with the hatches
+# Okabe and Ito's colours: distinct under common colour blindness, and with the hatches also in greyscale
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#8C8C8C", "#222222"
 BAND = "#F3F3F3"
 FONT_SIZE = 7.0
 STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
+    "font.family": "DejaVu Sans",  # shipped with matplotlib, so equal on all machines
     "font.size": FONT_SIZE,
     "axes.titlesize": FONT_SIZE,
     "axes.labelsize": FONT_SIZE,
@@ -42,13 +42,13 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "legend.handlelength": 1.6,
     "savefig.dpi": 300,
-    # glyphs as outlines in SVG and as TrueType in PDF: nothing is asked of the reader's machine
+    # embed glyphs as outlines in SVG and as TrueType in PDF, so that readers need no fonts
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
-    # else element ids are random
+    # without a salt, element ids are random
     "svg.hashsalt": "mien",
 }
-# file ending -> metadata; no dates, or no two files would be equal
+# file ending -> metadata; dates are omitted so that files are reproducible
 FORMATS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 CHARACTERS_PER_INCH = 19
 LINE_HEIGHT = (FONT_SIZE + 1) * 1.25 / 72
@@ -57,7 +57,7 @@ MARGIN = 0.05
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Matplotlib's defaults with `STYLE`, whatever the user's own settings are; those come back afterwards."""
+    """Apply Matplotlib's defaults and `STYLE` inside the block, then restore the user's settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(cast(Any, STYLE))
@@ -65,10 +65,19 @@ def figure_style() -> Iterator[None]:
 
 
 def new_figure(width: float, body: float, title: str, note: str, *, legend: bool = False) -> Figure:
-    """A figure whose panels get `body` inches of height, between a title above and a note on how to read it below.
+    """Make an empty figure with a title above the panels and a note below them.
 
-    Both are wrapped to the width (inches). With `legend` there is a line for `add_legend` under the title. The space is
-    reserved here, because matplotlib's own layout lets a title and a legend above the panels overlap.
+    The space for both is reserved here, because matplotlib's own layout lets a title and a legend overlap.
+
+    Args:
+        width: Width of the figure in inches; title and note are wrapped to it.
+        body: Height of the panels in inches.
+        title: Title; it may have several lines.
+        note: Note on how to read the figure.
+        legend: Whether to reserve a line for `add_legend` below the title.
+
+    Returns:
+        The figure, whose layout keeps panels between title and note.
     """
     title, note = wrapped(title, width * 0.92), wrapped(note, width * 1.1)
     head = LINE_HEIGHT * (title.count("\n") + 1 + 1.3 * legend) + 2 * MARGIN
@@ -81,7 +90,12 @@ def new_figure(width: float, body: float, title: str, note: str, *, legend: bool
 
 
 def add_legend(figure: Figure, axes: Axes) -> None:
-    """What the colours of `axes` mean, in the line that `new_figure` reserved."""
+    """Draw a legend in the line that `new_figure` reserved.
+
+    Args:
+        figure: Figure made by `new_figure` with `legend`.
+        axes: Panel whose labels the legend lists.
+    """
     engine = cast(ConstrainedLayoutEngine, figure.get_layout_engine())
     _, bottom, _, height = engine.get()["rect"]  # of the panels, in fractions of the figure
     handles, labels = axes.get_legend_handles_labels()
@@ -97,17 +111,31 @@ def add_legend(figure: Figure, axes: Axes) -> None:
 
 
 def wrapped(text: str, width: float) -> str:
-    """Every line of `text` broken to `width` inches."""
+    """Wrap every line of a text.
+
+    Args:
+        text: Text with line breaks to keep.
+        width: Width in inches, at the style's font size.
+
+    Returns:
+        The text with further line breaks.
+    """
     return "\n".join(textwrap.fill(line, int(width * CHARACTERS_PER_INCH)) for line in text.splitlines())
 
 
 def percent_format() -> FuncFormatter:
-    """0.755 -> 75.5%, 0.6 -> 60%."""
+    """Format fractions as per cent: 0.755 -> 75.5%, 0.6 -> 60%."""
     return FuncFormatter(lambda value, _: f"{100 * value:.6g}%")
 
 
 def percent_axis(axes: Axes, which: str, n_ticks: int = 5) -> None:
-    """Fractions shown as per cent, with as many decimals as the range needs."""
+    """Label an axis of fractions in per cent, and draw its grid.
+
+    Args:
+        axes: Panel to change.
+        which: The axis, x or y.
+        n_ticks: Largest number of intervals between ticks.
+    """
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 5, 10]))
     axis.set_major_formatter(percent_format())
@@ -116,9 +144,20 @@ def percent_axis(axes: Axes, which: str, n_ticks: int = 5) -> None:
 
 
 def write_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
-    """Write one figure in every format, each aside and renamed. Raises WriteError.
+    """Write a figure in every format of `FORMATS`, each file atomically.
 
-    The same figure drawn and written again gives the same bytes, with the same version of matplotlib.
+    The same figure gives the same bytes under the same version of matplotlib.
+
+    Args:
+        folder: Folder to write into.
+        name: File name without ending.
+        figure: Figure to write.
+
+    Returns:
+        Paths of the files.
+
+    Raises:
+        WriteError: A file cannot be written.
     """
     paths = []
     for ending, metadata in FORMATS.items():

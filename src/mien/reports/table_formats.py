@@ -1,4 +1,4 @@
-"""Tables as CSV, Markdown and LaTeX (booktabs): the one place that knows how each is written."""
+"""Format tables as CSV, Markdown and LaTeX (booktabs)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 LATEX_CHARACTERS = {
-    **{sign: "\\" + sign for sign in "&%$#_{}"},
+    **{character: "\\" + character for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -20,12 +20,20 @@ LATEX_CHARACTERS = {
     "↓": r"$\downarrow$",
     "±": r"$\pm$",
 }
-# A spreadsheet runs a cell that starts like this as a formula, and transcripts are other people's words.
+# Spreadsheets evaluate cells with these first characters as formulas, and transcripts are untrusted text.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """RFC 4180 with line feeds; None is empty, numbers are written so that they read back exactly."""
+    """Format a table as CSV (RFC 4180, but with line feeds).
+
+    Args:
+        header: Names of the columns.
+        rows: Values; None becomes an empty cell, and floats keep all digits.
+
+    Returns:
+        The text.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -34,29 +42,58 @@ def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A pipe table; the first column is text, the others are numbers."""
+    """Format a Markdown pipe table.
+
+    Args:
+        header: Names of the columns.
+        rows: Plain texts, which are escaped; the first column is aligned left, the others right.
+
+    Returns:
+        The lines of the table, without a final line break.
+    """
     rule = ["---", *["---:"] * (len(header) - 1)]
     lines = [[markdown_text(text) for text in header], rule, *([markdown_text(text) for text in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is, in a table cell too."""
-    return "".join("\\" + sign if sign in "\\`*_[]<>|#" else sign for sign in " ".join(text.split()))
+    """Escape text so that Markdown shows it verbatim, also in a table cell."""
+    return "".join(
+        "\\" + character if character in "\\`*_[]<>|#" else character for character in " ".join(text.split())
+    )
 
 
 def latex_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A booktabs table of plain texts."""
+    """Format a LaTeX booktabs table of plain texts.
+
+    Args:
+        title: Caption.
+        header: Names of the columns.
+        rows: Plain texts, which are escaped.
+
+    Returns:
+        A table environment.
+    """
     return latex_rows(title, header, [[latex_text(text) for text in row] for row in rows], ())
 
 
 def latex_text(text: str) -> str:
-    """Text with every sign that LaTeX would take for a command made harmless."""
-    return "".join(LATEX_CHARACTERS.get(sign, sign) for sign in " ".join(text.split()))
+    """Escape the special characters of LaTeX."""
+    return "".join(LATEX_CHARACTERS.get(character, character) for character in " ".join(text.split()))
 
 
 def latex_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
-    """`rows` are LaTeX already, the rest is text."""
+    """Format a LaTeX booktabs table of cells that are LaTeX code.
+
+    Args:
+        title: First sentence of the caption, plain text.
+        header: Names of the columns, plain text.
+        rows: Cells as LaTeX code, which is not escaped.
+        notes: Further sentences of the caption, plain text.
+
+    Returns:
+        A table environment.
+    """
     lines = [
         "% needs \\usepackage{booktabs}",
         r"\begin{table}",
@@ -74,14 +111,14 @@ def latex_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
 
 
 def spreadsheet_cell(value: Any) -> Any:
-    """The value, a text that a spreadsheet would run with an apostrophe in front."""
+    """Prefix an apostrophe to a text that a spreadsheet would evaluate; other values are unchanged."""
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return "'" + value
     return value
 
 
 def seeds_text(counts: Sequence[int]) -> str:
-    """5 seeds; 3 to 5 seeds."""
+    """Describe sorted numbers of seeds: 5 seeds; 3 to 5 seeds."""
     if not counts:
         return "no seed"
     span = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"

@@ -1,7 +1,7 @@
-"""Between Arrow columns and the schema's types: the one place that knows the names of the table's columns.
+"""Converts between Arrow columns and the types of `schema`; the only place that knows the columns of the table.
 
-Columns are made from buffers and read from buffers: pyarrow's own conversions from and to numpy import pandas, which
-costs a short command a third of a second.
+Arrays are built from and read from buffers, because pyarrow's own conversions to and from numpy import pandas, which
+adds a third of a second to a short command.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from mien.schema import (
 )
 from mien.storage.split_columns import WordsOfOne, lay_out, vectors_of, words_of_utterance
 
-# Few values that repeat; a dictionary of feature values would only be given up again after some time.
+# Columns with few distinct values, which are dictionary-encoded. Feature values are too many for a dictionary.
 TEXTS = ["video_id", "transcript", "split"]
 
 
 def words_column_name(modality: Modality) -> str:
-    """Column of the word vectors of a modality."""
+    """Name of the column with the word vectors of a modality."""
     return f"{modality}_words"
 
 
@@ -61,33 +61,52 @@ def arrow_schema(spaces: Mapping[Modality, FeatureSpace]) -> pa.Schema:
 
 
 def videos_to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -> pa.Table:
-    """Rows of the given videos, utterances in the order they stand in. Raises DataError when one breaks the schema."""
+    """Convert videos to rows of the table.
+
+    Args:
+        videos: Videos; the order of videos and utterances is kept.
+        spaces: Feature spaces of the table.
+
+    Returns:
+        One row per utterance.
+
+    Raises:
+        DataError: A video breaks the schema.
+    """
     for video in videos:
         validate_video(video, spaces)
     rows = [(video, utterance) for video in videos for utterance in video.utterances]
     utterances = [utterance for _, utterance in rows]
     data: dict[str, pa.Array] = {
-        "video_id": _texts([video.id for video, _ in rows]),
-        "index": _numbers([utterance.index for utterance in utterances], np.int64),
-        "start_s": _numbers([utterance.start_s for utterance in utterances]),
-        "end_s": _numbers([utterance.end_s for utterance in utterances]),
-        "transcript": _texts([utterance.transcript for utterance in utterances]),
-        "split": _texts([video.split for video, _ in rows]),
-        "sentiment": _numbers([utterance.sentiment for utterance in utterances]),
+        "video_id": _text_array([video.id for video, _ in rows]),
+        "index": _number_array([utterance.index for utterance in utterances], np.int64),
+        "start_s": _number_array([utterance.start_s for utterance in utterances]),
+        "end_s": _number_array([utterance.end_s for utterance in utterances]),
+        "transcript": _text_array([utterance.transcript for utterance in utterances]),
+        "split": _text_array([video.split for video, _ in rows]),
+        "sentiment": _number_array([utterance.sentiment for utterance in utterances]),
     }
     for number, name in enumerate(EMOTIONS):
         values = [None if each.emotions is None else float(each.emotions[number]) for each in utterances]
-        data[name] = _numbers(values)
+        data[name] = _number_array(values)
     for modality, space in spaces.items():
-        data[modality] = _vectors(*vectors_of(utterances, space))
+        data[modality] = _vector_array(*vectors_of(utterances, space))
         if space.level is Level.WORD:
-            data[words_column_name(modality)] = _word_column(utterances, space)
+            data[words_column_name(modality)] = _word_array(utterances, space)
     schema = arrow_schema(spaces)
     return pa.table([data[field.name] for field in schema], schema=schema)
 
 
 def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
-    """One video from its rows."""
+    """Convert the rows of one video to a Video.
+
+    Args:
+        rows: All rows of one video.
+        spaces: Feature spaces of the table.
+
+    Returns:
+        The video.
+    """
     features = {modality: vector_column(rows[modality], space.n_features) for modality, space in spaces.items()}
     emotions = np.stack([float_column(rows[name]) for name in EMOTIONS], axis=1)
     facts = rows.select(["index", "start_s", "end_s", "transcript", "sentiment"]).to_pylist()
@@ -116,23 +135,39 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
 
 
 def float_column(column: pa.ChunkedArray) -> FloatArray:
-    """A column of numbers as (row,) float64 with NaN where null."""
+    """A column of numbers as (row,) float64, NaN where null."""
     array = column.combine_chunks()
-    return np.where(_present(array), _stored(array, np.float64), np.nan)
+    return np.where(_present_mask(array), _raw_values(array, np.float64), np.nan)
 
 
 def vector_column(column: pa.ChunkedArray | pa.Array, n_features: int) -> tuple[FloatArray, BoolArray]:
-    """A vector column as ``(matrix, present)``: (row, feature) float32 with zero rows where null, and (row,)."""
+    """Convert a column of vectors to arrays.
+
+    Args:
+        column: Column of lists of equal size.
+        n_features: Their size.
+
+    Returns:
+        ``(matrix, present)``: vectors (row, feature) float32, zero where null, and presence (row,).
+    """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    present = _present(array)
-    # null rows are stored too, whatever lies there
-    values = _stored(array.values, np.float32).reshape(-1, n_features)
+    present = _present_mask(array)
+    # null rows have stored values, too, which are arbitrary
+    values = _raw_values(array.values, np.float32).reshape(-1, n_features)
     matrix = np.where(present[:, None], values[array.offset : array.offset + len(array)], np.float32(0))
     return matrix, present
 
 
 def word_vectors_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsOfOne]:
-    """A column of word vectors as one ``(matrix, present)`` per row, (word, feature) and (word,); None where null."""
+    """Convert a column of word vectors to arrays.
+
+    Args:
+        column: Column of lists of vectors.
+        space: Feature space of the modality.
+
+    Returns:
+        Per row ``(matrix, present)``, vectors (word, feature) and presence (word,); None where null.
+    """
     return [
         vector_column(cell.values, space.n_features) if cell.is_valid and cell.values is not None else None
         for cell in column
@@ -140,51 +175,55 @@ def word_vectors_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsO
 
 
 def equal_id_ranges(ids: Sequence[str]) -> list[tuple[str, int, int]]:
-    """``(id, start, stop)`` of every stretch of equal ids."""
+    """``(id, start, stop)`` of every run of equal consecutive ids."""
     starts = [row for row in range(len(ids)) if row == 0 or ids[row] != ids[row - 1]]
     return [(ids[start], start, stop) for start, stop in itertools.pairwise([*starts, len(ids)])]
 
 
-def _word_column(utterances: Sequence[Utterance], space: FeatureSpace) -> pa.Array:
+def _word_array(utterances: Sequence[Utterance], space: FeatureSpace) -> pa.Array:
+    """The word vectors of utterances as a list of vectors per row; null for utterances without words."""
     words = [words_of_utterance(utterance, space.modality) for utterance in utterances]
     offsets = np.cumsum([0, *(0 if each is None else len(each[1]) for each in words)], dtype=np.int32)
     validity = _validity([each is not None for each in words])
     kind = pa.list_(pa.list_(pa.float32(), space.n_features))
-    children = [_vectors(*lay_out(words, offsets, space.n_features))]
+    children = [_vector_array(*lay_out(words, offsets, space.n_features))]
     return pa.Array.from_buffers(kind, len(words), [validity, _buffer(offsets)], children=children)
 
 
-def _numbers(values: Sequence[float | None], dtype: type[np.generic] = np.float64) -> pa.Array:
+def _number_array(values: Sequence[float | None], dtype: type[np.generic] = np.float64) -> pa.Array:
+    """Numbers as an Arrow array; null for None."""
     validity = _validity([value is not None for value in values])
     content = np.array([0 if value is None else value for value in values], dtype=dtype)
     return pa.Array.from_buffers(pa.from_numpy_dtype(dtype), len(values), [validity, _buffer(content)])
 
 
-def _texts(values: Sequence[str | None]) -> pa.Array:
+def _text_array(values: Sequence[str | None]) -> pa.Array:
+    """Texts as an Arrow array; null for None."""
     encoded = [b"" if value is None else value.encode("utf-8") for value in values]
     bounds = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     validity = _validity([value is not None for value in values])
     return pa.Array.from_buffers(pa.string(), len(values), [validity, _buffer(bounds), pa.py_buffer(b"".join(encoded))])
 
 
-def _vectors(matrix: FloatArray, present: BoolArray) -> pa.Array:
-    """The rows of a matrix (row, feature) float32, of which some are present (row,), as lists of one size."""
+def _vector_array(matrix: FloatArray, present: BoolArray) -> pa.Array:
+    """Rows of a matrix (row, feature) float32 as lists of fixed size; null where `present` (row,) is False."""
     n_rows, n_features = matrix.shape
     values = pa.Array.from_buffers(pa.float32(), matrix.size, [None, _buffer(matrix)])
     return pa.Array.from_buffers(pa.list_(pa.float32(), n_features), n_rows, [_validity(present)], children=[values])
 
 
 def _buffer(values: NDArray[Any]) -> pa.Buffer:
+    """The bytes of an array as an Arrow buffer."""
     return pa.py_buffer(np.ascontiguousarray(values))
 
 
 def _validity(present: Sequence[bool] | BoolArray) -> pa.Buffer | None:
-    """One bit a value, or nothing where none is null."""
+    """Arrow's validity bitmap; None if no value is null."""
     bits = np.asarray(present, dtype=bool)
     return None if bits.all() else pa.py_buffer(np.packbits(bits, bitorder="little"))
 
 
-def _present(array: pa.Array) -> BoolArray:
+def _present_mask(array: pa.Array) -> BoolArray:
     """Which values are not null, (value,)."""
     bits = array.buffers()[0]
     if bits is None:
@@ -193,14 +232,22 @@ def _present(array: pa.Array) -> BoolArray:
     return unpacked[array.offset :].astype(bool)
 
 
-def _stored(array: pa.Array, dtype: type[np.generic]) -> NDArray[Any]:
-    """The numbers of an array, (value,); anything where null."""
+def _raw_values(array: pa.Array, dtype: type[np.generic]) -> NDArray[Any]:
+    """The numbers of an array, (value,); arbitrary where null."""
     stored = np.frombuffer(array.buffers()[1] or b"", dtype=dtype)
     return stored[array.offset : array.offset + len(array)]
 
 
 def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace]) -> None:
-    """Raise DataError, naming the video and the utterance, when a video breaks the schema."""
+    """Check one video against the schema.
+
+    Args:
+        video: Video to check.
+        spaces: Feature spaces of the Dataset.
+
+    Raises:
+        DataError: The split is unknown, utterance numbers repeat, or features or labels are invalid.
+    """
     if video.split is not None and video.split not in SPLITS:
         raise DataError(
             f"Expected the split of video {video.id!r} to be one of {', '.join(SPLITS)}, but got {video.split!r}; "
@@ -226,6 +273,7 @@ def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace]) -> Non
 def _validate_features(
     rows: FloatArray, spaces: Mapping[Modality, FeatureSpace], modality: Modality, where: str
 ) -> None:
+    """Check modality, width and finiteness of vectors (row, feature)."""
     if modality not in spaces:
         raise DataError(f"Expected {where} to have only {', '.join(spaces)} features, but got {modality} features too")
     if rows.shape[1] != spaces[modality].n_features:
@@ -241,6 +289,7 @@ def _validate_features(
 
 
 def _validate_range(values: FloatArray, bounds: tuple[float, float], what: str) -> None:
+    """Raise DataError unless all values are within the bounds."""
     low, high = bounds
     if not ((values >= low) & (values <= high)).all():
         raise DataError(f"Expected {what} in [{low:g}, {high:g}], but got {values.tolist()}")

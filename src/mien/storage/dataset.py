@@ -1,6 +1,6 @@
 """The Dataset on disk: a folder with ``utterances.parquet`` and ``dataset.json`` (docs/formats.md).
 
-Written video by video, so that a corpus larger than memory passes through; read as columns of one split.
+It is written video by video, so that the corpus need not fit into memory, and read as the columns of one split.
 """
 
 from __future__ import annotations
@@ -32,26 +32,34 @@ from mien.storage.split_columns import SplitColumns, join_words
 FORMAT = {"format": "mien-dataset", "format_version": 1}
 TABLE = "utterances.parquet"
 CARD = "dataset.json"
-# a group is closed as soon as it reaches one of these
+# a row group is complete when it reaches one of these limits
 ROWS_PER_GROUP = 2048
 BYTES_PER_GROUP = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
-    """What a Dataset says about itself beside its rows."""
+    """Metadata of a Dataset."""
 
     name: str
     spaces: Mapping[Modality, FeatureSpace]
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
-    # where the rows came from: source name, files with sha256, options, rules applied with counts
+    # where the rows come from: source, files with sha256, options, applied rules with counts
     origin: Mapping[str, Any] = field(default_factory=dict)
     licence_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """An opened Dataset: its facts are in memory, its rows are read on demand."""
+    """An opened Dataset: its metadata is in memory, its rows are read on demand.
+
+    Attributes:
+        folder: The Dataset folder.
+        facts: Metadata.
+        counts: Split -> "videos", "utterances", and "longest", the most utterances of a video; "none" for videos
+            without a split.
+        fingerprint: sha256 of the table.
+    """
 
     folder: Path
     facts: DatasetFacts
@@ -64,17 +72,21 @@ class Dataset:
         return [name for name in SPLITS if name in self.counts]
 
     def table(self, names: list[str] | None = None) -> pa.Table:
-        """The rows as an Arrow table, all columns or the named ones."""
+        """The rows as an Arrow table, with all columns or the named ones."""
         return pq.read_table(self.folder / TABLE, columns=names)
 
     def row_groups(self, names: list[str] | None = None) -> Iterator[pa.Table]:
-        """The rows, all columns or the named ones, one group at a time; a video is in one group."""
+        """Yields the row groups, with all columns or the named ones; each holds whole videos."""
         with pq.ParquetFile(self.folder / TABLE) as file:
             for number in range(file.num_row_groups):
                 yield file.read_row_group(number, columns=names)
 
     def videos(self, split: str | None = None) -> Iterator[Video]:
-        """Every video of one split, or of all, with everything that is stored. Raises DataError on an unknown split."""
+        """Yields the videos of one split, or of all, with all stored data.
+
+        Raises:
+            DataError: There is no such split.
+        """
         self._require_split(split)
         for group in self.row_groups():
             for _, start, stop in equal_id_ranges(group["video_id"].to_pylist()):
@@ -83,23 +95,39 @@ class Dataset:
                     yield video
 
     def columns(self, split: str, *, words: bool = False) -> SplitColumns:
-        """One split as arrays (see `SplitColumns`), on request with the words of its utterances.
+        """Read one split as arrays.
 
-        Raises DataError on an unknown or empty split, and with `words` where no modality has them or the modalities do
-        not have the same ones.
+        Args:
+            split: Name of the split.
+            words: Also read the words of the utterances, for the modalities that have them.
+
+        Returns:
+            The split as arrays.
+
+        Raises:
+            DataError: The split is unknown or empty; with `words`, no modality has words, or the modalities have
+                different ones.
         """
         self._require_split(split)
-        names, by_word = self._names(words)
+        names, by_word = self._column_names(words)
         rows = pq.read_table(self.folder / TABLE, columns=names, filters=[("split", "=", split)])
         return _split_columns(rows, self.facts.spaces, by_word)
 
     def windows(self, split: str | None = None, *, words: bool = False) -> Iterator[SplitColumns]:
-        """The columns of one split, or of all videos, a few thousand utterances at a time: never all in memory.
+        """Read one split, or all videos, as arrays of a few thousand utterances, without holding all in memory.
 
-        Every window holds whole videos. Raises what `columns` raises.
+        Args:
+            split: Name of the split; None reads all videos.
+            words: Also read the words of the utterances, for the modalities that have them.
+
+        Yields:
+            Arrays of whole videos.
+
+        Raises:
+            DataError: As for `columns`.
         """
         self._require_split(split)
-        names, by_word = self._names(words)
+        names, by_word = self._column_names(words)
         for group in self.row_groups([*names, "split"]):
             rows = group
             if split is not None:
@@ -117,11 +145,11 @@ class Dataset:
             for name, count in self.counts.items()
         )
         spaces = "".join(f"<li>{space}</li>" for space in self.facts.spaces.values())
-        head = "<tr><th>split</th><th>videos</th><th>utterances</th></tr>"
-        return f"<b>{self.facts.name}</b><table>{head}{rows}</table><ul>{spaces}</ul>"
+        header = "<tr><th>split</th><th>videos</th><th>utterances</th></tr>"
+        return f"<b>{self.facts.name}</b><table>{header}{rows}</table><ul>{spaces}</ul>"
 
-    def _names(self, words: bool) -> tuple[list[str], list[FeatureSpace]]:
-        """The table's columns that `SplitColumns` is made of, and the spaces whose words are among them."""
+    def _column_names(self, words: bool) -> tuple[list[str], list[FeatureSpace]]:
+        """The table's columns needed for `SplitColumns`, and the feature spaces whose words are among them."""
         by_word = [space for space in self.facts.spaces.values() if words and space.level is Level.WORD]
         if words and not by_word:
             raise DataError(
@@ -133,24 +161,47 @@ class Dataset:
 
     def _require_split(self, split: str | None) -> None:
         if split is not None and split not in self.splits:
-            have = ", ".join(self.splits) or "none"
+            available = ", ".join(self.splits) or "none"
             raise DataError(
-                f"Expected a split named {split!r} with utterances in {self.folder}, but got {have}; "
+                f"Expected a split named {split!r} with utterances in {self.folder}, but got {available}; "
                 "name one of these, or import again with --rename-split or --carve"
             )
 
 
 def write_dataset(folder: Path, videos: Iterable[Video], facts: DatasetFacts) -> Dataset:
-    """Write a Dataset; the old one, if any, is replaced only when the new one is complete.
+    """Write a Dataset; an existing one is replaced only when the new one is complete.
 
-    Raises DataError when a video breaks the schema (wrong width, NaN, label out of range, two videos of one id, no
-    utterance at all) and WriteError when the system refuses.
+    Args:
+        folder: Dataset folder to write.
+        videos: Videos with all labels, features and roles.
+        facts: Metadata.
+
+    Returns:
+        The opened Dataset.
+
+    Raises:
+        DataError: A video breaks the schema (width, NaN, label out of range), a video id occurs twice, or there is no
+            utterance.
+        WriteError: The folder cannot be written or replaced.
     """
     return write_dataset_groups(folder, row_groups(videos), facts)
 
 
 def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts: DatasetFacts) -> Dataset:
-    """`write_dataset` for videos in groups (see `row_groups`); each becomes a group of rows of the table."""
+    """Write a Dataset from groups of videos (see `row_groups`), each of which becomes a row group of the table.
+
+    Args:
+        folder: Dataset folder to write.
+        groups: Groups of videos.
+        facts: Metadata; `origin` is read after the last group.
+
+    Returns:
+        The opened Dataset.
+
+    Raises:
+        DataError: As for `write_dataset`.
+        WriteError: The folder cannot be written or replaced.
+    """
     with atomic_folder(folder, CARD) as aside:
         counts = _write_groups(aside / TABLE, groups, facts.spaces)
         if not counts:
@@ -170,9 +221,9 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
 
 
 def row_groups(videos: Iterable[Video]) -> Iterator[list[Video]]:
-    """Consecutive videos, as many as make a group; those without an utterance are left out.
+    """Yields consecutive videos in groups of limited size; videos without utterances are left out.
 
-    Where a group ends depends on nothing but its videos.
+    The boundaries depend only on the videos, so that equal videos give equal tables.
     """
     group: list[Video] = []
     n_rows = n_bytes = 0
@@ -181,7 +232,7 @@ def row_groups(videos: Iterable[Video]) -> Iterator[list[Video]]:
             continue
         group.append(video)
         n_rows += len(video.utterances)
-        n_bytes += _bytes_of(video)
+        n_bytes += _n_bytes(video)
         if n_rows >= ROWS_PER_GROUP or n_bytes >= BYTES_PER_GROUP:
             yield group
             group, n_rows, n_bytes = [], 0, 0
@@ -190,7 +241,12 @@ def row_groups(videos: Iterable[Video]) -> Iterator[list[Video]]:
 
 
 def open_dataset(folder: str | Path) -> Dataset:
-    """Open a Dataset and check its table's sha256. Raises DataError if it is none, DamagedFileError if altered."""
+    """Open a Dataset, and check the sha256 of its table.
+
+    Raises:
+        DataError: The folder is no Dataset.
+        DamagedFileError: The table or the card was altered.
+    """
     folder = Path(folder)
     restore_interrupted_swap(folder)
     card = read_card(folder / CARD, "a Dataset", FORMAT, "import it")
@@ -202,11 +258,11 @@ def open_dataset(folder: str | Path) -> Dataset:
         )
         dataset = Dataset(folder, facts, card["counts"], fingerprint)
     require_sha256(folder / TABLE, fingerprint, "the Dataset")
-    found, expected = pq.read_schema(folder / TABLE), columns.arrow_schema(spaces)
-    if not found.equals(expected):
+    actual, expected = pq.read_schema(folder / TABLE), columns.arrow_schema(spaces)
+    if not actual.equals(expected):
         raise DamagedFileError(
             f"Expected {folder / TABLE} to have the columns that {CARD} tells of, but got others "
-            f"({', '.join(found.names)}); the card was altered: make the Dataset again"
+            f"({', '.join(actual.names)}); the card was altered: make the Dataset again"
         )
     return dataset
 
@@ -214,19 +270,19 @@ def open_dataset(folder: str | Path) -> Dataset:
 def _write_groups(
     path: Path, groups: Iterable[Sequence[Video]], spaces: Mapping[Modality, FeatureSpace]
 ) -> dict[str, Counter[str]]:
-    """Write the table; how many videos, utterances and, at most, utterances of a video each split has."""
+    """Write the table; returns per split the counts of videos and utterances, and the length of the longest video."""
     counts: dict[str, Counter[str]] = {}
-    seen: set[str] = set()
-    # smallest and largest values help to skip rows by their split, and nobody skips by a feature's
-    how = {"compression": "zstd", "use_dictionary": columns.TEXTS, "write_statistics": columns.TEXTS}
-    with pq.ParquetWriter(path, columns.arrow_schema(spaces), **how) as writer:
+    video_ids: set[str] = set()
+    # minima and maxima let readers skip rows of other splits; for features they would only cost space
+    options = {"compression": "zstd", "use_dictionary": columns.TEXTS, "write_statistics": columns.TEXTS}
+    with pq.ParquetWriter(path, columns.arrow_schema(spaces), **options) as writer:
         for group in groups:
             for video in group:
-                if video.id in seen:
+                if video.id in video_ids:
                     raise DataError(
                         f"Expected every video once, but got {video.id!r} twice; merge its rows before importing"
                     )
-                seen.add(video.id)
+                video_ids.add(video.id)
                 n = len(video.utterances)
                 count = counts.setdefault(video.split or "none", Counter())
                 count.update(videos=1, utterances=n)
@@ -235,7 +291,8 @@ def _write_groups(
     return {name: counts[name] for name in (*SPLITS, "none") if name in counts}
 
 
-def _bytes_of(video: Video) -> int:
+def _n_bytes(video: Video) -> int:
+    """Size of the features and words of a video."""
     return sum(
         rows.nbytes
         for utterance in video.utterances
@@ -247,14 +304,14 @@ def _bytes_of(video: Video) -> int:
 def _split_columns(
     rows: pa.Table, spaces: Mapping[Modality, FeatureSpace], by_word: Sequence[FeatureSpace]
 ) -> SplitColumns:
-    of_videos = equal_id_ranges(rows["video_id"].to_pylist())
+    ranges = equal_id_ranges(rows["video_id"].to_pylist())
     features, present = {}, {}
     for modality, space in spaces.items():
         features[modality], present[modality] = columns.vector_column(rows[modality], space.n_features)
     emotions = np.stack([columns.float_column(rows[name]) for name in EMOTIONS], axis=1)
     return SplitColumns(
-        video_ids=[video_id for video_id, _, _ in of_videos],
-        offsets=np.array([0, *(stop for _, _, stop in of_videos)], dtype=np.int64),
+        video_ids=[video_id for video_id, _, _ in ranges],
+        offsets=np.array([0, *(stop for _, _, stop in ranges)], dtype=np.int64),
         index=np.array(rows["index"].to_pylist(), dtype=np.int64),
         features=features,
         present=present,

@@ -1,4 +1,4 @@
-"""What a Dataset holds: counts, label distributions, coverage, and what two splits share that they should not."""
+"""Statistics of a Dataset: counts, label distributions, coverage, and leakage between splits."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ N_EXAMPLES = 5
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
-    """A JSON-able description (docs/formats.md).
+    """Statistics of a Dataset as JSON-able values (docs/formats.md).
 
-    Reads every column but the word vectors, features one group of rows at a time.
+    Reads all columns except word vectors, one row group at a time.
     """
     spaces = dataset.facts.spaces
     tallies: dict[str, _Tally] = {}
@@ -45,12 +45,12 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         numbers = {name: columns.float_column(rows[name]) for name in ("start_s", "end_s", "sentiment", *EMOTIONS)}
         lengths = {start: stop - start for _, start, stop in equal_id_ranges(rows["video_id"].to_pylist())}
         for name in np.unique(splits).tolist():
-            here = splits == name
+            in_split = splits == name
             tally = tallies.setdefault(name, _Tally())
-            tally.lengths.extend(length for start, length in lengths.items() if here[start])
-            tally.add({key: values[here] for key, values in numbers.items()})
+            tally.lengths.extend(length for start, length in lengths.items() if in_split[start])
+            tally.add({key: values[in_split] for key, values in numbers.items()})
             for modality, (matrix, present) in vectors.items():
-                tally.coverage.setdefault(modality, _Coverage()).add(matrix[here], present[here])
+                tally.coverage.setdefault(modality, _Coverage()).add(matrix[in_split], present[in_split])
     return {
         "name": dataset.facts.name,
         "folder": str(dataset.folder),
@@ -66,26 +66,26 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Coverage:
-    """The vectors of one modality in one split."""
+    """Running statistics of the vectors of one modality in one split."""
 
     n_rows: int = 0
     n_present: int = 0
     all_zero_rows: int = 0
-    low: FloatArray | float = np.inf  # (feature,) once a row is present
-    high: FloatArray | float = -np.inf
+    low: FloatArray | float = np.inf  # minima (feature,) after the first present row
+    high: FloatArray | float = -np.inf  # maxima (feature,)
 
     def add(self, matrix: FloatArray, present: BoolArray) -> None:
-        """Rows (row, feature), of which some are present (row,)."""
-        here = matrix[present]
+        """Add vectors (row, feature), of which those in `present` (row,) exist."""
+        rows = matrix[present]
         self.n_rows += len(matrix)
-        self.n_present += len(here)
-        self.all_zero_rows += int((here == 0).all(axis=1).sum())
-        if len(here):
-            self.low = np.minimum(here.min(axis=0), self.low)
-            self.high = np.maximum(here.max(axis=0), self.high)
+        self.n_present += len(rows)
+        self.all_zero_rows += int((rows == 0).all(axis=1).sum())
+        if len(rows):
+            self.low = np.minimum(rows.min(axis=0), self.low)
+            self.high = np.maximum(rows.max(axis=0), self.high)
 
     def described(self) -> dict[str, Any]:
-        """How many utterances have the modality, and the range of its values."""
+        """Number of utterances with the modality, and the range of its values."""
         return {
             "utterances": self.n_present,
             "share": self.n_present / self.n_rows,
@@ -98,16 +98,16 @@ class _Coverage:
 
 @dataclass(slots=True)
 class _Tally:
-    """What has been counted in one split."""
+    """Running statistics of one split."""
 
-    lengths: list[int] = field(default_factory=list)  # utterances of each video
+    lengths: list[int] = field(default_factory=list)  # number of utterances of each video
     duration_s: float = 0.0
     sentiment: Counter[str] = field(default_factory=Counter)
     emotion: Counter[str] = field(default_factory=Counter)
     coverage: dict[Modality, _Coverage] = field(default_factory=dict)
 
     def add(self, numbers: Mapping[str, FloatArray]) -> None:
-        """Times and labels, each (row,), NaN where missing."""
+        """Add times and labels, each (row,), NaN where missing."""
         self.duration_s += float(np.nansum(numbers["end_s"] - numbers["start_s"]))
         sentiment = numbers["sentiment"]
         has0, labelled = sentiment_classes(sentiment, SentimentRule.HAS0)
@@ -118,7 +118,7 @@ class _Tally:
         self.emotion["labelled"] += int(scored.sum())
 
     def described(self) -> dict[str, Any]:
-        """The counts as they are printed."""
+        """The statistics as JSON-able values."""
         sentiment, lengths = self.sentiment, np.array(self.lengths)
         return {
             "videos": len(lengths),
@@ -142,12 +142,13 @@ class _Tally:
 
 
 def _describe_space(space: FeatureSpace) -> dict[str, Any]:
+    """The fields of a feature space that `describe` reports."""
     facts = space.to_json()
     return {key: facts[key] for key in ("name", "n_features", "level", "fingerprint", "recipe")}
 
 
 def _leakage(dataset: Dataset) -> dict[str, Any]:
-    """Which videos and transcripts (stripped, lower case) stand in more than one split; no split does not count."""
+    """Videos and transcripts (stripped, lower case) in more than one split; rows without a split are ignored."""
     facts = dataset.table(["video_id", "split", "transcript"]).to_pydict()
     videos, texts = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
     for video, split, text in zip(facts["video_id"], facts["split"], facts["transcript"], strict=True):

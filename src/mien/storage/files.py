@@ -1,4 +1,7 @@
-"""Write aside, then rename: a killed process or a full disk leaves the old file or the new one, never half a file."""
+"""Atomic writing: files and folders are written under a temporary name and then renamed.
+
+A killed process or a full disk leaves the old content or the new content, never a part of it.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,18 @@ def _umask() -> int:
     return mask
 
 
-# Asked once while loading: asking changes it for a moment, for all threads.
+# Read once at import: reading the umask changes it for a moment, in all threads.
 UMASK = _umask()
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success fsync it and rename it over `path`, else remove it.
+    """Give a temporary path beside `path`; on success rename it to `path`, otherwise remove it.
 
-    Raises WriteError when the system refuses (full disk, no permission); `path` is then as it was.
+    The content is flushed to disk before the file is renamed.
+
+    Raises:
+        WriteError: The file cannot be written (full disk, no permission); `path` is unchanged.
     """
     aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
@@ -38,50 +44,66 @@ def atomic_file(path: Path) -> Iterator[Path]:
         yield aside
         with open(aside, "rb") as handle:
             os.fsync(handle.fileno())
-        # Some writers (safetensors) keep their files from everybody else; a run is as readable as any other file.
+        # Some writers (safetensors) create files that only their owner can read; use the usual permissions instead.
         os.chmod(aside, 0o666 & ~UMASK)
         os.replace(aside, path)
     except OSError as error:
-        raise _refused(path, error) from error
+        raise _write_error(path, error) from error
     finally:
-        with suppress(OSError):  # what went wrong before says more
+        with suppress(OSError):  # the earlier error is more informative
             aside.unlink()
 
 
 @contextmanager
 def atomic_folder(folder: Path, marker: str) -> Iterator[Path]:
-    """Give a temporary folder beside `folder`; on success rename it over `folder`, else remove it.
+    """Give a temporary folder beside `folder`; on success rename it to `folder`, otherwise remove it.
 
-    An existing `folder` is replaced only if it is empty or holds a file named `marker` (so that a mistyped ``--out``
-    cannot delete somebody's work); where it is a link, the link stays and what it points to is replaced. Raises
-    WriteError otherwise, and when the system refuses.
+    An existing `folder` is replaced only if it is empty or contains a file named `marker`, so that a mistyped ``--out``
+    cannot delete other files. If `folder` is a symbolic link, its target is replaced.
+
+    Args:
+        folder: Folder to write or replace.
+        marker: Name of the file by which an old version is recognised.
+
+    Yields:
+        The temporary folder.
+
+    Raises:
+        WriteError: The folder must not be replaced or cannot be written.
     """
     folder = require_replaceable(folder, marker)
     aside = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
     try:
-        # Left by killed processes: the old folder after a finished swap, and half a folder by one of the same id (in
-        # a container every process may be number 1) or of another.
-        for leftover in (_replaced(folder), aside):
+        # Remove what killed processes left: the old folder after a complete swap, and incomplete folders. One may have
+        # this process's own id, because in a container every process may have the id 1.
+        for leftover in (_replaced_folder(folder), aside):
             shutil.rmtree(leftover, ignore_errors=True)
         remove_partial(folder.parent, f".{glob.escape(folder.name)}.partial-*")
         aside.mkdir(parents=True)
         yield aside
         if folder.exists():
-            os.replace(folder, _replaced(folder))
+            os.replace(folder, _replaced_folder(folder))
         os.replace(aside, folder)
-        shutil.rmtree(_replaced(folder), ignore_errors=True)
+        shutil.rmtree(_replaced_folder(folder), ignore_errors=True)
     except OSError as error:
-        raise _refused(folder, error) from error
+        raise _write_error(folder, error) from error
     finally:
         restore_interrupted_swap(folder)
         shutil.rmtree(aside, ignore_errors=True)
 
 
 def require_replaceable(folder: Path, marker: str) -> Path:
-    """The resolved folder, if `atomic_folder` may replace it. Cheap: to be asked before any long work.
+    """Check whether `atomic_folder` may replace a folder. Cheap: call it before any long computation.
+
+    Args:
+        folder: Folder to write or replace.
+        marker: Name of the file by which an old version is recognised.
+
+    Returns:
+        The resolved folder.
 
     Raises:
-        WriteError: Something else stands there, or a file stands in the place of a folder above it.
+        WriteError: The folder has other content, contains the working folder, or has a file as its parent.
     """
     folder = folder.resolve()
     if folder in (Path.cwd(), *Path.cwd().parents):
@@ -95,19 +117,24 @@ def require_replaceable(folder: Path, marker: str) -> Path:
             f"Expected {folder} to be new or to hold {marker}, but got something else; choose another --out"
         )
     try:
-        os.stat(folder)  # NotADirectoryError where a file stands above it
+        os.stat(folder)  # NotADirectoryError if a parent is a file
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise _refused(folder, error) from error
+        raise _write_error(folder, error) from error
     return folder
 
 
 @contextmanager
 def exclusive_lock(path: Path, held: Exception | None = None) -> Iterator[None]:
-    """Hold a lock file, which stays behind. The system lets go when a process dies.
+    """Hold a lock on a file inside the block. The operating system releases it when a process dies.
 
-    Raises `held` when another process holds it; without `held`, waits until it does no more.
+    Args:
+        path: Lock file; it is created and not removed.
+        held: Error to raise when another process holds the lock; None waits for the lock.
+
+    Yields:
+        Nothing; the lock is held.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as handle:
@@ -120,9 +147,14 @@ def exclusive_lock(path: Path, held: Exception | None = None) -> Iterator[None]:
 
 
 def remove_partial(folder: Path, pattern: str) -> None:
-    """Remove what processes that no longer run left half written: files and folders ``...partial-PID``."""
+    """Remove incomplete files and folders of processes that no longer run.
+
+    Args:
+        folder: Folder to search, without subfolders.
+        pattern: Glob pattern of names that end in ``partial-PID``.
+    """
     for leftover in folder.glob(pattern):
-        if _runs(leftover.name.rpartition("-")[2]):
+        if _is_running(leftover.name.rpartition("-")[2]):
             continue
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -130,35 +162,56 @@ def remove_partial(folder: Path, pattern: str) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def _runs(process_id: str) -> bool:
+def _is_running(process_id: str) -> bool:
+    """Whether a process with this id exists; False for a text that is no id."""
     try:
         os.kill(int(process_id), 0)
     except (ValueError, ProcessLookupError):
         return False
-    except OSError:  # it runs, and belongs to somebody else
+    except OSError:  # it runs under another user
         return True
     return True
 
 
 def restore_interrupted_swap(folder: Path) -> None:
-    """Bring back the old folder if a process died between the two renames of `atomic_folder`."""
-    if not folder.exists() and _replaced(folder).is_dir():
-        os.replace(_replaced(folder), folder)
+    """Restore the old folder if a process died between the two renames of `atomic_folder`."""
+    if not folder.exists() and _replaced_folder(folder).is_dir():
+        os.replace(_replaced_folder(folder), folder)
 
 
 def write_json(path: Path, facts: Any) -> None:
-    """Write one JSON file aside and rename it; NaN becomes null. Raises WriteError."""
+    """Write one JSON file atomically; NaN becomes null.
+
+    Args:
+        path: File to write.
+        facts: JSON-able values; numpy values and arrays are converted.
+
+    Raises:
+        WriteError: The file cannot be written.
+    """
     with atomic_file(path) as aside:
         aside.write_text(to_json_text(facts) + "\n", encoding="utf-8")
 
 
 def to_json_text(facts: Any) -> str:
-    """Indented JSON in which NaN and infinities are null, because JSON knows neither."""
-    return json.dumps(_finite(facts), indent=2, ensure_ascii=False, allow_nan=False)
+    """Indented JSON; NaN and infinities, which JSON lacks, become null."""
+    return json.dumps(_nan_as_none(facts), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read one JSON object. Raises DataError if missing, DamagedFileError if it is none."""
+    """Read one JSON object.
+
+    Args:
+        path: File to read.
+        what: Name of the thing that the file belongs to, for messages ("the Run").
+
+    Returns:
+        The object.
+
+    Raises:
+        DataError: The file is missing.
+        DamagedFileError: The file holds no JSON object.
+    """
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(facts, dict):
@@ -166,14 +219,28 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         return facts
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise DataError(f"Expected {what} with the file {path}, but got nothing there; check the path") from None
-    except ValueError as error:  # no JSON, no UTF-8, no object
+    except ValueError as error:  # not JSON, not UTF-8, or not an object
         raise DamagedFileError(
             f"Expected JSON in {path}, but got {error}; the file was cut or altered: make {what} again"
         ) from None
 
 
 def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -> dict[str, Any]:
-    """`read_json` of a card that states the expected format. Raises DamagedFileError where it is another one."""
+    """Read the JSON object of a card, and check its format.
+
+    Args:
+        path: File to read.
+        what: Name of the thing that the card describes, for messages ("a Run").
+        expected: Required "format" and "format_version".
+        remedy: Command to repeat, for messages ("train it").
+
+    Returns:
+        The object.
+
+    Raises:
+        DataError: The file is missing.
+        DamagedFileError: The file holds no JSON object, or one of another format or version.
+    """
     card = read_json(path, what)
     if any(card.get(key) != value for key, value in expected.items()):
         raise DamagedFileError(
@@ -185,7 +252,18 @@ def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -
 
 @contextmanager
 def reporting_damage(path: Path, what: str) -> Iterator[None]:
-    """Turn what goes wrong while taking facts from a card into DamagedFileError."""
+    """Turn errors of reading values from a card into DamagedFileError.
+
+    Args:
+        path: The card, for the message.
+        what: Name of the thing that the card describes, for the message ("the Run").
+
+    Yields:
+        Nothing.
+
+    Raises:
+        DamagedFileError: A value is missing or has the wrong type.
+    """
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -195,27 +273,29 @@ def reporting_damage(path: Path, what: str) -> Iterator[None]:
         ) from None
 
 
-def _replaced(folder: Path) -> Path:
+def _replaced_folder(folder: Path) -> Path:
+    """Where `atomic_folder` puts the old folder during a swap."""
     return folder.with_name(f".{folder.name}.replaced")
 
 
-def _refused(path: Path, error: OSError) -> WriteError:
-    """The error for a system that does not let us write `path`."""
+def _write_error(path: Path, error: OSError) -> WriteError:
+    """The error for a path that the operating system refuses to write."""
     return WriteError(
         f"Expected to write {path}, but got {error.strerror or error}; "
         "what stood there before is unchanged: free some space or choose another place"
     )
 
 
-def _finite(facts: Any) -> Any:
+def _nan_as_none(facts: Any) -> Any:
+    """JSON-able values from numpy values and arrays, with None for NaN and infinities."""
     if isinstance(facts, dict):
-        return {str(key): _finite(value) for key, value in facts.items()}
+        return {str(key): _nan_as_none(value) for key, value in facts.items()}
     if isinstance(facts, list | tuple):
-        return [_finite(value) for value in facts]
+        return [_nan_as_none(value) for value in facts]
     if hasattr(facts, "item") and getattr(facts, "ndim", 0) == 0:
         facts = facts.item()
     if hasattr(facts, "tolist"):
-        return _finite(facts.tolist())
+        return _nan_as_none(facts.tolist())
     if isinstance(facts, float) and not math.isfinite(facts):
         return None
     return facts

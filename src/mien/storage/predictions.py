@@ -1,6 +1,6 @@
-"""Predictions on disk: one Parquet table, gold labels and probabilities side by side.
+"""Predictions on disk: one Parquet table with gold labels and predictions side by side.
 
-Anybody's system can write this table and be evaluated the same way (docs/formats.md).
+Other systems can write the same table and be evaluated in the same way (docs/formats.md).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ SENTIMENT_VALUES_KEY = b"mien.sentiment_values"
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What one system says about N utterances, beside the gold labels. Rows of one video are contiguous."""
+    """Predictions of one system for N utterances, with gold labels. Rows of one video are contiguous."""
 
     video_id: np.ndarray[Any, np.dtype[np.object_]]  # (N,) str
     index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
     sentiment: FloatArray  # (N,) gold score, NaN where missing
     emotions: FloatArray  # (N, 6) gold intensities, NaN rows where missing
-    # task -> (N, output) in the order of its outputs (`tasks.TASKS`): probabilities of classes, or degrees
+    # task -> class probabilities or degrees (N, output), outputs in the order of `tasks.TASKS`
     outputs: Mapping[str, FloatArray]
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
 
@@ -45,9 +45,9 @@ def predictions_to_table(predictions: Predictions) -> pa.Table:
     data: dict[str, Any] = {
         "video_id": pa.array(predictions.video_id, pa.string()),
         "index": predictions.index,
-        "sentiment": _nullable(predictions.sentiment),
+        "sentiment": _nan_as_null(predictions.sentiment),
     }
-    data |= {name: _nullable(predictions.emotions[:, column]) for column, name in enumerate(EMOTIONS)}
+    data |= {name: _nan_as_null(predictions.emotions[:, column]) for column, name in enumerate(EMOTIONS)}
     for task, row in TASKS.items():
         if task in predictions.outputs:
             data |= dict(zip(row.columns, predictions.outputs[task].T, strict=True))
@@ -56,16 +56,27 @@ def predictions_to_table(predictions: Predictions) -> pa.Table:
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write aside and rename. Raises WriteError."""
+    """Write a predictions table atomically.
+
+    Args:
+        path: Parquet file to write.
+        predictions: Predictions of all utterances.
+
+    Raises:
+        WriteError: The file cannot be written.
+    """
     with atomic_file(path) as aside:
         pq.write_table(predictions_to_table(predictions), aside, compression="zstd")
 
 
 @contextmanager
 def predictions_writer(path: Path) -> Iterator[Callable[[Predictions], None]]:
-    """Give a function that appends rows to the table, a row group each; renamed to `path` when all have come.
+    """Give a function that appends Predictions to a table; the file appears at `path` when the block succeeds.
 
-    All parts come from one system; at least one is needed. Raises WriteError.
+    The appended parts must come from one system. At least one part is required.
+
+    Raises:
+        WriteError: The file cannot be written.
     """
     with atomic_file(path) as aside, ExitStack() as open_files:
         writer: pq.ParquetWriter | None = None
@@ -81,7 +92,12 @@ def predictions_writer(path: Path) -> Iterator[Callable[[Predictions], None]]:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read a predictions table. Raises DataError when missing or incomplete, DamagedFileError when not Parquet."""
+    """Read a predictions table.
+
+    Raises:
+        DataError: The file is missing, or a column is missing or has the wrong type.
+        DamagedFileError: The file is not Parquet.
+    """
     if not path.is_file():
         raise DataError(f"Expected a predictions table at {path}, but got nothing there; evaluate the run first")
     try:
@@ -97,18 +113,18 @@ def read_predictions(path: Path) -> Predictions:
     try:
         return Predictions(
             video_id=table["video_id"].to_numpy().astype(object),
-            index=_numbers(table, ["index"])[:, 0].astype(np.int64),
-            sentiment=_numbers(table, ["sentiment"])[:, 0],
-            emotions=_numbers(table, EMOTIONS),
-            outputs={task: _numbers(table, TASKS[task].columns) for task in predicted},
+            index=_float_columns(table, ["index"])[:, 0].astype(np.int64),
+            sentiment=_float_columns(table, ["sentiment"])[:, 0],
+            emotions=_float_columns(table, EMOTIONS),
+            outputs={task: _float_columns(table, TASKS[task].columns) for task in predicted},
             sentiment_values=SentimentValues(metadata.get(SENTIMENT_VALUES_KEY, b"intensity").decode()),
         )
     except ValueError as error:
         raise DataError(f"Expected a predictions table in {path}, but got {error}; see docs/formats.md") from None
 
 
-def _numbers(table: pa.Table, names: Sequence[str]) -> FloatArray:
-    """Columns as (row, column) float64, NaN where null. Raises ValueError when one holds no numbers."""
+def _float_columns(table: pa.Table, names: Sequence[str]) -> FloatArray:
+    """Columns as (row, column) float64, NaN where null. Raises ValueError for a column without numbers."""
     for name in names:
         kind = table[name].type
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
@@ -116,5 +132,6 @@ def _numbers(table: pa.Table, names: Sequence[str]) -> FloatArray:
     return np.stack([table[name].to_numpy().astype(np.float64) for name in names], axis=1)
 
 
-def _nullable(values: FloatArray) -> pa.Array:
+def _nan_as_null(values: FloatArray) -> pa.Array:
+    """A column of numbers, null where NaN."""
     return pa.array(values, pa.float64(), mask=np.isnan(values))

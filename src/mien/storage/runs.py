@@ -1,4 +1,4 @@
-"""The Run on disk: a folder with ``run.json`` beside weights, history, decisions and predictions (docs/formats.md)."""
+"""The Run on disk: a folder with ``run.json``, weights, history, decisions and predictions (docs/formats.md)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EPOCHS = "epochs/"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training, finished or not: what was asked for and, when finished, what came out."""
+    """One training, finished or not: its request and, when finished, its outcome."""
 
     folder: Path
     model: str
@@ -28,23 +28,23 @@ class Run:
     seed: int
     # two groups: "model" and "training"
     settings: Mapping[str, Mapping[str, Any]]
-    # {"path", "name", "fingerprint", "sentiment_values"} of the data set it was trained on
+    # "path", "name", "fingerprint" and "sentiment_values" of the Dataset that it was trained on
     dataset: Mapping[str, Any]
     spaces: Mapping[Modality, FeatureSpace]
     finished: bool
-    # chosen epoch and by what, number of parameters, cost, label majority of train, versions
+    # chosen epoch and criterion, number of parameters, cost, majority labels of train, versions
     outcome: Mapping[str, Any]
-    # file below the folder -> sha256
+    # file, relative to the folder -> sha256
     sha256: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[Modality, ...]:
-        """Modalities it hears."""
+        """Modalities that the system uses."""
         return tuple(self.spaces)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that decides its weights; `--resume` compares it."""
+        """Everything that determines the weights; `--resume` compares it."""
         return {
             "model": self.model,
             "inputs": list(self.inputs),
@@ -56,7 +56,15 @@ class Run:
 
 
 def write_run(run: Run, files: Sequence[Path] = ()) -> None:
-    """Write run.json aside and rename it; `files` (below the folder) are recorded with their sha256."""
+    """Write run.json atomically.
+
+    Args:
+        run: Run to write.
+        files: Files, relative to the run folder, whose sha256 is recorded.
+
+    Raises:
+        WriteError: The file cannot be written.
+    """
     card = {
         **FORMAT,
         "finished": run.finished,
@@ -74,10 +82,20 @@ def write_run(run: Run, files: Sequence[Path] = ()) -> None:
 
 
 def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
-    """Open a Run and check the sha256 of every file it vouches for.
+    """Open a Run, and check the sha256 of every recorded file except the weights of single epochs.
 
-    Raises DataError if there is none, DamagedFileError if something is cut or altered, UnknownNameError if it predicts
-    a task that is not in `TASKS`, TrainingError if the training has not finished and `unfinished` is False.
+    Args:
+        folder: Run folder.
+        unfinished: Accept a run whose training has not finished.
+
+    Returns:
+        The run.
+
+    Raises:
+        DataError: The folder is no Run.
+        DamagedFileError: A file is missing or was altered.
+        UnknownNameError: The run predicts a task that is not in `TASKS`.
+        TrainingError: The training has not finished, and `unfinished` is False.
     """
     folder = Path(folder)
     card = read_card(folder / CARD, "a Run", FORMAT, "train it")
@@ -104,14 +122,14 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
             f"continue it: mien train {trained_on} --out {folder} --resume"
         )
     for name, expected in run.sha256.items():
-        # The epochs are many and rarely read: `require_epoch` checks them one by one.
+        # Epochs are many and rarely read; `require_epoch` checks each when it is needed.
         if not name.startswith(EPOCHS):
             require_sha256(folder / name, expected, "the Run")
     return run
 
 
 def epoch_file(epoch: int) -> Path:
-    """Weights after an epoch (counted from 1), below the run folder."""
+    """Path of an epoch's weights relative to the run folder; epochs are counted from 1."""
     return Path(f"{EPOCHS}{epoch:04d}.safetensors")
 
 
@@ -121,7 +139,19 @@ def kept_epochs(run: Run) -> list[int]:
 
 
 def require_epoch(run: Run, epoch: int) -> Path:
-    """Path of one epoch's weights. Raises DataError if they were not kept, DamagedFileError if altered."""
+    """Check the weights of one epoch.
+
+    Args:
+        run: Finished run.
+        epoch: Epoch, counted from 1.
+
+    Returns:
+        Path of the weights.
+
+    Raises:
+        DataError: The run did not keep the weights of this epoch.
+        DamagedFileError: The weights are missing or were altered.
+    """
     name = str(epoch_file(epoch))
     if name not in run.sha256:
         raise DataError(
@@ -132,11 +162,19 @@ def require_epoch(run: Run, epoch: int) -> Path:
 
 
 def require_spaces(expected: Mapping[Modality, FeatureSpace], found: Mapping[Modality, FeatureSpace]) -> None:
-    """Raise FeatureSpaceError, naming both, unless `found` has every expected space with an equal fingerprint."""
+    """Check that the feature spaces of a system are available.
+
+    Args:
+        expected: Feature spaces of the system.
+        found: Available feature spaces.
+
+    Raises:
+        FeatureSpaceError: A space is missing or has another fingerprint.
+    """
     for modality, space in expected.items():
-        other = found.get(modality)
-        if other is None or other.fingerprint != space.fingerprint:
+        actual = found.get(modality)
+        if actual is None or actual.fingerprint != space.fingerprint:
             raise FeatureSpaceError(
-                f"Expected {space}, which the model was trained on, but got {other or f'no {modality} features'}; "
+                f"Expected {space}, which the model was trained on, but got {actual or f'no {modality} features'}; "
                 f"import or extract the data with {space.name}, or train a model on this data set"
             )

@@ -1,4 +1,4 @@
-"""One split, some videos or bare features in memory as arrays, the form a predictor takes; words where a model asks."""
+"""One split, several videos or bare features as arrays in memory: the input of predictors."""
 
 from __future__ import annotations
 
@@ -12,70 +12,78 @@ import numpy as np
 from mien.errors import DataError
 from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, IntArray, Level, Modality, Utterance, Video
 
-# one utterance's words in one modality: (word, feature) and (word,), or None without words
+# one utterance's words in one modality: features (word, feature) and presence (word,); None without words
 WordsOfOne = tuple[FloatArray, BoolArray] | None
 
 
 @dataclass(frozen=True, slots=True)
 class WordColumns:
-    """The words of all utterances one after another, the same words in every modality. W = words."""
+    """The words of all utterances, concatenated; the same words in every modality. W = words."""
 
-    offsets: np.ndarray[Any, np.dtype[np.int64]]  # (N + 1,): utterance n has the words offsets[n] : offsets[n + 1]
+    offsets: np.ndarray[Any, np.dtype[np.int64]]  # (N + 1,): utterance n has words offsets[n] : offsets[n + 1]
     features: dict[Modality, FloatArray]  # (W, feature) float32, zero rows where not present
     present: dict[Modality, BoolArray]  # (W,)
 
 
 @dataclass(frozen=True, slots=True)
 class SplitColumns:
-    """One split as arrays, videos one after another, utterances in start order. N = utterances, V = videos."""
+    """One split as arrays: videos concatenated, utterances in start order. N = utterances, V = videos."""
 
     video_ids: list[str]  # (V,)
-    offsets: np.ndarray[Any, np.dtype[np.int64]]  # (V + 1,): video v is the rows offsets[v] : offsets[v + 1]
+    offsets: np.ndarray[Any, np.dtype[np.int64]]  # (V + 1,): video v has rows offsets[v] : offsets[v + 1]
     index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
     features: dict[Modality, FloatArray]  # (N, feature) float32, zero rows where not present
     present: dict[Modality, BoolArray]  # (N,)
     sentiment: FloatArray  # (N,) float64, NaN where missing
     emotions: FloatArray  # (N, 6) float64, NaN rows where missing
-    # what the features are, so that a predictor can refuse others; empty for columns made by hand
+    # feature spaces, which a predictor compares with its own; empty for columns made from bare arrays
     spaces: Mapping[Modality, FeatureSpace] = field(default_factory=dict)
-    # only where a model of words asked for them
+    # only where words were requested
     words: WordColumns | None = None
-    # (N,), empty where nothing was written down; None for columns made by hand
+    # (N,), empty where there is no transcript; None for columns made from bare arrays
     transcripts: list[str] | None = None
-    # (N,) float64, NaN where unknown; None for columns made by hand
+    # (N,) seconds, float64, NaN where unknown; None for columns made from bare arrays
     start_s: FloatArray | None = None
     end_s: FloatArray | None = None
 
     @property
     def n_utterances(self) -> int:
-        """N."""
+        """Number of utterances, N."""
         return len(self.index)
 
     @property
     def lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Utterances of each video, (V,)."""
+        """Number of utterances of each video, (V,)."""
         return np.diff(self.offsets)
 
     def without(self, modality: Modality) -> SplitColumns:
-        """The same utterances as if none of them, and no word, had the modality; without text no transcripts either."""
+        """The same utterances with one modality marked as missing; for text, transcripts are emptied too."""
         words, transcripts = self.words, self.transcripts
         if words is not None and modality in words.present:
-            nothing = np.zeros_like(words.present[modality])
-            words = dataclasses.replace(words, present=words.present | {modality: nothing})
+            absent = np.zeros_like(words.present[modality])
+            words = dataclasses.replace(words, present=words.present | {modality: absent})
         if transcripts is not None and modality is Modality.TEXT:
             transcripts = [""] * len(transcripts)
-        nothing = np.zeros(self.n_utterances, dtype=bool)
-        present = self.present | {modality: nothing}
+        absent = np.zeros(self.n_utterances, dtype=bool)
+        present = self.present | {modality: absent}
         return dataclasses.replace(self, present=present, words=words, transcripts=transcripts)
 
 
 def join_words(
     by_modality: Mapping[Modality, Sequence[WordsOfOne]], spaces: Mapping[Modality, FeatureSpace]
 ) -> WordColumns:
-    """The words of utterances (a sequence per modality, one entry an utterance) as one `WordColumns`.
+    """Concatenate the words of utterances.
 
-    Raises DataError when the modalities of an utterance do not have the same words: systems that fuse word by word need
-    aligned ones.
+    Args:
+        by_modality: Modality -> words of each utterance, in the same order.
+        spaces: Feature space of every modality.
+
+    Returns:
+        The words of all utterances.
+
+    Raises:
+        DataError: The modalities of an utterance have different numbers of words. Systems that fuse words need aligned
+            ones.
     """
     offsets = np.cumsum([0, *_common_counts(by_modality)], dtype=np.int64)
     features, present = {}, {}
@@ -85,7 +93,16 @@ def join_words(
 
 
 def lay_out(utterances: Sequence[WordsOfOne], offsets: IntArray, n_features: int) -> tuple[FloatArray, BoolArray]:
-    """The words of utterances one after another, ``(matrix, present)``; `offsets` as in `WordColumns`."""
+    """Concatenate the words of utterances in one modality.
+
+    Args:
+        utterances: Words of each utterance.
+        offsets: First word of each utterance, as in `WordColumns` (utterance + 1,).
+        n_features: Width of the word vectors.
+
+    Returns:
+        ``(matrix, present)``: vectors (W, feature) float32, zero where not present, and presence (W,).
+    """
     matrix = np.zeros((int(offsets[-1]), n_features), dtype=np.float32)
     present = np.zeros(len(matrix), dtype=bool)
     for words, start, stop in zip(utterances, offsets[:-1], offsets[1:], strict=True):
@@ -96,27 +113,37 @@ def lay_out(utterances: Sequence[WordsOfOne], offsets: IntArray, n_features: int
 
 
 def _common_counts(by_modality: Mapping[Modality, Sequence[WordsOfOne]]) -> IntArray:
+    """Number of words of each utterance (utterance,); modalities without words are ignored."""
     counts: IntArray = np.zeros(max((len(each) for each in by_modality.values()), default=0), dtype=np.int64)
     for modality, utterances in by_modality.items():
-        mine = np.array([0 if words is None else len(words[1]) for words in utterances], dtype=np.int64)
-        differing = np.flatnonzero((counts > 0) & (mine > 0) & (counts != mine))
+        own = np.array([0 if words is None else len(words[1]) for words in utterances], dtype=np.int64)
+        differing = np.flatnonzero((counts > 0) & (own > 0) & (counts != own))
         if len(differing):
-            at = differing[0]
+            row = differing[0]
             raise DataError(
-                f"Expected the same words in every modality, but got {mine[at]} {modality} rows and {counts[at]} of "
+                f"Expected the same words in every modality, but got {own[row]} {modality} rows and {counts[row]} of "
                 "another modality in one utterance; import word-aligned data: mien import csd, or mult and mmsa with "
                 "aligned files"
             )
-        counts = np.maximum(counts, mine)
+        counts = np.maximum(counts, own)
     return counts
 
 
 def stack_videos(
     videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace], *, words: bool = False
 ) -> SplitColumns:
-    """Columns of the given videos in their order (see `SplitColumns`); what is missing stays missing.
+    """Convert videos to arrays.
 
-    Raises DataError with `words` when the modalities of an utterance do not have the same ones.
+    Args:
+        videos: Videos, in the order of the result.
+        spaces: Feature spaces of the modalities.
+        words: Also include the words of the modalities that have them.
+
+    Returns:
+        The videos as arrays; missing features and labels stay missing.
+
+    Raises:
+        DataError: With `words`, the modalities of an utterance have different numbers of words.
     """
     utterances = [utterance for video in videos for utterance in video.utterances]
     features, present = {}, {}
@@ -129,7 +156,7 @@ def stack_videos(
         index=np.array([utterance.index for utterance in utterances], dtype=np.int64),
         features=features,
         present=present,
-        sentiment=_or_nan([each.sentiment for each in utterances]),
+        sentiment=_float_array([each.sentiment for each in utterances]),
         emotions=np.array([unknown if each.emotions is None else each.emotions for each in utterances]).reshape(-1, 6),
         spaces=spaces,
         words=join_words(
@@ -143,17 +170,24 @@ def stack_videos(
         if words
         else None,
         transcripts=[each.transcript for each in utterances],
-        start_s=_or_nan([each.start_s for each in utterances]),
-        end_s=_or_nan([each.end_s for each in utterances]),
+        start_s=_float_array([each.start_s for each in utterances]),
+        end_s=_float_array([each.end_s for each in utterances]),
     )
 
 
 def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
-    """Columns of one unnamed video from its features, (utterance, feature) by modality.
+    """Convert the features of one video to arrays, without labels, times or a video id.
 
-    A row of NaN alone is an utterance that lacks the modality, and so is every utterance where a modality of `spaces`
-    is not given. Raises DataError on other modalities, widths or numbers of utterances, and on rows that are in part
-    not finite.
+    Args:
+        features: Modality -> features (utterance, feature). In a row of NaN, the utterance lacks the modality.
+        spaces: Feature spaces of the system; a modality without features is missing in every utterance.
+
+    Returns:
+        The video as arrays, without feature spaces.
+
+    Raises:
+        DataError: A modality is unknown, has the wrong width or number of utterances, or has rows that are partly not
+            finite.
     """
     unknown = [name for name in features if name not in spaces]
     if unknown or not features:
@@ -171,16 +205,16 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
                 f"Expected {modality} features of shape ({n or 'utterances'}, {space.n_features}), but got "
                 f"{matrix.shape}; every modality has one row per utterance, of NaN where it is missing"
             )
-        here: BoolArray = np.logical_and.reduce(np.isfinite(matrix), axis=1)
-        if not here.all():  # seldom, and what follows takes longer than looking
-            partly = np.logical_not(here | np.isnan(matrix).all(axis=1))
-            if partly.any():
+        mask: BoolArray = np.logical_and.reduce(np.isfinite(matrix), axis=1)
+        if not mask.all():  # rare; the checks below are slower than this test
+            partial = np.logical_not(mask | np.isnan(matrix).all(axis=1))
+            if partial.any():
                 raise DataError(
-                    f"Expected finite {modality} features, but got NaN or infinity in utterance {partly.argmax()}; "
+                    f"Expected finite {modality} features, but got NaN or infinity in utterance {partial.argmax()}; "
                     "make the whole row NaN where the modality is missing"
                 )
-            matrix = np.where(here[:, None], matrix, np.float32(0))
-        matrices[modality], present[modality] = matrix, here
+            matrix = np.where(mask[:, None], matrix, np.float32(0))
+        matrices[modality], present[modality] = matrix, mask
     return SplitColumns(
         video_ids=[""],
         offsets=np.array([0, n], dtype=np.int64),
@@ -192,12 +226,21 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
     )
 
 
-def _or_nan(values: Sequence[float | None]) -> FloatArray:
+def _float_array(values: Sequence[float | None]) -> FloatArray:
+    """Numbers as float64 (value,), NaN for None."""
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def vectors_of(utterances: Sequence[Utterance], space: FeatureSpace) -> tuple[FloatArray, BoolArray]:
-    """The utterances' vectors, ``(matrix, present)``: (utterance, feature) with zero rows where missing."""
+    """Stack the vectors of utterances in one modality.
+
+    Args:
+        utterances: Utterances, in the order of the rows.
+        space: Feature space of the modality.
+
+    Returns:
+        ``(matrix, present)``: vectors (utterance, feature) float32, zero where missing, and presence (utterance,).
+    """
     present = np.array([space.modality in utterance.features for utterance in utterances], dtype=bool)
     matrix = np.zeros((len(utterances), space.n_features), dtype=np.float32)
     for row, utterance in zip(matrix, utterances, strict=True):
@@ -207,7 +250,16 @@ def vectors_of(utterances: Sequence[Utterance], space: FeatureSpace) -> tuple[Fl
 
 
 def words_of_utterance(utterance: Utterance, modality: Modality) -> WordsOfOne:
-    """An utterance's words in one modality; all are present where nothing else is said."""
+    """The words of one utterance in one modality.
+
+    Args:
+        utterance: Utterance to read.
+        modality: Modality of the vectors.
+
+    Returns:
+        Vectors (word, feature) and presence (word,), which is True unless the utterance states otherwise; None without
+        words.
+    """
     rows = utterance.words.get(modality)
     if rows is None:
         return None

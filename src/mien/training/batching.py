@@ -1,4 +1,4 @@
-"""One split as tensors, and batches of whole videos of similar length. N = utterances of the split."""
+"""Tensors of one split, and batches of whole videos of similar length. N = utterances of the split."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LENGTH_JITTER_UTTERANCES = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Per modality mean and s.d. of every column, fitted on the train split only; (feature,) each."""
+    """Mean and standard deviation of every feature column per modality, fitted on the train split only."""
 
     mean: Mapping[Modality, Float[Tensor, "feature"]]
     scale: Mapping[Modality, Float[Tensor, "feature"]]
@@ -31,7 +31,7 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class WordSet:
-    """The words of a split's utterances, scaled, one utterance after another. W = words."""
+    """The scaled words of a split's utterances, concatenated. W = words."""
 
     offsets: Int[Tensor, "N_plus_1"]
     features: Mapping[Modality, Float[Tensor, "W feature"]]
@@ -40,7 +40,7 @@ class WordSet:
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
-    """The word pieces of a split's utterances, one utterance after another. P = pieces."""
+    """The tokens (word pieces) of a split's utterances, concatenated. P = tokens."""
 
     offsets: Int[Tensor, "N_plus_1"]
     ids: Int[Tensor, "P"]
@@ -48,15 +48,15 @@ class TokenSet:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What the outputs of the trained tasks should be; none where nothing is trained. n = utterances."""
+    """Targets of the trained tasks; empty where nothing is trained. n = utterances."""
 
-    # task -> classes (bool) or degrees (float32) of each output; false or zero where not `scored`
+    # task -> target classes (bool) or degrees (float32); False or zero where not `scored`
     values: Mapping[str, Bool[Tensor, "n output"] | Float[Tensor, "n output"]]
-    # task -> whether the utterance has the label
+    # task -> True where the utterance has the label
     scored: Mapping[str, Bool[Tensor, "n"]]
 
     def at(self, rows: Int[Tensor, "k"]) -> Targets:
-        """Those of the given rows."""
+        """The targets of the given rows."""
         return Targets(
             {task: values[rows] for task, values in self.values.items()},
             {task: scored[rows] for task, scored in self.scored.items()},
@@ -65,7 +65,7 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class VideoSet:
-    """One split in memory, scaled, videos one after another."""
+    """One split in memory, scaled, with its videos concatenated."""
 
     offsets: Int[Tensor, "video_plus_1"]
     features: Mapping[Modality, Float[Tensor, "N feature"]]
@@ -73,54 +73,75 @@ class VideoSet:
     targets: Targets
     words: WordSet | None = None
     tokens: TokenSet | None = None
-    # start and end in seconds, NaN where unknown
+    # start and end of each utterance in seconds, NaN where unknown
     times_s: Float[Tensor, "N 2"] | None = None
 
     @property
     def lengths(self) -> Int[Tensor, "video"]:
-        """Utterances of each video."""
+        """Number of utterances of each video."""
         return self.offsets.diff()
 
     @property
     def n_tokens(self) -> IntArray | None:
-        """Word pieces of each video (video,), if there are any to be read."""
+        """Number of tokens of each video (video,); None where the model reads no transcripts."""
         return None if self.tokens is None else self.tokens.offsets[self.offsets].diff().numpy()
 
 
 @dataclass(frozen=True, slots=True)
 class BatchBudget:
-    """The most that the videos of one batch may cost together."""
+    """Limits the total cost of the videos of one batch."""
 
-    costs: IntArray  # (video,)
-    most: int
+    costs: IntArray  # (video,), for example tokens
+    most: int  # maximum total cost of a batch
 
 
 def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identity: bool = False) -> Scaling:
-    """Mean and s.d. over the utterances that have the modality; constant columns keep their scale.
+    """Mean and standard deviation of every feature column over the utterances that have the modality.
 
-    Over the words instead, if the columns hold words. With `identity` nothing is scaled (mean 0, s.d. 1).
+    Statistics are taken over words instead if the columns hold words. The standard deviation of a constant column is
+    set to 1.
+
+    Args:
+        columns: Columns of the train split.
+        modalities: Modalities to scale.
+        identity: Return mean 0 and standard deviation 1, which leaves the features unscaled.
+
+    Returns:
+        Mean and scale (feature,) of every modality.
     """
     mean, scale = {}, {}
     source = columns if columns.words is None else columns.words
     for modality in modalities:
         rows = source.features[modality][source.present[modality]].astype(np.float64)
-        centre, spread = column_scaling(rows)
+        column_mean, column_scale = column_scaling(rows)
         if identity:
-            centre, spread = np.zeros_like(centre), np.ones_like(spread)
-        mean[modality] = torch.from_numpy(centre.astype(np.float32))
-        scale[modality] = torch.from_numpy(spread.astype(np.float32))
+            column_mean, column_scale = np.zeros_like(column_mean), np.ones_like(column_scale)
+        mean[modality] = torch.from_numpy(column_mean.astype(np.float32))
+        scale[modality] = torch.from_numpy(column_scale.astype(np.float32))
     return Scaling(mean, scale)
 
 
 def to_video_set(
     columns: SplitColumns, scaling: Scaling, input_kind: InputKind = InputKind.CONTEXT, tasks: Sequence[str] = ()
 ) -> VideoSet:
-    """Tensors of one split, scaled, with the targets of the tasks that are trained on it.
+    """Convert the columns of one split to scaled tensors with training targets.
 
-    Rows that lack a modality stay zero and are not `present`.
+    Rows that lack a modality are zero, and False in `present`. Where the text has no features, transcripts are
+    tokenised instead (see `features.text.transcript`).
 
-    Transcripts become word pieces where the text has no features (see `features.transcript`). Raises what `token_ids`
-    raises.
+    Args:
+        columns: Columns of the split.
+        scaling: Scaling fitted on the train split; its modalities are the inputs.
+        input_kind: What the system reads; tokens and times are added only for `InputKind.TRANSCRIPTS`.
+        tasks: Tasks whose targets are added; empty for prediction.
+
+    Returns:
+        The split as tensors.
+
+    Raises:
+        MissingExtraError: The tokeniser's package is not installed.
+        MissingWeightsError: The tokeniser's file is missing.
+        DamagedFileError: The tokeniser's file is damaged.
     """
     features, present = _scaled(columns, scaling)
     return VideoSet(
@@ -139,9 +160,9 @@ def to_video_set(
 def _to_targets(columns: SplitColumns, tasks: Sequence[str]) -> Targets:
     values, scored = {}, {}
     for task in tasks:
-        wanted, labelled = targets_of(task, columns)
-        wanted = wanted if wanted.dtype == np.bool_ else wanted.astype(np.float32)
-        values[task], scored[task] = torch.from_numpy(wanted), torch.from_numpy(labelled)
+        targets, is_labelled = targets_of(task, columns)
+        targets = targets if targets.dtype == np.bool_ else targets.astype(np.float32)
+        values[task], scored[task] = torch.from_numpy(targets), torch.from_numpy(is_labelled)
     return Targets(values, scored)
 
 
@@ -150,11 +171,11 @@ def _to_tokens(columns: SplitColumns, scaling: Scaling) -> TokenSet | None:
     if text not in scaling.mean or len(scaling.mean[text]):
         return None
     assert columns.transcripts is not None, "`as_transcripts` refuses such columns"
-    # `without` may have taken the text of an utterance away
-    pairs = zip(columns.transcripts, columns.present[text], strict=True)
-    pieces = token_ids([transcript if here else "" for transcript, here in pairs])
-    lengths = np.array([len(each) for each in pieces], dtype=np.int64)
-    ids = np.array([piece for each in pieces for piece in each], dtype=np.int64)
+    # `SplitColumns.without` may have marked the text as missing
+    with_presence = zip(columns.transcripts, columns.present[text], strict=True)
+    tokens = token_ids([transcript if has_text else "" for transcript, has_text in with_presence])
+    lengths = np.array([len(each) for each in tokens], dtype=np.int64)
+    ids = np.array([piece for each in tokens for piece in each], dtype=np.int64)
     return TokenSet(torch.from_numpy(np.concatenate([[0], lengths.cumsum()])), torch.from_numpy(ids))
 
 
@@ -167,63 +188,91 @@ def _to_times(columns: SplitColumns) -> Float[Tensor, "N 2"] | None:
 def _scaled(
     columns: SplitColumns | WordColumns, scaling: Scaling
 ) -> tuple[dict[Modality, Float[Tensor, "row feature"]], dict[Modality, Bool[Tensor, "row"]]]:
+    """Scaled features and presence by modality; rows that lack the modality are zero."""
     features, present = {}, {}
     for modality, mean in scaling.mean.items():
-        here = torch.from_numpy(columns.present[modality])
+        mask = torch.from_numpy(columns.present[modality])
         rows = (torch.from_numpy(columns.features[modality]) - mean) / scaling.scale[modality]
-        features[modality], present[modality] = rows * here.unsqueeze(-1), here
+        features[modality], present[modality] = rows * mask.unsqueeze(-1), mask
     return features, present
 
 
 def bucketed_batches(
     lengths: IntArray, batch_videos: int, rng: np.random.Generator | None, budget: BatchBudget | None = None
 ) -> list[list[int]]:
-    """Video numbers in batches of similar length; shuffled with `rng`, in fixed order without.
+    """Divide videos into batches of similar length.
 
-    With a budget a batch ends where the next video would exceed it; a video that does so alone is a batch of its own.
+    Args:
+        lengths: Number of utterances of each video (video,).
+        batch_videos: Maximum number of videos of a batch.
+        rng: Shuffles the batches and varies their composition; None gives a fixed order.
+        budget: Maximum cost of a batch; a video that alone exceeds it forms a batch of its own. None: no limit.
+
+    Returns:
+        Video numbers of each batch.
     """
     jitter = 0.0 if rng is None else rng.random(len(lengths)) * LENGTH_JITTER_UTTERANCES
     order = np.argsort(lengths + jitter, kind="stable")
     if budget is None:
         batches = [order[start : start + batch_videos].tolist() for start in range(0, len(order), batch_videos)]
     else:
-        batches = _within(budget, order.tolist(), batch_videos)
+        batches = _batches_within_budget(budget, order.tolist(), batch_videos)
     if rng is not None:
         rng.shuffle(batches)
     return batches
 
 
-def _within(budget: BatchBudget, order: Sequence[int], batch_videos: int) -> list[list[int]]:
+def _batches_within_budget(budget: BatchBudget, order: Sequence[int], batch_videos: int) -> list[list[int]]:
+    """Consecutive batches that respect both the budget and `batch_videos`."""
     batches: list[list[int]] = []
-    spent = 0
+    batch_cost = 0
     for video in order:
         cost = int(budget.costs[video])
-        if not batches or len(batches[-1]) == batch_videos or spent + cost > budget.most:
+        if not batches or len(batches[-1]) == batch_videos or batch_cost + cost > budget.most:
             batches.append([])
-            spent = 0
+            batch_cost = 0
         batches[-1].append(video)
-        spent += cost
+        batch_cost += cost
     return batches
 
 
 def rows_of(videos: VideoSet, numbers: Sequence[int]) -> Int[Tensor, "n"]:
-    """Row numbers of the named videos' utterances."""
+    """Row numbers of the utterances of some videos.
+
+    Args:
+        videos: The split.
+        numbers: Video numbers.
+
+    Returns:
+        Row numbers (n,), video by video.
+    """
     return torch.cat([torch.arange(int(videos.offsets[v]), int(videos.offsets[v + 1])) for v in numbers])
 
 
-def _places(offsets: Int[Tensor, "item_plus_1"], chosen: Int[Tensor, "n"]) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"]]:
-    """First row and number of rows of the chosen items; never looks at the others, however large the corpus."""
+def _row_ranges(
+    offsets: Int[Tensor, "item_plus_1"], chosen: Int[Tensor, "n"]
+) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"]]:
+    """First row and number of rows of the chosen items; the cost does not depend on the number of all items."""
     starts = offsets[chosen]
     return starts, offsets[chosen + 1] - starts
 
 
 def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor, "n"]]:
-    """The named videos as one padded batch, and the row numbers of its real utterances in ``real.nonzero()`` order."""
+    """Pad some videos to one batch.
+
+    Args:
+        videos: The split.
+        numbers: Video numbers of the batch.
+
+    Returns:
+        ``(batch, rows)``: the batch, and the row numbers (n,) of its real utterances in the order of
+        ``real.nonzero()``.
+    """
     chosen = torch.as_tensor(numbers)
-    starts, lengths = _places(videos.offsets, chosen)
-    place = torch.arange(int(lengths.max()))
-    real = place < lengths.unsqueeze(1)  # (video, utterance)
-    rows = (starts.unsqueeze(1) + place).where(real, 0)  # (video, utterance)
+    starts, lengths = _row_ranges(videos.offsets, chosen)
+    position = torch.arange(int(lengths.max()))
+    real = position < lengths.unsqueeze(1)  # (video, utterance)
+    rows = (starts.unsqueeze(1) + position).where(real, 0)  # (video, utterance)
     batch = Batch(
         features={m: matrix[rows] * real.unsqueeze(-1) for m, matrix in videos.features.items()},
         present={m: mask[rows] & real for m, mask in videos.present.items()},
@@ -237,7 +286,15 @@ def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor
 
 
 def one_video(columns: SplitColumns, scaling: Scaling) -> Batch:
-    """The only video of the columns as a batch, without its words."""
+    """Make a batch of the only video of the columns, without words.
+
+    Args:
+        columns: Columns of one video.
+        scaling: Scaling fitted on the train split.
+
+    Returns:
+        A batch of one video.
+    """
     features, present = _scaled(columns, scaling)
     real = torch.ones(1, columns.n_utterances, dtype=torch.bool)
     return Batch(
@@ -249,29 +306,46 @@ def one_video(columns: SplitColumns, scaling: Scaling) -> Batch:
 
 
 def collate_tokens(tokens: TokenSet, rows: Int[Tensor, "n"]) -> Tokens:
-    """The word pieces of the given utterances, padded to the longest of them."""
-    starts, lengths = _places(tokens.offsets, rows)
-    place = torch.arange(int(lengths.max()))
-    here = place < lengths.unsqueeze(1)  # (n, token)
-    ids = torch.zeros(here.shape, dtype=torch.int64)
-    ids[here] = tokens.ids[(starts.unsqueeze(1) + place)[here]]
+    """Pad the tokens of some utterances to the longest.
+
+    Args:
+        tokens: Tokens of the split.
+        rows: Row numbers of the utterances (n,).
+
+    Returns:
+        Token ids (n, token), zero in the padding, and lengths (n,).
+    """
+    starts, lengths = _row_ranges(tokens.offsets, rows)
+    position = torch.arange(int(lengths.max()))
+    real = position < lengths.unsqueeze(1)  # (n, token)
+    ids = torch.zeros(real.shape, dtype=torch.int64)
+    ids[real] = tokens.ids[(starts.unsqueeze(1) + position)[real]]
     return Tokens(ids, lengths)
 
 
 def _collate_times(
     times_s: Float[Tensor, "N 2"], rows: Int[Tensor, "video utterance"], real: Bool[Tensor, "video utterance"]
 ) -> Times:
+    """Start and end of the utterances of a batch in seconds; zero where unknown."""
     start_s, end_s = times_s[rows].unbind(-1)
     known = real & start_s.isfinite() & end_s.isfinite()
     return Times(start_s.where(known, 0.0), end_s.where(known, 0.0), known)
 
 
 def collate_words(words: WordSet, rows: Int[Tensor, "n"]) -> Words:
-    """The words of the given utterances, padded to the longest of them (at least one place)."""
-    starts, lengths = _places(words.offsets, rows)
-    place = torch.arange(max(int(lengths.max()), 1))
-    real = place < lengths.unsqueeze(1)  # (n, word)
-    chosen = (starts.unsqueeze(1) + place).where(real, 0)  # (n, word)
+    """Pad the words of some utterances to the longest, at least to one word.
+
+    Args:
+        words: Words of the split.
+        rows: Row numbers of the utterances (n,).
+
+    Returns:
+        Features (n, word, feature) and presence (n, word) by modality, and lengths (n,).
+    """
+    starts, lengths = _row_ranges(words.offsets, rows)
+    position = torch.arange(max(int(lengths.max()), 1))
+    real = position < lengths.unsqueeze(1)  # (n, word)
+    chosen = (starts.unsqueeze(1) + position).where(real, 0)  # (n, word)
     if int(words.offsets[-1]) == 0:
         return Words(
             {m: matrix.new_zeros(*real.shape, matrix.shape[1]) for m, matrix in words.features.items()},

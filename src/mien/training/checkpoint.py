@@ -1,4 +1,4 @@
-"""Weights on disk as safetensors: one file per epoch, one to resume from, each written aside and renamed."""
+"""Weights on disk as safetensors: one file per epoch and one to resume from, each written atomically."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ Weights = dict[str, Tensor]
 
 @dataclass
 class Progress:
-    """Where a training stands after a complete epoch. History holds no times, so that it is reproducible to the bit."""
+    """State of a training after a complete epoch.
+
+    Attributes:
+        epoch: Number of completed epochs.
+        best_epoch: Epoch with the best validation score, counted from 1.
+        best_score: Its validation score.
+        history: One record per epoch. Contains no times, so that it is reproducible to the bit.
+        seconds: Duration of each epoch in seconds.
+    """
 
     epoch: int = 0
     best_epoch: int = 0
@@ -33,18 +41,31 @@ class Progress:
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
-    """Write tensors and optional JSON facts. Raises WriteError."""
+    """Write tensors and optional facts to a safetensors file.
+
+    Args:
+        path: File to write.
+        weights: Tensors by name, on any device.
+        facts: Values to store as JSON in the file's metadata.
+
+    Raises:
+        WriteError: The file cannot be written.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with atomic_file(path) as aside:
         try:
             save_file(tensors, aside, metadata={"facts": json.dumps(facts or {})})
         except SafetensorError as error:
-            # safetensors wraps the system's refusal (a full disk) in an error of its own
+            # safetensors wraps errors of the operating system (a full disk) in an error of its own
             raise OSError(str(error)) from error
 
 
 def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
-    """Read tensors and facts. Raises DamagedFileError when the file is missing or cut."""
+    """Read the tensors and facts of a safetensors file.
+
+    Raises:
+        DamagedFileError: The file is missing or truncated.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
@@ -54,29 +75,42 @@ def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
 
 
 def learned_weights(network: nn.Module) -> Weights:
-    """The network's state without the parameters that training leaves as they are (a public encoder's)."""
-    frozen = _frozen(network)
+    """The network's state without frozen parameters (those of a public encoder)."""
+    frozen = _frozen_names(network)
     return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
 
 
 def load_learned(network: nn.Module, weights: Weights) -> None:
-    """Put `learned_weights` back. Raises RuntimeError, as torch does, when they are another network's."""
+    """Load the result of `learned_weights` into a network.
+
+    Args:
+        network: Network to change.
+        weights: Its trained parameters and buffers by name.
+
+    Raises:
+        RuntimeError: The weights belong to another network (as in torch).
+    """
     missing, unexpected = network.load_state_dict(weights, strict=False)
-    wrong = [*sorted(set(missing) - _frozen(network)), *unexpected]
-    if wrong:
-        raise RuntimeError(f"missing or unexpected: {', '.join(wrong)}")
+    mismatched = [*sorted(set(missing) - _frozen_names(network)), *unexpected]
+    if mismatched:
+        raise RuntimeError(f"missing or unexpected: {', '.join(mismatched)}")
 
 
-def _frozen(network: nn.Module) -> set[str]:
+def _frozen_names(network: nn.Module) -> set[str]:
     return {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
 
 
 def model_weights(modules: Mapping[str, nn.Module], scaling: Scaling) -> Weights:
-    """What the modules have learned under their names, and the scaling of the inputs.
+    """Trained parameters of the modules, and the scaling of the inputs, as tensors of one file.
 
-    A prediction needs those of "network"; what else was trained along is there to be looked at.
+    Args:
+        modules: Modules by name. Prediction needs only "network"; the others are stored for inspection.
+        scaling: Scaling of the inputs.
+
+    Returns:
+        Tensors by name: "<module>.<parameter>", "scaling.<modality>.mean" and "scaling.<modality>.scale".
     """
-    weights = _state(modules)
+    weights = _learned_state(modules)
     for modality in scaling.mean:
         weights[f"scaling.{modality}.mean"] = scaling.mean[modality]
         weights[f"scaling.{modality}.scale"] = scaling.scale[modality]
@@ -84,9 +118,21 @@ def model_weights(modules: Mapping[str, nn.Module], scaling: Scaling) -> Weights
 
 
 def restore_model(network: nn.Module, weights: Weights, modalities: tuple[Modality, ...]) -> Scaling:
-    """Put `model_weights` back into a network of the same settings; returns the scaling. Raises DamagedFileError."""
+    """Load the result of `model_weights` into a network.
+
+    Args:
+        network: Network built with the same settings; its parameters are changed.
+        weights: Tensors of a weights file.
+        modalities: Inputs of the network.
+
+    Returns:
+        The scaling of the inputs.
+
+    Raises:
+        DamagedFileError: The weights belong to another network.
+    """
     try:
-        load_learned(network, _below("network.", weights))
+        load_learned(network, _strip_prefix("network.", weights))
         return Scaling(
             mean={m: weights[f"scaling.{m}.mean"] for m in modalities},
             scale={m: weights[f"scaling.{m}.scale"] for m in modalities},
@@ -101,34 +147,62 @@ def restore_model(network: nn.Module, weights: Weights, modalities: tuple[Modali
 def save_progress(
     path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    """Write all that the next epoch depends on into one file. Random numbers need no place: see `loop.seed_epoch`."""
-    tensors = _state(modules)
+    """Write everything that the next epoch depends on to one file.
+
+    Random states are not stored: every epoch is seeded anew, see `loop.seed_epoch`.
+
+    Args:
+        path: File to write.
+        modules: Trained modules by name.
+        optimizer: Their optimizer.
+        progress: State of the training.
+
+    Raises:
+        WriteError: The file cannot be written.
+    """
+    tensors = _learned_state(modules)
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
     save_weights(path, tensors, vars(progress))
 
 
 def restore_progress(path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> Progress:
-    """Put `save_progress` back. Raises DamagedFileError."""
+    """Load the file that `save_progress` wrote.
+
+    Args:
+        path: File to read.
+        modules: Modules by name; their parameters are changed.
+        optimizer: Their optimizer; its state is changed.
+
+    Returns:
+        State of the training.
+
+    Raises:
+        DamagedFileError: The file is damaged or belongs to another network.
+    """
     tensors, facts = load_weights(path)
     try:
         for name, module in modules.items():
-            load_learned(module, _below(f"{name}.", tensors))
+            load_learned(module, _strip_prefix(f"{name}.", tensors))
     except RuntimeError as error:
         raise DamagedFileError(
             f"Expected the weights of this training in {path}, but got {error}; begin anew"
         ) from None
     states: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _below("optimizer.", tensors).items():
+    for name, tensor in _strip_prefix("optimizer.", tensors).items():
         number, entry = name.split(".", 1)
         states.setdefault(int(number), {})[entry] = tensor
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
     return Progress(**facts)
 
 
-def _state(modules: Mapping[str, nn.Module]) -> Weights:
-    return {f"{name}.{key}": tensor for name, each in modules.items() for key, tensor in learned_weights(each).items()}
+def _learned_state(modules: Mapping[str, nn.Module]) -> Weights:
+    """Trained parameters and buffers of all modules, named "<module>.<parameter>"."""
+    return {
+        f"{name}.{key}": tensor for name, module in modules.items() for key, tensor in learned_weights(module).items()
+    }
 
 
-def _below(prefix: str, tensors: Weights) -> Weights:
+def _strip_prefix(prefix: str, tensors: Weights) -> Weights:
+    """The tensors whose names begin with the prefix, named without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

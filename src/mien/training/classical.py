@@ -1,4 +1,4 @@
-"""Classical systems: fitted once, and stored like a network after one epoch."""
+"""Fits classical systems once and stores them like a network after one epoch."""
 
 from __future__ import annotations
 
@@ -31,20 +31,34 @@ def fit_classical(
     folder: Path,
     report: Report,
 ) -> tuple[Progress, int]:
-    """Fit into `folder`; returns the history of the one "epoch" and how many numbers were stored.
+    """Fit a classical system and write its weights and history into `folder`.
 
-    Leaves model.safetensors, the same as epochs/0001.safetensors for the protocol that chooses epochs, and
-    history.jsonl. On one thread, so that a seed gives the same bits on any number of cores. There is nothing to resume:
-    a fit that was killed is begun again, and ends in the same bits. Raises TrainingError when what was learned is not
-    finite.
+    Writes model.safetensors, an identical epochs/0001.safetensors for the protocol that chooses epochs, and
+    history.jsonl. Runs on one thread, so that a seed gives identical bits on any number of cores. An interrupted fit is
+    repeated from the start, with the same result.
+
+    Args:
+        entry: The system's entry in `MODELS`.
+        train: Columns of the train split.
+        valid: Columns of the valid split; the system may choose or calibrate on them.
+        spec: Inputs, tasks, settings and seed.
+        folder: Run folder to write into.
+        report: Called once with the validation record.
+
+    Returns:
+        ``(progress, n_numbers)``: progress with one epoch, and the total number of stored numbers.
+
+    Raises:
+        TrainingError: A fitted array is not finite.
+        WriteError: A file cannot be written.
     """
     started_s = time.perf_counter()
     with threadpool_limits(1):
         tensors = entry.fit(train, valid, spec)
-    broken = [name for name, array in tensors.items() if not np.isfinite(array).all()]
-    if broken:
+    not_finite = [name for name, array in tensors.items() if not np.isfinite(array).all()]
+    if not_finite:
         raise TrainingError(
-            f"Expected finite numbers, but got others in {', '.join(broken)}; "
+            f"Expected finite numbers, but got others in {', '.join(not_finite)}; "
             "look for extreme feature values with: mien describe"
         )
     record = {"epoch": 1.0} | _validation_record(entry, tensors, valid, spec)
@@ -58,14 +72,31 @@ def fit_classical(
 
 
 def load_tensors(path: Path) -> Tensors:
-    """Read what `fit_classical` wrote. Raises DamagedFileError when the file is missing or cut."""
+    """Read the arrays that `fit_classical` wrote.
+
+    Raises:
+        DamagedFileError: The file is missing or truncated.
+    """
     return {name: tensor.numpy() for name, tensor in load_weights(path)[0].items()}
 
 
 def classical_probabilities(
     entry: ClassicalEntry, tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec
 ) -> Probabilities:
-    """What a fitted system says of the columns. Raises DamagedFileError when the arrays are not this system's."""
+    """Predict the utterances of the columns with a fitted classical system, on one thread.
+
+    Args:
+        entry: The system's entry in `MODELS`.
+        tensors: Its fitted arrays by name.
+        columns: Utterances to predict.
+        spec: Inputs, tasks, settings and seed that it was fitted with.
+
+    Returns:
+        Task -> class probabilities or degrees (utterance, output).
+
+    Raises:
+        DamagedFileError: An array of this system is missing.
+    """
     try:
         with threadpool_limits(1):
             return entry.probabilities(tensors, columns, spec)
@@ -78,13 +109,13 @@ def classical_probabilities(
 def _validation_record(
     entry: ClassicalEntry, tensors: Tensors, valid: SplitColumns, spec: ClassicalSpec
 ) -> dict[str, float]:
-    """Losses and orderings per task, and ``valid_score``, as `validation_record` says of a network after an epoch."""
+    """Losses and orderings per task and ``valid_score``, with the keys of `validation.validation_record`."""
     losses, orderings = {}, {}
-    for task, said in classical_probabilities(entry, tensors, valid, spec).items():
-        wanted, scored = targets_of(task, valid)
-        each = LOSSES[TASKS[task].loss].of_predictions(said[scored], wanted[scored])
-        losses[task] = float(each.mean()) if scored.any() else 0.0
-        orderings[task] = ordering(task, wanted[scored], said[scored])
+    for task, outputs in classical_probabilities(entry, tensors, valid, spec).items():
+        targets, scored = targets_of(task, valid)
+        utterance_losses = LOSSES[TASKS[task].loss].of_predictions(outputs[scored], targets[scored])
+        losses[task] = float(utterance_losses.mean()) if scored.any() else 0.0
+        orderings[task] = ordering(task, targets[scored], outputs[scored])
     loss = sum(losses.values())
     record = {"valid_loss": loss} | {f"valid_loss_{task}": value for task, value in losses.items()}
     return record | ordering_record(orderings, loss, by_loss=False)

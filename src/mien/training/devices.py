@@ -15,53 +15,56 @@ import torch
 from mien.errors import TrainingError
 from mien.training.train_settings import TrainSettings
 
-if TYPE_CHECKING:  # it takes two seconds to import, and only training needs it
+if TYPE_CHECKING:  # its import takes two seconds, and only training needs it
     from lightning_fabric import Fabric
 
-# where a launcher says which process this is; the first one that is set counts (Fabric reads them in this order)
+# environment variables with this process's rank; the first that is set counts (Fabric reads them in this order)
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-# tells the further processes who started them, until all have met
+# environment variable with the id of the process that started this one, set until all have connected
 STARTED_BY = "MIEN_STARTED_BY"
 WATCH_EVERY_S = 1.0
 
 
 def launch_fabric(settings: TrainSettings) -> Fabric:
-    """Fabric for these settings, in as many processes as there are devices, once all of them have met.
+    """Start one process per device and return Fabric once all processes have connected.
 
-    With several devices a batch may leave the encoder of a modality unused in one process (all its videos lack it), so
-    unused parameters are looked for.
+    With several devices a process may not use the encoder of a modality in some step, because all its videos lack the
+    modality; therefore DDP searches for unused parameters.
     """
     from lightning_fabric import Fabric
 
     strategy = "auto" if settings.devices == 1 else "ddp_find_unused_parameters_true"
     accelerator, devices, precision = settings.accelerator, settings.devices, settings.precision
-    fabric = Fabric(accelerator=accelerator, strategy=strategy, devices=devices, precision=precision)  # type: ignore[arg-type]  # Fabric checks the words itself
+    fabric = Fabric(accelerator=accelerator, strategy=strategy, devices=devices, precision=precision)  # type: ignore[arg-type]  # Fabric checks the values itself
     if devices == 1:
         fabric.launch()
         return fabric
-    all_met = threading.Event()
+    all_connected = threading.Event()
     starter = None if is_first_process(devices) else int(os.environ.get(STARTED_BY, os.getppid()))
     os.environ[STARTED_BY] = str(os.getpid())
-    threading.Thread(target=_watch_the_start, args=(fabric, starter, all_met), daemon=True).start()
+    threading.Thread(target=_watch_startup, args=(fabric, starter, all_connected), daemon=True).start()
     try:
         fabric.launch()
     finally:
-        all_met.set()
+        all_connected.set()
         del os.environ[STARTED_BY]
     return fabric
 
 
 def is_first_process(devices: int) -> bool:
-    """False in the further processes of a training on several devices, which run the same command again.
+    """Whether this is the first process; the further ones of a training on several devices repeat the same command.
 
-    A training on one device has no further process, whatever a cluster's launcher says about the one it runs in.
+    A training on one device has only one process, whatever rank a cluster's launcher gives to it.
     """
     return devices == 1 or next((int(os.environ[name]) for name in RANK_VARIABLES if name in os.environ), 0) == 0
 
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """So many threads inside the block: on another number sums round otherwise, and machines would differ."""
+    """Set the number of torch threads inside the block.
+
+    The number changes how sums are rounded, and its default differs between machines.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -72,11 +75,15 @@ def torch_threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def reporting_lost_process() -> Iterator[None]:
-    """Raise TrainingError where the other processes of a training can no longer be reached, because one ended."""
+    """Turn communication errors with the other processes into TrainingError.
+
+    Raises:
+        TrainingError: Another process of the training has ended.
+    """
     try:
         yield
     except RuntimeError as error:
-        # NCCL's failures have a class of their own, gloo's have only its name in their text
+        # NCCL raises a class of its own; errors of gloo can only be recognised by their message
         if not isinstance(error, torch.distributed.DistError) and "gloo" not in str(error):
             raise
         raise TrainingError(
@@ -85,13 +92,13 @@ def reporting_lost_process() -> Iterator[None]:
         ) from error
 
 
-def _watch_the_start(fabric: Fabric, starter: int | None, all_met: threading.Event) -> None:
-    """End this process if one that it waits for is gone: the one that started it, or one that it has started.
+def _watch_startup(fabric: Fabric, starter: int | None, all_connected: threading.Event) -> None:
+    """End this process if the process that started it, or one that it started, ends before all have connected.
 
-    Later, the next exchange of gradients notices; but before all have met, torch would wait for half an hour.
+    Without this, torch would wait for half an hour. After the start, the next exchange of gradients fails instead.
     """
     started: list[subprocess.Popen[bytes]] = getattr(fabric.strategy.launcher, "procs", [])
-    while not all_met.wait(WATCH_EVERY_S):
+    while not all_connected.wait(WATCH_EVERY_S):
         if any(process.poll() for process in started) or (starter is not None and os.getppid() != starter):
             for process in started:
                 process.kill()

@@ -1,8 +1,7 @@
-"""The training loop: epochs over whole videos, validation after each, a checkpoint after each.
+"""The training loop: epochs over whole videos, with validation and a checkpoint after each epoch.
 
-There is no test argument: what a run learns and chooses comes from `train` and `valid` alone.
-
-How a network's parameters move: the optimizer, and its learning rates over the course of a training.
+No function has an argument for the test split: a run learns and chooses from `train` and `valid` alone. The optimizer
+and the schedule of its learning rates are defined here, too.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ Report = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class FitSpec:
-    """All that decides what is learned, beside the videos."""
+    """Everything that determines the result of a training, beside the videos."""
 
     settings: TrainSettings
     seed: int
@@ -57,9 +56,18 @@ class FitSpec:
 
 
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
-    """Seed torch for one epoch and return the generator of its batch order.
+    """Seed torch for one epoch and create the generator of its batch order.
 
-    Every epoch draws from its own stream, so a resumed training needs no stored random state to continue to the bit.
+    Every epoch has its own random stream, so that a resumed training needs no stored random state to be reproducible to
+    the bit.
+
+    Args:
+        seed: Seed of the run.
+        epoch: Epoch, counted from 1; 0 seeds the initial weights.
+        rank: Number of this process; added to torch's seed only, so that all processes share the batch order.
+
+    Returns:
+        Generator of the batch order.
     """
     dropout, order = np.random.SeedSequence([seed, epoch]).spawn(2)
     torch.manual_seed(int(dropout.generate_state(1, np.uint64)[0] >> 1) + rank)
@@ -70,28 +78,44 @@ def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
 def fit(
     make_network: Callable[[], nn.Module], train: VideoSet, valid: VideoSet, spec: FitSpec, folder: Path, report: Report
 ) -> Progress:
-    """Train into `folder` from where it stands; returns after the last epoch or when patience is out.
+    """Train a network in `folder`, or resume its training there, until the last epoch or until patience runs out.
 
-    Leaves model.safetensors (the epoch with the best validation score), history.jsonl and, if kept, epochs/.
-    Deterministic for a seed on CPU, also across any number of kills: the same weights and history to the bit. Calls
-    `report` with the history record of every epoch that it ran. Raises TrainingError when the loss is not finite, or
-    when another process of a training on several devices has ended.
+    Writes model.safetensors (weights of the epoch with the best validation score), history.jsonl and, with
+    `keep_epochs`, epochs/. On CPU a seed gives identical weights and history to the bit, also after any number of
+    interruptions.
+
+    Args:
+        make_network: Builds the network; called once, after torch was seeded.
+        train: The train split.
+        valid: The valid split, which chooses the epoch.
+        spec: Settings, seed, scaling and tasks.
+        folder: Run folder to write into.
+        report: Called with the history record of every epoch that this call runs.
+
+    Returns:
+        Best epoch, history and seconds per epoch of the whole training.
+
+    Raises:
+        TrainingError: The validation loss is not finite, or another process of the training has ended.
+        DamagedFileError: The file to resume from does not fit the network.
+        WriteError: A file cannot be written.
     """
     settings = spec.settings
     with torch_threads(settings.threads):
         fabric = launch_fabric(settings)
         seed_epoch(spec.seed, 0)
-        plain, weighting = make_network(), TaskWeighting(spec.tasks, settings).to(fabric.device)
-        network, optimizer = fabric.setup(plain, weighting.trained_by(make_optimizer(plain, settings)))
-        modules = {"network": plain, "weighting": weighting}
+        bare_network, weighting = make_network(), TaskWeighting(spec.tasks, settings).to(fabric.device)
+        network, optimizer = fabric.setup(bare_network, weighting.trained_by(make_optimizer(bare_network, settings)))
+        modules = {"network": bare_network, "weighting": weighting}
         progress = Progress()
         if (folder / RESUME_FILE).exists():
             progress = restore_progress(folder / RESUME_FILE, modules, optimizer.optimizer)
-        while not _finished(progress, settings):
+        while not _is_training_done(progress, settings):
             started_s = time.perf_counter()
             record = {"epoch": float(progress.epoch + 1)}
             record |= _train_epoch(fabric, (network, weighting), optimizer, train, spec, progress.epoch + 1)
-            # One process' word for all: another kind of processor may round to another best epoch, and stop at another.
+            # All processes use the record of the first: a different kind of processor may round differently, and
+            # so choose a different best epoch or stop earlier.
             record |= fabric.broadcast(validation_record(network, weighting, valid, settings))
             if not math.isfinite(record["valid_loss"]):
                 raise TrainingError(
@@ -104,11 +128,11 @@ def fit(
                 progress.best_epoch, progress.best_score = progress.epoch, record["valid_score"]
             progress.seconds.append(time.perf_counter() - started_s)
             if fabric.is_global_zero:
-                _keep(folder, modules, optimizer.optimizer, spec, progress)
+                _save_epoch(folder, modules, optimizer.optimizer, spec, progress)
                 report(record)
             fabric.barrier()
         if fabric.is_global_zero:
-            _finish(folder, progress)
+            _save_best_model(folder, progress)
         fabric.barrier()
         return progress
 
@@ -121,58 +145,62 @@ def _train_epoch(
     spec: FitSpec,
     epoch: int,
 ) -> dict[str, float]:
+    """Train for one epoch; the record holds the mean loss of its steps."""
     network, weighting = modules
     rng = seed_epoch(spec.seed, epoch, fabric.global_rank)
     network.train()
     total = 0.0
-    batches = bucketed_batches(train.lengths.numpy(), spec.settings.batch_videos, rng, _budget(train, spec.settings))
+    batches = bucketed_batches(
+        train.lengths.numpy(), spec.settings.batch_videos, rng, _token_budget(train, spec.settings)
+    )
     for step, numbers in enumerate(batches):
-        # the middle of the step, so that neither the first nor the last is lost on a rate of zero
+        # progress at the middle of the step, so that neither the first nor the last step has a rate of zero
         set_rates(optimizer, (epoch - 1 + (step + 0.5) / len(batches)) / spec.settings.epochs, spec.settings)
-        mine, share = _my_part(numbers, fabric)
-        batch, rows = collate(train, mine)
+        local, gradient_factor = _share_of_batch(numbers, fabric)
+        batch, rows = collate(train, local)
         targets = train.targets.at(rows)
-        counts = scored_counts(targets if len(mine) == len(numbers) else train.targets.at(rows_of(train, numbers)))
+        counts = scored_counts(targets if len(local) == len(numbers) else train.targets.at(rows_of(train, numbers)))
         batch = to_device(batch, fabric.device)
         sums = loss_sums(network(batch), batch, to_device(targets, fabric.device))
-        loss = weighting.total(sums, counts) * share + weighting.penalty(counts)
+        loss = weighting.total(sums, counts) * gradient_factor + weighting.penalty(counts)
         optimizer.zero_grad()
         fabric.backward(loss)
-        # Fabric averages the gradients of the network alone.
-        for learned in weighting.parameters():
-            learned.grad = cast(Tensor, fabric.all_reduce(cast(Tensor, learned.grad), reduce_op="mean"))
+        # Fabric averages only the gradients of the network.
+        for parameter in weighting.parameters():
+            parameter.grad = cast(Tensor, fabric.all_reduce(cast(Tensor, parameter.grad), reduce_op="mean"))
         optimizer.step()
         total += float(cast(Tensor, fabric.all_reduce(loss.detach(), reduce_op="mean")))
     return {"train_loss": total / len(batches)}
 
 
-def _budget(videos: VideoSet, settings: TrainSettings) -> BatchBudget | None:
+def _token_budget(videos: VideoSet, settings: TrainSettings) -> BatchBudget | None:
+    """The limit of tokens per batch; None where it is not set or the model reads no transcripts."""
     if settings.batch_tokens is None or videos.n_tokens is None:
         return None
     return BatchBudget(videos.n_tokens, settings.batch_tokens)
 
 
-def _my_part(numbers: Sequence[int], fabric: Fabric) -> tuple[Sequence[int], float]:
-    """This process' videos of a global batch, and the factor that undoes the averaging of gradients over processes."""
+def _share_of_batch(numbers: Sequence[int], fabric: Fabric) -> tuple[Sequence[int], float]:
+    """This process's videos of a global batch, and the factor that undoes the averaging of gradients over processes."""
     if len(numbers) < fabric.world_size:
         return numbers, 1.0
     return numbers[fabric.global_rank :: fabric.world_size], float(fabric.world_size)
 
 
-def _finished(progress: Progress, settings: TrainSettings) -> bool:
+def _is_training_done(progress: Progress, settings: TrainSettings) -> bool:
     if progress.epoch >= settings.epochs:
         return True
     return settings.patience is not None and progress.epoch - progress.best_epoch >= settings.patience
 
 
-def _keep(
+def _save_epoch(
     folder: Path,
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     spec: FitSpec,
     progress: Progress,
 ) -> None:
-    """Write the epoch's files; the resume file last, so that whatever it promises is there."""
+    """Write the epoch's files; the resume file is written after the weights that it refers to."""
     weights = model_weights(modules, spec.scaling)
     if spec.settings.keep_epochs:
         save_weights(folder / epoch_file(progress.epoch), weights)
@@ -186,42 +214,75 @@ def _keep(
 
 
 def write_history(folder: Path, progress: Progress) -> None:
-    """One JSON line per epoch."""
+    """Write history.jsonl, one JSON line per epoch.
+
+    Args:
+        folder: Run folder.
+        progress: Progress whose history is written.
+
+    Raises:
+        WriteError: The file cannot be written.
+    """
     with atomic_file(folder / HISTORY_FILE) as aside:
         aside.write_text("".join(json.dumps(record) + "\n" for record in progress.history), encoding="utf-8")
 
 
-def _finish(folder: Path, progress: Progress) -> None:
+def _save_best_model(folder: Path, progress: Progress) -> None:
+    """Write the weights of the best epoch as model.safetensors."""
     best, _ = load_weights(folder / RESUME_FILE.parent / f"best-{progress.best_epoch:04d}.safetensors")
     save_weights(folder / MODEL_FILE, best)
     write_history(folder, progress)
 
 
-# parameters below this name are a text encoder's
+# prefix of the names of a text encoder's parameters
 ENCODER = "encoder."
 INITIAL_RATE = "initial_lr"
 
 
 def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Adam, as in the paper, of what is learned. Fused: the plain one takes an eighth of an epoch on a CPU."""
-    learned = {name: each for name, each in network.named_parameters() if each.requires_grad}
-    rest = [each for name, each in learned.items() if not name.startswith(ENCODER)]
-    encoder = [each for name, each in learned.items() if name.startswith(ENCODER)]
-    groups: list[dict[str, Any]] = [{"params": rest}]
+    """Adam, as in the paper, over the trained parameters of a network.
+
+    The fused implementation is used, because the default one takes an eighth of an epoch on a CPU.
+
+    Args:
+        network: Network to train; frozen parameters are skipped.
+        settings: Learning rates and weight decay. A text encoder's parameters may have a learning rate of their own.
+
+    Returns:
+        The optimizer.
+    """
+    trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    other = [parameter for name, parameter in trained.items() if not name.startswith(ENCODER)]
+    encoder = [parameter for name, parameter in trained.items() if name.startswith(ENCODER)]
+    groups: list[dict[str, Any]] = [{"params": other}]
     if encoder:
         groups.append({"params": encoder, "lr": settings.encoder_learning_rate or settings.learning_rate})
     return torch.optim.Adam(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, done: float, settings: TrainSettings) -> None:
-    """Set the learning rates for a step before which the share `done` of all steps was made."""
+    """Set the learning rates of an optimizer for one step.
+
+    Args:
+        optimizer: Optimizer; its initial rates are remembered in its parameter groups.
+        done: Share of all steps that are completed, in [0, 1].
+        settings: Warm-up and decay.
+    """
     factor = rate_factor(done, settings)
     for group in optimizer.param_groups:
         group["lr"] = group.setdefault(INITIAL_RATE, group["lr"]) * factor
 
 
 def rate_factor(done: float, settings: TrainSettings) -> float:
-    """Rises linearly to one over the warm-up; then one, or falling linearly to zero at the end."""
+    """Factor of the initial learning rate: rises linearly to 1 over the warm-up, then stays or falls linearly to 0.
+
+    Args:
+        done: Share of all steps that are completed, in [0, 1].
+        settings: Warm-up and decay.
+
+    Returns:
+        Factor in [0, 1].
+    """
     if done < settings.warmup:
         return done / settings.warmup
     return (1 - done) / (1 - settings.warmup) if settings.linear_decay else 1.0

@@ -1,11 +1,11 @@
-"""A trained network as one ONNX graph: raw features of one video in, probabilities and attention weights out.
+"""Exports a trained network as one ONNX graph: raw features of one video in, probabilities and attention out.
 
 Tensors of the graph, u = utterances of the video (any number from 1):
 
-- inputs, for every modality m of the run: ``m`` (u, feature) float32, unscaled, whatever stands where it is missing;
+- inputs, for every modality m of the run: ``m`` (u, feature) float32, unscaled, with any values where it is missing;
   ``m_present`` (u,) bool
-- outputs, each as far as the network has it: for every task the `export_name` of its row in `TASKS` (u, output), or
-  (u,) where it has one output; ``attention_m_to_n`` (u, context) and ``fusion_NAME`` (u,)
+- outputs, as far as the network has them: for every task the `export_name` of its row in `TASKS` (u, output), or (u,)
+  where it has one output; ``attention_m_to_n`` (u, context) and ``fusion_NAME`` (u,)
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Values = TypeVar("Values", Tensor, FloatArray)
 
 OPSET = 17
 TRACEABLE = (InputKind.CONTEXT, InputKind.UTTERANCE)
-# What may lie between a probability or weight of the graph and of torch, which round in another order.
+# Largest allowed difference between outputs of the graph and of torch, which round in a different order.
 TOLERANCE = 1e-5
 CHECKED_LENGTHS = (1, 2, 10, 98)
 # share of the utterances that lack a modality, in the checked videos with gaps
@@ -42,10 +42,19 @@ TRACED_UTTERANCES = 3
 
 
 def to_onnx(predictor: Predictor, metadata: Mapping[str, str]) -> bytes:
-    """The file's content, checked against torch by onnxruntime; `metadata` becomes its metadata_props.
+    """Export a network, and check the graph in onnxruntime against torch.
 
-    Raises MissingExtraError, UsageError for a system that no graph can be made of, and ExportError when the exporter
-    refuses the network or its graph gives other numbers.
+    Args:
+        predictor: Trained network.
+        metadata: Keys and values of the file's metadata_props.
+
+    Returns:
+        Content of the .onnx file.
+
+    Raises:
+        MissingExtraError: onnx or onnxruntime is not installed.
+        UsageError: The system cannot be exported.
+        ExportError: The exporter refuses the network, or the outputs of the graph differ from torch's.
     """
     try:
         import onnx
@@ -53,7 +62,7 @@ def to_onnx(predictor: Predictor, metadata: Mapping[str, str]) -> bytes:
     except ImportError as error:
         raise MissingExtraError(str(error.name), "onnx") from error
     network = _require_exportable(predictor)
-    model = onnx.load_model_from_string(_traced(ExportedNetwork(network)))
+    model = onnx.load_model_from_string(_trace(ExportedNetwork(network)))
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
@@ -63,28 +72,36 @@ def to_onnx(predictor: Predictor, metadata: Mapping[str, str]) -> bytes:
 
 
 def exportable() -> list[str]:
-    """Names of the systems that a graph can be made of."""
+    """Names of the systems that can be exported."""
     return [name for name, entry in MODELS.items() if isinstance(entry, ModelEntry) and entry.input_kind in TRACEABLE]
 
 
 def require_equal(session: Any, predictor: NetworkPredictor) -> None:
-    """Raise ExportError unless the graph says what torch says of random videos: short, long, whole, with gaps."""
+    """Raise ExportError unless graph and network agree on random videos of several lengths, with and without gaps.
+
+    Args:
+        session: onnxruntime session of the graph.
+        predictor: The exported network.
+
+    Raises:
+        ExportError: The graph fails, or an output differs by more than `TOLERANCE`.
+    """
     rng = np.random.default_rng(0)
     for n_utterances in CHECKED_LENGTHS:
         for missing in (0.0, MISSING_SHARE, 1.0):
             features = _random_features(predictor, n_utterances, missing, rng)
             try:
-                found = run_graph(session, features)
-            except Exception as error:  # onnxruntime's errors have no common base but this one
+                actual = run_graph(session, features)
+            except Exception as error:  # onnxruntime's errors have no more specific base class
                 raise ExportError(
                     f"Expected a graph for any number of utterances, but got {_first_line(error)} for a video of "
                     f"{n_utterances}; let the network's forward work on tensors whatever their size"
                 ) from error
             expected = predictor.predict_video(features)
-            for name, values in _named(expected.outputs, expected.attention, expected.fusion).items():
-                # The released network's padded slots stand behind those that torch's side keeps.
-                other = found[name][:, : values.shape[1]] if values.ndim == 2 else found[name]
-                difference = float(np.abs(other - values).max())
+            for name, values in _graph_outputs(expected.outputs, expected.attention, expected.fusion).items():
+                # The released network attends to padding: columns that the predictor removes, and that come last.
+                actual_values = actual[name][:, : values.shape[1]] if values.ndim == 2 else actual[name]
+                difference = float(np.abs(actual_values - values).max())
                 if not difference <= TOLERANCE:
                     raise ExportError(
                         f"Expected the graph's {name} within {TOLERANCE:g} of torch's, but got a difference of "
@@ -93,7 +110,15 @@ def require_equal(session: Any, predictor: NetworkPredictor) -> None:
 
 
 def run_graph(session: Any, features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Output name -> values for one video (utterance, feature) by modality; a row of NaN is missing."""
+    """Run the graph on one video.
+
+    Args:
+        session: onnxruntime session of the graph.
+        features: Modality -> unscaled features (utterance, feature); a row of NaN is missing.
+
+    Returns:
+        Output name -> values.
+    """
     inputs: dict[str, Any] = {name: rows.astype(np.float32) for name, rows in features.items()}
     inputs |= {f"{name}_present": np.logical_not(np.isnan(rows).all(axis=1)) for name, rows in features.items()}
     names = [output.name for output in session.get_outputs()]
@@ -101,9 +126,9 @@ def run_graph(session: Any, features: Mapping[str, FloatArray]) -> dict[str, Flo
 
 
 class ExportedNetwork(nn.Module):
-    """The graph: scaling, network, probabilities and intensities.
+    """The module to export: scaling, network and activations.
 
-    Tensors go in and come out one after another, as the exporter wants them.
+    Takes and returns positional tensors, as the exporter requires.
     """
 
     def __init__(self, predictor: NetworkPredictor) -> None:
@@ -113,11 +138,11 @@ class ExportedNetwork(nn.Module):
         self.modalities = tuple(predictor.spaces)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Features of every modality, then whether they are there -> the outputs in the order of `named`."""
+        """Features of every modality, then their presence -> the outputs in the order of `named`."""
         return tuple(self.named(*tensors).values())
 
     def named(self, *tensors: Tensor) -> dict[str, Tensor]:
-        """Name in the graph -> tensor."""
+        """The outputs by their names in the graph; arguments as in `forward`."""
         n = len(self.modalities)
         rows = dict(zip(self.modalities, tensors[:n], strict=True))
         present = dict(zip(self.modalities, tensors[n:], strict=True))
@@ -126,18 +151,18 @@ class ExportedNetwork(nn.Module):
             scaled = (matrix - self.scaling.mean[modality]) / self.scaling.scale[modality]
             features[modality] = scaled.where(present[modality].unsqueeze(-1), 0.0).unsqueeze(0)
         real = torch.ones_like(tensors[n]).unsqueeze(0)
-        batch = Batch(features, {m: here.unsqueeze(0) for m, here in present.items()}, real.sum(dim=1), real)
+        batch = Batch(features, {m: mask.unsqueeze(0) for m, mask in present.items()}, real.sum(dim=1), real)
         outputs: Outputs = self.network(batch)
-        said = {task: activated(task, logits[0]) for task, logits in outputs.logits.items()}
+        predicted = {task: activated(task, logits[0]) for task, logits in outputs.logits.items()}
         attention = {name: weights[0] for name, weights in outputs.attention.items()}
-        return _named(said, attention, {name: weights[0] for name, weights in outputs.fusion.items()})
+        return _graph_outputs(predicted, attention, {name: weights[0] for name, weights in outputs.fusion.items()})
 
 
-def _named(
-    said: Mapping[str, Values], attention: Mapping[str, Values], fusion: Mapping[str, Values]
+def _graph_outputs(
+    outputs: Mapping[str, Values], attention: Mapping[str, Values], fusion: Mapping[str, Values]
 ) -> dict[str, Values]:
-    """Name in the graph -> what is said per task (u, output), and the weights."""
-    named = {TASKS[task].export_name: values for task, values in said.items()}
+    """Outputs (u, output) by task and weights by name, renamed as in the graph."""
+    named = {TASKS[task].export_name: values for task, values in outputs.items()}
     named = {name: values.squeeze(-1) if values.shape[-1] == 1 else values for name, values in named.items()}
     named |= {"attention_" + name.replace("->", "_to_"): weights for name, weights in attention.items()}
     return named | {f"fusion_{name}": weights for name, weights in fusion.items()}
@@ -154,13 +179,14 @@ def _require_exportable(predictor: Predictor) -> NetworkPredictor:
     return predictor
 
 
-def _traced(graph: ExportedNetwork) -> bytes:
+def _trace(graph: ExportedNetwork) -> bytes:
+    """Content of the .onnx file, without metadata."""
     modalities = graph.modalities
     inputs = [torch.randn(TRACED_UTTERANCES, len(graph.scaling.mean[m])) for m in modalities]
     inputs += [torch.ones(TRACED_UTTERANCES, dtype=torch.bool) for _ in modalities]
     names = [*map(str, modalities), *(f"{m}_present" for m in modalities)]
     try:
-        with TemporaryDirectory() as folder, torch.no_grad(), _known_warnings():
+        with TemporaryDirectory() as folder, torch.no_grad(), _ignored_exporter_warnings():
             path = Path(folder) / "graph.onnx"
             outputs = graph.named(*inputs)
             axes = {name: {0: "utterance"} for name in (*names, *outputs)}
@@ -175,7 +201,7 @@ def _traced(graph: ExportedNetwork) -> bytes:
                 output_names=list(outputs),
                 dynamic_axes=axes,
                 opset_version=OPSET,
-                # The exporter by torch.export fixes what a video without some modality would leave open.
+                # The exporter by torch.export would fix the branches that depend on whether a modality is present.
                 dynamo=False,
             )
             return path.read_bytes()
@@ -191,8 +217,8 @@ def _first_line(error: Exception) -> str:
 
 
 @contextmanager
-def _known_warnings() -> Iterator[None]:
-    """Nothing of what torch always says here: it has another exporter too, and its GRU wants one batch size."""
+def _ignored_exporter_warnings() -> Iterator[None]:
+    """Suppress torch's known warnings: the legacy exporter, and the fixed batch size of a GRU."""
     with warnings.catch_warnings():
         for message in (
             "You are using the legacy TorchScript-based ONNX export",
@@ -208,7 +234,7 @@ def _known_warnings() -> Iterator[None]:
 def _random_features(
     predictor: NetworkPredictor, n_utterances: int, missing: float, rng: np.random.Generator
 ) -> dict[str, FloatArray]:
-    """Features as the train split had them; a share of the rows is missing."""
+    """Normally distributed features with the mean and scale of the train split; a share of the rows is missing."""
     features = {}
     for modality, mean in predictor.scaling.mean.items():
         noise = rng.normal(size=(n_utterances, len(mean)))

@@ -1,4 +1,4 @@
-"""Everything after training knows only predictors: columns of videos in, Predictions and attention out."""
+"""Predictors: trained systems that turn columns of videos into Predictions and attention."""
 
 from __future__ import annotations
 
@@ -31,69 +31,85 @@ from mien.training.validation import PREDICTION_BATCH_VIDEOS
 
 @dataclass(frozen=True, slots=True)
 class VideoPrediction:
-    """What a system says about the utterances of one video, and what it looked at."""
+    """Predictions for the utterances of one video, with attention and fusion weights."""
 
-    # task -> (utterance, output) in the order of its outputs (`tasks.TASKS`): probabilities of classes, or degrees
+    # task -> class probabilities or degrees (utterance, output), outputs in the order of `tasks.TASKS`
     outputs: Mapping[str, FloatArray]
     # "text->visual": weights (utterance, context), see `models.batch.Outputs`
     attention: Mapping[str, FloatArray] = field(default_factory=dict)
-    # weights inside each utterance (utterance,), by name
+    # name -> weights within each utterance (utterance,), see `models.batch.Outputs`
     fusion: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class NetworkPredictor:
-    """What everything after training knows of a network."""
+    """A trained network, ready to predict."""
 
     network: nn.Module
     scaling: Scaling
     tasks: tuple[str, ...]
-    # the spaces it was trained on; features of others are refused by `storage.runs.require_spaces`
+    # feature spaces that it was trained on; `storage.runs.require_spaces` refuses others
     spaces: dict[Modality, FeatureSpace]
-    # what its columns must hold beside the features
+    # extra inputs that the network needs: words or transcripts
     input_kind: InputKind = InputKind.CONTEXT
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
     ) -> Predictions:
-        """Probabilities and intensities of every utterance of the columns, in their order, beside the gold labels."""
-        said = {task: np.zeros((columns.n_utterances, len(TASKS[task].outputs))) for task in self.tasks}
+        """Predict every utterance of the columns.
+
+        Args:
+            columns: Utterances to predict.
+            sentiment_values: Meaning of the gold sentiment labels in the columns.
+
+        Returns:
+            Predictions and gold labels, in the order of the columns.
+
+        Raises:
+            FeatureSpaceError: The columns have other feature spaces than the network was trained on.
+            DataError: The network reads transcripts, and the columns have none.
+        """
+        predicted = {task: np.zeros((columns.n_utterances, len(TASKS[task].outputs))) for task in self.tasks}
         for outputs, real, rows in self._forward(columns):
             for task, logits in outputs.logits.items():
-                said[task][rows] = predicted_values(task, logits)[real].numpy()
-        return _beside_labels(columns, said, sentiment_values)
+                predicted[task][rows] = predicted_values(task, logits)[real].numpy()
+        return _to_predictions(columns, predicted, sentiment_values)
 
     def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
-        """Per video id and direction ("text->visual") the weights (utterance, context); rows sum to 1 where defined."""
-        found: dict[str, dict[str, FloatArray]] = {}
-        starts = {int(start): name for start, name in zip(columns.offsets[:-1], columns.video_ids, strict=True)}
+        """Video id -> direction ("text->visual") -> weights (utterance, context); rows sum to 1 where defined."""
+        maps: dict[str, dict[str, FloatArray]] = {}
+        id_by_row = {int(start): name for start, name in zip(columns.offsets[:-1], columns.video_ids, strict=True)}
         for outputs, real, rows in self._forward(columns):
             lengths = real.sum(dim=1).tolist()
-            firsts = rows[np.cumsum([0, *lengths[:-1]])]
-            for number, (first, length) in enumerate(zip(firsts.tolist(), lengths, strict=True)):
-                found[starts[first]] = {
+            first_rows = rows[np.cumsum([0, *lengths[:-1]])]
+            for number, (first_row, length) in enumerate(zip(first_rows.tolist(), lengths, strict=True)):
+                maps[id_by_row[first_row]] = {
                     name: _without_empty_columns(weights[number, :length].numpy(), length)
                     for name, weights in outputs.attention.items()
                 }
-        return found
+        return maps
 
     def fusion(self, columns: SplitColumns) -> dict[str, FloatArray]:
-        """Weights inside each utterance (N,), by name (see `Outputs.fusion`); nothing for systems without any."""
-        found: dict[str, FloatArray] = {}
+        """Name -> fusion weights (N,) within each utterance (see `Outputs.fusion`); empty for systems without any."""
+        weights_by_name: dict[str, FloatArray] = {}
         for outputs, real, rows in self._forward(columns):
             for name, weights in outputs.fusion.items():
-                found.setdefault(name, np.zeros(columns.n_utterances))[rows] = weights[real].double().numpy()
-        return found
+                weights_by_name.setdefault(name, np.zeros(columns.n_utterances))[rows] = weights[real].double().numpy()
+        return weights_by_name
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
-        """One video from its features as they come from the extractors, (utterance, feature) by modality, in one pass.
+        """Predict one video in one pass, from unscaled features (utterance, feature) by modality.
 
-        A row of NaN, or a modality that is not given, is missing. Nothing but the width tells whether the features are
-        of the space that the system was trained on. Raises DataError, and UsageError for a system of words.
+        A row of NaN marks a missing modality, and a modality may be left out. Only the width of the features is
+        checked, not whether they come from the extractor that the network was trained with.
+
+        Raises:
+            DataError: A modality is unknown, has the wrong shape, or has rows that are partly not finite.
+            UsageError: The network reads words or transcripts.
         """
-        # One that could read transcripts may have been trained on text vectors, or without any text.
+        # A system that can read transcripts may have been trained on text vectors, or without text.
         on_vectors = self.input_kind is InputKind.TRANSCRIPTS and not needs_transcripts(self.spaces)
-        _require_vectors(InputKind.CONTEXT if on_vectors else self.input_kind)
+        _require_vector_input(InputKind.CONTEXT if on_vectors else self.input_kind)
         self.network.eval()
         with torch.inference_mode():
             outputs = self.network(one_video(stack_features(features, self.spaces), self.scaling))
@@ -107,6 +123,7 @@ class NetworkPredictor:
         )
 
     def _forward(self, columns: SplitColumns) -> Iterator[tuple[Outputs, torch.Tensor, IntArray]]:
+        """Yields network outputs, mask of real utterances and row numbers of one batch after another."""
         columns = with_model_inputs(columns, self.spaces)
         if columns.spaces:
             require_spaces(self.spaces, columns.spaces)
@@ -122,59 +139,77 @@ class NetworkPredictor:
 
 @dataclass(frozen=True)
 class ClassicalPredictor:
-    """What everything after training knows of a classical system."""
+    """A fitted classical system, ready to predict."""
 
     entry: ClassicalEntry
     tensors: Tensors
     spec: ClassicalSpec
-    # the spaces it was fitted on; features of others are refused by `storage.runs.require_spaces`
+    # feature spaces that it was fitted on; `storage.runs.require_spaces` refuses others
     spaces: Mapping[Modality, FeatureSpace] = field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """What it predicts."""
+        """The predicted tasks."""
         return self.spec.tasks
 
     @property
     def input_kind(self) -> InputKind:
-        """What its columns must hold beside the features."""
+        """Extra inputs that the system needs: words or transcripts."""
         return self.entry.input_kind
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
     ) -> Predictions:
-        """Probabilities for every utterance of the columns, in their order, beside the gold labels.
+        """Predict every utterance of the columns.
 
-        Raises FeatureSpaceError, and DamagedFileError when the stored arrays are not this system's.
+        Args:
+            columns: Utterances to predict.
+            sentiment_values: Meaning of the gold sentiment labels in the columns.
+
+        Returns:
+            Predictions and gold labels, in the order of the columns.
+
+        Raises:
+            FeatureSpaceError: The columns have other feature spaces than the system was fitted on.
+            DamagedFileError: An array of this system is missing.
         """
         if columns.spaces:
             require_spaces(self.spaces, columns.spaces)
-        said = classical_probabilities(self.entry, self.tensors, columns, self.spec)
-        return _beside_labels(columns, said, sentiment_values)
+        outputs = classical_probabilities(self.entry, self.tensors, columns, self.spec)
+        return _to_predictions(columns, outputs, sentiment_values)
 
     def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
-        """Nothing for any video: a classical system looks at each utterance alone."""
+        """Video id -> empty dictionary: a classical system uses no context."""
         return {name: {} for name in columns.video_ids}
 
     def fusion(self, _columns: SplitColumns) -> dict[str, FloatArray]:
-        """Nothing: what weights a system has are the same for all utterances."""
+        """An empty dictionary: the weights of a classical system do not differ between utterances."""
         return {}
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
-        """One video from its features, see `NetworkPredictor.predict_video`."""
-        _require_vectors(self.input_kind)
+        """Predict one video from its features, see `NetworkPredictor.predict_video`."""
+        _require_vector_input(self.input_kind)
         return VideoPrediction(self.predict(stack_features(features, self.spaces)).outputs)
 
 
-# a trained system of either kind; the videos of the columns are judged each by itself
+# a trained system of either kind; every video is predicted independently of the others
 Predictor = NetworkPredictor | ClassicalPredictor
 
 
 def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
-    """The run's chosen weights, or those after `epoch` if the run kept its epochs (a classical system: 1), to predict.
+    """Load the weights of a run, ready to predict.
 
-    Raises DataError when that epoch was not kept, DamagedFileError when the weights are cut, altered or of another
-    system.
+    Args:
+        run: Finished run.
+        epoch: Epoch whose weights to load, counted from 1 (a classical system has only 1); None loads the chosen ones.
+
+    Returns:
+        The network or the classical system.
+
+    Raises:
+        DataError: The run did not keep the weights of this epoch.
+        DamagedFileError: The weights are damaged or belong to another system.
+        FeatureSpaceError: The run used another version of the text encoder.
     """
     path = run.folder / MODEL_FILE if epoch is None else require_epoch(run, epoch)
     entry = model_entry(run.model)
@@ -183,7 +218,7 @@ def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
         spec = ClassicalSpec(run.inputs, run.tasks, settings, run.seed)
         return ClassicalPredictor(entry, load_tensors(path), spec, dict(run.spaces))
     if needs_transcripts(run.spaces):
-        # the encoder's files, whose sha256 the run has recorded
+        # the run records the sha256 of the encoder's files
         require_spaces({Modality.TEXT: run.spaces[Modality.TEXT]}, {Modality.TEXT: transcript_space()})
     n_features = {modality: space.n_features for modality, space in run.spaces.items()}
     network = build_model(run.model, n_features, run.tasks, settings)
@@ -193,31 +228,40 @@ def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
 
 
 def with_model_inputs(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
-    """The columns as a system of these spaces takes them: with transcripts instead of text vectors if it reads them.
+    """Replace text vectors by transcripts if a system of these feature spaces reads transcripts.
 
-    Raises DataError where the columns have none.
+    Args:
+        columns: Utterances with text vectors or transcripts.
+        spaces: Feature spaces of the system.
+
+    Returns:
+        The columns with the inputs of the system.
+
+    Raises:
+        DataError: The system reads transcripts, and the columns have none.
     """
     return as_transcripts(columns) if needs_transcripts(spaces) else columns
 
 
 def needs_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
-    """Whether a system of these spaces reads what was said itself."""
+    """Whether a system of these feature spaces reads transcripts."""
     return Modality.TEXT in spaces and spaces[Modality.TEXT].name == TRANSCRIPT
 
 
-def _beside_labels(columns: SplitColumns, said: Mapping[str, FloatArray], values: SentimentValues) -> Predictions:
+def _to_predictions(columns: SplitColumns, predicted: Mapping[str, FloatArray], values: SentimentValues) -> Predictions:
+    """Combine outputs with the gold labels of the columns."""
     return Predictions(
         video_id=np.repeat(np.array(columns.video_ids, dtype=object), columns.lengths),
         index=columns.index,
         sentiment=columns.sentiment,
         emotions=columns.emotions,
-        outputs=said,
+        outputs=predicted,
         sentiment_values=values,
     )
 
 
-def _require_vectors(input_kind: InputKind) -> None:
-    """Raise UsageError for a system of words or transcripts: vectors of whole utterances tell it nothing."""
+def _require_vector_input(input_kind: InputKind) -> None:
+    """Raise UsageError for a system of words or transcripts, which utterance vectors cannot replace."""
     if input_kind in (InputKind.WORDS, InputKind.TRANSCRIPTS):
         columns = "columns(split, words=True)" if input_kind is InputKind.WORDS else "columns(split)"
         raise UsageError(
@@ -227,7 +271,10 @@ def _require_vectors(input_kind: InputKind) -> None:
 
 
 def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
-    """The real utterances, and behind them the padded slots that a network without a padding mask looks at."""
+    """Remove padding columns from attention weights (utterance, context).
+
+    Padding columns with a positive weight are kept; a network without a padding mask has such columns.
+    """
     if weights.shape[1] == length:
         return weights
     used = np.flatnonzero((weights > 0).any(axis=0))

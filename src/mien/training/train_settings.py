@@ -1,4 +1,4 @@
-"""Settings of the training loop; the network's own stand beside the network."""
+"""Settings of the training loop; each network defines its own settings beside its code."""
 
 from __future__ import annotations
 
@@ -6,63 +6,63 @@ from dataclasses import dataclass, fields
 
 from mien.tasks import TASKS
 
-# the setting that holds the fixed weight of a task's loss is called like the task with this behind
+# suffix of the settings with the fixed weight of a task's loss: "<task>_weight"
 WEIGHT = "_weight"
 UNCERTAINTY = "uncertainty"
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a network is fitted. Defaults follow the released script, but for early stopping and input scaling."""
+    """How a network is fitted. Defaults follow the released script, except early stopping and input scaling."""
 
-    # passes over the train split (released: 50)
+    # maximum number of passes over the train split (released script: 50)
     epochs: int = 50
-    # what the chosen epoch is best at on valid: roc_auc (mean over the tasks; of intensities the concordance) or loss
+    # validation score that chooses the epoch: roc_auc (mean over the tasks; concordance for intensities) or loss
     select_by: str = "roc_auc"
-    # stop after so many epochs without a better validation score; none: never
+    # stop after this many epochs without a better validation score; None: never
     patience: int | None = 10
-    # whole videos per step (released: 16); over several devices: the global batch
+    # whole videos per step, over all devices (released script: 16)
     batch_videos: int = 16
-    # most word pieces per step, for systems that read transcripts: a batch ends before batch_videos where they would be
-    # more; none: whatever the videos have
+    # maximum number of tokens (word pieces) per step, for systems that read transcripts: a batch may then have fewer
+    # than batch_videos videos; None: no limit
     batch_tokens: int | None = None
     # Adam, as in the paper
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
-    # of what is learned of a text encoder; none: the same as learning_rate
+    # learning rate of the trained parameters of a text encoder; None: learning_rate
     encoder_learning_rate: float | None = None
-    # share of all steps over which the learning rates rise from zero; then constant, or falling to zero at the last
+    # share of all steps over which the learning rates rise from zero; afterwards they are constant, or fall to zero
     warmup: float = 0.0
     linear_decay: bool = False
-    # standardise every feature column with mean and s.d. of the train split
+    # standardise every feature column with its mean and standard deviation on the train split
     scale_features: bool = True
-    # how the tasks' losses become one: fixed (the weights below) or uncertainty (weights learned along)
+    # how the tasks' losses are combined: fixed (the weights below) or uncertainty (learned weights)
     task_weighting: str = "fixed"
-    # weights of the tasks' losses (released: 1 and 1, without intensities)
+    # fixed weights of the tasks' losses (released script: 1 and 1, without intensities)
     sentiment_weight: float = 1.0
     emotion_weight: float = 1.0
     sentiment_intensity_weight: float = 1.0
     emotion_intensity_weight: float = 1.0
-    # keep every epoch's weights; the `released` protocol needs them
+    # keep the weights of every epoch, which the `released` protocol needs
     keep_epochs: bool = True
-    # torch threads: fixed, so that a seed gives the same bits on any number of cores
+    # torch threads: fixed, so that a seed gives identical bits on any number of cores
     threads: int = 1
-    # Lightning Fabric's words: cpu, cuda, auto; number of devices; 32-true, bf16-mixed, ...
+    # as in Lightning Fabric: accelerator (cpu, cuda, auto), number of devices, precision (32-true, bf16-mixed, ...)
     accelerator: str = "auto"
     devices: int = 1
     precision: str = "32-true"
 
     def __post_init__(self) -> None:
-        _require_positive(self)
+        _require_positive_settings(self)
         if not 0 <= self.warmup < 1:
             raise ValueError(f"Expected warmup in [0, 1), but got {self.warmup}")
-        weights = [setting.name for setting in fields(self) if setting.name.endswith(WEIGHT)]
-        for name in (*weights, "weight_decay"):
+        weight_settings = [setting.name for setting in fields(self) if setting.name.endswith(WEIGHT)]
+        for name in (*weight_settings, "weight_decay"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"Expected {name} to be a number from 0 on, but got {getattr(self, name)}")
-        for name, words in (("select_by", ("roc_auc", "loss")), ("task_weighting", ("fixed", UNCERTAINTY))):
-            if (value := getattr(self, name)) not in words:
-                raise ValueError(f"Expected {name} to be {' or '.join(words)}, but got {value!r}")
+        for name, choices in (("select_by", ("roc_auc", "loss")), ("task_weighting", ("fixed", UNCERTAINTY))):
+            if (value := getattr(self, name)) not in choices:
+                raise ValueError(f"Expected {name} to be {' or '.join(choices)}, but got {value!r}")
         fixed = [self.weight_of(task) for task in TASKS]
         if self.task_weighting == UNCERTAINTY and fixed != [1.0] * len(fixed):
             raise ValueError(
@@ -70,12 +70,12 @@ class TrainSettings:
             )
 
     def weight_of(self, task: str) -> float:
-        """The fixed weight of a task's loss: 1 for a task that has no setting for it."""
+        """The fixed weight of a task's loss; 1 for a task that has no such setting."""
         weight: float = getattr(self, task + WEIGHT, 1.0)
         return weight
 
 
-def _require_positive(settings: TrainSettings) -> None:
+def _require_positive_settings(settings: TrainSettings) -> None:
     for name in ("epochs", "batch_videos", "threads", "devices", "patience", "batch_tokens"):
         if (count := getattr(settings, name)) is not None and count < 1:
             raise ValueError(f"Expected {name} to be at least 1, but got {count}")

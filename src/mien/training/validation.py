@@ -1,4 +1,4 @@
-"""What the validation videos say after every epoch: losses per task, and the score that chooses the epoch."""
+"""Validation after every epoch: losses per task, and the score that chooses the epoch."""
 
 from __future__ import annotations
 
@@ -19,19 +19,29 @@ from mien.training.train_settings import TrainSettings
 
 PREDICTION_BATCH_VIDEOS = 64
 SELECT_BY_LOSS = "loss"
-# by the name in the rows of `TASKS`; each is the chance that two utterances with different labels stand rightly
+# `Task.ordering` -> measure: the probability that two utterances with different labels are ranked correctly
 ORDERINGS: dict[str, Callable[[Any, Any], float]] = {"roc_auc": roc_auc, "concordance": concordance_index}
 
 
 def validation_record(
     network: nn.Module, weighting: TaskWeighting, valid: VideoSet, settings: TrainSettings
 ) -> dict[str, float]:
-    """Masked losses and orderings per task, and ``valid_score``: the larger, the better the epoch.
+    """Evaluate a network on the valid split: losses and orderings per task, and ``valid_score`` (higher is better).
 
-    The score is the mean over the tasks of the ROC AUC, of degrees the concordance index (emotions: mean of the six),
-    so that an epoch is chosen for how well it orders utterances and not for how sure it is of them; with
-    ``select_by=loss`` it is minus the total loss. What the labels leave undefined (one class only) is left out; if that
-    is all, the loss decides.
+    The score is the mean over the tasks of the ROC AUC, or of the concordance index for intensities (emotions: mean
+    over the outputs). It rewards how well an epoch orders utterances and ignores how well its probabilities are
+    calibrated. With ``select_by=loss`` it is the negative total loss. Orderings that the labels leave undefined (one
+    class only) are left out; if all are undefined, the loss decides.
+
+    Args:
+        network: Network, set to evaluation mode.
+        weighting: Weights of the tasks' losses.
+        valid: The valid split with targets.
+        settings: `select_by` is read.
+
+    Returns:
+        ``valid_loss``, ``valid_loss_<task>``, ``log_variance_<task>``, ``valid_<ordering>_<task>`` and ``valid_score``;
+        only ``valid_loss`` and a NaN score where the loss is not finite.
     """
     sums: dict[str, float] = {}
     scores: dict[str, FloatArray] = {}
@@ -44,8 +54,8 @@ def validation_record(
             outputs = network(batch)
             for task, total in loss_sums(outputs, batch, to_device(valid.targets.at(rows), device)).items():
                 sums[task] = sums.get(task, 0.0) + float(total)
-                said = ranking_scores(task, outputs.logits[task])[batch.real].float().cpu().numpy()
-                scores.setdefault(task, np.zeros(valid.targets.values[task].shape))[rows.numpy()] = said
+                ranking = ranking_scores(task, outputs.logits[task])[batch.real].float().cpu().numpy()
+                scores.setdefault(task, np.zeros(valid.targets.values[task].shape))[rows.numpy()] = ranking
         counts = scored_counts(valid.targets)
         totals = {task: torch.tensor(value, device=device) for task, value in sums.items()}
         record = {"valid_loss": float(weighting.total(totals, counts) + weighting.penalty(counts))}
@@ -61,7 +71,16 @@ def validation_record(
 
 
 def ordering_record(orderings: Mapping[str, float], loss: float, *, by_loss: bool) -> dict[str, float]:
-    """Every ordering that is defined, under the name of its measure, and the ``valid_score``."""
+    """Name the defined orderings, and compute ``valid_score`` from them.
+
+    Args:
+        orderings: Task -> ordering in [0, 1], NaN where undefined.
+        loss: Total validation loss.
+        by_loss: Use the negative loss as the score.
+
+    Returns:
+        ``valid_<ordering>_<task>`` of every defined ordering, and ``valid_score``.
+    """
     defined = {task: value for task, value in orderings.items() if np.isfinite(value)}
     record = {f"valid_{TASKS[task].ordering}_{task}": value for task, value in defined.items()}
     score = -loss if by_loss or not defined else float(np.mean(list(defined.values())))
@@ -69,23 +88,34 @@ def ordering_record(orderings: Mapping[str, float], loss: float, *, by_loss: boo
 
 
 def ordering(task: str, labels: FloatArray | BoolArray, said: FloatArray) -> float:
-    """How well a task's outputs order utterances: one number, the mean over the outputs; NaN where undefined.
+    """How well a task's outputs order utterances, averaged over the outputs.
 
-    An output that is never true, or always, is left out of the mean, and so is `NO_EMOTION`, which follows from others.
+    The mean leaves out outputs with one class only, and `NO_EMOTION`, which follows from the others.
 
     Args:
-        task: a name in `TASKS`.
-        labels: (utterance, output) classes or degrees of labelled utterances.
-        said: (utterance, output), any numbers that grow with what is said.
+        task: A name in `TASKS`.
+        labels: Classes or degrees (utterance, output) of labelled utterances.
+        said: Predictions (utterance, output), or any scores that grow with them.
+
+    Returns:
+        Ordering in [0, 1]; NaN where undefined for every output.
     """
     row = TASKS[task]
     columns = [column for column, output in enumerate(row.outputs) if output != NO_EMOTION]
-    each = np.array([ORDERINGS[row.ordering](labels[:, column], said[:, column]) for column in columns])
-    return float(np.nanmean(each)) if np.isfinite(each).any() else float("nan")
+    by_output = np.array([ORDERINGS[row.ordering](labels[:, column], said[:, column]) for column in columns])
+    return float(np.nanmean(by_output)) if np.isfinite(by_output).any() else float("nan")
 
 
 def to_device(facts: Any, device: torch.device) -> Any:
-    """Move the tensors of a Batch or Targets."""
+    """Move the tensors of a Batch or Targets to a device.
+
+    Args:
+        facts: A tensor, dictionary of tensors, slotted dataclass of them, or None.
+        device: Target device.
+
+    Returns:
+        The same structure on the device; `facts` itself for the CPU.
+    """
     if device.type == "cpu" or facts is None:
         return facts
     if isinstance(facts, Tensor):

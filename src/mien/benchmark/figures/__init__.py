@@ -1,1 +1,1 @@
-"""The figures of a benchmark: numbers in, a matplotlib figure out. `draw.FIGURES` lists them."""
+"""Functions that draw the figures of a benchmark with matplotlib. `draw.FIGURES` lists them."""

@@ -1,7 +1,7 @@
-"""What the paper shows of joint learning: its Figures 2 and 3, and how often each emotion is predicted.
+"""The paper's figures on joint learning: Figures 2 and 3, and how often each emotion is predicted.
 
-The paper counts 1173 (joint) against 951 (single) and 1063 in the labels, and does not say at which threshold; here
-both operating points of the protocol clean are shown.
+The paper counts 1173 predictions (joint), 951 (single) and 1063 in the labels, without stating the threshold.
+`prediction_counts` therefore shows both operating points of the protocol clean.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ JOINT_VS_SINGLE_NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class ArmScores:
-    """One score of both arms; NaN where an arm lacks it."""
+    """One score of joint and single-task systems; NaN where undefined."""
 
-    joint: FloatArray  # (family,) mean over the seeds
+    joint: FloatArray  # (family,) mean over the seeds; the other arrays have the same shape
     joint_sd: FloatArray
     single: FloatArray
     single_sd: FloatArray
@@ -58,9 +58,9 @@ class ArmScores:
 
 @figure_style()
 def joint_vs_single(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """Every family that has a joint and some single-task system, under the protocol clean.
+    """Draw joint against single-task scores of every family that has both, under the protocol clean.
 
-    One panel per score, below each other; two bars per input set.
+    One panel per score, stacked vertically, with two bars per input set.
     """
     families = [family for family in benchmark.families() if family.joint and family.single]
     if not families:
@@ -81,7 +81,7 @@ def joint_vs_single(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     for axes, (name, arms) in zip(grid, panels.items(), strict=True):
         _joint_vs_single_panel(axes, arms)
         axes.set_title(name, loc="left")
-    grid[-1].set_xticks(range(len(families)), _labels(families))
+    grid[-1].set_xticks(range(len(families)), _input_labels(families))
     grid[-1].set_xlabel("inputs (T text, A acoustic, V visual)")
     add_legend(figure, grid[0])
     return figure
@@ -89,13 +89,13 @@ def joint_vs_single(benchmark: BenchmarkView) -> Figure | OmittedFigure:
 
 def _joint_vs_single_panel(axes: Axes, arms: ArmScores) -> None:
     start = 0.0 if np.isnan(arms.trivial) else arms.trivial
-    places = np.arange(len(arms.joint))
+    positions = np.arange(len(arms.joint))
     for shift, means, sds, label, colour, hatch in (
         (-BAR_WIDTH / 2, arms.single, arms.single_sd, "single task", ORANGE, "////"),
         (BAR_WIDTH / 2, arms.joint, arms.joint_sd, "joint", BLUE, None),
     ):
         axes.bar(
-            places + shift,
+            positions + shift,
             means - start,
             BAR_WIDTH,
             bottom=start,
@@ -112,13 +112,13 @@ def _joint_vs_single_panel(axes: Axes, arms: ArmScores) -> None:
         axes.axhline(
             arms.trivial, color=INK, linestyle=(0, (4, 2)), linewidth=0.8, label="constant predictor", gid="trivial"
         )
-    axes.use_sticky_edges = False  # else a bar's foot, the dashed line, may be the edge of the panel
+    axes.use_sticky_edges = False  # else the panel may end at the dashed line, where the bars start
     axes.margins(x=0.02, y=0.12)
     percent_axis(axes, "y", 4)
 
 
-def _labels(families: list[SystemFamily]) -> tuple[str, ...]:
-    """The input sets; with several models (or settings) the name of the joint system too."""
+def _input_labels(families: list[SystemFamily]) -> tuple[str, ...]:
+    """Input sets as tick labels; with the names of the joint systems if an input set occurs twice."""
     letters = [family.any().letters for family in families]
     if len(set(letters)) == len(letters):
         return tuple(letters)
@@ -136,9 +136,9 @@ LOOKS = {GOLD: ("white", None), JOINT: (BLUE, None), SINGLE: (ORANGE, "////")}
 
 @figure_style()
 def prediction_counts(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """The reference's family; without a single-task partner the reference alone.
+    """Draw how often the reference and its single-task partner, if any, predict each emotion.
 
-    One panel per operating point, below each other; the numbers stand on the bars.
+    One panel per operating point, stacked vertically; the numbers are printed above the bars.
     """
     family = benchmark.reference_family()
     systems: dict[str, SystemScores] = {}
@@ -152,15 +152,15 @@ def prediction_counts(benchmark: BenchmarkView) -> Figure | OmittedFigure:
         }
     if not systems:
         return OmittedFigure("neither the reference nor its single-task version predicts emotions")
-    one = next(iter(systems.values()))
-    gold = _per_output(one, "n_positive")[0], np.full(len(EMOTION_OUTPUTS), np.nan)
-    title = f"Predicted against gold utterances per emotion\n{one.model} {one.letters} on {benchmark.heading()}"
+    first = next(iter(systems.values()))
+    gold = _counts_per_output(first, "n_positive")[0], np.full(len(EMOTION_OUTPUTS), np.nan)
+    title = f"Predicted against gold utterances per emotion\n{first.model} {first.letters} on {benchmark.heading()}"
     figure = new_figure(COLUMN, 0.25 + 1.65 * len(POINTS), title, PREDICTION_COUNTS_NOTE, legend=True)
     grid = figure.subplots(len(POINTS), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (point, told) in zip(grid, POINTS.items(), strict=True):
-        predicted = {side: _per_output(system, point) for side, system in systems.items()}
+    for axes, (point, panel_title) in zip(grid, POINTS.items(), strict=True):
+        predicted = {side: _counts_per_output(system, point) for side, system in systems.items()}
         _prediction_counts_panel(axes, {GOLD: gold} | predicted)
-        axes.set_title(told, loc="left")
+        axes.set_title(panel_title, loc="left")
         axes.set_ylabel("utterances")
     names = [*EMOTIONS, "no emotion"]
     grid[-1].set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
@@ -169,13 +169,13 @@ def prediction_counts(benchmark: BenchmarkView) -> Figure | OmittedFigure:
 
 
 def _prediction_counts_panel(axes: Axes, sides: Mapping[str, tuple[FloatArray, FloatArray]]) -> None:
-    """`sides`: gold, joint, single -> mean and s.d. of the utterances counted (output,)."""
+    """Draw bars; `sides` maps gold, joint and single task to mean and s.d. of the utterance counts (output,)."""
     width = 0.84 / len(sides)
     for number, (side, (means, sds)) in enumerate(sides.items()):
         colour, hatch = LOOKS[side]
-        places = np.arange(len(means)) + (number - (len(sides) - 1) / 2) * width
+        positions = np.arange(len(means)) + (number - (len(sides) - 1) / 2) * width
         axes.bar(
-            places,
+            positions,
             means,
             width,
             yerr=None if side == GOLD else np.nan_to_num(sds),
@@ -187,11 +187,11 @@ def _prediction_counts_panel(axes: Axes, sides: Mapping[str, tuple[FloatArray, F
             error_kw={"elinewidth": 0.6, "ecolor": INK},
             gid=side,
         )
-        for place, top, value in zip(places, means + np.nan_to_num(sds), means, strict=True):
+        for position, top, value in zip(positions, means + np.nan_to_num(sds), means, strict=True):
             if not np.isnan(value):
                 axes.annotate(
                     f"{value:,.0f}",
-                    (place, top),
+                    (position, top),
                     (0, 2),
                     textcoords="offset points",
                     rotation=90,
@@ -205,8 +205,8 @@ def _prediction_counts_panel(axes: Axes, sides: Mapping[str, tuple[FloatArray, F
     axes.set_axisbelow(True)
 
 
-def _per_output(system: SystemScores, key: str) -> tuple[FloatArray, FloatArray]:
-    """Mean and s.d. over the seeds (output,)."""
+def _counts_per_output(system: SystemScores, key: str) -> tuple[FloatArray, FloatArray]:
+    """Mean and s.d. of one count over the seeds, both (output,)."""
     pairs = [means_and_sds([system], _count_path(name, key)) for name in EMOTION_OUTPUTS]
     return np.concatenate([mean for mean, _ in pairs]), np.concatenate([sd for _, sd in pairs])
 
@@ -222,7 +222,7 @@ MAX_TICKS = 7
 
 @dataclass(frozen=True, slots=True)
 class AttentionHalf:
-    """One direction: the utterances of `asking` over those of `attended` (utterance, context)."""
+    """Weights (utterance, context) that each utterance of `asking` gives to the utterances of `attended`."""
 
     attended: str
     asking: str
@@ -230,27 +230,29 @@ class AttentionHalf:
 
 
 def attention_halves(attention: VideoAttention) -> list[tuple[AttentionHalf, ...]]:
-    """Per pair of modalities two halves, left the one that attends to the first; one modality: a single half.
+    """Split attention into pairs of modalities, each with one half per direction; self-attention has a single half.
 
-    The paper's reading of its right half ("the visual features of all the utterances") fits the modality attended to,
-    so for text and visual the left half is softmax(V T^T), "visual->text", and the right one is softmax(T V^T).
+    The left half attends to the first modality. For text and visual it is softmax(V T^T), "visual->text", and the right
+    half is softmax(T V^T), as the paper describes its right half ("the visual features of all the utterances").
     """
-    found: list[tuple[AttentionHalf, ...]] = []
+    halves: list[tuple[AttentionHalf, ...]] = []
     for name, weights in attention.maps.items():
         first, second = name.split(ARROW)
         reverse = f"{second}{ARROW}{first}"
         if first == second:
-            found.append((AttentionHalf(first, first, weights),))
-        elif reverse in attention.maps and (second, first) not in [(p[0].attended, p[0].asking) for p in found]:
-            found.append((AttentionHalf(first, second, attention.maps[reverse]), AttentionHalf(second, first, weights)))
-    return found
+            halves.append((AttentionHalf(first, first, weights),))
+        elif reverse in attention.maps and (second, first) not in [(p[0].attended, p[0].asking) for p in halves]:
+            halves.append(
+                (AttentionHalf(first, second, attention.maps[reverse]), AttentionHalf(second, first, weights))
+            )
+    return halves
 
 
 @figure_style()
 def attention_maps(attention: VideoAttention) -> Figure:
-    """Which utterances of a video are attended to (the paper's Figure 3).
+    """Draw which utterances of a video are attended to (the paper's Figure 3).
 
-    One panel per pair, below each other; all share one colour scale.
+    One panel per pair of modalities, stacked vertically, with a common colour scale.
     """
     pairs = attention_halves(attention)
     chosen = f" ({attention.chosen_by})" if attention.chosen_by else ""
@@ -291,11 +293,11 @@ def _attention_panel(
         interpolation="nearest",
     )
     axes.spines[:].set_visible(True)
-    shown = range(0, len(utterances), -(-len(utterances) // MAX_TICKS))
-    axes.set_yticks(list(shown), [str(utterances[at]) for at in shown])
+    ticked = range(0, len(utterances), -(-len(utterances) // MAX_TICKS))
+    axes.set_yticks(list(ticked), [str(utterances[number]) for number in ticked])
     ticks, start = [], 0
     for half in pair:
-        ticks += [(start + at, str(utterances[at])) for at in shown]
+        ticks += [(start + number, str(utterances[number])) for number in ticked]
         width = half.weights.shape[1]
         if _n_padded(half):
             axes.axvline(start + len(utterances) - 0.5, color="white", linestyle=":", linewidth=0.8, gid="padding")
@@ -311,7 +313,7 @@ def _attention_panel(
         if half is not pair[-1]:
             axes.axvline(start - 0.5, color="white", linewidth=2.6)
             axes.axvline(start - 0.5, color=INK, linewidth=1.2, gid="separator")
-    axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks])
+    axes.set_xticks([position for position, _ in ticks], [name for _, name in ticks])
     axes.set_xlabel("attended utterance j of " + " | ".join(half.attended for half in pair))
     axes.set_ylabel("judged utterance i of\n" + " | ".join(half.asking for half in pair))
     return image

@@ -1,4 +1,4 @@
-"""All systems of a benchmark beside each other, one row each: scores per emotion, every seed, every protocol."""
+"""Figures with one row per system of a benchmark: scores per emotion, of every seed, under every protocol."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PER_EMOTION_NOTE = (
 
 @figure_style()
 def per_emotion(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """All systems that predict emotions, under the protocol clean: six panels per score, one row per system."""
+    """Draw two scores of every emotion and system under the protocol clean: one panel per emotion and score."""
     systems = benchmark.scored("emotion.weighted_f1_mean6")
     if not systems:
         return OmittedFigure("no system has emotion scores on this split")
@@ -63,7 +63,7 @@ def per_emotion(benchmark: BenchmarkView) -> Figure | OmittedFigure:
             zorder=3,
         )
         trivial_line(axes, trivial)
-        axes.use_sticky_edges = False  # else a bar's foot, the dashed line, would be the edge of the panel
+        axes.use_sticky_edges = False  # else the panel would end at the dashed line, where the bars start
         axes.margins(x=0.12)
         percent_axis(axes, "x", 2)
     return figure
@@ -77,7 +77,7 @@ SEED_SPREAD_NOTE = (
 
 @figure_style()
 def seed_spread(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """All systems under the protocol clean: one panel per score, one row per system."""
+    """Draw every seed's headline scores under the protocol clean: one panel per score."""
     headline = benchmark.headline()
     if not headline:
         return OmittedFigure("no system has a score on this split")
@@ -90,10 +90,10 @@ def seed_spread(benchmark: BenchmarkView) -> Figure | OmittedFigure:
             interval, seeds = system.interval("clean", path), system.per_seed("clean", path)
             if interval is not None:
                 axes.plot(interval, [row, row], color=colour, linewidth=1.4, zorder=2, gid=f"interval {row}")
-            # a little up and down, so that equal seeds are seen to be several
-            places = row + 0.22 * np.linspace(-1, 1, len(seeds)) if len(seeds) > 1 else [row]
+            # vertical offsets keep the dots of equal scores apart
+            positions = row + 0.22 * np.linspace(-1, 1, len(seeds)) if len(seeds) > 1 else [row]
             axes.scatter(
-                seeds, places, s=7, color=colour, edgecolors="white", linewidths=0.3, zorder=4, gid=f"row {row}"
+                seeds, positions, s=7, color=colour, edgecolors="white", linewidths=0.3, zorder=4, gid=f"row {row}"
             )
             mean = system.mean("clean", path)
             axes.plot(mean, row, marker="|", markersize=8, markeredgewidth=1.4, color=INK, zorder=3)
@@ -117,20 +117,19 @@ RELEASED_NOTE = (
 
 @figure_style()
 def protocol_gap(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """All systems under the protocols that the benchmark was scored with.
-
-    One panel per score, one row per system, one mark per protocol.
-    """
-    have = [name for name in LABELS if benchmark.headline(name)]
-    if len(have) < 2:
-        return OmittedFigure(f"scored under {' and '.join(have) or 'no protocol'} alone: there is no gap to show")
-    names = {path: name for protocol in have for path, name in benchmark.headline(protocol).items()}
-    title = f"The gap between protocols\n{benchmark.heading('protocols ' + ', '.join(have), have[0])}"
-    note = PROTOCOL_GAP_NOTE + (RELEASED_NOTE if RELEASED in have else "")
+    """Draw the mean headline scores of every system under each protocol: one panel per score, one mark per protocol."""
+    protocols = [name for name in LABELS if benchmark.headline(name)]
+    if len(protocols) < 2:
+        return OmittedFigure(f"scored under {' and '.join(protocols) or 'no protocol'} alone: there is no gap to show")
+    names = {path: name for protocol in protocols for path, name in benchmark.headline(protocol).items()}
+    title = f"The gap between protocols\n{benchmark.heading('protocols ' + ', '.join(protocols), protocols[0])}"
+    note = PROTOCOL_GAP_NOTE + (RELEASED_NOTE if RELEASED in protocols else "")
     blocks = {"": tuple(names.values())}
     figure, axes_of_panels = row_panels(benchmark, benchmark.systems, title, note, blocks, row_height=0.2, legend=True)
     for axes, path in zip(axes_of_panels, names, strict=True):
-        means = {protocol: np.array([system.mean(protocol, path) for system in benchmark.systems]) for protocol in have}
+        means = {
+            protocol: np.array([system.mean(protocol, path) for system in benchmark.systems]) for protocol in protocols
+        }
         _protocol_gap_panel(axes, means)
         trivial_line(axes, benchmark.trivial(path))
         percent_axis(axes, "x", 4)
@@ -142,7 +141,7 @@ def _protocol_gap_panel(axes: Axes, by_protocol: Mapping[str, FloatArray]) -> No
     rows = np.arange(len(next(iter(by_protocol.values()))))
     if CLEAN in by_protocol and RELEASED in by_protocol:
         axes.hlines(rows, by_protocol[CLEAN], by_protocol[RELEASED], color=GREY, linewidth=0.8, zorder=2)
-    # fixed stands a little lower, and clean shows through released: they may be equal
+    # fixed is drawn lower, and the marks of released are hollow, because scores may be equal
     marks = {
         CLEAN: (0.0, "o", BLUE, BLUE, 16),
         FIXED: (0.26, "^", ORANGE, ORANGE, 13),
@@ -175,17 +174,17 @@ def row_panels(
     share_x: bool = False,
     legend: bool = False,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of page width with empty panels, one row per system, row 0 on top; the reference's name is bold.
+    """Make a figure of page width with empty panels and one row per system; the reference's name is bold.
 
     Args:
-        benchmark: says which system is the reference.
-        systems: of the rows.
-        title: above all panels.
-        note: on how to read it, below them.
-        blocks: what stands below the panels of a block -> the titles of its panels; one block below the other.
-        row_height: at least, in inches.
-        share_x: whether the panels of a block have one scale.
-        legend: whether `add_legend` will follow.
+        benchmark: Names the reference.
+        systems: Systems of the rows, from top to bottom.
+        title: Title above all panels.
+        note: Note below the panels on how to read the figure.
+        blocks: Label of the x axes -> titles of the panels; each entry is a row of panels.
+        row_height: Least height of a system's row in inches; long names increase it.
+        share_x: Whether the panels of a block share the x axis.
+        legend: Whether to reserve space for `add_legend`.
 
     Returns:
         The figure, and its panels block by block.
@@ -195,9 +194,9 @@ def row_panels(
     labels = [textwrap.fill(system.label, NAME_CHARACTERS) for system in systems]
     lines = max(label.count("\n") + 1 for label in labels)
     block_height = len(systems) * max(row_height, lines * NAME_LINE_HEIGHT)
-    # above and below the rows of a block: its titles, tick labels and axis label
-    around = 0.62
-    body = len(blocks) * (block_height + around)
+    # inches for titles, tick labels and axis label of a block
+    margins = 0.62
+    body = len(blocks) * (block_height + margins)
     figure = new_figure(PAGE, body, title, note, legend=legend)
     n_columns = max(len(titles) for titles in blocks.values())
     grid = figure.subplots(len(blocks), n_columns, sharex="row" if share_x else False, sharey=True, squeeze=False)
@@ -206,7 +205,7 @@ def row_panels(
         for axes, heading in zip(axes_of_block, titles, strict=True):
             axes.set_title(textwrap.fill(heading, max(12, int(86 / n_columns))))
             axes.set_xlabel(below)
-            _rows(axes, len(systems))
+            _stripe_rows(axes, len(systems))
             panels.append(axes)
     first = grid[0][0]
     first.set_yticks(range(len(systems)), labels)
@@ -218,12 +217,17 @@ def row_panels(
 
 
 def trivial_line(axes: Axes, value: float) -> None:
-    """A dashed line where the constant predictor stands; nothing if that is unknown."""
+    """Draw a dashed vertical line at the score of the constant predictor.
+
+    Args:
+        axes: Panel to draw into.
+        value: The score; NaN draws nothing.
+    """
     if not np.isnan(value):
         axes.axvline(value, color=INK, linestyle=(0, (4, 2)), linewidth=0.8, zorder=2, gid="trivial")
 
 
-def _rows(axes: Axes, n: int) -> None:
+def _stripe_rows(axes: Axes, n: int) -> None:
     for row in range(0, n, 2):
         axes.axhspan(row - 0.5, row + 0.5, color=BAND, linewidth=0, zorder=0)
     axes.tick_params(axis="y", length=0)

@@ -1,1 +1,1 @@
-"""Computational sequences of CMU-MultimodalSDK (.csd): CMU-MOSEI and its relatives, aligned word by word."""
+"""Reader `csd`: computational sequences of CMU-MultimodalSDK, such as CMU-MOSEI, aligned word by word."""

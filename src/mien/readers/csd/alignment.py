@@ -1,7 +1,8 @@
-"""Frames to words and words to segments by overlap in time, as `align` of CMU-MultimodalSDK does it.
+"""Alignment of frames to words and of words to segments by overlap in time, as in `align` of CMU-MultimodalSDK.
 
-A row takes part in an interval if it overlaps it by more than `EPSILON_S`; it then counts fully, however short the
-overlap. Sorted search and sums over neighbouring frames replace the SDK's scan of all frames for every word.
+A row belongs to an interval if it overlaps the interval by more than `EPSILON_S`. It then has full weight, whatever the
+length of the overlap. The SDK scans all frames for every word; this module uses sorted search and sums of neighbouring
+frames instead.
 """
 
 from __future__ import annotations
@@ -15,44 +16,57 @@ from mien.schema import BoolArray, FloatArray, IntArray
 
 # mmsdk/mmdatasdk/dataset/dataset.py: epsilon = 10e-6
 EPSILON_S = 1e-5
-# so few frames are added up in single precision, quick and right to a few units of the last place; more in double
+# up to this number of frames, sums in single precision are fast and exact to a few units in the last place; longer sums
+# use double precision
 SHORT_WORD_FRAMES = 128
 
 
 @dataclass(frozen=True, slots=True)
 class IntervalMeans:
-    """What the frames say about each word."""
+    """Mean of the frames of each word."""
 
     means: FloatArray  # (word, feature) float32, zero rows where not present
     present: BoolArray  # (word,) whether every column has a finite value
-    touched: BoolArray  # (word,) whether any frame overlaps at all
-    n_not_finite: int  # cells left out, in a word or not
+    touched: BoolArray  # (word,) whether any frame overlaps the word
+    n_not_finite: int  # number of values left out, inside and outside words
 
 
 def start_order(intervals: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Rows of intervals (row, 2) in seconds that have a length, by start; equal starts keep their order."""
+    """Indices that sort intervals (row, 2) in seconds by start, without empty intervals; the sort is stable."""
     usable = np.flatnonzero(intervals[:, 1] - intervals[:, 0] >= EPSILON_S)
     order: np.ndarray[tuple[int], np.dtype[np.intp]] = usable[np.argsort(intervals[usable, 0], kind="stable")]
     return order
 
 
 def overlapping(intervals: FloatArray, start_s: float, end_s: float) -> BoolArray:
-    """Which intervals (row, 2) in seconds overlap start_s..end_s by more than `EPSILON_S`; (row,)."""
+    """Find the intervals that overlap a segment by more than `EPSILON_S`.
+
+    Args:
+        intervals: Start and end of each row (row, 2) in seconds.
+        start_s: Start of the segment in seconds.
+        end_s: End of the segment in seconds.
+
+    Returns:
+        Mask (row,) of the overlapping intervals.
+    """
     overlap_s = np.minimum(intervals[:, 1], end_s) - np.maximum(intervals[:, 0], start_s)
-    inside: BoolArray = overlap_s > EPSILON_S
-    return inside
+    mask: BoolArray = overlap_s > EPSILON_S
+    return mask
 
 
 def interval_means(
     intervals: FloatArray, n_features: int, blocks: Iterable[tuple[FloatArray, FloatArray]]
 ) -> IntervalMeans:
-    """The unweighted mean of the frames that overlap each interval; non-finite values are left out, cell by cell.
+    """Compute the unweighted mean of the frames that overlap each interval, without values that are not finite.
 
     Args:
-        intervals: (word, 2) in seconds.
-        n_features: columns of the frames.
-        blocks: the frames in one piece or several, in any order: (frame, 2) in seconds and (frame, feature). Numbers
-            beyond float32 are not finite.
+        intervals: Start and end of each word (word, 2) in seconds.
+        n_features: Number of columns of the frames.
+        blocks: The frames in one or several blocks, in any order. A block is ``(intervals, features)``: (frame, 2) in
+            seconds and (frame, feature). Numbers beyond the range of float32 are not finite.
+
+    Returns:
+        The mean of each word with its masks.
     """
     sums = np.zeros((len(intervals), n_features))
     counts = np.zeros((len(intervals), n_features))
@@ -76,36 +90,38 @@ def interval_means(
 def _finite_sums(
     intervals: FloatArray, frame_intervals: FloatArray, frames: FloatArray, finite: BoolArray
 ) -> tuple[FloatArray, IntArray, FloatArray]:
-    """``(sums, n_rows, counts)`` of the finite values; sums and counts (word, feature), n_rows (word,)."""
+    """Return ``(sums, n_rows, counts)`` of the finite values; sums and counts (word, feature), n_rows (word,)."""
     order = start_order(frame_intervals)
     if not np.array_equal(order, np.arange(len(frames))):
         frame_intervals, frames, finite = frame_intervals[order], frames[order], finite[order]
     all_finite = finite.all()
     values = frames if all_finite else np.where(finite, frames, np.float32(0))
-    summed = _sums_by_range if (np.diff(frame_intervals[:, 1]) >= 0).all() else _sums_by_mask
-    sums, n_rows = summed(intervals, frame_intervals, values)
+    sum_frames = _sums_by_range if (np.diff(frame_intervals[:, 1]) >= 0).all() else _sums_by_mask
+    sums, n_rows = sum_frames(intervals, frame_intervals, values)
     if not np.isfinite(sums).all():
-        # finite values, but too many or too large for single precision
-        sums, _ = summed(intervals, frame_intervals, values.astype(np.float64))
+        # the sum of finite values exceeded single precision
+        sums, _ = sum_frames(intervals, frame_intervals, values.astype(np.float64))
     counts = np.repeat(n_rows[:, None].astype(np.float64), frames.shape[1], axis=1)
     if not all_finite:
-        spoilt = ~finite.all(axis=0)
-        counts[:, spoilt] = summed(intervals, frame_intervals, finite[:, spoilt].astype(np.float32))[0]
+        not_all_finite = ~finite.all(axis=0)
+        counts[:, not_all_finite] = sum_frames(
+            intervals, frame_intervals, finite[:, not_all_finite].astype(np.float32)
+        )[0]
     return sums, n_rows, counts
 
 
 def _sums_by_range(
     intervals: FloatArray, frame_intervals: FloatArray, values: FloatArray
 ) -> tuple[FloatArray, IntArray]:
-    """``(sums, n_rows)`` where starts and ends are both in order: the frames of an interval are neighbours."""
+    """Return ``(sums, n_rows)`` for frames sorted by start and by end: the frames of an interval are neighbours."""
     first = np.searchsorted(frame_intervals[:, 1], intervals[:, 0] + EPSILON_S, side="right")
     stop = np.searchsorted(frame_intervals[:, 0], intervals[:, 1] - EPSILON_S, side="left")
-    # an interval no longer than epsilon overlaps nothing, though a frame may reach across it
+    # an interval no longer than epsilon overlaps no frame, even if a frame spans it
     stop = np.where(intervals[:, 1] - intervals[:, 0] > EPSILON_S, np.maximum(first, stop), first)
     sums = np.zeros((len(intervals), values.shape[1]))
     short = np.zeros(sums.shape, dtype=values.dtype)
     ones = np.ones(SHORT_WORD_FRAMES, dtype=values.dtype)
-    # sums beyond float32, and one such less another, are no numbers: the caller looks
+    # sums can exceed float32 and become infinite or NaN; the caller checks for this
     with np.errstate(invalid="ignore", over="ignore"):
         for word, (start, end) in enumerate(zip(first.tolist(), stop.tolist(), strict=True)):
             if end - start <= SHORT_WORD_FRAMES:
@@ -119,7 +135,7 @@ def _sums_by_range(
 def _sums_by_mask(
     intervals: FloatArray, frame_intervals: FloatArray, values: FloatArray
 ) -> tuple[FloatArray, IntArray]:
-    """``(sums, n_rows)`` where the ends are not in order and the frames of an interval may lie apart."""
+    """Return ``(sums, n_rows)`` for frames whose ends are not sorted: the frames of an interval may lie apart."""
     sums = np.zeros((len(intervals), values.shape[1]))
     n_rows = np.zeros(len(intervals), dtype=np.int64)
     for word, (start_s, end_s) in enumerate(intervals):

@@ -1,6 +1,6 @@
-"""A .csd data set as videos: labelled segments, the words inside them, and every stream aligned to the words.
+"""Reads a .csd data set as videos: labelled segments, their words, and all streams aligned to the words.
 
-The splits are the official folds of CMU-MOSEI, by whole video id.
+The splits are the official folds of CMU-MOSEI, looked up by the video id.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, Level, Mo
 
 SILENCE = "sp"
 NUMBERS, TEXTS = "fiu", "SUO"
-# one row per 10 ms; names by A2Zadeh/CMU-MultimodalSDK#208
+# one row per 10 ms; names from A2Zadeh/CMU-MultimodalSDK#208
 COVAREP_COLUMNS = (
     *("F0", "VUV", "NAQ", "QOQ", "H1H2", "PSP", "MDQ", "peakSlope", "Rd", "Rd_conf", "creak"),
     *(f"MCEP_{number}" for number in range(25)),
@@ -45,8 +45,8 @@ COVAREP_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _WordLevel:
-    """The words of one video in start order. n words."""
+class _AlignedWords:
+    """The n words of one video in start order."""
 
     intervals: FloatArray  # (n, 2) seconds
     vectors: Mapping[Modality, FloatArray]  # (n, feature) float32, zero rows where not present
@@ -54,13 +54,21 @@ class _WordLevel:
 
 
 def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
-    """Open the .csd files of one data set, given as a folder or one by one.
+    """Open the .csd files of one data set.
 
-    The name of a file's root group says its role: labels, words, text, acoustic or visual; `options.mapping` overrides
-    (role -> root name). Frames are averaged over words, words over the labelled segments. Splits are the official
-    folds of CMU-MOSEI. One video is in memory at a time, a long one's frames in pieces.
+    The name of a file's root group determines its role: labels, words, text, acoustic or visual. Frames are averaged
+    over words, and words over the labelled segments. The splits are the official folds of CMU-MOSEI. Only one video is
+    in memory at a time; the frames of a long video are read in blocks.
 
-    Raises DataError when a file is no computational sequence, is damaged, or a role has no sequence or two.
+    Args:
+        paths: The files, or a folder that contains them.
+        options: Whether to keep words, and in `mapping` role -> name of the root group to use for it.
+
+    Returns:
+        The data set; its videos can also be read by id.
+
+    Raises:
+        DataError: A file is not a computational sequence or is damaged, or a role has no sequence or two.
     """
     files = input_files(paths, (".csd",), "csd")
     notes: Counter[str] = Counter()
@@ -68,15 +76,15 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     for sequence in roles.labels:
         label_columns(sequence)
     labelled = dict.fromkeys(video_id for sequence in roles.labels for video_id in sequence.entries)
-    everywhere = {video_id for sequence in roles.streams.values() for video_id in sequence.entries}
-    add_note(notes, rules.VIDEO_UNLABELLED, len(everywhere - labelled.keys()))
+    in_streams = {video_id for sequence in roles.streams.values() for video_id in sequence.entries}
+    add_note(notes, rules.VIDEO_UNLABELLED, len(in_streams - labelled.keys()))
     folds = mosei_folds()
     splits = {video_id: folds.get(video_id) for video_id in labelled}
     add_note(notes, rules.FOLD_UNKNOWN, sum(split is None for split in splits.values()))
     reader = CsdReader(roles, options.words)
     return SourceDataSet(
         splits=splits,
-        spaces=_spaces(roles, options.words),
+        spaces=_csd_feature_spaces(roles, options.words),
         videos=collect_notes(read_in_order(reader, splits), splits, notes),
         reader=reader,
         notes=notes,
@@ -87,12 +95,12 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
 
 def mosei_folds() -> dict[str, str]:
-    """Video id -> train (2,249 ids), valid (300) or test (678), as A2Zadeh/CMU-MultimodalSDK lists them."""
+    """Official folds from A2Zadeh/CMU-MultimodalSDK: video id -> train (2,249 ids), valid (300) or test (678)."""
     with resources.files("mien.readers.csd").joinpath("mosei_folds.csv").open(encoding="utf-8") as handle:
         return {row["video_id"]: row["fold"] for row in csv.DictReader(handle)}
 
 
-def _spaces(roles: Roles, keep_words: bool) -> dict[Modality, FeatureSpace]:
+def _csd_feature_spaces(roles: Roles, keep_words: bool) -> dict[Modality, FeatureSpace]:
     spaces = {}
     for modality in Modality:
         if modality not in roles.streams:
@@ -122,41 +130,43 @@ def _spaces(roles: Roles, keep_words: bool) -> dict[Modality, FeatureSpace]:
 class CsdReader:
     """Reads the videos of a data set one by one (see `VideoReader`)."""
 
+    # the files to read
     roles: Roles
+    # whether to keep word vectors
     keep_words: bool
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[str], Described]]:
-        """Give a function: video id -> the video and the rules applied to it."""
+        """Open the files; the context gives a function from a video id to the video and its notes."""
         with ExitStack() as stack:
             labels = [stack.enter_context(open_sequence(sequence)) for sequence in self.roles.labels]
             streams = {
                 role: stack.enter_context(open_sequence(sequence)) for role, sequence in self.roles.streams.items()
             }
-            yield lambda video_id: _video(labels, streams, video_id, self.keep_words)
+            yield lambda video_id: _read_video(labels, streams, video_id, self.keep_words)
 
 
-def _video(
+def _read_video(
     labels: Sequence[SequenceReader], streams: Mapping[str, SequenceReader], video_id: str, keep_words: bool
 ) -> Described:
     notes: Counter[str] = Counter()
     utterances = read_utterances(labels, video_id, notes)
-    spoken = _read(streams, WORDS, video_id, TEXTS, notes)
-    words = _word_level(streams, spoken, video_id, notes)
+    spoken = _read_stream(streams, WORDS, video_id, TEXTS, notes)
+    words = _align_words(streams, spoken, video_id, notes)
     _attach_transcripts(utterances, spoken)
     if words is not None:
         _attach_words(utterances, words, keep_words, notes)
     return Video(video_id, utterances), notes
 
 
-def _read(
+def _read_stream(
     streams: Mapping[str, SequenceReader], role: str, video_id: str, kinds: str, notes: Counter[str]
 ) -> SequenceRows | None:
-    """A video's rows of one stream, or None, counted, where the stream lacks the video."""
-    return streams[role].read(video_id, kinds) if _has(streams, role, video_id, notes) else None
+    """Read the rows of a video from one stream; None, counted in the notes, if the stream lacks the video."""
+    return streams[role].read(video_id, kinds) if _has_video(streams, role, video_id, notes) else None
 
 
-def _has(streams: Mapping[str, SequenceReader], role: str, video_id: str, notes: Counter[str]) -> bool:
+def _has_video(streams: Mapping[str, SequenceReader], role: str, video_id: str, notes: Counter[str]) -> bool:
     if role not in streams:
         return False
     if video_id in streams[role]:
@@ -165,11 +175,11 @@ def _has(streams: Mapping[str, SequenceReader], role: str, video_id: str, notes:
     return False
 
 
-def _word_level(
+def _align_words(
     streams: Mapping[str, SequenceReader], spoken: SequenceRows | None, video_id: str, notes: Counter[str]
-) -> _WordLevel | None:
-    """Every stream aligned to the rows of the text vectors, or of the words where there are none."""
-    text = _read(streams, Modality.TEXT, video_id, NUMBERS, notes)
+) -> _AlignedWords | None:
+    """Align every stream to the rows of the text vectors or, without these, to the rows of the words stream."""
+    text = _read_stream(streams, Modality.TEXT, video_id, NUMBERS, notes)
     reference = text if text is not None else spoken
     if reference is None:
         notes[rules.VIDEO_WORDLESS] += 1
@@ -180,20 +190,20 @@ def _word_level(
     vectors: dict[Modality, FloatArray] = {}
     present: dict[Modality, BoolArray] = {}
     if text is not None:
-        # the reference keeps its own rows
+        # text vectors need no alignment, because they are the reference
         rows = text.features[order]
         add_note(notes, rules.VALUE_NOT_FINITE, int((~finite_cells(rows)).sum()))
         vectors[Modality.TEXT], present[Modality.TEXT] = whole_words(rows, notes)
     for modality in (Modality.ACOUSTIC, Modality.VISUAL):
-        if not _has(streams, modality, video_id, notes):
+        if not _has_video(streams, modality, video_id, notes):
             continue
         stream = streams[modality]
-        found = interval_means(intervals, stream.sequence.n_features, stream.blocks(video_id, NUMBERS))
-        add_note(notes, rules.VALUE_NOT_FINITE, found.n_not_finite)
-        add_note(notes, rules.WORD_NOT_FINITE, int((found.touched & ~found.present).sum()))
-        add_note(notes, rules.WORD_UNTOUCHED, int((~found.touched).sum()))
-        vectors[modality], present[modality] = found.means, found.present
-    return _WordLevel(intervals, vectors, present)
+        aligned = interval_means(intervals, stream.sequence.n_features, stream.blocks(video_id, NUMBERS))
+        add_note(notes, rules.VALUE_NOT_FINITE, aligned.n_not_finite)
+        add_note(notes, rules.WORD_NOT_FINITE, int((aligned.touched & ~aligned.present).sum()))
+        add_note(notes, rules.WORD_UNTOUCHED, int((~aligned.touched).sum()))
+        vectors[modality], present[modality] = aligned.means, aligned.present
+    return _AlignedWords(intervals, vectors, present)
 
 
 def _attach_transcripts(utterances: list[Utterance], spoken: SequenceRows | None) -> None:
@@ -203,28 +213,28 @@ def _attach_transcripts(utterances: list[Utterance], spoken: SequenceRows | None
     intervals = spoken.intervals[order]
     texts = [text.strip() for text in as_text(spoken.features[order, 0])]
     for utterance in utterances:
-        inside = [texts[place] for place in np.flatnonzero(_inside(intervals, utterance))]
-        utterance.transcript = " ".join(text for text in inside if text and text != SILENCE)
+        segment_texts = [texts[word] for word in np.flatnonzero(_overlap_mask(intervals, utterance))]
+        utterance.transcript = " ".join(text for text in segment_texts if text and text != SILENCE)
 
 
-def _attach_words(utterances: list[Utterance], words: _WordLevel, keep_words: bool, notes: Counter[str]) -> None:
+def _attach_words(utterances: list[Utterance], words: _AlignedWords, keep_words: bool, notes: Counter[str]) -> None:
     used = np.zeros(len(words.intervals), dtype=bool)
     for utterance in utterances:
-        inside = _inside(words.intervals, utterance)
-        used |= inside
+        mask = _overlap_mask(words.intervals, utterance)
+        used |= mask
         for modality, vectors in words.vectors.items():
-            present = words.present[modality][inside]
+            present = words.present[modality][mask]
             if not present.any():
                 continue
-            chosen = vectors[inside]
-            utterance.features[modality] = chosen[present].mean(axis=0, dtype=np.float64).astype(np.float32)
+            segment_vectors = vectors[mask]
+            utterance.features[modality] = segment_vectors[present].mean(axis=0, dtype=np.float64).astype(np.float32)
             if keep_words:
-                utterance.words[modality] = chosen
+                utterance.words[modality] = segment_vectors
                 utterance.word_present[modality] = present
     add_note(notes, rules.WORD_OUTSIDE, int((~used).sum()))
 
 
-def _inside(intervals: FloatArray, utterance: Utterance) -> BoolArray:
+def _overlap_mask(intervals: FloatArray, utterance: Utterance) -> BoolArray:
     if utterance.start_s is None or utterance.end_s is None:
         return np.zeros(len(intervals), dtype=bool)
     return overlapping(intervals, utterance.start_s, utterance.end_s)
@@ -235,57 +245,68 @@ class _LabelRow:
     number: int
     start_s: float
     end_s: float
-    # column name -> value as the file has it
+    # column name -> value as stored
     values: dict[str, float]
 
 
 def read_utterances(readers: Sequence[SequenceReader], video_id: str, notes: Counter[str]) -> list[Utterance]:
-    """The segments of a video in start order, labels looked up by name, the row number as index.
+    """Read the labelled segments of a video as utterances.
 
-    The first reader's rows are the segments; a second one's (the older pair of files) are joined by their times.
-    Raises DataError when the file is damaged.
+    Args:
+        readers: Open label sequences; at least one contains the video. The rows of the first one are the segments.
+            Those of a second one (older files store sentiment and emotions apart) are joined by their times.
+        video_id: Whole video id.
+        notes: Counter of applied rules, updated in place.
+
+    Returns:
+        Utterances in start order with labels but without text and features; the index is the row number in the file.
+
+    Raises:
+        DataError: The file is damaged.
     """
-    holders = [reader for reader in readers if video_id in reader]
-    rows = _rows(holders[0], video_id)
-    for reader in holders[1:]:
-        _join(rows, _rows(reader, video_id), notes)
+    readers_with_video = [reader for reader in readers if video_id in reader]
+    rows = _read_label_rows(readers_with_video[0], video_id)
+    for reader in readers_with_video[1:]:
+        _merge_label_rows(rows, _read_label_rows(reader, video_id), notes)
     utterances: list[Utterance] = []
-    seen: set[tuple[object, ...]] = set()
+    contents: set[tuple[object, ...]] = set()
     for row in rows:
-        # written so that a time that is NaN is no length either
+        # the negated comparison also rejects NaN times
         if not (row.end_s - row.start_s >= EPSILON_S and np.isfinite(row.end_s)):
             notes[rules.SEGMENT_EMPTY] += 1
             continue
         content = (row.start_s, row.end_s, *sorted(row.values.items()))
-        if content in seen:
+        if content in contents:
             notes[rules.ROW_REPEATED] += 1
             continue
-        seen.add(content)
-        utterances.append(_utterance(row, notes))
+        contents.add(content)
+        utterances.append(_labelled_utterance(row, notes))
     return in_start_order(utterances)
 
 
-def _rows(reader: SequenceReader, video_id: str) -> list[_LabelRow]:
+def _read_label_rows(reader: SequenceReader, video_id: str) -> list[_LabelRow]:
     columns = label_columns(reader.sequence)
-    read = reader.read(video_id, "fiu")
+    sequence_rows = reader.read(video_id, "fiu")
     return [
         _LabelRow(int(number), float(start_s), float(end_s), dict(zip(columns, map(float, values), strict=True)))
-        for number, (start_s, end_s), values in zip(read.numbers, read.intervals, read.features, strict=True)
+        for number, (start_s, end_s), values in zip(
+            sequence_rows.numbers, sequence_rows.intervals, sequence_rows.features, strict=True
+        )
     ]
 
 
-def _join(rows: list[_LabelRow], others: list[_LabelRow], notes: Counter[str]) -> None:
-    """Give each row the values of the other row of the same times, if there is one."""
+def _merge_label_rows(rows: list[_LabelRow], unmatched: list[_LabelRow], notes: Counter[str]) -> None:
+    """Add to each row the values of the row with the same times in `unmatched`, and remove that row there."""
     for row in rows:
-        for other in others:
-            if abs(other.start_s - row.start_s) <= EPSILON_S and abs(other.end_s - row.end_s) <= EPSILON_S:
-                row.values.update(other.values)
-                others.remove(other)
+        for candidate in unmatched:
+            if abs(candidate.start_s - row.start_s) <= EPSILON_S and abs(candidate.end_s - row.end_s) <= EPSILON_S:
+                row.values.update(candidate.values)
+                unmatched.remove(candidate)
                 break
-    add_note(notes, rules.LABEL_ROW_UNMATCHED, len(others))
+    add_note(notes, rules.LABEL_ROW_UNMATCHED, len(unmatched))
 
 
-def _utterance(row: _LabelRow, notes: Counter[str]) -> Utterance:
+def _labelled_utterance(row: _LabelRow, notes: Counter[str]) -> Utterance:
     utterance = Utterance(row.number, row.start_s, row.end_s)
     if EMOTIONS[0] in row.values:
         utterance.emotions = emotion_labels(np.array([row.values[name] for name in EMOTIONS]), notes)

@@ -1,4 +1,4 @@
-"""Computational sequences (.csd, HDF5) of CMU-MultimodalSDK: read video by video, each in the role its name says."""
+"""Computational sequences (.csd, HDF5) of CMU-MultimodalSDK: reads them by video and assigns their roles by name."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from mien.readers.input_files import HDF5_MAGIC, AnyArray, wrong_format
 from mien.readers.rules import SEQUENCE_UNUSED, add_note
 from mien.schema import EMOTIONS, FloatArray, Modality
 
-# entries of aligned files: "GdFP_p4eQX0[3]". Ids hold any character, so that only the last bracket counts
+# entries of aligned files: "GdFP_p4eQX0[3]"; only the last bracket counts, because an id may contain any character
 ENTRY = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)
 READ_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError)
-# 100 rows a second of 74 values: ten hours of one video. More is a damaged header
+# more than ten hours of one video at 100 rows of 74 values a second; a larger size indicates a damaged header
 LARGEST_ENTRY_BYTES = 1 << 31
 DIMENSION_NAMES = "dimension names"
-# rows of a long video are read in pieces of about this size
+# rows of a long video are read in blocks of about this size
 BLOCK_BYTES = 16 << 20
 METADATA_BYTES = 128 << 10
 
 LABELS = "labels"
 WORDS = "words"
-# role -> root names seen, normalised; docs/formats.md lists them as they are written
+# role -> known root names, normalised; docs/formats.md lists the original spellings
 KNOWN_ROOTS: dict[str, tuple[str, ...]] = {
     LABELS: ("alllabels", "sentimentlabels", "emotionlabels"),
     WORDS: ("words", "timestampedwords", "cmumoseitimestampedwords"),
@@ -41,64 +41,66 @@ KNOWN_ROOTS: dict[str, tuple[str, ...]] = {
     Modality.ACOUSTIC.value: ("covarep",),
     Modality.VISUAL.value: ("facet", "openface"),
 }
-# the order of "All Labels" by its documentation, when the file does not name its columns; not the order of EMOTIONS
+# documented order of "All Labels", for files without column names; it differs from the order of EMOTIONS
 LABEL_COLUMNS = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
 VERSION = re.compile(r"[ _-]*v?\d+([._]\d+)*$")
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """What a file says about itself without its rows."""
+    """Description of a computational sequence without its rows."""
 
     path: Path
     root: str
-    # video id -> its entries, by number: HDF5 lists "v[10]" before "v[2]"
+    # video id -> its entries sorted by number, because HDF5 lists "v[10]" before "v[2]"
     entries: Mapping[str, tuple[str, ...]]
     n_features: int
-    # names of the columns as the file states them, or nothing
+    # column names from the file's metadata; empty if there are none
     columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceRows:
-    """The rows of one video. n rows."""
+    """The n rows of one video."""
 
     intervals: FloatArray  # (n, 2) seconds
     features: AnyArray  # (n, feature)
-    numbers: NDArray[np.int64]  # (n,) the row's number in its file
+    numbers: NDArray[np.int64]  # (n,) number of the row in its file
 
 
 def inspect(path: Path) -> Sequence:
-    """Read names and widths, no rows. Raises DataError when the file is no computational sequence."""
-    with _opened(path) as file:
-        roots = [name for name in file if isinstance(_member(path, file, name), h5py.Group) and "data" in file[name]]
+    """Read the names and the width of a sequence. Raises DataError if the file is not a computational sequence."""
+    with _open_hdf5(path) as file:
+        roots = [
+            name for name in file if isinstance(_local_member(path, file, name), h5py.Group) and "data" in file[name]
+        ]
         if len(roots) != 1:
             raise DataError(
                 f"Expected one root group with 'data' in {path}, but got {', '.join(roots) or 'none'}; "
                 "check that this is a computational sequence"
             )
-        data = _member(path, file[roots[0]], "data")
+        data = _local_member(path, file[roots[0]], "data")
         if not isinstance(data, h5py.Group):
             raise DataError(f"Expected a group 'data' in {path}, but got a dataset; check the file")
-        entries = _entries(data)
+        entries = _entries_by_video(data)
         if not entries:
             raise DataError(f"Expected at least one video in {path}, but got none; check the file")
         first = next(iter(entries.values()))[0]
-        features = _dataset(path, _member(path, data, first), first, "features")
+        features = _entry_dataset(path, _local_member(path, data, first), first, "features")
         width = features.shape[1] if features.ndim == 2 else 0
-        return Sequence(path, roots[0], entries, width, _columns(path, file[roots[0]]))
+        return Sequence(path, roots[0], entries, width, _metadata_columns(path, file[roots[0]]))
 
 
 @contextmanager
 def open_sequence(sequence: Sequence) -> Iterator[SequenceReader]:
-    """Open a sequence for reading. Raises DataError when the file is damaged."""
-    with _opened(sequence.path) as file:
+    """Open a sequence for reading. Raises DataError if the file is damaged."""
+    with _open_hdf5(sequence.path) as file:
         yield SequenceReader(sequence, file[sequence.root]["data"])
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceReader:
-    """An open sequence; one video is in memory at a time."""
+    """Reads the rows of one video at a time from an open sequence."""
 
     sequence: Sequence
     data: h5py.Group
@@ -107,60 +109,71 @@ class SequenceReader:
         return video_id in self.sequence.entries
 
     def read(self, video_id: str, kinds: str) -> SequenceRows:
-        """All rows of a video, entries of aligned files joined in the order of their numbers.
+        """Read all rows of a video; the entries of an aligned file are joined in the order of their numbers.
 
         Args:
-            video_id: a whole id, never a prefix.
-            kinds: the kinds of numpy type that are admitted, "fiu" for numbers.
+            video_id: Whole video id, not a prefix.
+            kinds: Allowed kinds of numpy types for the features; "fiu" allows numbers.
+
+        Returns:
+            The rows in stored order.
 
         Raises:
-            DataError: shapes or types do not fit, a link leaves the file, or the data are damaged.
+            DataError: Shapes or types are wrong, data are stored in another file, or the file is damaged.
         """
         keys = self.sequence.entries[video_id]
-        parts = [part for key in keys for part in self._parts(key, kinds)]
-        intervals = np.concatenate([each for each, _ in parts])
-        features = np.concatenate([each for _, each in parts])
+        blocks = [part for key in keys for part in self._read_blocks(key, kinds)]
+        intervals = np.concatenate([each for each, _ in blocks])
+        features = np.concatenate([each for _, each in blocks])
         numbers = np.arange(len(intervals), dtype=np.int64)
         matches = [ENTRY.fullmatch(key) for key in keys]
-        if all(len(each) == 1 for each, _ in parts) and all(matches):
+        if all(len(each) == 1 for each, _ in blocks) and all(matches):
             numbers = np.array([int(match[2]) for match in matches if match], dtype=np.int64)
         return SequenceRows(intervals, features, numbers)
 
     def blocks(self, video_id: str, kinds: str) -> Iterator[tuple[FloatArray, AnyArray]]:
-        """The rows of a video as `read` gives them, in one piece or, from a long entry, in pieces of `BLOCK_BYTES`.
+        """Read the rows of a video in blocks, without holding a long entry in memory.
+
+        Args:
+            video_id: Whole video id, not a prefix.
+            kinds: Allowed kinds of numpy types for the features; "fiu" allows numbers.
 
         Yields:
-            ``(intervals, features)``: (n, 2) in seconds and (n, feature).
+            ``(intervals, features)`` of at most about `BLOCK_BYTES`: (n, 2) in seconds and (n, feature). A video of
+            several entries is one block.
+
+        Raises:
+            DataError: As in `read`.
         """
         keys = self.sequence.entries[video_id]
         if len(keys) == 1:
-            yield from self._parts(keys[0], kinds, BLOCK_BYTES)
+            yield from self._read_blocks(keys[0], kinds, BLOCK_BYTES)
         else:
             rows = self.read(video_id, kinds)
             yield rows.intervals, rows.features
 
-    def _parts(
-        self, key: str, kinds: str, most_bytes: int = LARGEST_ENTRY_BYTES
+    def _read_blocks(
+        self, key: str, kinds: str, max_bytes: int = LARGEST_ENTRY_BYTES
     ) -> Iterator[tuple[FloatArray, AnyArray]]:
-        """The rows of an entry in parts of at most so many bytes, but at least one row."""
-        features, intervals = self._datasets(key, kinds)
-        n_rows = max(1, most_bytes // (features.dtype.itemsize * max(1, self.sequence.n_features)))
+        """Yield the rows of an entry in blocks of at most `max_bytes`, but of at least one row or chunk."""
+        features, intervals = self._entry_datasets(key, kinds)
+        n_rows = max(1, max_bytes // (features.dtype.itemsize * max(1, self.sequence.n_features)))
         if features.chunks is not None:
-            # whole chunks: a chunk cut in two would be decompressed twice
+            # a block has whole chunks, because a divided chunk would be decompressed twice
             n_rows = max(1, n_rows // features.chunks[0]) * features.chunks[0]
         try:
             times_s = intervals[()].astype(np.float64, copy=False)
             for start in range(0, max(1, len(times_s)), n_rows):
                 yield times_s[start : start + n_rows], read_rows(features, start, start + n_rows)
         except READ_ERRORS as error:
-            raise _damaged(self.sequence.path, f"{error} at video {key!r}") from None
+            raise _damaged_hdf5(self.sequence.path, f"{error} at video {key!r}") from None
 
-    def _datasets(self, key: str, kinds: str) -> tuple[h5py.Dataset, h5py.Dataset]:
-        """Features and intervals, not yet read."""
+    def _entry_datasets(self, key: str, kinds: str) -> tuple[h5py.Dataset, h5py.Dataset]:
+        """Open the features and intervals of an entry and check their shapes and types."""
         path = self.sequence.path
         try:
-            entry = _member(path, self.data, key)
-            features, intervals = (_dataset(path, entry, key, name) for name in ("features", "intervals"))
+            entry = _local_member(path, self.data, key)
+            features, intervals = (_entry_dataset(path, entry, key, name) for name in ("features", "intervals"))
             shape = (len(intervals), self.sequence.n_features) if intervals.ndim else ()
             if features.shape != shape or intervals.shape[1:] != (2,):
                 raise DataError(
@@ -175,20 +188,20 @@ class SequenceReader:
                 )
             return features, intervals
         except READ_ERRORS as error:
-            raise _damaged(path, f"{error} at video {key!r}") from None
+            raise _damaged_hdf5(path, f"{error} at video {key!r}") from None
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
+def _open_hdf5(path: Path) -> Iterator[h5py.File]:
     with open(path, "rb") as handle:
         if handle.read(len(HDF5_MAGIC)) != HDF5_MAGIC:
             raise wrong_format(path, "an HDF5 file (.csd)", "csd")
     try:
         file = h5py.File(path, "r")
     except READ_ERRORS as error:
-        raise _damaged(path, error) from None
+        raise _damaged_hdf5(path, error) from None
     with file:
-        # each video is looked up once: what HDF5 remembers of the others, tens of megabytes a file, serves nobody
+        # each video is looked up once: limit the metadata cache, which by default grows to tens of megabytes a file
         cache = file.id.get_mdc_config()
         cache.set_initial_size, cache.initial_size = True, METADATA_BYTES
         cache.min_size = cache.max_size = METADATA_BYTES
@@ -196,8 +209,8 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
-def _member(path: Path, group: h5py.Group, name: str) -> Any:
-    """A member of a group that lies in this file. Raises DataError for links that lead elsewhere."""
+def _local_member(path: Path, group: h5py.Group, name: str) -> Any:
+    """Get a member of a group. Raises DataError if it is a link to another place."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise DataError(
             f"Expected {name!r} to lie in {path} itself, but got a link to another place; "
@@ -206,13 +219,13 @@ def _member(path: Path, group: h5py.Group, name: str) -> Any:
     return group[name]
 
 
-def _dataset(path: Path, entry: Any, key: str, name: str) -> h5py.Dataset:
+def _entry_dataset(path: Path, entry: Any, key: str, name: str) -> h5py.Dataset:
     if not isinstance(entry, h5py.Group) or name not in entry:
         raise DataError(
             f"Expected features and intervals of video {key!r} in {path}, but got no {name}; the file was altered: "
             "download it again"
         )
-    dataset = _member(path, entry, name)
+    dataset = _local_member(path, entry, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         raise DataError(f"Expected rows in {name} of video {key!r} in {path}, but got none; download the file again")
     if dataset.external or dataset.is_virtual:
@@ -228,7 +241,7 @@ def _dataset(path: Path, entry: Any, key: str, name: str) -> h5py.Dataset:
     return dataset
 
 
-def _entries(data: h5py.Group) -> dict[str, tuple[str, ...]]:
+def _entries_by_video(data: h5py.Group) -> dict[str, tuple[str, ...]]:
     numbered: dict[str, list[tuple[int, str]]] = {}
     for key in data:
         match = ENTRY.fullmatch(key)
@@ -237,20 +250,20 @@ def _entries(data: h5py.Group) -> dict[str, tuple[str, ...]]:
     return {video_id: tuple(key for _, key in sorted(numbered[video_id])) for video_id in sorted(numbered)}
 
 
-def _columns(path: Path, root: h5py.Group) -> tuple[str, ...]:
-    """The metadata's names of the columns; nothing where they are absent or not a list of text."""
-    metadata = _member(path, root, "metadata") if "metadata" in root else None
+def _metadata_columns(path: Path, root: h5py.Group) -> tuple[str, ...]:
+    """Read the column names from the metadata; empty if they are absent or not a list of texts."""
+    metadata = _local_member(path, root, "metadata") if "metadata" in root else None
     if not isinstance(metadata, h5py.Group) or DIMENSION_NAMES not in metadata:
         return ()
     try:
-        raw = _member(path, metadata, DIMENSION_NAMES)[0]
+        raw = _local_member(path, metadata, DIMENSION_NAMES)[0]
         names = json.loads(raw)
     except READ_ERRORS:
         return ()
     return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
-def _damaged(path: Path, error: object) -> DamagedFileError:
+def _damaged_hdf5(path: Path, error: object) -> DamagedFileError:
     return DamagedFileError(
         f"Expected a readable HDF5 file in {path}, but got {error}; it was cut or altered: copy or download it again"
     )
@@ -258,58 +271,72 @@ def _damaged(path: Path, error: object) -> DamagedFileError:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The sequences to read."""
+    """The sequence to read for each role."""
 
+    # the first one defines the utterances; a second one adds emotions
     labels: tuple[Sequence, ...]
     # "words" and modalities -> sequence
     streams: Mapping[str, Sequence]
 
     @property
     def mapping(self) -> dict[str, str]:
-        """Role -> root name."""
+        """Role -> name of the root group."""
         labels = {LABELS: " + ".join(sequence.root for sequence in self.labels)}
         return labels | {role: sequence.root for role, sequence in self.streams.items()}
 
 
 def normalised(root: str) -> str:
-    """A root name without case, blanks, underscores and version: "FACET 4.2" and "facet_4.1" are "facet"."""
+    """Remove case, blanks, hyphens, underscores and version from a root name: "FACET 4.2" becomes "facet"."""
     return re.sub(r"[\s_-]+", "", VERSION.sub("", root.lower()))
 
 
 def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes: Counter[str]) -> Roles:
-    """Find each role's sequence. Raises DataError when a role has two, or labels or words have none."""
-    of_role = {role: _candidates(role, sequences, mapping) for role in KNOWN_ROOTS}
-    used = [id(sequence) for found in of_role.values() for sequence in found]
-    for role, found in of_role.items():
-        names = {normalised(sequence.root) for sequence in found}
-        is_pair = role == LABELS and len(found) == 2 and names == {"sentimentlabels", "emotionlabels"}
-        if len(found) > 1 and not is_pair:
+    """Find the sequence for each role.
+
+    Args:
+        sequences: All sequences of the data set.
+        mapping: Role -> name of the root group to use; other roles use the known names (`KNOWN_ROOTS`).
+        notes: Counter of applied rules, updated in place.
+
+    Returns:
+        The sequences by role; roles without a sequence are left out.
+
+    Raises:
+        DataError: A role has two sequences, a mapped one is missing, or there are no labels or neither text nor words.
+    """
+    of_role = {role: _sequences_of_role(role, sequences, mapping) for role in KNOWN_ROOTS}
+    used = [id(sequence) for matches in of_role.values() for sequence in matches]
+    for role, matches in of_role.items():
+        names = {normalised(sequence.root) for sequence in matches}
+        is_pair = role == LABELS and len(matches) == 2 and names == {"sentimentlabels", "emotionlabels"}
+        if len(matches) > 1 and not is_pair:
             raise DataError(
                 f"Expected one sequence of {role}, but got "
-                f"{', '.join(f'{each.root!r} in {each.path}' for each in found)}; "
+                f"{', '.join(f'{each.root!r} in {each.path}' for each in matches)}; "
                 f"choose one with --map {role}=ROOT, or leave a file out"
             )
-    have = ", ".join(repr(sequence.root) for sequence in sequences)
+    all_names = ", ".join(repr(sequence.root) for sequence in sequences)
     if not of_role[LABELS]:
         raise DataError(
-            f"Expected a sequence of labels such as 'All Labels', but got {have}; add its file, or name it with "
+            f"Expected a sequence of labels such as 'All Labels', but got {all_names}; add its file, or name it with "
             "--map labels=ROOT"
         )
     if not of_role[Modality.TEXT] and not of_role[WORDS]:
         raise DataError(
-            f"Expected text vectors or words to align to, but got {have}; add such a file, or name it with "
+            f"Expected text vectors or words to align to, but got {all_names}; add such a file, or name it with "
             "--map text=ROOT or --map words=ROOT"
         )
     add_note(notes, SEQUENCE_UNUSED, sum(id(sequence) not in used for sequence in sequences))
-    # "Sentiment Labels" leads, its rows number the utterances
+    # "Sentiment Labels" comes first, because its rows define the utterances
     labels = sorted(of_role[LABELS], key=lambda sequence: normalised(sequence.root) == "emotionlabels")
-    return Roles(tuple(labels), {role: found[0] for role, found in of_role.items() if found and role != LABELS})
+    return Roles(tuple(labels), {role: matches[0] for role, matches in of_role.items() if matches and role != LABELS})
 
 
 def label_columns(sequence: Sequence) -> tuple[str, ...]:
-    """What each column of a label sequence holds, by the names in the file, else by its width.
+    """Name the columns of a label sequence by the names in the file or, without known names, by the number of columns.
 
-    Raises DataError when neither tells.
+    Raises:
+        DataError: The file has no known column names and the number of columns is not 7, 6 or 1.
     """
     named = tuple(name.strip().lower() for name in sequence.columns)
     if len(named) == sequence.n_features and any(
@@ -325,16 +352,16 @@ def label_columns(sequence: Sequence) -> tuple[str, ...]:
     return by_width[sequence.n_features]
 
 
-def _candidates(role: str, sequences: list[Sequence], mapping: Mapping[str, str]) -> list[Sequence]:
+def _sequences_of_role(role: str, sequences: list[Sequence], mapping: Mapping[str, str]) -> list[Sequence]:
     if role not in mapping:
         mapped = set(mapping.values())
         known = KNOWN_ROOTS[role]
         return [each for each in sequences if normalised(each.root) in known and each.root not in mapped]
     exact = [each for each in sequences if each.root == mapping[role]]
-    found = exact or [each for each in sequences if normalised(each.root) == normalised(mapping[role])]
-    if not found:
+    matches = exact or [each for each in sequences if normalised(each.root) == normalised(mapping[role])]
+    if not matches:
         raise DataError(
             f"Expected a sequence {mapping[role]!r} for the role {role!r}, but got "
             f"{', '.join(repr(each.root) for each in sequences)}; name one of these with --map {role}=ROOT"
         )
-    return found
+    return matches
