@@ -12,7 +12,7 @@ from mien.features.text.minilm import token_ids
 from mien.features.text.transcript import as_transcripts
 from mien.models.batch import InputKind
 from mien.schema import Modality
-from mien.storage.split_columns import SplitColumns
+from mien.storage.split_columns import SplitColumns, WordColumns
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT
 from mien.training.batching import BatchBudget, bucketed_batches, collate, fit_scaling, to_video_set
 
@@ -139,3 +139,61 @@ def test_text_features_are_read_as_they_are(columns):
     assert videos.tokens is None
     assert collate(videos, [0])[0].times.known.all()
     assert collate(to_video_set(told, fit_scaling(told, [Modality.TEXT])), [0])[0].times is None
+
+
+def test_targets_of_degrees_are_floats_and_of_classes_booleans(columns):
+    scaling = fit_scaling(columns, [Modality.TEXT])
+    targets = to_video_set(columns, scaling, tasks=(SENTIMENT, EMOTION_INTENSITY)).targets
+    assert targets.values[SENTIMENT].dtype == torch.bool
+    assert targets.values[EMOTION_INTENSITY].dtype == torch.float32
+
+
+def with_words(columns, counts, seed=0):
+    """The columns with `counts` words an utterance, some of them without the modality."""
+    n = int(np.sum(counts))
+    rng = np.random.default_rng(seed)
+    present = rng.random(n) > 0.3
+    features = np.where(present[:, None], rng.normal(size=(n, 3)), 0).astype(np.float32)
+    words = WordColumns(np.cumsum([0, *counts]), {Modality.TEXT: features}, {Modality.TEXT: present})
+    return dataclasses.replace(columns, words=words)
+
+
+def test_words_are_padded_to_the_longest_utterance(columns):
+    counts = np.array([3, 0, 1, 2, 5, 1, 0, 2, 4, 1, 2])
+    spoken = with_words(columns, counts)
+    videos = to_video_set(spoken, fit_scaling(spoken, [Modality.TEXT], identity=True))
+    batch, rows = collate(videos, [3, 1])
+    words = batch.words
+    assert words.lengths.tolist() == counts[rows.numpy()].tolist()
+    assert words.features[Modality.TEXT].shape == (8, 5, 3)
+    starts = spoken.words.offsets
+    for number, row in enumerate(rows.tolist()):
+        here = slice(starts[row], starts[row + 1])
+        expected = np.zeros((5, 3), np.float32)
+        expected[: counts[row]] = spoken.words.features[Modality.TEXT][here]
+        np.testing.assert_array_equal(words.features[Modality.TEXT][number], expected)
+        has = words.present[Modality.TEXT][number]
+        assert has[: counts[row]].tolist() == spoken.words.present[Modality.TEXT][here].tolist()
+        assert not has[counts[row] :].any()
+
+
+@pytest.mark.parametrize("elsewhere", [0, 2])
+def test_a_batch_without_words_has_one_absent_word(columns, elsewhere):
+    counts = np.zeros(11, int)
+    counts[-1] = elsewhere
+    spoken = with_words(columns, counts)
+    scaling = fit_scaling(with_words(columns, np.ones(11, int)), [Modality.TEXT], identity=True)
+    words = collate(to_video_set(spoken, scaling), [0])[0].words
+    assert words.features[Modality.TEXT].shape == (2, 1, 3)
+    assert not words.features[Modality.TEXT].any()
+    assert not words.present[Modality.TEXT].any()
+    assert words.lengths.tolist() == [0, 0]
+
+
+def test_lengths_are_jittered_by_less_than_two_utterances():
+    lengths = np.repeat([10, 12], 200)
+    batches = bucketed_batches(lengths, 7, np.random.default_rng(0))
+    mixed = [batch for batch in batches if len({lengths[number] for number in batch}) > 1]
+    assert len(mixed) <= 1, "videos of 10 and 12 utterances meet in the batch at the border alone"
+    near = np.repeat([10, 11], 200)
+    assert sum(len({near[n] for n in batch}) > 1 for batch in bucketed_batches(near, 7, np.random.default_rng(0))) > 3

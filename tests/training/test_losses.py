@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from tests.models.batches import random_batch
@@ -13,7 +14,7 @@ from mien.models.heads import activated
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
 from mien.training.batching import Targets
 from mien.training.losses import LOSSES as LOSSES_BY_NAME
-from mien.training.losses import TaskWeighting, loss_sums, scored_counts
+from mien.training.losses import TaskWeighting, log_losses, loss_sums, scored_counts
 from mien.training.train_settings import TrainSettings
 
 
@@ -194,3 +195,28 @@ def test_two_ways_to_weigh_are_one_too_many():
         TrainSettings(task_weighting="learned")
     with pytest.raises(ValueError, match="Expected emotion_intensity_weight to be a number from 0 on"):
         TrainSettings(emotion_intensity_weight=-1)
+
+
+def test_a_sure_answer_that_is_wrong_costs_the_logarithm_of_the_smallest_probability():
+    said, wanted = np.array([[0.0, 1.0, 0.25]]), np.array([[True, True, False]])
+    np.testing.assert_allclose(log_losses(said, wanted), [[12 * math.log(10), 0.0, -math.log(0.75)]], atol=1e-12)
+
+
+def test_a_learned_variance_halves_the_precision_of_degrees_alone():
+    settings = TrainSettings(task_weighting="uncertainty")
+    tasks = (SENTIMENT, SENTIMENT_INTENSITY)
+    weighting = TaskWeighting(tasks, settings)
+    with torch.no_grad():
+        for variance in weighting.log_variances.values():
+            variance.fill_(math.log(4))
+    counts = dict.fromkeys(tasks, 2)
+    for task, expected in ((SENTIMENT, 6 / 2 / 4), (SENTIMENT_INTENSITY, 6 / 2 / 4 / 2)):
+        assert weighting.total({task: torch.tensor(6.0)}, counts).item() == pytest.approx(expected)
+    assert weighting.penalty(counts).item() == pytest.approx(math.log(4))
+    assert weighting.penalty({SENTIMENT: 2, SENTIMENT_INTENSITY: 0}).item() == pytest.approx(math.log(4) / 2)
+
+
+def test_errors_of_degrees_are_means_over_the_outputs():
+    degrees, wanted = torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 2.0]]), torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    assert float(LOSSES_BY_NAME["squared_error"].total(degrees, wanted)) == pytest.approx((4 + 9 + 1 + 4) / 3)
+    assert float(LOSSES_BY_NAME["absolute_error"].total(degrees, wanted)) == pytest.approx((2 + 3 + 1 + 2) / 3)
