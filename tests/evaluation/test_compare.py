@@ -8,7 +8,7 @@ from scipy import stats
 from tests.evaluation.examples import gold, predicted, reordered, without_tasks
 
 from mien.errors import DataError, UsageError
-from mien.evaluation.compare import SeedRun, compare_runs
+from mien.evaluation.compare import SeedRun, compare_runs, winner_of
 from mien.evaluation.decisions import fit_decisions, paper_decisions
 from mien.evaluation.protocols import clean
 from mien.evaluation.result import Bootstrap
@@ -245,3 +245,51 @@ def test_thresholds_chosen_in_two_ways_are_noted(good, poor):
     at_constants = [dataclasses.replace(run, decisions=paper_decisions()) for run in poor]
     assert any("not chosen alike" in note for note in compare_runs(good, at_constants, bootstrap=FEW).notes)
     assert compare_runs(good, poor, bootstrap=FEW).notes == ()
+
+
+def test_a_probability_at_the_threshold_is_positive_for_mcnemar(good, poor):
+    """Sentiment at exactly one half is a positive answer on both sides."""
+
+    def halved(side):
+        return [
+            dataclasses.replace(
+                run,
+                predictions=dataclasses.replace(
+                    run.predictions,
+                    outputs={
+                        **run.predictions.outputs,
+                        "sentiment": np.where(run.predictions.outputs["sentiment"] >= 0.5, 0.5, 0.1),
+                    },
+                ),
+            )
+            for run in side
+        ]
+
+    assert compare_runs(halved(good), halved(poor), bootstrap=FEW).mcnemar == (
+        compare_runs(good, poor, bootstrap=FEW).mcnemar
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "p_bootstrap", "p_seeds", "winner"),
+    [
+        (0.1, 0.01, 0.01, "a"),
+        (-0.1, 0.01, 0.01, "b"),
+        (0.1, 0.05, 0.01, None),
+        (0.1, 0.01, 0.05, None),
+        (0.1, 0.01, math.nan, "a"),
+        (0.0, 0.01, 0.01, None),
+    ],
+)
+def test_both_tests_must_be_below_five_per_cent(difference, p_bootstrap, p_seeds, winner):
+    assert winner_of(ACCURACY, ("a", "b"), difference, p_bootstrap, p_seeds) == winner
+    other = {"a": "b", "b": "a", None: None}[winner]
+    assert winner_of("sentiment_intensity.mae", ("a", "b"), difference, p_bootstrap, p_seeds) == other
+
+
+def test_the_seed_of_the_resamples_and_the_number_of_seeds_are_said(good, poor):
+    first, second = (compare_runs(good, poor, bootstrap=Bootstrap(59, seed)) for seed in (0, 1))
+    assert first.metrics[ACCURACY].bootstrap.interval != second.metrics[ACCURACY].bootstrap.interval
+    assert compare_runs(good, poor, bootstrap=Bootstrap(59)).to_json() == first.to_json()
+    assert not [note for note in first.notes if "seeds" in note]
+    assert "4 seeds: use at least five" in compare_runs(good[:4], poor[:4], bootstrap=FEW).notes[0]

@@ -12,6 +12,7 @@ from mien.evaluation.decisions import (
     Decisions,
     OperatingPoint,
     candidate_thresholds,
+    constant_decisions,
     fit_decisions,
     paper_decisions,
     voted_thresholds,
@@ -197,3 +198,30 @@ def test_an_utterance_twice_is_refused():
     valid = predicted(gold(3), 3)
     with pytest.raises(DataError, match=r"Expected every utterance once .* utterance 0 of video video0 twice"):
         fit_decisions(reordered(valid, np.append(np.arange(len(valid.index)), 0)))
+
+
+def test_thresholds_of_one_point_alone_are_read_back():
+    facts = constant_decisions(0.3, 0.6).to_json()
+    facts["emotion"]["weighted_f1"] = {}
+    read = Decisions.from_json(facts)
+    np.testing.assert_array_equal(read.at("emotion", OperatingPoint.WEIGHTED_ACCURACY), 0.3)
+    with pytest.raises(DataError):
+        read.at("emotion", OperatingPoint.WEIGHTED_F1)
+
+
+@pytest.mark.parametrize(("value", "is_allowed"), [(0.0, True), (1.0, True), (-0.01, False), (1.01, False)])
+def test_a_threshold_lies_between_0_and_1(value, is_allowed):
+    facts = constant_decisions(0.3, 0.6).to_json()
+    facts["emotion"]["weighted_f1"]["sad"] = value
+    if is_allowed:
+        assert Decisions.from_json(facts).to_json() == facts
+    else:
+        with pytest.raises(DataError, match="threshold"):
+            Decisions.from_json(facts)
+
+
+def test_the_constants_of_the_paper():
+    paper = paper_decisions()
+    np.testing.assert_array_equal(paper.at("emotion", OperatingPoint.WEIGHTED_ACCURACY), 0.2)
+    np.testing.assert_array_equal(paper.at("emotion", OperatingPoint.WEIGHTED_F1), 0.4)
+    assert paper.to_json()["sentiment"] == 0.5

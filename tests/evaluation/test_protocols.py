@@ -299,3 +299,9 @@ def test_the_table_names_the_functions():
     assert list(PROTOCOLS) == ["clean", "fixed", "released"]
     assert [PROTOCOLS[name].upper_bound for name in PROTOCOLS] == [False, False, True]
     assert list(inspect.signature(PROTOCOLS["fixed"].function).parameters) == ["predictions"]
+
+
+def test_notes_of_the_thresholds_belong_to_tasks_with_voted_thresholds(valid, test):
+    noted = dataclasses.replace(fit_decisions(valid), notes=("a note of the thresholds",))
+    assert "a note of the thresholds" in clean(test, noted).notes
+    assert "a note of the thresholds" not in clean(without_tasks(test, "emotion"), noted).notes

@@ -7,14 +7,15 @@ import pytest
 from tests.evaluation.examples import gold, predicted, reordered, without_tasks
 
 from mien.errors import DataError, UnknownNameError, UsageError
-from mien.evaluation.counts import count_videos
+from mien.evaluation.counts import GRADES, count_videos
 from mien.evaluation.decisions import fit_decisions, paper_decisions
-from mien.evaluation.headline import headline_values
+from mien.evaluation.headline import all_headlines, headline_values
 from mien.evaluation.protocols import clean, fixed, released
 from mien.evaluation.result import Bootstrap, RunIdentity, evaluate_predictions
 from mien.evaluation.rows import validated_predictions
-from mien.evaluation.summary import summarize
+from mien.evaluation.summary import mean_and_sd, summarize
 from mien.evaluation.trivial import TrainMajority, constant_predictions
+from mien.metrics.regression import GradeRule
 from mien.metrics.significance import video_weights
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, SentimentValues
 from mien.storage.files import to_json_text
@@ -306,3 +307,93 @@ def test_released_summary_leaves_out_what_was_chosen(test):
     assert summary["mean"]["upper_bound"] is True
     assert not any("chosen" in path for path, _ in leaves(summary["mean"]))
     assert set(EMOTION_OUTPUTS[:6]) == set(summary["mean"]["emotion"]["per_emotion"])
+
+
+def test_an_utterance_that_occurs_twice_is_refused_wherever_it_stands(test):
+    rows = test.index.size
+    for row in (0, rows // 2, rows - 1):
+        twice = reordered(test, np.append(np.arange(rows), row))
+        with pytest.raises(DataError, match=f"but got utterance {test.index[row]} of video {test.video_id[row]} twice"):
+            validated_predictions(twice)
+
+
+def test_a_headline_says_whether_it_is_a_share_and_which_way_is_better():
+    facts = {path: (each.is_share, each.lower_is_better) for path, each in all_headlines().items()}
+    assert facts["sentiment.accuracy_has0"] == facts["emotion.weighted_f1_mean6"] == (True, False)
+    assert facts["sentiment_intensity.mae"] == (False, True)
+    assert facts["sentiment_intensity.pearson"] == (False, False)
+    anger = [each for each in all_headlines().values() if each.task == "emotion" and each.outputs == (0,)]
+    assert [each.measure for each in anger] == ["weighted_accuracy"]
+
+
+def test_scores_of_seven_and_five_grades_are_counted():
+    assert {f"accuracy{n}_{rule}": (n, rule) for n in (7, 5) for rule in GradeRule} == GRADES
+
+
+def test_a_probability_at_the_threshold_counts_as_present(test, decisions):
+    threshold = decisions.at("emotion")
+    emotion = np.where(test.outputs["emotion"] >= threshold, threshold, 0.0)
+    at_threshold = dataclasses.replace(test, outputs={**test.outputs, "emotion": emotion})
+    ours, theirs = (
+        count_videos(validated_predictions(rows), decisions)["emotion"]["weighted_accuracy"]
+        for rows in (at_threshold, test)
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("wrong", [-1e-9, 1 + 1e-9])
+def test_probabilities_of_exactly_0_and_1_are_accepted_and_others_are_not(test, wrong):
+    sentiment = test.outputs["sentiment"].copy()
+    sentiment[:2, 0] = [0.0, 1.0]
+    validated_predictions(dataclasses.replace(test, outputs={**test.outputs, "sentiment": sentiment}))
+    sentiment[5, 0] = wrong
+    with pytest.raises(DataError, match=r"Expected probabilities in \[0, 1\] .*, but got .* and 0 more outside"):
+        validated_predictions(dataclasses.replace(test, outputs={**test.outputs, "sentiment": sentiment}))
+
+
+def test_one_output_missing_of_one_utterance_is_refused(test):
+    emotion = test.outputs["emotion"].copy()
+    emotion[3, 2] = np.nan
+    with pytest.raises(DataError, match="but got nan and 0 more outside"):
+        validated_predictions(dataclasses.replace(test, outputs={**test.outputs, "emotion": emotion}))
+
+
+def test_means_and_deviations_of_numbers_alone():
+    parts = [
+        {"a": 1.0, "b": 2, "flag": True, "text": "x", "none": None, "chosen": {"a": 1}, "deep": {"c": 1}, "nan": 1.0},
+        {
+            "a": 3.0,
+            "b": 4,
+            "flag": True,
+            "text": "y",
+            "none": 2.0,
+            "chosen": {"a": 2},
+            "deep": {"c": 5.0},
+            "nan": math.nan,
+        },
+        {"a": 8.0, "b": 6, "flag": True, "text": "z", "none": 3.0, "chosen": {"a": 3}, "deep": {"c": 6}, "nan": 2.0},
+    ]
+    mean, sd = mean_and_sd(parts)
+    assert mean == {"a": 4.0, "b": 4.0, "none": None, "deep": {"c": 4.0}, "nan": pytest.approx(math.nan, nan_ok=True)}
+    assert sd["a"] == pytest.approx(math.sqrt((9 + 1 + 16) / 2))
+    assert sd["b"] == 2
+    assert sd["deep"]["c"] == pytest.approx(math.sqrt(7))
+    assert math.isnan(sd["nan"])
+    assert mean_and_sd(parts[:1])[1]["a"] is None
+
+
+def test_the_majority_of_a_tie_is_presence_but_nothing_is_present_without_labels():
+    rows = gold(3)
+    sentiment, emotions = np.full_like(rows.sentiment, np.nan), np.full_like(rows.emotions, np.nan)
+    nothing = TrainMajority.from_labels(dataclasses.replace(rows, sentiment=sentiment, emotions=emotions))
+    assert nothing.constants["sentiment"] == (1.0,)
+    assert nothing.constants["emotion"] == (0.0,) * 7
+    sentiment[:4] = [1, -1, -1, 0]
+    emotions[:4] = 0
+    emotions[:2, 0], emotions[:1, 1] = 1, 2
+    tie = TrainMajority.from_labels(dataclasses.replace(rows, sentiment=sentiment, emotions=emotions))
+    assert tie.constants["sentiment"] == (1.0,)
+    assert tie.constants["emotion"] == (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    assert tie.constants["emotion_intensity"] == (0.5, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert tie.constants["sentiment_intensity"] == (-0.5,)

@@ -127,3 +127,25 @@ def test_a_task_that_only_one_side_predicts_is_not_compared():
     tests, _ = compare_with_reference([scores("ref", joint), scores("single", single)], "ref")
     assert all(path.startswith("sentiment.") for path in tests["single"])
     assert len(tests["single"]) == 4
+
+
+@pytest.mark.parametrize(("n_resamples", "is_enough"), [(239, False), (240, True)])
+def test_a_family_needs_more_resamples_than_twenty_times_its_tests(n_resamples, is_enough):
+    """The smallest p of a bootstrap is 1 / (n + 1); times 12 tests it is below 0.05 from n = 240 on."""
+    enough = Bootstrap(n_resamples)
+    tests, notes = compare_with_reference(
+        [score_setting(name, runs(skill), enough) for name, skill in (("ref", 0.5), ("new", 3.0))], "ref"
+    )
+    assert len(tests["new"]) == 12
+    assert (notes == []) is is_enough
+
+
+def test_each_task_has_a_reference_of_its_own():
+    sides = [scores(name, runs(skill)) for name, skill in (("feeling", 0.5), ("emotion", 0.7), ("new", 1.5))]
+    references = {"sentiment": "feeling", "emotion": "emotion"}
+    tests, notes = compare_with_reference(sides, "feeling", references)
+    assert notes == []
+    by_reference = {path.partition(".")[0]: test["reference"] for path, test in tests["new"].items()}
+    assert by_reference == references
+    assert all(path.startswith("emotion.") for path in tests["feeling"])
+    assert all(path.startswith("sentiment.") for path in tests["emotion"])

@@ -160,3 +160,13 @@ def test_per_video_counts_add_up_to_the_whole():
 def test_lengths_must_agree():
     with pytest.raises(DataError, match="Expected target, prediction and mask of one length, but got 3, 4 and 3"):
         count_decisions(np.zeros(3, bool), np.zeros(4, bool), np.ones(3, bool))
+
+
+def test_counts_by_hand():
+    target = np.array([1, 1, 1, 0, 0, 0, 0], bool)
+    predicted = np.array([1, 1, 0, 1, 0, 0, 0], bool)
+    counted = count_decisions(target, predicted)
+    assert (counted.tp, counted.fp, counted.fn, counted.tn) == (2, 1, 1, 3)
+    assert (counted.positives, counted.negatives, counted.predicted_positives) == (3, 4, 3)
+    predicted[4] = True
+    assert count_decisions(target, predicted).predicted_positives == 4

@@ -28,3 +28,11 @@ def test_logit_undoes_sigmoid_and_is_finite_at_the_ends():
     ends = logit(np.array([0.0, 1.0]))
     assert np.isfinite(ends).all()
     assert ends[0] == pytest.approx(-ends[1], rel=1e-4)
+
+
+def test_a_constant_decision_says_the_smoothed_share():
+    """Platt's targets of 3 present and 1 absent: 4/5 each and 1/3; their mean is the probability of all."""
+    slope, intercept = fit_platt(np.zeros(4), np.array([True, True, True, False]))
+    share = (3 * 4 / 5 + 1 / 3) / 4
+    assert slope == 0
+    assert intercept == pytest.approx(np.log(share / (1 - share)))

@@ -52,3 +52,14 @@ def test_unusable_predictions_are_refused():
         concordance_index(np.array([1.0, 2.0]), np.array([1.0, np.nan]))
     with pytest.raises(DataError, match="Expected one prediction per gold value"):
         concordance_index(np.zeros(3), np.zeros(2))
+
+
+def test_concordance_is_the_share_of_pairs_in_the_right_order(case):
+    """Of the pairs with different gold values; a tie of the predictions counts one half."""
+    _, prediction = case
+    target = np.random.default_rng(5).integers(-3, 4, prediction.size).astype(float)
+    order = np.sign(target[:, None] - target[None, :])
+    other = np.sign(prediction[:, None] - prediction[None, :])
+    pairs = order > 0
+    expected = np.mean((other[pairs] > 0) + 0.5 * (other[pairs] == 0))
+    assert concordance_index(target, prediction) == pytest.approx(expected)

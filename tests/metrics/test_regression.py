@@ -143,3 +143,11 @@ def test_a_constant_side_has_no_correlation_and_an_empty_split_no_score():
     nothing = moments_per_video(np.full(4, np.nan), np.zeros(4), video, 1).summed()
     assert np.isnan(pearson(nothing))
     assert np.isnan(mean_absolute_error(nothing))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_perfect_line_has_a_correlation_of_one(sign):
+    x = np.array([0.1, 0.7, 1.9, -2.3])
+    moments = moments_per_video(x[:, None], sign * (2 * x[:, None] + 1), np.zeros(4, dtype=np.intp), 1)
+    assert pearson(moments.summed()) == pytest.approx(sign)
+    assert abs(pearson(moments.summed())) <= 1
