@@ -262,7 +262,7 @@ def test_modality_dropout_is_for_training_and_for_more_than_one_modality():
 def test_modality_dropout_leaves_a_video_the_only_modality_it_has():
     batch = random_batch((2,) * 40)
     batch = replace(batch, present={T: batch.real, A: batch.real & False, V: batch.real & False})
-    heard = network(modality_dropout=0.99).train()._heard(batch)
+    heard = network(modality_dropout=0.99).train()._present_after_dropout(batch)
     assert torch.equal(heard[T], batch.real)
     assert not (heard[A] | heard[V]).any()
 

@@ -1,7 +1,7 @@
-"""Every system, one file each; MODELS is the only place that lists them.
+"""Registry of all systems: `MODELS` is the only list of them. Each system has its own file.
 
-Two kinds: networks (Batch -> Outputs), which the training loop fits, and classical systems (`classical.base`), which
-are fitted once.
+There are two kinds of system. The training loop fits networks (`Batch` -> `Outputs`). Classical systems
+(`classical.base`) are fitted once, without a training loop.
 """
 
 from __future__ import annotations
@@ -40,30 +40,31 @@ __all__ = ["MODELS", "ModelEntry", "SystemEntry", "build_model", "model_entry", 
 
 
 def any_task(_row: Task) -> bool:
-    """Claims every row of `TASKS`, also one that is added later."""
+    """Accept every task of `TASKS`, including tasks added later."""
     return True
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One network: how to build it, its default settings, and what it asks of the training loop."""
+    """A network: its constructor, its default settings and what it needs from the training loop."""
 
+    # (features per modality, tasks, settings) -> network
     build: Callable[[Mapping[Modality, int], Sequence[str], Any], nn.Module]
     settings: Any
     description: str
     citation: str
     input_kind: InputKind = InputKind.CONTEXT
     modalities: tuple[Modality, ...] = tuple(Modality)
-    # which tasks it can learn
+    # whether the system can learn a task
     claims: Callable[[Task], bool] = any_task
     # training settings that differ from the loop's defaults
     training: Mapping[str, Any] = field(default_factory=dict)
-    # what stands here is a free adaptation: not to be reported as the cited system
+    # True: a free adaptation, which must not be reported as the cited system
     experimental: bool = False
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks it can learn."""
+        """Names of the tasks that the system can learn."""
         return tuple(task for task, row in TASKS.items() if self.claims(row))
 
 
@@ -233,14 +234,28 @@ MODELS: dict[str, SystemEntry] = {
 
 
 def model_entry(name: str) -> SystemEntry:
-    """Look a system up. Raises UnknownNameError with the nearest name."""
+    """Return the entry of a system.
+
+    Raises:
+        UnknownNameError: No system has this name; the message suggests the nearest one.
+    """
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
     return MODELS[name]
 
 
 def require_claimed(name: str, inputs: Iterable[Modality], tasks: Iterable[str]) -> None:
-    """Raise UsageError unless there is an input and the system claims all inputs and tasks."""
+    """Check that a system supports the requested inputs and tasks.
+
+    Args:
+        name: Key of `MODELS`.
+        inputs: Modalities that the system is to read; at least one is required.
+        tasks: Keys of `TASKS` that the system is to learn.
+
+    Raises:
+        UnknownNameError: No system has this name.
+        UsageError: There is no input, or the system does not support an input or a task.
+    """
     entry, inputs = model_entry(name), tuple(inputs)
     refused = [str(each) for each in (*inputs, *tasks) if each not in (*entry.modalities, *entry.tasks)]
     if refused or not inputs:
@@ -253,7 +268,21 @@ def require_claimed(name: str, inputs: Iterable[Modality], tasks: Iterable[str])
 def build_model(
     name: str, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: Any | None = None
 ) -> nn.Module:
-    """A fresh network with random weights (seed torch first). Raises UnknownNameError or UsageError."""
+    """Build an untrained network; torch's global generator draws every weight that is not pretrained.
+
+    Args:
+        name: Key of `MODELS` whose entry is a `ModelEntry`.
+        n_features: Number of features of each input modality; its keys are the inputs.
+        tasks: Keys of `TASKS`; the network gets one head per task.
+        settings: Settings of this network's class; None takes the defaults of its entry.
+
+    Returns:
+        The network, in training mode.
+
+    Raises:
+        UnknownNameError: No system has this name.
+        UsageError: The system is a classical one, or does not support an input or a task.
+    """
     entry = model_entry(name)
     if not isinstance(entry, ModelEntry):
         raise UsageError(f"Expected the name of a network, but got {name}, which is fitted once; train it: mien train")

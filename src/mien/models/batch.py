@@ -1,6 +1,8 @@
-"""What every network takes and gives, and what a system reads. Axes: video, utterance, feature (see `mien.schema`).
+"""Inputs and outputs of networks, and the kinds of input of a system.
 
-Not frozen, because Lightning Fabric walks over what enters and leaves a network and refuses frozen dataclasses.
+Axes: video, utterance, feature (see `mien.schema`); n = real utterances of a batch.
+
+The dataclasses are not frozen, because Lightning Fabric traverses inputs and outputs and rejects frozen dataclasses.
 """
 
 from __future__ import annotations
@@ -17,40 +19,40 @@ from mien.schema import Modality
 
 @dataclass(slots=True)
 class Words:
-    """The words of a batch's real utterances, padded on the right to the longest. n = real utterances.
+    """The words of a batch's real utterances, padded on the right to the longest utterance.
 
-    Rows stand in the order of ``batch.real.nonzero()``: the first video's utterances, then the second's.
+    Rows are in the order of ``batch.real.nonzero()``: the first video's utterances, then the second's.
     """
 
     # zero where `present` is False
     features: Mapping[Modality, Float[Tensor, "n word feature"]]
     # True where the word is real and has the modality
     present: Mapping[Modality, Bool[Tensor, "n word"]]
-    # words of each utterance; 0 where nothing is known of its words
+    # number of words of each utterance; 0 where its words are unknown
     lengths: Int[Tensor, "n"]
 
 
 @dataclass(slots=True)
 class Tokens:
-    """What was said in a batch's real utterances, as word pieces of an encoder. n = real utterances, as in `Words`.
+    """The transcripts of a batch's real utterances as word pieces of an encoder, in the order of `Words`.
 
-    Begin and end marks are among them.
+    The pieces include the encoder's begin and end marks.
     """
 
-    # number of each piece in the encoder's vocabulary; zero behind the last
+    # index of each piece in the encoder's vocabulary; zero after the last piece
     ids: Int[Tensor, "n token"]
-    # pieces of each utterance; 0 where nothing was written down
+    # number of pieces of each utterance; 0 where the transcript is empty
     lengths: Int[Tensor, "n"]
 
 
 @dataclass(slots=True)
 class Times:
-    """When utterances were said, in seconds of their video."""
+    """Start and end of utterances in seconds from the start of their video."""
 
     # zero where not `known`
     start_s: Float[Tensor, "video utterance"]
     end_s: Float[Tensor, "video utterance"]
-    # True where the utterance is real and both its times are known
+    # True where the utterance is real and its start and end are known
     known: Bool[Tensor, "video utterance"]
 
 
@@ -62,46 +64,62 @@ class Batch:
     features: Mapping[Modality, Float[Tensor, "video utterance feature"]]
     # True where the utterance is real and has the modality
     present: Mapping[Modality, Bool[Tensor, "video utterance"]]
-    # real utterances of each video
+    # number of real utterances of each video
     lengths: Int[Tensor, "video"]
     # True where the utterance is real
     real: Bool[Tensor, "video utterance"]
-    # only for the models whose entry says `Reads.WORDS`
+    # only for models whose `input_kind` is `InputKind.WORDS`
     words: Words | None = None
-    # both only for the models whose entry says `Reads.TRANSCRIPTS`; tokens only if their text is read by an encoder
+    # both only for models whose `input_kind` is `InputKind.TRANSCRIPTS`; tokens only if the model has a text encoder
     tokens: Tokens | None = None
     times: Times | None = None
 
 
 @dataclass(slots=True)
 class Outputs:
-    """What a network says of each utterance, and the attention that produced it."""
+    """Logits of a network for each utterance, and the attention weights behind them."""
 
-    # task -> raw output of its head; `heads.ACTIVATIONS` makes probabilities or degrees of it
+    # task -> raw output of its head; `heads.ACTIVATIONS` turns it into probabilities or degrees
     logits: Mapping[str, Float[Tensor, "video utterance logit"]]
     # "text->visual": weight of context utterance j (last axis) of VISUAL for target utterance i of TEXT;
-    # "fused->fused" where the modalities were fused before
+    # "fused->fused" where the modalities are fused before the attention
     attention: Mapping[str, Float[Tensor, "video utterance context"]] = field(default_factory=dict)
-    # weights inside one utterance, by name: "text" for a modality's share, "text->text+visual" for an edge of a graph
+    # weights within one utterance, by name: "text" for a modality's share, "text->text+visual" for an edge of a graph
     fusion: Mapping[str, Float[Tensor, "video utterance"]] = field(default_factory=dict)
 
 
 def real_rows(batch: Batch, rows: Float[Tensor, "video utterance feature"]) -> Float[Tensor, "n feature"]:
-    """The real utterances one after another, for systems that look at each alone."""
+    """Select the real utterances, for networks that process each utterance alone.
+
+    Args:
+        batch: Batch whose `real` mask is applied.
+        rows: One vector per place of the batch, padding included.
+
+    Returns:
+        The vectors of the real utterances (n, feature), video by video.
+    """
     return rows[batch.real]
 
 
 def to_videos(batch: Batch, rows: Float[Tensor, "n feature"]) -> Float[Tensor, "video utterance feature"]:
-    """Back to whole videos from `real_rows`' order; padding is zero."""
+    """Put the vectors of real utterances back into their videos; the inverse of `real_rows`.
+
+    Args:
+        batch: Batch whose `real` mask gives the places.
+        rows: One vector per real utterance, in the order of `real_rows`.
+
+    Returns:
+        Vectors (video, utterance, feature); padding is zero.
+    """
     videos = rows.new_zeros(*batch.real.shape, *rows.shape[1:])
     videos[batch.real] = rows
     return videos
 
 
 class InputKind(StrEnum):
-    """What a system takes in to judge one utterance."""
+    """The input from which a system predicts one utterance."""
 
-    CONTEXT = "context"  # one vector per modality and utterance, of all utterances of the video
-    UTTERANCE = "utterance"  # one vector per modality, of this utterance alone
+    CONTEXT = "context"  # one vector per modality for every utterance of the video
+    UTTERANCE = "utterance"  # one vector per modality of this utterance alone
     WORDS = "words"  # the words of this utterance alone
-    TRANSCRIPTS = "transcripts"  # as CONTEXT, but for text what was said, and beside it when
+    TRANSCRIPTS = "transcripts"  # as CONTEXT, but with transcripts instead of text vectors, and with times

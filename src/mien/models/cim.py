@@ -16,11 +16,13 @@ Symbols: t, v, a -> batch.features; T, V, A -> states; X, Y -> query, context; N
 gated; Rep -> representation; d -> dense_size. The attention has no parameters and does not scale the scores.
 
 `cim-released` follows the authors' released script where it differs from the paper; `torch.nn.GRU` has no recurrent
-dropout and other gate details than the script's GRU. `concat` leaves the attention out. `mmmu-ba` is the parent of
-`cim` (Ghosal, Akhtar, Chauhan, Poria, Ekbal, Bhattacharyya: "Contextual Inter-modal Attention for Multi-modal Sentiment
-Analysis", EMNLP 2018, D18-1382): the same network with other sizes, a tanh layer, and the sentiment head alone. Here it
-may have any heads, has no recurrent dropout, and masks the padding, which the authors' script lets take attention. Its
-variants MMUU-SA and MU-SA are left out, but one modality alone gives the self-attention of MU-SA.
+dropout, and its gates differ in details from the script's GRU. `concat` omits the attention.
+
+`mmmu-ba` is the predecessor of `cim` (Ghosal, Akhtar, Chauhan, Poria, Ekbal, Bhattacharyya: "Contextual Inter-modal
+Attention for Multi-modal Sentiment Analysis", EMNLP 2018, D18-1382): the same network with other sizes, a tanh layer,
+and the sentiment head alone. Here it may have any heads, has no recurrent dropout, and masks the padding; in the
+authors' script padding takes attention. Its variants MMUU-SA and MU-SA are omitted, but a single modality gives the
+self-attention of MU-SA.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ class CimSettings(SystemSettings):
     gru_size: int = 200
     # units of the dense layer after each GRU: the d of Algorithm 1; 0 leaves the layer out, as the paper's text does
     dense_size: int = 100
-    # of the dense layer: relu as released, or tanh as in MMMU-BA
+    # activation of the dense layer: relu as released, or tanh as in MMMU-BA
     activation: str = "relu"
     # on the features, the GRU states and the dense states
     input_dropout: float = 0.3
@@ -60,7 +62,7 @@ class CimSettings(SystemSettings):
     mask_padding: bool = True
     # slots per video when padding is not masked: the longest training video (98 in CMU-MOSEI)
     padded_length: int = 98
-    # False: no attention at all, Rep is the states alone (an ablation of the released script)
+    # False: no attention, Rep is the states alone (an ablation of the released script)
     attention: bool = True
 
     may_be_zero = frozenset({"dense_size", "padded_length"})
@@ -72,7 +74,7 @@ class CimSettings(SystemSettings):
 
 
 def attend(query: States, context: States, context_present: Bool[Tensor, "video context"]) -> tuple[States, Weights]:
-    """One direction of the attention: N = softmax(X Y^T) by rows, O = N Y, A = O * X.
+    """Compute one direction of the attention: N = softmax(X Y^T) by rows, O = N Y, A = O * X.
 
     Args:
         query: X (video, utterance, feature).
@@ -81,7 +83,7 @@ def attend(query: States, context: States, context_present: Bool[Tensor, "video 
             that lack the modality) have weight zero; a video without any has only zero weights.
 
     Returns:
-        ``(A, N)``.
+        ``(A, N)``: the gated vectors (video, utterance, feature) and the weights (video, utterance, context).
     """
     scores = query @ context.transpose(1, 2)  # (video, utterance, context)
     weights = masked_softmax(scores, context_present.unsqueeze(1))
@@ -99,7 +101,7 @@ class Cim(nn.Module):
         super().__init__()
         self.settings = settings
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))
-        # The pairs of X and Y, as places in `modalities`, and then the same reversed; one modality attends to itself.
+        # The pairs (X, Y) as indices into `modalities`, then the same pairs reversed; one modality attends to itself.
         pairs = list(combinations(range(len(self.modalities)), 2))
         self.directions = [*pairs, *((y, x) for x, y in pairs)] or [(0, 0)]
         state_size = settings.dense_size or 2 * settings.gru_size
@@ -113,11 +115,11 @@ class Cim(nn.Module):
         self.heads = make_heads(n_blocks * state_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output) and attention weights (video, utterance, context) for whole videos."""
+        """Compute logits (video, utterance, output) and attention weights (video, utterance, context)."""
         n_utterances = batch.real.shape[1]
         batch, competing = self._slots(batch)
         states = self._states(batch)
-        gated, attention = self._attend(states, competing) if self.settings.attention else ([], {})
+        gated, attention = self._attend_modalities(states, competing) if self.settings.attention else ([], {})
         representation = torch.cat([*gated, *states.unbind()], dim=-1)[:, :n_utterances]
         return outputs_from_heads(
             self.heads,
@@ -126,7 +128,7 @@ class Cim(nn.Module):
         )
 
     def _states(self, batch: Batch) -> Float[Tensor, "modality video utterance feature"]:
-        """T, A, V: a bi-GRU and a dense layer per modality, with dropout before, between and after."""
+        """Compute T, A, V: a bi-GRU and a dense layer per modality, with dropout before, between and after."""
         settings = self.settings
         presents = [batch.present[m] for m in self.modalities]
         inputs = [dropout(batch.features[m], settings.input_dropout, self.training) for m in self.modalities]
@@ -135,49 +137,57 @@ class Cim(nn.Module):
             states = torch.stack([fill_padding_as_released(each, batch.real) for each in states.unbind()])
         states = dropout(states, settings.state_dropout, self.training)
         if settings.dense_size:
-            rows = zip(self.modalities, states.unbind(), strict=True)
-            states = DENSE_ACTIVATIONS[settings.activation](torch.stack([self.dense[m](each) for m, each in rows]))
+            pairs = zip(self.modalities, states.unbind(), strict=True)
+            states = DENSE_ACTIVATIONS[settings.activation](torch.stack([self.dense[m](each) for m, each in pairs]))
             states = dropout(states, settings.dense_dropout, self.training)
         if settings.mask_padding:
-            # Without this, the dense layer's bias would stand where the modality is missing.
+            # The bias of the dense layer makes missing modalities non-zero; the mask resets them.
             states = states * torch.stack(presents).unsqueeze(-1)
         return states
 
     def _slots(self, batch: Batch) -> tuple[Batch, Bool[Tensor, "modality video utterance"]]:
-        """The batch that the network runs over, and which of its utterances take attention."""
+        """Return the batch as the network reads it, and which of its places take attention."""
         if self.settings.mask_padding:
             return batch, torch.stack([batch.present[m] for m in self.modalities])
         batch = pad_to(batch, self.settings.padded_length)
-        # A longer video competes for its own slots alone, whatever stands beside it in the batch.
+        # In a video longer than `padded_length`, only its own slots take attention, not the padding of its batch.
         slots = batch.lengths.clamp(min=self.settings.padded_length).unsqueeze(1)
         competing = torch.arange(batch.real.shape[1], device=slots.device) < slots
         return batch, competing.expand(len(self.modalities), *competing.shape)
 
-    def _attend(
+    def _attend_modalities(
         self,
         states: Float[Tensor, "modality video utterance feature"],
         competing: Bool[Tensor, "modality video utterance"],
     ) -> tuple[list[States], dict[str, Weights]]:
-        """A1 and A2 of each pair in turn, and N of every direction by its name."""
+        """Return A1 and A2 of each pair in turn, and N of every direction by its name."""
         if len(self.modalities) > 1 and use_fast(states):
-            found = list(zip(*attend_pairs(states, competing, self.directions), strict=True))
+            results = list(zip(*attend_pairs(states, competing, self.directions), strict=True))
         else:
-            found = [attend(states[x], states[y], competing[y]) for x, y in self.directions]
-        attended = dict(zip(self.directions, found, strict=True))
-        # Sorted by pair, so that A2 of a pair stands behind its A1.
+            results = [attend(states[x], states[y], competing[y]) for x, y in self.directions]
+        attended = dict(zip(self.directions, results, strict=True))
+        # Sorted by pair, so that A2 of a pair follows its A1.
         gated = [attended[direction][0] for direction in sorted(self.directions, key=sorted)]
         names = self.modalities
         return gated, {f"{names[x]}->{names[y]}": weights for (x, y), (_, weights) in attended.items()}
 
 
 def pad_to(batch: Batch, n_slots: int) -> Batch:
-    """The same videos padded on the right to `n_slots`; a batch that is as long or longer stays as it is."""
-    # Slices and products of tensors instead of numbers, because an ONNX graph serves videos of any length.
+    """Pad the videos of a batch on the right.
+
+    Args:
+        batch: Batch of utterance vectors; its words, tokens and times are dropped.
+        n_slots: Number of utterance slots per video; a batch with as many or more slots keeps its length.
+
+    Returns:
+        The padded batch.
+    """
+    # Slices and products of tensors instead of Python numbers, because an ONNX graph must fit videos of any length.
     extra = torch.arange(n_slots, device=batch.real.device)[batch.real.shape[1] :]
     missing = torch.zeros_like(extra, dtype=torch.bool).expand(batch.real.shape[0], -1)
     return Batch(
         features={m: torch.cat([x, missing.unsqueeze(2) * x[:, :1]], dim=1) for m, x in batch.features.items()},
-        present={m: torch.cat([here, missing], dim=1) for m, here in batch.present.items()},
+        present={m: torch.cat([mask, missing], dim=1) for m, mask in batch.present.items()},
         lengths=batch.lengths,
         real=torch.cat([batch.real, missing], dim=1),
     )
@@ -186,7 +196,15 @@ def pad_to(batch: Batch, n_slots: int) -> Batch:
 def fill_padding_as_released(
     states: Float[Tensor, "video utterance state"], real: Bool[Tensor, "video utterance"]
 ) -> Float[Tensor, "video utterance state"]:
-    """Padded slots as a masking Keras GRU leaves them: the last forward state repeated, the backward half zero."""
+    """Fill padded slots as a masking Keras GRU does: repeat the last forward state, keep the backward half zero.
+
+    Args:
+        states: States [forward, backward] of one modality.
+        real: True where the utterance is real; every video has at least one.
+
+    Returns:
+        The states with filled padding.
+    """
     half = states.shape[-1] // 2
     last = (real.sum(dim=1) - 1).view(-1, 1, 1).expand(-1, 1, half)
     repeated = torch.cat([states[..., :half].gather(1, last), states.new_zeros(states.shape[0], 1, half)], dim=-1)

@@ -1,14 +1,18 @@
 """`cim-tuned`: contextual inter-modal attention over a text encoder that is tuned with it. Beyond the paper.
 
-    t = mean of the encoder's token states (or given features); v, a given;  s = times (gap, duration, start)
+    t = mean of the encoder's token states (or text features); v, a = features;  s = times (gap, duration, start)
     h_X = biGRU([x; s]) over the utterances that have X;  X = tanh(W [h_X; x])
     A_XX = attend(X, X) for every modality, A_XY and A_YX for every pair (paper, Algorithm 1, unchanged)
-    Rep_task = relu(W_task [A; X; which modalities are there]), then the head of the task
+    Rep_task = relu(W_task [A; X; which modalities are present]), then the head of the task
 
-What differs from `cim`: the encoder learns, the dense layer sees its input beside the recurrence, every modality also
-attends to itself, so that words alone have evidence too, and every task has a layer of its own before its head, which
-may weigh what is there by what is missing. (One layer for all orders emotions worse: docs/stronger-network.md.)
-While training, videos lose modalities at random (modality dropout), so that one network serves every subset of them.
+Differences from `cim`:
+
+- The text encoder is trained with the network.
+- The dense layer reads the inputs beside the states of the recurrence.
+- Every modality also attends to itself, so that text alone has attention weights too.
+- Every task has its own layer before its head, which sees which modalities are missing. (A layer shared by all tasks
+  ranks emotions worse: docs/stronger-network.md.)
+- During training, videos lose modalities at random (modality dropout), so that one network works for every subset.
 
 The encoder is all-MiniLM-L6-v2 (see `features.text.minilm`), tuned through low-rank adapters: Hu et al., "LoRA:
 Low-Rank Adaptation of Large Language Models", ICLR 2022, by the library peft.
@@ -41,14 +45,14 @@ from mien.schema import Modality
 
 Present = Mapping[Modality, Bool[Tensor, "video utterance"]]
 NO_ENCODER = "none"
-# the layer before the heads where there is one for all
+# name of the layer before the heads if all tasks share it
 SHARED = "shared"
 
 
 class EncoderTuning(StrEnum):
-    """What of the encoder is learned."""
+    """The part of the encoder that is trained."""
 
-    ADAPTERS = "adapters"  # a low-rank addition to every linear layer
+    ADAPTERS = "adapters"  # a low-rank addition (LoRA) to every linear layer
     FULL = "full"  # every weight
     FROZEN = "frozen"  # nothing
 
@@ -57,18 +61,18 @@ class EncoderTuning(StrEnum):
 class CimTunedSettings(SystemSettings):
     """Sizes and regularisation of `cim-tuned`."""
 
-    # what reads the transcripts: minilm, or none where the text is given as features
+    # encoder of the transcripts: minilm, or none if the text input is features
     encoder: str = "minilm"
-    # what of it is learned: adapters, full or frozen
+    # the part of the encoder that is trained: adapters, full or frozen
     tuning: str = EncoderTuning.ADAPTERS
-    # rank of the adapters, and the factor alpha / rank on what they add
+    # rank of the adapters; alpha / rank scales their output
     adapter_rank: int = 16
     adapter_alpha: float = 32.0
     # on the states inside the encoder
     encoder_dropout: float = 0.1
-    # the first word pieces of an utterance that are read, at most 256
+    # number of word pieces of an utterance that are read, from its start; at most 256
     max_tokens: int = 128
-    # units of the GRU per direction, of the dense layer behind it, and of the layer before each head
+    # units of the GRU per direction, of the dense layer after it, and of the layer before each head
     gru_size: int = 200
     dense_size: int = 128
     fused_size: int = 256
@@ -76,13 +80,13 @@ class CimTunedSettings(SystemSettings):
     input_dropout: float = 0.1
     dense_dropout: float = 0.2
     fused_dropout: float = 0.2
-    # share of the training videos that lose some, never all, of their modalities
+    # probability that a training video loses some, but never all, of its modalities
     modality_dropout: float = 0.5
-    # False: the network is not told when an utterance was said
+    # False: the start and end of utterances are not an input
     times: bool = True
-    # False: one layer before all heads, instead of one before each. For ablations
+    # False: one layer before all heads instead of one per head (for ablations)
     own_layers: bool = True
-    # False: no bi-GRU over the utterances; no attention, and no evidence. For ablations
+    # False: no bi-GRU over the utterances; no attention and no attention weights (for ablations)
     recurrence: bool = True
     attention: bool = True
 
@@ -97,9 +101,9 @@ class CimTunedSettings(SystemSettings):
 
 
 class CimTuned(nn.Module):
-    """Any one, two or three modalities; text as transcripts, or as features with ``encoder="none"``.
+    """The network for any one, two or three modalities; with ``encoder="none"``, text is features, not transcripts.
 
-    An utterance that lacks a modality has a zero state there and takes no attention; the recurrence steps over it.
+    An utterance that lacks a modality has a zero state in it and takes no attention; the recurrence skips it.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimTunedSettings) -> None:
@@ -121,47 +125,47 @@ class CimTuned(nn.Module):
         )
         n_beside = 2 * gru_size if settings.recurrence else n_times
         self.dense = nn.ModuleDict({m: nn.Linear(n_beside + sizes[m], dense_size) for m in self.modalities})
-        n_blocks = len(self.modalities) + len(self._pairs())
+        n_blocks = len(self.modalities) + len(self._attention_pairs())
         n_fused = n_blocks * dense_size + len(self.modalities)
         layers = tasks if settings.own_layers else (SHARED,)
         self.fuse = nn.ModuleDict({name: nn.Linear(n_fused, settings.fused_size) for name in layers})
         self.heads = make_heads(settings.fused_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output) and attention weights (video, utterance, context) for whole videos."""
-        present = self._heard(batch)
+        """Compute logits (video, utterance, output) and attention weights (video, utterance, context)."""
+        present = self._present_after_dropout(batch)
         states = self._states(batch, present)
         gated, attention = {}, {}
-        for asks, answers in self._pairs():
-            name = f"{asks}->{answers}"
-            gated[name], attention[name] = attend(states[asks], states[answers], present[answers])
-        there = torch.stack([present[m] for m in self.modalities], dim=-1)
+        for query, context in self._attention_pairs():
+            name = f"{query}->{context}"
+            gated[name], attention[name] = attend(states[query], states[context], present[context])
+        available = torch.stack([present[m] for m in self.modalities], dim=-1)
         blocks = [*gated.values(), *states.values()]
-        representation = torch.cat([*blocks, there.to(blocks[0].dtype)], dim=-1)
+        representation = torch.cat([*blocks, available.to(blocks[0].dtype)], dim=-1)
         rate = self.settings.fused_dropout
         fused = {
             name: dropout(torch.relu(layer(representation)), rate, self.training) for name, layer in self.fuse.items()
         }
-        own = self.settings.own_layers
-        logits = {task: head(fused[task if own else SHARED]) for task, head in self.heads.items()}
+        own_layers = self.settings.own_layers
+        logits = {task: head(fused[task if own_layers else SHARED]) for task, head in self.heads.items()}
         return Outputs(logits, attention)
 
-    def _pairs(self) -> list[tuple[Modality, Modality]]:
-        """Which modality attends to which."""
+    def _attention_pairs(self) -> list[tuple[Modality, Modality]]:
+        """Pairs of modalities, of which the first attends to the second."""
         return [*product(self.modalities, self.modalities)] if self.settings.attention else []
 
-    def _heard(self, batch: Batch) -> Present:
-        """Which utterances have which modality; while training, less than there is."""
+    def _present_after_dropout(self, batch: Batch) -> Present:
+        """Which utterances have which modality, after modality dropout."""
         present = {m: batch.present[m] for m in self.modalities}
         if not self.training or len(self.modalities) == 1 or not self.settings.modality_dropout:
             return present
-        kept = draw_kept_modalities(len(batch.real), len(self.modalities), self.settings.modality_dropout).to(
+        keep = draw_kept_modalities(len(batch.real), len(self.modalities), self.settings.modality_dropout).to(
             batch.real.device
         )
-        has = torch.stack([mask.any(dim=1) for mask in present.values()], dim=1)  # (video, modality)
-        # A video that would lose all it has keeps it.
-        kept = kept | ~(kept & has).any(dim=1, keepdim=True)
-        return {m: mask & kept[:, number, None] for number, (m, mask) in enumerate(present.items())}
+        available = torch.stack([mask.any(dim=1) for mask in present.values()], dim=1)  # (video, modality)
+        # A video that would lose all of its modalities keeps them.
+        keep = keep | ~(keep & available).any(dim=1, keepdim=True)
+        return {m: mask & keep[:, number, None] for number, (m, mask) in enumerate(present.items())}
 
     def _inputs(self, batch: Batch, modality: Modality, present: Bool[Tensor, "video utterance"]) -> States:
         if modality is not Modality.TEXT or self.encoder is None:
@@ -171,66 +175,87 @@ class CimTuned(nn.Module):
                 "Expected the tokens of every utterance's transcript, but got text features; read the set with "
                 "Reads.TRANSCRIPTS, or build the network with encoder='none'"
             )
-        spoken = present[batch.real]  # (n,)
-        vectors = torch.zeros(len(spoken), self.encoder.n_features, device=spoken.device)
-        if bool(spoken.any()):
-            lengths = batch.tokens.lengths[spoken].clamp(max=self.settings.max_tokens)
-            read = self.text_norm(self.encoder(batch.tokens.ids[spoken], lengths))
-            vectors = vectors.to(read.dtype).index_put((spoken.nonzero().squeeze(1),), read)
+        has_text = present[batch.real]  # (n,)
+        vectors = torch.zeros(len(has_text), self.encoder.n_features, device=has_text.device)
+        if bool(has_text.any()):
+            lengths = batch.tokens.lengths[has_text].clamp(max=self.settings.max_tokens)
+            encoded = self.text_norm(self.encoder(batch.tokens.ids[has_text], lengths))
+            vectors = vectors.to(encoded.dtype).index_put((has_text.nonzero().squeeze(1),), encoded)
         return to_videos(batch, vectors)
 
     def _states(self, batch: Batch, present: Present) -> dict[Modality, States]:
         settings = self.settings
-        inputs = {m: self._inputs(batch, m, here) for m, here in present.items()}
+        inputs = {m: self._inputs(batch, m, mask) for m, mask in present.items()}
         inputs = {m: dropout(rows, settings.input_dropout, self.training) for m, rows in inputs.items()}
-        heard = inputs  # by the recurrence; then by the dense layer
+        layer_inputs = inputs  # of the recurrence, then of the dense layer
         if settings.times:
             times = time_features(batch.times, batch.real)
-            heard = {m: torch.cat([rows, times.to(rows.dtype)], dim=-1) for m, rows in inputs.items()}
+            layer_inputs = {m: torch.cat([rows, times.to(rows.dtype)], dim=-1) for m, rows in inputs.items()}
         if settings.recurrence:
             grus = [cast(nn.GRU, self.grus[m]) for m in inputs]
-            recurrent = run_grus(grus, list(heard.values()), list(present.values()))
-            heard = {m: torch.cat([h, inputs[m]], dim=-1) for m, h in zip(inputs, recurrent, strict=True)}
+            recurrent = run_grus(grus, list(layer_inputs.values()), list(present.values()))
+            layer_inputs = {m: torch.cat([h, inputs[m]], dim=-1) for m, h in zip(inputs, recurrent, strict=True)}
         states = {}
-        for modality, rows in heard.items():
+        for modality, rows in layer_inputs.items():
             dense = torch.tanh(self.dense[modality](rows))
             dense = dropout(dense, settings.dense_dropout, self.training)
-            # Without this, the dense layer's bias would stand where the modality is missing.
+            # The bias of the dense layer makes missing modalities non-zero; the mask resets them.
             states[modality] = dense * present[modality].unsqueeze(-1)
         return states
 
 
 def draw_kept_modalities(n_videos: int, n_modalities: int, rate: float) -> Bool[Tensor, "video modality"]:
-    """Which modalities each video keeps: all of them, or with probability `rate` any other subset but the empty one."""
-    n_subsets = 2**n_modalities - 1  # number s stands for the modalities whose bit in s is set; the last has all
+    """Draw which modalities each video keeps during training, from torch's global generator.
+
+    Args:
+        n_videos: Number of videos.
+        n_modalities: Number of modalities; at least 2.
+        rate: Probability that a video keeps a proper, non-empty subset, drawn uniformly, instead of all modalities.
+
+    Returns:
+        True for the modalities that a video keeps.
+    """
+    n_subsets = 2**n_modalities - 1  # subset s holds the modalities whose bit in s is set; the last holds all
     subsets = torch.where(torch.rand(n_videos) < rate, torch.randint(1, n_subsets, (n_videos,)), n_subsets)
     return (subsets.unsqueeze(1) >> torch.arange(n_modalities)) & 1 > 0
 
 
-# the linear layers of the encoder that are adapted: every one
+# the linear layers of the encoder that get adapters: all of them
 ADAPTED = ("query", "key", "value", "dense")
-# Utterances that are encoded together: so many places at most, and none shorter than this share of the longest, so that
-# little of the work is padding.
+# Limits of a chunk of utterances that are encoded together: its tokens with padding, and the length of its shortest
+# utterance as a share of its longest. They keep the work on padding small.
 CHUNK_TOKENS = 1024
 LEAST_SHARE = 0.8
 
 
 def load_minilm_encoder(dropout: float) -> nn.Module:
-    """The packaged MiniLM, `dropout` on its states. Raises MissingWeightsError, DamagedFileError, MissingExtraError."""
-    # No dropout of attention: with it torch leaves its fast kernel.
+    """Load the packaged MiniLM with dropout on its states.
+
+    Raises:
+        MissingWeightsError: The files of the model are not installed.
+        DamagedFileError: A file of the model is damaged.
+        MissingExtraError: The extra `text` is not installed.
+    """
+    # No dropout on attention: it would make torch use a slower kernel.
     changes = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": 0.0}
     network: nn.Module = minilm_network(find_model_files(MINILM), **changes)
     return network
 
 
-# name -> dropout -> a transformers.BertModel; `features.transcript` names the files of the one that users have
+# name -> function from a dropout rate to a transformers.BertModel; `features.transcript` names the files of MiniLM
 ENCODERS: dict[str, Callable[[float], nn.Module]] = {"minilm": load_minilm_encoder}
 
 
 class TokenEncoder(nn.Module):
-    """The mean of an encoder's token states.
+    """A text encoder whose output is the mean of its token states.
 
-    Weights that stay as published are parameters without gradient, which no checkpoint holds.
+    Weights that are not trained are parameters without gradient; checkpoints do not store them.
+
+    Args:
+        network: A transformers.BertModel.
+        tuning: The part of the network that is trained.
+        rank: Rank of the adapters.
+        alpha: Scale of the adapters; alpha / rank multiplies their output.
     """
 
     def __init__(self, network: nn.Module, tuning: EncoderTuning, rank: int, alpha: float) -> None:
@@ -239,33 +264,50 @@ class TokenEncoder(nn.Module):
         self.network: nn.Module = network.requires_grad_(tuning is EncoderTuning.FULL)
         if tuning is EncoderTuning.FULL:
             for parameter in network.parameters():
-                # until here it lies in the memory of the encoder's file
+                # a copy, because the parameter still shares memory with the encoder's file
                 parameter.data = parameter.data.clone()
         if tuning is EncoderTuning.ADAPTERS:
-            self.network = _with_adapters(network, rank, alpha)
+            self.network = _add_adapters(network, rank, alpha)
 
     def forward(self, ids: Int[Tensor, "n token"], lengths: Int[Tensor, "n"]) -> Float[Tensor, "n feature"]:
-        """One vector per utterance, each of at least one token."""
+        """Encode utterances, each of at least one token.
+
+        Args:
+            ids: Index of each token in the encoder's vocabulary, padded on the right.
+            lengths: Number of tokens of each utterance.
+
+        Returns:
+            One vector per utterance, in the order of `ids`.
+        """
         order = lengths.argsort(descending=True, stable=True)
         sorted_lengths = lengths[order].tolist()
         vectors = [
-            self._encode(ids[order[rows], : sorted_lengths[rows.start]], lengths[order[rows]])
+            self._encode_chunk(ids[order[rows], : sorted_lengths[rows.start]], lengths[order[rows]])
             for rows in chunks_of_like_length(sorted_lengths)
         ]
         return torch.cat(vectors)[order.argsort()]
 
-    def _encode(self, ids: Int[Tensor, "n token"], lengths: Int[Tensor, "n"]) -> Float[Tensor, "n feature"]:
-        here = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)  # (n, token)
-        mask = None if bool(here.all()) else here.to(torch.int64)
+    def _encode_chunk(self, ids: Int[Tensor, "n token"], lengths: Int[Tensor, "n"]) -> Float[Tensor, "n feature"]:
+        is_token = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)  # (n, token)
+        mask = None if bool(is_token.all()) else is_token.to(torch.int64)
         states: Tensor = self.network(input_ids=ids, attention_mask=mask).last_hidden_state  # (n, token, feature)
-        kept = here.unsqueeze(-1)
-        return states.where(kept, 0.0).sum(dim=1) / lengths.unsqueeze(1)
+        token_mask = is_token.unsqueeze(-1)
+        return states.where(token_mask, 0.0).sum(dim=1) / lengths.unsqueeze(1)
 
 
 def chunks_of_like_length(
     lengths: Sequence[int], most_tokens: int = CHUNK_TOKENS, least_share: float = LEAST_SHARE
 ) -> Iterator[slice]:
-    """Cut utterances, longest first, into runs that take at most `most_tokens` places when padded to their longest."""
+    """Cut utterances that are sorted by length into chunks of similar length.
+
+    Args:
+        lengths: Number of tokens of each utterance, in descending order.
+        most_tokens: Largest size of a chunk: its utterances times the length of its longest.
+        least_share: Least length of an utterance as a share of the longest of its chunk.
+
+    Yields:
+        The utterances of each chunk; a chunk has at least one, whatever its length.
+    """
     start = 0
     for number, length in enumerate(lengths):
         longest = lengths[start]
@@ -277,7 +319,7 @@ def chunks_of_like_length(
         yield slice(start, len(lengths))
 
 
-def _with_adapters(network: nn.Module, rank: int, alpha: float) -> nn.Module:
+def _add_adapters(network: nn.Module, rank: int, alpha: float) -> nn.Module:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
@@ -287,16 +329,23 @@ def _with_adapters(network: nn.Module, rank: int, alpha: float) -> nn.Module:
     return adapted
 
 
-# gap to the utterance before, duration, start; whether the gap, and whether duration and start are known
+# gap to the preceding utterance, duration, start; whether the gap is known, whether duration and start are known
 N_TIME_FEATURES = 5
 SECONDS_PER_MINUTE = 60
 
 
 def time_features(times: Times | None, real: Bool[Tensor, "video utterance"]) -> Float[Tensor, "video utterance 5"]:
-    """Numbers of order one: log(1 + seconds) of gap and duration, log(1 + minutes) of the start.
+    """Compute features of order one from times: log(1 + seconds) of gap and duration, log(1 + minutes) of the start.
 
-    What is not known is zero, and the last two columns say so. The gap is that between neighbours of the batch, below
-    zero where they overlap; the first utterance of a video has none.
+    The gap is the time from the end of the preceding utterance of the batch, negative where the two overlap; the first
+    utterance of a video has none. The logarithm is applied to absolute values; signs are kept.
+
+    Args:
+        times: Start and end of the utterances; None if they are unknown for all.
+        real: True where the utterance is real; gives the shape if `times` is None.
+
+    Returns:
+        Gap, duration, start, whether the gap is known, whether duration and start are known. Unknown values are zero.
     """
     if times is None:
         return torch.zeros(*real.shape, N_TIME_FEATURES, device=real.device)
@@ -306,14 +355,14 @@ def time_features(times: Times | None, real: Bool[Tensor, "video utterance"]) ->
     gap_s = torch.zeros_like(times.start_s)
     gap_s[:, 1:] = times.start_s[:, 1:] - times.end_s[:, :-1]
     columns = [
-        _squashed(gap_s).where(gap_known, 0.0),
-        _squashed(times.end_s - times.start_s).where(known, 0.0),
-        _squashed(times.start_s / SECONDS_PER_MINUTE).where(known, 0.0),
+        _signed_log1p(gap_s).where(gap_known, 0.0),
+        _signed_log1p(times.end_s - times.start_s).where(known, 0.0),
+        _signed_log1p(times.start_s / SECONDS_PER_MINUTE).where(known, 0.0),
         gap_known.to(gap_s.dtype),
         known.to(gap_s.dtype),
     ]
     return torch.stack(columns, dim=-1)
 
 
-def _squashed(values: Float[Tensor, "video utterance"]) -> Float[Tensor, "video utterance"]:
+def _signed_log1p(values: Float[Tensor, "video utterance"]) -> Float[Tensor, "video utterance"]:
     return values.sign() * values.abs().log1p()

@@ -1,11 +1,11 @@
 """Output layers: one per task, directly on the shared representation (paper, Algorithm 1; released code).
 
-A head gives logits. The activation of the task's row in `TASKS` makes of them what is predicted. Degrees, which are the
-paper's future work, are squashed smoothly into the range of the labels, so that what the loss sees while training is
-what a prediction says, and no reader of it has to clip:
+A head computes logits. The activation that `TASKS` names for the task turns logits into predicted values. Degrees
+(continuous intensities, the paper's future work) are mapped smoothly into the range of the labels. The loss therefore
+sees the predicted value itself, and predictions need no clipping:
 
-- sentiment: 3 tanh(z / 3) in [-3, 3], of slope 1 where most labels are;
-- emotions: 3 sigmoid(z) in [0, 3], begun near 0.3, since most intensities are zero.
+- sentiment: 3 tanh(z / 3) in [-3, 3], with slope 1 at zero, where most labels are;
+- emotions: 3 sigmoid(z) in [0, 3], initialised near 0.3, because most intensities are zero.
 """
 
 from __future__ import annotations
@@ -27,7 +27,18 @@ Values = Float[Tensor, "*axes output"]
 
 
 def make_heads(n_features: int, tasks: Sequence[str]) -> nn.ModuleDict:
-    """One linear layer per task. A single-task network is the same network with one head."""
+    """Create one linear layer per task.
+
+    Args:
+        n_features: Features of the shared representation.
+        tasks: Keys of `TASKS`. A single-task network is the same network with one head.
+
+    Returns:
+        Heads by task. The bias of a task with a `first_share` makes its first predictions that share of its range.
+
+    Raises:
+        UsageError: There is no task, or a task is unknown.
+    """
     unknown = [task for task in tasks if task not in TASKS]
     if unknown or not tasks:
         raise UsageError(
@@ -48,70 +59,149 @@ def outputs_from_heads(
     attention: Mapping[str, Float[Tensor, "video utterance context"]] | None = None,
     fusion: Mapping[str, Float[Tensor, "video utterance"]] | None = None,
 ) -> Outputs:
-    """What a network says of each utterance: every head on one shared representation, beside the evidence it hands on.
+    """Apply every head to one shared representation.
 
-    Works for any leading axes, as long as the last one is the feature.
+    Args:
+        heads: Heads by task, from `make_heads`.
+        representation: Shared representation; any leading axes are allowed if the last axis is the feature.
+        attention: Attention weights to store in the outputs; None stores none.
+        fusion: Weights within one utterance to store in the outputs; None stores none.
+
+    Returns:
+        The logits of every task, with the attention and fusion weights.
     """
     return Outputs({task: head(representation) for task, head in heads.items()}, attention or {}, fusion or {})
 
 
 def activated(task: str, logits: Logits) -> Values:
-    """What is predicted, one column per output of the task: probabilities of classes, or degrees."""
+    """Turn logits into predicted values.
+
+    Args:
+        task: Key of `TASKS`.
+        logits: Raw output of the task's head.
+
+    Returns:
+        Probabilities of classes, or degrees; one column per output of the task.
+    """
     row = TASKS[task]
     return ACTIVATIONS[row.activation].values(logits, row)
 
 
 def predicted_values(task: str, logits: Logits) -> Float[Tensor, "*axes output"]:
-    """`activated` as a prediction says it: in double precision, in which probabilities near 0 and 1 stay apart.
+    """Turn logits into predicted values in double precision.
 
-    Degrees are computed in the network's precision, as the loss sees them.
+    Double precision keeps probabilities near 0 and 1 distinct. Degrees are computed in the network's precision, as in
+    the loss, and then converted.
+
+    Args:
+        task: Key of `TASKS`.
+        logits: Raw output of the task's head.
+
+    Returns:
+        Probabilities of classes, or degrees; one column per output of the task.
     """
     return activated(task, logits if TASKS[task].predicts_degrees else logits.double()).double()
 
 
 def ranking_scores(task: str, logits: Logits) -> Values:
-    """Numbers that grow with what is predicted, one column per output; those of classes never saturate."""
+    """Compute scores that order utterances like the predicted values.
+
+    Args:
+        task: Key of `TASKS`.
+        logits: Raw output of the task's head.
+
+    Returns:
+        Scores that grow with the predicted values; one column per output. The scores of classes do not saturate.
+    """
     row = TASKS[task]
     return ACTIVATIONS[row.activation].scores(logits, row)
 
 
 def softmax_positive(logits: Float[Tensor, "*axes 2"], _row: Task) -> Float[Tensor, "*axes 1"]:
-    """The probability of the second of two classes that exclude each other."""
+    """Return the probability of the second of two mutually exclusive classes.
+
+    Args:
+        logits: Logits of the two classes.
+        _row: Unused.
+
+    Returns:
+        Probabilities in [0, 1].
+    """
     return logits.softmax(dim=-1)[..., 1:]
 
 
 def logit_difference(logits: Float[Tensor, "*axes 2"], _row: Task) -> Float[Tensor, "*axes 1"]:
-    """How much more is said for the second class than for the first."""
+    """Return the logit of the second class minus that of the first.
+
+    Args:
+        logits: Logits of the two classes.
+        _row: Unused.
+
+    Returns:
+        Log odds of the second class.
+    """
     return logits[..., 1:] - logits[..., :1]
 
 
 def sigmoid_activation(logits: Logits, _row: Task) -> Values:
-    """The probability of each class, which exclude nothing."""
+    """Return the probability of each of several classes that may occur together.
+
+    Args:
+        logits: One logit per class.
+        _row: Unused.
+
+    Returns:
+        Probabilities in [0, 1].
+    """
     return logits.sigmoid()
 
 
 def unchanged(logits: Logits, _row: Task) -> Values:
-    """The logits themselves."""
+    """Return the logits as they are.
+
+    Args:
+        logits: One logit per output.
+        _row: Unused.
+
+    Returns:
+        The same logits.
+    """
     return logits
 
 
 def bounded_tanh(logits: Logits, row: Task) -> Values:
-    """Top tanh(z / top): any number into a range around zero, [-top, top]."""
+    """Map logits z to degrees in [-top, top] by top * tanh(z / top).
+
+    Args:
+        logits: One logit per output.
+        row: Task whose range is [-top, top].
+
+    Returns:
+        Degrees in the range of the task.
+    """
     top = row.range[1]
     return top * torch.tanh(logits / top)
 
 
 def bounded_sigmoid(logits: Logits, row: Task) -> Values:
-    """Top sigmoid(z): any number into a range from zero, [0, top]."""
+    """Map logits z to degrees in [0, top] by top * sigmoid(z).
+
+    Args:
+        logits: One logit per output.
+        row: Task whose range is [0, top].
+
+    Returns:
+        Degrees in the range of the task.
+    """
     return row.range[1] * torch.sigmoid(logits)
 
 
 @dataclass(frozen=True)
 class Activation:
-    """From the logits of a task to what is predicted."""
+    """The functions that turn the logits of a task into predicted values and ranking scores."""
 
     values: Callable[[Logits, Task], Values]
-    # what outputs are ranked by, where an epoch is chosen
+    # scores that rank utterances when the best epoch is chosen
     scores: Callable[[Logits, Task], Values]
 
 

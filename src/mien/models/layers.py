@@ -1,4 +1,4 @@
-"""What several networks share: a recurrence over the utterances of a video, a masked softmax, dense stacks."""
+"""Parts shared by several networks: a recurrence over utterances, a masked softmax, dense layers, settings."""
 
 from __future__ import annotations
 
@@ -23,16 +23,23 @@ DENSE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, 
 
 @dataclass(frozen=True)
 class DropoutRates:
-    """Shares of values that a `ContextEncoder` sets to zero while training."""
+    """Dropout rates of a `ContextEncoder`."""
 
-    # of what enters the recurrence, of its states, and of the dense layer's output
+    # on the inputs of the recurrence, on its states, and on the output of the dense layer
     inputs: float
     states: float
     dense: float
 
 
 class ContextEncoder(nn.Module):
-    """Bidirectional recurrence over the utterances of a video, then a dense layer on every utterance."""
+    """Bidirectional recurrence over the utterances of a video, then a dense layer on every utterance.
+
+    Args:
+        rnn: One layer, both directions, the batch on its first axis.
+        dense_size: Units of the dense layer.
+        activation: Key of `DENSE_ACTIVATIONS`.
+        dropouts: Dropout rates.
+    """
 
     def __init__(self, rnn: nn.GRU | nn.LSTM, dense_size: int, activation: str, dropouts: DropoutRates) -> None:
         super().__init__()
@@ -44,23 +51,38 @@ class ContextEncoder(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "video utterance feature"], present: Bool[Tensor, "video utterance"]
     ) -> Float[Tensor, "video utterance dense"]:
-        """Zero where an utterance is not `present`, whose place the recurrence steps over."""
-        shares = self.dropouts
-        inputs = dropout(inputs, shares.inputs, self.training)
-        states = dropout(run_bidirectional(self.rnn, inputs, present), shares.states, self.training)
-        dense = dropout(DENSE_ACTIVATIONS[self.activation](self.dense(states)), shares.dense, self.training)
-        # Without this, the dense layer's bias would stand where there is no utterance.
+        """Encode every utterance in the context of its video.
+
+        Args:
+            inputs: Vectors of one modality, or of all modalities together.
+            present: True for the utterances that the recurrence visits; it skips the others.
+
+        Returns:
+            Output of the dense layer; zero where an utterance is not present.
+        """
+        rates = self.dropouts
+        inputs = dropout(inputs, rates.inputs, self.training)
+        states = dropout(run_bidirectional(self.rnn, inputs, present), rates.states, self.training)
+        dense = dropout(DENSE_ACTIVATIONS[self.activation](self.dense(states)), rates.dense, self.training)
+        # The bias of the dense layer makes absent utterances non-zero; the mask resets them.
         return dense * present.unsqueeze(-1)
 
 
 def run_bidirectional(
     rnn: nn.GRU | nn.LSTM, inputs: Float[Tensor, "video utterance feature"], present: Bool[Tensor, "video utterance"]
 ) -> Float[Tensor, "video utterance state"]:
-    """Run `rnn` over the utterances that are present, as if the others did not exist; their states are zero.
+    """Run a bidirectional recurrence over the utterances that are present.
 
-    `rnn` has one layer, both directions, and the batch on its first axis; a state is [forward, backward]. Padding and
-    utterances that lack the modality are treated alike: the recurrence steps over them, so neither the number of padded
-    slots nor what stands in them can change a state.
+    The recurrence skips padding and utterances that lack the modality. Neither their number nor their values change any
+    state.
+
+    Args:
+        rnn: One layer, both directions, the batch on its first axis.
+        inputs: One vector per place of the batch.
+        present: True for the utterances that the recurrence visits.
+
+    Returns:
+        States [forward, backward]; zero where an utterance is not present.
     """
     if torch.onnx.is_in_onnx_export():
         return _run_for_export(rnn, inputs, present)
@@ -69,7 +91,7 @@ def run_bidirectional(
     gapless = bool((present == (place < n_present.unsqueeze(1))).all())
     if gapless:
         return _run_packed(rnn, inputs, n_present)
-    order = (~present).to(torch.uint8).argsort(dim=1, stable=True)  # present ones first, in their order
+    order = (~present).to(torch.uint8).argsort(dim=1, stable=True)  # present utterances first, in their original order
     states = _run_packed(rnn, _reorder(inputs, order), n_present)
     return _reorder(states, order.argsort(dim=1))
 
@@ -77,32 +99,32 @@ def run_bidirectional(
 def _run_for_export(
     rnn: nn.GRU | nn.LSTM, inputs: Float[Tensor, "1 utterance feature"], present: Bool[Tensor, "1 utterance"]
 ) -> Float[Tensor, "1 utterance state"]:
-    """`run_bidirectional` for one video, free of branches, so that one graph serves any length and any gaps."""
-    here = present.squeeze(0)
+    """Compute `run_bidirectional` for one video without branches, so that the graph fits any length and any gaps."""
+    mask = present.squeeze(0)
     place = torch.arange(inputs.shape[1], device=inputs.device)
-    # A recurrence over nothing is no valid graph: where nothing is present, one step is run and thrown away below.
-    visited = (here | ((place == 0) & ~here.any())).nonzero().squeeze(1)
+    # A recurrence over no step is not a valid graph. If nothing is present, one step runs and is masked out below.
+    visited = (mask | ((place == 0) & ~mask.any())).nonzero().squeeze(1)
     states = rnn(inputs[:, visited])[0].squeeze(0)
-    whole = inputs.new_zeros(inputs.shape[1], 2 * rnn.hidden_size).index_put((visited,), states)
-    return (whole * here.unsqueeze(-1)).unsqueeze(0)
+    all_states = inputs.new_zeros(inputs.shape[1], 2 * rnn.hidden_size).index_put((visited,), states)
+    return (all_states * mask.unsqueeze(-1)).unsqueeze(0)
 
 
 def _run_packed(
     rnn: nn.GRU | nn.LSTM, inputs: Float[Tensor, "video utterance feature"], lengths: Int[Tensor, "video"]
 ) -> Float[Tensor, "video utterance state"]:
     if bool((lengths == inputs.shape[1]).all()):
-        # Nothing to step over: packing would only cost time, about a sixth of the recurrence.
-        whole: Tensor = rnn(inputs)[0]
-        return whole
+        # No padding: packing would only add about a sixth of the recurrence's time.
+        unpacked: Tensor = rnn(inputs)[0]
+        return unpacked
     states = inputs.new_zeros(*inputs.shape[:2], 2 * rnn.hidden_size)
     filled = lengths > 0
     if not bool(filled.any()):
         return states
     packed = pack_padded_sequence(inputs[filled], lengths[filled].cpu(), batch_first=True, enforce_sorted=False)
-    some, _ = pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=inputs.shape[1])
+    filled_states, _ = pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=inputs.shape[1])
     if bool(filled.all()):
-        return some
-    return states.index_put((filled.nonzero().squeeze(1),), some)
+        return filled_states
+    return states.index_put((filled.nonzero().squeeze(1),), filled_states)
 
 
 def _reorder(
@@ -112,38 +134,73 @@ def _reorder(
 
 
 def masked_softmax(scores: Float[Tensor, "*rows choice"], present: Bool[Tensor, "*#rows choice"]) -> Tensor:
-    """Softmax over the last axis among what is `present`; the rest gets zero, and a row with nothing all zeros."""
-    # The lowest finite number instead of -inf: a row with nothing stays free of NaN, also in its gradient.
+    """Compute the softmax over the present entries of the last axis.
+
+    Args:
+        scores: Scores of the choices.
+        present: True for the choices that may get weight; broadcast over the leading axes.
+
+    Returns:
+        Weights of the shape of `scores`; zero for absent choices, all zero in a row without present choices.
+    """
+    # With -inf, a row without present choices and its gradient would be NaN; the lowest finite number avoids this.
     lowest = torch.finfo(scores.dtype).min
     absent = ~present
     return scores.masked_fill(absent, lowest).softmax(dim=-1).masked_fill(absent, 0.0)
 
 
 def relu_layers(sizes: Sequence[int], dropout: float) -> nn.Sequential:
-    """`sizes` = inputs, then units of each layer; before each linear layer dropout, after it ReLU."""
+    """Stack layers of dropout, linear and ReLU.
+
+    Args:
+        sizes: Number of inputs, then the units of each layer.
+        dropout: Rate before each linear layer.
+
+    Returns:
+        The layers in order.
+    """
     layers = [[nn.Dropout(dropout), nn.Linear(n_in, n_out), nn.ReLU()] for n_in, n_out in pairwise(sizes)]
     return nn.Sequential(*(part for layer in layers for part in layer))
 
 
 def two_layers(n_in: int, n_hidden: int, n_out: int, dropout: float) -> nn.Sequential:
-    """Linear, ReLU, dropout, linear: what the memory-fusion papers call a network."""
+    """Build linear, ReLU, dropout, linear: a "network" in the memory-fusion papers.
+
+    Args:
+        n_in: Number of inputs.
+        n_hidden: Hidden units.
+        n_out: Number of outputs.
+        dropout: Rate on the hidden units.
+
+    Returns:
+        The layers in order.
+    """
     return nn.Sequential(nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(n_hidden, n_out))
 
 
 def view_sizes(settings: Any, n_features: Mapping[Modality, int]) -> dict[Modality, int]:
-    """Units of each modality (view) that there is: the settings `text_size`, `acoustic_size`, `visual_size`."""
+    """Read the units of each input modality (view) from a network's settings.
+
+    Args:
+        settings: Settings with the fields `text_size`, `acoustic_size` and `visual_size`.
+        n_features: Number of features of each input modality; only its keys are used.
+
+    Returns:
+        Units of each input modality, in the order of `Modality`.
+    """
     return {m: getattr(settings, f"{m}_size") for m in Modality if m in n_features}
 
 
 @dataclass(frozen=True)
 class SystemSettings:
-    """The settings of one system.
+    """Base class of the settings of one system; checks their ranges.
 
-    Raises ValueError unless every whole number is at least 1, or 0 where it may be, every dropout is in [0, 1), and
-    every penalty, rate and factor is above 0.
+    Raises:
+        ValueError: An integer is below 1 (below 0 for a field of `may_be_zero`), a dropout is outside [0, 1), or a
+            penalty, learning rate or factor is not above 0.
     """
 
-    # no annotation: it is no setting
+    # without an annotation, so that it is not a dataclass field
     may_be_zero = frozenset[str]()
 
     def __post_init__(self) -> None:

@@ -1,1 +1,1 @@
-"""Networks of other papers that `cim` is compared with, one file each."""
+"""Networks of other papers, with which `cim` is compared; one file each."""

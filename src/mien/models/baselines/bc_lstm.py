@@ -1,11 +1,11 @@
-"""`bc-lstm`: contextual LSTM, hierarchical: one per modality, then one over all modalities together.
+"""`bc-lstm`: hierarchical contextual LSTM, with one LSTM per modality and then one over all modalities.
 
 Poria, Cambria, Hazarika, Majumder, Zadeh, Morency: "Context-Dependent Sentiment Analysis in User-Generated Videos",
 ACL 2017 (P17-1081), its bidirectional form (bc-LSTM) with the hierarchical framework.
 
-Adapted: both levels are one network, trained end to end by Adam. The paper trains the modalities' networks first, each
-with a softmax of its own, keeps their activations, and trains the second level on those; its script uses Adadelta and
-far more dropout.
+Adapted: both levels are one network, trained end to end by Adam. The paper first trains the network of each modality
+with its own softmax, and then the second level on the activations of the first; its script uses Adadelta and far more
+dropout.
 
 Symbols: x_t -> batch.features of one modality; h_t -> states inside ContextEncoder; z_t -> the encoder's output;
 level 1, level 2 -> unimodal, fusion.
@@ -29,9 +29,9 @@ from mien.schema import Modality
 class BcLstmSettings(SystemSettings):
     """Sizes of the published script, and a more moderate dropout.
 
-    The script drops 0.6 and 0.4 of the levels' inputs and 0.9 of all states and dense layers. Trained end to end, that
-    network learns nothing of a planted rule that the moderate one learns; on videos of CMU-MOSEI's train fold it is the
-    worse one too (docs/benchmarks.md).
+    The script's dropout is 0.6 and 0.4 on the inputs of the levels and 0.9 on all states and dense layers. Trained end
+    to end with it, the network does not learn a planted rule that it learns with moderate dropout; its scores on videos
+    of CMU-MOSEI's train fold are lower too (docs/benchmarks.md).
     """
 
     # units of each LSTM per direction
@@ -39,7 +39,7 @@ class BcLstmSettings(SystemSettings):
     # units of the tanh layer after each modality's LSTM, and of the ReLU layer after the second level's
     unimodal_dense_size: int = 100
     fusion_dense_size: int = 500
-    # on the features, and on what enters the second level (script: 0.6, 0.4)
+    # on the features, and on the inputs of the second level (script: 0.6, 0.4)
     input_dropout: float = 0.3
     fusion_input_dropout: float = 0.3
     # on the states and the dense layers of each level (script: 0.9)
@@ -48,7 +48,7 @@ class BcLstmSettings(SystemSettings):
 
 
 class BcLstm(nn.Module):
-    """Level 1 per modality, level 2 over their concatenation. One modality: level 1 alone, as in the paper."""
+    """Level 1 per modality, level 2 over their concatenation. With one modality, level 1 alone, as in the paper."""
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: BcLstmSettings) -> None:
         super().__init__()
@@ -56,26 +56,29 @@ class BcLstm(nn.Module):
         dense_size = settings.unimodal_dense_size
         dropouts = DropoutRates(settings.input_dropout, settings.unimodal_dropout, settings.unimodal_dropout)
         self.unimodal = nn.ModuleDict(
-            {m: ContextEncoder(_lstm(n_features[m], settings), dense_size, "tanh", dropouts) for m in self.modalities}
+            {
+                m: ContextEncoder(_bidirectional_lstm(n_features[m], settings), dense_size, "tanh", dropouts)
+                for m in self.modalities
+            }
         )
         self.fusion: ContextEncoder | None = None
         if len(self.modalities) > 1:
             dropouts = DropoutRates(settings.fusion_input_dropout, settings.fusion_dropout, settings.fusion_dropout)
-            lstm = _lstm(len(self.modalities) * dense_size, settings)
+            lstm = _bidirectional_lstm(len(self.modalities) * dense_size, settings)
             dense_size = settings.fusion_dense_size
             self.fusion = ContextEncoder(lstm, dense_size, "relu", dropouts)
         self.heads = make_heads(dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output) for whole videos."""
+        """Compute logits (video, utterance, output) from whole videos."""
         states = [self.unimodal[m](batch.features[m], batch.present[m]) for m in self.modalities]
         representation = torch.cat(states, dim=-1)
         if self.fusion is not None:
-            # An utterance with at least one modality takes part; what it lacks is zero.
-            anything = torch.stack([batch.present[m] for m in self.modalities]).any(dim=0)
-            representation = self.fusion(representation, anything)
+            # Level 2 visits utterances with at least one modality; missing modalities are zero.
+            any_present = torch.stack([batch.present[m] for m in self.modalities]).any(dim=0)
+            representation = self.fusion(representation, any_present)
         return outputs_from_heads(self.heads, representation)
 
 
-def _lstm(n_features: int, settings: BcLstmSettings) -> nn.LSTM:
+def _bidirectional_lstm(n_features: int, settings: BcLstmSettings) -> nn.LSTM:
     return nn.LSTM(n_features, settings.lstm_size, batch_first=True, bidirectional=True)

@@ -1,12 +1,12 @@
-"""`blanchard`: sentiment and emotion from voice and face alone, in the spirit of a system whose architecture we lack.
+"""`blanchard`: sentiment and emotion from voice and face, after a system whose architecture is unknown to us.
 
 Blanchard, Moreira, Bharati, Scheirer: "Getting the subtext without the text: Scalable multimodal sentiment
 classification from visual and acoustic modalities", Challenge-HML at ACL 2018.
 
-What we hold to: no transcript, high-level features of voice and face described per utterance, one joint judgement.
-What we made up: everything else. Each modality passes one dense layer, the two are concatenated, one more dense layer
-joins them. There is no equation of theirs to give a symbol table of. Their published figures (F1 .8049 on validation,
-.6325 on the challenge test) are no target for this network.
+Taken from the paper: no transcript, high-level features of voice and face per utterance, one joint prediction.
+Everything else is ours: one dense layer per modality, and one dense layer over their concatenation. There is no symbol
+table, because we know none of the paper's equations. The published scores (F1 .8049 on validation, .6325 on the
+challenge test) are not comparable with those of this network.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class BlanchardSettings(SystemSettings):
 
     # units of the ReLU layer of each modality
     encoder_size: int = 64
-    # units of the ReLU layer that joins them
+    # units of the ReLU layer over both
     joint_size: int = 64
     # before every layer
     dense_dropout: float = 0.3
 
 
 class Blanchard(nn.Module):
-    """Dense layers over the acoustic and visual vectors of one utterance; with one of the two, over that one.
+    """Dense layers over the acoustic and visual vectors of one utterance, or over one of the two.
 
-    The code of a modality that an utterance lacks is zero.
+    The encoding of a modality that an utterance lacks is zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: BlanchardSettings) -> None:
@@ -50,10 +50,10 @@ class Blanchard(nn.Module):
         self.heads = make_heads(settings.joint_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output), each utterance judged alone."""
-        codes = [
+        """Compute logits (video, utterance, output) from each utterance alone."""
+        encodings = [
             self.encoders[m](real_rows(batch, batch.features[m])) * batch.present[m][batch.real].unsqueeze(-1)
             for m in self.modalities
         ]
-        representation = to_videos(batch, self.joint(torch.cat(codes, dim=-1)))
+        representation = to_videos(batch, self.joint(torch.cat(encodings, dim=-1)))
         return outputs_from_heads(self.heads, representation)

@@ -3,10 +3,10 @@
 Poria, Cambria, Hazarika, Mazumder, Zadeh, Morency: "Multi-level Multiple Attentions for Contextual Multimodal Sentiment
 Analysis", ICDM 2017 (AT-Fusion and CAT-LSTM), in its single-level form: the modalities are fused before the context.
 
-Adapted: sizes and the bilinear utterance score are those of the authors' later script, whose recurrence is a GRU; here
-it is the paper's LSTM, with weights of its own in each direction (the script shares one cell). The script's fusion
-softmax runs over an axis of size one, so that every modality has weight 1; here the shares are over the modalities that
-are present and sum to 1, as the paper means. The script's L2 penalty is left out; ours is a moderate dropout.
+Adapted: sizes and the bilinear utterance score are those of the authors' later script. The script's recurrence is a GRU
+with one cell for both directions; here it is the paper's LSTM, with separate weights per direction. The script's fusion
+softmax runs over an axis of size one, so that every modality has weight 1; here the shares of the modalities that are
+present sum to 1, as the paper intends. A moderate dropout replaces the script's L2 penalty.
 
 Symbols: B_m -> equal[m] (modality m as `dense_size` features); P_F, W_F -> `fusion_hidden`; w_F -> `fusion_score`;
 alpha_F -> shares; F -> fused; h_t -> states; alpha_t -> attention; r_t -> attended; h*_t -> representation.
@@ -32,11 +32,11 @@ from mien.schema import FUSED, Modality
 class CatLstmSettings(SystemSettings):
     """Sizes and regularisation of `cat-lstm`."""
 
-    # features that every modality is brought to before the fusion
+    # features of every modality after its dense layer, before the fusion
     dense_size: int = 200
     # units of the LSTM per direction
     lstm_size: int = 100
-    # False: the LSTM's states are classified as they are
+    # False: the heads read the LSTM's states directly
     utterance_attention: bool = True
     # on the features, the fused utterances, and the representation
     input_dropout: float = 0.3
@@ -45,7 +45,7 @@ class CatLstmSettings(SystemSettings):
 
 
 class CatLstm(nn.Module):
-    """AT-Fusion and CAT-LSTM. One modality: nothing to fuse, so no shares, and the LSTM runs over it alone."""
+    """AT-Fusion and CAT-LSTM. With one modality there are no shares, and the LSTM runs over it alone."""
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CatLstmSettings) -> None:
         super().__init__()
@@ -64,26 +64,26 @@ class CatLstm(nn.Module):
         self.heads = make_heads(state_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output), shares (video, utterance) and attention (video, utterance, context)."""
+        """Compute logits (video, utterance, output), shares (video, utterance) and attention weights for videos."""
         settings = self.settings
-        fused, anything, fusion = self._fuse(batch)
+        fused, any_present, fusion = self._fuse(batch)
         fused = functional.dropout(fused, settings.fused_dropout, self.training)
-        representation = run_bidirectional(self.lstm, fused, anything)
+        representation = run_bidirectional(self.lstm, fused, any_present)
         attention = {}
         if settings.utterance_attention:
-            representation, weights = self._attend(representation, anything)
+            representation, weights = self._attend_to_utterances(representation, any_present)
             name = FUSED if len(self.modalities) > 1 else str(self.modalities[0])
             attention[f"{name}->{name}"] = weights
         representation = functional.dropout(representation, settings.state_dropout, self.training)
         return outputs_from_heads(self.heads, representation, attention=attention, fusion=fusion)
 
     def _fuse(self, batch: Batch) -> tuple[States, Bool[Tensor, "video utterance"], dict[str, Tensor]]:
-        """AT-Fusion: F = B softmax(w_F^T tanh(W_F B)); where any modality is present; each modality's share."""
-        rows = {
+        """Return F = B softmax(w_F^T tanh(W_F B)), where any modality is present, and the share of each modality."""
+        inputs = {
             m: functional.dropout(batch.features[m], self.settings.input_dropout, self.training)
             for m in self.modalities
         }
-        equal = torch.stack([torch.relu(self.equal[m](rows[m])) for m in self.modalities], dim=2)
+        equal = torch.stack([torch.relu(self.equal[m](inputs[m])) for m in self.modalities], dim=2)
         present = torch.stack([batch.present[m] for m in self.modalities], dim=2)  # (video, utterance, modality)
         if len(self.modalities) == 1:
             return equal.squeeze(2), present.squeeze(2), {}
@@ -93,13 +93,13 @@ class CatLstm(nn.Module):
         by_name = {str(m): shares[..., number] for number, m in enumerate(self.modalities)}
         return fused, present.any(dim=2), by_name
 
-    def _attend(
+    def _attend_to_utterances(
         self, states: Float[Tensor, "video utterance feature"], present: Bool[Tensor, "video utterance"]
     ) -> tuple[States, Weights]:
-        """h*_t = tanh(W_p r_t + W_x h_t), r_t the states weighted by softmax_j tanh(h_t W h_j)."""
+        """Return h*_t = tanh(W_p r_t + W_x h_t), where r_t = sum of softmax_j(tanh(h_t W h_j)) h_j, and the weights."""
         scores = torch.tanh(self.bilinear(states) @ states.transpose(1, 2))  # (video, utterance, context)
         weights = masked_softmax(scores, present.unsqueeze(1))
         attended = weights @ states
-        # Where there is no utterance, only the heads' bias speaks.
+        # The biases make absent utterances non-zero; the mask resets them.
         combined = torch.tanh(self.from_attended(attended) + self.from_state(states)) * present.unsqueeze(-1)
         return combined, weights

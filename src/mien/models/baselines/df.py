@@ -1,16 +1,16 @@
 """`df`: deep multimodal fusion of confidences, with our own sizes.
 
 Nojavanasghari, Gopinath, Koushik, Baltrusaitis, Morency: "Deep Multimodal Fusion for Persuasiveness Prediction", ICMI
-2016: one classifier network per modality; its confidence p and the complement 1 - p, of every modality, are the input
-of a fusion network.
+2016: one classifier network per modality. The confidences p of all modalities and their complements 1 - p are the
+input of a fusion network.
 
 Symbols: p -> confidence; [p, 1 - p] of all modalities -> pairs; classifier networks -> trunks and judges.
 
-Adapted: the paper has one binary label; here every output of a task (one for sentiment, seven for emotion, one and six
-for their intensities) has its pair per modality, and each task has a fusion network over the pairs of its outputs. The
-layer sizes are not known to us. The paper's classifiers learn the label first and the fusion after; here all learn
-together through the fused outcome, so nothing forces p to be a calibrated probability, or a share of the intensity's
-range. No t-test selection of features.
+Adapted: the paper has one binary label. Here every output of a task (one for sentiment, seven for emotion, one and six
+for their intensities) has one pair per modality, and each task has a fusion network over the pairs of its outputs. The
+paper's layer sizes are unknown to us. The paper trains the classifiers on the label and then the fusion network; here
+one loss on the fused outputs trains all networks. So p need not be a calibrated probability, or a share of the range of
+an intensity. Features are not selected by t-tests.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mien.models.layers import SystemSettings, relu_layers
 from mien.schema import Modality
 from mien.tasks import TASKS
 
-# The confidence of a modality that is not there: it speaks for neither side.
+# confidence of a missing modality: equal for both classes
 NEUTRAL = 0.5
 
 
@@ -46,9 +46,9 @@ class DfSettings(SystemSettings):
 
 
 class Df(nn.Module):
-    """Late fusion of each modality's confidences, for any one, two or three modalities and either or both tasks.
+    """Late fusion of the confidences of any one, two or three modalities, for any tasks.
 
-    The trunk of a modality is shared by the tasks. With one modality the fusion network recalibrates its confidences.
+    The tasks share the trunk of a modality. With one modality the fusion network recalibrates its confidences.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: DfSettings) -> None:
@@ -57,7 +57,7 @@ class Df(nn.Module):
         units, dropout = settings.classifier_size, settings.classifier_dropout
         self.heads = make_heads(settings.fusion_size, tasks)
         self.trunks = nn.ModuleDict({m: relu_layers((n_features[m], units, units), dropout) for m in self.modalities})
-        # The two classes of sentiment exclude each other: one confidence, in "positive".
+        # The two classes of sentiment are mutually exclusive: one confidence, for "positive".
         n_confidences = {task: len(TASKS[task].outputs) for task in tasks}
         self.judges = nn.ModuleDict(
             {m: nn.ModuleDict({t: nn.Linear(units, n) for t, n in n_confidences.items()}) for m in self.modalities}
@@ -66,21 +66,29 @@ class Df(nn.Module):
         self.fusion = nn.ModuleDict({t: relu_layers((2 * n_pairs[t], settings.fusion_size), 0.0) for t in tasks})
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output), each utterance judged alone."""
+        """Compute logits (video, utterance, output) from each utterance alone."""
         hidden = {m: self.trunks[m](real_rows(batch, batch.features[m])) for m in self.modalities}
         present = {m: batch.present[m][batch.real] for m in self.modalities}
         fused = {}
         for task in self.heads:
-            judges = {m: cast(nn.ModuleDict, self.judges[m])[task] for m in self.modalities}
-            judged = {m: torch.sigmoid(judge(hidden[m])) for m, judge in judges.items()}
-            fused[task] = to_videos(batch, self.fusion[task](confidence_pairs(judged, present)))
+            classifiers = {m: cast(nn.ModuleDict, self.judges[m])[task] for m in self.modalities}
+            confidences = {m: torch.sigmoid(classifier(hidden[m])) for m, classifier in classifiers.items()}
+            fused[task] = to_videos(batch, self.fusion[task](confidence_pairs(confidences, present)))
         return Outputs({task: head(fused[task]) for task, head in self.heads.items()})
 
 
 def confidence_pairs(
     confidences: Mapping[Modality, Float[Tensor, "n output"]], present: Mapping[Modality, Bool[Tensor, "n"]]
 ) -> Float[Tensor, "n pairs"]:
-    """[p, 1 - p] of every modality: first all its p, then all its 1 - p; where it is absent, p = 0.5."""
+    """Concatenate the confidences p of all modalities with their complements 1 - p.
+
+    Args:
+        confidences: Confidences in [0, 1], one per output of a task, by modality.
+        present: True for the utterances that have the modality; elsewhere, p = 0.5.
+
+    Returns:
+        For each modality, p of all outputs, then 1 - p of all outputs.
+    """
     pairs = []
     for modality, confidence in confidences.items():
         p = confidence.where(present[modality].unsqueeze(-1), NEUTRAL)

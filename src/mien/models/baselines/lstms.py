@@ -1,17 +1,18 @@
-"""`ef-lstm`: early fusion, one LSTM over the concatenated vectors of the words.
+"""`ef-lstm`: early fusion by one LSTM over the concatenated vectors of the words.
 
 The early-fusion baseline of Zadeh, Liang, Mazumder, Poria, Cambria, Morency: "Memory Fusion Network for Multi-view
 Sequential Learning", AAAI 2018, on the LSTM of Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation
 1997 (with the forget gate of Gers et al. 2000, as torch has it).
 
-Symbols: x_t = [t; a; v] of word t -> word, side by side; h_t -> hidden.
+Symbols: x_t = [t; a; v] of word t -> word, concatenated; h_t -> hidden.
 
-A public re-implementation normalises each word slot over the batch first; left out here, because an utterance must not
-depend on the utterances beside it (the columns are standardised on train instead). It also has two layers of 256 units,
-which take about six times as long; here one of 128. Its dropout, learning rate and weight decay are taken over: its
-batches of 128 utterances are about as large as sixteen videos of CMU-MOSEI (115).
+A public re-implementation first normalises each word slot over the batch. This is omitted here, because a prediction
+must not depend on the other utterances of the batch (the columns are standardised on train instead). It also has two
+layers of 256 units, which take about six times as long as the one layer of 128 here. Dropout, learning rate and weight
+decay are those of the re-implementation, because its batches of 128 utterances are about as large as sixteen videos of
+CMU-MOSEI (115).
 
-`mv-lstm`: multi-view LSTM, a memory divided among the modalities, in four topologies.
+`mv-lstm`: multi-view LSTM, whose memory is divided among the modalities, in four topologies.
 
 Rajagopalan, Morency, Baltrusaitis, Goecke: "Extending Long Short-Term Memory for Multi-View Structured Learning", ECCV
 2016. For view k, each gate g of i, f, o:
@@ -20,12 +21,12 @@ Rajagopalan, Morency, Baltrusaitis, Goecke: "Extending Long Short-Term Memory fo
     candidate: the same with tanh;  c^k = f^k c^k + i^k candidate;  h^k = o^k tanh(c^k)
 
 Symbols: view k -> modality; x^k -> features; h^k, c^k -> hidden, memory; alpha, beta -> `TOPOLOGIES`; W_x with b ->
-inward; W_a and W_b -> recurrent, side by side in one matrix; i, f, o -> take, keep, give.
+inward; W_a and W_b -> recurrent, concatenated in one matrix; i, f, o -> input_gate, forget_gate, output_gate.
 
-Approximate: we know the equations and the values of alpha and beta at second hand, and no public implementation for
-several modalities. That a share means units is ours: a view reads the first alpha of its own units and the last beta of
-each other view's, so that in `hybrid` every unit is either private or shared. Sizes, training and the default topology
-are ours.
+Approximate: we know the equations and the values of alpha and beta only from secondary sources, and no public
+implementation for several modalities. We interpret a share as a share of units: a view reads the first alpha of its own
+units and the last beta of every other view's units, so that in `hybrid` every unit is either private or shared. Sizes,
+training and the default topology are ours.
 """
 
 from __future__ import annotations
@@ -62,21 +63,21 @@ class EfLstmSettings(SystemSettings):
 class EfLstm(nn.Module):
     """LSTM over [t; a; v] word by word, last state -> dense -> heads, for any one, two or three modalities.
 
-    A modality that a word lacks is zero in its vector; an utterance without words has a last state of zero.
+    If a word lacks a modality, that part of its vector is zero; an utterance without words has a last state of zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: EfLstmSettings) -> None:
         super().__init__()
         self.modalities = [modality for modality in Modality if modality in n_features]
         self.max_words = settings.max_words
-        # Stepping over the words takes three quarters of the time that torch's LSTM takes for packed ones on a CPU.
+        # On a CPU, the cell takes three quarters of the time of torch's LSTM on packed sequences.
         self.lstm = nn.LSTMCell(sum(n_features.values()), settings.lstm_size)
         self.dense = relu_layers((settings.lstm_size, settings.dense_size), settings.state_dropout)
         self.dense_dropout = nn.Dropout(settings.dense_dropout)
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output), each utterance judged by its own words."""
+        """Compute logits (video, utterance, output) from the words of each utterance alone."""
         rows, features = read_word_rows(batch, self.modalities, self.max_words)
         inputs = [features[m] for m in self.modalities]
         hidden, _ = rows.scan(self._step, inputs, (self.lstm.hidden_size, self.lstm.hidden_size))
@@ -117,22 +118,21 @@ class MvLstmSettings(SystemSettings):
 
     @property
     def n_own(self) -> int:
-        """Units of its own that a view reads."""
+        """Number of its own units that a view reads."""
         return round(TOPOLOGIES[self.topology][0] * self.view_size)
 
     @property
     def n_others(self) -> int:
-        """Units of each other view that a view reads."""
+        """Number of units of each other view that a view reads."""
         return round(TOPOLOGIES[self.topology][1] * self.view_size)
 
 
 class MvLstm(nn.Module):
-    """One LSTM memory per modality whose gates also read the others' hidden units; last states -> heads.
+    """One LSTM memory per modality, whose gates also read the other modalities' hidden units; last states -> heads.
 
-    With one modality there are no others: `view_specific` and `fully_connected` are then a plain LSTM, `hybrid` reads
-    two thirds of its own units, and `coupled` reads no hidden unit at all: its gates hang on the word alone, and only
-    the memory carries earlier words on. A word that lacks a modality enters that view as zero, an utterance without
-    words ends with zero states.
+    With one modality, `view_specific` and `fully_connected` are a plain LSTM, and `hybrid` reads two thirds of its own
+    units. `coupled` then reads no hidden unit: its gates depend on the word alone, and only the memory depends on
+    earlier words. A word that lacks a modality is zero in that view; an utterance without words ends with zero states.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MvLstmSettings) -> None:
@@ -142,15 +142,15 @@ class MvLstm(nn.Module):
         gates = 4 * settings.view_size
         self.inward = nn.ModuleDict({m: nn.Linear(n_features[m], gates) for m in self.modalities})
         n_read = settings.n_own + (len(self.modalities) - 1) * settings.n_others
-        # An empty matrix would be a parameter that nothing can train.
+        # An empty matrix would be a parameter that cannot be trained.
         self.recurrent = nn.ModuleDict({m: nn.Linear(n_read, gates, bias=False) for m in self.modalities if n_read})
         self.dropout = nn.Dropout(settings.state_dropout)
         self.heads = make_heads(len(self.modalities) * settings.view_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output), each utterance judged by its own words."""
+        """Compute logits (video, utterance, output) from the words of each utterance alone."""
         features, lengths = read_words(batch, self.modalities, self.settings.max_words)
-        # W_x x + b of all words at once: what does not wait for the word before
+        # W_x x + b does not depend on the preceding word, so it is computed for all words at once
         rows = word_rows(lengths)
         inward = [rows.pick(self.inward[m](features[m])) for m in self.modalities]
         # every view's hidden units, then every view's memory
@@ -166,16 +166,16 @@ class MvLstm(nn.Module):
         for view, modality in enumerate(self.modalities):
             gates = inward[view]
             if modality in self.recurrent:
-                gates = gates + self.recurrent[modality](self._read(hidden, view))
+                gates = gates + self.recurrent[modality](self._visible_units(hidden, view))
             squashed, candidate = torch.tensor_split(gates, (3 * self.settings.view_size,), dim=-1)
-            take, keep, give = squashed.sigmoid().chunk(3, dim=-1)
-            cell = keep * memory[view] + take * candidate.tanh()
+            input_gate, forget_gate, output_gate = squashed.sigmoid().chunk(3, dim=-1)
+            cell = forget_gate * memory[view] + input_gate * candidate.tanh()
             next_memory.append(cell)
-            next_hidden.append(give * cell.tanh())
+            next_hidden.append(output_gate * cell.tanh())
         return (*next_hidden, *next_memory)
 
-    def _read(self, hidden: State, view: int) -> Float[Tensor, "active read"]:
-        """What the gates of one view see of the word before: its own first units, then the others' last."""
+    def _visible_units(self, hidden: State, view: int) -> Float[Tensor, "active read"]:
+        """Return the units of the preceding word that a view reads: its own first, then the others' last ones."""
         first_shared = self.settings.view_size - self.settings.n_others
         others = [units[:, first_shared:] for number, units in enumerate(hidden) if number != view]
         return torch.cat([hidden[view][:, : self.settings.n_own], *others], dim=-1)

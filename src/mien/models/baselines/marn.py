@@ -1,4 +1,4 @@
-"""`marn`: multi-attention recurrent network. One LSTM with hybrid memory per modality, several attentions across them.
+"""`marn`: multi-attention recurrent network, with one hybrid-memory LSTM per modality and attentions across them.
 
 Zadeh, Liang, Poria, Vij, Cambria, Morency: "Multi-attention Recurrent Network for Human Communication Comprehension",
 AAAI 2018.
@@ -9,12 +9,12 @@ AAAI 2018.
                      H_k = A_k h;  s_m = C_m([view m's part of H_1, ..., H_K]);  z_t = G([s_m of all views])
     output from [h_T; z_T]
 
-Symbols: h, c, z -> hidden, memory, code; W with b -> inward; U and V -> recurrent, side by side in one matrix; NN_A ->
-attention; A -> what its softmax gives; H -> attended; K -> n_attentions; C -> reduce; s -> reduced; G -> mix.
+Symbols: h, c, z -> hidden, memory, code; W with b -> inward; U and V -> recurrent, concatenated in one matrix; NN_A ->
+attention; A -> its softmax; H -> attended; K -> n_attentions; C -> reduce; s -> reduced; G -> mix.
 
-NN_A and G are linear, ReLU, dropout, linear; C is linear and ReLU. One softmax per copy is the paper's as we know it
-(at second hand); the authors' SDK takes one softmax over all K copies together. Sizes and dropout rates are ours; the
-optimiser is Adam.
+NN_A and G are linear, ReLU, dropout, linear; C is linear and ReLU. One softmax per copy follows the paper, as far as we
+know from secondary sources; the authors' SDK applies one softmax to all K copies together. Sizes and dropout rates are
+ours; the optimiser is Adam.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class MarnSettings(SystemSettings):
     text_size: int = 128
     acoustic_size: int = 32
     visual_size: int = 128
-    # how many attentions there are: K
+    # number of attentions, K
     n_attentions: int = 4
     # units to which each modality's attended copies are reduced
     reduced_size: int = 32
@@ -62,8 +62,8 @@ class MarnSettings(SystemSettings):
 class Marn(nn.Module):
     """LSTHMs and multi-attention block for any one, two or three modalities.
 
-    One modality: the attentions compare the features of the one view, and z is a second way from word to word. A word
-    that lacks a modality enters that view as zero; an utterance without words ends with all states zero.
+    With one modality, the attentions compare the features of its view, and z is a second recurrent state. A word that
+    lacks a modality is zero in that view; an utterance without words ends with zero states.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MarnSettings) -> None:
@@ -83,7 +83,7 @@ class Marn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output), each utterance judged by its own words."""
+        """Compute logits (video, utterance, output) from the words of each utterance alone."""
         rows, features = read_word_rows(batch, tuple(self.sizes), self.settings.max_words)
         n_units = sum(self.sizes.values())
         inward = [self.inward[m](features[m]) for m in self.sizes]
@@ -101,7 +101,7 @@ class Marn(nn.Module):
         return hidden, memory, self._code(hidden)
 
     def _code(self, hidden: Float[Tensor, "active unit"]) -> Float[Tensor, "active code"]:
-        """The multi-attention block: z_t of the word."""
+        """Compute z_t of a word by the multi-attention block."""
         copies = self.attention(hidden).unflatten(1, (self.settings.n_attentions, -1))
         attended = copies.softmax(dim=2) * hidden.unsqueeze(1)  # (active, attention, unit)
         parts = zip(self.sizes, by_view(attended, self.sizes), strict=True)

@@ -1,9 +1,9 @@
-"""What the memory-fusion networks share: one LSTM per modality (view), and the multi-view gated memory.
+"""Parts shared by the memory-fusion networks: one LSTM per modality (view), and the multi-view gated memory.
 
 `ViewLstms`: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997, with the forget gate of Gers
-et al. 2000. All views are stepped together. `torch.nn.LSTM` gives c after the last word only; the fusion reads it after
-every word. Symbols: x_t -> features; h, c -> hidden, memory, the units of all views side by side; i, f, o -> take,
-keep, give; W with b -> inward; U -> recurrent.
+et al. 2000. One step computes all views. `torch.nn.LSTM` returns c only after the last word, but the fusion reads it
+after every word. Symbols: x_t -> features; h, c -> hidden, memory, with the units of all views concatenated; i, f, o ->
+input_gate, forget_gate, output_gate; W with b -> inward; U -> recurrent.
 
 `GatedMemory`: Zadeh et al., "Memory Fusion Network for Multi-view Sequential Learning", AAAI 2018.
 
@@ -12,8 +12,8 @@ keep, give; W with b -> inward; U -> recurrent.
     u_t = g1 u_{t-1} + g2 u^_t,  u_0 = 0
 
 Symbols: c^_t -> fused; u -> memory; u^, NN_u -> candidate; g1, g2 -> keep, take. The first layers of NN_1 and NN_2
-stand side by side and are divided into the part that reads c^ (`gates_fused`, for all words at once) and the part that
-reads u (`gates_memory`); `keep` and `take` are their second layers.
+are concatenated, and divided into the part that reads c^ (`gates_fused`, computed for all words at once) and the part
+that reads u (`gates_memory`); `keep` and `take` are the second layers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mien.schema import Modality
 
 
 class ViewLstms(nn.Module):
-    """Independent LSTMs. A word that lacks a modality enters that view as zero."""
+    """Independent LSTMs, one per view. A word that lacks a modality is zero in that view."""
 
     def __init__(self, n_features: Mapping[Modality, int], sizes: Mapping[Modality, int]) -> None:
         super().__init__()
@@ -42,7 +42,15 @@ class ViewLstms(nn.Module):
     def forward(
         self, rows: WordRows, features: Mapping[Modality, Float[Tensor, "row feature"]]
     ) -> tuple[Float[Tensor, "row unit"], Float[Tensor, "row unit"]]:
-        """Hidden units and memories of all views after every word."""
+        """Run the LSTMs over the words.
+
+        Args:
+            rows: Layout of the words.
+            features: Vectors of the words in each view.
+
+        Returns:
+            Hidden units and memories after every word, with the units of all views concatenated.
+        """
         n_units = sum(self.sizes.values())
         inward = [self.inward[m](features[m]) for m in self.sizes]
         hidden, memory = rows.scan(self._step, inward, (n_units, n_units))
@@ -55,9 +63,9 @@ class ViewLstms(nn.Module):
 
 
 class GatedMemory(nn.Module):
-    """What the fusion found, word by word, kept and overwritten under two gates.
+    """A memory of the fused vectors, which two gates keep and overwrite word by word.
 
-    Reads the settings `memory_size`, `hidden_size`, `gate_hidden_size` and `hidden_dropout`.
+    It reads the settings `memory_size`, `hidden_size`, `gate_hidden_size` and `hidden_dropout`.
     """
 
     def __init__(self, n_fused: int, settings: Any) -> None:
@@ -72,33 +80,54 @@ class GatedMemory(nn.Module):
         self.take = nn.Linear(n_gate_hidden, n_memory)
 
     def forward(self, rows: WordRows, fused: Float[Tensor, "row feature"]) -> Float[Tensor, "row memory"]:
-        """The memory after every word."""
+        """Run the memory over the words.
+
+        Args:
+            rows: Layout of the words.
+            fused: Fused vectors of the words.
+
+        Returns:
+            The memory after every word.
+        """
         (memory,) = rows.scan(self._step, (self.candidate(fused).tanh(), self.gates_fused(fused)), (self.n_memory,))
         return memory
 
     def _step(self, inputs: State, state: State) -> State:
         (candidate, gates_fused), (memory,) = inputs, state
         hidden = self.dropout((gates_fused + self.gates_memory(memory)).relu())
-        for_keep, for_take = hidden.chunk(2, dim=1)
-        return (self.keep(for_keep).sigmoid() * memory + self.take(for_take).sigmoid() * candidate,)
+        hidden_keep, hidden_take = hidden.chunk(2, dim=1)
+        return (self.keep(hidden_keep).sigmoid() * memory + self.take(hidden_take).sigmoid() * candidate,)
 
 
 def lstm_update(
     gates: Sequence[Float[Tensor, "active gate"]], memory: Float[Tensor, "active unit"]
 ) -> tuple[Float[Tensor, "active unit"], Float[Tensor, "active unit"]]:
-    """c_t = f c_{t-1} + i candidate, h_t = o tanh(c_t): returns ``(h_t, c_t)`` of all views side by side.
+    """Compute one step of the LSTMs: c_t = f c_{t-1} + i candidate, h_t = o tanh(c_t).
 
-    Each view's gates are what stands inside the squashing, (active, 4 * units): take, keep, give, candidate.
+    Args:
+        gates: Per view, the gates before their activations (active, 4 * units): input, forget, output, candidate.
+        memory: c_{t-1}, with the units of all views concatenated.
+
+    Returns:
+        ``(h_t, c_t)``, with the units of all views concatenated.
     """
-    every = torch.cat([each.reshape(len(each), 4, -1) for each in gates], dim=2)  # (active, 4, unit)
-    squashed, candidate = torch.split(every, [3, 1], dim=1)
-    take, keep, give = squashed.sigmoid().unbind(1)
-    memory = keep * memory + take * candidate.squeeze(1).tanh()
-    return give * memory.tanh(), memory
+    all_gates = torch.cat([each.reshape(len(each), 4, -1) for each in gates], dim=2)  # (active, 4, unit)
+    squashed, candidate = torch.split(all_gates, [3, 1], dim=1)
+    input_gate, forget_gate, output_gate = squashed.sigmoid().unbind(1)
+    memory = forget_gate * memory + input_gate * candidate.squeeze(1).tanh()
+    return output_gate * memory.tanh(), memory
 
 
 def by_view(
     units: Float[Tensor, "... unit"], sizes: Mapping[Modality, int]
 ) -> tuple[Float[Tensor, "... feature"], ...]:
-    """Divide the units of all views side by side into each view's."""
+    """Divide concatenated units by view.
+
+    Args:
+        units: Units of all views, concatenated in the order of `sizes`.
+        sizes: Number of units of each view.
+
+    Returns:
+        The units of each view.
+    """
     return torch.split(units, list(sizes.values()), dim=-1)

@@ -1,4 +1,4 @@
-"""`mfn`: memory fusion network. One LSTM per modality, attention over how they change, a memory of what it finds.
+"""`mfn`: memory fusion network, with an LSTM per modality, attention over their changes and a gated memory.
 
 Zadeh, Liang, Mazumder, Poria, Cambria, Morency: "Memory Fusion Network for Multi-view Sequential Learning", AAAI 2018.
 
@@ -9,10 +9,10 @@ Zadeh, Liang, Mazumder, Poria, Cambria, Morency: "Memory Fusion Network for Mult
 Symbols: h, c -> hidden, memories; c* -> changes; a -> weights; c^ -> their product; u -> memory; NN_a -> attention. NN
 is linear, ReLU, dropout, linear.
 
-Equations as in the authors' code, whose gates read u_{t-1} beside c^_t. Sizes are those a public re-implementation
-(MMSA) tuned on CMU-MOSEI, but 128 instead of 256 hidden units for each gate, which leaves out a quarter of the weights.
-The learning rate is MMSA's too. Dropout rates and the size of the layer before the heads are ours; the optimiser is
-Adam.
+The equations follow the authors' code, whose gates read u_{t-1} beside c^_t. Sizes are those that a public
+re-implementation (MMSA) tuned on CMU-MOSEI, but with 128 instead of 256 hidden units for each gate, which saves a
+quarter of the weights. The learning rate is MMSA's too. Dropout rates and the size of the layer before the heads are
+ours; the optimiser is Adam.
 
 `graph-mfn`: memory fusion network whose attention is a dynamic fusion graph.
 
@@ -22,19 +22,20 @@ Dynamic Fusion Graph", ACL 2018 (P18-1208).
     singleton of view m: v_m = ReLU(W_m [h_{t-1}; h_t] + b_m)
     vertex of a set S of several modalities: v_S = D_S([alpha_{s->S} v_s for every non-empty s properly inside S])
     T = D_T([alpha_{s->T} v_s for every vertex s]);  all alpha = sigmoid(NN_alpha([v_m for every modality]))
-    T stands for MFN's c^_t in the gated memory of `memory.py`;  output from [h_T of all views; u_T]
+    T replaces MFN's c^_t in the gated memory of `memory.py`;  output from [h_T of all views; u_T]
 
 Symbols: h -> hidden; v -> vertices, named "text+visual"; D_S, D_T -> nodes; alpha -> efficacies, named by their edge
 "text->text+visual", the mean over an utterance's words in Outputs.fusion; NN_alpha -> efficacy_network; u -> memory.
 
-The public codes (the authors' SDK and MMSA) keep the networks D_S in a plain dictionary, where PyTorch does not find
-them, so they are never trained, and published re-runs inherit this; here they are trained. Those codes also leave alpha
-unsquashed (`sigmoid_efficacies` = False); that the paper squashes it we know at second hand.
+The public implementations (the authors' SDK and MMSA) keep the networks D_S in a plain dictionary, where PyTorch does
+not find their parameters, so these are never trained, also in published re-runs. Here they are trained. Those
+implementations also apply no sigmoid to alpha (`sigmoid_efficacies` = False); that the paper applies one, we know only
+from secondary sources.
 
-A layer over hidden states as singleton is MMSA's. D is linear, ReLU, dropout, linear (in MMSA two linear layers with
-nothing between, which are one), NN_alpha likewise. Views, memory, vertices and the hidden units of D have MMSA's sizes
-for CMU-MOSEI, and the learning rate is MMSA's; the gates' networks, dropout rates and the layer before the heads are
-ours; the optimiser is Adam.
+The singleton, a layer over hidden states, is MMSA's. D and NN_alpha are linear, ReLU, dropout, linear; MMSA has two
+linear layers without an activation, which equal one. Views, memory, vertices and the hidden units of D have MMSA's
+sizes for CMU-MOSEI, and the learning rate is MMSA's; the gates' networks, dropout rates and the layer before the heads
+are ours; the optimiser is Adam.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class MfnSettings(SystemSettings):
     visual_size: int = 128
     # units of the gated memory
     memory_size: int = 128
-    # hidden units of the networks of the attention and of what is written to the memory
+    # hidden units of the attention network and of the network of the memory candidate
     hidden_size: int = 128
     # hidden units of each gate's network
     gate_hidden_size: int = 128
@@ -81,8 +82,8 @@ class MfnSettings(SystemSettings):
 class Mfn(nn.Module):
     """Memory fusion of any one, two or three modalities.
 
-    One modality: the attention compares the features of the one memory. A word that lacks a modality enters that view
-    as zero; an utterance without words ends with all states zero.
+    With one modality, the attention compares the features of its memory. A word that lacks a modality is zero in that
+    view; an utterance without words ends with zero states.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MfnSettings) -> None:
@@ -98,7 +99,7 @@ class Mfn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output), each utterance judged by its own words."""
+        """Compute logits (video, utterance, output) from the words of each utterance alone."""
         rows, features = read_word_rows(batch, tuple(self.lstms.sizes), self.max_words)
         hidden, memories = self.lstms(rows, features)
         changes = torch.cat([rows.before(memories), memories], dim=1)
@@ -108,7 +109,7 @@ class Mfn(nn.Module):
         return outputs_from_heads(self.heads, representation)
 
 
-# the node that sums the graph up
+# name of the node that every other node feeds
 TOP = "T"
 
 
@@ -122,13 +123,13 @@ class GraphMfnSettings(SystemSettings):
     visual_size: int = 64
     # units of every vertex of several modalities and of T
     vertex_size: int = 128
-    # hidden units of the node networks and of the efficacies' network
+    # hidden units of the node networks and of the efficacy network
     node_hidden_size: int = 100
-    # False: efficacies may be any number, as in the public codes
+    # False: no sigmoid on efficacies, as in the public implementations
     sigmoid_efficacies: bool = True
     # units of the gated memory
     memory_size: int = 300
-    # hidden units of the network of what is written to the memory, and of each gate's
+    # hidden units of the network of the memory candidate, and of each gate's network
     hidden_size: int = 128
     gate_hidden_size: int = 128
     # units of the ReLU layer before the heads
@@ -141,15 +142,16 @@ class GraphMfnSettings(SystemSettings):
 
 
 class DynamicFusionGraph(nn.Module):
-    """A vertex for every set of modalities, each fed by the sets it contains, and T, fed by all.
+    """Graph with a vertex per set of modalities, fed by its proper subsets, and a vertex T, fed by all.
 
-    Vertices and edges of three modalities: 7 and 6 + 6 + 7; of two: 3 and 2 + 3; of one: 1 and the edge to T.
+    Numbers of vertices (without T) and edges: 7 and 6 + 6 + 7 for three modalities, 3 and 2 + 3 for two, 1 and 1 for
+    one.
     """
 
     def __init__(self, sizes: Mapping[Modality, int], settings: GraphMfnSettings) -> None:
         super().__init__()
         subsets = [each for n in range(1, len(sizes) + 1) for each in combinations(sizes, n)]
-        # what feeds each node, in the order in which they can be computed
+        # sources of each node, in an order in which the nodes can be computed
         self.sources = {
             "+".join(target): ["+".join(each) for each in subsets if set(each) < set(target)]
             for target in subsets
@@ -170,23 +172,23 @@ class DynamicFusionGraph(nn.Module):
     def forward(
         self, singletons: Mapping[Modality, Float[Tensor, "row feature"]]
     ) -> tuple[Float[Tensor, "row vertex"], Float[Tensor, "row edge"]]:
-        """T and the efficacies in the order of `edges`, for every word on its own."""
+        """Compute T and the efficacies, in the order of `edges`, for every word separately."""
         efficacies = self.efficacy_network(torch.cat(list(singletons.values()), dim=1))
         if self.squash:
             efficacies = efficacies.sigmoid()
         by_edge = dict(zip(self.edges, efficacies.split(1, dim=1), strict=True))  # (row, 1) each
         vertices = {str(m): rows for m, rows in singletons.items()}
         for target, sources in self.sources.items():
-            fed = [by_edge[f"{source}->{target}"] * vertices[source] for source in sources]
-            vertices[target] = self.nodes[target](torch.cat(fed, dim=1))
+            inputs = [by_edge[f"{source}->{target}"] * vertices[source] for source in sources]
+            vertices[target] = self.nodes[target](torch.cat(inputs, dim=1))
         return vertices[TOP], efficacies
 
 
 class GraphMfn(nn.Module):
     """Memory fusion through the graph for any one, two or three modalities.
 
-    A word that lacks a modality enters that view as zero; an utterance without words ends with all states zero, and so
-    do its efficacies in `Outputs.fusion`.
+    A word that lacks a modality is zero in that view. An utterance without words ends with zero states, and its
+    efficacies in `Outputs.fusion` are zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: GraphMfnSettings) -> None:
@@ -202,7 +204,7 @@ class GraphMfn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output), each utterance judged by its own words; efficacies in `fusion`."""
+        """Compute logits (video, utterance, output) and efficacies from the words of each utterance alone."""
         rows, features = read_word_rows(batch, tuple(self.lstms.sizes), self.max_words)
         hidden, _ = self.lstms(rows, features)
         top, efficacies = self.graph(self._singletons(rows, hidden))

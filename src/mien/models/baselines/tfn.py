@@ -5,11 +5,11 @@ embedding sub-networks, the tensor fusion layer F = [1; z_t] (x) [1; z_a] (x) [1
 
 Symbols: z_t, z_a, z_v -> embeddings; z^m or F -> fused; U_l, U_v, U_a -> embedders; U_s -> inference and heads.
 
-Adapted: the paper's text sub-network is an LSTM over the words; here the text is one vector per utterance and takes the
-same dense sub-network as the other two. No batch normalisation, so that an utterance does not depend on its batch.
-The sizes are smaller than 128, 32 and 32 (140,481 products; the original ones as far as we know), which take more than
-ten times as long to train.
-The learning rate is the loop's: the 5e-3 of a public re-implementation was no better on valid, in one run on text.
+Adapted: the paper's text sub-network is an LSTM over the words. Here the text is one vector per utterance, with a dense
+sub-network as for the other two. There is no batch normalisation, so that a prediction does not depend on the
+other utterances of the batch. The sizes are smaller than 128, 32 and 32 (140,481 products; as far as we know those of
+the paper), which take more than ten times as long to train. The learning rate is the default of the training loop: the
+5e-3 of a public re-implementation was not better on valid, in one run on text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class TfnSettings(SystemSettings):
-    """Sizes and regularisation of `tfn`. Three ReLU layers embed a modality, two infer from the products."""
+    """Sizes and regularisation of `tfn`: three ReLU layers embed a modality, two follow the products."""
 
     # units of the three layers of each modality's sub-network: the lengths of z_t, z_a, z_v
     text_size: int = 64
@@ -38,7 +38,7 @@ class TfnSettings(SystemSettings):
     visual_size: int = 16
     # units of the two layers after the fusion
     inference_size: int = 32
-    # before every layer of the sub-networks; on the products
+    # before every layer of the sub-networks, and on the products
     embedding_dropout: float = 0.2
     fusion_dropout: float = 0.4
 
@@ -46,9 +46,9 @@ class TfnSettings(SystemSettings):
 class Tfn(nn.Module):
     """Products of every subset of the modalities' embeddings, for any one, two or three modalities.
 
-    The leading 1 of each factor keeps the products of fewer modalities beside those of all; with one modality F is
-    [1; z] and the network is a plain dense one. An utterance that lacks a modality has z = 0 there, so that only the 1
-    speaks for it: F is then the tensor of the modalities it has, and zero elsewhere.
+    The leading 1 of each factor adds the products of fewer modalities to those of all. With one modality, F is [1; z]
+    and the network is a plain dense one. If an utterance lacks a modality, its z is zero: F is then the tensor of the
+    modalities that it has, and zero elsewhere.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: TfnSettings) -> None:
@@ -65,7 +65,7 @@ class Tfn(nn.Module):
         self.heads = make_heads(units, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output), each utterance judged alone."""
+        """Compute logits (video, utterance, output) from each utterance alone."""
         embeddings = []
         for modality in self.modalities:
             present = batch.present[modality][batch.real].unsqueeze(-1)  # (n, 1)
@@ -76,7 +76,7 @@ class Tfn(nn.Module):
 
 
 def tensor_fusion(embeddings: Sequence[Float[Tensor, "n feature"]]) -> Float[Tensor, "n product"]:
-    """Outer product of [1; z] over the modalities (paper, section 4.2), flattened with the last modality fastest."""
+    """Compute the outer product of [1; z] over the modalities (section 4.2), flattened in row-major order."""
     fused = functional.pad(embeddings[0], (1, 0), value=1.0)
     for embedding in embeddings[1:]:
         factor = functional.pad(embedding, (1, 0), value=1.0)

@@ -1,13 +1,14 @@
-"""`vqa-attention` (experimental): question-guided one-way attention in the place of `cim`'s attention.
+"""`vqa-attention` (experimental): question-guided one-way attention instead of `cim`'s attention.
 
 Teney, Anderson, He, van den Hengel: "Tips and Tricks for Visual Question Answering: Learnings from the 2017 Challenge",
-2017 (arXiv 1708.02711). Which of that year's papers Akhtar et al. compare with is not certain; this one has the
+2017 (arXiv 1708.02711). It is not certain with which paper of that year Akhtar et al. compare; this one has the
 attention.
 
-Adapted from images to videos: one utterance of one modality is the question, the utterances of another are the image
-regions. Of each pair the modality that stands first in text, acoustic, visual asks. What reads the modalities (bi-GRU,
-dense layer) and what is classified ([joint representations, states]) is as in `cim`, so that the two differ in their
-attention alone; the paper's regions are CNN features, without a recurrence, and it classifies the joint representation.
+Adapted from images to videos: an utterance of one modality is the question, and the utterances of another modality are
+the image regions. In each pair, the question is the modality that comes first in the order text, acoustic, visual. The
+encoders (bi-GRU, dense layer) and the representation ([joint representations, states]) are those of `cim`, so that the
+two networks differ only in their attention. The paper's regions are CNN features without a recurrence, and it
+classifies the joint representation alone.
 
 Symbols: q -> question; v_i -> regions; f -> gated tanh; f_a(w; W, W') -> score, question_to_hidden, region_to_hidden;
 alpha -> weights; v^ -> attended; h = f_q(q) * f_v(v^) -> joint.
@@ -44,7 +45,7 @@ class VqaAttentionSettings(SystemSettings):
 
 
 class GatedTanh(nn.Module):
-    """f(x) = tanh(W x + b) * sigmoid(W' x + b')."""
+    """Gated tanh layer: f(x) = tanh(W x + b) * sigmoid(W' x + b')."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -52,16 +53,16 @@ class GatedTanh(nn.Module):
         self.gate = nn.Linear(size, size)
 
     def forward(self, rows: Float[Tensor, "*row feature"]) -> Float[Tensor, "*row feature"]:
-        """The same shape."""
+        """Apply the layer; the shape stays the same."""
         return torch.tanh(self.value(rows)) * torch.sigmoid(self.gate(rows))
 
 
 class QuestionAttention(nn.Module):
-    """Where one modality's utterance looks among the other's utterances, and what the two say jointly."""
+    """Attention of one modality's utterance over the other's utterances, and the joint representation."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        # W [v_i; q] as W_v v_i + W_q q, so that no tensor of (utterance, context, 2 feature) is built; value and gate.
+        # W [v_i; q] = W_v v_i + W_q q, without a tensor (utterance, context, 2 feature); W holds value and gate.
         self.region_to_hidden = nn.Linear(size, 2 * size)
         self.question_to_hidden = nn.Linear(size, 2 * size, bias=False)
         self.score = nn.Linear(size, 1, bias=False)
@@ -75,18 +76,28 @@ class QuestionAttention(nn.Module):
         question_present: Bool[Tensor, "video utterance"],
         regions_present: Bool[Tensor, "video context"],
     ) -> tuple[States, Weights]:
-        """The joint representation, zero where the question or every region is missing, and alpha."""
+        """Attend from each question to the regions of its video.
+
+        Args:
+            question: States of the modality that is the question.
+            regions: States of the modality whose utterances are the regions.
+            question_present: True for the utterances that have the question's modality.
+            regions_present: True for the utterances that have the regions' modality; only these get weight.
+
+        Returns:
+            The joint representation, zero where the question or every region is missing, and alpha.
+        """
         hidden = self.region_to_hidden(regions).unsqueeze(1) + self.question_to_hidden(question).unsqueeze(2)
         value, gate = hidden.chunk(2, dim=-1)  # each (video, utterance, context, feature)
         scores = self.score(torch.tanh(value) * torch.sigmoid(gate)).squeeze(-1)
         weights = masked_softmax(scores, regions_present.unsqueeze(1))
         joint = self.question(question) * self.answer(weights @ regions)
-        asked = question_present & regions_present.any(dim=1, keepdim=True)
-        return joint * asked.unsqueeze(-1), weights
+        answerable = question_present & regions_present.any(dim=1, keepdim=True)
+        return joint * answerable.unsqueeze(-1), weights
 
 
 class VqaAttention(nn.Module):
-    """Rep = [joint representation of each pair, states of each modality]. One modality asks itself."""
+    """Rep = [joint representation of each pair, states of each modality]; one modality forms a pair with itself."""
 
     def __init__(
         self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: VqaAttentionSettings
@@ -103,13 +114,13 @@ class VqaAttention(nn.Module):
         self.heads = make_heads((len(self.pairs) + len(self.modalities)) * settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (video, utterance, output) and attention weights (video, utterance, context) for whole videos."""
+        """Compute logits (video, utterance, output) and attention weights (video, utterance, context)."""
         present = batch.present
         states = {m: self.encoders[m](batch.features[m], present[m]) for m in self.modalities}
         joints, attention = [], {}
-        for (asks, answers), attend in zip(self.pairs, self.attentions, strict=True):
-            joint, weights = attend(states[asks], states[answers], present[asks], present[answers])
+        for (query, context), attend in zip(self.pairs, self.attentions, strict=True):
+            joint, weights = attend(states[query], states[context], present[query], present[context])
             joints.append(joint)
-            attention[f"{asks}->{answers}"] = weights
+            attention[f"{query}->{context}"] = weights
         representation = torch.cat([*joints, *states.values()], dim=-1)
         return outputs_from_heads(self.heads, representation, attention=attention)

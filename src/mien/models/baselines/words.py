@@ -1,9 +1,10 @@
 """Recurrence over the words of utterances, for cells that torch does not have.
 
-The words of a batch stand one below the other, so that what waits for no other word is one product for all of them: the
-first word of every utterance, longest utterance first, then every second word, and so on. There is no row for padding.
+The words of a batch are the rows of one array, so that computations without a recurrence are one product for all words.
+The rows hold the first word of every utterance, longest utterance first, then every second word, and so on. There are
+no rows for padding.
 
-Axes: n = real utterances of a batch; row = their words; active = the utterances that still have a word.
+Axes: n = real utterances of a batch; row = their words; active = the utterances that still have a word at a step.
 """
 
 from __future__ import annotations
@@ -19,28 +20,28 @@ from mien.errors import UsageError
 from mien.models.batch import Batch
 from mien.schema import Modality
 
-# whatever a cell takes at one word, or carries from word to word
+# inputs of a cell at one word, or its state after one word
 State = tuple[Float[Tensor, "active feature"], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class WordRows:
-    """Which row is which word."""
+    """Layout of the words of a batch: the utterance and the position of each row."""
 
-    # utterances that have a first, second, ... word; never growing
+    # number of utterances that have a first, second, ... word; never increases
     n_active: list[int]
-    # utterance of each row, in the batch's order
+    # utterance of each row, an index into the batch's real utterances
     owner: Int[Tensor, "row"]
-    # number of each row's word in its utterance
+    # position of each row's word in its utterance, from 0
     place: Int[Tensor, "row"]
-    # row of each utterance's last word; for an utterance without words the number of rows
+    # row of each utterance's last word; the number of rows for an utterance without words
     last_row: Int[Tensor, "n"]
-    # words of each utterance
+    # number of words of each utterance
     lengths: Int[Tensor, "n"]
 
     @property
     def n_spoken(self) -> int:
-        """Utterances that have words."""
+        """Number of utterances that have words."""
         return self.n_active[0] if self.n_active else 0
 
     def scan(
@@ -49,16 +50,16 @@ class WordRows:
         inputs: Sequence[Float[Tensor, "row feature"]],
         sizes: Sequence[int],
     ) -> tuple[Float[Tensor, "row feature"], ...]:
-        """Call `step` word by word.
+        """Run a recurrence over the words of all utterances.
 
         Args:
-            step: Takes the inputs of this word and the state before it, of the utterances that still have a word, and
-                gives the state after it.
-            inputs: What the step takes at each word.
-            sizes: Features of each part of the state, which begins as zeros.
+            step: Computes the state after a word from its inputs and the preceding state, for the utterances that still
+                have a word.
+            inputs: Inputs of the step for all words; the step gets one word of each.
+            sizes: Number of features of each part of the state; the initial state is zero.
 
         Returns:
-            The state after every word, part by part.
+            Each part of the state after every word.
         """
         state = tuple(inputs[0].new_zeros(self.n_spoken, size) for size in sizes)
         if not self.n_active:
@@ -72,30 +73,30 @@ class WordRows:
         return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
 
     def pick(self, words: Float[Tensor, "n word feature"]) -> Float[Tensor, "row feature"]:
-        """The words of every utterance as rows."""
+        """Arrange the words of every utterance as rows."""
         return words[self.owner, self.place]
 
     def before(self, states: Float[Tensor, "row feature"]) -> Float[Tensor, "row feature"]:
-        """The state one word earlier; zero at the first word."""
+        """Return the state after the preceding word; zero at the first word."""
         if not self.n_active:
             return states
-        begin = states.new_zeros(self.n_spoken, states.shape[1])
-        # nothing follows the last word
+        initial = states.new_zeros(self.n_spoken, states.shape[1])
+        # not strict: the states after the last step precede no word
         earlier = zip(torch.split(states, self.n_active), self.n_active[1:], strict=False)
-        return torch.cat([begin, *(part[:n] for part, n in earlier)])
+        return torch.cat([initial, *(part[:n] for part, n in earlier)])
 
     def last(self, states: Float[Tensor, "row feature"]) -> Float[Tensor, "n feature"]:
-        """The state after each utterance's last word; zero for an utterance without words."""
+        """Return the state after each utterance's last word; zero for an utterance without words."""
         return torch.cat([states, states.new_zeros(1, states.shape[1])]).index_select(0, self.last_row)
 
     def mean(self, rows: Float[Tensor, "row feature"]) -> Float[Tensor, "n feature"]:
-        """The mean over each utterance's words; zero for an utterance without words."""
+        """Compute the mean over each utterance's words; zero for an utterance without words."""
         total = rows.new_zeros(len(self.lengths), rows.shape[1]).index_add(0, self.owner, rows)
         return total / self.lengths.clamp(min=1).unsqueeze(1)
 
 
 def word_rows(lengths: Int[Tensor, "n"]) -> WordRows:
-    """Lay out the words of utterances with so many words each."""
+    """Lay out the words of utterances, given their numbers of words."""
     order = lengths.argsort(descending=True, stable=True)
     longest = int(lengths.max()) if len(lengths) else 0
     words = torch.arange(longest, device=lengths.device)
@@ -105,15 +106,28 @@ def word_rows(lengths: Int[Tensor, "n"]) -> WordRows:
     place = words.repeat_interleave(n_active)
     rank = torch.arange(n_rows, device=lengths.device) - first_row[place]  # of each row's utterance in `order`
     last_row = torch.full_like(lengths, n_rows)
-    spoken = lengths > 0
-    last_row[spoken] = first_row[lengths[spoken] - 1] + order.argsort()[spoken]
+    has_words = lengths > 0
+    last_row[has_words] = first_row[lengths[has_words] - 1] + order.argsort()[has_words]
     return WordRows(n_active.tolist(), order[rank], place, last_row, lengths)
 
 
 def read_words(
     batch: Batch, modalities: Sequence[Modality], max_words: int
 ) -> tuple[dict[Modality, Float[Tensor, "n word feature"]], Int[Tensor, "n"]]:
-    """The first `max_words` words of every real utterance and how many each has; zero where a word lacks a modality."""
+    """Read the first words of every real utterance.
+
+    Args:
+        batch: Batch with words.
+        modalities: Modalities to read.
+        max_words: Largest number of words per utterance; later words are ignored.
+
+    Returns:
+        Vectors of the words by modality, zero where a word lacks the modality; and the number of words of each
+        utterance.
+
+    Raises:
+        UsageError: The batch has no words.
+    """
     if batch.words is None:
         raise UsageError(
             "Expected the words of every utterance, but got utterance vectors alone; give a word-level set"
@@ -122,7 +136,7 @@ def read_words(
     features = {}
     for modality in modalities:
         present = batch.words.present[modality][:, :max_words]
-        # `where`, not a product: what stands in an absent place may be anything, also not a number.
+        # `where` instead of a product, because absent places may hold NaN.
         features[modality] = batch.words.features[modality][:, :max_words].where(present.unsqueeze(-1), 0.0)
     return features, lengths
 
@@ -130,7 +144,19 @@ def read_words(
 def read_word_rows(
     batch: Batch, modalities: Sequence[Modality], max_words: int
 ) -> tuple[WordRows, Mapping[Modality, Float[Tensor, "row feature"]]]:
-    """The words of `read_words` as rows."""
+    """Read the first words of every real utterance as rows.
+
+    Args:
+        batch: Batch with words.
+        modalities: Modalities to read.
+        max_words: Largest number of words per utterance; later words are ignored.
+
+    Returns:
+        The layout of the words, and their vectors by modality, zero where a word lacks the modality.
+
+    Raises:
+        UsageError: The batch has no words.
+    """
     features, lengths = read_words(batch, modalities, max_words)
     rows = word_rows(lengths)
     return rows, {m: rows.pick(words) for m, words in features.items()}

@@ -1,1 +1,1 @@
-"""Systems that are fitted once, without a training loop, one file each."""
+"""Classical systems, which are fitted once without a training loop; one file each."""

@@ -1,13 +1,13 @@
-"""The second kind of system: fitted once on the train split, and then nothing but named arrays.
+"""Base of classical systems, which are fitted once on the train split and stored as named arrays.
 
-A classical system is two plain functions. ``fit`` learns the arrays, ``probabilities`` uses them; whatever library did
-the fitting, only the arrays are stored, so that no pickle is ever written and prediction is arithmetic on numpy arrays.
+A classical system consists of two functions: ``fit`` computes the arrays, ``probabilities`` predicts with them. Only
+the arrays are stored, whichever library fitted them. No pickle is written, and prediction is numpy arithmetic.
 
-Axes: N = utterances of the columns; output = the outputs of one task after another in the order of `TASKS`, classes and
-degrees each for themselves (`classes_among`, `degrees_among`).
+Axes: N = utterances of the columns; output = the outputs of all tasks, task after task in the order of `TASKS`, with
+classes and degrees in separate arrays (`classes_among`, `degrees_among`).
 
-Also here is what several systems share: linear support vector machines, one per output, as weights and offsets, and
-their Platt scaling (the fit of one is `metrics.platt`); and the simplest system, `majority`.
+This file also contains the parts shared by several systems: linear support vector machines, one per output, stored as
+weights and offsets, with their Platt scaling (`metrics.platt` fits one output); and the simplest system, `majority`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from mien.tasks import TASKS, Task, targets_of
 
 Array = NDArray[Any]
 Tensors = dict[str, Array]
-# task -> what a system says of N utterances: probabilities of classes, or degrees
+# task -> predictions for N utterances: probabilities of classes, or degrees
 Probabilities = dict[str, Float[Array, "N output"]]
 
 
 @dataclass(frozen=True)
 class ClassicalSpec:
-    """All that decides what is learned, beside the columns."""
+    """Everything beside the columns that determines the fitted arrays."""
 
     inputs: tuple[Modality, ...]
     tasks: tuple[str, ...]
@@ -45,62 +45,70 @@ class ClassicalSpec:
 
 
 def class_tasks_only(row: Task) -> bool:
-    """Claims the tasks whose outputs are classes."""
+    """Accept the tasks whose outputs are classes."""
     return not row.predicts_degrees
 
 
 @dataclass(frozen=True)
 class ClassicalEntry:
-    """One system: how to fit it and use it, and its default settings. The other fields are those of `ModelEntry`."""
+    """A classical system: its two functions and default settings. The other fields are those of `ModelEntry`."""
 
-    # (train, valid, spec): valid may choose and calibrate; nothing else is ever given
+    # (train, valid, spec) -> arrays; valid is for selection and calibration
     fit: Callable[[SplitColumns, SplitColumns, ClassicalSpec], Tensors]
-    # reads only the spec's inputs, and of them only what is `present`
+    # (arrays, columns, spec) -> predictions; reads only the spec's inputs where they are `present`
     probabilities: Callable[[Tensors, SplitColumns, ClassicalSpec], Probabilities]
     settings: Any
     description: str
     citation: str
     input_kind: InputKind = InputKind.UTTERANCE
     modalities: tuple[Modality, ...] = tuple(Modality)
-    # which tasks it can learn
+    # whether the system can learn a task
     claims: Callable[[Task], bool] = class_tasks_only
-    # always empty: the loop's settings do not apply
+    # always empty: settings of the training loop do not apply
     training: Mapping[str, Any] = field(default_factory=dict)
-    # what stands here is a free adaptation: not to be reported as the cited system
+    # True: a free adaptation, which must not be reported as the cited system
     experimental: bool = False
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks it can learn."""
+        """Names of the tasks that the system can learn."""
         return tuple(task for task, row in TASKS.items() if self.claims(row))
 
 
 class ClassicalTargets(NamedTuple):
-    """What the outputs of some tasks should be, classes or degrees; `scored` is False where the label is missing."""
+    """Gold values of the outputs of some tasks, classes or degrees; `scored` is False where the label is missing."""
 
     values: Bool[Array, "N output"] | Float[Array, "N output"]
     scored: Bool[Array, "N output"]
 
 
 def classes_among(tasks: Sequence[str]) -> list[str]:
-    """Those whose outputs are classes."""
+    """Return the tasks whose outputs are classes."""
     return [task for task in tasks if not TASKS[task].predicts_degrees]
 
 
 def degrees_among(tasks: Sequence[str]) -> list[str]:
-    """Those whose outputs are degrees."""
+    """Return the tasks whose outputs are degrees."""
     return [task for task in tasks if TASKS[task].predicts_degrees]
 
 
 def in_order(tasks: Sequence[str]) -> list[str]:
-    """The order of `TASKS`, however they were asked for: stored arrays do not name their outputs."""
+    """Sort tasks into the order of `TASKS`, because stored arrays do not name their outputs."""
     return [task for task in TASKS if task in tasks]
 
 
 def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> ClassicalTargets:
-    """The targets of the tasks, all of classes or all of degrees, side by side in the order of `TASKS`."""
-    nothing = np.zeros((columns.n_utterances, 0), dtype=bool)
-    values, scored = [nothing], [nothing]
+    """Concatenate the targets of several tasks, in the order of `TASKS`.
+
+    Args:
+        columns: Utterances with gold labels.
+        tasks: Tasks with classes only, or with degrees only.
+
+    Returns:
+        The targets, one column per output; without columns if there is no task.
+    """
+    empty = np.zeros((columns.n_utterances, 0), dtype=bool)
+    values, scored = [empty], [empty]
     for task in in_order(tasks):
         targets, labelled = targets_of(task, columns)
         values.append(targets)
@@ -109,31 +117,39 @@ def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> ClassicalTarg
 
 
 def by_task(outputs: Float[Array, "N output"], tasks: Sequence[str]) -> Probabilities:
-    """Outputs as `joined_targets` orders them, sorted by task; degrees are cut to the range of the labels."""
-    said, start = {}, 0
+    """Divide joined outputs by task and clip degrees to the range of the labels.
+
+    Args:
+        outputs: Predicted values, with columns in the order of `joined_targets`.
+        tasks: The tasks of the columns.
+
+    Returns:
+        Predictions by task.
+    """
+    predictions, start = {}, 0
     for task in in_order(tasks):
         row = TASKS[task]
         part = outputs[:, start : start + len(row.outputs)]
-        said[task] = np.clip(part, *row.range) if row.predicts_degrees else part
+        predictions[task] = np.clip(part, *row.range) if row.predicts_degrees else part
         start += len(row.outputs)
-    return said
+    return predictions
 
 
 def has_both_classes(labels: Bool[Array, "n"]) -> bool:
-    """Whether there is anything to tell apart."""
+    """Whether the labels contain both classes."""
     return bool(labels.any() and not labels.all())
 
 
 def column_scaling(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and s.d. (feature,) of every column of (n, feature); a constant column keeps its scale."""
-    mean, spread = rows.mean(axis=0), rows.std(axis=0)
-    # a constant column has a spread of rounding noise, not of exactly zero
-    return mean, np.where(spread <= 1e-7 * np.maximum(np.abs(mean), 1.0), 1.0, spread)
+    """Mean and standard deviation (feature,) of every column of (n, feature); 1 instead of 0 for a constant column."""
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    # rounding makes the deviation of a constant column small, but not exactly zero
+    return mean, np.where(deviation <= 1e-7 * np.maximum(np.abs(mean), 1.0), 1.0, deviation)
 
 
 @contextmanager
 def iterations_may_run_out() -> Iterator[None]:
-    """Inside, scikit-learn does not warn that a solver stopped at its limit: what it has then is what is used."""
+    """Silence scikit-learn's warning that a solver stopped at its iteration limit; its last solution is used."""
     from sklearn.exceptions import ConvergenceWarning  # scikit-learn takes seconds to import, and only fitting needs it
 
     with warnings.catch_warnings():
@@ -144,32 +160,54 @@ def iterations_may_run_out() -> Iterator[None]:
 def fit_platt_outputs(
     train: tuple[Float[Array, "n output"], ClassicalTargets], valid: tuple[Float[Array, "v output"], ClassicalTargets]
 ) -> Float[Array, "2 output"]:
-    """Slopes and offsets of all outputs, from decision values and labels.
+    """Fit Platt scaling for every output.
 
-    Fitted on valid, whose decision values are those of unseen utterances; on train for an output of which valid has
-    only one class, which is then too sure of itself.
+    It is fitted on valid, whose utterances the system has not been fitted on. If valid has only one class of an output,
+    it is fitted on train instead, which makes the probabilities of this output overconfident.
+
+    Args:
+        train: Decision values and targets of the train split.
+        valid: Decision values and targets of the valid split.
+
+    Returns:
+        Slopes (first row) and offsets (second row) of the outputs.
     """
     fitted = np.zeros((2, train[0].shape[1]))
     for output in range(fitted.shape[1]):
-        chosen = []
+        candidates = []
         for decisions, targets in (valid, train):
             scored = targets.scored[:, output]
-            chosen.append((decisions[scored, output], targets.values[scored, output]))
-        decision, present = chosen[0] if has_both_classes(chosen[0][1]) else chosen[1]
-        fitted[:, output] = fit_platt(decision, present)
+            candidates.append((decisions[scored, output], targets.values[scored, output]))
+        decision, labels = candidates[0] if has_both_classes(candidates[0][1]) else candidates[1]
+        fitted[:, output] = fit_platt(decision, labels)
     return fitted
 
 
 def apply_platt(platt: Float[Array, "2 output"], decisions: Float[Array, "n output"]) -> Float[Array, "n output"]:
-    """Probabilities of `fit_platt_outputs`' outputs."""
+    """Turn decision values into probabilities.
+
+    Args:
+        platt: Slopes and offsets of `fit_platt_outputs`.
+        decisions: Decision values of the same outputs.
+
+    Returns:
+        Probabilities of the outputs.
+    """
     return sigmoid(decisions * platt[0] + platt[1])
 
 
 def fit_linear_svm(features: Any, present: Bool[Array, "n"], penalty: float) -> tuple[Float[Array, "feature"], float]:
-    """Weights and offset of one binary SVM on (n, feature), dense or scipy sparse, both classes weighing the same.
+    """Fit a binary linear SVM with balanced class weights.
 
-    Squared hinge loss, solved in the primal, which needs no random numbers. An output of one class only can learn
-    nothing: its decision is zero throughout.
+    The loss is the squared hinge, solved in the primal, which needs no random numbers.
+
+    Args:
+        features: Feature rows (n, feature), dense or scipy sparse.
+        present: Labels of the rows; True for the positive class.
+        penalty: The parameter C.
+
+    Returns:
+        Weights and offset; all zero if the labels contain one class only.
     """
     from sklearn.svm import LinearSVC
 
@@ -182,7 +220,16 @@ def fit_linear_svm(features: Any, present: Bool[Array, "n"], penalty: float) -> 
 
 
 def fit_linear_svr(features: Any, values: Float[Array, "n"], penalty: float) -> tuple[Float[Array, "feature"], float]:
-    """Weights and offset of one support vector regression (squared epsilon-insensitive loss, in the primal)."""
+    """Fit a linear support vector regression (squared epsilon-insensitive loss, solved in the primal).
+
+    Args:
+        features: Feature rows (n, feature), dense or scipy sparse.
+        values: Target values of the rows.
+        penalty: The parameter C.
+
+    Returns:
+        Weights and offset.
+    """
     from sklearn.svm import LinearSVR
 
     machine = LinearSVR(C=penalty, loss="squared_epsilon_insensitive", dual=False)
@@ -191,32 +238,50 @@ def fit_linear_svr(features: Any, values: Float[Array, "n"], penalty: float) -> 
     return machine.coef_, float(np.ravel(machine.intercept_)[0])
 
 
-# The system that has learned nothing: it says of every utterance how frequent each class is on train, and the median.
+# The trivial system. It predicts for every utterance the share of each class in train, and the median degrees.
 #
-# Sentiment is then always the more frequent class of train, as in the trivial row of an evaluation. A constant has a
-# weighted accuracy of 50 % at any threshold. In the columns of F1 a threshold decides whether an emotion is always or
-# never said: under `clean` never, which is the trivial row's answer too unless most of train has the emotion.
-# What is missing makes no difference, because nothing is looked at; nor does the seed.
+# Its sentiment is the majority class of train, as in the trivial row of an evaluation. A constant prediction has a
+# weighted accuracy of 50 % at any threshold. For the F1 of an emotion, the threshold decides whether the constant is
+# always positive or always negative. Under `clean` it is negative, as in the trivial row, unless most utterances of
+# train have the emotion. Missing modalities and the seed have no effect.
 
 
 @dataclass(frozen=True)
 class MajoritySettings:
-    """Nothing to set."""
+    """Empty settings: `majority` has none."""
 
 
 def fit_majority(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
-    """``shares`` (output,) and ``medians`` (output,): of the labelled train utterances."""
+    """Compute class shares and median degrees of the labelled train utterances.
+
+    Args:
+        train: Train split.
+        _valid: Unused.
+        spec: The tasks; its inputs, settings and seed have no effect.
+
+    Returns:
+        ``shares`` (output,) of the classes and, if there are degrees, ``medians`` (output,).
+    """
     targets = joined_targets(train, classes_among(spec.tasks))
     tensors = {"shares": targets.values.sum(axis=0) / np.maximum(targets.scored.sum(axis=0), 1)}
     if degrees := degrees_among(spec.tasks):
         values, scored = joined_targets(train, degrees)
-        tensors["medians"] = np.array([np.median(each[here]) for each, here in zip(values.T, scored.T, strict=True)])
+        tensors["medians"] = np.array([np.median(each[mask]) for each, mask in zip(values.T, scored.T, strict=True)])
     return tensors
 
 
 def majority_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """The same shares and medians for every utterance."""
-    said = by_task(np.tile(tensors["shares"], (columns.n_utterances, 1)), classes_among(spec.tasks))
+    """Predict the same shares and medians for every utterance.
+
+    Args:
+        tensors: Arrays of `fit_majority`.
+        columns: Utterances; only their number is used.
+        spec: The spec of the fit.
+
+    Returns:
+        Predictions by task.
+    """
+    predictions = by_task(np.tile(tensors["shares"], (columns.n_utterances, 1)), classes_among(spec.tasks))
     if degrees := degrees_among(spec.tasks):
-        said |= by_task(np.tile(tensors["medians"], (columns.n_utterances, 1)), degrees)
-    return said
+        predictions |= by_task(np.tile(tensors["medians"], (columns.n_utterances, 1)), degrees)
+    return predictions

@@ -1,16 +1,16 @@
 """Restricted Boltzmann machines under a logistic regression. Experimental: RBM-pretrained, NOT convolutional.
 
 Source: H. Ranganathan, S. Chakraborty, S. Panchanathan, "Multimodal emotion recognition using deep learning
-architectures", WACV 2016. There, convolutional deep belief networks learn from video frames and sound, layer by layer,
-and a classifier looks at what they learned. A Dataset has one vector per utterance and modality, in which there is
-nothing to convolve: what is left of the paper is pretraining layer by layer without labels, per modality and then
-jointly. Like the paper it hears the voice and sees the face, and reads no text. Sizes are not the paper's.
+architectures", WACV 2016. The paper trains convolutional deep belief networks layer by layer on video frames and sound,
+and a classifier on their hidden units. A Dataset has one vector per utterance and modality, which has no axis to
+convolve over. Only the unsupervised pretraining layer by layer remains, per modality and then jointly. As in the paper,
+the inputs are voice and face, without text. Sizes are not the paper's.
 
-Columns are brought to [0, 1] by the minimum and maximum of train; values beyond are cut off.
-A missing modality: its top hidden units are off (zero), while the joint layer is trained and while it is used; the
-modality's own layers are trained on the utterances that have it.
+Columns are scaled to [0, 1] by the minimum and maximum of train; values outside are clipped.
+If a modality is missing, its top hidden units are zero, both when the joint layer is trained and when it is used. The
+layers of a modality are trained on the utterances that have it.
 
-| paper | here |
+| paper | this file |
 |---|---|
 | CRBM layers of one modality | ``<modality>.weights.<layer>``, fully connected |
 | joint layer | ``joint.weights`` |
@@ -44,14 +44,14 @@ from mien.storage.split_columns import SplitColumns
 
 @dataclass(frozen=True)
 class CdbnSettings(SystemSettings):
-    """Sizes and pretraining."""
+    """Sizes of the layers, and settings of their pretraining and of the logistic regression."""
 
-    # hidden units of each layer of a modality, and how many layers
+    # hidden units per layer of a modality, and number of layers
     rbm_size: int = 100
     rbm_layers: int = 2
     # hidden units of the joint layer
     joint_size: int = 100
-    # passes over train per layer, and their step
+    # passes over train per layer, and their learning rate
     rbm_passes: int = 10
     rbm_learning_rate: float = 0.05
     # C of the logistic regression
@@ -59,7 +59,17 @@ class CdbnSettings(SystemSettings):
 
 
 def fit_cdbn(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
-    """Layers and logistic regressions from train."""
+    """Pretrain the layers and fit the logistic regressions on train.
+
+    Args:
+        train: Train split.
+        _valid: Unused.
+        spec: Inputs, tasks, settings (`CdbnSettings`) and seed.
+
+    Returns:
+        Per modality ``low``, ``range``, and ``weights`` and ``biases`` of every layer; those of the joint layer;
+        ``weights`` (joint, output) and ``offsets`` (output,) of the regressions.
+    """
     settings: CdbnSettings = spec.settings
     tensors: Tensors = {}
     for modality in spec.inputs:
@@ -81,7 +91,16 @@ def fit_cdbn(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> 
 
 
 def cdbn_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Logistic regressions on the joint layer."""
+    """Apply the logistic regressions to the joint layer.
+
+    Args:
+        tensors: Arrays of `fit_cdbn`.
+        columns: Utterances to predict.
+        spec: The spec of the fit.
+
+    Returns:
+        Probabilities by task.
+    """
     logits = _joint_units(tensors, columns, spec) @ tensors["weights"] + tensors["offsets"]
     return by_task(sigmoid(logits), spec.tasks)
 
@@ -89,7 +108,16 @@ def cdbn_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalS
 def hidden_units(
     units: Float[Array, "n visible"], weights: Float[Array, "hidden visible"], biases: Float[Array, "hidden"]
 ) -> Float[Array, "n hidden"]:
-    """Probability that each hidden unit is on."""
+    """Compute the probability that each hidden unit is on.
+
+    Args:
+        units: Values of the visible units in [0, 1].
+        weights: Weights of the layer.
+        biases: Biases of the hidden units.
+
+    Returns:
+        Probabilities of the hidden units.
+    """
     return sigmoid(units @ weights.T + biases)
 
 
@@ -103,20 +131,20 @@ def _fit_rbm(units: FloatArray, size: int, name: str, spec: ClassicalSpec) -> Te
     return {name.format("weights"): machine.components_, name.format("biases"): machine.intercept_hidden_}
 
 
-def _fit_logistic(units: FloatArray, present: Array, penalty: float) -> tuple[FloatArray, float]:
-    """Weights and offset; the softened share of train, (n present + 1) / (n + 2), where there is one class only.
+def _fit_logistic(units: FloatArray, labels: Array, penalty: float) -> tuple[FloatArray, float]:
+    """Fit weights and offset; with one class only, the smoothed share (n positive + 1) / (n + 2) gives the offset.
 
-    Fitted on standardised units: many hidden units move by less than a thousandth, which the penalty would suppress.
+    The units are standardised for the fit: many vary by less than a thousandth, and the penalty would suppress them.
     """
     from sklearn.linear_model import LogisticRegression
 
-    if not has_both_classes(present):
-        share = (present.sum() + 1) / (len(present) + 2)
+    if not has_both_classes(labels):
+        share = (labels.sum() + 1) / (len(labels) + 2)
         return np.zeros(units.shape[1]), float(np.log(share / (1 - share)))
     mean, scale = column_scaling(units)
     machine = LogisticRegression(C=penalty, max_iter=300)
     with iterations_may_run_out():
-        machine.fit((units - mean) / scale, present)
+        machine.fit((units - mean) / scale, labels)
     weights = machine.coef_[0] / scale
     return weights, float(machine.intercept_[0] - mean @ weights)
 
@@ -126,15 +154,15 @@ def _to_unit_interval(tensors: Tensors, modality: Modality, rows: FloatArray) ->
 
 
 def _top_units(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Float[Array, "N visible"]:
-    """The top layers of the modalities side by side; zero where an utterance lacks the modality."""
+    """Concatenate the top layers of the modalities; zero where an utterance lacks the modality."""
     tops = []
     for modality in spec.inputs:
-        here = columns.present[modality]
-        units = _to_unit_interval(tensors, modality, columns.features[modality][here].astype(np.float64))
+        mask = columns.present[modality]
+        units = _to_unit_interval(tensors, modality, columns.features[modality][mask].astype(np.float64))
         for layer in range(spec.settings.rbm_layers):
             units = hidden_units(units, tensors[f"{modality}.weights.{layer}"], tensors[f"{modality}.biases.{layer}"])
         top = np.zeros((columns.n_utterances, units.shape[1]))
-        top[here] = units
+        top[mask] = units
         tops.append(top)
     return np.concatenate(tops, axis=1)
 

@@ -1,20 +1,21 @@
 """Feature selection and a multiple-kernel support vector machine, one kernel per modality. A stand-in.
 
 Source: S. Poria, I. Chaturvedi, E. Cambria, A. Hussain, "Convolutional MKL based multimodal emotion recognition and
-sentiment analysis", ICDM 2016. There, features are selected and a multiple-kernel SVM (SPF-GMKL, generalised MKL with
-spectral projected gradient descent) is trained on them. This is NOT SPF-GMKL: the kernels' weights are found
-beforehand, output by output, by centred kernel alignment (C. Cortes, M. Mohri, A. Rostamizadeh, "Algorithms for
-learning kernels based on centered alignment", JMLR 13, 2012, there called alignf), and selection is by ANOVA F. The
-convolutional text features are whatever text features the Dataset has.
+sentiment analysis", ICDM 2016. The paper selects features and trains a multiple-kernel SVM on them (SPF-GMKL,
+generalised MKL with spectral projected gradient descent). This file does NOT implement SPF-GMKL. It computes the
+weights of the kernels before the SVM, output by output, by centred kernel alignment (C. Cortes, M. Mohri, A.
+Rostamizadeh, "Algorithms for learning kernels based on centered alignment", JMLR 13, 2012, there called alignf), and
+selects features by ANOVA F. The text features of the Dataset replace the paper's convolutional ones.
 
-Each kernel goes through its Nyström approximation (C. Williams, M. Seeger, NIPS 2000) on `landmarks` random train rows
-that have the modality; with as many landmarks as rows it is the kernel itself. A linear SVM on these features is the
-kernel SVM; its solution is stored as one coefficient per landmark. Probabilities by Platt scaling on valid.
+Each kernel is replaced by its Nyström approximation (C. Williams, M. Seeger, NIPS 2000) on `landmarks` random train
+rows that have the modality; with as many landmarks as rows it is exact. A linear SVM on the approximation's features
+equals the kernel SVM; its solution is stored as one coefficient per landmark. Platt scaling on valid gives
+probabilities.
 
-A missing modality: every kernel value of the utterance with any other is zero, so that it is judged by the modalities
-it has; without any, by the offset alone. With one modality there is nothing to weigh: an ordinary kernel SVM.
+If an utterance lacks a modality, its values of that modality's kernel are zero, and the other modalities decide;
+without any modality, the offset alone decides. With one input modality, this is an ordinary kernel SVM.
 
-| paper | here |
+| paper | this file |
 |---|---|
 | k(x, x') = sum_m d_m k_m(x_m, x'_m) (Poria) | sum over the inputs of ``kernel_weights`` x `rbf_kernel` |
 | K_c = (I - 11'/n) K (I - 11'/n) (Cortes) | centred ``features`` in `alignment_weights` |
@@ -56,15 +57,15 @@ EIGENVALUE_FLOOR = 1e-10
 
 @dataclass(frozen=True)
 class MklSvmSettings(SystemSettings):
-    """Sizes and widths."""
+    """Sizes, kernel width and penalty of `mkl-svm`."""
 
-    # share of each modality's columns that is kept, the best by ANOVA F on train
+    # share of each modality's columns that is selected, by ANOVA F on train
     selected_share: float = 0.75
-    # train rows that stand for all in each kernel; exact where train has no more
+    # number of train rows that approximate each kernel; exact if train has no more rows
     landmarks: int = 500
-    # width of the RBF kernels: gamma is this over the median squared distance between landmarks
+    # gamma of the RBF kernels is this factor divided by the median squared distance between landmarks
     gamma_factor: float = 1.0
-    # the SVM's C
+    # C of the SVM
     svm_penalty: float = 1.0
 
     def __post_init__(self) -> None:
@@ -76,7 +77,17 @@ class MklSvmSettings(SystemSettings):
 
 
 def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
-    """Selection, scaling, landmarks, kernel weights and SVMs from train; Platt scaling from valid."""
+    """Fit kernels, kernel weights and SVMs on train, and Platt scaling on valid.
+
+    Args:
+        train: Train split.
+        valid: Valid split.
+        spec: Inputs, tasks, settings (`MklSvmSettings`) and seed.
+
+    Returns:
+        Per modality ``columns``, ``mean``, ``scale``, ``landmarks``, ``gamma`` and ``coefficients`` (landmark, output);
+        ``kernel_weights`` (output, modality), ``offsets`` (output,) and ``platt`` (2, output).
+    """
     targets = joined_targets(train, spec.tasks)
     rng = np.random.default_rng(spec.seed)
     tensors: Tensors = {}
@@ -97,27 +108,47 @@ def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -
     offsets = np.zeros(n_outputs)
     for output in range(n_outputs):
         rows = targets.scored[:, output]
-        present = targets.values[rows, output]
+        labels = targets.values[rows, output]
         scaled = features[rows]
-        weights[output] = alignment_weights([scaled[:, block] for block in blocks], present)
+        weights[output] = alignment_weights([scaled[:, block] for block in blocks], labels)
         for weight, block in zip(weights[output], blocks, strict=True):
             scaled[:, block] *= np.sqrt(weight)
-        solution, offsets[output] = fit_linear_svm(scaled, present, spec.settings.svm_penalty)
+        solution, offsets[output] = fit_linear_svm(scaled, labels, spec.settings.svm_penalty)
         for modality, weight, projection, block in zip(spec.inputs, weights[output], projections, blocks, strict=True):
             coefficients[modality][:, output] = np.sqrt(weight) * (projection @ solution[block])
     tensors |= {f"{modality}.coefficients": each for modality, each in coefficients.items()}
     tensors |= {"kernel_weights": weights, "offsets": offsets}
-    decided = [(_decisions(tensors, columns, spec), joined_targets(columns, spec.tasks)) for columns in (train, valid)]
-    return tensors | {"platt": fit_platt_outputs(decided[0], decided[1])}
+    decisions = [
+        (_mkl_svm_decisions(tensors, columns, spec), joined_targets(columns, spec.tasks)) for columns in (train, valid)
+    ]
+    return tensors | {"platt": fit_platt_outputs(decisions[0], decisions[1])}
 
 
 def mkl_svm_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Platt-scaled sums of kernel values with the landmarks."""
-    return by_task(apply_platt(tensors["platt"], _decisions(tensors, columns, spec)), spec.tasks)
+    """Predict with weighted sums of kernel values and Platt scaling.
+
+    Args:
+        tensors: Arrays of `fit_mkl_svm`.
+        columns: Utterances to predict.
+        spec: The spec of the fit.
+
+    Returns:
+        Probabilities by task.
+    """
+    return by_task(apply_platt(tensors["platt"], _mkl_svm_decisions(tensors, columns, spec)), spec.tasks)
 
 
 def select_columns(rows: FloatArray, targets: ClassicalTargets, n_selected: int) -> Int[Array, "selected"]:
-    """Numbers of the columns of (n, feature) with the largest ANOVA F for any of the outputs, ascending."""
+    """Select the columns with the largest ANOVA F for any of the outputs.
+
+    Args:
+        rows: Feature rows (n, feature).
+        targets: Class labels of the same rows.
+        n_selected: Number of columns to select.
+
+    Returns:
+        Indices of the selected columns, ascending.
+    """
     best = np.zeros(rows.shape[1])
     for labels, scored in zip(targets.values.T, targets.scored.T, strict=True):
         if has_both_classes(labels[scored]):
@@ -126,7 +157,15 @@ def select_columns(rows: FloatArray, targets: ClassicalTargets, n_selected: int)
 
 
 def anova_f(rows: FloatArray, present: Bool[Array, "n"]) -> Float[Array, "feature"]:
-    """F of a one-way analysis of variance with two groups, per column; 0 for a constant column."""
+    """Compute the F statistic of a one-way analysis of variance with two groups, per column.
+
+    Args:
+        rows: Feature rows (n, feature).
+        present: Labels that form the two groups.
+
+    Returns:
+        F per column; 0 where the groups have no variance within, as in a constant column.
+    """
     groups = (rows[present], rows[~present])
     mean = rows.mean(axis=0)
     between = sum(len(group) * (group.mean(axis=0) - mean) ** 2 for group in groups)
@@ -139,12 +178,29 @@ def anova_f(rows: FloatArray, present: Bool[Array, "n"]) -> Float[Array, "featur
 def rbf_kernel(
     rows: Float[Array, "n feature"], landmarks: Float[Array, "landmark feature"], gamma: FloatArray | float
 ) -> Float[Array, "n landmark"]:
-    """exp(-gamma |x - x'|^2)."""
+    """Compute the RBF kernel exp(-gamma |x - x'|^2) of rows and landmarks.
+
+    Args:
+        rows: Scaled feature rows.
+        landmarks: Landmarks in the same space.
+        gamma: Inverse squared width.
+
+    Returns:
+        Kernel values of every pair, in (0, 1].
+    """
     return np.asarray(np.exp(-gamma * squared_distances(rows, landmarks)))
 
 
 def squared_distances(rows: Float[Array, "n feature"], others: Float[Array, "k feature"]) -> Float[Array, "n k"]:
-    """|x - x'|^2 of every pair."""
+    """Compute the squared Euclidean distance of every pair of rows.
+
+    Args:
+        rows: First set of rows.
+        others: Second set of rows, with the same features.
+
+    Returns:
+        Squared distances; rounding errors below zero are set to zero.
+    """
     distances = (rows**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
     distances -= 2 * rows @ others.T
     np.maximum(distances, 0.0, out=distances)
@@ -152,21 +208,22 @@ def squared_distances(rows: Float[Array, "n feature"], others: Float[Array, "k f
 
 
 def nystroem_projection(kernel: Float[Array, "landmark landmark"]) -> Float[Array, "landmark rank"]:
-    """P with P P' = K+, so that the rows of K(x, landmarks) P have the approximated kernel as inner products."""
+    """Compute P with P P' = K+; inner products of rows of K(x, landmarks) P then approximate the kernel."""
     values, vectors = np.linalg.eigh(kernel)
-    kept = values > EIGENVALUE_FLOOR * values[-1]
-    return np.asarray(vectors[:, kept] / np.sqrt(values[kept]))
+    significant = values > EIGENVALUE_FLOOR * values[-1]
+    return np.asarray(vectors[:, significant] / np.sqrt(values[significant]))
 
 
 def alignment_weights(features: Sequence[Float[Array, "n rank"]], present: Bool[Array, "n"]) -> Float[Array, "kernel"]:
-    """Weights, from 0 on and of sum 1, of the sum of kernels that is best aligned with the labels.
+    """Compute the weights of the sum of kernels that is best aligned with the labels.
 
     Args:
-        features: per kernel, rows whose inner products are its values.
-        present: labels of the rows.
+        features: Per kernel, rows whose inner products are its values.
+        present: Labels of the rows; True for the positive class.
 
     Returns:
-        The maximum of the centred alignment; equal weights where no kernel is aligned with the labels at all.
+        Non-negative weights of sum 1 that maximise the centred alignment; equal weights if no kernel is aligned with
+        the labels.
     """
     from scipy.optimize import nnls
 
@@ -179,7 +236,7 @@ def alignment_weights(features: Sequence[Float[Array, "n rank"]], present: Bool[
     norms = np.where(varies, norms, 1.0)
     values, vectors = np.linalg.eigh(gram / np.outer(norms, norms))
     roots = np.sqrt(np.maximum(values, 1e-12))
-    # v'Mv - 2 v'a = |R v - R'^-1 a|^2 + constant, for M = R'R; both of kernels of norm 1
+    # v'Mv - 2 v'a = |R v - R'^-1 a|^2 + constant, for M = R'R; M and a are those of kernels scaled to norm 1
     solution, _ = nnls((vectors * roots).T, (vectors / roots).T @ (target / norms))
     weights = np.where(varies, solution / norms, 0.0)
     total = float(weights.sum())
@@ -193,37 +250,37 @@ def _fit_kernel(
     settings: MklSvmSettings,
     rng: np.random.Generator,
 ) -> Tensors:
-    here = train.present[modality]
-    rows = train.features[modality][here].astype(np.float64)
+    mask = train.present[modality]
+    rows = train.features[modality][mask].astype(np.float64)
     n_selected = max(1, round(settings.selected_share * rows.shape[1]))
-    chosen = select_columns(rows, ClassicalTargets(targets.values[here], targets.scored[here]), n_selected)
-    mean, scale = column_scaling(rows[:, chosen])
+    selected = select_columns(rows, ClassicalTargets(targets.values[mask], targets.scored[mask]), n_selected)
+    mean, scale = column_scaling(rows[:, selected])
     picked = np.sort(rng.choice(len(rows), min(settings.landmarks, len(rows)), replace=False))
-    landmarks = (rows[picked][:, chosen] - mean) / scale
-    apart = squared_distances(landmarks, landmarks)[np.triu_indices(len(landmarks), 1)]
-    typical = float(np.median(apart)) if len(apart) else 0.0
+    landmarks = (rows[picked][:, selected] - mean) / scale
+    distances = squared_distances(landmarks, landmarks)[np.triu_indices(len(landmarks), 1)]
+    median = float(np.median(distances)) if len(distances) else 0.0
     return {
-        f"{modality}.columns": chosen,
+        f"{modality}.columns": selected,
         f"{modality}.mean": mean,
         f"{modality}.scale": scale,
         f"{modality}.landmarks": landmarks,
-        # rows that are all alike have no typical distance; any width gives the same kernel then
-        f"{modality}.gamma": np.array([settings.gamma_factor / (typical if typical > 0 else 1.0)]),
+        # if all landmarks are equal, the median is zero and any gamma gives the same kernel
+        f"{modality}.gamma": np.array([settings.gamma_factor / (median if median > 0 else 1.0)]),
     }
 
 
 def _kernel_rows(tensors: Tensors, columns: SplitColumns, modality: Modality) -> Float[Array, "N landmark"]:
-    """Kernel values with the landmarks; zero rows for utterances that lack the modality."""
+    """Compute kernel values with the landmarks; zero rows for utterances that lack the modality."""
     landmarks = tensors[f"{modality}.landmarks"]
-    here = columns.present[modality]
-    rows = columns.features[modality][here][:, tensors[f"{modality}.columns"]].astype(np.float64)
+    mask = columns.present[modality]
+    rows = columns.features[modality][mask][:, tensors[f"{modality}.columns"]].astype(np.float64)
     values = np.zeros((columns.n_utterances, len(landmarks)))
-    standard = (rows - tensors[f"{modality}.mean"]) / tensors[f"{modality}.scale"]
-    values[here] = rbf_kernel(standard, landmarks, tensors[f"{modality}.gamma"])
+    standardised = (rows - tensors[f"{modality}.mean"]) / tensors[f"{modality}.scale"]
+    values[mask] = rbf_kernel(standardised, landmarks, tensors[f"{modality}.gamma"])
     return values
 
 
-def _decisions(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Float[Array, "N output"]:
+def _mkl_svm_decisions(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Float[Array, "N output"]:
     decisions = np.tile(tensors["offsets"], (columns.n_utterances, 1))
     for modality in spec.inputs:
         decisions += _kernel_rows(tensors, columns, modality) @ tensors[f"{modality}.coefficients"]

@@ -1,26 +1,26 @@
-"""The multi-modal dictionary: words counted apart by the gesture that accompanies them. Adapted.
+"""The multi-modal dictionary: counts of words, separate for each gesture that accompanies them. Adapted.
 
 Source: A. Zadeh, R. Zellers, E. Pincus, L.-P. Morency, "Multimodal sentiment intensity analysis in videos: facial
-gestures and verbal messages", IEEE Intelligent Systems 31(6), 2016. There, every word of a vocabulary is counted twice,
-where a facial gesture (smile, frown, head nod, head shake) accompanies it and where none does, and a nu-SVR predicts
-the intensity of the sentiment from the counts.
+gestures and verbal messages", IEEE Intelligent Systems 31(6), 2016. The paper counts every word of a vocabulary twice:
+where a facial gesture (smile, frown, head nod, head shake) accompanies it, and where none does. A nu-SVR predicts the
+intensity of the sentiment from the counts.
 
 Adapted, because a Dataset has vectors of words and not the words or the gestures themselves:
 
-- a word of the vocabulary is a *codeword*: the nearest of `n_codewords` centres of k-means over train's word vectors
-- a gesture is one of `n_gestures` centres of k-means over the vectors of a modality that stand beside the words; the
-  voice has such "gestures" too where it is an input
-- the regression is linear with a squared epsilon-insensitive loss (the cost of a nu-SVR grows with the square of the
-  utterances); its value is the intensity, and is turned into a probability by Platt scaling on valid; emotions, which
-  the paper does not know, are linear SVMs with the same scaling, their intensities such regressions
+- A word of the vocabulary is a *codeword*: the nearest of `n_codewords` centres of k-means over train's word vectors.
+- A gesture is the nearest of `n_gestures` centres of k-means over the vectors of another modality at the words. The
+  voice has such "gestures" too if it is an input.
+- The regression is linear with a squared epsilon-insensitive loss, because the cost of a nu-SVR grows with the square
+  of the number of utterances. Its value is the intensity; Platt scaling on valid turns it into a probability.
+- Emotions, which the paper does not predict, are linear SVMs with the same scaling; their intensities are regressions.
 
-Plain counts of codewords and gestures stand beside the pairs. With text alone this is a bag of codewords, without text
-a bag of gestures. A word that lacks a modality is counted in nothing that concerns it: neither as with nor as without
-a gesture. An utterance without words has zero counts and is judged by the offset alone.
+The features also include plain counts of codewords and gestures. With text alone this is a bag of codewords, without
+text a bag of gestures. If a word lacks a modality, no count of that modality includes it, neither with nor without a
+gesture. An utterance without words has zero counts, and the offset alone decides.
 
-| paper | here |
+| paper | this file |
 |---|---|
-| word w, gesture g | codeword, gesture: `Codebook` numbers of a word |
+| word w, gesture g | index of the nearest centre of the text, and of another modality |
 | counts of (w, g present), (w, g absent) | `dictionary_counts` |
 | nu-SVR | `fit_linear_svr` |
 """
@@ -57,28 +57,41 @@ from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns, WordColumns
 from mien.tasks import SENTIMENT, TASKS
 
-# k-means sees at most so many train words of a modality: more do not move the centres
+# largest number of train words of a modality for k-means; more words do not move the centres
 CODEBOOK_WORDS = 50_000
-# words looked up at once, so that memory does not grow with the split
+# words per look-up, so that memory does not grow with the split
 LOOKUP_WORDS = 8_192
-# the number of a word that lacks the modality
+# index for a word that lacks the modality
 UNKNOWN = -1
 
 
 @dataclass(frozen=True)
 class MmDictionarySettings(SystemSettings):
-    """Sizes of the codebooks and of the fit."""
+    """Sizes of the codebooks, and the penalty of the fit."""
 
-    # centres that stand for the vocabulary
+    # number of codewords
     n_codewords: int = 300
-    # centres per modality that stand for gestures (paper: four, of the face)
+    # number of gestures per modality (paper: four, of the face)
     n_gestures: int = 4
     # C of the regression and of the SVMs
     linear_penalty: float = 0.01
 
 
 def fit_mm_dictionary(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
-    """Codebooks, regression and SVMs from train; Platt scaling from valid. Raises DataError without words."""
+    """Fit codebooks, regressions and SVMs on train, and Platt scaling on valid.
+
+    Args:
+        train: Train split with words.
+        valid: Valid split with words.
+        spec: Inputs, tasks, settings (`MmDictionarySettings`) and seed.
+
+    Returns:
+        Per modality ``mean``, ``scale`` and ``centres``; ``weights``, ``offsets`` and ``platt`` of the classes;
+        ``intensity_weights`` and ``intensity_offsets`` of the degrees, if there are any.
+
+    Raises:
+        DataError: A split has no words, or no train word has an input modality.
+    """
     tensors: Tensors = {}
     for modality in spec.inputs:
         size = spec.settings.n_codewords if modality is Modality.TEXT else spec.settings.n_gestures
@@ -86,34 +99,51 @@ def fit_mm_dictionary(train: SplitColumns, valid: SplitColumns, spec: ClassicalS
     counts, classes, penalty = _counts(tensors, train, spec), classes_among(spec.tasks), spec.settings.linear_penalty
     tensors |= dict(zip(("weights", "offsets"), _fit_outputs(counts, train, classes, penalty), strict=True))
     if degrees := degrees_among(spec.tasks):
-        found = _fit_outputs(counts, train, degrees, penalty)
-        tensors |= dict(zip(("intensity_weights", "intensity_offsets"), found, strict=True))
-    decided = [(_decisions(tensors, columns, spec), joined_targets(columns, classes)) for columns in (train, valid)]
-    return tensors | {"platt": fit_platt_outputs(decided[0], decided[1])}
+        fitted = _fit_outputs(counts, train, degrees, penalty)
+        tensors |= dict(zip(("intensity_weights", "intensity_offsets"), fitted, strict=True))
+    decisions = [
+        (_dictionary_decisions(tensors, columns, spec), joined_targets(columns, classes)) for columns in (train, valid)
+    ]
+    return tensors | {"platt": fit_platt_outputs(decisions[0], decisions[1])}
 
 
 def mm_dictionary_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Platt-scaled linear functions of the counts for classes, and such functions themselves for degrees."""
-    said = by_task(apply_platt(tensors["platt"], _decisions(tensors, columns, spec)), classes_among(spec.tasks))
+    """Predict with linear functions of the counts, Platt-scaled for classes.
+
+    Args:
+        tensors: Arrays of `fit_mm_dictionary`.
+        columns: Utterances to predict, with words.
+        spec: The spec of the fit.
+
+    Returns:
+        Probabilities of classes and degrees, by task.
+
+    Raises:
+        DataError: The columns have no words.
+    """
+    predictions = by_task(
+        apply_platt(tensors["platt"], _dictionary_decisions(tensors, columns, spec)), classes_among(spec.tasks)
+    )
     if degrees := degrees_among(spec.tasks):
         values = _counts(tensors, columns, spec) @ tensors["intensity_weights"] + tensors["intensity_offsets"]
-        said |= by_task(np.asarray(values), degrees)
-    return said
+        predictions |= by_task(np.asarray(values), degrees)
+    return predictions
 
 
 def dictionary_counts(
     offsets: Int[Array, "N_plus_1"], codes: Mapping[Modality, Int[Array, "W"]], sizes: Mapping[Modality, int]
 ) -> Any:
-    """Counts per utterance as a scipy sparse matrix (N, feature).
+    """Count codewords, gestures and their pairs in every utterance.
 
     Args:
-        offsets: utterance n has the words offsets[n] : offsets[n + 1].
-        codes: per modality the number of each word's codeword or gesture, `UNKNOWN` where the word lacks it.
-        sizes: how many numbers there are.
+        offsets: Utterance n has the words offsets[n] : offsets[n + 1].
+        codes: Per modality, the index of each word's codeword or gesture; `UNKNOWN` if the word lacks the modality.
+        sizes: Per modality, the number of codewords or gestures.
 
     Returns:
-        Columns: per modality its plain counts; then, where there is text, per further modality and gesture the counts
-        of every codeword with the gesture, and of every codeword with another one.
+        Scipy sparse matrix (N, feature). Its columns are the plain counts of each modality. With text, they are
+        followed, for each other modality and gesture, by the counts of every codeword with this gesture, and of every
+        codeword with another gesture.
     """
     from scipy.sparse import csr_array
 
@@ -133,14 +163,22 @@ def dictionary_counts(
                 rows.append(utterance[known])
                 places.append(width + words + sizes[Modality.TEXT] * (gestures != gesture))
                 width += 2 * sizes[Modality.TEXT]
-    # 32 bits, because scikit-learn's linear solvers take no wider ones
+    # 32 bits, because scikit-learn's linear solvers accept no wider indices
     row, place = np.concatenate(rows).astype(np.int32), np.concatenate(places).astype(np.int32)
-    # building it from coordinates adds up what falls on the same place
+    # the constructor sums duplicate coordinates
     return csr_array((np.ones(len(row)), (row, place)), shape=(len(offsets) - 1, width))
 
 
 def nearest_centres(rows: Float[Array, "n feature"], centres: Float[Array, "k feature"]) -> Int[Array, "n"]:
-    """Number of the nearest centre of every row."""
+    """Return the index of the nearest centre of every row.
+
+    Args:
+        rows: Feature rows.
+        centres: Centres in the same space.
+
+    Returns:
+        Indices of the centres.
+    """
     half = 0.5 * (centres**2).sum(axis=1)
     parts = [
         np.argmin(half - rows[start : start + LOOKUP_WORDS] @ centres.T, axis=1)
@@ -152,15 +190,15 @@ def nearest_centres(rows: Float[Array, "n feature"], centres: Float[Array, "k fe
 def _fit_outputs(
     counts: Any, train: SplitColumns, tasks: Sequence[str], penalty: float
 ) -> tuple[Float[Array, "feature output"], Float[Array, "output"]]:
-    """Weights and offsets: the paper's regression for the sentiment and for degrees, SVMs for other classes."""
+    """Fit weights and offsets: the paper's regression for sentiment and degrees, SVMs for other classes."""
     fitted = []
     for task in in_order(tasks):
         values, scored = joined_targets(train, [task])
         fit = fit_linear_svr if TASKS[task].predicts_degrees else fit_linear_svm
         if task == SENTIMENT:
             values, fit = train.sentiment[:, None], fit_linear_svr
-        for wanted, rows in zip(values.T, map(np.flatnonzero, scored.T), strict=True):
-            fitted.append(fit(counts[rows], wanted[rows], penalty))
+        for target, rows in zip(values.T, map(np.flatnonzero, scored.T), strict=True):
+            fitted.append(fit(counts[rows], target[rows], penalty))
     weights = np.reshape([each for each, _ in fitted], (len(fitted), counts.shape[1])).T
     return weights, np.array([offset for _, offset in fitted])
 
@@ -196,13 +234,13 @@ def _counts(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Any
     words = _words_of(columns)
     codes = {}
     for modality in spec.inputs:
-        here = words.present[modality]
-        rows = (words.features[modality][here] - tensors[f"{modality}.mean"]) / tensors[f"{modality}.scale"]
-        code = np.full(len(here), UNKNOWN, dtype=np.int64)
-        code[here] = nearest_centres(rows, tensors[f"{modality}.centres"])
+        mask = words.present[modality]
+        rows = (words.features[modality][mask] - tensors[f"{modality}.mean"]) / tensors[f"{modality}.scale"]
+        code = np.full(len(mask), UNKNOWN, dtype=np.int64)
+        code[mask] = nearest_centres(rows, tensors[f"{modality}.centres"])
         codes[modality] = code
     return dictionary_counts(words.offsets, codes, {m: len(tensors[f"{m}.centres"]) for m in spec.inputs})
 
 
-def _decisions(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Float[Array, "N output"]:
+def _dictionary_decisions(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Float[Array, "N output"]:
     return np.asarray(_counts(tensors, columns, spec) @ tensors["weights"] + tensors["offsets"])

@@ -1,1 +1,1 @@
-"""What exists for speed only: tested equal to the plain form, and chosen by one setting."""
+"""Faster implementations, tested to be equal to the plain ones; one setting selects them."""

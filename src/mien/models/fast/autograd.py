@@ -1,15 +1,17 @@
-"""What `cim` spends its time in, with hand-written backward passes, for a CPU.
+"""Fast recurrence and attention of `cim` on a CPU, with hand-written backward passes.
 
 `run_grus`: several bidirectional GRUs over the same videos as one recurrence.
 
-The cells are those of `torch.nn.GRU` (Cho et al., EMNLP 2014, with the reset gate after the recurrent product), which
-stays the reference that the tests compare with. What is gained: nothing is computed for padding or for the zero state
-before the first utterance, what the backward pass needs beside the carried gradient is computed for all steps at once,
-the weights' gradients are one product over all steps, and a step is seven operations forward and three backward, on
-memory that is there already, for all modalities and both directions at once.
+The cells are those of `torch.nn.GRU` (Cho et al., EMNLP 2014, with the reset gate after the recurrent product); the
+tests compare with it. The implementation saves time in these ways:
 
-Axes: direction = forward and backward of each GRU in turn (f0 b0 f1 b1 ...); row = the videos' utterances in the order
-in which the recurrence meets them, all first ones, then all second ones of the videos that have one, and so on.
+- It computes nothing for padding or for the zero state before the first utterance.
+- The backward pass computes everything except the carried gradient for all steps at once.
+- The gradient of a weight matrix is one product over all steps.
+- A step is seven operations forward and three backward, in allocated memory, for all modalities and both directions.
+
+Axes: direction = forward and backward of each GRU in turn (f0 b0 f1 b1 ...); row = the utterances in the order of the
+recurrence: the first of every video, then the second of every video that has one, and so on.
 
 Symbols: r, z, n -> reset, update, candidate; W_i*, b_i* -> weight_ih, bias_ih; W_h*, b_h* -> weight_hh, bias_hh.
 
@@ -33,23 +35,27 @@ from mien.models.layers import masked_softmax, run_bidirectional
 
 # weight_ih, weight_hh, bias_ih, bias_hh of one direction
 PARAMETERS_PER_DIRECTION = 4
-# a transposed copy of the weights takes about as long as it saves in so many steps (measured, 16 videos, 200 units)
+# number of steps after which a transposed copy of the weights saves time (measured with 16 videos, 200 units)
 STEPS_WORTH_A_COPY = 6
 
 
 @dataclass(frozen=True, slots=True)
 class RecurrenceRows:
-    """Which utterance each row of the recurrence is. Utterances are numbered through: video * n_utterances + place."""
+    """Layout of the recurrence: the utterance of each row.
 
-    # videos that have a first, second, ... utterance
+    Utterances are numbered across the batch: video * (places per video) + place. In a filler row, a modality has no
+    utterance left, while another modality of the video still has one.
+    """
+
+    # number of videos that have a first, second, ... utterance
     per_step: tuple[int, ...]
-    # utterances of the batch, padding included
+    # number of places of the batch, padding included
     n_utterances: int
-    # whether every row is an utterance
+    # whether there are no filler rows
     all_real: bool
-    # the utterance of every row, per direction; n_utterances for a row that is none
+    # number of the utterance of every row, per direction; n_utterances for a filler row
     utterance: tuple[Int[Tensor, "row"], ...]
-    # the row before it in the same video, for the rows after the first step
+    # for the rows after the first step: the preceding row of the same video
     before: Int[Tensor, "later_row"]
 
 
@@ -58,32 +64,32 @@ def run_grus(
     inputs: Sequence[Float[Tensor, "video utterance _"]],
     presents: Sequence[Bool[Tensor, "video utterance"]],
 ) -> Float[Tensor, "gru video utterance state"]:
-    """`run_bidirectional` for several GRUs over the same videos, as one recurrence where `use_fast`.
+    """Compute `run_bidirectional` for several GRUs over the same videos, as one recurrence if `use_fast`.
 
     Args:
-        grus: Each of one layer, both directions, with biases, all of one hidden size.
-        inputs: What each GRU reads.
-        presents: True for the utterances that each GRU visits, as if the others did not exist.
+        grus: GRUs of one layer, with both directions and biases, and of the same hidden size.
+        inputs: Input vectors of each GRU.
+        presents: True for the utterances that each GRU visits; it skips the others.
 
     Returns:
-        States [forward, backward] of every GRU; zero where not present.
+        States [forward, backward] of every GRU; zero where an utterance is not present.
     """
-    # Mixed precision would need a backward pass that casts.
+    # The backward pass does not cast, so it does not support mixed precision.
     if not use_fast(*inputs) or torch.is_autocast_enabled("cpu"):
         return torch.stack([run_bidirectional(*each) for each in zip(grus, inputs, presents, strict=True)])
-    parameters = [parameter for gru in grus for parameter in _parameters(gru)]
+    parameters = [parameter for gru in grus for parameter in _gru_parameters(gru)]
     flat = [each.reshape(-1, each.shape[-1]) for each in inputs]
     states: Tensor = _FusedGru.apply(_arrange_rows(presents), len(grus), *flat, *parameters)  # type: ignore[no-untyped-call]
     return states.view(len(grus), *presents[0].shape, -1)
 
 
 def _arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> RecurrenceRows:
-    """Rows for both directions of the GRUs whose modality is present in `presents[i]`.
+    """Lay out the rows of both directions of every GRU; `presents[i]` is the mask of GRU i.
 
-    A modality that lacks an utterance moves on to its next one; where it has fewer utterances than another, its last
-    rows are none: nothing follows them, and their states are not given out.
+    A modality that lacks an utterance continues with its next one. A modality with fewer utterances than another ends
+    with filler rows, whose states are not returned.
     """
-    masks = [present.numpy() for present in presents]  # (video, utterance); numpy is quicker with so little
+    masks = [present.numpy() for present in presents]  # (video, utterance); numpy is faster than torch for small arrays
     n_utterances = masks[0].shape[1]
     lengths = [mask.sum(axis=1) for mask in masks]  # video
     longest = lengths[0] if len(lengths) == 1 else np.maximum.reduce(lengths)
@@ -99,10 +105,10 @@ def _arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> Recurr
         if number and np.array_equal(mask, masks[0]):
             utterance += utterance[:2]
             continue
-        order = np.argsort(~mask, axis=1, kind="stable")  # (video, place), present ones first, in their order
+        order = np.argsort(~mask, axis=1, kind="stable")  # (video, place), present utterances first, in their order
         last = length[video] - 1
-        for visited in (step, last - step):
-            place = order[video, np.maximum(visited, 0)]
+        for position in (step, last - step):
+            place = order[video, np.maximum(position, 0)]
             utterance.append(torch.from_numpy(np.where(step <= last, video * n_utterances + place, mask.size)))
     return RecurrenceRows(
         per_step=tuple(per_step[per_step > 0].tolist()),
@@ -113,13 +119,13 @@ def _arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> Recurr
     )
 
 
-def _parameters(gru: nn.GRU) -> list[Tensor]:
+def _gru_parameters(gru: nn.GRU) -> list[Tensor]:
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     return [getattr(gru, name + suffix) for suffix in ("", "_reverse") for name in names]
 
 
 class _FusedGru(torch.autograd.Function):
-    """`run_grus` for flat inputs (utterance, feature), one per GRU; gives states (gru, utterance, 2 * hidden)."""
+    """`run_grus` for flat inputs (utterance, feature), one per GRU; returns states (gru, utterance, 2 * hidden)."""
 
     @staticmethod
     def forward(ctx: Any, rows: RecurrenceRows, n_grus: int, *tensors: Tensor) -> Tensor:
@@ -127,46 +133,46 @@ class _FusedGru(torch.autograd.Function):
         weights_in, weights, biases_in, biases = (parameters[k::PARAMETERS_PER_DIRECTION] for k in range(4))
         hidden = weights[0].shape[1]
         stacked = torch.stack(weights)  # (direction, 3 * hidden, hidden)
-        outer, inner = torch.stack(biases_in), torch.stack(biases)
-        outer[:, : 2 * hidden] += inner[:, : 2 * hidden]
+        stacked_in, stacked_biases = torch.stack(biases_in), torch.stack(biases)
+        stacked_in[:, : 2 * hidden] += stacked_biases[:, : 2 * hidden]
         gates = stacked.new_empty(2 * n_grus, len(rows.utterance[0]), 3 * hidden)
-        visited = [_pick(inputs[d // 2], places, rows) for d, places in enumerate(rows.utterance)]
-        for bias, rows_in, weight, out in zip(outer.unbind(), visited, weights_in, gates.unbind(), strict=True):
+        row_inputs = [_select_rows(inputs[d // 2], places, rows) for d, places in enumerate(rows.utterance)]
+        for bias, rows_in, weight, out in zip(stacked_in.unbind(), row_inputs, weights_in, gates.unbind(), strict=True):
             torch.addmm(bias, rows_in, weight.t(), out=out)
-        states, recurrent_n = _step_forward(gates, stacked, inner[:, None, 2 * hidden :], rows.per_step)
+        states, recurrent_n = _step_forward(gates, stacked, stacked_biases[:, None, 2 * hidden :], rows.per_step)
         ctx.rows, ctx.n_grus = rows, n_grus
-        ctx.save_for_backward(gates, states, recurrent_n, stacked, *visited, *weights_in)
-        # one place more than utterances, for the rows that are none
-        given = states.new_zeros(n_grus, rows.n_utterances + 1, 2, hidden)
-        halves = (half for gru in given.unbind() for half in gru.unbind(1))
+        ctx.save_for_backward(gates, states, recurrent_n, stacked, *row_inputs, *weights_in)
+        # one extra place, for the filler rows
+        by_utterance = states.new_zeros(n_grus, rows.n_utterances + 1, 2, hidden)
+        halves = (half for gru in by_utterance.unbind() for half in gru.unbind(1))
         for half, places, each in zip(halves, rows.utterance, states.unbind(), strict=True):
             half.index_copy_(0, places, each)
-        return given[:, :-1].flatten(2)
+        return by_utterance[:, :-1].flatten(2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, n_directions = ctx.rows, 2 * ctx.n_grus
-        gates, states, recurrent_n, stacked, *others = ctx.saved_tensors
-        visited, weights_in = others[:n_directions], others[n_directions:]
+        gates, states, recurrent_n, stacked, *tensors = ctx.saved_tensors
+        row_inputs, weights_in = tensors[:n_directions], tensors[n_directions:]
         hidden = states.shape[-1]
         d_states = torch.empty_like(states)
         halves = (half for gru in gradient.unbind() for half in gru.split(hidden, dim=1))
         for half, places, out in zip(halves, rows.utterance, d_states.unbind(), strict=True):
-            _pick(half, places, rows, out)
-        d_gates, of_candidate = _step_backward(d_states, (gates, states, recurrent_n), stacked, rows)
+            _select_rows(half, places, rows, out)
+        d_gates, candidate_factor = _step_backward(d_states, (gates, states, recurrent_n), stacked, rows)
         first = rows.per_step[0] if rows.per_step else 0
         d_weights = torch.bmm(d_gates[:, first:].transpose(1, 2), states.index_select(1, rows.before))
         d_biases = d_gates.sum(dim=1)  # (direction, 3 * hidden)
-        # The inputs' side differs from the hidden side in the candidate alone, which the reset gate does not touch.
-        d_candidate = torch.mul(d_states, of_candidate, out=d_gates[..., 2 * hidden :])
+        # Input and recurrent part have equal gradients, except in the candidate: reset does not act on its input part.
+        d_candidate = torch.mul(d_states, candidate_factor, out=d_gates[..., 2 * hidden :])
         d_biases_in = torch.cat([d_biases[:, : 2 * hidden], d_candidate.sum(dim=1)], dim=1)
         d_parameters: list[Tensor] = []
         for d, d_gate in enumerate(d_gates.unbind()):
-            d_parameters += [d_gate.t() @ visited[d], d_weights[d], d_biases_in[d], d_biases[d]]
+            d_parameters += [d_gate.t() @ row_inputs[d], d_weights[d], d_biases_in[d], d_biases[d]]
         d_inputs: list[Tensor | None] = [None] * ctx.n_grus
         for g in range(ctx.n_grus):
             if ctx.needs_input_grad[2 + g]:
-                d_input = visited[2 * g].new_zeros(rows.n_utterances + 1, visited[2 * g].shape[1])
+                d_input = row_inputs[2 * g].new_zeros(rows.n_utterances + 1, row_inputs[2 * g].shape[1])
                 for d in (2 * g, 2 * g + 1):
                     d_input.index_add_(0, rows.utterance[d], d_gates[d] @ weights_in[d])
                 d_inputs[g] = d_input[:-1]
@@ -179,12 +185,13 @@ def _step_forward(
     bias_n: Float[Tensor, "direction 1 hidden"],
     per_step: Sequence[int],
 ) -> tuple[Float[Tensor, "direction row hidden"], Float[Tensor, "direction row hidden"]]:
-    """States of all rows, and the candidate's recurrent part. `gates` holds the inputs' part and then r, z and n.
+    """Compute the states of all rows, and the recurrent part of the candidate.
 
-    tanh(x) is computed as 2 sigmoid(2x) - 1, which takes half the time.
+    `gates` contains the input part of the gates, and is overwritten with r, z and n. tanh(x) is computed as
+    2 sigmoid(2x) - 1, which takes half the time.
     """
     hidden = weights.shape[2]
-    # Products with the transposed copy are faster, by less than the copy costs unless it serves several of them.
+    # Products with a transposed copy are faster, but the copy pays off only after several products.
     by_hidden = weights.transpose(1, 2)
     if len(per_step) > STEPS_WORTH_A_COPY:
         by_hidden = by_hidden.contiguous()
@@ -195,20 +202,20 @@ def _step_forward(
     columns = (gates[..., : 2 * hidden], *gates.split(hidden, dim=2), recurrent_n, states)
     steps = zip(*(each.split(per_step, dim=1) for each in columns), strict=True)
     previous: Tensor | None = None
-    of_gates = of_candidate = product = gates.new_empty(0, 0)
-    for reset_update, reset, update, candidate, part, state in steps:
+    gates_product = candidate_product = product = gates.new_empty(0, 0)
+    for reset_update, reset, update, candidate, recurrent, state in steps:
         if previous is None:
-            part.copy_(bias_n.expand_as(part))
+            recurrent.copy_(bias_n.expand_as(recurrent))
         else:
             if product.shape[1] != state.shape[1]:
                 previous = previous[:, : state.shape[1]]
                 product = gates.new_empty(len(gates), state.shape[1], 3 * hidden)
-                of_gates, of_candidate = product.split((2 * hidden, hidden), dim=2)
+                gates_product, candidate_product = product.split((2 * hidden, hidden), dim=2)
             torch.bmm(previous, by_hidden, out=product)
-            reset_update.add_(of_gates)
-            torch.add(of_candidate, bias_n, out=part)
+            reset_update.add_(gates_product)
+            torch.add(candidate_product, bias_n, out=recurrent)
         reset_update.sigmoid_()
-        candidate.addcmul_(reset, part, value=2).sigmoid_()
+        candidate.addcmul_(reset, recurrent, value=2).sigmoid_()
         torch.add(minus_one, candidate, alpha=2, out=candidate)
         if previous is None:
             torch.addcmul(candidate, candidate, update, value=-1, out=state)
@@ -224,48 +231,48 @@ def _step_backward(
     weights: Float[Tensor, "direction 3*hidden hidden"],
     rows: RecurrenceRows,
 ) -> tuple[Float[Tensor, "direction row 3*hidden"], Float[Tensor, "direction row hidden"]]:
-    """Gradients of what the recurrent product gives (r, z, n), and the factor of the candidate's input part.
+    """Compute the gradients of the recurrent products (r, z, n), and the factor of the candidate's input part.
 
-    Each gradient is that of the row's state times a factor that does not depend on it; the factors are computed for all
-    rows first, so that a step is three operations. `d_states` is changed: it takes up what later steps send back.
+    A gradient is the gradient of the row's state times a factor that does not depend on it. The factors are computed
+    for all rows first, so that a step is three operations. The gradients from later steps are added to `d_states`.
     """
     gates, states, recurrent_n = saved
     hidden = states.shape[-1]
     reset, update, candidate = gates.split(hidden, dim=-1)
     first = rows.per_step[0] if rows.per_step else 0
-    d_gates = torch.empty_like(gates)  # the factors at first
-    of_reset, of_update, of_part = d_gates.split(hidden, dim=-1)
-    kept = 1 - update
-    of_candidate = torch.square(candidate).neg_().add_(1).mul_(kept)  # direction row hidden
-    torch.mul(of_candidate, reset, out=of_part)
-    torch.mul(of_part, recurrent_n, out=of_reset)
-    of_reset.addcmul_(of_reset, reset, value=-1)
-    torch.neg(candidate, out=of_update)
-    of_update[:, first:] += states.index_select(1, rows.before)
-    of_update.mul_(kept.mul_(update))
+    d_gates = torch.empty_like(gates)  # contains the factors until the loop multiplies them
+    reset_factor, update_factor, recurrent_factor = d_gates.split(hidden, dim=-1)
+    complement = 1 - update
+    candidate_factor = torch.square(candidate).neg_().add_(1).mul_(complement)  # direction row hidden
+    torch.mul(candidate_factor, reset, out=recurrent_factor)
+    torch.mul(recurrent_factor, recurrent_n, out=reset_factor)
+    reset_factor.addcmul_(reset_factor, reset, value=-1)
+    torch.neg(candidate, out=update_factor)
+    update_factor[:, first:] += states.index_select(1, rows.before)
+    update_factor.mul_(complement.mul_(update))
     columns = (d_states, d_gates, d_gates.unflatten(2, (3, hidden)), d_states.unsqueeze(2), update)
     steps = list(zip(*(each.split(rows.per_step, dim=1) for each in columns), strict=True))
     carried = gates.new_empty(0, 0)
     for number in range(len(steps) - 1, -1, -1):
-        d_state, d_gate, by_gate, to_each_gate, kept_share = steps[number]
-        by_gate.mul_(to_each_gate)
+        d_state, d_gate, by_gate, d_state_per_gate, step_update = steps[number]
+        by_gate.mul_(d_state_per_gate)
         if number:
             if carried.shape[1] != d_state.shape[1]:
                 carried = gates.new_empty(d_state.shape)
-            torch.mul(d_state, kept_share, out=carried)
+            torch.mul(d_state, step_update, out=carried)
             carried.baddbmm_(d_gate, weights)
             earlier = steps[number - 1][0]
             earlier[:, : d_state.shape[1]] += carried
-    return d_gates, of_candidate
+    return d_gates, candidate_factor
 
 
-def _pick(
+def _select_rows(
     values: Float[Tensor, "utterance feature"],
     places: Int[Tensor, "row"],
     rows: RecurrenceRows,
     out: Tensor | None = None,
 ) -> Float[Tensor, "row feature"]:
-    """The utterances of the rows; zero for a row that is none."""
+    """Select the utterances of the rows; zero for a filler row."""
     if not rows.all_real:
         values = torch.nn.functional.pad(values, (0, 0, 0, 1))
     return torch.index_select(values, 0, places, out=out)
@@ -276,15 +283,15 @@ def attend_pairs(
     presents: Bool[Tensor, "modality video utterance"],
     directions: Sequence[tuple[int, int]],
 ) -> tuple[Float[Tensor, "direction video utterance feature"], Float[Tensor, "direction video utterance context"]]:
-    """`cim.attend` for both directions of every pair of modalities, as one batched product per equation.
+    """Compute `cim.attend` for both directions of every pair of modalities, with one batched product per equation.
 
     Args:
-        states: The states of every modality.
+        states: States of every modality.
         presents: True for the utterances of every modality that take attention.
-        directions: Places of X and Y among the modalities: those of every pair, and then the same reversed.
+        directions: Indices of the modalities X and Y: those of every pair, then the same pairs reversed.
 
     Returns:
-        ``(A, N)`` of every direction.
+        ``(A, N)`` of every direction: the gated vectors and the attention weights.
     """
     queries, contexts = torch.tensor(directions, device=states.device).unbind(1)
     gated, weights = _PairAttention.apply(states, presents, queries, contexts)  # type: ignore[no-untyped-call]
@@ -292,7 +299,7 @@ def attend_pairs(
 
 
 class _PairAttention(torch.autograd.Function):
-    """All directions of all pairs; query, context = modalities of X and Y for each direction, those of N2 second."""
+    """`attend_pairs` for indices of X and Y per direction; the reversed directions are the second half."""
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, presents: Tensor, queries: Tensor, contexts: Tensor) -> tuple[Tensor, Tensor]:
@@ -317,7 +324,7 @@ class _PairAttention(torch.autograd.Function):
         d_shares = torch.bmm(d_attended, context.mT)
         if d_weights is not None:
             d_shares = d_shares + d_weights.flatten(0, 1)
-        # softmax: dM = N * (dN - sum(dN * N)); zero wherever N is, so that the mask needs no care
+        # softmax: dM = N * (dN - sum(dN * N)); zero where N is zero, so the mask needs no separate step
         d_scores = weights * (d_shares - (d_shares * weights).sum(dim=-1, keepdim=True))
         d_score = d_scores[:half] + d_scores[half:].mT
         d_states = d_gated * attended

@@ -1,4 +1,4 @@
-"""The setting that chooses the fast forms, the environment variable MIEN_FAST, and a fast dropout."""
+"""The environment variable MIEN_FAST, which selects the fast implementations, and a fast dropout."""
 
 from __future__ import annotations
 
@@ -11,25 +11,33 @@ from torch.nn import functional
 
 
 def use_fast(*tensors: Tensor) -> bool:
-    """Whether the fast forms run over `tensors`: on a CPU, outside an ONNX export, unless ``MIEN_FAST=0``.
+    """Whether to use the fast implementations: on a CPU, outside an ONNX export, unless ``MIEN_FAST=0``.
 
-    This is no setting of a model, because settings are part of a run's identity and decide its weights. Both forms
-    compute the same; only the dropout of a training draws other random numbers, as it does on another device.
+    This is not a setting of a model, because settings are part of a run's identity. Both implementations compute the
+    same values; only dropout during training draws other random numbers, as it does on another device.
     """
     on_cpu = all(each.device.type == "cpu" for each in tensors)
     return on_cpu and not torch.onnx.is_in_onnx_export() and os.environ.get("MIEN_FAST") != "0"
 
 
-# Each random integer of 64 bits decides over four values: rates are rounded to multiples of 1 / 65,536.
+# Each random integer of 64 bits serves four values, so rates are rounded to multiples of 1 / 65,536.
 LEVELS = 1 << 16
 VALUES_PER_NUMBER = 4
 
 
 def dropout(values: Float[Tensor, "*axes"], rate: float, training: bool) -> Float[Tensor, "*axes"]:
-    """Set a share `rate` of the values to zero and scale the others by 1 / (1 - share), while training.
+    """Set a random share of the values to zero during training, and scale the others by 1 / (1 - rate).
 
-    The random numbers are those of torch's global seed, one stream for all sizes. Where not `use_fast`, this is
-    `torch.nn.functional.dropout`, which draws others.
+    The random numbers come from torch's global generator, in one stream for all sizes. Unless `use_fast`, this is
+    `torch.nn.functional.dropout`, which draws other numbers.
+
+    Args:
+        values: Values on which dropout acts independently.
+        rate: Probability that a value is set to zero, in [0, 1).
+        training: False returns the values unchanged.
+
+    Returns:
+        Values of the same shape.
     """
     if not training or rate == 0:
         return values
@@ -37,6 +45,6 @@ def dropout(values: Float[Tensor, "*axes"], rate: float, training: bool) -> Floa
         return functional.dropout(values, rate, training)
     dropped = round(rate * LEVELS)
     numbers = torch.empty(-(-values.numel() // VALUES_PER_NUMBER), dtype=torch.int64).random_(-(2**63), None)
-    drawn = numbers.view(torch.int16)[: values.numel()].view(values.shape)
-    kept = (drawn >= dropped - LEVELS // 2).to(values.dtype)
-    return values * kept.mul_(LEVELS / (LEVELS - dropped))
+    draws = numbers.view(torch.int16)[: values.numel()].view(values.shape)
+    scales = (draws >= dropped - LEVELS // 2).to(values.dtype)
+    return values * scales.mul_(LEVELS / (LEVELS - dropped))
