@@ -173,7 +173,7 @@ class CimTuned(nn.Module):
         if batch.tokens is None:
             raise UsageError(
                 "Expected the tokens of every utterance's transcript, but got text features; read the set with "
-                "Reads.TRANSCRIPTS, or build the network with encoder='none'"
+                "InputKind.TRANSCRIPTS, or build the network with encoder='none'"
             )
         has_text = present[batch.real]  # (n,)
         vectors = torch.zeros(len(has_text), self.encoder.n_features, device=has_text.device)
