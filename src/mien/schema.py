@@ -1,6 +1,6 @@
-"""The words the whole package speaks: modality, emotion, utterance, video, feature space.
+"""Shared terms and data types of the package: modality, emotion, utterance, video, feature space.
 
-Axis vocabulary used in every signature of the package:
+Array shapes in all docstrings are written as axis names:
 
 - ``video``      one row per video of a batch
 - ``utterance``  one row per utterance of a video, in start order
@@ -25,9 +25,9 @@ FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 BoolArray = NDArray[np.bool_]
 
-# The paper's order (alphabetical). CMU-MOSEI's "All Labels" has another order: map by name.
+# The paper's order (alphabetical). CMU-MOSEI's "All Labels" uses another order, so columns are mapped by name.
 EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
-# The seventh output, derived and never stored as a label: all six intensities are zero.
+# The seventh output: all six intensities are zero. It is derived from them and never stored as a label.
 NO_EMOTION = "none"
 EMOTION_OUTPUTS = (*EMOTIONS, NO_EMOTION)
 SPLITS = ("train", "valid", "test")
@@ -36,72 +36,72 @@ EMOTION_RANGE = (0.0, 3.0)
 
 
 class Modality(StrEnum):
-    """One of the three channels a person is perceived through."""
+    """One of the three input channels: words, voice or face."""
 
     TEXT = "text"
     ACOUSTIC = "acoustic"
     VISUAL = "visual"
 
 
-# stands for a modality in the names of attention when a system has fused them before it attends: "fused->fused"
+# Replaces the modality in attention names where a system fuses modalities before attention: "fused->fused".
 FUSED = "fused"
 
 
 class Level(StrEnum):
-    """What one feature vector stands for."""
+    """Whether one feature vector describes an utterance or a word."""
 
     UTTERANCE = "utterance"
     WORD = "word"
 
 
 class SentimentRule(StrEnum):
-    """How a sentiment score in [-3, 3] becomes two classes."""
+    """Rule that turns a sentiment score in [-3, 3] into two classes."""
 
-    HAS0 = "has0"  # >= 0 is positive: the paper's rule
-    NON0 = "non0"  # exact zeros are dropped
+    HAS0 = "has0"  # >= 0 is positive (the paper's rule)
+    NON0 = "non0"  # > 0 is positive; exact zeros are dropped
     GT0 = "gt0"  # > 0 is positive
 
 
 class SentimentValues(StrEnum):
-    """What the numbers in a data set's sentiment column mean."""
+    """Meaning of the numbers in the sentiment column of a data set."""
 
     INTENSITY = "intensity"  # a score in [-3, 3]
-    HAS0_CLASS = "has0_class"  # -1 or +1 under `has0`: exact zeros are hidden among the +1
-    SIGNED_CLASS = "signed_class"  # -1 or +1, neutral utterances have no label
+    HAS0_CLASS = "has0_class"  # -1 or +1 under `has0`: exact zeros are stored as +1
+    SIGNED_CLASS = "signed_class"  # -1 or +1; neutral utterances have no label
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpace:
-    """The identity of one modality's features. Two spaces are interchangeable only if `fingerprint` is equal."""
+    """Identity of the features of one modality; spaces with equal `fingerprint` are interchangeable."""
 
     modality: Modality
     name: str
     n_features: int
     columns: tuple[str, ...] = ()
-    # UTTERANCE: one vector per utterance. WORD: word vectors are stored too, the utterance vector is their mean.
+    # UTTERANCE: one vector per utterance. WORD: word vectors are stored too; the utterance vector is their mean.
     level: Level = Level.UTTERANCE
-    # extractor, version, settings, weights' sha256: whatever changes the numbers
+    # everything that changes the numbers: extractor, version, settings, sha256 of the weights
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
-        """sha256 (first 16 hexadecimal digits) of name, size, columns and recipe.
+        """First 16 hexadecimal digits of the sha256 of modality, name, size, columns and recipe.
 
-        The level is left out: word vectors beside the utterance vectors do not change the utterance vectors.
+        The level is excluded: storing word vectors as well does not change the utterance vectors.
         """
         facts = {"modality": self.modality, "name": self.name, "n_features": self.n_features}
         facts |= {"columns": list(self.columns), "recipe": dict(self.recipe)}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary that `from_json` reads back."""
+        """Return a plain dictionary that `from_json` reads."""
         return {**asdict(self), "columns": list(self.columns), "recipe": dict(self.recipe)} | {
             "fingerprint": self.fingerprint
         }
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> FeatureSpace:
-        """Rebuild a space from `to_json`'s dictionary; the stored fingerprint is recomputed, not trusted."""
+        """Rebuild a space from `to_json`'s dictionary; the fingerprint is recomputed, the stored one is ignored."""
         return cls(
             modality=Modality(facts["modality"]),
             name=facts["name"],
@@ -117,18 +117,18 @@ class FeatureSpace:
 
 @dataclass(slots=True)
 class Utterance:
-    """One utterance. What is missing is absent (None, or no key), never zero."""
+    """One utterance; missing data is None or has no key, and is never stored as zero."""
 
-    # number of the utterance in its source; unique in the video, may have holes, need not be in time order
+    # number of the utterance in its source: unique in the video, may have gaps, need not follow time order
     index: int
     start_s: float | None = None
     end_s: float | None = None
     transcript: str = ""
-    # modality -> (feature,)
+    # modality -> (feature,), one vector of the whole utterance
     features: dict[Modality, FloatArray] = field(default_factory=dict)
-    # modality -> (word, feature); rows of words that lack the modality are zero, see `word_present`
+    # modality -> (word, feature); a row is zero where the word lacks the modality, see `word_present`
     words: dict[Modality, FloatArray] = field(default_factory=dict)
-    # modality -> (word,); a modality with words but no entry here has them all
+    # modality -> mask (word,); a modality in `words` without an entry here is present in every word
     word_present: dict[Modality, BoolArray] = field(default_factory=dict)
     sentiment: float | None = None
     # (6,) intensities in the order of `EMOTIONS`
@@ -137,7 +137,7 @@ class Utterance:
 
 @dataclass(slots=True)
 class Video:
-    """One video: the context of its utterances is exactly its other utterances."""
+    """One video; the context of an utterance is the other utterances of its video."""
 
     id: str
     utterances: list[Utterance]
@@ -146,7 +146,7 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """One word as it was said."""
+    """One spoken word with its start and end in seconds."""
 
     text: str
     start_s: float
@@ -155,27 +155,34 @@ class TimedWord:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """The raw material of one utterance of a video: when, and what was said (empty if nothing was understood)."""
+    """One utterance of a recording before feature extraction: its time span in seconds and its transcript."""
 
     index: int
     start_s: float
     end_s: float
+    # empty if no speech was recognized
     transcript: str = ""
-    # in time order; empty where only the whole text has a time (subtitles)
+    # in time order; empty if only the whole text has a time (subtitles)
     words: tuple[TimedWord, ...] = ()
 
 
 def in_start_order(utterances: list[Utterance]) -> list[Utterance]:
-    """Sort by start time, then by index; where any start is unknown, by index alone."""
+    """Sort utterances by start time, then index; by index alone if any start is unknown."""
     if any(utterance.start_s is None for utterance in utterances):
         return sorted(utterances, key=lambda utterance: utterance.index)
     return sorted(utterances, key=lambda utterance: (utterance.start_s, utterance.index))
 
 
 def sentiment_classes(sentiment: FloatArray, rule: SentimentRule = SentimentRule.HAS0) -> tuple[BoolArray, BoolArray]:
-    """Two classes from sentiment scores (utterance,) in [-3, 3], NaN where missing.
+    """Turn sentiment scores into two classes.
 
-    Returns ``(positive, scored)``, both (utterance,): `scored` is False where the rule gives no class.
+    Args:
+        sentiment: Scores (utterance,) in [-3, 3], NaN where missing.
+        rule: How zeros are treated, by default as positive (`has0`).
+
+    Returns:
+        ``(positive, scored)``, both (utterance,). `scored` is False where the label is missing or the rule drops it;
+        `positive` is False there.
     """
     scored = ~np.isnan(sentiment)
     if rule is SentimentRule.NON0:
@@ -185,19 +192,22 @@ def sentiment_classes(sentiment: FloatArray, rule: SentimentRule = SentimentRule
 
 
 def graded_emotions(intensities: FloatArray) -> bool:
-    """Whether intensities (utterance, 6), NaN rows where missing, are degrees: classes stored as such are 0 and 1 only.
+    """Tell whether emotion intensities (utterance, 6) are degrees and not classes stored as 0 and 1.
 
-    True where nothing is labelled.
+    Rows without a label are NaN. True if nothing is labelled.
     """
-    given = intensities[~np.isnan(intensities)]
-    return bool(not given.size or ((given != 0) & (given != 1)).any())
+    labelled = intensities[~np.isnan(intensities)]
+    return bool(not labelled.size or ((labelled != 0) & (labelled != 1)).any())
 
 
 def emotion_multihot7(intensities: FloatArray) -> tuple[BoolArray, BoolArray]:
-    """The paper's seven binary labels from intensities (utterance, 6), NaN rows where missing.
+    """Turn emotion intensities (utterance, 6), NaN rows where missing, into the paper's seven binary labels.
 
-    Any non-zero intensity is 1; the seventh is 1 where all six are zero (paper, section 4.1).
-    Returns ``(labels, scored)`` of shapes (utterance, 7) and (utterance,).
+    An emotion is present if its intensity is above zero; the seventh label is true if all six are zero (paper, section
+    4.1).
+
+    Returns:
+        ``(labels, scored)`` of shapes (utterance, 7) and (utterance,); `scored` is False where the labels are missing.
     """
     scored: BoolArray = np.asarray(~np.isnan(intensities).any(axis=1), dtype=np.bool_)
     present = np.nan_to_num(intensities) > 0

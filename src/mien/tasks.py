@@ -1,9 +1,9 @@
-"""The tasks: what is predicted for every utterance. One row per task.
+"""The prediction tasks, one row of `TASKS` each.
 
-A row names its activation, loss, metrics and decision rule; each layer resolves these names in a table of its own
-(`models.heads.ACTIVATIONS`, `training.losses.LOSSES`, `training.validation.ORDERINGS`, `evaluation.counts.COUNTERS` and
-`evaluation.scores.SCORERS`, `evaluation.decisions.RULES`).
-Outputs, targets, predictions and scores are mappings from the name of a task to its part.
+A row gives the name of its activation, loss, metrics and decision rule. Each layer looks these names up in its own
+table: `models.heads.ACTIVATIONS`, `training.losses.LOSSES`, `training.validation.ORDERINGS`,
+`evaluation.counts.COUNTERS`, `evaluation.scores.SCORERS` and `evaluation.decisions.RULES`.
+Outputs, targets, predictions and scores are mappings with task names as keys.
 """
 
 from __future__ import annotations
@@ -24,68 +24,68 @@ EMOTION_INTENSITY = "emotion_intensity"
 
 
 class HasLabels(Protocol):
-    """What holds gold labels of N utterances: a split's columns, or predictions."""
+    """Anything with gold labels of N utterances: the columns of a split, or Predictions."""
 
     @property
     def sentiment(self) -> FloatArray:
-        """Scores (N,), NaN where missing."""
+        """Sentiment scores (N,), NaN where missing."""
         ...
 
     @property
     def emotions(self) -> FloatArray:
-        """Intensities (N, 6) in the order of `EMOTIONS`, NaN rows where missing."""
+        """Emotion intensities (N, 6) in the order of `EMOTIONS`, NaN rows where missing."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One row of `TASKS`."""
+    """Definition of one task: a row of `TASKS`."""
 
-    # the labels it is learned from: SENTIMENT (one score) or EMOTION (six intensities)
+    # labels to learn from: SENTIMENT (one score) or EMOTION (six intensities)
     labels: str
-    # how labels become targets, a name in `TARGETS`
+    # how labels become targets: a name in `TARGETS`
     target: str
-    # what is predicted, one number each, in this order
+    # names of the outputs in column order; one number is predicted for each
     outputs: tuple[str, ...]
     # width of the output layer
     n_logits: int
-    # from logits to what is predicted, in `models.heads.ACTIVATIONS`
+    # how logits become predictions: a name in `models.heads.ACTIVATIONS`
     activation: str
-    # in `training.losses.LOSSES`
+    # a name in `training.losses.LOSSES`
     loss: str
-    # how well outputs order utterances, which chooses the epoch: in `training.validation.ORDERINGS`
+    # ranking metric on valid that chooses the epoch: a name in `training.validation.ORDERINGS`
     ordering: str
-    # the metrics of a result, in `evaluation.scores.SCORERS`
+    # which metrics a result contains: a name in `evaluation.scores.SCORERS`
     scores: str
-    # how a prediction becomes a decision: `half`, `voted` (thresholds chosen on valid), or `none`
+    # how predictions become decisions: `half` (threshold 0.5), `voted` (thresholds chosen on valid) or `none`
     decision: str
-    # columns of a table of predictions, one per output
+    # columns of the Predictions table, one per output
     columns: tuple[str, ...]
-    # its letters in names of benchmark settings and in the table of which task helps which
+    # abbreviation in names of benchmark settings and in the table of task combinations
     letters: str
-    # its output in an exported graph
+    # name of the output in an exported graph
     export_name: str
-    # of the target `at_least`: output k is true where the label is at least cuts[k]
+    # only for the target `at_least`: output k is true where the label is at least cuts[k]
     cuts: tuple[float, ...] = ()
-    # of predicted degrees: the least and the largest
+    # only for degrees: the smallest and the largest prediction
     range: tuple[float, float] = (0.0, 1.0)
-    # where a fresh output layer begins, as a share of the range; None: wherever its random weights put it
+    # initial prediction of an untrained output layer, as a share of the range; None leaves it to the random weights
     first_share: float | None = None
-    # trained only where it is asked for by name
+    # trained only if requested by name
     on_request: bool = False
-    # learned from degrees, which labels that are classes do not have
+    # needs labels that are degrees; a data set whose labels are classes cannot train it
     needs_degrees: bool = False
-    # mean of the scores over the first n outputs -> its name in a result: {"mean6": 6, "mean7": 7}
+    # name of a mean in a result -> number of outputs, from the first on, that it covers: {"mean6": 6, "mean7": 7}
     means: dict[str, int] = field(default_factory=dict)
 
     @property
     def predicts_degrees(self) -> bool:
-        """Whether the outputs are degrees, about which there is nothing to decide, and not probabilities of classes."""
+        """Whether the outputs are degrees, which need no decision, and not probabilities of classes."""
         return self.decision == "none"
 
 
 TASKS: dict[str, Task] = {
-    # P(score >= 0), the paper's two classes
+    # P(score >= 0): the paper's two classes
     SENTIMENT: Task(
         labels=SENTIMENT,
         target="at_least",
@@ -101,7 +101,7 @@ TASKS: dict[str, Task] = {
         export_name="sentiment_probability",
         cuts=(0.0,),
     ),
-    # the six emotions, each present or absent, and whether none is
+    # whether each of the six emotions is present, and whether none is
     EMOTION: Task(
         labels=EMOTION,
         target="present_or_none",
@@ -123,7 +123,7 @@ TASKS: dict[str, Task] = {
         outputs=(SENTIMENT,),
         n_logits=1,
         activation="bounded_tanh",
-        # the measure that is reported
+        # the absolute error is also the reported metric
         loss="absolute_error",
         ordering="concordance",
         scores="score",
@@ -141,8 +141,8 @@ TASKS: dict[str, Task] = {
         outputs=EMOTIONS,
         n_logits=len(EMOTIONS),
         activation="bounded_sigmoid",
-        # Most intensities are zero, so that the absolute error is smallest for a network that always says zero; the
-        # squared one is smallest at the expected intensity.
+        # Most intensities are zero, so a network that always predicts zero minimises the absolute error. The squared
+        # error is smallest at the expected intensity.
         loss="squared_error",
         ordering="concordance",
         scores="degrees",
@@ -151,7 +151,7 @@ TASKS: dict[str, Task] = {
         letters="EI",
         export_name="emotion_intensities",
         range=EMOTION_RANGE,
-        # about the mean of CMU-MOSEI's train labels
+        # close to the mean of CMU-MOSEI's train labels
         first_share=0.1,
         on_request=True,
         needs_degrees=True,
@@ -161,41 +161,64 @@ TASKS: dict[str, Task] = {
 
 
 def labels_of(task: str, labelled: HasLabels) -> FloatArray:
-    """The gold labels that a task is learned from, (N, label), NaN where missing."""
+    """Return the gold labels that a task is learned from.
+
+    Args:
+        task: Name in `TASKS`.
+        labelled: Labels of N utterances.
+
+    Returns:
+        Labels (N, label): one sentiment score or six emotion intensities, NaN where missing.
+    """
     return labelled.sentiment[:, None] if TASKS[task].labels == SENTIMENT else labelled.emotions
 
 
 def output_name(task: str, output: str) -> str:
-    """An output's name where several tasks stand together: sentiment has one, an emotion needs no task beside it."""
+    """Return the name of an output for tables that contain several tasks.
+
+    Args:
+        task: Name in `TASKS`.
+        output: Name of an output of the task.
+
+    Returns:
+        The task for sentiment, which has one output; the output for emotion; both names for any other task.
+    """
     if task == SENTIMENT:
         return task
     return output if task == EMOTION else f"{task} {output}"
 
 
 def targets_of(task: str, labelled: HasLabels) -> tuple[FloatArray | BoolArray, BoolArray]:
-    """What the outputs of a task should be.
+    """Compute the targets of a task from the gold labels.
+
+    Args:
+        task: Name in `TASKS`.
+        labelled: Labels of N utterances.
 
     Returns:
-        ``(targets, scored)``: (N, output), classes or degrees; and (N,), False where the label is missing.
+        ``(targets, scored)``: classes or degrees (N, output); and a mask (N,), False where the label is missing.
     """
     return TARGETS[TASKS[task].target](labels_of(task, labelled), TASKS[task])
 
 
 def _at_least(labels: FloatArray, task: Task) -> tuple[BoolArray, BoolArray]:
+    """Return whether the label reaches each cut of the task."""
     targets: BoolArray = labels >= np.array(task.cuts)
     return targets, ~np.isnan(labels[:, 0])
 
 
 def _present_or_none(labels: FloatArray, _task: Task) -> tuple[BoolArray, BoolArray]:
+    """Return the emotions' classes with the class "none" last."""
     return emotion_classes(labels)
 
 
 def _degrees(labels: FloatArray, _task: Task) -> tuple[FloatArray, BoolArray]:
+    """Return the labels unchanged, with zero where they are missing."""
     scored: BoolArray = np.asarray(~np.isnan(labels).any(axis=1), dtype=np.bool_)
     return np.nan_to_num(labels), scored
 
 
-# labels (N, label) -> targets (N, output), and which utterances have them (N,)
+# name of a target -> function(labels (N, label), task), which returns (targets (N, output), mask of labelled rows (N,))
 TARGETS: dict[str, Callable[[FloatArray, Task], tuple[FloatArray | BoolArray, BoolArray]]] = {
     "at_least": _at_least,
     "present_or_none": _present_or_none,

@@ -1,4 +1,4 @@
-"""Arrays to numbers: scores, intervals, tests of significance. No files, no thresholds, no torch."""
+"""Metrics on arrays: scores, intervals and significance tests. No files, no thresholds, no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ __all__ = ["METRICS", "Kind", "Metric"]
 
 
 class MetricInput(StrEnum):
-    """What a metric is a function of. The first two are sums over utterances, so they can be resampled by video."""
+    """Arguments of a metric function.
+
+    Confusion and Moments are sums over utterances, so their metrics can be resampled by video.
+    """
 
     DECISION = "decision"  # function(Confusion)
     MOMENTS = "moments"  # function(Moments)
@@ -26,7 +29,7 @@ class MetricInput(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric of the table `METRICS`."""
+    """One metric: a row of `METRICS`."""
 
     function: Callable[..., Any]
     higher_is_better: bool

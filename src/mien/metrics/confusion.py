@@ -1,7 +1,7 @@
-"""The four counts of a binary decision, and every score that is a formula of them.
+"""Counts of binary decisions, and the scores computed from them.
 
-The counts are arrays of any shape, so one formula serves a single score, a sweep over thresholds and thousands of
-bootstrap resamples at once. Nothing here rounds.
+The counts are arrays of any shape: one formula scores a single split, a sweep over thresholds, or thousands of
+bootstrap resamples. Nothing here rounds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mien.schema import BoolArray, FloatArray
 
 
 class Confusion(NamedTuple):
-    """Counts of one or many binary decisions; four arrays of one shape."""
+    """Counts of one or many binary decisions: four arrays of one shape."""
 
     tp: FloatArray  # present, and predicted present
     fp: FloatArray  # absent, but predicted present
@@ -25,33 +25,33 @@ class Confusion(NamedTuple):
 
     @property
     def positives(self) -> FloatArray:
-        """P = TP + FN."""
+        """P = TP + FN: cases where the class is present."""
         return self.tp + self.fn
 
     @property
     def negatives(self) -> FloatArray:
-        """N = TN + FP."""
+        """N = TN + FP: cases where the class is absent."""
         return self.tn + self.fp
 
     @property
     def predicted_positives(self) -> FloatArray:
-        """TP + FP."""
+        """TP + FP: cases where the class is predicted present."""
         return self.tp + self.fp
 
     @property
     def total(self) -> FloatArray:
-        """P + N."""
+        """P + N: all scored cases."""
         return self.positives + self.negatives
 
     def summed(self) -> Confusion:
-        """The counts summed over the first axis: from one row per video to one score."""
+        """Sum the counts over the first axis, for example over videos."""
         return Confusion(*(np.asarray(part).sum(axis=0) for part in self))
 
     def resampled(self, weights: NDArray[Any]) -> Confusion:
-        """The counts of many resamples of the first axis at once.
+        """Compute the counts of many resamples of the first axis (video).
 
         Args:
-            weights: (resample, video), how often each resample drew each video.
+            weights: How often each resample drew each video, (resample, video).
 
         Returns:
             Counts of shape (resample, ...) from counts of shape (video, ...).
@@ -59,7 +59,7 @@ class Confusion(NamedTuple):
         return Confusion(*(np.tensordot(weights.astype(np.float64, copy=False), part, axes=(1, 0)) for part in self))
 
     def take(self, index: Any) -> Confusion:
-        """The same selection of all four arrays."""
+        """Apply one index or slice to all four arrays."""
         return Confusion(*(part[index] for part in self))
 
 
@@ -67,18 +67,18 @@ def count_decisions(target: BoolArray, predicted: BoolArray, scored: BoolArray |
     """Count decisions over the first axis.
 
     Args:
-        target: (utterance, ...) True where the class is present.
-        predicted: (utterance, ...) True where it is predicted; broadcasts against `target`.
-        scored: (utterance,) False where the label is missing; such rows count nowhere. Default: all are scored.
+        target: True where the class is present, (utterance, ...).
+        predicted: True where the class is predicted, (utterance, ...); broadcasts against `target`.
+        scored: Mask (utterance,), False where the label is missing; such rows are not counted. None counts every row.
 
     Returns:
         Counts of shape (...).
 
     Raises:
-        DataError: the first axes differ in length.
+        DataError: The first axes differ in length.
 
     Example:
-        >>> float(count(np.array([True, True, False]), np.array([True, False, False])).tp)
+        >>> float(count_decisions(np.array([True, True, False]), np.array([True, False, False])).tp)
         1.0
     """
     return Confusion(*(cell.sum(axis=0, dtype=np.float64) for cell in _cells(target, predicted, scored)))
@@ -91,79 +91,96 @@ def count_per_video(
     n_videos: int,
     scored: BoolArray | None = None,
 ) -> Confusion:
-    """Count decisions video by video.
+    """Count decisions of each video.
 
     Args:
-        target: (utterance, ...) True where the class is present.
-        predicted: (utterance, ...) True where it is predicted.
-        video: (utterance,) number of the utterance's video, 0 to n_videos - 1.
-        n_videos: how many videos there are.
-        scored: (utterance,) False where the label is missing.
+        target: True where the class is present, (utterance, ...).
+        predicted: True where the class is predicted, (utterance, ...).
+        video: Number of each utterance's video, (utterance,), from 0 to n_videos - 1.
+        n_videos: Number of videos.
+        scored: Mask (utterance,), False where the label is missing; None counts every row.
 
     Returns:
-        Counts of shape (video, ...); a video without a scored utterance has zeros.
+        Counts of shape (video, ...); zeros for a video without a scored utterance.
 
     Raises:
-        DataError: the first axes differ in length.
+        DataError: The first axes differ in length.
     """
     return Confusion(*(sum_per_video(cell, video, n_videos) for cell in _cells(target, predicted, scored)))
 
 
 def sum_per_video(terms: NDArray[Any], video: NDArray[Any], n_videos: int) -> FloatArray:
-    """Sums (video, ...) of terms (utterance, ...); zeros for a video without an utterance."""
+    """Sum the values of each video's utterances.
+
+    Args:
+        terms: Values to sum, (utterance, ...).
+        video: Number of each utterance's video, (utterance,), from 0 to n_videos - 1.
+        n_videos: Number of videos.
+
+    Returns:
+        Sums (video, ...); zeros for a video without an utterance.
+    """
     sums = np.zeros((n_videos, *terms.shape[1:]))
     np.add.at(sums, video, terms)
     return sums
 
 
 def accuracy(confusion: Confusion) -> FloatArray:
-    """(TP + TN) / (P + N); NaN where nothing is scored."""
+    """Compute (TP + TN) / (P + N); NaN where nothing is scored."""
     return quotient(confusion.tp + confusion.tn, confusion.total)
 
 
 def weighted_accuracy(confusion: Confusion) -> FloatArray:
-    """(TP/P + TN/N) / 2, the mean of both recalls, also called balanced accuracy (paper, section 4.2).
+    """Compute (TP/P + TN/N) / 2, the mean of both recalls, also called balanced accuracy (paper, section 4.2).
 
-    The released code writes (TP*N/P + TN) / (2N), which is the same number. Every constant predictor has 0.5.
+    The released code computes (TP*N/P + TN) / (2N), which is the same number. A constant prediction scores 0.5.
     NaN where P or N is 0.
     """
     return (quotient(confusion.tp, confusion.positives) + quotient(confusion.tn, confusion.negatives)) / 2
 
 
 def weighted_f1(confusion: Confusion) -> FloatArray:
-    """(P * F1_present + N * F1_absent) / (P + N): the F1 of both classes, weighted by how many there are.
+    """Compute (P * F1_present + N * F1_absent) / (P + N), the F1 of both classes weighted by class size.
 
-    F1_present = 2TP / (2TP + FP + FN) and F1_absent = 2TN / (2TN + FP + FN). This is the F1 of the paper's tables, for
-    sentiment and for each emotion. For a rare class it is close to F1_absent: read `positive_f1` beside it.
+    F1_present = 2TP / (2TP + FP + FN) and F1_absent = 2TN / (2TN + FP + FN). The paper's tables report this F1 for
+    sentiment and for each emotion. For a rare class it is close to F1_absent, so `positive_f1` is reported beside it.
     A class without a case has weight 0. NaN where nothing is scored.
     """
-    # an F1 is undefined only for a class without a case: its weight is 0
+    # F1 is NaN only for a class without a case, whose weight is 0
     present = np.nan_to_num(positive_f1(confusion)) * confusion.positives
     absent = np.nan_to_num(negative_f1(confusion)) * confusion.negatives
     return quotient(present + absent, confusion.total)
 
 
 def macro_f1(confusion: Confusion) -> FloatArray:
-    """(F1_present + F1_absent) / 2; NaN where P or N is 0."""
+    """Compute (F1_present + F1_absent) / 2; NaN where P or N is 0."""
     return (positive_f1(confusion) + negative_f1(confusion)) / 2
 
 
 def positive_f1(confusion: Confusion) -> FloatArray:
-    """F1_present = 2TP / (2TP + FP + FN); NaN where P is 0.
+    """Compute F1_present = 2TP / (2TP + FP + FN); NaN where P is 0.
 
-    Without a case it would be 0 or 0 / 0 depending on the predictions; whether a score exists must depend on the labels
-    alone, or systems would be averaged over different emotions.
+    With P = 0 the formula gives 0 or 0 / 0, depending on the predictions. Whether a score is defined must depend on the
+    labels alone, because otherwise the means of two systems would cover different emotions.
     """
     return _defined_f1(confusion.tp, confusion, confusion.positives)
 
 
 def negative_f1(confusion: Confusion) -> FloatArray:
-    """F1_absent = 2TN / (2TN + FP + FN); NaN where N is 0."""
+    """Compute F1_absent = 2TN / (2TN + FP + FN); NaN where N is 0."""
     return _defined_f1(confusion.tn, confusion, confusion.negatives)
 
 
 def quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """Element-wise division that gives NaN, without a warning, where the denominator is 0."""
+    """Divide element-wise; NaN, without a warning, where the denominator is 0.
+
+    Args:
+        numerator: Array of any shape; broadcasts against the denominator.
+        denominator: Array of any shape.
+
+    Returns:
+        Quotients in the broadcast shape; a scalar if both are scalars.
+    """
     result = np.full(np.broadcast_shapes(np.shape(numerator), np.shape(denominator)), np.nan)
     np.divide(numerator, denominator, out=result, where=np.asarray(denominator) != 0)
     scalar_or_array: FloatArray = result[()]
@@ -171,6 +188,7 @@ def quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
 
 
 def _cells(target: BoolArray, predicted: BoolArray, scored: BoolArray | None) -> tuple[BoolArray, ...]:
+    """Return masks of the true positives, false positives, false negatives and true negatives, in this order."""
     target, predicted = np.asarray(target, dtype=bool), np.asarray(predicted, dtype=bool)
     lengths = {len(target), len(predicted)} | ({len(scored)} if scored is not None else set())
     if len(lengths) > 1:
@@ -189,7 +207,8 @@ def _cells(target: BoolArray, predicted: BoolArray, scored: BoolArray | None) ->
     )
 
 
-def _defined_f1(right: FloatArray, confusion: Confusion, cases: FloatArray) -> FloatArray:
-    f1 = np.where(np.asarray(cases) > 0, quotient(2 * right, 2 * right + confusion.fp + confusion.fn), np.nan)
+def _defined_f1(n_correct: FloatArray, confusion: Confusion, cases: FloatArray) -> FloatArray:
+    """Return the F1 of one class from its correct decisions; NaN where the class has no cases."""
+    f1 = np.where(np.asarray(cases) > 0, quotient(2 * n_correct, 2 * n_correct + confusion.fp + confusion.fn), np.nan)
     scalar_or_array: FloatArray = f1[()]
     return scalar_or_array

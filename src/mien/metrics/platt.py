@@ -1,8 +1,8 @@
-"""From decision values, or logits, to probabilities: Platt scaling.
+"""Platt scaling: probabilities from decision values or logits.
 
 Source: J. Platt, "Probabilistic outputs for support vector machines", in Advances in Large Margin Classifiers, 1999;
-with the regularised targets of its section 2.2. One difference: the slope may not be negative, because calibration is
-not to turn round what a system has learned; where its order does not hold at all, its share is what is left.
+with the regularised targets of its section 2.2. One difference: the slope is at least zero, because calibration must
+not reverse the order that a system predicts. A slope of zero gives every case the share of present cases.
 
 | paper | here |
 |---|---|
@@ -22,12 +22,21 @@ from numpy.typing import NDArray
 from mien.schema import FloatArray
 
 Array = NDArray[Any]
-# Probabilities are held this far from 0 and 1 before their logit is taken: beyond, a double has no digits left.
+# Probabilities are clipped to this distance from 0 and 1 before the logit, so that it is finite and precise.
 SMALLEST = 1e-12
 
 
 def fit_platt(decision: Float[Array, "n"], present: Bool[Array, "n"]) -> tuple[float, float]:
-    """Slope (from 0 on) and offset that maximise the likelihood of the softened labels; at least one row."""
+    """Fit slope and offset of the logistic function by maximum likelihood on the softened labels.
+
+    Args:
+        decision: Decision values or logits (n,), at least one.
+        present: True where the class is present, (n,).
+
+    Returns:
+        ``(slope, offset)`` with P(present) = sigmoid(slope * decision + offset); the slope is at least 0, and is 0 where
+        all decision values are equal.
+    """
     from scipy.optimize import minimize
 
     n_present, n_absent = int(present.sum()), int((~present).sum())
@@ -36,28 +45,28 @@ def fit_platt(decision: Float[Array, "n"], present: Bool[Array, "n"]) -> tuple[f
     share = float(soft.mean())
     if spread <= 1e-12 * max(abs(centre), 1.0):
         return 0.0, float(np.log(share / (1 - share)))
-    standard = (decision - centre) / spread
+    standardized = (decision - centre) / spread
 
     def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
-        logits = parameters[0] * standard + parameters[1]
+        logits = parameters[0] * standardized + parameters[1]
         residual = sigmoid(logits) - soft
         value = float(np.mean(np.logaddexp(0.0, logits) - soft * logits))
-        return value, np.array([np.mean(residual * standard), np.mean(residual)])
+        return value, np.array([np.mean(residual * standardized), np.mean(residual)])
 
     start = np.array([1.0, np.log(share / (1 - share))])
-    found = minimize(
+    optimum = minimize(
         loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None), (None, None)], options={"gtol": 1e-9}
     )
-    slope = float(found.x[0]) / spread
-    return slope, float(found.x[1]) - slope * centre
+    slope = float(optimum.x[0]) / spread
+    return slope, float(optimum.x[1]) - slope * centre
 
 
 def sigmoid(values: FloatArray) -> FloatArray:
-    """Without overflow at either end."""
+    """Compute the logistic function without overflow."""
     return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))
 
 
 def logit(probability: FloatArray) -> FloatArray:
-    """log(p / (1 - p)), finite everywhere: 0 and 1 count as `SMALLEST` and 1 - `SMALLEST`."""
-    held = np.clip(np.asarray(probability, dtype=np.float64), SMALLEST, 1 - SMALLEST)
-    return np.asarray(np.log(held) - np.log1p(-held))
+    """Compute log(p / (1 - p)), always finite: p is clipped to [`SMALLEST`, 1 - `SMALLEST`]."""
+    clipped = np.clip(np.asarray(probability, dtype=np.float64), SMALLEST, 1 - SMALLEST)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))

@@ -1,4 +1,4 @@
-"""How well probabilities or intensities order the cases, whatever the threshold."""
+"""Ranking metrics: how well probabilities or intensities order the utterances, independent of a threshold."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from mien.schema import BoolArray, FloatArray
 
 
 def roc_auc(target: BoolArray, probability: FloatArray) -> float:
-    """Probability that a random positive case ranks above a random negative one; ties count half.
+    """Compute the probability that a random positive case ranks above a random negative one; ties count half.
 
     Args:
-        target: (utterance,) True where the class is present. Leave unlabelled utterances out.
-        probability: (utterance,) probability, or any score that grows with it.
+        target: True where the class is present, (utterance,); only labelled utterances.
+        probability: Probability of the class, or any score that grows with it, (utterance,).
 
     Returns:
         A number in [0, 1]; NaN where only one class occurs.
     """
-    from sklearn.metrics import roc_auc_score  # takes two seconds to import, and prediction never needs it
+    from sklearn.metrics import roc_auc_score  # slow to import, and prediction does not need it
 
     target = np.asarray(target, dtype=bool)
     if not target.any() or target.all():
@@ -27,20 +27,20 @@ def roc_auc(target: BoolArray, probability: FloatArray) -> float:
 
 
 def concordance_index(target: FloatArray, prediction: FloatArray) -> float:
-    """Probability that of two utterances with different gold intensities the stronger one is predicted stronger.
+    """Compute the share of utterance pairs with different gold intensities that are predicted in the right order.
 
-    Ties of the predictions count half. With labels of two values it is the ROC AUC; it is (1 + Somers' D) / 2, read
-    from Kendall's tau-b, which scipy counts in n log n (Harrell et al., JAMA 247, 1982).
+    Ties of the predictions count half. For labels with two values it equals the ROC AUC. It is (1 + Somers' D) / 2,
+    computed from Kendall's tau-b, which scipy computes in O(n log n) (Harrell et al., JAMA 247, 1982).
 
     Args:
-        target: (utterance,) gold intensity, NaN where missing.
-        prediction: (utterance,) predicted intensity, or any score that grows with it.
+        target: Gold intensity, NaN where missing, (utterance,).
+        prediction: Predicted intensity, or any score that grows with it, (utterance,).
 
     Returns:
         A number in [0, 1]; NaN where all gold intensities are equal.
 
     Raises:
-        DataError: the lengths differ, or a prediction for a labelled utterance is not a finite number.
+        DataError: The lengths differ, or a prediction for a labelled utterance is not finite.
     """
     from scipy.stats import kendalltau
 
@@ -54,11 +54,7 @@ def concordance_index(target: FloatArray, prediction: FloatArray) -> float:
 
 
 def _labelled_pairs(target: FloatArray, prediction: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Gold and predicted values of the labelled utterances, in float64.
-
-    Raises:
-        DataError: the lengths differ, or a prediction for a labelled utterance is not a finite number.
-    """
+    """Return gold and predicted values of the labelled utterances in float64; DataError if unusable."""
     target, prediction = np.asarray(target, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     if target.shape != prediction.shape:
         raise DataError(
@@ -76,5 +72,6 @@ def _labelled_pairs(target: FloatArray, prediction: FloatArray) -> tuple[FloatAr
 
 
 def _untied_pairs(values: FloatArray) -> float:
+    """Count the ordered pairs of entries with different values."""
     counts = np.unique(values, return_counts=True)[1].astype(np.float64)
     return float(len(values) * (len(values) - 1) - (counts * (counts - 1)).sum())

@@ -1,16 +1,18 @@
-"""Scores of predicted degrees as functions of sums per video, so that resampling videos is a matrix product.
+"""Metrics of predicted degrees, computed from sums per video, so that resampling videos is a matrix product.
 
-A missing gold value (NaN) is left out, never read as zero.
+A missing gold value (NaN) is excluded and never read as zero.
 
-Sentiment scores as 7 or 5 classes. Two rules are in use and disagree on many labels: every result names its rule.
+Sentiment scores are also scored as 7 or 5 classes. Two rounding rules are in use and disagree on many labels, so every
+result names its rule.
 
-| rule | a score y becomes | source |
+| rule | class of a score y | source |
 |---|---|---|
-| `round` | cut to [-3, 3] (or [-2, 2]), then rounded, halves to even | the Multimodal Transformer's code, MMSA's |
+| `round` | clip to [-3, 3] (or [-2, 2]), then round, halves to even | code of the Multimodal Transformer and of MMSA |
 | `sdk` | away from 0: (0, 1] is 1, (1, 2] is 2, > 2 is 3, likewise below; 0 is 0 | CMU-MOSEI's readme, for its labels |
 
-The readme speaks of labels, which are multiples of a third; a prediction is hardly ever exactly 0. Under `sdk` both are
-therefore moved to the nearest third first: this part is ours. Five classes are the seven with 3 counted as 2.
+The readme's rule is for labels, which are multiples of 1/3; a prediction is almost never exactly 0. `sdk` therefore
+rounds labels and predictions to the nearest third first, which the readme does not mention. Five classes are the seven
+with 3 counted as 2.
 """
 
 from __future__ import annotations
@@ -24,12 +26,12 @@ from numpy.typing import NDArray
 from mien.metrics.confusion import quotient, sum_per_video
 from mien.schema import FloatArray, IntArray
 
-# Relative to n * sum of squares. A constant side has a spread of rounding noise, not of exactly zero.
+# Smallest spread relative to n * sum of squares. Rounding gives constant values a spread slightly above zero.
 CONSTANT = 1e-12
 
 
 class Moments(NamedTuple):
-    """Sums over labelled utterances of gold values x and predictions y; arrays of one shape."""
+    """Sums over labelled utterances of gold values x and predictions y: arrays of one shape."""
 
     n: FloatArray
     x: FloatArray
@@ -37,25 +39,28 @@ class Moments(NamedTuple):
     xx: FloatArray
     yy: FloatArray
     xy: FloatArray
-    absolute: FloatArray  # of |y - x|
+    absolute: FloatArray  # sum of |y - x|
 
     def summed(self) -> Moments:
-        """The sums over the first axis: from one row per video to one score."""
+        """Sum over the first axis, for example over videos."""
         return Moments(*(np.asarray(part).sum(axis=0) for part in self))
 
     def resampled(self, weights: NDArray[Any]) -> Moments:
-        """The sums of many resamples (resample, video) of the first axis: (resample, ...) from (video, ...)."""
+        """Compute sums (resample, ...) from sums (video, ...) and the weights of resamples (resample, video)."""
         return Moments(*(np.tensordot(weights.astype(np.float64, copy=False), part, axes=(1, 0)) for part in self))
 
 
 def moments_per_video(target: FloatArray, prediction: FloatArray, video: IntArray, n_videos: int) -> Moments:
-    """Sums of each video.
+    """Compute the sums of each video.
 
     Args:
-        target: (utterance, ...) gold values, NaN where missing.
-        prediction: the same shape, finite.
-        video: (utterance,) number of each row's video.
-        n_videos: how many there are; one without a labelled utterance has zeros.
+        target: Gold values (utterance, ...), NaN where missing.
+        prediction: Finite predictions of the same shape.
+        video: Number of each utterance's video, (utterance,), from 0 to n_videos - 1.
+        n_videos: Number of videos.
+
+    Returns:
+        Sums of shape (video, ...); zeros for a video without a labelled utterance.
     """
     labelled = ~np.isnan(target)
     x, y = np.where(labelled, target, 0.0), np.where(labelled, prediction, 0.0)
@@ -64,12 +69,12 @@ def moments_per_video(target: FloatArray, prediction: FloatArray, video: IntArra
 
 
 def mean_absolute_error(moments: Moments) -> FloatArray:
-    """Mean of |y - x| in the unit of the labels; NaN where nothing is scored."""
+    """Compute the mean of |y - x| in the unit of the labels; NaN where nothing is scored."""
     return quotient(moments.absolute, moments.n)
 
 
 def pearson(moments: Moments) -> FloatArray:
-    """Pearson's correlation of gold and predicted values, in [-1, 1]; NaN where one side is constant."""
+    """Compute Pearson's correlation of gold and predicted values in [-1, 1]; NaN where either is constant."""
     covariance = moments.n * moments.xy - moments.x * moments.y
     spread_x = moments.n * moments.xx - moments.x**2
     spread_y = moments.n * moments.yy - moments.y**2
@@ -82,17 +87,26 @@ STEPS_PER_POINT = 3
 
 
 class GradeRule(StrEnum):
-    """How a score in [-3, 3] becomes one of several classes."""
+    """Rule that turns a score in [-3, 3] into one of several classes; see the table above."""
 
     ROUND = "round"
     SDK = "sdk"
 
 
 def grades(values: FloatArray, rule: GradeRule, n_grades: int = 7) -> IntArray:
-    """Classes -3 to 3 (seven) or -2 to 2 (five) of finite scores in [-3, 3], same shape."""
+    """Turn sentiment scores into classes.
+
+    Args:
+        values: Finite scores in [-3, 3], any shape.
+        rule: Rounding rule.
+        n_grades: Number of classes, 7 (-3 to 3) or 5 (-2 to 2).
+
+    Returns:
+        Class numbers in the shape of `values`.
+    """
     top = n_grades // 2
     if rule is GradeRule.ROUND:
         return np.asarray(np.round(np.clip(values, -top, top)), dtype=np.int64)
     stepped = np.round(np.asarray(values, dtype=np.float64) * STEPS_PER_POINT)
-    away = np.sign(stepped) * np.ceil(np.abs(stepped) / STEPS_PER_POINT)
-    return np.asarray(np.clip(away, -top, top), dtype=np.int64)
+    rounded_away = np.sign(stepped) * np.ceil(np.abs(stepped) / STEPS_PER_POINT)
+    return np.asarray(np.clip(rounded_away, -top, top), dtype=np.int64)

@@ -1,7 +1,7 @@
-"""Is the difference real? Bootstrap over videos, t-test over seeds, McNemar over utterances, Holm over metrics.
+"""Significance tests: bootstrap over videos, t-test over seeds, McNemar over utterances, Holm over metrics.
 
-The utterances of one video are not independent, so what is resampled is the video (docs/protocol.md). The bootstrap
-works on counts per video: one matrix product with `video_weights` gives the counts of all resamples.
+The utterances of one video depend on each other, so the bootstrap resamples videos (docs/protocol.md). It works on
+counts per video: one matrix product with `video_weights` gives the counts of all resamples.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from mien.schema import BoolArray, FloatArray
 
 N_RESAMPLES = 1000
 LEVEL = 0.95
-# differences over seeds that spread less than this are equal up to rounding
+# differences over seeds with a smaller standard deviation are equal up to rounding
 ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A percentile interval of a resampled score."""
+    """Percentile interval of a resampled score."""
 
     low: float
     high: float
-    n_defined: int  # resamples in which the score is defined: the others are left out
+    n_defined: int  # number of resamples where the score is defined; the others are excluded
 
 
 @dataclass(frozen=True, slots=True)
 class PairedBootstrap:
-    """A resampled difference A - B."""
+    """Interval and two-sided p of a resampled difference A - B."""
 
     interval: Interval
     p: float
@@ -40,7 +40,7 @@ class PairedBootstrap:
 
 @dataclass(frozen=True, slots=True)
 class PairedTTest:
-    """Student's t of the differences A - B over seeds. NaN, with the reason, where it says nothing."""
+    """Student's t-test of the differences A - B over seeds; t and p are NaN, with a reason, if it is not defined."""
 
     t: float
     p: float
@@ -49,7 +49,7 @@ class PairedTTest:
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Where two systems disagree about being right."""
+    """Counts and two-sided p of McNemar's test of two systems."""
 
     n_only_a_right: int
     n_only_b_right: int
@@ -57,13 +57,21 @@ class McNemar:
 
 
 def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) -> NDArray[np.int64]:
-    """How often each resample draws each video, with replacement: (resample, video), rows sum to n_videos.
+    """Draw resamples of the videos with replacement.
 
-    Drawing n videos out of n with replacement is one multinomial draw of n with equal chances. The same seed gives the
-    same weights, so two systems scored with them are compared pair by pair.
+    Drawing n of n videos with replacement is one multinomial draw of n with equal probabilities. Equal seeds give equal
+    weights, so systems scored with the same seed can be compared resample by resample.
+
+    Args:
+        n_videos: Number of videos.
+        n_resamples: Number of resamples.
+        seed: Seed of the random numbers.
+
+    Returns:
+        How often each resample drew each video, (resample, video); every row sums to n_videos.
 
     Raises:
-        DataError: there is no video.
+        DataError: There is no video.
     """
     if n_videos < 1:
         raise DataError(f"Expected at least one video to resample, but got {n_videos}; give predictions that have rows")
@@ -72,9 +80,16 @@ def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) 
 
 
 def paired_bootstrap(differences: FloatArray, level: float = LEVEL) -> PairedBootstrap:
-    """Interval and two-sided p from resampled differences (resample,); NaN where a resample left a score undefined.
+    """Compute interval and two-sided p from resampled differences.
 
-    p = 2 * min(share <= 0, share >= 0), clipped to [1 / (n + 1), 1]: n resamples cannot show a smaller one.
+    p = 2 * min(share <= 0, share >= 0), clipped to [1 / (n + 1), 1], because n resamples cannot show a smaller p.
+
+    Args:
+        differences: Differences A - B (resample,), NaN where a score is undefined in the resample.
+        level: Coverage of the interval.
+
+    Returns:
+        Interval and p; NaN if no difference is defined.
     """
     defined = differences[~np.isnan(differences)]
     interval = percentile_interval(differences, level)
@@ -85,7 +100,15 @@ def paired_bootstrap(differences: FloatArray, level: float = LEVEL) -> PairedBoo
 
 
 def percentile_interval(values: FloatArray, level: float = LEVEL) -> Interval:
-    """The middle `level` of resampled values (resample,), undefined ones (NaN) left out; NaN if none is left."""
+    """Compute the central interval of resampled values.
+
+    Args:
+        values: Resampled values (resample,); NaN values are excluded.
+        level: Coverage of the interval.
+
+    Returns:
+        The interval; its bounds are NaN if no value is defined.
+    """
     defined = values[~np.isnan(values)]
     if defined.size == 0:
         return Interval(float("nan"), float("nan"), 0)
@@ -94,25 +117,25 @@ def percentile_interval(values: FloatArray, level: float = LEVEL) -> Interval:
 
 
 def paired_t_test(a: ArrayLike, b: ArrayLike) -> PairedTTest:
-    """Two-sided paired t-test over seeds.
+    """Compute the two-sided paired t-test over seeds.
 
     Args:
-        a: (seed,) scores of system A.
-        b: (seed,) scores of system B with the same seeds in the same order.
+        a: Scores of system A (seed,).
+        b: Scores of system B (seed,), for the same seeds in the same order.
 
     Returns:
-        t and p; NaN with the reason where there are fewer than two seeds, where a score is undefined, or where the
-        differences do not spread.
+        t and p; NaN with the reason where there are fewer than two seeds, a score is undefined, or all differences are
+        equal.
 
     Raises:
-        DataError: the numbers of scores differ.
+        DataError: The numbers of scores differ.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:
         raise DataError(
             f"Expected as many scores of A as of B, but got {first.size} and {second.size}; pair them by seed"
         )
-    from scipy import stats  # takes most of a second to import, and prediction never needs it
+    from scipy import stats  # slow to import, and prediction does not need it
 
     differences = first - second
     nan = float("nan")
@@ -128,15 +151,15 @@ def paired_t_test(a: ArrayLike, b: ArrayLike) -> PairedTTest:
 
 
 def mcnemar(a_right: BoolArray, b_right: BoolArray) -> McNemar:
-    """Exact McNemar test: among the cases only one system gets right, is one system right more often than half?
+    """Compute the exact McNemar test on the utterances where exactly one of two systems is right.
 
     Args:
-        a_right: (utterance,) whether A decides rightly.
-        b_right: (utterance,) whether B does, on the same utterances.
+        a_right: True where the decision of A is right, (utterance,).
+        b_right: The same for B, on the same utterances.
 
     Returns:
-        Both counts and the two-sided p (1 where the systems never differ). Utterances of one video depend on each
-        other, so this p is a little too small; the paired video bootstrap is the one to trust.
+        Both counts and the two-sided p; p is 1 where the systems never differ. Utterances of one video depend on each
+        other, so this p is slightly too small; prefer the paired bootstrap over videos.
     """
     from scipy import stats
 
@@ -148,10 +171,10 @@ def mcnemar(a_right: BoolArray, b_right: BoolArray) -> McNemar:
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
-    """Holm's step-down correction (test,): the chance of even one false claim stays below the level.
+    """Apply Holm's step-down correction to p values (test,).
 
-    The k-th smallest of m values is multiplied by m - k + 1, and made no smaller than the one before. NaN stays NaN and
-    is not counted as a test.
+    It bounds the probability of at least one false positive in the family. The k-th smallest of m values is multiplied by
+    m - k + 1 and raised to at least the one before. NaN stays NaN and does not count as a test.
     """
     p = np.asarray(p_values, dtype=np.float64)
     corrected = np.full(p.shape, np.nan)

@@ -1,4 +1,4 @@
-"""Word error rate: how many words must be changed to come from one text to another (Levenshtein, 1966, over words)."""
+"""Word error rate: Levenshtein distance (Levenshtein, 1966) over words, divided by the number of expected words."""
 
 from __future__ import annotations
 
@@ -7,27 +7,48 @@ from collections.abc import Sequence
 
 
 def split_words(text: str) -> list[str]:
-    """What stands between blanks, HTML's escapes resolved; punctuation stays with its word."""
+    """Split a text at whitespace after resolving HTML entities; punctuation stays with its word."""
     return html.unescape(text).split()
 
 
 def word_edits(said: Sequence[str], expected: Sequence[str]) -> int:
-    """The fewest substitutions, deletions and insertions of words that turn `expected` into `said`."""
-    row = list(range(len(said) + 1))
-    for number, word in enumerate(expected, start=1):
-        diagonal, row[0] = row[0], number
-        for place, other in enumerate(said, start=1):
-            diagonal, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, diagonal + (word != other))
-    return row[-1]
+    """Compute the fewest substitutions, deletions and insertions of words that turn `expected` into `said`.
+
+    Args:
+        said: Words to judge, for example recognized speech.
+        expected: Words of the reference text.
+
+    Returns:
+        Number of edits.
+    """
+    distances = list(range(len(said) + 1))
+    for n_expected, expected_word in enumerate(expected, start=1):
+        diagonal, distances[0] = distances[0], n_expected
+        for column, said_word in enumerate(said, start=1):
+            diagonal, distances[column] = (
+                distances[column],
+                min(distances[column] + 1, distances[column - 1] + 1, diagonal + (expected_word != said_word)),
+            )
+    return distances[-1]
 
 
 def word_error_rate(said: Sequence[str], expected: Sequence[str]) -> float:
-    """Edits of all texts together, per word of the expected ones; NaN where those have no word.
+    """Compute the word error rate of all texts together.
 
     Args:
-        said: (utterance,) texts.
-        expected: (utterance,) what they should be.
+        said: Texts to judge (utterance,), for example recognized speech.
+        expected: Reference texts (utterance,).
+
+    Returns:
+        Edits per expected word, at least 0 and possibly above 1; NaN if no expected text has a word.
     """
-    pairs = [(split_words(one), split_words(other)) for one, other in zip(said, expected, strict=True)]
-    n_words = sum(len(other) for _, other in pairs)
-    return sum(word_edits(one, other) for one, other in pairs) / n_words if n_words else float("nan")
+    pairs = [
+        (split_words(said_words), split_words(expected_words))
+        for said_words, expected_words in zip(said, expected, strict=True)
+    ]
+    n_words = sum(len(expected_words) for _, expected_words in pairs)
+    return (
+        sum(word_edits(said_words, expected_words) for said_words, expected_words in pairs) / n_words
+        if n_words
+        else float("nan")
+    )
