@@ -84,7 +84,7 @@ def models(json: Json = False) -> None:
         print_json({"models": rows, "training_settings": dataclasses.asdict(TrainSettings())})
         return
     shown = {f"{name} (experimental)" if row["experimental"] else name: row for name, row in rows.items()}
-    _show("Models", shown, ("kind", "reads", "description", "citation"))
+    _show_listing("Models", shown, ("kind", "reads", "description", "citation"))
     _show_settings({"training loop": dataclasses.asdict(TrainSettings())} | {n: r["settings"] for n, r in rows.items()})
 
 
@@ -105,7 +105,7 @@ def extractors(json: Json = False) -> None:
         print_json(rows)
         return
     for modality, listed in rows.items():
-        _show(f"{modality.capitalize()} extractors", listed, ("description", "citation", "needs"))
+        _show_listing(f"{modality.capitalize()} extractors", listed, ("description", "citation", "needs"))
 
 
 @app.command()
@@ -128,7 +128,7 @@ def readers(json: Json = False) -> None:
         return
     for row in rows.values():
         row["fields"] = ", ".join(f"{field}={column}" for field, column in row["fields"].items())
-    _show("Readers", rows, ("description", "needs", "origin", "fields"))
+    _show_listing("Readers", rows, ("description", "needs", "origin", "fields"))
 
 
 def main() -> None:
@@ -151,7 +151,7 @@ def import_plugins(names: Sequence[str]) -> None:
             ) from error
 
 
-def _show(title: str, rows: dict[str, dict[str, Any]], keys: tuple[str, ...]) -> None:
+def _show_listing(title: str, rows: dict[str, dict[str, Any]], keys: tuple[str, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
 

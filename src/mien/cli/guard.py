@@ -32,22 +32,22 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except (UsageError, SettingsError) as error:
-            raise _told(error, str(error), WRONG_USAGE) from error
+            raise _exit_with_message(error, str(error), WRONG_USAGE) from error
         except MienError as error:
-            raise _told(error, str(error), FAILED) from error
+            raise _exit_with_message(error, str(error), FAILED) from error
         except KeyboardInterrupt as error:
-            raise _told(
+            raise _exit_with_message(
                 error,
                 "interrupted; what was written before is whole: repeat the command (train: with --resume)",
                 FAILED,
             ) from error
         except BrokenPipeError as error:
-            raise _told(error, "", FAILED) from error
+            raise _exit_with_message(error, "", FAILED) from error
         except typer.Exit:
             raise
         except Exception as error:
             text = f"Expected this to work, but got {type(error).__name__}: {error}; run again with mien --debug"
-            raise _told(error, text, FAILED) from error
+            raise _exit_with_message(error, text, FAILED) from error
 
     return wrapper
 
@@ -60,7 +60,7 @@ def report_failures(failures: Mapping[str, str]) -> None:
         raise typer.Exit(FAILED)
 
 
-def _told(error: BaseException, text: str, code: int) -> typer.Exit:
+def _exit_with_message(error: BaseException, text: str, code: int) -> typer.Exit:
     if _debug["on"]:
         raise error
     if text:

@@ -64,7 +64,7 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
         table.add_row(name, *(_with_interval(run, path) for path in shown.values()))
     table.add_section()
     mean, sd, trivial = (
-        [_told(path, tables.value_at(scores, path)) for path in shown.values()]
+        [_number_cell(path, tables.value_at(scores, path)) for path in shown.values()]
         for scores in (summary["mean"], summary["sd"], first["trivial"])
     )
     table.add_row("mean", *mean, style="bold")
@@ -92,10 +92,10 @@ def show_comparison(comparison: Comparison) -> None:
         low, high = row.bootstrap.interval.low, row.bootstrap.interval.high
         table.add_row(
             path,
-            _told(path, row.mean_a),
-            _told(path, row.mean_b),
-            _told(path, row.difference, "+"),
-            "-" if math.isnan(low) else f"[{_told(path, low, '+')}, {_told(path, high, '+')}]",
+            _number_cell(path, row.mean_a),
+            _number_cell(path, row.mean_b),
+            _number_cell(path, row.difference, "+"),
+            "-" if math.isnan(low) else f"[{_number_cell(path, low, '+')}, {_number_cell(path, high, '+')}]",
             _p_value(row.bootstrap.p),
             _p_value(row.p_bootstrap_holm),
             _p_value(row.t_test.p),
@@ -166,18 +166,18 @@ def _emotion_table(summary: Mapping[str, Any]) -> Table:
         threshold = row.get("threshold")
         table.add_row(
             name,
-            *(_percent(row.get(key)) for key in PER_EMOTION.values()),
+            *(_percent_cell(row.get(key)) for key in PER_EMOTION.values()),
             "-" if threshold is None else f"{threshold:.3f}",
             f"{row['n_positive']:,.0f}",
             "-" if row.get("n_predicted_positive") is None else f"{row['n_predicted_positive']:,.0f}",
-            _percent(trivial[name]["weighted_f1"]),
+            _percent_cell(trivial[name]["weighted_f1"]),
         )
     return table
 
 
 def _with_interval(run: Mapping[str, Any], path: str) -> str:
     interval = run["intervals"].get(path)
-    text = _told(path, tables.value_at(run, path))
+    text = _number_cell(path, tables.value_at(run, path))
     if interval is None:
         return text
     if tables.is_plain(path):
@@ -185,14 +185,14 @@ def _with_interval(run: Mapping[str, Any], path: str) -> str:
     return f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
-def _told(path: str, value: float | None, sign: str = "") -> str:
+def _number_cell(path: str, value: float | None, sign: str = "") -> str:
     """One score as it is read: per cent, or as it is."""
     if value is None or math.isnan(value):
         return "-"
     return f"{value:{sign}.3f}" if tables.is_plain(path) else f"{100 * value:{sign}.2f}"
 
 
-def _percent(value: float | None) -> str:
+def _percent_cell(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{100 * value:.2f}"
 
 
@@ -204,11 +204,11 @@ def show_benchmark(results: Mapping[str, Any], folder: Path, protocol: str) -> N
     """The scores under one protocol, the costs, and where everything is."""
     screen = new_console()
     if protocol in tables.protocols_of(results):
-        _show(tables.printed_table(results, protocol))
+        _show_table(tables.printed_table(results, protocol))
     else:
         screen.print(f"No setting has scores under the protocol {protocol}.", style="yellow")
     if tables.has_joint_gains(results):
-        _show(tables.printed_joint_gains(results))
+        _show_table(tables.printed_joint_gains(results))
     header, rows = tables.printed_costs(results)
     print_table("Cost of one run: mean ± s.d. over seeds", header, rows)
     screen.print(
@@ -217,7 +217,7 @@ def show_benchmark(results: Mapping[str, Any], folder: Path, protocol: str) -> N
     )
 
 
-def _show(printed: tables.PrintedTable) -> None:
+def _show_table(printed: tables.PrintedTable) -> None:
     screen = new_console()
     table = new_table(printed.title, "per cent", *printed.columns)
     for name, cells in printed.rows:

@@ -125,7 +125,7 @@ def _one_output(answers: _Answers) -> tuple[dict[str, Any], CoverageCurve]:
     risk, oracle = answers.risks(None)
     points = tuple((row["coverage"], row["accuracy_has0"]) for row in kept.values())
     curve = _curve("sentiment accuracy (has0)", risk, oracle, points)
-    return {"kept": kept, "area": _areas(risk, oracle)}, curve
+    return {"kept": kept, "area": _mean_areas(risk, oracle)}, curve
 
 
 def _several_outputs(task: str, answers: Mapping[str, _Answers]) -> tuple[dict[str, Any], CoverageCurve]:
@@ -148,7 +148,7 @@ def _several_outputs(task: str, answers: Mapping[str, _Answers]) -> tuple[dict[s
         risk = oracle = np.full(len(next(iter(answers.values())).present), np.nan)
     points = tuple((row["coverage"], row[score]) for row in kept.values())
     curve = _curve(headline.title, risk, oracle, points)
-    return {"kept": kept, "area": _areas(risk, oracle), rows_key(task): by_output}, curve
+    return {"kept": kept, "area": _mean_areas(risk, oracle), rows_key(task): by_output}, curve
 
 
 def _by_class(answers: _Answers) -> dict[str, Any]:
@@ -159,10 +159,10 @@ def _by_class(answers: _Answers) -> dict[str, Any]:
 
     kept = answers.kept(told_of)
     risk, oracle = answers.risks(class_weights(answers.present))
-    return {"kept": kept, "area": _areas(risk, oracle)}
+    return {"kept": kept, "area": _mean_areas(risk, oracle)}
 
 
-def _areas(risk: FloatArray, oracle: FloatArray) -> dict[str, float]:
+def _mean_areas(risk: FloatArray, oracle: FloatArray) -> dict[str, float]:
     return {"model": area_under_risk(risk), "random": float(risk[-1]), "oracle": area_under_risk(oracle)}
 
 

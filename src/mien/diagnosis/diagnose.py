@@ -146,12 +146,12 @@ def diagnose(
         diagnosed.append(each)
         notes += [note for note in told if note not in notes]
         step()
-    groups = _groups(opened, diagnosed, n_resamples)
+    groups = _group_scores(opened, diagnosed, n_resamples)
     step()
     if isinstance(again, str):
         degraded: dict[str, Any] = {"absent": again, "levels": [], "notes": []}
     else:
-        degraded = _transcription(opened, diagnosed, rates, again, n_resamples, step)
+        degraded = _degraded_scores(opened, diagnosed, rates, again, n_resamples, step)
     mean, sd = mean_and_sd([each.result.part for each in diagnosed])
     size = {"n_videos": len(opened.columns.video_ids), "n_utterances": opened.columns.n_utterances}
     summary = {
@@ -274,10 +274,10 @@ def _valid_predictions(run: Run, predictor: Predictor, opened: OpenedSplit) -> t
     return predictor.predict(columns, dataset.facts.sentiment_values), [note]
 
 
-def _groups(opened: OpenedSplit, diagnosed: Sequence[_Diagnosed], n_resamples: int) -> dict[str, Any]:
+def _group_scores(opened: OpenedSplit, diagnosed: Sequence[_Diagnosed], n_resamples: int) -> dict[str, Any]:
     scored = utterance_attributes(opened.columns)
     groupings = make_groupings(scored, _valid_circumstances(opened))
-    runs, scalings = _runs(diagnosed)
+    runs, scalings = _runs_json(diagnosed)
     return score_groups(runs, scalings, groupings, scored, n_resamples)
 
 
@@ -311,7 +311,7 @@ def _way_to_read(opened: OpenedSplit, rates: Sequence[float], text: str | None, 
         return str(error)
 
 
-def _transcription(
+def _degraded_scores(
     opened: OpenedSplit,
     diagnosed: Sequence[_Diagnosed],
     rates: Sequence[float],
@@ -322,7 +322,7 @@ def _transcription(
     """Scores at every word error rate, from 0 on; text vectors are made anew at all of them."""
     columns = opened.columns
     said = columns.transcripts or []
-    runs, scalings = _runs(diagnosed)
+    runs, scalings = _runs_json(diagnosed)
     levels: list[dict[str, Any]] = []
     notes: list[str] = []
     clean: list[SeedRun] = []
@@ -359,7 +359,7 @@ def _unlike(anew: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
     ]
 
 
-def _runs(diagnosed: Sequence[_Diagnosed]) -> tuple[list[SeedRun], list[Mapping[str, PlattScaling]]]:
+def _runs_json(diagnosed: Sequence[_Diagnosed]) -> tuple[list[SeedRun], list[Mapping[str, PlattScaling]]]:
     return [seed_run(each.run, each.scored) for each in diagnosed], [each.result.scalings for each in diagnosed]
 
 

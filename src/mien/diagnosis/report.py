@@ -75,9 +75,15 @@ def heading_of(summary: Mapping[str, Any]) -> str:
 
 def tables_of(summary: Mapping[str, Any]) -> list[TextTable]:
     """The five parts, as far as there are any; means over runs, with their s.d. where there are several."""
-    tables = [_calibration(summary), _thresholds(summary), _abstention(summary), _areas(summary), _groups(summary)]
+    tables = [
+        _calibration_table(summary),
+        _thresholds_table(summary),
+        _abstention_table(summary),
+        _areas_table(summary),
+        _groups_table(summary),
+    ]
     if summary["transcription_errors"]["levels"]:
-        tables.append(_transcription(summary["transcription_errors"]))
+        tables.append(_transcription_table(summary["transcription_errors"]))
     return tables
 
 
@@ -104,14 +110,14 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _calibration(summary: Mapping[str, Any]) -> TextTable:
+def _calibration_table(summary: Mapping[str, Any]) -> TextTable:
     mean, sd = summary["mean"]["calibration"], summary["sd"]["calibration"]
     measures = ("calibration_error", "calibration_error_equal_count", "brier")
     rows = []
     for name, row in mean.items():
-        cells = [_plain(row[key], sd[name][key], 3) for key in ("slope", "offset")]
+        cells = [_plain_number(row[key], sd[name][key], 3) for key in ("slope", "offset")]
         for measure in measures:
-            both = [_plain(row[when][measure], sd[name][when][measure], 4) for when in ("before", "after")]
+            both = [_plain_number(row[when][measure], sd[name][when][measure], 4) for when in ("before", "after")]
             cells.append(" → ".join(both))
         rows.append((name, *cells, f"{row['n_present']:,.0f}"))
     header = ("output", "slope", "offset", "ECE", "ECE, equal count", "Brier", "present")
@@ -119,7 +125,7 @@ def _calibration(summary: Mapping[str, Any]) -> TextTable:
     return TextTable("Calibration", header, tuple(rows), (note,))
 
 
-def _thresholds(summary: Mapping[str, Any]) -> TextTable:
+def _thresholds_table(summary: Mapping[str, Any]) -> TextTable:
     mean, sd = summary["mean"], summary["sd"]
     objectives = tuple(next(iter(mean["thresholds"].values())))
     rows = []
@@ -142,10 +148,10 @@ def _threshold(row: Mapping[str, float], sd: Mapping[str, float | None]) -> str:
 
 
 def _gain(row: Mapping[str, float], sd: Mapping[str, float | None]) -> str:
-    return f"{_percent(row['score'], sd['score'])} ({_percent(row['score_at_half'])})"
+    return f"{_percent_text(row['score'], sd['score'])} ({_percent_text(row['score_at_half'])})"
 
 
-def _abstention(summary: Mapping[str, Any]) -> TextTable:
+def _abstention_table(summary: Mapping[str, Any]) -> TextTable:
     mean, sd = summary["mean"]["abstention"], summary["sd"]["abstention"]
     tasks = [task for task in TASKS if mean.get(task) is not None]
     scores = {task: next(iter(headlines(task).items())) for task in tasks}
@@ -155,7 +161,7 @@ def _abstention(summary: Mapping[str, Any]) -> TextTable:
         for task, (path, _) in scores.items():
             row, spread = mean[task]["kept"][key], sd[task]["kept"][key]
             score = path.split(".")[1]
-            cells += [_percent(row["coverage"]), _percent(row[score], spread[score])]
+            cells += [_percent_text(row["coverage"]), _percent_text(row[score], spread[score])]
         rows.append((f"{key} %", *cells))
     names = [("emotions" if task == EMOTION else task, headline.column) for task, (_, headline) in scores.items()]
     header = ("asked to keep", *(text for name, column in names for text in (f"{name} kept", column)))
@@ -166,12 +172,12 @@ def _abstention(summary: Mapping[str, Any]) -> TextTable:
     return TextTable("Abstention: accuracy of the answers that are kept", header, tuple(rows), (note,))
 
 
-def _areas(summary: Mapping[str, Any]) -> TextTable:
+def _areas_table(summary: Mapping[str, Any]) -> TextTable:
     mean, sd = summary["mean"]["abstention"], summary["sd"]["abstention"]
     rows = []
 
     def add(name: str, area: Mapping[str, float], spread: Mapping[str, float | None]) -> None:
-        rows.append((name, *(_plain(area[key], spread[key], 4) for key in ("model", "random", "oracle"))))
+        rows.append((name, *(_plain_number(area[key], spread[key], 4) for key in ("model", "random", "oracle"))))
 
     several = [task for task in TASKS if task != SENTIMENT and mean.get(task) is not None]
     if mean[SENTIMENT] is not None:
@@ -191,7 +197,7 @@ def _areas(summary: Mapping[str, Any]) -> TextTable:
     )
 
 
-def _groups(summary: Mapping[str, Any]) -> TextTable:
+def _groups_table(summary: Mapping[str, Any]) -> TextTable:
     whole = summary["groups"]["whole"]
     paths = list(whole["scores"])
     rows = [("all", f"{whole['n_utterances']:,}", "", *(_scored(whole["scores"][path], "") for path in paths))]
@@ -212,12 +218,12 @@ def _groups(summary: Mapping[str, Any]) -> TextTable:
     return TextTable("Groups", header, tuple(rows), (note,))
 
 
-def _transcription(degraded: Mapping[str, Any]) -> TextTable:
+def _transcription_table(degraded: Mapping[str, Any]) -> TextTable:
     rows = []
     paths = list(degraded["levels"][0]["scores"])
     for level in degraded["levels"]:
         cells = (_changed(level["scores"][path], level["rate"] > 0) for path in paths)
-        rows.append((f"{100 * level['rate']:.4g} %", _percent(level["measured_rate"]), *cells))
+        rows.append((f"{100 * level['rate']:.4g} %", _percent_text(level["measured_rate"]), *cells))
     note = (
         "Per cent; in brackets the change from 0 % with its 95 % interval, paired over videos. Injected errors, not "
         "those of a recogniser: 60 % substitutions, 25 % deletions, 15 % insertions, spread evenly over the words."
@@ -233,11 +239,11 @@ def _column(path: str) -> str:
 
 
 def _scored(score: Mapping[str, Any], mark: str) -> str:
-    return f"{_percent(score['value'])}{_range(score['interval'])}{mark}"
+    return f"{_percent_text(score['value'])}{_range(score['interval'])}{mark}"
 
 
 def _changed(score: Mapping[str, Any], changed: bool) -> str:
-    text = _percent(score["value"])
+    text = _percent_text(score["value"])
     return f"{text} ({100 * score['difference']:+.2f}{_range(score['interval'], '+')})" if changed else text
 
 
@@ -247,11 +253,11 @@ def _range(interval: Sequence[float] | None, sign: str = "") -> str:
     return f" [{100 * interval[0]:{sign}.1f}, {100 * interval[1]:{sign}.1f}]"
 
 
-def _percent(value: float, sd: float | None = None) -> str:
-    return _plain(100 * value, None if sd is None else 100 * sd, 2)
+def _percent_text(value: float, sd: float | None = None) -> str:
+    return _plain_number(100 * value, None if sd is None else 100 * sd, 2)
 
 
-def _plain(value: float, sd: float | None, digits: int) -> str:
+def _plain_number(value: float, sd: float | None, digits: int) -> str:
     if math.isnan(value):
         return "-"
     spread = "" if sd is None or math.isnan(sd) else f" ± {sd:.{digits}f}"

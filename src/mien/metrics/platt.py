@@ -34,7 +34,7 @@ def fit_platt(decision: Float[Array, "n"], present: Bool[Array, "n"]) -> tuple[f
         present: True where the class is present, (n,).
 
     Returns:
-        ``(slope, offset)`` with P(present) = sigmoid(slope * decision + offset); the slope is at least 0, and is 0 where
+        ``(slope, offset)`` with P(present) = sigmoid(slope * decision + offset); the slope is at least 0, and 0 where
         all decision values are equal.
     """
     from scipy.optimize import minimize

@@ -12,7 +12,7 @@ import pytest
 
 from mien.errors import DamagedFileError
 from mien.readers.csd import chunks
-from mien.readers.csd.chunks import read_rows
+from mien.readers.csd.chunks import read_chunked_rows
 from mien.readers.csd.sequences import Sequence, inspect, open_sequence
 
 N_ROWS, WIDTH = 1_000, 33
@@ -39,7 +39,7 @@ def test_every_kind_of_number(tmp_path: Path, kind: str) -> None:
     dataset = stored(tmp_path / "x.h5", numbers(kind), **GZIP)
     assert chunks._is_plain_gzip(dataset)
     for start, stop in ((0, N_ROWS), (128, 384), (896, 2_000)):
-        found = read_rows(dataset, start, stop)
+        found = read_chunked_rows(dataset, start, stop)
         assert found.dtype == dataset.dtype
         np.testing.assert_array_equal(found, dataset[start:stop])
 
@@ -60,7 +60,7 @@ def test_every_kind_of_number(tmp_path: Path, kind: str) -> None:
 def test_every_way_of_storing(tmp_path: Path, how: dict[str, Any]) -> None:
     values = numbers()[:150]
     dataset = stored(tmp_path / "x.h5", values, **how)
-    np.testing.assert_array_equal(read_rows(dataset, 0, 150), values)
+    np.testing.assert_array_equal(read_chunked_rows(dataset, 0, 150), values)
 
 
 def test_chunks_that_were_never_written_or_are_not_compressed(tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_chunks_that_were_never_written_or_are_not_compressed(tmp_path: Path) ->
         raw = file.create_dataset("raw", data=values, **GZIP)
         raw.id.write_direct_chunk((128, 0), np.ascontiguousarray(values[128:256, :10]).tobytes(), filter_mask=1)
     with h5py.File(tmp_path / "x.h5", "r") as file:
-        np.testing.assert_array_equal(read_rows(file["holes"], 0, N_ROWS), file["holes"][()])
-        np.testing.assert_array_equal(read_rows(file["raw"], 0, N_ROWS), values)
+        np.testing.assert_array_equal(read_chunked_rows(file["holes"], 0, N_ROWS), file["holes"][()])
+        np.testing.assert_array_equal(read_chunked_rows(file["raw"], 0, N_ROWS), values)
 
 
 def sequence(path: Path, n_rows: int, **how: Any) -> Sequence:

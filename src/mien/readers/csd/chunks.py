@@ -19,7 +19,7 @@ SMALLEST_BYTES = 1 << 18
 LARGEST_CHUNK_BYTES = 64 << 20
 
 
-def read_rows(dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
+def read_chunked_rows(dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
     """Read ``dataset[start:stop]``.
 
     Args:

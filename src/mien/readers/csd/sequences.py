@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DamagedFileError, DataError
-from mien.readers.csd.chunks import read_rows
+from mien.readers.csd.chunks import read_chunked_rows
 from mien.readers.input_files import HDF5_MAGIC, AnyArray, wrong_format
 from mien.readers.rules import SEQUENCE_UNUSED, add_note
 from mien.schema import EMOTIONS, FloatArray, Modality
@@ -164,7 +164,7 @@ class SequenceReader:
         try:
             times_s = intervals[()].astype(np.float64, copy=False)
             for start in range(0, max(1, len(times_s)), n_rows):
-                yield times_s[start : start + n_rows], read_rows(features, start, start + n_rows)
+                yield times_s[start : start + n_rows], read_chunked_rows(features, start, start + n_rows)
         except READ_ERRORS as error:
             raise _damaged_hdf5(self.sequence.path, f"{error} at video {key!r}") from None
 
