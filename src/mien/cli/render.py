@@ -148,8 +148,10 @@ def show_analysis(analysis: Analysis, folder: Path) -> None:
         if row.sentiment_intensity is not None:
             sentiment = f"{sentiment} ({row.sentiment_intensity:+.1f})"
         emotions = ", ".join(f"{name} {row.emotions[name]:.2f}" for name in row.labels) or "-"
-        said = row.transcript if len(row.transcript) <= SHOWN_CHARACTERS else row.transcript[:SHOWN_CHARACTERS] + "..."
-        table.add_row(f"{row.start_s:.1f} - {row.end_s:.1f} s", said or "-", sentiment, emotions)
+        transcript = (
+            row.transcript if len(row.transcript) <= SHOWN_CHARACTERS else row.transcript[:SHOWN_CHARACTERS] + "..."
+        )
+        table.add_row(f"{row.start_s:.1f} - {row.end_s:.1f} s", transcript or "-", sentiment, emotions)
     console.print(table)
     for text in (*analysis.model.caveats, *analysis.notes):
         console.print(text, style="yellow")

@@ -142,9 +142,9 @@ def diagnose(
 
     diagnosed, notes = [], warnings_of(opened)
     for run in opened_runs:
-        each, told = _diagnose_run(run, opened)
+        each, run_notes = _diagnose_run(run, opened)
         diagnosed.append(each)
-        notes += [note for note in told if note not in notes]
+        notes += [note for note in run_notes if note not in notes]
         step()
     groups = _group_scores(opened, diagnosed, n_resamples)
     step()
@@ -173,9 +173,9 @@ def _diagnose_run(run: Run, opened: OpenedSplit) -> tuple[_Diagnosed, list[str]]
     predictor = load_predictor(run)
     values = opened.dataset.facts.sentiment_values
     scored, notes = with_labels_only(validated_predictions(predictor.predict(opened.columns, values)))
-    valid, told = _valid_predictions(run, predictor, opened)
+    valid, run_notes = _valid_predictions(run, predictor, opened)
     result = diagnose_predictions(valid, scored, seed_run(run, scored).decisions)
-    return _Diagnosed(run, predictor, scored, result), [*notes, *told, *result.notes]
+    return _Diagnosed(run, predictor, scored, result), [*notes, *run_notes, *result.notes]
 
 
 def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
@@ -277,7 +277,7 @@ def _valid_predictions(run: Run, predictor: Predictor, opened: OpenedSplit) -> t
 def _group_scores(opened: OpenedSplit, diagnosed: Sequence[_Diagnosed], n_resamples: int) -> dict[str, Any]:
     scored = utterance_attributes(opened.columns)
     groupings = make_groupings(scored, _valid_circumstances(opened))
-    runs, scalings = _runs_json(diagnosed)
+    runs, scalings = _seed_runs(diagnosed)
     return score_groups(runs, scalings, groupings, scored, n_resamples)
 
 
@@ -321,14 +321,14 @@ def _degraded_scores(
 ) -> dict[str, Any]:
     """Scores at every word error rate, from 0 on; text vectors are made anew at all of them."""
     columns = opened.columns
-    said = columns.transcripts or []
-    runs, scalings = _runs_json(diagnosed)
+    transcripts = columns.transcripts or []
+    runs, scalings = _seed_runs(diagnosed)
     levels: list[dict[str, Any]] = []
     notes: list[str] = []
     clean: list[SeedRun] = []
     for rate in (0.0, *rates):
-        heard = inject_errors(said, rate, ERROR_SEED)
-        changed = again(columns, heard)
+        degraded_texts = inject_errors(transcripts, rate, ERROR_SEED)
+        changed = again(columns, degraded_texts)
         predictions = [each.predictor.predict(changed, opened.dataset.facts.sentiment_values) for each in diagnosed]
         degraded = [
             seed_run(each.run, with_labels_only(validated_predictions(rows))[0])
@@ -338,7 +338,7 @@ def _degraded_scores(
             clean = degraded
             notes += _unlike(clean, runs)
         scores = score_degraded(degraded, clean, scalings, n_resamples)
-        levels.append({"rate": rate, "measured_rate": word_error_rate(heard, said), "scores": scores})
+        levels.append({"rate": rate, "measured_rate": word_error_rate(degraded_texts, transcripts), "scores": scores})
         if rate:
             step()
     return {"absent": "", "levels": levels, "seed": ERROR_SEED, "notes": notes}
@@ -359,7 +359,7 @@ def _unlike(anew: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
     ]
 
 
-def _runs_json(diagnosed: Sequence[_Diagnosed]) -> tuple[list[SeedRun], list[Mapping[str, PlattScaling]]]:
+def _seed_runs(diagnosed: Sequence[_Diagnosed]) -> tuple[list[SeedRun], list[Mapping[str, PlattScaling]]]:
     return [seed_run(each.run, each.scored) for each in diagnosed], [each.result.scalings for each in diagnosed]
 
 

@@ -147,7 +147,7 @@ def score_groups(
 
     whole = at(np.ones(len(scored.index), dtype=bool))
     flagged = [path for path in whole if path in all_headlines()]
-    told: dict[str, Any] = {"whole": {"n_utterances": len(scored.index), "scores": whole}, "by": []}
+    summary: dict[str, Any] = {"whole": {"n_utterances": len(scored.index), "scores": whole}, "by": []}
     for grouping in groupings:
         groups = []
         for name, members in grouping.groups.items():
@@ -161,10 +161,10 @@ def score_groups(
                     "worse_in": [path for path in flagged if _wholly_below(scores.get(path), whole[path])],
                 }
             )
-        told["by"].append(
+        summary["by"].append(
             {"what": grouping.what, "edges": list(grouping.edges), "absent": grouping.absent, "groups": groups}
         )
-    return told
+    return summary
 
 
 def _wholly_below(group: Mapping[str, Any] | None, whole: Mapping[str, Any]) -> bool:

@@ -133,7 +133,7 @@ def score_degraded(
     for one, other in zip(*sides, strict=True):
         require_same_utterances([one[0], other[0]], ["predictions with errors", "predictions without"])
     after, before = (mean_trust_scores(side) for side in sides)
-    told: dict[str, dict[str, Any]] = {
+    summary: dict[str, dict[str, Any]] = {
         path: {"value": float(value), "difference": float(value - before[path]), "interval": None}
         for path, value in after.items()
     }
@@ -141,8 +141,8 @@ def score_degraded(
         weights = video_weights(video_numbers(sides[0][0][0])[1], n_resamples)
         drawn, drawn_before = (mean_trust_scores(side, weights) for side in sides)
         for path, values in drawn.items():
-            told[path]["interval"] = interval_of(values - drawn_before[path])
-    return told
+            summary[path]["interval"] = interval_of(values - drawn_before[path])
+    return summary
 
 
 # columns and new transcripts (N,) -> the columns as if those had been transcribed

@@ -11,44 +11,44 @@ def split_words(text: str) -> list[str]:
     return html.unescape(text).split()
 
 
-def word_edits(said: Sequence[str], expected: Sequence[str]) -> int:
+def word_edits(hypothesis: Sequence[str], expected: Sequence[str]) -> int:
     """Compute the fewest substitutions, deletions and insertions of words that turn `expected` into `said`.
 
     Args:
-        said: Words to judge, for example recognized speech.
+        hypothesis: Words to judge, for example recognized speech.
         expected: Words of the reference text.
 
     Returns:
         Number of edits.
     """
-    distances = list(range(len(said) + 1))
+    distances = list(range(len(hypothesis) + 1))
     for n_expected, expected_word in enumerate(expected, start=1):
         diagonal, distances[0] = distances[0], n_expected
-        for column, said_word in enumerate(said, start=1):
+        for column, hypothesis_word in enumerate(hypothesis, start=1):
             diagonal, distances[column] = (
                 distances[column],
-                min(distances[column] + 1, distances[column - 1] + 1, diagonal + (expected_word != said_word)),
+                min(distances[column] + 1, distances[column - 1] + 1, diagonal + (expected_word != hypothesis_word)),
             )
     return distances[-1]
 
 
-def word_error_rate(said: Sequence[str], expected: Sequence[str]) -> float:
+def word_error_rate(hypothesis: Sequence[str], expected: Sequence[str]) -> float:
     """Compute the word error rate of all texts together.
 
     Args:
-        said: Texts to judge (utterance,), for example recognized speech.
+        hypothesis: Texts to judge (utterance,), for example recognized speech.
         expected: Reference texts (utterance,).
 
     Returns:
         Edits per expected word, at least 0 and possibly above 1; NaN if no expected text has a word.
     """
     pairs = [
-        (split_words(said_words), split_words(expected_words))
-        for said_words, expected_words in zip(said, expected, strict=True)
+        (split_words(hypothesis_words), split_words(expected_words))
+        for hypothesis_words, expected_words in zip(hypothesis, expected, strict=True)
     ]
     n_words = sum(len(expected_words) for _, expected_words in pairs)
     return (
-        sum(word_edits(said_words, expected_words) for said_words, expected_words in pairs) / n_words
+        sum(word_edits(hypothesis_words, expected_words) for hypothesis_words, expected_words in pairs) / n_words
         if n_words
         else float("nan")
     )

@@ -114,17 +114,17 @@ def squared_error(degrees: Float[Tensor, "n output"], wanted: Float[Tensor, "n o
     return functional.mse_loss(degrees, wanted, reduction="sum") / wanted.shape[1]
 
 
-def log_losses(said: FloatArray, wanted: BoolArray) -> FloatArray:
+def log_losses(predicted: FloatArray, wanted: BoolArray) -> FloatArray:
     """Negative log likelihood of each output.
 
     Args:
-        said: Predicted probabilities (n, output).
+        predicted: Predicted probabilities (n, output).
         wanted: True where the class is present (n, output).
 
     Returns:
         Losses (n, output).
     """
-    return -np.log(np.maximum(np.where(wanted, said, 1 - said), SMALLEST_PROBABILITY))
+    return -np.log(np.maximum(np.where(wanted, predicted, 1 - predicted), SMALLEST_PROBABILITY))
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ class Loss:
 LOSSES: dict[str, Loss] = {
     "cross_entropy": Loss(cross_entropy, log_losses),
     "binary_cross_entropy": Loss(binary_cross_entropy, log_losses),
-    "absolute_error": Loss(absolute_error, lambda said, wanted: np.abs(said - wanted)),
-    "squared_error": Loss(squared_error, lambda said, wanted: (said - wanted) ** 2),
+    "absolute_error": Loss(absolute_error, lambda predicted, wanted: np.abs(predicted - wanted)),
+    "squared_error": Loss(squared_error, lambda predicted, wanted: (predicted - wanted) ** 2),
 }
 
 

@@ -87,7 +87,7 @@ def ordering_record(orderings: Mapping[str, float], loss: float, *, by_loss: boo
     return record | {"valid_score": score}
 
 
-def ordering(task: str, labels: FloatArray | BoolArray, said: FloatArray) -> float:
+def ordering(task: str, labels: FloatArray | BoolArray, predictions: FloatArray) -> float:
     """How well a task's outputs order utterances, averaged over the outputs.
 
     The mean leaves out outputs with one class only, and `NO_EMOTION`, which follows from the others.
@@ -95,14 +95,14 @@ def ordering(task: str, labels: FloatArray | BoolArray, said: FloatArray) -> flo
     Args:
         task: A name in `TASKS`.
         labels: Classes or degrees (utterance, output) of labelled utterances.
-        said: Predictions (utterance, output), or any scores that grow with them.
+        predictions: Predictions (utterance, output), or any scores that grow with them.
 
     Returns:
         Ordering in [0, 1]; NaN where undefined for every output.
     """
     row = TASKS[task]
     columns = [column for column, output in enumerate(row.outputs) if output != NO_EMOTION]
-    by_output = np.array([ORDERINGS[row.ordering](labels[:, column], said[:, column]) for column in columns])
+    by_output = np.array([ORDERINGS[row.ordering](labels[:, column], predictions[:, column]) for column in columns])
     return float(np.nanmean(by_output)) if np.isfinite(by_output).any() else float("nan")
 
 
