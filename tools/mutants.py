@@ -25,7 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -80,6 +80,7 @@ SWAPPED_NAMES = {
 class Mutant:
     """One change: `before` at a position of a file becomes `after`."""
 
+    number: int  # in the draw; it stays the same while the code, apart from its text, stays the same
     path: str  # relative to src/mien
     start: int  # characters from the beginning of the file
     line: int
@@ -108,7 +109,7 @@ def find_mutants(path: Path) -> list[Mutant]:
                 if place is not None:
                     number = first + place
                     line = text.count("\n", 0, number) + 1
-                    found.append(Mutant(str(path.relative_to(SOURCES)), number, line, before, after))
+                    found.append(Mutant(0, str(path.relative_to(SOURCES)), number, line, before, after))
     return sorted(set(found), key=lambda mutant: (mutant.start, mutant.after))
 
 
@@ -184,7 +185,8 @@ def draw_mutants(number: int, seed: int) -> list[Mutant]:
         for path in sorted((SOURCES / package).rglob("*.py")):
             for mutant in find_mutants(path):
                 places.setdefault((mutant.path, mutant.start), []).append(mutant)
-    return [rng.choice(places[place]) for place in rng.sample(sorted(places), number)]
+    drawn = [rng.choice(places[place]) for place in rng.sample(sorted(places), number)]
+    return [replace(mutant, number=count) for count, mutant in enumerate(drawn)]
 
 
 def test_files_of(path: str) -> list[Path]:
@@ -304,8 +306,8 @@ def main() -> None:
     mutants = draw_mutants(chosen.number, chosen.seed)
     if chosen.again:
         rows = [json.loads(line) for line in chosen.again.read_text(encoding="utf-8").splitlines()]
-        survived = {(row["path"], row["start"]) for row in rows if row["survived"]}
-        mutants = [mutant for mutant in mutants if (mutant.path, mutant.start) in survived]
+        survived = {row["number"] for row in rows if row["survived"]}
+        mutants = [mutant for mutant in mutants if mutant.number in survived]
     files = sorted({each for mutant in mutants for each in test_files_of(mutant.path)})
     print(f"{len(mutants)} mutants, {len(files)} test files")
     counts: Counter[bool] = Counter()
