@@ -1,1 +1,1 @@
-"""Where jobs run: `jobs.run_jobs`, here or on a cluster. `jobs.ENGINES` is the table of places."""
+"""Runs jobs on this machine or on a cluster. See `jobs.run_jobs`; `jobs.ENGINES` lists the engines."""

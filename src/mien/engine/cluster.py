@@ -1,7 +1,7 @@
-"""What every engine has in common, and the job as it is sent to another process or machine.
+"""The parts that all engines share, and the form in which a job is sent to another process or machine.
 
-A job is serialised once, into bytes: Dask would otherwise spread large arguments over the workers' memory, where they
-are lost with a worker, and code of a notebook or a script travels inside them.
+A job is serialised once, into bytes. Dask would otherwise keep large arguments in the memory of workers, where they are
+lost when a worker dies. The bytes also contain the code of functions defined in a notebook or script.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mien.engine.processes import run_in_process, stop_workers
 from mien.errors import EngineError, MienError
 from mien.version import __version__
 
-# What decides the bits of a result wherever it is made: numbers, training, decoding, recognition, reading, faces.
+# Packages whose version can change a result: numerics, training, decoding, speech recognition, text encoder, faces.
 DECIDING_PACKAGES = (
     "numpy",
     "scipy",
@@ -40,48 +40,50 @@ DECIDING_PACKAGES = (
     "ai-edge-litert",
     "afx-audio",
 )
-# A job goes to another worker this often when its worker dies, then it is put aside. Dask's and Ray's default.
+# How often a job is retried on another worker after its worker dies. The default of Dask and Ray.
 MAX_RETRIES = 3
-# A scheduler that is there answers within a second, and workers that are there have told it so.
+# Generous: a running scheduler answers within a second, and running workers have registered with it by then.
 CONNECT_TIMEOUT_S = 30
 
 
 class WorkersLostError(Exception):
-    """One worker after the other died with the same job."""
+    """Several workers died, one after another, while they ran the same job."""
 
 
 @dataclass(frozen=True)
 class PackedJob:
-    """A job with what is done with it, and the versions it was packed under."""
+    """A serialised job with its function and context, and the versions on the machine that sends it."""
 
     # pickle of (function, job)
     call: bytes
     versions: Mapping[str, str]
-    # pickle of what makes the context; None without
+    # pickle of the function that makes the context; None without a context
     context: bytes | None
+    # see `run_jobs`
     process_imports: tuple[str, ...] | None
+    # identifies the call of `run_jobs`
     token: str
 
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What is done with every job of a call, see `run_jobs`."""
+    """How to run each job of one call of `run_jobs`; see there for the fields."""
 
     function: Callable[..., Any]
     context: Callable[[], Any] | None = None
     process_imports: tuple[str, ...] | None = None
-    # names the call on every worker
+    # identifies the call of `run_jobs` on every worker
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def pickled(self, job: Any) -> bytes:
-        """Functions and classes of an installed module are named in it, others are taken along."""
+        """Serialise (function, job); code of installed modules is stored by name, other code by value."""
         import cloudpickle
 
         call: bytes = cloudpickle.dumps((self.function, job))
         return call
 
     def pack(self, job: Any) -> PackedJob:
-        """A job for another machine."""
+        """Serialise a job for another machine."""
         import cloudpickle
 
         context = None if self.context is None else cloudpickle.dumps(self.context)
@@ -90,22 +92,31 @@ class JobSpec:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A place to work that is ready."""
+    """A running engine that accepts jobs."""
 
-    # does one job and waits for its outcome; raises WorkersLostError, and EngineError where no other job can be done
+    # runs one job and waits for its outcome; raises WorkersLostError, and EngineError if no further job can run
     run: Callable[[Any], Any]
-    # gives up what has not begun, and ends the processes of their own; more than one call does nothing more
+    # cancels jobs that have not started and ends the separate processes of jobs; further calls have no effect
     close: Callable[[], None]
 
 
-# A kind of place to work: work, address (None: start it here), number of workers to start -> the place, closed on
-# leaving.
+# (work, address or None to start a local cluster, number of workers to start) -> context manager of the cluster, which
+# is closed on exit.
 Engine = Callable[[JobSpec, str | None, int], AbstractContextManager[Cluster]]
 
 
 @contextmanager
 def local_cluster(work: JobSpec, _address: str | None, _workers: int) -> Iterator[Cluster]:
-    """Nothing to connect to: jobs run in this process, or each in a process of its own."""
+    """Run jobs on this machine: in this process, or each job in a separate process.
+
+    Args:
+        work: How to run each job; separate processes are used if its `process_imports` is not None.
+        _address: Ignored; all engines have the same signature.
+        _workers: Ignored; the caller decides how many jobs run at a time.
+
+    Yields:
+        Cluster that runs each job in the calling thread or in a separate process.
+    """
     imports, token = work.process_imports, work.token
     if imports is not None:
         yield Cluster(lambda job: run_in_process(work.pickled(job), imports, token), lambda: stop_workers(token))
@@ -115,18 +126,22 @@ def local_cluster(work: JobSpec, _address: str | None, _workers: int) -> Iterato
         yield Cluster(work.function, lambda: None)
 
 
-# A worker may have several threads; contexts are made for one job at a time.
+# A worker may have several threads, but only one job at a time may use a context.
 _CONTEXT_LOCK = threading.Lock()
 
 
 @lru_cache(maxsize=1)
 def _shared_context(packed: bytes) -> Any:
-    """Kept for the next job of the same call, or of another that needs the same."""
+    """Make a context; it is cached for later jobs with the same context, of this call or another."""
     return pickle.loads(packed)()
 
 
 def run_packed(packed: PackedJob) -> Any:
-    """Do a job, on a worker. Raises EngineError for what would stop every job, and where versions differ."""
+    """Run a packed job; called on a worker.
+
+    Raises:
+        EngineError: Package versions differ from the sender's, or the error would stop every job.
+    """
     _require_versions(packed.versions)
     try:
         if packed.process_imports is not None:
@@ -139,21 +154,25 @@ def run_packed(packed: PackedJob) -> Any:
     except EngineError:
         raise
     except MienError as error:
-        _shared_context.cache_clear()  # what was missing may be there the next time
+        _shared_context.cache_clear()  # a missing file may exist at the next call
         raise EngineError(
             f"Expected the worker {socket.gethostname()} to be able to do its job, but got: {error}"
         ) from error
 
 
 def installed_versions() -> dict[str, str]:
-    """Python and the packages that decide what comes out."""
+    """Return the versions of Python, mien and `DECIDING_PACKAGES`; "none" for one that is not installed."""
     return {"Python": platform.python_version(), "mien": __version__} | {
-        name: _version(name) for name in DECIDING_PACKAGES
+        name: _package_version(name) for name in DECIDING_PACKAGES
     }
 
 
 def require_visible_paths(*paths: Path) -> None:
-    """Raises EngineError when whoever calls, a worker, does not see a file or folder of the one who sent it."""
+    """Check, on a worker, that it can access files and folders that the sender names.
+
+    Raises:
+        EngineError: A path does not exist on this machine.
+    """
     for path in paths:
         if not path.exists():
             raise EngineError(
@@ -163,8 +182,11 @@ def require_visible_paths(*paths: Path) -> None:
 
 
 def _require_versions(expected: Mapping[str, str]) -> None:
-    here = installed_versions()
-    differing = [f"{name} {here[name]} instead of {other}" for name, other in expected.items() if here[name] != other]
+    """Raise EngineError if this machine has other versions than `expected` (name -> version)."""
+    installed = installed_versions()
+    differing = [
+        f"{name} {installed[name]} instead of {other}" for name, other in expected.items() if installed[name] != other
+    ]
     if differing:
         raise EngineError(
             f"Expected the versions of this machine on the worker {socket.gethostname()}, but got "
@@ -172,7 +194,7 @@ def _require_versions(expected: Mapping[str, str]) -> None:
         )
 
 
-def _version(package: str) -> str:
+def _package_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:

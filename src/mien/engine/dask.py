@@ -1,4 +1,4 @@
-"""Dask: a scheduler somebody started, or a local one that lives as long as the command."""
+"""The Dask engine: a running scheduler, or a local_settings cluster that ends with the command."""
 
 from __future__ import annotations
 
@@ -12,23 +12,36 @@ from mien.engine.cluster import CONNECT_TIMEOUT_S, Cluster, JobSpec, WorkersLost
 from mien.engine.processes import stop_workers
 from mien.errors import EngineError, MissingExtraError
 
-# how often it is asked whether a worker is free
+# interval at which to check for a free worker
 POLL_S = 0.05
 
 
 @contextmanager
 def dask_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[Cluster]:
-    """Connect to a scheduler, or start `workers` local processes. Raises MissingExtraError, EngineError."""
+    """Connect to a Dask scheduler, or start a local_settings cluster.
+
+    Args:
+        work: How to run each job.
+        address: HOST:PORT of the scheduler; None starts a local_settings cluster.
+        workers: Number of worker processes of a local_settings cluster; ignored with an address.
+
+    Yields:
+        Cluster that submits jobs to the scheduler.
+
+    Raises:
+        MissingExtraError: Dask is not installed.
+        EngineError: No scheduler answers at the address, or it has no workers.
+    """
     try:
         import distributed
     except ImportError as error:
         raise MissingExtraError("distributed", "dask") from error
     with ExitStack() as stack:
-        # A local one has no limit of memory, as the engine "local", and any free port: another command may have Dask's.
-        local = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": "127.0.0.1:0"}
-        place = address or stack.enter_context(distributed.LocalCluster(n_workers=workers, **local))
+        # No memory limit, as in the engine "local", and any free port: another command may use the default one.
+        local_settings = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": "127.0.0.1:0"}
+        scheduler = address or stack.enter_context(distributed.LocalCluster(n_workers=workers, **local_settings))
         try:
-            client = stack.enter_context(distributed.Client(place, set_as_default=False, timeout=CONNECT_TIMEOUT_S))
+            client = stack.enter_context(distributed.Client(scheduler, set_as_default=False, timeout=CONNECT_TIMEOUT_S))
         except (OSError, ValueError, TypeError) as error:
             raise EngineError(
                 f"Expected a Dask scheduler at {address}, but got {type(error).__name__}: {error}; start it with: "
@@ -41,28 +54,28 @@ def dask_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[C
                 f"Expected workers at the Dask scheduler {address}, but got none within {CONNECT_TIMEOUT_S} s; start "
                 f"some with: dask worker {address}"
             ) from error
-        jobs = _Jobs(client, work, address or "(local)")
+        jobs = _DaskJobs(client, work, address or "(local)")
         yield Cluster(jobs.run, jobs.close)
 
 
-class _Jobs:
-    """Submits jobs, never more than the workers have threads.
+class _DaskJobs:
+    """Submits jobs to Dask, at most as many at a time as the workers have threads.
 
-    Dask assigns everything it has to workers at once, and counts a worker's death against all jobs it was assigned. It
-    would give up jobs that only waited.
+    Dask assigns all submitted jobs to workers at once. When a worker dies, Dask counts a failure for every job assigned
+    to it, and would therefore drop jobs that had not started.
     """
 
     def __init__(self, client: Any, work: JobSpec, name: str) -> None:
         self._client = client
         self._work = work
         self._name = name
-        # who holds it waits for a free worker; the others wait for it
-        self._turn = threading.Lock()
+        # the thread that has this lock waits for a free worker; other threads wait for the lock
+        self._submit_lock = threading.Lock()
         self._submitted: set[Any] = set()
-        self._over = threading.Event()
+        self._closed = threading.Event()
 
     def run(self, job: Any) -> Any:
-        """Wait for a free worker, then for what it makes of the job."""
+        """Wait for a free worker, run a job on it and return the outcome."""
         from distributed import KilledWorker
 
         future = None
@@ -82,20 +95,21 @@ class _Jobs:
             self._submitted.discard(future)
 
     def close(self) -> None:
-        """In this order, or a worker whose process was ended takes the next job."""
-        self._over.set()
-        with suppress(Exception):  # a scheduler that is gone has nothing to give up, and the reason is told already
+        """Cancel the submitted jobs, then end their processes; in the other order, a worker would start a new job."""
+        self._closed.set()
+        with suppress(Exception):  # the scheduler may be gone, which `run` has reported
             self._client.cancel(list(self._submitted), force=True)
             if self._work.process_imports is not None:
                 self._client.run(partial(stop_workers, self._work.token), on_error="ignore")
 
     def _submit(self, job: Any) -> Any:
-        with self._turn:
-            # asked again and again, because workers come and go
+        """Wait until a worker thread is free, then submit the job and return its future."""
+        with self._submit_lock:
+            # Read the number of threads every time, because workers join and leave.
             while len(self._submitted) >= max(sum(self._client.ncores().values()), 1):
-                if self._over.wait(POLL_S):
+                if self._closed.wait(POLL_S):
                     break
-            if self._over.is_set():
+            if self._closed.is_set():
                 raise EngineError("the work was given up")
             future = self._client.submit(run_packed, self._work.pack(job), pure=False)
             self._submitted.add(future)

@@ -1,6 +1,6 @@
-"""One way to run jobs, here or on a cluster: `run_jobs`.
+"""Runs jobs on this machine or on a cluster: `run_jobs`.
 
-Dask and Ray decide which worker takes which job, and give a dead worker's job to another.
+Dask and Ray assign jobs to workers, and retry the job of a dead worker on another one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from mien.errors import UnknownNameError, UsageError
 JobT = TypeVar("JobT")
 OutcomeT = TypeVar("OutcomeT")
 LOCAL = "local"
-# A cluster has its own queue, and may grow: it gets more jobs than it has workers, each waited for by one thread.
+# A cluster has its own queue and may grow, so more jobs are submitted than it has workers. A thread waits for each.
 MAX_WAITING = 256
 
-
-# an engine is one line: how its place is started or found
+# engine name -> function that starts a cluster or connects to one
 ENGINES: dict[str, Engine] = {
     "local": local_cluster,
     "dask": dask_cluster,
@@ -34,13 +33,18 @@ ENGINES: dict[str, Engine] = {
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """Where a user wants the work done. Raises UnknownNameError or UsageError."""
+    """Which engine runs the jobs, and how many at a time.
+
+    Raises:
+        UnknownNameError: No engine has this name.
+        UsageError: The engine "local" has an address, or `workers` is below 1.
+    """
 
     # name in `ENGINES`
     engine: str = LOCAL
-    # HOST:PORT of a running cluster; None: one is started on this machine and closed again
+    # HOST:PORT of a running cluster; None starts one on this machine and closes it at the end
     address: str | None = None
-    # jobs at a time; None: as many as there are cores, or as many as a running cluster takes
+    # jobs at a time; None: the number of cores, or as many as a running cluster accepts
     workers: int | None = None
 
     def __post_init__(self) -> None:
@@ -55,7 +59,7 @@ class EngineConfig:
 
     @property
     def is_local(self) -> bool:
-        """Whether the work is done here without a cluster."""
+        """Whether jobs run on this machine without a cluster."""
         return self.engine == LOCAL
 
 
@@ -68,22 +72,27 @@ def run_jobs(
     context: Callable[[], Any] | None = None,
     process_imports: Sequence[str] | None = None,
 ) -> Generator[OutcomeT, None, None]:
-    """Call `function` with every job; yield the outcomes in the order in which they come.
+    """Call `function` with each job and yield the outcomes as jobs complete.
 
-    When the iterator is closed, or ends by an error, jobs that have not begun are given up, and processes of their own
-    are killed.
+    When the iterator is closed or an error ends it, jobs that have not started are cancelled, and separate processes of
+    jobs are killed.
 
     Args:
-        engine: where to run
-        function: job -> outcome. It raises what would stop every job; an outcome says what else went wrong
-        jobs: what it is called with
-        on_lost: job, reason -> the outcome of a job whose process or whose workers die, whoever takes it
-        context: makes what the jobs share, once per process; `function` gets it as `context`. On a cluster one job at a
-            time uses it, and it is kept for other calls that need the same
-        process_imports: given, every job has a process of its own, in which these modules are imported already
+        engine: Where to run the jobs, and how many at a time.
+        function: Maps a job to its outcome. It raises only errors that would stop every job; an outcome describes any
+            other failure.
+        jobs: Arguments of `function`, one per call.
+        on_lost: Maps (job, reason) to the outcome of a job that keeps killing its process or workers.
+        context: Makes the object that jobs share, once per process; `function` receives it as `context`. On a cluster,
+            one job at a time uses it, and it is cached for later calls with the same context. None passes no context.
+        process_imports: Run each job in a separate process that has imported these modules; None uses no separate
+            processes.
+
+    Yields:
+        Outcome of each job, in order of completion.
 
     Raises:
-        EngineError: the cluster cannot be reached, or cannot do the work
+        EngineError: The cluster cannot be reached or cannot run the jobs.
     """
     if not jobs:
         return
@@ -106,9 +115,9 @@ def run_jobs(
                 return []
 
         try:
-            for outcomes in _side_by_side(run_or_suspect, jobs, n_waiting, cluster.close):
+            for outcomes in _run_on_threads(run_or_suspect, jobs, n_waiting, cluster.close):
                 yield from outcomes
-            # Again, alone: a cluster also blames those jobs that only waited for the worker that died.
+            # Retry one at a time: a cluster also reports jobs as failed that only waited for the dead worker.
             for job in suspects:
                 try:
                     yield run(job)
@@ -118,10 +127,10 @@ def run_jobs(
             cluster.close()
 
 
-def _side_by_side(
-    run: Callable[[JobT], OutcomeT], jobs: Sequence[JobT], n_threads: int, give_up: Callable[[], None]
+def _run_on_threads(
+    run: Callable[[JobT], OutcomeT], jobs: Sequence[JobT], n_threads: int, cancel: Callable[[], None]
 ) -> Iterator[OutcomeT]:
-    """Outcomes as they come; of one thread, the calling one, so that an interrupt reaches the job at once."""
+    """Yield outcomes as they complete. One thread means the calling one, so that an interrupt stops the job at once."""
     if n_threads == 1:
         yield from map(run, jobs)
         return
@@ -131,5 +140,5 @@ def _side_by_side(
                 yield done.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            give_up()
+            cancel()
             raise

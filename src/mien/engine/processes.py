@@ -1,7 +1,7 @@
-"""Jobs in processes of their own, on the machine that calls.
+"""Runs each job in a separate process on this machine.
 
-The measured peak memory of a job is then its own, and an accident (no memory left, a crash in native code) costs no
-other job. The processes die with whoever started them, so that nobody writes to a folder that was given up.
+The peak memory can then be measured per job, and a failure (out of memory, a native crash) affects only one job.
+The processes end with the process that started them, so that none writes to a folder that is no longer in use.
 """
 
 from __future__ import annotations
@@ -22,98 +22,116 @@ from typing import Any
 
 from mien.errors import EngineError
 
-# A forked process counts its peak memory from what its worker holds: only Linux tells it for one process alone.
+# The peak memory of a forked process starts at the memory of its worker. Only Linux reports it per process.
 FORKS = sys.platform == "linux"
-# beside the job file
+# file name, in the folder of the job file
 OUTCOME_FILE = "outcome"
-# the last words of a process that died, as the reason why its job is lost
+# how much of the error output of a dead process is reported
 REASON_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
 class LostJob:
-    """In place of an outcome: the process of the job died."""
+    """Replaces the outcome of a job whose process died."""
 
     reason: str
 
 
 class WorkerProcess:
-    """A process that does one job after the other, see `mien.engine.worker`."""
+    """A process that runs jobs one after another; see `mien.engine.worker`."""
 
     def __init__(self) -> None:
         self.is_busy = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
-            # -P: the current folder is no place for modules, see `search_path`
+            # -P: do not put the current folder first on the module path, see `search_path`
             [sys.executable, "-P", "-m", "mien.engine.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=os.environ | {"PYTHONPATH": search_path(), "OMP_NUM_THREADS": "1"},
-            # a session of its own: Ctrl-C reaches the starter alone, which then ends its workers
+            # A separate session: Ctrl-C reaches only this process, which then ends its workers.
             start_new_session=True,
         )
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can take a job."""
+        """Whether the process still runs."""
         return self._process.poll() is None
 
     def run(self, call: bytes, imports: Sequence[str]) -> Any:
-        """Do a job and wait for it. Returns its outcome, or LostJob."""
+        """Run a job and wait for it.
+
+        Args:
+            call: Pickle of (function, job).
+            imports: Modules that the process imports before the job.
+
+        Returns:
+            Outcome of the job; LostJob if its process died.
+        """
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
-        silent_until = os.fstat(self._errors.fileno()).st_size
+        errors_before = os.fstat(self._errors.fileno()).st_size
         with tempfile.TemporaryDirectory(prefix="mien-") as folder:
             job = Path(folder, "job")
             job.write_bytes(pickle.dumps((FORKS, tuple(imports), call)))
-            answer = b""
-            with suppress(BrokenPipeError):  # it has died
+            reply = b""
+            with suppress(BrokenPipeError):  # the process has died
                 process.stdin.write(f"{job}\n".encode())
                 process.stdin.flush()
-                answer = process.stdout.readline()
-            code = int(answer) if answer else process.wait()
+                reply = process.stdout.readline()
+            code = int(reply) if reply else process.wait()
             if code == 0:
                 return pickle.loads(job.with_name(OUTCOME_FILE).read_bytes())
-        said = os.pread(self._errors.fileno(), os.fstat(self._errors.fileno()).st_size, silent_until)
-        return LostJob(f"its process ended {_how(code)}{_last_words(said)}")
+        errors = os.pread(self._errors.fileno(), os.fstat(self._errors.fileno()).st_size, errors_before)
+        return LostJob(f"its process ended {_exit_description(code)}{_error_tail(errors)}")
 
     def kill(self) -> None:
-        """End it with what it has forked. Whoever waits for an outcome gets LostJob."""
+        """Kill the process and its children; a thread that waits in `run` gets LostJob."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def close(self) -> None:
-        """End it when nobody waits for an outcome."""
+        """Kill the process and close its files; no thread may wait in `run`."""
         self.kill()
         with suppress(BrokenPipeError), self._process, self._errors:  # closes the pipes
             pass
 
 
-_LOCK = threading.Lock()
-# token of a call -> the workers that this process has started for it
-_WORKERS: defaultdict[str, list[WorkerProcess]] = defaultdict(list)
-_ENDED: set[str] = set()
+_WORKERS_LOCK = threading.Lock()
+# token of a `run_jobs` call -> the workers that this process has started for it
+_WORKERS_OF_CALL: defaultdict[str, list[WorkerProcess]] = defaultdict(list)
+_STOPPED_TOKENS: set[str] = set()
 
 
 def run_in_process(call: bytes, imports: Sequence[str], token: str) -> Any:
-    """Do a pickled (function, job) in a process of its own. Returns its outcome, or LostJob.
+    """Run a job in a separate process and wait for it.
 
-    A worker that has done its job is kept for the next one with the same token. Raises EngineError if the function
-    does, or after `stop_workers`.
+    An idle worker is reused for the next job with the same token.
+
+    Args:
+        call: Pickle of (function, job).
+        imports: Modules that the process imports before the job.
+        token: Identifies the call of `run_jobs`.
+
+    Returns:
+        Outcome of the job; LostJob if its process died.
+
+    Raises:
+        EngineError: The function raised it, or `stop_workers` was called for the token.
     """
-    with _LOCK:
-        if token in _ENDED:
+    with _WORKERS_LOCK:
+        if token in _STOPPED_TOKENS:
             raise EngineError("the work was given up")
-        # Left on a cluster's worker by calls whose own process was killed.
-        for other in [each for each in _WORKERS if each != token]:
-            _close_idle(other)
-        worker = next((each for each in _WORKERS[token] if not each.is_busy), None)
+        # On a cluster's worker, a call whose process was killed leaves its workers behind.
+        for other_token in [each for each in _WORKERS_OF_CALL if each != token]:
+            _close_idle(other_token)
+        worker = next((each for each in _WORKERS_OF_CALL[token] if not each.is_busy), None)
         if worker is None:
             worker = WorkerProcess()
-            _WORKERS[token].append(worker)
+            _WORKERS_OF_CALL[token].append(worker)
         worker.is_busy = True
     try:
         outcome = worker.run(call, imports)
@@ -121,10 +139,10 @@ def run_in_process(call: bytes, imports: Sequence[str], token: str) -> Any:
         worker.kill()
         raise
     finally:
-        with _LOCK:
+        with _WORKERS_LOCK:
             worker.is_busy = False
-            if token in _ENDED or not worker.is_alive:
-                _WORKERS[token].remove(worker)
+            if token in _STOPPED_TOKENS or not worker.is_alive:
+                _WORKERS_OF_CALL[token].remove(worker)
                 worker.close()
     if isinstance(outcome, EngineError):
         raise outcome
@@ -132,38 +150,41 @@ def run_in_process(call: bytes, imports: Sequence[str], token: str) -> Any:
 
 
 def stop_workers(token: str) -> None:
-    """Kill the workers of a call, and start no more for it. A job must bear to be killed at any moment."""
-    with _LOCK:
-        _ENDED.add(token)
-        for worker in _WORKERS[token]:
+    """Kill the workers of a `run_jobs` call and start no more for it; its jobs must tolerate a kill at any time."""
+    with _WORKERS_LOCK:
+        _STOPPED_TOKENS.add(token)
+        for worker in _WORKERS_OF_CALL[token]:
             worker.kill()
         _close_idle(token)
 
 
 def _close_idle(token: str) -> None:
-    for worker in [each for each in _WORKERS[token] if not each.is_busy]:
-        _WORKERS[token].remove(worker)
+    """Close the idle workers of a call; the lock must be acquired."""
+    for worker in [each for each in _WORKERS_OF_CALL[token] if not each.is_busy]:
+        _WORKERS_OF_CALL[token].remove(worker)
         worker.close()
 
 
 def search_path() -> str:
-    """Where this process finds modules, for one that it starts: the user's own too.
+    """Return this process's module path for a child process, the user's own folders included.
 
-    The current folder comes last, and only if it is searched here: no file that lies there hides an installed module.
+    The current folder comes last, and only if this process searches it, so that its files hide no installed module.
     """
-    here = os.getcwd()
-    others = [entry for entry in sys.path if entry not in ("", here)]
-    return os.pathsep.join([*others, *([here] if len(others) < len(sys.path) else [])])
+    current = os.getcwd()
+    entries = [entry for entry in sys.path if entry not in ("", current)]
+    return os.pathsep.join([*entries, *([current] if len(entries) < len(sys.path) else [])])
 
 
-def _how(code: int) -> str:
+def _exit_description(code: int) -> str:
+    """Describe an exit code; a negative one is a signal's number."""
     if code >= 0:
         return f"with code {code}"
     name = signal.Signals(-code).name
     return f"by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
-def _last_words(errors: bytes) -> str:
+def _error_tail(errors: bytes) -> str:
+    """Return the last `REASON_CHARACTERS` of an error output on one line, after a colon."""
     lines = errors.decode("utf-8", "replace").split("\n")
-    said = " ".join(line.strip() for line in lines if line.strip())[-REASON_CHARACTERS:]
-    return f": {said}" if said else ""
+    tail = " ".join(line.strip() for line in lines if line.strip())[-REASON_CHARACTERS:]
+    return f": {tail}" if tail else ""

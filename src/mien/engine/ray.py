@@ -1,4 +1,4 @@
-"""Ray: a cluster that this machine belongs to, or a local one that lives as long as the command."""
+"""The Ray engine: a cluster that this machine belongs to, or a local one that ends with the command."""
 
 from __future__ import annotations
 
@@ -11,21 +11,33 @@ from typing import Any
 from mien.engine.cluster import MAX_RETRIES, Cluster, JobSpec, WorkersLostError, run_packed
 from mien.errors import EngineError, MissingExtraError
 
-# Outcomes are small: without this Ray reserves a third of the memory for them.
+# Outcomes are small, but by default Ray reserves a third of the memory for them.
 OBJECT_STORE_BYTES = 256 << 20
 QUIET = {
-    # nothing is reported to anybody
+    # send no usage statistics
     "RAY_USAGE_STATS_ENABLED": "0",
-    # a worker keeps its view of the GPUs: the run it starts may want one
+    # do not hide the GPUs from workers: a run may need one
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
 
 @contextmanager
 def ray_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[Cluster]:
-    """Connect to the cluster at `address`, or start `workers` local processes. Raises MissingExtraError, EngineError.
+    """Connect to a Ray cluster, or start a local one.
 
-    Leaving it ends the workers' processes of this command, and what they have begun.
+    On exit, the worker processes of this command and their running jobs are ended.
+
+    Args:
+        work: How to run each job.
+        address: HOST:PORT of the cluster, which this machine must belong to; None starts a local cluster.
+        workers: Number of jobs a local cluster runs at a time; ignored with an address.
+
+    Yields:
+        Cluster that submits jobs to Ray.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        EngineError: This process already uses a Ray cluster, none answers at the address, or it has no cores.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -38,10 +50,13 @@ def ray_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[Cl
             "Expected this process to belong to no Ray cluster yet, but got one; call ray.shutdown(), and name the "
             "cluster as the engine's address"
         )
-    local = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    local_settings = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
         ray.init(
-            address or "local", log_to_driver=False, logging_level="ERROR", **({} if address is not None else local)
+            address or "local",
+            log_to_driver=False,
+            logging_level="ERROR",
+            **({} if address is not None else local_settings),
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise EngineError(
@@ -54,14 +69,14 @@ def ray_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[Cl
                 f"Expected cores in the Ray cluster {address}, but got none; let machines join with: "
                 f"ray start --address {address}"
             )
-        jobs = _Jobs(work, address or "(local)")
+        jobs = _RayJobs(work, address or "(local)")
         yield Cluster(jobs.run, jobs.close)
     finally:
         ray.shutdown()
 
 
-class _Jobs:
-    """Submits jobs and waits for them."""
+class _RayJobs:
+    """Submits jobs to Ray and waits for their outcomes."""
 
     def __init__(self, work: JobSpec, name: str) -> None:
         import ray
@@ -72,10 +87,10 @@ class _Jobs:
         self._submitted: set[Future[Any]] = set()
 
     def run(self, job: Any) -> Any:
-        """Wait for what a worker makes of the job."""
+        """Run a job on a worker and return the outcome."""
         from ray.exceptions import RayTaskError, WorkerCrashedError
 
-        # A thread that waited inside Ray could not be left when the cluster is.
+        # Wait on a future, because `close` could not interrupt a thread that waits inside Ray.
         future = self._remote.remote(self._work.pack(job)).future()
         self._submitted.add(future)
         try:
@@ -94,6 +109,6 @@ class _Jobs:
             self._submitted.discard(future)
 
     def close(self) -> None:
-        """Wait for nothing more; leaving the cluster ends what has begun."""
+        """Stop waiting for submitted jobs; shutting down Ray ends those that run."""
         for future in list(self._submitted):
             future.cancel()

@@ -1,7 +1,7 @@
-"""Tasks of one analysis side by side, on threads.
+"""Runs the tasks of one analysis in parallel on threads.
 
-Decoding, networks and most of numpy run outside Python's lock, so that threads use the cores and share what is loaded.
-Every task computes on one thread and knows nothing of the others: results do not depend on how many run at once.
+Decoding, networks and most of numpy release Python's global lock, so that threads use all cores and share models.
+Each task computes on one thread and independently of the others, so results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from mien.errors import UsageError
 
-# Recognition is one long task and all others together take hardly longer: a third thread would have nothing to do.
+# Speech recognition is one long task, and all other tasks together take about as long: a third thread would be idle.
 USEFUL_THREADS = 2
 CPU_QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
 
@@ -27,20 +27,19 @@ T = TypeVar("T")
 
 
 def n_cores() -> int:
-    """The cores this process may use; a container may grant the time of fewer than it shows."""
+    """Return how many cores this process may use, the CPU quota of a container included."""
     n_shown = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota_us, period_us = CPU_QUOTA_FILE.read_text(encoding="ascii").split()
         return min(n_shown, max(1, math.ceil(int(quota_us) / int(period_us))))
-    except (OSError, ValueError):  # no container, or "max": no quota
+    except (OSError, ValueError):  # no container, or "max", which means no quota
         return n_shown
 
 
 class TaskPool:
-    """Threads that take tasks in the order they are submitted. Leaving the block stops them.
+    """A context manager whose threads run tasks in the order of submission; on exit they stop.
 
-    A task may wait for another that was submitted before it, never for a later one. Long tasks call `check` now and
-    then.
+    A task may wait for a task submitted before it, never for a later one. Long tasks must call `check` regularly.
     """
 
     def __init__(self, n_threads: int | None = None) -> None:
@@ -49,25 +48,25 @@ class TaskPool:
             raise UsageError(f"Expected at least one worker, but got {n_threads}; leave it out for the cores there are")
         self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="mien")
         self._stopping = threading.Event()
-        # Two threads that import libraries at once can see each other's half-imported modules.
+        # Threads that import libraries at the same time can get partially imported modules.
         self._loading = threading.Lock()
 
     def submit(self, task: Callable[[], T]) -> Future[T]:
-        """Begin a task as soon as a thread is free."""
+        """Run a task as soon as a thread is free."""
         return self._pool.submit(task)
 
     def submit_loading(self, task: Callable[[], T]) -> Future[T]:
-        """The same for a task that imports libraries: one such task at a time."""
+        """Run a task that imports libraries; one such task runs at a time."""
 
-        def alone() -> T:
+        def run_exclusively() -> T:
             with self._loading:
                 self.check()
                 return task()
 
-        return self._pool.submit(alone)
+        return self._pool.submit(run_exclusively)
 
     def check(self) -> None:
-        """Raises CancelledError once nobody waits for the results any more."""
+        """Raise CancelledError if the pool is being closed, so that the results are no longer needed."""
         if self._stopping.is_set():
             raise CancelledError
 
@@ -81,14 +80,14 @@ class TaskPool:
 
 @contextmanager
 def limit_numpy_threads() -> Iterator[None]:
-    """Keep numpy's matrix products on one thread: several would wait for each other, and their sums round otherwise."""
+    """Limit numpy's matrix products to one thread: more would block each other and round sums differently."""
     with threadpool_limits(limits=1, user_api="blas"):
         yield
 
 
 @contextmanager
 def limit_torch_threads() -> Iterator[None]:
-    """The same for torch, which is loaded later than the rest."""
+    """Limit torch to one thread; apart from `limit_numpy_threads` because torch is imported later."""
     import torch
 
     before = torch.get_num_threads()

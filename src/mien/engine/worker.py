@@ -1,10 +1,10 @@
-"""A worker process: does the job files that are named on standard input, a line each, and answers with exit codes.
+"""A worker process: reads paths of job files from standard input, one per line, and writes exit codes.
 
     python -P -m mien.engine.worker
 
-On Linux it imports the libraries once and forks for every job, whose measured peak memory is therefore its own: a
-forked process counts from what the worker holds, which is what a fresh one holds after the imports. Elsewhere it does
-one job and ends. `mien.engine.processes` starts it; docs/cluster.md has what both ways cost.
+On Linux, it imports the libraries once and forks a process for each job. The measured peak memory of the fork starts at
+the memory of the worker, which equals that of a new process after the imports. On other systems, it runs one job and
+exits. `mien.engine.processes` starts it; see docs/cluster.md for the costs of both.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ WATCH_EVERY_S = 0.5
 
 
 def main() -> None:
-    """Work until standard input ends."""
+    """Run jobs until standard input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    # what a job prints belongs to its last words
+    # The output of a job goes to standard error, the end of which explains a crash.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # While it imports, a worker reads no input; a thread that watched would be there when it forks.
-    signal.signal(signal.SIGALRM, _end_if_alone)
+    # During imports, the worker does not read standard input. A timer notices when it closes; a thread would be running
+    # at the time of a fork.
+    signal.signal(signal.SIGALRM, _exit_if_orphaned)
     signal.setitimer(signal.ITIMER_REAL, WATCH_EVERY_S, WATCH_EVERY_S)
     for line in sys.stdin:
         job = Path(line.rstrip("\n"))
@@ -41,24 +42,24 @@ def main() -> None:
             importlib.import_module(name)
         child = os.fork() if forks else 0
         if child == 0:
-            os._exit(_do(call, job.with_name(OUTCOME_FILE)))
+            os._exit(_run_job(call, job.with_name(OUTCOME_FILE)))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         answers.write(f"{code}\n")
         answers.flush()
 
 
-def _do(call: bytes, outcome_file: Path) -> int:
-    """Call the function with its job and write what it gives. Returns the exit code."""
+def _run_job(call: bytes, outcome_file: Path) -> int:
+    """Run a job, write its outcome to a file and return the exit code."""
     import cloudpickle
 
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_starter, daemon=True).start()
+    threading.Thread(target=_exit_with_starter, daemon=True).start()
     try:
         function, job = pickle.loads(call)
         try:
             outcome = function(job)
-        except EngineError as error:  # it would stop every job
+        except EngineError as error:  # the error would stop every job, so the starter must raise it
             outcome = error
         outcome_file.write_bytes(cloudpickle.dumps(outcome))
         return 0
@@ -70,15 +71,16 @@ def _do(call: bytes, outcome_file: Path) -> int:
         sys.stderr.flush()
 
 
-def _end_if_alone(_signal: int, _frame: Any) -> None:
-    hung_up = select.poll()
-    hung_up.register(sys.stdin.fileno(), 0)
-    if hung_up.poll(0):
+def _exit_if_orphaned(_signal: int, _frame: Any) -> None:
+    """Exit if standard input is closed, because the process that started the worker is gone."""
+    input_poll = select.poll()
+    input_poll.register(sys.stdin.fileno(), 0)
+    if input_poll.poll(0):
         os._exit(1)
 
 
-def _end_with_starter() -> None:
-    """Standard input ends when whoever started the worker is gone; until the job is done, nothing comes through it."""
+def _exit_with_starter() -> None:
+    """Exit when standard input closes because the starter is gone; during a job, it receives no data."""
     os.read(sys.stdin.fileno(), 1)
     os._exit(1)
 

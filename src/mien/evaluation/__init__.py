@@ -1,1 +1,1 @@
-"""Predictions -> decisions -> Result. Thresholds and protocols live only here (docs/protocol.md)."""
+"""Evaluation: from Predictions to decisions to a Result. Thresholds and protocols are only here (docs/protocol.md)."""

@@ -1,4 +1,4 @@
-"""Is A better than B? Runs paired by seed, videos resampled together, all headline scores corrected as one family."""
+"""Comparison of two systems: runs paired by seed, videos resampled, p values corrected over all headline scores."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ENOUGH_SEEDS = 5
 
 @dataclass(frozen=True, slots=True)
 class SeedRun:
-    """One run of a system: its predictions, its thresholds and the seed it is paired by."""
+    """One run of a system: its predictions and thresholds, and the seed that pairs it with a run of the other."""
 
     predictions: Predictions
     decisions: Decisions
@@ -43,22 +43,30 @@ class SeedRun:
 
 @dataclass(frozen=True, slots=True)
 class SeedScores:
-    """The headline scores of one run, as it is and in every resample of the videos."""
+    """Headline scores of one run on the split and in every resample of its videos."""
 
-    point: Mapping[str, float]
-    resampled: Mapping[str, FloatArray]  # path -> (resample,)
+    point: Mapping[str, float]  # path -> score on the split
+    resampled: Mapping[str, FloatArray]  # path -> (resample,); empty without resamples
 
 
 @dataclass(frozen=True, slots=True)
 class SettingScores:
-    """One system: its runs by seed under one protocol."""
+    """Scores of one system under one protocol: one entry per seed."""
 
     name: str
-    rows: Predictions  # `validated_predictions` rows of one of the runs: which utterances, which gold labels
+    rows: Predictions  # validated predictions of one run; they give the utterances and gold labels
     seeds: Mapping[int, SeedScores]
 
     def mean_resampled(self, seeds: Sequence[int], path: str) -> FloatArray:
-        """One score in every resample (resample,), averaged over these seeds."""
+        """Average one score over seeds in every resample.
+
+        Args:
+            seeds: Seeds to average over.
+            path: Path of the score in a result, such as "sentiment.accuracy_has0".
+
+        Returns:
+            Mean scores (resample,).
+        """
         values = [self.seeds[seed].resampled.get(path, np.empty(0)) for seed in seeds]
         mean: FloatArray = np.mean(values, axis=0)
         return mean
@@ -66,30 +74,30 @@ class SettingScores:
 
 @dataclass(frozen=True, slots=True)
 class PairedScores:
-    """One score of two settings, run by run with the same seed; fractions, A - B."""
+    """One score of two settings, paired by seed; fractions, and differences are A - B."""
 
     mean_a: float
     mean_b: float
-    bootstrap: PairedBootstrap  # over videos, of the mean over seeds
+    bootstrap: PairedBootstrap  # over videos, of the difference of the seed means
     t_test: PairedTTest  # over seeds
 
     @property
     def difference(self) -> float:
-        """Of the means over seeds."""
+        """Difference A - B of the means over seeds."""
         return self.mean_a - self.mean_b
 
 
 @dataclass(frozen=True, slots=True)
 class MetricComparison(PairedScores):
-    """One headline score of two systems, judged."""
+    """One headline score of two systems with corrected p values and a verdict."""
 
-    p_bootstrap_holm: float  # corrected over all headline scores of this comparison
+    p_bootstrap_holm: float  # corrected over all headline scores of the comparison
     p_t_test_holm: float
     winner: str | None  # name of the better system; None where no difference is shown
     verdict: str
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary; undefined values are NaN in it."""
+        """Return a plain dictionary; undefined values are NaN in it."""
         return {
             "mean_a": self.mean_a,
             "mean_b": self.mean_b,
@@ -107,7 +115,7 @@ class MetricComparison(PairedScores):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What `mien compare` says about two systems."""
+    """Result of `mien compare`."""
 
     name_a: str
     name_b: str
@@ -116,12 +124,12 @@ class Comparison:
     n_utterances: int
     n_resamples: int
     metrics: dict[str, MetricComparison]  # path in the result -> comparison
-    mcnemar: dict[int, McNemar]  # seed -> test of the has0 decisions; empty without sentiment heads
-    left_out: tuple[str, ...]  # scores that only one side has, or that the labels leave undefined
+    mcnemar: dict[int, McNemar]  # seed -> test of the has0 decisions; empty unless both predict sentiment
+    left_out: tuple[str, ...]  # scores that some run lacks or that are undefined for these labels, with the reason
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary; undefined values are NaN in it, which `to_json_text` writes as null."""
+        """Return a plain dictionary; undefined values are NaN in it, which `to_json_text` writes as null."""
         return {
             "a": self.name_a,
             "b": self.name_b,
@@ -146,26 +154,29 @@ def compare_runs(
 ) -> Comparison:
     """Compare two systems on the same split, run by run with the same seed.
 
-    For every headline score: the means over seeds, a paired t-test over seeds (how much training chance matters), and a
-    paired bootstrap over videos of the difference of the seed means (how much the choice of test videos matters).
+    Every headline score gets its means over seeds and two tests. A paired t-test over seeds covers the randomness of
+    training; a paired bootstrap over videos of the difference of the seed means covers the choice of test videos.
 
     Args:
-        a: runs of system A, each with thresholds chosen without the split compared on.
-        b: runs of system B with the same seeds.
-        name_a: how to call A in the verdicts.
-        name_b: how to call B.
-        bootstrap: number and seed of the resamples, default 1,000 and 0.
+        a: Runs of system A, each with thresholds chosen without the split compared on.
+        b: Runs of system B with the same seeds.
+        name_a: Name of A in the verdicts.
+        name_b: Name of B in the verdicts.
+        bootstrap: Number and seed of the resamples; None means 1,000 and 0.
+
+    Returns:
+        The comparison of every headline score that all runs have.
 
     Raises:
-        UsageError: no runs, a seed twice, other seeds in A than in B, or no score in common.
-        DataError: not the same utterances with the same gold labels, or unusable rows.
+        UsageError: There are no runs, a seed occurs twice, the seeds of A and B differ, or no score is in common.
+        DataError: Utterances or gold labels differ, or the predictions are unusable.
     """
     bootstrap = bootstrap or Bootstrap()
     _require_pairs(a, b)
     sides = [score_setting(name, runs, bootstrap) for name, runs in ((name_a, a), (name_b, b))]
     seeds = tuple(sides[0].seeds)
     require_same_utterances([side.rows for side in sides], [f"{side.name}, seed {seeds[0]}" for side in sides])
-    paths, left_out = _common(sides)
+    paths, left_out = _common_paths(sides)
     pairs = {path: paired_scores(sides[0], sides[1], seeds, path) for path in paths}
     corrected = holm([pair.bootstrap.p for pair in pairs.values()])
     corrected_t = holm([pair.t_test.p for pair in pairs.values()])
@@ -178,55 +189,79 @@ def compare_runs(
         n_utterances=len(rows.index),
         n_resamples=bootstrap.n_resamples,
         metrics={
-            path: _judge(path, (name_a, name_b), pair, (p_holm, p_t_holm))
+            path: _compare_metric(path, (name_a, name_b), pair, (p_holm, p_t_holm))
             for (path, pair), p_holm, p_t_holm in zip(
                 pairs.items(), corrected.tolist(), corrected_t.tolist(), strict=True
             )
         },
         mcnemar=_mcnemar_by_seed(a, b),
         left_out=left_out,
-        notes=_notes([*a, *b], left_out),
+        notes=_comparison_notes([*a, *b], left_out),
     )
 
 
 def score_setting(
     name: str, runs: Sequence[SeedRun], bootstrap: Bootstrap, decisions: Decisions | None = None
 ) -> SettingScores:
-    """Score the runs of one setting, all on the same resamples of the videos.
+    """Score the runs of one setting on the same resamples of the videos.
 
     Args:
-        name: of the setting.
-        runs: one per seed, all on the same split.
-        bootstrap: resamples and their seed; the same for all settings that are to be compared.
-        decisions: thresholds to use in the place of each run's own, for example `paper_decisions()`.
+        name: Name of the setting.
+        runs: One run per seed, all on the same split.
+        bootstrap: Number and seed of the resamples; the same for all settings that are compared.
+        decisions: Thresholds that replace each run's own, for example `paper_decisions()`; None uses each run's own.
+
+    Returns:
+        Scores of every run by seed, in ascending order of the seeds.
 
     Raises:
-        DataError: the runs are not about the same utterances, or have unusable rows.
+        DataError: The runs have different utterances or gold labels, or the predictions are unusable.
     """
     runs = sorted(runs, key=lambda run: run.seed)
-    names = [f"{name}, seed {run.seed}" for run in runs]
-    rows = [validated_predictions(run.predictions, each) for run, each in zip(runs, names, strict=True)]
-    require_same_utterances(rows, names)
-    weights = video_weights(video_numbers(rows[0])[1], bootstrap.n_resamples, bootstrap.seed).astype(np.float64)
+    labels = [f"{name}, seed {run.seed}" for run in runs]
+    validated = [validated_predictions(run.predictions, label) for run, label in zip(runs, labels, strict=True)]
+    require_same_utterances(validated, labels)
+    weights = video_weights(video_numbers(validated[0])[1], bootstrap.n_resamples, bootstrap.seed).astype(np.float64)
     seeds = {}
-    for run, row in zip(runs, rows, strict=True):
-        counts = count_videos(row, decisions or run.decisions)
+    for run, predictions in zip(runs, validated, strict=True):
+        counts = count_videos(predictions, decisions or run.decisions)
         point = {path: float(value) for path, value in headline_values(counts).items()}
         seeds[run.seed] = SeedScores(point, headline_values(counts, weights) if bootstrap.n_resamples else {})
-    return SettingScores(name, rows[0], seeds)
+    return SettingScores(name, validated[0], seeds)
 
 
 def paired_scores(a: SettingScores, b: SettingScores, seeds: Sequence[int], path: str) -> PairedScores:
-    """One score of both settings, paired over the seeds and over the resampled videos."""
-    of_a, of_b = (np.array([side.seeds[seed].point[path] for seed in seeds]) for side in (a, b))
+    """Compare one score of two settings, paired over the seeds and over the resampled videos.
+
+    Args:
+        a: Scores of setting A.
+        b: Scores of setting B on the same utterances and resamples.
+        seeds: Seeds that both settings have.
+        path: Path of the score in a result, defined for all these seeds.
+
+    Returns:
+        Means over seeds, bootstrap over videos and t-test over seeds.
+    """
+    scores_a, scores_b = (np.array([side.seeds[seed].point[path] for seed in seeds]) for side in (a, b))
     over_videos = paired_bootstrap(a.mean_resampled(seeds, path) - b.mean_resampled(seeds, path))
-    return PairedScores(float(of_a.mean()), float(of_b.mean()), over_videos, paired_t_test(of_a, of_b))
+    return PairedScores(float(scores_a.mean()), float(scores_b.mean()), over_videos, paired_t_test(scores_a, scores_b))
 
 
 def winner_of(
     path: str, names: tuple[str, str], difference: float, p_bootstrap_holm: float, p_t_test: float
 ) -> str | None:
-    """The rule: the corrected bootstrap p, and the t-test over seeds where it says anything, are both below 0.05."""
+    """Decide which system is better: both tests must be significant at 0.05.
+
+    Args:
+        path: Path of the score, which determines whether lower is better.
+        names: Names of A and B.
+        difference: Mean of A minus mean of B.
+        p_bootstrap_holm: p over videos after Holm's correction; NaN is not significant.
+        p_t_test: p over seeds; NaN (too few seeds, for example) is ignored.
+
+    Returns:
+        Name of the better system; None if no difference is shown.
+    """
     over_videos = p_bootstrap_holm < LEVEL_OF_SIGNIFICANCE
     over_seeds = bool(np.isnan(p_t_test)) or p_t_test < LEVEL_OF_SIGNIFICANCE
     if not (over_videos and over_seeds) or difference == 0:
@@ -235,11 +270,12 @@ def winner_of(
 
 
 def too_few_seeds(n_seeds: int) -> str:
-    """What to say where `n_seeds` is less than `ENOUGH_SEEDS`."""
+    """Return the note for fewer than `ENOUGH_SEEDS` seeds."""
     return f"{n_seeds} seed{'s' if n_seeds > 1 else ''}: use at least five before claiming that one is better"
 
 
 def _require_pairs(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> None:
+    """Raise UsageError unless A and B have runs with the same seeds, each once."""
     seeds_a, seeds_b = sorted(run.seed for run in a), sorted(run.seed for run in b)
     if not seeds_a or seeds_a != seeds_b or len(set(seeds_a)) < len(seeds_a):
         raise UsageError(
@@ -248,8 +284,8 @@ def _require_pairs(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> None:
         )
 
 
-def _common(sides: Sequence[SettingScores]) -> tuple[list[str], tuple[str, ...]]:
-    """Paths that every run of both sides has and the labels define, and the other paths with the reason."""
+def _common_paths(sides: Sequence[SettingScores]) -> tuple[list[str], tuple[str, ...]]:
+    """Return the paths of scores that every run has and that are defined, and the other paths with the reason."""
     points = [[scores.point for scores in side.seeds.values()] for side in sides]
     paths, reasons = [], []
     for path in dict.fromkeys(path for side in points for point in side for path in point):
@@ -267,14 +303,17 @@ def _common(sides: Sequence[SettingScores]) -> tuple[list[str], tuple[str, ...]]
     return paths, tuple(reasons)
 
 
-def _judge(path: str, names: tuple[str, str], pair: PairedScores, corrected: tuple[float, float]) -> MetricComparison:
+def _compare_metric(
+    path: str, names: tuple[str, str], pair: PairedScores, corrected: tuple[float, float]
+) -> MetricComparison:
+    """Build the comparison of one score; `corrected` has the p values of bootstrap and t-test after Holm."""
     t_test, interval = pair.t_test, pair.bootstrap.interval
     winner = winner_of(path, names, pair.difference, corrected[0], t_test.p)
-    effect = (
+    over_videos = (
         f"{path} {pair.mean_a:.4f} against {pair.mean_b:.4f}, difference {pair.difference:+.4f} [{interval.low:+.4f}, "
         f"{interval.high:+.4f}], p over videos {corrected[0]:.3f} after Holm"
     )
-    seeds = f"p over seeds {t_test.p:.3f}" if not np.isnan(t_test.p) else f"nothing over seeds ({t_test.reason})"
+    over_seeds = f"p over seeds {t_test.p:.3f}" if not np.isnan(t_test.p) else f"nothing over seeds ({t_test.reason})"
     return MetricComparison(
         mean_a=pair.mean_a,
         mean_b=pair.mean_b,
@@ -283,33 +322,34 @@ def _judge(path: str, names: tuple[str, str], pair: PairedScores, corrected: tup
         p_bootstrap_holm=corrected[0],
         p_t_test_holm=corrected[1],
         winner=winner,
-        verdict=f"{f'{winner} better' if winner else 'no difference shown'}: {effect}, {seeds}",
+        verdict=f"{f'{winner} better' if winner else 'no difference shown'}: {over_videos}, {over_seeds}",
     )
 
 
 def _mcnemar_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> dict[int, McNemar]:
-    """Of the runs whose two sides predict sentiment."""
+    """Test the has0 decisions of every seed where both systems predict sentiment."""
     tests = {}
     for pair in zip(*(sorted(side, key=lambda run: run.seed) for side in (a, b)), strict=True):
         if all(SENTIMENT in run.predictions.outputs for run in pair):
             rows = [validated_predictions(run.predictions) for run in pair]
             positive, scored = sentiment_classes(rows[0].sentiment)
-            decided = [
-                (each.outputs[SENTIMENT] >= run.decisions.at(SENTIMENT))[:, 0]
-                for each, run in zip(rows, pair, strict=True)
+            predicted_positive = [
+                (predictions.outputs[SENTIMENT] >= run.decisions.at(SENTIMENT))[:, 0]
+                for predictions, run in zip(rows, pair, strict=True)
             ]
-            tests[pair[0].seed] = mcnemar(*((each == positive)[scored] for each in decided))
+            tests[pair[0].seed] = mcnemar(*((each == positive)[scored] for each in predicted_positive))
     return tests
 
 
-def _notes(runs: Sequence[SeedRun], left_out: tuple[str, ...]) -> tuple[str, ...]:
+def _comparison_notes(runs: Sequence[SeedRun], left_out: tuple[str, ...]) -> tuple[str, ...]:
+    """Return notes about few seeds, differently chosen thresholds and excluded scores."""
     notes = []
     n_seeds = len(runs) // 2
     if n_seeds < ENOUGH_SEEDS:
         notes.append(too_few_seeds(n_seeds))
-    chosen = list(dict.fromkeys(f"{run.decisions.chosen_on}/{run.decisions.f1_columns_at}" for run in runs))
-    if len(chosen) > 1:
-        notes.append(f"the thresholds were not chosen alike: {' and '.join(chosen)}")
+    threshold_choices = list(dict.fromkeys(f"{run.decisions.chosen_on}/{run.decisions.f1_columns_at}" for run in runs))
+    if len(threshold_choices) > 1:
+        notes.append(f"the thresholds were not chosen alike: {' and '.join(threshold_choices)}")
     if left_out:
         notes.append("scores that both sides do not have, or that the labels leave undefined, are left out")
     return tuple(notes)

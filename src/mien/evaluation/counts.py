@@ -1,7 +1,7 @@
-"""Predictions and decisions -> counts per video: what every score that is a formula of counts is made of.
+"""Counts per video from predictions and decisions: the sums that count-based scores are computed from.
 
-A score of the split gives every video the weight 1, one of a resample other weights, so that resampling videos is a
-matrix product.
+A score of the split gives every video the weight 1; a score of a resample weights videos by how often they were drawn.
+Resampling videos is therefore a matrix product.
 """
 
 from __future__ import annotations
@@ -20,35 +20,51 @@ from mien.storage.predictions import Predictions
 from mien.tasks import SENTIMENT, TASKS, labels_of
 
 SENTIMENT_RULES = (SentimentRule.HAS0, SentimentRule.NON0)
-# seven and five classes of a score, each by both rules
+# scores as seven or five classes, by either rule: name of the counts -> (number of classes, rule)
 GRADES = {f"accuracy{n}_{rule}": (n, rule) for n in (7, 5) for rule in GradeRule}
-# decisions at the point that serves the columns of F1
+# name of the counts at the operating point of the F1 columns
 F1_COLUMNS = "f1_columns"
 
-# number of every row's video (utterance,), how many videos
+# number of each row's video (utterance,), number of videos
 Videos = tuple[NDArray[np.intp], int]
-# name of the counts -> (video, output)
+# name of the counts -> counts of shape (video, output)
 TaskCounts = Mapping[str, Confusion | Moments]
 
 
 def count_videos(predictions: Predictions, decisions: Decisions) -> dict[str, TaskCounts]:
-    """Task -> counts of the decisions of `checked` predictions video by video, videos in sorted order.
+    """Count the decisions of every video, videos in sorted order.
 
-    Raises DataError where a predicted task has no thresholds.
+    Args:
+        predictions: Validated predictions (`validated_predictions`).
+        decisions: Thresholds of every predicted task.
+
+    Returns:
+        Task -> name of the counts -> counts (video, output).
+
+    Raises:
+        DataError: A predicted task has no thresholds.
     """
     videos = video_numbers(predictions)
     return {task: COUNTERS[TASKS[task].scores](predictions, task, decisions, videos) for task in predictions.outputs}
 
 
 def has_degrees(task: str, predictions: Predictions) -> bool:
-    """Whether the labels of a task are degrees, or classes stored as numbers."""
+    """Tell whether the labels of a task are degrees and not classes stored as numbers.
+
+    Args:
+        task: Name in `TASKS`.
+        predictions: Predictions with the gold labels.
+
+    Returns:
+        True for degrees.
+    """
     if TASKS[task].labels == SENTIMENT:
         return predictions.sentiment_values is SentimentValues.INTENSITY
     return graded_emotions(predictions.emotions)
 
 
 def _count_sentiment(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
-    """One set of counts for every rule that the labels can be scored under."""
+    """Count decisions under every rule that the labels can be scored by."""
     predicted = predictions.outputs[task] >= decisions.at(task)
     counts = {}
     zeros_are_hidden = predictions.sentiment_values is SentimentValues.HAS0_CLASS
@@ -59,7 +75,7 @@ def _count_sentiment(predictions: Predictions, task: str, decisions: Decisions, 
 
 
 def _count_presence(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
-    """One set of counts for every operating point."""
+    """Count decisions at every operating point."""
     labels, scored = classes_of(task, predictions)
     counts = {
         point.value: count_per_video(labels, predictions.outputs[task] >= decisions.at(task, point), *videos, scored)
@@ -69,26 +85,26 @@ def _count_presence(predictions: Predictions, task: str, decisions: Decisions, v
 
 
 def _count_score(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
-    """Moments, and for every way to make classes of a score how often the right one was met."""
+    """Compute moments, and for every definition of classes how often the predicted class is right."""
     counts = dict(_count_degrees(predictions, task, decisions, videos))
     if counts:
-        gold, said = labels_of(task, predictions), predictions.outputs[task]
+        target, prediction = labels_of(task, predictions), predictions.outputs[task]
         for name, (n_grades, rule) in GRADES.items():
-            right = grades(np.nan_to_num(gold), rule, n_grades) == grades(said, rule, n_grades)
-            scored = ~np.isnan(gold[:, 0])
-            counts[name] = count_per_video(np.ones_like(right), right, *videos, scored)
+            correct = grades(np.nan_to_num(target), rule, n_grades) == grades(prediction, rule, n_grades)
+            scored = ~np.isnan(target[:, 0])
+            counts[name] = count_per_video(np.ones_like(correct), correct, *videos, scored)
     return counts
 
 
 def _count_degrees(predictions: Predictions, task: str, _decisions: Decisions, videos: Videos) -> TaskCounts:
-    """Moments; nothing where the labels are classes."""
+    """Compute moments; no counts where the labels are classes."""
     if not has_degrees(task, predictions):
         return {}
-    gold = labels_of(task, predictions)
-    return {"moments": moments_per_video(gold, predictions.outputs[task], *videos)}
+    target = labels_of(task, predictions)
+    return {"moments": moments_per_video(target, predictions.outputs[task], *videos)}
 
 
-# the names of `evaluation.scores.SCORERS` -> how the counts are made
+# name of a scorer in `evaluation.scores.SCORERS` -> function that computes its counts
 COUNTERS: dict[str, Callable[[Predictions, str, Decisions, Videos], TaskCounts]] = {
     "sentiment": _count_sentiment,
     "presence": _count_presence,

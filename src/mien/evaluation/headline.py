@@ -1,4 +1,4 @@
-"""The headline scores: those that have an interval, are compared between systems and stand in tables and figures."""
+"""Headline scores: those with an interval, compared between systems and shown in tables and figures."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from mien.tasks import SENTIMENT, TASKS
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """One score that has an interval and is compared between systems."""
+    """One headline score: what it measures, and how tables and figures show it."""
 
     task: str
-    # key of a `Measure`
+    # key in `Scorer.measures`
     measure: str
-    # the mean over these
+    # columns of the outputs that the score is averaged over
     outputs: tuple[int, ...]
-    # what tables and figures call it; empty where they do not show it
+    # heading in tables and title in figures; an empty one is not shown
     column: str
     title: str
-    # a share is told in per cent, another number as it is
+    # a share is printed in per cent, any other number as it is
     is_share: bool
     lower_is_better: bool
 
 
 def headlines(task: str) -> dict[str, Headline]:
-    """Path in a result -> headline score, of one task."""
+    """Return the headline scores of one task by their path in a result."""
     scorer, outputs = SCORERS[TASKS[task].scores], TASKS[task].outputs
     name = task.removesuffix("_intensity").replace("_", " ")
     prefix = "" if name == SENTIMENT else f"{name} "
@@ -53,59 +53,63 @@ def headlines(task: str) -> dict[str, Headline]:
             not metric.higher_is_better,
         )
 
-    found = {}
+    scores = {}
     for measure, (column, title) in scorer.headline.items():
         if scorer.by_output:
-            full = title and f"{name} {title} ({mean})"
-            found[f"{task}.{measure}_{mean}"] = headline(measure, range(n), prefix + column, full)
+            full_title = title and f"{name} {title} ({mean})"
+            scores[f"{task}.{measure}_{mean}"] = headline(measure, range(n), prefix + column, full_title)
         else:
-            found[f"{task}.{measure}"] = headline(measure, range(1), prefix + column, title and f"{name} {title}")
+            scores[f"{task}.{measure}"] = headline(measure, range(1), prefix + column, title and f"{name} {title}")
     for measure in scorer.headline_by_output:
         for number, output in enumerate(outputs[:n]):
             path = f"{task}.{rows_key(task)}.{output}.{measure}"
-            found[path] = headline(measure, range(number, number + 1))
-    return found
+            scores[path] = headline(measure, range(number, number + 1))
+    return scores
 
 
 def all_headlines() -> dict[str, Headline]:
-    """Path in a result -> headline score, of all tasks in the order of the table."""
+    """Return the headline scores of all tasks by their path in a result, in the order of `TASKS`."""
     return {path: each for task in TASKS for path, each in headlines(task).items()}
 
 
 def headline_values(counts: Mapping[str, TaskCounts], weights: NDArray[Any] | None = None) -> dict[str, FloatArray]:
-    """Every headline score, by its path in the result.
+    """Compute every headline score.
 
     Args:
-        counts: from `count_videos`.
-        weights: (resample, video) from `video_weights`; default: the split as it is.
+        counts: Counts per video from `count_videos`.
+        weights: Weights (resample, video) from `video_weights`; None scores the split itself.
 
     Returns:
-        Path -> score: scalars, or (resample,) with weights. A resample in which an output of the mean has lost all
-        its cases is NaN. Outputs undefined on the whole split are left out of the mean.
+        Path in a result -> score: scalars, or (resample,) with weights. A mean excludes outputs that are undefined on
+        the whole split, and is NaN for a resample where one of the other outputs is undefined.
     """
     values: dict[str, FloatArray] = {}
     for task, task_counts in ((task, counts[task]) for task in TASKS if task in counts):
         measures = SCORERS[TASKS[task].scores].measures
-        drawn: dict[str, FloatArray] = {}
+        scores_of_measure: dict[str, FloatArray] = {}
         for path, headline in headlines(task).items():
             measure = measures[headline.measure]
             if measure.counts not in task_counts:
                 continue
-            if headline.measure not in drawn:
-                drawn[headline.measure] = measure.of(task_counts, weights)
+            if headline.measure not in scores_of_measure:
+                scores_of_measure[headline.measure] = measure.of(task_counts, weights)
             outputs = list(headline.outputs)
             defined = ~np.isnan(measure.of(task_counts)[outputs])
-            values[path] = mean_of_defined(drawn[headline.measure][..., outputs], defined)
+            values[path] = mean_of_defined(scores_of_measure[headline.measure][..., outputs], defined)
     return values
 
 
 def headline_intervals(
     counts: Mapping[str, TaskCounts], weights: NDArray[Any]
 ) -> tuple[dict[str, list[float]], list[str]]:
-    """95 % intervals of every headline score by bootstrap over videos, with the weights of `video_weights`.
+    """Compute the 95 % interval of every headline score by bootstrap over videos.
+
+    Args:
+        counts: Counts per video from `count_videos`.
+        weights: Weights (resample, video) from `video_weights`.
 
     Returns:
-        Path -> [low, high], and notes naming the scores that were undefined in some resamples.
+        Path -> [low, high]; and notes naming the scores that are undefined in some resamples.
     """
     intervals, notes = {}, []
     for path, values in headline_values(counts, weights).items():

@@ -1,4 +1,4 @@
-"""The three protocols: who chooses the epoch and the thresholds. Only `clean` is a headline (docs/protocol.md)."""
+"""Three protocols that differ in how epoch and thresholds are chosen; only `clean` is a headline (docs/protocol.md)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
 from mien.tasks import TASKS
 
-# the released code's 16 thresholds: .10, .15 to .25 by .01, .30, .35, .40, .50
+# the 16 thresholds of the released code: .10, .15 to .25 by .01, .30, .35, .40, .50
 RELEASED_THRESHOLDS = (0.10, *(number / 100 for number in range(15, 26)), 0.30, 0.35, 0.40, 0.50)
 UPPER_BOUND = (
     "upper bound, not a result: every number is the best over epochs and thresholds chosen on the scored split itself, "
@@ -41,7 +41,7 @@ LOWER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if not metr
 
 
 class ProtocolInput(StrEnum):
-    """What a protocol is a function of."""
+    """Arguments of a protocol function."""
 
     DECISIONS = "decisions"  # function(predictions, decisions)
     PREDICTIONS = "predictions"  # function(predictions)
@@ -50,7 +50,7 @@ class ProtocolInput(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """One row of the table `PROTOCOLS`."""
+    """One protocol: a row of `PROTOCOLS`."""
 
     function: Callable[..., Scores]
     needs: ProtocolInput
@@ -63,12 +63,15 @@ def clean(predictions: Predictions, decisions: Decisions) -> Scores:
     """Score with thresholds that were chosen on valid and frozen: the headline protocol.
 
     Args:
-        predictions: of the epoch chosen on valid, for the split to score.
-        decisions: from `fit_decisions` on valid.
+        predictions: Predictions for the split to score, from the epoch chosen on valid.
+        decisions: Thresholds from `fit_decisions` on valid.
+
+    Returns:
+        Scores of every predicted task.
 
     Raises:
-        UsageError: the thresholds were not chosen on valid.
-        DataError: the rows are unusable.
+        UsageError: The thresholds were not chosen on valid.
+        DataError: The rows are unusable.
     """
     if decisions.chosen_on is not ChosenOn.VALID:
         raise UsageError(
@@ -82,30 +85,36 @@ def clean(predictions: Predictions, decisions: Decisions) -> Scores:
 
 
 def fixed(predictions: Predictions) -> Scores:
-    """Score with the paper's constants: 0.4 for the columns of F1, 0.2 for weighted accuracy (paper, section 4.2).
+    """Score with the paper's constants: 0.4 for the F1 columns, 0.2 for weighted accuracy (paper, section 4.2).
 
     Args:
-        predictions: of the epoch chosen on valid, for the split to score.
+        predictions: Predictions for the split to score, from the epoch chosen on valid.
+
+    Returns:
+        Scores of every predicted task.
 
     Raises:
-        DataError: the rows are unusable.
+        DataError: The rows are unusable.
     """
     return score_at(validated_predictions(predictions), paper_decisions())
 
 
 def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
-    """The best of all epochs and 16 thresholds on the scored split itself, each metric for itself: an upper bound.
+    """Compute each metric's best value over all epochs and 16 thresholds on the scored split: an upper bound.
 
-    Sentiment metrics take their best epoch, the means over emotions their best pair of epoch and threshold (one
-    threshold for all emotions), the rows of single emotions a pair of their own. ROC AUC and calibration error take
-    their best epoch. `chosen` in each part says what was picked.
+    Sentiment metrics, ROC AUC and calibration error use their best epoch. Means over emotions use their best pair of
+    epoch and threshold, with one threshold for all emotions; the row of each emotion uses its own best pair. `chosen`
+    in every task's entry records the choices.
 
     Args:
-        predictions_by_epoch: epoch -> predictions for the same utterances.
+        predictions_by_epoch: Epoch -> predictions for the same utterances.
+
+    Returns:
+        Scores of every task that all epochs predict.
 
     Raises:
-        UsageError: there is no epoch.
-        DataError: rows are unusable, or differ between the epochs.
+        UsageError: There is no epoch.
+        DataError: The rows are unusable, or differ between epochs.
     """
     if not predictions_by_epoch:
         raise UsageError(
@@ -136,6 +145,7 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def _best_part(task: str, epochs: Sequence[int], rows: Sequence[Predictions], notes: list[str]) -> dict[str, Any]:
+    """Score one task at every epoch and combine the best values; append the notes of the first epoch."""
     by_epoch = [
         score_at(dataclasses.replace(row, outputs={task: row.outputs[task]}), paper_decisions()) for row in rows
     ]
@@ -143,25 +153,26 @@ def _best_part(task: str, epochs: Sequence[int], rows: Sequence[Predictions], no
     parts = [scores.parts[task] for scores in by_epoch]
     best = _best_scores(epochs, parts)
     if "accuracy_has0" in best["chosen"]:
-        at = epochs.index(best["chosen"]["accuracy_has0"]["epoch"])
-        best |= {key: value for key, value in parts[at].items() if key.startswith("n_predicted")}
+        position = epochs.index(best["chosen"]["accuracy_has0"]["epoch"])
+        best |= {key: value for key, value in parts[position].items() if key.startswith("n_predicted")}
     return best
 
 
 def _best_scores(epochs: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Every score at the epoch where it is best, and under `chosen` which that was."""
+    """Return every score at its best epoch, with these epochs under `chosen`."""
     best, chosen = dict(parts[0]), {}
     for key, first in parts[0].items():
         if isinstance(first, dict):
             best[key] = {name: _best_scores(epochs, [part[key][name] for part in parts]) for name in first}
         elif isinstance(first, float) and key != "threshold":
             sign = -1 if key.partition("_mean")[0] in LOWER_IS_BETTER else 1
-            at = _argbest(sign * np.array([part[key] for part in parts]))
-            best[key], chosen[key] = float(parts[at][key]), {"epoch": epochs[at]}
+            position = _argbest(sign * np.array([part[key] for part in parts]))
+            best[key], chosen[key] = float(parts[position][key]), {"epoch": epochs[position]}
     return best | {"chosen": chosen}
 
 
 def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions], notes: list[str]) -> dict[str, Any]:
+    """Sweep epochs and thresholds of a task whose outputs are present or absent."""
     targets, scored = classes_of(task, rows[0])
     labels = targets[scored]
     probabilities = np.stack([row.outputs[task][scored] for row in rows])
@@ -189,18 +200,19 @@ def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions]
 def _best_output(
     epochs: Sequence[int], present: BoolArray, probabilities: FloatArray, confusion: Confusion
 ) -> dict[str, Any]:
+    """Return the best scores of one output; `confusion` has shape (epoch, threshold)."""
     row: dict[str, Any] = {}
     chosen: dict[str, dict[str, float]] = {}
-    at: dict[str, tuple[int, ...]] = {}
+    positions: dict[str, tuple[int, ...]] = {}
     for metric, function in DECISION_METRICS.items():
-        at[metric], row[metric], chosen[metric] = _best_pair(epochs, function(confusion))
-    curves = np.array([roc_auc(present, part) for part in probabilities])
-    errors = np.array([calibration_error(present, part) for part in probabilities])
-    main, second = at[OperatingPoint.WEIGHTED_ACCURACY], at[OperatingPoint.WEIGHTED_F1]
+        positions[metric], row[metric], chosen[metric] = _best_pair(epochs, function(confusion))
+    auc_by_epoch = np.array([roc_auc(present, part) for part in probabilities])
+    error_by_epoch = np.array([calibration_error(present, part) for part in probabilities])
+    main, second = positions[OperatingPoint.WEIGHTED_ACCURACY], positions[OperatingPoint.WEIGHTED_F1]
     return row | {
         "threshold": chosen[OperatingPoint.WEIGHTED_ACCURACY]["threshold"],
-        "roc_auc": float(curves[_argbest(curves)]),
-        "calibration_error": float(errors[_argbest(-errors)]),
+        "roc_auc": float(auc_by_epoch[_argbest(auc_by_epoch)]),
+        "calibration_error": float(error_by_epoch[_argbest(-error_by_epoch)]),
         AT_F1_THRESHOLD: row["weighted_f1"],
         "f1_threshold": chosen[OperatingPoint.WEIGHTED_F1]["threshold"],
         **counts_of(confusion.take(main)),
@@ -210,11 +222,15 @@ def _best_output(
 
 
 def _best_pair(epochs: Sequence[int], swept: FloatArray) -> tuple[tuple[int, ...], float, dict[str, float]]:
-    """Where a score (epoch, threshold) is best, the score there, and what is said of it under `chosen`."""
-    at = tuple(map(int, np.unravel_index(_argbest(swept), swept.shape)))
-    return at, float(swept[at]), {"epoch": epochs[at[0]], "threshold": RELEASED_THRESHOLDS[at[1]]}
+    """Return position and value of the best score (epoch, threshold), and its entry for `chosen`."""
+    position = tuple(map(int, np.unravel_index(_argbest(swept), swept.shape)))
+    return (
+        position,
+        float(swept[position]),
+        {"epoch": epochs[position[0]], "threshold": RELEASED_THRESHOLDS[position[1]]},
+    )
 
 
 def _argbest(values: FloatArray) -> int:
-    """Flat position of the largest defined value, the first of equals; 0 if none is defined."""
+    """Return the flat position of the largest defined value, the first of equals; 0 if none is defined."""
     return int(np.argmax(np.where(np.isnan(values), -np.inf, values)))

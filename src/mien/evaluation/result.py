@@ -1,4 +1,4 @@
-"""One run, one split, one protocol: the numbers, with every convention they rest on."""
+"""Result of one run on one split under one protocol, with the conventions behind its numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECOND_COLUMNS = ("weighted_f1_at_f1_threshold", "n_predicted_positive_at_f1_thr
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """Which run on which split; printed beside the numbers, used for nothing else."""
+    """Description of a run and split; printed beside the numbers and not used in any computation."""
 
     run: str
     model: str = ""
@@ -33,16 +33,16 @@ class RunIdentity:
     tasks: tuple[str, ...] = ()
     seed: int | None = None
     split: str = "test"
-    dataset: str = ""  # name and fingerprint: releases of one data set differ
+    dataset: str = ""  # name and fingerprint, because releases of one data set differ
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary."""
+        """Return a plain dictionary."""
         return asdict(self) | {"inputs": list(self.inputs), "tasks": list(self.tasks)}
 
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """How intervals are drawn; no resamples, no intervals."""
+    """Number and seed of the resamples for intervals; zero resamples means no intervals."""
 
     n_resamples: int = N_RESAMPLES
     seed: int = 0
@@ -50,15 +50,15 @@ class Bootstrap:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Everything `mien evaluate` says about one run; docs/protocol.md explains each number. Scores are fractions."""
+    """Output of `mien evaluate` for one run; docs/protocol.md explains each number. Scores are fractions."""
 
     identity: RunIdentity
     protocol: str
     n_videos: int
     n_utterances: int
-    # task -> its scores, of the tasks that are predicted
+    # predicted task -> its scores
     parts: Mapping[str, dict[str, Any]]
-    # the constant predictor, same keys; None if the majority of the train split was not given
+    # scores of the constant predictor under the same keys; None if no majority of the train split was passed
     trivial: Mapping[str, dict[str, Any]] | None
     intervals: dict[str, list[float]]  # "sentiment.accuracy_has0" -> [low, high]
     operating_points: dict[str, Any]
@@ -67,7 +67,7 @@ class Result:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The nested dictionary of one run; undefined scores are NaN in it, which `to_json_text` writes as null."""
+        """Return a nested dictionary; undefined scores are NaN in it, which `to_json_text` writes as null."""
         return self.identity.to_json() | {
             "protocol": self.protocol,
             "upper_bound": self.upper_bound,
@@ -83,7 +83,7 @@ class Result:
 
 
 def _by_task(parts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Every task of the table; None for those that are not predicted."""
+    """Return an entry for every task of `TASKS`; None for a task that is not predicted."""
     return {task: parts.get(task) for task in TASKS}
 
 
@@ -99,18 +99,22 @@ def evaluate_predictions(
     """Score one run on one split.
 
     Args:
-        predictions: for the split to score, from the epoch chosen on valid; under `released`, epoch -> predictions.
-        protocol: a name in `PROTOCOLS`, default clean.
-        decisions: thresholds from `fit_decisions` on valid; needed by `clean`, unused otherwise.
-        majority: of the train split, for the trivial row beside the result; default: no such row.
-        identity: which run this is.
-        bootstrap: resamples and seed of the intervals, default 1,000 and 0. `released` has no intervals: the maximum
-            over many choices is not a score that resampling videos describes.
+        predictions: Predictions for the split to score, from the epoch chosen on valid. The protocol `released` needs a
+            mapping epoch -> predictions.
+        protocol: Name in `PROTOCOLS`.
+        decisions: Thresholds from `fit_decisions` on valid; required by `clean`, ignored by the other protocols.
+        majority: Majority of the train split, for the scores of a constant predictor; None leaves them out.
+        identity: Description of the run to include in the result.
+        bootstrap: Number and seed of the resamples; None means 1,000 and 0. `released` has no intervals, because its
+            scores are maxima over many choices, which resampling videos does not describe.
+
+    Returns:
+        Scores of every predicted task, with intervals, operating points, conventions and notes.
 
     Raises:
-        UnknownNameError: there is no such protocol.
-        UsageError: what the protocol needs was not given.
-        DataError: the predictions are unusable.
+        UnknownNameError: There is no such protocol.
+        UsageError: The predictions or thresholds that the protocol needs are missing.
+        DataError: The predictions are unusable.
 
     Example:
         >>> result = evaluate_predictions(test, decisions=fit_decisions(valid))  # doctest: +SKIP
@@ -120,15 +124,15 @@ def evaluate_predictions(
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
     chosen = PROTOCOLS[protocol]
-    scores, one, used = _apply(chosen, protocol, predictions, decisions)
-    rows = validated_predictions(one)
+    scores, scored_predictions, thresholds = _apply_protocol(chosen, protocol, predictions, decisions)
+    rows = validated_predictions(scored_predictions)
     notes = list(scores.notes)
     intervals: dict[str, list[float]] = {}
     bootstrap = bootstrap or Bootstrap()
     n_videos = video_numbers(rows)[1]
-    if used is not None and bootstrap.n_resamples and n_videos:
+    if thresholds is not None and bootstrap.n_resamples and n_videos:
         weights = video_weights(n_videos, bootstrap.n_resamples, bootstrap.seed)
-        intervals, interval_notes = headline_intervals(count_videos(rows, used), weights)
+        intervals, interval_notes = headline_intervals(count_videos(rows, thresholds), weights)
         notes += interval_notes
     return Result(
         identity=identity or RunIdentity(run=""),
@@ -138,20 +142,20 @@ def evaluate_predictions(
         parts=scores.parts,
         trivial=None if majority is None else score_trivial(rows, majority).parts,
         intervals=intervals,
-        operating_points=_operating_points(chosen, used, scores),
+        operating_points=_operating_points(chosen, thresholds, scores),
         conventions=_conventions(chosen, identity),
         upper_bound=chosen.upper_bound,
         notes=tuple(notes),
     )
 
 
-def _apply(
+def _apply_protocol(
     chosen: Protocol,
     name: str,
     predictions: Predictions | Mapping[int, Predictions],
     decisions: Decisions | None,
 ) -> tuple[Scores, Predictions, Decisions | None]:
-    """The scores, one table with the rows they are about, and the thresholds used if they were given beforehand."""
+    """Score under a protocol; return the scores, one table of the scored rows, and the thresholds (None if swept)."""
     if chosen.needs is ProtocolInput.EPOCHS:
         if isinstance(predictions, Predictions):
             raise UsageError(
@@ -175,26 +179,26 @@ def _apply(
 
 
 def _operating_points(chosen: Protocol, decisions: Decisions | None, scores: Scores) -> dict[str, Any]:
-    """Which thresholds serve which columns; of emotion under `thresholds`, of a further task under its name."""
-    voted = [task for task in scores.parts if TASKS[task].decision == "voted"]
-    if not voted:
+    """Return which thresholds each column uses; emotion under `thresholds`, any other task under its name."""
+    voted_tasks = [task for task in scores.parts if TASKS[task].decision == "voted"]
+    if not voted_tasks:
         return {}
     if decisions is None:
         return {"each metric for itself": {"chosen_on": chosen.thresholds_chosen_by, "warning": UPPER_BOUND}}
-    two = decisions.f1_columns_at is OperatingPoint.WEIGHTED_F1
+    separate_f1 = decisions.f1_columns_at is OperatingPoint.WEIGHTED_F1
     columns = {
-        OperatingPoint.WEIGHTED_ACCURACY: WEIGHTED_ACCURACY_COLUMNS + (() if two else F1_COLUMNS),
-        OperatingPoint.WEIGHTED_F1: (F1_COLUMNS if two else ()) + SECOND_COLUMNS,
+        OperatingPoint.WEIGHTED_ACCURACY: WEIGHTED_ACCURACY_COLUMNS + (() if separate_f1 else F1_COLUMNS),
+        OperatingPoint.WEIGHTED_F1: (F1_COLUMNS if separate_f1 else ()) + SECOND_COLUMNS,
     }
     return {
         point.value: {"columns": list(columns[point]), "chosen_on": decisions.chosen_on.value}
-        | {"thresholds" if task == EMOTION else task: dict(decisions.thresholds[task][point]) for task in voted}
+        | {"thresholds" if task == EMOTION else task: dict(decisions.thresholds[task][point]) for task in voted_tasks}
         for point in OperatingPoint
     }
 
 
 def _conventions(chosen: Protocol, identity: RunIdentity | None) -> dict[str, str]:
-    """The seven things without which such a number means nothing."""
+    """Return the seven conventions that are needed to interpret the scores."""
     return {
         "sentiment_classes": "has0: >= 0 is positive; non0: exact zeros dropped; the suffix of each key says which",
         "f1": "weighted over both classes; macro_f1 and positive_f1 stand beside it",

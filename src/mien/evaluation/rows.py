@@ -1,4 +1,4 @@
-"""What every evaluation asks of its rows: usable outputs, one row per utterance, the same utterances."""
+"""Validation and selection of the rows of Predictions."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ from mien.tasks import TASKS, targets_of
 
 
 def validated_predictions(predictions: Predictions, name: str = "the predictions") -> Predictions:
-    """The same predictions, sorted by video and index, with labels and outputs in float64.
+    """Validate predictions and sort them by video and index, with labels and outputs in float64.
 
-    The order of the rows must not matter to any number, and sorting is what makes two tables comparable row by row.
+    Sorting makes every number independent of the row order and makes two tables comparable row by row.
+
+    Args:
+        predictions: Predictions with rows in any order.
+        name: Name of the predictions in error messages.
+
+    Returns:
+        Sorted predictions.
 
     Raises:
-        DataError: a probability is missing or outside [0, 1], a degree is missing, a task has too few or too many
-            outputs, an utterance occurs twice.
+        DataError: A probability is missing or outside [0, 1], a degree is missing, the number of outputs of a task is
+            wrong, or an utterance occurs twice.
     """
     outputs = {task: _checked_outputs(task, values, name) for task, values in predictions.outputs.items()}
     order = np.lexsort((predictions.index, predictions.video_id.astype(str)))
@@ -32,9 +39,11 @@ def validated_predictions(predictions: Predictions, name: str = "the predictions
         emotions=predictions.emotions[order].astype(np.float64),
         outputs={task: values[order] for task, values in outputs.items()},
     )
-    twice = np.flatnonzero((ordered.video_id[1:] == ordered.video_id[:-1]) & (ordered.index[1:] == ordered.index[:-1]))
-    if twice.size:
-        row = int(twice[0])
+    repeated = np.flatnonzero(
+        (ordered.video_id[1:] == ordered.video_id[:-1]) & (ordered.index[1:] == ordered.index[:-1])
+    )
+    if repeated.size:
+        row = int(repeated[0])
         raise DataError(
             f"Expected every utterance once in {name}, but got utterance {ordered.index[row]} of video "
             f"{ordered.video_id[row]} twice; remove one of the rows"
@@ -43,7 +52,15 @@ def validated_predictions(predictions: Predictions, name: str = "the predictions
 
 
 def select_rows(predictions: Predictions, rows: BoolArray | NDArray[np.intp]) -> Predictions:
-    """Some rows of the predictions: those of a mask (utterance,) in their order, or those numbered, in that order."""
+    """Select rows of the predictions.
+
+    Args:
+        predictions: Predictions to select from.
+        rows: Mask (utterance,), or row numbers in the order wanted.
+
+    Returns:
+        The selected rows.
+    """
     return dataclasses.replace(
         predictions,
         video_id=predictions.video_id[rows],
@@ -55,7 +72,15 @@ def select_rows(predictions: Predictions, rows: BoolArray | NDArray[np.intp]) ->
 
 
 def require_same_utterances(all_predictions: Sequence[Predictions], names: Sequence[str]) -> None:
-    """Raise DataError naming the first difference in utterances or gold labels between validated predictions."""
+    """Check that all tables have the same utterances with the same gold labels.
+
+    Args:
+        all_predictions: Validated predictions, at least one table.
+        names: Name of each table in error messages.
+
+    Raises:
+        DataError: A table differs from the first one; the message names the first difference.
+    """
     first = all_predictions[0]
     for other, name in zip(all_predictions[1:], names[1:], strict=True):
         difference = _first_difference(first, other)
@@ -67,25 +92,35 @@ def require_same_utterances(all_predictions: Sequence[Predictions], names: Seque
 
 
 def classes_of(task: str, predictions: Predictions) -> tuple[BoolArray, BoolArray]:
-    """Which outputs of a task of classes are present (utterance, output), and which rows have labels (utterance,)."""
+    """Return the gold classes of a task that predicts classes.
+
+    Args:
+        task: Name in `TASKS`.
+        predictions: Predictions with the gold labels.
+
+    Returns:
+        ``(present, scored)``: True where an output is present (utterance, output); and a mask (utterance,), False where
+        the label is missing.
+    """
     targets, scored = targets_of(task, predictions)
     return np.asarray(targets, dtype=np.bool_), scored
 
 
 def video_numbers(predictions: Predictions) -> tuple[NDArray[np.intp], int]:
-    """The number of each row's video (utterance,) and how many videos there are; rows must be validated."""
+    """Number the videos of validated predictions: number of each row (utterance,), number of videos."""
     names, number = np.unique(predictions.video_id.astype(str), return_inverse=True)
     return number.reshape(-1), len(names)
 
 
 def _checked_outputs(task: str, values: FloatArray, name: str) -> FloatArray:
-    values, row = np.asarray(values, dtype=np.float64), TASKS[task]
-    if values.shape[1] != len(row.outputs):
+    """Return the outputs of one task in float64; DataError if they are unusable."""
+    values, definition = np.asarray(values, dtype=np.float64), TASKS[task]
+    if values.shape[1] != len(definition.outputs):
         raise DataError(
-            f"Expected {name} to have {len(row.outputs)} outputs of {task} per utterance, "
-            f"but got {values.shape[1]}; give {', '.join(row.outputs)}"
+            f"Expected {name} to have {len(definition.outputs)} outputs of {task} per utterance, "
+            f"but got {values.shape[1]}; give {', '.join(definition.outputs)}"
         )
-    if row.predicts_degrees:
+    if definition.predicts_degrees:
         missing = ~np.isfinite(values)
         if missing.any():
             raise DataError(
@@ -93,42 +128,43 @@ def _checked_outputs(task: str, values: FloatArray, name: str) -> FloatArray:
                 "a system must answer for every utterance"
             )
         return values
-    wrong = ~((values >= 0) & (values <= 1))
-    if wrong.any():
+    invalid = ~((values >= 0) & (values <= 1))
+    if invalid.any():
         raise DataError(
-            f"Expected probabilities in [0, 1] in {name}, but got {values[wrong][0]} and {int(wrong.sum()) - 1} more "
-            "outside; a system must answer for every utterance"
+            f"Expected probabilities in [0, 1] in {name}, but got {values[invalid][0]} and {int(invalid.sum()) - 1} "
+            "more outside; a system must answer for every utterance"
         )
     return values
 
 
 def _first_difference(first: Predictions, other: Predictions) -> str:
+    """Describe the first difference in utterances or gold labels; empty if there is none."""
     if first.sentiment_values != other.sentiment_values:
         return f"sentiment values {first.sentiment_values.value} and {other.sentiment_values.value}"
     rows = min(len(first.index), len(other.index))
-    unlike = (first.video_id[:rows] != other.video_id[:rows]) | (first.index[:rows] != other.index[:rows])
-    if unlike.any():
-        row = int(np.argmax(unlike))
-        return f"{_utterance(first, row)} against {_utterance(other, row)}"
+    other_utterance = (first.video_id[:rows] != other.video_id[:rows]) | (first.index[:rows] != other.index[:rows])
+    if other_utterance.any():
+        row = int(np.argmax(other_utterance))
+        return f"{_row_name(first, row)} against {_row_name(other, row)}"
     if len(first.index) != len(other.index):
         longer = first if len(first.index) > rows else other
         return (
-            f"{len(first.index)} against {len(other.index)} utterances, the first extra one {_utterance(longer, rows)}"
+            f"{len(first.index)} against {len(other.index)} utterances, the first extra one {_row_name(longer, rows)}"
         )
-    gold, other_gold = _gold(first), _gold(other)
-    differs = ~((gold == other_gold) | (np.isnan(gold) & np.isnan(other_gold))).all(axis=1)
-    if differs.any():
-        row = int(np.argmax(differs))
-        return (
-            f"other gold labels for {_utterance(first, row)}: {gold[row].tolist()} against {other_gold[row].tolist()}"
-        )
+    gold, other_gold = _gold_labels(first), _gold_labels(other)
+    other_labels = ~((gold == other_gold) | (np.isnan(gold) & np.isnan(other_gold))).all(axis=1)
+    if other_labels.any():
+        row = int(np.argmax(other_labels))
+        return f"other gold labels for {_row_name(first, row)}: {gold[row].tolist()} against {other_gold[row].tolist()}"
     return ""
 
 
-def _gold(predictions: Predictions) -> NDArray[Any]:
-    # float32, so that labels which went through a float32 array in one system count as the same
+def _gold_labels(predictions: Predictions) -> NDArray[Any]:
+    """Return all gold labels (utterance, label)."""
+    # float32, because one system may have stored the labels in float32
     return np.column_stack([predictions.sentiment, predictions.emotions]).astype(np.float32)
 
 
-def _utterance(predictions: Predictions, row: int) -> str:
+def _row_name(predictions: Predictions, row: int) -> str:
+    """Name the utterance of a row for error messages."""
     return f"utterance {predictions.index[row]} of video {predictions.video_id[row]}"

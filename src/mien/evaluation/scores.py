@@ -1,7 +1,7 @@
-"""Counts -> scores: the part of a result for every task.
+"""Scores from counts and rows: the entry of every task in a result.
 
-What is a formula of counts (the measures of a scorer) is computed alike for the split and for resamples of its videos.
-What is not (ROC AUC, calibration error, concordance) is a function of rows.
+Count-based scores (the measures of a scorer) are computed by the same code for the split and for resamples of its
+videos. ROC AUC, calibration error and concordance index are computed from rows.
 """
 
 from __future__ import annotations
@@ -41,23 +41,33 @@ CLASSES_ONLY = "the scores of {part} are left out: the labels are classes, which
 
 @dataclass(slots=True)
 class Scores:
-    """The parts of a result by task, of the tasks that are predicted, and what must be said about them."""
+    """Scores of all predicted tasks, with notes."""
 
+    # predicted task -> its entry in a result
     parts: dict[str, dict[str, Any]]
+    # explanations of missing or undefined scores and of conventions
     notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One score that is a formula of counts."""
+    """One score that is computed from counts."""
 
-    # which counts of the task
+    # name of the counts in `TaskCounts`
     counts: str
-    # in `mien.metrics.METRICS`
+    # name in `mien.metrics.METRICS`
     metric: str
 
     def of(self, counts: TaskCounts, weights: NDArray[Any] | None = None) -> FloatArray:
-        """The score of every output: (output,), or (resample, output) with weights (resample, video)."""
+        """Compute the score of every output.
+
+        Args:
+            counts: Counts per video of the task.
+            weights: Weights (resample, video) from `video_weights`; None scores the split itself.
+
+        Returns:
+            Scores (output,), or (resample, output) with weights.
+        """
         part = counts[self.counts]
         score: FloatArray = METRICS[self.metric].function(part.summed() if weights is None else part.resampled(weights))
         return score
@@ -65,32 +75,32 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """How a task is scored; one row of `SCORERS`."""
+    """How a task is scored: a row of `SCORERS`."""
 
-    # counts and rows -> the part of a result; notes are added to the list
+    # function that computes the task's entry in a result and appends to the list of notes
     part: Callable[[Predictions, str, Decisions, TaskCounts, list[str]], dict[str, Any]]
-    # key in the part, or in the row of an output -> what it is computed from
+    # key in the task's entry, or in an output's row -> measure
     measures: Mapping[str, Measure]
-    # a row for every output and means over them; else the scores of the only output
+    # True: a row for every output and means over the outputs; False: the scores of the only output
     by_output: bool
-    # measure -> its column in a table, and its title in a figure (empty: not drawn)
+    # measure -> (heading in tables, title in figures); an empty title is not drawn
     headline: Mapping[str, tuple[str, str]]
-    # measures of single outputs that have an interval and a test too
+    # measures that are headline scores of every single output too
     headline_by_output: tuple[str, ...] = ()
 
 
 def score_at(predictions: Predictions, decisions: Decisions) -> Scores:
-    """Score `checked` predictions with given thresholds.
+    """Score predictions with the given thresholds.
 
     Args:
-        predictions: sorted and checked rows.
-        decisions: the thresholds.
+        predictions: Validated predictions (`validated_predictions`).
+        decisions: Thresholds of every predicted task.
 
     Returns:
-        The parts with the keys of docs/protocol.md. An undefined score is NaN and a note says why.
+        Scores with the keys of docs/protocol.md. An undefined score is NaN, and a note gives the reason.
 
     Raises:
-        DataError: a task is predicted, but has no threshold.
+        DataError: A predicted task has no thresholds.
     """
     counts = count_videos(predictions, decisions)
     scores = Scores({})
@@ -101,35 +111,55 @@ def score_at(predictions: Predictions, decisions: Decisions) -> Scores:
 
 
 def mean_of_defined(scores: FloatArray, defined: BoolArray | None = None) -> FloatArray:
-    """Mean over the outputs (..., output) that have a score; NaN if none has.
+    """Average scores over the outputs that have one.
 
-    Which have one depends on the labels alone: of several resamples, epochs or thresholds say `defined` (output,).
+    Args:
+        scores: Scores (..., output), NaN where undefined.
+        defined: Mask (output,) of the outputs to average; None averages the scores that are not NaN. Required when
+            `scores` has several axes, because the labels of the split alone must determine which outputs are averaged.
+
+    Returns:
+        Means (...); NaN where no output is defined.
     """
-    kept = scores[..., ~np.isnan(scores) if defined is None else defined]
-    mean: FloatArray = kept.mean(axis=-1) if kept.shape[-1] else np.full(kept.shape[:-1], np.nan)[()]
+    selected = scores[..., ~np.isnan(scores) if defined is None else defined]
+    mean: FloatArray = selected.mean(axis=-1) if selected.shape[-1] else np.full(selected.shape[:-1], np.nan)[()]
     return mean
 
 
 def means_of(task: str) -> dict[str, int]:
-    """Name of a mean -> how many outputs, from the first on, it is over; the first of them is the headline."""
+    """Return name of a mean -> number of outputs, from the first on, that it covers; the first is the headline."""
     n = len(TASKS[task].outputs)
     return TASKS[task].means or {f"mean{n}": n}
 
 
 def rows_key(task: str) -> str:
-    """Where the part of a task holds the rows of its outputs."""
+    """Return the key of the outputs' rows in the entry of a task."""
     return "per_emotion" if task in (EMOTION, EMOTION_INTENSITY) else "per_output"
 
 
 def nested_rows(task: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The rows of all outputs as the part of a task holds them; that of `none` stands beside those of the emotions."""
+    """Arrange the rows of all outputs as a task's entry stores them.
+
+    Args:
+        task: Name in `TASKS`.
+        rows: Output -> its scores.
+
+    Returns:
+        The rows under the task's key; for emotion the row of `none` is under `no_emotion`.
+    """
     if task != EMOTION:
         return {rows_key(task): dict(rows)}
     return {"per_emotion": {name: rows[name] for name in EMOTIONS}, "no_emotion": rows[NO_EMOTION]}
 
 
 def note_undefined(task: str, rows: Mapping[str, Mapping[str, Any]], notes: list[str]) -> None:
-    """Say which outputs have undefined scores, because a mean over fewer outputs is another number."""
+    """Append notes about undefined scores, because a mean over fewer outputs is a different number.
+
+    Args:
+        task: Name in `TASKS`.
+        rows: Output -> its scores and counts.
+        notes: List that is extended.
+    """
     undefined = [name for name, row in rows.items() if np.isnan(row["weighted_accuracy"])]
     notes += [
         f"weighted_accuracy, macro_f1 and roc_auc of {name} are undefined: {rows[name]['n_positive']} utterances "
@@ -137,14 +167,24 @@ def note_undefined(task: str, rows: Mapping[str, Mapping[str, Any]], notes: list
         for name in undefined
     ]
     mean, n = next(iter(means_of(task).items()))
-    lost = [name for name in TASKS[task].outputs[:n] if name in undefined]
-    if lost:
-        what = "emotions" if task == EMOTION else "outputs"
-        notes.append(f"weighted_accuracy_{mean} is the mean over {n - len(lost)} {what}, without {', '.join(lost)}")
+    excluded = [name for name in TASKS[task].outputs[:n] if name in undefined]
+    if excluded:
+        noun = "emotions" if task == EMOTION else "outputs"
+        notes.append(
+            f"weighted_accuracy_{mean} is the mean over {n - len(excluded)} {noun}, without {', '.join(excluded)}"
+        )
 
 
 def counts_of(confusion: Confusion, suffix: str = "") -> dict[str, int]:
-    """The counts that stand beside every score."""
+    """Return the counts that are reported beside the scores.
+
+    Args:
+        confusion: Counts of one decision (scalars).
+        suffix: End of each key, such as "_non0".
+
+    Returns:
+        Numbers of utterances with the class, without it, and predicted to have it.
+    """
     return {
         f"n_positive{suffix}": int(confusion.positives),
         f"n_negative{suffix}": int(confusion.negatives),
@@ -152,8 +192,8 @@ def counts_of(confusion: Confusion, suffix: str = "") -> dict[str, int]:
     }
 
 
-def _whole(counts: TaskCounts, name: str) -> Confusion:
-    """The counts of decisions (output,) of the split."""
+def _split_counts(counts: TaskCounts, name: str) -> Confusion:
+    """Sum the counts of decisions over all videos; shape (output,)."""
     confusion = counts[name].summed()
     assert isinstance(confusion, Confusion)
     return confusion
@@ -162,6 +202,7 @@ def _whole(counts: TaskCounts, name: str) -> Confusion:
 def _sentiment_part(
     predictions: Predictions, task: str, decisions: Decisions, counts: TaskCounts, notes: list[str]
 ) -> dict[str, Any]:
+    """Score a two-class sentiment task."""
     part: dict[str, Any] = {
         key: float(measure.of(counts)[0]) if measure.counts in counts else None
         for key, measure in SENTIMENT_MEASURES.items()
@@ -173,9 +214,9 @@ def _sentiment_part(
         "calibration_error": calibration_error(target, probability),
         "threshold": float(decisions.at(task)[0]),
         "n_scored": int(scored.sum()),
-    } | counts_of(_whole(counts, SentimentRule.HAS0).take(0))
+    } | counts_of(_split_counts(counts, SentimentRule.HAS0).take(0))
     if SentimentRule.NON0 in counts:
-        non0 = _whole(counts, SentimentRule.NON0).take(0)
+        non0 = _split_counts(counts, SentimentRule.NON0).take(0)
         part |= {"n_scored_non0": int(non0.total)} | counts_of(non0, "_non0")
     notes.append(SENTIMENT_NOTES[predictions.sentiment_values])
     if part["n_scored"] == 0:
@@ -188,10 +229,14 @@ def _sentiment_part(
 def _presence_part(
     predictions: Predictions, task: str, decisions: Decisions, counts: TaskCounts, notes: list[str]
 ) -> dict[str, Any]:
+    """Score a task whose outputs are present or absent."""
     labels, scored = classes_of(task, predictions)
     targets, probabilities = labels[scored], predictions.outputs[task][scored]
     values = {key: measure.of(counts) for key, measure in PRESENCE_MEASURES.items()}
-    main, second = _whole(counts, OperatingPoint.WEIGHTED_ACCURACY), _whole(counts, OperatingPoint.WEIGHTED_F1)
+    main, second = (
+        _split_counts(counts, OperatingPoint.WEIGHTED_ACCURACY),
+        _split_counts(counts, OperatingPoint.WEIGHTED_F1),
+    )
     rows = {
         name: {
             **{key: float(scores[column]) for key, scores in values.items()},
@@ -221,37 +266,39 @@ def _presence_part(
 def _score_part(
     predictions: Predictions, task: str, _decisions: Decisions, counts: TaskCounts, notes: list[str]
 ) -> dict[str, Any]:
+    """Score a task with one degree as output."""
     part: dict[str, Any] = dict.fromkeys(("mae", "pearson", "concordance_index", *GRADES))
     if not counts:
         notes.append(CLASSES_ONLY.format(part=task))
         return part | {"n_scored": 0}
-    gold, said = labels_of(task, predictions)[:, 0], predictions.outputs[task][:, 0]
+    target, prediction = labels_of(task, predictions)[:, 0], predictions.outputs[task][:, 0]
     part |= {key: float(measure.of(counts)[0]) for key, measure in SCORE_MEASURES.items()}
-    part |= {"concordance_index": concordance_index(gold, said), "n_scored": int((~np.isnan(gold)).sum())}
-    _note_constant(task, said[~np.isnan(gold)], notes)
+    part |= {"concordance_index": concordance_index(target, prediction), "n_scored": int((~np.isnan(target)).sum())}
+    _note_constant(task, prediction[~np.isnan(target)], notes)
     return part
 
 
 def _degrees_part(
     predictions: Predictions, task: str, _decisions: Decisions, counts: TaskCounts, notes: list[str]
 ) -> dict[str, Any]:
-    said, gold = predictions.outputs[task], labels_of(task, predictions)
-    undefined = np.full(said.shape[1], np.nan)
+    """Score a task with several degrees as outputs."""
+    prediction, target = predictions.outputs[task], labels_of(task, predictions)
+    undefined = np.full(prediction.shape[1], np.nan)
     if not counts:
         notes.append(CLASSES_ONLY.format(part=task))
-        gold = np.full_like(said, np.nan)
+        target = np.full_like(prediction, np.nan)
     values = {key: measure.of(counts) if counts else undefined for key, measure in DEGREES_MEASURES.items()}
     values["concordance_index"] = np.array(
-        [concordance_index(gold[:, column], said[:, column]) for column in range(said.shape[1])]
+        [concordance_index(target[:, column], prediction[:, column]) for column in range(prediction.shape[1])]
     )
     rows: dict[str, dict[str, Any]] = {
         name: {key: float(scores[column]) for key, scores in values.items()}
-        | {"n_nonzero": int((gold[:, column] > 0).sum())}
+        | {"n_nonzero": int((target[:, column] > 0).sum())}
         for column, name in enumerate(TASKS[task].outputs)
     }
-    scored = ~np.isnan(gold).any(axis=1)
+    scored = ~np.isnan(target).any(axis=1)
     for column, name in enumerate(TASKS[task].outputs):
-        _note_constant(f"{task} of {name}", said[scored, column], notes)
+        _note_constant(f"{task} of {name}", prediction[scored, column], notes)
     means = {
         f"{key}_{mean}": float(mean_of_defined(scores[:n]))
         for key, scores in values.items()
@@ -260,9 +307,10 @@ def _degrees_part(
     return means | {"n_scored": int(scored.sum())} | nested_rows(task, rows)
 
 
-def _note_constant(what: str, said: FloatArray, notes: list[str]) -> None:
-    if len(said) and np.ptp(said) == 0:
-        notes.append(f"pearson of {what} is undefined: the same is predicted for every utterance")
+def _note_constant(name: str, prediction: FloatArray, notes: list[str]) -> None:
+    """Append a note if all predictions (utterance,) of an output are equal."""
+    if len(prediction) and np.ptp(prediction) == 0:
+        notes.append(f"pearson of {name} is undefined: the same is predicted for every utterance")
 
 
 AT_F1_THRESHOLD = "weighted_f1_at_f1_threshold"
@@ -286,7 +334,7 @@ DEGREES_MEASURES = {"mae": Measure("moments", "mae"), "pearson": Measure("moment
 SCORE_MEASURES = DEGREES_MEASURES | {name: Measure(name, "accuracy") for name in GRADES}
 
 SCORERS: dict[str, Scorer] = {
-    # two classes of sentiment, with zero among the positive ones and without it
+    # two classes of sentiment, with exact zeros as positive (has0) and without them (non0)
     "sentiment": Scorer(
         _sentiment_part,
         SENTIMENT_MEASURES,
@@ -298,7 +346,7 @@ SCORERS: dict[str, Scorer] = {
             "weighted_f1_non0": ("F1 non0", ""),
         },
     ),
-    # every output present or absent
+    # outputs that are each present or absent
     "presence": Scorer(
         _presence_part,
         PRESENCE_MEASURES,
@@ -309,14 +357,14 @@ SCORERS: dict[str, Scorer] = {
         },
         headline_by_output=("weighted_accuracy",),
     ),
-    # one degree
+    # one output that is a degree
     "score": Scorer(
         _score_part,
         SCORE_MEASURES,
         by_output=False,
         headline={"mae": ("MAE", ""), "pearson": ("r", ""), "accuracy7_round": ("acc7", "")},
     ),
-    # several degrees
+    # several outputs that are degrees
     "degrees": Scorer(
         _degrees_part, DEGREES_MEASURES, by_output=True, headline={"mae": ("MAE", ""), "pearson": ("r", "")}
     ),

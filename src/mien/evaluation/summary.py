@@ -1,4 +1,4 @@
-"""Several runs of one system: mean and standard deviation with the keys of a single result."""
+"""Mean and standard deviation over several runs of one system, with the keys of a single result."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from mien.errors import DataError, UsageError
 from mien.evaluation.result import Result
 from mien.tasks import TASKS
 
-# what must be equal for a mean to mean anything
+# keys whose values must be equal in all runs that are averaged
 ALIKE = ("split", "protocol", "dataset", "n_videos", "n_utterances")
 
 
 def summarize(results: Sequence[Result]) -> dict[str, Any]:
-    """Mean and sample standard deviation (n - 1) over runs.
+    """Compute mean and sample standard deviation (n - 1) over runs.
 
     Args:
-        results: runs that differ in seed, scored on the same split under the same protocol.
+        results: Results of runs that differ in seed, scored on the same split under the same protocol.
 
     Returns:
         ``{"runs": [...], "mean": {...}, "sd": {...}, "notes": [...]}``; mean and sd have the nested keys of a run. A
-        value that some run does not have is None; one that is undefined (NaN) in some run is NaN. With one run every
-        sd is None.
+        value that some run lacks is None; one that is undefined (NaN) in some run is NaN. With one run every sd is
+        None.
 
     Raises:
-        UsageError: there is no result.
-        DataError: the runs were not scored alike.
+        UsageError: There is no result.
+        DataError: The runs differ in split, protocol, dataset or size.
     """
     return summarize_json([result.to_json() for result in results])
 
 
 def summarize_json(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """`summarize` for results that were stored: each as `Result.to_json` gives it, undefined values NaN or None."""
+    """Apply `summarize` to stored results: dictionaries of `Result.to_json`, undefined values NaN or None."""
     if not runs:
         raise UsageError("Expected at least one result to summarize, but got none; name a run")
     for key in ALIKE:
@@ -46,20 +46,26 @@ def summarize_json(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 "summarize them separately"
             )
     parts = [{key: run.get(key) for key in ("n_videos", "n_utterances", *TASKS, "trivial")} for run in runs]
-    alike = {"protocol": runs[0]["protocol"], "upper_bound": runs[0]["upper_bound"], "n_runs": len(runs)}
+    shared = {"protocol": runs[0]["protocol"], "upper_bound": runs[0]["upper_bound"], "n_runs": len(runs)}
     mean, sd = mean_and_sd(parts)
-    return {"runs": [dict(run) for run in runs], "mean": alike | mean, "sd": alike | sd, "notes": _notes(runs)}
+    return {
+        "runs": [dict(run) for run in runs],
+        "mean": shared | mean,
+        "sd": shared | sd,
+        "notes": _summary_notes(runs),
+    }
 
 
 def mean_and_sd(parts: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Mean and sample standard deviation of every number in dictionaries of the same keys, under the same keys.
+    """Compute mean and sample standard deviation of every number in dictionaries of the same keys.
 
-    Counts, scores and thresholds are averaged; what was chosen and every text is not.
+    Counts, scores and thresholds are averaged. Texts and the `chosen` entries are left out.
     """
-    return _over(parts, _mean), _over(parts, _sd)
+    return _apply_to_numbers(parts, _mean_over_runs), _apply_to_numbers(parts, _sd_over_runs)
 
 
-def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def _summary_notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return notes about runs that differ in more than the seed, or that share a seed."""
     notes = []
     for key in ("model", "inputs", "tasks"):
         values = list(dict.fromkeys(str(run[key]) for run in runs))
@@ -71,7 +77,8 @@ def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     return notes
 
 
-def _over(parts: Sequence[dict[str, Any]], function: Any) -> dict[str, Any]:
+def _apply_to_numbers(parts: Sequence[dict[str, Any]], function: Any) -> dict[str, Any]:
+    """Apply a function of an array (run,) to the values of every numeric key, in nested dictionaries too."""
     summary: dict[str, Any] = {}
     for key in parts[0]:
         values = [part.get(key) for part in parts]
@@ -80,21 +87,24 @@ def _over(parts: Sequence[dict[str, Any]], function: Any) -> dict[str, Any]:
         if any(value is None for value in values):
             summary[key] = None
         elif all(isinstance(value, dict) for value in values):
-            summary[key] = _over(cast(list[dict[str, Any]], values), function)
+            summary[key] = _apply_to_numbers(cast(list[dict[str, Any]], values), function)
         elif all(_is_number(value) for value in values):
             summary[key] = function(np.array(values, dtype=np.float64))
     return summary
 
 
 def _is_number(value: Any) -> bool:
+    """Return whether a value is a number; a bool is not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _mean(values: Any) -> float:
+def _mean_over_runs(values: Any) -> float:
+    """Return the mean; NaN if a value is NaN."""
     return float(values.mean())
 
 
-def _sd(values: Any) -> float | None:
+def _sd_over_runs(values: Any) -> float | None:
+    """Return the sample standard deviation; None for one run, NaN if a value is NaN."""
     if len(values) == 1:
         return None
     return math.nan if np.isnan(values).any() else float(values.std(ddof=1))

@@ -1,6 +1,7 @@
-"""The constant predictor that stands beside every result: what one gets for saying the same thing always.
+"""Constant predictor, the baseline beside every result.
 
-The more frequent class of train, and of intensities the median of train, which no constant beats in absolute error.
+It predicts the more frequent class of the train split, and for degrees the median, which minimises the absolute error
+on train among constants.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ from mien.schema import FloatArray
 from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS, HasLabels, targets_of
 
-# key in the card of a Run; every other task stands under its name
+# key in the card of a Run; any other task has its name as key
 KEYS = {
     SENTIMENT: "sentiment_positive",
     EMOTION: "emotions",
     SENTIMENT_INTENSITY: "sentiment_median",
     EMOTION_INTENSITY: "emotion_medians",
 }
-# these stand in the card as one value, not as a list of one
+# tasks stored in the card as one value, not as a list
 SINGLE = (SENTIMENT, SENTIMENT_INTENSITY)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainMajority:
-    """What a predictor that has learned nothing says of every task."""
+    """Constant prediction for every task, computed from the labels of the train split."""
 
-    # task -> (output,): 1 for a class that most train utterances have, 0 for another, the median of degrees
+    # task -> (output,): the median for degrees; for classes 1 if at least half of the utterances have it, else 0
     constants: Mapping[str, tuple[float, ...]]
 
     def __post_init__(self) -> None:
@@ -48,9 +49,9 @@ class TrainMajority:
 
     @classmethod
     def from_labels(cls, labelled: HasLabels) -> TrainMajority:
-        """Count the labels of the train split; classes of sentiment are those under `has0`. A tie counts as present.
+        """Compute the constants from the labels of the train split; sentiment classes follow `has0`.
 
-        For labels that are missing throughout: positive, absent and 0.
+        A tie counts as present. Without any label the constants are: sentiment positive, emotions absent, degrees 0.
         """
         constants = {}
         for task, row in TASKS.items():
@@ -59,22 +60,22 @@ class TrainMajority:
             if row.predicts_degrees:
                 values: FloatArray = np.median(known, axis=0) if len(known) else np.zeros(len(row.outputs))
             else:
-                fewest = 1 if row.decision == "voted" else 0
-                values = 1.0 * (2 * known.sum(axis=0) >= max(len(known), fewest))
+                minimum = 1 if row.decision == "voted" else 0
+                values = 1.0 * (2 * known.sum(axis=0) >= max(len(known), minimum))
             constants[task] = tuple(values.tolist())
         return cls(constants)
 
     def to_json(self) -> dict[str, Any]:
-        """What a Run's card holds; `from_json` reads it back."""
+        """Return the dictionary stored in a Run's card; `from_json` reads it."""
         facts = {}
         for task, values in self.constants.items():
-            told = [value if TASKS[task].predicts_degrees else bool(value) for value in values]
-            facts[KEYS.get(task, task)] = told[0] if task in SINGLE else told
+            stored = [value if TASKS[task].predicts_degrees else bool(value) for value in values]
+            facts[KEYS.get(task, task)] = stored[0] if task in SINGLE else stored
         return facts
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TrainMajority:
-        """Rebuild from `to_json`'s dictionary; what runs of earlier versions do not name is 0."""
+        """Rebuild from `to_json`'s dictionary; a task that an older run does not store gets 0."""
         constants = {}
         for task, row in TASKS.items():
             value = facts.get(KEYS.get(task, task), [0.0] * len(row.outputs))
@@ -83,13 +84,29 @@ class TrainMajority:
 
 
 def constant_predictions(predictions: Predictions, majority: TrainMajority) -> Predictions:
-    """The same rows and gold labels with the majority as prediction, for the tasks that `predictions` has."""
+    """Replace the predictions by the constants.
+
+    Args:
+        predictions: Predictions with the utterances, gold labels and tasks to use.
+        majority: Constants of every task.
+
+    Returns:
+        Predictions with the same rows and gold labels, and the same constants in every row.
+    """
     n_rows = len(predictions.index)
     outputs = {task: np.tile(np.array(majority.constants[task]), (n_rows, 1)) for task in predictions.outputs}
     return dataclasses.replace(predictions, outputs=outputs)
 
 
 def score_trivial(predictions: Predictions, majority: TrainMajority) -> Scores:
-    """The scores of the constant predictor on `checked` predictions' rows, with the keys of every result."""
-    # any threshold inside (0, 1) decides the same for probabilities of exactly 0 and 1
+    """Score the constant predictor.
+
+    Args:
+        predictions: Validated predictions; only their utterances, gold labels and tasks are used.
+        majority: Constants of every task.
+
+    Returns:
+        Scores with the keys of every result.
+    """
+    # probabilities are exactly 0 or 1, so every threshold in (0, 1) gives the same decisions
     return score_at(constant_predictions(predictions, majority), constant_decisions(0.5, 0.5))

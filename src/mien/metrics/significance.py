@@ -173,8 +173,8 @@ def mcnemar(a_right: BoolArray, b_right: BoolArray) -> McNemar:
 def holm(p_values: ArrayLike) -> FloatArray:
     """Apply Holm's step-down correction to p values (test,).
 
-    It bounds the probability of at least one false positive in the family. The k-th smallest of m values is multiplied by
-    m - k + 1 and raised to at least the one before. NaN stays NaN and does not count as a test.
+    It bounds the probability of at least one false positive in the family. The k-th smallest of m values is multiplied
+    by m - k + 1 and raised to at least the one before. NaN stays NaN and does not count as a test.
     """
     p = np.asarray(p_values, dtype=np.float64)
     corrected = np.full(p.shape, np.nan)

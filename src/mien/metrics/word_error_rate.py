@@ -12,7 +12,7 @@ def split_words(text: str) -> list[str]:
 
 
 def word_edits(hypothesis: Sequence[str], expected: Sequence[str]) -> int:
-    """Compute the fewest substitutions, deletions and insertions of words that turn `expected` into `said`.
+    """Compute the fewest substitutions, deletions and insertions of words that turn `expected` into `hypothesis`.
 
     Args:
         hypothesis: Words to judge, for example recognized speech.
@@ -42,13 +42,6 @@ def word_error_rate(hypothesis: Sequence[str], expected: Sequence[str]) -> float
     Returns:
         Edits per expected word, at least 0 and possibly above 1; NaN if no expected text has a word.
     """
-    pairs = [
-        (split_words(hypothesis_words), split_words(expected_words))
-        for hypothesis_words, expected_words in zip(hypothesis, expected, strict=True)
-    ]
-    n_words = sum(len(expected_words) for _, expected_words in pairs)
-    return (
-        sum(word_edits(hypothesis_words, expected_words) for hypothesis_words, expected_words in pairs) / n_words
-        if n_words
-        else float("nan")
-    )
+    pairs = [(split_words(text), split_words(reference)) for text, reference in zip(hypothesis, expected, strict=True)]
+    n_words = sum(len(reference) for _, reference in pairs)
+    return sum(word_edits(words, reference) for words, reference in pairs) / n_words if n_words else float("nan")
