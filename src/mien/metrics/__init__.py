@@ -12,7 +12,7 @@ from mien.metrics.confusion import accuracy, macro_f1, positive_f1, weighted_acc
 from mien.metrics.ranking import concordance_index, roc_auc
 from mien.metrics.regression import mean_absolute_error, pearson
 
-__all__ = ["METRICS", "MetricInput", "Metric"]
+__all__ = ["METRICS", "Metric", "MetricInput"]
 
 
 class MetricInput(StrEnum):
