@@ -296,6 +296,10 @@ def test_wrong_settings_are_told(wrong, told):
         CimTunedSettings(**wrong)
 
 
+def test_the_encoders_limit_of_word_pieces_itself_is_accepted():
+    assert CimTunedSettings(max_tokens=256).max_tokens == 256
+
+
 def test_default_cim_tuned_settings():
     assert dataclasses.asdict(CimTunedSettings()) == {
         "encoder": "minilm",

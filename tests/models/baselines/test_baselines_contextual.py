@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tests.models.batches import N_FEATURES, drop, random_batch
+from tests.models.batches import N_FEATURES, alone, drop, random_batch
 from tests.models.references import (
     array,
     dense,
@@ -162,6 +162,23 @@ def test_cat_lstm_of_one_modality_has_no_shares_and_attends_under_its_name():
     for video, (rows, present) in enumerate(videos_of(batch)):
         states = over_present(lstm, network.lstm, relu(dense(network.equal[A], rows[A])), present[A])
         assert_same_logits(outputs, video, network, numpy_utterance_attention(network, states, present[A])[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (BcLstm, BcLstmSettings(lstm_size=3, unimodal_dense_size=2, fusion_dense_size=4)),
+        (CatLstm, CatLstmSettings(dense_size=4, lstm_size=3)),
+    ],
+    ids=["bc-lstm", "cat-lstm"],
+)
+def test_whole_videos_of_equal_length_do_not_mix(kind, settings):
+    network, batch = make(kind, settings), random_batch((5, 5, 5), dtype=torch.float64)
+    together = network(batch).logits
+    for video in range(3):
+        apart = network(alone(batch, video)).logits
+        for task in BOTH:
+            torch.testing.assert_close(together[task][video], apart[task][0])
 
 
 def numpy_bi_modal_block(x, y, x_present, y_present):

@@ -56,6 +56,16 @@ def test_df_equals_its_equations_in_numpy():
     assert network.fusion[EMOTION][1].in_features == 42
 
 
+def test_df_drops_nothing_but_before_the_layers_of_its_classifiers():
+    torch.manual_seed(2)
+    network = Df(N_FEATURES, BOTH, DfSettings(classifier_size=11, fusion_size=7, classifier_dropout=0.0))
+    batch = random_batch((5, 2, 3))
+    trained, calm = network.train()(batch).logits, network.eval()(batch).logits
+    for task in BOTH:
+        assert torch.equal(trained[task], calm[task])
+        assert np.ptp(calm[task][batch.real].detach().numpy(), axis=0).min() > 0
+
+
 def test_blanchard_equals_its_equations_in_numpy():
     torch.manual_seed(3)
     network = Blanchard({m: N_FEATURES[m] for m in HEARD_AND_SEEN}, BOTH, BlanchardSettings(4, 3)).double().eval()

@@ -32,9 +32,11 @@ def test_a_scan_begins_at_zero_and_hands_each_state_on():
     assert products.flatten().tolist() == [0, 0, 30, 80, 230]
 
 
-@pytest.mark.parametrize("lengths", [[0, 0], [0]], ids=str)
+@pytest.mark.parametrize("lengths", [[0, 0], [0], []], ids=str)
 def test_without_any_words_there_are_no_rows(lengths):
-    rows = word_rows(torch.tensor(lengths))
+    rows = word_rows(torch.tensor(lengths, dtype=torch.int64))
+    assert rows.n_active == []
+    assert rows.n_spoken == 0
     nothing = torch.zeros(0, 2)
     (states,) = rows.scan(lambda _, state: state, (nothing,), (3,))
     assert states.shape == (0, 3)

@@ -1,23 +1,32 @@
-"""The parts of the classical systems, against other people's code and by hand."""
+"""What the classical systems share, against other people's code and by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
-from scipy.spatial.distance import cdist
+from scipy.sparse import csr_array
+from sklearn.svm import LinearSVC, LinearSVR
+from tests.training.examples import small_split
 
 from mien.metrics.platt import fit_platt, sigmoid
-from mien.models.classical.base import ClassicalTargets, apply_platt, fit_platt_outputs
-from mien.models.classical.mkl_svm import (
-    alignment_weights,
-    anova_f,
-    nystroem_projection,
-    rbf_kernel,
-    select_columns,
+from mien.models.classical.base import (
+    ClassicalSpec,
+    ClassicalTargets,
+    MajoritySettings,
+    apply_platt,
+    by_task,
+    classes_among,
+    column_scaling,
+    degrees_among,
+    fit_linear_svm,
+    fit_linear_svr,
+    fit_majority,
+    fit_platt_outputs,
+    joined_targets,
+    majority_probabilities,
 )
-from mien.models.classical.mm_dictionary import UNKNOWN, dictionary_counts, nearest_centres
 from mien.schema import Modality
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
 
 N = 41
 
@@ -25,74 +34,6 @@ N = 41
 @pytest.fixture
 def rng():
     return np.random.default_rng(3)
-
-
-def centred_alignment(weights, kernels, labels):
-    """Cortes et al. 2012, definition 4, written out."""
-    centring = np.eye(len(labels)) - 1 / len(labels)
-    kernel = centring @ sum(w * k for w, k in zip(weights, kernels, strict=True)) @ centring
-    target = np.outer(labels, labels)
-    return (kernel * target).sum() / np.linalg.norm(kernel) / np.linalg.norm(centring @ target @ centring)
-
-
-def test_kernel_weights_are_those_of_the_best_centred_alignment(rng):
-    present = rng.random(N) < 0.4
-    labels = np.where(present, 1.0, -1.0)
-    features = [rng.normal(size=(N, 3)) + 0.8 * labels[:, None], rng.normal(size=(N, 2)) + 0.3 * labels[:, None]]
-    found = alignment_weights(features, present)
-    kernels = [each @ each.T for each in features]
-    shares = np.linspace(0, 1, 2001)
-    best = max(shares, key=lambda share: centred_alignment((share, 1 - share), kernels, labels))
-    np.testing.assert_allclose(found, (best, 1 - best), atol=1e-3)
-    assert 0.01 < best < 0.99
-
-
-def test_a_kernel_of_the_labels_themselves_takes_all_the_weight(rng):
-    present = np.arange(N) % 3 == 0
-    labels = np.where(present, 1.0, -1.0)
-    across = rng.normal(size=N)
-    across -= across[present].mean() * present + across[~present].mean() * ~present
-    found = alignment_weights([labels[:, None], across[:, None]], present)
-    np.testing.assert_allclose(found, (1, 0), atol=1e-6)
-
-
-def test_kernels_without_any_alignment_weigh_the_same():
-    present = np.array([True, False, True, False])
-    nothing = np.array([[1.0], [1.0], [-1.0], [-1.0]])
-    np.testing.assert_array_equal(alignment_weights([nothing, 2 * nothing], present), (0.5, 0.5))
-
-
-def test_with_as_many_landmarks_as_rows_the_approximation_is_the_kernel(rng):
-    rows = rng.normal(size=(N, 5))
-    kernel = rbf_kernel(rows, rows, 0.1)
-    np.testing.assert_allclose(kernel, np.exp(-0.1 * cdist(rows, rows, "sqeuclidean")), atol=1e-12)
-    features = kernel @ nystroem_projection(kernel)
-    np.testing.assert_allclose(features @ features.T, kernel, atol=1e-6)
-
-
-def test_few_landmarks_come_close(rng):
-    rows = rng.normal(size=(N, 2))
-    landmarks = rows[:20]
-    features = rbf_kernel(rows, landmarks, 0.1) @ nystroem_projection(rbf_kernel(landmarks, landmarks, 0.1))
-    assert np.abs(features @ features.T - rbf_kernel(rows, rows, 0.1)).max() < 0.02
-
-
-def test_anova_is_that_of_scipy_and_a_constant_column_has_none(rng):
-    rows = rng.normal(size=(N, 3))
-    rows[:, 1] = 7.0
-    present = rng.random(N) < 0.5
-    found = anova_f(rows, present)
-    expected = stats.f_oneway(rows[present][:, [0, 2]], rows[~present][:, [0, 2]]).statistic
-    np.testing.assert_allclose(found[[0, 2]], expected, rtol=1e-10)
-    assert found[1] == 0
-
-
-def test_a_column_is_kept_for_any_output_it_tells_apart(rng):
-    labels = rng.random((N, 2)) < 0.5
-    rows = rng.normal(size=(N, 5)) * 0.1
-    rows[:, 4] += labels[:, 0]
-    rows[:, 1] += labels[:, 1]
-    assert select_columns(rows, ClassicalTargets(labels, np.ones_like(labels)), 2).tolist() == [1, 4]
 
 
 def test_platt_scaling_fits_the_softened_labels(rng):
@@ -130,20 +71,83 @@ def test_an_output_without_two_classes_on_valid_is_scaled_on_train(rng):
     assert (np.argsort(probability[:, 0]) == np.argsort(decisions[:, 0])).all()
 
 
-def test_words_are_counted_with_and_without_each_gesture_beside_them():
-    offsets = np.array([0, 3, 3, 5])
-    text = np.array([0, 1, 0, 1, UNKNOWN])
-    face = np.array([1, 0, 1, UNKNOWN, 0])
-    codes, sizes = {Modality.TEXT: text, Modality.VISUAL: face}, {Modality.TEXT: 2, Modality.VISUAL: 2}
-    found = dictionary_counts(offsets, codes, sizes).toarray()
-    #   words  gestures  word with gesture 0, without; with gesture 1, without
-    assert found.tolist() == [
-        [2, 1, 1, 2, 0, 1, 2, 0, 2, 0, 0, 1],
-        [0] * 12,
-        [0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-    ]
+def test_outputs_are_divided_in_the_order_of_the_tasks_and_degrees_are_clipped():
+    sizes = {task: len(row.outputs) for task, row in TASKS.items()}
+    joined = np.arange(2.0 * sum(sizes.values())).reshape(2, -1) - 3
+    start = 0
+    divided = by_task(joined, tuple(reversed(TASKS)))
+    assert list(divided) == list(TASKS)
+    for task, size in sizes.items():
+        part = joined[:, start : start + size]
+        expected = np.clip(part, *TASKS[task].range) if TASKS[task].predicts_degrees else part
+        np.testing.assert_array_equal(divided[task], expected)
+        start += size
 
 
-def test_the_nearest_centre_is_the_nearest(rng):
-    rows, centres = rng.normal(size=(N, 5)), rng.normal(size=(7, 5))
-    np.testing.assert_array_equal(nearest_centres(rows, centres), cdist(rows, centres).argmin(axis=1))
+def test_targets_of_tasks_stand_side_by_side():
+    columns = small_split(7)
+    columns.emotions[2] = np.nan
+    targets = joined_targets(columns, (EMOTION, SENTIMENT))
+    assert targets.values.shape == targets.scored.shape == (columns.n_utterances, 8)
+    np.testing.assert_array_equal(targets.values[:, 0], columns.sentiment >= 0)
+    assert targets.scored[2].tolist() == [True] + [False] * 7
+    assert joined_targets(columns, ()).values.shape == (columns.n_utterances, 0)
+
+
+def test_tasks_are_told_apart_by_what_they_predict():
+    assert classes_among(tuple(TASKS)) == [SENTIMENT, EMOTION]
+    assert degrees_among(tuple(TASKS)) == [SENTIMENT_INTENSITY, EMOTION_INTENSITY]
+
+
+def test_columns_are_scaled_by_their_deviation_and_constant_ones_by_1(rng):
+    rows = rng.normal(2.0, 3.0, size=(N, 4))
+    rows[:, 1] = 0.1
+    rows[:, 2] = 1e9
+    rows[0, 2] += 1e-3
+    rows[:, 3] *= 1e-3
+    mean, scale = column_scaling(rows)
+    np.testing.assert_allclose(mean, rows.mean(axis=0))
+    np.testing.assert_allclose(scale[[0, 3]], rows[:, [0, 3]].std(axis=0))
+    assert scale[[1, 2]].tolist() == [1, 1]
+    tiny = np.array([[0.0], [2e-7], [0.0], [2e-7]])
+    np.testing.assert_allclose(column_scaling(tiny)[1], 1.0)
+    np.testing.assert_allclose(column_scaling(4 * tiny)[1], 4e-7)
+
+
+def test_linear_machines_are_those_of_scikit_learn(rng):
+    rows, present = rng.normal(size=(N, 3)), np.arange(N) % 3 == 0
+    rows[present] += 1
+    weights, offset = fit_linear_svm(csr_array(rows), present, 0.5)
+    machine = LinearSVC(C=0.5, dual=False, class_weight="balanced").fit(rows, present)
+    np.testing.assert_allclose(weights, machine.coef_[0], atol=1e-6)
+    assert offset == pytest.approx(machine.intercept_[0], abs=1e-6)
+    values = rows @ [1.0, -2.0, 0.5] + 0.3
+    weights, offset = fit_linear_svr(rows, values, 0.5)
+    regression = LinearSVR(C=0.5, loss="squared_epsilon_insensitive", dual=False).fit(rows, values)
+    np.testing.assert_allclose(weights, regression.coef_, atol=1e-6)
+    assert offset == pytest.approx(float(np.ravel(regression.intercept_)[0]), abs=1e-6)
+
+
+@pytest.mark.parametrize("label", [True, False])
+def test_a_machine_of_one_class_is_zero(label):
+    weights, offset = fit_linear_svm(np.ones((5, 3)), np.full(5, label), 1.0)
+    assert weights.tolist() == [0, 0, 0]
+    assert offset == 0
+
+
+def test_platt_scaling_is_a_line_in_the_logit():
+    platt, decisions = np.array([[2.0, 0.5], [-1.0, 3.0]]), np.array([[0.5, 1.0], [1.0, -6.0]])
+    np.testing.assert_allclose(apply_platt(platt, decisions), 1 / (1 + np.exp(-np.array([[0.0, 3.5], [1.0, 0.0]]))))
+
+
+def test_the_majority_says_the_shares_and_the_median_degrees():
+    columns = small_split(40)
+    columns.emotions[:5] = np.nan
+    spec = ClassicalSpec((Modality.TEXT,), tuple(TASKS), MajoritySettings(), 0)
+    predicted = majority_probabilities(fit_majority(columns, columns, spec), small_split(3, seed=1), spec)
+    n = small_split(3, seed=1).n_utterances
+    np.testing.assert_allclose(predicted[SENTIMENT], np.full((n, 1), (columns.sentiment > 0).mean()))
+    np.testing.assert_allclose(predicted[EMOTION][0, :6], (columns.emotions[5:] > 0).mean(axis=0))
+    np.testing.assert_allclose(predicted[EMOTION][0, 6], (columns.emotions[5:] == 0).all(axis=1).mean())
+    np.testing.assert_allclose(predicted[SENTIMENT_INTENSITY], np.full((n, 1), np.median(columns.sentiment)))
+    np.testing.assert_allclose(predicted[EMOTION_INTENSITY][0], np.median(columns.emotions[5:], axis=0))

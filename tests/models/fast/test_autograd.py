@@ -32,7 +32,7 @@ def run_one_by_one(grus: list[nn.GRU], inputs: list[torch.Tensor], presents: lis
 
 
 @pytest.mark.parametrize("gaps", [False, True], ids=["whole", "each modality lacks its own utterances"])
-@pytest.mark.parametrize("n_grus", [1, 3])
+@pytest.mark.parametrize("n_grus", [1, 2, 3])
 def test_states_and_gradients_are_those_of_nn_gru(n_grus, gaps):
     grus = make_grus()[:n_grus]
     inputs, presents = (each[:n_grus] for each in make_inputs(gaps=gaps))
@@ -75,6 +75,13 @@ def test_a_batch_where_nothing_is_present_has_zero_states_and_gradients():
     assert (states == 0).all()
     states.sum().backward()
     assert all((parameter.grad == 0).all() for gru in grus for parameter in gru.parameters())
+
+
+def test_videos_with_more_utterances_of_the_second_of_two_modalities_than_of_the_first():
+    grus = make_grus()[:2]
+    inputs, presents = (each[:2] for each in make_inputs(gaps=False))
+    presents[0] = presents[0] & (torch.arange(UTTERANCES) < 2)
+    torch.testing.assert_close(run_grus(grus, inputs, presents), run_one_by_one(grus, inputs, presents))
 
 
 def test_a_modality_that_no_video_has_beside_one_that_all_have():

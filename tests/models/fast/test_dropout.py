@@ -50,6 +50,16 @@ def test_nothing_happens_in_use_or_at_rate_zero():
     assert dropout(values, 0.0, training=True) is values
 
 
+def test_rates_are_rounded_to_multiples_of_a_65536th():
+    torch.manual_seed(0)
+    n, level = 1 << 22, 1 / 65536
+    ones = torch.ones(n)
+    assert torch.equal(dropout(ones, 0.4 * level, training=True), ones)
+    for rate in (0.6 * level, level, 1.4 * level):
+        n_dropped = int((dropout(ones, rate, training=True) == 0).sum())
+        assert abs(n_dropped - n * level) < 5 * (n * level) ** 0.5  # five standard errors of 64 expected
+
+
 def test_the_environment_chooses_torchs_own_dropout(monkeypatch):
     monkeypatch.setenv("MIEN_FAST", "0")
     values = torch.rand(1000)
