@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -9,7 +10,9 @@ import torch
 from tests.models.batches import N_FEATURES, alone, drop, random_batch
 from tests.models.tiny_encoder import tiny_encoder  # noqa: F401  (a fixture)
 
-from mien.models import MODELS, ModelEntry, build_model
+from mien.errors import UsageError
+from mien.models import MODELS, ModelEntry, build_model, require_claimed
+from mien.schema import Modality
 from mien.settings import override, override_several
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
 from mien.training.checkpoint import learned_weights, load_learned, load_weights, save_weights
@@ -138,3 +141,55 @@ def test_settings_are_frozen_and_share_no_name_with_the_loops(name):
     assert not set(vars(entry.settings)) & set(vars(TrainSettings()))
     override_several((entry.settings, TrainSettings()), entry.training)
     assert entry.citation
+
+
+def test_the_training_settings_of_the_entries():
+    """Those of the papers' scripts where they differ from the defaults of `TrainSettings`."""
+    assert {name: dict(entry.training) for name, entry in MODELS.items() if getattr(entry, "training", {})} == {
+        "cim-released": {"scale_features": False, "patience": None},
+        "cim-tuned": {
+            "epochs": 3,
+            "patience": None,
+            "batch_videos": 64,
+            "batch_tokens": 1024,
+            "encoder_learning_rate": 0.0005,
+            "warmup": 0.1,
+            "linear_decay": True,
+            "threads": 2,
+        },
+        "ef-lstm": {"learning_rate": 0.005, "weight_decay": 0.0001},
+        "mfn": {"learning_rate": 0.0005},
+        "graph-mfn": {"learning_rate": 0.002},
+        "mmmu-ba": {"batch_videos": 32, "epochs": 15, "patience": None},
+        "bc-lstm": {"batch_videos": 10, "epochs": 200},
+    }
+
+
+def test_the_network_settings_of_the_entries():
+    changed = {}
+    for name, entry in MODELS.items():
+        settings, defaults = dataclasses.asdict(entry.settings), dataclasses.asdict(type(entry.settings)())
+        if settings != defaults:
+            changed[name] = {key: value for key, value in settings.items() if value != defaults[key]}
+    assert changed == {
+        "cim-released": {"mask_padding": False},
+        "concat": {"attention": False},
+        "mmmu-ba": {
+            "gru_size": 300,
+            "activation": "tanh",
+            "input_dropout": 0.5,
+            "state_dropout": 0.7,
+            "dense_dropout": 0.7,
+        },
+    }
+
+
+def test_two_systems_are_experimental():
+    assert {name for name, entry in MODELS.items() if entry.experimental} == {"cdbn", "vqa-attention"}
+
+
+def test_inputs_and_tasks_must_be_claimed_and_there_must_be_one_input():
+    require_claimed("cdbn", [Modality.VISUAL], [SENTIMENT])
+    for inputs, tasks in (([], [SENTIMENT]), ([Modality.TEXT], [SENTIMENT]), ([Modality.VISUAL], ["arousal"])):
+        with pytest.raises(UsageError):
+            require_claimed("cdbn", inputs, tasks)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mien.models.layers import SystemSettings, masked_softmax, run_bidirectional
+from mien.models.layers import SystemSettings, _run_for_export, masked_softmax, run_bidirectional
 
 
 def make_gru() -> nn.GRU:
@@ -95,3 +95,12 @@ def test_sizes_are_at_least_one_or_zero_and_dropout_rates_below_one():
     ):
         with pytest.raises(ValueError, match=told):
             AnySettings(**{name: wrong})
+
+
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM])
+@pytest.mark.parametrize("present", [[True] * 7, [False, True, True, False, True, False, False], [False] * 7])
+def test_the_form_for_export_equals_the_other_for_one_video(kind, present):
+    torch.manual_seed(1)
+    rnn = kind(5, 3, batch_first=True, bidirectional=True).double()
+    rows, mask = torch.randn(1, 7, 5, dtype=torch.float64), torch.tensor([present])
+    torch.testing.assert_close(_run_for_export(rnn, rows, mask), run_bidirectional(rnn, rows, mask))
