@@ -1,1 +1,1 @@
-"""The command line: parse, call one function, render, set the exit code. Heavy imports happen inside the commands."""
+"""The command line: each command parses, calls one function, prints the result and sets the exit code."""

@@ -1,7 +1,7 @@
-"""The command `mien`: its global options, and the commands that list what there is.
+"""The command `mien`: its global options, and the commands that list models, extractors and readers.
 
-``--plugin MODULE`` names modules of the user's own that add lines to the plug-in tables, for one call. Only a module
-named on this very call is imported: opening somebody's run never runs code.
+``--plugin MODULE`` imports a user's module that adds entries to the plug-in tables, for one call. Only modules named in
+this call are imported: opening a run never runs code.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def global_options(
 @app.command()
 @guarded
 def models(json: Json = False) -> None:
-    """Systems that `mien train --model` knows, with their settings."""
+    """List the systems for `mien train --model`, with their settings."""
     from mien.models import MODELS
     from mien.models.classical.base import ClassicalEntry
     from mien.training.train_settings import TrainSettings
@@ -91,7 +91,7 @@ def models(json: Json = False) -> None:
 @app.command()
 @guarded
 def extractors(json: Json = False) -> None:
-    """Feature extractors, with what they need."""
+    """List the feature extractors, with what they need."""
     from mien.features.extractors import EXTRACTORS
 
     rows: dict[str, dict[str, Any]] = {
@@ -111,7 +111,7 @@ def extractors(json: Json = False) -> None:
 @app.command()
 @guarded
 def readers(json: Json = False) -> None:
-    """Formats that `mien import` reads, with the fields that --map can place."""
+    """List the formats that `mien import` reads, with the fields for --map."""
     from mien.readers import READERS
 
     rows: dict[str, dict[str, Any]] = {
@@ -132,13 +132,13 @@ def readers(json: Json = False) -> None:
 
 
 def main() -> None:
-    """Entry point of the command line."""
+    """Run the command line."""
     app()
 
 
 @guarded
 def import_plugins(names: Sequence[str]) -> None:
-    """Import each module, also from the current folder. Raises UsageError when there is none of that name."""
+    """Import each module, also from the current folder. Raises UsageError where one does not exist."""
     if names and "" not in sys.path:
         sys.path.insert(0, "")
     for name in names:
@@ -161,7 +161,7 @@ def _show_listing(title: str, rows: dict[str, dict[str, Any]], keys: tuple[str, 
         table.add_column(header)
     for name, row in rows.items():
         table.add_row(name, *(str(row[key]) for key in keys))
-    # needs such as mien[offline] are no markup
+    # no markup: the column "needs" contains square brackets, as in mien[offline]
     Console(highlight=False, markup=False).print(table)
 
 

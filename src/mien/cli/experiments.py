@@ -1,4 +1,4 @@
-"""The commands that read a data set, train, and use what was trained: `mien import` to `mien benchmark`."""
+"""The commands that import data sets, train runs and use them: `mien import` to `mien benchmark`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mien.settings import parse_pairs
 
 @dataclass(frozen=True)
 class ImportCall:
-    """What the command line says to `mien import`."""
+    """Arguments and options of `mien import`."""
 
     reader: Annotated[
         str, typer.Argument(help="table, arrays, npz, csd, mmsa, mult, meld or planted; see: mien readers")
@@ -43,7 +43,7 @@ class ImportCall:
 @guarded
 @options.one_object(ImportCall)
 def import_(call: ImportCall) -> None:
-    """Read a published data set into a Dataset; everything dropped or mended is counted."""
+    """Import a published data set as a Dataset, and count everything that is dropped or corrected."""
     from mien.cli import progress, render_dataset
     from mien.commands.import_ import ImportOptions, import_dataset
     from mien.storage.describe import describe as describe_dataset
@@ -69,7 +69,7 @@ def describe(
     dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset.")],
     json: options.Json = False,
 ) -> None:
-    """Counts, label distributions, missing modalities, leakage between splits, feature spaces."""
+    """Show counts, label distributions, missing modalities, leakage between splits, and feature spaces."""
     from mien.cli import render_dataset
     from mien.storage.dataset import open_dataset
     from mien.storage.describe import describe as describe_dataset
@@ -84,24 +84,32 @@ ResamplesOption = Annotated[int, typer.Option("--bootstrap", min=0, help="Resamp
 
 
 class CompareCommand(typer.core.TyperCommand):
-    """Lets ``--with`` take several runs: ``compare A1 A2 --with B1 B2`` reads as ``--with B1 --with B2``."""
+    """Command whose ``--with`` takes several runs: ``--with B1 B2`` means ``--with B1 --with B2``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat ``--with`` before each word that follows it, up to the next option."""
-        spread: list[str] = []
+        """Repeat ``--with`` before each word that follows it, up to the next option.
+
+        Args:
+            ctx: Context of click.
+            args: Words of the command line.
+
+        Returns:
+            Words that click has not parsed.
+        """
+        repeated: list[str] = []
         in_list = False
         for word in args:
             if word.startswith("--"):
                 in_list = word == "--with" or word.startswith("--with=")
-            elif in_list and spread[-1] != "--with":
-                spread.append("--with")
-            spread.append(word)
-        return super().parse_args(ctx, spread)
+            elif in_list and repeated[-1] != "--with":
+                repeated.append("--with")
+            repeated.append(word)
+        return super().parse_args(ctx, repeated)
 
 
 @dataclass(frozen=True)
 class TrainCall:
-    """What the command line says to `mien train`."""
+    """Arguments and options of `mien train`."""
 
     dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset with train and valid splits.")]
     out: Annotated[Path, typer.Option(help="Folder of the Run.")]
@@ -121,7 +129,7 @@ class TrainCall:
 @guarded
 @options.one_object(TrainCall)
 def train(call: TrainCall) -> None:
-    """Train one system. Only train and valid are opened; a kill loses at most one epoch."""
+    """Train one system on the train and valid splits. A killed training loses at most one epoch (see --resume)."""
     from mien.cli import progress, render
     from mien.commands.train import TrainRequest, choose_settings
     from mien.commands.train import train as run_training
@@ -139,7 +147,7 @@ def train(call: TrainCall) -> None:
     request = TrainRequest(call.model, inputs, tasks, call.seed, chosen)
     training = choose_settings(request, model_entry(call.model))["training"]
     if not is_first_process(training.get("devices", 1)):
-        # one of several processes that run this command: only the first one speaks
+        # Several processes run this command; only the first one prints.
         run_training(call.dataset, call.out, request, resume=call.resume)
         return
     with progress.epoch_bar(f"train {call.model} seed {call.seed}", training.get("epochs", 1)) as report:
@@ -158,7 +166,7 @@ def evaluate(
     bootstrap: ResamplesOption = 1000,
     json: options.Json = False,
 ) -> None:
-    """Score runs on one split, with mean and s.d. over them and the trivial row beside them."""
+    """Score runs on one split; show their mean and s.d., and a trivial baseline."""
     from mien.cli import progress, render
     from mien.commands.evaluate import evaluate as run_evaluation
 
@@ -180,7 +188,7 @@ def compare(
     bootstrap: ResamplesOption = 1000,
     json: options.Json = False,
 ) -> None:
-    """Is A better than B? Paired t-test over seeds, paired bootstrap over videos, Holm-corrected."""
+    """Test if A is better than B: paired t-test over seeds, paired bootstrap over videos, Holm-corrected."""
     from mien.cli import render
     from mien.commands.evaluate import compare as run_comparison
 
@@ -199,7 +207,7 @@ def predict(
     split: Annotated[str | None, typer.Option(help="One split; default: every video.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Predict a corpus into one table, a few thousand utterances at a time: memory does not grow with it."""
+    """Predict a Dataset of any size into one table; memory does not grow with the size."""
     from mien.cli import progress, render
     from mien.commands.predict import predict as run_prediction
 
@@ -215,7 +223,7 @@ def export(
     out: Annotated[Path | None, typer.Option(help="The file; default: model.onnx in the run's folder.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Write a run as one file that needs neither mien nor torch; checked against torch before it is written."""
+    """Export a run as one file that needs neither mien nor torch. Its outputs are first checked against torch."""
     from mien.cli import render
     from mien.commands.export import export as run_export
     from mien.errors import UsageError
@@ -249,7 +257,7 @@ def diagnose(
     bootstrap: ResamplesOption = 1000,
     json: options.Json = False,
 ) -> None:
-    """May this run's answers be trusted, and when? Calibration, thresholds, abstention, groups, word errors."""
+    """Measure how far runs can be trusted: calibration, thresholds, abstention, groups, word errors."""
     from mien.cli import progress, render
     from mien.diagnosis.diagnose import diagnose as run_diagnosis
 
@@ -275,7 +283,7 @@ CommonSet = Annotated[
 
 @dataclass(frozen=True)
 class BenchmarkCall:
-    """What the command line says to `mien benchmark`."""
+    """Arguments and options of `mien benchmark`."""
 
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="table4, table7, tasks, or a TOML file of your own.")]
     dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset with train, valid and test splits.")]
@@ -298,7 +306,7 @@ class BenchmarkCall:
 @guarded
 @options.one_object(BenchmarkCall)
 def benchmark(call: BenchmarkCall) -> None:
-    """Train, score and compare many systems: one table against one reference. Resumable; nothing runs twice."""
+    """Train, score and compare many systems with one reference. Repeat the command to continue; nothing runs twice."""
     from mien.benchmark.benchmark import BenchmarkRequest
     from mien.benchmark.benchmark import benchmark as run_benchmark
     from mien.cli import progress, render

@@ -1,4 +1,4 @@
-"""Errors on the command line: one line, the exit code, and a traceback only on request."""
+"""Errors on the command line: one line and an exit code, with a traceback only on request."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _debug = {"on": False}
 
 
 def set_debug(on: bool) -> None:
-    """Show tracebacks from now on."""
+    """Choose whether errors show tracebacks."""
     _debug["on"] = on
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn what a command raises into one line on standard error and an exit code."""
+    """Turn exceptions of a command into one line on standard error and an exit code."""
 
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -53,7 +53,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def report_failures(failures: Mapping[str, str]) -> None:
-    """One line per part of the work that failed, name -> reason; the rest is done, and the exit code says so."""
+    """Print one line per failed part of the work, name -> reason; exit with 1 if there are any."""
     for name, reason in failures.items():
         sys.stderr.write(f"mien: {name}: {' '.join(reason.split())}\n")
     if failures:

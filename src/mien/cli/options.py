@@ -1,4 +1,4 @@
-"""Options that several commands share, and the parsing of ``name=value`` lists."""
+"""Options that several commands share, and functions to parse their values and print results."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Set = Annotated[
 
 
 def one_object(kind: type[CallT]) -> Callable[[Callable[[CallT], None]], Callable[..., None]]:
-    """Let a command take one dataclass whose fields are its arguments and options, instead of a dozen parameters."""
+    """Pass a command one dataclass whose fields are its arguments and options, instead of many parameters."""
     hints = get_type_hints(kind, include_extras=True)
 
     def decorate(function: Callable[[CallT], None]) -> Callable[..., None]:
@@ -67,14 +67,20 @@ def one_object(kind: type[CallT]) -> Callable[[Callable[[CallT], None]], Callabl
 
 
 def print_json(facts: Any) -> None:
-    """One JSON object on standard output."""
+    """Print facts as one JSON object on standard output."""
     from mien.storage.files import to_json_text
 
     sys.stdout.write(to_json_text(facts) + "\n")
 
 
 def print_result(as_json: bool, facts: Any, show: Callable[[], None]) -> None:
-    """The facts as one JSON object, or `show` them to a reader."""
+    """Print a result as JSON or as text.
+
+    Args:
+        as_json: Whether to print one JSON object.
+        facts: Result as JSON values.
+        show: Function that prints the result as text.
+    """
     if as_json:
         print_json(facts)
     else:
@@ -82,7 +88,7 @@ def print_result(as_json: bool, facts: Any, show: Callable[[], None]) -> None:
 
 
 def parse_shares(pairs: list[str] | None) -> dict[str, float]:
-    """``["valid=0.1"]`` -> ``{"valid": 0.1}``. Raises UsageError."""
+    """Parse ``["valid=0.1"]`` into ``{"valid": 0.1}``. Raises UsageError where a share is no number."""
     try:
         return {name: float(value) for name, value in parse_pairs(pairs or []).items()}
     except ValueError:
@@ -90,7 +96,7 @@ def parse_shares(pairs: list[str] | None) -> dict[str, float]:
 
 
 def parse_rates(text: str) -> tuple[float, ...]:
-    """``"0.05,0.1"`` -> ``(0.05, 0.1)``; nothing from an empty text. Raises UsageError."""
+    """Parse ``"0.05,0.1"`` into ``(0.05, 0.1)``, and an empty text into ``()``. Raises UsageError."""
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
@@ -98,7 +104,19 @@ def parse_rates(text: str) -> tuple[float, ...]:
 
 
 def parse_names(kind: str, text: str | None, known: Iterable[NameT]) -> tuple[NameT, ...]:
-    """``"text,visual"`` -> those of the known names. Raises UnknownNameError, which says what `kind` of name it is."""
+    """Parse a comma-separated list of names, such as ``"text,visual"``.
+
+    Args:
+        kind: What the names stand for, in the error message.
+        text: Names; duplicates count once, None gives no names.
+        known: Names to choose from.
+
+    Returns:
+        Members of `known`, in the order of the text.
+
+    Raises:
+        UnknownNameError: A name is not in `known`.
+    """
     names = dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip())
     by_name = {str(each): each for each in known}
     for name in names:

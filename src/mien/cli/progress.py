@@ -1,4 +1,4 @@
-"""Progress of long work: a rich bar on a terminal, plain lines elsewhere. Always on standard error."""
+"""Progress on standard error: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from functools import partial
 
 EpochReport = Callable[[dict[str, float]], None]
-# Plain lines come at most this often per hundred per cent.
+# Maximum number of plain lines from 0 to 100 per cent.
 PLAIN_STEPS = 10
 
 
 @contextmanager
 def counter_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Give ``advance(done, total)``."""
+    """Show progress as a count; yields ``advance(done, total)``."""
     shown = 0
     with _bar(title) as update:
 
@@ -32,7 +32,7 @@ def counter_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def item_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Give ``report(done, total, what came last)``: few and long items, so each gets a plain line."""
+    """Show progress of few and long items, with a plain line each; yields ``report(done, total, latest item)``."""
     with _bar(title) as update:
 
         def report(done: int, total: int, text: str) -> None:
@@ -46,7 +46,15 @@ def item_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
 @contextmanager
 def epoch_bar(title: str, n_epochs: int) -> Iterator[EpochReport]:
-    """Give ``report(history record)``: the bar names the validation score, a plain line everything."""
+    """Show progress of epochs: the bar shows the validation score, a plain line the whole record.
+
+    Args:
+        title: Name of the work.
+        n_epochs: Maximum number of epochs.
+
+    Yields:
+        Function to call with the history record of each epoch.
+    """
     with _bar(title, n_epochs) as update:
 
         def report(record: dict[str, float]) -> None:
@@ -61,14 +69,14 @@ def epoch_bar(title: str, n_epochs: int) -> Iterator[EpochReport]:
 
 
 def print_message(text: str) -> None:
-    """One line about what is being done."""
+    """Write one line to standard error."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 @contextmanager
 def _bar(title: str, total: int | None = None) -> Iterator[Callable[..., None] | None]:
-    """What updates a bar on a terminal, None elsewhere."""
+    """Yield a function that updates a bar on a terminal, None elsewhere."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -1,4 +1,4 @@
-"""What the commands show on a terminal. Rounding happens here and nowhere else."""
+"""Terminal output of the commands. Numbers are rounded only here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mien.storage.runs import Run
     from mien.video.analysis import Analysis
 
-# of a transcript in a table
+# characters of a transcript in a table
 SHOWN_CHARACTERS = 80
 PER_EMOTION = {
     "W-Acc": "weighted_accuracy",
@@ -32,25 +32,25 @@ PER_EMOTION = {
 
 
 def show_run(run: Run) -> None:
-    """Where the run is and what was chosen."""
+    """Print a run's folder, system, size and duration, and its chosen epoch."""
     outcome = run.outcome
     system = f"{run.folder}: {run.model} on {', '.join(run.inputs)} for {', '.join(run.tasks)}, seed {run.seed}, "
     if run.settings["training"]:
-        how = (
+        details = (
             f"{outcome['n_parameters']:,} parameters, {outcome['epochs_run']} epochs of "
             f"{outcome['seconds_per_epoch']:.1f} s, epoch {outcome['chosen_epoch']} "
             f"chosen by {outcome['chosen_by']} ({outcome['valid_score']:.4f})"
         )
     else:
-        how = (
+        details = (
             f"{outcome['n_parameters']:,} numbers, fitted once in {outcome['seconds_per_epoch']:.1f} s "
             f"({outcome['valid_score']:.4f} on the valid split)"
         )
-    new_console().print(system + how)
+    new_console().print(system + details)
 
 
 def show_evaluation(summary: Mapping[str, Any]) -> None:
-    """Runs with their intervals, mean, s.d. and the trivial row; then emotion by emotion."""
+    """Print the scores of runs with intervals, mean, s.d. and the trivial baseline; then the scores per emotion."""
     runs, first = summary["runs"], summary["runs"][0]
     console = new_console()
     if first["upper_bound"]:
@@ -61,7 +61,7 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
     table = new_table(title, "run", *shown)
     for run in runs:
         name = f"{run['model']} {'+'.join(run['inputs'])} seed {run['seed']}"
-        table.add_row(name, *(_with_interval(run, path) for path in shown.values()))
+        table.add_row(name, *(_interval_cell(run, path) for path in shown.values()))
     table.add_section()
     mean, sd, trivial = (
         [_number_cell(path, tables.value_at(scores, path)) for path in shown.values()]
@@ -81,7 +81,7 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """One line per score with its verdict."""
+    """Print one line per score with its verdict."""
     title = (
         f"A = {comparison.name_a}, B = {comparison.name_b}; seeds {', '.join(map(str, comparison.seeds))}; "
         f"{comparison.n_videos:,} videos, {comparison.n_utterances:,} utterances (per cent)"
@@ -108,7 +108,7 @@ def show_comparison(comparison: Comparison) -> None:
 
 
 def show_predicted(predicted: Predicted) -> None:
-    """Where the table is, and what to know before using it."""
+    """Print the path of the predictions, and warnings about their use as a test."""
     console = new_console()
     console.print(f"{predicted.n_utterances:,} utterances of {predicted.n_videos:,} videos: {predicted.path}")
     for role, what in (("train", "trained the model"), ("valid", "chose its epoch and thresholds")):
@@ -119,7 +119,7 @@ def show_predicted(predicted: Predicted) -> None:
 
 
 def show_exported(exported: Exported) -> None:
-    """Where the file is, and how far it was checked."""
+    """Print the path of an exported file, and how closely it matches torch."""
     facts = exported.to_json()
     lengths = ", ".join(map(str, facts["checked_against_torch"]["lengths"]))
     new_console().print(
@@ -129,7 +129,12 @@ def show_exported(exported: Exported) -> None:
 
 
 def show_demo(analysis: Analysis, folder: Path) -> None:
-    """What the clip is, then its analysis."""
+    """Print what the demo clip is, then its analysis.
+
+    Args:
+        analysis: Analysis of the demo clip.
+        folder: Folder with the report.
+    """
     new_console().print(
         "A clip made for mien: a still portrait, a synthetic voice, sentences written for it; nobody said any of it.",
         style="bold",
@@ -138,7 +143,12 @@ def show_demo(analysis: Analysis, folder: Path) -> None:
 
 
 def show_analysis(analysis: Analysis, folder: Path) -> None:
-    """One line per utterance, and where the report is."""
+    """Print one line per utterance, notes, and the path of the report.
+
+    Args:
+        analysis: Analysis of one recording.
+        folder: Folder with the report.
+    """
     console = new_console()
     table = new_table(f"{analysis.video.name}  {analysis.model.name}", "time", "said", "sentiment", "emotions")
     table.columns[1].justify = "left"
@@ -177,7 +187,7 @@ def _emotion_table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _with_interval(run: Mapping[str, Any], path: str) -> str:
+def _interval_cell(run: Mapping[str, Any], path: str) -> str:
     interval = run["intervals"].get(path)
     text = _number_cell(path, tables.value_at(run, path))
     if interval is None:
@@ -188,7 +198,7 @@ def _with_interval(run: Mapping[str, Any], path: str) -> str:
 
 
 def _number_cell(path: str, value: float | None, sign: str = "") -> str:
-    """One score as it is read: per cent, or as it is."""
+    """Format one score, in per cent unless its metric is shown plainly; "-" if it is undefined."""
     if value is None or math.isnan(value):
         return "-"
     return f"{value:{sign}.3f}" if tables.is_plain(path) else f"{100 * value:{sign}.2f}"
@@ -203,14 +213,20 @@ def _p_value(value: float) -> str:
 
 
 def show_benchmark(results: Mapping[str, Any], folder: Path, protocol: str) -> None:
-    """The scores under one protocol, the costs, and where everything is."""
+    """Print the scores under one protocol, the costs, and the paths of the files.
+
+    Args:
+        results: Results of the benchmark, as in results.json.
+        folder: Folder of the benchmark.
+        protocol: Name of the protocol.
+    """
     screen = new_console()
     if protocol in tables.protocols_of(results):
-        _show_table(tables.printed_table(results, protocol))
+        _show_benchmark_table(tables.printed_table(results, protocol))
     else:
         screen.print(f"No setting has scores under the protocol {protocol}.", style="yellow")
     if tables.has_joint_gains(results):
-        _show_table(tables.printed_joint_gains(results))
+        _show_benchmark_table(tables.printed_joint_gains(results))
     header, rows = tables.printed_costs(results)
     print_table("Cost of one run: mean ± s.d. over seeds", header, rows)
     screen.print(
@@ -219,7 +235,7 @@ def show_benchmark(results: Mapping[str, Any], folder: Path, protocol: str) -> N
     )
 
 
-def _show_table(printed: tables.PrintedTable) -> None:
+def _show_benchmark_table(printed: tables.PrintedTable) -> None:
     screen = new_console()
     table = new_table(printed.title, "per cent", *printed.columns)
     for name, cells in printed.rows:
@@ -231,7 +247,12 @@ def _show_table(printed: tables.PrintedTable) -> None:
 
 
 def show_diagnosis(summary: Mapping[str, Any], folder: Path | None) -> None:
-    """The five tables, what must be known before they are believed, and where the files are."""
+    """Print the tables and notes of a diagnosis, and the path of its files.
+
+    Args:
+        summary: JSON object of the diagnosis.
+        folder: Folder of the files; None if none were written.
+    """
     console = new_console()
     console.print(heading_of(summary), style="bold")
     console.print(CHOSEN, style="dim")

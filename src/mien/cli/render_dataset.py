@@ -1,4 +1,4 @@
-"""What `mien import`, `mien extract` and `mien describe` show of a Dataset on a terminal."""
+"""Terminal output of `mien import`, `mien extract` and `mien describe`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mien.schema import EMOTION_OUTPUTS
 
 
 def show_import(description: Mapping[str, Any]) -> None:
-    """What was read, what was dropped or mended, then the description."""
+    """Print the description of an imported Dataset, then the number of rows dropped or corrected by each rule."""
     show_description(description)
     notes = description["origin"].get("notes", {})
     if notes:
@@ -23,7 +23,7 @@ def show_import(description: Mapping[str, Any]) -> None:
 
 
 def show_description(description: Mapping[str, Any]) -> None:
-    """Splits, labels, coverage and leakage of a Dataset."""
+    """Print splits, labels, coverage and leakage of a Dataset."""
     splits = description["splits"]
     table = new_table(f"{description['name']}  {description['fingerprint'][:12]}", "", *splits)
     table.add_row("videos", *(f"{split['videos']:,}" for split in splits.values()))
@@ -36,10 +36,10 @@ def show_description(description: Mapping[str, Any]) -> None:
     table.add_row("emotion labelled", *(f"{split['emotion']['labelled']:,}" for split in splits.values()))
     any_emotion = any(split["emotion"]["labelled"] for split in splits.values())
     for name in EMOTION_OUTPUTS if any_emotion else ():
-        table.add_row(f"  {name}", *(_share(split["emotion"], name) for split in splits.values()))
+        table.add_row(f"  {name}", *(_present_cell(split["emotion"], name) for split in splits.values()))
     for modality, space in description["feature_spaces"].items():
         label = f"{modality}: {space['name']} ({space['n_features']}, {space['level']} level)"
-        table.add_row(label, *(_coverage(split["coverage"][modality]) for split in splits.values()))
+        table.add_row(label, *(_coverage_cell(split["coverage"][modality]) for split in splits.values()))
     console = new_console()
     console.print(table)
     leakage = description["leakage"]
@@ -50,11 +50,11 @@ def show_description(description: Mapping[str, Any]) -> None:
     )
 
 
-def _share(emotion: Mapping[str, Any], name: str) -> str:
+def _present_cell(emotion: Mapping[str, Any], name: str) -> str:
     count = emotion["present"][name]
     return f"{count:,} ({100 * count / max(emotion['labelled'], 1):.1f} %)"
 
 
-def _coverage(coverage: Mapping[str, Any]) -> str:
+def _coverage_cell(coverage: Mapping[str, Any]) -> str:
     constant = f", {coverage['constant_columns']} constant columns" if coverage["constant_columns"] else ""
     return f"{100 * coverage['share']:.1f} %{constant}"

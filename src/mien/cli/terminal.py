@@ -9,8 +9,16 @@ from rich.table import Table
 
 
 def new_table(title: str, *headers: str) -> Table:
-    """Print the title and give a table with these columns: the first is text, the others numbers."""
-    # As a caption above the table a long title would be wrapped to the table's width.
+    """Print a title and return an empty table; the first column holds text, the others numbers.
+
+    Args:
+        title: Title above the table.
+        headers: Titles of the columns.
+
+    Returns:
+        Table without rows.
+    """
+    # A long title would be wrapped to the width of the table if it were part of it.
     new_console().print(title, style="bold")
     table = Table()
     for number, header in enumerate(headers):
@@ -19,7 +27,13 @@ def new_table(title: str, *headers: str) -> Table:
 
 
 def print_table(title: str, headers: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print the title and a table of these rows."""
+    """Print a title and a table; the first column holds text, the others numbers.
+
+    Args:
+        title: Title above the table.
+        headers: Titles of the columns.
+        rows: Formatted cells of each row.
+    """
     table = new_table(title, *headers)
     for row in rows:
         table.add_row(*row)
@@ -27,8 +41,8 @@ def print_table(title: str, headers: Iterable[str], rows: Iterable[Iterable[str]
 
 
 def new_console() -> Console:
-    """The standard output."""
-    # Names of folders, runs and data sets may hold square brackets: no markup. Wide enough for every table where the
-    # output is a file: nothing may be cut there.
+    """Return a console that writes to standard output without markup."""
+    # No markup, because names of folders, runs and data sets may contain square brackets. In a file, 180 columns fit
+    # every table uncut.
     console = Console(highlight=False, markup=False)
     return console if console.is_terminal else Console(highlight=False, markup=False, width=180)

@@ -1,4 +1,4 @@
-"""`mien extract`, `mien analyze` and `mien demo`: from raw video."""
+"""The commands for raw video: `mien extract`, `mien analyze` and `mien demo`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mien.settings import parse_pairs
 
 @dataclass(frozen=True)
 class ExtractCall:
-    """What the command line says to `mien extract`."""
+    """Arguments and options of `mien extract`."""
 
     videos: Annotated[Path, typer.Argument(help="Folder of videos; a file's name is its video_id.")]
     labels: Annotated[Path, typer.Option(help="CSV with video_id, start, end, text, split, sentiment, six emotions.")]
@@ -42,7 +42,7 @@ class ExtractCall:
 
 @dataclass(frozen=True)
 class AnalyzeCall:
-    """What the command line says to `mien analyze`."""
+    """Arguments and options of `mien analyze`."""
 
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos or sound files.")]
     out: Annotated[Path, typer.Option(help="Folder for report.html, analysis.json, utterances.csv, captions.vtt.")]
@@ -68,7 +68,7 @@ class AnalyzeCall:
 @guarded
 @options.one_object(ExtractCall)
 def extract(call: ExtractCall) -> None:
-    """Make a Dataset from a labelled folder of raw videos. Repeat the command to go on after an interrupt."""
+    """Make a Dataset from a labelled folder of raw videos. After an interrupt, repeat the command to continue."""
     from mien.cli import progress, render_dataset
     from mien.engine.jobs import EngineConfig
     from mien.schema import Level, Modality
@@ -100,7 +100,7 @@ def extract(call: ExtractCall) -> None:
 @guarded
 @options.one_object(AnalyzeCall)
 def analyze(call: AnalyzeCall) -> None:
-    """A raw video in, a report out: what is said, and the sentiment and emotions heard in it."""
+    """Analyse raw videos: transcript, sentiment and emotions of every utterance, in one report per video."""
     from mien.cli import progress, render
     from mien.engine.jobs import EngineConfig
     from mien.video.analyze import AnalyzeRequest
@@ -132,7 +132,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for report.html and the other outputs.")] = Path("mien-demo"),
     json: options.Json = False,
 ) -> None:
-    """The main job on what ships with the package: a short clip in, a report out."""
+    """Analyse the short clip that ships with the package, as `mien analyze` does."""
     from mien.cli import progress, render
     from mien.video.demo import demo as run_demo
     from mien.video.outputs import to_json

@@ -1,7 +1,7 @@
-"""Probabilities that mean what they say, and thresholds for an objective: chosen on valid, for every output.
+"""Calibration of probabilities and decision thresholds per objective, both chosen on valid for every output.
 
-Platt scaling in logit space, two numbers an output: calibrated logit = slope * logit + offset. The slope is not
-negative, so the ranking stays, and a threshold moves by the same line without changing a decision.
+Platt scaling in logit space has two numbers per output: calibrated logit = slope * logit + offset. The slope is not
+negative, so the ranking stays, and mapping a threshold the same way changes no decision.
 """
 
 from __future__ import annotations
@@ -27,66 +27,73 @@ from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
 from mien.tasks import TASKS, output_name
 
-# key of the calibration error in a diagnosis, alone or with the name of the mean behind it
+# key of the calibration error in a diagnosis; the name of the mean follows it for tasks with several outputs
 ERROR = "calibration_error"
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledOutputs:
-    """The labelled utterances of one output. N of them."""
+    """The N labelled utterances of one output."""
 
     task: str
     # of the output in the task
     column: int
-    rows: NDArray[np.intp]  # (N,) their places in the predictions
-    present: BoolArray  # (N,) of sentiment: positive under has0
+    rows: NDArray[np.intp]  # (N,) row numbers in the predictions
+    present: BoolArray  # (N,) gold class; for sentiment: score >= 0 (has0)
     probability: FloatArray  # (N,)
 
 
 @dataclass(frozen=True, slots=True)
 class PlattScaling:
-    """calibrated logit = slope * logit + offset."""
+    """Platt scaling of one output: calibrated logit = slope * logit + offset."""
 
     slope: float = 1.0
     offset: float = 0.0
-    # why the output is left as it is; empty where it was fitted
+    # why nothing was fitted and probabilities stay unchanged; empty where it was fitted
     reason: str = ""
 
     def apply(self, probability: FloatArray) -> FloatArray:
-        """Calibrated probabilities, of any shape."""
+        """Return calibrated probabilities, in the shape of the input."""
         return probability if self.reason else sigmoid(self.slope * logit(probability) + self.offset)
 
     def distance(self, probability: FloatArray, threshold: float) -> FloatArray:
-        """How far from the threshold, in calibrated logits; never negative."""
+        """Compute the distance of probabilities from a threshold, in calibrated logits.
+
+        Args:
+            probability: Uncalibrated probabilities, of any shape.
+            threshold: Uncalibrated threshold in [0, 1].
+
+        Returns:
+            Distances >= 0, in the shape of `probability`.
+        """
         return np.abs(self.slope * (logit(probability) - logit(np.asarray(threshold))))
 
 
 def labelled_outputs(predictions: Predictions) -> dict[str, LabelledOutputs]:
-    """Every probability that `checked` predictions have: sentiment, the six emotions and none, others."""
-    found = {}
+    """Collect the labelled utterances of every class output of validated predictions; keys are output names."""
+    outputs = {}
     for task in classes_in(predictions):
         present, scored = classes_of(task, predictions)
         rows = np.flatnonzero(scored)
         for column, output in enumerate(TASKS[task].outputs):
             probability = predictions.outputs[task][rows, column]
-            found[output_name(task, output)] = LabelledOutputs(task, column, rows, present[rows, column], probability)
-    return found
+            outputs[output_name(task, output)] = LabelledOutputs(task, column, rows, present[rows, column], probability)
+    return outputs
 
 
 def classes_in(predictions: Predictions) -> list[str]:
-    """The predicted tasks whose outputs are probabilities, in the order of the table."""
+    """List the predicted tasks whose outputs are class probabilities, in the order of `TASKS`."""
     return [task for task, row in TASKS.items() if not row.predicts_degrees and task in predictions.outputs]
 
 
 def fit_scalings(valid: Predictions) -> dict[str, PlattScaling]:
-    """Slope and offset of every output by maximum likelihood, with the softened targets of Platt's section 2.2.
+    """Fit slope and offset of every output by maximum likelihood, with the softened targets of Platt's section 2.2.
 
     Args:
-        valid: `checked` predictions for the valid split. Nothing here can tell which split they are of: never give it
-            test.
+        valid: Validated predictions for the valid split. The split is not checked: never pass test.
 
     Returns:
-        Output -> scaling; an output of which valid has only one class is left as it is, with the reason.
+        Output -> scaling; without a fit, and with the reason, where valid has only one class of the output.
     """
     scalings = {}
     for name, cases in labelled_outputs(valid).items():
@@ -96,13 +103,21 @@ def fit_scalings(valid: Predictions) -> dict[str, PlattScaling]:
             scalings[name] = PlattScaling(slope, offset)
         else:
             n_absent = len(cases.present) - n_present
-            why = f"valid has {n_present} utterances with {name} and {n_absent} without, which cannot calibrate"
-            scalings[name] = PlattScaling(reason=why)
+            reason = f"valid has {n_present} utterances with {name} and {n_absent} without, which cannot calibrate"
+            scalings[name] = PlattScaling(reason=reason)
     return scalings
 
 
 def recalibrated(predictions: Predictions, scalings: Mapping[str, PlattScaling]) -> Predictions:
-    """The same rows with calibrated probabilities; intensities stay."""
+    """Calibrate the probabilities of predictions; intensities stay unchanged.
+
+    Args:
+        predictions: Predictions to calibrate.
+        scalings: Output -> scaling, for every class output.
+
+    Returns:
+        Predictions for the same rows.
+    """
     calibrated = {
         task: np.stack(
             [
@@ -117,22 +132,30 @@ def recalibrated(predictions: Predictions, scalings: Mapping[str, PlattScaling])
 
 
 def calibration_part(scored: Predictions, scalings: Mapping[str, PlattScaling]) -> dict[str, Any]:
-    """Per output the two numbers, and calibration errors and Brier score before and after on `checked` predictions."""
+    """Measure calibration errors and Brier score of every output before and after calibration.
+
+    Args:
+        scored: Validated predictions for the scored split.
+        scalings: Output -> scaling, fitted on valid.
+
+    Returns:
+        Output -> slope, offset, errors ``before`` and ``after``, and counts of utterances.
+    """
     part = {}
     for name, cases in labelled_outputs(scored).items():
         scaling = scalings[name]
         part[name] = {
             "slope": scaling.slope,
             "offset": scaling.offset,
-            "before": _errors(cases.present, cases.probability),
-            "after": _errors(cases.present, scaling.apply(cases.probability)),
+            "before": _calibration_errors(cases.present, cases.probability),
+            "after": _calibration_errors(cases.present, scaling.apply(cases.probability)),
             "n_scored": len(cases.present),
             "n_present": int(cases.present.sum()),
         }
     return part
 
 
-def _errors(present: BoolArray, probability: FloatArray) -> dict[str, float]:
+def _calibration_errors(present: BoolArray, probability: FloatArray) -> dict[str, float]:
     return {
         ERROR: calibration_error(present, probability),
         "calibration_error_equal_count": calibration_error(present, probability, bins=Bins.EQUAL_COUNT),
@@ -146,20 +169,20 @@ def trust_scores(
     scalings: Mapping[str, PlattScaling],
     weights: NDArray[Any] | None = None,
 ) -> dict[str, FloatArray]:
-    """The first headline score of every task of classes, then their calibration errors.
+    """Compute the first headline score of every class task, then their calibration errors after calibration.
 
     Args:
-        rows: `checked` predictions.
-        decisions: the run's thresholds, applied to the probabilities as they are.
-        scalings: of the run; the calibration errors are those after recalibration.
-        weights: (resample, video) of the rows' videos; default: the rows as they are.
+        rows: Validated predictions.
+        decisions: Thresholds of the run, applied to uncalibrated probabilities.
+        scalings: Output -> scaling of the run.
+        weights: How often each resample drew each video, (resample, video); None scores the rows once.
 
     Returns:
         Path -> score: scalars, or (resample,) with weights.
     """
     values = headline_values(count_videos(rows, decisions), weights)
     tasks = classes_in(rows)
-    found = {path: values[path] for path in (next(iter(headlines(task))) for task in tasks)}
+    scores = {path: values[path] for path in (next(iter(headlines(task))) for task in tasks)}
     video, _ = video_numbers(rows)
     errors: dict[str, list[FloatArray]] = {task: [] for task in tasks}
     for name, cases in labelled_outputs(rows).items():
@@ -171,34 +194,44 @@ def trust_scores(
         errors[cases.task].append(error)
     for task, each in errors.items():
         mean, n = next(iter(means_of(task).items()))
-        found[f"{task}.{ERROR}" + (f"_{mean}" if len(each) > 1 else "")] = np.mean(each[:n], axis=0)
-    return found
+        scores[f"{task}.{ERROR}" + (f"_{mean}" if len(each) > 1 else "")] = np.mean(each[:n], axis=0)
+    return scores
 
 
 def mean_trust_scores(
     runs: Sequence[tuple[Predictions, Decisions, Mapping[str, PlattScaling]]], weights: NDArray[Any] | None = None
 ) -> dict[str, FloatArray]:
-    """`trust_scores` of several runs on the same rows, averaged."""
-    several = [trust_scores(*run, weights) for run in runs]
-    return {path: np.mean([scores[path] for scores in several], axis=0) for path in several[0]}
+    """Average the `trust_scores` of several runs on the same rows.
+
+    Args:
+        runs: Arguments of `trust_scores` for each run: predictions, decisions, scalings.
+        weights: How often each resample drew each video, (resample, video); None scores the rows once.
+
+    Returns:
+        Path -> mean score: scalars, or (resample,) with weights.
+    """
+    run_scores = [trust_scores(*run, weights) for run in runs]
+    return {path: np.mean([scores[path] for scores in run_scores], axis=0) for path in run_scores[0]}
 
 
 def interval_of(resampled: FloatArray) -> list[float]:
-    """[low, high] of a resampled score."""
+    """Return the 95 % interval of a resampled score (resample,) as [low, high]."""
     interval = percentile_interval(resampled)
     return [interval.low, interval.high]
 
 
 def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, dict[str, float]]:
-    """Output -> objective -> threshold, each the median of many votes (`voted_thresholds`).
+    """Choose a threshold for every output and objective, each the median of many votes (`voted_thresholds`).
 
-    For weighted accuracy and weighted F1 of emotions these are the run's own `decisions`. Where valid has only one
+    For weighted accuracy and weighted F1 of emotions these are the thresholds of `decisions`. Where valid has only one
     class of an output, its threshold is 0.5.
 
     Args:
-        valid: `checked` predictions for the valid split. Nothing here can tell which split they are of: never give it
-            test.
-        decisions: what the run froze.
+        valid: Validated predictions for the valid split. The split is not checked: never pass test.
+        decisions: Thresholds stored with the run.
+
+    Returns:
+        Output -> objective -> threshold in [0, 1].
     """
     chosen = {}
     for name, cases in labelled_outputs(valid).items():
@@ -214,9 +247,15 @@ def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, 
 def thresholds_part(
     scored: Predictions, thresholds: Mapping[str, Mapping[str, float]], scalings: Mapping[str, PlattScaling]
 ) -> dict[str, Any]:
-    """Per output and objective: the threshold, where calibration moves it to, and its score beside that of 0.5.
+    """Score the thresholds of every output and objective, each by the metric of its objective.
 
-    `scored` are `checked` predictions; each objective is scored by itself, not by the others.
+    Args:
+        scored: Validated predictions for the scored split.
+        thresholds: Output -> objective -> threshold from `objective_thresholds`.
+        scalings: Output -> scaling, fitted on valid.
+
+    Returns:
+        Output -> objective -> threshold, calibrated threshold, and the scores at the threshold and at 0.5.
     """
     part: dict[str, Any] = {}
     for name, cases in labelled_outputs(scored).items():

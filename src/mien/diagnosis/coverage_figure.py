@@ -1,4 +1,4 @@
-"""Accuracy over coverage: what a system is right about when it keeps its less confident answers to itself."""
+"""Figure of accuracy over coverage: abstention by confidence, at random and by an oracle."""
 
 from __future__ import annotations
 
@@ -21,17 +21,25 @@ NOTE = (
 
 @figure_style()
 def draw_coverage_curves(heading: str, runs: Sequence[Sequence[CoverageCurve]]) -> Figure:
-    """Accuracy over coverage, beside random abstention and the oracle: a panel per score, with every run's curve."""
+    """Draw accuracy over coverage with random abstention and the oracle, one panel per score.
+
+    Args:
+        heading: Second line of the title.
+        runs: Curves of each run; all runs have the same scores in the same order.
+
+    Returns:
+        The figure.
+    """
     title = f"Accuracy of the answers that are kept\n{heading}"
     figure = new_figure(PAGE * 0.8, 2.5, title, NOTE, legend=True)
     grid = figure.subplots(1, len(runs[0]), squeeze=False)
     for axes, curves in zip(grid[0], zip(*runs, strict=True), strict=True):
-        _panel(axes, curves)
+        _draw_coverage_panel(axes, curves)
     add_legend(figure, grid[0, 0])
     return figure
 
 
-def _panel(axes: Axes, curves: Sequence[CoverageCurve]) -> None:
+def _draw_coverage_panel(axes: Axes, curves: Sequence[CoverageCurve]) -> None:
     shares = np.array(GRID)
     model = np.stack([curve.model for curve in curves])
     oracle = np.mean([curve.oracle for curve in curves], axis=0)

@@ -1,4 +1,4 @@
-"""`mien diagnose`: may this run's answers be trusted, and when? Everything is chosen on valid."""
+"""The command `mien diagnose`: how far a run's answers can be trusted. Everything is chosen on the valid split."""
 
 from __future__ import annotations
 
@@ -52,26 +52,26 @@ from mien.training.predictor import Predictor, load_predictor
 
 VALID = "valid"
 WORD_ERRORS = (0.05, 0.1, 0.2)
-# which words are hit by transcription errors is drawn from this, the same for every run
+# seed of the injected word errors, the same for every run
 ERROR_SEED = 0
-# probabilities of text made anew and of the Dataset's own that differ by more are told apart
+# largest difference of probabilities at which re-extracted text features still count as those of the Dataset
 ALIKE = 1e-3
 Advance = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a diagnosis found; `summary` is the JSON object of the command line, `figures` what is drawn of it."""
+    """Result of a diagnosis: `summary` is the JSON object of the command line, `figures` holds the data to plot."""
 
     summary: dict[str, Any]
     figures: DiagnosisFigures
 
     def write(self, folder: str | Path) -> list[Path]:
-        """Write diagnosis.json, diagnosis.md and the figures. Raises WriteError."""
+        """Write diagnosis.json, diagnosis.md and the figures into a folder; return their paths. Raises WriteError."""
         return write_diagnosis(Path(folder), self.summary, self.figures)
 
     def to_pandas(self) -> Any:
-        """One row per run, one column per number (pandas must be installed)."""
+        """Return a DataFrame with one row per run and one column per number; needs pandas."""
         import pandas as pd
 
         return pd.json_normalize(self.summary["runs"])
@@ -82,7 +82,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class RunDiagnosis:
-    """What one run is worth; `part` is the JSON of it."""
+    """Diagnosis of one run; `part` is its JSON object."""
 
     part: dict[str, Any]
     scalings: Mapping[str, PlattScaling]
@@ -91,8 +91,8 @@ class RunDiagnosis:
 
 
 @dataclass(frozen=True)
-class _Diagnosed:
-    """One run with what its diagnosis needs again."""
+class _DiagnosedRun:
+    """A run with its predictor and predictions, which several parts of the diagnosis use."""
 
     run: Run
     predictor: Predictor
@@ -111,27 +111,35 @@ def diagnose(
     n_resamples: int = N_RESAMPLES,
     advance: Advance | None = None,
 ) -> Diagnosis:
-    """Calibration, thresholds, abstention, groups and transcription errors of runs that differ in their seed alone.
+    """Measure calibration, thresholds, abstention, groups and transcription errors of runs that differ only in seed.
 
     Args:
-        runs: folders of finished runs, or a shipped name. Nothing is written into them.
-        out: folder for diagnosis.json, diagnosis.md and the figures; default: nothing is written.
-        dataset: scores another Dataset than the one the runs were trained on.
-        split: the split to score.
-        word_errors: shares of words to put errors on. Default: `WORD_ERRORS` where the runs allow it, with the reason
-            where they do not; if given, they must.
-        text: extractor of the text features, where these do not tell it (``glove:FILE``).
-        n_resamples: of the bootstrap over videos; 0: no intervals.
-        advance: called with the parts done and their number.
+        runs: Folders of finished runs, which stay unchanged, or a shipped name.
+        out: Folder for diagnosis.json, diagnosis.md and the figures; None writes nothing.
+        dataset: Dataset to score; None scores the one that the runs were trained on.
+        split: Split to score.
+        word_errors: Word error rates in [0, 1] to inject; a run that does not allow it is an error. None injects
+            `WORD_ERRORS` where the runs allow it, and otherwise records the reason.
+        text: Text extractor, where the run's feature space does not name it (``glove:FILE``).
+        n_resamples: Resamples of the bootstrap over videos; 0 gives no intervals.
+        advance: Called with the number of finished parts and the number of all parts.
+
+    Returns:
+        Diagnosis of every run, with means and s.d. over the runs.
 
     Raises:
-        UsageError, DataError, FeatureSpaceError, UnknownNameError, DamagedFileError, WriteError.
+        UsageError: The runs differ in more than their seed, or a rate is outside [0, 1].
+        UnknownNameError: There is no such run or extractor.
+        DataError: Dataset, split, labels or text inputs are missing or unusable.
+        FeatureSpaceError: The Dataset or the extractor has other feature spaces than the run.
+        DamagedFileError: A file of a run or Dataset is damaged.
+        WriteError: The folder cannot be written.
     """
     opened_runs = [find_run(str(name)) for name in runs]
     one_system(opened_runs)
     opened = open_split(opened_runs[0], SplitSelection(dataset, split))
     rates = WORD_ERRORS if word_errors is None else require_rates(word_errors)
-    again = _way_to_read(opened, rates, text, must=word_errors is not None)
+    retranscribe = _retranscriber_or_reason(opened, rates, text, required=word_errors is not None)
     n_parts, done = len(opened_runs) + len(rates) + 1, 0
 
     def step() -> None:
@@ -148,10 +156,10 @@ def diagnose(
         step()
     groups = _group_scores(opened, diagnosed, n_resamples)
     step()
-    if isinstance(again, str):
-        degraded: dict[str, Any] = {"absent": again, "levels": [], "notes": []}
+    if isinstance(retranscribe, str):
+        degraded: dict[str, Any] = {"absent": retranscribe, "levels": [], "notes": []}
     else:
-        degraded = _degraded_scores(opened, diagnosed, rates, again, n_resamples, step)
+        degraded = _degraded_scores(opened, diagnosed, rates, retranscribe, n_resamples, step)
     mean, sd = mean_and_sd([each.result.part for each in diagnosed])
     size = {"n_videos": len(opened.columns.video_ids), "n_utterances": opened.columns.n_utterances}
     summary = {
@@ -163,28 +171,28 @@ def diagnose(
         "n_resamples": n_resamples,
         "notes": notes,
     }
-    diagnosis = Diagnosis(summary, _figures(opened, diagnosed))
+    diagnosis = Diagnosis(summary, _figure_data(opened, diagnosed))
     if out is not None:
         diagnosis.write(out)
     return diagnosis
 
 
-def _diagnose_run(run: Run, opened: OpenedSplit) -> tuple[_Diagnosed, list[str]]:
+def _diagnose_run(run: Run, opened: OpenedSplit) -> tuple[_DiagnosedRun, list[str]]:
     predictor = load_predictor(run)
     values = opened.dataset.facts.sentiment_values
     scored, notes = with_labels_only(validated_predictions(predictor.predict(opened.columns, values)))
     valid, run_notes = _valid_predictions(run, predictor, opened)
     result = diagnose_predictions(valid, scored, seed_run(run, scored).decisions)
-    return _Diagnosed(run, predictor, scored, result), [*notes, *run_notes, *result.notes]
+    return _DiagnosedRun(run, predictor, scored, result), [*notes, *run_notes, *result.notes]
 
 
 def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
-    """The predictions without the tasks of classes that no row has labels for, and a note for each of those.
+    """Drop class tasks that no row has labels for; return the rest, and a note for each dropped task.
 
-    Raises DataError where nothing is left.
+    Raises DataError where no class task remains.
     """
     dropped = [task for task in classes_in(predictions) if not classes_of(task, predictions)[1].any()]
-    kept = _of_tasks(predictions, [task for task in predictions.outputs if task not in dropped])
+    kept = _select_tasks(predictions, [task for task in predictions.outputs if task not in dropped])
     if not classes_in(kept):
         raise DataError(
             "Expected classes of sentiment or emotion, and labels for them, in the scored split, but got "
@@ -194,18 +202,21 @@ def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
 
 
 def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Decisions) -> RunDiagnosis:
-    """Calibration, thresholds and abstention of one run: chosen on valid, scored on the other split.
+    """Measure calibration, thresholds and abstention of one run: chosen on valid, scored on the other split.
 
     Args:
-        valid: predictions for the valid split.
-        scored: predictions for the split to score, without tasks that it has no labels for (`with_labels_only`).
-        decisions: the run's thresholds.
+        valid: Predictions for the valid split.
+        scored: Predictions for the split to score, without tasks that it has no labels for (`with_labels_only`).
+        decisions: Thresholds of the run.
+
+    Returns:
+        Diagnosis of the run.
 
     Raises:
-        DataError: rows are unusable, or valid lacks a task or its labels.
+        DataError: Rows are unusable, or valid lacks a task or its labels.
     """
     scored, valid = validated_predictions(scored), validated_predictions(valid, "the predictions on valid")
-    valid = _of_tasks(valid, [task for task in valid.outputs if task in scored.outputs])
+    valid = _select_tasks(valid, [task for task in valid.outputs if task in scored.outputs])
     on_valid = labelled_outputs(valid)
     for name in labelled_outputs(scored):
         if name not in on_valid or not len(on_valid[name].rows):
@@ -219,7 +230,7 @@ def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Dec
     part = {
         "calibration": calibration_part(scored, scalings),
         "thresholds": thresholds,
-        "thresholds_mean6": _means(thresholds),
+        "thresholds_mean6": _mean_emotion_scores(thresholds),
         "abstention": abstention,
     }
     notes = [f"{name} is not recalibrated: {each.reason}" for name, each in scalings.items() if each.reason]
@@ -231,12 +242,12 @@ def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Dec
     return RunDiagnosis(part, scalings, tuple(curves), tuple(notes))
 
 
-def _of_tasks(predictions: Predictions, tasks: Sequence[str]) -> Predictions:
+def _select_tasks(predictions: Predictions, tasks: Sequence[str]) -> Predictions:
     return dataclasses.replace(predictions, outputs={task: predictions.outputs[task] for task in tasks})
 
 
-def _means(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
-    """Scores over the six emotions, those that are undefined left out; None without that head."""
+def _mean_emotion_scores(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
+    """Mean scores over the six emotions, without undefined ones; None if the run does not predict emotions."""
     rows = [thresholds[name] for name in EMOTIONS if name in thresholds]
     if not rows:
         return None
@@ -250,9 +261,9 @@ def _means(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[
 
 
 def _valid_predictions(run: Run, predictor: Predictor, opened: OpenedSplit) -> tuple[Predictions, list[str]]:
-    """What the run said about valid at the end of training; a shipped run, without it, is asked anew.
+    """Read the run's predictions for valid; a shipped run has none, so predict the Dataset's valid split.
 
-    Raises DataError where the only valid split at hand holds videos that the run was trained on.
+    Raises DataError where the run was trained on videos of the only valid split available.
     """
     path = run.folder / PREDICTIONS_FOLDER / "valid.parquet"
     if path.exists():
@@ -274,23 +285,23 @@ def _valid_predictions(run: Run, predictor: Predictor, opened: OpenedSplit) -> t
     return predictor.predict(columns, dataset.facts.sentiment_values), [note]
 
 
-def _group_scores(opened: OpenedSplit, diagnosed: Sequence[_Diagnosed], n_resamples: int) -> dict[str, Any]:
+def _group_scores(opened: OpenedSplit, diagnosed: Sequence[_DiagnosedRun], n_resamples: int) -> dict[str, Any]:
     scored = utterance_attributes(opened.columns)
-    groupings = make_groupings(scored, _valid_circumstances(opened))
+    groupings = make_groupings(scored, _valid_attributes(opened))
     runs, scalings = _seed_runs(diagnosed)
     return score_groups(runs, scalings, groupings, scored, n_resamples)
 
 
-def _valid_circumstances(opened: OpenedSplit) -> UtteranceAttributes | None:
-    """Of the valid split that the run was trained with, else of the scored Dataset's, if there is one."""
-    for dataset in (_trained_on(opened.run), opened.dataset):
+def _valid_attributes(opened: OpenedSplit) -> UtteranceAttributes | None:
+    """Attributes of the valid split of the training Dataset, else of the scored Dataset; None without either."""
+    for dataset in (_training_dataset(opened.run), opened.dataset):
         if dataset is not None and VALID in dataset.splits:
             return utterance_attributes(dataset.columns(VALID))
     return None
 
 
-def _trained_on(run: Run) -> Dataset | None:
-    """The Dataset that the run was trained on, if it still lies where it was; another one may have taken its place."""
+def _training_dataset(run: Run) -> Dataset | None:
+    """The Dataset that the run was trained on; None if it is gone or its folder now holds another Dataset."""
     path = run.dataset["path"]
     try:
         dataset = open_dataset(path) if path else None
@@ -299,27 +310,29 @@ def _trained_on(run: Run) -> Dataset | None:
     return dataset if dataset is not None and dataset.fingerprint == run.dataset["fingerprint"] else None
 
 
-def _way_to_read(opened: OpenedSplit, rates: Sequence[float], text: str | None, *, must: bool) -> Retranscribe | str:
-    """How transcripts with errors are read, or why they are not. Raises the reason if they must be."""
+def _retranscriber_or_reason(
+    opened: OpenedSplit, rates: Sequence[float], text: str | None, *, required: bool
+) -> Retranscribe | str:
+    """Return the `Retranscribe` of the run, or the reason why there is none; raise that reason if `required`."""
     if not rates:
         return "not asked for"
     try:
         return retranscriber(opened.run, opened.columns, text)
     except MienError as error:
-        if must:
+        if required:
             raise
         return str(error)
 
 
 def _degraded_scores(
     opened: OpenedSplit,
-    diagnosed: Sequence[_Diagnosed],
+    diagnosed: Sequence[_DiagnosedRun],
     rates: Sequence[float],
-    again: Retranscribe,
+    retranscribe: Retranscribe,
     n_resamples: int,
     step: Callable[[], None],
 ) -> dict[str, Any]:
-    """Scores at every word error rate, from 0 on; text vectors are made anew at all of them."""
+    """Scores at rate 0 and at every word error rate; text features are re-extracted at all of them."""
     columns = opened.columns
     transcripts = columns.transcripts or []
     runs, scalings = _seed_runs(diagnosed)
@@ -328,7 +341,7 @@ def _degraded_scores(
     clean: list[SeedRun] = []
     for rate in (0.0, *rates):
         degraded_texts = inject_errors(transcripts, rate, ERROR_SEED)
-        changed = again(columns, degraded_texts)
+        changed = retranscribe(columns, degraded_texts)
         predictions = [each.predictor.predict(changed, opened.dataset.facts.sentiment_values) for each in diagnosed]
         degraded = [
             seed_run(each.run, with_labels_only(validated_predictions(rows))[0])
@@ -336,7 +349,7 @@ def _degraded_scores(
         ]
         if not clean:
             clean = degraded
-            notes += _unlike(clean, runs)
+            notes += _reextraction_notes(clean, runs)
         scores = score_degraded(degraded, clean, scalings, n_resamples)
         levels.append({"rate": rate, "measured_rate": word_error_rate(degraded_texts, transcripts), "scores": scores})
         if rate:
@@ -344,11 +357,11 @@ def _degraded_scores(
     return {"absent": "", "levels": levels, "seed": ERROR_SEED, "notes": notes}
 
 
-def _unlike(anew: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
-    """A note where the text made anew from the transcripts is not that of the Dataset."""
+def _reextraction_notes(reextracted: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
+    """Note that re-extracted text features differ from those of the Dataset, if predictions from them differ."""
     gap = max(
         float(np.abs(one.predictions.outputs[task] - other.predictions.outputs[task]).max())
-        for one, other in zip(anew, stored, strict=True)
+        for one, other in zip(reextracted, stored, strict=True)
         for task in classes_in(one.predictions)
     )
     if gap <= ALIKE:
@@ -359,11 +372,11 @@ def _unlike(anew: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
     ]
 
 
-def _seed_runs(diagnosed: Sequence[_Diagnosed]) -> tuple[list[SeedRun], list[Mapping[str, PlattScaling]]]:
+def _seed_runs(diagnosed: Sequence[_DiagnosedRun]) -> tuple[list[SeedRun], list[Mapping[str, PlattScaling]]]:
     return [seed_run(each.run, each.scored) for each in diagnosed], [each.result.scalings for each in diagnosed]
 
 
-def _figures(opened: OpenedSplit, diagnosed: Sequence[_Diagnosed]) -> DiagnosisFigures:
+def _figure_data(opened: OpenedSplit, diagnosed: Sequence[_DiagnosedRun]) -> DiagnosisFigures:
     run = opened.run
     return DiagnosisFigures(
         heading=f"{run.model} {'+'.join(run.inputs)} on {opened.dataset.facts.name}, {opened.split} split",

@@ -1,6 +1,7 @@
-"""Where a system is worse: utterances put into groups by how long they are and where in which video they stand.
+"""Scores by groups of utterances: by words, duration, position in the video and length of the video.
 
-Edges come from valid, scores from the scored split, intervals from a bootstrap over the videos of the group.
+The edges of the groups come from the valid split, the scores from the scored split, and the intervals from a bootstrap
+over the videos of the group.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ THIRDS = ("first third", "middle third", "last third")
 
 @dataclass(frozen=True, slots=True)
 class UtteranceAttributes:
-    """What is known about the utterances of a split beside their labels, ordered by video and index. N of them."""
+    """Attributes of the N utterances of a split, ordered by video and index."""
 
     video_id: np.ndarray[Any, np.dtype[np.object_]]  # (N,) str
     index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
-    words: FloatArray  # (N,) words of the transcript, NaN without one
+    words: FloatArray  # (N,) number of words of the transcript, NaN without one
     duration_s: FloatArray  # (N,) NaN where unknown
-    position: FloatArray  # (N,) middle of the utterance's place in its video, in (0, 1): the second of two has 0.75
-    video_length: FloatArray  # (N,) utterances of its video
+    position: FloatArray  # (N,) middle of the utterance in its video, in (0, 1): 0.75 for the second of two
+    video_length: FloatArray  # (N,) number of utterances of its video
 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """One way to put the utterances into groups; no groups, with the reason, where it cannot be done."""
+    """Groups of utterances by one attribute; without groups, `absent` holds the reason."""
 
     what: str
     groups: Mapping[str, BoolArray]  # name -> (N,) membership, in the order of `UtteranceAttributes`
@@ -49,7 +50,7 @@ class Grouping:
 
 
 def utterance_attributes(columns: SplitColumns) -> UtteranceAttributes:
-    """Lengths and places of the utterances; what the columns do not hold stays unknown."""
+    """Compute lengths and positions of the utterances; NaN where the columns lack the information."""
     n, lengths = columns.n_utterances, columns.lengths
     video_id = np.repeat(np.array(columns.video_ids, dtype=object), lengths)
     unknown = np.full(n, np.nan)
@@ -72,7 +73,15 @@ def utterance_attributes(columns: SplitColumns) -> UtteranceAttributes:
 
 
 def make_groupings(scored: UtteranceAttributes, valid: UtteranceAttributes | None) -> list[Grouping]:
-    """By words, duration, position and length of the video; thirds of valid, where there is one to take edges from."""
+    """Group utterances by words, duration, position, and length of the video.
+
+    Args:
+        scored: Attributes of the split to score.
+        valid: Attributes of the valid split, whose thirds give the edges; None leaves out groups that need edges.
+
+    Returns:
+        One grouping per attribute.
+    """
 
     def thirds(what: str, unit: str, size: Callable[[UtteranceAttributes], FloatArray]) -> Grouping:
         return _thirds(what, unit, size(scored), None if valid is None else size(valid))
@@ -96,9 +105,9 @@ def _thirds(what: str, unit: str, scored: FloatArray, valid: FloatArray | None) 
         )
     edges = equal_count_edges(valid[~np.isnan(valid)], len(THIRDS))
     low, high = (f"{edge:.4g}" for edge in edges)
-    number = np.where(known, np.searchsorted(edges, np.nan_to_num(scored), side="right"), -1)
+    group_of = np.where(known, np.searchsorted(edges, np.nan_to_num(scored), side="right"), -1)
     names = (f"below {low} {unit}", f"{low} to below {high} {unit}", f"{high} {unit} or more")
-    groups = {name: number == place for place, name in enumerate(names)}
+    groups = {name: group_of == number for number, name in enumerate(names)}
     if not known.all():
         groups["unknown"] = ~known
     return Grouping(what, groups, edges=tuple(float(edge) for edge in edges))
@@ -111,20 +120,23 @@ def score_groups(
     scored: UtteranceAttributes,
     n_resamples: int,
 ) -> dict[str, Any]:
-    """Scores of the whole split and of every group, means over the runs, each with its 95 % interval.
+    """Score the split and every group: means over the runs, each with its 95 % interval.
 
-    A group is flagged in a headline score whose interval lies wholly below the score of the whole split; not in a
-    calibration error, which grows where there are fewer cases.
+    A group is flagged in a headline score whose interval lies wholly below the score of the split. Calibration errors
+    are never flagged, because they grow with fewer cases.
 
     Args:
-        runs: predictions for the scored split and the run's thresholds.
-        scalings: of every run; calibration errors are those after recalibration.
-        groupings: from `make_groupings`.
-        scored: the utterances' circumstances.
-        n_resamples: of the bootstrap over videos; 0: no intervals, nothing is flagged.
+        runs: Predictions for the scored split, with the run's thresholds.
+        scalings: Scalings of each run, output -> scaling; calibration errors are measured after recalibration.
+        groupings: Groups from `make_groupings`.
+        scored: Attributes of the scored utterances.
+        n_resamples: Resamples of the bootstrap over videos; 0 gives no intervals and no flags.
+
+    Returns:
+        The part ``groups`` of a diagnosis: scores of the split, and of every group.
 
     Raises:
-        DataError: predictions and circumstances are about different utterances.
+        DataError: Predictions and attributes are about different utterances.
     """
     rows = [validated_predictions(run.predictions) for run in runs]
     for row in rows:
@@ -133,32 +145,34 @@ def score_groups(
                 "Expected predictions for the utterances of the scored split, but got others; predict the split again"
             )
 
-    def at(members: BoolArray) -> dict[str, Any]:
+    def scores_of(members: BoolArray) -> dict[str, Any]:
         parts = [select_rows(row, members) for row in rows]
-        several = [(part, run.decisions, scaling) for part, run, scaling in zip(parts, runs, scalings, strict=True)]
-        found: dict[str, Any] = {
-            path: {"value": float(value), "interval": None} for path, value in mean_trust_scores(several).items()
+        scored_parts = [
+            (part, run.decisions, scaling) for part, run, scaling in zip(parts, runs, scalings, strict=True)
+        ]
+        entries: dict[str, Any] = {
+            path: {"value": float(value), "interval": None} for path, value in mean_trust_scores(scored_parts).items()
         }
         if n_resamples:
             weights = video_weights(video_numbers(parts[0])[1], n_resamples)
-            for path, drawn in mean_trust_scores(several, weights).items():
-                found[path]["interval"] = interval_of(drawn)
-        return found
+            for path, drawn in mean_trust_scores(scored_parts, weights).items():
+                entries[path]["interval"] = interval_of(drawn)
+        return entries
 
-    whole = at(np.ones(len(scored.index), dtype=bool))
-    flagged = [path for path in whole if path in all_headlines()]
-    summary: dict[str, Any] = {"whole": {"n_utterances": len(scored.index), "scores": whole}, "by": []}
+    all_scores = scores_of(np.ones(len(scored.index), dtype=bool))
+    flagged = [path for path in all_scores if path in all_headlines()]
+    summary: dict[str, Any] = {"whole": {"n_utterances": len(scored.index), "scores": all_scores}, "by": []}
     for grouping in groupings:
         groups = []
         for name, members in grouping.groups.items():
-            scores = at(members) if members.any() else {}
+            scores = scores_of(members) if members.any() else {}
             groups.append(
                 {
                     "name": name,
                     "n_utterances": int(members.sum()),
                     "n_videos": len(np.unique(scored.video_id[members].astype(str))),
                     "scores": scores,
-                    "worse_in": [path for path in flagged if _wholly_below(scores.get(path), whole[path])],
+                    "worse_in": [path for path in flagged if _wholly_below(scores.get(path), all_scores[path])],
                 }
             )
         summary["by"].append(

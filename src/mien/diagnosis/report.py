@@ -1,4 +1,4 @@
-"""A diagnosis for people: tables, the same on a terminal and in Markdown, and figures. Only what is read is rounded."""
+"""Tables, notes and figures of a diagnosis, for a terminal and for Markdown. Numbers are rounded only for display."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHOSEN = "Slope, offset, thresholds, confidence cuts and edges of groups were ch
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """A table as it is read: the first column is text, the others numbers."""
+    """A table of formatted cells: the first column holds text, the others numbers."""
 
     title: str
     header: tuple[str, ...]
@@ -33,24 +33,36 @@ class TextTable:
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisFigures:
-    """What is drawn."""
+    """Data of the figures of a diagnosis."""
 
     heading: str
-    before: tuple[Predictions, ...]
+    before: tuple[Predictions, ...]  # per run
     after: tuple[Predictions, ...]  # the same with calibrated probabilities
     curves: tuple[tuple[CoverageCurve, ...], ...]  # per run
 
 
 def write_diagnosis(folder: Path, summary: Mapping[str, Any], figures: DiagnosisFigures) -> list[Path]:
-    """Write diagnosis.json, diagnosis.md and the figures into `folder`, each aside and renamed. Raises WriteError."""
+    """Write diagnosis.json, diagnosis.md and the figures, each to a temporary file that is then renamed.
+
+    Args:
+        folder: Folder to write into.
+        summary: JSON object of the diagnosis.
+        figures: Data of the figures.
+
+    Returns:
+        Paths of the files.
+
+    Raises:
+        WriteError: The folder cannot be written.
+    """
     from mien.diagnosis import coverage_figure  # loads matplotlib
     from mien.reports import reliability
     from mien.reports.style import write_figure
 
     paths = [folder / "diagnosis.json", folder / "diagnosis.md"]
     write_json(paths[0], summary)
-    with atomic_file(paths[1]) as aside:
-        aside.write_text(to_markdown(summary), encoding="utf-8")
+    with atomic_file(paths[1]) as temporary:
+        temporary.write_text(to_markdown(summary), encoding="utf-8")
     seeds = seeds_text([len(figures.before)])
     before = reliability.reliability_of_runs(f"{figures.heading}, as trained, {seeds}", figures.before)
     after = reliability.reliability_of_runs(f"{figures.heading}, recalibrated on valid, {seeds}", figures.after)
@@ -65,7 +77,7 @@ def write_diagnosis(folder: Path, summary: Mapping[str, Any], figures: Diagnosis
 
 
 def heading_of(summary: Mapping[str, Any]) -> str:
-    """Which system, on what."""
+    """Name the system, its seeds, the Dataset and the split."""
     run, seeds = summary["runs"][0], [each["seed"] for each in summary["runs"]]
     return (
         f"{run['model']} {'+'.join(run['inputs'])}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}; "
@@ -74,7 +86,7 @@ def heading_of(summary: Mapping[str, Any]) -> str:
 
 
 def tables_of(summary: Mapping[str, Any]) -> list[TextTable]:
-    """The five parts, as far as there are any; means over runs, with their s.d. where there are several."""
+    """Format the parts of a diagnosis as tables: means over the runs, with s.d. where there are several."""
     tables = [
         _calibration_table(summary),
         _thresholds_table(summary),
@@ -88,7 +100,7 @@ def tables_of(summary: Mapping[str, Any]) -> list[TextTable]:
 
 
 def notes_of(summary: Mapping[str, Any]) -> list[str]:
-    """What must be known before the tables are believed."""
+    """Collect the notes of a diagnosis: what was left out or changed, and why."""
     notes: list[str] = list(summary["notes"])
     notes += [f"no groups by {each['what']}: {each['absent']}" for each in summary["groups"]["by"] if each["absent"]]
     degraded = summary["transcription_errors"]
@@ -98,7 +110,7 @@ def notes_of(summary: Mapping[str, Any]) -> list[str]:
 
 
 def to_markdown(summary: Mapping[str, Any]) -> str:
-    """The whole diagnosis as one page."""
+    """Format a diagnosis as one Markdown page."""
     lines = [f"# Diagnosis\n\n{heading_of(summary)}\n\n{CHOSEN}\n"]
     lines += [f"- {note}" for note in notes_of(summary)]
     for table in tables_of(summary):
@@ -117,8 +129,8 @@ def _calibration_table(summary: Mapping[str, Any]) -> TextTable:
     for name, row in mean.items():
         cells = [_plain_number(row[key], sd[name][key], 3) for key in ("slope", "offset")]
         for measure in measures:
-            both = [_plain_number(row[when][measure], sd[name][when][measure], 4) for when in ("before", "after")]
-            cells.append(" → ".join(both))
+            values = [_plain_number(row[when][measure], sd[name][when][measure], 4) for when in ("before", "after")]
+            cells.append(" → ".join(values))
         rows.append((name, *cells, f"{row['n_present']:,.0f}"))
     header = ("output", "slope", "offset", "ECE", "ECE, equal count", "Brier", "present")
     note = "ECE: expected calibration error in 10 bins of equal width, or of equal count; before → after Platt scaling."
@@ -130,10 +142,10 @@ def _thresholds_table(summary: Mapping[str, Any]) -> TextTable:
     objectives = tuple(next(iter(mean["thresholds"].values())))
     rows = []
     for name, row in mean["thresholds"].items():
-        cells = (_threshold(row[each], sd["thresholds"][name][each]) for each in objectives)
+        cells = (_threshold_cell(row[each], sd["thresholds"][name][each]) for each in objectives)
         rows.append((name, *cells))
     if mean["thresholds_mean6"] is not None:
-        cells = (_gain(mean["thresholds_mean6"][each], sd["thresholds_mean6"][each]) for each in objectives)
+        cells = (_score_with_half(mean["thresholds_mean6"][each], sd["thresholds_mean6"][each]) for each in objectives)
         rows.append((f"mean of {len(EMOTIONS)} emotions", *cells))
     note = (
         "Threshold → (calibrated threshold): its score in per cent (score at 0.5). Each column is scored by its own "
@@ -143,11 +155,11 @@ def _thresholds_table(summary: Mapping[str, Any]) -> TextTable:
     return TextTable("Thresholds for an objective", header, tuple(rows), (note,))
 
 
-def _threshold(row: Mapping[str, float], sd: Mapping[str, float | None]) -> str:
-    return f"{row['threshold']:.3f} → ({row['calibrated_threshold']:.3f}): {_gain(row, sd)}"
+def _threshold_cell(row: Mapping[str, float], sd: Mapping[str, float | None]) -> str:
+    return f"{row['threshold']:.3f} → ({row['calibrated_threshold']:.3f}): {_score_with_half(row, sd)}"
 
 
-def _gain(row: Mapping[str, float], sd: Mapping[str, float | None]) -> str:
+def _score_with_half(row: Mapping[str, float], sd: Mapping[str, float | None]) -> str:
     return f"{_percent_text(row['score'], sd['score'])} ({_percent_text(row['score_at_half'])})"
 
 
@@ -200,11 +212,13 @@ def _areas_table(summary: Mapping[str, Any]) -> TextTable:
 def _groups_table(summary: Mapping[str, Any]) -> TextTable:
     whole = summary["groups"]["whole"]
     paths = list(whole["scores"])
-    rows = [("all", f"{whole['n_utterances']:,}", "", *(_scored(whole["scores"][path], "") for path in paths))]
+    rows = [("all", f"{whole['n_utterances']:,}", "", *(_score_cell(whole["scores"][path], "") for path in paths))]
     for grouping in summary["groups"]["by"]:
         for group in grouping["groups"]:
             cells = (
-                _scored(group["scores"][path], WORSE if path in group["worse_in"] else "") if group["scores"] else "-"
+                _score_cell(group["scores"][path], WORSE if path in group["worse_in"] else "")
+                if group["scores"]
+                else "-"
                 for path in paths
             )
             name = f"{grouping['what']}: {group['name']}"
@@ -214,7 +228,7 @@ def _groups_table(summary: Mapping[str, Any]) -> TextTable:
         "all. By chance one group in forty does. ECE, after recalibration, is never flagged: it grows when cases get "
         "fewer, in a small group and in every resample, so that its interval may lie above its value."
     )
-    header = ("group", "utterances", "videos", *map(_column, paths))
+    header = ("group", "utterances", "videos", *map(_score_column, paths))
     return TextTable("Groups", header, tuple(rows), (note,))
 
 
@@ -222,32 +236,32 @@ def _transcription_table(degraded: Mapping[str, Any]) -> TextTable:
     rows = []
     paths = list(degraded["levels"][0]["scores"])
     for level in degraded["levels"]:
-        cells = (_changed(level["scores"][path], level["rate"] > 0) for path in paths)
+        cells = (_change_cell(level["scores"][path], level["rate"] > 0) for path in paths)
         rows.append((f"{100 * level['rate']:.4g} %", _percent_text(level["measured_rate"]), *cells))
     note = (
         "Per cent; in brackets the change from 0 % with its 95 % interval, paired over videos. Injected errors, not "
         "those of a recogniser: 60 % substitutions, 25 % deletions, 15 % insertions, spread evenly over the words."
     )
-    header = ("word errors", "measured", *map(_column, paths))
+    header = ("word errors", "measured", *map(_score_column, paths))
     return TextTable("Transcription errors", header, tuple(rows), (note,))
 
 
-def _column(path: str) -> str:
-    """A headline score by its column in other tables; what else there is are calibration errors."""
+def _score_column(path: str) -> str:
+    """Return the column title of a score: the usual one of a headline score, else that of a calibration error."""
     headline = all_headlines().get(path)
     return f"{path.split('.', maxsplit=1)[0]} ECE" if headline is None else headline.column
 
 
-def _scored(score: Mapping[str, Any], mark: str) -> str:
-    return f"{_percent_text(score['value'])}{_range(score['interval'])}{mark}"
+def _score_cell(score: Mapping[str, Any], mark: str) -> str:
+    return f"{_percent_text(score['value'])}{_interval_text(score['interval'])}{mark}"
 
 
-def _changed(score: Mapping[str, Any], changed: bool) -> str:
+def _change_cell(score: Mapping[str, Any], changed: bool) -> str:
     text = _percent_text(score["value"])
-    return f"{text} ({100 * score['difference']:+.2f}{_range(score['interval'], '+')})" if changed else text
+    return f"{text} ({100 * score['difference']:+.2f}{_interval_text(score['interval'], '+')})" if changed else text
 
 
-def _range(interval: Sequence[float] | None, sign: str = "") -> str:
+def _interval_text(interval: Sequence[float] | None, sign: str = "") -> str:
     if interval is None or math.isnan(interval[0]):
         return ""
     return f" [{100 * interval[0]:{sign}.1f}, {100 * interval[1]:{sign}.1f}]"

@@ -1,9 +1,9 @@
-"""Transcripts with errors put in: what would a system say if it had been given a worse transcript?
+"""Word errors injected into transcripts, to measure how a system's scores change with worse transcripts.
 
-These are injected errors, spread evenly over the words. A recogniser mistakes rare words and words that sound alike or
-are in noise, and its substitutes make sense (docs/decisions.md).
+Injected errors are spread evenly over the words. A speech recogniser instead mistakes rare words and words that sound
+alike or are in noise, and its substitutes make sense (docs/decisions.md).
 
-The same utterances with other transcripts, as a finished run would read them.
+`retranscriber` recomputes the text inputs of a run from such transcripts.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from mien.training.predictor import needs_transcripts
 
 
 class WordError(IntEnum):
-    """What happens to a word."""
+    """Kind of a word error."""
 
     SUBSTITUTION = 0
     DELETION = 1
-    INSERTION = 2  # of another word behind it
+    INSERTION = 2  # of another word after it
 
 
-# how often each kind is drawn, in the order of `WordError`
+# probability of each kind, in the order of `WordError`
 KIND_SHARES = (0.60, 0.25, 0.15)
 
 
 def require_rates(rates: Sequence[float]) -> tuple[float, ...]:
-    """The same word error rates. Raises UsageError where one is not in [0, 1]."""
+    """Check word error rates and return them as a tuple. Raises UsageError where one is outside [0, 1]."""
     for rate in rates:
         if not 0 <= rate <= 1:
             raise UsageError(f"Expected word error rates from 0 to 1, but got {rate}; 0.1 is one word in ten")
@@ -53,20 +53,24 @@ def require_rates(rates: Sequence[float]) -> tuple[float, ...]:
 
 
 def inject_errors(transcripts: Sequence[str], rate: float, seed: int = 0) -> list[str]:
-    """The same transcripts with errors at `rate` of their words, the same ones for the same seed.
+    """Inject word errors into transcripts.
 
-    Which words are hit, and by what, is drawn once for the seed: the errors of a lower rate are among those of a higher
-    one. Substitutes and insertions are drawn from all words of these transcripts, as often as they occur. The rate that
-    an edit distance measures is a little lower, because a deletion beside an insertion counts as one substitution.
+    The seed determines the order in which words are changed, and how: the errors of a lower rate are a subset of those
+    of a higher one. Substitutes and insertions are drawn from all words of these transcripts in proportion to their
+    counts. The rate that an edit distance measures is a little lower, because a deletion beside an insertion counts as
+    one substitution.
 
     Args:
-        transcripts: (utterance,) in an order that is part of the draw.
-        rate: in [0, 1].
-        seed: of the draw.
+        transcripts: Transcript of each utterance, (utterance,); another order gives other errors.
+        rate: Share of the words to change, in [0, 1].
+        seed: Seed of the random numbers.
+
+    Returns:
+        Transcripts with errors, (utterance,).
 
     Raises:
-        UsageError: the rate is not in [0, 1].
-        DataError: there are not two different words.
+        UsageError: The rate is outside [0, 1].
+        DataError: There are fewer than two different words.
     """
     require_rates([rate])
     words = [split_words(text) for text in transcripts]
@@ -79,31 +83,35 @@ def inject_errors(transcripts: Sequence[str], rate: float, seed: int = 0) -> lis
     rng = np.random.default_rng(seed)
     rank = rng.permutation(len(pool))
     kinds = rng.choice(len(WordError), size=len(pool), p=KIND_SHARES)
-    others = rng.integers(len(pool), size=len(pool))
-    hit = rank < round(rate * len(pool))
-    result, first = [], 0
+    substitutes = rng.integers(len(pool), size=len(pool))
+    changed = rank < round(rate * len(pool))
+    result, start = [], 0
     for text, each in zip(transcripts, words, strict=True):
-        places = range(first, first + len(each))
-        first += len(each)
-        if not hit[places.start : places.stop].any():
+        positions = range(start, start + len(each))
+        start += len(each)
+        if not changed[positions.start : positions.stop].any():
             result.append(text)
             continue
-        heard: list[str] = []
-        for place in places:
-            heard += _heard(pool, place, WordError(kinds[place]), int(others[place])) if hit[place] else [pool[place]]
-        result.append(" ".join(heard))
+        output: list[str] = []
+        for position in positions:
+            output += (
+                _replaced_word(pool, position, WordError(kinds[position]), int(substitutes[position]))
+                if changed[position]
+                else [pool[position]]
+            )
+        result.append(" ".join(output))
     return result
 
 
-def _heard(pool: Sequence[str], place: int, kind: WordError, other: int) -> list[str]:
-    word = pool[place]
+def _replaced_word(pool: Sequence[str], position: int, kind: WordError, substitute: int) -> list[str]:
+    word = pool[position]
     if kind is WordError.DELETION:
         return []
     if kind is WordError.INSERTION:
-        return [word, pool[other]]
-    while pool[other].casefold() == word.casefold():
-        other = (other + 1) % len(pool)
-    return [pool[other]]
+        return [word, pool[substitute]]
+    while pool[substitute].casefold() == word.casefold():
+        substitute = (substitute + 1) % len(pool)
+    return [pool[substitute]]
 
 
 def score_degraded(
@@ -112,16 +120,19 @@ def score_degraded(
     scalings: Sequence[Mapping[str, PlattScaling]],
     n_resamples: int,
 ) -> dict[str, dict[str, Any]]:
-    """Scores with errors in the transcripts, and their differences from those without, means over the runs.
+    """Score predictions from transcripts with errors, and compare with the scores without errors; means over the runs.
 
     Args:
-        runs: predictions from transcripts with errors.
-        clean: the same runs' predictions without.
-        scalings: of every run.
-        n_resamples: of the paired bootstrap over videos; 0: no intervals.
+        runs: Predictions from transcripts with errors, one entry per run.
+        clean: Predictions of the same runs from transcripts without errors.
+        scalings: Scalings of each run, output -> scaling.
+        n_resamples: Resamples of the paired bootstrap over videos; 0 gives no intervals.
 
     Returns:
-        Path -> ``value``, ``difference`` and its 95 % ``interval``.
+        Path of a score -> ``value``, ``difference`` from the score without errors, and its 95 % ``interval``.
+
+    Raises:
+        DataError: Rows are unusable, or the two sides have different utterances.
     """
     sides = [
         [
@@ -130,8 +141,8 @@ def score_degraded(
         ]
         for side in (runs, clean)
     ]
-    for one, other in zip(*sides, strict=True):
-        require_same_utterances([one[0], other[0]], ["predictions with errors", "predictions without"])
+    for degraded, undegraded in zip(*sides, strict=True):
+        require_same_utterances([degraded[0], undegraded[0]], ["predictions with errors", "predictions without"])
     after, before = (mean_trust_scores(side) for side in sides)
     summary: dict[str, dict[str, Any]] = {
         path: {"value": float(value), "difference": float(value - before[path]), "interval": None}
@@ -145,23 +156,27 @@ def score_degraded(
     return summary
 
 
-# columns and new transcripts (N,) -> the columns as if those had been transcribed
+# maps columns and new transcripts (utterance,) to columns whose text inputs are computed from those transcripts
 Retranscribe = Callable[[SplitColumns, Sequence[str]], SplitColumns]
 
 
 def retranscriber(run: Run, columns: SplitColumns, extractor: str | None = None) -> Retranscribe:
-    """How the text of a run's columns is made again from transcripts.
+    """Return the function that recomputes the text inputs of a run from other transcripts.
 
     Args:
-        run: finished; it reads transcripts, or text vectors of an extractor that is at hand.
-        columns: of the split, to see whether it has transcripts.
-        extractor: name of the text extractor, for vectors that do not tell it (``glove:FILE``); default: that which the
-            run's feature space names.
+        run: Finished run that reads transcripts, or text vectors of an available extractor.
+        columns: Columns of the split, which must have transcripts.
+        extractor: Name of the text extractor, where the run's feature space does not name it (``glove:FILE``); None
+            takes the name of the feature space.
+
+    Returns:
+        Function of columns of a split and new transcripts (utterance,).
 
     Raises:
-        DataError: the run hears no text, its words are aligned with other modalities, its vectors cannot be made here,
-            or the split has no transcripts.
-        FeatureSpaceError: the extractor gives other vectors than the run was trained on.
+        DataError: The run does not read text, its words are aligned with other modalities, its text extractor is not
+            available, or the split has no transcripts.
+        UnknownNameError: There is no such extractor.
+        FeatureSpaceError: The extractor has another feature space than the run.
     """
     if Modality.TEXT not in run.inputs:
         raise DataError(
@@ -189,7 +204,7 @@ def retranscriber(run: Run, columns: SplitColumns, extractor: str | None = None)
         ) from None
     require_spaces({Modality.TEXT: space}, {Modality.TEXT: loaded.space})
 
-    def vectors_anew(columns: SplitColumns, transcripts: Sequence[str]) -> SplitColumns:
+    def with_vectors(columns: SplitColumns, transcripts: Sequence[str]) -> SplitColumns:
         vectors, present = loaded.utterance_vectors(transcripts)
         return dataclasses.replace(
             columns,
@@ -198,4 +213,4 @@ def retranscriber(run: Run, columns: SplitColumns, extractor: str | None = None)
             present=columns.present | {Modality.TEXT: present},
         )
 
-    return vectors_anew
+    return with_vectors

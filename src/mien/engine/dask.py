@@ -1,4 +1,4 @@
-"""The Dask engine: a running scheduler, or a local_settings cluster that ends with the command."""
+"""The Dask engine: a running scheduler, or a local cluster that ends with the command."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ POLL_S = 0.05
 
 @contextmanager
 def dask_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[Cluster]:
-    """Connect to a Dask scheduler, or start a local_settings cluster.
+    """Connect to a Dask scheduler, or start a local cluster.
 
     Args:
         work: How to run each job.
-        address: HOST:PORT of the scheduler; None starts a local_settings cluster.
-        workers: Number of worker processes of a local_settings cluster; ignored with an address.
+        address: HOST:PORT of the scheduler; None starts a local cluster.
+        workers: Number of worker processes of a local cluster; ignored with an address.
 
     Yields:
         Cluster that submits jobs to the scheduler.

@@ -1,1 +1,1 @@
-"""From a clip to vectors: text, voice and face. `extractors` is the table of what there is."""
+"""Feature extraction from text, voice and face. `extractors` lists all extractors."""

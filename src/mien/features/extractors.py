@@ -1,4 +1,4 @@
-"""From a clip to vectors. One file per extractor; these tables are the only place that lists them."""
+"""Tables of all feature extractors; each extractor has its own file and is listed only here."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ ExtractorT = TypeVar("ExtractorT")
 
 @dataclass(frozen=True)
 class ExtractorEntry(Generic[ExtractorT]):
-    """One extractor: how to load it and what it is."""
+    """Loader and description of one extractor."""
 
-    # given the PATH of ``NAME:PATH``, None where only the name is given
+    # argument: PATH of ``NAME:PATH``, None if only the name is given
     load: Callable[[Path | None], ExtractorT]
     description: str
     citation: str
@@ -89,21 +89,21 @@ EXTRACTORS: Mapping[Modality, Mapping[str, ExtractorEntry[Any]]] = {
 
 
 def load_text_extractor(name: str) -> TextExtractor:
-    """Load ``NAME`` or ``NAME:PATH``. Raises UnknownNameError with the nearest name."""
-    return _load(Modality.TEXT, name, TEXT_EXTRACTORS)
+    """Load the text extractor ``NAME`` or ``NAME:PATH``. Raises UnknownNameError, which suggests the nearest name."""
+    return _load_by_name(Modality.TEXT, name, TEXT_EXTRACTORS)
 
 
 def load_acoustic_extractor(name: str) -> AcousticExtractor:
-    """Load ``NAME``. Raises UnknownNameError with the nearest name."""
-    return _load(Modality.ACOUSTIC, name, ACOUSTIC_EXTRACTORS)
+    """Load the acoustic extractor ``NAME``. Raises UnknownNameError, which suggests the nearest name."""
+    return _load_by_name(Modality.ACOUSTIC, name, ACOUSTIC_EXTRACTORS)
 
 
 def load_visual_extractor(name: str) -> VisualExtractor:
-    """Load ``NAME`` or ``NAME:PATH``. Raises UnknownNameError with the nearest name."""
-    return _load(Modality.VISUAL, name, VISUAL_EXTRACTORS)
+    """Load the visual extractor ``NAME`` or ``NAME:PATH``. Raises UnknownNameError, which suggests the nearest name."""
+    return _load_by_name(Modality.VISUAL, name, VISUAL_EXTRACTORS)
 
 
-def _load(modality: Modality, name: str, table: Mapping[str, ExtractorEntry[ExtractorT]]) -> ExtractorT:
+def _load_by_name(modality: Modality, name: str, table: Mapping[str, ExtractorEntry[ExtractorT]]) -> ExtractorT:
     base, _, path = name.partition(":")
     if base not in table:
         raise UnknownNameError(f"{modality.value} extractor", base, table)

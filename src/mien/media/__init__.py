@@ -1,1 +1,1 @@
-"""A recording -> clips: container, decoding, voice activity, recognition, subtitles, segmentation."""
+"""Media files to clips: container, decoding, voice activity, recognition, subtitles and segmentation."""

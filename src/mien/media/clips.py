@@ -1,7 +1,7 @@
-"""One call from a media file to its utterances: what is heard in it, or its subtitles, SubRip (.srt) and WebVTT (.vtt).
+"""Utterances of a media file, from recognised speech or from SubRip (.srt) or WebVTT (.vtt) subtitles.
 
-The subtitle parser is small on purpose and forgiving where files in the wild are careless (no blank line between
-entries, a dot for the comma, missing numbers, hours left out), because a subtitle lost is an utterance lost.
+The subtitle parser accepts common errors (no blank line between entries, a dot for the comma, missing numbers or
+hours), because each lost subtitle is a lost utterance.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIMES = re.compile(rf"^\s*{_STAMP}\s*-->\s*{_STAMP}(?:\s.*)?$")
 # an inline time of WebVTT, a tag of either format, or a position like {\an8}
 _TAGS = re.compile(r"</?[a-zA-Z][^<>]*>|<(?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3}>|\{\\[^{}]*\}")
-_NOT_CUES = ("NOTE", "STYLE", "REGION")
+_NON_CUE_BLOCKS = ("NOTE", "STYLE", "REGION")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -46,11 +46,11 @@ _BOMS = (
 
 @dataclass(frozen=True)
 class MediaSettings:
-    """How a media file becomes utterances."""
+    """Settings for dividing a media file into utterances."""
 
     speech: SpeechSettings = field(default_factory=SpeechSettings)
     segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
-    # a video in which nobody speaks is cut into clips of about this length, 5 for example; 0: it has no clips
+    # approximate clip length for a video without speech, for example 5; 0: such a video has no clips
     silent_clip_s: float = 0.0
 
 
@@ -61,9 +61,9 @@ class Clips:
     # in time order, inside the file
     clips: list[Clip]
     duration_s: float
-    # what was lost, corrected or not there, and how often
+    # how often something was dropped, corrected or missing, by its description
     notes: Counter[str] = field(default_factory=Counter)
-    # code like "en"; empty if it is not known (subtitles) or nothing was said
+    # language code like "en"; empty for subtitles and for files without speech
     language: str = ""
 
 
@@ -75,22 +75,27 @@ def clips_of(
     recognizer: Recognizer | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Clips:
-    """The utterances of a file: its subtitles if given, else what is heard in it.
+    """Divide a media file into utterances, by its subtitles or by speech recognition.
 
-    A file without sound or speech has no clips and a note that says so, or clips of one length where the settings ask
-    for them and there is video.
+    A file without audio or speech has no clips and a note with the reason. If it has video and
+    `settings.silent_clip_s` is above 0, it is divided into clips of one length instead.
 
     Args:
-        path: the media file
-        subtitles: SubRip or WebVTT; then nothing is recognised
-        settings: how it is done
-        recognizer: a loaded model to share between files; without one, one is loaded as the settings say
-        on_progress: told the seconds that are done
+        path: Media file.
+        subtitles: SubRip or WebVTT file, which replaces speech recognition; None runs recognition.
+        settings: Settings of recognition and segmentation.
+        recognizer: Loaded model, to share it between files; None loads the model of `settings.speech`.
+        on_progress: Called with the number of seconds recognised so far.
+
+    Returns:
+        The clips in time order, with the file's duration, notes and language.
 
     Raises:
-        DataError: the file is no media file, the subtitles are none
-        MissingExtraError: PyAV or faster-whisper is not installed
-        MissingWeightsError: there is no recognition model
+        DataError: The media file or the subtitle file is unreadable, or no subtitle lies within the file's duration.
+        MissingExtraError: PyAV or faster-whisper is not installed.
+        MissingWeightsError: The recognition model is missing.
+        UnknownNameError: No recognition model has the name in the settings.
+        UsageError: The model does not support the language in the settings.
     """
     facts = probe(path)
     notes: Counter[str] = Counter()
@@ -120,20 +125,30 @@ def clips_of(
 
 @dataclass(frozen=True)
 class _Entry:
+    """One subtitle."""
+
     start_s: float
     end_s: float
     text: str
 
 
 def read_subtitles(path: Path, duration_s: float) -> tuple[list[Clip], Counter[str]]:
-    """One clip per subtitle, in time order, and how many were sorted, shortened or dropped for which reason.
+    """Read SubRip or WebVTT subtitles as clips.
 
-    Tags are stripped. Subtitles that overlap are kept as they are and counted.
+    Tags are removed. Overlapping subtitles are kept unchanged and counted.
 
-    Raises DataError if the file is missing, is in an unknown encoding or holds no subtitles.
+    Args:
+        path: Subtitle file.
+        duration_s: Duration of the video in seconds; subtitles are shortened or dropped beyond it.
+
+    Returns:
+        One clip per subtitle, in time order, and the number of sorted, overlapping, shortened or dropped subtitles.
+
+    Raises:
+        DataError: The file is missing, has an unknown encoding or contains no subtitles.
     """
-    text = _text(path)
-    entries = _entries(text)
+    text = _read_text(path)
+    entries = _parse_subtitles(text)
     if not entries:
         raise DataError(
             f"Expected subtitles as SubRip (.srt) or WebVTT (.vtt), but got {path} without one line like "
@@ -141,22 +156,23 @@ def read_subtitles(path: Path, duration_s: float) -> tuple[list[Clip], Counter[s
         )
     notes: Counter[str] = Counter()
     _count(notes, OUT_OF_ORDER, sum(one.start_s > two.start_s for one, two in pairwise(entries)))
-    kept = []
+    subtitles = []
     for entry in sorted(entries, key=lambda entry: (entry.start_s, entry.end_s)):
         reason = _reason_to_drop(entry, duration_s)
         if reason:
             notes[reason] += 1
             continue
         _count(notes, SHORTENED, entry.end_s > duration_s)
-        kept.append(_Entry(entry.start_s, min(entry.end_s, duration_s), entry.text))
+        subtitles.append(_Entry(entry.start_s, min(entry.end_s, duration_s), entry.text))
     last_end_s = 0.0
-    for entry in kept:
+    for entry in subtitles:
         _count(notes, OVERLAPPING, entry.start_s < last_end_s)
         last_end_s = max(last_end_s, entry.end_s)
-    return [Clip(index, each.start_s, each.end_s, each.text) for index, each in enumerate(kept)], notes
+    return [Clip(index, entry.start_s, entry.end_s, entry.text) for index, entry in enumerate(subtitles)], notes
 
 
 def _reason_to_drop(entry: _Entry, duration_s: float) -> str:
+    """The note for a subtitle to drop; empty if it is kept."""
     if not entry.text:
         return EMPTY
     if entry.end_s <= entry.start_s:
@@ -165,17 +181,19 @@ def _reason_to_drop(entry: _Entry, duration_s: float) -> str:
 
 
 def _count(notes: Counter[str], what: str, n: int) -> None:
+    """Add `n` to a note; a count of zero adds no note."""
     if n:
         notes[what] += n
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
+    """Read and decode a subtitle file. Raises DataError if it is unreadable or has an unknown encoding."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"Expected subtitles in {path}, but got {error.strerror or error}; check the path") from None
     encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "utf-8")
-    # ASCII text in UTF-16 is UTF-8 too, with a zero byte beside every letter
+    # ASCII text in UTF-16 is also valid UTF-8, with a zero byte for every letter.
     if encoding == "utf-8" and b"\0" in content:
         raise DataError(
             f"Expected UTF-8 text in {path}, but got byte 0x00 at offset {content.index(0)}: UTF-16 without a byte "
@@ -192,48 +210,50 @@ def _text(path: Path) -> str:
         ) from None
 
 
-def _entries(text: str) -> list[_Entry]:
-    """Every entry in the order of the file; a times line begins one, wherever it stands."""
+def _parse_subtitles(text: str) -> list[_Entry]:
+    """Parse all subtitles in file order. Each line with times starts a new one, even without a blank line before it."""
     lines = text.removeprefix("\ufeff").splitlines()
     webvtt = bool(lines) and lines[0].strip().startswith("WEBVTT")
     entries: list[_Entry] = []
     times: tuple[float, float] | None = None
-    said: list[str] = []
-    aside = False
+    text_lines: list[str] = []
+    in_non_cue = False
     for number, line in enumerate(lines):
-        match = None if aside else _TIMES.match(line)
+        match = None if in_non_cue else _TIMES.match(line)
         if not line.strip():
-            aside = False
-            # In SubRip a blank line may stand inside a text; in WebVTT it ends the entry.
+            in_non_cue = False
+            # A blank line can be part of the text in SubRip, but ends the entry in WebVTT.
             if webvtt and times is not None:
-                entries.append(_Entry(*times, _plain(said)))
-                times, said = None, []
+                entries.append(_Entry(*times, _subtitle_text(text_lines)))
+                times, text_lines = None, []
         elif match is not None:
             if times is not None:
-                entries.append(_Entry(*times, _plain(_without_number(said, lines, number))))
+                entries.append(_Entry(*times, _subtitle_text(_without_next_number(text_lines, lines, number))))
             parts = match.groups()
-            times, said = (_seconds(*parts[:4]), _seconds(*parts[4:])), []
+            times, text_lines = (_timestamp_s(*parts[:4]), _timestamp_s(*parts[4:])), []
         elif times is None:
-            aside = webvtt and line.split()[0] in _NOT_CUES
+            in_non_cue = webvtt and line.split()[0] in _NON_CUE_BLOCKS
         else:
-            said.append(line)
+            text_lines.append(line)
     if times is not None:
-        entries.append(_Entry(*times, _plain(said)))
+        entries.append(_Entry(*times, _subtitle_text(text_lines)))
     return entries
 
 
-def _without_number(said: list[str], lines: list[str], number: int) -> list[str]:
-    """The counter above a times line was taken for the last line of the entry before."""
-    if said and number > 0 and lines[number - 1] is said[-1] and said[-1].strip().isdigit():
-        return said[:-1]
-    return said
+def _without_next_number(text_lines: list[str], lines: list[str], number: int) -> list[str]:
+    """Remove the number of the next entry (above its times, line `number`) from the end of the present text."""
+    if text_lines and number > 0 and lines[number - 1] is text_lines[-1] and text_lines[-1].strip().isdigit():
+        return text_lines[:-1]
+    return text_lines
 
 
-def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
-    # "5,5" is half a second, not five thousandths; whole milliseconds keep the sum exact
+def _timestamp_s(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
+    """Time of a subtitle in seconds, from the digits of its parts."""
+    # "5,5" is 5.5 s, not 5.005 s. Integer milliseconds keep the sum exact.
     ms = int((fraction or "0").ljust(3, "0"))
     return ((int(hours or 0) * 60 + int(minutes)) * 60_000 + int(seconds) * 1000 + ms) / 1000
 
 
-def _plain(lines: list[str]) -> str:
+def _subtitle_text(lines: list[str]) -> str:
+    """Join the lines of a subtitle; tags and repeated whitespace are removed, HTML entities resolved."""
     return " ".join(html.unescape(_TAGS.sub("", " ".join(lines))).split())

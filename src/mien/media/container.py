@@ -1,4 +1,4 @@
-"""Open a media file with PyAV, say what is in it, and hand over its decoded frames whatever state it is in."""
+"""Access to media files with PyAV: opening, probing and decoding, including damaged files."""
 
 from __future__ import annotations
 
@@ -18,29 +18,31 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-# What is counted while decoding, so that a caller can tell what a damaged file lost.
+# Notes that count what decoding lost in a damaged file.
 SKIPPED_PACKETS = "damaged packets skipped"
 READING_STOPPED = "reading stopped before the end of a damaged file"
 AUDIO_GAPS = "gaps in the audio filled with silence"
 AUDIO_SECONDS_MISSING = "seconds of audio missing at the end, compared with the file's header"
 VIDEO_SECONDS_MISSING = "seconds of video missing at the end, compared with the file's header"
 
-# FFmpeg also opens pictures, and text as a moving terminal picture
+# Formats that FFmpeg opens as video: still images, and text (as an animated terminal)
 NOT_MEDIA = ("image2", "tty", "svg_pipe")
-# Enough to pass what players skip too (cut pictures at the start), too few to read a whole file of nothing
+# Packets to try before a stream counts as undecodable. Players also skip incomplete pictures at the start; the limit
+# avoids reading a whole file that is undecodable.
 PACKETS_TO_FIRST_FRAME = 500
-# a stamp this far behind the file's end is wrong: the frame follows the one before it
+# A timestamp that exceeds the file's duration by more than this is wrong; the frame then follows the previous one.
 STAMP_SLACK_S = 10.0
+# frame rate of a stream that does not declare one
 FALLBACK_FPS = Fraction(25)
-# FFmpeg counts a container's times in millionths of a second
+# FFmpeg gives the times of a container in microseconds.
 CONTAINER_TICKS_PER_S = 1_000_000
 
 
 @dataclass(frozen=True)
 class MediaFacts:
-    """What a media file holds. Times count from the container's own start, as players show them."""
+    """Duration and streams of a media file. Times are relative to the container's start, as in players."""
 
-    # longest of header, streams and (where none of them tells) packets; 0 if nothing does
+    # longest duration in the header and the streams, else the end of the last packet; 0 if unknown
     duration_s: float
     has_audio: bool
     has_video: bool
@@ -48,7 +50,7 @@ class MediaFacts:
 
 @contextmanager
 def open_media(path: Path) -> Iterator[InputContainer]:
-    """Open a media file for reading. Raises DataError if it is none, MissingExtraError without PyAV."""
+    """Open a media file for reading. Raises DataError if it is no media file, MissingExtraError without PyAV."""
     try:
         import av
     except ImportError as error:
@@ -58,12 +60,13 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     if path.stat().st_size == 0:
         raise DataError(f"Expected a video or audio file, but got {path} with zero bytes; copy or download it again")
     try:
-        # "file:" keeps FFmpeg from reading a protocol into a name ("pipe:0"), the list from leaving this machine
+        # The prefix "file:" prevents FFmpeg from taking a name like "pipe:0" for a protocol; the whitelist prevents
+        # network access.
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
     except PermissionError:
         raise DataError(f"Expected {path} to be readable, but got no permission; change its permissions") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise DataError(f"Expected a video or audio file, but got {path} ({_reason(path, error)})") from None
+        raise DataError(f"Expected a video or audio file, but got {path} ({_opening_failure(path, error)})") from None
     with container:
         name = container.format.name
         if name in NOT_MEDIA or name.endswith("_pipe") or not (container.streams.video or container.streams.audio):
@@ -75,32 +78,34 @@ def open_media(path: Path) -> Iterator[InputContainer]:
 
 
 def probe(path: Path) -> MediaFacts:
-    """What is in a media file. A stream counts only if something of it can be decoded.
+    """Return the duration of a media file and whether it has audio and video that can be decoded.
 
-    Raises DataError if the file is no media file or nothing of it can be decoded; MissingExtraError without PyAV.
+    Raises:
+        DataError: The file is no media file, or neither audio nor video can be decoded.
+        MissingExtraError: PyAV is not installed.
     """
-    # Opened once for each: formats that cannot go back to their start lose it to the first reader.
+    # The file is opened once per stream, because some formats cannot seek back to the start after the first read.
     with open_media(path) as container:
-        has_audio = _decodes(container, audio_stream(container))
-        known_s = _header_duration_s(container)
+        has_audio = _is_decodable(container, audio_stream(container))
+        header_s = _header_duration_s(container)
     with open_media(path) as container:
-        has_video = _decodes(container, video_stream(container))
+        has_video = _is_decodable(container, video_stream(container))
     if not has_audio and not has_video:
         raise DataError(
             f"Expected a video or audio file, but got {path}, of which nothing can be decoded; "
             "it is damaged or its codec is unknown: export it again, for example as H.264 and AAC"
         )
-    return MediaFacts(known_s or _scanned_duration_s(path), has_audio, has_video)
+    return MediaFacts(header_s or _scanned_duration_s(path), has_audio, has_video)
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """The sound a player would play, or None."""
+    """Return the audio stream that a player selects, or None."""
     stream = container.streams.best("audio")
     return stream if stream is not None and stream.codec_context is not None else None  # type: ignore[return-value]
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The picture a player would show, or None; the cover of a song is no video."""
+    """Return the video stream that a player selects, or None; cover art does not count as video."""
     from av.stream import Disposition
 
     moving = [
@@ -113,7 +118,16 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 
 
 def decoded(container: InputContainer, stream: Stream, notes: Counter[str]) -> Iterator[Any]:
-    """Every frame of a stream that can be decoded; what cannot is counted in `notes` and stepped over."""
+    """Decode all frames of a stream and skip damaged packets.
+
+    Args:
+        container: Open container.
+        stream: Audio or video stream of the container.
+        notes: Counts skipped packets, and whether reading stopped before the end of the file.
+
+    Yields:
+        PyAV frames in the decoder's output order.
+    """
     from av.error import FFmpegError
 
     packets = container.demux(stream)
@@ -138,16 +152,31 @@ def decoded(container: InputContainer, stream: Stream, notes: Counter[str]) -> I
 
 
 class Timestamps:
-    """Seconds since the container's start for the frames of one stream, also where stamps are absent or absurd."""
+    """Presentation times of one stream's frames in seconds since the container's start.
+
+    Missing or implausible timestamps are replaced by the caller's estimate.
+
+    Args:
+        container: Open container.
+        stream: Audio or video stream of the container.
+    """
 
     def __init__(self, container: InputContainer, stream: Stream) -> None:
         self._zero_s = zero_s(container)
-        known_s = _header_duration_s(container)
-        self._latest_s = known_s + STAMP_SLACK_S if known_s else float("inf")
+        header_s = _header_duration_s(container)
+        self._latest_s = header_s + STAMP_SLACK_S if header_s else float("inf")
         self._time_base = stream.time_base
 
     def time_s(self, frame: Any, expected_s: float) -> float:
-        """When a frame is presented; `expected_s` if its stamp cannot be believed."""
+        """Return the presentation time of a frame.
+
+        Args:
+            frame: PyAV frame of the stream.
+            expected_s: Estimated time in seconds, used if the timestamp is missing or far beyond the file's end.
+
+        Returns:
+            Seconds since the container's start.
+        """
         time_base = frame.time_base or self._time_base
         if frame.pts is None or not time_base:
             return expected_s
@@ -156,24 +185,32 @@ class Timestamps:
 
 
 def zero_s(container: InputContainer) -> float:
-    """The stamp that players call zero."""
+    """Return the start time of a container in seconds, which players show as zero."""
     return (container.start_time or 0) / CONTAINER_TICKS_PER_S
 
 
 def stream_end_s(container: InputContainer, stream: Stream) -> float | None:
-    """Where the file's header says that a stream ends, or None."""
+    """Return the end of a stream according to the file's header.
+
+    Args:
+        container: Open container.
+        stream: Stream of the container.
+
+    Returns:
+        Seconds since the container's start, or None if the header has no duration for the stream.
+    """
     if stream.duration is None or not stream.time_base:
         return None
     return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - zero_s(container)
 
 
 def frame_step_s(stream: VideoStream) -> float:
-    """How long a frame is shown where nothing says so."""
+    """Return the duration in seconds of a frame that declares none, from the frame rate of its stream."""
     return float(1 / (stream.average_rate or stream.guessed_rate or FALLBACK_FPS))
 
 
 def shown_size(frame: Any) -> tuple[int, int]:
-    """Width and height of a frame as a player shows it: square pixels, turned upright."""
+    """Return (width, height) of a frame as displayed: with square pixels and upright."""
     aspect = frame.sample_aspect_ratio if hasattr(frame, "sample_aspect_ratio") else None
     width, height = frame.width, frame.height
     if aspect and Fraction(1, 4) < aspect < 4:
@@ -181,8 +218,8 @@ def shown_size(frame: Any) -> tuple[int, int]:
     return (height, width) if frame.rotation % 180 == 90 else (width, height)
 
 
-def _decodes(container: InputContainer, stream: Stream | None) -> bool:
-    """Whether there is a frame among the first packets of a stream."""
+def _is_decodable(container: InputContainer, stream: Stream | None) -> bool:
+    """Whether a frame can be decoded from the first packets of a stream."""
     if stream is None:
         return False
     from av.error import FFmpegError
@@ -200,24 +237,26 @@ def _decodes(container: InputContainer, stream: Stream | None) -> bool:
 
 
 def _header_duration_s(container: InputContainer) -> float:
+    """Longest duration in seconds according to the headers of the container and its streams; 0 if unknown."""
     durations = [stream_end_s(container, stream) or 0.0 for stream in container.streams]
     return max([*durations, (container.duration or 0) / CONTAINER_TICKS_PER_S])
 
 
 def _scanned_duration_s(path: Path) -> float:
-    """The end of the last packet: recordings made by browsers carry no duration."""
+    """End of the last packet in seconds, for files without a duration, such as recordings by browsers."""
     from av.error import FFmpegError
 
     end_s = 0.0
-    with open_media(path) as container, suppress(FFmpegError):  # what was read counts
+    with open_media(path) as container, suppress(FFmpegError):  # packets before a damaged part count
         for packet in container.demux():
             if packet.pts is not None and packet.time_base:
-                stop = float((packet.pts + (packet.duration or 0)) * packet.time_base) - zero_s(container)
-                end_s = max(end_s, stop)
+                packet_end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - zero_s(container)
+                end_s = max(end_s, packet_end_s)
     return end_s
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _opening_failure(path: Path, error: Exception) -> str:
+    """Why FFmpeg does not open a file, and what to do about it."""
     with open(path, "rb") as handle:
         start = handle.read(12)
     if start[4:8] == b"ftyp":

@@ -1,4 +1,4 @@
-"""Sound and pictures of a file at their presentation times, streamed: memory does not grow with the file's length."""
+"""Streaming audio and video of a media file at their presentation times, in memory independent of its duration."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 AUDIO_RATE_HZ = 16_000
 CHUNK_S = 10.0
 MAX_SIDE_PX = 640
-# Timestamps of some formats are rounded to milliseconds; only a longer step than this is a gap or an overlap.
+# Some formats round timestamps to milliseconds. Only a larger deviation is a gap or an overlap.
 STAMP_JITTER_S = 0.04
-# Decoders need a few frames before their output is right; a seek lands this much earlier.
+# Seek this much earlier, because the first frames after a seek may be decoded wrongly.
 SEEK_LEAD_S = 0.5
-# an end that is earlier than the header says by more than this was lost
+# A stream that ends earlier than its header says by more than this has counts data.
 END_SLACK_S = 1.0
-# Every decoding thread holds several frames, so there are few, and frames this large are decoded on one.
+# Each decoding thread buffers several frames. Few threads limit the memory; larger frames are decoded on one thread.
 DECODING_THREADS = 2
 LARGE_FRAME_PX = 4096 * 2304
 TIME_EPSILON_S = 1e-6
@@ -52,65 +52,88 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AudioChunk:
-    """A stretch of sound: sample k is heard at ``start_s + k / rate_hz``."""
+    """A chunk of audio; sample k has the time ``start_s + k / rate_hz``."""
 
     start_s: float
-    # (n,) mono, full scale is 1
+    # (n,) mono samples, full scale is 1
     samples: Samples
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What is on the screen at one time."""
+    """The picture displayed at one time."""
 
     time_s: float
-    # (height, width, 3) RGB, upright, square pixels; the same array again while the picture stands still
+    # (height, width, 3) RGB, upright, square pixels; samples of one picture share the array
     image: NDArray[np.uint8]
 
 
 def audio_chunks(
     path: Path, rate_hz: int = AUDIO_RATE_HZ, *, chunk_s: float = CHUNK_S, notes: Counter[str] | None = None
 ) -> Iterator[AudioChunk]:
-    """The sound of a file from time 0 on, in chunks of `chunk_s` seconds without hole or overlap.
+    """Stream the audio of a file from time 0 in consecutive chunks.
 
-    All channels become one. Silence stands before a late start and in gaps, so that sample k of the whole stream is
-    heard at ``k / rate_hz``. A file without sound gives no chunk. What a damaged file lost is counted in `notes`.
+    All channels are mixed to one. Silence fills gaps and the time before a late start, so that sample k of the whole
+    stream has the time ``k / rate_hz``.
 
-    Raises DataError if the file is no media file, MissingExtraError without PyAV.
+    Args:
+        path: Media file.
+        rate_hz: Sample rate of the chunks.
+        chunk_s: Duration of a chunk in seconds; the last one may be shorter.
+        notes: Counts losses in a damaged file, see `mien.media.container`; None discards the counts.
+
+    Yields:
+        Chunks in time order without gaps or overlaps; none for a file without audio.
+
+    Raises:
+        DataError: The file is no media file.
+        MissingExtraError: PyAV is not installed.
+        UsageError: `rate_hz` is not a positive number.
     """
-    _require_positive(rate_hz, "rate_hz")
+    _require_positive_number(rate_hz, "rate_hz")
     size = max(1, round(chunk_s * rate_hz))
-    lost = notes if notes is not None else Counter()
+    counts = notes if notes is not None else Counter()
     with open_media(path) as container:
         stream = audio_stream(container)
         if stream is None:
             return
-        begun = 0
+        chunk_start = 0
         block = np.zeros(size, dtype=np.float32)
         end = 0
-        for position, samples in _runs(container, rate_hz, lost):
+        for position, samples in _audio_segments(container, rate_hz, counts):
             end = position + samples.size
-            while end > begun:
-                inside = samples[max(0, begun - position) : begun + size - position]
-                offset = max(0, position - begun)
+            while end > chunk_start:
+                overlap = samples[max(0, chunk_start - position) : chunk_start + size - position]
+                offset = max(0, position - chunk_start)
                 if offset < size:
-                    block[offset : offset + inside.size] = inside
-                if end < begun + size:
+                    block[offset : offset + overlap.size] = overlap
+                if end < chunk_start + size:
                     break
-                yield AudioChunk(begun / rate_hz, block)
-                begun, block = begun + size, np.zeros(size, dtype=np.float32)
-        if end > begun:
-            yield AudioChunk(begun / rate_hz, block[: end - begun])
-        _count_missing(lost, AUDIO_SECONDS_MISSING, stream_end_s(container, stream), end / rate_hz)
+                yield AudioChunk(chunk_start / rate_hz, block)
+                chunk_start, block = chunk_start + size, np.zeros(size, dtype=np.float32)
+        if end > chunk_start:
+            yield AudioChunk(chunk_start / rate_hz, block[: end - chunk_start])
+        _count_missing_seconds(counts, AUDIO_SECONDS_MISSING, stream_end_s(container, stream), end / rate_hz)
 
 
 def read_audio(path: Path, start_s: float, end_s: float, rate_hz: int = AUDIO_RATE_HZ) -> Samples:
-    """One stretch of a file's sound by seeking: (n,) with n = ``round((end_s - start_s) * rate_hz)``.
+    """Read an interval of a file's audio by seeking.
 
-    Silence stands where the file has no sound. Raises DataError if the file is no media file, MissingExtraError
-    without PyAV, UsageError if the stretch is not one.
+    Args:
+        path: Media file.
+        start_s: Start of the interval in seconds.
+        end_s: End of the interval in seconds.
+        rate_hz: Sample rate of the result.
+
+    Returns:
+        Mono samples (n,) with n = ``round((end_s - start_s) * rate_hz)``, silent where the file has no audio.
+
+    Raises:
+        DataError: The file is no media file.
+        MissingExtraError: PyAV is not installed.
+        UsageError: The interval is invalid or `rate_hz` is not a positive number.
     """
-    _require_positive(rate_hz, "rate_hz")
+    _require_positive_number(rate_hz, "rate_hz")
     if not 0 <= start_s <= end_s < math.inf:
         raise UsageError(f"Expected 0 <= start_s <= end_s, but got {start_s} and {end_s}; give a stretch of the file")
     first = round(start_s * rate_hz)
@@ -118,29 +141,40 @@ def read_audio(path: Path, start_s: float, end_s: float, rate_hz: int = AUDIO_RA
     with open_media(path) as container:
         if audio_stream(container) is None:
             return result
-        _seek(container, start_s - SEEK_LEAD_S)
-        for position, samples in _runs(container, rate_hz, Counter()):
+        _seek_or_stay(container, start_s - SEEK_LEAD_S)
+        for position, samples in _audio_segments(container, rate_hz, Counter()):
             if position >= first + result.size:
                 break
-            inside = samples[max(0, first - position) : max(0, first + result.size - position)]
+            overlap = samples[max(0, first - position) : max(0, first + result.size - position)]
             offset = max(0, position - first)
-            result[offset : offset + inside.size] = inside
+            result[offset : offset + overlap.size] = overlap
     return result
 
 
 def frames(
     path: Path, rate_hz: float = 10.0, *, max_side_px: int = MAX_SIDE_PX, notes: Counter[str] | None = None
 ) -> Iterator[Frame]:
-    """What is on the screen at the times ``k / rate_hz``, from the first picture to the end of the last.
+    """Sample the video of a file at the times ``k / rate_hz``, from the first picture to the end of the last.
 
-    Pictures are turned upright, have square pixels and no side longer than `max_side_px`; between two pictures the
-    earlier one stands. A file without video gives no frame. What was lost of a damaged file is counted in `notes`.
+    Each sample is the latest picture at that time, upright and with square pixels.
 
-    Raises DataError if the file is no media file, MissingExtraError without PyAV.
+    Args:
+        path: Media file.
+        rate_hz: Number of samples per second.
+        max_side_px: Maximum width and height; larger pictures are scaled down.
+        notes: Counts losses in a damaged file, see `mien.media.container`; None discards the counts.
+
+    Yields:
+        Frames in time order; none for a file without video.
+
+    Raises:
+        DataError: The file is no media file.
+        MissingExtraError: PyAV is not installed.
+        UsageError: `rate_hz` or `max_side_px` is not a positive number.
     """
-    _require_positive(rate_hz, "rate_hz")
-    _require_positive(max_side_px, "max_side_px")
-    lost = notes if notes is not None else Counter()
+    _require_positive_number(rate_hz, "rate_hz")
+    _require_positive_number(max_side_px, "max_side_px")
+    counts = notes if notes is not None else Counter()
     with open_media(path) as container:
         stream = video_stream(container)
         if stream is None:
@@ -151,7 +185,7 @@ def frames(
         stamps, step_s = Timestamps(container, stream), frame_step_s(stream)
         number, end_s = 0, 0.0
         shown: Callable[[], NDArray[np.uint8]] | None = None
-        for frame in decoded(container, stream, lost):
+        for frame in decoded(container, stream, counts):
             time_s = stamps.time_s(frame, end_s)
             if shown is None:
                 number = max(0, math.ceil((time_s - TIME_EPSILON_S) * rate_hz))
@@ -159,17 +193,17 @@ def frames(
                 while number / rate_hz < time_s - TIME_EPSILON_S:
                     yield Frame(number / rate_hz, shown())
                     number += 1
-            # An image is made only if somebody looks at it: most frames of a video are not sampled.
-            shown = cache(partial(_upright, frame, max_side_px))
+            # Convert a frame to an image only when it is sampled; most frames are not.
+            shown = cache(partial(_upright_image, frame, max_side_px))
             end_s = max(end_s, time_s + (float(frame.duration * frame.time_base) if frame.duration else step_s))
         while shown is not None and number / rate_hz < end_s - TIME_EPSILON_S:
             yield Frame(number / rate_hz, shown())
             number += 1
-        _count_missing(lost, VIDEO_SECONDS_MISSING, stream_end_s(container, stream), end_s)
+        _count_missing_seconds(counts, VIDEO_SECONDS_MISSING, stream_end_s(container, stream), end_s)
 
 
-def _upright(frame: Any, max_side_px: int) -> NDArray[np.uint8]:
-    """(height, width, 3) RGB, scaled before it is turned, so that a large frame never stands in memory as RGB."""
+def _upright_image(frame: Any, max_side_px: int) -> NDArray[np.uint8]:
+    """RGB image (height, width, 3) of a frame. It is scaled first, so that no full-size RGB image is needed."""
     turned = frame.rotation % 180 == 90
     width, height = shown_size(frame)[::-1] if turned else shown_size(frame)
     scale = min(1.0, max_side_px / max(width, height))
@@ -179,45 +213,60 @@ def _upright(frame: Any, max_side_px: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
 
 
-def _runs(container: InputContainer, rate_hz: int, notes: Counter[str]) -> Iterator[tuple[int, Samples]]:
-    """``(position, samples)`` from where the container stands: runs at `rate_hz` in time order, never overlapping.
+def _audio_segments(container: InputContainer, rate_hz: int, notes: Counter[str]) -> Iterator[tuple[int, Samples]]:
+    """Decode and resample audio from the container's present position; gaps are left out.
 
-    A run continues the resampler's state; a step in the stamps or another format begins a new run.
+    A jump of the timestamps or a change of format resets the resampler.
+
+    Args:
+        container: Open container.
+        rate_hz: Sample rate of the result.
+        notes: Counts gaps and damaged packets.
+
+    Yields:
+        ``(position, samples)`` in time order without overlaps. `position` counts samples from time 0.
     """
     stream = audio_stream(container)
     if stream is None:
         return
     stamps = Timestamps(container, stream)
-    run: _Run | None = None
+    segment: _SegmentResampler | None = None
     done = 0
     for frame in decoded(container, stream, notes):
         if not frame.sample_rate or not frame.samples:
             continue
-        expected_s = run.end_s if run is not None else done / rate_hz
+        expected_s = segment.end_s if segment is not None else done / rate_hz
         time_s = stamps.time_s(frame, expected_s)
-        if run is None or run.form != _form(frame) or abs(time_s - expected_s) > STAMP_JITTER_S:
-            if run is not None:
-                yield from run.finish()
-                done = run.position
+        if segment is None or segment.form != _audio_format(frame) or abs(time_s - expected_s) > STAMP_JITTER_S:
+            if segment is not None:
+                yield from segment.finish()
+                done = segment.position
                 notes[AUDIO_GAPS] += time_s - expected_s > STAMP_JITTER_S
-            run = _Run(_form(frame), time_s, done, rate_hz)
-            yield from run.lead(frame)
-        yield from run.add(frame)
-    if run is not None:
-        yield from run.finish()
+            segment = _SegmentResampler(_audio_format(frame), time_s, done, rate_hz)
+            yield from segment.lead(frame)
+        yield from segment.add(frame)
+    if segment is not None:
+        yield from segment.finish()
     if not notes[AUDIO_GAPS]:
         del notes[AUDIO_GAPS]
 
 
-def _form(frame: Any) -> tuple[str, str, int]:
+def _audio_format(frame: Any) -> tuple[str, str, int]:
+    """Sample format, channel layout and sample rate of an audio frame."""
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
-class _Run:
-    """Frames of one format that follow each other, resampled to one rate and mixed to one channel.
+class _SegmentResampler:
+    """Resamples consecutive audio frames of one format and mixes them to one channel.
 
-    A run begins at a sample that both rates share (time 0 is one): so a stretch has the same samples whether one seeks
-    to it or comes to it from the start.
+    It starts at a time that is a whole number of samples at both rates, as time 0 is. An interval thus has the same
+    samples after a seek as when it is decoded from the start.
+
+    Args:
+        form: Sample format, channel layout and sample rate of the frames.
+        start_s: Time of the first frame in seconds.
+        done: Number of samples from time 0 that earlier segments have covered.
+        rate_hz: Sample rate of the result.
     """
 
     def __init__(self, form: tuple[str, str, int], start_s: float, done: int, rate_hz: int) -> None:
@@ -227,74 +276,80 @@ class _Run:
         self.form = form
         rate_in_hz = form[2]
         first_in = round(start_s * rate_in_hz)
-        # silent samples to begin with, from the shared sample to the first frame
-        self._n_lead = first_in % (rate_in_hz // math.gcd(rate_in_hz, rate_hz))
-        self._start_s = (first_in - self._n_lead) / rate_in_hz
+        # input samples of silence between the common start time and the first frame
+        self._n_lead_in = first_in % (rate_in_hz // math.gcd(rate_in_hz, rate_hz))
+        self._start_s = (first_in - self._n_lead_in) / rate_in_hz
         self._n_in = 0
         first = round(self._start_s * rate_hz)
-        # what was heard already, or lies before time 0, is not heard again
-        self._drop = max(0, done - first)
-        # end of what was given away
+        # number of resampled samples to discard: those before time 0 or already covered
+        self._n_to_discard = max(0, done - first)
+        # end of the samples yielded so far, counted from time 0
         self.position = max(first, done)
-        # More than two channels go through FFmpeg's usual mix to two, where the voices are; two are averaged here,
-        # because FFmpeg's own mix to one is louder for some sample formats than for others.
+        # FFmpeg mixes more than two channels to stereo, which includes the voices. Stereo is averaged here, because
+        # the level of FFmpeg's mix to mono depends on the sample format.
         n_channels = AudioLayout(form[1]).nb_channels
         self._resampler = AudioResampler("fltp", "stereo" if n_channels > 2 else form[1], rate_hz)
 
     @property
     def end_s(self) -> float:
-        """When the next frame is expected."""
+        """Expected time of the next frame in seconds."""
         return self._start_s + self._n_in / self.form[2]
 
     def lead(self, frame: Any) -> Iterator[tuple[int, Samples]]:
-        """Silence in the form of `frame` up to where it begins."""
-        if not self._n_lead:
+        """Resample the silence before the first frame `frame`, in its format."""
+        if not self._n_lead_in:
             return
         from av.audio.frame import AudioFrame
 
-        like = frame.to_ndarray()
-        n_values = self._n_lead * like.shape[1] // frame.samples
-        middle = 128 if like.dtype == np.uint8 else 0
-        silent = np.full((like.shape[0], n_values), middle, dtype=like.dtype)
+        values = frame.to_ndarray()
+        n_values = self._n_lead_in * values.shape[1] // frame.samples
+        zero = 128 if values.dtype == np.uint8 else 0
+        silent = np.full((values.shape[0], n_values), zero, dtype=values.dtype)
         silence = AudioFrame.from_ndarray(silent, format=self.form[0], layout=self.form[1])
         silence.sample_rate = self.form[2]
         yield from self.add(silence)
 
     def add(self, frame: Any) -> Iterator[tuple[int, Samples]]:
+        """Resample a frame."""
         self._n_in += frame.samples
-        # The run knows its times; stamps with jitter would only disturb the resampler.
+        # Positions come from sample counts. Timestamps with jitter would disturb the resampler.
         frame.pts = None
-        return self._given(self._resampler.resample(frame))
+        return self._mono(self._resampler.resample(frame))
 
     def finish(self) -> Iterator[tuple[int, Samples]]:
-        return self._given(self._resampler.resample(None))
+        """Yield the samples that the resampler still buffers."""
+        return self._mono(self._resampler.resample(None))
 
-    def _given(self, resampled: Iterable[Any]) -> Iterator[tuple[int, Samples]]:
+    def _mono(self, resampled: Iterable[Any]) -> Iterator[tuple[int, Samples]]:
+        """Mix frames to mono and yield ``(position, samples)``, without the samples to discard."""
         for frame in resampled:
             samples: Samples = frame.to_ndarray().mean(axis=0, dtype=np.float32)
-            dropped = min(self._drop, samples.size)
-            self._drop -= dropped
+            dropped = min(self._n_to_discard, samples.size)
+            self._n_to_discard -= dropped
             samples = samples[dropped:]
             if samples.size:
-                # A float decoder can give what is no number; one such sample would spoil every feature.
+                # A decoder can output NaN or infinity; one such sample would make all features invalid.
                 yield self.position, np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
                 self.position += samples.size
 
 
-def _seek(container: InputContainer, time_s: float) -> None:
+def _seek_or_stay(container: InputContainer, time_s: float) -> None:
+    """Seek to a time in seconds, or stay at the start if the file has no index."""
     from av.error import FFmpegError
 
     try:
         container.seek(round((max(0.0, time_s) + zero_s(container)) * CONTAINER_TICKS_PER_S))
     except FFmpegError:
-        return  # without an index everything before the stretch is decoded and dropped
+        return  # without an index, the audio before the interval is decoded and discarded
 
 
-def _count_missing(notes: Counter[str], what: str, header_end_s: float | None, end_s: float) -> None:
+def _count_missing_seconds(notes: Counter[str], what: str, header_end_s: float | None, end_s: float) -> None:
+    """Count the seconds between the end of the decoded data and the end in the header."""
     if header_end_s is not None and header_end_s - end_s > END_SLACK_S:
         notes[what] += math.ceil(header_end_s - end_s)
 
 
-def _require_positive(value: float, name: str) -> None:
+def _require_positive_number(value: float, name: str) -> None:
+    """Raise UsageError unless a parameter is a positive finite number."""
     if not 0 < value < math.inf:
         raise UsageError(f"Expected {name} to be above 0, but got {value}; give a positive number")

@@ -1,6 +1,6 @@
-"""Voice activity: where somebody speaks, by Silero inside faster-whisper, while the sound streams by.
+"""Voice activity detection on streamed audio, with the Silero network that faster-whisper includes.
 
-`SpeechDetector` holds a short piece of the sound and cuts it into the windows in which speech is recognised.
+`SpeechDetector` buffers a short part of the audio and divides it into windows for speech recognition.
 """
 
 from __future__ import annotations
@@ -14,35 +14,46 @@ from numpy.typing import NDArray
 from mien.errors import MissingExtraError
 from mien.media.decode import AUDIO_RATE_HZ, AudioChunk
 
-# the network looks at 32 ms at a time
+# samples per hop: the network gives one probability for 32 ms
 HOP = 512
 HOP_S = HOP / AUDIO_RATE_HZ
-# It carries a state through the sound; this much of the past brings a fresh state to the same answers.
+# The network is recurrent. After this many hops, a fresh state gives the same probabilities as a continued one.
 WARM_UP_HOPS = 32
-# speech goes on until the probability falls this much below the threshold that began it
+# Speech starts at the threshold and continues while the probability is at most this much lower.
 HYSTERESIS = 0.15
-# Whisper hears 30 s at once; a little less leaves room for the silence around the speech.
+# Whisper processes 30 s at once; a shorter window leaves time for the silence around the speech.
 WINDOW_S = 29.0
-# Silence longer than this ends a window: Whisper invents words for it.
+# A longer silence ends a window, because Whisper invents words in silence.
 MAX_SILENCE_S = 2.0
-# silence kept around the speech of a window
+# silence included on either side of the speech in a window
 MARGIN_S = 0.4
 
 
 @dataclass(frozen=True)
 class Window:
-    """A piece of sound to recognise."""
+    """An interval of the audio for speech recognition."""
 
     start_s: float
     stop_s: float
-    # end of the last stretch of speech inside
+    # end of the last speech segment in the window
     speech_end_s: float
-    # somebody speaks on after it without a long silence
+    # whether speech continues after the window without a long silence
     goes_on: bool
 
 
 class SpeechDetector:
-    """The sound around one moment, and where in it somebody speaks. Holds what was not forgotten, no more."""
+    """Detects speech in streamed audio and yields recognition windows.
+
+    Memory is bounded: only audio around the current position is buffered.
+
+    Args:
+        chunks: Consecutive mono audio at `AUDIO_RATE_HZ`.
+        threshold: Probability at which speech starts, in [0, 1].
+        min_silence_s: Silence in seconds that ends a speech segment.
+
+    Raises:
+        MissingExtraError: faster-whisper is not installed.
+    """
 
     def __init__(self, chunks: Iterator[AudioChunk], threshold: float, min_silence_s: float) -> None:
         try:
@@ -53,34 +64,34 @@ class SpeechDetector:
         self._chunks = chunks
         self._threshold = threshold
         self._min_silence_hops = max(1, round(min_silence_s / HOP_S))
-        # first hop that is held
+        # number of the first hop in the buffer
         self._first_hop = 0
         self._samples: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
-        # (hop,) probability of speech for the whole hops of `_samples`
+        # (hop,) speech probability of each complete hop in `_samples`
         self._speech: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         self._ended = False
-        # end of the sound heard so far
+        # end of the audio read so far
         self.end_s = 0.0
 
     def next_window(self, position_s: float) -> Window | None:
-        """The next window that begins at or after `position_s`, None if nobody speaks any more."""
+        """Return the next window that starts at or after `position_s`, or None if no speech is left."""
         while True:
-            self._forget_before(position_s)
-            self._listen_to(position_s + WINDOW_S + MAX_SILENCE_S + 1)
-            stretches = self._stretches(position_s)
-            if not stretches:
+            self._discard_before(position_s)
+            self._read_until(position_s + WINDOW_S + MAX_SILENCE_S + 1)
+            segments = self._speech_segments(position_s)
+            if not segments:
                 if self._ended:
                     return None
                 position_s = self.end_s - MARGIN_S
                 continue
-            start_s = max(position_s, stretches[0][0] - MARGIN_S)
+            start_s = max(position_s, segments[0][0] - MARGIN_S)
             if start_s - position_s < 1 or self._ended:
                 break
-            position_s = start_s  # hear the whole window first
+            position_s = start_s  # read the audio of the whole window before choosing its end
         limit_s = start_s + WINDOW_S
-        end_s = min(stretches[0][1], limit_s)
+        end_s = min(segments[0][1], limit_s)
         next_s: float | None = None
-        for begin_s, stop_s in stretches[1:]:
+        for begin_s, stop_s in segments[1:]:
             next_s = begin_s
             if begin_s - end_s > MAX_SILENCE_S or begin_s >= limit_s:
                 break
@@ -90,12 +101,20 @@ class SpeechDetector:
         return Window(start_s, stop, end_s, goes_on)
 
     def samples(self, start_s: float, end_s: float) -> NDArray[np.float32]:
-        """(n,) the sound between two times, as far as it is held."""
+        """Return the buffered audio between two times.
+
+        Args:
+            start_s: Start in seconds.
+            end_s: End in seconds.
+
+        Returns:
+            Samples (n,); fewer than requested where the interval exceeds the buffer.
+        """
         offset = self._first_hop * HOP
         return self._samples[max(0, round(start_s * AUDIO_RATE_HZ) - offset) : round(end_s * AUDIO_RATE_HZ) - offset]
 
-    def _listen_to(self, time_s: float) -> None:
-        """Hear at least up to `time_s`, or to the end."""
+    def _read_until(self, time_s: float) -> None:
+        """Read audio up to at least `time_s` or the end, and compute its speech probabilities."""
         while not self._ended and self.end_s < time_s:
             chunk = next(self._chunks, None)
             if chunk is None:
@@ -104,38 +123,40 @@ class SpeechDetector:
             else:
                 self._samples = np.concatenate([self._samples, chunk.samples])
                 self.end_s = chunk.start_s + chunk.samples.size / AUDIO_RATE_HZ
-            self._judge()
+            self._update_speech()
 
-    def _forget_before(self, time_s: float) -> None:
-        """Drop what lies before `time_s`, but keep what the next judgement needs."""
+    def _discard_before(self, time_s: float) -> None:
+        """Remove audio before `time_s` from the buffer, except the hops that warm up the network."""
         n_hops = min(max(0, int(time_s / HOP_S) - WARM_UP_HOPS - self._first_hop), self._speech.size)
         self._first_hop += n_hops
-        # copies, so that the old arrays are free
+        # Copies release the memory of the old arrays.
         self._samples = self._samples[n_hops * HOP :].copy()
         self._speech = self._speech[n_hops:].copy()
 
-    def _stretches(self, after_s: float) -> list[tuple[float, float]]:
-        """``(start_s, end_s)`` of speech after a time: a stretch ends where silence is long enough."""
+    def _speech_segments(self, after_s: float) -> list[tuple[float, float]]:
+        """``(start_s, end_s)`` of each speech segment after a time; a silence of `min_silence_s` ends a segment."""
         result: list[tuple[float, float]] = []
-        begun: int | None = None
+        first: int | None = None
         last = 0
         for hop in range(max(0, int(after_s / HOP_S) - self._first_hop), self._speech.size):
-            if self._speech[hop] >= self._threshold - (HYSTERESIS if begun is not None else 0.0):
-                begun, last = hop if begun is None else begun, hop
-            elif begun is not None and hop - last >= self._min_silence_hops:
-                result.append(self._times(begun, last))
-                begun = None
-        if begun is not None:
-            result.append(self._times(begun, last))
+            if self._speech[hop] >= self._threshold - (HYSTERESIS if first is not None else 0.0):
+                first, last = hop if first is None else first, hop
+            elif first is not None and hop - last >= self._min_silence_hops:
+                result.append(self._hop_times(first, last))
+                first = None
+        if first is not None:
+            result.append(self._hop_times(first, last))
         return result
 
-    def _times(self, first: int, last: int) -> tuple[float, float]:
+    def _hop_times(self, first: int, last: int) -> tuple[float, float]:
+        """Start and end in seconds of the buffered hops from `first` to `last`, both included."""
         return (self._first_hop + first) * HOP_S, (self._first_hop + last + 1) * HOP_S
 
-    def _judge(self) -> None:
-        known = self._speech.size
-        n_new = self._samples.size // HOP - known
+    def _update_speech(self) -> None:
+        """Compute the speech probabilities of new complete hops."""
+        n_known = self._speech.size
+        n_new = self._samples.size // HOP - n_known
         if n_new > 0:
-            begin = max(0, known - WARM_UP_HOPS)
-            judged = self._network(self._samples[begin * HOP : (known + n_new) * HOP]).ravel()
-            self._speech = np.concatenate([self._speech, judged[known - begin :]])
+            begin = max(0, n_known - WARM_UP_HOPS)
+            probabilities = self._network(self._samples[begin * HOP : (n_known + n_new) * HOP]).ravel()
+            self._speech = np.concatenate([self._speech, probabilities[n_known - begin :]])

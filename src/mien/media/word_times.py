@@ -1,4 +1,4 @@
-"""When each word of a known text was said: from the words recognised there, or by the length of the words."""
+"""Word times of a transcript: aligned with recognised words, or estimated from the lengths of the words."""
 
 from __future__ import annotations
 
@@ -10,30 +10,51 @@ from itertools import accumulate
 
 from mien.schema import Clip, TimedWord
 
-# How often a time was made up; the counts are words, the last two utterances.
+# Notes that count estimated times. The first counts words, the other two count utterances.
 BETWEEN_HEARD = "words of transcripts that recognition did not hear: spread between those it heard"
 NONE_HEARD = "utterances in which no word of the transcript was recognised: words spread over them by their length"
 NOTHING_HEARD_AT_ALL = "utterances whose words have no times: words spread over them by their length"
 
-# A word is hardly said faster. Where recognition left less room, the words beside the gap give some of theirs.
+# Shortest plausible duration of a word. Where a gap has less time for a word, the matched words beside the gap lose
+# their recognised times and share the time with the words between them.
 SHORTEST_WORD_S = 0.05
 
 
 def spoken_words(text: str) -> list[str]:
-    """What stands between blanks and holds a letter or a digit; HTML entities are resolved."""
+    """Split a text into whitespace-separated tokens with an alphanumeric character; HTML entities are resolved."""
     return [word for word in html.unescape(text).split() if any(letter.isalnum() for letter in word)]
 
 
 def spread_words(words: Sequence[str], start_s: float, end_s: float) -> tuple[TimedWord, ...]:
-    """Words one after the other over a stretch of time, each as long as its share of the letters and digits."""
+    """Distribute words over a time interval in proportion to their letters and digits.
+
+    Args:
+        words: Words in spoken order, each with a letter or a digit.
+        start_s: Start of the interval in seconds.
+        end_s: End of the interval in seconds.
+
+    Returns:
+        One timed word per word, without gaps; the first starts at `start_s` and the last ends at `end_s`.
+    """
     sizes = [sum(letter.isalnum() for letter in word) for word in words]
     total = sum(sizes)
-    bounds_s = [start_s + (end_s - start_s) * done / total for done in accumulate(sizes, initial=0)] if total else []
+    bounds_s = (
+        [start_s + (end_s - start_s) * n_before / total for n_before in accumulate(sizes, initial=0)] if total else []
+    )
     return tuple(TimedWord(word, bounds_s[n], bounds_s[n + 1]) for n, word in enumerate(words))
 
 
 def words_inside(heard: Iterable[TimedWord], start_s: float, end_s: float) -> tuple[TimedWord, ...]:
-    """The words whose middle lies in [start_s, end_s), cut to it."""
+    """Select the words whose midpoint lies in [start_s, end_s), and trim their times to the interval.
+
+    Args:
+        heard: Recognised words.
+        start_s: Start of the interval in seconds, included.
+        end_s: End of the interval in seconds, excluded.
+
+    Returns:
+        The selected words in their original order, with times inside the interval.
+    """
     return tuple(
         TimedWord(word.text, max(word.start_s, start_s), min(word.end_s, end_s))
         for word in heard
@@ -44,31 +65,34 @@ def words_inside(heard: Iterable[TimedWord], start_s: float, end_s: float) -> tu
 def align_words(
     words: Sequence[str], heard: Sequence[TimedWord], start_s: float, end_s: float
 ) -> tuple[tuple[TimedWord, ...], int]:
-    """Times for the words of a transcript from the words recognised in the same stretch [start_s, end_s].
+    """Align the words of a transcript with the words recognised in the same interval [start_s, end_s].
 
-    Words that agree (letter case and marks aside) take the recognised times. The others lie between their matched
-    neighbours, or between these and the ends of the stretch, each as long as its share of the letters. Where there is
-    less room than `SHORTEST_WORD_S` a word, the neighbours share theirs.
+    Words that match (ignoring case and punctuation) take the recognised times. Each run of unmatched words is
+    distributed over the gap between its matched neighbours or the interval's ends, in proportion to its letters and
+    digits. Where a gap has less than `SHORTEST_WORD_S` per word, its matched neighbours are treated as unmatched.
 
     Args:
-        words: of the transcript, in their order
-        heard: in time order, inside the stretch
-        start_s: where the transcript begins
-        end_s: where it ends
+        words: Words of the transcript, in spoken order.
+        heard: Recognised words in time order, inside the interval.
+        start_s: Start of the transcript in seconds.
+        end_s: End of the transcript in seconds.
 
     Returns:
-        One timed word per word, in time order, and how many have the times of a recognised word.
+        One timed word per word of the transcript, in time order, and the number of words with recognised times.
     """
+    # recognised words by the index of the transcript word that they match
     anchors: dict[int, TimedWord] = {}
-    matcher = difflib.SequenceMatcher(None, [_bare(word) for word in words], [_bare(w.text) for w in heard], False)
+    matcher = difflib.SequenceMatcher(
+        None, [_normalised(word) for word in words], [_normalised(w.text) for w in heard], False
+    )
     for block in matcher.get_matching_blocks():
         anchors |= {block.a + n: heard[block.b + n] for n in range(block.size)}
-    while (crowded := _crowded(len(words), anchors, start_s, end_s)) is not None:
-        for neighbour in crowded:
+    while (neighbours := _beside_short_gap(len(words), anchors, start_s, end_s)) is not None:
+        for neighbour in neighbours:
             anchors.pop(neighbour, None)
     timed: list[TimedWord] = []
-    for first, last in _gaps(len(words), anchors):
-        begin_s, stop_s = _room(first, last, anchors, start_s, end_s)
+    for first, last in _unmatched_ranges(len(words), anchors):
+        begin_s, stop_s = _gap_times(first, last, anchors, start_s, end_s)
         timed.extend(spread_words(words[first:last], begin_s, stop_s))
         if last in anchors:
             timed.append(TimedWord(words[last], anchors[last].start_s, anchors[last].end_s))
@@ -78,53 +102,62 @@ def align_words(
 def timed_words(
     clip: Clip, heard: Sequence[TimedWord] | None = None, notes: Counter[str] | None = None
 ) -> tuple[TimedWord, ...]:
-    """The spoken words of a clip with their times; what had to be made up is counted in `notes`.
+    """Return the spoken words of a clip with their times.
 
     Args:
-        clip: its own words count if it has any, else those of its transcript
-        heard: words recognised in the whole file, None if nothing was recognised
-        notes: see the constants of this module
+        clip: An utterance. If it has timed words, these are used; otherwise the words of its transcript are timed.
+        heard: Words recognised in the whole file, in time order; None if recognition did not run.
+        notes: Counts estimated times, see the constants of this module; None discards the counts.
+
+    Returns:
+        The words in time order; empty if the clip has no spoken words.
     """
-    told: Counter[str] = notes if notes is not None else Counter()
+    counts: Counter[str] = notes if notes is not None else Counter()
     if clip.words:
         return tuple(word for word in clip.words if spoken_words(word.text))
     words = spoken_words(clip.transcript)
     if not words:
         return ()
     if heard is None:
-        told[NOTHING_HEARD_AT_ALL] += 1
+        counts[NOTHING_HEARD_AT_ALL] += 1
         return spread_words(words, clip.start_s, clip.end_s)
-    inside = words_inside(heard, clip.start_s, clip.end_s)
-    timed, n_matched = align_words(words, inside, clip.start_s, clip.end_s)
+    recognized = words_inside(heard, clip.start_s, clip.end_s)
+    timed, n_matched = align_words(words, recognized, clip.start_s, clip.end_s)
     if not n_matched:
-        told[NONE_HEARD] += 1
+        counts[NONE_HEARD] += 1
     elif n_matched < len(words):
-        told[BETWEEN_HEARD] += len(words) - n_matched
+        counts[BETWEEN_HEARD] += len(words) - n_matched
     return timed
 
 
-def _bare(word: str) -> str:
+def _normalised(word: str) -> str:
+    """Lower-case letters and digits of a word, for matching."""
     return "".join(letter for letter in word.casefold() if letter.isalnum())
 
 
-def _gaps(n_words: int, anchors: dict[int, TimedWord]) -> list[tuple[int, int]]:
-    """Before every anchor and at the end: words [first, last) without an anchor, empty where two anchors meet."""
+def _unmatched_ranges(n_words: int, anchors: dict[int, TimedWord]) -> list[tuple[int, int]]:
+    """Ranges [first, last) of unmatched words, one before each anchor and one at the end; a range may be empty."""
     stops = [*sorted(anchors), n_words]
     return [(begin + 1, stop) for begin, stop in zip([-1, *stops[:-1]], stops, strict=True)]
 
 
-def _room(first: int, last: int, anchors: dict[int, TimedWord], start_s: float, end_s: float) -> tuple[float, float]:
+def _gap_times(
+    first: int, last: int, anchors: dict[int, TimedWord], start_s: float, end_s: float
+) -> tuple[float, float]:
+    """Start and end in seconds of the time between the anchors around the words [first, last)."""
     begin_s = anchors[first - 1].end_s if first - 1 in anchors else start_s
     stop_s = anchors[last].start_s if last in anchors else end_s
     return begin_s, max(begin_s, stop_s)
 
 
-def _crowded(n_words: int, anchors: dict[int, TimedWord], start_s: float, end_s: float) -> tuple[int, int] | None:
-    """The words before and after the first gap that is too short for its words, if one of them is an anchor."""
-    for first, last in _gaps(n_words, anchors):
-        begin_s, stop_s = _room(first, last, anchors, start_s, end_s)
-        beside = (first - 1, last)
+def _beside_short_gap(
+    n_words: int, anchors: dict[int, TimedWord], start_s: float, end_s: float
+) -> tuple[int, int] | None:
+    """Neighbours of the first gap that has an anchor beside it and is too short for its words, or None."""
+    for first, last in _unmatched_ranges(n_words, anchors):
+        begin_s, stop_s = _gap_times(first, last, anchors, start_s, end_s)
+        neighbours = (first - 1, last)
         too_short = stop_s - begin_s < (last - first) * SHORTEST_WORD_S
-        if too_short and any(neighbour in anchors for neighbour in beside):
-            return beside
+        if too_short and any(neighbour in anchors for neighbour in neighbours):
+            return neighbours
     return None

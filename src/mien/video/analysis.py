@@ -1,6 +1,6 @@
-"""What was found in one video: the single object from which every output of ``mien analyze`` is written.
+"""Results of one video's analysis, from which all outputs of ``mien analyze`` are written.
 
-Plain numbers, texts and numpy arrays, checked when it is made, so that a writer never meets a half-filled analysis.
+They consist of numbers, texts and numpy arrays. `Analysis` validates them when it is made, so that writers need not.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from mien.errors import DataError
 from mien.schema import EMOTION_RANGE, SENTIMENT_RANGE, FloatArray
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 
-# in the names of attention matrices: "text->visual"
+# between target and context in the names of attention matrices: "text->visual"
 ARROW = "->"
-# the output of sentiment
+# name of the only output of the sentiment task
 POSITIVE = "positive"
 # between several values in one cell of a table
 SEPARATOR = "; "
 
 
 class TrackSource(StrEnum):
-    """What a track was measured on."""
+    """Source of a track's measurements."""
 
     VOICE = "voice"
     FACE = "face"
@@ -36,29 +36,29 @@ class TrackSource(StrEnum):
 class VideoFacts:
     """The analysed recording."""
 
-    # shown as the title, usually the file's name
+    # title of the report, usually the file's name
     name: str
     duration_s: float
-    # what the player plays; None: the report has no player
+    # media file that the report's player plays; None: the report has no player
     path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """Who made the predictions, from what, and how a probability became a label."""
+    """The model of the predictions, its inputs and its thresholds."""
 
     name: str
-    # modalities the model was given: "text", "acoustic", "visual"
+    # modalities that the model uses: "text", "acoustic", "visual"
     inputs: tuple[str, ...]
-    # what it answers, names in `mien.tasks.TASKS`
+    # tasks that the model predicts, names in `mien.tasks.TASKS`
     tasks: tuple[str, ...]
-    # positive where the probability is at least this
+    # an utterance is positive if its probability is at least this
     sentiment_threshold: float = 0.5
-    # emotion -> present where the probability is at least this
+    # emotion -> probability from which it is a label
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    # where the thresholds come from, in one sentence
+    # one sentence on how the thresholds were chosen
     protocol: str = ""
-    # what a reader must know before believing an answer, such as "hears words only"
+    # limits of the predictions that a reader must know, such as a model that uses words only
     caveats: tuple[str, ...] = ()
     # further rows of the model's table, such as "Trained on" -> "CMU-MOSEI, official train split"
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -66,29 +66,29 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class Sentiment:
-    """Whether an utterance is positive."""
+    """Predicted sentiment of an utterance."""
 
     # "positive" or "negative"
     label: str
-    # of "positive", whichever the label is
+    # probability of "positive", even if the label is "negative"
     probability: float
 
 
 @dataclass(frozen=True, slots=True)
 class UtteranceAnalysis:
-    """One utterance and everything said about it."""
+    """One utterance with its predictions."""
 
     index: int
     start_s: float
     end_s: float
     transcript: str = ""
-    # task -> output -> probability or degree, of emotion without `none`; empty where nothing could be predicted
+    # task -> output -> probability or degree; emotion lacks `none`; empty if all modalities are missing
     outputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    # "positive" or "negative", where sentiment is predicted
+    # "positive" or "negative"; empty if sentiment is not predicted
     sentiment_label: str = ""
     # emotions at or above their thresholds
     labels: tuple[str, ...] = ()
-    # modality the model takes and did not get -> why
+    # modality that the model uses but the utterance lacks -> reason
     missing: Mapping[str, str] = field(default_factory=dict)
     # modality -> output (`mien.tasks.output_name`) -> probability with all modalities minus probability without this
     # one; empty for a model of one modality
@@ -96,29 +96,29 @@ class UtteranceAnalysis:
 
     @property
     def sentiment(self) -> Sentiment | None:
-        """The two classes of sentiment; None where they are not predicted."""
+        """Label and probability of sentiment; None if it is not predicted."""
         if SENTIMENT not in self.outputs:
             return None
         return Sentiment(self.sentiment_label, self.outputs[SENTIMENT][POSITIVE])
 
     @property
     def emotions(self) -> Mapping[str, float]:
-        """Emotion -> probability; empty where they are not predicted."""
+        """Emotion -> probability; empty if emotions are not predicted."""
         return self.outputs.get(EMOTION, {})
 
     @property
     def sentiment_intensity(self) -> float | None:
-        """In [-3, 3]; None where it is not predicted."""
+        """Degree of sentiment in [-3, 3]; None if it is not predicted."""
         return self.outputs.get(SENTIMENT_INTENSITY, {}).get(SENTIMENT)
 
     @property
     def emotion_intensities(self) -> Mapping[str, float]:
-        """Emotion -> degree in [0, 3]; empty where they are not predicted."""
+        """Emotion -> degree in [0, 3]; empty if degrees are not predicted."""
         return self.outputs.get(EMOTION_INTENSITY, {})
 
     @property
     def further_outputs(self) -> dict[str, Mapping[str, float]]:
-        """The outputs of all other tasks."""
+        """Task -> output -> value, for tasks other than sentiment, emotions and their degrees."""
         paper = (SENTIMENT, EMOTION, SENTIMENT_INTENSITY, EMOTION_INTENSITY)
         return {task: values for task, values in self.outputs.items() if task not in paper}
 
@@ -130,15 +130,15 @@ class Track:
     name: str
     unit: str
     source: TrackSource
-    # (time,) rising
+    # (time,) in seconds, never falling
     times_s: FloatArray
-    # (time,) NaN where there was nothing to measure, such as the pitch of a pause
+    # (time,) NaN where nothing could be measured, such as the pitch of a pause
     values: FloatArray
-    # False: the model never saw it
+    # whether the model uses it as input
     used_by_model: bool = False
     # how it was measured, in one sentence
     note: str = ""
-    # lower and upper end of the axis; None: from the values
+    # lower and upper end of the axis; None: the range of the values
     axis: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -155,7 +155,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """Everything known about one video after ``mien analyze``."""
+    """Complete result of ``mien analyze`` for one video."""
 
     video: VideoFacts
     model: ModelFacts
@@ -165,7 +165,7 @@ class Analysis:
     # rows sum to 1, or are NaN where the target lacks the modality; "text->text" is self-attention
     attention: Mapping[str, FloatArray] = field(default_factory=dict)
     tracks: tuple[Track, ...] = ()
-    # remarks about this recording, such as what was skipped and why
+    # remarks on this recording, such as skipped parts and the reasons
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -186,14 +186,14 @@ class Analysis:
                 )
 
     def to_pandas(self) -> Any:
-        """One row per utterance with the columns of utterances.csv, unescaped (pandas must be installed)."""
+        """Make a data frame with one row per utterance and the columns of utterances.csv; needs pandas."""
         import pandas as pd
 
         return pd.DataFrame([row(self, utterance) for utterance in self.utterances], columns=columns(self))
 
 
 def emotion_names(analysis: Analysis) -> tuple[str, ...]:
-    """Every emotion the analysis speaks of: those with a threshold first, then others in order of appearance."""
+    """List the emotions of an analysis: those with a threshold first, then others in order of appearance."""
     names: dict[str, None] = dict.fromkeys(analysis.model.thresholds)
     for utterance in analysis.utterances:
         names |= dict.fromkeys(utterance.emotions)
@@ -201,7 +201,7 @@ def emotion_names(analysis: Analysis) -> tuple[str, ...]:
 
 
 def columns(analysis: Analysis) -> list[str]:
-    """Names of the columns: facts, sentiment, emotions, what else is predicted, what was decided, what is missing."""
+    """List the columns: index, times, transcript, sentiment, emotions, other outputs, labels, missing modalities."""
     return [
         *("index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability"),
         *emotion_names(analysis),
@@ -211,7 +211,15 @@ def columns(analysis: Analysis) -> list[str]:
 
 
 def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
-    """The cells of one utterance in the order of `columns`; None where there is nothing."""
+    """Make the table row of one utterance.
+
+    Args:
+        analysis: The analysis, which decides on the columns.
+        utterance: One of its utterances.
+
+    Returns:
+        Cells in the order of `columns`; None where the utterance has no value.
+    """
     sentiment = utterance.sentiment
     cells = {
         "index": utterance.index,
@@ -230,7 +238,7 @@ def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
 
 
 def _named_outputs(utterance: UtteranceAnalysis) -> dict[str, float]:
-    """Column -> value of what is predicted beside sentiment and emotions: degrees, then other tasks."""
+    """Column -> value of the outputs beside sentiment and emotions: degrees first, then other tasks."""
     named: dict[str, float] = {}
     for task in (SENTIMENT_INTENSITY, EMOTION_INTENSITY):
         named |= {f"{name}_intensity": value for name, value in utterance.outputs.get(task, {}).items()}

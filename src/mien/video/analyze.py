@@ -1,6 +1,6 @@
 """`mien analyze`: a raw video -> clips -> features -> predictions with their evidence -> report.
 
-One function analyses a recording (`analyze_recording`), here or on a cluster's worker; the reports are written here.
+`analyze_recording` analyses one recording, in this process or on a cluster's worker. This process writes the reports.
 """
 
 from __future__ import annotations
@@ -40,32 +40,30 @@ if TYPE_CHECKING:
     from mien.training.predictor import Predictor
 
 DEFAULT_MODEL = "mosei-text"
-# Without a word said, a video is still cut into clips of this length, so that voice and face can be shown.
+# A video without speech is cut into clips of this length, so that voice and face can be shown.
 SILENT_CLIP_S = 5.0
-# A map of more utterances (about 75 minutes of talk) cannot be read any more, and grows with their square.
+# A larger attention map (about 75 minutes of speech) is unreadable, and its size grows with the square.
 MOST_ATTENTION_UTTERANCES = 600
 WORDS_ONLY = "It hears words only: voice and face are measured beside it and have no say in the prediction."
 EXPRESSED = "A probability is about what annotators would read into the words, not about what the person feels inside."
-Advance = Callable[[str], None]
+Advance = Callable[[str], None]  # receives a message about the progress
 
 
-def _tell_nobody(_text: str) -> None:
+def _ignore_message(_text: str) -> None:
     pass
 
 
 @dataclass(frozen=True)
 class AnalyzeRequest:
-    """What to analyse with. `model` is a shipped name or a run folder."""
+    """Model and settings of an analysis."""
 
-    model: str = DEFAULT_MODEL
-    subtitles: Path | None = None
+    model: str = DEFAULT_MODEL  # name of a shipped model, or folder of a Run
+    subtitles: Path | None = None  # file with transcripts and times; None: speech is recognised
     media: MediaSettings = dataclasses.field(default_factory=lambda: MediaSettings(silent_clip_s=SILENT_CLIP_S))
-    # measure voice and face also where the model does not use them
-    tracks: bool = True
-    # how report.html is written
+    tracks: bool = True  # measure voice and face for the report, even where the model does not use them
     page: PageSettings = dataclasses.field(default_factory=PageSettings)
-    # threads on which loading, listening and watching go on side by side, from 1; None: the cores there are, at most 2.
-    # On a cluster: videos at a time. Results do not depend on it.
+    # threads that load, recognise speech and measure faces in parallel, at least 1; None: one per core, at most 2.
+    # On a cluster: videos analysed at the same time. The results do not depend on it.
     workers: int | None = None
     engine: EngineConfig = dataclasses.field(default_factory=EngineConfig)
 
@@ -73,26 +71,35 @@ class AnalyzeRequest:
 def analyze(
     videos: Sequence[str | Path], out: str | Path, request: AnalyzeRequest | None = None, advance: Advance | None = None
 ) -> tuple[dict[Path, Analysis], dict[Path, str]]:
-    """Analyse videos; each gets its outputs in `out`, or in a folder of its own below `out` when there are several.
+    """Analyse videos and write their outputs; a video that fails does not stop the others.
 
-    One bad video never stops the rest. Returns the analyses and, for the videos that failed, why. Raises what concerns
-    all of them: an unknown model, missing weights, features that raw video cannot give.
+    Args:
+        videos: Media files. Of several files with the same stem, only the first is analysed.
+        out: Folder of the outputs; several videos get one folder each below it, named by the file's stem.
+        request: Model and settings; None uses the defaults.
+        advance: Called with messages about the progress.
+
+    Returns:
+        Path -> analysis of the videos that succeeded, and path -> reason of the videos that failed.
+
+    Raises:
+        MienError: Every video fails: the model is unknown, weights are missing, or no extractor gives its features.
     """
     request = request or AnalyzeRequest()
-    tell = advance or _tell_nobody
+    tell = advance or _ignore_message
     run = find_run(request.model)
-    paths, clashing = _of_different_names([Path(path) for path in videos])
-    jobs, settings = _jobs(paths, request, run)
+    paths, clashing = _with_distinct_stems([Path(path) for path in videos])
+    jobs, settings = _analysis_jobs(paths, request, run)
     done: dict[Path, Analysis] = {}
     failed: dict[Path, str] = {}
     with limit_numpy_threads(), TaskPool(request.workers) as pool:
         if request.engine.is_local:
-            # One at a time in this thread; what is measured in the next one is begun before.
+            # This thread analyses one recording at a time; the pool measures the next one meanwhile.
             engine, context = EngineConfig(workers=1), partial(AnalysisContext, settings, pool, tell)
         else:
             engine = dataclasses.replace(request.engine, workers=request.workers or request.engine.workers)
             context = partial(AnalysisContext, settings)
-        with closing(run_jobs(engine, analyze_recording, jobs, _lost, context=context)) as outcomes:
+        with closing(run_jobs(engine, analyze_recording, jobs, _lost_analysis, context=context)) as outcomes:
             for number, outcome in enumerate(outcomes, start=1):
                 path = outcome.path
                 try:
@@ -115,19 +122,15 @@ def analyze(
 class RecordingJob:
     """A recording to analyse."""
 
-    # as the user gave it
-    path: Path
-    # where whoever does the job finds it
-    location: Path
-    # the recording that the same process analyses next, if that is known
-    following: Path | None
-    # what whoever sent the job sees, and a worker must see too
-    needs: tuple[Path, ...]
+    path: Path  # as the user wrote it
+    location: Path  # path for the process that runs the job: absolute on a cluster
+    following: Path | None  # recording that the same process analyses next; None if unknown
+    needs: tuple[Path, ...]  # existing files and folders that a worker must see under the same path
 
 
 @dataclass(frozen=True)
 class RecordingOutcome:
-    """What came of it: the analysis or the reason why not."""
+    """Result of a job: the analysis, or the reason of its failure."""
 
     path: Path
     analysis: Analysis | None = None
@@ -135,7 +138,19 @@ class RecordingOutcome:
 
 
 def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingOutcome:
-    """Analyse one recording. Raises what would stop every one: what cannot be loaded, or is not to be seen."""
+    """Analyse one recording, in this process or on a cluster's worker.
+
+    Args:
+        job: The recording, and the paths that this machine must have.
+        context: Loaded model and measurements in progress.
+
+    Returns:
+        The analysis, or the reason why this recording failed.
+
+    Raises:
+        EngineError: A worker does not see a path that the job needs.
+        MienError: The model, the speech recogniser or an extractor cannot be loaded.
+    """
     require_visible_paths(*job.needs)
     with limit_numpy_threads():
         observed = context.observe(job)
@@ -154,49 +169,44 @@ def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingO
 
 @dataclass(frozen=True)
 class AnalysisContextSettings:
-    """What the recordings of a call share."""
+    """Settings that all recordings of a call share."""
 
-    # name of a shipped run, or folder of another
-    model: str
-    # which run that is: a worker may outlive the one it has loaded
-    card_sha256: str
+    model: str  # name of a shipped model, or folder of a Run
+    card_sha256: str  # hash of the Run's card: on a worker, the folder may hold another Run
     measured: MeasurementSettings
 
 
 class AnalysisContext:
-    """What every recording needs, loaded once by the threads of a pool, and the recordings that are begun.
-
-    Raises EngineError where a worker sees another run than the one that was sent.
-    """
+    """Model and extractors, loaded once, and started measurements. EngineError if a worker sees another Run."""
 
     def __init__(
-        self, settings: AnalysisContextSettings, pool: TaskPool | None = None, tell: Advance = _tell_nobody
+        self, settings: AnalysisContextSettings, pool: TaskPool | None = None, tell: Advance = _ignore_message
     ) -> None:
         run = find_run(settings.model)
-        if (seen := sha256_of(run.folder / CARD)) != settings.card_sha256:
+        if (card_sha256 := sha256_of(run.folder / CARD)) != settings.card_sha256:
             raise EngineError(
                 f"Expected the worker {socket.gethostname()} to see the run {settings.model} as it was sent (run.json "
-                f"{settings.card_sha256[:12]}), but got another one there ({seen[:12]}); repeat the command"
+                f"{settings.card_sha256[:12]}), but got another one there ({card_sha256[:12]}); repeat the command"
             )
         tell("loading")
         pool = pool or TaskPool(1)
         self.tell = tell
         self.observer = MeasurementPool(pool, settings.measured)
         self.analyst = pool.submit_loading(partial(load_analysis_model, run))
-        self._begun: dict[Path, RecordingMeasurements] = {}
+        self._started: dict[Path, RecordingMeasurements] = {}
 
     def observe(self, job: RecordingJob) -> RecordingMeasurements:
-        """The measurements of a recording. Those of the following one are begun, so that no thread is idle."""
-        observed = self._begun.pop(job.location, None) or self.observer.observe(job.location)
+        """Start or fetch the measurements of a recording, and start those of the next to keep all threads busy."""
+        observed = self._started.pop(job.location, None) or self.observer.observe(job.location)
         if job.following is not None:
-            self._begun[job.following] = self.observer.observe(job.following)
+            self._started[job.following] = self.observer.observe(job.following)
         return observed
 
 
-def _jobs(
+def _analysis_jobs(
     paths: Sequence[Path], request: AnalyzeRequest, run: Run
 ) -> tuple[list[RecordingJob], AnalysisContextSettings]:
-    """One job per recording, and what they share. A worker has another working folder."""
+    """One job per recording, and their shared settings. Paths are absolute for workers, whose folder differs."""
     is_local = request.engine.is_local
 
     def located(path: Path) -> Path:
@@ -209,18 +219,18 @@ def _jobs(
     for path, following in zip(paths, [*paths[1:], None], strict=True):
         needs = tuple(each for each in (*shared, located(path)) if each.exists())
         jobs.append(RecordingJob(path, located(path), following if is_local else None, needs))
-    sees = run.spaces[Modality.VISUAL].name if Modality.VISUAL in run.spaces else ""
-    measured = MeasurementSettings(subtitles, request.media, request.tracks, sees)
+    visual_name = run.spaces[Modality.VISUAL].name if Modality.VISUAL in run.spaces else ""
+    measured = MeasurementSettings(subtitles, request.media, request.tracks, visual_name)
     model = request.model if is_shipped else str(located(run.folder))
     return jobs, AnalysisContextSettings(model, sha256_of(run.folder / CARD), measured)
 
 
-def _lost(job: RecordingJob, reason: str) -> RecordingOutcome:
+def _lost_analysis(job: RecordingJob, reason: str) -> RecordingOutcome:
     return RecordingOutcome(job.path, failure=reason)
 
 
-def _of_different_names(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """The first video of every name, and why the others fail: they would overwrite its outputs."""
+def _with_distinct_stems(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
+    """First video of every stem, and path -> reason of the others, whose outputs would overwrite the first's."""
     first: dict[str, Path] = {}
     failed: dict[Path, str] = {}
     for path in dict.fromkeys(videos):
@@ -236,7 +246,7 @@ def _of_different_names(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, 
 
 @dataclass(frozen=True)
 class AnalysisModel:
-    """The model and the extractors of its features, loaded once and used for every video."""
+    """The model and the extractors of its feature spaces, loaded once and used for every video."""
 
     run: Run
     predictor: Predictor
@@ -245,34 +255,49 @@ class AnalysisModel:
 
 
 def load_analysis_model(run: Run) -> AnalysisModel:
-    """Load a run's system, and the extractors that its feature spaces name."""
+    """Load the predictor of a Run, and the extractors of its feature spaces."""
     from mien.training.predictor import load_predictor
 
     return AnalysisModel(run, load_predictor(run), decisions_of(run), extractors_for(run.spaces))
 
 
 def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, observed: RecordingMeasurements) -> Analysis:
-    """Predict and explain one video whose utterances are known. Raises DataError if it has none."""
+    """Extract features of one video's clips, predict, and gather the evidence of the predictions.
+
+    Args:
+        job: The recording.
+        clips: Its utterances with times and transcripts, from subtitles or recognised speech.
+        analyst: Loaded model and extractors.
+        observed: Face frames and tracks of the same recording; waits for those in progress.
+
+    Returns:
+        The analysis; attention only up to `MOST_ATTENTION_UTTERANCES` utterances.
+
+    Raises:
+        DataError: There are no utterances.
+    """
     from mien.models.batch import InputKind
 
     path = job.location
     if not clips.clips:
         raise DataError(f"Expected somebody to speak in {path}, but heard nobody; give --subtitles")
     with limit_torch_threads():
-        found = featurise(path, path.stem, clips.clips, analyst.extractors, observed.model_saw())
-        columns = stack_videos([found.video], analyst.run.spaces, words=analyst.predictor.input_kind is InputKind.WORDS)
+        result = featurise(path, path.stem, clips.clips, analyst.extractors, observed.model_saw())
+        columns = stack_videos(
+            [result.video], analyst.run.spaces, words=analyst.predictor.input_kind is InputKind.WORDS
+        )
         predictions = analyst.predictor.predict(columns)
         without = _leave_one_out(columns, analyst)
         n = len(clips.clips)
         shown = n <= MOST_ATTENTION_UTTERANCES
         attention = analyst.predictor.attention(columns)[path.stem] if shown else {}
-    notes = [f"{text}: {count}" for text, count in sorted((clips.notes + found.notes).items())]
+    notes = [f"{text}: {count}" for text, count in sorted((clips.notes + result.notes).items())]
     if not shown:
         notes.append(f"attention is left out: {n} utterances, more than {MOST_ATTENTION_UTTERANCES}")
     return Analysis(
         video=VideoFacts(path.name, clips.duration_s, job.path),
         model=_model_facts(analyst),
-        utterances=tuple(_utterance(row, found, predictions, without, analyst.decisions) for row in range(n)),
+        utterances=tuple(_utterance_analysis(row, result, predictions, without, analyst.decisions) for row in range(n)),
         attention={name: _shown_attention(name, weights[:n, :n], columns) for name, weights in attention.items()},
         tracks=observed.tracks(),
         notes=tuple(notes),
@@ -280,33 +305,33 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
 
 
 def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
-    """The weights (utterance, context); NaN rows where the utterance lacks the asking modality or nothing answers."""
+    """Weights (utterance, context); NaN rows where an utterance lacks the target modality or has no context."""
     target = name.partition("->")[0]
     if target == FUSED:
         present = np.any([columns.present[modality] for modality in columns.present], axis=0)
     else:
         present = columns.present[Modality(target)]
-    asked = present & (weights.sum(axis=1) > 0)
-    shown: FloatArray = np.where(asked[:, None], weights, np.nan)
+    has_weights = present & (weights.sum(axis=1) > 0)
+    shown: FloatArray = np.where(has_weights[:, None], weights, np.nan)
     return shown
 
 
 def _leave_one_out(columns: SplitColumns, analyst: AnalysisModel) -> dict[Modality, Predictions]:
-    """Predictions with each modality taken away in turn; nothing for a model of one modality."""
+    """Modality -> predictions without it; empty for a model of one modality."""
     if len(columns.features) < 2:
         return {}
     return {modality: analyst.predictor.predict(columns.without(modality)) for modality in columns.features}
 
 
-def _utterance(
+def _utterance_analysis(
     row: int,
-    found: ClipFeatures,
+    result: ClipFeatures,
     predictions: Predictions,
     without: Mapping[Modality, Predictions],
     decisions: Decisions,
 ) -> UtteranceAnalysis:
-    utterance = found.video.utterances[row]
-    outputs = _outputs(predictions, row) if utterance.features else {}
+    utterance = result.video.utterances[row]
+    outputs = _outputs_of_row(predictions, row) if utterance.features else {}
     label = ""
     if SENTIMENT in outputs:
         label = "positive" if outputs[SENTIMENT][POSITIVE] >= decisions.at(SENTIMENT)[0] else "negative"
@@ -319,17 +344,17 @@ def _utterance(
         outputs=outputs,
         sentiment_label=label,
         labels=tuple(name for name, threshold in thresholds.items() if outputs[EMOTION][name] >= threshold),
-        missing={str(modality): reason for modality, reason in found.missing[utterance.index].items()},
+        missing={str(modality): reason for modality, reason in result.missing[utterance.index].items()},
         contributions={
-            str(modality): _changes(outputs, _outputs(other, row))
+            str(modality): _probability_changes(outputs, _outputs_of_row(other, row))
             for modality, other in without.items()
             if modality in utterance.features
         },
     )
 
 
-def _outputs(predictions: Predictions, row: int) -> dict[str, dict[str, float]]:
-    """Task -> output -> value of one utterance, of the six emotions without `none`."""
+def _outputs_of_row(predictions: Predictions, row: int) -> dict[str, dict[str, float]]:
+    """Task -> output -> value of one utterance; the output `none` of the emotions is left out."""
     return {
         task: {
             name: float(values[row, column])
@@ -340,10 +365,10 @@ def _outputs(predictions: Predictions, row: int) -> dict[str, dict[str, float]]:
     }
 
 
-def _changes(
+def _probability_changes(
     outputs: Mapping[str, Mapping[str, float]], without: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
-    """What every probability loses without a modality; nothing of degrees."""
+    """Output -> probability minus the probability without a modality; tasks that predict degrees are left out."""
     return {
         output_name(task, name): value - without[task][name]
         for task, values in outputs.items()
@@ -353,7 +378,7 @@ def _changes(
 
 
 def _emotion_thresholds(decisions: Decisions) -> dict[str, float]:
-    """Emotion -> threshold at the point of weighted F1, which names an emotion only when sure."""
+    """Emotion -> threshold at the operating point of weighted F1, which assigns emotions sparingly."""
     thresholds: list[float] = decisions.at(EMOTION, OperatingPoint.WEIGHTED_F1).tolist()
     return dict(zip(EMOTIONS, thresholds, strict=False))
 

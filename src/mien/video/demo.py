@@ -1,7 +1,7 @@
-"""`mien demo`: the main job, a raw video in and a report out, on the clip that comes with the package.
+"""`mien demo`: analyses the sample clip of the package and writes its report.
 
-The clip is a public-domain portrait under a moving camera, a synthetic voice and sentences written for it
-(tools/make_sample.py in the project's repository): no person said any of it, and the face never moves.
+The clip shows a public-domain portrait under a moving camera. A synthetic voice speaks sentences written for it
+(tools/make_sample.py in the project's repository): no person spoke them, and the face never moves.
 """
 
 from __future__ import annotations
@@ -14,20 +14,29 @@ from mien.video.analysis import Analysis
 from mien.video.analyze import Advance, AnalyzeRequest, analyze
 from mien.video.page import PageSettings
 
-# The clip stands inside the report, so that the page can be moved and sent.
+# Large enough to embed the clip in the report, so that the page can be moved and sent.
 EMBED_UP_TO_MB = 2.0
 
 
 def sample_clip() -> Path:
-    """The clip that comes with the package; ``sample.srt`` beside it holds what is said in it, and when."""
+    """Path of the package's sample clip; ``sample.srt`` beside it holds its transcripts and times."""
     return Path(str(files("mien"))) / "sample" / "sample.mp4"
 
 
 def demo(out: str | Path = "mien-demo", advance: Advance | None = None) -> Analysis:
-    """Analyse the sample clip into `out` with the shipped checkpoint: speech recognised, voice and face measured.
+    """Analyse the sample clip with the default model, recognised speech, and tracks of voice and face.
 
-    Raises MissingExtraError or MissingWeightsError where an extra is not installed, MienError where the system refuses
-    to write.
+    Args:
+        out: Folder of the outputs.
+        advance: Called with messages about the progress.
+
+    Returns:
+        The analysis of the clip.
+
+    Raises:
+        MissingExtraError: An extra is not installed.
+        MissingWeightsError: Weights are missing.
+        MienError: The analysis fails, or the system refuses to write.
     """
     clip = sample_clip()
     request = AnalyzeRequest(page=PageSettings(embed_video_up_to_mb=EMBED_UP_TO_MB))

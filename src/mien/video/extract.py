@@ -1,11 +1,4 @@
-"""`mien extract`: a folder of raw videos with a table of labels -> a Dataset.
-
-One function extracts a recording (`extract_recording`), here or on a cluster's worker. What it makes is kept here,
-beside the Dataset, under a name made of the file's content, its utterances and the recipe, so that a killed or repeated
-extraction goes on where it stopped and a changed recipe starts anew.
-
-At word level the words of given transcripts get their times from the words recognised in the same stretch.
-"""
+"""`mien extract`: features of a folder of raw videos with a table of labels, written as a Dataset."""
 
 from __future__ import annotations
 
@@ -42,30 +35,23 @@ from mien.version import __version__
 from mien.video.featurise import LoadedExtractors, featurise, load_extractors
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".wav", ".mp3", ".m4a", ".flac", ".ogg")
-# minilm describes whole sentences only
-DEFAULT_EXTRACTORS = {
+DEFAULT_EXTRACTORS = {  # minilm has no vectors of single words
     Level.UTTERANCE: {Modality.TEXT: "minilm", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
     Level.WORD: {Modality.TEXT: "glove-6b-50d", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
 }
 NOTES_KEY = b"mien.notes"
-# These concern every video: going on with the next one would fail in the same way.
-FATAL = (EngineError, MissingExtraError, MissingWeightsError, UsageError, WriteError)
-Advance = Callable[[int, int], None]
-# a video with its features, and what was missing or made up in it
-Extracted = tuple[Video, Counter[str]]
+FATAL = (EngineError, MissingExtraError, MissingWeightsError, UsageError, WriteError)  # every video would raise these
+Advance = Callable[[int, int], None]  # receives the number of finished videos and of all videos
+Extracted = tuple[Video, Counter[str]]  # a video with its features, and counted remarks on missing or estimated values
 
 
 @dataclass(frozen=True)
 class ExtractRequest:
-    """What a user may say beside videos, labels and target."""
+    """Options of an extraction; `mapping`, `rename_splits` and `carve` are those of `mien import table`."""
 
-    # modality -> extractor; None: the level's own in `DEFAULT_EXTRACTORS`
-    extractors: Mapping[Modality, str] | None = None
-    # what is described: whole utterances, or every word and the utterance as the mean of its words
-    level: Level = Level.UTTERANCE
-    # recognition, where a text or the times of its words are missing
-    speech: SpeechSettings = field(default_factory=SpeechSettings)
-    # as in `mien import table`
+    extractors: Mapping[Modality, str] | None = None  # modality -> extractor; None: those of `DEFAULT_EXTRACTORS`
+    level: Level = Level.UTTERANCE  # WORD: vectors of words, and of the utterance as the mean of its words
+    speech: SpeechSettings = field(default_factory=SpeechSettings)  # used where a transcript or word times are missing
     mapping: Mapping[str, str] = field(default_factory=dict)
     rename_splits: Mapping[str, str] = field(default_factory=dict)
     carve: Mapping[str, float] = field(default_factory=dict)
@@ -75,11 +61,10 @@ class ExtractRequest:
 
 @dataclass(frozen=True)
 class Extraction:
-    """What came of it. Videos that failed are not in the Dataset."""
+    """Result of an extraction: the Dataset of all videos that did not fail."""
 
     dataset: Dataset
-    # video id -> why
-    failed: Mapping[str, str]
+    failed: Mapping[str, str]  # video id -> reason
 
 
 def extract(
@@ -89,11 +74,20 @@ def extract(
     request: ExtractRequest | None = None,
     advance: Advance | None = None,
 ) -> Extraction:
-    """Extract features for every labelled utterance of the videos in `folder`; a bad video never stops the rest.
+    """Extract features of every labelled utterance; a video that fails does not stop the others.
 
-    `labels` is a CSV as `mien import table` reads it; where it has no text, speech is recognised. A video is the file
-    whose name without suffix is its video_id. On a cluster the workers must see `folder`; all else is read and written
-    here. Raises DataError if no video could be read, and what concerns all of them.
+    Args:
+        folder: Media files, named by video_id and a suffix; workers of a cluster must have it under the same path.
+        labels: CSV file as for `mien import table`; speech is recognised where it has no text.
+        out: Folder of the Dataset; a hidden folder beside it keeps the features of videos for a repeated call.
+        request: Further options; None uses the defaults.
+        advance: Called with the number of finished videos and of all videos.
+
+    Returns:
+        The Dataset and the reasons of the videos that failed.
+
+    Raises:
+        DataError: No video could be read, or the labels cannot be; errors in `FATAL` are raised too.
     """
     request = request or ExtractRequest()
     out = Path(out)
@@ -106,10 +100,9 @@ def extract(
     files = find_videos(Path(os.path.abspath(folder)))
     context = ExtractionContext(load_extractors(names, request.level), request.speech)
     cache = FeatureCache(cache_beside(out), context)
-    # half-written videos of killed processes; `write_dataset` removes half a Dataset
-    remove_partial(cache.folder, ".*.partial-*")
+    remove_partial(cache.folder, ".*.partial-*")  # left by killed processes
     labelled = list(source.videos)
-    jobs, reasons = _jobs(labelled, files, cache)
+    jobs, reasons = _plan_jobs(labelled, files, cache)
 
     def progress(n_waiting: int) -> None:
         if advance is not None and n_waiting < len(labelled):
@@ -133,30 +126,29 @@ def extract(
             "notes": source.notes,
         },
     )
-    videos = _extracted([job for job in jobs if job.labelled.id not in failed], cache, roles, source.notes)
+    videos = _read_extracted([job for job in jobs if job.labelled.id not in failed], cache, roles, source.notes)
     try:
         dataset = write_dataset(out, videos, facts)
     except DataError as error:
         if not failed:
             raise
-        told = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-        raise DataError(f"Expected at least one readable video in {folder}, but got: {told}") from error
+        details = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise DataError(f"Expected at least one readable video in {folder}, but got: {details}") from error
     return Extraction(dataset, failed)
 
 
 @dataclass(frozen=True)
 class ExtractionJob:
-    """A video whose features are wanted."""
+    """A labelled video and its media file."""
 
     labelled: Video
     recording: Path
-    # where the features are kept, there or not
-    features: Path
+    features: Path  # file of the cached features, which need not exist yet
 
 
 @dataclass(frozen=True)
 class ExtractionOutcome:
-    """What came of it: the features or the reason why not."""
+    """Result of a job: the features, or the reason of its failure."""
 
     job: ExtractionJob
     extracted: Extracted | None = None
@@ -164,10 +156,18 @@ class ExtractionOutcome:
 
 
 def extract_recording(job: ExtractionJob, context: ExtractionContext) -> ExtractionOutcome:
-    """Extract the features of one recording. Raises `FATAL`."""
+    """Extract the features of one recording, in this process or on a cluster's worker; raises only errors in `FATAL`.
+
+    Args:
+        job: The recording, whose path this machine must have, and its labelled utterances.
+        context: Loaded extractors.
+
+    Returns:
+        The features, computed on one thread so that they do not depend on the machine, or the reason of a failure.
+    """
     require_visible_paths(job.recording)
     try:
-        return ExtractionOutcome(job, _extract(job.labelled, job.recording, context))
+        return ExtractionOutcome(job, _extract_features(job.labelled, job.recording, context))
     except FATAL:
         raise
     except Exception as error:
@@ -176,18 +176,18 @@ def extract_recording(job: ExtractionJob, context: ExtractionContext) -> Extract
 
 @dataclass
 class ExtractionContext:
-    """What every recording needs; recognition is loaded when a transcript or a word's time is first missing."""
+    """Loaded extractors, and the speech recogniser, which is loaded at its first use."""
 
     extractors: LoadedExtractors
     speech: SpeechSettings
     recognizer: Recognizer | None = None
 
     def needs_speech(self, labelled: Video) -> bool:
-        """Whether a transcript or the times of words are missing."""
+        """Whether transcripts or word times must come from recognised speech."""
         return self.extractors.need_word_times or not all(each.transcript for each in labelled.utterances)
 
     def recognize(self, path: Path, notes: Counter[str]) -> Speech:
-        """Everything said in a file."""
+        """Recognise the speech of the media file `path`; `notes` counts remarks, such as damaged packets."""
         self.recognizer = self.recognizer or load_recognizer(self.speech)
         return recognize(path, self.recognizer, notes=notes)
 
@@ -195,7 +195,17 @@ class ExtractionContext:
 def load_context(
     names: Mapping[Modality, str], level: Level, speech: SpeechSettings, expected: Mapping[Modality, FeatureSpace]
 ) -> ExtractionContext:
-    """Load the extractors on a worker. Raises FeatureSpaceError where they are not those of whoever sent the job."""
+    """Load the extractors on a worker.
+
+    Args:
+        names: Modality -> name of the extractor.
+        level: Level of the vectors.
+        speech: Settings of the speech recogniser.
+        expected: Feature spaces of the process that sends the jobs; FeatureSpaceError where the worker's differ.
+
+    Returns:
+        A context for `extract_recording`.
+    """
     context = ExtractionContext(load_extractors(names, level), speech)
     require_spaces(expected, context.extractors.spaces)
     return context
@@ -203,13 +213,21 @@ def load_context(
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """The features of single videos, kept for a later call."""
+    """Files of single videos with their features, so that a killed or repeated extraction resumes."""
 
     folder: Path
     context: ExtractionContext
 
     def path_of(self, labelled: Video, recording: Path) -> Path:
-        """Where a video is kept: the name changes with everything that changes its features."""
+        """Path of a video's file, named by a hash of all that determines the features.
+
+        Args:
+            labelled: The video with its labelled utterances.
+            recording: Its media file, whose content is hashed.
+
+        Returns:
+            A path in `folder`; the file need not exist.
+        """
         facts = {
             "mien": __version__,
             "file": sha256_of(recording),
@@ -225,14 +243,19 @@ class FeatureCache:
         return self.folder / f"{key}.parquet"
 
     def write(self, path: Path, extracted: Extracted) -> None:
-        """Keep a video. Raises WriteError."""
+        """Write a video atomically; WriteError where the system refuses.
+
+        Args:
+            path: File made by `path_of`.
+            extracted: The video with its features, and remarks.
+        """
         video, notes = extracted
         table = columns.videos_to_table([video], self.context.extractors.spaces)
         with atomic_file(path) as aside:
             pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), aside)
 
     def read(self, path: Path) -> Extracted | None:
-        """What an earlier call kept of a video; None if it kept nothing, or something that cannot be read."""
+        """Read a cached video; None if the file is missing or unreadable."""
         try:
             table = pq.read_table(path)
             notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
@@ -241,10 +264,10 @@ class FeatureCache:
             return None
 
 
-def _jobs(
+def _plan_jobs(
     labelled: Sequence[Video], files: Mapping[str, list[Path]], cache: FeatureCache
 ) -> tuple[list[ExtractionJob], dict[str, str]]:
-    """A job for every video that has its file; why the others have none."""
+    """Jobs of the videos with one media file each, and video id -> reason for the others."""
     jobs, reasons = [], {}
     for video in labelled:
         try:
@@ -262,19 +285,16 @@ def _extract_missing(
     engine: EngineConfig,
     progress: Callable[[int], None],
 ) -> dict[str, str]:
-    """Extract and keep what is not kept yet; `progress` is told how many wait. Returns why videos failed.
-
-    Raises `FATAL`.
-    """
+    """Extract and cache uncached videos; returns video id -> failure. `progress` receives the number left."""
     loaded = cache.context
     context: Callable[[], ExtractionContext]
     context = partial(load_context, names, loaded.extractors.level, loaded.speech, loaded.extractors.spaces)
-    if engine.is_local:  # one after the other, by what is loaded already
+    if engine.is_local:  # one video at a time, with the extractors loaded already
         engine, context = EngineConfig(workers=1), partial(ExtractionContext, loaded.extractors, loaded.speech)
     missing = [job for job in jobs if cache.read(job.features) is None]
     reasons = {}
     progress(len(missing))
-    with closing(run_jobs(engine, extract_recording, missing, _lost, context=context)) as outcomes:
+    with closing(run_jobs(engine, extract_recording, missing, _lost_extraction, context=context)) as outcomes:
         for done, outcome in enumerate(outcomes, start=1):
             if outcome.extracted is None:
                 reasons[outcome.job.labelled.id] = outcome.failure
@@ -284,63 +304,60 @@ def _extract_missing(
     return reasons
 
 
-def _lost(job: ExtractionJob, reason: str) -> ExtractionOutcome:
+def _lost_extraction(job: ExtractionJob, reason: str) -> ExtractionOutcome:
     return ExtractionOutcome(job, failure=reason)
 
 
-def _extracted(
+def _read_extracted(
     jobs: Sequence[ExtractionJob], cache: FeatureCache, roles: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """Videos with their features, as they were kept; what was missing or made up in them is added to `notes`."""
+    """Yield the cached videos with their splits; adds their remarks to `notes`."""
     for job in jobs:
-        kept = cache.read(job.features)
-        if kept is None:
+        cached = cache.read(job.features)
+        if cached is None:
             raise DataError(f"Expected {job.features} as it was written, but it was removed or altered; try again")
-        video, its_notes = kept
-        notes.update(its_notes)
+        video, video_notes = cached
+        notes.update(video_notes)
         video.split = roles.get(video.id)
         yield video
 
 
-def _extract(labelled: Video, recording: Path, context: ExtractionContext) -> Extracted:
-    clips = [_clip(labelled.id, each) for each in labelled.utterances]
+def _extract_features(labelled: Video, recording: Path, context: ExtractionContext) -> Extracted:
+    clips = [_labelled_clip(labelled.id, each) for each in labelled.utterances]
     notes: Counter[str] = Counter()
-    # on one thread: sums on several round differently, and a worker of a cluster has one
-    with limit_numpy_threads(), limit_torch_threads() if "torch" in sys.modules else nullcontext():
+    with limit_numpy_threads(), limit_torch_threads() if "torch" in sys.modules else nullcontext():  # sums depend on it
         if context.needs_speech(labelled):
-            clips = _with_words(clips, context.recognize(recording, notes), context.extractors.level, notes)
-        featurised = featurise(recording, labelled.id, clips, context.extractors)
-    for utterance, gold in zip(featurised.video.utterances, labelled.utterances, strict=True):
+            clips = _with_recognized_words(clips, context.recognize(recording, notes), context.extractors.level, notes)
+        result = featurise(recording, labelled.id, clips, context.extractors)
+    for utterance, gold in zip(result.video.utterances, labelled.utterances, strict=True):
         utterance.sentiment, utterance.emotions = gold.sentiment, gold.emotions
-    notes.update(featurised.notes)
+    notes.update(result.notes)
     notes.update(
-        f"{modality} missing: {_kind(reason)}"
-        for reasons in featurised.missing.values()
-        for modality, reason in reasons.items()
+        f"{modality} missing: {_masked(why)}" for each in result.missing.values() for modality, why in each.items()
     )
-    return featurised.video, notes
+    return result.video, notes
 
 
 def _why_failed(error: Exception) -> str:
-    """The reason for which a video is left out. A file nobody foresaw shall not cost the hours spent on the others."""
+    """Reason of a failed video, for unforeseen errors too: one file must not end the extraction of the others."""
     if isinstance(error, DataError):
         return str(error)
     return f"Expected a readable video, but got {type(error).__name__}: {error}"
 
 
 def find_videos(folder: Path) -> dict[str, list[Path]]:
-    """Name without suffix -> files, for every media file of a folder. Raises DataError if there is no such folder."""
+    """Map names without suffix to the media files of a folder. Raises DataError if there is no such folder."""
     if not folder.is_dir():
         raise DataError(f"Expected a folder of videos at {folder}, but got none; check the path")
-    found: dict[str, list[Path]] = {}
+    files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-            found.setdefault(path.stem, []).append(path)
-    return found
+            files.setdefault(path.stem, []).append(path)
+    return files
 
 
 def cache_beside(out: Path) -> Path:
-    """Folder of the per-video files of a Dataset."""
+    """Hidden folder beside a Dataset that caches the features of its videos."""
     out = Path(os.path.abspath(out))
     return out.with_name(f".{out.name}.videos")
 
@@ -348,17 +365,17 @@ def cache_beside(out: Path) -> Path:
 def _only_file(video_id: str, files: Mapping[str, list[Path]]) -> Path:
     paths = files.get(video_id, [])
     if len(paths) != 1:
-        found = ", ".join(path.name for path in paths) or "no file of this name in the folder"
-        raise DataError(f"Expected one file named like the video {video_id}, but got {found}; leave exactly one there")
+        names = ", ".join(path.name for path in paths) or "no file of this name in the folder"
+        raise DataError(f"Expected one file named like the video {video_id}, but got {names}; leave exactly one there")
     return paths[0]
 
 
-def _kind(reason: str) -> str:
-    """A reason without its numbers, so that like ones are counted together."""
+def _masked(reason: str) -> str:
+    """A reason with # for every digit, so that reasons that differ in a number only are counted together."""
     return "".join("#" if character.isdigit() else character for character in reason)
 
 
-def _clip(video_id: str, utterance: Utterance) -> Clip:
+def _labelled_clip(video_id: str, utterance: Utterance) -> Clip:
     start_s, end_s = utterance.start_s, utterance.end_s
     if start_s is None or end_s is None or start_s < 0:
         raise DataError(
@@ -368,8 +385,8 @@ def _clip(video_id: str, utterance: Utterance) -> Clip:
     return Clip(utterance.index, start_s, end_s, utterance.transcript)
 
 
-def _with_words(clips: Sequence[Clip], speech: Speech, level: Level, notes: Counter[str]) -> list[Clip]:
-    """Clips without text take the words whose middle they hold; at word level the others' words get their times."""
+def _with_recognized_words(clips: Sequence[Clip], speech: Speech, level: Level, notes: Counter[str]) -> list[Clip]:
+    """Clips with the recognised words as transcript where they have none, and word times at word level."""
     timed = []
     for clip in clips:
         if not clip.transcript:

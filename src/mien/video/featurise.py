@@ -1,7 +1,7 @@
-"""One raw video and its clips -> a Video with features, and the tracks measured on the way.
+"""Extract the features of one raw video and its clips.
 
-At utterance level one vector describes an utterance as its extractor likes. At word level every modality describes
-every spoken word, and the utterance is the mean of its words: the paper's rule.
+At utterance level, an extractor makes one vector per utterance. At word level, it makes one vector per spoken word, and
+the utterance's vector is the mean of its words' vectors, as in the paper.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NO_KNOWN_WORD = "no word that the extractor knows"
 NO_SOUND = "the file has no sound"
 NO_PICTURE = "the file has no picture"
 BEYOND_THE_END = "begins after the end of the file"
-# Observations are put into one array this often, so that hours of video do not stand in memory as single objects.
+# Observations of this number of frames become one array, because single objects for hours of video need much memory.
 BLOCK_FRAMES = 512
 
 # utterance index -> its spoken words
@@ -42,7 +42,7 @@ _Words = Mapping[int, Sequence[TimedWord]]
 class LoadedExtractors:
     """At most one loaded extractor per modality, all at one level.
 
-    Raises UsageError when an extractor does not describe words and the level is theirs.
+    Raises UsageError if the level is that of words and an extractor has no vectors of words.
     """
 
     text: TextExtractor | None = None
@@ -62,7 +62,7 @@ class LoadedExtractors:
 
     @property
     def spaces(self) -> dict[Modality, FeatureSpace]:
-        """What their vectors are."""
+        """Modality -> feature space of the vectors at this level."""
         if self.level is Level.UTTERANCE:
             return self._utterance_spaces()
         spaces = {modality: each.word_space for modality, each in self._loaded().items()}
@@ -70,7 +70,7 @@ class LoadedExtractors:
 
     @property
     def need_word_times(self) -> bool:
-        """Whether it matters when a word is said: the text does not care."""
+        """Whether the features depend on the times of words, as acoustic and visual vectors of words do."""
         return self.level is Level.WORD and not (self.acoustic is None and self.visual is None)
 
     def _utterance_spaces(self) -> dict[Modality, FeatureSpace]:
@@ -86,15 +86,15 @@ class ClipFeatures:
     """One video with its features."""
 
     video: Video
-    # utterance index -> modality -> why it is missing
+    # utterance index -> modality -> reason why it is missing
     missing: dict[int, dict[Modality, str]]
-    # what had to be made up, and how often
+    # remark on an estimated value -> number of its occurrences
     notes: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
 class FaceFrames:
-    """What a visual extractor saw in the sampled frames of a video."""
+    """Vectors of a visual extractor for the sampled frames of a video."""
 
     # (frame,) rising
     times_s: FloatArray
@@ -103,7 +103,21 @@ class FaceFrames:
 
 
 def load_extractors(names: Mapping[Modality, str], level: Level = Level.UTTERANCE) -> LoadedExtractors:
-    """Load the named extractors. Raises UnknownNameError, UsageError, MissingExtraError, MissingWeightsError."""
+    """Load the named extractors.
+
+    Args:
+        names: Modality -> name of the extractor; a modality left out has none.
+        level: Level of the vectors; WORD makes vectors of words, and of the utterance as the mean of its words.
+
+    Returns:
+        The loaded extractors.
+
+    Raises:
+        UnknownNameError: No extractor has the name.
+        UsageError: An extractor has no vectors of words and the level is WORD.
+        MissingExtraError: An extra that an extractor needs is not installed.
+        MissingWeightsError: Weights that an extractor needs are missing.
+    """
     return LoadedExtractors(
         text=load_text_extractor(names[Modality.TEXT]) if Modality.TEXT in names else None,
         acoustic=load_acoustic_extractor(names[Modality.ACOUSTIC]) if Modality.ACOUSTIC in names else None,
@@ -113,9 +127,9 @@ def load_extractors(names: Mapping[Modality, str], level: Level = Level.UTTERANC
 
 
 def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> LoadedExtractors:
-    """The extractors whose vectors a model was trained on, by the names and recipes in its spaces, at their level.
+    """Load the extractors that produce a model's feature spaces, at the level of these spaces.
 
-    Raises FeatureSpaceError when a space cannot be had from raw video, or today's extractor gives another one.
+    Raises FeatureSpaceError if no extractor for raw video produces a space, or the installed one produces another.
     """
     text = spaces.get(Modality.TEXT)
     needs_transcripts = text is not None and text.name == TRANSCRIPT
@@ -128,12 +142,13 @@ def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> LoadedExtractors:
         ) from error
     if needs_transcripts:
         extractors = dataclasses.replace(extractors, text=load_transcript())
-    # The recipe decides, not the level: an import may keep word vectors beside a mean of another rule.
+    # The feature spaces decide on the level: an imported Dataset may have word vectors, but utterance vectors that are
+    # not their mean.
     try:
         by_word = dataclasses.replace(extractors, level=Level.WORD)
-    except UsageError:  # one of them describes no words
+    except UsageError:  # an extractor has no vectors of words
         by_word = extractors
-    extractors = max(extractors, by_word, key=lambda each: _n_alike(each.spaces, spaces))
+    extractors = max(extractors, by_word, key=lambda each: _n_equal_spaces(each.spaces, spaces))
     require_spaces(spaces, extractors.spaces)
     return extractors
 
@@ -141,13 +156,22 @@ def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> LoadedExtractors:
 def featurise(
     path: Path, video_id: str, clips: Sequence[Clip], extractors: LoadedExtractors, seen: FaceFrames | None = None
 ) -> ClipFeatures:
-    """Extract every modality of every clip; what cannot be had is missing, with its reason.
+    """Extract the features of every clip in every modality.
 
-    `seen` is what the visual extractor saw, if its frames were seen before.
+    At word level, the words of a clip without word times are spread over the clip, which is noted.
 
-    At word level a clip without timed words has its transcript's words spread over it, and a note says so.
+    Args:
+        path: The media file.
+        video_id: Id of the resulting video.
+        clips: Its utterances with start and end in seconds, transcript and perhaps timed words.
+        extractors: Loaded extractors, which decide on the modalities and the level.
+        seen: Result of `observe_frames` with the same file and visual extractor; None observes the frames now.
 
-    Raises DataError if the file is no media file.
+    Returns:
+        The video with its features, the reasons of missing ones, and notes on estimated word times.
+
+    Raises:
+        DataError: The file is not a media file.
     """
     facts = probe(path)
     utterances = [
@@ -157,23 +181,32 @@ def featurise(
     result = ClipFeatures(Video(video_id, utterances), {clip.index: {} for clip in clips})
     words: _Words | None = None
     if extractors.level is Level.WORD:
-        told = result.notes if extractors.need_word_times else None
-        words = {clip.index: timed_words(clip, notes=told) for clip in clips}
+        notes = result.notes if extractors.need_word_times else None
+        words = {clip.index: timed_words(clip, notes=notes) for clip in clips}
     if extractors.text is not None:
-        _add_text(result, extractors.text, words)
+        _featurise_text(result, extractors.text, words)
     if extractors.acoustic is not None:
-        _add_voice(result, path, facts, extractors.acoustic, words)
+        _featurise_voice(result, path, facts, extractors.acoustic, words)
     if extractors.visual is not None:
         if seen is None:
             seen = observe_frames(path, extractors.visual)
-        _add_face(result, facts, seen, words)
+        _featurise_face(result, facts, seen, words)
     return result
 
 
 def observe_frames(path: Path, extractor: VisualExtractor, check: Callable[[], None] | None = None) -> FaceFrames:
-    """Look at every frame that the extractor asks for; `check` is called before each and may stop it by raising.
+    """Run a visual extractor on a video's frames, sampled at the extractor's rate.
 
-    Raises DataError if the file is no media file. A file without pictures gives nothing.
+    Args:
+        path: The media file.
+        extractor: Loaded visual extractor.
+        check: Called before each frame; raises to stop the observation. None never stops it.
+
+    Returns:
+        Times (frame,) in seconds and vectors (frame, feature); no frames if the file has no pictures.
+
+    Raises:
+        DataError: The file is not a media file.
     """
     observer = extractor.start()
     n_features = extractor.word_space.n_features
@@ -192,68 +225,68 @@ def observe_frames(path: Path, extractor: VisualExtractor, check: Callable[[], N
     return FaceFrames(np.array(times_s), np.concatenate(blocks))
 
 
-def _add_text(result: ClipFeatures, extractor: TextExtractor, words: _Words | None) -> None:
+def _featurise_text(result: ClipFeatures, extractor: TextExtractor, words: _Words | None) -> None:
     utterances = result.video.utterances
     if words is None:
         vectors, present = extractor.utterance_vectors([each.transcript for each in utterances])
-        for utterance, vector, here in zip(utterances, vectors, present, strict=True):
-            _keep(result, utterance, Modality.TEXT, vector if here else None, NO_TEXT)
+        for utterance, vector, is_present in zip(utterances, vectors, present, strict=True):
+            _set_features(result, utterance, Modality.TEXT, vector if is_present else None, NO_TEXT)
         return
     assert extractor.word_vectors is not None, "Extractors refuses it at this level"
     for utterance in utterances:
-        said = words[utterance.index]
-        rows, here = describe_words(extractor.word_vectors, extractor.space.n_features, said)
-        mean = rows[here].mean(axis=0, dtype=np.float64).astype(np.float32) if here.any() else None
-        _keep(result, utterance, Modality.TEXT, mean, NO_KNOWN_WORD if said else NO_TEXT)
-        _keep_words(utterance, Modality.TEXT, rows, here)
+        spoken = words[utterance.index]
+        rows, present_words = describe_words(extractor.word_vectors, extractor.space.n_features, spoken)
+        mean = rows[present_words].mean(axis=0, dtype=np.float64).astype(np.float32) if present_words.any() else None
+        _set_features(result, utterance, Modality.TEXT, mean, NO_KNOWN_WORD if spoken else NO_TEXT)
+        _set_word_features(utterance, Modality.TEXT, rows, present_words)
 
 
-def _add_voice(
+def _featurise_voice(
     result: ClipFeatures, path: Path, facts: MediaFacts, extractor: AcousticExtractor, words: _Words | None
 ) -> None:
     for utterance in result.video.utterances:
         start_s, end_s = _span(utterance)
-        said = words[utterance.index] if words is not None else None
+        spoken = words[utterance.index] if words is not None else None
         silent = np.zeros(0, dtype=np.float32)
         samples = read_audio(path, start_s, end_s, extractor.rate_hz) if facts.has_audio else silent
-        if said is None:
+        if spoken is None:
             vector = extractor.utterance_vector(samples) if facts.has_audio else None
         else:
             assert extractor.frames is not None, "Extractors refuses it at this level"
-            mean, rows, here = word_then_average(*extractor.frames(samples), start_s, said)
-            vector = mean if here.any() else None
-        reason = _unreachable(facts, utterance, said, is_there=facts.has_audio, otherwise=NO_SOUND)
+            mean, rows, present_words = word_then_average(*extractor.frames(samples), start_s, spoken)
+            vector = mean if present_words.any() else None
+        reason = _reason_unmeasurable(facts, utterance, spoken, is_there=facts.has_audio, otherwise=NO_SOUND)
         if vector is None and reason is None:
             reason = extractor.why_missing(samples) or "no sound in its words"
-        _keep(result, utterance, Modality.ACOUSTIC, vector, reason or "")
-        if said is not None:
-            _keep_words(utterance, Modality.ACOUSTIC, rows, here)
+        _set_features(result, utterance, Modality.ACOUSTIC, vector, reason or "")
+        if spoken is not None:
+            _set_word_features(utterance, Modality.ACOUSTIC, rows, present_words)
 
 
-def _add_face(result: ClipFeatures, facts: MediaFacts, seen: FaceFrames, words: _Words | None) -> None:
+def _featurise_face(result: ClipFeatures, facts: MediaFacts, seen: FaceFrames, words: _Words | None) -> None:
     for utterance in result.video.utterances:
         start_s, end_s = _span(utterance)
-        said = words[utterance.index] if words is not None else None
-        if said is None:
+        spoken = words[utterance.index] if words is not None else None
+        if spoken is None:
             pooled = pool(seen.times_s, seen.vectors, start_s, end_s)
         else:
-            rows, here = pool_words(seen.times_s, seen.vectors, said)
-            pooled = average_words(rows, here)
-        reason = _unreachable(facts, utterance, said, is_there=facts.has_video, otherwise=NO_PICTURE)
-        _keep(result, utterance, Modality.VISUAL, pooled.vector, reason or pooled.reason)
-        if said is not None:
-            _keep_words(utterance, Modality.VISUAL, rows, here)
+            rows, present_words = pool_words(seen.times_s, seen.vectors, spoken)
+            pooled = average_words(rows, present_words)
+        reason = _reason_unmeasurable(facts, utterance, spoken, is_there=facts.has_video, otherwise=NO_PICTURE)
+        _set_features(result, utterance, Modality.VISUAL, pooled.vector, reason or pooled.reason)
+        if spoken is not None:
+            _set_word_features(utterance, Modality.VISUAL, rows, present_words)
 
 
-def _unreachable(
-    facts: MediaFacts, utterance: Utterance, said: Sequence[TimedWord] | None, *, is_there: bool, otherwise: str
+def _reason_unmeasurable(
+    facts: MediaFacts, utterance: Utterance, spoken: Sequence[TimedWord] | None, *, is_there: bool, otherwise: str
 ) -> str | None:
-    """Why nothing could be measured in an utterance whatever its sound or picture; None if it is for them to say."""
+    """Reason why an utterance cannot be measured at all; None if its sound or picture decides."""
     if not is_there:
         return otherwise
     if _span(utterance)[0] >= facts.duration_s:
         return BEYOND_THE_END
-    return NO_TEXT if said is not None and not said else None
+    return NO_TEXT if spoken is not None and not spoken else None
 
 
 def _span(utterance: Utterance) -> tuple[float, float]:
@@ -262,7 +295,7 @@ def _span(utterance: Utterance) -> tuple[float, float]:
     return utterance.start_s, utterance.end_s
 
 
-def _keep(
+def _set_features(
     result: ClipFeatures, utterance: Utterance, modality: Modality, vector: FloatArray | None, reason: str
 ) -> None:
     if vector is None:
@@ -271,17 +304,17 @@ def _keep(
         utterance.features[modality] = vector
 
 
-def _keep_words(utterance: Utterance, modality: Modality, rows: FloatArray, here: BoolArray) -> None:
-    """One row per spoken word in every modality; where the utterance lacks the modality, so do its words."""
+def _set_word_features(utterance: Utterance, modality: Modality, rows: FloatArray, present_words: BoolArray) -> None:
+    """Store vectors (word, feature) of an utterance; words lack a modality that their utterance lacks."""
     if not len(rows):
         return
-    kept = here & (modality in utterance.features)
-    utterance.words[modality] = np.where(kept[:, None], rows, 0).astype(np.float32)
-    utterance.word_present[modality] = kept
+    mask = present_words & (modality in utterance.features)
+    utterance.words[modality] = np.where(mask[:, None], rows, 0).astype(np.float32)
+    utterance.word_present[modality] = mask
 
 
-def _n_alike(found: Mapping[Modality, FeatureSpace], expected: Mapping[Modality, FeatureSpace]) -> int:
-    """Modalities in which both have the same space."""
+def _n_equal_spaces(actual: Mapping[Modality, FeatureSpace], expected: Mapping[Modality, FeatureSpace]) -> int:
+    """Number of modalities with equal feature spaces."""
     return sum(
-        modality in found and found[modality].fingerprint == space.fingerprint for modality, space in expected.items()
+        modality in actual and actual[modality].fingerprint == space.fingerprint for modality, space in expected.items()
     )

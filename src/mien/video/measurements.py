@@ -1,7 +1,7 @@
-"""What is measured in a recording before anything is predicted: its utterances, its frames, its voice.
+"""Measurements of a recording that precede the prediction: its clips, its face frames and its voice.
 
-These do not wait for each other, so that a task pool works on them side by side. The tracks of voice and face in the
-report are measured here too, and plainly apart from what a model predicts.
+They do not depend on each other, so that a task pool runs them in parallel. The tracks of voice and face in the report
+are measured here too; they are independent of the model's predictions.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ from mien.video.analysis import Track, TrackSource
 from mien.video.featurise import FaceFrames, observe_frames
 from mien.video.page import thinned
 
-# The extractor behind the face tracks, whatever the model reads.
+# The extractor of the face tracks, whichever extractor the model uses.
 FACE = "face"
-# Sound is measured in stretches of this length, so that memory does not grow with the recording.
+# Sound is measured in stretches of this length, so that memory use does not grow with the recording.
 STRETCH_S = 10.0
-# a shorter rest at the end has too few periods for a pitch
+# A shorter remainder at the end has too few periods to track the pitch.
 SHORTEST_STRETCH_S = 0.5
 LOUDNESS_STEP_S = 0.1
 QUIETEST_DB = -80.0
-# of the 100 frames a second, every tenth is shown
+# Every tenth of the 100 pitch frames per second is shown.
 PITCH_EVERY = 10
-# Longer tracks become means of neighbours, so that the files of six hours stay small: 33 minutes at 10 a second.
+# Longer tracks become means of neighbours, which limits the size of the outputs: 33 minutes at 10 points per second.
 MOST_TRACK_POINTS = 20_000
+# column of the face extractor's frames -> name of its track
 FACE_SHOWN = {
     "mouth_open_inner": "mouth opening",
     "mouth_corner_height_left": "left mouth corner height",
@@ -49,33 +50,35 @@ FACE_SHOWN = {
 
 @dataclass(frozen=True)
 class MeasurementSettings:
-    """What is measured in every recording."""
+    """Settings of the measurements, the same for every recording."""
 
+    # file with transcripts and times; None: speech is recognised
     subtitles: Path | None
     media: MediaSettings
     # measure voice and face for the report
     tracks: bool
-    # name of the visual extractor that the model reads; empty without
+    # name of the model's visual extractor; empty if it has none
     model_sees: str = ""
 
 
 @dataclass(frozen=True)
 class RecordingMeasurements:
-    """The measurements of one recording, as far as they are there."""
+    """The measurements of one recording, finished or in progress."""
 
     settings: MeasurementSettings
     clips: Future[Clips]
-    # by the visual extractors' names
+    # name of a visual extractor -> its vectors of the frames
     seen: Mapping[str, Future[FaceFrames]]
+    # tracks of the voice; None: the report shows no tracks
     voice: Future[tuple[Track, ...]] | None
 
     def model_saw(self) -> FaceFrames | None:
-        """What the model's visual extractor saw; None if it has none."""
+        """Wait for the frames of the model's visual extractor; None if it has none."""
         name = self.settings.model_sees
         return self.seen[name].result() if name else None
 
     def tracks(self) -> tuple[Track, ...]:
-        """Voice and face as measured; none if they were not asked for."""
+        """Wait for the tracks of voice and face; empty if the settings exclude them."""
         if self.voice is None:
             return ()
         return (
@@ -84,40 +87,40 @@ class RecordingMeasurements:
         )
 
     def cancel(self) -> None:
-        """Do not begin what nobody waits for any more."""
+        """Cancel measurements that have not started."""
         for measuring in (self.clips, *self.seen.values(), self.voice):
             if measuring is not None:
                 measuring.cancel()
 
 
 class MeasurementPool:
-    """Measures recordings on a task pool, with recognition and extractors that are loaded once for all of them."""
+    """Measures recordings on a task pool, with a speech recogniser and extractors that are loaded once."""
 
     def __init__(self, pool: TaskPool, settings: MeasurementSettings) -> None:
         self._pool = pool
         self._settings = settings
         speech, names = settings.media.speech, {settings.model_sees, FACE if settings.tracks else ""} - {""}
-        hears = settings.subtitles is None
-        self._recognizer = pool.submit_loading(partial(load_recognizer, speech)) if hears else None
+        recognizes = settings.subtitles is None
+        self._recognizer = pool.submit_loading(partial(load_recognizer, speech)) if recognizes else None
         self._extractors = {name: pool.submit_loading(partial(load_visual_extractor, name)) for name in sorted(names)}
 
     def require_loaded(self) -> None:
-        """Wait until all is loaded. Raises MissingExtraError, MissingWeightsError, what loading raises."""
+        """Wait until all is loaded. Raises errors of loading: MissingExtraError, MissingWeightsError and others."""
         for loading in (self._recognizer, *self._extractors.values()):
             if loading is not None:
                 loading.result()
 
     def observe(self, path: Path) -> RecordingMeasurements:
-        """Begin with a recording, the longest work first."""
+        """Start the measurements of a recording, the longest first."""
         submit, check = self._pool.submit, self._pool.check
         return RecordingMeasurements(
             self._settings,
-            clips=submit(partial(self._clips, path)),
-            seen={name: submit(partial(self._see, path, name)) for name in self._extractors},
+            clips=submit(partial(self._recording_clips, path)),
+            seen={name: submit(partial(self._observe_frames, path, name)) for name in self._extractors},
             voice=submit(partial(voice_tracks, path, check)) if self._settings.tracks else None,
         )
 
-    def _clips(self, path: Path) -> Clips:
+    def _recording_clips(self, path: Path) -> Clips:
         recognizer = None if self._recognizer is None else self._recognizer.result()
         settings = self._settings
         return clips_of(
@@ -128,14 +131,20 @@ class MeasurementPool:
             on_progress=lambda _seconds: self._pool.check(),
         )
 
-    def _see(self, path: Path, name: str) -> FaceFrames:
+    def _observe_frames(self, path: Path, name: str) -> FaceFrames:
         return observe_frames(path, self._extractors[name].result(), self._pool.check)
 
 
 def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
-    """Loudness in dB below full scale and the pitch of the voice in Hz, every 0.1 s; nothing for a silent recording.
+    """Measure the loudness and the pitch of the voice every 0.1 s.
 
-    `check` is called for every stretch and may stop the measuring by raising.
+    Args:
+        path: The media file.
+        check: Called before each stretch of sound; raises to stop the measurement.
+
+    Returns:
+        Tracks of the loudness in dB relative to full scale and of the pitch in Hz, NaN without a voice. No track if the
+        file has no sound; no pitch if the recording is very short.
     """
     if not probe(path).has_audio:
         return ()
@@ -143,25 +152,49 @@ def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
     step = round(LOUDNESS_STEP_S * AUDIO_RATE_HZ)
     for chunk in audio_chunks(path, AUDIO_RATE_HZ, chunk_s=STRETCH_S):
         check()
-        whole = chunk.samples[: len(chunk.samples) // step * step].reshape(-1, step).astype(np.float64)
-        power = np.maximum((whole**2).mean(axis=1), 10 ** (QUIETEST_DB / 10))
+        windows = chunk.samples[: len(chunk.samples) // step * step].reshape(-1, step).astype(np.float64)
+        power = np.maximum((windows**2).mean(axis=1), 10 ** (QUIETEST_DB / 10))
         times_s.append(chunk.start_s + (np.arange(len(power)) + 0.5) * LOUDNESS_STEP_S)
         levels_db.append(10 * np.log10(power))
         if len(chunk.samples) >= SHORTEST_STRETCH_S * AUDIO_RATE_HZ:
-            heard_s, heard_hz = _pitch(chunk.samples)
-            pitch_times_s.append(chunk.start_s + heard_s)
-            pitch_hz.append(heard_hz)
+            voice_s, voice_hz = _voice_pitch(chunk.samples)
+            pitch_times_s.append(chunk.start_s + voice_s)
+            pitch_hz.append(voice_hz)
     tracks = [
-        Track("loudness", "dB", TrackSource.VOICE, _joined(times_s), _joined(levels_db), note="level of the sound")
+        Track(
+            "loudness",
+            "dB",
+            TrackSource.VOICE,
+            _concatenated_or_empty(times_s),
+            _concatenated_or_empty(levels_db),
+            note="level of the sound",
+        )
     ]
     if pitch_hz:
         note = "fundamental frequency where there is a voice"
-        tracks.append(Track("pitch", "Hz", TrackSource.VOICE, _joined(pitch_times_s), _joined(pitch_hz), note=note))
+        tracks.append(
+            Track(
+                "pitch",
+                "Hz",
+                TrackSource.VOICE,
+                _concatenated_or_empty(pitch_times_s),
+                _concatenated_or_empty(pitch_hz),
+                note=note,
+            )
+        )
     return tuple(map(bounded, tracks))
 
 
 def face_tracks(seen: FaceFrames, *, used_by_model: bool) -> tuple[Track, ...]:
-    """Whether a face is seen, and a few of its measures, from the frames of the `face` extractor."""
+    """Make tracks of the presence of a face and of a few of its measures.
+
+    Args:
+        seen: Frames of the `face` extractor.
+        used_by_model: Whether the model uses these frames, which the tracks state.
+
+    Returns:
+        The tracks; empty if there are no frames.
+    """
     if not len(seen.times_s):
         return ()
     present: FloatArray = np.asarray(~np.isnan(seen.vectors).any(axis=1), dtype=np.float64)
@@ -175,7 +208,15 @@ def face_tracks(seen: FaceFrames, *, used_by_model: bool) -> tuple[Track, ...]:
 
 
 def bounded(track: Track, max_points: int = MOST_TRACK_POINTS) -> Track:
-    """The track itself, or means of its neighbouring points where it has too many; its note then says so."""
+    """Reduce a track with too many points to means of neighbouring points, and state so in its note.
+
+    Args:
+        track: A track of any length.
+        max_points: Largest number of points of the result, at least 1.
+
+    Returns:
+        The track itself if it is short enough, else the reduced one.
+    """
     if len(track.times_s) <= max_points:
         return track
     n_points = len(track.times_s)
@@ -185,13 +226,13 @@ def bounded(track: Track, max_points: int = MOST_TRACK_POINTS) -> Track:
     return dataclasses.replace(track, times_s=times_s, values=values, note=note)
 
 
-def _pitch(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Times and F0 in Hz (point,), NaN without a voice: as `covarep-like-74` has it, without the rest."""
+def _voice_pitch(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Times in seconds and F0 in Hz, each (point,), NaN without a voice; the pitch of `covarep-like-74`."""
     signal = high_passed(np.asarray(samples, dtype=np.float64))
     pitch = track_pitch(signal, prediction_residual(signal))
     f0_hz = np.where(pitch.voiced, pitch.f0_hz, np.nan).astype(np.float32)
     return frame_times_s(len(f0_hz))[::PITCH_EVERY], f0_hz[::PITCH_EVERY]
 
 
-def _joined(parts: list[FloatArray]) -> FloatArray:
+def _concatenated_or_empty(parts: list[FloatArray]) -> FloatArray:
     return np.concatenate(parts) if parts else np.zeros(0)

@@ -1,8 +1,9 @@
-"""The four files of ``mien analyze``, written together.
+"""Writes the four output files of ``mien analyze``.
 
 - `utterances.csv`: one row per utterance, for a spreadsheet or a data frame
-- `captions.vtt`: what was said, under what was predicted, as WebVTT cues for any player
-- `analysis.json`: the whole analysis, for other programs; its JSON Schema is `analysis.schema.json` in this folder
+- `captions.vtt`: predicted labels and transcripts as WebVTT cues, for a video player
+- `analysis.json`: the complete analysis, for other programs; its JSON Schema is `analysis.schema.json` in this folder
+- `report.html`: the page of `mien.video.page`
 """
 
 from __future__ import annotations
@@ -43,13 +44,18 @@ OUTPUTS = (ANALYSIS_JSON, UTTERANCES_CSV, CAPTIONS_VTT, REPORT_HTML)
 
 
 def write_outputs(folder: Path, analysis: Analysis, settings: PageSettings | None = None) -> dict[str, Path]:
-    """Write every output into `folder`, each aside and renamed; the page last, as the sign that all is there.
+    """Write all output files, each atomically; the page comes last, so that it exists only beside the others.
+
+    Args:
+        folder: Folder of the files; existing files of the same names are replaced.
+        analysis: The analysis to write.
+        settings: Settings of the page; None uses the defaults.
 
     Returns:
-        Name -> path, in the order of `OUTPUTS`.
+        File name -> path, in the order of `OUTPUTS`.
 
     Raises:
-        WriteError: the system refuses; the files not yet reached are as they were.
+        WriteError: The system refuses to write; later files in the order of `OUTPUTS` are unchanged.
     """
     paths = {name: folder / name for name in OUTPUTS}
     write_analysis_json(paths[ANALYSIS_JSON], analysis)
@@ -60,9 +66,16 @@ def write_outputs(folder: Path, analysis: Analysis, settings: PageSettings | Non
 
 
 def write_utterances_csv(path: Path, analysis: Analysis) -> None:
-    """UTF-8, comma separated, numbers unrounded; a text that a spreadsheet would run gets an apostrophe in front.
+    """Write one CSV row per utterance, as UTF-8, separated by commas, with unrounded numbers.
 
-    Raises WriteError.
+    An apostrophe precedes texts that a spreadsheet would run as formulas.
+
+    Args:
+        path: The file, written atomically.
+        analysis: The analysis with the utterances.
+
+    Raises:
+        WriteError: The system refuses to write.
     """
     with atomic_file(path) as aside, open(aside, "w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
@@ -71,22 +84,22 @@ def write_utterances_csv(path: Path, analysis: Analysis) -> None:
             writer.writerow([spreadsheet_cell(value) for value in row(analysis, utterance)])
 
 
-# A cue must last; players drop one that ends where it starts.
+# Players drop a cue of zero duration.
 SHORTEST_CUE_MS = 1
-# WebVTT reads these as markup, and "-->" as a cue's times
+# WebVTT interprets these characters as markup, and "-->" as the times of a cue.
 ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 USE_NOTE = "Predicted expressions, not feelings. Do not use them to judge a person."
 
 
 def captions(analysis: Analysis) -> str:
-    """The whole file: one cue per utterance in start order, labels on the first line, the transcript on the second."""
-    head = f"WEBVTT\n\nNOTE\n{_one_line(analysis.video.name)}, analysed by {_one_line(analysis.model.name)}\n{USE_NOTE}"
+    """Make the text of `captions.vtt`: one cue per utterance in start order, with labels and transcript."""
+    head = f"WEBVTT\n\nNOTE\n{_cue_text(analysis.video.name)}, analysed by {_cue_text(analysis.model.name)}\n{USE_NOTE}"
     cues = [_cue(number, utterance) for number, utterance in enumerate(analysis.utterances, start=1)]
     return "\n\n".join([head, *cues]) + "\n"
 
 
 def clock(milliseconds: int) -> str:
-    """HH:MM:SS.mmm, with more hour digits where needed."""
+    """Format a time as HH:MM:SS.mmm, with more digits for 100 hours and above."""
     seconds, thousandths = divmod(milliseconds, 1000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
@@ -96,24 +109,24 @@ def clock(milliseconds: int) -> str:
 def _cue(number: int, utterance: UtteranceAnalysis) -> str:
     start_ms = round(utterance.start_s * 1000)
     end_ms = max(round(utterance.end_s * 1000), start_ms + SHORTEST_CUE_MS)
-    lines = [f"u{number}", f"{clock(start_ms)} --> {clock(end_ms)}", _labels(utterance)]
-    return "\n".join(lines + [text for text in [_one_line(utterance.transcript)] if text])
+    lines = [f"u{number}", f"{clock(start_ms)} --> {clock(end_ms)}", _cue_labels(utterance)]
+    return "\n".join(lines + [text for text in [_cue_text(utterance.transcript)] if text])
 
 
-def _labels(utterance: UtteranceAnalysis) -> str:
+def _cue_labels(utterance: UtteranceAnalysis) -> str:
     parts = []
     if utterance.sentiment is not None:
         sentiment = utterance.sentiment
         positive = sentiment.label == "positive"
         parts.append(f"{sentiment.label} {sentiment.probability if positive else 1 - sentiment.probability:.2f}")
     parts += [
-        f"{_one_line(name)} {utterance.emotions[name]:.2f}" for name in utterance.labels if name in utterance.emotions
+        f"{_cue_text(name)} {utterance.emotions[name]:.2f}" for name in utterance.labels if name in utterance.emotions
     ]
     return f"[{' · '.join(parts) or 'no prediction'}]"
 
 
-def _one_line(text: str) -> str:
-    """Escaped, without the line breaks that would end a cue."""
+def _cue_text(text: str) -> str:
+    """Escaped text without line breaks, because an empty line would end the cue."""
     return " ".join(text.replace("\0", "").split()).translate(ESCAPES)
 
 
@@ -122,7 +135,7 @@ FORMAT_VERSION = 1
 
 
 def to_json(analysis: Analysis) -> dict[str, Any]:
-    """The object that analysis.json holds, in plain types; NaN stands as None."""
+    """Convert an analysis to the JSON object of analysis.json; NaN becomes None."""
     video = analysis.video
     return {
         "format": FORMAT,
@@ -135,14 +148,14 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
         },
         "model": dataclasses.asdict(analysis.model),
         "notes": list(analysis.notes),
-        "utterances": [_utterance(utterance) for utterance in analysis.utterances],
-        "attention": {name: [_array(row) for row in weights] for name, weights in analysis.attention.items()},
-        "tracks": [_track(track) for track in analysis.tracks],
+        "utterances": [_utterance_to_json(utterance) for utterance in analysis.utterances],
+        "attention": {name: [_array_to_json(row) for row in weights] for name, weights in analysis.attention.items()},
+        "tracks": [_track_to_json(track) for track in analysis.tracks],
     }
 
 
 def from_json(facts: dict[str, Any]) -> Analysis:
-    """Rebuild an analysis from `to_json`'s object. Raises KeyError, TypeError or ValueError where it is none."""
+    """Make an analysis from an object of `to_json`. Raises KeyError, TypeError or ValueError if it is invalid."""
     if (facts["format"], facts["format_version"]) != (FORMAT, FORMAT_VERSION):
         raise ValueError(f"format {facts['format']!r} version {facts['format_version']!r}")
     video, model = facts["video"], facts["model"]
@@ -158,27 +171,36 @@ def from_json(facts: dict[str, Any]) -> Analysis:
             inputs=tuple(model["inputs"]),
             tasks=tuple(model["tasks"]),
             sentiment_threshold=float(model["sentiment_threshold"]),
-            thresholds=_numbers(model["thresholds"]),
+            thresholds=_floats_by_name(model["thresholds"]),
             protocol=str(model["protocol"]),
             caveats=tuple(model["caveats"]),
             facts=dict(model["facts"]),
         ),
-        utterances=tuple(_utterance_from(row) for row in facts["utterances"]),
+        utterances=tuple(_utterance_from_json(row) for row in facts["utterances"]),
         attention={
-            name: _from_array(rows).reshape(n_utterances, n_utterances) for name, rows in facts["attention"].items()
+            name: _array_from_json(rows).reshape(n_utterances, n_utterances)
+            for name, rows in facts["attention"].items()
         },
-        tracks=tuple(_track_from(track) for track in facts["tracks"]),
+        tracks=tuple(_track_from_json(track) for track in facts["tracks"]),
         notes=tuple(facts["notes"]),
     )
 
 
 def write_analysis_json(path: Path, analysis: Analysis) -> None:
-    """Write aside and rename. Raises WriteError."""
-    _write_text(path, _readable(to_json(analysis)) + "\n")
+    """Write `analysis.json` atomically.
+
+    Args:
+        path: The file.
+        analysis: The analysis to write.
+
+    Raises:
+        WriteError: The system refuses to write.
+    """
+    _write_text(path, _indented_json(to_json(analysis)) + "\n")
 
 
 def read_analysis_json(path: Path) -> Analysis:
-    """Read what `write_analysis_json` wrote. Raises DataError when missing, DamagedFileError when it is none."""
+    """Read a file of `write_analysis_json`. Raises DataError if it is missing, DamagedFileError if it is invalid."""
     facts = read_json(path, "an analysis")
     if facts.get("format") != FORMAT:
         raise DamagedFileError(
@@ -189,13 +211,13 @@ def read_analysis_json(path: Path) -> Analysis:
 
 
 def analysis_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of analysis.json."""
+    """Load the JSON Schema (draft 2020-12) of analysis.json."""
     text = resources.files("mien.video").joinpath("analysis.schema.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema
 
 
-def _utterance(row: UtteranceAnalysis) -> dict[str, Any]:
+def _utterance_to_json(row: UtteranceAnalysis) -> dict[str, Any]:
     sentiment = row.sentiment
     return {
         "index": int(row.index),
@@ -205,34 +227,34 @@ def _utterance(row: UtteranceAnalysis) -> dict[str, Any]:
         "sentiment": None
         if sentiment is None
         else {"label": sentiment.label, "probability": float(sentiment.probability)},
-        "emotions": _numbers(row.emotions),
+        "emotions": _floats_by_name(row.emotions),
         "labels": list(row.labels),
         "missing": list(row.missing),
         "missing_reasons": dict(row.missing),
-        "contributions": {modality: _numbers(changes) for modality, changes in row.contributions.items()},
-    } | _optional(row)
+        "contributions": {modality: _floats_by_name(changes) for modality, changes in row.contributions.items()},
+    } | _optional_keys(row)
 
 
-def _optional(row: UtteranceAnalysis) -> dict[str, Any]:
-    """Keys that are there only where the model predicts degrees, or tasks that have no key of their own."""
+def _optional_keys(row: UtteranceAnalysis) -> dict[str, Any]:
+    """Keys that exist only if the model predicts degrees, or tasks without a key of their own."""
     facts: dict[str, Any] = {}
     if row.sentiment_intensity is not None:
         facts["sentiment_intensity"] = float(row.sentiment_intensity)
     if row.emotion_intensities:
-        facts["emotion_intensities"] = _numbers(row.emotion_intensities)
+        facts["emotion_intensities"] = _floats_by_name(row.emotion_intensities)
     if further := row.further_outputs:
-        facts["outputs"] = {task: _numbers(values) for task, values in further.items()}
+        facts["outputs"] = {task: _floats_by_name(values) for task, values in further.items()}
     return facts
 
 
-def _utterance_from(facts: dict[str, Any]) -> UtteranceAnalysis:
+def _utterance_from_json(facts: dict[str, Any]) -> UtteranceAnalysis:
     sentiment = facts["sentiment"]
     outputs = {
         SENTIMENT: {} if sentiment is None else {POSITIVE: float(sentiment["probability"])},
-        EMOTION: _numbers(facts["emotions"]),
+        EMOTION: _floats_by_name(facts["emotions"]),
         SENTIMENT_INTENSITY: {SENTIMENT: float(facts["sentiment_intensity"])} if "sentiment_intensity" in facts else {},
-        EMOTION_INTENSITY: _numbers(facts.get("emotion_intensities", {})),
-        **{task: _numbers(values) for task, values in facts.get("outputs", {}).items()},
+        EMOTION_INTENSITY: _floats_by_name(facts.get("emotion_intensities", {})),
+        **{task: _floats_by_name(values) for task, values in facts.get("outputs", {}).items()},
     }
     return UtteranceAnalysis(
         index=int(facts["index"]),
@@ -243,11 +265,11 @@ def _utterance_from(facts: dict[str, Any]) -> UtteranceAnalysis:
         sentiment_label="" if sentiment is None else str(sentiment["label"]),
         labels=tuple(facts["labels"]),
         missing={name: facts["missing_reasons"][name] for name in facts["missing"]},
-        contributions={modality: _numbers(changes) for modality, changes in facts["contributions"].items()},
+        contributions={modality: _floats_by_name(changes) for modality, changes in facts["contributions"].items()},
     )
 
 
-def _track(track: Track) -> dict[str, Any]:
+def _track_to_json(track: Track) -> dict[str, Any]:
     return {
         "name": track.name,
         "unit": track.unit,
@@ -255,19 +277,19 @@ def _track(track: Track) -> dict[str, Any]:
         "used_by_model": bool(track.used_by_model),
         "note": track.note,
         "axis": None if track.axis is None else [float(end) for end in track.axis],
-        "times_s": _array(track.times_s),
-        "values": _array(track.values),
+        "times_s": _array_to_json(track.times_s),
+        "values": _array_to_json(track.values),
     }
 
 
-def _track_from(facts: dict[str, Any]) -> Track:
+def _track_from_json(facts: dict[str, Any]) -> Track:
     axis = facts["axis"]
     return Track(
         name=str(facts["name"]),
         unit=str(facts["unit"]),
         source=TrackSource(facts["source"]),
-        times_s=_from_array(facts["times_s"]),
-        values=_from_array(facts["values"]),
+        times_s=_array_from_json(facts["times_s"]),
+        values=_array_from_json(facts["values"]),
         used_by_model=bool(facts["used_by_model"]),
         note=str(facts["note"]),
         axis=None if axis is None else (float(axis[0]), float(axis[1])),
@@ -279,27 +301,27 @@ def _write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _numbers(named: Any) -> dict[str, float]:
+def _floats_by_name(named: Any) -> dict[str, float]:
     return {str(name): float(value) for name, value in named.items()}
 
 
-def _array(values: FloatArray) -> list[float | None]:
+def _array_to_json(values: FloatArray) -> list[float | None]:
     return [value if np.isfinite(value) else None for value in np.asarray(values, dtype=np.float64).tolist()]
 
 
-def _from_array(values: list[Any]) -> FloatArray:
-    # None becomes NaN
+def _array_from_json(values: list[Any]) -> FloatArray:
+    # NumPy converts None to NaN.
     return np.array(values, dtype=np.float64)
 
 
-def _readable(facts: Any, indent: str = "") -> str:
-    """Indented JSON with every list of plain values on one line: a matrix keeps its rows, a track is two lines."""
+def _indented_json(facts: Any, indent: str = "") -> str:
+    """Indented JSON with each list of scalars on one line, such as a row of a matrix or the values of a track."""
     inner = indent + "  "
     if isinstance(facts, dict) and facts:
-        items = [f"{inner}{json.dumps(key, ensure_ascii=False)}: {_readable(facts[key], inner)}" for key in facts]
+        items = [f"{inner}{json.dumps(key, ensure_ascii=False)}: {_indented_json(facts[key], inner)}" for key in facts]
         return "{\n" + ",\n".join(items) + f"\n{indent}}}"
     if isinstance(facts, list) and any(isinstance(value, dict | list) for value in facts):
-        return "[\n" + ",\n".join(inner + _readable(value, inner) for value in facts) + f"\n{indent}]"
+        return "[\n" + ",\n".join(inner + _indented_json(value, inner) for value in facts) + f"\n{indent}]"
     if isinstance(facts, list | tuple):
         return json.dumps(facts, ensure_ascii=False, allow_nan=False)
     return to_json_text(facts)

@@ -1,9 +1,9 @@
-"""`report.html`: one file that opens from disk, offline. Script and style come built from `web-src/`.
+"""Make `report.html`, one file that opens from disk without a network. `web-src/` has its script and style.
 
-Everything that comes from a recording travels as JSON inside a data block and reaches the page as text, never as
-markup; the content security policy allows the two built-in pieces by their hash and no request but the video's.
+All content of a recording is JSON inside a data block, which the script inserts as text, never as markup. The content
+security policy allows the page's own script and style by their hashes, and no request except the video's.
 
-What the page's script reads: the analysis with rounded numbers and tracks thinned to what a screen can show.
+The data are the analysis with rounded numbers, and tracks reduced to the number of points that a screen can show.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from mien.schema import FloatArray
 from mien.video.analysis import ARROW, Analysis, Track, UtteranceAnalysis, emotion_names
 
 BYTES_PER_MB = 1_000_000
-# The page is put together in memory, several times the size of a video inside it, and browsers refuse larger addresses.
+# Building the page needs memory of several times the embedded video's size, and browsers refuse longer data addresses.
 MOST_EMBEDDED_MB = 100.0
-# What a browser needs to know of a video that stands inside the page.
+# File suffix -> media type that the data address of an embedded video declares.
 MEDIA_TYPES = {
     ".m4a": "audio/mp4",
     ".m4v": "video/mp4",
@@ -43,37 +43,41 @@ MEDIA_TYPES = {
     ".wav": "audio/wav",
     ".webm": "video/webm",
 }
+# a placeholder of the template
 PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
-    """How the page is written."""
+    """Settings of the page."""
 
-    # A video up to this size stands inside the page, so that one file can be sent; a larger one stays a file and is
-    # found by its path relative to the page. 0: never inside; never more than MOST_EMBEDDED_MB.
+    # A video up to this size is embedded, so that the page can be sent as one file; the page refers to a larger one by
+    # a relative path. 0: videos are never embedded. MOST_EMBEDDED_MB limits it.
     embed_video_up_to_mb: float = 0.0
 
 
 def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None) -> str:
-    """The page's HTML.
+    """Make the HTML of the page.
 
     Args:
-        analysis: what to show.
-        folder: where the page will stand; the video's address is relative to it.
-        settings: how to write it; the defaults if None.
+        analysis: The analysis to show.
+        folder: Folder that will contain the page; the video's address is relative to it.
+        settings: Whether the video is embedded; None uses the defaults.
+
+    Returns:
+        The text of `report.html`.
     """
-    script, style = _asset("report.js"), _asset("report.css")
+    script, style = _asset_text("report.js"), _asset_text("report.css")
     settings = settings or PageSettings()
     address = video_address(analysis.video.path, folder, settings)
-    note = _too_large(analysis.video.path, settings)
+    note = _note_too_large(analysis.video.path, settings)
     if note:
         analysis = dataclasses.replace(analysis, notes=(*analysis.notes, note))
     parts = {
         "title": html.escape(analysis.video.name),
         "policy": html.escape(content_policy(script, style)),
-        # they stand in a comment, which two dashes would end
-        "notices": _asset("LICENSES.txt").replace("--", "- -"),
+        # inserted into a comment, which two dashes would end
+        "notices": _asset_text("LICENSES.txt").replace("--", "- -"),
         "style": style,
         "script": script,
         "data": _data_block(
@@ -81,17 +85,25 @@ def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None)
         ),
         "video": f'src="{html.escape(address)}"' if address else "",
     }
-    # one pass, so that what is filled in is never searched for places itself
-    return PLACE.sub(lambda place: parts[place[1]], _asset("page.html"))
+    # one pass, so that placeholders inside inserted text are not replaced
+    return PLACE.sub(lambda place: parts[place[1]], _asset_text("page.html"))
 
 
 def content_policy(script: str, style: str) -> str:
-    """Allow exactly this script and this style, a video beside the page or inside it, and nothing else."""
+    """Make the content security policy, which allows one script, one style and the video, and nothing else.
+
+    Args:
+        script: Text of the page's script.
+        style: Text of the page's style sheet.
+
+    Returns:
+        The policy, not escaped for HTML.
+    """
     return "; ".join(
         [
             "default-src 'none'",
-            f"script-src {_hash(script)}",
-            f"style-src {_hash(style)}",
+            f"script-src {_policy_hash(script)}",
+            f"style-src {_policy_hash(style)}",
             "img-src data:",
             "media-src 'self' file: data: blob:",
             "base-uri 'none'",
@@ -102,10 +114,19 @@ def content_policy(script: str, style: str) -> str:
 
 
 def video_address(video: Path | None, folder: Path, settings: PageSettings) -> str:
-    """The player's source: a data address, an address relative to `folder`, or "" without a video."""
+    """Make the address of the player's video.
+
+    Args:
+        video: The media file; None has no address.
+        folder: Folder that will contain the page.
+        settings: Size up to which the video is embedded.
+
+    Returns:
+        A data address of an embedded video, else an address relative to `folder`; empty without a video.
+    """
     if video is None:
         return ""
-    size_mb = _size_mb(video)
+    size_mb = _file_size_mb(video)
     if size_mb is not None and size_mb <= min(settings.embed_video_up_to_mb, MOST_EMBEDDED_MB):
         kind = MEDIA_TYPES.get(video.suffix.lower(), "video/mp4")
         return f"data:{kind};base64,{base64.b64encode(video.read_bytes()).decode('ascii')}"
@@ -117,17 +138,17 @@ def video_address(video: Path | None, folder: Path, settings: PageSettings) -> s
     return "./" + quote(Path(relative).as_posix())
 
 
-def _size_mb(video: Path) -> float | None:
-    """None if it is not there: the page says so, and lets the reader choose the file."""
+def _file_size_mb(video: Path) -> float | None:
+    """Size of a file in MB; None if it does not exist, in which case the page lets the reader choose one."""
     try:
         return video.stat().st_size / BYTES_PER_MB
     except OSError:
         return None
 
 
-def _too_large(video: Path | None, settings: PageSettings) -> str:
-    """What to say where a video should stand inside the page and cannot; else empty."""
-    size_mb = None if video is None else _size_mb(video)
+def _note_too_large(video: Path | None, settings: PageSettings) -> str:
+    """Note on a video that should be embedded but is too large; empty otherwise."""
+    size_mb = None if video is None else _file_size_mb(video)
     if size_mb is None or not MOST_EMBEDDED_MB < size_mb <= settings.embed_video_up_to_mb:
         return ""
     return (
@@ -136,30 +157,30 @@ def _too_large(video: Path | None, settings: PageSettings) -> str:
     )
 
 
-def _asset(name: str) -> str:
+def _asset_text(name: str) -> str:
     return resources.files("mien.video").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def _policy_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 
 def _data_block(text: str) -> str:
-    """JSON in which nothing can end the element it stands in, nor start another."""
+    """JSON with escaped markup characters, so that it cannot close its element or open another."""
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-# Points of a track on the page; analysis.json holds them all.
+# Most points of a track on the page; analysis.json contains more.
 MAX_TRACK_POINTS = 2000
 DECIMALS = 4
 
 
 def page_data(analysis: Analysis) -> dict[str, Any]:
-    """One JSON object; `web-src/src/types.ts` states its shape."""
+    """Make the page's data as one JSON object, whose type `web-src/src/types.ts` defines."""
     video, model = analysis.video, analysis.model
     ends = [utterance.end_s for utterance in analysis.utterances]
     return {
-        # a recording without a known length still needs an axis
+        # at least 1 s, because a recording of unknown length needs a time axis too
         "duration": max([video.duration_s, *ends, 1.0]),
         "model": {
             "name": model.name,
@@ -173,25 +194,25 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         },
         "emotions": list(emotion_names(analysis)),
         "notes": list(analysis.notes),
-        "utterances": [_utterance(utterance) for utterance in analysis.utterances],
+        "utterances": [_utterance_data(utterance) for utterance in analysis.utterances],
         "attention": [
-            {"asks": name.split(ARROW)[0], "on": name.split(ARROW)[1], "rows": [_rounded(row) for row in weights]}
+            {"asks": name.split(ARROW)[0], "on": name.split(ARROW)[1], "rows": [_rounded_list(row) for row in weights]}
             for name, weights in analysis.attention.items()
         ],
-        "tracks": [_track(track) for track in analysis.tracks],
+        "tracks": [_track_data(track) for track in analysis.tracks],
     }
 
 
 def thinned(times_s: FloatArray, values: FloatArray, max_points: int) -> tuple[FloatArray, FloatArray]:
-    """Means over runs of neighbouring samples, so that at most `max_points` stay; a run without any value stays NaN.
+    """Average neighbouring samples so that at most `max_points` remain.
 
     Args:
-        times_s: (time,) rising.
-        values: (time,) NaN where nothing was measured.
-        max_points: at least 1.
+        times_s: Rising times (time,) in seconds.
+        values: Measured values (time,), NaN where nothing was measured.
+        max_points: Largest number of points, at least 1.
 
     Returns:
-        Times and values, each (point,): the mean time of a run and the mean of its values.
+        Times and values, each (point,): means over groups of neighbours, NaN for a group without any value.
     """
     if len(times_s) <= max_points:
         return times_s, values
@@ -205,27 +226,27 @@ def thinned(times_s: FloatArray, values: FloatArray, max_points: int) -> tuple[F
     return np.add.reduceat(times_s, starts) / sizes, means
 
 
-def _utterance(utterance: UtteranceAnalysis) -> dict[str, Any]:
+def _utterance_data(utterance: UtteranceAnalysis) -> dict[str, Any]:
     sentiment = utterance.sentiment
     return {
         "index": int(utterance.index),
         "start": round(float(utterance.start_s), 3),
         "end": round(max(float(utterance.end_s), float(utterance.start_s)), 3),
         "text": utterance.transcript,
-        "sentiment": None if sentiment is None else [sentiment.label, _short(sentiment.probability)],
-        "emotions": {name: _short(value) for name, value in utterance.emotions.items()},
+        "sentiment": None if sentiment is None else [sentiment.label, _rounded_number(sentiment.probability)],
+        "emotions": {name: _rounded_number(value) for name, value in utterance.emotions.items()},
         "labels": list(utterance.labels),
         "missing": [[modality, reason] for modality, reason in utterance.missing.items()],
         "contributions": {
-            modality: {name: _short(value) for name, value in changes.items()}
+            modality: {name: _rounded_number(value) for name, value in changes.items()}
             for modality, changes in utterance.contributions.items()
         },
-        "degree": None if utterance.sentiment_intensity is None else _short(utterance.sentiment_intensity),
-        "degrees": {name: _short(value) for name, value in utterance.emotion_intensities.items()},
+        "degree": None if utterance.sentiment_intensity is None else _rounded_number(utterance.sentiment_intensity),
+        "degrees": {name: _rounded_number(value) for name, value in utterance.emotion_intensities.items()},
     }
 
 
-def _track(track: Track) -> dict[str, Any]:
+def _track_data(track: Track) -> dict[str, Any]:
     times_s, values = thinned(track.times_s, track.values, MAX_TRACK_POINTS)
     return {
         "name": track.name,
@@ -235,15 +256,15 @@ def _track(track: Track) -> dict[str, Any]:
         "note": track.note,
         "axis": None if track.axis is None else [float(end) for end in track.axis],
         "t": [round(time, 3) for time in np.asarray(times_s, dtype=np.float64).tolist()],
-        "v": _rounded(values),
+        "v": _rounded_list(values),
     }
 
 
-def _short(value: float) -> float:
+def _rounded_number(value: float) -> float:
     return round(float(value), DECIMALS)
 
 
-def _rounded(values: FloatArray) -> list[float | None]:
+def _rounded_list(values: FloatArray) -> list[float | None]:
     return [
         round(value, DECIMALS) if np.isfinite(value) else None
         for value in np.asarray(values, dtype=np.float64).tolist()

@@ -1,1 +1,1 @@
-"""Acoustic extractors: the samples of an utterance -> vectors."""
+"""Acoustic extractors: feature vectors of the sound of an utterance."""

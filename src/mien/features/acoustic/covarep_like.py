@@ -1,20 +1,21 @@
 """`covarep-like-74`: pitch, glottal source, envelope and phase, 100 frames a second, in COVAREP's column order.
 
-The layout is that of the acoustic set published with CMU-MOSI and CMU-MOSEI (Degottex et al., ICASSP 2014), which the
-paper uses. The numbers are computed here from the published definitions and are **not** COVAREP's: a model trained on
-the published set cannot be fed with these, and the feature space has another name. Unlike the published set, a frame in
-which a column has no value holds NaN and not 0, and the means leave it out. `COLUMN_DOCUMENTATION` says what every
-column is, where it has a value, and which three are stand-ins.
+The layout is that of the acoustic features published with CMU-MOSI and CMU-MOSEI (Degottex et al., ICASSP 2014), which
+the paper uses. The values are computed from the published definitions and differ from COVAREP's. The feature space
+therefore has another name, and a model trained on the published features cannot use these. Where a column is undefined,
+the published set has 0; here the value is NaN, and means ignore it. `COLUMN_DOCUMENTATION` describes each column, the
+frames in which it is defined, and the three stand-ins for COVAREP's definitions.
 
-F0 and voicing come from `pitch.py`, the glottal source from `glottal.py`. The envelope and the harmonics' phases, on
-the mel scale, are made here:
+F0 and voicing come from `pitch.py`, the glottal source from `glottal.py`. This module computes the envelope and the
+phases of the harmonics, both on the mel scale:
 
-- MCEP: cepstrum of the mel-warped true envelope. True envelope: Röbel & Rodet, DAFx 2005 (cepstral smoothing of the
-  larger of spectrum and envelope, again and again, until the envelope rests on the harmonics). Warping: the all-pass
+- MCEP: cepstrum of the mel-warped true envelope. True envelope: Röbel & Rodet, DAFx 2005 (repeated cepstral smoothing
+  of the maximum of spectrum and envelope, until the envelope touches the peaks of the harmonics). Warping: the all-pass
   of Tokuda et al., ICSLP 1994: log |H(w)| = sum over m of c_m cos(m w~(w)).
-- HMPDM, HMPDD: Degottex & Erro, EURASIP JASM 2014. Phase distortion of harmonic h is PD_h = phi_(h+1) - phi_h - phi_1:
-  free of the place of the window. It is read on the flow derivative, from which the phase of the vocal tract is gone.
-  Its circular mean and deviation are taken over neighbouring voiced frames and bands of the mel scale.
+- HMPDM, HMPDD: Degottex & Erro, EURASIP JASM 2014. The phase distortion of harmonic h is
+  PD_h = phi_(h+1) - phi_h - phi_1, which does not depend on the position of the window. It is computed from the flow
+  derivative, which does not contain the phase of the vocal tract. Its circular mean and deviation are taken over
+  neighbouring voiced frames and mel bands.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from mien.schema import BoolArray, FeatureSpace, FloatArray, Level, Modality
 
 ComplexArray = NDArray[np.complexfloating[Any, Any]]
 NAME = "covarep-like-74"
-# Any change of the numbers is a new version: it is part of the feature space's identity.
+# Part of the feature space's identity; increment it whenever the values change.
 VERSION = 1
 N_MCEP, N_HMPDM, N_HMPDD = 25, 25, 13
 SOURCE_COLUMNS = ("F0", "VUV", "NAQ", "QOQ", "H1H2", "PSP", "MDQ", "peakSlope", "Rd", "Rd_conf", "creak")
@@ -80,26 +81,26 @@ _POOLING = {"pooling": "frames where a column has a value -> utterance"}
 _WORD_POOLING = {"pooling": "frames where a column has a value -> words -> utterance"}
 SPACE = FeatureSpace(Modality.ACOUSTIC, NAME, len(COLUMNS), COLUMNS, recipe=RECIPE | _POOLING)
 WORD_SPACE = replace(SPACE, level=Level.WORD, recipe=RECIPE | _WORD_POOLING)
-# A frame whose sound stays below one step of 16 bits holds nothing that could be analysed.
+# One quantisation step of 16-bit sound; a frame below it cannot be analysed.
 SOUNDING_RMS = 1 / 2**15
 # Fant 1997: Rd = (1 / 0.11) f_ac F0 / d_peak, which is NAQ / 0.11 (Alku et al. 2002)
 NAQ_PER_RD = 0.11
 ENVELOPE_SAMPLES, ENVELOPE_SIZE = 640, 1024
 ENVELOPE_ROUNDS = 8
-# Cepstral order of the envelope: half the period (Röbel & Rodet), here of this F0 where a frame is unvoiced.
+# The cepstral order of the envelope is half the period (Röbel & Rodet); unvoiced frames use this F0.
 UNVOICED_F0_HZ = 160.0
-# 80 dB below a frame's strongest bin: what rounding leaves there says nothing.
+# 80 dB below a frame's strongest bin; lower values are rounding errors.
 SPECTRAL_FLOOR = 1e-4
-# the all-pass factor that comes nearest to the mel scale at 16 kHz
+# all-pass factor that best approximates the mel scale at 16 kHz
 WARPING = 0.42
-# Neighbouring voiced frames over which a phase is averaged: two on each side, about four periods.
+# Phases are averaged over the voiced frames within this distance: two on each side, about four periods.
 PHASE_REACH_FRAMES = 2
 PHASE_GRID = 256
 BLOCK_FRAMES = 200
 
 
 def load_covarep_like(path: Path | None = None) -> AcousticExtractor:  # noqa: ARG001 - one signature for all extractors
-    """The extractor; it needs no files."""
+    """Load the extractor; it needs no files, so `path` is ignored."""
 
     def frames(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
         if why_unusable(samples, RATE_HZ):
@@ -117,7 +118,11 @@ def load_covarep_like(path: Path | None = None) -> AcousticExtractor:  # noqa: A
 
 
 def frame_features(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Times (frame,), seconds after the first sample, and values (frame, 74) float32 of samples (sample,) at 16 kHz."""
+    """Compute all columns for each frame of samples (sample,) at 16 kHz.
+
+    Returns:
+        Times of the frames (frame,), seconds after the first sample; values (frame, 74) float32, NaN where undefined.
+    """
     sound = np.asarray(samples, dtype=np.float64)
     signal = high_passed(sound)
     residual = prediction_residual(signal)
@@ -137,7 +142,7 @@ def frame_features(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _source_columns(pitch: PitchTrack, glottal: GlottalParameters, slope: FloatArray) -> FloatArray:
-    """F0 to creak (frame, 11), NaN where a column has no value."""
+    """Arrange the columns F0 to creak (frame, 11), NaN where a column is undefined."""
     voiced_columns = {
         "F0": pitch.f0_hz[pitch.voiced],
         "NAQ": glottal.naq,
@@ -158,7 +163,16 @@ def _source_columns(pitch: PitchTrack, glottal: GlottalParameters, slope: FloatA
 
 
 def mel_cepstra(signal: FloatArray, pitch: PitchTrack, sounding: BoolArray) -> FloatArray:
-    """MCEP_0..24 (frame, coefficient); c_0 is the mean log amplitude. NaN where `sounding` (frame,) is False."""
+    """Compute the mel-cepstra of a signal.
+
+    Args:
+        signal: Sound (sample,) at 16 kHz, without offset.
+        pitch: F0 and voicing of its frames.
+        sounding: Mask (frame,) of the frames to analyse.
+
+    Returns:
+        MCEP_0 to MCEP_24 (frame, coefficient), where MCEP_0 is the mean log amplitude; NaN where `sounding` is False.
+    """
     windows = centred_windows(signal, ENVELOPE_SAMPLES)
     taper = np.hanning(ENVELOPE_SAMPLES)
     taper /= taper.sum()
@@ -174,88 +188,100 @@ def mel_cepstra(signal: FloatArray, pitch: PitchTrack, sounding: BoolArray) -> F
 
 
 def true_envelope(log_amplitude: FloatArray, order: FloatArray) -> FloatArray:
-    """Smooth curve (frame, bin) that rests on the peaks of natural-log spectra (frame, bin); `order` (frame,)."""
+    """Estimate the spectral envelope: a smooth curve through the peaks of a spectrum.
+
+    Args:
+        log_amplitude: One-sided spectra (frame, bin), natural log of the amplitude.
+        order: Cepstral order of the envelope (frame,).
+
+    Returns:
+        Envelopes (frame, bin), natural log of the amplitude.
+    """
     size = 2 * (log_amplitude.shape[1] - 1)
     quefrency = np.arange(log_amplitude.shape[1])
-    # A soft edge (a raised cosine over the last quarter) keeps the envelope from ringing.
+    # A raised cosine over the last quarter of the lifter avoids ringing.
     edge = np.clip((quefrency - 0.75 * order[:, None]) / (0.25 * order[:, None]), 0, 1)
     lifter = 0.5 + 0.5 * np.cos(np.pi * edge)
     envelope = np.full_like(log_amplitude, -np.inf)
     for _ in range(ENVELOPE_ROUNDS):
         cepstrum = np.fft.irfft(np.maximum(log_amplitude, envelope), size, axis=1)[:, : len(quefrency)]
-        envelope = np.fft.rfft(_mirrored(cepstrum * lifter), size, axis=1).real
+        envelope = np.fft.rfft(_even_extension(cepstrum * lifter), size, axis=1).real
     return envelope
 
 
-def _mirrored(half: FloatArray) -> FloatArray:
-    """Even sequences (frame, size) of which the first half plus one is given."""
+def _even_extension(half: FloatArray) -> FloatArray:
+    """Extend the first half plus one value (frame, bin) to even sequences (frame, size)."""
     return np.concatenate([half, half[:, -2:0:-1]], axis=1)
 
 
 @cache
 def _warped_cosines() -> FloatArray:
-    """(bin, coefficient): log amplitudes on a linear frequency axis -> mel-cepstrum."""
+    """Return the matrix (bin, coefficient) from log amplitudes on a linear frequency axis to the mel-cepstrum."""
     n_bins = ENVELOPE_SIZE // 2 + 1
     warped = np.linspace(0, np.pi, n_bins)
     linear = warped - 2 * np.arctan(WARPING * np.sin(warped) / (1 + WARPING * np.cos(warped)))
-    place = np.clip(linear / np.pi * (n_bins - 1), 0, n_bins - 1)
-    low = np.minimum(place.astype(int), n_bins - 2)
-    part = place - low
-    read = np.zeros((n_bins, n_bins))
-    read[low, np.arange(n_bins)] = 1 - part
-    read[low + 1, np.arange(n_bins)] += part
-    # trapezoid rule over half the circle; all but the mean count twice
+    position = np.clip(linear / np.pi * (n_bins - 1), 0, n_bins - 1)
+    low = np.minimum(position.astype(int), n_bins - 2)
+    fraction = position - low
+    interpolation = np.zeros((n_bins, n_bins))
+    interpolation[low, np.arange(n_bins)] = 1 - fraction
+    interpolation[low + 1, np.arange(n_bins)] += fraction
+    # trapezoid rule over half the circle; coefficients other than the mean have weight 2
     weights = np.full(n_bins, 1 / (n_bins - 1))
     weights[[0, -1]] /= 2
     cosines = np.cos(np.outer(warped, np.arange(N_MCEP))) * weights[:, None]
     cosines[:, 1:] *= 2
-    matrix: FloatArray = read @ cosines
+    matrix: FloatArray = interpolation @ cosines
     return matrix
 
 
 def phase_distortion(harmonics: ComplexArray, pitch: PitchTrack) -> tuple[FloatArray, FloatArray]:
-    """HMPDM (voiced frame, 25), radians, and HMPDD (voiced frame, 13), radians, of all voiced frames.
+    """Compute mean and deviation of the phase distortion in mel bands.
 
     Args:
-        harmonics: complex amplitudes (voiced frame, harmonic), first harmonic first, zero above 8 kHz.
-        pitch: of all frames.
+        harmonics: Complex amplitudes (voiced frame, harmonic) of the flow derivative from the first harmonic on; zero
+            above 8 kHz.
+        pitch: F0 and voicing of all frames.
+
+    Returns:
+        HMPDM (voiced frame, 25) in (-pi, pi] and HMPDD (voiced frame, 13), both in radians.
     """
-    turn = harmonics[:, 1:] * np.conj(harmonics[:, :-1]) * np.conj(harmonics[:, :1])
-    length = np.abs(turn)
-    unit = np.where(length > 0, turn / np.where(length > 0, length, 1.0), 0.0)
-    mean = _running_mean(_on_grid(unit, pitch.f0_hz[pitch.voiced]), pitch.voiced)
+    distortion = harmonics[:, 1:] * np.conj(harmonics[:, :-1]) * np.conj(harmonics[:, :1])
+    length = np.abs(distortion)
+    unit = np.where(length > 0, distortion / np.where(length > 0, length, 1.0), 0.0)
+    mean = _mean_over_neighbours(_distortion_on_grid(unit, pitch.f0_hz[pitch.voiced]), pitch.voiced)
     centre = np.angle(mean @ _mel_bands(N_HMPDM))
     resultant = np.clip(np.abs(mean) @ _mel_bands(N_HMPDD), 1e-6, 1)
     return centre, np.sqrt(-2 * np.log(resultant))
 
 
-def _on_grid(unit: ComplexArray, f0_hz: FloatArray) -> ComplexArray:
-    """Phase distortions (frame, harmonic) as unit vectors, read on PHASE_GRID frequencies up to 8 kHz."""
+def _distortion_on_grid(unit: ComplexArray, f0_hz: FloatArray) -> ComplexArray:
+    """Interpolate phase distortions (frame, harmonic), given as unit vectors, at PHASE_GRID frequencies up to 8 kHz."""
     last = np.maximum(np.floor(0.5 * RATE_HZ / f0_hz).astype(np.intp) - 2, 0)[:, None]
-    # PD_h belongs to harmonic h; below the first and above the last harmonic the nearest stands
-    place = np.clip(np.linspace(0, RATE_HZ / 2, PHASE_GRID) / f0_hz[:, None] - 1, 0, last)
-    low = np.minimum(place.astype(np.intp), np.maximum(last - 1, 0))
-    part = place - low
+    # PD_h is placed at harmonic h. Below the first and above the last harmonic, the nearest value is used.
+    position = np.clip(np.linspace(0, RATE_HZ / 2, PHASE_GRID) / f0_hz[:, None] - 1, 0, last)
+    low = np.minimum(position.astype(np.intp), np.maximum(last - 1, 0))
+    fraction = position - low
     rows = np.arange(len(unit))[:, None]
-    read: ComplexArray = unit[rows, low] * (1 - part) + unit[rows, np.minimum(low + 1, last)] * part
-    return read
+    interpolated: ComplexArray = unit[rows, low] * (1 - fraction) + unit[rows, np.minimum(low + 1, last)] * fraction
+    return interpolated
 
 
-def _running_mean(values: ComplexArray, voiced: BoolArray) -> ComplexArray:
-    """Mean (voiced frame, grid) over the voiced frames within PHASE_REACH_FRAMES of each."""
+def _mean_over_neighbours(values: ComplexArray, voiced: BoolArray) -> ComplexArray:
+    """Average over the voiced frames within PHASE_REACH_FRAMES of each voiced frame (voiced frame, grid)."""
     reach = PHASE_REACH_FRAMES
-    everywhere = np.zeros((len(voiced) + 2 * reach, values.shape[1]), dtype=values.dtype)
-    count = np.zeros(len(everywhere))
+    padded = np.zeros((len(voiced) + 2 * reach, values.shape[1]), dtype=values.dtype)
+    count = np.zeros(len(padded))
     numbers = np.flatnonzero(voiced) + reach
-    everywhere[numbers], count[numbers] = values, 1
+    padded[numbers], count[numbers] = values, 1
     near = numbers[:, None] + np.arange(-reach, reach + 1)
-    mean: ComplexArray = everywhere[near].sum(axis=1) / count[near].sum(axis=1)[:, None]
+    mean: ComplexArray = padded[near].sum(axis=1) / count[near].sum(axis=1)[:, None]
     return mean
 
 
 @cache
 def _mel_bands(n_bands: int) -> FloatArray:
-    """(grid, band): triangles equally wide on the mel scale over 0 to 8 kHz, each of sum 1."""
+    """Return weights (grid, band): triangles of equal width on the mel scale over 0 to 8 kHz, each with sum 1."""
     grid_mel = _mel(np.linspace(0, RATE_HZ / 2, PHASE_GRID))
     edges = np.linspace(0, _mel(np.array(RATE_HZ / 2)), n_bands + 2)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
@@ -267,4 +293,5 @@ def _mel_bands(n_bands: int) -> FloatArray:
 
 
 def _mel(frequency_hz: FloatArray) -> FloatArray:
+    """Convert frequencies to the mel scale."""
     return 1127 * np.log1p(frequency_hz / 700)

@@ -1,8 +1,8 @@
-"""`egemaps`: the 88 functionals of eGeMAPS v02 over an utterance, by the package afx-audio.
+"""`egemaps`: the 88 functionals of eGeMAPS v02 over an utterance, computed by the package afx-audio.
 
-Eyben et al., IEEE Transactions on Affective Computing 7, 2016. The names and their order are openSMILE's. The values
-are an independent implementation's: near openSMILE's, not equal to them; the tests
-compare some of them with the published definitions.
+Eyben et al., IEEE Transactions on Affective Computing 7, 2016. Names and order are those of openSMILE. The package is
+an independent implementation, whose values are close to those of openSMILE but not equal. The tests compare some of
+them with the published definitions.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from mien.features.acoustic.base import NO_VOICE, RATE_HZ, AcousticExtractor, wh
 from mien.schema import FeatureSpace, FloatArray, Modality
 
 NAME = "egemaps"
-# Where this is zero no frame is voiced, and the zeros of all voiced functionals would mean nothing.
+# If this is zero, no frame is voiced, and the zeros of all voiced functionals are not measurements.
 VOICED_COLUMN = "VoicedSegmentsPerSec"
 NO_VALUE = "a functional of the voice is no number"
 
 
 def load_egemaps(path: Path | None = None) -> AcousticExtractor:  # noqa: ARG001 - one signature for all extractors
-    """The extractor; utterance level only, for the functionals are statistics of a whole utterance.
+    """Load the extractor; it has no word level, because the functionals are statistics of an utterance.
 
     Raises:
         MissingExtraError: afx-audio is not installed.

@@ -5,13 +5,13 @@ With E(f) the amplitude spectrum of the linear-prediction residual in a 100 ms w
 
     SRH(f) = E(f) + sum over k = 2..5 of [E(k f) - E((k - 1/2) f)]
 
-F0 is where SRH is largest, and a frame is voiced where that maximum exceeds a threshold (section 2.2). The search range
-is narrowed once, around the median of the first pass. Beyond the paper, a path through the best candidates keeps single
-frames from leaping by an octave, and a parabola refines the grid of 1 Hz.
+F0 maximises SRH, and a frame is voiced if the maximum exceeds a threshold (section 2.2). A second pass searches a
+smaller range around the median F0 of the first. In addition to the paper, dynamic programming avoids octave jumps of
+single frames, and a parabola interpolates on the 1 Hz grid.
 
-The frames and the linear prediction that all `covarep-like` columns are built on are here too. Frame `i`
-stands for the samples ``[160 i, 160 i + 160)``; analysis windows are centred on its middle, and the signal is zero
-outside the utterance, so nothing that surrounds an utterance can reach its frames.
+This module also provides the frames and the linear prediction for all `covarep-like` columns. Frame `i` covers the
+samples ``[160 i, 160 i + 160)``, and analysis windows are centred on it. Outside the utterance the signal is zero, so
+that surrounding sound does not affect its frames.
 """
 
 from __future__ import annotations
@@ -28,53 +28,56 @@ from mien.schema import BoolArray, FloatArray, IntArray
 HOP_SAMPLES = 160
 F0_RANGE_HZ = (50, 500)
 HARMONICS = 5
-# 1 kHz per pole pair of the vocal tract, and one pair for glottis and lips
+# a pole pair per kHz for the vocal tract, and one pair for glottis and lips
 PREDICTION_ORDER = RATE_HZ // 1000 + 2
 RESIDUAL_FRAME, RESIDUAL_HOP = 400, 80
 WINDOW_SAMPLES = 1600
-# Enough for five harmonics of 500 Hz, and a transform of this size has bins of 1 Hz.
+# High enough for five harmonics of 500 Hz; a transform of this size has 1 Hz bins.
 SRH_RATE_HZ = 5120
 BLOCK_FRAMES = 200
 # The paper's thresholds are 0.07 on clean and 0.085 on noisy speech; white noise reaches 0.08.
 VOICED_SRH = 0.085
-# frames that decide the median of the first pass (section 2.2)
+# SRH from which on a frame counts for the median of the first pass (section 2.2)
 SURE_SRH = 0.1
-# A frame below -60 dB of full scale in 30 ms has no voice.
+# A frame is unvoiced if its level in 30 ms is below -60 dB of full scale.
 LEVEL_SAMPLES = 480
 VOICED_RMS = 1e-3
-# The path through the candidates: peaks per frame, cost of a leap of one octave, cost of no peak (the best costs 0).
+# Path search: candidates per frame, cost of a jump by one octave, highest cost of a candidate (the best has cost 0).
 PEAKS = 8
 OCTAVE_LEAP_COST = 2.0
 NO_PEAK_COST = 10.0
-# A candidate whose third or fifth reaches this share of its SRH is taken for a multiple, and keeps that share of it.
+# If a third or fifth of a candidate has this share of its SRH, the candidate is a multiple: its SRH is scaled down.
 ODD_MULTIPLE_TIE, ODD_MULTIPLE_SHARE = 0.6, 0.6
-# shorter voiced stretches are chance
+# shorter voiced runs are spurious
 MIN_VOICED_FRAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class PitchTrack:
-    """The fundamental of every frame, all (frame,)."""
+    """F0 and voicing of each frame; all arrays have the shape (frame,)."""
 
-    # best guess even where unvoiced
+    # an estimate even for unvoiced frames
     f0_hz: FloatArray
     voiced: BoolArray
     # SRH at `f0_hz`
     strength: FloatArray
-    # amplitude half-way between the second to fifth harmonics and those before them, as a share in [0, 1]
+    # amplitude midway between harmonics 1 to 5, as a share of that and the harmonics' amplitude, in [0, 1]
     subharmonic_share: FloatArray
 
 
 def track_pitch(signal: FloatArray, residual: FloatArray) -> PitchTrack:
-    """Follow the fundamental through an utterance.
+    """Estimate F0 and voicing of each frame of an utterance.
 
     Args:
-        signal: (sample,) at 16 kHz, without offset, at least one frame.
-        residual: its `prediction_residual` (sample,).
+        signal: Sound (sample,) at 16 kHz, without offset, at least one frame long.
+        residual: Prediction residual (sample,) of the signal, see `prediction_residual`.
+
+    Returns:
+        F0 in Hz and voicing of each frame.
     """
     loud = np.sqrt(np.mean(centred_windows(signal, LEVEL_SAMPLES) ** 2, axis=1)) > VOICED_RMS
     low, high = F0_RANGE_HZ
-    # one candidate more on each side, so that the first and the last can be peaks
+    # an extra candidate on each side allows the first and last one to be peaks
     low, high = low - 1, high + 1
     blocks = []
     for spectra in residual_spectra(residual):
@@ -83,9 +86,9 @@ def track_pitch(signal: FloatArray, residual: FloatArray) -> PitchTrack:
             (_without_odd_multiples(block, spectra, low), subtracted / np.maximum(block + 2 * subtracted, 1e-20))
         )
     sums, share = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    sure = loud & (sums.max(axis=1) > SURE_SRH)
-    if sure.any():
-        median = low + float(np.median(sums[sure].argmax(axis=1)))
+    confident = loud & (sums.max(axis=1) > SURE_SRH)
+    if confident.any():
+        median = low + float(np.median(sums[confident].argmax(axis=1)))
         first, last = max(0, int(median / 2) - low - 1), int(2 * median) - low + 1
         sums, share, low = sums[:, first : last + 1], share[:, first : last + 1], low + first
     sums = np.where(loud[:, None], sums, 0.0)
@@ -99,7 +102,7 @@ def track_pitch(signal: FloatArray, residual: FloatArray) -> PitchTrack:
 
 
 def residual_spectra(residual: FloatArray) -> Iterator[FloatArray]:
-    """E(f), (frame, bin of 1 Hz up to 2560 Hz), unit energy over 0 to 8 kHz; a block of frames at a time."""
+    """Yield E(f) of blocks of frames: (frame, 1 Hz bin up to 2560 Hz), with unit energy over 0 to 8 kHz."""
     n_frames = frame_count(len(residual))
     ratio = RATE_HZ / SRH_RATE_HZ
     size = fast_length(len(residual) + 2 * WINDOW_SAMPLES, 400)
@@ -122,7 +125,16 @@ def residual_spectra(residual: FloatArray) -> Iterator[FloatArray]:
 
 
 def harmonic_sums(spectra: FloatArray, low_hz: int, high_hz: int) -> tuple[FloatArray, FloatArray]:
-    """SRH and what it subtracts, both (frame, candidate) for the candidates `low_hz` to `high_hz` in steps of 1 Hz."""
+    """Compute SRH and the sum of the half-harmonics that it subtracts.
+
+    Args:
+        spectra: Amplitude spectra E(f) of the residual (frame, 1 Hz bin).
+        low_hz: Lowest candidate F0.
+        high_hz: Highest candidate F0.
+
+    Returns:
+        SRH and the subtracted sum, both (frame, candidate), in steps of 1 Hz.
+    """
     sums = spectra[:, low_hz : high_hz + 1].copy()
     between = np.zeros_like(sums)
     candidates = np.arange(low_hz, high_hz + 1)
@@ -133,11 +145,11 @@ def harmonic_sums(spectra: FloatArray, low_hz: int, high_hz: int) -> tuple[Float
 
 
 def _without_odd_multiples(sums: FloatArray, spectra: FloatArray, low_hz: int) -> FloatArray:
-    """SRH (frame, candidate from `low_hz`), lowered where a third or a fifth of the candidate does nearly as well.
+    """Lower the SRH (frame, candidate from `low_hz`) of candidates whose third or fifth has nearly the same SRH.
 
-    Over a flat spectrum the sums of F0, 3 F0 and 5 F0 are equal: the half-harmonics of the odd multiples fall between
-    harmonics too, so their subtraction, which rules out the even multiples, does not touch them. The harmonic that both
-    share does not count, so that a pure tone is not taken for a harmonic of something lower.
+    With a flat spectrum, the sums of F0, 3 F0 and 5 F0 are equal. Subtracting half-harmonics excludes even multiples,
+    but not odd ones, whose half-harmonics also lie between harmonics. The harmonic that a candidate shares with its
+    third or fifth is ignored, so that a pure tone does not count as the harmonic of a lower F0.
     """
     damped = sums.copy()
     candidates = np.arange(low_hz, low_hz + sums.shape[1])
@@ -145,13 +157,13 @@ def _without_odd_multiples(sums: FloatArray, spectra: FloatArray, low_hz: int) -
         high = candidates[candidates >= divisor * low_hz]
         own = sums[:, high - low_hz]
         lower = sums[:, np.round(high / divisor).astype(int) - low_hz] - spectra[:, high]
-        kept = np.where(lower > ODD_MULTIPLE_TIE * own, ODD_MULTIPLE_SHARE, 1.0)
-        damped[:, high - low_hz] = np.minimum(damped[:, high - low_hz], kept * own)
+        factor = np.where(lower > ODD_MULTIPLE_TIE * own, ODD_MULTIPLE_SHARE, 1.0)
+        damped[:, high - low_hz] = np.minimum(damped[:, high - low_hz], factor * own)
     return damped
 
 
 def _best_peaks(sums: FloatArray) -> tuple[IntArray, FloatArray]:
-    """The highest inner local maxima of every frame: candidate numbers and values (frame, peak), -inf where fewer."""
+    """Find the highest local maxima of each frame: candidate numbers and values (frame, peak), -inf where missing."""
     inner = sums[:, 1:-1]
     is_peak = (inner > sums[:, :-2]) & (inner >= sums[:, 2:])
     values = np.where(is_peak, inner, -np.inf)
@@ -160,14 +172,14 @@ def _best_peaks(sums: FloatArray) -> tuple[IntArray, FloatArray]:
 
 
 def _smooth_path(log2_f0: FloatArray, values: FloatArray) -> IntArray:
-    """Peak (frame,) chosen in every frame: high SRH, few leaps between neighbours (dynamic programming)."""
+    """Choose a peak (frame,) in each frame: high SRH, small jumps between frames (dynamic programming)."""
     best = np.maximum(values.max(axis=1, keepdims=True), VOICED_SRH)
     local = np.minimum((best - values) / best, NO_PEAK_COST)
     cost = local[0]
     came_from = np.zeros(values.shape, dtype=np.intp)
     for frame in range(1, len(values)):
-        leap = np.abs(log2_f0[frame][:, None] - log2_f0[frame - 1][None, :])
-        total = cost[None, :] + OCTAVE_LEAP_COST * leap
+        jump = np.abs(log2_f0[frame][:, None] - log2_f0[frame - 1][None, :])
+        total = cost[None, :] + OCTAVE_LEAP_COST * jump
         came_from[frame] = total.argmin(axis=1)
         cost = total.min(axis=1) + local[frame]
     path = np.empty(len(values), dtype=np.intp)
@@ -178,22 +190,24 @@ def _smooth_path(log2_f0: FloatArray, values: FloatArray) -> IntArray:
 
 
 def _peak_offset(left: FloatArray, middle: FloatArray, right: FloatArray) -> FloatArray:
-    """Where between -0.5 and 0.5 steps the parabola through three neighbouring values is highest."""
-    bend = left - 2 * middle + right
-    return np.clip(np.where(bend < 0, 0.5 * (left - right) / np.where(bend < 0, bend, -1.0), 0.0), -0.5, 0.5)
+    """Locate the maximum of a parabola through three neighbouring values, as an offset in [-0.5, 0.5] steps."""
+    curvature = left - 2 * middle + right
+    return np.clip(
+        np.where(curvature < 0, 0.5 * (left - right) / np.where(curvature < 0, curvature, -1.0), 0.0), -0.5, 0.5
+    )
 
 
 def _without_short_runs(voiced: BoolArray) -> BoolArray:
-    """Voiced (frame,) where at least `MIN_VOICED_FRAMES` voiced frames stand in a row."""
+    """Remove runs of fewer than `MIN_VOICED_FRAMES` voiced frames from a mask (frame,)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(np.int8), [0]])))
-    kept = np.zeros_like(voiced)
+    long_enough = np.zeros_like(voiced)
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        kept[start:stop] = stop - start >= MIN_VOICED_FRAMES
-    return kept
+        long_enough[start:stop] = stop - start >= MIN_VOICED_FRAMES
+    return long_enough
 
 
 def prediction_residual(signal: FloatArray) -> FloatArray:
-    """What linear prediction cannot foretell (sample,): 25 ms Hann frames, inverse filtered, overlap-added."""
+    """Compute the linear-prediction residual (sample,): 25 ms Hann frames, inverse filtered and overlap-added."""
     size, parts = 512, (RESIDUAL_FRAME + RESIDUAL_HOP) // RESIDUAL_HOP
     n_frames = len(signal) // RESIDUAL_HOP + parts
     padded = np.zeros((n_frames - 1) * RESIDUAL_HOP + RESIDUAL_FRAME)
@@ -216,20 +230,29 @@ def prediction_residual(signal: FloatArray) -> FloatArray:
 
 
 def power_to_filters(power: FloatArray, order: int) -> FloatArray:
-    """Inverse filters (frame, order + 1) from one-sided power spectra (frame, bin)."""
+    """Compute inverse filters from power spectra.
+
+    Args:
+        power: One-sided power spectra (frame, bin).
+        order: Number of predictor coefficients.
+
+    Returns:
+        Inverse filters (frame, order + 1), first coefficient 1.
+    """
     return prediction_filters(np.fft.irfft(power, axis=1)[:, : order + 1], order)
 
 
 def prediction_filters(autocorrelation: FloatArray, order: int) -> FloatArray:
-    """Inverse filters (frame, order + 1), first coefficient 1, by the Levinson-Durbin recursion over all frames.
+    """Compute inverse filters by the Levinson-Durbin recursion, for all frames at once.
 
     Args:
-        autocorrelation: (frame, lag), at least `order + 1` lags.
-        order: number of predictor coefficients.
+        autocorrelation: Autocorrelation (frame, lag) from lag 0 on, at least `order + 1` lags.
+        order: Number of predictor coefficients.
 
-    Frames without energy give the filter that changes nothing.
+    Returns:
+        Inverse filters (frame, order + 1), first coefficient 1; a frame without energy has the identity filter.
     """
-    # A floor of white noise 90 dB below the frame keeps the recursion away from singular frames (pure tones).
+    # White noise 90 dB below the frame's level keeps pure tones from making the recursion singular.
     r = autocorrelation[:, : order + 1].astype(np.float64)
     r[:, 0] = r[:, 0] * (1 + 1e-9) + 1e-30
     filters = np.zeros((len(r), order + 1))
@@ -244,7 +267,16 @@ def prediction_filters(autocorrelation: FloatArray, order: int) -> FloatArray:
 
 
 def high_passed(signal: FloatArray, *, stop_hz: float = 30.0, pass_hz: float = 60.0) -> FloatArray:
-    """Signal (sample,) without rumble and offset; zero phase, raised-cosine edge from `stop_hz` to `pass_hz`."""
+    """Remove offset and low-frequency noise with a zero-phase filter.
+
+    Args:
+        signal: Sound (sample,) at 16 kHz.
+        stop_hz: Frequencies up to here are removed.
+        pass_hz: Frequencies from here on are unchanged; between both, the gain is a raised cosine.
+
+    Returns:
+        The filtered signal (sample,).
+    """
     size = fast_length(len(signal) + RATE_HZ // 10)
     frequencies_hz = np.fft.rfftfreq(size, 1 / RATE_HZ)
     gain = 0.5 - 0.5 * np.cos(np.pi * np.clip((frequencies_hz - stop_hz) / (pass_hz - stop_hz), 0, 1))
@@ -252,18 +284,26 @@ def high_passed(signal: FloatArray, *, stop_hz: float = 30.0, pass_hz: float = 6
 
 
 def frame_count(n_samples: int) -> int:
-    """Number of whole frames in that many samples."""
+    """Return the number of complete frames in `n_samples` samples."""
     return n_samples // HOP_SAMPLES
 
 
 def frame_times_s(n_frames: int) -> FloatArray:
-    """Middle of every frame (frame,), seconds after the first sample."""
+    """Return the centre of each frame (frame,), in seconds after the first sample."""
     times_s: FloatArray = (np.arange(n_frames) + 0.5) * (HOP_SAMPLES / RATE_HZ)
     return times_s
 
 
 def centred_windows(signal: FloatArray, width: int) -> FloatArray:
-    """Windows (frame, width) around the middle of every frame, zero outside the signal; a read-only view."""
+    """Cut a window around the centre of each frame.
+
+    Args:
+        signal: Sound (sample,) at 16 kHz.
+        width: Samples per window.
+
+    Returns:
+        Windows (frame, width), zero outside the signal; a read-only view.
+    """
     n_frames = frame_count(len(signal))
     before = width // 2 - HOP_SAMPLES // 2
     padded = np.concatenate([np.zeros(before), signal, np.zeros(width)])
@@ -271,11 +311,19 @@ def centred_windows(signal: FloatArray, width: int) -> FloatArray:
 
 
 def fast_length(n: int, multiple: int = 1) -> int:
-    """Least ``multiple * 2^a 3^b 5^c >= n``: sizes that a Fourier transform handles quickly."""
-    need = -(-n // multiple)
-    best = 1 << max(0, need - 1).bit_length()
+    """Find a size that a fast Fourier transform computes quickly.
+
+    Args:
+        n: Least size.
+        multiple: Number that divides the size.
+
+    Returns:
+        Smallest ``multiple * 2^a 3^b 5^c >= n`` with b <= 4 and c <= 3.
+    """
+    quotient = -(-n // multiple)
+    best = 1 << max(0, quotient - 1).bit_length()
     for five in (1, 5, 25, 125):
         for three in (1, 3, 9, 27, 81):
             odd = five * three
-            best = min(best, odd << max(0, -(-need // odd) - 1).bit_length())
+            best = min(best, odd << max(0, -(-quotient // odd) - 1).bit_length())
     return best * multiple

@@ -1,1 +1,1 @@
-"""Text extractors: transcripts or single words -> vectors."""
+"""Text extractors: feature vectors of transcripts and of single words."""

@@ -1,4 +1,4 @@
-"""What every text extractor offers, and how it describes spoken words one by one."""
+"""The interface of text extractors, and feature vectors of single spoken words."""
 
 from __future__ import annotations
 
@@ -12,23 +12,31 @@ from mien.schema import BoolArray, FeatureSpace, FloatArray, TimedWord
 
 @dataclass(frozen=True)
 class TextExtractor:
-    """A loaded extractor. `space` names its utterance vectors."""
+    """A loaded text extractor."""
 
+    # feature space of the utterance vectors
     space: FeatureSpace
-    # texts -> vectors (utterance, feature) float32 and present (utterance,), False where it has nothing to say
+    # texts -> vectors (utterance, feature) float32 and present (utterance,), False where a text has no vector
     utterance_vectors: Callable[[Sequence[str]], tuple[FloatArray, BoolArray]]
-    # one text -> (token, feature) float32 whose mean is the utterance vector; None if it has no words
+    # one text -> token vectors (token, feature) float32, whose mean is the utterance vector; None: utterance level only
     word_vectors: Callable[[str], FloatArray] | None = None
-    # what spoken words are described by, see `describe_words`; None exactly where `word_vectors` is None
+    # feature space of spoken words, see `describe_words`; None if and only if `word_vectors` is None
     word_space: FeatureSpace | None = None
 
 
 def describe_words(
     word_vectors: Callable[[str], FloatArray], n_features: int, words: Sequence[TimedWord]
 ) -> tuple[FloatArray, BoolArray]:
-    """One vector per spoken word: the mean of its tokens ("don't" has two), the marks around it left out.
+    """Compute one vector per spoken word: the mean over its tokens ("don't" has two), without surrounding punctuation.
 
-    Returns vectors (word, feature) float32, zero rows where `present` (word,) is False: no token of it is known.
+    Args:
+        word_vectors: Maps a text to its token vectors (token, feature), see `TextExtractor`.
+        n_features: Number of features of a token vector.
+        words: Spoken words of an utterance.
+
+    Returns:
+        Vectors (word, feature) float32, and present (word,); a row is zero where `present` is False because no token
+        of the word is known.
     """
     return token_means(word_vectors, n_features, [without_marks(word.text) for word in words])
 
@@ -36,7 +44,17 @@ def describe_words(
 def token_means(
     word_vectors: Callable[[str], FloatArray], n_features: int, texts: Sequence[str]
 ) -> tuple[FloatArray, BoolArray]:
-    """Mean of the token vectors of each text: (text, feature) float32 and present (text,), False without tokens."""
+    """Average the token vectors of each text.
+
+    Args:
+        word_vectors: Maps a text to its token vectors (token, feature), see `TextExtractor`.
+        n_features: Number of features of a token vector.
+        texts: Texts to describe.
+
+    Returns:
+        Means (text, feature) float32, and present (text,); a row is zero where `present` is False because no token of
+        the text is known.
+    """
     means = np.zeros((len(texts), n_features), dtype=np.float32)
     present = np.zeros(len(texts), dtype=np.bool_)
     for number, text in enumerate(texts):
@@ -47,6 +65,6 @@ def token_means(
 
 
 def without_marks(word: str) -> str:
-    """A word without the punctuation around it, which nobody speaks: ``"(don't!)"`` -> ``"don't"``."""
-    kept = [number for number, letter in enumerate(word) if letter.isalnum()]
-    return word[kept[0] : kept[-1] + 1] if kept else ""
+    """Remove the punctuation around a word, which is not spoken: ``"(don't!)"`` -> ``"don't"``."""
+    spoken = [position for position, character in enumerate(word) if character.isalnum()]
+    return word[spoken[0] : spoken[-1] + 1] if spoken else ""

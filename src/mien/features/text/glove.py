@@ -1,4 +1,4 @@
-"""`glove-6b-50d` and any GloVe-format file: word vectors, and their mean as the utterance vector.
+"""`glove-6b-50d` and any GloVe-format file: word vectors, whose mean is the utterance vector.
 
 Pennington et al., EMNLP 2014. The paper averages the word vectors of an utterance (section 4.1).
 """
@@ -33,37 +33,38 @@ _TOKEN = re.compile(r"[^\W\d_]+(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m)\b|[^\W\d_]+|\
 
 
 def load_glove_6b_50d(path: Path | None = None) -> TextExtractor:
-    """The 400,000 x 50 vectors of GloVe 6B from an installed package (or a folder with its two files)."""
+    """Load GloVe 6B (400,000 words, 50 features) from the installed package or a folder with its two files."""
     folder = find_model_files(GLOVE_6B_50D, path)
     words = pq.read_table(folder / "glove_6B_index.parquet")["index"].to_pylist()
     vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
     row_of = {word: row for row, word in enumerate(words) if word is not None}
-    return _extractor(row_of, vectors, "glove-6b-50d", GLOVE_6B_50D.sha256["glove_6B_50d_emb.npy"])
+    return _glove_extractor(row_of, vectors, "glove-6b-50d", GLOVE_6B_50D.sha256["glove_6B_50d_emb.npy"])
 
 
 def load_glove_file(path: Path | None) -> TextExtractor:
-    """Any text file with a word and its numbers per line (word2vec's "count size" first line is skipped).
+    """Load a text file with a word and its numbers on each line; a first line "count size", as word2vec's, is skipped.
 
-    Raises DataError when the file is missing, is no text, or a line has another number of columns than the first;
-    UnknownNameError without a path.
+    Raises:
+        DataError: The file is missing or not UTF-8 text, or a line has fewer numbers than the first or one not finite.
+        UnknownNameError: `path` is None.
     """
     if path is None:
         raise UnknownNameError("text extractor", "glove without a file", ["glove:FILE", "glove-6b-50d"])
     if not path.is_file():
         raise DataError(f"Expected a GloVe-format text file at {path}, but got nothing there; check the path")
     try:
-        words, matrix = _read_vectors(path)
+        words, matrix = _read_glove_vectors(path)
     except UnicodeDecodeError:
         raise DataError(
             f"Expected UTF-8 text in {path}, but got other bytes; give a text file in GloVe's format, unpacked"
         ) from None
-    # of a word that stands twice the first row counts
+    # if a word occurs twice, use its first row
     row_of = {word: row for row, word in reversed(list(enumerate(words)))}
-    return _extractor(row_of, matrix, f"glove-file-{matrix.shape[1]}d", sha256_of(path))
+    return _glove_extractor(row_of, matrix, f"glove-file-{matrix.shape[1]}d", sha256_of(path))
 
 
 def tokenize(text: str) -> list[str]:
-    """Lower-cased tokens as GloVe's vocabulary has them; HTML entities and typographic apostrophes are resolved.
+    """Split a text into lower-case tokens of GloVe's vocabulary; resolve HTML entities and typographic apostrophes.
 
     >>> tokenize("I don&#39;t know, it’s 3.5!")
     ['i', 'do', "n't", 'know', ',', 'it', "'s", '3.5', '!']
@@ -71,12 +72,13 @@ def tokenize(text: str) -> list[str]:
     return _TOKEN.findall(html.unescape(text).lower().replace("’", "'"))
 
 
-def _read_vectors(path: Path) -> tuple[list[str], FloatArray]:
+def _read_glove_vectors(path: Path) -> tuple[list[str], FloatArray]:
+    """Read words and their vectors (word, feature) from a GloVe-format file."""
     words: list[str] = []
     rows: list[FloatArray] = []
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
-            # From the right: some GloVe words contain blanks.
+            # The numbers are the last cells, because some GloVe words contain blanks.
             cells = line.rstrip().split(" ")
             if number == 1 and len(cells) == 2:
                 continue
@@ -97,7 +99,8 @@ def _read_vectors(path: Path) -> tuple[list[str], FloatArray]:
     return words, np.stack(rows)
 
 
-def _extractor(row_of: dict[str, int], vectors: FloatArray, name: str, sha256: str) -> TextExtractor:
+def _glove_extractor(row_of: dict[str, int], vectors: FloatArray, name: str, sha256: str) -> TextExtractor:
+    """Make an extractor from each word's row in `vectors` (row, feature); `sha256` identifies the vectors."""
     n_features = vectors.shape[1]
     recipe = {
         "extractor": "glove",
@@ -107,8 +110,8 @@ def _extractor(row_of: dict[str, int], vectors: FloatArray, name: str, sha256: s
         "weights_sha256": sha256,
     }
     space = FeatureSpace(Modality.TEXT, name, n_features, level=Level.UTTERANCE, recipe=recipe)
-    by_word = recipe | {"pooling": "tokens -> spoken words without punctuation -> utterance"}
-    word_space = FeatureSpace(Modality.TEXT, name, n_features, level=Level.WORD, recipe=by_word)
+    word_recipe = recipe | {"pooling": "tokens -> spoken words without punctuation -> utterance"}
+    word_space = FeatureSpace(Modality.TEXT, name, n_features, level=Level.WORD, recipe=word_recipe)
 
     def word_vectors(text: str) -> FloatArray:
         rows = [row_of[token] for token in tokenize(text) if token in row_of]

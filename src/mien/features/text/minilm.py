@@ -31,7 +31,7 @@ MINILM = ModelFiles(
     hub_repository="sentence-transformers/all-MiniLM-L6-v2",
     hub_revision="c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
 )
-# as the model's own settings say
+# from the settings of the published model
 MAX_TOKENS = 256
 BATCH_TEXTS = 64
 N_FEATURES = 384
@@ -40,7 +40,9 @@ N_FEATURES = 384
 def load_minilm(path: Path | None = None) -> TextExtractor:
     """Load tokenizer and network from a folder, the cache, an installed package or the hub.
 
-    Raises MissingExtraError without transformers, MissingWeightsError without weights.
+    Raises:
+        MissingExtraError: transformers is not installed.
+        MissingWeightsError: No weights are found.
     """
     folder = find_model_files(MINILM, path)
     network = minilm_network(folder)
@@ -61,8 +63,8 @@ def load_minilm(path: Path | None = None) -> TextExtractor:
         mask = torch.tensor([each.attention_mask for each in encoded])
         with torch.inference_mode():
             states = network(input_ids=ids, attention_mask=mask).last_hidden_state  # (text, token, feature)
-            kept = mask.unsqueeze(-1).to(states.dtype)
-            mean = (states * kept).sum(dim=1) / kept.sum(dim=1)
+            token_weights = mask.unsqueeze(-1).to(states.dtype)
+            mean = (states * token_weights).sum(dim=1) / token_weights.sum(dim=1)
             vectors: FloatArray = torch.nn.functional.normalize(mean, dim=-1).numpy()
         return vectors
 
@@ -70,38 +72,48 @@ def load_minilm(path: Path | None = None) -> TextExtractor:
         cleaned = [clean_text(text) for text in texts]
         present = np.array([bool(text) for text in cleaned], dtype=bool)
         result = np.zeros((len(texts), N_FEATURES), dtype=np.float32)
-        # Texts of similar length together, so that little of a batch is padding.
-        order = sorted(np.flatnonzero(present).tolist(), key=lambda number: len(cleaned[number]))
+        # Texts of similar length share a batch, which keeps padding short.
+        order = sorted(np.flatnonzero(present).tolist(), key=lambda position: len(cleaned[position]))
         for start in range(0, len(order), BATCH_TEXTS):
-            numbers = order[start : start + BATCH_TEXTS]
-            result[numbers] = encode([cleaned[number] for number in numbers])
+            batch = order[start : start + BATCH_TEXTS]
+            result[batch] = encode([cleaned[position] for position in batch])
         return result, present
 
     return TextExtractor(FeatureSpace(Modality.TEXT, "minilm", N_FEATURES, recipe=recipe), utterance_vectors)
 
 
 def clean_text(text: str) -> str:
-    """What the encoder reads of a transcript: HTML's escapes resolved, nothing around it."""
+    """Return a transcript as the encoder receives it: HTML entities resolved, surrounding white space removed."""
     return html.unescape(text).strip()
 
 
 def minilm_tokenizer(folder: Path) -> Any:
-    """The encoder's `tokenizers.Tokenizer`; it cuts after `MAX_TOKENS` and pads nothing. Raises MissingExtraError."""
+    """Load the encoder's `tokenizers.Tokenizer`; truncates to `MAX_TOKENS`, no padding. Raises MissingExtraError."""
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
         raise MissingExtraError("transformers", "text") from error
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_TOKENS)
-    # as its file says, it would pad everything to 128
+    # its file would pad every text to 128 tokens
     tokenizer.no_padding()
     return tokenizer
 
 
 def minilm_network(folder: Path, **changes: Any) -> Any:
-    """The encoder's `transformers.BertModel`, not training, `changes` made to its configuration.
+    """Load the encoder, a `transformers.BertModel` in evaluation mode.
 
-    Its weights lie in the memory of the file until something writes into them. Raises MissingExtraError.
+    The weights are mapped from the file and are copied into memory only when they are modified.
+
+    Args:
+        folder: Folder with the model's files.
+        **changes: Values that replace those of its configuration.
+
+    Returns:
+        The network.
+
+    Raises:
+        MissingExtraError: torch, safetensors or transformers is not installed.
     """
     try:
         import torch
@@ -110,7 +122,7 @@ def minilm_network(folder: Path, **changes: Any) -> Any:
     except ImportError as error:
         raise MissingExtraError("transformers", "text") from error
     config = BertConfig.from_pretrained(folder, **changes)
-    # Without memory first: random weights that are thrown away take a second to draw.
+    # The meta device skips random initial weights, which take a second to draw and would be replaced.
     with torch.device("meta"):
         network = BertModel(config, add_pooling_layer=False)
     weights = {
@@ -119,24 +131,27 @@ def minilm_network(folder: Path, **changes: Any) -> Any:
         if not name.startswith("pooler.") and name != "embeddings.position_ids"
     }
     network.load_state_dict(weights, assign=True)
-    places = torch.arange(config.max_position_embeddings).unsqueeze(0)
-    network.embeddings.register_buffer("position_ids", places, persistent=False)
-    network.embeddings.register_buffer("token_type_ids", torch.zeros_like(places), persistent=False)
+    positions = torch.arange(config.max_position_embeddings).unsqueeze(0)
+    network.embeddings.register_buffer("position_ids", positions, persistent=False)
+    network.embeddings.register_buffer("token_type_ids", torch.zeros_like(positions), persistent=False)
     return network.eval()
 
 
 def token_ids(texts: Sequence[str]) -> list[list[int]]:
-    """Numbers of the word pieces of every transcript, begin and end marks included; none of one that says nothing.
+    """Return the token ids of each transcript, start and end tokens included; an empty transcript has none.
 
-    Raises MissingExtraError, MissingWeightsError, DamagedFileError.
+    Raises:
+        MissingExtraError: tokenizers is not installed.
+        MissingWeightsError: The tokenizer's file is not found.
+        DamagedFileError: The tokenizer's file is another one.
     """
     only_tokenizer = {"tokenizer.json": MINILM.sha256["tokenizer.json"]}
     folder = find_model_files(dataclasses.replace(MINILM, sha256=only_tokenizer))
     cleaned = [clean_text(text) for text in texts]
-    encoded = _tokenizer_once(folder).encode_batch(cleaned)
+    encoded = _cached_tokenizer(folder).encode_batch(cleaned)
     return [each.ids if text else [] for text, each in zip(cleaned, encoded, strict=True)]
 
 
 @functools.cache
-def _tokenizer_once(folder: Path) -> Any:
+def _cached_tokenizer(folder: Path) -> Any:
     return minilm_tokenizer(folder)

@@ -1,6 +1,6 @@
-"""`transcript`: no vectors, for systems that read what was said themselves.
+"""`transcript`: no feature vectors, for models that read the transcript themselves.
 
-Such a system's text has a feature space without features, whose recipe names the encoder that reads it.
+The text modality of such a model has a feature space with 0 features, whose recipe names the model's text encoder.
 """
 
 from __future__ import annotations
@@ -21,32 +21,33 @@ REMEDY = "import again with transcripts (mien import table --map text=COLUMN; mi
 
 
 def transcript_space() -> FeatureSpace:
-    """What is read: which encoder by its files, and how much of a transcript."""
+    """Return the feature space of raw transcripts; its recipe names the encoder's files and maximum length."""
     recipe = {"encoder": MINILM.name, "encoder_sha256": dict(MINILM.sha256), "max_tokens": MAX_TOKENS}
     return FeatureSpace(Modality.TEXT, TRANSCRIPT, 0, recipe=recipe)
 
 
 def load_transcript() -> TextExtractor:
-    """The extractor of raw video for these systems: it says only where there is something to read."""
+    """Make the text extractor for models that read transcripts; it only reports which transcripts are not empty."""
 
     def utterance_vectors(texts: Sequence[str]) -> tuple[FloatArray, BoolArray]:
-        return np.zeros((len(texts), 0), dtype=np.float32), _readable(texts)
+        return np.zeros((len(texts), 0), dtype=np.float32), _has_text(texts)
 
     return TextExtractor(transcript_space(), utterance_vectors)
 
 
 def as_transcripts(columns: SplitColumns) -> SplitColumns:
-    """The same utterances with their transcripts in the place of text vectors. Raises DataError without transcripts."""
+    """Replace text vectors by the feature space of raw transcripts. Raises DataError if there are no transcripts."""
     if columns.transcripts is None:
         raise DataError(f"Expected transcripts, which the system reads, but got none; {REMEDY}")
     text = Modality.TEXT
     return dataclasses.replace(
         columns,
         features=columns.features | {text: np.zeros((columns.n_utterances, 0), dtype=np.float32)},
-        present=columns.present | {text: _readable(columns.transcripts)},
+        present=columns.present | {text: _has_text(columns.transcripts)},
         spaces={**columns.spaces, text: transcript_space()},
     )
 
 
-def _readable(texts: Sequence[str]) -> BoolArray:
+def _has_text(texts: Sequence[str]) -> BoolArray:
+    """Mark the transcripts (utterance,) that are not empty."""
     return np.array([bool(clean_text(text)) for text in texts], dtype=np.bool_)

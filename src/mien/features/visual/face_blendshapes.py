@@ -1,9 +1,9 @@
 """`face-blendshapes`: 52 blendshape scores and three head angles, mean and s.d. per utterance (110 features).
 
-Google's Face Landmarker bundle (Apache-2.0), the closest open analogue of the FACET action units the paper used;
-another feature space all the same. Its three networks run directly: faces, 478 landmarks with the irises, blendshapes.
-On the same frames the scores equal those of mediapipe 1.2.2 in its image mode. The head angles are those of
-`face_geometry`; translation is left out, because where a face is in the picture says nothing about what it expresses.
+Google's Face Landmarker bundle (Apache-2.0) is the closest open analogue of the FACET action units that the paper uses,
+but a different feature space. Its three networks (faces, 478 landmarks with the irises, blendshapes) run without
+mediapipe. On the same frames, the scores equal those of mediapipe 1.2.2 in image mode. `face_geometry` computes the
+head angles. The position of the face is omitted, because it does not depend on the expression.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ LANDMARKER = ModelFiles(
 )
 MEMBERS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")
 CROP_PX = 256
-# Both in the order the blendshape network defines: the names of its outputs, the landmarks it reads.
-_NAMES = """
+# Names of the outputs of the blendshape network, and numbers of its input landmarks, both in its order.
+_BLENDSHAPE_NAMES = """
 _neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft
 cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight eyeLookInLeft eyeLookInRight
 eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight
@@ -40,22 +40,25 @@ mouthFunnel mouthLeft mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mout
 mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight mouthStretchLeft
 mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight
 """
-_NUMBERS = """
+_LANDMARK_NUMBERS = """
 0 1 4 5 6 7 8 10 13 14 17 21 33 37 39 40 46 52 53 54 55 58 61 63 65 66 67 70 78 80 81 82 84 87 88 91 93 95 103 105 107
 109 127 132 133 136 144 145 146 148 149 150 152 153 154 155 157 158 159 160 161 162 163 168 172 173 176 178 181 185
 191 195 197 234 246 249 251 263 267 269 270 276 282 283 284 285 288 291 293 295 296 297 300 308 310 311 312 314 317
 318 321 323 324 332 334 336 338 356 361 362 365 373 374 375 377 378 379 380 381 382 384 385 386 387 388 389 390 397
 398 400 402 405 409 415 454 466 468 469 470 471 472 473 474 475 476 477
 """
-BLENDSHAPES = tuple(_NAMES.split())
-LANDMARKS_READ = [int(number) for number in _NUMBERS.split()]
+BLENDSHAPES = tuple(_BLENDSHAPE_NAMES.split())
+LANDMARKS_READ = [int(number) for number in _LANDMARK_NUMBERS.split()]
 FRAME_COLUMNS = (*BLENDSHAPES, "head_yaw_rad", "head_pitch_rad", "head_roll_rad")
 
 
 def load_face_blendshapes(path: Path | None = None) -> VisualExtractor:
-    """Load the three networks of the bundle; see `find_bundle` for where it is looked for.
+    """Load the three networks of the bundle; `find_bundle` locates it.
 
-    Raises MissingExtraError without ai-edge-litert, MissingWeightsError without the bundle.
+    Raises:
+        MissingExtraError: ai-edge-litert is not installed.
+        MissingWeightsError: The bundle is not found.
+        DamagedFileError: The bundle differs from the expected one.
     """
     detector, landmarker, scorer = read_members(find_bundle(path))
 
@@ -73,9 +76,11 @@ def load_face_blendshapes(path: Path | None = None) -> VisualExtractor:
 
 
 def find_bundle(path: Path | None = None) -> Path:
-    """The bundle at `path` (the file or its folder), else in the cache; its sha256 is checked.
+    """Find the bundle at `path` (the file or its folder) or, without a path, in the cache; check its sha256.
 
-    Raises MissingWeightsError if it is nowhere, DamagedFileError if it is another file.
+    Raises:
+        MissingWeightsError: The bundle is not found.
+        DamagedFileError: The file is not the expected one.
     """
     if path is None:
         return find_model_files(LANDMARKER) / BUNDLE
@@ -89,7 +94,7 @@ def find_bundle(path: Path | None = None) -> Path:
 
 
 def read_members(bundle: Path) -> list[bytes]:
-    """The networks in the bundle, which is a zip file, in the order of MEMBERS."""
+    """Read the networks from the bundle, a zip file, in the order of MEMBERS. Raises DamagedFileError."""
     try:
         with zipfile.ZipFile(bundle) as archive:
             return [archive.read(member) for member in MEMBERS]

@@ -1,25 +1,25 @@
-"""31 numbers about the shape of a face, from its landmarks.
+"""31 geometric features of a face, computed from its landmarks.
 
-All landmarks are first turned into the face's own frame: x towards the person's left, y up, z out of the face, the
-middle of the eyes at zero, the distance of the outer eye corners as one. So no number but the three angles depends on
-where the face is, how large it is or how the head is turned. The frame's x axis is the mean direction between the
-outer eye corners, the temples and the cheek sides; the y axis runs from below the nose to the top of the forehead,
-less the lean this line has on an average face. Left and right are the person's.
+All landmarks are first transformed to the coordinates of the face: x to the person's left, y up, z out of the face. The
+origin is the midpoint of the outer eye corners, whose distance is the unit. Position, size and rotation of the face
+therefore affect only the three angles. The x axis is the mean direction between the outer eye corners, the temples and
+the sides of the cheeks. The y axis runs from below the nose to the top of the forehead, corrected for the backward lean
+of this line on an average face. Left and right are the person's.
 
-Columns, in eye distances unless said otherwise:
+Columns, in units of the eye distance unless stated otherwise:
 
-- ``eye_open``: lid gap over the width of that eye; ``lower_lid_height`` over the line through that eye's corners
-- ``brow_inner_height``, ``brow_middle_height``, ``brow_outer_height`` over the same line; ``brow_gap`` between the
+- ``eye_open``: lid gap divided by the width of that eye; ``lower_lid_height`` above the line through that eye's corners
+- ``brow_inner_height``, ``brow_middle_height``, ``brow_outer_height`` above the same line; ``brow_gap`` between the
   brows
-- ``nose_wing_height`` over the middle of the eyes (negative); ``nose_width``
-- ``mouth_width``; ``mouth_open_outer``, ``mouth_open_inner``: gap of the outer and the inner lip lines
+- ``nose_wing_height`` above the middle of the eyes (negative); ``nose_width``
+- ``mouth_width``; ``mouth_open_outer``, ``mouth_open_inner``: gap between the outer and between the inner lip lines
 - ``upper_lip_height``: nose to upper lip; ``upper_lip_thickness``, ``lower_lip_thickness``
 - ``mouth_corner_height`` and ``mouth_corner_depth``: corners above and behind the middle of the lips
-- ``mouth_shift``, ``jaw_shift``: mouth and chin to the left of the middle; ``mouth_protrusion``: lips before the nose
-  base
+- ``mouth_shift``, ``jaw_shift``: mouth and chin to the left of the middle; ``mouth_protrusion``: lips in front of the
+  nose base
 - ``jaw_drop``: nose base to chin
 - ``head_yaw_rad`` positive to the person's left, ``head_pitch_rad`` positive downwards, ``head_roll_rad`` positive
-  towards the person's right shoulder: approximations without a camera model
+  towards the person's right shoulder; approximations without a camera model
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 
 from mien.schema import FloatArray
 
-# Numbers of landmarks in the face mesh; pairs are (right, left).
+# Landmark numbers of the face mesh; pairs are (right, left).
 EYE_OUTER, EYE_INNER = (33, 263), (133, 362)
 UPPER_LID, LOWER_LID = (159, 386), (145, 374)
 BROW_INNER, BROW_MIDDLE, BROW_OUTER = (107, 336), (105, 334), (70, 300)
@@ -38,7 +38,7 @@ NOSE_WING, MOUTH_CORNER = (129, 358), (61, 291)
 TEMPLE, CHEEK_SIDE = (127, 356), (234, 454)
 FOREHEAD, NOSE_BASE, CHIN = 10, 2, 152
 UPPER_LIP_OUTER, UPPER_LIP_INNER, LOWER_LIP_INNER, LOWER_LIP_OUTER = 0, 13, 14, 17
-# On the face mesh's average face the line from NOSE_BASE to FOREHEAD leans back by this much.
+# Angle by which the line from NOSE_BASE to FOREHEAD leans back on the average face of the face mesh.
 FOREHEAD_LEAN_RAD = math.radians(8.66)
 
 SIDES = ("right", "left")
@@ -68,25 +68,25 @@ GEOMETRY_COLUMNS = (
 
 
 def head_axes(landmarks: FloatArray) -> FloatArray:
-    """Rotation (3, 3) of the head; columns are its left, up and outward axes in x right, y up, z to the camera."""
+    """Compute the rotation (3, 3) of the head: columns left, up, outward; rows x right, y up, z to the camera."""
     points = landmarks * np.array([1.0, -1.0, -1.0])
-    across = sum(_unit(points[left] - points[right]) for right, left in (EYE_OUTER, TEMPLE, CHEEK_SIDE))
-    leftward = _unit(np.asarray(across))
+    across = sum(_unit_vector(points[left] - points[right]) for right, left in (EYE_OUTER, TEMPLE, CHEEK_SIDE))
+    leftward = _unit_vector(np.asarray(across))
     along = points[FOREHEAD] - points[NOSE_BASE]
-    leaning = _unit(along - (along @ leftward) * leftward)
-    outward = np.cross(leftward, leaning)
-    up = math.cos(FOREHEAD_LEAN_RAD) * leaning + math.sin(FOREHEAD_LEAN_RAD) * outward
+    forehead_axis = _unit_vector(along - (along @ leftward) * leftward)
+    outward = np.cross(leftward, forehead_axis)
+    up = math.cos(FOREHEAD_LEAN_RAD) * forehead_axis + math.sin(FOREHEAD_LEAN_RAD) * outward
     return np.stack([leftward, up, np.cross(leftward, up)], axis=1)
 
 
 def head_angles(axes: FloatArray) -> tuple[float, float, float]:
-    """Yaw, pitch and roll in radians: the head nods, then turns, then is turned in the picture (roll, outermost)."""
+    """Compute yaw, pitch and roll in radians; pitch is applied first, then yaw, then roll in the picture."""
     yaw = math.asin(min(max(-axes[2, 0], -1.0), 1.0))
     return yaw, math.atan2(axes[2, 1], axes[2, 2]), math.atan2(axes[1, 0], axes[0, 0])
 
 
 def face_geometry(landmarks: FloatArray) -> FloatArray:
-    """Numbers (31,) float32 in the order of GEOMETRY_COLUMNS from landmarks (landmark, 3) of one picture."""
+    """Compute the features (31,) float32 of landmarks (landmark, 3) of a face, in the order of GEOMETRY_COLUMNS."""
     axes = head_axes(landmarks)
     points = landmarks * np.array([1.0, -1.0, -1.0])
     corners = points[list(EYE_OUTER)]
@@ -126,6 +126,7 @@ def face_geometry(landmarks: FloatArray) -> FloatArray:
     )
 
 
-def _unit(vector: FloatArray) -> FloatArray:
+def _unit_vector(vector: FloatArray) -> FloatArray:
+    """Scale a vector to length 1."""
     result: FloatArray = vector / np.linalg.norm(vector)
     return result

@@ -1,12 +1,12 @@
-"""The networks that read a face: find the faces of a picture, cut one out upright, find its landmarks.
+"""Networks for faces: detect the faces in a picture, crop one upright, find its landmarks.
 
 - Faces: BlazeFace, short range; Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs",
-  2019 (Apache-2.0). It looks at the whole picture in 128 x 128 pixels and finds faces that fill about a tenth of it or
-  more: people who talk to a camera.
+  2019 (Apache-2.0). It scales the picture to 128 x 128 pixels and detects faces that cover about a tenth of it or
+  more, as those of people who talk to a camera.
 - Landmarks: Kartynnik et al., "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs", 2019;
   Grishchenko et al., "Attention Mesh", 2020 (Apache-2.0).
 
-A network runs in ai-edge-litert on one thread: its sums then have one order.
+A network runs in ai-edge-litert on one thread, so that the order of its sums does not change.
 """
 
 from __future__ import annotations
@@ -27,71 +27,94 @@ from mien.schema import FloatArray
 # one input, with its batch axis -> the network's outputs in its own order
 TfliteNet = Callable[[np.ndarray], list[FloatArray]]
 INPUT_PX = 128
-# The network answers for 2 anchors in each cell of a 16 x 16 grid and 6 in each of an 8 x 8 grid.
+# (cells per side, anchors per cell) of the two grids for which the detector has outputs
 GRIDS = ((16, 2), (8, 6))
-# One answer: box centre, box size, and six points, of which the first two are the person's right and left eye.
+# Rows of a detection: centre of the box, size of the box, and six points, the first two of which are the person's right
+# and left eye.
 POINTS = 8
-# In a picture less oblong than this the squares would show hardly more than the whole.
+# Least ratio of the sides from which on a picture is also searched in squares; below it, they enlarge it too little.
 MIN_OBLONG = 1.2
-# How much wider than the detector's box the cut-out is, as the networks were trained.
+# Side of the crop relative to the detector's box, as in the training of the networks.
 CROP_SCALE = 1.5
-# The detail of a face is judged in this many pixels across the cut-out, whatever the video's resolution.
+# Side of the crop, in pixels, for contrast and sharpness; independent of the resolution of the video.
 DETAIL_PX = 64
 
 
 @dataclass(frozen=True)
 class DetectionSettings:
-    """What counts as a face."""
+    """Thresholds of the face detection."""
 
     # least confidence in [0, 1]
     min_score: float = 0.5
-    # answers that overlap this much (intersection over union) mean one face
+    # detections with more overlap (intersection over union) are the same face
     same_face_overlap: float = 0.3
-    # the same when looking closer, in squares of a picture that shows no face as a whole: the background there has
-    # scored 0.5 to 0.71, real faces 0.8 and more; 1 never looks closer
+    # least confidence in square parts of the picture, which are searched if the entire picture shows no face. There,
+    # background has scored 0.5 to 0.71, and real faces 0.8 and more. 1 never searches the parts.
     min_score_closer: float = 0.75
 
 
 @dataclass(frozen=True)
 class Faces:
-    """The faces of one picture, the surest first, in its pixels."""
+    """The faces of one picture in descending order of score, in its pixels."""
 
-    # (face, 4) left, top, right, bottom; may reach beyond the picture
+    # (face, 4) left, top, right, bottom; may extend beyond the picture
     boxes: FloatArray
     # (face, 2, 2): the person's right eye, left eye; x, y
     eyes: FloatArray
-    # how sure the detector is, (face,) in [0, 1]
+    # confidence of the detector, (face,) in [0, 1]
     scores: FloatArray
 
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """A face cut out of a picture, eyes level."""
+    """A square part of a picture with a face, rotated so that the eyes are level."""
 
     # (size, size, 3) uint8 RGB
     image: np.ndarray
-    # (2, 2) and (2,): pixel of the picture = to_picture @ pixel of the cut-out + origin
+    # (2, 2) and (2,): pixel of the picture = to_picture @ pixel of the crop + origin
     to_picture: FloatArray
     origin: FloatArray
-    # pixels of the picture per pixel of the cut-out
+    # pixels of the picture per pixel of the crop
     scale: float
 
 
 def detect_faces(net: TfliteNet, image: np.ndarray, settings: DetectionSettings) -> Faces:
-    """Find the faces of an image (height, width, 3) uint8 RGB."""
-    places, scores = _search(net, image, settings.min_score, settings)
+    """Detect the faces of an image.
+
+    Args:
+        net: Detector network, see `load_tflite`.
+        image: Pixels (height, width, 3) uint8 RGB.
+        settings: Thresholds.
+
+    Returns:
+        The faces, possibly none.
+    """
+    places, scores = _detect_once(net, image, settings.min_score, settings)
     if not len(scores) and settings.min_score_closer < 1:
-        closer = [
-            (corner, *_search(net, square, settings.min_score_closer, settings)) for corner, square in squares(image)
+        by_square = [
+            (corner, *_detect_once(net, square, settings.min_score_closer, settings))
+            for corner, square in squares(image)
         ]
-        if closer:
-            places = np.concatenate([_moved(found, corner) for corner, found, _ in closer])
-            places, scores = merge(places, np.concatenate([sure for *_, sure in closer]), settings.same_face_overlap)
+        if by_square:
+            places = np.concatenate([_shifted(detections, corner) for corner, detections, _ in by_square])
+            places, scores = merge(
+                places, np.concatenate([square_scores for *_, square_scores in by_square]), settings.same_face_overlap
+            )
     return Faces(boxes_of(places), places[:, 2:4], scores)
 
 
 def crop_face(image: np.ndarray, box: FloatArray, eyes: FloatArray, size_px: int) -> FaceCrop:
-    """Cut a square around the box (4,), turned so that the eyes (2, 2) are level, out of image (height, width, 3)."""
+    """Crop a square around a face and rotate it so that the eyes are level.
+
+    Args:
+        image: Pixels (height, width, 3) uint8 RGB.
+        box: Left, top, right, bottom of the face (4,) in pixels.
+        eyes: Right and left eye (2, 2) in pixels; x, y.
+        size_px: Side of the crop in pixels.
+
+    Returns:
+        The crop and its transformation to the picture; pixels outside the picture repeat its border.
+    """
     import cv2
 
     across = eyes[1] - eyes[0]
@@ -108,11 +131,15 @@ def crop_face(image: np.ndarray, box: FloatArray, eyes: FloatArray, size_px: int
 
 
 def find_landmarks(net: TfliteNet, crop: FaceCrop) -> tuple[FloatArray, float]:
-    """Landmarks and the probability that there is a face at all.
+    """Find the landmarks of a face and the probability that it is a face.
+
+    Args:
+        net: Landmark network, see `load_tflite`.
+        crop: The face.
 
     Returns:
-        Landmarks (landmark, 3) in pixels of the picture: x to the right, y down, z away from the camera, where z has
-        the scale of x and its zero somewhere inside the head.
+        Landmarks (landmark, 3) in pixels of the picture: x to the right, y down, z away from the camera, in the scale
+        of x and with its origin inside the head; probability in [0, 1].
     """
     points, logit, *_ = net(crop.image.astype(np.float32)[None] / 255.0)
     landmarks = points.reshape(-1, 3).astype(np.float64)
@@ -123,11 +150,11 @@ def find_landmarks(net: TfliteNet, crop: FaceCrop) -> tuple[FloatArray, float]:
 
 
 def detail_of(crop: FaceCrop) -> tuple[float, float]:
-    """Contrast and sharpness of a cut-out.
+    """Compute contrast and sharpness of a crop.
 
     Contrast is the standard deviation of its inner part in grey levels of 255. Sharpness is the variance of the
-    Laplacian relative to the variance of the picture, both at DETAIL_PX: a sharp face has at least 0.2 in any
-    resolution, a face blurred by 4 % of its width 0.05 to 0.1.
+    Laplacian divided by the variance of the picture, both at DETAIL_PX. A sharp face has at least 0.2 at any
+    resolution, and a face blurred by 4 % of its width has 0.05 to 0.1.
     """
     import cv2
 
@@ -140,9 +167,18 @@ def detail_of(crop: FaceCrop) -> tuple[float, float]:
 
 
 def load_tflite(content: bytes, what: str) -> TfliteNet:
-    """The network as one call; not to be shared between threads.
+    """Load a TensorFlow Lite network as a function, which threads must not share.
 
-    Raises MissingExtraError without ai-edge-litert, DamagedFileError if the bytes are no network.
+    Args:
+        content: Content of the network's file.
+        what: Name of the file, for the error message.
+
+    Returns:
+        Function from the input, batch axis first, to the outputs in the network's order.
+
+    Raises:
+        MissingExtraError: ai-edge-litert is not installed.
+        DamagedFileError: The content is not a TensorFlow Lite network.
     """
     try:
         from ai_edge_litert.interpreter import Interpreter
@@ -156,11 +192,11 @@ def load_tflite(content: bytes, what: str) -> TfliteNet:
         raise DamagedFileError(
             f"Expected {what} to be a TensorFlow Lite network, but got {error}; get the file again"
         ) from error
-    into = interpreter.get_input_details()[0]["index"]
+    input_index = interpreter.get_input_details()[0]["index"]
     outputs = [details["index"] for details in interpreter.get_output_details()]
 
     def run(values: np.ndarray) -> list[FloatArray]:
-        interpreter.set_tensor(into, values)
+        interpreter.set_tensor(input_index, values)
         interpreter.invoke()
         return [interpreter.get_tensor(index) for index in outputs]
 
@@ -169,31 +205,31 @@ def load_tflite(content: bytes, what: str) -> TfliteNet:
 
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """LiteRT announces its delegate on file descriptor 2 and has no setting for it; a progress bar lives there."""
+    """Discard standard error: LiteRT logs its delegate there, without a setting, and would break a progress bar."""
     sys.stderr.flush()
     try:
-        kept = os.dup(2)
-    except OSError:  # no standard error: nothing to keep quiet
+        saved_stderr = os.dup(2)
+    except OSError:  # there is no standard error
         yield
         return
-    silence = os.open(os.devnull, os.O_WRONLY)
+    null_device = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(silence, 2)
+        os.dup2(null_device, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(silence)
-        os.close(kept)
+        os.dup2(saved_stderr, 2)
+        os.close(null_device)
+        os.close(saved_stderr)
 
 
-def _search(
+def _detect_once(
     net: TfliteNet, image: np.ndarray, min_score: float, settings: DetectionSettings
 ) -> tuple[FloatArray, FloatArray]:
-    """Places (n, POINTS, 2) in pixels and scores (n,) of the faces in one look at an image."""
+    """Run the detector once: detections (n, POINTS, 2) in pixels of the image, and scores (n,)."""
     import cv2
 
     height, width = image.shape[:2]
-    # Fitted into a square with black bands; a coordinate is a pixel's number, as in the network's own pipeline.
+    # Fit the image into a square with black bands. Coordinates are pixel numbers, as in the network's own pipeline.
     scale = INPUT_PX / max(height, width)
     shift = np.array([INPUT_PX - width * scale, INPUT_PX - height * scale]) / 2
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
@@ -201,31 +237,31 @@ def _search(
     answers, logits = net(square.astype(np.float32)[None] / 127.5 - 1.0)
     places, scores = decode(answers[0], logits[0, :, 0], min_score)
     places, scores = merge(places, scores, settings.same_face_overlap)
-    return _moved(places * INPUT_PX, -shift) / scale, scores
+    return _shifted(places * INPUT_PX, -shift) / scale, scores
 
 
 def squares(image: np.ndarray) -> list[tuple[FloatArray, np.ndarray]]:
-    """Overlapping squares along an oblong image with the corner (x, y) of each; none if it is nearly square."""
+    """Cut an oblong image into overlapping squares, each with its corner (x, y); none if it is nearly square."""
     height, width = image.shape[:2]
     side, length = min(height, width), max(height, width)
     if length < MIN_OBLONG * side:
         return []
     starts = np.linspace(0, length - side, 2 * math.ceil(length / side) - 1).round().astype(int)
     if width > height:
-        return [(np.array([at, 0]), image[:, at : at + side]) for at in starts]
-    return [(np.array([0, at]), image[at : at + side]) for at in starts]
+        return [(np.array([start, 0]), image[:, start : start + side]) for start in starts]
+    return [(np.array([0, start]), image[start : start + side]) for start in starts]
 
 
-def _moved(places: FloatArray, by: FloatArray) -> FloatArray:
-    """All positions moved; row 1 is a size and stays."""
-    moved = places + by
-    moved[:, 1] = places[:, 1]
-    return moved
+def _shifted(detections: FloatArray, offset: FloatArray) -> FloatArray:
+    """Shift detections (n, POINTS, 2) by `offset` (2,), except for row 1, which is a size."""
+    shifted = detections + offset
+    shifted[:, 1] = detections[:, 1]
+    return shifted
 
 
 @cache
 def anchors() -> FloatArray:
-    """Centres (896, 2) of the anchors in [0, 1]."""
+    """Return the centres (896, 2) of the detector's anchors in [0, 1]."""
     centres = []
     for cells, per_cell in GRIDS:
         middle = (np.arange(cells) + 0.5) / cells
@@ -235,46 +271,64 @@ def anchors() -> FloatArray:
 
 
 def decode(answers: FloatArray, logits: FloatArray, min_score: float) -> tuple[FloatArray, FloatArray]:
-    """The answers that are sure enough.
+    """Convert the outputs of the detector to detections with at least a given score.
 
     Args:
-        answers: (896, 16), pixels of the square relative to the anchors; sizes are absolute.
-        logits: (896,)
-        min_score: least confidence.
+        answers: Boxes and points (896, 16) in pixels of the square input: positions relative to the anchors, absolute
+            sizes.
+        logits: Logits of the scores (896,).
+        min_score: Least score in [0, 1].
 
     Returns:
-        Places (n, POINTS, 2) in [0, 1] of the square, row 1 being the box's size; scores (n,).
+        Detections (n, POINTS, 2) in [0, 1] of the square, where row 1 is the size of the box; scores (n,).
     """
     scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -50, 50)))
-    sure = np.flatnonzero(scores >= min_score)
-    places = answers[sure].astype(np.float64).reshape(len(sure), POINTS, 2) / INPUT_PX
+    selected = np.flatnonzero(scores >= min_score)
+    places = answers[selected].astype(np.float64).reshape(len(selected), POINTS, 2) / INPUT_PX
     is_position = np.arange(POINTS) != 1
-    places[:, is_position] += anchors()[sure][:, None]
-    return places, scores[sure]
+    places[:, is_position] += anchors()[selected][:, None]
+    return places, scores[selected]
 
 
 def merge(places: FloatArray, scores: FloatArray, same_face_overlap: float) -> tuple[FloatArray, FloatArray]:
-    """One place per face: the mean of the answers that overlap the surest, weighted by their scores."""
+    """Merge the detections of each face: the mean, weighted by score, of those that overlap the best one.
+
+    Args:
+        places: Detections (n, POINTS, 2), see `decode`.
+        scores: Their scores (n,).
+        same_face_overlap: Detections with more overlap (intersection over union) are the same face.
+
+    Returns:
+        Detections (face, POINTS, 2), and the highest score of each face (face,), in descending order.
+    """
     boxes = boxes_of(places)
-    left = np.argsort(-scores, kind="stable")
+    remaining = np.argsort(-scores, kind="stable")
     merged, best = [], []
-    while len(left):
-        same = overlaps(boxes[left[:1]], boxes[left])[0] > same_face_overlap
+    while len(remaining):
+        same = overlaps(boxes[remaining[:1]], boxes[remaining])[0] > same_face_overlap
         same[0] = True  # an empty box overlaps nothing, not even itself
-        merged.append(np.average(places[left[same]], axis=0, weights=scores[left[same]]))
-        best.append(scores[left[0]])
-        left = left[~same]
+        merged.append(np.average(places[remaining[same]], axis=0, weights=scores[remaining[same]]))
+        best.append(scores[remaining[0]])
+        remaining = remaining[~same]
     return np.array(merged).reshape(-1, POINTS, 2), np.array(best)
 
 
 def boxes_of(places: FloatArray) -> FloatArray:
-    """Left, top, right, bottom (n, 4) of places (n, POINTS, 2)."""
+    """Convert detections (n, POINTS, 2) to boxes (n, 4): left, top, right, bottom."""
     centre, half = places[:, 0], places[:, 1] / 2
     return np.concatenate([centre - half, centre + half], axis=1)
 
 
 def overlaps(ones: FloatArray, others: FloatArray) -> FloatArray:
-    """Intersection over union (n, m) of boxes (n, 4) and (m, 4); 0 where both are empty."""
+    """Compute the intersection over union of all pairs of boxes.
+
+    Args:
+        ones: Boxes (n, 4): left, top, right, bottom.
+        others: Boxes (m, 4).
+
+    Returns:
+        Overlaps (n, m) in [0, 1]; 0 where both boxes are empty.
+    """
     first, second = ones[:, None], others[None]
     shared = areas(
         np.concatenate([np.maximum(first[..., :2], second[..., :2]), np.minimum(first[..., 2:], second[..., 2:])], -1)
@@ -285,7 +339,7 @@ def overlaps(ones: FloatArray, others: FloatArray) -> FloatArray:
 
 
 def areas(boxes: FloatArray) -> FloatArray:
-    """Areas (n,) of boxes (n, 4) left, top, right, bottom; 0 where one is empty."""
+    """Compute the areas (n,) of boxes (n, 4), left, top, right, bottom; 0 for an empty box."""
     sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
     result: FloatArray = sides[..., 0] * sides[..., 1]
     return result

@@ -1,10 +1,11 @@
-"""One video, frame after frame: find the faces, pick the main one, cut it out, and let an extractor describe it.
+"""Processes the frames of one video: detects faces, selects the main face, crops it and calls an extractor.
 
-Every face in sight has a track: the face that overlaps it most in the next frame continues it. A track's weight is the
-running mean of its face's area over the last seconds, so that it grows with size and with time in sight. The main face
-is the heaviest track; it stays the main face until another is clearly heavier (`takeover`) or it has been away for
-`away_s`. While it is away nothing is reported: a stranger in the background never fills in. At a cut all tracks end,
-and the largest face of the new picture is the main one. Faces are never recognised: who somebody is plays no part.
+Every visible face has a track, which continues with the face that overlaps it most in the next frame. The weight of a
+track is the running mean of its face's area over the last seconds, so that it grows with the size of the face and
+with the time it is visible. The main face is that of the track with the greatest weight. It remains the main face
+until another track has a clearly greater weight (`takeover`) or it has not been visible for `away_s`. While it is not
+visible, there is no observation, so that no face in the background replaces it. At a cut, all tracks end, and the
+largest face of the new picture becomes the main face. Persons are not identified.
 """
 
 from __future__ import annotations
@@ -30,41 +31,41 @@ from mien.features.visual.face_models import (
 )
 from mien.schema import FloatArray
 
-# frames a second that the extractors look at
+# frames per second that the extractors use
 RATE_HZ = 5.0
-# Side of the grey picture in which two frames are compared.
+# side of the grey thumbnails that are compared to find cuts
 THUMBNAIL_PX = 32
-# landmarks (landmark, 3) in pixels and the upright cut-out (size, size, 3) uint8 RGB -> (feature,)
+# landmarks (landmark, 3) in pixels, upright crop of the face (size, size, 3) uint8 RGB -> vector (feature,)
 Describe = Callable[[FloatArray, np.ndarray], FloatArray]
 
 
 @dataclass(frozen=True)
 class TrackSettings:
-    """When a face is the same face and the main face."""
+    """Settings for the tracks of faces and the choice of the main face."""
 
-    # least overlap (intersection over union) of a face's boxes in two frames; 0.1 is a move by 4/5 of its width
+    # least overlap (intersection over union) of a face in two frames; 0.1 allows a shift by 4/5 of its width
     min_overlap: float = 0.1
-    # over how long the mean of a face's area runs
+    # time constant of the running mean of a face's area
     memory_s: float = 2.0
-    # how much heavier another face must be to become the main one
+    # factor by which the weight of another track must be greater to make it the main face
     takeover: float = 1.5
-    # after how long out of sight a face is forgotten
+    # time without the face after which its track ends
     away_s: float = 0.5
-    # mean difference of two frames, in grey levels of 255, from which on there was a cut between them
+    # mean difference of two frames, in grey levels of 255, above which there is a cut between them
     cut_difference: float = 30.0
 
 
 @dataclass(frozen=True)
 class ObserverSettings:
-    """Which faces are usable."""
+    """Settings of the observer: the size of pictures, and which faces are usable."""
 
-    # larger pictures are scaled down to this before anything else
+    # larger pictures are first scaled down to this
     max_side_px: int = 960
-    # smaller faces have too few pixels for an expression
+    # smaller faces show too little of the expression
     min_face_px: float = 40.0
-    # the landmark network's own probability that it sees a face
+    # least probability, from the landmark network, that the crop shows a face
     min_presence: float = 0.5
-    # standard deviation in grey levels of 255 (a fade to black has less), and detail, see `detail_of`
+    # least contrast (excludes fades to black) and least sharpness, see `detail_of`
     min_contrast: float = 8.0
     min_sharpness: float = 0.1
     detection: DetectionSettings = field(default_factory=DetectionSettings)
@@ -73,10 +74,11 @@ class ObserverSettings:
 
 @dataclass(frozen=True)
 class FaceNets:
-    """What a watcher needs: two networks, the side of the cut-out the second one wants, and who describes the face."""
+    """The networks of an observer, and the function that computes the features of a face."""
 
     detector: TfliteNet
     landmarks: TfliteNet
+    # side of the crop that `landmarks` expects
     crop_px: int
     describe: Describe
 
@@ -87,13 +89,16 @@ def face_extractor(
     weights_sha256: Mapping[str, str],
     new_nets: Callable[[], FaceNets],
 ) -> VisualExtractor:
-    """An extractor that describes the main face of every frame.
+    """Make an extractor that describes the main face of each frame.
 
     Args:
-        name: of the extractor.
-        columns: of the numbers that describe the face of one frame.
-        weights_sha256: of all network files, for the recipe.
-        new_nets: gives networks of its own to every video that is watched.
+        name: Name of the extractor.
+        columns: Names of the features of a frame.
+        weights_sha256: File name -> sha256 of all network files, for the recipe.
+        new_nets: Loads the networks; called for each video, because threads must not share them.
+
+    Returns:
+        The extractor.
     """
     settings = ObserverSettings()
     recipe = {
@@ -103,35 +108,47 @@ def face_extractor(
         "weights_sha256": dict(weights_sha256),
     }
     space, word_space = visual_spaces(name, columns, recipe)
-    new_nets()  # what cannot run says so now, not in the middle of a video
+    new_nets()  # raise errors now, not in the middle of a video
     return VisualExtractor(space, word_space, RATE_HZ, lambda: MainFaceObserver(new_nets(), settings))
 
 
 class MainFaceObserver:
-    """The FaceObserver of all extractors here."""
+    """The `FaceObserver` of all extractors."""
 
     def __init__(self, nets: FaceNets, settings: ObserverSettings) -> None:
         self._nets = nets
         self._settings = settings
         self._main_face = MainFace(settings.track)
-        self._outcomes: Counter[str] = Counter()
+        self._outcome_counts: Counter[str] = Counter()
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Frames by outcome, plus what the tracking counted."""
-        return dict(self._outcomes + self._main_face.counts)
+        """Number of frames by outcome and with several faces, of cuts, and of changes of the main face."""
+        return dict(self._outcome_counts + self._main_face.counts)
 
     def see(self, time_s: float, image: np.ndarray) -> FaceObservation | None:
-        """Describe the main face of the next frame, (height, width, 3) uint8 RGB. Raises DataError on another array."""
+        """Describe the main face of the next sampled frame.
+
+        Args:
+            time_s: Time of the frame in seconds.
+            image: Pixels (height, width, 3) uint8 RGB.
+
+        Returns:
+            The main face; None if the frame shows no usable one.
+
+        Raises:
+            DataError: The image has another shape or type.
+        """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise DataError(
                 f"Expected a frame (height, width, 3) of uint8 RGB, but got {image.shape} {image.dtype}; convert it"
             )
-        observation, outcome = self._look(time_s, image)
-        self._outcomes[outcome] += 1
+        observation, outcome = self._describe_frame(time_s, image)
+        self._outcome_counts[outcome] += 1
         return observation
 
-    def _look(self, time_s: float, image: np.ndarray) -> tuple[FaceObservation | None, str]:
+    def _describe_frame(self, time_s: float, image: np.ndarray) -> tuple[FaceObservation | None, str]:
+        """Return the main face of a frame, or None, and the outcome that is counted."""
         settings = self._settings
         image, scale = shrunk(image, settings.max_side_px)
         faces = detect_faces(self._nets.detector, image, settings.detection)
@@ -156,7 +173,15 @@ class MainFaceObserver:
 
 
 def shrunk(image: np.ndarray, max_side_px: int) -> tuple[np.ndarray, float]:
-    """The image, at most `max_side_px` on its longer side, and how many of its pixels one of the result's spans."""
+    """Scale an image down to a maximum size.
+
+    Args:
+        image: Pixels (height, width, 3) uint8 RGB.
+        max_side_px: Greatest length of the longer side.
+
+    Returns:
+        The image, scaled if it was larger; side of one of its pixels in pixels of the original.
+    """
     import cv2
 
     height, width = image.shape[:2]
@@ -168,7 +193,7 @@ def shrunk(image: np.ndarray, max_side_px: int) -> tuple[np.ndarray, float]:
 
 
 def thumbnail(image: np.ndarray) -> FloatArray:
-    """Grey levels (THUMBNAIL_PX, THUMBNAIL_PX) of an image."""
+    """Reduce an image to grey levels (THUMBNAIL_PX, THUMBNAIL_PX)."""
     import cv2
 
     small = cv2.resize(image, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
@@ -177,75 +202,83 @@ def thumbnail(image: np.ndarray) -> FloatArray:
 
 
 @dataclass
-class _Track:
+class _FaceTrack:
+    """A face that is followed over several frames."""
+
     box: FloatArray
     weight: float
     seen_s: float
 
 
 class MainFace:
-    """Follows the faces of one video and says which one is the main face."""
+    """Tracks the faces of one video and selects the main face."""
 
     def __init__(self, settings: TrackSettings) -> None:
         self.counts: Counter[str] = Counter()
         self._settings = settings
-        self._tracks: list[_Track] = []
-        self._main: _Track | None = None
+        self._tracks: list[_FaceTrack] = []
+        self._main: _FaceTrack | None = None
         self._time_s = -math.inf
         self._thumbnail: FloatArray | None = None
 
     def choose(self, time_s: float, boxes: FloatArray, thumbnail: FloatArray) -> int | None:
-        """Row of the main face in `boxes`, or None.
+        """Process the next frame and select the main face.
 
         Args:
-            time_s: time of the frame; where it runs backwards, everything starts anew.
-            boxes: (face, 4) left, top, right, bottom.
-            thumbnail: (THUMBNAIL_PX, THUMBNAIL_PX) grey levels of the frame.
+            time_s: Time of the frame in seconds; if it is before that of the previous frame, all tracks end.
+            boxes: Faces of the frame (face, 4): left, top, right, bottom.
+            thumbnail: Grey levels of the frame (THUMBNAIL_PX, THUMBNAIL_PX), see `thumbnail`.
+
+        Returns:
+            Row of the main face in `boxes`; None if it is not visible.
         """
         if self._is_cut(thumbnail):
             self.counts["cuts"] += 1
-            self._forget()
+            self._end_tracks()
         if time_s < self._time_s:
-            self._forget()
+            self._end_tracks()
         self._thumbnail = thumbnail
-        rows = self._follow(time_s, boxes)
+        track_of_row = self._update_tracks(time_s, boxes)
         self._time_s = time_s
-        self._elect()
+        self._select_main()
         self.counts["frames with several faces"] += len(boxes) > 1
-        return next((row for row, track in rows.items() if track is self._main), None)
+        return next((row for row, track in track_of_row.items() if track is self._main), None)
 
     def _is_cut(self, thumbnail: FloatArray) -> bool:
+        """Return whether the picture differs too much from the previous one."""
         if self._thumbnail is None:
             return False
         return float(np.abs(thumbnail - self._thumbnail).mean()) > self._settings.cut_difference
 
-    def _forget(self) -> None:
+    def _end_tracks(self) -> None:
+        """End all tracks."""
         self._tracks, self._main, self._time_s = [], None, -math.inf
 
-    def _follow(self, time_s: float, boxes: FloatArray) -> dict[int, _Track]:
-        """Continue, begin and end tracks; returns the track of every row of `boxes`."""
+    def _update_tracks(self, time_s: float, boxes: FloatArray) -> dict[int, _FaceTrack]:
+        """Continue, start and end tracks; return the track of each row of `boxes`."""
         settings = self._settings
-        kept = 0.0 if not self._tracks else math.exp((self._time_s - time_s) / settings.memory_s)
-        rows: dict[int, _Track] = {}
+        decay = 0.0 if not self._tracks else math.exp((self._time_s - time_s) / settings.memory_s)
+        track_of_row: dict[int, _FaceTrack] = {}
         if self._tracks and len(boxes):
-            shares = overlaps(np.stack([track.box for track in self._tracks]), boxes)
-            while shares.max() >= settings.min_overlap:
-                at, row = (int(place) for place in np.unravel_index(shares.argmax(), shares.shape))
-                rows[row] = self._tracks[at]
-                shares[at], shares[:, row] = -1.0, -1.0
+            ious = overlaps(np.stack([track.box for track in self._tracks]), boxes)
+            while ious.max() >= settings.min_overlap:
+                number, row = (int(index) for index in np.unravel_index(ious.argmax(), ious.shape))
+                track_of_row[row] = self._tracks[number]
+                ious[number], ious[:, row] = -1.0, -1.0
         for track in self._tracks:
-            track.weight *= kept
-        # With nobody in sight before, the first weights are the areas themselves: the largest face is the main one.
+            track.weight *= decay
+        # Without earlier tracks, `decay` is 0: the weights are the areas, so the largest face becomes the main one.
         for row, (box, size) in enumerate(zip(boxes, areas(boxes), strict=True)):
-            track = rows.setdefault(row, _Track(box, 0.0, time_s))
+            track = track_of_row.setdefault(row, _FaceTrack(box, 0.0, time_s))
             track.box, track.seen_s = box, time_s
-            track.weight += (1 - kept) * float(size)
+            track.weight += (1 - decay) * float(size)
         known = [track for track in self._tracks if time_s - track.seen_s <= settings.away_s]
-        begun = [track for track in rows.values() if not any(track is old for old in known)]
-        self._tracks = known + begun
-        return rows
+        started = [track for track in track_of_row.values() if not any(track is old for old in known)]
+        self._tracks = known + started
+        return track_of_row
 
-    def _elect(self) -> None:
+    def _select_main(self) -> None:
+        """Keep or change the main face according to the weights of the tracks."""
         main = self._main
         if not any(track is main for track in self._tracks):
             main = None
