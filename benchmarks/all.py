@@ -1,11 +1,11 @@
-"""All benchmarks, one after another, each in a fresh process, with one report.
+"""Runs all benchmarks, one after another, each in a new process, and writes one report.
 
     python benchmarks/all.py --out DIR [--quick] [--only metrics,scaling]
 
-Leaves DIR/report.md and DIR/report.json (what every benchmark printed, with the machine's facts). A benchmark whose
-data or packages are absent is skipped and the report says why; one that fails is listed with its last words, the others
-go on, and the exit code is 1. `--quick` takes small sizes: it shows that all of it runs, its figures say little. Real
-videos and voices are taken from the folder in MIEN_DATA where it is set.
+Writes DIR/report.md and DIR/report.json (the output of every benchmark, and facts about the machine). A benchmark whose
+data or packages are missing is skipped, with the reason in the report. If one fails, the report shows the end of its
+error output, the others continue, and the exit code is 1. `--quick` uses small sizes, which show only that everything
+runs. Real videos and voices are read from the folder in the environment variable MIEN_DATA.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DATA = Path(os.environ.get("MIEN_DATA", "MIEN_DATA"))
 LABELLED = f"{DATA}/videos {DATA}/videos/labels.csv"
 VOICES = sorted(map(str, (DATA / "videos/librivox").glob("0*.wav"))) or [f"{DATA}/videos/librivox"]
 LAST_WORDS = 600
-# file -> its arguments, and those of --quick; None: it has no small size
+# file -> its arguments, and those with --quick; None: it has no small size
 BENCHMARKS: dict[str, tuple[str, str | None]] = {
     "train_epoch": ("", "--videos 200 --repeats 1"),
     "table4": ("", None),
@@ -45,11 +45,20 @@ BENCHMARKS: dict[str, tuple[str, str | None]] = {
 
 
 def run(name: str, quick: bool, out: Path) -> dict[str, Any]:
-    """One benchmark in a fresh process: its state, its command, and what it printed."""
-    chosen = BENCHMARKS[name][quick]
-    if chosen is None:
+    """Run one benchmark in a new process.
+
+    Args:
+        name: Key in `BENCHMARKS`.
+        quick: Whether to use small sizes.
+        out: Folder of the report.
+
+    Returns:
+        State, command, duration and result.
+    """
+    arguments = BENCHMARKS[name][quick]
+    if arguments is None:
         return {"state": "skipped: has no small size; run it without --quick"}
-    words = chosen.format(out=out).split()
+    words = arguments.format(out=out).split()
     absent = [word for word in words if word.startswith(str(DATA)) and not Path(word).exists()]
     if absent:
         return {"state": f"skipped: {absent[0]} is not there; set MIEN_DATA"}
@@ -66,16 +75,16 @@ def run(name: str, quick: bool, out: Path) -> dict[str, Any]:
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """The report for a reader."""
-    found = report["benchmarks"]
+    """Format the report as Markdown."""
+    results = report["benchmarks"]
     machine = [{"machine": name, "": value} for name, value in report["machine"].items()]
     columns = ("state", "load_before", "wall_s")
-    states = [{"benchmark": name} | {key: each.get(key) for key in columns} for name, each in found.items()]
+    states = [{"benchmark": name} | {key: each.get(key) for key in columns} for name, each in results.items()]
     text = f"# Benchmarks of mien\n\n{harness.markdown_table(machine)}\n\n{harness.markdown_table(states)}\n\n"
     text += "A load above the number of cores means that other work ran beside it: then only the ratios count.\n"
     if report["quick"]:
         text += "Small sizes (`--quick`): this shows that everything runs; the figures say little.\n"
-    for name, each in found.items():
+    for name, each in results.items():
         if each["state"] == "done":
             result = {key: value for key, value in each["result"].items() if key != "machine"}
             text += f"\n## {name}\n\n{harness.Report(**result).to_text()}\n"
@@ -83,20 +92,26 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def main(out: Annotated[Path, typer.Option()], quick: bool = False, only: str = ",".join(BENCHMARKS)) -> None:
-    """Run and report."""
+    """Run benchmarks and write the report.
+
+    Args:
+        out: Folder of the report.
+        quick: Whether to use small sizes.
+        only: Comma-separated keys in `BENCHMARKS`.
+    """
     if unknown := set(only.split(",")) - set(BENCHMARKS):
         raise typer.BadParameter(f"Expected names among {', '.join(BENCHMARKS)}, but got {', '.join(unknown)}")
     out.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name in only.split(","):
         print(f"{name} ...", flush=True)
-        found[name] = run(name, quick, out)
-        print(f"  {found[name]['state']}", flush=True)
-        # after each, so that an interrupted call leaves what it has
-        report = {"quick": quick, "machine": machine_facts(), "benchmarks": found}
+        results[name] = run(name, quick, out)
+        print(f"  {results[name]['state']}", flush=True)
+        # after each benchmark, so that an interrupted call keeps its results
+        report = {"quick": quick, "machine": machine_facts(), "benchmarks": results}
         (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         (out / "report.md").write_text(markdown(report), encoding="utf-8")
-    if any(each["state"].startswith("failed") for each in found.values()):
+    if any(each["state"].startswith("failed") for each in results.values()):
         sys.exit(1)
 
 

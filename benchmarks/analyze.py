@@ -1,13 +1,13 @@
-"""How long a video takes to analyse, with recognition and with subtitles, and how that grows with its length.
+"""Cost of analysing a video, with speech recognition and with subtitles, by the length of the video.
 
     python benchmarks/analyze.py [VIDEO] [--minutes 1,30] [--workers 2] [--json]
     python benchmarks/analyze.py [VIDEO] --against TREE [--repeats 3]   # and `mien --help`, in both checkouts
 
-The video (default: mien's sample) is looped to each length, streams copied and nothing encoded, and analysed by
-`mien analyze` with the shipped checkpoint: first with recognition, then with the utterances that were heard given as
-subtitles. Per analysis: seconds of waiting and of processor time per second of video, peak memory of the process and
-its children, and the ratio of the processor time to decoding sound and pictures of the same file. Waiting counts only
-where the machine was quiet. From four lengths on: the exponent of the growth, as in scaling.py.
+The video (default: mien's sample) is looped to each length without re-encoding, and analysed by `mien analyze` with the
+shipped checkpoint: first with speech recognition, then with the recognised utterances as subtitles. Reported per
+analysis: wall and processor seconds per second of video, peak memory of the process and its children, and the ratio of
+its processor time to that of decoding sound and pictures of the same file. Wall time is meaningful only on an idle
+machine. With four lengths or more: the exponent of the growth, as in scaling.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,16 @@ HELP_CALLS = 3
 
 
 def looped(source: Path, target: Path, length_s: float) -> Path:
-    """Copy the packets of `source` again and again until `target` is `length_s` long."""
+    """Repeat a video to a given length, without re-encoding.
+
+    Args:
+        source: Video to repeat.
+        target: File to write.
+        length_s: Minimum length in seconds.
+
+    Returns:
+        The target.
+    """
     with av.open(str(target), "w") as sink:
         streams: dict[int, object] = {}
         shift_s = 0.0
@@ -51,7 +60,7 @@ def looped(source: Path, target: Path, length_s: float) -> Path:
 
 
 def decode(path: Path) -> None:
-    """Decode every sound and picture of a file once: the least that an analysis does."""
+    """Decode all sound and pictures of a file once, the minimum work of an analysis."""
     for kind in ("audio", "video"):
         with av.open(str(path)) as tape:
             if kind == "video":
@@ -61,7 +70,15 @@ def decode(path: Path) -> None:
 
 
 def write_subtitles(cues: Iterable[tuple[float, float, str]], target: Path) -> Path:
-    """Start and end in seconds, and words, as SubRip."""
+    """Write a SubRip file.
+
+    Args:
+        cues: Start and end in seconds, and text, of each cue.
+        target: File to write.
+
+    Returns:
+        The target.
+    """
     texts = [
         f"{number}\n{clock(start_s)} --> {clock(end_s)}\n{text or '...'}\n"
         for number, (start_s, end_s, text) in enumerate(cues, start=1)
@@ -71,20 +88,29 @@ def write_subtitles(cues: Iterable[tuple[float, float, str]], target: Path) -> P
 
 
 def clock(time_s: float) -> str:
-    """Hours, minutes, seconds and milliseconds as SubRip writes them."""
+    """Format a time in seconds as SubRip does."""
     hours, rest = divmod(round(time_s * 1000), 3_600_000)
     minutes, rest = divmod(rest, 60_000)
     return f"{hours:02d}:{minutes:02d}:{rest // 1000:02d},{rest % 1000:03d}"
 
 
 def utterances_of(analysis: Path) -> list[dict[str, Any]]:
-    """The utterances of the folder that `mien analyze` left."""
+    """Read the utterances from an output folder of `mien analyze`."""
     rows: list[dict[str, Any]] = json.loads((analysis / "analysis.json").read_text(encoding="utf-8"))["utterances"]
     return rows
 
 
 def measure_length(video: Path, minutes: float, more: list[str]) -> list[dict[str, Any]]:
-    """Both analyses of the video looped to a length."""
+    """Analyse the video, looped to a length, with speech recognition and with subtitles.
+
+    Args:
+        video: Video to loop.
+        minutes: Length in minutes.
+        more: Further options of `mien analyze`.
+
+    Returns:
+        Costs of both analyses.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = looped(video, folder / "looped.mp4", 60 * minutes)
@@ -111,7 +137,16 @@ def measure_length(video: Path, minutes: float, more: list[str]) -> list[dict[st
 
 
 def costs_in(video: Path, more: list[str], tree: Path | None = None) -> dict[str, float]:
-    """`mien --help` and one analysis, of this or another tree."""
+    """Measure `mien --help` and one analysis.
+
+    Args:
+        video: Video to analyse.
+        more: Further options of `mien analyze`.
+        tree: Checkout whose package runs; None takes the installed one.
+
+    Returns:
+        Name of a cost -> seconds or MiB.
+    """
     start_s = min(harness.mien("--help", tree=tree)["wall_s"] for _ in range(HELP_CALLS))
     with tempfile.TemporaryDirectory() as folder:
         cost = harness.mien("analyze", video, "--out", folder, *more, tree=tree)
@@ -125,7 +160,18 @@ def measure(
     repeats: int = 3,
     against: Path | None = None,
 ) -> harness.Report:
-    """All lengths, or two trees."""
+    """Measure all lengths, or compare two checkouts.
+
+    Args:
+        video: Video to analyse.
+        minutes: Comma-separated lengths in minutes.
+        workers: Option `--workers` of `mien analyze`; None leaves its default.
+        repeats: Turns of a comparison.
+        against: Other checkout; None measures the lengths.
+
+    Returns:
+        Costs per length, or of both checkouts.
+    """
     more = ["--workers", str(workers)] if workers else []
     if against:
         return harness.compare_trees(against, partial(costs_in, video, more), repeats)

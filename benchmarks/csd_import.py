@@ -1,15 +1,15 @@
-"""How long `mien import csd` takes beside merely reading its files, and whether memory grows with the number of videos.
+"""Cost of `mien import csd` relative to reading its files, and its memory by the number of videos.
 
     python benchmarks/csd_import.py [--videos 50,500] [--repeats 5] [--json]
 
 The data set is synthetic: normally distributed numbers in the layout of CMU-MOSEI (videos of 2.5 minutes; acoustic
-100 Hz x 74, visual 30 Hz x 35, 150 words a minute x 300, 20 labelled segments; float32, gzip level 9 in h5py's own
-chunks). Ten videos are made, the others are copies of them under other names.
+100 Hz x 74, visual 30 Hz x 35, 150 words a minute x 300, 20 labelled segments; float32, gzip level 9 in h5py's default
+chunks). Ten videos are generated; the others are copies of them under other names.
 
-Compared, on one core: processor time of `mien import csd` (starting Python, taking the sha256 of the files, aligning,
-writing and describing the Dataset) with that of a process that reads and decompresses the same arrays with h5py; the
-alignment with a plain numpy scan of all frames for every word, results compared; peak memory of an import of each
-number of videos.
+Measured on one core: processor time of `mien import csd` (start of Python, sha256 of the files, alignment, writing and
+describing the Dataset), compared with a process that reads and decompresses the same arrays with h5py; processor time
+of the alignment, compared with a plain numpy scan of all frames for every word that must give equal results; and peak
+memory of an import for each number of videos.
 """
 
 from __future__ import annotations
@@ -54,7 +54,15 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.csd")):
 
 
 def write_set(folder: Path, n_videos: int) -> Path:
-    """The synthetic set."""
+    """Write the synthetic data set.
+
+    Args:
+        folder: New folder for the files.
+        n_videos: Number of videos.
+
+    Returns:
+        The folder.
+    """
     folder.mkdir()
     rng = np.random.default_rng(0)
     distinct = [made_up_video(rng) for _ in range(N_DISTINCT)]
@@ -72,7 +80,7 @@ def write_set(folder: Path, n_videos: int) -> Path:
 
 
 def made_up_video(rng: np.random.Generator) -> dict[str, tuple[Array, Array]]:
-    """Role -> intervals (row, 2) in seconds and features (row, feature)."""
+    """Generate a video: role -> intervals (row, 2) in seconds and features (row, feature)."""
     word_edges = np.concatenate([[0], np.sort(rng.uniform(0, LENGTH_S, N_WORDS - 1)), [LENGTH_S]])
     edges = {"labels": np.linspace(0, LENGTH_S, N_SEGMENTS + 1), "words": word_edges, "text": word_edges}
     edges |= {role: np.arange(int(LENGTH_S * rate_hz) + 1) / rate_hz for role, rate_hz in RATES_HZ.items()}
@@ -85,7 +93,16 @@ def made_up_video(rng: np.random.Generator) -> dict[str, tuple[Array, Array]]:
 
 
 def scanned_means(words: Array, frame_intervals: Array, frames: Array) -> Array:
-    """The reference: every word looks at every frame."""
+    """Align frames with words by comparing every word with every frame: the reference.
+
+    Args:
+        words: Start and end of each word in seconds, (word, 2).
+        frame_intervals: Start and end of each frame in seconds, (frame, 2).
+        frames: Features (frame, feature).
+
+    Returns:
+        Mean features (word, feature); 0 for a word without frames.
+    """
     means = np.zeros((len(words), frames.shape[1]), dtype=np.float32)
     for word, (start_s, end_s) in enumerate(words):
         overlap_s = np.minimum(frame_intervals[:, 1], end_s) - np.maximum(frame_intervals[:, 0], start_s)
@@ -96,44 +113,73 @@ def scanned_means(words: Array, frame_intervals: Array, frames: Array) -> Array:
 
 
 def aligned(words: Array, frame_intervals: Array, frames: Array) -> Array:
-    """The alignment of mien."""
+    """Align frames with words by mien.
+
+    Args:
+        words: Start and end of each word in seconds, (word, 2).
+        frame_intervals: Start and end of each frame in seconds, (frame, 2).
+        frames: Features (frame, feature).
+
+    Returns:
+        Mean features (word, feature).
+    """
     return interval_means(words, frames.shape[1], [(frame_intervals, frames)]).means
 
 
 def measure_alignment(repeats: int) -> dict[str, float]:
-    """Seconds of both alignments of the distinct videos. Raises SystemExit where their results differ."""
+    """Measure both alignments of the distinct videos, in seconds. Raises SystemExit where their results differ."""
     rng = np.random.default_rng(0)
     videos = [made_up_video(rng) for _ in range(N_DISTINCT)]
-    given = [(video["words"][0], *video[role]) for video in videos for role in RATES_HZ]
-    if not all(np.allclose(aligned(*one), scanned_means(*one), rtol=1e-6, atol=1e-7) for one in given):
+    inputs = [(video["words"][0], *video[role]) for video in videos for role in RATES_HZ]
+    if not all(
+        np.allclose(aligned(*arguments), scanned_means(*arguments), rtol=1e-6, atol=1e-7) for arguments in inputs
+    ):
         raise SystemExit("Expected the alignment to equal a scan of all frames, but got other means")
 
     def seconds(way: Callable[..., Array]) -> float:
-        return harness.process_s(lambda: [way(*one) for one in given])
+        return harness.process_s(lambda: [way(*arguments) for arguments in inputs])
 
     ways = {"alignment": partial(seconds, aligned), "scan": partial(seconds, scanned_means)}
     return {name: min(each) for name, each in harness.in_turns(ways, repeats).items()}
 
 
 def import_set(folder: Path, out: Path) -> dict[str, float]:
-    """The whole command; the made-up ids are in no official fold."""
+    """Run `mien import csd`. The splits are given, because the synthetic video ids are in no official fold.
+
+    Args:
+        folder: Folder of the data set.
+        out: Folder of the Dataset.
+
+    Returns:
+        Costs of the command.
+    """
     return harness.mien("import", "csd", folder, "--out", out, "--rename-split", "none=train", "--carve", "valid=0.2")
 
 
 def measure(videos: str = "50,500", repeats: int = 5) -> harness.Report:
-    """Everything, on one core, which the processes started from here inherit."""
+    """Measure import and alignment on one core, which child processes inherit.
+
+    Args:
+        videos: Comma-separated numbers of videos; the first one is also timed.
+        repeats: Number of turns.
+
+    Returns:
+        Times, memory and their ratios.
+    """
     os.environ["OMP_NUM_THREADS"] = "1"
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "out"
         sets = {n: write_set(Path(name) / f"set-{n}", n) for n in map(int, videos.split(","))}
-        # memory comes first: it leaves bytecode and files in the system's cache to all that follow
+        # memory first, because these imports fill the bytecode and file caches for the timed ones
         peaks = {n: import_set(folder, out)["peak_mib"] for n, folder in sets.items()}
         timed, folder = next(iter(sets.items()))
         read_all = [sys.executable, "-c", READ_ALL, str(folder)]
         ways = {"import": partial(import_set, folder, out), "reading": partial(harness.run, read_all)}
-        found = harness.in_turns(ways, repeats)
-    least = {way: min(turn["process_s"] for turn in turns) for way, turns in found.items()} | measure_alignment(repeats)
+        results = harness.in_turns(ways, repeats)
+    least = {way: min(turn["process_s"] for turn in turns) for way, turns in results.items()} | measure_alignment(
+        repeats
+    )
     return harness.Report(
         {"videos": timed, "videos of the alignment": N_DISTINCT},
         {

@@ -1,11 +1,11 @@
-"""The 88 eGeMAPS columns of mien beside those of openSMILE itself, on the same samples.
+"""Compares the 88 eGeMAPS columns of mien with those of openSMILE on the same samples.
 
-    pip install opensmile==2.6.0   # for this check alone; its licence does not allow commercial use
+    pip install opensmile==2.6.0   # only for this check; its licence forbids commercial use
     python benchmarks/egemaps_against_opensmile.py VOICE.wav... [--json]
 
-Every file, 16-bit 16 kHz mono, is one utterance. Per column: the mean of both over the files, the median relative
-difference, and how many columns agree. mien computes with afx-audio, an independent implementation of the same
-published set (Eyben et al. 2016).
+Every file (16-bit, 16 kHz, mono) is one utterance. Reported are, per column, the mean of both over the files and the
+median relative difference, and the number of columns that agree. mien uses afx-audio, an independent implementation of
+the same published feature set (Eyben et al. 2016).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEVELS = (0.05, 0.2, 0.5)
 
 
 def read_voice(path: Path) -> np.ndarray:
-    """Samples in [-1, 1] of a 16-bit file of one channel at 16 kHz."""
+    """Read the samples (sample,) in [-1, 1] of a 16-bit file with one channel at 16 kHz."""
     rate_hz, samples = wavfile.read(path)
     if (rate_hz, samples.dtype, samples.ndim) != (RATE_HZ, np.int16, 1):
         raise SystemExit(f"Expected 16 bits, one channel and {RATE_HZ} Hz, but got {path}; convert it with ffmpeg")
@@ -33,7 +33,7 @@ def read_voice(path: Path) -> np.ndarray:
 
 
 def measure(voices: list[Path]) -> harness.Report:
-    """Both on every file."""
+    """Compute the columns of both programs for every file."""
     extractor = load_acoustic_extractor("egemaps")
     reference = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
     ours, theirs = [], []

@@ -1,10 +1,10 @@
-"""What an engine costs beside the work itself: to start and close it, and per job.
+"""Overhead of an engine: seconds to start and close it, and milliseconds per job.
 
     python benchmarks/engines.py [--engines local,dask,ray] [--jobs 200] [--repeats 3] [--json]
 
-Two workers of this machine. As many jobs as workers that do nothing give the time to start and close; many of them give
-the time of one more job. The start stands beside that of one Python process that imports torch, which every run of a
-benchmark begins with. By the clock, because the work is done in other processes.
+Two workers of this machine run jobs that do nothing. As many jobs as workers give the time to start and close; many
+more jobs give the time per job. The start is compared with that of a Python process that imports torch, as every run of
+a benchmark does. All times are wall times, because the work is done in other processes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ N_WORKERS = 2
 
 
 def seconds_of(engine: str, n_jobs: int) -> float:
-    """Wall time of so many jobs that do nothing, with all that belongs to it."""
+    """Measure the wall time of jobs that do nothing, including the start and end of the engine.
+
+    Args:
+        engine: Name in `ENGINES`.
+        n_jobs: Number of jobs.
+
+    Returns:
+        Seconds.
+    """
     started_s = time.perf_counter()
     outcomes = list(run_jobs(EngineConfig(engine, workers=N_WORKERS), abs, range(n_jobs), lambda job, _reason: job))
     assert len(outcomes) == n_jobs
@@ -29,18 +37,27 @@ def seconds_of(engine: str, n_jobs: int) -> float:
 
 
 def fresh_process_s() -> float:
-    """Wall time of a Python process that imports torch."""
+    """Measure the wall time of a Python process that imports torch."""
     return harness.run([sys.executable, "-c", "import torch"])["wall_s"]
 
 
 def measure(engines: str = ",".join(ENGINES), jobs: int = 200, repeats: int = 3) -> harness.Report:
-    """Every engine with few jobs and with many, in turns."""
+    """Measure every engine with few and with many jobs, in turns.
+
+    Args:
+        engines: Comma-separated names in `ENGINES`.
+        jobs: Number of additional jobs.
+        repeats: Number of turns.
+
+    Returns:
+        Times per engine.
+    """
     names = engines.split(",")
-    # at least as many jobs as workers, so that all of them have to be there
+    # at least as many jobs as workers, so that all workers have to start
     counts = {"few": N_WORKERS, "many": jobs + N_WORKERS}
     ways = {f"{engine} {name}": partial(seconds_of, engine, n) for engine in names for name, n in counts.items()}
-    found = harness.in_turns({"fresh process": fresh_process_s, **ways}, repeats)
-    least = {name: min(seconds) for name, seconds in found.items()}
+    results = harness.in_turns({"fresh process": fresh_process_s, **ways}, repeats)
+    least = {name: min(seconds) for name, seconds in results.items()}
     rows = [
         {
             "engine": engine,

@@ -1,12 +1,12 @@
-"""What the acoustic and visual extractors cost, against a simple computation on the same sound or frame.
+"""Cost of the acoustic and visual extractors, compared with a simple computation on the same sound or frame.
 
     python benchmarks/features.py [--seconds 30] [--video VIDEO] [--frames 60] [--repeats 3] [--json]
 
-One thread, processor time. Acoustic: beside scipy.signal.stft (25 ms Hann windows every 10 ms) of the same sound.
-Visual: the mean over the frames with a face, beside scaling the same frame to 256 x 256 and making it grey with OpenCV.
-The ratios mean something on any machine, the real-time factor (seconds of work per second of sound, or of video at the
-extractor's own rate, decoding not included) on this one. Whether the values are right is tested:
-tests/features compares them with the published definitions.
+Processor time of one thread. Acoustic extractors are compared with scipy.signal.stft (25 ms Hann windows every 10 ms)
+of the same sound; the visual extractor, by the mean over frames with a face, with scaling the same frame to 256 x 256
+and converting it to grey with OpenCV. Ratios can be compared between machines. The real-time factor (seconds of work
+per second of sound, or of video at the extractor's frame rate, without decoding) holds for this machine. The values
+themselves are compared with the published definitions in tests/features.
 """
 
 from __future__ import annotations
@@ -28,13 +28,21 @@ RATE_HZ = 16_000
 
 
 def buzz(seconds: float) -> np.ndarray:
-    """A made-up voice (sample,) float32 whose pitch glides from 90 to 250 Hz."""
+    """Synthesise a voice (sample,) in float32 whose pitch glides from 90 to 250 Hz."""
     pitch_hz = np.linspace(90, 250, int(seconds * RATE_HZ))
     return 0.3 * sawtooth(2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ).astype(np.float32)
 
 
 def acoustic(sound: np.ndarray, repeats: int) -> list[dict[str, Any]]:
-    """Every extractor beside the transform."""
+    """Measure every acoustic extractor and the transform.
+
+    Args:
+        sound: Samples (sample,) at `RATE_HZ`.
+        repeats: Number of turns.
+
+    Returns:
+        One row per extractor.
+    """
     names = ("covarep-like-74", "egemaps")
     ways = {name: partial(load_acoustic_extractor(name).utterance_vector, sound) for name in names}
     ways["scipy.signal.stft"] = partial(stft, sound, RATE_HZ, nperseg=400, noverlap=240, nfft=512)
@@ -48,32 +56,51 @@ def acoustic(sound: np.ndarray, repeats: int) -> list[dict[str, Any]]:
 
 
 def visual(video: Path, n_frames: int, repeats: int) -> list[dict[str, Any]]:
-    """The extractor of faces beside OpenCV, in milliseconds of a frame with a face."""
+    """Measure the face extractor and OpenCV, per frame with a face.
+
+    Args:
+        video: Video file.
+        n_frames: Number of frames with a face.
+        repeats: Calls per frame, of which the fastest counts.
+
+    Returns:
+        One row.
+    """
     import av
     import cv2
 
     extractor = load_visual_extractor("face")
-    watcher = extractor.start()
-    spent: list[list[float]] = []
+    tracker = extractor.start()
+    durations_s: list[list[float]] = []
     with av.open(str(video)) as tape:
         for number, frame in enumerate(tape.decode(video=0)):
             image = frame.to_ndarray(format="rgb24")
-            if number % 6 or not watcher.see(frame.time, image):
+            if number % 6 or not tracker.see(frame.time, image):
                 continue
             ways = (
-                partial(watcher.see, frame.time, image),
+                partial(tracker.see, frame.time, image),
                 lambda image=image: cv2.cvtColor(cv2.resize(image, (256, 256)), cv2.COLOR_RGB2GRAY),
             )
-            spent.append([min(harness.process_s(way) for _ in range(repeats)) for way in ways])
-            if len(spent) == n_frames:
+            durations_s.append([min(harness.process_s(way) for _ in range(repeats)) for way in ways])
+            if len(durations_s) == n_frames:
                 break
-    face_s, resize_s = np.mean(spent, axis=0).tolist()
+    face_s, resize_s = np.mean(durations_s, axis=0).tolist()
     row = {"extractor": "face", "ms": 1e3 * face_s, "real-time factor": face_s * extractor.rate_hz}
     return [row | {"reference": "resize and grey", "reference ms": 1e3 * resize_s}]
 
 
 def measure(seconds: float = 30.0, video: Path = harness.SAMPLE, frames: int = 60, repeats: int = 3) -> harness.Report:
-    """Both kinds."""
+    """Measure acoustic and visual extractors.
+
+    Args:
+        seconds: Length of the synthetic voice.
+        video: Video file with a face.
+        frames: Number of frames with a face.
+        repeats: Number of turns.
+
+    Returns:
+        Times and their ratios.
+    """
     rows = acoustic(buzz(seconds), repeats) + visual(video, frames, repeats)
     ratios = {f"ratio of {row['extractor']} to {row['reference']}": row["ms"] / row["reference ms"] for row in rows}
     facts = {"seconds of sound": seconds, "video": video.name, "frames": frames}

@@ -1,11 +1,11 @@
-"""Features to predictions: one video in this process, and a corpus of any size.
+"""Speed of prediction from features: one video in this process, and corpora in processes of their own.
 
     python benchmarks/inference.py [--utterances 40000] [--repeats 5] [--folder DIR] [--json]
 
 One video of ten utterances at the paper's sizes (300 text, 74 acoustic, 35 visual), both tasks, attention, one thread:
-`mien.load_model(run).predict_video(features)` beside the bare matrix products of the same arithmetic, three plain
-`nn.GRU` over the same features and nothing else, and the exported graph under onnxruntime. A turn is the median of 300
-calls; the turn with the lowest median counts, and the ratios are of processor times.
+`mien.load_model(run).predict_video(features)` is compared with only the matrix products of the network, with three
+plain `nn.GRU` over the same features, and with the exported graph under onnxruntime. A turn is the median of 300 calls;
+the turn with the lowest median counts, and ratios are of processor times.
 
 Corpus: `mien.predict` over synthetic Datasets of a tenth and of all of `--utterances`, each in a fresh process with one
 thread. The Datasets are written video by video and removed at the end (1.7 GB for a million utterances).
@@ -35,7 +35,7 @@ Features = Mapping[str, np.ndarray]
 
 
 def bare_products() -> Callable[[], None]:
-    """The matrix products of one forward pass over one video of ten utterances, and nothing else."""
+    """Return a function that computes only the matrix products of one forward pass over ten utterances."""
     n, row = N_UTTERANCES, torch.randn(1, GRU_SIZE)
     states, weights = torch.randn(n, DENSE_SIZE), torch.randn(n, n)
     once = [(torch.randn(n, size), torch.randn(size, 2 * 3 * GRU_SIZE)) for size in SIZES]
@@ -55,37 +55,53 @@ def bare_products() -> Callable[[], None]:
 
 
 def plain_grus(features: Features) -> Callable[[], object]:
-    """Three bidirectional `nn.GRU`, each over its modality: the recurrences alone."""
+    """Return a function that runs three bidirectional `nn.GRU`, each over its modality."""
     inputs = [torch.from_numpy(rows).unsqueeze(0) for rows in features.values()]
     grus = Plain().eval().grus
     return lambda: [gru(rows) for gru, rows in zip(grus, inputs, strict=True)]
 
 
 def exported_graph(run: Path, features: Features) -> Callable[[], object]:
-    """The exported file under onnxruntime on one thread."""
+    """Return a function that runs the exported graph under onnxruntime on one thread.
+
+    Args:
+        run: Folder of a finished run, to export.
+        features: Modality -> features (utterance, feature).
+
+    Returns:
+        Function without parameters.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(mien.export(run).path, options)
-    there = np.ones(N_UTTERANCES, dtype=bool)
-    return partial(session.run, None, {**features, **{f"{name}_present": there for name in features}})
+    present = np.ones(N_UTTERANCES, dtype=bool)
+    return partial(session.run, None, {**features, **{f"{name}_present": present for name in features}})
 
 
 def median_ms(work: Callable[[], object]) -> tuple[float, float]:
-    """Median milliseconds of many calls, after some to warm up: by the clock, and of processor time."""
-    spent = []
+    """Measure the median of many calls after a warm-up: wall and processor time in milliseconds."""
+    durations_s = []
     with torch.inference_mode():
         for _ in range(N_WARM_UP + N_CALLS):
             started = time.perf_counter(), time.thread_time()
             work()
-            spent.append((time.perf_counter() - started[0], time.thread_time() - started[1]))
-    wall_s, processor_s = np.median(spent[N_WARM_UP:], axis=0)
+            durations_s.append((time.perf_counter() - started[0], time.thread_time() - started[1]))
+    wall_s, processor_s = np.median(durations_s[N_WARM_UP:], axis=0)
     return 1e3 * wall_s, 1e3 * processor_s
 
 
 def one_video(run: Path, repeats: int) -> harness.Report:
-    """One video, beside what its arithmetic costs elsewhere."""
+    """Measure the prediction of one video and its references.
+
+    Args:
+        run: Folder of a finished run.
+        repeats: Number of turns.
+
+    Returns:
+        Times and their ratios.
+    """
     rng = np.random.default_rng(0)
     features = {m: rng.normal(size=(N_UTTERANCES, size)).astype(np.float32) for m, size in N_FEATURES.items()}
     ways: dict[str, Callable[[], object]] = {
@@ -94,15 +110,23 @@ def one_video(run: Path, repeats: int) -> harness.Report:
         "nn_gru": plain_grus(features),
         "onnxruntime": exported_graph(run, features),
     }
-    found = harness.in_turns({name: partial(median_ms, work) for name, work in ways.items()}, repeats)
-    least = {name: np.min(turns, axis=0).tolist() for name, turns in found.items()}
+    times = harness.in_turns({name: partial(median_ms, work) for name, work in ways.items()}, repeats)
+    least = {name: np.min(turns, axis=0).tolist() for name, turns in times.items()}
     rows = [{"way": name, "ms": wall, "processor ms": processor} for name, (wall, processor) in least.items()]
     ratios = {f"ratio_to_{name}": least["one_video"][1] / least[name][1] for name in list(ways)[1:]}
     return harness.Report(tables={"one video of ten utterances": rows}, ratios=ratios)
 
 
 def corpus(run: str, dataset: str) -> dict[str, Any]:
-    """What `mien.predict` costs here, its libraries loaded before."""
+    """Measure `mien.predict` in this process, with all libraries loaded beforehand.
+
+    Args:
+        run: Folder of a finished run.
+        dataset: Folder of the Dataset to predict.
+
+    Returns:
+        Number of utterances, seconds and peak memory.
+    """
     torch.set_num_threads(1)
     mien.load_model(run)
     loaded_mib = harness.peak_memory_mib()
@@ -120,7 +144,16 @@ def corpus(run: str, dataset: str) -> dict[str, Any]:
 
 
 def measure(utterances: int = 40_000, repeats: int = 5, folder: Path | None = None) -> harness.Report:
-    """One video, then the corpora."""
+    """Measure one video, then two corpora.
+
+    Args:
+        utterances: Size of the larger corpus; the smaller one is a tenth of it.
+        repeats: Turns for one video.
+        folder: Folder for the Datasets, which are removed at the end; None takes the system's temporary folder.
+
+    Returns:
+        Times, ratios and peak memory.
+    """
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory(dir=folder) as name:

@@ -1,4 +1,4 @@
-"""Facts about the machine that stand beside every measured figure."""
+"""Facts about the machine, which are reported with every measurement."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ PROCESSORS = Path("/proc/cpuinfo")
 
 
 def machine_facts() -> dict[str, str | int | float]:
-    """Processor, cores, memory, load and versions."""
+    """Return processor, cores, memory, load and versions."""
     model = re.search(r"model name\s*: (.*)", PROCESSORS.read_text()) if PROCESSORS.exists() else None
     return {
         "processor": model[1] if model else platform.machine(),
         "cores": os.cpu_count() or 0,
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        # runnable processes over the last minute: above the number of cores, others took time from what was measured
+        # runnable processes over the last minute; above the number of cores, other work slowed the measurement
         "load": round(os.getloadavg()[0], 1),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS", "not set"),
         "system": platform.system(),

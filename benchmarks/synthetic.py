@@ -1,4 +1,4 @@
-"""Made-up data of the sizes of published sets: random features, words and labels, lengths like CMU-MOSEI's."""
+"""Synthetic data in the sizes of published data sets: random features, words and labels, lengths as in CMU-MOSEI."""
 
 from __future__ import annotations
 
@@ -12,34 +12,56 @@ from mien.schema import EMOTIONS, FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset
 
 LONGEST = 98
-# columns of the paper's features
+# number of features in the paper
 N_FEATURES = {Modality.TEXT: 300, Modality.ACOUSTIC: 74, Modality.VISUAL: 35}
 
 
 def mosei_like_lengths(n_videos: int, rng: np.random.Generator) -> np.ndarray:
-    """Utterances per video with median 5, mean about 7.5 and a longest of 98, as in CMU-MOSEI's train fold."""
+    """Draw utterances per video as in the train fold of CMU-MOSEI: median 5, mean about 7.5, maximum 98.
+
+    Args:
+        n_videos: Number of videos.
+        rng: Random numbers.
+
+    Returns:
+        Number of utterances, (video,); the first video has the maximum.
+    """
     lengths = np.clip(np.round(rng.lognormal(np.log(5.2), 0.85, size=n_videos)), 1, LONGEST).astype(int)
     lengths[0] = LONGEST
     return lengths
 
 
 def lengths_of(n_utterances: int, rng: np.random.Generator) -> np.ndarray:
-    """Utterances per video, so many in all."""
-    lengths = mosei_like_lengths(n_utterances, rng)[
-        1:
-    ]  # at least one each: enough videos; the longest is left to chance
+    """Draw utterances per video that add up to a given number.
+
+    Args:
+        n_utterances: Number of utterances in all.
+        rng: Random numbers.
+
+    Returns:
+        Number of utterances, (video,).
+    """
+    # Every video has at least one utterance, so n_utterances videos are enough. The first, longest one is left out.
+    lengths = mosei_like_lengths(n_utterances, rng)[1:]
     ends = np.minimum(np.cumsum(lengths), n_utterances)
     ends = ends[: int(np.searchsorted(ends, n_utterances)) + 1]
     return np.diff(ends, prepend=0)
 
 
 def make_dataset(
-    folder: Path,
-    splits: Mapping[str, np.ndarray],
-    n_features: Mapping[Modality, int] = N_FEATURES,
-    seed: int = 0,
+    folder: Path, splits: Mapping[str, np.ndarray], n_features: Mapping[Modality, int] = N_FEATURES, seed: int = 0
 ) -> Path:
-    """Write a Dataset video by video: split -> utterances per video."""
+    """Write a Dataset of random features and labels, video by video.
+
+    Args:
+        folder: Folder of the Dataset.
+        splits: Split -> utterances per video.
+        n_features: Modality -> number of features.
+        seed: Seed of the random numbers.
+
+    Returns:
+        Folder of the Dataset.
+    """
     rng = np.random.default_rng(seed)
 
     def videos() -> Iterator[Video]:
@@ -64,7 +86,18 @@ def make_dataset(
 def make_table(
     path: Path, splits: Mapping[str, np.ndarray], words: Sequence[str], n_words: float, spread: float
 ) -> Path:
-    """Write a CSV file for `mien import table`: texts of about `n_words` words (the median), times and labels."""
+    """Write a CSV file for `mien import table`: random texts, times and labels.
+
+    Args:
+        path: File to write.
+        splits: Split -> utterances per video.
+        words: Vocabulary of the texts.
+        n_words: Median number of words of a text.
+        spread: Standard deviation of the logarithm of the number of words.
+
+    Returns:
+        The path.
+    """
     rng = np.random.default_rng(0)
     vocabulary = np.array(words)
     with path.open("w", newline="", encoding="utf-8") as handle:

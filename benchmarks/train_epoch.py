@@ -4,13 +4,13 @@
     python benchmarks/train_epoch.py --against TREE     # against the epoch of another checkout, and nothing else
 
 The references: (a) the same network with three `nn.GRU` and torch's own dropout, on batches of videos of similar
-length as mien makes them, (b) the same on every video padded to 98 utterances, as the released script trains it, and
-(c) the bare matrix products that the arithmetic consists of, of the very shapes of the bucketed epoch.
+length as in mien, (b) the same with every video padded to 98 utterances, as in the released script, and (c) only the
+matrix products of the network, in the shapes of the bucketed epoch.
 
-The set is synthetic: random features of the paper's sizes (300 text, 74 acoustic, 35 visual) and lengths drawn like
-CMU-MOSEI's (2,250 videos, about 17,000 utterances, longest 98). Seconds are processor time of one thread. An epoch of
-`mien.train` includes the validation of 20 videos and the state from which a killed run goes on. Of (b) some batches are
-timed and scaled, since padded all cost the same.
+The data set is synthetic: random features of the paper's sizes (300 text, 74 acoustic, 35 visual) and lengths
+distributed as in CMU-MOSEI (2,250 videos, about 17,000 utterances, longest 98). Seconds are processor time of one
+thread. An epoch of `mien.train` includes the validation of 20 videos and the checkpoint to resume from. For (b), some
+batches are timed and the time is scaled, because all padded batches cost the same.
 """
 
 from __future__ import annotations
@@ -31,18 +31,34 @@ BATCH_VIDEOS = 16
 LONGEST = 98
 SIZES = (300, 74, 35)
 VALID_VIDEOS = 20
-BACKWARD_COST = 2  # the backward pass of a product is two products of the same size
+BACKWARD_COST = 2  # the backward pass of a product consists of two products of the same size
 Video = tuple[list[Tensor], Tensor, Tensor]  # features of every modality, sentiment, emotions
 
 
 def epoch(dataset: str, n_epochs: int) -> dict[str, float]:
-    """Processor seconds of the least epoch of `mien.train` after the first, which also loads what it needs."""
+    """Measure the fastest epoch of `mien.train` after the first one, which also loads libraries and data.
+
+    Args:
+        dataset: Folder of the Dataset.
+        n_epochs: Number of epochs after the first.
+
+    Returns:
+        ``epoch_s``: processor seconds.
+    """
     ends_s = harness.epoch_ends_s(dataset, {"epochs": n_epochs + 1, "patience": None})
     return {"epoch_s": float(np.diff(ends_s).min())}
 
 
 def made_up_videos(lengths: np.ndarray, rng: np.random.Generator) -> list[Video]:
-    """Random features and labels for the references."""
+    """Make random features and labels for the references.
+
+    Args:
+        lengths: Utterances per video, (video,).
+        rng: Random numbers.
+
+    Returns:
+        The videos.
+    """
     return [
         (
             [torch.from_numpy(rng.normal(size=(length, size)).astype(np.float32)) for size in SIZES],
@@ -54,7 +70,15 @@ def made_up_videos(lengths: np.ndarray, rng: np.random.Generator) -> list[Video]
 
 
 def similar_batches(lengths: np.ndarray, rng: np.random.Generator) -> list[list[int]]:
-    """Video numbers in batches of similar length, in random order."""
+    """Make batches of videos of similar length.
+
+    Args:
+        lengths: Utterances per video, (video,).
+        rng: Random numbers.
+
+    Returns:
+        Video numbers of each batch, in random order.
+    """
     order = np.argsort(lengths + rng.random(len(lengths)), kind="stable")
     batches = [order[start : start + BATCH_VIDEOS].tolist() for start in range(0, len(order), BATCH_VIDEOS)]
     rng.shuffle(batches)
@@ -62,10 +86,10 @@ def similar_batches(lengths: np.ndarray, rng: np.random.Generator) -> list[list[
 
 
 class Plain(nn.Module):
-    """The network as one writes it with torch's own parts: three GRUs, three pairs, dropout.
+    """`cim` built from torch's own modules: three GRUs, three pairs of modalities, dropout.
 
-    With lengths the recurrences step over the padding; without, they and the attention run over every slot, as the
-    released script's arithmetic does.
+    With lengths, the GRUs skip the padding; without, they and the attention also process the padding, as in the
+    released script.
     """
 
     def __init__(self) -> None:
@@ -75,26 +99,35 @@ class Plain(nn.Module):
         self.heads = nn.ModuleList([nn.Linear(9 * DENSE_SIZE, 2), nn.Linear(9 * DENSE_SIZE, 7)])
 
     def forward(self, features: list[Tensor], lengths: Tensor | None, real: Tensor) -> list[Tensor]:
-        """Logits (video, utterance, 2) and (video, utterance, 7)."""
+        """Compute the logits of sentiment and emotions.
+
+        Args:
+            features: Features (video, utterance, feature) of each modality.
+            lengths: Utterances per video, (video,); None processes the padding as well.
+            real: Mask (video, utterance), False for padding.
+
+        Returns:
+            Logits (video, utterance, 2) and (video, utterance, 7).
+        """
         drop = nn.functional.dropout
         states = []
         for gru, dense, rows in zip(self.grus, self.dense, features, strict=True):
-            state = drop(torch.relu(dense(drop(_recur(gru, drop(rows, 0.3), lengths), 0.3))), 0.3)
+            state = drop(torch.relu(dense(drop(_run_gru(gru, drop(rows, 0.3), lengths), 0.3))), 0.3)
             states.append(state if lengths is None else state * real.unsqueeze(-1))
         mask = None if lengths is None else real
-        pairs = [_gate(*pair, mask) for x, y in combinations(states, 2) for pair in ((x, y), (y, x))]
+        pairs = [_attend(*pair, mask) for x, y in combinations(states, 2) for pair in ((x, y), (y, x))]
         shared = torch.cat([*pairs, *states], dim=-1)
         return [head(shared) for head in self.heads]
 
 
-def _recur(gru: nn.GRU, rows: Tensor, lengths: Tensor | None) -> Tensor:
+def _run_gru(gru: nn.GRU, rows: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None or bool((lengths == rows.shape[1]).all()):
         return gru(rows)[0]
     packed = nn.utils.rnn.pack_padded_sequence(rows, lengths, batch_first=True, enforce_sorted=False)
     return nn.utils.rnn.pad_packed_sequence(gru(packed)[0], batch_first=True)[0]
 
 
-def _gate(x: Tensor, y: Tensor, real: Tensor | None) -> Tensor:
+def _attend(x: Tensor, y: Tensor, real: Tensor | None) -> Tensor:
     scores = x @ y.mT
     if real is not None:
         scores = scores.masked_fill(~real.unsqueeze(1), torch.finfo(scores.dtype).min)
@@ -102,7 +135,13 @@ def _gate(x: Tensor, y: Tensor, real: Tensor | None) -> Tensor:
 
 
 def train_plain(videos: list[Video], batches: list[list[int]], padded: bool) -> None:
-    """Forward, backward and step over the batches, padded to 98 or to the longest video of each batch."""
+    """Train the plain network for one epoch.
+
+    Args:
+        videos: Features and labels of all videos.
+        batches: Video numbers of each batch.
+        padded: Whether to pad to 98 utterances instead of to the longest video of the batch.
+    """
     network = Plain()
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     for numbers in batches:
@@ -122,10 +161,17 @@ def train_plain(videos: list[Video], batches: list[list[int]], padded: bool) -> 
 
 
 def bare_products_s(lengths: np.ndarray, batches: list[list[int]]) -> float:
-    """Seconds of the matrix products alone, with no padding: forward plus twice that for the backward pass.
+    """Measure the matrix products alone, without padding: the forward pass, and twice its time for the backward pass.
 
-    Per batch: every input projection and dense layer as one product over the real utterances, every recurrent step as
-    one product over the videos still running, every attention as its four products per pair and video length.
+    Per batch: one product over all utterances for every input projection and dense layer, one product over the videos
+    still running for every recurrent step, and four products per pair and video length for the attention.
+
+    Args:
+        lengths: Utterances per video, (video,).
+        batches: Video numbers of each batch.
+
+    Returns:
+        Processor seconds.
     """
     seconds = 0.0
     for numbers in batches:
@@ -136,7 +182,7 @@ def bare_products_s(lengths: np.ndarray, batches: list[list[int]]) -> float:
 
 
 def product_shapes(lengths: np.ndarray) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Shapes of the products of one batch whose lengths are in falling order."""
+    """Yield the shapes of both factors of each product of a batch whose lengths are in descending order."""
     n = int(lengths.sum())
     running = [int((lengths > step).sum()) for step in range(int(lengths[0]))]
     for size in SIZES:
@@ -155,8 +201,19 @@ def product_shapes(lengths: np.ndarray) -> Iterator[tuple[tuple[int, ...], tuple
 def measure(
     videos: int = 2250, padded_batches: int = 8, epochs: int = 2, repeats: int = 5, against: Path | None = None
 ) -> harness.Report:
-    """The epoch beside its references, or beside another checkout's."""
-    # not above: another checkout, which runs `epoch`, keeps these things in other places
+    """Measure an epoch and its references, or compare the epochs of two checkouts.
+
+    Args:
+        videos: Number of training videos.
+        padded_batches: Number of padded batches to time.
+        epochs: Epochs per turn; the fastest counts.
+        repeats: Number of turns.
+        against: Other checkout; None measures the references.
+
+    Returns:
+        Times and their ratios.
+    """
+    # imported here, because `epoch` also runs with other checkouts, where the imports of `synthetic` may fail
     from synthetic import make_dataset, mosei_like_lengths
 
     torch.set_num_threads(1)

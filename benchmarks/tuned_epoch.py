@@ -1,13 +1,13 @@
-"""Processor seconds of `cim-tuned` per 1,000 utterances of training: length-sorted against padded encoding.
+"""Processor seconds of `cim-tuned` per 1,000 training utterances: length-sorted against padded encoding.
 
     python benchmarks/tuned_epoch.py [--videos 60] [--repeats 3] [--threads 1] [--tuning adapters] [--json]
 
-sorted: as trained, batches of whole videos of similar length, in them the utterances encoded in chunks of like length;
-padded: the same batches, each encoded in one piece, padded to its longest utterance;
-random: batches of 16 videos in random order, each encoded in one piece.
+sorted: as in training: batches of whole videos of similar length, utterances encoded in chunks of similar length;
+padded: the same batches, each encoded at once and padded to its longest utterance;
+random: batches of 16 videos in random order, each encoded at once.
 
-The set is synthetic: random words, lengths of videos and utterances drawn like CMU-MOSEI's (utterances: median 24 word
-pieces, longest 256). An epoch is that of `mien.train`, with the validation of three videos.
+The data set is synthetic: random words, and lengths of videos and utterances distributed as in CMU-MOSEI (utterances:
+median 24 word pieces, longest 256). An epoch is one of `mien.train`, with the validation of three videos.
 """
 
 from __future__ import annotations
@@ -29,29 +29,39 @@ import mien
 from mien.models import cim_tuned
 from mien.training import loop
 
-# one word piece each
+# each is one word piece
 WORDS = ("the", "film", "was", "good", "bad", "and", "people", "say", "it", "never", "really", "works")
 VALID_VIDEOS = 3
 BATCH_VIDEOS = 16
 
 
 def random_batches(lengths: np.ndarray, _most: int, rng: np.random.Generator, *_budget: Any) -> list[list[int]]:
-    """Batches in random order, in place of those of similar length."""
+    """Draw batches of videos in random order; replaces `bucketed_batches`, with its parameters.
+
+    Args:
+        lengths: Utterances per video, (video,).
+        _most: Unused.
+        rng: Random numbers.
+        *_budget: Unused.
+
+    Returns:
+        Video numbers of each batch.
+    """
     order = rng.permutation(len(lengths)).tolist()
     return [order[start : start + BATCH_VIDEOS] for start in range(0, len(order), BATCH_VIDEOS)]
 
 
 class Encoding:
-    """Cuts a batch into chunks as the network does, or not at all, and counts the places encoded and those filled."""
+    """Splits a batch into chunks as the network does, or keeps it whole; counts encoded and non-padding word pieces."""
 
     def __init__(self, *, whole: bool) -> None:
         self.cut = (lambda lengths: [slice(0, len(lengths))]) if whole else cim_tuned.chunks_of_like_length
         self.places = self.real = 0
-        # when the first batch came: what was loaded before is no part of the epoch
+        # processor time at the first batch; loading libraries and data before it does not count
         self.first_s = 0.0
 
     def __call__(self, lengths: Sequence[int]) -> Iterator[slice]:
-        """The chunks of a batch, its longest utterance first."""
+        """Yield the chunks of a batch, whose lengths in word pieces are in descending order."""
         self.first_s = self.first_s or time.process_time()
         self.real += sum(lengths)
         for chunk in self.cut(lengths):
@@ -60,7 +70,17 @@ class Encoding:
 
 
 def epoch(dataset: Path, way: str, threads: int, tuning: str) -> dict[str, float]:
-    """Seconds of an epoch, and the share of padding in it."""
+    """Train one epoch.
+
+    Args:
+        dataset: Folder of the Dataset.
+        way: "sorted", "padded" or "random".
+        threads: Number of threads.
+        tuning: Setting `tuning` of `cim-tuned`.
+
+    Returns:
+        Processor ``seconds`` of the epoch, and the share of ``padding`` among encoded word pieces.
+    """
     encoding = Encoding(whole=way != "sorted")
     with patch.object(cim_tuned, "chunks_of_like_length", encoding), ExitStack() as stack:
         if way == "random":
@@ -71,21 +91,31 @@ def epoch(dataset: Path, way: str, threads: int, tuning: str) -> dict[str, float
 
 
 def measure(videos: int = 60, threads: int = 1, tuning: str = "adapters", repeats: int = 3) -> harness.Report:
-    """The three ways, in turns."""
+    """Measure the three kinds of batches in turns.
+
+    Args:
+        videos: Number of training videos.
+        threads: Number of threads.
+        tuning: Setting `tuning` of `cim-tuned`.
+        repeats: Number of turns.
+
+    Returns:
+        Times, padding, and speed-ups of "sorted".
+    """
     torch.set_num_threads(threads)
     lengths = mosei_like_lengths(videos, np.random.default_rng(0))
-    lengths[0] = lengths[1:].max()  # one video of 98 would be a fifth of so small a set
+    lengths[0] = lengths[1:].max()  # a video of 98 utterances would be a fifth of this small set
     with tempfile.TemporaryDirectory() as name:
         splits = {"train": lengths, "valid": lengths[1 : VALID_VIDEOS + 1]}
         table = make_table(Path(name) / "talk.csv", splits, WORDS, n_words=22, spread=0.7)
         dataset = mien.import_dataset("table", [table], Path(name) / "data").folder
         ways = ("sorted", "padded", "random")
-        found = harness.in_turns({way: lambda way=way: epoch(dataset, way, threads, tuning) for way in ways}, repeats)
+        results = harness.in_turns({way: lambda way=way: epoch(dataset, way, threads, tuning) for way in ways}, repeats)
     per_1000 = 1000 / lengths.sum()
-    least = {way: min(turn["seconds"] for turn in turns) * per_1000 for way, turns in found.items()}
+    least = {way: min(turn["seconds"] for turn in turns) * per_1000 for way, turns in results.items()}
     rows = [
         {"way": way, "s per 1,000 utterances": least[way], "% padding": 100 * turns[0]["padding"]}
-        for way, turns in found.items()
+        for way, turns in results.items()
     ]
     return harness.Report(
         {"videos": videos, "utterances": int(lengths.sum()), "threads": threads, "tuning": tuning},

@@ -1,4 +1,4 @@
-"""A Dataset whose labels are degrees that the text shows: a planted rule for intensities."""
+"""A synthetic Dataset whose text features encode degrees of sentiment and emotions: a planted rule for intensities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SPACE = FeatureSpace(Modality.TEXT, "graded-text", N_FEATURES, level=Level.WORD,
 
 
 def graded_videos(n_videos, seed=0):
-    """Sentiment in thirds of [-3, 3], happy and anger its two halves, surprise on its own; a few labels missing."""
+    """Yield videos: sentiment in thirds, happy and anger its two halves, surprise independent; some labels missing."""
     rng = np.random.default_rng(seed)
     directions = np.linalg.qr(rng.normal(size=(N_FEATURES, 2)))[0].T
     for number in range(n_videos):
@@ -34,5 +34,5 @@ def graded_videos(n_videos, seed=0):
 
 
 def write_graded(folder, n_videos=70, seed=0):
-    """The graded set as a Dataset."""
+    """Write the graded videos as a Dataset."""
     return write_dataset(folder, graded_videos(n_videos, seed), DatasetFacts("graded", {Modality.TEXT: SPACE}))

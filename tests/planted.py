@@ -1,12 +1,14 @@
 """A small Dataset with a planted rule that crosses modalities and utterances, and quick settings for tests that train.
 
-Every utterance i has three hidden signs, +1 or -1 at random: what is said (w), how (p), the face (f). Each is shown
-by one modality as a noisy vector.
+Every utterance i has three hidden signs, +1 or -1 at random: of the words (w), the voice (p) and the face (f). One
+modality encodes each of them as a noisy vector.
 
-- sentiment is w[i] * p[i-1]: the words count by the voice of the utterance before (of the second, for the first one)
-- the emotions add the face of the utterance after, f[i+1] (of the last but one, for the last), see `_emotions`
+- Sentiment is w[i] * p[i-1]: the words, with the sign of the voice of the previous utterance (for the first utterance:
+  of the second one).
+- Emotions also depend on the face of the next utterance, f[i+1] (for the last utterance: of the last but one); see
+  `_emotions`.
 
-No single utterance tells anything about its own labels; neither does any single modality.
+Labels are independent of the utterance's own features, and of every single modality.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ MIN_UTTERANCES, MAX_UTTERANCES = 3, 11
 
 
 def write_planted(folder, n_videos, *, seed=0):
-    """The planted set as a Dataset, the same for a number of videos and a seed."""
+    """Write the planted videos as a Dataset; equal arguments give equal data."""
     facts = DatasetFacts(
         "planted",
         planted_spaces(seed),
@@ -39,7 +41,7 @@ def write_planted(folder, n_videos, *, seed=0):
 
 
 def planted_spaces(seed=0):
-    """The feature spaces; another seed has other directions."""
+    """Return the feature spaces; another seed has other directions and thus other spaces."""
     return {
         modality: FeatureSpace(modality, f"planted-{modality}", size, recipe={"extractor": "planted", "seed": seed})
         for modality, size in N_FEATURES.items()
@@ -47,13 +49,13 @@ def planted_spaces(seed=0):
 
 
 def planted_videos(n_videos, seed=0):
-    """Videos of 3 to 11 utterances."""
+    """Yield videos of 3 to 11 utterances."""
     rng = np.random.default_rng(seed)
     directions = {modality: unit_vector(rng.normal(size=size)) for modality, size in N_FEATURES.items()}
     for name, split in planted_splits(n_videos).items():
         n = int(rng.integers(MIN_UTTERANCES, MAX_UTTERANCES + 1))
         words, voice, face = rng.choice([-1.0, 1.0], size=(3, n))
-        # At both ends the neighbour on the other side stands in: an utterance's own voice or face would tell its label.
+        # At both ends, use the only neighbour: the utterance's own voice or face would reveal its label.
         voice_before, face_after = sign_before(voice), np.append(face[1:], face[-2])
         sentiment = words * voice_before
         emotions = _emotions(sentiment, words, voice_before, face_after)
@@ -75,7 +77,7 @@ def planted_videos(n_videos, seed=0):
 
 
 def _emotions(sentiment, words, voice_before, face_after):
-    """(utterance, 6) intensities 0 or 1."""
+    """Return intensities 0 or 1, (utterance, 6)."""
     rules = {
         "anger": (sentiment < 0) & (face_after > 0),
         "disgust": voice_before * face_after < 0,

@@ -1,4 +1,4 @@
-"""The layout of docs/architecture.md, enforced: layers, cycles, budgets, and a command line that answers at once."""
+"""Enforces docs/architecture.md: layers, no import cycles, size limits, names, and a command line that starts fast."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ LAYERS = (
     ("cli",),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
-# Pure arithmetic, reading and rendering run where torch is not installed. An extractor may import it where it needs it.
+# These packages run where torch is not installed. An extractor may import torch inside a function.
 NO_TORCH = ("schema", "errors", "settings", "tasks", "storage", "readers", "metrics", "evaluation", "reports")
 NUMPY_ONLY = ("schema", "errors", "settings", "tasks")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 8
 
-# Names of former versions that a reader in the field would not understand. Nothing is called so any more.
+# Names of former versions that are hard to understand, and must not be used again.
 RETIRED = frozenset(
     [
         "Analyst",
@@ -100,7 +100,7 @@ RETIRED = frozenset(
         "written_in_parts",
     ]
 )
-# A command line function is called after the command, as the function of the Python API is.
+# A function of the command line and a function of the Python API both have the name of the command.
 SHARED_NAMES = frozenset(
     [
         "analyze",
@@ -120,7 +120,7 @@ SHARED_NAMES = frozenset(
 LEAST_SHARE_OF_SECTIONS = 0.9
 
 FILES = sorted(PACKAGE.rglob("*.py"))
-# The contracts run over the plug-in tables, and the files at the top over the whole package.
+# Contract tests cover the plug-in tables, and the files in tests/ itself cover the whole package.
 MIRRORED = [path for path in sorted(TESTS.rglob("test_*.py")) if path.parent not in (TESTS, TESTS / "contracts")]
 FUNCTIONS = [
     pytest.param(path, node, id=f"{path.relative_to(PACKAGE)}:{node.name}")
@@ -131,17 +131,17 @@ FUNCTIONS = [
 
 
 def package_of(path: Path) -> str:
-    """schema.py -> schema; storage/files.py -> storage."""
+    """Return the top-level name: schema.py -> schema; storage/files.py -> storage."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def module_of(path: Path) -> str:
-    """storage/files.py -> mien.storage.files; storage/__init__.py -> mien.storage."""
+    """Return the dotted name: storage/files.py -> mien.storage.files; storage/__init__.py -> mien.storage."""
     return ".".join(["mien", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
 
 
 def may_import(one: str, other: str) -> bool:
-    """Whether a module of one package may import from another; the files beside the packages are one package."""
+    """Whether a module of one package may import from another; the files outside of packages count as one package."""
     return one == other or LAYER[other] < LAYER[one] or max(LAYER[one], LAYER[other]) <= LAYER["schema"]
 
 
@@ -156,7 +156,7 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def imported_modules(path: Path, modules: Collection[str]) -> set[str]:
-    """The modules of the package that a file imports anywhere, also those it names as attributes of their package."""
+    """List the modules of mien that a file imports anywhere, also by ``from package import module``."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -172,7 +172,7 @@ def is_type_checking(node: ast.AST) -> bool:
 
 
 def imports_of(path: Path, *, top_level: bool = False) -> set[str]:
-    """Everything a file imports, or only what loading it imports."""
+    """List all imports of a file, or only those that run when it is loaded."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     if not top_level:
         return {name for node in ast.walk(tree) for name in imported(node)}
@@ -262,7 +262,7 @@ def is_assignment(node: ast.AST) -> bool:
 
 @pytest.mark.parametrize("path", MIRRORED, ids=lambda path: str(path.relative_to(TESTS)))
 def test_a_test_file_is_called_after_the_module_or_package_that_it_tests(path):
-    """tests/x/test_y.py or test_y_<aspect>.py for src/mien/x/y.py, or for the package x/y, or for x itself."""
+    """tests/x/test_y.py or test_y_<aspect>.py tests src/mien/x/y.py, the package x/y, or the package x."""
     folder = PACKAGE / path.relative_to(TESTS).parent
     assert folder.is_dir(), f"{path} stands beside no package"
     names = {folder.name} | {each.stem.strip("_") for each in folder.iterdir() if each.suffix in ("", ".py")}
@@ -271,7 +271,7 @@ def test_a_test_file_is_called_after_the_module_or_package_that_it_tests(path):
 
 
 def identifiers(path: Path) -> set[str]:
-    """The names of a file's classes, functions, parameters, variables and attributes, without leading underscores."""
+    """List the names of classes, functions, parameters, variables and attributes, without underscores at the ends."""
     fields = ("id", "arg", "attr", "name")
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     return {str(getattr(node, field)).strip("_") for node in nodes for field in fields if hasattr(node, field)}
@@ -283,7 +283,7 @@ def test_no_retired_name_comes_back(path):
 
 
 def test_a_name_stands_for_one_thing():
-    """No two modules define a function or class of the same name, beside those that mean the same."""
+    """No two modules define a function or class of the same name, except for SHARED_NAMES."""
     modules: dict[str, list[str]] = {}
     for path in FILES:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:

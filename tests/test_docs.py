@@ -1,4 +1,4 @@
-"""README.md and docs/: prose lines are short, links lead somewhere, the README's code runs."""
+"""README.md and docs/: prose lines are short, links have targets, and the code of the README runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def outside_code(text):
-    """Numbered lines of a page that stand in no code block."""
+    """Yield number and text of the lines outside of code blocks."""
     in_code = False
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("```"):
@@ -34,7 +34,7 @@ def outside_code(text):
 
 
 def anchors(path):
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, formed as on GitHub."""
     headings = [line.lstrip("#").strip() for _, line in outside_code(path.read_text("utf-8")) if line.startswith("#")]
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -64,7 +64,7 @@ def test_links_lead_to_a_page_and_a_heading(path):
 
 @pytest.fixture
 def workplace(tmp_path):
-    """A folder with what the README takes for granted: train.csv, valid.csv and talk.mp4."""
+    """A folder with the files that the README uses: train.csv, valid.csv and talk.mp4."""
     folder = tmp_path
     sentences = ("I love this film.", "This was a terrible day.", "We went home.", "They were surprised and happy.")
     for name, n_videos in (("train", 12), ("valid", 4)):
@@ -93,7 +93,7 @@ def run_in(folder, command):
 
 
 def shell_blocks():
-    """The shell commands in the order of the page, but the installation, which is how these tests came to run."""
+    """Return the shell commands in the order of the page, without the installation."""
     return [block for block in code_blocks("sh") if "make setup" not in block]
 
 
@@ -118,7 +118,7 @@ def test_the_commands_and_the_python_of_the_readme_run(workplace):
 
 @pytest.mark.exhaustive
 def test_the_benchmark_of_the_readme_runs(workplace):
-    """One short run of each system in the place of five whole ones."""
+    """With one short run per system instead of five full ones."""
     three_commands, benchmark, *_ = shell_blocks()
     run_shell(workplace, three_commands.splitlines()[0])
     quick = benchmark.replace(" --out ", " --seeds 1 --set epochs=1 --bootstrap 50 --out ")

@@ -1,4 +1,4 @@
-"""The example of docs/export.md, taken from the page: the exported file used without mien."""
+"""Runs the example of docs/export.md, which uses an exported file without mien."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mien.tasks import EMOTION, SENTIMENT
 from mien.training.onnx_export import exportable
 
 PAGE = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
-# stands in front of the page's code: neither mien nor torch can be imported
+# precedes the code of the page, so that neither mien nor torch can be imported
 WITHOUT_MIEN = "import sys\nsys.modules['mien'] = sys.modules['torch'] = None\n"
 
 

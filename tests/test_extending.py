@@ -1,4 +1,4 @@
-"""The example of docs/extending.md, taken from the page and used as a reader would, without touching the package."""
+"""Runs the example of docs/extending.md, a plug-in that adds a system without changes to the package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with the page's module and a small Dataset."""
+    """A folder with the module from the page and a small Dataset."""
     folder = tmp_path_factory.mktemp("mine")
     (code,) = re.findall(r"```python\n(# my_system\.py\n.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.S)
     (folder / "my_system.py").write_text(code, encoding="utf-8")
@@ -58,7 +58,7 @@ def test_it_stands_in_a_benchmark_beside_the_reference(place):
 
 
 def test_it_keeps_the_contract(place):
-    """The contract tests themselves, over a table to which the page's module has added its line."""
+    """Run the contract tests with the system that the module of the page adds to the table."""
     root = Path(__file__).parents[1]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "my_system", "-p", "no:cacheprovider"]
     contract = ["tests/contracts/test_models.py", "-k", "sum-of-experts"]
@@ -66,7 +66,7 @@ def test_it_keeps_the_contract(place):
     done = subprocess.run([*command, *contract], cwd=root, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout
     n_passed = int(re.search(r"([0-9]+) passed", done.stdout)[1])
-    assert n_passed >= (7 + 5) * 7  # subsets of the modalities and of the tasks, times what is asked of each
+    assert n_passed >= (7 + 5) * 7  # (subsets of the modalities + sets of tasks) x contract tests
 
 
 def test_a_module_that_is_not_there_is_named(place):

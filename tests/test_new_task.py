@@ -1,4 +1,4 @@
-"""A task is one row of TASKS: an ordinal reading of the sentiment score in five levels, made of what is there."""
+"""A new row of TASKS is a complete task. Example: the sentiment score in five ordinal levels, from existing parts."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_score_becomes_the_levels_that_it_reaches(graded):
 def test_its_loss_is_the_mean_over_the_cuts():
     logits = torch.zeros(2, 2, 4)
     logits[0, 0] = torch.tensor([2.0, 1.0, -1.0, 0.0])
-    # a score of 0 is above two cuts; the second utterance has no score, the third one of 3
+    # scores: 0, which is above two cuts; missing; 3
     wanted = torch.tensor([[True, True, False, False], [False] * 4, [True] * 4])
     targets = Targets({LEVELS: wanted}, {LEVELS: torch.tensor([True, False, True])})
     (total,) = loss_sums(Outputs({LEVELS: logits}), random_batch((2, 1)), targets).values()

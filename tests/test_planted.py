@@ -1,4 +1,4 @@
-"""The planted rule holds exactly, and neither one modality nor one utterance tells anything about it."""
+"""The planted rule holds exactly, and labels are independent of single modalities and of single utterances."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def emotion(video, name):
 
 
 def around(voice, face):
-    """Voice of the utterance before, face of the one after; at the ends of the only neighbour."""
+    """Return the voice of the previous and the face of the next utterance; at the ends, those of the only neighbour."""
     n = len(voice)
     before = np.array([voice[i - 1] if i > 0 else voice[1] for i in range(n)])
     after = np.array([face[i + 1] if i + 1 < n else face[i - 1] for i in range(n)])
@@ -24,7 +24,7 @@ def around(voice, face):
 
 
 def rules(video, words, voice, face):
-    """What the labels should be, as signs or truth, beside what they are."""
+    """Return expected and actual labels, as signs or booleans, by name."""
     before, after = around(voice, face)
     sentiment = words * before
     return {
@@ -45,20 +45,20 @@ def agreement(planted, name):
 
 @pytest.fixture(scope="module")
 def planted():
-    """1009 videos with the hidden signs read back from the noisy vectors: [(video, words, voice, face)]."""
+    """1009 videos with the hidden signs recovered from the noisy vectors: [(video, words, voice, face)]."""
     videos = list(planted_videos(1009))
     bounds = np.cumsum([len(video.utterances) for video in videos])[:-1]
     signs = []
     for modality in Modality:
         rows = np.stack([utterance.features[modality] for video in videos for utterance in video.utterances])
-        # the direction of largest spread is the planted one, but for its sign
+        # the direction of largest variance is the planted one, up to its sign
         values, directions = np.linalg.eigh(rows.T @ rows)
         signs.append(np.sign(rows @ directions[:, np.argmax(values)]))
 
     def apart():
         return list(zip(videos, *(np.split(each, bounds) for each in signs), strict=True))
 
-    # one rule after the other settles which way the directions point
+    # choose the signs of the directions that agree with the rules
     for name, numbers in (("sentiment", [1]), ("happy", [2]), ("fear", [0, 1])):
         if agreement(apart(), name) < 0.9:
             for number in numbers:
@@ -68,7 +68,7 @@ def planted():
 
 @pytest.mark.parametrize("name", ["sentiment", *EMOTIONS])
 def test_the_rule_holds_for_every_utterance(planted, name):
-    # 4 of 10,000 signs are read back wrongly: the noise has a s.d. of 0.3 of the signal
+    # 4 of 10,000 signs are recovered wrongly: the s.d. of the noise is 0.3 of the signal
     assert agreement(planted, name) > 0.997
 
 
@@ -92,7 +92,7 @@ def test_no_modality_and_no_single_utterance_tells_the_sentiment(planted):
         n = int(where.sum())
         assert n > 1000
         for signs in of_one:
-            # any function of three signs is a sum of these eight; five standard errors of a correlation of zero
+            # any function of three signs is a sum of these eight; the limit is five standard errors of zero correlation
             assert abs((signs * sentiment)[where].mean()) < 5 / np.sqrt(n)
 
 

@@ -1,4 +1,4 @@
-"""Weights are looked for in one order, and what is found is checked before it is used."""
+"""Files of weights are searched for in a fixed order and checked before use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def put(folder, names=("a.bin", "b.bin"), content=CONTENT):
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """An installed package that carries the files and must not be run."""
+    """An installed package that contains the files and must not be imported."""
     folder = put(tmp_path / "site" / FILES.package / "data")
     (folder.parent / "__init__.py").write_text("raise RuntimeError('a package of weights was run')")
     monkeypatch.syspath_prepend(tmp_path / "site")

@@ -1,4 +1,4 @@
-"""What `import mien` offers, and what it does not load."""
+"""Names that `import mien` offers, and libraries that it does not load."""
 
 from __future__ import annotations
 

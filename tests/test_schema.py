@@ -1,4 +1,4 @@
-"""The words of the package: label rules, order of utterances, identity of feature spaces."""
+"""Label rules, order of utterances, and identity of feature spaces."""
 
 from __future__ import annotations
 

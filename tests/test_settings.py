@@ -1,4 +1,4 @@
-"""Settings: every type from text and from TOML, and every mistake in one message."""
+"""Settings: values of every type from text and TOML, and one message that names all mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of TASKS: what they name is there, and labels become the targets that they say."""
+"""Rows of TASKS: all names in them exist, and labels become the right targets."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""Whether a tree gives the same results as an older commit, on this machine, for small fixed inputs.
+"""Checks that a source tree gives the same results as an older commit, for small fixed inputs.
 
     MIEN_DATA=DATA .venv/bin/python tools/golden.py --against COMMIT [--tree DIR] [--only NAME...] [--keep DIR]
 
-Takes the `src` of COMMIT (old) and a copy of the `src` in DIR (new), has both do every item of `ITEMS`, and compares
-every file that they leave: Datasets byte for byte, what holds probabilities to 1e-5, all other numbers to 1e-9, words
-exactly. Then the new tree opens what the old one wrote ("old files"): it describes the Datasets, resumes, scores and
-exports the runs, repeats the benchmarks, and must say what the old one says. Exits with 0 only if all agrees.
+Takes the `src` of COMMIT (old) and a copy of the `src` in DIR (new), runs every item of `ITEMS` with both, and compares
+all files that they write: Datasets byte for byte, files with probabilities to 1e-5, all other numbers to 1e-9, words
+exactly. Then the new tree reads the files of the old one ("old files"): it describes the Datasets, resumes, scores and
+exports the runs, repeats the benchmarks, and must print the same. Exits with 0 only if everything agrees.
 
-It knows the command line and the names in `mien` itself, so it works across a change of what lies below. Items whose
-data is not in MIEN_DATA, or whose packages are not installed, are left out, with the reason. Each item is a process
-per tree, forked from one that has loaded `PRELOADED`: most of a short command's time is the loading of libraries.
+It uses only the command line and the public names of `mien`, so internal changes do not affect it. Items whose data is
+not in MIEN_DATA, or whose packages are not installed, are left out, with the reason. Each item is a process per tree,
+forked from one that has loaded `PRELOADED`, because loading libraries takes most of a short command's time.
 """
 
 from __future__ import annotations
@@ -47,22 +47,22 @@ BYTES, PROBABILITIES, OTHERS = "Datasets by byte", "probabilities 1e-5", "scores
 TOLERANCE = {BYTES: 0.0, PROBABILITIES: 1e-5, OTHERS: 1e-9}
 LOOSE = ("*.parquet", "analysis.json", "utterances.csv", "captions.vtt", "*-analyze.json", "*-answer*.json")
 
-# What may differ is listed here and nowhere else. JSON keys, at any depth, that are not compared:
+# Permitted differences are listed only here. JSON keys, at any depth, that are not compared:
 MASKED = {
     *("mien_version", "mien.version", "versions"),
     *("seconds_per_epoch", "train_seconds", "peak_memory_mib", "disk_mib"),
-    *("sha256", "of", "mien.weights_sha256"),  # of files of a run, which hold what stands above
+    *("sha256", "of", "mien.weights_sha256"),  # of files of a run, which contain the above
 }
-# JSON keys of sentences for people, in which names may change: their numbers are compared, their words are not. Nor are
-# the words of Markdown outside of tables and headings.
+# JSON keys of messages: their numbers are compared, their words are not. Nor are the words of Markdown outside of
+# tables and headings.
 MESSAGES = {"absent", "caveats", "citation", "description", "failures", "left_out", "needs", "note", "notes", "reason"}
-# Files that must be there in both and are not compared: times, or other forms of what is compared. Hidden files (locks,
-# what is kept for a repeated call) are passed over, and the folders a tree lies and works in become ".".
+# Files that both trees must write but that are not compared: times, or other forms of compared files. Hidden files
+# (locks, caches) are ignored, and the folders of a tree become ".".
 LEFT_OUT = ("*.safetensors", "*.onnx", "*.html", "*.svg", "*.pdf", "*.png", "costs.*")
 
-# NAME: DATA and +PACKAGES that it needs | commands, as behind `mien`, to which --json is added. "!": must be refused.
-# ">": also for the new tree on old files, as are, without being named, `describe` of every Dataset and a repeated
-# `train` and `benchmark`. `judge RUNS on DATASET under PROTOCOLS`: see `read_items`; `answer`: `CALLS`.
+# NAME: required DATA and +PACKAGES | commands of `mien`, to which --json is added. "!": must fail. ">": the new tree
+# also runs it on old files; so it does, without a mark, `describe` of every Dataset and repeated `train` and
+# `benchmark` commands. `judge RUNS on DATASET under PROTOCOLS`: see `read_items`; `answer`: see `CALLS`.
 ITEMS = """
 analyze: +av +faster_whisper +ai_edge_litert +cv2 | analyze IN/videos/sample.mp4 --out heard
     analyze IN/videos/sample.mp4 --out read --subtitles IN/videos/sample.srt --no-tracks
@@ -119,7 +119,7 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
 class Item(NamedTuple):
-    """Commands that write, and those that read it, which the new tree repeats on what the old one wrote."""
+    """Commands that write files (`make`) and that read them (`use`); the new tree also runs `use` on old files."""
 
     name: str
     needs: list[str]
@@ -128,7 +128,7 @@ class Item(NamedTuple):
 
 
 def read_items(data: Path) -> Iterator[Item]:
-    """The items of `ITEMS`."""
+    """Parse `ITEMS`."""
     text = ITEMS.strip().replace(" IN/", " ../../inputs/").replace("DATA/", f"{data}/").replace("FOUR", FOUR)
     for block in re.split(r"\n(?=\S)", text):
         head, *steps = re.split(r" \| |\n +", block)
@@ -148,9 +148,9 @@ def read_items(data: Path) -> Iterator[Item]:
 
 
 def work(scratch: Path, tree: str, item: Item) -> None:
-    """Do an item in this process, or exit with a message; what commands say is left in `said`.
+    """Run an item in this process, or exit with a message; the output of commands is written to the folder `said`.
 
-    In the tree `mixed` the new code goes on with what the old one made.
+    In the tree `mixed` the new code uses the files of the old one.
     """
     with open(scratch / tree / f"{item.name}.log", "w", encoding="utf-8") as log:
         os.dup2(log.fileno(), 2)
@@ -165,15 +165,15 @@ def work(scratch: Path, tree: str, item: Item) -> None:
         if (tree, number) == ("old", len(item.make)):
             shutil.copytree(".", scratch / "mixed" / item.name)
         words = shlex.split(step.removeprefix("! "))
-        with contextlib.redirect_stdout(io.StringIO()) as said:
+        with contextlib.redirect_stdout(io.StringIO()) as output:
             code = CALLS.get(words[0], command)(words)
         if bool(code) != step.startswith("! "):
             sys.exit(f"mien {step}: exit code {code}")
-        Path("said", f"{number:02}-{words[0]}.json").write_text(said.getvalue() or "{}", encoding="utf-8")
+        Path("said", f"{number:02}-{words[0]}.json").write_text(output.getvalue() or "{}", encoding="utf-8")
 
 
 def command(words: Sequence[str]) -> int | str | None:
-    """`python -m mien ...`; its exit code."""
+    """Run `python -m mien ...`; return its exit code."""
     sys.argv = ["mien", *words, "--json"]
     try:
         runpy.run_module("mien", run_name="__main__", alter_sys=True)
@@ -183,17 +183,17 @@ def command(words: Sequence[str]) -> int | str | None:
 
 
 def answer(words: Sequence[str]) -> None:
-    """What a loaded model says of a video and where it looks: the numbers, sorted, whatever they are kept in."""
+    """Print attention and prediction of a loaded model: the numbers, sorted, independent of their types."""
     import mien
 
     np.set_printoptions(threshold=sys.maxsize, precision=17)
     model, dataset = mien.load_model(words[1]), mien.open_dataset(words[2])
-    told = (model.attention(dataset.columns("test")), model.predict_video(one_video(words[2])))
-    sys.stdout.write(json.dumps([sorted(map(float, found_in(repr(each)))) for each in told]))
+    outputs = (model.attention(dataset.columns("test")), model.predict_video(one_video(words[2])))
+    sys.stdout.write(json.dumps([sorted(map(float, found_in(repr(each)))) for each in outputs]))
 
 
 def answer_onnx(words: Sequence[str]) -> None:
-    """What onnxruntime says of a video with an exported graph."""
+    """Print the outputs of an exported graph for a video, by onnxruntime."""
     import onnxruntime
 
     session, inputs = onnxruntime.InferenceSession(words[1]), one_video(words[2])
@@ -206,14 +206,14 @@ CALLS = {"answer": answer, "answer-onnx": answer_onnx}
 
 
 def one_video(dataset: str) -> dict[str, Any]:
-    """Modality -> (utterance, feature), of the first test video."""
+    """Return features of the first test video: modality -> (utterance, feature)."""
     rows = [row for row in parquet.read_table(f"{dataset}/utterances.parquet").to_pylist() if row["split"] == "test"]
     rows = [row for row in rows if row["video_id"] == rows[0]["video_id"]]
     return {name: np.array([row[name] for row in rows], "float32") for name in ("text", "acoustic", "visual")}
 
 
 def write_inputs(folder: Path, package: Path, data: Path) -> None:
-    """Small files, the same ones every time; of the real ones, where they are, the first rows (`SUBSETS`)."""
+    """Write small input files, always the same; of real data sets that exist, the first rows (`SUBSETS`)."""
     shutil.copytree(package / "sample", folder / "videos")
     (folder / "suite.toml").write_text(SUITE, encoding="utf-8")
     header, *rows = made_up_talks()
@@ -235,7 +235,7 @@ def write_inputs(folder: Path, package: Path, data: Path) -> None:
 
 
 def made_up_talks() -> Iterator[list[Any]]:
-    """A header and 60 videos of 2 to 6 sentences, not in time order; labels are degrees, and not everywhere."""
+    """Yield a header and 60 videos of 2 to 6 sentences, not in time order; labels are degrees, some missing."""
     draw = random.Random(0)
     yield ["video_id", "segment_id", "start", "end", "split", "text", "sentiment", *EMOTIONS]
     for video in range(60):
@@ -251,8 +251,8 @@ def made_up_talks() -> Iterator[list[Any]]:
 
 
 def compare_folders(old: Path, new: Path) -> dict[str, list[tuple[int, float, list[str]]]]:
-    """Kind -> what came of its files. Those that nobody wrote again since they were copied are passed over."""
-    found: dict[str, list[tuple[int, float, list[str]]]] = {}
+    """Compare two folders: kind -> results of `compare_files`. Files unchanged since they were copied are ignored."""
+    results: dict[str, list[tuple[int, float, list[str]]]] = {}
     names = [{str(path.relative_to(side)) for path in side.rglob("[!.]*") if path.is_file()} for side in (old, new)]
     for name in sorted(each for each in names[0] | names[1] if "/." not in f"/{each}"):
         in_dataset = any((old / parent / "dataset.json").is_file() for parent in Path(name).parents)
@@ -260,43 +260,43 @@ def compare_folders(old: Path, new: Path) -> dict[str, list[tuple[int, float, li
         kind = BYTES if in_dataset else PROBABILITIES if loose else OTHERS
         if name not in names[0] & names[1]:
             text = f"{name}: only in {'old' if name in names[0] else 'new'}"
-            found.setdefault(kind, []).append((0, math.inf, [text]))
+            results.setdefault(kind, []).append((0, math.inf, [text]))
         elif not left_out and (old / name).stat().st_mtime_ns != (new / name).stat().st_mtime_ns:
-            found.setdefault(kind, []).append(compare_files(old, new, name, kind))
-    return found
+            results.setdefault(kind, []).append(compare_files(old, new, name, kind))
+    return results
 
 
 def compare_files(old: Path, new: Path, name: str, kind: str) -> tuple[int, float, list[str]]:
-    """Values (bytes of an unchanged Dataset), largest difference (relative for large ones), and what differs."""
+    """Return number of values (or of equal bytes), largest difference (relative for large values), differences."""
     contents = [(side / name).read_bytes() for side in (old, new)]
     if kind == BYTES and contents[0] == contents[1]:
         return len(contents[0]), 0.0, []
-    wrong = [f"{name}: other bytes"] if kind == BYTES else []
+    differences = [f"{name}: other bytes"] if kind == BYTES else []
     before, after = (dict(leaves(side, name)) for side in (old, new))
     if missing := sorted(before.keys() ^ after.keys()):
-        wrong.append(f"{name}: {len(missing)} values in one only, such as {missing[0]}")
+        differences.append(f"{name}: {len(missing)} values in one only, such as {missing[0]}")
     largest = 0.0
     for key in sorted(before.keys() & after.keys()):
         a, b = before[key], after[key]
         if a == b or repr(a) == repr(b):  # NaN
             continue
-        by = abs(a - b) / max(1.0, abs(a)) if {type(a), type(b)} <= {int, float} else math.inf
-        largest = max(largest, by)
-        if not by <= TOLERANCE[kind]:
-            wrong.append(f"{name}: {key}: {a!r} and {b!r}")
-    return len(before), largest, wrong
+        difference = abs(a - b) / max(1.0, abs(a)) if {type(a), type(b)} <= {int, float} else math.inf
+        largest = max(largest, difference)
+        if not difference <= TOLERANCE[kind]:
+            differences.append(f"{name}: {key}: {a!r} and {b!r}")
+    return len(before), largest, differences
 
 
 def leaves(side: Path, name: str) -> Iterator[tuple[str, Any]]:
-    """Place in the file -> number or text, for all that is not masked."""
+    """Yield each value of a file that is not masked: its place in the file, and a number or text."""
     path = side / name
     if path.suffix == ".parquet":
         yield "metadata", parquet.read_schema(path).metadata
         yield from flat(parquet.read_table(path).to_pydict())
         return
     text = path.read_text(encoding="utf-8")
-    for place in (*(f"{tree}/{side.name}" for tree in ("old", "new", "mixed")), "trees/old", "trees/new"):
-        text = text.replace(f"{side.parents[1]}/{place}", ".")
+    for folder in (*(f"{tree}/{side.name}" for tree in ("old", "new", "mixed")), "trees/old", "trees/new"):
+        text = text.replace(f"{side.parents[1]}/{folder}", ".")
     if path.suffix == ".json":
         yield from flat(json.loads(text))
         return
@@ -306,7 +306,7 @@ def leaves(side: Path, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def flat(facts: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """The values in dictionaries and lists, under the keys that lead to them."""
+    """Yield the values of nested dictionaries and lists with their path of keys."""
     if isinstance(facts, dict):
         for name in facts.keys() - MASKED:
             yield from flat(found_in(json.dumps(facts[name])) if name in MESSAGES else facts[name], f"{key}/{name}")
@@ -319,12 +319,12 @@ def flat(facts: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def found_in(text: str) -> list[float | str]:
-    """The numbers in a text."""
-    return [float(found) if math.isfinite(float(found)) else found for found in NUMBER.findall(text)]
+    """Find the numbers in a text."""
+    return [float(number) if math.isfinite(float(number)) else number for number in NUMBER.findall(text)]
 
 
 def in_process(scratch: Path, tree: str, item: Item) -> str:
-    """Have a process do `work`. Returns why it failed, or nothing."""
+    """Run `work` in a new process; return why it failed, or an empty text."""
     (scratch / tree / item.name).mkdir(parents=True, exist_ok=True)
     started, log = time.monotonic(), scratch / tree / f"{item.name}.log"
     process = multiprocessing.Process(target=work, args=(scratch, tree, item))
@@ -335,30 +335,30 @@ def in_process(scratch: Path, tree: str, item: Item) -> str:
 
 
 def run_items(scratch: Path, items: Sequence[Item]) -> bool:
-    """Do all items, two processes at a time, and print the table. Returns whether everything agrees."""
-    doing: dict[tuple[str, str], Future[str]] = {}
+    """Run all items, two processes at a time, and print the table; return whether everything agrees."""
+    jobs: dict[tuple[str, str], Future[str]] = {}
     with ThreadPoolExecutor(2) as pool:
         for item in items:
-            doing |= {(item.name, tree): pool.submit(in_process, scratch, tree, item) for tree in ("old", "new")}
+            jobs |= {(item.name, tree): pool.submit(in_process, scratch, tree, item) for tree in ("old", "new")}
         for item in items:
-            if item.use and not doing[item.name, "old"].result():
-                doing[item.name, "mixed"] = pool.submit(in_process, scratch, "mixed", item)
-    wrong = [f"{name}, {tree}: {done.result()}\n" for (name, tree), done in doing.items() if done.result()]
+            if item.use and not jobs[item.name, "old"].result():
+                jobs[item.name, "mixed"] = pool.submit(in_process, scratch, "mixed", item)
+    differences = [f"{name}, {tree}: {job.result()}\n" for (name, tree), job in jobs.items() if job.result()]
     row = "{:<16} {:<9} {:<19} {:>5} {:>9}  {:>10}  {}\n".format
     sys.stdout.write(row("item", "tree", "compared", "files", "values", "difference", "equal"))
-    for (name, tree), done in sorted(doing.items(), key=lambda each: each[0][1] == "mixed"):
-        if done.result():
+    for (name, tree), job in sorted(jobs.items(), key=lambda each: each[0][1] == "mixed"):
+        if job.result():
             sys.stdout.write(row(name, tree, "failed", "", "", "", "NO"))
-        if tree == "old" or done.result() or doing[name, "old"].result():
+        if tree == "old" or job.result() or jobs[name, "old"].result():
             continue
         for kind, compared in compare_folders(scratch / "old" / name, scratch / tree / name).items():
             n_values, largest = sum(each[0] for each in compared), max(each[1] for each in compared)
             texts = [f"{name}, {tree}: {text}\n" for each in compared for text in each[2]]
             facts = (len(compared), n_values, f"{largest:.1e}", "NO" if texts else "yes")
             sys.stdout.write(row(name, tree.replace("mixed", "old files"), kind, *facts))
-            wrong += [*texts[:8], f"{name}, {tree}: and {len(texts) - 8} more\n"] if len(texts) > 8 else texts
-    sys.stdout.write("".join(wrong) or "Everything agrees.\n")
-    return not wrong
+            differences += [*texts[:8], f"{name}, {tree}: and {len(texts) - 8} more\n"] if len(texts) > 8 else texts
+    sys.stdout.write("".join(differences) or "Everything agrees.\n")
+    return not differences
 
 
 def main() -> None:
@@ -370,26 +370,26 @@ def main() -> None:
     parser.add_argument("--tree", metavar="DIR", type=Path, default=Path(__file__).parents[1], help="the new tree")
     parser.add_argument("--only", metavar="NAME", nargs="+", choices=[item.name for item in items], help="these items")
     parser.add_argument("--keep", metavar="DIR", type=Path, help="work in this new folder, and leave everything there")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the trees are copies, to be compiled once
     multiprocessing.set_start_method("forkserver")
     multiprocessing.set_forkserver_preload(PRELOADED)
-    chosen = [item for item in items if item.name in (asked.only or [item.name])]
+    chosen = [item for item in items if item.name in (arguments.only or [item.name])]
     for item in chosen.copy():
-        found = {need: find_spec(need[1:]) if need[0] == "+" else (data / need).is_dir() for need in item.needs}
-        if absent := ", ".join(need for need in found if not found[need]):
+        available = {need: find_spec(need[1:]) if need[0] == "+" else (data / need).is_dir() for need in item.needs}
+        if absent := ", ".join(need for need in available if not available[need]):
             chosen.remove(item)
             sys.stdout.write(f"left out: {item.name}, for want of {absent} (data: {data})\n")
     with tempfile.TemporaryDirectory() as temporary:
-        scratch = (asked.keep or Path(temporary)).resolve()
-        # copies of `src`, so that nobody changes it meanwhile
+        scratch = (arguments.keep or Path(temporary)).resolve()
+        # copies of `src`, so that edits during the run have no effect
         archive = subprocess.run(
-            ["git", "archive", asked.against, "src"], cwd=asked.tree, check=True, capture_output=True
+            ["git", "archive", arguments.against, "src"], cwd=arguments.tree, check=True, capture_output=True
         )
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
             files.extractall(scratch / "trees" / "old", filter="data")
-        shutil.copytree(asked.tree / "src", scratch / "trees" / "new" / "src")
+        shutil.copytree(arguments.tree / "src", scratch / "trees" / "new" / "src")
         write_inputs(scratch / "inputs", scratch / "trees" / "old" / "src" / "mien", data)
         agrees = run_items(scratch, chosen)
     sys.stdout.write(f"{time.monotonic() - started:.0f} s\n")

@@ -1,11 +1,11 @@
-"""Make the checkpoint `mosei-text` that comes with the package: src/mien/checkpoints/mosei-text.
+"""Makes the checkpoint `mosei-text` that ships with the package: src/mien/checkpoints/mosei-text.
 
     .venv/bin/python tools/make_mosei_text.py train.csv valid.csv [--seeds 5] [--workers 2] [--work mosei-text]
 
-The tables are the official folds of CMU-MOSEI with transcripts. A tenth of the training videos is carved out and
-chooses epoch, thresholds and seed; the official validation fold chooses nothing, and the scores of the shipped file on
-it are printed at the end. Five seeds, two at a time, took an hour on two cores with matrix instructions (AMX).
-Killed, the same call goes on.
+The tables are the official folds of CMU-MOSEI with transcripts. A tenth of the training videos is carved out to choose
+epoch, thresholds and seed. The official validation fold is not used for any choice; the scores of the shipped
+checkpoint on it are printed at the end. Five seeds, two at a time, took an hour on two cores with matrix instructions
+(AMX). After an interrupt, repeat the command to continue.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ OPTIONS = ImportOptions(name="CMU-MOSEI", rename_splits={"valid": "test"}, carve
 
 
 def train_seed(dataset: Path, folder: Path, seed: int) -> Run:
-    """One finished run, from where it was."""
+    """Train one seed to the end; continue a run that was interrupted."""
     request = TrainRequest(model="cim-tuned", tasks=tuple(TASKS), seed=seed, settings=read_toml(SETTINGS))
     return train(open_dataset(dataset), folder / f"seed-{seed}", request, resume=True)
 
 
 def main() -> None:
-    """Import, train, choose, ship, score."""
+    """Import the tables, train all seeds, ship the best one and print its scores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs=2, metavar="CSV", help="train and valid")
     parser.add_argument("--seeds", type=int, default=5)

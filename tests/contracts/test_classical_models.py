@@ -1,4 +1,4 @@
-"""What every classical entry of MODELS must do. A new system is tested by its line in the table alone."""
+"""Contract of the classical entries of MODELS. A new entry in the table is tested without further code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mien.training.predictor import load_predictor
 from mien.training.train_settings import TrainSettings
 
 ENTRIES = {name: entry for name, entry in MODELS.items() if isinstance(entry, ClassicalEntry)}
-# It looks at nothing, so nothing that is missing can matter to it.
+# It ignores its inputs, so tests of missing inputs do not apply to it.
 BLIND = "majority"
 SMALL = {
     "mkl-svm": {"landmarks": 17},
@@ -145,7 +145,7 @@ def test_train_and_other_utterances_may_lack_anything(name, inputs, tasks):
         nothing = nothing.without(modality)
     for each in values(predict(nothing)):
         assert np.isfinite(each).all()
-        # all utterances look alike now
+        # all utterances have equal inputs now
         assert np.ptp(each, axis=0).max() < 1e-12
 
 
@@ -164,7 +164,7 @@ def test_labels_of_one_class_and_missing_ones_are_no_obstacle(name, inputs, task
 
 @pytest.mark.parametrize("name", [name for name in ENTRIES if name not in (BLIND, "cdbn")])
 def test_it_learns_what_each_modality_shows(name):
-    """Three signs, one per modality; sentiment is that of most of them. The baseline without labels is not asked."""
+    """Each modality shows one sign; sentiment is the sign of the majority. The majority baseline cannot learn it."""
     entry = ENTRIES[name]
     train_columns = columns_of(spoken_videos(60, 3))
     spec = ClassicalSpec(entry.modalities, entry.tasks, entry.settings)

@@ -1,6 +1,6 @@
-"""What every extractor owes the workflows. A new line in one of the three tables is tested by that line alone.
+"""Contract of the extractors. A new entry in one of the three tables is tested without further code.
 
-The clip that comes with the package shows a face and has a voice; `face-blendshapes` also needs MIEN_DATA.
+The tests use the clip of the package, which shows a face and has a voice; `face-blendshapes` also needs MIEN_DATA.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def test_text_describes_words_by_another_space_or_not_at_all(name):
 
 
 def check_word_space(space, word_space):
-    """One name, two rules: a model of one must not be given the other."""
+    """Utterance and word spaces share a name but not a fingerprint, so that a model rejects the other space."""
     assert (word_space.level, word_space.modality, word_space.name) == (Level.WORD, space.modality, space.name)
     assert word_space.fingerprint != space.fingerprint
     assert word_space.recipe["pooling"] != space.recipe["pooling"]
@@ -226,7 +226,7 @@ BLACK = np.zeros((240, 320, 3), dtype=np.uint8)
 
 @functools.cache
 def face_extractor(name):
-    """By its name in the table; skipped where its files are not here."""
+    """Load an extractor by its name in the table; skip the test where its files are missing."""
     models = Path(os.environ.get("MIEN_DATA") or "nowhere") / "models"
     found = "face-blendshapes" if not models.is_dir() else f"face-blendshapes:{models.resolve()}"
     try:
@@ -237,7 +237,7 @@ def face_extractor(name):
 
 @functools.cache
 def pictures():
-    """Times and frames of three seconds of the packaged clip, five a second."""
+    """Return times and frames of three seconds of the packaged clip, at five frames a second."""
     return [(frame.time_s, frame.image) for frame in frames(SAMPLE, 5.0) if 1.0 <= frame.time_s < 4.0]
 
 
@@ -326,7 +326,7 @@ def test_the_recipe_names_what_the_numbers_depend_on(modality, name):
     loaded = voice_extractor(name) if modality is Modality.ACOUSTIC else face_extractor(name)
     recipe = loaded.space.recipe
     assert recipe["extractor"]
-    # networks by the hash of their weights, formulas by a version
+    # networks are identified by the hash of their weights, formulas by a version
     if modality is Modality.VISUAL:
         assert recipe["weights_sha256"]
         assert all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in recipe["weights_sha256"].values())

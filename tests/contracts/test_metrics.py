@@ -1,4 +1,4 @@
-"""What every metric of the table promises. A new metric is one file, one line in `METRICS`, and passes this."""
+"""Contract of the metrics. A new entry in `METRICS` is tested without further code."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from mien.metrics.regression import moments_per_video
 
 
 def score(metric, target, output):
-    """The metric as its kind is called; intensities come from the same random numbers as probabilities."""
+    """Compute a metric by its kind; probabilities serve as intensities."""
     if metric.kind is MetricInput.DECISION:
         return float(metric.function(count_decisions(target >= 0.5, output >= 0.5)))
     if metric.kind is MetricInput.MOMENTS:
@@ -46,7 +46,7 @@ def test_a_perfect_prediction_is_best(metric, rows):
 def test_the_opposite_is_worse_than_chance(metric, rows):
     target, _ = rows
     opposite, constant = score(metric, target, 1 - perfect(metric, target)), score(metric, target, np.full(127, 0.5))
-    if np.isnan(constant):  # a correlation with a constant
+    if np.isnan(constant):  # a correlation with a constant is undefined
         assert opposite == pytest.approx(-1)
     else:
         assert opposite < constant if metric.higher_is_better else opposite > constant

@@ -1,4 +1,4 @@
-"""What every reader owes the importer. A new line in `READERS` needs a line in `WRITERS` and passes all of this."""
+"""Contract of the readers. A new entry in `READERS` needs only an entry in `WRITERS` to be tested."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "mult": mult,
     "meld": meld,
 }
-# a generator reads nothing
+# generators read no files
 FILELESS = [name for name, entry in READERS.items() if not entry.takes_files]
-# a MELD dialogue keeps the order of its utterance numbers
+# the utterances of a MELD dialogue are ordered by their numbers, not by time
 KEEPS_NUMBER_ORDER = {"meld"}
 
 every_entry = pytest.mark.parametrize("name", list(READERS))
@@ -77,7 +77,7 @@ def opened(name: str, folder: Path, **options: bool) -> SourceDataSet:
 
 
 def written(name: str, folder: Path) -> list[Path]:
-    """The files of a reader, small ones; none for a generator."""
+    """Write small files for a reader; none for a generator."""
     return [] if name in FILELESS else [WRITERS[name](folder)]
 
 
@@ -256,6 +256,6 @@ def test_an_unknown_reader_offers_the_nearest(tmp_path: Path) -> None:
 
 
 def path_of(name: str, folder: Path) -> Path:
-    """Where the writer put it."""
+    """Return the path that the writer of a reader uses."""
     names = {"table": "x.csv", "arrays": "x.npz", "csd": "csd", "npz": "npz", "meld": "dev_sent_emo.csv"}
     return folder / names.get(name, "x.pkl")

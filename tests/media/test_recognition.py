@@ -25,7 +25,7 @@ from mien.media.recognition import (
     NO_SPEECH,
     WENT_IN_CIRCLES,
     SpeechSettings,
-    _joined,
+    _merge_pieces,
     find_speech_model,
     load_recognizer,
     recognize,
@@ -134,13 +134,13 @@ def test_pieces_become_words():
         (" -", 1.0, 1.1),
         (" So", 1, 2),
     ]
-    words = list(_joined([TimedWord(*piece) for piece in pieces], spaces=True))
+    words = list(_merge_pieces([TimedWord(*piece) for piece in pieces], spaces=True))
     assert [(word.text, word.start_s, word.end_s) for word in words] == [
         ("low-budget", 0.0, 0.5),
         ("film.-", 0.6, 1.1),
         ("So", 1, 2),
     ]
-    assert [word.text for word in _joined([TimedWord(*piece) for piece in pieces[:2]], spaces=False)] == [
+    assert [word.text for word in _merge_pieces([TimedWord(*piece) for piece in pieces[:2]], spaces=False)] == [
         "low",
         "-budget",
     ]

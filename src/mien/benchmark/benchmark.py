@@ -200,11 +200,7 @@ def _plan_json(suite: Suite, dataset: Dataset, n_seeds: int) -> dict[str, Any]:
 
 
 def _dataset_facts(dataset: Dataset) -> dict[str, str]:
-    return {
-        "path": str(dataset.folder.resolve()),
-        "name": dataset.facts.name,
-        "fingerprint": dataset.fingerprint,
-    }
+    return {"path": str(dataset.folder.resolve()), "name": dataset.facts.name, "fingerprint": dataset.fingerprint}
 
 
 def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -> Iterator[RunJob]:

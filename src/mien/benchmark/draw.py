@@ -64,20 +64,16 @@ FIGURES: dict[str, FigureEntry] = {
         "weighted accuracy and weighted F1 of every emotion and system, against the constant predictor",
     ),
     "reliability": FigureEntry(
-        _reliability_figure,
-        "whether the reference's probabilities mean what they say, for sentiment and every emotion",
+        _reliability_figure, "whether the reference's probabilities mean what they say, for sentiment and every emotion"
     ),
     "prediction-counts": FigureEntry(
-        paper.prediction_counts,
-        "how often each emotion is predicted, jointly and alone, against how often it is there",
+        paper.prediction_counts, "how often each emotion is predicted, jointly and alone, against how often it is there"
     ),
     "seed-spread": FigureEntry(
-        systems.seed_spread,
-        "the headline scores of every seed of every system, with video-bootstrap intervals",
+        systems.seed_spread, "the headline scores of every seed of every system, with video-bootstrap intervals"
     ),
     "protocol-gap": FigureEntry(
-        systems.protocol_gap,
-        "every system under clean, fixed and released; released is an upper bound, not a result",
+        systems.protocol_gap, "every system under clean, fixed and released; released is an upper bound, not a result"
     ),
 }
 
@@ -124,12 +120,7 @@ def write_benchmark_figures(
 
 
 def write_attention_figure(
-    run: str | Path,
-    folder: Path,
-    *,
-    video: str | None = None,
-    dataset: str | Path | None = None,
-    split: str = "test",
+    run: str | Path, folder: Path, *, video: str | None = None, dataset: str | Path | None = None, split: str = "test"
 ) -> list[Path]:
     """Draw one run's attention for one video (the paper's Figure 3) into `folder`, as SVG, PDF and PNG.
 

@@ -65,10 +65,7 @@ def import_(call: ImportCall) -> None:
 
 
 @guarded
-def describe(
-    dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset.")],
-    json: options.Json = False,
-) -> None:
+def describe(dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset.")], json: options.Json = False) -> None:
     """Show counts, label distributions, missing modalities, leakage between splits, and feature spaces."""
     from mien.cli import render_dataset
     from mien.storage.dataset import open_dataset

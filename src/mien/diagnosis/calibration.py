@@ -164,10 +164,7 @@ def _calibration_errors(present: BoolArray, probability: FloatArray) -> dict[str
 
 
 def trust_scores(
-    rows: Predictions,
-    decisions: Decisions,
-    scalings: Mapping[str, PlattScaling],
-    weights: NDArray[Any] | None = None,
+    rows: Predictions, decisions: Decisions, scalings: Mapping[str, PlattScaling], weights: NDArray[Any] | None = None
 ) -> dict[str, FloatArray]:
     """Compute the first headline score of every class task, then their calibration errors after calibration.
 

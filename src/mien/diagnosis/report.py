@@ -212,11 +212,11 @@ def _areas_table(summary: Mapping[str, Any]) -> TextTable:
 def _groups_table(summary: Mapping[str, Any]) -> TextTable:
     whole = summary["groups"]["whole"]
     paths = list(whole["scores"])
-    rows = [("all", f"{whole['n_utterances']:,}", "", *(_score_cell(whole["scores"][path], "") for path in paths))]
+    rows = [("all", f"{whole['n_utterances']:,}", "", *(_group_cell(whole["scores"][path], "") for path in paths))]
     for grouping in summary["groups"]["by"]:
         for group in grouping["groups"]:
             cells = (
-                _score_cell(group["scores"][path], WORSE if path in group["worse_in"] else "")
+                _group_cell(group["scores"][path], WORSE if path in group["worse_in"] else "")
                 if group["scores"]
                 else "-"
                 for path in paths
@@ -252,7 +252,7 @@ def _score_column(path: str) -> str:
     return f"{path.split('.', maxsplit=1)[0]} ECE" if headline is None else headline.column
 
 
-def _score_cell(score: Mapping[str, Any], mark: str) -> str:
+def _group_cell(score: Mapping[str, Any], mark: str) -> str:
     return f"{_percent_text(score['value'])}{_interval_text(score['interval'])}{mark}"
 
 

@@ -115,10 +115,7 @@ def _replaced_word(pool: Sequence[str], position: int, kind: WordError, substitu
 
 
 def score_degraded(
-    runs: Sequence[SeedRun],
-    clean: Sequence[SeedRun],
-    scalings: Sequence[Mapping[str, PlattScaling]],
-    n_resamples: int,
+    runs: Sequence[SeedRun], clean: Sequence[SeedRun], scalings: Sequence[Mapping[str, PlattScaling]], n_resamples: int
 ) -> dict[str, dict[str, Any]]:
     """Score predictions from transcripts with errors, and compare with the scores without errors; means over the runs.
 

@@ -24,11 +24,7 @@ LOCAL = "local"
 MAX_WAITING = 256
 
 # engine name -> function that starts a cluster or connects to one
-ENGINES: dict[str, Engine] = {
-    "local": local_cluster,
-    "dask": dask_cluster,
-    "ray": ray_cluster,
-}
+ENGINES: dict[str, Engine] = {"local": local_cluster, "dask": dask_cluster, "ray": ray_cluster}
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ MAX_SIDE_PX = 640
 STAMP_JITTER_S = 0.04
 # Seek this much earlier, because the first frames after a seek may be decoded wrongly.
 SEEK_LEAD_S = 0.5
-# A stream that ends earlier than its header says by more than this has counts data.
+# A stream that ends earlier than its header says by more than this is incomplete.
 END_SLACK_S = 1.0
 # Each decoding thread buffers several frames. Few threads limit the memory; larger frames are decoded on one thread.
 DECODING_THREADS = 2
@@ -231,19 +231,19 @@ def _audio_segments(container: InputContainer, rate_hz: int, notes: Counter[str]
         return
     stamps = Timestamps(container, stream)
     segment: _SegmentResampler | None = None
-    done = 0
+    n_covered = 0
     for frame in decoded(container, stream, notes):
         if not frame.sample_rate or not frame.samples:
             continue
-        expected_s = segment.end_s if segment is not None else done / rate_hz
+        expected_s = segment.end_s if segment is not None else n_covered / rate_hz
         time_s = stamps.time_s(frame, expected_s)
-        if segment is None or segment.form != _audio_format(frame) or abs(time_s - expected_s) > STAMP_JITTER_S:
+        if segment is None or segment.audio_format != _audio_format(frame) or abs(time_s - expected_s) > STAMP_JITTER_S:
             if segment is not None:
                 yield from segment.finish()
-                done = segment.position
+                n_covered = segment.position
                 notes[AUDIO_GAPS] += time_s - expected_s > STAMP_JITTER_S
-            segment = _SegmentResampler(_audio_format(frame), time_s, done, rate_hz)
-            yield from segment.lead(frame)
+            segment = _SegmentResampler(_audio_format(frame), time_s, n_covered, rate_hz)
+            yield from segment.lead_in(frame)
         yield from segment.add(frame)
     if segment is not None:
         yield from segment.finish()
@@ -263,18 +263,18 @@ class _SegmentResampler:
     samples after a seek as when it is decoded from the start.
 
     Args:
-        form: Sample format, channel layout and sample rate of the frames.
+        audio_format: Sample format, channel layout and sample rate of the frames.
         start_s: Time of the first frame in seconds.
-        done: Number of samples from time 0 that earlier segments have covered.
+        n_covered: Number of samples from time 0 that earlier segments have covered.
         rate_hz: Sample rate of the result.
     """
 
-    def __init__(self, form: tuple[str, str, int], start_s: float, done: int, rate_hz: int) -> None:
+    def __init__(self, audio_format: tuple[str, str, int], start_s: float, n_covered: int, rate_hz: int) -> None:
         from av.audio.layout import AudioLayout
         from av.audio.resampler import AudioResampler
 
-        self.form = form
-        rate_in_hz = form[2]
+        self.audio_format = audio_format
+        rate_in_hz = audio_format[2]
         first_in = round(start_s * rate_in_hz)
         # input samples of silence between the common start time and the first frame
         self._n_lead_in = first_in % (rate_in_hz // math.gcd(rate_in_hz, rate_hz))
@@ -282,20 +282,20 @@ class _SegmentResampler:
         self._n_in = 0
         first = round(self._start_s * rate_hz)
         # number of resampled samples to discard: those before time 0 or already covered
-        self._n_to_discard = max(0, done - first)
+        self._n_to_discard = max(0, n_covered - first)
         # end of the samples yielded so far, counted from time 0
-        self.position = max(first, done)
+        self.position = max(first, n_covered)
         # FFmpeg mixes more than two channels to stereo, which includes the voices. Stereo is averaged here, because
         # the level of FFmpeg's mix to mono depends on the sample format.
-        n_channels = AudioLayout(form[1]).nb_channels
-        self._resampler = AudioResampler("fltp", "stereo" if n_channels > 2 else form[1], rate_hz)
+        n_channels = AudioLayout(audio_format[1]).nb_channels
+        self._resampler = AudioResampler("fltp", "stereo" if n_channels > 2 else audio_format[1], rate_hz)
 
     @property
     def end_s(self) -> float:
         """Expected time of the next frame in seconds."""
-        return self._start_s + self._n_in / self.form[2]
+        return self._start_s + self._n_in / self.audio_format[2]
 
-    def lead(self, frame: Any) -> Iterator[tuple[int, Samples]]:
+    def lead_in(self, frame: Any) -> Iterator[tuple[int, Samples]]:
         """Resample the silence before the first frame `frame`, in its format."""
         if not self._n_lead_in:
             return
@@ -305,8 +305,8 @@ class _SegmentResampler:
         n_values = self._n_lead_in * values.shape[1] // frame.samples
         zero = 128 if values.dtype == np.uint8 else 0
         silent = np.full((values.shape[0], n_values), zero, dtype=values.dtype)
-        silence = AudioFrame.from_ndarray(silent, format=self.form[0], layout=self.form[1])
-        silence.sample_rate = self.form[2]
+        silence = AudioFrame.from_ndarray(silent, format=self.audio_format[0], layout=self.audio_format[1])
+        silence.sample_rate = self.audio_format[2]
         yield from self.add(silence)
 
     def add(self, frame: Any) -> Iterator[tuple[int, Samples]]:

@@ -1,8 +1,8 @@
-"""What is said when: voice activity and recognition with word times (faster-whisper), a window at a time.
+"""Speech recognition with word times (faster-whisper), one window at a time.
 
-The sound streams by. A window is at most as long as the recogniser hears at once; it begins where a sentence begins,
-because recognition that starts inside a sentence loses its punctuation, and with it the next utterances. So the words
-after the last whole sentence of a window are left to the next one.
+The audio is streamed. A window is at most as long as the input of the model. It starts at the start of a sentence,
+because recognition that starts inside a sentence omits the punctuation that separates utterances. The words after the
+last complete sentence of a window are therefore recognised again in the next window.
 """
 
 from __future__ import annotations
@@ -34,37 +34,39 @@ WENT_IN_CIRCLES = "windows recognised a second time because the first went in ci
 STILL_IN_CIRCLES = "passages dropped because recognition went in circles"
 WITHOUT_SENTENCES = "windows recognised a second time because the first had no punctuation"
 
-# A window is cut after a sentence that ends in its last two thirds, else at the longest pause of its last half.
+# A window is cut after the last sentence that ends in its last two thirds, else at the longest pause of its last half.
 EARLIEST_SENTENCE_CUT = 1 / 3
 EARLIEST_PAUSE_CUT = 1 / 2
-# A text that zlib makes this many times smaller repeats itself; the limit is Whisper's own.
+# A text with a higher zlib compression ratio is repetitive; the limit is Whisper's own.
 MAX_COMPRESSION = 2.4
-# Whisper's own limit for one window; a window that goes in circles stops there.
+# Whisper's own limit for one window; it ends the recognition of a window that repeats itself.
 MAX_TOKENS = 224
-# Words in a row without the end of a sentence, after which a window counts as one without punctuation.
+# A window with more successive words without a sentence end counts as unpunctuated.
 MAX_WORDS_WITHOUT_END = 45
-# Stands before a window that is recognised again: Whisper goes on in the style it finds.
+# Prompts for recognising an unpunctuated window again: Whisper continues in the style of its prompt.
 PUNCTUATED = {"en": "Well, let me explain. It was good, and I liked it. What do you think?"}
-# The rest of a window after the last word heard in it is recognised by itself only if it is longer: Whisper invents
-# whole sentences for less. Where speech goes on, the next window begins before the rest and hears it in its sentence.
+# The rest of a window after its last recognised word is recognised separately only if it is at least this long, because
+# Whisper invents sentences for shorter audio. The second limit is for windows after which speech continues: the next
+# window then includes the rest.
 MIN_REST_S = 0.3
 MIN_REST_HEARD_AGAIN_S = 1.0
-# a second try that hears this much more or less than the first is not believed
+# A second attempt is discarded if its number of words differs from the first by a larger share.
 MAX_CHANGE_OF_LENGTH = 0.25
-# written without spaces between words
+# languages written without spaces between words
 NO_SPACES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
-# what CTranslate2 and the tokenizer need
+# files that CTranslate2 and the tokenizer need
 MODEL_FILES = ("config.json", "model.bin", "tokenizer.json")
 
 
 def _on_hub(name: str, revision: str) -> ModelFiles:
+    """Files of a model on the model hub, by its name and commit."""
     return ModelFiles(
         f"whisper-{name}",
         dict.fromkeys(MODEL_FILES, ""),
         hub_repository=f"Systran/faster-whisper-{name}",
         hub_revision=revision,
-        # the vocabulary is .txt or .json
+        # The vocabulary is a .txt or a .json file.
         hub_optional=("preprocessor_config.json", "vocabulary.*"),
         remedy="connect to the model hub once, or give the folder of a CTranslate2 Whisper model",
         title=f"the speech model {name}",
@@ -97,57 +99,62 @@ SPEECH_MODELS = {
 
 @dataclass(frozen=True)
 class SpeechSettings:
-    """How speech is found and recognised."""
+    """Settings of speech detection and recognition."""
 
     # name of a model in `SPEECH_MODELS`, or the path of a folder with a CTranslate2 Whisper model
     speech_model: str = "tiny.en"
-    # code like "en"; empty: the model's own, or the one heard in the first window
+    # language code like "en"; empty: the only language of the model, or the one detected in the first window
     language: str = ""
-    # how many continuations recognition keeps in view
+    # number of hypotheses in the beam search
     beam_size: int = 5
-    # number format of the network
+    # number format of the network, as named by CTranslate2
     compute_type: str = "int8"
-    # 1 leaves the other cores to what runs beside it, and suits a small model; 0: the library's choice
+    # 1 suits a small model and leaves the other cores to other work; 0: the library's default
     recognition_threads: int = 1
-    # probability from which on a sound is speech
+    # probability at which speech starts
     speech_threshold: float = 0.5
-    # silence that ends a stretch of speech
+    # silence that ends a speech segment
     min_silence_s: float = 0.3
 
 
 @dataclass(frozen=True)
 class Speech:
-    """What was said in a file."""
+    """Recognised speech of a file."""
 
-    # in time order, never overlapping
+    # in time order, without overlaps
     words: tuple[TimedWord, ...]
     # (word,) whether a sentence ends with the word
     sentence_ends: tuple[bool, ...]
-    # empty if nothing was said
+    # language code like "en"; empty without speech
     language: str
-    # end of the sound
+    # end of the audio
     duration_s: float
 
     @property
     def separator(self) -> str:
-        """What stands between two words."""
+        """Separator between two words of a transcript: a space, or nothing in languages without spaces."""
         return "" if self.language in NO_SPACES else " "
 
 
 @dataclass(frozen=True)
 class Recognizer:
-    """A loaded model; loading takes longer than recognising a short file, so share it between files."""
+    """A loaded model. Share it between files, because loading takes longer than recognising a short file."""
 
     settings: SpeechSettings
     model: WhisperModel
 
 
 def find_speech_model(name: str) -> Path:
-    """Folder of a model by its name in `SPEECH_MODELS` or by its path; a folder that is given is taken as it is.
+    """Find the folder of a model by its name in `SPEECH_MODELS` or by its path.
 
-    Raises UnknownNameError, MissingWeightsError naming the package or path to give, DamagedFileError on a wrong sha256.
+    The files of a folder given by path are not compared with checksums.
+
+    Raises:
+        UnknownNameError: No model has this name.
+        MissingWeightsError: The model's files are missing; the message names the package or path to provide.
+        DamagedFileError: A file has the wrong SHA-256 checksum.
     """
-    # A folder of the working directory that happens to be called like a model does not stand in for it.
+    # A name takes precedence over a folder of the same name in the working directory.
     if name in SPEECH_MODELS:
         return find_model_files(SPEECH_MODELS[name])
     given = Path(name).expanduser()
@@ -165,8 +172,12 @@ def find_speech_model(name: str) -> Path:
 def load_recognizer(settings: SpeechSettings = SpeechSettings()) -> Recognizer:
     """Load the recognition model.
 
-    Raises MissingExtraError without faster-whisper, MissingWeightsError without weights, UsageError if the model cannot
-    do the language.
+    Raises:
+        MissingExtraError: faster-whisper is not installed.
+        MissingWeightsError: The model's files are missing.
+        UnknownNameError: No model has the name in the settings.
+        DataError: The model is damaged or cannot run with the number format.
+        UsageError: The model does not support the language.
     """
     folder = find_speech_model(settings.speech_model)
     try:
@@ -198,35 +209,46 @@ def recognize(
     notes: Counter[str] | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Speech:
-    """Recognise a whole file in bounded memory. `on_progress` is told the seconds that are done.
+    """Recognise the speech of a whole file, in memory independent of its duration.
 
-    Raises DataError if the file is no media file.
+    Args:
+        path: Media file.
+        recognizer: Loaded model with its settings.
+        notes: Counts losses in a damaged file and problems of recognition; None discards the counts.
+        on_progress: Called after each window with the number of seconds processed so far.
+
+    Returns:
+        The recognised words with their times, language and the duration of the audio.
+
+    Raises:
+        DataError: The file is no media file.
+        MissingExtraError: PyAV or faster-whisper is not installed.
     """
-    told: Counter[str] = notes if notes is not None else Counter()
+    counts: Counter[str] = notes if notes is not None else Counter()
     settings = recognizer.settings
-    listener = SpeechDetector(audio_chunks(path, notes=told), settings.speech_threshold, settings.min_silence_s)
-    hearing = _Hearing(recognizer.model, settings, settings.language, told)
+    detector = SpeechDetector(audio_chunks(path, notes=counts), settings.speech_threshold, settings.min_silence_s)
+    window_recognizer = _WindowRecognizer(recognizer.model, settings, settings.language, counts)
     words: list[TimedWord] = []
     position_s = 0.0
-    while (window := listener.next_window(position_s)) is not None:
-        heard = hearing.words(listener.samples(window.start_s, window.stop_s), window)
-        kept, position_s = _cut(heard, window)
-        words.extend(kept)
+    while (window := detector.next_window(position_s)) is not None:
+        recognized = window_recognizer.words(detector.samples(window.start_s, window.stop_s), window)
+        finished, position_s = _split_off_unfinished(recognized, window)
+        words.extend(finished)
         if on_progress is not None:
             on_progress(position_s)
-    in_order = _in_time_order(words, listener.end_s)
+    in_order = _in_time_order(words, detector.end_s)
     if not in_order:
-        told[NO_SPEECH] += 1
-    return Speech(in_order, sentence_ends(in_order), hearing.language if in_order else "", listener.end_s)
+        counts[NO_SPEECH] += 1
+    return Speech(in_order, sentence_ends(in_order), window_recognizer.language if in_order else "", detector.end_s)
 
 
-def _cut(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float]:
-    """The words to keep of a window, and where the next one begins."""
+def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float]:
+    """Words of a window up to the last complete sentence or a pause, and the start of the next window in seconds."""
     if not window.goes_on or len(words) < 2:
         return words, window.stop_s
     ends = sentence_ends(words)
     length_s = window.stop_s - window.start_s
-    # The last word is no place to cut: what follows it decides whether it ends a sentence.
+    # The last word is excluded, because whether it ends a sentence depends on the next word.
     places = [number for number in range(len(words) - 1) if ends[number]]
     places = [n for n in places if words[n].end_s - window.start_s > length_s * EARLIEST_SENTENCE_CUT][-1:]
     if not places:
@@ -238,54 +260,63 @@ def _cut(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float
         places = sorted(late, key=lambda number: words[number + 1].start_s - words[number].end_s)[-1:]
     if not places:
         return words, window.stop_s
-    kept = words[: places[0] + 1]
-    return kept, (kept[-1].end_s + words[places[0] + 1].start_s) / 2
+    finished = words[: places[0] + 1]
+    return finished, (finished[-1].end_s + words[places[0] + 1].start_s) / 2
 
 
-class _EnoughHeardError(Exception):
-    """Ends the recognition of a window from inside."""
+class _RestTooShortError(Exception):
+    """Ends the recognition of a window from inside its encoder."""
 
 
-class _Hearing:
-    """Recognises one window after the other and remembers the language."""
+class _WindowRecognizer:
+    """Recognises the windows of one file in turn; the first window determines the language if none is set."""
 
     def __init__(self, model: WhisperModel, settings: SpeechSettings, language: str, notes: Counter[str]) -> None:
-        # A copy shares the networks, and lets this file alone say what is encoded.
+        # The copy shares the networks, but has its own `encode`.
         self._model = copy.copy(model)
-        self._encode_anew = model.encode
+        self._encode_features = model.encode
         self._model.encode = self._encode
         self._settings = settings
         self.language = language
         self._notes = notes
-        # how much of the current try is still to be heard; None before its first words
+        # speech after the last word of the present attempt, in seconds; None before its first words
         self._rest_s: float | None = None
         self._min_rest_s = MIN_REST_S
-        # the last beginning of a window and its encoding: half of the time, and a second try needs it again
-        self._beginning: NDArray[np.float32] | None = None
+        # Features of the window's start and their encoding, for a second attempt. Encoding takes half of the time.
+        self._encoded_features: NDArray[np.float32] | None = None
         self._encoding: Any = None
 
     def words(self, samples: NDArray[np.float32], window: Window) -> list[TimedWord]:
-        """The words of a window; a window that came out badly is tried once more in another way."""
-        words, circles = self._once(samples, window)
-        if circles:
+        """Recognise a window, a second time with other options if the result is repetitive or unpunctuated.
+
+        Args:
+            samples: Mono audio of the window (n,) at `AUDIO_RATE_HZ`.
+            window: Times of the window in the file.
+
+        Returns:
+            The words with times since the start of the file.
+        """
+        words, n_repetitive = self._attempt(samples, window)
+        if n_repetitive:
             self._notes[WENT_IN_CIRCLES] += 1
-            words, circles = self._once(samples, window, no_repeat_ngram_size=3)
-            if circles:
-                self._notes[STILL_IN_CIRCLES] += circles
+            words, n_repetitive = self._attempt(samples, window, no_repeat_ngram_size=3)
+            if n_repetitive:
+                self._notes[STILL_IN_CIRCLES] += n_repetitive
         prompt = PUNCTUATED.get(self.language)
-        if prompt and _longest_run(words) > MAX_WORDS_WITHOUT_END:
+        if prompt and _longest_sentence(words) > MAX_WORDS_WITHOUT_END:
             self._notes[WITHOUT_SENTENCES] += 1
-            again, circles = self._once(samples, window, initial_prompt=prompt)
-            same_length = abs(len(again) - len(words)) <= MAX_CHANGE_OF_LENGTH * len(words)
-            if not circles and same_length and _longest_run(again) < _longest_run(words):
-                words = again
+            retry, n_repetitive = self._attempt(samples, window, initial_prompt=prompt)
+            same_length = abs(len(retry) - len(words)) <= MAX_CHANGE_OF_LENGTH * len(words)
+            if not n_repetitive and same_length and _longest_sentence(retry) < _longest_sentence(words):
+                words = retry
         return words
 
-    def _once(self, samples: NDArray[np.float32], window: Window, **how: Any) -> tuple[list[TimedWord], int]:
+    def _attempt(self, samples: NDArray[np.float32], window: Window, **options: Any) -> tuple[list[TimedWord], int]:
+        """Words of one attempt to recognise a window, and the number of repetitive passages dropped."""
         self._rest_s = None
         self._min_rest_s = MIN_REST_HEARD_AGAIN_S if window.goes_on else MIN_REST_S
-        # Temperature 0 alone: the usual retries at higher ones draw at random, and no two runs would agree.
-        segments, facts = self._model.transcribe(
+        # Only temperature 0, because the usual retries at higher temperatures are random and would differ between runs.
+        segments, info = self._model.transcribe(
             samples,
             language=self.language or None,
             beam_size=self._settings.beam_size,
@@ -293,14 +324,14 @@ class _Hearing:
             condition_on_previous_text=False,
             word_timestamps=True,
             max_new_tokens=MAX_TOKENS,
-            **how,
+            **options,
         )
-        self.language = facts.language
-        found: list[TimedWord] = []
-        circles = 0
-        with suppress(_EnoughHeardError):
+        self.language = info.language
+        words: list[TimedWord] = []
+        n_repetitive = 0
+        with suppress(_RestTooShortError):
             for segment in segments:
-                # What begins after the speech was invented for the silence.
+                # Words that start after the end of the speech are invented.
                 pieces = [
                     TimedWord(piece.word, window.start_s + float(piece.start), window.start_s + float(piece.end))
                     for piece in segment.words or ()
@@ -309,24 +340,24 @@ class _Hearing:
                 if pieces:
                     self._rest_s = window.speech_end_s - pieces[-1].end_s
                 if pieces and segment.compression_ratio > MAX_COMPRESSION:
-                    circles += 1
+                    n_repetitive += 1
                     continue
-                found.extend(_joined(pieces, spaces=self.language not in NO_SPACES))
-        return found, circles
+                words.extend(_merge_pieces(pieces, spaces=self.language not in NO_SPACES))
+        return words, n_repetitive
 
     def _encode(self, features: NDArray[np.float32]) -> Any:
-        """Stands between the recogniser and its encoder: it is asked once for every piece of a window."""
+        """Replacement for the model's encoder that stops before a short rest of the window and caches its start."""
         if self._rest_s is not None:
             if self._rest_s < self._min_rest_s:
-                raise _EnoughHeardError
-            return self._encode_anew(features)
-        if self._beginning is None or not np.array_equal(features, self._beginning):
-            self._beginning, self._encoding = features, self._encode_anew(features)
+                raise _RestTooShortError
+            return self._encode_features(features)
+        if self._encoded_features is None or not np.array_equal(features, self._encoded_features):
+            self._encoded_features, self._encoding = features, self._encode_features(features)
         return self._encoding
 
 
-def _joined(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[TimedWord]:
-    """Whole words: a piece without a space before it ("-budget") or of marks alone belongs to the word before it."""
+def _merge_pieces(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[TimedWord]:
+    """Merge pieces into words. A piece of marks, or without a leading space ("-budget"), joins the word before it."""
     word: TimedWord | None = None
     for piece in pieces:
         text = piece.text.strip()
@@ -343,7 +374,8 @@ def _joined(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[TimedWord]
         yield word
 
 
-def _longest_run(words: Sequence[TimedWord]) -> int:
+def _longest_sentence(words: Sequence[TimedWord]) -> int:
+    """Largest number of words in one sentence."""
     longest = run = 0
     for end in sentence_ends(words):
         run += 1
@@ -353,7 +385,7 @@ def _longest_run(words: Sequence[TimedWord]) -> int:
 
 
 def _in_time_order(words: Sequence[TimedWord], end_s: float) -> tuple[TimedWord, ...]:
-    """Recognition can give a word no length or let two overlap by a frame; words of a file do neither."""
+    """Remove overlaps between successive words and limit their times to the audio's end."""
     result: list[TimedWord] = []
     last_s = 0.0
     for word in words:

@@ -1,8 +1,8 @@
-"""Words -> utterances: a sentence or a breath group, never a piece of a sentence unless it grows too long.
+"""Segmentation of recognised words into utterances: sentences, or parts of them at long pauses.
 
-The lengths come from the 18,135 labelled utterances of CMU-MOSEI's train and valid folds: 98 % of them are one
-punctuated sentence, the middle one lasts 6.5 s, 1 % are shorter than 1.7 s and 1 % longer than 24 s. Where a sentence
-ends is read from the recognised words and the pauses between them (`sentence_ends`).
+The default lengths come from the 18,135 labelled utterances of CMU-MOSEI's train and valid splits: 98 % of them are one
+punctuated sentence, the median duration is 6.5 s, 1 % are shorter than 1.7 s and 1 % longer than 24 s. `sentence_ends`
+finds the ends of sentences from the recognised words and the pauses between them.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ from itertools import zip_longest
 
 from mien.schema import Clip, TimedWord
 
-# A cut after one of these is worth this much more pause: a clause ends there.
+# A clause ends at one of these marks. Its pause counts as longer by this bonus when a long utterance is divided.
 CLAUSE_MARKS = (",", ";", ":", "，", "、", "；", "：", "—")
 CLAUSE_BONUS_S = 0.3
-# Followed by a name or a number: not even a capital letter after it makes an end of it.
+# Abbreviations that precede a name or a number: they never end a sentence, even before a capital letter.
 TITLES = frozenset(
     {"dr", "mr", "mrs", "ms", "prof", "rev", "gen", "sen", "rep", "gov", "lt", "col", "sgt", "capt", "st", "mt"}
     | {"vs", "e.g", "i.e", "fig", "vol"}
 )
-# an end, unless a number follows
+# Words that end a sentence unless a number follows.
 BEFORE_NUMBERS = frozenset({"no", "p", "pp", "ch", "sec", "art"})
-# an end only where the speaker paused and went on with a capital letter
+# Abbreviations that end a sentence only before a pause and a word without a small initial letter.
 ABBREVIATIONS = frozenset({"etc", "jr", "sr", "inc", "ltd", "co", "corp", "dept", "est", "approx"})
-# what counts as a pause there
+# shortest pause after such an abbreviation
 BREATH_S = 0.25
 _CLOSING = "\"'”’»)]"
 _OPENING = "\"'“‘«([¿¡"
 _FULL_STOPS = ".。．"
-_CALLS = "?!？！…"
-# one letter or letters with dots between them: J. or U.S. or a.m.
+_OTHER_END_MARKS = "?!？！…"
+# single letters that are each followed by a dot: J. or U.S. or a.m.
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+")
 
 
 @dataclass(frozen=True)
 class SegmentationSettings:
-    """Where utterances end."""
+    """Settings for the division of words into utterances."""
 
-    # silence between two words that ends an utterance whether or not the sentence does
+    # silence between two words that ends an utterance even inside a sentence
     pause_s: float = 1.5
-    # a longer utterance is cut at its longest pause
+    # a longer utterance is divided at its longest pause
     max_length_s: float = 24.0
-    # a shorter utterance joins the neighbour with the shorter pause between
+    # a shorter utterance is merged with the neighbour that the shorter pause separates from it
     min_length_s: float = 1.5
-    # silence kept on either side, never more than half of the pause: recognised words begin and end a little off
+    # silence added on either side, at most half of the pause, because recognised times are imprecise
     margin_s: float = 0.3
 
     def __post_init__(self) -> None:
@@ -65,24 +65,27 @@ def utterances(
     *,
     separator: str = " ",
 ) -> list[Clip]:
-    """Clips in time order that hold every word once.
+    """Divide words into utterances at sentence ends and long pauses.
 
     Args:
-        words: in time order, not overlapping
-        ends: (word,) whether a sentence ends with the word
-        duration_s: no clip ends later
-        settings: where utterances end
-        separator: what stands between two words of a transcript
+        words: Words in time order, without overlaps.
+        ends: Whether a sentence ends with each word (word,).
+        duration_s: Duration of the file in seconds; no clip ends later.
+        settings: Pause that ends an utterance, and limits of its length.
+        separator: Text between two words of a transcript.
+
+    Returns:
+        Clips in time order, with each word in exactly one clip.
     """
     groups: list[list[TimedWord]] = []
-    begun: list[TimedWord] = []
+    group_words: list[TimedWord] = []
     for number, word in enumerate(words):
-        begun.append(word)
+        group_words.append(word)
         last = number + 1 == len(words)
         if last or ends[number] or words[number + 1].start_s - word.end_s >= settings.pause_s:
-            groups.append(begun)
-            begun = []
-    groups = [part for group in _joined(groups, settings) for part in _parts(group, settings)]
+            groups.append(group_words)
+            group_words = []
+    groups = [part for group in _merge_short_groups(groups, settings) for part in _divide_long_group(group, settings)]
     clips = []
     for index, group in enumerate(groups):
         before_s = (groups[index - 1][-1].end_s + group[0].start_s) / 2 if index else 0.0
@@ -100,7 +103,16 @@ def utterances(
 
 
 def fixed_clips(duration_s: float, length_s: float) -> list[Clip]:
-    """Clips of one length without words, for a video in which nobody speaks; the last one is 0.5 to 1.5 as long."""
+    """Divide a video without speech into clips of one length.
+
+    Args:
+        duration_s: Duration of the video in seconds.
+        length_s: Length of a clip in seconds, above 0.
+
+    Returns:
+        Clips without words in time order; the last one is 0.5 to 1.5 times `length_s` long, or as long as the video
+        if that is shorter. Empty for a video of no duration.
+    """
     n_clips = max(1, round(duration_s / length_s)) if duration_s > 0 else 0
     return [
         Clip(index, index * length_s, (index + 1) * length_s if index + 1 < n_clips else duration_s)
@@ -109,47 +121,55 @@ def fixed_clips(duration_s: float, length_s: float) -> list[Clip]:
 
 
 def sentence_ends(words: Sequence[TimedWord]) -> tuple[bool, ...]:
-    """(word,) whether a sentence ends with each word; the last word ends one only if it says so."""
+    """Whether a sentence ends with each word (word,); the last word ends one only if it has a sentence mark."""
     return tuple(ends_sentence(word, after) for word, after in zip_longest(words, words[1:]))
 
 
 def ends_sentence(word: TimedWord, following: TimedWord | None) -> bool:
-    """Whether a sentence ends with `word`; `following` is the next word, None if there is none.
+    """Decide whether a sentence ends with a word.
 
-    A full stop inside a number ("3.5") or after an abbreviation ends nothing. Elsewhere the mark is believed, even
-    before a small letter: recognition can fall into small letters for half a minute.
+    A full stop inside a number ("3.5") or after an abbreviation does not end a sentence. Elsewhere a mark does, even
+    before a small letter, because recognition can omit capital letters for half a minute.
+
+    Args:
+        word: Word with its marks and times.
+        following: Next word, or None for the last one.
+
+    Returns:
+        True if a sentence ends with the word.
     """
-    bare = word.text.rstrip(_CLOSING)
-    if not bare or bare[-1] not in _FULL_STOPS + _CALLS:
+    unquoted = word.text.rstrip(_CLOSING)
+    if not unquoted or unquoted[-1] not in _FULL_STOPS + _OTHER_END_MARKS:
         return False
     if following is None:
         return True
     first = following.text.lstrip(_OPENING)[:1]
-    stem = bare.lower().strip(".")
-    if bare[-1] == "." and (stem in TITLES or (stem in BEFORE_NUMBERS and first.isdigit())):
+    stem = unquoted.lower().strip(".")
+    if unquoted[-1] == "." and (stem in TITLES or (stem in BEFORE_NUMBERS and first.isdigit())):
         return False
     paused = following.start_s - word.end_s >= BREATH_S
-    if bare.endswith(("..", "…")):
+    if unquoted.endswith(("..", "…")):
         return paused or not first.islower()
-    if bare[-1] == "." and (stem in ABBREVIATIONS or _INITIALS.fullmatch(bare)):
-        # "at 5 p.m. We left" ends, "Mary J. Smith" does not; a pause tells them apart where capitals cannot
+    if unquoted[-1] == "." and (stem in ABBREVIATIONS or _INITIALS.fullmatch(unquoted)):
+        # "p.m." ends a sentence in "at 5 p.m. We left", but "J." does not in "Mary J. Smith". Both precede a capital
+        # letter, so only the pause distinguishes them.
         return paused and not first.islower()
     return True
 
 
-def _joined(groups: list[list[TimedWord]], settings: SegmentationSettings) -> list[list[TimedWord]]:
-    """Give what is too short to its nearer neighbour, unless a long pause or the maximum length stands between."""
+def _merge_short_groups(groups: list[list[TimedWord]], settings: SegmentationSettings) -> list[list[TimedWord]]:
+    """Merge each short group with its nearer neighbour, unless the pause or the merged length is too long."""
     result = list(groups)
     number = 0
     while number < len(result):
         group = result[number]
         choices = []
-        if _length_s(group) < settings.min_length_s:
+        if _group_length_s(group) < settings.min_length_s:
             for first in (number - 1, number):
                 if first >= 0 and first + 1 < len(result):
                     pause_s = result[first + 1][0].start_s - result[first][-1].end_s
-                    whole_s = result[first + 1][-1].end_s - result[first][0].start_s
-                    if pause_s < settings.pause_s and whole_s <= settings.max_length_s:
+                    merged_s = result[first + 1][-1].end_s - result[first][0].start_s
+                    if pause_s < settings.pause_s and merged_s <= settings.max_length_s:
                         choices.append((pause_s, first))
         if choices:
             first = min(choices)[1]
@@ -160,29 +180,32 @@ def _joined(groups: list[list[TimedWord]], settings: SegmentationSettings) -> li
     return result
 
 
-def _parts(group: list[TimedWord], settings: SegmentationSettings) -> list[list[TimedWord]]:
-    """Cut what is too long at its best pauses, the longest first; no part is too short if that can be had."""
-    done: list[list[TimedWord]] = []
+def _divide_long_group(group: list[TimedWord], settings: SegmentationSettings) -> list[list[TimedWord]]:
+    """Divide a long group at its longest pauses, and if possible into parts of at least the minimum length."""
+    finished: list[list[TimedWord]] = []
     waiting = [group]
     while waiting:
         part = waiting.pop()
-        if _length_s(part) <= settings.max_length_s or len(part) < 2:
-            done.append(part)
+        if _group_length_s(part) <= settings.max_length_s or len(part) < 2:
+            finished.append(part)
             continue
         places = range(1, len(part))
-        roomy = [
-            place for place in places if min(_length_s(part[:place]), _length_s(part[place:])) >= settings.min_length_s
+        long_enough = [
+            place
+            for place in places
+            if min(_group_length_s(part[:place]), _group_length_s(part[place:])) >= settings.min_length_s
         ]
-        place = max(roomy or places, key=lambda place: _worth_s(part, place))
+        place = max(long_enough or places, key=lambda place: _cut_score_s(part, place))
         waiting.extend([part[place:], part[:place]])
-    return done
+    return finished
 
 
-def _length_s(group: Sequence[TimedWord]) -> float:
+def _group_length_s(group: Sequence[TimedWord]) -> float:
+    """Time from the start of the first word to the end of the last, in seconds."""
     return group[-1].end_s - group[0].start_s
 
 
-def _worth_s(part: Sequence[TimedWord], place: int) -> float:
-    """How good it is to cut before a word: the pause, and a bonus where a clause ends."""
+def _cut_score_s(part: Sequence[TimedWord], place: int) -> float:
+    """Score in seconds of a cut before a word: the pause, plus a bonus at the end of a clause."""
     bonus_s = CLAUSE_BONUS_S if part[place - 1].text.endswith(CLAUSE_MARKS) else 0.0
     return part[place].start_s - part[place - 1].end_s + bonus_s

@@ -132,13 +132,7 @@ def _require_shapes(path: Path, arrays: Mapping[str, AnyArray], used: Mapping[st
     if not n_rows:
         raise DataError(f"Expected at least one row in {used['video_id']!r} of {path}, but got none; check the file")
     matrix_fields = {*Modality, "emotions"}
-    kinds = {
-        "video_id": "USiu",
-        "split": "US",
-        "transcript": "US",
-        "index": "iu",
-        SENTIMENT_CLASS: "fiub",
-    }
+    kinds = {"video_id": "USiu", "split": "US", "transcript": "US", "index": "iu", SENTIMENT_CLASS: "fiub"}
     for field, values in arrays.items():
         shape = f"({n_rows}, feature)" if field in matrix_fields else f"({n_rows},)"
         fits = values.ndim == (2 if field in matrix_fields else 1) and len(values) == n_rows and values.size > 0

@@ -61,12 +61,7 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     rows = (_table_row(row, columns[path], notes) for path in files for row in read_rows(path))
     groups = group(rows, notes, files[0], numbered=bool(numbered))
     return SourceDataSet(
-        splits=groups.splits,
-        spaces={},
-        videos=groups.videos(),
-        notes=notes,
-        mapping=used,
-        files=tuple(files),
+        splits=groups.splits, spaces={}, videos=groups.videos(), notes=notes, mapping=used, files=tuple(files)
     )
 
 

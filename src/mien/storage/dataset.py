@@ -20,13 +20,7 @@ from mien.pretrained import require_sha256, sha256_of
 from mien.schema import EMOTIONS, SPLITS, FeatureSpace, Level, Modality, SentimentValues, Video
 from mien.storage import columns
 from mien.storage.columns import equal_id_ranges
-from mien.storage.files import (
-    atomic_folder,
-    read_card,
-    reporting_damage,
-    restore_interrupted_swap,
-    write_json,
-)
+from mien.storage.files import atomic_folder, read_card, reporting_damage, restore_interrupted_swap, write_json
 from mien.storage.split_columns import SplitColumns, join_words
 
 FORMAT = {"format": "mien-dataset", "format_version": 1}

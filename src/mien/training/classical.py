@@ -24,12 +24,7 @@ Report = Callable[[dict[str, float]], None]
 
 
 def fit_classical(
-    entry: ClassicalEntry,
-    train: SplitColumns,
-    valid: SplitColumns,
-    spec: ClassicalSpec,
-    folder: Path,
-    report: Report,
+    entry: ClassicalEntry, train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec, folder: Path, report: Report
 ) -> tuple[Progress, int]:
     """Fit a classical system and write its weights and history into `folder`.
 

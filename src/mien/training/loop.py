@@ -138,12 +138,7 @@ def fit(
 
 
 def _train_epoch(
-    fabric: Fabric,
-    modules: tuple[nn.Module, TaskWeighting],
-    optimizer: Any,
-    train: VideoSet,
-    spec: FitSpec,
-    epoch: int,
+    fabric: Fabric, modules: tuple[nn.Module, TaskWeighting], optimizer: Any, train: VideoSet, spec: FitSpec, epoch: int
 ) -> dict[str, float]:
     """Train for one epoch; the record holds the mean loss of its steps."""
     network, weighting = modules
@@ -194,11 +189,7 @@ def _is_training_done(progress: Progress, settings: TrainSettings) -> bool:
 
 
 def _save_epoch(
-    folder: Path,
-    modules: Mapping[str, nn.Module],
-    optimizer: torch.optim.Optimizer,
-    spec: FitSpec,
-    progress: Progress,
+    folder: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, spec: FitSpec, progress: Progress
 ) -> None:
     """Write the epoch's files; the resume file is written after the weights that it refers to."""
     weights = model_weights(modules, spec.scaling)

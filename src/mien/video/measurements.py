@@ -165,22 +165,15 @@ def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
             "loudness",
             "dB",
             TrackSource.VOICE,
-            _concatenated_or_empty(times_s),
-            _concatenated_or_empty(levels_db),
+            _concatenated(times_s),
+            _concatenated(levels_db),
             note="level of the sound",
         )
     ]
     if pitch_hz:
         note = "fundamental frequency where there is a voice"
         tracks.append(
-            Track(
-                "pitch",
-                "Hz",
-                TrackSource.VOICE,
-                _concatenated_or_empty(pitch_times_s),
-                _concatenated_or_empty(pitch_hz),
-                note=note,
-            )
+            Track("pitch", "Hz", TrackSource.VOICE, _concatenated(pitch_times_s), _concatenated(pitch_hz), note=note)
         )
     return tuple(map(bounded, tracks))
 
@@ -234,5 +227,5 @@ def _voice_pitch(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
     return frame_times_s(len(f0_hz))[::PITCH_EVERY], f0_hz[::PITCH_EVERY]
 
 
-def _concatenated_or_empty(parts: list[FloatArray]) -> FloatArray:
+def _concatenated(parts: list[FloatArray]) -> FloatArray:
     return np.concatenate(parts) if parts else np.zeros(0)

@@ -286,11 +286,7 @@ def _attention_panel(
     axes: Axes, pair: tuple[AttentionHalf, ...], utterances: tuple[int, ...], scale: Normalize
 ) -> AxesImage:
     image = axes.imshow(
-        np.hstack([half.weights for half in pair]),
-        cmap=COLOURS,
-        norm=scale,
-        aspect="auto",
-        interpolation="nearest",
+        np.hstack([half.weights for half in pair]), cmap=COLOURS, norm=scale, aspect="auto", interpolation="nearest"
     )
     axes.spines[:].set_visible(True)
     ticked = range(0, len(utterances), -(-len(utterances) // MAX_TICKS))

@@ -84,10 +84,7 @@ class FaceNets:
 
 
 def face_extractor(
-    name: str,
-    columns: Sequence[str],
-    weights_sha256: Mapping[str, str],
-    new_nets: Callable[[], FaceNets],
+    name: str, columns: Sequence[str], weights_sha256: Mapping[str, str], new_nets: Callable[[], FaceNets]
 ) -> VisualExtractor:
     """Make an extractor that describes the main face of each frame.
 
@@ -101,12 +98,7 @@ def face_extractor(
         The extractor.
     """
     settings = ObserverSettings()
-    recipe = {
-        "extractor": name,
-        "rate_hz": RATE_HZ,
-        "watch": asdict(settings),
-        "weights_sha256": dict(weights_sha256),
-    }
+    recipe = {"extractor": name, "rate_hz": RATE_HZ, "watch": asdict(settings), "weights_sha256": dict(weights_sha256)}
     space, word_space = visual_spaces(name, columns, recipe)
     new_nets()  # raise errors now, not in the middle of a video
     return VisualExtractor(space, word_space, RATE_HZ, lambda: MainFaceObserver(new_nets(), settings))
