@@ -20,7 +20,15 @@ EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
 
 
 def overlap(segment: Any, utterance: dict[str, Any]) -> float:
-    """Compute the intersection over union of a labelled segment and an utterance in time."""
+    """Compute the intersection over union of a labelled segment and an utterance in time.
+
+    Args:
+        segment: Row of the label file.
+        utterance: Utterance of analysis.json.
+
+    Returns:
+        Overlap in [0, 1].
+    """
     shared = min(segment.end, utterance["end_s"]) - max(segment.start, utterance["start_s"])
     return max(shared, 0.0) / (max(segment.end, utterance["end_s"]) - min(segment.start, utterance["start_s"]))
 

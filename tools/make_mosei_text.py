@@ -34,7 +34,16 @@ OPTIONS = ImportOptions(name="CMU-MOSEI", rename_splits={"valid": "test"}, carve
 
 
 def train_seed(dataset: Path, folder: Path, seed: int) -> Run:
-    """Train one seed to the end; continue a run that was interrupted."""
+    """Train one seed, or continue its interrupted run.
+
+    Args:
+        dataset: Folder of the Dataset.
+        folder: Folder of all runs.
+        seed: Seed of the run.
+
+    Returns:
+        The finished run.
+    """
     request = TrainRequest(model="cim-tuned", tasks=tuple(TASKS), seed=seed, settings=read_toml(SETTINGS))
     return train(open_dataset(dataset), folder / f"seed-{seed}", request, resume=True)
 

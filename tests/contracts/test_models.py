@@ -1,4 +1,4 @@
-"""What every network of MODELS must do. A new system is tested by its line in the table alone."""
+"""Contract of the networks in MODELS. A new entry in the table is tested without further code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mien.training.train_settings import TrainSettings
 pytestmark = pytest.mark.usefixtures("tiny_encoder")
 
 NETWORKS = {name: entry for name, entry in MODELS.items() if isinstance(entry, ModelEntry)}
-# the same for a small encoder, and for text features; the packaged encoder is tested in tests/models
+# `cim-tuned` is tested with a small encoder and with text features; tests/models tests it with the packaged encoder
 NETWORKS["cim-tuned on features"] = NETWORKS["cim-tuned"]
 CHANGES = {"cim-tuned": {"encoder": "tiny"}, "cim-tuned on features": {"encoder": "none"}}
 JOINT = (SENTIMENT, EMOTION)
@@ -31,7 +31,7 @@ CASES = [
     for size in (1, 2, 3)
     for inputs in itertools.combinations(entry.modalities, size)
 ]
-# The heads stand on one representation, whatever the inputs: the other tasks are tested with all of them.
+# All heads use the same representation, so the other tasks are tested only with all inputs.
 CASES += [
     pytest.param(name, entry.modalities, tasks, id=f"{name}-all-{'+'.join(tasks)}")
     for name, entry in NETWORKS.items()
@@ -47,7 +47,7 @@ def make(name, inputs, tasks, seed=0):
 
 
 def logits(outputs):
-    """Whatever the heads say."""
+    """Return the logits of all heads."""
     return list(outputs.logits.values())
 
 
@@ -76,7 +76,7 @@ def test_gradients_reach_every_parameter(name, inputs, tasks):
     learned = {n: p for n, p in network.named_parameters() if p.requires_grad}
     with torch.no_grad():
         for parameter in learned.values():
-            # Adapters begin as products with zero, where the gradient of the other factor is zero too.
+            # One factor of an adapter is initially zero, which makes the gradient of the other factor zero.
             parameter.add_(0.01 * torch.randn_like(parameter))
     batch = random_batch((5, 2, 3), inputs)
     sum(each[batch.real].square().sum() for each in logits(network(batch))).backward()
@@ -144,7 +144,7 @@ def test_settings_are_frozen_and_share_no_name_with_the_loops(name):
 
 
 def test_the_training_settings_of_the_entries():
-    """Those of the papers' scripts where they differ from the defaults of `TrainSettings`."""
+    """They are those of the papers' scripts, where these differ from the defaults of `TrainSettings`."""
     assert {name: dict(entry.training) for name, entry in MODELS.items() if getattr(entry, "training", {})} == {
         "cim-released": {"scale_features": False, "patience": None},
         "cim-tuned": {
