@@ -177,9 +177,7 @@ def measure(videos: str = "50,500", repeats: int = 5) -> harness.Report:
         read_all = [sys.executable, "-c", READ_ALL, str(folder)]
         ways = {"import": partial(import_set, folder, out), "reading": partial(harness.run, read_all)}
         results = harness.in_turns(ways, repeats)
-    least = {way: min(turn["process_s"] for turn in turns) for way, turns in results.items()} | measure_alignment(
-        repeats
-    )
+    least = {way: min(run["process_s"] for run in turns) for way, turns in results.items()} | measure_alignment(repeats)
     return harness.Report(
         {"videos": timed, "videos of the alignment": N_DISTINCT},
         {

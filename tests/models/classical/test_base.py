@@ -140,6 +140,10 @@ def test_platt_scaling_is_a_line_in_the_logit():
     np.testing.assert_allclose(apply_platt(platt, decisions), 1 / (1 + np.exp(-np.array([[0.0, 3.5], [1.0, 0.0]]))))
 
 
+def test_the_seed_is_zero_unless_given():
+    assert ClassicalSpec((Modality.TEXT,), (SENTIMENT,), MajoritySettings()).seed == 0
+
+
 def test_the_majority_says_the_shares_and_the_median_degrees():
     columns = small_split(40)
     columns.emotions[:5] = np.nan
