@@ -83,9 +83,9 @@ def measure(arrays: Path, out: Annotated[Path, typer.Option()], seeds: int = 5, 
     data = mien.import_dataset("arrays", [arrays], out / "data", mien.ImportOptions(carve={"valid": 0.1}))
     everything = tuple(data.facts.spaces)
     subsets = [subset for size in (1, 2, 3) for subset in itertools.combinations(everything, size)]
-    triples: dict[str, list[tuple[float, float, float]]] = {"+".join(subset): [] for subset in subsets}
+    cells: dict[str, list[tuple[float, float, float]]] = {"+".join(subset): [] for subset in subsets}
     with tempfile.TemporaryDirectory() as folder:
-        for name, subset in zip(triples, subsets, strict=True):
+        for name, subset in zip(cells, subsets, strict=True):
             videos = list(data.videos(split))
             for video in videos:
                 video.utterances = [
@@ -97,11 +97,9 @@ def measure(arrays: Path, out: Annotated[Path, typer.Option()], seeds: int = 5, 
                 one = trained(data, out / f"whole-{seed}", everything, seed, dropout=0.5)
                 own = trained(data, out / f"{name}-{seed}", subset, seed, dropout=0.0)
                 plain = trained(data, out / f"{'+'.join(everything)}-{seed}", everything, seed, dropout=0.0)
-                triples[name].append(
-                    (accuracy(one, restricted), accuracy(own, restricted), accuracy(plain, restricted))
-                )
+                cells[name].append((accuracy(one, restricted), accuracy(own, restricted), accuracy(plain, restricted)))
     rows = []
-    for name, scores in triples.items():
+    for name, scores in cells.items():
         one, own, plain = np.array(scores).T
         rows.append(
             {
