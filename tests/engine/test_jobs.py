@@ -125,9 +125,9 @@ def test_a_missing_extra_is_named(engine, package):
 import sys
 sys.modules["{package}"] = None
 from mien.errors import MissingExtraError
-from mien.engine.jobs import Place, run_jobs
+from mien.engine.jobs import EngineConfig, run_jobs
 try:
-    list(run_jobs(Place("{engine}"), abs, [1], None))
+    list(run_jobs(EngineConfig("{engine}"), abs, [1], None))
 except MissingExtraError as error:
     print(error)
 """

@@ -90,10 +90,10 @@ def test_a_worker_and_its_job_end_with_their_starter(forks, at, tmp_path):
     code = (
         "import sys, time\n"
         "from mien.engine import processes\n"
-        "from mien.engine.jobs import Place, run_jobs\n"
+        "from mien.engine.jobs import EngineConfig, run_jobs\n"
         f"processes.FORKS = {forks}\n"
         f"imports = ['slow_module'] if {at == 'import'} else []\n"
-        "list(run_jobs(Place(workers=1), time.sleep, [300], None, process_imports=imports))\n"
+        "list(run_jobs(EngineConfig(workers=1), time.sleep, [300], None, process_imports=imports))\n"
     )
     path = os.pathsep.join([*sys.path, str(tmp_path)])
     with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}) as starter:
@@ -140,10 +140,10 @@ def test_a_file_in_the_current_folder_hides_no_module(tmp_path):
     (tmp_path / "mine.py").write_text("def double(job):\n    return 2 * job\n")
     code = (
         "import sys\n"
-        "from mien.engine.jobs import Place, run_jobs\n"
+        "from mien.engine.jobs import EngineConfig, run_jobs\n"
         "sys.path.insert(0, '')\n"
         "from mine import double\n"
-        "print(list(run_jobs(Place(workers=1), double, [21], None, process_imports=())))\n"
+        "print(list(run_jobs(EngineConfig(workers=1), double, [21], None, process_imports=())))\n"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("[42]\n", 0), done.stderr

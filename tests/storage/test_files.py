@@ -349,8 +349,8 @@ def test_a_lock_is_refused_or_waited_for_and_goes_with_its_process(tmp_path):
         pass
     code = f"""
         from pathlib import Path
-        from mien.storage.files import locked
-        with locked(Path({str(path)!r})):
+        from mien.storage.files import exclusive_lock
+        with exclusive_lock(Path({str(path)!r})):
             print("held", flush=True)
             input()
     """
