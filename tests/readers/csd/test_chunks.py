@@ -9,11 +9,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from tests.readers.csd.test_sequences import sequence
 
 from mien.errors import DamagedFileError
 from mien.readers.csd import chunks
 from mien.readers.csd.chunks import read_chunked_rows
-from mien.readers.csd.sequences import Sequence, inspect, open_sequence
+from mien.readers.csd.sequences import open_sequence
 
 N_ROWS, WIDTH = 1_000, 33
 GZIP = {"compression": "gzip", "chunks": (128, 10)}
@@ -73,16 +74,6 @@ def test_chunks_that_were_never_written_or_are_not_compressed(tmp_path: Path) ->
     with h5py.File(tmp_path / "x.h5", "r") as file:
         np.testing.assert_array_equal(read_chunked_rows(file["holes"], 0, N_ROWS), file["holes"][()])
         np.testing.assert_array_equal(read_chunked_rows(file["raw"], 0, N_ROWS), values)
-
-
-def sequence(path: Path, n_rows: int, **how: Any) -> Sequence:
-    edges = np.arange(n_rows + 1.0)
-    values = np.random.default_rng(1).normal(size=(n_rows, 4)).astype(np.float32)
-    with h5py.File(path, "w") as file:
-        group = file.create_group("COVAREP/data/v")
-        group["intervals"] = np.stack([edges[:-1], edges[1:]], axis=1)
-        group.create_dataset("features", data=values, **how)
-    return inspect(path)
 
 
 @pytest.mark.parametrize("harm", ["cut", "noise", "another length"])
