@@ -1,19 +1,19 @@
 """All exceptions that mien raises, in one hierarchy.
 
 MienError
-├── UsageError                 invalid request, whatever the data (exit code 2)
+├── UsageError                 request that is invalid for any data (exit code 2)
 │   └── UnknownNameError       unknown name; the message suggests the nearest valid one
 ├── SettingsError              unknown or invalid settings; the message lists all of them
-├── DataError                  input data differ from what is expected
+├── DataError                  input data that differ from what is expected
 │   ├── UnsafePickleError      pickle with anything other than arrays and plain containers
 │   └── DamagedFileError       truncated, altered or incomplete file (sha256 mismatch)
-├── FeatureSpaceError          features of another feature space than that of the model
+├── FeatureSpaceError          features that belong to another feature space than the model's
 ├── MissingWeightsError        weights of a pretrained model not found
 ├── MissingExtraError          optional dependency not installed
-├── ExportError                model export failed or changes the predictions
+├── ExportError                model export that failed or changes the predictions
 ├── WorkerError                worker process killed
-├── TrainingError              training cannot continue, or unsuitable run folder
-├── EngineError                cluster missing, with other versions, or without access to the files
+├── TrainingError              training that cannot continue, or an unsuitable run folder
+├── EngineError                cluster that is missing, runs other versions, or cannot access the files
 └── WriteError                 writing failed; an existing file is unchanged
 
 Messages have the form "Expected ..., but got ...; do ...".
@@ -30,7 +30,7 @@ class MienError(Exception):
 
 
 class UsageError(MienError):
-    """The request is invalid, whatever the data."""
+    """The request is invalid for any data."""
 
 
 class UnknownNameError(UsageError):
@@ -56,7 +56,7 @@ class DataError(MienError):
 
 
 class UnsafePickleError(DataError):
-    """A pickle contains something other than arrays and plain containers; nothing of it was executed."""
+    """A pickle contains something other than arrays and plain containers. None of its code was executed."""
 
 
 class DamagedFileError(DataError):
@@ -64,7 +64,7 @@ class DamagedFileError(DataError):
 
 
 class FeatureSpaceError(MienError):
-    """Features belong to another feature space than that of the model."""
+    """Features belong to another feature space than the features on which the model was trained."""
 
 
 class MissingWeightsError(MienError):
@@ -76,7 +76,7 @@ class MissingExtraError(MienError):
 
     Args:
         package: The missing package.
-        extra: The extra of mien that installs it.
+        extra: The group of optional dependencies of mien that contains the package.
     """
 
     def __init__(self, package: str, extra: str) -> None:
@@ -98,11 +98,11 @@ class ExportError(MienError):
 
 
 class EngineError(MienError):
-    """A cluster is missing, has other versions, or has no access to the files."""
+    """A cluster does not work: it is missing, runs other versions of the software, or cannot access the files."""
 
 
 class WriteError(MienError):
-    """Writing failed; an existing file is unchanged."""
+    """A file could not be written. If the file existed before, it is unchanged."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -113,7 +113,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
         known: All valid names.
 
     Returns:
-        The text "; did you mean ...?", or an empty text if no name is similar.
+        The text "; did you mean ...?", or an empty string if no name is similar.
     """
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""

@@ -18,11 +18,11 @@ from mien.errors import DamagedFileError, MissingWeightsError
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of one model: their checksums and the places to search."""
+    """Names and checksums of the files of one pretrained model, and the places to search for them."""
 
     # name of the model, and of its folder in the cache
     name: str
-    # file name -> sha256; empty if the pinned commit on the hub alone determines the content
+    # file name -> sha256; the sha256 is empty if only the pinned commit on the hub determines the content
     sha256: Mapping[str, str]
     # installed package that contains the files, and the folder inside it; empty if there is none
     package: str = ""
@@ -46,14 +46,14 @@ def find_model_files(files: ModelFiles, path: Path | None = None) -> Path:
 
     Args:
         files: The files to find.
-        path: Folder of the files; None searches the cache, the package and the hub, in this order.
+        path: Folder of the files. If it is None, the cache, the package and the hub are searched, in this order.
 
     Returns:
         The folder that contains all files.
 
     Raises:
-        MissingWeightsError: No place has all files.
-        DamagedFileError: A file has another sha256, or is missing in `path`.
+        MissingWeightsError: None of these places has all files.
+        DamagedFileError: A file does not have the expected sha256, or is missing in `path`.
     """
     folder = path or next(_complete_folders(files), None)
     if folder is None:
@@ -70,14 +70,20 @@ def find_model_files(files: ModelFiles, path: Path | None = None) -> Path:
 
 
 def cache_folder() -> Path:
-    """Folder for model files: the variable MIEN_CACHE, or else mien's folder in the XDG cache."""
+    """Return the folder for model files.
+
+    It is the environment variable MIEN_CACHE or, if that is not set, the folder ``mien`` in the XDG cache folder.
+    """
     if os.environ.get("MIEN_CACHE"):
         return Path(os.environ["MIEN_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mien"
 
 
 def _complete_folders(files: ModelFiles) -> Iterator[Path]:
-    """Yield the folders that contain all files, in the search order; the hub is accessed only if it is reached."""
+    """Yield the folders that contain all files: the cache, the package and the hub, in this order.
+
+    The hub is accessed only if the caller asks for another folder after those of the cache and the package.
+    """
     for search in (lambda _files: cache_folder() / files.name, _package_folder, _hub_folder):
         folder = search(files)
         if folder is not None and all((folder / name).is_file() for name in files.sha256):
@@ -117,7 +123,7 @@ def require_sha256(path: Path, expected: str, what: str) -> None:
     Args:
         path: File to check.
         expected: sha256 in hexadecimal.
-        what: Name of what the file belongs to, for error messages.
+        what: What the file is a part of, as error messages name it: "the files of MiniLM".
 
     Raises:
         DamagedFileError: The file is missing or has another sha256.

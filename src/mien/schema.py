@@ -27,7 +27,8 @@ BoolArray = NDArray[np.bool_]
 
 # The paper's order (alphabetical). CMU-MOSEI's "All Labels" uses another order, so columns are mapped by name.
 EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
-# The seventh output: all six intensities are zero. It is derived from them and never stored as a label.
+# Name of the seventh class, which is present if all six intensities are zero. It is computed from the intensities and
+# never stored as a label.
 NO_EMOTION = "none"
 EMOTION_OUTPUTS = (*EMOTIONS, NO_EMOTION)
 SPLITS = ("train", "valid", "test")
@@ -43,7 +44,8 @@ class Modality(StrEnum):
     VISUAL = "visual"
 
 
-# Replaces the modality in attention names where a system fuses modalities before attention: "fused->fused".
+# Takes the place of the modality in names of attention weights ("fused->fused") if a system fuses the modalities before
+# its attention.
 FUSED = "fused"
 
 
@@ -72,7 +74,10 @@ class SentimentValues(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpace:
-    """Identity of the features of one modality; spaces with equal `fingerprint` are interchangeable."""
+    """Description of the features of one modality.
+
+    Features of two spaces are interchangeable if the spaces have the same `fingerprint`.
+    """
 
     modality: Modality
     name: str
@@ -80,28 +85,28 @@ class FeatureSpace:
     columns: tuple[str, ...] = ()
     # UTTERANCE: one vector per utterance. WORD: word vectors are stored too; the utterance vector is their mean.
     level: Level = Level.UTTERANCE
-    # everything that changes the numbers: extractor, version, settings, sha256 of the weights
+    # everything else that determines the values: extractor, version, settings, sha256 of the weights
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
         """First 16 hexadecimal digits of the sha256 of modality, name, size, columns and recipe.
 
-        The level is excluded: storing word vectors as well does not change the utterance vectors.
+        It does not depend on the level, because utterance vectors stay the same if word vectors are stored too.
         """
         facts = {"modality": self.modality, "name": self.name, "n_features": self.n_features}
         facts |= {"columns": list(self.columns), "recipe": dict(self.recipe)}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
-        """Return a plain dictionary that `from_json` reads."""
+        """Return the fields and the fingerprint as a dictionary for JSON, which `from_json` reads."""
         return {**asdict(self), "columns": list(self.columns), "recipe": dict(self.recipe)} | {
             "fingerprint": self.fingerprint
         }
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> FeatureSpace:
-        """Rebuild a space from `to_json`'s dictionary; the fingerprint is recomputed, the stored one is ignored."""
+        """Create a space from a dictionary of `to_json`. The fingerprint in the dictionary is ignored."""
         return cls(
             modality=Modality(facts["modality"]),
             name=facts["name"],
@@ -117,7 +122,10 @@ class FeatureSpace:
 
 @dataclass(slots=True)
 class Utterance:
-    """One utterance; missing data is None or has no key, and is never stored as zero."""
+    """One utterance: its time span, transcript, features and labels.
+
+    A missing value is None, and a missing modality has no key. Neither is ever stored as zero.
+    """
 
     # number of the utterance in its source: unique in the video, may have gaps, need not follow time order
     index: int
@@ -137,7 +145,7 @@ class Utterance:
 
 @dataclass(slots=True)
 class Video:
-    """One video; the context of an utterance is the other utterances of its video."""
+    """One video and its utterances. The context of an utterance is all other utterances of its video."""
 
     id: str
     utterances: list[Utterance]
@@ -167,7 +175,10 @@ class Clip:
 
 
 def in_start_order(utterances: list[Utterance]) -> list[Utterance]:
-    """Sort utterances by start time, then index; by index alone if any start is unknown."""
+    """Return the utterances sorted by start time and, where start times are equal, by index.
+
+    If any start time is unknown, they are sorted by index alone.
+    """
     if any(utterance.start_s is None for utterance in utterances):
         return sorted(utterances, key=lambda utterance: utterance.index)
     return sorted(utterances, key=lambda utterance: (utterance.start_s, utterance.index))
@@ -181,8 +192,8 @@ def sentiment_classes(sentiment: FloatArray, rule: SentimentRule = SentimentRule
         rule: How zeros are treated, by default as positive (`has0`).
 
     Returns:
-        ``(positive, scored)``, both (utterance,). `scored` is False where the label is missing or the rule drops it;
-        `positive` is False there.
+        ``(positive, scored)``, both (utterance,). `scored` is False where the label is missing, or is zero and the rule
+        drops zeros. `positive` is False for these utterances too.
     """
     scored = ~np.isnan(sentiment)
     if rule is SentimentRule.NON0:
@@ -192,22 +203,23 @@ def sentiment_classes(sentiment: FloatArray, rule: SentimentRule = SentimentRule
 
 
 def graded_emotions(intensities: FloatArray) -> bool:
-    """Tell whether emotion intensities (utterance, 6) are degrees and not classes stored as 0 and 1.
+    """Tell whether emotion labels (utterance, 6) are graded intensities, or only classes stored as 0 and 1.
 
-    Rows without a label are NaN. True if nothing is labelled.
+    Return True if any label is neither 0 nor 1, or if no utterance has a label. A row without a label is NaN.
     """
     labelled = intensities[~np.isnan(intensities)]
     return bool(not labelled.size or ((labelled != 0) & (labelled != 1)).any())
 
 
 def emotion_multihot7(intensities: FloatArray) -> tuple[BoolArray, BoolArray]:
-    """Turn emotion intensities (utterance, 6), NaN rows where missing, into the paper's seven binary labels.
+    """Turn emotion intensities (utterance, 6) into the seven binary labels of the paper (section 4.1).
 
-    An emotion is present if its intensity is above zero; the seventh label is true if all six are zero (paper, section
-    4.1).
+    An emotion is present if its intensity is above zero. The seventh label, "none", is true if all six intensities are
+    zero. A row without labels is NaN.
 
     Returns:
-        ``(labels, scored)`` of shapes (utterance, 7) and (utterance,); `scored` is False where the labels are missing.
+        ``(labels, scored)`` of shapes (utterance, 7) and (utterance,). `scored` is False for a row without labels, and
+        all seven labels of the row are then False.
     """
     scored: BoolArray = np.asarray(~np.isnan(intensities).any(axis=1), dtype=np.bool_)
     present = np.nan_to_num(intensities) > 0

@@ -21,7 +21,10 @@ SettingsT = TypeVar("SettingsT")
 
 
 def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:
-    """Split ``key=value`` texts: ``["epochs=15"]`` becomes ``{"epochs": "15"}``. Raises SettingsError without '='."""
+    """Split ``key=value`` texts: ``["epochs=15"]`` becomes ``{"epochs": "15"}``.
+
+    Raises SettingsError if a text has no '='.
+    """
     invalid = [pair for pair in pairs if "=" not in pair]
     if invalid:
         raise SettingsError(f"Expected key=value, but got {', '.join(map(repr, invalid))}; write for example epochs=15")
@@ -33,7 +36,7 @@ def override(defaults: SettingsT, values: Mapping[str, Any]) -> SettingsT:
 
     Args:
         defaults: A settings dataclass instance.
-        values: Field -> value of its type, or its text as on the command line.
+        values: Field name -> new value, either of the field's type or as text in the form of the command line.
 
     Returns:
         The changed copy.
@@ -46,11 +49,11 @@ def override(defaults: SettingsT, values: Mapping[str, Any]) -> SettingsT:
 
 
 def override_several(defaults: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:
-    """Copy several settings with changed values; each value goes to the dataclass that has the field.
+    """Copy several settings dataclasses with changed values; each value goes to the dataclass that has the field.
 
     Args:
         defaults: Settings dataclass instances whose field names do not overlap.
-        values: Field -> value of its type, or its text as on the command line.
+        values: Field name -> new value, either of the field's type or as text in the form of the command line.
 
     Returns:
         One changed copy per dataclass, in the same order.
@@ -83,7 +86,7 @@ def override_several(defaults: Sequence[Any], values: Mapping[str, Any]) -> list
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file. Raises DataError if it is missing or not TOML."""
+    """Read a TOML file into a dictionary. Raises DataError if the file is missing or is not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -93,7 +96,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    """Write flat settings as TOML for `read_toml` and `override`; None is written as "none"."""
+    """Return flat settings as the text of a TOML file. None becomes "none", which `override` turns back into None."""
     import tomli_w
 
     return tomli_w.dumps({key: "none" if value is None else value for key, value in values.items()})

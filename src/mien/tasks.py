@@ -1,9 +1,10 @@
-"""The prediction tasks, one row of `TASKS` each.
+"""The prediction tasks. Each task is one entry (row) of `TASKS`.
 
-A row gives the name of its activation, loss, metrics and decision rule. Each layer looks these names up in its own
-table: `models.heads.ACTIVATIONS`, `training.losses.LOSSES`, `training.validation.ORDERINGS`,
+An entry names the activation, loss, metrics and decision rule of its task. The code that applies them looks the names
+up in its table: `models.heads.ACTIVATIONS`, `training.losses.LOSSES`, `training.validation.ORDERINGS`,
 `evaluation.counts.COUNTERS`, `evaluation.scores.SCORERS` and `evaluation.decisions.RULES`.
-Outputs, targets, predictions and scores are mappings with task names as keys.
+Outputs, targets, predictions and scores are mappings with task names as keys. A task predicts either classes or
+intensities; in identifiers, intensities are called degrees.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ EMOTION_INTENSITY = "emotion_intensity"
 
 
 class HasLabels(Protocol):
-    """Anything with gold labels of N utterances: the columns of a split, or Predictions."""
+    """An object with the gold labels of N utterances, such as `SplitColumns` or `Predictions`."""
 
     @property
     def sentiment(self) -> FloatArray:
@@ -53,7 +54,7 @@ class Task:
     activation: str
     # a name in `training.losses.LOSSES`
     loss: str
-    # ranking metric on valid that chooses the epoch: a name in `training.validation.ORDERINGS`
+    # metric of the ranking of valid utterances, which chooses the epoch: a name in `training.validation.ORDERINGS`
     ordering: str
     # which metrics a result contains: a name in `evaluation.scores.SCORERS`
     scores: str
@@ -67,20 +68,20 @@ class Task:
     export_name: str
     # only for the target `at_least`: output k is true where the label is at least cuts[k]
     cuts: tuple[float, ...] = ()
-    # only for degrees: the smallest and the largest prediction
+    # only for intensities: the smallest and the largest prediction
     range: tuple[float, float] = (0.0, 1.0)
-    # initial prediction of an untrained output layer, as a share of the range; None leaves it to the random weights
+    # first prediction of an untrained output layer, as a fraction of the upper end of the range; None: not prescribed
     first_share: float | None = None
     # trained only if requested by name
     on_request: bool = False
-    # needs labels that are degrees; a data set whose labels are classes cannot train it
+    # needs labels that are intensities; a data set whose labels are only classes cannot train the task
     needs_degrees: bool = False
-    # name of a mean in a result -> number of outputs, from the first on, that it covers: {"mean6": 6, "mean7": 7}
+    # name of a mean in a result -> how many outputs, counted from the first, it averages: {"mean6": 6, "mean7": 7}
     means: dict[str, int] = field(default_factory=dict)
 
     @property
     def predicts_degrees(self) -> bool:
-        """Whether the outputs are degrees, which need no decision, and not probabilities of classes."""
+        """True if the outputs are intensities, which need no threshold; False if they are probabilities of classes."""
         return self.decision == "none"
 
 
@@ -181,7 +182,8 @@ def output_name(task: str, output: str) -> str:
         output: Name of an output of the task.
 
     Returns:
-        The task for sentiment, which has one output; the output for emotion; both names for any other task.
+        For `SENTIMENT`, which has only one output, the name of the task (``sentiment``). For `EMOTION`, the name of
+        the output (``anger``). For other tasks, both (``emotion_intensity anger``).
     """
     if task == SENTIMENT:
         return task
@@ -196,24 +198,25 @@ def targets_of(task: str, labelled: HasLabels) -> tuple[FloatArray | BoolArray, 
         labelled: Labels of N utterances.
 
     Returns:
-        ``(targets, scored)``: classes or degrees (N, output); and a mask (N,), False where the label is missing.
+        ``(targets, scored)``: targets (N, output), booleans for classes and floats for intensities; and a mask (N,),
+        which is False where the label is missing.
     """
     return TARGETS[TASKS[task].target](labels_of(task, labelled), TASKS[task])
 
 
 def _at_least(labels: FloatArray, task: Task) -> tuple[BoolArray, BoolArray]:
-    """Return whether the label reaches each cut of the task."""
+    """Return booleans (N, cut), True where the label is at least the cut, and the mask of labelled rows."""
     targets: BoolArray = labels >= np.array(task.cuts)
     return targets, ~np.isnan(labels[:, 0])
 
 
 def _present_or_none(labels: FloatArray, _task: Task) -> tuple[BoolArray, BoolArray]:
-    """Return the emotions' classes with the class "none" last."""
+    """Return the six emotion classes and the class "none" as booleans (N, 7), and the mask of labelled rows."""
     return emotion_classes(labels)
 
 
 def _degrees(labels: FloatArray, _task: Task) -> tuple[FloatArray, BoolArray]:
-    """Return the labels unchanged, with zero where they are missing."""
+    """Return the intensities, with zero where they are missing, and the mask of labelled rows."""
     scored: BoolArray = np.asarray(~np.isnan(labels).any(axis=1), dtype=np.bool_)
     return np.nan_to_num(labels), scored
 

@@ -1,9 +1,12 @@
-"""`mien benchmark`: train and score a suite of settings with several seeds, and compare all with a reference.
+"""`mien benchmark`: train and score a suite of settings with several seeds, and compare them with a reference.
+
+A setting is one system with its inputs and tasks.
 
     DIR/plan.json                       settings, seeds and Dataset; one plan per folder
     DIR/runs/<setting>/seed-<n>/        Run folders as written by `mien train`, with scores.json
     DIR/results.json                    scores of all runs, written by `collect_results`
-    DIR/scores.*, costs.*, help.*       tables, written by `tables.write_suite_tables`; help.* of the suite `tasks`
+    DIR/scores.*, costs.*               tables, written by `tables.write_suite_tables`
+    DIR/help.*                          one more table, for the suite `tasks` only
     DIR/figures/, cases.*               written by the modules `draw` and `cases`
 
 A benchmark can be resumed: finished and scored runs are not repeated, and an interrupted run continues after its last
@@ -43,7 +46,7 @@ from mien.storage.files import exclusive_lock, read_json, write_json
 from mien.tasks import TASKS
 
 LOCK_FILE = Path(".lock")
-# (finished runs, all runs, text about the latest run)
+# function called with (number of finished runs, number of all runs, text about the latest run)
 Report = Callable[[int, int, str], None]
 
 
@@ -57,7 +60,7 @@ class BenchmarkRequest:
     n_resamples: int = SUITE_RESAMPLES
     # training-loop settings for all systems; they override the defaults of each system
     settings: Mapping[str, Any] = field(default_factory=dict)
-    # id of the video in the attention figure; None: the video of median length in the scored split
+    # id of the video in the attention figure; if None, the video with the median number of utterances in the split
     video: str | None = None
 
     def __post_init__(self) -> None:
@@ -77,12 +80,12 @@ class BenchmarkResult:
 
     @property
     def failures(self) -> dict[str, str]:
-        """Run -> reason of its failure."""
+        """Why runs failed: path of the failed run in the folder -> reason."""
         failed: dict[str, str] = self.results["failures"]
         return failed
 
     def to_pandas(self) -> Any:
-        """Return a data frame with one row per setting, protocol and score; needs pandas."""
+        """Return a pandas data frame with one row per setting, protocol and score."""
         import pandas as pd
 
         header, rows = score_table(self.results)
@@ -101,7 +104,7 @@ def benchmark(
     *,
     report: Report | None = None,
 ) -> BenchmarkResult:
-    """Run a suite on a Dataset, and write runs, results, tables, figures and cases.
+    """Train and score the settings of a suite, and write runs, results, tables, figures and example utterances.
 
     A failed run does not stop the others; it is listed in the result. Repeat the call to continue after an interruption
     and to retry failed runs.
@@ -110,11 +113,11 @@ def benchmark(
         suite: Name in `SUITES`, or path of a TOML file.
         dataset: Dataset or its folder; it must have train, valid and test splits.
         out: Folder of the benchmark: a new one, or one with the same plan.
-        request: Seeds, engine, resamples and settings; None takes the defaults.
+        request: Options of the benchmark; None takes the defaults.
         report: Called after each run with the number of finished runs, the number of all runs, and a text.
 
     Returns:
-        Folder and results, with the failed runs.
+        The folder and the content of results.json, which lists the failed runs.
 
     Raises:
         UnknownNameError: There is no such suite, model, modality, task or video.
@@ -155,7 +158,7 @@ def benchmark(
 
 
 def _run_all(jobs: Sequence[RunJob], engine: EngineConfig, report: Report) -> dict[str, str]:
-    """Run all jobs without a scored run; return failed runs -> reasons, in the order of the plan."""
+    """Run the jobs that have no scored run yet. Return key -> reason for the jobs that failed."""
     pending = [job for job in jobs if not is_done(job.folder, job.identity)]
     done = len(jobs) - len(pending)
     if done:
@@ -175,7 +178,7 @@ def _failed_run(job: RunJob, reason: str) -> RunOutcome:
 
 
 def _plan_json(suite: Suite, dataset: Dataset, n_seeds: int) -> dict[str, Any]:
-    """Content of plan.json: everything that determines the scores, and the path of the Dataset."""
+    """Return the content of plan.json: everything that determines the scores, and the paths of the Datasets."""
     return {
         "format": "mien-benchmark",
         "suite": suite.name,
@@ -204,7 +207,7 @@ def _dataset_facts(dataset: Dataset) -> dict[str, str]:
 
 
 def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -> Iterator[RunJob]:
-    """Yield one job per seed; `plan_run` raises if the setting cannot be trained, before any training starts."""
+    """Yield one job per seed. If the setting cannot be trained, raise an error before any training starts."""
     used = setting.dataset or dataset
     request = TrainRequest(setting.model, setting.inputs, setting.tasks, settings=setting.settings)
     planned = plan_run(used, folder, request)
@@ -230,7 +233,7 @@ def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -
 
 
 def _write_or_check_plan(folder: Path, plan: dict[str, Any]) -> None:
-    """Write plan.json into a new folder; raise TrainingError if the folder has another plan."""
+    """Write plan.json into a new folder; raise TrainingError if the folder has another plan or foreign files."""
     path = folder / PLAN_FILE
     if not path.exists():
         foreign = [
@@ -252,7 +255,7 @@ def _write_or_check_plan(folder: Path, plan: dict[str, Any]) -> None:
 
 
 def _comparable_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan with one key per setting and without paths, because a Dataset is identified by its fingerprint."""
+    """Return the plan with one key per setting, and without paths, because a fingerprint identifies each Dataset."""
 
     def pathless(part: Mapping[str, Any]) -> dict[str, Any]:
         dataset = {key: value for key, value in part.get("dataset", {}).items() if key != "path"}
@@ -264,7 +267,7 @@ def _comparable_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plan_differences(existing: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Describe each key that differs, with both values."""
+    """Describe every key whose value differs between two plans: one text per key, with both values."""
     return [
         f"{key}: {_value_text(existing.get(key))} there and {_value_text(new.get(key))} here"
         for key in dict.fromkeys([*existing, *new])

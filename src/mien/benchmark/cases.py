@@ -1,14 +1,15 @@
 """`cases.csv` and `cases.md`: utterances where joint learning helps or hurts most (the paper's Table 8).
 
-The rule: for every utterance and side (joint, single) a score is averaged over the seeds:
+Two sides are compared: systems trained on both tasks together (joint), and systems trained on one task (single). Each
+side gets a score for every utterance and task, averaged over the seeds:
 
 - emotions: Jaccard index of the predicted and the gold set of the six emotions; two empty sets give 1;
-- sentiment: 1 where the class under `has0` is right, else 0.
+- sentiment: 1 where the predicted class equals the gold class (positive for a score >= 0), else 0.
 
-The gain of an utterance is the sum of both scores of joint minus that of single. A task without a gold label, or that
-one side does not predict, counts for neither side. Each run uses its own thresholds of the protocol `clean` at the
-operating point of weighted accuracy. The k utterances with the largest positive gain and the k with the largest
-negative gain are listed; ties are ordered by video id, then by index.
+The gain of an utterance is the sum of the scores of joint minus that of single. A task is left out of both sums if the
+utterance has no gold label for it, or if one side does not predict it. Each run uses its thresholds of the protocol
+`clean` at the operating point of weighted accuracy. The k utterances with the largest positive gain and the k with the
+largest negative gain are listed. Ties are ordered by video id, then by index.
 
 The listing shows the majority over the seeds: the labels that more than half of the runs predict, with precision and
 recall against the gold set. The gain is a mean over seeds, so it need not be 0 where both sides show the same set.
@@ -69,7 +70,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class SidePrediction:
-    """Prediction of one side for one utterance; a task without prediction or gold label is None."""
+    """What joint or single-task systems predict for an utterance; None where prediction or gold label is missing."""
 
     emotions: tuple[str, ...] | None = None  # majority over the seeds, in the order of EMOTIONS
     wrong: tuple[str, ...] = ()  # predicted, but not in the gold set
@@ -78,12 +79,12 @@ class SidePrediction:
     recall: Ratio | None = None
     jaccard: float | None = None  # mean over the seeds
     positive: bool | None = None  # majority over the seeds; the sentiment class under `has0`
-    sentiment_right: float | None = None  # share of the seeds
+    sentiment_right: float | None = None  # share of the seeds with the right class
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One listed utterance."""
+    """One listed utterance: its gold labels, and the predictions of joint and single-task systems."""
 
     video_id: str
     index: int
@@ -91,12 +92,12 @@ class Case:
     gold_positive: bool | None
     joint: SidePrediction
     single: SidePrediction
-    gain: float  # joint - single
+    gain: float  # score of joint minus score of single
 
 
 @dataclass(frozen=True, slots=True)
 class SelectedCases:
-    """The listed utterances, and the numbers of utterances with positive, negative and no gain."""
+    """The listed utterances, and the numbers of utterances with positive, negative and zero gain."""
 
     joint_better: tuple[Case, ...]
     single_better: tuple[Case, ...]
@@ -119,7 +120,7 @@ class CasesReport:
 
 @dataclass(frozen=True, slots=True)
 class _SideScores:
-    """Predictions and scores of one side for one task."""
+    """Predictions and scores of joint or of single-task systems for one task."""
 
     majority: BoolArray  # (utterance, output) predicted by more than half of the runs
     score: FloatArray  # (utterance,) mean over the seeds
@@ -127,9 +128,9 @@ class _SideScores:
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """Scores of both sides for one task."""
+    """Scores of joint and of single-task systems for one task."""
 
-    scored: BoolArray  # (utterance,) whether it has a gold label
+    scored: BoolArray  # (utterance,) whether the utterance has a gold label
     joint: _SideScores
     single: _SideScores
 
@@ -137,17 +138,17 @@ class _Sides:
 def write_benchmark_cases(
     folder: Path, *, k: int = N_CASES, dataset: str | Path | None = None
 ) -> tuple[list[Path], str]:
-    """Write cases.csv and cases.md of a finished benchmark, by the rule of this module.
+    """Write cases.csv and cases.md: the utterances where joint learning helps and hurts most in a benchmark.
 
-    The systems are those of `BenchmarkView.reference_family`, with the seeds that all of them have.
+    The systems are those of `BenchmarkView.reference_family`, compared on the seeds that all of them have.
 
     Args:
-        folder: Folder of the benchmark.
-        k: Number of utterances to list per side.
+        folder: Folder of the finished benchmark.
+        k: Largest number of utterances to list where joint learning is better, and where it is worse.
         dataset: Present folder of the benchmark's Dataset, for transcripts; None takes the path in the plan.
 
     Returns:
-        The files and an empty text; or no file and the reason.
+        Paths of the files and an empty text; or no path, and the reason why nothing was written.
 
     Raises:
         DataError: The folder is no finished benchmark, or `dataset` is another Dataset.
@@ -178,15 +179,15 @@ def write_benchmark_cases(
 
 
 def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]], k: int = N_CASES) -> SelectedCases:
-    """Find the `k` utterances where joint learning helps most, and the `k` where it hurts most, by the rule above.
+    """Find the `k` utterances with the largest gain from joint learning, and the `k` with the largest loss.
 
     Args:
         joint: Runs trained for both tasks.
         single: Task -> runs trained for it alone, with the same seeds.
-        k: Number of utterances to list per side.
+        k: Largest number of utterances to return of each kind.
 
     Returns:
-        The utterances by decreasing size of the gain, and the counts.
+        The utterances, ordered by decreasing size of the gain or loss, and the counts.
 
     Raises:
         DataError: The runs differ in utterances or gold labels, or have unusable rows.
@@ -242,7 +243,7 @@ def _validated_runs(runs: Sequence[SeedRun]) -> list[SeedRun]:
 
 
 def _run_decisions(runs: Sequence[SeedRun], task: str) -> BoolArray:
-    """Decisions of all runs (seed, utterance, output)."""
+    """Return the decisions of all runs, (seed, utterance, output): True where an output is predicted as present."""
     return np.stack([run.predictions.outputs[task] >= run.decisions.at(task) for run in runs])
 
 
@@ -296,11 +297,11 @@ def write_cases_csv(path: Path, report: CasesReport) -> None:
 
 
 def write_cases_md(path: Path, report: CasesReport) -> None:
-    """Write cases.md: the rule and one table per side.
+    """Write cases.md: how the utterances are picked, and tables where joint and where single-task learning is better.
 
     Args:
         path: File to write.
-        report: The listed utterances.
+        report: The picked utterances and the names for the heading.
     """
     cases = report.cases
     n = cases.n_joint_better + cases.n_single_better + cases.n_equal

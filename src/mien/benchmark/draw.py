@@ -1,7 +1,7 @@
 """Draw the figures of a finished benchmark into its folder `figures`.
 
-`FIGURES` lists them. Each has a function that returns a figure of a `BenchmarkView`, or the reason why there is none.
-This module imports matplotlib.
+`FIGURES` lists them. Each entry has a function that takes a `BenchmarkView` and returns the figure, or the reason why
+there is none. This module imports matplotlib.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class FigureEntry:
 
 
 def _attention_figure(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """Attention maps of the video that `write_benchmark_figures` chose."""
+    """Draw the attention weights in `benchmark.attention`, or return the reason why there are none."""
     video = benchmark.attention
     return video if isinstance(video, OmittedFigure) else paper.attention_maps(video)
 
 
 def _reliability_figure(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """Reliability diagram of every output of the reference that has labels in the split."""
+    """Draw reliability diagrams of the reference for all outputs with labels, or return why there are none."""
     runs = benchmark.reference_runs
     if not runs:
         return OmittedFigure(f"the reference {benchmark.reference} has no predictions")
@@ -88,13 +88,15 @@ def write_benchmark_figures(
 ) -> dict[str, list[Path]]:
     """Draw every figure that a finished benchmark allows, as SVG, PDF and PNG, into its folder `figures`.
 
+    Older files of a figure that cannot be drawn now are deleted.
+
     Args:
         folder: Folder of the benchmark, with plan.json, results.json and the runs.
-        video: Id of the video in the attention figure; None takes the one of `median_video`.
+        video: Id of the video in the attention figure; None takes the one that `median_video` returns.
         dataset: Present folder of the benchmark's Dataset; None takes the path in the plan.
 
     Returns:
-        Figure -> its files, without the figures that do not apply; `figures/README.md` lists those with reasons.
+        Name of each drawn figure -> its files. `figures/README.md` gives the reason for each omitted figure.
 
     Raises:
         DataError: The folder is no finished benchmark, or `dataset` is another Dataset.
@@ -127,7 +129,7 @@ def write_attention_figure(
     Args:
         run: Folder of a finished run whose network attends over the utterances of a video.
         folder: Folder to write `figure3-attention.*` into.
-        video: Id of the video; None takes the one of `median_video`.
+        video: Id of the video; None takes the one that `median_video` returns.
         dataset: Folder of the Dataset; None takes the one that the run was trained on.
         split: Split that has the video.
 
@@ -155,10 +157,10 @@ def video_attention(
         run: Folder of a finished run.
         dataset: Dataset with the features of the run's inputs.
         split: Split that has the video.
-        video: Id of the video; None takes the one of `median_video`.
+        video: Id of the video; None takes the one that `median_video` returns.
 
     Returns:
-        The weights; or the reason why there are none: a single utterance, or a model without attention.
+        The weights; or the reason why there are none: the video has a single utterance, or the model no attention.
 
     Raises:
         UnknownNameError: The split has no such video.
@@ -188,7 +190,10 @@ def video_attention(
 
 
 def median_video(columns: SplitColumns) -> str:
-    """Id of the video with the lower median number of utterances, ties by id: a choice free of selection bias."""
+    """Return the id of the video with the median number of utterances: a choice free of selection bias.
+
+    Videos of equal length are ordered by id, and of two middle videos the first is taken.
+    """
     ordered = sorted(zip(columns.lengths.tolist(), columns.video_ids, strict=True))
     return ordered[(len(ordered) - 1) // 2][1]
 
@@ -196,7 +201,11 @@ def median_video(columns: SplitColumns) -> str:
 def _attention_of_benchmark(
     opened: BenchmarkFolder, video: str | None, dataset: str | Path | None
 ) -> VideoAttention | OmittedFigure:
-    """Attention of the reference's first seed; without attention, of the first system in the plan that has it."""
+    """Compute the attention weights of the reference, from its first seed.
+
+    If the reference has no attention, the first system in the plan that has attention takes its place. Return the
+    reason if no system has attention.
+    """
     scored = opened.scores
     reason: OmittedFigure = OmittedFigure("no system has predictions")
     for system in sorted(scored.systems, key=lambda system: system.name != scored.reference):
@@ -206,7 +215,7 @@ def _attention_of_benchmark(
         try:
             data = opened.open_dataset(system.slug, dataset)
         except DataError as error:
-            # without a named video or Dataset a missing Dataset only omits this figure
+            # if the caller named neither a video nor a Dataset, a missing Dataset only omits this figure
             if video is not None or dataset is not None:
                 raise
             return OmittedFigure(str(error))

@@ -30,13 +30,13 @@ SCORES_FILE = "scores.json"
 SPLIT = "test"
 COSTS = ("train_seconds", "peak_memory_mib")
 BYTES_PER_MIB = 1 << 20
-# Modules that take seconds to import: imported before a job starts, so that its measured time excludes them.
+# Modules that take seconds to import. They are imported before a job starts, so its measured time excludes them.
 PROCESS_IMPORTS = (__name__, "lightning_fabric", "sklearn.metrics")
 
 
 @dataclass(frozen=True)
 class RunJob:
-    """One run to train and score. `key` is its path relative to the benchmark's folder."""
+    """One run to train and score. `key` is the path of the run relative to the benchmark's folder."""
 
     key: str
     folder: Path
@@ -44,24 +44,24 @@ class RunJob:
     request: TrainRequest
     # the `Run.identity` that the trained run will have
     identity: Mapping[str, Any]
-    # the system's entry in MODELS: worker processes lack entries that the user's own code has added
+    # the system's entry in MODELS, because a worker process lacks the entries that the user's own code has added
     entry: SystemEntry
-    # the entries of its tasks in TASKS, for the same reason
+    # the entries in TASKS of the tasks to train for, for the same reason
     tasks: Mapping[str, Task]
-    # a file that the benchmark wrote: a worker that cannot see it has a different folder under the same path
+    # a file that the benchmark wrote; a worker that cannot see the file has another folder under the same path
     marker: Path
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Outcome of a job: `failure` is the reason if it failed, else None."""
+    """Outcome of a job: `failure` is the reason if the job failed, else None."""
 
     key: str
     failure: str | None = None
 
 
 def run_key(slug: str, seed: int) -> str:
-    """Path of a run relative to the benchmark's folder.
+    """Return the path of a run relative to the benchmark's folder.
 
     Args:
         slug: The setting's `Setting.slug`.
@@ -74,15 +74,18 @@ def run_key(slug: str, seed: int) -> str:
 
 
 def run_and_score(job: RunJob) -> RunOutcome:
-    """Train and score one run, or continue an interrupted one; runs in a worker process.
+    """Train and score one run in a worker process, or continue it after an interruption.
+
+    Returns:
+        The outcome; if the run failed, it holds the reason.
 
     Raises:
         EngineError: The worker cannot see the folder of the benchmark or of the Dataset.
     """
     require_visible_paths(job.marker, job.dataset)
     try:
-        # Wait for the lock: any other holder is an orphaned worker that will finish or exit. A cluster assigns the job
-        # of an unreachable worker to another one while the first may still be running.
+        # Wait for the lock. Any other holder is an orphaned worker that will finish or exit: a cluster assigns the job
+        # of an unreachable worker to a second worker, while the first may still be running.
         with exclusive_lock(job.folder.with_name(f".{job.folder.name}.lock")):
             _train_and_score(job)
     except EngineError:
@@ -112,14 +115,14 @@ def _train_and_score(job: RunJob) -> None:
 
 
 def is_done(folder: Path, identity: Mapping[str, Any]) -> bool:
-    """Whether a folder has a finished and scored run of the given identity.
+    """Check whether a folder has a finished and scored run of the given identity.
 
     Args:
         folder: Folder of the run; it may be missing.
         identity: Expected `Run.identity`.
 
     Returns:
-        False also if the run or its scores are damaged.
+        True if it has one; False otherwise, and also if the run or its scores are damaged.
     """
     try:
         run = open_run(folder)
@@ -129,10 +132,10 @@ def is_done(folder: Path, identity: Mapping[str, Any]) -> bool:
 
 
 def stored_scores(run: Run) -> dict[str, Any] | None:
-    """Protocol -> result as JSON; None unless this version of mien scored exactly this run."""
+    """Return protocol -> stored result; None unless this version of mien scored the run as it is now."""
     try:
         facts = read_json(run.folder / SCORES_FILE, "the scores of a run")
-    except DataError:  # none yet, or damaged: scoring again costs little
+    except DataError:  # there are no scores, or they are damaged: scoring again costs little
         return None
     results: dict[str, Any] | None = facts.get("protocols") if facts.get("of") == _score_identity(run) else None
     return results
@@ -159,12 +162,13 @@ def collect_results(
     Args:
         folder: Folder of the benchmark.
         plan: Content of plan.json.
-        failures: Failed run -> reason.
+        failures: Key of each failed run -> reason.
         n_resamples: Number of bootstrap resamples of the videos.
 
     Returns:
-        Plan, one row per setting with a finished run, scores of the constant predictor, failures (also of runs that
-        are unreadable or not scored), notes and disk use in MiB.
+        A mapping with the plan, one row per setting that has a finished run, the scores of the constant predictor, the
+        failures, messages about the comparisons, and the disk use in MiB. Runs that are unreadable or not scored are
+        added to the failures.
 
     Raises:
         DataError: The runs of a setting differ in utterances or gold labels.
@@ -240,7 +244,7 @@ def _setting_row(
 
 
 def _trivial_scores(rows: Sequence[Mapping[str, Any]], reference: str) -> dict[str, Any]:
-    """Scores of the constant predictor per task, from the reference or else the first setting that has them."""
+    """Return task -> scores of the constant predictor, from the reference or else the first setting with any."""
     ordered = sorted(rows, key=lambda row: row["name"] != reference)
     parts = [row["protocols"]["clean"]["runs"][0]["trivial"] for row in ordered]
     return {task: next((part[task] for part in parts if part.get(task) is not None), None) for task in TASKS}

@@ -36,9 +36,9 @@ class Setting:
     model: str
     inputs: tuple[Modality, ...]
     tasks: tuple[str, ...]
-    # values by flat name, which override the defaults of the model and of the training loop
+    # name -> value that overrides the default of the model or of the training loop
     settings: Mapping[str, Any] = field(default_factory=dict)
-    # None: the benchmark's Dataset
+    # the Dataset to train on; None means the Dataset of the benchmark
     dataset: Dataset | None = None
 
     @property
@@ -49,13 +49,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Suite:
-    """Settings to run, the one that the others are compared with, and the omitted systems with reasons."""
+    """Settings to run, the reference that the others are compared with, and the omitted systems with reasons."""
 
     name: str
     settings: tuple[Setting, ...]
     reference: str
     left_out: Mapping[str, str] = field(default_factory=dict)
-    # task -> name of the setting that its scores are compared with; empty: `reference` for all tasks
+    # task -> name of the setting that its scores are compared with; if empty, `reference` serves all tasks
     references: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -69,18 +69,18 @@ class DatasetContents:
 
     @property
     def transcripts(self) -> bool:
-        """Whether it has transcripts."""
+        """Whether any utterance of the Dataset has a transcript."""
         return has_transcripts(self.dataset)
 
     @property
     def words(self) -> tuple[Modality, ...]:
-        """The modalities with one vector per word."""
+        """The modalities that the Dataset stores as one vector per word."""
         spaces = self.dataset.facts.spaces
         return tuple(modality for modality in self.modalities if spaces[modality].level is Level.WORD)
 
 
 def dataset_contents(dataset: Dataset) -> DatasetContents:
-    """Inspect the train and valid splits of a Dataset.
+    """Find what a suite can use of a Dataset, from its train and valid splits.
 
     Raises:
         DataError: A split is missing, no task is labelled, or there are neither features nor transcripts.
@@ -99,7 +99,10 @@ def dataset_contents(dataset: Dataset) -> DatasetContents:
 
 
 def table4(have: DatasetContents) -> Suite:
-    """The paper's Table 4: the reference model on every subset of the modalities, for each task alone and jointly."""
+    """Make the suite of the paper's Table 4: the model `cim` with every set of modalities.
+
+    With each set it is trained for every task alone and for all tasks jointly.
+    """
     entry = model_entry(REFERENCE_MODEL)
     inputs = _inputs_of_reference(have)
     subsets = [subset for size in range(1, len(inputs) + 1) for subset in itertools.combinations(inputs, size)]
@@ -114,7 +117,10 @@ def table4(have: DatasetContents) -> Suite:
 
 
 def table7(have: DatasetContents) -> Suite:
-    """The paper's Table 7: every system that fits the Dataset, with all its inputs, for all its tasks jointly."""
+    """Make the suite of the paper's Table 7: every system that fits the Dataset, trained for all its tasks jointly.
+
+    Each system gets all inputs that it can use. The other systems, and all that read transcripts, are left out.
+    """
     _inputs_of_reference(have)
     settings, left_out = [], {}
     for name, entry in MODELS.items():
@@ -131,7 +137,10 @@ def table7(have: DatasetContents) -> Suite:
 
 
 def tasks(have: DatasetContents) -> Suite:
-    """Every subset of the labelled tasks, each task compared with itself learned alone: which task helps which."""
+    """Make the suite that shows which task helps which: model `cim` trained for every subset of the labelled tasks.
+
+    Every score is compared with the same score of a system that learned its task alone.
+    """
     entry = model_entry(REFERENCE_MODEL)
     inputs, learnable = _inputs_of_reference(have), [task for task in have.tasks if task in entry.tasks]
     subsets = [subset for size in range(1, len(learnable) + 1) for subset in itertools.combinations(learnable, size)]
@@ -149,7 +158,8 @@ def find_suite(name: str | Path, have: DatasetContents, common: Mapping[str, Any
     Args:
         name: Name in `SUITES`, or path of a TOML file.
         have: Modalities, tasks and transcripts of the Dataset.
-        common: Training-loop settings by flat name, for every setting with a training loop; a setting's own win.
+        common: Training-loop settings by name, which are added to every setting that has a training loop. A value that
+            the setting itself gives has precedence.
 
     Returns:
         The suite; its settings have distinct slugs.
@@ -175,16 +185,17 @@ def training_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Convert training-loop settings to the types that `TrainSettings` declares.
 
     Raises:
-        SettingsError: A setting is ill-typed, or is none of the training loop.
+        SettingsError: A setting is ill-typed, or does not belong to the training loop.
     """
     typed = dataclasses.asdict(override(TrainSettings(), values))
     return {name: typed[name] for name in values}
 
 
 def _with_common_settings(settings: Sequence[Setting], common: Mapping[str, Any]) -> tuple[Setting, ...]:
-    """Add common training-loop settings to all but classical systems, which have no loop; a setting's own win.
+    """Return the settings with common training-loop settings added; a value of the setting itself has precedence.
 
-    Each run defaults to one thread, because runs share the cores.
+    Classical systems have no training loop, so their settings stay unchanged. The number of threads is 1 unless given,
+    because the runs share the CPU cores.
     """
     completed = []
     for each in settings:
@@ -205,10 +216,11 @@ def accepted_modalities(
     Args:
         entry: The system's entry in `MODELS`.
         have: Contents of the Dataset.
-        settings: Settings of the system by flat name; None takes its defaults.
+        settings: Settings of the system by name; None takes its defaults.
 
     Returns:
-        Modalities in the order of `Modality`, text included if the system encodes transcripts; may be empty.
+        The modalities in the order of `Modality`, possibly none. Text is included if the system encodes transcripts and
+        the Dataset has them.
     """
     offered = have.words if entry.input_kind is InputKind.WORDS else have.modalities
     if encodes_text(entry, settings or {}) and have.transcripts:
@@ -222,7 +234,7 @@ def task_letters(several: Sequence[str]) -> str:
 
 
 def _default_tasks(entry: SystemEntry, contents: DatasetContents) -> tuple[str, ...]:
-    """Labelled tasks that a system predicts by default, as in `mien train`: without those on request only."""
+    """Return the labelled tasks that a system is trained for by default; some tasks are trained on request only."""
     return tuple(task for task in contents.tasks if task in entry.tasks and not TASKS[task].on_request)
 
 
@@ -246,7 +258,11 @@ def why_unsupported(entry: SystemEntry, have: DatasetContents) -> str:
 
 
 def _read_suite(path: Path, contents: DatasetContents) -> Suite:
-    """Read a suite from TOML; if it names no reference, use `cim` on all tasks jointly, adding it if missing."""
+    """Read a suite from a TOML file.
+
+    If the file names no reference, the model `cim` trained jointly on all its default tasks is the reference. It is
+    added to the settings unless the file lists it.
+    """
     facts = read_toml(path)
     _require_known_keys(facts, FILE_KEYS, str(path))
     rows = facts.get("setting", [])
@@ -318,7 +334,7 @@ def _require_known_keys(facts: Mapping[str, Any], known: Sequence[str], where: s
 
 
 def _require_distinct_slugs(settings: Sequence[Setting]) -> None:
-    names: dict[str, str] = {}  # by slug
+    names: dict[str, str] = {}  # slug -> name
     for setting in settings:
         if not setting.slug or setting.slug in names:
             raise UsageError(

@@ -1,6 +1,6 @@
 """The tables of a benchmark: CSV for programs, Markdown and LaTeX (booktabs) for people.
 
-Numbers are rounded in Markdown and LaTeX only. Costs have tables of their own, because interruptions change them.
+Numbers are rounded in Markdown and LaTeX only. Costs are in separate tables, because an interrupted run changes them.
 """
 
 from __future__ import annotations
@@ -54,17 +54,17 @@ JOINT_GAIN_LEGEND = (
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One score of one setting; `mean` is None where there is none."""
+    """A cell of a table: one score of one setting. `mean` is None if the setting lacks the score."""
 
     mean: float | None
     sd: float | None = None
     interval: tuple[float, float] | None = None
     mark: str = ""  # ↑ better, ↓ worse than the reference, or empty
-    plain: bool = False  # print as it is, not in per cent
-    signed: bool = False  # a difference: print the sign +
+    plain: bool = False  # printed as it is, not in per cent
+    signed: bool = False  # a difference, so a positive number is printed with +
 
     def value(self) -> str:
-        """Text of mean, s.d. and mark, in per cent unless `plain`."""
+        """Return mean, s.d. and mark as text, in per cent unless `plain`; "-" if there is no mean."""
         if self.mean is None:
             return "-"
         spread = "" if self.sd is None else f" ± {self._number_text(self.sd)}"
@@ -72,7 +72,7 @@ class Cell:
         return f"{sign}{self._number_text(self.mean)}{spread}" + (f" {self.mark}" if self.mark else "")
 
     def range(self) -> str:
-        """Text of the interval, in per cent unless `plain`; empty if there is none."""
+        """Return the interval as text, in per cent unless `plain`; an empty text if there is none."""
         if self.interval is None:
             return ""
         low, high = self.interval
@@ -84,7 +84,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class PrintedTable:
-    """A table of scores to be written as Markdown, LaTeX or on a terminal: rows of (name, cells)."""
+    """A table of scores to print as Markdown, as LaTeX or on a terminal. Each row is (name, cells)."""
 
     title: str
     columns: tuple[str, ...]
@@ -93,12 +93,12 @@ class PrintedTable:
 
 
 def score_columns() -> dict[str, str]:
-    """Column of the printed tables -> path of its score in a result."""
+    """Return the columns of the printed tables: heading -> path of the score (its keys in a result, joined by dots)."""
     return {headline.column: path for path, headline in all_headlines().items() if headline.column}
 
 
 def shown_columns(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The part of `score_columns` that at least one result has a value for."""
+    """Return those columns of `score_columns` for which at least one of the results has a value."""
     return {
         column: path
         for column, path in score_columns().items()
@@ -107,29 +107,29 @@ def shown_columns(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def score_paths() -> list[str]:
-    """Paths of the scores in the CSV: those of the printed tables, then the other headline scores."""
+    """Return the paths of the scores in the CSV: those of the printed tables, then the other headline scores."""
     return list(dict.fromkeys([*score_columns().values(), *all_headlines()]))
 
 
 def is_plain(path: str) -> bool:
-    """Whether a score is printed as it is, with three decimals; shares are printed in per cent."""
+    """Return whether a score is printed as it is, with three decimals; other scores are printed in per cent."""
     return not all_headlines()[path].is_share
 
 
 def protocols_of(results: Mapping[str, Any]) -> list[str]:
-    """Protocols that at least one setting was scored under."""
+    """Return the protocols under which at least one setting was scored."""
     return list(dict.fromkeys(name for row in results["settings"] for name in row["protocols"]))
 
 
 def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
-    """Make the table of one protocol: a row per setting scored under it, and a row of the constant predictor.
+    """Make the table of one protocol: one row per setting scored under it, and one for the constant predictor.
 
     Args:
         results: Content of results.json.
         protocol: Name of the protocol.
 
     Returns:
-        The table, with the columns that have a value.
+        The table; columns without any value are left out.
     """
     plan = results["plan"]
     settings = [row for row in results["settings"] if protocol in row["protocols"]]
@@ -149,12 +149,12 @@ def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
 
 
 def references_of(plan: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the settings that others are compared with: the reference, or one per task."""
+    """Return the names of the settings that others are compared with: one for all tasks, or one per task."""
     return tuple(plan.get("references", {}).values()) or (plan["reference"],)
 
 
 def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: bool = False) -> str:
-    """Name a setting with its warnings: reference, experimental, upper bound.
+    """Return the name of a setting, marked as reference, experimental or upper bound where it is one.
 
     Args:
         row: The setting in results.json.
@@ -171,7 +171,7 @@ def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: boo
 
 
 def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """Header and rows of scores.csv: one row per setting, protocol and score, unrounded; constant predictor last."""
+    """Return header and rows of scores.csv: one row per setting, protocol and score; last the constant predictor."""
     references = references_of(results["plan"])
     rows: list[list[Any]] = []
     for setting in results["settings"]:
@@ -199,7 +199,7 @@ def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[
 
 
 def cost_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """Header and rows of costs.csv: one row per setting, unrounded."""
+    """Return header and rows of costs.csv: one row per setting, with unrounded numbers."""
     rows = []
     for row in results["settings"]:
         seconds, memory = row["train_seconds"], row["peak_memory_mib"]
@@ -209,7 +209,7 @@ def cost_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[A
 
 
 def printed_costs(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Header and rows of the printed costs: name, parameters, seconds, memory."""
+    """Return header and rows of the printed costs: name, parameters, training seconds, peak memory in MiB."""
     references = references_of(results["plan"])
     rows: list[tuple[str, ...]] = [
         (
@@ -224,7 +224,7 @@ def printed_costs(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tup
 
 
 def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
-    """Write scores.*, costs.* and, for the suite `tasks`, help.* as .csv, .md and .tex.
+    """Write the tables `scores`, `costs` and, for the suite `tasks`, `help`, each as .csv, .md and .tex.
 
     Args:
         folder: Folder of the benchmark.
@@ -252,12 +252,12 @@ def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
 
 
 def has_joint_gains(results: Mapping[str, Any]) -> bool:
-    """Whether the benchmark compares each task with the same task learned alone."""
+    """Return whether the benchmark compares each task with the same task learned alone."""
     return bool(results["plan"].get("references"))
 
 
 def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
-    """One row per set of partner tasks, one column per score; empty where the partners include the column's task."""
+    """Make the table of how much each set of partner tasks (a row) improves each score of another task (a column)."""
     tests = _joint_gain_tests(results)
     columns = {name: path for name, path in _joint_gain_columns().items() if any(path == each for _, each in tests)}
     partners = dict.fromkeys(name for name, _ in tests)
@@ -271,7 +271,7 @@ def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
 
 
 def joint_gain_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """Header and rows of help.csv: one row per task, partners and score, unrounded."""
+    """Return header and rows of help.csv: one unrounded row per task, set of partner tasks, and score."""
     rows = [
         [all_headlines()[path].task, name, path, test["difference"], *test["interval"], *(test[key] for key in TESTS)]
         for (name, path), (_, test) in _joint_gain_tests(results).items()
@@ -280,7 +280,7 @@ def joint_gain_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[
 
 
 def markdown_scores(table: PrintedTable) -> str:
-    """Title, table and notes in Markdown."""
+    """Return title, table and notes as Markdown."""
     rows = [
         (name, *(" ".join(filter(None, (cell.value(), cell.range()))) for cell in cells)) for name, cells in table.rows
     ]
@@ -289,7 +289,7 @@ def markdown_scores(table: PrintedTable) -> str:
 
 
 def latex_scores(table: PrintedTable) -> str:
-    """A booktabs table with the interval in small type after each value."""
+    """Return a LaTeX (booktabs) table with the interval in small type after each value."""
 
     def cell_text(cell: Cell) -> str:
         return latex_text(cell.value()) + (rf" {{\scriptsize {cell.range()}}}" if cell.range() else "")
@@ -302,7 +302,7 @@ def value_at(part: Any, path: str) -> Any:
     """Look up a value in nested dictionaries.
 
     Args:
-        part: The outer dictionary; None gives None.
+        part: The outer dictionary. If it is None, the result is None.
         path: Keys joined by dots.
 
     Returns:
@@ -326,11 +326,11 @@ def _score_cell(row: Mapping[str, Any], protocol: str, path: str) -> Cell:
 
 
 def mark_of(row: Mapping[str, Any], path: str) -> str:
-    """Mark a score that differs significantly from the reference; the tests are of the protocol clean.
+    """Return the mark of a score that differs significantly from the reference under the protocol clean.
 
     Args:
         row: The setting in results.json.
-        path: Path of the score.
+        path: Keys of the score in a result, joined by dots.
 
     Returns:
         ↑ if the setting is better, ↓ if it is worse, else an empty text.
@@ -368,7 +368,7 @@ def _mean_and_sd_text(values: Mapping[str, float | None], digits: int) -> str:
 
 
 def _joint_gain_columns() -> dict[str, str]:
-    """Column -> path of the first score of every task, and of all scores that are no shares."""
+    """Return heading -> path of each task's first headline score, and of every score not given in per cent."""
     firsts: dict[str, str] = {}
     for path, headline in all_headlines().items():
         firsts.setdefault(headline.task, path)
@@ -380,7 +380,7 @@ def _joint_gain_columns() -> dict[str, str]:
 
 
 def _joint_gain_tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """(partner tasks, score) -> the setting, and its test against the score's task learned alone."""
+    """Return (partner tasks, path of a score) -> (setting, its test against the score's task learned alone)."""
     tests = {}
     for row in results["settings"]:
         for path, test in row["against_reference"].items():

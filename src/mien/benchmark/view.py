@@ -1,4 +1,4 @@
-"""A finished benchmark for reading: its folder, and the scores, predictions and attention that figures show."""
+"""Read a finished benchmark: its folder, and the scores, predictions and attention weights that figures show."""
 
 from __future__ import annotations
 
@@ -33,71 +33,72 @@ INPUT_SETS = ("T", "A", "V", "T+V", "T+A", "A+V", "T+A+V")
 
 @dataclass(frozen=True, slots=True)
 class OmittedFigure:
-    """Reason why a benchmark has no such figure."""
+    """The reason why a benchmark lacks a figure; returned in place of the figure."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class SystemScores:
-    """One setting of a benchmark with its results from results.json. Scores are fractions."""
+    """One setting of a benchmark with its scores from results.json. Scores like accuracy are fractions in [0, 1]."""
 
     name: str
     slug: str
     model: str
     inputs: tuple[str, ...]
     tasks: tuple[str, ...]
-    # all other settings and an own Dataset as text; systems whose texts differ belong to different families
+    # overridden defaults, and the Dataset if it is not that of the benchmark, as JSON text; systems with different
+    # texts belong to different families
     settings: str
     protocols: Mapping[str, Mapping[str, Any]]
     experimental: bool = False
 
     def seeds(self, protocol: str) -> tuple[int, ...]:
-        """Seeds with a result under a protocol."""
+        """Return the seeds of the runs that were scored under a protocol."""
         return tuple(run["seed"] for run in self.protocols.get(protocol, {}).get("runs", ()))
 
     def per_seed(self, protocol: str, path: str) -> FloatArray:
-        """One score of every run.
+        """Return the values of one score, one per run.
 
         Args:
             protocol: Name of the protocol.
-            path: Path of the score in a result.
+            path: Keys of the score in a result, joined by dots.
 
         Returns:
-            Fractions (seed,), NaN where the score is undefined; empty without this protocol.
+            Scores (seed,), NaN where undefined; an empty array if the system was not scored under the protocol.
         """
         return np.array([number_at(run, path) for run in self.protocols.get(protocol, {}).get("runs", ())])
 
     def mean(self, protocol: str, path: str) -> float:
-        """Mean of one score over the seeds.
+        """Return the mean of one score over the seeds.
 
         Args:
             protocol: Name of the protocol.
-            path: Path of the score in a result.
+            path: Keys of the score in a result, joined by dots.
 
         Returns:
-            The mean; NaN where the score is undefined or not predicted.
+            The mean; NaN if the score is undefined or the system does not have it.
         """
         return number_at(self.protocols.get(protocol, {}).get("mean"), path)
 
     def sd(self, protocol: str, path: str) -> float:
-        """Standard deviation of one score over the seeds.
+        """Return the standard deviation of one score over the seeds.
 
         Args:
             protocol: Name of the protocol.
-            path: Path of the score in a result.
+            path: Keys of the score in a result, joined by dots.
 
         Returns:
-            The standard deviation; NaN with a single seed.
+            The standard deviation; NaN if there is a single seed or no such score.
         """
         return number_at(self.protocols.get(protocol, {}).get("sd"), path)
 
     def interval(self, protocol: str, path: str) -> tuple[float, float] | None:
-        """95 % interval of the mean over the seeds, by bootstrap over videos.
+        """Return the 95 % interval of a score's mean over the seeds, by bootstrap over videos.
 
         Args:
             protocol: Name of the protocol.
-            path: Path of the score in a result.
+            path: Keys of the score in a result, joined by dots.
 
         Returns:
             (low, high), or None if there is no interval.
@@ -107,7 +108,7 @@ class SystemScores:
 
     @property
     def letters(self) -> str:
-        """The inputs in the paper's notation, as in T+V."""
+        """The inputs in the paper's notation, for example T+V for text and visual."""
         return letters(self.inputs)
 
     @property
@@ -118,13 +119,13 @@ class SystemScores:
 
 @dataclass(frozen=True, slots=True)
 class SystemFamily:
-    """The systems of one model, input set and settings: trained for both tasks, and for each alone."""
+    """Systems that differ only in their tasks: `joint` learned sentiment and emotion, each in `single` one of them."""
 
     joint: SystemScores | None
     single: Mapping[str, SystemScores]  # task -> the system trained for it alone
 
     def any(self) -> SystemScores:
-        """Any one of the systems, which all have the same model and inputs."""
+        """Return one of the systems, for facts that all share, such as model and inputs."""
         return self.joint or next(iter(self.single.values()))
 
 
@@ -134,18 +135,19 @@ class VideoAttention:
 
     video_id: str
     utterances: tuple[int, ...]  # index of every utterance, in start order
-    # "text->visual": weights (utterance, context) that each utterance of text gives to the utterances of visual
+    # direction -> weights (utterance, context); under "text->visual", those that the text of each utterance gives to
+    # the visual features of all utterances
     maps: Mapping[str, FloatArray]
     system: str
     seed: int
     dataset: str
     split: str
-    chosen_by: str = ""  # how the video was chosen
+    chosen_by: str = ""  # how the video was chosen; empty if the user named it
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkView:
-    """All data that the figures show."""
+    """All data that the figures of a benchmark show."""
 
     dataset: str
     split: str
@@ -155,24 +157,24 @@ class BenchmarkView:
     attention: VideoAttention | OmittedFigure = field(default=OmittedFigure("no run was asked for its attention"))
 
     def trivial(self, path: str, protocol: str = "clean") -> float:
-        """One score of the constant predictor.
+        """Return one score of the constant predictor.
 
         Args:
-            path: Path of the score in a result.
+            path: Keys of the score in a result, joined by dots.
             protocol: Name of the protocol.
 
         Returns:
-            The score stored with the reference or else with the first system that has it; NaN if none has it.
+            The value stored with the reference, or else with the first system that stores one; NaN if none does.
         """
         systems = sorted(self.systems, key=lambda system: system.name != self.reference)
         values = [system.mean(protocol, f"trivial.{path}") for system in systems]
         return next((value for value in values if not np.isnan(value)), float("nan"))
 
     def scored(self, path: str, protocol: str = "clean") -> list[SystemScores]:
-        """List the systems that have a score.
+        """List the systems for which a score is defined.
 
         Args:
-            path: Path of the score in a result.
+            path: Keys of the score in a result, joined by dots.
             protocol: Name of the protocol.
 
         Returns:
@@ -181,13 +183,13 @@ class BenchmarkView:
         return [system for system in self.systems if not np.isnan(system.mean(protocol, path))]
 
     def headline(self, protocol: str = "clean") -> dict[str, str]:
-        """The part of `figure_titles` that at least one system has a score for."""
+        """Return path -> title of the headline scores that figures show and that at least one system has."""
         return {path: name for path, name in figure_titles().items() if self.scored(path, protocol)}
 
     def families(self) -> list[SystemFamily]:
-        """Group the systems that differ in their tasks only, ordered by input set as in the paper.
+        """Group the systems that differ only in their tasks; groups are ordered by input set as in the paper.
 
-        Systems that predict tasks beyond the paper's two are omitted.
+        Systems that predict other tasks than sentiment and emotion are omitted.
         """
         groups: dict[tuple[str, str, str], list[SystemScores]] = {}
         for system in (each for each in self.systems if set(each.tasks) <= PAPER_TASKS):
@@ -202,11 +204,12 @@ class BenchmarkView:
         return sorted(families, key=lambda family: INPUT_SETS.index(family.any().letters))
 
     def reference_family(self) -> SystemFamily | None:
-        """Family to compare joint and single-task learning by.
+        """Choose the family in which joint and single-task learning are compared.
 
         Returns:
-            The reference's family if it has systems of both kinds; else the family with most inputs that has both. If
-            no family has both, the reference's family, or None if the reference has tasks beyond the paper's.
+            The family of the reference if it has a joint and a single-task system; else the family with the most inputs
+            that has both. If no family has both, the family of the reference, or None if the reference has other tasks
+            than sentiment and emotion.
         """
         families = self.families()
         own = next(
@@ -218,10 +221,10 @@ class BenchmarkView:
         return next((each for each in reversed(families) if each.joint and each.single), own)
 
     def heading(self, protocols: str = "protocol clean", protocol: str = "clean") -> str:
-        """Title line with data set, split, protocol and number of seeds.
+        """Return a title line with data set, split, protocols and number of seeds.
 
         Args:
-            protocols: Text about the protocols.
+            protocols: Text that names the protocols.
             protocol: Protocol whose seeds are counted.
 
         Returns:
@@ -246,7 +249,7 @@ class BenchmarkFolder:
         return self.scores.split
 
     def run_folder(self, slug: str, seed: int) -> Path:
-        """Folder of one run.
+        """Return the folder of one run.
 
         Args:
             slug: Slug of the setting.
@@ -258,12 +261,12 @@ class BenchmarkFolder:
         return self.folder / run_key(slug, seed)
 
     def seeds_of(self, slug: str) -> list[int]:
-        """Seeds of one setting whose run has predictions, in the order of the plan."""
+        """Return the seeds for which a setting has a run with predictions, in the order of the plan."""
         predictions = PREDICTIONS_FOLDER / f"{self.split}.parquet"
         return [seed for seed in self.seeds if (self.run_folder(slug, seed) / predictions).is_file()]
 
     def seed_runs(self, slug: str, seeds: Sequence[int] | None = None) -> tuple[SeedRun, ...]:
-        """Read predictions and thresholds of one setting.
+        """Read the predictions and thresholds of the runs of one setting.
 
         Args:
             slug: Slug of the setting.
@@ -309,7 +312,7 @@ class BenchmarkFolder:
 
 
 def open_benchmark(folder: str | Path) -> BenchmarkFolder:
-    """Open a finished benchmark.
+    """Open a finished benchmark by reading its plan.json and results.json.
 
     Raises:
         DataError: The folder is no finished benchmark.
@@ -346,7 +349,7 @@ def open_benchmark(folder: str | Path) -> BenchmarkFolder:
 
 
 def figure_titles() -> dict[str, str]:
-    """Path -> title of the headline scores that have a panel in figures."""
+    """Return path -> title of the headline scores that figures show."""
     return {path: headline.title for path, headline in all_headlines().items() if headline.title}
 
 
@@ -356,11 +359,11 @@ def letters(modalities: Collection[str]) -> str:
 
 
 def means_and_sds(systems: Sequence[SystemScores | None], path: str) -> tuple[FloatArray, FloatArray]:
-    """Collect one score of several systems under the protocol clean.
+    """Return one score of several systems under the protocol clean.
 
     Args:
-        systems: Systems; None gives NaN.
-        path: Path of the score in a result.
+        systems: Systems; an entry that is None gives NaN.
+        path: Keys of the score in a result, joined by dots.
 
     Returns:
         Means and standard deviations over the seeds, both (system,); NaN where undefined.
@@ -375,7 +378,7 @@ def number_at(part: Mapping[str, Any] | None, path: str) -> float:
     """Look up a number in nested dictionaries.
 
     Args:
-        part: The outer dictionary; None gives NaN.
+        part: The outer dictionary. If it is None, the result is NaN.
         path: Keys joined by dots.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The commands that import data sets, train runs and use them: `mien import` to `mien benchmark`."""
+"""The commands that import data sets, train systems and use the runs: `mien import` to `mien benchmark`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def import_(call: ImportCall) -> None:
 
 @guarded
 def describe(dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset.")], json: options.Json = False) -> None:
-    """Show counts, label distributions, missing modalities, leakage between splits, and feature spaces."""
+    """Show counts, label distributions, missing modalities, leakage between splits, and feature spaces of a Dataset."""
     from mien.cli import render_dataset
     from mien.storage.dataset import open_dataset
     from mien.storage.describe import describe as describe_dataset
@@ -81,13 +81,13 @@ ResamplesOption = Annotated[int, typer.Option("--bootstrap", min=0, help="Resamp
 
 
 class CompareCommand(typer.core.TyperCommand):
-    """Command whose ``--with`` takes several runs: ``--with B1 B2`` means ``--with B1 --with B2``."""
+    """Command whose option ``--with`` takes several runs: ``--with B1 B2`` means ``--with B1 --with B2``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat ``--with`` before each word that follows it, up to the next option.
+        """Parse the command line, with ``--with`` repeated before each word that follows it up to the next option.
 
         Args:
-            ctx: Context of click.
+            ctx: Context of the command, from click.
             args: Words of the command line.
 
         Returns:
@@ -163,7 +163,7 @@ def evaluate(
     bootstrap: ResamplesOption = 1000,
     json: options.Json = False,
 ) -> None:
-    """Score runs on one split; show their mean and s.d., and a trivial baseline."""
+    """Score runs on one split, and show their mean, their standard deviation and a trivial baseline."""
     from mien.cli import progress, render
     from mien.commands.evaluate import evaluate as run_evaluation
 
@@ -185,7 +185,7 @@ def compare(
     bootstrap: ResamplesOption = 1000,
     json: options.Json = False,
 ) -> None:
-    """Test if A is better than B: paired t-test over seeds, paired bootstrap over videos, Holm-corrected."""
+    """Test if system A is better than B: paired t-test over seeds, Holm-corrected paired bootstrap over videos."""
     from mien.cli import render
     from mien.commands.evaluate import compare as run_comparison
 
@@ -204,7 +204,7 @@ def predict(
     split: Annotated[str | None, typer.Option(help="One split; default: every video.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Predict a Dataset of any size into one table; memory does not grow with the size."""
+    """Predict the utterances of a Dataset and write one table. Memory does not grow with the size of the Dataset."""
     from mien.cli import progress, render
     from mien.commands.predict import predict as run_prediction
 
@@ -254,7 +254,7 @@ def diagnose(
     bootstrap: ResamplesOption = 1000,
     json: options.Json = False,
 ) -> None:
-    """Measure how far runs can be trusted: calibration, thresholds, abstention, groups, word errors."""
+    """Measure how far predictions can be trusted: calibration, thresholds, abstention, groups, errors in the words."""
     from mien.cli import progress, render
     from mien.diagnosis.diagnose import diagnose as run_diagnosis
 
@@ -303,7 +303,7 @@ class BenchmarkCall:
 @guarded
 @options.one_object(BenchmarkCall)
 def benchmark(call: BenchmarkCall) -> None:
-    """Train, score and compare many systems with one reference. Repeat the command to continue; nothing runs twice."""
+    """Train and score many systems, and compare each with a reference. Repeat the command to run only the rest."""
     from mien.benchmark.benchmark import BenchmarkRequest
     from mien.benchmark.benchmark import benchmark as run_benchmark
     from mien.cli import progress, render

@@ -1,4 +1,4 @@
-"""Errors on the command line: one line and an exit code, with a traceback only on request."""
+"""Errors on the command line. An error prints one line and sets an exit code; a traceback is shown only on request."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _debug = {"on": False}
 
 
 def set_debug(on: bool) -> None:
-    """Choose whether errors show tracebacks."""
+    """Set whether errors of commands show tracebacks."""
     _debug["on"] = on
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn exceptions of a command into one line on standard error and an exit code."""
+    """Wrap a command so that an exception prints one line on standard error and sets the exit code."""
 
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -53,7 +53,11 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def report_failures(failures: Mapping[str, str]) -> None:
-    """Print one line per failed part of the work, name -> reason; exit with 1 if there are any."""
+    """Print one line on standard error per failure, and exit with code 1 if there are any.
+
+    Args:
+        failures: Name of the video or run that failed -> reason.
+    """
     for name, reason in failures.items():
         sys.stderr.write(f"mien: {name}: {' '.join(reason.split())}\n")
     if failures:

@@ -42,7 +42,10 @@ Set = Annotated[
 
 
 def one_object(kind: type[CallT]) -> Callable[[Callable[[CallT], None]], Callable[..., None]]:
-    """Pass a command one dataclass whose fields are its arguments and options, instead of many parameters."""
+    """Return a decorator for a command that takes one object of a dataclass instead of many parameters.
+
+    Every field of the dataclass becomes an argument or option of the command.
+    """
     hints = get_type_hints(kind, include_extras=True)
 
     def decorate(function: Callable[[CallT], None]) -> Callable[..., None]:
@@ -67,7 +70,7 @@ def one_object(kind: type[CallT]) -> Callable[[Callable[[CallT], None]], Callabl
 
 
 def print_json(facts: Any) -> None:
-    """Print facts as one JSON object on standard output."""
+    """Print a result as one JSON object on standard output."""
     from mien.storage.files import to_json_text
 
     sys.stdout.write(to_json_text(facts) + "\n")
@@ -88,7 +91,7 @@ def print_result(as_json: bool, facts: Any, show: Callable[[], None]) -> None:
 
 
 def parse_shares(pairs: list[str] | None) -> dict[str, float]:
-    """Parse ``["valid=0.1"]`` into ``{"valid": 0.1}``. Raises UsageError where a share is no number."""
+    """Parse ``["valid=0.1"]`` into ``{"valid": 0.1}``. Raises UsageError if a share is not a number."""
     try:
         return {name: float(value) for name, value in parse_pairs(pairs or []).items()}
     except ValueError:
@@ -96,7 +99,11 @@ def parse_shares(pairs: list[str] | None) -> dict[str, float]:
 
 
 def parse_rates(text: str) -> tuple[float, ...]:
-    """Parse ``"0.05,0.1"`` into ``(0.05, 0.1)``, and an empty text into ``()``. Raises UsageError."""
+    """Parse ``"0.05,0.1"`` into ``(0.05, 0.1)``, and an empty text into ``()``.
+
+    Raises:
+        UsageError: A part of the text is not a number.
+    """
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
@@ -107,9 +114,9 @@ def parse_names(kind: str, text: str | None, known: Iterable[NameT]) -> tuple[Na
     """Parse a comma-separated list of names, such as ``"text,visual"``.
 
     Args:
-        kind: What the names stand for, in the error message.
-        text: Names; duplicates count once, None gives no names.
-        known: Names to choose from.
+        kind: What the names stand for, such as "task"; used in the error message.
+        text: Names, separated by commas. Duplicates count once. If None, the result is empty.
+        known: Allowed names.
 
     Returns:
         Members of `known`, in the order of the text.

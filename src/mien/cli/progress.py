@@ -14,7 +14,11 @@ PLAIN_STEPS = 10
 
 @contextmanager
 def counter_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show progress as a count; yields ``advance(done, total)``."""
+    """Show progress as the number of items that are done.
+
+    Yields:
+        Function ``advance(done, total)`` to call after each item.
+    """
     shown = 0
     with _bar(title) as update:
 
@@ -32,7 +36,11 @@ def counter_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def item_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Show progress of few and long items, with a plain line each; yields ``report(done, total, latest item)``."""
+    """Show progress through a few long items. Without a terminal, print one line per item.
+
+    Yields:
+        Function ``report(done, total, text)`` to call after each item, which `text` describes.
+    """
     with _bar(title) as update:
 
         def report(done: int, total: int, text: str) -> None:
@@ -46,14 +54,16 @@ def item_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
 @contextmanager
 def epoch_bar(title: str, n_epochs: int) -> Iterator[EpochReport]:
-    """Show progress of epochs: the bar shows the validation score, a plain line the whole record.
+    """Show the progress of a training.
+
+    On a terminal, a bar shows the validation score. Elsewhere, one line per epoch shows all its values.
 
     Args:
-        title: Name of the work.
+        title: Text before the progress.
         n_epochs: Maximum number of epochs.
 
     Yields:
-        Function to call with the history record of each epoch.
+        Function to call after each epoch with its values (name -> number).
     """
     with _bar(title, n_epochs) as update:
 
@@ -76,7 +86,11 @@ def print_message(text: str) -> None:
 
 @contextmanager
 def _bar(title: str, total: int | None = None) -> Iterator[Callable[..., None] | None]:
-    """Yield a function that updates a bar on a terminal, None elsewhere."""
+    """Show a progress bar if standard error is a terminal.
+
+    Yields:
+        Function that updates the bar; None if standard error is not a terminal.
+    """
     if not sys.stderr.isatty():
         yield None
         return

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mien.storage.runs import Run
     from mien.video.analysis import Analysis
 
-# characters of a transcript in a table
+# longest part of a transcript that a table shows
 SHOWN_CHARACTERS = 80
 PER_EMOTION = {
     "W-Acc": "weighted_accuracy",
@@ -81,7 +81,7 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """Print one line per score with its verdict."""
+    """Print one line per score: the values of both systems, the tests of their difference, and the better system."""
     title = (
         f"A = {comparison.name_a}, B = {comparison.name_b}; seeds {', '.join(map(str, comparison.seeds))}; "
         f"{comparison.n_videos:,} videos, {comparison.n_utterances:,} utterances (per cent)"
@@ -108,7 +108,7 @@ def show_comparison(comparison: Comparison) -> None:
 
 
 def show_predicted(predicted: Predicted) -> None:
-    """Print the path of the predictions, and warnings about their use as a test."""
+    """Print the path of the predictions. Warn of videos that the model was trained on, and of missing modalities."""
     console = new_console()
     console.print(f"{predicted.n_utterances:,} utterances of {predicted.n_videos:,} videos: {predicted.path}")
     for role, what in (("train", "trained the model"), ("valid", "chose its epoch and thresholds")):
@@ -119,7 +119,7 @@ def show_predicted(predicted: Predicted) -> None:
 
 
 def show_exported(exported: Exported) -> None:
-    """Print the path of an exported file, and how closely it matches torch."""
+    """Print the path of an exported file, and how closely its outputs match those of torch."""
     facts = exported.to_json()
     lengths = ", ".join(map(str, facts["checked_against_torch"]["lengths"]))
     new_console().print(
@@ -198,7 +198,7 @@ def _interval_cell(run: Mapping[str, Any], path: str) -> str:
 
 
 def _number_cell(path: str, value: float | None, sign: str = "") -> str:
-    """Format one score, in per cent unless its metric is shown plainly; "-" if it is undefined."""
+    """Format one score: in per cent if it is a share, otherwise as it is, and "-" if it is undefined."""
     if value is None or math.isnan(value):
         return "-"
     return f"{value:{sign}.3f}" if tables.is_plain(path) else f"{100 * value:{sign}.2f}"
@@ -218,7 +218,7 @@ def show_benchmark(results: Mapping[str, Any], folder: Path, protocol: str) -> N
     Args:
         results: Results of the benchmark, as in results.json.
         folder: Folder of the benchmark.
-        protocol: Name of the protocol.
+        protocol: Name of the evaluation protocol whose scores are shown.
     """
     screen = new_console()
     if protocol in tables.protocols_of(results):

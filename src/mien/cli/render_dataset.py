@@ -23,7 +23,7 @@ def show_import(description: Mapping[str, Any]) -> None:
 
 
 def show_description(description: Mapping[str, Any]) -> None:
-    """Print splits, labels, coverage and leakage of a Dataset."""
+    """Print the description of a Dataset: splits, labels, available modalities, and leakage between splits."""
     splits = description["splits"]
     table = new_table(f"{description['name']}  {description['fingerprint'][:12]}", "", *splits)
     table.add_row("videos", *(f"{split['videos']:,}" for split in splits.values()))

@@ -9,7 +9,7 @@ from rich.table import Table
 
 
 def new_table(title: str, *headers: str) -> Table:
-    """Print a title and return an empty table; the first column holds text, the others numbers.
+    """Print a title and return an empty table. Its first column is aligned for text, the others for numbers.
 
     Args:
         title: Title above the table.
@@ -27,7 +27,7 @@ def new_table(title: str, *headers: str) -> Table:
 
 
 def print_table(title: str, headers: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print a title and a table; the first column holds text, the others numbers.
+    """Print a title and a table. The first column is aligned for text, the others for numbers.
 
     Args:
         title: Title above the table.
@@ -41,8 +41,8 @@ def print_table(title: str, headers: Iterable[str], rows: Iterable[Iterable[str]
 
 
 def new_console() -> Console:
-    """Return a console that writes to standard output without markup."""
-    # No markup, because names of folders, runs and data sets may contain square brackets. In a file, 180 columns fit
-    # every table uncut.
+    """Return a console that writes to standard output and prints square brackets as they are, not as markup."""
+    # Names of folders, runs and data sets may contain square brackets. Where the output is not a terminal, 180 columns
+    # fit every table uncut.
     console = Console(highlight=False, markup=False)
     return console if console.is_terminal else Console(highlight=False, markup=False, width=180)

@@ -68,7 +68,7 @@ class AnalyzeCall:
 @guarded
 @options.one_object(ExtractCall)
 def extract(call: ExtractCall) -> None:
-    """Make a Dataset from a labelled folder of raw videos. After an interrupt, repeat the command to continue."""
+    """Make a Dataset from raw videos and a table of labels. After an interrupt, repeat the command to continue."""
     from mien.cli import progress, render_dataset
     from mien.engine.jobs import EngineConfig
     from mien.schema import Level, Modality

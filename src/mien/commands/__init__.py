@@ -1,1 +1,1 @@
-"""One module per command for data sets and runs: import, train, evaluate, compare, predict, export."""
+"""The commands for data sets and runs: import, train, evaluate, compare, predict and export."""

@@ -1,4 +1,7 @@
-"""`mien evaluate` and `mien compare`: Runs -> Predictions -> Result. No other module opens a split for scoring."""
+"""`mien evaluate` and `mien compare`: predict a split with finished Runs and score the predictions.
+
+No other module opens a split for scoring.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +34,13 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results of one or several runs; `summary` is the JSON object that the command line prints."""
+    """Results of one or several runs. `summary` is the JSON object that the command line prints."""
 
     results: tuple[Result, ...]
     summary: dict[str, Any]
 
     def to_pandas(self) -> Any:
-        """One row per run, one column per number (pandas must be installed)."""
+        """Return a pandas data frame with one row per run and one column per number."""
         import pandas as pd
 
         return pd.json_normalize(self.summary["runs"])
@@ -49,7 +52,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class SplitSelection:
-    """The rows to score: a split of a Dataset, where None means the Dataset that each run was trained on."""
+    """The split to score. If `dataset` is None, each run is scored on the Dataset that it was trained on."""
 
     dataset: str | Path | None = None
     split: str = "test"
@@ -57,7 +60,7 @@ class SplitSelection:
 
 @dataclass(frozen=True)
 class OpenedSplit:
-    """A run with the rows that it is scored on."""
+    """A run and the utterances that it is scored on."""
 
     run: Run
     dataset: Dataset
@@ -76,24 +79,24 @@ def evaluate(
 ) -> Evaluation:
     """Score finished runs on one split under one protocol (docs/protocol.md).
 
-    Predictions are written to the run folder, except for shipped checkpoints.
+    The predictions of a run are written to its folder, but not those of shipped checkpoints.
 
     Args:
         runs: Run folders or names of shipped checkpoints.
         dataset: Dataset to score on. Defaults to the one that each run was trained on; required for shipped
             checkpoints.
         split: Split to score.
-        protocol: Name of the protocol: how epoch and thresholds are chosen.
+        protocol: Name of the protocol, which determines how epoch and thresholds are chosen.
         n_resamples: Number of bootstrap resamples for the confidence intervals.
-        advance: Called with the numbers of finished and of all runs.
+        advance: Called with the number of finished runs and the number of all runs.
 
     Returns:
         One result per run, and their summary.
 
     Raises:
         UnknownNameError: There is no such protocol or shipped checkpoint.
-        DataError: Dataset or split is missing or lacks the inputs, or `released` needs epochs that the run did not
-            keep.
+        DataError: The Dataset or the split is missing or lacks the inputs, or the run did not keep the weights of every
+            epoch, which the protocol `released` needs.
         DamagedFileError: A file of the run or of the Dataset is damaged.
         FeatureSpaceError: The Dataset has other feature spaces than the run.
         TrainingError: The training of a run has not finished.
@@ -117,7 +120,7 @@ def compare(
     split: str = "test",
     n_resamples: int = 1000,
 ) -> Comparison:
-    """Compare system A with system B on runs paired by seed, under the clean protocol.
+    """Compare system A with system B under the protocol `clean`. Their runs are paired by seed.
 
     Args:
         runs_a: Runs of system A, one per seed: folders or names of shipped checkpoints.
@@ -130,8 +133,8 @@ def compare(
         Differences between the systems, with confidence intervals.
 
     Raises:
-        UsageError: The seeds cannot be paired, or runs of one side differ in more than the seed.
-        MienError: As for `evaluate`.
+        UsageError: The seeds cannot be paired, or the runs of one system differ in more than the seed.
+        MienError: An error that `evaluate` raises too.
     """
     scored = SplitSelection(dataset, split)
     runs = [[find_run(str(folder)) for folder in folders] for folders in (runs_a, runs_b)]
@@ -147,20 +150,20 @@ def score_run(
 ) -> dict[str, Result]:
     """Score one finished run under several protocols.
 
-    The split is read once, and every epoch is predicted once. Predictions of the chosen epoch are written to the run
-    folder.
+    The split is read once. If a protocol needs predictions of the chosen epoch, they are computed once and written to
+    the run folder.
 
     Args:
         run: Finished run.
         protocols: Names of the protocols.
-        scored: Rows to score; None scores the test split of the Dataset that the run was trained on.
+        scored: Split to score. None selects the test split of the Dataset that the run was trained on.
         n_resamples: Number of bootstrap resamples.
 
     Returns:
-        Protocol -> result.
+        Name of the protocol -> result.
 
     Raises:
-        MienError: As for `evaluate`.
+        MienError: An error that `evaluate` raises too.
     """
     opened = open_split(run, scored or SplitSelection())
     chosen: Predictions | None = None
@@ -183,14 +186,14 @@ def score_run(
 
 
 def identity_of(run: Run, opened: OpenedSplit) -> RunIdentity:
-    """Identify the system and the rows that it is scored on.
+    """Describe a run and the split that it is scored on.
 
     Args:
         run: Finished run.
-        opened: The scored rows; they may have been opened for another seed of the run.
+        opened: The scored split. It may have been opened for a run of the same system with another seed.
 
     Returns:
-        Identity of run, Dataset and split.
+        Description of run, Dataset and split.
     """
     return RunIdentity(
         run=str(run.folder),
@@ -204,7 +207,7 @@ def identity_of(run: Run, opened: OpenedSplit) -> RunIdentity:
 
 
 def seed_run(run: Run, predictions: Predictions) -> SeedRun:
-    """Combine what `compare` needs of one run.
+    """Combine the facts of one run that `compare` needs.
 
     Args:
         run: Finished run.
@@ -217,7 +220,7 @@ def seed_run(run: Run, predictions: Predictions) -> SeedRun:
 
 
 def warnings_of(opened: OpenedSplit) -> list[str]:
-    """Warnings about the scored rows: videos known from training, missing labels and missing features."""
+    """Return warnings about the scored utterances: videos used in training, missing labels and missing features."""
     run, columns = opened.run, opened.columns
     scored = set(video_id_hashes(columns))
     warnings = []
@@ -238,20 +241,20 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
 
 
 def open_split(run: Run, scored: SplitSelection) -> OpenedSplit:
-    """Read the rows that a finished run is scored on.
+    """Read the utterances that a finished run is scored on.
 
     Args:
         run: Finished run.
         scored: Dataset and split.
 
     Returns:
-        The rows.
+        The run with its Dataset and the utterances of the split.
 
     Raises:
-        DataError: Dataset or split is missing, or all utterances lack the inputs.
+        DataError: The Dataset or the split is missing, or all utterances lack the inputs.
         FeatureSpaceError: The Dataset has other feature spaces than the run.
     """
-    dataset_path = str(scored.dataset or run.dataset["path"])  # empty for a shipped run
+    dataset_path = str(scored.dataset or run.dataset["path"])  # empty for a shipped checkpoint
     if scored.dataset is None and not (dataset_path and Path(dataset_path).exists()):
         raise DataError(
             f"Expected the data set of {run.folder} at {dataset_path or 'a named folder'}, but got nothing there; "
@@ -285,7 +288,7 @@ def _predict_epochs(opened: OpenedSplit, protocol: str) -> dict[int, Predictions
 def _predict_and_write(opened: OpenedSplit) -> Predictions:
     """Predict with the chosen epoch, and write the predictions to the run folder.
 
-    Nothing is written for shipped checkpoints, or if the training has written the same predictions.
+    Nothing is written for shipped checkpoints, or if the same predictions were written at the end of training.
     """
     run, dataset, split = opened.run, opened.dataset, opened.split
     predictions = _predict(opened)
@@ -296,18 +299,21 @@ def _predict_and_write(opened: OpenedSplit) -> Predictions:
 
 
 def _predictions_file(run: Run, dataset: Dataset, split: str) -> Path:
-    """Path relative to the run folder; contains the Dataset's fingerprint unless the run was trained on it."""
+    """Return the path of a split's predictions, relative to the run folder.
+
+    If the run was not trained on the Dataset, the file name contains the fingerprint of the Dataset.
+    """
     name = f"{split}.parquet" if _is_training_dataset(run, dataset) else f"{split}-{dataset.fingerprint[:12]}.parquet"
     return PREDICTIONS_FOLDER / name
 
 
 def _is_training_dataset(run: Run, dataset: Dataset) -> bool:
-    """Whether the run was trained on this Dataset."""
+    """Return whether the run was trained on this Dataset."""
     return bool(dataset.fingerprint == run.dataset["fingerprint"])
 
 
 def one_system(runs: Sequence[Run]) -> str:
-    """Name of the system that all runs of one side share.
+    """Return the name of the system to which all runs belong.
 
     Raises:
         UsageError: The runs differ in more than the seed.

@@ -1,4 +1,4 @@
-"""`mien export`: writes a finished Run as one file that runs without mien (docs/export.md)."""
+"""`mien export`: writes a finished Run as one ONNX file that can be used without mien (docs/export.md)."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ class Exported:
     """An exported file and its metadata."""
 
     path: Path
-    # the metadata stored in the file, decoded from JSON
+    # the metadata in the file, decoded from JSON
     metadata: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that the command line prints."""
+        """Return the JSON object that the command line prints."""
         checked = {"tolerance": TOLERANCE, "lengths": list(CHECKED_LENGTHS)}
         return {"path": str(self.path), "checked_against_torch": checked, "metadata": self.metadata}
 
 
 def export(run: str | Path, out: str | Path | None = None) -> Exported:
-    """Write a run's network as ONNX, after checking the graph against torch.
+    """Write the network of a run as ONNX, after checking that the ONNX graph gives the outputs of torch.
 
     Args:
         run: Run folder or name of a shipped checkpoint.
-        out: File to write. Defaults to model.onnx in the run folder; required for a shipped checkpoint.
+        out: File to write. The default is model.onnx in the run folder. A shipped checkpoint has no default.
 
     Returns:
         Path and metadata of the file.
 
     Raises:
-        UsageError: The system cannot be exported, or `out` is missing or a folder.
+        UsageError: The system cannot be exported, `out` is a folder, or it is missing for a shipped checkpoint.
         ExportError: The outputs of the graph differ from torch's.
         MissingExtraError: onnx or onnxruntime is not installed.
         WriteError: The file cannot be written.
-        DataError: `run` is no Run.
+        DataError: The folder `run` is not a Run.
         DamagedFileError: A file of the run is damaged.
         UnknownNameError: There is no shipped checkpoint of this name.
     """

@@ -1,4 +1,4 @@
-"""`mien.load_model` loads a finished Run; `mien predict` predicts a Dataset of any size."""
+"""`mien.load_model`, which loads a finished Run, and `mien predict`, which predicts a Dataset of any size."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Predicted:
-    """A predictions table on disk, with facts about the predicted rows."""
+    """A table of predictions on disk, with facts about the predicted utterances."""
 
     path: Path
     n_videos: int
     n_utterances: int
-    # modality -> share of the utterances that lack it, without modalities that are always present
+    # modality -> share of the utterances that lack it; modalities that every utterance has are left out
     missing: dict[str, float]
-    # number of videos that the run was trained on ("train") or that chose its epoch and thresholds ("valid")
+    # "train" -> number of videos that the run was trained on; "valid" -> number that chose its epoch and thresholds
     known_videos: dict[str, int]
 
     def open(self) -> Predictions:
-        """The whole table in memory."""
+        """Read the whole table into memory."""
         return read_predictions(self.path)
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that the command line prints."""
+        """Return the JSON object that the command line prints."""
         return vars(self) | {"path": str(self.path)}
 
     def to_pandas(self) -> Any:
-        """One row per utterance (pandas must be installed)."""
+        """Return a pandas data frame with one row per utterance."""
         return self.open().to_pandas()
 
     def _repr_html_(self) -> str:
@@ -51,11 +51,11 @@ class Predicted:
 
 
 def load_model(run: str | Path) -> Predictor:
-    """Load a finished run or a shipped checkpoint, with the weights that were chosen on valid.
+    """Load a finished run or a shipped checkpoint, with the weights that were chosen on the valid split.
 
     Raises:
         UnknownNameError: There is no shipped checkpoint of this name.
-        DataError: The folder is no Run.
+        DataError: The folder is not a Run.
         DamagedFileError: A file of the run is damaged.
     """
     return load_predictor(find_run(str(run)))
@@ -69,22 +69,24 @@ def predict(
     split: str | None = None,
     advance: Advance | None = None,
 ) -> Predicted:
-    """Predict a Dataset, or one of its splits, and write one table. Memory does not grow with its size.
+    """Predict all utterances of a Dataset or of one split, and write the predictions to a table.
+
+    The memory use does not grow with the size of the Dataset.
 
     Args:
         run: Run folder or name of a shipped checkpoint.
         dataset: Dataset folder.
-        out: Parquet file to write; an existing one is replaced only when the new one is complete.
-        split: Split to predict; None predicts all videos.
-        advance: Called with the numbers of finished and of all utterances.
+        out: Parquet file to write. An existing file is replaced only when the new one is complete.
+        split: Split to predict. If it is None, all videos are predicted.
+        advance: Called with the number of finished utterances and the number of all utterances.
 
     Returns:
-        The table, with coverage and the number of videos known from training.
+        The table, with the shares of missing modalities and the number of videos that the training has used.
 
     Raises:
         UsageError: `out` is a folder or inside the Dataset.
         UnknownNameError: There is no shipped checkpoint of this name.
-        DataError: The split is unknown, or all utterances lack the inputs.
+        DataError: There is no such split, or all utterances lack the inputs of the system.
         DamagedFileError: A file of the run or of the Dataset is damaged.
         FeatureSpaceError: The Dataset has other feature spaces than the run.
         WriteError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""What a Dataset offers to a system: the columns that the system reads, and the tasks that its labels allow."""
+"""Reading a Dataset for a system: the inputs that the system needs, and the tasks that the labels allow."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from mien.training.predictor import needs_transcripts, with_model_inputs
 
 
 def read_split(dataset: Dataset, split: str, run: Run) -> SplitColumns:
-    """Read one split with the inputs of a run's system: words or transcripts where it needs them.
+    """Read one split with the inputs that the system of a run needs, such as words or transcripts.
 
     Args:
         dataset: Dataset to read.
         split: Name of the split.
-        run: Run, finished or planned.
+        run: Finished or planned run.
 
     Returns:
-        Columns of the split.
+        The split as columns, one row per utterance.
 
     Raises:
         DataError: The split is unknown or empty, or lacks words or transcripts.
@@ -43,29 +43,29 @@ def read_split(dataset: Dataset, split: str, run: Run) -> SplitColumns:
 
 
 def has_transcripts(dataset: Dataset) -> bool:
-    """Whether any utterance has a transcript."""
+    """Return whether any utterance of the Dataset has a transcript."""
     return any(clean_text(text or "") for text in dataset.table(["transcript"])["transcript"].to_pylist())
 
 
 def encodes_text(entry: SystemEntry, settings: Mapping[str, Any]) -> bool:
-    """Whether a system reads transcripts with a text encoder of its own.
+    """Return whether a system reads transcripts with a text encoder that is part of it.
 
     Args:
         entry: The system's entry in `MODELS`.
         settings: Its settings by name.
 
     Returns:
-        True if it reads transcripts, and its settings do not switch the encoder off.
+        True if the system reads transcripts and its settings do not turn the encoder off.
     """
     return entry.input_kind is InputKind.TRANSCRIPTS and settings.get("encoder") != NO_ENCODER
 
 
 def with_transcripts(dataset: Dataset, name: str) -> dict[Modality, FeatureSpace]:
-    """The feature spaces of a Dataset with transcripts in place of text vectors.
+    """Return the feature spaces of a Dataset, with raw transcripts in place of text vectors.
 
     Args:
         dataset: Dataset with transcripts.
-        name: Name of the system or run, for the message.
+        name: Name of the system or run, for the error message.
 
     Returns:
         Feature spaces by modality.
@@ -82,7 +82,7 @@ def with_transcripts(dataset: Dataset, name: str) -> dict[Modality, FeatureSpace
 
 
 def available_spaces(dataset: Dataset, run: Run) -> Mapping[Modality, FeatureSpace]:
-    """The feature spaces that a Dataset can provide to a finished run.
+    """Return the feature spaces that a Dataset can provide to a finished run.
 
     Args:
         dataset: Dataset to read.
@@ -99,18 +99,18 @@ def available_spaces(dataset: Dataset, run: Run) -> Mapping[Modality, FeatureSpa
 
 @dataclass(frozen=True)
 class SplitLabels:
-    """Labels of one split; empty if the Dataset has no such split. N = utterances."""
+    """Gold labels of the N utterances of one split. N is 0 if the Dataset has no such split."""
 
     sentiment: FloatArray  # (N,) NaN where missing
     emotions: FloatArray  # (N, 6) NaN rows where missing
-    values: SentimentValues
+    values: SentimentValues  # meaning of the numbers in `sentiment`
 
     def labelled(self, task: str) -> bool:
-        """Whether any utterance has a label for the task."""
+        """Return whether any utterance has a label for the task."""
         return not np.isnan(labels_of_task(task, self)).all()
 
     def admits(self, task: str) -> bool:
-        """Whether the task can be learned from the labels: tasks of degrees cannot be learned from classes."""
+        """Return whether the task can be learned from the labels. Intensities cannot be learned from class labels."""
         row = TASKS[task]
         if not row.needs_degrees or not self.labelled(task):
             return self.labelled(task)
@@ -120,14 +120,14 @@ class SplitLabels:
 
 
 def split_labels(dataset: Dataset, split: str) -> SplitLabels:
-    """Read the labels of one split, without features.
+    """Read the gold labels of one split, without features.
 
     Args:
         dataset: Dataset to read.
-        split: Name of the split; an unknown one gives no labels.
+        split: Name of the split.
 
     Returns:
-        The labels.
+        The labels, with no rows if the Dataset has no such split.
     """
     rows = dataset.table(["split", "sentiment", *EMOTIONS])
     in_split = np.array([name == split for name in rows["split"].to_pylist()], dtype=bool)

@@ -1,4 +1,4 @@
-"""Checkpoints shipped with the package: runs in ``mien/checkpoints``, found by name."""
+"""Checkpoints that are shipped with the package. They are runs in ``mien/checkpoints`` and are found by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def shipped_names() -> list[str]:
-    """Names of the shipped checkpoints."""
+    """Return the sorted names of the shipped checkpoints."""
     folder = _checkpoints_folder()
     return sorted(path.name for path in folder.iterdir() if (path / "run.json").is_file()) if folder.is_dir() else []
 
@@ -28,8 +28,8 @@ def find_run(name: str) -> Run:
     """Open a shipped checkpoint by name, or a run by its folder.
 
     Raises:
-        UnknownNameError: It is neither.
-        DataError: The folder is no Run.
+        UnknownNameError: There is neither a shipped checkpoint nor a folder of this name.
+        DataError: The folder is not a Run.
         DamagedFileError: A file of the run is damaged.
         TrainingError: The training has not finished.
     """
@@ -41,16 +41,16 @@ def find_run(name: str) -> Run:
 
 
 def is_shipped_copy(run: Run) -> bool:
-    """Whether a run was made by `ship_run`: it refers to no Dataset and stores no predictions."""
+    """Return whether a run was made by `ship_run`. Such a run has no Dataset path and no predictions."""
     return not run.dataset["path"]
 
 
 def ship_run(run: Run, folder: Path) -> Run:
-    """Write a slim copy of a finished run: float16 weights, thresholds, history, and no path of this machine.
+    """Write a small copy of a finished run: float16 weights, thresholds and history, but no path of the Dataset.
 
     Args:
         run: Finished run.
-        folder: Folder to write; an older copy is replaced atomically.
+        folder: Folder to write. An older copy in it is replaced atomically.
 
     Returns:
         The copy.
@@ -73,7 +73,7 @@ def ship_run(run: Run, folder: Path) -> Run:
 
 
 def decisions_of(run: Run) -> Decisions:
-    """The thresholds that were fitted on valid and stored with the run."""
+    """Return the decision thresholds that were chosen on the valid split and stored with the run."""
     from mien.commands.train import DECISIONS_FILE
     from mien.evaluation.decisions import Decisions
 
@@ -81,5 +81,5 @@ def decisions_of(run: Run) -> Decisions:
 
 
 def _checkpoints_folder() -> Path:
-    """Folder of the shipped checkpoints inside the package."""
+    """Return the folder of the shipped checkpoints inside the package."""
     return Path(str(files("mien"))) / "checkpoints"

@@ -1,4 +1,4 @@
-"""`mien train`: trains a system on a Dataset and writes a Run. Reads features of the splits train and valid only."""
+"""`mien train`: trains a system on a Dataset and writes a Run. It reads features of the train and valid split only."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ Report = Callable[[dict[str, float]], None]
 
 @dataclasses.dataclass(frozen=True)
 class TrainRequest:
-    """What to train.
+    """The system to train, with its inputs, tasks, seed and settings.
 
-    Empty `inputs` select all modalities that both Dataset and model have; empty `tasks` select those of sentiment and
-    emotion that have labels.
+    Empty `inputs` select all modalities that the Dataset has and the system can use. Empty `tasks` select
+    sentiment, emotion or both, as far as the train split has labels for them.
     """
 
     model: str = "cim"
     inputs: tuple[Modality, ...] = ()
     tasks: tuple[str, ...] = ()
     seed: int = 0
-    # settings of the model and of the training loop by name, see: mien models
+    # name -> value of settings of the model and of the training loop; `mien models` lists them
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -71,17 +71,19 @@ def train(
     resume: bool = False,
     report: Report | None = None,
 ) -> Run:
-    """Train one system, fit its decision thresholds on valid, and write a finished Run.
+    """Train one system, choose its decision thresholds on the valid split, and write a finished Run.
 
     Args:
         dataset: Dataset or its folder.
         out: Run folder to write.
         request: System, inputs, tasks, seed and settings; None uses the defaults.
-        resume: Continue an interrupted run, with the same result to the bit; a finished one is returned unchanged.
-        report: Called with the history record of every epoch.
+        resume: Continue an interrupted run. The result is bitwise the same as without interruption. A finished run is
+            returned unchanged.
+        report: Called after every epoch with its record, such as losses and scores.
 
     Returns:
-        The finished run. With several devices, only the first process finishes it; the others return the planned run.
+        The finished run. With several devices, only the first process finishes it, and the others return the planned
+        run.
 
     Raises:
         UsageError: Inputs or tasks do not fit the system or the Dataset.
@@ -108,7 +110,7 @@ def train(
 
 
 def _prepare_folder(planned: Run, resume: bool) -> Run | None:
-    """Prepare the run folder for training; returns the run if it is already finished, else None."""
+    """Prepare the run folder for training. Return the run if it is already finished, else None."""
     out = planned.folder
     if (out / CARD).exists():
         existing = open_run(out, unfinished=True)
@@ -130,7 +132,7 @@ def _prepare_folder(planned: Run, resume: bool) -> Run | None:
 
 
 def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
-    """Resolve settings, inputs and tasks of a run without writing anything.
+    """Choose the settings, inputs and tasks of a run, without writing anything.
 
     Args:
         dataset: Dataset to train on.
@@ -183,14 +185,14 @@ def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
 
 
 def choose_settings(request: TrainRequest, entry: ModelEntry | ClassicalEntry) -> dict[str, dict[str, Any]]:
-    """Settings of a run: the defaults of the system, overridden by the request.
+    """Return the settings of a run: the defaults of the system, overridden by the request.
 
     Args:
         request: Request with changed settings.
         entry: The system's entry in `MODELS`.
 
     Returns:
-        Settings by group: "model" and "training"; the latter is empty for a classical system.
+        Settings in two groups, "model" and "training". The second is empty for a classical system.
 
     Raises:
         SettingsError: A setting is unknown or invalid.
@@ -272,7 +274,10 @@ def _require_continuable(existing: Run, planned: Run, resume: bool) -> None:
 
 
 def _require_usable(train_columns: SplitColumns, valid_columns: SplitColumns, run: Run, dataset: Dataset) -> None:
-    """Require training features of every input, and features and labels of every task in valid."""
+    """Raise DataError if a run cannot use its train and valid splits.
+
+    Train needs features of every input. Valid needs labels of every task, and features of at least one input.
+    """
     for modality in run.inputs:
         if not train_columns.present[modality].any():
             raise DataError(
@@ -296,7 +301,7 @@ def _require_usable(train_columns: SplitColumns, valid_columns: SplitColumns, ru
 def _fit_system(
     run: Run, train_columns: SplitColumns, valid_columns: SplitColumns, report: Report | None
 ) -> tuple[Progress, int]:
-    """Train the network, or fit the classical system; returns its progress and number of learned numbers."""
+    """Train a network or fit a classical system. Return the state after training and the number of parameters."""
     entry = model_entry(run.model)
     model_settings = override(entry.settings, run.settings["model"])
     report = report or (lambda _record: None)
@@ -326,7 +331,7 @@ def _fit_system(
 
 
 def video_id_hashes(columns: SplitColumns) -> list[str]:
-    """The first ten hexadecimal digits of each video id's sha256, sorted."""
+    """Return a sorted list of the first ten hexadecimal digits of the SHA-256 of each video id."""
     return sorted(hashlib.sha256(name.encode()).hexdigest()[:10] for name in columns.video_ids)
 
 
@@ -338,7 +343,7 @@ def _finish_run(
     progress: Progress,
     n_parameters: int,
 ) -> Run:
-    """Write thresholds, predictions for valid and outcome, and mark the run as finished."""
+    """Write the thresholds, the predictions for the valid split and the outcome. Return the run, marked as finished."""
     training = run.settings["training"]
     chosen_by = f"best {training['select_by']} on the valid split" if training else "fitted once: there is no other"
     outcome = {
@@ -351,7 +356,7 @@ def _finish_run(
         "seconds_per_epoch": float(np.mean(progress.seconds)),
         # over all epochs, including those before an interruption
         "train_seconds": float(np.sum(progress.seconds)),
-        # of the whole process that finished the run, which may have trained other runs before
+        # peak of the whole process that finished the run; it may have trained other runs before
         "peak_memory_mib": peak_memory_mib(),
         # hashed, so that a run reveals no video ids, while `evaluate` can recognise the videos
         "videos": {"train": video_id_hashes(train_columns), "valid": video_id_hashes(valid_columns)},
@@ -370,10 +375,10 @@ def _finish_run(
 
 
 def peak_memory_mib() -> float:
-    """Peak resident memory of this process in MiB, including libraries.
+    """Return the peak resident memory of this process in MiB, including libraries.
 
-    On Linux the high-water mark of the address space is read, because a child process inherits the maximum of getrusage
-    from its parent.
+    On Linux, the function reads the peak (`VmHWM`) from /proc, because a child process inherits the maximum of
+    `getrusage` from its parent.
     """
     status = Path("/proc/self/status")
     if status.exists():

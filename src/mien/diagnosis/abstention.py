@@ -1,7 +1,8 @@
-"""Abstention: accuracy of the confident answers alone, at confidence cuts chosen on valid, and risk-coverage curves.
+"""Abstention: accuracy when only confident answers are kept, and risk-coverage curves.
 
-Confidence is the distance from the output's threshold in calibrated logits. Every output has its own cuts, so an
-utterance may get an answer for one emotion and none for another.
+Answers with a confidence below a cut are withheld; the cuts are chosen on valid. Confidence is the distance of a
+probability from the output's threshold, in calibrated logits. Every output has its own cuts, so an utterance may get an
+answer for one emotion and none for another.
 
 Sources: R. El-Yaniv and Y. Wiener, "On the foundations of noise-free selective classification", JMLR 2010 (curve);
 Y. Geifman, G. Uziel and R. El-Yaniv, "Bias-reduced uncertainty estimation for deep neural classifiers", ICLR 2019
@@ -34,10 +35,11 @@ GRID = tuple(number / 100 for number in range(1, 101))
 
 @dataclass(frozen=True, slots=True)
 class CoverageCurve:
-    """Accuracy over coverage of one output, or of the mean of several.
+    """Accuracy at every coverage (share of answers that are kept), for one output or the mean of several.
 
-    `model` and `oracle` are accuracies (coverage,) at the coverages of `GRID`: 1 - risk, class-weighted for several
-    outputs.
+    `model` keeps the most confident answers first, and `oracle` keeps wrong answers last. Both are accuracies
+    (coverage,) at the coverages of `GRID`, computed as 1 - risk. For the mean of several outputs, the risk gives both
+    classes of an output the same total weight.
     """
 
     name: str
@@ -56,7 +58,7 @@ def confidence_threshold(confidence: FloatArray, coverage: float) -> float:
         coverage: Share of the answers to keep, in [0, 1].
 
     Returns:
-        Lowest confidence of a kept answer; ties are all kept. 0 for a coverage of 1.
+        The lowest confidence of a kept answer; answers of equal confidence are all kept. It is 0 for a coverage of 1.
     """
     if coverage >= 1:
         return 0.0
@@ -69,14 +71,16 @@ def abstain(
 ) -> tuple[dict[str, Any], list[CoverageCurve]]:
     """Score the answers that are kept at cuts chosen on valid, and compute risk-coverage curves and their areas.
 
+    If all answers are kept, the scores equal those of the protocol clean.
+
     Args:
-        valid: Validated predictions for valid, which choose the cuts; both splits have labels for every task.
-        scored: Validated predictions for the split to score.
-        decisions: Thresholds of the run; with all answers kept, scores equal those of the protocol clean.
+        valid: Validated predictions for valid, with labels for every task; the cuts are chosen on them.
+        scored: Validated predictions for the split to score, with labels for every task.
+        decisions: Decision thresholds of the run.
         scalings: Output -> scaling from `fit_scalings` on valid.
 
     Returns:
-        The part ``abstention`` of a diagnosis by task, and one curve per task.
+        Task -> its entry in the part ``abstention`` of a diagnosis; and one curve per task.
     """
     on_valid, on_scored = labelled_outputs(valid), labelled_outputs(scored)
     part: dict[str, Any] = {SENTIMENT: None, EMOTION: None}
@@ -105,7 +109,7 @@ class _Answers:
 
     @classmethod
     def of(cls, valid: LabelledOutputs, scored: LabelledOutputs, threshold: float, scaling: PlattScaling) -> _Answers:
-        """Make the decisions, and choose the cuts on valid."""
+        """Make the decisions for the scored split, and choose the confidence cuts on valid."""
         valid_confidence = scaling.distance(valid.probability, threshold)
         return cls(
             present=scored.present,
@@ -115,7 +119,7 @@ class _Answers:
         )
 
     def at_cuts(self, scores_of: Callable[[BoolArray], dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """Per coverage: the cut, the share of answers that it keeps, and the scores of the answers that are kept."""
+        """Return coverage in per cent -> the cut, the share of answers that it keeps, and their scores."""
         rows = {}
         for coverage, cut in zip(COVERAGES, self.cuts, strict=True):
             answered = self.confidence >= cut
@@ -123,7 +127,7 @@ class _Answers:
         return rows
 
     def risks(self, weight: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        """Risk of the system and of the oracle at every coverage, both (utterance,)."""
+        """Return the risk at every coverage, with answers ordered by confidence and by an oracle, both (utterance,)."""
         wrong = self.present != self.predicted
         return risk_coverage(wrong, self.confidence, weight), oracle_risk(wrong, weight)
 
@@ -186,7 +190,7 @@ def _coverage_curve(
 
 
 def risk_coverage(wrong: BoolArray, confidence: FloatArray, weight: FloatArray | None = None) -> FloatArray:
-    """Compute the risk among the k most confident answers, for every k from 1 to the number of answers.
+    """Compute the risk (weighted share of errors) of the k most confident answers, for k = 1, 2, ... up to all.
 
     Answers of equal confidence share their errors evenly, so the result does not depend on the order of the rows.
 
@@ -194,11 +198,11 @@ def risk_coverage(wrong: BoolArray, confidence: FloatArray, weight: FloatArray |
         wrong: True where the decision is an error, (utterance,).
         confidence: Confidence of each answer, (utterance,).
         weight: Positive weight of each answer in the risk, (utterance,). With 1 / P on the P present and 1 / N on the
-            N absent cases, the risk of all answers is 1 - weighted accuracy. None weights all answers equally, which
-            makes the risk the error rate.
+            N absent cases, the risk of all answers is 1 - weighted accuracy. If `weight` is None, all answers have the
+            same weight, so the risk is the error rate.
 
     Returns:
-        Weighted share of errors among the 1, 2, ... most confident answers, (utterance,); coverage is k / n.
+        Risks (utterance,) of the 1, 2, ... most confident answers.
     """
     share = np.ones(len(wrong)) if weight is None else np.asarray(weight, dtype=np.float64)
     # np.unique sorts in ascending order, so negation puts the most confident answers first
@@ -209,30 +213,31 @@ def risk_coverage(wrong: BoolArray, confidence: FloatArray, weight: FloatArray |
 
 
 def oracle_risk(wrong: BoolArray, weight: FloatArray | None = None) -> FloatArray:
-    """Compute the `risk_coverage` of an oracle that gives wrong answers last, in ascending order of weight.
+    """Compute the `risk_coverage` of an oracle that gives right answers first, then wrong ones by ascending weight.
 
-    No confidence gives a smaller area for the same answers.
+    For the same answers, no other confidence gives a smaller area under the curve.
 
     Args:
         wrong: True where the decision is an error, (utterance,).
         weight: Positive weight of each answer in the risk, (utterance,); None weights all answers equally.
 
     Returns:
-        Risk at every coverage, (utterance,).
+        Risks (utterance,) of the 1, 2, ... first answers.
     """
     share = np.ones(len(wrong)) if weight is None else np.asarray(weight, dtype=np.float64)
     return risk_coverage(wrong, -(share * wrong), weight)
 
 
 def area_under_risk(risk: FloatArray) -> float:
-    """Average `risk_coverage` over all coverages; smaller is better, NaN without answers.
+    """Return the area under a risk-coverage curve, which is the mean risk; NaN without answers.
 
-    The area of random abstention is the risk of all answers, because its risk is the same at every coverage.
+    A smaller area is better. Random abstention has the same risk at every coverage, so its area is the risk of all
+    answers.
     """
     return float(risk.mean()) if risk.size else float("nan")
 
 
 def class_weights(present: BoolArray) -> FloatArray:
-    """Weight each of P present cases by 1 / P and each of N absent ones by 1 / N, as weighted accuracy does."""
+    """Return the weights of weighted accuracy: 1 / P for each of P present cases, 1 / N for each of N absent ones."""
     n_present = int(present.sum())
     return np.where(present, 1 / max(n_present, 1), 1 / max(len(present) - n_present, 1))

@@ -1,7 +1,8 @@
-"""Calibration of probabilities and decision thresholds per objective, both chosen on valid for every output.
+"""Calibration of probabilities, and decision thresholds per objective, both chosen on valid for every output.
 
 Platt scaling in logit space has two numbers per output: calibrated logit = slope * logit + offset. The slope is not
-negative, so the ranking stays, and mapping a threshold the same way changes no decision.
+negative, so the ranking of utterances stays. A threshold that is mapped in the same way gives the same decisions. An
+objective is the metric that a threshold maximises.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
 from mien.tasks import TASKS, output_name
 
-# key of the calibration error in a diagnosis; the name of the mean follows it for tasks with several outputs
+# key of the calibration error in a diagnosis; for tasks with several outputs the name of the mean is appended
 ERROR = "calibration_error"
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledOutputs:
-    """The N labelled utterances of one output."""
+    """Gold classes and predicted probabilities of one output, for the N utterances with a label."""
 
     task: str
-    # of the output in the task
+    # column of the output among those of the task
     column: int
     rows: NDArray[np.intp]  # (N,) row numbers in the predictions
     present: BoolArray  # (N,) gold class; for sentiment: score >= 0 (has0)
@@ -70,7 +71,7 @@ class PlattScaling:
 
 
 def labelled_outputs(predictions: Predictions) -> dict[str, LabelledOutputs]:
-    """Collect the labelled utterances of every class output of validated predictions; keys are output names."""
+    """Return output name -> its labelled utterances, for every output of validated predictions that is a class."""
     outputs = {}
     for task in classes_in(predictions):
         present, scored = classes_of(task, predictions)
@@ -87,13 +88,13 @@ def classes_in(predictions: Predictions) -> list[str]:
 
 
 def fit_scalings(valid: Predictions) -> dict[str, PlattScaling]:
-    """Fit slope and offset of every output by maximum likelihood, with the softened targets of Platt's section 2.2.
+    """Fit Platt scaling of every output by maximum likelihood, with the softened targets of Platt's section 2.2.
 
     Args:
         valid: Validated predictions for the valid split. The split is not checked: never pass test.
 
     Returns:
-        Output -> scaling; without a fit, and with the reason, where valid has only one class of the output.
+        Output -> scaling. Where valid has only one class of an output, the scaling changes nothing and has a `reason`.
     """
     scalings = {}
     for name, cases in labelled_outputs(valid).items():
@@ -116,7 +117,7 @@ def recalibrated(predictions: Predictions, scalings: Mapping[str, PlattScaling])
         scalings: Output -> scaling, for every class output.
 
     Returns:
-        Predictions for the same rows.
+        Predictions for the same rows, with calibrated probabilities.
     """
     calibrated = {
         task: np.stack(
@@ -139,7 +140,7 @@ def calibration_part(scored: Predictions, scalings: Mapping[str, PlattScaling]) 
         scalings: Output -> scaling, fitted on valid.
 
     Returns:
-        Output -> slope, offset, errors ``before`` and ``after``, and counts of utterances.
+        Output -> slope, offset, errors ``before`` and ``after`` calibration, and counts of utterances.
     """
     part = {}
     for name, cases in labelled_outputs(scored).items():
@@ -166,7 +167,9 @@ def _calibration_errors(present: BoolArray, probability: FloatArray) -> dict[str
 def trust_scores(
     rows: Predictions, decisions: Decisions, scalings: Mapping[str, PlattScaling], weights: NDArray[Any] | None = None
 ) -> dict[str, FloatArray]:
-    """Compute the first headline score of every class task, then their calibration errors after calibration.
+    """Compute the first headline score and the calibration error of every task that predicts classes.
+
+    The calibration error is that of calibrated probabilities.
 
     Args:
         rows: Validated predictions.
@@ -175,7 +178,7 @@ def trust_scores(
         weights: How often each resample drew each video, (resample, video); None scores the rows once.
 
     Returns:
-        Path -> score: scalars, or (resample,) with weights.
+        Path -> score: a scalar, or an array (resample,) if there are weights.
     """
     values = headline_values(count_videos(rows, decisions), weights)
     tasks = classes_in(rows)
@@ -205,7 +208,7 @@ def mean_trust_scores(
         weights: How often each resample drew each video, (resample, video); None scores the rows once.
 
     Returns:
-        Path -> mean score: scalars, or (resample,) with weights.
+        Path -> mean score: a scalar, or an array (resample,) if there are weights.
     """
     run_scores = [trust_scores(*run, weights) for run in runs]
     return {path: np.mean([scores[path] for scores in run_scores], axis=0) for path in run_scores[0]}
@@ -218,9 +221,9 @@ def interval_of(resampled: FloatArray) -> list[float]:
 
 
 def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, dict[str, float]]:
-    """Choose a threshold for every output and objective, each the median of many votes (`voted_thresholds`).
+    """Choose a threshold for every output and every metric to maximise, with `voted_thresholds`.
 
-    For weighted accuracy and weighted F1 of emotions these are the thresholds of `decisions`. Where valid has only one
+    For weighted accuracy and weighted F1 of emotions the thresholds are those of `decisions`. Where valid has only one
     class of an output, its threshold is 0.5.
 
     Args:
@@ -228,7 +231,7 @@ def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, 
         decisions: Thresholds stored with the run.
 
     Returns:
-        Output -> objective -> threshold in [0, 1].
+        Output -> metric -> threshold in [0, 1].
     """
     chosen = {}
     for name, cases in labelled_outputs(valid).items():
@@ -244,15 +247,15 @@ def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, 
 def thresholds_part(
     scored: Predictions, thresholds: Mapping[str, Mapping[str, float]], scalings: Mapping[str, PlattScaling]
 ) -> dict[str, Any]:
-    """Score the thresholds of every output and objective, each by the metric of its objective.
+    """Score each threshold of every output by the metric that it was chosen to maximise.
 
     Args:
         scored: Validated predictions for the scored split.
-        thresholds: Output -> objective -> threshold from `objective_thresholds`.
+        thresholds: Output -> metric -> threshold, from `objective_thresholds`.
         scalings: Output -> scaling, fitted on valid.
 
     Returns:
-        Output -> objective -> threshold, calibrated threshold, and the scores at the threshold and at 0.5.
+        Output -> metric -> threshold, calibrated threshold, and the scores at the threshold and at 0.5.
     """
     part: dict[str, Any] = {}
     for name, cases in labelled_outputs(scored).items():

@@ -1,4 +1,4 @@
-"""Figure of accuracy over coverage: abstention by confidence, at random and by an oracle."""
+"""Figure of accuracy against the share of answers kept: abstention by confidence, at random and by an oracle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ NOTE = (
 
 @figure_style()
 def draw_coverage_curves(heading: str, runs: Sequence[Sequence[CoverageCurve]]) -> Figure:
-    """Draw accuracy over coverage with random abstention and the oracle, one panel per score.
+    """Draw accuracy against coverage (the share of answers that are kept), one panel per score.
+
+    Each panel compares abstention by confidence with random abstention and with an oracle.
 
     Args:
         heading: Second line of the title.

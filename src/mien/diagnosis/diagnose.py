@@ -1,4 +1,7 @@
-"""The command `mien diagnose`: how far a run's answers can be trusted. Everything is chosen on the valid split."""
+"""The command `mien diagnose`: how far a run's predictions can be trusted.
+
+Calibration, thresholds and confidence cuts are chosen on the valid split.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class RunDiagnosis:
-    """Diagnosis of one run; `part` is its JSON object."""
+    """Diagnosis of one run. `part` is its JSON object; `notes` are messages on outputs that were calibrated poorly."""
 
     part: dict[str, Any]
     scalings: Mapping[str, PlattScaling]
@@ -92,7 +95,7 @@ class RunDiagnosis:
 
 @dataclass(frozen=True)
 class _DiagnosedRun:
-    """A run with its predictor and predictions, which several parts of the diagnosis use."""
+    """A run with its predictor, its predictions for the scored split, and its diagnosis."""
 
     run: Run
     predictor: Predictor
@@ -111,21 +114,21 @@ def diagnose(
     n_resamples: int = N_RESAMPLES,
     advance: Advance | None = None,
 ) -> Diagnosis:
-    """Measure calibration, thresholds, abstention, groups and transcription errors of runs that differ only in seed.
+    """Diagnose runs that differ only in seed: calibration, thresholds, abstention, groups, transcription errors.
 
     Args:
-        runs: Folders of finished runs, which stay unchanged, or a shipped name.
+        runs: Folders of finished runs, or the name of a shipped run; the folders stay unchanged.
         out: Folder for diagnosis.json, diagnosis.md and the figures; None writes nothing.
         dataset: Dataset to score; None scores the one that the runs were trained on.
         split: Split to score.
-        word_errors: Word error rates in [0, 1] to inject; a run that does not allow it is an error. None injects
-            `WORD_ERRORS` where the runs allow it, and otherwise records the reason.
-        text: Text extractor, where the run's feature space does not name it (``glove:FILE``).
+        word_errors: Word error rates in [0, 1] to inject into transcripts; it is an error if the runs do not allow it.
+            If None, `WORD_ERRORS` are injected where the runs allow it; otherwise the reason is recorded.
+        text: Text extractor (for example ``glove:FILE``), if the run's feature space does not name one.
         n_resamples: Resamples of the bootstrap over videos; 0 gives no intervals.
-        advance: Called with the number of finished parts and the number of all parts.
+        advance: Called after each step with the number of finished steps and the number of all steps.
 
     Returns:
-        Diagnosis of every run, with means and s.d. over the runs.
+        The diagnosis of every run, and the means and s.d. over the runs.
 
     Raises:
         UsageError: The runs differ in more than their seed, or a rate is outside [0, 1].
@@ -187,9 +190,10 @@ def _diagnose_run(run: Run, opened: OpenedSplit) -> tuple[_DiagnosedRun, list[st
 
 
 def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
-    """Drop class tasks that no row has labels for; return the rest, and a note for each dropped task.
+    """Drop tasks that predict classes but have no gold label in any row.
 
-    Raises DataError where no class task remains.
+    Return the remaining predictions and one message per dropped task. Raise DataError if no task that predicts
+    classes remains.
     """
     dropped = [task for task in classes_in(predictions) if not classes_of(task, predictions)[1].any()]
     kept = _select_tasks(predictions, [task for task in predictions.outputs if task not in dropped])
@@ -202,11 +206,11 @@ def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
 
 
 def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Decisions) -> RunDiagnosis:
-    """Measure calibration, thresholds and abstention of one run: chosen on valid, scored on the other split.
+    """Measure calibration, thresholds and abstention of one run, all chosen on valid and scored on another split.
 
     Args:
         valid: Predictions for the valid split.
-        scored: Predictions for the split to score, without tasks that it has no labels for (`with_labels_only`).
+        scored: Predictions for the split to score, where each task has labels (see `with_labels_only`).
         decisions: Thresholds of the run.
 
     Returns:
@@ -247,7 +251,7 @@ def _select_tasks(predictions: Predictions, tasks: Sequence[str]) -> Predictions
 
 
 def _mean_emotion_scores(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
-    """Mean scores over the six emotions, without undefined ones; None if the run does not predict emotions."""
+    """Return the scores averaged over the six emotions, leaving out undefined ones; None without emotions."""
     rows = [thresholds[name] for name in EMOTIONS if name in thresholds]
     if not rows:
         return None
@@ -261,9 +265,10 @@ def _mean_emotion_scores(thresholds: Mapping[str, Mapping[str, Mapping[str, floa
 
 
 def _valid_predictions(run: Run, predictor: Predictor, opened: OpenedSplit) -> tuple[Predictions, list[str]]:
-    """Read the run's predictions for valid; a shipped run has none, so predict the Dataset's valid split.
+    """Return the predictions of a run for valid, and messages on how they were made.
 
-    Raises DataError where the run was trained on videos of the only valid split available.
+    A shipped run has no stored predictions, so it predicts the valid split of the scored Dataset. Raise DataError if
+    this Dataset has no valid split, or if the run was trained on some of its videos.
     """
     path = run.folder / PREDICTIONS_FOLDER / "valid.parquet"
     if path.exists():
@@ -293,7 +298,7 @@ def _group_scores(opened: OpenedSplit, diagnosed: Sequence[_DiagnosedRun], n_res
 
 
 def _valid_attributes(opened: OpenedSplit) -> UtteranceAttributes | None:
-    """Attributes of the valid split of the training Dataset, else of the scored Dataset; None without either."""
+    """Return attributes of the valid split of the training Dataset, or else of the scored one; None if both lack it."""
     for dataset in (_training_dataset(opened.run), opened.dataset):
         if dataset is not None and VALID in dataset.splits:
             return utterance_attributes(dataset.columns(VALID))
@@ -301,7 +306,7 @@ def _valid_attributes(opened: OpenedSplit) -> UtteranceAttributes | None:
 
 
 def _training_dataset(run: Run) -> Dataset | None:
-    """The Dataset that the run was trained on; None if it is gone or its folder now holds another Dataset."""
+    """Return the Dataset that the run was trained on; None if it is gone or its folder now holds another one."""
     path = run.dataset["path"]
     try:
         dataset = open_dataset(path) if path else None
@@ -313,7 +318,7 @@ def _training_dataset(run: Run) -> Dataset | None:
 def _retranscriber_or_reason(
     opened: OpenedSplit, rates: Sequence[float], text: str | None, *, required: bool
 ) -> Retranscribe | str:
-    """Return the `Retranscribe` of the run, or the reason why there is none; raise that reason if `required`."""
+    """Return the result of `retranscriber` or the reason why there is none; if `required`, raise the error."""
     if not rates:
         return "not asked for"
     try:
@@ -332,7 +337,10 @@ def _degraded_scores(
     n_resamples: int,
     step: Callable[[], None],
 ) -> dict[str, Any]:
-    """Scores at rate 0 and at every word error rate; text features are re-extracted at all of them."""
+    """Return the scores at word error rate 0 and at the given rates; text inputs are recomputed for each.
+
+    `step` is called after each given rate.
+    """
     columns = opened.columns
     transcripts = columns.transcripts or []
     runs, scalings = _seed_runs(diagnosed)
@@ -358,7 +366,7 @@ def _degraded_scores(
 
 
 def _reextraction_notes(reextracted: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
-    """Note that re-extracted text features differ from those of the Dataset, if predictions from them differ."""
+    """Return a message if predictions from re-extracted and from stored text features differ; else an empty list."""
     gap = max(
         float(np.abs(one.predictions.outputs[task] - other.predictions.outputs[task]).max())
         for one, other in zip(reextracted, stored, strict=True)

@@ -1,4 +1,4 @@
-"""Scores by groups of utterances: by words, duration, position in the video and length of the video.
+"""Scores of groups of utterances: by number of words, duration, position in the video, or length of the video.
 
 The edges of the groups come from the valid split, the scores from the scored split, and the intervals from a bootstrap
 over the videos of the group.
@@ -35,13 +35,13 @@ class UtteranceAttributes:
     index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
     words: FloatArray  # (N,) number of words of the transcript, NaN without one
     duration_s: FloatArray  # (N,) NaN where unknown
-    position: FloatArray  # (N,) middle of the utterance in its video, in (0, 1): 0.75 for the second of two
+    position: FloatArray  # (N,) place among the utterances of the video, in (0, 1): 0.25 and 0.75 for two
     video_length: FloatArray  # (N,) number of utterances of its video
 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Groups of utterances by one attribute; without groups, `absent` holds the reason."""
+    """Groups of utterances by one attribute. If there are no groups, `absent` holds the reason."""
 
     what: str
     groups: Mapping[str, BoolArray]  # name -> (N,) membership, in the order of `UtteranceAttributes`
@@ -50,7 +50,7 @@ class Grouping:
 
 
 def utterance_attributes(columns: SplitColumns) -> UtteranceAttributes:
-    """Compute lengths and positions of the utterances; NaN where the columns lack the information."""
+    """Compute every utterance's number of words, duration, position and length of its video; NaN where unknown."""
     n, lengths = columns.n_utterances, columns.lengths
     video_id = np.repeat(np.array(columns.video_ids, dtype=object), lengths)
     unknown = np.full(n, np.nan)
@@ -77,7 +77,8 @@ def make_groupings(scored: UtteranceAttributes, valid: UtteranceAttributes | Non
 
     Args:
         scored: Attributes of the split to score.
-        valid: Attributes of the valid split, whose thirds give the edges; None leaves out groups that need edges.
+        valid: Attributes of the valid split, whose terciles are the edges of the groups. If it is None, there are
+            groups by position only.
 
     Returns:
         One grouping per attribute.
@@ -120,20 +121,20 @@ def score_groups(
     scored: UtteranceAttributes,
     n_resamples: int,
 ) -> dict[str, Any]:
-    """Score the split and every group: means over the runs, each with its 95 % interval.
+    """Score the whole split and every group: means over the runs, each with its 95 % interval.
 
-    A group is flagged in a headline score whose interval lies wholly below the score of the split. Calibration errors
-    are never flagged, because they grow with fewer cases.
+    A group is flagged as worse in a headline score if the interval lies wholly below the score of the whole split.
+    Calibration errors are never flagged, because they grow when there are fewer cases.
 
     Args:
-        runs: Predictions for the scored split, with the run's thresholds.
-        scalings: Scalings of each run, output -> scaling; calibration errors are measured after recalibration.
+        runs: Predictions for the scored split and thresholds, one entry per run.
+        scalings: For each run, output -> Platt scaling; calibration errors are measured after recalibration.
         groupings: Groups from `make_groupings`.
         scored: Attributes of the scored utterances.
         n_resamples: Resamples of the bootstrap over videos; 0 gives no intervals and no flags.
 
     Returns:
-        The part ``groups`` of a diagnosis: scores of the split, and of every group.
+        The part ``groups`` of a diagnosis: scores of the whole split, and of every group.
 
     Raises:
         DataError: Predictions and attributes are about different utterances.

@@ -33,12 +33,12 @@ class TextTable:
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisFigures:
-    """Data of the figures of a diagnosis."""
+    """Data of the figures of a diagnosis; each tuple has one entry per run."""
 
     heading: str
-    before: tuple[Predictions, ...]  # per run
-    after: tuple[Predictions, ...]  # the same with calibrated probabilities
-    curves: tuple[tuple[CoverageCurve, ...], ...]  # per run
+    before: tuple[Predictions, ...]  # with the probabilities of the system
+    after: tuple[Predictions, ...]  # with calibrated probabilities
+    curves: tuple[tuple[CoverageCurve, ...], ...]  # one curve per score
 
 
 def write_diagnosis(folder: Path, summary: Mapping[str, Any], figures: DiagnosisFigures) -> list[Path]:
@@ -77,7 +77,7 @@ def write_diagnosis(folder: Path, summary: Mapping[str, Any], figures: Diagnosis
 
 
 def heading_of(summary: Mapping[str, Any]) -> str:
-    """Name the system, its seeds, the Dataset and the split."""
+    """Return a heading with the system, its seeds, the Dataset, the split and its size."""
     run, seeds = summary["runs"][0], [each["seed"] for each in summary["runs"]]
     return (
         f"{run['model']} {'+'.join(run['inputs'])}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}; "
@@ -86,7 +86,7 @@ def heading_of(summary: Mapping[str, Any]) -> str:
 
 
 def tables_of(summary: Mapping[str, Any]) -> list[TextTable]:
-    """Format the parts of a diagnosis as tables: means over the runs, with s.d. where there are several."""
+    """Return the parts of a diagnosis as tables of means over the runs, with s.d. if there are several runs."""
     tables = [
         _calibration_table(summary),
         _thresholds_table(summary),
@@ -100,7 +100,7 @@ def tables_of(summary: Mapping[str, Any]) -> list[TextTable]:
 
 
 def notes_of(summary: Mapping[str, Any]) -> list[str]:
-    """Collect the notes of a diagnosis: what was left out or changed, and why."""
+    """Return the messages of a diagnosis: what was left out or changed, and why."""
     notes: list[str] = list(summary["notes"])
     notes += [f"no groups by {each['what']}: {each['absent']}" for each in summary["groups"]["by"] if each["absent"]]
     degraded = summary["transcription_errors"]
@@ -110,7 +110,7 @@ def notes_of(summary: Mapping[str, Any]) -> list[str]:
 
 
 def to_markdown(summary: Mapping[str, Any]) -> str:
-    """Format a diagnosis as one Markdown page."""
+    """Return a diagnosis as one Markdown page."""
     lines = [f"# Diagnosis\n\n{heading_of(summary)}\n\n{CHOSEN}\n"]
     lines += [f"- {note}" for note in notes_of(summary)]
     for table in tables_of(summary):
@@ -247,7 +247,7 @@ def _transcription_table(degraded: Mapping[str, Any]) -> TextTable:
 
 
 def _score_column(path: str) -> str:
-    """Return the column title of a score: the usual one of a headline score, else that of a calibration error."""
+    """Return the table heading of a score: that of the headline score at the path, or else "<task> ECE"."""
     headline = all_headlines().get(path)
     return f"{path.split('.', maxsplit=1)[0]} ECE" if headline is None else headline.column
 

@@ -1,7 +1,7 @@
-"""Word errors injected into transcripts, to measure how a system's scores change with worse transcripts.
+"""Inject word errors into transcripts, to measure how a system's scores change with worse transcripts.
 
-Injected errors are spread evenly over the words. A speech recogniser instead mistakes rare words and words that sound
-alike or are in noise, and its substitutes make sense (docs/decisions.md).
+Injected errors are spread evenly over the words. The errors of a speech recogniser are not: it mistakes rare words,
+words that sound alike and words in noise, and its substitutes make sense (docs/decisions.md).
 
 `retranscriber` recomputes the text inputs of a run from such transcripts.
 """
@@ -37,7 +37,7 @@ class WordError(IntEnum):
 
     SUBSTITUTION = 0
     DELETION = 1
-    INSERTION = 2  # of another word after it
+    INSERTION = 2  # another word is added after the word
 
 
 # probability of each kind, in the order of `WordError`
@@ -45,7 +45,7 @@ KIND_SHARES = (0.60, 0.25, 0.15)
 
 
 def require_rates(rates: Sequence[float]) -> tuple[float, ...]:
-    """Check word error rates and return them as a tuple. Raises UsageError where one is outside [0, 1]."""
+    """Check word error rates and return them as a tuple. Raise UsageError if one is outside [0, 1]."""
     for rate in rates:
         if not 0 <= rate <= 1:
             raise UsageError(f"Expected word error rates from 0 to 1, but got {rate}; 0.1 is one word in ten")
@@ -55,10 +55,9 @@ def require_rates(rates: Sequence[float]) -> tuple[float, ...]:
 def inject_errors(transcripts: Sequence[str], rate: float, seed: int = 0) -> list[str]:
     """Inject word errors into transcripts.
 
-    The seed determines the order in which words are changed, and how: the errors of a lower rate are a subset of those
-    of a higher one. Substitutes and insertions are drawn from all words of these transcripts in proportion to their
-    counts. The rate that an edit distance measures is a little lower, because a deletion beside an insertion counts as
-    one substitution.
+    With the same seed, the errors of a lower rate are a subset of those of a higher rate. Substitutes and insertions
+    are drawn from all words of these transcripts in proportion to their counts. A word error rate that is measured by
+    edit distance is a little lower than `rate`, because a deletion beside an insertion counts as one substitution.
 
     Args:
         transcripts: Transcript of each utterance, (utterance,); another order gives other errors.
@@ -117,19 +116,21 @@ def _replaced_word(pool: Sequence[str], position: int, kind: WordError, substitu
 def score_degraded(
     runs: Sequence[SeedRun], clean: Sequence[SeedRun], scalings: Sequence[Mapping[str, PlattScaling]], n_resamples: int
 ) -> dict[str, dict[str, Any]]:
-    """Score predictions from transcripts with errors, and compare with the scores without errors; means over the runs.
+    """Score predictions from transcripts with errors, and compare the scores with those without errors.
+
+    All scores are means over the runs.
 
     Args:
         runs: Predictions from transcripts with errors, one entry per run.
-        clean: Predictions of the same runs from transcripts without errors.
-        scalings: Scalings of each run, output -> scaling.
+        clean: Predictions of the same runs, in the same order, from transcripts without errors.
+        scalings: For each run, output -> Platt scaling.
         n_resamples: Resamples of the paired bootstrap over videos; 0 gives no intervals.
 
     Returns:
         Path of a score -> ``value``, ``difference`` from the score without errors, and its 95 % ``interval``.
 
     Raises:
-        DataError: Rows are unusable, or the two sides have different utterances.
+        DataError: Rows are unusable, or `runs` and `clean` have different utterances.
     """
     sides = [
         [
@@ -153,7 +154,7 @@ def score_degraded(
     return summary
 
 
-# maps columns and new transcripts (utterance,) to columns whose text inputs are computed from those transcripts
+# function(columns, new transcripts (utterance,)): returns the columns with text inputs computed from these transcripts
 Retranscribe = Callable[[SplitColumns, Sequence[str]], SplitColumns]
 
 
@@ -163,17 +164,18 @@ def retranscriber(run: Run, columns: SplitColumns, extractor: str | None = None)
     Args:
         run: Finished run that reads transcripts, or text vectors of an available extractor.
         columns: Columns of the split, which must have transcripts.
-        extractor: Name of the text extractor, where the run's feature space does not name it (``glove:FILE``); None
-            takes the name of the feature space.
+        extractor: Name of the text extractor, for example ``glove:FILE``; needed if the name of the run's feature space
+            is not that of an extractor. None takes the name of the feature space.
 
     Returns:
-        Function of columns of a split and new transcripts (utterance,).
+        A function that takes the columns of a split and new transcripts (utterance,) and returns columns with the text
+        inputs of these transcripts.
 
     Raises:
         DataError: The run does not read text, its words are aligned with other modalities, its text extractor is not
             available, or the split has no transcripts.
         UnknownNameError: There is no such extractor.
-        FeatureSpaceError: The extractor has another feature space than the run.
+        FeatureSpaceError: The feature space of the extractor differs from that of the run.
     """
     if Modality.TEXT not in run.inputs:
         raise DataError(

@@ -1,7 +1,8 @@
-"""The parts that all engines share, and the form in which a job is sent to another process or machine.
+"""Code that all engines share, and the form in which a job is sent to another process or machine.
 
-A job is serialised once, into bytes. Dask would otherwise keep large arguments in the memory of workers, where they are
-lost when a worker dies. The bytes also contain the code of functions defined in a notebook or script.
+An engine runs jobs: on this machine, with Dask or with Ray. A job is serialised once, into bytes. Otherwise, Dask would
+keep large arguments in the memory of workers, where they are lost when a worker dies. The bytes also contain the code
+of functions that are defined in a notebook or script.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from mien.engine.processes import run_in_process, stop_workers
 from mien.errors import EngineError, MienError
 from mien.version import __version__
 
-# Packages whose version can change a result: numerics, training, decoding, speech recognition, text encoder, faces.
+# Packages whose version can change a result. They are used for numerics, training, the decoding of video, speech
+# recognition, the text encoder and faces.
 DECIDING_PACKAGES = (
     "numpy",
     "scipy",
@@ -40,9 +42,9 @@ DECIDING_PACKAGES = (
     "ai-edge-litert",
     "afx-audio",
 )
-# How often a job is retried on another worker after its worker dies. The default of Dask and Ray.
+# How often a job is retried on another worker after its worker dies. This is the default of Dask and Ray.
 MAX_RETRIES = 3
-# Generous: a running scheduler answers within a second, and running workers have registered with it by then.
+# A running scheduler answers within a second, and knows its running workers by then, so this is a generous limit.
 CONNECT_TIMEOUT_S = 30
 
 
@@ -52,22 +54,22 @@ class WorkersLostError(Exception):
 
 @dataclass(frozen=True)
 class PackedJob:
-    """A serialised job with its function and context, and the versions on the machine that sends it."""
+    """A serialised job with its function and context, and the package versions of the machine that sends it."""
 
     # pickle of (function, job)
     call: bytes
     versions: Mapping[str, str]
-    # pickle of the function that makes the context; None without a context
+    # pickle of the function that makes the context; None if there is no context
     context: bytes | None
-    # see `run_jobs`
+    # as for `run_jobs`
     process_imports: tuple[str, ...] | None
-    # identifies the call of `run_jobs`
+    # identifies the call of `run_jobs` that the job belongs to
     token: str
 
 
 @dataclass(frozen=True)
 class JobSpec:
-    """How to run each job of one call of `run_jobs`; see there for the fields."""
+    """How to run each job of one call of `run_jobs`, whose parameters of the same names explain the fields."""
 
     function: Callable[..., Any]
     context: Callable[[], Any] | None = None
@@ -76,14 +78,17 @@ class JobSpec:
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def pickled(self, job: Any) -> bytes:
-        """Serialise (function, job); code of installed modules is stored by name, other code by value."""
+        """Serialise the pair (function, job).
+
+        Functions of installed modules are stored by name, other functions with their code.
+        """
         import cloudpickle
 
         call: bytes = cloudpickle.dumps((self.function, job))
         return call
 
     def pack(self, job: Any) -> PackedJob:
-        """Serialise a job for another machine."""
+        """Serialise a job, with all that another machine needs to run it."""
         import cloudpickle
 
         context = None if self.context is None else cloudpickle.dumps(self.context)
@@ -100,17 +105,17 @@ class Cluster:
     close: Callable[[], None]
 
 
-# (work, address or None to start a local cluster, number of workers to start) -> context manager of the cluster, which
-# is closed on exit.
+# Function that takes how to run a job, the address of a cluster (None to start a local one) and the number of workers
+# to start. Returns a context manager of the cluster, which is closed on exit.
 Engine = Callable[[JobSpec, str | None, int], AbstractContextManager[Cluster]]
 
 
 @contextmanager
 def local_cluster(work: JobSpec, _address: str | None, _workers: int) -> Iterator[Cluster]:
-    """Run jobs on this machine: in this process, or each job in a separate process.
+    """Make the cluster of the engine "local", which runs jobs on this machine without a scheduler.
 
     Args:
-        work: How to run each job; separate processes are used if its `process_imports` is not None.
+        work: How to run each job. Each job gets a separate process if the `process_imports` of `work` are not None.
         _address: Ignored; all engines have the same signature.
         _workers: Ignored; the caller decides how many jobs run at a time.
 
@@ -132,15 +137,15 @@ _CONTEXT_LOCK = threading.Lock()
 
 @lru_cache(maxsize=1)
 def _shared_context(packed: bytes) -> Any:
-    """Make a context; it is cached for later jobs with the same context, of this call or another."""
+    """Return the context that a pickled function makes. It is cached for the next jobs with the same function."""
     return pickle.loads(packed)()
 
 
 def run_packed(packed: PackedJob) -> Any:
-    """Run a packed job; called on a worker.
+    """Run a packed job on a worker and return its outcome.
 
     Raises:
-        EngineError: Package versions differ from the sender's, or the error would stop every job.
+        EngineError: The package versions differ from the sender's, or an error occurred that would stop every job.
     """
     _require_versions(packed.versions)
     try:
@@ -161,14 +166,14 @@ def run_packed(packed: PackedJob) -> Any:
 
 
 def installed_versions() -> dict[str, str]:
-    """Return the versions of Python, mien and `DECIDING_PACKAGES`; "none" for one that is not installed."""
+    """Return name -> version for Python, mien and the `DECIDING_PACKAGES`, with "none" for a package not installed."""
     return {"Python": platform.python_version(), "mien": __version__} | {
         name: _package_version(name) for name in DECIDING_PACKAGES
     }
 
 
 def require_visible_paths(*paths: Path) -> None:
-    """Check, on a worker, that it can access files and folders that the sender names.
+    """Check on a worker that files and folders of the machine that sent the job exist on the worker, too.
 
     Raises:
         EngineError: A path does not exist on this machine.

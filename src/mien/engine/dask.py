@@ -1,4 +1,4 @@
-"""The Dask engine: a running scheduler, or a local cluster that ends with the command."""
+"""The Dask engine. It uses a running scheduler, or starts a local cluster that ends with the command."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def dask_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[C
 
     Args:
         work: How to run each job.
-        address: HOST:PORT of the scheduler; None starts a local cluster.
-        workers: Number of worker processes of a local cluster; ignored with an address.
+        address: HOST:PORT of the scheduler. If it is None, a local cluster is started.
+        workers: Number of worker processes of a local cluster. It is ignored if there is an address.
 
     Yields:
         Cluster that submits jobs to the scheduler.
@@ -37,7 +37,8 @@ def dask_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[C
     except ImportError as error:
         raise MissingExtraError("distributed", "dask") from error
     with ExitStack() as stack:
-        # No memory limit, as in the engine "local", and any free port: another command may use the default one.
+        # There is no memory limit, as in the engine "local". The port is any free one, because another command may use
+        # the default port.
         local_settings = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": "127.0.0.1:0"}
         scheduler = address or stack.enter_context(distributed.LocalCluster(n_workers=workers, **local_settings))
         try:
@@ -61,15 +62,15 @@ def dask_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[C
 class _DaskJobs:
     """Submits jobs to Dask, at most as many at a time as the workers have threads.
 
-    Dask assigns all submitted jobs to workers at once. When a worker dies, Dask counts a failure for every job assigned
-    to it, and would therefore drop jobs that had not started.
+    Without this limit, Dask would assign all jobs to workers at once. When a worker dies, Dask counts a failure for
+    every job assigned to it. It would therefore give up jobs that had not even started.
     """
 
     def __init__(self, client: Any, work: JobSpec, name: str) -> None:
         self._client = client
         self._work = work
         self._name = name
-        # the thread that has this lock waits for a free worker; other threads wait for the lock
+        # one thread at a time has this lock and waits for a free worker; the other threads wait for the lock
         self._submit_lock = threading.Lock()
         self._submitted: set[Any] = set()
         self._closed = threading.Event()
@@ -95,7 +96,10 @@ class _DaskJobs:
             self._submitted.discard(future)
 
     def close(self) -> None:
-        """Cancel the submitted jobs, then end their processes; in the other order, a worker would start a new job."""
+        """Cancel the submitted jobs, then kill their processes.
+
+        In the opposite order, a worker whose process was killed would start another job.
+        """
         self._closed.set()
         with suppress(Exception):  # the scheduler may be gone, which `run` has reported
             self._client.cancel(list(self._submitted), force=True)
@@ -103,7 +107,7 @@ class _DaskJobs:
                 self._client.run(partial(stop_workers, self._work.token), on_error="ignore")
 
     def _submit(self, job: Any) -> Any:
-        """Wait until a worker thread is free, then submit the job and return its future."""
+        """Wait until a thread of a worker is free, then submit the job and return its future."""
         with self._submit_lock:
             # Read the number of threads every time, because workers join and leave.
             while len(self._submitted) >= max(sum(self._client.ncores().values()), 1):

@@ -1,6 +1,6 @@
-"""Runs jobs on this machine or on a cluster: `run_jobs`.
+"""Runs jobs on this machine or on a cluster. The function for it is `run_jobs`.
 
-Dask and Ray assign jobs to workers, and retry the job of a dead worker on another one.
+Dask and Ray assign the jobs to workers. If a worker dies, they retry its job on another worker.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from mien.errors import UnknownNameError, UsageError
 JobT = TypeVar("JobT")
 OutcomeT = TypeVar("OutcomeT")
 LOCAL = "local"
-# A cluster has its own queue and may grow, so more jobs are submitted than it has workers. A thread waits for each.
+# Most jobs that are submitted to a running cluster at a time. They may be more than its workers, because a cluster has
+# a queue and may grow. One thread waits for each submitted job.
 MAX_WAITING = 256
 
 # engine name -> function that starts a cluster or connects to one
@@ -36,11 +37,11 @@ class EngineConfig:
         UsageError: The engine "local" has an address, or `workers` is below 1.
     """
 
-    # name in `ENGINES`
+    # key of `ENGINES`
     engine: str = LOCAL
-    # HOST:PORT of a running cluster; None starts one on this machine and closes it at the end
+    # HOST:PORT of a running cluster; if None, dask and ray start one on this machine and close it at the end
     address: str | None = None
-    # jobs at a time; None: the number of cores, or as many as a running cluster accepts
+    # number of jobs at a time; if None, the number of cores, or as many as a running cluster accepts
     workers: int | None = None
 
     def __post_init__(self) -> None:
@@ -55,7 +56,7 @@ class EngineConfig:
 
     @property
     def is_local(self) -> bool:
-        """Whether jobs run on this machine without a cluster."""
+        """Whether jobs run on this machine, without Dask or Ray."""
         return self.engine == LOCAL
 
 
@@ -68,21 +69,23 @@ def run_jobs(
     context: Callable[[], Any] | None = None,
     process_imports: Sequence[str] | None = None,
 ) -> Generator[OutcomeT, None, None]:
-    """Call `function` with each job and yield the outcomes as jobs complete.
+    """Call `function` with each job, and yield the outcomes as the jobs complete.
 
-    When the iterator is closed or an error ends it, jobs that have not started are cancelled, and separate processes of
-    jobs are killed.
+    When the iterator is closed or an error ends it, jobs that have not started are cancelled. Jobs that run in separate
+    processes are killed.
 
     Args:
         engine: Where to run the jobs, and how many at a time.
-        function: Maps a job to its outcome. It raises only errors that would stop every job; an outcome describes any
-            other failure.
+        function: Function from a job to its outcome. It may raise only errors that would stop every job. Any other
+            failure must be described by the outcome.
         jobs: Arguments of `function`, one per call.
-        on_lost: Maps (job, reason) to the outcome of a job that keeps killing its process or workers.
-        context: Makes the object that jobs share, once per process; `function` receives it as `context`. On a cluster,
-            one job at a time uses it, and it is cached for later calls with the same context. None passes no context.
-        process_imports: Run each job in a separate process that has imported these modules; None uses no separate
-            processes.
+        on_lost: Function that takes a job whose process or workers died, and the reason. It returns the outcome to
+            yield for this job.
+        context: Function that makes an object which the jobs of a process share. `function` gets the object as its
+            argument `context`. On a cluster, only one job at a time uses it, and it is cached for later calls with the
+            same `context`. If None, `function` gets no such argument.
+        process_imports: Names of modules. Each job runs in a separate process that has imported them. If None, there
+            are no separate processes.
 
     Yields:
         Outcome of each job, in order of completion.
@@ -113,7 +116,7 @@ def run_jobs(
         try:
             for outcomes in _run_on_threads(run_or_suspect, jobs, n_waiting, cluster.close):
                 yield from outcomes
-            # Retry one at a time: a cluster also reports jobs as failed that only waited for the dead worker.
+            # Retry these jobs one at a time. Some of them may only have waited for a worker that another job killed.
             for job in suspects:
                 try:
                     yield run(job)
@@ -126,7 +129,10 @@ def run_jobs(
 def _run_on_threads(
     run: Callable[[JobT], OutcomeT], jobs: Sequence[JobT], n_threads: int, cancel: Callable[[], None]
 ) -> Iterator[OutcomeT]:
-    """Yield outcomes as they complete. One thread means the calling one, so that an interrupt stops the job at once."""
+    """Run jobs on `n_threads` threads, and yield the outcomes as the jobs complete. On an error, call `cancel`.
+
+    One thread means the calling thread, so that an interrupt stops the job at once.
+    """
     if n_threads == 1:
         yield from map(run, jobs)
         return

@@ -1,4 +1,4 @@
-"""The Ray engine: a cluster that this machine belongs to, or a local one that ends with the command."""
+"""The Ray engine. It uses a cluster that this machine belongs to, or starts a local one that ends with the command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from mien.engine.cluster import MAX_RETRIES, Cluster, JobSpec, WorkersLostError, run_packed
 from mien.errors import EngineError, MissingExtraError
 
-# Outcomes are small, but by default Ray reserves a third of the memory for them.
+# Memory that Ray reserves for the outcomes of jobs. They are small, but by default Ray reserves a third of all memory.
 OBJECT_STORE_BYTES = 256 << 20
 QUIET = {
     # send no usage statistics
@@ -29,15 +29,16 @@ def ray_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[Cl
 
     Args:
         work: How to run each job.
-        address: HOST:PORT of the cluster, which this machine must belong to; None starts a local cluster.
-        workers: Number of jobs a local cluster runs at a time; ignored with an address.
+        address: HOST:PORT of the cluster, which this machine must belong to. If it is None, a local one is started.
+        workers: Number of jobs that a local cluster runs at a time. It is ignored if there is an address.
 
     Yields:
         Cluster that submits jobs to Ray.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        EngineError: This process already uses a Ray cluster, none answers at the address, or it has no cores.
+        EngineError: This process already uses a Ray cluster, no cluster answers at the address, or the cluster has no
+            cores.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -90,7 +91,7 @@ class _RayJobs:
         """Run a job on a worker and return the outcome."""
         from ray.exceptions import RayTaskError, WorkerCrashedError
 
-        # Wait on a future, because `close` could not interrupt a thread that waits inside Ray.
+        # Wait for a future, which `close` can cancel. It could not interrupt a thread that waits inside Ray.
         future = self._remote.remote(self._work.pack(job)).future()
         self._submitted.add(future)
         try:
@@ -109,6 +110,6 @@ class _RayJobs:
             self._submitted.discard(future)
 
     def close(self) -> None:
-        """Stop waiting for submitted jobs; shutting down Ray ends those that run."""
+        """Stop waiting for submitted jobs. Those that still run end when Ray is shut down."""
         for future in list(self._submitted):
             future.cancel()

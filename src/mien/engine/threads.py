@@ -1,7 +1,8 @@
 """Runs the tasks of one analysis in parallel on threads.
 
-Decoding, networks and most of numpy release Python's global lock, so that threads use all cores and share models.
-Each task computes on one thread and independently of the others, so results do not depend on the number of threads.
+The decoding of video, networks and most of numpy release Python's global interpreter lock. Threads can therefore use
+all cores, and they share the loaded models. Each task computes on one thread and independently of the others, so that
+the results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from mien.errors import UsageError
 
-# Speech recognition is one long task, and all other tasks together take about as long: a third thread would be idle.
+# Speech recognition is one long task, and all other tasks together take about as long. A third thread would be idle.
 USEFUL_THREADS = 2
 CPU_QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
 
@@ -27,7 +28,7 @@ T = TypeVar("T")
 
 
 def n_cores() -> int:
-    """Return how many cores this process may use, the CPU quota of a container included."""
+    """Return the number of cores that this process may use. In a container, the CPU quota can reduce it."""
     n_shown = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota_us, period_us = CPU_QUOTA_FILE.read_text(encoding="ascii").split()
@@ -37,9 +38,10 @@ def n_cores() -> int:
 
 
 class TaskPool:
-    """A context manager whose threads run tasks in the order of submission; on exit they stop.
+    """A pool of threads that starts tasks in the order of submission. It is a context manager.
 
-    A task may wait for a task submitted before it, never for a later one. Long tasks must call `check` regularly.
+    On exit, tasks that have not started are cancelled. Long tasks must call `check` regularly, so that they stop, too.
+    A task may wait for a task that was submitted before it, but never for a later one.
     """
 
     def __init__(self, n_threads: int | None = None) -> None:
@@ -52,11 +54,14 @@ class TaskPool:
         self._loading = threading.Lock()
 
     def submit(self, task: Callable[[], T]) -> Future[T]:
-        """Run a task as soon as a thread is free."""
+        """Run a task as soon as a thread is free, and return its future at once."""
         return self._pool.submit(task)
 
     def submit_loading(self, task: Callable[[], T]) -> Future[T]:
-        """Run a task that imports libraries; one such task runs at a time."""
+        """Run a task that imports libraries as soon as a thread is free and no other such task runs.
+
+        Return its future at once.
+        """
 
         def run_exclusively() -> T:
             with self._loading:
@@ -66,7 +71,7 @@ class TaskPool:
         return self._pool.submit(run_exclusively)
 
     def check(self) -> None:
-        """Raise CancelledError if the pool is being closed, so that the results are no longer needed."""
+        """Raise CancelledError if the pool is being closed, because results are then no longer needed."""
         if self._stopping.is_set():
             raise CancelledError
 
@@ -80,14 +85,20 @@ class TaskPool:
 
 @contextmanager
 def limit_numpy_threads() -> Iterator[None]:
-    """Limit numpy's matrix products to one thread: more would block each other and round sums differently."""
+    """Limit numpy's matrix products to one thread inside the context.
+
+    Several threads would block each other, and would round sums differently.
+    """
     with threadpool_limits(limits=1, user_api="blas"):
         yield
 
 
 @contextmanager
 def limit_torch_threads() -> Iterator[None]:
-    """Limit torch to one thread; apart from `limit_numpy_threads` because torch is imported later."""
+    """Limit torch to one thread inside the context.
+
+    This function is separate from `limit_numpy_threads`, because torch is imported later.
+    """
     import torch
 
     before = torch.get_num_threads()

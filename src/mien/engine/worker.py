@@ -1,10 +1,11 @@
-"""A worker process: reads paths of job files from standard input, one per line, and writes exit codes.
+"""A worker process, which `mien.engine.processes` starts to run jobs.
 
     python -P -m mien.engine.worker
 
-On Linux, it imports the libraries once and forks a process for each job. The measured peak memory of the fork starts at
-the memory of the worker, which equals that of a new process after the imports. On other systems, it runs one job and
-exits. `mien.engine.processes` starts it; see docs/cluster.md for the costs of both.
+It reads the paths of job files from standard input, one per line, and writes the exit code of each job. On Linux, it
+imports the libraries once and forks a process for each job. The measured peak memory of the fork starts at the memory
+of the worker, which equals that of a new process after the imports. On other systems, it runs one job and exits. See
+docs/cluster.md for the costs of both ways.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ WATCH_EVERY_S = 0.5
 
 
 def main() -> None:
-    """Run jobs until standard input ends."""
+    """Run the jobs whose files standard input names, until standard input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     # The output of a job goes to standard error, the end of which explains a crash.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # During imports, the worker does not read standard input. A timer notices when it closes; a thread would be running
-    # at the time of a fork.
+    # During imports, the worker does not read standard input. A timer therefore checks whether it has been closed. A
+    # thread could check, too, but would still be running at the time of a fork.
     signal.signal(signal.SIGALRM, _exit_if_orphaned)
     signal.setitimer(signal.ITIMER_REAL, WATCH_EVERY_S, WATCH_EVERY_S)
     for line in sys.stdin:
@@ -72,7 +73,7 @@ def _run_job(call: bytes, outcome_file: Path) -> int:
 
 
 def _exit_if_orphaned(_signal: int, _frame: Any) -> None:
-    """Exit if standard input is closed, because the process that started the worker is gone."""
+    """Exit if standard input is closed, which means that the process that started the worker has ended."""
     input_poll = select.poll()
     input_poll.register(sys.stdin.fileno(), 0)
     if input_poll.poll(0):
@@ -80,7 +81,10 @@ def _exit_if_orphaned(_signal: int, _frame: Any) -> None:
 
 
 def _exit_with_starter() -> None:
-    """Exit when standard input closes because the starter is gone; during a job, it receives no data."""
+    """Wait until standard input closes, then exit.
+
+    It closes when the process that started the worker ends. No data arrive on it during a job.
+    """
     os.read(sys.stdin.fileno(), 1)
     os._exit(1)
 

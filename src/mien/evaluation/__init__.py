@@ -1,1 +1,1 @@
-"""Evaluation: from Predictions to decisions to a Result. Thresholds and protocols are only here (docs/protocol.md)."""
+"""Decisions and scores from Predictions. All code on thresholds and protocols is in this package (docs/protocol.md)."""

@@ -1,4 +1,7 @@
-"""Comparison of two systems: runs paired by seed, videos resampled, p values corrected over all headline scores."""
+"""Comparison of two systems on their headline scores.
+
+Runs are paired by seed, videos are resampled, and the p values of all headline scores are corrected together.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ ENOUGH_SEEDS = 5
 
 @dataclass(frozen=True, slots=True)
 class SeedRun:
-    """One run of a system: its predictions and thresholds, and the seed that pairs it with a run of the other."""
+    """One run of a system. It is compared with the run of the other system that has the same seed."""
 
     predictions: Predictions
     decisions: Decisions
@@ -43,26 +46,26 @@ class SeedRun:
 
 @dataclass(frozen=True, slots=True)
 class SeedScores:
-    """Headline scores of one run on the split and in every resample of its videos."""
+    """Headline scores of one run, on a split and in every bootstrap resample of its videos."""
 
-    point: Mapping[str, float]  # path -> score on the split
-    resampled: Mapping[str, FloatArray]  # path -> (resample,); empty without resamples
+    point: Mapping[str, float]  # path in a result, such as "sentiment.accuracy_has0" -> score on the split
+    resampled: Mapping[str, FloatArray]  # path -> scores (resample,); empty without resamples
 
 
 @dataclass(frozen=True, slots=True)
 class SettingScores:
-    """Scores of one system under one protocol: one entry per seed."""
+    """Headline scores of one setting, that is, of one system under one protocol, for every seed."""
 
     name: str
     rows: Predictions  # validated predictions of one run; they give the utterances and gold labels
     seeds: Mapping[int, SeedScores]
 
     def mean_resampled(self, seeds: Sequence[int], path: str) -> FloatArray:
-        """Average one score over seeds in every resample.
+        """Compute the mean of one score over seeds, separately in every bootstrap resample.
 
         Args:
             seeds: Seeds to average over.
-            path: Path of the score in a result, such as "sentiment.accuracy_has0".
+            path: Keys of the score in a result, joined by dots, such as "sentiment.accuracy_has0".
 
         Returns:
             Mean scores (resample,).
@@ -74,30 +77,30 @@ class SettingScores:
 
 @dataclass(frozen=True, slots=True)
 class PairedScores:
-    """One score of two settings, paired by seed; fractions, and differences are A - B."""
+    """One score of two settings A and B, and the tests of the difference A - B, with runs paired by seed."""
 
     mean_a: float
     mean_b: float
-    bootstrap: PairedBootstrap  # over videos, of the difference of the seed means
-    t_test: PairedTTest  # over seeds
+    bootstrap: PairedBootstrap  # over videos, of the difference between the means over seeds
+    t_test: PairedTTest  # over seeds, of the same difference
 
     @property
     def difference(self) -> float:
-        """Difference A - B of the means over seeds."""
+        """Mean of A over the seeds minus mean of B over the seeds."""
         return self.mean_a - self.mean_b
 
 
 @dataclass(frozen=True, slots=True)
 class MetricComparison(PairedScores):
-    """One headline score of two systems with corrected p values and a verdict."""
+    """One headline score of two systems, with corrected p values and a verdict on which system is better."""
 
-    p_bootstrap_holm: float  # corrected over all headline scores of the comparison
+    p_bootstrap_holm: float  # after Holm's correction over all headline scores of the comparison
     p_t_test_holm: float
-    winner: str | None  # name of the better system; None where no difference is shown
+    winner: str | None  # name of the better system; None if no difference is shown
     verdict: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return a plain dictionary; undefined values are NaN in it."""
+        """Return the content as a dictionary for JSON; undefined values are NaN in it."""
         return {
             "mean_a": self.mean_a,
             "mean_b": self.mean_b,
@@ -115,7 +118,7 @@ class MetricComparison(PairedScores):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Result of `mien compare`."""
+    """Comparison of two systems A and B on all their headline scores: the output of `mien compare`."""
 
     name_a: str
     name_b: str
@@ -124,12 +127,12 @@ class Comparison:
     n_utterances: int
     n_resamples: int
     metrics: dict[str, MetricComparison]  # path in the result -> comparison
-    mcnemar: dict[int, McNemar]  # seed -> test of the has0 decisions; empty unless both predict sentiment
-    left_out: tuple[str, ...]  # scores that some run lacks or that are undefined for these labels, with the reason
+    mcnemar: dict[int, McNemar]  # seed -> test of the sentiment decisions; empty unless both predict sentiment
+    left_out: tuple[str, ...]  # scores that a run lacks or that the labels leave undefined, each with the reason
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return a plain dictionary; undefined values are NaN in it, which `to_json_text` writes as null."""
+        """Return the content as a dictionary for JSON; undefined values are NaN in it (null after `to_json_text`)."""
         return {
             "a": self.name_a,
             "b": self.name_b,
@@ -152,20 +155,20 @@ def compare_runs(
     name_b: str = "B",
     bootstrap: Bootstrap | None = None,
 ) -> Comparison:
-    """Compare two systems on the same split, run by run with the same seed.
+    """Compare two systems on the same split; their runs are paired by seed.
 
-    Every headline score gets its means over seeds and two tests. A paired t-test over seeds covers the randomness of
-    training; a paired bootstrap over videos of the difference of the seed means covers the choice of test videos.
+    For every headline score, the difference between the two means over seeds is tested twice. A paired t-test over
+    seeds covers the randomness of training. A paired bootstrap over videos covers the choice of the test videos.
 
     Args:
-        a: Runs of system A, each with thresholds chosen without the split compared on.
+        a: Runs of system A. Their thresholds must not have been chosen on the split of the comparison.
         b: Runs of system B with the same seeds.
         name_a: Name of A in the verdicts.
         name_b: Name of B in the verdicts.
-        bootstrap: Number and seed of the resamples; None means 1,000 and 0.
+        bootstrap: Number and seed of the resamples. If it is None, there are 1,000 resamples with seed 0.
 
     Returns:
-        The comparison of every headline score that all runs have.
+        The comparison of every headline score that all runs have and that is defined for all of them.
 
     Raises:
         UsageError: There are no runs, a seed occurs twice, the seeds of A and B differ, or no score is in common.
@@ -203,16 +206,17 @@ def compare_runs(
 def score_setting(
     name: str, runs: Sequence[SeedRun], bootstrap: Bootstrap, decisions: Decisions | None = None
 ) -> SettingScores:
-    """Score the runs of one setting on the same resamples of the videos.
+    """Score all runs of one setting (one system under one protocol), on the same resamples of the videos.
 
     Args:
         name: Name of the setting.
         runs: One run per seed, all on the same split.
-        bootstrap: Number and seed of the resamples; the same for all settings that are compared.
-        decisions: Thresholds that replace each run's own, for example `paper_decisions()`; None uses each run's own.
+        bootstrap: Number and seed of the resamples; they must be equal for all settings that are compared.
+        decisions: Thresholds for all runs, for example `paper_decisions()`. If it is None, each run is scored with the
+            thresholds that it contains.
 
     Returns:
-        Scores of every run by seed, in ascending order of the seeds.
+        Headline scores of every run by seed, in ascending order of the seeds.
 
     Raises:
         DataError: The runs have different utterances or gold labels, or the predictions are unusable.
@@ -231,16 +235,16 @@ def score_setting(
 
 
 def paired_scores(a: SettingScores, b: SettingScores, seeds: Sequence[int], path: str) -> PairedScores:
-    """Compare one score of two settings, paired over the seeds and over the resampled videos.
+    """Compare one score of two settings A and B, paired by seed and by bootstrap resample.
 
     Args:
         a: Scores of setting A.
         b: Scores of setting B on the same utterances and resamples.
         seeds: Seeds that both settings have.
-        path: Path of the score in a result, defined for all these seeds.
+        path: Keys of the score in a result, joined by dots. The score is defined for all these seeds.
 
     Returns:
-        Means over seeds, bootstrap over videos and t-test over seeds.
+        Means over seeds, with the bootstrap over videos and the t-test over seeds of their difference.
     """
     scores_a, scores_b = (np.array([side.seeds[seed].point[path] for seed in seeds]) for side in (a, b))
     over_videos = paired_bootstrap(a.mean_resampled(seeds, path) - b.mean_resampled(seeds, path))
@@ -250,14 +254,15 @@ def paired_scores(a: SettingScores, b: SettingScores, seeds: Sequence[int], path
 def winner_of(
     path: str, names: tuple[str, str], difference: float, p_bootstrap_holm: float, p_t_test: float
 ) -> str | None:
-    """Decide which system is better: both tests must be significant at 0.05.
+    """Decide which of two systems A and B is better; bootstrap and t-test must both be significant at 0.05.
 
     Args:
-        path: Path of the score, which determines whether lower is better.
+        path: Keys of the score in a result, joined by dots. The score determines whether lower is better.
         names: Names of A and B.
         difference: Mean of A minus mean of B.
-        p_bootstrap_holm: p over videos after Holm's correction; NaN is not significant.
-        p_t_test: p over seeds; NaN (too few seeds, for example) is ignored.
+        p_bootstrap_holm: p of the bootstrap over videos, after Holm's correction. NaN counts as not significant.
+        p_t_test: Uncorrected p of the t-test over seeds. If it is NaN, for example with a single seed, the bootstrap
+            alone decides.
 
     Returns:
         Name of the better system; None if no difference is shown.
@@ -270,12 +275,12 @@ def winner_of(
 
 
 def too_few_seeds(n_seeds: int) -> str:
-    """Return the note for fewer than `ENOUGH_SEEDS` seeds."""
+    """Return the warning for a comparison with fewer than `ENOUGH_SEEDS` seeds."""
     return f"{n_seeds} seed{'s' if n_seeds > 1 else ''}: use at least five before claiming that one is better"
 
 
 def _require_pairs(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> None:
-    """Raise UsageError unless A and B have runs with the same seeds, each once."""
+    """Raise UsageError unless A and B have runs with the same seeds, and each seed once."""
     seeds_a, seeds_b = sorted(run.seed for run in a), sorted(run.seed for run in b)
     if not seeds_a or seeds_a != seeds_b or len(set(seeds_a)) < len(seeds_a):
         raise UsageError(
@@ -285,7 +290,15 @@ def _require_pairs(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> None:
 
 
 def _common_paths(sides: Sequence[SettingScores]) -> tuple[list[str], tuple[str, ...]]:
-    """Return the paths of scores that every run has and that are defined, and the other paths with the reason."""
+    """Divide the headline scores of A and B (`sides`) into those to compare and those to leave out.
+
+    Returns:
+        ``(paths, reasons)``: the paths of the scores that every run has and that are defined for it, and one text per
+        other score, with its path and the reason.
+
+    Raises:
+        UsageError: No score is left to compare.
+    """
     points = [[scores.point for scores in side.seeds.values()] for side in sides]
     paths, reasons = [], []
     for path in dict.fromkeys(path for side in points for point in side for path in point):
@@ -306,7 +319,11 @@ def _common_paths(sides: Sequence[SettingScores]) -> tuple[list[str], tuple[str,
 def _compare_metric(
     path: str, names: tuple[str, str], pair: PairedScores, corrected: tuple[float, float]
 ) -> MetricComparison:
-    """Build the comparison of one score; `corrected` has the p values of bootstrap and t-test after Holm."""
+    """Build the comparison of one score, with winner and verdict.
+
+    `names` are the names of A and B. `corrected` has the p of the bootstrap and that of the t-test, after Holm's
+    correction.
+    """
     t_test, interval = pair.t_test, pair.bootstrap.interval
     winner = winner_of(path, names, pair.difference, corrected[0], t_test.p)
     over_videos = (
@@ -327,7 +344,10 @@ def _compare_metric(
 
 
 def _mcnemar_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> dict[int, McNemar]:
-    """Test the has0 decisions of every seed where both systems predict sentiment."""
+    """Compute McNemar's test of the sentiment decisions (a score >= 0 is positive) of A and B for every seed.
+
+    A seed is left out if one of its two runs does not predict sentiment.
+    """
     tests = {}
     for pair in zip(*(sorted(side, key=lambda run: run.seed) for side in (a, b)), strict=True):
         if all(SENTIMENT in run.predictions.outputs for run in pair):
@@ -342,7 +362,7 @@ def _mcnemar_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> dict[int, Mc
 
 
 def _comparison_notes(runs: Sequence[SeedRun], left_out: tuple[str, ...]) -> tuple[str, ...]:
-    """Return notes about few seeds, differently chosen thresholds and excluded scores."""
+    """Return warnings about too few seeds, thresholds that were chosen in different ways, and excluded scores."""
     notes = []
     n_seeds = len(runs) // 2
     if n_seeds < ENOUGH_SEEDS:

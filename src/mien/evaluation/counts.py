@@ -1,7 +1,7 @@
-"""Counts per video from predictions and decisions: the sums that count-based scores are computed from.
+"""Counts and sums per video, from which most scores are computed.
 
-A score of the split gives every video the weight 1; a score of a resample weights videos by how often they were drawn.
-Resampling videos is therefore a matrix product.
+For a score of the split, the counts of all videos are added. For a score of a bootstrap resample, the counts of each
+video are first multiplied by how often it was drawn. One matrix product therefore gives the counts of all resamples.
 """
 
 from __future__ import annotations
@@ -20,26 +20,29 @@ from mien.storage.predictions import Predictions
 from mien.tasks import SENTIMENT, TASKS, labels_of
 
 SENTIMENT_RULES = (SentimentRule.HAS0, SentimentRule.NON0)
-# scores as seven or five classes, by either rule: name of the counts -> (number of classes, rule)
+# Predicted sentiment scores are also evaluated as seven or five classes, by two rounding rules: name of the counts ->
+# (number of classes, rule).
 GRADES = {f"accuracy{n}_{rule}": (n, rule) for n in (7, 5) for rule in GradeRule}
-# name of the counts at the operating point of the F1 columns
+# name of the counts from which the F1 scores are computed
 F1_COLUMNS = "f1_columns"
 
-# number of each row's video (utterance,), number of videos
+# (number of the video of each utterance (utterance,), number of videos)
 Videos = tuple[NDArray[np.intp], int]
-# name of the counts -> counts of shape (video, output)
+# name of the counts -> counts or sums of shape (video, output)
 TaskCounts = Mapping[str, Confusion | Moments]
 
 
 def count_videos(predictions: Predictions, decisions: Decisions) -> dict[str, TaskCounts]:
-    """Count the decisions of every video, videos in sorted order.
+    """Compute the counts and sums of every video, from which the scores of each predicted task are computed.
+
+    The videos are in the sorted order of their ids.
 
     Args:
         predictions: Validated predictions (`validated_predictions`).
         decisions: Thresholds of every predicted task.
 
     Returns:
-        Task -> name of the counts -> counts (video, output).
+        Task -> name of the counts -> counts or sums (video, output).
 
     Raises:
         DataError: A predicted task has no thresholds.
@@ -49,14 +52,14 @@ def count_videos(predictions: Predictions, decisions: Decisions) -> dict[str, Ta
 
 
 def has_degrees(task: str, predictions: Predictions) -> bool:
-    """Tell whether the labels of a task are degrees and not classes stored as numbers.
+    """Return whether the gold labels of a task are intensities, and not classes stored as numbers.
 
     Args:
         task: Name in `TASKS`.
         predictions: Predictions with the gold labels.
 
     Returns:
-        True for degrees.
+        True for intensities.
     """
     if TASKS[task].labels == SENTIMENT:
         return predictions.sentiment_values is SentimentValues.INTENSITY
@@ -64,7 +67,11 @@ def has_degrees(task: str, predictions: Predictions) -> bool:
 
 
 def _count_sentiment(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
-    """Count decisions under every rule that the labels can be scored by."""
+    """Count the right and wrong decisions of a sentiment task per video, under each rule for the two classes.
+
+    Under `has0` a gold score >= 0 is positive. Under `non0` exact zeros are left out. The counts under `non0` are
+    missing if the labels are classes that were made under `has0`, because these hide the exact zeros.
+    """
     predicted = predictions.outputs[task] >= decisions.at(task)
     counts = {}
     zeros_are_hidden = predictions.sentiment_values is SentimentValues.HAS0_CLASS
@@ -75,7 +82,10 @@ def _count_sentiment(predictions: Predictions, task: str, decisions: Decisions, 
 
 
 def _count_presence(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
-    """Count decisions at every operating point."""
+    """Count the right and wrong decisions of a task with present-or-absent classes per video.
+
+    There are counts for each set of thresholds (`OperatingPoint`), and `F1_COLUMNS` names those for the F1 scores.
+    """
     labels, scored = classes_of(task, predictions)
     counts = {
         point.value: count_per_video(labels, predictions.outputs[task] >= decisions.at(task, point), *videos, scored)
@@ -85,7 +95,11 @@ def _count_presence(predictions: Predictions, task: str, decisions: Decisions, v
 
 
 def _count_score(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
-    """Compute moments, and for every definition of classes how often the predicted class is right."""
+    """Compute the sums and counts of a task that predicts one sentiment intensity, per video.
+
+    The sums are those of `Moments`. For each entry of `GRADES`, the counts tell how often the predicted class is right.
+    The result is empty if the gold labels are classes.
+    """
     counts = dict(_count_degrees(predictions, task, decisions, videos))
     if counts:
         target, prediction = labels_of(task, predictions), predictions.outputs[task]
@@ -97,7 +111,7 @@ def _count_score(predictions: Predictions, task: str, decisions: Decisions, vide
 
 
 def _count_degrees(predictions: Predictions, task: str, _decisions: Decisions, videos: Videos) -> TaskCounts:
-    """Compute moments; no counts where the labels are classes."""
+    """Compute the sums of `Moments` per video for predicted intensities; empty if the gold labels are classes."""
     if not has_degrees(task, predictions):
         return {}
     target = labels_of(task, predictions)

@@ -1,4 +1,4 @@
-"""Decisions: the thresholds of every output, how they are chosen on valid, and the constants of the paper."""
+"""Decision thresholds of every output: their choice on the valid split, and the constants of the paper."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, SENTIMENT, TASKS
 
-# Threshold of two-class tasks, as the larger output of the paper's two-way softmax. Also used where valid has only one
-# class of an output and so cannot determine a threshold.
+# Threshold of two-class tasks. It picks the more probable class, as the paper does with its two-way softmax. It is also
+# used for an output of which only one class occurs in the valid split, because no threshold can then be chosen.
 HALF = 0.5
-# constants of the paper (section 4.2)
+# constant thresholds of the paper (section 4.2)
 PAPER_F1_THRESHOLD = 0.4
 PAPER_WEIGHTED_ACCURACY_THRESHOLD = 0.2
-# Number of resamples of the valid videos that vote on a threshold. A single best cut overfits when positives are few.
+# Number of bootstrap resamples of the valid videos. A threshold is the median of the best thresholds in the resamples,
+# because the best threshold on the valid split itself overfits if there are few positive cases.
 N_VOTES = 200
 # scores closer than this differ only by rounding and count as equal
 ROUNDING = 1e-12
 
 
 class ChosenOn(StrEnum):
-    """Source of the thresholds; the test split is excluded on purpose."""
+    """Data on which thresholds were chosen; there is deliberately no member for the test split."""
 
     VALID = "valid"  # predictions for the valid split
     PAPER = "paper"  # constants of the paper
@@ -40,13 +41,13 @@ class ChosenOn(StrEnum):
 
 
 class OperatingPoint(StrEnum):
-    """Operating point: one threshold per output, chosen for one metric; the value is the name of the metric."""
+    """A set of thresholds, one per output, that was chosen for one metric; the value is the name of the metric."""
 
     WEIGHTED_ACCURACY = "weighted_accuracy"
     WEIGHTED_F1 = "weighted_f1"
 
 
-# metrics of decisions that a threshold can maximise: name -> function of counts
+# metrics of decisions that the choice of a threshold can maximise: name -> function of counts
 DECISION_METRICS: dict[str, Callable[[Confusion], FloatArray]] = {
     name: METRICS[name].function for name in ("weighted_accuracy", "weighted_f1", "macro_f1", "positive_f1")
 }
@@ -56,12 +57,12 @@ Thresholds = Mapping[OperatingPoint, Mapping[str, float]]
 
 
 def _same_for_all(task: str, thresholds: Mapping[OperatingPoint, float]) -> Thresholds:
-    """Give all outputs of a task the same threshold at each operating point."""
+    """Return thresholds that are equal for all outputs of a task, from one threshold per operating point."""
     return {point: dict.fromkeys(TASKS[task].outputs, value) for point, value in thresholds.items()}
 
 
 def _half_thresholds() -> dict[str, Thresholds]:
-    """Return the thresholds of all tasks with decision rule `half`."""
+    """Return the thresholds of all tasks with the decision rule `half`, which are 0.5 for every output."""
     return {
         task: _same_for_all(task, dict.fromkeys(OperatingPoint, HALF))
         for task, row in TASKS.items()
@@ -71,11 +72,11 @@ def _half_thresholds() -> dict[str, Thresholds]:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """All thresholds of a system; an output is present where its probability >= threshold."""
+    """All thresholds of a system; a class is predicted present where its probability is at least the threshold."""
 
-    # task -> thresholds; contains every task of rule `half`, and those of rule `voted` that the system predicts
+    # task -> thresholds; contains every task with decision rule `half`, and the predicted tasks with rule `voted`
     thresholds: Mapping[str, Thresholds] = field(default_factory=_half_thresholds)
-    # operating point of the F1 columns; weighted accuracy and counts always use `WEIGHTED_ACCURACY`
+    # operating point of the F1 scores; weighted accuracy and counts always use `WEIGHTED_ACCURACY`
     f1_columns_at: OperatingPoint = OperatingPoint.WEIGHTED_ACCURACY
     chosen_on: ChosenOn = ChosenOn.NOTHING
     notes: tuple[str, ...] = ()
@@ -85,7 +86,7 @@ class Decisions:
 
         Args:
             task: Name in `TASKS`.
-            point: Operating point.
+            point: Metric for which the thresholds were chosen.
 
         Returns:
             Thresholds (output,) in the order of the task's outputs.
@@ -103,7 +104,7 @@ class Decisions:
         return np.array([thresholds[name] for name in TASKS[task].outputs], dtype=np.float64)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of decisions.json; `from_json` restores it exactly."""
+        """Return the content of decisions.json as a dictionary, from which `from_json` restores equal Decisions."""
         return {
             "chosen_on": self.chosen_on.value,
             "rule": "present where probability >= threshold",
@@ -113,19 +114,22 @@ class Decisions:
         }
 
     def _task_json(self, task: str) -> Any:
-        """Return one number for rule `half`, else operating point -> output -> threshold."""
+        """Return the entry of a task in decisions.json.
+
+        It is one number for a task with decision rule `half`, and operating point -> output -> threshold for any other.
+        """
         if TASKS[task].decision == "half":
             return float(self.at(task)[0])
         return {point.value: dict(self.thresholds.get(task, {}).get(point, {})) for point in OperatingPoint}
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Decisions:
-        """Rebuild from `to_json`'s dictionary.
+        """Build Decisions from a dictionary that `to_json` returned.
 
         Raises:
-            DataError: A part is missing, or a threshold is not a number in [0, 1].
+            DataError: An entry is missing, or a threshold is not a number in [0, 1].
         """
-        # a file lacks the tasks that were added to the table after it was written
+        # a file has no entry for tasks that were added to `TASKS` after it was written
         stored_tasks = [
             task for task, row in TASKS.items() if not row.predicts_degrees and task in {*facts, SENTIMENT, EMOTION}
         ]
@@ -153,22 +157,24 @@ class Decisions:
 
 
 def _task_from_json(task: str, facts: Any) -> Thresholds:
-    """Rebuild the thresholds of one task from its part of decisions.json."""
+    """Build the thresholds of one task from its entry in decisions.json."""
     if TASKS[task].decision == "half":
         return _same_for_all(task, dict.fromkeys(OperatingPoint, float(facts)))
     return {point: {str(name): float(value) for name, value in facts[point.value].items()} for point in OperatingPoint}
 
 
 def constant_decisions(weighted_accuracy: float, weighted_f1: float, **facts: Any) -> Decisions:
-    """Build decisions with the same two thresholds for every output of every task of rule `voted`.
+    """Build decisions with constant thresholds, equal for all outputs of all tasks with decision rule `voted`.
+
+    For these tasks, `fit_decisions` would choose the thresholds on the valid split instead.
 
     Args:
-        weighted_accuracy: Threshold at the operating point of weighted accuracy.
-        weighted_f1: Threshold at the operating point of weighted F1.
+        weighted_accuracy: Threshold for weighted accuracy and counts.
+        weighted_f1: Threshold for weighted F1.
         **facts: Further fields of `Decisions`.
 
     Returns:
-        Decisions; tasks of rule `half` have the threshold 0.5.
+        Decisions with these thresholds. Tasks with decision rule `half` have the threshold 0.5.
     """
     pair = {OperatingPoint.WEIGHTED_ACCURACY: weighted_accuracy, OperatingPoint.WEIGHTED_F1: weighted_f1}
     voted = [task for task, row in TASKS.items() if row.decision == "voted"]
@@ -176,7 +182,7 @@ def constant_decisions(weighted_accuracy: float, weighted_f1: float, **facts: An
 
 
 def paper_decisions() -> Decisions:
-    """Return the paper's constants: 0.2 for weighted accuracy and counts, 0.4 for the F1 columns."""
+    """Return the constant thresholds of the paper: 0.2 for weighted accuracy and counts, 0.4 for the F1 scores."""
     return constant_decisions(
         PAPER_WEIGHTED_ACCURACY_THRESHOLD,
         PAPER_F1_THRESHOLD,
@@ -186,17 +192,17 @@ def paper_decisions() -> Decisions:
 
 
 def fit_decisions(valid: Predictions) -> Decisions:
-    """Choose the thresholds of every predicted task on valid, by the decision rule of the task (`RULES`).
+    """Choose the thresholds of every predicted task on the valid split, by the decision rule of the task (`RULES`).
 
     Args:
         valid: Predictions for the valid split. Never pass the test split; the function cannot detect it.
 
     Returns:
-        Thresholds for all outputs that are classes. If valid has only one class of an output, its threshold is 0.5 and
-        a note reports it.
+        Thresholds for all outputs that are classes. If only one class of an output occurs in the valid split, its
+        threshold is 0.5, and a message in `notes` reports this.
 
     Raises:
-        DataError: The rows are unusable, see `validated_predictions`.
+        DataError: The predictions are unusable, see `validated_predictions`.
     """
     valid = validated_predictions(valid, "the predictions on valid")
     thresholds, notes = _half_thresholds(), []
@@ -208,14 +214,19 @@ def fit_decisions(valid: Predictions) -> Decisions:
 
 
 def _fit_half(_valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
-    """Return the threshold 0.5 for all outputs, and no notes."""
+    """Return the threshold 0.5 for all outputs of a task, and an empty list of messages."""
     return _same_for_all(task, dict.fromkeys(OperatingPoint, HALF)), []
 
 
 def _fit_voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
-    """Choose for each output the thresholds that maximise weighted accuracy and weighted F1 (`voted_thresholds`).
+    """Choose two thresholds per output, for the highest weighted accuracy and the highest weighted F1.
 
-    Under `clean` the operating point of weighted F1 is used for one additional score only.
+    `voted_thresholds` describes the method. The protocol `clean` uses the threshold for weighted F1 for one additional
+    score only.
+
+    Returns:
+        ``(thresholds, notes)``. `notes` has one message for each output of which only one class occurs in the valid
+        split; its thresholds are 0.5.
     """
     labels, scored = classes_of(task, valid)
     draws = voting_draws(valid.video_id[scored])
@@ -234,7 +245,8 @@ def _fit_voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
     return thresholds, notes
 
 
-# decision rule of a task -> function that chooses its thresholds on valid; None for degrees, which have no decision
+# decision rule of a task -> function that chooses its thresholds on the valid split; None for intensities, which are
+# not turned into decisions
 RULES: dict[str, Callable[[Predictions, str], tuple[Thresholds, list[str]]] | None] = {
     "half": _fit_half,
     "voted": _fit_voted,
@@ -243,10 +255,13 @@ RULES: dict[str, Callable[[Predictions, str], tuple[Thresholds, list[str]]] | No
 
 
 def voting_draws(video_id: NDArray[Any]) -> NDArray[Any]:
-    """Draw `N_VOTES` resamples of the videos for `voted_thresholds`, from each row's video name (utterance,).
+    """Draw `N_VOTES` bootstrap resamples of the videos for `voted_thresholds`.
+
+    Args:
+        video_id: Id of each utterance's video, (utterance,).
 
     Returns:
-        How often each resample drew the row's video, (vote, utterance).
+        How often each resample (vote) drew each utterance's video, (vote, utterance).
     """
     names, video = np.unique(video_id.astype(str), return_inverse=True)
     return video_weights(max(len(names), 1), N_VOTES)[:, video]
@@ -258,18 +273,19 @@ def voted_thresholds(
     draws: NDArray[Any],
     scores: Mapping[str, Callable[[Confusion], FloatArray]],
 ) -> dict[str, float]:
-    """Choose thresholds as the median of the best cuts of many resamples.
+    """Choose one threshold for each of several scores: the median of the best thresholds in many resamples.
 
-    Resamples with only one class are excluded. If all utterances have one class, every threshold is 0.5.
+    A resample in which only one class occurs is excluded. If only one class occurs at all, every threshold is 0.5.
 
     Args:
-        target: True where the output is present, (utterance,).
-        probability: Probability of the output in [0, 1], (utterance,).
-        draws: How often each resample drew the utterance's video, (vote, utterance).
-        scores: Name -> function of counts to maximise; it is applied to all cuts of a resample at once.
+        target: True where the class is present, (utterance,).
+        probability: Probability of the class in [0, 1], (utterance,).
+        draws: How often each resample (vote) drew each utterance's video, (vote, utterance).
+        scores: Name of a score -> function that computes the score to maximise from counts. It gets the counts of all
+            candidate thresholds of a resample at once.
 
     Returns:
-        Name -> threshold.
+        Name of a score -> threshold.
     """
     if target.all() or not target.any():
         return dict.fromkeys(scores, HALF)
@@ -287,10 +303,11 @@ def voted_thresholds(
 
 
 def _best_cut(thresholds: FloatArray, scores: FloatArray) -> float:
-    """Return the threshold with the highest score; among equal maxima the middle one, or the upper middle one.
+    """Return the threshold with the highest score; of several equally good ones, return the middle one.
 
-    The ends of a plateau depend on single utterances, so the middle is more robust. The upper of two middle ones avoids
-    predicting an emotion without evidence.
+    The middle is more robust than the ends, because the ends depend on single utterances. If the number of equally good
+    thresholds is even, the upper of the two middle ones is returned. This avoids predicting an emotion without
+    evidence.
     """
     maxima = np.flatnonzero(scores >= np.nanmax(scores) - ROUNDING)
     return float(thresholds[maxima[len(maxima) // 2]])
@@ -299,19 +316,21 @@ def _best_cut(thresholds: FloatArray, scores: FloatArray) -> float:
 def candidate_thresholds(
     target: BoolArray, probability: FloatArray, weights: NDArray[Any] | None = None
 ) -> tuple[FloatArray, Confusion]:
-    """Return all thresholds that decide differently, with their counts, in O(n log n).
+    """Return one threshold for every possible division of the utterances, with the counts of its decisions.
 
-    Candidates are the midpoints between neighbours among 0, the distinct probabilities, and 1. At the lowest candidate
-    everything is present, at the highest everything is absent; the highest is left out if some probability is 1.
+    The thresholds are the midpoints between neighbours in the sorted list of 0, the distinct probabilities, and 1. At
+    the lowest threshold every utterance is predicted present, and at the highest every utterance is predicted absent.
+    If some probability is 1, no threshold predicts every utterance absent, and the highest one is left out. The
+    computing time is O(n log n) for n utterances.
 
     Args:
-        target: True where the output is present, (utterance,); at least one row.
-        probability: Probability of the output in [0, 1], (utterance,).
-        weights: How often each row counts, (utterance,), at least one above zero; None counts each once. Rows with
-            weight zero give no candidate.
+        target: True where the class is present, (utterance,); at least one utterance.
+        probability: Probability of the class in [0, 1], (utterance,).
+        weights: How often each utterance counts, (utterance,); at least one weight is above zero. Utterances with
+            weight zero give no threshold. If it is None, each utterance counts once.
 
     Returns:
-        Ascending thresholds (cut,) and counts of shape (cut,).
+        Ascending thresholds (cut,) and counts of shape (cut,), where each cut is one of the thresholds.
     """
     if weights is None:
         weights = np.ones(len(target))
@@ -319,7 +338,7 @@ def candidate_thresholds(
     values, group = np.unique(probability[drawn], return_inverse=True)
     present = np.bincount(group.reshape(-1), weights=(target * weights)[drawn], minlength=len(values))
     absent = np.bincount(group.reshape(-1), weights=(~target * weights)[drawn], minlength=len(values))
-    # at cut k the values from number k on are predicted present
+    # at threshold number k, the probabilities values[k:] are predicted present
     fn = np.concatenate([[0.0], np.cumsum(present)])
     tn = np.concatenate([[0.0], np.cumsum(absent)])
     confusion = Confusion(tp=fn[-1] - fn, fp=tn[-1] - tn, fn=fn, tn=tn)

@@ -1,4 +1,4 @@
-"""Headline scores: those with an interval, compared between systems and shown in tables and figures."""
+"""Headline scores: the main scores, which have intervals and appear in comparisons, tables and figures."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Headline:
     task: str
     # key in `Scorer.measures`
     measure: str
-    # columns of the outputs that the score is averaged over
+    # column numbers of the outputs over which the score is averaged
     outputs: tuple[int, ...]
-    # heading in tables and title in figures; an empty one is not shown
+    # heading in tables and title in figures; the score is not shown where the text is empty
     column: str
     title: str
-    # a share is printed in per cent, any other number as it is
+    # True: the score is a share and is printed in per cent; False: it is printed as it is
     is_share: bool
     lower_is_better: bool
 
 
 def headlines(task: str) -> dict[str, Headline]:
-    """Return the headline scores of one task by their path in a result."""
+    """Return the headline scores of one task by their path in a result, such as "sentiment.accuracy_has0"."""
     scorer, outputs = SCORERS[TASKS[task].scores], TASKS[task].outputs
     name = task.removesuffix("_intensity").replace("_", " ")
     prefix = "" if name == SENTIMENT else f"{name} "
@@ -77,11 +77,13 @@ def headline_values(counts: Mapping[str, TaskCounts], weights: NDArray[Any] | No
 
     Args:
         counts: Counts per video from `count_videos`.
-        weights: Weights (resample, video) from `video_weights`; None scores the split itself.
+        weights: How often each resample drew each video, (resample, video), from `video_weights`. If it is None, the
+            split itself is scored.
 
     Returns:
-        Path in a result -> score: scalars, or (resample,) with weights. A mean excludes outputs that are undefined on
-        the whole split, and is NaN for a resample where one of the other outputs is undefined.
+        Path in a result -> score: a scalar, or an array (resample,) if `weights` is given. A mean excludes the outputs
+        whose score is undefined on the whole split. It is NaN in a resample where the score of another output is
+        undefined.
     """
     values: dict[str, FloatArray] = {}
     for task, task_counts in ((task, counts[task]) for task in TASKS if task in counts):
@@ -106,10 +108,11 @@ def headline_intervals(
 
     Args:
         counts: Counts per video from `count_videos`.
-        weights: Weights (resample, video) from `video_weights`.
+        weights: How often each resample drew each video, (resample, video), from `video_weights`.
 
     Returns:
-        Path -> [low, high]; and notes naming the scores that are undefined in some resamples.
+        ``(intervals, notes)``: path in a result -> [low, high]; and one message for each score that is undefined in
+        some resamples.
     """
     intervals, notes = {}, []
     for path, values in headline_values(counts, weights).items():

@@ -1,4 +1,7 @@
-"""Three protocols that differ in how epoch and thresholds are chosen; only `clean` is a headline (docs/protocol.md)."""
+"""Three scoring protocols, which differ in how epoch and thresholds are chosen (docs/protocol.md).
+
+The scores under `clean` are the headline scores. Those under `released` are only upper bounds.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ LOWER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if not metr
 
 
 class ProtocolInput(StrEnum):
-    """Arguments of a protocol function."""
+    """Arguments that the function of a protocol takes."""
 
     DECISIONS = "decisions"  # function(predictions, decisions)
     PREDICTIONS = "predictions"  # function(predictions)
@@ -50,7 +53,7 @@ class ProtocolInput(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """One protocol: a row of `PROTOCOLS`."""
+    """Definition of one scoring protocol; `PROTOCOLS` has one entry per protocol."""
 
     function: Callable[..., Scores]
     needs: ProtocolInput
@@ -60,18 +63,18 @@ class Protocol:
 
 
 def clean(predictions: Predictions, decisions: Decisions) -> Scores:
-    """Score with thresholds that were chosen on valid and frozen: the headline protocol.
+    """Score with thresholds that were chosen on the valid split: the protocol of the headline scores.
 
     Args:
-        predictions: Predictions for the split to score, from the epoch chosen on valid.
-        decisions: Thresholds from `fit_decisions` on valid.
+        predictions: Predictions for the split to score, from the epoch chosen on the valid split.
+        decisions: Thresholds that `fit_decisions` chose on the valid split.
 
     Returns:
         Scores of every predicted task.
 
     Raises:
-        UsageError: The thresholds were not chosen on valid.
-        DataError: The rows are unusable.
+        UsageError: The thresholds were not chosen on the valid split.
+        DataError: The predictions are unusable, see `validated_predictions`.
     """
     if decisions.chosen_on is not ChosenOn.VALID:
         raise UsageError(
@@ -85,26 +88,27 @@ def clean(predictions: Predictions, decisions: Decisions) -> Scores:
 
 
 def fixed(predictions: Predictions) -> Scores:
-    """Score with the paper's constants: 0.4 for the F1 columns, 0.2 for weighted accuracy (paper, section 4.2).
+    """Score with the constant thresholds of the paper (section 4.2): 0.4 for F1, 0.2 for weighted accuracy and counts.
 
     Args:
-        predictions: Predictions for the split to score, from the epoch chosen on valid.
+        predictions: Predictions for the split to score, from the epoch chosen on the valid split.
 
     Returns:
         Scores of every predicted task.
 
     Raises:
-        DataError: The rows are unusable.
+        DataError: The predictions are unusable, see `validated_predictions`.
     """
     return score_at(validated_predictions(predictions), paper_decisions())
 
 
 def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
-    """Compute each metric's best value over all epochs and 16 thresholds on the scored split: an upper bound.
+    """Compute the best value of each metric over all epochs and 16 thresholds on the scored split: an upper bound.
 
-    Sentiment metrics, ROC AUC and calibration error use their best epoch. Means over emotions use their best pair of
-    epoch and threshold, with one threshold for all emotions; the row of each emotion uses its own best pair. `chosen`
-    in every task's entry records the choices.
+    Each metric takes its own best choice. A metric of sentiment or of an intensity takes its best epoch, and so do the
+    ROC AUC and the calibration error. A mean over emotions takes its best pair of epoch and threshold, with one
+    threshold for all emotions. Any other score of a single emotion takes the best pair for this emotion. `chosen` in
+    the entry of every task gives the choices.
 
     Args:
         predictions_by_epoch: Epoch -> predictions for the same utterances.
@@ -114,7 +118,7 @@ def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
 
     Raises:
         UsageError: There is no epoch.
-        DataError: The rows are unusable, or differ between epochs.
+        DataError: The predictions are unusable, or the epochs differ in utterances or gold labels.
     """
     if not predictions_by_epoch:
         raise UsageError(
@@ -145,7 +149,10 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def _best_part(task: str, epochs: Sequence[int], rows: Sequence[Predictions], notes: list[str]) -> dict[str, Any]:
-    """Score one task at every epoch and combine the best values; append the notes of the first epoch."""
+    """Score one task at every epoch, and return the best value of each score, with its epoch under ``chosen``.
+
+    `rows` has the predictions of each epoch. The messages about the scores of the first epoch are appended to `notes`.
+    """
     by_epoch = [
         score_at(dataclasses.replace(row, outputs={task: row.outputs[task]}), paper_decisions()) for row in rows
     ]
@@ -159,7 +166,7 @@ def _best_part(task: str, epochs: Sequence[int], rows: Sequence[Predictions], no
 
 
 def _best_scores(epochs: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return every score at its best epoch, with these epochs under `chosen`."""
+    """Return the best value of each score in `parts` (one mapping per epoch), with its epoch under ``chosen``."""
     best, chosen = dict(parts[0]), {}
     for key, first in parts[0].items():
         if isinstance(first, dict):
@@ -172,7 +179,11 @@ def _best_scores(epochs: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> d
 
 
 def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions], notes: list[str]) -> dict[str, Any]:
-    """Sweep epochs and thresholds of a task whose outputs are present or absent."""
+    """Score a task with present-or-absent classes at every epoch and threshold.
+
+    Return the best value of each score, and under ``chosen`` the epochs and thresholds of the scores of decisions.
+    `rows` has the predictions of each epoch. Messages about undefined scores are appended to `notes`.
+    """
     targets, scored = classes_of(task, rows[0])
     labels = targets[scored]
     probabilities = np.stack([row.outputs[task][scored] for row in rows])
@@ -200,7 +211,14 @@ def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions]
 def _best_output(
     epochs: Sequence[int], present: BoolArray, probabilities: FloatArray, confusion: Confusion
 ) -> dict[str, Any]:
-    """Return the best scores of one output; `confusion` has shape (epoch, threshold)."""
+    """Return the best value of each score of one class over all epochs and thresholds, and the choices.
+
+    Args:
+        epochs: Numbers of the epochs.
+        present: True where the class is present, (utterance,).
+        probabilities: Probability of the class, (epoch, utterance).
+        confusion: Counts of the decisions, (epoch, threshold).
+    """
     row: dict[str, Any] = {}
     chosen: dict[str, dict[str, float]] = {}
     positions: dict[str, tuple[int, ...]] = {}
@@ -222,7 +240,11 @@ def _best_output(
 
 
 def _best_pair(epochs: Sequence[int], swept: FloatArray) -> tuple[tuple[int, ...], float, dict[str, float]]:
-    """Return position and value of the best score (epoch, threshold), and its entry for `chosen`."""
+    """Find the best of the scores `swept` (epoch, threshold) of one metric.
+
+    Returns:
+        Its position in the array, its value, and its epoch and threshold as an entry of ``chosen``.
+    """
     position = tuple(map(int, np.unravel_index(_argbest(swept), swept.shape)))
     return (
         position,
@@ -232,5 +254,5 @@ def _best_pair(epochs: Sequence[int], swept: FloatArray) -> tuple[tuple[int, ...
 
 
 def _argbest(values: FloatArray) -> int:
-    """Return the flat position of the largest defined value, the first of equals; 0 if none is defined."""
+    """Return the flat index of the largest value that is not NaN (the first of equals), or 0 if all values are NaN."""
     return int(np.argmax(np.where(np.isnan(values), -np.inf, values)))

@@ -1,4 +1,4 @@
-"""Result of one run on one split under one protocol, with the conventions behind its numbers."""
+"""Result of one run on one split under one protocol, with the conventions under which its numbers were computed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECOND_COLUMNS = ("weighted_f1_at_f1_threshold", "n_predicted_positive_at_f1_thr
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """Description of a run and split; printed beside the numbers and not used in any computation."""
+    """Description of a run and of the scored split; it is printed beside the scores and used in no computation."""
 
     run: str
     model: str = ""
@@ -36,13 +36,13 @@ class RunIdentity:
     dataset: str = ""  # name and fingerprint, because releases of one data set differ
 
     def to_json(self) -> dict[str, Any]:
-        """Return a plain dictionary."""
+        """Return the fields as a dictionary for JSON."""
         return asdict(self) | {"inputs": list(self.inputs), "tasks": list(self.tasks)}
 
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """Number and seed of the resamples for intervals; zero resamples means no intervals."""
+    """Number and seed of the bootstrap resamples; with zero resamples, no intervals are computed."""
 
     n_resamples: int = N_RESAMPLES
     seed: int = 0
@@ -50,24 +50,27 @@ class Bootstrap:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Output of `mien evaluate` for one run; docs/protocol.md explains each number. Scores are fractions."""
+    """Scores of one run on one split: the output of `mien evaluate`.
+
+    Scores are fractions, not percentages. docs/protocol.md explains each number.
+    """
 
     identity: RunIdentity
     protocol: str
     n_videos: int
     n_utterances: int
-    # predicted task -> its scores
+    # predicted task -> name of a score -> value
     parts: Mapping[str, dict[str, Any]]
-    # scores of the constant predictor under the same keys; None if no majority of the train split was passed
+    # scores of the constant predictor under the same keys; None if `evaluate_predictions` got no majority
     trivial: Mapping[str, dict[str, Any]] | None
-    intervals: dict[str, list[float]]  # "sentiment.accuracy_has0" -> [low, high]
+    intervals: dict[str, list[float]]  # path of a score, such as "sentiment.accuracy_has0" -> [low, high]
     operating_points: dict[str, Any]
     conventions: dict[str, str]
     upper_bound: bool = False
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return a nested dictionary; undefined scores are NaN in it, which `to_json_text` writes as null."""
+        """Return the result as a nested dictionary; undefined scores are NaN in it (null after `to_json_text`)."""
         return self.identity.to_json() | {
             "protocol": self.protocol,
             "upper_bound": self.upper_bound,
@@ -83,7 +86,7 @@ class Result:
 
 
 def _by_task(parts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return an entry for every task of `TASKS`; None for a task that is not predicted."""
+    """Return task -> its scores for every task in `TASKS`, with None for a task that is not predicted."""
     return {task: parts.get(task) for task in TASKS}
 
 
@@ -99,14 +102,17 @@ def evaluate_predictions(
     """Score one run on one split.
 
     Args:
-        predictions: Predictions for the split to score, from the epoch chosen on valid. The protocol `released` needs a
-            mapping epoch -> predictions.
+        predictions: Predictions for the split to score, from the epoch chosen on the valid split. The protocol
+            `released` needs a mapping epoch -> predictions instead.
         protocol: Name in `PROTOCOLS`.
-        decisions: Thresholds from `fit_decisions` on valid; required by `clean`, ignored by the other protocols.
-        majority: Majority of the train split, for the scores of a constant predictor; None leaves them out.
-        identity: Description of the run to include in the result.
-        bootstrap: Number and seed of the resamples; None means 1,000 and 0. `released` has no intervals, because its
-            scores are maxima over many choices, which resampling videos does not describe.
+        decisions: Thresholds that `fit_decisions` chose on the valid split. The protocol `clean` requires them; the
+            other protocols ignore them.
+        majority: Constant predictions computed from the train split, which are scored as a baseline. If it is None, the
+            baseline is left out.
+        identity: Description of the run, to include in the result.
+        bootstrap: Number and seed of the resamples. If it is None, there are 1,000 resamples with seed 0. `released`
+            has no intervals, because its scores are maxima over many choices, and resamples of the videos do not
+            describe the uncertainty of a maximum.
 
     Returns:
         Scores of every predicted task, with intervals, operating points, conventions and notes.
@@ -155,7 +161,15 @@ def _apply_protocol(
     predictions: Predictions | Mapping[int, Predictions],
     decisions: Decisions | None,
 ) -> tuple[Scores, Predictions, Decisions | None]:
-    """Score under a protocol; return the scores, one table of the scored rows, and the thresholds (None if swept)."""
+    """Check the arguments that a protocol needs, and score the predictions under it.
+
+    Returns:
+        ``(scores, predictions, decisions)``: the scores; the predictions of one epoch, for the utterances and gold
+        labels; and the thresholds, or None if the protocol chooses among several for each score.
+
+    Raises:
+        UsageError: The predictions or thresholds that the protocol needs are missing.
+    """
     if chosen.needs is ProtocolInput.EPOCHS:
         if isinstance(predictions, Predictions):
             raise UsageError(
@@ -179,7 +193,13 @@ def _apply_protocol(
 
 
 def _operating_points(chosen: Protocol, decisions: Decisions | None, scores: Scores) -> dict[str, Any]:
-    """Return which thresholds each column uses; emotion under `thresholds`, any other task under its name."""
+    """Return the entry `operating_points` of a result.
+
+    It is a dictionary: operating point -> the scores that use it (``columns``), its thresholds, and the data that chose
+    them. The thresholds of emotion are under ``thresholds``, those of any other task under the name of the task. Tasks
+    with the constant threshold 0.5 are left out, and so are intensities, which have no threshold. If the protocol
+    chooses thresholds separately for each score, the dictionary has a warning in place of the thresholds.
+    """
     voted_tasks = [task for task in scores.parts if TASKS[task].decision == "voted"]
     if not voted_tasks:
         return {}
@@ -198,7 +218,7 @@ def _operating_points(chosen: Protocol, decisions: Decisions | None, scores: Sco
 
 
 def _conventions(chosen: Protocol, identity: RunIdentity | None) -> dict[str, str]:
-    """Return the seven conventions that are needed to interpret the scores."""
+    """Return the seven conventions that are needed to interpret the scores: name -> explanation."""
     return {
         "sentiment_classes": "has0: >= 0 is positive; non0: exact zeros dropped; the suffix of each key says which",
         "f1": "weighted over both classes; macro_f1 and positive_f1 stand beside it",

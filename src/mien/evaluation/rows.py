@@ -1,4 +1,4 @@
-"""Validation and selection of the rows of Predictions."""
+"""Validation, comparison and selection of the rows (utterances) of Predictions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from mien.tasks import TASKS, targets_of
 
 
 def validated_predictions(predictions: Predictions, name: str = "the predictions") -> Predictions:
-    """Validate predictions and sort them by video and index, with labels and outputs in float64.
+    """Check predictions, and return them sorted by video and index, with labels and outputs in float64.
 
-    Sorting makes every number independent of the row order and makes two tables comparable row by row.
+    After sorting, no score depends on the original order of the rows, and two sets of predictions can be compared row
+    by row.
 
     Args:
         predictions: Predictions with rows in any order.
@@ -28,8 +29,8 @@ def validated_predictions(predictions: Predictions, name: str = "the predictions
         Sorted predictions.
 
     Raises:
-        DataError: A probability is missing or outside [0, 1], a degree is missing, the number of outputs of a task is
-            wrong, or an utterance occurs twice.
+        DataError: A probability is missing or outside [0, 1], an intensity is missing, the number of outputs of a task
+            is wrong, or an utterance occurs twice.
     """
     outputs = {task: _checked_outputs(task, values, name) for task, values in predictions.outputs.items()}
     order = np.lexsort((predictions.index, predictions.video_id.astype(str)))
@@ -56,7 +57,7 @@ def select_rows(predictions: Predictions, rows: BoolArray | NDArray[np.intp]) ->
 
     Args:
         predictions: Predictions to select from.
-        rows: Mask (utterance,), or row numbers in the order wanted.
+        rows: Mask (utterance,), or row numbers in the wanted order.
 
     Returns:
         The selected rows.
@@ -72,14 +73,14 @@ def select_rows(predictions: Predictions, rows: BoolArray | NDArray[np.intp]) ->
 
 
 def require_same_utterances(all_predictions: Sequence[Predictions], names: Sequence[str]) -> None:
-    """Check that all tables have the same utterances with the same gold labels.
+    """Check that several Predictions have the same utterances with the same gold labels.
 
     Args:
-        all_predictions: Validated predictions, at least one table.
-        names: Name of each table in error messages.
+        all_predictions: At least one set of validated predictions (`validated_predictions`).
+        names: Name of each set in error messages.
 
     Raises:
-        DataError: A table differs from the first one; the message names the first difference.
+        DataError: A set differs from the first one; the message names the first difference.
     """
     first = all_predictions[0]
     for other, name in zip(all_predictions[1:], names[1:], strict=True):
@@ -99,21 +100,25 @@ def classes_of(task: str, predictions: Predictions) -> tuple[BoolArray, BoolArra
         predictions: Predictions with the gold labels.
 
     Returns:
-        ``(present, scored)``: True where an output is present (utterance, output); and a mask (utterance,), False where
-        the label is missing.
+        ``(present, scored)``: `present` (utterance, output) is True where the class of an output is present. `scored`
+        (utterance,) is False where the label is missing.
     """
     targets, scored = targets_of(task, predictions)
     return np.asarray(targets, dtype=np.bool_), scored
 
 
 def video_numbers(predictions: Predictions) -> tuple[NDArray[np.intp], int]:
-    """Number the videos of validated predictions: number of each row (utterance,), number of videos."""
+    """Number the videos from 0; return the video number of each utterance (utterance,) and the number of videos."""
     names, number = np.unique(predictions.video_id.astype(str), return_inverse=True)
     return number.reshape(-1), len(names)
 
 
 def _checked_outputs(task: str, values: FloatArray, name: str) -> FloatArray:
-    """Return the outputs of one task in float64; DataError if they are unusable."""
+    """Return the predicted values of one task in float64.
+
+    Raises:
+        DataError: The number of outputs is wrong, an intensity is not finite, or a probability is not in [0, 1].
+    """
     values, definition = np.asarray(values, dtype=np.float64), TASKS[task]
     if values.shape[1] != len(definition.outputs):
         raise DataError(
@@ -138,7 +143,7 @@ def _checked_outputs(task: str, values: FloatArray, name: str) -> FloatArray:
 
 
 def _first_difference(first: Predictions, other: Predictions) -> str:
-    """Describe the first difference in utterances or gold labels; empty if there is none."""
+    """Describe the first difference in utterances or gold labels; return an empty text if there is none."""
     if first.sentiment_values != other.sentiment_values:
         return f"sentiment values {first.sentiment_values.value} and {other.sentiment_values.value}"
     rows = min(len(first.index), len(other.index))
@@ -160,11 +165,11 @@ def _first_difference(first: Predictions, other: Predictions) -> str:
 
 
 def _gold_labels(predictions: Predictions) -> NDArray[Any]:
-    """Return all gold labels (utterance, label)."""
-    # float32, because one system may have stored the labels in float32
+    """Return all gold labels (utterance, 7): sentiment, then the six emotions."""
+    # float32, because one of the compared systems may have stored its labels in float32
     return np.column_stack([predictions.sentiment, predictions.emotions]).astype(np.float32)
 
 
 def _row_name(predictions: Predictions, row: int) -> str:
-    """Name the utterance of a row for error messages."""
+    """Return a text for error messages that names the utterance of a row."""
     return f"utterance {predictions.index[row]} of video {predictions.video_id[row]}"

@@ -1,7 +1,7 @@
-"""Scores from counts and rows: the entry of every task in a result.
+"""Scores of every task: the task's entry in a result.
 
-Count-based scores (the measures of a scorer) are computed by the same code for the split and for resamples of its
-videos. ROC AUC, calibration error and concordance index are computed from rows.
+Most scores are computed from counts per video, so the same code serves the split and bootstrap resamples of its videos.
+ROC AUC, calibration error and concordance index are computed from the predictions of all utterances.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ CLASSES_ONLY = "the scores of {part} are left out: the labels are classes, which
 
 @dataclass(slots=True)
 class Scores:
-    """Scores of all predicted tasks, with notes."""
+    """Scores of all predicted tasks, with messages about them."""
 
-    # predicted task -> its entry in a result
+    # predicted task -> its entry in a result: name of a score -> value
     parts: dict[str, dict[str, Any]]
-    # explanations of missing or undefined scores and of conventions
+    # messages that explain missing or undefined scores and conventions
     notes: list[str] = field(default_factory=list)
 
 
@@ -63,10 +63,11 @@ class Measure:
 
         Args:
             counts: Counts per video of the task.
-            weights: Weights (resample, video) from `video_weights`; None scores the split itself.
+            weights: How often each resample drew each video, (resample, video), from `video_weights`. If it is None,
+                the split itself is scored.
 
         Returns:
-            Scores (output,), or (resample, output) with weights.
+            Scores (output,), or (resample, output) if `weights` is given.
         """
         part = counts[self.counts]
         score: FloatArray = METRICS[self.metric].function(part.summed() if weights is None else part.resampled(weights))
@@ -75,17 +76,17 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """How a task is scored: a row of `SCORERS`."""
+    """Definition of the scores of one kind of task; `SCORERS` has one entry per kind."""
 
-    # function that computes the task's entry in a result and appends to the list of notes
+    # function that computes the task's entry in a result and appends messages to the given list
     part: Callable[[Predictions, str, Decisions, TaskCounts, list[str]], dict[str, Any]]
-    # key in the task's entry, or in an output's row -> measure
+    # key of a score in the task's entry, or in the row of an output -> how it is computed
     measures: Mapping[str, Measure]
-    # True: a row for every output and means over the outputs; False: the scores of the only output
+    # True: the entry has a row per output, and means over the outputs; False: it has the scores of the only output
     by_output: bool
-    # measure -> (heading in tables, title in figures); an empty title is not drawn
+    # key of a headline score -> (heading in tables, title in figures); a score with an empty title has no figure
     headline: Mapping[str, tuple[str, str]]
-    # measures that are headline scores of every single output too
+    # keys of scores that are headline scores of every single output, too
     headline_by_output: tuple[str, ...] = ()
 
 
@@ -97,7 +98,7 @@ def score_at(predictions: Predictions, decisions: Decisions) -> Scores:
         decisions: Thresholds of every predicted task.
 
     Returns:
-        Scores with the keys of docs/protocol.md. An undefined score is NaN, and a note gives the reason.
+        Scores with the keys of docs/protocol.md. An undefined score is NaN, and a message in `notes` gives the reason.
 
     Raises:
         DataError: A predicted task has no thresholds.
@@ -111,15 +112,16 @@ def score_at(predictions: Predictions, decisions: Decisions) -> Scores:
 
 
 def mean_of_defined(scores: FloatArray, defined: BoolArray | None = None) -> FloatArray:
-    """Average scores over the outputs that have one.
+    """Average scores over the outputs whose score is defined.
 
     Args:
         scores: Scores (..., output), NaN where undefined.
-        defined: Mask (output,) of the outputs to average; None averages the scores that are not NaN. Required when
-            `scores` has several axes, because the labels of the split alone must determine which outputs are averaged.
+        defined: Mask (output,) of the outputs to average. If it is None, the scores that are not NaN are averaged. The
+            mask is required if `scores` has several axes, because the labels of the split alone must determine which
+            outputs are averaged.
 
     Returns:
-        Means (...); NaN where no output is defined.
+        Means (...); NaN if no output is averaged.
     """
     selected = scores[..., ~np.isnan(scores) if defined is None else defined]
     mean: FloatArray = selected.mean(axis=-1) if selected.shape[-1] else np.full(selected.shape[:-1], np.nan)[()]
@@ -127,25 +129,30 @@ def mean_of_defined(scores: FloatArray, defined: BoolArray | None = None) -> Flo
 
 
 def means_of(task: str) -> dict[str, int]:
-    """Return name of a mean -> number of outputs, from the first on, that it covers; the first is the headline."""
+    """Return which means over outputs a result of the task has: name of a mean -> number of averaged outputs.
+
+    A mean averages the first outputs of the task. Emotion has {"mean6": 6, "mean7": 7}. The first mean is the headline
+    score.
+    """
     n = len(TASKS[task].outputs)
     return TASKS[task].means or {f"mean{n}": n}
 
 
 def rows_key(task: str) -> str:
-    """Return the key of the outputs' rows in the entry of a task."""
+    """Return the key that has the scores of the single outputs in a task's entry of a result."""
     return "per_emotion" if task in (EMOTION, EMOTION_INTENSITY) else "per_output"
 
 
 def nested_rows(task: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Arrange the rows of all outputs as a task's entry stores them.
+    """Return the scores of all outputs in the form that a task's entry of a result has.
 
     Args:
         task: Name in `TASKS`.
         rows: Output -> its scores.
 
     Returns:
-        The rows under the task's key; for emotion the row of `none` is under `no_emotion`.
+        The scores by output, under the key `rows_key(task)`. The row of the output `none` of emotion is separate, under
+        ``no_emotion``.
     """
     if task != EMOTION:
         return {rows_key(task): dict(rows)}
@@ -153,12 +160,12 @@ def nested_rows(task: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, A
 
 
 def note_undefined(task: str, rows: Mapping[str, Mapping[str, Any]], notes: list[str]) -> None:
-    """Append notes about undefined scores, because a mean over fewer outputs is a different number.
+    """Append messages about undefined scores, because a mean over fewer outputs is a different number.
 
     Args:
         task: Name in `TASKS`.
         rows: Output -> its scores and counts.
-        notes: List that is extended.
+        notes: List to which the messages are appended.
     """
     undefined = [name for name, row in rows.items() if np.isnan(row["weighted_accuracy"])]
     notes += [
@@ -180,7 +187,7 @@ def counts_of(confusion: Confusion, suffix: str = "") -> dict[str, int]:
 
     Args:
         confusion: Counts of one decision (scalars).
-        suffix: End of each key, such as "_non0".
+        suffix: Ending of each key, such as "_non0".
 
     Returns:
         Numbers of utterances with the class, without it, and predicted to have it.
@@ -193,7 +200,7 @@ def counts_of(confusion: Confusion, suffix: str = "") -> dict[str, int]:
 
 
 def _split_counts(counts: TaskCounts, name: str) -> Confusion:
-    """Sum the counts of decisions over all videos; shape (output,)."""
+    """Sum the counts of decisions with this name over all videos; return counts of shape (output,)."""
     confusion = counts[name].summed()
     assert isinstance(confusion, Confusion)
     return confusion
@@ -202,7 +209,7 @@ def _split_counts(counts: TaskCounts, name: str) -> Confusion:
 def _sentiment_part(
     predictions: Predictions, task: str, decisions: Decisions, counts: TaskCounts, notes: list[str]
 ) -> dict[str, Any]:
-    """Score a two-class sentiment task."""
+    """Compute the entry of a two-class sentiment task in a result; append messages about its scores to `notes`."""
     part: dict[str, Any] = {
         key: float(measure.of(counts)[0]) if measure.counts in counts else None
         for key, measure in SENTIMENT_MEASURES.items()
@@ -229,7 +236,10 @@ def _sentiment_part(
 def _presence_part(
     predictions: Predictions, task: str, decisions: Decisions, counts: TaskCounts, notes: list[str]
 ) -> dict[str, Any]:
-    """Score a task whose outputs are present or absent."""
+    """Compute the entry of a task with present-or-absent classes: means over the classes, and one row per class.
+
+    Messages about undefined scores are appended to `notes`.
+    """
     labels, scored = classes_of(task, predictions)
     targets, probabilities = labels[scored], predictions.outputs[task][scored]
     values = {key: measure.of(counts) for key, measure in PRESENCE_MEASURES.items()}
@@ -266,7 +276,10 @@ def _presence_part(
 def _score_part(
     predictions: Predictions, task: str, _decisions: Decisions, counts: TaskCounts, notes: list[str]
 ) -> dict[str, Any]:
-    """Score a task with one degree as output."""
+    """Compute the entry of a task that predicts one intensity; its scores are None if the gold labels are classes.
+
+    Messages about missing or undefined scores are appended to `notes`.
+    """
     part: dict[str, Any] = dict.fromkeys(("mae", "pearson", "concordance_index", *GRADES))
     if not counts:
         notes.append(CLASSES_ONLY.format(part=task))
@@ -281,7 +294,10 @@ def _score_part(
 def _degrees_part(
     predictions: Predictions, task: str, _decisions: Decisions, counts: TaskCounts, notes: list[str]
 ) -> dict[str, Any]:
-    """Score a task with several degrees as outputs."""
+    """Compute the entry of a task that predicts several intensities: means over them, and one row per intensity.
+
+    The scores are NaN if the gold labels are classes. Messages about undefined scores are appended to `notes`.
+    """
     prediction, target = predictions.outputs[task], labels_of(task, predictions)
     undefined = np.full(prediction.shape[1], np.nan)
     if not counts:
@@ -308,7 +324,7 @@ def _degrees_part(
 
 
 def _note_constant(name: str, prediction: FloatArray, notes: list[str]) -> None:
-    """Append a note if all predictions (utterance,) of an output are equal."""
+    """Append a message if all predictions (utterance,) are equal, because Pearson's correlation is then undefined."""
     if len(prediction) and np.ptp(prediction) == 0:
         notes.append(f"pearson of {name} is undefined: the same is predicted for every utterance")
 
@@ -334,7 +350,7 @@ DEGREES_MEASURES = {"mae": Measure("moments", "mae"), "pearson": Measure("moment
 SCORE_MEASURES = DEGREES_MEASURES | {name: Measure(name, "accuracy") for name in GRADES}
 
 SCORERS: dict[str, Scorer] = {
-    # two classes of sentiment, with exact zeros as positive (has0) and without them (non0)
+    # two sentiment classes: exact zeros are positive (has0) or left out (non0)
     "sentiment": Scorer(
         _sentiment_part,
         SENTIMENT_MEASURES,
@@ -346,7 +362,7 @@ SCORERS: dict[str, Scorer] = {
             "weighted_f1_non0": ("F1 non0", ""),
         },
     ),
-    # outputs that are each present or absent
+    # classes that are each present or absent
     "presence": Scorer(
         _presence_part,
         PRESENCE_MEASURES,
@@ -357,14 +373,14 @@ SCORERS: dict[str, Scorer] = {
         },
         headline_by_output=("weighted_accuracy",),
     ),
-    # one output that is a degree
+    # one intensity
     "score": Scorer(
         _score_part,
         SCORE_MEASURES,
         by_output=False,
         headline={"mae": ("MAE", ""), "pearson": ("r", ""), "accuracy7_round": ("acc7", "")},
     ),
-    # several outputs that are degrees
+    # several intensities
     "degrees": Scorer(
         _degrees_part, DEGREES_MEASURES, by_output=True, headline={"mae": ("MAE", ""), "pearson": ("r", "")}
     ),

@@ -1,6 +1,8 @@
-"""Comparison of many settings with one reference: intervals of seed means, and paired tests corrected as one family.
+"""Comparison of many settings with a reference setting: intervals of mean scores, and paired significance tests.
 
-It needs only predictions and thresholds, so the numbers of a benchmark can be recomputed from its stored tables.
+A setting is one system, with its inputs and tasks, under one protocol. The p values of all tests are corrected
+together. The comparison needs only predictions and thresholds, so the numbers of a benchmark can be recomputed from its
+stored Predictions.
 """
 
 from __future__ import annotations
@@ -30,7 +32,11 @@ Test = dict[str, Any]
 
 
 def intervals_of_means(setting: SettingScores) -> dict[str, list[float]]:
-    """Compute the 95 % interval over videos of every score's mean over seeds: path -> [low, high]."""
+    """Compute the 95 % interval of the mean over seeds of every headline score, by bootstrap over videos.
+
+    Returns:
+        Path of a score in a result -> [low, high]. A score that is undefined in every resample is left out.
+    """
     seeds = list(setting.seeds)
     intervals = {
         path: percentile_interval(setting.mean_resampled(seeds, path)) for path in _defined_paths([setting], seeds)
@@ -41,23 +47,23 @@ def intervals_of_means(setting: SettingScores) -> dict[str, list[float]]:
 def compare_with_reference(
     settings: Sequence[SettingScores], reference: str, references: Mapping[str, str] | None = None
 ) -> tuple[dict[str, dict[str, Test]], list[str]]:
-    """Compare every setting with the reference, paired by seed; differences are setting - reference.
+    """Compare every setting with a reference setting; runs are paired by seed, and differences are setting - reference.
 
-    Each score of each setting has one bootstrap p over videos and one t-test p over seeds, as in `compare`. Holm's
-    correction treats **all of them, over all settings and all headline scores, as one family**, because some of many
-    tests are significant by chance. Bootstrap and t-test are separate families, because they answer different
-    questions.
+    Each headline score of each setting is tested by a bootstrap over videos and by a t-test over seeds, as in
+    `compare_runs`. Holm's correction treats the bootstrap tests **of all settings and all scores as one family**,
+    because some of many tests are significant by chance. The t-tests are another family, because they answer a
+    different question.
 
     Args:
         settings: Scores of all settings, the reference included.
         reference: Name of the setting that the others are compared with.
-        references: Task -> name of the reference for the scores of this task, in place of `reference`. Other tasks are
-            then not compared. None or empty: `reference` serves all tasks.
+        references: Task -> name of the reference for the scores of this task, in place of `reference`. Tasks that are
+            not in this mapping are then not compared. If it is None or empty, `reference` is used for all tasks.
 
     Returns:
-        Name of a setting -> path of a score -> {difference, interval, p_bootstrap, p_t_test, p_bootstrap_holm,
-        p_t_test_holm, winner, seeds, reference}, without an entry for a reference against itself; and notes about what
-        could not be compared.
+        ``(tests, notes)``. `tests` is: name of a setting -> path of a score in a result -> {difference, interval,
+        p_bootstrap, p_t_test, p_bootstrap_holm, p_t_test_holm, winner, seeds, reference}. A reference is not compared
+        with itself. `notes` are messages on what could not be compared.
     """
     by_name = {setting.name: setting for setting in settings}
     reference_names = list(dict.fromkeys((references or {}).values())) or [reference]
@@ -90,7 +96,17 @@ def compare_with_reference(
 def _compare_setting(
     setting: SettingScores, reference: SettingScores, tasks: Sequence[str] | None
 ) -> tuple[dict[str, Test], list[str]]:
-    """Test one setting against the reference on the scores of these tasks (None: all); also return notes."""
+    """Test one setting against the reference, on the scores of some tasks.
+
+    Args:
+        setting: Scores of the setting.
+        reference: Scores of the reference.
+        tasks: Tasks whose scores are tested. If it is None, those of all tasks are tested.
+
+    Returns:
+        ``(tests, notes)``: path of a score in a result -> its tests, not yet corrected; and messages on what could not
+        be compared.
+    """
     if setting.name == reference.name or not _defined_paths([setting, reference], [], tasks):
         return {}, []
     try:
@@ -106,7 +122,7 @@ def _compare_setting(
 def _paired_tests(
     setting: SettingScores, reference: SettingScores, seeds: Sequence[int], tasks: Sequence[str] | None
 ) -> dict[str, Test]:
-    """Test every score that both settings have on these seeds."""
+    """Test every score that is defined for both settings and all these seeds; the p values are not yet corrected."""
     tests = {}
     for path in _defined_paths([setting, reference], seeds, tasks):
         pair = paired_scores(setting, reference, seeds, path)
@@ -122,7 +138,11 @@ def _paired_tests(
 
 
 def _add_corrected(tests: Mapping[str, dict[str, Test]]) -> None:
-    """Add the corrected p values and the winner to every test; NaN stays NaN and does not count as a test."""
+    """Add the p values after Holm's correction, and the winner, to every test in place.
+
+    All p values of the bootstrap are one family, and all p values of the t-test are another. A p of NaN stays NaN and
+    does not count as a test.
+    """
     family = [test for part in tests.values() for test in part.values()]
     for key in ("p_bootstrap", "p_t_test"):
         for test, corrected in zip(family, holm([test[key] for test in family]).tolist(), strict=True):
@@ -137,7 +157,13 @@ def _add_corrected(tests: Mapping[str, dict[str, Test]]) -> None:
 def _defined_paths(
     sides: Sequence[SettingScores], seeds: Sequence[int], tasks: Sequence[str] | None = None
 ) -> list[str]:
-    """Return the scores that every run has and that are defined; no seeds means all seeds, None means all tasks."""
+    """Return the paths of the headline scores that are defined for every run of the given settings.
+
+    Args:
+        sides: Settings whose runs are examined.
+        seeds: Seeds of the runs to examine. If it is empty, all runs are examined.
+        tasks: Tasks whose scores are returned. If it is None, those of all tasks are returned.
+    """
     points = [side.seeds[seed].point for side in sides for seed in (seeds or side.seeds)]
     defined = [path for path in points[0] if all(not np.isnan(point.get(path, np.nan)) for point in points)]
     return [path for path in defined if tasks is None or all_headlines()[path].task in tasks]

@@ -17,15 +17,15 @@ ALIKE = ("split", "protocol", "dataset", "n_videos", "n_utterances")
 
 
 def summarize(results: Sequence[Result]) -> dict[str, Any]:
-    """Compute mean and sample standard deviation (n - 1) over runs.
+    """Compute the mean and the sample standard deviation (with divisor n - 1) of every number over n runs.
 
     Args:
         results: Results of runs that differ in seed, scored on the same split under the same protocol.
 
     Returns:
-        ``{"runs": [...], "mean": {...}, "sd": {...}, "notes": [...]}``; mean and sd have the nested keys of a run. A
-        value that some run lacks is None; one that is undefined (NaN) in some run is NaN. With one run every sd is
-        None.
+        ``{"runs": [...], "mean": {...}, "sd": {...}, "notes": [...]}``. `mean` and `sd` have the nested keys of one
+        result. A number that some run lacks is None. A number that is undefined (NaN) in some run is NaN. With one run,
+        every number in `sd` is None.
 
     Raises:
         UsageError: There is no result.
@@ -35,7 +35,10 @@ def summarize(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def summarize_json(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Apply `summarize` to stored results: dictionaries of `Result.to_json`, undefined values NaN or None."""
+    """Compute the summary that `summarize` returns, from stored results.
+
+    `runs` are dictionaries that `Result.to_json` returned. Undefined scores in them are NaN or None.
+    """
     if not runs:
         raise UsageError("Expected at least one result to summarize, but got none; name a run")
     for key in ALIKE:
@@ -57,15 +60,16 @@ def summarize_json(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def mean_and_sd(parts: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Compute mean and sample standard deviation of every number in dictionaries of the same keys.
+    """Compute the mean and the sample standard deviation of every number over dictionaries with the same keys.
 
-    Counts, scores and thresholds are averaged. Texts and the `chosen` entries are left out.
+    Return two dictionaries with these keys: the means, then the deviations. Texts and the entries ``chosen`` are left
+    out.
     """
     return _apply_to_numbers(parts, _mean_over_runs), _apply_to_numbers(parts, _sd_over_runs)
 
 
 def _summary_notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return notes about runs that differ in more than the seed, or that share a seed."""
+    """Return warnings about runs that differ in more than the seed, or that share a seed."""
     notes = []
     for key in ("model", "inputs", "tasks"):
         values = list(dict.fromkeys(str(run[key]) for run in runs))
@@ -78,7 +82,11 @@ def _summary_notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _apply_to_numbers(parts: Sequence[dict[str, Any]], function: Any) -> dict[str, Any]:
-    """Apply a function of an array (run,) to the values of every numeric key, in nested dictionaries too."""
+    """Apply a function to the values (run,) of every numeric key, also in nested dictionaries.
+
+    Return the results under the same keys. A key that some dictionary lacks gets None. Texts and the entries ``chosen``
+    are left out.
+    """
     summary: dict[str, Any] = {}
     for key in parts[0]:
         values = [part.get(key) for part in parts]
@@ -94,17 +102,17 @@ def _apply_to_numbers(parts: Sequence[dict[str, Any]], function: Any) -> dict[st
 
 
 def _is_number(value: Any) -> bool:
-    """Return whether a value is a number; a bool is not."""
+    """Return whether a value is a number; a bool does not count as one."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _mean_over_runs(values: Any) -> float:
-    """Return the mean; NaN if a value is NaN."""
+    """Return the mean of the values (run,); NaN if a value is NaN."""
     return float(values.mean())
 
 
 def _sd_over_runs(values: Any) -> float | None:
-    """Return the sample standard deviation; None for one run, NaN if a value is NaN."""
+    """Return the sample standard deviation of the values (run,); None for one run, NaN if a value is NaN."""
     if len(values) == 1:
         return None
     return math.nan if np.isnan(values).any() else float(values.std(ddof=1))

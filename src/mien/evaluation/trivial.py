@@ -1,7 +1,7 @@
-"""Constant predictor, the baseline beside every result.
+"""Constant predictor: the trivial baseline that is shown beside every result.
 
-It predicts the more frequent class of the train split, and for degrees the median, which minimises the absolute error
-on train among constants.
+It predicts the more frequent class of the train split. For an intensity it predicts the median of the train split,
+because no other constant has a smaller absolute error there.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from mien.schema import FloatArray
 from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS, HasLabels, targets_of
 
-# key in the card of a Run; any other task has its name as key
+# task -> key of its constants in the card (run.json) of a run; the key of any other task is its name
 KEYS = {
     SENTIMENT: "sentiment_positive",
     EMOTION: "emotions",
     SENTIMENT_INTENSITY: "sentiment_median",
     EMOTION_INTENSITY: "emotion_medians",
 }
-# tasks stored in the card as one value, not as a list
+# tasks whose constant is stored in the card as one value, not as a list
 SINGLE = (SENTIMENT, SENTIMENT_INTENSITY)
 
 
@@ -35,7 +35,8 @@ SINGLE = (SENTIMENT, SENTIMENT_INTENSITY)
 class TrainMajority:
     """Constant prediction for every task, computed from the labels of the train split."""
 
-    # task -> (output,): the median for degrees; for classes 1 if at least half of the utterances have it, else 0
+    # task -> one constant per output. For an intensity it is the median. For a class it is 1 if at least half of the
+    # utterances have the class, and otherwise 0.
     constants: Mapping[str, tuple[float, ...]]
 
     def __post_init__(self) -> None:
@@ -49,9 +50,10 @@ class TrainMajority:
 
     @classmethod
     def from_labels(cls, labelled: HasLabels) -> TrainMajority:
-        """Compute the constants from the labels of the train split; sentiment classes follow `has0`.
+        """Compute the constants from the labels of the train split; a sentiment score >= 0 is positive.
 
-        A tie counts as present. Without any label the constants are: sentiment positive, emotions absent, degrees 0.
+        If exactly half of the utterances have a class, the constant is 1 (present). Without any label, sentiment is
+        positive, the emotions are absent, and the intensities are 0.
         """
         constants = {}
         for task, row in TASKS.items():
@@ -66,7 +68,7 @@ class TrainMajority:
         return cls(constants)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the dictionary stored in a Run's card; `from_json` reads it."""
+        """Return the constants as a dictionary, which the card of a run stores and `from_json` reads."""
         facts = {}
         for task, values in self.constants.items():
             stored = [value if TASKS[task].predicts_degrees else bool(value) for value in values]
@@ -75,7 +77,7 @@ class TrainMajority:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TrainMajority:
-        """Rebuild from `to_json`'s dictionary; a task that an older run does not store gets 0."""
+        """Build the constants from a dictionary that `to_json` returned; tasks that an older run lacks get 0."""
         constants = {}
         for task, row in TASKS.items():
             value = facts.get(KEYS.get(task, task), [0.0] * len(row.outputs))
@@ -84,7 +86,7 @@ class TrainMajority:
 
 
 def constant_predictions(predictions: Predictions, majority: TrainMajority) -> Predictions:
-    """Replace the predictions by the constants.
+    """Return predictions in which every utterance has the same constants.
 
     Args:
         predictions: Predictions with the utterances, gold labels and tasks to use.
@@ -106,7 +108,7 @@ def score_trivial(predictions: Predictions, majority: TrainMajority) -> Scores:
         majority: Constants of every task.
 
     Returns:
-        Scores with the keys of every result.
+        Scores under the same keys as those of a system.
     """
     # probabilities are exactly 0 or 1, so every threshold in (0, 1) gives the same decisions
     return score_at(constant_predictions(predictions, majority), constant_decisions(0.5, 0.5))

@@ -1,4 +1,7 @@
-"""Tables of all feature extractors; each extractor has its own file and is listed only here."""
+"""Tables of all feature extractors, and functions that load an extractor by its name.
+
+Each extractor is defined in a file of its own; these tables are the only place that lists them all.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ ExtractorT = TypeVar("ExtractorT")
 class ExtractorEntry(Generic[ExtractorT]):
     """Loader and description of one extractor."""
 
-    # argument: PATH of ``NAME:PATH``, None if only the name is given
+    # Loads the extractor. Its argument is the path if the user gives ``NAME:PATH``, or None for ``NAME`` alone.
     load: Callable[[Path | None], ExtractorT]
     description: str
     citation: str
@@ -89,17 +92,38 @@ EXTRACTORS: Mapping[Modality, Mapping[str, ExtractorEntry[Any]]] = {
 
 
 def load_text_extractor(name: str) -> TextExtractor:
-    """Load the text extractor ``NAME`` or ``NAME:PATH``. Raises UnknownNameError, which suggests the nearest name."""
+    """Load a text extractor.
+
+    Args:
+        name: ``NAME`` of an entry of `TEXT_EXTRACTORS`, or ``NAME:PATH`` with the path of its files.
+
+    Raises:
+        UnknownNameError: No text extractor has this name; the message suggests the nearest one.
+    """
     return _load_by_name(Modality.TEXT, name, TEXT_EXTRACTORS)
 
 
 def load_acoustic_extractor(name: str) -> AcousticExtractor:
-    """Load the acoustic extractor ``NAME``. Raises UnknownNameError, which suggests the nearest name."""
+    """Load an acoustic extractor.
+
+    Args:
+        name: Name of an entry of `ACOUSTIC_EXTRACTORS`.
+
+    Raises:
+        UnknownNameError: No acoustic extractor has this name; the message suggests the nearest one.
+    """
     return _load_by_name(Modality.ACOUSTIC, name, ACOUSTIC_EXTRACTORS)
 
 
 def load_visual_extractor(name: str) -> VisualExtractor:
-    """Load the visual extractor ``NAME`` or ``NAME:PATH``. Raises UnknownNameError, which suggests the nearest name."""
+    """Load a visual extractor.
+
+    Args:
+        name: ``NAME`` of an entry of `VISUAL_EXTRACTORS`, or ``NAME:PATH`` with the path of its files.
+
+    Raises:
+        UnknownNameError: No visual extractor has this name; the message suggests the nearest one.
+    """
     return _load_by_name(Modality.VISUAL, name, VISUAL_EXTRACTORS)
 
 

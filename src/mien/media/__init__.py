@@ -1,1 +1,1 @@
-"""Media files to clips: container, decoding, voice activity, recognition, subtitles and segmentation."""
+"""Division of media files into clips: reading of files, speech detection and recognition, subtitles, segmentation."""

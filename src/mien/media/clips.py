@@ -1,7 +1,7 @@
-"""Utterances of a media file, from recognised speech or from SubRip (.srt) or WebVTT (.vtt) subtitles.
+"""Division of a media file into utterances by speech recognition, or by SubRip (.srt) or WebVTT (.vtt) subtitles.
 
-The subtitle parser accepts common errors (no blank line between entries, a dot for the comma, missing numbers or
-hours), because each lost subtitle is a lost utterance.
+The subtitle parser accepts common errors, because each lost subtitle is a lost utterance. Examples are a missing blank
+line between subtitles, a full stop instead of a comma, and missing numbers or hours.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NO_LENGTH = "subtitles that end before they begin: dropped"
 
 _STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIMES = re.compile(rf"^\s*{_STAMP}\s*-->\s*{_STAMP}(?:\s.*)?$")
-# an inline time of WebVTT, a tag of either format, or a position like {\an8}
+# a tag of either format, a time inside the text of a WebVTT subtitle, or a position like {\an8}
 _TAGS = re.compile(r"</?[a-zA-Z][^<>]*>|<(?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3}>|\{\\[^{}]*\}")
 _NON_CUE_BLOCKS = ("NOTE", "STYLE", "REGION")
 _BOMS = (
@@ -50,7 +50,7 @@ class MediaSettings:
 
     speech: SpeechSettings = field(default_factory=SpeechSettings)
     segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
-    # approximate clip length for a video without speech, for example 5; 0: such a video has no clips
+    # Approximate length in seconds of the clips of a video without speech. If it is 0, such a video has no clips.
     silent_clip_s: float = 0.0
 
 
@@ -58,10 +58,11 @@ class MediaSettings:
 class Clips:
     """The utterances of one file."""
 
-    # in time order, inside the file
+    # in time order; none starts or ends outside the file
     clips: list[Clip]
+    # duration of the file
     duration_s: float
-    # how often something was dropped, corrected or missing, by its description
+    # messages about dropped, corrected or missing data, and how often each applies
     notes: Counter[str] = field(default_factory=Counter)
     # language code like "en"; empty for subtitles and for files without speech
     language: str = ""
@@ -77,18 +78,18 @@ def clips_of(
 ) -> Clips:
     """Divide a media file into utterances, by its subtitles or by speech recognition.
 
-    A file without audio or speech has no clips and a note with the reason. If it has video and
-    `settings.silent_clip_s` is above 0, it is divided into clips of one length instead.
+    A file without audio or speech has no utterances; the notes then contain the reason. If such a file has video, and
+    `settings.silent_clip_s` is above 0, it is divided into clips of equal length instead.
 
     Args:
         path: Media file.
-        subtitles: SubRip or WebVTT file, which replaces speech recognition; None runs recognition.
+        subtitles: SubRip or WebVTT file. Speech recognition runs only if it is None.
         settings: Settings of recognition and segmentation.
-        recognizer: Loaded model, to share it between files; None loads the model of `settings.speech`.
-        on_progress: Called with the number of seconds recognised so far.
+        recognizer: Loaded recognition model, to share it between files; None loads the model in `settings.speech`.
+        on_progress: Function that is called with the number of seconds recognised so far.
 
     Returns:
-        The clips in time order, with the file's duration, notes and language.
+        The utterances as clips in time order, with the duration and language of the file, and notes on problems.
 
     Raises:
         DataError: The media file or the subtitle file is unreadable, or no subtitle lies within the file's duration.
@@ -125,7 +126,7 @@ def clips_of(
 
 @dataclass(frozen=True)
 class _Entry:
-    """One subtitle."""
+    """One subtitle with its times in seconds."""
 
     start_s: float
     end_s: float
@@ -135,14 +136,16 @@ class _Entry:
 def read_subtitles(path: Path, duration_s: float) -> tuple[list[Clip], Counter[str]]:
     """Read SubRip or WebVTT subtitles as clips.
 
-    Tags are removed. Overlapping subtitles are kept unchanged and counted.
+    Tags in the text are removed. Overlapping subtitles are kept unchanged and counted.
 
     Args:
         path: Subtitle file.
-        duration_s: Duration of the video in seconds; subtitles are shortened or dropped beyond it.
+        duration_s: Duration of the video in seconds. A subtitle that ends later is shortened, and one that starts later
+            is dropped.
 
     Returns:
-        One clip per subtitle, in time order, and the number of sorted, overlapping, shortened or dropped subtitles.
+        One clip per subtitle, in time order, and messages with the numbers of subtitles that were sorted, overlap, were
+        shortened or were dropped.
 
     Raises:
         DataError: The file is missing, has an unknown encoding or contains no subtitles.
@@ -172,7 +175,7 @@ def read_subtitles(path: Path, duration_s: float) -> tuple[list[Clip], Counter[s
 
 
 def _reason_to_drop(entry: _Entry, duration_s: float) -> str:
-    """The note for a subtitle to drop; empty if it is kept."""
+    """Return the message that says why a subtitle is dropped; an empty text if it is kept."""
     if not entry.text:
         return EMPTY
     if entry.end_s <= entry.start_s:
@@ -181,7 +184,7 @@ def _reason_to_drop(entry: _Entry, duration_s: float) -> str:
 
 
 def _count(notes: Counter[str], what: str, n: int) -> None:
-    """Add `n` to a note; a count of zero adds no note."""
+    """Add `n` to the count of the message `what` in `notes`. If `n` is 0, `notes` remains unchanged."""
     if n:
         notes[what] += n
 
@@ -193,7 +196,7 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"Expected subtitles in {path}, but got {error.strerror or error}; check the path") from None
     encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "utf-8")
-    # ASCII text in UTF-16 is also valid UTF-8, with a zero byte for every letter.
+    # ASCII text in UTF-16 is also valid UTF-8, in which a zero byte precedes or follows every letter.
     if encoding == "utf-8" and b"\0" in content:
         raise DataError(
             f"Expected UTF-8 text in {path}, but got byte 0x00 at offset {content.index(0)}: UTF-16 without a byte "
@@ -211,7 +214,10 @@ def _read_text(path: Path) -> str:
 
 
 def _parse_subtitles(text: str) -> list[_Entry]:
-    """Parse all subtitles in file order. Each line with times starts a new one, even without a blank line before it."""
+    """Parse the text of a SubRip or WebVTT file, and return its subtitles in the order of the file.
+
+    Each line with times starts a new subtitle, even without a blank line before it.
+    """
     lines = text.removeprefix("\ufeff").splitlines()
     webvtt = bool(lines) and lines[0].strip().startswith("WEBVTT")
     entries: list[_Entry] = []
@@ -222,7 +228,7 @@ def _parse_subtitles(text: str) -> list[_Entry]:
         match = None if in_non_cue else _TIMES.match(line)
         if not line.strip():
             in_non_cue = False
-            # A blank line can be part of the text in SubRip, but ends the entry in WebVTT.
+            # A blank line ends a subtitle in WebVTT. In SubRip, it can be part of the text.
             if webvtt and times is not None:
                 entries.append(_Entry(*times, _subtitle_text(text_lines)))
                 times, text_lines = None, []
@@ -241,19 +247,25 @@ def _parse_subtitles(text: str) -> list[_Entry]:
 
 
 def _without_next_number(text_lines: list[str], lines: list[str], number: int) -> list[str]:
-    """Remove the number of the next entry (above its times, line `number`) from the end of the present text."""
+    """Return the lines of a subtitle without the number of the next subtitle, if that is the last of them.
+
+    Args:
+        text_lines: Lines between the times of the subtitle and those of the next one.
+        lines: All lines of the file.
+        number: Index in `lines` of the line with the times of the next subtitle.
+    """
     if text_lines and number > 0 and lines[number - 1] is text_lines[-1] and text_lines[-1].strip().isdigit():
         return text_lines[:-1]
     return text_lines
 
 
 def _timestamp_s(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
-    """Time of a subtitle in seconds, from the digits of its parts."""
+    """Convert the digits of a time in a subtitle file to seconds. Hours and the fraction of a second can be None."""
     # "5,5" is 5.5 s, not 5.005 s. Integer milliseconds keep the sum exact.
     ms = int((fraction or "0").ljust(3, "0"))
     return ((int(hours or 0) * 60 + int(minutes)) * 60_000 + int(seconds) * 1000 + ms) / 1000
 
 
 def _subtitle_text(lines: list[str]) -> str:
-    """Join the lines of a subtitle; tags and repeated whitespace are removed, HTML entities resolved."""
+    """Join the lines of a subtitle, remove tags and repeated white space, and decode HTML entities."""
     return " ".join(html.unescape(_TAGS.sub("", " ".join(lines))).split())

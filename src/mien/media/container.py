@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-# Notes that count what decoding lost in a damaged file.
+# Messages about data that was lost while a damaged file was decoded. Each is counted.
 SKIPPED_PACKETS = "damaged packets skipped"
 READING_STOPPED = "reading stopped before the end of a damaged file"
 AUDIO_GAPS = "gaps in the audio filled with silence"
 AUDIO_SECONDS_MISSING = "seconds of audio missing at the end, compared with the file's header"
 VIDEO_SECONDS_MISSING = "seconds of video missing at the end, compared with the file's header"
 
-# Formats that FFmpeg opens as video: still images, and text (as an animated terminal)
+# Formats that FFmpeg opens as video although they are not: still images, and text, which it shows as a terminal.
 NOT_MEDIA = ("image2", "tty", "svg_pipe")
-# Packets to try before a stream counts as undecodable. Players also skip incomplete pictures at the start; the limit
-# avoids reading a whole file that is undecodable.
+# Number of packets to try before a stream counts as undecodable. The first packets can contain incomplete pictures,
+# which players skip too. The limit avoids reading an undecodable file to its end.
 PACKETS_TO_FIRST_FRAME = 500
-# A timestamp that exceeds the file's duration by more than this is wrong; the frame then follows the previous one.
+# A timestamp that exceeds the duration of the file by more than this is wrong; the end of the previous frame is used.
 STAMP_SLACK_S = 10.0
 # frame rate of a stream that does not declare one
 FALLBACK_FPS = Fraction(25)
@@ -40,9 +40,9 @@ CONTAINER_TICKS_PER_S = 1_000_000
 
 @dataclass(frozen=True)
 class MediaFacts:
-    """Duration and streams of a media file. Times are relative to the container's start, as in players."""
+    """Duration of a media file, and whether it has audio and video. The duration counts from the container's start."""
 
-    # longest duration in the header and the streams, else the end of the last packet; 0 if unknown
+    # longest duration in the headers of the file and its streams; if they have none, end of the last packet, or 0
     duration_s: float
     has_audio: bool
     has_video: bool
@@ -50,7 +50,12 @@ class MediaFacts:
 
 @contextmanager
 def open_media(path: Path) -> Iterator[InputContainer]:
-    """Open a media file for reading. Raises DataError if it is no media file, MissingExtraError without PyAV."""
+    """Open a media file for reading, as a context manager that closes the file at the end.
+
+    Raises:
+        DataError: The file is missing, unreadable or no media file.
+        MissingExtraError: PyAV is not installed.
+    """
     try:
         import av
     except ImportError as error:
@@ -60,8 +65,8 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     if path.stat().st_size == 0:
         raise DataError(f"Expected a video or audio file, but got {path} with zero bytes; copy or download it again")
     try:
-        # The prefix "file:" prevents FFmpeg from taking a name like "pipe:0" for a protocol; the whitelist prevents
-        # network access.
+        # The prefix "file:" prevents FFmpeg from interpreting a file name like "pipe:0" as a protocol. The whitelist
+        # prevents network access.
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
     except PermissionError:
         raise DataError(f"Expected {path} to be readable, but got no permission; change its permissions") from None
@@ -81,7 +86,7 @@ def probe(path: Path) -> MediaFacts:
     """Return the duration of a media file and whether it has audio and video that can be decoded.
 
     Raises:
-        DataError: The file is no media file, or neither audio nor video can be decoded.
+        DataError: The file is no media file, or neither its audio nor its video can be decoded.
         MissingExtraError: PyAV is not installed.
     """
     # The file is opened once per stream, because some formats cannot seek back to the start after the first read.
@@ -99,13 +104,16 @@ def probe(path: Path) -> MediaFacts:
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """Return the audio stream that a player selects, or None."""
+    """Return the audio stream that a player selects, or None if the file has no audio stream."""
     stream = container.streams.best("audio")
     return stream if stream is not None and stream.codec_context is not None else None  # type: ignore[return-value]
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """Return the video stream that a player selects, or None; cover art does not count as video."""
+    """Return the video stream that a player selects, or None if the file has no video stream.
+
+    Cover art does not count as video.
+    """
     from av.stream import Disposition
 
     moving = [
@@ -118,15 +126,16 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 
 
 def decoded(container: InputContainer, stream: Stream, notes: Counter[str]) -> Iterator[Any]:
-    """Decode all frames of a stream and skip damaged packets.
+    """Decode all frames of a stream, and skip damaged packets.
 
     Args:
         container: Open container.
         stream: Audio or video stream of the container.
-        notes: Counts skipped packets, and whether reading stopped before the end of the file.
+        notes: Counter of messages on losses. It is updated with the number of skipped packets, and if reading stops
+            before the end of the file.
 
     Yields:
-        PyAV frames in the decoder's output order.
+        PyAV frames in the order in which the decoder returns them.
     """
     from av.error import FFmpegError
 
@@ -152,9 +161,9 @@ def decoded(container: InputContainer, stream: Stream, notes: Counter[str]) -> I
 
 
 class Timestamps:
-    """Presentation times of one stream's frames in seconds since the container's start.
+    """Computes the presentation times of the frames of one stream, in seconds since the container's start.
 
-    Missing or implausible timestamps are replaced by the caller's estimate.
+    Where the timestamp of a frame is missing or implausible, an estimate of the caller is used.
 
     Args:
         container: Open container.
@@ -172,7 +181,8 @@ class Timestamps:
 
         Args:
             frame: PyAV frame of the stream.
-            expected_s: Estimated time in seconds, used if the timestamp is missing or far beyond the file's end.
+            expected_s: Estimated time in seconds, which is used if the timestamp of the frame is missing or far beyond
+                the end of the file.
 
         Returns:
             Seconds since the container's start.
@@ -185,7 +195,7 @@ class Timestamps:
 
 
 def zero_s(container: InputContainer) -> float:
-    """Return the start time of a container in seconds, which players show as zero."""
+    """Return the time in seconds at which a container starts on its own clock. Players show this time as zero."""
     return (container.start_time or 0) / CONTAINER_TICKS_PER_S
 
 
@@ -205,12 +215,12 @@ def stream_end_s(container: InputContainer, stream: Stream) -> float | None:
 
 
 def frame_step_s(stream: VideoStream) -> float:
-    """Return the duration in seconds of a frame that declares none, from the frame rate of its stream."""
+    """Return the time in seconds between two frames of a stream, from its frame rate or else from `FALLBACK_FPS`."""
     return float(1 / (stream.average_rate or stream.guessed_rate or FALLBACK_FPS))
 
 
 def shown_size(frame: Any) -> tuple[int, int]:
-    """Return (width, height) of a frame as displayed: with square pixels and upright."""
+    """Return the width and height of a frame as players show it: upright and with square pixels."""
     aspect = frame.sample_aspect_ratio if hasattr(frame, "sample_aspect_ratio") else None
     width, height = frame.width, frame.height
     if aspect and Fraction(1, 4) < aspect < 4:
@@ -219,7 +229,7 @@ def shown_size(frame: Any) -> tuple[int, int]:
 
 
 def _is_decodable(container: InputContainer, stream: Stream | None) -> bool:
-    """Whether a frame can be decoded from the first packets of a stream."""
+    """Return whether a frame can be decoded from the first packets of a stream; False if the stream is None."""
     if stream is None:
         return False
     from av.error import FFmpegError
@@ -237,17 +247,20 @@ def _is_decodable(container: InputContainer, stream: Stream | None) -> bool:
 
 
 def _header_duration_s(container: InputContainer) -> float:
-    """Longest duration in seconds according to the headers of the container and its streams; 0 if unknown."""
+    """Return the longest duration, in seconds, in the headers of a container and its streams; 0 if there is none."""
     durations = [stream_end_s(container, stream) or 0.0 for stream in container.streams]
     return max([*durations, (container.duration or 0) / CONTAINER_TICKS_PER_S])
 
 
 def _scanned_duration_s(path: Path) -> float:
-    """End of the last packet in seconds, for files without a duration, such as recordings by browsers."""
+    """Read all packets of a file, and return the end of the last one in seconds since the container's start.
+
+    It serves as the duration of files whose headers have none, such as recordings by browsers.
+    """
     from av.error import FFmpegError
 
     end_s = 0.0
-    with open_media(path) as container, suppress(FFmpegError):  # packets before a damaged part count
+    with open_media(path) as container, suppress(FFmpegError):  # the packets before damaged data are used
         for packet in container.demux():
             if packet.pts is not None and packet.time_base:
                 packet_end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - zero_s(container)
@@ -256,7 +269,7 @@ def _scanned_duration_s(path: Path) -> float:
 
 
 def _opening_failure(path: Path, error: Exception) -> str:
-    """Why FFmpeg does not open a file, and what to do about it."""
+    """Return the message that says why FFmpeg cannot open a file, and what the user can do."""
     with open(path, "rb") as handle:
         start = handle.read(12)
     if start[4:8] == b"ftyp":

@@ -1,4 +1,4 @@
-"""Streaming audio and video of a media file at their presentation times, in memory independent of its duration."""
+"""Streaming of the audio and video of a media file. The required memory does not depend on the duration of the file."""
 
 from __future__ import annotations
 
@@ -36,13 +36,14 @@ if TYPE_CHECKING:
 AUDIO_RATE_HZ = 16_000
 CHUNK_S = 10.0
 MAX_SIDE_PX = 640
-# Some formats round timestamps to milliseconds. Only a larger deviation is a gap or an overlap.
+# Some formats round timestamps to milliseconds. Only a larger deviation of a timestamp is a gap or an overlap.
 STAMP_JITTER_S = 0.04
-# Seek this much earlier, because the first frames after a seek may be decoded wrongly.
+# Reading starts this much before the requested time, because the first frames after a seek can be decoded wrongly.
 SEEK_LEAD_S = 0.5
-# A stream that ends earlier than its header says by more than this is incomplete.
+# A stream is incomplete if it ends by more than this before the end that its header declares.
 END_SLACK_S = 1.0
-# Each decoding thread buffers several frames. Few threads limit the memory; larger frames are decoded on one thread.
+# Each decoding thread buffers several frames. A small number of threads limits the memory. Frames with more pixels than
+# the second constant are decoded on one thread.
 DECODING_THREADS = 2
 LARGE_FRAME_PX = 4096 * 2304
 TIME_EPSILON_S = 1e-6
@@ -52,38 +53,38 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AudioChunk:
-    """A chunk of audio; sample k has the time ``start_s + k / rate_hz``."""
+    """A chunk of mono audio. `start_s` is the time of its first sample in the file, in seconds."""
 
     start_s: float
-    # (n,) mono samples, full scale is 1
+    # (sample,), with 1 as full scale
     samples: Samples
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The picture displayed at one time."""
+    """The picture that a video shows at the time `time_s`."""
 
     time_s: float
-    # (height, width, 3) RGB, upright, square pixels; samples of one picture share the array
+    # (height, width, 3) RGB, upright, with square pixels. Successive frames that show the same picture share one array.
     image: NDArray[np.uint8]
 
 
 def audio_chunks(
     path: Path, rate_hz: int = AUDIO_RATE_HZ, *, chunk_s: float = CHUNK_S, notes: Counter[str] | None = None
 ) -> Iterator[AudioChunk]:
-    """Stream the audio of a file from time 0 in consecutive chunks.
+    """Read the audio of a file from time 0 in consecutive chunks.
 
-    All channels are mixed to one. Silence fills gaps and the time before a late start, so that sample k of the whole
-    stream has the time ``k / rate_hz``.
+    All channels are mixed to one. Silence fills gaps, and the time before the start of audio that starts late.
+    Therefore, sample number k of the whole stream always has the time ``k / rate_hz``.
 
     Args:
         path: Media file.
         rate_hz: Sample rate of the chunks.
-        chunk_s: Duration of a chunk in seconds; the last one may be shorter.
-        notes: Counts losses in a damaged file, see `mien.media.container`; None discards the counts.
+        chunk_s: Duration of a chunk in seconds; the last one can be shorter.
+        notes: Counter of messages on losses in a damaged file, which is updated; None discards the counts.
 
     Yields:
-        Chunks in time order without gaps or overlaps; none for a file without audio.
+        Chunks in time order without gaps or overlaps. A file without audio yields none.
 
     Raises:
         DataError: The file is no media file.
@@ -117,7 +118,7 @@ def audio_chunks(
 
 
 def read_audio(path: Path, start_s: float, end_s: float, rate_hz: int = AUDIO_RATE_HZ) -> Samples:
-    """Read an interval of a file's audio by seeking.
+    """Read an interval of the audio of a file. If the file has an index, the audio before the interval is skipped.
 
     Args:
         path: Media file.
@@ -126,7 +127,8 @@ def read_audio(path: Path, start_s: float, end_s: float, rate_hz: int = AUDIO_RA
         rate_hz: Sample rate of the result.
 
     Returns:
-        Mono samples (n,) with n = ``round((end_s - start_s) * rate_hz)``, silent where the file has no audio.
+        Mono samples (sample,), whose number is ``round((end_s - start_s) * rate_hz)``. They are silent where the file
+        has no audio.
 
     Raises:
         DataError: The file is no media file.
@@ -154,18 +156,19 @@ def read_audio(path: Path, start_s: float, end_s: float, rate_hz: int = AUDIO_RA
 def frames(
     path: Path, rate_hz: float = 10.0, *, max_side_px: int = MAX_SIDE_PX, notes: Counter[str] | None = None
 ) -> Iterator[Frame]:
-    """Sample the video of a file at the times ``k / rate_hz``, from the first picture to the end of the last.
+    """Sample the video of a file at regular times, from its first picture to the end of the last picture.
 
-    Each sample is the latest picture at that time, upright and with square pixels.
+    The times are multiples of ``1 / rate_hz`` seconds. Each frame is the picture that the video shows at its time,
+    upright and with square pixels.
 
     Args:
         path: Media file.
-        rate_hz: Number of samples per second.
-        max_side_px: Maximum width and height; larger pictures are scaled down.
-        notes: Counts losses in a damaged file, see `mien.media.container`; None discards the counts.
+        rate_hz: Number of frames per second to yield.
+        max_side_px: Maximum width and height of a frame; larger pictures are scaled down.
+        notes: Counter of messages on losses in a damaged file, which is updated; None discards the counts.
 
     Yields:
-        Frames in time order; none for a file without video.
+        Frames in time order. A file without video yields none.
 
     Raises:
         DataError: The file is no media file.
@@ -203,7 +206,10 @@ def frames(
 
 
 def _upright_image(frame: Any, max_side_px: int) -> NDArray[np.uint8]:
-    """RGB image (height, width, 3) of a frame. It is scaled first, so that no full-size RGB image is needed."""
+    """Convert a decoded frame to an upright RGB image (height, width, 3) with square pixels.
+
+    It is scaled down to `max_side_px` before the conversion to RGB, so that no RGB image of full size is needed.
+    """
     turned = frame.rotation % 180 == 90
     width, height = shown_size(frame)[::-1] if turned else shown_size(frame)
     scale = min(1.0, max_side_px / max(width, height))
@@ -214,17 +220,18 @@ def _upright_image(frame: Any, max_side_px: int) -> NDArray[np.uint8]:
 
 
 def _audio_segments(container: InputContainer, rate_hz: int, notes: Counter[str]) -> Iterator[tuple[int, Samples]]:
-    """Decode and resample audio from the container's present position; gaps are left out.
+    """Decode and resample the audio from the present position of a container to its end.
 
     A jump of the timestamps or a change of format resets the resampler.
 
     Args:
         container: Open container.
         rate_hz: Sample rate of the result.
-        notes: Counts gaps and damaged packets.
+        notes: Counter that is updated with the numbers of gaps and of damaged packets.
 
     Yields:
-        ``(position, samples)`` in time order without overlaps. `position` counts samples from time 0.
+        Number of the first sample, counted from time 0, and mono samples (sample,). The pieces are in time order and do
+        not overlap. Nothing is yielded for a gap.
     """
     stream = audio_stream(container)
     if stream is None:
@@ -252,20 +259,21 @@ def _audio_segments(container: InputContainer, rate_hz: int, notes: Counter[str]
 
 
 def _audio_format(frame: Any) -> tuple[str, str, int]:
-    """Sample format, channel layout and sample rate of an audio frame."""
+    """Return the sample format, the channel layout and the sample rate of an audio frame."""
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 class _SegmentResampler:
-    """Resamples consecutive audio frames of one format and mixes them to one channel.
+    """Resamples consecutive audio frames of one format, and mixes them to one channel.
 
-    It starts at a time that is a whole number of samples at both rates, as time 0 is. An interval thus has the same
-    samples after a seek as when it is decoded from the start.
+    Resampling starts at a time that is a whole number of samples at both sample rates, like time 0. An interval
+    therefore has the same samples after a seek as when the file is decoded from its start.
 
     Args:
         audio_format: Sample format, channel layout and sample rate of the frames.
         start_s: Time of the first frame in seconds.
-        n_covered: Number of samples from time 0 that earlier segments have covered.
+        n_covered: Position up to which earlier audio was already yielded, as a number of samples from time 0. Nothing
+            before this position is yielded.
         rate_hz: Sample rate of the result.
     """
 
@@ -276,17 +284,17 @@ class _SegmentResampler:
         self.audio_format = audio_format
         rate_in_hz = audio_format[2]
         first_in = round(start_s * rate_in_hz)
-        # input samples of silence between the common start time and the first frame
+        # number of input samples of silence between the start of resampling and the first frame
         self._n_lead_in = first_in % (rate_in_hz // math.gcd(rate_in_hz, rate_hz))
         self._start_s = (first_in - self._n_lead_in) / rate_in_hz
         self._n_in = 0
         first = round(self._start_s * rate_hz)
-        # number of resampled samples to discard: those before time 0 or already covered
+        # number of resampled samples to discard, because they are before time 0 or were already yielded
         self._n_to_discard = max(0, n_covered - first)
-        # end of the samples yielded so far, counted from time 0
+        # end of the yielded samples, as a number of samples from time 0
         self.position = max(first, n_covered)
-        # FFmpeg mixes more than two channels to stereo, which includes the voices. Stereo is averaged here, because
-        # the level of FFmpeg's mix to mono depends on the sample format.
+        # FFmpeg mixes more than two channels to stereo, which includes the voices. `_mono` then averages the two
+        # channels, because the level of FFmpeg's mix to mono depends on the sample format.
         n_channels = AudioLayout(audio_format[1]).nb_channels
         self._resampler = AudioResampler("fltp", "stereo" if n_channels > 2 else audio_format[1], rate_hz)
 
@@ -296,7 +304,11 @@ class _SegmentResampler:
         return self._start_s + self._n_in / self.audio_format[2]
 
     def lead_in(self, frame: Any) -> Iterator[tuple[int, Samples]]:
-        """Resample the silence before the first frame `frame`, in its format."""
+        """Resample silence in the format of the first frame `frame`, from the start of resampling to this frame.
+
+        Yields:
+            Positions and samples as in `add`.
+        """
         if not self._n_lead_in:
             return
         from av.audio.frame import AudioFrame
@@ -310,18 +322,26 @@ class _SegmentResampler:
         yield from self.add(silence)
 
     def add(self, frame: Any) -> Iterator[tuple[int, Samples]]:
-        """Resample a frame."""
+        """Resample the next frame.
+
+        Yields:
+            Number of the first sample, counted from time 0, and mono samples (sample,).
+        """
         self._n_in += frame.samples
-        # Positions come from sample counts. Timestamps with jitter would disturb the resampler.
+        # Positions are computed from the number of samples. Timestamps with jitter would disturb the resampler.
         frame.pts = None
         return self._mono(self._resampler.resample(frame))
 
     def finish(self) -> Iterator[tuple[int, Samples]]:
-        """Yield the samples that the resampler still buffers."""
+        """Yield the samples that the resampler still buffers, with their position as in `add`."""
         return self._mono(self._resampler.resample(None))
 
     def _mono(self, resampled: Iterable[Any]) -> Iterator[tuple[int, Samples]]:
-        """Mix frames to mono and yield ``(position, samples)``, without the samples to discard."""
+        """Mix resampled frames to mono, and remove the samples to discard.
+
+        Yields:
+            Number of the first sample, counted from time 0, and mono samples (sample,).
+        """
         for frame in resampled:
             samples: Samples = frame.to_ndarray().mean(axis=0, dtype=np.float32)
             dropped = min(self._n_to_discard, samples.size)
@@ -334,7 +354,7 @@ class _SegmentResampler:
 
 
 def _seek_or_stay(container: InputContainer, time_s: float) -> None:
-    """Seek to a time in seconds, or stay at the start if the file has no index."""
+    """Seek to a time in seconds. If the file has no index, the position of the container remains unchanged."""
     from av.error import FFmpegError
 
     try:
@@ -344,12 +364,16 @@ def _seek_or_stay(container: InputContainer, time_s: float) -> None:
 
 
 def _count_missing_seconds(notes: Counter[str], what: str, header_end_s: float | None, end_s: float) -> None:
-    """Count the seconds between the end of the decoded data and the end in the header."""
+    """Add the missing seconds of a stream, rounded up, to the message `what` in `notes`.
+
+    These are the seconds from the end of the decoded data to the end that the header declares. Nothing is added if they
+    are at most `END_SLACK_S`.
+    """
     if header_end_s is not None and header_end_s - end_s > END_SLACK_S:
         notes[what] += math.ceil(header_end_s - end_s)
 
 
 def _require_positive_number(value: float, name: str) -> None:
-    """Raise UsageError unless a parameter is a positive finite number."""
+    """Raise UsageError unless the parameter with the name `name` is a positive finite number."""
     if not 0 < value < math.inf:
         raise UsageError(f"Expected {name} to be above 0, but got {value}; give a positive number")

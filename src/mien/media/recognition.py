@@ -1,8 +1,8 @@
-"""Speech recognition with word times (faster-whisper), one window at a time.
+"""Speech recognition with word times by faster-whisper, in successive windows of the audio.
 
-The audio is streamed. A window is at most as long as the input of the model. It starts at the start of a sentence,
+The audio is streamed. A window is at most as long as the input of the model. It should start where a sentence starts,
 because recognition that starts inside a sentence omits the punctuation that separates utterances. The words after the
-last complete sentence of a window are therefore recognised again in the next window.
+last complete sentence of a window are therefore dropped, and recognised again in the next window.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ WITHOUT_SENTENCES = "windows recognised a second time because the first had no p
 # A window is cut after the last sentence that ends in its last two thirds, else at the longest pause of its last half.
 EARLIEST_SENTENCE_CUT = 1 / 3
 EARLIEST_PAUSE_CUT = 1 / 2
-# A text with a higher zlib compression ratio is repetitive; the limit is Whisper's own.
+# A text with a higher zlib compression ratio is repetitive. Whisper uses the same limit.
 MAX_COMPRESSION = 2.4
-# Whisper's own limit for one window; it ends the recognition of a window that repeats itself.
+# Maximum number of tokens of a window, as in Whisper. It ends recognition that repeats the same words endlessly.
 MAX_TOKENS = 224
-# A window with more successive words without a sentence end counts as unpunctuated.
+# A window counts as unpunctuated if it has a longer sequence of words without the end of a sentence.
 MAX_WORDS_WITHOUT_END = 45
-# Prompts for recognising an unpunctuated window again: Whisper continues in the style of its prompt.
+# Prompts for recognising an unpunctuated window again, because Whisper continues in the style of its prompt.
 PUNCTUATED = {"en": "Well, let me explain. It was good, and I liked it. What do you think?"}
-# The rest of a window after its last recognised word is recognised separately only if it is at least this long, because
-# Whisper invents sentences for shorter audio. The second limit is for windows after which speech continues: the next
-# window then includes the rest.
+# If Whisper stops before the end of the speech in a window, the rest is recognised separately. This is done only if the
+# rest is at least this long, because Whisper invents sentences for shorter audio. The second limit is for windows after
+# which speech continues, because the next window then includes the rest.
 MIN_REST_S = 0.3
 MIN_REST_HEARD_AGAIN_S = 1.0
-# A second attempt is discarded if its number of words differs from the first by a larger share.
+# A second attempt is discarded if its number of words differs from that of the first by a larger share.
 MAX_CHANGE_OF_LENGTH = 0.25
 # languages written without spaces between words
 NO_SPACES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
@@ -60,7 +60,7 @@ MODEL_FILES = ("config.json", "model.bin", "tokenizer.json")
 
 
 def _on_hub(name: str, revision: str) -> ModelFiles:
-    """Files of a model on the model hub, by its name and commit."""
+    """Return the files of a Whisper model on the model hub. `revision` is the commit of its repository."""
     return ModelFiles(
         f"whisper-{name}",
         dict.fromkeys(MODEL_FILES, ""),
@@ -103,17 +103,17 @@ class SpeechSettings:
 
     # name of a model in `SPEECH_MODELS`, or the path of a folder with a CTranslate2 Whisper model
     speech_model: str = "tiny.en"
-    # language code like "en"; empty: the only language of the model, or the one detected in the first window
+    # language code like "en"; if empty, the only language of the model or the one detected in the first window
     language: str = ""
     # number of hypotheses in the beam search
     beam_size: int = 5
-    # number format of the network, as named by CTranslate2
+    # number format of the network, by its name in CTranslate2
     compute_type: str = "int8"
-    # 1 suits a small model and leaves the other cores to other work; 0: the library's default
+    # 1 suits a small model and leaves the other cores to other work; 0 selects the default of the library
     recognition_threads: int = 1
-    # probability at which speech starts
+    # probability of speech at which a speech segment starts
     speech_threshold: float = 0.5
-    # silence that ends a speech segment
+    # duration of a silence that ends a speech segment
     min_silence_s: float = 0.3
 
 
@@ -123,36 +123,34 @@ class Speech:
 
     # in time order, without overlaps
     words: tuple[TimedWord, ...]
-    # (word,) whether a sentence ends with the word
+    # for each word, whether a sentence ends with it
     sentence_ends: tuple[bool, ...]
-    # language code like "en"; empty without speech
+    # language code like "en"; empty if the file has no speech
     language: str
-    # end of the audio
+    # duration of the audio
     duration_s: float
 
     @property
     def separator(self) -> str:
-        """Separator between two words of a transcript: a space, or nothing in languages without spaces."""
+        """Text between two words of a transcript: a space, or an empty text in languages written without spaces."""
         return "" if self.language in NO_SPACES else " "
 
 
 @dataclass(frozen=True)
 class Recognizer:
-    """A loaded model. Share it between files, because loading takes longer than recognising a short file."""
+    """A loaded recognition model. Use one for many files: loading it takes longer than recognising a short file."""
 
     settings: SpeechSettings
     model: WhisperModel
 
 
 def find_speech_model(name: str) -> Path:
-    """Find the folder of a model by its name in `SPEECH_MODELS` or by its path.
-
-    The files of a folder given by path are not compared with checksums.
+    """Return the folder of a recognition model, given its name in `SPEECH_MODELS` or the path of its folder.
 
     Raises:
         UnknownNameError: No model has this name.
         MissingWeightsError: The model's files are missing; the message names the package or path to provide.
-        DamagedFileError: A file has the wrong SHA-256 checksum.
+        DamagedFileError: A file has the wrong SHA-256 checksum. This is not checked if `name` is a path.
     """
     # A name takes precedence over a folder of the same name in the working directory.
     if name in SPEECH_MODELS:
@@ -170,14 +168,14 @@ def find_speech_model(name: str) -> Path:
 
 
 def load_recognizer(settings: SpeechSettings = SpeechSettings()) -> Recognizer:
-    """Load the recognition model.
+    """Load the recognition model that the settings name.
 
     Raises:
         MissingExtraError: faster-whisper is not installed.
         MissingWeightsError: The model's files are missing.
         UnknownNameError: No model has the name in the settings.
-        DataError: The model is damaged or cannot run with the number format.
-        UsageError: The model does not support the language.
+        DataError: The model is damaged, or cannot run with the number format in the settings.
+        UsageError: The model does not support the language in the settings.
     """
     folder = find_speech_model(settings.speech_model)
     try:
@@ -209,16 +207,16 @@ def recognize(
     notes: Counter[str] | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Speech:
-    """Recognise the speech of a whole file, in memory independent of its duration.
+    """Recognise the speech of a whole file. The required memory does not depend on the duration of the file.
 
     Args:
         path: Media file.
         recognizer: Loaded model with its settings.
-        notes: Counts losses in a damaged file and problems of recognition; None discards the counts.
-        on_progress: Called after each window with the number of seconds processed so far.
+        notes: Counter of messages on losses and problems of recognition, which is updated; None discards the counts.
+        on_progress: Function that is called after each window with the number of seconds processed so far.
 
     Returns:
-        The recognised words with their times, language and the duration of the audio.
+        The recognised words with their times, the language, and the duration of the audio.
 
     Raises:
         DataError: The file is no media file.
@@ -243,7 +241,7 @@ def recognize(
 
 
 def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float]:
-    """Words of a window up to the last complete sentence or a pause, and the start of the next window in seconds."""
+    """Cut a window after a sentence or at a pause. Return the words before the cut, and the time of the cut."""
     if not window.goes_on or len(words) < 2:
         return words, window.stop_s
     ends = sentence_ends(words)
@@ -265,36 +263,36 @@ def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[
 
 
 class _RestTooShortError(Exception):
-    """Ends the recognition of a window from inside its encoder."""
+    """Ends the recognition of a window when the rest of its speech is too short; raised by the encoder."""
 
 
 class _WindowRecognizer:
-    """Recognises the windows of one file in turn; the first window determines the language if none is set."""
+    """Recognises the windows of one file in turn. If `language` is empty, it is detected in the first window."""
 
     def __init__(self, model: WhisperModel, settings: SpeechSettings, language: str, notes: Counter[str]) -> None:
-        # The copy shares the networks, but has its own `encode`.
+        # The copy shares the networks with `model`, but `_encode` replaces its method `encode`.
         self._model = copy.copy(model)
         self._encode_features = model.encode
         self._model.encode = self._encode
         self._settings = settings
         self.language = language
         self._notes = notes
-        # speech after the last word of the present attempt, in seconds; None before its first words
+        # seconds of speech after the last word of the present attempt; None before its first word
         self._rest_s: float | None = None
         self._min_rest_s = MIN_REST_S
-        # Features of the window's start and their encoding, for a second attempt. Encoding takes half of the time.
+        # Encoder input and output for the start of the window, for a second attempt. Encoding takes half of the time.
         self._encoded_features: NDArray[np.float32] | None = None
         self._encoding: Any = None
 
     def words(self, samples: NDArray[np.float32], window: Window) -> list[TimedWord]:
-        """Recognise a window, a second time with other options if the result is repetitive or unpunctuated.
+        """Recognise a window. If the result is repetitive or unpunctuated, recognise it again with other options.
 
         Args:
-            samples: Mono audio of the window (n,) at `AUDIO_RATE_HZ`.
+            samples: Mono audio of the window (sample,) at `AUDIO_RATE_HZ`.
             window: Times of the window in the file.
 
         Returns:
-            The words with times since the start of the file.
+            The words with their times since the start of the file.
         """
         words, n_repetitive = self._attempt(samples, window)
         if n_repetitive:
@@ -312,10 +310,10 @@ class _WindowRecognizer:
         return words
 
     def _attempt(self, samples: NDArray[np.float32], window: Window, **options: Any) -> tuple[list[TimedWord], int]:
-        """Words of one attempt to recognise a window, and the number of repetitive passages dropped."""
+        """Recognise a window once. Return its words, and the number of repetitive passages that were dropped."""
         self._rest_s = None
         self._min_rest_s = MIN_REST_HEARD_AGAIN_S if window.goes_on else MIN_REST_S
-        # Only temperature 0, because the usual retries at higher temperatures are random and would differ between runs.
+        # Only temperature 0 is used. The usual retries at higher temperatures are random and would differ between runs.
         segments, info = self._model.transcribe(
             samples,
             language=self.language or None,
@@ -346,7 +344,10 @@ class _WindowRecognizer:
         return words, n_repetitive
 
     def _encode(self, features: NDArray[np.float32]) -> Any:
-        """Replacement for the model's encoder that stops before a short rest of the window and caches its start."""
+        """Encode audio features, as a replacement for the model's method `encode` that caches the start of a window.
+
+        It raises `_RestTooShortError` instead if too little speech is left after the words recognised in the window.
+        """
         if self._rest_s is not None:
             if self._rest_s < self._min_rest_s:
                 raise _RestTooShortError
@@ -357,7 +358,10 @@ class _WindowRecognizer:
 
 
 def _merge_pieces(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[TimedWord]:
-    """Merge pieces into words. A piece of marks, or without a leading space ("-budget"), joins the word before it."""
+    """Merge recognised pieces of text into words.
+
+    A piece of only punctuation joins the word before it. If `spaces` is True, so does a piece without a leading space.
+    """
     word: TimedWord | None = None
     for piece in pieces:
         text = piece.text.strip()
@@ -375,7 +379,7 @@ def _merge_pieces(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[Time
 
 
 def _longest_sentence(words: Sequence[TimedWord]) -> int:
-    """Largest number of words in one sentence."""
+    """Return the number of words of the longest sentence; words without the end of a sentence count as one sentence."""
     longest = run = 0
     for end in sentence_ends(words):
         run += 1
@@ -385,7 +389,7 @@ def _longest_sentence(words: Sequence[TimedWord]) -> int:
 
 
 def _in_time_order(words: Sequence[TimedWord], end_s: float) -> tuple[TimedWord, ...]:
-    """Remove overlaps between successive words and limit their times to the audio's end."""
+    """Return the words with their times changed so that they do not overlap or exceed the end of the audio `end_s`."""
     result: list[TimedWord] = []
     last_s = 0.0
     for word in words:

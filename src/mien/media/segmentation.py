@@ -1,8 +1,8 @@
-"""Segmentation of recognised words into utterances: sentences, or parts of them at long pauses.
+"""Division of recognised words into utterances: sentences, or parts of sentences between long pauses.
 
-The default lengths come from the 18,135 labelled utterances of CMU-MOSEI's train and valid splits: 98 % of them are one
-punctuated sentence, the median duration is 6.5 s, 1 % are shorter than 1.7 s and 1 % longer than 24 s. `sentence_ends`
-finds the ends of sentences from the recognised words and the pauses between them.
+The default lengths come from the 18,135 labelled utterances of the train and valid splits of CMU-MOSEI. Of these, 98 %
+are one punctuated sentence. Their median duration is 6.5 s; 1 % are shorter than 1.7 s, and 1 % are longer than 24 s.
+`sentence_ends` finds the ends of sentences from the recognised words and the pauses between them.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from itertools import zip_longest
 
 from mien.schema import Clip, TimedWord
 
-# A clause ends at one of these marks. Its pause counts as longer by this bonus when a long utterance is divided.
+# A clause ends at one of these marks. When a long utterance is divided, the bonus is added to the pause after a clause.
 CLAUSE_MARKS = (",", ";", ":", "，", "、", "；", "：", "—")
 CLAUSE_BONUS_S = 0.3
-# Abbreviations that precede a name or a number: they never end a sentence, even before a capital letter.
+# Abbreviations that precede a name or a number. They never end a sentence, even before a capital letter.
 TITLES = frozenset(
     {"dr", "mr", "mrs", "ms", "prof", "rev", "gen", "sen", "rep", "gov", "lt", "col", "sgt", "capt", "st", "mt"}
     | {"vs", "e.g", "i.e", "fig", "vol"}
 )
-# Words that end a sentence unless a number follows.
+# Words that, with a full stop, end a sentence unless a number follows.
 BEFORE_NUMBERS = frozenset({"no", "p", "pp", "ch", "sec", "art"})
-# Abbreviations that end a sentence only before a pause and a word without a small initial letter.
+# Abbreviations that end a sentence only if a pause follows, and the next word does not start with a lower-case letter.
 ABBREVIATIONS = frozenset({"etc", "jr", "sr", "inc", "ltd", "co", "corp", "dept", "est", "approx"})
-# shortest pause after such an abbreviation
+# shortest pause after an abbreviation that ends a sentence
 BREATH_S = 0.25
 _CLOSING = "\"'”’»)]"
 _OPENING = "\"'“‘«([¿¡"
 _FULL_STOPS = ".。．"
 _OTHER_END_MARKS = "?!？！…"
-# single letters that are each followed by a dot: J. or U.S. or a.m.
+# single letters that are each followed by a full stop: J. or U.S. or a.m.
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+")
 
 
@@ -40,13 +40,13 @@ _INITIALS = re.compile(r"(?:[^\W\d_]\.)+")
 class SegmentationSettings:
     """Settings for the division of words into utterances."""
 
-    # silence between two words that ends an utterance even inside a sentence
+    # A pause of at least this length ends an utterance even inside a sentence.
     pause_s: float = 1.5
-    # a longer utterance is divided at its longest pause
+    # A longer utterance is divided at its longest pause.
     max_length_s: float = 24.0
-    # a shorter utterance is merged with the neighbour that the shorter pause separates from it
+    # A shorter utterance is merged with the one before or after it: the one at the shorter pause.
     min_length_s: float = 1.5
-    # silence added on either side, at most half of the pause, because recognised times are imprecise
+    # Silence added before and after the words, at most half of the pause, because recognised times are imprecise.
     margin_s: float = 0.3
 
     def __post_init__(self) -> None:
@@ -69,13 +69,13 @@ def utterances(
 
     Args:
         words: Words in time order, without overlaps.
-        ends: Whether a sentence ends with each word (word,).
+        ends: For each word, whether a sentence ends with it (word,).
         duration_s: Duration of the file in seconds; no clip ends later.
-        settings: Pause that ends an utterance, and limits of its length.
+        settings: Pause that ends an utterance, and limits of the length of an utterance.
         separator: Text between two words of a transcript.
 
     Returns:
-        Clips in time order, with each word in exactly one clip.
+        The utterances as clips in time order. Each word is in exactly one clip.
     """
     groups: list[list[TimedWord]] = []
     group_words: list[TimedWord] = []
@@ -103,15 +103,15 @@ def utterances(
 
 
 def fixed_clips(duration_s: float, length_s: float) -> list[Clip]:
-    """Divide a video without speech into clips of one length.
+    """Divide a video without speech into clips of equal length.
 
     Args:
         duration_s: Duration of the video in seconds.
         length_s: Length of a clip in seconds, above 0.
 
     Returns:
-        Clips without words in time order; the last one is 0.5 to 1.5 times `length_s` long, or as long as the video
-        if that is shorter. Empty for a video of no duration.
+        Clips without words, in time order. The last clip is 0.5 to 1.5 times `length_s` long, or as long as the video
+        if the video is shorter. A video of duration 0 has no clips.
     """
     n_clips = max(1, round(duration_s / length_s)) if duration_s > 0 else 0
     return [
@@ -121,22 +121,23 @@ def fixed_clips(duration_s: float, length_s: float) -> list[Clip]:
 
 
 def sentence_ends(words: Sequence[TimedWord]) -> tuple[bool, ...]:
-    """Whether a sentence ends with each word (word,); the last word ends one only if it has a sentence mark."""
+    """Return, for each word, whether a sentence ends with it (word,).
+
+    The last word ends a sentence only if it has a mark such as a full stop or a question mark.
+    """
     return tuple(ends_sentence(word, after) for word, after in zip_longest(words, words[1:]))
 
 
 def ends_sentence(word: TimedWord, following: TimedWord | None) -> bool:
-    """Decide whether a sentence ends with a word.
+    """Return whether a sentence ends with a word.
 
-    A full stop inside a number ("3.5") or after an abbreviation does not end a sentence. Elsewhere a mark does, even
-    before a small letter, because recognition can omit capital letters for half a minute.
+    A full stop inside a number ("3.5") or after an abbreviation does not end a sentence. Any other full stop, question
+    mark or exclamation mark does. The next word can start with a lower-case letter, because speech recognition can omit
+    capital letters for half a minute.
 
     Args:
-        word: Word with its marks and times.
-        following: Next word, or None for the last one.
-
-    Returns:
-        True if a sentence ends with the word.
+        word: Word with its punctuation and times.
+        following: Next word; None if `word` is the last one.
     """
     unquoted = word.text.rstrip(_CLOSING)
     if not unquoted or unquoted[-1] not in _FULL_STOPS + _OTHER_END_MARKS:
@@ -151,14 +152,18 @@ def ends_sentence(word: TimedWord, following: TimedWord | None) -> bool:
     if unquoted.endswith(("..", "…")):
         return paused or not first.islower()
     if unquoted[-1] == "." and (stem in ABBREVIATIONS or _INITIALS.fullmatch(unquoted)):
-        # "p.m." ends a sentence in "at 5 p.m. We left", but "J." does not in "Mary J. Smith". Both precede a capital
-        # letter, so only the pause distinguishes them.
+        # "p.m." ends a sentence in "at 5 p.m. We left", but "J." does not in "Mary J. Smith". A capital letter follows
+        # in both cases, so that only the pause distinguishes them.
         return paused and not first.islower()
     return True
 
 
 def _merge_short_groups(groups: list[list[TimedWord]], settings: SegmentationSettings) -> list[list[TimedWord]]:
-    """Merge each short group with its nearer neighbour, unless the pause or the merged length is too long."""
+    """Merge each group of words that is too short with the group before or after it, and return the groups.
+
+    Of the two groups, the one that the shorter pause separates from the short group is used. Groups are not merged if
+    the pause between them is at least `pause_s`, or if the merged group would be longer than `max_length_s`.
+    """
     result = list(groups)
     number = 0
     while number < len(result):
@@ -181,7 +186,10 @@ def _merge_short_groups(groups: list[list[TimedWord]], settings: SegmentationSet
 
 
 def _divide_long_group(group: list[TimedWord], settings: SegmentationSettings) -> list[list[TimedWord]]:
-    """Divide a long group at its longest pauses, and if possible into parts of at least the minimum length."""
+    """Divide a group of words that is longer than `max_length_s` at its longest pauses, and return the parts.
+
+    Each part has at least the length `min_length_s` if that is possible. A shorter group is returned unchanged.
+    """
     finished: list[list[TimedWord]] = []
     waiting = [group]
     while waiting:
@@ -201,11 +209,14 @@ def _divide_long_group(group: list[TimedWord], settings: SegmentationSettings) -
 
 
 def _group_length_s(group: Sequence[TimedWord]) -> float:
-    """Time from the start of the first word to the end of the last, in seconds."""
+    """Return the time in seconds from the start of the first word of a group to the end of its last word."""
     return group[-1].end_s - group[0].start_s
 
 
 def _cut_score_s(part: Sequence[TimedWord], place: int) -> float:
-    """Score in seconds of a cut before a word: the pause, plus a bonus at the end of a clause."""
+    """Return the score of dividing a group of words before its word number `place`; the highest score is best.
+
+    It is the pause before this word in seconds, plus `CLAUSE_BONUS_S` if a clause ends before the pause.
+    """
     bonus_s = CLAUSE_BONUS_S if part[place - 1].text.endswith(CLAUSE_MARKS) else 0.0
     return part[place].start_s - part[place - 1].end_s + bonus_s

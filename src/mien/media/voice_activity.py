@@ -1,6 +1,6 @@
-"""Voice activity detection on streamed audio, with the Silero network that faster-whisper includes.
+"""Detection of speech in streamed audio, with the Silero network that faster-whisper includes.
 
-`SpeechDetector` buffers a short part of the audio and divides it into windows for speech recognition.
+`SpeechDetector` divides the audio into windows for speech recognition. It buffers only a short part of the audio.
 """
 
 from __future__ import annotations
@@ -14,42 +14,43 @@ from numpy.typing import NDArray
 from mien.errors import MissingExtraError
 from mien.media.decode import AUDIO_RATE_HZ, AudioChunk
 
-# samples per hop: the network gives one probability for 32 ms
+# Number of samples per hop. The network computes one speech probability per hop, which lasts 32 ms.
 HOP = 512
 HOP_S = HOP / AUDIO_RATE_HZ
-# The network is recurrent. After this many hops, a fresh state gives the same probabilities as a continued one.
+# The network is recurrent. After this number of hops, its probabilities no longer depend on its initial state.
 WARM_UP_HOPS = 32
-# Speech starts at the threshold and continues while the probability is at most this much lower.
+# Speech starts when the probability reaches the threshold. It continues while the probability is below the threshold by
+# at most this much.
 HYSTERESIS = 0.15
-# Whisper processes 30 s at once; a shorter window leaves time for the silence around the speech.
+# Maximum length of a window. Whisper processes 30 s at once; a shorter window leaves time for surrounding silence.
 WINDOW_S = 29.0
 # A longer silence ends a window, because Whisper invents words in silence.
 MAX_SILENCE_S = 2.0
-# silence included on either side of the speech in a window
+# silence that a window includes before and after the speech
 MARGIN_S = 0.4
 
 
 @dataclass(frozen=True)
 class Window:
-    """An interval of the audio for speech recognition."""
+    """An interval of the audio that is passed to speech recognition at once."""
 
     start_s: float
     stop_s: float
     # end of the last speech segment in the window
     speech_end_s: float
-    # whether speech continues after the window without a long silence
+    # whether speech continues after the window, without a silence longer than `MAX_SILENCE_S`
     goes_on: bool
 
 
 class SpeechDetector:
-    """Detects speech in streamed audio and yields recognition windows.
+    """Detects speech in streamed audio, and divides the audio into windows for speech recognition.
 
-    Memory is bounded: only audio around the current position is buffered.
+    Only the audio around the current position is in memory.
 
     Args:
-        chunks: Consecutive mono audio at `AUDIO_RATE_HZ`.
+        chunks: Consecutive chunks of mono audio at `AUDIO_RATE_HZ`.
         threshold: Probability at which speech starts, in [0, 1].
-        min_silence_s: Silence in seconds that ends a speech segment.
+        min_silence_s: Duration in seconds of a silence that ends a speech segment.
 
     Raises:
         MissingExtraError: faster-whisper is not installed.
@@ -74,7 +75,11 @@ class SpeechDetector:
         self.end_s = 0.0
 
     def next_window(self, position_s: float) -> Window | None:
-        """Return the next window that starts at or after `position_s`, or None if no speech is left."""
+        """Return the next window that starts at or after the time `position_s`.
+
+        The audio is read and buffered as far as necessary; audio before `position_s` is discarded. The result is None
+        if no speech is left.
+        """
         while True:
             self._discard_before(position_s)
             self._read_until(position_s + WINDOW_S + MAX_SILENCE_S + 1)
@@ -108,13 +113,13 @@ class SpeechDetector:
             end_s: End in seconds.
 
         Returns:
-            Samples (n,); fewer than requested where the interval exceeds the buffer.
+            Samples (sample,). They are fewer than requested if the interval exceeds the buffer.
         """
         offset = self._first_hop * HOP
         return self._samples[max(0, round(start_s * AUDIO_RATE_HZ) - offset) : round(end_s * AUDIO_RATE_HZ) - offset]
 
     def _read_until(self, time_s: float) -> None:
-        """Read audio up to at least `time_s` or the end, and compute its speech probabilities."""
+        """Read audio up to `time_s` or later, or to its end, and compute the speech probabilities of its hops."""
         while not self._ended and self.end_s < time_s:
             chunk = next(self._chunks, None)
             if chunk is None:
@@ -126,7 +131,7 @@ class SpeechDetector:
             self._update_speech()
 
     def _discard_before(self, time_s: float) -> None:
-        """Remove audio before `time_s` from the buffer, except the hops that warm up the network."""
+        """Remove audio before `time_s` from the buffer, except the hops before it that the network needs to warm up."""
         n_hops = min(max(0, int(time_s / HOP_S) - WARM_UP_HOPS - self._first_hop), self._speech.size)
         self._first_hop += n_hops
         # Copies release the memory of the old arrays.
@@ -134,7 +139,10 @@ class SpeechDetector:
         self._speech = self._speech[n_hops:].copy()
 
     def _speech_segments(self, after_s: float) -> list[tuple[float, float]]:
-        """``(start_s, end_s)`` of each speech segment after a time; a silence of `min_silence_s` ends a segment."""
+        """Return the start and end, in seconds, of each speech segment in the buffer after the time `after_s`.
+
+        A silence of `min_silence_s` ends a segment.
+        """
         result: list[tuple[float, float]] = []
         first: int | None = None
         last = 0
@@ -149,11 +157,11 @@ class SpeechDetector:
         return result
 
     def _hop_times(self, first: int, last: int) -> tuple[float, float]:
-        """Start and end in seconds of the buffered hops from `first` to `last`, both included."""
+        """Return the start of hop number `first` of the buffer, and the end of hop number `last`, in seconds."""
         return (self._first_hop + first) * HOP_S, (self._first_hop + last + 1) * HOP_S
 
     def _update_speech(self) -> None:
-        """Compute the speech probabilities of new complete hops."""
+        """Compute the speech probabilities of the complete hops in the buffer that have none yet."""
         n_known = self._speech.size
         n_new = self._samples.size // HOP - n_known
         if n_new > 0:

@@ -1,4 +1,4 @@
-"""Word times of a transcript: aligned with recognised words, or estimated from the lengths of the words."""
+"""Times of the words of a transcript: aligned with recognised words, or estimated from the lengths of the words."""
 
 from __future__ import annotations
 
@@ -10,31 +10,34 @@ from itertools import accumulate
 
 from mien.schema import Clip, TimedWord
 
-# Notes that count estimated times. The first counts words, the other two count utterances.
+# Messages about estimated times. The number of words is counted for the first, the number of utterances for the others.
 BETWEEN_HEARD = "words of transcripts that recognition did not hear: spread between those it heard"
 NONE_HEARD = "utterances in which no word of the transcript was recognised: words spread over them by their length"
 NOTHING_HEARD_AT_ALL = "utterances whose words have no times: words spread over them by their length"
 
-# Shortest plausible duration of a word. Where a gap has less time for a word, the matched words beside the gap lose
-# their recognised times and share the time with the words between them.
+# Shortest plausible duration of a word. If the words between two matched words have less time than this, the matched
+# words lose their recognised times, and the time of all these words is estimated.
 SHORTEST_WORD_S = 0.05
 
 
 def spoken_words(text: str) -> list[str]:
-    """Split a text into whitespace-separated tokens with an alphanumeric character; HTML entities are resolved."""
+    """Return the words of a text, split at white space. Tokens without letters and digits are left out.
+
+    HTML entities are decoded first.
+    """
     return [word for word in html.unescape(text).split() if any(letter.isalnum() for letter in word)]
 
 
 def spread_words(words: Sequence[str], start_s: float, end_s: float) -> tuple[TimedWord, ...]:
-    """Distribute words over a time interval in proportion to their letters and digits.
+    """Distribute words over a time interval in proportion to their numbers of letters and digits.
 
     Args:
-        words: Words in spoken order, each with a letter or a digit.
+        words: Words in spoken order. Each contains a letter or a digit.
         start_s: Start of the interval in seconds.
         end_s: End of the interval in seconds.
 
     Returns:
-        One timed word per word, without gaps; the first starts at `start_s` and the last ends at `end_s`.
+        The words with their times, without gaps. The first starts at `start_s`, and the last ends at `end_s`.
     """
     sizes = [sum(letter.isalnum() for letter in word) for word in words]
     total = sum(sizes)
@@ -45,7 +48,7 @@ def spread_words(words: Sequence[str], start_s: float, end_s: float) -> tuple[Ti
 
 
 def words_inside(heard: Iterable[TimedWord], start_s: float, end_s: float) -> tuple[TimedWord, ...]:
-    """Select the words whose midpoint lies in [start_s, end_s), and trim their times to the interval.
+    """Select the words whose midpoint in time lies in [start_s, end_s), and limit their times to this interval.
 
     Args:
         heard: Recognised words.
@@ -65,22 +68,23 @@ def words_inside(heard: Iterable[TimedWord], start_s: float, end_s: float) -> tu
 def align_words(
     words: Sequence[str], heard: Sequence[TimedWord], start_s: float, end_s: float
 ) -> tuple[tuple[TimedWord, ...], int]:
-    """Align the words of a transcript with the words recognised in the same interval [start_s, end_s].
+    """Compute the times of the words of a transcript from the words recognised in the same interval.
 
-    Words that match (ignoring case and punctuation) take the recognised times. Each run of unmatched words is
-    distributed over the gap between its matched neighbours or the interval's ends, in proportion to its letters and
-    digits. Where a gap has less than `SHORTEST_WORD_S` per word, its matched neighbours are treated as unmatched.
+    A word that matches a recognised word, ignoring case and punctuation, gets the times of the recognised word. Each
+    sequence of unmatched words is distributed over the gap between the matched words before and after it, or the ends
+    of the interval, in proportion to their numbers of letters and digits. If a gap has less time than `SHORTEST_WORD_S`
+    per word, the matched words before and after it are treated as unmatched.
 
     Args:
         words: Words of the transcript, in spoken order.
         heard: Recognised words in time order, inside the interval.
-        start_s: Start of the transcript in seconds.
-        end_s: End of the transcript in seconds.
+        start_s: Start of the interval in seconds.
+        end_s: End of the interval in seconds.
 
     Returns:
-        One timed word per word of the transcript, in time order, and the number of words with recognised times.
+        The words of the transcript with their times, in time order, and the number of words with recognised times.
     """
-    # recognised words by the index of the transcript word that they match
+    # recognised words by the index of the matching word of the transcript
     anchors: dict[int, TimedWord] = {}
     matcher = difflib.SequenceMatcher(
         None, [_normalised(word) for word in words], [_normalised(w.text) for w in heard], False
@@ -105,12 +109,14 @@ def timed_words(
     """Return the spoken words of a clip with their times.
 
     Args:
-        clip: An utterance. If it has timed words, these are used; otherwise the words of its transcript are timed.
+        clip: An utterance. If it has timed words, these are returned. Otherwise, the times of the words of its
+            transcript are computed.
         heard: Words recognised in the whole file, in time order; None if recognition did not run.
-        notes: Counts estimated times, see the constants of this module; None discards the counts.
+        notes: Counter that is updated with the numbers of estimated times, see the constants of this module. None
+            discards the numbers.
 
     Returns:
-        The words in time order; empty if the clip has no spoken words.
+        The words with their times, in time order; empty if the clip has no spoken words.
     """
     counts: Counter[str] = notes if notes is not None else Counter()
     if clip.words:
@@ -131,12 +137,20 @@ def timed_words(
 
 
 def _normalised(word: str) -> str:
-    """Lower-case letters and digits of a word, for matching."""
+    """Reduce a word to its letters and digits in lower case, for matching."""
     return "".join(letter for letter in word.casefold() if letter.isalnum())
 
 
 def _unmatched_ranges(n_words: int, anchors: dict[int, TimedWord]) -> list[tuple[int, int]]:
-    """Ranges [first, last) of unmatched words, one before each anchor and one at the end; a range may be empty."""
+    """Return the ranges [first, last) of words without recognised times.
+
+    Args:
+        n_words: Number of words of the transcript.
+        anchors: Recognised word of each matched word, by the index of the matched word in the transcript.
+
+    Returns:
+        One range before each matched word, and one after the last. A range can be empty.
+    """
     stops = [*sorted(anchors), n_words]
     return [(begin + 1, stop) for begin, stop in zip([-1, *stops[:-1]], stops, strict=True)]
 
@@ -144,7 +158,15 @@ def _unmatched_ranges(n_words: int, anchors: dict[int, TimedWord]) -> list[tuple
 def _gap_times(
     first: int, last: int, anchors: dict[int, TimedWord], start_s: float, end_s: float
 ) -> tuple[float, float]:
-    """Start and end in seconds of the time between the anchors around the words [first, last)."""
+    """Return the start and end, in seconds, of the gap that the unmatched words [first, last) can fill.
+
+    Args:
+        first: Index of the first unmatched word in the transcript.
+        last: Index after the last unmatched word.
+        anchors: Recognised word of each matched word, by the index of the matched word in the transcript.
+        start_s: Start of the transcript in seconds, for a gap without a matched word before it.
+        end_s: End of the transcript in seconds, for a gap without a matched word after it.
+    """
     begin_s = anchors[first - 1].end_s if first - 1 in anchors else start_s
     stop_s = anchors[last].start_s if last in anchors else end_s
     return begin_s, max(begin_s, stop_s)
@@ -153,7 +175,16 @@ def _gap_times(
 def _beside_short_gap(
     n_words: int, anchors: dict[int, TimedWord], start_s: float, end_s: float
 ) -> tuple[int, int] | None:
-    """Neighbours of the first gap that has an anchor beside it and is too short for its words, or None."""
+    """Return the indices of the words before and after the first gap that is too short for its unmatched words.
+
+    Only gaps with a matched word before or after them count. The result is None if none of them is too short.
+
+    Args:
+        n_words: Number of words of the transcript.
+        anchors: Recognised word of each matched word, by the index of the matched word in the transcript.
+        start_s: Start of the transcript in seconds.
+        end_s: End of the transcript in seconds.
+    """
     for first, last in _unmatched_ranges(n_words, anchors):
         begin_s, stop_s = _gap_times(first, last, anchors, start_s, end_s)
         neighbours = (first - 1, last)

@@ -1,4 +1,4 @@
-"""Metrics on arrays: scores, intervals and significance tests. No files, no thresholds, no torch."""
+"""Scores, intervals and significance tests on arrays. No code here reads files, chooses thresholds or uses torch."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["METRICS", "Metric", "MetricInput"]
 
 
 class MetricInput(StrEnum):
-    """Arguments of a metric function.
+    """Arguments that the function of a metric takes.
 
-    Confusion and Moments are sums over utterances, so their metrics can be resampled by video.
+    `Confusion` and `Moments` are sums over utterances. Metrics of such sums can be computed for resamples of videos.
     """
 
     DECISION = "decision"  # function(Confusion)
@@ -29,7 +29,7 @@ class MetricInput(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: a row of `METRICS`."""
+    """Definition of one metric: its function, its arguments (`kind`), and whether a higher value is better."""
 
     function: Callable[..., Any]
     higher_is_better: bool

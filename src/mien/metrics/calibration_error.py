@@ -17,12 +17,12 @@ N_BINS = 10
 class Bins(StrEnum):
     """How probabilities are divided into bins."""
 
-    EQUAL_WIDTH = "equal_width"  # [0, 1/n), [1/n, 2/n), ..., [1 - 1/n, 1]
+    EQUAL_WIDTH = "equal_width"  # with n bins: [0, 1/n), [1/n, 2/n), ..., [1 - 1/n, 1]
     EQUAL_COUNT = "equal_count"  # edges at quantiles of the probabilities; equal probabilities share a bin
 
 
 class ReliabilityBins(NamedTuple):
-    """Data of a reliability diagram: four arrays (bin,)."""
+    """Data of a reliability diagram: four arrays with one entry per bin."""
 
     probability: FloatArray  # mean predicted probability, NaN in an empty bin
     share: FloatArray  # share of utterances where the class is present, NaN in an empty bin
@@ -33,19 +33,20 @@ class ReliabilityBins(NamedTuple):
 def calibration_error(
     target: BoolArray, probability: FloatArray, n_bins: int = N_BINS, bins: Bins = Bins.EQUAL_WIDTH
 ) -> float:
-    """Compute the expected calibration error of a binary probability.
+    """Compute the expected calibration error of the predicted probabilities of one class.
 
-    sum over bins of (n_bin / n) * |share of present cases in the bin - mean probability in the bin|. The probability is
-    that of the positive class in [0, 1], not the confidence of the predicted class.
+    In each bin of probabilities, the gap is |share of utterances where the class is present - mean probability|. The
+    error is the mean gap over the bins, weighted by the number of utterances in each. It uses the probability of the
+    class itself, not the confidence of the decision for or against it.
 
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.
         probability: Probability of the class in [0, 1], (utterance,).
         n_bins: Number of bins.
-        bins: How the bins are cut.
+        bins: How probabilities are divided into bins.
 
     Returns:
-        A number in [0, 1], smaller is better; NaN for no utterances.
+        Error in [0, 1]; smaller is better. NaN if there are no utterances.
     """
     probability = np.asarray(probability, dtype=np.float64)
     if probability.size == 0:
@@ -59,7 +60,7 @@ def calibration_error(
 def resampled_calibration_error(
     target: BoolArray, probability: FloatArray, video: NDArray[np.intp], weights: NDArray[Any], n_bins: int = N_BINS
 ) -> FloatArray:
-    """Compute `calibration_error` with bins of equal width for many resamples of the videos.
+    """Compute `calibration_error`, with bins of equal width, for many bootstrap resamples of the videos.
 
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.
@@ -79,14 +80,14 @@ def resampled_calibration_error(
 
 
 def brier(target: BoolArray, probability: FloatArray) -> float:
-    """Compute the Brier score, the mean of (probability - target)^2.
+    """Compute the Brier score, which is the mean of (probability - target)^2 with the target 0 or 1.
 
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.
         probability: Probability of the class in [0, 1], (utterance,).
 
     Returns:
-        A number in [0, 1], smaller is better; NaN for no utterances.
+        Score in [0, 1]; smaller is better. NaN if there are no utterances.
     """
     probability = np.asarray(probability, dtype=np.float64)
     if probability.size == 0:
@@ -95,10 +96,10 @@ def brier(target: BoolArray, probability: FloatArray) -> float:
 
 
 def equal_count_edges(probability: FloatArray, n_bins: int = N_BINS) -> FloatArray:
-    """Return the inner edges of bins of equal count: quantiles of the probabilities.
+    """Compute the edges between bins that have about the same number of utterances: quantiles of the probabilities.
 
-    An edge belongs to the bin above it. Equal probabilities therefore share a bin, and bins may differ in count or be
-    empty.
+    An edge belongs to the bin above it. Equal probabilities therefore fall into the same bin, so bins may differ in
+    their number of utterances or be empty.
 
     Args:
         probability: Probabilities in [0, 1], (utterance,).
@@ -112,7 +113,7 @@ def equal_count_edges(probability: FloatArray, n_bins: int = N_BINS) -> FloatArr
 
 
 def reliability(target: BoolArray, probability: FloatArray, inner_edges: FloatArray) -> ReliabilityBins:
-    """Compute predicted and observed frequencies per bin, for a reliability diagram.
+    """Compute the mean predicted probability and the observed frequency in each bin, for a reliability diagram.
 
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.

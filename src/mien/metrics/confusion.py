@@ -1,7 +1,7 @@
 """Counts of binary decisions, and the scores computed from them.
 
-The counts are arrays of any shape: one formula scores a single split, a sweep over thresholds, or thousands of
-bootstrap resamples. Nothing here rounds.
+The counts are arrays of any shape. The same formula therefore scores one split, many thresholds, or thousands of
+bootstrap resamples. No score is rounded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mien.schema import BoolArray, FloatArray
 
 
 class Confusion(NamedTuple):
-    """Counts of one or many binary decisions: four arrays of one shape."""
+    """Counts of right and wrong binary decisions: four arrays of the same shape."""
 
     tp: FloatArray  # present, and predicted present
     fp: FloatArray  # absent, but predicted present
@@ -25,22 +25,22 @@ class Confusion(NamedTuple):
 
     @property
     def positives(self) -> FloatArray:
-        """P = TP + FN: cases where the class is present."""
+        """Number of cases where the class is present, P = TP + FN."""
         return self.tp + self.fn
 
     @property
     def negatives(self) -> FloatArray:
-        """N = TN + FP: cases where the class is absent."""
+        """Number of cases where the class is absent, N = TN + FP."""
         return self.tn + self.fp
 
     @property
     def predicted_positives(self) -> FloatArray:
-        """TP + FP: cases where the class is predicted present."""
+        """Number of cases where the class is predicted present, TP + FP."""
         return self.tp + self.fp
 
     @property
     def total(self) -> FloatArray:
-        """P + N: all scored cases."""
+        """Number of all scored cases, P + N."""
         return self.positives + self.negatives
 
     def summed(self) -> Confusion:
@@ -48,7 +48,7 @@ class Confusion(NamedTuple):
         return Confusion(*(np.asarray(part).sum(axis=0) for part in self))
 
     def resampled(self, weights: NDArray[Any]) -> Confusion:
-        """Compute the counts of many resamples of the first axis (video).
+        """Compute the counts of many bootstrap resamples of the videos, which are the first axis.
 
         Args:
             weights: How often each resample drew each video, (resample, video).
@@ -59,17 +59,18 @@ class Confusion(NamedTuple):
         return Confusion(*(np.tensordot(weights.astype(np.float64, copy=False), part, axes=(1, 0)) for part in self))
 
     def take(self, index: Any) -> Confusion:
-        """Apply one index or slice to all four arrays."""
+        """Return the counts at an index or slice, which is applied to all four arrays."""
         return Confusion(*(part[index] for part in self))
 
 
 def count_decisions(target: BoolArray, predicted: BoolArray, scored: BoolArray | None = None) -> Confusion:
-    """Count decisions over the first axis.
+    """Count right and wrong decisions over the utterances, which are the first axis.
 
     Args:
         target: True where the class is present, (utterance, ...).
         predicted: True where the class is predicted, (utterance, ...); broadcasts against `target`.
-        scored: Mask (utterance,), False where the label is missing; such rows are not counted. None counts every row.
+        scored: Mask (utterance,), False where the label is missing; such utterances are not counted. If it is None, all
+            utterances are counted.
 
     Returns:
         Counts of shape (...).
@@ -91,14 +92,15 @@ def count_per_video(
     n_videos: int,
     scored: BoolArray | None = None,
 ) -> Confusion:
-    """Count decisions of each video.
+    """Count right and wrong decisions of each video.
 
     Args:
         target: True where the class is present, (utterance, ...).
         predicted: True where the class is predicted, (utterance, ...).
         video: Number of each utterance's video, (utterance,), from 0 to n_videos - 1.
         n_videos: Number of videos.
-        scored: Mask (utterance,), False where the label is missing; None counts every row.
+        scored: Mask (utterance,), False where the label is missing; such utterances are not counted. If it is None, all
+            utterances are counted.
 
     Returns:
         Counts of shape (video, ...); zeros for a video without a scored utterance.
@@ -126,25 +128,27 @@ def sum_per_video(terms: NDArray[Any], video: NDArray[Any], n_videos: int) -> Fl
 
 
 def accuracy(confusion: Confusion) -> FloatArray:
-    """Compute (TP + TN) / (P + N); NaN where nothing is scored."""
+    """Compute the accuracy (TP + TN) / (P + N), where P + N is the number of all cases; NaN if there is no case."""
     return quotient(confusion.tp + confusion.tn, confusion.total)
 
 
 def weighted_accuracy(confusion: Confusion) -> FloatArray:
-    """Compute (TP/P + TN/N) / 2, the mean of both recalls, also called balanced accuracy (paper, section 4.2).
+    """Compute the mean of the recalls of both classes, (TP/P + TN/N) / 2, also called balanced accuracy.
 
-    The released code computes (TP*N/P + TN) / (2N), which is the same number. A constant prediction scores 0.5.
-    NaN where P or N is 0.
+    P and N are the numbers of cases where the class is present and absent. The paper defines this score in section 4.2.
+    Its released code computes (TP*N/P + TN) / (2N), which is the same number. A constant prediction scores 0.5. The
+    score is NaN where P or N is 0.
     """
     return (quotient(confusion.tp, confusion.positives) + quotient(confusion.tn, confusion.negatives)) / 2
 
 
 def weighted_f1(confusion: Confusion) -> FloatArray:
-    """Compute (P * F1_present + N * F1_absent) / (P + N), the F1 of both classes weighted by class size.
+    """Compute the F1 of both classes weighted by class size, (P * F1_present + N * F1_absent) / (P + N).
 
-    F1_present = 2TP / (2TP + FP + FN) and F1_absent = 2TN / (2TN + FP + FN). The paper's tables report this F1 for
-    sentiment and for each emotion. For a rare class it is close to F1_absent, so `positive_f1` is reported beside it.
-    A class without a case has weight 0. NaN where nothing is scored.
+    P and N are the numbers of cases where the class is present and absent. F1_present is 2TP / (2TP + FP + FN), and
+    F1_absent is 2TN / (2TN + FP + FN). The paper's tables report this F1 for sentiment and for each emotion. For a rare
+    class it is close to F1_absent, so `positive_f1` is reported beside it. A class without a case has weight 0. The
+    score is NaN where there is no case at all.
     """
     # F1 is NaN only for a class without a case, whose weight is 0
     present = np.nan_to_num(positive_f1(confusion)) * confusion.positives
@@ -153,26 +157,26 @@ def weighted_f1(confusion: Confusion) -> FloatArray:
 
 
 def macro_f1(confusion: Confusion) -> FloatArray:
-    """Compute (F1_present + F1_absent) / 2; NaN where P or N is 0."""
+    """Compute the unweighted mean of `positive_f1` and `negative_f1`; NaN where one of them is undefined."""
     return (positive_f1(confusion) + negative_f1(confusion)) / 2
 
 
 def positive_f1(confusion: Confusion) -> FloatArray:
-    """Compute F1_present = 2TP / (2TP + FP + FN); NaN where P is 0.
+    """Compute the F1 of the present class, 2TP / (2TP + FP + FN); NaN where no case has the class.
 
-    With P = 0 the formula gives 0 or 0 / 0, depending on the predictions. Whether a score is defined must depend on the
-    labels alone, because otherwise the means of two systems would cover different emotions.
+    Without such a case, the formula gives 0 or 0 / 0, depending on the predictions. But whether a score is defined must
+    depend on the labels alone, because otherwise the means of two systems would cover different emotions.
     """
     return _defined_f1(confusion.tp, confusion, confusion.positives)
 
 
 def negative_f1(confusion: Confusion) -> FloatArray:
-    """Compute F1_absent = 2TN / (2TN + FP + FN); NaN where N is 0."""
+    """Compute the F1 of the absent class, 2TN / (2TN + FP + FN); NaN where every case has the class."""
     return _defined_f1(confusion.tn, confusion, confusion.negatives)
 
 
 def quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """Divide element-wise; NaN, without a warning, where the denominator is 0.
+    """Divide element-wise; where the denominator is 0, the result is NaN, without a warning.
 
     Args:
         numerator: Array of any shape; broadcasts against the denominator.
@@ -208,7 +212,7 @@ def _cells(target: BoolArray, predicted: BoolArray, scored: BoolArray | None) ->
 
 
 def _defined_f1(n_correct: FloatArray, confusion: Confusion, cases: FloatArray) -> FloatArray:
-    """Return the F1 of one class from its correct decisions; NaN where the class has no cases."""
+    """Compute the F1 of a class from its numbers of correct decisions and of cases; NaN where it has no cases."""
     f1 = np.where(np.asarray(cases) > 0, quotient(2 * n_correct, 2 * n_correct + confusion.fp + confusion.fn), np.nan)
     scalar_or_array: FloatArray = f1[()]
     return scalar_or_array

@@ -1,8 +1,9 @@
 """Platt scaling: probabilities from decision values or logits.
 
 Source: J. Platt, "Probabilistic outputs for support vector machines", in Advances in Large Margin Classifiers, 1999;
-with the regularised targets of its section 2.2. One difference: the slope is at least zero, because calibration must
-not reverse the order that a system predicts. A slope of zero gives every case the share of present cases.
+with the regularised targets of its section 2.2. There is one difference: the slope is at least zero, because
+calibration must not reverse the order that a system predicts. If the slope is zero, every case gets the mean of the
+`soft` targets.
 
 | paper | here |
 |---|---|
@@ -22,19 +23,22 @@ from numpy.typing import NDArray
 from mien.schema import FloatArray
 
 Array = NDArray[Any]
-# Probabilities are clipped to this distance from 0 and 1 before the logit, so that it is finite and precise.
+# Before a logit is computed, its probability is clipped to this distance from 0 and 1, so that the logit is finite and
+# precise.
 SMALLEST = 1e-12
 
 
 def fit_platt(decision: Float[Array, "n"], present: Bool[Array, "n"]) -> tuple[float, float]:
-    """Fit slope and offset of the logistic function by maximum likelihood on the softened labels.
+    """Fit the slope and offset of the logistic function that turns decision values into probabilities.
+
+    The fit maximises the likelihood of softened labels, which the module docstring defines as `soft` targets.
 
     Args:
         decision: Decision values or logits (n,), at least one.
         present: True where the class is present, (n,).
 
     Returns:
-        ``(slope, offset)`` with P(present) = sigmoid(slope * decision + offset); the slope is at least 0, and 0 where
+        ``(slope, offset)`` with P(present) = sigmoid(slope * decision + offset). The slope is at least 0. It is 0 if
         all decision values are equal.
     """
     from scipy.optimize import minimize
@@ -62,11 +66,14 @@ def fit_platt(decision: Float[Array, "n"], present: Bool[Array, "n"]) -> tuple[f
 
 
 def sigmoid(values: FloatArray) -> FloatArray:
-    """Compute the logistic function without overflow."""
+    """Compute the logistic function 1 / (1 + exp(-x)) of each value x without overflow."""
     return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))
 
 
 def logit(probability: FloatArray) -> FloatArray:
-    """Compute log(p / (1 - p)), always finite: p is clipped to [`SMALLEST`, 1 - `SMALLEST`]."""
+    """Compute log(p / (1 - p)) of each probability p.
+
+    p is first clipped to [`SMALLEST`, 1 - `SMALLEST`], so the result is always finite.
+    """
     clipped = np.clip(np.asarray(probability, dtype=np.float64), SMALLEST, 1 - SMALLEST)
     return np.asarray(np.log(clipped) - np.log1p(-clipped))

@@ -1,4 +1,4 @@
-"""Ranking metrics: how well probabilities or intensities order the utterances, independent of a threshold."""
+"""Ranking metrics: how well predicted probabilities or intensities order the utterances. No threshold is used."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from mien.schema import BoolArray, FloatArray
 
 
 def roc_auc(target: BoolArray, probability: FloatArray) -> float:
-    """Compute the probability that a random positive case ranks above a random negative one; ties count half.
+    """Compute the ROC AUC: the probability that a random positive case ranks above a random negative one.
+
+    A tie of the two counts half.
 
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.
         probability: Probability of the class, or any score that grows with it, (utterance,).
 
     Returns:
-        A number in [0, 1]; NaN where only one class occurs.
+        ROC AUC in [0, 1]; NaN if only one class occurs.
     """
     from sklearn.metrics import roc_auc_score  # slow to import, and prediction does not need it
 
@@ -29,15 +31,16 @@ def roc_auc(target: BoolArray, probability: FloatArray) -> float:
 def concordance_index(target: FloatArray, prediction: FloatArray) -> float:
     """Compute the share of utterance pairs with different gold intensities that are predicted in the right order.
 
-    Ties of the predictions count half. For labels with two values it equals the ROC AUC. It is (1 + Somers' D) / 2,
-    computed from Kendall's tau-b, which scipy computes in O(n log n) (Harrell et al., JAMA 247, 1982).
+    A pair with equal predictions counts half. If the gold intensities have only two values, the index equals the ROC
+    AUC. The source is Harrell et al., JAMA 247, 1982. The index is (1 + Somers' D) / 2. It is computed from Kendall's
+    tau-b, because scipy computes tau-b for n utterances in O(n log n).
 
     Args:
         target: Gold intensity, NaN where missing, (utterance,).
         prediction: Predicted intensity, or any score that grows with it, (utterance,).
 
     Returns:
-        A number in [0, 1]; NaN where all gold intensities are equal.
+        Index in [0, 1]; NaN if all gold intensities are equal.
 
     Raises:
         DataError: The lengths differ, or a prediction for a labelled utterance is not finite.
@@ -54,7 +57,11 @@ def concordance_index(target: FloatArray, prediction: FloatArray) -> float:
 
 
 def _labelled_pairs(target: FloatArray, prediction: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return gold and predicted values of the labelled utterances in float64; DataError if unusable."""
+    """Return the gold and the predicted values of the labelled utterances in float64.
+
+    Raises:
+        DataError: The shapes differ, or a prediction for a labelled utterance is not finite.
+    """
     target, prediction = np.asarray(target, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     if target.shape != prediction.shape:
         raise DataError(
@@ -72,6 +79,6 @@ def _labelled_pairs(target: FloatArray, prediction: FloatArray) -> tuple[FloatAr
 
 
 def _untied_pairs(values: FloatArray) -> float:
-    """Count the ordered pairs of entries with different values."""
+    """Count the pairs of entries with different values, each pair in both orders."""
     counts = np.unique(values, return_counts=True)[1].astype(np.float64)
     return float(len(values) * (len(values) - 1) - (counts * (counts - 1)).sum())

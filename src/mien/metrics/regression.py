@@ -1,18 +1,19 @@
-"""Metrics of predicted degrees, computed from sums per video, so that resampling videos is a matrix product.
+"""Metrics of predicted intensities, computed from sums per video.
 
-A missing gold value (NaN) is excluded and never read as zero.
+With sums per video, one matrix product gives the sums of all bootstrap resamples. A missing gold value (NaN) is
+excluded and never counted as zero.
 
-Sentiment scores are also scored as 7 or 5 classes. Two rounding rules are in use and disagree on many labels, so every
-result names its rule.
+Sentiment intensities are also evaluated as 7 or 5 classes. There are two rounding rules, which disagree on many labels,
+so the name of every such result contains its rule.
 
-| rule | class of a score y | source |
+| rule | class of a score | source |
 |---|---|---|
 | `round` | clip to [-3, 3] (or [-2, 2]), then round, halves to even | code of the Multimodal Transformer and of MMSA |
 | `sdk` | away from 0: (0, 1] is 1, (1, 2] is 2, > 2 is 3, likewise below; 0 is 0 | CMU-MOSEI's readme, for its labels |
 
-The readme's rule is for labels, which are multiples of 1/3; a prediction is almost never exactly 0. `sdk` therefore
-rounds labels and predictions to the nearest third first, which the readme does not mention. Five classes are the seven
-with 3 counted as 2.
+The readme's rule is for labels, which are multiples of 1/3, whereas a prediction is almost never exactly 0. `sdk`
+therefore first rounds labels and predictions to the nearest third, which the readme does not mention. With five
+classes, 3 counts as 2, and -3 as -2.
 """
 
 from __future__ import annotations
@@ -26,32 +27,40 @@ from numpy.typing import NDArray
 from mien.metrics.confusion import quotient, sum_per_video
 from mien.schema import FloatArray, IntArray
 
-# Smallest spread relative to n * sum of squares. Rounding gives constant values a spread slightly above zero.
+# n values count as constant if n * (sum of squares) - (sum)^2 is at most this share of n * (sum of squares). Because of
+# rounding, the difference can be slightly above zero for constant values.
 CONSTANT = 1e-12
 
 
 class Moments(NamedTuple):
-    """Sums over labelled utterances of gold values x and predictions y: arrays of one shape."""
+    """Sums over labelled utterances of gold values x and predictions y; all arrays have the same shape."""
 
-    n: FloatArray
-    x: FloatArray
-    y: FloatArray
-    xx: FloatArray
-    yy: FloatArray
-    xy: FloatArray
+    n: FloatArray  # number of labelled utterances
+    x: FloatArray  # sum of x
+    y: FloatArray  # sum of y
+    xx: FloatArray  # sum of x^2
+    yy: FloatArray  # sum of y^2
+    xy: FloatArray  # sum of x * y
     absolute: FloatArray  # sum of |y - x|
 
     def summed(self) -> Moments:
-        """Sum over the first axis, for example over videos."""
+        """Add the sums over the first axis, for example over videos."""
         return Moments(*(np.asarray(part).sum(axis=0) for part in self))
 
     def resampled(self, weights: NDArray[Any]) -> Moments:
-        """Compute sums (resample, ...) from sums (video, ...) and the weights of resamples (resample, video)."""
+        """Compute the sums of many bootstrap resamples of the videos, which are the first axis.
+
+        Args:
+            weights: How often each resample drew each video, (resample, video).
+
+        Returns:
+            Sums of shape (resample, ...) from sums of shape (video, ...).
+        """
         return Moments(*(np.tensordot(weights.astype(np.float64, copy=False), part, axes=(1, 0)) for part in self))
 
 
 def moments_per_video(target: FloatArray, prediction: FloatArray, video: IntArray, n_videos: int) -> Moments:
-    """Compute the sums of each video.
+    """Compute the sums over the labelled utterances of each video.
 
     Args:
         target: Gold values (utterance, ...), NaN where missing.
@@ -69,12 +78,12 @@ def moments_per_video(target: FloatArray, prediction: FloatArray, video: IntArra
 
 
 def mean_absolute_error(moments: Moments) -> FloatArray:
-    """Compute the mean of |y - x| in the unit of the labels; NaN where nothing is scored."""
+    """Compute the mean absolute error of the predictions, in the unit of the labels; NaN where there is no label."""
     return quotient(moments.absolute, moments.n)
 
 
 def pearson(moments: Moments) -> FloatArray:
-    """Compute Pearson's correlation of gold and predicted values in [-1, 1]; NaN where either is constant."""
+    """Compute Pearson's correlation of gold and predicted values; NaN where all gold or all predicted values are equal."""
     covariance = moments.n * moments.xy - moments.x * moments.y
     spread_x = moments.n * moments.xx - moments.x**2
     spread_y = moments.n * moments.yy - moments.y**2
@@ -87,7 +96,7 @@ STEPS_PER_POINT = 3
 
 
 class GradeRule(StrEnum):
-    """Rule that turns a score in [-3, 3] into one of several classes; see the table above."""
+    """Rule that turns a score in [-3, 3] into one of several classes; the module docstring defines both rules."""
 
     ROUND = "round"
     SDK = "sdk"
@@ -102,7 +111,7 @@ def grades(values: FloatArray, rule: GradeRule, n_grades: int = 7) -> IntArray:
         n_grades: Number of classes, 7 (-3 to 3) or 5 (-2 to 2).
 
     Returns:
-        Class numbers in the shape of `values`.
+        Classes as whole numbers, in the shape of `values`.
     """
     top = n_grades // 2
     if rule is GradeRule.ROUND:

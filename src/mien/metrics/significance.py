@@ -1,7 +1,7 @@
-"""Significance tests: bootstrap over videos, t-test over seeds, McNemar over utterances, Holm over metrics.
+"""Significance tests: bootstrap over videos, t-test over seeds, McNemar's test over utterances, Holm's correction.
 
-The utterances of one video depend on each other, so the bootstrap resamples videos (docs/protocol.md). It works on
-counts per video: one matrix product with `video_weights` gives the counts of all resamples.
+The utterances of one video depend on each other, so the bootstrap resamples videos (docs/protocol.md). It uses counts
+per video: their matrix product with `video_weights` gives the counts of all resamples.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from mien.schema import BoolArray, FloatArray
 
 N_RESAMPLES = 1000
 LEVEL = 0.95
-# differences over seeds with a smaller standard deviation are equal up to rounding
+# if the standard deviation of differences over seeds is not above this, the differences are equal up to rounding
 ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Percentile interval of a resampled score."""
+    """Percentile interval of a score over bootstrap resamples."""
 
     low: float
     high: float
@@ -32,7 +32,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class PairedBootstrap:
-    """Interval and two-sided p of a resampled difference A - B."""
+    """Interval and two-sided p-value of a difference A - B, from bootstrap resamples."""
 
     interval: Interval
     p: float
@@ -40,7 +40,10 @@ class PairedBootstrap:
 
 @dataclass(frozen=True, slots=True)
 class PairedTTest:
-    """Student's t-test of the differences A - B over seeds; t and p are NaN, with a reason, if it is not defined."""
+    """Result of Student's paired t-test of the differences A - B over seeds.
+
+    If the test is undefined, t and p are NaN, and `reason` explains why.
+    """
 
     t: float
     p: float
@@ -49,7 +52,7 @@ class PairedTTest:
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Counts and two-sided p of McNemar's test of two systems."""
+    """Result of McNemar's test of two systems: how often only one of them is right, and the two-sided p-value."""
 
     n_only_a_right: int
     n_only_b_right: int
@@ -57,10 +60,11 @@ class McNemar:
 
 
 def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) -> NDArray[np.int64]:
-    """Draw resamples of the videos with replacement.
+    """Draw bootstrap resamples of the videos: each has as many videos as there are, drawn with replacement.
 
-    Drawing n of n videos with replacement is one multinomial draw of n with equal probabilities. Equal seeds give equal
-    weights, so systems scored with the same seed can be compared resample by resample.
+    The numbers of copies of each video in a resample are drawn from a multinomial distribution with equal
+    probabilities. Equal seeds give equal weights, so systems scored with the same seed can be compared resample by
+    resample.
 
     Args:
         n_videos: Number of videos.
@@ -68,7 +72,7 @@ def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) 
         seed: Seed of the random numbers.
 
     Returns:
-        How often each resample drew each video, (resample, video); every row sums to n_videos.
+        How often each resample drew each video, (resample, video). Every row sums to n_videos.
 
     Raises:
         DataError: There is no video.
@@ -80,16 +84,18 @@ def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) 
 
 
 def paired_bootstrap(differences: FloatArray, level: float = LEVEL) -> PairedBootstrap:
-    """Compute interval and two-sided p from resampled differences.
+    """Compute the interval and the two-sided p-value of a difference from its values in bootstrap resamples.
 
-    p = 2 * min(share <= 0, share >= 0), clipped to [1 / (n + 1), 1], because n resamples cannot show a smaller p.
+    The p-value is twice the smaller of two shares: that of the resamples with a difference <= 0, and that of the
+    resamples with a difference >= 0. It is clipped to [1 / (n + 1), 1], where n is the number of defined differences,
+    because n resamples cannot show a smaller p-value.
 
     Args:
         differences: Differences A - B (resample,), NaN where a score is undefined in the resample.
-        level: Coverage of the interval.
+        level: Coverage of the interval, for example 0.95.
 
     Returns:
-        Interval and p; NaN if no difference is defined.
+        Interval and p-value; they are NaN if no difference is defined.
     """
     defined = differences[~np.isnan(differences)]
     interval = percentile_interval(differences, level)
@@ -100,11 +106,11 @@ def paired_bootstrap(differences: FloatArray, level: float = LEVEL) -> PairedBoo
 
 
 def percentile_interval(values: FloatArray, level: float = LEVEL) -> Interval:
-    """Compute the central interval of resampled values.
+    """Compute the central percentile interval of values in bootstrap resamples.
 
     Args:
-        values: Resampled values (resample,); NaN values are excluded.
-        level: Coverage of the interval.
+        values: One value per resample (resample,); NaN values are excluded.
+        level: Coverage of the interval, for example 0.95.
 
     Returns:
         The interval; its bounds are NaN if no value is defined.
@@ -117,15 +123,15 @@ def percentile_interval(values: FloatArray, level: float = LEVEL) -> Interval:
 
 
 def paired_t_test(a: ArrayLike, b: ArrayLike) -> PairedTTest:
-    """Compute the two-sided paired t-test over seeds.
+    """Compute the two-sided paired t-test of the scores of two systems over seeds.
 
     Args:
         a: Scores of system A (seed,).
         b: Scores of system B (seed,), for the same seeds in the same order.
 
     Returns:
-        t and p; NaN with the reason where there are fewer than two seeds, a score is undefined, or all differences are
-        equal.
+        t and p. They are NaN, with a reason, if there are fewer than two seeds, a score is undefined, or all
+        differences are equal.
 
     Raises:
         DataError: The numbers of scores differ.
@@ -153,13 +159,16 @@ def paired_t_test(a: ArrayLike, b: ArrayLike) -> PairedTTest:
 def mcnemar(a_right: BoolArray, b_right: BoolArray) -> McNemar:
     """Compute the exact McNemar test on the utterances where exactly one of two systems is right.
 
+    The test assumes independent utterances. Those of one video depend on each other, so the p-value is slightly too
+    small. Prefer the paired bootstrap over videos.
+
     Args:
         a_right: True where the decision of A is right, (utterance,).
-        b_right: The same for B, on the same utterances.
+        b_right: True where the decision of B is right, (utterance,), for the same utterances.
 
     Returns:
-        Both counts and the two-sided p; p is 1 where the systems never differ. Utterances of one video depend on each
-        other, so this p is slightly too small; prefer the paired bootstrap over videos.
+        The number of utterances where only A is right, the number where only B is right, and the two-sided p-value. The
+        p-value is 1 if both numbers are 0.
     """
     from scipy import stats
 
@@ -171,10 +180,11 @@ def mcnemar(a_right: BoolArray, b_right: BoolArray) -> McNemar:
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
-    """Apply Holm's step-down correction to p values (test,).
+    """Compute the p-values (test,) of several tests after Holm's step-down correction.
 
-    It bounds the probability of at least one false positive in the family. The k-th smallest of m values is multiplied
-    by m - k + 1 and raised to at least the one before. NaN stays NaN and does not count as a test.
+    The correction bounds the probability of at least one false positive among the tests. The k-th smallest of m
+    p-values is multiplied by m - k + 1. If the corrected value before it is larger, that one is used instead, and no
+    value exceeds 1. NaN stays NaN and does not count as a test.
     """
     p = np.asarray(p_values, dtype=np.float64)
     corrected = np.full(p.shape, np.nan)

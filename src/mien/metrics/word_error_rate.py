@@ -1,4 +1,4 @@
-"""Word error rate: Levenshtein distance (Levenshtein, 1966) over words, divided by the number of expected words."""
+"""Word error rate: the Levenshtein distance (1966) between sequences of words, per word of the reference text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def split_words(text: str) -> list[str]:
-    """Split a text at whitespace after resolving HTML entities; punctuation stays with its word."""
+    """Split a text at whitespace, after replacing HTML entities by their characters; punctuation stays on its word."""
     return html.unescape(text).split()
 
 
@@ -33,14 +33,14 @@ def word_edits(hypothesis: Sequence[str], expected: Sequence[str]) -> int:
 
 
 def word_error_rate(hypothesis: Sequence[str], expected: Sequence[str]) -> float:
-    """Compute the word error rate of all texts together.
+    """Compute the word error rate over all texts together.
 
     Args:
         hypothesis: Texts to judge (utterance,), for example recognized speech.
         expected: Reference texts (utterance,).
 
     Returns:
-        Edits per expected word, at least 0 and possibly above 1; NaN if no expected text has a word.
+        Number of edits per expected word: at least 0, and possibly above 1. NaN if no expected text has a word.
     """
     pairs = [(split_words(text), split_words(reference)) for text, reference in zip(hypothesis, expected, strict=True)]
     n_words = sum(len(reference) for _, reference in pairs)

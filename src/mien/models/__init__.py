@@ -1,6 +1,6 @@
-"""Registry of all systems: `MODELS` is the only list of them. Each system has its own file.
+"""Registry of all systems: `MODELS` is the only list of them. Other files define the systems.
 
-There are two kinds of system. The training loop fits networks (`Batch` -> `Outputs`). Classical systems
+There are two kinds of system. Networks map a `Batch` to `Outputs`, and the training loop fits them. Classical systems
 (`classical.base`) are fitted once, without a training loop.
 """
 
@@ -40,22 +40,22 @@ __all__ = ["MODELS", "ModelEntry", "SystemEntry", "build_model", "model_entry", 
 
 
 def any_task(_row: Task) -> bool:
-    """Accept every task of `TASKS`, including tasks added later."""
+    """Return True, because the system can learn every task of `TASKS`, including tasks added later."""
     return True
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A network: its constructor, its default settings and what it needs from the training loop."""
+    """Registry entry of a network: its constructor, its default settings and what it needs from the training loop."""
 
-    # (features per modality, tasks, settings) -> network
+    # (number of features per modality, tasks, settings) -> network
     build: Callable[[Mapping[Modality, int], Sequence[str], Any], nn.Module]
     settings: Any
     description: str
     citation: str
     input_kind: InputKind = InputKind.CONTEXT
     modalities: tuple[Modality, ...] = tuple(Modality)
-    # whether the system can learn a task
+    # tells whether the system can learn a task
     claims: Callable[[Task], bool] = any_task
     # training settings that differ from the loop's defaults
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -268,13 +268,13 @@ def require_claimed(name: str, inputs: Iterable[Modality], tasks: Iterable[str])
 def build_model(
     name: str, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: Any | None = None
 ) -> nn.Module:
-    """Build an untrained network; torch's global generator draws every weight that is not pretrained.
+    """Build an untrained network. Weights that are not pretrained are drawn from torch's global random generator.
 
     Args:
         name: Key of `MODELS` whose entry is a `ModelEntry`.
-        n_features: Number of features of each input modality; its keys are the inputs.
+        n_features: Input modalities and the number of features of each.
         tasks: Keys of `TASKS`; the network gets one head per task.
-        settings: Settings of this network's class; None takes the defaults of its entry.
+        settings: Settings of this network's class. If they are None, the defaults of the entry are used.
 
     Returns:
         The network, in training mode.

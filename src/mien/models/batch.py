@@ -1,6 +1,7 @@
 """Inputs and outputs of networks, and the kinds of input of a system.
 
-Axes: video, utterance, feature (see `mien.schema`); n = real utterances of a batch.
+Axes: video, utterance, feature (see `mien.schema`); n = all real utterances of a batch, which are those that are not
+padding.
 
 The dataclasses are not frozen, because Lightning Fabric traverses inputs and outputs and rejects frozen dataclasses.
 """
@@ -19,9 +20,9 @@ from mien.schema import Modality
 
 @dataclass(slots=True)
 class Words:
-    """The words of a batch's real utterances, padded on the right to the longest utterance.
+    """The words of the real utterances of a batch, padded on the right to the longest utterance.
 
-    Rows are in the order of ``batch.real.nonzero()``: the first video's utterances, then the second's.
+    Utterances are in the order of ``batch.real.nonzero()``: those of the first video, then those of the second.
     """
 
     # zero where `present` is False
@@ -34,9 +35,9 @@ class Words:
 
 @dataclass(slots=True)
 class Tokens:
-    """The transcripts of a batch's real utterances as word pieces of an encoder, in the order of `Words`.
+    """The transcripts of the real utterances of a batch, split into the word pieces (tokens) of a text encoder.
 
-    The pieces include the encoder's begin and end marks.
+    Utterances are in the order of `Words`. The pieces include the begin and end marks of the encoder.
     """
 
     # index of each piece in the encoder's vocabulary; zero after the last piece
@@ -58,7 +59,7 @@ class Times:
 
 @dataclass(slots=True)
 class Batch:
-    """Whole videos, padded on the right to the longest of the batch."""
+    """A batch of whole videos, padded on the right to the longest video."""
 
     # zero where `present` is False
     features: Mapping[Modality, Float[Tensor, "video utterance feature"]]
@@ -77,26 +78,26 @@ class Batch:
 
 @dataclass(slots=True)
 class Outputs:
-    """Logits of a network for each utterance, and the attention weights behind them."""
+    """Logits of a network for every utterance, and the attention and fusion weights that it computed."""
 
-    # task -> raw output of its head; `heads.ACTIVATIONS` turns it into probabilities or degrees
+    # task -> raw output of its head; `heads.ACTIVATIONS` turns it into probabilities or intensities
     logits: Mapping[str, Float[Tensor, "video utterance logit"]]
-    # "text->visual": weight of context utterance j (last axis) of VISUAL for target utterance i of TEXT;
-    # "fused->fused" where the modalities are fused before the attention
+    # attention weights by name; "text->visual": weight that utterance i of TEXT (second axis) gives to utterance j of
+    # VISUAL (last axis); "fused->fused" if the modalities are fused before the attention
     attention: Mapping[str, Float[Tensor, "video utterance context"]] = field(default_factory=dict)
     # weights within one utterance, by name: "text" for a modality's share, "text->text+visual" for an edge of a graph
     fusion: Mapping[str, Float[Tensor, "video utterance"]] = field(default_factory=dict)
 
 
 def real_rows(batch: Batch, rows: Float[Tensor, "video utterance feature"]) -> Float[Tensor, "n feature"]:
-    """Select the real utterances, for networks that process each utterance alone.
+    """Return the vectors of the real utterances, for networks that process each utterance alone.
 
     Args:
-        batch: Batch whose `real` mask is applied.
-        rows: One vector per place of the batch, padding included.
+        batch: Batch whose mask `real` tells real utterances from padding.
+        rows: One vector for every utterance of the padded batch.
 
     Returns:
-        The vectors of the real utterances (n, feature), video by video.
+        Vectors (n, feature) of the real utterances of the first video, then of the second, and so on.
     """
     return rows[batch.real]
 
@@ -105,7 +106,7 @@ def to_videos(batch: Batch, rows: Float[Tensor, "n feature"]) -> Float[Tensor, "
     """Put the vectors of real utterances back into their videos; the inverse of `real_rows`.
 
     Args:
-        batch: Batch whose `real` mask gives the places.
+        batch: Batch whose mask `real` marks the places of the real utterances.
         rows: One vector per real utterance, in the order of `real_rows`.
 
     Returns:
@@ -117,9 +118,9 @@ def to_videos(batch: Batch, rows: Float[Tensor, "n feature"]) -> Float[Tensor, "
 
 
 class InputKind(StrEnum):
-    """The input from which a system predicts one utterance."""
+    """The kind of input from which a system predicts an utterance."""
 
     CONTEXT = "context"  # one vector per modality for every utterance of the video
     UTTERANCE = "utterance"  # one vector per modality of this utterance alone
     WORDS = "words"  # the words of this utterance alone
-    TRANSCRIPTS = "transcripts"  # as CONTEXT, but with transcripts instead of text vectors, and with times
+    TRANSCRIPTS = "transcripts"  # as CONTEXT, but transcripts replace the text vectors, and times are added

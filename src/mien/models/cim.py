@@ -12,17 +12,19 @@ Sentiment Analysis", NAACL 2019, section 3.1 and Algorithm 1. For every video:
         Atn_XY = [A1, A2]
     Rep = [Atn of every pair, T, A, V];  one linear head per task
 
-Symbols: t, v, a -> batch.features; T, V, A -> states; X, Y -> query, context; N -> weights; O -> attended; A1, A2 ->
-gated; Rep -> representation; d -> dense_size. The attention has no parameters and does not scale the scores.
+Symbols (paper -> code): t, v, a -> batch.features; T, V, A -> states; X, Y -> query, context; N -> weights; O ->
+attended; A1, A2 -> gated; Rep -> representation; d -> dense_size. The attention has no parameters and does not scale
+the scores.
 
-`cim-released` follows the authors' released script where it differs from the paper; `torch.nn.GRU` has no recurrent
-dropout, and its gates differ in details from the script's GRU. `concat` omits the attention.
+`cim-released` follows the authors' released script where the script differs from the paper. It still differs from the
+script in the GRU: `torch.nn.GRU` has no recurrent dropout, and its gates differ in details from the script's.
+`concat` is `cim` without the attention.
 
 `mmmu-ba` is the predecessor of `cim` (Ghosal, Akhtar, Chauhan, Poria, Ekbal, Bhattacharyya: "Contextual Inter-modal
 Attention for Multi-modal Sentiment Analysis", EMNLP 2018, D18-1382): the same network with other sizes, a tanh layer,
-and the sentiment head alone. Here it may have any heads, has no recurrent dropout, and masks the padding; in the
-authors' script padding takes attention. Its variants MMUU-SA and MU-SA are omitted, but a single modality gives the
-self-attention of MU-SA.
+and the sentiment head alone. In this file it can learn any tasks, has no recurrent dropout, and gives no attention to
+padding; in the authors' script, padding takes attention. The variants MMUU-SA and MU-SA of that paper are omitted, but
+`mmmu-ba` on a single modality computes the self-attention of MU-SA.
 """
 
 from __future__ import annotations
@@ -46,23 +48,24 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class CimSettings(SystemSettings):
-    """Sizes and regularisation of `cim`. Defaults: the released script, with padding masked."""
+    """Sizes and regularisation of `cim`. The defaults are the released script's, except that padding is masked."""
 
     # units of the GRU per direction (released: 200; the paper's text says d = 100)
     gru_size: int = 200
-    # units of the dense layer after each GRU: the d of Algorithm 1; 0 leaves the layer out, as the paper's text does
+    # units of the dense layer after each GRU, d in Algorithm 1; 0 omits the layer, as the paper's text does
     dense_size: int = 100
     # activation of the dense layer: relu as released, or tanh as in MMMU-BA
     activation: str = "relu"
-    # on the features, the GRU states and the dense states
+    # dropout rates on the features, the GRU states and the outputs of the dense layer
     input_dropout: float = 0.3
     state_dropout: float = 0.3
     dense_dropout: float = 0.3
-    # False: every slot up to `padded_length` takes attention, as in the released script
+    # False: padding up to `padded_length` utterances takes attention, as in the released script
     mask_padding: bool = True
-    # slots per video when padding is not masked: the longest training video (98 in CMU-MOSEI)
+    # number of utterances to which videos are padded if padding is not masked: that of the longest training video (98
+    # in CMU-MOSEI)
     padded_length: int = 98
-    # False: no attention, Rep is the states alone (an ablation of the released script)
+    # False: no attention; Rep consists of the states alone (an ablation of the released script)
     attention: bool = True
 
     may_be_zero = frozenset({"dense_size", "padded_length"})
@@ -74,13 +77,15 @@ class CimSettings(SystemSettings):
 
 
 def attend(query: States, context: States, context_present: Bool[Tensor, "video context"]) -> tuple[States, Weights]:
-    """Compute one direction of the attention: N = softmax(X Y^T) by rows, O = N Y, A = O * X.
+    """Compute one direction of the attention, from the utterances of modality X to those of modality Y.
+
+    The equations are N = softmax(X Y^T) by rows, O = N Y and A = O * X (element by element).
 
     Args:
         query: X (video, utterance, feature).
         context: Y (video, utterance, feature).
         context_present: True for the utterances of `context` that take attention. The others (padding, and utterances
-            that lack the modality) have weight zero; a video without any has only zero weights.
+            that lack the modality) get weight zero. If no utterance of a video takes attention, all weights are zero.
 
     Returns:
         ``(A, N)``: the gated vectors (video, utterance, feature) and the weights (video, utterance, context).
@@ -92,9 +97,10 @@ def attend(query: States, context: States, context_present: Bool[Tensor, "video 
 
 
 class Cim(nn.Module):
-    """Algorithm 1 for any one, two or three modalities and any tasks.
+    """The network of Algorithm 1 of the paper, for any one, two or three modalities and any tasks.
 
-    Two or three modalities: Rep = [A1 and A2 of each pair, then the states of each]; one: [self-attention, states].
+    The representation Rep is a concatenation. With two or three modalities, it consists of A1 and A2 of each pair of
+    modalities, then of the states of each modality; with one, of its self-attention and its states.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimSettings) -> None:
@@ -115,7 +121,7 @@ class Cim(nn.Module):
         self.heads = make_heads(n_blocks * state_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output) and attention weights (video, utterance, context)."""
+        """Compute logits (video, utterance, logit) for each task, and attention weights (video, utterance, context)."""
         n_utterances = batch.real.shape[1]
         batch, competing = self._slots(batch)
         states = self._states(batch)
@@ -128,7 +134,10 @@ class Cim(nn.Module):
         )
 
     def _states(self, batch: Batch) -> Float[Tensor, "modality video utterance feature"]:
-        """Compute T, A, V: a bi-GRU and a dense layer per modality, with dropout before, between and after."""
+        """Compute the states T, A, V by a bidirectional GRU and a dense layer per modality.
+
+        Dropout acts on the features, on the states of the GRUs and on the outputs of the dense layers.
+        """
         settings = self.settings
         presents = [batch.present[m] for m in self.modalities]
         inputs = [dropout(batch.features[m], settings.input_dropout, self.training) for m in self.modalities]
@@ -146,11 +155,14 @@ class Cim(nn.Module):
         return states
 
     def _slots(self, batch: Batch) -> tuple[Batch, Bool[Tensor, "modality video utterance"]]:
-        """Return the batch as the network reads it, and which of its places take attention."""
+        """Return the batch and a mask of the utterances that take attention.
+
+        If padding is not masked, the batch is padded further, and padding takes attention too.
+        """
         if self.settings.mask_padding:
             return batch, torch.stack([batch.present[m] for m in self.modalities])
         batch = pad_to(batch, self.settings.padded_length)
-        # In a video longer than `padded_length`, only its own slots take attention, not the padding of its batch.
+        # In a video longer than `padded_length`, only real utterances take attention, not the padding of the batch.
         slots = batch.lengths.clamp(min=self.settings.padded_length).unsqueeze(1)
         competing = torch.arange(batch.real.shape[1], device=slots.device) < slots
         return batch, competing.expand(len(self.modalities), *competing.shape)
@@ -160,13 +172,13 @@ class Cim(nn.Module):
         states: Float[Tensor, "modality video utterance feature"],
         competing: Bool[Tensor, "modality video utterance"],
     ) -> tuple[list[States], dict[str, Weights]]:
-        """Return A1 and A2 of each pair in turn, and N of every direction by its name."""
+        """Return the gated vectors A1 and A2 of each pair in turn, and attention weights by name ("text->visual")."""
         if len(self.modalities) > 1 and use_fast(states):
             results = list(zip(*attend_pairs(states, competing, self.directions), strict=True))
         else:
             results = [attend(states[x], states[y], competing[y]) for x, y in self.directions]
         attended = dict(zip(self.directions, results, strict=True))
-        # Sorted by pair, so that A2 of a pair follows its A1.
+        # sorted by pair, so that A1 of each pair is followed by A2 of the same pair
         gated = [attended[direction][0] for direction in sorted(self.directions, key=sorted)]
         names = self.modalities
         return gated, {f"{names[x]}->{names[y]}": weights for (x, y), (_, weights) in attended.items()}
@@ -177,7 +189,7 @@ def pad_to(batch: Batch, n_slots: int) -> Batch:
 
     Args:
         batch: Batch of utterance vectors; its words, tokens and times are dropped.
-        n_slots: Number of utterance slots per video; a batch with as many or more slots keeps its length.
+        n_slots: Number of utterances to which videos are padded. A batch that is at least as long keeps its length.
 
     Returns:
         The padded batch.
@@ -196,14 +208,14 @@ def pad_to(batch: Batch, n_slots: int) -> Batch:
 def fill_padding_as_released(
     states: Float[Tensor, "video utterance state"], real: Bool[Tensor, "video utterance"]
 ) -> Float[Tensor, "video utterance state"]:
-    """Fill padded slots as a masking Keras GRU does: repeat the last forward state, keep the backward half zero.
+    """Fill the states of padding like a masked Keras GRU: with the last forward state and a backward state of zero.
 
     Args:
-        states: States [forward, backward] of one modality.
+        states: Forward and backward states of one modality, concatenated.
         real: True where the utterance is real; every video has at least one.
 
     Returns:
-        The states with filled padding.
+        The states, with filled padding.
     """
     half = states.shape[-1] // 2
     last = (real.sum(dim=1) - 1).view(-1, 1, 1).expand(-1, 1, half)

@@ -1,23 +1,25 @@
-"""`cim-tuned`: contextual inter-modal attention over a text encoder that is tuned with it. Beyond the paper.
+"""`cim-tuned`: contextual inter-modal attention over a text encoder that is trained with it.
 
-    t = mean of the encoder's token states (or text features); v, a = features;  s = times (gap, duration, start)
-    h_X = biGRU([x; s]) over the utterances that have X;  X = tanh(W [h_X; x])
+    inputs x: t = mean of the encoder's token states (or text features);  v, a = features of face and voice
+    s = time features of the utterance (`time_features`)
+    h_X = biGRU([x; s]) over the utterances that have modality X;  states X = tanh(W [h_X; x])
     A_XX = attend(X, X) for every modality, A_XY and A_YX for every pair (paper, Algorithm 1, unchanged)
-    Rep_task = relu(W_task [A; X; which modalities are present]), then the head of the task
+    Rep_task = relu(W_task [all A; all X; which modalities are present]), then the head of the task
 
-Differences from `cim`:
+The network goes beyond the paper. Differences from `cim`:
 
 - The text encoder is trained with the network.
-- The dense layer reads the inputs beside the states of the recurrence.
+- The dense layer reads the inputs in addition to the states of the recurrence.
 - Every modality also attends to itself, so that text alone has attention weights too.
-- Every task has its own layer before its head, which sees which modalities are missing. (A layer shared by all tasks
-  ranks emotions worse: docs/stronger-network.md.)
-- During training, videos lose modalities at random (modality dropout), so that one network works for every subset.
+- Every task has a separate layer before its head. Its inputs include which modalities are present. (If all tasks share
+  this layer, emotions are ranked worse: docs/stronger-network.md.)
+- During training, modalities of random videos are removed (modality dropout), so that one network works for every
+  subset of the modalities.
 
 The encoder is all-MiniLM-L6-v2 (see `features.text.minilm`), tuned through low-rank adapters: Hu et al., "LoRA:
 Low-Rank Adaptation of Large Language Models", ICLR 2022, by the library peft.
 
-Order of the file: settings, network, encoder, times. Axes: n = real utterances of a batch.
+Order of the file: settings, network, encoder, time features. Axes: n = real utterances of a batch.
 """
 
 from __future__ import annotations
@@ -45,12 +47,12 @@ from mien.schema import Modality
 
 Present = Mapping[Modality, Bool[Tensor, "video utterance"]]
 NO_ENCODER = "none"
-# name of the layer before the heads if all tasks share it
+# key of the layer before the heads if all tasks share that layer
 SHARED = "shared"
 
 
 class EncoderTuning(StrEnum):
-    """The part of the encoder that is trained."""
+    """Which weights of the text encoder are trained."""
 
     ADAPTERS = "adapters"  # a low-rank addition (LoRA) to every linear layer
     FULL = "full"  # every weight
@@ -68,15 +70,15 @@ class CimTunedSettings(SystemSettings):
     # rank of the adapters; alpha / rank scales their output
     adapter_rank: int = 16
     adapter_alpha: float = 32.0
-    # on the states inside the encoder
+    # dropout rate on the states inside the encoder
     encoder_dropout: float = 0.1
-    # number of word pieces of an utterance that are read, from its start; at most 256
+    # largest number of word pieces that are read from the start of an utterance; at most 256
     max_tokens: int = 128
-    # units of the GRU per direction, of the dense layer after it, and of the layer before each head
+    # units of each GRU per direction, of the dense layer after it, and of the layer before each head
     gru_size: int = 200
     dense_size: int = 128
     fused_size: int = 256
-    # on the inputs, the dense states, and before the heads
+    # dropout rates on the inputs, on the outputs of the dense layers, and before the heads
     input_dropout: float = 0.1
     dense_dropout: float = 0.2
     fused_dropout: float = 0.2
@@ -86,7 +88,7 @@ class CimTunedSettings(SystemSettings):
     times: bool = True
     # False: one layer before all heads instead of one per head (for ablations)
     own_layers: bool = True
-    # False: no bi-GRU over the utterances; no attention and no attention weights (for ablations)
+    # `recurrence` False: no bi-GRU over the utterances; `attention` False: no attention (both for ablations)
     recurrence: bool = True
     attention: bool = True
 
@@ -101,9 +103,10 @@ class CimTunedSettings(SystemSettings):
 
 
 class CimTuned(nn.Module):
-    """The network for any one, two or three modalities; with ``encoder="none"``, text is features, not transcripts.
+    """The network `cim-tuned` for any one, two or three modalities.
 
-    An utterance that lacks a modality has a zero state in it and takes no attention; the recurrence skips it.
+    Text is read as transcripts, or as text features with ``encoder="none"``. If an utterance lacks a modality, the
+    recurrence over this modality skips it, and its state in this modality is zero and takes no attention.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimTunedSettings) -> None:
@@ -132,7 +135,7 @@ class CimTuned(nn.Module):
         self.heads = make_heads(settings.fused_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output) and attention weights (video, utterance, context)."""
+        """Compute logits (video, utterance, logit) for each task, and attention weights (video, utterance, context)."""
         present = self._present_after_dropout(batch)
         states = self._states(batch, present)
         gated, attention = {}, {}
@@ -151,11 +154,11 @@ class CimTuned(nn.Module):
         return Outputs(logits, attention)
 
     def _attention_pairs(self) -> list[tuple[Modality, Modality]]:
-        """Pairs of modalities, of which the first attends to the second."""
+        """Return all pairs (query, context) of modalities, a modality with itself included; none without attention."""
         return [*product(self.modalities, self.modalities)] if self.settings.attention else []
 
     def _present_after_dropout(self, batch: Batch) -> Present:
-        """Which utterances have which modality, after modality dropout."""
+        """Return the masks of the utterances that have each modality; in training, after modality dropout."""
         present = {m: batch.present[m] for m in self.modalities}
         if not self.training or len(self.modalities) == 1 or not self.settings.modality_dropout:
             return present
@@ -187,7 +190,7 @@ class CimTuned(nn.Module):
         settings = self.settings
         inputs = {m: self._inputs(batch, m, mask) for m, mask in present.items()}
         inputs = {m: dropout(rows, settings.input_dropout, self.training) for m, rows in inputs.items()}
-        layer_inputs = inputs  # of the recurrence, then of the dense layer
+        layer_inputs = inputs  # inputs of the recurrence, then of the dense layer
         if settings.times:
             times = time_features(batch.times, batch.real)
             layer_inputs = {m: torch.cat([rows, times.to(rows.dtype)], dim=-1) for m, rows in inputs.items()}
@@ -205,15 +208,15 @@ class CimTuned(nn.Module):
 
 
 def draw_kept_modalities(n_videos: int, n_modalities: int, rate: float) -> Bool[Tensor, "video modality"]:
-    """Draw which modalities each video keeps during training, from torch's global generator.
+    """Draw at random which modalities each video keeps during training, from torch's global generator.
 
     Args:
         n_videos: Number of videos.
         n_modalities: Number of modalities; at least 2.
-        rate: Probability that a video keeps a proper, non-empty subset, drawn uniformly, instead of all modalities.
+        rate: Probability that a video loses modalities. It then keeps a uniformly drawn subset, neither empty nor full.
 
     Returns:
-        True for the modalities that a video keeps.
+        Mask, True for the modalities that a video keeps.
     """
     n_subsets = 2**n_modalities - 1  # subset s holds the modalities whose bit in s is set; the last holds all
     subsets = torch.where(torch.rand(n_videos) < rate, torch.randint(1, n_subsets, (n_videos,)), n_subsets)
@@ -222,14 +225,14 @@ def draw_kept_modalities(n_videos: int, n_modalities: int, rate: float) -> Bool[
 
 # the linear layers of the encoder that get adapters: all of them
 ADAPTED = ("query", "key", "value", "dense")
-# Limits of a chunk of utterances that are encoded together: its tokens with padding, and the length of its shortest
-# utterance as a share of its longest. They keep the work on padding small.
+# Limits of a chunk of utterances that are encoded together: its largest number of tokens, padding included, and the
+# smallest ratio of its shortest to its longest utterance. They keep the work on padding small.
 CHUNK_TOKENS = 1024
 LEAST_SHARE = 0.8
 
 
 def load_minilm_encoder(dropout: float) -> nn.Module:
-    """Load the packaged MiniLM with dropout on its states.
+    """Load the pretrained MiniLM encoder with a dropout rate on its states.
 
     Raises:
         MissingWeightsError: The files of the model are not installed.
@@ -247,13 +250,13 @@ ENCODERS: dict[str, Callable[[float], nn.Module]] = {"minilm": load_minilm_encod
 
 
 class TokenEncoder(nn.Module):
-    """A text encoder whose output is the mean of its token states.
+    """Text encoder that returns one vector per utterance, the mean of its token states.
 
-    Weights that are not trained are parameters without gradient; checkpoints do not store them.
+    Weights that are not trained are parameters without gradient, and checkpoints do not store them.
 
     Args:
         network: A transformers.BertModel.
-        tuning: The part of the network that is trained.
+        tuning: Which weights of the network are trained.
         rank: Rank of the adapters.
         alpha: Scale of the adapters; alpha / rank multiplies their output.
     """
@@ -270,7 +273,7 @@ class TokenEncoder(nn.Module):
             self.network = _add_adapters(network, rank, alpha)
 
     def forward(self, ids: Int[Tensor, "n token"], lengths: Int[Tensor, "n"]) -> Float[Tensor, "n feature"]:
-        """Encode utterances, each of at least one token.
+        """Encode utterances, each of which has at least one token.
 
         Args:
             ids: Index of each token in the encoder's vocabulary, padded on the right.
@@ -298,15 +301,15 @@ class TokenEncoder(nn.Module):
 def chunks_of_like_length(
     lengths: Sequence[int], most_tokens: int = CHUNK_TOKENS, least_share: float = LEAST_SHARE
 ) -> Iterator[slice]:
-    """Cut utterances that are sorted by length into chunks of similar length.
+    """Divide utterances, sorted by length, into chunks of utterances with similar lengths.
 
     Args:
         lengths: Number of tokens of each utterance, in descending order.
-        most_tokens: Largest size of a chunk: its utterances times the length of its longest.
-        least_share: Least length of an utterance as a share of the longest of its chunk.
+        most_tokens: Largest number of tokens of a chunk with padding: its utterances times the longest length.
+        least_share: Smallest ratio of the shortest to the longest length in a chunk.
 
     Yields:
-        The utterances of each chunk; a chunk has at least one, whatever its length.
+        Slice of the utterances of each chunk. A chunk has at least one, even if that exceeds `most_tokens`.
     """
     start = 0
     for number, length in enumerate(lengths):
@@ -329,20 +332,21 @@ def _add_adapters(network: nn.Module, rank: int, alpha: float) -> nn.Module:
     return adapted
 
 
-# gap to the preceding utterance, duration, start; whether the gap is known, whether duration and start are known
+# gap to the preceding utterance, duration, start, whether the gap is known, whether duration and start are known
 N_TIME_FEATURES = 5
 SECONDS_PER_MINUTE = 60
 
 
 def time_features(times: Times | None, real: Bool[Tensor, "video utterance"]) -> Float[Tensor, "video utterance 5"]:
-    """Compute features of order one from times: log(1 + seconds) of gap and duration, log(1 + minutes) of the start.
+    """Compute five features of the time of each utterance.
 
-    The gap is the time from the end of the preceding utterance of the batch, negative where the two overlap; the first
-    utterance of a video has none. The logarithm is applied to absolute values; signs are kept.
+    The gap is the time between the end of the preceding utterance of the video and the start of this one. It is
+    negative if the two overlap. It is unknown for the first utterance, and where the times of either are unknown. Gap
+    and duration in seconds and start in minutes are mapped by sign(x) log(1 + |x|) to about the same range.
 
     Args:
-        times: Start and end of the utterances; None if they are unknown for all.
-        real: True where the utterance is real; gives the shape if `times` is None.
+        times: Start and end of the utterances; None if no times are known.
+        real: True where the utterance is real. Used only if `times` is None, for the shape of the result.
 
     Returns:
         Gap, duration, start, whether the gap is known, whether duration and start are known. Unknown values are zero.

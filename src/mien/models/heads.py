@@ -1,11 +1,13 @@
-"""Output layers: one per task, directly on the shared representation (paper, Algorithm 1; released code).
+"""Output layers (heads): one per task, directly on the shared representation (paper, Algorithm 1; released code).
 
-A head computes logits. The activation that `TASKS` names for the task turns logits into predicted values. Degrees
-(continuous intensities, the paper's future work) are mapped smoothly into the range of the labels. The loss therefore
-sees the predicted value itself, and predictions need no clipping:
+A head computes logits. The activation that `TASKS` names for the task turns logits into predicted values: probabilities
+of classes, or intensities, which the paper leaves to future work. The activation maps a logit z smoothly into the range
+of the intensity labels:
 
 - sentiment: 3 tanh(z / 3) in [-3, 3], with slope 1 at zero, where most labels are;
 - emotions: 3 sigmoid(z) in [0, 3], initialised near 0.3, because most intensities are zero.
+
+The loss is computed on these mapped values, and predictions need no clipping.
 """
 
 from __future__ import annotations
@@ -30,11 +32,12 @@ def make_heads(n_features: int, tasks: Sequence[str]) -> nn.ModuleDict:
     """Create one linear layer per task.
 
     Args:
-        n_features: Features of the shared representation.
+        n_features: Number of features of the shared representation.
         tasks: Keys of `TASKS`. A single-task network is the same network with one head.
 
     Returns:
-        Heads by task. The bias of a task with a `first_share` makes its first predictions that share of its range.
+        One head per task, by name. For a task with a `first_share`, the bias is set so that the head first predicts
+        about that fraction of the upper end of the task's range.
 
     Raises:
         UsageError: There is no task, or a task is unknown.
@@ -63,9 +66,9 @@ def outputs_from_heads(
 
     Args:
         heads: Heads by task, from `make_heads`.
-        representation: Shared representation; any leading axes are allowed if the last axis is the feature.
-        attention: Attention weights to store in the outputs; None stores none.
-        fusion: Weights within one utterance to store in the outputs; None stores none.
+        representation: Shared representation; the last axis is the feature, and any axes may precede it.
+        attention: Attention weights to store in the outputs, if there are any.
+        fusion: Weights of modalities or graph edges within an utterance to store in the outputs, if there are any.
 
     Returns:
         The logits of every task, with the attention and fusion weights.
@@ -81,7 +84,7 @@ def activated(task: str, logits: Logits) -> Values:
         logits: Raw output of the task's head.
 
     Returns:
-        Probabilities of classes, or degrees; one column per output of the task.
+        Probabilities of classes, or intensities; one column per output of the task.
     """
     row = TASKS[task]
     return ACTIVATIONS[row.activation].values(logits, row)
@@ -90,28 +93,28 @@ def activated(task: str, logits: Logits) -> Values:
 def predicted_values(task: str, logits: Logits) -> Float[Tensor, "*axes output"]:
     """Turn logits into predicted values in double precision.
 
-    Double precision keeps probabilities near 0 and 1 distinct. Degrees are computed in the network's precision, as in
-    the loss, and then converted.
+    Double precision keeps probabilities near 0 and 1 distinct. Intensities are computed in the network's precision, as
+    in the loss, and then converted to double precision.
 
     Args:
         task: Key of `TASKS`.
         logits: Raw output of the task's head.
 
     Returns:
-        Probabilities of classes, or degrees; one column per output of the task.
+        Probabilities of classes, or intensities; one column per output of the task.
     """
     return activated(task, logits if TASKS[task].predicts_degrees else logits.double()).double()
 
 
 def ranking_scores(task: str, logits: Logits) -> Values:
-    """Compute scores that order utterances like the predicted values.
+    """Compute scores that rank utterances in the same order as the predicted values do.
 
     Args:
         task: Key of `TASKS`.
         logits: Raw output of the task's head.
 
     Returns:
-        Scores that grow with the predicted values; one column per output. The scores of classes do not saturate.
+        One column of scores per output. For classes they are log odds, which do not saturate as probabilities do.
     """
     row = TASKS[task]
     return ACTIVATIONS[row.activation].scores(logits, row)
@@ -170,28 +173,28 @@ def unchanged(logits: Logits, _row: Task) -> Values:
 
 
 def bounded_tanh(logits: Logits, row: Task) -> Values:
-    """Map logits z to degrees in [-top, top] by top * tanh(z / top).
+    """Map each logit z to an intensity in [-top, top]: top * tanh(z / top).
 
     Args:
         logits: One logit per output.
         row: Task whose range is [-top, top].
 
     Returns:
-        Degrees in the range of the task.
+        Intensities in the range of the task.
     """
     top = row.range[1]
     return top * torch.tanh(logits / top)
 
 
 def bounded_sigmoid(logits: Logits, row: Task) -> Values:
-    """Map logits z to degrees in [0, top] by top * sigmoid(z).
+    """Map each logit z to an intensity in [0, top]: top * sigmoid(z).
 
     Args:
         logits: One logit per output.
         row: Task whose range is [0, top].
 
     Returns:
-        Degrees in the range of the task.
+        Intensities in the range of the task.
     """
     return row.range[1] * torch.sigmoid(logits)
 

@@ -25,7 +25,7 @@ DENSE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, 
 class DropoutRates:
     """Dropout rates of a `ContextEncoder`."""
 
-    # on the inputs of the recurrence, on its states, and on the output of the dense layer
+    # rates on the inputs of the recurrence, on its states, and on the output of the dense layer
     inputs: float
     states: float
     dense: float
@@ -35,8 +35,8 @@ class ContextEncoder(nn.Module):
     """Bidirectional recurrence over the utterances of a video, then a dense layer on every utterance.
 
     Args:
-        rnn: One layer, both directions, the batch on its first axis.
-        dense_size: Units of the dense layer.
+        rnn: Bidirectional recurrent network of one layer, with ``batch_first``.
+        dense_size: Number of units of the dense layer.
         activation: Key of `DENSE_ACTIVATIONS`.
         dropouts: Dropout rates.
     """
@@ -73,16 +73,16 @@ def run_bidirectional(
 ) -> Float[Tensor, "video utterance state"]:
     """Run a bidirectional recurrence over the utterances that are present.
 
-    The recurrence skips padding and utterances that lack the modality. Neither their number nor their values change any
-    state.
+    The recurrence skips padding and utterances that lack the modality. Neither the number nor the values of the skipped
+    utterances affect the states of the others.
 
     Args:
-        rnn: One layer, both directions, the batch on its first axis.
-        inputs: One vector per place of the batch.
+        rnn: Bidirectional recurrent network of one layer, with ``batch_first``.
+        inputs: One vector for every utterance of the padded batch.
         present: True for the utterances that the recurrence visits.
 
     Returns:
-        States [forward, backward]; zero where an utterance is not present.
+        Forward and backward states, concatenated; zero where an utterance is not present.
     """
     if torch.onnx.is_in_onnx_export():
         return _run_for_export(rnn, inputs, present)
@@ -99,10 +99,13 @@ def run_bidirectional(
 def _run_for_export(
     rnn: nn.GRU | nn.LSTM, inputs: Float[Tensor, "1 utterance feature"], present: Bool[Tensor, "1 utterance"]
 ) -> Float[Tensor, "1 utterance state"]:
-    """Compute `run_bidirectional` for one video without branches, so that the graph fits any length and any gaps."""
+    """Compute `run_bidirectional` for one video in an ONNX export.
+
+    The code has no branches, so that the exported graph is valid for videos of any length with any utterances missing.
+    """
     mask = present.squeeze(0)
     place = torch.arange(inputs.shape[1], device=inputs.device)
-    # A recurrence over no step is not a valid graph. If nothing is present, one step runs and is masked out below.
+    # A recurrence over zero steps is not a valid graph. If no utterance is present, one step runs and is masked below.
     visited = (mask | ((place == 0) & ~mask.any())).nonzero().squeeze(1)
     states = rnn(inputs[:, visited])[0].squeeze(0)
     all_states = inputs.new_zeros(inputs.shape[1], 2 * rnn.hidden_size).index_put((visited,), states)
@@ -113,7 +116,7 @@ def _run_packed(
     rnn: nn.GRU | nn.LSTM, inputs: Float[Tensor, "video utterance feature"], lengths: Int[Tensor, "video"]
 ) -> Float[Tensor, "video utterance state"]:
     if bool((lengths == inputs.shape[1]).all()):
-        # No padding: packing would only add about a sixth of the recurrence's time.
+        # There is no padding, and packing would only make the recurrence about a sixth slower.
         unpacked: Tensor = rnn(inputs)[0]
         return unpacked
     states = inputs.new_zeros(*inputs.shape[:2], 2 * rnn.hidden_size)
@@ -141,7 +144,7 @@ def masked_softmax(scores: Float[Tensor, "*rows choice"], present: Bool[Tensor, 
         present: True for the choices that may get weight; broadcast over the leading axes.
 
     Returns:
-        Weights of the shape of `scores`; zero for absent choices, all zero in a row without present choices.
+        Weights of the shape of `scores`. Absent choices have weight zero, so a row without present choices is all zero.
     """
     # With -inf, a row without present choices and its gradient would be NaN; the lowest finite number avoids this.
     lowest = torch.finfo(scores.dtype).min
@@ -150,11 +153,11 @@ def masked_softmax(scores: Float[Tensor, "*rows choice"], present: Bool[Tensor, 
 
 
 def relu_layers(sizes: Sequence[int], dropout: float) -> nn.Sequential:
-    """Stack layers of dropout, linear and ReLU.
+    """Build several layers, each of which is dropout, a linear layer and ReLU.
 
     Args:
-        sizes: Number of inputs, then the units of each layer.
-        dropout: Rate before each linear layer.
+        sizes: Number of inputs, then number of units of each layer.
+        dropout: Dropout rate before each linear layer.
 
     Returns:
         The layers in order.
@@ -164,13 +167,13 @@ def relu_layers(sizes: Sequence[int], dropout: float) -> nn.Sequential:
 
 
 def two_layers(n_in: int, n_hidden: int, n_out: int, dropout: float) -> nn.Sequential:
-    """Build linear, ReLU, dropout, linear: a "network" in the memory-fusion papers.
+    """Build a linear layer, ReLU, dropout and a linear layer, which the memory-fusion papers call a "network".
 
     Args:
         n_in: Number of inputs.
-        n_hidden: Hidden units.
+        n_hidden: Number of hidden units.
         n_out: Number of outputs.
-        dropout: Rate on the hidden units.
+        dropout: Dropout rate on the hidden units.
 
     Returns:
         The layers in order.
@@ -179,28 +182,28 @@ def two_layers(n_in: int, n_hidden: int, n_out: int, dropout: float) -> nn.Seque
 
 
 def view_sizes(settings: Any, n_features: Mapping[Modality, int]) -> dict[Modality, int]:
-    """Read the units of each input modality (view) from a network's settings.
+    """Read the number of units of each input modality (view) from the settings of a network.
 
     Args:
         settings: Settings with the fields `text_size`, `acoustic_size` and `visual_size`.
         n_features: Number of features of each input modality; only its keys are used.
 
     Returns:
-        Units of each input modality, in the order of `Modality`.
+        Number of units of each input modality, in the order of `Modality`.
     """
     return {m: getattr(settings, f"{m}_size") for m in Modality if m in n_features}
 
 
 @dataclass(frozen=True)
 class SystemSettings:
-    """Base class of the settings of one system; checks their ranges.
+    """Base class for the settings of a system. It checks values by the type and the name of their field.
 
     Raises:
-        ValueError: An integer is below 1 (below 0 for a field of `may_be_zero`), a dropout is outside [0, 1), or a
-            penalty, learning rate or factor is not above 0.
+        ValueError: An integer is below 1 (below 0 for a field of `may_be_zero`), a dropout rate is outside [0, 1), or a
+            penalty, learning rate or factor is not positive and finite.
     """
 
-    # without an annotation, so that it is not a dataclass field
+    # names of fields that may be zero; without an annotation, so that this is not a dataclass field itself
     may_be_zero = frozenset[str]()
 
     def __post_init__(self) -> None:

@@ -35,15 +35,21 @@ KINDS = {"f": "numbers", "i": "whole numbers", "u": "whole numbers", "b": "true 
 
 
 def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
-    """Open one archive of arrays that all have N rows, one per utterance.
+    """Open one archive of arrays that have one row per utterance.
 
-    Required: video_id (N,). Optional: index, start, end (seconds), split and transcript (N,); text, acoustic and visual
-    (N, feature); sentiment (N,) in [-3, 3], or sentiment_class (N,) with 0 and 1 under the rule `has0`; emotions (N, 6)
-    in alphabetical order, or six arrays (N,), in [0, 3]. NaN is a missing label.
+    The array video_id (utterance,) is required. The other arrays are optional:
+
+    - index, start, end, split and transcript, each (utterance,), with start and end in seconds;
+    - text, acoustic and visual, each (utterance, feature);
+    - sentiment (utterance,), a score in [-3, 3], or sentiment_class (utterance,), 1 for a score >= 0 and 0 for a
+      negative one;
+    - emotions (utterance, 6), intensities in [0, 3] in alphabetical order, or one array (utterance,) per emotion.
+
+    A label that is NaN is missing.
 
     Args:
         paths: One .npz file.
-        options: In `mapping`, field -> name of the array to use. There are no words to keep.
+        options: `mapping` gives field -> name of the array to use. `words` is ignored: the format has no word vectors.
 
     Returns:
         The data set with one feature vector per utterance.
@@ -87,7 +93,13 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
 
 def _array_name_by_field(path: Path, names_in_file: Collection[str], mapping: Mapping[str, str]) -> dict[str, str]:
-    """Map each field to an array name. An array in the mapping is not used for another field as well."""
+    """Return field -> name of the array that holds it, for the fields that the file has.
+
+    An array that `mapping` assigns to one field is not used for another.
+
+    Raises:
+        DataError: A needed array is missing, or two arrays or kinds of arrays exclude each other.
+    """
     mapped = set(mapping.values())
     used: dict[str, str] = {}
     for field, names in FIELDS.items():

@@ -1,7 +1,8 @@
 """Types and helpers that all readers share.
 
-An opened data set lists the split of every video and yields the videos one at a time. `group` turns rows in any order
-into videos. `assign_splits` renames the data set's own splits and carves new ones from train, by whole videos.
+An opened data set lists the split of every video and yields the videos one at a time. `group` collects rows, which may
+be in any order, by video. `assign_splits` renames the splits of a data set, and can move some whole videos from train
+to a new split.
 """
 
 from __future__ import annotations
@@ -20,21 +21,20 @@ from mien.errors import DataError, UsageError
 from mien.readers.rules import ROW_REPEATED, TRANSCRIPT_SHARED, VIDEO_EMPTY
 from mien.schema import SPLITS, FeatureSpace, Modality, SentimentValues, Utterance, Video, in_start_order
 
-# a video, and rule -> number of times that the reader applied it to this video
+# a video, and for each rule (see `readers.rules`) the number of times that the reader applied it to this video
 Described = tuple[Video, Counter[str]]
 
 
 @dataclass(slots=True)
 class SourceDataSet:
-    """An opened data set. `notes` is complete once `videos` is exhausted."""
+    """A data set that a reader has opened. The counts in `notes` are complete once all `videos` have been read."""
 
-    # video id -> the data set's own split name, or None
+    # video id -> name of its split in the data set; None if the video has no split
     splits: Mapping[str, str | None]
     spaces: Mapping[Modality, FeatureSpace]
     # each video once, utterances in start order; `Video.split` is unset, because the importer sets it
     videos: Iterator[Video]
-    # the same videos for reading by id, so that several processes can share the work; None if the format has no access
-    # by id
+    # reads the same videos by id, so that several processes can share the work; None if the format does not allow this
     reader: VideoReader | None = None
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
     # rule -> number of times that it was applied; docs/formats.md documents the texts
@@ -47,15 +47,15 @@ class SourceDataSet:
 
 @dataclass(frozen=True, slots=True)
 class ReaderEntry:
-    """One row of the table of readers: the function that opens a data set, and its description for users."""
+    """Entry of the table of readers: the function that opens data sets of one format, and a description for users."""
 
     open: Callable[[Sequence[Path], ReaderOptions], SourceDataSet]
     description: str
     needs: str
-    # source of the format
+    # software or publication that the format comes from
     origin: str
-    # field that `ReaderOptions.mapping` may set -> names to try, in this order; for a generator: option -> its values,
-    # the default first
+    # For each field that `ReaderOptions.mapping` may set: names to look for in the file, in this order. A generator has
+    # options instead: option -> its values, the default first.
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # False for a generator, which makes its videos instead of reading files
     takes_files: bool = True
@@ -63,7 +63,7 @@ class ReaderEntry:
 
 @dataclass(frozen=True, slots=True)
 class ReaderOptions:
-    """User options for opening a data set."""
+    """Options that a user can set when a data set is opened."""
 
     # mien's field name -> the data set's column, key or root name
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +75,12 @@ class VideoReader(Protocol):
     """Reads the videos of a data set one at a time and in any order. Instances can be pickled for other processes."""
 
     def opened(self) -> AbstractContextManager[Callable[[str], Described]]:
-        """Open the files; the context gives a function from a video id to the video and its notes."""
+        """Open the files of the data set. They are closed at the end of the returned context.
+
+        Returns:
+            Context manager that yields a function. The function takes a video id, and returns the video with the counts
+            of the rules applied to it.
+        """
         ...
 
 
@@ -83,8 +88,8 @@ def read_in_order(reader: VideoReader, ids: Iterable[str]) -> Iterator[Described
     """Read videos in the given order.
 
     Args:
-        reader: The data set's reader; its files stay open until the iterator is exhausted.
-        ids: Video ids.
+        reader: Reader of the data set. Its files stay open until the last video has been read.
+        ids: Ids of the videos to read.
 
     Yields:
         Each video with the counts of the rules applied to it.
@@ -97,12 +102,13 @@ def read_in_order(reader: VideoReader, ids: Iterable[str]) -> Iterator[Described
 def collect_notes(
     described: Iterable[Described], splits: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """Filter out videos without utterances and collect the notes of all videos.
+    """Yield the videos that have utterances, and add up the counts of the applied rules.
 
     Args:
         described: Videos with the counts of the rules applied to them.
-        splits: Video id -> the data set's own split name, or None.
-        notes: Counter of applied rules, updated in place; it also counts transcripts that occur in more than one split.
+        splits: Video id -> name of its split in the data set; None if the video has no split.
+        notes: Counter of applied rules, updated in place. It also counts the videos without utterances, and the
+            transcripts that occur in more than one split.
 
     Yields:
         Each video that has at least one utterance.
@@ -120,26 +126,33 @@ def collect_notes(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One utterance as stored in its data set, without features."""
+    """One utterance as read from its data set, before its features are attached."""
 
     video_id: str
     split: str | None
     utterance: Utterance
-    # location for error messages: "line 3 of train.csv"
+    # location in the data set, for error messages: "line 3 of train.csv"
     where: str
-    # position of its features, in a form that the reader chooses
+    # where the features of the utterance are, in a form that the reader chooses
     place: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Rows grouped by video, with the videos in order of first appearance."""
+    """Rows of a data set grouped by video. The videos are in the order in which they first occur in the rows."""
 
     splits: dict[str, str | None] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def videos(self, attach: Callable[[Row], None] | None = None) -> Iterator[Video]:
-        """Yield each video once and release its rows; `attach` adds the features to the utterance of a row."""
+        """Yield each video, and remove its rows from `rows` to free memory.
+
+        Args:
+            attach: Function that adds the features to the utterance of a row. If None, no features are added.
+
+        Yields:
+            Each video once.
+        """
         for video_id in list(self.rows):
             rows = self.rows.pop(video_id)
             if attach is not None:
@@ -157,21 +170,23 @@ def group(
 ) -> Groups:
     """Group rows by video and order the utterances of each video.
 
-    An exact repetition (same index, times, transcript and labels) is dropped and counted. If the rows have neither an
-    index nor times, repetitions are kept, because a speaker may repeat a phrase.
+    A row that repeats an earlier row of its video exactly (same index, times, transcript and labels) is dropped and
+    counted. If the rows have neither an index nor times, repeated rows are kept, because a speaker may repeat a phrase.
 
     Args:
-        rows: All rows of the data set, in stored order.
+        rows: All rows of the data set, in the order in which they are stored.
         notes: Counter of applied rules, updated in place.
         path: File to name in the error message when there is no row.
-        numbered: Whether the utterances have the data set's own index. If False, the index is set by stored order.
-        order: Function that sorts the utterances of a video; by default by start time.
+        numbered: Whether the data set gives every utterance an index. If False, the utterances of each video are
+            numbered in stored order.
+        order: Function that sorts the utterances of a video. The default sorts by start time.
 
     Returns:
-        The rows by video, each list in the order of its utterances.
+        The rows grouped by video, those of each video in the order of its utterances.
 
     Raises:
-        DataError: A video is in two splits, two different utterances of a video have one index, or there is no row.
+        DataError: A video is in two splits, two different utterances of a video have the same index, or there is no
+            row.
     """
     groups, shared = Groups(), SharedTranscripts(notes)
     first_rows: dict[tuple[Any, ...], Row] = {}
@@ -207,9 +222,9 @@ def group(
 
 
 class SharedTranscripts:
-    """Counts the transcripts (stripped, lower case) that occur in more than one split.
+    """Counts the transcripts that occur in more than one split, ignoring case and surrounding blanks.
 
-    It stores a hash of eight bytes per transcript instead of the text, to save memory on a large data set.
+    To save memory on a large data set, it stores a hash of eight bytes per transcript instead of the text.
     """
 
     def __init__(self, notes: Counter[str]) -> None:
@@ -218,11 +233,11 @@ class SharedTranscripts:
         self._shared: set[bytes] = set()
 
     def see(self, transcript: str, split: str | None) -> None:
-        """Add the transcript of one utterance and update the notes.
+        """Record the transcript of one utterance, and count it when it first occurs in a second split.
 
         Args:
-            transcript: Text of the utterance; blank texts are ignored.
-            split: Split of its video; None is ignored.
+            transcript: Text of the utterance; a blank text is ignored.
+            split: Split of its video. If it is None, the transcript is ignored.
         """
         text = transcript.strip().lower()
         if not text or split is None:
@@ -257,11 +272,13 @@ def assign_splits(
 ) -> dict[str, str | None]:
     """Assign each video to the train, valid or test split.
 
-    Carving moves whole videos from train at random. The choice depends on the seed and not on the order of the ids.
+    First, the splits of the data set are renamed. Then new splits are carved: randomly chosen videos move from train to
+    the new split. The choice depends on the seed and not on the order of the ids.
 
     Args:
-        splits: Video id -> the data set's own split name, or None.
-        renames: Own split name -> train, valid, test or none. The own name "none" means videos without a split.
+        splits: Video id -> name of its split in the data set; None if the video has no split.
+        renames: Name of a split in the data set -> train, valid, test or none. As a key, "none" stands for the videos
+            without a split. As a value, it removes the videos from all splits.
         carves: Split to create (valid or test) -> share of the train videos that it takes, between 0 and 1.
         seed: Seed of the random choice.
 
@@ -269,7 +286,7 @@ def assign_splits(
         Video id -> train, valid or test, or None if the video is in no split.
 
     Raises:
-        UsageError: A rename or a carve is invalid.
+        UsageError: An entry of `renames` or `carves` is invalid.
         DataError: There are fewer than two train videos to carve from.
     """
     _check_renames(renames, {split or NO_SPLIT for split in splits.values()})

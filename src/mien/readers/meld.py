@@ -1,4 +1,7 @@
-"""Reader `meld`: dialogues of a television series with an emotion and a sentiment each (declare-lab/MELD)."""
+"""Reader `meld`: dialogues of a television series (declare-lab/MELD).
+
+Every utterance is labelled with one emotion and one sentiment.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ MAPPING = {
     "sentiment": "Sentiment",
     "emotions": "Emotion",
 }
-# MELD's name -> the emotion whose intensity becomes 1; None for neutral
+# name of an emotion in MELD -> emotion in mien, whose intensity becomes 1; None for neutral
 EMOTION_NAMES = {
     "neutral": None,
     "anger": "anger",
@@ -37,7 +40,7 @@ EMOTION_NAMES = {
     "surprise": "surprise",
 }
 SENTIMENTS = {"positive": 1.0, "negative": -1.0, "neutral": None}
-# "00:20:57,256": decimal comma
+# such as "00:20:57,256"; the decimal sign may be a comma or a point
 TIME = re.compile(r"(\d+):(\d\d?):(\d\d?)[,.](\d{1,3})")
 
 
@@ -45,12 +48,12 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  
     """Open train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv.
 
     Each dialogue becomes a video. Its id includes the split (``train-dia12``), because dialogue numbers start again in
-    every file. Times are seconds in the episode. The named emotion gets intensity 1; neutral utterances have intensity
-    0 in all emotions. Positive and negative sentiment become +1 and -1; neutral sentiment is missing. Speakers are not
-    kept.
+    every file. Times are seconds from the start of the episode. The emotion of an utterance gets intensity 1, the other
+    emotions get 0; a neutral utterance gets 0 in all emotions. Positive and negative sentiment become +1 and -1.
+    Neutral sentiment becomes a missing label. Speakers are not kept.
 
     Args:
-        paths: Some of the three files, or their folder.
+        paths: One or more of the three files, or their folder.
         options: Ignored; the columns are fixed and there are no features.
 
     Returns:

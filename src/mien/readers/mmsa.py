@@ -1,4 +1,7 @@
-"""Reader `mmsa`: pickles of MMSA and M-SENA (thuiar/MMSA) with BERT, acoustic and visual rows and sentiment scores."""
+"""Reader `mmsa`: pickles of MMSA and M-SENA (thuiar/MMSA).
+
+They hold BERT, acoustic and visual vectors and sentiment scores.
+"""
 
 from __future__ import annotations
 
@@ -17,26 +20,27 @@ from mien.schema import BoolArray, Modality, Utterance
 ID_SEPARATOR = "$_$"
 LENGTHS = {Modality.ACOUSTIC: "audio_lengths", Modality.VISUAL: "vision_lengths"}
 SCORES = "regression_labels"
-# row of `text_bert` (N, 3, row) that is 1 where there is a token
+# index on the second axis of `text_bert` (utterance, 3, row): the mask, which is 1 where there is a token
 MASK_ROW = 1
 
 
 def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
-    """Open one pickle of the kind aligned_50.pkl or unaligned_50.pkl.
+    """Open one pickle in the format of aligned_50.pkl or unaligned_50.pkl.
 
-    Ids are ``video$_$clip``. The clip number is the index of the utterance and determines its order, because there are
-    no times. Lengths come from audio_lengths, vision_lengths and the mask in text_bert; in aligned files, this mask is
-    valid for all three streams. Words are kept where the streams are aligned.
+    Ids have the form ``video$_$clip``. The clip number becomes the index of the utterance. Utterances are sorted by it,
+    because the format has no times. The keys audio_lengths and vision_lengths and the mask in text_bert tell which rows
+    are padding. In an aligned file, the mask applies to all three streams. Word vectors are kept only from aligned
+    files.
 
     Args:
         paths: One pickle.
-        options: Whether to keep words; this reader takes no mapping.
+        options: `words` tells whether to keep word vectors. This reader takes no `mapping`.
 
     Returns:
         The data set, with sentiment but no emotions.
 
     Raises:
-        UnsafePickleError: The pickle names a call.
+        UnsafePickleError: The pickle contains something other than arrays and plain containers.
         DataError: The pickle is damaged, an array is missing, or its shape, type or values are wrong.
     """
     splits = open_splits(paths, "mmsa")
@@ -67,12 +71,12 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
 
 def _is_word_aligned(split: SplitArrays) -> bool:
-    """Whether row i is the same word in all streams; not the case in files with separate lengths per stream."""
+    """Return whether row i is the same word in all streams. A file with lengths for single streams is not aligned."""
     return split.is_aligned and not any(key in split.values for key in LENGTHS.values())
 
 
 def _row_masks(split: SplitArrays) -> dict[Modality, BoolArray]:
-    """Build the mask (N, row) of the rows that are not padding, for each modality whose lengths are in the file."""
+    """Return modality -> mask (utterance, row), False for padding, for each modality whose lengths the file stores."""
     masks: dict[Modality, BoolArray] = {}
     if "text_bert" in split.values:
         mask = _token_mask(split)

@@ -22,21 +22,22 @@ SEGMENT_ID = re.compile(r"(.+)\[(\d+)\]", re.DOTALL)
 
 
 def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
-    """Open one pickle of the kind mosei_senti_data.pkl or mosei_senti_data_noalign.pkl.
+    """Open one pickle in the format of mosei_senti_data.pkl (aligned) or mosei_senti_data_noalign.pkl (unaligned).
 
-    The format stores no lengths. Rows at both ends that are zero in all streams are taken as padding and counted; in
-    unaligned files each stream is judged by itself. ``id`` gives the video id, the start and the end. Without it, each
-    utterance becomes a video of its own, because its context is unknown. Words are kept where the streams are aligned.
+    The format stores no lengths. In an aligned file, rows at both ends of an utterance that are zero in all streams are
+    treated as padding. In an unaligned file, this is decided for each stream separately. The key ``id`` holds the video
+    id with start and end, or with a number (``video[3]``). Without ``id``, each utterance becomes a separate video,
+    because its context is unknown. Word vectors are kept only from aligned files.
 
     Args:
         paths: One pickle.
-        options: Whether to keep words; this reader takes no mapping.
+        options: `words` tells whether to keep word vectors. This reader takes no `mapping`.
 
     Returns:
         The data set, with sentiment but no emotions.
 
     Raises:
-        UnsafePickleError: The pickle names a call.
+        UnsafePickleError: The pickle contains something other than arrays and plain containers.
         DataError: The pickle is damaged, or the shapes or types of its arrays are wrong.
     """
     splits = open_splits(paths, "mult")
@@ -60,7 +61,7 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
 
 def _segment_ids(split: SplitArrays) -> list[str]:
-    """Ids of the utterances; empty texts if the ids have three columns or are absent."""
+    """Return one id per utterance; empty texts if the file has no ids, or if its ids have more than one column."""
     if "id" not in split.values or split.array("id").size != split.n_rows:
         return [""] * split.n_rows
     return split.texts("id")
@@ -80,7 +81,10 @@ def _mult_rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
 
 
 def _apply_id(split: SplitArrays, row: int, utterance: Utterance, notes: Counter[str]) -> str:
-    """Set the times or the index of an utterance from its id and return the video id."""
+    """Set the times or the index of an utterance from its id, and return its video id.
+
+    If the file has no ids, return a new video id and leave the utterance unchanged.
+    """
     if "id" not in split.values:
         notes[UTTERANCE_ALONE] += 1
         return f"{split.name}-{row:05d}"

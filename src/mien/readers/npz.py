@@ -1,4 +1,7 @@
-"""Reader `npz`: the three archives of the paper's code (GussailRaat/NAACL-19-CIM), with padded videos without ids."""
+"""Reader `npz`: the three archives that the paper's code reads (GussailRaat/NAACL-19-CIM).
+
+They hold padded videos without ids.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ FILE_NAMES = {Modality.TEXT: "text.npz", Modality.ACOUSTIC: "audio.npz", Modalit
 def open_npz(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  # noqa: ARG001 - one signature for all readers
     """Open text.npz, audio.npz and video.npz.
 
-    Each file has, per split, features (video, utterance, feature) padded on the right. video.npz also has sentiment
-    (video, utterance), emotions (video, utterance, 6) in alphabetical order, and the number of utterances (video,).
-    Only this number determines the padding. The format has no ids, times or texts; a video is named by its row:
-    ``train-0000``.
+    For each split, each file has features (video, utterance, feature), padded at the end of the utterance axis.
+    video.npz also has sentiment (video, utterance), emotions (video, utterance, 6) in alphabetical order, and the
+    number of utterances of each video (video,). Only this number tells which rows are padding. The format has no ids,
+    times or texts. A video is therefore named by its split and row, such as ``train-0000``.
 
     Args:
         paths: The three files, or their folder.
@@ -123,7 +126,7 @@ def _padded_videos(
 
 
 def _require_lengths(path: Path, split: str, lengths: AnyArray, sentiment: AnyArray) -> None:
-    """Raise DataError if the lengths do not match the shape of the labels."""
+    """Raise DataError unless `lengths` is one number of utterances per video that fits the padded labels."""
     if sentiment.ndim != 2 or lengths.shape != sentiment.shape[:1] or lengths.dtype.kind not in "iu":
         raise DataError(
             f"Expected one whole number per video in '{split}_length' and shape (video, utterance) in "

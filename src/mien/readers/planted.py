@@ -1,15 +1,16 @@
 """Generator `planted`: synthetic videos whose labels follow one named rule.
 
 Each rule tests one ability: a system that lacks the ability cannot learn the rule. Every utterance has a random sign,
-+1 or -1, in each modality. The vector of a word is its sign times a fixed direction of the modality, plus noise. The
-vector of an utterance is the mean of its words.
++1 or -1, in each modality. The vector of a word is this sign times a fixed unit vector of the modality, plus noise. The
+vector of an utterance is the mean of the vectors of its words.
 
-In the rule `alignment`, each word has its own signs. In the text, one word has +1, one has -1 and the others have 0. In
-the face and in the voice, half of the words have +1 and half have -1. The mean over the words is therefore noise around
-zero for both labels. The label is determined by the face at the two words that are marked in the text.
+Under the rule `alignment`, each word has a sign in each modality. In the text, one word has +1, one has -1 and the
+others have 0. In the face and in the voice, half of the words have +1 and half have -1. The mean over the words is
+therefore noise around zero for both labels. The sentiment is positive if the face has the sign of the text at the two
+words with +1 and -1 in the text, and negative if it has the opposite sign there.
 
-Positive and negative sentiment are equally frequent. `POSITIVE_EMOTIONS` are present where the sentiment is positive,
-the other emotions where it is negative, so that both tasks test the same ability.
+Positive and negative sentiment are equally frequent. If the sentiment is positive, the `POSITIVE_EMOTIONS` are present;
+if it is negative, the other emotions are. Both tasks therefore test the same ability.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ Signs = Mapping[Modality, FloatArray]
 
 
 def sign_before(signs: FloatArray) -> FloatArray:
-    """Sign of the previous utterance (utterance,); the first utterance takes that of the second instead of its own."""
+    """Return for each utterance the sign of the previous one (utterance,). The first gets the sign of the second."""
     return np.append(signs[1], signs[:-1])
 
 
-# rule -> function from the signs of a video's utterances to their sentiments (utterance,); None: the sentiment depends
-# on single words, see `_aligned_word_signs`
+# Rule -> function that takes the signs of the utterances of a video and returns their sentiments (utterance,). None if
+# the sentiment depends on single words, see `_aligned_word_signs`.
 RULES: dict[str, Callable[[Signs], FloatArray] | None] = {
     # one modality of the same utterance
     "text": lambda signs: signs[Modality.TEXT],
@@ -61,14 +62,14 @@ FIELDS: dict[str, tuple[str, ...]] = {"rule": tuple(RULES), "videos": ("300",), 
 
 
 def open_planted(_paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
-    """Generate videos of 2 to 6 utterances of 4, 6 or 8 words.
+    """Generate synthetic videos. A video has 2 to 6 utterances, and an utterance has 4, 6 or 8 words.
 
     The same rule, number of videos and seed give the same videos.
 
     Args:
         _paths: Ignored; a generator reads no files.
-        options: Whether to keep words, and in `mapping`: `rule` (a key of `RULES`), `videos` (number of videos) and
-            `seed`.
+        options: `words` tells whether to keep word vectors. `mapping` may have the keys `rule` (a key of `RULES`),
+            `videos` (number of videos) and `seed`.
 
     Returns:
         The data set, with sentiment -1 or +1 and emotions 0 or 1.
@@ -136,7 +137,17 @@ def _generated_videos(
 def _draw_signs(
     rule: Callable[[Signs], FloatArray] | None, n_words: FloatArray, rng: np.random.Generator
 ) -> tuple[FloatArray, dict[Modality, list[FloatArray]]]:
-    """Draw sentiments (utterance,) and, per modality, the signs of the words, one array (word,) per utterance."""
+    """Draw random signs for the words of a video, and determine the sentiments by the rule.
+
+    Args:
+        rule: Value in `RULES`.
+        n_words: Number of words of each utterance (utterance,).
+        rng: Source of the random signs.
+
+    Returns:
+        ``(sentiments, signs)``: sentiments (utterance,), -1 or +1, and modality -> one array of signs (word,) per
+        utterance.
+    """
     if rule is None:
         sentiment = rng.choice([-1.0, 1.0], size=len(n_words))
         by_utterance = [_aligned_word_signs(int(n), agree, rng) for n, agree in zip(n_words, sentiment, strict=True)]
@@ -149,7 +160,11 @@ def _draw_signs(
 
 
 def _aligned_word_signs(n: int, agree: float, rng: np.random.Generator) -> dict[Modality, FloatArray]:
-    """Draw signs (word,) per modality; at the marked words, the sign of the face is that of the text times `agree`."""
+    """Draw the signs of the `n` words of an utterance under the rule `alignment`, as modality -> signs (word,).
+
+    In the text, one word has the sign +1, one has -1, and the others have 0. At the two words with +1 and -1, the sign
+    of the face is the sign of the text times `agree` (+1 or -1).
+    """
     halves = np.repeat([1.0, -1.0], n // 2)
     order = rng.permutation(n)
     text, face = np.zeros(n), np.empty(n)
@@ -159,7 +174,7 @@ def _aligned_word_signs(n: int, agree: float, rng: np.random.Generator) -> dict[
 
 
 def planted_splits(n_videos: int) -> dict[str, str | None]:
-    """Name the videos and divide them among the splits by `SPLIT_SHARES`; video id -> split."""
+    """Return video id -> split for `n_videos` videos, which are divided among the splits as in `SPLIT_SHARES`."""
     bounds = np.cumsum([round(share * n_videos) for share in SPLIT_SHARES.values()])
     names = list(SPLIT_SHARES)
     return {

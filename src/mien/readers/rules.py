@@ -1,7 +1,7 @@
-"""Rules for invalid or missing values that all readers share, each with the text under which it is counted.
+"""Rules that all readers apply to invalid or missing values.
 
-The texts are the keys of `SourceDataSet.notes` and are documented in docs/formats.md. No rule fills in a missing label
-or feature.
+Each rule has a text. `SourceDataSet.notes` counts under this text how often the rule was applied, and docs/formats.md
+documents the texts. No rule fills in a missing label or feature.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def add_note(notes: Counter[str], rule: str, n_times: int) -> None:
-    """Add to the count of a rule; a count of zero adds no entry.
+    """Increase the count of a rule. If `n_times` is zero, no entry is created.
 
     Args:
         notes: Counter of applied rules, updated in place.
         rule: Text of the rule.
-        n_times: Number of times that it was applied.
+        n_times: Number of times that the rule was applied.
     """
     if n_times:
         notes[rule] += n_times
 
 
 def sentiment_label(value: float, notes: Counter[str]) -> float | None:
-    """Clamp a sentiment score to its range.
+    """Clamp a sentiment score to the range [-3, 3].
 
     Args:
         value: Score as stored in the data set.
@@ -75,7 +75,7 @@ def sentiment_label(value: float, notes: Counter[str]) -> float | None:
 
 
 def emotion_labels(values: FloatArray, notes: Counter[str]) -> FloatArray | None:
-    """Clamp the six emotion intensities to their range.
+    """Clamp the six emotion intensities to the range [0, 3].
 
     Args:
         values: Intensities (emotion,) in the order of `EMOTIONS`, as stored in the data set.
@@ -112,20 +112,20 @@ def usable_end(start_s: float | None, end_s: float | None, notes: Counter[str]) 
 
 
 def finite_cells(values: FloatArray) -> BoolArray:
-    """Mask of the values that are finite as float32; same shape."""
+    """Return a mask of the same shape, True where a value is finite and within the range of float32."""
     finite: BoolArray = np.abs(values) <= LARGEST
     return finite
 
 
 def finite_mean(rows: FloatArray, notes: Counter[str]) -> FloatArray | None:
-    """Average rows, leaving out values that are not finite as float32.
+    """Compute the mean of each column, leaving out values that are not finite or beyond the range of float32.
 
     Args:
         rows: Feature vectors (row, feature).
         notes: Counter of applied rules, updated in place.
 
     Returns:
-        Mean (feature,) as float32; None if there is no row or a column has no finite value.
+        Means (feature,) as float32; None if there is no row, or if a column has no finite value.
     """
     if not len(rows):
         return None
@@ -141,7 +141,7 @@ def finite_mean(rows: FloatArray, notes: Counter[str]) -> FloatArray | None:
 
 
 def attach_vector(utterance: Utterance, modality: Modality, vector: FloatArray, notes: Counter[str]) -> None:
-    """Set the features of an utterance from one vector, unless a value is not finite.
+    """Store a vector as the features of an utterance, unless a value is not finite or beyond the range of float32.
 
     Args:
         utterance: Utterance to change.
@@ -158,13 +158,13 @@ def attach_vector(utterance: Utterance, modality: Modality, vector: FloatArray, 
 def attach_rows(
     utterance: Utterance, modality: Modality, rows: FloatArray, keep_words: bool, notes: Counter[str]
 ) -> None:
-    """Set the features of an utterance to the mean of its rows and, on request, store the rows as its words.
+    """Set the features of an utterance to the mean of some rows and, on request, store the rows as its word vectors.
 
     Args:
-        utterance: Utterance to change; unchanged if the rows have no mean (see `finite_mean`).
+        utterance: Utterance to change. It stays unchanged if the rows have no mean (see `finite_mean`).
         modality: Modality of the rows.
         rows: Feature vectors (row, feature) without padding.
-        keep_words: Whether to store the rows as words; each row must be one word.
+        keep_words: Whether to store the rows as word vectors. Each row must then be one word.
         notes: Counter of applied rules, updated in place.
     """
     mean = finite_mean(rows, notes)
@@ -176,14 +176,14 @@ def attach_rows(
 
 
 def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, BoolArray]:
-    """Replace words that have a value that is not finite by zeros.
+    """Replace the vector of each word that has a non-finite value by zeros, and mark these words.
 
     Args:
         rows: Feature vectors (word, feature).
         notes: Counter of applied rules, updated in place.
 
     Returns:
-        ``(words, present)``: vectors (word, feature) as float32, and the mask (word,) of words with finite values.
+        ``(words, present)``: vectors (word, feature) as float32, and a mask (word,) that is False for replaced words.
     """
     present: BoolArray = np.asarray(finite_cells(rows).all(axis=1))
     add_note(notes, WORD_NOT_FINITE, int((~present).sum()))
@@ -191,10 +191,10 @@ def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, Bool
 
 
 def without_zero_ends(streams: list[FloatArray], notes: Counter[str]) -> slice:
-    """Find the rows between the padding of streams that store no lengths.
+    """Find the rows of an utterance that are not padding, for a file that stores no lengths.
 
-    Rows at both ends that are zero in all streams are padding. A zero row between other rows, or in one stream only, is
-    data.
+    Rows at the start and at the end count as padding if they are zero in all streams. A zero row between other rows, or
+    in only one of several streams, counts as data.
 
     Args:
         streams: Feature vectors of one utterance, one array (row, feature) per stream, with the same number of rows.

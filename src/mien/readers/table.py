@@ -36,7 +36,7 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
     Args:
         paths: CSV files, or folders that contain them.
-        options: In `mapping`, field -> name of the column to use. There are no words to keep.
+        options: `mapping` gives field -> name of the column to use. `words` is ignored: the format has no word vectors.
 
     Returns:
         The data set, without features.
@@ -66,7 +66,11 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
 
 def _column_by_field(path: Path, mapping: Mapping[str, str]) -> dict[str, str]:
-    """Map each field in the file to its column. Raises DataError if a required or accompanying column is missing."""
+    """Return field -> column name, for the fields that the file has.
+
+    Raises:
+        DataError: A required column is missing, or the file has only a part of start and end or of the six emotions.
+    """
     header = read_header(path)
     columns: dict[str, str] = {}
     for field, names in FIELDS.items():
@@ -76,7 +80,7 @@ def _column_by_field(path: Path, mapping: Mapping[str, str]) -> dict[str, str]:
             columns[field] = column
     column_names = {field: mapping.get(field, FIELDS[field][0]) for field in FIELDS}
     column_groups: list[tuple[str, ...]] = [REQUIRED]
-    # start and end belong together, and so do the six emotions
+    # a file must have both start and end or neither, and all six emotions or none
     column_groups += [names for names in (("start", "end"), EMOTIONS) if any(name in columns for name in names)]
     for names in column_groups:
         require_columns(path, {name: column_names[name] for name in names}, header)

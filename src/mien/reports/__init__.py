@@ -1,1 +1,1 @@
-"""Shared writers of reports: tables as CSV, Markdown and LaTeX, and figures."""
+"""Shared writers of reports: tables (CSV, Markdown and LaTeX) and figures."""

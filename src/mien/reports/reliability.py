@@ -1,4 +1,4 @@
-"""Reliability diagrams: whether predicted probabilities match observed frequencies, per output."""
+"""Reliability diagrams, which show for each output whether predicted probabilities match observed frequencies."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityCurve:
-    """Reliability of one output, in bins of equal count."""
+    """Reliability of one output: probabilities and observed shares in bins with about equal numbers of utterances."""
 
     name: str
     pooled: ReliabilityBins  # over all seeds
-    edges: FloatArray  # (bin + 1,) from the lowest to the highest probability
-    per_seed: FloatArray  # (seed, bin) share of cases, NaN where a seed has no utterance in the bin
+    edges: FloatArray  # (bin + 1,) bounds of the bins, from the lowest to the highest probability
+    per_seed: FloatArray  # (seed, bin) share of utterances with the class, NaN where the seed has none in the bin
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +48,25 @@ def reliability_of_runs(heading: str, runs: Sequence[Predictions]) -> Reliabilit
     """Compute the reliability of every output that the runs predict and that is labelled.
 
     Args:
-        heading: Second title line: system, data, split and number of seeds.
+        heading: Second line of the title, which names system, data, split and number of seeds.
         runs: Predictions, one per seed.
 
     Returns:
-        One curve per output; outputs that are degrees, not probabilities, have none.
+        One curve per output that is a probability. Predicted intensities have no curve.
     """
     curves = [make_curve(name, cases) for name, cases in _labelled_outputs(runs)]
     return ReliabilityData(heading, tuple(curve for curve in curves if curve is not None))
 
 
 def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> ReliabilityCurve | None:
-    """Compute the bins of one output.
+    """Compute the reliability curve of one output.
 
     Args:
         name: Title of the panel.
         cases: Labels and probabilities of the labelled utterances, both (utterance,), one pair per seed.
 
     Returns:
-        The curve; None where no utterance is labelled.
+        The curve, or None if no utterance is labelled.
     """
     probability = np.concatenate([values for _, values in cases])
     if not probability.size:
@@ -82,7 +82,7 @@ def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> Reli
 
 @figure_style()
 def draw_reliability(data: ReliabilityData) -> Figure:
-    """Draw one panel per output, and below it a narrow one with the counts of its bins."""
+    """Draw one panel per output, and below each a narrow panel with the number of utterances per bin."""
     n_columns = min(N_COLUMNS, len(data.curves))
     n_rows = -(-len(data.curves) // n_columns)
     # keep the size of a panel when there are fewer than N_COLUMNS
@@ -106,7 +106,10 @@ def draw_reliability(data: ReliabilityData) -> Figure:
 
 
 def _labelled_outputs(runs: Sequence[Predictions]) -> Iterator[tuple[str, list[tuple[BoolArray, FloatArray]]]]:
-    """Yield the title of each predicted probability with labels and probabilities of each run's labelled utterances."""
+    """Yield the title of each output that is a probability, with its labels and probabilities in each run.
+
+    Only labelled utterances are included.
+    """
     for task, entry in TASKS.items():
         predicting = [run for run in runs if task in run.outputs]
         if entry.predicts_degrees or not predicting:

@@ -1,4 +1,4 @@
-"""Style and writing of figures: files are self-contained, and equal numbers give equal bytes."""
+"""Style of figures, and writing them to self-contained files. The same figure gives the same bytes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mien.storage.files import atomic_file
 
-# widths in inches: one column and the whole of a two-column page
+# widths in inches of one column and of the whole text on a two-column page
 COLUMN, PAGE = 3.4, 7.0
-# Okabe and Ito's colours: distinct under common colour blindness, and with the hatches also in greyscale
+# Okabe and Ito's colours: distinct for people with common colour blindness, and with the hatches also in greyscale
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#8C8C8C", "#222222"
 BAND = "#F3F3F3"
 FONT_SIZE = 7.0
@@ -67,17 +67,17 @@ def figure_style() -> Iterator[None]:
 def new_figure(width: float, body: float, title: str, note: str, *, legend: bool = False) -> Figure:
     """Make an empty figure with a title above the panels and a note below them.
 
-    The space for both is reserved here, because matplotlib's own layout lets a title and a legend overlap.
+    This function reserves the space for title and note, because matplotlib's layout lets a title and a legend overlap.
 
     Args:
-        width: Width of the figure in inches; title and note are wrapped to it.
+        width: Width of the figure in inches. Title and note are wrapped to this width.
         body: Height of the panels in inches.
         title: Title; it may have several lines.
         note: Note on how to read the figure.
         legend: Whether to reserve a line for `add_legend` below the title.
 
     Returns:
-        The figure, whose layout keeps panels between title and note.
+        The figure. Its layout keeps the panels between title and note.
     """
     title, note = wrapped(title, width * 0.92), wrapped(note, width * 1.1)
     head = LINE_HEIGHT * (title.count("\n") + 1 + 1.3 * legend) + 2 * MARGIN
@@ -90,14 +90,14 @@ def new_figure(width: float, body: float, title: str, note: str, *, legend: bool
 
 
 def add_legend(figure: Figure, axes: Axes) -> None:
-    """Draw a legend in the line that `new_figure` reserved.
+    """Draw a legend in the line below the title that `new_figure` reserved.
 
     Args:
-        figure: Figure made by `new_figure` with `legend`.
+        figure: Figure made by `new_figure` with `legend=True`.
         axes: Panel whose labels the legend lists.
     """
     engine = cast(ConstrainedLayoutEngine, figure.get_layout_engine())
-    _, bottom, _, height = engine.get()["rect"]  # of the panels, in fractions of the figure
+    _, bottom, _, height = engine.get()["rect"]  # area of the panels, in fractions of the figure
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(
         handles,
@@ -111,7 +111,7 @@ def add_legend(figure: Figure, axes: Axes) -> None:
 
 
 def wrapped(text: str, width: float) -> str:
-    """Wrap every line of a text.
+    """Wrap every line of a text to a width.
 
     Args:
         text: Text with line breaks to keep.
@@ -124,7 +124,7 @@ def wrapped(text: str, width: float) -> str:
 
 
 def percent_format() -> FuncFormatter:
-    """Format fractions as per cent: 0.755 -> 75.5%, 0.6 -> 60%."""
+    """Return a tick formatter that shows fractions as per cent: 0.755 -> 75.5%, 0.6 -> 60%."""
     return FuncFormatter(lambda value, _: f"{100 * value:.6g}%")
 
 
@@ -133,7 +133,7 @@ def percent_axis(axes: Axes, which: str, n_ticks: int = 5) -> None:
 
     Args:
         axes: Panel to change.
-        which: The axis, x or y.
+        which: The axis, "x" or "y".
         n_ticks: Largest number of intervals between ticks.
     """
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -144,9 +144,9 @@ def percent_axis(axes: Axes, which: str, n_ticks: int = 5) -> None:
 
 
 def write_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
-    """Write a figure in every format of `FORMATS`, each file atomically.
+    """Write a figure in every format of `FORMATS` (SVG, PDF and PNG), each file atomically.
 
-    The same figure gives the same bytes under the same version of matplotlib.
+    The same figure gives the same bytes with the same version of matplotlib.
 
     Args:
         folder: Folder to write into.

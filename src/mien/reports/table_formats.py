@@ -1,4 +1,4 @@
-"""Format tables as CSV, Markdown and LaTeX (booktabs)."""
+"""Functions that format tables as CSV, Markdown and LaTeX (booktabs)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         rows: Values; None becomes an empty cell, and floats keep all digits.
 
     Returns:
-        The text.
+        The CSV text.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -42,11 +42,11 @@ def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format a Markdown pipe table.
+    """Format a table in Markdown (pipe table).
 
     Args:
         header: Names of the columns.
-        rows: Plain texts, which are escaped; the first column is aligned left, the others right.
+        rows: Plain texts, which are escaped. The first column is aligned left, the others right.
 
     Returns:
         The lines of the table, without a final line break.
@@ -57,14 +57,14 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Escape text so that Markdown shows it verbatim, also in a table cell."""
+    """Escape a text and put it on one line, so that Markdown shows it verbatim, also in a table cell."""
     return "".join(
         "\\" + character if character in "\\`*_[]<>|#" else character for character in " ".join(text.split())
     )
 
 
 def latex_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format a LaTeX booktabs table of plain texts.
+    """Format a table of plain texts in LaTeX (booktabs).
 
     Args:
         title: Caption.
@@ -78,12 +78,12 @@ def latex_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def latex_text(text: str) -> str:
-    """Escape the special characters of LaTeX."""
+    """Escape the special characters of LaTeX in a text, and put it on one line."""
     return "".join(LATEX_CHARACTERS.get(character, character) for character in " ".join(text.split()))
 
 
 def latex_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
-    """Format a LaTeX booktabs table of cells that are LaTeX code.
+    """Format a table in LaTeX (booktabs) whose cells are LaTeX code.
 
     Args:
         title: First sentence of the caption, plain text.
@@ -111,14 +111,14 @@ def latex_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
 
 
 def spreadsheet_cell(value: Any) -> Any:
-    """Prefix an apostrophe to a text that a spreadsheet would evaluate; other values are unchanged."""
+    """Put an apostrophe before a text that a spreadsheet would evaluate as a formula. Return other values unchanged."""
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return "'" + value
     return value
 
 
 def seeds_text(counts: Sequence[int]) -> str:
-    """Describe sorted numbers of seeds: 5 seeds; 3 to 5 seeds."""
+    """Describe sorted numbers of seeds: "5 seeds" if all are equal, else for example "3 to 5 seeds"."""
     if not counts:
         return "no seed"
     span = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"

@@ -1,7 +1,7 @@
-"""Converts between Arrow columns and the types of `schema`; the only place that knows the columns of the table.
+"""Converts videos to the Arrow table of a Dataset and back. Only this module defines the columns of the table.
 
-Arrays are built from and read from buffers, because pyarrow's own conversions to and from numpy import pandas, which
-adds a third of a second to a short command.
+It builds and reads Arrow arrays through their buffers. pyarrow's conversions to and from numpy would import pandas,
+which adds a third of a second to a short command.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mien.schema import (
 )
 from mien.storage.split_columns import WordsOfOne, lay_out, vectors_of, words_of_utterance
 
-# Columns with few distinct values, which are dictionary-encoded. Feature values are too many for a dictionary.
+# Columns that Parquet stores as a dictionary of their distinct values. Features have too many distinct values for that.
 TEXTS = ["video_id", "transcript", "split"]
 
 
@@ -41,7 +41,7 @@ def words_column_name(modality: Modality) -> str:
 
 
 def arrow_schema(spaces: Mapping[Modality, FeatureSpace]) -> pa.Schema:
-    """The columns of ``utterances.parquet`` for these feature spaces."""
+    """Return the schema of ``utterances.parquet`` for a Dataset with these feature spaces."""
     fields = [
         pa.field("video_id", pa.string(), nullable=False),
         pa.field("index", pa.int64(), nullable=False),
@@ -61,17 +61,17 @@ def arrow_schema(spaces: Mapping[Modality, FeatureSpace]) -> pa.Schema:
 
 
 def videos_to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -> pa.Table:
-    """Convert videos to rows of the table.
+    """Convert videos to a table with one row per utterance.
 
     Args:
         videos: Videos; the order of videos and utterances is kept.
-        spaces: Feature spaces of the table.
+        spaces: Feature spaces of the Dataset.
 
     Returns:
-        One row per utterance.
+        Table with the columns of `arrow_schema`.
 
     Raises:
-        DataError: A video breaks the schema.
+        DataError: A video is invalid, see `validate_video`.
     """
     for video in videos:
         validate_video(video, spaces)
@@ -98,11 +98,11 @@ def videos_to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSp
 
 
 def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
-    """Convert the rows of one video to a Video.
+    """Convert the rows of one video to a `Video`.
 
     Args:
         rows: All rows of one video.
-        spaces: Feature spaces of the table.
+        spaces: Feature spaces of the Dataset.
 
     Returns:
         The video.
@@ -135,7 +135,7 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
 
 
 def float_column(column: pa.ChunkedArray) -> FloatArray:
-    """A column of numbers as (row,) float64, NaN where null."""
+    """Convert a column of numbers to a float64 array (row,), with NaN for null."""
     array = column.combine_chunks()
     return np.where(_present_mask(array), _raw_values(array, np.float64), np.nan)
 
@@ -144,15 +144,15 @@ def vector_column(column: pa.ChunkedArray | pa.Array, n_features: int) -> tuple[
     """Convert a column of vectors to arrays.
 
     Args:
-        column: Column of lists of equal size.
-        n_features: Their size.
+        column: Column of vectors, stored as lists of equal size.
+        n_features: Number of features of a vector.
 
     Returns:
-        ``(matrix, present)``: vectors (row, feature) float32, zero where null, and presence (row,).
+        ``(matrix, present)``: vectors (row, feature) float32, zero where null, and a mask (row,) of those not null.
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     present = _present_mask(array)
-    # null rows have stored values, too, which are arbitrary
+    # a null row also has stored values, but they are arbitrary
     values = _raw_values(array.values, np.float32).reshape(-1, n_features)
     matrix = np.where(present[:, None], values[array.offset : array.offset + len(array)], np.float32(0))
     return matrix, present
@@ -162,11 +162,12 @@ def word_vectors_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsO
     """Convert a column of word vectors to arrays.
 
     Args:
-        column: Column of lists of vectors.
+        column: Column with a list of vectors per row, one vector per word.
         space: Feature space of the modality.
 
     Returns:
-        Per row ``(matrix, present)``, vectors (word, feature) and presence (word,); None where null.
+        One entry per row: ``(matrix, present)``, the vectors (word, feature) and a mask (word,) of the words that have
+        the modality. The entry is None if the row is null.
     """
     return [
         vector_column(cell.values, space.n_features) if cell.is_valid and cell.values is not None else None
@@ -175,13 +176,13 @@ def word_vectors_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsO
 
 
 def equal_id_ranges(ids: Sequence[str]) -> list[tuple[str, int, int]]:
-    """``(id, start, stop)`` of every run of equal consecutive ids."""
+    """Return ``(id, start, stop)`` for every run of equal consecutive ids: they are ``ids[start:stop]``."""
     starts = [row for row in range(len(ids)) if row == 0 or ids[row] != ids[row - 1]]
     return [(ids[start], start, stop) for start, stop in itertools.pairwise([*starts, len(ids)])]
 
 
 def _word_array(utterances: Sequence[Utterance], space: FeatureSpace) -> pa.Array:
-    """The word vectors of utterances as a list of vectors per row; null for utterances without words."""
+    """Convert the word vectors of utterances to a list of vectors per row, with null for an utterance without words."""
     words = [words_of_utterance(utterance, space.modality) for utterance in utterances]
     offsets = np.cumsum([0, *(0 if each is None else len(each[1]) for each in words)], dtype=np.int32)
     validity = _validity([each is not None for each in words])
@@ -191,14 +192,14 @@ def _word_array(utterances: Sequence[Utterance], space: FeatureSpace) -> pa.Arra
 
 
 def _number_array(values: Sequence[float | None], dtype: type[np.generic] = np.float64) -> pa.Array:
-    """Numbers as an Arrow array; null for None."""
+    """Convert numbers to an Arrow array, with null for None."""
     validity = _validity([value is not None for value in values])
     content = np.array([0 if value is None else value for value in values], dtype=dtype)
     return pa.Array.from_buffers(pa.from_numpy_dtype(dtype), len(values), [validity, _buffer(content)])
 
 
 def _text_array(values: Sequence[str | None]) -> pa.Array:
-    """Texts as an Arrow array; null for None."""
+    """Convert texts to an Arrow array, with null for None."""
     encoded = [b"" if value is None else value.encode("utf-8") for value in values]
     bounds = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     validity = _validity([value is not None for value in values])
@@ -206,25 +207,25 @@ def _text_array(values: Sequence[str | None]) -> pa.Array:
 
 
 def _vector_array(matrix: FloatArray, present: BoolArray) -> pa.Array:
-    """Rows of a matrix (row, feature) float32 as lists of fixed size; null where `present` (row,) is False."""
+    """Convert a float32 matrix (row, feature) to an Arrow array of vectors, null where `present` (row,) is False."""
     n_rows, n_features = matrix.shape
     values = pa.Array.from_buffers(pa.float32(), matrix.size, [None, _buffer(matrix)])
     return pa.Array.from_buffers(pa.list_(pa.float32(), n_features), n_rows, [_validity(present)], children=[values])
 
 
 def _buffer(values: NDArray[Any]) -> pa.Buffer:
-    """The bytes of an array as an Arrow buffer."""
+    """Return the bytes of an array as an Arrow buffer."""
     return pa.py_buffer(np.ascontiguousarray(values))
 
 
 def _validity(present: Sequence[bool] | BoolArray) -> pa.Buffer | None:
-    """Arrow's validity bitmap; None if no value is null."""
+    """Return Arrow's bitmap of the values that are not null; None if no value is null."""
     bits = np.asarray(present, dtype=bool)
     return None if bits.all() else pa.py_buffer(np.packbits(bits, bitorder="little"))
 
 
 def _present_mask(array: pa.Array) -> BoolArray:
-    """Which values are not null, (value,)."""
+    """Return a mask (value,) that is False for null values."""
     bits = array.buffers()[0]
     if bits is None:
         return np.ones(len(array), dtype=bool)
@@ -233,20 +234,20 @@ def _present_mask(array: pa.Array) -> BoolArray:
 
 
 def _raw_values(array: pa.Array, dtype: type[np.generic]) -> NDArray[Any]:
-    """The numbers of an array, (value,); arbitrary where null."""
+    """Return the numbers of an Arrow array (value,). They are arbitrary where the array is null."""
     stored = np.frombuffer(array.buffers()[1] or b"", dtype=dtype)
     return stored[array.offset : array.offset + len(array)]
 
 
 def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace]) -> None:
-    """Check one video against the schema.
+    """Check that a video can be stored in a Dataset.
 
     Args:
         video: Video to check.
         spaces: Feature spaces of the Dataset.
 
     Raises:
-        DataError: The split is unknown, utterance numbers repeat, or features or labels are invalid.
+        DataError: The split is unknown, two utterances have the same index, or features or labels are invalid.
     """
     if video.split is not None and video.split not in SPLITS:
         raise DataError(
@@ -273,7 +274,7 @@ def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace]) -> Non
 def _validate_features(
     rows: FloatArray, spaces: Mapping[Modality, FeatureSpace], modality: Modality, where: str
 ) -> None:
-    """Check modality, width and finiteness of vectors (row, feature)."""
+    """Raise DataError unless vectors (row, feature) fit a feature space in `spaces` and all values are finite."""
     if modality not in spaces:
         raise DataError(f"Expected {where} to have only {', '.join(spaces)} features, but got {modality} features too")
     if rows.shape[1] != spaces[modality].n_features:

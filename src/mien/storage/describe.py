@@ -29,9 +29,9 @@ N_EXAMPLES = 5
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
-    """Statistics of a Dataset as JSON-able values (docs/formats.md).
+    """Compute the statistics of a Dataset that `mien describe` shows, as values that JSON can hold.
 
-    Reads all columns except word vectors, one row group at a time.
+    All columns except the word vectors are read, one row group at a time.
     """
     spaces = dataset.facts.spaces
     tallies: dict[str, _Tally] = {}
@@ -71,11 +71,11 @@ class _Coverage:
     n_rows: int = 0
     n_present: int = 0
     all_zero_rows: int = 0
-    low: FloatArray | float = np.inf  # minima (feature,) after the first present row
-    high: FloatArray | float = -np.inf  # maxima (feature,)
+    low: FloatArray | float = np.inf  # minimum of each feature (feature,), as soon as there is a vector
+    high: FloatArray | float = -np.inf  # maximum of each feature (feature,), as soon as there is a vector
 
     def add(self, matrix: FloatArray, present: BoolArray) -> None:
-        """Add vectors (row, feature), of which those in `present` (row,) exist."""
+        """Update the statistics with vectors (row, feature). Where `present` (row,) is False, the vector is missing."""
         rows = matrix[present]
         self.n_rows += len(matrix)
         self.n_present += len(rows)
@@ -85,7 +85,7 @@ class _Coverage:
             self.high = np.maximum(rows.max(axis=0), self.high)
 
     def described(self) -> dict[str, Any]:
-        """Number of utterances with the modality, and the range of its values."""
+        """Return the number and share of utterances that have the modality, and the range of its values."""
         return {
             "utterances": self.n_present,
             "share": self.n_present / self.n_rows,
@@ -107,7 +107,7 @@ class _Tally:
     coverage: dict[Modality, _Coverage] = field(default_factory=dict)
 
     def add(self, numbers: Mapping[str, FloatArray]) -> None:
-        """Add times and labels, each (row,), NaN where missing."""
+        """Update the statistics with the times and labels of utterances: name -> values (row,), NaN where missing."""
         self.duration_s += float(np.nansum(numbers["end_s"] - numbers["start_s"]))
         sentiment = numbers["sentiment"]
         has0, labelled = sentiment_classes(sentiment, SentimentRule.HAS0)
@@ -118,7 +118,7 @@ class _Tally:
         self.emotion["labelled"] += int(scored.sum())
 
     def described(self) -> dict[str, Any]:
-        """The statistics as JSON-able values."""
+        """Return the statistics as values that JSON can hold."""
         sentiment, lengths = self.sentiment, np.array(self.lengths)
         return {
             "videos": len(lengths),
@@ -142,13 +142,16 @@ class _Tally:
 
 
 def _describe_space(space: FeatureSpace) -> dict[str, Any]:
-    """The fields of a feature space that `describe` reports."""
+    """Return the fields of a feature space that `describe` reports."""
     facts = space.to_json()
     return {key: facts[key] for key in ("name", "n_features", "level", "fingerprint", "recipe")}
 
 
 def _leakage(dataset: Dataset) -> dict[str, Any]:
-    """Videos and transcripts (stripped, lower case) in more than one split; rows without a split are ignored."""
+    """Find the videos and the transcripts that occur in more than one split. Rows without a split are ignored.
+
+    Transcripts are compared in lower case and without surrounding blanks.
+    """
     facts = dataset.table(["video_id", "split", "transcript"]).to_pydict()
     videos, texts = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
     for video, split, text in zip(facts["video_id"], facts["split"], facts["transcript"], strict=True):

@@ -1,4 +1,7 @@
-"""The Run on disk: a folder with ``run.json``, weights, history, decisions and predictions (docs/formats.md)."""
+"""A Run, which is one trained system on disk.
+
+Its folder holds ``run.json``, weights, training history, decision thresholds and predictions (docs/formats.md).
+"""
 
 from __future__ import annotations
 
@@ -20,21 +23,21 @@ EPOCHS = "epochs/"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training, finished or not: its request and, when finished, its outcome."""
+    """One training, finished or not: what was requested and, once it has finished, its outcome."""
 
     folder: Path
     model: str
     tasks: tuple[str, ...]
     seed: int
-    # two groups: "model" and "training"
+    # "model" or "training" -> settings of the model or of the training loop
     settings: Mapping[str, Mapping[str, Any]]
-    # "path", "name", "fingerprint" and "sentiment_values" of the Dataset that it was trained on
+    # "path", "name", "fingerprint" and "sentiment_values" of the Dataset that the system was trained on
     dataset: Mapping[str, Any]
     spaces: Mapping[Modality, FeatureSpace]
     finished: bool
     # chosen epoch and criterion, number of parameters, cost, majority labels of train, versions
     outcome: Mapping[str, Any]
-    # file, relative to the folder -> sha256
+    # path of a file, relative to the folder -> its sha256
     sha256: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -44,7 +47,7 @@ class Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that determines the weights; `--resume` compares it."""
+        """Everything that determines the weights. `mien train --resume` continues only a run with the same identity."""
         return {
             "model": self.model,
             "inputs": list(self.inputs),
@@ -56,11 +59,11 @@ class Run:
 
 
 def write_run(run: Run, files: Sequence[Path] = ()) -> None:
-    """Write run.json atomically.
+    """Write the run.json of a Run atomically.
 
     Args:
         run: Run to write.
-        files: Files, relative to the run folder, whose sha256 is recorded.
+        files: Paths of files, relative to the run folder. Their sha256 is recorded in run.json.
 
     Raises:
         WriteError: The file cannot be written.
@@ -86,13 +89,13 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
 
     Args:
         folder: Run folder.
-        unfinished: Accept a run whose training has not finished.
+        unfinished: Whether to accept a run whose training has not finished.
 
     Returns:
         The run.
 
     Raises:
-        DataError: The folder is no Run.
+        DataError: The folder is not a Run.
         DamagedFileError: A file is missing or was altered.
         UnknownNameError: The run predicts a task that is not in `TASKS`.
         TrainingError: The training has not finished, and `unfinished` is False.
@@ -122,24 +125,24 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
             f"continue it: mien train {trained_on} --out {folder} --resume"
         )
     for name, expected in run.sha256.items():
-        # Epochs are many and rarely read; `require_epoch` checks each when it is needed.
+        # The weights of single epochs are many and rarely read. `require_epoch` checks those that are needed.
         if not name.startswith(EPOCHS):
             require_sha256(folder / name, expected, "the Run")
     return run
 
 
 def epoch_file(epoch: int) -> Path:
-    """Path of an epoch's weights relative to the run folder; epochs are counted from 1."""
+    """Return the path of an epoch's weights, relative to the run folder. Epochs are counted from 1."""
     return Path(f"{EPOCHS}{epoch:04d}.safetensors")
 
 
 def kept_epochs(run: Run) -> list[int]:
-    """Numbers of the epochs whose weights the run kept, in order."""
+    """Return the numbers of the epochs whose weights the run kept, in ascending order."""
     return sorted(int(Path(name).stem) for name in run.sha256 if name.startswith(EPOCHS))
 
 
 def require_epoch(run: Run, epoch: int) -> Path:
-    """Check the weights of one epoch.
+    """Check that a run has the intact weights of one epoch.
 
     Args:
         run: Finished run.
@@ -162,14 +165,14 @@ def require_epoch(run: Run, epoch: int) -> Path:
 
 
 def require_spaces(expected: Mapping[Modality, FeatureSpace], found: Mapping[Modality, FeatureSpace]) -> None:
-    """Check that the feature spaces of a system are available.
+    """Check that the features a system was trained on are available.
 
     Args:
         expected: Feature spaces of the system.
         found: Available feature spaces.
 
     Raises:
-        FeatureSpaceError: A space is missing or has another fingerprint.
+        FeatureSpaceError: The space of a modality is missing or has another fingerprint.
     """
     for modality, space in expected.items():
         actual = found.get(modality)

@@ -1,4 +1,4 @@
-"""One split, several videos or bare features as arrays in memory: the input of predictors."""
+"""Arrays in memory that hold one split, several videos, or only the features of one. Predictors take them as input."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 from mien.errors import DataError
 from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, IntArray, Level, Modality, Utterance, Video
 
-# one utterance's words in one modality: features (word, feature) and presence (word,); None without words
+# word vectors of one utterance in one modality (word, feature), and a mask (word,) of the words that have the modality;
+# None if the utterance has no words
 WordsOfOne = tuple[FloatArray, BoolArray] | None
 
 
 @dataclass(frozen=True, slots=True)
 class WordColumns:
-    """The words of all utterances, concatenated; the same words in every modality. W = words."""
+    """Word vectors of all utterances, concatenated. Every modality has the same words; W is their total number."""
 
     offsets: np.ndarray[Any, np.dtype[np.int64]]  # (N + 1,): utterance n has words offsets[n] : offsets[n + 1]
     features: dict[Modality, FloatArray]  # (W, feature) float32, zero rows where not present
@@ -27,7 +28,10 @@ class WordColumns:
 
 @dataclass(frozen=True, slots=True)
 class SplitColumns:
-    """One split as arrays: videos concatenated, utterances in start order. N = utterances, V = videos."""
+    """One split as arrays: its videos one after the other, with the utterances of each in start order.
+
+    N is the number of utterances, and V the number of videos.
+    """
 
     video_ids: list[str]  # (V,)
     offsets: np.ndarray[Any, np.dtype[np.int64]]  # (V + 1,): video v has rows offsets[v] : offsets[v + 1]
@@ -36,13 +40,13 @@ class SplitColumns:
     present: dict[Modality, BoolArray]  # (N,)
     sentiment: FloatArray  # (N,) float64, NaN where missing
     emotions: FloatArray  # (N, 6) float64, NaN rows where missing
-    # feature spaces, which a predictor compares with its own; empty for columns made from bare arrays
+    # A predictor compares these spaces with those it was trained on. Empty if only features were given.
     spaces: Mapping[Modality, FeatureSpace] = field(default_factory=dict)
-    # only where words were requested
+    # None unless words were requested
     words: WordColumns | None = None
-    # (N,), empty where there is no transcript; None for columns made from bare arrays
+    # (N,), an empty text where there is no transcript; None if only features were given
     transcripts: list[str] | None = None
-    # (N,) seconds, float64, NaN where unknown; None for columns made from bare arrays
+    # (N,) seconds, float64, NaN where unknown; None if only features were given
     start_s: FloatArray | None = None
     end_s: FloatArray | None = None
 
@@ -57,7 +61,7 @@ class SplitColumns:
         return np.diff(self.offsets)
 
     def without(self, modality: Modality) -> SplitColumns:
-        """The same utterances with one modality marked as missing; for text, transcripts are emptied too."""
+        """Return the same utterances with one modality marked as missing. For text, transcripts are emptied as well."""
         words, transcripts = self.words, self.transcripts
         if words is not None and modality in words.present:
             absent = np.zeros_like(words.present[modality])
@@ -72,18 +76,18 @@ class SplitColumns:
 def join_words(
     by_modality: Mapping[Modality, Sequence[WordsOfOne]], spaces: Mapping[Modality, FeatureSpace]
 ) -> WordColumns:
-    """Concatenate the words of utterances.
+    """Concatenate the word vectors of several utterances, in each modality.
 
     Args:
-        by_modality: Modality -> words of each utterance, in the same order.
+        by_modality: Modality -> word vectors of each utterance. All modalities list the utterances in the same order.
         spaces: Feature space of every modality.
 
     Returns:
         The words of all utterances.
 
     Raises:
-        DataError: The modalities of an utterance have different numbers of words. Systems that fuse words need aligned
-            ones.
+        DataError: Two modalities have different numbers of words in an utterance. Systems that fuse modalities word by
+            word need the same words in all of them.
     """
     offsets = np.cumsum([0, *_common_counts(by_modality)], dtype=np.int64)
     features, present = {}, {}
@@ -93,15 +97,16 @@ def join_words(
 
 
 def lay_out(utterances: Sequence[WordsOfOne], offsets: IntArray, n_features: int) -> tuple[FloatArray, BoolArray]:
-    """Concatenate the words of utterances in one modality.
+    """Concatenate the word vectors of several utterances in one modality.
 
     Args:
-        utterances: Words of each utterance.
-        offsets: First word of each utterance, as in `WordColumns` (utterance + 1,).
-        n_features: Width of the word vectors.
+        utterances: Word vectors of each utterance.
+        offsets: Number of the first word of each utterance, then the total number of words (utterance + 1,).
+        n_features: Number of features of a word vector.
 
     Returns:
-        ``(matrix, present)``: vectors (W, feature) float32, zero where not present, and presence (W,).
+        ``(matrix, present)``: vectors (word, feature) float32 and a mask (word,) of the words that have the modality.
+        The vectors of the other words are zero.
     """
     matrix = np.zeros((int(offsets[-1]), n_features), dtype=np.float32)
     present = np.zeros(len(matrix), dtype=bool)
@@ -113,7 +118,11 @@ def lay_out(utterances: Sequence[WordsOfOne], offsets: IntArray, n_features: int
 
 
 def _common_counts(by_modality: Mapping[Modality, Sequence[WordsOfOne]]) -> IntArray:
-    """Number of words of each utterance (utterance,); modalities without words are ignored."""
+    """Return the number of words of each utterance (utterance,). Modalities without words in an utterance are ignored.
+
+    Raises:
+        DataError: Two modalities have different numbers of words in an utterance.
+    """
     counts: IntArray = np.zeros(max((len(each) for each in by_modality.values()), default=0), dtype=np.int64)
     for modality, utterances in by_modality.items():
         own = np.array([0 if words is None else len(words[1]) for words in utterances], dtype=np.int64)
@@ -137,13 +146,13 @@ def stack_videos(
     Args:
         videos: Videos, in the order of the result.
         spaces: Feature spaces of the modalities.
-        words: Also include the words of the modalities that have them.
+        words: Whether to include the word vectors, for the modalities that have them.
 
     Returns:
         The videos as arrays; missing features and labels stay missing.
 
     Raises:
-        DataError: With `words`, the modalities of an utterance have different numbers of words.
+        DataError: `words` is True, and two modalities have different numbers of words in an utterance.
     """
     utterances = [utterance for video in videos for utterance in video.utterances]
     features, present = {}, {}
@@ -179,8 +188,8 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
     """Convert the features of one video to arrays, without labels, times or a video id.
 
     Args:
-        features: Modality -> features (utterance, feature). In a row of NaN, the utterance lacks the modality.
-        spaces: Feature spaces of the system; a modality without features is missing in every utterance.
+        features: Modality -> features (utterance, feature). A row of NaN means that the utterance lacks the modality.
+        spaces: Feature spaces of the system. A modality that `features` lacks is missing in every utterance.
 
     Returns:
         The video as arrays, without feature spaces.
@@ -206,7 +215,7 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
                 f"{matrix.shape}; every modality has one row per utterance, of NaN where it is missing"
             )
         mask: BoolArray = np.logical_and.reduce(np.isfinite(matrix), axis=1)
-        if not mask.all():  # rare; the checks below are slower than this test
+        if not mask.all():  # this test is fast, and the slower checks below are rarely needed
             partial = np.logical_not(mask | np.isnan(matrix).all(axis=1))
             if partial.any():
                 raise DataError(
@@ -227,19 +236,20 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
 
 
 def _float_array(values: Sequence[float | None]) -> FloatArray:
-    """Numbers as float64 (value,), NaN for None."""
+    """Convert numbers to a float64 array (value,), with NaN for None."""
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def vectors_of(utterances: Sequence[Utterance], space: FeatureSpace) -> tuple[FloatArray, BoolArray]:
-    """Stack the vectors of utterances in one modality.
+    """Stack the feature vectors of utterances in one modality.
 
     Args:
         utterances: Utterances, in the order of the rows.
         space: Feature space of the modality.
 
     Returns:
-        ``(matrix, present)``: vectors (utterance, feature) float32, zero where missing, and presence (utterance,).
+        ``(matrix, present)``: vectors (utterance, feature) float32 and a mask (utterance,) of the utterances that have
+        the modality. The vectors of the others are zero.
     """
     present = np.array([space.modality in utterance.features for utterance in utterances], dtype=bool)
     matrix = np.zeros((len(utterances), space.n_features), dtype=np.float32)
@@ -250,15 +260,15 @@ def vectors_of(utterances: Sequence[Utterance], space: FeatureSpace) -> tuple[Fl
 
 
 def words_of_utterance(utterance: Utterance, modality: Modality) -> WordsOfOne:
-    """The words of one utterance in one modality.
+    """Return the word vectors of one utterance in one modality.
 
     Args:
         utterance: Utterance to read.
         modality: Modality of the vectors.
 
     Returns:
-        Vectors (word, feature) and presence (word,), which is True unless the utterance states otherwise; None without
-        words.
+        ``(vectors, present)``: vectors (word, feature) and a mask (word,) of the words that have the modality. The mask
+        is all True if the utterance stores none. None if the utterance has no words in the modality.
     """
     rows = utterance.words.get(modality)
     if rows is None:

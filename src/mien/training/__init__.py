@@ -1,1 +1,1 @@
-"""Training: from a split's columns to a trained system and its predictions. Nothing here reads the test split."""
+"""Training of systems on the train and valid splits, and prediction. This package never loads the test split."""

@@ -1,4 +1,7 @@
-"""Tensors of one split, and batches of whole videos of similar length. N = utterances of the split."""
+"""Tensors of one split, and batches of whole videos of similar length.
+
+In array shapes, N is the number of utterances of the split.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ from mien.schema import IntArray, Modality
 from mien.storage.split_columns import SplitColumns, WordColumns
 from mien.tasks import targets_of
 
-# Videos are sorted by length plus a random number below this, so that batches differ between epochs.
+# Videos are sorted by their length plus a random number below this one, so that batches differ between epochs.
 LENGTH_JITTER_UTTERANCES = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Mean and standard deviation of every feature column per modality, fitted on the train split only."""
+    """Mean and standard deviation of every feature column per modality, computed on the train split only."""
 
     mean: Mapping[Modality, Float[Tensor, "feature"]]
     scale: Mapping[Modality, Float[Tensor, "feature"]]
@@ -31,7 +34,10 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class WordSet:
-    """The scaled words of a split's utterances, concatenated. W = words."""
+    """Scaled word features of a split, concatenated over its utterances.
+
+    W is the number of words of the split. Utterance i has the words offsets[i] to offsets[i + 1] - 1.
+    """
 
     offsets: Int[Tensor, "N_plus_1"]
     features: Mapping[Modality, Float[Tensor, "W feature"]]
@@ -40,7 +46,10 @@ class WordSet:
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
-    """The tokens (word pieces) of a split's utterances, concatenated. P = tokens."""
+    """Ids of the tokens (word pieces) of a split, concatenated over its utterances.
+
+    P is the number of tokens of the split. Utterance i has the tokens offsets[i] to offsets[i + 1] - 1.
+    """
 
     offsets: Int[Tensor, "N_plus_1"]
     ids: Int[Tensor, "P"]
@@ -48,15 +57,18 @@ class TokenSet:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Targets of the trained tasks; empty where nothing is trained. n = utterances."""
+    """Training targets of n utterances, by task.
 
-    # task -> target classes (bool) or degrees (float32); False or zero where not `scored`
+    Both mappings are empty if the utterances are only predicted.
+    """
+
+    # task -> target classes (bool) or intensities (float32); False or zero where the label is missing
     values: Mapping[str, Bool[Tensor, "n output"] | Float[Tensor, "n output"]]
     # task -> True where the utterance has the label
     scored: Mapping[str, Bool[Tensor, "n"]]
 
     def at(self, rows: Int[Tensor, "k"]) -> Targets:
-        """The targets of the given rows."""
+        """Return the targets of the utterances with the given row numbers."""
         return Targets(
             {task: values[rows] for task, values in self.values.items()},
             {task: scored[rows] for task, scored in self.scored.items()},
@@ -65,7 +77,10 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class VideoSet:
-    """One split in memory, scaled, with its videos concatenated."""
+    """One split as scaled tensors, with the utterances of all videos concatenated.
+
+    Video i has the utterances (rows) offsets[i] to offsets[i + 1] - 1.
+    """
 
     offsets: Int[Tensor, "video_plus_1"]
     features: Mapping[Modality, Float[Tensor, "N feature"]]
@@ -83,31 +98,31 @@ class VideoSet:
 
     @property
     def n_tokens(self) -> IntArray | None:
-        """Number of tokens of each video (video,); None where the model reads no transcripts."""
+        """Number of tokens of each video (video,); None if the split has no tokens."""
         return None if self.tokens is None else self.tokens.offsets[self.offsets].diff().numpy()
 
 
 @dataclass(frozen=True, slots=True)
 class BatchBudget:
-    """Limits the total cost of the videos of one batch."""
+    """Limit on the total cost of the videos of one batch, for example on their number of tokens."""
 
-    costs: IntArray  # (video,), for example tokens
+    costs: IntArray  # (video,): cost of each video
     most: int  # maximum total cost of a batch
 
 
 def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identity: bool = False) -> Scaling:
-    """Mean and standard deviation of every feature column over the utterances that have the modality.
+    """Compute the mean and standard deviation of every feature column, over the utterances that have the modality.
 
-    Statistics are taken over words instead if the columns hold words. The standard deviation of a constant column is
-    set to 1.
+    If `columns` contains word features, the statistics are over words instead. The standard deviation of a constant
+    column is set to 1.
 
     Args:
-        columns: Columns of the train split.
+        columns: Features of the train split.
         modalities: Modalities to scale.
-        identity: Return mean 0 and standard deviation 1, which leaves the features unscaled.
+        identity: If True, return mean 0 and standard deviation 1, which leave the features unscaled.
 
     Returns:
-        Mean and scale (feature,) of every modality.
+        Mean and standard deviation (feature,) of every modality.
     """
     mean, scale = {}, {}
     source = columns if columns.words is None else columns.words
@@ -124,14 +139,14 @@ def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identi
 def to_video_set(
     columns: SplitColumns, scaling: Scaling, input_kind: InputKind = InputKind.CONTEXT, tasks: Sequence[str] = ()
 ) -> VideoSet:
-    """Convert the columns of one split to scaled tensors with training targets.
+    """Convert the arrays of one split to scaled tensors with training targets.
 
-    Rows that lack a modality are zero, and False in `present`. Where the text has no features, transcripts are
-    tokenised instead (see `features.text.transcript`).
+    Where an utterance lacks a modality, its features are zero and `present` is False. If a system reads transcripts,
+    the text modality has no feature columns, and the transcripts are converted to tokens instead.
 
     Args:
-        columns: Columns of the split.
-        scaling: Scaling fitted on the train split; its modalities are the inputs.
+        columns: Arrays of the split.
+        scaling: Scaling fitted on the train split. Its modalities are the inputs of the system.
         input_kind: What the system reads; tokens and times are added only for `InputKind.TRANSCRIPTS`.
         tasks: Tasks whose targets are added; empty for prediction.
 
@@ -188,7 +203,7 @@ def _to_times(columns: SplitColumns) -> Float[Tensor, "N 2"] | None:
 def _scaled(
     columns: SplitColumns | WordColumns, scaling: Scaling
 ) -> tuple[dict[Modality, Float[Tensor, "row feature"]], dict[Modality, Bool[Tensor, "row"]]]:
-    """Scaled features and presence by modality; rows that lack the modality are zero."""
+    """Return the scaled features and the presence masks by modality; rows that lack the modality are zero."""
     features, present = {}, {}
     for modality, mean in scaling.mean.items():
         mask = torch.from_numpy(columns.present[modality])
@@ -200,16 +215,18 @@ def _scaled(
 def bucketed_batches(
     lengths: IntArray, batch_videos: int, rng: np.random.Generator | None, budget: BatchBudget | None = None
 ) -> list[list[int]]:
-    """Divide videos into batches of similar length.
+    """Divide videos into batches, so that the videos of one batch have similar lengths.
 
     Args:
         lengths: Number of utterances of each video (video,).
         batch_videos: Maximum number of videos of a batch.
-        rng: Shuffles the batches and varies their composition; None gives a fixed order.
-        budget: Maximum cost of a batch; a video that alone exceeds it forms a batch of its own. None: no limit.
+        rng: Random generator that varies which videos share a batch, and shuffles the batches. If it is None, the
+            result is deterministic.
+        budget: Maximum total cost of a batch. A video that alone exceeds it forms a batch by itself. If it is None,
+            there is no such limit.
 
     Returns:
-        Video numbers of each batch.
+        Numbers of the videos of each batch, from 0.
     """
     jitter = 0.0 if rng is None else rng.random(len(lengths)) * LENGTH_JITTER_UTTERANCES
     order = np.argsort(lengths + jitter, kind="stable")
@@ -223,7 +240,10 @@ def bucketed_batches(
 
 
 def _batches_within_budget(budget: BatchBudget, order: Sequence[int], batch_videos: int) -> list[list[int]]:
-    """Consecutive batches that respect both the budget and `batch_videos`."""
+    """Divide videos, in the given order, into batches within the budget and with at most `batch_videos` videos each.
+
+    A video that alone exceeds the budget forms a batch by itself.
+    """
     batches: list[list[int]] = []
     batch_cost = 0
     for video in order:
@@ -237,11 +257,11 @@ def _batches_within_budget(budget: BatchBudget, order: Sequence[int], batch_vide
 
 
 def rows_of(videos: VideoSet, numbers: Sequence[int]) -> Int[Tensor, "n"]:
-    """Row numbers of the utterances of some videos.
+    """Return the row numbers of the utterances of the given videos.
 
     Args:
         videos: The split.
-        numbers: Video numbers.
+        numbers: Numbers of the videos in the split, from 0.
 
     Returns:
         Row numbers (n,), video by video.
@@ -252,21 +272,24 @@ def rows_of(videos: VideoSet, numbers: Sequence[int]) -> Int[Tensor, "n"]:
 def _row_ranges(
     offsets: Int[Tensor, "item_plus_1"], chosen: Int[Tensor, "n"]
 ) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"]]:
-    """First row and number of rows of the chosen items; the cost does not depend on the number of all items."""
+    """Return the first row and the number of rows of each chosen item (a video or an utterance).
+
+    The computing time does not depend on the total number of items.
+    """
     starts = offsets[chosen]
     return starts, offsets[chosen + 1] - starts
 
 
 def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor, "n"]]:
-    """Pad some videos to one batch.
+    """Build one padded batch from the given videos.
 
     Args:
         videos: The split.
-        numbers: Video numbers of the batch.
+        numbers: Numbers of the videos in the split, from 0.
 
     Returns:
-        ``(batch, rows)``: the batch, and the row numbers (n,) of its real utterances in the order of
-        ``real.nonzero()``.
+        ``(batch, rows)``: the batch, and the row numbers (n,) of its real utterances, which are those that are not
+        padding. They are in the order of ``batch.real.nonzero()``.
     """
     chosen = torch.as_tensor(numbers)
     starts, lengths = _row_ranges(videos.offsets, chosen)
@@ -286,14 +309,14 @@ def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor
 
 
 def one_video(columns: SplitColumns, scaling: Scaling) -> Batch:
-    """Make a batch of the only video of the columns, without words.
+    """Build a batch from the arrays of a single video, without word features.
 
     Args:
-        columns: Columns of one video.
+        columns: Arrays of the video.
         scaling: Scaling fitted on the train split.
 
     Returns:
-        A batch of one video.
+        A batch that consists of this video.
     """
     features, present = _scaled(columns, scaling)
     real = torch.ones(1, columns.n_utterances, dtype=torch.bool)
@@ -306,7 +329,7 @@ def one_video(columns: SplitColumns, scaling: Scaling) -> Batch:
 
 
 def collate_tokens(tokens: TokenSet, rows: Int[Tensor, "n"]) -> Tokens:
-    """Pad the tokens of some utterances to the longest.
+    """Pad the tokens of the given utterances to the length of the longest one.
 
     Args:
         tokens: Tokens of the split.
@@ -326,14 +349,14 @@ def collate_tokens(tokens: TokenSet, rows: Int[Tensor, "n"]) -> Tokens:
 def _collate_times(
     times_s: Float[Tensor, "N 2"], rows: Int[Tensor, "video utterance"], real: Bool[Tensor, "video utterance"]
 ) -> Times:
-    """Start and end of the utterances of a batch in seconds; zero where unknown."""
+    """Return start and end of each utterance in seconds, zero where unknown, and a mask of the known ones."""
     start_s, end_s = times_s[rows].unbind(-1)
     known = real & start_s.isfinite() & end_s.isfinite()
     return Times(start_s.where(known, 0.0), end_s.where(known, 0.0), known)
 
 
 def collate_words(words: WordSet, rows: Int[Tensor, "n"]) -> Words:
-    """Pad the words of some utterances to the longest, at least to one word.
+    """Pad the words of the given utterances to the length of the longest one, or to one word if none has a word.
 
     Args:
         words: Words of the split.

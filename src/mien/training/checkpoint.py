@@ -1,4 +1,4 @@
-"""Weights on disk as safetensors: one file per epoch and one to resume from, each written atomically."""
+"""Reads and writes weights as safetensors: one file per epoch, and one to resume from. Each is written atomically."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Progress:
     Attributes:
         epoch: Number of completed epochs.
         best_epoch: Epoch with the best validation score, counted from 1.
-        best_score: Its validation score.
-        history: One record per epoch. Contains no times, so that it is reproducible to the bit.
+        best_score: Validation score of this epoch.
+        history: One record per epoch. A record contains no times, so that it is reproducible to the bit.
         seconds: Duration of each epoch in seconds.
     """
 
@@ -41,12 +41,12 @@ class Progress:
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
-    """Write tensors and optional facts to a safetensors file.
+    """Write tensors, and optionally a dictionary of other values, to a safetensors file.
 
     Args:
         path: File to write.
         weights: Tensors by name, on any device.
-        facts: Values to store as JSON in the file's metadata.
+        facts: Other values by name. They are stored as JSON in the metadata of the file.
 
     Raises:
         WriteError: The file cannot be written.
@@ -56,12 +56,12 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, 
         try:
             save_file(tensors, aside, metadata={"facts": json.dumps(facts or {})})
         except SafetensorError as error:
-            # safetensors wraps errors of the operating system (a full disk) in an error of its own
+            # safetensors raises its own class of error even for errors of the operating system, such as a full disk
             raise OSError(str(error)) from error
 
 
 def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
-    """Read the tensors and facts of a safetensors file.
+    """Read the tensors of a safetensors file by name, and the other values that `save_weights` stored as JSON.
 
     Raises:
         DamagedFileError: The file is missing or truncated.
@@ -75,17 +75,17 @@ def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
 
 
 def learned_weights(network: nn.Module) -> Weights:
-    """The network's state without frozen parameters (those of a public encoder)."""
+    """Return the parameters and buffers of a network by name, without frozen parameters (those of a public encoder)."""
     frozen = _frozen_names(network)
     return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
 
 
 def load_learned(network: nn.Module, weights: Weights) -> None:
-    """Load the result of `learned_weights` into a network.
+    """Load into a network the weights that `learned_weights` returned.
 
     Args:
         network: Network to change.
-        weights: Its trained parameters and buffers by name.
+        weights: Trained parameters and buffers of the network by name.
 
     Raises:
         RuntimeError: The weights belong to another network (as in torch).
@@ -101,10 +101,10 @@ def _frozen_names(network: nn.Module) -> set[str]:
 
 
 def model_weights(modules: Mapping[str, nn.Module], scaling: Scaling) -> Weights:
-    """Trained parameters of the modules, and the scaling of the inputs, as tensors of one file.
+    """Collect the trained parameters of modules and the scaling of the inputs, as tensors of one weights file.
 
     Args:
-        modules: Modules by name. Prediction needs only "network"; the others are stored for inspection.
+        modules: Modules by name. Prediction needs only the module "network"; the others are stored for inspection.
         scaling: Scaling of the inputs.
 
     Returns:
@@ -118,12 +118,12 @@ def model_weights(modules: Mapping[str, nn.Module], scaling: Scaling) -> Weights
 
 
 def restore_model(network: nn.Module, weights: Weights, modalities: tuple[Modality, ...]) -> Scaling:
-    """Load the result of `model_weights` into a network.
+    """Load into a network the tensors that `model_weights` returned, and return the scaling of its inputs.
 
     Args:
-        network: Network built with the same settings; its parameters are changed.
-        weights: Tensors of a weights file.
-        modalities: Inputs of the network.
+        network: Network built with the same settings; its parameters are changed in place.
+        weights: Tensors of a weights file by name.
+        modalities: Input modalities of the network.
 
     Returns:
         The scaling of the inputs.
@@ -147,14 +147,14 @@ def restore_model(network: nn.Module, weights: Weights, modalities: tuple[Modali
 def save_progress(
     path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    """Write everything that the next epoch depends on to one file.
+    """Write one file from which an interrupted training can be resumed.
 
-    Random states are not stored: every epoch is seeded anew, see `loop.seed_epoch`.
+    The states of random generators are not stored, because `loop.seed_epoch` seeds them anew for every epoch.
 
     Args:
         path: File to write.
         modules: Trained modules by name.
-        optimizer: Their optimizer.
+        optimizer: Optimizer of the modules.
         progress: State of the training.
 
     Raises:
@@ -167,12 +167,12 @@ def save_progress(
 
 
 def restore_progress(path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> Progress:
-    """Load the file that `save_progress` wrote.
+    """Restore modules and optimizer in place from the file that `save_progress` wrote.
 
     Args:
         path: File to read.
         modules: Modules by name; their parameters are changed.
-        optimizer: Their optimizer; its state is changed.
+        optimizer: Optimizer of the modules; its state is changed.
 
     Returns:
         State of the training.
@@ -197,12 +197,12 @@ def restore_progress(path: Path, modules: Mapping[str, nn.Module], optimizer: to
 
 
 def _learned_state(modules: Mapping[str, nn.Module]) -> Weights:
-    """Trained parameters and buffers of all modules, named "<module>.<parameter>"."""
+    """Return the trained parameters and buffers of all modules, under names "<module>.<parameter>"."""
     return {
         f"{name}.{key}": tensor for name, module in modules.items() for key, tensor in learned_weights(module).items()
     }
 
 
 def _strip_prefix(prefix: str, tensors: Weights) -> Weights:
-    """The tensors whose names begin with the prefix, named without it."""
+    """Return the tensors whose names begin with the prefix, and remove the prefix from these names."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,4 +1,7 @@
-"""Fits classical systems once and stores them like a network after one epoch."""
+"""Fits classical systems, which are not neural networks, and stores the fitted arrays.
+
+The run folder gets the same files as that of a network that was trained for one epoch.
+"""
 
 from __future__ import annotations
 
@@ -26,22 +29,23 @@ Report = Callable[[dict[str, float]], None]
 def fit_classical(
     entry: ClassicalEntry, train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec, folder: Path, report: Report
 ) -> tuple[Progress, int]:
-    """Fit a classical system and write its weights and history into `folder`.
+    """Fit a classical system, and write its weights and history into `folder`.
 
-    Writes model.safetensors, an identical epochs/0001.safetensors for the protocol that chooses epochs, and
-    history.jsonl. Runs on one thread, so that a seed gives identical bits on any number of cores. An interrupted fit is
-    repeated from the start, with the same result.
+    The files are model.safetensors, history.jsonl, and epochs/0001.safetensors. The last one is a copy of
+    model.safetensors for the `released` protocol, which reads the weights of every epoch. The fit uses one thread, so
+    that a seed gives identical bits on any number of cores. After an interruption, the fit starts anew and gives the
+    same result.
 
     Args:
         entry: The system's entry in `MODELS`.
-        train: Columns of the train split.
-        valid: Columns of the valid split; the system may choose or calibrate on them.
+        train: Features and labels of the train split.
+        valid: Features and labels of the valid split, on which the system may choose or calibrate.
         spec: Inputs, tasks, settings and seed.
         folder: Run folder to write into.
-        report: Called once with the validation record.
+        report: Called once with the losses and scores on the valid split.
 
     Returns:
-        ``(progress, n_numbers)``: progress with one epoch, and the total number of stored numbers.
+        ``(progress, n_numbers)``: the progress of a training with one epoch, and the total number of stored numbers.
 
     Raises:
         TrainingError: A fitted array is not finite.
@@ -67,7 +71,7 @@ def fit_classical(
 
 
 def load_tensors(path: Path) -> Tensors:
-    """Read the arrays that `fit_classical` wrote.
+    """Read the fitted arrays, by name, from a weights file that `fit_classical` wrote.
 
     Raises:
         DamagedFileError: The file is missing or truncated.
@@ -78,19 +82,19 @@ def load_tensors(path: Path) -> Tensors:
 def classical_probabilities(
     entry: ClassicalEntry, tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec
 ) -> Probabilities:
-    """Predict the utterances of the columns with a fitted classical system, on one thread.
+    """Predict utterances with a fitted classical system, using one thread.
 
     Args:
         entry: The system's entry in `MODELS`.
-        tensors: Its fitted arrays by name.
-        columns: Utterances to predict.
-        spec: Inputs, tasks, settings and seed that it was fitted with.
+        tensors: Fitted arrays of the system by name.
+        columns: Features of the utterances to predict.
+        spec: Inputs, tasks, settings and seed that the system was fitted with.
 
     Returns:
-        Task -> class probabilities or degrees (utterance, output).
+        Task -> probabilities of classes, or intensities (utterance, output).
 
     Raises:
-        DamagedFileError: An array of this system is missing.
+        DamagedFileError: `tensors` lacks an array that the system needs.
     """
     try:
         with threadpool_limits(1):
@@ -104,7 +108,10 @@ def classical_probabilities(
 def _validation_record(
     entry: ClassicalEntry, tensors: Tensors, valid: SplitColumns, spec: ClassicalSpec
 ) -> dict[str, float]:
-    """Losses and orderings per task and ``valid_score``, with the keys of `validation.validation_record`."""
+    """Compute the losses and ranking scores per task on the valid split, and ``valid_score``.
+
+    The keys are those of `validation.validation_record`.
+    """
     losses, orderings = {}, {}
     for task, outputs in classical_probabilities(entry, tensors, valid, spec).items():
         targets, scored = targets_of(task, valid)

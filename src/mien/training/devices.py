@@ -1,4 +1,4 @@
-"""Devices through Lightning Fabric: one or several CPUs or GPUs, one process each (docs/multi-device.md)."""
+"""Starts training on one or several CPUs or GPUs, with one process each, by Lightning Fabric (docs/multi-device.md)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ import torch
 from mien.errors import TrainingError
 from mien.training.train_settings import TrainSettings
 
-if TYPE_CHECKING:  # its import takes two seconds, and only training needs it
+if TYPE_CHECKING:  # the import takes two seconds, and only training needs it
     from lightning_fabric import Fabric
 
-# environment variables with this process's rank; the first that is set counts (Fabric reads them in this order)
+# Environment variables that may hold the rank of this process. The first one that is set is used; Fabric has the same
+# order.
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-# environment variable with the id of the process that started this one, set until all have connected
+# Environment variable that tells a started process the id of the process that started it. It is removed once all
+# processes have connected.
 STARTED_BY = "MIEN_STARTED_BY"
 WATCH_EVERY_S = 1.0
 
 
 def launch_fabric(settings: TrainSettings) -> Fabric:
-    """Start one process per device and return Fabric once all processes have connected.
+    """Start one process per device, and return the Fabric object once all processes have connected.
 
-    With several devices a process may not use the encoder of a modality in some step, because all its videos lack the
-    modality; therefore DDP searches for unused parameters.
+    With several devices, all videos of one process may lack a modality in some step. This process then does not use the
+    encoder of the modality, so DDP (torch's distributed training) is set to search for unused parameters.
     """
     from lightning_fabric import Fabric
 
@@ -52,18 +54,19 @@ def launch_fabric(settings: TrainSettings) -> Fabric:
 
 
 def is_first_process(devices: int) -> bool:
-    """Whether this is the first process; the further ones of a training on several devices repeat the same command.
+    """Return whether this is the first process of a training on `devices` devices.
 
-    A training on one device has only one process, whatever rank a cluster's launcher gives to it.
+    The other processes of such a training run the same command again. A training on one device has only one process, so
+    the result is then True, whatever rank a cluster's launcher has set.
     """
     return devices == 1 or next((int(os.environ[name]) for name in RANK_VARIABLES if name in os.environ), 0) == 0
 
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Set the number of torch threads inside the block.
+    """Set the number of torch threads to `count` inside the `with` block, and restore it afterwards.
 
-    The number changes how sums are rounded, and its default differs between machines.
+    The number of threads changes how sums are rounded, and its default differs between machines.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -75,7 +78,7 @@ def torch_threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def reporting_lost_process() -> Iterator[None]:
-    """Turn communication errors with the other processes into TrainingError.
+    """Inside the block, convert an error of torch in the communication between processes to TrainingError.
 
     Raises:
         TrainingError: Another process of the training has ended.
@@ -83,7 +86,7 @@ def reporting_lost_process() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # NCCL raises a class of its own; errors of gloo can only be recognised by their message
+        # errors of NCCL have a special class; errors of gloo can only be recognised by their message
         if not isinstance(error, torch.distributed.DistError) and "gloo" not in str(error):
             raise
         raise TrainingError(
@@ -93,9 +96,11 @@ def reporting_lost_process() -> Iterator[None]:
 
 
 def _watch_startup(fabric: Fabric, starter: int | None, all_connected: threading.Event) -> None:
-    """End this process if the process that started it, or one that it started, ends before all have connected.
+    """End this process if another process of the training ends before `all_connected` is set.
 
-    Without this, torch would wait for half an hour. After the start, the next exchange of gradients fails instead.
+    The watched processes are those that this process started, and the process with the id `starter`, which started this
+    one. `starter` is None in the first process. Without the watch, torch would wait half an hour for a lost process.
+    Once all have connected, the watch is not needed: after a loss, the next exchange of gradients fails.
     """
     started: list[subprocess.Popen[bytes]] = getattr(fabric.strategy.launcher, "procs", [])
     while not all_connected.wait(WATCH_EVERY_S):

@@ -1,7 +1,7 @@
 """The training loop: epochs over whole videos, with validation and a checkpoint after each epoch.
 
-No function has an argument for the test split: a run learns and chooses from `train` and `valid` alone. The optimizer
-and the schedule of its learning rates are defined here, too.
+No function takes the test split: the weights are learned from the train split, and the epoch is chosen on the valid
+split. The module also defines the optimizer and the schedule of its learning rates.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Report = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class FitSpec:
-    """Everything that determines the result of a training, beside the videos."""
+    """Settings, seed, input scaling and tasks: what determines the result of a training, besides network and videos."""
 
     settings: TrainSettings
     seed: int
@@ -58,16 +58,17 @@ class FitSpec:
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
     """Seed torch for one epoch and create the generator of its batch order.
 
-    Every epoch has its own random stream, so that a resumed training needs no stored random state to be reproducible to
-    the bit.
+    Every epoch has a separate random stream. A resumed training is therefore reproducible to the bit, although no state
+    of a random generator is stored.
 
     Args:
         seed: Seed of the run.
-        epoch: Epoch, counted from 1; 0 seeds the initial weights.
-        rank: Number of this process; added to torch's seed only, so that all processes share the batch order.
+        epoch: Number of the epoch, counted from 1. The number 0 is used for the initial weights.
+        rank: Number of this process. It is added to the seed of torch only, so that all processes have the same batch
+            order.
 
     Returns:
-        Generator of the batch order.
+        Random generator for the batch order.
     """
     dropout, order = np.random.SeedSequence([seed, epoch]).spawn(2)
     torch.manual_seed(int(dropout.generate_state(1, np.uint64)[0] >> 1) + rank)
@@ -78,22 +79,22 @@ def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
 def fit(
     make_network: Callable[[], nn.Module], train: VideoSet, valid: VideoSet, spec: FitSpec, folder: Path, report: Report
 ) -> Progress:
-    """Train a network in `folder`, or resume its training there, until the last epoch or until patience runs out.
+    """Train a network until the last epoch or until early stopping; resume the training if `folder` contains one.
 
-    Writes model.safetensors (weights of the epoch with the best validation score), history.jsonl and, with
-    `keep_epochs`, epochs/. On CPU a seed gives identical weights and history to the bit, also after any number of
-    interruptions.
+    The function writes model.safetensors (the weights of the epoch with the best validation score), history.jsonl and,
+    with the setting `keep_epochs`, the weights of every epoch in epochs/. On a CPU, a seed gives bit-identical weights
+    and history, however often the training was interrupted.
 
     Args:
-        make_network: Builds the network; called once, after torch was seeded.
+        make_network: Function that builds the network. It is called once, after torch was seeded.
         train: The train split.
-        valid: The valid split, which chooses the epoch.
+        valid: The valid split, on which the epoch is chosen.
         spec: Settings, seed, scaling and tasks.
         folder: Run folder to write into.
-        report: Called with the history record of every epoch that this call runs.
+        report: Function that is called with the history record of each epoch that this call trains.
 
     Returns:
-        Best epoch, history and seconds per epoch of the whole training.
+        Best epoch, history and seconds per epoch of the whole training, including the epochs before a resumption.
 
     Raises:
         TrainingError: The validation loss is not finite, or another process of the training has ended.
@@ -114,8 +115,8 @@ def fit(
             started_s = time.perf_counter()
             record = {"epoch": float(progress.epoch + 1)}
             record |= _train_epoch(fabric, (network, weighting), optimizer, train, spec, progress.epoch + 1)
-            # All processes use the record of the first: a different kind of processor may round differently, and
-            # so choose a different best epoch or stop earlier.
+            # All processes use the record of the first one. A different kind of processor may round differently, and a
+            # process with its own record could then choose a different best epoch or stop earlier.
             record |= fabric.broadcast(validation_record(network, weighting, valid, settings))
             if not math.isfinite(record["valid_loss"]):
                 raise TrainingError(
@@ -140,7 +141,7 @@ def fit(
 def _train_epoch(
     fabric: Fabric, modules: tuple[nn.Module, TaskWeighting], optimizer: Any, train: VideoSet, spec: FitSpec, epoch: int
 ) -> dict[str, float]:
-    """Train for one epoch; the record holds the mean loss of its steps."""
+    """Train network and task weighting (`modules`) for one epoch; return the mean loss per step as ``train_loss``."""
     network, weighting = modules
     rng = seed_epoch(spec.seed, epoch, fabric.global_rank)
     network.train()
@@ -149,7 +150,8 @@ def _train_epoch(
         train.lengths.numpy(), spec.settings.batch_videos, rng, _token_budget(train, spec.settings)
     )
     for step, numbers in enumerate(batches):
-        # progress at the middle of the step, so that neither the first nor the last step has a rate of zero
+        # The learning rate is that of the middle of the step, so that neither the first nor the last step has the rate
+        # zero.
         set_rates(optimizer, (epoch - 1 + (step + 0.5) / len(batches)) / spec.settings.epochs, spec.settings)
         local, gradient_factor = _share_of_batch(numbers, fabric)
         batch, rows = collate(train, local)
@@ -169,14 +171,18 @@ def _train_epoch(
 
 
 def _token_budget(videos: VideoSet, settings: TrainSettings) -> BatchBudget | None:
-    """The limit of tokens per batch; None where it is not set or the model reads no transcripts."""
+    """Return the limit on the tokens per batch; None if no limit is set or the split has no tokens."""
     if settings.batch_tokens is None or videos.n_tokens is None:
         return None
     return BatchBudget(videos.n_tokens, settings.batch_tokens)
 
 
 def _share_of_batch(numbers: Sequence[int], fabric: Fabric) -> tuple[Sequence[int], float]:
-    """This process's videos of a global batch, and the factor that undoes the averaging of gradients over processes."""
+    """Return the videos of a batch that this process computes, and the factor of its loss.
+
+    The factor is the number of processes, because Fabric averages the gradients over the processes. If there are fewer
+    videos than processes, every process computes all of them, and the factor is 1.
+    """
     if len(numbers) < fabric.world_size:
         return numbers, 1.0
     return numbers[fabric.global_rank :: fabric.world_size], float(fabric.world_size)
@@ -191,7 +197,11 @@ def _is_training_done(progress: Progress, settings: TrainSettings) -> bool:
 def _save_epoch(
     folder: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, spec: FitSpec, progress: Progress
 ) -> None:
-    """Write the epoch's files; the resume file is written after the weights that it refers to."""
+    """Write the files of a completed epoch: weights, resume file and history.
+
+    The resume file is written after the weights of the best epoch, to which it refers. The weights of earlier best
+    epochs are then deleted from the folder of the resume file.
+    """
     weights = model_weights(modules, spec.scaling)
     if spec.settings.keep_epochs:
         save_weights(folder / epoch_file(progress.epoch), weights)
@@ -219,7 +229,7 @@ def write_history(folder: Path, progress: Progress) -> None:
 
 
 def _save_best_model(folder: Path, progress: Progress) -> None:
-    """Write the weights of the best epoch as model.safetensors."""
+    """Write the weights of the best epoch as model.safetensors, and the history."""
     best, _ = load_weights(folder / RESUME_FILE.parent / f"best-{progress.best_epoch:04d}.safetensors")
     save_weights(folder / MODEL_FILE, best)
     write_history(folder, progress)
@@ -231,13 +241,15 @@ INITIAL_RATE = "initial_lr"
 
 
 def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Adam, as in the paper, over the trained parameters of a network.
+    """Create an Adam optimizer, as in the paper, for the trained parameters of a network.
 
-    The fused implementation is used, because the default one takes an eighth of an epoch on a CPU.
+    It is torch's fused implementation. With the default implementation, the optimizer takes an eighth of the time of an
+    epoch on a CPU.
 
     Args:
         network: Network to train; frozen parameters are skipped.
-        settings: Learning rates and weight decay. A text encoder's parameters may have a learning rate of their own.
+        settings: Learning rates and weight decay. The parameters of a text encoder get the `encoder_learning_rate`, if
+            it is set.
 
     Returns:
         The optimizer.
@@ -255,7 +267,7 @@ def set_rates(optimizer: torch.optim.Optimizer, done: float, settings: TrainSett
     """Set the learning rates of an optimizer for one step.
 
     Args:
-        optimizer: Optimizer; its initial rates are remembered in its parameter groups.
+        optimizer: Optimizer to change. The first call stores the initial rates in its parameter groups.
         done: Share of all steps that are completed, in [0, 1].
         settings: Warm-up and decay.
     """
@@ -265,7 +277,10 @@ def set_rates(optimizer: torch.optim.Optimizer, done: float, settings: TrainSett
 
 
 def rate_factor(done: float, settings: TrainSettings) -> float:
-    """Factor of the initial learning rate: rises linearly to 1 over the warm-up, then stays or falls linearly to 0.
+    """Compute the factor by which the initial learning rate is multiplied at one point of the training.
+
+    The factor rises linearly from 0 to 1 over the warm-up. Afterwards it stays 1 or, with `linear_decay`, falls
+    linearly to 0 at the end of the training.
 
     Args:
         done: Share of all steps that are completed, in [0, 1].

@@ -1,13 +1,14 @@
-"""Masked losses per task, and their combination by fixed or learned weights.
+"""Losses per task, computed on labelled utterances only, and their combination by fixed or learned weights.
 
-A loss is a sum over labelled utterances, to be divided by their count later, so that results do not depend on how a
-batch is divided over devices.
+Each loss is first a sum over the labelled utterances and is divided by their number later. The result therefore does
+not depend on how a batch is divided over devices.
 
-Learned weights: Kendall, Gal, Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
-Semantics", CVPR 2018. Every task has a variance sigma^2, the noise of its labels as seen by the network, learned as s =
-log sigma^2. A classification contributes exp(-s) L + s/2, a regression exp(-s) L/2 + s/2 (their section 3.2; they use
-it for absolute errors too). The minimum is at sigma^2 = 2 L for a classification and sigma^2 = L for a regression. All
-s start at 0.
+The learned weights are those of Kendall, Gal, Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene
+Geometry and Semantics", CVPR 2018. Every task has a variance sigma^2, which models the noise of its labels. The network
+learns the logarithm s = log sigma^2, which starts at 0. If L is the mean loss of a task, a classification contributes
+exp(-s) L + s/2 to the total, and a regression exp(-s) L/2 + s/2 (section 3.2 of their paper; they use the second term
+for absolute errors too). For a given L, this is smallest at sigma^2 = 2 L for a classification and at sigma^2 = L for a
+regression.
 """
 
 from __future__ import annotations
@@ -35,14 +36,15 @@ LossSums = dict[str, Float[Tensor, ""]]
 
 
 def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
-    """Sum of the loss over the labelled utterances, for every task that the network predicts.
+    """Sum the loss over the labelled utterances, for every task that the network predicts.
 
-    Losses of classes take logits, losses of degrees take the predicted degrees.
+    The loss of classes is computed from the logits, and the loss of intensities from the predicted intensities.
 
     Args:
         outputs: Outputs of the network for the batch.
         batch: The batch.
-        targets: Targets of its real utterances, in the order of ``real.nonzero()``.
+        targets: Targets of the real utterances of the batch (those that are not padding), in the order of
+            ``real.nonzero()``.
 
     Returns:
         Task -> loss summed over the utterances that have its label.
@@ -57,65 +59,65 @@ def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
 
 
 def scored_counts(targets: Targets) -> dict[str, int]:
-    """Task -> number of labelled utterances."""
+    """Count the labelled utterances of every task."""
     return {task: int(scored.sum()) for task, scored in targets.scored.items()}
 
 
 def cross_entropy(logits: Float[Tensor, "n 2"], wanted: Bool[Tensor, "n 1"]) -> Float[Tensor, ""]:
-    """Categorical cross-entropy of two exclusive classes (paper, section 4.2).
+    """Compute the categorical cross-entropy of two exclusive classes (paper, section 4.2).
 
     Args:
         logits: Logits of the negative and the positive class (n, 2).
-        wanted: True where positive (n, 1).
+        wanted: True where the class is positive (n, 1).
 
     Returns:
-        Sum over the utterances.
+        Loss, summed over the n utterances.
     """
     return functional.cross_entropy(logits, wanted[:, 0].long(), reduction="sum")
 
 
 def binary_cross_entropy(logits: Float[Tensor, "n output"], wanted: Bool[Tensor, "n output"]) -> Float[Tensor, ""]:
-    """Binary cross-entropy, averaged over independent outputs (paper, section 4.2).
+    """Compute the binary cross-entropy of independent classes, averaged over the classes (paper, section 4.2).
 
     Args:
-        logits: One logit per output (n, output).
+        logits: One logit per class (n, output).
         wanted: True where the class is present (n, output).
 
     Returns:
-        Sum over the utterances.
+        Loss, summed over the n utterances.
     """
     each = functional.binary_cross_entropy_with_logits(logits, wanted.to(logits.dtype), reduction="sum")
     return each / wanted.shape[1]
 
 
 def absolute_error(degrees: Float[Tensor, "n output"], wanted: Float[Tensor, "n output"]) -> Float[Tensor, ""]:
-    """Absolute error, averaged over the outputs.
+    """Compute the absolute error of intensities, averaged over the outputs.
 
     Args:
-        degrees: Predicted degrees (n, output).
-        wanted: Gold degrees (n, output).
+        degrees: Predicted intensities (n, output).
+        wanted: Gold intensities (n, output).
 
     Returns:
-        Sum over the utterances.
+        Error, summed over the n utterances.
     """
     return functional.l1_loss(degrees, wanted, reduction="sum") / wanted.shape[1]
 
 
 def squared_error(degrees: Float[Tensor, "n output"], wanted: Float[Tensor, "n output"]) -> Float[Tensor, ""]:
-    """Squared error, averaged over the outputs.
+    """Compute the squared error of intensities, averaged over the outputs.
 
     Args:
-        degrees: Predicted degrees (n, output).
-        wanted: Gold degrees (n, output).
+        degrees: Predicted intensities (n, output).
+        wanted: Gold intensities (n, output).
 
     Returns:
-        Sum over the utterances.
+        Error, summed over the n utterances.
     """
     return functional.mse_loss(degrees, wanted, reduction="sum") / wanted.shape[1]
 
 
 def log_losses(predicted: FloatArray, wanted: BoolArray) -> FloatArray:
-    """Negative log likelihood of each output.
+    """Compute the negative log likelihood of each utterance and class.
 
     Args:
         predicted: Predicted probabilities (n, output).
@@ -129,11 +131,14 @@ def log_losses(predicted: FloatArray, wanted: BoolArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Loss:
-    """One loss function, for labelled utterances only."""
+    """One loss function in two forms: for training a network, and for finished predictions.
 
-    # (logits of classes or predicted degrees, targets) -> sum over utterances (mean over the outputs)
+    Both take labelled utterances only.
+    """
+
+    # (logits of classes or predicted intensities, targets) -> loss, averaged over outputs and summed over utterances
     total: Callable[[Tensor, Tensor], Float[Tensor, ""]]
-    # (predictions, targets), both (utterance, output) -> loss of each value; for systems without logits
+    # (predictions, targets), both (utterance, output) -> loss of each value; used for systems without logits
     of_predictions: Callable[[FloatArray, Any], FloatArray]
 
 
@@ -146,7 +151,11 @@ LOSSES: dict[str, Loss] = {
 
 
 class TaskWeighting(nn.Module):
-    """Combines the tasks' mean losses. Learned log-variances, if any, are trained and stored beside the network."""
+    """Combines the mean losses of the tasks by fixed or learned weights.
+
+    Learned weights are log-variances, as the module docstring explains. They are trained and stored together with the
+    network.
+    """
 
     def __init__(self, tasks: Sequence[str], settings: TrainSettings) -> None:
         super().__init__()
@@ -155,11 +164,11 @@ class TaskWeighting(nn.Module):
         self.log_variances = nn.ParameterDict({task: nn.Parameter(torch.zeros(())) for task in learned})
 
     def total(self, sums: LossSums, counts: Mapping[str, int]) -> Float[Tensor, ""]:
-        """Weighted sum of the tasks' mean losses.
+        """Compute the weighted sum of the tasks' mean losses.
 
         Args:
-            sums: Task -> loss summed over its labelled utterances.
-            counts: Task -> number of its labelled utterances; a task without labels contributes zero.
+            sums: Task -> loss, summed over the labelled utterances of the task.
+            counts: Task -> number of labelled utterances. A task without any contributes zero.
 
         Returns:
             The combined loss, without `penalty`.
@@ -168,18 +177,25 @@ class TaskWeighting(nn.Module):
         return sum(terms[1:], start=terms[0])
 
     def penalty(self, counts: Mapping[str, int]) -> Float[Tensor, ""] | float:
-        """Regulariser of the learned variances: the sum of s/2 over the tasks that have a label."""
+        """Compute the regulariser of the learned log-variances: half of their sum.
+
+        The sum is over the tasks with at least one labelled utterance in `counts` (task -> number). It is 0 for fixed
+        weights.
+        """
         penalty: Tensor | float = sum(s / 2 for task, s in self.log_variances.items() if counts[task])
         return penalty
 
     def trained_by(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Add the log-variances, if any, to the optimizer, without weight decay, which would pull them towards 0."""
+        """Add the log-variances, if there are any, to the parameters of an optimizer, and return the optimizer.
+
+        They have no weight decay, because it would pull them towards 0.
+        """
         if learned := list(self.parameters()):
             optimizer.add_param_group({"params": learned, "weight_decay": 0.0})
         return optimizer
 
     def _weight(self, task: str) -> Float[Tensor, ""] | float:
-        """Factor of the task's mean loss."""
+        """Return the factor by which the mean loss of a task is multiplied."""
         if task not in self.log_variances:
             return self.fixed[task]
         precision: Tensor = (-self.log_variances[task]).exp()

@@ -1,11 +1,12 @@
-"""Exports a trained network as one ONNX graph: raw features of one video in, probabilities and attention out.
+"""Exports a trained network as one ONNX graph, which computes predictions from the raw features of one video.
 
-Tensors of the graph, u = utterances of the video (any number from 1):
+The tensors of the graph are listed below, where u is the number of utterances of the video (1 or more).
 
-- inputs, for every modality m of the run: ``m`` (u, feature) float32, unscaled, with any values where it is missing;
-  ``m_present`` (u,) bool
-- outputs, as far as the network has them: for every task the `export_name` of its row in `TASKS` (u, output), or (u,)
-  where it has one output; ``attention_m_to_n`` (u, context) and ``fusion_NAME`` (u,)
+- Inputs: each modality m of the run has two tensors. ``m`` (u, feature) float32 holds the unscaled features.
+  ``m_present`` (u,) bool is False where an utterance lacks the modality; its features may then have any values.
+- Outputs: each task has one tensor, whose name is the `export_name` of the task in `TASKS`. Its shape is (u, output),
+  or (u,) if the task has one output. A network with attention also has ``attention_m_to_n`` (u, context) for each
+  direction, from modality m to modality n. A network with fusion weights also has ``fusion_NAME`` (u,).
 """
 
 from __future__ import annotations
@@ -33,20 +34,20 @@ Values = TypeVar("Values", Tensor, FloatArray)
 
 OPSET = 17
 TRACEABLE = (InputKind.CONTEXT, InputKind.UTTERANCE)
-# Largest allowed difference between outputs of the graph and of torch, which round in a different order.
+# Largest allowed difference between an output of the graph and that of torch. The two round in a different order.
 TOLERANCE = 1e-5
 CHECKED_LENGTHS = (1, 2, 10, 98)
-# share of the utterances that lack a modality, in the checked videos with gaps
+# share of the utterances that lack a modality, in the random videos that test missing modalities
 MISSING_SHARE = 0.4
 TRACED_UTTERANCES = 3
 
 
 def to_onnx(predictor: Predictor, metadata: Mapping[str, str]) -> bytes:
-    """Export a network, and check the graph in onnxruntime against torch.
+    """Export a network as an ONNX graph, and check that onnxruntime computes the same outputs as torch.
 
     Args:
         predictor: Trained network.
-        metadata: Keys and values of the file's metadata_props.
+        metadata: Keys and values to store in the metadata (`metadata_props`) of the file.
 
     Returns:
         Content of the .onnx file.
@@ -72,12 +73,14 @@ def to_onnx(predictor: Predictor, metadata: Mapping[str, str]) -> bytes:
 
 
 def exportable() -> list[str]:
-    """Names of the systems that can be exported."""
+    """Return the names of the systems in `MODELS` that can be exported."""
     return [name for name, entry in MODELS.items() if isinstance(entry, ModelEntry) and entry.input_kind in TRACEABLE]
 
 
 def require_equal(session: Any, predictor: NetworkPredictor) -> None:
-    """Raise ExportError unless graph and network agree on random videos of several lengths, with and without gaps.
+    """Check that graph and network give the same outputs for random videos.
+
+    The videos have several lengths. Some of them lack modalities in some or in all utterances.
 
     Args:
         session: onnxruntime session of the graph.
@@ -99,7 +102,7 @@ def require_equal(session: Any, predictor: NetworkPredictor) -> None:
                 ) from error
             expected = predictor.predict_video(features)
             for name, values in _graph_outputs(expected.outputs, expected.attention, expected.fusion).items():
-                # The released network attends to padding: columns that the predictor removes, and that come last.
+                # The released network also attends to padding. These columns come last, and the predictor removes them.
                 actual_values = actual[name][:, : values.shape[1]] if values.ndim == 2 else actual[name]
                 difference = float(np.abs(actual_values - values).max())
                 if not difference <= TOLERANCE:
@@ -114,10 +117,11 @@ def run_graph(session: Any, features: Mapping[str, FloatArray]) -> dict[str, Flo
 
     Args:
         session: onnxruntime session of the graph.
-        features: Modality -> unscaled features (utterance, feature); a row of NaN is missing.
+        features: Modality -> unscaled features (utterance, feature). A row of NaN means that the utterance lacks the
+            modality.
 
     Returns:
-        Output name -> values.
+        Name of an output of the graph -> its values.
     """
     inputs: dict[str, Any] = {name: rows.astype(np.float32) for name, rows in features.items()}
     inputs |= {f"{name}_present": np.logical_not(np.isnan(rows).all(axis=1)) for name, rows in features.items()}
@@ -126,9 +130,9 @@ def run_graph(session: Any, features: Mapping[str, FloatArray]) -> dict[str, Flo
 
 
 class ExportedNetwork(nn.Module):
-    """The module to export: scaling, network and activations.
+    """Torch module that is exported: it scales the features, runs the network and applies the output activations.
 
-    Takes and returns positional tensors, as the exporter requires.
+    Its inputs and outputs are positional tensors, because the exporter requires this.
     """
 
     def __init__(self, predictor: NetworkPredictor) -> None:
@@ -138,11 +142,14 @@ class ExportedNetwork(nn.Module):
         self.modalities = tuple(predictor.spaces)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Features of every modality, then their presence -> the outputs in the order of `named`."""
+        """Compute the outputs for one video, in the order of `named`.
+
+        The arguments are the unscaled features of each modality, then the presence mask of each modality.
+        """
         return tuple(self.named(*tensors).values())
 
     def named(self, *tensors: Tensor) -> dict[str, Tensor]:
-        """The outputs by their names in the graph; arguments as in `forward`."""
+        """Compute the outputs for one video by their names in the graph; the arguments are those of `forward`."""
         n = len(self.modalities)
         rows = dict(zip(self.modalities, tensors[:n], strict=True))
         present = dict(zip(self.modalities, tensors[n:], strict=True))
@@ -161,7 +168,10 @@ class ExportedNetwork(nn.Module):
 def _graph_outputs(
     outputs: Mapping[str, Values], attention: Mapping[str, Values], fusion: Mapping[str, Values]
 ) -> dict[str, Values]:
-    """Outputs (u, output) by task and weights by name, renamed as in the graph."""
+    """Combine predictions, attention weights and fusion weights under the names that they have in the graph.
+
+    Predictions (u, output) for u utterances get the shape (u,) if the task has one output.
+    """
     named = {TASKS[task].export_name: values for task, values in outputs.items()}
     named = {name: values.squeeze(-1) if values.shape[-1] == 1 else values for name, values in named.items()}
     named |= {"attention_" + name.replace("->", "_to_"): weights for name, weights in attention.items()}
@@ -180,7 +190,7 @@ def _require_exportable(predictor: Predictor) -> NetworkPredictor:
 
 
 def _trace(graph: ExportedNetwork) -> bytes:
-    """Content of the .onnx file, without metadata."""
+    """Trace the module, and return the content of the .onnx file without metadata."""
     modalities = graph.modalities
     inputs = [torch.randn(TRACED_UTTERANCES, len(graph.scaling.mean[m])) for m in modalities]
     inputs += [torch.ones(TRACED_UTTERANCES, dtype=torch.bool) for _ in modalities]
@@ -201,7 +211,7 @@ def _trace(graph: ExportedNetwork) -> bytes:
                 output_names=list(outputs),
                 dynamic_axes=axes,
                 opset_version=OPSET,
-                # The exporter by torch.export would fix the branches that depend on whether a modality is present.
+                # The newer exporter (torch.export) would fix branches that depend on whether a modality is present.
                 dynamo=False,
             )
             return path.read_bytes()
@@ -218,7 +228,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _ignored_exporter_warnings() -> Iterator[None]:
-    """Suppress torch's known warnings: the legacy exporter, and the fixed batch size of a GRU."""
+    """Suppress known warnings of torch inside the block, for example about the legacy exporter."""
     with warnings.catch_warnings():
         for message in (
             "You are using the legacy TorchScript-based ONNX export",
@@ -234,7 +244,10 @@ def _ignored_exporter_warnings() -> Iterator[None]:
 def _random_features(
     predictor: NetworkPredictor, n_utterances: int, missing: float, rng: np.random.Generator
 ) -> dict[str, FloatArray]:
-    """Normally distributed features with the mean and scale of the train split; a share of the rows is missing."""
+    """Draw normally distributed features by modality, with the mean and standard deviation of the train split.
+
+    Each row is NaN, that is, missing, with the probability `missing`.
+    """
     features = {}
     for modality, mean in predictor.scaling.mean.items():
         noise = rng.normal(size=(n_utterances, len(mean)))

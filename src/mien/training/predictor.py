@@ -1,4 +1,4 @@
-"""Predictors: trained systems that turn columns of videos into Predictions and attention."""
+"""Predictors: trained systems that compute Predictions and attention weights from the features of videos."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from mien.training.validation import PREDICTION_BATCH_VIDEOS
 class VideoPrediction:
     """Predictions for the utterances of one video, with attention and fusion weights."""
 
-    # task -> class probabilities or degrees (utterance, output), outputs in the order of `tasks.TASKS`
+    # task -> probabilities of classes, or intensities (utterance, output); outputs in the order of `tasks.TASKS`
     outputs: Mapping[str, FloatArray]
-    # "text->visual": weights (utterance, context), see `models.batch.Outputs`
+    # direction, such as "text->visual" -> weights (utterance, context); see `models.batch.Outputs`
     attention: Mapping[str, FloatArray] = field(default_factory=dict)
-    # name -> weights within each utterance (utterance,), see `models.batch.Outputs`
+    # name -> weight within each utterance (utterance,); see `models.batch.Outputs`
     fusion: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
@@ -48,26 +48,26 @@ class NetworkPredictor:
     network: nn.Module
     scaling: Scaling
     tasks: tuple[str, ...]
-    # feature spaces that it was trained on; `storage.runs.require_spaces` refuses others
+    # feature spaces that the network was trained on; `storage.runs.require_spaces` refuses others
     spaces: dict[Modality, FeatureSpace]
-    # extra inputs that the network needs: words or transcripts
+    # input from which the network predicts an utterance, for example vectors, words or transcripts
     input_kind: InputKind = InputKind.CONTEXT
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
     ) -> Predictions:
-        """Predict every utterance of the columns.
+        """Predict every utterance of one or more videos.
 
         Args:
-            columns: Utterances to predict.
-            sentiment_values: Meaning of the gold sentiment labels in the columns.
+            columns: Features and gold labels of the utterances, as arrays.
+            sentiment_values: Meaning of the gold sentiment labels.
 
         Returns:
-            Predictions and gold labels, in the order of the columns.
+            Predictions and gold labels, with the utterances in the same order as in `columns`.
 
         Raises:
-            FeatureSpaceError: The columns have other feature spaces than the network was trained on.
-            DataError: The network reads transcripts, and the columns have none.
+            FeatureSpaceError: The features are of another kind than those that the network was trained on.
+            DataError: The network reads transcripts, and `columns` has none.
         """
         predicted = {task: np.zeros((columns.n_utterances, len(TASKS[task].outputs))) for task in self.tasks}
         for outputs, real, rows in self._forward(columns):
@@ -76,7 +76,15 @@ class NetworkPredictor:
         return _to_predictions(columns, predicted, sentiment_values)
 
     def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
-        """Video id -> direction ("text->visual") -> weights (utterance, context); rows sum to 1 where defined."""
+        """Compute the attention weights of every video.
+
+        Args:
+            columns: Features of the utterances, as arrays.
+
+        Returns:
+            Video id -> direction, such as "text->visual" -> weights (utterance, context). The weights of one utterance
+            sum to 1, or are all 0 if there is no utterance to attend to.
+        """
         maps: dict[str, dict[str, FloatArray]] = {}
         id_by_row = {int(start): name for start, name in zip(columns.offsets[:-1], columns.video_ids, strict=True)}
         for outputs, real, rows in self._forward(columns):
@@ -90,7 +98,14 @@ class NetworkPredictor:
         return maps
 
     def fusion(self, columns: SplitColumns) -> dict[str, FloatArray]:
-        """Name -> fusion weights (N,) within each utterance (see `Outputs.fusion`); empty for systems without any."""
+        """Compute the weights by which the network combines modalities within each utterance.
+
+        Args:
+            columns: Features of N utterances, as arrays.
+
+        Returns:
+            Name of a weight, as `Outputs.fusion` explains -> weights (N,). Empty if the network has no such weights.
+        """
         weights_by_name: dict[str, FloatArray] = {}
         for outputs, real, rows in self._forward(columns):
             for name, weights in outputs.fusion.items():
@@ -98,10 +113,10 @@ class NetworkPredictor:
         return weights_by_name
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
-        """Predict one video in one pass, from unscaled features (utterance, feature) by modality.
+        """Predict the utterances of one video from unscaled features (utterance, feature) by modality.
 
-        A row of NaN marks a missing modality, and a modality may be left out. Only the width of the features is
-        checked, not whether they come from the extractor that the network was trained with.
+        A row of NaN means that the utterance lacks the modality. A modality that all utterances lack may be left out.
+        Only the number of features is checked, not whether the extractor is the one that the network was trained with.
 
         Raises:
             DataError: A modality is unknown, has the wrong shape, or has rows that are partly not finite.
@@ -123,7 +138,12 @@ class NetworkPredictor:
         )
 
     def _forward(self, columns: SplitColumns) -> Iterator[tuple[Outputs, torch.Tensor, IntArray]]:
-        """Yields network outputs, mask of real utterances and row numbers of one batch after another."""
+        """Run the network batch by batch.
+
+        Yields:
+            ``(outputs, real, rows)`` of each batch: the outputs of the network, the mask (video, utterance) of real
+            utterances (not padding), and their row numbers in `columns`.
+        """
         columns = with_model_inputs(columns, self.spaces)
         if columns.spaces:
             require_spaces(self.spaces, columns.spaces)
@@ -139,39 +159,39 @@ class NetworkPredictor:
 
 @dataclass(frozen=True)
 class ClassicalPredictor:
-    """A fitted classical system, ready to predict."""
+    """A fitted classical system (not a neural network), ready to predict."""
 
     entry: ClassicalEntry
     tensors: Tensors
     spec: ClassicalSpec
-    # feature spaces that it was fitted on; `storage.runs.require_spaces` refuses others
+    # feature spaces that the system was fitted on; `storage.runs.require_spaces` refuses others
     spaces: Mapping[Modality, FeatureSpace] = field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The predicted tasks."""
+        """Names of the predicted tasks."""
         return self.spec.tasks
 
     @property
     def input_kind(self) -> InputKind:
-        """Extra inputs that the system needs: words or transcripts."""
+        """Input from which the system predicts an utterance, for example its vectors or its words."""
         return self.entry.input_kind
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
     ) -> Predictions:
-        """Predict every utterance of the columns.
+        """Predict every utterance of one or more videos.
 
         Args:
-            columns: Utterances to predict.
-            sentiment_values: Meaning of the gold sentiment labels in the columns.
+            columns: Features and gold labels of the utterances, as arrays.
+            sentiment_values: Meaning of the gold sentiment labels.
 
         Returns:
-            Predictions and gold labels, in the order of the columns.
+            Predictions and gold labels, with the utterances in the same order as in `columns`.
 
         Raises:
-            FeatureSpaceError: The columns have other feature spaces than the system was fitted on.
-            DamagedFileError: An array of this system is missing.
+            FeatureSpaceError: The features are of another kind than those that the system was fitted on.
+            DamagedFileError: A fitted array that the system needs is missing.
         """
         if columns.spaces:
             require_spaces(self.spaces, columns.spaces)
@@ -179,15 +199,15 @@ class ClassicalPredictor:
         return _to_predictions(columns, outputs, sentiment_values)
 
     def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
-        """Video id -> empty dictionary: a classical system uses no context."""
+        """Return an empty dictionary for every video id, because a classical system has no attention weights."""
         return {name: {} for name in columns.video_ids}
 
     def fusion(self, _columns: SplitColumns) -> dict[str, FloatArray]:
-        """An empty dictionary: the weights of a classical system do not differ between utterances."""
+        """Return an empty dictionary, because a classical system has no weights that differ between utterances."""
         return {}
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
-        """Predict one video from its features, see `NetworkPredictor.predict_video`."""
+        """Predict the utterances of one video from its features; see `NetworkPredictor.predict_video`."""
         _require_vector_input(self.input_kind)
         return VideoPrediction(self.predict(stack_features(features, self.spaces)).outputs)
 
@@ -201,7 +221,8 @@ def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
 
     Args:
         run: Finished run.
-        epoch: Epoch whose weights to load, counted from 1 (a classical system has only 1); None loads the chosen ones.
+        epoch: Epoch whose weights to load, counted from 1; a classical system has only epoch 1. If it is None, the
+            weights of the epoch chosen on the valid split are loaded.
 
     Returns:
         The network or the classical system.
@@ -228,28 +249,29 @@ def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
 
 
 def with_model_inputs(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
-    """Replace text vectors by transcripts if a system of these feature spaces reads transcripts.
+    """Select the text input of a system: transcripts or text vectors.
 
     Args:
         columns: Utterances with text vectors or transcripts.
-        spaces: Feature spaces of the system.
+        spaces: Feature spaces that the system was trained on. They tell whether it reads transcripts.
 
     Returns:
-        The columns with the inputs of the system.
+        The utterances with transcripts in place of text vectors, if the system reads transcripts; otherwise `columns`
+        unchanged.
 
     Raises:
-        DataError: The system reads transcripts, and the columns have none.
+        DataError: The system reads transcripts, and `columns` has none.
     """
     return as_transcripts(columns) if needs_transcripts(spaces) else columns
 
 
 def needs_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
-    """Whether a system of these feature spaces reads transcripts."""
+    """Return whether a system that was trained on these feature spaces reads transcripts instead of text vectors."""
     return Modality.TEXT in spaces and spaces[Modality.TEXT].name == TRANSCRIPT
 
 
 def _to_predictions(columns: SplitColumns, predicted: Mapping[str, FloatArray], values: SentimentValues) -> Predictions:
-    """Combine outputs with the gold labels of the columns."""
+    """Combine the predicted values of a system with the gold labels in `columns`."""
     return Predictions(
         video_id=np.repeat(np.array(columns.video_ids, dtype=object), columns.lengths),
         index=columns.index,
@@ -261,7 +283,7 @@ def _to_predictions(columns: SplitColumns, predicted: Mapping[str, FloatArray], 
 
 
 def _require_vector_input(input_kind: InputKind) -> None:
-    """Raise UsageError for a system of words or transcripts, which utterance vectors cannot replace."""
+    """Raise UsageError if a system reads words or transcripts, because vectors of utterances cannot replace them."""
     if input_kind in (InputKind.WORDS, InputKind.TRANSCRIPTS):
         columns = "columns(split, words=True)" if input_kind is InputKind.WORDS else "columns(split)"
         raise UsageError(
@@ -271,9 +293,10 @@ def _require_vector_input(input_kind: InputKind) -> None:
 
 
 def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
-    """Remove padding columns from attention weights (utterance, context).
+    """Remove the padding columns from attention weights (utterance, context) of a video with `length` utterances.
 
-    Padding columns with a positive weight are kept; a network without a padding mask has such columns.
+    Padding columns up to the last one with a positive weight are kept. A network without a padding mask has such
+    columns.
     """
     if weights.shape[1] == length:
         return weights

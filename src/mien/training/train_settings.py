@@ -1,4 +1,4 @@
-"""Settings of the training loop; each network defines its own settings beside its code."""
+"""Settings of the training loop. The settings of a network itself are defined in the module of that network."""
 
 from __future__ import annotations
 
@@ -6,48 +6,55 @@ from dataclasses import dataclass, fields
 
 from mien.tasks import TASKS
 
-# suffix of the settings with the fixed weight of a task's loss: "<task>_weight"
+# The setting "<task>_weight" is the fixed weight of a task's loss; this is its suffix.
 WEIGHT = "_weight"
 UNCERTAINTY = "uncertainty"
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a network is fitted. Defaults follow the released script, except early stopping and input scaling."""
+    """Settings of the training of a network.
+
+    The defaults are those of the paper's released script, except for early stopping and input scaling.
+    """
 
     # maximum number of passes over the train split (released script: 50)
     epochs: int = 50
-    # validation score that chooses the epoch: roc_auc (mean over the tasks; concordance for intensities) or loss
+    # validation score that chooses the epoch. "roc_auc": the mean over the tasks of the ROC AUC, or of the concordance
+    # index for tasks that predict intensities; the highest wins. "loss": the lowest validation loss wins.
     select_by: str = "roc_auc"
-    # stop after this many epochs without a better validation score; None: never
+    # early stopping: number of epochs without a better validation score after which training stops; None: never stop
     patience: int | None = 10
-    # whole videos per step, over all devices (released script: 16)
+    # number of whole videos per step, over all devices together (released script: 16)
     batch_videos: int = 16
-    # maximum number of tokens (word pieces) per step, for systems that read transcripts: a batch may then have fewer
-    # than batch_videos videos; None: no limit
+    # maximum number of tokens (word pieces) per step, for systems that read transcripts; a step may therefore have
+    # fewer than batch_videos videos. None: no limit
     batch_tokens: int | None = None
-    # Adam, as in the paper
+    # learning rate and weight decay of Adam, the optimizer of the paper
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
-    # learning rate of the trained parameters of a text encoder; None: learning_rate
+    # learning rate of the trained parameters of a text encoder; None: the same as learning_rate
     encoder_learning_rate: float | None = None
-    # share of all steps over which the learning rates rise from zero; afterwards they are constant, or fall to zero
+    # Share of all steps over which the learning rates rise from zero. Afterwards they are constant or, with
+    # linear_decay, fall to zero.
     warmup: float = 0.0
     linear_decay: bool = False
     # standardise every feature column with its mean and standard deviation on the train split
     scale_features: bool = True
-    # how the tasks' losses are combined: fixed (the weights below) or uncertainty (learned weights)
+    # how the losses of the tasks are combined: "fixed" (the weights below) or "uncertainty" (learned weights)
     task_weighting: str = "fixed"
-    # fixed weights of the tasks' losses (released script: 1 and 1, without intensities)
+    # fixed weights of the tasks' losses (released script: 1 for sentiment, 1 for emotions; it learns no intensities)
     sentiment_weight: float = 1.0
     emotion_weight: float = 1.0
     sentiment_intensity_weight: float = 1.0
     emotion_intensity_weight: float = 1.0
     # keep the weights of every epoch, which the `released` protocol needs
     keep_epochs: bool = True
-    # torch threads: fixed, so that a seed gives identical bits on any number of cores
+    # number of torch threads; it does not depend on the machine, so that a seed gives identical bits on any number of
+    # cores
     threads: int = 1
-    # as in Lightning Fabric: accelerator (cpu, cuda, auto), number of devices, precision (32-true, bf16-mixed, ...)
+    # arguments of Lightning Fabric: accelerator (cpu, cuda, auto), number of devices, precision (32-true, bf16-mixed,
+    # ...)
     accelerator: str = "auto"
     devices: int = 1
     precision: str = "32-true"
@@ -70,7 +77,7 @@ class TrainSettings:
             )
 
     def weight_of(self, task: str) -> float:
-        """The fixed weight of a task's loss; 1 for a task that has no such setting."""
+        """Return the fixed weight of a task's loss: the setting `<task>_weight`, or 1 if there is no such setting."""
         weight: float = getattr(self, task + WEIGHT, 1.0)
         return weight
 

@@ -1,4 +1,4 @@
-"""Validation after every epoch: losses per task, and the score that chooses the epoch."""
+"""Validation after every epoch: the loss of each task, and the score that chooses the epoch."""
 
 from __future__ import annotations
 
@@ -19,29 +19,33 @@ from mien.training.train_settings import TrainSettings
 
 PREDICTION_BATCH_VIDEOS = 64
 SELECT_BY_LOSS = "loss"
-# `Task.ordering` -> measure: the probability that two utterances with different labels are ranked correctly
+# name in `Task.ordering` -> ranking metric: the probability that two utterances with different labels are ranked in the
+# right order
 ORDERINGS: dict[str, Callable[[Any, Any], float]] = {"roc_auc": roc_auc, "concordance": concordance_index}
 
 
 def validation_record(
     network: nn.Module, weighting: TaskWeighting, valid: VideoSet, settings: TrainSettings
 ) -> dict[str, float]:
-    """Evaluate a network on the valid split: losses and orderings per task, and ``valid_score`` (higher is better).
+    """Evaluate a network on the valid split: losses, one ranking score per task, and ``valid_score``.
 
-    The score is the mean over the tasks of the ROC AUC, or of the concordance index for intensities (emotions: mean
-    over the outputs). It rewards how well an epoch orders utterances and ignores how well its probabilities are
-    calibrated. With ``select_by=loss`` it is the negative total loss. Orderings that the labels leave undefined (one
-    class only) are left out; if all are undefined, the loss decides.
+    The ranking score of a task is the ROC AUC, or the concordance index if the task predicts intensities. It is
+    averaged over the outputs of the task. It measures how well an epoch orders utterances, and ignores how well its
+    probabilities are calibrated. It is undefined, and left out, if only one class occurs.
+
+    ``valid_score`` is the mean of the ranking scores; higher is better. It is the negative total loss instead if no
+    ranking score is defined, or with ``select_by=loss``.
 
     Args:
-        network: Network, set to evaluation mode.
+        network: Network; it is set to evaluation mode.
         weighting: Weights of the tasks' losses.
         valid: The valid split with targets.
-        settings: `select_by` is read.
+        settings: Training settings, of which only `select_by` is used.
 
     Returns:
-        ``valid_loss``, ``valid_loss_<task>``, ``log_variance_<task>``, ``valid_<ordering>_<task>`` and ``valid_score``;
-        only ``valid_loss`` and a NaN score where the loss is not finite.
+        A record with ``valid_loss`` (the total), ``valid_loss_<task>``, ``valid_<metric>_<task>`` (the ranking score;
+        metric is roc_auc or concordance), ``valid_score``, and ``log_variance_<task>`` if the weights of the tasks are
+        learned. If the loss is not finite, the record has only ``valid_loss`` and a ``valid_score`` of NaN.
     """
     sums: dict[str, float] = {}
     scores: dict[str, FloatArray] = {}
@@ -71,15 +75,16 @@ def validation_record(
 
 
 def ordering_record(orderings: Mapping[str, float], loss: float, *, by_loss: bool) -> dict[str, float]:
-    """Name the defined orderings, and compute ``valid_score`` from them.
+    """Compute ``valid_score`` from the ranking scores of the tasks, and return both in one record.
 
     Args:
-        orderings: Task -> ordering in [0, 1], NaN where undefined.
+        orderings: Task -> ranking score in [0, 1] (ROC AUC or concordance index), NaN where undefined.
         loss: Total validation loss.
-        by_loss: Use the negative loss as the score.
+        by_loss: If True, ``valid_score`` is the negative loss.
 
     Returns:
-        ``valid_<ordering>_<task>`` of every defined ordering, and ``valid_score``.
+        ``valid_<metric>_<task>`` for every defined ranking score (metric is roc_auc or concordance), and
+        ``valid_score``: the mean of these scores, or the negative loss if none is defined.
     """
     defined = {task: value for task, value in orderings.items() if np.isfinite(value)}
     record = {f"valid_{TASKS[task].ordering}_{task}": value for task, value in defined.items()}
@@ -88,17 +93,18 @@ def ordering_record(orderings: Mapping[str, float], loss: float, *, by_loss: boo
 
 
 def ordering(task: str, labels: FloatArray | BoolArray, predictions: FloatArray) -> float:
-    """How well a task's outputs order utterances, averaged over the outputs.
+    """Compute how well a task's predictions order utterances: the ROC AUC or concordance index, averaged over outputs.
 
-    The mean leaves out outputs with one class only, and `NO_EMOTION`, which follows from the others.
+    The mean excludes outputs of which only one class occurs. It also excludes `NO_EMOTION`, which follows from the
+    other outputs.
 
     Args:
         task: A name in `TASKS`.
-        labels: Classes or degrees (utterance, output) of labelled utterances.
+        labels: Gold classes or intensities (utterance, output) of labelled utterances.
         predictions: Predictions (utterance, output), or any scores that grow with them.
 
     Returns:
-        Ordering in [0, 1]; NaN where undefined for every output.
+        Mean in [0, 1]; NaN if the metric is undefined for every output.
     """
     row = TASKS[task]
     columns = [column for column, output in enumerate(row.outputs) if output != NO_EMOTION]
@@ -110,11 +116,11 @@ def to_device(facts: Any, device: torch.device) -> Any:
     """Move the tensors of a Batch or Targets to a device.
 
     Args:
-        facts: A tensor, dictionary of tensors, slotted dataclass of them, or None.
+        facts: A tensor, a dictionary of tensors, a dataclass with slots whose fields are such values, or None.
         device: Target device.
 
     Returns:
-        The same structure on the device; `facts` itself for the CPU.
+        The same structure with its tensors on the device. If the device is the CPU, `facts` itself is returned.
     """
     if device.type == "cpu" or facts is None:
         return facts

@@ -1,6 +1,7 @@
-"""Results of one video's analysis, from which all outputs of ``mien analyze`` are written.
+"""Data types for the analysis of one video, from which all outputs of ``mien analyze`` are written.
 
-They consist of numbers, texts and numpy arrays. `Analysis` validates them when it is made, so that writers need not.
+They contain numbers, texts and numpy arrays. `Analysis` validates its content when it is created, so that the functions
+that write the outputs need not.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from mien.errors import DataError
 from mien.schema import EMOTION_RANGE, SENTIMENT_RANGE, FloatArray
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 
-# between target and context in the names of attention matrices: "text->visual"
+# separates target and context modality in the names of attention matrices: "text->visual"
 ARROW = "->"
 # name of the only output of the sentiment task
 POSITIVE = "positive"
-# between several values in one cell of a table
+# separates several values in one cell of a table
 SEPARATOR = "; "
 
 
 class TrackSource(StrEnum):
-    """Source of a track's measurements."""
+    """Source of the measurements of a track."""
 
     VOICE = "voice"
     FACE = "face"
@@ -34,7 +35,7 @@ class TrackSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """The analysed recording."""
+    """Name, duration and path of the analysed recording."""
 
     # title of the report, usually the file's name
     name: str
@@ -45,16 +46,16 @@ class VideoFacts:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The model of the predictions, its inputs and its thresholds."""
+    """Description of the model that made the predictions, with its inputs and thresholds."""
 
     name: str
     # modalities that the model uses: "text", "acoustic", "visual"
     inputs: tuple[str, ...]
     # tasks that the model predicts, names in `mien.tasks.TASKS`
     tasks: tuple[str, ...]
-    # an utterance is positive if its probability is at least this
+    # an utterance is positive if its probability of positive sentiment is at least this number
     sentiment_threshold: float = 0.5
-    # emotion -> probability from which it is a label
+    # emotion -> lowest probability at which an utterance gets it as a label
     thresholds: Mapping[str, float] = field(default_factory=dict)
     # one sentence on how the thresholds were chosen
     protocol: str = ""
@@ -82,7 +83,7 @@ class UtteranceAnalysis:
     start_s: float
     end_s: float
     transcript: str = ""
-    # task -> output -> probability or degree; emotion lacks `none`; empty if all modalities are missing
+    # task -> output -> probability or intensity, without the emotion output `none`; empty if all modalities are missing
     outputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     # "positive" or "negative"; empty if sentiment is not predicted
     sentiment_label: str = ""
@@ -96,29 +97,29 @@ class UtteranceAnalysis:
 
     @property
     def sentiment(self) -> Sentiment | None:
-        """Label and probability of sentiment; None if it is not predicted."""
+        """Label and probability of sentiment; None if the model does not predict it."""
         if SENTIMENT not in self.outputs:
             return None
         return Sentiment(self.sentiment_label, self.outputs[SENTIMENT][POSITIVE])
 
     @property
     def emotions(self) -> Mapping[str, float]:
-        """Emotion -> probability; empty if emotions are not predicted."""
+        """Emotion -> probability; empty if the model does not predict emotions."""
         return self.outputs.get(EMOTION, {})
 
     @property
     def sentiment_intensity(self) -> float | None:
-        """Degree of sentiment in [-3, 3]; None if it is not predicted."""
+        """Predicted intensity of sentiment in [-3, 3]; None if the model does not predict it."""
         return self.outputs.get(SENTIMENT_INTENSITY, {}).get(SENTIMENT)
 
     @property
     def emotion_intensities(self) -> Mapping[str, float]:
-        """Emotion -> degree in [0, 3]; empty if degrees are not predicted."""
+        """Emotion -> predicted intensity in [0, 3]; empty if the model does not predict intensities of emotions."""
         return self.outputs.get(EMOTION_INTENSITY, {})
 
     @property
     def further_outputs(self) -> dict[str, Mapping[str, float]]:
-        """Task -> output -> value, for tasks other than sentiment, emotions and their degrees."""
+        """Task -> output -> value, for all tasks other than sentiment, emotions and the intensities of both."""
         paper = (SENTIMENT, EMOTION, SENTIMENT_INTENSITY, EMOTION_INTENSITY)
         return {task: values for task, values in self.outputs.items() if task not in paper}
 
@@ -130,11 +131,11 @@ class Track:
     name: str
     unit: str
     source: TrackSource
-    # (time,) in seconds, never falling
+    # (time,) in seconds, ascending; equal times are allowed
     times_s: FloatArray
     # (time,) NaN where nothing could be measured, such as the pitch of a pause
     values: FloatArray
-    # whether the model uses it as input
+    # whether the model uses the quantity as input
     used_by_model: bool = False
     # how it was measured, in one sentence
     note: str = ""
@@ -161,8 +162,9 @@ class Analysis:
     model: ModelFacts
     # in start order
     utterances: tuple[UtteranceAnalysis, ...]
-    # "text->visual": (utterance, context), weight of context utterance j of VISUAL for target utterance i of TEXT;
-    # rows sum to 1, or are NaN where the target lacks the modality; "text->text" is self-attention
+    # name such as "text->visual" -> weights (utterance, context). Element (i, j) is the weight of the visual features
+    # of utterance j when utterance i is classified through its text. A row sums to 1, or is NaN if the utterance lacks
+    # the first modality or has no context. "text->text" is self-attention.
     attention: Mapping[str, FloatArray] = field(default_factory=dict)
     tracks: tuple[Track, ...] = ()
     # remarks on this recording, such as skipped parts and the reasons
@@ -186,7 +188,7 @@ class Analysis:
                 )
 
     def to_pandas(self) -> Any:
-        """Make a data frame with one row per utterance and the columns of utterances.csv; needs pandas."""
+        """Return a pandas data frame with one row per utterance and the columns of `utterances.csv`."""
         import pandas as pd
 
         return pd.DataFrame([row(self, utterance) for utterance in self.utterances], columns=columns(self))
@@ -201,7 +203,10 @@ def emotion_names(analysis: Analysis) -> tuple[str, ...]:
 
 
 def columns(analysis: Analysis) -> list[str]:
-    """List the columns: index, times, transcript, sentiment, emotions, other outputs, labels, missing modalities."""
+    """Return the names of the columns of an analysis as a table.
+
+    They are index, times, transcript, sentiment, emotions, other outputs, labels and missing modalities, in this order.
+    """
     return [
         *("index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability"),
         *emotion_names(analysis),
@@ -211,10 +216,10 @@ def columns(analysis: Analysis) -> list[str]:
 
 
 def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
-    """Make the table row of one utterance.
+    """Return the table row of one utterance.
 
     Args:
-        analysis: The analysis, which decides on the columns.
+        analysis: The analysis, which determines the columns.
         utterance: One of its utterances.
 
     Returns:
@@ -238,7 +243,10 @@ def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
 
 
 def _named_outputs(utterance: UtteranceAnalysis) -> dict[str, float]:
-    """Column -> value of the outputs beside sentiment and emotions: degrees first, then other tasks."""
+    """Return column name -> value for the outputs other than the probabilities of sentiment and emotions.
+
+    The intensities come first, then the outputs of further tasks.
+    """
     named: dict[str, float] = {}
     for task in (SENTIMENT_INTENSITY, EMOTION_INTENSITY):
         named |= {f"{name}_intensity": value for name, value in utterance.outputs.get(task, {}).items()}

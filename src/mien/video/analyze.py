@@ -1,6 +1,7 @@
-"""`mien analyze`: a raw video -> clips -> features -> predictions with their evidence -> report.
+"""`mien analyze`: predict the utterances of raw videos, and write reports that show the evidence of the predictions.
 
-`analyze_recording` analyses one recording, in this process or on a cluster's worker. This process writes the reports.
+`analyze_recording` analyses one recording, in the main process or on a cluster worker. The main process writes the
+reports.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "mosei-text"
 # A video without speech is cut into clips of this length, so that voice and face can be shown.
 SILENT_CLIP_S = 5.0
-# A larger attention map (about 75 minutes of speech) is unreadable, and its size grows with the square.
+# Attention maps of more utterances (about 75 minutes of speech) are left out: they are unreadable and too large.
 MOST_ATTENTION_UTTERANCES = 600
 WORDS_ONLY = "It hears words only: voice and face are measured beside it and have no say in the prediction."
 EXPRESSED = "A probability is about what annotators would read into the words, not about what the person feels inside."
@@ -62,8 +63,8 @@ class AnalyzeRequest:
     media: MediaSettings = dataclasses.field(default_factory=lambda: MediaSettings(silent_clip_s=SILENT_CLIP_S))
     tracks: bool = True  # measure voice and face for the report, even where the model does not use them
     page: PageSettings = dataclasses.field(default_factory=PageSettings)
-    # threads that load, recognise speech and measure faces in parallel, at least 1; None: one per core, at most 2.
-    # On a cluster: videos analysed at the same time. The results do not depend on it.
+    # Number of threads that recognise speech and measure faces, at least 1; None: one per core, but at most 2.
+    # On a cluster: number of videos analysed at the same time. The results do not depend on this number.
     workers: int | None = None
     engine: EngineConfig = dataclasses.field(default_factory=EngineConfig)
 
@@ -71,19 +72,19 @@ class AnalyzeRequest:
 def analyze(
     videos: Sequence[str | Path], out: str | Path, request: AnalyzeRequest | None = None, advance: Advance | None = None
 ) -> tuple[dict[Path, Analysis], dict[Path, str]]:
-    """Analyse videos and write their outputs; a video that fails does not stop the others.
+    """Analyse videos and write their outputs. A video that fails does not stop the others.
 
     Args:
         videos: Media files. Of several files with the same stem, only the first is analysed.
-        out: Folder of the outputs; several videos get one folder each below it, named by the file's stem.
+        out: Folder of the outputs. If there are several videos, each gets a subfolder, named by the stem of its file.
         request: Model and settings; None uses the defaults.
         advance: Called with messages about the progress.
 
     Returns:
-        Path -> analysis of the videos that succeeded, and path -> reason of the videos that failed.
+        Path -> analysis for the videos that succeeded, and path -> reason for the videos that failed.
 
     Raises:
-        MienError: Every video fails: the model is unknown, weights are missing, or no extractor gives its features.
+        MienError: No video can be analysed: the model, its weights or an extractor of its features is missing.
     """
     request = request or AnalyzeRequest()
     tell = advance or _ignore_message
@@ -123,14 +124,14 @@ class RecordingJob:
     """A recording to analyse."""
 
     path: Path  # as the user wrote it
-    location: Path  # path for the process that runs the job: absolute on a cluster
+    location: Path  # the same path for the process that runs the job; absolute on a cluster
     following: Path | None  # recording that the same process analyses next; None if unknown
     needs: tuple[Path, ...]  # existing files and folders that a worker must see under the same path
 
 
 @dataclass(frozen=True)
 class RecordingOutcome:
-    """Result of a job: the analysis, or the reason of its failure."""
+    """Result of a job: the analysis of a recording, or the reason why it failed."""
 
     path: Path
     analysis: Analysis | None = None
@@ -138,11 +139,11 @@ class RecordingOutcome:
 
 
 def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingOutcome:
-    """Analyse one recording, in this process or on a cluster's worker.
+    """Analyse one recording, in the main process or on a cluster worker.
 
     Args:
         job: The recording, and the paths that this machine must have.
-        context: Loaded model and measurements in progress.
+        context: The loaded model, and the measurements that are in progress.
 
     Returns:
         The analysis, or the reason why this recording failed.
@@ -169,15 +170,15 @@ def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingO
 
 @dataclass(frozen=True)
 class AnalysisContextSettings:
-    """Settings that all recordings of a call share."""
+    """Settings shared by all recordings of one call of `analyze`."""
 
     model: str  # name of a shipped model, or folder of a Run
-    card_sha256: str  # hash of the Run's card: on a worker, the folder may hold another Run
+    card_sha256: str  # of the Run's run.json; on a worker, the folder may contain another Run
     measured: MeasurementSettings
 
 
 class AnalysisContext:
-    """Model and extractors, loaded once, and started measurements. EngineError if a worker sees another Run."""
+    """Model, extractors and measurements of all jobs. Raises EngineError if the Run of a worker is not the sender's."""
 
     def __init__(
         self, settings: AnalysisContextSettings, pool: TaskPool | None = None, tell: Advance = _ignore_message
@@ -196,7 +197,7 @@ class AnalysisContext:
         self._started: dict[Path, RecordingMeasurements] = {}
 
     def observe(self, job: RecordingJob) -> RecordingMeasurements:
-        """Start or fetch the measurements of a recording, and start those of the next to keep all threads busy."""
+        """Return the measurements of a recording, started here or earlier. Also start those of the next recording."""
         observed = self._started.pop(job.location, None) or self.observer.observe(job.location)
         if job.following is not None:
             self._started[job.following] = self.observer.observe(job.following)
@@ -206,7 +207,7 @@ class AnalysisContext:
 def _analysis_jobs(
     paths: Sequence[Path], request: AnalyzeRequest, run: Run
 ) -> tuple[list[RecordingJob], AnalysisContextSettings]:
-    """One job per recording, and their shared settings. Paths are absolute for workers, whose folder differs."""
+    """Return one job per recording and the shared settings. Paths are absolute if cluster workers run the jobs."""
     is_local = request.engine.is_local
 
     def located(path: Path) -> Path:
@@ -230,7 +231,7 @@ def _lost_analysis(job: RecordingJob, reason: str) -> RecordingOutcome:
 
 
 def _with_distinct_stems(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """First video of every stem, and path -> reason of the others, whose outputs would overwrite the first's."""
+    """Return the first video of each stem, and path -> reason for the others, which would overwrite its outputs."""
     first: dict[str, Path] = {}
     failed: dict[Path, str] = {}
     for path in dict.fromkeys(videos):
@@ -246,7 +247,7 @@ def _with_distinct_stems(videos: Sequence[Path]) -> tuple[list[Path], dict[Path,
 
 @dataclass(frozen=True)
 class AnalysisModel:
-    """The model and the extractors of its feature spaces, loaded once and used for every video."""
+    """A loaded model, its thresholds and the extractors of its feature spaces, which are used for every video."""
 
     run: Run
     predictor: Predictor
@@ -255,23 +256,23 @@ class AnalysisModel:
 
 
 def load_analysis_model(run: Run) -> AnalysisModel:
-    """Load the predictor of a Run, and the extractors of its feature spaces."""
+    """Load the predictor and the thresholds of a Run, and the extractors of its feature spaces."""
     from mien.training.predictor import load_predictor
 
     return AnalysisModel(run, load_predictor(run), decisions_of(run), extractors_for(run.spaces))
 
 
 def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, observed: RecordingMeasurements) -> Analysis:
-    """Extract features of one video's clips, predict, and gather the evidence of the predictions.
+    """Extract the features of a video's utterances, predict them, and collect the evidence of the predictions.
 
     Args:
         job: The recording.
         clips: Its utterances with times and transcripts, from subtitles or recognised speech.
         analyst: Loaded model and extractors.
-        observed: Face frames and tracks of the same recording; waits for those in progress.
+        observed: Measurements of the same recording. The function waits for those in progress.
 
     Returns:
-        The analysis; attention only up to `MOST_ATTENTION_UTTERANCES` utterances.
+        The analysis. It contains attention if there are at most `MOST_ATTENTION_UTTERANCES` utterances.
 
     Raises:
         DataError: There are no utterances.
@@ -305,7 +306,7 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
 
 
 def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
-    """Weights (utterance, context); NaN rows where an utterance lacks the target modality or has no context."""
+    """Return weights (utterance, context) with NaN in the rows of utterances without target modality or context."""
     target = name.partition("->")[0]
     if target == FUSED:
         present = np.any([columns.present[modality] for modality in columns.present], axis=0)
@@ -317,7 +318,7 @@ def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> F
 
 
 def _leave_one_out(columns: SplitColumns, analyst: AnalysisModel) -> dict[Modality, Predictions]:
-    """Modality -> predictions without it; empty for a model of one modality."""
+    """Predict once without each modality. Return modality -> predictions, or {} for a model of one modality."""
     if len(columns.features) < 2:
         return {}
     return {modality: analyst.predictor.predict(columns.without(modality)) for modality in columns.features}
@@ -354,7 +355,7 @@ def _utterance_analysis(
 
 
 def _outputs_of_row(predictions: Predictions, row: int) -> dict[str, dict[str, float]]:
-    """Task -> output -> value of one utterance; the output `none` of the emotions is left out."""
+    """Return task -> output -> value for one utterance, without the emotion output `none` (no emotion)."""
     return {
         task: {
             name: float(values[row, column])
@@ -368,7 +369,7 @@ def _outputs_of_row(predictions: Predictions, row: int) -> dict[str, dict[str, f
 def _probability_changes(
     outputs: Mapping[str, Mapping[str, float]], without: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
-    """Output -> probability minus the probability without a modality; tasks that predict degrees are left out."""
+    """Return output -> its probability minus that without one modality. Tasks that predict intensities are left out."""
     return {
         output_name(task, name): value - without[task][name]
         for task, values in outputs.items()
@@ -378,7 +379,7 @@ def _probability_changes(
 
 
 def _emotion_thresholds(decisions: Decisions) -> dict[str, float]:
-    """Emotion -> threshold at the operating point of weighted F1, which assigns emotions sparingly."""
+    """Return emotion -> threshold that was chosen for weighted F1. These thresholds make emotion labels rare."""
     thresholds: list[float] = decisions.at(EMOTION, OperatingPoint.WEIGHTED_F1).tolist()
     return dict(zip(EMOTIONS, thresholds, strict=False))
 

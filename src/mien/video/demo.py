@@ -1,7 +1,7 @@
 """`mien demo`: analyses the sample clip of the package and writes its report.
 
-The clip shows a public-domain portrait under a moving camera. A synthetic voice speaks sentences written for it
-(tools/make_sample.py in the project's repository): no person spoke them, and the face never moves.
+The clip shows a public-domain portrait; only the camera moves, not the face. A synthetic voice speaks sentences that
+were written for the clip, so no person spoke them. `tools/make_sample.py` in the project's repository makes the clip.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ EMBED_UP_TO_MB = 2.0
 
 
 def sample_clip() -> Path:
-    """Path of the package's sample clip; ``sample.srt`` beside it holds its transcripts and times."""
+    """Return the path of the sample clip. The file ``sample.srt`` beside it contains transcripts with times."""
     return Path(str(files("mien"))) / "sample" / "sample.mp4"
 
 
 def demo(out: str | Path = "mien-demo", advance: Advance | None = None) -> Analysis:
-    """Analyse the sample clip with the default model, recognised speech, and tracks of voice and face.
+    """Analyse the sample clip with the default model, speech recognition, and tracks of voice and face.
 
     Args:
         out: Folder of the outputs.
@@ -34,9 +34,9 @@ def demo(out: str | Path = "mien-demo", advance: Advance | None = None) -> Analy
         The analysis of the clip.
 
     Raises:
-        MissingExtraError: An extra is not installed.
-        MissingWeightsError: Weights are missing.
-        MienError: The analysis fails, or the system refuses to write.
+        MissingExtraError: An optional dependency (an extra of the package) is not installed.
+        MissingWeightsError: Weights of the model, the speech recogniser or an extractor are missing.
+        MienError: The analysis fails, or an output cannot be written.
     """
     clip = sample_clip()
     request = AnalyzeRequest(page=PageSettings(embed_video_up_to_mb=EMBED_UP_TO_MB))

@@ -1,4 +1,4 @@
-"""`mien extract`: features of a folder of raw videos with a table of labels, written as a Dataset."""
+"""`mien extract`: extract features from a folder of videos and write them, with a table of labels, as a Dataset."""
 
 from __future__ import annotations
 
@@ -41,27 +41,27 @@ DEFAULT_EXTRACTORS = {  # minilm has no vectors of single words
 }
 NOTES_KEY = b"mien.notes"
 FATAL = (EngineError, MissingExtraError, MissingWeightsError, UsageError, WriteError)  # every video would raise these
-Advance = Callable[[int, int], None]  # receives the number of finished videos and of all videos
-Extracted = tuple[Video, Counter[str]]  # a video with its features, and counted remarks on missing or estimated values
+Advance = Callable[[int, int], None]  # receives the number of finished videos and the number of all videos
+Extracted = tuple[Video, Counter[str]]  # video with features; remark on missing or estimated values -> count
 
 
 @dataclass(frozen=True)
 class ExtractRequest:
-    """Options of an extraction; `mapping`, `rename_splits` and `carve` are those of `mien import table`."""
+    """Options of an extraction. `mapping`, `rename_splits` and `carve` mean the same as for `mien import table`."""
 
-    extractors: Mapping[Modality, str] | None = None  # modality -> extractor; None: those of `DEFAULT_EXTRACTORS`
-    level: Level = Level.UTTERANCE  # WORD: vectors of words, and of the utterance as the mean of its words
+    extractors: Mapping[Modality, str] | None = None  # modality -> extractor name; None selects the defaults
+    level: Level = Level.UTTERANCE  # with WORD, words get vectors, and utterances get their mean
     speech: SpeechSettings = field(default_factory=SpeechSettings)  # used where a transcript or word times are missing
-    mapping: Mapping[str, str] = field(default_factory=dict)
-    rename_splits: Mapping[str, str] = field(default_factory=dict)
-    carve: Mapping[str, float] = field(default_factory=dict)
-    name: str | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)  # field of mien -> column of the label table
+    rename_splits: Mapping[str, str] = field(default_factory=dict)  # split name in the labels -> new name
+    carve: Mapping[str, float] = field(default_factory=dict)  # split to create -> share of the train videos for it
+    name: str | None = None  # name of the Dataset; None uses the name of its folder
     engine: EngineConfig = field(default_factory=EngineConfig)
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """Result of an extraction: the Dataset of all videos that did not fail."""
+    """Result of an extraction: the Dataset of the videos that succeeded, and why the others failed."""
 
     dataset: Dataset
     failed: Mapping[str, str]  # video id -> reason
@@ -74,20 +74,20 @@ def extract(
     request: ExtractRequest | None = None,
     advance: Advance | None = None,
 ) -> Extraction:
-    """Extract features of every labelled utterance; a video that fails does not stop the others.
+    """Extract the features of every labelled utterance into a Dataset. A video that fails does not stop the others.
 
     Args:
-        folder: Media files, named by video_id and a suffix; workers of a cluster must have it under the same path.
-        labels: CSV file as for `mien import table`; speech is recognised where it has no text.
-        out: Folder of the Dataset; a hidden folder beside it keeps the features of videos for a repeated call.
+        folder: Folder with one media file per video, named VIDEO_ID.SUFFIX. Cluster workers need it at the same path.
+        labels: CSV file in the format of `mien import table`. Speech is recognised where a row has no transcript.
+        out: Folder of the Dataset. A hidden folder beside it caches the features of each video for repeated calls.
         request: Further options; None uses the defaults.
-        advance: Called with the number of finished videos and of all videos.
+        advance: Called with the number of finished videos and the number of all videos.
 
     Returns:
-        The Dataset and the reasons of the videos that failed.
+        The Dataset, and the reason for each video that failed.
 
     Raises:
-        DataError: No video could be read, or the labels cannot be; errors in `FATAL` are raised too.
+        DataError: The labels or all videos are unreadable. Errors that affect every video (`FATAL`) are raised too.
     """
     request = request or ExtractRequest()
     out = Path(out)
@@ -139,7 +139,7 @@ def extract(
 
 @dataclass(frozen=True)
 class ExtractionJob:
-    """A labelled video and its media file."""
+    """A labelled video, its media file, and the file for its features."""
 
     labelled: Video
     recording: Path
@@ -148,7 +148,7 @@ class ExtractionJob:
 
 @dataclass(frozen=True)
 class ExtractionOutcome:
-    """Result of a job: the features, or the reason of its failure."""
+    """Result of a job: the video with its features, or the reason why it failed."""
 
     job: ExtractionJob
     extracted: Extracted | None = None
@@ -156,14 +156,14 @@ class ExtractionOutcome:
 
 
 def extract_recording(job: ExtractionJob, context: ExtractionContext) -> ExtractionOutcome:
-    """Extract the features of one recording, in this process or on a cluster's worker; raises only errors in `FATAL`.
+    """Extract the features of one recording. Errors that affect every video (`FATAL`) are raised, others returned.
 
     Args:
-        job: The recording, whose path this machine must have, and its labelled utterances.
+        job: The recording, which must exist on this machine, and its labelled utterances.
         context: Loaded extractors.
 
     Returns:
-        The features, computed on one thread so that they do not depend on the machine, or the reason of a failure.
+        The features, or the reason of a failure. One thread computes, so the features do not depend on the machine.
     """
     require_visible_paths(job.recording)
     try:
@@ -176,18 +176,18 @@ def extract_recording(job: ExtractionJob, context: ExtractionContext) -> Extract
 
 @dataclass
 class ExtractionContext:
-    """Loaded extractors, and the speech recogniser, which is loaded at its first use."""
+    """Loaded extractors, and the speech recogniser, which is loaded when it is first used."""
 
     extractors: LoadedExtractors
     speech: SpeechSettings
     recognizer: Recognizer | None = None
 
     def needs_speech(self, labelled: Video) -> bool:
-        """Whether transcripts or word times must come from recognised speech."""
+        """Return whether the transcripts or word times of a video must come from speech recognition."""
         return self.extractors.need_word_times or not all(each.transcript for each in labelled.utterances)
 
     def recognize(self, path: Path, notes: Counter[str]) -> Speech:
-        """Recognise the speech of the media file `path`; `notes` counts remarks, such as damaged packets."""
+        """Recognise the speech in a media file. Remarks, for example on damaged packets, are counted in `notes`."""
         self.recognizer = self.recognizer or load_recognizer(self.speech)
         return recognize(path, self.recognizer, notes=notes)
 
@@ -195,13 +195,13 @@ class ExtractionContext:
 def load_context(
     names: Mapping[Modality, str], level: Level, speech: SpeechSettings, expected: Mapping[Modality, FeatureSpace]
 ) -> ExtractionContext:
-    """Load the extractors on a worker.
+    """Load the extractors on a cluster worker, and check that they are those of the process that sends the jobs.
 
     Args:
         names: Modality -> name of the extractor.
-        level: Level of the vectors.
+        level: Whether to make vectors of words or only of utterances.
         speech: Settings of the speech recogniser.
-        expected: Feature spaces of the process that sends the jobs; FeatureSpaceError where the worker's differ.
+        expected: Feature spaces of the sender. FeatureSpaceError is raised if those of the worker differ.
 
     Returns:
         A context for `extract_recording`.
@@ -213,13 +213,13 @@ def load_context(
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Files of single videos with their features, so that a killed or repeated extraction resumes."""
+    """Cache with one file of features per video, so that an interrupted or repeated extraction can resume."""
 
     folder: Path
     context: ExtractionContext
 
     def path_of(self, labelled: Video, recording: Path) -> Path:
-        """Path of a video's file, named by a hash of all that determines the features.
+        """Return the path of a video's cache file. Its name is a hash of everything that determines the content.
 
         Args:
             labelled: The video with its labelled utterances.
@@ -243,11 +243,11 @@ class FeatureCache:
         return self.folder / f"{key}.parquet"
 
     def write(self, path: Path, extracted: Extracted) -> None:
-        """Write a video atomically; WriteError where the system refuses.
+        """Write a video with its features atomically. Raise WriteError if the file cannot be written.
 
         Args:
-            path: File made by `path_of`.
-            extracted: The video with its features, and remarks.
+            path: Path that `path_of` returned.
+            extracted: The video with its features, and the counts of remarks.
         """
         video, notes = extracted
         table = columns.videos_to_table([video], self.context.extractors.spaces)
@@ -255,7 +255,7 @@ class FeatureCache:
             pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), aside)
 
     def read(self, path: Path) -> Extracted | None:
-        """Read a cached video; None if the file is missing or unreadable."""
+        """Read a cached video and its remarks. Return None if the file is missing or unreadable."""
         try:
             table = pq.read_table(path)
             notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
@@ -267,7 +267,7 @@ class FeatureCache:
 def _plan_jobs(
     labelled: Sequence[Video], files: Mapping[str, list[Path]], cache: FeatureCache
 ) -> tuple[list[ExtractionJob], dict[str, str]]:
-    """Jobs of the videos with one media file each, and video id -> reason for the others."""
+    """Return a job for each video that has exactly one media file, and video id -> reason of failure for the others."""
     jobs, reasons = [], {}
     for video in labelled:
         try:
@@ -283,9 +283,9 @@ def _extract_missing(
     cache: FeatureCache,
     names: Mapping[Modality, str],
     engine: EngineConfig,
-    progress: Callable[[int], None],
+    progress: Callable[[int], None],  # receives the number of videos that are not finished
 ) -> dict[str, str]:
-    """Extract and cache uncached videos; returns video id -> failure. `progress` receives the number left."""
+    """Extract and cache the videos that the cache lacks. Return video id -> reason for each video that failed."""
     loaded = cache.context
     context: Callable[[], ExtractionContext]
     context = partial(load_context, names, loaded.extractors.level, loaded.speech, loaded.extractors.spaces)
@@ -311,7 +311,7 @@ def _lost_extraction(job: ExtractionJob, reason: str) -> ExtractionOutcome:
 def _read_extracted(
     jobs: Sequence[ExtractionJob], cache: FeatureCache, roles: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """Yield the cached videos with their splits; adds their remarks to `notes`."""
+    """Yield each cached video with its split from `roles`. Add the counts of its remarks to `notes` in place."""
     for job in jobs:
         cached = cache.read(job.features)
         if cached is None:
@@ -325,7 +325,7 @@ def _read_extracted(
 def _extract_features(labelled: Video, recording: Path, context: ExtractionContext) -> Extracted:
     clips = [_labelled_clip(labelled.id, each) for each in labelled.utterances]
     notes: Counter[str] = Counter()
-    with limit_numpy_threads(), limit_torch_threads() if "torch" in sys.modules else nullcontext():  # sums depend on it
+    with limit_numpy_threads(), limit_torch_threads() if "torch" in sys.modules else nullcontext():  # same rounding
         if context.needs_speech(labelled):
             clips = _with_recognized_words(clips, context.recognize(recording, notes), context.extractors.level, notes)
         result = featurise(recording, labelled.id, clips, context.extractors)
@@ -339,14 +339,14 @@ def _extract_features(labelled: Video, recording: Path, context: ExtractionConte
 
 
 def _why_failed(error: Exception) -> str:
-    """Reason of a failed video, for unforeseen errors too: one file must not end the extraction of the others."""
+    """Return the reason why a video failed. Unexpected errors have one too, because they must not stop other videos."""
     if isinstance(error, DataError):
         return str(error)
     return f"Expected a readable video, but got {type(error).__name__}: {error}"
 
 
 def find_videos(folder: Path) -> dict[str, list[Path]]:
-    """Map names without suffix to the media files of a folder. Raises DataError if there is no such folder."""
+    """Return file name without suffix -> media files in a folder. Raise DataError if the folder does not exist."""
     if not folder.is_dir():
         raise DataError(f"Expected a folder of videos at {folder}, but got none; check the path")
     files: dict[str, list[Path]] = {}
@@ -357,7 +357,7 @@ def find_videos(folder: Path) -> dict[str, list[Path]]:
 
 
 def cache_beside(out: Path) -> Path:
-    """Hidden folder beside a Dataset that caches the features of its videos."""
+    """Return the path of the hidden folder, beside the Dataset folder `out`, that caches the features of its videos."""
     out = Path(os.path.abspath(out))
     return out.with_name(f".{out.name}.videos")
 
@@ -371,7 +371,7 @@ def _only_file(video_id: str, files: Mapping[str, list[Path]]) -> Path:
 
 
 def _masked(reason: str) -> str:
-    """A reason with # for every digit, so that reasons that differ in a number only are counted together."""
+    """Replace every digit of a reason by #, so that reasons that differ only in a number are counted together."""
     return "".join("#" if character.isdigit() else character for character in reason)
 
 
@@ -386,7 +386,7 @@ def _labelled_clip(video_id: str, utterance: Utterance) -> Clip:
 
 
 def _with_recognized_words(clips: Sequence[Clip], speech: Speech, level: Level, notes: Counter[str]) -> list[Clip]:
-    """Clips with the recognised words as transcript where they have none, and word times at word level."""
+    """Return the clips with recognised words where the transcript is missing, and with word times at word level."""
     timed = []
     for clip in clips:
         if not clip.transcript:

@@ -31,7 +31,7 @@ NO_KNOWN_WORD = "no word that the extractor knows"
 NO_SOUND = "the file has no sound"
 NO_PICTURE = "the file has no picture"
 BEYOND_THE_END = "begins after the end of the file"
-# Observations of this number of frames become one array, because single objects for hours of video need much memory.
+# Frames are converted to one array per block of this size, because one object per frame needs much memory.
 BLOCK_FRAMES = 512
 
 # utterance index -> its spoken words
@@ -40,9 +40,9 @@ _Words = Mapping[int, Sequence[TimedWord]]
 
 @dataclass(frozen=True)
 class LoadedExtractors:
-    """At most one loaded extractor per modality, all at one level.
+    """At most one loaded extractor per modality, all used at the same level (utterances or words).
 
-    Raises UsageError if the level is that of words and an extractor has no vectors of words.
+    Raises UsageError if the level is WORD and an extractor cannot make vectors of single words.
     """
 
     text: TextExtractor | None = None
@@ -70,7 +70,7 @@ class LoadedExtractors:
 
     @property
     def need_word_times(self) -> bool:
-        """Whether the features depend on the times of words, as acoustic and visual vectors of words do."""
+        """Whether the features depend on word times, which is the case for acoustic and visual vectors of words."""
         return self.level is Level.WORD and not (self.acoustic is None and self.visual is None)
 
     def _utterance_spaces(self) -> dict[Modality, FeatureSpace]:
@@ -83,12 +83,12 @@ class LoadedExtractors:
 
 @dataclass
 class ClipFeatures:
-    """One video with its features."""
+    """One video with its features, the reasons for missing ones, and notes on estimated values."""
 
     video: Video
-    # utterance index -> modality -> reason why it is missing
+    # utterance index -> modality that has no features -> reason
     missing: dict[int, dict[Modality, str]]
-    # remark on an estimated value -> number of its occurrences
+    # note on an estimated value -> number of its occurrences
     notes: Counter[str] = field(default_factory=Counter)
 
 
@@ -96,7 +96,7 @@ class ClipFeatures:
 class FaceFrames:
     """Vectors of a visual extractor for the sampled frames of a video."""
 
-    # (frame,) rising
+    # times of the frames in seconds, (frame,) ascending
     times_s: FloatArray
     # (frame, feature) float32, NaN without a face
     vectors: FloatArray
@@ -106,16 +106,17 @@ def load_extractors(names: Mapping[Modality, str], level: Level = Level.UTTERANC
     """Load the named extractors.
 
     Args:
-        names: Modality -> name of the extractor; a modality left out has none.
-        level: Level of the vectors; WORD makes vectors of words, and of the utterance as the mean of its words.
+        names: Modality -> name of the extractor. A modality that is left out gets no extractor.
+        level: With UTTERANCE, each utterance gets one vector. With WORD, each word gets a vector, and the vector of an
+            utterance is the mean over its words.
 
     Returns:
         The loaded extractors.
 
     Raises:
-        UnknownNameError: No extractor has the name.
-        UsageError: An extractor has no vectors of words and the level is WORD.
-        MissingExtraError: An extra that an extractor needs is not installed.
+        UnknownNameError: A name belongs to no extractor.
+        UsageError: The level is WORD, and an extractor cannot make vectors of single words.
+        MissingExtraError: An optional dependency of an extractor (an extra of the package) is not installed.
         MissingWeightsError: Weights that an extractor needs are missing.
     """
     return LoadedExtractors(
@@ -127,9 +128,10 @@ def load_extractors(names: Mapping[Modality, str], level: Level = Level.UTTERANC
 
 
 def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> LoadedExtractors:
-    """Load the extractors that produce a model's feature spaces, at the level of these spaces.
+    """Load the extractors that produce the feature spaces of a model, at the level that produces them.
 
-    Raises FeatureSpaceError if no extractor for raw video produces a space, or the installed one produces another.
+    Raises FeatureSpaceError if a space has no extractor for raw video, or if the installed extractor produces a
+    different space.
     """
     text = spaces.get(Modality.TEXT)
     needs_transcripts = text is not None and text.name == TRANSCRIPT
@@ -142,8 +144,8 @@ def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> LoadedExtractors:
         ) from error
     if needs_transcripts:
         extractors = dataclasses.replace(extractors, text=load_transcript())
-    # The feature spaces decide on the level: an imported Dataset may have word vectors, but utterance vectors that are
-    # not their mean.
+    # Choose the level at which more feature spaces match. The `level` of the spaces cannot decide: an imported Dataset
+    # may have word vectors although its utterance vectors are not their mean.
     try:
         by_word = dataclasses.replace(extractors, level=Level.WORD)
     except UsageError:  # an extractor has no vectors of words
@@ -156,19 +158,20 @@ def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> LoadedExtractors:
 def featurise(
     path: Path, video_id: str, clips: Sequence[Clip], extractors: LoadedExtractors, seen: FaceFrames | None = None
 ) -> ClipFeatures:
-    """Extract the features of every clip in every modality.
+    """Extract the features of every utterance in every modality that has an extractor.
 
-    At word level, the words of a clip without word times are spread over the clip, which is noted.
+    If word times are needed but a clip has none, they are estimated by spreading the words over the clip.
 
     Args:
         path: The media file.
         video_id: Id of the resulting video.
-        clips: Its utterances with start and end in seconds, transcript and perhaps timed words.
-        extractors: Loaded extractors, which decide on the modalities and the level.
-        seen: Result of `observe_frames` with the same file and visual extractor; None observes the frames now.
+        clips: The utterances of the video, each with start and end in seconds, a transcript and perhaps word times.
+        extractors: Loaded extractors, which determine the modalities and the level.
+        seen: Result of `observe_frames` for the same file and visual extractor. If it is None, the frames are observed
+            now.
 
     Returns:
-        The video with its features, the reasons of missing ones, and notes on estimated word times.
+        The video with its features, the reason for each missing one, and counts of estimated word times.
 
     Raises:
         DataError: The file is not a media file.
@@ -200,10 +203,10 @@ def observe_frames(path: Path, extractor: VisualExtractor, check: Callable[[], N
     Args:
         path: The media file.
         extractor: Loaded visual extractor.
-        check: Called before each frame; raises to stop the observation. None never stops it.
+        check: Function that is called before each frame and may raise an error to stop the observation; None: no check.
 
     Returns:
-        Times (frame,) in seconds and vectors (frame, feature); no frames if the file has no pictures.
+        Times (frame,) in seconds and vectors (frame, feature). Both are empty if the file has no pictures.
 
     Raises:
         DataError: The file is not a media file.
@@ -281,7 +284,15 @@ def _featurise_face(result: ClipFeatures, facts: MediaFacts, seen: FaceFrames, w
 def _reason_unmeasurable(
     facts: MediaFacts, utterance: Utterance, spoken: Sequence[TimedWord] | None, *, is_there: bool, otherwise: str
 ) -> str | None:
-    """Reason why an utterance cannot be measured at all; None if its sound or picture decides."""
+    """Return the reason why an utterance cannot be measured, or None if it can be.
+
+    Args:
+        facts: Facts about the media file, such as its duration.
+        utterance: Utterance with its start time.
+        spoken: Words of the utterance at word level; None at utterance level.
+        is_there: Whether the file has the stream (sound or picture) that is to be measured.
+        otherwise: Reason to return if the file lacks this stream.
+    """
     if not is_there:
         return otherwise
     if _span(utterance)[0] >= facts.duration_s:
@@ -305,7 +316,7 @@ def _set_features(
 
 
 def _set_word_features(utterance: Utterance, modality: Modality, rows: FloatArray, present_words: BoolArray) -> None:
-    """Store vectors (word, feature) of an utterance; words lack a modality that their utterance lacks."""
+    """Store word vectors (word, feature) in the utterance. If it lacks the modality, all its words lack it too."""
     if not len(rows):
         return
     mask = present_words & (modality in utterance.features)
@@ -314,7 +325,7 @@ def _set_word_features(utterance: Utterance, modality: Modality, rows: FloatArra
 
 
 def _n_equal_spaces(actual: Mapping[Modality, FeatureSpace], expected: Mapping[Modality, FeatureSpace]) -> int:
-    """Number of modalities with equal feature spaces."""
+    """Count the modalities whose feature spaces are equal in both mappings."""
     return sum(
         modality in actual and actual[modality].fingerprint == space.fingerprint for modality, space in expected.items()
     )

@@ -1,7 +1,7 @@
-"""Measurements of a recording that precede the prediction: its clips, its face frames and its voice.
+"""Measurements of a recording that precede the prediction: its utterances, the faces in its frames, and its voice.
 
-They do not depend on each other, so that a task pool runs them in parallel. The tracks of voice and face in the report
-are measured here too; they are independent of the model's predictions.
+The measurements do not depend on each other, so a task pool runs them in parallel. The tracks of voice and face that
+the report shows are also made here. They do not depend on the predictions of the model.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mien.video.analysis import Track, TrackSource
 from mien.video.featurise import FaceFrames, observe_frames
 from mien.video.page import thinned
 
-# The extractor of the face tracks, whichever extractor the model uses.
+# Name of the extractor that measures the face tracks. The model may use another visual extractor.
 FACE = "face"
 # Sound is measured in stretches of this length, so that memory use does not grow with the recording.
 STRETCH_S = 10.0
@@ -38,7 +38,8 @@ LOUDNESS_STEP_S = 0.1
 QUIETEST_DB = -80.0
 # Every tenth of the 100 pitch frames per second is shown.
 PITCH_EVERY = 10
-# Longer tracks become means of neighbours, which limits the size of the outputs: 33 minutes at 10 points per second.
+# In longer tracks, neighbouring points are averaged to limit the size of the outputs. At 10 points per second, this
+# number is reached after 33 minutes.
 MOST_TRACK_POINTS = 20_000
 # column of the face extractor's frames -> name of its track
 FACE_SHOWN = {
@@ -55,7 +56,7 @@ class MeasurementSettings:
     # file with transcripts and times; None: speech is recognised
     subtitles: Path | None
     media: MediaSettings
-    # measure voice and face for the report
+    # whether to measure voice and face for the report
     tracks: bool
     # name of the model's visual extractor; empty if it has none
     model_sees: str = ""
@@ -67,18 +68,18 @@ class RecordingMeasurements:
 
     settings: MeasurementSettings
     clips: Future[Clips]
-    # name of a visual extractor -> its vectors of the frames
+    # name of a visual extractor -> the vectors that it made of the frames
     seen: Mapping[str, Future[FaceFrames]]
     # tracks of the voice; None: the report shows no tracks
     voice: Future[tuple[Track, ...]] | None
 
     def model_saw(self) -> FaceFrames | None:
-        """Wait for the frames of the model's visual extractor; None if it has none."""
+        """Wait for the vectors of the model's visual extractor and return them, or None if the model uses no face."""
         name = self.settings.model_sees
         return self.seen[name].result() if name else None
 
     def tracks(self) -> tuple[Track, ...]:
-        """Wait for the tracks of voice and face; empty if the settings exclude them."""
+        """Wait for the tracks of voice and face, and return them. The tuple is empty if the settings exclude tracks."""
         if self.voice is None:
             return ()
         return (
@@ -87,7 +88,7 @@ class RecordingMeasurements:
         )
 
     def cancel(self) -> None:
-        """Cancel measurements that have not started."""
+        """Cancel the measurements that have not started."""
         for measuring in (self.clips, *self.seen.values(), self.voice):
             if measuring is not None:
                 measuring.cancel()
@@ -105,13 +106,13 @@ class MeasurementPool:
         self._extractors = {name: pool.submit_loading(partial(load_visual_extractor, name)) for name in sorted(names)}
 
     def require_loaded(self) -> None:
-        """Wait until all is loaded. Raises errors of loading: MissingExtraError, MissingWeightsError and others."""
+        """Wait until the recogniser and the extractors are loaded. Raise their errors, such as MissingWeightsError."""
         for loading in (self._recognizer, *self._extractors.values()):
             if loading is not None:
                 loading.result()
 
     def observe(self, path: Path) -> RecordingMeasurements:
-        """Start the measurements of a recording, the longest first."""
+        """Start the measurements of a recording on the pool, the longest first, and return them while they run."""
         submit, check = self._pool.submit, self._pool.check
         return RecordingMeasurements(
             self._settings,
@@ -140,11 +141,11 @@ def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
 
     Args:
         path: The media file.
-        check: Called before each stretch of sound; raises to stop the measurement.
+        check: Function that is called before each piece of sound and may raise an error to stop the measurement.
 
     Returns:
-        Tracks of the loudness in dB relative to full scale and of the pitch in Hz, NaN without a voice. No track if the
-        file has no sound; no pitch if the recording is very short.
+        A track of the loudness in dB relative to full scale, and a track of the pitch in Hz, which is NaN where there
+        is no voice. A file without sound has no tracks. A recording of less than 0.5 s has no pitch track.
     """
     if not probe(path).has_audio:
         return ()
@@ -179,14 +180,14 @@ def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
 
 
 def face_tracks(seen: FaceFrames, *, used_by_model: bool) -> tuple[Track, ...]:
-    """Make tracks of the presence of a face and of a few of its measures.
+    """Make the tracks of the face: whether a face is present, and its measures that `FACE_SHOWN` lists.
 
     Args:
-        seen: Frames of the `face` extractor.
-        used_by_model: Whether the model uses these frames, which the tracks state.
+        seen: Vectors that the extractor `face` made of the frames.
+        used_by_model: Whether the model uses these vectors. The tracks store this.
 
     Returns:
-        The tracks; empty if there are no frames.
+        The tracks, or an empty tuple if there are no frames.
     """
     if not len(seen.times_s):
         return ()
@@ -201,7 +202,7 @@ def face_tracks(seen: FaceFrames, *, used_by_model: bool) -> tuple[Track, ...]:
 
 
 def bounded(track: Track, max_points: int = MOST_TRACK_POINTS) -> Track:
-    """Reduce a track with too many points to means of neighbouring points, and state so in its note.
+    """Reduce a track with too many points to means of neighbouring points, and add this to its note.
 
     Args:
         track: A track of any length.
@@ -220,7 +221,14 @@ def bounded(track: Track, max_points: int = MOST_TRACK_POINTS) -> Track:
 
 
 def _voice_pitch(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Times in seconds and F0 in Hz, each (point,), NaN without a voice; the pitch of `covarep-like-74`."""
+    """Compute the pitch of a voice as the extractor `covarep-like-74` does.
+
+    Args:
+        samples: Sound (sample,).
+
+    Returns:
+        Times in seconds and fundamental frequency in Hz, each (point,). The frequency is NaN where there is no voice.
+    """
     signal = high_passed(np.asarray(samples, dtype=np.float64))
     pitch = track_pitch(signal, prediction_residual(signal))
     f0_hz = np.where(pitch.voiced, pitch.f0_hz, np.nan).astype(np.float32)

@@ -44,18 +44,18 @@ OUTPUTS = (ANALYSIS_JSON, UTTERANCES_CSV, CAPTIONS_VTT, REPORT_HTML)
 
 
 def write_outputs(folder: Path, analysis: Analysis, settings: PageSettings | None = None) -> dict[str, Path]:
-    """Write all output files, each atomically; the page comes last, so that it exists only beside the others.
+    """Write all output files, each atomically. The report page is the last, so that it never exists without the others.
 
     Args:
         folder: Folder of the files; existing files of the same names are replaced.
         analysis: The analysis to write.
-        settings: Settings of the page; None uses the defaults.
+        settings: Settings of the report page; None uses the defaults.
 
     Returns:
         File name -> path, in the order of `OUTPUTS`.
 
     Raises:
-        WriteError: The system refuses to write; later files in the order of `OUTPUTS` are unchanged.
+        WriteError: A file cannot be written. The files after it in the order of `OUTPUTS` are unchanged.
     """
     paths = {name: folder / name for name in OUTPUTS}
     write_analysis_json(paths[ANALYSIS_JSON], analysis)
@@ -66,16 +66,16 @@ def write_outputs(folder: Path, analysis: Analysis, settings: PageSettings | Non
 
 
 def write_utterances_csv(path: Path, analysis: Analysis) -> None:
-    """Write one CSV row per utterance, as UTF-8, separated by commas, with unrounded numbers.
+    """Write `utterances.csv`: a header and one row per utterance, in UTF-8, with unrounded numbers.
 
-    An apostrophe precedes texts that a spreadsheet would run as formulas.
+    A text that a spreadsheet would run as a formula gets an apostrophe in front.
 
     Args:
         path: The file, written atomically.
         analysis: The analysis with the utterances.
 
     Raises:
-        WriteError: The system refuses to write.
+        WriteError: The file cannot be written.
     """
     with atomic_file(path) as aside, open(aside, "w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
@@ -92,14 +92,14 @@ USE_NOTE = "Predicted expressions, not feelings. Do not use them to judge a pers
 
 
 def captions(analysis: Analysis) -> str:
-    """Make the text of `captions.vtt`: one cue per utterance in start order, with labels and transcript."""
+    """Return the text of `captions.vtt`: one cue per utterance in start order, with labels and transcript."""
     head = f"WEBVTT\n\nNOTE\n{_cue_text(analysis.video.name)}, analysed by {_cue_text(analysis.model.name)}\n{USE_NOTE}"
     cues = [_cue(number, utterance) for number, utterance in enumerate(analysis.utterances, start=1)]
     return "\n\n".join([head, *cues]) + "\n"
 
 
 def clock(milliseconds: int) -> str:
-    """Format a time as HH:MM:SS.mmm, with more digits for 100 hours and above."""
+    """Format a time as HH:MM:SS.mmm. From 100 hours on, the hours have more than two digits."""
     seconds, thousandths = divmod(milliseconds, 1000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
@@ -126,7 +126,7 @@ def _cue_labels(utterance: UtteranceAnalysis) -> str:
 
 
 def _cue_text(text: str) -> str:
-    """Escaped text without line breaks, because an empty line would end the cue."""
+    """Escape a text for WebVTT and remove its line breaks, because an empty line would end the cue."""
     return " ".join(text.replace("\0", "").split()).translate(ESCAPES)
 
 
@@ -135,7 +135,7 @@ FORMAT_VERSION = 1
 
 
 def to_json(analysis: Analysis) -> dict[str, Any]:
-    """Convert an analysis to the JSON object of analysis.json; NaN becomes None."""
+    """Convert an analysis to the JSON object of `analysis.json`. NaN becomes None."""
     video = analysis.video
     return {
         "format": FORMAT,
@@ -155,7 +155,10 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
 
 
 def from_json(facts: dict[str, Any]) -> Analysis:
-    """Make an analysis from an object of `to_json`. Raises KeyError, TypeError or ValueError if it is invalid."""
+    """Rebuild an analysis from the object that `to_json` returned.
+
+    Raises KeyError, TypeError or ValueError if the object is invalid.
+    """
     if (facts["format"], facts["format_version"]) != (FORMAT, FORMAT_VERSION):
         raise ValueError(f"format {facts['format']!r} version {facts['format_version']!r}")
     video, model = facts["video"], facts["model"]
@@ -194,13 +197,16 @@ def write_analysis_json(path: Path, analysis: Analysis) -> None:
         analysis: The analysis to write.
 
     Raises:
-        WriteError: The system refuses to write.
+        WriteError: The file cannot be written.
     """
     _write_text(path, _indented_json(to_json(analysis)) + "\n")
 
 
 def read_analysis_json(path: Path) -> Analysis:
-    """Read a file of `write_analysis_json`. Raises DataError if it is missing, DamagedFileError if it is invalid."""
+    """Read a file that `write_analysis_json` wrote.
+
+    Raises DataError if the file is missing, and DamagedFileError if its content is invalid.
+    """
     facts = read_json(path, "an analysis")
     if facts.get("format") != FORMAT:
         raise DamagedFileError(
@@ -236,7 +242,10 @@ def _utterance_to_json(row: UtteranceAnalysis) -> dict[str, Any]:
 
 
 def _optional_keys(row: UtteranceAnalysis) -> dict[str, Any]:
-    """Keys that exist only if the model predicts degrees, or tasks without a key of their own."""
+    """Return the optional entries of an utterance's JSON, such as predicted intensities.
+
+    The key `outputs` contains the tasks that have no separate key. An entry is absent if the model does not predict it.
+    """
     facts: dict[str, Any] = {}
     if row.sentiment_intensity is not None:
         facts["sentiment_intensity"] = float(row.sentiment_intensity)
@@ -315,7 +324,7 @@ def _array_from_json(values: list[Any]) -> FloatArray:
 
 
 def _indented_json(facts: Any, indent: str = "") -> str:
-    """Indented JSON with each list of scalars on one line, such as a row of a matrix or the values of a track."""
+    """Format indented JSON. A list of numbers or texts, such as a row of a matrix, is written on one line."""
     inner = indent + "  "
     if isinstance(facts, dict) and facts:
         items = [f"{inner}{json.dumps(key, ensure_ascii=False)}: {_indented_json(facts[key], inner)}" for key in facts]

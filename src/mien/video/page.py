@@ -1,9 +1,10 @@
-"""Make `report.html`, one file that opens from disk without a network. `web-src/` has its script and style.
+"""Make `report.html`, one file that opens from disk without a network. Its script and style are built from `web-src/`.
 
-All content of a recording is JSON inside a data block, which the script inserts as text, never as markup. The content
-security policy allows the page's own script and style by their hashes, and no request except the video's.
+The data of a recording are stored as JSON in one element of the page. The script inserts them as text, never as markup.
+The content security policy allows only the script and the style of the page, by their hashes, and no request except for
+the video.
 
-The data are the analysis with rounded numbers, and tracks reduced to the number of points that a screen can show.
+The data are the analysis with rounded numbers. Long tracks are reduced to as many points as a screen can show.
 """
 
 from __future__ import annotations
@@ -49,19 +50,19 @@ PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
-    """Settings of the page."""
+    """Settings of the report page."""
 
-    # A video up to this size is embedded, so that the page can be sent as one file; the page refers to a larger one by
-    # a relative path. 0: videos are never embedded. MOST_EMBEDDED_MB limits it.
+    # The page embeds a video up to this size, so that it can be sent as one file. It refers to a larger video by a
+    # relative path. With 0, no video is embedded. Values above MOST_EMBEDDED_MB have the effect of MOST_EMBEDDED_MB.
     embed_video_up_to_mb: float = 0.0
 
 
 def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None) -> str:
-    """Make the HTML of the page.
+    """Return the HTML of the report page of an analysis.
 
     Args:
         analysis: The analysis to show.
-        folder: Folder that will contain the page; the video's address is relative to it.
+        folder: Folder that will contain the page. The address of the video is relative to this folder.
         settings: Whether the video is embedded; None uses the defaults.
 
     Returns:
@@ -90,7 +91,7 @@ def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None)
 
 
 def content_policy(script: str, style: str) -> str:
-    """Make the content security policy, which allows one script, one style and the video, and nothing else.
+    """Return the content security policy. It allows one script, one style sheet, embedded images and the video.
 
     Args:
         script: Text of the page's script.
@@ -114,15 +115,16 @@ def content_policy(script: str, style: str) -> str:
 
 
 def video_address(video: Path | None, folder: Path, settings: PageSettings) -> str:
-    """Make the address of the player's video.
+    """Return the address (URL) of the video that the player of the page shows.
 
     Args:
-        video: The media file; None has no address.
+        video: The media file, or None if the page has no player.
         folder: Folder that will contain the page.
         settings: Size up to which the video is embedded.
 
     Returns:
-        A data address of an embedded video, else an address relative to `folder`; empty without a video.
+        A data URL if the video is embedded, else a URL relative to `folder`, or an absolute one if the video is on
+        another drive. The text is empty if `video` is None.
     """
     if video is None:
         return ""
@@ -139,7 +141,7 @@ def video_address(video: Path | None, folder: Path, settings: PageSettings) -> s
 
 
 def _file_size_mb(video: Path) -> float | None:
-    """Size of a file in MB; None if it does not exist, in which case the page lets the reader choose one."""
+    """Return the size of a file in MB, or None if it does not exist. The page then lets the reader choose a file."""
     try:
         return video.stat().st_size / BYTES_PER_MB
     except OSError:
@@ -147,7 +149,7 @@ def _file_size_mb(video: Path) -> float | None:
 
 
 def _note_too_large(video: Path | None, settings: PageSettings) -> str:
-    """Note on a video that should be embedded but is too large; empty otherwise."""
+    """Return a note if the video should be embedded but is larger than `MOST_EMBEDDED_MB`, else an empty text."""
     size_mb = None if video is None else _file_size_mb(video)
     if size_mb is None or not MOST_EMBEDDED_MB < size_mb <= settings.embed_video_up_to_mb:
         return ""
@@ -166,17 +168,17 @@ def _policy_hash(text: str) -> str:
 
 
 def _data_block(text: str) -> str:
-    """JSON with escaped markup characters, so that it cannot close its element or open another."""
+    """Escape the markup characters of a JSON text, so that it cannot close its HTML element or open another."""
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-# Most points of a track on the page; analysis.json contains more.
+# Largest number of points of a track on the page; analysis.json contains more.
 MAX_TRACK_POINTS = 2000
 DECIMALS = 4
 
 
 def page_data(analysis: Analysis) -> dict[str, Any]:
-    """Make the page's data as one JSON object, whose type `web-src/src/types.ts` defines."""
+    """Return the data of the page as one JSON object. `web-src/src/types.ts` defines its type."""
     video, model = analysis.video, analysis.model
     ends = [utterance.end_s for utterance in analysis.utterances]
     return {
@@ -207,12 +209,13 @@ def thinned(times_s: FloatArray, values: FloatArray, max_points: int) -> tuple[F
     """Average neighbouring samples so that at most `max_points` remain.
 
     Args:
-        times_s: Rising times (time,) in seconds.
+        times_s: Times (time,) in seconds, ascending.
         values: Measured values (time,), NaN where nothing was measured.
         max_points: Largest number of points, at least 1.
 
     Returns:
-        Times and values, each (point,): means over groups of neighbours, NaN for a group without any value.
+        Times and values, each (point,). Every point is the mean of a group of neighbouring samples. Its value is NaN if
+        the group has no measured value. Arrays with at most `max_points` samples are returned unchanged.
     """
     if len(times_s) <= max_points:
         return times_s, values

@@ -1,7 +1,8 @@
 """The paper's figures on joint learning: Figures 2 and 3, and how often each emotion is predicted.
 
-The paper counts 1173 predictions (joint), 951 (single) and 1063 in the labels, without stating the threshold.
-`prediction_counts` therefore shows both operating points of the protocol clean.
+For anger the paper counts 1173 predictions of the joint system, 951 of the single-task system and 1063 utterances in
+the labels. It does not state the threshold. `prediction_counts` therefore shows the counts at both operating points of
+the protocol clean.
 """
 
 from __future__ import annotations
@@ -47,9 +48,13 @@ JOINT_VS_SINGLE_NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class ArmScores:
-    """One score of joint and single-task systems; NaN where undefined."""
+    """Values of one score for systems trained on both tasks together (joint) and on one task (single).
 
-    joint: FloatArray  # (family,) mean over the seeds; the other arrays have the same shape
+    Each array has the mean or s.d. over the seeds for every family of systems; `trivial` is the score of the constant
+    predictor. Undefined values are NaN.
+    """
+
+    joint: FloatArray  # (family,) mean; the other arrays have the same shape
     joint_sd: FloatArray
     single: FloatArray
     single_sd: FloatArray
@@ -58,9 +63,10 @@ class ArmScores:
 
 @figure_style()
 def joint_vs_single(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """Draw joint against single-task scores of every family that has both, under the protocol clean.
+    """Draw the scores of joint and of single-task learning side by side, under the protocol clean.
 
-    One panel per score, stacked vertically, with two bars per input set.
+    There is one panel per score. Each has two bars per family of systems, where a family has the same model, inputs and
+    settings: one bar for training on both tasks together (joint), and one for training on the score's task alone.
     """
     families = [family for family in benchmark.families() if family.joint and family.single]
     if not families:
@@ -118,7 +124,7 @@ def _joint_vs_single_panel(axes: Axes, arms: ArmScores) -> None:
 
 
 def _input_labels(families: list[SystemFamily]) -> tuple[str, ...]:
-    """Input sets as tick labels; with the names of the joint systems if an input set occurs twice."""
+    """Return the input sets as tick labels; if one occurs twice, each label also has the name of its joint system."""
     letters = [family.any().letters for family in families]
     if len(set(letters)) == len(letters):
         return tuple(letters)
@@ -136,9 +142,10 @@ LOOKS = {GOLD: ("white", None), JOINT: (BLUE, None), SINGLE: (ORANGE, "////")}
 
 @figure_style()
 def prediction_counts(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """Draw how often the reference and its single-task partner, if any, predict each emotion.
+    """Draw how many utterances get each emotion in the predictions and in the gold labels.
 
-    One panel per operating point, stacked vertically; the numbers are printed above the bars.
+    The predicting systems are from `BenchmarkView.reference_family`: one trained on both tasks together, and one on
+    emotions alone. One panel is for thresholds chosen for weighted accuracy, one for those chosen for weighted F1.
     """
     family = benchmark.reference_family()
     systems: dict[str, SystemScores] = {}
@@ -169,7 +176,7 @@ def prediction_counts(benchmark: BenchmarkView) -> Figure | OmittedFigure:
 
 
 def _prediction_counts_panel(axes: Axes, sides: Mapping[str, tuple[FloatArray, FloatArray]]) -> None:
-    """Draw bars; `sides` maps gold, joint and single task to mean and s.d. of the utterance counts (output,)."""
+    """Draw one panel; `sides` maps gold, joint and single task to mean and s.d. of utterance counts, both (output,)."""
     width = 0.84 / len(sides)
     for number, (side, (means, sds)) in enumerate(sides.items()):
         colour, hatch = LOOKS[side]
@@ -206,7 +213,7 @@ def _prediction_counts_panel(axes: Axes, sides: Mapping[str, tuple[FloatArray, F
 
 
 def _counts_per_output(system: SystemScores, key: str) -> tuple[FloatArray, FloatArray]:
-    """Mean and s.d. of one count over the seeds, both (output,)."""
+    """Return the mean and s.d. over the seeds of one count, for every emotion output: two arrays (output,)."""
     pairs = [means_and_sds([system], _count_path(name, key)) for name in EMOTION_OUTPUTS]
     return np.concatenate([mean for mean, _ in pairs]), np.concatenate([sd for _, sd in pairs])
 
@@ -222,7 +229,11 @@ MAX_TICKS = 7
 
 @dataclass(frozen=True, slots=True)
 class AttentionHalf:
-    """Weights (utterance, context) that each utterance of `asking` gives to the utterances of `attended`."""
+    """Attention from one modality to another.
+
+    Row i of `weights` (utterance, context) has the weights that utterance i, in the modality `asking`, gives to all
+    utterances in the modality `attended`.
+    """
 
     attended: str
     asking: str
@@ -230,10 +241,11 @@ class AttentionHalf:
 
 
 def attention_halves(attention: VideoAttention) -> list[tuple[AttentionHalf, ...]]:
-    """Split attention into pairs of modalities, each with one half per direction; self-attention has a single half.
+    """Group attention weights by pair of modalities, as (left half, right half); self-attention has a single half.
 
-    The left half attends to the first modality. For text and visual it is softmax(V T^T), "visual->text", and the right
-    half is softmax(T V^T), as the paper describes its right half ("the visual features of all the utterances").
+    In the left half the second modality attends to the first; in the right half the first attends to the second. For
+    text features T and visual features V, the left half is softmax(V T^T) ("visual->text") and the right half is
+    softmax(T V^T). The paper describes its right half in the same way ("the visual features of all the utterances").
     """
     halves: list[tuple[AttentionHalf, ...]] = []
     for name, weights in attention.maps.items():
@@ -250,9 +262,9 @@ def attention_halves(attention: VideoAttention) -> list[tuple[AttentionHalf, ...
 
 @figure_style()
 def attention_maps(attention: VideoAttention) -> Figure:
-    """Draw which utterances of a video are attended to (the paper's Figure 3).
+    """Draw the attention that utterances of a video give to each other (the paper's Figure 3).
 
-    One panel per pair of modalities, stacked vertically, with a common colour scale.
+    There is one panel per pair of modalities, and all panels have the same colour scale.
     """
     pairs = attention_halves(attention)
     chosen = f" ({attention.chosen_by})" if attention.chosen_by else ""

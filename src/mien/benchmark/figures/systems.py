@@ -39,7 +39,7 @@ PER_EMOTION_NOTE = (
 
 @figure_style()
 def per_emotion(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """Draw two scores of every emotion and system under the protocol clean: one panel per emotion and score."""
+    """Draw weighted accuracy and F1 of every system under the protocol clean, one panel per emotion and score."""
     systems = benchmark.scored("emotion.weighted_f1_mean6")
     if not systems:
         return OmittedFigure("no system has emotion scores on this split")
@@ -77,7 +77,7 @@ SEED_SPREAD_NOTE = (
 
 @figure_style()
 def seed_spread(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """Draw every seed's headline scores under the protocol clean: one panel per score."""
+    """Draw the headline scores of every seed of every system under the protocol clean, one panel per score."""
     headline = benchmark.headline()
     if not headline:
         return OmittedFigure("no system has a score on this split")
@@ -141,7 +141,7 @@ def _protocol_gap_panel(axes: Axes, by_protocol: Mapping[str, FloatArray]) -> No
     rows = np.arange(len(next(iter(by_protocol.values()))))
     if CLEAN in by_protocol and RELEASED in by_protocol:
         axes.hlines(rows, by_protocol[CLEAN], by_protocol[RELEASED], color=GREY, linewidth=0.8, zorder=2)
-    # fixed is drawn lower, and the marks of released are hollow, because scores may be equal
+    # equal scores would hide each other, so the marks of `fixed` are lower and those of `released` are hollow
     marks = {
         CLEAN: (0.0, "o", BLUE, BLUE, 16),
         FIXED: (0.26, "^", ORANGE, ORANGE, 13),
@@ -177,24 +177,24 @@ def row_panels(
     """Make a figure of page width with empty panels and one row per system; the reference's name is bold.
 
     Args:
-        benchmark: Names the reference.
+        benchmark: Gives the name of the reference.
         systems: Systems of the rows, from top to bottom.
         title: Title above all panels.
         note: Note below the panels on how to read the figure.
-        blocks: Label of the x axes -> titles of the panels; each entry is a row of panels.
+        blocks: Label of the x axes -> titles of the panels. Each entry makes one row of panels.
         row_height: Least height of a system's row in inches; long names increase it.
         share_x: Whether the panels of a block share the x axis.
         legend: Whether to reserve space for `add_legend`.
 
     Returns:
-        The figure, and its panels block by block.
+        The figure, and its panels in the order of `blocks`.
     """
     if any(system.experimental for system in systems):
         note += f" {DAGGER_NOTE}"
     labels = [textwrap.fill(system.label, NAME_CHARACTERS) for system in systems]
     lines = max(label.count("\n") + 1 for label in labels)
     block_height = len(systems) * max(row_height, lines * NAME_LINE_HEIGHT)
-    # inches for titles, tick labels and axis label of a block
+    # height in inches of titles, tick labels and axis label of a block
     margins = 0.62
     body = len(blocks) * (block_height + margins)
     figure = new_figure(PAGE, body, title, note, legend=legend)
@@ -221,7 +221,7 @@ def trivial_line(axes: Axes, value: float) -> None:
 
     Args:
         axes: Panel to draw into.
-        value: The score; NaN draws nothing.
+        value: The score; if it is NaN, nothing is drawn.
     """
     if not np.isnan(value):
         axes.axvline(value, color=INK, linestyle=(0, (4, 2)), linewidth=0.8, zorder=2, gid="trivial")

@@ -1,1 +1,1 @@
-"""Acoustic extractors: feature vectors of the sound of an utterance."""
+"""Acoustic extractors. They compute feature vectors of the sound of an utterance."""

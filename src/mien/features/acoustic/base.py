@@ -1,4 +1,8 @@
-"""The interface of acoustic extractors, reasons for a missing vector, and the paper's word-then-average rule."""
+"""The interface of acoustic extractors, the check for usable sound, and the averaging of frames over words.
+
+Frames are averaged over each spoken word, and the words over the utterance, as in the paper (Akhtar et al., NAACL
+2019).
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,9 @@ from mien.errors import DataError
 from mien.schema import BoolArray, FeatureSpace, FloatArray, TimedWord
 
 RATE_HZ = 16_000
-# Two analysis windows of 100 ms: a mean over frames needs at least two.
+# Shortest usable sound: two analysis windows of 100 ms, because a mean over frames needs at least two.
 SHORTEST_S = 0.2
-# Silence: no 20 ms window reaches -60 dB of full scale.
+# A sound is silent if the level of none of its 20 ms windows reaches -60 dB of full scale.
 SILENCE_STRETCH_S = 0.02
 SILENCE_RMS = 1e-3
 
@@ -26,44 +30,49 @@ NO_VOICE = "no voice: nothing in it is voiced"
 
 @dataclass(frozen=True)
 class AcousticExtractor:
-    """A loaded extractor; its result depends only on the given samples.
+    """A loaded acoustic extractor: functions that compute vectors from sound, and the feature spaces of the vectors.
 
-    Pass the samples of one utterance, not of a long recording: everything is computed in memory.
+    The results depend only on the given samples. Pass the samples of one utterance, not of a long recording, because
+    everything is computed in memory.
     """
 
     # feature space of the utterance vectors
     space: FeatureSpace
-    # feature space of words and their mean, see `word_then_average`; None if and only if `frames` is None
+    # feature space of word vectors and of their mean, see `word_then_average`; None if and only if `frames` is None
     word_space: FeatureSpace | None
-    # sample rate of the mono sound it expects, Hz
+    # sample rate in Hz of the mono sound that the functions expect
     rate_hz: int
-    # samples (sample,) float32 in [-1, 1] -> vector (feature,) float32, or the reason why there is none
+    # Takes the samples of an utterance (sample,), float32 in [-1, 1]. Returns their vector (feature,) float32, or the
+    # reason why they have none.
     vector_or_reason: Callable[[FloatArray], FloatArray | str]
-    # samples -> times_s (frame,), seconds after the first sample, and values (frame, feature) float32, NaN where a
-    # column is undefined (F0 of an unvoiced frame). No frames if `why_unusable` gives a reason.
-    # None: utterance level only
+    # Takes the samples of an utterance. Returns the times of its frames (frame,) in seconds after the first sample, and
+    # their features (frame, feature) float32, which are NaN where a feature is undefined (F0 of an unvoiced frame). The
+    # result has no frames if `why_unusable` gives a reason. None if the extractor has only utterance vectors.
     frames: Callable[[FloatArray], tuple[FloatArray, FloatArray]] | None
 
     def utterance_vector(self, samples: FloatArray) -> FloatArray | None:
-        """Compute the vector (feature,) of samples (sample,); None if there is none, see `why_missing`."""
+        """Compute the vector (feature,) of an utterance from its samples (sample,).
+
+        The result is None if the utterance has no vector; `why_missing` returns the reason.
+        """
         result = self.vector_or_reason(samples)
         return None if isinstance(result, str) else result
 
     def why_missing(self, samples: FloatArray) -> str | None:
-        """Return the reason why samples (sample,) have no vector; None if they have one."""
+        """Return the reason why an utterance with the samples (sample,) has no vector; None if it has one."""
         result = self.vector_or_reason(samples)
         return result if isinstance(result, str) else None
 
 
 def why_unusable(samples: FloatArray, rate_hz: int) -> str | None:
-    """Check whether samples can contain a voice.
+    """Check whether a sound is long enough, finite and not silent, so that it can contain a voice.
 
     Args:
         samples: Mono sound (sample,) in [-1, 1].
         rate_hz: Sample rate.
 
     Returns:
-        TOO_SHORT, NOT_FINITE or SILENT; None if the samples are usable.
+        The reason why the sound is unusable: TOO_SHORT, NOT_FINITE or SILENT. None if it is usable.
 
     Raises:
         DataError: The samples are not one channel.
@@ -86,25 +95,27 @@ def why_unusable(samples: FloatArray, rate_hz: int) -> str | None:
 def word_then_average(
     times_s: FloatArray, values: FloatArray, start_s: float, words: Sequence[TimedWord]
 ) -> tuple[FloatArray | None, FloatArray, BoolArray]:
-    """Average frames over words, and words over the utterance: the paper's rule (section "Feature extraction").
+    """Average frame features over each word, and the word vectors over the utterance.
 
-    The vector of a word is the unweighted mean of the frames that overlap it, as in the CMU Multimodal SDK. That of the
-    utterance is the mean of the word vectors, or the mean of all frames if no frame overlaps a word.
+    This is the method of the paper (Akhtar et al., NAACL 2019, section "Feature extraction"). The vector of a word is
+    the unweighted mean of the frames that overlap the word, as in the CMU Multimodal SDK. The vector of the utterance
+    is the mean of the word vectors. If no frame overlaps a word, it is the mean of all frames.
 
-    NaN is ignored, so that F0 and the glottal columns are means over voiced frames, and the other columns over all
-    frames. A word without a value in a column takes the mean of the other words, which does not change the mean of the
-    utterance. If no word has a value in a column, every word takes the mean of all frames.
+    The means ignore NaN. For F0 and the glottal features they are thus means over voiced frames. If a word has no value
+    of a feature, it gets the mean of the other words, which does not change the mean of the utterance. If no word has
+    a value of a feature, every word gets the mean of all frames.
 
     Args:
         times_s: Centres of the frames (frame,), evenly spaced, in seconds after the first sample of the utterance.
-        values: Frame features (frame, feature), NaN where a column is undefined.
-        start_s: Time of the first sample in seconds, in the time base of `words`.
+        values: Frame features (frame, feature), NaN where a feature is undefined.
+        start_s: Time of the first sample in seconds, on the same clock as the times of `words`.
         words: Words of the utterance in time order.
 
     Returns:
-        The utterance's vector (feature,) float32, or None if there is no frame or a column has no value in any frame;
-        the word vectors (word, feature) float32, zero where absent; present (word,), False where no frame overlaps the
-        word.
+        A tuple of three. First, the vector of the utterance (feature,) float32; None if there is no frame, or if a
+        feature has no value in any frame. Second, the vectors of the words (word, feature) float32. Third, a mask
+        (word,), which is False where no frame overlaps the word, and everywhere if the first item is None. The vector
+        of a word is zero where the mask is False.
     """
     rows = np.zeros((len(words), values.shape[1]), dtype=np.float32)
     present = np.zeros(len(words), dtype=np.bool_)
@@ -131,7 +142,7 @@ def word_then_average(
 
 
 def _mean_without_nan(values: FloatArray) -> FloatArray:
-    """Average rows (row, feature) without NaN; NaN where a column has no other value."""
+    """Return the mean of each column of an array (row, feature), ignoring NaN; NaN for a column of only NaN."""
     known = ~np.isnan(values)
     count = known.sum(axis=0)
     total = np.where(known, values, 0.0).sum(axis=0, dtype=np.float64)

@@ -1,21 +1,24 @@
-"""`covarep-like-74`: pitch, glottal source, envelope and phase, 100 frames a second, in COVAREP's column order.
+"""Acoustic extractor `covarep-like-74`: 74 features of pitch, glottal source, spectral envelope and phase.
 
-The layout is that of the acoustic features published with CMU-MOSI and CMU-MOSEI (Degottex et al., ICASSP 2014), which
-the paper uses. The values are computed from the published definitions and differ from COVAREP's. The feature space
-therefore has another name, and a model trained on the published features cannot use these. Where a column is undefined,
-the published set has 0; here the value is NaN, and means ignore it. `COLUMN_DOCUMENTATION` describes each column, the
-frames in which it is defined, and the three stand-ins for COVAREP's definitions.
+It computes 100 frames per second. The columns have the layout of the acoustic features that were published with
+CMU-MOSI and CMU-MOSEI and that the paper (Akhtar et al., NAACL 2019) uses. Those were computed with COVAREP (Degottex
+et al., ICASSP 2014). The values here are computed from the published definitions and differ from COVAREP's. The feature
+space therefore has another name, and a model trained on the published features cannot use these. Where a feature is
+undefined, the published set has 0; here the value is NaN, and means ignore it. `COLUMN_DOCUMENTATION` describes each
+feature and the frames in which it is defined. Three features have another definition than in COVAREP; the
+descriptions call them stand-ins.
 
-F0 and voicing come from `pitch.py`, the glottal source from `glottal.py`. This module computes the envelope and the
-phases of the harmonics, both on the mel scale:
+`pitch.py` computes F0 and voicing, and `glottal.py` the parameters of the glottal source. This module computes the
+spectral envelope and the phases of the harmonics, both on the mel scale:
 
-- MCEP: cepstrum of the mel-warped true envelope. True envelope: Röbel & Rodet, DAFx 2005 (repeated cepstral smoothing
-  of the maximum of spectrum and envelope, until the envelope touches the peaks of the harmonics). Warping: the all-pass
-  of Tokuda et al., ICSLP 1994: log |H(w)| = sum over m of c_m cos(m w~(w)).
-- HMPDM, HMPDD: Degottex & Erro, EURASIP JASM 2014. The phase distortion of harmonic h is
-  PD_h = phi_(h+1) - phi_h - phi_1, which does not depend on the position of the window. It is computed from the flow
-  derivative, which does not contain the phase of the vocal tract. Its circular mean and deviation are taken over
-  neighbouring voiced frames and mel bands.
+- MCEP: cepstrum of the true envelope on a mel-warped frequency axis. True envelope: Röbel & Rodet, DAFx 2005. It
+  repeatedly smooths the maximum of the spectrum and the last envelope with the cepstrum, which raises the envelope to
+  the peaks of the harmonics. Warping: the all-pass filter of Tokuda et al., ICSLP 1994. With the coefficients c_m, the
+  envelope H at the frequency w, and the warped frequency v(w): log |H(w)| = sum over m of c_m cos(m v(w)).
+- HMPDM, HMPDD: Degottex & Erro, EURASIP JASM 2014. With the phase phi_h of harmonic h, its phase distortion is
+  PD_h = phi_(h+1) - phi_h - phi_1. This does not depend on the position of the window. It is computed from the
+  derivative of the glottal flow, which does not contain the phase of the vocal tract. HMPDM is its circular mean and
+  HMPDD its circular deviation, over neighbouring voiced frames and mel bands.
 """
 
 from __future__ import annotations
@@ -81,26 +84,27 @@ _POOLING = {"pooling": "frames where a column has a value -> utterance"}
 _WORD_POOLING = {"pooling": "frames where a column has a value -> words -> utterance"}
 SPACE = FeatureSpace(Modality.ACOUSTIC, NAME, len(COLUMNS), COLUMNS, recipe=RECIPE | _POOLING)
 WORD_SPACE = replace(SPACE, level=Level.WORD, recipe=RECIPE | _WORD_POOLING)
-# One quantisation step of 16-bit sound; a frame below it cannot be analysed.
+# One quantisation step of 16-bit sound; a frame with a lower level cannot be analysed.
 SOUNDING_RMS = 1 / 2**15
-# Fant 1997: Rd = (1 / 0.11) f_ac F0 / d_peak, which is NAQ / 0.11 (Alku et al. 2002)
+# Fant 1997: Rd = (1 / 0.11) f_ac F0 / d_peak, with the peak-to-peak amplitude f_ac of the glottal flow and the absolute
+# value d_peak of the negative peak of its derivative. This is NAQ / 0.11 (Alku et al. 2002).
 NAQ_PER_RD = 0.11
 ENVELOPE_SAMPLES, ENVELOPE_SIZE = 640, 1024
 ENVELOPE_ROUNDS = 8
-# The cepstral order of the envelope is half the period (Röbel & Rodet); unvoiced frames use this F0.
+# The cepstral order of the envelope is half the period in samples (Röbel & Rodet). Unvoiced frames use this F0.
 UNVOICED_F0_HZ = 160.0
-# 80 dB below a frame's strongest bin; lower values are rounding errors.
+# 80 dB below the strongest bin of a frame; lower amplitudes are rounding errors.
 SPECTRAL_FLOOR = 1e-4
 # all-pass factor that best approximates the mel scale at 16 kHz
 WARPING = 0.42
-# Phases are averaged over the voiced frames within this distance: two on each side, about four periods.
+# Phases are averaged over the voiced frames within this distance, two before and two after: about four periods.
 PHASE_REACH_FRAMES = 2
 PHASE_GRID = 256
 BLOCK_FRAMES = 200
 
 
 def load_covarep_like(path: Path | None = None) -> AcousticExtractor:  # noqa: ARG001 - one signature for all extractors
-    """Load the extractor; it needs no files, so `path` is ignored."""
+    """Return the acoustic extractor `covarep-like-74`. It needs no files, so `path` is ignored."""
 
     def frames(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
         if why_unusable(samples, RATE_HZ):
@@ -118,10 +122,11 @@ def load_covarep_like(path: Path | None = None) -> AcousticExtractor:  # noqa: A
 
 
 def frame_features(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Compute all columns for each frame of samples (sample,) at 16 kHz.
+    """Compute the 74 features (`COLUMNS`) of each frame of a signal (sample,) at 16 kHz.
 
     Returns:
-        Times of the frames (frame,), seconds after the first sample; values (frame, 74) float32, NaN where undefined.
+        The centres of the frames (frame,) in seconds after the first sample, and the features (frame, 74) float32,
+        which are NaN where they are undefined.
     """
     sound = np.asarray(samples, dtype=np.float64)
     signal = high_passed(sound)
@@ -142,7 +147,10 @@ def frame_features(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _source_columns(pitch: PitchTrack, glottal: GlottalParameters, slope: FloatArray) -> FloatArray:
-    """Arrange the columns F0 to creak (frame, 11), NaN where a column is undefined."""
+    """Return the 11 features of pitch and glottal source (frame, 11), in the order of `SOURCE_COLUMNS`.
+
+    A feature is NaN in the frames in which it is undefined. `slope` (frame,) contains the values of `peakSlope`.
+    """
     voiced_columns = {
         "F0": pitch.f0_hz[pitch.voiced],
         "NAQ": glottal.naq,
@@ -166,9 +174,9 @@ def mel_cepstra(signal: FloatArray, pitch: PitchTrack, sounding: BoolArray) -> F
     """Compute the mel-cepstra of a signal.
 
     Args:
-        signal: Sound (sample,) at 16 kHz, without offset.
+        signal: Sound (sample,) at 16 kHz with zero mean.
         pitch: F0 and voicing of its frames.
-        sounding: Mask (frame,) of the frames to analyse.
+        sounding: Mask (frame,), True for the frames to analyse.
 
     Returns:
         MCEP_0 to MCEP_24 (frame, coefficient), where MCEP_0 is the mean log amplitude; NaN where `sounding` is False.
@@ -191,11 +199,11 @@ def true_envelope(log_amplitude: FloatArray, order: FloatArray) -> FloatArray:
     """Estimate the spectral envelope: a smooth curve through the peaks of a spectrum.
 
     Args:
-        log_amplitude: One-sided spectra (frame, bin), natural log of the amplitude.
-        order: Cepstral order of the envelope (frame,).
+        log_amplitude: Natural logarithm of the amplitudes of one-sided spectra (frame, bin).
+        order: Cepstral order of the envelope of each frame (frame,).
 
     Returns:
-        Envelopes (frame, bin), natural log of the amplitude.
+        Natural logarithm of the amplitudes of the envelopes (frame, bin).
     """
     size = 2 * (log_amplitude.shape[1] - 1)
     quefrency = np.arange(log_amplitude.shape[1])
@@ -210,13 +218,13 @@ def true_envelope(log_amplitude: FloatArray, order: FloatArray) -> FloatArray:
 
 
 def _even_extension(half: FloatArray) -> FloatArray:
-    """Extend the first half plus one value (frame, bin) to even sequences (frame, size)."""
+    """Complete even sequences (frame, size) from their values 0 to size / 2 (frame, size / 2 + 1)."""
     return np.concatenate([half, half[:, -2:0:-1]], axis=1)
 
 
 @cache
 def _warped_cosines() -> FloatArray:
-    """Return the matrix (bin, coefficient) from log amplitudes on a linear frequency axis to the mel-cepstrum."""
+    """Return the matrix (bin, coefficient) that converts log amplitudes on a linear frequency axis to mel-cepstra."""
     n_bins = ENVELOPE_SIZE // 2 + 1
     warped = np.linspace(0, np.pi, n_bins)
     linear = warped - 2 * np.arctan(WARPING * np.sin(warped) / (1 + WARPING * np.cos(warped)))
@@ -226,7 +234,7 @@ def _warped_cosines() -> FloatArray:
     interpolation = np.zeros((n_bins, n_bins))
     interpolation[low, np.arange(n_bins)] = 1 - fraction
     interpolation[low + 1, np.arange(n_bins)] += fraction
-    # trapezoid rule over half the circle; coefficients other than the mean have weight 2
+    # trapezoidal rule over half the unit circle; all coefficients except the mean are doubled
     weights = np.full(n_bins, 1 / (n_bins - 1))
     weights[[0, -1]] /= 2
     cosines = np.cos(np.outer(warped, np.arange(N_MCEP))) * weights[:, None]
@@ -236,15 +244,15 @@ def _warped_cosines() -> FloatArray:
 
 
 def phase_distortion(harmonics: ComplexArray, pitch: PitchTrack) -> tuple[FloatArray, FloatArray]:
-    """Compute mean and deviation of the phase distortion in mel bands.
+    """Compute the circular mean and deviation of the phase distortion of harmonics in mel bands.
 
     Args:
-        harmonics: Complex amplitudes (voiced frame, harmonic) of the flow derivative from the first harmonic on; zero
-            above 8 kHz.
+        harmonics: Complex amplitudes (voiced frame, harmonic) of the harmonics of the derivative of the glottal flow,
+            starting with the first harmonic; zero above 8 kHz.
         pitch: F0 and voicing of all frames.
 
     Returns:
-        HMPDM (voiced frame, 25) in (-pi, pi] and HMPDD (voiced frame, 13), both in radians.
+        The means HMPDM (voiced frame, 25) in (-pi, pi] and the deviations HMPDD (voiced frame, 13), both in radians.
     """
     distortion = harmonics[:, 1:] * np.conj(harmonics[:, :-1]) * np.conj(harmonics[:, :1])
     length = np.abs(distortion)
@@ -256,9 +264,13 @@ def phase_distortion(harmonics: ComplexArray, pitch: PitchTrack) -> tuple[FloatA
 
 
 def _distortion_on_grid(unit: ComplexArray, f0_hz: FloatArray) -> ComplexArray:
-    """Interpolate phase distortions (frame, harmonic), given as unit vectors, at PHASE_GRID frequencies up to 8 kHz."""
+    """Interpolate the phase distortions of harmonics at PHASE_GRID evenly spaced frequencies from 0 to 8 kHz.
+
+    The phase distortions (frame, harmonic) are given as complex numbers `unit` of length 1. The result has the shape
+    (frame, PHASE_GRID). `f0_hz` (frame,) is the F0 of each frame.
+    """
     last = np.maximum(np.floor(0.5 * RATE_HZ / f0_hz).astype(np.intp) - 2, 0)[:, None]
-    # PD_h is placed at harmonic h. Below the first and above the last harmonic, the nearest value is used.
+    # The phase distortion of harmonic h is placed at h times F0. Outside the range of harmonics, the nearest is used.
     position = np.clip(np.linspace(0, RATE_HZ / 2, PHASE_GRID) / f0_hz[:, None] - 1, 0, last)
     low = np.minimum(position.astype(np.intp), np.maximum(last - 1, 0))
     fraction = position - low
@@ -268,7 +280,11 @@ def _distortion_on_grid(unit: ComplexArray, f0_hz: FloatArray) -> ComplexArray:
 
 
 def _mean_over_neighbours(values: ComplexArray, voiced: BoolArray) -> ComplexArray:
-    """Average over the voiced frames within PHASE_REACH_FRAMES of each voiced frame (voiced frame, grid)."""
+    """Smooth values over time: for each voiced frame, return the mean over the voiced frames around it.
+
+    The mean includes the voiced frames at most PHASE_REACH_FRAMES before or after. The values and the result have the
+    shape (voiced frame, frequency); `voiced` (frame,) is the mask of the voiced frames.
+    """
     reach = PHASE_REACH_FRAMES
     padded = np.zeros((len(voiced) + 2 * reach, values.shape[1]), dtype=values.dtype)
     count = np.zeros(len(padded))
@@ -281,7 +297,10 @@ def _mean_over_neighbours(values: ComplexArray, voiced: BoolArray) -> ComplexArr
 
 @cache
 def _mel_bands(n_bands: int) -> FloatArray:
-    """Return weights (grid, band): triangles of equal width on the mel scale over 0 to 8 kHz, each with sum 1."""
+    """Return the weights (frequency, band) of mel bands, for PHASE_GRID evenly spaced frequencies from 0 to 8 kHz.
+
+    The bands are triangles of equal width on the mel scale. The weights of each band sum to 1.
+    """
     grid_mel = _mel(np.linspace(0, RATE_HZ / 2, PHASE_GRID))
     edges = np.linspace(0, _mel(np.array(RATE_HZ / 2)), n_bands + 2)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
@@ -293,5 +312,5 @@ def _mel_bands(n_bands: int) -> FloatArray:
 
 
 def _mel(frequency_hz: FloatArray) -> FloatArray:
-    """Convert frequencies to the mel scale."""
+    """Convert frequencies from hertz to mel."""
     return 1127 * np.log1p(frequency_hz / 700)

@@ -1,8 +1,8 @@
-"""`egemaps`: the 88 functionals of eGeMAPS v02 over an utterance, computed by the package afx-audio.
+"""Acoustic extractor `egemaps`: the 88 functionals of eGeMAPS v02, which are statistics of the voice in an utterance.
 
-Eyben et al., IEEE Transactions on Affective Computing 7, 2016. Names and order are those of openSMILE. The package is
-an independent implementation, whose values are close to those of openSMILE but not equal. The tests compare some of
-them with the published definitions.
+eGeMAPS: Eyben et al., IEEE Transactions on Affective Computing 7, 2016. The package afx-audio computes the functionals.
+Their names and order are those of openSMILE. The package is an independent implementation: its values are close to
+those of openSMILE, but not equal. The tests compare some of the values with the published definitions.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from mien.features.acoustic.base import NO_VOICE, RATE_HZ, AcousticExtractor, wh
 from mien.schema import FeatureSpace, FloatArray, Modality
 
 NAME = "egemaps"
-# If this is zero, no frame is voiced, and the zeros of all voiced functionals are not measurements.
+# If this functional is zero, no frame is voiced. The functionals of voiced frames are then zero, but not measurements.
 VOICED_COLUMN = "VoicedSegmentsPerSec"
 NO_VALUE = "a functional of the voice is no number"
 
 
 def load_egemaps(path: Path | None = None) -> AcousticExtractor:  # noqa: ARG001 - one signature for all extractors
-    """Load the extractor; it has no word level, because the functionals are statistics of an utterance.
+    """Return the acoustic extractor `egemaps`. It needs no files, so `path` is ignored.
+
+    The extractor has no word vectors, because the functionals are statistics of an utterance.
 
     Raises:
         MissingExtraError: afx-audio is not installed.

@@ -1,17 +1,19 @@
-"""Glottal source parameters of voiced frames by inverse filtering.
+"""Parameters of the glottal source in voiced frames, estimated by inverse filtering.
 
-- Iterative adaptive inverse filtering (IAIF): Alku, Speech Communication 11, 1992. Linear prediction
-  estimates glottis and vocal tract alternately; here on power spectra, where filtering is a product.
-- NAQ, normalised amplitude quotient: Alku, Bäckström & Vilkman, JASA 112, 2002: f_ac / (d_peak T0).
-- QOQ, quasi-open quotient: Hacki, Folia Phoniatrica 41, 1989; share of the period in which the flow exceeds half of
-  its range.
-- H1H2: level of the first over the second harmonic of the flow, dB (Titze & Sundberg, JASA 91, 1992).
+- Iterative adaptive inverse filtering (IAIF): Alku, Speech Communication 11, 1992. Linear prediction estimates the
+  glottis and the vocal tract alternately. Here, it uses power spectra, where filtering is a product.
+- NAQ, normalised amplitude quotient: Alku, Bäckström & Vilkman, JASA 112, 2002. It is f_ac / (d_peak T0), with the
+  peak-to-peak amplitude f_ac of the glottal flow, the absolute value d_peak of the negative peak of the derivative of
+  the flow, and the period T0.
+- QOQ, quasi-open quotient: Hacki, Folia Phoniatrica 41, 1989. It is the share of the period in which the flow exceeds
+  half of its range.
+- H1H2: level of the first harmonic of the flow relative to the second in dB (Titze & Sundberg, JASA 91, 1992).
 - PSP, parabolic spectral parameter: Alku, Strik & Vilkman, Speech Communication 22, 1997.
-- MDQ, maxima dispersion quotient: Kane & Gobl, IEEE TASLP 21, 2013; peakSlope: Kane & Gobl, Interspeech 2011. Both on
-  the octave bands of d'Alessandro & Sturmel's wavelet.
+- MDQ, maxima dispersion quotient: Kane & Gobl, IEEE TASLP 21, 2013. peakSlope: Kane & Gobl, Interspeech 2011. Both use
+  octave bands, which are computed with the wavelet of d'Alessandro & Sturmel.
 
-Every period is resampled to `PHASES` points, so that one array holds frames of different F0. The closure of the
-glottis, which excites the vocal tract, is the strongest negative peak of the flow derivative.
+Every period is resampled to `PHASES` points, so that one array can contain frames of different F0. The closure of the
+glottis, which excites the vocal tract, is the strongest negative peak of the derivative of the flow.
 """
 
 from __future__ import annotations
@@ -37,22 +39,23 @@ from mien.schema import FloatArray, IntArray
 
 Array = NDArray[Any]
 
-# Prediction orders: vocal tract (a pole pair per kHz, and two more pairs) and glottis.
+# Prediction orders of the vocal tract (one pair of poles per kHz, and two more pairs) and of the glottis.
 TRACT_ORDER, GLOTTIS_ORDER = 20, 4
-# A leaky integrator inverts the lip radiation, so that a remaining offset does not grow.
+# Coefficient of the integrator that inverts the lip radiation. It leaks, so that a remaining offset does not grow.
 LIP_LEAK = 0.99
 ANALYSIS_SAMPLES, ANALYSIS_SIZE = 640, 1024
 # The longest period has 320 samples, so no period is resampled to fewer points than it has samples.
 PHASES = RATE_HZ // F0_RANGE_HZ[0]
-# Periods analysed around the closure: two before it, one after.
+# Number of periods analysed around the closure: two before it and one after it.
 PERIODS = 3
-# Samples needed on each side of the centre of a frame: half a period to the closure, and two periods beyond.
+# Samples needed before and after the centre of a frame: half a period to the closure, and two periods beyond it.
 REACH_SAMPLES = 5 * PHASES // 2 + 8
 BLOCK_FRAMES = 100
 POLARITY_FRAMES = 200
-# a peak narrower than half a millisecond is noise
+# Smoothing filter, because a peak narrower than half a millisecond is noise.
 SMOOTHING = np.hanning(9)[1:-1] / np.hanning(9).sum()
-# Parabola of PSP: number of bins, bins per F0, least bins of a fit, error (squared log10 amplitude) that ends the fit.
+# Parabola of the PSP: number of bins, number of bins between two harmonics, least number of bins of a fit, and error of
+# a fit (mean square in log10 of the amplitude) above which no more bins are fitted.
 PSP_BINS, PSP_FINENESS, PSP_FIRST, PSP_ERROR = 64, 16, 4, 0.01
 # Octave bands: 8 kHz to 125 Hz for MDQ, 8 kHz to 250 Hz for peakSlope.
 MDQ_OCTAVES, SLOPE_OCTAVES = 7, 6
@@ -61,8 +64,12 @@ SLOPE_SAMPLES = 640
 
 @dataclass(frozen=True, slots=True)
 class GlottalParameters:
-    """Source parameters of the voiced frames; all arrays but `harmonics` have the shape (voiced frame,)."""
+    """Parameters of the glottal source in the voiced frames.
 
+    All arrays except `harmonics` have the shape (voiced frame,).
+    """
+
+    # The module docstring defines the parameters NAQ to MDQ.
     naq: FloatArray
     qoq: FloatArray
     h1h2_db: FloatArray
@@ -70,13 +77,20 @@ class GlottalParameters:
     mdq: FloatArray
     # correlation of two neighbouring periods of the flow derivative, in [0, 1]
     regularity: FloatArray
-    # complex amplitudes of the harmonics of the flow derivative (voiced frame, harmonic), zero above 8 kHz; negated, so
-    # that closures are positive and a pure pulse train has phase 0 at all harmonics
+    # Complex amplitudes of the harmonics of the flow derivative (voiced frame, harmonic), zero above 8 kHz. They are
+    # negated, so that closures are positive and all harmonics of a pure pulse train have the phase 0.
     harmonics: NDArray[np.complexfloating[Any, Any]]
 
 
 def inverse_filters(windows: FloatArray) -> FloatArray:
-    """Estimate vocal tract filters (frame, TRACT_ORDER + 1) of windows (frame, ANALYSIS_SAMPLES) by IAIF."""
+    """Estimate the inverse filters of the vocal tract by iterative adaptive inverse filtering.
+
+    Args:
+        windows: Windows of the signal (frame, ANALYSIS_SAMPLES).
+
+    Returns:
+        Coefficients of the inverse filters (frame, TRACT_ORDER + 1); the first one is 1.
+    """
     power = np.abs(np.fft.rfft(windows * np.hanning(ANALYSIS_SAMPLES), ANALYSIS_SIZE, axis=1)) ** 2
     angle = np.linspace(0, np.pi, ANALYSIS_SIZE // 2 + 1)
     integrator = 1 / np.abs(1 - LIP_LEAK * np.exp(-1j * angle)) ** 2
@@ -92,14 +106,15 @@ def inverse_filters(windows: FloatArray) -> FloatArray:
 
 
 def flow_derivative(wide: FloatArray, filters: FloatArray) -> FloatArray:
-    """Remove the vocal tract from windows.
+    """Compute the derivative of the glottal flow: remove the effect of the vocal tract from a signal.
 
     Args:
-        wide: Windows (frame, sample) of the signal.
+        wide: Windows of the signal (frame, sample).
         filters: Inverse filters of the vocal tract (frame, coefficient), see `inverse_filters`.
 
     Returns:
-        Flow derivative (frame, sample); its first TRACT_ORDER samples are not valid, because earlier ones are missing.
+        Derivative of the glottal flow (frame, sample). The first TRACT_ORDER samples of each window are not valid,
+        because the filter needs the samples before them.
     """
     size = fast_length(wide.shape[1] + filters.shape[1])
     product = np.fft.rfft(wide, size, axis=1) * np.fft.rfft(filters, size, axis=1)
@@ -107,14 +122,18 @@ def flow_derivative(wide: FloatArray, filters: FloatArray) -> FloatArray:
 
 
 def wavelet_bands(signal: FloatArray, n_octaves: int) -> Iterator[FloatArray]:
-    """Filter a signal into octave bands with the wavelet -cos(2 pi f t) exp(-t^2 / (2 tau^2)), tau = 1 / (2 f).
+    """Filter a signal into octave bands.
+
+    The filter of a band with the centre frequency f is the wavelet -cos(2 pi f t) exp(-t^2 / (2 tau^2)), where t is the
+    time and tau = 1 / (2 f).
 
     Args:
         signal: Sound (sample,) at 16 kHz.
         n_octaves: Number of bands.
 
     Yields:
-        Bands (sample,) from 8 kHz downwards, an octave apart; an impulse has the same peak in all of them.
+        The filtered signal (sample,) of each band. The first band is at 8 kHz, and each next one an octave lower. An
+        impulse has the same peak in all bands.
     """
     reach = 4 * 2 ** (n_octaves - 1)
     size = fast_length(len(signal) + 2 * reach)
@@ -128,7 +147,13 @@ def wavelet_bands(signal: FloatArray, n_octaves: int) -> Iterator[FloatArray]:
 
 
 def peak_slope(signal: FloatArray) -> FloatArray:
-    """Fit the slope (frame,) of the log10 maxima of octave bands per octave; NaN where a band is zero."""
+    """Compute the parameter peakSlope of each frame of a signal (sample,) at 16 kHz.
+
+    It is the slope of a line fitted to the log10 of the maxima of a frame's octave bands.
+
+    Returns:
+        Slope per octave (frame,); NaN where an octave band is zero.
+    """
     n_frames = frame_count(len(signal))
     peaks = np.zeros((n_frames, SLOPE_OCTAVES))
     for octave, band in enumerate(wavelet_bands(signal, SLOPE_OCTAVES)):
@@ -140,14 +165,14 @@ def peak_slope(signal: FloatArray) -> FloatArray:
 
 
 def source_windows(signal: FloatArray, numbers: IntArray) -> FloatArray:
-    """Compute the flow derivative around the centres of some frames.
+    """Compute the derivative of the glottal flow around the centres of selected frames.
 
     Args:
         signal: Sound (sample,) at 16 kHz.
-        numbers: Numbers of the frames (frame,).
+        numbers: Numbers of the selected frames (frame,).
 
     Returns:
-        Flow derivative (frame, 2 REACH_SAMPLES).
+        Derivative of the flow (frame, 2 * REACH_SAMPLES), REACH_SAMPLES before and after the centre of each frame.
     """
     narrow = centred_windows(signal, ANALYSIS_SAMPLES)[numbers]
     wide = centred_windows(signal, 2 * (REACH_SAMPLES + TRACT_ORDER))[numbers]
@@ -155,15 +180,15 @@ def source_windows(signal: FloatArray, numbers: IntArray) -> FloatArray:
 
 
 def polarity(signal: FloatArray, pitch: PitchTrack) -> int:
-    """Determine whether the recording has inverted polarity, from up to `POLARITY_FRAMES` voiced frames.
+    """Determine whether a recording has inverted polarity, from up to `POLARITY_FRAMES` voiced frames.
 
     Args:
         signal: Sound (sample,) at 16 kHz.
         pitch: F0 and voicing of its frames.
 
     Returns:
-        1 if closures are negative peaks of the flow derivative, as assumed elsewhere, or if no frame is voiced; -1 if
-        they are positive.
+        1 if closures of the glottis are negative peaks of the derivative of the flow, as the other functions assume, or
+        if no frame is voiced. -1 if closures are positive peaks.
     """
     voiced = np.flatnonzero(pitch.voiced)
     if len(voiced) == 0:
@@ -175,7 +200,15 @@ def polarity(signal: FloatArray, pitch: PitchTrack) -> int:
 
 
 def _near_middle(windows: FloatArray, f0_hz: FloatArray) -> FloatArray:
-    """Smooth the period around the centre of windows (frame, 2 REACH_SAMPLES): (frame, PHASES + 1), NaN outside it."""
+    """Cut the period around the centre of each window, and smooth it.
+
+    Args:
+        windows: Derivative of the flow (frame, 2 * REACH_SAMPLES), see `source_windows`.
+        f0_hz: F0 of the frames (frame,).
+
+    Returns:
+        The smoothed periods (frame, PHASES + 1); NaN before and after a period that is shorter than PHASES samples.
+    """
     width = len(SMOOTHING) // 2
     first = REACH_SAMPLES - PHASES // 2 - width
     pieces = windows[:, first : first + PHASES + 1 + 2 * width]
@@ -185,21 +218,30 @@ def _near_middle(windows: FloatArray, f0_hz: FloatArray) -> FloatArray:
 
 
 def closures(windows: FloatArray, f0_hz: FloatArray) -> IntArray:
-    """Locate the closure in the period around the centre of each window.
+    """Locate the closure of the glottis in the period around the centre of each window.
 
     Args:
-        windows: Flow derivative (frame, 2 REACH_SAMPLES), see `source_windows`.
+        windows: Derivative of the flow (frame, 2 * REACH_SAMPLES), see `source_windows`.
         f0_hz: F0 of the frames (frame,).
 
     Returns:
-        Sample numbers in the windows (frame,).
+        Sample number of the closure in each window (frame,).
     """
     number: IntArray = np.nanargmin(_near_middle(windows, f0_hz), axis=1) + REACH_SAMPLES - PHASES // 2
     return number
 
 
 def _at_phases(windows: FloatArray, closure: IntArray, period: FloatArray) -> FloatArray:
-    """Interpolate windows (frame, sample) at PERIODS * PHASES + 1 phases (frame, phase) around the closure."""
+    """Resample three periods of each window: two before the closure of the glottis and one after it.
+
+    Args:
+        windows: Windows of a signal (frame, sample).
+        closure: Sample number of the closure in each window (frame,).
+        period: Period of each window in samples (frame,).
+
+    Returns:
+        The three periods (frame, PERIODS * PHASES + 1), with PHASES points per period.
+    """
     phases = np.arange(-2 * PHASES, PHASES + 1) / PHASES
     positions = closure[:, None] + period[:, None] * phases
     lower = np.floor(positions).astype(np.intp)
@@ -209,10 +251,13 @@ def _at_phases(windows: FloatArray, closure: IntArray, period: FloatArray) -> Fl
 
 
 def _parabolic_spectral_parameter(flow: FloatArray) -> FloatArray:
-    """Compute the PSP (frame,) of flow periods (frame, PHASES) whose minimum is zero."""
+    """Compute the parabolic spectral parameter (frame,) from one period of the glottal flow (frame, PHASES).
+
+    The minimum of each period must be zero.
+    """
     bins = np.arange(PSP_BINS)
     kernel = np.exp(-2j * np.pi * np.outer(np.arange(PHASES), bins) / (PHASES * PSP_FINENESS))
-    # PSP is relative to the flow whose spectrum decays fastest: a constant over the period, without closure.
+    # PSP is relative to the flow with the fastest decay of the spectrum: one that is constant over the period.
     flows = np.concatenate([flow, np.ones((1, PHASES))])
     level = np.log10(np.maximum(np.abs(flows @ kernel), 1e-12 * np.abs(flows).sum(axis=1, keepdims=True)))
     level -= level[:, :1]
@@ -234,7 +279,18 @@ def _parabolic_spectral_parameter(flow: FloatArray) -> FloatArray:
 
 
 def _maxima_dispersion(residual: FloatArray, closure: IntArray, period: FloatArray) -> FloatArray:
-    """Compute the MDQ (frame,): mean distance of a residual's octave-band maxima from the closure, in periods."""
+    """Compute the maxima dispersion quotient (MDQ) of each frame.
+
+    It is the mean distance between the closure of the glottis and the maxima of the octave bands of the residual.
+
+    Args:
+        residual: Prediction residual of the signal (sample,).
+        closure: Sample number of the closure of each frame in the residual (frame,).
+        period: Period of each frame in samples (frame,).
+
+    Returns:
+        The distances (frame,) in periods.
+    """
     phases = np.linspace(-0.5, 0.5, PHASES // 2 + 1)
     offsets = np.round(period[:, None] * phases).astype(np.intp)
     positions = closure[:, None] + offsets
@@ -249,15 +305,12 @@ def _maxima_dispersion(residual: FloatArray, closure: IntArray, period: FloatArr
 
 
 def glottal_parameters(signal: FloatArray, residual: FloatArray, pitch: PitchTrack) -> GlottalParameters:
-    """Compute the glottal parameters of all voiced frames.
+    """Compute the parameters of the glottal source in all voiced frames.
 
     Args:
-        signal: Sound (sample,) at 16 kHz, in the polarity that makes closures negative, see `polarity`.
+        signal: Sound (sample,) at 16 kHz. Its polarity must make closures of the glottis negative, see `polarity`.
         residual: Prediction residual (sample,) of the signal.
-        pitch: F0 and voicing of its frames.
-
-    Returns:
-        Parameters of the voiced frames.
+        pitch: F0 and voicing of all frames of the signal.
     """
     voiced = np.flatnonzero(pitch.voiced)
     f0_hz = pitch.f0_hz[voiced]
@@ -278,20 +331,28 @@ def glottal_parameters(signal: FloatArray, residual: FloatArray, pitch: PitchTra
 
 
 def _cycle_parameters(derivative: FloatArray) -> tuple[Array, ...]:
-    """Compute NAQ, QOQ, H1H2, PSP, regularity and harmonics of flow derivatives (frame, PERIODS * PHASES + 1)."""
+    """Compute parameters of the glottal source from three periods of the derivative of the glottal flow.
+
+    Args:
+        derivative: Derivative of the flow (frame, PERIODS * PHASES + 1), resampled by `_at_phases`.
+
+    Returns:
+        Arrays (frame,) of NAQ, QOQ, H1H2, PSP and regularity, and an array (frame, harmonic) of the complex amplitudes
+        of the harmonics; see `GlottalParameters`.
+    """
     tiny = 1e-20
     cycle = derivative[:, PHASES : 2 * PHASES]
     flow = np.cumsum(cycle - cycle.mean(axis=1, keepdims=True), axis=1) / PHASES
     flow -= flow.min(axis=1, keepdims=True)
     span = flow.max(axis=1)
-    # per period, so that `slope` is d_peak T0
+    # The derivative is per period instead of per second, so that `slope` is d_peak T0.
     slope = np.maximum(-derivative[:, PHASES : 2 * PHASES + 1].min(axis=1), tiny)
     naq = span / slope
     qoq = np.mean(flow > 0.5 * span[:, None], axis=1)
     taper = np.hanning(PERIODS * PHASES + 1)[:-1]
     harmonics = np.fft.rfft(-derivative[:, :-1] * taper, axis=1)[:, PERIODS::PERIODS]
     level = np.maximum(np.abs(harmonics), tiny)
-    # relative to the flow, its derivative doubles the second harmonic against the first
+    # Differentiation doubles the second harmonic relative to the first; the factor 2 reverses this.
     h1h2_db = 20 * np.log10(2 * level[:, 0] / level[:, 1])
     previous = derivative[:, :PHASES]
     energy = np.sqrt(np.sum(cycle**2, axis=1) * np.sum(previous**2, axis=1))

@@ -1,17 +1,18 @@
-"""Fundamental frequency and voicing by summation of residual harmonics (SRH).
+"""Fundamental frequency (F0) and voicing by summation of residual harmonics (SRH).
 
-Drugman & Alwan, Interspeech 2011, "Joint robust voicing detection and pitch estimation based on residual harmonics".
-With E(f) the amplitude spectrum of the linear-prediction residual in a 100 ms window, at unit energy (eq. 1):
+The method is from Drugman & Alwan, "Joint robust voicing detection and pitch estimation based on residual harmonics",
+Interspeech 2011. E(f) is the amplitude at the frequency f in the spectrum of the linear-prediction residual. The
+spectrum is computed in a window of 100 ms and scaled to unit energy. SRH is (their equation 1):
 
     SRH(f) = E(f) + sum over k = 2..5 of [E(k f) - E((k - 1/2) f)]
 
-F0 maximises SRH, and a frame is voiced if the maximum exceeds a threshold (section 2.2). A second pass searches a
-smaller range around the median F0 of the first. In addition to the paper, dynamic programming avoids octave jumps of
-single frames, and a parabola interpolates on the 1 Hz grid.
+F0 is the frequency with the greatest SRH, and a frame is voiced if this SRH exceeds a threshold (section 2.2). A second
+pass searches a smaller range around the median F0 of the first pass. Two steps are added to the published method:
+dynamic programming avoids octave jumps of single frames, and a parabola interpolates F0 between multiples of 1 Hz.
 
-This module also provides the frames and the linear prediction for all `covarep-like` columns. Frame `i` covers the
-samples ``[160 i, 160 i + 160)``, and analysis windows are centred on it. Outside the utterance the signal is zero, so
-that surrounding sound does not affect its frames.
+This module also provides the frames and the linear prediction for all `covarep-like` features. Frame `i` covers the
+samples ``[160 i, 160 i + 160)``, and analysis windows are centred on it. The signal counts as zero outside the
+utterance, so that sound before and after the utterance does not affect its frames.
 """
 
 from __future__ import annotations
@@ -24,31 +25,33 @@ import numpy as np
 from mien.features.acoustic.base import RATE_HZ
 from mien.schema import BoolArray, FloatArray, IntArray
 
-# 10 ms: 100 frames a second, as in the published COVAREP set
+# 10 ms: 100 frames per second, as in the published COVAREP features
 HOP_SAMPLES = 160
 F0_RANGE_HZ = (50, 500)
 HARMONICS = 5
-# a pole pair per kHz for the vocal tract, and one pair for glottis and lips
+# one pair of poles per kHz for the vocal tract, and one pair for glottis and lips
 PREDICTION_ORDER = RATE_HZ // 1000 + 2
 RESIDUAL_FRAME, RESIDUAL_HOP = 400, 80
 WINDOW_SAMPLES = 1600
-# High enough for five harmonics of 500 Hz; a transform of this size has 1 Hz bins.
+# High enough for five harmonics of 500 Hz. A Fourier transform of this size has bins of 1 Hz.
 SRH_RATE_HZ = 5120
 BLOCK_FRAMES = 200
-# The paper's thresholds are 0.07 on clean and 0.085 on noisy speech; white noise reaches 0.08.
+# Least SRH of a voiced frame. Drugman & Alwan use 0.07 on clean and 0.085 on noisy speech. White noise reaches 0.08.
 VOICED_SRH = 0.085
-# SRH from which on a frame counts for the median of the first pass (section 2.2)
+# Frames with an SRH above this are used for the median of the first pass (section 2.2).
 SURE_SRH = 0.1
 # A frame is unvoiced if its level in 30 ms is below -60 dB of full scale.
 LEVEL_SAMPLES = 480
 VOICED_RMS = 1e-3
-# Path search: candidates per frame, cost of a jump by one octave, highest cost of a candidate (the best has cost 0).
+# Dynamic programming: number of candidates per frame, cost of a jump by one octave between two frames, and highest cost
+# of a candidate with a low SRH (the best candidate has the cost 0).
 PEAKS = 8
 OCTAVE_LEAP_COST = 2.0
 NO_PEAK_COST = 10.0
-# If a third or fifth of a candidate has this share of its SRH, the candidate is a multiple: its SRH is scaled down.
+# A candidate is a multiple of F0 if the SRH at a third or a fifth of its frequency is at least the first share of its
+# SRH. Its SRH is then multiplied by the second number.
 ODD_MULTIPLE_TIE, ODD_MULTIPLE_SHARE = 0.6, 0.6
-# shorter voiced runs are spurious
+# shorter sequences of voiced frames are spurious
 MIN_VOICED_FRAMES = 3
 
 
@@ -56,12 +59,13 @@ MIN_VOICED_FRAMES = 3
 class PitchTrack:
     """F0 and voicing of each frame; all arrays have the shape (frame,)."""
 
-    # an estimate even for unvoiced frames
+    # an estimate also for unvoiced frames
     f0_hz: FloatArray
     voiced: BoolArray
-    # SRH at `f0_hz`
+    # sum of residual harmonics (SRH) at `f0_hz`
     strength: FloatArray
-    # amplitude midway between harmonics 1 to 5, as a share of that and the harmonics' amplitude, in [0, 1]
+    # Sum of the amplitudes midway between harmonics 1 to 5, divided by this sum plus that of the harmonics' amplitudes;
+    # in [0, 1].
     subharmonic_share: FloatArray
 
 
@@ -69,11 +73,8 @@ def track_pitch(signal: FloatArray, residual: FloatArray) -> PitchTrack:
     """Estimate F0 and voicing of each frame of an utterance.
 
     Args:
-        signal: Sound (sample,) at 16 kHz, without offset, at least one frame long.
+        signal: Sound (sample,) at 16 kHz with zero mean, at least one frame long.
         residual: Prediction residual (sample,) of the signal, see `prediction_residual`.
-
-    Returns:
-        F0 in Hz and voicing of each frame.
     """
     loud = np.sqrt(np.mean(centred_windows(signal, LEVEL_SAMPLES) ** 2, axis=1)) > VOICED_RMS
     low, high = F0_RANGE_HZ
@@ -102,7 +103,15 @@ def track_pitch(signal: FloatArray, residual: FloatArray) -> PitchTrack:
 
 
 def residual_spectra(residual: FloatArray) -> Iterator[FloatArray]:
-    """Yield E(f) of blocks of frames: (frame, 1 Hz bin up to 2560 Hz), with unit energy over 0 to 8 kHz."""
+    """Compute the amplitude spectra of a residual for blocks of successive frames.
+
+    Args:
+        residual: Prediction residual (sample,) at 16 kHz.
+
+    Yields:
+        Spectra (frame, bin) of one block, with bins of 1 Hz from 0 to 2560 Hz. They are scaled so that each spectrum
+        has unit energy over 0 to 8 kHz.
+    """
     n_frames = frame_count(len(residual))
     ratio = RATE_HZ / SRH_RATE_HZ
     size = fast_length(len(residual) + 2 * WINDOW_SAMPLES, 400)
@@ -125,15 +134,17 @@ def residual_spectra(residual: FloatArray) -> Iterator[FloatArray]:
 
 
 def harmonic_sums(spectra: FloatArray, low_hz: int, high_hz: int) -> tuple[FloatArray, FloatArray]:
-    """Compute SRH and the sum of the half-harmonics that it subtracts.
+    """Compute the sum of residual harmonics (SRH) for each candidate F0, in steps of 1 Hz.
+
+    SRH is the sum of the amplitudes at the harmonics, minus the sum of those midway between the harmonics.
 
     Args:
-        spectra: Amplitude spectra E(f) of the residual (frame, 1 Hz bin).
+        spectra: Amplitude spectra of the residual (frame, bin), with bins of 1 Hz.
         low_hz: Lowest candidate F0.
         high_hz: Highest candidate F0.
 
     Returns:
-        SRH and the subtracted sum, both (frame, candidate), in steps of 1 Hz.
+        SRH (frame, candidate), and the sum that was subtracted (frame, candidate).
     """
     sums = spectra[:, low_hz : high_hz + 1].copy()
     between = np.zeros_like(sums)
@@ -145,11 +156,21 @@ def harmonic_sums(spectra: FloatArray, low_hz: int, high_hz: int) -> tuple[Float
 
 
 def _without_odd_multiples(sums: FloatArray, spectra: FloatArray, low_hz: int) -> FloatArray:
-    """Lower the SRH (frame, candidate from `low_hz`) of candidates whose third or fifth has nearly the same SRH.
+    """Return the SRH of each candidate F0, reduced for candidates that are probably 3 or 5 times the true F0.
 
-    With a flat spectrum, the sums of F0, 3 F0 and 5 F0 are equal. Subtracting half-harmonics excludes even multiples,
-    but not odd ones, whose half-harmonics also lie between harmonics. The harmonic that a candidate shares with its
-    third or fifth is ignored, so that a pure tone does not count as the harmonic of a lower F0.
+    These are the candidates for which a third or a fifth of their frequency has nearly the same SRH. With a flat
+    spectrum, the true F0 and 3 and 5 times F0 have the same SRH. SRH excludes only even multiples of F0: for them, the
+    frequencies midway between the multiple's harmonics are harmonics of F0, and their amplitudes are subtracted. The
+    amplitude at the candidate itself is left out of the SRH of the lower frequency, so that a pure tone does not count
+    as the harmonic of a lower F0.
+
+    Args:
+        sums: SRH (frame, candidate) in steps of 1 Hz.
+        spectra: Amplitude spectra of the residual (frame, bin), with bins of 1 Hz.
+        low_hz: Frequency of the first candidate.
+
+    Returns:
+        The reduced SRH (frame, candidate).
     """
     damped = sums.copy()
     candidates = np.arange(low_hz, low_hz + sums.shape[1])
@@ -163,7 +184,12 @@ def _without_odd_multiples(sums: FloatArray, spectra: FloatArray, low_hz: int) -
 
 
 def _best_peaks(sums: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Find the highest local maxima of each frame: candidate numbers and values (frame, peak), -inf where missing."""
+    """Find the `PEAKS` highest local maxima of the SRH (frame, candidate) in each frame.
+
+    Returns:
+        Candidate numbers (frame, peak), and SRH of these candidates (frame, peak). Where a frame has fewer maxima, the
+        SRH is -inf.
+    """
     inner = sums[:, 1:-1]
     is_peak = (inner > sums[:, :-2]) & (inner >= sums[:, 2:])
     values = np.where(is_peak, inner, -np.inf)
@@ -172,7 +198,15 @@ def _best_peaks(sums: FloatArray) -> tuple[IntArray, FloatArray]:
 
 
 def _smooth_path(log2_f0: FloatArray, values: FloatArray) -> IntArray:
-    """Choose a peak (frame,) in each frame: high SRH, small jumps between frames (dynamic programming)."""
+    """Choose one peak per frame by dynamic programming, so that SRH is high and jumps of F0 between frames are small.
+
+    Args:
+        log2_f0: Logarithm to base 2 of the F0 of each peak (frame, peak).
+        values: SRH of each peak (frame, peak).
+
+    Returns:
+        Number of the chosen peak of each frame (frame,).
+    """
     best = np.maximum(values.max(axis=1, keepdims=True), VOICED_SRH)
     local = np.minimum((best - values) / best, NO_PEAK_COST)
     cost = local[0]
@@ -190,7 +224,11 @@ def _smooth_path(log2_f0: FloatArray, values: FloatArray) -> IntArray:
 
 
 def _peak_offset(left: FloatArray, middle: FloatArray, right: FloatArray) -> FloatArray:
-    """Locate the maximum of a parabola through three neighbouring values, as an offset in [-0.5, 0.5] steps."""
+    """Locate the maximum of the parabola through three successive values.
+
+    Returns:
+        Offset of the maximum from the middle value, in [-0.5, 0.5] steps between values; 0 where there is no maximum.
+    """
     curvature = left - 2 * middle + right
     return np.clip(
         np.where(curvature < 0, 0.5 * (left - right) / np.where(curvature < 0, curvature, -1.0), 0.0), -0.5, 0.5
@@ -198,7 +236,7 @@ def _peak_offset(left: FloatArray, middle: FloatArray, right: FloatArray) -> Flo
 
 
 def _without_short_runs(voiced: BoolArray) -> BoolArray:
-    """Remove runs of fewer than `MIN_VOICED_FRAMES` voiced frames from a mask (frame,)."""
+    """Return a mask of voiced frames (frame,) without sequences of fewer than `MIN_VOICED_FRAMES` voiced frames."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(np.int8), [0]])))
     long_enough = np.zeros_like(voiced)
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
@@ -207,14 +245,17 @@ def _without_short_runs(voiced: BoolArray) -> BoolArray:
 
 
 def prediction_residual(signal: FloatArray) -> FloatArray:
-    """Compute the linear-prediction residual (sample,): 25 ms Hann frames, inverse filtered and overlap-added."""
+    """Compute the linear-prediction residual (sample,) of a signal (sample,) at 16 kHz.
+
+    Overlapping Hann windows of 25 ms are filtered with their inverse filters and added again.
+    """
     size, parts = 512, (RESIDUAL_FRAME + RESIDUAL_HOP) // RESIDUAL_HOP
     n_frames = len(signal) // RESIDUAL_HOP + parts
     padded = np.zeros((n_frames - 1) * RESIDUAL_HOP + RESIDUAL_FRAME)
     lead = RESIDUAL_FRAME - RESIDUAL_HOP
     padded[lead : lead + len(signal)] = signal
     windows = np.lib.stride_tricks.sliding_window_view(padded, RESIDUAL_FRAME)[::RESIDUAL_HOP]
-    # periodic Hann: copies 80 samples apart sum to 2.5
+    # The sum of periodic Hann windows that start 80 samples apart is 2.5.
     taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(RESIDUAL_FRAME) / RESIDUAL_FRAME)
     taper /= 2.5
     total = np.zeros((n_frames + parts, RESIDUAL_HOP))
@@ -230,29 +271,30 @@ def prediction_residual(signal: FloatArray) -> FloatArray:
 
 
 def power_to_filters(power: FloatArray, order: int) -> FloatArray:
-    """Compute inverse filters from power spectra.
+    """Compute the inverse filters of linear prediction from power spectra.
 
     Args:
         power: One-sided power spectra (frame, bin).
-        order: Number of predictor coefficients.
+        order: Prediction order.
 
     Returns:
-        Inverse filters (frame, order + 1), first coefficient 1.
+        Coefficients of the inverse filters (frame, order + 1); the first one is 1.
     """
     return prediction_filters(np.fft.irfft(power, axis=1)[:, : order + 1], order)
 
 
 def prediction_filters(autocorrelation: FloatArray, order: int) -> FloatArray:
-    """Compute inverse filters by the Levinson-Durbin recursion, for all frames at once.
+    """Compute the inverse filters of linear prediction by the Levinson-Durbin recursion, for all frames at once.
 
     Args:
-        autocorrelation: Autocorrelation (frame, lag) from lag 0 on, at least `order + 1` lags.
-        order: Number of predictor coefficients.
+        autocorrelation: Autocorrelation (frame, lag) with at least `order + 1` lags, starting with lag 0.
+        order: Prediction order.
 
     Returns:
-        Inverse filters (frame, order + 1), first coefficient 1; a frame without energy has the identity filter.
+        Coefficients of the inverse filters (frame, order + 1); the first one is 1. The filter of a frame without energy
+        leaves a signal unchanged.
     """
-    # White noise 90 dB below the frame's level keeps pure tones from making the recursion singular.
+    # White noise 90 dB below the level of the frame is added, so that the recursion is not singular for pure tones.
     r = autocorrelation[:, : order + 1].astype(np.float64)
     r[:, 0] = r[:, 0] * (1 + 1e-9) + 1e-30
     filters = np.zeros((len(r), order + 1))
@@ -267,12 +309,13 @@ def prediction_filters(autocorrelation: FloatArray, order: int) -> FloatArray:
 
 
 def high_passed(signal: FloatArray, *, stop_hz: float = 30.0, pass_hz: float = 60.0) -> FloatArray:
-    """Remove offset and low-frequency noise with a zero-phase filter.
+    """Remove the constant offset and low-frequency noise from a signal with a zero-phase filter.
 
     Args:
         signal: Sound (sample,) at 16 kHz.
-        stop_hz: Frequencies up to here are removed.
-        pass_hz: Frequencies from here on are unchanged; between both, the gain is a raised cosine.
+        stop_hz: Frequencies up to `stop_hz` are removed.
+        pass_hz: Frequencies from `pass_hz` on are unchanged. From `stop_hz` to `pass_hz`, the gain rises as a raised
+            cosine.
 
     Returns:
         The filtered signal (sample,).
@@ -289,7 +332,7 @@ def frame_count(n_samples: int) -> int:
 
 
 def frame_times_s(n_frames: int) -> FloatArray:
-    """Return the centre of each frame (frame,), in seconds after the first sample."""
+    """Return the times of the centres of `n_frames` frames (frame,), in seconds after the first sample."""
     times_s: FloatArray = (np.arange(n_frames) + 0.5) * (HOP_SAMPLES / RATE_HZ)
     return times_s
 
@@ -302,7 +345,7 @@ def centred_windows(signal: FloatArray, width: int) -> FloatArray:
         width: Samples per window.
 
     Returns:
-        Windows (frame, width), zero outside the signal; a read-only view.
+        Windows (frame, width), as a read-only view. They are zero where they extend beyond the signal.
     """
     n_frames = frame_count(len(signal))
     before = width // 2 - HOP_SAMPLES // 2
@@ -311,14 +354,14 @@ def centred_windows(signal: FloatArray, width: int) -> FloatArray:
 
 
 def fast_length(n: int, multiple: int = 1) -> int:
-    """Find a size that a fast Fourier transform computes quickly.
+    """Find a size of at least `n` for which the fast Fourier transform is fast.
 
     Args:
         n: Least size.
-        multiple: Number that divides the size.
+        multiple: The size must be a multiple of this number.
 
     Returns:
-        Smallest ``multiple * 2^a 3^b 5^c >= n`` with b <= 4 and c <= 3.
+        The smallest number ``multiple * 2^a * 3^b * 5^c`` that is at least `n`, with a >= 0, 0 <= b <= 4, 0 <= c <= 3.
     """
     quotient = -(-n // multiple)
     best = 1 << max(0, quotient - 1).bit_length()

@@ -1,1 +1,1 @@
-"""Text extractors: feature vectors of transcripts and of single words."""
+"""Text extractors. They compute feature vectors of transcripts and of single words."""

@@ -12,30 +12,34 @@ from mien.schema import BoolArray, FeatureSpace, FloatArray, TimedWord
 
 @dataclass(frozen=True)
 class TextExtractor:
-    """A loaded text extractor."""
+    """A loaded text extractor: functions that compute vectors from texts, and the feature spaces of the vectors."""
 
     # feature space of the utterance vectors
     space: FeatureSpace
-    # texts -> vectors (utterance, feature) float32 and present (utterance,), False where a text has no vector
+    # Takes the transcripts of utterances. Returns their vectors (utterance, feature) float32 and a mask (utterance,),
+    # which is False where a transcript has no vector.
     utterance_vectors: Callable[[Sequence[str]], tuple[FloatArray, BoolArray]]
-    # one text -> token vectors (token, feature) float32, whose mean is the utterance vector; None: utterance level only
+    # Takes one text and returns the vectors of its tokens (token, feature) float32. Their mean is the utterance vector.
+    # None if the extractor has only utterance vectors.
     word_vectors: Callable[[str], FloatArray] | None = None
-    # feature space of spoken words, see `describe_words`; None if and only if `word_vectors` is None
+    # feature space of the vectors of spoken words, see `describe_words`; None if and only if `word_vectors` is None
     word_space: FeatureSpace | None = None
 
 
 def describe_words(
     word_vectors: Callable[[str], FloatArray], n_features: int, words: Sequence[TimedWord]
 ) -> tuple[FloatArray, BoolArray]:
-    """Compute one vector per spoken word: the mean over its tokens ("don't" has two), without surrounding punctuation.
+    """Compute one vector per spoken word: the mean of the vectors of its tokens.
+
+    Punctuation around a word is removed first. A word can have several tokens: "don't" has two.
 
     Args:
-        word_vectors: Maps a text to its token vectors (token, feature), see `TextExtractor`.
+        word_vectors: Function that takes a text and returns its token vectors (token, feature), see `TextExtractor`.
         n_features: Number of features of a token vector.
         words: Spoken words of an utterance.
 
     Returns:
-        Vectors (word, feature) float32, and present (word,); a row is zero where `present` is False because no token
+        Vectors (word, feature) float32, and a mask (word,). The mask is False, and the vector is zero, where no token
         of the word is known.
     """
     return token_means(word_vectors, n_features, [without_marks(word.text) for word in words])
@@ -44,15 +48,15 @@ def describe_words(
 def token_means(
     word_vectors: Callable[[str], FloatArray], n_features: int, texts: Sequence[str]
 ) -> tuple[FloatArray, BoolArray]:
-    """Average the token vectors of each text.
+    """Compute the mean of the token vectors of each text.
 
     Args:
-        word_vectors: Maps a text to its token vectors (token, feature), see `TextExtractor`.
+        word_vectors: Function that takes a text and returns its token vectors (token, feature), see `TextExtractor`.
         n_features: Number of features of a token vector.
-        texts: Texts to describe.
+        texts: Texts to compute a mean for.
 
     Returns:
-        Means (text, feature) float32, and present (text,); a row is zero where `present` is False because no token of
+        Means (text, feature) float32, and a mask (text,). The mask is False, and the mean is zero, where no token of
         the text is known.
     """
     means = np.zeros((len(texts), n_features), dtype=np.float32)
@@ -65,6 +69,6 @@ def token_means(
 
 
 def without_marks(word: str) -> str:
-    """Remove the punctuation around a word, which is not spoken: ``"(don't!)"`` -> ``"don't"``."""
+    """Remove the unspoken punctuation around a word: ``"(don't!)"`` becomes ``"don't"``."""
     spoken = [position for position, character in enumerate(word) if character.isalnum()]
     return word[spoken[0] : spoken[-1] + 1] if spoken else ""

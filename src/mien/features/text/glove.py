@@ -1,6 +1,7 @@
-"""`glove-6b-50d` and any GloVe-format file: word vectors, whose mean is the utterance vector.
+"""Text extractors with GloVe word vectors: `glove-6b-50d`, and `glove` for any file in GloVe's format.
 
-Pennington et al., EMNLP 2014. The paper averages the word vectors of an utterance (section 4.1).
+GloVe: Pennington et al., EMNLP 2014. The vector of an utterance is the mean of its word vectors, as in section 4.1 of
+the paper (Akhtar et al., NAACL 2019).
 """
 
 from __future__ import annotations
@@ -33,7 +34,15 @@ _TOKEN = re.compile(r"[^\W\d_]+(?=n't\b)|n't\b|'(?:s|re|ve|ll|d|m)\b|[^\W\d_]+|\
 
 
 def load_glove_6b_50d(path: Path | None = None) -> TextExtractor:
-    """Load GloVe 6B (400,000 words, 50 features) from the installed package or a folder with its two files."""
+    """Load the GloVe 6B vectors: 400,000 words, 50 features.
+
+    Args:
+        path: Folder with the two files of the vectors; None searches the cache and an installed package.
+
+    Raises:
+        MissingWeightsError: The files are not found.
+        DamagedFileError: A file differs from the expected one.
+    """
     folder = find_model_files(GLOVE_6B_50D, path)
     words = pq.read_table(folder / "glove_6B_index.parquet")["index"].to_pylist()
     vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
@@ -42,10 +51,14 @@ def load_glove_6b_50d(path: Path | None = None) -> TextExtractor:
 
 
 def load_glove_file(path: Path | None) -> TextExtractor:
-    """Load a text file with a word and its numbers on each line; a first line "count size", as word2vec's, is skipped.
+    """Load word vectors from a text file in GloVe's format.
+
+    Each line contains a word and the numbers of its vector. If the first line contains only the number of words and
+    the size of the vectors, as in word2vec's format, it is skipped.
 
     Raises:
-        DataError: The file is missing or not UTF-8 text, or a line has fewer numbers than the first or one not finite.
+        DataError: The file is missing, is not UTF-8 text or has no vectors, or a line has fewer numbers than the first
+            vector or a number that is not finite.
         UnknownNameError: `path` is None.
     """
     if path is None:
@@ -58,13 +71,15 @@ def load_glove_file(path: Path | None) -> TextExtractor:
         raise DataError(
             f"Expected UTF-8 text in {path}, but got other bytes; give a text file in GloVe's format, unpacked"
         ) from None
-    # if a word occurs twice, use its first row
+    # If a word occurs twice, its first row is used.
     row_of = {word: row for row, word in reversed(list(enumerate(words)))}
     return _glove_extractor(row_of, matrix, f"glove-file-{matrix.shape[1]}d", sha256_of(path))
 
 
 def tokenize(text: str) -> list[str]:
-    """Split a text into lower-case tokens of GloVe's vocabulary; resolve HTML entities and typographic apostrophes.
+    """Split a text into lower-case tokens as in GloVe's vocabulary.
+
+    HTML entities are decoded first, and typographic apostrophes become straight ones.
 
     >>> tokenize("I don&#39;t know, it’s 3.5!")
     ['i', 'do', "n't", 'know', ',', 'it', "'s", '3.5', '!']
@@ -73,7 +88,7 @@ def tokenize(text: str) -> list[str]:
 
 
 def _read_glove_vectors(path: Path) -> tuple[list[str], FloatArray]:
-    """Read words and their vectors (word, feature) from a GloVe-format file."""
+    """Read a file in GloVe's format and return its words and their vectors (word, feature). Raises DataError."""
     words: list[str] = []
     rows: list[FloatArray] = []
     with open(path, encoding="utf-8") as lines:
@@ -100,7 +115,14 @@ def _read_glove_vectors(path: Path) -> tuple[list[str], FloatArray]:
 
 
 def _glove_extractor(row_of: dict[str, int], vectors: FloatArray, name: str, sha256: str) -> TextExtractor:
-    """Make an extractor from each word's row in `vectors` (row, feature); `sha256` identifies the vectors."""
+    """Make an extractor from word vectors.
+
+    Args:
+        row_of: Row of each word in `vectors`.
+        vectors: Word vectors (row, feature).
+        name: Name of the feature spaces.
+        sha256: SHA-256 of the file of the vectors, for the recipe of the feature spaces.
+    """
     n_features = vectors.shape[1]
     recipe = {
         "extractor": "glove",

@@ -1,6 +1,7 @@
-"""`minilm`: sentence vectors of all-MiniLM-L6-v2 (mean of the token states, unit length, 384 features).
+"""Text extractor `minilm`: sentence vectors of the model all-MiniLM-L6-v2, with 384 features.
 
-Wang et al., NeurIPS 2020; sentence-transformers/all-MiniLM-L6-v2.
+A sentence vector is the mean of the last hidden states of the tokens, scaled to unit length. MiniLM: Wang et al.,
+NeurIPS 2020. The model is published as sentence-transformers/all-MiniLM-L6-v2.
 """
 
 from __future__ import annotations
@@ -31,18 +32,22 @@ MINILM = ModelFiles(
     hub_repository="sentence-transformers/all-MiniLM-L6-v2",
     hub_revision="c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
 )
-# from the settings of the published model
+# Longest input in tokens, from the settings of the published model; longer texts are truncated.
 MAX_TOKENS = 256
 BATCH_TEXTS = 64
 N_FEATURES = 384
 
 
 def load_minilm(path: Path | None = None) -> TextExtractor:
-    """Load tokenizer and network from a folder, the cache, an installed package or the hub.
+    """Load the tokenizer and the network of the text extractor `minilm`.
+
+    Args:
+        path: Folder with the model's files; None searches the cache, an installed package and the model hub.
 
     Raises:
         MissingExtraError: transformers is not installed.
-        MissingWeightsError: No weights are found.
+        MissingWeightsError: The model's files are not found.
+        DamagedFileError: A file differs from the expected one.
     """
     folder = find_model_files(MINILM, path)
     network = minilm_network(folder)
@@ -83,19 +88,26 @@ def load_minilm(path: Path | None = None) -> TextExtractor:
 
 
 def clean_text(text: str) -> str:
-    """Return a transcript as the encoder receives it: HTML entities resolved, surrounding white space removed."""
+    """Prepare a transcript for the encoder: decode HTML entities and remove surrounding white space."""
     return html.unescape(text).strip()
 
 
 def minilm_tokenizer(folder: Path) -> Any:
-    """Load the encoder's `tokenizers.Tokenizer`; truncates to `MAX_TOKENS`, no padding. Raises MissingExtraError."""
+    """Load the encoder's tokenizer, a `tokenizers.Tokenizer` that truncates to `MAX_TOKENS` and does not pad.
+
+    Args:
+        folder: Folder with the model's files.
+
+    Raises:
+        MissingExtraError: tokenizers is not installed.
+    """
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
         raise MissingExtraError("transformers", "text") from error
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_TOKENS)
-    # its file would pad every text to 128 tokens
+    # The settings in the tokenizer's file would pad every text to 128 tokens.
     tokenizer.no_padding()
     return tokenizer
 
@@ -103,14 +115,14 @@ def minilm_tokenizer(folder: Path) -> Any:
 def minilm_network(folder: Path, **changes: Any) -> Any:
     """Load the encoder, a `transformers.BertModel` in evaluation mode.
 
-    The weights are mapped from the file and are copied into memory only when they are modified.
+    The file of the weights is memory-mapped: a weight is copied into memory only when it is modified.
 
     Args:
         folder: Folder with the model's files.
-        **changes: Values that replace those of its configuration.
+        **changes: Entries of the model's configuration to replace, as keyword arguments of `BertConfig`.
 
     Returns:
-        The network.
+        The network, without its pooling layer.
 
     Raises:
         MissingExtraError: torch, safetensors or transformers is not installed.
@@ -138,12 +150,14 @@ def minilm_network(folder: Path, **changes: Any) -> Any:
 
 
 def token_ids(texts: Sequence[str]) -> list[list[int]]:
-    """Return the token ids of each transcript, start and end tokens included; an empty transcript has none.
+    """Return the token ids of each transcript, including the start and end tokens.
+
+    An empty transcript has an empty list.
 
     Raises:
         MissingExtraError: tokenizers is not installed.
         MissingWeightsError: The tokenizer's file is not found.
-        DamagedFileError: The tokenizer's file is another one.
+        DamagedFileError: The tokenizer's file differs from the expected one.
     """
     only_tokenizer = {"tokenizer.json": MINILM.sha256["tokenizer.json"]}
     folder = find_model_files(dataclasses.replace(MINILM, sha256=only_tokenizer))

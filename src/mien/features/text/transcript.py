@@ -1,6 +1,7 @@
-"""`transcript`: no feature vectors, for models that read the transcript themselves.
+"""Text extractor `transcript`: no feature vectors, for models that encode the transcripts themselves.
 
-The text modality of such a model has a feature space with 0 features, whose recipe names the model's text encoder.
+The text modality of such a model has a feature space with 0 features. The recipe of this space names the text encoder
+of the model.
 """
 
 from __future__ import annotations
@@ -21,13 +22,19 @@ REMEDY = "import again with transcripts (mien import table --map text=COLUMN; mi
 
 
 def transcript_space() -> FeatureSpace:
-    """Return the feature space of raw transcripts; its recipe names the encoder's files and maximum length."""
+    """Return the feature space of raw transcripts, with 0 features.
+
+    Its recipe contains the name of the text encoder, the checksums of its files and its maximum number of tokens.
+    """
     recipe = {"encoder": MINILM.name, "encoder_sha256": dict(MINILM.sha256), "max_tokens": MAX_TOKENS}
     return FeatureSpace(Modality.TEXT, TRANSCRIPT, 0, recipe=recipe)
 
 
 def load_transcript() -> TextExtractor:
-    """Make the text extractor for models that read transcripts; it only reports which transcripts are not empty."""
+    """Make the text extractor for models that encode transcripts themselves.
+
+    Its vectors have 0 features. It only reports which transcripts are not empty.
+    """
 
     def utterance_vectors(texts: Sequence[str]) -> tuple[FloatArray, BoolArray]:
         return np.zeros((len(texts), 0), dtype=np.float32), _has_text(texts)
@@ -36,7 +43,11 @@ def load_transcript() -> TextExtractor:
 
 
 def as_transcripts(columns: SplitColumns) -> SplitColumns:
-    """Replace text vectors by the feature space of raw transcripts. Raises DataError if there are no transcripts."""
+    """Return the columns with the feature space of raw transcripts, which has 0 features, in place of the text vectors.
+
+    Raises:
+        DataError: The columns contain no transcripts.
+    """
     if columns.transcripts is None:
         raise DataError(f"Expected transcripts, which the system reads, but got none; {REMEDY}")
     text = Modality.TEXT
@@ -49,5 +60,5 @@ def as_transcripts(columns: SplitColumns) -> SplitColumns:
 
 
 def _has_text(texts: Sequence[str]) -> BoolArray:
-    """Mark the transcripts (utterance,) that are not empty."""
+    """Return a mask (utterance,) of the transcripts that are not empty."""
     return np.array([bool(clean_text(text)) for text in texts], dtype=np.bool_)

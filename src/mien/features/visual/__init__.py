@@ -1,1 +1,1 @@
-"""Visual extractors: feature vectors of the main face in the frames of a video."""
+"""Visual extractors. They compute feature vectors of the main face in the frames of a video."""

@@ -1,8 +1,9 @@
-"""The interface of visual extractors, and the pooling of frames to utterances and words.
+"""The interface of visual extractors, and the pooling of frame vectors to vectors of utterances and words.
 
-A frame has one vector, or none without a usable face. The vector of an utterance contains mean and standard deviation
-over its frames with a face. At word level, a word is the mean over its frames, and an utterance the mean over its words
-(the paper's rule).
+A frame with a usable face has one vector; other frames have none. Without word vectors, the vector of an utterance
+contains the mean and the standard deviation over its frames with a face. With word vectors, the vector of a word is the
+mean over its frames with a face, and the vector of an utterance is the mean over its words, as in the paper (Akhtar et
+al., NAACL 2019).
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ import numpy as np
 
 from mien.schema import BoolArray, FeatureSpace, FloatArray, Level, Modality, TimedWord
 
-# Least share of an utterance's frames (at word level: words) that must show the face.
+# Least share of the frames of an utterance that must show the face; with word vectors, least share of its words.
 MIN_FACE_SHARE = 0.3
-# A span without a sampled frame uses the nearest frame within this distance, chosen for 5 frames per second.
+# A time interval without a frame uses the nearest frame within this distance, which suits 5 frames per second.
 REACH_S = 0.15
 
 
 @dataclass(frozen=True)
 class FaceObservation:
-    """The main face of one frame; a frame without a usable face has no observation."""
+    """The main face of one frame, and its feature vector. A frame without a usable face has no observation."""
 
-    # the extractor's features of this frame, (feature,) float32
+    # features that the extractor computed from the face, (feature,) float32
     vector: FloatArray
     # left, top, right, bottom in pixels of the original frame
     box: tuple[float, float, float, float]
@@ -34,48 +35,51 @@ class FaceObservation:
 
 
 class FaceObserver(Protocol):
-    """Describes the frames of one video and keeps track of its main face; make one per video and thread."""
+    """Computes feature vectors of the main face in the frames of one video, and tracks this face.
+
+    Make one observer per video, and do not share it between threads.
+    """
 
     def see(self, time_s: float, image: np.ndarray) -> FaceObservation | None:
-        """Describe the main face of the next sampled frame.
+        """Process the next frame of the video, and compute the feature vector of its main face.
 
         Args:
             time_s: Time of the frame in seconds.
             image: Pixels (height, width, 3) uint8 RGB.
 
         Returns:
-            The main face; None if the frame shows no usable one.
+            The main face with its vector; None if the frame shows no usable main face.
         """
         ...
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Number of frames by outcome (``face``, ``no face`` ...), of cuts and of changes of the main face."""
+        """Counts of frames by outcome (``face``, ``no face`` and others), of cuts, and of changes of the main face."""
         ...
 
 
 @dataclass(frozen=True)
 class VisualExtractor:
-    """A loaded extractor."""
+    """A loaded visual extractor: the feature spaces of its vectors, and a function that makes observers of videos."""
 
     # feature space of the utterance vectors
     space: FeatureSpace
-    # feature space of words and their mean
+    # feature space of word vectors and of their mean
     word_space: FeatureSpace
-    # frames per second that it expects
+    # number of frames per second to pass to an observer
     rate_hz: float
-    # makes the observer of a video
+    # makes an observer for one video
     start: Callable[[], FaceObserver]
 
 
 class PooledFeatures(NamedTuple):
     """The visual vector of an utterance, or the reason why there is none."""
 
-    # (feature,) float32; None if the modality is missing
+    # (feature,) float32; None if the utterance has no vector
     vector: FloatArray | None
-    # share of the frames (at word level: words) that show the face, in [0, 1]
+    # Share of the frames of the utterance that show the face, in [0, 1]; with word vectors, share of its words.
     face_present_share: float
-    # empty if there is a vector
+    # reason why the utterance has no vector; empty if it has one
     reason: str
 
 
@@ -88,7 +92,8 @@ def visual_spaces(name: str, columns: Sequence[str], recipe: Mapping[str, object
         recipe: Settings of the extractor that change its values.
 
     Returns:
-        Space of the utterance vectors, with mean and standard deviation of each column; space of the word vectors.
+        The space of utterance vectors, with the mean and the standard deviation of each feature of a frame, and the
+        space of word vectors, with the mean of each feature.
     """
     rules = {"min_face_share": MIN_FACE_SHARE, "reach_s": REACH_S}
     pooled = [f"{column}_{statistic}" for statistic in ("mean", "sd") for column in columns]
@@ -111,14 +116,14 @@ def visual_spaces(name: str, columns: Sequence[str], recipe: Mapping[str, object
 
 
 def frame_matrix(observations: Sequence[FaceObservation | None], n_features: int) -> FloatArray:
-    """Stack the vectors of frames.
+    """Stack the vectors of frames to an array.
 
     Args:
-        observations: Main face of each frame, None without a usable face.
-        n_features: Features of a vector.
+        observations: Main face of each frame; None for a frame without a usable face.
+        n_features: Number of features of a vector.
 
     Returns:
-        Vectors (frame, feature) float32; a frame without a face is a row of NaN.
+        Vectors (frame, feature) float32. The vector of a frame without a usable face is NaN.
     """
     matrix = np.full((len(observations), n_features), np.nan, dtype=np.float32)
     for row, observation in zip(matrix, observations, strict=True):
@@ -128,17 +133,19 @@ def frame_matrix(observations: Sequence[FaceObservation | None], n_features: int
 
 
 def pool(times_s: FloatArray, vectors: FloatArray, start_s: float, end_s: float) -> PooledFeatures:
-    """Pool the frames of an utterance that show the face to their mean and standard deviation.
+    """Compute the vector of an utterance: mean and standard deviation over its frames that show the face.
+
+    The utterance has no vector if the share of its frames that show the face is below `MIN_FACE_SHARE`.
 
     Args:
-        times_s: Times of the frames (frame,) in seconds, ascending.
-        vectors: Vectors of the frames (frame, feature), NaN where there is no face.
+        times_s: Times of the frames of the video (frame,) in seconds, ascending.
+        vectors: Vectors of the frames (frame, feature), NaN where a frame does not show the face.
         start_s: Start of the utterance in seconds, inclusive.
         end_s: End of the utterance in seconds, exclusive.
 
     Returns:
-        Vector (2 * feature,), all means before all standard deviations (of the population, hence 0 for one frame); or
-        None with the reason.
+        The vector (2 * feature,), or the reason why there is none. All means precede all standard deviations. These are
+        population standard deviations, which are 0 for a single frame.
     """
     rows = vectors[_frame_slice(times_s, start_s, end_s)]
     if not len(rows):
@@ -152,15 +159,15 @@ def pool(times_s: FloatArray, vectors: FloatArray, start_s: float, end_s: float)
 
 
 def pool_words(times_s: FloatArray, vectors: FloatArray, words: Sequence[TimedWord]) -> tuple[FloatArray, BoolArray]:
-    """Pool the frames of each word that show the face to their mean.
+    """Compute the vector of each word: the mean over its frames that show the face.
 
     Args:
-        times_s: Times of the frames (frame,) in seconds, ascending.
-        vectors: Vectors of the frames (frame, feature), NaN where there is no face.
+        times_s: Times of the frames of the video (frame,) in seconds, ascending.
+        vectors: Vectors of the frames (frame, feature), NaN where a frame does not show the face.
         words: Words of the utterance.
 
     Returns:
-        Vectors (word, feature) float32, and present (word,); a row is zero where `present` is False because no frame
+        Vectors (word, feature) float32, and a mask (word,). The mask is False, and the vector is zero, where no frame
         of the word shows the face.
     """
     result = np.zeros((len(words), vectors.shape[1]), dtype=np.float32)
@@ -174,14 +181,16 @@ def pool_words(times_s: FloatArray, vectors: FloatArray, words: Sequence[TimedWo
 
 
 def average_words(vectors: FloatArray, present: BoolArray) -> PooledFeatures:
-    """Pool the words of an utterance that show the face to their mean.
+    """Compute the vector of an utterance: the mean over its words that show the face.
+
+    The utterance has no vector if the share of its words that show the face is below `MIN_FACE_SHARE`.
 
     Args:
         vectors: Vectors of the words (word, feature), see `pool_words`.
-        present: Mask of the words (word,) that show the face.
+        present: Mask (word,), True for the words that show the face.
 
     Returns:
-        Vector (feature,), or None with the reason.
+        The vector (feature,), or the reason why there is none.
     """
     n_with_face = int(present.sum())
     share = n_with_face / len(present) if len(present) else 0.0
@@ -191,7 +200,11 @@ def average_words(vectors: FloatArray, present: BoolArray) -> PooledFeatures:
 
 
 def _frame_slice(times_s: FloatArray, start_s: float, end_s: float) -> slice:
-    """Find the frames in [start_s, end_s), else the frame nearest to the middle within `REACH_S` of the span."""
+    """Return the slice of the frames with times (frame,) in [start_s, end_s).
+
+    If there are none, return the frame nearest to the middle of this interval, if it is at most `REACH_S` before or
+    after the interval. Otherwise, the slice is empty.
+    """
     first, last = (int(index) for index in np.searchsorted(times_s, [start_s, end_s]))
     if first < last or not len(times_s):
         return slice(first, last)
@@ -203,12 +216,18 @@ def _frame_slice(times_s: FloatArray, start_s: float, end_s: float) -> slice:
 
 
 def _has_face(rows: FloatArray) -> BoolArray:
-    """Mark the rows (frame,) of vectors (frame, feature) that have a face."""
+    """Return a mask (frame,) of the frames that show the face; the vectors (frame, feature) of the others are NaN."""
     return np.asarray(~np.isnan(rows).any(axis=1), dtype=np.bool_)
 
 
 def _missing_reason(n_with_face: int, n: int, unit: str) -> str:
-    """Word the reason for a missing vector: the face is seen in `n_with_face` of `n` frames or words."""
+    """Return the message for an utterance without a vector, because too few of its frames or words show the face.
+
+    Args:
+        n_with_face: Number of frames or words that show the face.
+        n: Number of frames or words of the utterance.
+        unit: ``frames`` or ``words``, for the message.
+    """
     if not n_with_face:
         return f"no face in its {n} {unit}"
     return f"a face in {n_with_face} of {n} {unit}, less than the share of {MIN_FACE_SHARE:g} that is needed"

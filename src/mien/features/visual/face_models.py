@@ -1,12 +1,12 @@
-"""Networks for faces: detect the faces in a picture, crop one upright, find its landmarks.
+"""Networks that detect the faces in a picture and find the landmarks of a face, and the cropping of faces.
 
-- Faces: BlazeFace, short range; Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs",
-  2019 (Apache-2.0). It scales the picture to 128 x 128 pixels and detects faces that cover about a tenth of it or
-  more, as those of people who talk to a camera.
+- Detection: BlazeFace, short range; Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile
+  GPUs", 2019 (Apache-2.0). It scales the picture to 128 x 128 pixels, and detects faces that cover at least about a
+  tenth of it. This suits people who talk to a camera.
 - Landmarks: Kartynnik et al., "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs", 2019;
   Grishchenko et al., "Attention Mesh", 2020 (Apache-2.0).
 
-A network runs in ai-edge-litert on one thread, so that the order of its sums does not change.
+A network runs in ai-edge-litert on one thread, so that it always adds numbers in the same order.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ import numpy as np
 from mien.errors import DamagedFileError, MissingExtraError
 from mien.schema import FloatArray
 
-# one input, with its batch axis -> the network's outputs in its own order
+# A loaded network: takes its input, with a batch axis, and returns its outputs in the order of the network.
 TfliteNet = Callable[[np.ndarray], list[FloatArray]]
 INPUT_PX = 128
-# (cells per side, anchors per cell) of the two grids for which the detector has outputs
+# number of cells per side and of anchors per cell, for the two grids of anchors for which the detector has outputs
 GRIDS = ((16, 2), (8, 6))
-# Rows of a detection: centre of the box, size of the box, and six points, the first two of which are the person's right
-# and left eye.
+# Number of rows of a detection: the centre of its box, the size of its box, and six points of the face. The first two
+# points are the person's right eye and left eye.
 POINTS = 8
-# Least ratio of the sides from which on a picture is also searched in squares; below it, they enlarge it too little.
+# Least ratio of the sides of a picture that is also searched in squares. For a lower ratio, the squares would be hardly
+# smaller than the picture.
 MIN_OBLONG = 1.2
-# Side of the crop relative to the detector's box, as in the training of the networks.
+# Side of the crop divided by the longer side of the detector's box, as in the training of the landmark networks.
 CROP_SCALE = 1.5
-# Side of the crop, in pixels, for contrast and sharpness; independent of the resolution of the video.
+# Side in pixels to which a crop is scaled to measure contrast and sharpness, independent of the video's resolution.
 DETAIL_PX = 64
 
 
@@ -44,22 +45,23 @@ DETAIL_PX = 64
 class DetectionSettings:
     """Thresholds of the face detection."""
 
-    # least confidence in [0, 1]
+    # least confidence of a detection in [0, 1]
     min_score: float = 0.5
-    # detections with more overlap (intersection over union) are the same face
+    # Detections with more overlap (intersection over union) are of the same face.
     same_face_overlap: float = 0.3
-    # least confidence in square parts of the picture, which are searched if the entire picture shows no face. There,
-    # background has scored 0.5 to 0.71, and real faces 0.8 and more. 1 never searches the parts.
+    # Least confidence of a detection in square parts of the picture. These are searched if the entire picture shows no
+    # face. In such parts, the background had scores of 0.5 to 0.71, and real faces had 0.8 or more. If the value is 1,
+    # the parts are never searched.
     min_score_closer: float = 0.75
 
 
 @dataclass(frozen=True)
 class Faces:
-    """The faces of one picture in descending order of score, in its pixels."""
+    """The faces of one picture in descending order of score. Positions are in pixels of the picture."""
 
-    # (face, 4) left, top, right, bottom; may extend beyond the picture
+    # Boxes (face, 4): left, top, right, bottom. They can extend beyond the picture.
     boxes: FloatArray
-    # (face, 2, 2): the person's right eye, left eye; x, y
+    # (face, 2, 2): the person's right eye and left eye, each with x and y
     eyes: FloatArray
     # confidence of the detector, (face,) in [0, 1]
     scores: FloatArray
@@ -71,23 +73,23 @@ class FaceCrop:
 
     # (size, size, 3) uint8 RGB
     image: np.ndarray
-    # (2, 2) and (2,): pixel of the picture = to_picture @ pixel of the crop + origin
+    # A matrix (2, 2) and a vector (2,) convert positions: position in the picture = to_picture @ position in the crop +
+    # origin.
     to_picture: FloatArray
     origin: FloatArray
-    # pixels of the picture per pixel of the crop
+    # side of a pixel of the crop, in pixels of the picture
     scale: float
 
 
 def detect_faces(net: TfliteNet, image: np.ndarray, settings: DetectionSettings) -> Faces:
-    """Detect the faces of an image.
+    """Detect the faces in an image.
+
+    If there are none in the entire image, square parts of it are searched, see `DetectionSettings`.
 
     Args:
         net: Detector network, see `load_tflite`.
         image: Pixels (height, width, 3) uint8 RGB.
-        settings: Thresholds.
-
-    Returns:
-        The faces, possibly none.
+        settings: Thresholds of the detection.
     """
     places, scores = _detect_once(net, image, settings.min_score, settings)
     if not len(scores) and settings.min_score_closer < 1:
@@ -109,11 +111,11 @@ def crop_face(image: np.ndarray, box: FloatArray, eyes: FloatArray, size_px: int
     Args:
         image: Pixels (height, width, 3) uint8 RGB.
         box: Left, top, right, bottom of the face (4,) in pixels.
-        eyes: Right and left eye (2, 2) in pixels; x, y.
+        eyes: The person's right eye and left eye (2, 2), each with x and y in pixels.
         size_px: Side of the crop in pixels.
 
     Returns:
-        The crop and its transformation to the picture; pixels outside the picture repeat its border.
+        The crop and its transformation to the picture. Outside the picture, the crop repeats the pixels of its border.
     """
     import cv2
 
@@ -131,15 +133,16 @@ def crop_face(image: np.ndarray, box: FloatArray, eyes: FloatArray, size_px: int
 
 
 def find_landmarks(net: TfliteNet, crop: FaceCrop) -> tuple[FloatArray, float]:
-    """Find the landmarks of a face and the probability that it is a face.
+    """Find the landmarks of a face, and compute the probability that a crop shows a face.
 
     Args:
         net: Landmark network, see `load_tflite`.
-        crop: The face.
+        crop: Crop of the face.
 
     Returns:
-        Landmarks (landmark, 3) in pixels of the picture: x to the right, y down, z away from the camera, in the scale
-        of x and with its origin inside the head; probability in [0, 1].
+        The landmarks (landmark, 3) in pixels of the picture, and the probability in [0, 1]. The coordinates of a
+        landmark are x to the right, y down, and z away from the camera. z has the same scale as x, and its origin is
+        inside the head.
     """
     points, logit, *_ = net(crop.image.astype(np.float32)[None] / 255.0)
     landmarks = points.reshape(-1, 3).astype(np.float64)
@@ -150,10 +153,10 @@ def find_landmarks(net: TfliteNet, crop: FaceCrop) -> tuple[FloatArray, float]:
 
 
 def detail_of(crop: FaceCrop) -> tuple[float, float]:
-    """Compute contrast and sharpness of a crop.
+    """Compute the contrast and the sharpness of the inner part of a crop, which is first scaled to `DETAIL_PX`.
 
-    Contrast is the standard deviation of its inner part in grey levels of 255. Sharpness is the variance of the
-    Laplacian divided by the variance of the picture, both at DETAIL_PX. A sharp face has at least 0.2 at any
+    Contrast is the standard deviation of the grey levels, which range from 0 to 255. Sharpness is the variance of the
+    Laplacian divided by the variance of the grey levels. A sharp face has a sharpness of at least 0.2 at any
     resolution, and a face blurred by 4 % of its width has 0.05 to 0.1.
     """
     import cv2
@@ -167,14 +170,15 @@ def detail_of(crop: FaceCrop) -> tuple[float, float]:
 
 
 def load_tflite(content: bytes, what: str) -> TfliteNet:
-    """Load a TensorFlow Lite network as a function, which threads must not share.
+    """Load a TensorFlow Lite network as a function. Threads must not share this function.
 
     Args:
         content: Content of the network's file.
         what: Name of the file, for the error message.
 
     Returns:
-        Function from the input, batch axis first, to the outputs in the network's order.
+        Function that takes the input of the network, with a batch axis first, and returns its outputs in the order of
+        the network.
 
     Raises:
         MissingExtraError: ai-edge-litert is not installed.
@@ -205,7 +209,10 @@ def load_tflite(content: bytes, what: str) -> TfliteNet:
 
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """Discard standard error: LiteRT logs its delegate there, without a setting, and would break a progress bar."""
+    """Discard what is written to standard error.
+
+    LiteRT writes log messages to it, which would break a progress bar, and has no setting to prevent this.
+    """
     sys.stderr.flush()
     try:
         saved_stderr = os.dup(2)
@@ -225,11 +232,21 @@ def _quiet_stderr() -> Iterator[None]:
 def _detect_once(
     net: TfliteNet, image: np.ndarray, min_score: float, settings: DetectionSettings
 ) -> tuple[FloatArray, FloatArray]:
-    """Run the detector once: detections (n, POINTS, 2) in pixels of the image, and scores (n,)."""
+    """Detect faces in an image by running the detector once.
+
+    Args:
+        net: Detector network, see `load_tflite`.
+        image: Pixels (height, width, 3) uint8 RGB.
+        min_score: Least score of a detection in [0, 1].
+        settings: The threshold for the overlap of detections of the same face; the others are not used.
+
+    Returns:
+        Detections (face, POINTS, 2) in pixels of the image, see `decode`, and their scores (face,).
+    """
     import cv2
 
     height, width = image.shape[:2]
-    # Fit the image into a square with black bands. Coordinates are pixel numbers, as in the network's own pipeline.
+    # Fit the image into a square with black bands. Coordinates are pixel numbers, as in the original pipeline.
     scale = INPUT_PX / max(height, width)
     shift = np.array([INPUT_PX - width * scale, INPUT_PX - height * scale]) / 2
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
@@ -241,7 +258,11 @@ def _detect_once(
 
 
 def squares(image: np.ndarray) -> list[tuple[FloatArray, np.ndarray]]:
-    """Cut an oblong image into overlapping squares, each with its corner (x, y); none if it is nearly square."""
+    """Cut an oblong image into overlapping squares.
+
+    Returns:
+        The position (x, y) of the upper left corner and the pixels of each square; empty for a nearly square image.
+    """
     height, width = image.shape[:2]
     side, length = min(height, width), max(height, width)
     if length < MIN_OBLONG * side:
@@ -253,7 +274,7 @@ def squares(image: np.ndarray) -> list[tuple[FloatArray, np.ndarray]]:
 
 
 def _shifted(detections: FloatArray, offset: FloatArray) -> FloatArray:
-    """Shift detections (n, POINTS, 2) by `offset` (2,), except for row 1, which is a size."""
+    """Shift detections (n, POINTS, 2) by `offset` (2,). Row 1 of each detection is a size and remains unchanged."""
     shifted = detections + offset
     shifted[:, 1] = detections[:, 1]
     return shifted
@@ -271,16 +292,17 @@ def anchors() -> FloatArray:
 
 
 def decode(answers: FloatArray, logits: FloatArray, min_score: float) -> tuple[FloatArray, FloatArray]:
-    """Convert the outputs of the detector to detections with at least a given score.
+    """Convert the outputs of the detector to detections, and select those with at least a given score.
 
     Args:
-        answers: Boxes and points (896, 16) in pixels of the square input: positions relative to the anchors, absolute
-            sizes.
+        answers: Boxes and points of the face for each anchor (896, 16), in pixels of the square input. Positions are
+            relative to the anchor.
         logits: Logits of the scores (896,).
         min_score: Least score in [0, 1].
 
     Returns:
-        Detections (n, POINTS, 2) in [0, 1] of the square, where row 1 is the size of the box; scores (n,).
+        Detections (n, POINTS, 2) and scores (n,) of the n selected ones. The rows of a detection are the centre of its
+        box, the size of its box, and six points of the face; the unit is the side of the square input.
     """
     scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -50, 50)))
     selected = np.flatnonzero(scores >= min_score)
@@ -291,15 +313,18 @@ def decode(answers: FloatArray, logits: FloatArray, min_score: float) -> tuple[F
 
 
 def merge(places: FloatArray, scores: FloatArray, same_face_overlap: float) -> tuple[FloatArray, FloatArray]:
-    """Merge the detections of each face: the mean, weighted by score, of those that overlap the best one.
+    """Merge overlapping detections, so that each face has one detection.
+
+    The detection with the highest score and all that overlap it are replaced by their mean, weighted by score. This is
+    repeated with the remaining detections.
 
     Args:
         places: Detections (n, POINTS, 2), see `decode`.
-        scores: Their scores (n,).
-        same_face_overlap: Detections with more overlap (intersection over union) are the same face.
+        scores: Scores of the detections (n,).
+        same_face_overlap: Detections with more overlap (intersection over union) are of the same face.
 
     Returns:
-        Detections (face, POINTS, 2), and the highest score of each face (face,), in descending order.
+        Merged detections (face, POINTS, 2) in descending order of score, and the highest score of each face (face,).
     """
     boxes = boxes_of(places)
     remaining = np.argsort(-scores, kind="stable")
@@ -320,14 +345,14 @@ def boxes_of(places: FloatArray) -> FloatArray:
 
 
 def overlaps(ones: FloatArray, others: FloatArray) -> FloatArray:
-    """Compute the intersection over union of all pairs of boxes.
+    """Compute the intersection over union of each box in `ones` with each box in `others`.
 
     Args:
         ones: Boxes (n, 4): left, top, right, bottom.
-        others: Boxes (m, 4).
+        others: Boxes (m, 4): left, top, right, bottom.
 
     Returns:
-        Overlaps (n, m) in [0, 1]; 0 where both boxes are empty.
+        Intersection over union (n, m) in [0, 1]; 0 where both boxes are empty.
     """
     first, second = ones[:, None], others[None]
     shared = areas(
@@ -339,7 +364,7 @@ def overlaps(ones: FloatArray, others: FloatArray) -> FloatArray:
 
 
 def areas(boxes: FloatArray) -> FloatArray:
-    """Compute the areas (n,) of boxes (n, 4), left, top, right, bottom; 0 for an empty box."""
+    """Compute the areas (n,) of boxes (n, 4): left, top, right, bottom. The area of an empty box is 0."""
     sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
     result: FloatArray = sides[..., 0] * sides[..., 1]
     return result

@@ -1,11 +1,11 @@
-"""Processes the frames of one video: detects faces, selects the main face, crops it and calls an extractor.
+"""Processes the frames of one video: detects faces, selects the main face, crops it and computes its features.
 
 Every visible face has a track, which continues with the face that overlaps it most in the next frame. The weight of a
-track is the running mean of its face's area over the last seconds, so that it grows with the size of the face and
-with the time it is visible. The main face is that of the track with the greatest weight. It remains the main face
-until another track has a clearly greater weight (`takeover`) or it has not been visible for `away_s`. While it is not
-visible, there is no observation, so that no face in the background replaces it. At a cut, all tracks end, and the
-largest face of the new picture becomes the main face. Persons are not identified.
+track is the running mean of the area of its face over the last seconds. It grows with the size of the face and with
+the time for which the face is visible. The face of the track with the greatest weight becomes the main face. It remains
+the main face until another track has a clearly greater weight (`takeover`), or until it has not been visible for
+`away_s`. While the main face is not visible, frames have no observation, so that no face in the background replaces it.
+At a cut, all tracks end, and the largest face of the new picture becomes the main face. Persons are not identified.
 """
 
 from __future__ import annotations
@@ -31,41 +31,42 @@ from mien.features.visual.face_models import (
 )
 from mien.schema import FloatArray
 
-# frames per second that the extractors use
+# number of frames per second that the extractors use
 RATE_HZ = 5.0
-# side of the grey thumbnails that are compared to find cuts
+# width and height of the grey thumbnails that are compared to find cuts
 THUMBNAIL_PX = 32
-# landmarks (landmark, 3) in pixels, upright crop of the face (size, size, 3) uint8 RGB -> vector (feature,)
+# A function that computes the features of a face (feature,). It takes the landmarks (landmark, 3) in pixels and an
+# upright crop of the face (size, size, 3) uint8 RGB.
 Describe = Callable[[FloatArray, np.ndarray], FloatArray]
 
 
 @dataclass(frozen=True)
 class TrackSettings:
-    """Settings for the tracks of faces and the choice of the main face."""
+    """Settings for tracking faces over frames and for choosing the main face."""
 
     # least overlap (intersection over union) of a face in two frames; 0.1 allows a shift by 4/5 of its width
     min_overlap: float = 0.1
-    # time constant of the running mean of a face's area
+    # time constant, in seconds, of the running mean of the area of a face
     memory_s: float = 2.0
-    # factor by which the weight of another track must be greater to make it the main face
+    # Another track replaces that of the main face if its weight is greater by more than this factor.
     takeover: float = 1.5
-    # time without the face after which its track ends
+    # A track ends when its face has not been visible for more than this number of seconds.
     away_s: float = 0.5
-    # mean difference of two frames, in grey levels of 255, above which there is a cut between them
+    # Two successive frames have a cut between them if their mean difference, in grey levels from 0 to 255, is greater.
     cut_difference: float = 30.0
 
 
 @dataclass(frozen=True)
 class ObserverSettings:
-    """Settings of the observer: the size of pictures, and which faces are usable."""
+    """Settings of an observer: the maximum size of pictures, the limits for usable faces, detection and tracking."""
 
-    # larger pictures are first scaled down to this
+    # Pictures with a longer side are first scaled down to this length.
     max_side_px: int = 960
-    # smaller faces show too little of the expression
+    # least width or height of a usable face; smaller faces show too little of the expression
     min_face_px: float = 40.0
     # least probability, from the landmark network, that the crop shows a face
     min_presence: float = 0.5
-    # least contrast (excludes fades to black) and least sharpness, see `detail_of`
+    # least contrast, which excludes fades to black, and least sharpness; see `detail_of`
     min_contrast: float = 8.0
     min_sharpness: float = 0.1
     detection: DetectionSettings = field(default_factory=DetectionSettings)
@@ -74,11 +75,11 @@ class ObserverSettings:
 
 @dataclass(frozen=True)
 class FaceNets:
-    """The networks of an observer, and the function that computes the features of a face."""
+    """The networks of an observer that detect faces and find landmarks, and the function that computes features."""
 
     detector: TfliteNet
     landmarks: TfliteNet
-    # side of the crop that `landmarks` expects
+    # width and height of the crop that the network `landmarks` expects
     crop_px: int
     describe: Describe
 
@@ -86,26 +87,27 @@ class FaceNets:
 def face_extractor(
     name: str, columns: Sequence[str], weights_sha256: Mapping[str, str], new_nets: Callable[[], FaceNets]
 ) -> VisualExtractor:
-    """Make an extractor that describes the main face of each frame.
+    """Make a visual extractor, which computes features of the main face of each frame.
 
     Args:
         name: Name of the extractor.
         columns: Names of the features of a frame.
-        weights_sha256: File name -> sha256 of all network files, for the recipe.
-        new_nets: Loads the networks; called for each video, because threads must not share them.
-
-    Returns:
-        The extractor.
+        weights_sha256: SHA-256 of each network file by file name, for the recipe of the feature spaces.
+        new_nets: Function that loads the networks. It is called once now, to raise errors early, and then once for each
+            video, because threads must not share networks.
     """
     settings = ObserverSettings()
     recipe = {"extractor": name, "rate_hz": RATE_HZ, "watch": asdict(settings), "weights_sha256": dict(weights_sha256)}
     space, word_space = visual_spaces(name, columns, recipe)
-    new_nets()  # raise errors now, not in the middle of a video
+    new_nets()  # raises errors now instead of in the middle of a video
     return VisualExtractor(space, word_space, RATE_HZ, lambda: MainFaceObserver(new_nets(), settings))
 
 
 class MainFaceObserver:
-    """The `FaceObserver` of all extractors."""
+    """Computes feature vectors of the main face in the frames of one video.
+
+    All visual extractors use this implementation of `FaceObserver`.
+    """
 
     def __init__(self, nets: FaceNets, settings: ObserverSettings) -> None:
         self._nets = nets
@@ -115,18 +117,18 @@ class MainFaceObserver:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Number of frames by outcome and with several faces, of cuts, and of changes of the main face."""
+        """Counts of frames by outcome, of frames with several faces, of cuts, and of changes of the main face."""
         return dict(self._outcome_counts + self._main_face.counts)
 
     def see(self, time_s: float, image: np.ndarray) -> FaceObservation | None:
-        """Describe the main face of the next sampled frame.
+        """Process the next frame of the video, and compute the feature vector of its main face.
 
         Args:
             time_s: Time of the frame in seconds.
             image: Pixels (height, width, 3) uint8 RGB.
 
         Returns:
-            The main face; None if the frame shows no usable one.
+            The main face with its vector; None if the frame shows no usable main face.
 
         Raises:
             DataError: The image has another shape or type.
@@ -140,7 +142,7 @@ class MainFaceObserver:
         return observation
 
     def _describe_frame(self, time_s: float, image: np.ndarray) -> tuple[FaceObservation | None, str]:
-        """Return the main face of a frame, or None, and the outcome that is counted."""
+        """Return the main face of a frame, or None, and the name of the outcome to count."""
         settings = self._settings
         image, scale = shrunk(image, settings.max_side_px)
         faces = detect_faces(self._nets.detector, image, settings.detection)
@@ -165,14 +167,14 @@ class MainFaceObserver:
 
 
 def shrunk(image: np.ndarray, max_side_px: int) -> tuple[np.ndarray, float]:
-    """Scale an image down to a maximum size.
+    """Scale an image down to a maximum size; an image that is not larger remains unchanged.
 
     Args:
         image: Pixels (height, width, 3) uint8 RGB.
-        max_side_px: Greatest length of the longer side.
+        max_side_px: Maximum length of the longer side.
 
     Returns:
-        The image, scaled if it was larger; side of one of its pixels in pixels of the original.
+        The image, and the factor by which it was scaled down (1 if it is unchanged).
     """
     import cv2
 
@@ -185,7 +187,7 @@ def shrunk(image: np.ndarray, max_side_px: int) -> tuple[np.ndarray, float]:
 
 
 def thumbnail(image: np.ndarray) -> FloatArray:
-    """Reduce an image to grey levels (THUMBNAIL_PX, THUMBNAIL_PX)."""
+    """Reduce an RGB image to a small picture of grey levels (THUMBNAIL_PX, THUMBNAIL_PX)."""
     import cv2
 
     small = cv2.resize(image, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
@@ -195,7 +197,7 @@ def thumbnail(image: np.ndarray) -> FloatArray:
 
 @dataclass
 class _FaceTrack:
-    """A face that is followed over several frames."""
+    """A face that is tracked over several frames: its last position, its weight, and the time of its last frame."""
 
     box: FloatArray
     weight: float
@@ -203,7 +205,7 @@ class _FaceTrack:
 
 
 class MainFace:
-    """Tracks the faces of one video and selects the main face."""
+    """Tracks the faces of one video and selects the main face of each frame."""
 
     def __init__(self, settings: TrackSettings) -> None:
         self.counts: Counter[str] = Counter()
@@ -214,15 +216,15 @@ class MainFace:
         self._thumbnail: FloatArray | None = None
 
     def choose(self, time_s: float, boxes: FloatArray, thumbnail: FloatArray) -> int | None:
-        """Process the next frame and select the main face.
+        """Update the tracks with the faces of the next frame, and select its main face.
 
         Args:
-            time_s: Time of the frame in seconds; if it is before that of the previous frame, all tracks end.
-            boxes: Faces of the frame (face, 4): left, top, right, bottom.
-            thumbnail: Grey levels of the frame (THUMBNAIL_PX, THUMBNAIL_PX), see `thumbnail`.
+            time_s: Time of the frame in seconds. If it is before the time of the previous frame, all tracks end.
+            boxes: Boxes of the faces in the frame (face, 4): left, top, right, bottom.
+            thumbnail: Grey levels of the frame (THUMBNAIL_PX, THUMBNAIL_PX), see the function `thumbnail`.
 
         Returns:
-            Row of the main face in `boxes`; None if it is not visible.
+            Row of the main face in `boxes`; None if the main face is not visible.
         """
         if self._is_cut(thumbnail):
             self.counts["cuts"] += 1
@@ -237,7 +239,7 @@ class MainFace:
         return next((row for row, track in track_of_row.items() if track is self._main), None)
 
     def _is_cut(self, thumbnail: FloatArray) -> bool:
-        """Return whether the picture differs too much from the previous one."""
+        """Return whether there is a cut: the thumbnail differs too much from that of the previous frame."""
         if self._thumbnail is None:
             return False
         return float(np.abs(thumbnail - self._thumbnail).mean()) > self._settings.cut_difference
@@ -247,7 +249,18 @@ class MainFace:
         self._tracks, self._main, self._time_s = [], None, -math.inf
 
     def _update_tracks(self, time_s: float, boxes: FloatArray) -> dict[int, _FaceTrack]:
-        """Continue, start and end tracks; return the track of each row of `boxes`."""
+        """Update all tracks with the faces of a frame.
+
+        A track continues with the face that overlaps it most. A face that overlaps no track starts a new one. A track
+        ends if its face has not been visible for more than `away_s`.
+
+        Args:
+            time_s: Time of the frame in seconds.
+            boxes: Boxes of the faces in the frame (face, 4).
+
+        Returns:
+            The track of each face, by its row in `boxes`.
+        """
         settings = self._settings
         decay = 0.0 if not self._tracks else math.exp((self._time_s - time_s) / settings.memory_s)
         track_of_row: dict[int, _FaceTrack] = {}
@@ -259,7 +272,7 @@ class MainFace:
                 ious[number], ious[:, row] = -1.0, -1.0
         for track in self._tracks:
             track.weight *= decay
-        # Without earlier tracks, `decay` is 0: the weights are the areas, so the largest face becomes the main one.
+        # Without earlier tracks, `decay` is 0 and the weights are the areas. The largest face becomes the main face.
         for row, (box, size) in enumerate(zip(boxes, areas(boxes), strict=True)):
             track = track_of_row.setdefault(row, _FaceTrack(box, 0.0, time_s))
             track.box, track.seen_s = box, time_s
@@ -270,7 +283,7 @@ class MainFace:
         return track_of_row
 
     def _select_main(self) -> None:
-        """Keep or change the main face according to the weights of the tracks."""
+        """Keep or change the main face according to the weights of the tracks, and count a change."""
         main = self._main
         if not any(track is main for track in self._tracks):
             main = None

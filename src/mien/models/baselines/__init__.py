@@ -1,1 +1,1 @@
-"""Networks of other papers, with which `cim` is compared; one file each."""
+"""Networks of other papers, with which `cim` is compared. Each file contains one or two of them."""

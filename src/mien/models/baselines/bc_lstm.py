@@ -3,12 +3,12 @@
 Poria, Cambria, Hazarika, Majumder, Zadeh, Morency: "Context-Dependent Sentiment Analysis in User-Generated Videos",
 ACL 2017 (P17-1081), its bidirectional form (bc-LSTM) with the hierarchical framework.
 
-Adapted: both levels are one network, trained end to end by Adam. The paper first trains the network of each modality
-with its own softmax, and then the second level on the activations of the first; its script uses Adadelta and far more
-dropout.
+Adapted: both levels are one network, trained end to end by Adam. In the paper, the network of each modality is first
+trained with its own softmax, and then the second level on the activations of the first. The paper's script uses
+Adadelta and far more dropout.
 
-Symbols: x_t -> batch.features of one modality; h_t -> states inside ContextEncoder; z_t -> the encoder's output;
-level 1, level 2 -> unimodal, fusion.
+Symbols (paper -> code): x_t -> batch.features of one modality; h_t -> states inside ContextEncoder; z_t -> output of
+the encoder; level 1, level 2 -> unimodal, fusion.
 """
 
 from __future__ import annotations
@@ -27,28 +27,33 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class BcLstmSettings(SystemSettings):
-    """Sizes of the published script, and a more moderate dropout.
+    """Sizes and regularisation of `bc-lstm`: sizes of the published script, but lower dropout rates.
 
-    The script's dropout is 0.6 and 0.4 on the inputs of the levels and 0.9 on all states and dense layers. Trained end
-    to end with it, the network does not learn a planted rule that it learns with moderate dropout; its scores on videos
-    of CMU-MOSEI's train fold are lower too (docs/benchmarks.md).
+    The script's dropout rates are 0.6 and 0.4 on the inputs of the two levels, and 0.9 on all states and dense layers.
+    Two findings speak against these rates when the network is trained end to end (docs/benchmarks.md): it does not
+    learn a simple rule in synthetic data, which it learns with moderate rates, and its scores on videos of CMU-MOSEI's
+    train fold are lower.
     """
 
     # units of each LSTM per direction
     lstm_size: int = 300
-    # units of the tanh layer after each modality's LSTM, and of the ReLU layer after the second level's
+    # units of the tanh layer after the LSTM of each modality, and of the ReLU layer after the LSTM of the second level
     unimodal_dense_size: int = 100
     fusion_dense_size: int = 500
-    # on the features, and on the inputs of the second level (script: 0.6, 0.4)
+    # dropout rates on the features, and on the inputs of the second level (script: 0.6, 0.4)
     input_dropout: float = 0.3
     fusion_input_dropout: float = 0.3
-    # on the states and the dense layers of each level (script: 0.9)
+    # dropout rates on the states and the dense layers of each level (script: 0.9)
     unimodal_dropout: float = 0.5
     fusion_dropout: float = 0.5
 
 
 class BcLstm(nn.Module):
-    """Level 1 per modality, level 2 over their concatenation. With one modality, level 1 alone, as in the paper."""
+    """Hierarchical contextual LSTM of two levels, for any one, two or three modalities.
+
+    Level 1 encodes each modality, level 2 the concatenated outputs of level 1. With one modality there is only level 1,
+    as in the paper.
+    """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: BcLstmSettings) -> None:
         super().__init__()
@@ -70,7 +75,7 @@ class BcLstm(nn.Module):
         self.heads = make_heads(dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output) from whole videos."""
+        """Compute logits (video, utterance, logit) for each task, from whole videos."""
         states = [self.unimodal[m](batch.features[m], batch.present[m]) for m in self.modalities]
         representation = torch.cat(states, dim=-1)
         if self.fusion is not None:

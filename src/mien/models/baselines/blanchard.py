@@ -3,10 +3,11 @@
 Blanchard, Moreira, Bharati, Scheirer: "Getting the subtext without the text: Scalable multimodal sentiment
 classification from visual and acoustic modalities", Challenge-HML at ACL 2018.
 
-Taken from the paper: no transcript, high-level features of voice and face per utterance, one joint prediction.
-Everything else is ours: one dense layer per modality, and one dense layer over their concatenation. There is no symbol
-table, because we know none of the paper's equations. The published scores (F1 .8049 on validation, .6325 on the
-challenge test) are not comparable with those of this network.
+From the paper, this network takes that there is no transcript, that its inputs are high-level features of voice and
+face per utterance, and that one prediction is made from both. Everything else is ours: one dense layer per modality,
+and one dense layer over their concatenation. There is no symbol table, because we know none of the paper's equations.
+The published scores (F1 .8049 on validation, .6325 on the challenge test) are not comparable with those of this
+network.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class BlanchardSettings(SystemSettings):
-    """Sizes and regularisation of `blanchard`; all of them ours."""
+    """Sizes and regularisation of `blanchard`. None of them is from the paper."""
 
     # units of the ReLU layer of each modality
     encoder_size: int = 64
-    # units of the ReLU layer over both
+    # units of the ReLU layer over both modalities
     joint_size: int = 64
-    # before every layer
+    # dropout rate before every layer
     dense_dropout: float = 0.3
 
 
 class Blanchard(nn.Module):
-    """Dense layers over the acoustic and visual vectors of one utterance, or over one of the two.
+    """Dense layers over the acoustic and the visual vector of an utterance, or over only one of these two.
 
-    The encoding of a modality that an utterance lacks is zero.
+    If an utterance lacks a modality, the encoding of that modality is zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: BlanchardSettings) -> None:
@@ -50,7 +51,7 @@ class Blanchard(nn.Module):
         self.heads = make_heads(settings.joint_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output) from each utterance alone."""
+        """Compute logits (video, utterance, logit) for each task, from each utterance alone."""
         encodings = [
             self.encoders[m](real_rows(batch, batch.features[m])) * batch.present[m][batch.real].unsqueeze(-1)
             for m in self.modalities

@@ -3,13 +3,15 @@
 Poria, Cambria, Hazarika, Mazumder, Zadeh, Morency: "Multi-level Multiple Attentions for Contextual Multimodal Sentiment
 Analysis", ICDM 2017 (AT-Fusion and CAT-LSTM), in its single-level form: the modalities are fused before the context.
 
-Adapted: sizes and the bilinear utterance score are those of the authors' later script. The script's recurrence is a GRU
-with one cell for both directions; here it is the paper's LSTM, with separate weights per direction. The script's fusion
-softmax runs over an axis of size one, so that every modality has weight 1; here the shares of the modalities that are
-present sum to 1, as the paper intends. A moderate dropout replaces the script's L2 penalty.
+Adapted: the sizes and the bilinear score of utterances are those of the authors' later script. The recurrence of the
+script is a GRU with one cell for both directions; here it is the LSTM of the paper, with separate weights per
+direction. The fusion softmax of the script runs over an axis of size one, so that every modality has weight 1. Here the
+weights (shares) of the modalities that are present sum to 1, as the paper intends. A moderate dropout replaces the L2
+penalty of the script.
 
-Symbols: B_m -> equal[m] (modality m as `dense_size` features); P_F, W_F -> `fusion_hidden`; w_F -> `fusion_score`;
-alpha_F -> shares; F -> fused; h_t -> states; alpha_t -> attention; r_t -> attended; h*_t -> representation.
+Symbols (paper -> code): B_m -> equal[m] (modality m as `dense_size` features); P_F, W_F -> `fusion_hidden`; w_F ->
+`fusion_score`; alpha_F -> shares; F -> fused; h_t -> states; alpha_t -> attention; r_t -> attended; h*_t ->
+representation.
 """
 
 from __future__ import annotations
@@ -36,16 +38,19 @@ class CatLstmSettings(SystemSettings):
     dense_size: int = 200
     # units of the LSTM per direction
     lstm_size: int = 100
-    # False: the heads read the LSTM's states directly
+    # False: no attention over the utterances; the heads read the states of the LSTM
     utterance_attention: bool = True
-    # on the features, the fused utterances, and the representation
+    # dropout rates on the features, on the fused utterances, and on the representation
     input_dropout: float = 0.3
     fused_dropout: float = 0.3
     state_dropout: float = 0.3
 
 
 class CatLstm(nn.Module):
-    """AT-Fusion and CAT-LSTM. With one modality there are no shares, and the LSTM runs over it alone."""
+    """Attention-based fusion of the modalities (AT-Fusion), then a contextual LSTM with attention (CAT-LSTM).
+
+    With one modality there is nothing to fuse, and the LSTM reads this modality.
+    """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CatLstmSettings) -> None:
         super().__init__()
@@ -64,7 +69,7 @@ class CatLstm(nn.Module):
         self.heads = make_heads(state_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output), shares (video, utterance) and attention weights for videos."""
+        """Compute logits for each task, fusion weights (video, utterance) of each modality, and attention weights."""
         settings = self.settings
         fused, any_present, fusion = self._fuse(batch)
         fused = functional.dropout(fused, settings.fused_dropout, self.training)
@@ -78,7 +83,10 @@ class CatLstm(nn.Module):
         return outputs_from_heads(self.heads, representation, attention=attention, fusion=fusion)
 
     def _fuse(self, batch: Batch) -> tuple[States, Bool[Tensor, "video utterance"], dict[str, Tensor]]:
-        """Return F = B softmax(w_F^T tanh(W_F B)), where any modality is present, and the share of each modality."""
+        """Fuse the modalities of each utterance: F = B softmax(w_F^T tanh(W_F B)).
+
+        Return F, the mask of utterances with at least one modality, and the fusion weight (share) of each modality.
+        """
         inputs = {
             m: functional.dropout(batch.features[m], self.settings.input_dropout, self.training)
             for m in self.modalities
@@ -96,7 +104,10 @@ class CatLstm(nn.Module):
     def _attend_to_utterances(
         self, states: Float[Tensor, "video utterance feature"], present: Bool[Tensor, "video utterance"]
     ) -> tuple[States, Weights]:
-        """Return h*_t = tanh(W_p r_t + W_x h_t), where r_t = sum of softmax_j(tanh(h_t W h_j)) h_j, and the weights."""
+        """Return h*_t = tanh(W_p r_t + W_x h_t) and the attention weights a_tj = softmax over j of tanh(h_t W h_j).
+
+        h_t is the state of utterance t, and r_t is the sum of a_tj h_j over all utterances j of the video.
+        """
         scores = torch.tanh(self.bilinear(states) @ states.transpose(1, 2))  # (video, utterance, context)
         weights = masked_softmax(scores, present.unsqueeze(1))
         attended = weights @ states

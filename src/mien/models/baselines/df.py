@@ -1,16 +1,17 @@
 """`df`: deep multimodal fusion of confidences, with our own sizes.
 
 Nojavanasghari, Gopinath, Koushik, Baltrusaitis, Morency: "Deep Multimodal Fusion for Persuasiveness Prediction", ICMI
-2016: one classifier network per modality. The confidences p of all modalities and their complements 1 - p are the
-input of a fusion network.
+2016. Each modality has a classifier network, which computes a confidence p. The confidences p of all modalities and
+their complements 1 - p are the input of a fusion network.
 
-Symbols: p -> confidence; [p, 1 - p] of all modalities -> pairs; classifier networks -> trunks and judges.
+Symbols (paper -> code): p -> confidence; [p, 1 - p] of all modalities -> pairs; classifier networks -> trunks (hidden
+layers) and judges (output layers).
 
 Adapted: the paper has one binary label. Here every output of a task (one for sentiment, seven for emotion, one and six
-for their intensities) has one pair per modality, and each task has a fusion network over the pairs of its outputs. The
-paper's layer sizes are unknown to us. The paper trains the classifiers on the label and then the fusion network; here
-one loss on the fused outputs trains all networks. So p need not be a calibrated probability, or a share of the range of
-an intensity. Features are not selected by t-tests.
+for their intensities) has a pair [p, 1 - p] per modality, and each task has a fusion network over the pairs of its
+outputs. We do not know the paper's layer sizes. In the paper, first the classifiers are trained on the label, then the
+fusion network; here one loss on the fused outputs trains all networks. Therefore p need not be a calibrated
+probability, or the predicted fraction of the range of an intensity. Features are not selected by t-tests.
 """
 
 from __future__ import annotations
@@ -35,20 +36,21 @@ NEUTRAL = 0.5
 
 @dataclass(frozen=True)
 class DfSettings(SystemSettings):
-    """Sizes and regularisation of `df`; none of the sizes is published."""
+    """Sizes and regularisation of `df`. The sizes are ours, because those of the paper are unknown."""
 
     # units of the two ReLU layers of each modality's classifier
     classifier_size: int = 64
     # units of the ReLU layer of each task's fusion network
     fusion_size: int = 32
-    # before every layer of the classifiers
+    # dropout rate before every layer of the classifiers
     classifier_dropout: float = 0.3
 
 
 class Df(nn.Module):
-    """Late fusion of the confidences of any one, two or three modalities, for any tasks.
+    """Late fusion: one classifier per modality, and a fusion network over their confidences for each task.
 
-    The tasks share the trunk of a modality. With one modality the fusion network recalibrates its confidences.
+    It accepts any one, two or three modalities. All tasks share the hidden layers of a modality's classifier. With one
+    modality, the fusion network only recalibrates the confidences.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: DfSettings) -> None:
@@ -57,7 +59,7 @@ class Df(nn.Module):
         units, dropout = settings.classifier_size, settings.classifier_dropout
         self.heads = make_heads(settings.fusion_size, tasks)
         self.trunks = nn.ModuleDict({m: relu_layers((n_features[m], units, units), dropout) for m in self.modalities})
-        # The two classes of sentiment are mutually exclusive: one confidence, for "positive".
+        # The two classes of sentiment exclude each other, so that one confidence, for "positive", is enough.
         n_confidences = {task: len(TASKS[task].outputs) for task in tasks}
         self.judges = nn.ModuleDict(
             {m: nn.ModuleDict({t: nn.Linear(units, n) for t, n in n_confidences.items()}) for m in self.modalities}
@@ -66,7 +68,7 @@ class Df(nn.Module):
         self.fusion = nn.ModuleDict({t: relu_layers((2 * n_pairs[t], settings.fusion_size), 0.0) for t in tasks})
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output) from each utterance alone."""
+        """Compute logits (video, utterance, logit) for each task, from each utterance alone."""
         hidden = {m: self.trunks[m](real_rows(batch, batch.features[m])) for m in self.modalities}
         present = {m: batch.present[m][batch.real] for m in self.modalities}
         fused = {}
@@ -84,10 +86,10 @@ def confidence_pairs(
 
     Args:
         confidences: Confidences in [0, 1], one per output of a task, by modality.
-        present: True for the utterances that have the modality; elsewhere, p = 0.5.
+        present: True for the utterances that have the modality. For the others, p is set to 0.5.
 
     Returns:
-        For each modality, p of all outputs, then 1 - p of all outputs.
+        For each modality in turn, p of all outputs, then 1 - p of all outputs.
     """
     pairs = []
     for modality, confidence in confidences.items():

@@ -4,29 +4,30 @@ The early-fusion baseline of Zadeh, Liang, Mazumder, Poria, Cambria, Morency: "M
 Sequential Learning", AAAI 2018, on the LSTM of Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation
 1997 (with the forget gate of Gers et al. 2000, as torch has it).
 
-Symbols: x_t = [t; a; v] of word t -> word, concatenated; h_t -> hidden.
+Symbols (paper -> code): x_t = [t; a; v], the concatenated vectors of word t -> word; h_t -> hidden.
 
-A public re-implementation first normalises each word slot over the batch. This is omitted here, because a prediction
-must not depend on the other utterances of the batch (the columns are standardised on train instead). It also has two
-layers of 256 units, which take about six times as long as the one layer of 128 here. Dropout, learning rate and weight
-decay are those of the re-implementation, because its batches of 128 utterances are about as large as sixteen videos of
-CMU-MOSEI (115).
+A public re-implementation first normalises the words at each position over the batch. This is omitted here, because a
+prediction must not depend on the other utterances of the batch; instead, each feature is standardised by its values in
+train. The re-implementation also has two layers of 256 units, which take about six times as long as the one layer of
+128 units here. Dropout, learning rate and weight decay are those of the re-implementation, because its batches of 128
+utterances are about as large as the sixteen videos of a batch here (115 utterances in CMU-MOSEI).
 
 `mv-lstm`: multi-view LSTM, whose memory is divided among the modalities, in four topologies.
 
 Rajagopalan, Morency, Baltrusaitis, Goecke: "Extending Long Short-Term Memory for Multi-View Structured Learning", ECCV
-2016. For view k, each gate g of i, f, o:
+2016. For a view (modality) k, each of the gates g = i, f, o is
 
     g^k = sigmoid(W_x x^k + W_a h^k[share alpha] + W_b h^j[share beta] of the other views j + b)
     candidate: the same with tanh;  c^k = f^k c^k + i^k candidate;  h^k = o^k tanh(c^k)
 
-Symbols: view k -> modality; x^k -> features; h^k, c^k -> hidden, memory; alpha, beta -> `TOPOLOGIES`; W_x with b ->
-inward; W_a and W_b -> recurrent, concatenated in one matrix; i, f, o -> input_gate, forget_gate, output_gate.
+Symbols (paper -> code): view k -> modality; x^k -> features; h^k, c^k -> hidden, memory; alpha, beta -> `TOPOLOGIES`;
+W_x with b -> inward; W_a and W_b -> recurrent, concatenated in one matrix; i, f, o -> input_gate, forget_gate,
+output_gate.
 
-Approximate: we know the equations and the values of alpha and beta only from secondary sources, and no public
-implementation for several modalities. We interpret a share as a share of units: a view reads the first alpha of its own
-units and the last beta of every other view's units, so that in `hybrid` every unit is either private or shared. Sizes,
-training and the default topology are ours.
+Approximate: we know the equations and the values of alpha and beta only from secondary sources, and we know of no
+public implementation for several modalities. We read alpha and beta as fractions of the hidden units. A view reads the
+first fraction alpha of its own units, and the last fraction beta of the units of every other view. In `hybrid`, every
+unit is therefore either private or shared. Sizes, training and the default topology are ours.
 """
 
 from __future__ import annotations
@@ -53,17 +54,18 @@ class EfLstmSettings(SystemSettings):
     lstm_size: int = 128
     # units of the ReLU layer after it
     dense_size: int = 64
-    # on the last state and on the dense layer
+    # dropout rates on the last state and on the dense layer
     state_dropout: float = 0.4
     dense_dropout: float = 0.4
-    # the first words of an utterance that are read
+    # largest number of words that are read from the start of an utterance
     max_words: int = 50
 
 
 class EfLstm(nn.Module):
-    """LSTM over [t; a; v] word by word, last state -> dense -> heads, for any one, two or three modalities.
+    """LSTM over the words of an utterance, with the vectors of all modalities concatenated for each word.
 
-    If a word lacks a modality, that part of its vector is zero; an utterance without words has a last state of zero.
+    The last state passes through a dense layer to the heads. Any one, two or three modalities are accepted. If a word
+    lacks a modality, that part of its vector is zero. If an utterance has no words, its last state is zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: EfLstmSettings) -> None:
@@ -77,7 +79,7 @@ class EfLstm(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output) from the words of each utterance alone."""
+        """Compute logits (video, utterance, logit) for each task, from the words of each utterance alone."""
         rows, features = read_word_rows(batch, self.modalities, self.max_words)
         inputs = [features[m] for m in self.modalities]
         hidden, _ = rows.scan(self._step, inputs, (self.lstm.hidden_size, self.lstm.hidden_size))
@@ -89,7 +91,7 @@ class EfLstm(nn.Module):
         return after
 
 
-# alpha: share of its own units that a view reads; beta: share of every other view's
+# name -> (alpha, beta): a view reads the fraction alpha of its own units and the fraction beta of each other view's
 TOPOLOGIES = {
     "view_specific": (1.0, 0.0),
     "coupled": (0.0, 1.0),
@@ -106,9 +108,9 @@ class MvLstmSettings(SystemSettings):
     topology: str = "hybrid"
     # hidden units of each view
     view_size: int = 48
-    # on the last states of all views
+    # dropout rate on the last states of all views
     state_dropout: float = 0.4
-    # the first words of an utterance that are read
+    # largest number of words that are read from the start of an utterance
     max_words: int = 50
 
     def __post_init__(self) -> None:
@@ -118,21 +120,22 @@ class MvLstmSettings(SystemSettings):
 
     @property
     def n_own(self) -> int:
-        """Number of its own units that a view reads."""
+        """Number of hidden units of a view that the view itself reads."""
         return round(TOPOLOGIES[self.topology][0] * self.view_size)
 
     @property
     def n_others(self) -> int:
-        """Number of units of each other view that a view reads."""
+        """Number of hidden units of each other view that a view reads."""
         return round(TOPOLOGIES[self.topology][1] * self.view_size)
 
 
 class MvLstm(nn.Module):
-    """One LSTM memory per modality, whose gates also read the other modalities' hidden units; last states -> heads.
+    """One LSTM memory per modality (view), whose gates also read hidden units of the other modalities.
 
-    With one modality, `view_specific` and `fully_connected` are a plain LSTM, and `hybrid` reads two thirds of its own
-    units. `coupled` then reads no hidden unit: its gates depend on the word alone, and only the memory depends on
-    earlier words. A word that lacks a modality is zero in that view; an utterance without words ends with zero states.
+    The heads read the last states of all views. If a word lacks a modality, its vector in that view is zero. If an
+    utterance has no words, its last states are zero. With one modality, the topologies `view_specific` and
+    `fully_connected` are a plain LSTM, and the gates of `hybrid` read two thirds of the hidden units. The gates of
+    `coupled` read no hidden unit and depend only on the current word, so that only the memory depends on earlier words.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MvLstmSettings) -> None:
@@ -148,7 +151,7 @@ class MvLstm(nn.Module):
         self.heads = make_heads(len(self.modalities) * settings.view_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output) from the words of each utterance alone."""
+        """Compute logits (video, utterance, logit) for each task, from the words of each utterance alone."""
         features, lengths = read_words(batch, self.modalities, self.settings.max_words)
         # W_x x + b does not depend on the preceding word, so it is computed for all words at once
         rows = word_rows(lengths)
@@ -175,7 +178,10 @@ class MvLstm(nn.Module):
         return (*next_hidden, *next_memory)
 
     def _visible_units(self, hidden: State, view: int) -> Float[Tensor, "active read"]:
-        """Return the units of the preceding word that a view reads: its own first, then the others' last ones."""
+        """Return the hidden units that a view reads: the first of its own, then the last of every other view.
+
+        They are the states after the preceding word; `view` is the index of the view.
+        """
         first_shared = self.settings.view_size - self.settings.n_others
         others = [units[:, first_shared:] for number, units in enumerate(hidden) if number != view]
         return torch.cat([hidden[view][:, : self.settings.n_own], *others], dim=-1)

@@ -1,7 +1,7 @@
 """`marn`: multi-attention recurrent network, with one hybrid-memory LSTM per modality and attentions across them.
 
 Zadeh, Liang, Poria, Vij, Cambria, Morency: "Multi-attention Recurrent Network for Human Communication Comprehension",
-AAAI 2018.
+AAAI 2018. A view is a modality; its recurrence is a long short-term hybrid memory (LSTHM):
 
     LSTHM of view m: gates = W_m x_t + U_m h_{t-1} + V_m z_{t-1} + b_m; i, f, o by sigmoid, the candidate by tanh
                      c_t = f c_{t-1} + i candidate;  h_t = o tanh(c_t)
@@ -9,12 +9,13 @@ AAAI 2018.
                      H_k = A_k h;  s_m = C_m([view m's part of H_1, ..., H_K]);  z_t = G([s_m of all views])
     output from [h_T; z_T]
 
-Symbols: h, c, z -> hidden, memory, code; W with b -> inward; U and V -> recurrent, concatenated in one matrix; NN_A ->
-attention; A -> its softmax; H -> attended; K -> n_attentions; C -> reduce; s -> reduced; G -> mix.
+Symbols (paper -> code): h, c, z -> hidden, memory, code; W with b -> inward; U and V -> recurrent, concatenated in one
+matrix; NN_A -> attention; A -> softmax of copies; H -> attended; K -> n_attentions; C -> reduce; s -> reduced; G ->
+mix.
 
-NN_A and G are linear, ReLU, dropout, linear; C is linear and ReLU. One softmax per copy follows the paper, as far as we
-know from secondary sources; the authors' SDK applies one softmax to all K copies together. Sizes and dropout rates are
-ours; the optimiser is Adam.
+NN_A and G consist of a linear layer, ReLU, dropout and a linear layer; C of a linear layer and ReLU. A separate softmax
+for each of the K copies follows the paper, as far as we know it from secondary sources. The authors' SDK applies one
+softmax to all copies together. Sizes and dropout rates are ours, and the optimiser is Adam.
 """
 
 from __future__ import annotations
@@ -42,28 +43,29 @@ class MarnSettings(SystemSettings):
     text_size: int = 128
     acoustic_size: int = 32
     visual_size: int = 128
-    # number of attentions, K
+    # number K of attentions
     n_attentions: int = 4
-    # units to which each modality's attended copies are reduced
+    # units to which the K attended copies of each modality are reduced
     reduced_size: int = 32
     # units of the cross-view code z
     code_size: int = 64
-    # hidden units of the attention's and the code's networks
+    # hidden units of the networks that compute the attentions and the code
     hidden_size: int = 64
     # units of the ReLU layer before the heads
     dense_size: int = 64
-    # inside the networks, and before the heads
+    # dropout rates inside the networks, and before the heads
     hidden_dropout: float = 0.2
     dense_dropout: float = 0.4
-    # the first words of an utterance that are read
+    # largest number of words that are read from the start of an utterance
     max_words: int = 50
 
 
 class Marn(nn.Module):
-    """LSTHMs and multi-attention block for any one, two or three modalities.
+    """Hybrid-memory LSTMs and a multi-attention block, for any one, two or three modalities.
 
-    With one modality, the attentions compare the features of its view, and z is a second recurrent state. A word that
-    lacks a modality is zero in that view; an utterance without words ends with zero states.
+    With one modality, the attentions act only on the hidden units of that modality, and the code z is a second
+    recurrent state. If a word lacks a modality, its vector for that modality is zero. If an utterance has no words, its
+    last states are zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MarnSettings) -> None:
@@ -83,7 +85,7 @@ class Marn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output) from the words of each utterance alone."""
+        """Compute logits (video, utterance, logit) for each task, from the words of each utterance alone."""
         rows, features = read_word_rows(batch, tuple(self.sizes), self.settings.max_words)
         n_units = sum(self.sizes.values())
         inward = [self.inward[m](features[m]) for m in self.sizes]
@@ -101,7 +103,7 @@ class Marn(nn.Module):
         return hidden, memory, self._code(hidden)
 
     def _code(self, hidden: Float[Tensor, "active unit"]) -> Float[Tensor, "active code"]:
-        """Compute z_t of a word by the multi-attention block."""
+        """Compute the cross-view code z_t after a word, by the multi-attention block."""
         copies = self.attention(hidden).unflatten(1, (self.settings.n_attentions, -1))
         attended = copies.softmax(dim=2) * hidden.unsqueeze(1)  # (active, attention, unit)
         parts = zip(self.sizes, by_view(attended, self.sizes), strict=True)

@@ -1,8 +1,10 @@
 """Parts shared by the memory-fusion networks: one LSTM per modality (view), and the multi-view gated memory.
 
 `ViewLstms`: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997, with the forget gate of Gers
-et al. 2000. One step computes all views. `torch.nn.LSTM` returns c only after the last word, but the fusion reads it
-after every word. Symbols: x_t -> features; h, c -> hidden, memory, with the units of all views concatenated; i, f, o ->
+et al. 2000. One step computes all views. `torch.nn.LSTM` is not used, because it returns the memory c only after the
+last word, but the fusion reads c after every word.
+
+Symbols (paper -> code): x_t -> features; h, c -> hidden, memory, with the units of all views concatenated; i, f, o ->
 input_gate, forget_gate, output_gate; W with b -> inward; U -> recurrent.
 
 `GatedMemory`: Zadeh et al., "Memory Fusion Network for Multi-view Sequential Learning", AAAI 2018.
@@ -11,9 +13,9 @@ input_gate, forget_gate, output_gate; W with b -> inward; U -> recurrent.
     g1, g2 = sigmoid(NN_1([c^_t; u_{t-1}])), sigmoid(NN_2([c^_t; u_{t-1}]))
     u_t = g1 u_{t-1} + g2 u^_t,  u_0 = 0
 
-Symbols: c^_t -> fused; u -> memory; u^, NN_u -> candidate; g1, g2 -> keep, take. The first layers of NN_1 and NN_2
-are concatenated, and divided into the part that reads c^ (`gates_fused`, computed for all words at once) and the part
-that reads u (`gates_memory`); `keep` and `take` are the second layers.
+Symbols (paper -> code): c^_t -> fused; u -> memory; u^, NN_u -> candidate; g1, g2 -> keep, take. The first layers of
+NN_1 and NN_2 are computed together, by two matrices: `gates_fused` reads c^ and is computed for all words at once,
+`gates_memory` reads u. The second layers are `keep` and `take`.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from mien.schema import Modality
 
 
 class ViewLstms(nn.Module):
-    """Independent LSTMs, one per view. A word that lacks a modality is zero in that view."""
+    """Independent LSTMs, one per modality (view). If a word lacks a modality, its vector for that modality is zero."""
 
     def __init__(self, n_features: Mapping[Modality, int], sizes: Mapping[Modality, int]) -> None:
         super().__init__()
@@ -42,11 +44,11 @@ class ViewLstms(nn.Module):
     def forward(
         self, rows: WordRows, features: Mapping[Modality, Float[Tensor, "row feature"]]
     ) -> tuple[Float[Tensor, "row unit"], Float[Tensor, "row unit"]]:
-        """Run the LSTMs over the words.
+        """Run the LSTMs over the words of all utterances.
 
         Args:
-            rows: Layout of the words.
-            features: Vectors of the words in each view.
+            rows: Layout of the words as rows.
+            features: Vectors of the words for each modality.
 
         Returns:
             Hidden units and memories after every word, with the units of all views concatenated.
@@ -63,9 +65,9 @@ class ViewLstms(nn.Module):
 
 
 class GatedMemory(nn.Module):
-    """A memory of the fused vectors, which two gates keep and overwrite word by word.
+    """Memory of fused vectors. At each word, one gate controls what is kept of it, and another what is added.
 
-    It reads the settings `memory_size`, `hidden_size`, `gate_hidden_size` and `hidden_dropout`.
+    The constructor reads the settings `memory_size`, `hidden_size`, `gate_hidden_size` and `hidden_dropout`.
     """
 
     def __init__(self, n_fused: int, settings: Any) -> None:
@@ -80,11 +82,11 @@ class GatedMemory(nn.Module):
         self.take = nn.Linear(n_gate_hidden, n_memory)
 
     def forward(self, rows: WordRows, fused: Float[Tensor, "row feature"]) -> Float[Tensor, "row memory"]:
-        """Run the memory over the words.
+        """Run the memory over the words of all utterances.
 
         Args:
-            rows: Layout of the words.
-            fused: Fused vectors of the words.
+            rows: Layout of the words as rows.
+            fused: Fused vector of each word.
 
         Returns:
             The memory after every word.
@@ -105,7 +107,8 @@ def lstm_update(
     """Compute one step of the LSTMs: c_t = f c_{t-1} + i candidate, h_t = o tanh(c_t).
 
     Args:
-        gates: Per view, the gates before their activations (active, 4 * units): input, forget, output, candidate.
+        gates: For each view, input gate, forget gate, output gate and candidate (active, 4 * units), before their
+            activations.
         memory: c_{t-1}, with the units of all views concatenated.
 
     Returns:
@@ -121,7 +124,7 @@ def lstm_update(
 def by_view(
     units: Float[Tensor, "... unit"], sizes: Mapping[Modality, int]
 ) -> tuple[Float[Tensor, "... feature"], ...]:
-    """Divide concatenated units by view.
+    """Split the concatenated units of all views into the units of each view.
 
     Args:
         units: Units of all views, concatenated in the order of `sizes`.

@@ -1,18 +1,18 @@
-"""`mfn`: memory fusion network, with an LSTM per modality, attention over their changes and a gated memory.
+"""`mfn`: memory fusion network, with an LSTM per modality, attention over the changes of their memories, gated memory.
 
 Zadeh, Liang, Mazumder, Poria, Cambria, Morency: "Memory Fusion Network for Multi-view Sequential Learning", AAAI 2018.
 
-    h_t, c_t of every view by its own LSTM
+    h_t, c_t of every view (modality) by a separate LSTM
     c*_t = [c_{t-1}; c_t] of all views;  a_t = softmax(NN_a(c*_t)) over its features;  c^_t = a_t c*_t
     u_t by the gated memory of `memory.py`;  output from [h_T of all views; u_T]
 
-Symbols: h, c -> hidden, memories; c* -> changes; a -> weights; c^ -> their product; u -> memory; NN_a -> attention. NN
-is linear, ReLU, dropout, linear.
+Symbols (paper -> code): h, c -> hidden, memories; c* -> changes; a -> weights; c^ -> weights * changes; u -> memory;
+NN_a -> attention. Every NN is a linear layer, ReLU, dropout and a linear layer.
 
-The equations follow the authors' code, whose gates read u_{t-1} beside c^_t. Sizes are those that a public
-re-implementation (MMSA) tuned on CMU-MOSEI, but with 128 instead of 256 hidden units for each gate, which saves a
+The equations follow the authors' code, whose gates read u_{t-1} in addition to c^_t. The sizes are those that a public
+re-implementation (MMSA) tuned on CMU-MOSEI, except for 128 instead of 256 hidden units for each gate, which saves a
 quarter of the weights. The learning rate is MMSA's too. Dropout rates and the size of the layer before the heads are
-ours; the optimiser is Adam.
+ours, and the optimiser is Adam.
 
 `graph-mfn`: memory fusion network whose attention is a dynamic fusion graph.
 
@@ -24,18 +24,19 @@ Dynamic Fusion Graph", ACL 2018 (P18-1208).
     T = D_T([alpha_{s->T} v_s for every vertex s]);  all alpha = sigmoid(NN_alpha([v_m for every modality]))
     T replaces MFN's c^_t in the gated memory of `memory.py`;  output from [h_T of all views; u_T]
 
-Symbols: h -> hidden; v -> vertices, named "text+visual"; D_S, D_T -> nodes; alpha -> efficacies, named by their edge
-"text->text+visual", the mean over an utterance's words in Outputs.fusion; NN_alpha -> efficacy_network; u -> memory.
+Symbols (paper -> code): h -> hidden; v -> vertices, with names such as "text+visual"; D_S, D_T -> nodes; alpha (the
+efficacies) -> efficacies, named by their edge, such as "text->text+visual"; NN_alpha -> efficacy_network; u -> memory.
+`Outputs.fusion` contains the mean of each efficacy over the words of an utterance.
 
 The public implementations (the authors' SDK and MMSA) keep the networks D_S in a plain dictionary, where PyTorch does
-not find their parameters, so these are never trained, also in published re-runs. Here they are trained. Those
-implementations also apply no sigmoid to alpha (`sigmoid_efficacies` = False); that the paper applies one, we know only
-from secondary sources.
+not find their parameters. These networks are therefore never trained, also in published re-runs. Here they are trained.
+The public implementations also apply no sigmoid to alpha (`sigmoid_efficacies` = False). We know only from secondary
+sources that the paper applies one.
 
-The singleton, a layer over hidden states, is MMSA's. D and NN_alpha are linear, ReLU, dropout, linear; MMSA has two
-linear layers without an activation, which equal one. Views, memory, vertices and the hidden units of D have MMSA's
-sizes for CMU-MOSEI, and the learning rate is MMSA's; the gates' networks, dropout rates and the layer before the heads
-are ours; the optimiser is Adam.
+The singleton, a layer over hidden states, is taken from MMSA. D and NN_alpha consist of a linear layer, ReLU, dropout
+and a linear layer; MMSA has two linear layers without an activation between them, which equal one. The sizes of views,
+memory, vertices and hidden units of D are those of MMSA for CMU-MOSEI, as is the learning rate. The sizes of the gates'
+networks and of the layer before the heads, and the dropout rates, are ours. The optimiser is Adam.
 """
 
 from __future__ import annotations
@@ -72,18 +73,18 @@ class MfnSettings(SystemSettings):
     gate_hidden_size: int = 128
     # units of the ReLU layer before the heads
     dense_size: int = 64
-    # inside the networks, and before the heads
+    # dropout rates inside the networks, and before the heads
     hidden_dropout: float = 0.2
     dense_dropout: float = 0.4
-    # the first words of an utterance that are read
+    # largest number of words that are read from the start of an utterance
     max_words: int = 50
 
 
 class Mfn(nn.Module):
-    """Memory fusion of any one, two or three modalities.
+    """Memory fusion network, for any one, two or three modalities.
 
-    With one modality, the attention compares the features of its memory. A word that lacks a modality is zero in that
-    view; an utterance without words ends with zero states.
+    With one modality, the attention acts only on the units of that modality's LSTM memory. If a word lacks a modality,
+    its vector for that modality is zero. If an utterance has no words, its last states are zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MfnSettings) -> None:
@@ -99,7 +100,7 @@ class Mfn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output) from the words of each utterance alone."""
+        """Compute logits (video, utterance, logit) for each task, from the words of each utterance alone."""
         rows, features = read_word_rows(batch, tuple(self.lstms.sizes), self.max_words)
         hidden, memories = self.lstms(rows, features)
         changes = torch.cat([rows.before(memories), memories], dim=1)
@@ -109,7 +110,7 @@ class Mfn(nn.Module):
         return outputs_from_heads(self.heads, representation)
 
 
-# name of the node that every other node feeds
+# name of the vertex that has an edge from every other vertex
 TOP = "T"
 
 
@@ -121,9 +122,9 @@ class GraphMfnSettings(SystemSettings):
     text_size: int = 64
     acoustic_size: int = 16
     visual_size: int = 64
-    # units of every vertex of several modalities and of T
+    # units of every vertex for several modalities, and of the vertex T
     vertex_size: int = 128
-    # hidden units of the node networks and of the efficacy network
+    # hidden units of the networks of the vertices and of the efficacy network
     node_hidden_size: int = 100
     # False: no sigmoid on efficacies, as in the public implementations
     sigmoid_efficacies: bool = True
@@ -134,24 +135,25 @@ class GraphMfnSettings(SystemSettings):
     gate_hidden_size: int = 128
     # units of the ReLU layer before the heads
     dense_size: int = 64
-    # inside the networks, and before the heads
+    # dropout rates inside the networks, and before the heads
     hidden_dropout: float = 0.2
     dense_dropout: float = 0.4
-    # the first words of an utterance that are read
+    # largest number of words that are read from the start of an utterance
     max_words: int = 50
 
 
 class DynamicFusionGraph(nn.Module):
-    """Graph with a vertex per set of modalities, fed by its proper subsets, and a vertex T, fed by all.
+    """Graph with one vertex per non-empty set of modalities, and a final vertex T.
 
-    Numbers of vertices (without T) and edges: 7 and 6 + 6 + 7 for three modalities, 3 and 2 + 3 for two, 1 and 1 for
-    one.
+    The vertex of a set has edges from the vertices of its proper subsets, and T has edges from all other vertices. With
+    three modalities, there are 7 vertices besides T and 19 edges: 6 into the pairs, 6 into the triple and 7 into T.
+    With two modalities, there are 3 vertices and 5 edges; with one, 1 vertex and 1 edge.
     """
 
     def __init__(self, sizes: Mapping[Modality, int], settings: GraphMfnSettings) -> None:
         super().__init__()
         subsets = [each for n in range(1, len(sizes) + 1) for each in combinations(sizes, n)]
-        # sources of each node, in an order in which the nodes can be computed
+        # sources of the edges into each vertex, in an order in which the vertices can be computed
         self.sources = {
             "+".join(target): ["+".join(each) for each in subsets if set(each) < set(target)]
             for target in subsets
@@ -172,7 +174,7 @@ class DynamicFusionGraph(nn.Module):
     def forward(
         self, singletons: Mapping[Modality, Float[Tensor, "row feature"]]
     ) -> tuple[Float[Tensor, "row vertex"], Float[Tensor, "row edge"]]:
-        """Compute T and the efficacies, in the order of `edges`, for every word separately."""
+        """Compute, for every word separately, the vertex T and the efficacies in the order of `edges`."""
         efficacies = self.efficacy_network(torch.cat(list(singletons.values()), dim=1))
         if self.squash:
             efficacies = efficacies.sigmoid()
@@ -185,10 +187,10 @@ class DynamicFusionGraph(nn.Module):
 
 
 class GraphMfn(nn.Module):
-    """Memory fusion through the graph for any one, two or three modalities.
+    """Memory fusion network with a dynamic fusion graph, for any one, two or three modalities.
 
-    A word that lacks a modality is zero in that view. An utterance without words ends with zero states, and its
-    efficacies in `Outputs.fusion` are zero.
+    If a word lacks a modality, its vector for that modality is zero. If an utterance has no words, its last states and
+    its efficacies in `Outputs.fusion` are zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: GraphMfnSettings) -> None:
@@ -204,7 +206,7 @@ class GraphMfn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output) and efficacies from the words of each utterance alone."""
+        """Compute logits for each task and mean efficacies for each edge, from the words of each utterance alone."""
         rows, features = read_word_rows(batch, tuple(self.lstms.sizes), self.max_words)
         hidden, _ = self.lstms(rows, features)
         top, efficacies = self.graph(self._singletons(rows, hidden))

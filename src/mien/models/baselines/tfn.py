@@ -3,13 +3,14 @@
 Zadeh, Chen, Poria, Cambria, Morency: "Tensor Fusion Network for Multimodal Sentiment Analysis", EMNLP 2017: modality
 embedding sub-networks, the tensor fusion layer F = [1; z_t] (x) [1; z_a] (x) [1; z_v], and an inference sub-network.
 
-Symbols: z_t, z_a, z_v -> embeddings; z^m or F -> fused; U_l, U_v, U_a -> embedders; U_s -> inference and heads.
+Symbols (paper -> code): z_t, z_a, z_v -> embeddings; z^m or F -> fused; U_l, U_v, U_a -> embedders; U_s -> inference
+and heads.
 
 Adapted: the paper's text sub-network is an LSTM over the words. Here the text is one vector per utterance, with a dense
-sub-network as for the other two. There is no batch normalisation, so that a prediction does not depend on the
-other utterances of the batch. The sizes are smaller than 128, 32 and 32 (140,481 products; as far as we know those of
-the paper), which take more than ten times as long to train. The learning rate is the default of the training loop: the
-5e-3 of a public re-implementation was not better on valid, in one run on text.
+sub-network as for the other two modalities. There is no batch normalisation, so that a prediction does not depend on
+the other utterances of the batch. As far as we know, the sizes of the paper are 128, 32 and 32 (140,481 products). The
+sizes here are smaller, because those take more than ten times as long to train. The learning rate is the default of the
+training loop. The rate 5e-3 of a public re-implementation was not better on valid, in one run on text.
 """
 
 from __future__ import annotations
@@ -30,25 +31,25 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class TfnSettings(SystemSettings):
-    """Sizes and regularisation of `tfn`: three ReLU layers embed a modality, two follow the products."""
+    """Sizes and regularisation of `tfn`, which has three ReLU layers per modality and two after the fusion."""
 
-    # units of the three layers of each modality's sub-network: the lengths of z_t, z_a, z_v
+    # units of each of the three layers of a modality's sub-network, and so the length of z_t, z_a, z_v
     text_size: int = 64
     acoustic_size: int = 16
     visual_size: int = 16
     # units of the two layers after the fusion
     inference_size: int = 32
-    # before every layer of the sub-networks, and on the products
+    # dropout rates before every layer of the sub-networks, and on the products
     embedding_dropout: float = 0.2
     fusion_dropout: float = 0.4
 
 
 class Tfn(nn.Module):
-    """Products of every subset of the modalities' embeddings, for any one, two or three modalities.
+    """Tensor fusion of the embeddings z of any one, two or three modalities.
 
-    The leading 1 of each factor adds the products of fewer modalities to those of all. With one modality, F is [1; z]
-    and the network is a plain dense one. If an utterance lacks a modality, its z is zero: F is then the tensor of the
-    modalities that it has, and zero elsewhere.
+    The fused tensor F is the outer product of the vectors [1; z]. Because of the leading 1, it contains the products
+    for every subset of the modalities. With one modality, F is [1; z], and the network is a plain dense one. If an
+    utterance lacks a modality, z of that modality is zero, and so are all products that contain it.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: TfnSettings) -> None:
@@ -65,7 +66,7 @@ class Tfn(nn.Module):
         self.heads = make_heads(units, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output) from each utterance alone."""
+        """Compute logits (video, utterance, logit) for each task, from each utterance alone."""
         embeddings = []
         for modality in self.modalities:
             present = batch.present[modality][batch.real].unsqueeze(-1)  # (n, 1)
@@ -76,7 +77,7 @@ class Tfn(nn.Module):
 
 
 def tensor_fusion(embeddings: Sequence[Float[Tensor, "n feature"]]) -> Float[Tensor, "n product"]:
-    """Compute the outer product of [1; z] over the modalities (section 4.2), flattened in row-major order."""
+    """Compute the outer product of [1; z] over the embeddings z (paper, section 4.2), flattened in row-major order."""
     fused = functional.pad(embeddings[0], (1, 0), value=1.0)
     for embedding in embeddings[1:]:
         factor = functional.pad(embedding, (1, 0), value=1.0)

@@ -1,17 +1,17 @@
 """`vqa-attention` (experimental): question-guided one-way attention instead of `cim`'s attention.
 
 Teney, Anderson, He, van den Hengel: "Tips and Tricks for Visual Question Answering: Learnings from the 2017 Challenge",
-2017 (arXiv 1708.02711). It is not certain with which paper of that year Akhtar et al. compare; this one has the
-attention.
+2017 (arXiv 1708.02711). It is not certain with which paper of that year Akhtar et al. compare; this one
+describes such an attention.
 
 Adapted from images to videos: an utterance of one modality is the question, and the utterances of another modality are
 the image regions. In each pair, the question is the modality that comes first in the order text, acoustic, visual. The
 encoders (bi-GRU, dense layer) and the representation ([joint representations, states]) are those of `cim`, so that the
-two networks differ only in their attention. The paper's regions are CNN features without a recurrence, and it
-classifies the joint representation alone.
+two networks differ only in their attention. In the paper, the regions are CNN features without a recurrence, and only
+the joint representation is classified.
 
-Symbols: q -> question; v_i -> regions; f -> gated tanh; f_a(w; W, W') -> score, question_to_hidden, region_to_hidden;
-alpha -> weights; v^ -> attended; h = f_q(q) * f_v(v^) -> joint.
+Symbols (paper -> code): q -> question; v_i -> regions; f -> gated tanh; f_a(w; W, W') -> score, question_to_hidden,
+region_to_hidden; alpha -> weights; v^ -> weights @ regions; h = f_q(q) * f_v(v^) -> joint.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class VqaAttentionSettings(SystemSettings):
-    """Sizes and regularisation of `vqa-attention`. Defaults: those of `cim`."""
+    """Sizes and regularisation of `vqa-attention`. The defaults are those of `cim`."""
 
     # units of the GRU per direction
     gru_size: int = 200
     # units of the ReLU layer after each GRU, and of every gated tanh layer
     dense_size: int = 100
-    # on the features, the GRU states and the dense states
+    # dropout rates on the features, the GRU states and the outputs of the dense layer
     input_dropout: float = 0.3
     state_dropout: float = 0.3
     dense_dropout: float = 0.3
@@ -58,11 +58,12 @@ class GatedTanh(nn.Module):
 
 
 class QuestionAttention(nn.Module):
-    """Attention of one modality's utterance over the other's utterances, and the joint representation."""
+    """Attention of each utterance of one modality over the utterances of another, and their joint representation."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        # W [v_i; q] = W_v v_i + W_q q, without a tensor (utterance, context, 2 feature); W holds value and gate.
+        # W [v_i; q] is computed as W_v v_i + W_q q, without a tensor (utterance, context, 2 feature). W computes both
+        # the value and the gate of the gated tanh layer.
         self.region_to_hidden = nn.Linear(size, 2 * size)
         self.question_to_hidden = nn.Linear(size, 2 * size, bias=False)
         self.score = nn.Linear(size, 1, bias=False)
@@ -85,7 +86,7 @@ class QuestionAttention(nn.Module):
             regions_present: True for the utterances that have the regions' modality; only these get weight.
 
         Returns:
-            The joint representation, zero where the question or every region is missing, and alpha.
+            The joint representation (zero where the question or every region is missing) and the attention weights.
         """
         hidden = self.region_to_hidden(regions).unsqueeze(1) + self.question_to_hidden(question).unsqueeze(2)
         value, gate = hidden.chunk(2, dim=-1)  # each (video, utterance, context, feature)
@@ -97,7 +98,11 @@ class QuestionAttention(nn.Module):
 
 
 class VqaAttention(nn.Module):
-    """Rep = [joint representation of each pair, states of each modality]; one modality forms a pair with itself."""
+    """Question-guided attention for any one, two or three modalities.
+
+    The heads read the joint representations of all pairs of modalities and the states of all modalities, concatenated.
+    A single modality forms a pair with itself.
+    """
 
     def __init__(
         self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: VqaAttentionSettings
@@ -114,7 +119,7 @@ class VqaAttention(nn.Module):
         self.heads = make_heads((len(self.pairs) + len(self.modalities)) * settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, output) and attention weights (video, utterance, context)."""
+        """Compute logits (video, utterance, logit) for each task, and attention weights (video, utterance, context)."""
         present = batch.present
         states = {m: self.encoders[m](batch.features[m], present[m]) for m in self.modalities}
         joints, attention = [], {}

@@ -1,10 +1,11 @@
 """Recurrence over the words of utterances, for cells that torch does not have.
 
-The words of a batch are the rows of one array, so that computations without a recurrence are one product for all words.
-The rows hold the first word of every utterance, longest utterance first, then every second word, and so on. There are
-no rows for padding.
+The words of all utterances of a batch are the rows of one array, so that computations without a recurrence are one
+matrix product for all words. The first rows are the first words of all utterances, longest utterance first. The next
+rows are the second words of all utterances that have one, and so on. There are no rows for padding.
 
-Axes: n = real utterances of a batch; row = their words; active = the utterances that still have a word at a step.
+Axes: n = real utterances of a batch; row = all words of these utterances; active = the utterances that have a word at
+the current step.
 """
 
 from __future__ import annotations
@@ -26,22 +27,22 @@ State = tuple[Float[Tensor, "active feature"], ...]
 
 @dataclass(frozen=True, slots=True)
 class WordRows:
-    """Layout of the words of a batch: the utterance and the position of each row."""
+    """Layout of the words of a batch as rows: the utterance of each row, and its word's position."""
 
-    # number of utterances that have a first, second, ... word; never increases
+    # number of utterances that have a first word, a second word, and so on; the numbers never increase
     n_active: list[int]
     # utterance of each row, an index into the batch's real utterances
     owner: Int[Tensor, "row"]
     # position of each row's word in its utterance, from 0
     place: Int[Tensor, "row"]
-    # row of each utterance's last word; the number of rows for an utterance without words
+    # row of the last word of each utterance; for an utterance without words, the number of rows
     last_row: Int[Tensor, "n"]
     # number of words of each utterance
     lengths: Int[Tensor, "n"]
 
     @property
     def n_spoken(self) -> int:
-        """Number of utterances that have words."""
+        """Number of utterances that have at least one word."""
         return self.n_active[0] if self.n_active else 0
 
     def scan(
@@ -53,10 +54,10 @@ class WordRows:
         """Run a recurrence over the words of all utterances.
 
         Args:
-            step: Computes the state after a word from its inputs and the preceding state, for the utterances that still
-                have a word.
-            inputs: Inputs of the step for all words; the step gets one word of each.
-            sizes: Number of features of each part of the state; the initial state is zero.
+            step: Function that computes the next state from the inputs at one word and the preceding state, for all
+                active utterances at once.
+            inputs: Inputs of `step` for all words.
+            sizes: Number of features of each part of the state. The initial state is zero.
 
         Returns:
             Each part of the state after every word.
@@ -73,15 +74,15 @@ class WordRows:
         return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
 
     def pick(self, words: Float[Tensor, "n word feature"]) -> Float[Tensor, "row feature"]:
-        """Arrange the words of every utterance as rows."""
+        """Return the vectors of all words as rows, without padding."""
         return words[self.owner, self.place]
 
     def before(self, states: Float[Tensor, "row feature"]) -> Float[Tensor, "row feature"]:
-        """Return the state after the preceding word; zero at the first word."""
+        """Return, for every word, the state after the preceding word of its utterance; zero for the first word."""
         if not self.n_active:
             return states
         initial = states.new_zeros(self.n_spoken, states.shape[1])
-        # not strict: the states after the last step precede no word
+        # not strict, because the states after the last step precede no word
         earlier = zip(torch.split(states, self.n_active), self.n_active[1:], strict=False)
         return torch.cat([initial, *(part[:n] for part, n in earlier)])
 
@@ -90,13 +91,13 @@ class WordRows:
         return torch.cat([states, states.new_zeros(1, states.shape[1])]).index_select(0, self.last_row)
 
     def mean(self, rows: Float[Tensor, "row feature"]) -> Float[Tensor, "n feature"]:
-        """Compute the mean over each utterance's words; zero for an utterance without words."""
+        """Compute the mean over the words of each utterance; zero for an utterance without words."""
         total = rows.new_zeros(len(self.lengths), rows.shape[1]).index_add(0, self.owner, rows)
         return total / self.lengths.clamp(min=1).unsqueeze(1)
 
 
 def word_rows(lengths: Int[Tensor, "n"]) -> WordRows:
-    """Lay out the words of utterances, given their numbers of words."""
+    """Compute the layout of words as rows from the number of words of each utterance."""
     order = lengths.argsort(descending=True, stable=True)
     longest = int(lengths.max()) if len(lengths) else 0
     words = torch.arange(longest, device=lengths.device)
@@ -104,7 +105,7 @@ def word_rows(lengths: Int[Tensor, "n"]) -> WordRows:
     first_row = n_active.cumsum(0) - n_active  # (word,)
     n_rows = int(n_active.sum())
     place = words.repeat_interleave(n_active)
-    rank = torch.arange(n_rows, device=lengths.device) - first_row[place]  # of each row's utterance in `order`
+    rank = torch.arange(n_rows, device=lengths.device) - first_row[place]  # rank of each row's utterance in `order`
     last_row = torch.full_like(lengths, n_rows)
     has_words = lengths > 0
     last_row[has_words] = first_row[lengths[has_words] - 1] + order.argsort()[has_words]
@@ -114,7 +115,7 @@ def word_rows(lengths: Int[Tensor, "n"]) -> WordRows:
 def read_words(
     batch: Batch, modalities: Sequence[Modality], max_words: int
 ) -> tuple[dict[Modality, Float[Tensor, "n word feature"]], Int[Tensor, "n"]]:
-    """Read the first words of every real utterance.
+    """Read the vectors of the first words of every real utterance.
 
     Args:
         batch: Batch with words.
@@ -144,7 +145,7 @@ def read_words(
 def read_word_rows(
     batch: Batch, modalities: Sequence[Modality], max_words: int
 ) -> tuple[WordRows, Mapping[Modality, Float[Tensor, "row feature"]]]:
-    """Read the first words of every real utterance as rows.
+    """Read the vectors of the first words of every real utterance, arranged as rows.
 
     Args:
         batch: Batch with words.

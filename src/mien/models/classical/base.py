@@ -1,13 +1,15 @@
 """Base of classical systems, which are fitted once on the train split and stored as named arrays.
 
-A classical system consists of two functions: ``fit`` computes the arrays, ``probabilities`` predicts with them. Only
-the arrays are stored, whichever library fitted them. No pickle is written, and prediction is numpy arithmetic.
+A classical system consists of two functions: ``fit`` computes named arrays, and ``probabilities`` predicts with them.
+Only these arrays are stored, whichever library fitted them. No pickle is written, and prediction is array arithmetic.
 
-Axes: N = utterances of the columns; output = the outputs of all tasks, task after task in the order of `TASKS`, with
-classes and degrees in separate arrays (`classes_among`, `degrees_among`).
+Axes: N = utterances of a `SplitColumns`; output = the outputs of several tasks, task after task in the order of
+`TASKS`. Outputs that are classes (`classes_among`) and outputs that are intensities (`degrees_among`) are in separate
+arrays.
 
-This file also contains the parts shared by several systems: linear support vector machines, one per output, stored as
-weights and offsets, with their Platt scaling (`metrics.platt` fits one output); and the simplest system, `majority`.
+This file also contains functions that several systems share: linear support vector machines (SVMs), one per output,
+stored as weights and offsets, and their Platt scaling (`metrics.platt` fits one output). It contains the simplest
+system, `majority`, too.
 """
 
 from __future__ import annotations
@@ -30,13 +32,13 @@ from mien.tasks import TASKS, Task, targets_of
 
 Array = NDArray[Any]
 Tensors = dict[str, Array]
-# task -> predictions for N utterances: probabilities of classes, or degrees
+# task -> predictions for N utterances: probabilities of classes, or intensities
 Probabilities = dict[str, Float[Array, "N output"]]
 
 
 @dataclass(frozen=True)
 class ClassicalSpec:
-    """Everything beside the columns that determines the fitted arrays."""
+    """Everything besides the data that determines the fitted arrays: inputs, tasks, settings and seed."""
 
     inputs: tuple[Modality, ...]
     tasks: tuple[str, ...]
@@ -45,24 +47,27 @@ class ClassicalSpec:
 
 
 def class_tasks_only(row: Task) -> bool:
-    """Accept the tasks whose outputs are classes."""
+    """Return True for a task that predicts classes, False for a task that predicts intensities."""
     return not row.predicts_degrees
 
 
 @dataclass(frozen=True)
 class ClassicalEntry:
-    """A classical system: its two functions and default settings. The other fields are those of `ModelEntry`."""
+    """Registry entry of a classical system: its two functions and default settings.
 
-    # (train, valid, spec) -> arrays; valid is for selection and calibration
+    The other fields have the same meaning as in `ModelEntry`.
+    """
+
+    # (train, valid, spec) -> arrays; valid serves to select and calibrate
     fit: Callable[[SplitColumns, SplitColumns, ClassicalSpec], Tensors]
-    # (arrays, columns, spec) -> predictions; reads only the spec's inputs where they are `present`
+    # (arrays, columns, spec) -> predictions; reads only the modalities in `spec.inputs`, and only where `present`
     probabilities: Callable[[Tensors, SplitColumns, ClassicalSpec], Probabilities]
     settings: Any
     description: str
     citation: str
     input_kind: InputKind = InputKind.UTTERANCE
     modalities: tuple[Modality, ...] = tuple(Modality)
-    # whether the system can learn a task
+    # tells whether the system can learn a task
     claims: Callable[[Task], bool] = class_tasks_only
     # always empty: settings of the training loop do not apply
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -76,24 +81,27 @@ class ClassicalEntry:
 
 
 class ClassicalTargets(NamedTuple):
-    """Gold values of the outputs of some tasks, classes or degrees; `scored` is False where the label is missing."""
+    """Gold values for the outputs of some tasks: booleans for classes, floats for intensities.
+
+    `scored` is False where a label is missing.
+    """
 
     values: Bool[Array, "N output"] | Float[Array, "N output"]
     scored: Bool[Array, "N output"]
 
 
 def classes_among(tasks: Sequence[str]) -> list[str]:
-    """Return the tasks whose outputs are classes."""
+    """Return only the tasks that predict classes."""
     return [task for task in tasks if not TASKS[task].predicts_degrees]
 
 
 def degrees_among(tasks: Sequence[str]) -> list[str]:
-    """Return the tasks whose outputs are degrees."""
+    """Return only the tasks that predict intensities."""
     return [task for task in tasks if TASKS[task].predicts_degrees]
 
 
 def in_order(tasks: Sequence[str]) -> list[str]:
-    """Sort tasks into the order of `TASKS`, because stored arrays do not name their outputs."""
+    """Return the tasks in the order of `TASKS`, which is fixed because stored arrays do not name their outputs."""
     return [task for task in TASKS if task in tasks]
 
 
@@ -102,10 +110,10 @@ def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> ClassicalTarg
 
     Args:
         columns: Utterances with gold labels.
-        tasks: Tasks with classes only, or with degrees only.
+        tasks: Tasks that all predict classes, or that all predict intensities.
 
     Returns:
-        The targets, one column per output; without columns if there is no task.
+        The targets, one column per output. They have no columns if `tasks` is empty.
     """
     empty = np.zeros((columns.n_utterances, 0), dtype=bool)
     values, scored = [empty], [empty]
@@ -117,11 +125,11 @@ def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> ClassicalTarg
 
 
 def by_task(outputs: Float[Array, "N output"], tasks: Sequence[str]) -> Probabilities:
-    """Divide joined outputs by task and clip degrees to the range of the labels.
+    """Split predictions for several tasks into one array per task. Clip intensities to the range of the labels.
 
     Args:
         outputs: Predicted values, with columns in the order of `joined_targets`.
-        tasks: The tasks of the columns.
+        tasks: The tasks that these columns belong to.
 
     Returns:
         Predictions by task.
@@ -136,12 +144,15 @@ def by_task(outputs: Float[Array, "N output"], tasks: Sequence[str]) -> Probabil
 
 
 def has_both_classes(labels: Bool[Array, "n"]) -> bool:
-    """Whether the labels contain both classes."""
+    """Tell whether the labels contain both True and False."""
     return bool(labels.any() and not labels.all())
 
 
 def column_scaling(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation (feature,) of every column of (n, feature); 1 instead of 0 for a constant column."""
+    """Return the mean (feature,) and standard deviation (feature,) of every column of `rows` (n, feature).
+
+    The deviation of a constant column is returned as 1, so that it can be divided by.
+    """
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     # rounding makes the deviation of a constant column small, but not exactly zero
     return mean, np.where(deviation <= 1e-7 * np.maximum(np.abs(mean), 1.0), 1.0, deviation)
@@ -149,7 +160,7 @@ def column_scaling(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 @contextmanager
 def iterations_may_run_out() -> Iterator[None]:
-    """Silence scikit-learn's warning that a solver stopped at its iteration limit; its last solution is used."""
+    """Silence scikit-learn's warning that a solver stopped at its iteration limit. The last solution is used."""
     from sklearn.exceptions import ConvergenceWarning  # scikit-learn takes seconds to import, and only fitting needs it
 
     with warnings.catch_warnings():
@@ -162,15 +173,16 @@ def fit_platt_outputs(
 ) -> Float[Array, "2 output"]:
     """Fit Platt scaling for every output.
 
-    It is fitted on valid, whose utterances the system has not been fitted on. If valid has only one class of an output,
-    it is fitted on train instead, which makes the probabilities of this output overconfident.
+    The scaling is fitted on the valid split, because the system was not fitted on those utterances. If all valid
+    utterances have the same class for an output, the scaling of this output is fitted on the train split instead, which
+    makes its probabilities overconfident.
 
     Args:
         train: Decision values and targets of the train split.
         valid: Decision values and targets of the valid split.
 
     Returns:
-        Slopes (first row) and offsets (second row) of the outputs.
+        Slope (first row) and offset (second row) of each output.
     """
     fitted = np.zeros((2, train[0].shape[1]))
     for output in range(fitted.shape[1]):
@@ -187,7 +199,7 @@ def apply_platt(platt: Float[Array, "2 output"], decisions: Float[Array, "n outp
     """Turn decision values into probabilities.
 
     Args:
-        platt: Slopes and offsets of `fit_platt_outputs`.
+        platt: Slopes and offsets from `fit_platt_outputs`.
         decisions: Decision values of the same outputs.
 
     Returns:
@@ -199,7 +211,7 @@ def apply_platt(platt: Float[Array, "2 output"], decisions: Float[Array, "n outp
 def fit_linear_svm(features: Any, present: Bool[Array, "n"], penalty: float) -> tuple[Float[Array, "feature"], float]:
     """Fit a binary linear SVM with balanced class weights.
 
-    The loss is the squared hinge, solved in the primal, which needs no random numbers.
+    The squared hinge loss is minimised in the primal form, which needs no random numbers.
 
     Args:
         features: Feature rows (n, feature), dense or scipy sparse.
@@ -207,7 +219,7 @@ def fit_linear_svm(features: Any, present: Bool[Array, "n"], penalty: float) -> 
         penalty: The parameter C.
 
     Returns:
-        Weights and offset; all zero if the labels contain one class only.
+        Weights and offset. They are all zero if the labels contain only one class.
     """
     from sklearn.svm import LinearSVC
 
@@ -238,21 +250,22 @@ def fit_linear_svr(features: Any, values: Float[Array, "n"], penalty: float) -> 
     return machine.coef_, float(np.ravel(machine.intercept_)[0])
 
 
-# The trivial system. It predicts for every utterance the share of each class in train, and the median degrees.
+# The trivial system `majority`. For every utterance, it predicts the fraction of train utterances with each class, and
+# the median intensities of train.
 #
 # Its sentiment is the majority class of train, as in the trivial row of an evaluation. A constant prediction has a
-# weighted accuracy of 50 % at any threshold. For the F1 of an emotion, the threshold decides whether the constant is
-# always positive or always negative. Under `clean` it is negative, as in the trivial row, unless most utterances of
-# train have the emotion. Missing modalities and the seed have no effect.
+# weighted accuracy of 50 % at any threshold. For the F1 of an emotion, the threshold decides whether the emotion is
+# predicted always or never. Under the protocol `clean` it is never predicted, as in the trivial row, unless most train
+# utterances have the emotion. Missing modalities and the seed have no effect.
 
 
 @dataclass(frozen=True)
 class MajoritySettings:
-    """Empty settings: `majority` has none."""
+    """Settings of `majority`, which has none."""
 
 
 def fit_majority(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
-    """Compute class shares and median degrees of the labelled train utterances.
+    """Compute the fraction of each class and the median intensities among the labelled train utterances.
 
     Args:
         train: Train split.
@@ -260,7 +273,7 @@ def fit_majority(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec)
         spec: The tasks; its inputs, settings and seed have no effect.
 
     Returns:
-        ``shares`` (output,) of the classes and, if there are degrees, ``medians`` (output,).
+        ``shares`` (output,), the fractions of the classes; and ``medians`` (output,) if a task predicts intensities.
     """
     targets = joined_targets(train, classes_among(spec.tasks))
     tensors = {"shares": targets.values.sum(axis=0) / np.maximum(targets.scored.sum(axis=0), 1)}
@@ -271,12 +284,12 @@ def fit_majority(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec)
 
 
 def majority_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Predict the same shares and medians for every utterance.
+    """Predict the class fractions and median intensities of train for every utterance.
 
     Args:
-        tensors: Arrays of `fit_majority`.
-        columns: Utterances; only their number is used.
-        spec: The spec of the fit.
+        tensors: Arrays from `fit_majority`.
+        columns: Utterances to predict; only their number is used.
+        spec: The spec that was given to `fit_majority`.
 
     Returns:
         Predictions by task.

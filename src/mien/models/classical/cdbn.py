@@ -1,14 +1,14 @@
-"""Restricted Boltzmann machines under a logistic regression. Experimental: RBM-pretrained, NOT convolutional.
+"""`cdbn` (experimental): a logistic regression on stacked restricted Boltzmann machines (RBMs), NOT convolutional.
 
 Source: H. Ranganathan, S. Chakraborty, S. Panchanathan, "Multimodal emotion recognition using deep learning
 architectures", WACV 2016. The paper trains convolutional deep belief networks layer by layer on video frames and sound,
-and a classifier on their hidden units. A Dataset has one vector per utterance and modality, which has no axis to
-convolve over. Only the unsupervised pretraining layer by layer remains, per modality and then jointly. As in the paper,
-the inputs are voice and face, without text. Sizes are not the paper's.
+and a classifier on their hidden units. In a Dataset, an utterance has one vector per modality, which has no axis to
+convolve over. This file therefore keeps only the unsupervised pretraining layer by layer: first for each modality, then
+for a joint layer. As in the paper, the inputs are voice and face, without text. Sizes are not the paper's.
 
-Columns are scaled to [0, 1] by the minimum and maximum of train; values outside are clipped.
-If a modality is missing, its top hidden units are zero, both when the joint layer is trained and when it is used. The
-layers of a modality are trained on the utterances that have it.
+Features are scaled to [0, 1] by the minimum and maximum of train; values outside are clipped. The layers of a modality
+are trained on the utterances that have it. If an utterance lacks a modality, the units of its top layer are zero, both
+when the joint layer is trained and when it is used.
 
 | paper | this file |
 |---|---|
@@ -46,7 +46,7 @@ from mien.storage.split_columns import SplitColumns
 class CdbnSettings(SystemSettings):
     """Sizes of the layers, and settings of their pretraining and of the logistic regression."""
 
-    # hidden units per layer of a modality, and number of layers
+    # hidden units of each layer of a modality, and number of layers per modality
     rbm_size: int = 100
     rbm_layers: int = 2
     # hidden units of the joint layer
@@ -67,8 +67,9 @@ def fit_cdbn(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> 
         spec: Inputs, tasks, settings (`CdbnSettings`) and seed.
 
     Returns:
-        Per modality ``low``, ``range``, and ``weights`` and ``biases`` of every layer; those of the joint layer;
-        ``weights`` (joint, output) and ``offsets`` (output,) of the regressions.
+        For each modality, ``low`` and ``range`` of its features, and ``weights`` and ``biases`` of each layer. For the
+        joint layer, ``weights`` and ``biases``. For the regressions, ``weights`` (joint, output) and ``offsets``
+        (output,).
     """
     settings: CdbnSettings = spec.settings
     tensors: Tensors = {}
@@ -91,12 +92,12 @@ def fit_cdbn(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> 
 
 
 def cdbn_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Apply the logistic regressions to the joint layer.
+    """Predict with the logistic regressions on the joint layer.
 
     Args:
-        tensors: Arrays of `fit_cdbn`.
+        tensors: Arrays from `fit_cdbn`.
         columns: Utterances to predict.
-        spec: The spec of the fit.
+        spec: The spec that was given to `fit_cdbn`.
 
     Returns:
         Probabilities by task.
@@ -108,7 +109,7 @@ def cdbn_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalS
 def hidden_units(
     units: Float[Array, "n visible"], weights: Float[Array, "hidden visible"], biases: Float[Array, "hidden"]
 ) -> Float[Array, "n hidden"]:
-    """Compute the probability that each hidden unit is on.
+    """Compute the probability that each hidden unit of an RBM is 1.
 
     Args:
         units: Values of the visible units in [0, 1].
@@ -132,9 +133,11 @@ def _fit_rbm(units: FloatArray, size: int, name: str, spec: ClassicalSpec) -> Te
 
 
 def _fit_logistic(units: FloatArray, labels: Array, penalty: float) -> tuple[FloatArray, float]:
-    """Fit weights and offset; with one class only, the smoothed share (n positive + 1) / (n + 2) gives the offset.
+    """Fit the weights and the offset of one logistic regression.
 
-    The units are standardised for the fit: many vary by less than a thousandth, and the penalty would suppress them.
+    If the labels contain only one class, the weights are zero, and the offset gives the smoothed probability
+    (number of positive labels + 1) / (number of labels + 2). The units are standardised for the fit, because many of
+    them vary by less than a thousandth and the penalty would suppress these.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -154,7 +157,7 @@ def _to_unit_interval(tensors: Tensors, modality: Modality, rows: FloatArray) ->
 
 
 def _top_units(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Float[Array, "N visible"]:
-    """Concatenate the top layers of the modalities; zero where an utterance lacks the modality."""
+    """Return the top hidden units of all modalities, concatenated; zero where an utterance lacks the modality."""
     tops = []
     for modality in spec.inputs:
         mask = columns.present[modality]

@@ -1,19 +1,20 @@
-"""Feature selection and a multiple-kernel support vector machine, one kernel per modality. A stand-in.
+"""`mkl-svm`: feature selection, then a support vector machine (SVM) with one kernel per modality.
 
 Source: S. Poria, I. Chaturvedi, E. Cambria, A. Hussain, "Convolutional MKL based multimodal emotion recognition and
 sentiment analysis", ICDM 2016. The paper selects features and trains a multiple-kernel SVM on them (SPF-GMKL,
-generalised MKL with spectral projected gradient descent). This file does NOT implement SPF-GMKL. It computes the
-weights of the kernels before the SVM, output by output, by centred kernel alignment (C. Cortes, M. Mohri, A.
-Rostamizadeh, "Algorithms for learning kernels based on centered alignment", JMLR 13, 2012, there called alignf), and
-selects features by ANOVA F. The text features of the Dataset replace the paper's convolutional ones.
+generalised MKL with spectral projected gradient descent). This file is a stand-in that does NOT implement SPF-GMKL. It
+selects features by ANOVA F, and computes the weights of the kernels for each output before the SVM is fitted, by
+centred kernel alignment (the algorithm "alignf" of C. Cortes, M. Mohri, A. Rostamizadeh, "Algorithms for learning
+kernels based on centered alignment", JMLR 13, 2012). The text features of the Dataset replace the convolutional
+features of the paper.
 
 Each kernel is replaced by its Nyström approximation (C. Williams, M. Seeger, NIPS 2000) on `landmarks` random train
-rows that have the modality; with as many landmarks as rows it is exact. A linear SVM on the approximation's features
-equals the kernel SVM; its solution is stored as one coefficient per landmark. Platt scaling on valid gives
-probabilities.
+rows that have the modality. If all such rows are landmarks, the approximation is exact. A linear SVM on the features of
+the approximation equals the kernel SVM. Its solution is stored as one coefficient per landmark. Platt scaling on valid
+turns decision values into probabilities.
 
-If an utterance lacks a modality, its values of that modality's kernel are zero, and the other modalities decide;
-without any modality, the offset alone decides. With one input modality, this is an ordinary kernel SVM.
+If an utterance lacks a modality, its values of that modality's kernel are zero, and the other modalities decide. If it
+lacks all modalities, only the offset decides. With one input modality, the system is an ordinary kernel SVM.
 
 | paper | this file |
 |---|---|
@@ -51,7 +52,7 @@ from mien.models.layers import SystemSettings
 from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns
 
-# eigenvalues of the landmarks' kernel below this share of the largest are rounding noise
+# eigenvalues of the landmarks' kernel below this fraction of the largest eigenvalue are rounding noise
 EIGENVALUE_FLOOR = 1e-10
 
 
@@ -59,9 +60,9 @@ EIGENVALUE_FLOOR = 1e-10
 class MklSvmSettings(SystemSettings):
     """Sizes, kernel width and penalty of `mkl-svm`."""
 
-    # share of each modality's columns that is selected, by ANOVA F on train
+    # fraction of each modality's features that is selected, by ANOVA F on train
     selected_share: float = 0.75
-    # number of train rows that approximate each kernel; exact if train has no more rows
+    # number of train rows that approximate each kernel; the kernel is exact if train has no more rows than that
     landmarks: int = 500
     # gamma of the RBF kernels is this factor divided by the median squared distance between landmarks
     gamma_factor: float = 1.0
@@ -85,8 +86,9 @@ def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -
         spec: Inputs, tasks, settings (`MklSvmSettings`) and seed.
 
     Returns:
-        Per modality ``columns``, ``mean``, ``scale``, ``landmarks``, ``gamma`` and ``coefficients`` (landmark, output);
-        ``kernel_weights`` (output, modality), ``offsets`` (output,) and ``platt`` (2, output).
+        For each modality, the selected ``columns``, their ``mean`` and ``scale``, the ``landmarks``, ``gamma`` and the
+        ``coefficients`` (landmark, output). For all, ``kernel_weights`` (output, modality), ``offsets`` (output,) and
+        ``platt`` (2, output).
     """
     targets = joined_targets(train, spec.tasks)
     rng = np.random.default_rng(spec.seed)
@@ -128,9 +130,9 @@ def mkl_svm_probabilities(tensors: Tensors, columns: SplitColumns, spec: Classic
     """Predict with weighted sums of kernel values and Platt scaling.
 
     Args:
-        tensors: Arrays of `fit_mkl_svm`.
+        tensors: Arrays from `fit_mkl_svm`.
         columns: Utterances to predict.
-        spec: The spec of the fit.
+        spec: The spec that was given to `fit_mkl_svm`.
 
     Returns:
         Probabilities by task.
@@ -139,7 +141,7 @@ def mkl_svm_probabilities(tensors: Tensors, columns: SplitColumns, spec: Classic
 
 
 def select_columns(rows: FloatArray, targets: ClassicalTargets, n_selected: int) -> Int[Array, "selected"]:
-    """Select the columns with the largest ANOVA F for any of the outputs.
+    """Select the feature columns with the largest ANOVA F. The F of a column is its largest over all outputs.
 
     Args:
         rows: Feature rows (n, feature).
@@ -157,14 +159,14 @@ def select_columns(rows: FloatArray, targets: ClassicalTargets, n_selected: int)
 
 
 def anova_f(rows: FloatArray, present: Bool[Array, "n"]) -> Float[Array, "feature"]:
-    """Compute the F statistic of a one-way analysis of variance with two groups, per column.
+    """Compute, for each feature, the F statistic of a one-way analysis of variance with two groups.
 
     Args:
         rows: Feature rows (n, feature).
         present: Labels that form the two groups.
 
     Returns:
-        F per column; 0 where the groups have no variance within, as in a constant column.
+        F of each feature; 0 where neither group varies, as for a constant feature.
     """
     groups = (rows[present], rows[~present])
     mean = rows.mean(axis=0)
@@ -183,7 +185,7 @@ def rbf_kernel(
     Args:
         rows: Scaled feature rows.
         landmarks: Landmarks in the same space.
-        gamma: Inverse squared width.
+        gamma: Factor of the squared distance; a larger one makes the kernel narrower.
 
     Returns:
         Kernel values of every pair, in (0, 1].
@@ -208,21 +210,25 @@ def squared_distances(rows: Float[Array, "n feature"], others: Float[Array, "k f
 
 
 def nystroem_projection(kernel: Float[Array, "landmark landmark"]) -> Float[Array, "landmark rank"]:
-    """Compute P with P P' = K+; inner products of rows of K(x, landmarks) P then approximate the kernel."""
+    """Compute a matrix P such that P P' is the pseudo-inverse of the kernel matrix of the landmarks.
+
+    If the kernel values of utterances with the landmarks are multiplied by P, the results are features whose inner
+    products approximate the kernel.
+    """
     values, vectors = np.linalg.eigh(kernel)
     significant = values > EIGENVALUE_FLOOR * values[-1]
     return np.asarray(vectors[:, significant] / np.sqrt(values[significant]))
 
 
 def alignment_weights(features: Sequence[Float[Array, "n rank"]], present: Bool[Array, "n"]) -> Float[Array, "kernel"]:
-    """Compute the weights of the sum of kernels that is best aligned with the labels.
+    """Compute kernel weights for which the weighted sum of the kernels is best aligned with the labels.
 
     Args:
-        features: Per kernel, rows whose inner products are its values.
+        features: For each kernel, feature rows whose inner products are the values of the kernel.
         present: Labels of the rows; True for the positive class.
 
     Returns:
-        Non-negative weights of sum 1 that maximise the centred alignment; equal weights if no kernel is aligned with
+        Non-negative weights with sum 1 that maximise the centred alignment. They are equal if no kernel is aligned with
         the labels.
     """
     from scipy.optimize import nnls
@@ -270,7 +276,7 @@ def _fit_kernel(
 
 
 def _kernel_rows(tensors: Tensors, columns: SplitColumns, modality: Modality) -> Float[Array, "N landmark"]:
-    """Compute kernel values with the landmarks; zero rows for utterances that lack the modality."""
+    """Compute the kernel values of every utterance with the landmarks; zero for utterances that lack the modality."""
     landmarks = tensors[f"{modality}.landmarks"]
     mask = columns.present[modality]
     rows = columns.features[modality][mask][:, tensors[f"{modality}.columns"]].astype(np.float64)

@@ -1,22 +1,23 @@
-"""The multi-modal dictionary: counts of words, separate for each gesture that accompanies them. Adapted.
+"""`mm-dictionary`: the multi-modal dictionary, which counts words separately for each gesture that accompanies them.
 
 Source: A. Zadeh, R. Zellers, E. Pincus, L.-P. Morency, "Multimodal sentiment intensity analysis in videos: facial
 gestures and verbal messages", IEEE Intelligent Systems 31(6), 2016. The paper counts every word of a vocabulary twice:
 where a facial gesture (smile, frown, head nod, head shake) accompanies it, and where none does. A nu-SVR predicts the
 intensity of the sentiment from the counts.
 
-Adapted, because a Dataset has vectors of words and not the words or the gestures themselves:
+The method is adapted, because a Dataset contains vectors of words, but neither the words nor the gestures themselves:
 
-- A word of the vocabulary is a *codeword*: the nearest of `n_codewords` centres of k-means over train's word vectors.
-- A gesture is the nearest of `n_gestures` centres of k-means over the vectors of another modality at the words. The
-  voice has such "gestures" too if it is an input.
+- A word is replaced by a *codeword*, the nearest of `n_codewords` k-means centres of the word vectors of train.
+- A gesture is the nearest of `n_gestures` k-means centres of the vectors that another modality has during the words. If
+  the voice is an input, it has such "gestures" too.
 - The regression is linear with a squared epsilon-insensitive loss, because the cost of a nu-SVR grows with the square
-  of the number of utterances. Its value is the intensity; Platt scaling on valid turns it into a probability.
-- Emotions, which the paper does not predict, are linear SVMs with the same scaling; their intensities are regressions.
+  of the number of utterances. Its output is the intensity; Platt scaling on valid turns it into a probability.
+- The paper does not predict emotions. Here, linear SVMs with Platt scaling predict them, and regressions their
+  intensities.
 
-The features also include plain counts of codewords and gestures. With text alone this is a bag of codewords, without
-text a bag of gestures. If a word lacks a modality, no count of that modality includes it, neither with nor without a
-gesture. An utterance without words has zero counts, and the offset alone decides.
+The features also include plain counts of codewords and gestures. With text alone they are a bag of codewords, and
+without text a bag of gestures. If a word lacks a modality, it enters no count of that modality, neither with nor
+without a gesture. An utterance without words has zero counts, so that only the offset decides.
 
 | paper | this file |
 |---|---|
@@ -57,17 +58,17 @@ from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns, WordColumns
 from mien.tasks import SENTIMENT, TASKS
 
-# largest number of train words of a modality for k-means; more words do not move the centres
+# largest number of train words that k-means uses for a modality; more words do not move the centres
 CODEBOOK_WORDS = 50_000
-# words per look-up, so that memory does not grow with the split
+# number of words whose centres are looked up at once; limits the memory
 LOOKUP_WORDS = 8_192
-# index for a word that lacks the modality
+# codeword or gesture index of a word that lacks the modality
 UNKNOWN = -1
 
 
 @dataclass(frozen=True)
 class MmDictionarySettings(SystemSettings):
-    """Sizes of the codebooks, and the penalty of the fit."""
+    """Sizes of the codebooks (sets of k-means centres), and the penalty of the regressions and SVMs."""
 
     # number of codewords
     n_codewords: int = 300
@@ -86,8 +87,8 @@ def fit_mm_dictionary(train: SplitColumns, valid: SplitColumns, spec: ClassicalS
         spec: Inputs, tasks, settings (`MmDictionarySettings`) and seed.
 
     Returns:
-        Per modality ``mean``, ``scale`` and ``centres``; ``weights``, ``offsets`` and ``platt`` of the classes;
-        ``intensity_weights`` and ``intensity_offsets`` of the degrees, if there are any.
+        For each modality, ``mean``, ``scale`` and ``centres``. For the classes, ``weights``, ``offsets`` and ``platt``.
+        For the intensities, if a task predicts them, ``intensity_weights`` and ``intensity_offsets``.
 
     Raises:
         DataError: A split has no words, or no train word has an input modality.
@@ -108,15 +109,15 @@ def fit_mm_dictionary(train: SplitColumns, valid: SplitColumns, spec: ClassicalS
 
 
 def mm_dictionary_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Predict with linear functions of the counts, Platt-scaled for classes.
+    """Predict with linear functions of the counts, followed by Platt scaling for classes.
 
     Args:
-        tensors: Arrays of `fit_mm_dictionary`.
+        tensors: Arrays from `fit_mm_dictionary`.
         columns: Utterances to predict, with words.
-        spec: The spec of the fit.
+        spec: The spec that was given to `fit_mm_dictionary`.
 
     Returns:
-        Probabilities of classes and degrees, by task.
+        Probabilities for tasks that predict classes, and intensities for the others, by task.
 
     Raises:
         DataError: The columns have no words.
@@ -133,17 +134,17 @@ def mm_dictionary_probabilities(tensors: Tensors, columns: SplitColumns, spec: C
 def dictionary_counts(
     offsets: Int[Array, "N_plus_1"], codes: Mapping[Modality, Int[Array, "W"]], sizes: Mapping[Modality, int]
 ) -> Any:
-    """Count codewords, gestures and their pairs in every utterance.
+    """Count codewords, gestures, and codewords with and without each gesture, in every utterance.
 
     Args:
-        offsets: Utterance n has the words offsets[n] : offsets[n + 1].
+        offsets: Utterance n consists of the words offsets[n] to offsets[n + 1] - 1.
         codes: Per modality, the index of each word's codeword or gesture; `UNKNOWN` if the word lacks the modality.
         sizes: Per modality, the number of codewords or gestures.
 
     Returns:
-        Scipy sparse matrix (N, feature). Its columns are the plain counts of each modality. With text, they are
-        followed, for each other modality and gesture, by the counts of every codeword with this gesture, and of every
-        codeword with another gesture.
+        Scipy sparse matrix (N, feature). Its first columns are the plain counts of each modality. If text is among the
+        modalities, more columns follow for each gesture of each other modality: the counts of every codeword with this
+        gesture, then the counts of every codeword with another gesture.
     """
     from scipy.sparse import csr_array
 
@@ -177,7 +178,7 @@ def nearest_centres(rows: Float[Array, "n feature"], centres: Float[Array, "k fe
         centres: Centres in the same space.
 
     Returns:
-        Indices of the centres.
+        Index of a centre for every row.
     """
     half = 0.5 * (centres**2).sum(axis=1)
     parts = [
@@ -190,7 +191,7 @@ def nearest_centres(rows: Float[Array, "n feature"], centres: Float[Array, "k fe
 def _fit_outputs(
     counts: Any, train: SplitColumns, tasks: Sequence[str], penalty: float
 ) -> tuple[Float[Array, "feature output"], Float[Array, "output"]]:
-    """Fit weights and offsets: the paper's regression for sentiment and degrees, SVMs for other classes."""
+    """Fit weights and offset of every output: regressions for sentiment and intensities, SVMs for emotion classes."""
     fitted = []
     for task in in_order(tasks):
         values, scored = joined_targets(train, [task])

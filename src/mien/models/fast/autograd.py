@@ -1,22 +1,24 @@
 """Fast recurrence and attention of `cim` on a CPU, with hand-written backward passes.
 
-`run_grus`: several bidirectional GRUs over the same videos as one recurrence.
+`run_grus` computes several bidirectional GRUs over the same videos as one recurrence.
 
-The cells are those of `torch.nn.GRU` (Cho et al., EMNLP 2014, with the reset gate after the recurrent product); the
-tests compare with it. The implementation saves time in these ways:
+The cells are those of `torch.nn.GRU` (Cho et al., EMNLP 2014, with the reset gate after the recurrent product), and
+tests compare the results with it. The implementation saves time in these ways:
 
 - It computes nothing for padding or for the zero state before the first utterance.
-- The backward pass computes everything except the carried gradient for all steps at once.
+- The backward pass computes everything for all steps at once, except the gradient that steps pass to each other.
 - The gradient of a weight matrix is one product over all steps.
-- A step is seven operations forward and three backward, in allocated memory, for all modalities and both directions.
+- A step for all modalities and both directions takes seven operations forward and three backward, in memory that is
+  allocated before the first step.
 
-Axes: direction = forward and backward of each GRU in turn (f0 b0 f1 b1 ...); row = the utterances in the order of the
-recurrence: the first of every video, then the second of every video that has one, and so on.
+Axes: direction = the forward and the backward direction of each GRU in turn (f0 b0 f1 b1 ...); row = the utterances in
+the order of the recurrence: the first of every video, then the second of every video that has one, and so on.
 
-Symbols: r, z, n -> reset, update, candidate; W_i*, b_i* -> weight_ih, bias_ih; W_h*, b_h* -> weight_hh, bias_hh.
+Symbols (equations -> code): r, z, n -> reset, update, candidate; W_i*, b_i* -> weight_ih, bias_ih; W_h*, b_h* ->
+weight_hh, bias_hh.
 
-`attend_pairs`: the attention of all pairs of modalities at once. Symbols as in `cim.py`: X, Y -> query, context; M ->
-scores; N -> weights; O -> attended; A -> gated.
+`attend_pairs` computes the attention of all pairs of modalities at once. Symbols as in `cim.py`: X, Y -> query,
+context; M -> scores; N -> weights; O -> attended; A -> gated.
 """
 
 from __future__ import annotations
@@ -35,27 +37,27 @@ from mien.models.layers import masked_softmax, run_bidirectional
 
 # weight_ih, weight_hh, bias_ih, bias_hh of one direction
 PARAMETERS_PER_DIRECTION = 4
-# number of steps after which a transposed copy of the weights saves time (measured with 16 videos, 200 units)
+# If there are more steps than this, a transposed copy of the weights saves time (measured: 16 videos, 200 units).
 STEPS_WORTH_A_COPY = 6
 
 
 @dataclass(frozen=True, slots=True)
 class RecurrenceRows:
-    """Layout of the recurrence: the utterance of each row.
+    """Layout of the recurrence: which utterance each row processes.
 
-    Utterances are numbered across the batch: video * (places per video) + place. In a filler row, a modality has no
-    utterance left, while another modality of the video still has one.
+    Utterances are numbered through the padded batch: utterance i of video v has number v * (utterances per video) + i.
+    A filler row belongs to a GRU that has no utterance of the video left, while another GRU still has one.
     """
 
     # number of videos that have a first, second, ... utterance
     per_step: tuple[int, ...]
-    # number of places of the batch, padding included
+    # number of utterances of the batch, padding included
     n_utterances: int
     # whether there are no filler rows
     all_real: bool
-    # number of the utterance of every row, per direction; n_utterances for a filler row
+    # for each direction, the utterance number of every row; n_utterances for a filler row
     utterance: tuple[Int[Tensor, "row"], ...]
-    # for the rows after the first step: the preceding row of the same video
+    # for each row after the first step, the index of the preceding row of the same video
     before: Int[Tensor, "later_row"]
 
 
@@ -64,15 +66,17 @@ def run_grus(
     inputs: Sequence[Float[Tensor, "video utterance _"]],
     presents: Sequence[Bool[Tensor, "video utterance"]],
 ) -> Float[Tensor, "gru video utterance state"]:
-    """Compute `run_bidirectional` for several GRUs over the same videos, as one recurrence if `use_fast`.
+    """Compute `run_bidirectional` for several GRUs over the same videos.
+
+    If `use_fast` returns True, all GRUs run as one recurrence.
 
     Args:
-        grus: GRUs of one layer, with both directions and biases, and of the same hidden size.
+        grus: Bidirectional GRUs of one layer, with biases and with the same hidden size.
         inputs: Input vectors of each GRU.
         presents: True for the utterances that each GRU visits; it skips the others.
 
     Returns:
-        States [forward, backward] of every GRU; zero where an utterance is not present.
+        Forward and backward states of every GRU, concatenated; zero where an utterance is not present.
     """
     # The backward pass does not cast, so it does not support mixed precision.
     if not use_fast(*inputs) or torch.is_autocast_enabled("cpu"):
@@ -84,10 +88,10 @@ def run_grus(
 
 
 def _arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> RecurrenceRows:
-    """Lay out the rows of both directions of every GRU; `presents[i]` is the mask of GRU i.
+    """Compute the layout of the rows for both directions of every GRU; `presents[i]` is the mask of GRU i.
 
-    A modality that lacks an utterance continues with its next one. A modality with fewer utterances than another ends
-    with filler rows, whose states are not returned.
+    A GRU skips utterances that are not present. If it has fewer utterances in a video than another GRU, its last rows
+    are filler rows, whose states `run_grus` does not return.
     """
     masks = [present.numpy() for present in presents]  # (video, utterance); numpy is faster than torch for small arrays
     n_utterances = masks[0].shape[1]
@@ -105,7 +109,7 @@ def _arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> Recurr
         if number and np.array_equal(mask, masks[0]):
             utterance += utterance[:2]
             continue
-        order = np.argsort(~mask, axis=1, kind="stable")  # (video, place), present utterances first, in their order
+        order = np.argsort(~mask, axis=1, kind="stable")  # (video, place), present utterances first
         last = length[video] - 1
         for position in (step, last - step):
             place = order[video, np.maximum(position, 0)]
@@ -125,7 +129,10 @@ def _gru_parameters(gru: nn.GRU) -> list[Tensor]:
 
 
 class _FusedGru(torch.autograd.Function):
-    """`run_grus` for flat inputs (utterance, feature), one per GRU; returns states (gru, utterance, 2 * hidden)."""
+    """Compute `run_grus` for inputs (utterance, feature), one per GRU, with the padded videos concatenated.
+
+    The result has the shape (gru, utterance, 2 * hidden).
+    """
 
     @staticmethod
     def forward(ctx: Any, rows: RecurrenceRows, n_grus: int, *tensors: Tensor) -> Tensor:
@@ -142,7 +149,7 @@ class _FusedGru(torch.autograd.Function):
         states, recurrent_n = _step_forward(gates, stacked, stacked_biases[:, None, 2 * hidden :], rows.per_step)
         ctx.rows, ctx.n_grus = rows, n_grus
         ctx.save_for_backward(gates, states, recurrent_n, stacked, *row_inputs, *weights_in)
-        # one extra place, for the filler rows
+        # one extra utterance, which receives the states of filler rows
         by_utterance = states.new_zeros(n_grus, rows.n_utterances + 1, 2, hidden)
         halves = (half for gru in by_utterance.unbind() for half in gru.unbind(1))
         for half, places, each in zip(halves, rows.utterance, states.unbind(), strict=True):
@@ -185,10 +192,10 @@ def _step_forward(
     bias_n: Float[Tensor, "direction 1 hidden"],
     per_step: Sequence[int],
 ) -> tuple[Float[Tensor, "direction row hidden"], Float[Tensor, "direction row hidden"]]:
-    """Compute the states of all rows, and the recurrent part of the candidate.
+    """Compute the GRU states of all rows, and the recurrent part of the candidate n before the reset gate is applied.
 
-    `gates` contains the input part of the gates, and is overwritten with r, z and n. tanh(x) is computed as
-    2 sigmoid(2x) - 1, which takes half the time.
+    `gates` must contain the parts of r, z and n that come from the inputs. It is overwritten with r, z and n. tanh(x)
+    is computed as 2 sigmoid(2x) - 1, which takes half the time.
     """
     hidden = weights.shape[2]
     # Products with a transposed copy are faster, but the copy pays off only after several products.
@@ -231,10 +238,12 @@ def _step_backward(
     weights: Float[Tensor, "direction 3*hidden hidden"],
     rows: RecurrenceRows,
 ) -> tuple[Float[Tensor, "direction row 3*hidden"], Float[Tensor, "direction row hidden"]]:
-    """Compute the gradients of the recurrent products (r, z, n), and the factor of the candidate's input part.
+    """Compute gradients for the gates r and z and the candidate n of all rows.
 
-    A gradient is the gradient of the row's state times a factor that does not depend on it. The factors are computed
-    for all rows first, so that a step is three operations. The gradients from later steps are added to `d_states`.
+    The first result holds the gradients of the recurrent products of r, z and n. Each of them is the gradient of the
+    row's state times a factor. The factors do not depend on gradients and are computed first, for all rows at once, so
+    that a step takes only three operations. The second result is the factor by which the gradient of the state must be
+    multiplied to get that of the candidate's input part. Gradients from later steps are added to `d_states` in place.
     """
     gates, states, recurrent_n = saved
     hidden = states.shape[-1]
@@ -272,7 +281,7 @@ def _select_rows(
     rows: RecurrenceRows,
     out: Tensor | None = None,
 ) -> Float[Tensor, "row feature"]:
-    """Select the utterances of the rows; zero for a filler row."""
+    """Return the vector of each row's utterance; zero for a filler row."""
     if not rows.all_real:
         values = torch.nn.functional.pad(values, (0, 0, 0, 1))
     return torch.index_select(values, 0, places, out=out)
@@ -288,7 +297,7 @@ def attend_pairs(
     Args:
         states: States of every modality.
         presents: True for the utterances of every modality that take attention.
-        directions: Indices of the modalities X and Y: those of every pair, then the same pairs reversed.
+        directions: Pairs (X, Y) of modality indices: every pair once, then the same pairs, each reversed.
 
     Returns:
         ``(A, N)`` of every direction: the gated vectors and the attention weights.
@@ -299,7 +308,10 @@ def attend_pairs(
 
 
 class _PairAttention(torch.autograd.Function):
-    """`attend_pairs` for indices of X and Y per direction; the reversed directions are the second half."""
+    """Compute `attend_pairs` from two tensors, the indices of X and of Y for each direction.
+
+    The second half of the directions are the pairs of the first half, reversed.
+    """
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, presents: Tensor, queries: Tensor, contexts: Tensor) -> tuple[Tensor, Tensor]:

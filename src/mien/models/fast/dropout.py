@@ -1,4 +1,4 @@
-"""The environment variable MIEN_FAST, which selects the fast implementations, and a fast dropout."""
+"""A fast dropout, and the environment variable MIEN_FAST, which switches the fast implementations on and off."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ from torch.nn import functional
 
 
 def use_fast(*tensors: Tensor) -> bool:
-    """Whether to use the fast implementations: on a CPU, outside an ONNX export, unless ``MIEN_FAST=0``.
+    """Tell whether to use the fast implementations of recurrence, attention and dropout.
 
-    This is not a setting of a model, because settings are part of a run's identity. Both implementations compute the
-    same values; only dropout during training draws other random numbers, as it does on another device.
+    They are used if all tensors are on the CPU, no ONNX export is running, and the environment variable MIEN_FAST is
+    not 0. This is not a setting of a model, because settings are part of a run's identity. The fast and the plain
+    implementations compute the same values. Only dropout during training draws other random numbers, as it also does
+    on another device.
     """
     on_cpu = all(each.device.type == "cpu" for each in tensors)
     return on_cpu and not torch.onnx.is_in_onnx_export() and os.environ.get("MIEN_FAST") != "0"
 
 
-# Each random integer of 64 bits serves four values, so rates are rounded to multiples of 1 / 65,536.
+# Each random integer of 64 bits gives 16 bits to each of four values, so rates are rounded to multiples of 1 / 65,536.
 LEVELS = 1 << 16
 VALUES_PER_NUMBER = 4
 
 
 def dropout(values: Float[Tensor, "*axes"], rate: float, training: bool) -> Float[Tensor, "*axes"]:
-    """Set a random share of the values to zero during training, and scale the others by 1 / (1 - rate).
+    """Set random values to zero during training, and scale the others by 1 / (1 - rate).
 
-    The random numbers come from torch's global generator, in one stream for all sizes. Unless `use_fast`, this is
-    `torch.nn.functional.dropout`, which draws other numbers.
+    The random numbers come from torch's global generator, and are drawn in the same way for tensors of every size. If
+    `use_fast` returns False, `torch.nn.functional.dropout` is applied, which draws other numbers.
 
     Args:
-        values: Values on which dropout acts independently.
+        values: Values, each of which is dropped independently of the others.
         rate: Probability that a value is set to zero, in [0, 1).
-        training: False returns the values unchanged.
+        training: If False, the values are returned unchanged.
 
     Returns:
         Values of the same shape.

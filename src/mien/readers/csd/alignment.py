@@ -1,8 +1,8 @@
 """Alignment of frames to words and of words to segments by overlap in time, as in `align` of CMU-MultimodalSDK.
 
-A row belongs to an interval if it overlaps the interval by more than `EPSILON_S`. It then has full weight, whatever the
-length of the overlap. The SDK scans all frames for every word; this module uses sorted search and sums of neighbouring
-frames instead.
+A frame is a feature vector with a start and an end time. A frame belongs to a word, and a word to a segment, if they
+overlap by more than `EPSILON_S`. It then has full weight, whatever the length of the overlap. The SDK scans all frames
+for every word. This module instead finds them by search in sorted times, and sums neighbouring frames at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from mien.schema import BoolArray, FloatArray, IntArray
 
-# mmsdk/mmdatasdk/dataset/dataset.py: epsilon = 10e-6
+# the same value as in the SDK (mmsdk/mmdatasdk/dataset/dataset.py: epsilon = 10e-6)
 EPSILON_S = 1e-5
 # up to this number of frames, sums in single precision are fast and exact to a few units in the last place; longer sums
 # use double precision
@@ -23,16 +23,19 @@ SHORT_WORD_FRAMES = 128
 
 @dataclass(frozen=True, slots=True)
 class IntervalMeans:
-    """Mean of the frames of each word."""
+    """Mean feature vector of the frames that overlap each word."""
 
     means: FloatArray  # (word, feature) float32, zero rows where not present
     present: BoolArray  # (word,) whether every column has a finite value
     touched: BoolArray  # (word,) whether any frame overlaps the word
-    n_not_finite: int  # number of values left out, inside and outside words
+    n_not_finite: int  # number of values that are not finite, in all frames
 
 
 def start_order(intervals: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Indices that sort intervals (row, 2) in seconds by start, without empty intervals; the sort is stable."""
+    """Return the indices that sort intervals (row, 2), in seconds, by start; intervals below `EPSILON_S` are left out.
+
+    Intervals with equal starts keep their order.
+    """
     usable = np.flatnonzero(intervals[:, 1] - intervals[:, 0] >= EPSILON_S)
     order: np.ndarray[tuple[int], np.dtype[np.intp]] = usable[np.argsort(intervals[usable, 0], kind="stable")]
     return order
@@ -57,16 +60,17 @@ def overlapping(intervals: FloatArray, start_s: float, end_s: float) -> BoolArra
 def interval_means(
     intervals: FloatArray, n_features: int, blocks: Iterable[tuple[FloatArray, FloatArray]]
 ) -> IntervalMeans:
-    """Compute the unweighted mean of the frames that overlap each interval, without values that are not finite.
+    """Compute for each word the unweighted mean of the frames that overlap it. Non-finite values are left out.
 
     Args:
         intervals: Start and end of each word (word, 2) in seconds.
         n_features: Number of columns of the frames.
-        blocks: The frames in one or several blocks, in any order. A block is ``(intervals, features)``: (frame, 2) in
-            seconds and (frame, feature). Numbers beyond the range of float32 are not finite.
+        blocks: The frames, in one or several blocks and in any order. A block is ``(intervals, features)``: start and
+            end of each frame (frame, 2) in seconds, and its features (frame, feature). A number beyond the range of
+            float32 counts as not finite.
 
     Returns:
-        The mean of each word with its masks.
+        The means, with masks that tell which words have one.
     """
     sums = np.zeros((len(intervals), n_features))
     counts = np.zeros((len(intervals), n_features))
@@ -90,7 +94,12 @@ def interval_means(
 def _finite_sums(
     intervals: FloatArray, frame_intervals: FloatArray, frames: FloatArray, finite: BoolArray
 ) -> tuple[FloatArray, IntArray, FloatArray]:
-    """Return ``(sums, n_rows, counts)`` of the finite values; sums and counts (word, feature), n_rows (word,)."""
+    """Sum the finite values of the frames that overlap each word.
+
+    Returns:
+        ``(sums, n_rows, counts)``: sums (word, feature), number of overlapping frames (word,), and number of finite
+        values in each sum (word, feature).
+    """
     order = start_order(frame_intervals)
     if not np.array_equal(order, np.arange(len(frames))):
         frame_intervals, frames, finite = frame_intervals[order], frames[order], finite[order]
@@ -113,7 +122,13 @@ def _finite_sums(
 def _sums_by_range(
     intervals: FloatArray, frame_intervals: FloatArray, values: FloatArray
 ) -> tuple[FloatArray, IntArray]:
-    """Return ``(sums, n_rows)`` for frames sorted by start and by end: the frames of an interval are neighbours."""
+    """Sum the frames of each word, if the frames are sorted both by start and by end.
+
+    The frames of a word are then neighbours.
+
+    Returns:
+        ``(sums, n_rows)``: sums (word, feature) and number of overlapping frames (word,).
+    """
     first = np.searchsorted(frame_intervals[:, 1], intervals[:, 0] + EPSILON_S, side="right")
     stop = np.searchsorted(frame_intervals[:, 0], intervals[:, 1] - EPSILON_S, side="left")
     # an interval no longer than epsilon overlaps no frame, even if a frame spans it
@@ -135,7 +150,13 @@ def _sums_by_range(
 def _sums_by_mask(
     intervals: FloatArray, frame_intervals: FloatArray, values: FloatArray
 ) -> tuple[FloatArray, IntArray]:
-    """Return ``(sums, n_rows)`` for frames whose ends are not sorted: the frames of an interval may lie apart."""
+    """Sum the frames of each word, if the ends of the frames are not sorted.
+
+    The frames of a word may then lie apart.
+
+    Returns:
+        ``(sums, n_rows)``: sums (word, feature) and number of overlapping frames (word,).
+    """
     sums = np.zeros((len(intervals), values.shape[1]))
     n_rows = np.zeros(len(intervals), dtype=np.int64)
     for word, (start_s, end_s) in enumerate(intervals):

@@ -1,6 +1,6 @@
 """Reads gzip-compressed HDF5 datasets chunk by chunk with libdeflate, which is faster than the zlib inside h5py.
 
-h5py reads every other kind of storage.
+Datasets that are stored in any other way are read by h5py.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import numpy as np
 from deflate import DeflateError, zlib_decompress
 from numpy.typing import NDArray
 
-# below this size h5py is as fast
+# h5py reads smaller datasets as fast
 SMALLEST_BYTES = 1 << 18
-# larger chunks do not occur in sequences; h5py reports what is wrong with them
+# Sequences have no larger chunks. A dataset that has one is left to h5py, which reports what is wrong with it.
 LARGEST_CHUNK_BYTES = 64 << 20
 
 
 def read_chunked_rows(dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
-    """Read ``dataset[start:stop]``.
+    """Read a range of rows of a dataset, as ``dataset[start:stop]`` does.
 
     Args:
         dataset: Numbers or texts, with the rows on the first axis.
-        start: First row to read; where the dataset is chunked, the first row of a chunk.
+        start: First row to read. If the dataset is chunked, it must be the first row of a chunk.
         stop: Row to stop before. It may exceed the number of rows.
 
     Returns:
-        The rows in the dataset's own type.
+        The rows, with the data type of the dataset.
 
     Raises:
         OSError: The stored data are damaged.
@@ -55,7 +55,11 @@ def read_chunked_rows(dataset: h5py.Dataset, start: int, stop: int) -> NDArray[A
 
 
 def _is_plain_gzip(dataset: h5py.Dataset) -> bool:
-    """Whether a dataset is a matrix of numpy's numeric types whose chunks all exist and pass through gzip alone."""
+    """Return whether this module can decompress the chunks of a dataset itself.
+
+    The dataset must be a numeric matrix of at least `SMALLEST_BYTES`. All its chunks must be stored, compressed by gzip
+    alone, and no larger than `LARGEST_CHUNK_BYTES`.
+    """
     if dataset.ndim != 2 or dataset.dtype.kind not in "fiu" or dataset.size * dataset.dtype.itemsize < SMALLEST_BYTES:
         return False
     if dataset.chunks is None:
