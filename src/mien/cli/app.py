@@ -18,6 +18,8 @@ from mien.cli import experiments, video
 from mien.cli.guard import guarded, set_debug
 from mien.cli.options import Json, print_json
 from mien.errors import UsageError
+from mien.limits import set_limits
+from mien.settings import parse_pairs
 from mien.version import __version__
 
 app = typer.Typer(
@@ -48,10 +50,15 @@ def global_options(
         list[str] | None,
         typer.Option(metavar="MODULE", help="Import a module of yours that adds systems, see docs/extending.md."),
     ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Change a limit for foreign files, see docs/security.md."),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
     """What a person on video feels, utterance by utterance: sentiment and six emotions."""
     set_debug(debug)
+    guarded(set_limits)(parse_pairs(limit or []))
     import_plugins(plugin or [])
     if version:
         typer.echo(f"mien {__version__}")
