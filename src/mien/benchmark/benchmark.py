@@ -42,7 +42,7 @@ from mien.errors import DataError, TrainingError, UsageError
 from mien.evaluation.suite import SUITE_RESAMPLES
 from mien.models import MODELS
 from mien.storage.dataset import Dataset, open_dataset
-from mien.storage.files import exclusive_lock, read_json, write_json
+from mien.storage.files import exclusive_lock, read_json, refuse_links, write_json
 from mien.tasks import TASKS
 
 LOCK_FILE = Path(".lock")
@@ -128,7 +128,7 @@ def benchmark(
         EngineError: The cluster cannot be reached or cannot run the jobs.
     """
     from mien.benchmark.cases import write_benchmark_cases
-    from mien.benchmark.draw import write_benchmark_figures
+    from mien.benchmark.draw import FOLDER, write_benchmark_figures
 
     request = request or BenchmarkRequest()
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
@@ -146,7 +146,9 @@ def benchmark(
         f"Expected {folder} for this benchmark alone, but got another process at work on it; wait for it, or choose "
         "another --out"
     )
+    _refuse_other_files(folder)
     with exclusive_lock(folder / LOCK_FILE, in_use):
+        refuse_links(folder, FOLDER, *(job.key for job in jobs))
         _write_or_check_plan(folder, plan)
         failures = _run_all(jobs, request.engine, report or (lambda _done, _total, _text: None))
         write_json(folder / RESULTS_FILE, collect_results(folder, plan, failures, request.n_resamples))
@@ -232,17 +234,21 @@ def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -
         )
 
 
+def _refuse_other_files(folder: Path) -> None:
+    """Raise TrainingError if a folder without a plan has files, before anything is written there."""
+    if (folder / PLAN_FILE).exists() or not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.name != str(LOCK_FILE) and ".partial-" not in path.name:
+            raise TrainingError(
+                f"Expected {folder} to be new or a benchmark, but got a folder with {path.name}; choose another --out"
+            )
+
+
 def _write_or_check_plan(folder: Path, plan: dict[str, Any]) -> None:
-    """Write plan.json into a new folder; raise TrainingError if the folder has another plan or foreign files."""
+    """Write plan.json into a new folder; raise TrainingError if the folder has another plan."""
     path = folder / PLAN_FILE
     if not path.exists():
-        foreign = [
-            each.name for each in folder.iterdir() if each.name != str(LOCK_FILE) and ".partial-" not in each.name
-        ]
-        if foreign:
-            raise TrainingError(
-                f"Expected {folder} to be new or a benchmark, but got a folder with {foreign[0]}; choose another --out"
-            )
         write_json(path, plan)
         return
     existing = read_json(path, "a benchmark")

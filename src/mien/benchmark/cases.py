@@ -18,7 +18,6 @@ recall against the gold set. The gain is a mean over seeds, so it need not be 0 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ import numpy as np
 from mien.benchmark.view import BenchmarkFolder, open_benchmark
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.rows import require_same_utterances, validated_predictions
-from mien.reports.table_formats import spreadsheet_cell, to_csv
+from mien.reports.table_formats import markdown_text, to_csv
 from mien.schema import EMOTIONS, BoolArray, FloatArray, emotion_multihot7, sentiment_classes
 from mien.storage.dataset import Dataset
 from mien.storage.files import atomic_file
@@ -42,8 +41,6 @@ RULE = (
     "video and index. Shown is what more than half of the seeds say, at the thresholds of the protocol clean. "
     "P and R: precision and recall of that set. ~~Struck through~~: wrong. _Missed_: in the gold set, but not said."
 )
-# characters that Markdown reads as markup unless a backslash precedes them
-MARKUP = re.compile(r"([\\`*_\[\]|~<>&])")
 NOT_LABELLED = "not labelled"
 SEPARATOR = "; "
 CASES_CSV, CASES_MD = "cases.csv", "cases.md"
@@ -291,7 +288,7 @@ def write_cases_csv(path: Path, report: CasesReport) -> None:
     """
     rows = [_case_csv_row(report, which, case) for which, cases in _cases_by_kind(report) for case in cases]
     header = list(_case_csv_row(report, "", Case("", 0, None, None, SidePrediction(), SidePrediction(), 0.0)))
-    text = to_csv(header, [[spreadsheet_cell(value) for value in row.values()] for row in rows])
+    text = to_csv(header, [list(row.values()) for row in rows])
     with atomic_file(path) as aside:
         aside.write_text(text, encoding="utf-8")
 
@@ -308,8 +305,8 @@ def write_cases_md(path: Path, report: CasesReport) -> None:
     lines = [
         "# Cases: joint against single-task learning",
         "",
-        f"{escaped(report.joint)} (joint) against {escaped(' and '.join(report.single))} (single) on "
-        f"{escaped(report.data)}, seeds {', '.join(map(str, cases.seeds))}. Of {n} utterances joint is better in "
+        f"{markdown_text(report.joint)} (joint) against {markdown_text(' and '.join(report.single))} (single) on "
+        f"{markdown_text(report.data)}, seeds {', '.join(map(str, cases.seeds))}. Of {n} utterances joint is better in "
         f"{cases.n_joint_better}, single in {cases.n_single_better}, neither in {cases.n_equal}.",
         "",
         RULE,
@@ -320,11 +317,6 @@ def write_cases_md(path: Path, report: CasesReport) -> None:
         lines += ["", f"## {which.capitalize()}", "", *table]
     with atomic_file(path) as aside:
         aside.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def escaped(text: str) -> str:
-    """Escape text for a cell of a Markdown table: one line without markup."""
-    return MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
 def _cases_by_kind(report: CasesReport) -> list[tuple[str, tuple[Case, ...]]]:
@@ -358,9 +350,9 @@ def _case_csv_row(report: CasesReport, which: str, case: Case) -> dict[str, Any]
 def _case_markdown_row(report: CasesReport, case: Case) -> str:
     emotions = NOT_LABELLED if case.gold_emotions is None else ", ".join(case.gold_emotions) or "none"
     cells = [
-        escaped(case.video_id),
+        markdown_text(case.video_id),
         str(case.index),
-        escaped(report.transcripts.get((case.video_id, case.index), "")),
+        markdown_text(report.transcripts.get((case.video_id, case.index), "")),
         f"{emotions}; {_class_name(case.gold_positive) or NOT_LABELLED}",
         _side_markdown(case.joint, case.gold_positive),
         _side_markdown(case.single, case.gold_positive),

@@ -19,9 +19,9 @@ from mien.evaluation.suite import compare_with_reference, intervals_of_means
 from mien.evaluation.summary import mean_and_sd, summarize_json
 from mien.models import MODELS, SystemEntry
 from mien.pretrained import sha256_of
-from mien.storage.files import exclusive_lock, read_json, write_json
+from mien.storage.files import read_json, write_json
 from mien.storage.predictions import read_predictions
-from mien.storage.runs import CARD, Run, kept_epochs, open_run
+from mien.storage.runs import CARD, Run, kept_epochs, open_run, run_lock
 from mien.tasks import TASKS, Task
 from mien.version import __version__
 
@@ -86,7 +86,7 @@ def run_and_score(job: RunJob) -> RunOutcome:
     try:
         # Wait for the lock. Any other holder is an orphaned worker that will finish or exit: a cluster assigns the job
         # of an unreachable worker to a second worker, while the first may still be running.
-        with exclusive_lock(job.folder.with_name(f".{job.folder.name}.lock")):
+        with run_lock(job.folder, wait=True):
             _train_and_score(job)
     except EngineError:
         raise

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 import sys
+import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from mien.cli import experiments, video
+from mien.cli.doctor import doctor
 from mien.cli.guard import guarded, set_debug
 from mien.cli.options import Json, print_json
 from mien.errors import UsageError
 from mien.limits import set_limits
+from mien.printable import printable
 from mien.settings import parse_pairs
 from mien.version import __version__
+
+# class of all errors of the parser; it has no public name in typer, which contains its own copy of click
+WrongCommandLine: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="mien",
@@ -41,6 +49,7 @@ app.command("benchmark")(experiments.benchmark)
 app.command("extract")(video.extract)
 app.command("analyze")(video.analyze)
 app.command("demo")(video.demo)
+app.command("doctor")(doctor)
 
 
 @app.callback(invoke_without_command=True)
@@ -139,15 +148,25 @@ def readers(json: Json = False) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. What the parser and Python print of their own has no raw control characters either."""
+    format_warning = warnings.formatwarning
+    warnings.formatwarning = lambda *args, **options: printable(format_warning(*args, **options))
+    try:
+        sys.exit(app(standalone_mode=False))
+    except WrongCommandLine as error:
+        error.message = printable(error.message)
+        error.show()
+        sys.exit(error.exit_code)
+    except Exception:  # only with --debug, see `guarded`
+        sys.exit(printable(traceback.format_exc()))
 
 
 @guarded
 def import_plugins(names: Sequence[str]) -> None:
     """Import each module, also from the current folder. Raises UsageError where one does not exist."""
-    if names and "" not in sys.path:
-        sys.path.insert(0, "")
+    current = os.getcwd()
+    if names and current not in sys.path:
+        sys.path.append(current)  # last, so that its files hide no installed module
     for name in names:
         try:
             importlib.import_module(name)
@@ -159,8 +178,9 @@ def import_plugins(names: Sequence[str]) -> None:
 
 
 def _show_listing(title: str, rows: dict[str, dict[str, Any]], keys: tuple[str, ...]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from mien.cli.terminal import PrintableConsole
 
     table = Table(title=title, title_justify="left", show_lines=True)
     table.add_column("name", no_wrap=True)
@@ -168,14 +188,15 @@ def _show_listing(title: str, rows: dict[str, dict[str, Any]], keys: tuple[str, 
         table.add_column(header)
     for name, row in rows.items():
         table.add_row(name, *(str(row[key]) for key in keys))
-    # no markup: the column "needs" contains square brackets, as in mien[offline]
-    Console(highlight=False, markup=False).print(table)
+    PrintableConsole().print(table)
 
 
 def _show_settings(groups: dict[str, dict[str, Any]]) -> None:
-    from rich.console import Console
+    from rich.text import Text
 
-    console = Console(highlight=False)
+    from mien.cli.terminal import PrintableConsole
+
+    console = PrintableConsole()
     for name, settings in groups.items():
         text = "  ".join(f"{key}={'none' if value is None else value}" for key, value in settings.items())
-        console.print(f"[bold]{name}[/]: {text}")
+        console.print(Text.assemble((printable(name), "bold"), printable(f": {text}")))

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import platform
 import resource
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,16 +24,16 @@ from mien.models.classical.base import ClassicalEntry, ClassicalSpec
 from mien.schema import FeatureSpace, Level, Modality
 from mien.settings import override, override_several, to_toml
 from mien.storage.dataset import Dataset, open_dataset
-from mien.storage.files import atomic_file, write_json
+from mien.storage.files import atomic_file, remove_partial, write_json
 from mien.storage.predictions import write_predictions
-from mien.storage.runs import CARD, EPOCHS, Run, open_run, write_run
+from mien.storage.runs import CARD, LOCK_FILE, Run, epoch_file, open_run, run_lock, write_run
 from mien.storage.split_columns import SplitColumns
 from mien.tasks import TASKS
 from mien.training.batching import fit_scaling, to_video_set
 from mien.training.checkpoint import Progress
 from mien.training.classical import fit_classical
 from mien.training.devices import is_first_process
-from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE, FitSpec, fit
+from mien.training.loop import HISTORY_FILE, MODEL_FILE, FitSpec, fit, remove_resume_files
 from mien.training.predictor import load_predictor
 from mien.training.train_settings import TrainSettings
 from mien.version import __version__
@@ -96,39 +95,51 @@ def train(
     planned = plan_run(dataset, Path(out), request or TrainRequest())
     train_columns, valid_columns = (read_split(dataset, split, planned) for split in ("train", "valid"))
     _require_usable(train_columns, valid_columns, planned, dataset)
-    first = is_first_process(planned.settings["training"].get("devices", 1))
-    if first:
-        existing = _prepare_folder(planned, resume)
-        if existing is not None:
-            return existing
-    elif resume and (planned.folder / CARD).exists() and open_run(planned.folder, unfinished=True).finished:
-        return planned  # the first process has nothing to do, if a launcher started all at once
-    progress, n_parameters = _fit_system(planned, train_columns, valid_columns, report)
-    if not first:
+    if not is_first_process(planned.settings["training"].get("devices", 1)):
+        if not (resume and (planned.folder / CARD).exists() and open_run(planned.folder, unfinished=True).finished):
+            _fit_system(planned, train_columns, valid_columns, report)
         return planned
-    return _finish_run(planned, dataset, train_columns, valid_columns, progress, n_parameters)
+    if (finished := _finished_run(planned, resume)) is not None:
+        return finished
+    with run_lock(planned.folder):
+        if (finished := _finished_run(planned, resume)) is not None:  # another process trained it meanwhile
+            return finished
+        _prepare_folder(planned)
+        progress, n_parameters = _fit_system(planned, train_columns, valid_columns, report)
+        return _finish_run(planned, dataset, train_columns, valid_columns, progress, n_parameters)
 
 
-def _prepare_folder(planned: Run, resume: bool) -> Run | None:
-    """Prepare the run folder for training. Return the run if it is already finished, else None."""
+def _finished_run(planned: Run, resume: bool) -> Run | None:
+    """Check that the run folder may be trained in. Return the run if it is finished, and None if there is work to do.
+
+    Raises:
+        TrainingError: The folder holds another run, a run that is not to be resumed, or other files.
+    """
     out = planned.folder
     if (out / CARD).exists():
         existing = open_run(out, unfinished=True)
         _require_continuable(existing, planned, resume)
         if existing.finished:
-            return existing
-    elif out.exists() and any(not path.match(HALF_WRITTEN) for path in out.iterdir()):
+            remove_resume_files(out)  # left if the process was killed just before
+        return existing if existing.finished else None
+    own = (out / LOCK_FILE, *out.glob(HALF_WRITTEN))
+    if out.is_file() or (out.exists() and any(path not in own for path in out.iterdir())):
         raise TrainingError(
             f"Expected {out} to be new or a run, but got a folder with other files; choose another --out"
         )
-    else:
+    return None
+
+
+def _prepare_folder(planned: Run) -> None:
+    """Write the card of an unfinished run and its settings, where they are missing. Remove incomplete files."""
+    out = planned.folder
+    if not (out / CARD).exists():
         write_run(planned)
+    if not (out / SETTINGS_FILE).exists():
         # all settings, including defaults, for people and for ``mien train --settings``
         with atomic_file(out / SETTINGS_FILE) as aside:
             aside.write_text(to_toml({**planned.settings["model"], **planned.settings["training"]}), encoding="utf-8")
-    for half_written in out.rglob(HALF_WRITTEN):
-        half_written.unlink()
-    return None
+    remove_partial(out, f"**/{HALF_WRITTEN}")
 
 
 def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
@@ -367,10 +378,10 @@ def _finish_run(
     predictions_file = PREDICTIONS_FOLDER / "valid.parquet"
     write_predictions(run.folder / predictions_file, valid)
     write_json(run.folder / DECISIONS_FILE, fit_decisions(valid).to_json())
-    epochs = [path.relative_to(run.folder) for path in (run.folder / EPOCHS).glob("*.safetensors")]
+    epochs = [path for epoch in range(1, progress.epoch + 1) if (run.folder / (path := epoch_file(epoch))).exists()]
     finished = dataclasses.replace(run, finished=True, outcome=outcome)
     write_run(finished, [MODEL_FILE, HISTORY_FILE, DECISIONS_FILE, predictions_file, *epochs])
-    shutil.rmtree(run.folder / RESUME_FILE.parent, ignore_errors=True)
+    remove_resume_files(run.folder)
     return open_run(run.folder)
 
 

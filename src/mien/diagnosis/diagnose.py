@@ -37,7 +37,7 @@ from mien.diagnosis.calibration import (
     thresholds_part,
 )
 from mien.diagnosis.groups import UtteranceAttributes, make_groupings, score_groups, utterance_attributes
-from mien.diagnosis.report import DiagnosisFigures, to_markdown, write_diagnosis
+from mien.diagnosis.report import DIAGNOSIS_FOLDER, DiagnosisFigures, to_markdown, write_diagnosis
 from mien.diagnosis.word_errors import Retranscribe, inject_errors, require_rates, retranscriber, score_degraded
 from mien.errors import DataError, MienError
 from mien.evaluation.compare import SeedRun
@@ -49,6 +49,7 @@ from mien.metrics.significance import N_RESAMPLES
 from mien.metrics.word_error_rate import word_error_rate
 from mien.schema import EMOTIONS
 from mien.storage.dataset import Dataset, open_dataset
+from mien.storage.folders import require_own_outputs
 from mien.storage.predictions import Predictions, read_predictions
 from mien.storage.runs import Run
 from mien.training.predictor import Predictor, load_predictor
@@ -136,8 +137,10 @@ def diagnose(
         DataError: Dataset, split, labels or text inputs are missing or unusable.
         FeatureSpaceError: The Dataset or the extractor has other feature spaces than the run.
         DamagedFileError: A file of a run or Dataset is damaged.
-        WriteError: The folder cannot be written.
+        WriteError: The folder cannot be written, or holds a file of these names that is no diagnosis.
     """
+    if out is not None:
+        require_own_outputs(Path(out), DIAGNOSIS_FOLDER)
     opened_runs = [find_run(str(name)) for name in runs]
     one_system(opened_runs)
     opened = open_split(opened_runs[0], SplitSelection(dataset, split))

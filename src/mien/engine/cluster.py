@@ -188,7 +188,8 @@ def require_visible_paths(*paths: Path) -> None:
 
 def _require_versions(expected: Mapping[str, str]) -> None:
     """Raise EngineError if this machine has other versions than `expected` (name -> version)."""
-    installed = installed_versions()
+    # the sender may name packages that this version of mien does not
+    installed = {name: _package_version(name) for name in expected} | installed_versions()
     differing = [
         f"{name} {installed[name]} instead of {other}" for name, other in expected.items() if installed[name] != other
     ]

@@ -14,8 +14,8 @@ import sys
 import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,11 @@ class WorkerProcess:
         self.is_busy = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
-            # -P: do not put the current folder first on the module path, see `search_path`
             [sys.executable, "-P", "-m", "mien.engine.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=os.environ | {"PYTHONPATH": search_path(), "OMP_NUM_THREADS": "1"},
+            env=os.environ | path_variables() | {"OMP_NUM_THREADS": "1"},
             # A separate session: Ctrl-C reaches only this process, which then ends its workers.
             start_new_session=True,
         )
@@ -165,14 +164,31 @@ def _close_idle(token: str) -> None:
         worker.close()
 
 
-def search_path() -> str:
-    """Return this process's module path for a child process, the user's own folders included.
+@contextmanager
+def safe_children() -> Iterator[None]:
+    """Set `path_variables` in this process inside the block, for the child processes that a library starts."""
+    variables = path_variables()
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def path_variables() -> dict[str, str]:
+    """Return environment variables that give a child process the module path of this one, user's folders included.
 
     The current folder comes last, and only if this process searches it, so that its files hide no installed module.
     """
     current = os.getcwd()
-    entries = [entry for entry in sys.path if entry not in ("", current)]
-    return os.pathsep.join([*entries, *([current] if len(entries) < len(sys.path) else [])])
+    entries = [entry for entry in sys.path if os.path.realpath(entry) != current]
+    path = os.pathsep.join([*entries, *([current] if len(entries) < len(sys.path) else [])])
+    return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
 
 def _exit_description(code: int) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError
 from mien.evaluation.rows import classes_of, validated_predictions
+from mien.limits import READ_ERRORS
 from mien.metrics import METRICS
 from mien.metrics.confusion import Confusion
 from mien.metrics.significance import video_weights
@@ -142,7 +143,7 @@ class Decisions:
                 chosen_on=ChosenOn(facts["chosen_on"]),
                 notes=tuple(facts.get("notes", ())),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except READ_ERRORS as error:
             raise DataError(
                 f"Expected thresholds as decisions.json has them, but got {type(error).__name__} {error}; "
                 "fit the decisions again on the valid split"

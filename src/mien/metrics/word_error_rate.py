@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
+
+from mien.printable import unescape_entities
 
 
 def split_words(text: str) -> list[str]:
     """Split a text at whitespace, after replacing HTML entities by their characters; punctuation stays on its word."""
-    return html.unescape(text).split()
+    return unescape_entities(text).split()
 
 
 def word_edits(hypothesis: Sequence[str], expected: Sequence[str]) -> int:

@@ -40,7 +40,8 @@ TRANSCRIPT_SHARED = "transcript in more than one split: kept"
 STREAM_MISSING = {modality: f"video without the {modality} stream: modality missing" for modality in Modality}
 WORDS_MISSING = "video without the words stream: transcript empty"
 
-LARGEST = float(np.finfo(np.float32).max)
+# of type float32, so that a comparison with float16 values is one of float32 values
+LARGEST = np.finfo(np.float32).max
 
 
 def add_note(notes: Counter[str], rule: str, n_times: int) -> None:

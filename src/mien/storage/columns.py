@@ -7,8 +7,10 @@ which adds a third of a second to a short command.
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,19 @@ from mien.storage.split_columns import WordsOfOne, lay_out, vectors_of, words_of
 
 # Columns that Parquet stores as a dictionary of their distinct values. Features have too many distinct values for that.
 TEXTS = ["video_id", "transcript", "split"]
+
+
+def open_arrow(path: Path, mode: str = "rb") -> pa.NativeFile:
+    """Open a file for pyarrow, which itself opens only paths that are valid UTF-8.
+
+    Args:
+        path: The file.
+        mode: "rb" to read it, "wb" to write it.
+
+    Returns:
+        The open file, a context manager.
+    """
+    return pa.OSFile(os.fsencode(path), mode)
 
 
 def words_column_name(modality: Modality) -> str:

@@ -15,11 +15,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mien.errors import DamagedFileError, DataError
+from mien.errors import DataError
+from mien.limits import READ_ERRORS
 from mien.schema import EMOTIONS, FloatArray, SentimentValues
+from mien.storage.columns import open_arrow
 from mien.storage.files import atomic_file
+from mien.storage.parquet import read_parquet
 from mien.tasks import TASKS
 
+# first bytes of every Parquet file
+PARQUET_HEAD = b"PAR1"
 SENTIMENT_VALUES_KEY = b"mien.sentiment_values"
 
 
@@ -65,8 +70,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     Raises:
         WriteError: The file cannot be written.
     """
-    with atomic_file(path) as aside:
-        pq.write_table(predictions_to_table(predictions), aside, compression="zstd")
+    with atomic_file(path) as aside, open_arrow(aside, "wb") as file:
+        pq.write_table(predictions_to_table(predictions), file, compression="zstd")
 
 
 @contextmanager
@@ -78,14 +83,14 @@ def predictions_writer(path: Path) -> Iterator[Callable[[Predictions], None]]:
     Raises:
         WriteError: The file cannot be written.
     """
-    with atomic_file(path) as aside, ExitStack() as open_files:
+    with atomic_file(path) as aside, open_arrow(aside, "wb") as file, ExitStack() as open_files:
         writer: pq.ParquetWriter | None = None
 
         def write(part: Predictions) -> None:
             nonlocal writer
             table = predictions_to_table(part)
             if writer is None:
-                writer = open_files.enter_context(pq.ParquetWriter(aside, table.schema, compression="zstd"))
+                writer = open_files.enter_context(pq.ParquetWriter(file, table.schema, compression="zstd"))
             writer.write_table(table)
 
         yield write
@@ -100,10 +105,7 @@ def read_predictions(path: Path) -> Predictions:
     """
     if not path.is_file():
         raise DataError(f"Expected a predictions table at {path}, but got nothing there; evaluate the run first")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DamagedFileError(f"Expected Parquet in {path}, but got {error}; write the predictions again") from None
+    table = read_parquet(path, "a predictions table")
     predicted = [task for task, row in TASKS.items() if set(row.columns) & set(table.column_names)]
     needed = ["video_id", "index", "sentiment", *EMOTIONS, *(c for task in predicted for c in TASKS[task].columns)]
     missing = [name for name in needed if name not in table.column_names]
@@ -119,7 +121,7 @@ def read_predictions(path: Path) -> Predictions:
             outputs={task: _float_columns(table, TASKS[task].columns) for task in predicted},
             sentiment_values=SentimentValues(metadata.get(SENTIMENT_VALUES_KEY, b"intensity").decode()),
         )
-    except ValueError as error:
+    except READ_ERRORS as error:
         raise DataError(f"Expected a predictions table in {path}, but got {error}; see docs/formats.md") from None
 
 

@@ -5,20 +5,37 @@ Its folder holds ``run.json``, weights, training history, decision thresholds an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.errors import DataError, FeatureSpaceError, TrainingError, UnknownNameError
+from mien.errors import DataError, FeatureSpaceError, TrainingError, UnknownNameError, WriteError
 from mien.pretrained import require_sha256, sha256_of
-from mien.schema import FeatureSpace, Modality
-from mien.storage.files import read_card, reporting_damage, write_json
+from mien.schema import SPACE_SHAPE, FeatureSpace, Modality
+from mien.storage.files import exclusive_lock, read_card, refuse_links, reporting_damage, require_shape, write_json
 from mien.tasks import TASKS
 
 FORMAT = {"format": "mien-run", "format_version": 1}
 CARD = "run.json"
+CARD_SHAPE = {
+    "model": str,
+    "tasks": [str],
+    "seed": int,
+    "settings": {"model": {}, "training": {}},
+    "dataset": {"path": str, "name": str, "fingerprint": str, "sentiment_values": str},
+    "feature_spaces": {str: SPACE_SHAPE},
+    "finished": bool,
+    "outcome": {},
+    "sha256": {str: str},
+}
 EPOCHS = "epochs/"
+LOCK_FILE = ".lock"
+SUBFOLDERS = (EPOCHS, "predictions", "resume")
+# run folders that this thread has locked
+_LOCKED: ContextVar[frozenset[Path]] = ContextVar("_LOCKED", default=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +101,38 @@ def write_run(run: Run, files: Sequence[Path] = ()) -> None:
     write_json(run.folder / CARD, card)
 
 
+@contextmanager
+def run_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock of a Run folder inside the block, so that only one process trains in it.
+
+    Args:
+        folder: Run folder; it is created if missing.
+        wait: Whether to wait while another process holds the lock.
+
+    Yields:
+        Nothing. A nested call for the same folder does nothing.
+
+    Raises:
+        TrainingError: Another process holds the lock, and `wait` is False.
+        WriteError: The lock file cannot be written, or a subfolder of the run is a symbolic link.
+    """
+    locked, key = _LOCKED.get(), folder.resolve()
+    if key in locked:
+        yield
+        return
+    held = TrainingError(
+        f"Expected no other process at work on {folder}, but got one that trains this run now; repeat the command "
+        "when it has ended"
+    )
+    with exclusive_lock(folder / LOCK_FILE, None if wait else held):
+        refuse_links(folder, *SUBFOLDERS)
+        token = _LOCKED.set(locked | {key})
+        try:
+            yield
+        finally:
+            _LOCKED.reset(token)
+
+
 def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
     """Open a Run, and check the sha256 of every recorded file except the weights of single epochs.
 
@@ -98,11 +147,17 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
         DataError: The folder is not a Run.
         DamagedFileError: A file is missing or was altered.
         UnknownNameError: The run predicts a task that is not in `TASKS`.
-        TrainingError: The training has not finished, and `unfinished` is False.
+        TrainingError: The training has not finished, or another process trains the run now, and `unfinished` is
+            False.
     """
     folder = Path(folder)
     card = read_card(folder / CARD, "a Run", FORMAT, "train it")
     with reporting_damage(folder / CARD, "the Run"):
+        require_shape(card, CARD_SHAPE, CARD)
+        require_shape(card["outcome"].get("videos", {}), {str: [str]}, "the videos of outcome")
+        outside = [name for name in card["sha256"] if Path(name).is_absolute() or ".." in Path(name).parts]
+        if outside:
+            raise ValueError(f"the file {outside[0]!r} outside of the folder")
         run = Run(
             folder=folder,
             model=card["model"],
@@ -120,6 +175,8 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
             if task not in TASKS:
                 raise UnknownNameError("task", task, TASKS)
     if not (run.finished or unfinished):
+        with suppress(WriteError), run_lock(folder):  # raises TrainingError if the training is not interrupted
+            pass
         raise TrainingError(
             f"Expected a finished run in {folder}, but its training was interrupted; "
             f"continue it: mien train {trained_on} --out {folder} --resume"

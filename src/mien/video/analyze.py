@@ -34,7 +34,7 @@ from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name
 from mien.video.analysis import POSITIVE, Analysis, ModelFacts, UtteranceAnalysis, VideoFacts
 from mien.video.featurise import ClipFeatures, LoadedExtractors, extractors_for, featurise
 from mien.video.measurements import MeasurementPool, MeasurementSettings, RecordingMeasurements
-from mien.video.outputs import write_outputs
+from mien.video.outputs import output_folders, write_outputs
 from mien.video.page import PageSettings
 
 if TYPE_CHECKING:
@@ -84,12 +84,14 @@ def analyze(
         Path -> analysis for the videos that succeeded, and path -> reason for the videos that failed.
 
     Raises:
-        MienError: No video can be analysed: the model, its weights or an extractor of its features is missing.
+        MienError: No video can be analysed: the model, its weights or an extractor of its features is missing, or
+            `out` holds files that mien did not write and would replace.
     """
     request = request or AnalyzeRequest()
     tell = advance or _ignore_message
     run = find_run(request.model)
     paths, clashing = _with_distinct_stems([Path(path) for path in videos])
+    folders = output_folders(Path(out), paths, subfolders=len(videos) > 1)
     jobs, settings = _analysis_jobs(paths, request, run)
     done: dict[Path, Analysis] = {}
     failed: dict[Path, str] = {}
@@ -106,8 +108,7 @@ def analyze(
                 try:
                     if outcome.analysis is None:
                         raise MienError(outcome.failure)
-                    folder = Path(out) if len(videos) == 1 else Path(out) / path.stem
-                    write_outputs(folder, outcome.analysis, request.page)
+                    write_outputs(folders[path], outcome.analysis, request.page)
                     done[path] = outcome.analysis
                 except MienError as error:
                     failed[path] = str(error)

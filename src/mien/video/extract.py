@@ -28,8 +28,9 @@ from mien.readers import open_reader
 from mien.readers.base import ReaderOptions, assign_splits
 from mien.schema import Clip, FeatureSpace, Level, Modality, Utterance, Video
 from mien.storage import columns
-from mien.storage.dataset import CARD, Dataset, DatasetFacts, write_dataset
-from mien.storage.files import atomic_file, remove_partial, require_replaceable
+from mien.storage.dataset import DATASET_FOLDER, Dataset, DatasetFacts, write_dataset
+from mien.storage.files import atomic_file, refuse_links, remove_partial
+from mien.storage.folders import require_replaceable
 from mien.storage.runs import require_spaces
 from mien.version import __version__
 from mien.video.featurise import LoadedExtractors, featurise, load_extractors
@@ -89,17 +90,17 @@ def extract(
     Raises:
         DataError: The labels or all videos are unreadable. Errors that affect every video (`FATAL`) are raised too.
     """
-    request = request or ExtractRequest()
-    out = Path(out)
+    request, out = request or ExtractRequest(), Path(out)
     names = request.extractors if request.extractors is not None else DEFAULT_EXTRACTORS[request.level]
     if not names:
         raise UsageError("Expected at least one extractor, but got none for text, acoustic and visual; name one")
-    require_replaceable(out, CARD)
+    require_replaceable(out, DATASET_FOLDER)
     source = open_reader("table", [Path(labels)], ReaderOptions(request.mapping))
     roles = assign_splits(source.splits, request.rename_splits, request.carve)
     files = find_videos(Path(os.path.abspath(folder)))
     context = ExtractionContext(load_extractors(names, request.level), request.speech)
     cache = FeatureCache(cache_beside(out), context)
+    refuse_links(cache.folder.parent, cache.folder.name)
     remove_partial(cache.folder, ".*.partial-*")  # left by killed processes
     labelled = list(source.videos)
     jobs, reasons = _plan_jobs(labelled, files, cache)
@@ -251,13 +252,13 @@ class FeatureCache:
         """
         video, notes = extracted
         table = columns.videos_to_table([video], self.context.extractors.spaces)
-        with atomic_file(path) as aside:
-            pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), aside)
+        with atomic_file(path) as aside, columns.open_arrow(aside, "wb") as file:
+            pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), file)
 
     def read(self, path: Path) -> Extracted | None:
         """Read a cached video and its remarks. Return None if the file is missing or unreadable."""
         try:
-            table = pq.read_table(path)
+            table = pq.read_table(columns.open_arrow(path))
             notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
             return columns.to_video(table, self.context.extractors.spaces), notes
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
@@ -323,8 +324,7 @@ def _read_extracted(
 
 
 def _extract_features(labelled: Video, recording: Path, context: ExtractionContext) -> Extracted:
-    clips = [_labelled_clip(labelled.id, each) for each in labelled.utterances]
-    notes: Counter[str] = Counter()
+    clips, notes = [_labelled_clip(labelled.id, each) for each in labelled.utterances], Counter[str]()
     with limit_numpy_threads(), limit_torch_threads() if "torch" in sys.modules else nullcontext():  # same rounding
         if context.needs_speech(labelled):
             clips = _with_recognized_words(clips, context.recognize(recording, notes), context.extractors.level, notes)

@@ -1,0 +1,242 @@
+"""Splits in the pickles of the readers `mmsa` and `mult`: dictionaries of arrays with one row per utterance."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.limits import current_limits
+from mien.readers.base import Groups, Row, SourceDataSet
+from mien.readers.input_files import AnyArray, as_text, only_file
+from mien.readers.pickles import read_pickle
+from mien.schema import SPLITS, FeatureSpace, FloatArray, Level, Modality
+
+KEYS = {Modality.TEXT: "text", Modality.ACOUSTIC: "audio", Modality.VISUAL: "vision"}
+# how rows become an utterance vector, for the recipe of a feature space
+POOLING = "mean of the valid rows, non-finite values left out"
+NUMBERS = (int, float, np.number, np.bool_)
+TEXTS = (str, bytes, int, float, np.generic, type(None))
+# a whole number in a text has at most this many digits, so that it fits 64 bits
+INDEX_DIGITS = 18
+NUMBER_BITS = 64
+SHOWN_CHARACTERS = 80
+SHOWN_KEYS = 12
+WRONG_FILE = "check that this is the file the reader expects"
+
+
+def open_splits(paths: Sequence[Path], reader: str) -> list[SplitArrays]:
+    """Read the splits of one pickle: a dictionary of train, valid and test, each a dictionary of aligned arrays.
+
+    Args:
+        paths: One pickle.
+        reader: Name of the reader, for error messages.
+
+    Returns:
+        The splits in the file, in the order train, valid, test.
+
+    Raises:
+        UnsafePickleError: The pickle names a call.
+        DataError: The pickle is damaged, has no split, or its streams have wrong shapes.
+    """
+    path = only_file(paths, (".pkl", ".pickle"), reader)
+    loaded = read_pickle(path, reader)
+    if not isinstance(loaded, dict) or not any(isinstance(loaded.get(name), dict) for name in SPLITS):
+        got = f"the keys {_shown_keys(loaded)}" if isinstance(loaded, dict) else type(loaded).__name__
+        raise DataError(
+            f"Expected a dictionary with {', '.join(SPLITS)} in {path}, but got {got}; "
+            "check that this is the file the reader expects"
+        )
+    splits = [_checked_split(path, name, loaded[name]) for name in SPLITS if isinstance(loaded.get(name), dict)]
+    for split in splits:
+        for modality, stream in split.features.items():
+            first = splits[0].features.get(modality)
+            if first is None or first.shape[2] != stream.shape[2]:
+                raise DataError(
+                    f"Expected {KEYS[modality]!r} of {split.name!r} in {path} to be as wide as in {splits[0].name!r}, "
+                    f"but got {stream.shape}; the splits must come from one extractor"
+                )
+    return splits
+
+
+@dataclass(frozen=True, slots=True)
+class SplitArrays:
+    """One split of a pickle with N utterances."""
+
+    path: Path
+    name: str
+    values: Mapping[str, Any]
+    n_rows: int
+    # modality -> (N, row, feature)
+    features: Mapping[Modality, FloatArray]
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether the streams have the same number of rows, so that row i is one word in all of them."""
+        return len({stream.shape[1] for stream in self.features.values()}) == 1
+
+    def where(self, row: int) -> str:
+        """Location for error messages."""
+        return f"row {row} of {self.name!r} in {self.path}"
+
+    def array(self, key: str) -> AnyArray:
+        """Get an array with one row per utterance. Raises DataError if it is missing or has another number of rows."""
+        if key not in self.values:
+            raise DataError(
+                f"Expected {key!r} in {self.name!r} of {self.path}, but got {_shown_keys(self.values)}; {WRONG_FILE}"
+            )
+        values = _as_array(self.path, self.name, key, self.values[key])
+        if not values.ndim or len(values) != self.n_rows:
+            got = f"shape {values.shape}"
+            raise self.refuse(key, f"{self.n_rows} rows", got, "every array needs one row per utterance")
+        return values
+
+    def text_rows(self, key: str) -> list[list[str]]:
+        """Get an array as the texts of each utterance, equally many.
+
+        Args:
+            key: Key of an array of texts, bytes (UTF-8) or numbers. A missing value (None or NaN) is an empty text.
+
+        Returns:
+            One list per utterance.
+
+        Raises:
+            DataError: The array is missing, has another number of rows, or holds a value of another kind.
+        """
+        array = self.array(key)
+        if array.dtype.kind in "Of":
+            values = array.reshape(-1).tolist()
+            wrong = [value for value in values if not _is_text_like(value)]
+            if wrong:
+                raise self.refuse(key, f"texts or numbers below 2 ** {NUMBER_BITS}", type(wrong[0]).__name__)
+            array = np.empty(len(values), dtype=object)
+            array[:] = ["" if _is_missing(value) else value for value in values]
+        texts = as_text(array)
+        largest = current_limits().cell_characters
+        if any(len(text) > largest for text in texts):
+            raise self.refuse(key, f"texts of at most {largest} characters", "more", "--limit cell_characters=N")
+        n_columns = len(texts) // self.n_rows if self.n_rows else 0
+        return [texts[row * n_columns : (row + 1) * n_columns] for row in range(self.n_rows)]
+
+    def texts(self, key: str) -> list[str]:
+        """Get an array as one text per utterance. Raises DataError as `text_rows` does, and for any other number."""
+        rows = self.text_rows(key)
+        if any(len(row) != 1 for row in rows):
+            raise self.refuse(key, "one text per utterance", f"shape {self.array(key).shape}")
+        return [row[0] for row in rows]
+
+    def refuse(self, key: str, expected: str, got: str, remedy: str = WRONG_FILE) -> DataError:
+        """Create the error for an array.
+
+        Args:
+            key: Key of the array.
+            expected: What it should be, in words.
+            got: What it is.
+            remedy: Advice to the user.
+
+        Returns:
+            The error to raise.
+        """
+        return DataError(f"Expected {expected} in {key!r} of {self.name!r} in {self.path}, but got {got}; {remedy}")
+
+
+def _is_text_like(value: object) -> bool:
+    return isinstance(value, TEXTS) and not (isinstance(value, int) and value.bit_length() > NUMBER_BITS)
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float | np.floating) and math.isnan(value))
+
+
+def shown(key: object) -> str:
+    """Format a key or text of a pickle for a message, shortened and with control characters escaped."""
+    return repr(key[:SHOWN_CHARACTERS] if isinstance(key, str | bytes) else key)
+
+
+def _shown_keys(keys: Iterable[object]) -> str:
+    first = itertools.islice(keys, SHOWN_KEYS)
+    return ", ".join(shown(key)[1:-1] if isinstance(key, str) else shown(key) for key in first)
+
+
+def source_from_splits(
+    reader: str,
+    splits: Sequence[SplitArrays],
+    keep_words: bool,
+    groups: Groups,
+    attach: Callable[[Row], None],
+    notes: Counter[str],
+    mapping: Mapping[str, str],
+) -> SourceDataSet:
+    """Create the data set, with feature spaces named after the reader.
+
+    Args:
+        reader: Name of the reader.
+        splits: The splits of the pickle; rows of aligned streams are words, those of other streams are frames.
+        keep_words: Whether `attach` stores words.
+        groups: Rows by video.
+        attach: Function that adds the features to the utterance of a row.
+        notes: Counter of applied rules.
+        mapping: Field -> key in the pickle, without the modalities.
+
+    Returns:
+        The opened data set.
+    """
+    first = splits[0]
+    level = Level.WORD if keep_words else Level.UTTERANCE
+    spaces = {}
+    for modality, stream in first.features.items():
+        rows = "words" if first.is_aligned else "frames"
+        recipe = {"source": reader, "key": KEYS[modality], "rows": rows, "pooling": POOLING}
+        spaces[modality] = FeatureSpace(modality, f"{reader}-{modality}", stream.shape[2], level=level, recipe=recipe)
+    return SourceDataSet(
+        splits=groups.splits,
+        spaces=spaces,
+        videos=groups.videos(attach),
+        notes=notes,
+        mapping={**mapping, **{modality.value: KEYS[modality] for modality in first.features}},
+        files=(first.path,),
+    )
+
+
+def _as_array(path: Path, name: str, key: str, value: object) -> AnyArray:
+    if isinstance(value, np.ndarray):
+        return value
+    try:
+        # An array of numpy's text type would give every text the memory of the longest one.
+        return np.array(value, dtype=None if _holds_numbers(value) else object)
+    except (ValueError, OverflowError):
+        raise DataError(
+            f"Expected one array in {key!r} of {name!r} in {path}, but got rows of different shapes, or numbers too "
+            "large for numpy; check that this is the file the reader expects"
+        ) from None
+
+
+def _holds_numbers(value: object) -> bool:
+    """Return whether a value consists of numbers alone."""
+    if isinstance(value, list | tuple):
+        return all(issubclass(kind, NUMBERS) for kind in set(map(type, value))) or all(map(_holds_numbers, value))
+    return value.dtype.kind in "biuf" if isinstance(value, np.ndarray) else isinstance(value, NUMBERS)
+
+
+def _checked_split(path: Path, name: str, values: Mapping[str, Any]) -> SplitArrays:
+    features = {modality: _as_array(path, name, key, values[key]) for modality, key in KEYS.items() if key in values}
+    if not features:
+        raise DataError(
+            f"Expected {' or '.join(map(repr, KEYS.values()))} in {name!r} of {path}, but got "
+            f"{_shown_keys(values) or 'nothing'}; check that this is the file the reader expects"
+        )
+    n_rows = len(next(iter(features.values()))) if next(iter(features.values())).ndim else 0
+    for modality, stream in features.items():
+        if stream.ndim != 3 or len(stream) != n_rows or not stream.shape[2] or stream.dtype.kind not in "fiu":
+            raise DataError(
+                f"Expected numbers of shape ({n_rows}, row, feature) in {KEYS[modality]!r} of {name!r} in {path}, but "
+                f"got {stream.dtype} of {stream.shape}; check that this is the file the reader expects"
+            )
+    return SplitArrays(path, name, values, n_rows, features)
