@@ -109,6 +109,7 @@ SHARED_NAMES = frozenset(
         "demo",
         "describe",
         "diagnose",
+        "doctor",
         "evaluate",
         "export",
         "extract",

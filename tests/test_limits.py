@@ -117,11 +117,13 @@ def test_nesting_is_counted_through_lists_and_mappings(monkeypatch):
 def npz_bomb(path):
     """An archive of 1 MiB that would become 160 MiB."""
     header = np.lib.format.header_data_from_array_1_0(np.empty(0, np.uint8)) | {"shape": (160 * MIB,)}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("video_id.npy", "w") as member:
-            np.lib.format.write_array_header_2_0(member, header)
-            for _ in range(160):
-                member.write(bytes(MIB))
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("video_id.npy", "w") as member,
+    ):
+        np.lib.format.write_array_header_2_0(member, header)
+        for _ in range(160):
+            member.write(bytes(MIB))
     return path
 
 

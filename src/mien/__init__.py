@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers and editors, which do not follow `_PUBLIC`
     from mien.benchmark.benchmark import BenchmarkRequest as BenchmarkRequest
     from mien.benchmark.benchmark import benchmark as benchmark
+    from mien.commands.doctor import doctor as doctor
     from mien.commands.evaluate import compare as compare
     from mien.commands.evaluate import evaluate as evaluate
     from mien.commands.export import export as export
@@ -51,6 +52,7 @@ _PUBLIC = {
     "compare": "mien.commands.evaluate",
     "demo": "mien.video.demo",
     "diagnose": "mien.diagnosis.diagnose",
+    "doctor": "mien.commands.doctor",
     "evaluate": "mien.commands.evaluate",
     "export": "mien.commands.export",
     "extract": "mien.video.extract",

@@ -1,4 +1,4 @@
-"""The command `mien`. `python -P -m mien` is the same; without -P, Python looks for mien in the current folder first."""
+"""The command `mien`. Call it as `python -P -m mien`: without -P, Python prefers a mien in the current folder."""
 
 import os
 import sys

@@ -79,9 +79,8 @@ def films(tmp_path_factory):
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory):
     path = tmp_path_factory.mktemp("suite") / "suite.toml"
-    path.write_text(
-        'settings = {epochs = 1, gru_size = 5, dense_size = 3}\n[[setting]]\nname = "words"\ninputs = ["text"]\n'
-    )
+    sizes = "settings = {gru_size = 5, dense_size = 3}"
+    path.write_text(f'settings = {{epochs = 1}}\n[[setting]]\nname = "words"\ninputs = ["text"]\n{sizes}\n')
     return path
 
 

@@ -370,6 +370,16 @@ def test_weights_missing_offline_name_the_package_or_the_path(
     assert not (tmp_path / "data").exists()
 
 
+def test_a_speech_model_without_recorded_sums_needs_trust(talk, tmp_path):
+    for name in ("config.json", "model.bin", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"{}")
+    call = ("analyze", talk, "--out", tmp_path / "out", "--no-tracks", "--speech-model", tmp_path)
+    line = failed(WRONG_USAGE, *call)
+    assert line.startswith("Expected a recorded sha256 for config.json, model.bin, tokenizer.json of")
+    assert "--trust-model" in line
+    assert "Expected a CTranslate2 Whisper model in" in failed(FAILED, *call, "--trust-model")
+
+
 # --- places that cannot be written
 
 

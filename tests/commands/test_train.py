@@ -164,13 +164,14 @@ def test_two_trainings_of_one_run_at_once_are_refused_and_so_is_scoring_it(plant
 
     def meanwhile(_):
         with ThreadPoolExecutor(1) as pool:  # another thread is refused like another process
-            for call in (partial(train, planted, out, REQUEST, resume=True), partial(mien.evaluate, [out])):
+            again = partial(train, planted, out, REQUEST)
+            for call in (again, partial(again, resume=True), partial(mien.evaluate, [out])):
                 with pytest.raises(TrainingError, match="no other process at work on .*/run, but got one that trains"):
                     pool.submit(call).result()
                 refused.append(call)
 
     train(planted, out, REQUEST, report=meanwhile)
-    assert len(refused) == 2 * QUICK["epochs"]
+    assert len(refused) == 3 * QUICK["epochs"]
 
 
 def test_a_training_that_finds_no_space_goes_on_later(planted, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -50,7 +51,5 @@ def test_a_case_ends_in_a_value_or_in_an_error_of_mien(case, seed_of, tmp_path):
     shutil.copytree(folder, tmp_path / "case")
     path = tmp_path / "case" / place
     path.write_bytes(case.read_bytes())
-    try:
+    with suppress(MienError):
         TARGETS[name].open(path)
-    except MienError as error:
-        assert "Expected " in str(error)

@@ -26,7 +26,7 @@ from mien.settings import override, override_several, to_toml
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import atomic_file, remove_partial, write_json
 from mien.storage.predictions import write_predictions
-from mien.storage.runs import CARD, LOCK_FILE, Run, epoch_file, open_run, run_lock, write_run
+from mien.storage.runs import CARD, LOCK_FILE, Run, epoch_file, open_run, require_idle, run_lock, write_run
 from mien.storage.split_columns import SplitColumns
 from mien.tasks import TASKS
 from mien.training.batching import fit_scaling, to_video_set
@@ -110,11 +110,7 @@ def train(
 
 
 def _finished_run(planned: Run, resume: bool) -> Run | None:
-    """Check that the run folder may be trained in. Return the run if it is finished, and None if there is work to do.
-
-    Raises:
-        TrainingError: The folder holds another run, a run that is not to be resumed, or other files.
-    """
+    """Return the run if it is finished, else None. Raise TrainingError if the folder must not be trained in."""
     out = planned.folder
     if (out / CARD).exists():
         existing = open_run(out, unfinished=True)
@@ -271,6 +267,8 @@ def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[str
 
 
 def _require_continuable(existing: Run, planned: Run, resume: bool) -> None:
+    if not existing.finished:
+        require_idle(existing.folder)
     if not resume:
         state = "finished" if existing.finished else "interrupted"
         raise TrainingError(

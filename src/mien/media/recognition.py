@@ -55,6 +55,7 @@ MAX_CHANGE_OF_LENGTH = 0.25
 # languages written without spaces between words
 NO_SPACES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
+
 @dataclass(frozen=True)
 class SpeechSettings:
     """Settings of speech detection and recognition."""

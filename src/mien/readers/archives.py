@@ -90,8 +90,8 @@ def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, archive_bytes: 
         if dtype.hasobject:
             raise DataError(
                 f"Expected arrays of numbers and text in {archive.filename}, but got Python objects in "
-                f"{info.filename.removesuffix('.npy')!r}, which only a pickle can hold; save it again as a plain array (nothing of it was "
-                "executed)"
+                f"{info.filename.removesuffix('.npy')!r}, which only a pickle can hold; save it again as a plain array "
+                "(nothing of it was executed)"
             )
         n_bytes = math.prod(shape) * dtype.itemsize
         if n_bytes > info.file_size:

@@ -22,8 +22,7 @@ from mien.limits import MIB, current_limits
 from mien.readers.input_files import LAST_PICKLE_PROTOCOL
 from mien.readers.pickled_arrays import STAND_INS, ArrayRecord, DtypeRecord
 
-# Values that are shared may stand for this many times the bytes of the file. Less than the second number is allowed
-# for every file.
+# Where values are shared, all of them written out may take this many times the bytes of the file, or `SHARED_BYTES`.
 SHARED_RATIO = 10
 SHARED_BYTES = 8 * MIB
 # Python's hash of a number is public, so that the author of a file can choose numbers that slow a dictionary down.
@@ -46,20 +45,6 @@ class PickleLimitError(ValueError):
 
 class PickleProgram:
     """Interprets the instructions of one pickle."""
-
-    __slots__ = (
-        "_handle",
-        "_marks",
-        "_memo",
-        "_n_number_keys",
-        "_path",
-        "_size",
-        "_spent",
-        "largest_bytes",
-        "limits",
-        "read",
-        "stack",
-    )
 
     def __init__(self, handle: BufferedReader, path: Path, size: int) -> None:
         self._handle = handle

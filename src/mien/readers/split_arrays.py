@@ -121,7 +121,9 @@ class SplitArrays:
         texts = as_text(array)
         largest = current_limits().cell_characters
         if any(len(text) > largest for text in texts):
-            raise self.refuse(key, f"texts of at most {largest} characters", "more", "--limit cell_characters=N")
+            raise self.refuse(
+                key, f"texts of at most {largest} characters", "more", "allow more with --limit cell_characters=N"
+            )
         n_columns = len(texts) // self.n_rows if self.n_rows else 0
         return [texts[row * n_columns : (row + 1) * n_columns] for row in range(self.n_rows)]
 

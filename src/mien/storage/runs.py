@@ -133,6 +133,12 @@ def run_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
             _LOCKED.reset(token)
 
 
+def require_idle(folder: Path) -> None:
+    """Raise TrainingError if another process trains the run in a folder now."""
+    with suppress(WriteError), run_lock(folder):  # nobody trains in a folder that is read-only
+        pass
+
+
 def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
     """Open a Run, and check the sha256 of every recorded file except the weights of single epochs.
 
@@ -175,8 +181,7 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
             if task not in TASKS:
                 raise UnknownNameError("task", task, TASKS)
     if not (run.finished or unfinished):
-        with suppress(WriteError), run_lock(folder):  # raises TrainingError if the training is not interrupted
-            pass
+        require_idle(folder)
         raise TrainingError(
             f"Expected a finished run in {folder}, but its training was interrupted; "
             f"continue it: mien train {trained_on} --out {folder} --resume"

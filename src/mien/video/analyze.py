@@ -297,7 +297,7 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
     if not shown:
         notes.append(f"attention is left out: {n} utterances, more than {MOST_ATTENTION_UTTERANCES}")
     return Analysis(
-        video=VideoFacts(path.name, clips.duration_s, job.path),
+        video=VideoFacts(os.fsencode(path.name).decode("utf-8", "backslashreplace"), clips.duration_s, job.path),
         model=_model_facts(analyst),
         utterances=tuple(_utterance_analysis(row, result, predictions, without, analyst.decisions) for row in range(n)),
         attention={name: _shown_attention(name, weights[:n, :n], columns) for name, weights in attention.items()},

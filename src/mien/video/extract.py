@@ -352,7 +352,7 @@ def find_videos(folder: Path) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-            files.setdefault(path.stem, []).append(path)
+            files.setdefault(os.fsencode(path.stem).decode("utf-8", "backslashreplace"), []).append(path)
     return files
 
 
