@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from tests.cli.calls import QUICK
+from tests.cli.calls import QUICK, said
 
 from mien.storage.dataset import open_dataset
 from mien.video.outputs import OUTPUTS, read_analysis_json
@@ -61,9 +61,9 @@ def test_a_dataset_and_a_run(data, run, folder):
     assert json.loads((run / "run.json").read_text(encoding="utf-8"))["dataset"]["path"] == str(data)
     scores = json.loads(done("evaluate", run, "--bootstrap", 5, "--json"))
     assert scores["runs"][0]["dataset"].startswith(f"data{SHOWN}")
-    done("predict", run, "--dataset", data, "--out", folder / f"{BYTE}.parquet")
-    done("export", run, "--onnx", "--out", folder / f"{BYTE}.onnx")
-    done("diagnose", run, "--out", folder / f"diagnosis{BYTE}", "--bootstrap", 5)
+    said("predict", run, "--dataset", data, "--out", folder / f"{BYTE}.parquet")
+    said("export", run, "--onnx", "--out", folder / f"{BYTE}.onnx")
+    said("diagnose", run, "--out", folder / f"diagnosis{BYTE}", "--bootstrap", 5)
     assert SHOWN in (folder / f"diagnosis{BYTE}" / "diagnosis.md").read_text(encoding="utf-8")
 
 

@@ -87,7 +87,8 @@ def _array(raw: object, dtype: object, shape: object, order: str, spend: Spend) 
         raise ValueError("an array without data")
     spend(len(raw) * (8 if dtype.holds_objects else 1))
     if isinstance(raw, list):
-        return _object_array(raw, shape).reshape(shape, order="F" if order == "F" else "C")
+        # numpy lists objects in C order, whatever the order of the array
+        return _object_array(raw, shape).reshape(shape)
     numpy_dtype = dtype.numpy()
     # a Python 2 string arrives as latin1 text
     data = raw.encode("latin1") if isinstance(raw, str) else raw

@@ -116,9 +116,9 @@ class _TreeMeasure:
         if depth >= self._limits.nesting:
             raise PickleLimitError(TOO_DEEP)
         children = list(value.values()) if isinstance(value, dict) else value
-        n_bytes = _plain_bytes(list(value)) if isinstance(value, dict) else 0
+        n_bytes = VALUE_BYTES + (_plain_bytes(list(value)) if isinstance(value, dict) else 0)
         if all(issubclass(kind, PLAIN) for kind in set(map(type, children))):
-            return _Part(value, len(children), n_bytes + _plain_bytes(children), 1)
+            return _Part(value, 1 + len(children), n_bytes + _plain_bytes(children), 1)
         parts = [self.finish(child, depth + 1) for child in children]
         finished = [part.value for part in parts]
         if isinstance(value, dict):
@@ -127,7 +127,7 @@ class _TreeMeasure:
             value[:] = finished
         else:
             value = tuple(finished)
-        n_values = sum(part.n_values for part in parts)
+        n_values = 1 + sum(part.n_values for part in parts)
         n_bytes += sum(part.n_bytes for part in parts)
         return _Part(value, n_values, n_bytes, 1 + max(part.depth for part in parts))
 

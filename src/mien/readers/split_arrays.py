@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.limits import current_limits
 from mien.readers.base import Groups, Row, SourceDataSet
 from mien.readers.input_files import AnyArray, as_text, only_file
 from mien.readers.pickles import read_pickle
@@ -119,11 +118,6 @@ class SplitArrays:
             array = np.empty(len(values), dtype=object)
             array[:] = ["" if _is_missing(value) else value for value in values]
         texts = as_text(array)
-        largest = current_limits().cell_characters
-        if any(len(text) > largest for text in texts):
-            raise self.refuse(
-                key, f"texts of at most {largest} characters", "more", "allow more with --limit cell_characters=N"
-            )
         n_columns = len(texts) // self.n_rows if self.n_rows else 0
         return [texts[row * n_columns : (row + 1) * n_columns] for row in range(self.n_rows)]
 
@@ -213,10 +207,9 @@ def _as_array(path: Path, name: str, key: str, value: object) -> AnyArray:
     try:
         # An array of numpy's text type would give every text the memory of the longest one.
         return np.array(value, dtype=None if _holds_numbers(value) else object)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise DataError(
-            f"Expected one array in {key!r} of {name!r} in {path}, but got rows of different shapes, or numbers too "
-            "large for numpy; check that this is the file the reader expects"
+            f"Expected one array in {key!r} of {name!r} in {path}, but got rows of different shapes; {WRONG_FILE}"
         ) from None
 
 

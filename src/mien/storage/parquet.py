@@ -92,13 +92,13 @@ def _check_rows(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> None
         if not np.isfinite(rows[name].drop_null().to_numpy()).all():
             raise ValueError(f"a time in the column {name} that is not finite")
     for modality, space in spaces.items():
-        _require_finite(rows[modality], space, modality)
+        _require_finite_vectors(rows[modality], space, modality)
         if space.level is Level.WORD:
             words = rows[words_column_name(modality)].combine_chunks()
-            _require_finite(words.flatten(), space, words_column_name(modality))
+            _require_finite_vectors(words.flatten(), space, words_column_name(modality))
 
 
-def _require_finite(column: pa.ChunkedArray | pa.Array, space: FeatureSpace, name: str) -> None:
+def _require_finite_vectors(column: pa.ChunkedArray | pa.Array, space: FeatureSpace, name: str) -> None:
     present = column.drop_null()
     flat = present.combine_chunks().flatten() if isinstance(present, pa.ChunkedArray) else present.flatten()
     matrix, _ = vector_column(present, space.n_features)
