@@ -46,11 +46,15 @@ def trap(tmp_path_factory):
 def run_in(trap, scratch, *command_lines, current=None):
     script = scratch / "mien"
     script.write_text(COMMAND, encoding="utf-8")
-    words = [[str(word) for word in words] for words in command_lines]
+    lines = [[str(word) for word in words] for words in command_lines]
+    return run_python(trap, current or trap, script, json.dumps(lines))
+
+
+def run_python(trap, current, *words):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
     done = subprocess.run(
-        [sys.executable, str(script), json.dumps(words)],
-        cwd=current or trap,
+        [sys.executable, *map(str, words)],
+        cwd=current,
         env=environment | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -133,18 +137,8 @@ def test_no_worker_of_an_engine_runs_code_of_the_current_folder(trap, data, suit
 
 @pytest.mark.slow
 def test_several_processes_of_a_training_and_the_form_with_m(trap, data, tmp_path):
-    # With -m and without -P, nothing can be done about mien.py; all other files hide nothing.
-    (trap / "mien.py").rename(tmp_path / "mien.py")
+    # With -m and without -P, nothing can be done about mien.py, and about modules that Python itself loads first.
+    for name in ("json", "multiprocessing", "threading", "typer", "numpy", "torch"):
+        (tmp_path / f"{name}.py").write_bytes((trap / f"{name}.py").read_bytes())
     words = ["train", data, "--out", tmp_path / "run", *QUICK, "--set", "devices=2", "--set", "accelerator=cpu"]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-    done = subprocess.run(
-        [sys.executable, "-m", "mien", *map(str, words)],
-        cwd=trap,
-        env=environment | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    (tmp_path / "mien.py").rename(trap / "mien.py")
-    assert done.returncode == 0, done.stderr
-    assert not trap.with_name("marks").exists(), trap.with_name("marks").read_text()
+    run_python(trap, tmp_path, "-m", "mien", *words)

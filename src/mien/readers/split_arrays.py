@@ -49,10 +49,7 @@ def open_splits(paths: Sequence[Path], reader: str) -> list[SplitArrays]:
     loaded = read_pickle(path, reader)
     if not isinstance(loaded, dict) or not any(isinstance(loaded.get(name), dict) for name in SPLITS):
         got = f"the keys {_shown_keys(loaded)}" if isinstance(loaded, dict) else type(loaded).__name__
-        raise DataError(
-            f"Expected a dictionary with {', '.join(SPLITS)} in {path}, but got {got}; "
-            "check that this is the file the reader expects"
-        )
+        raise DataError(f"Expected a dictionary with {', '.join(SPLITS)} in {path}, but got {got}; {WRONG_FILE}")
     splits = [_checked_split(path, name, loaded[name]) for name in SPLITS if isinstance(loaded.get(name), dict)]
     for split in splits:
         for modality, stream in split.features.items():
@@ -225,13 +222,13 @@ def _checked_split(path: Path, name: str, values: Mapping[str, Any]) -> SplitArr
     if not features:
         raise DataError(
             f"Expected {' or '.join(map(repr, KEYS.values()))} in {name!r} of {path}, but got "
-            f"{_shown_keys(values) or 'nothing'}; check that this is the file the reader expects"
+            f"{_shown_keys(values) or 'nothing'}; {WRONG_FILE}"
         )
     n_rows = len(next(iter(features.values()))) if next(iter(features.values())).ndim else 0
     for modality, stream in features.items():
         if stream.ndim != 3 or len(stream) != n_rows or not stream.shape[2] or stream.dtype.kind not in "fiu":
             raise DataError(
                 f"Expected numbers of shape ({n_rows}, row, feature) in {KEYS[modality]!r} of {name!r} in {path}, but "
-                f"got {stream.dtype} of {stream.shape}; check that this is the file the reader expects"
+                f"got {stream.dtype} of {stream.shape}; {WRONG_FILE}"
             )
     return SplitArrays(path, name, values, n_rows, features)
