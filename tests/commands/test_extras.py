@@ -30,6 +30,8 @@ finally:
         ("transformers", "text", "compare mosei-text --with mosei-text --dataset data"),
         ("transformers", "text", "predict mosei-text --dataset data --out predictions.parquet"),
         ("peft", "text", "diagnose mosei-text --dataset data"),
+        ("transformers", "text", "demo"),
+        ("transformers", "text", "analyze talk.mp4 --out report"),
         ("onnx", "onnx", "export mosei-text --onnx --out model.onnx"),
         ("distributed", "dask", "benchmark table7 data --out bench --engine dask"),
         ("ray", "ray", "benchmark table7 data --out bench --engine ray"),

@@ -96,15 +96,11 @@ def test_the_old_module_names_are_read_too(tmp_path: Path, protocol: int) -> Non
 numbers = st.integers(-(2**3000), 2**3000) | st.floats(allow_nan=False)
 texts = st.text(st.characters(exclude_categories=())) | st.binary()
 keys = texts | st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False)
-values = st.recursive(
+containers = st.recursive(
     st.none() | st.booleans() | numbers | texts,
-    lambda inner: (
-        st.lists(inner)
-        | st.lists(inner).map(tuple)
-        | st.dictionaries(keys, inner)
-        | inner.map(lambda value: [value, value, (value,)])
-    ),
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(keys, inner),
 )
+values = containers | containers.map(lambda value: [value, value, (value,)])
 
 
 @given(values, st.integers(0, 5))

@@ -107,6 +107,10 @@ def extract(call: ExtractCall) -> None:
 @options.one_object(AnalyzeCall)
 def analyze(call: AnalyzeCall) -> None:
     """Analyse raw videos: transcript, sentiment and emotions of every utterance, in one report per video."""
+    from mien.commands.extras import require_extra, require_run_extras
+
+    require_extra(call.engine)
+    require_run_extras(call.model)
     from mien.cli import progress, render
     from mien.engine.jobs import EngineConfig
     from mien.media.clips import MediaSettings
@@ -143,6 +147,10 @@ def demo(
 ) -> None:
     """Analyse the short clip that ships with the package, as `mien analyze` does."""
     from mien.cli import progress, render
+    from mien.commands.extras import require_run_extras
+    from mien.video.analyze import DEFAULT_MODEL
+
+    require_run_extras(DEFAULT_MODEL)
     from mien.video.demo import demo as run_demo
     from mien.video.outputs import to_json
 
