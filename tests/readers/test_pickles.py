@@ -104,7 +104,7 @@ values = containers | containers.map(lambda value: [value, value, (value,)])
 
 
 @given(values, st.integers(0, 5))
-@settings(max_examples=300)
+@settings(max_examples=100, deadline=None)
 def test_plain_values_are_those_that_python_reads(
     tmp_path_factory: pytest.TempPathFactory, value: object, protocol: int
 ) -> None:

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -35,12 +36,19 @@ def end_on_signals() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
-    # A forked process would report its own signals to this one.
-    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+    os.register_at_fork(after_in_child=_forget_signals)
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _raise_interrupt)
     threading.Thread(target=_end_after_signal, args=(reader,), daemon=True).start()
+
+
+def _forget_signals() -> None:
+    """Handle signals as usual in a forked process, which would otherwise report its own to the command."""
+    signal.set_wakeup_fd(-1)
+    for number in SIGNALS:
+        if signal.getsignal(number) == _raise_interrupt:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def end_if_interrupted() -> None:
@@ -76,7 +84,7 @@ def _end_after_signal(reader: int) -> None:
     while os.read(reader, 1)[0] not in SIGNALS:
         pass
     _announce()
-    threading.Event().wait(GRACE_S)
+    time.sleep(GRACE_S)
     end_if_interrupted()
 
 
