@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.engine.clusters import descendants, runs_still, wait_for
-from tests.kills import kill_at_random, mien_command, seconds_of
+from tests.kills import EARLY_MOMENTS, kill_at_random, mien_command, seconds_of
 from tests.planted import write_planted
 
 import mien
@@ -380,7 +380,7 @@ def test_kills_at_random_change_no_byte(planted, tmp_path):
     options = ("--seeds", 1, "--bootstrap", 50)
     whole_s = seconds_of(mien_command("benchmark", suite, planted.folder, "--out", whole, *options))
     command = mien_command("benchmark", suite, planted.folder, "--out", out, *options)
-    kill_at_random(command, 10, whole_s, start_over=lambda: shutil.rmtree(out))
+    kill_at_random(command, 10, whole_s, start_over=lambda: shutil.rmtree(out), moments=EARLY_MOMENTS)
     for name in TABLES:
         assert (out / name).read_bytes() == (whole / name).read_bytes(), name
     runs = [sorted(folder.glob("runs/*/*")) for folder in (out, whole)]

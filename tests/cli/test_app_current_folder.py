@@ -93,6 +93,7 @@ def test_no_command_runs_code_of_the_current_folder(trap, data, runs, films, sui
     csd_folder(tmp_path / "csd")
     lines = [
         ["--version"],
+        ["doctor"],
         ["models"],
         ["extractors"],
         ["readers"],

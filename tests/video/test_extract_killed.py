@@ -6,7 +6,7 @@ import csv
 import shutil
 
 import pytest
-from tests.kills import kill_at_random, mien_command, seconds_of
+from tests.kills import EARLY_MOMENTS, kill_at_random, mien_command, seconds_of
 
 from mien.media.clips import read_subtitles
 from mien.schema import EMOTIONS
@@ -55,7 +55,9 @@ def test_kills_at_random_change_no_byte(labelled, tmp_path, n_kills):
         shutil.rmtree(cache_beside(out))
 
     whole_s = seconds_of(command(labelled, whole))
-    kill_at_random(command(labelled, out), n_kills, whole_s, start_over=start_over, after_kill=look)
+    kill_at_random(
+        command(labelled, out), n_kills, whole_s, start_over=start_over, after_kill=look, moments=EARLY_MOMENTS
+    )
     look()
     assert (out / "utterances.parquet").read_bytes() == (whole / "utterances.parquet").read_bytes()
     assert open_dataset(out).facts.origin == open_dataset(whole).facts.origin
