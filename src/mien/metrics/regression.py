@@ -83,7 +83,10 @@ def mean_absolute_error(moments: Moments) -> FloatArray:
 
 
 def pearson(moments: Moments) -> FloatArray:
-    """Compute Pearson's correlation of gold and predicted values; NaN where all gold or all predicted values are equal."""
+    """Compute Pearson's correlation, in [-1, 1], of gold and predicted values.
+
+    It is NaN where all gold values or all predicted values are equal.
+    """
     covariance = moments.n * moments.xy - moments.x * moments.y
     spread_x = moments.n * moments.xx - moments.x**2
     spread_y = moments.n * moments.yy - moments.y**2
