@@ -70,9 +70,9 @@ def find_model_files(files: ModelFiles, path: Path | None = None) -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the folder for model files.
+    """Return the cache folder for model files.
 
-    It is the environment variable MIEN_CACHE or, if that is not set, the folder ``mien`` in the XDG cache folder.
+    The environment variable MIEN_CACHE names the folder. If it is not set, the folder is ``mien`` in the XDG cache folder.
     """
     if os.environ.get("MIEN_CACHE"):
         return Path(os.environ["MIEN_CACHE"])
@@ -82,7 +82,8 @@ def cache_folder() -> Path:
 def _complete_folders(files: ModelFiles) -> Iterator[Path]:
     """Yield the folders that contain all files: the cache, the package and the hub, in this order.
 
-    The hub is accessed only if the caller asks for another folder after those of the cache and the package.
+    The hub, which may start a download, is tried only if the caller asks for more folders than the cache and the
+    package contain.
     """
     for search in (lambda _files: cache_folder() / files.name, _package_folder, _hub_folder):
         folder = search(files)
@@ -123,7 +124,7 @@ def require_sha256(path: Path, expected: str, what: str) -> None:
     Args:
         path: File to check.
         expected: sha256 in hexadecimal.
-        what: What the file is a part of, as error messages name it: "the files of MiniLM".
+        what: Description, for error messages, of the files that this file belongs to: "the files of MiniLM".
 
     Raises:
         DamagedFileError: The file is missing or has another sha256.

@@ -6,7 +6,7 @@ Array shapes in all docstrings are written as axis names:
 - ``utterance``  one row per utterance of a video, in start order
 - ``word``       one row per word of an utterance
 - ``feature``    one column per feature of a modality
-- ``emotion``    the six emotions in the order of `EMOTIONS`, or seven with `NO_EMOTION` last
+- ``emotion``    one column per emotion in the order of `EMOTIONS`; a seventh column, if there is one, is `NO_EMOTION`
 """
 
 from __future__ import annotations
@@ -92,21 +92,21 @@ class FeatureSpace:
     def fingerprint(self) -> str:
         """First 16 hexadecimal digits of the sha256 of modality, name, size, columns and recipe.
 
-        It does not depend on the level, because utterance vectors stay the same if word vectors are stored too.
+        It does not depend on the level: storing word vectors as well does not change the utterance vectors.
         """
         facts = {"modality": self.modality, "name": self.name, "n_features": self.n_features}
         facts |= {"columns": list(self.columns), "recipe": dict(self.recipe)}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields and the fingerprint as a dictionary for JSON, which `from_json` reads."""
+        """Return the fields and the fingerprint as a dictionary that can be written as JSON."""
         return {**asdict(self), "columns": list(self.columns), "recipe": dict(self.recipe)} | {
             "fingerprint": self.fingerprint
         }
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> FeatureSpace:
-        """Create a space from a dictionary of `to_json`. The fingerprint in the dictionary is ignored."""
+        """Create a space from a dictionary that `to_json` returned. The fingerprint in the dictionary is ignored."""
         return cls(
             modality=Modality(facts["modality"]),
             name=facts["name"],
@@ -124,7 +124,8 @@ class FeatureSpace:
 class Utterance:
     """One utterance: its time span, transcript, features and labels.
 
-    A missing value is None, and a missing modality has no key. Neither is ever stored as zero.
+    An unknown time or label is None. If the whole utterance lacks a modality, `features` and `words` have no key for the
+    modality; the missing vectors are not stored as zeros.
     """
 
     # number of the utterance in its source: unique in the video, may have gaps, need not follow time order
@@ -177,7 +178,7 @@ class Clip:
 def in_start_order(utterances: list[Utterance]) -> list[Utterance]:
     """Return the utterances sorted by start time and, where start times are equal, by index.
 
-    If any start time is unknown, they are sorted by index alone.
+    If any start time is unknown, the utterances are sorted by index alone.
     """
     if any(utterance.start_s is None for utterance in utterances):
         return sorted(utterances, key=lambda utterance: utterance.index)
@@ -192,8 +193,8 @@ def sentiment_classes(sentiment: FloatArray, rule: SentimentRule = SentimentRule
         rule: How zeros are treated, by default as positive (`has0`).
 
     Returns:
-        ``(positive, scored)``, both (utterance,). `scored` is False where the label is missing, or is zero and the rule
-        drops zeros. `positive` is False for these utterances too.
+        ``(positive, scored)``, both (utterance,). `scored` is False where the label is missing and, under the rule
+        `non0`, where the label is zero. `positive` is False wherever `scored` is False.
     """
     scored = ~np.isnan(sentiment)
     if rule is SentimentRule.NON0:
@@ -203,9 +204,10 @@ def sentiment_classes(sentiment: FloatArray, rule: SentimentRule = SentimentRule
 
 
 def graded_emotions(intensities: FloatArray) -> bool:
-    """Tell whether emotion labels (utterance, 6) are graded intensities, or only classes stored as 0 and 1.
+    """Return True if emotion labels (utterance, 6) are intensities, False if they are classes stored as 0 and 1.
 
-    Return True if any label is neither 0 nor 1, or if no utterance has a label. A row without a label is NaN.
+    The labels are classified as intensities if any of them is neither 0 nor 1, or if all of them are missing. Missing
+    labels are NaN.
     """
     labelled = intensities[~np.isnan(intensities)]
     return bool(not labelled.size or ((labelled != 0) & (labelled != 1)).any())
@@ -215,11 +217,11 @@ def emotion_multihot7(intensities: FloatArray) -> tuple[BoolArray, BoolArray]:
     """Turn emotion intensities (utterance, 6) into the seven binary labels of the paper (section 4.1).
 
     An emotion is present if its intensity is above zero. The seventh label, "none", is true if all six intensities are
-    zero. A row without labels is NaN.
+    zero. The row of an utterance without labels is NaN.
 
     Returns:
-        ``(labels, scored)`` of shapes (utterance, 7) and (utterance,). `scored` is False for a row without labels, and
-        all seven labels of the row are then False.
+        ``(labels, scored)`` of shapes (utterance, 7) and (utterance,). For an utterance without labels, `scored` and all
+        seven labels are False.
     """
     scored: BoolArray = np.asarray(~np.isnan(intensities).any(axis=1), dtype=np.bool_)
     present = np.nan_to_num(intensities) > 0

@@ -21,7 +21,7 @@ SettingsT = TypeVar("SettingsT")
 
 
 def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:
-    """Split ``key=value`` texts: ``["epochs=15"]`` becomes ``{"epochs": "15"}``.
+    """Convert ``key=value`` texts to a dictionary: ``["epochs=15"]`` becomes ``{"epochs": "15"}``.
 
     Raises SettingsError if a text has no '='.
     """
@@ -36,7 +36,7 @@ def override(defaults: SettingsT, values: Mapping[str, Any]) -> SettingsT:
 
     Args:
         defaults: A settings dataclass instance.
-        values: Field name -> new value, either of the field's type or as text in the form of the command line.
+        values: Field name -> new value. A value has the type of its field, or is text as on the command line (``"15"``).
 
     Returns:
         The changed copy.
@@ -53,7 +53,7 @@ def override_several(defaults: Sequence[Any], values: Mapping[str, Any]) -> list
 
     Args:
         defaults: Settings dataclass instances whose field names do not overlap.
-        values: Field name -> new value, either of the field's type or as text in the form of the command line.
+        values: Field name -> new value. A value has the type of its field, or is text as on the command line (``"15"``).
 
     Returns:
         One changed copy per dataclass, in the same order.
@@ -96,7 +96,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    """Return flat settings as the text of a TOML file. None becomes "none", which `override` turns back into None."""
+    """Return settings as TOML text. The value None is written as "none", which `override` turns back into None."""
     import tomli_w
 
     return tomli_w.dumps({key: "none" if value is None else value for key, value in values.items()})

@@ -1,7 +1,7 @@
 """The prediction tasks. Each task is one entry (row) of `TASKS`.
 
-An entry names the activation, loss, metrics and decision rule of its task. The code that applies them looks the names
-up in its table: `models.heads.ACTIVATIONS`, `training.losses.LOSSES`, `training.validation.ORDERINGS`,
+An entry names the activation, loss, metrics and decision rule of its task. These names are keys of tables of functions
+in other files: `models.heads.ACTIVATIONS`, `training.losses.LOSSES`, `training.validation.ORDERINGS`,
 `evaluation.counts.COUNTERS`, `evaluation.scores.SCORERS` and `evaluation.decisions.RULES`.
 Outputs, targets, predictions and scores are mappings with task names as keys. A task predicts either classes or
 intensities; in identifiers, intensities are called degrees.
@@ -34,7 +34,7 @@ class HasLabels(Protocol):
 
     @property
     def emotions(self) -> FloatArray:
-        """Emotion intensities (N, 6) in the order of `EMOTIONS`, NaN rows where missing."""
+        """Emotion intensities (N, 6) in the order of `EMOTIONS`. The row of an utterance without labels is NaN."""
         ...
 
 
@@ -162,14 +162,14 @@ TASKS: dict[str, Task] = {
 
 
 def labels_of(task: str, labelled: HasLabels) -> FloatArray:
-    """Return the gold labels that a task is learned from.
+    """Return the gold labels from which a task is learned.
 
     Args:
         task: Name in `TASKS`.
         labelled: Labels of N utterances.
 
     Returns:
-        Labels (N, label): one sentiment score or six emotion intensities, NaN where missing.
+        Labels (N, label): one column of sentiment scores or six columns of emotion intensities, NaN where missing.
     """
     return labelled.sentiment[:, None] if TASKS[task].labels == SENTIMENT else labelled.emotions
 
@@ -198,25 +198,25 @@ def targets_of(task: str, labelled: HasLabels) -> tuple[FloatArray | BoolArray, 
         labelled: Labels of N utterances.
 
     Returns:
-        ``(targets, scored)``: targets (N, output), booleans for classes and floats for intensities; and a mask (N,),
-        which is False where the label is missing.
+        ``(targets, scored)``. `targets` (N, output) contains booleans if the task predicts classes, and floats if it
+        predicts intensities. `scored` (N,) is False for utterances without a label.
     """
     return TARGETS[TASKS[task].target](labels_of(task, labelled), TASKS[task])
 
 
 def _at_least(labels: FloatArray, task: Task) -> tuple[BoolArray, BoolArray]:
-    """Return booleans (N, cut), True where the label is at least the cut, and the mask of labelled rows."""
+    """Return targets (N, cut), True where the label is >= the value in `task.cuts`, and the mask (N,) of labelled rows."""
     targets: BoolArray = labels >= np.array(task.cuts)
     return targets, ~np.isnan(labels[:, 0])
 
 
 def _present_or_none(labels: FloatArray, _task: Task) -> tuple[BoolArray, BoolArray]:
-    """Return the six emotion classes and the class "none" as booleans (N, 7), and the mask of labelled rows."""
+    """Return the six emotion classes and the class "none" as booleans (N, 7), and the mask (N,) of labelled rows."""
     return emotion_classes(labels)
 
 
 def _degrees(labels: FloatArray, _task: Task) -> tuple[FloatArray, BoolArray]:
-    """Return the intensities, with zero where they are missing, and the mask of labelled rows."""
+    """Return the intensities (N, label), with zero where they are missing, and the mask (N,) of labelled rows."""
     scored: BoolArray = np.asarray(~np.isnan(labels).any(axis=1), dtype=np.bool_)
     return np.nan_to_num(labels), scored
 

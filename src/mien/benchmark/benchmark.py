@@ -80,7 +80,7 @@ class BenchmarkResult:
 
     @property
     def failures(self) -> dict[str, str]:
-        """Why runs failed: path of the failed run in the folder -> reason."""
+        """Path of each failed run, relative to the benchmark's folder -> the reason why it failed."""
         failed: dict[str, str] = self.results["failures"]
         return failed
 
@@ -112,9 +112,11 @@ def benchmark(
     Args:
         suite: Name in `SUITES`, or path of a TOML file.
         dataset: Dataset or its folder; it must have train, valid and test splits.
-        out: Folder of the benchmark: a new one, or one with the same plan.
-        request: Options of the benchmark; None takes the defaults.
-        report: Called after each run with the number of finished runs, the number of all runs, and a text.
+        out: Folder of the benchmark: a new folder, or that of an earlier call with the same suite, settings, Dataset
+            and number of seeds.
+        request: Options of the benchmark; if None, the defaults.
+        report: Called after each run with the number of finished runs, the number of all runs, and a text about the
+            latest run.
 
     Returns:
         The folder and the content of results.json, which lists the failed runs.
@@ -158,7 +160,7 @@ def benchmark(
 
 
 def _run_all(jobs: Sequence[RunJob], engine: EngineConfig, report: Report) -> dict[str, str]:
-    """Run the jobs that have no scored run yet. Return key -> reason for the jobs that failed."""
+    """Run the jobs whose runs are not yet trained and scored. Return the key of each failed job -> the reason."""
     pending = [job for job in jobs if not is_done(job.folder, job.identity)]
     done = len(jobs) - len(pending)
     if done:
@@ -233,7 +235,11 @@ def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -
 
 
 def _write_or_check_plan(folder: Path, plan: dict[str, Any]) -> None:
-    """Write plan.json into a new folder; raise TrainingError if the folder has another plan or foreign files."""
+    """Write plan.json into a new folder, or check that the plan.json of an existing folder has the same content.
+
+    Raises:
+        TrainingError: The folder has another plan, or it has files but no plan.
+    """
     path = folder / PLAN_FILE
     if not path.exists():
         foreign = [
@@ -255,7 +261,10 @@ def _write_or_check_plan(folder: Path, plan: dict[str, Any]) -> None:
 
 
 def _comparable_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plan with one key per setting, and without paths, because a fingerprint identifies each Dataset."""
+    """Return a copy of a plan for comparison with another plan.
+
+    Each setting gets a key. The paths of Datasets are left out, because the fingerprints identify the Datasets.
+    """
 
     def pathless(part: Mapping[str, Any]) -> dict[str, Any]:
         dataset = {key: value for key, value in part.get("dataset", {}).items() if key != "path"}

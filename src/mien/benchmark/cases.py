@@ -6,10 +6,10 @@ side gets a score for every utterance and task, averaged over the seeds:
 - emotions: Jaccard index of the predicted and the gold set of the six emotions; two empty sets give 1;
 - sentiment: 1 where the predicted class equals the gold class (positive for a score >= 0), else 0.
 
-The gain of an utterance is the sum of the scores of joint minus that of single. A task is left out of both sums if the
-utterance has no gold label for it, or if one side does not predict it. Each run uses its thresholds of the protocol
-`clean` at the operating point of weighted accuracy. The k utterances with the largest positive gain and the k with the
-largest negative gain are listed. Ties are ordered by video id, then by index.
+The gain of an utterance is the sum of the joint side's scores minus the sum of the single side's scores. A task is left
+out of both sums if the utterance has no gold label for it, or if one side does not predict it. Each run uses the
+thresholds that the protocol `clean` chose for weighted accuracy. The k utterances with the largest positive gain and
+the k with the largest negative gain are listed. Ties are ordered by video id, then by index.
 
 The listing shows the majority over the seeds: the labels that more than half of the runs predict, with precision and
 recall against the gold set. The gain is a mean over seeds, so it need not be 0 where both sides show the same set.
@@ -54,14 +54,14 @@ ROUNDING_DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A share with its two counts, printed as in 1/3."""
+    """A fraction of two counts, printed like 1/3."""
 
     n: int
     of: int
 
     @property
     def value(self) -> float | None:
-        """The share; None where the denominator is 0."""
+        """The fraction as a number; None if the denominator is 0."""
         return self.n / self.of if self.of else None
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class SidePrediction:
-    """What joint or single-task systems predict for an utterance; None where prediction or gold label is missing."""
+    """What joint or single-task systems predict for an utterance; None without a prediction or a gold label."""
 
     emotions: tuple[str, ...] | None = None  # majority over the seeds, in the order of EMOTIONS
     wrong: tuple[str, ...] = ()  # predicted, but not in the gold set
@@ -140,18 +140,18 @@ def write_benchmark_cases(
 ) -> tuple[list[Path], str]:
     """Write cases.csv and cases.md: the utterances where joint learning helps and hurts most in a benchmark.
 
-    The systems are those of `BenchmarkView.reference_family`, compared on the seeds that all of them have.
+    The systems are those of `BenchmarkView.reference_family`, compared on the seeds for which all of them have runs.
 
     Args:
         folder: Folder of the finished benchmark.
         k: Largest number of utterances to list where joint learning is better, and where it is worse.
-        dataset: Present folder of the benchmark's Dataset, for transcripts; None takes the path in the plan.
+        dataset: Folder in which the benchmark's Dataset is now, for transcripts; if None, the path in plan.json.
 
     Returns:
         Paths of the files and an empty text; or no path, and the reason why nothing was written.
 
     Raises:
-        DataError: The folder is no finished benchmark, or `dataset` is another Dataset.
+        DataError: The folder is no finished benchmark, or `dataset` is not the Dataset that the benchmark used.
         WriteError: A file cannot be written.
     """
     opened = open_benchmark(folder)
@@ -184,10 +184,10 @@ def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]]
     Args:
         joint: Runs trained for both tasks.
         single: Task -> runs trained for it alone, with the same seeds.
-        k: Largest number of utterances to return of each kind.
+        k: Largest number of utterances with a gain to return, and also of those with a loss.
 
     Returns:
-        The utterances, ordered by decreasing size of the gain or loss, and the counts.
+        The utterances, the largest gain or loss first, and the numbers of all utterances with gain, loss and neither.
 
     Raises:
         DataError: The runs differ in utterances or gold labels, or have unusable rows.

@@ -92,14 +92,14 @@ def write_benchmark_figures(
 
     Args:
         folder: Folder of the benchmark, with plan.json, results.json and the runs.
-        video: Id of the video in the attention figure; None takes the one that `median_video` returns.
-        dataset: Present folder of the benchmark's Dataset; None takes the path in the plan.
+        video: Id of the video in the attention figure; if None, `median_video` chooses the video.
+        dataset: Folder in which the benchmark's Dataset is now; if None, the path in plan.json.
 
     Returns:
         Name of each drawn figure -> its files. `figures/README.md` gives the reason for each omitted figure.
 
     Raises:
-        DataError: The folder is no finished benchmark, or `dataset` is another Dataset.
+        DataError: The folder is no finished benchmark, or `dataset` is not the Dataset that the benchmark used.
         UnknownNameError: The split has no such video.
         WriteError: A file cannot be written.
     """
@@ -129,9 +129,9 @@ def write_attention_figure(
     Args:
         run: Folder of a finished run whose network attends over the utterances of a video.
         folder: Folder to write `figure3-attention.*` into.
-        video: Id of the video; None takes the one that `median_video` returns.
-        dataset: Folder of the Dataset; None takes the one that the run was trained on.
-        split: Split that has the video.
+        video: Id of the video; if None, `median_video` chooses the video.
+        dataset: Folder of the Dataset; if None, the Dataset that the run was trained on.
+        split: Split that contains the video.
 
     Returns:
         Paths of the files.
@@ -156,11 +156,12 @@ def video_attention(
     Args:
         run: Folder of a finished run.
         dataset: Dataset with the features of the run's inputs.
-        split: Split that has the video.
-        video: Id of the video; None takes the one that `median_video` returns.
+        split: Split that contains the video.
+        video: Id of the video; if None, `median_video` chooses the video.
 
     Returns:
-        The weights; or the reason why there are none: the video has a single utterance, or the model no attention.
+        The weights; or the reason why there are none: the video has a single utterance, or the model has no attention
+        over utterances.
 
     Raises:
         UnknownNameError: The split has no such video.
@@ -192,7 +193,7 @@ def video_attention(
 def median_video(columns: SplitColumns) -> str:
     """Return the id of the video with the median number of utterances: a choice free of selection bias.
 
-    Videos of equal length are ordered by id, and of two middle videos the first is taken.
+    Videos with equally many utterances are ordered by id. If two videos are in the middle, the first one is returned.
     """
     ordered = sorted(zip(columns.lengths.tolist(), columns.video_ids, strict=True))
     return ordered[(len(ordered) - 1) // 2][1]
@@ -201,7 +202,7 @@ def median_video(columns: SplitColumns) -> str:
 def _attention_of_benchmark(
     opened: BenchmarkFolder, video: str | None, dataset: str | Path | None
 ) -> VideoAttention | OmittedFigure:
-    """Compute the attention weights of the reference, from its first seed.
+    """Compute the attention weights of the reference, with the run of its first seed.
 
     If the reference has no attention, the first system in the plan that has attention takes its place. Return the
     reason if no system has attention.

@@ -122,7 +122,7 @@ def protocols_of(results: Mapping[str, Any]) -> list[str]:
 
 
 def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
-    """Make the table of one protocol: one row per setting scored under it, and one for the constant predictor.
+    """Make the table of one protocol: a row per setting scored under the protocol, a row for the constant predictor.
 
     Args:
         results: Content of results.json.
@@ -149,12 +149,12 @@ def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
 
 
 def references_of(plan: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the settings that others are compared with: one for all tasks, or one per task."""
+    """Return the names of the settings that others are compared with: one name for all tasks, or one name per task."""
     return tuple(plan.get("references", {}).values()) or (plan["reference"],)
 
 
 def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: bool = False) -> str:
-    """Return the name of a setting, marked as reference, experimental or upper bound where it is one.
+    """Return the name of a setting, with marks for the reference, an experimental system and an upper bound.
 
     Args:
         row: The setting in results.json.
@@ -171,7 +171,7 @@ def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: boo
 
 
 def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """Return header and rows of scores.csv: one row per setting, protocol and score; last the constant predictor."""
+    """Return header and rows of scores.csv: a row per setting, protocol and score, then the constant predictor's."""
     references = references_of(results["plan"])
     rows: list[list[Any]] = []
     for setting in results["settings"]:
@@ -368,7 +368,7 @@ def _mean_and_sd_text(values: Mapping[str, float | None], digits: int) -> str:
 
 
 def _joint_gain_columns() -> dict[str, str]:
-    """Return heading -> path of each task's first headline score, and of every score not given in per cent."""
+    """Return heading -> path of a score, for each task's first headline score and all scores not in per cent."""
     firsts: dict[str, str] = {}
     for path, headline in all_headlines().items():
         firsts.setdefault(headline.task, path)
@@ -380,7 +380,7 @@ def _joint_gain_columns() -> dict[str, str]:
 
 
 def _joint_gain_tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Return (partner tasks, path of a score) -> (setting, its test against the score's task learned alone)."""
+    """Return (partner tasks, path of a score) -> (setting, its test against training on the score's task alone)."""
     tests = {}
     for row in results["settings"]:
         for path, test in row["against_reference"].items():

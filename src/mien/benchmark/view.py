@@ -119,13 +119,16 @@ class SystemScores:
 
 @dataclass(frozen=True, slots=True)
 class SystemFamily:
-    """Systems that differ only in their tasks: `joint` learned sentiment and emotion, each in `single` one of them."""
+    """Systems that differ only in their tasks.
+
+    `joint` was trained on sentiment and emotion together, each system in `single` on one of the two.
+    """
 
     joint: SystemScores | None
     single: Mapping[str, SystemScores]  # task -> the system trained for it alone
 
     def any(self) -> SystemScores:
-        """Return one of the systems, for facts that all share, such as model and inputs."""
+        """Return one of the systems, to look up facts that all of them share, such as model and inputs."""
         return self.joint or next(iter(self.single.values()))
 
 
@@ -164,7 +167,8 @@ class BenchmarkView:
             protocol: Name of the protocol.
 
         Returns:
-            The value stored with the reference, or else with the first system that stores one; NaN if none does.
+            The value stored with the reference, or else the value of the first system that has one; NaN if no system
+            has one.
         """
         systems = sorted(self.systems, key=lambda system: system.name != self.reference)
         values = [system.mean(protocol, f"trivial.{path}") for system in systems]
@@ -207,9 +211,9 @@ class BenchmarkView:
         """Choose the family in which joint and single-task learning are compared.
 
         Returns:
-            The family of the reference if it has a joint and a single-task system; else the family with the most inputs
-            that has both. If no family has both, the family of the reference, or None if the reference has other tasks
-            than sentiment and emotion.
+            The family of the reference, if this family has a joint and a single-task system. Otherwise, of the families
+            that have both, the one with the most inputs. If no family has both, the family of the reference, or None if
+            the reference has other tasks than sentiment and emotion.
         """
         families = self.families()
         own = next(
@@ -270,7 +274,7 @@ class BenchmarkFolder:
 
         Args:
             slug: Slug of the setting.
-            seeds: Seeds to read; None reads all that have predictions.
+            seeds: Seeds to read; if None, all seeds that have predictions.
 
         Returns:
             One entry per seed.
@@ -290,7 +294,7 @@ class BenchmarkFolder:
 
         Args:
             slug: Slug of the setting.
-            dataset: Present folder of the Dataset; None takes the path in the plan.
+            dataset: Folder in which the Dataset is now; if None, the path in plan.json.
 
         Returns:
             The opened Dataset.

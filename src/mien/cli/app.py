@@ -138,7 +138,7 @@ def main() -> None:
 
 @guarded
 def import_plugins(names: Sequence[str]) -> None:
-    """Import each module, also from the current folder. Raises UsageError where one does not exist."""
+    """Import each module, also from the current folder. Raises UsageError if a module does not exist."""
     if names and "" not in sys.path:
         sys.path.insert(0, "")
     for name in names:

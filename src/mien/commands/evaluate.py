@@ -83,8 +83,8 @@ def evaluate(
 
     Args:
         runs: Run folders or names of shipped checkpoints.
-        dataset: Dataset to score on. Defaults to the one that each run was trained on; required for shipped
-            checkpoints.
+        dataset: Dataset to score on. By default, each run is scored on the Dataset that it was trained on; shipped
+            checkpoints need this argument.
         split: Split to score.
         protocol: Name of the protocol, which determines how epoch and thresholds are chosen.
         n_resamples: Number of bootstrap resamples for the confidence intervals.
@@ -207,7 +207,7 @@ def identity_of(run: Run, opened: OpenedSplit) -> RunIdentity:
 
 
 def seed_run(run: Run, predictions: Predictions) -> SeedRun:
-    """Combine the facts of one run that `compare` needs.
+    """Combine what the comparison of systems needs of one run.
 
     Args:
         run: Finished run.
@@ -241,14 +241,14 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
 
 
 def open_split(run: Run, scored: SplitSelection) -> OpenedSplit:
-    """Read the utterances that a finished run is scored on.
+    """Read the utterances on which a finished run is scored.
 
     Args:
         run: Finished run.
         scored: Dataset and split.
 
     Returns:
-        The run with its Dataset and the utterances of the split.
+        The run, the Dataset, and the utterances of the split.
 
     Raises:
         DataError: The Dataset or the split is missing, or all utterances lack the inputs.

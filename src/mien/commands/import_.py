@@ -32,7 +32,7 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """Options of an import beside reader, files and target."""
+    """Options of an import, other than the reader, the files to read and the folder to write."""
 
     # text extractor, NAME or NAME:PATH; None keeps the text features of the data set, if any
     text: str | None = None
@@ -130,7 +130,13 @@ def _load_extractor(options: ImportOptions) -> TextExtractor | None:
 def _dataset_spaces(
     source: SourceDataSet, extractor: TextExtractor | None, words: bool
 ) -> dict[Modality, FeatureSpace]:
-    """The feature spaces of the Dataset, in the order of the modalities."""
+    """Return the feature spaces of the Dataset, in the order of the modalities.
+
+    Args:
+        source: The data set that is imported.
+        extractor: Extractor whose text features replace those of the data set; None keeps the features of the data set.
+        words: Whether to store the extractor's vectors of words.
+    """
     if extractor is None:
         spaces = dict(source.spaces)
     else:
@@ -148,7 +154,10 @@ def _video_groups(
     options: ImportOptions,
     advance: Advance,
 ) -> Iterator[list[Video]]:
-    """The videos with splits and text features, in groups that become row groups."""
+    """Yield the videos, with splits and text features, in groups. Each group becomes a row group of the Parquet file.
+
+    The counts of the applied rules in `source.notes` are updated in place.
+    """
     videos, notes = source.videos, source.notes
     if options.workers > 1 and source.reader is not None:
         described = read_side_by_side(source.reader, list(source.splits), options.workers)
@@ -171,7 +180,10 @@ def _video_groups(
 
 
 def _add_text_features(videos: Sequence[Video], extractor: TextExtractor, words: bool, notes: Counter[str]) -> None:
-    """Replace the text features of the videos by the extractor's. Drops all words; `words` adds the extractor's."""
+    """Replace the text features of the videos by those of the extractor, in place, and drop the vectors of all words.
+
+    If `words` is True, the extractor's vectors of words are added. `notes` counts the utterances without text features.
+    """
     utterances = [utterance for video in videos for utterance in video.utterances]
     vectors, present = extractor.utterance_vectors([utterance.transcript for utterance in utterances])
     for utterance, vector, has_vector in zip(utterances, vectors, present, strict=True):
@@ -203,7 +215,7 @@ def read_side_by_side(reader: VideoReader, ids: Sequence[str], workers: int) -> 
 
     Raises:
         WorkerError: A process was killed.
-        Exception: The reader's own error, when the video would be yielded.
+        Exception: The reader could not read a video. Its error is raised when this video would be yielded.
     """
     # spawned, because HDF5 does not work after a fork
     context = multiprocessing.get_context("spawn")

@@ -81,7 +81,8 @@ def predict(
         advance: Called with the number of finished utterances and the number of all utterances.
 
     Returns:
-        The table, with the shares of missing modalities and the number of videos that the training has used.
+        The table, with the share of utterances that lack each modality, and the numbers of videos that the training of
+        the run used.
 
     Raises:
         UsageError: `out` is a folder or inside the Dataset.

@@ -41,7 +41,7 @@ def find_run(name: str) -> Run:
 
 
 def is_shipped_copy(run: Run) -> bool:
-    """Return whether a run was made by `ship_run`. Such a run has no Dataset path and no predictions."""
+    """Return whether `ship_run` wrote a run. Such a run does not store the path of its Dataset or predictions."""
     return not run.dataset["path"]
 
 

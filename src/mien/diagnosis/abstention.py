@@ -1,8 +1,8 @@
 """Abstention: accuracy when only confident answers are kept, and risk-coverage curves.
 
-Answers with a confidence below a cut are withheld; the cuts are chosen on valid. Confidence is the distance of a
-probability from the output's threshold, in calibrated logits. Every output has its own cuts, so an utterance may get an
-answer for one emotion and none for another.
+Answers with a confidence below a cut (a minimum confidence) are withheld; the cuts are chosen on valid. Confidence is
+the distance of a probability from the output's threshold, in calibrated logits. Cuts are chosen for each output
+separately, so an utterance may get an answer for one emotion and none for another.
 
 Sources: R. El-Yaniv and Y. Wiener, "On the foundations of noise-free selective classification", JMLR 2010 (curve);
 Y. Geifman, G. Uziel and R. El-Yaniv, "Bias-reduced uncertainty estimation for deep neural classifiers", ICLR 2019
@@ -35,11 +35,11 @@ GRID = tuple(number / 100 for number in range(1, 101))
 
 @dataclass(frozen=True, slots=True)
 class CoverageCurve:
-    """Accuracy at every coverage (share of answers that are kept), for one output or the mean of several.
+    """Accuracy at every coverage (share of answers that are kept), for one output or the mean of several outputs.
 
-    `model` keeps the most confident answers first, and `oracle` keeps wrong answers last. Both are accuracies
-    (coverage,) at the coverages of `GRID`, computed as 1 - risk. For the mean of several outputs, the risk gives both
-    classes of an output the same total weight.
+    `model` and `oracle` are accuracies (coverage,) at the coverages of `GRID`, computed as 1 - risk (see
+    `risk_coverage`). For `model`, the most confident answers are kept. For `oracle`, wrong answers are dropped before
+    right ones. In a mean of several outputs, the risk gives both classes of an output the same total weight.
     """
 
     name: str
@@ -58,7 +58,7 @@ def confidence_threshold(confidence: FloatArray, coverage: float) -> float:
         coverage: Share of the answers to keep, in [0, 1].
 
     Returns:
-        The lowest confidence of a kept answer; answers of equal confidence are all kept. It is 0 for a coverage of 1.
+        The lowest confidence of a kept answer, or 0 for a coverage of 1. All answers with this confidence are kept.
     """
     if coverage >= 1:
         return 0.0
@@ -80,7 +80,7 @@ def abstain(
         scalings: Output -> scaling from `fit_scalings` on valid.
 
     Returns:
-        Task -> its entry in the part ``abstention`` of a diagnosis; and one curve per task.
+        Task -> its entry under ``abstention`` in the JSON of a diagnosis; and one curve per task.
     """
     on_valid, on_scored = labelled_outputs(valid), labelled_outputs(scored)
     part: dict[str, Any] = {SENTIMENT: None, EMOTION: None}
@@ -100,7 +100,7 @@ def abstain(
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """Decisions of one output on the scored split, and the confidence cut of every coverage."""
+    """Gold classes, decisions and confidences of one output on the scored split, and a confidence cut per coverage."""
 
     present: BoolArray
     predicted: BoolArray
@@ -119,7 +119,14 @@ class _Answers:
         )
 
     def at_cuts(self, scores_of: Callable[[BoolArray], dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """Return coverage in per cent -> the cut, the share of answers that it keeps, and their scores."""
+        """Apply the cut of every coverage to the answers, and score the answers that are kept.
+
+        Args:
+            scores_of: Function that takes a mask (utterance,), True for kept answers, and returns their scores by name.
+
+        Returns:
+            Wanted coverage in per cent -> the cut, the share of answers that are kept, and the scores of these answers.
+        """
         rows = {}
         for coverage, cut in zip(COVERAGES, self.cuts, strict=True):
             answered = self.confidence >= cut
@@ -127,7 +134,10 @@ class _Answers:
         return rows
 
     def risks(self, weight: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        """Return the risk at every coverage, with answers ordered by confidence and by an oracle, both (utterance,)."""
+        """Return the `risk_coverage` of the model's confidence and the `oracle_risk`, both (utterance,).
+
+        `weight` (utterance,) is the weight of each answer in the risk; None weights all answers equally.
+        """
         wrong = self.present != self.predicted
         return risk_coverage(wrong, self.confidence, weight), oracle_risk(wrong, weight)
 
@@ -215,7 +225,7 @@ def risk_coverage(wrong: BoolArray, confidence: FloatArray, weight: FloatArray |
 def oracle_risk(wrong: BoolArray, weight: FloatArray | None = None) -> FloatArray:
     """Compute the `risk_coverage` of an oracle that gives right answers first, then wrong ones by ascending weight.
 
-    For the same answers, no other confidence gives a smaller area under the curve.
+    No other order of the same answers gives a smaller area under the curve.
 
     Args:
         wrong: True where the decision is an error, (utterance,).

@@ -1,8 +1,8 @@
 """Calibration of probabilities, and decision thresholds per objective, both chosen on valid for every output.
 
 Platt scaling in logit space has two numbers per output: calibrated logit = slope * logit + offset. The slope is not
-negative, so the ranking of utterances stays. A threshold that is mapped in the same way gives the same decisions. An
-objective is the metric that a threshold maximises.
+negative, so calibration does not change the ranking of utterances. If thresholds are mapped by the same formula,
+decisions do not change either. An objective is the metric that a threshold maximises.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ class PlattScaling:
 
 
 def labelled_outputs(predictions: Predictions) -> dict[str, LabelledOutputs]:
-    """Return output name -> its labelled utterances, for every output of validated predictions that is a class."""
+    """Return output name -> gold classes and probabilities of its labelled utterances, for every output for a class.
+
+    The predictions must be validated. Outputs for intensities are left out.
+    """
     outputs = {}
     for task in classes_in(predictions):
         present, scored = classes_of(task, predictions)
@@ -88,7 +91,7 @@ def classes_in(predictions: Predictions) -> list[str]:
 
 
 def fit_scalings(valid: Predictions) -> dict[str, PlattScaling]:
-    """Fit Platt scaling of every output by maximum likelihood, with the softened targets of Platt's section 2.2.
+    """Fit Platt scaling of every output by maximum likelihood, with the softened targets of Platt (1999, section 2.2).
 
     Args:
         valid: Validated predictions for the valid split. The split is not checked: never pass test.
@@ -169,7 +172,7 @@ def trust_scores(
 ) -> dict[str, FloatArray]:
     """Compute the first headline score and the calibration error of every task that predicts classes.
 
-    The calibration error is that of calibrated probabilities.
+    The calibration error is computed from calibrated probabilities.
 
     Args:
         rows: Validated predictions.

@@ -64,7 +64,7 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Result of a diagnosis: `summary` is the JSON object of the command line, `figures` holds the data to plot."""
+    """Result of a diagnosis: `summary` is the JSON object that `mien diagnose` prints, `figures` the data to plot."""
 
     summary: dict[str, Any]
     figures: DiagnosisFigures
@@ -121,8 +121,8 @@ def diagnose(
         out: Folder for diagnosis.json, diagnosis.md and the figures; None writes nothing.
         dataset: Dataset to score; None scores the one that the runs were trained on.
         split: Split to score.
-        word_errors: Word error rates in [0, 1] to inject into transcripts; it is an error if the runs do not allow it.
-            If None, `WORD_ERRORS` are injected where the runs allow it; otherwise the reason is recorded.
+        word_errors: Word error rates in [0, 1] to inject into transcripts. An error is raised if the text inputs cannot
+            be recomputed. If None, `WORD_ERRORS` are used, or the reason why this is impossible is recorded.
         text: Text extractor (for example ``glove:FILE``), if the run's feature space does not name one.
         n_resamples: Resamples of the bootstrap over videos; 0 gives no intervals.
         advance: Called after each step with the number of finished steps and the number of all steps.
@@ -268,7 +268,7 @@ def _valid_predictions(run: Run, predictor: Predictor, opened: OpenedSplit) -> t
     """Return the predictions of a run for valid, and messages on how they were made.
 
     A shipped run has no stored predictions, so it predicts the valid split of the scored Dataset. Raise DataError if
-    this Dataset has no valid split, or if the run was trained on some of its videos.
+    this Dataset has no valid split, or if the run was trained on some videos of that split.
     """
     path = run.folder / PREDICTIONS_FOLDER / "valid.parquet"
     if path.exists():
@@ -298,7 +298,7 @@ def _group_scores(opened: OpenedSplit, diagnosed: Sequence[_DiagnosedRun], n_res
 
 
 def _valid_attributes(opened: OpenedSplit) -> UtteranceAttributes | None:
-    """Return attributes of the valid split of the training Dataset, or else of the scored one; None if both lack it."""
+    """Return attributes of the valid split of the training Dataset, else of the scored Dataset; None without either."""
     for dataset in (_training_dataset(opened.run), opened.dataset):
         if dataset is not None and VALID in dataset.splits:
             return utterance_attributes(dataset.columns(VALID))
@@ -306,7 +306,7 @@ def _valid_attributes(opened: OpenedSplit) -> UtteranceAttributes | None:
 
 
 def _training_dataset(run: Run) -> Dataset | None:
-    """Return the Dataset that the run was trained on; None if it is gone or its folder now holds another one."""
+    """Return the Dataset that the run was trained on, or None if its folder is gone or now holds another Dataset."""
     path = run.dataset["path"]
     try:
         dataset = open_dataset(path) if path else None
@@ -318,7 +318,7 @@ def _training_dataset(run: Run) -> Dataset | None:
 def _retranscriber_or_reason(
     opened: OpenedSplit, rates: Sequence[float], text: str | None, *, required: bool
 ) -> Retranscribe | str:
-    """Return the result of `retranscriber` or the reason why there is none; if `required`, raise the error."""
+    """Return the result of `retranscriber`, or its error message. If `required` is True, raise its error instead."""
     if not rates:
         return "not asked for"
     try:
@@ -337,9 +337,9 @@ def _degraded_scores(
     n_resamples: int,
     step: Callable[[], None],
 ) -> dict[str, Any]:
-    """Return the scores at word error rate 0 and at the given rates; text inputs are recomputed for each.
+    """Return the scores at word error rate 0 and at the given rates; text inputs are recomputed for each rate.
 
-    `step` is called after each given rate.
+    The function `step` is called after each of the given rates.
     """
     columns = opened.columns
     transcripts = columns.transcripts or []

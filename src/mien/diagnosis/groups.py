@@ -1,7 +1,8 @@
-"""Scores of groups of utterances: by number of words, duration, position in the video, or length of the video.
+"""Scores of groups of utterances.
 
-The edges of the groups come from the valid split, the scores from the scored split, and the intervals from a bootstrap
-over the videos of the group.
+The utterances are grouped by number of words, by duration, by position in the video, and by the number of utterances of
+their video. The edges of the groups come from the valid split, the scores from the scored split, and the intervals from
+a bootstrap over the videos of the group.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ class Grouping:
 
 
 def utterance_attributes(columns: SplitColumns) -> UtteranceAttributes:
-    """Compute every utterance's number of words, duration, position and length of its video; NaN where unknown."""
+    """Compute each utterance's number of words, duration, position, and number of utterances of its video.
+
+    A value is NaN where it is unknown.
+    """
     n, lengths = columns.n_utterances, columns.lengths
     video_id = np.repeat(np.array(columns.video_ids, dtype=object), lengths)
     unknown = np.full(n, np.nan)
@@ -73,12 +77,12 @@ def utterance_attributes(columns: SplitColumns) -> UtteranceAttributes:
 
 
 def make_groupings(scored: UtteranceAttributes, valid: UtteranceAttributes | None) -> list[Grouping]:
-    """Group utterances by words, duration, position, and length of the video.
+    """Group utterances by number of words, duration, position in the video, and number of utterances of their video.
 
     Args:
         scored: Attributes of the split to score.
-        valid: Attributes of the valid split, whose terciles are the edges of the groups. If it is None, there are
-            groups by position only.
+        valid: Attributes of the valid split, whose terciles are the edges of the groups. If `valid` is None, only the
+            grouping by position has groups.
 
     Returns:
         One grouping per attribute.
@@ -134,7 +138,7 @@ def score_groups(
         n_resamples: Resamples of the bootstrap over videos; 0 gives no intervals and no flags.
 
     Returns:
-        The part ``groups`` of a diagnosis: scores of the whole split, and of every group.
+        The entry ``groups`` in the JSON of a diagnosis: scores of the whole split, and of every group.
 
     Raises:
         DataError: Predictions and attributes are about different utterances.

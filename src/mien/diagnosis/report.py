@@ -77,7 +77,7 @@ def write_diagnosis(folder: Path, summary: Mapping[str, Any], figures: Diagnosis
 
 
 def heading_of(summary: Mapping[str, Any]) -> str:
-    """Return a heading with the system, its seeds, the Dataset, the split and its size."""
+    """Return a heading with the system, its seeds, the Dataset, the split, and its numbers of videos and utterances."""
     run, seeds = summary["runs"][0], [each["seed"] for each in summary["runs"]]
     return (
         f"{run['model']} {'+'.join(run['inputs'])}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}; "
@@ -86,7 +86,7 @@ def heading_of(summary: Mapping[str, Any]) -> str:
 
 
 def tables_of(summary: Mapping[str, Any]) -> list[TextTable]:
-    """Return the parts of a diagnosis as tables of means over the runs, with s.d. if there are several runs."""
+    """Return the results of a diagnosis as tables of means over the runs, with s.d. if there are several runs."""
     tables = [
         _calibration_table(summary),
         _thresholds_table(summary),
@@ -247,7 +247,7 @@ def _transcription_table(degraded: Mapping[str, Any]) -> TextTable:
 
 
 def _score_column(path: str) -> str:
-    """Return the table heading of a score: that of the headline score at the path, or else "<task> ECE"."""
+    """Return the table heading of a score: its heading as a headline score if it is one, else "<task> ECE"."""
     headline = all_headlines().get(path)
     return f"{path.split('.', maxsplit=1)[0]} ECE" if headline is None else headline.column
 

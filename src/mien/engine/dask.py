@@ -23,7 +23,7 @@ def dask_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[C
     Args:
         work: How to run each job.
         address: HOST:PORT of the scheduler. If it is None, a local cluster is started.
-        workers: Number of worker processes of a local cluster. It is ignored if there is an address.
+        workers: Number of worker processes of a local cluster; ignored if there is an address.
 
     Yields:
         Cluster that submits jobs to the scheduler.
@@ -63,7 +63,7 @@ class _DaskJobs:
     """Submits jobs to Dask, at most as many at a time as the workers have threads.
 
     Without this limit, Dask would assign all jobs to workers at once. When a worker dies, Dask counts a failure for
-    every job assigned to it. It would therefore give up jobs that had not even started.
+    every job assigned to this worker. Dask would therefore give up jobs that had not even started.
     """
 
     def __init__(self, client: Any, work: JobSpec, name: str) -> None:

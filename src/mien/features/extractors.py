@@ -1,6 +1,6 @@
 """Tables of all feature extractors, and functions that load an extractor by its name.
 
-Each extractor is defined in a file of its own; these tables are the only place that lists them all.
+Each extractor is defined in a separate file. These tables are the only place that lists all extractors.
 """
 
 from __future__ import annotations

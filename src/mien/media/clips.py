@@ -83,7 +83,7 @@ def clips_of(
 
     Args:
         path: Media file.
-        subtitles: SubRip or WebVTT file. Speech recognition runs only if it is None.
+        subtitles: SubRip or WebVTT file. If it is None, speech recognition runs.
         settings: Settings of recognition and segmentation.
         recognizer: Loaded recognition model, to share it between files; None loads the model in `settings.speech`.
         on_progress: Function that is called with the number of seconds recognised so far.
@@ -140,8 +140,8 @@ def read_subtitles(path: Path, duration_s: float) -> tuple[list[Clip], Counter[s
 
     Args:
         path: Subtitle file.
-        duration_s: Duration of the video in seconds. A subtitle that ends later is shortened, and one that starts later
-            is dropped.
+        duration_s: Duration of the video in seconds. A subtitle that ends later is shortened, and a subtitle that
+            starts later is dropped.
 
     Returns:
         One clip per subtitle, in time order, and messages with the numbers of subtitles that were sorted, overlap, were
@@ -247,10 +247,10 @@ def _parse_subtitles(text: str) -> list[_Entry]:
 
 
 def _without_next_number(text_lines: list[str], lines: list[str], number: int) -> list[str]:
-    """Return the lines of a subtitle without the number of the next subtitle, if that is the last of them.
+    """Return the lines of a subtitle. If the last line is the number of the next subtitle, it is removed.
 
     Args:
-        text_lines: Lines between the times of the subtitle and those of the next one.
+        text_lines: Lines between the times of the subtitle and the times of the next subtitle.
         lines: All lines of the file.
         number: Index in `lines` of the line with the times of the next subtitle.
     """

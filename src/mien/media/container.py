@@ -131,8 +131,8 @@ def decoded(container: InputContainer, stream: Stream, notes: Counter[str]) -> I
     Args:
         container: Open container.
         stream: Audio or video stream of the container.
-        notes: Counter of messages on losses. It is updated with the number of skipped packets, and if reading stops
-            before the end of the file.
+        notes: Counter of messages on losses, updated in place: the number of skipped packets is added, and a message if
+            reading stops before the end of the file.
 
     Yields:
         PyAV frames in the order in which the decoder returns them.
@@ -163,7 +163,7 @@ def decoded(container: InputContainer, stream: Stream, notes: Counter[str]) -> I
 class Timestamps:
     """Computes the presentation times of the frames of one stream, in seconds since the container's start.
 
-    Where the timestamp of a frame is missing or implausible, an estimate of the caller is used.
+    Where the timestamp of a frame is missing or implausible, an estimate that the caller passes is used.
 
     Args:
         container: Open container.
@@ -247,7 +247,7 @@ def _is_decodable(container: InputContainer, stream: Stream | None) -> bool:
 
 
 def _header_duration_s(container: InputContainer) -> float:
-    """Return the longest duration, in seconds, in the headers of a container and its streams; 0 if there is none."""
+    """Return the longest duration, in seconds, in the headers of a container and its streams; 0 if they have none."""
     durations = [stream_end_s(container, stream) or 0.0 for stream in container.streams]
     return max([*durations, (container.duration or 0) / CONTAINER_TICKS_PER_S])
 
@@ -255,7 +255,7 @@ def _header_duration_s(container: InputContainer) -> float:
 def _scanned_duration_s(path: Path) -> float:
     """Read all packets of a file, and return the end of the last one in seconds since the container's start.
 
-    It serves as the duration of files whose headers have none, such as recordings by browsers.
+    This end is used as the duration of files whose headers have no duration, such as recordings by browsers.
     """
     from av.error import FFmpegError
 

@@ -74,17 +74,17 @@ def audio_chunks(
 ) -> Iterator[AudioChunk]:
     """Read the audio of a file from time 0 in consecutive chunks.
 
-    All channels are mixed to one. Silence fills gaps, and the time before the start of audio that starts late.
-    Therefore, sample number k of the whole stream always has the time ``k / rate_hz``.
+    All channels are mixed to one channel. Gaps in the audio, and the time before audio that starts late, are filled
+    with silence. Therefore, sample number k of the whole stream always has the time ``k / rate_hz``.
 
     Args:
         path: Media file.
         rate_hz: Sample rate of the chunks.
-        chunk_s: Duration of a chunk in seconds; the last one can be shorter.
-        notes: Counter of messages on losses in a damaged file, which is updated; None discards the counts.
+        chunk_s: Duration of a chunk in seconds; the last chunk can be shorter.
+        notes: Counter of messages on losses in a damaged file, updated in place; if None, losses are not counted.
 
     Yields:
-        Chunks in time order without gaps or overlaps. A file without audio yields none.
+        Chunks in time order without gaps or overlaps. Nothing is yielded for a file without audio.
 
     Raises:
         DataError: The file is no media file.
@@ -165,10 +165,10 @@ def frames(
         path: Media file.
         rate_hz: Number of frames per second to yield.
         max_side_px: Maximum width and height of a frame; larger pictures are scaled down.
-        notes: Counter of messages on losses in a damaged file, which is updated; None discards the counts.
+        notes: Counter of messages on losses in a damaged file, updated in place; if None, losses are not counted.
 
     Yields:
-        Frames in time order. A file without video yields none.
+        Frames in time order. Nothing is yielded for a file without video.
 
     Raises:
         DataError: The file is no media file.
@@ -208,7 +208,7 @@ def frames(
 def _upright_image(frame: Any, max_side_px: int) -> NDArray[np.uint8]:
     """Convert a decoded frame to an upright RGB image (height, width, 3) with square pixels.
 
-    It is scaled down to `max_side_px` before the conversion to RGB, so that no RGB image of full size is needed.
+    The frame is scaled down to `max_side_px` before the conversion to RGB, so that no RGB image of full size is needed.
     """
     turned = frame.rotation % 180 == 90
     width, height = shown_size(frame)[::-1] if turned else shown_size(frame)
@@ -230,8 +230,8 @@ def _audio_segments(container: InputContainer, rate_hz: int, notes: Counter[str]
         notes: Counter that is updated with the numbers of gaps and of damaged packets.
 
     Yields:
-        Number of the first sample, counted from time 0, and mono samples (sample,). The pieces are in time order and do
-        not overlap. Nothing is yielded for a gap.
+        Number of the first sample of a segment, counted from time 0, and its mono samples (sample,). The segments are
+        in time order and do not overlap. Nothing is yielded for a gap.
     """
     stream = audio_stream(container)
     if stream is None:
@@ -266,7 +266,7 @@ def _audio_format(frame: Any) -> tuple[str, str, int]:
 class _SegmentResampler:
     """Resamples consecutive audio frames of one format, and mixes them to one channel.
 
-    Resampling starts at a time that is a whole number of samples at both sample rates, like time 0. An interval
+    Resampling starts at a time that is a whole number of samples at the input rate and at the output rate. An interval
     therefore has the same samples after a seek as when the file is decoded from its start.
 
     Args:
@@ -366,8 +366,8 @@ def _seek_or_stay(container: InputContainer, time_s: float) -> None:
 def _count_missing_seconds(notes: Counter[str], what: str, header_end_s: float | None, end_s: float) -> None:
     """Add the missing seconds of a stream, rounded up, to the message `what` in `notes`.
 
-    These are the seconds from the end of the decoded data to the end that the header declares. Nothing is added if they
-    are at most `END_SLACK_S`.
+    The missing seconds are those from the end of the decoded data to the end that the header declares. If there are at
+    most `END_SLACK_S` of them, nothing is added.
     """
     if header_end_s is not None and header_end_s - end_s > END_SLACK_S:
         notes[what] += math.ceil(header_end_s - end_s)

@@ -138,7 +138,7 @@ class Speech:
 
 @dataclass(frozen=True)
 class Recognizer:
-    """A loaded recognition model. Use one for many files: loading it takes longer than recognising a short file."""
+    """A loaded recognition model. Share it between files, because loading it takes longer than a short file."""
 
     settings: SpeechSettings
     model: WhisperModel
@@ -212,7 +212,7 @@ def recognize(
     Args:
         path: Media file.
         recognizer: Loaded model with its settings.
-        notes: Counter of messages on losses and problems of recognition, which is updated; None discards the counts.
+        notes: Counter of messages on losses and problems of recognition, updated in place; None counts nothing.
         on_progress: Function that is called after each window with the number of seconds processed so far.
 
     Returns:
@@ -263,7 +263,7 @@ def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[
 
 
 class _RestTooShortError(Exception):
-    """Ends the recognition of a window when the rest of its speech is too short; raised by the encoder."""
+    """The rest of the speech in a window is too short to recognise; `_encode` raises this to end the recognition."""
 
 
 class _WindowRecognizer:
@@ -344,7 +344,7 @@ class _WindowRecognizer:
         return words, n_repetitive
 
     def _encode(self, features: NDArray[np.float32]) -> Any:
-        """Encode audio features, as a replacement for the model's method `encode` that caches the start of a window.
+        """Encode audio features. This method replaces the model's `encode`, and caches the result of a window's start.
 
         It raises `_RestTooShortError` instead if too little speech is left after the words recognised in the window.
         """
@@ -360,7 +360,7 @@ class _WindowRecognizer:
 def _merge_pieces(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[TimedWord]:
     """Merge recognised pieces of text into words.
 
-    A piece of only punctuation joins the word before it. If `spaces` is True, so does a piece without a leading space.
+    A piece of only punctuation is added to the word before it; if `spaces`, so is a piece without a leading space.
     """
     word: TimedWord | None = None
     for piece in pieces:
@@ -389,7 +389,7 @@ def _longest_sentence(words: Sequence[TimedWord]) -> int:
 
 
 def _in_time_order(words: Sequence[TimedWord], end_s: float) -> tuple[TimedWord, ...]:
-    """Return the words with their times changed so that they do not overlap or exceed the end of the audio `end_s`."""
+    """Return the words with times that do not overlap or exceed the end of the audio `end_s`, in seconds."""
     result: list[TimedWord] = []
     last_s = 0.0
     for word in words:

@@ -69,7 +69,7 @@ def utterances(
 
     Args:
         words: Words in time order, without overlaps.
-        ends: For each word, whether a sentence ends with it (word,).
+        ends: Whether a sentence ends with each word (word,).
         duration_s: Duration of the file in seconds; no clip ends later.
         settings: Pause that ends an utterance, and limits of the length of an utterance.
         separator: Text between two words of a transcript.
@@ -121,9 +121,9 @@ def fixed_clips(duration_s: float, length_s: float) -> list[Clip]:
 
 
 def sentence_ends(words: Sequence[TimedWord]) -> tuple[bool, ...]:
-    """Return, for each word, whether a sentence ends with it (word,).
+    """Return whether a sentence ends with each word (word,).
 
-    The last word ends a sentence only if it has a mark such as a full stop or a question mark.
+    The last word ends a sentence only if a mark such as a full stop or a question mark follows it.
     """
     return tuple(ends_sentence(word, after) for word, after in zip_longest(words, words[1:]))
 
@@ -161,8 +161,8 @@ def ends_sentence(word: TimedWord, following: TimedWord | None) -> bool:
 def _merge_short_groups(groups: list[list[TimedWord]], settings: SegmentationSettings) -> list[list[TimedWord]]:
     """Merge each group of words that is too short with the group before or after it, and return the groups.
 
-    Of the two groups, the one that the shorter pause separates from the short group is used. Groups are not merged if
-    the pause between them is at least `pause_s`, or if the merged group would be longer than `max_length_s`.
+    Of the two neighbours, a short group is merged with the one at the shorter pause. Groups are not merged if the pause
+    between them is at least `pause_s`, or if the merged group would be longer than `max_length_s`.
     """
     result = list(groups)
     number = 0
@@ -216,7 +216,7 @@ def _group_length_s(group: Sequence[TimedWord]) -> float:
 def _cut_score_s(part: Sequence[TimedWord], place: int) -> float:
     """Return the score of dividing a group of words before its word number `place`; the highest score is best.
 
-    It is the pause before this word in seconds, plus `CLAUSE_BONUS_S` if a clause ends before the pause.
+    The score is the pause before this word in seconds, plus `CLAUSE_BONUS_S` if a clause ends before the pause.
     """
     bonus_s = CLAUSE_BONUS_S if part[place - 1].text.endswith(CLAUSE_MARKS) else 0.0
     return part[place].start_s - part[place - 1].end_s + bonus_s

@@ -71,9 +71,9 @@ def align_words(
     """Compute the times of the words of a transcript from the words recognised in the same interval.
 
     A word that matches a recognised word, ignoring case and punctuation, gets the times of the recognised word. Each
-    sequence of unmatched words is distributed over the gap between the matched words before and after it, or the ends
-    of the interval, in proportion to their numbers of letters and digits. If a gap has less time than `SHORTEST_WORD_S`
-    per word, the matched words before and after it are treated as unmatched.
+    sequence of unmatched words is distributed over the gap between the matched words before and after the sequence, or
+    up to the end of the interval, in proportion to the words' numbers of letters and digits. If a gap has less time
+    than `SHORTEST_WORD_S` per word, the matched words before and after the gap are treated as unmatched.
 
     Args:
         words: Words of the transcript, in spoken order.
@@ -112,8 +112,8 @@ def timed_words(
         clip: An utterance. If it has timed words, these are returned. Otherwise, the times of the words of its
             transcript are computed.
         heard: Words recognised in the whole file, in time order; None if recognition did not run.
-        notes: Counter that is updated with the numbers of estimated times, see the constants of this module. None
-            discards the numbers.
+        notes: Counter that is updated in place with the numbers of estimated times, see the constants of this module.
+            If None, these numbers are not counted.
 
     Returns:
         The words with their times, in time order; empty if the clip has no spoken words.
@@ -149,7 +149,7 @@ def _unmatched_ranges(n_words: int, anchors: dict[int, TimedWord]) -> list[tuple
         anchors: Recognised word of each matched word, by the index of the matched word in the transcript.
 
     Returns:
-        One range before each matched word, and one after the last. A range can be empty.
+        One range before each matched word, and one range after the last matched word. A range can be empty.
     """
     stops = [*sorted(anchors), n_words]
     return [(begin + 1, stop) for begin, stop in zip([-1, *stops[:-1]], stops, strict=True)]
@@ -177,7 +177,7 @@ def _beside_short_gap(
 ) -> tuple[int, int] | None:
     """Return the indices of the words before and after the first gap that is too short for its unmatched words.
 
-    Only gaps with a matched word before or after them count. The result is None if none of them is too short.
+    Only gaps with a matched word before or after them are considered. The result is None if no such gap is too short.
 
     Args:
         n_words: Number of words of the transcript.

@@ -40,7 +40,7 @@ __all__ = ["MODELS", "ModelEntry", "SystemEntry", "build_model", "model_entry", 
 
 
 def any_task(_row: Task) -> bool:
-    """Return True, because the system can learn every task of `TASKS`, including tasks added later."""
+    """Return True: the value of `claims` for a system that can learn every task, including tasks added later."""
     return True
 
 
@@ -249,7 +249,7 @@ def require_claimed(name: str, inputs: Iterable[Modality], tasks: Iterable[str])
 
     Args:
         name: Key of `MODELS`.
-        inputs: Modalities that the system is to read; at least one is required.
+        inputs: Modalities that the system is to get as input; at least one is required.
         tasks: Keys of `TASKS` that the system is to learn.
 
     Raises:

@@ -1,7 +1,7 @@
 """Inputs and outputs of networks, and the kinds of input of a system.
 
-Axes: video, utterance, feature (see `mien.schema`); n = all real utterances of a batch, which are those that are not
-padding.
+Axes: video, utterance, feature (see `mien.schema`); n = all utterances of a batch, without padding. In names, `real`
+marks what is not padding.
 
 The dataclasses are not frozen, because Lightning Fabric traverses inputs and outputs and rejects frozen dataclasses.
 """
@@ -20,14 +20,14 @@ from mien.schema import Modality
 
 @dataclass(slots=True)
 class Words:
-    """The words of the real utterances of a batch, padded on the right to the longest utterance.
+    """The words of the utterances of a batch, padded on the right to the largest number of words.
 
-    Utterances are in the order of ``batch.real.nonzero()``: those of the first video, then those of the second.
+    One row is one utterance: first those of the first video, then those of the second, and so on, without padding.
     """
 
     # zero where `present` is False
     features: Mapping[Modality, Float[Tensor, "n word feature"]]
-    # True where the word is real and has the modality
+    # True where the word is not padding and has the modality
     present: Mapping[Modality, Bool[Tensor, "n word"]]
     # number of words of each utterance; 0 where its words are unknown
     lengths: Int[Tensor, "n"]
@@ -35,14 +35,14 @@ class Words:
 
 @dataclass(slots=True)
 class Tokens:
-    """The transcripts of the real utterances of a batch, split into the word pieces (tokens) of a text encoder.
+    """The transcripts of the utterances of a batch, split into the word pieces (tokens) of a text encoder.
 
-    Utterances are in the order of `Words`. The pieces include the begin and end marks of the encoder.
+    One row is one utterance, in the order of `Words`. The tokens include the begin and end tokens of the encoder.
     """
 
-    # index of each piece in the encoder's vocabulary; zero after the last piece
+    # index of each token in the encoder's vocabulary; zero after the last token
     ids: Int[Tensor, "n token"]
-    # number of pieces of each utterance; 0 where the transcript is empty
+    # number of tokens of each utterance; 0 where the transcript is empty
     lengths: Int[Tensor, "n"]
 
 
@@ -53,21 +53,21 @@ class Times:
     # zero where not `known`
     start_s: Float[Tensor, "video utterance"]
     end_s: Float[Tensor, "video utterance"]
-    # True where the utterance is real and its start and end are known
+    # True where the utterance is not padding and its start and end are known
     known: Bool[Tensor, "video utterance"]
 
 
 @dataclass(slots=True)
 class Batch:
-    """A batch of whole videos, padded on the right to the longest video."""
+    """A batch of whole videos, padded on the right to the largest number of utterances."""
 
     # zero where `present` is False
     features: Mapping[Modality, Float[Tensor, "video utterance feature"]]
-    # True where the utterance is real and has the modality
+    # True where the utterance is not padding and has the modality
     present: Mapping[Modality, Bool[Tensor, "video utterance"]]
-    # number of real utterances of each video
+    # number of utterances of each video, without padding
     lengths: Int[Tensor, "video"]
-    # True where the utterance is real
+    # True where the utterance is not padding
     real: Bool[Tensor, "video utterance"]
     # only for models whose `input_kind` is `InputKind.WORDS`
     words: Words | None = None
@@ -90,27 +90,28 @@ class Outputs:
 
 
 def real_rows(batch: Batch, rows: Float[Tensor, "video utterance feature"]) -> Float[Tensor, "n feature"]:
-    """Return the vectors of the real utterances, for networks that process each utterance alone.
+    """Return the vectors of the utterances without padding, for networks that process each utterance alone.
 
     Args:
-        batch: Batch whose mask `real` tells real utterances from padding.
+        batch: Batch whose mask `real` is False for padding.
         rows: One vector for every utterance of the padded batch.
 
     Returns:
-        Vectors (n, feature) of the real utterances of the first video, then of the second, and so on.
+        Vectors (n, feature), one row per utterance: first those of the first video, then those of the second, and so
+        on.
     """
     return rows[batch.real]
 
 
 def to_videos(batch: Batch, rows: Float[Tensor, "n feature"]) -> Float[Tensor, "video utterance feature"]:
-    """Put the vectors of real utterances back into their videos; the inverse of `real_rows`.
+    """Arrange the vectors of utterances by video, and add padding; the inverse of `real_rows`.
 
     Args:
-        batch: Batch whose mask `real` marks the places of the real utterances.
-        rows: One vector per real utterance, in the order of `real_rows`.
+        batch: Batch whose mask `real` is False for padding.
+        rows: One vector per utterance, in the order of `real_rows`.
 
     Returns:
-        Vectors (video, utterance, feature); padding is zero.
+        Vectors (video, utterance, feature), zero for padding.
     """
     videos = rows.new_zeros(*batch.real.shape, *rows.shape[1:])
     videos[batch.real] = rows
@@ -118,7 +119,7 @@ def to_videos(batch: Batch, rows: Float[Tensor, "n feature"]) -> Float[Tensor, "
 
 
 class InputKind(StrEnum):
-    """The kind of input from which a system predicts an utterance."""
+    """The kind of input from which a system predicts the labels of an utterance."""
 
     CONTEXT = "context"  # one vector per modality for every utterance of the video
     UTTERANCE = "utterance"  # one vector per modality of this utterance alone

@@ -36,8 +36,8 @@ def make_heads(n_features: int, tasks: Sequence[str]) -> nn.ModuleDict:
         tasks: Keys of `TASKS`. A single-task network is the same network with one head.
 
     Returns:
-        One head per task, by name. For a task with a `first_share`, the bias is set so that the head first predicts
-        about that fraction of the upper end of the task's range.
+        One head per task, by name. For a task with a `first_share`, the bias is set so that the untrained head predicts
+        about this fraction of the largest value in the task's range.
 
     Raises:
         UsageError: There is no task, or a task is unknown.
@@ -93,8 +93,8 @@ def activated(task: str, logits: Logits) -> Values:
 def predicted_values(task: str, logits: Logits) -> Float[Tensor, "*axes output"]:
     """Turn logits into predicted values in double precision.
 
-    Double precision keeps probabilities near 0 and 1 distinct. Intensities are computed in the network's precision, as
-    in the loss, and then converted to double precision.
+    Double precision keeps probabilities near 0 and 1 distinct. Intensities are computed in the precision of the network,
+    as they are for the loss, and then converted to double precision.
 
     Args:
         task: Key of `TASKS`.
@@ -114,7 +114,8 @@ def ranking_scores(task: str, logits: Logits) -> Values:
         logits: Raw output of the task's head.
 
     Returns:
-        One column of scores per output. For classes they are log odds, which do not saturate as probabilities do.
+        One column of scores per output: log odds for classes, which stay distinct where probabilities round to 0 or 1,
+        and the predicted values for intensities.
     """
     row = TASKS[task]
     return ACTIVATIONS[row.activation].scores(logits, row)

@@ -55,7 +55,7 @@ class ContextEncoder(nn.Module):
 
         Args:
             inputs: Vectors of one modality, or of all modalities together.
-            present: True for the utterances that the recurrence visits; it skips the others.
+            present: True for the utterances that the recurrence processes; it skips the others.
 
         Returns:
             Output of the dense layer; zero where an utterance is not present.
@@ -137,14 +137,15 @@ def _reorder(
 
 
 def masked_softmax(scores: Float[Tensor, "*rows choice"], present: Bool[Tensor, "*#rows choice"]) -> Tensor:
-    """Compute the softmax over the present entries of the last axis.
+    """Compute the softmax over those entries of the last axis that are marked as present.
 
     Args:
-        scores: Scores of the choices.
-        present: True for the choices that may get weight; broadcast over the leading axes.
+        scores: Scores; the softmax is computed over the last axis.
+        present: True for the entries that may get weight; broadcast over the leading axes.
 
     Returns:
-        Weights of the shape of `scores`. Absent choices have weight zero, so a row without present choices is all zero.
+        Weights of the shape of `scores`. Entries that are not present have weight zero. If no entry along the last axis is
+        present, all its weights are zero.
     """
     # With -inf, a row without present choices and its gradient would be NaN; the lowest finite number avoids this.
     lowest = torch.finfo(scores.dtype).min
@@ -153,7 +154,7 @@ def masked_softmax(scores: Float[Tensor, "*rows choice"], present: Bool[Tensor, 
 
 
 def relu_layers(sizes: Sequence[int], dropout: float) -> nn.Sequential:
-    """Build several layers, each of which is dropout, a linear layer and ReLU.
+    """Build several layers, each of which consists of dropout, a linear layer and ReLU.
 
     Args:
         sizes: Number of inputs, then number of units of each layer.
@@ -167,7 +168,9 @@ def relu_layers(sizes: Sequence[int], dropout: float) -> nn.Sequential:
 
 
 def two_layers(n_in: int, n_hidden: int, n_out: int, dropout: float) -> nn.Sequential:
-    """Build a linear layer, ReLU, dropout and a linear layer, which the memory-fusion papers call a "network".
+    """Build a linear layer, ReLU, dropout and a second linear layer, applied in this order.
+
+    The papers on memory fusion call this combination a "network".
 
     Args:
         n_in: Number of inputs.
@@ -182,7 +185,7 @@ def two_layers(n_in: int, n_hidden: int, n_out: int, dropout: float) -> nn.Seque
 
 
 def view_sizes(settings: Any, n_features: Mapping[Modality, int]) -> dict[Modality, int]:
-    """Read the number of units of each input modality (view) from the settings of a network.
+    """Look up the number of units of each input modality (view) in the settings of a network.
 
     Args:
         settings: Settings with the fields `text_size`, `acoustic_size` and `visual_size`.
@@ -196,10 +199,10 @@ def view_sizes(settings: Any, n_features: Mapping[Modality, int]) -> dict[Modali
 
 @dataclass(frozen=True)
 class SystemSettings:
-    """Base class for the settings of a system. It checks values by the type and the name of their field.
+    """Base class for the settings of a system. The constructor checks each value by the type and name of its field.
 
     Raises:
-        ValueError: An integer is below 1 (below 0 for a field of `may_be_zero`), a dropout rate is outside [0, 1), or a
+        ValueError: An integer is below 1 (below 0 for a field named in `may_be_zero`), a dropout rate is outside [0, 1), or a
             penalty, learning rate or factor is not positive and finite.
     """
 

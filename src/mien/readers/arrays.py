@@ -93,9 +93,9 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
 
 def _array_name_by_field(path: Path, names_in_file: Collection[str], mapping: Mapping[str, str]) -> dict[str, str]:
-    """Return field -> name of the array that holds it, for the fields that the file has.
+    """Return field -> name of the array that holds its values, for the fields that the file has.
 
-    An array that `mapping` assigns to one field is not used for another.
+    An array that `mapping` assigns to one field is not used for another field.
 
     Raises:
         DataError: A needed array is missing, or two arrays or kinds of arrays exclude each other.

@@ -1,8 +1,8 @@
 """Types and helpers that all readers share.
 
-An opened data set lists the split of every video and yields the videos one at a time. `group` collects rows, which may
-be in any order, by video. `assign_splits` renames the splits of a data set, and can move some whole videos from train
-to a new split.
+An opened data set lists the split of every video and yields the videos one at a time. `group` groups rows by video; the
+rows may be in any order. `assign_splits` renames the splits of a data set, and can move some whole videos from train to
+a new split.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class ReaderOptions:
 
 
 class VideoReader(Protocol):
-    """Reads the videos of a data set one at a time and in any order. Instances can be pickled for other processes."""
+    """Interface of objects that read the videos of a data set one at a time, in any order, and that can be pickled."""
 
     def opened(self) -> AbstractContextManager[Callable[[str], Described]]:
         """Open the files of the data set. They are closed at the end of the returned context.
@@ -126,7 +126,7 @@ def collect_notes(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One utterance as read from its data set, before its features are attached."""
+    """One utterance and its video id, as read from a data set, before the features are attached."""
 
     video_id: str
     split: str | None
@@ -182,7 +182,7 @@ def group(
         order: Function that sorts the utterances of a video. The default sorts by start time.
 
     Returns:
-        The rows grouped by video, those of each video in the order of its utterances.
+        The rows grouped by video. The rows of each video are in the order of its utterances.
 
     Raises:
         DataError: A video is in two splits, two different utterances of a video have the same index, or there is no
@@ -224,7 +224,7 @@ def group(
 class SharedTranscripts:
     """Counts the transcripts that occur in more than one split, ignoring case and surrounding blanks.
 
-    To save memory on a large data set, it stores a hash of eight bytes per transcript instead of the text.
+    To save memory on a large data set, a hash of eight bytes per transcript is stored instead of the text.
     """
 
     def __init__(self, notes: Counter[str]) -> None:
@@ -237,7 +237,7 @@ class SharedTranscripts:
 
         Args:
             transcript: Text of the utterance; a blank text is ignored.
-            split: Split of its video. If it is None, the transcript is ignored.
+            split: Split of the utterance's video. If it is None, the transcript is ignored.
         """
         text = transcript.strip().lower()
         if not text or split is None:

@@ -46,7 +46,7 @@ def input_files(paths: Sequence[Path], suffixes: tuple[str, ...], reader: str) -
     """List the files to read, in the order of `paths`.
 
     Args:
-        paths: Files and folders. A folder stands for its files with one of the suffixes, sorted by name.
+        paths: Files and folders. For a folder, its files with one of the suffixes are listed, sorted by name.
         suffixes: Suffixes in lower case with the dot, for example ".csv"; not required of a file in `paths`.
         reader: Name of the reader, for error messages.
 
@@ -120,7 +120,7 @@ def require_file(path: Path, reader: str) -> None:
 
 
 def looks_like(path: Path) -> str:
-    """Describe the format of a file by its first bytes, for error messages; names the reader if there is one."""
+    """Describe the format of a file by its first bytes, for error messages, with the reader for the format if any."""
     with open(path, "rb") as handle:
         head = handle.read(HEAD_BYTES)
     if head.startswith(HDF5_MAGIC):
@@ -144,7 +144,7 @@ def wrong_format(path: Path, expected: str, reader: str) -> DataError:
 
     Args:
         path: The file.
-        expected: Expected format, with an article.
+        expected: Expected format, with an article, for example "a CSV file".
         reader: Name of the reader.
 
     Returns:
@@ -192,7 +192,7 @@ class CsvRow:
 
         Args:
             column: Column of the cell.
-            expected: Expected value, in words.
+            expected: Description of the expected value.
             remedy: Advice to the user.
 
         Returns:

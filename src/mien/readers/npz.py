@@ -1,6 +1,6 @@
 """Reader `npz`: the three archives that the paper's code reads (GussailRaat/NAACL-19-CIM).
 
-They hold padded videos without ids.
+The archives hold padded videos without ids.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Safe reading of pickles of numpy arrays, and the splits that the readers `mmsa` and `mult` find in them.
 
-A pickle is a program that can call any global. `read_pickle` replaces the few globals of numpy arrays by stand-ins,
-looked up by exact module and name, and refuses all others before they are called. The stand-ins only record the
-arguments meant for numpy and check them against the stored bytes, so that a pickle cannot make numpy allocate memory.
+A pickle is a program that can call any function or class by name. `read_pickle` replaces the few of them that create
+numpy arrays by functions and classes of this module ("stand-ins"), and refuses all others before they are called. A
+stand-in only records the arguments meant for numpy and checks them against the stored bytes, so that a pickle cannot
+make numpy allocate memory.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def open_splits(paths: Sequence[Path], reader: str) -> list[SplitArrays]:
         The splits in the file, in the order train, valid, test.
 
     Raises:
-        UnsafePickleError: The pickle names a call.
+        UnsafePickleError: The pickle names a function or class that is not needed for numpy arrays.
         DataError: The pickle is damaged, has no split, or its streams have wrong shapes.
     """
     path = only_file(paths, (".pkl", ".pickle"), reader)
@@ -197,7 +198,7 @@ def read_pickle(path: Path, reader: str) -> Any:
         Dictionaries, lists, tuples, texts, numbers and read-only numpy arrays.
 
     Raises:
-        UnsafePickleError: The pickle names any other global.
+        UnsafePickleError: The pickle names a function or class that is not needed for numpy arrays.
         DataError: The file is damaged or not a pickle.
     """
     try:
@@ -214,14 +215,14 @@ def read_pickle(path: Path, reader: str) -> Any:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """An unpickler that accepts only the stand-ins in `_STAND_INS`."""
+    """An unpickler that accepts only the names in `_STAND_INS`, and replaces each by its value there."""
 
     def __init__(self, handle: Any, path: Path) -> None:
         super().__init__(handle, encoding="latin1")
         self._path = path
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in for a global. Raises UnsafePickleError if there is none."""
+        """Return the value in `_STAND_INS` for a function or class. Raises UnsafePickleError if it is not listed."""
         try:
             return _STAND_INS[module, name]
         except KeyError:
@@ -233,7 +234,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 class _StandIn:
-    """A stand-in without attributes and state, so that a pickle cannot change it."""
+    """Replaces a function or class that a pickle names. It has no attributes and state that a pickle could change."""
 
     __slots__ = ()
 
@@ -242,7 +243,7 @@ class _StandIn:
 
 
 class _CallableStandIn(_StandIn):
-    """A stand-in that a pickle can call; its function checks the arguments."""
+    """Replaces a function or class that a pickle may call, by a function of this module that checks the arguments."""
 
     __slots__ = ("_function",)
 
@@ -328,26 +329,26 @@ def _object_array(raw: object, shape: tuple[int, ...]) -> AnyArray:
 
 
 def _reconstruct(subtype: object, shape: object, typecode: object) -> _ArrayRecord:
-    """Stand-in for numpy's `_reconstruct`, which creates an empty array whose state follows."""
+    """Replace numpy's `_reconstruct`: return an empty record. The pickle sets its state (shape, type, bytes) next."""
     if subtype is not _NDARRAY or shape != (0,) or typecode not in (b"b", "b"):
         raise pickle.UnpicklingError("an array that numpy would not write")
     return _ArrayRecord()
 
 
 def _scalar(dtype: object, raw: object) -> Any:
-    """Stand-in for numpy's `scalar`, which creates one value."""
+    """Replace numpy's `scalar`, which a pickle calls to restore a numpy scalar: check its bytes and return it."""
     return _numpy_array([raw] if isinstance(dtype, _DtypeRecord) and dtype.holds_objects else raw, dtype, (1,), "C")[0]
 
 
 def _frombuffer(raw: object, dtype: object, shape: object, order: object, *_axes: object) -> _ArrayRecord:
-    """Stand-in for numpy's `_frombuffer`, which pickles of protocol 5 use."""
+    """Replace numpy's `_frombuffer`, which pickles of protocol 5 call: return a record of the array."""
     array = _ArrayRecord()
     array.__setstate__((1, shape, dtype, order == "F", raw))
     return array
 
 
 def _encode_latin1(text: object, encoding: object = "utf-8") -> bytes:
-    """Stand-in for `_codecs.encode`, which pickles of protocol 2 use for bytes."""
+    """Replace `_codecs.encode`, which pickles of protocol 2 call to restore bytes: return the bytes."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError("an encoding other than latin1")
     return text.encode("latin1")
@@ -368,10 +369,10 @@ _STAND_INS: dict[tuple[str, str], _StandIn] = {
 
 
 def _build_arrays(value: Any, known: dict[int, tuple[Any, Any]]) -> Any:
-    """Replace recorded arrays by numpy arrays, converting each object once, so that shared parts stay shared.
+    """Return an unpickled object with its recorded arrays replaced by numpy arrays.
 
-    ``known`` maps the id of an object to the object and its result. It keeps the object alive, so that its id stays
-    unique.
+    Each object is converted once, so that shared objects stay shared. ``known`` maps the id of an object to the object
+    and its result. It keeps the object alive, so that the id stays unique.
     """
     if id(value) in known:
         return known[id(value)][1]

@@ -10,7 +10,7 @@ therefore noise around zero for both labels. The sentiment is positive if the fa
 words with +1 and -1 in the text, and negative if it has the opposite sign there.
 
 Positive and negative sentiment are equally frequent. If the sentiment is positive, the `POSITIVE_EMOTIONS` are present;
-if it is negative, the other emotions are. Both tasks therefore test the same ability.
+if it is negative, the other emotions are present. Sentiment and emotions therefore test the same ability.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Signs = Mapping[Modality, FloatArray]
 
 
 def sign_before(signs: FloatArray) -> FloatArray:
-    """Return for each utterance the sign of the previous one (utterance,). The first gets the sign of the second."""
+    """Return for each utterance the sign of the previous utterance, (utterance,); for the first, that of the second."""
     return np.append(signs[1], signs[:-1])
 
 

@@ -193,8 +193,8 @@ def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, Bool
 def without_zero_ends(streams: list[FloatArray], notes: Counter[str]) -> slice:
     """Find the rows of an utterance that are not padding, for a file that stores no lengths.
 
-    Rows at the start and at the end count as padding if they are zero in all streams. A zero row between other rows, or
-    in only one of several streams, counts as data.
+    Rows at the start and at the end are taken for padding if they are zero in all streams. A row between other rows, or
+    a row that is zero in only one of several streams, is data.
 
     Args:
         streams: Feature vectors of one utterance, one array (row, feature) per stream, with the same number of rows.

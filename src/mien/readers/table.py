@@ -69,7 +69,8 @@ def _column_by_field(path: Path, mapping: Mapping[str, str]) -> dict[str, str]:
     """Return field -> column name, for the fields that the file has.
 
     Raises:
-        DataError: A required column is missing, or the file has only a part of start and end or of the six emotions.
+        DataError: A required column is missing, or the file has only one of start and end, or only some of the six
+            emotions.
     """
     header = read_header(path)
     columns: dict[str, str] = {}

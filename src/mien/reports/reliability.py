@@ -28,7 +28,7 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityCurve:
-    """Reliability of one output: probabilities and observed shares in bins with about equal numbers of utterances."""
+    """Reliability of one output: in bins of about equally many utterances, the probability and the observed share."""
 
     name: str
     pooled: ReliabilityBins  # over all seeds
@@ -63,7 +63,7 @@ def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> Reli
 
     Args:
         name: Title of the panel.
-        cases: Labels and probabilities of the labelled utterances, both (utterance,), one pair per seed.
+        cases: For each seed, the labels and the probabilities of the labelled utterances, both (utterance,).
 
     Returns:
         The curve, or None if no utterance is labelled.

@@ -1,7 +1,7 @@
 """Converts videos to the Arrow table of a Dataset and back. Only this module defines the columns of the table.
 
-It builds and reads Arrow arrays through their buffers. pyarrow's conversions to and from numpy would import pandas,
-which adds a third of a second to a short command.
+This module builds and reads Arrow arrays through their buffers. pyarrow's conversions to and from numpy would import
+pandas, which adds a third of a second to a short command.
 """
 
 from __future__ import annotations
@@ -148,7 +148,8 @@ def vector_column(column: pa.ChunkedArray | pa.Array, n_features: int) -> tuple[
         n_features: Number of features of a vector.
 
     Returns:
-        ``(matrix, present)``: vectors (row, feature) float32, zero where null, and a mask (row,) of those not null.
+        ``(matrix, present)``: vectors (row, feature) float32, which are zero for null, and a mask (row,), which is
+        False for null.
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     present = _present_mask(array)
@@ -176,7 +177,7 @@ def word_vectors_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsO
 
 
 def equal_id_ranges(ids: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Return ``(id, start, stop)`` for every run of equal consecutive ids: they are ``ids[start:stop]``."""
+    """Return ``(id, start, stop)`` for each sequence of equal consecutive ids, which is ``ids[start:stop]``."""
     starts = [row for row in range(len(ids)) if row == 0 or ids[row] != ids[row - 1]]
     return [(ids[start], start, stop) for start, stop in itertools.pairwise([*starts, len(ids)])]
 
@@ -207,7 +208,7 @@ def _text_array(values: Sequence[str | None]) -> pa.Array:
 
 
 def _vector_array(matrix: FloatArray, present: BoolArray) -> pa.Array:
-    """Convert a float32 matrix (row, feature) to an Arrow array of vectors, null where `present` (row,) is False."""
+    """Convert a matrix (row, feature) float32 to an Arrow array of vectors, null where `present` (row,) is False."""
     n_rows, n_features = matrix.shape
     values = pa.Array.from_buffers(pa.float32(), matrix.size, [None, _buffer(matrix)])
     return pa.Array.from_buffers(pa.list_(pa.float32(), n_features), n_rows, [_validity(present)], children=[values])
@@ -234,7 +235,7 @@ def _present_mask(array: pa.Array) -> BoolArray:
 
 
 def _raw_values(array: pa.Array, dtype: type[np.generic]) -> NDArray[Any]:
-    """Return the numbers of an Arrow array (value,). They are arbitrary where the array is null."""
+    """Return the numbers of an Arrow array as a numpy array (value,). A number is arbitrary where the value is null."""
     stored = np.frombuffer(array.buffers()[1] or b"", dtype=dtype)
     return stored[array.offset : array.offset + len(array)]
 

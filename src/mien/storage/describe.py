@@ -29,7 +29,7 @@ N_EXAMPLES = 5
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
-    """Compute the statistics of a Dataset that `mien describe` shows, as values that JSON can hold.
+    """Compute the statistics of a Dataset that `mien describe` shows, as nested dictionaries that JSON can hold.
 
     All columns except the word vectors are read, one row group at a time.
     """
@@ -85,7 +85,7 @@ class _Coverage:
             self.high = np.maximum(rows.max(axis=0), self.high)
 
     def described(self) -> dict[str, Any]:
-        """Return the number and share of utterances that have the modality, and the range of its values."""
+        """Return the statistics: number and share of utterances with the modality, and the range of its values."""
         return {
             "utterances": self.n_present,
             "share": self.n_present / self.n_rows,

@@ -31,9 +31,9 @@ UMASK = _umask()
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success rename it to `path`, otherwise remove it.
+    """Yield a temporary path beside `path`, to write a file to inside the block.
 
-    The content is flushed to disk before the file is renamed.
+    If the block succeeds, the file is flushed to disk and renamed to `path`; otherwise, it is removed.
 
     Raises:
         WriteError: The file cannot be written (full disk, no permission); `path` is unchanged.
@@ -56,7 +56,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(folder: Path, marker: str) -> Iterator[Path]:
-    """Give a temporary folder beside `folder`; on success rename it to `folder`, otherwise remove it.
+    """Yield a temporary folder beside `folder`. If the block succeeds, rename it to `folder`; otherwise, remove it.
 
     An existing `folder` is replaced only if it is empty or contains a file named `marker`, so that a mistyped ``--out``
     cannot delete other files. If `folder` is a symbolic link, its target is replaced.
@@ -93,7 +93,7 @@ def atomic_folder(folder: Path, marker: str) -> Iterator[Path]:
 
 
 def require_replaceable(folder: Path, marker: str) -> Path:
-    """Check whether `atomic_folder` may replace a folder. Cheap: call it before any long computation.
+    """Check whether `atomic_folder` may replace a folder. The check is fast: make it before any long computation.
 
     Args:
         folder: Folder to write or replace.
@@ -163,7 +163,7 @@ def remove_partial(folder: Path, pattern: str) -> None:
 
 
 def _is_running(process_id: str) -> bool:
-    """Whether a process with this id exists; False for a text that is no id."""
+    """Return whether a process with this id exists; False for a text that is not a process id."""
     try:
         os.kill(int(process_id), 0)
     except (ValueError, ProcessLookupError):
@@ -184,7 +184,7 @@ def write_json(path: Path, facts: Any) -> None:
 
     Args:
         path: File to write.
-        facts: JSON-able values; numpy values and arrays are converted.
+        facts: Values that JSON can hold, or numpy values and arrays, which are converted.
 
     Raises:
         WriteError: The file cannot be written.
@@ -194,7 +194,7 @@ def write_json(path: Path, facts: Any) -> None:
 
 
 def to_json_text(facts: Any) -> str:
-    """Indented JSON; NaN and infinities, which JSON lacks, become null."""
+    """Return indented JSON text; NaN and infinities, which JSON lacks, become null."""
     return json.dumps(_nan_as_none(facts), indent=2, ensure_ascii=False, allow_nan=False)
 
 
@@ -203,7 +203,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
 
     Args:
         path: File to read.
-        what: Name of the thing that the file belongs to, for messages ("the Run").
+        what: What the file belongs to, for error messages, such as "the Run".
 
     Returns:
         The object.
@@ -226,20 +226,20 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
 
 
 def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -> dict[str, Any]:
-    """Read the JSON object of a card, and check its format.
+    """Read the JSON object of a card (the metadata file of a folder), and check its format.
 
     Args:
         path: File to read.
-        what: Name of the thing that the card describes, for messages ("a Run").
-        expected: Required "format" and "format_version".
-        remedy: Command to repeat, for messages ("train it").
+        what: What the card describes, for error messages, such as "a Run".
+        expected: Required values of "format" and "format_version".
+        remedy: What the user should do, for error messages, such as "train it".
 
     Returns:
         The object.
 
     Raises:
         DataError: The file is missing.
-        DamagedFileError: The file holds no JSON object, or one of another format or version.
+        DamagedFileError: The file holds no JSON object, or the object has another format or version.
     """
     card = read_json(path, what)
     if any(card.get(key) != value for key, value in expected.items()):
@@ -252,11 +252,11 @@ def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -
 
 @contextmanager
 def reporting_damage(path: Path, what: str) -> Iterator[None]:
-    """Turn errors of reading values from a card into DamagedFileError.
+    """Convert errors in the block, which reads values from a card, to DamagedFileError.
 
     Args:
-        path: The card, for the message.
-        what: Name of the thing that the card describes, for the message ("the Run").
+        path: The card, for the error message.
+        what: What the card describes, for the error message, such as "the Run".
 
     Yields:
         Nothing.
@@ -274,12 +274,12 @@ def reporting_damage(path: Path, what: str) -> Iterator[None]:
 
 
 def _replaced_folder(folder: Path) -> Path:
-    """Where `atomic_folder` puts the old folder during a swap."""
+    """Return the path to which `atomic_folder` moves the old folder until the new one has its name."""
     return folder.with_name(f".{folder.name}.replaced")
 
 
 def _write_error(path: Path, error: OSError) -> WriteError:
-    """The error for a path that the operating system refuses to write."""
+    """Return the error for a path that the operating system refuses to write."""
     return WriteError(
         f"Expected to write {path}, but got {error.strerror or error}; "
         "what stood there before is unchanged: free some space or choose another place"
@@ -287,7 +287,7 @@ def _write_error(path: Path, error: OSError) -> WriteError:
 
 
 def _nan_as_none(facts: Any) -> Any:
-    """JSON-able values from numpy values and arrays, with None for NaN and infinities."""
+    """Convert numpy values and arrays to values that JSON can hold, with None for NaN and infinities."""
     if isinstance(facts, dict):
         return {str(key): _nan_as_none(value) for key, value in facts.items()}
     if isinstance(facts, list | tuple):

@@ -1,6 +1,7 @@
 """A Run, which is one trained system on disk.
 
-Its folder holds ``run.json``, weights, training history, decision thresholds and predictions (docs/formats.md).
+The folder of a Run holds ``run.json``, weights, training history, decision thresholds and predictions
+(docs/formats.md).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that determines the weights. `mien train --resume` continues only a run with the same identity."""
+        """Everything that determines the weights. `mien train --resume` continues a run only if this is unchanged."""
         return {
             "model": self.model,
             "inputs": list(self.inputs),
@@ -165,7 +166,7 @@ def require_epoch(run: Run, epoch: int) -> Path:
 
 
 def require_spaces(expected: Mapping[Modality, FeatureSpace], found: Mapping[Modality, FeatureSpace]) -> None:
-    """Check that the features a system was trained on are available.
+    """Check that the features on which a system was trained are available.
 
     Args:
         expected: Feature spaces of the system.

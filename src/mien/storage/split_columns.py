@@ -1,4 +1,4 @@
-"""Arrays in memory that hold one split, several videos, or only the features of one. Predictors take them as input."""
+"""The arrays that predictors take as input: those of a split, of several videos, or of one video's features only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WordColumns:
 
 @dataclass(frozen=True, slots=True)
 class SplitColumns:
-    """One split as arrays: its videos one after the other, with the utterances of each in start order.
+    """One split as arrays: the videos one after the other, and the utterances of each video in start order.
 
     N is the number of utterances, and V the number of videos.
     """
@@ -249,7 +249,7 @@ def vectors_of(utterances: Sequence[Utterance], space: FeatureSpace) -> tuple[Fl
 
     Returns:
         ``(matrix, present)``: vectors (utterance, feature) float32 and a mask (utterance,) of the utterances that have
-        the modality. The vectors of the others are zero.
+        the modality. The vectors of the other utterances are zero.
     """
     present = np.array([space.modality in utterance.features for utterance in utterances], dtype=bool)
     matrix = np.zeros((len(utterances), space.n_features), dtype=np.float32)
@@ -267,8 +267,9 @@ def words_of_utterance(utterance: Utterance, modality: Modality) -> WordsOfOne:
         modality: Modality of the vectors.
 
     Returns:
-        ``(vectors, present)``: vectors (word, feature) and a mask (word,) of the words that have the modality. The mask
-        is all True if the utterance stores none. None if the utterance has no words in the modality.
+        ``(vectors, present)``: vectors (word, feature) and a mask (word,) of the words that have the modality. If the
+        utterance stores no mask, the mask is True for all words. None is returned if the utterance has no words in the
+        modality.
     """
     rows = utterance.words.get(modality)
     if rows is None:

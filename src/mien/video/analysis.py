@@ -1,7 +1,7 @@
 """Data types for the analysis of one video, from which all outputs of ``mien analyze`` are written.
 
-They contain numbers, texts and numpy arrays. `Analysis` validates its content when it is created, so that the functions
-that write the outputs need not.
+They contain numbers, texts and numpy arrays. `Analysis` validates its content when it is created, so the functions that
+write the outputs do not check it again.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class UtteranceAnalysis:
 
     @property
     def further_outputs(self) -> dict[str, Mapping[str, float]]:
-        """Task -> output -> value, for all tasks other than sentiment, emotions and the intensities of both."""
+        """Task -> output -> value, for tasks other than sentiment, emotions, and their intensities."""
         paper = (SENTIMENT, EMOTION, SENTIMENT_INTENSITY, EMOTION_INTENSITY)
         return {task: values for task, values in self.outputs.items() if task not in paper}
 

@@ -142,7 +142,7 @@ def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingO
     """Analyse one recording, in the main process or on a cluster worker.
 
     Args:
-        job: The recording, and the paths that this machine must have.
+        job: The recording, and the paths that must exist on this machine.
         context: The loaded model, and the measurements that are in progress.
 
     Returns:
@@ -178,7 +178,7 @@ class AnalysisContextSettings:
 
 
 class AnalysisContext:
-    """Model, extractors and measurements of all jobs. Raises EngineError if the Run of a worker is not the sender's."""
+    """Model, extractors and measurements of all jobs. Raises EngineError if a worker's copy of the Run differs."""
 
     def __init__(
         self, settings: AnalysisContextSettings, pool: TaskPool | None = None, tell: Advance = _ignore_message
@@ -231,7 +231,7 @@ def _lost_analysis(job: RecordingJob, reason: str) -> RecordingOutcome:
 
 
 def _with_distinct_stems(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Return the first video of each stem, and path -> reason for the others, which would overwrite its outputs."""
+    """Return the first video of each file stem, and path -> reason for the others: outputs are named by the stem."""
     first: dict[str, Path] = {}
     failed: dict[Path, str] = {}
     for path in dict.fromkeys(videos):
@@ -306,7 +306,7 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
 
 
 def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
-    """Return weights (utterance, context) with NaN in the rows of utterances without target modality or context."""
+    """Return the weights, with NaN in the row of an utterance that lacks the first modality in `name` or context."""
     target = name.partition("->")[0]
     if target == FUSED:
         present = np.any([columns.present[modality] for modality in columns.present], axis=0)
@@ -318,7 +318,7 @@ def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> F
 
 
 def _leave_one_out(columns: SplitColumns, analyst: AnalysisModel) -> dict[Modality, Predictions]:
-    """Predict once without each modality. Return modality -> predictions, or {} for a model of one modality."""
+    """Predict once per modality, leaving it out. Return modality -> predictions; {} for a model of one modality."""
     if len(columns.features) < 2:
         return {}
     return {modality: analyst.predictor.predict(columns.without(modality)) for modality in columns.features}
@@ -369,7 +369,7 @@ def _outputs_of_row(predictions: Predictions, row: int) -> dict[str, dict[str, f
 def _probability_changes(
     outputs: Mapping[str, Mapping[str, float]], without: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
-    """Return output -> its probability minus that without one modality. Tasks that predict intensities are left out."""
+    """Return output -> probability in `outputs` minus that in `without`, for all outputs that are probabilities."""
     return {
         output_name(task, name): value - without[task][name]
         for task, values in outputs.items()

@@ -139,7 +139,7 @@ def extract(
 
 @dataclass(frozen=True)
 class ExtractionJob:
-    """A labelled video, its media file, and the file for its features."""
+    """A labelled video, its media file, and the file to which its features are written."""
 
     labelled: Video
     recording: Path
@@ -163,7 +163,7 @@ def extract_recording(job: ExtractionJob, context: ExtractionContext) -> Extract
         context: Loaded extractors.
 
     Returns:
-        The features, or the reason of a failure. One thread computes, so the features do not depend on the machine.
+        The features, or the reason of the failure. One thread computes, so the number of cores does not change them.
     """
     require_visible_paths(job.recording)
     try:
@@ -339,7 +339,7 @@ def _extract_features(labelled: Video, recording: Path, context: ExtractionConte
 
 
 def _why_failed(error: Exception) -> str:
-    """Return the reason why a video failed. Unexpected errors have one too, because they must not stop other videos."""
+    """Return the reason why a video failed, for any error: unexpected errors must not stop the other videos either."""
     if isinstance(error, DataError):
         return str(error)
     return f"Expected a readable video, but got {type(error).__name__}: {error}"

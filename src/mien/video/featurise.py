@@ -316,7 +316,11 @@ def _set_features(
 
 
 def _set_word_features(utterance: Utterance, modality: Modality, rows: FloatArray, present_words: BoolArray) -> None:
-    """Store word vectors (word, feature) in the utterance. If it lacks the modality, all its words lack it too."""
+    """Store the vectors `rows` (word, feature) of an utterance's words in the utterance.
+
+    `present_words` (word,) is True where a word has the modality. If the utterance lacks the modality, all its words
+    are stored as lacking it.
+    """
     if not len(rows):
         return
     mask = present_words & (modality in utterance.features)

@@ -112,7 +112,7 @@ class MeasurementPool:
                 loading.result()
 
     def observe(self, path: Path) -> RecordingMeasurements:
-        """Start the measurements of a recording on the pool, the longest first, and return them while they run."""
+        """Start the measurements of a recording on the pool, the slowest first, and return without waiting for them."""
         submit, check = self._pool.submit, self._pool.check
         return RecordingMeasurements(
             self._settings,
@@ -202,7 +202,7 @@ def face_tracks(seen: FaceFrames, *, used_by_model: bool) -> tuple[Track, ...]:
 
 
 def bounded(track: Track, max_points: int = MOST_TRACK_POINTS) -> Track:
-    """Reduce a track with too many points to means of neighbouring points, and add this to its note.
+    """Reduce a track with too many points to means of neighbouring points, and mention this in the track's note.
 
     Args:
         track: A track of any length.

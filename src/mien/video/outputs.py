@@ -44,7 +44,7 @@ OUTPUTS = (ANALYSIS_JSON, UTTERANCES_CSV, CAPTIONS_VTT, REPORT_HTML)
 
 
 def write_outputs(folder: Path, analysis: Analysis, settings: PageSettings | None = None) -> dict[str, Path]:
-    """Write all output files, each atomically. The report page is the last, so that it never exists without the others.
+    """Write all output files, each atomically. The report page is written last, after all files that belong to it.
 
     Args:
         folder: Folder of the files; existing files of the same names are replaced.

@@ -141,7 +141,10 @@ def video_address(video: Path | None, folder: Path, settings: PageSettings) -> s
 
 
 def _file_size_mb(video: Path) -> float | None:
-    """Return the size of a file in MB, or None if it does not exist. The page then lets the reader choose a file."""
+    """Return the size of a file in MB.
+
+    Return None if the file does not exist; in that case the page has a button to choose the file.
+    """
     try:
         return video.stat().st_size / BYTES_PER_MB
     except OSError:

@@ -1,4 +1,4 @@
-"""Figures with one row per system of a benchmark: scores per emotion, of every seed, under every protocol."""
+"""Figures with one row per system of a benchmark: scores of each emotion, of each seed, and under each protocol."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class AcousticExtractor:
         return None if isinstance(result, str) else result
 
     def why_missing(self, samples: FloatArray) -> str | None:
-        """Return the reason why an utterance with the samples (sample,) has no vector; None if it has one."""
+        """Return the reason why an utterance with the samples (sample,) has no vector; None if it has a vector."""
         result = self.vector_or_reason(samples)
         return result if isinstance(result, str) else None
 
@@ -99,9 +99,9 @@ def word_then_average(
 
     This is the method of the paper (Akhtar et al., NAACL 2019, section "Feature extraction"). The vector of a word is
     the unweighted mean of the frames that overlap the word, as in the CMU Multimodal SDK. The vector of the utterance
-    is the mean of the word vectors. If no frame overlaps a word, it is the mean of all frames.
+    is the mean of the word vectors. If no frame overlaps any word, the utterance's vector is the mean of all frames.
 
-    The means ignore NaN. For F0 and the glottal features they are thus means over voiced frames. If a word has no value
+    The means ignore NaN: for F0 and the glottal features, they are means over voiced frames. If a word has no value
     of a feature, it gets the mean of the other words, which does not change the mean of the utterance. If no word has
     a value of a feature, every word gets the mean of all frames.
 

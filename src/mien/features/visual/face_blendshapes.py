@@ -4,8 +4,8 @@ A blendshape score measures one movement of the face, such as opening the jaw. T
 mean and the standard deviation of each score and angle, which makes 110 features. The scores come from Google's Face
 Landmarker bundle (Apache-2.0), a file with three networks: they detect faces, find 478 landmarks including those of the
 irises, and compute the blendshape scores. The bundle is the closest open analogue of the FACET action units that the
-paper (Akhtar et al., NAACL 2019) uses, but its features are not the same. The networks run without mediapipe. On the
-same frames, the scores equal those of mediapipe 1.2.2 in image mode. `face_geometry` computes the head angles. The
+paper (Akhtar et al., NAACL 2019) uses, but blendshapes and action units differ. The networks run without mediapipe. On
+the same frames, the scores equal those of mediapipe 1.2.2 in image mode. `face_geometry` computes the head angles. The
 position of the face is not a feature, because it does not depend on the expression.
 """
 

@@ -84,7 +84,7 @@ class FaceCrop:
 def detect_faces(net: TfliteNet, image: np.ndarray, settings: DetectionSettings) -> Faces:
     """Detect the faces in an image.
 
-    If there are none in the entire image, square parts of it are searched, see `DetectionSettings`.
+    If no face is found in the entire image, square parts of it are searched, see `DetectionSettings`.
 
     Args:
         net: Detector network, see `load_tflite`.
@@ -211,7 +211,7 @@ def load_tflite(content: bytes, what: str) -> TfliteNet:
 def _quiet_stderr() -> Iterator[None]:
     """Discard what is written to standard error.
 
-    LiteRT writes log messages to it, which would break a progress bar, and has no setting to prevent this.
+    LiteRT writes log messages to standard error, which would break a progress bar. It has no setting to prevent this.
     """
     sys.stderr.flush()
     try:
@@ -238,7 +238,7 @@ def _detect_once(
         net: Detector network, see `load_tflite`.
         image: Pixels (height, width, 3) uint8 RGB.
         min_score: Least score of a detection in [0, 1].
-        settings: The threshold for the overlap of detections of the same face; the others are not used.
+        settings: Settings, of which only the threshold for the overlap of detections of the same face is used.
 
     Returns:
         Detections (face, POINTS, 2) in pixels of the image, see `decode`, and their scores (face,).
@@ -274,7 +274,7 @@ def squares(image: np.ndarray) -> list[tuple[FloatArray, np.ndarray]]:
 
 
 def _shifted(detections: FloatArray, offset: FloatArray) -> FloatArray:
-    """Shift detections (n, POINTS, 2) by `offset` (2,). Row 1 of each detection is a size and remains unchanged."""
+    """Return detections (n, POINTS, 2) shifted by `offset` (2,), except row 1 of each, which is the size of its box."""
     shifted = detections + offset
     shifted[:, 1] = detections[:, 1]
     return shifted
@@ -315,8 +315,8 @@ def decode(answers: FloatArray, logits: FloatArray, min_score: float) -> tuple[F
 def merge(places: FloatArray, scores: FloatArray, same_face_overlap: float) -> tuple[FloatArray, FloatArray]:
     """Merge overlapping detections, so that each face has one detection.
 
-    The detection with the highest score and all that overlap it are replaced by their mean, weighted by score. This is
-    repeated with the remaining detections.
+    The detection with the highest score and all detections that overlap it are replaced by their mean, weighted by
+    score. This is repeated with the remaining detections.
 
     Args:
         places: Detections (n, POINTS, 2), see `decode`.
@@ -339,7 +339,10 @@ def merge(places: FloatArray, scores: FloatArray, same_face_overlap: float) -> t
 
 
 def boxes_of(places: FloatArray) -> FloatArray:
-    """Convert detections (n, POINTS, 2) to boxes (n, 4): left, top, right, bottom."""
+    """Compute the boxes (n, 4): left, top, right, bottom, of detections (n, POINTS, 2).
+
+    The first two rows of a detection are the centre and the size of its box, see `decode`.
+    """
     centre, half = places[:, 0], places[:, 1] / 2
     return np.concatenate([centre - half, centre + half], axis=1)
 

@@ -1,10 +1,11 @@
 """Processes the frames of one video: detects faces, selects the main face, crops it and computes its features.
 
 Every visible face has a track, which continues with the face that overlaps it most in the next frame. The weight of a
-track is the running mean of the area of its face over the last seconds. It grows with the size of the face and with
-the time for which the face is visible. The face of the track with the greatest weight becomes the main face. It remains
-the main face until another track has a clearly greater weight (`takeover`), or until it has not been visible for
-`away_s`. While the main face is not visible, frames have no observation, so that no face in the background replaces it.
+track is the running mean of the area of its face over the last seconds. The weight grows with the size of the face and
+with the time for which the face is visible. The face of the track with the greatest weight becomes the main face. This
+face remains the main face until another track has a clearly greater weight (`takeover`), or until it has not been
+visible for `away_s`. While the main face is not visible, frames have no observation, so that no face in the background
+replaces it.
 At a cut, all tracks end, and the largest face of the new picture becomes the main face. Persons are not identified.
 """
 
@@ -167,7 +168,7 @@ class MainFaceObserver:
 
 
 def shrunk(image: np.ndarray, max_side_px: int) -> tuple[np.ndarray, float]:
-    """Scale an image down to a maximum size; an image that is not larger remains unchanged.
+    """Scale an image down to a maximum size. An image that does not exceed this size remains unchanged.
 
     Args:
         image: Pixels (height, width, 3) uint8 RGB.
@@ -251,7 +252,7 @@ class MainFace:
     def _update_tracks(self, time_s: float, boxes: FloatArray) -> dict[int, _FaceTrack]:
         """Update all tracks with the faces of a frame.
 
-        A track continues with the face that overlaps it most. A face that overlaps no track starts a new one. A track
+        A track continues with the face that overlaps it most. A face that overlaps no track starts a new track. A track
         ends if its face has not been visible for more than `away_s`.
 
         Args:

@@ -30,9 +30,9 @@ class BcLstmSettings(SystemSettings):
     """Sizes and regularisation of `bc-lstm`: sizes of the published script, but lower dropout rates.
 
     The script's dropout rates are 0.6 and 0.4 on the inputs of the two levels, and 0.9 on all states and dense layers.
-    Two findings speak against these rates when the network is trained end to end (docs/benchmarks.md): it does not
-    learn a simple rule in synthetic data, which it learns with moderate rates, and its scores on videos of CMU-MOSEI's
-    train fold are lower.
+    These rates are too high if the network is trained end to end (docs/benchmarks.md). With them, the network does not
+    learn a simple rule in synthetic data, which it learns with the lower rates. Its scores on videos of CMU-MOSEI's
+    train fold are lower, too.
     """
 
     # units of each LSTM per direction
@@ -51,8 +51,8 @@ class BcLstmSettings(SystemSettings):
 class BcLstm(nn.Module):
     """Hierarchical contextual LSTM of two levels, for any one, two or three modalities.
 
-    Level 1 encodes each modality, level 2 the concatenated outputs of level 1. With one modality there is only level 1,
-    as in the paper.
+    Level 1 encodes each modality by a separate LSTM. Level 2 is one LSTM over the concatenated outputs of level 1. With
+    one modality there is only level 1, as in the paper.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: BcLstmSettings) -> None:
@@ -75,7 +75,7 @@ class BcLstm(nn.Module):
         self.heads = make_heads(dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from whole videos."""
+        """Compute the logits (video, utterance, logit) of each task. They depend on all utterances of the video."""
         states = [self.unimodal[m](batch.features[m], batch.present[m]) for m in self.modalities]
         representation = torch.cat(states, dim=-1)
         if self.fusion is not None:

@@ -3,9 +3,9 @@
 Blanchard, Moreira, Bharati, Scheirer: "Getting the subtext without the text: Scalable multimodal sentiment
 classification from visual and acoustic modalities", Challenge-HML at ACL 2018.
 
-From the paper, this network takes that there is no transcript, that its inputs are high-level features of voice and
-face per utterance, and that one prediction is made from both. Everything else is ours: one dense layer per modality,
-and one dense layer over their concatenation. There is no symbol table, because we know none of the paper's equations.
+This network follows the paper in three points: it uses no transcript, its inputs are high-level features of voice and
+face per utterance, and it makes one prediction from both. Everything else is ours: one dense layer per modality, and
+one dense layer over their concatenation. There is no symbol table, because we know none of the paper's equations.
 The published scores (F1 .8049 on validation, .6325 on the challenge test) are not comparable with those of this
 network.
 """
@@ -51,7 +51,7 @@ class Blanchard(nn.Module):
         self.heads = make_heads(settings.joint_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from each utterance alone."""
+        """Compute the logits (video, utterance, logit) of each task. They depend only on the features of the utterance."""
         encodings = [
             self.encoders[m](real_rows(batch, batch.features[m])) * batch.present[m][batch.real].unsqueeze(-1)
             for m in self.modalities

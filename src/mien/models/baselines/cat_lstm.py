@@ -38,7 +38,7 @@ class CatLstmSettings(SystemSettings):
     dense_size: int = 200
     # units of the LSTM per direction
     lstm_size: int = 100
-    # False: no attention over the utterances; the heads read the states of the LSTM
+    # False: no attention over the utterances; the heads take the states of the LSTM as input
     utterance_attention: bool = True
     # dropout rates on the features, on the fused utterances, and on the representation
     input_dropout: float = 0.3
@@ -49,7 +49,7 @@ class CatLstmSettings(SystemSettings):
 class CatLstm(nn.Module):
     """Attention-based fusion of the modalities (AT-Fusion), then a contextual LSTM with attention (CAT-LSTM).
 
-    With one modality there is nothing to fuse, and the LSTM reads this modality.
+    With one modality there is no fusion, and the LSTM takes this modality as input.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CatLstmSettings) -> None:
@@ -69,7 +69,12 @@ class CatLstm(nn.Module):
         self.heads = make_heads(state_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits for each task, fusion weights (video, utterance) of each modality, and attention weights."""
+        """Compute the logits of each task, the attention weights and the fusion weights.
+
+        Returns:
+            Logits (video, utterance, logit) by task; attention weights (video, utterance, context) between the
+            utterances of a video; and fusion weights (video, utterance), the weight of each modality in an utterance.
+        """
         settings = self.settings
         fused, any_present, fusion = self._fuse(batch)
         fused = functional.dropout(fused, settings.fused_dropout, self.training)
@@ -83,9 +88,11 @@ class CatLstm(nn.Module):
         return outputs_from_heads(self.heads, representation, attention=attention, fusion=fusion)
 
     def _fuse(self, batch: Batch) -> tuple[States, Bool[Tensor, "video utterance"], dict[str, Tensor]]:
-        """Fuse the modalities of each utterance: F = B softmax(w_F^T tanh(W_F B)).
+        """Fuse the modalities of each utterance: F = B softmax(w_F^T tanh(W_F B)), where a column of B is a modality.
 
-        Return F, the mask of utterances with at least one modality, and the fusion weight (share) of each modality.
+        Returns:
+            F; the mask of the utterances that have at least one modality; and, by modality, the fusion weights, which
+            are the result of the softmax.
         """
         inputs = {
             m: functional.dropout(batch.features[m], self.settings.input_dropout, self.training)
@@ -106,7 +113,8 @@ class CatLstm(nn.Module):
     ) -> tuple[States, Weights]:
         """Return h*_t = tanh(W_p r_t + W_x h_t) and the attention weights a_tj = softmax over j of tanh(h_t W h_j).
 
-        h_t is the state of utterance t, and r_t is the sum of a_tj h_j over all utterances j of the video.
+        h_t is the state of utterance t, r_t is the sum of a_tj h_j over all utterances j of the video, and W, W_p and
+        W_x are trained matrices.
         """
         scores = torch.tanh(self.bilinear(states) @ states.transpose(1, 2))  # (video, utterance, context)
         weights = masked_softmax(scores, present.unsqueeze(1))

@@ -49,8 +49,8 @@ class DfSettings(SystemSettings):
 class Df(nn.Module):
     """Late fusion: one classifier per modality, and a fusion network over their confidences for each task.
 
-    It accepts any one, two or three modalities. All tasks share the hidden layers of a modality's classifier. With one
-    modality, the fusion network only recalibrates the confidences.
+    Any one, two or three modalities are accepted. All tasks share the hidden layers of a modality's classifier. With
+    one modality, the fusion network only recalibrates the confidences.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: DfSettings) -> None:
@@ -68,7 +68,7 @@ class Df(nn.Module):
         self.fusion = nn.ModuleDict({t: relu_layers((2 * n_pairs[t], settings.fusion_size), 0.0) for t in tasks})
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from each utterance alone."""
+        """Compute the logits (video, utterance, logit) of each task. They depend only on the features of the utterance."""
         hidden = {m: self.trunks[m](real_rows(batch, batch.features[m])) for m in self.modalities}
         present = {m: batch.present[m][batch.real] for m in self.modalities}
         fused = {}

@@ -63,9 +63,9 @@ class MarnSettings(SystemSettings):
 class Marn(nn.Module):
     """Hybrid-memory LSTMs and a multi-attention block, for any one, two or three modalities.
 
-    With one modality, the attentions act only on the hidden units of that modality, and the code z is a second
-    recurrent state. If a word lacks a modality, its vector for that modality is zero. If an utterance has no words, its
-    last states are zero.
+    The multi-attention block computes the code z, a recurrent state that is shared by all modalities. With one
+    modality, the attentions act only on the hidden units of that modality. If a word lacks a modality, its vector for
+    that modality is zero. If an utterance has no words, its last states are zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MarnSettings) -> None:
@@ -85,7 +85,7 @@ class Marn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from the words of each utterance alone."""
+        """Compute the logits (video, utterance, logit) of each task. They depend only on the words of the utterance."""
         rows, features = read_word_rows(batch, tuple(self.sizes), self.settings.max_words)
         n_units = sum(self.sizes.values())
         inward = [self.inward[m](features[m]) for m in self.sizes]

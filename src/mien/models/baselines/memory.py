@@ -2,7 +2,7 @@
 
 `ViewLstms`: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997, with the forget gate of Gers
 et al. 2000. One step computes all views. `torch.nn.LSTM` is not used, because it returns the memory c only after the
-last word, but the fusion reads c after every word.
+last word, but the fusion needs c after every word.
 
 Symbols (paper -> code): x_t -> features; h, c -> hidden, memory, with the units of all views concatenated; i, f, o ->
 input_gate, forget_gate, output_gate; W with b -> inward; U -> recurrent.
@@ -14,8 +14,8 @@ input_gate, forget_gate, output_gate; W with b -> inward; U -> recurrent.
     u_t = g1 u_{t-1} + g2 u^_t,  u_0 = 0
 
 Symbols (paper -> code): c^_t -> fused; u -> memory; u^, NN_u -> candidate; g1, g2 -> keep, take. The first layers of
-NN_1 and NN_2 are computed together, by two matrices: `gates_fused` reads c^ and is computed for all words at once,
-`gates_memory` reads u. The second layers are `keep` and `take`.
+NN_1 and NN_2 are computed together, by two matrices: `gates_fused` is applied to c^, for all words at once, and
+`gates_memory` to u. The second layers are `keep` and `take`.
 """
 
 from __future__ import annotations
@@ -47,11 +47,12 @@ class ViewLstms(nn.Module):
         """Run the LSTMs over the words of all utterances.
 
         Args:
-            rows: Layout of the words as rows.
-            features: Vectors of the words for each modality.
+            rows: Layout that gives the utterance and the position of the word of each row.
+            features: Vectors of the words, one row per word, by modality.
 
         Returns:
-            Hidden units and memories after every word, with the units of all views concatenated.
+            Hidden states and memory cells after every word. Those of all modalities are concatenated along the last
+            axis.
         """
         n_units = sum(self.sizes.values())
         inward = [self.inward[m](features[m]) for m in self.sizes]
@@ -65,9 +66,11 @@ class ViewLstms(nn.Module):
 
 
 class GatedMemory(nn.Module):
-    """Memory of fused vectors. At each word, one gate controls what is kept of it, and another what is added.
+    """Recurrent memory of the fused vectors (multi-view gated memory of the Memory Fusion Network).
 
-    The constructor reads the settings `memory_size`, `hidden_size`, `gate_hidden_size` and `hidden_dropout`.
+    At each word, one gate controls how much of the memory is kept, and another how much of a candidate is added. The
+    candidate is computed from the fused vector. The constructor uses the fields `memory_size`, `hidden_size`,
+    `gate_hidden_size` and `hidden_dropout` of `settings`.
     """
 
     def __init__(self, n_fused: int, settings: Any) -> None:
@@ -85,11 +88,11 @@ class GatedMemory(nn.Module):
         """Run the memory over the words of all utterances.
 
         Args:
-            rows: Layout of the words as rows.
-            fused: Fused vector of each word.
+            rows: Layout that gives the utterance and the position of the word of each row.
+            fused: Fused vector of each word, one row per word.
 
         Returns:
-            The memory after every word.
+            The memory after every word, one row per word.
         """
         (memory,) = rows.scan(self._step, (self.candidate(fused).tanh(), self.gates_fused(fused)), (self.n_memory,))
         return memory
@@ -107,12 +110,12 @@ def lstm_update(
     """Compute one step of the LSTMs: c_t = f c_{t-1} + i candidate, h_t = o tanh(c_t).
 
     Args:
-        gates: For each view, input gate, forget gate, output gate and candidate (active, 4 * units), before their
-            activations.
-        memory: c_{t-1}, with the units of all views concatenated.
+        gates: One array (active, 4 * units) per modality: input gate, forget gate, output gate and candidate, in this
+            order and before their activation functions. A row is an utterance that has a word at step t.
+        memory: c_{t-1}, with the units of all modalities concatenated.
 
     Returns:
-        ``(h_t, c_t)``, with the units of all views concatenated.
+        ``(h_t, c_t)``, with the units of all modalities concatenated.
     """
     all_gates = torch.cat([each.reshape(len(each), 4, -1) for each in gates], dim=2)  # (active, 4, unit)
     squashed, candidate = torch.split(all_gates, [3, 1], dim=1)
@@ -124,13 +127,13 @@ def lstm_update(
 def by_view(
     units: Float[Tensor, "... unit"], sizes: Mapping[Modality, int]
 ) -> tuple[Float[Tensor, "... feature"], ...]:
-    """Split the concatenated units of all views into the units of each view.
+    """Split the concatenated units of all modalities (views) into the units of each modality.
 
     Args:
-        units: Units of all views, concatenated in the order of `sizes`.
-        sizes: Number of units of each view.
+        units: Units of all modalities, concatenated in the order of `sizes`.
+        sizes: Number of units of each modality.
 
     Returns:
-        The units of each view.
+        One array per modality, in the order of `sizes`.
     """
     return torch.split(units, list(sizes.values()), dim=-1)

@@ -100,7 +100,7 @@ class Mfn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from the words of each utterance alone."""
+        """Compute the logits (video, utterance, logit) of each task. They depend only on the words of the utterance."""
         rows, features = read_word_rows(batch, tuple(self.lstms.sizes), self.max_words)
         hidden, memories = self.lstms(rows, features)
         changes = torch.cat([rows.before(memories), memories], dim=1)
@@ -174,7 +174,14 @@ class DynamicFusionGraph(nn.Module):
     def forward(
         self, singletons: Mapping[Modality, Float[Tensor, "row feature"]]
     ) -> tuple[Float[Tensor, "row vertex"], Float[Tensor, "row edge"]]:
-        """Compute, for every word separately, the vertex T and the efficacies in the order of `edges`."""
+        """Compute the graph for every word separately.
+
+        Args:
+            singletons: Vectors of the vertices of single modalities, one row per word.
+
+        Returns:
+            The vectors of vertex T, and the weights (efficacies) of the edges in the order of `edges`.
+        """
         efficacies = self.efficacy_network(torch.cat(list(singletons.values()), dim=1))
         if self.squash:
             efficacies = efficacies.sigmoid()
@@ -190,7 +197,7 @@ class GraphMfn(nn.Module):
     """Memory fusion network with a dynamic fusion graph, for any one, two or three modalities.
 
     If a word lacks a modality, its vector for that modality is zero. If an utterance has no words, its last states and
-    its efficacies in `Outputs.fusion` are zero.
+    its edge weights (efficacies) in `Outputs.fusion` are zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: GraphMfnSettings) -> None:
@@ -206,7 +213,12 @@ class GraphMfn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits for each task and mean efficacies for each edge, from the words of each utterance alone."""
+        """Compute the logits of each task and the weights of the edges. They depend only on the words of the utterance.
+
+        Returns:
+            Logits (video, utterance, logit) by task; and, by edge, the mean weight (efficacy) of the edge over the
+            words of each utterance (video, utterance).
+        """
         rows, features = read_word_rows(batch, tuple(self.lstms.sizes), self.max_words)
         hidden, _ = self.lstms(rows, features)
         top, efficacies = self.graph(self._singletons(rows, hidden))

@@ -66,7 +66,7 @@ class Tfn(nn.Module):
         self.heads = make_heads(units, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from each utterance alone."""
+        """Compute the logits (video, utterance, logit) of each task. They depend only on the features of the utterance."""
         embeddings = []
         for modality in self.modalities:
             present = batch.present[modality][batch.real].unsqueeze(-1)  # (n, 1)
@@ -77,7 +77,7 @@ class Tfn(nn.Module):
 
 
 def tensor_fusion(embeddings: Sequence[Float[Tensor, "n feature"]]) -> Float[Tensor, "n product"]:
-    """Compute the outer product of [1; z] over the embeddings z (paper, section 4.2), flattened in row-major order."""
+    """Compute the outer product of the vectors [1; z] of all embeddings z, and flatten it (paper, section 4.2)."""
     fused = functional.pad(embeddings[0], (1, 0), value=1.0)
     for embedding in embeddings[1:]:
         factor = functional.pad(embedding, (1, 0), value=1.0)

@@ -53,12 +53,15 @@ class GatedTanh(nn.Module):
         self.gate = nn.Linear(size, size)
 
     def forward(self, rows: Float[Tensor, "*row feature"]) -> Float[Tensor, "*row feature"]:
-        """Apply the layer; the shape stays the same."""
+        """Apply the layer to each row. The result has the shape of the input."""
         return torch.tanh(self.value(rows)) * torch.sigmoid(self.gate(rows))
 
 
 class QuestionAttention(nn.Module):
-    """Attention of each utterance of one modality over the utterances of another, and their joint representation."""
+    """Attention from each utterance of one modality (the question) to the utterances of another (the regions).
+
+    It also computes a joint representation of each question and the weighted mean of the regions.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -86,7 +89,8 @@ class QuestionAttention(nn.Module):
             regions_present: True for the utterances that have the regions' modality; only these get weight.
 
         Returns:
-            The joint representation (zero where the question or every region is missing) and the attention weights.
+            The joint representation of each question, which is zero if the question or all regions are missing; and the
+            attention weights.
         """
         hidden = self.region_to_hidden(regions).unsqueeze(1) + self.question_to_hidden(question).unsqueeze(2)
         value, gate = hidden.chunk(2, dim=-1)  # each (video, utterance, context, feature)
@@ -100,8 +104,8 @@ class QuestionAttention(nn.Module):
 class VqaAttention(nn.Module):
     """Question-guided attention for any one, two or three modalities.
 
-    The heads read the joint representations of all pairs of modalities and the states of all modalities, concatenated.
-    A single modality forms a pair with itself.
+    The input of the heads is a concatenation: the joint representations of all pairs of modalities, then the states of
+    all modalities. If there is only one modality, it forms a pair with itself.
     """
 
     def __init__(
@@ -119,7 +123,12 @@ class VqaAttention(nn.Module):
         self.heads = make_heads((len(self.pairs) + len(self.modalities)) * settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, and attention weights (video, utterance, context)."""
+        """Compute the logits of each task, and attention weights between utterances.
+
+        Returns:
+            Logits (video, utterance, logit) by task, and attention weights (video, utterance, context) by the names of
+            the two modalities: how much an utterance attends to each utterance of its video.
+        """
         present = batch.present
         states = {m: self.encoders[m](batch.features[m], present[m]) for m in self.modalities}
         joints, attention = [], {}

@@ -2,10 +2,10 @@
 
 The words of all utterances of a batch are the rows of one array, so that computations without a recurrence are one
 matrix product for all words. The first rows are the first words of all utterances, longest utterance first. The next
-rows are the second words of all utterances that have one, and so on. There are no rows for padding.
+rows are the second words of all utterances with at least two words, and so on. There are no rows for padding.
 
-Axes: n = real utterances of a batch; row = all words of these utterances; active = the utterances that have a word at
-the current step.
+Axes: n = utterances of a batch, without padding; row = all words of these utterances; active = the utterances that have
+a word at the current step.
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ State = tuple[Float[Tensor, "active feature"], ...]
 
 @dataclass(frozen=True, slots=True)
 class WordRows:
-    """Layout of the words of a batch as rows: the utterance of each row, and its word's position."""
+    """Layout of arrays with one row per word of a batch: the utterance of each row, and the word's position in it.
+
+    The rows are sorted by position: the first words of all utterances, then the second words, and so on. Within a
+    position, the utterances with the most words come first.
+    """
 
     # number of utterances that have a first word, a second word, and so on; the numbers never increase
     n_active: list[int]
-    # utterance of each row, an index into the batch's real utterances
+    # utterance of each row, an index into the batch's utterances without padding
     owner: Int[Tensor, "row"]
     # position of each row's word in its utterance, from 0
     place: Int[Tensor, "row"]
@@ -54,13 +58,13 @@ class WordRows:
         """Run a recurrence over the words of all utterances.
 
         Args:
-            step: Function that computes the next state from the inputs at one word and the preceding state, for all
-                active utterances at once.
-            inputs: Inputs of `step` for all words.
-            sizes: Number of features of each part of the state. The initial state is zero.
+            step: Function (inputs at one word, preceding state) -> next state. One call processes all utterances that
+                have a word at this position.
+            inputs: Arrays with the inputs of `step`, one row per word.
+            sizes: Number of features of each array of the state. The initial state is zero.
 
         Returns:
-            Each part of the state after every word.
+            The arrays of the state after every word, with one row per word.
         """
         state = tuple(inputs[0].new_zeros(self.n_spoken, size) for size in sizes)
         if not self.n_active:
@@ -74,7 +78,7 @@ class WordRows:
         return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
 
     def pick(self, words: Float[Tensor, "n word feature"]) -> Float[Tensor, "row feature"]:
-        """Return the vectors of all words as rows, without padding."""
+        """Return the vectors of all words, without padding, in the order of the rows of this layout."""
         return words[self.owner, self.place]
 
     def before(self, states: Float[Tensor, "row feature"]) -> Float[Tensor, "row feature"]:
@@ -97,7 +101,7 @@ class WordRows:
 
 
 def word_rows(lengths: Int[Tensor, "n"]) -> WordRows:
-    """Compute the layout of words as rows from the number of words of each utterance."""
+    """Compute the layout with one row per word (see `WordRows`) from the number of words of each utterance."""
     order = lengths.argsort(descending=True, stable=True)
     longest = int(lengths.max()) if len(lengths) else 0
     words = torch.arange(longest, device=lengths.device)
@@ -115,16 +119,16 @@ def word_rows(lengths: Int[Tensor, "n"]) -> WordRows:
 def read_words(
     batch: Batch, modalities: Sequence[Modality], max_words: int
 ) -> tuple[dict[Modality, Float[Tensor, "n word feature"]], Int[Tensor, "n"]]:
-    """Read the vectors of the first words of every real utterance.
+    """Return the vectors of the first `max_words` words of every utterance that is not padding.
 
     Args:
         batch: Batch with words.
-        modalities: Modalities to read.
+        modalities: Modalities whose vectors are returned.
         max_words: Largest number of words per utterance; later words are ignored.
 
     Returns:
-        Vectors of the words by modality, zero where a word lacks the modality; and the number of words of each
-        utterance.
+        Vectors (n, word, feature) by modality, zero where a word lacks the modality; and the number (n,) of words of
+        each utterance, at most `max_words`.
 
     Raises:
         UsageError: The batch has no words.
@@ -145,15 +149,16 @@ def read_words(
 def read_word_rows(
     batch: Batch, modalities: Sequence[Modality], max_words: int
 ) -> tuple[WordRows, Mapping[Modality, Float[Tensor, "row feature"]]]:
-    """Read the vectors of the first words of every real utterance, arranged as rows.
+    """Return the vectors of the first `max_words` words of every utterance that is not padding, one row per word.
 
     Args:
         batch: Batch with words.
-        modalities: Modalities to read.
+        modalities: Modalities whose vectors are returned.
         max_words: Largest number of words per utterance; later words are ignored.
 
     Returns:
-        The layout of the words, and their vectors by modality, zero where a word lacks the modality.
+        The layout, which gives the utterance and the position of each row (see `WordRows`); and the vectors (row,
+        feature) by modality, zero where a word lacks the modality.
 
     Raises:
         UsageError: The batch has no words.

@@ -101,7 +101,7 @@ def degrees_among(tasks: Sequence[str]) -> list[str]:
 
 
 def in_order(tasks: Sequence[str]) -> list[str]:
-    """Return the tasks in the order of `TASKS`, which is fixed because stored arrays do not name their outputs."""
+    """Sort tasks into the order of `TASKS`. Stored arrays need a fixed order, because they do not name their outputs."""
     return [task for task in TASKS if task in tasks]
 
 
@@ -113,7 +113,7 @@ def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> ClassicalTarg
         tasks: Tasks that all predict classes, or that all predict intensities.
 
     Returns:
-        The targets, one column per output. They have no columns if `tasks` is empty.
+        The targets, with one row per utterance and one column per output; without columns if `tasks` is empty.
     """
     empty = np.zeros((columns.n_utterances, 0), dtype=bool)
     values, scored = [empty], [empty]
@@ -129,10 +129,10 @@ def by_task(outputs: Float[Array, "N output"], tasks: Sequence[str]) -> Probabil
 
     Args:
         outputs: Predicted values, with columns in the order of `joined_targets`.
-        tasks: The tasks that these columns belong to.
+        tasks: The tasks of these columns.
 
     Returns:
-        Predictions by task.
+        Task -> its columns (N, output).
     """
     predictions, start = {}, 0
     for task in in_order(tasks):
@@ -151,7 +151,7 @@ def has_both_classes(labels: Bool[Array, "n"]) -> bool:
 def column_scaling(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the mean (feature,) and standard deviation (feature,) of every column of `rows` (n, feature).
 
-    The deviation of a constant column is returned as 1, so that it can be divided by.
+    For a constant column, the deviation is returned as 1 instead of 0, so that dividing by it is possible.
     """
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     # rounding makes the deviation of a constant column small, but not exactly zero
@@ -160,7 +160,7 @@ def column_scaling(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 @contextmanager
 def iterations_may_run_out() -> Iterator[None]:
-    """Silence scikit-learn's warning that a solver stopped at its iteration limit. The last solution is used."""
+    """Silence, in a with block, scikit-learn's warning that a solver stopped at its limit of iterations."""
     from sklearn.exceptions import ConvergenceWarning  # scikit-learn takes seconds to import, and only fitting needs it
 
     with warnings.catch_warnings():
@@ -219,7 +219,7 @@ def fit_linear_svm(features: Any, present: Bool[Array, "n"], penalty: float) -> 
         penalty: The parameter C.
 
     Returns:
-        Weights and offset. They are all zero if the labels contain only one class.
+        Weights and offset. All of them are zero if the labels contain only one class.
     """
     from sklearn.svm import LinearSVC
 
@@ -261,7 +261,7 @@ def fit_linear_svr(features: Any, values: Float[Array, "n"], penalty: float) -> 
 
 @dataclass(frozen=True)
 class MajoritySettings:
-    """Settings of `majority`, which has none."""
+    """Settings of the system `majority`. It has no settings, so this class is empty."""
 
 
 def fit_majority(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
@@ -273,7 +273,8 @@ def fit_majority(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec)
         spec: The tasks; its inputs, settings and seed have no effect.
 
     Returns:
-        ``shares`` (output,), the fractions of the classes; and ``medians`` (output,) if a task predicts intensities.
+        ``shares`` (output,), the fraction of utterances with each class; and, if a task predicts intensities,
+        ``medians`` (output,).
     """
     targets = joined_targets(train, classes_among(spec.tasks))
     tensors = {"shares": targets.values.sum(axis=0) / np.maximum(targets.scored.sum(axis=0), 1)}

@@ -44,7 +44,7 @@ from mien.storage.split_columns import SplitColumns
 
 @dataclass(frozen=True)
 class CdbnSettings(SystemSettings):
-    """Sizes of the layers, and settings of their pretraining and of the logistic regression."""
+    """Settings of `cdbn`: sizes of the layers, their pretraining, and the penalty of the logistic regression."""
 
     # hidden units of each layer of a modality, and number of layers per modality
     rbm_size: int = 100
@@ -67,9 +67,9 @@ def fit_cdbn(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> 
         spec: Inputs, tasks, settings (`CdbnSettings`) and seed.
 
     Returns:
-        For each modality, ``low`` and ``range`` of its features, and ``weights`` and ``biases`` of each layer. For the
-        joint layer, ``weights`` and ``biases``. For the regressions, ``weights`` (joint, output) and ``offsets``
-        (output,).
+        Arrays by name. For each modality: ``low`` (minimum) and ``range`` of its features, and ``weights`` and
+        ``biases`` of each layer. For the joint layer: ``weights`` and ``biases``. For the regressions: ``weights``
+        (joint unit, output) and ``offsets`` (output,).
     """
     settings: CdbnSettings = spec.settings
     tensors: Tensors = {}
@@ -117,7 +117,7 @@ def hidden_units(
         biases: Biases of the hidden units.
 
     Returns:
-        Probabilities of the hidden units.
+        Probabilities, one column per hidden unit.
     """
     return sigmoid(units @ weights.T + biases)
 

@@ -2,8 +2,8 @@
 
 Source: S. Poria, I. Chaturvedi, E. Cambria, A. Hussain, "Convolutional MKL based multimodal emotion recognition and
 sentiment analysis", ICDM 2016. The paper selects features and trains a multiple-kernel SVM on them (SPF-GMKL,
-generalised MKL with spectral projected gradient descent). This file is a stand-in that does NOT implement SPF-GMKL. It
-selects features by ANOVA F, and computes the weights of the kernels for each output before the SVM is fitted, by
+generalised MKL with spectral projected gradient descent). This file does NOT implement SPF-GMKL but a simpler method.
+It selects features by ANOVA F, and computes the weights of the kernels for each output before the SVM is fitted, by
 centred kernel alignment (the algorithm "alignf" of C. Cortes, M. Mohri, A. Rostamizadeh, "Algorithms for learning
 kernels based on centered alignment", JMLR 13, 2012). The text features of the Dataset replace the convolutional
 features of the paper.
@@ -86,9 +86,9 @@ def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -
         spec: Inputs, tasks, settings (`MklSvmSettings`) and seed.
 
     Returns:
-        For each modality, the selected ``columns``, their ``mean`` and ``scale``, the ``landmarks``, ``gamma`` and the
-        ``coefficients`` (landmark, output). For all, ``kernel_weights`` (output, modality), ``offsets`` (output,) and
-        ``platt`` (2, output).
+        Arrays by name. For each modality: the selected ``columns``, their ``mean`` and ``scale``, the ``landmarks``,
+        ``gamma`` and the ``coefficients`` (landmark, output). For all modalities together: ``kernel_weights`` (output,
+        modality), ``offsets`` (output,) and ``platt`` (2, output).
     """
     targets = joined_targets(train, spec.tasks)
     rng = np.random.default_rng(spec.seed)
@@ -141,7 +141,9 @@ def mkl_svm_probabilities(tensors: Tensors, columns: SplitColumns, spec: Classic
 
 
 def select_columns(rows: FloatArray, targets: ClassicalTargets, n_selected: int) -> Int[Array, "selected"]:
-    """Select the feature columns with the largest ANOVA F. The F of a column is its largest over all outputs.
+    """Select the feature columns with the largest F statistics (analysis of variance, ANOVA).
+
+    F is computed for every pair of a column and an output. A column is ranked by its largest F over all outputs.
 
     Args:
         rows: Feature rows (n, feature).
@@ -163,10 +165,10 @@ def anova_f(rows: FloatArray, present: Bool[Array, "n"]) -> Float[Array, "featur
 
     Args:
         rows: Feature rows (n, feature).
-        present: Labels that form the two groups.
+        present: Labels of the rows. The rows labelled True form one group, the others the second.
 
     Returns:
-        F of each feature; 0 where neither group varies, as for a constant feature.
+        F of each feature; 0 if the feature varies in neither group.
     """
     groups = (rows[present], rows[~present])
     mean = rows.mean(axis=0)
@@ -184,24 +186,24 @@ def rbf_kernel(
 
     Args:
         rows: Scaled feature rows.
-        landmarks: Landmarks in the same space.
+        landmarks: Landmarks with the same features, scaled in the same way.
         gamma: Factor of the squared distance; a larger one makes the kernel narrower.
 
     Returns:
-        Kernel values of every pair, in (0, 1].
+        Kernel value of every pair of a row and a landmark, in (0, 1].
     """
     return np.asarray(np.exp(-gamma * squared_distances(rows, landmarks)))
 
 
 def squared_distances(rows: Float[Array, "n feature"], others: Float[Array, "k feature"]) -> Float[Array, "n k"]:
-    """Compute the squared Euclidean distance of every pair of rows.
+    """Compute the squared Euclidean distance between every row of `rows` and every row of `others`.
 
     Args:
-        rows: First set of rows.
-        others: Second set of rows, with the same features.
+        rows: Feature rows.
+        others: Feature rows to which the distances are computed, with the same features.
 
     Returns:
-        Squared distances; rounding errors below zero are set to zero.
+        Squared distances. A value that rounding makes negative is set to zero.
     """
     distances = (rows**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
     distances -= 2 * rows @ others.T

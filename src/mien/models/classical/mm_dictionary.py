@@ -87,8 +87,9 @@ def fit_mm_dictionary(train: SplitColumns, valid: SplitColumns, spec: ClassicalS
         spec: Inputs, tasks, settings (`MmDictionarySettings`) and seed.
 
     Returns:
-        For each modality, ``mean``, ``scale`` and ``centres``. For the classes, ``weights``, ``offsets`` and ``platt``.
-        For the intensities, if a task predicts them, ``intensity_weights`` and ``intensity_offsets``.
+        Arrays by name. For each modality: ``mean`` and ``scale`` of its features, and the ``centres`` of its codebook.
+        For the classes: ``weights``, ``offsets`` and ``platt``. If a task predicts intensities, also
+        ``intensity_weights`` and ``intensity_offsets``.
 
     Raises:
         DataError: A split has no words, or no train word has an input modality.
@@ -137,14 +138,14 @@ def dictionary_counts(
     """Count codewords, gestures, and codewords with and without each gesture, in every utterance.
 
     Args:
-        offsets: Utterance n consists of the words offsets[n] to offsets[n + 1] - 1.
+        offsets: Utterance n consists of the words with indices offsets[n] to offsets[n + 1] - 1.
         codes: Per modality, the index of each word's codeword or gesture; `UNKNOWN` if the word lacks the modality.
         sizes: Per modality, the number of codewords or gestures.
 
     Returns:
-        Scipy sparse matrix (N, feature). Its first columns are the plain counts of each modality. If text is among the
-        modalities, more columns follow for each gesture of each other modality: the counts of every codeword with this
-        gesture, then the counts of every codeword with another gesture.
+        Scipy sparse matrix (N, feature) of counts. Its first columns count the codewords or gestures of each modality.
+        If text is among the modalities, two blocks of columns follow for each gesture of each other modality: how often
+        every codeword occurs with this gesture, and how often it occurs with a different gesture.
     """
     from scipy.sparse import csr_array
 
@@ -171,11 +172,11 @@ def dictionary_counts(
 
 
 def nearest_centres(rows: Float[Array, "n feature"], centres: Float[Array, "k feature"]) -> Int[Array, "n"]:
-    """Return the index of the nearest centre of every row.
+    """Find the nearest centre of every row by Euclidean distance.
 
     Args:
         rows: Feature rows.
-        centres: Centres in the same space.
+        centres: Centres, with the same features.
 
     Returns:
         Index of a centre for every row.
@@ -191,7 +192,7 @@ def nearest_centres(rows: Float[Array, "n feature"], centres: Float[Array, "k fe
 def _fit_outputs(
     counts: Any, train: SplitColumns, tasks: Sequence[str], penalty: float
 ) -> tuple[Float[Array, "feature output"], Float[Array, "output"]]:
-    """Fit weights and offset of every output: regressions for sentiment and intensities, SVMs for emotion classes."""
+    """Fit the weights and the offset of every output: regressions for sentiment and intensities, SVMs for emotions."""
     fitted = []
     for task in in_order(tasks):
         values, scored = joined_targets(train, [task])

@@ -12,7 +12,7 @@ tests compare the results with it. The implementation saves time in these ways:
   allocated before the first step.
 
 Axes: direction = the forward and the backward direction of each GRU in turn (f0 b0 f1 b1 ...); row = the utterances in
-the order of the recurrence: the first of every video, then the second of every video that has one, and so on.
+the order of the recurrence: the first of every video, then the second of every video with at least two, and so on.
 
 Symbols (equations -> code): r, z, n -> reset, update, candidate; W_i*, b_i* -> weight_ih, bias_ih; W_h*, b_h* ->
 weight_hh, bias_hh.
@@ -43,10 +43,11 @@ STEPS_WORTH_A_COPY = 6
 
 @dataclass(frozen=True, slots=True)
 class RecurrenceRows:
-    """Layout of the recurrence: which utterance each row processes.
+    """Layout of a recurrence that runs several GRUs over several videos: which utterance each row processes.
 
-    Utterances are numbered through the padded batch: utterance i of video v has number v * (utterances per video) + i.
-    A filler row belongs to a GRU that has no utterance of the video left, while another GRU still has one.
+    A row is one step of the recurrence in one video. Utterance i of video v has number v * (utterances per video) + i in
+    the padded batch. If a GRU has fewer utterances in a video than another GRU, its last rows there are filler rows,
+    which process no utterance.
     """
 
     # number of videos that have a first, second, ... utterance
@@ -73,7 +74,7 @@ def run_grus(
     Args:
         grus: Bidirectional GRUs of one layer, with biases and with the same hidden size.
         inputs: Input vectors of each GRU.
-        presents: True for the utterances that each GRU visits; it skips the others.
+        presents: True for the utterances that each GRU processes; it skips the others.
 
     Returns:
         Forward and backward states of every GRU, concatenated; zero where an utterance is not present.
@@ -88,10 +89,10 @@ def run_grus(
 
 
 def _arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> RecurrenceRows:
-    """Compute the layout of the rows for both directions of every GRU; `presents[i]` is the mask of GRU i.
+    """Compute which utterance each row of the recurrence processes, for both directions of every GRU.
 
-    A GRU skips utterances that are not present. If it has fewer utterances in a video than another GRU, its last rows
-    are filler rows, whose states `run_grus` does not return.
+    `presents[i]` is True for the utterances that GRU i processes; it skips the others. If GRU i has fewer utterances in a
+    video than another GRU, its last rows for the video are filler rows, whose states `run_grus` does not return.
     """
     masks = [present.numpy() for present in presents]  # (video, utterance); numpy is faster than torch for small arrays
     n_utterances = masks[0].shape[1]
@@ -129,9 +130,10 @@ def _gru_parameters(gru: nn.GRU) -> list[Tensor]:
 
 
 class _FusedGru(torch.autograd.Function):
-    """Compute `run_grus` for inputs (utterance, feature), one per GRU, with the padded videos concatenated.
+    """Differentiable function that computes `run_grus`.
 
-    The result has the shape (gru, utterance, 2 * hidden).
+    Each GRU has one input array (utterance, feature), in which the padded videos are concatenated. The result has the
+    shape (gru, utterance, 2 * hidden).
     """
 
     @staticmethod
@@ -194,8 +196,8 @@ def _step_forward(
 ) -> tuple[Float[Tensor, "direction row hidden"], Float[Tensor, "direction row hidden"]]:
     """Compute the GRU states of all rows, and the recurrent part of the candidate n before the reset gate is applied.
 
-    `gates` must contain the parts of r, z and n that come from the inputs. It is overwritten with r, z and n. tanh(x)
-    is computed as 2 sigmoid(2x) - 1, which takes half the time.
+    At the start, `gates` must contain the summands of r, z and n that come from the inputs. It is overwritten with the
+    gates r and z and the candidate n. tanh(x) is computed as 2 sigmoid(2x) - 1, which takes half the time.
     """
     hidden = weights.shape[2]
     # Products with a transposed copy are faster, but the copy pays off only after several products.
@@ -242,8 +244,8 @@ def _step_backward(
 
     The first result holds the gradients of the recurrent products of r, z and n. Each of them is the gradient of the
     row's state times a factor. The factors do not depend on gradients and are computed first, for all rows at once, so
-    that a step takes only three operations. The second result is the factor by which the gradient of the state must be
-    multiplied to get that of the candidate's input part. Gradients from later steps are added to `d_states` in place.
+    that a step takes only three operations. The second result, times the gradient of the state, is the gradient of the
+    summand of n that comes from the input. Gradients from later steps are added to `d_states` in place.
     """
     gates, states, recurrent_n = saved
     hidden = states.shape[-1]
@@ -281,7 +283,7 @@ def _select_rows(
     rows: RecurrenceRows,
     out: Tensor | None = None,
 ) -> Float[Tensor, "row feature"]:
-    """Return the vector of each row's utterance; zero for a filler row."""
+    """Return, for each row, the vector of its utterance (`places` has the number of the utterance); zero for fillers."""
     if not rows.all_real:
         values = torch.nn.functional.pad(values, (0, 0, 0, 1))
     return torch.index_select(values, 0, places, out=out)
@@ -296,7 +298,7 @@ def attend_pairs(
 
     Args:
         states: States of every modality.
-        presents: True for the utterances of every modality that take attention.
+        presents: True for the utterances of every modality that may get attention weight.
         directions: Pairs (X, Y) of modality indices: every pair once, then the same pairs, each reversed.
 
     Returns:
@@ -308,9 +310,10 @@ def attend_pairs(
 
 
 class _PairAttention(torch.autograd.Function):
-    """Compute `attend_pairs` from two tensors, the indices of X and of Y for each direction.
+    """Differentiable function that computes `attend_pairs`.
 
-    The second half of the directions are the pairs of the first half, reversed.
+    `queries` and `contexts` are the modality indices of X and of Y, one per direction. The second half of the directions
+    are the pairs of the first half, reversed.
     """
 
     @staticmethod

@@ -14,9 +14,8 @@ def use_fast(*tensors: Tensor) -> bool:
     """Tell whether to use the fast implementations of recurrence, attention and dropout.
 
     They are used if all tensors are on the CPU, no ONNX export is running, and the environment variable MIEN_FAST is
-    not 0. This is not a setting of a model, because settings are part of a run's identity. The fast and the plain
-    implementations compute the same values. Only dropout during training draws other random numbers, as it also does
-    on another device.
+    not 0. The choice is not a setting of the model, because the fast and the plain implementations compute the same
+    values. Only dropout during training differs: the fast dropout draws other random numbers than the plain one.
     """
     on_cpu = all(each.device.type == "cpu" for each in tensors)
     return on_cpu and not torch.onnx.is_in_onnx_export() and os.environ.get("MIEN_FAST") != "0"
@@ -30,8 +29,8 @@ VALUES_PER_NUMBER = 4
 def dropout(values: Float[Tensor, "*axes"], rate: float, training: bool) -> Float[Tensor, "*axes"]:
     """Set random values to zero during training, and scale the others by 1 / (1 - rate).
 
-    The random numbers come from torch's global generator, and are drawn in the same way for tensors of every size. If
-    `use_fast` returns False, `torch.nn.functional.dropout` is applied, which draws other numbers.
+    The random numbers come from torch's global generator. How they are drawn does not depend on the size of the tensor.
+    If `use_fast` returns False, `torch.nn.functional.dropout` is applied, which draws other numbers.
 
     Args:
         values: Values, each of which is dropped independently of the others.

@@ -46,7 +46,7 @@ COVAREP_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class _AlignedWords:
-    """The n words of one video in start order."""
+    """The n words of one video in start order, with the feature vectors of each modality aligned to the words."""
 
     intervals: FloatArray  # (n, 2) seconds
     vectors: Mapping[Modality, FloatArray]  # (n, feature) float32, zero rows where not present
@@ -62,13 +62,13 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
     Args:
         paths: The files, or a folder that contains them.
-        options: Whether to keep words, and in `mapping` role -> name of the root group to use for it.
+        options: `words` tells whether to keep word vectors. `mapping` gives role -> name of the root group to use.
 
     Returns:
         The data set; its videos can also be read by id.
 
     Raises:
-        DataError: A file is not a computational sequence or is damaged, or a role has no sequence or two.
+        DataError: A file is not a computational sequence or is damaged, or a role has no sequence or two sequences.
     """
     files = input_files(paths, (".csd",), "csd")
     notes: Counter[str] = Counter()
@@ -137,7 +137,7 @@ class CsdReader:
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[str], Described]]:
-        """Open the files; the context gives a function from a video id to the video and its notes."""
+        """Open the files as a context manager, which yields a function from a video id to the video and its notes."""
         with ExitStack() as stack:
             labels = [stack.enter_context(open_sequence(sequence)) for sequence in self.roles.labels]
             streams = {
@@ -162,7 +162,10 @@ def _read_video(
 def _read_stream(
     streams: Mapping[str, SequenceReader], role: str, video_id: str, kinds: str, notes: Counter[str]
 ) -> SequenceRows | None:
-    """Read the rows of a video from one stream; None, counted in the notes, if the stream lacks the video."""
+    """Read the rows of a video from one stream.
+
+    Return None if the data set has no such stream, or if the stream lacks the video; `notes` counts the second case.
+    """
     return streams[role].read(video_id, kinds) if _has_video(streams, role, video_id, notes) else None
 
 
@@ -253,8 +256,9 @@ def read_utterances(readers: Sequence[SequenceReader], video_id: str, notes: Cou
     """Read the labelled segments of a video as utterances.
 
     Args:
-        readers: Open label sequences; at least one contains the video. The rows of the first one are the segments.
-            Those of a second one (older files store sentiment and emotions apart) are joined by their times.
+        readers: Open label sequences, of which at least one contains the video. The rows of the first sequence are the
+            segments. Older files store sentiment and emotions in two sequences; the rows of the second sequence are
+            joined to the segments with the same times.
         video_id: Whole video id.
         notes: Counter of applied rules, updated in place.
 
@@ -296,7 +300,10 @@ def _read_label_rows(reader: SequenceReader, video_id: str) -> list[_LabelRow]:
 
 
 def _merge_label_rows(rows: list[_LabelRow], unmatched: list[_LabelRow], notes: Counter[str]) -> None:
-    """Add to each row the values of the row with the same times in `unmatched`, and remove that row there."""
+    """Copy values from `unmatched` to the rows with the same times, in place, and remove the used rows from it.
+
+    `notes` counts the rows that remain in `unmatched`.
+    """
     for row in rows:
         for candidate in unmatched:
             if abs(candidate.start_s - row.start_s) <= EPSILON_S and abs(candidate.end_s - row.end_s) <= EPSILON_S:

@@ -1,4 +1,4 @@
-"""Computational sequences (.csd, HDF5) of CMU-MultimodalSDK: reads them by video and assigns their roles by name."""
+"""Computational sequences (.csd, HDF5) of CMU-MultimodalSDK: reading the rows of a video, and finding roles by name."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class SequenceRows:
-    """The n rows of one video."""
+    """The n rows of one video in one sequence."""
 
     intervals: FloatArray  # (n, 2) seconds
     features: AnyArray  # (n, feature)
@@ -302,7 +302,8 @@ def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes
         The sequences by role; roles without a sequence are left out.
 
     Raises:
-        DataError: A role has two sequences, a mapped one is missing, or there are no labels or neither text nor words.
+        DataError: A role has two sequences, a sequence in `mapping` is missing, there are no labels, or there are
+            neither text vectors nor words.
     """
     of_role = {role: _sequences_of_role(role, sequences, mapping) for role in KNOWN_ROOTS}
     used = [id(sequence) for matches in of_role.values() for sequence in matches]
@@ -333,7 +334,7 @@ def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes
 
 
 def label_columns(sequence: Sequence) -> tuple[str, ...]:
-    """Name the columns of a label sequence by the names in the file or, without known names, by the number of columns.
+    """Return the names of the columns of a label sequence: those in the file, else those for the number of columns.
 
     Raises:
         DataError: The file has no known column names and the number of columns is not 7, 6 or 1.
