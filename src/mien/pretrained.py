@@ -72,7 +72,8 @@ def find_model_files(files: ModelFiles, path: Path | None = None) -> Path:
 def cache_folder() -> Path:
     """Return the cache folder for model files.
 
-    The environment variable MIEN_CACHE names the folder. If it is not set, the folder is ``mien`` in the XDG cache folder.
+    The environment variable MIEN_CACHE names the folder. If it is not set, the folder is ``mien`` in the XDG cache
+    folder.
     """
     if os.environ.get("MIEN_CACHE"):
         return Path(os.environ["MIEN_CACHE"])

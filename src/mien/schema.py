@@ -124,8 +124,8 @@ class FeatureSpace:
 class Utterance:
     """One utterance: its time span, transcript, features and labels.
 
-    An unknown time or label is None. If the whole utterance lacks a modality, `features` and `words` have no key for the
-    modality; the missing vectors are not stored as zeros.
+    An unknown time or label is None. If the whole utterance lacks a modality, `features` and `words` have no key for
+    the modality; the missing vectors are not stored as zeros.
     """
 
     # number of the utterance in its source: unique in the video, may have gaps, need not follow time order
@@ -220,8 +220,8 @@ def emotion_multihot7(intensities: FloatArray) -> tuple[BoolArray, BoolArray]:
     zero. The row of an utterance without labels is NaN.
 
     Returns:
-        ``(labels, scored)`` of shapes (utterance, 7) and (utterance,). For an utterance without labels, `scored` and all
-        seven labels are False.
+        ``(labels, scored)`` of shapes (utterance, 7) and (utterance,). For an utterance without labels, `scored` and
+        all seven labels are False.
     """
     scored: BoolArray = np.asarray(~np.isnan(intensities).any(axis=1), dtype=np.bool_)
     present = np.nan_to_num(intensities) > 0

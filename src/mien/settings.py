@@ -36,7 +36,8 @@ def override(defaults: SettingsT, values: Mapping[str, Any]) -> SettingsT:
 
     Args:
         defaults: A settings dataclass instance.
-        values: Field name -> new value. A value has the type of its field, or is text as on the command line (``"15"``).
+        values: Field name -> new value. A value has the type of its field, or is text as on the command line
+            (``"15"``).
 
     Returns:
         The changed copy.
@@ -53,7 +54,8 @@ def override_several(defaults: Sequence[Any], values: Mapping[str, Any]) -> list
 
     Args:
         defaults: Settings dataclass instances whose field names do not overlap.
-        values: Field name -> new value. A value has the type of its field, or is text as on the command line (``"15"``).
+        values: Field name -> new value. A value has the type of its field, or is text as on the command line
+            (``"15"``).
 
     Returns:
         One changed copy per dataclass, in the same order.

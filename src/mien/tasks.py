@@ -205,7 +205,7 @@ def targets_of(task: str, labelled: HasLabels) -> tuple[FloatArray | BoolArray, 
 
 
 def _at_least(labels: FloatArray, task: Task) -> tuple[BoolArray, BoolArray]:
-    """Return targets (N, cut), True where the label is >= the value in `task.cuts`, and the mask (N,) of labelled rows."""
+    """Return targets (N, cut), True where a label is >= a value of `task.cuts`, and the mask (N,) of labelled rows."""
     targets: BoolArray = labels >= np.array(task.cuts)
     return targets, ~np.isnan(labels[:, 0])
 

@@ -48,7 +48,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class CimSettings(SystemSettings):
-    """Sizes and regularisation of `cim`. The defaults are those of the released script, except that padding is masked."""
+    """Sizes and regularisation of `cim`. The defaults are those of the released script, but padding is masked."""
 
     # units of the GRU per direction (released: 200; the paper's text says d = 100)
     gru_size: int = 200

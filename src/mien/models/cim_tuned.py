@@ -159,11 +159,11 @@ class CimTuned(nn.Module):
         return Outputs(logits, attention)
 
     def _attention_pairs(self) -> list[tuple[Modality, Modality]]:
-        """Return all ordered pairs (query, context) of modalities, including equal ones; no pairs if attention is off."""
+        """Return all pairs (query, context) of modalities, including equal ones; an empty list if attention is off."""
         return [*product(self.modalities, self.modalities)] if self.settings.attention else []
 
     def _present_after_dropout(self, batch: Batch) -> Present:
-        """Return, by modality, the mask of the utterances that have it. In training, modality dropout is applied to it."""
+        """Return the masks of the utterances that have each modality. Modality dropout is applied during training."""
         present = {m: batch.present[m] for m in self.modalities}
         if not self.training or len(self.modalities) == 1 or not self.settings.modality_dropout:
             return present

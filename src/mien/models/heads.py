@@ -93,8 +93,8 @@ def activated(task: str, logits: Logits) -> Values:
 def predicted_values(task: str, logits: Logits) -> Float[Tensor, "*axes output"]:
     """Turn logits into predicted values in double precision.
 
-    Double precision keeps probabilities near 0 and 1 distinct. Intensities are computed in the precision of the network,
-    as they are for the loss, and then converted to double precision.
+    Double precision keeps probabilities near 0 and 1 distinct. Intensities are computed in the precision of the
+    network, as they are for the loss, and then converted to double precision.
 
     Args:
         task: Key of `TASKS`.

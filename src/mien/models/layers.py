@@ -144,8 +144,8 @@ def masked_softmax(scores: Float[Tensor, "*rows choice"], present: Bool[Tensor, 
         present: True for the entries that may get weight; broadcast over the leading axes.
 
     Returns:
-        Weights of the shape of `scores`. Entries that are not present have weight zero. If no entry along the last axis is
-        present, all its weights are zero.
+        Weights of the shape of `scores`. Entries that are not present have weight zero. If no entry along the last axis
+        is present, all its weights are zero.
     """
     # With -inf, a row without present choices and its gradient would be NaN; the lowest finite number avoids this.
     lowest = torch.finfo(scores.dtype).min
@@ -202,8 +202,8 @@ class SystemSettings:
     """Base class for the settings of a system. The constructor checks each value by the type and name of its field.
 
     Raises:
-        ValueError: An integer is below 1 (below 0 for a field named in `may_be_zero`), a dropout rate is outside [0, 1), or a
-            penalty, learning rate or factor is not positive and finite.
+        ValueError: An integer is below 1 (below 0 for a field named in `may_be_zero`), a dropout rate is outside [0,
+            1), or a penalty, learning rate or factor is not positive and finite.
     """
 
     # names of fields that may be zero; without an annotation, so that this is not a dataclass field itself

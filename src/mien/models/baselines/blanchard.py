@@ -51,7 +51,7 @@ class Blanchard(nn.Module):
         self.heads = make_heads(settings.joint_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute the logits (video, utterance, logit) of each task. They depend only on the features of the utterance."""
+        """Compute the logits (video, utterance, logit) of each task. Each utterance is processed independently."""
         encodings = [
             self.encoders[m](real_rows(batch, batch.features[m])) * batch.present[m][batch.real].unsqueeze(-1)
             for m in self.modalities

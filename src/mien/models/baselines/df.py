@@ -68,7 +68,7 @@ class Df(nn.Module):
         self.fusion = nn.ModuleDict({t: relu_layers((2 * n_pairs[t], settings.fusion_size), 0.0) for t in tasks})
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute the logits (video, utterance, logit) of each task. They depend only on the features of the utterance."""
+        """Compute the logits (video, utterance, logit) of each task. Each utterance is processed independently."""
         hidden = {m: self.trunks[m](real_rows(batch, batch.features[m])) for m in self.modalities}
         present = {m: batch.present[m][batch.real] for m in self.modalities}
         fused = {}

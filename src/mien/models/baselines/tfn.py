@@ -66,7 +66,7 @@ class Tfn(nn.Module):
         self.heads = make_heads(units, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute the logits (video, utterance, logit) of each task. They depend only on the features of the utterance."""
+        """Compute the logits (video, utterance, logit) of each task. Each utterance is processed independently."""
         embeddings = []
         for modality in self.modalities:
             present = batch.present[modality][batch.real].unsqueeze(-1)  # (n, 1)

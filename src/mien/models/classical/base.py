@@ -101,7 +101,7 @@ def degrees_among(tasks: Sequence[str]) -> list[str]:
 
 
 def in_order(tasks: Sequence[str]) -> list[str]:
-    """Sort tasks into the order of `TASKS`. Stored arrays need a fixed order, because they do not name their outputs."""
+    """Sort tasks into the order of `TASKS`. Stored arrays need a fixed order, because they do not name outputs."""
     return [task for task in TASKS if task in tasks]
 
 

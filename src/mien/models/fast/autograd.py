@@ -45,8 +45,8 @@ STEPS_WORTH_A_COPY = 6
 class RecurrenceRows:
     """Layout of a recurrence that runs several GRUs over several videos: which utterance each row processes.
 
-    A row is one step of the recurrence in one video. Utterance i of video v has number v * (utterances per video) + i in
-    the padded batch. If a GRU has fewer utterances in a video than another GRU, its last rows there are filler rows,
+    A row is one step of the recurrence in one video. Utterance i of video v has number v * (utterances per video) + i
+    in the padded batch. If a GRU has fewer utterances in a video than another GRU, its last rows there are filler rows,
     which process no utterance.
     """
 
@@ -91,8 +91,8 @@ def run_grus(
 def _arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> RecurrenceRows:
     """Compute which utterance each row of the recurrence processes, for both directions of every GRU.
 
-    `presents[i]` is True for the utterances that GRU i processes; it skips the others. If GRU i has fewer utterances in a
-    video than another GRU, its last rows for the video are filler rows, whose states `run_grus` does not return.
+    `presents[i]` is True for the utterances that GRU i processes; it skips the others. If GRU i has fewer utterances in
+    a video than another GRU, its last rows for the video are filler rows, whose states `run_grus` does not return.
     """
     masks = [present.numpy() for present in presents]  # (video, utterance); numpy is faster than torch for small arrays
     n_utterances = masks[0].shape[1]
@@ -283,7 +283,7 @@ def _select_rows(
     rows: RecurrenceRows,
     out: Tensor | None = None,
 ) -> Float[Tensor, "row feature"]:
-    """Return, for each row, the vector of its utterance (`places` has the number of the utterance); zero for fillers."""
+    """Return the vector of each row's utterance, whose number is in `places`; zero for a filler row."""
     if not rows.all_real:
         values = torch.nn.functional.pad(values, (0, 0, 0, 1))
     return torch.index_select(values, 0, places, out=out)
@@ -312,8 +312,8 @@ def attend_pairs(
 class _PairAttention(torch.autograd.Function):
     """Differentiable function that computes `attend_pairs`.
 
-    `queries` and `contexts` are the modality indices of X and of Y, one per direction. The second half of the directions
-    are the pairs of the first half, reversed.
+    `queries` and `contexts` are the modality indices of X and of Y, one per direction. The second half of the
+    directions are the pairs of the first half, reversed.
     """
 
     @staticmethod
