@@ -37,7 +37,7 @@ ENOUGH_SEEDS = 5
 
 @dataclass(frozen=True, slots=True)
 class SeedRun:
-    """One run of a system. It is compared with the run of the other system that has the same seed."""
+    """One run of a system, which is compared with the other system's run of the same seed."""
 
     predictions: Predictions
     decisions: Decisions
@@ -100,7 +100,7 @@ class MetricComparison(PairedScores):
     verdict: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content as a dictionary for JSON; undefined values are NaN in it."""
+        """Return the content as a dictionary for JSON. Undefined values are NaN."""
         return {
             "mean_a": self.mean_a,
             "mean_b": self.mean_b,
@@ -132,7 +132,7 @@ class Comparison:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content as a dictionary for JSON; undefined values are NaN in it (null after `to_json_text`)."""
+        """Return the content as a dictionary for JSON. Undefined values are NaN (null after `to_json_text`)."""
         return {
             "a": self.name_a,
             "b": self.name_b,
@@ -168,7 +168,7 @@ def compare_runs(
         bootstrap: Number and seed of the resamples. If it is None, there are 1,000 resamples with seed 0.
 
     Returns:
-        The comparison of every headline score that all runs have and that is defined for all of them.
+        The comparison on every headline score that is present and defined in all runs.
 
     Raises:
         UsageError: There are no runs, a seed occurs twice, the seeds of A and B differ, or no score is in common.
@@ -241,10 +241,11 @@ def paired_scores(a: SettingScores, b: SettingScores, seeds: Sequence[int], path
         a: Scores of setting A.
         b: Scores of setting B on the same utterances and resamples.
         seeds: Seeds that both settings have.
-        path: Keys of the score in a result, joined by dots. The score is defined for all these seeds.
+        path: Keys of the score in a result, joined by dots. The score must be defined for all these seeds.
 
     Returns:
-        Means over seeds, with the bootstrap over videos and the t-test over seeds of their difference.
+        The mean of each setting over the seeds, and two tests of the difference between these means: the bootstrap over
+        videos and the t-test over seeds.
     """
     scores_a, scores_b = (np.array([side.seeds[seed].point[path] for seed in seeds]) for side in (a, b))
     over_videos = paired_bootstrap(a.mean_resampled(seeds, path) - b.mean_resampled(seeds, path))
@@ -254,7 +255,7 @@ def paired_scores(a: SettingScores, b: SettingScores, seeds: Sequence[int], path
 def winner_of(
     path: str, names: tuple[str, str], difference: float, p_bootstrap_holm: float, p_t_test: float
 ) -> str | None:
-    """Decide which of two systems A and B is better; bootstrap and t-test must both be significant at 0.05.
+    """Decide which of two systems A and B is better. Both bootstrap and t-test must be significant at 0.05.
 
     Args:
         path: Keys of the score in a result, joined by dots. The score determines whether lower is better.
@@ -280,7 +281,7 @@ def too_few_seeds(n_seeds: int) -> str:
 
 
 def _require_pairs(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> None:
-    """Raise UsageError unless A and B have runs with the same seeds, and each seed once."""
+    """Raise UsageError unless A and B have runs with the same seeds and each system has one run per seed."""
     seeds_a, seeds_b = sorted(run.seed for run in a), sorted(run.seed for run in b)
     if not seeds_a or seeds_a != seeds_b or len(set(seeds_a)) < len(seeds_a):
         raise UsageError(
@@ -290,11 +291,11 @@ def _require_pairs(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> None:
 
 
 def _common_paths(sides: Sequence[SettingScores]) -> tuple[list[str], tuple[str, ...]]:
-    """Divide the headline scores of A and B (`sides`) into those to compare and those to leave out.
+    """Divide the headline scores of A and B (`sides`) into scores to compare and scores to leave out.
 
     Returns:
-        ``(paths, reasons)``: the paths of the scores that every run has and that are defined for it, and one text per
-        other score, with its path and the reason.
+        ``(paths, reasons)``: the paths of the scores that are present and defined in every run; and, for each other
+        score, a text with its path and the reason.
 
     Raises:
         UsageError: No score is left to compare.
@@ -321,8 +322,8 @@ def _compare_metric(
 ) -> MetricComparison:
     """Build the comparison of one score, with winner and verdict.
 
-    `names` are the names of A and B. `corrected` has the p of the bootstrap and that of the t-test, after Holm's
-    correction.
+    `names` are the names of A and B. `corrected` contains two p-values after Holm's correction: that of the bootstrap
+    and that of the t-test.
     """
     t_test, interval = pair.t_test, pair.bootstrap.interval
     winner = winner_of(path, names, pair.difference, corrected[0], t_test.p)

@@ -1,7 +1,8 @@
 """Counts and sums per video, from which most scores are computed.
 
 For a score of the split, the counts of all videos are added. For a score of a bootstrap resample, the counts of each
-video are first multiplied by how often it was drawn. One matrix product therefore gives the counts of all resamples.
+video are first multiplied by how often the resample contains the video. One matrix product therefore gives the counts
+of all resamples.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def _count_sentiment(predictions: Predictions, task: str, decisions: Decisions, 
 def _count_presence(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
     """Count the right and wrong decisions of a task with present-or-absent classes per video.
 
-    There are counts for each set of thresholds (`OperatingPoint`), and `F1_COLUMNS` names those for the F1 scores.
+    The result has one entry per set of thresholds (`OperatingPoint`). The entry `F1_COLUMNS` is a copy of one of these,
+    from which the F1 scores are computed.
     """
     labels, scored = classes_of(task, predictions)
     counts = {
@@ -97,8 +99,8 @@ def _count_presence(predictions: Predictions, task: str, decisions: Decisions, v
 def _count_score(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
     """Compute the sums and counts of a task that predicts one sentiment intensity, per video.
 
-    The sums are those of `Moments`. For each entry of `GRADES`, the counts tell how often the predicted class is right.
-    The result is empty if the gold labels are classes.
+    The entry ``moments`` contains the sums (see `Moments`). For each entry of `GRADES`, the counts tell how often the
+    predicted class is right. The result is empty if the gold labels are classes.
     """
     counts = dict(_count_degrees(predictions, task, decisions, videos))
     if counts:

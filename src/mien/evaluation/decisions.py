@@ -116,7 +116,8 @@ class Decisions:
     def _task_json(self, task: str) -> Any:
         """Return the entry of a task in decisions.json.
 
-        It is one number for a task with decision rule `half`, and operating point -> output -> threshold for any other.
+        For a task with the decision rule `half`, the entry is one number. For any other task, it is a dictionary:
+        operating point -> output -> threshold.
         """
         if TASKS[task].decision == "half":
             return float(self.at(task)[0])
@@ -261,7 +262,7 @@ def voting_draws(video_id: NDArray[Any]) -> NDArray[Any]:
         video_id: Id of each utterance's video, (utterance,).
 
     Returns:
-        How often each resample (vote) drew each utterance's video, (vote, utterance).
+        How many times each resample (vote) contains the video of each utterance, (vote, utterance).
     """
     names, video = np.unique(video_id.astype(str), return_inverse=True)
     return video_weights(max(len(names), 1), N_VOTES)[:, video]
@@ -280,9 +281,9 @@ def voted_thresholds(
     Args:
         target: True where the class is present, (utterance,).
         probability: Probability of the class in [0, 1], (utterance,).
-        draws: How often each resample (vote) drew each utterance's video, (vote, utterance).
-        scores: Name of a score -> function that computes the score to maximise from counts. It gets the counts of all
-            candidate thresholds of a resample at once.
+        draws: How many times each resample (vote) contains the video of each utterance, (vote, utterance).
+        scores: Name of a score -> function that computes the score to maximise from counts. The function gets
+            the counts of all candidate thresholds of a resample at once.
 
     Returns:
         Name of a score -> threshold.
@@ -316,7 +317,7 @@ def _best_cut(thresholds: FloatArray, scores: FloatArray) -> float:
 def candidate_thresholds(
     target: BoolArray, probability: FloatArray, weights: NDArray[Any] | None = None
 ) -> tuple[FloatArray, Confusion]:
-    """Return one threshold for every possible division of the utterances, with the counts of its decisions.
+    """Return one threshold for every way to divide the utterances by probability, with the counts of its decisions.
 
     The thresholds are the midpoints between neighbours in the sorted list of 0, the distinct probabilities, and 1. At
     the lowest threshold every utterance is predicted present, and at the highest every utterance is predicted absent.
@@ -326,8 +327,8 @@ def candidate_thresholds(
     Args:
         target: True where the class is present, (utterance,); at least one utterance.
         probability: Probability of the class in [0, 1], (utterance,).
-        weights: How often each utterance counts, (utterance,); at least one weight is above zero. Utterances with
-            weight zero give no threshold. If it is None, each utterance counts once.
+        weights: Weight of each utterance in the counts, (utterance,); at least one is above zero. Utterances with
+            weight zero give no threshold. If it is None, each utterance has weight 1.
 
     Returns:
         Ascending thresholds (cut,) and counts of shape (cut,), where each cut is one of the thresholds.

@@ -77,13 +77,13 @@ def headline_values(counts: Mapping[str, TaskCounts], weights: NDArray[Any] | No
 
     Args:
         counts: Counts per video from `count_videos`.
-        weights: How often each resample drew each video, (resample, video), from `video_weights`. If it is None, the
-            split itself is scored.
+        weights: How many times each resample contains each video, (resample, video), from `video_weights`. If it is
+            None, the split itself is scored.
 
     Returns:
         Path in a result -> score: a scalar, or an array (resample,) if `weights` is given. A mean excludes the outputs
-        whose score is undefined on the whole split. It is NaN in a resample where the score of another output is
-        undefined.
+        whose score is undefined on the whole split. If the score of one of the remaining outputs is undefined in a
+        resample, the mean of this resample is NaN.
     """
     values: dict[str, FloatArray] = {}
     for task, task_counts in ((task, counts[task]) for task in TASKS if task in counts):
@@ -108,7 +108,7 @@ def headline_intervals(
 
     Args:
         counts: Counts per video from `count_videos`.
-        weights: How often each resample drew each video, (resample, video), from `video_weights`.
+        weights: How many times each resample contains each video, (resample, video), from `video_weights`.
 
     Returns:
         ``(intervals, notes)``: path in a result -> [low, high]; and one message for each score that is undefined in

@@ -105,10 +105,10 @@ def fixed(predictions: Predictions) -> Scores:
 def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
     """Compute the best value of each metric over all epochs and 16 thresholds on the scored split: an upper bound.
 
-    Each metric takes its own best choice. A metric of sentiment or of an intensity takes its best epoch, and so do the
-    ROC AUC and the calibration error. A mean over emotions takes its best pair of epoch and threshold, with one
-    threshold for all emotions. Any other score of a single emotion takes the best pair for this emotion. `chosen` in
-    the entry of every task gives the choices.
+    The choice is made separately for each metric. For metrics of sentiment and intensities, and for the ROC AUC and the
+    calibration error, it is the best epoch. For a mean over emotions, it is the best pair of epoch and threshold, with
+    the same threshold for all emotions. For any other score of a single emotion, it is the best pair for this emotion.
+    The choices are listed under `chosen` in the entry of every task.
 
     Args:
         predictions_by_epoch: Epoch -> predictions for the same utterances.
@@ -211,7 +211,9 @@ def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions]
 def _best_output(
     epochs: Sequence[int], present: BoolArray, probabilities: FloatArray, confusion: Confusion
 ) -> dict[str, Any]:
-    """Return the best value of each score of one class over all epochs and thresholds, and the choices.
+    """Find, for one class, the best value of each score over all epochs and thresholds.
+
+    Return the values and, under ``chosen``, the epoch and threshold of each score of decisions.
 
     Args:
         epochs: Numbers of the epochs.
@@ -243,7 +245,7 @@ def _best_pair(epochs: Sequence[int], swept: FloatArray) -> tuple[tuple[int, ...
     """Find the best of the scores `swept` (epoch, threshold) of one metric.
 
     Returns:
-        Its position in the array, its value, and its epoch and threshold as an entry of ``chosen``.
+        The position of the best score in the array, its value, and its epoch and threshold as an entry of ``chosen``.
     """
     position = tuple(map(int, np.unravel_index(_argbest(swept), swept.shape)))
     return (
@@ -254,5 +256,5 @@ def _best_pair(epochs: Sequence[int], swept: FloatArray) -> tuple[tuple[int, ...
 
 
 def _argbest(values: FloatArray) -> int:
-    """Return the flat index of the largest value that is not NaN (the first of equals), or 0 if all values are NaN."""
+    """Return the flat index of the first largest value, ignoring NaN; 0 if all values are NaN."""
     return int(np.argmax(np.where(np.isnan(values), -np.inf, values)))

@@ -1,4 +1,4 @@
-"""Result of one run on one split under one protocol, with the conventions under which its numbers were computed."""
+"""Result of one run on one split under one protocol, with a description of how its scores were computed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Result:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as a nested dictionary; undefined scores are NaN in it (null after `to_json_text`)."""
+        """Return the result as a nested dictionary. Undefined scores are NaN, which `to_json_text` writes as null."""
         return self.identity.to_json() | {
             "protocol": self.protocol,
             "upper_bound": self.upper_bound,
@@ -165,7 +165,7 @@ def _apply_protocol(
 
     Returns:
         ``(scores, predictions, decisions)``: the scores; the predictions of one epoch, for the utterances and gold
-        labels; and the thresholds, or None if the protocol chooses among several for each score.
+        labels; and the thresholds, or None if the protocol chooses a separate threshold for each score.
 
     Raises:
         UsageError: The predictions or thresholds that the protocol needs are missing.
@@ -195,10 +195,10 @@ def _apply_protocol(
 def _operating_points(chosen: Protocol, decisions: Decisions | None, scores: Scores) -> dict[str, Any]:
     """Return the entry `operating_points` of a result.
 
-    It is a dictionary: operating point -> the scores that use it (``columns``), its thresholds, and the data that chose
-    them. The thresholds of emotion are under ``thresholds``, those of any other task under the name of the task. Tasks
-    with the constant threshold 0.5 are left out, and so are intensities, which have no threshold. If the protocol
-    chooses thresholds separately for each score, the dictionary has a warning in place of the thresholds.
+    It is a dictionary: operating point -> the scores that use it (``columns``), its thresholds, and the data on which
+    they were chosen. The thresholds of emotion are under ``thresholds``, those of any other task under the name of the
+    task. Tasks with the constant threshold 0.5 are left out, and so are intensities, which have no threshold. If the
+    protocol chooses thresholds separately for each score, the dictionary has a warning in place of the thresholds.
     """
     voted_tasks = [task for task in scores.parts if TASKS[task].decision == "voted"]
     if not voted_tasks:
@@ -218,7 +218,7 @@ def _operating_points(chosen: Protocol, decisions: Decisions | None, scores: Sco
 
 
 def _conventions(chosen: Protocol, identity: RunIdentity | None) -> dict[str, str]:
-    """Return the seven conventions that are needed to interpret the scores: name -> explanation."""
+    """Return seven explanations (name -> text) that are needed to interpret the scores."""
     return {
         "sentiment_classes": "has0: >= 0 is positive; non0: exact zeros dropped; the suffix of each key says which",
         "f1": "weighted over both classes; macro_f1 and positive_f1 stand beside it",

@@ -63,8 +63,8 @@ class Measure:
 
         Args:
             counts: Counts per video of the task.
-            weights: How often each resample drew each video, (resample, video), from `video_weights`. If it is None,
-                the split itself is scored.
+            weights: How many times each resample contains each video, (resample, video), from `video_weights`. If it is
+                None, the split itself is scored.
 
         Returns:
             Scores (output,), or (resample, output) if `weights` is given.
@@ -129,7 +129,7 @@ def mean_of_defined(scores: FloatArray, defined: BoolArray | None = None) -> Flo
 
 
 def means_of(task: str) -> dict[str, int]:
-    """Return which means over outputs a result of the task has: name of a mean -> number of averaged outputs.
+    """Return the means over outputs that a result of the task contains: name -> number of averaged outputs.
 
     A mean averages the first outputs of the task. Emotion has {"mean6": 6, "mean7": 7}. The first mean is the headline
     score.
@@ -139,12 +139,12 @@ def means_of(task: str) -> dict[str, int]:
 
 
 def rows_key(task: str) -> str:
-    """Return the key that has the scores of the single outputs in a task's entry of a result."""
+    """Return the key under which a task's entry in a result contains the scores of each output."""
     return "per_emotion" if task in (EMOTION, EMOTION_INTENSITY) else "per_output"
 
 
 def nested_rows(task: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the scores of all outputs in the form that a task's entry of a result has.
+    """Return the scores of all outputs as a part of the task's entry in a result.
 
     Args:
         task: Name in `TASKS`.
@@ -160,7 +160,7 @@ def nested_rows(task: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, A
 
 
 def note_undefined(task: str, rows: Mapping[str, Mapping[str, Any]], notes: list[str]) -> None:
-    """Append messages about undefined scores, because a mean over fewer outputs is a different number.
+    """Append messages about undefined scores and about means from which these are excluded.
 
     Args:
         task: Name in `TASKS`.

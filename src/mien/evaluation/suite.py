@@ -122,7 +122,7 @@ def _compare_setting(
 def _paired_tests(
     setting: SettingScores, reference: SettingScores, seeds: Sequence[int], tasks: Sequence[str] | None
 ) -> dict[str, Test]:
-    """Test every score that is defined for both settings and all these seeds; the p values are not yet corrected."""
+    """Test every score that is defined for both settings and all given seeds, without correction of the p values."""
     tests = {}
     for path in _defined_paths([setting, reference], seeds, tasks):
         pair = paired_scores(setting, reference, seeds, path)
@@ -140,8 +140,8 @@ def _paired_tests(
 def _add_corrected(tests: Mapping[str, dict[str, Test]]) -> None:
     """Add the p values after Holm's correction, and the winner, to every test in place.
 
-    All p values of the bootstrap are one family, and all p values of the t-test are another. A p of NaN stays NaN and
-    does not count as a test.
+    All p values of the bootstrap are one family, and all p values of the t-test are another. A p value of NaN stays
+    NaN and is not included in the number of tests.
     """
     family = [test for part in tests.values() for test in part.values()]
     for key in ("p_bootstrap", "p_t_test"):

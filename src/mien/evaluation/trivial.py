@@ -77,7 +77,7 @@ class TrainMajority:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TrainMajority:
-        """Build the constants from a dictionary that `to_json` returned; tasks that an older run lacks get 0."""
+        """Build the constants from a dictionary that `to_json` returned. A task that the dictionary lacks gets 0."""
         constants = {}
         for task, row in TASKS.items():
             value = facts.get(KEYS.get(task, task), [0.0] * len(row.outputs))
@@ -86,7 +86,7 @@ class TrainMajority:
 
 
 def constant_predictions(predictions: Predictions, majority: TrainMajority) -> Predictions:
-    """Return predictions in which every utterance has the same constants.
+    """Return predictions in which every utterance gets the same constant values.
 
     Args:
         predictions: Predictions with the utterances, gold labels and tasks to use.

@@ -36,8 +36,8 @@ def calibration_error(
     """Compute the expected calibration error of the predicted probabilities of one class.
 
     In each bin of probabilities, the gap is |share of utterances where the class is present - mean probability|. The
-    error is the mean gap over the bins, weighted by the number of utterances in each. It uses the probability of the
-    class itself, not the confidence of the decision for or against it.
+    error is the mean gap over the bins, weighted by the number of utterances in each. The probabilities are those of
+    the class itself, not the confidence of the decision for or against the class.
 
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.
@@ -65,8 +65,8 @@ def resampled_calibration_error(
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.
         probability: Probability of the class in [0, 1], (utterance,).
-        video: Number of each utterance's video, (utterance,).
-        weights: How often each resample drew each video, (resample, video).
+        video: Index of the video of each utterance, (utterance,).
+        weights: How many times each resample contains each video, (resample, video).
         n_bins: Number of bins.
 
     Returns:
@@ -121,7 +121,7 @@ def reliability(target: BoolArray, probability: FloatArray, inner_edges: FloatAr
         inner_edges: Ascending edges (bin - 1,) between the bins, for example from `equal_count_edges`.
 
     Returns:
-        Mean probability, share of present cases and counts of every bin.
+        For every bin: the mean probability, the share of utterances with the class, and the two numbers of utterances.
     """
     n_bins = len(inner_edges) + 1
     bin_number = np.searchsorted(inner_edges, probability, side="right")

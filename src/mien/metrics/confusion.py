@@ -48,10 +48,10 @@ class Confusion(NamedTuple):
         return Confusion(*(np.asarray(part).sum(axis=0) for part in self))
 
     def resampled(self, weights: NDArray[Any]) -> Confusion:
-        """Compute the counts of many bootstrap resamples of the videos, which are the first axis.
+        """Compute the counts of every bootstrap resample, for arrays whose first axis is the videos.
 
         Args:
-            weights: How often each resample drew each video, (resample, video).
+            weights: How many times each resample contains each video, (resample, video).
 
         Returns:
             Counts of shape (resample, ...) from counts of shape (video, ...).
@@ -59,12 +59,12 @@ class Confusion(NamedTuple):
         return Confusion(*(np.tensordot(weights.astype(np.float64, copy=False), part, axes=(1, 0)) for part in self))
 
     def take(self, index: Any) -> Confusion:
-        """Return the counts at an index or slice, which is applied to all four arrays."""
+        """Apply an index or a slice to each of the four arrays."""
         return Confusion(*(part[index] for part in self))
 
 
 def count_decisions(target: BoolArray, predicted: BoolArray, scored: BoolArray | None = None) -> Confusion:
-    """Count right and wrong decisions over the utterances, which are the first axis.
+    """Count right and wrong decisions over all utterances.
 
     Args:
         target: True where the class is present, (utterance, ...).
@@ -97,7 +97,7 @@ def count_per_video(
     Args:
         target: True where the class is present, (utterance, ...).
         predicted: True where the class is predicted, (utterance, ...).
-        video: Number of each utterance's video, (utterance,), from 0 to n_videos - 1.
+        video: Index of the video of each utterance, (utterance,), from 0 to n_videos - 1.
         n_videos: Number of videos.
         scored: Mask (utterance,), False where the label is missing; such utterances are not counted. If it is None, all
             utterances are counted.
@@ -116,7 +116,7 @@ def sum_per_video(terms: NDArray[Any], video: NDArray[Any], n_videos: int) -> Fl
 
     Args:
         terms: Values to sum, (utterance, ...).
-        video: Number of each utterance's video, (utterance,), from 0 to n_videos - 1.
+        video: Index of the video of each utterance, (utterance,), from 0 to n_videos - 1.
         n_videos: Number of videos.
 
     Returns:

@@ -79,6 +79,6 @@ def _labelled_pairs(target: FloatArray, prediction: FloatArray) -> tuple[FloatAr
 
 
 def _untied_pairs(values: FloatArray) -> float:
-    """Count the pairs of entries with different values, each pair in both orders."""
+    """Count the ordered pairs of entries with different values: (i, j) and (j, i) are two pairs."""
     counts = np.unique(values, return_counts=True)[1].astype(np.float64)
     return float(len(values) * (len(values) - 1) - (counts * (counts - 1)).sum())

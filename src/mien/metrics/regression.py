@@ -48,10 +48,10 @@ class Moments(NamedTuple):
         return Moments(*(np.asarray(part).sum(axis=0) for part in self))
 
     def resampled(self, weights: NDArray[Any]) -> Moments:
-        """Compute the sums of many bootstrap resamples of the videos, which are the first axis.
+        """Compute the sums of every bootstrap resample, for arrays whose first axis is the videos.
 
         Args:
-            weights: How often each resample drew each video, (resample, video).
+            weights: How many times each resample contains each video, (resample, video).
 
         Returns:
             Sums of shape (resample, ...) from sums of shape (video, ...).
@@ -65,7 +65,7 @@ def moments_per_video(target: FloatArray, prediction: FloatArray, video: IntArra
     Args:
         target: Gold values (utterance, ...), NaN where missing.
         prediction: Finite predictions of the same shape.
-        video: Number of each utterance's video, (utterance,), from 0 to n_videos - 1.
+        video: Index of the video of each utterance, (utterance,), from 0 to n_videos - 1.
         n_videos: Number of videos.
 
     Returns:

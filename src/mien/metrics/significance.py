@@ -32,7 +32,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class PairedBootstrap:
-    """Interval and two-sided p-value of a difference A - B, from bootstrap resamples."""
+    """Confidence interval and two-sided p-value of the difference in score between two systems, A - B.
+
+    Both are computed from bootstrap resamples of the videos.
+    """
 
     interval: Interval
     p: float
@@ -52,7 +55,7 @@ class PairedTTest:
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Result of McNemar's test of two systems: how often only one of them is right, and the two-sided p-value."""
+    """Result of McNemar's test of systems A and B: how often only one of them is right, and the two-sided p-value."""
 
     n_only_a_right: int
     n_only_b_right: int
@@ -60,7 +63,7 @@ class McNemar:
 
 
 def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) -> NDArray[np.int64]:
-    """Draw bootstrap resamples of the videos: each has as many videos as there are, drawn with replacement.
+    """Draw bootstrap resamples of the videos. Each resample consists of n_videos videos, drawn with replacement.
 
     The numbers of copies of each video in a resample are drawn from a multinomial distribution with equal
     probabilities. Equal seeds give equal weights, so systems scored with the same seed can be compared resample by
@@ -72,7 +75,7 @@ def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) 
         seed: Seed of the random numbers.
 
     Returns:
-        How often each resample drew each video, (resample, video). Every row sums to n_videos.
+        How many times each resample contains each video, (resample, video). Every row sums to n_videos.
 
     Raises:
         DataError: There is no video.
@@ -159,8 +162,8 @@ def paired_t_test(a: ArrayLike, b: ArrayLike) -> PairedTTest:
 def mcnemar(a_right: BoolArray, b_right: BoolArray) -> McNemar:
     """Compute the exact McNemar test on the utterances where exactly one of two systems is right.
 
-    The test assumes independent utterances. Those of one video depend on each other, so the p-value is slightly too
-    small. Prefer the paired bootstrap over videos.
+    The test assumes independent utterances. The utterances of one video depend on each other, so the p-value is
+    slightly too small. Prefer the paired bootstrap over videos.
 
     Args:
         a_right: True where the decision of A is right, (utterance,).
@@ -183,8 +186,8 @@ def holm(p_values: ArrayLike) -> FloatArray:
     """Compute the p-values (test,) of several tests after Holm's step-down correction.
 
     The correction bounds the probability of at least one false positive among the tests. The k-th smallest of m
-    p-values is multiplied by m - k + 1. If the corrected value before it is larger, that one is used instead, and no
-    value exceeds 1. NaN stays NaN and does not count as a test.
+    p-values is multiplied by m - k + 1. Where this makes a smaller p-value larger than the next one, the next one is
+    raised to it. Corrected values are limited to 1. NaN stays NaN and is not included in m.
     """
     p = np.asarray(p_values, dtype=np.float64)
     corrected = np.full(p.shape, np.nan)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def split_words(text: str) -> list[str]:
-    """Split a text at whitespace, after replacing HTML entities by their characters; punctuation stays on its word."""
+    """Split a text at whitespace, after replacing HTML entities by their characters; punctuation is kept."""
     return html.unescape(text).split()
 
 

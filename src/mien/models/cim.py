@@ -85,7 +85,7 @@ def attend(query: States, context: States, context_present: Bool[Tensor, "video 
         query: X (video, utterance, feature).
         context: Y (video, utterance, feature).
         context_present: True for the utterances of `context` that may get attention weight. The others (padding, and
-            utterances that lack the modality) get weight zero. If it is False for a whole video, all weights are zero.
+            utterances that lack the modality) get weight zero. If a video has only others, all its weights are zero.
 
     Returns:
         ``(A, N)``: the gated vectors (video, utterance, feature) and the weights (video, utterance, context).

@@ -144,8 +144,8 @@ def masked_softmax(scores: Float[Tensor, "*rows choice"], present: Bool[Tensor, 
         present: True for the entries that may get weight; broadcast over the leading axes.
 
     Returns:
-        Weights of the shape of `scores`. Entries that are not present have weight zero. If no entry along the last axis
-        is present, all its weights are zero.
+        Weights of the shape of `scores`. Entries that are not present have weight zero. If a row has no present
+        entry, all weights of the row are zero.
     """
     # With -inf, a row without present choices and its gradient would be NaN; the lowest finite number avoids this.
     lowest = torch.finfo(scores.dtype).min

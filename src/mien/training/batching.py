@@ -59,7 +59,7 @@ class TokenSet:
 class Targets:
     """Training targets of n utterances, by task.
 
-    Both mappings are empty if the utterances are only predicted.
+    Both mappings are empty if no targets are needed, as for prediction.
     """
 
     # task -> target classes (bool) or intensities (float32); False or zero where the label is missing
@@ -113,8 +113,8 @@ class BatchBudget:
 def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identity: bool = False) -> Scaling:
     """Compute the mean and standard deviation of every feature column, over the utterances that have the modality.
 
-    If `columns` contains word features, the statistics are over words instead. The standard deviation of a constant
-    column is set to 1.
+    If `columns` contains word features, the statistics are computed over words instead. The standard deviation of a
+    constant column is set to 1.
 
     Args:
         columns: Features of the train split.
@@ -141,13 +141,13 @@ def to_video_set(
 ) -> VideoSet:
     """Convert the arrays of one split to scaled tensors with training targets.
 
-    Where an utterance lacks a modality, its features are zero and `present` is False. If a system reads transcripts,
-    the text modality has no feature columns, and the transcripts are converted to tokens instead.
+    Where an utterance lacks a modality, its features are zero and `present` is False. If the system takes transcripts
+    as input, the text modality has no feature columns, and the transcripts are converted to tokens instead.
 
     Args:
         columns: Arrays of the split.
         scaling: Scaling fitted on the train split. Its modalities are the inputs of the system.
-        input_kind: What the system reads; tokens and times are added only for `InputKind.TRANSCRIPTS`.
+        input_kind: Kind of input of the system; tokens and times are added only for `InputKind.TRANSCRIPTS`.
         tasks: Tasks whose targets are added; empty for prediction.
 
     Returns:
@@ -215,18 +215,18 @@ def _scaled(
 def bucketed_batches(
     lengths: IntArray, batch_videos: int, rng: np.random.Generator | None, budget: BatchBudget | None = None
 ) -> list[list[int]]:
-    """Divide videos into batches, so that the videos of one batch have similar lengths.
+    """Divide videos into batches, so that the videos of one batch have similar numbers of utterances.
 
     Args:
         lengths: Number of utterances of each video (video,).
         batch_videos: Maximum number of videos of a batch.
         rng: Random generator that varies which videos share a batch, and shuffles the batches. If it is None, the
             result is deterministic.
-        budget: Maximum total cost of a batch. A video that alone exceeds it forms a batch by itself. If it is None,
-            there is no such limit.
+        budget: Maximum total cost of a batch. A video that alone exceeds the maximum forms a batch by itself. If it is
+            None, there is no such limit.
 
     Returns:
-        Numbers of the videos of each batch, from 0.
+        One list per batch, with the indices of its videos in `lengths`.
     """
     jitter = 0.0 if rng is None else rng.random(len(lengths)) * LENGTH_JITTER_UTTERANCES
     order = np.argsort(lengths + jitter, kind="stable")
@@ -261,10 +261,10 @@ def rows_of(videos: VideoSet, numbers: Sequence[int]) -> Int[Tensor, "n"]:
 
     Args:
         videos: The split.
-        numbers: Numbers of the videos in the split, from 0.
+        numbers: Indices of the videos in the split.
 
     Returns:
-        Row numbers (n,), video by video.
+        Row numbers (n,) of all utterances of the first given video, then of the second, and so on.
     """
     return torch.cat([torch.arange(int(videos.offsets[v]), int(videos.offsets[v + 1])) for v in numbers])
 
@@ -285,11 +285,11 @@ def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor
 
     Args:
         videos: The split.
-        numbers: Numbers of the videos in the split, from 0.
+        numbers: Indices of the videos in the split.
 
     Returns:
-        ``(batch, rows)``: the batch, and the row numbers (n,) of its real utterances, which are those that are not
-        padding. They are in the order of ``batch.real.nonzero()``.
+        ``(batch, rows)``: the batch, and the row numbers (n,) of its utterances in the split: first those of the first
+        given video, then those of the second, and so on.
     """
     chosen = torch.as_tensor(numbers)
     starts, lengths = _row_ranges(videos.offsets, chosen)
@@ -329,14 +329,14 @@ def one_video(columns: SplitColumns, scaling: Scaling) -> Batch:
 
 
 def collate_tokens(tokens: TokenSet, rows: Int[Tensor, "n"]) -> Tokens:
-    """Pad the tokens of the given utterances to the length of the longest one.
+    """Pad the tokens of the given utterances, so that all have the same number of tokens.
 
     Args:
         tokens: Tokens of the split.
         rows: Row numbers of the utterances (n,).
 
     Returns:
-        Token ids (n, token), zero in the padding, and lengths (n,).
+        Token ids (n, token), zero for padding, and the number (n,) of tokens of each utterance.
     """
     starts, lengths = _row_ranges(tokens.offsets, rows)
     position = torch.arange(int(lengths.max()))
@@ -349,21 +349,21 @@ def collate_tokens(tokens: TokenSet, rows: Int[Tensor, "n"]) -> Tokens:
 def _collate_times(
     times_s: Float[Tensor, "N 2"], rows: Int[Tensor, "video utterance"], real: Bool[Tensor, "video utterance"]
 ) -> Times:
-    """Return start and end of each utterance in seconds, zero where unknown, and a mask of the known ones."""
+    """Return the start and end of each utterance in seconds, zero where unknown, and a mask of the known times."""
     start_s, end_s = times_s[rows].unbind(-1)
     known = real & start_s.isfinite() & end_s.isfinite()
     return Times(start_s.where(known, 0.0), end_s.where(known, 0.0), known)
 
 
 def collate_words(words: WordSet, rows: Int[Tensor, "n"]) -> Words:
-    """Pad the words of the given utterances to the length of the longest one, or to one word if none has a word.
+    """Pad the words of the given utterances, so that all have the same number of words, at least one.
 
     Args:
         words: Words of the split.
         rows: Row numbers of the utterances (n,).
 
     Returns:
-        Features (n, word, feature) and presence (n, word) by modality, and lengths (n,).
+        Features (n, word, feature) and presence (n, word) by modality, and the number (n,) of words of each utterance.
     """
     starts, lengths = _row_ranges(words.offsets, rows)
     position = torch.arange(max(int(lengths.max()), 1))

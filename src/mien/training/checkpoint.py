@@ -28,7 +28,7 @@ class Progress:
     Attributes:
         epoch: Number of completed epochs.
         best_epoch: Epoch with the best validation score, counted from 1.
-        best_score: Validation score of this epoch.
+        best_score: Validation score of the epoch `best_epoch`.
         history: One record per epoch. A record contains no times, so that it is reproducible to the bit.
         seconds: Duration of each epoch in seconds.
     """
@@ -75,7 +75,7 @@ def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
 
 
 def learned_weights(network: nn.Module) -> Weights:
-    """Return the parameters and buffers of a network by name, without frozen parameters (those of a public encoder)."""
+    """Return the parameters and buffers of a network by name, without frozen parameters (of a pretrained encoder)."""
     frozen = _frozen_names(network)
     return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
 

@@ -31,7 +31,7 @@ def fit_classical(
 ) -> tuple[Progress, int]:
     """Fit a classical system, and write its weights and history into `folder`.
 
-    The files are model.safetensors, history.jsonl, and epochs/0001.safetensors. The last one is a copy of
+    The files are model.safetensors, history.jsonl, and epochs/0001.safetensors. The last file is a copy of
     model.safetensors for the `released` protocol, which reads the weights of every epoch. The fit uses one thread, so
     that a seed gives identical bits on any number of cores. After an interruption, the fit starts anew and gives the
     same result.
@@ -39,13 +39,14 @@ def fit_classical(
     Args:
         entry: The system's entry in `MODELS`.
         train: Features and labels of the train split.
-        valid: Features and labels of the valid split, on which the system may choose or calibrate.
+        valid: Features and labels of the valid split, which the system may use for choices and for calibration.
         spec: Inputs, tasks, settings and seed.
         folder: Run folder to write into.
         report: Called once with the losses and scores on the valid split.
 
     Returns:
-        ``(progress, n_numbers)``: the progress of a training with one epoch, and the total number of stored numbers.
+        ``(progress, n_numbers)``: the progress of a training with one epoch, and the number of values in all fitted
+        arrays.
 
     Raises:
         TrainingError: A fitted array is not finite.
@@ -88,7 +89,7 @@ def classical_probabilities(
         entry: The system's entry in `MODELS`.
         tensors: Fitted arrays of the system by name.
         columns: Features of the utterances to predict.
-        spec: Inputs, tasks, settings and seed that the system was fitted with.
+        spec: Inputs, tasks, settings and seed with which the system was fitted.
 
     Returns:
         Task -> probabilities of classes, or intensities (utterance, output).

@@ -78,7 +78,7 @@ def torch_threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def reporting_lost_process() -> Iterator[None]:
-    """Inside the block, convert an error of torch in the communication between processes to TrainingError.
+    """Context manager and decorator that converts a failed communication between processes to TrainingError.
 
     Raises:
         TrainingError: Another process of the training has ended.
@@ -98,9 +98,10 @@ def reporting_lost_process() -> Iterator[None]:
 def _watch_startup(fabric: Fabric, starter: int | None, all_connected: threading.Event) -> None:
     """End this process if another process of the training ends before `all_connected` is set.
 
-    The watched processes are those that this process started, and the process with the id `starter`, which started this
-    one. `starter` is None in the first process. Without the watch, torch would wait half an hour for a lost process.
-    Once all have connected, the watch is not needed: after a loss, the next exchange of gradients fails.
+    The watched processes are those that this process started, and the one that started this process. The latter has the
+    id `starter`, which is None in the first process. Without the watch, torch would wait half an hour for a lost
+    process. Once all processes have connected, the watch is not needed: the next exchange of gradients fails if one of
+    them is lost.
     """
     started: list[subprocess.Popen[bytes]] = getattr(fabric.strategy.launcher, "procs", [])
     while not all_connected.wait(WATCH_EVERY_S):

@@ -47,7 +47,7 @@ Report = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class FitSpec:
-    """Settings, seed, input scaling and tasks: what determines the result of a training, besides network and videos."""
+    """Everything besides network and videos that determines the result of a training."""
 
     settings: TrainSettings
     seed: int
@@ -58,8 +58,8 @@ class FitSpec:
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
     """Seed torch for one epoch and create the generator of its batch order.
 
-    Every epoch has a separate random stream. A resumed training is therefore reproducible to the bit, although no state
-    of a random generator is stored.
+    Every epoch has a separate random stream. A resumed training therefore gives bit-identical results, although no
+    state of a random generator is stored.
 
     Args:
         seed: Seed of the run.
@@ -178,7 +178,7 @@ def _token_budget(videos: VideoSet, settings: TrainSettings) -> BatchBudget | No
 
 
 def _share_of_batch(numbers: Sequence[int], fabric: Fabric) -> tuple[Sequence[int], float]:
-    """Return the videos of a batch that this process computes, and the factor of its loss.
+    """Return the videos of a batch that this process computes, and a factor by which its loss is multiplied.
 
     The factor is the number of processes, because Fabric averages the gradients over the processes. If there are fewer
     videos than processes, every process computes all of them, and the factor is 1.
@@ -199,7 +199,7 @@ def _save_epoch(
 ) -> None:
     """Write the files of a completed epoch: weights, resume file and history.
 
-    The resume file is written after the weights of the best epoch, to which it refers. The weights of earlier best
+    The resume file refers to the weights of the best epoch, so it is written after them. The weights of earlier best
     epochs are then deleted from the folder of the resume file.
     """
     weights = model_weights(modules, spec.scaling)
@@ -243,8 +243,8 @@ INITIAL_RATE = "initial_lr"
 def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """Create an Adam optimizer, as in the paper, for the trained parameters of a network.
 
-    It is torch's fused implementation. With the default implementation, the optimizer takes an eighth of the time of an
-    epoch on a CPU.
+    The optimizer is torch's fused implementation. The default implementation is slower: it takes an eighth of the time
+    of an epoch on a CPU.
 
     Args:
         network: Network to train; frozen parameters are skipped.
@@ -268,7 +268,7 @@ def set_rates(optimizer: torch.optim.Optimizer, done: float, settings: TrainSett
 
     Args:
         optimizer: Optimizer to change. The first call stores the initial rates in its parameter groups.
-        done: Share of all steps that are completed, in [0, 1].
+        done: Completed fraction of all steps of the training, in [0, 1].
         settings: Warm-up and decay.
     """
     factor = rate_factor(done, settings)
@@ -283,7 +283,7 @@ def rate_factor(done: float, settings: TrainSettings) -> float:
     linearly to 0 at the end of the training.
 
     Args:
-        done: Share of all steps that are completed, in [0, 1].
+        done: Completed fraction of all steps of the training, in [0, 1].
         settings: Warm-up and decay.
 
     Returns:

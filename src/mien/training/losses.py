@@ -43,11 +43,10 @@ def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
     Args:
         outputs: Outputs of the network for the batch.
         batch: The batch.
-        targets: Targets of the real utterances of the batch (those that are not padding), in the order of
-            ``real.nonzero()``.
+        targets: Targets of the utterances of the batch, without padding, in the order of ``batch.real.nonzero()``.
 
     Returns:
-        Task -> loss summed over the utterances that have its label.
+        Task -> loss, summed over the utterances that have a label for the task.
     """
     sums: LossSums = {}
     for task, row in TASKS.items():
@@ -133,7 +132,7 @@ def log_losses(predicted: FloatArray, wanted: BoolArray) -> FloatArray:
 class Loss:
     """One loss function in two forms: for training a network, and for finished predictions.
 
-    Both take labelled utterances only.
+    Both functions must be called with labelled utterances only.
     """
 
     # (logits of classes or predicted intensities, targets) -> loss, averaged over outputs and summed over utterances
@@ -168,7 +167,7 @@ class TaskWeighting(nn.Module):
 
         Args:
             sums: Task -> loss, summed over the labelled utterances of the task.
-            counts: Task -> number of labelled utterances. A task without any contributes zero.
+            counts: Task -> number of labelled utterances. A task without labelled utterances contributes zero.
 
         Returns:
             The combined loss, without `penalty`.
@@ -179,8 +178,8 @@ class TaskWeighting(nn.Module):
     def penalty(self, counts: Mapping[str, int]) -> Float[Tensor, ""] | float:
         """Compute the regulariser of the learned log-variances: half of their sum.
 
-        The sum is over the tasks with at least one labelled utterance in `counts` (task -> number). It is 0 for fixed
-        weights.
+        The sum is over the tasks with at least one labelled utterance in `counts` (task -> number). With fixed weights,
+        the regulariser is 0.
         """
         penalty: Tensor | float = sum(s / 2 for task, s in self.log_variances.items() if counts[task])
         return penalty
@@ -188,7 +187,7 @@ class TaskWeighting(nn.Module):
     def trained_by(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """Add the log-variances, if there are any, to the parameters of an optimizer, and return the optimizer.
 
-        They have no weight decay, because it would pull them towards 0.
+        The log-variances have no weight decay, which would pull them towards 0.
         """
         if learned := list(self.parameters()):
             optimizer.add_param_group({"params": learned, "weight_decay": 0.0})

@@ -142,7 +142,7 @@ class ExportedNetwork(nn.Module):
         self.modalities = tuple(predictor.spaces)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Compute the outputs for one video, in the order of `named`.
+        """Compute the outputs for one video, in the order in which `named` returns them.
 
         The arguments are the unscaled features of each modality, then the presence mask of each modality.
         """

@@ -66,8 +66,8 @@ class NetworkPredictor:
             Predictions and gold labels, with the utterances in the same order as in `columns`.
 
         Raises:
-            FeatureSpaceError: The features are of another kind than those that the network was trained on.
-            DataError: The network reads transcripts, and `columns` has none.
+            FeatureSpaceError: The features are of another kind than those on which the network was trained.
+            DataError: The network takes transcripts as input, and `columns` has none.
         """
         predicted = {task: np.zeros((columns.n_utterances, len(TASKS[task].outputs))) for task in self.tasks}
         for outputs, real, rows in self._forward(columns):
@@ -120,7 +120,7 @@ class NetworkPredictor:
 
         Raises:
             DataError: A modality is unknown, has the wrong shape, or has rows that are partly not finite.
-            UsageError: The network reads words or transcripts.
+            UsageError: The network takes words or transcripts as input.
         """
         # A system that can read transcripts may have been trained on text vectors, or without text.
         on_vectors = self.input_kind is InputKind.TRANSCRIPTS and not needs_transcripts(self.spaces)
@@ -141,8 +141,8 @@ class NetworkPredictor:
         """Run the network batch by batch.
 
         Yields:
-            ``(outputs, real, rows)`` of each batch: the outputs of the network, the mask (video, utterance) of real
-            utterances (not padding), and their row numbers in `columns`.
+            ``(outputs, real, rows)`` of each batch: the outputs of the network; a mask (video, utterance), which is
+            False for padding; and the row numbers in `columns` of the utterances that are not padding.
         """
         columns = with_model_inputs(columns, self.spaces)
         if columns.spaces:
@@ -174,7 +174,7 @@ class ClassicalPredictor:
 
     @property
     def input_kind(self) -> InputKind:
-        """Input from which the system predicts an utterance, for example its vectors or its words."""
+        """Kind of input of the system, for example one vector per utterance or one vector per word."""
         return self.entry.input_kind
 
     def predict(
@@ -190,7 +190,7 @@ class ClassicalPredictor:
             Predictions and gold labels, with the utterances in the same order as in `columns`.
 
         Raises:
-            FeatureSpaceError: The features are of another kind than those that the system was fitted on.
+            FeatureSpaceError: The features are of another kind than those on which the system was fitted.
             DamagedFileError: A fitted array that the system needs is missing.
         """
         if columns.spaces:
@@ -203,7 +203,7 @@ class ClassicalPredictor:
         return {name: {} for name in columns.video_ids}
 
     def fusion(self, _columns: SplitColumns) -> dict[str, FloatArray]:
-        """Return an empty dictionary, because a classical system has no weights that differ between utterances."""
+        """Return an empty dictionary, because a classical system has no fusion weights."""
         return {}
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
@@ -217,7 +217,7 @@ Predictor = NetworkPredictor | ClassicalPredictor
 
 
 def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
-    """Load the weights of a run, ready to predict.
+    """Load a trained system from the files of its run, ready to predict.
 
     Args:
         run: Finished run.
@@ -249,24 +249,24 @@ def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
 
 
 def with_model_inputs(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
-    """Select the text input of a system: transcripts or text vectors.
+    """Prepare the text input of a system: replace text vectors by transcripts if the system needs transcripts.
 
     Args:
         columns: Utterances with text vectors or transcripts.
-        spaces: Feature spaces that the system was trained on. They tell whether it reads transcripts.
+        spaces: Feature spaces on which the system was trained. They show whether the system needs transcripts.
 
     Returns:
-        The utterances with transcripts in place of text vectors, if the system reads transcripts; otherwise `columns`
+        The utterances with transcripts in place of text vectors, if the system needs transcripts; otherwise `columns`,
         unchanged.
 
     Raises:
-        DataError: The system reads transcripts, and `columns` has none.
+        DataError: The system needs transcripts, and `columns` has none.
     """
     return as_transcripts(columns) if needs_transcripts(spaces) else columns
 
 
 def needs_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
-    """Return whether a system that was trained on these feature spaces reads transcripts instead of text vectors."""
+    """Return whether a system with these feature spaces takes transcripts instead of text vectors as input."""
     return Modality.TEXT in spaces and spaces[Modality.TEXT].name == TRANSCRIPT
 
 
@@ -283,7 +283,7 @@ def _to_predictions(columns: SplitColumns, predicted: Mapping[str, FloatArray], 
 
 
 def _require_vector_input(input_kind: InputKind) -> None:
-    """Raise UsageError if a system reads words or transcripts, because vectors of utterances cannot replace them."""
+    """Raise UsageError if the input of a system is words or transcripts, because vectors cannot replace these."""
     if input_kind in (InputKind.WORDS, InputKind.TRANSCRIPTS):
         columns = "columns(split, words=True)" if input_kind is InputKind.WORDS else "columns(split)"
         raise UsageError(
@@ -295,8 +295,8 @@ def _require_vector_input(input_kind: InputKind) -> None:
 def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
     """Remove the padding columns from attention weights (utterance, context) of a video with `length` utterances.
 
-    Padding columns up to the last one with a positive weight are kept. A network without a padding mask has such
-    columns.
+    In a network without a padding mask, padding may get attention weight. The columns up to the last positive weight
+    are then kept.
     """
     if weights.shape[1] == length:
         return weights

@@ -30,11 +30,11 @@ def validation_record(
     """Evaluate a network on the valid split: losses, one ranking score per task, and ``valid_score``.
 
     The ranking score of a task is the ROC AUC, or the concordance index if the task predicts intensities. It is
-    averaged over the outputs of the task. It measures how well an epoch orders utterances, and ignores how well its
-    probabilities are calibrated. It is undefined, and left out, if only one class occurs.
+    averaged over the outputs of the task. The ranking score measures how well the network orders the utterances, and
+    ignores how well its probabilities are calibrated. If only one class occurs, it is undefined and left out.
 
-    ``valid_score`` is the mean of the ranking scores; higher is better. It is the negative total loss instead if no
-    ranking score is defined, or with ``select_by=loss``.
+    ``valid_score`` is the mean of the ranking scores; higher is better. If no ranking score is defined, or with
+    ``select_by=loss``, ``valid_score`` is the negative total loss.
 
     Args:
         network: Network; it is set to evaluation mode.

@@ -137,8 +137,8 @@ class MvLstm(nn.Module):
     If an utterance has no words, its last states are zero.
 
     With one modality, the topologies `view_specific` and `fully_connected` are a plain LSTM. In `hybrid`, the gates
-    then depend on two thirds of the hidden units. In `coupled`, they depend only on the current word, not on hidden
-    units.
+    then depend on two thirds of the hidden units. In `coupled`, the gates depend only on the current word, not on
+    hidden units.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MvLstmSettings) -> None:

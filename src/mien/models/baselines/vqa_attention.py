@@ -60,7 +60,8 @@ class GatedTanh(nn.Module):
 class QuestionAttention(nn.Module):
     """Attention from each utterance of one modality (the question) to the utterances of another (the regions).
 
-    It also computes a joint representation of each question and the weighted mean of the regions.
+    For each question, it also computes one vector (the joint representation) from the question and the weighted mean of
+    the regions.
     """
 
     def __init__(self, size: int) -> None:

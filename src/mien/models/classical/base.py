@@ -160,7 +160,7 @@ def column_scaling(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 @contextmanager
 def iterations_may_run_out() -> Iterator[None]:
-    """Silence, in a with block, scikit-learn's warning that a solver stopped at its limit of iterations."""
+    """Context manager that silences scikit-learn's warning that a solver reached its limit of iterations."""
     from sklearn.exceptions import ConvergenceWarning  # scikit-learn takes seconds to import, and only fitting needs it
 
     with warnings.catch_warnings():
@@ -175,7 +175,7 @@ def fit_platt_outputs(
 
     The scaling is fitted on the valid split, because the system was not fitted on those utterances. If all valid
     utterances have the same class for an output, the scaling of this output is fitted on the train split instead, which
-    makes its probabilities overconfident.
+    makes the probabilities of this output overconfident.
 
     Args:
         train: Decision values and targets of the train split.

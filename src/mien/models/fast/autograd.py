@@ -46,8 +46,8 @@ class RecurrenceRows:
     """Layout of a recurrence that runs several GRUs over several videos: which utterance each row processes.
 
     A row is one step of the recurrence in one video. Utterance i of video v has number v * (utterances per video) + i
-    in the padded batch. If a GRU has fewer utterances in a video than another GRU, its last rows there are filler rows,
-    which process no utterance.
+    in the padded batch. If a GRU has fewer utterances in a video than another GRU, its last rows for this video are
+    filler rows, which process no utterance.
     """
 
     # number of videos that have a first, second, ... utterance
