@@ -30,7 +30,7 @@ class MienError(Exception):
 
 
 class UsageError(MienError):
-    """The request is invalid for any data."""
+    """The request itself is invalid. It would be invalid with any data."""
 
 
 class UnknownNameError(UsageError):
@@ -52,7 +52,7 @@ class SettingsError(MienError):
 
 
 class DataError(MienError):
-    """Input data differ from what is expected."""
+    """The input data are not as expected."""
 
 
 class UnsafePickleError(DataError):
@@ -64,7 +64,7 @@ class DamagedFileError(DataError):
 
 
 class FeatureSpaceError(MienError):
-    """Features belong to another feature space than the features on which the model was trained."""
+    """The features are of another kind than the features on which the model was trained."""
 
 
 class MissingWeightsError(MienError):
@@ -86,15 +86,15 @@ class MissingExtraError(MienError):
 
 
 class WorkerError(MienError):
-    """A worker process was killed from outside."""
+    """A worker process was killed by another program or by the operating system."""
 
 
 class TrainingError(MienError):
-    """Training cannot continue, or a run folder is unsuitable for the command."""
+    """Training cannot continue, or a run folder does not suit the command."""
 
 
 class ExportError(MienError):
-    """A trained system cannot be exported, or the exported model gives other predictions."""
+    """A trained system cannot be exported, or the exported model gives other predictions than the system."""
 
 
 class EngineError(MienError):
@@ -106,14 +106,14 @@ class WriteError(MienError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Suggest the most similar valid name.
+    """Return a hint that names the valid name most similar to an unknown one.
 
     Args:
         name: The unknown name.
         known: All valid names.
 
     Returns:
-        The text "; did you mean ...?", or an empty string if no name is similar.
+        The text "; did you mean ...?", or an empty string if no valid name is similar.
     """
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""

@@ -18,7 +18,7 @@ from mien.errors import DamagedFileError, MissingWeightsError
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Names and checksums of the files of one pretrained model, and the places to search for them."""
+    """Files of one pretrained model: their names, their sha256, and the places in which to search for them."""
 
     # name of the model, and of its folder in the cache
     name: str
@@ -42,18 +42,19 @@ class ModelFiles:
 
 
 def find_model_files(files: ModelFiles, path: Path | None = None) -> Path:
-    """Find the folder of a model's files and check their sha256.
+    """Find the folder with the files of a pretrained model, and check the sha256 of each file.
 
     Args:
-        files: The files to find.
-        path: Folder of the files. If it is None, the cache, the package and the hub are searched, in this order.
+        files: Names and sha256 of the files, and the places in which to search for them.
+        path: Folder that contains the files. If it is None, three places are searched in this order: the cache folder,
+            an installed package, and the model hub.
 
     Returns:
         The folder that contains all files.
 
     Raises:
-        MissingWeightsError: None of these places has all files.
-        DamagedFileError: A file does not have the expected sha256, or is missing in `path`.
+        MissingWeightsError: `path` is None, and no place has all files.
+        DamagedFileError: A file is missing in `path`, or does not have the expected sha256.
     """
     folder = path or next(_complete_folders(files), None)
     if folder is None:
@@ -72,8 +73,8 @@ def find_model_files(files: ModelFiles, path: Path | None = None) -> Path:
 def cache_folder() -> Path:
     """Return the cache folder for model files.
 
-    The environment variable MIEN_CACHE names the folder. If it is not set, the folder is ``mien`` in the XDG cache
-    folder.
+    It is the folder in the environment variable MIEN_CACHE. If the variable is not set, it is the folder ``mien`` in
+    XDG_CACHE_HOME or, by default, in ``~/.cache``.
     """
     if os.environ.get("MIEN_CACHE"):
         return Path(os.environ["MIEN_CACHE"])
@@ -81,10 +82,10 @@ def cache_folder() -> Path:
 
 
 def _complete_folders(files: ModelFiles) -> Iterator[Path]:
-    """Yield the folders that contain all files: the cache, the package and the hub, in this order.
+    """Yield the folders that contain all files of a model.
 
-    The hub, which may start a download, is tried only if the caller asks for more folders than the cache and the
-    package contain.
+    The cache folder is tried first, then the installed package, then the model hub. The hub may start a download, so it
+    is tried only if the caller asks for a folder and the first two places have none left.
     """
     for search in (lambda _files: cache_folder() / files.name, _package_folder, _hub_folder):
         folder = search(files)
@@ -114,7 +115,7 @@ def _hub_folder(files: ModelFiles) -> Path | None:
 
 
 def sha256_of(path: Path) -> str:
-    """Compute the sha256 of a file in hexadecimal, reading it in chunks."""
+    """Compute the sha256 of a file as a hexadecimal string. The file is read in chunks."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -124,8 +125,8 @@ def require_sha256(path: Path, expected: str, what: str) -> None:
 
     Args:
         path: File to check.
-        expected: sha256 in hexadecimal.
-        what: Description, for error messages, of the files that this file belongs to: "the files of MiniLM".
+        expected: sha256 as a hexadecimal string.
+        what: What the file is part of, such as "the files of MiniLM" or "the Dataset"; used in the error message.
 
     Raises:
         DamagedFileError: The file is missing or has another sha256.

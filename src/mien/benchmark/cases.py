@@ -70,7 +70,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class SidePrediction:
-    """What joint or single-task systems predict for an utterance; None without a prediction or a gold label."""
+    """Predictions of joint or single-task systems for an utterance; None if a prediction or gold label is missing."""
 
     emotions: tuple[str, ...] | None = None  # majority over the seeds, in the order of EMOTIONS
     wrong: tuple[str, ...] = ()  # predicted, but not in the gold set
@@ -97,7 +97,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class SelectedCases:
-    """The listed utterances, and the numbers of utterances with positive, negative and zero gain."""
+    """The listed utterances, and how many utterances joint learning predicts better, worse, or equally well."""
 
     joint_better: tuple[Case, ...]
     single_better: tuple[Case, ...]
@@ -109,7 +109,7 @@ class SelectedCases:
 
 @dataclass(frozen=True, slots=True)
 class CasesReport:
-    """The listed utterances with their transcripts and the names of systems and data."""
+    """Content of cases.csv and cases.md: the utterances, their transcripts, and the names of systems and data."""
 
     cases: SelectedCases
     joint: str  # names of the systems
@@ -128,7 +128,7 @@ class _SideScores:
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """Scores of joint and of single-task systems for one task."""
+    """Scores of the joint systems and of the single-task systems for one task."""
 
     scored: BoolArray  # (utterance,) whether the utterance has a gold label
     joint: _SideScores
@@ -144,11 +144,11 @@ def write_benchmark_cases(
 
     Args:
         folder: Folder of the finished benchmark.
-        k: Largest number of utterances to list where joint learning is better, and where it is worse.
+        k: Largest number of utterances in each of two lists: where joint learning is better, and where it is worse.
         dataset: Folder in which the benchmark's Dataset is now, for transcripts; if None, the path in plan.json.
 
     Returns:
-        Paths of the files and an empty text; or no path, and the reason why nothing was written.
+        Paths of the files, and an empty text. If nothing was written: an empty list, and the reason.
 
     Raises:
         DataError: The folder is no finished benchmark, or `dataset` is not the Dataset that the benchmark used.
@@ -179,18 +179,18 @@ def write_benchmark_cases(
 
 
 def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]], k: int = N_CASES) -> SelectedCases:
-    """Find the `k` utterances with the largest gain from joint learning, and the `k` with the largest loss.
+    """Find the `k` utterances that gain most from joint learning, and the `k` that lose most.
 
     Args:
-        joint: Runs trained for both tasks.
-        single: Task -> runs trained for it alone, with the same seeds.
-        k: Largest number of utterances with a gain to return, and also of those with a loss.
+        joint: Runs trained on both tasks together.
+        single: Task -> runs trained on this task alone, with the same seeds.
+        k: Largest number of utterances in each of the two lists.
 
     Returns:
-        The utterances, the largest gain or loss first, and the numbers of all utterances with gain, loss and neither.
+        Both lists, the largest change first, and the numbers of all utterances that gain, lose, or stay equal.
 
     Raises:
-        DataError: The runs differ in utterances or gold labels, or have unusable rows.
+        DataError: The runs differ in utterances or gold labels, or their predictions are invalid.
     """
     joint = _validated_runs(joint)
     single = {task: _validated_runs(runs) for task, runs in single.items()}
@@ -243,7 +243,7 @@ def _validated_runs(runs: Sequence[SeedRun]) -> list[SeedRun]:
 
 
 def _run_decisions(runs: Sequence[SeedRun], task: str) -> BoolArray:
-    """Return the decisions of all runs, (seed, utterance, output): True where an output is predicted as present."""
+    """Return the decisions of all runs (seed, utterance, output): True where the class is predicted as present."""
     return np.stack([run.predictions.outputs[task] >= run.decisions.at(task) for run in runs])
 
 
@@ -283,7 +283,7 @@ def _emotion_names(mask: BoolArray) -> tuple[str, ...]:
 
 
 def write_cases_csv(path: Path, report: CasesReport) -> None:
-    """Write cases.csv: one row per listed utterance, numbers unrounded, texts safe for spreadsheets.
+    """Write cases.csv: one row per listed utterance. Numbers are not rounded, and no text can run as a formula.
 
     Args:
         path: File to write.
@@ -301,7 +301,7 @@ def write_cases_md(path: Path, report: CasesReport) -> None:
 
     Args:
         path: File to write.
-        report: The picked utterances and the names for the heading.
+        report: The listed utterances, and the names for the heading.
     """
     cases = report.cases
     n = cases.n_joint_better + cases.n_single_better + cases.n_equal

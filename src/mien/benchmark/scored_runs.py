@@ -54,7 +54,7 @@ class RunJob:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Outcome of the job with the same `key`: `failure` is the reason if the job failed, else None."""
+    """Result of the job with the same `key`. `failure` is None, or the reason why the job failed."""
 
     key: str
     failure: str | None = None
@@ -132,7 +132,7 @@ def is_done(folder: Path, identity: Mapping[str, Any]) -> bool:
 
 
 def stored_scores(run: Run) -> dict[str, Any] | None:
-    """Return the stored scores of a run: protocol -> result.
+    """Return the stored results of a run, by name of the protocol.
 
     Return None if there are no scores, if another version of mien computed them, or if the run changed afterwards.
     """
@@ -150,7 +150,7 @@ def _score_identity(run: Run) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _FinishedRun:
-    """One run with its stored results by protocol; `scored` has its predictions and its thresholds."""
+    """One run, with its stored results by protocol. `scored` contains its predictions and its thresholds."""
 
     run: Run
     results: Mapping[str, Any]
@@ -165,7 +165,7 @@ def collect_results(
     Args:
         folder: Folder of the benchmark.
         plan: Content of plan.json.
-        failures: Key of each failed run -> reason.
+        failures: Key of each failed run -> reason for the failure.
         n_resamples: Number of bootstrap resamples of the videos.
 
     Returns:
@@ -247,9 +247,10 @@ def _setting_row(
 
 
 def _trivial_scores(rows: Sequence[Mapping[str, Any]], reference: str) -> dict[str, Any]:
-    """Return task -> scores of the constant predictor; None for a task without such scores.
+    """Return the scores of the constant predictor by task, with None for a task that has no such scores.
 
-    They are copied from the row of the reference, or else from the first row that has scores for the task.
+    Every run stores these scores. Those of the reference are returned, or else those of the first setting that has
+    scores for the task.
     """
     ordered = sorted(rows, key=lambda row: row["name"] != reference)
     parts = [row["protocols"]["clean"]["runs"][0]["trivial"] for row in ordered]

@@ -49,7 +49,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Suite:
-    """Settings to run, the reference setting that the others are compared with, and why each system is left out."""
+    """Settings to train, the reference setting that the others are compared with, and why systems are left out."""
 
     name: str
     settings: tuple[Setting, ...]
@@ -138,9 +138,10 @@ def table7(have: DatasetContents) -> Suite:
 
 
 def tasks(have: DatasetContents) -> Suite:
-    """Make the suite that shows which task helps which: model `cim` trained for every subset of the labelled tasks.
+    """Make the suite that shows how tasks help each other.
 
-    Every score is compared with that of the system trained for the score's task alone.
+    The model `cim` is trained for every subset of the labelled tasks. Every score is compared with the score of the
+    system that is trained for this task alone.
     """
     entry = model_entry(REFERENCE_MODEL)
     inputs, learnable = _inputs_of_reference(have), [task for task in have.tasks if task in entry.tasks]
@@ -193,7 +194,7 @@ def training_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_common_settings(settings: Sequence[Setting], common: Mapping[str, Any]) -> tuple[Setting, ...]:
-    """Return the settings with common options of the training loop added; a setting's value for an option is kept.
+    """Add common options of the training loop to the settings. An option that a setting already has keeps its value.
 
     Classical systems have no training loop, so their settings stay unchanged. The number of threads is 1 unless it is
     given, because the runs share the CPU cores.
@@ -230,7 +231,7 @@ def accepted_modalities(
 
 
 def task_letters(several: Sequence[str]) -> str:
-    """Abbreviate a list of tasks: (sentiment, emotion_intensity) -> S+EI."""
+    """Abbreviate a list of tasks. For example, sentiment and emotion_intensity become "S+EI"."""
     return "+".join(TASKS[task].letters for task in several)
 
 

@@ -64,7 +64,7 @@ class Cell:
     signed: bool = False  # a difference, so a positive number is printed with +
 
     def value(self) -> str:
-        """Return mean, s.d. and mark as text, in per cent unless `plain`; "-" if there is no mean."""
+        """Return the mean, s.d. and mark (↑ or ↓) as text, in per cent unless `plain`; "-" if there is no mean."""
         if self.mean is None:
             return "-"
         spread = "" if self.sd is None else f" ± {self._number_text(self.sd)}"
@@ -93,7 +93,7 @@ class PrintedTable:
 
 
 def score_columns() -> dict[str, str]:
-    """Return the columns of the printed tables: heading -> path of the score (its keys in a result, joined by dots)."""
+    """Return the path of the score (keys joined by dots) for each column of the printed tables, by heading."""
     return {headline.column: path for path, headline in all_headlines().items() if headline.column}
 
 
@@ -107,22 +107,22 @@ def shown_columns(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def score_paths() -> list[str]:
-    """Return the paths of the scores in the CSV: those of the printed tables, then the other headline scores."""
+    """Return the paths (keys joined by dots) of all scores in scores.csv, those of the printed tables first."""
     return list(dict.fromkeys([*score_columns().values(), *all_headlines()]))
 
 
 def is_plain(path: str) -> bool:
-    """Return whether a score is printed as it is, with three decimals; other scores are printed in per cent."""
+    """Return whether the score at a path is printed as it is, with three decimals, and not in per cent."""
     return not all_headlines()[path].is_share
 
 
 def protocols_of(results: Mapping[str, Any]) -> list[str]:
-    """Return the protocols under which at least one setting was scored."""
+    """Return the names of the protocols under which at least one setting was scored."""
     return list(dict.fromkeys(name for row in results["settings"] for name in row["protocols"]))
 
 
 def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
-    """Make the table of one protocol: a row per setting scored under the protocol, a row for the constant predictor.
+    """Make the table of scores under one protocol. Its rows are the scored settings and the constant predictor.
 
     Args:
         results: Content of results.json.
@@ -171,7 +171,7 @@ def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: boo
 
 
 def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """Return header and rows of scores.csv: a row per setting, protocol and score, then the constant predictor's."""
+    """Return header and rows of scores.csv: a row per system, protocol and score, the constant predictor last."""
     references = references_of(results["plan"])
     rows: list[list[Any]] = []
     for setting in results["settings"]:
@@ -209,7 +209,7 @@ def cost_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[A
 
 
 def printed_costs(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return header and rows of the printed costs: name, parameters, training seconds, peak memory in MiB."""
+    """Return header and rows of the printed costs: name, number of parameters, training time (s), memory (MiB)."""
     references = references_of(results["plan"])
     rows: list[tuple[str, ...]] = [
         (
@@ -257,7 +257,7 @@ def has_joint_gains(results: Mapping[str, Any]) -> bool:
 
 
 def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
-    """Make the table of how much each set of partner tasks (a row) improves each score of another task (a column)."""
+    """Make the table of how much a score (column) changes if its task is learned with other tasks (row)."""
     tests = _joint_gain_tests(results)
     columns = {name: path for name, path in _joint_gain_columns().items() if any(path == each for _, each in tests)}
     partners = dict.fromkeys(name for name, _ in tests)
@@ -271,7 +271,7 @@ def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
 
 
 def joint_gain_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """Return header and rows of help.csv: one unrounded row per task, set of partner tasks, and score."""
+    """Return header and rows of help.csv: a row per score of a task and set of other tasks learned with it."""
     rows = [
         [all_headlines()[path].task, name, path, test["difference"], *test["interval"], *(test[key] for key in TESTS)]
         for (name, path), (_, test) in _joint_gain_tests(results).items()
@@ -368,7 +368,7 @@ def _mean_and_sd_text(values: Mapping[str, float | None], digits: int) -> str:
 
 
 def _joint_gain_columns() -> dict[str, str]:
-    """Return heading -> path of a score, for each task's first headline score and all scores not in per cent."""
+    """Return the path of each task's first headline score and of all scores not in per cent, by heading."""
     firsts: dict[str, str] = {}
     for path, headline in all_headlines().items():
         firsts.setdefault(headline.task, path)
@@ -380,7 +380,7 @@ def _joint_gain_columns() -> dict[str, str]:
 
 
 def _joint_gain_tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Return (partner tasks, path of a score) -> (setting, its test against training on the score's task alone)."""
+    """Return each setting and its test against single-task training, by (partner tasks, path of the score)."""
     tests = {}
     for row in results["settings"]:
         for path, test in row["against_reference"].items():

@@ -138,8 +138,8 @@ class VideoAttention:
 
     video_id: str
     utterances: tuple[int, ...]  # index of every utterance, in start order
-    # direction -> weights (utterance, context); under "text->visual", those that the text of each utterance gives to
-    # the visual features of all utterances
+    # direction -> weights (utterance, context). In the direction "text->visual", the text of each utterance attends to
+    # the visual features of all utterances.
     maps: Mapping[str, FloatArray]
     system: str
     seed: int
@@ -167,8 +167,8 @@ class BenchmarkView:
             protocol: Name of the protocol.
 
         Returns:
-            The value stored with the reference, or else the value of the first system that has one; NaN if no system
-            has one.
+            The value that is stored with the reference. If there is none, the first value that is stored with another
+            system, or else NaN.
         """
         systems = sorted(self.systems, key=lambda system: system.name != self.reference)
         values = [system.mean(protocol, f"trivial.{path}") for system in systems]
@@ -187,7 +187,7 @@ class BenchmarkView:
         return [system for system in self.systems if not np.isnan(system.mean(protocol, path))]
 
     def headline(self, protocol: str = "clean") -> dict[str, str]:
-        """Return path -> title of the headline scores that figures show and that at least one system has."""
+        """Return the titles of the headline scores that figures show and at least one system has, by path."""
         return {path: name for path, name in figure_titles().items() if self.scored(path, protocol)}
 
     def families(self) -> list[SystemFamily]:
@@ -210,10 +210,12 @@ class BenchmarkView:
     def reference_family(self) -> SystemFamily | None:
         """Choose the family in which joint and single-task learning are compared.
 
+        A family is the systems that differ only in their tasks.
+
         Returns:
-            The family of the reference, if this family has a joint and a single-task system. Otherwise, of the families
-            that have both, the one with the most inputs. If no family has both, the family of the reference, or None if
-            the reference has other tasks than sentiment and emotion.
+            The family of the reference, if it has a joint and a single-task system. Otherwise, of the families that
+            have both, the one with the most inputs. If no family has both, the family of the reference, or None if the
+            reference has other tasks than sentiment and emotion.
         """
         families = self.families()
         own = next(
@@ -353,12 +355,12 @@ def open_benchmark(folder: str | Path) -> BenchmarkFolder:
 
 
 def figure_titles() -> dict[str, str]:
-    """Return path -> title of the headline scores that figures show."""
+    """Return the titles of the headline scores that figures show, by path of the score."""
     return {path: headline.title for path, headline in all_headlines().items() if headline.title}
 
 
 def letters(modalities: Collection[str]) -> str:
-    """Abbreviate modalities in the paper's order: (text, visual) -> T+V."""
+    """Abbreviate modalities in the order of the paper. For example, text and visual become "T+V"."""
     return "+".join(letter for modality, letter in LETTERS.items() if modality in modalities)
 
 

@@ -95,8 +95,8 @@ def evaluate(
 
     Raises:
         UnknownNameError: There is no such protocol or shipped checkpoint.
-        DataError: The Dataset or the split is missing or lacks the inputs, or the run did not keep the weights of every
-            epoch, which the protocol `released` needs.
+        DataError: The Dataset or the split is missing, or no utterance has inputs for the run. Under the protocol
+            `released`: the run did not keep the weights of every epoch.
         DamagedFileError: A file of the run or of the Dataset is damaged.
         FeatureSpaceError: The Dataset has other feature spaces than the run.
         TrainingError: The training of a run has not finished.
@@ -130,7 +130,7 @@ def compare(
         n_resamples: Number of bootstrap resamples.
 
     Returns:
-        Differences between the systems, with confidence intervals.
+        Differences between the scores of A and B, with confidence intervals and tests.
 
     Raises:
         UsageError: The seeds cannot be paired, or the runs of one system differ in more than the seed.
@@ -207,7 +207,7 @@ def identity_of(run: Run, opened: OpenedSplit) -> RunIdentity:
 
 
 def seed_run(run: Run, predictions: Predictions) -> SeedRun:
-    """Combine what the comparison of systems needs of one run.
+    """Collect the data of one run that a comparison of systems needs.
 
     Args:
         run: Finished run.
@@ -251,7 +251,7 @@ def open_split(run: Run, scored: SplitSelection) -> OpenedSplit:
         The run, the Dataset, and the utterances of the split.
 
     Raises:
-        DataError: The Dataset or the split is missing, or all utterances lack the inputs.
+        DataError: The Dataset or the split is missing, or no utterance has inputs for the run.
         FeatureSpaceError: The Dataset has other feature spaces than the run.
     """
     dataset_path = str(scored.dataset or run.dataset["path"])  # empty for a shipped checkpoint

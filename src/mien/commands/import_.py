@@ -40,7 +40,7 @@ class ImportOptions:
     mapping: Mapping[str, str] = field(default_factory=dict)
     # split of the data set -> train, valid, test or none
     rename_splits: Mapping[str, str] = field(default_factory=dict)
-    # new role -> share of the train videos
+    # split to create -> share of the train videos for it
     carve: Mapping[str, float] = field(default_factory=dict)
     carve_seed: int = 0
     # word vectors: None: where the data set has them; True: from the text extractor, too; False: none
@@ -82,7 +82,7 @@ def import_dataset(
     Raises:
         UnknownNameError: There is no such reader or text extractor.
         UsageError: The options do not fit the reader or the data set.
-        DataError: A file is damaged, or a video breaks the schema.
+        DataError: A file is damaged, or the data of a video are invalid.
         WorkerError: A reading process was killed.
         WriteError: The folder cannot be written or replaced.
     """
@@ -180,9 +180,10 @@ def _video_groups(
 
 
 def _add_text_features(videos: Sequence[Video], extractor: TextExtractor, words: bool, notes: Counter[str]) -> None:
-    """Replace the text features of the videos by those of the extractor, in place, and drop the vectors of all words.
+    """Replace the text features of the videos in place by features that the extractor computes from the transcripts.
 
-    If `words` is True, the extractor's vectors of words are added. `notes` counts the utterances without text features.
+    The word vectors of all modalities are removed. If `words` is True, word vectors from the extractor are added for
+    text. `notes` counts the utterances without text features.
     """
     utterances = [utterance for video in videos for utterance in video.utterances]
     vectors, present = extractor.utterance_vectors([utterance.transcript for utterance in utterances])
@@ -254,7 +255,7 @@ def _read_in_worker(video_id: str) -> Described:
 
 
 def _exit_with_parent() -> None:
-    """Exit when the parent process ends; otherwise workers of a killed parent would wait for work for ever."""
+    """Exit when the parent process ends. Otherwise, a worker would wait for ever after its parent was killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -31,7 +31,7 @@ class Predicted:
     n_utterances: int
     # modality -> share of the utterances that lack it; modalities that every utterance has are left out
     missing: dict[str, float]
-    # "train" -> number of videos that the run was trained on; "valid" -> number that chose its epoch and thresholds
+    # "train" -> number of these videos that the run was trained on; "valid" -> number that chose epoch and thresholds
     known_videos: dict[str, int]
 
     def open(self) -> Predictions:
@@ -81,8 +81,8 @@ def predict(
         advance: Called with the number of finished utterances and the number of all utterances.
 
     Returns:
-        The table, with the share of utterances that lack each modality, and the numbers of videos that the training of
-        the run used.
+        The table, with the share of utterances that lack each modality, and the numbers of predicted videos that were
+        already used to train the run.
 
     Raises:
         UsageError: `out` is a folder or inside the Dataset.

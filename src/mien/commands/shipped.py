@@ -41,7 +41,10 @@ def find_run(name: str) -> Run:
 
 
 def is_shipped_copy(run: Run) -> bool:
-    """Return whether `ship_run` wrote a run. Such a run does not store the path of its Dataset or predictions."""
+    """Return whether a run is a copy that `ship_run` wrote.
+
+    Such a copy stores neither the path of its Dataset nor predictions.
+    """
     return not run.dataset["path"]
 
 

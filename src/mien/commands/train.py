@@ -343,7 +343,7 @@ def _finish_run(
     progress: Progress,
     n_parameters: int,
 ) -> Run:
-    """Write the thresholds, the predictions for the valid split and the outcome. Return the run, marked as finished."""
+    """Write thresholds, predictions for the valid split, and facts about the training. Return the finished run."""
     training = run.settings["training"]
     chosen_by = f"best {training['select_by']} on the valid split" if training else "fitted once: there is no other"
     outcome = {

@@ -1,6 +1,6 @@
 """The command `mien diagnose`: how far a run's predictions can be trusted.
 
-Calibration, thresholds and confidence cuts are chosen on the valid split.
+Calibration, decision thresholds and confidence thresholds are chosen on the valid split.
 """
 
 from __future__ import annotations
@@ -114,16 +114,18 @@ def diagnose(
     n_resamples: int = N_RESAMPLES,
     advance: Advance | None = None,
 ) -> Diagnosis:
-    """Diagnose runs that differ only in seed: calibration, thresholds, abstention, groups, transcription errors.
+    """Measure how far the predictions of a system can be trusted, from runs that differ only in their seed.
+
+    The diagnosis covers calibration, thresholds, abstention, groups of utterances, and errors in transcripts.
 
     Args:
         runs: Folders of finished runs, or the name of a shipped run; the folders stay unchanged.
         out: Folder for diagnosis.json, diagnosis.md and the figures; None writes nothing.
         dataset: Dataset to score; None scores the one that the runs were trained on.
         split: Split to score.
-        word_errors: Word error rates in [0, 1] to inject into transcripts. An error is raised if the text inputs cannot
-            be recomputed. If None, `WORD_ERRORS` are used, or the reason why this is impossible is recorded.
-        text: Text extractor (for example ``glove:FILE``), if the run's feature space does not name one.
+        word_errors: Word error rates in [0, 1] to inject into transcripts; None means `WORD_ERRORS`. If text inputs
+            cannot be recomputed, given rates raise an error. With None, the diagnosis records the reason instead.
+        text: Name of the text extractor, for example ``glove:FILE``, if the run's feature space does not name one.
         n_resamples: Resamples of the bootstrap over videos; 0 gives no intervals.
         advance: Called after each step with the number of finished steps and the number of all steps.
 
@@ -190,10 +192,10 @@ def _diagnose_run(run: Run, opened: OpenedSplit) -> tuple[_DiagnosedRun, list[st
 
 
 def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
-    """Drop tasks that predict classes but have no gold label in any row.
+    """Drop the tasks that predict classes and have no gold label in any utterance.
 
-    Return the remaining predictions and one message per dropped task. Raise DataError if no task that predicts
-    classes remains.
+    Return the remaining predictions and one message per dropped task. Raise DataError if no task that predicts classes
+    remains.
     """
     dropped = [task for task in classes_in(predictions) if not classes_of(task, predictions)[1].any()]
     kept = _select_tasks(predictions, [task for task in predictions.outputs if task not in dropped])
@@ -206,7 +208,7 @@ def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
 
 
 def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Decisions) -> RunDiagnosis:
-    """Measure calibration, thresholds and abstention of one run, all chosen on valid and scored on another split.
+    """Choose calibration, thresholds and abstention of one run on the valid split, and score them on another split.
 
     Args:
         valid: Predictions for the valid split.
@@ -217,7 +219,7 @@ def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Dec
         Diagnosis of the run.
 
     Raises:
-        DataError: Rows are unusable, or valid lacks a task or its labels.
+        DataError: Predictions are invalid, or those for the valid split lack a task or its labels.
     """
     scored, valid = validated_predictions(scored), validated_predictions(valid, "the predictions on valid")
     valid = _select_tasks(valid, [task for task in valid.outputs if task in scored.outputs])
@@ -251,7 +253,7 @@ def _select_tasks(predictions: Predictions, tasks: Sequence[str]) -> Predictions
 
 
 def _mean_emotion_scores(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
-    """Return the scores averaged over the six emotions, leaving out undefined ones; None without emotions."""
+    """Return the mean scores over the six emotions by metric, or None. Undefined scores are left out."""
     rows = [thresholds[name] for name in EMOTIONS if name in thresholds]
     if not rows:
         return None
@@ -265,7 +267,7 @@ def _mean_emotion_scores(thresholds: Mapping[str, Mapping[str, Mapping[str, floa
 
 
 def _valid_predictions(run: Run, predictor: Predictor, opened: OpenedSplit) -> tuple[Predictions, list[str]]:
-    """Return the predictions of a run for valid, and messages on how they were made.
+    """Return the predictions of a run for the valid split, and messages on how they were made.
 
     A shipped run has no stored predictions, so it predicts the valid split of the scored Dataset. Raise DataError if
     this Dataset has no valid split, or if the run was trained on some videos of that split.
@@ -298,7 +300,10 @@ def _group_scores(opened: OpenedSplit, diagnosed: Sequence[_DiagnosedRun], n_res
 
 
 def _valid_attributes(opened: OpenedSplit) -> UtteranceAttributes | None:
-    """Return attributes of the valid split of the training Dataset, else of the scored Dataset; None without either."""
+    """Return attributes of the utterances in the valid split, or None if there is no valid split.
+
+    The split is that of the training Dataset, or else that of the scored Dataset.
+    """
     for dataset in (_training_dataset(opened.run), opened.dataset):
         if dataset is not None and VALID in dataset.splits:
             return utterance_attributes(dataset.columns(VALID))
@@ -318,7 +323,7 @@ def _training_dataset(run: Run) -> Dataset | None:
 def _retranscriber_or_reason(
     opened: OpenedSplit, rates: Sequence[float], text: str | None, *, required: bool
 ) -> Retranscribe | str:
-    """Return the result of `retranscriber`, or its error message. If `required` is True, raise its error instead."""
+    """Return the result of `retranscriber`, or the reason if there is none. If `required`, raise its errors."""
     if not rates:
         return "not asked for"
     try:
@@ -366,7 +371,7 @@ def _degraded_scores(
 
 
 def _reextraction_notes(reextracted: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
-    """Return a message if predictions from re-extracted and from stored text features differ; else an empty list."""
+    """Return one message if re-extracted text features change the predictions, else an empty list."""
     gap = max(
         float(np.abs(one.predictions.outputs[task] - other.predictions.outputs[task]).max())
         for one, other in zip(reextracted, stored, strict=True)

@@ -77,7 +77,10 @@ def write_diagnosis(folder: Path, summary: Mapping[str, Any], figures: Diagnosis
 
 
 def heading_of(summary: Mapping[str, Any]) -> str:
-    """Return a heading with the system, its seeds, the Dataset, the split, and its numbers of videos and utterances."""
+    """Return the heading of a diagnosis.
+
+    It has the system, its seeds, the Dataset, the split, and the numbers of videos and utterances of the split.
+    """
     run, seeds = summary["runs"][0], [each["seed"] for each in summary["runs"]]
     return (
         f"{run['model']} {'+'.join(run['inputs'])}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}; "
@@ -247,7 +250,7 @@ def _transcription_table(degraded: Mapping[str, Any]) -> TextTable:
 
 
 def _score_column(path: str) -> str:
-    """Return the table heading of a score: its heading as a headline score if it is one, else "<task> ECE"."""
+    """Return the table heading of a score. If it is not a headline score, it is a calibration error: "<task> ECE"."""
     headline = all_headlines().get(path)
     return f"{path.split('.', maxsplit=1)[0]} ECE" if headline is None else headline.column
 

@@ -123,7 +123,7 @@ def score_degraded(
     Args:
         runs: Predictions from transcripts with errors, one entry per run.
         clean: Predictions of the same runs, in the same order, from transcripts without errors.
-        scalings: For each run, output -> Platt scaling.
+        scalings: Platt scalings of each run, by output.
         n_resamples: Resamples of the paired bootstrap over videos; 0 gives no intervals.
 
     Returns:
@@ -165,16 +165,16 @@ def retranscriber(run: Run, columns: SplitColumns, extractor: str | None = None)
     Args:
         run: Finished run whose text inputs are transcripts, or vectors that an available extractor computes.
         columns: Columns of the split, which must have transcripts.
-        extractor: Name of the text extractor, for example ``glove:FILE``; needed if the name of the run's feature space
-            is not that of an extractor. None takes the name of the feature space.
+        extractor: Name of the text extractor, for example ``glove:FILE``. If None, the name of the run's feature space
+            is used, which must then be the name of an extractor.
 
     Returns:
         A function that takes the columns of a split and new transcripts (utterance,) and returns columns with the text
         inputs of these transcripts.
 
     Raises:
-        DataError: The run has no text input, its words are aligned with other modalities, its text extractor is not
-            available, or the split has no transcripts.
+        DataError: The run has no text input, takes aligned vectors of single words as input, or needs a text extractor
+            that is not available. Or the split has no transcripts.
         UnknownNameError: There is no such extractor.
         FeatureSpaceError: The feature space of the extractor differs from that of the run.
     """

@@ -137,7 +137,10 @@ _CONTEXT_LOCK = threading.Lock()
 
 @lru_cache(maxsize=1)
 def _shared_context(packed: bytes) -> Any:
-    """Return the context that a pickled function makes. The context is cached for later jobs with this function."""
+    """Return the context, an object shared by jobs, that a pickled function makes.
+
+    The context is cached for later jobs with the same function.
+    """
     return pickle.loads(packed)()
 
 
@@ -167,7 +170,7 @@ def run_packed(packed: PackedJob) -> Any:
 
 
 def installed_versions() -> dict[str, str]:
-    """Return name -> version for Python, mien and the `DECIDING_PACKAGES`, with "none" for a package not installed."""
+    """Return the versions of Python, mien and the `DECIDING_PACKAGES`, by name; "none" if not installed."""
     return {"Python": platform.python_version(), "mien": __version__} | {
         name: _package_version(name) for name in DECIDING_PACKAGES
     }

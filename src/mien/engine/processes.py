@@ -88,7 +88,7 @@ class WorkerProcess:
         return LostJob(f"its process ended {_exit_description(code)}{_error_tail(errors)}")
 
     def kill(self) -> None:
-        """Kill the process and its children. In a thread that waits in `run`, `run` returns LostJob."""
+        """Kill the process and its children. A call of `run` that waits in another thread then returns LostJob."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -114,7 +114,7 @@ def run_in_process(call: bytes, imports: Sequence[str], token: str) -> Any:
     Args:
         call: Pickle of (function, job).
         imports: Modules that the process imports before the job.
-        token: Identifies the call of `run_jobs`.
+        token: Id of the call of `run_jobs` to which the job belongs.
 
     Returns:
         Outcome of the job; LostJob if its process died.
@@ -150,7 +150,10 @@ def run_in_process(call: bytes, imports: Sequence[str], token: str) -> Any:
 
 
 def stop_workers(token: str) -> None:
-    """Kill the workers of a call of `run_jobs`, and start no more for it. Its jobs must tolerate a kill at any time."""
+    """Kill the worker processes of one call of `run_jobs`, and start no more of them.
+
+    The jobs of this call must tolerate a kill at any time. `token` identifies the call.
+    """
     with _WORKERS_LOCK:
         _STOPPED_TOKENS.add(token)
         for worker in _WORKERS_OF_CALL[token]:
@@ -159,16 +162,17 @@ def stop_workers(token: str) -> None:
 
 
 def _close_idle(token: str) -> None:
-    """Close the idle worker processes of a call of `run_jobs`. The caller must hold the lock."""
+    """Close the idle worker processes of the `run_jobs` call with this token. The caller must hold the lock."""
     for worker in [each for each in _WORKERS_OF_CALL[token] if not each.is_busy]:
         _WORKERS_OF_CALL[token].remove(worker)
         worker.close()
 
 
 def search_path() -> str:
-    """Return the module search path of this process, with the user's folders, for the PYTHONPATH of a child process.
+    """Return the module search path of this process, to be used as PYTHONPATH of a child process.
 
-    The current folder comes last, and only if this process searches it, so that a file in it hides no installed module.
+    The current folder is included only if this process searches it. It comes last, so that a file in it cannot hide an
+    installed module.
     """
     current = os.getcwd()
     entries = [entry for entry in sys.path if entry not in ("", current)]

@@ -58,9 +58,9 @@ class TaskPool:
         return self._pool.submit(task)
 
     def submit_loading(self, task: Callable[[], T]) -> Future[T]:
-        """Run a task that imports libraries, as soon as a thread is free and no other task that imports libraries runs.
+        """Run a task that imports libraries, and return its future at once.
 
-        Return the future of the task at once.
+        The task starts when a thread is free, and waits until no other task of this kind is running.
         """
 
         def run_exclusively() -> T:

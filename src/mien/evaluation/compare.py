@@ -37,7 +37,10 @@ ENOUGH_SEEDS = 5
 
 @dataclass(frozen=True, slots=True)
 class SeedRun:
-    """One run of a system, which is compared with the other system's run of the same seed."""
+    """One run of a system: its predictions, its decision thresholds and its seed.
+
+    The run is compared with the other system's run of the same seed.
+    """
 
     predictions: Predictions
     decisions: Decisions
@@ -77,12 +80,15 @@ class SettingScores:
 
 @dataclass(frozen=True, slots=True)
 class PairedScores:
-    """One score of two settings A and B, and the tests of the difference A - B, with runs paired by seed."""
+    """One score of two settings A and B, and two tests of the difference A - B.
+
+    Each run of A is paired with the run of B that has the same seed.
+    """
 
     mean_a: float
     mean_b: float
-    bootstrap: PairedBootstrap  # over videos, of the difference between the means over seeds
-    t_test: PairedTTest  # over seeds, of the same difference
+    bootstrap: PairedBootstrap  # resamples videos; tests the difference of the means over seeds
+    t_test: PairedTTest  # compares the paired seeds; tests the same difference
 
     @property
     def difference(self) -> float:
@@ -161,7 +167,7 @@ def compare_runs(
     seeds covers the randomness of training. A paired bootstrap over videos covers the choice of the test videos.
 
     Args:
-        a: Runs of system A. Their thresholds must not have been chosen on the split of the comparison.
+        a: Runs of system A. Their thresholds must not have been chosen on the split on which the systems are compared.
         b: Runs of system B with the same seeds.
         name_a: Name of A in the verdicts.
         name_b: Name of B in the verdicts.
@@ -171,7 +177,7 @@ def compare_runs(
         The comparison on every headline score that is present and defined in all runs.
 
     Raises:
-        UsageError: There are no runs, a seed occurs twice, the seeds of A and B differ, or no score is in common.
+        UsageError: There are no runs, a seed occurs twice, the seeds of A and B differ, or A and B share no score.
         DataError: Utterances or gold labels differ, or the predictions are unusable.
     """
     bootstrap = bootstrap or Bootstrap()
@@ -206,7 +212,9 @@ def compare_runs(
 def score_setting(
     name: str, runs: Sequence[SeedRun], bootstrap: Bootstrap, decisions: Decisions | None = None
 ) -> SettingScores:
-    """Score all runs of one setting (one system under one protocol), on the same resamples of the videos.
+    """Compute the headline scores of all runs of one setting, that is, of one system under one protocol.
+
+    Every run is scored on the split and on bootstrap resamples of its videos. The resamples are the same for all runs.
 
     Args:
         name: Name of the setting.
@@ -235,7 +243,9 @@ def score_setting(
 
 
 def paired_scores(a: SettingScores, b: SettingScores, seeds: Sequence[int], path: str) -> PairedScores:
-    """Compare one score of two settings A and B, paired by seed and by bootstrap resample.
+    """Compare two settings A and B on one score.
+
+    The runs of A and B are paired by seed, and both settings are scored on the same bootstrap resamples.
 
     Args:
         a: Scores of setting A.
@@ -255,10 +265,12 @@ def paired_scores(a: SettingScores, b: SettingScores, seeds: Sequence[int], path
 def winner_of(
     path: str, names: tuple[str, str], difference: float, p_bootstrap_holm: float, p_t_test: float
 ) -> str | None:
-    """Decide which of two systems A and B is better. Both bootstrap and t-test must be significant at 0.05.
+    """Decide which of two systems A and B is better on one score.
+
+    A system is better only if both the bootstrap and the t-test are significant at the level 0.05.
 
     Args:
-        path: Keys of the score in a result, joined by dots. The score determines whether lower is better.
+        path: Keys of the score in a result, joined by dots. They tell whether lower values of the score are better.
         names: Names of A and B.
         difference: Mean of A minus mean of B.
         p_bootstrap_holm: p of the bootstrap over videos, after Holm's correction. NaN counts as not significant.
@@ -345,9 +357,12 @@ def _compare_metric(
 
 
 def _mcnemar_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> dict[int, McNemar]:
-    """Compute McNemar's test of the sentiment decisions (a score >= 0 is positive) of A and B for every seed.
+    """Compare the sentiment decisions of A and B for every seed with McNemar's test.
 
-    A seed is left out if one of its two runs does not predict sentiment.
+    A gold score >= 0 is positive. A seed is left out if one of its two runs does not predict sentiment.
+
+    Returns:
+        Seed -> result of the test.
     """
     tests = {}
     for pair in zip(*(sorted(side, key=lambda run: run.seed) for side in (a, b)), strict=True):
@@ -363,7 +378,11 @@ def _mcnemar_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> dict[int, Mc
 
 
 def _comparison_notes(runs: Sequence[SeedRun], left_out: tuple[str, ...]) -> tuple[str, ...]:
-    """Return warnings about too few seeds, thresholds that were chosen in different ways, and excluded scores."""
+    """Return messages about a comparison.
+
+    They report that there are too few seeds, that the thresholds of the runs were chosen in different ways, or that
+    some scores are left out.
+    """
     notes = []
     n_seeds = len(runs) // 2
     if n_seeds < ENOUGH_SEEDS:

@@ -23,7 +23,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Percentile interval of a score over bootstrap resamples."""
+    """Percentile interval of a score over bootstrap resamples, with the number of resamples that it is based on."""
 
     low: float
     high: float
@@ -55,7 +55,11 @@ class PairedTTest:
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Result of McNemar's test of systems A and B: how often only one of them is right, and the two-sided p-value."""
+    """Result of McNemar's test of two systems A and B.
+
+    It contains the number of utterances where only A is right, the number where only B is right, and the two-sided
+    p-value.
+    """
 
     n_only_a_right: int
     n_only_b_right: int
@@ -65,9 +69,8 @@ class McNemar:
 def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) -> NDArray[np.int64]:
     """Draw bootstrap resamples of the videos. Each resample consists of n_videos videos, drawn with replacement.
 
-    The numbers of copies of each video in a resample are drawn from a multinomial distribution with equal
-    probabilities. Equal seeds give equal weights, so systems scored with the same seed can be compared resample by
-    resample.
+    The same seed always gives the same resamples. Two systems that are scored with the same seed can therefore be
+    compared resample by resample.
 
     Args:
         n_videos: Number of videos.
@@ -87,18 +90,18 @@ def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) 
 
 
 def paired_bootstrap(differences: FloatArray, level: float = LEVEL) -> PairedBootstrap:
-    """Compute the interval and the two-sided p-value of a difference from its values in bootstrap resamples.
+    """Compute the confidence interval and the two-sided p-value of the difference in score of two systems.
 
-    The p-value is twice the smaller of two shares: that of the resamples with a difference <= 0, and that of the
-    resamples with a difference >= 0. It is clipped to [1 / (n + 1), 1], where n is the number of defined differences,
-    because n resamples cannot show a smaller p-value.
+    The p-value is twice the smaller of two shares: the share of the resamples with a difference <= 0, and the share
+    with a difference >= 0. It is clipped to [1 / (n + 1), 1], where n is the number of defined differences, because n
+    resamples cannot show a smaller p-value.
 
     Args:
-        differences: Differences A - B (resample,), NaN where a score is undefined in the resample.
-        level: Coverage of the interval, for example 0.95.
+        differences: Difference A - B in each bootstrap resample, (resample,). NaN where a score is undefined.
+        level: Confidence level of the interval, for example 0.95.
 
     Returns:
-        Interval and p-value; they are NaN if no difference is defined.
+        Interval and p-value. They are NaN if no difference is defined.
     """
     defined = differences[~np.isnan(differences)]
     interval = percentile_interval(differences, level)
@@ -109,14 +112,14 @@ def paired_bootstrap(differences: FloatArray, level: float = LEVEL) -> PairedBoo
 
 
 def percentile_interval(values: FloatArray, level: float = LEVEL) -> Interval:
-    """Compute the central percentile interval of values in bootstrap resamples.
+    """Compute the central percentile interval of the values of a score in bootstrap resamples.
 
     Args:
-        values: One value per resample (resample,); NaN values are excluded.
-        level: Coverage of the interval, for example 0.95.
+        values: One value per resample, (resample,). NaN values are excluded.
+        level: Confidence level of the interval, for example 0.95.
 
     Returns:
-        The interval; its bounds are NaN if no value is defined.
+        The interval. Its bounds are NaN if all values are NaN.
     """
     defined = values[~np.isnan(values)]
     if defined.size == 0:
@@ -129,12 +132,12 @@ def paired_t_test(a: ArrayLike, b: ArrayLike) -> PairedTTest:
     """Compute the two-sided paired t-test of the scores of two systems over seeds.
 
     Args:
-        a: Scores of system A (seed,).
-        b: Scores of system B (seed,), for the same seeds in the same order.
+        a: Scores of system A, one per seed, (seed,).
+        b: Scores of system B for the same seeds in the same order, (seed,).
 
     Returns:
-        t and p. They are NaN, with a reason, if there are fewer than two seeds, a score is undefined, or all
-        differences are equal.
+        t and p. Both are NaN, and a reason is given, in three cases: there are fewer than two seeds, a score is
+        undefined, or all differences are equal.
 
     Raises:
         DataError: The numbers of scores differ.
@@ -160,10 +163,11 @@ def paired_t_test(a: ArrayLike, b: ArrayLike) -> PairedTTest:
 
 
 def mcnemar(a_right: BoolArray, b_right: BoolArray) -> McNemar:
-    """Compute the exact McNemar test on the utterances where exactly one of two systems is right.
+    """Compute the exact McNemar test of two systems A and B.
 
-    The test assumes independent utterances. The utterances of one video depend on each other, so the p-value is
-    slightly too small. Prefer the paired bootstrap over videos.
+    The test uses only the utterances where exactly one of the two systems is right. It assumes independent utterances.
+    The utterances of one video depend on each other, so the p-value is slightly too small. Prefer the paired bootstrap
+    over videos.
 
     Args:
         a_right: True where the decision of A is right, (utterance,).
@@ -183,11 +187,11 @@ def mcnemar(a_right: BoolArray, b_right: BoolArray) -> McNemar:
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
-    """Compute the p-values (test,) of several tests after Holm's step-down correction.
+    """Compute the p-values of several tests after Holm's step-down correction, (test,).
 
     The correction bounds the probability of at least one false positive among the tests. The k-th smallest of m
-    p-values is multiplied by m - k + 1. Where this makes a smaller p-value larger than the next one, the next one is
-    raised to it. Corrected values are limited to 1. NaN stays NaN and is not included in m.
+    p-values is multiplied by m - k + 1. If a product is smaller than the one before it in this order, it is replaced by
+    the one before it. Corrected p-values are at most 1. A NaN stays NaN and is not included in m.
     """
     p = np.asarray(p_values, dtype=np.float64)
     corrected = np.full(p.shape, np.nan)

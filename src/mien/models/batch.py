@@ -20,9 +20,10 @@ from mien.schema import Modality
 
 @dataclass(slots=True)
 class Words:
-    """The words of the utterances of a batch, padded on the right to the largest number of words.
+    """The words of all utterances of a batch: their vectors, which words have which modality, and the number of words.
 
-    One row is one utterance: first those of the first video, then those of the second, and so on, without padding.
+    Each array has one row per utterance that is not padding: first the utterances of the first video, then those of the
+    second, and so on. Words are padded on the right to the largest number of words.
     """
 
     # zero where `present` is False
@@ -35,9 +36,10 @@ class Words:
 
 @dataclass(slots=True)
 class Tokens:
-    """The transcripts of the utterances of a batch, split into the word pieces (tokens) of a text encoder.
+    """The transcripts of all utterances of a batch, split into the word pieces (tokens) of a text encoder.
 
-    One row is one utterance, in the order of `Words`. The tokens include the begin and end tokens of the encoder.
+    Each array has one row per utterance that is not padding: first the utterances of the first video, then those of the
+    second, and so on. The tokens include the begin and end tokens of the encoder.
     """
 
     # index of each token in the encoder's vocabulary; zero after the last token
@@ -48,7 +50,7 @@ class Tokens:
 
 @dataclass(slots=True)
 class Times:
-    """Start and end of utterances in seconds from the start of their video."""
+    """Start and end of each utterance in seconds from the start of its video, and a mask of the known times."""
 
     # zero where not `known`
     start_s: Float[Tensor, "video utterance"]
@@ -59,7 +61,7 @@ class Times:
 
 @dataclass(slots=True)
 class Batch:
-    """A batch of whole videos, padded on the right to the largest number of utterances."""
+    """Input of a network: a batch of whole videos, padded on the right to the largest number of utterances."""
 
     # zero where `present` is False
     features: Mapping[Modality, Float[Tensor, "video utterance feature"]]
@@ -78,7 +80,11 @@ class Batch:
 
 @dataclass(slots=True)
 class Outputs:
-    """Logits of a network for every utterance, and the attention and fusion weights that it computed."""
+    """Output of a network: the logits of each task for every utterance, and the attention and fusion weights.
+
+    Attention weights tell how much one utterance attends to another. Fusion weights tell how much each modality, or
+    each edge of a fusion graph, contributes to an utterance. Networks without such weights leave them empty.
+    """
 
     # task -> raw output of its head; `heads.ACTIVATIONS` turns it into probabilities or intensities
     logits: Mapping[str, Float[Tensor, "video utterance logit"]]
@@ -90,25 +96,25 @@ class Outputs:
 
 
 def real_rows(batch: Batch, rows: Float[Tensor, "video utterance feature"]) -> Float[Tensor, "n feature"]:
-    """Return the vectors of the utterances without padding, for networks that process each utterance alone.
+    """Return only the vectors of the utterances that are not padding.
 
     Args:
         batch: Batch whose mask `real` is False for padding.
         rows: One vector for every utterance of the padded batch.
 
     Returns:
-        Vectors (n, feature), one row per utterance: first those of the first video, then those of the second, and so
-        on.
+        Vectors (n, feature), one row per utterance: first the utterances of the first video, then those of the second,
+        and so on.
     """
     return rows[batch.real]
 
 
 def to_videos(batch: Batch, rows: Float[Tensor, "n feature"]) -> Float[Tensor, "video utterance feature"]:
-    """Arrange the vectors of utterances by video, and add padding; the inverse of `real_rows`.
+    """Return vectors of utterances as an array with one row per video and with padding; the inverse of `real_rows`.
 
     Args:
         batch: Batch whose mask `real` is False for padding.
-        rows: One vector per utterance, in the order of `real_rows`.
+        rows: One vector for every utterance that is not padding, in the order of `real_rows`.
 
     Returns:
         Vectors (video, utterance, feature), zero for padding.
@@ -119,7 +125,7 @@ def to_videos(batch: Batch, rows: Float[Tensor, "n feature"]) -> Float[Tensor, "
 
 
 class InputKind(StrEnum):
-    """The kind of input from which a system predicts the labels of an utterance."""
+    """Kind of input from which a system predicts an utterance, such as vectors, words or transcripts."""
 
     CONTEXT = "context"  # one vector per modality for every utterance of the video
     UTTERANCE = "utterance"  # one vector per modality of this utterance alone

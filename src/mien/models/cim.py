@@ -48,7 +48,10 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class CimSettings(SystemSettings):
-    """Sizes and regularisation of `cim`. The defaults are those of the released script, but padding is masked."""
+    """Sizes and regularisation of `cim`.
+
+    The defaults are those of the released script, except that padding gets no attention weight.
+    """
 
     # units of the GRU per direction (released: 200; the paper's text says d = 100)
     gru_size: int = 200
@@ -77,18 +80,18 @@ class CimSettings(SystemSettings):
 
 
 def attend(query: States, context: States, context_present: Bool[Tensor, "video context"]) -> tuple[States, Weights]:
-    """Compute one direction of the attention, from the utterances of modality X to those of modality Y.
+    """Compute the attention from the utterances of a modality X to the utterances of a modality Y.
 
     The equations are N = softmax(X Y^T) by rows, O = N Y and A = O * X (element by element).
 
     Args:
-        query: X (video, utterance, feature).
-        context: Y (video, utterance, feature).
-        context_present: True for the utterances of `context` that may get attention weight. The others (padding, and
-            utterances that lack the modality) get weight zero. If a video has only others, all its weights are zero.
+        query: States X of the utterances, (video, utterance, feature).
+        context: States Y of the utterances, (video, utterance, feature).
+        context_present: True for the utterances of Y that may get attention weight, (video, context). All others, such
+            as padding, get weight zero. If a video has no utterance that may get weight, all its weights are zero.
 
     Returns:
-        ``(A, N)``: the gated vectors (video, utterance, feature) and the weights (video, utterance, context).
+        ``(A, N)``: the gated vectors (video, utterance, feature) and the attention weights (video, utterance, context).
     """
     scores = query @ context.transpose(1, 2)  # (video, utterance, context)
     weights = masked_softmax(scores, context_present.unsqueeze(1))
@@ -97,11 +100,10 @@ def attend(query: States, context: States, context_present: Bool[Tensor, "video 
 
 
 class Cim(nn.Module):
-    """The network of Algorithm 1 of the paper, for any one, two or three modalities and any tasks.
+    """The multi-task network with inter-modal attention (Algorithm 1 of the paper), for one, two or three modalities.
 
-    The heads take one concatenated vector as input. With two or three modalities, it contains the gated vectors A1 and
-    A2 of each pair of modalities, then the states of each modality. With one modality, it contains the gated vectors of
-    the self-attention, then the states.
+    The heads take one concatenated vector as input. It contains the gated vectors of the attention between each pair of
+    modalities, then the states of each modality. A single modality attends to itself.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimSettings) -> None:
@@ -122,11 +124,12 @@ class Cim(nn.Module):
         self.heads = make_heads(n_blocks * state_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute the logits of each task, and attention weights between utterances.
+        """Compute the logits of each task, and the attention weights between utterances.
 
         Returns:
-            Logits (video, utterance, logit) by task, and attention weights (video, utterance, context) by the names of
-            the two modalities: how much an utterance attends to each utterance of its video.
+            Logits (video, utterance, logit) by task, and attention weights (video, utterance, context) by direction. In
+            the direction "text->visual", the text of each utterance attends to the visual features of all utterances of
+            the video.
         """
         n_utterances = batch.real.shape[1]
         batch, competing = self._slots(batch)
@@ -140,9 +143,9 @@ class Cim(nn.Module):
         )
 
     def _states(self, batch: Batch) -> Float[Tensor, "modality video utterance feature"]:
-        """Compute the states T, A, V by a bidirectional GRU and a dense layer per modality.
+        """Compute the states of all utterances, by a bidirectional GRU and a dense layer per modality.
 
-        Dropout acts on the features, on the states of the GRUs and on the outputs of the dense layers.
+        Dropout is applied to the features, to the states of the GRUs and to the outputs of the dense layers.
         """
         settings = self.settings
         presents = [batch.present[m] for m in self.modalities]
@@ -161,9 +164,10 @@ class Cim(nn.Module):
         return states
 
     def _slots(self, batch: Batch) -> tuple[Batch, Bool[Tensor, "modality video utterance"]]:
-        """Return the batch, and a mask of the utterances that may get attention weight.
+        """Return the batch, and a mask that is True for the utterances that may get attention weight.
 
-        If `mask_padding` is False, the batch is padded to `padded_length` utterances, and padding may get weight too.
+        If `mask_padding` is False, the returned batch is padded to `padded_length` utterances, and padding may get
+        attention weight, too.
         """
         if self.settings.mask_padding:
             return batch, torch.stack([batch.present[m] for m in self.modalities])
@@ -178,11 +182,12 @@ class Cim(nn.Module):
         states: Float[Tensor, "modality video utterance feature"],
         competing: Bool[Tensor, "modality video utterance"],
     ) -> tuple[list[States], dict[str, Weights]]:
-        """Compute the attention between all pairs of modalities.
+        """Compute the attention between all pairs of modalities. `competing` is True for utterances that may get
+        weight.
 
         Returns:
-            The gated vectors A1 and A2 of the first pair, then of the second, and so on; and the attention weights by
-            the names of the two modalities ("text->visual").
+            A list of gated vectors, two for each pair of modalities (one per direction); and the attention weights by
+            direction, such as "text->visual".
         """
         if len(self.modalities) > 1 and use_fast(states):
             results = list(zip(*attend_pairs(states, competing, self.directions), strict=True))
@@ -199,8 +204,9 @@ def pad_to(batch: Batch, n_slots: int) -> Batch:
     """Pad the videos of a batch on the right.
 
     Args:
-        batch: Batch of utterance vectors; its words, tokens and times are dropped.
-        n_slots: Number of utterances to which videos are padded. If the batch already has as many, nothing is added.
+        batch: Batch of utterance vectors. Its words, tokens and times are dropped.
+        n_slots: Number of utterances to which all videos are padded. If the batch already has at least as many, nothing
+            is added.
 
     Returns:
         The padded batch.
@@ -219,16 +225,16 @@ def pad_to(batch: Batch, n_slots: int) -> Batch:
 def fill_padding_as_released(
     states: Float[Tensor, "video utterance state"], real: Bool[Tensor, "video utterance"]
 ) -> Float[Tensor, "video utterance state"]:
-    """Fill the states of padding as a masked Keras GRU does.
+    """Replace the states of padding by the states that a masked Keras GRU, as in the released script, has there.
 
-    The forward half repeats the forward state of the last utterance of the video. The backward half is zero.
+    The forward half is the forward state of the last utterance of the video. The backward half is zero.
 
     Args:
         states: Forward and backward states of one modality, concatenated.
-        real: True where the utterance is not padding; every video has at least one such utterance.
+        real: False for padding. Every video has at least one utterance that is not padding.
 
     Returns:
-        The states, in which only those of padding have changed.
+        The states. Only those of padding have changed.
     """
     half = states.shape[-1] // 2
     last = (real.sum(dim=1) - 1).view(-1, 1, 1).expand(-1, 1, half)

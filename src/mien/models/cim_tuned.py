@@ -52,7 +52,7 @@ SHARED = "shared"
 
 
 class EncoderTuning(StrEnum):
-    """Which weights of the text encoder are trained."""
+    """Which weights of the text encoder are trained: only added low-rank adapters, all weights, or none."""
 
     ADAPTERS = "adapters"  # a low-rank addition (LoRA) to every linear layer
     FULL = "full"  # every weight
@@ -105,8 +105,8 @@ class CimTunedSettings(SystemSettings):
 class CimTuned(nn.Module):
     """The network `cim-tuned` for any one, two or three modalities.
 
-    The text input is transcripts or, with ``encoder="none"``, text features. The recurrence of a modality skips the
-    utterances that lack it. The state of such an utterance in this modality is zero and gets no attention weight.
+    The text input is transcripts or, with ``encoder="none"``, text features. If an utterance lacks a modality, the
+    recurrence of this modality skips it, and its state in this modality is zero and gets no attention weight.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimTunedSettings) -> None:
@@ -135,11 +135,12 @@ class CimTuned(nn.Module):
         self.heads = make_heads(settings.fused_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute the logits of each task, and attention weights between utterances.
+        """Compute the logits of each task, and the attention weights between utterances.
 
         Returns:
-            Logits (video, utterance, logit) by task, and attention weights (video, utterance, context) by the names of
-            the two modalities: how much an utterance attends to each utterance of its video.
+            Logits (video, utterance, logit) by task, and attention weights (video, utterance, context) by direction. In
+            the direction "text->visual", the text of each utterance attends to the visual features of all utterances of
+            the video.
         """
         present = self._present_after_dropout(batch)
         states = self._states(batch, present)
@@ -159,11 +160,17 @@ class CimTuned(nn.Module):
         return Outputs(logits, attention)
 
     def _attention_pairs(self) -> list[tuple[Modality, Modality]]:
-        """Return all pairs (query, context) of modalities, including equal ones; an empty list if attention is off."""
+        """Return all pairs (query, context) of modalities, including pairs of a modality with itself.
+
+        If attention is switched off, the list is empty.
+        """
         return [*product(self.modalities, self.modalities)] if self.settings.attention else []
 
     def _present_after_dropout(self, batch: Batch) -> Present:
-        """Return the masks of the utterances that have each modality. Modality dropout is applied during training."""
+        """Return, by modality, a mask that is True for the utterances that have the modality.
+
+        During training, modality dropout also sets the mask to False for modalities of random videos.
+        """
         present = {m: batch.present[m] for m in self.modalities}
         if not self.training or len(self.modalities) == 1 or not self.settings.modality_dropout:
             return present
@@ -218,8 +225,8 @@ def draw_kept_modalities(n_videos: int, n_modalities: int, rate: float) -> Bool[
     Args:
         n_videos: Number of videos.
         n_modalities: Number of modalities; at least 2.
-        rate: Probability that a video loses modalities. Such a video keeps a random subset, which is uniformly drawn
-            from the subsets that are neither empty nor full.
+        rate: Probability that a video loses modalities. Such a video keeps at least one modality and loses at least
+            one. All such choices are equally likely.
 
     Returns:
         Mask, True for the modalities that a video keeps.
@@ -238,7 +245,7 @@ LEAST_SHARE = 0.8
 
 
 def load_minilm_encoder(dropout: float) -> nn.Module:
-    """Load the pretrained MiniLM encoder with a dropout rate on its states.
+    """Load the pretrained text encoder MiniLM. `dropout` is the dropout rate on its hidden states.
 
     Raises:
         MissingWeightsError: The files of the model are not installed.
@@ -286,7 +293,7 @@ class TokenEncoder(nn.Module):
             lengths: Number of tokens of each utterance.
 
         Returns:
-            One vector per utterance, in the order of `ids`.
+            One vector per utterance, in the same order.
         """
         order = lengths.argsort(descending=True, stable=True)
         sorted_lengths = lengths[order].tolist()
@@ -311,12 +318,12 @@ def chunks_of_like_length(
 
     Args:
         lengths: Number of tokens of each utterance, in descending order.
-        most_tokens: Largest number of tokens of a chunk, padding included. This is the number of its utterances times
-            the largest number of tokens of one of them.
-        least_share: Smallest ratio of the shortest to the longest utterance of a chunk, in tokens.
+        most_tokens: Largest number of tokens of a chunk after its utterances are padded to the same number of tokens.
+        least_share: Smallest ratio between the numbers of tokens of the shortest and the longest utterance of a chunk.
 
     Yields:
-        Slice of the utterances of each chunk. A chunk has at least one utterance, even if it exceeds `most_tokens`.
+        The utterances of each chunk, as a slice of `lengths`. If one utterance alone exceeds `most_tokens`, it forms a
+        chunk by itself.
     """
     start = 0
     for number, length in enumerate(lengths):
@@ -347,14 +354,16 @@ SECONDS_PER_MINUTE = 60
 def time_features(times: Times | None, real: Bool[Tensor, "video utterance"]) -> Float[Tensor, "video utterance 5"]:
     """Compute five features of the start and end of each utterance.
 
-    The gap is the time between the end of the preceding utterance of the video and the start of this one. It is
-    negative if the two utterances overlap. It is unknown for the first utterance of a video, and if the times of one of
-    the two utterances are unknown. The gap and the duration (in seconds) and the start (in minutes) are mapped by
-    sign(x) log(1 + |x|), which brings them to about the same range.
+    The gap is the time from the end of the preceding utterance to the start of this one. It is negative if the two
+    overlap. It is unknown for the first utterance of a video, and if the times of this or the preceding utterance are
+    unknown.
+
+    Gap and duration are in seconds, and the start is in minutes. Each value x is mapped to sign(x) log(1 + |x|), which
+    brings all three to about the same range.
 
     Args:
-        times: Start and end of the utterances; None if no times are known.
-        real: True where the utterance is not padding. Used only if `times` is None, for the shape of the result.
+        times: Start and end of the utterances. If it is None, no times are known.
+        real: False for padding. Only its shape is used, and only if `times` is None.
 
     Returns:
         Five columns: gap, duration, start, whether the gap is known (0 or 1), and whether duration and start are known

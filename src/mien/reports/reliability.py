@@ -28,7 +28,10 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityCurve:
-    """Reliability of one output: in bins of about equally many utterances, the probability and the observed share."""
+    """Predicted probability and observed share of one output, in bins of about equally many utterances.
+
+    The observed share is the share of a bin's utterances that have the class.
+    """
 
     name: str
     pooled: ReliabilityBins  # over all seeds

@@ -124,7 +124,7 @@ def wrapped(text: str, width: float) -> str:
 
 
 def percent_format() -> FuncFormatter:
-    """Return a tick formatter that shows fractions as per cent: 0.755 -> 75.5%, 0.6 -> 60%."""
+    """Return a tick formatter that shows fractions as per cent, for example 0.755 as 75.5% and 0.6 as 60%."""
     return FuncFormatter(lambda value, _: f"{100 * value:.6g}%")
 
 

@@ -36,7 +36,7 @@ TEXTS = ["video_id", "transcript", "split"]
 
 
 def words_column_name(modality: Modality) -> str:
-    """Name of the column with the word vectors of a modality."""
+    """Return the name of the column with the word vectors of a modality."""
     return f"{modality}_words"
 
 
@@ -148,8 +148,8 @@ def vector_column(column: pa.ChunkedArray | pa.Array, n_features: int) -> tuple[
         n_features: Number of features of a vector.
 
     Returns:
-        ``(matrix, present)``: vectors (row, feature) float32, which are zero for null, and a mask (row,), which is
-        False for null.
+        ``(matrix, present)``. The matrix (row, feature) holds the vectors as float32, with zeros for a null row. The
+        mask `present` (row,) is False for a null row.
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     present = _present_mask(array)
@@ -167,8 +167,8 @@ def word_vectors_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsO
         space: Feature space of the modality.
 
     Returns:
-        One entry per row: ``(matrix, present)``, the vectors (word, feature) and a mask (word,) of the words that have
-        the modality. The entry is None if the row is null.
+        One entry per row: None if the row is null, else ``(matrix, present)``. The matrix (word, feature) holds the
+        vectors. The mask `present` (word,) is True where the word has the modality.
     """
     return [
         vector_column(cell.values, space.n_features) if cell.is_valid and cell.values is not None else None
@@ -177,7 +177,7 @@ def word_vectors_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsO
 
 
 def equal_id_ranges(ids: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Return ``(id, start, stop)`` for each sequence of equal consecutive ids, which is ``ids[start:stop]``."""
+    """Return ``(id, start, stop)`` for each block of equal consecutive ids. The block is ``ids[start:stop]``."""
     starts = [row for row in range(len(ids)) if row == 0 or ids[row] != ids[row - 1]]
     return [(ids[start], start, stop) for start, stop in itertools.pairwise([*starts, len(ids)])]
 
@@ -275,7 +275,10 @@ def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace]) -> Non
 def _validate_features(
     rows: FloatArray, spaces: Mapping[Modality, FeatureSpace], modality: Modality, where: str
 ) -> None:
-    """Raise DataError unless vectors (row, feature) fit a feature space in `spaces` and all values are finite."""
+    """Raise DataError unless the vectors of a modality can be stored in a Dataset with the feature spaces `spaces`.
+
+    The vectors (row, feature) must fit the feature space of the modality, and all their values must be finite.
+    """
     if modality not in spaces:
         raise DataError(f"Expected {where} to have only {', '.join(spaces)} features, but got {modality} features too")
     if rows.shape[1] != spaces[modality].n_features:

@@ -50,8 +50,8 @@ class Dataset:
     Attributes:
         folder: The Dataset folder.
         facts: Metadata.
-        counts: Name of a split -> numbers of "videos" and "utterances", and under "longest" the largest number of
-            utterances in a video. The name "none" stands for the videos without a split.
+        counts: Counts by name of the split: "videos", "utterances", and "longest", the largest number of utterances in
+            a video. The name "none" stands for the videos without a split.
         fingerprint: sha256 of the table.
     """
 
@@ -102,8 +102,8 @@ class Dataset:
             The split as arrays.
 
         Raises:
-            DataError: The split is unknown or empty; or `words` is True, and no modality has word vectors, or two
-                modalities have different numbers of words.
+            DataError: The split is unknown or empty. If `words` is True, also: no modality has word vectors, or two
+                modalities have different numbers of words in an utterance.
         """
         self._require_split(split)
         names, by_word = self._column_names(words)
@@ -111,14 +111,14 @@ class Dataset:
         return _split_columns(rows, self.facts.spaces, by_word)
 
     def windows(self, split: str | None = None, *, words: bool = False) -> Iterator[SplitColumns]:
-        """Read one split, or all videos, as successive arrays of a few thousand utterances, to limit memory use.
+        """Read one split, or all videos, piece by piece, to limit memory use. A piece has a few thousand utterances.
 
         Args:
             split: Name of the split; None reads all videos.
             words: Also read the word vectors of the utterances, for the modalities that have word vectors.
 
         Yields:
-            Arrays with all utterances of some successive videos.
+            Each piece as arrays. A piece has complete videos, in the order of the table.
 
         Raises:
             DataError: As for `columns`.
@@ -241,7 +241,7 @@ def open_dataset(folder: str | Path) -> Dataset:
 
     Raises:
         DataError: The folder is no Dataset.
-        DamagedFileError: The table or the card was altered.
+        DamagedFileError: The table or dataset.json was altered.
     """
     folder = Path(folder)
     restore_interrupted_swap(folder)
@@ -266,7 +266,10 @@ def open_dataset(folder: str | Path) -> Dataset:
 def _write_groups(
     path: Path, groups: Iterable[Sequence[Video]], spaces: Mapping[Modality, FeatureSpace]
 ) -> dict[str, Counter[str]]:
-    """Write the table and return split -> numbers of videos and utterances, and most utterances of a video."""
+    """Write the table.
+
+    Return the counts of each split: "videos", "utterances", and "longest", the largest number of utterances in a video.
+    """
     counts: dict[str, Counter[str]] = {}
     video_ids: set[str] = set()
     # minima and maxima let readers skip rows of other splits; for features they would only cost space

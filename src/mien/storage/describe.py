@@ -1,4 +1,4 @@
-"""Statistics of a Dataset: counts, label distributions, coverage, and leakage between splits."""
+"""Statistics of a Dataset: counts, label distributions, missing modalities, and leakage between splits."""
 
 from __future__ import annotations
 
@@ -107,7 +107,10 @@ class _Tally:
     coverage: dict[Modality, _Coverage] = field(default_factory=dict)
 
     def add(self, numbers: Mapping[str, FloatArray]) -> None:
-        """Update the statistics with the times and labels of utterances: name -> values (row,), NaN where missing."""
+        """Update the statistics with the times and labels of some utterances.
+
+        `numbers` maps the name of a column to its values (utterance,), which are NaN where missing.
+        """
         self.duration_s += float(np.nansum(numbers["end_s"] - numbers["start_s"]))
         sentiment = numbers["sentiment"]
         has0, labelled = sentiment_classes(sentiment, SentimentRule.HAS0)

@@ -131,10 +131,10 @@ def exclusive_lock(path: Path, held: Exception | None = None) -> Iterator[None]:
 
     Args:
         path: Lock file; it is created and not removed.
-        held: Error to raise when another process holds the lock; None waits for the lock.
+        held: Error to raise if another process holds the lock. If None, wait until the lock is free.
 
     Yields:
-        Nothing; the lock is held.
+        Nothing. The lock is held until the end of the block.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as handle:
@@ -174,7 +174,7 @@ def _is_running(process_id: str) -> bool:
 
 
 def restore_interrupted_swap(folder: Path) -> None:
-    """Restore the old folder if a process died between the two renames of `atomic_folder`."""
+    """Restore the old folder if a process died while `atomic_folder` replaced it with the new one."""
     if not folder.exists() and _replaced_folder(folder).is_dir():
         os.replace(_replaced_folder(folder), folder)
 
@@ -203,7 +203,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
 
     Args:
         path: File to read.
-        what: What the file belongs to, for error messages, such as "the Run".
+        what: What the file is part of, such as "the Run"; used in the error message.
 
     Returns:
         The object.
@@ -230,9 +230,9 @@ def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -
 
     Args:
         path: File to read.
-        what: What the card describes, for error messages, such as "a Run".
+        what: What the card describes, such as "a Run"; used in the error message.
         expected: Required values of "format" and "format_version".
-        remedy: What the user should do, for error messages, such as "train it".
+        remedy: What the user should do, such as "train it"; used in the error message.
 
     Returns:
         The object.
@@ -252,11 +252,11 @@ def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -
 
 @contextmanager
 def reporting_damage(path: Path, what: str) -> Iterator[None]:
-    """Convert errors in the block, which reads values from a card, to DamagedFileError.
+    """Convert errors in the block to DamagedFileError. The block reads values from a card (a metadata file).
 
     Args:
-        path: The card, for the error message.
-        what: What the card describes, for the error message, such as "the Run".
+        path: The card; named in the error message.
+        what: What the card describes, such as "the Run"; used in the error message.
 
     Yields:
         Nothing.
@@ -274,7 +274,7 @@ def reporting_damage(path: Path, what: str) -> Iterator[None]:
 
 
 def _replaced_folder(folder: Path) -> Path:
-    """Return the path to which `atomic_folder` moves the old folder until the new one has its name."""
+    """Return the path to which `atomic_folder` moves the old folder while it renames the new one."""
     return folder.with_name(f".{folder.name}.replaced")
 
 

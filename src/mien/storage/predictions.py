@@ -31,7 +31,7 @@ class Predictions:
     index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
     sentiment: FloatArray  # (N,) gold score, NaN where missing
     emotions: FloatArray  # (N, 6) gold intensities, NaN rows where missing
-    # task -> class probabilities or degrees (N, output), outputs in the order of `tasks.TASKS`
+    # task -> class probabilities or intensities (N, output), outputs in the order of `tasks.TASKS`
     outputs: Mapping[str, FloatArray]
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
 
@@ -124,7 +124,10 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def _float_columns(table: pa.Table, names: Sequence[str]) -> FloatArray:
-    """Return columns as one array (row, column) float64, NaN for null. Raises ValueError for columns not of numbers."""
+    """Return columns as one float64 array (row, column), with NaN for null.
+
+    Raise ValueError if a column does not contain numbers.
+    """
     for name in names:
         kind = table[name].type
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):

@@ -24,7 +24,7 @@ EPOCHS = "epochs/"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training, finished or not: what was requested and, once it has finished, its outcome."""
+    """One training: what was requested and, once the training has finished, its results."""
 
     folder: Path
     model: str
@@ -138,7 +138,7 @@ def epoch_file(epoch: int) -> Path:
 
 
 def kept_epochs(run: Run) -> list[int]:
-    """Return the numbers of the epochs whose weights the run kept, in ascending order."""
+    """Return the epochs whose weights the run kept, in ascending order. Epochs are counted from 1."""
     return sorted(int(Path(name).stem) for name in run.sha256 if name.startswith(EPOCHS))
 
 

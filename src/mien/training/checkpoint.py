@@ -61,7 +61,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, 
 
 
 def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
-    """Read the tensors of a safetensors file by name, and the other values that `save_weights` stored as JSON.
+    """Read the tensors of a safetensors file, and the other values that `save_weights` stored in it as JSON.
 
     Raises:
         DamagedFileError: The file is missing or truncated.
@@ -75,7 +75,10 @@ def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
 
 
 def learned_weights(network: nn.Module) -> Weights:
-    """Return the parameters and buffers of a network by name, without frozen parameters (of a pretrained encoder)."""
+    """Return the parameters and buffers of a network by name.
+
+    Frozen parameters, such as those of a pretrained encoder, are left out.
+    """
     frozen = _frozen_names(network)
     return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
 
@@ -101,7 +104,7 @@ def _frozen_names(network: nn.Module) -> set[str]:
 
 
 def model_weights(modules: Mapping[str, nn.Module], scaling: Scaling) -> Weights:
-    """Collect the trained parameters of modules and the scaling of the inputs, as tensors of one weights file.
+    """Return the trained parameters of modules and the scaling of the inputs, as tensors for one weights file.
 
     Args:
         modules: Modules by name. Prediction needs only the module "network"; the others are stored for inspection.
@@ -197,12 +200,12 @@ def restore_progress(path: Path, modules: Mapping[str, nn.Module], optimizer: to
 
 
 def _learned_state(modules: Mapping[str, nn.Module]) -> Weights:
-    """Return the trained parameters and buffers of all modules, under names "<module>.<parameter>"."""
+    """Return the trained parameters and buffers of all modules. Their names are "<module>.<parameter>"."""
     return {
         f"{name}.{key}": tensor for name, module in modules.items() for key, tensor in learned_weights(module).items()
     }
 
 
 def _strip_prefix(prefix: str, tensors: Weights) -> Weights:
-    """Return the tensors whose names begin with the prefix, and remove the prefix from these names."""
+    """Return only the tensors whose names begin with the prefix. The prefix is removed from their names."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

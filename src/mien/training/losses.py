@@ -36,17 +36,17 @@ LossSums = dict[str, Float[Tensor, ""]]
 
 
 def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
-    """Sum the loss over the labelled utterances, for every task that the network predicts.
+    """Compute the loss of every task that the network predicts, summed over the labelled utterances.
 
     The loss of classes is computed from the logits, and the loss of intensities from the predicted intensities.
 
     Args:
         outputs: Outputs of the network for the batch.
         batch: The batch.
-        targets: Targets of the utterances of the batch, without padding, in the order of ``batch.real.nonzero()``.
+        targets: Targets of the utterances of the batch that are not padding, in the order of ``batch.real.nonzero()``.
 
     Returns:
-        Task -> loss, summed over the utterances that have a label for the task.
+        Loss by task, summed over the utterances that have a label for the task.
     """
     sums: LossSums = {}
     for task, row in TASKS.items():
@@ -58,7 +58,7 @@ def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
 
 
 def scored_counts(targets: Targets) -> dict[str, int]:
-    """Count the labelled utterances of every task."""
+    """Return the number of labelled utterances of every task."""
     return {task: int(scored.sum()) for task, scored in targets.scored.items()}
 
 
@@ -130,9 +130,11 @@ def log_losses(predicted: FloatArray, wanted: BoolArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Loss:
-    """One loss function in two forms: for training a network, and for finished predictions.
+    """One loss function in two forms.
 
-    Both functions must be called with labelled utterances only.
+    `total` computes the loss of logits or predicted intensities as a tensor, for training a network. `of_predictions`
+    computes it from predictions as arrays, for systems without logits. Both must be called with labelled utterances
+    only.
     """
 
     # (logits of classes or predicted intensities, targets) -> loss, averaged over outputs and summed over utterances
@@ -150,9 +152,10 @@ LOSSES: dict[str, Loss] = {
 
 
 class TaskWeighting(nn.Module):
-    """Combines the mean losses of the tasks by fixed or learned weights.
+    """Combines the losses of the tasks in one loss, by fixed or learned weights.
 
-    Learned weights are log-variances, as the module docstring explains. They are trained and stored together with the
+    A learned weight is stored as s, the logarithm of the variance of a task. The loss of the task is multiplied by
+    exp(-s), or by exp(-s) / 2 if the task predicts intensities. The values s are trained and stored together with the
     network.
     """
 
@@ -163,14 +166,14 @@ class TaskWeighting(nn.Module):
         self.log_variances = nn.ParameterDict({task: nn.Parameter(torch.zeros(())) for task in learned})
 
     def total(self, sums: LossSums, counts: Mapping[str, int]) -> Float[Tensor, ""]:
-        """Compute the weighted sum of the tasks' mean losses.
+        """Compute the weighted sum of the mean losses of the tasks.
 
         Args:
-            sums: Task -> loss, summed over the labelled utterances of the task.
-            counts: Task -> number of labelled utterances. A task without labelled utterances contributes zero.
+            sums: Loss by task, summed over the labelled utterances of the task.
+            counts: Number of labelled utterances by task. A task without labelled utterances contributes zero.
 
         Returns:
-            The combined loss, without `penalty`.
+            The combined loss, to which `penalty` must be added.
         """
         terms = [self._weight(task) * total / max(counts[task], 1) for task, total in sums.items()]
         return sum(terms[1:], start=terms[0])
@@ -178,16 +181,16 @@ class TaskWeighting(nn.Module):
     def penalty(self, counts: Mapping[str, int]) -> Float[Tensor, ""] | float:
         """Compute the regulariser of the learned log-variances: half of their sum.
 
-        The sum is over the tasks with at least one labelled utterance in `counts` (task -> number). With fixed weights,
-        the regulariser is 0.
+        A task is left out if it has no labelled utterance in `counts`, which contains the number by task. With fixed
+        weights, the regulariser is 0.
         """
         penalty: Tensor | float = sum(s / 2 for task, s in self.log_variances.items() if counts[task])
         return penalty
 
     def trained_by(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Add the log-variances, if there are any, to the parameters of an optimizer, and return the optimizer.
+        """Add the learned log-variances to the parameters of an optimizer, and return the optimizer.
 
-        The log-variances have no weight decay, which would pull them towards 0.
+        They have no weight decay, because it would pull them towards 0. With fixed weights, nothing is added.
         """
         if learned := list(self.parameters()):
             optimizer.add_param_group({"params": learned, "weight_decay": 0.0})

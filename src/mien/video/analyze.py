@@ -81,7 +81,7 @@ def analyze(
         advance: Called with messages about the progress.
 
     Returns:
-        Path -> analysis for the videos that succeeded, and path -> reason for the videos that failed.
+        Two dictionaries: path -> analysis for the videos that succeeded, and path -> reason for those that failed.
 
     Raises:
         MienError: No video can be analysed: the model, its weights or an extractor of its features is missing.
@@ -178,7 +178,7 @@ class AnalysisContextSettings:
 
 
 class AnalysisContext:
-    """Model, extractors and measurements of all jobs. Raises EngineError if a worker's copy of the Run differs."""
+    """Loaded model, extractors and measurements for all jobs. Raises EngineError if a worker has another Run."""
 
     def __init__(
         self, settings: AnalysisContextSettings, pool: TaskPool | None = None, tell: Advance = _ignore_message
@@ -197,7 +197,7 @@ class AnalysisContext:
         self._started: dict[Path, RecordingMeasurements] = {}
 
     def observe(self, job: RecordingJob) -> RecordingMeasurements:
-        """Return the measurements of a recording, started here or earlier. Also start those of the next recording."""
+        """Return the measurements of a recording; start them if necessary. Also start those of the next recording."""
         observed = self._started.pop(job.location, None) or self.observer.observe(job.location)
         if job.following is not None:
             self._started[job.following] = self.observer.observe(job.following)
@@ -231,7 +231,7 @@ def _lost_analysis(job: RecordingJob, reason: str) -> RecordingOutcome:
 
 
 def _with_distinct_stems(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Return the first video of each file stem, and path -> reason for the others: outputs are named by the stem."""
+    """Return the first video of each file stem (stems name the outputs), and why other videos are left out."""
     first: dict[str, Path] = {}
     failed: dict[Path, str] = {}
     for path in dict.fromkeys(videos):
@@ -306,7 +306,7 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
 
 
 def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
-    """Return the weights, with NaN in the row of an utterance that lacks the first modality in `name` or context."""
+    """Return the weights. A row is NaN if its utterance has no context or lacks the first modality in `name`."""
     target = name.partition("->")[0]
     if target == FUSED:
         present = np.any([columns.present[modality] for modality in columns.present], axis=0)
@@ -318,7 +318,7 @@ def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> F
 
 
 def _leave_one_out(columns: SplitColumns, analyst: AnalysisModel) -> dict[Modality, Predictions]:
-    """Predict once per modality, leaving it out. Return modality -> predictions; {} for a model of one modality."""
+    """Predict without each modality in turn. Return the predictions by omitted modality; {} if there is only one."""
     if len(columns.features) < 2:
         return {}
     return {modality: analyst.predictor.predict(columns.without(modality)) for modality in columns.features}
@@ -355,7 +355,7 @@ def _utterance_analysis(
 
 
 def _outputs_of_row(predictions: Predictions, row: int) -> dict[str, dict[str, float]]:
-    """Return task -> output -> value for one utterance, without the emotion output `none` (no emotion)."""
+    """Return the values of one utterance by task and output. The emotion output `none` (no emotion) is left out."""
     return {
         task: {
             name: float(values[row, column])
@@ -369,7 +369,7 @@ def _outputs_of_row(predictions: Predictions, row: int) -> dict[str, dict[str, f
 def _probability_changes(
     outputs: Mapping[str, Mapping[str, float]], without: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
-    """Return output -> probability in `outputs` minus that in `without`, for all outputs that are probabilities."""
+    """Return for each output its probability in `outputs` minus that in `without`. Intensities are left out."""
     return {
         output_name(task, name): value - without[task][name]
         for task, values in outputs.items()
@@ -379,7 +379,7 @@ def _probability_changes(
 
 
 def _emotion_thresholds(decisions: Decisions) -> dict[str, float]:
-    """Return emotion -> threshold that was chosen for weighted F1. These thresholds make emotion labels rare."""
+    """Return the thresholds that were chosen for weighted F1, by emotion. With them, emotion labels are rare."""
     thresholds: list[float] = decisions.at(EMOTION, OperatingPoint.WEIGHTED_F1).tolist()
     return dict(zip(EMOTIONS, thresholds, strict=False))
 

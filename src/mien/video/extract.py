@@ -163,7 +163,7 @@ def extract_recording(job: ExtractionJob, context: ExtractionContext) -> Extract
         context: Loaded extractors.
 
     Returns:
-        The features, or the reason of the failure. One thread computes, so the number of cores does not change them.
+        The features, or the reason of the failure. The features do not depend on the number of cores.
     """
     require_visible_paths(job.recording)
     try:
@@ -267,7 +267,7 @@ class FeatureCache:
 def _plan_jobs(
     labelled: Sequence[Video], files: Mapping[str, list[Path]], cache: FeatureCache
 ) -> tuple[list[ExtractionJob], dict[str, str]]:
-    """Return a job for each video that has exactly one media file, and video id -> reason of failure for the others."""
+    """Return a job for each video that has exactly one media file, and the reason why another video has no job."""
     jobs, reasons = [], {}
     for video in labelled:
         try:
@@ -285,7 +285,7 @@ def _extract_missing(
     engine: EngineConfig,
     progress: Callable[[int], None],  # receives the number of videos that are not finished
 ) -> dict[str, str]:
-    """Extract and cache the videos that the cache lacks. Return video id -> reason for each video that failed."""
+    """Extract and cache the videos that the cache lacks. Return the reasons of the failures, by video id."""
     loaded = cache.context
     context: Callable[[], ExtractionContext]
     context = partial(load_context, names, loaded.extractors.level, loaded.speech, loaded.extractors.spaces)
@@ -311,7 +311,7 @@ def _lost_extraction(job: ExtractionJob, reason: str) -> ExtractionOutcome:
 def _read_extracted(
     jobs: Sequence[ExtractionJob], cache: FeatureCache, roles: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """Yield each cached video with its split from `roles`. Add the counts of its remarks to `notes` in place."""
+    """Yield each cached video with its split (`roles`: video id -> split). Add its remarks to the counts `notes`."""
     for job in jobs:
         cached = cache.read(job.features)
         if cached is None:
@@ -346,7 +346,7 @@ def _why_failed(error: Exception) -> str:
 
 
 def find_videos(folder: Path) -> dict[str, list[Path]]:
-    """Return file name without suffix -> media files in a folder. Raise DataError if the folder does not exist."""
+    """Return the media files in a folder by file name without suffix. Raise DataError if there is no such folder."""
     if not folder.is_dir():
         raise DataError(f"Expected a folder of videos at {folder}, but got none; check the path")
     files: dict[str, list[Path]] = {}

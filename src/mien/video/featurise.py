@@ -83,7 +83,7 @@ class LoadedExtractors:
 
 @dataclass
 class ClipFeatures:
-    """One video with its features, the reasons for missing ones, and notes on estimated values."""
+    """One video with its features, the reasons for missing features, and notes on estimated values."""
 
     video: Video
     # utterance index -> modality that has no features -> reason
@@ -171,7 +171,7 @@ def featurise(
             now.
 
     Returns:
-        The video with its features, the reason for each missing one, and counts of estimated word times.
+        The video with its features, the reason for each missing feature vector, and counts of estimated word times.
 
     Raises:
         DataError: The file is not a media file.

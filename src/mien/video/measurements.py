@@ -144,8 +144,8 @@ def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
         check: Function that is called before each piece of sound and may raise an error to stop the measurement.
 
     Returns:
-        A track of the loudness in dB relative to full scale, and a track of the pitch in Hz, which is NaN where there
-        is no voice. A file without sound has no tracks. A recording of less than 0.5 s has no pitch track.
+        A track of the loudness in dB relative to full scale, and a track of the pitch in Hz. The pitch is NaN where
+        there is no voice. A file without sound has no tracks. A recording of less than 0.5 s has no pitch track.
     """
     if not probe(path).has_audio:
         return ()
@@ -180,7 +180,7 @@ def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
 
 
 def face_tracks(seen: FaceFrames, *, used_by_model: bool) -> tuple[Track, ...]:
-    """Make the tracks of the face: whether a face is present, and its measures that `FACE_SHOWN` lists.
+    """Make the tracks of the face: whether a face is present, and the measures of the face listed in `FACE_SHOWN`.
 
     Args:
         seen: Vectors that the extractor `face` made of the frames.

@@ -63,7 +63,7 @@ def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None)
     Args:
         analysis: The analysis to show.
         folder: Folder that will contain the page. The address of the video is relative to this folder.
-        settings: Whether the video is embedded; None uses the defaults.
+        settings: Size up to which the video is embedded in the page; None uses the default.
 
     Returns:
         The text of `report.html`.

@@ -185,8 +185,8 @@ def _prediction_counts_panel(axes: Axes, sides: Mapping[str, tuple[FloatArray, F
 
     Args:
         axes: The panel.
-        sides: Gold labels, joint or single-task predictions -> mean and s.d. of the numbers of utterances over the
-            seeds, both (output,).
+        sides: Name of the bars ("gold", "joint" or "single task") -> number of utterances with each emotion. The two
+            arrays are the mean and the s.d. over the seeds, both (output,).
     """
     width = 0.84 / len(sides)
     for number, (side, (means, sds)) in enumerate(sides.items()):
@@ -224,7 +224,10 @@ def _prediction_counts_panel(axes: Axes, sides: Mapping[str, tuple[FloatArray, F
 
 
 def _counts_per_output(system: SystemScores, key: str) -> tuple[FloatArray, FloatArray]:
-    """Return mean and s.d. over the seeds of the count `key` in the results, per emotion: two arrays (output,)."""
+    """Return the count that the results of a system store under `key`, for each emotion.
+
+    The two arrays are the mean and the s.d. over the seeds, both (output,).
+    """
     pairs = [means_and_sds([system], _count_path(name, key)) for name in EMOTION_OUTPUTS]
     return np.concatenate([mean for mean, _ in pairs]), np.concatenate([sd for _, sd in pairs])
 
@@ -252,11 +255,12 @@ class AttentionHalf:
 
 
 def attention_halves(attention: VideoAttention) -> list[tuple[AttentionHalf, ...]]:
-    """Group attention weights by pair of modalities, as (left half, right half); self-attention has a single half.
+    """Group attention weights by pair of modalities, as (left half, right half).
 
-    In the left half the second modality attends to the first; in the right half the first attends to the second. For
-    text features T and visual features V, the left half is softmax(V T^T) ("visual->text") and the right half is
-    softmax(T V^T). The paper describes its right half in the same way ("the visual features of all the utterances").
+    The attention of a modality to itself has a single half. In a left half the second modality attends to the first; in
+    a right half the first attends to the second. For text features T and visual features V, the left half is softmax(V
+    T^T) ("visual->text") and the right half is softmax(T V^T). The paper describes its right half in the same way ("the
+    visual features of all the utterances").
     """
     halves: list[tuple[AttentionHalf, ...]] = []
     for name, weights in attention.maps.items():

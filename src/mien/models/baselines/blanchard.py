@@ -37,9 +37,9 @@ class BlanchardSettings(SystemSettings):
 
 
 class Blanchard(nn.Module):
-    """Dense layers over the acoustic and the visual vector of an utterance, or over only one of these two.
+    """Dense layers over the acoustic and the visual vector of an utterance, or over only one of the two.
 
-    If an utterance lacks a modality, the encoding of that modality is zero.
+    If an utterance lacks a modality, the output of the dense layer of this modality is replaced by zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: BlanchardSettings) -> None:
@@ -51,7 +51,10 @@ class Blanchard(nn.Module):
         self.heads = make_heads(settings.joint_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute the logits (video, utterance, logit) of each task. Each utterance is processed independently."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance do not depend on the other utterances of its video.
+        """
         encodings = [
             self.encoders[m](real_rows(batch, batch.features[m])) * batch.present[m][batch.real].unsqueeze(-1)
             for m in self.modalities

@@ -47,7 +47,7 @@ class CatLstmSettings(SystemSettings):
 
 
 class CatLstm(nn.Module):
-    """Attention-based fusion of the modalities (AT-Fusion), then a contextual LSTM with attention (CAT-LSTM).
+    """Attention-based fusion of the modalities (AT-Fusion), then an LSTM with attention over utterances (CAT-LSTM).
 
     With one modality there is no fusion, and the LSTM takes this modality as input.
     """
@@ -72,8 +72,9 @@ class CatLstm(nn.Module):
         """Compute the logits of each task, the attention weights and the fusion weights.
 
         Returns:
-            Logits (video, utterance, logit) by task; attention weights (video, utterance, context) between the
-            utterances of a video; and fusion weights (video, utterance), the weight of each modality in an utterance.
+            Logits (video, utterance, logit) by task. Attention weights (video, utterance, context): how much an
+            utterance attends to each utterance of its video. Fusion weights (video, utterance) by modality: how much
+            the modality contributes to an utterance.
         """
         settings = self.settings
         fused, any_present, fusion = self._fuse(batch)
@@ -88,11 +89,11 @@ class CatLstm(nn.Module):
         return outputs_from_heads(self.heads, representation, attention=attention, fusion=fusion)
 
     def _fuse(self, batch: Batch) -> tuple[States, Bool[Tensor, "video utterance"], dict[str, Tensor]]:
-        """Fuse the modalities of each utterance: F = B softmax(w_F^T tanh(W_F B)), where a column of B is a modality.
+        """Fuse the modalities of each utterance: their weighted sum, with weights from a softmax over the modalities.
 
         Returns:
-            F; the mask of the utterances that have at least one modality; and, by modality, the fusion weights, which
-            are the result of the softmax.
+            The fused vectors; a mask, True for the utterances that have at least one modality; and the weights by
+            modality.
         """
         inputs = {
             m: functional.dropout(batch.features[m], self.settings.input_dropout, self.training)
@@ -111,10 +112,14 @@ class CatLstm(nn.Module):
     def _attend_to_utterances(
         self, states: Float[Tensor, "video utterance feature"], present: Bool[Tensor, "video utterance"]
     ) -> tuple[States, Weights]:
-        """Return h*_t = tanh(W_p r_t + W_x h_t) and the attention weights a_tj = softmax over j of tanh(h_t W h_j).
+        """Let every utterance attend to all utterances of its video.
 
-        h_t is the state of utterance t, r_t is the sum of a_tj h_j over all utterances j of the video, and W, W_p and
-        W_x are trained matrices.
+        Let h_t be the state of utterance t. Its attention weights a_tj are the softmax over j of tanh(h_t W h_j), and
+        r_t is the sum of a_tj h_j over j. The result is h*_t = tanh(W_p r_t + W_x h_t). W, W_p and W_x are trained
+        matrices.
+
+        Returns:
+            The vectors h*_t and the attention weights a_tj.
         """
         scores = torch.tanh(self.bilinear(states) @ states.transpose(1, 2))  # (video, utterance, context)
         weights = masked_softmax(scores, present.unsqueeze(1))

@@ -63,7 +63,7 @@ class EfLstmSettings(SystemSettings):
 
 
 class EfLstm(nn.Module):
-    """LSTM over the words of an utterance, with the vectors of all modalities concatenated for each word.
+    """LSTM over the words of an utterance. For each word, the vectors of all modalities are concatenated.
 
     A dense layer and the heads follow the last state. Any one, two or three modalities are accepted. If a word lacks a
     modality, the features of this modality are zero. If an utterance has no words, its last state is zero.
@@ -80,7 +80,10 @@ class EfLstm(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute the logits (video, utterance, logit) of each task. They depend only on the words of the utterance."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance depend only on the words of this utterance.
+        """
         rows, features = read_word_rows(batch, self.modalities, self.max_words)
         inputs = [features[m] for m in self.modalities]
         hidden, _ = rows.scan(self._step, inputs, (self.lstm.hidden_size, self.lstm.hidden_size))
@@ -121,24 +124,24 @@ class MvLstmSettings(SystemSettings):
 
     @property
     def n_own(self) -> int:
-        """Number of its own hidden units that the LSTM of a view (modality) takes as input."""
+        """Number of hidden units that the LSTM of a view (modality) takes as input from the view itself."""
         return round(TOPOLOGIES[self.topology][0] * self.view_size)
 
     @property
     def n_others(self) -> int:
-        """Number of hidden units of each other view (modality) that the LSTM of a view takes as input."""
+        """Number of hidden units that the LSTM of a view (modality) takes as input from each other view."""
         return round(TOPOLOGIES[self.topology][1] * self.view_size)
 
 
 class MvLstm(nn.Module):
-    """One LSTM memory per modality (view), whose gates also depend on hidden units of the other modalities.
+    """One LSTM per modality (view). Its gates also take hidden units of the other views as input.
 
     The heads take the last states of all views as input. If a word lacks a modality, its vector in that view is zero.
     If an utterance has no words, its last states are zero.
 
-    With one modality, the topologies `view_specific` and `fully_connected` are a plain LSTM. In `hybrid`, the gates
-    then depend on two thirds of the hidden units. In `coupled`, the gates depend only on the current word, not on
-    hidden units.
+    With only one modality, there are no other views. The topologies `view_specific` and `fully_connected` are then a
+    plain LSTM. In `hybrid`, the gates take two thirds of the hidden units as input. In `coupled`, they take only the
+    current word.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MvLstmSettings) -> None:
@@ -154,7 +157,10 @@ class MvLstm(nn.Module):
         self.heads = make_heads(len(self.modalities) * settings.view_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute the logits (video, utterance, logit) of each task. They depend only on the words of the utterance."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance depend only on the words of this utterance.
+        """
         features, lengths = read_words(batch, self.modalities, self.settings.max_words)
         # W_x x + b does not depend on the preceding word, so it is computed for all words at once
         rows = word_rows(lengths)
@@ -181,10 +187,13 @@ class MvLstm(nn.Module):
         return (*next_hidden, *next_memory)
 
     def _visible_units(self, hidden: State, view: int) -> Float[Tensor, "active read"]:
-        """Return the hidden units that the gates of a view take as input; `view` is the index of the view.
+        """Return the hidden units that the gates of one view (modality) take as input.
 
-        These are the first `n_own` units of this view, then the last `n_others` units of every other view. `hidden`
-        contains the states of all views after the preceding word.
+        These are the first `n_own` units of the view, followed by the last `n_others` units of every other view.
+
+        Args:
+            hidden: Hidden units of every view after the preceding word.
+            view: Index of the view.
         """
         first_shared = self.settings.view_size - self.settings.n_others
         others = [units[:, first_shared:] for number, units in enumerate(hidden) if number != view]

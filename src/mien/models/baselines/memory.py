@@ -47,12 +47,12 @@ class ViewLstms(nn.Module):
         """Run the LSTMs over the words of all utterances.
 
         Args:
-            rows: Layout that gives the utterance and the position of the word of each row.
-            features: Vectors of the words, one row per word, by modality.
+            rows: Layout of the words: the utterance and the position of each row's word.
+            features: Vectors of the words by modality, one row per word.
 
         Returns:
-            Hidden states and memory cells after every word. Those of all modalities are concatenated along the last
-            axis.
+            Hidden states and memory cells after every word, one row per word. The units of all modalities are
+            concatenated.
         """
         n_units = sum(self.sizes.values())
         inward = [self.inward[m](features[m]) for m in self.sizes]
@@ -66,11 +66,11 @@ class ViewLstms(nn.Module):
 
 
 class GatedMemory(nn.Module):
-    """Recurrent memory of the fused vectors (multi-view gated memory of the Memory Fusion Network).
+    """Recurrent memory of fused vectors (multi-view gated memory of the Memory Fusion Network).
 
-    At each word, one gate controls how much of the memory is kept, and another how much of a candidate is added. The
-    candidate is computed from the fused vector. The constructor uses the fields `memory_size`, `hidden_size`,
-    `gate_hidden_size` and `hidden_dropout` of `settings`.
+    At each word, a candidate is computed from the fused vector. One gate controls how much of the memory is kept, and a
+    second gate controls how much of the candidate is added. `settings` must have the fields `memory_size`,
+    `hidden_size`, `gate_hidden_size` and `hidden_dropout`.
     """
 
     def __init__(self, n_fused: int, settings: Any) -> None:
@@ -88,7 +88,7 @@ class GatedMemory(nn.Module):
         """Run the memory over the words of all utterances.
 
         Args:
-            rows: Layout that gives the utterance and the position of the word of each row.
+            rows: Layout of the words: the utterance and the position of each row's word.
             fused: Fused vector of each word, one row per word.
 
         Returns:
@@ -107,11 +107,11 @@ class GatedMemory(nn.Module):
 def lstm_update(
     gates: Sequence[Float[Tensor, "active gate"]], memory: Float[Tensor, "active unit"]
 ) -> tuple[Float[Tensor, "active unit"], Float[Tensor, "active unit"]]:
-    """Compute one step of the LSTMs: c_t = f c_{t-1} + i candidate, h_t = o tanh(c_t).
+    """Compute one step of the LSTMs of all modalities: c_t = f c_{t-1} + i g, h_t = o tanh(c_t).
 
     Args:
-        gates: One array (active, 4 * units) per modality: input gate, forget gate, output gate and candidate, in this
-            order and before their activation functions. A row is an utterance that has a word at step t.
+        gates: For each modality, the input gate i, forget gate f, output gate o and candidate g, before their
+            activation functions. They are concatenated in this order. One row per utterance that has a word at step t.
         memory: c_{t-1}, with the units of all modalities concatenated.
 
     Returns:
@@ -127,10 +127,10 @@ def lstm_update(
 def by_view(
     units: Float[Tensor, "... unit"], sizes: Mapping[Modality, int]
 ) -> tuple[Float[Tensor, "... feature"], ...]:
-    """Split the concatenated units of all modalities (views) into the units of each modality.
+    """Split an array of the concatenated units of all modalities into one array per modality.
 
     Args:
-        units: Units of all modalities, concatenated in the order of `sizes`.
+        units: Units of all modalities, concatenated along the last axis in the order of `sizes`.
         sizes: Number of units of each modality.
 
     Returns:

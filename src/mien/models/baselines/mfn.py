@@ -83,8 +83,9 @@ class MfnSettings(SystemSettings):
 class Mfn(nn.Module):
     """Memory fusion network, for any one, two or three modalities.
 
-    With one modality, the attention acts only on the units of that modality's LSTM memory. If a word lacks a modality,
-    its vector for that modality is zero. If an utterance has no words, its last states are zero.
+    It has one LSTM per modality, attention over the changes of their memories, and a gated memory. With one modality,
+    the attention acts only on the memory of this modality. If a word lacks a modality, its vector for that modality is
+    zero. If an utterance has no words, its last states are zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MfnSettings) -> None:
@@ -100,7 +101,10 @@ class Mfn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute the logits (video, utterance, logit) of each task. They depend only on the words of the utterance."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance depend only on the words of this utterance.
+        """
         rows, features = read_word_rows(batch, tuple(self.lstms.sizes), self.max_words)
         hidden, memories = self.lstms(rows, features)
         changes = torch.cat([rows.before(memories), memories], dim=1)
@@ -145,9 +149,10 @@ class GraphMfnSettings(SystemSettings):
 class DynamicFusionGraph(nn.Module):
     """Graph with one vertex per non-empty set of modalities, and a final vertex T.
 
-    The vertex of a set has edges from the vertices of its proper subsets, and T has edges from all other vertices. With
-    three modalities, there are 7 vertices besides T and 19 edges: 6 into the pairs, 6 into the triple and 7 into T.
-    With two modalities, there are 3 vertices and 5 edges; with one, 1 vertex and 1 edge.
+    A vertex is computed from the vertices of its proper subsets, by one weighted edge from each. T is computed from all
+    other vertices. With three modalities, there are 7 vertices besides T and 19 edges: 6 into the pairs, 6 into the
+    triple and 7 into T. With two modalities, there are 3 vertices besides T and 5 edges. With one, there are 1 vertex
+    besides T and 1 edge.
     """
 
     def __init__(self, sizes: Mapping[Modality, int], settings: GraphMfnSettings) -> None:
@@ -174,13 +179,14 @@ class DynamicFusionGraph(nn.Module):
     def forward(
         self, singletons: Mapping[Modality, Float[Tensor, "row feature"]]
     ) -> tuple[Float[Tensor, "row vertex"], Float[Tensor, "row edge"]]:
-        """Compute the graph for every word separately.
+        """Compute the vertices of the graph, separately for every word.
 
         Args:
-            singletons: Vectors of the vertices of single modalities, one row per word.
+            singletons: By modality, the vectors of the vertex that consists of this modality alone, one row per word.
 
         Returns:
-            The vectors of vertex T, and the weights (efficacies) of the edges in the order of `edges`.
+            The vectors of vertex T (row, vertex); and the weights of the edges (row, edge), in the order of the
+            attribute `edges`.
         """
         efficacies = self.efficacy_network(torch.cat(list(singletons.values()), dim=1))
         if self.squash:
@@ -197,7 +203,7 @@ class GraphMfn(nn.Module):
     """Memory fusion network with a dynamic fusion graph, for any one, two or three modalities.
 
     If a word lacks a modality, its vector for that modality is zero. If an utterance has no words, its last states and
-    its edge weights (efficacies) in `Outputs.fusion` are zero.
+    its edge weights are zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: GraphMfnSettings) -> None:
@@ -213,11 +219,13 @@ class GraphMfn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute the logits of each task and the weights of the edges. They depend only on the words of the utterance.
+        """Compute the logits of each task and the weights of the edges of the fusion graph.
+
+        The results of an utterance depend only on the words of this utterance.
 
         Returns:
-            Logits (video, utterance, logit) by task; and, by edge, the mean weight (efficacy) of the edge over the
-            words of each utterance (video, utterance).
+            Logits (video, utterance, logit) by task; and weights (video, utterance) by edge. The weight of an edge is
+            averaged over the words of an utterance.
         """
         rows, features = read_word_rows(batch, tuple(self.lstms.sizes), self.max_words)
         hidden, _ = self.lstms(rows, features)

@@ -45,11 +45,12 @@ class TfnSettings(SystemSettings):
 
 
 class Tfn(nn.Module):
-    """Tensor fusion of the embeddings z of any one, two or three modalities.
+    """Tensor fusion network, for any one, two or three modalities.
 
-    The fused tensor F is the outer product of the vectors [1; z]. Because of the leading 1, it contains the products
-    for every subset of the modalities. With one modality, F is [1; z], and the network is a plain dense one. If an
-    utterance lacks a modality, z of that modality is zero, and so are all products that contain it.
+    Each modality has an embedding vector z. The fused tensor F is the outer product of the vectors [1; z] of all
+    modalities. Because of the leading 1, F contains the products for every subset of the modalities. With one modality,
+    F is [1; z]. If an utterance lacks a modality, its z for this modality is zero, and so are all products that contain
+    it.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: TfnSettings) -> None:
@@ -66,7 +67,10 @@ class Tfn(nn.Module):
         self.heads = make_heads(units, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute the logits (video, utterance, logit) of each task. Each utterance is processed independently."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance do not depend on the other utterances of its video.
+        """
         embeddings = []
         for modality in self.modalities:
             present = batch.present[modality][batch.real].unsqueeze(-1)  # (n, 1)
@@ -77,7 +81,11 @@ class Tfn(nn.Module):
 
 
 def tensor_fusion(embeddings: Sequence[Float[Tensor, "n feature"]]) -> Float[Tensor, "n product"]:
-    """Compute the outer product of the vectors [1; z] of all embeddings z, and flatten it (paper, section 4.2)."""
+    """Compute the outer product of the vectors [1; z] of all embeddings z (paper, section 4.2).
+
+    Returns:
+        All products, flattened, one row per utterance.
+    """
     fused = functional.pad(embeddings[0], (1, 0), value=1.0)
     for embedding in embeddings[1:]:
         factor = functional.pad(embedding, (1, 0), value=1.0)

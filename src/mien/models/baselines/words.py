@@ -27,10 +27,10 @@ State = tuple[Float[Tensor, "active feature"], ...]
 
 @dataclass(frozen=True, slots=True)
 class WordRows:
-    """Layout of arrays with one row per word of a batch: the utterance of each row, and the word's position in it.
+    """Layout of arrays that contain one row for every word of a batch: the utterance and the position of each word.
 
-    The rows are sorted by position: the first words of all utterances, then the second words, and so on. Within a
-    position, the utterances with the most words come first.
+    The rows are sorted by position: the first words of all utterances, then all second words, and so on. Among words
+    with the same position, those of the utterances with the most words come first.
     """
 
     # number of utterances that have a first word, a second word, and so on; the numbers never increase
@@ -58,13 +58,14 @@ class WordRows:
         """Run a recurrence over the words of all utterances.
 
         Args:
-            step: Function (inputs at one word, preceding state) -> next state. One call processes all utterances that
-                have a word at this position.
-            inputs: Arrays with the inputs of `step`, one row per word.
-            sizes: Number of features of each array of the state. The initial state is zero.
+            step: Function that computes the next state from the inputs at one word and the preceding state. One call
+                processes the words of all utterances at the same position.
+            inputs: Input arrays of the recurrence, one row per word.
+            sizes: The state consists of several arrays; this is the number of features of each. The initial state is
+                zero.
 
         Returns:
-            The arrays of the state after every word, with one row per word.
+            The arrays of the state after every word, one row per word.
         """
         state = tuple(inputs[0].new_zeros(self.n_spoken, size) for size in sizes)
         if not self.n_active:
@@ -78,11 +79,17 @@ class WordRows:
         return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
 
     def pick(self, words: Float[Tensor, "n word feature"]) -> Float[Tensor, "row feature"]:
-        """Return the vectors of all words, without padding, in the order of the rows of this layout."""
+        """Return the vectors of all words, one row per word, in the order of this layout.
+
+        The argument contains them by utterance, with padding.
+        """
         return words[self.owner, self.place]
 
     def before(self, states: Float[Tensor, "row feature"]) -> Float[Tensor, "row feature"]:
-        """Return, for every word, the state after the preceding word of its utterance; zero for the first word."""
+        """Return, for every word, the state after the preceding word of the same utterance.
+
+        For the first word of an utterance, this state is zero.
+        """
         if not self.n_active:
             return states
         initial = states.new_zeros(self.n_spoken, states.shape[1])
@@ -91,11 +98,12 @@ class WordRows:
         return torch.cat([initial, *(part[:n] for part, n in earlier)])
 
     def last(self, states: Float[Tensor, "row feature"]) -> Float[Tensor, "n feature"]:
-        """Return the state after each utterance's last word; zero for an utterance without words."""
+        """Return, for every utterance, the state after its last word. For an utterance without words, it is zero."""
         return torch.cat([states, states.new_zeros(1, states.shape[1])]).index_select(0, self.last_row)
 
     def mean(self, rows: Float[Tensor, "row feature"]) -> Float[Tensor, "n feature"]:
-        """Compute the mean over the words of each utterance; zero for an utterance without words."""
+        """Compute, for every utterance, the mean of the rows of its words. For an utterance without words, it is zero.
+        """
         total = rows.new_zeros(len(self.lengths), rows.shape[1]).index_add(0, self.owner, rows)
         return total / self.lengths.clamp(min=1).unsqueeze(1)
 
@@ -119,7 +127,7 @@ def word_rows(lengths: Int[Tensor, "n"]) -> WordRows:
 def read_words(
     batch: Batch, modalities: Sequence[Modality], max_words: int
 ) -> tuple[dict[Modality, Float[Tensor, "n word feature"]], Int[Tensor, "n"]]:
-    """Return the vectors of the first `max_words` words of every utterance that is not padding.
+    """Return the vectors of the first `max_words` words of every utterance of a batch.
 
     Args:
         batch: Batch with words.
@@ -127,8 +135,8 @@ def read_words(
         max_words: Largest number of words per utterance; later words are ignored.
 
     Returns:
-        Vectors (n, word, feature) by modality, zero where a word lacks the modality; and the number (n,) of words of
-        each utterance, at most `max_words`.
+        Vectors (n, word, feature) by modality; and the number of words of each utterance, at most `max_words`, (n,). A
+        vector is zero where the word lacks the modality. The n utterances are those that are not padding.
 
     Raises:
         UsageError: The batch has no words.
@@ -149,7 +157,7 @@ def read_words(
 def read_word_rows(
     batch: Batch, modalities: Sequence[Modality], max_words: int
 ) -> tuple[WordRows, Mapping[Modality, Float[Tensor, "row feature"]]]:
-    """Return the vectors of the first `max_words` words of every utterance that is not padding, one row per word.
+    """Return the vectors of the first `max_words` words of every utterance of a batch, one row per word.
 
     Args:
         batch: Batch with words.
@@ -157,8 +165,8 @@ def read_word_rows(
         max_words: Largest number of words per utterance; later words are ignored.
 
     Returns:
-        The layout, which gives the utterance and the position of each row (see `WordRows`); and the vectors (row,
-        feature) by modality, zero where a word lacks the modality.
+        The layout, which tells the utterance and the position of the word in each row (see `WordRows`); and the vectors
+        (row, feature) by modality. A vector is zero where the word lacks the modality.
 
     Raises:
         UsageError: The batch has no words.

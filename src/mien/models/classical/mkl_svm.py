@@ -58,7 +58,7 @@ EIGENVALUE_FLOOR = 1e-10
 
 @dataclass(frozen=True)
 class MklSvmSettings(SystemSettings):
-    """Sizes, kernel width and penalty of `mkl-svm`."""
+    """Settings of `mkl-svm`: share of selected features, number of landmarks, kernel width, and penalty of the SVM."""
 
     # fraction of each modality's features that is selected, by ANOVA F on train
     selected_share: float = 0.75
@@ -78,7 +78,7 @@ class MklSvmSettings(SystemSettings):
 
 
 def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
-    """Fit kernels, kernel weights and SVMs on train, and Platt scaling on valid.
+    """Fit the kernels, their weights and the SVMs on the train split, and the Platt scaling on the valid split.
 
     Args:
         train: Train split.
@@ -87,7 +87,7 @@ def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -
 
     Returns:
         Arrays by name. For each modality: the selected ``columns``, their ``mean`` and ``scale``, the ``landmarks``,
-        ``gamma`` and the ``coefficients`` (landmark, output). For all modalities together: ``kernel_weights`` (output,
+        ``gamma``, and the ``coefficients`` (landmark, output). For all modalities together: ``kernel_weights`` (output,
         modality), ``offsets`` (output,) and ``platt`` (2, output).
     """
     targets = joined_targets(train, spec.tasks)
@@ -127,7 +127,9 @@ def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -
 
 
 def mkl_svm_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Predict with weighted sums of kernel values and Platt scaling.
+    """Predict with a fitted `mkl-svm`.
+
+    The decision value of an output is a weighted sum of kernel values. Platt scaling turns it into a probability.
 
     Args:
         tensors: Arrays from `fit_mkl_svm`.
@@ -135,7 +137,7 @@ def mkl_svm_probabilities(tensors: Tensors, columns: SplitColumns, spec: Classic
         spec: The spec that was given to `fit_mkl_svm`.
 
     Returns:
-        Probabilities by task.
+        Probabilities (N, output) by task.
     """
     return by_task(apply_platt(tensors["platt"], _mkl_svm_decisions(tensors, columns, spec)), spec.tasks)
 
@@ -143,10 +145,10 @@ def mkl_svm_probabilities(tensors: Tensors, columns: SplitColumns, spec: Classic
 def select_columns(rows: FloatArray, targets: ClassicalTargets, n_selected: int) -> Int[Array, "selected"]:
     """Select the feature columns with the largest F statistics (analysis of variance, ANOVA).
 
-    F is computed for every pair of a column and an output. A column is ranked by its largest F over all outputs.
+    F is computed for every column and every output. Columns are ranked by their largest F over all outputs.
 
     Args:
-        rows: Feature rows (n, feature).
+        rows: Features (n, feature).
         targets: Class labels of the same rows.
         n_selected: Number of columns to select.
 
@@ -164,11 +166,11 @@ def anova_f(rows: FloatArray, present: Bool[Array, "n"]) -> Float[Array, "featur
     """Compute, for each feature, the F statistic of a one-way analysis of variance with two groups.
 
     Args:
-        rows: Feature rows (n, feature).
-        present: Labels of the rows. The rows labelled True form one group, the others the second.
+        rows: Features (n, feature).
+        present: True for the rows of the first group, False for those of the second.
 
     Returns:
-        F of each feature; 0 if the feature varies in neither group.
+        F of each feature. It is 0 if the feature is constant within both groups.
     """
     groups = (rows[present], rows[~present])
     mean = rows.mean(axis=0)
@@ -182,15 +184,15 @@ def anova_f(rows: FloatArray, present: Bool[Array, "n"]) -> Float[Array, "featur
 def rbf_kernel(
     rows: Float[Array, "n feature"], landmarks: Float[Array, "landmark feature"], gamma: FloatArray | float
 ) -> Float[Array, "n landmark"]:
-    """Compute the RBF kernel exp(-gamma |x - x'|^2) of rows and landmarks.
+    """Compute the RBF kernel exp(-gamma |x - x'|^2) between every row x and every landmark x'.
 
     Args:
-        rows: Scaled feature rows.
-        landmarks: Landmarks with the same features, scaled in the same way.
-        gamma: Factor of the squared distance; a larger one makes the kernel narrower.
+        rows: Scaled features.
+        landmarks: Landmarks, with the same features and scaling.
+        gamma: Factor of the squared distance. The larger it is, the narrower is the kernel.
 
     Returns:
-        Kernel value of every pair of a row and a landmark, in (0, 1].
+        Kernel values in (0, 1], one row per row and one column per landmark.
     """
     return np.asarray(np.exp(-gamma * squared_distances(rows, landmarks)))
 
@@ -199,11 +201,11 @@ def squared_distances(rows: Float[Array, "n feature"], others: Float[Array, "k f
     """Compute the squared Euclidean distance between every row of `rows` and every row of `others`.
 
     Args:
-        rows: Feature rows.
-        others: Feature rows to which the distances are computed, with the same features.
+        rows: Feature vectors, one per row.
+        others: Feature vectors with the same features, one per row.
 
     Returns:
-        Squared distances. A value that rounding makes negative is set to zero.
+        Squared distances. If rounding would make one negative, it is zero.
     """
     distances = (rows**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
     distances -= 2 * rows @ others.T
@@ -212,10 +214,16 @@ def squared_distances(rows: Float[Array, "n feature"], others: Float[Array, "k f
 
 
 def nystroem_projection(kernel: Float[Array, "landmark landmark"]) -> Float[Array, "landmark rank"]:
-    """Compute a matrix P such that P P' is the pseudo-inverse of the kernel matrix of the landmarks.
+    """Compute a matrix P such that P P' is the pseudo-inverse of a kernel matrix.
 
-    If the kernel values of utterances with the landmarks are multiplied by P, the results are features whose inner
-    products approximate the kernel.
+    Let K be a matrix of the kernel values between utterances (rows) and landmarks (columns). The rows of K P are then
+    feature vectors whose inner products approximate the kernel between utterances.
+
+    Args:
+        kernel: Kernel values between all pairs of landmarks.
+
+    Returns:
+        The matrix P.
     """
     values, vectors = np.linalg.eigh(kernel)
     significant = values > EIGENVALUE_FLOOR * values[-1]
@@ -223,15 +231,18 @@ def nystroem_projection(kernel: Float[Array, "landmark landmark"]) -> Float[Arra
 
 
 def alignment_weights(features: Sequence[Float[Array, "n rank"]], present: Bool[Array, "n"]) -> Float[Array, "kernel"]:
-    """Compute kernel weights for which the weighted sum of the kernels is best aligned with the labels.
+    """Compute a weight for each kernel, such that the weighted sum of the kernels is best aligned with the labels.
+
+    Alignment is the cosine similarity of two centred matrices: the kernel matrix, and the matrix of the products of all
+    pairs of labels (+1 and -1).
 
     Args:
-        features: For each kernel, feature rows whose inner products are the values of the kernel.
-        present: Labels of the rows; True for the positive class.
+        features: For each kernel, feature vectors whose inner products are the values of the kernel.
+        present: True for the rows of the positive class.
 
     Returns:
-        Non-negative weights with sum 1 that maximise the centred alignment. They are equal if no kernel is aligned with
-        the labels.
+        Non-negative weights with sum 1 that maximise the alignment. If no kernel is aligned with the labels, all
+        weights are equal.
     """
     from scipy.optimize import nnls
 
@@ -278,7 +289,10 @@ def _fit_kernel(
 
 
 def _kernel_rows(tensors: Tensors, columns: SplitColumns, modality: Modality) -> Float[Array, "N landmark"]:
-    """Compute the kernel values of every utterance with the landmarks; zero for utterances that lack the modality."""
+    """Compute the kernel values between every utterance and every landmark of a modality.
+
+    They are zero for utterances that lack the modality.
+    """
     landmarks = tensors[f"{modality}.landmarks"]
     mask = columns.present[modality]
     rows = columns.features[modality][mask][:, tensors[f"{modality}.columns"]].astype(np.float64)
