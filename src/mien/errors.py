@@ -26,7 +26,7 @@ from collections.abc import Iterable
 
 
 class MienError(Exception):
-    """Base of all exceptions that mien raises; the message is written for users."""
+    """Base class of all exceptions that mien raises. The messages are written for users."""
 
 
 class UsageError(MienError):
@@ -48,7 +48,7 @@ class UnknownNameError(UsageError):
 
 
 class SettingsError(MienError):
-    """Settings are unknown or invalid; the message lists all of them."""
+    """Settings are unknown or invalid. The message lists all mistakes."""
 
 
 class DataError(MienError):
@@ -72,11 +72,11 @@ class MissingWeightsError(MienError):
 
 
 class MissingExtraError(MienError):
-    """An optional dependency is not installed.
+    """An optional dependency is not installed. The message says how to install it.
 
     Args:
         package: The missing package.
-        extra: The group of optional dependencies of mien that contains the package.
+        extra: Name of the extra of mien ("mien[extra]") that contains the package.
     """
 
     def __init__(self, package: str, extra: str) -> None:
@@ -98,7 +98,7 @@ class ExportError(MienError):
 
 
 class EngineError(MienError):
-    """A cluster does not work: it is missing, runs other versions of the software, or cannot access the files."""
+    """A cluster does not work: it cannot be reached, runs other software versions, or cannot access the files."""
 
 
 class WriteError(MienError):

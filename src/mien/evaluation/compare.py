@@ -332,7 +332,7 @@ def _common_paths(sides: Sequence[SettingScores]) -> tuple[list[str], tuple[str,
 def _compare_metric(
     path: str, names: tuple[str, str], pair: PairedScores, corrected: tuple[float, float]
 ) -> MetricComparison:
-    """Build the comparison of one score, with winner and verdict.
+    """Decide which system is better on one score, and collect the tests of this score and the verdict.
 
     `names` are the names of A and B. `corrected` contains two p-values after Holm's correction: that of the bootstrap
     and that of the t-test.
@@ -378,10 +378,10 @@ def _mcnemar_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> dict[int, Mc
 
 
 def _comparison_notes(runs: Sequence[SeedRun], left_out: tuple[str, ...]) -> tuple[str, ...]:
-    """Return messages about a comparison.
+    """Return warnings about a comparison, as texts.
 
-    They report that there are too few seeds, that the thresholds of the runs were chosen in different ways, or that
-    some scores are left out.
+    There is a warning if there are too few seeds, if the thresholds of the runs were chosen in different ways, or if
+    scores are left out.
     """
     notes = []
     n_seeds = len(runs) // 2

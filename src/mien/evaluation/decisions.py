@@ -247,7 +247,7 @@ def _fit_half(_valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
 def _fit_voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
     """Choose two thresholds for every output of a task, by the method of `voted_thresholds`.
 
-    The first threshold maximises weighted accuracy, and the second one maximises weighted F1. The protocol `clean` uses
+    One is chosen for the highest weighted accuracy, the other for the highest weighted F1. The protocol `clean` uses
     the second threshold only for the scores whose keys end in ``at_f1_threshold``.
 
     Returns:

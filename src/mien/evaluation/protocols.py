@@ -113,8 +113,8 @@ def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
     - A mean over emotions is taken from its best pair of epoch and threshold, with one threshold for all emotions.
     - Any other score of a single emotion is taken from its best pair of epoch and threshold for this emotion.
 
-    The choices are listed under ``chosen`` in the entry of every task. Those of the ROC AUC and the calibration error of
-    single emotions are not listed.
+    The choices are listed under ``chosen`` in the entry of every task. Those of the ROC AUC and the calibration error
+    of single emotions are not listed.
 
     Args:
         predictions_by_epoch: Epoch -> predictions for the same utterances.

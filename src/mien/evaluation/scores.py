@@ -162,7 +162,7 @@ def nested_rows(task: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, A
 
 
 def note_undefined(task: str, rows: Mapping[str, Mapping[str, Any]], notes: list[str]) -> None:
-    """Append messages to `notes` about outputs whose scores are undefined, and about means that leave out these outputs.
+    """Append messages to `notes` about outputs with undefined scores, and about means that leave out these outputs.
 
     Args:
         task: Name in `TASKS`.

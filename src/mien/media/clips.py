@@ -78,18 +78,20 @@ def clips_of(
 ) -> Clips:
     """Divide a media file into utterances, by its subtitles or by speech recognition.
 
-    A file without audio or speech has no utterances; the notes then contain the reason. If such a file has video, and
-    `settings.silent_clip_s` is above 0, it is divided into clips of equal length instead.
+    A file without audio or speech has no utterances; a message in the result's `notes` then gives the reason. If such a
+    file has video, and `settings.silent_clip_s` is above 0, it is divided into clips of equal length instead.
 
     Args:
         path: Media file.
         subtitles: SubRip or WebVTT file. If it is None, speech recognition runs.
         settings: Settings of recognition and segmentation.
-        recognizer: Loaded recognition model, to share it between files; None loads the model in `settings.speech`.
+        recognizer: Loaded recognition model, to share it between files. If it is None, the model in `settings.speech`
+            is loaded.
         on_progress: Function that is called with the number of seconds recognised so far.
 
     Returns:
-        The utterances as clips in time order, with the duration and language of the file, and notes on problems.
+        The utterances as clips in time order, the duration and language of the file, and counted messages about
+        problems.
 
     Raises:
         DataError: The media file or the subtitle file is unreadable, or no subtitle lies within the file's duration.
@@ -144,8 +146,8 @@ def read_subtitles(path: Path, duration_s: float) -> tuple[list[Clip], Counter[s
             starts later is dropped.
 
     Returns:
-        One clip per subtitle, in time order, and messages with the numbers of subtitles that were sorted, overlap, were
-        shortened or were dropped.
+        One clip per subtitle, in time order; and a counter of messages. The messages tell how many subtitles were not
+        in time order, overlap, were shortened, or were dropped.
 
     Raises:
         DataError: The file is missing, has an unknown encoding or contains no subtitles.
@@ -247,7 +249,7 @@ def _parse_subtitles(text: str) -> list[_Entry]:
 
 
 def _without_next_number(text_lines: list[str], lines: list[str], number: int) -> list[str]:
-    """Return the lines of a subtitle. If the last line is the number of the next subtitle, it is removed.
+    """Return the lines of a subtitle without the number of the next subtitle, if it is the last line.
 
     Args:
         text_lines: Lines between the times of the subtitle and the times of the next subtitle.

@@ -212,14 +212,14 @@ def recognize(
     Args:
         path: Media file.
         recognizer: Loaded model with its settings.
-        notes: Counter of messages on losses and problems of recognition, updated in place; None counts nothing.
+        notes: Counter of messages about problems, updated in place. If it is None, nothing is counted.
         on_progress: Function that is called after each window with the number of seconds processed so far.
 
     Returns:
         The recognised words with their times, the language, and the duration of the audio.
 
     Raises:
-        DataError: The file is no media file.
+        DataError: The file is not a media file.
         MissingExtraError: PyAV or faster-whisper is not installed.
     """
     counts: Counter[str] = notes if notes is not None else Counter()
@@ -241,7 +241,7 @@ def recognize(
 
 
 def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float]:
-    """Cut a window after a sentence or at a pause. Return the words before the cut, and the time of the cut."""
+    """Divide a window after a sentence or at a pause. Return the words before this point, and its time in seconds."""
     if not window.goes_on or len(words) < 2:
         return words, window.stop_s
     ends = sentence_ends(words)
@@ -360,7 +360,7 @@ class _WindowRecognizer:
 def _merge_pieces(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[TimedWord]:
     """Merge recognised pieces of text into words.
 
-    A piece of only punctuation is added to the word before it; if `spaces`, so is a piece without a leading space.
+    A piece that is only punctuation joins the word before it. With `spaces`, a piece without a leading space does, too.
     """
     word: TimedWord | None = None
     for piece in pieces:
@@ -379,7 +379,7 @@ def _merge_pieces(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[Time
 
 
 def _longest_sentence(words: Sequence[TimedWord]) -> int:
-    """Return the number of words of the longest sentence; words without the end of a sentence count as one sentence."""
+    """Return the number of words of the longest sentence. Words after the last sentence end count as a sentence."""
     longest = run = 0
     for end in sentence_ends(words):
         run += 1
@@ -389,7 +389,7 @@ def _longest_sentence(words: Sequence[TimedWord]) -> int:
 
 
 def _in_time_order(words: Sequence[TimedWord], end_s: float) -> tuple[TimedWord, ...]:
-    """Return the words with times that do not overlap or exceed the end of the audio `end_s`, in seconds."""
+    """Adjust the times of the words: they must not overlap or exceed `end_s`, the end of the audio in seconds."""
     result: list[TimedWord] = []
     last_s = 0.0
     for word in words:

@@ -82,7 +82,7 @@ def moments_per_video(target: FloatArray, prediction: FloatArray, video: IntArra
 
 
 def mean_absolute_error(moments: Moments) -> FloatArray:
-    """Compute the mean absolute error of the predictions, in the unit of the labels; NaN where there is no label."""
+    """Compute the mean absolute error of the predictions, in the unit of the labels. NaN where there is no label."""
     return quotient(moments.absolute, moments.n)
 
 

@@ -43,7 +43,7 @@ class PairedBootstrap:
 
 @dataclass(frozen=True, slots=True)
 class PairedTTest:
-    """Result of Student's paired t-test of the differences A - B over seeds.
+    """Result of Student's paired t-test of two systems A and B, whose runs are paired by seed.
 
     If the test is undefined, t and p are NaN, and `reason` explains why.
     """

@@ -48,7 +48,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class CimSettings(SystemSettings):
-    """Sizes and regularisation of `cim`.
+    """Settings of the network `cim`: sizes of its layers, dropout rates, and attention.
 
     The defaults are those of the released script, except that padding gets no attention weight.
     """
@@ -182,8 +182,11 @@ class Cim(nn.Module):
         states: Float[Tensor, "modality video utterance feature"],
         competing: Bool[Tensor, "modality video utterance"],
     ) -> tuple[list[States], dict[str, Weights]]:
-        """Compute the attention between all pairs of modalities. `competing` is True for utterances that may get
-        weight.
+        """Compute the attention between all pairs of modalities.
+
+        Args:
+            states: States of the utterances in each modality.
+            competing: True for the utterances that may get attention weight.
 
         Returns:
             A list of gated vectors, two for each pair of modalities (one per direction); and the attention weights by

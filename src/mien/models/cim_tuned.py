@@ -61,7 +61,7 @@ class EncoderTuning(StrEnum):
 
 @dataclass(frozen=True)
 class CimTunedSettings(SystemSettings):
-    """Sizes and regularisation of `cim-tuned`."""
+    """Settings of the network `cim-tuned`: text encoder, sizes of the layers, dropout rates, and optional parts."""
 
     # encoder of the transcripts: minilm, or none if the text input is features
     encoder: str = "minilm"
@@ -269,7 +269,7 @@ class TokenEncoder(nn.Module):
 
     Args:
         network: A transformers.BertModel.
-        tuning: Which weights of the network are trained.
+        tuning: Which weights are trained: added low-rank adapters, all weights, or none.
         rank: Rank of the adapters.
         alpha: Scale of the adapters; alpha / rank multiplies their output.
     """

@@ -34,7 +34,7 @@ class SourceDataSet:
     spaces: Mapping[Modality, FeatureSpace]
     # each video once, utterances in start order; `Video.split` is unset, because the importer sets it
     videos: Iterator[Video]
-    # reads the same videos by id, so that several processes can share the work; None if the format does not allow this
+    # Reads the same videos by id, so that several processes can share the work. None if the format does not allow this.
     reader: VideoReader | None = None
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
     # rule -> number of times that it was applied; docs/formats.md documents the texts
@@ -75,11 +75,11 @@ class VideoReader(Protocol):
     """Interface of objects that read the videos of a data set one at a time, in any order, and that can be pickled."""
 
     def opened(self) -> AbstractContextManager[Callable[[str], Described]]:
-        """Open the files of the data set. They are closed at the end of the returned context.
+        """Open the files of the data set, as a context manager that closes them at the end.
 
         Returns:
-            Context manager that yields a function. The function takes a video id, and returns the video with the counts
-            of the rules applied to it.
+            Context manager that yields a function. The function takes a video id. It returns the video, and a counter
+            of how often each rule was applied to it.
         """
         ...
 
@@ -92,7 +92,7 @@ def read_in_order(reader: VideoReader, ids: Iterable[str]) -> Iterator[Described
         ids: Ids of the videos to read.
 
     Yields:
-        Each video with the counts of the rules applied to it.
+        Each video, and a counter of how often each rule was applied to it.
     """
     with reader.opened() as read:
         for video_id in ids:
@@ -105,10 +105,10 @@ def collect_notes(
     """Yield the videos that have utterances, and add up the counts of the applied rules.
 
     Args:
-        described: Videos with the counts of the rules applied to them.
+        described: Each video, and a counter of how often each rule was applied to it.
         splits: Video id -> name of its split in the data set; None if the video has no split.
-        notes: Counter of applied rules, updated in place. It also counts the videos without utterances, and the
-            transcripts that occur in more than one split.
+        notes: Counter: text of a rule -> how often it was applied. It is updated in place. It also counts the videos
+            without utterances, and the transcripts that occur in more than one split.
 
     Yields:
         Each video that has at least one utterance.
@@ -175,7 +175,7 @@ def group(
 
     Args:
         rows: All rows of the data set, in the order in which they are stored.
-        notes: Counter of applied rules, updated in place.
+        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
         path: File to name in the error message when there is no row.
         numbered: Whether the data set gives every utterance an index. If False, the utterances of each video are
             numbered in stored order.

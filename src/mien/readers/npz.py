@@ -126,7 +126,10 @@ def _padded_videos(
 
 
 def _require_lengths(path: Path, split: str, lengths: AnyArray, sentiment: AnyArray) -> None:
-    """Raise DataError unless `lengths` is one number of utterances per video that fits the padded labels."""
+    """Raise DataError unless `lengths` is a valid number of utterances for every video.
+
+    There must be one whole number per video. It must not exceed the number of utterances in the padded labels.
+    """
     if sentiment.ndim != 2 or lengths.shape != sentiment.shape[:1] or lengths.dtype.kind not in "iu":
         raise DataError(
             f"Expected one whole number per video in '{split}_length' and shape (video, utterance) in "

@@ -144,22 +144,22 @@ def to_video_set(
 ) -> VideoSet:
     """Convert the arrays of one split to scaled tensors with training targets.
 
-    Where an utterance lacks a modality, its features are zero and `present` is False. If the system takes transcripts
-    as input, the text modality has no feature columns, and the transcripts are converted to tokens instead.
+    If an utterance lacks a modality, its features are zero, and its entry in the mask `present` is False. If the system
+    takes transcripts as input, they are converted to tokens, and the text modality has no features.
 
     Args:
         columns: Arrays of the split.
         scaling: Scaling fitted on the train split. Its modalities are the inputs of the system.
-        input_kind: Kind of input of the system; tokens and times are added only for `InputKind.TRANSCRIPTS`.
+        input_kind: Kind of input of the system. Tokens and times are added only for `InputKind.TRANSCRIPTS`.
         tasks: Tasks whose targets are added; empty for prediction.
 
     Returns:
         The split as tensors.
 
     Raises:
-        MissingExtraError: The tokeniser's package is not installed.
-        MissingWeightsError: The tokeniser's file is missing.
-        DamagedFileError: The tokeniser's file is damaged.
+        MissingExtraError: The package of the tokeniser is not installed.
+        MissingWeightsError: The file of the tokeniser is missing.
+        DamagedFileError: The file of the tokeniser is damaged.
     """
     features, present = _scaled(columns, scaling)
     return VideoSet(
@@ -206,7 +206,10 @@ def _to_times(columns: SplitColumns) -> Float[Tensor, "N 2"] | None:
 def _scaled(
     columns: SplitColumns | WordColumns, scaling: Scaling
 ) -> tuple[dict[Modality, Float[Tensor, "row feature"]], dict[Modality, Bool[Tensor, "row"]]]:
-    """Return the scaled features and the presence masks by modality; rows that lack the modality are zero."""
+    """Return, by modality, the scaled features, and a mask that is True for the rows that have the modality.
+
+    Rows that lack the modality are zero.
+    """
     features, present = {}, {}
     for modality, mean in scaling.mean.items():
         mask = torch.from_numpy(columns.present[modality])

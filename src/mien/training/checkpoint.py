@@ -121,15 +121,15 @@ def model_weights(modules: Mapping[str, nn.Module], scaling: Scaling) -> Weights
 
 
 def restore_model(network: nn.Module, weights: Weights, modalities: tuple[Modality, ...]) -> Scaling:
-    """Load into a network the tensors that `model_weights` returned, and return the scaling of its inputs.
+    """Load into a network the tensors of a weights file, which `model_weights` returned.
 
     Args:
         network: Network built with the same settings; its parameters are changed in place.
-        weights: Tensors of a weights file by name.
+        weights: Tensors of the weights file by name.
         modalities: Input modalities of the network.
 
     Returns:
-        The scaling of the inputs.
+        The scaling of the inputs, which the weights file also contains.
 
     Raises:
         DamagedFileError: The weights belong to another network.

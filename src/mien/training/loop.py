@@ -238,7 +238,7 @@ def write_history(folder: Path, progress: Progress) -> None:
 
 
 def _save_best_model(folder: Path, progress: Progress) -> None:
-    """Write the weights of the best epoch as model.safetensors, and the history."""
+    """Write model.safetensors, with the weights of the best epoch, and history.jsonl."""
     best, _ = load_weights(folder / RESUME_FILE.parent / f"best-{progress.best_epoch:04d}.safetensors")
     save_weights(folder / MODEL_FILE, best)
     write_history(folder, progress)

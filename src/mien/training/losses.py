@@ -63,64 +63,64 @@ def scored_counts(targets: Targets) -> dict[str, int]:
 
 
 def cross_entropy(logits: Float[Tensor, "n 2"], wanted: Bool[Tensor, "n 1"]) -> Float[Tensor, ""]:
-    """Compute the categorical cross-entropy of two exclusive classes (paper, section 4.2).
+    """Compute the cross-entropy of two mutually exclusive classes, summed over utterances (paper, section 4.2).
 
     Args:
-        logits: Logits of the negative and the positive class (n, 2).
-        wanted: True where the class is positive (n, 1).
+        logits: Logits of the negative and the positive class, (n, 2).
+        wanted: True where the class is positive, (n, 1).
 
     Returns:
-        Loss, summed over the n utterances.
+        Sum of the loss over the n utterances.
     """
     return functional.cross_entropy(logits, wanted[:, 0].long(), reduction="sum")
 
 
 def binary_cross_entropy(logits: Float[Tensor, "n output"], wanted: Bool[Tensor, "n output"]) -> Float[Tensor, ""]:
-    """Compute the binary cross-entropy of independent classes, averaged over the classes (paper, section 4.2).
+    """Compute the binary cross-entropy of classes that may occur together (paper, section 4.2).
 
     Args:
-        logits: One logit per class (n, output).
-        wanted: True where the class is present (n, output).
+        logits: One logit per class, (n, output).
+        wanted: True where the class is present, (n, output).
 
     Returns:
-        Loss, summed over the n utterances.
+        Mean loss over the classes, summed over the n utterances.
     """
     each = functional.binary_cross_entropy_with_logits(logits, wanted.to(logits.dtype), reduction="sum")
     return each / wanted.shape[1]
 
 
 def absolute_error(degrees: Float[Tensor, "n output"], wanted: Float[Tensor, "n output"]) -> Float[Tensor, ""]:
-    """Compute the absolute error of intensities, averaged over the outputs.
+    """Compute the absolute error of predicted intensities.
 
     Args:
         degrees: Predicted intensities (n, output).
         wanted: Gold intensities (n, output).
 
     Returns:
-        Error, summed over the n utterances.
+        Mean error over the outputs, summed over the n utterances.
     """
     return functional.l1_loss(degrees, wanted, reduction="sum") / wanted.shape[1]
 
 
 def squared_error(degrees: Float[Tensor, "n output"], wanted: Float[Tensor, "n output"]) -> Float[Tensor, ""]:
-    """Compute the squared error of intensities, averaged over the outputs.
+    """Compute the squared error of predicted intensities.
 
     Args:
         degrees: Predicted intensities (n, output).
         wanted: Gold intensities (n, output).
 
     Returns:
-        Error, summed over the n utterances.
+        Mean error over the outputs, summed over the n utterances.
     """
     return functional.mse_loss(degrees, wanted, reduction="sum") / wanted.shape[1]
 
 
 def log_losses(predicted: FloatArray, wanted: BoolArray) -> FloatArray:
-    """Compute the negative log likelihood of each utterance and class.
+    """Compute the negative log likelihood of each class in each utterance.
 
     Args:
-        predicted: Predicted probabilities (n, output).
-        wanted: True where the class is present (n, output).
+        predicted: Predicted probabilities of the classes, (n, output).
+        wanted: True where the class is present, (n, output).
 
     Returns:
         Losses (n, output).

@@ -131,9 +131,9 @@ def run_graph(session: Any, features: Mapping[str, FloatArray]) -> dict[str, Flo
 
 
 class ExportedNetwork(nn.Module):
-    """Torch module that is exported: it scales the features, runs the network and applies the output activations.
+    """Torch module that is exported. It scales the features, runs the network and applies the output activations.
 
-    Its inputs and outputs are positional tensors, because the exporter requires this.
+    The exporter requires positional tensors as inputs and outputs.
     """
 
     def __init__(self, predictor: NetworkPredictor) -> None:
@@ -230,7 +230,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _ignored_exporter_warnings() -> Iterator[None]:
-    """Suppress known warnings of torch inside the block, for example about the legacy exporter."""
+    """Context manager that suppresses known warnings of torch, for example about the legacy exporter."""
     with warnings.catch_warnings():
         for message in (
             "You are using the legacy TorchScript-based ONNX export",

@@ -287,7 +287,11 @@ def needs_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
 
 
 def _to_predictions(columns: SplitColumns, predicted: Mapping[str, FloatArray], values: SentimentValues) -> Predictions:
-    """Combine the predicted values of a system with the gold labels in `columns`."""
+    """Combine the predicted values of a system with the gold labels in `columns`.
+
+    `predicted` contains an array (utterance, output) per task. `values` tells whether the gold sentiment labels are
+    scores or classes.
+    """
     return Predictions(
         video_id=np.repeat(np.array(columns.video_ids, dtype=object), columns.lengths),
         index=columns.index,

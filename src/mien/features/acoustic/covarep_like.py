@@ -219,7 +219,10 @@ def true_envelope(log_amplitude: FloatArray, order: FloatArray) -> FloatArray:
 
 
 def _even_extension(half: FloatArray) -> FloatArray:
-    """Return the even sequences (frame, size) whose first size / 2 + 1 values are the rows of `half`."""
+    """Extend each row of `half` (frame, size / 2 + 1) to an even sequence, (frame, size).
+
+    The values after the first half are the values of the first half in reverse order.
+    """
     return np.concatenate([half, half[:, -2:0:-1]], axis=1)
 
 
@@ -248,8 +251,8 @@ def phase_distortion(harmonics: ComplexArray, pitch: PitchTrack) -> tuple[FloatA
     """Compute the circular mean and deviation of the phase distortion of harmonics in mel bands.
 
     Args:
-        harmonics: Complex amplitudes (voiced frame, harmonic) of the harmonics of the derivative of the glottal flow,
-            starting with the first harmonic; zero above 8 kHz.
+        harmonics: Complex amplitudes of the harmonics in the derivative of the glottal flow, (voiced frame, harmonic).
+            The first column is the first harmonic. Amplitudes above 8 kHz are zero.
         pitch: F0 and voicing of all frames.
 
     Returns:
@@ -265,10 +268,14 @@ def phase_distortion(harmonics: ComplexArray, pitch: PitchTrack) -> tuple[FloatA
 
 
 def _distortion_on_grid(unit: ComplexArray, f0_hz: FloatArray) -> ComplexArray:
-    """Interpolate the phase distortions of harmonics at PHASE_GRID evenly spaced frequencies from 0 to 8 kHz.
+    """Interpolate the phase distortions of harmonics at evenly spaced frequencies from 0 to 8 kHz.
 
-    The phase distortions (frame, harmonic) are given as complex numbers `unit` of length 1. The result has the shape
-    (frame, PHASE_GRID). `f0_hz` (frame,) is the F0 of each frame.
+    Args:
+        unit: Phase distortions (frame, harmonic), as complex numbers of absolute value 1.
+        f0_hz: F0 of each frame (frame,).
+
+    Returns:
+        Phase distortions (frame, PHASE_GRID), as complex numbers.
     """
     last = np.maximum(np.floor(0.5 * RATE_HZ / f0_hz).astype(np.intp) - 2, 0)[:, None]
     # The phase distortion of harmonic h is placed at h times F0. Outside the range of harmonics, the nearest is used.
@@ -281,10 +288,17 @@ def _distortion_on_grid(unit: ComplexArray, f0_hz: FloatArray) -> ComplexArray:
 
 
 def _mean_over_neighbours(values: ComplexArray, voiced: BoolArray) -> ComplexArray:
-    """Smooth values over time: for each voiced frame, return the mean over the voiced frames around it.
+    """Smooth values over time.
 
-    The mean includes the voiced frames at most PHASE_REACH_FRAMES before or after. The values and the result have the
-    shape (voiced frame, frequency); `voiced` (frame,) is the mask of the voiced frames.
+    The value of a voiced frame is replaced by the mean over the voiced frames at most PHASE_REACH_FRAMES before or
+    after it, including the frame itself.
+
+    Args:
+        values: Values of the voiced frames, (voiced frame, frequency).
+        voiced: Mask of the voiced frames among all frames, (frame,).
+
+    Returns:
+        Smoothed values (voiced frame, frequency).
     """
     reach = PHASE_REACH_FRAMES
     padded = np.zeros((len(voiced) + 2 * reach, values.shape[1]), dtype=values.dtype)

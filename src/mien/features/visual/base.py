@@ -54,13 +54,17 @@ class FaceObserver(Protocol):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Counts of frames by outcome (``face``, ``no face`` and others), of cuts, and of changes of the main face."""
+        """Counts by name.
+
+        They count frames by the result of the search for the main face ("face", "no face", "blurred", ...), frames with
+        several faces, cuts between shots, and changes of the main face.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class VisualExtractor:
-    """A loaded visual extractor: the feature spaces of its vectors, and a function that makes observers of videos."""
+    """A loaded visual extractor: the feature spaces of its vectors, and a function that makes an observer per video."""
 
     # feature space of the utterance vectors
     space: FeatureSpace
@@ -84,7 +88,7 @@ class PooledFeatures(NamedTuple):
 
 
 def visual_spaces(name: str, columns: Sequence[str], recipe: Mapping[str, object]) -> tuple[FeatureSpace, FeatureSpace]:
-    """Make the feature spaces of a visual extractor.
+    """Make the two feature spaces of a visual extractor.
 
     Args:
         name: Name of the extractor.
@@ -92,8 +96,8 @@ def visual_spaces(name: str, columns: Sequence[str], recipe: Mapping[str, object
         recipe: Settings of the extractor that change its values.
 
     Returns:
-        The space of utterance vectors, with the mean and the standard deviation of each feature of a frame, and the
-        space of word vectors, with the mean of each feature.
+        The space of utterance vectors, which contain the mean and the standard deviation of each feature; and the space
+        of word vectors, which contain only the means.
     """
     rules = {"min_face_share": MIN_FACE_SHARE, "reach_s": REACH_S}
     pooled = [f"{column}_{statistic}" for statistic in ("mean", "sd") for column in columns]
@@ -144,8 +148,8 @@ def pool(times_s: FloatArray, vectors: FloatArray, start_s: float, end_s: float)
         end_s: End of the utterance in seconds, exclusive.
 
     Returns:
-        The vector (2 * feature,), or the reason why there is none. All means precede all standard deviations. These are
-        population standard deviations, which are 0 for a single frame.
+        The vector (2 * feature,), or the reason why there is none. The means of all features are followed by the
+        standard deviations. These are population standard deviations, which are 0 for a single frame.
     """
     rows = vectors[_frame_slice(times_s, start_s, end_s)]
     if not len(rows):

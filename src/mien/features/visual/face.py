@@ -68,7 +68,8 @@ def load_face(path: Path | None = None) -> VisualExtractor:
     """Load the visual extractor `face` with its three networks.
 
     Args:
-        path: Folder with the files of all three networks; None searches the cache and the packages that contain them.
+        path: Folder with the files of all three networks. If it is None, the cache and the packages that contain them
+            are searched.
 
     Raises:
         MissingExtraError: ai-edge-litert is not installed.
@@ -112,10 +113,13 @@ def load_expression(content: bytes) -> Callable[[np.ndarray], FloatArray]:
 
 
 def expression_input(crop: np.ndarray) -> np.ndarray:
-    """Compute the input of the expression network, grey levels (64, 64) uint8, from a crop of a face.
+    """Convert a crop of a face to the input of the expression network.
 
     Args:
         crop: Upright crop of a face (size, size, 3) uint8 RGB.
+
+    Returns:
+        Grey levels (64, 64) uint8.
     """
     import cv2
 

@@ -33,7 +33,7 @@ LANDMARKER = ModelFiles(
 )
 MEMBERS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")
 CROP_PX = 256
-# Names of the outputs of the blendshape network, and then the numbers of the landmarks that are its input. Both are in
+# Names of the outputs of the blendshape network, and then the indices of the landmarks that are its input. Both are in
 # the order of the network.
 _BLENDSHAPE_NAMES = """
 _neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft
@@ -60,7 +60,7 @@ def load_face_blendshapes(path: Path | None = None) -> VisualExtractor:
     """Load the visual extractor `face-blendshapes` with the three networks of the Face Landmarker bundle.
 
     Args:
-        path: The bundle or its folder; None searches the cache.
+        path: The bundle or its folder. If it is None, the cache is searched.
 
     Raises:
         MissingExtraError: ai-edge-litert is not installed.
@@ -86,7 +86,7 @@ def find_bundle(path: Path | None = None) -> Path:
     """Find the file of the Face Landmarker bundle, and check its SHA-256.
 
     Args:
-        path: The bundle or its folder; None searches the cache.
+        path: The bundle or its folder. If it is None, the cache is searched.
 
     Returns:
         Path of the bundle.

@@ -115,7 +115,8 @@ def crop_face(image: np.ndarray, box: FloatArray, eyes: FloatArray, size_px: int
         size_px: Side of the crop in pixels.
 
     Returns:
-        The crop and its transformation to the picture. Outside the picture, the crop repeats the pixels of its border.
+        The crop and its transformation to the picture. Where the crop extends beyond the picture, the pixels of the
+        border of the picture are repeated.
     """
     import cv2
 
@@ -153,11 +154,11 @@ def find_landmarks(net: TfliteNet, crop: FaceCrop) -> tuple[FloatArray, float]:
 
 
 def detail_of(crop: FaceCrop) -> tuple[float, float]:
-    """Compute the contrast and the sharpness of the inner part of a crop, which is first scaled to `DETAIL_PX`.
+    """Compute the contrast and the sharpness of the inner part of a crop.
 
-    Contrast is the standard deviation of the grey levels, which range from 0 to 255. Sharpness is the variance of the
-    Laplacian divided by the variance of the grey levels. A sharp face has a sharpness of at least 0.2 at any
-    resolution, and a face blurred by 4 % of its width has 0.05 to 0.1.
+    The crop is first scaled to `DETAIL_PX`. Contrast is the standard deviation of the grey levels, which range from 0
+    to 255. Sharpness is the variance of the Laplacian divided by the variance of the grey levels. A sharp face has a
+    sharpness of at least 0.2 at any resolution, and a face blurred by 4 % of its width has 0.05 to 0.1.
     """
     import cv2
 
@@ -261,7 +262,8 @@ def squares(image: np.ndarray) -> list[tuple[FloatArray, np.ndarray]]:
     """Cut an oblong image into overlapping squares.
 
     Returns:
-        The position (x, y) of the upper left corner and the pixels of each square; empty for a nearly square image.
+        One pair per square: the position (x, y) of its upper left corner, and its pixels. The list is empty if the
+        image is nearly square.
     """
     height, width = image.shape[:2]
     side, length = min(height, width), max(height, width)
@@ -274,7 +276,10 @@ def squares(image: np.ndarray) -> list[tuple[FloatArray, np.ndarray]]:
 
 
 def _shifted(detections: FloatArray, offset: FloatArray) -> FloatArray:
-    """Return detections (n, POINTS, 2) shifted by `offset` (2,), except row 1 of each, which is the size of its box."""
+    """Add `offset` (2,) to all positions of detections (n, POINTS, 2), and return the shifted detections.
+
+    Row 1 of a detection is not a position but the size of the box; it is not changed.
+    """
     shifted = detections + offset
     shifted[:, 1] = detections[:, 1]
     return shifted
@@ -282,7 +287,11 @@ def _shifted(detections: FloatArray, offset: FloatArray) -> FloatArray:
 
 @cache
 def anchors() -> FloatArray:
-    """Return the centres (896, 2) of the detector's anchors in [0, 1]."""
+    """Return the centres of the detector's anchors (896, 2): x and y in [0, 1].
+
+    The detector has a fixed grid of reference points (anchors), and gives the positions of a face relative to an
+    anchor.
+    """
     centres = []
     for cells, per_cell in GRIDS:
         middle = (np.arange(cells) + 0.5) / cells
@@ -301,8 +310,8 @@ def decode(answers: FloatArray, logits: FloatArray, min_score: float) -> tuple[F
         min_score: Least score in [0, 1].
 
     Returns:
-        Detections (n, POINTS, 2) and scores (n,) of the n selected ones. The rows of a detection are the centre of its
-        box, the size of its box, and six points of the face; the unit is the side of the square input.
+        The n selected detections (n, POINTS, 2) and their scores (n,). The rows of a detection are the centre of its
+        box, the size of its box, and six points of the face. The unit of length is the side of the square input.
     """
     scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -50, 50)))
     selected = np.flatnonzero(scores >= min_score)

@@ -27,11 +27,12 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class BcLstmSettings(SystemSettings):
-    """Sizes and regularisation of `bc-lstm`. The sizes are those of the published script; the dropout rates are lower.
+    """Settings of the network `bc-lstm`: sizes of its layers, and dropout rates.
 
-    The dropout rates of the script are 0.6 and 0.4 on the inputs of the two levels, and 0.9 on all states and dense
-    layers. They are too high here, because the network is trained end to end (docs/benchmarks.md): with them, it does
-    not even learn a simple rule in synthetic data, and its scores on videos of CMU-MOSEI's train fold are lower.
+    The sizes are those of the published script, but the dropout rates are lower. Those of the script are 0.6 and 0.4 on
+    the inputs of the two levels, and 0.9 on all states and dense layers. They are too high here, because the network is
+    trained end to end (docs/benchmarks.md). With them, it does not even learn a simple rule in synthetic data, and its
+    scores on videos of CMU-MOSEI's train fold are lower.
     """
 
     # units of each LSTM per direction

@@ -26,7 +26,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class BlanchardSettings(SystemSettings):
-    """Sizes and regularisation of `blanchard`. None of them is from the paper."""
+    """Settings of the network `blanchard`: sizes of its layers, dropout rates. No value is from the paper."""
 
     # units of the ReLU layer of each modality
     encoder_size: int = 64

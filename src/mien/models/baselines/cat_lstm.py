@@ -32,7 +32,7 @@ from mien.schema import FUSED, Modality
 
 @dataclass(frozen=True)
 class CatLstmSettings(SystemSettings):
-    """Sizes and regularisation of `cat-lstm`."""
+    """Settings of the network `cat-lstm`: sizes of its layers, attention over utterances, and dropout rates."""
 
     # features of every modality after its dense layer, before the fusion
     dense_size: int = 200

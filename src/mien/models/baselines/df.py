@@ -36,7 +36,10 @@ NEUTRAL = 0.5
 
 @dataclass(frozen=True)
 class DfSettings(SystemSettings):
-    """Sizes and regularisation of `df`. The sizes are ours, because those of the paper are unknown."""
+    """Settings of the network `df`: sizes of its layers, and dropout rate.
+
+    The sizes are our choice, because those of the paper are unknown.
+    """
 
     # units of the two ReLU layers of each modality's classifier
     classifier_size: int = 64
@@ -47,8 +50,7 @@ class DfSettings(SystemSettings):
 
 
 class Df(nn.Module):
-    """Late fusion: one classifier per modality and, for each task, a network that fuses the confidences of the
-    classifiers.
+    """Late fusion: one classifier per modality, and for each task a network that fuses their confidences.
 
     Any one, two or three modalities are accepted. All tasks share the hidden layers of a modality's classifier. With
     one modality, the fusion network only recalibrates the confidences.

@@ -49,7 +49,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class EfLstmSettings(SystemSettings):
-    """Sizes and regularisation of `ef-lstm`."""
+    """Settings of the network `ef-lstm`: sizes of its layers, dropout rates, and number of words per utterance."""
 
     # units of the LSTM
     lstm_size: int = 128
@@ -106,7 +106,10 @@ TOPOLOGIES = {
 
 @dataclass(frozen=True)
 class MvLstmSettings(SystemSettings):
-    """Topology, sizes and regularisation of `mv-lstm`."""
+    """Settings of the network `mv-lstm`: topology, sizes, dropout rate, and number of words per utterance.
+
+    The topology decides which hidden units of the modalities each LSTM takes as input.
+    """
 
     # which hidden units a view takes as input: view_specific, coupled, fully_connected or hybrid
     topology: str = "hybrid"

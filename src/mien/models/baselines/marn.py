@@ -37,7 +37,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class MarnSettings(SystemSettings):
-    """Sizes and regularisation of `marn`."""
+    """Settings of the network `marn`: sizes of its layers, dropout rates, and number of words per utterance."""
 
     # units of each modality's LSTHM
     text_size: int = 128

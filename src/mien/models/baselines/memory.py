@@ -33,7 +33,10 @@ from mien.schema import Modality
 
 
 class ViewLstms(nn.Module):
-    """Independent LSTMs, one per modality (view). If a word lacks a modality, its vector for that modality is zero."""
+    """Independent LSTMs over the words, one per modality (view).
+
+    If a word lacks a modality, its vector for that modality is zero.
+    """
 
     def __init__(self, n_features: Mapping[Modality, int], sizes: Mapping[Modality, int]) -> None:
         super().__init__()

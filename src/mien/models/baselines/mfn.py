@@ -59,7 +59,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class MfnSettings(SystemSettings):
-    """Sizes and regularisation of `mfn`."""
+    """Settings of the network `mfn`: sizes of its layers, dropout rates, and number of words per utterance."""
 
     # units of each modality's LSTM
     text_size: int = 128
@@ -120,7 +120,7 @@ TOP = "T"
 
 @dataclass(frozen=True)
 class GraphMfnSettings(SystemSettings):
-    """Sizes and regularisation of `graph-mfn`."""
+    """Settings of the network `graph-mfn`: sizes of its layers, dropout rates, and number of words per utterance."""
 
     # units of each modality's LSTM and of its vertex
     text_size: int = 64

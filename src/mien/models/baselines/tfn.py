@@ -31,7 +31,10 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class TfnSettings(SystemSettings):
-    """Sizes and regularisation of `tfn`, which has three ReLU layers per modality and two after the fusion."""
+    """Settings of the network `tfn`: sizes of its layers, and dropout rates.
+
+    The network has three ReLU layers per modality and two after the fusion.
+    """
 
     # units of each of the three layers of a modality's sub-network, and so the length of z_t, z_a, z_v
     text_size: int = 64

@@ -32,7 +32,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class VqaAttentionSettings(SystemSettings):
-    """Sizes and regularisation of `vqa-attention`. The defaults are those of `cim`."""
+    """Settings of the network `vqa-attention`: sizes of its layers, dropout rates. The defaults are those of `cim`."""
 
     # units of the GRU per direction
     gru_size: int = 200
@@ -45,7 +45,7 @@ class VqaAttentionSettings(SystemSettings):
 
 
 class GatedTanh(nn.Module):
-    """Gated tanh layer: f(x) = tanh(W x + b) * sigmoid(W' x + b')."""
+    """Gated tanh layer, which computes tanh(W x + b) * sigmoid(W' x + b') for an input x."""
 
     def __init__(self, size: int) -> None:
         super().__init__()

@@ -102,14 +102,16 @@ class WordRows:
         return torch.cat([states, states.new_zeros(1, states.shape[1])]).index_select(0, self.last_row)
 
     def mean(self, rows: Float[Tensor, "row feature"]) -> Float[Tensor, "n feature"]:
-        """Compute, for every utterance, the mean of the rows of its words. For an utterance without words, it is zero.
-        """
+        """Compute, for every utterance, the mean of the rows of its words. Without words, the mean is zero."""
         total = rows.new_zeros(len(self.lengths), rows.shape[1]).index_add(0, self.owner, rows)
         return total / self.lengths.clamp(min=1).unsqueeze(1)
 
 
 def word_rows(lengths: Int[Tensor, "n"]) -> WordRows:
-    """Compute the layout with one row per word (see `WordRows`) from the number of words of each utterance."""
+    """Compute the layout with one row per word (see `WordRows`).
+
+    `lengths` contains the number of words of each utterance.
+    """
     order = lengths.argsort(descending=True, stable=True)
     longest = int(lengths.max()) if len(lengths) else 0
     words = torch.arange(longest, device=lengths.device)

@@ -95,12 +95,12 @@ class ClassicalTargets(NamedTuple):
 
 
 def classes_among(tasks: Sequence[str]) -> list[str]:
-    """Return only the tasks that predict classes."""
+    """Return those of the given tasks that predict classes."""
     return [task for task in tasks if not TASKS[task].predicts_degrees]
 
 
 def degrees_among(tasks: Sequence[str]) -> list[str]:
-    """Return only the tasks that predict intensities."""
+    """Return those of the given tasks that predict intensities."""
     return [task for task in tasks if TASKS[task].predicts_degrees]
 
 

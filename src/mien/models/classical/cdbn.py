@@ -44,8 +44,7 @@ from mien.storage.split_columns import SplitColumns
 
 @dataclass(frozen=True)
 class CdbnSettings(SystemSettings):
-    """Settings of `cdbn`: sizes of the layers, settings of their pretraining, and penalty of the logistic regressions.
-    """
+    """Settings of `cdbn`: sizes and pretraining of the layers, and penalty of the logistic regressions."""
 
     # hidden units of each layer of a modality, and number of layers per modality
     rbm_size: int = 100

@@ -62,7 +62,7 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
     Args:
         paths: The files, or a folder that contains them.
-        options: `words` tells whether to keep word vectors. `mapping` gives role -> name of the root group to use.
+        options: `words` tells whether to keep word vectors. `mapping` is: role -> name of the root group to use.
 
     Returns:
         The data set; its videos can also be read by id.
@@ -95,7 +95,11 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
 
 def mosei_folds() -> dict[str, str]:
-    """Official folds from A2Zadeh/CMU-MultimodalSDK: video id -> train (2,249 ids), valid (300) or test (678)."""
+    """Return the official folds of CMU-MOSEI, which are published in A2Zadeh/CMU-MultimodalSDK.
+
+    Returns:
+        Video id -> train (2,249 videos), valid (300 videos) or test (678 videos).
+    """
     with resources.files("mien.readers.csd").joinpath("mosei_folds.csv").open(encoding="utf-8") as handle:
         return {row["video_id"]: row["fold"] for row in csv.DictReader(handle)}
 
@@ -137,7 +141,11 @@ class CsdReader:
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[str], Described]]:
-        """Open the files as a context manager, which yields a function from a video id to the video and its notes."""
+        """Open the files of the data set, as a context manager that closes them at the end.
+
+        It yields a function. The function takes a video id. It returns the video, and a counter of how often each rule
+        was applied to it.
+        """
         with ExitStack() as stack:
             labels = [stack.enter_context(open_sequence(sequence)) for sequence in self.roles.labels]
             streams = {
@@ -162,9 +170,10 @@ def _read_video(
 def _read_stream(
     streams: Mapping[str, SequenceReader], role: str, video_id: str, kinds: str, notes: Counter[str]
 ) -> SequenceRows | None:
-    """Read the rows of a video from one stream.
+    """Read the rows of a video from the file of one role: the words, or the features of one modality.
 
-    Return None if the data set has no such stream, or if the stream lacks the video; `notes` counts the second case.
+    Return None if the data set has no file for this role, or if the file lacks the video. Only the second case is
+    counted in `notes`.
     """
     return streams[role].read(video_id, kinds) if _has_video(streams, role, video_id, notes) else None
 
@@ -181,7 +190,11 @@ def _has_video(streams: Mapping[str, SequenceReader], role: str, video_id: str, 
 def _align_words(
     streams: Mapping[str, SequenceReader], spoken: SequenceRows | None, video_id: str, notes: Counter[str]
 ) -> _AlignedWords | None:
-    """Align every stream to the rows of the text vectors or, without these, to the rows of the words stream."""
+    """Align the features of every modality to the words of a video.
+
+    The words are the rows of the text vectors. If there are no text vectors, they are the rows of the words file. If
+    the video has no words, the result is None.
+    """
     text = _read_stream(streams, Modality.TEXT, video_id, NUMBERS, notes)
     reference = text if text is not None else spoken
     if reference is None:
@@ -260,10 +273,10 @@ def read_utterances(readers: Sequence[SequenceReader], video_id: str, notes: Cou
             segments. Older files store sentiment and emotions in two sequences; the rows of the second sequence are
             joined to the segments with the same times.
         video_id: Whole video id.
-        notes: Counter of applied rules, updated in place.
+        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
 
     Returns:
-        Utterances in start order with labels but without text and features; the index is the row number in the file.
+        Utterances in start order, with labels but without text and features. The index is the row number in the file.
 
     Raises:
         DataError: The file is damaged.
@@ -300,9 +313,10 @@ def _read_label_rows(reader: SequenceReader, video_id: str) -> list[_LabelRow]:
 
 
 def _merge_label_rows(rows: list[_LabelRow], unmatched: list[_LabelRow], notes: Counter[str]) -> None:
-    """Copy values from `unmatched` to the rows with the same times, in place, and remove the used rows from it.
+    """Add the values of the `unmatched` rows to the `rows` with the same times.
 
-    `notes` counts the rows that remain in `unmatched`.
+    Both lists are changed in place: rows that were used are removed from `unmatched`. `notes` counts the rows that
+    remain.
     """
     for row in rows:
         for candidate in unmatched:
