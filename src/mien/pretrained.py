@@ -85,7 +85,7 @@ def _complete_folders(files: ModelFiles) -> Iterator[Path]:
     """Yield the folders that contain all files of a model.
 
     The cache folder is tried first, then the installed package, then the model hub. The hub may start a download, so it
-    is tried only if the caller asks for a folder and the first two places have none left.
+    is tried only if the caller asks for another folder after those in the first two places.
     """
     for search in (lambda _files: cache_folder() / files.name, _package_folder, _hub_folder):
         folder = search(files)

@@ -96,8 +96,8 @@ class FeatureSpace:
     def fingerprint(self) -> str:
         """First 16 hexadecimal digits of the sha256 of modality, name, number of features, columns and recipe.
 
-        The field `level` has no effect on it. If the vectors of words are stored too, the vectors of utterances stay
-        the same.
+        The fingerprint does not depend on the field `level`, because the vectors of utterances are the same whether
+        or not the vectors of words are stored too.
         """
         facts = {"modality": self.modality, "name": self.name, "n_features": self.n_features}
         facts |= {"columns": list(self.columns), "recipe": dict(self.recipe)}

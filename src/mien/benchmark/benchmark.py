@@ -52,7 +52,7 @@ Report = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class BenchmarkRequest:
-    """Options of a benchmark. Each setting is trained with the seeds 0 to n_seeds - 1."""
+    """Options of a benchmark. Each setting (system, inputs and tasks) is trained with the seeds 0 to n_seeds - 1."""
 
     n_seeds: int = 5
     engine: EngineConfig = field(default_factory=EngineConfig)

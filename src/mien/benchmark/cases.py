@@ -283,7 +283,7 @@ def _emotion_names(mask: BoolArray) -> tuple[str, ...]:
 
 
 def write_cases_csv(path: Path, report: CasesReport) -> None:
-    """Write cases.csv: one row per listed utterance. Numbers are not rounded, and no text can run as a formula.
+    """Write cases.csv: one row per listed utterance. Numbers are not rounded. No text runs as a spreadsheet formula.
 
     Args:
         path: File to write.

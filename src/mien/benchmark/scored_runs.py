@@ -54,7 +54,7 @@ class RunJob:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Result of the job with the same `key`. `failure` is None, or the reason why the job failed."""
+    """Whether the job with the key `key` succeeded: `failure` is None, or the reason why the job failed."""
 
     key: str
     failure: str | None = None
@@ -132,9 +132,9 @@ def is_done(folder: Path, identity: Mapping[str, Any]) -> bool:
 
 
 def stored_scores(run: Run) -> dict[str, Any] | None:
-    """Return the stored results of a run, by name of the protocol.
+    """Return the evaluation results stored in the folder of a run, by name of the protocol.
 
-    Return None if there are no scores, if another version of mien computed them, or if the run changed afterwards.
+    Return None if there are no results, if another version of mien computed them, or if the run changed later.
     """
     try:
         facts = read_json(run.folder / SCORES_FILE, "the scores of a run")
@@ -247,10 +247,11 @@ def _setting_row(
 
 
 def _trivial_scores(rows: Sequence[Mapping[str, Any]], reference: str) -> dict[str, Any]:
-    """Return the scores of the constant predictor by task, with None for a task that has no such scores.
+    """Return the scores of the constant predictor, by task.
 
-    Every run stores these scores. Those of the reference are returned, or else those of the first setting that has
-    scores for the task.
+    Every run stores the scores of the constant predictor for its tasks. For each task, the scores stored with the
+    reference are returned. If it has none, those of the first setting that has them are returned; if no setting has
+    them, None is returned for the task.
     """
     ordered = sorted(rows, key=lambda row: row["name"] != reference)
     parts = [row["protocols"]["clean"]["runs"][0]["trivial"] for row in ordered]

@@ -49,7 +49,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Suite:
-    """Settings to train, the reference setting that the others are compared with, and why systems are left out."""
+    """Settings to train, the setting that the others are compared with, and the reasons why systems are left out."""
 
     name: str
     settings: tuple[Setting, ...]
@@ -236,7 +236,10 @@ def task_letters(several: Sequence[str]) -> str:
 
 
 def _default_tasks(entry: SystemEntry, contents: DatasetContents) -> tuple[str, ...]:
-    """Return the labelled tasks that a system is trained for by default; some tasks are trained on request only."""
+    """Return the tasks with labels that a system is trained for by default.
+
+    Tasks that are trained only on request are left out.
+    """
     return tuple(task for task in contents.tasks if task in entry.tasks and not TASKS[task].on_request)
 
 

@@ -93,12 +93,12 @@ class PrintedTable:
 
 
 def score_columns() -> dict[str, str]:
-    """Return the path of the score (keys joined by dots) for each column of the printed tables, by heading."""
+    """Return the paths (keys joined by dots) of the scores in the printed tables, by heading of the column."""
     return {headline.column: path for path, headline in all_headlines().items() if headline.column}
 
 
 def shown_columns(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return those columns of `score_columns` for which at least one of the results has a value."""
+    """Return the entries of `score_columns` for which at least one of the results has a value."""
     return {
         column: path
         for column, path in score_columns().items()
@@ -112,7 +112,7 @@ def score_paths() -> list[str]:
 
 
 def is_plain(path: str) -> bool:
-    """Return whether the score at a path is printed as it is, with three decimals, and not in per cent."""
+    """Return True if a score is printed with three decimals, and False if it is printed in per cent."""
     return not all_headlines()[path].is_share
 
 
@@ -154,15 +154,12 @@ def references_of(plan: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: bool = False) -> str:
-    """Return the name of a setting, with marks for the reference, an experimental system and an upper bound.
+    """Return the first cell of a setting's row: its name, marked if reference, experimental or an upper bound.
 
     Args:
         row: The setting in results.json.
         references: Names of the settings that others are compared with.
         upper_bound: Whether the protocol yields an upper bound.
-
-    Returns:
-        The text of the first column.
     """
     marks = ["reference"] if row["name"] in references else []
     marks += ["experimental"] if row["experimental"] else []
@@ -171,7 +168,7 @@ def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: boo
 
 
 def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """Return header and rows of scores.csv: a row per system, protocol and score, the constant predictor last."""
+    """Return the header of scores.csv and its rows: one per system, protocol and score, the constant predictor last."""
     references = references_of(results["plan"])
     rows: list[list[Any]] = []
     for setting in results["settings"]:
@@ -224,7 +221,9 @@ def printed_costs(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tup
 
 
 def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
-    """Write the tables `scores`, `costs` and, for the suite `tasks`, `help`, each as .csv, .md and .tex.
+    """Write the tables `scores` and `costs` of a benchmark, each as .csv, .md and .tex.
+
+    The suite `tasks` also gets the table `help`: how much each task gains from being learned with other tasks.
 
     Args:
         folder: Folder of the benchmark.
@@ -271,7 +270,7 @@ def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
 
 
 def joint_gain_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """Return header and rows of help.csv: a row per score of a task and set of other tasks learned with it."""
+    """Return the header and the rows of help.csv: one row per score and set of tasks learned with its task."""
     rows = [
         [all_headlines()[path].task, name, path, test["difference"], *test["interval"], *(test[key] for key in TESTS)]
         for (name, path), (_, test) in _joint_gain_tests(results).items()
@@ -326,7 +325,7 @@ def _score_cell(row: Mapping[str, Any], protocol: str, path: str) -> Cell:
 
 
 def mark_of(row: Mapping[str, Any], path: str) -> str:
-    """Return the mark of a score that differs significantly from the reference under the protocol clean.
+    """Return an arrow if a score differs significantly from that of the reference under the protocol clean.
 
     Args:
         row: The setting in results.json.
@@ -368,7 +367,7 @@ def _mean_and_sd_text(values: Mapping[str, float | None], digits: int) -> str:
 
 
 def _joint_gain_columns() -> dict[str, str]:
-    """Return the path of each task's first headline score and of all scores not in per cent, by heading."""
+    """Return, by heading, the paths of the first headline score of each task and of all scores not in per cent."""
     firsts: dict[str, str] = {}
     for path, headline in all_headlines().items():
         firsts.setdefault(headline.task, path)
@@ -380,7 +379,7 @@ def _joint_gain_columns() -> dict[str, str]:
 
 
 def _joint_gain_tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Return each setting and its test against single-task training, by (partner tasks, path of the score)."""
+    """Return a setting and its test against single-task training for each (partner tasks, path of the score)."""
     tests = {}
     for row in results["settings"]:
         for path, test in row["against_reference"].items():

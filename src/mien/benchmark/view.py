@@ -121,7 +121,8 @@ class SystemScores:
 class SystemFamily:
     """Systems that differ only in their tasks.
 
-    `joint` was trained on sentiment and emotion together, each system in `single` on one of the two.
+    The system `joint` was trained on sentiment and emotion together. Each system in `single` was trained on one of
+    these two tasks alone.
     """
 
     joint: SystemScores | None
@@ -167,8 +168,8 @@ class BenchmarkView:
             protocol: Name of the protocol.
 
         Returns:
-            The value that is stored with the reference. If there is none, the first value that is stored with another
-            system, or else NaN.
+            The value that is stored with the reference system. If it has none, the first value that is stored with
+            another system. If no system has one, NaN.
         """
         systems = sorted(self.systems, key=lambda system: system.name != self.reference)
         values = [system.mean(protocol, f"trivial.{path}") for system in systems]
@@ -187,7 +188,7 @@ class BenchmarkView:
         return [system for system in self.systems if not np.isnan(system.mean(protocol, path))]
 
     def headline(self, protocol: str = "clean") -> dict[str, str]:
-        """Return the titles of the headline scores that figures show and at least one system has, by path."""
+        """Return, by path, the titles of the headline scores that figures show and that some system has."""
         return {path: name for path, name in figure_titles().items() if self.scored(path, protocol)}
 
     def families(self) -> list[SystemFamily]:

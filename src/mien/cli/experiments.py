@@ -204,7 +204,7 @@ def predict(
     split: Annotated[str | None, typer.Option(help="One split; default: every video.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Predict the utterances of a Dataset and write one table. Memory does not grow with the size of the Dataset."""
+    """Predict the labels of the utterances of a Dataset and write one table. Memory does not grow with the data."""
     from mien.cli import progress, render
     from mien.commands.predict import predict as run_prediction
 
@@ -303,7 +303,7 @@ class BenchmarkCall:
 @guarded
 @options.one_object(BenchmarkCall)
 def benchmark(call: BenchmarkCall) -> None:
-    """Train and score many systems, and compare each with a reference. Repeat the command to run only the rest."""
+    """Train and score many systems, and compare each with a reference. Repeat the command to run what is missing."""
     from mien.benchmark.benchmark import BenchmarkRequest
     from mien.benchmark.benchmark import benchmark as run_benchmark
     from mien.cli import progress, render

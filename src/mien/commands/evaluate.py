@@ -40,7 +40,7 @@ class Evaluation:
     summary: dict[str, Any]
 
     def to_pandas(self) -> Any:
-        """Return a pandas data frame with one row per run and one column per number."""
+        """Return a pandas data frame with one row per run and one column per value in the summary of a run."""
         import pandas as pd
 
         return pd.json_normalize(self.summary["runs"])

@@ -154,7 +154,7 @@ def _video_groups(
     options: ImportOptions,
     advance: Advance,
 ) -> Iterator[list[Video]]:
-    """Yield the videos, with splits and text features, in groups. Each group becomes a row group of the Parquet file.
+    """Add splits and text features to the videos, and yield groups of videos, one per row group of the Parquet file.
 
     The counts of the applied rules in `source.notes` are updated in place.
     """
@@ -183,7 +183,7 @@ def _add_text_features(videos: Sequence[Video], extractor: TextExtractor, words:
     """Replace the text features of the videos in place by features that the extractor computes from the transcripts.
 
     The word vectors of all modalities are removed. If `words` is True, word vectors from the extractor are added for
-    text. `notes` counts the utterances without text features.
+    text. The utterances without text features are counted in `notes`.
     """
     utterances = [utterance for video in videos for utterance in video.utterances]
     vectors, present = extractor.utterance_vectors([utterance.transcript for utterance in utterances])

@@ -69,7 +69,7 @@ def predict(
     split: str | None = None,
     advance: Advance | None = None,
 ) -> Predicted:
-    """Predict all utterances of a Dataset or of one split, and write the predictions to a table.
+    """Predict the labels of all utterances of a Dataset or of one split, and write the predictions to a table.
 
     The memory use does not grow with the size of the Dataset.
 

@@ -79,11 +79,11 @@ def train(
         request: System, inputs, tasks, seed and settings; None uses the defaults.
         resume: Continue an interrupted run. The result is bitwise the same as without interruption. A finished run is
             returned unchanged.
-        report: Called after every epoch with its record, such as losses and scores.
+        report: Called after every epoch with a record of this epoch, such as losses and scores.
 
     Returns:
-        The finished run. With several devices, only the first process finishes it, and the others return the planned
-        run.
+        The finished run. With several devices, only the first process writes and returns the finished run. The other
+        processes return a Run whose `finished` is False.
 
     Raises:
         UsageError: Inputs or tasks do not fit the system or the Dataset.

@@ -73,7 +73,8 @@ def abstain(
 ) -> tuple[dict[str, Any], list[CoverageCurve]]:
     """Score the decisions that are kept at each coverage, and compute risk-coverage curves and their areas.
 
-    The confidence thresholds are chosen on the valid split. If all decisions are kept, the scores equal those of the
+    The coverage is the share of decisions that are kept; the least confident decisions are withheld. The confidence
+    thresholds are chosen on the valid split. If all decisions are kept, the scores equal those of the
     protocol clean.
 
     Args:

@@ -192,7 +192,7 @@ def _diagnose_run(run: Run, opened: OpenedSplit) -> tuple[_DiagnosedRun, list[st
 
 
 def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
-    """Drop the tasks that predict classes and have no gold label in any utterance.
+    """Drop the classification tasks for which no utterance has a gold label.
 
     Return the remaining predictions and one message per dropped task. Raise DataError if no task that predicts classes
     remains.
@@ -253,7 +253,7 @@ def _select_tasks(predictions: Predictions, tasks: Sequence[str]) -> Predictions
 
 
 def _mean_emotion_scores(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
-    """Return the mean scores over the six emotions by metric, or None. Undefined scores are left out."""
+    """Return the mean over the emotions of their defined scores, by metric; None if there are no emotions."""
     rows = [thresholds[name] for name in EMOTIONS if name in thresholds]
     if not rows:
         return None
@@ -323,7 +323,7 @@ def _training_dataset(run: Run) -> Dataset | None:
 def _retranscriber_or_reason(
     opened: OpenedSplit, rates: Sequence[float], text: str | None, *, required: bool
 ) -> Retranscribe | str:
-    """Return the result of `retranscriber`, or the reason if there is none. If `required`, raise its errors."""
+    """Return the function from `retranscriber`, or the reason why there is none. If `required`, raise its errors."""
     if not rates:
         return "not asked for"
     try:

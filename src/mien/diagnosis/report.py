@@ -250,7 +250,7 @@ def _transcription_table(degraded: Mapping[str, Any]) -> TextTable:
 
 
 def _score_column(path: str) -> str:
-    """Return the table heading of a score. If it is not a headline score, it is a calibration error: "<task> ECE"."""
+    """Return the table heading of a score. For a calibration error, this is the task and "ECE"."""
     headline = all_headlines().get(path)
     return f"{path.split('.', maxsplit=1)[0]} ECE" if headline is None else headline.column
 

@@ -137,9 +137,9 @@ _CONTEXT_LOCK = threading.Lock()
 
 @lru_cache(maxsize=1)
 def _shared_context(packed: bytes) -> Any:
-    """Return the context, an object shared by jobs, that a pickled function makes.
+    """Call the pickled function `packed` and return the object that it makes, which jobs share as their context.
 
-    The context is cached for later jobs with the same function.
+    The object is cached for later calls with the same function.
     """
     return pickle.loads(packed)()
 

@@ -98,7 +98,7 @@ class _DaskJobs:
     def close(self) -> None:
         """Cancel the submitted jobs, then kill their processes.
 
-        In the opposite order, a worker whose process was killed would start another job.
+        If the processes were killed first, their workers would start other jobs.
         """
         self._closed.set()
         with suppress(Exception):  # the scheduler may be gone, which `run` has reported

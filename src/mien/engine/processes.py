@@ -188,7 +188,7 @@ def _exit_description(code: int) -> str:
 
 
 def _error_tail(errors: bytes) -> str:
-    """Return a colon and the last `REASON_CHARACTERS` of an error output on one line; an empty text if it is empty."""
+    """Return a colon and the last `REASON_CHARACTERS` of an error output on one line; "" if there is no output."""
     lines = errors.decode("utf-8", "replace").split("\n")
     tail = " ".join(line.strip() for line in lines if line.strip())[-REASON_CHARACTERS:]
     return f": {tail}" if tail else ""

@@ -135,8 +135,8 @@ class Decisions:
     def _task_json(self, task: str) -> Any:
         """Return the entry of a task in decisions.json.
 
-        For a task with the decision rule `half`, the entry is one number. For any other task, it is a dictionary:
-        operating point -> output -> threshold.
+        For a task with the decision rule `half`, the entry is its threshold. For any other task, it is a nested
+        dictionary of thresholds: operating point, then output, then threshold.
         """
         if TASKS[task].decision == "half":
             return float(self.at(task)[0])
@@ -177,7 +177,7 @@ class Decisions:
 
 
 def _task_from_json(task: str, facts: Any) -> Thresholds:
-    """Build the thresholds of one task from its entry in decisions.json."""
+    """Restore the thresholds of one task from its entry in decisions.json, which `Decisions._task_json` built."""
     if TASKS[task].decision == "half":
         return _same_for_all(task, dict.fromkeys(OperatingPoint, float(facts)))
     return {point: {str(name): float(value) for name, value in facts[point.value].items()} for point in OperatingPoint}

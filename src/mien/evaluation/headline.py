@@ -19,7 +19,7 @@ from mien.tasks import SENTIMENT, TASKS
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """One headline score: what it measures, and how tables and figures show it."""
+    """Description of one headline score: what it measures, and how tables and figures show it."""
 
     task: str
     # what is measured: key in `Scorer.measures`
@@ -35,10 +35,11 @@ class Headline:
 
 
 def headlines(task: str) -> dict[str, Headline]:
-    """Return the headline scores of one task.
+    """Return the descriptions of the headline scores of one task.
 
     Returns:
-        Path -> headline score. A path consists of keys in a result, joined by dots, such as "sentiment.accuracy_has0".
+        Path of the score -> its description. The path consists of keys in a result, joined by dots, such as
+        "sentiment.accuracy_has0".
     """
     scorer, outputs = SCORERS[TASKS[task].scores], TASKS[task].outputs
     name = task.removesuffix("_intensity").replace("_", " ")
@@ -72,10 +73,11 @@ def headlines(task: str) -> dict[str, Headline]:
 
 
 def all_headlines() -> dict[str, Headline]:
-    """Return the headline scores of all tasks, in the order of `TASKS`.
+    """Return the descriptions of the headline scores of all tasks, in the order of `TASKS`.
 
     Returns:
-        Path -> headline score. A path consists of keys in a result, joined by dots, such as "sentiment.accuracy_has0".
+        Path of the score -> its description. The path consists of keys in a result, joined by dots, such as
+        "sentiment.accuracy_has0".
     """
     return {path: each for task in TASKS for path, each in headlines(task).items()}
 

@@ -276,7 +276,7 @@ def _best_pair(epochs: Sequence[int], swept: FloatArray) -> tuple[tuple[int, ...
         swept: Scores of one metric, (epoch, threshold).
 
     Returns:
-        The indices of the highest score in the array, its value, and its epoch and threshold by name.
+        The indices of the highest score in `swept`, its value, and a dictionary with its epoch and threshold.
     """
     position = tuple(map(int, np.unravel_index(_argbest(swept), swept.shape)))
     return (
@@ -289,6 +289,7 @@ def _best_pair(epochs: Sequence[int], swept: FloatArray) -> tuple[tuple[int, ...
 def _argbest(values: FloatArray) -> int:
     """Return the index of the largest value in the flattened array.
 
-    The first of several largest values counts. NaN is ignored; if all values are NaN, the index is 0.
+    If several values are the largest, the index of the first is returned. NaN is ignored. If all values are NaN, the
+    index is 0.
     """
     return int(np.argmax(np.where(np.isnan(values), -np.inf, values)))

@@ -86,7 +86,7 @@ class Result:
 
 
 def _by_task(parts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return a dictionary with every task in `TASKS`: task -> its scores, or None if it is not predicted."""
+    """Return a dictionary with every task in `TASKS`: task -> its scores, or None if the task is not predicted."""
     return {task: parts.get(task) for task in TASKS}
 
 

@@ -76,7 +76,7 @@ def require_same_utterances(all_predictions: Sequence[Predictions], names: Seque
     """Check that several Predictions have the same utterances with the same gold labels.
 
     Args:
-        all_predictions: At least one; each must have been returned by `validated_predictions`.
+        all_predictions: One or more Predictions, each of which `validated_predictions` has returned.
         names: Name of each of the Predictions in error messages.
 
     Raises:

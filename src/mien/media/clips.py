@@ -90,7 +90,7 @@ def clips_of(
         on_progress: Function that is called with the number of seconds recognised so far.
 
     Returns:
-        The utterances as clips in time order, the duration and language of the file, and counted messages about
+        The utterances as clips in time order, the duration and language of the file, and a counter of messages about
         problems.
 
     Raises:
@@ -249,7 +249,7 @@ def _parse_subtitles(text: str) -> list[_Entry]:
 
 
 def _without_next_number(text_lines: list[str], lines: list[str], number: int) -> list[str]:
-    """Return the lines of a subtitle without the number of the next subtitle, if it is the last line.
+    """Return the lines of a subtitle. If the last line is the number of the next subtitle, this line is left out.
 
     Args:
         text_lines: Lines between the times of the subtitle and the times of the next subtitle.

@@ -220,7 +220,7 @@ def stream_end_s(container: InputContainer, stream: Stream) -> float | None:
 def frame_step_s(stream: VideoStream) -> float:
     """Return the time in seconds between two successive frames of a stream.
 
-    It follows from the stream's frame rate. If the stream declares none, `FALLBACK_FPS` is used.
+    The time is computed from the stream's frame rate. If the stream declares no rate, `FALLBACK_FPS` is used.
     """
     return float(1 / (stream.average_rate or stream.guessed_rate or FALLBACK_FPS))
 

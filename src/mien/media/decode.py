@@ -232,8 +232,8 @@ def _audio_segments(container: InputContainer, rate_hz: int, notes: Counter[str]
         notes: Counter that is updated with the numbers of gaps and of damaged packets.
 
     Yields:
-        Index of the first sample of a segment, counted from time 0, and its mono samples (sample,). The segments are in
-        time order and do not overlap. Nothing is yielded for a gap.
+        Successive pieces of the audio: the index of the first sample, counted from time 0, and the mono samples
+        (sample,). The pieces are in time order and do not overlap. Nothing is yielded for a gap.
     """
     stream = audio_stream(container)
     if stream is None:
@@ -308,10 +308,11 @@ class _SegmentResampler:
     def lead_in(self, frame: Any) -> Iterator[tuple[int, Samples]]:
         """Resample the silence between the start of resampling and the first frame.
 
-        The silence has the format of this frame, which is given as `frame`.
+        Args:
+            frame: The first frame, whose format the silence gets.
 
         Yields:
-            Index of the first sample, counted from time 0, and mono samples (sample,).
+            Index of the first yielded sample, counted from time 0, and the resampled mono samples (sample,).
         """
         if not self._n_lead_in:
             return
@@ -329,7 +330,7 @@ class _SegmentResampler:
         """Resample the next frame.
 
         Yields:
-            Index of the first sample, counted from time 0, and mono samples (sample,).
+            Index of the first yielded sample, counted from time 0, and the resampled mono samples (sample,).
         """
         self._n_in += frame.samples
         # Positions are computed from the number of samples. Timestamps with jitter would disturb the resampler.
@@ -341,10 +342,10 @@ class _SegmentResampler:
         return self._mono(self._resampler.resample(None))
 
     def _mono(self, resampled: Iterable[Any]) -> Iterator[tuple[int, Samples]]:
-        """Mix resampled frames to mono, and remove the samples to discard.
+        """Mix resampled frames to mono, and remove the samples before time 0 and those that were already yielded.
 
         Yields:
-            Index of the first sample, counted from time 0, and mono samples (sample,).
+            Index of the first yielded sample, counted from time 0, and mono samples (sample,).
         """
         for frame in resampled:
             samples: Samples = frame.to_ndarray().mean(axis=0, dtype=np.float32)

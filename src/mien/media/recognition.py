@@ -241,7 +241,7 @@ def recognize(
 
 
 def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float]:
-    """Divide a window after a sentence or at a pause. Return the words before this point, and its time in seconds."""
+    """Return the words up to a late sentence end or pause in a window, and the time in seconds at which they end."""
     if not window.goes_on or len(words) < 2:
         return words, window.stop_s
     ends = sentence_ends(words)
@@ -267,7 +267,7 @@ class _RestTooShortError(Exception):
 
 
 class _WindowRecognizer:
-    """Recognises the windows of one file in turn. If `language` is empty, it is detected in the first window."""
+    """Recognises the words in the windows of one file. If `language` is empty, the first window determines it."""
 
     def __init__(self, model: WhisperModel, settings: SpeechSettings, language: str, notes: Counter[str]) -> None:
         # The copy shares the networks with `model`, but `_encode` replaces its method `encode`.
@@ -344,9 +344,9 @@ class _WindowRecognizer:
         return words, n_repetitive
 
     def _encode(self, features: NDArray[np.float32]) -> Any:
-        """Encode audio features. This method replaces the model's `encode`, and caches the result of a window's start.
+        """Encode audio features in place of the model's `encode`. The output for the start of a window is cached.
 
-        It raises `_RestTooShortError` instead if too little speech is left after the words recognised in the window.
+        Raises `_RestTooShortError` if too little speech is left after the words that were recognised in the window.
         """
         if self._rest_s is not None:
             if self._rest_s < self._min_rest_s:
@@ -379,7 +379,7 @@ def _merge_pieces(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[Time
 
 
 def _longest_sentence(words: Sequence[TimedWord]) -> int:
-    """Return the number of words of the longest sentence. Words after the last sentence end count as a sentence."""
+    """Return the number of words of the longest sentence. An unfinished one at the end is included."""
     longest = run = 0
     for end in sentence_ends(words):
         run += 1
@@ -389,7 +389,7 @@ def _longest_sentence(words: Sequence[TimedWord]) -> int:
 
 
 def _in_time_order(words: Sequence[TimedWord], end_s: float) -> tuple[TimedWord, ...]:
-    """Adjust the times of the words: they must not overlap or exceed `end_s`, the end of the audio in seconds."""
+    """Clamp the times of all words, so that words do not overlap or end after `end_s`, the end of the audio."""
     result: list[TimedWord] = []
     last_s = 0.0
     for word in words:

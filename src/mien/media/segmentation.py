@@ -186,9 +186,9 @@ def _merge_short_groups(groups: list[list[TimedWord]], settings: SegmentationSet
 
 
 def _divide_long_group(group: list[TimedWord], settings: SegmentationSettings) -> list[list[TimedWord]]:
-    """Divide a group of words that is longer than `max_length_s` at its longest pauses, and return the parts.
+    """Divide a group of words at its longest pauses until no part is longer than `max_length_s`; return the parts.
 
-    Each part has at least the length `min_length_s` if that is possible. A shorter group is returned unchanged.
+    Each part has at least the length `min_length_s` if that is possible. A group that is not too long is the only part.
     """
     finished: list[list[TimedWord]] = []
     waiting = [group]

@@ -119,7 +119,7 @@ class SpeechDetector:
         return self._samples[max(0, round(start_s * AUDIO_RATE_HZ) - offset) : round(end_s * AUDIO_RATE_HZ) - offset]
 
     def _read_until(self, time_s: float) -> None:
-        """Read audio up to `time_s` or later, or to its end, and compute its speech probabilities."""
+        """Read audio until the buffer reaches `time_s` or the audio ends, and compute its speech probabilities."""
         while not self._ended and self.end_s < time_s:
             chunk = next(self._chunks, None)
             if chunk is None:
@@ -160,9 +160,9 @@ class SpeechDetector:
         return result
 
     def _hop_times(self, first: int, last: int) -> tuple[float, float]:
-        """Return the start of one hop and the end of another one, in seconds from the start of the audio.
+        """Return the start of the hop `first` and the end of the hop `last`, in seconds since the start of the audio.
 
-        `first` and `last` are the indices of these hops in the buffer.
+        A hop is a piece of audio of 32 ms with one speech probability. `first` and `last` are indices in the buffer.
         """
         return (self._first_hop + first) * HOP_S, (self._first_hop + last + 1) * HOP_S
 

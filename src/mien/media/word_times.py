@@ -177,10 +177,11 @@ def _gap_times(
 def _beside_short_gap(
     n_words: int, anchors: dict[int, TimedWord], start_s: float, end_s: float
 ) -> tuple[int, int] | None:
-    """Return the indices of the words before and after the first gap that is too short for its unmatched words.
+    """Find the first gap in time that is too short for its unmatched words, and return its two neighbours.
 
     Only gaps with a matched word before or after them are considered. The result is None if no such gap is too short.
-    An index is -1 or `n_words` if the gap is at the start or at the end of the transcript.
+    Otherwise, it is the index of the word before the gap and the index of the word after it. A gap at the start of the
+    transcript has the first index -1, and a gap at the end has the second index `n_words`.
 
     Args:
         n_words: Number of words of the transcript.

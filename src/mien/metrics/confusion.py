@@ -149,8 +149,8 @@ def weighted_f1(confusion: Confusion) -> FloatArray:
     """Compute the F1 of both classes weighted by class size, (P * F1_present + N * F1_absent) / (P + N).
 
     P is the number of cases where the class is present, and N the number where it is absent. F1_present is 2TP / (2TP +
-    FP + FN), and F1_absent is 2TN / (2TN + FP + FN). If P or N is 0, only the F1 of the other class is used. If both
-    are 0, the score is NaN.
+    FP + FN), and F1_absent is 2TN / (2TN + FP + FN). If P is 0, the score is F1_absent. If N is 0, it is F1_present. If
+    both are 0, it is NaN.
 
     The paper's tables report this F1 for sentiment and for each emotion. For a rare emotion it is close to F1_absent,
     so `positive_f1` is reported beside it.
@@ -169,8 +169,8 @@ def macro_f1(confusion: Confusion) -> FloatArray:
 def positive_f1(confusion: Confusion) -> FloatArray:
     """Compute the F1 of the present class, 2TP / (2TP + FP + FN). NaN where no case has the class.
 
-    Where no case has the class, the formula would give 0 for some predictions. The score is NaN there for all
-    predictions, so that means over several emotions cover the same emotions for every system.
+    If no case has the class, the formula gives 0 for some predictions and is undefined for others. The score is then
+    NaN for all predictions, so that means over several emotions cover the same emotions for every system.
     """
     return _defined_f1(confusion.tp, confusion, confusion.positives)
 

@@ -31,7 +31,8 @@ def roc_auc(target: BoolArray, probability: FloatArray) -> float:
 def concordance_index(target: FloatArray, prediction: FloatArray) -> float:
     """Compute the concordance index: how often two utterances are predicted in the right order.
 
-    It is a share of the pairs of utterances with different gold intensities. A pair with equal predictions counts half.
+    Only pairs of utterances with different gold intensities are used. The index is the share of these pairs in which
+    the utterance with the higher gold intensity has the higher prediction. A pair with equal predictions counts half.
     If there are only two different gold intensities, the index equals the ROC AUC.
 
     The source is Harrell et al., JAMA 247, 1982. The index is (1 + Somers' D) / 2. It is computed from Kendall's tau-b,

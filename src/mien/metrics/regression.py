@@ -35,8 +35,8 @@ CONSTANT = 1e-12
 class Moments(NamedTuple):
     """Sums over labelled utterances from which metrics of predicted intensities are computed.
 
-    If x is the gold value and y the prediction of an utterance, the sums are those of 1, x, y, x^2, y^2, x y and |y -
-    x|. All arrays have the same shape.
+    Let x be the gold value and y the prediction of an utterance. The fields contain the number of utterances and the
+    sums of x, y, x^2, y^2, x y and |y - x|. All arrays have the same shape.
     """
 
     n: FloatArray  # number of labelled utterances

@@ -189,9 +189,10 @@ def mcnemar(a_right: BoolArray, b_right: BoolArray) -> McNemar:
 def holm(p_values: ArrayLike) -> FloatArray:
     """Compute the p-values of several tests after Holm's step-down correction, (test,).
 
-    The correction bounds the probability of at least one false positive among the tests. The k-th smallest of m
-    p-values is multiplied by m - k + 1. If a product is smaller than the one before it in this order, it is replaced by
-    the one before it. Corrected p-values are at most 1. A NaN stays NaN and is not included in m.
+    The correction bounds the probability of at least one false positive among the tests. The m p-values are sorted in
+    ascending order, and the k-th is multiplied by m - k + 1. A product that is smaller than the preceding one is
+    replaced by the preceding one. A corrected p-value above 1 is set to 1. A p-value that is NaN stays NaN and is not
+    counted in m.
     """
     p = np.asarray(p_values, dtype=np.float64)
     corrected = np.full(p.shape, np.nan)

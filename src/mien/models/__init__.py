@@ -40,7 +40,7 @@ __all__ = ["MODELS", "ModelEntry", "SystemEntry", "build_model", "model_entry", 
 
 
 def any_task(_row: Task) -> bool:
-    """Return True for every task: for systems that can learn all tasks, including tasks that are added later."""
+    """Return True. Used for systems that can learn every task, including tasks that are added later."""
     return True
 
 

@@ -228,9 +228,9 @@ def pad_to(batch: Batch, n_slots: int) -> Batch:
 def fill_padding_as_released(
     states: Float[Tensor, "video utterance state"], real: Bool[Tensor, "video utterance"]
 ) -> Float[Tensor, "video utterance state"]:
-    """Replace the states of padding by the states that a masked Keras GRU, as in the released script, has there.
+    """Replace the states of padding by the states that the masked Keras GRU of the released script gives to padding.
 
-    The forward half is the forward state of the last utterance of the video. The backward half is zero.
+    The forward half of such a state is the forward state of the last utterance of the video. The backward half is zero.
 
     Args:
         states: Forward and backward states of one modality, concatenated.

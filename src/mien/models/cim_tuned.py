@@ -105,8 +105,8 @@ class CimTunedSettings(SystemSettings):
 class CimTuned(nn.Module):
     """The network `cim-tuned` for any one, two or three modalities.
 
-    The text input is transcripts or, with ``encoder="none"``, text features. If an utterance lacks a modality, the
-    recurrence of this modality skips it, and its state in this modality is zero and gets no attention weight.
+    The text input is transcripts or, with ``encoder="none"``, text features. The recurrence of a modality skips the
+    utterances that lack it. The state of such an utterance in this modality is zero and gets no attention weight.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimTunedSettings) -> None:

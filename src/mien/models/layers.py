@@ -101,8 +101,7 @@ def _run_for_export(
 ) -> Float[Tensor, "1 utterance state"]:
     """Run a bidirectional recurrence over the present utterances of one video, in code that can be exported to ONNX.
 
-    The code has no branches. The exported graph is therefore valid for any number of utterances, and whichever are
-    present.
+    The code has no branches. The exported graph is therefore valid for any number of utterances and for any mask.
     """
     mask = present.squeeze(0)
     place = torch.arange(inputs.shape[1], device=inputs.device)

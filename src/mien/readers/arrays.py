@@ -102,8 +102,8 @@ def _array_name_by_field(path: Path, names_in_file: Collection[str], mapping: Ma
         Field -> name of its array, for the fields that the file has.
 
     Raises:
-        DataError: A needed array is missing, or the file has both an array of all emotions and an array per emotion, or
-            `mapping` has both the scores and the classes of sentiment.
+        DataError: A needed array is missing. Or the file has both an array of all emotions and an array of a single
+            emotion. Or `mapping` has both the scores and the classes of sentiment.
     """
     mapped = set(mapping.values())
     used: dict[str, str] = {}

@@ -79,7 +79,7 @@ class VideoReader(Protocol):
 
         Returns:
             Context manager that yields a function. The function takes a video id. It returns the video, and a counter
-            of how often each rule was applied to it.
+            of how often each rule for invalid data (see `mien.readers.rules`) was applied to it.
         """
         ...
 
@@ -92,7 +92,7 @@ def read_in_order(reader: VideoReader, ids: Iterable[str]) -> Iterator[Described
         ids: Ids of the videos to read.
 
     Yields:
-        Each video, and a counter of how often each rule was applied to it.
+        Each video, and a counter of how often each rule for invalid data (see `mien.readers.rules`) was applied to it.
     """
     with reader.opened() as read:
         for video_id in ids:
@@ -102,13 +102,13 @@ def read_in_order(reader: VideoReader, ids: Iterable[str]) -> Iterator[Described
 def collect_notes(
     described: Iterable[Described], splits: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """Yield the videos that have utterances, and add up the counts of the applied rules.
+    """Yield the videos that have utterances, and add up the counts of the rules applied to invalid data.
 
     Args:
-        described: Each video, and a counter of how often each rule was applied to it.
+        described: Each video, and a counter of how often each rule for invalid data was applied to it.
         splits: Video id -> name of its split in the data set; None if the video has no split.
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place. It also counts the videos
-            without utterances, and the transcripts that occur in more than one split.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+            It also counts the videos without utterances, and the transcripts that occur in more than one split.
 
     Yields:
         Each video that has at least one utterance.
@@ -175,7 +175,7 @@ def group(
 
     Args:
         rows: All rows of the data set, in the order in which they are stored.
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
         path: File to name in the error message when there is no row.
         numbered: Whether the data set gives every utterance an index. If False, the utterances of each video are
             numbered in stored order.

@@ -30,7 +30,7 @@ def open_npz(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  #
 
     Args:
         paths: The three files, or their folder.
-        options: Ignored; the array names are fixed and there are no words.
+        options: Ignored; the array names are fixed and there are no word vectors.
 
     Returns:
         The data set with one feature vector per utterance, without transcripts.

@@ -143,7 +143,7 @@ def _draw_signs(
     """Draw random signs for the words of a video, and determine the sentiments by the rule.
 
     Args:
-        rule: Value in `RULES`.
+        rule: Function that computes the sentiments from the signs; None stands for the rule `alignment`.
         n_words: Number of words of each utterance (utterance,).
         rng: Source of the random signs.
 

@@ -47,7 +47,7 @@ def add_note(notes: Counter[str], rule: str, n_times: int) -> None:
     """Increase the count of a rule. If `n_times` is zero, no entry is created.
 
     Args:
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
         rule: Text of the rule.
         n_times: Number of times that the rule was applied.
     """
@@ -60,7 +60,7 @@ def sentiment_label(value: float, notes: Counter[str]) -> float | None:
 
     Args:
         value: Score as stored in the data set.
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         The score within [-3, 3]; None if it is not finite.
@@ -79,7 +79,7 @@ def emotion_labels(values: FloatArray, notes: Counter[str]) -> FloatArray | None
 
     Args:
         values: Intensities (emotion,) in the order of `EMOTIONS`, as stored in the data set.
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         Intensities (emotion,) within [0, 3]; None if any of the six is not finite.
@@ -100,7 +100,7 @@ def usable_end(start_s: float | None, end_s: float | None, notes: Counter[str]) 
     Args:
         start_s: Start in seconds; None if unknown.
         end_s: End in seconds; None if unknown.
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         The end in seconds; None if it is unknown or not after the start.
@@ -122,7 +122,7 @@ def finite_mean(rows: FloatArray, notes: Counter[str]) -> FloatArray | None:
 
     Args:
         rows: Feature vectors (row, feature).
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         Means (feature,) as float32; None if there is no row, or if a column has no finite value.
@@ -147,7 +147,7 @@ def attach_vector(utterance: Utterance, modality: Modality, vector: FloatArray, 
         utterance: Utterance to change.
         modality: Modality of the vector.
         vector: Features (feature,) as stored in the data set.
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
     """
     if finite_cells(vector).all():
         utterance.features[modality] = vector.astype(np.float32)
@@ -165,7 +165,7 @@ def attach_rows(
         modality: Modality of the rows.
         rows: Feature vectors (row, feature) without padding.
         keep_words: Whether to store the rows as word vectors. Each row must then be the vector of one word.
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
     """
     mean = finite_mean(rows, notes)
     if mean is None:
@@ -176,11 +176,11 @@ def attach_rows(
 
 
 def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, BoolArray]:
-    """Replace the vectors of words that have a non-finite value by zeros.
+    """Replace the vector of a word by zeros if it has a value that is not finite.
 
     Args:
         rows: Feature vectors (word, feature).
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         ``(words, present)``: vectors (word, feature) as float32, and a mask (word,) that is False for replaced words.
@@ -193,12 +193,12 @@ def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, Bool
 def without_zero_ends(streams: list[FloatArray], notes: Counter[str]) -> slice:
     """Find the rows of an utterance that are not padding, for a file that stores no lengths.
 
-    Rows at the start and at the end are taken for padding if they are zero in all streams (modalities). A row between
-    other rows, or a row that is zero in only one of several streams, is not padding.
+    Rows at the start and at the end are taken for padding if they are zero in all streams (modalities). A zero row
+    between rows that are not padding is kept, and so is a row that is zero in only one of several streams.
 
     Args:
         streams: Feature vectors of one utterance, one array (row, feature) per stream, with the same number of rows.
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         The range of rows that are not padding; empty if all rows are zero.

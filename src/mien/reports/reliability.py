@@ -28,9 +28,9 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityCurve:
-    """Predicted probability and observed share of one output, in bins of about equally many utterances.
+    """Predicted probabilities of one class, and the observed share of utterances with this class, in bins.
 
-    The observed share is the share of a bin's utterances that have the class.
+    All bins contain about equally many utterances.
     """
 
     name: str
@@ -48,14 +48,14 @@ class ReliabilityData:
 
 
 def reliability_of_runs(heading: str, runs: Sequence[Predictions]) -> ReliabilityData:
-    """Compute the reliability of every output that the runs predict and that is labelled.
+    """Compute the reliability curve of every predicted probability whose class has gold labels.
 
     Args:
         heading: Second line of the title, which names system, data, split and number of seeds.
         runs: Predictions, one per seed.
 
     Returns:
-        One curve per output that is a probability. Predicted intensities have no curve.
+        The heading and the curves. Predicted intensities have no curve.
     """
     curves = [make_curve(name, cases) for name, cases in _labelled_outputs(runs)]
     return ReliabilityData(heading, tuple(curve for curve in curves if curve is not None))

@@ -90,7 +90,7 @@ def new_figure(width: float, body: float, title: str, note: str, *, legend: bool
 
 
 def add_legend(figure: Figure, axes: Axes) -> None:
-    """Draw a legend in the line below the title that `new_figure` reserved.
+    """Draw a legend below the title, in the line that `new_figure` reserved for it.
 
     Args:
         figure: Figure made by `new_figure` with `legend=True`.

@@ -208,7 +208,7 @@ def _text_array(values: Sequence[str | None]) -> pa.Array:
 
 
 def _vector_array(matrix: FloatArray, present: BoolArray) -> pa.Array:
-    """Convert a matrix (row, feature) float32 to an Arrow array of vectors, null where `present` (row,) is False."""
+    """Convert a float32 matrix (row, feature) to an Arrow array of vectors, null where `present` (row,) is False."""
     n_rows, n_features = matrix.shape
     values = pa.Array.from_buffers(pa.float32(), matrix.size, [None, _buffer(matrix)])
     return pa.Array.from_buffers(pa.list_(pa.float32(), n_features), n_rows, [_validity(present)], children=[values])

@@ -146,7 +146,7 @@ class Dataset:
         return f"<b>{self.facts.name}</b><table>{header}{rows}</table><ul>{spaces}</ul>"
 
     def _column_names(self, words: bool) -> tuple[list[str], list[FeatureSpace]]:
-        """Return the columns to read for `SplitColumns`, and the feature spaces whose word vectors are among them."""
+        """Return the names of the columns to read, and the feature spaces of the word vectors in these columns."""
         by_word = [space for space in self.facts.spaces.values() if words and space.level is Level.WORD]
         if words and not by_word:
             raise DataError(
@@ -266,7 +266,7 @@ def open_dataset(folder: str | Path) -> Dataset:
 def _write_groups(
     path: Path, groups: Iterable[Sequence[Video]], spaces: Mapping[Modality, FeatureSpace]
 ) -> dict[str, Counter[str]]:
-    """Write the table.
+    """Write the table of a Dataset, with one row group per group of videos.
 
     Return the counts of each split: "videos", "utterances", and "longest", the largest number of utterances in a video.
     """

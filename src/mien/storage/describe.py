@@ -151,9 +151,9 @@ def _describe_space(space: FeatureSpace) -> dict[str, Any]:
 
 
 def _leakage(dataset: Dataset) -> dict[str, Any]:
-    """Find the videos and the transcripts that occur in more than one split. Rows without a split are ignored.
+    """Return which videos and how many transcripts occur in several splits, with examples of these transcripts.
 
-    Transcripts are compared in lower case and without surrounding blanks.
+    Rows without a split are ignored. Transcripts are compared in lower case and without surrounding blanks.
     """
     facts = dataset.table(["video_id", "split", "transcript"]).to_pydict()
     videos, texts = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)

@@ -93,7 +93,7 @@ def atomic_folder(folder: Path, marker: str) -> Iterator[Path]:
 
 
 def require_replaceable(folder: Path, marker: str) -> Path:
-    """Check whether `atomic_folder` may replace a folder. The check is fast: make it before any long computation.
+    """Check whether `atomic_folder` may replace a folder. It is fast: call it before a long computation.
 
     Args:
         folder: Folder to write or replace.
@@ -103,7 +103,8 @@ def require_replaceable(folder: Path, marker: str) -> Path:
         The resolved folder.
 
     Raises:
-        WriteError: The folder has other content, contains the working folder, or has a file as its parent.
+        WriteError: The folder has content but no file `marker`, contains the working folder, or has a file as its
+            parent.
     """
     folder = folder.resolve()
     if folder in (Path.cwd(), *Path.cwd().parents):
@@ -127,7 +128,7 @@ def require_replaceable(folder: Path, marker: str) -> Path:
 
 @contextmanager
 def exclusive_lock(path: Path, held: Exception | None = None) -> Iterator[None]:
-    """Hold a lock on a file inside the block. The operating system releases it when a process dies.
+    """Hold a lock on a file inside the block. The operating system releases it when this process dies.
 
     Args:
         path: Lock file; it is created and not removed.

@@ -24,7 +24,7 @@ EPOCHS = "epochs/"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training: what was requested and, once the training has finished, its results."""
+    """One training of a system: the requested options and, once the training has finished, its results."""
 
     folder: Path
     model: str
@@ -48,7 +48,7 @@ class Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that determines the weights. `mien train --resume` continues a run only if this is unchanged."""
+        """All that determines the weights. `mien train --resume` continues a run only if its identity is unchanged."""
         return {
             "model": self.model,
             "inputs": list(self.inputs),

@@ -316,7 +316,7 @@ def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor
 
 
 def one_video(columns: SplitColumns, scaling: Scaling) -> Batch:
-    """Build a batch from the arrays of a single video, without word features.
+    """Build a batch from the arrays of a single video. The batch contains no words, tokens or times.
 
     Args:
         columns: Arrays of the video.

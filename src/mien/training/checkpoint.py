@@ -91,7 +91,7 @@ def load_learned(network: nn.Module, weights: Weights) -> None:
         weights: Trained parameters and buffers of the network by name.
 
     Raises:
-        RuntimeError: The weights belong to another network (as in torch).
+        RuntimeError: The weights belong to another network. This error is raised by torch.
     """
     missing, unexpected = network.load_state_dict(weights, strict=False)
     mismatched = [*sorted(set(missing) - _frozen_names(network)), *unexpected]

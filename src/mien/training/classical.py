@@ -31,10 +31,9 @@ def fit_classical(
 ) -> tuple[Progress, int]:
     """Fit a classical system, which is not a neural network, and write its weights and history into `folder`.
 
-    The files are model.safetensors, history.jsonl, and epochs/0001.safetensors. The last file is a copy of the first.
-    The `released` protocol needs it, because it reads the weights of every epoch. The fit uses one thread, so that a
-    seed gives identical bits on any number of cores. After an interruption, the fit starts anew and gives the same
-    result.
+    The files are model.safetensors, history.jsonl, and epochs/0001.safetensors. The last file is a copy of the first,
+    for the protocol `released`, which reads the weights of every epoch. The fit uses one thread, so that a seed gives
+    identical bits on any number of cores. After an interruption, the fit starts anew and gives the same result.
 
     Args:
         entry: The system's entry in `MODELS`.
@@ -82,7 +81,7 @@ def load_tensors(path: Path) -> Tensors:
 def classical_probabilities(
     entry: ClassicalEntry, tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec
 ) -> Probabilities:
-    """Predict utterances with a fitted classical system, using one thread.
+    """Predict the labels of utterances with a fitted classical system, using one thread.
 
     Args:
         entry: The system's entry in `MODELS`.

@@ -30,9 +30,9 @@ WATCH_EVERY_S = 1.0
 def launch_fabric(settings: TrainSettings) -> Fabric:
     """Start one process per device, and return the Fabric object once all processes have connected.
 
-    Training on several devices uses DDP (torch's distributed training). DDP is set to search for unused parameters,
-    because all videos of one process may lack a modality in some step. This process then does not use the encoder of
-    the modality.
+    Training on several devices uses DDP (torch's distributed training). DDP is set to search for parameters that were
+    not used in a step. This is needed because the videos of a process may all lack a modality, and the process then
+    does not use the encoder of this modality.
     """
     from lightning_fabric import Fabric
 
@@ -58,7 +58,8 @@ def is_first_process(devices: int) -> bool:
     """Return whether this is the first process of a training on `devices` devices.
 
     A training on several devices has one process per device, and all of them run the same command. A training on one
-    device has only one process. The result is then True, even if a cluster's launcher has set another rank.
+    device has only one process. For one device, the result is therefore always True, even if a cluster's launcher has
+    set another rank.
     """
     return devices == 1 or next((int(os.environ[name]) for name in RANK_VARIABLES if name in os.environ), 0) == 0
 

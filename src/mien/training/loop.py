@@ -145,7 +145,7 @@ def fit(
 def _train_epoch(
     fabric: Fabric, modules: tuple[nn.Module, TaskWeighting], optimizer: Any, train: VideoSet, spec: FitSpec, epoch: int
 ) -> dict[str, float]:
-    """Train the network and the weights of the tasks' losses, which are the two `modules`, for one epoch.
+    """Train the two `modules` for one epoch. They are the network and the weighting of the tasks' losses.
 
     Returns:
         The loss, averaged over the steps, under the key ``train_loss``.
@@ -208,8 +208,9 @@ def _save_epoch(
 ) -> None:
     """Write the files of a completed epoch: weights, history, and the file from which the training can be resumed.
 
-    The file to resume from refers to the weights of the best epoch, so it is written after these weights. Then the
-    weights of earlier best epochs are deleted from its folder.
+    The weights of the best epoch are stored in a separate file, in the folder of the file to resume from. They are
+    written first, because a resumed training needs both files. At the end, the weights of earlier best epochs are
+    deleted.
     """
     weights = model_weights(modules, spec.scaling)
     if spec.settings.keep_epochs:
@@ -252,7 +253,7 @@ INITIAL_RATE = "initial_lr"
 def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """Create an Adam optimizer, as in the paper, for the trained parameters of a network.
 
-    It uses torch's fused implementation of Adam. The default implementation is slower: on a CPU, it would take an
+    It uses torch's fused implementation of Adam, which is faster than the default. On a CPU, the default would take an
     eighth of the time of an epoch.
 
     Args:

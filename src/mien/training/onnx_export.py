@@ -131,9 +131,9 @@ def run_graph(session: Any, features: Mapping[str, FloatArray]) -> dict[str, Flo
 
 
 class ExportedNetwork(nn.Module):
-    """Torch module that is exported. It scales the features, runs the network and applies the output activations.
+    """Torch module that `to_onnx` exports. It scales the features, runs the network and applies the output activations.
 
-    The exporter requires positional tensors as inputs and outputs.
+    The exporter requires that the inputs are positional arguments and the outputs a tuple of tensors.
     """
 
     def __init__(self, predictor: NetworkPredictor) -> None:

@@ -61,7 +61,7 @@ class NetworkPredictor:
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
     ) -> Predictions:
-        """Predict every utterance of one or more videos.
+        """Predict the labels of all utterances of one or more videos.
 
         Args:
             columns: Features and gold labels of the utterances, as arrays.
@@ -120,18 +120,18 @@ class NetworkPredictor:
         return weights_by_name
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
-        """Predict the utterances of one video.
+        """Predict the labels of the utterances of one video.
 
-        Only the number of features is checked. Whether they come from the extractor with which the network was trained
-        cannot be checked.
+        Only the number of features is checked. The function cannot check whether the features come from the extractor
+        with which the network was trained.
 
         Args:
             features: Unscaled features (utterance, feature) by modality. A row of NaN means that the utterance lacks
                 the modality. A modality that all utterances lack may be left out.
 
         Raises:
-            DataError: A modality is unknown, its array has the wrong shape, or a row contains both finite and other
-                numbers.
+            DataError: A modality is unknown, its array has the wrong shape, or a row is neither all finite nor all
+                NaN.
             UsageError: The network takes words or transcripts as input.
         """
         # A system that can read transcripts may have been trained on text vectors, or without text.
@@ -192,7 +192,7 @@ class ClassicalPredictor:
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
     ) -> Predictions:
-        """Predict every utterance of one or more videos.
+        """Predict the labels of all utterances of one or more videos.
 
         Args:
             columns: Features and gold labels of the utterances, as arrays.
@@ -219,10 +219,10 @@ class ClassicalPredictor:
         return {}
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
-        """Predict the utterances of one video from unscaled features (utterance, feature) by modality.
+        """Predict the labels of the utterances of one video from unscaled features (utterance, feature) by modality.
 
-        A row of NaN means that the utterance lacks the modality. `NetworkPredictor.predict_video` describes the
-        details.
+        A row of NaN means that the utterance lacks the modality. The features are checked as in
+        `NetworkPredictor.predict_video`.
         """
         _require_vector_input(self.input_kind)
         return VideoPrediction(self.predict(stack_features(features, self.spaces)).outputs)

@@ -97,8 +97,8 @@ def ordering(task: str, labels: FloatArray | BoolArray, predictions: FloatArray)
     """Compute how well the predictions of a task order utterances.
 
     This is the ROC AUC for classes and the concordance index for intensities, averaged over the outputs of the task.
-    Outputs whose labels are all equal are left out. `NO_EMOTION` is left out too, because it follows from the other
-    outputs.
+    Outputs whose labels are all equal are left out. The output `NO_EMOTION` is left out too, because it follows from
+    the other outputs.
 
     Args:
         task: A name in `TASKS`.

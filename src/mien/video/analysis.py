@@ -119,7 +119,7 @@ class UtteranceAnalysis:
 
     @property
     def further_outputs(self) -> dict[str, Mapping[str, float]]:
-        """Values by task and output, for tasks other than sentiment, emotions and their intensities."""
+        """Task -> output -> predicted value, for tasks other than sentiment, emotions and their intensities."""
         paper = (SENTIMENT, EMOTION, SENTIMENT_INTENSITY, EMOTION_INTENSITY)
         return {task: values for task, values in self.outputs.items() if task not in paper}
 

@@ -1,4 +1,4 @@
-"""`mien analyze`: predict the utterances of raw videos, and write reports that show the evidence of the predictions.
+"""`mien analyze`: predict labels of the utterances of raw videos, and write reports that explain the predictions.
 
 `analyze_recording` analyses one recording, in the main process or on a cluster worker. The main process writes the
 reports.
@@ -178,7 +178,7 @@ class AnalysisContextSettings:
 
 
 class AnalysisContext:
-    """Loaded model, extractors and measurements for all jobs. Raises EngineError if a worker has another Run."""
+    """Loaded model, extractors and measurements for all jobs. Raises EngineError if a worker finds a different Run."""
 
     def __init__(
         self, settings: AnalysisContextSettings, pool: TaskPool | None = None, tell: Advance = _ignore_message
@@ -197,7 +197,7 @@ class AnalysisContext:
         self._started: dict[Path, RecordingMeasurements] = {}
 
     def observe(self, job: RecordingJob) -> RecordingMeasurements:
-        """Return the measurements of a recording; start them if necessary. Also start those of the next recording."""
+        """Return the measurements of a recording, started if necessary, and start those of the next recording."""
         observed = self._started.pop(job.location, None) or self.observer.observe(job.location)
         if job.following is not None:
             self._started[job.following] = self.observer.observe(job.following)
@@ -231,7 +231,7 @@ def _lost_analysis(job: RecordingJob, reason: str) -> RecordingOutcome:
 
 
 def _with_distinct_stems(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Return the first video of each file stem (stems name the outputs), and why other videos are left out."""
+    """Return the first video with each file stem, and the reason why another video is left out, by its path."""
     first: dict[str, Path] = {}
     failed: dict[Path, str] = {}
     for path in dict.fromkeys(videos):
@@ -263,7 +263,7 @@ def load_analysis_model(run: Run) -> AnalysisModel:
 
 
 def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, observed: RecordingMeasurements) -> Analysis:
-    """Extract the features of a video's utterances, predict them, and collect the evidence of the predictions.
+    """Extract features of a video's utterances, predict their labels, and collect data that explain the predictions.
 
     Args:
         job: The recording.
@@ -272,7 +272,7 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
         observed: Measurements of the same recording. The function waits for those in progress.
 
     Returns:
-        The analysis. It contains attention if there are at most `MOST_ATTENTION_UTTERANCES` utterances.
+        The analysis. It has attention weights if there are at most `MOST_ATTENTION_UTTERANCES` utterances.
 
     Raises:
         DataError: There are no utterances.
@@ -306,7 +306,7 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
 
 
 def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
-    """Return the weights. A row is NaN if its utterance has no context or lacks the first modality in `name`."""
+    """Return attention `weights`, NaN in rows of utterances without context or without `name`'s first modality."""
     target = name.partition("->")[0]
     if target == FUSED:
         present = np.any([columns.present[modality] for modality in columns.present], axis=0)
@@ -318,7 +318,7 @@ def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> F
 
 
 def _leave_one_out(columns: SplitColumns, analyst: AnalysisModel) -> dict[Modality, Predictions]:
-    """Predict without each modality in turn. Return the predictions by omitted modality; {} if there is only one."""
+    """Return the predictions without each modality, by the omitted modality; empty if there is only one modality."""
     if len(columns.features) < 2:
         return {}
     return {modality: analyst.predictor.predict(columns.without(modality)) for modality in columns.features}
@@ -379,7 +379,7 @@ def _probability_changes(
 
 
 def _emotion_thresholds(decisions: Decisions) -> dict[str, float]:
-    """Return the thresholds that were chosen for weighted F1, by emotion. With them, emotion labels are rare."""
+    """Return the thresholds that were chosen for weighted F1, by emotion. Few emotions reach them."""
     thresholds: list[float] = decisions.at(EMOTION, OperatingPoint.WEIGHTED_F1).tolist()
     return dict(zip(EMOTIONS, thresholds, strict=False))
 

@@ -156,7 +156,7 @@ class ExtractionOutcome:
 
 
 def extract_recording(job: ExtractionJob, context: ExtractionContext) -> ExtractionOutcome:
-    """Extract the features of one recording. Errors that affect every video (`FATAL`) are raised, others returned.
+    """Extract the features of one recording. Errors that affect every video (`FATAL`) are raised; others are returned.
 
     Args:
         job: The recording, which must exist on this machine, and its labelled utterances.
@@ -187,7 +187,7 @@ class ExtractionContext:
         return self.extractors.need_word_times or not all(each.transcript for each in labelled.utterances)
 
     def recognize(self, path: Path, notes: Counter[str]) -> Speech:
-        """Recognise the speech in a media file. Remarks, for example on damaged packets, are counted in `notes`."""
+        """Recognise the speech in a media file. Messages, such as on damaged packets, are counted in `notes`."""
         self.recognizer = self.recognizer or load_recognizer(self.speech)
         return recognize(path, self.recognizer, notes=notes)
 
@@ -247,7 +247,7 @@ class FeatureCache:
 
         Args:
             path: Path that `path_of` returned.
-            extracted: The video with its features, and the counts of remarks.
+            extracted: The video with its features, and the counts of messages about it.
         """
         video, notes = extracted
         table = columns.videos_to_table([video], self.context.extractors.spaces)
@@ -255,7 +255,7 @@ class FeatureCache:
             pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), aside)
 
     def read(self, path: Path) -> Extracted | None:
-        """Read a cached video and its remarks. Return None if the file is missing or unreadable."""
+        """Read a cached video and the counts of messages about it; None if the file is missing or unreadable."""
         try:
             table = pq.read_table(path)
             notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
@@ -267,7 +267,7 @@ class FeatureCache:
 def _plan_jobs(
     labelled: Sequence[Video], files: Mapping[str, list[Path]], cache: FeatureCache
 ) -> tuple[list[ExtractionJob], dict[str, str]]:
-    """Return a job for each video that has exactly one media file, and the reason why another video has no job."""
+    """Return a job for each video with exactly one media file, and video id -> reason for videos without a job."""
     jobs, reasons = [], {}
     for video in labelled:
         try:
@@ -311,7 +311,7 @@ def _lost_extraction(job: ExtractionJob, reason: str) -> ExtractionOutcome:
 def _read_extracted(
     jobs: Sequence[ExtractionJob], cache: FeatureCache, roles: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """Yield each cached video with its split (`roles`: video id -> split). Add its remarks to the counts `notes`."""
+    """Yield each cached video with its split from `roles` (by video id). Count the messages about it in `notes`."""
     for job in jobs:
         cached = cache.read(job.features)
         if cached is None:
@@ -339,7 +339,7 @@ def _extract_features(labelled: Video, recording: Path, context: ExtractionConte
 
 
 def _why_failed(error: Exception) -> str:
-    """Return the reason why a video failed, for any error: unexpected errors must not stop the other videos either."""
+    """Return the reason why a video failed, for any error: also an unexpected error must not stop other videos."""
     if isinstance(error, DataError):
         return str(error)
     return f"Expected a readable video, but got {type(error).__name__}: {error}"
@@ -386,7 +386,7 @@ def _labelled_clip(video_id: str, utterance: Utterance) -> Clip:
 
 
 def _with_recognized_words(clips: Sequence[Clip], speech: Speech, level: Level, notes: Counter[str]) -> list[Clip]:
-    """Return the clips with recognised words where the transcript is missing, and with word times at word level."""
+    """Return the clips, with missing transcripts replaced by recognised words and, at word level, with word times."""
     timed = []
     for clip in clips:
         if not clip.transcript:

@@ -83,7 +83,7 @@ class LoadedExtractors:
 
 @dataclass
 class ClipFeatures:
-    """One video with its features, the reasons for missing features, and notes on estimated values."""
+    """One video with its features, the reasons for missing features, and counts of messages on estimated values."""
 
     video: Video
     # utterance index -> modality that has no features -> reason
@@ -203,7 +203,7 @@ def observe_frames(path: Path, extractor: VisualExtractor, check: Callable[[], N
     Args:
         path: The media file.
         extractor: Loaded visual extractor.
-        check: Function that is called before each frame and may raise an error to stop the observation; None: no check.
+        check: Function that is called before each frame and may raise an error to stop; None calls nothing.
 
     Returns:
         Times (frame,) in seconds and vectors (frame, feature). Both are empty if the file has no pictures.

@@ -224,9 +224,9 @@ def _prediction_counts_panel(axes: Axes, sides: Mapping[str, tuple[FloatArray, F
 
 
 def _counts_per_output(system: SystemScores, key: str) -> tuple[FloatArray, FloatArray]:
-    """Return the count that the results of a system store under `key`, for each emotion.
+    """Return a count for each emotion, as mean and s.d. over the seeds, both (output,).
 
-    The two arrays are the mean and the s.d. over the seeds, both (output,).
+    `key` is the name under which the results of the system store the count.
     """
     pairs = [means_and_sds([system], _count_path(name, key)) for name in EMOTION_OUTPUTS]
     return np.concatenate([mean for mean, _ in pairs]), np.concatenate([sd for _, sd in pairs])

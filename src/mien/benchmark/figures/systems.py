@@ -176,7 +176,7 @@ def row_panels(
 ) -> tuple[Figure, list[Axes]]:
     """Make a figure of page width with empty panels. In each panel, every system gets one row.
 
-    The name of the reference is bold.
+    The name of the reference, the system that the others are compared with, is bold.
 
     Args:
         benchmark: Benchmark with the name of the reference.

@@ -219,9 +219,9 @@ def true_envelope(log_amplitude: FloatArray, order: FloatArray) -> FloatArray:
 
 
 def _even_extension(half: FloatArray) -> FloatArray:
-    """Extend each row of `half` (frame, size / 2 + 1) to an even sequence, (frame, size).
+    """Extend each row of `half`, (frame, size / 2 + 1), to a symmetric sequence, (frame, size).
 
-    The values after the first half are the values of the first half in reverse order.
+    The second half of a sequence mirrors the first half: the values at the indices k and size - k are equal.
     """
     return np.concatenate([half, half[:, -2:0:-1]], axis=1)
 

@@ -207,7 +207,8 @@ def _near_middle(windows: FloatArray, f0_hz: FloatArray) -> FloatArray:
         f0_hz: F0 of the frames (frame,).
 
     Returns:
-        The smoothed periods (frame, PHASES + 1). Where a period is shorter, the values before and after it are NaN.
+        The PHASES + 1 smoothed values around the centre of each window, (frame, PHASES + 1). If the period is shorter,
+        the values outside the period are NaN.
     """
     width = len(SMOOTHING) // 2
     first = REACH_SAMPLES - PHASES // 2 - width

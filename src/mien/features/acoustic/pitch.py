@@ -158,9 +158,10 @@ def harmonic_sums(spectra: FloatArray, low_hz: int, high_hz: int) -> tuple[Float
 def _without_odd_multiples(sums: FloatArray, spectra: FloatArray, low_hz: int) -> FloatArray:
     """Reduce the SRH of candidates that are probably 3 or 5 times the true F0.
 
-    With a flat spectrum, the true F0 and 3 and 5 times F0 have the same SRH. A candidate is therefore reduced if the
-    SRH at a third or a fifth of its frequency is nearly as high as its SRH. The SRH of this lower frequency is computed
-    without the amplitude at the candidate. Otherwise, a pure tone would be taken for a harmonic of a lower F0.
+    If all harmonics have the same amplitude, three candidates have the same SRH: F0, 3 F0 and 5 F0. The SRH of a
+    candidate is therefore reduced if the SRH at a third or a fifth of its frequency is nearly as high. For this
+    comparison, the SRH of the lower frequency leaves out the amplitude at the frequency of the candidate. Otherwise, a
+    pure tone would be taken for a harmonic of a lower F0.
 
     SRH subtracts the amplitudes midway between the harmonics of a candidate. For an even multiple of F0, these midway
     frequencies are harmonics of F0, so its SRH is low anyway.
@@ -225,11 +226,11 @@ def _smooth_path(log2_f0: FloatArray, values: FloatArray) -> IntArray:
 
 
 def _peak_offset(left: FloatArray, middle: FloatArray, right: FloatArray) -> FloatArray:
-    """Fit a parabola through three successive values, and locate its maximum.
+    """Fit a parabola through three evenly spaced values, and locate its maximum.
 
     Returns:
-        Distance of the maximum from the middle value, in [-0.5, 0.5] steps between values. If there is no maximum, the
-        distance is 0.
+        Position of the maximum relative to the middle value, in units of the spacing, limited to [-0.5, 0.5]. The
+        position is 0 if the parabola has no maximum.
     """
     curvature = left - 2 * middle + right
     return np.clip(
@@ -252,7 +253,8 @@ def _without_short_runs(voiced: BoolArray) -> BoolArray:
 def prediction_residual(signal: FloatArray) -> FloatArray:
     """Compute the linear-prediction residual (sample,) of a signal (sample,) at 16 kHz.
 
-    Overlapping Hann windows of 25 ms are filtered with their inverse filters and added again.
+    The signal is divided into overlapping Hann windows of 25 ms. Each window is filtered with the inverse filter that
+    is estimated from it, and the filtered windows are added.
     """
     size, parts = 512, (RESIDUAL_FRAME + RESIDUAL_HOP) // RESIDUAL_HOP
     n_frames = len(signal) // RESIDUAL_HOP + parts

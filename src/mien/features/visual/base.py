@@ -54,17 +54,17 @@ class FaceObserver(Protocol):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Counts by name.
+        """Numbers of events in the frames so far, by the name of the event.
 
-        They count frames by the result of the search for the main face ("face", "no face", "blurred", ...), frames with
-        several faces, cuts between shots, and changes of the main face.
+        Most events are results of the search for the main face, such as "face", "no face" or "blurred"; each frame has
+        one of these. The other events are frames with several faces, cuts between shots, and changes of the main face.
         """
         ...
 
 
 @dataclass(frozen=True)
 class VisualExtractor:
-    """A loaded visual extractor: the feature spaces of its vectors, and a function that makes an observer per video."""
+    """A loaded visual extractor: the feature spaces of its vectors, and a function that makes a `FaceObserver`."""
 
     # feature space of the utterance vectors
     space: FeatureSpace
@@ -204,7 +204,7 @@ def average_words(vectors: FloatArray, present: BoolArray) -> PooledFeatures:
 
 
 def _frame_slice(times_s: FloatArray, start_s: float, end_s: float) -> slice:
-    """Return the slice of the frames with times (frame,) in [start_s, end_s).
+    """Return the slice of the frames whose times lie in [start_s, end_s). `times_s` (frame,) is ascending.
 
     If no frame is in this interval, the slice contains the frame nearest to the middle of the interval, provided that
     this frame is at most `REACH_S` before or after the interval. Otherwise, the slice is empty.
@@ -220,7 +220,7 @@ def _frame_slice(times_s: FloatArray, start_s: float, end_s: float) -> slice:
 
 
 def _has_face(rows: FloatArray) -> BoolArray:
-    """Return a mask (frame,), True for a frame that shows the face. The vectors of other frames in `rows` are NaN."""
+    """Return a mask (frame,), False where the vector of a frame in `rows` is NaN, because it does not show the face."""
     return np.asarray(~np.isnan(rows).any(axis=1), dtype=np.bool_)
 
 

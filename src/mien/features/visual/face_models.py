@@ -330,7 +330,7 @@ def merge(places: FloatArray, scores: FloatArray, same_face_overlap: float) -> t
     Args:
         places: Detections (n, POINTS, 2), see `decode`.
         scores: Scores of the detections (n,).
-        same_face_overlap: Detections with more overlap (intersection over union) are of the same face.
+        same_face_overlap: Detections overlap if the intersection over union of their boxes is above this number.
 
     Returns:
         Merged detections (face, POINTS, 2) in descending order of score, and the highest score of each face (face,).

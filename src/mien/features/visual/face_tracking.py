@@ -118,10 +118,10 @@ class MainFaceObserver:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Counts by name.
+        """Numbers of events in the frames so far, by the name of the event.
 
-        They count frames by the result of the search for the main face ("face", "no face", "blurred", ...), frames with
-        several faces, cuts between shots, and changes of the main face.
+        Most events are results of the search for the main face, such as "face", "no face" or "blurred"; each frame has
+        one of these. The other events are frames with several faces, cuts between shots, and changes of the main face.
         """
         return dict(self._outcome_counts + self._main_face.counts)
 
@@ -295,7 +295,7 @@ class MainFace:
     def _select_main(self) -> None:
         """Select the track of the main face by weight.
 
-        If another track has a clearly greater weight than the present one, or if the present one has ended, the track
+        The selected track stays selected until it ends or another track has a clearly greater weight. Then the track
         with the greatest weight is selected. A change from one main face to another is counted.
         """
         main = self._main

@@ -29,10 +29,10 @@ from mien.schema import Modality
 class BcLstmSettings(SystemSettings):
     """Settings of the network `bc-lstm`: sizes of its layers, and dropout rates.
 
-    The sizes are those of the published script, but the dropout rates are lower. Those of the script are 0.6 and 0.4 on
-    the inputs of the two levels, and 0.9 on all states and dense layers. They are too high here, because the network is
-    trained end to end (docs/benchmarks.md). With them, it does not even learn a simple rule in synthetic data, and its
-    scores on videos of CMU-MOSEI's train fold are lower.
+    The sizes are those of the published script, but the dropout rates are lower. The script has the rates 0.6 and 0.4
+    on the inputs of the two levels, and 0.9 on all states and dense layers. These rates are too high here, because the
+    network is trained end to end (docs/benchmarks.md). With the script's rates, the network does not even learn a
+    simple rule in synthetic data, and its scores on videos of CMU-MOSEI's train fold are lower.
     """
 
     # units of each LSTM per direction

@@ -89,7 +89,9 @@ class CatLstm(nn.Module):
         return outputs_from_heads(self.heads, representation, attention=attention, fusion=fusion)
 
     def _fuse(self, batch: Batch) -> tuple[States, Bool[Tensor, "video utterance"], dict[str, Tensor]]:
-        """Fuse the modalities of each utterance: their weighted sum, with weights from a softmax over the modalities.
+        """Fuse the modalities of each utterance into one vector, the weighted sum of the vectors of its modalities.
+
+        The weights are computed by a softmax over the modalities that the utterance has.
 
         Returns:
             The fused vectors; a mask, True for the utterances that have at least one modality; and the weights by

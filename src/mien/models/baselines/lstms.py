@@ -65,8 +65,9 @@ class EfLstmSettings(SystemSettings):
 class EfLstm(nn.Module):
     """LSTM over the words of an utterance. For each word, the vectors of all modalities are concatenated.
 
-    A dense layer and the heads follow the last state. Any one, two or three modalities are accepted. If a word lacks a
-    modality, the features of this modality are zero. If an utterance has no words, its last state is zero.
+    The state after the last word is the input of a dense layer, which the heads follow. Any one, two or three
+    modalities are accepted. If a word lacks a modality, the features of this modality are zero. If an utterance has no
+    words, its last state is zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: EfLstmSettings) -> None:

@@ -9,7 +9,7 @@ Zadeh, Liang, Mazumder, Poria, Cambria, Morency: "Memory Fusion Network for Mult
 Symbols (paper -> code): h, c -> hidden, memories; c* -> changes; a -> weights; c^ -> weights * changes; u -> memory;
 NN_a -> attention. Every NN is a linear layer, ReLU, dropout and a linear layer.
 
-The equations follow the authors' code, whose gates read u_{t-1} in addition to c^_t. The sizes are those that a public
+The equations follow the authors' code, whose gates take u_{t-1} in addition to c^_t. The sizes are those that a public
 re-implementation (MMSA) tuned on CMU-MOSEI, except for 128 instead of 256 hidden units for each gate, which saves a
 quarter of the weights. The learning rate is MMSA's too. Dropout rates and the size of the layer before the heads are
 ours, and the optimiser is Adam.
@@ -151,7 +151,7 @@ class DynamicFusionGraph(nn.Module):
 
     A vertex is computed from the vertices of its proper subsets, by one weighted edge from each. T is computed from all
     other vertices. With three modalities, there are 7 vertices besides T and 19 edges: 6 into the pairs, 6 into the
-    triple and 7 into T. With two modalities, there are 3 vertices besides T and 5 edges. With one, there are 1 vertex
+    triple and 7 into T. With two modalities, there are 3 vertices besides T and 5 edges. With one, there is 1 vertex
     besides T and 1 edge.
     """
 

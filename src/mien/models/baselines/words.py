@@ -81,7 +81,7 @@ class WordRows:
     def pick(self, words: Float[Tensor, "n word feature"]) -> Float[Tensor, "row feature"]:
         """Return the vectors of all words, one row per word, in the order of this layout.
 
-        The argument contains them by utterance, with padding.
+        `words` contains the same vectors by utterance, with padding.
         """
         return words[self.owner, self.place]
 

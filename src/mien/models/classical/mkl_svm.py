@@ -192,7 +192,7 @@ def rbf_kernel(
         gamma: Factor of the squared distance. The larger it is, the narrower is the kernel.
 
     Returns:
-        Kernel values in (0, 1], one row per row and one column per landmark.
+        Kernel values in (0, 1]. They have one row per row of `rows`, and one column per landmark.
     """
     return np.asarray(np.exp(-gamma * squared_distances(rows, landmarks)))
 
@@ -205,7 +205,7 @@ def squared_distances(rows: Float[Array, "n feature"], others: Float[Array, "k f
         others: Feature vectors with the same features, one per row.
 
     Returns:
-        Squared distances. If rounding would make one negative, it is zero.
+        Squared distances. A distance that would be negative by rounding errors is set to zero.
     """
     distances = (rows**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
     distances -= 2 * rows @ others.T
@@ -291,7 +291,7 @@ def _fit_kernel(
 def _kernel_rows(tensors: Tensors, columns: SplitColumns, modality: Modality) -> Float[Array, "N landmark"]:
     """Compute the kernel values between every utterance and every landmark of a modality.
 
-    They are zero for utterances that lack the modality.
+    The values are zero for utterances that lack the modality.
     """
     landmarks = tensors[f"{modality}.landmarks"]
     mask = columns.present[modality]

@@ -140,8 +140,8 @@ def dictionary_counts(
 ) -> Any:
     """Count how often each codeword, each gesture, and each combination of both occurs in every utterance.
 
-    A codeword is the k-means cluster of the text vector of a word. A gesture is the cluster of its vector in another
-    modality.
+    A codeword is the k-means cluster of the text vector of a word. A gesture is the cluster of the word's vector in
+    another modality.
 
     Args:
         offsets: Utterance i consists of the words with indices offsets[i] to offsets[i + 1] - 1.

@@ -47,8 +47,8 @@ class RecurrenceRows:
 
     A row is one step of the recurrence in one video, and all GRUs have the same rows. Utterances are given by their
     index in the padded batch: utterance i of video v has the index v * (utterances per video) + i. If a GRU processes
-    fewer utterances of a video than another GRU, its last rows for this video are filler rows, which process no
-    utterance.
+    fewer utterances of a video than another GRU, the last rows of this video are filler rows for the former GRU: they
+    process no utterance.
     """
 
     # number of videos that have a first, second, ... utterance
@@ -57,7 +57,7 @@ class RecurrenceRows:
     n_utterances: int
     # whether there are no filler rows
     all_real: bool
-    # for each direction, the utterance number of every row; n_utterances for a filler row
+    # for each direction, the index of the utterance of every row; n_utterances for a filler row
     utterance: tuple[Int[Tensor, "row"], ...]
     # for each row after the first step, the index of the preceding row of the same video
     before: Int[Tensor, "later_row"]

@@ -33,9 +33,9 @@ class IntervalMeans:
 
 
 def start_order(intervals: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Return the indices that sort intervals (row, 2), in seconds, by start; intervals below `EPSILON_S` are left out.
+    """Return the indices that sort intervals (row, 2), given in seconds, by their start.
 
-    Intervals with equal starts keep their order.
+    Intervals shorter than `EPSILON_S` are left out. Intervals with equal starts keep their order.
     """
     usable = np.flatnonzero(intervals[:, 1] - intervals[:, 0] >= EPSILON_S)
     order: np.ndarray[tuple[int], np.dtype[np.intp]] = usable[np.argsort(intervals[usable, 0], kind="stable")]

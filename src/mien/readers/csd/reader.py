@@ -144,7 +144,7 @@ class CsdReader:
         """Open the files of the data set, as a context manager that closes them at the end.
 
         It yields a function. The function takes a video id. It returns the video, and a counter of how often each rule
-        was applied to it.
+        for invalid data was applied to it.
         """
         with ExitStack() as stack:
             labels = [stack.enter_context(open_sequence(sequence)) for sequence in self.roles.labels]
@@ -273,10 +273,11 @@ def read_utterances(readers: Sequence[SequenceReader], video_id: str, notes: Cou
             segments. Older files store sentiment and emotions in two sequences; the rows of the second sequence are
             joined to the segments with the same times.
         video_id: Whole video id.
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
-        Utterances in start order, with labels but without text and features. The index is the row number in the file.
+        Utterances in start order, with labels but without text and features. The index of an utterance is the
+        number of its row in the file.
 
     Raises:
         DataError: The file is damaged.

@@ -280,7 +280,7 @@ def _damaged_hdf5(path: Path, error: object) -> DamagedFileError:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The sequence to read for each role."""
+    """The sequences to read for each role: the labels, the words, and the features of each modality."""
 
     # the first one defines the utterances; a second one adds emotions
     labels: tuple[Sequence, ...]
@@ -303,12 +303,12 @@ def normalised(root: str) -> str:
 
 
 def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes: Counter[str]) -> Roles:
-    """Find the sequence for each role.
+    """Find the sequence for each role: labels, words, text, acoustic and visual.
 
     Args:
         sequences: All sequences of the data set.
         mapping: Role -> name of the root group to use; other roles use the known names (`KNOWN_ROOTS`).
-        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         The sequences by role; roles without a sequence are left out.
