@@ -3,7 +3,7 @@
 Array shapes in all docstrings are written as axis names:
 
 - ``video``      one row per video of a batch
-- ``utterance``  one row per utterance of a video, in start order
+- ``utterance``  one row per utterance of a video, ordered by start time
 - ``word``       one row per word of an utterance
 - ``feature``    one column per feature of a modality
 - ``emotion``    one column per emotion in the order of `EMOTIONS`; a seventh column, if there is one, is `NO_EMOTION`

@@ -54,7 +54,7 @@ class RunJob:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Whether the job with the key `key` succeeded: `failure` is None, or the reason why the job failed."""
+    """Outcome of the job with the key `key`: `failure` is None if it succeeded, else the reason why it failed."""
 
     key: str
     failure: str | None = None

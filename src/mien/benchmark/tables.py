@@ -251,12 +251,12 @@ def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
 
 
 def has_joint_gains(results: Mapping[str, Any]) -> bool:
-    """Return whether the benchmark compares each task with the same task learned alone."""
+    """Return whether the benchmark compares its systems with systems that learn one task alone."""
     return bool(results["plan"].get("references"))
 
 
 def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
-    """Make the table of how much a score (column) changes if its task is learned with other tasks (row)."""
+    """Return a table of how much each score (column) changes when its task is learned with other tasks (row)."""
     tests = _joint_gain_tests(results)
     columns = {name: path for name, path in _joint_gain_columns().items() if any(path == each for _, each in tests)}
     partners = dict.fromkeys(name for name, _ in tests)
@@ -270,7 +270,7 @@ def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
 
 
 def joint_gain_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """Return the header and the rows of help.csv: one row per score and set of tasks learned with its task."""
+    """Return header and rows of help.csv. A row has the change of one score when its task is learned with others."""
     rows = [
         [all_headlines()[path].task, name, path, test["difference"], *test["interval"], *(test[key] for key in TESTS)]
         for (name, path), (_, test) in _joint_gain_tests(results).items()
@@ -367,7 +367,7 @@ def _mean_and_sd_text(values: Mapping[str, float | None], digits: int) -> str:
 
 
 def _joint_gain_columns() -> dict[str, str]:
-    """Return, by heading, the paths of the first headline score of each task and of all scores not in per cent."""
+    """Return paths of scores by heading: the first headline score of each task, and all scores not in per cent."""
     firsts: dict[str, str] = {}
     for path, headline in all_headlines().items():
         firsts.setdefault(headline.task, path)
@@ -379,7 +379,7 @@ def _joint_gain_columns() -> dict[str, str]:
 
 
 def _joint_gain_tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Return a setting and its test against single-task training for each (partner tasks, path of the score)."""
+    """Return the settings and their tests against single-task training, by other tasks and by path of the score."""
     tests = {}
     for row in results["settings"]:
         for path, test in row["against_reference"].items():

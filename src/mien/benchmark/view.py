@@ -129,7 +129,7 @@ class SystemFamily:
     single: Mapping[str, SystemScores]  # task -> the system trained for it alone
 
     def any(self) -> SystemScores:
-        """Return one of the systems, to look up facts that all of them share, such as model and inputs."""
+        """Return one of the systems, to look up what all of them share, such as model and inputs."""
         return self.joint or next(iter(self.single.values()))
 
 
@@ -138,7 +138,7 @@ class VideoAttention:
     """Attention weights of one run for one video."""
 
     video_id: str
-    utterances: tuple[int, ...]  # index of every utterance, in start order
+    utterances: tuple[int, ...]  # index of every utterance, ordered by start time
     # direction -> weights (utterance, context). In the direction "text->visual", the text of each utterance attends to
     # the visual features of all utterances.
     maps: Mapping[str, FloatArray]
@@ -188,7 +188,7 @@ class BenchmarkView:
         return [system for system in self.systems if not np.isnan(system.mean(protocol, path))]
 
     def headline(self, protocol: str = "clean") -> dict[str, str]:
-        """Return, by path, the titles of the headline scores that figures show and that some system has."""
+        """Return titles by path, for the headline scores that figures show and that at least one system has."""
         return {path: name for path, name in figure_titles().items() if self.scored(path, protocol)}
 
     def families(self) -> list[SystemFamily]:

@@ -134,7 +134,7 @@ def compare(
 
     Raises:
         UsageError: The seeds cannot be paired, or the runs of one system differ in more than the seed.
-        MienError: An error that `evaluate` raises too.
+        MienError: The run or the split cannot be scored, for one of the reasons listed under `evaluate`.
     """
     scored = SplitSelection(dataset, split)
     runs = [[find_run(str(folder)) for folder in folders] for folders in (runs_a, runs_b)]
@@ -163,7 +163,7 @@ def score_run(
         Name of the protocol -> result.
 
     Raises:
-        MienError: An error that `evaluate` raises too.
+        MienError: The run or the split cannot be scored, for one of the reasons listed under `evaluate`.
     """
     opened = open_split(run, scored or SplitSelection())
     chosen: Predictions | None = None
@@ -286,9 +286,9 @@ def _predict_epochs(opened: OpenedSplit, protocol: str) -> dict[int, Predictions
 
 
 def _predict_and_write(opened: OpenedSplit) -> Predictions:
-    """Predict with the chosen epoch, and write the predictions to the run folder.
+    """Predict the labels of a split with the weights of the chosen epoch, and write the predictions to the run folder.
 
-    Nothing is written for shipped checkpoints, or if the same predictions were written at the end of training.
+    For a shipped checkpoint, nothing is written. The same holds for predictions that the training already wrote.
     """
     run, dataset, split = opened.run, opened.dataset, opened.split
     predictions = _predict(opened)

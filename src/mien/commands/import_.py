@@ -67,14 +67,15 @@ def import_dataset(
     Dropped and corrected values are counted in ``dataset.facts.origin["notes"]``. An existing Dataset at `out` is
     replaced only when the import succeeds.
 
-    In a script, several workers need ``if __name__ == "__main__":`` around the call, as all new processes do in Python.
+    A script that uses several workers must make this call under ``if __name__ == "__main__":``, because each new
+    process imports the script.
 
     Args:
         reader: Name of the reader.
         paths: Files of the data set.
         out: Dataset folder to write.
         options: Text features, mapping, splits and workers; None uses the defaults.
-        advance: Called with the numbers of finished and of all videos.
+        advance: Called with the number of finished videos and the number of all videos.
 
     Returns:
         The opened Dataset.
@@ -156,7 +157,8 @@ def _video_groups(
 ) -> Iterator[list[Video]]:
     """Add splits and text features to the videos, and yield groups of videos, one per row group of the Parquet file.
 
-    The counts of the applied rules in `source.notes` are updated in place.
+    The splits come from `roles`, by video id. The counter `source.notes`, of how often each rule for invalid data was
+    applied, is updated in place.
     """
     videos, notes = source.videos, source.notes
     if options.workers > 1 and source.reader is not None:
@@ -212,11 +214,12 @@ def read_side_by_side(reader: VideoReader, ids: Sequence[str], workers: int) -> 
         workers: Number of processes.
 
     Yields:
-        Each video with counts of the applied rules, in the order of `ids`.
+        Each video, and a counter of how often each rule for invalid data (see `mien.readers.rules`) was applied to it.
+        The order is that of `ids`.
 
     Raises:
         WorkerError: A process was killed.
-        Exception: The reader could not read a video. Its error is raised when this video would be yielded.
+        Exception: The reader could not read a video. The reader's error is raised in place of this video.
     """
     # spawned, because HDF5 does not work after a fork
     context = multiprocessing.get_context("spawn")
@@ -244,13 +247,13 @@ _read_functions: list[Callable[[str], Described]] = []
 
 
 def _start_worker(reader: VideoReader) -> None:
-    """Open the reader in a worker process."""
+    """Prepare a worker process: open the files of the reader for later calls of `_read_in_worker`."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     _read_functions.append(_open_files.enter_context(reader.opened()))
 
 
 def _read_in_worker(video_id: str) -> Described:
-    """Read one video in a worker process."""
+    """Read one video in a worker process that `_start_worker` prepared."""
     return _read_functions[0](video_id)
 
 

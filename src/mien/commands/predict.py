@@ -24,7 +24,10 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Predicted:
-    """A table of predictions on disk, with facts about the predicted utterances."""
+    """A table of predictions on disk, with the numbers of predicted videos and utterances.
+
+    It also has the share of utterances that lack each modality, and the numbers of videos already used in training.
+    """
 
     path: Path
     n_videos: int

@@ -29,7 +29,7 @@ def read_split(dataset: Dataset, split: str, run: Run) -> SplitColumns:
     Args:
         dataset: Dataset to read.
         split: Name of the split.
-        run: Finished or planned run.
+        run: Run of the system. Its training need not be finished.
 
     Returns:
         The split as columns, one row per utterance.

@@ -301,7 +301,11 @@ def _require_usable(train_columns: SplitColumns, valid_columns: SplitColumns, ru
 def _fit_system(
     run: Run, train_columns: SplitColumns, valid_columns: SplitColumns, report: Report | None
 ) -> tuple[Progress, int]:
-    """Train a network or fit a classical system. Return the state after training and the number of parameters."""
+    """Train a network or fit a classical system.
+
+    Returns:
+        The progress at the end, such as the best epoch and its score; and the number of parameters.
+    """
     entry = model_entry(run.model)
     model_settings = override(entry.settings, run.settings["model"])
     report = report or (lambda _record: None)
@@ -343,7 +347,11 @@ def _finish_run(
     progress: Progress,
     n_parameters: int,
 ) -> Run:
-    """Write thresholds, predictions for the valid split, and facts about the training. Return the finished run."""
+    """Complete the folder of a run after the training, and return the finished run.
+
+    The function writes the decision thresholds, the predictions for the valid split, and the results of the training,
+    such as the chosen epoch and the duration.
+    """
     training = run.settings["training"]
     chosen_by = f"best {training['select_by']} on the valid split" if training else "fitted once: there is no other"
     outcome = {

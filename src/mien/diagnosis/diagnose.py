@@ -253,7 +253,7 @@ def _select_tasks(predictions: Predictions, tasks: Sequence[str]) -> Predictions
 
 
 def _mean_emotion_scores(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
-    """Return the mean over the emotions of their defined scores, by metric; None if there are no emotions."""
+    """Return the mean of each metric over the emotions where it is defined; None if there are no emotions."""
     rows = [thresholds[name] for name in EMOTIONS if name in thresholds]
     if not rows:
         return None
@@ -302,7 +302,7 @@ def _group_scores(opened: OpenedSplit, diagnosed: Sequence[_DiagnosedRun], n_res
 def _valid_attributes(opened: OpenedSplit) -> UtteranceAttributes | None:
     """Return attributes of the utterances in the valid split, or None if there is no valid split.
 
-    The split is that of the training Dataset, or else that of the scored Dataset.
+    The training Dataset is preferred. If it is gone or has no valid split, the scored Dataset is used.
     """
     for dataset in (_training_dataset(opened.run), opened.dataset):
         if dataset is not None and VALID in dataset.splits:
@@ -323,7 +323,7 @@ def _training_dataset(run: Run) -> Dataset | None:
 def _retranscriber_or_reason(
     opened: OpenedSplit, rates: Sequence[float], text: str | None, *, required: bool
 ) -> Retranscribe | str:
-    """Return the function from `retranscriber`, or the reason why there is none. If `required`, raise its errors."""
+    """Return the result of `retranscriber`, or the reason why there is none. If `required`, raise its error instead."""
     if not rates:
         return "not asked for"
     try:

@@ -50,7 +50,15 @@ def main() -> None:
 
 
 def _run_job(call: bytes, outcome_file: Path) -> int:
-    """Run a job, write its outcome to a file and return the exit code."""
+    """Run a pickled job, write its outcome to a file, and return the exit code of the process.
+
+    Args:
+        call: Pickle of (function, job).
+        outcome_file: File for the pickled outcome. It is not written if the job fails.
+
+    Returns:
+        0 on success, 1 on an error. An EngineError is written as the outcome and counts as success.
+    """
     import cloudpickle
 
     signal.setitimer(signal.ITIMER_REAL, 0)

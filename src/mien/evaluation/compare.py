@@ -92,7 +92,7 @@ class PairedScores:
 
     @property
     def difference(self) -> float:
-        """Mean of A over the seeds minus mean of B over the seeds."""
+        """Difference A - B between the means of the two settings over the seeds."""
         return self.mean_a - self.mean_b
 
 
@@ -362,7 +362,7 @@ def _mcnemar_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> dict[int, Mc
     A gold score >= 0 is positive. A seed is left out if one of its two runs does not predict sentiment.
 
     Returns:
-        Seed -> result of the test.
+        Dictionary: seed -> result of the test.
     """
     tests = {}
     for pair in zip(*(sorted(side, key=lambda run: run.seed) for side in (a, b)), strict=True):

@@ -33,7 +33,7 @@ ROUNDING = 1e-12
 
 
 class ChosenOn(StrEnum):
-    """Data on which thresholds were chosen; there is deliberately no member for the test split."""
+    """Data on which thresholds were chosen. There is deliberately no value for the test split."""
 
     VALID = "valid"  # predictions for the valid split
     PAPER = "paper"  # constants of the paper

@@ -123,8 +123,8 @@ def headline_intervals(
         weights: How many times each resample contains each video, (resample, video), from `video_weights`.
 
     Returns:
-        ``(intervals, notes)``. `intervals` is: path of a score in a result -> [low, high]. `notes` has one message for
-        each score that is undefined in some of the resamples.
+        ``(intervals, notes)``. `intervals` is a dictionary: its keys are the paths of the scores in a result, and its
+        values are [low, high]. `notes` has one message for each score that is undefined in some of the resamples.
     """
     intervals, notes = {}, []
     for path, values in headline_values(counts, weights).items():

@@ -53,7 +53,10 @@ class ProtocolInput(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """Definition of one scoring protocol; `PROTOCOLS` has one entry per protocol."""
+    """Definition of one scoring protocol: its scoring function, and how the epoch and the thresholds are chosen.
+
+    `PROTOCOLS` has one entry per protocol.
+    """
 
     function: Callable[..., Scores]
     needs: ProtocolInput

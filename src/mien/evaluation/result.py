@@ -25,7 +25,7 @@ SECOND_COLUMNS = ("weighted_f1_at_f1_threshold", "n_predicted_positive_at_f1_thr
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """Description of a run and of the scored split; it is printed beside the scores and used in no computation."""
+    """Description of a run and of the scored split. It is printed beside the scores and does not affect them."""
 
     run: str
     model: str = ""
@@ -42,7 +42,7 @@ class RunIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """Number and seed of the bootstrap resamples; with zero resamples, no intervals are computed."""
+    """Number and seed of the bootstrap resamples. If the number is zero, no intervals are computed."""
 
     n_resamples: int = N_RESAMPLES
     seed: int = 0

@@ -51,7 +51,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Definition of a score that is computed from counts: the counts, and the metric that is applied to them."""
+    """Definition of a score that is computed from counts: which counts, and which metric is applied to them."""
 
     # key of the counts in `TaskCounts`
     counts: str

@@ -107,8 +107,8 @@ def _compare_setting(
         tasks: Tasks whose scores are tested. If it is None, the scores of all tasks are tested.
 
     Returns:
-        ``(tests, notes)``. `tests` is: path of a score in a result -> differences and p values without Holm's
-        correction. `notes` are messages about what could not be compared.
+        ``(tests, notes)``. `tests` is a dictionary by path of the score in a result. It contains the differences and
+        the p values without Holm's correction. `notes` are messages about scores that could not be compared.
     """
     if setting.name == reference.name or not _defined_paths([setting, reference], [], tasks):
         return {}, []

@@ -27,7 +27,7 @@ ExtractorT = TypeVar("ExtractorT")
 
 @dataclass(frozen=True)
 class ExtractorEntry(Generic[ExtractorT]):
-    """Loader and description of one extractor."""
+    """Function that loads an extractor, with its description, its citation, and what it needs to run."""
 
     # Loads the extractor. Its argument is the path if the user gives ``NAME:PATH``, or None for ``NAME`` alone.
     load: Callable[[Path | None], ExtractorT]

@@ -56,7 +56,7 @@ class MediaSettings:
 
 @dataclass(frozen=True)
 class Clips:
-    """The utterances of one file."""
+    """The utterances of one media file, its duration and language, and messages about problems with their counts."""
 
     # in time order; none starts or ends outside the file
     clips: list[Clip]
@@ -85,9 +85,9 @@ def clips_of(
         path: Media file.
         subtitles: SubRip or WebVTT file. If it is None, speech recognition runs.
         settings: Settings of recognition and segmentation.
-        recognizer: Loaded recognition model, to share it between files. If it is None, the model in `settings.speech`
-            is loaded.
-        on_progress: Function that is called with the number of seconds recognised so far.
+        recognizer: Loaded recognition model, which several calls can share. If it is None, the model named in
+            `settings.speech` is loaded.
+        on_progress: Function that is called repeatedly with the number of seconds of audio recognised so far.
 
     Returns:
         The utterances as clips in time order, the duration and language of the file, and a counter of messages about

@@ -268,14 +268,15 @@ def _audio_format(frame: Any) -> tuple[str, str, int]:
 class _SegmentResampler:
     """Resamples consecutive audio frames of one format, and mixes them to one channel.
 
-    Resampling starts at a time that is a whole number of samples at the input rate and at the output rate. An interval
-    therefore has the same samples after a seek as when the file is decoded from its start.
+    The start of resampling is moved back to a time at which an input sample and an output sample coincide. Silence
+    fills the time up to the first frame. Samples therefore have the same times whether the file is decoded from its
+    start or after a seek.
 
     Args:
         audio_format: Sample format, channel layout and sample rate of the frames.
         start_s: Time of the first frame in seconds.
-        n_covered: Number of samples from time 0 up to the end of the audio that was already yielded. Only later samples
-            are yielded.
+        n_covered: Number of samples, at `rate_hz`, from time 0 to the end of the audio already yielded. Only later
+            samples are yielded.
         rate_hz: Sample rate of the result.
     """
 
@@ -302,14 +303,14 @@ class _SegmentResampler:
 
     @property
     def end_s(self) -> float:
-        """Expected time of the next frame in seconds."""
+        """Time in seconds at which the next frame should start: the end of the frames added so far."""
         return self._start_s + self._n_in / self.audio_format[2]
 
     def lead_in(self, frame: Any) -> Iterator[tuple[int, Samples]]:
-        """Resample the silence between the start of resampling and the first frame.
+        """Resample the silence that fills the time from the start of resampling to the first frame.
 
         Args:
-            frame: The first frame, whose format the silence gets.
+            frame: The first frame. The silence gets the same format.
 
         Yields:
             Index of the first yielded sample, counted from time 0, and the resampled mono samples (sample,).

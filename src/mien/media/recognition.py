@@ -119,7 +119,7 @@ class SpeechSettings:
 
 @dataclass(frozen=True)
 class Speech:
-    """Recognised speech of a file."""
+    """Recognised speech of a file: the words with their times, the ends of sentences, the language and the duration."""
 
     # in time order, without overlaps
     words: tuple[TimedWord, ...]
@@ -241,7 +241,7 @@ def recognize(
 
 
 def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float]:
-    """Return the words up to a late sentence end or pause in a window, and the time in seconds at which they end."""
+    """Return a window's words up to its last sentence end (or else a late pause), and the time (s) to continue from."""
     if not window.goes_on or len(words) < 2:
         return words, window.stop_s
     ends = sentence_ends(words)
@@ -344,7 +344,7 @@ class _WindowRecognizer:
         return words, n_repetitive
 
     def _encode(self, features: NDArray[np.float32]) -> Any:
-        """Encode audio features in place of the model's `encode`. The output for the start of a window is cached.
+        """Encode audio features; called instead of the model's `encode`. The output for a window's start is cached.
 
         Raises `_RestTooShortError` if too little speech is left after the words that were recognised in the window.
         """
@@ -360,7 +360,7 @@ class _WindowRecognizer:
 def _merge_pieces(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[TimedWord]:
     """Merge recognised pieces of text into words.
 
-    A piece that is only punctuation joins the word before it. With `spaces`, a piece without a leading space does, too.
+    A piece of only punctuation joins the word before it. If `spaces` is True, so does a piece without a leading space.
     """
     word: TimedWord | None = None
     for piece in pieces:
@@ -379,7 +379,7 @@ def _merge_pieces(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[Time
 
 
 def _longest_sentence(words: Sequence[TimedWord]) -> int:
-    """Return the number of words of the longest sentence. An unfinished one at the end is included."""
+    """Return the number of words of the longest sentence. An unfinished last sentence counts as a sentence."""
     longest = run = 0
     for end in sentence_ends(words):
         run += 1

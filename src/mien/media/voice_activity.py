@@ -32,7 +32,7 @@ MARGIN_S = 0.4
 
 @dataclass(frozen=True)
 class Window:
-    """An interval of the audio that is passed to speech recognition at once."""
+    """An interval of the audio that is passed to speech recognition in one call."""
 
     start_s: float
     stop_s: float

@@ -177,11 +177,11 @@ def _gap_times(
 def _beside_short_gap(
     n_words: int, anchors: dict[int, TimedWord], start_s: float, end_s: float
 ) -> tuple[int, int] | None:
-    """Find the first gap in time that is too short for its unmatched words, and return its two neighbours.
+    """Find the first gap in time that is too short for the unmatched words in it.
 
-    Only gaps with a matched word before or after them are considered. The result is None if no such gap is too short.
-    Otherwise, it is the index of the word before the gap and the index of the word after it. A gap at the start of the
-    transcript has the first index -1, and a gap at the end has the second index `n_words`.
+    Return the index of the word before this gap and the index of the word after it. Before a gap at the start of the
+    transcript, the index is -1. After a gap at the end, it is `n_words`. A gap without a matched word before or after
+    it is not considered. If no gap is too short, return None.
 
     Args:
         n_words: Number of words of the transcript.

@@ -23,7 +23,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Percentile interval of a score over bootstrap resamples, with the number of resamples that it is based on."""
+    """Percentile interval of a score, and the number of bootstrap resamples from which it was computed."""
 
     low: float
     high: float

@@ -169,7 +169,7 @@ class CimTuned(nn.Module):
     def _present_after_dropout(self, batch: Batch) -> Present:
         """Return, by modality, a mask that is True for the utterances that have the modality.
 
-        During training, modality dropout also sets the mask to False for modalities of random videos.
+        During training, modality dropout removes random modalities of random videos: their mask is then False, too.
         """
         present = {m: batch.present[m] for m in self.modalities}
         if not self.training or len(self.modalities) == 1 or not self.settings.modality_dropout:
@@ -245,7 +245,9 @@ LEAST_SHARE = 0.8
 
 
 def load_minilm_encoder(dropout: float) -> nn.Module:
-    """Load the pretrained text encoder MiniLM. `dropout` is the dropout rate on its hidden states.
+    """Load the pretrained text encoder MiniLM (a transformers.BertModel).
+
+    `dropout` is the dropout rate on its hidden states.
 
     Raises:
         MissingWeightsError: The files of the model are not installed.
@@ -352,18 +354,16 @@ SECONDS_PER_MINUTE = 60
 
 
 def time_features(times: Times | None, real: Bool[Tensor, "video utterance"]) -> Float[Tensor, "video utterance 5"]:
-    """Compute five features of the start and end of each utterance.
+    """Compute five features of each utterance from its start and end: gap, duration, start, and two flags.
 
     The gap is the time from the end of the preceding utterance to the start of this one. It is negative if the two
     overlap. It is unknown for the first utterance of a video, and if the times of this or the preceding utterance are
-    unknown.
-
-    Gap and duration are in seconds, and the start is in minutes. Each value x is mapped to sign(x) log(1 + |x|), which
-    brings all three to about the same range.
+    unknown. Gap and duration are in seconds, and the start is in minutes. Each of these three values x is replaced by
+    sign(x) log(1 + |x|), so that all three have about the same range.
 
     Args:
         times: Start and end of the utterances. If it is None, no times are known.
-        real: False for padding. Only its shape is used, and only if `times` is None.
+        real: Mask that is False for padding. It is used only if `times` is None, and then only for its shape.
 
     Returns:
         Five columns: gap, duration, start, whether the gap is known (0 or 1), and whether duration and start are known

@@ -27,7 +27,10 @@ Described = tuple[Video, Counter[str]]
 
 @dataclass(slots=True)
 class SourceDataSet:
-    """A data set that a reader has opened. The counts in `notes` are complete once all `videos` have been read."""
+    """A data set that a reader has opened.
+
+    `notes` counts how often each rule for invalid data was applied. It is complete once all `videos` have been read.
+    """
 
     # video id -> name of its split in the data set; None if the video has no split
     splits: Mapping[str, str | None]

@@ -85,7 +85,7 @@ def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> Reli
 
 @figure_style()
 def draw_reliability(data: ReliabilityData) -> Figure:
-    """Draw one panel per output, and below each a narrow panel with the number of utterances per bin."""
+    """Return a figure with one panel per output. A narrow panel below each shows the number of utterances per bin."""
     n_columns = min(N_COLUMNS, len(data.curves))
     n_rows = -(-len(data.curves) // n_columns)
     # keep the size of a panel when there are fewer than N_COLUMNS

@@ -57,7 +57,7 @@ MARGIN = 0.05
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Apply Matplotlib's defaults and `STYLE` inside the block, then restore the user's settings."""
+    """Inside the block, use Matplotlib's defaults changed by `STYLE`. Afterwards, restore the user's settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(cast(Any, STYLE))

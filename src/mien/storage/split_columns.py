@@ -28,7 +28,7 @@ class WordColumns:
 
 @dataclass(frozen=True, slots=True)
 class SplitColumns:
-    """One split as arrays: the videos one after the other, and the utterances of each video in start order.
+    """One split as arrays: the videos one after the other, and the utterances of each video by start time.
 
     N is the number of utterances, and V the number of videos.
     """
@@ -195,7 +195,7 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
         spaces: Feature spaces of the system. A modality that `features` lacks is missing in every utterance.
 
     Returns:
-        The video as arrays, without feature spaces.
+        The video as arrays. The field `spaces` is empty.
 
     Raises:
         DataError: A modality is unknown, or has the wrong number of features or utterances. Or a row has NaN or

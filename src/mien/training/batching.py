@@ -107,7 +107,7 @@ class VideoSet:
 
 @dataclass(frozen=True, slots=True)
 class BatchBudget:
-    """Limit on the total cost of the videos of one batch. The cost of a video is, for example, its number of tokens."""
+    """Cost of each video, such as its number of tokens, and the limit on the total cost of the videos of one batch."""
 
     costs: IntArray  # (video,): cost of each video
     most: int  # maximum total cost of a batch

@@ -41,12 +41,12 @@ class Progress:
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
-    """Write tensors, and optionally a dictionary of other values, to a safetensors file.
+    """Write tensors, and optionally other values such as the progress of the training, to a safetensors file.
 
     Args:
         path: File to write.
         weights: Tensors by name, on any device.
-        facts: Other values by name. They are stored as JSON in the metadata of the file.
+        facts: The other values by name. They are stored as JSON in the metadata of the file.
 
     Raises:
         WriteError: The file cannot be written.

@@ -47,9 +47,9 @@ Report = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class FitSpec:
-    """Everything that determines the result of a training besides the network and the videos.
+    """Settings, seed, scaling of the inputs, and tasks of a training.
 
-    These are the settings, the seed, the scaling of the inputs, and the tasks.
+    Together with the network and the videos, they determine the result of the training.
     """
 
     settings: TrainSettings
@@ -208,8 +208,8 @@ def _save_epoch(
 ) -> None:
     """Write the files of a completed epoch: weights, history, and the file from which the training can be resumed.
 
-    The weights of the best epoch are stored in a separate file, in the folder of the file to resume from. They are
-    written first, because a resumed training needs both files. At the end, the weights of earlier best epochs are
+    The weights of the best epoch so far are stored in a separate file, beside the file to resume from. This file is
+    written first, because a training that is resumed needs both. At the end, the weights of earlier best epochs are
     deleted.
     """
     weights = model_weights(modules, spec.scaling)
@@ -253,8 +253,8 @@ INITIAL_RATE = "initial_lr"
 def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """Create an Adam optimizer, as in the paper, for the trained parameters of a network.
 
-    It uses torch's fused implementation of Adam, which is faster than the default. On a CPU, the default would take an
-    eighth of the time of an epoch.
+    It uses torch's fused implementation of Adam, which is faster than the default implementation. On a CPU, the default
+    implementation would account for an eighth of the duration of an epoch.
 
     Args:
         network: Network to train; frozen parameters are skipped.

@@ -43,7 +43,8 @@ def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
     Args:
         outputs: Outputs of the network for the batch.
         batch: The batch.
-        targets: Targets of the utterances of the batch that are not padding, in the order of ``batch.real.nonzero()``.
+        targets: Targets of the utterances that are not padding: first those of the first video, then those of the
+            second, and so on.
 
     Returns:
         Loss by task, summed over the utterances that have a label for the task.
@@ -181,8 +182,8 @@ class TaskWeighting(nn.Module):
     def penalty(self, counts: Mapping[str, int]) -> Float[Tensor, ""] | float:
         """Compute the regulariser of the learned log-variances: half of their sum.
 
-        A task is left out if it has no labelled utterance in `counts`, which contains the number by task. With fixed
-        weights, the regulariser is 0.
+        `counts` contains the number of labelled utterances of each task. A task without labelled utterances is left
+        out. With fixed weights, the regulariser is 0.
         """
         penalty: Tensor | float = sum(s / 2 for task, s in self.log_variances.items() if counts[task])
         return penalty

@@ -313,10 +313,10 @@ def _require_vector_input(input_kind: InputKind) -> None:
 
 
 def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
-    """Remove the columns of padding from attention weights (utterance, context) of a video.
+    """Return the attention weights (utterance, context) of a video without the columns of padding.
 
-    `length` is the number of utterances of the video. In a network without a padding mask, padding may get attention
-    weight. Then all columns up to the last one with a positive weight are kept.
+    `length` is the number of utterances of the video. If the network does not mask padding, padding may get attention
+    weight. In this case, all columns up to the last one with a positive weight are kept.
     """
     if weights.shape[1] == length:
         return weights

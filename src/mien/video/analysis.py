@@ -27,7 +27,7 @@ SEPARATOR = "; "
 
 
 class TrackSource(StrEnum):
-    """Source of the measurements of a track."""
+    """What a track measures: the voice or the face."""
 
     VOICE = "voice"
     FACE = "face"

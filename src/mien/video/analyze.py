@@ -178,7 +178,7 @@ class AnalysisContextSettings:
 
 
 class AnalysisContext:
-    """Loaded model, extractors and measurements for all jobs. Raises EngineError if a worker finds a different Run."""
+    """Loaded model, extractors and measurements for all jobs. Raises EngineError if a worker has another Run."""
 
     def __init__(
         self, settings: AnalysisContextSettings, pool: TaskPool | None = None, tell: Advance = _ignore_message
@@ -197,7 +197,7 @@ class AnalysisContext:
         self._started: dict[Path, RecordingMeasurements] = {}
 
     def observe(self, job: RecordingJob) -> RecordingMeasurements:
-        """Return the measurements of a recording, started if necessary, and start those of the next recording."""
+        """Start (unless started) and return the measurements of a recording. Also start those of the next recording."""
         observed = self._started.pop(job.location, None) or self.observer.observe(job.location)
         if job.following is not None:
             self._started[job.following] = self.observer.observe(job.following)
@@ -231,7 +231,7 @@ def _lost_analysis(job: RecordingJob, reason: str) -> RecordingOutcome:
 
 
 def _with_distinct_stems(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Return the first video with each file stem, and the reason why another video is left out, by its path."""
+    """Keep the first video of each file stem. Return the kept videos, and by path why the others are left out."""
     first: dict[str, Path] = {}
     failed: dict[Path, str] = {}
     for path in dict.fromkeys(videos):
@@ -306,7 +306,7 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
 
 
 def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
-    """Return attention `weights`, NaN in rows of utterances without context or without `name`'s first modality."""
+    """Return attention weights, NaN in the rows of utterances that lack the attending modality or have no context."""
     target = name.partition("->")[0]
     if target == FUSED:
         present = np.any([columns.present[modality] for modality in columns.present], axis=0)
@@ -318,7 +318,7 @@ def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> F
 
 
 def _leave_one_out(columns: SplitColumns, analyst: AnalysisModel) -> dict[Modality, Predictions]:
-    """Return the predictions without each modality, by the omitted modality; empty if there is only one modality."""
+    """Predict without each modality in turn. Return predictions by omitted modality; empty for a single modality."""
     if len(columns.features) < 2:
         return {}
     return {modality: analyst.predictor.predict(columns.without(modality)) for modality in columns.features}
@@ -379,7 +379,7 @@ def _probability_changes(
 
 
 def _emotion_thresholds(decisions: Decisions) -> dict[str, float]:
-    """Return the thresholds that were chosen for weighted F1, by emotion. Few emotions reach them."""
+    """Return the thresholds chosen for weighted F1, by emotion. Few predicted probabilities reach these thresholds."""
     thresholds: list[float] = decisions.at(EMOTION, OperatingPoint.WEIGHTED_F1).tolist()
     return dict(zip(EMOTIONS, thresholds, strict=False))
 

@@ -267,7 +267,7 @@ class FeatureCache:
 def _plan_jobs(
     labelled: Sequence[Video], files: Mapping[str, list[Path]], cache: FeatureCache
 ) -> tuple[list[ExtractionJob], dict[str, str]]:
-    """Return a job for each video with exactly one media file, and video id -> reason for videos without a job."""
+    """Return the jobs of the videos with exactly one media file, and by video id the reasons why others have none."""
     jobs, reasons = [], {}
     for video in labelled:
         try:
@@ -311,7 +311,7 @@ def _lost_extraction(job: ExtractionJob, reason: str) -> ExtractionOutcome:
 def _read_extracted(
     jobs: Sequence[ExtractionJob], cache: FeatureCache, roles: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """Yield each cached video with its split from `roles` (by video id). Count the messages about it in `notes`."""
+    """Yield the cached videos with their splits from `roles` (by video id). Add the counts of messages to `notes`."""
     for job in jobs:
         cached = cache.read(job.features)
         if cached is None:
@@ -339,7 +339,7 @@ def _extract_features(labelled: Video, recording: Path, context: ExtractionConte
 
 
 def _why_failed(error: Exception) -> str:
-    """Return the reason why a video failed, for any error: also an unexpected error must not stop other videos."""
+    """Return the reason why a video failed. Any error is accepted, because none may stop the other videos."""
     if isinstance(error, DataError):
         return str(error)
     return f"Expected a readable video, but got {type(error).__name__}: {error}"
@@ -386,7 +386,7 @@ def _labelled_clip(video_id: str, utterance: Utterance) -> Clip:
 
 
 def _with_recognized_words(clips: Sequence[Clip], speech: Speech, level: Level, notes: Counter[str]) -> list[Clip]:
-    """Return the clips, with missing transcripts replaced by recognised words and, at word level, with word times."""
+    """Fill missing transcripts with recognised words. At word level, also add word times. Return the new clips."""
     timed = []
     for clip in clips:
         if not clip.transcript:

@@ -287,9 +287,10 @@ def _reason_unmeasurable(
     """Return the reason why an utterance cannot be measured, or None if it can be.
 
     Args:
-        facts: Facts about the media file, such as its duration.
+        facts: Description of the media file. Only its duration is used.
         utterance: Utterance with its start time.
-        spoken: Words of the utterance at word level; None at utterance level.
+        spoken: Words of the utterance at word level; if the list is empty, nothing can be measured. None at
+            utterance level.
         is_there: Whether the file has the stream (sound or picture) that is to be measured.
         otherwise: Reason to return if the file lacks this stream.
     """

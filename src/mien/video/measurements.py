@@ -74,7 +74,7 @@ class RecordingMeasurements:
     voice: Future[tuple[Track, ...]] | None
 
     def model_saw(self) -> FaceFrames | None:
-        """Wait for the vectors of the model's visual extractor and return them, or None if the model uses no face."""
+        """Wait for and return the vectors of the model's visual extractor; None if the model does not use the face."""
         name = self.settings.model_sees
         return self.seen[name].result() if name else None
 
@@ -184,7 +184,7 @@ def face_tracks(seen: FaceFrames, *, used_by_model: bool) -> tuple[Track, ...]:
 
     Args:
         seen: Vectors that the extractor `face` made of the frames.
-        used_by_model: Whether the model uses these vectors. The tracks store this.
+        used_by_model: Whether the model uses these vectors as input. Each track stores this.
 
     Returns:
         The tracks, or an empty tuple if there are no frames.

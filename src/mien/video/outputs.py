@@ -92,7 +92,7 @@ USE_NOTE = "Predicted expressions, not feelings. Do not use them to judge a pers
 
 
 def captions(analysis: Analysis) -> str:
-    """Return the text of `captions.vtt`: one cue per utterance in start order, with labels and transcript."""
+    """Return the text of `captions.vtt`: one cue with labels and transcript per utterance, ordered by start time."""
     head = f"WEBVTT\n\nNOTE\n{_cue_text(analysis.video.name)}, analysed by {_cue_text(analysis.model.name)}\n{USE_NOTE}"
     cues = [_cue(number, utterance) for number, utterance in enumerate(analysis.utterances, start=1)]
     return "\n\n".join([head, *cues]) + "\n"

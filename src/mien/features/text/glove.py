@@ -88,7 +88,10 @@ def tokenize(text: str) -> list[str]:
 
 
 def _read_glove_vectors(path: Path) -> tuple[list[str], FloatArray]:
-    """Read a file in GloVe's format and return its words and their vectors (word, feature). Raises DataError."""
+    """Read a file in GloVe's format, and return its words and their vectors (word, feature).
+
+    Raises DataError if the file is not valid.
+    """
     words: list[str] = []
     rows: list[FloatArray] = []
     with open(path, encoding="utf-8") as lines:

@@ -151,9 +151,9 @@ def minilm_network(folder: Path, **changes: Any) -> Any:
 
 
 def token_ids(texts: Sequence[str]) -> list[list[int]]:
-    """Return one list of token ids per transcript, including the start and end tokens.
+    """Return one list of token ids per transcript.
 
-    The list of an empty transcript is empty.
+    A list includes the start and end tokens of the encoder. The list of an empty transcript is empty.
 
     Raises:
         MissingExtraError: tokenizers is not installed.

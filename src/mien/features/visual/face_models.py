@@ -57,7 +57,7 @@ class DetectionSettings:
 
 @dataclass(frozen=True)
 class Faces:
-    """The faces of one picture in descending order of score. Positions are in pixels of the picture."""
+    """Boxes, eyes and scores of the faces in one picture, by descending score. Positions are in picture pixels."""
 
     # Boxes (face, 4): left, top, right, bottom. They can extend beyond the picture.
     boxes: FloatArray
@@ -69,7 +69,10 @@ class Faces:
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """A square part of a picture with a face, rotated so that the eyes are level."""
+    """A square part of a picture with a face, rotated so that the eyes are level.
+
+    It includes the transformation of its positions to positions in the picture.
+    """
 
     # (size, size, 3) uint8 RGB
     image: np.ndarray
@@ -210,7 +213,7 @@ def load_tflite(content: bytes, what: str) -> TfliteNet:
 
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """Discard what is written to standard error.
+    """Context manager that discards what is written to standard error.
 
     LiteRT writes log messages to standard error, which would break a progress bar. It has no setting to prevent this.
     """

@@ -255,7 +255,7 @@ class MainFace:
         return float(np.abs(thumbnail - self._thumbnail).mean()) > self._settings.cut_difference
 
     def _end_tracks(self) -> None:
-        """End all tracks."""
+        """End all tracks, so that no face of the next frame continues a track."""
         self._tracks, self._main, self._time_s = [], None, -math.inf
 
     def _update_tracks(self, time_s: float, boxes: FloatArray) -> dict[int, _FaceTrack]:

@@ -3,11 +3,11 @@
 Blanchard, Moreira, Bharati, Scheirer: "Getting the subtext without the text: Scalable multimodal sentiment
 classification from visual and acoustic modalities", Challenge-HML at ACL 2018.
 
-This network follows the paper in three points: it uses no transcript, its inputs are high-level features of voice and
-face per utterance, and it makes one prediction from both. Everything else is ours: one dense layer per modality, and
-one dense layer over their concatenation. There is no symbol table, because we know none of the paper's equations.
-The published scores (F1 .8049 on validation, .6325 on the challenge test) are not comparable with those of this
-network.
+This network follows the paper in three points: it does not use the transcript, its inputs are high-level features of
+voice and face per utterance, and it makes one prediction from both. Everything else is ours: one dense layer per
+modality, and one dense layer over their concatenation. There is no symbol table, because we know none of the paper's
+equations. The published scores (F1 .8049 on validation, .6325 on the challenge test) are not comparable with those of
+this network.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class WordRows:
     def pick(self, words: Float[Tensor, "n word feature"]) -> Float[Tensor, "row feature"]:
         """Return the vectors of all words, one row per word, in the order of this layout.
 
-        `words` contains the same vectors by utterance, with padding.
+        In `words`, the same vectors are arranged by utterance, and each utterance is padded on the right.
         """
         return words[self.owner, self.place]
 

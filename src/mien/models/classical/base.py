@@ -38,9 +38,9 @@ Probabilities = dict[str, Float[Array, "N output"]]
 
 @dataclass(frozen=True)
 class ClassicalSpec:
-    """What to fit: the input modalities, the tasks, the settings of the system, and the seed.
+    """Specification of what to fit: the input modalities, the tasks, the settings of the system, and the seed.
 
-    Together with the data, the spec determines the fitted arrays.
+    Together with the data, this specification determines the fitted arrays.
     """
 
     inputs: tuple[Modality, ...]
@@ -95,17 +95,17 @@ class ClassicalTargets(NamedTuple):
 
 
 def classes_among(tasks: Sequence[str]) -> list[str]:
-    """Return those of the given tasks that predict classes."""
+    """Return only the given tasks that predict classes."""
     return [task for task in tasks if not TASKS[task].predicts_degrees]
 
 
 def degrees_among(tasks: Sequence[str]) -> list[str]:
-    """Return those of the given tasks that predict intensities."""
+    """Return only the given tasks that predict intensities."""
     return [task for task in tasks if TASKS[task].predicts_degrees]
 
 
 def in_order(tasks: Sequence[str]) -> list[str]:
-    """Sort tasks into the order of `TASKS`.
+    """Return the given tasks in the order of `TASKS`.
 
     Stored arrays need a fixed order of outputs, because the names of the outputs are not stored.
     """
@@ -277,7 +277,7 @@ def fit_majority(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec)
     Args:
         train: Train split.
         _valid: Unused.
-        spec: The tasks; its inputs, settings and seed have no effect.
+        spec: Specification of the system. Only its tasks are used.
 
     Returns:
         Arrays by name: ``shares`` (output,) contains the share of utterances with each class. If a task predicts

@@ -133,10 +133,10 @@ def _fit_rbm(units: FloatArray, size: int, name: str, spec: ClassicalSpec) -> Te
 
 
 def _fit_logistic(units: FloatArray, labels: Array, penalty: float) -> tuple[FloatArray, float]:
-    """Fit the weights and the offset of one logistic regression.
+    """Fit one logistic regression to the hidden units, and return its weights (unit,) and its offset.
 
-    The units are standardised for the fit. Many of them vary by less than a thousandth, so the penalty would otherwise
-    suppress their weights.
+    `units` contains the values of the hidden units, (utterance, unit). They are standardised for the fit. Many of them
+    vary by less than a thousandth, so the penalty would otherwise suppress their weights.
 
     If the labels contain only one class, the weights are zero. The offset then gives the probability (number of
     positive labels + 1) / (number of labels + 2).

@@ -289,7 +289,7 @@ def _fit_kernel(
 
 
 def _kernel_rows(tensors: Tensors, columns: SplitColumns, modality: Modality) -> Float[Array, "N landmark"]:
-    """Compute the kernel values between every utterance and every landmark of a modality.
+    """Compute the kernel values between every utterance and every landmark of a modality, (utterance, landmark).
 
     The values are zero for utterances that lack the modality.
     """

@@ -197,8 +197,8 @@ def _step_forward(
     """Compute the GRU states of all rows, step by step.
 
     Args:
-        gates: Contributions of the inputs to the reset gate r, the update gate z and the candidate n. They are
-            overwritten with the final values of r, z and n.
+        gates: Contributions of the inputs to the reset gate r, the update gate z and the candidate n. The
+            array is overwritten in place with the values of r, z and n.
         weights: Recurrent weights.
         bias_n: Recurrent bias of the candidate n.
         per_step: Number of rows of each step.
@@ -300,7 +300,7 @@ def _select_rows(
 ) -> Float[Tensor, "row feature"]:
     """Return the vector of the utterance that each row processes. A filler row gets zeros.
 
-    `places` contains the index of the utterance of each row.
+    `places` contains the index of the utterance of each row. If `out` is given, the result is written into it.
     """
     if not rows.all_real:
         values = torch.nn.functional.pad(values, (0, 0, 0, 1))
@@ -332,7 +332,7 @@ class _PairAttention(torch.autograd.Function):
     """Differentiable function that computes the attention between all pairs of modalities; used by `attend_pairs`.
 
     In direction i, the modality with the index queries[i] attends to the modality with the index contexts[i]. The
-    second half of the directions are those of the first half, reversed.
+    second half of the directions contains the pairs of the first half in the same order, each reversed.
     """
 
     @staticmethod

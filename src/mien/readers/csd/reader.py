@@ -46,7 +46,7 @@ COVAREP_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class _AlignedWords:
-    """The n words of one video in start order, with the feature vectors of each modality aligned to the words."""
+    """The n words of one video, ordered by start time, with the feature vectors of each modality for these words."""
 
     intervals: FloatArray  # (n, 2) seconds
     vectors: Mapping[Modality, FloatArray]  # (n, feature) float32, zero rows where not present
@@ -56,9 +56,9 @@ class _AlignedWords:
 def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open the .csd files of one data set.
 
-    The name of a file's root group determines its role: labels, words, text, acoustic or visual. Frames are averaged
-    over words, and words over the labelled segments. The splits are the official folds of CMU-MOSEI. Only one video is
-    in memory at a time; the frames of a long video are read in blocks.
+    The name of a file's root group determines its role: labels, words, text, acoustic or visual. The vector of a
+    word is the mean of its frames, and the vector of a labelled segment is the mean over its words. The splits are the
+    official folds of CMU-MOSEI. Only one video is in memory at a time; the frames of a long video are read in blocks.
 
     Args:
         paths: The files, or a folder that contains them.
@@ -192,8 +192,8 @@ def _align_words(
 ) -> _AlignedWords | None:
     """Align the features of every modality to the words of a video.
 
-    The words are the rows of the text vectors. If there are no text vectors, they are the rows of the words file. If
-    the video has no words, the result is None.
+    Each text vector of the video stands for one word. If the video has no text vectors, `spoken` gives the words. If
+    `spoken` is None, too, the result is None.
     """
     text = _read_stream(streams, Modality.TEXT, video_id, NUMBERS, notes)
     reference = text if text is not None else spoken
@@ -272,12 +272,12 @@ def read_utterances(readers: Sequence[SequenceReader], video_id: str, notes: Cou
         readers: Open label sequences, of which at least one contains the video. The rows of the first sequence are the
             segments. Older files store sentiment and emotions in two sequences; the rows of the second sequence are
             joined to the segments with the same times.
-        video_id: Whole video id.
+        video_id: Id of the video, complete and without a segment number.
         notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
-        Utterances in start order, with labels but without text and features. The index of an utterance is the
-        number of its row in the file.
+        Utterances ordered by start time, with labels but without text and features. The index of an utterance is its
+        row number in the file.
 
     Raises:
         DataError: The file is damaged.

@@ -118,7 +118,7 @@ class SequenceReader:
         of these numbers.
 
         Args:
-            video_id: Whole video id, not a prefix.
+            video_id: Id of the video, complete and without a segment number.
             kinds: Allowed kinds of numpy types for the features; "fiu" allows numbers.
 
         Returns:
@@ -141,7 +141,7 @@ class SequenceReader:
         """Read the rows of a video in blocks, so that a long video need not fit in memory.
 
         Args:
-            video_id: Whole video id, not a prefix.
+            video_id: Id of the video, complete and without a segment number.
             kinds: Allowed kinds of numpy types for the features; "fiu" allows numbers.
 
         Yields:
