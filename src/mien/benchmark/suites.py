@@ -236,9 +236,9 @@ def task_letters(several: Sequence[str]) -> str:
 
 
 def _default_tasks(entry: SystemEntry, contents: DatasetContents) -> tuple[str, ...]:
-    """Return the tasks with labels that a system is trained for by default.
+    """Return the tasks that a system is trained for by default.
 
-    Tasks that are trained only on request are left out.
+    These are the tasks that it supports and for which the Dataset has labels, without those trained only on request.
     """
     return tuple(task for task in contents.tasks if task in entry.tasks and not TASKS[task].on_request)
 

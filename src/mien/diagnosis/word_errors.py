@@ -33,7 +33,7 @@ from mien.training.predictor import needs_transcripts
 
 
 class WordError(IntEnum):
-    """Kind of a word error."""
+    """The kinds of word error: a word is substituted, deleted or inserted."""
 
     SUBSTITUTION = 0
     DELETION = 1

@@ -110,6 +110,6 @@ class _RayJobs:
             self._submitted.discard(future)
 
     def close(self) -> None:
-        """Stop waiting for submitted jobs. The jobs that still run end when Ray is shut down."""
+        """Stop waiting for submitted jobs. Jobs that are still running are ended when Ray is shut down."""
         for future in list(self._submitted):
             future.cancel()

@@ -82,7 +82,7 @@ def open_splits(paths: Sequence[Path], reader: str) -> list[SplitArrays]:
 
 @dataclass(frozen=True, slots=True)
 class SplitArrays:
-    """One split of a pickle with N utterances."""
+    """The arrays of one split (train, valid or test) in a pickle file. N is the number of utterances of the split."""
 
     path: Path
     name: str
@@ -116,7 +116,7 @@ class SplitArrays:
         return values
 
     def texts(self, key: str) -> list[str]:
-        """Get an array as N texts."""
+        """Return the array stored under `key` as a list of strings, one per utterance."""
         return as_text(self.array(key))
 
 

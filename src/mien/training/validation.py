@@ -94,7 +94,7 @@ def ordering_record(orderings: Mapping[str, float], loss: float, *, by_loss: boo
 
 
 def ordering(task: str, labels: FloatArray | BoolArray, predictions: FloatArray) -> float:
-    """Compute how well the predictions of a task order utterances.
+    """Compute how well the predictions for a task rank the utterances.
 
     This is the ROC AUC for classes and the concordance index for intensities, averaged over the outputs of the task.
     Outputs whose labels are all equal are left out. The output `NO_EMOTION` is left out too, because it follows from

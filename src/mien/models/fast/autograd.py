@@ -194,17 +194,20 @@ def _step_forward(
     bias_n: Float[Tensor, "direction 1 hidden"],
     per_step: Sequence[int],
 ) -> tuple[Float[Tensor, "direction row hidden"], Float[Tensor, "direction row hidden"]]:
-    """Compute the GRU states of all rows, step by step.
+    """Compute the GRU states step by step.
+
+    A row is one utterance. The rows are ordered by step: the first utterance of every video, then the second, and so
+    on.
 
     Args:
         gates: Contributions of the inputs to the reset gate r, the update gate z and the candidate n. The
             array is overwritten in place with the values of r, z and n.
         weights: Recurrent weights.
         bias_n: Recurrent bias of the candidate n.
-        per_step: Number of rows of each step.
+        per_step: Number of rows of each step: the videos that still have an utterance.
 
     Returns:
-        The states; and the recurrent contribution to n, before it is multiplied by r.
+        Two arrays: the states, and the recurrent contribution to n before it is multiplied by r.
     """
     hidden = weights.shape[2]
     # Products with a transposed copy are faster, but the copy pays off only after several products.
