@@ -53,6 +53,6 @@ def test_the_exported_file_says_the_same_where_mien_is_not_installed(run, tmp_pa
 
 def test_the_page_names_all_networks_that_can_be_exported():
     (sentence,) = re.findall(
-        r"Every network that reads one vector per utterance can be exported: (.*?), and a \[", PAGE, flags=re.S
+        r"Every network that takes one vector per utterance as input can be exported: (.*?), and a \[", PAGE, flags=re.S
     )
     assert set(re.findall(r"`([\w-]+)`", sentence)) == set(exportable()) <= set(MODELS)

@@ -27,11 +27,11 @@ from collections.abc import Iterable
 
 
 class MienError(Exception):
-    """Base of all exceptions that mien raises; the message is written for users."""
+    """Base class of all exceptions that mien raises. The messages are written for users."""
 
 
 class UsageError(MienError):
-    """The request is invalid for any data."""
+    """The request itself is invalid. It would be invalid with any data."""
 
 
 class UnknownNameError(UsageError):
@@ -49,11 +49,11 @@ class UnknownNameError(UsageError):
 
 
 class SettingsError(MienError):
-    """Settings are unknown or invalid; the message lists all of them."""
+    """Settings are unknown or invalid. The message lists all mistakes."""
 
 
 class DataError(MienError):
-    """Input data differ from what is expected."""
+    """The input data are not as expected."""
 
 
 class UnsafePickleError(DataError):
@@ -65,7 +65,7 @@ class DamagedFileError(DataError):
 
 
 class FeatureSpaceError(MienError):
-    """Features belong to another feature space than the features on which the model was trained."""
+    """The features are of another kind than the features on which the model was trained."""
 
 
 class MissingWeightsError(MienError):
@@ -73,11 +73,11 @@ class MissingWeightsError(MienError):
 
 
 class MissingExtraError(MienError):
-    """An optional dependency is not installed.
+    """An optional dependency is not installed. The message says how to install it.
 
     Args:
         package: The missing package.
-        extra: The group of optional dependencies of mien that contains the package.
+        extra: Name of the extra of mien ("mien[extra]") that contains the package.
     """
 
     def __init__(self, package: str, extra: str) -> None:
@@ -87,19 +87,19 @@ class MissingExtraError(MienError):
 
 
 class WorkerError(MienError):
-    """A worker process was killed from outside."""
+    """A worker process was killed by another program or by the operating system."""
 
 
 class TrainingError(MienError):
-    """Training cannot continue, or a run folder is unsuitable for the command."""
+    """Training cannot continue, or a run folder does not suit the command."""
 
 
 class ExportError(MienError):
-    """A trained system cannot be exported, or the exported model gives other predictions."""
+    """A trained system cannot be exported, or the exported model gives other predictions than the system."""
 
 
 class EngineError(MienError):
-    """A cluster does not work: it is missing, runs other versions of the software, or cannot access the files."""
+    """A cluster does not work: it cannot be reached, runs other software versions, or cannot access the files."""
 
 
 class WriteError(MienError):
@@ -111,14 +111,14 @@ class ReadOnlyError(WriteError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Suggest the most similar valid name.
+    """Return a hint that names the valid name most similar to an unknown one.
 
     Args:
         name: The unknown name.
         known: All valid names.
 
     Returns:
-        The text "; did you mean ...?", or an empty string if no name is similar.
+        The text "; did you mean ...?", or an empty string if no valid name is similar.
     """
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""

@@ -19,7 +19,7 @@ from mien.errors import DamagedFileError, MissingWeightsError, UsageError
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Names and checksums of the files of one pretrained model, and the places to search for them."""
+    """Files of one pretrained model: their names, their sha256, and the places in which to search for them."""
 
     # name of the model, and of its folder in the cache
     name: str
@@ -98,9 +98,10 @@ def locate_model_files(files: ModelFiles) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """Return the folder for model files.
+    """Return the cache folder for model files.
 
-    It is the environment variable MIEN_CACHE or, if that is not set, the folder ``mien`` in the XDG cache folder.
+    It is the folder in the environment variable MIEN_CACHE. If the variable is not set, it is the folder ``mien`` in
+    XDG_CACHE_HOME or, by default, in ``~/.cache``.
     """
     if os.environ.get("MIEN_CACHE"):
         return Path(os.environ["MIEN_CACHE"])
@@ -149,7 +150,7 @@ def _hub_folder(files: ModelFiles, *, network: bool) -> Path | None:
 
 
 def sha256_of(path: Path) -> str:
-    """Compute the sha256 of a file in hexadecimal, reading it in chunks."""
+    """Compute the sha256 of a file as a hexadecimal string. The file is read in chunks."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -159,8 +160,8 @@ def require_sha256(path: Path, expected: str, what: str) -> None:
 
     Args:
         path: File to check.
-        expected: sha256 in hexadecimal.
-        what: What the file is a part of, as error messages name it: "the files of MiniLM".
+        expected: sha256 as a hexadecimal string.
+        what: What the file is part of, such as "the files of MiniLM" or "the Dataset"; used in the error message.
 
     Raises:
         DamagedFileError: The file is missing or has another sha256.

@@ -3,10 +3,10 @@
 Array shapes in all docstrings are written as axis names:
 
 - ``video``      one row per video of a batch
-- ``utterance``  one row per utterance of a video, in start order
+- ``utterance``  one row per utterance of a video, ordered by start time
 - ``word``       one row per word of an utterance
 - ``feature``    one column per feature of a modality
-- ``emotion``    the six emotions in the order of `EMOTIONS`, or seven with `NO_EMOTION` last
+- ``emotion``    one column per emotion in the order of `EMOTIONS`; a seventh column, if there is one, is `NO_EMOTION`
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ EMOTION_RANGE = (0.0, 3.0)
 
 
 class Modality(StrEnum):
-    """One of the three input channels: words, voice or face."""
+    """One of the three input channels of a system: text (the words), acoustic (the voice) or visual (the face)."""
 
     TEXT = "text"
     ACOUSTIC = "acoustic"
@@ -50,14 +50,18 @@ FUSED = "fused"
 
 
 class Level(StrEnum):
-    """Whether one feature vector describes an utterance or a word."""
+    """What one feature vector describes: a whole utterance, or a single word."""
 
     UTTERANCE = "utterance"
     WORD = "word"
 
 
 class SentimentRule(StrEnum):
-    """Rule that turns a sentiment score in [-3, 3] into two classes."""
+    """Rule that turns a sentiment score in [-3, 3] into one of the classes positive and negative.
+
+    Scores above zero are positive, and scores below zero are negative. The rules differ in scores of exactly zero: with
+    `HAS0` they are positive, with `GT0` they are negative, and with `NON0` they are left out.
+    """
 
     HAS0 = "has0"  # >= 0 is positive (the paper's rule)
     NON0 = "non0"  # > 0 is positive; exact zeros are dropped
@@ -65,7 +69,7 @@ class SentimentRule(StrEnum):
 
 
 class SentimentValues(StrEnum):
-    """Meaning of the numbers in the sentiment column of a data set."""
+    """Meaning of the numbers in the sentiment column of a data set: scores in [-3, 3], or the classes -1 and +1."""
 
     INTENSITY = "intensity"  # a score in [-3, 3]
     HAS0_CLASS = "has0_class"  # -1 or +1 under `has0`: exact zeros are stored as +1
@@ -74,9 +78,9 @@ class SentimentValues(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpace:
-    """Description of the features of one modality.
+    """Description of the features of one modality: their number, their names, and how they were computed.
 
-    Features of two spaces are interchangeable if the spaces have the same `fingerprint`.
+    If two spaces have the same `fingerprint`, features of one can be used in place of features of the other.
     """
 
     modality: Modality
@@ -90,16 +94,17 @@ class FeatureSpace:
 
     @property
     def fingerprint(self) -> str:
-        """First 16 hexadecimal digits of the sha256 of modality, name, size, columns and recipe.
+        """First 16 hexadecimal digits of the sha256 of modality, name, number of features, columns and recipe.
 
-        It does not depend on the level, because utterance vectors stay the same if word vectors are stored too.
+        The fingerprint does not depend on the field `level`, because the vectors of utterances are the same whether
+        or not the vectors of words are stored too.
         """
         facts = {"modality": self.modality, "name": self.name, "n_features": self.n_features}
         facts |= {"columns": list(self.columns), "recipe": dict(self.recipe)}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields and the fingerprint as a dictionary for JSON, which `from_json` reads."""
+        """Return the fields and the fingerprint as a dictionary that can be written as JSON."""
         return {**asdict(self), "columns": list(self.columns), "recipe": dict(self.recipe)} | {
             "fingerprint": self.fingerprint
         }
@@ -132,9 +137,10 @@ MAX_FEATURES = 1_000_000
 
 @dataclass(slots=True)
 class Utterance:
-    """One utterance: its time span, transcript, features and labels.
+    """One utterance: its start and end in seconds, transcript, features and labels.
 
-    A missing value is None, and a missing modality has no key. Neither is ever stored as zero.
+    An unknown time or label is None. If the utterance lacks a modality, the dictionaries `features` and `words` have no
+    entry for this modality. They do not contain zeros in its place.
     """
 
     # number of the utterance in its source: unique in the video, may have gaps, need not follow time order
@@ -155,7 +161,10 @@ class Utterance:
 
 @dataclass(slots=True)
 class Video:
-    """One video and its utterances. The context of an utterance is all other utterances of its video."""
+    """One video: its id, its utterances, and the split to which it belongs.
+
+    The context of an utterance is all other utterances of its video.
+    """
 
     id: str
     utterances: list[Utterance]
@@ -173,7 +182,7 @@ class TimedWord:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One utterance of a recording before feature extraction: its time span in seconds and its transcript."""
+    """One utterance of a recording, before features are extracted: its start and end in seconds and its transcript."""
 
     index: int
     start_s: float
@@ -185,9 +194,9 @@ class Clip:
 
 
 def in_start_order(utterances: list[Utterance]) -> list[Utterance]:
-    """Return the utterances sorted by start time and, where start times are equal, by index.
+    """Return the utterances sorted by start time. Utterances with the same start time are sorted by index.
 
-    If any start time is unknown, they are sorted by index alone.
+    If any start time is unknown, all utterances are sorted by index.
     """
     if any(utterance.start_s is None for utterance in utterances):
         return sorted(utterances, key=lambda utterance: utterance.index)
@@ -195,15 +204,16 @@ def in_start_order(utterances: list[Utterance]) -> list[Utterance]:
 
 
 def sentiment_classes(sentiment: FloatArray, rule: SentimentRule = SentimentRule.HAS0) -> tuple[BoolArray, BoolArray]:
-    """Turn sentiment scores into two classes.
+    """Turn sentiment scores into the classes positive and negative.
 
     Args:
-        sentiment: Scores (utterance,) in [-3, 3], NaN where missing.
-        rule: How zeros are treated, by default as positive (`has0`).
+        sentiment: Scores in [-3, 3], NaN where missing, (utterance,).
+        rule: Rule that decides the class of a score of zero. By default such a score is positive (`has0`).
 
     Returns:
-        ``(positive, scored)``, both (utterance,). `scored` is False where the label is missing, or is zero and the rule
-        drops zeros. `positive` is False for these utterances too.
+        Two masks (utterance,): ``(positive, scored)``. `positive` is True where the class is positive. `scored` is
+        False where an utterance has no class, because the score is missing, or because it is zero and the rule is
+        `non0`. If `scored` is False, `positive` is False, too.
     """
     scored = ~np.isnan(sentiment)
     if rule is SentimentRule.NON0:
@@ -213,23 +223,30 @@ def sentiment_classes(sentiment: FloatArray, rule: SentimentRule = SentimentRule
 
 
 def graded_emotions(intensities: FloatArray) -> bool:
-    """Tell whether emotion labels (utterance, 6) are graded intensities, or only classes stored as 0 and 1.
+    """Tell whether emotion labels are intensities or classes that are stored as 0 and 1.
 
-    Return True if any label is neither 0 nor 1, or if no utterance has a label. A row without a label is NaN.
+    Args:
+        intensities: Emotion labels (utterance, 6), NaN where missing.
+
+    Returns:
+        True for intensities: some label is neither 0 nor 1, or all labels are missing. False for classes.
     """
     labelled = intensities[~np.isnan(intensities)]
     return bool(not labelled.size or ((labelled != 0) & (labelled != 1)).any())
 
 
 def emotion_multihot7(intensities: FloatArray) -> tuple[BoolArray, BoolArray]:
-    """Turn emotion intensities (utterance, 6) into the seven binary labels of the paper (section 4.1).
+    """Turn emotion intensities into the seven binary labels of the paper (section 4.1).
 
-    An emotion is present if its intensity is above zero. The seventh label, "none", is true if all six intensities are
-    zero. A row without labels is NaN.
+    An emotion is present if its intensity is above zero. The seventh label, "none", is True if all six intensities are
+    zero.
+
+    Args:
+        intensities: Intensities (utterance, 6). The row of an utterance without labels is NaN.
 
     Returns:
-        ``(labels, scored)`` of shapes (utterance, 7) and (utterance,). `scored` is False for a row without labels, and
-        all seven labels of the row are then False.
+        ``(labels, scored)``. `labels` (utterance, 7) contains the binary labels. `scored` (utterance,) is False for an
+        utterance without labels, and its seven binary labels are False, too.
     """
     scored: BoolArray = np.asarray(~np.isnan(intensities).any(axis=1), dtype=np.bool_)
     present = np.nan_to_num(intensities) > 0

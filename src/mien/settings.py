@@ -22,9 +22,9 @@ SettingsT = TypeVar("SettingsT")
 
 
 def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:
-    """Split ``key=value`` texts: ``["epochs=15"]`` becomes ``{"epochs": "15"}``.
+    """Convert ``key=value`` strings to a dictionary. For example, ``["epochs=15"]`` becomes ``{"epochs": "15"}``.
 
-    Raises SettingsError if a text has no '='.
+    Raises SettingsError if a string has no '='.
     """
     invalid = [pair for pair in pairs if "=" not in pair]
     if invalid:
@@ -33,34 +33,36 @@ def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def override(defaults: SettingsT, values: Mapping[str, Any]) -> SettingsT:
-    """Copy settings with changed values.
+    """Return a copy of a settings dataclass in which some values are changed.
 
     Args:
-        defaults: A settings dataclass instance.
-        values: Field name -> new value, either of the field's type or as text in the form of the command line.
+        defaults: Instance of a settings dataclass.
+        values: New values by field name. A value has the type of its field, or is a string as on the command line
+            (``"15"``).
 
     Returns:
         The changed copy.
 
     Raises:
-        SettingsError: A field is unknown or a value is invalid; the message lists all of them.
+        SettingsError: A field is unknown or a value is invalid. The message lists all mistakes.
     """
     (result,) = override_several((defaults,), values)
     return typing.cast(SettingsT, result)
 
 
 def override_several(defaults: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:
-    """Copy several settings dataclasses with changed values; each value goes to the dataclass that has the field.
+    """Return copies of several settings dataclasses in which some values are changed.
 
     Args:
-        defaults: Settings dataclass instances whose field names do not overlap.
-        values: Field name -> new value, either of the field's type or as text in the form of the command line.
+        defaults: Instances of settings dataclasses. No two of them have a field of the same name.
+        values: New values by field name, for the fields of all dataclasses. A value has the type of its field, or is a
+            string as on the command line (``"15"``).
 
     Returns:
-        One changed copy per dataclass, in the same order.
+        One changed copy of each dataclass, in the same order.
 
     Raises:
-        SettingsError: A field is unknown or a value is invalid; the message lists all of them.
+        SettingsError: A field is unknown or a value is invalid. The message lists all mistakes.
     """
     types_by_field = [typing.get_type_hints(type(settings)) for settings in defaults]
     known = [name for field_types in types_by_field for name in field_types]
@@ -99,7 +101,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    """Return flat settings as the text of a TOML file. None becomes "none", which `override` turns back into None."""
+    """Return settings as TOML text. The value None is written as "none", which `override` converts back to None."""
     import tomli_w
 
     return tomli_w.dumps({key: "none" if value is None else value for key, value in values.items()})

@@ -1,7 +1,7 @@
 """The prediction tasks. Each task is one entry (row) of `TASKS`.
 
-An entry names the activation, loss, metrics and decision rule of its task. The code that applies them looks the names
-up in its table: `models.heads.ACTIVATIONS`, `training.losses.LOSSES`, `training.validation.ORDERINGS`,
+An entry names the activation, loss, metrics and decision rule of its task. These names are keys of tables of functions
+in other files: `models.heads.ACTIVATIONS`, `training.losses.LOSSES`, `training.validation.ORDERINGS`,
 `evaluation.counts.COUNTERS`, `evaluation.scores.SCORERS` and `evaluation.decisions.RULES`.
 Outputs, targets, predictions and scores are mappings with task names as keys. A task predicts either classes or
 intensities; in identifiers, intensities are called degrees.
@@ -34,13 +34,13 @@ class HasLabels(Protocol):
 
     @property
     def emotions(self) -> FloatArray:
-        """Emotion intensities (N, 6) in the order of `EMOTIONS`, NaN rows where missing."""
+        """Emotion intensities (N, 6) in the order of `EMOTIONS`. The row of an utterance without labels is NaN."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Definition of one task: a row of `TASKS`."""
+    """Definition of one prediction task: its labels, outputs, activation, loss, metrics and decision rule."""
 
     # labels to learn from: SENTIMENT (one score) or EMOTION (six intensities)
     labels: str
@@ -162,28 +162,28 @@ TASKS: dict[str, Task] = {
 
 
 def labels_of(task: str, labelled: HasLabels) -> FloatArray:
-    """Return the gold labels that a task is learned from.
+    """Return the gold labels from which a task is learned.
 
     Args:
         task: Name in `TASKS`.
-        labelled: Labels of N utterances.
+        labelled: Object with the gold labels of N utterances.
 
     Returns:
-        Labels (N, label): one sentiment score or six emotion intensities, NaN where missing.
+        Sentiment scores (N, 1) or emotion intensities (N, 6), depending on the task. Missing labels are NaN.
     """
     return labelled.sentiment[:, None] if TASKS[task].labels == SENTIMENT else labelled.emotions
 
 
 def output_name(task: str, output: str) -> str:
-    """Return the name of an output for tables that contain several tasks.
+    """Return a name for an output of a task that no output of another task has.
 
     Args:
         task: Name in `TASKS`.
         output: Name of an output of the task.
 
     Returns:
-        For `SENTIMENT`, which has only one output, the name of the task (``sentiment``). For `EMOTION`, the name of
-        the output (``anger``). For other tasks, both (``emotion_intensity anger``).
+        For the task `SENTIMENT`, which has only one output, the name of the task (``sentiment``). For `EMOTION`, the
+        name of the output (``anger``). For any other task, both names (``emotion_intensity anger``).
     """
     if task == SENTIMENT:
         return task
@@ -195,28 +195,42 @@ def targets_of(task: str, labelled: HasLabels) -> tuple[FloatArray | BoolArray, 
 
     Args:
         task: Name in `TASKS`.
-        labelled: Labels of N utterances.
+        labelled: Object with the gold labels of N utterances.
 
     Returns:
-        ``(targets, scored)``: targets (N, output), booleans for classes and floats for intensities; and a mask (N,),
-        which is False where the label is missing.
+        ``(targets, scored)``. `targets` (N, output) contains booleans if the task predicts classes, and floats if it
+        predicts intensities. `scored` (N,) is True for utterances that have a label.
     """
     return TARGETS[TASKS[task].target](labels_of(task, labelled), TASKS[task])
 
 
 def _at_least(labels: FloatArray, task: Task) -> tuple[BoolArray, BoolArray]:
-    """Return booleans (N, cut), True where the label is at least the cut, and the mask of labelled rows."""
+    """Turn labels into binary targets by comparing them with the thresholds in `task.cuts`.
+
+    Returns:
+        Targets (N, threshold), True where the label is at least the threshold; and a mask (N,), True where an utterance
+        has a label.
+    """
     targets: BoolArray = labels >= np.array(task.cuts)
     return targets, ~np.isnan(labels[:, 0])
 
 
 def _present_or_none(labels: FloatArray, _task: Task) -> tuple[BoolArray, BoolArray]:
-    """Return the six emotion classes and the class "none" as booleans (N, 7), and the mask of labelled rows."""
+    """Turn emotion intensities into the six emotion classes and the class "none".
+
+    Returns:
+        Booleans (N, 7), True where the class is present; and a mask (N,), True where an utterance has labels.
+    """
     return emotion_classes(labels)
 
 
 def _degrees(labels: FloatArray, _task: Task) -> tuple[FloatArray, BoolArray]:
-    """Return the intensities, with zero where they are missing, and the mask of labelled rows."""
+    """Return the intensities themselves as targets.
+
+    Returns:
+        Intensities (N, label), in which missing values are replaced by zero; and a mask (N,), True where an utterance
+        has labels.
+    """
     scored: BoolArray = np.asarray(~np.isnan(labels).any(axis=1), dtype=np.bool_)
     return np.nan_to_num(labels), scored
 

@@ -52,7 +52,7 @@ Report = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class BenchmarkRequest:
-    """Options of a benchmark. The seeds are 0 to n_seeds - 1."""
+    """Options of a benchmark. Each setting (system, inputs and tasks) is trained with the seeds 0 to n_seeds - 1."""
 
     n_seeds: int = 5
     engine: EngineConfig = field(default_factory=EngineConfig)
@@ -80,7 +80,7 @@ class BenchmarkResult:
 
     @property
     def failures(self) -> dict[str, str]:
-        """Why runs failed: path of the failed run in the folder -> reason."""
+        """Path of each failed run, relative to the benchmark's folder -> reason for the failure."""
         failed: dict[str, str] = self.results["failures"]
         return failed
 
@@ -106,15 +106,19 @@ def benchmark(
 ) -> BenchmarkResult:
     """Train and score the settings of a suite, and write runs, results, tables, figures and example utterances.
 
+    A setting is one system with its inputs and tasks. A suite is a list of settings.
+
     A failed run does not stop the others; it is listed in the result. Repeat the call to continue after an interruption
     and to retry failed runs.
 
     Args:
         suite: Name in `SUITES`, or path of a TOML file.
         dataset: Dataset or its folder; it must have train, valid and test splits.
-        out: Folder of the benchmark: a new one, or one with the same plan.
-        request: Options of the benchmark; None takes the defaults.
-        report: Called after each run with the number of finished runs, the number of all runs, and a text.
+        out: Folder of the benchmark: a new folder, or that of an earlier call with the same suite, settings, Dataset
+            and number of seeds.
+        request: Options of the benchmark; if None, the defaults.
+        report: Called after each run with the number of finished runs, the number of all runs, and a text about the
+            latest run.
 
     Returns:
         The folder and the content of results.json, which lists the failed runs.
@@ -124,7 +128,7 @@ def benchmark(
         UsageError: A setting does not fit the Dataset, or asks for several devices.
         SettingsError: A setting of a model or of the training loop is unknown or ill-typed.
         DataError: A split, features or labels are missing.
-        TrainingError: `out` belongs to another plan, or another process works on it.
+        TrainingError: The folder `out` contains a benchmark with another plan, or another process is using it.
         EngineError: The cluster cannot be reached or cannot run the jobs.
     """
     from mien.benchmark.cases import write_benchmark_cases
@@ -160,7 +164,11 @@ def benchmark(
 
 
 def _run_all(jobs: Sequence[RunJob], engine: EngineConfig, report: Report) -> dict[str, str]:
-    """Run the jobs that have no scored run yet. Return key -> reason for the jobs that failed."""
+    """Run the jobs that are not finished yet.
+
+    Returns:
+        Key of each failed job -> reason for the failure.
+    """
     pending = [job for job in jobs if not is_done(job.folder, job.identity)]
     done = len(jobs) - len(pending)
     if done:
@@ -261,7 +269,11 @@ def _write_or_check_plan(folder: Path, plan: dict[str, Any]) -> None:
 
 
 def _comparable_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plan with one key per setting, and without paths, because a fingerprint identifies each Dataset."""
+    """Return a copy of a plan for comparison with another plan.
+
+    The list of settings is replaced by one key per setting, "setting NAME". The paths of Datasets are left out, because
+    the fingerprints identify the Datasets.
+    """
 
     def pathless(part: Mapping[str, Any]) -> dict[str, Any]:
         dataset = {key: value for key, value in part.get("dataset", {}).items() if key != "path"}

@@ -6,10 +6,10 @@ side gets a score for every utterance and task, averaged over the seeds:
 - emotions: Jaccard index of the predicted and the gold set of the six emotions; two empty sets give 1;
 - sentiment: 1 where the predicted class equals the gold class (positive for a score >= 0), else 0.
 
-The gain of an utterance is the sum of the scores of joint minus that of single. A task is left out of both sums if the
-utterance has no gold label for it, or if one side does not predict it. Each run uses its thresholds of the protocol
-`clean` at the operating point of weighted accuracy. The k utterances with the largest positive gain and the k with the
-largest negative gain are listed. Ties are ordered by video id, then by index.
+The gain of an utterance is the sum of the joint side's scores minus the sum of the single side's scores. A task is left
+out of both sums if the utterance has no gold label for it, or if one side does not predict it. Each run uses the
+thresholds that the protocol `clean` chose for weighted accuracy. The k utterances with the largest positive gain and
+the k with the largest negative gain are listed. Ties are ordered by video id, then by index.
 
 The listing shows the majority over the seeds: the labels that more than half of the runs predict, with precision and
 recall against the gold set. The gain is a mean over seeds, so it need not be 0 where both sides show the same set.
@@ -51,14 +51,14 @@ ROUNDING_DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A share with its two counts, printed as in 1/3."""
+    """A fraction of two counts, printed like 1/3."""
 
     n: int
     of: int
 
     @property
     def value(self) -> float | None:
-        """The share; None where the denominator is 0."""
+        """The fraction as a number; None if the denominator is 0."""
         return self.n / self.of if self.of else None
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class SidePrediction:
-    """What joint or single-task systems predict for an utterance; None where prediction or gold label is missing."""
+    """Predictions of joint or single-task systems for an utterance; None if a prediction or gold label is missing."""
 
     emotions: tuple[str, ...] | None = None  # majority over the seeds, in the order of EMOTIONS
     wrong: tuple[str, ...] = ()  # predicted, but not in the gold set
@@ -94,7 +94,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class SelectedCases:
-    """The listed utterances, and the numbers of utterances with positive, negative and zero gain."""
+    """The listed utterances, and how many utterances joint learning predicts better, worse, or equally well."""
 
     joint_better: tuple[Case, ...]
     single_better: tuple[Case, ...]
@@ -106,7 +106,7 @@ class SelectedCases:
 
 @dataclass(frozen=True, slots=True)
 class CasesReport:
-    """The listed utterances with their transcripts and the names of systems and data."""
+    """Content of cases.csv and cases.md: the utterances, their transcripts, and the names of systems and data."""
 
     cases: SelectedCases
     joint: str  # names of the systems
@@ -125,7 +125,7 @@ class _SideScores:
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """Scores of joint and of single-task systems for one task."""
+    """Scores of the joint systems and of the single-task systems for one task."""
 
     scored: BoolArray  # (utterance,) whether the utterance has a gold label
     joint: _SideScores
@@ -137,18 +137,18 @@ def write_benchmark_cases(
 ) -> tuple[list[Path], str]:
     """Write cases.csv and cases.md: the utterances where joint learning helps and hurts most in a benchmark.
 
-    The systems are those of `BenchmarkView.reference_family`, compared on the seeds that all of them have.
+    The systems are those of `BenchmarkView.reference_family`, compared on the seeds for which all of them have runs.
 
     Args:
         folder: Folder of the finished benchmark.
-        k: Largest number of utterances to list where joint learning is better, and where it is worse.
-        dataset: Present folder of the benchmark's Dataset, for transcripts; None takes the path in the plan.
+        k: Largest number of utterances in each of two lists: where joint learning is better, and where it is worse.
+        dataset: Folder in which the benchmark's Dataset is now, for transcripts; if None, the path in plan.json.
 
     Returns:
-        Paths of the files and an empty text; or no path, and the reason why nothing was written.
+        Paths of the files, and an empty text. If nothing was written: an empty list, and the reason.
 
     Raises:
-        DataError: The folder is no finished benchmark, or `dataset` is another Dataset.
+        DataError: The folder is no finished benchmark, or `dataset` is not the Dataset that the benchmark used.
         WriteError: A file cannot be written.
     """
     opened = open_benchmark(folder)
@@ -176,18 +176,18 @@ def write_benchmark_cases(
 
 
 def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]], k: int = N_CASES) -> SelectedCases:
-    """Find the `k` utterances with the largest gain from joint learning, and the `k` with the largest loss.
+    """Find the `k` utterances that gain most from joint learning, and the `k` that lose most.
 
     Args:
-        joint: Runs trained for both tasks.
-        single: Task -> runs trained for it alone, with the same seeds.
-        k: Largest number of utterances to return of each kind.
+        joint: Runs trained on both tasks together.
+        single: Task -> runs trained on this task alone, with the same seeds.
+        k: Largest number of utterances in each of the two lists.
 
     Returns:
-        The utterances, ordered by decreasing size of the gain or loss, and the counts.
+        Both lists, the largest change first, and the numbers of all utterances that gain, lose, or stay equal.
 
     Raises:
-        DataError: The runs differ in utterances or gold labels, or have unusable rows.
+        DataError: The runs differ in utterances or gold labels, or their predictions are invalid.
     """
     joint = _validated_runs(joint)
     single = {task: _validated_runs(runs) for task, runs in single.items()}
@@ -240,7 +240,7 @@ def _validated_runs(runs: Sequence[SeedRun]) -> list[SeedRun]:
 
 
 def _run_decisions(runs: Sequence[SeedRun], task: str) -> BoolArray:
-    """Return the decisions of all runs, (seed, utterance, output): True where an output is predicted as present."""
+    """Return the decisions of all runs (seed, utterance, output): True where the class is predicted as present."""
     return np.stack([run.predictions.outputs[task] >= run.decisions.at(task) for run in runs])
 
 
@@ -280,7 +280,7 @@ def _emotion_names(mask: BoolArray) -> tuple[str, ...]:
 
 
 def write_cases_csv(path: Path, report: CasesReport) -> None:
-    """Write cases.csv: one row per listed utterance, numbers unrounded, texts safe for spreadsheets.
+    """Write cases.csv: one row per listed utterance. Numbers are not rounded. No text runs as a spreadsheet formula.
 
     Args:
         path: File to write.
@@ -298,7 +298,7 @@ def write_cases_md(path: Path, report: CasesReport) -> None:
 
     Args:
         path: File to write.
-        report: The picked utterances and the names for the heading.
+        report: The listed utterances, and the names for the heading.
     """
     cases = report.cases
     n = cases.n_joint_better + cases.n_single_better + cases.n_equal

@@ -42,7 +42,10 @@ def _attention_figure(benchmark: BenchmarkView) -> Figure | OmittedFigure:
 
 
 def _reliability_figure(benchmark: BenchmarkView) -> Figure | OmittedFigure:
-    """Draw reliability diagrams of the reference for all outputs with labels, or return why there are none."""
+    """Draw the reliability diagrams of the reference system, one per labelled output.
+
+    If no diagram can be drawn, return the reason.
+    """
     runs = benchmark.reference_runs
     if not runs:
         return OmittedFigure(f"the reference {benchmark.reference} has no predictions")
@@ -93,14 +96,14 @@ def write_benchmark_figures(
 
     Args:
         folder: Folder of the benchmark, with plan.json, results.json and the runs.
-        video: Id of the video in the attention figure; None takes the one that `median_video` returns.
-        dataset: Present folder of the benchmark's Dataset; None takes the path in the plan.
+        video: Id of the video in the attention figure; if None, `median_video` chooses the video.
+        dataset: Folder of the benchmark's Dataset, if it was moved. If None, the path in plan.json is used.
 
     Returns:
         Name of each drawn figure -> its files. `figures/README.md` gives the reason for each omitted figure.
 
     Raises:
-        DataError: The folder is no finished benchmark, or `dataset` is another Dataset.
+        DataError: The folder is no finished benchmark, or `dataset` is not the Dataset that the benchmark used.
         UnknownNameError: The split has no such video.
         WriteError: A file cannot be written.
     """
@@ -128,11 +131,11 @@ def write_attention_figure(
     """Draw one run's attention for one video (the paper's Figure 3) into `folder`, as SVG, PDF and PNG.
 
     Args:
-        run: Folder of a finished run whose network attends over the utterances of a video.
+        run: Folder of a finished run whose model has attention between the utterances of a video.
         folder: Folder to write `figure3-attention.*` into.
-        video: Id of the video; None takes the one that `median_video` returns.
-        dataset: Folder of the Dataset; None takes the one that the run was trained on.
-        split: Split that has the video.
+        video: Id of the video; if None, `median_video` chooses the video.
+        dataset: Folder of the Dataset; if None, the Dataset that the run was trained on.
+        split: Split that contains the video.
 
     Returns:
         Paths of the files.
@@ -157,11 +160,12 @@ def video_attention(
     Args:
         run: Folder of a finished run.
         dataset: Dataset with the features of the run's inputs.
-        split: Split that has the video.
-        video: Id of the video; None takes the one that `median_video` returns.
+        split: Split that contains the video.
+        video: Id of the video; if None, `median_video` chooses the video.
 
     Returns:
-        The weights; or the reason why there are none: the video has a single utterance, or the model no attention.
+        The weights. If the video has a single utterance, or the model has no attention between utterances, the reason
+        is returned instead.
 
     Raises:
         UnknownNameError: The split has no such video.
@@ -191,9 +195,9 @@ def video_attention(
 
 
 def median_video(columns: SplitColumns) -> str:
-    """Return the id of the video with the median number of utterances: a choice free of selection bias.
+    """Return the id of the video with the median number of utterances. This rule prevents a biased choice.
 
-    Videos of equal length are ordered by id, and of two middle videos the first is taken.
+    Videos with equally many utterances are ordered by id. If two videos are in the middle, the first one is returned.
     """
     ordered = sorted(zip(columns.lengths.tolist(), columns.video_ids, strict=True))
     return ordered[(len(ordered) - 1) // 2][1]
@@ -202,7 +206,7 @@ def median_video(columns: SplitColumns) -> str:
 def _attention_of_benchmark(
     opened: BenchmarkFolder, video: str | None, dataset: str | Path | None
 ) -> VideoAttention | OmittedFigure:
-    """Compute the attention weights of the reference, from its first seed.
+    """Compute the attention weights of the reference system, from the run with its first seed.
 
     If the reference has no attention, the first system in the plan that has attention takes its place. Return the
     reason if no system has attention.

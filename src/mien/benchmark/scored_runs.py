@@ -54,7 +54,7 @@ class RunJob:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Outcome of a job: `failure` is the reason if the job failed, else None."""
+    """Outcome of the job with the key `key`: `failure` is None if it succeeded, else the reason why it failed."""
 
     key: str
     failure: str | None = None
@@ -122,7 +122,7 @@ def is_done(folder: Path, identity: Mapping[str, Any]) -> bool:
         identity: Expected `Run.identity`.
 
     Returns:
-        True if it has one; False otherwise, and also if the run or its scores are damaged.
+        True if the folder has such a run; False if it has none, or if the run or its scores are damaged.
     """
     try:
         run = open_run(folder)
@@ -132,7 +132,10 @@ def is_done(folder: Path, identity: Mapping[str, Any]) -> bool:
 
 
 def stored_scores(run: Run) -> dict[str, Any] | None:
-    """Return protocol -> stored result; None unless this version of mien scored the run as it is now."""
+    """Return the evaluation results stored in the folder of a run, by name of the protocol.
+
+    Return None if there are no results, if another version of mien computed them, or if the run changed later.
+    """
     try:
         facts = read_json(run.folder / SCORES_FILE, "the scores of a run")
     except DataError:  # there are no scores, or they are damaged: scoring again costs little
@@ -147,7 +150,7 @@ def _score_identity(run: Run) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _FinishedRun:
-    """One run with its stored results by protocol, its predictions and its thresholds."""
+    """One run, with its stored results by protocol. `scored` contains its predictions and its thresholds."""
 
     run: Run
     results: Mapping[str, Any]
@@ -162,7 +165,7 @@ def collect_results(
     Args:
         folder: Folder of the benchmark.
         plan: Content of plan.json.
-        failures: Key of each failed run -> reason.
+        failures: Key of each failed run -> reason for the failure.
         n_resamples: Number of bootstrap resamples of the videos.
 
     Returns:
@@ -244,7 +247,12 @@ def _setting_row(
 
 
 def _trivial_scores(rows: Sequence[Mapping[str, Any]], reference: str) -> dict[str, Any]:
-    """Return task -> scores of the constant predictor, from the reference or else the first setting with any."""
+    """Return the scores of the constant predictor, by task.
+
+    Every run stores the scores of the constant predictor for its tasks. For each task, the scores stored with the
+    reference are returned. If it has none, those of the first setting that has them are returned; if no setting has
+    them, None is returned for the task.
+    """
     ordered = sorted(rows, key=lambda row: row["name"] != reference)
     parts = [row["protocols"]["clean"]["runs"][0]["trivial"] for row in ordered]
     return {task: next((part[task] for part in parts if part.get(task) is not None), None) for task in TASKS}

@@ -30,7 +30,7 @@ SETTING_KEYS = ("name", "model", "inputs", "tasks", "settings", "dataset")
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of a benchmark: a system with its inputs and tasks, trained once per seed."""
+    """One setting of a benchmark: a system with its inputs and tasks, which is trained once per seed."""
 
     name: str
     model: str
@@ -49,7 +49,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Suite:
-    """Settings to run, the reference that the others are compared with, and the omitted systems with reasons."""
+    """Settings to train, the setting that the others are compared with, and the reasons why systems are left out."""
 
     name: str
     settings: tuple[Setting, ...]
@@ -61,7 +61,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class DatasetContents:
-    """What a suite can use of a Dataset: modalities present in train, tasks labelled in train and valid."""
+    """What a suite can use of a Dataset: modalities in the train split, and tasks with labels in train and valid."""
 
     dataset: Dataset
     modalities: tuple[Modality, ...]
@@ -101,7 +101,7 @@ def dataset_contents(dataset: Dataset) -> DatasetContents:
 def table4(have: DatasetContents) -> Suite:
     """Make the suite of the paper's Table 4: the model `cim` with every set of modalities.
 
-    With each set it is trained for every task alone and for all tasks jointly.
+    With each set of modalities, the model is trained for every task alone and for all tasks jointly.
     """
     entry = model_entry(REFERENCE_MODEL)
     inputs = _inputs_of_reference(have)
@@ -119,7 +119,8 @@ def table4(have: DatasetContents) -> Suite:
 def table7(have: DatasetContents) -> Suite:
     """Make the suite of the paper's Table 7: every system that fits the Dataset, trained for all its tasks jointly.
 
-    Each system gets all inputs that it can use. The other systems, and all that read transcripts, are left out.
+    Each system gets all inputs that it can use. Systems that find no usable inputs or labels in the Dataset are left
+    out, and so are all systems that take transcripts as input.
     """
     _inputs_of_reference(have)
     settings, left_out = [], {}
@@ -137,9 +138,10 @@ def table7(have: DatasetContents) -> Suite:
 
 
 def tasks(have: DatasetContents) -> Suite:
-    """Make the suite that shows which task helps which: model `cim` trained for every subset of the labelled tasks.
+    """Make the suite that shows how tasks help each other.
 
-    Every score is compared with the same score of a system that learned its task alone.
+    The model `cim` is trained for every subset of the labelled tasks. Every score is compared with the score of the
+    system that is trained for this task alone.
     """
     entry = model_entry(REFERENCE_MODEL)
     inputs, learnable = _inputs_of_reference(have), [task for task in have.tasks if task in entry.tasks]
@@ -158,8 +160,8 @@ def find_suite(name: str | Path, have: DatasetContents, common: Mapping[str, Any
     Args:
         name: Name in `SUITES`, or path of a TOML file.
         have: Modalities, tasks and transcripts of the Dataset.
-        common: Training-loop settings by name, which are added to every setting that has a training loop. A value that
-            the setting itself gives has precedence.
+        common: Options of the training loop by name, which are added to every setting whose system has a training loop.
+            A setting of the suite that gives an option itself keeps its value.
 
     Returns:
         The suite; its settings have distinct slugs.
@@ -192,10 +194,10 @@ def training_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_common_settings(settings: Sequence[Setting], common: Mapping[str, Any]) -> tuple[Setting, ...]:
-    """Return the settings with common training-loop settings added; a value of the setting itself has precedence.
+    """Add common options of the training loop to the settings. An option that a setting already has keeps its value.
 
-    Classical systems have no training loop, so their settings stay unchanged. The number of threads is 1 unless given,
-    because the runs share the CPU cores.
+    Classical systems have no training loop, so their settings stay unchanged. The number of threads is 1 unless it is
+    given, because the runs share the CPU cores.
     """
     completed = []
     for each in settings:
@@ -229,12 +231,15 @@ def accepted_modalities(
 
 
 def task_letters(several: Sequence[str]) -> str:
-    """Abbreviate a list of tasks: (sentiment, emotion_intensity) -> S+EI."""
+    """Abbreviate a list of tasks. For example, sentiment and emotion_intensity become "S+EI"."""
     return "+".join(TASKS[task].letters for task in several)
 
 
 def _default_tasks(entry: SystemEntry, contents: DatasetContents) -> tuple[str, ...]:
-    """Return the labelled tasks that a system is trained for by default; some tasks are trained on request only."""
+    """Return the tasks that a system is trained for by default.
+
+    These are the tasks that it supports and for which the Dataset has labels, without those trained only on request.
+    """
     return tuple(task for task in contents.tasks if task in entry.tasks and not TASKS[task].on_request)
 
 
@@ -243,7 +248,7 @@ def why_unsupported(entry: SystemEntry, have: DatasetContents) -> str:
 
     Args:
         entry: The system's entry in `MODELS`.
-        have: Contents of the Dataset, where `accepted_modalities` finds none.
+        have: Contents of the Dataset, for which `accepted_modalities` returns no modality.
 
     Returns:
         The reason, as part of a sentence.

@@ -64,7 +64,7 @@ class Cell:
     signed: bool = False  # a difference, so a positive number is printed with +
 
     def value(self) -> str:
-        """Return mean, s.d. and mark as text, in per cent unless `plain`; "-" if there is no mean."""
+        """Return the mean, s.d. and mark (↑ or ↓) as text, in per cent unless `plain`; "-" if there is no mean."""
         if self.mean is None:
             return "-"
         spread = "" if self.sd is None else f" ± {self._number_text(self.sd)}"
@@ -93,12 +93,12 @@ class PrintedTable:
 
 
 def score_columns() -> dict[str, str]:
-    """Return the columns of the printed tables: heading -> path of the score (its keys in a result, joined by dots)."""
+    """Return the paths (keys joined by dots) of the scores in the printed tables, by heading of the column."""
     return {headline.column: path for path, headline in all_headlines().items() if headline.column}
 
 
 def shown_columns(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return those columns of `score_columns` for which at least one of the results has a value."""
+    """Return the entries of `score_columns` for which at least one of the results has a value."""
     return {
         column: path
         for column, path in score_columns().items()
@@ -107,22 +107,22 @@ def shown_columns(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def score_paths() -> list[str]:
-    """Return the paths of the scores in the CSV: those of the printed tables, then the other headline scores."""
+    """Return the paths (keys joined by dots) of all scores in scores.csv, those of the printed tables first."""
     return list(dict.fromkeys([*score_columns().values(), *all_headlines()]))
 
 
 def is_plain(path: str) -> bool:
-    """Return whether a score is printed as it is, with three decimals; other scores are printed in per cent."""
+    """Return True if a score is printed with three decimals, and False if it is printed in per cent."""
     return not all_headlines()[path].is_share
 
 
 def protocols_of(results: Mapping[str, Any]) -> list[str]:
-    """Return the protocols under which at least one setting was scored."""
+    """Return the names of the protocols under which at least one setting was scored."""
     return list(dict.fromkeys(name for row in results["settings"] for name in row["protocols"]))
 
 
 def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
-    """Make the table of one protocol: one row per setting scored under it, and one for the constant predictor.
+    """Make the table of scores under one protocol. Its rows are the scored settings and the constant predictor.
 
     Args:
         results: Content of results.json.
@@ -149,20 +149,17 @@ def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
 
 
 def references_of(plan: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the settings that others are compared with: one for all tasks, or one per task."""
+    """Return the names of the settings that others are compared with: one name for all tasks, or one name per task."""
     return tuple(plan.get("references", {}).values()) or (plan["reference"],)
 
 
 def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: bool = False) -> str:
-    """Return the name of a setting, marked as reference, experimental or upper bound where it is one.
+    """Return the first cell of a setting's row: its name, marked if reference, experimental or an upper bound.
 
     Args:
         row: The setting in results.json.
         references: Names of the settings that others are compared with.
         upper_bound: Whether the protocol yields an upper bound.
-
-    Returns:
-        The text of the first column.
     """
     marks = ["reference"] if row["name"] in references else []
     marks += ["experimental"] if row["experimental"] else []
@@ -171,7 +168,7 @@ def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: boo
 
 
 def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """Return header and rows of scores.csv: one row per setting, protocol and score; last the constant predictor."""
+    """Return the header of scores.csv and its rows: one per system, protocol and score, the constant predictor last."""
     references = references_of(results["plan"])
     rows: list[list[Any]] = []
     for setting in results["settings"]:
@@ -209,7 +206,7 @@ def cost_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[A
 
 
 def printed_costs(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return header and rows of the printed costs: name, parameters, training seconds, peak memory in MiB."""
+    """Return header and rows of the printed costs: name, number of parameters, training time (s), memory (MiB)."""
     references = references_of(results["plan"])
     rows: list[tuple[str, ...]] = [
         (
@@ -224,7 +221,9 @@ def printed_costs(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tup
 
 
 def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
-    """Write the tables `scores`, `costs` and, for the suite `tasks`, `help`, each as .csv, .md and .tex.
+    """Write the tables `scores` and `costs` of a benchmark, each as .csv, .md and .tex.
+
+    The suite `tasks` also gets the table `help`: how much each task gains from being learned with other tasks.
 
     Args:
         folder: Folder of the benchmark.
@@ -252,12 +251,12 @@ def write_suite_tables(folder: Path, results: Mapping[str, Any]) -> None:
 
 
 def has_joint_gains(results: Mapping[str, Any]) -> bool:
-    """Return whether the benchmark compares each task with the same task learned alone."""
+    """Return whether the benchmark compares its systems with systems that learn one task alone."""
     return bool(results["plan"].get("references"))
 
 
 def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
-    """Make the table of how much each set of partner tasks (a row) improves each score of another task (a column)."""
+    """Return a table of how much each score (column) changes when its task is learned with other tasks (row)."""
     tests = _joint_gain_tests(results)
     columns = {name: path for name, path in _joint_gain_columns().items() if any(path == each for _, each in tests)}
     partners = dict.fromkeys(name for name, _ in tests)
@@ -271,7 +270,7 @@ def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
 
 
 def joint_gain_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
-    """Return header and rows of help.csv: one unrounded row per task, set of partner tasks, and score."""
+    """Return header and rows of help.csv. A row has the change of one score when its task is learned with others."""
     rows = [
         [all_headlines()[path].task, name, path, test["difference"], *test["interval"], *(test[key] for key in TESTS)]
         for (name, path), (_, test) in _joint_gain_tests(results).items()
@@ -326,7 +325,7 @@ def _score_cell(row: Mapping[str, Any], protocol: str, path: str) -> Cell:
 
 
 def mark_of(row: Mapping[str, Any], path: str) -> str:
-    """Return the mark of a score that differs significantly from the reference under the protocol clean.
+    """Return an arrow if a score differs significantly from that of the reference under the protocol clean.
 
     Args:
         row: The setting in results.json.
@@ -368,7 +367,7 @@ def _mean_and_sd_text(values: Mapping[str, float | None], digits: int) -> str:
 
 
 def _joint_gain_columns() -> dict[str, str]:
-    """Return heading -> path of each task's first headline score, and of every score not given in per cent."""
+    """Return paths of scores by heading: the first headline score of each task, and all scores not in per cent."""
     firsts: dict[str, str] = {}
     for path, headline in all_headlines().items():
         firsts.setdefault(headline.task, path)
@@ -380,7 +379,7 @@ def _joint_gain_columns() -> dict[str, str]:
 
 
 def _joint_gain_tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Return (partner tasks, path of a score) -> (setting, its test against the score's task learned alone)."""
+    """Return the settings and their tests against single-task training, by other tasks and by path of the score."""
     tests = {}
     for row in results["settings"]:
         for path, test in row["against_reference"].items():

@@ -119,13 +119,17 @@ class SystemScores:
 
 @dataclass(frozen=True, slots=True)
 class SystemFamily:
-    """Systems that differ only in their tasks: `joint` learned sentiment and emotion, each in `single` one of them."""
+    """Systems that differ only in their tasks.
+
+    The system `joint` was trained on sentiment and emotion together. Each system in `single` was trained on one of
+    these two tasks alone.
+    """
 
     joint: SystemScores | None
     single: Mapping[str, SystemScores]  # task -> the system trained for it alone
 
     def any(self) -> SystemScores:
-        """Return one of the systems, for facts that all share, such as model and inputs."""
+        """Return one of the systems, to look up what all of them share, such as model and inputs."""
         return self.joint or next(iter(self.single.values()))
 
 
@@ -134,9 +138,9 @@ class VideoAttention:
     """Attention weights of one run for one video."""
 
     video_id: str
-    utterances: tuple[int, ...]  # index of every utterance, in start order
-    # direction -> weights (utterance, context); under "text->visual", those that the text of each utterance gives to
-    # the visual features of all utterances
+    utterances: tuple[int, ...]  # index of every utterance, ordered by start time
+    # direction -> weights (utterance, context). In the direction "text->visual", the text of each utterance attends to
+    # the visual features of all utterances.
     maps: Mapping[str, FloatArray]
     system: str
     seed: int
@@ -164,7 +168,8 @@ class BenchmarkView:
             protocol: Name of the protocol.
 
         Returns:
-            The value stored with the reference, or else with the first system that stores one; NaN if none does.
+            The value that is stored with the reference system. If it has none, the first value that is stored with
+            another system. If no system has one, NaN.
         """
         systems = sorted(self.systems, key=lambda system: system.name != self.reference)
         values = [system.mean(protocol, f"trivial.{path}") for system in systems]
@@ -183,7 +188,7 @@ class BenchmarkView:
         return [system for system in self.systems if not np.isnan(system.mean(protocol, path))]
 
     def headline(self, protocol: str = "clean") -> dict[str, str]:
-        """Return path -> title of the headline scores that figures show and that at least one system has."""
+        """Return titles by path, for the headline scores that figures show and that at least one system has."""
         return {path: name for path, name in figure_titles().items() if self.scored(path, protocol)}
 
     def families(self) -> list[SystemFamily]:
@@ -206,10 +211,12 @@ class BenchmarkView:
     def reference_family(self) -> SystemFamily | None:
         """Choose the family in which joint and single-task learning are compared.
 
+        A family is the systems that differ only in their tasks.
+
         Returns:
-            The family of the reference if it has a joint and a single-task system; else the family with the most inputs
-            that has both. If no family has both, the family of the reference, or None if the reference has other tasks
-            than sentiment and emotion.
+            The family of the reference, if it has a joint and a single-task system. Otherwise, of the families that
+            have both, the one with the most inputs. If no family has both, the family of the reference, or None if the
+            reference has other tasks than sentiment and emotion.
         """
         families = self.families()
         own = next(
@@ -270,7 +277,7 @@ class BenchmarkFolder:
 
         Args:
             slug: Slug of the setting.
-            seeds: Seeds to read; None reads all that have predictions.
+            seeds: Seeds to read; if None, all seeds that have predictions.
 
         Returns:
             One entry per seed.
@@ -290,7 +297,7 @@ class BenchmarkFolder:
 
         Args:
             slug: Slug of the setting.
-            dataset: Present folder of the Dataset; None takes the path in the plan.
+            dataset: Folder in which the Dataset is now; if None, the path in plan.json.
 
         Returns:
             The opened Dataset.
@@ -349,12 +356,12 @@ def open_benchmark(folder: str | Path) -> BenchmarkFolder:
 
 
 def figure_titles() -> dict[str, str]:
-    """Return path -> title of the headline scores that figures show."""
+    """Return the titles of the headline scores that figures show, by path of the score."""
     return {path: headline.title for path, headline in all_headlines().items() if headline.title}
 
 
 def letters(modalities: Collection[str]) -> str:
-    """Abbreviate modalities in the paper's order: (text, visual) -> T+V."""
+    """Abbreviate modalities in the order of the paper. For example, text and visual become "T+V"."""
     return "+".join(letter for modality, letter in LETTERS.items() if modality in modalities)
 
 

@@ -84,7 +84,7 @@ class CompareCommand(typer.core.TyperCommand):
     """Command whose option ``--with`` takes several runs: ``--with B1 B2`` means ``--with B1 --with B2``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line, with ``--with`` repeated before each word that follows it up to the next option.
+        """Parse the command line. Each word after ``--with``, up to the next option, is a value of ``--with``.
 
         Args:
             ctx: Context of the command, from click.

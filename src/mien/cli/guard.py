@@ -50,7 +50,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def report_failures(failures: Mapping[str, str]) -> None:
-    """Print one line on standard error per failure, and exit with code 1 if there are any.
+    """Print one line on standard error per failure, and exit with code 1 if there is any failure.
 
     Args:
         failures: Name of the video or run that failed -> reason.

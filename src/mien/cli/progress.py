@@ -60,7 +60,7 @@ def item_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
 def epoch_bar(title: str, n_epochs: int) -> Iterator[EpochReport]:
     """Show the progress of a training.
 
-    On a terminal, a bar shows the validation score. Elsewhere, one line per epoch shows all its values.
+    On a terminal, a bar shows the validation score. Elsewhere, one line per epoch shows all values of the epoch.
 
     Args:
         title: Text before the progress.

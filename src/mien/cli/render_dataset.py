@@ -10,7 +10,7 @@ from mien.schema import EMOTION_OUTPUTS
 
 
 def show_import(description: Mapping[str, Any]) -> None:
-    """Print the description of an imported Dataset, then the number of rows dropped or corrected by each rule."""
+    """Print the description of an imported Dataset, then how often each rule for invalid data was applied."""
     show_description(description)
     notes = description["origin"].get("notes", {})
     if notes:

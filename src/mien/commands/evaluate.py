@@ -41,7 +41,7 @@ class Evaluation:
     summary: dict[str, Any]
 
     def to_pandas(self) -> Any:
-        """Return a pandas data frame with one row per run and one column per number."""
+        """Return a pandas data frame with one row per run and one column per value in the summary of a run."""
         import pandas as pd
 
         return pd.json_normalize(self.summary["runs"])
@@ -86,8 +86,8 @@ def evaluate(
 
     Args:
         runs: Run folders or names of shipped checkpoints.
-        dataset: Dataset to score on. Defaults to the one that each run was trained on; required for shipped
-            checkpoints.
+        dataset: Dataset to score on. By default, each run is scored on the Dataset that it was trained on; shipped
+            checkpoints need this argument.
         split: Split to score.
         protocol: Name of the protocol, which determines how epoch and thresholds are chosen.
         n_resamples: Number of bootstrap resamples for the confidence intervals.
@@ -98,8 +98,8 @@ def evaluate(
 
     Raises:
         UnknownNameError: There is no such protocol or shipped checkpoint.
-        DataError: The Dataset or the split is missing or lacks the inputs, or the run did not keep the weights of every
-            epoch, which the protocol `released` needs.
+        DataError: The Dataset or the split is missing, or no utterance has inputs for the run. Under the protocol
+            `released`: the run did not keep the weights of every epoch.
         DamagedFileError: A file of the run or of the Dataset is damaged.
         FeatureSpaceError: The Dataset has other feature spaces than the run.
         TrainingError: The training of a run has not finished.
@@ -133,11 +133,11 @@ def compare(
         n_resamples: Number of bootstrap resamples.
 
     Returns:
-        Differences between the systems, with confidence intervals.
+        Differences between the scores of A and B, with confidence intervals and tests.
 
     Raises:
         UsageError: The seeds cannot be paired, or the runs of one system differ in more than the seed.
-        MienError: An error that `evaluate` raises too.
+        MienError: The run or the split cannot be scored, for one of the reasons listed under `evaluate`.
     """
     scored = SplitSelection(dataset, split)
     runs = [[find_run(str(folder)) for folder in folders] for folders in (runs_a, runs_b)]
@@ -169,7 +169,7 @@ def score_run(
         Name of the protocol -> result.
 
     Raises:
-        MienError: An error that `evaluate` raises too.
+        MienError: The run or the split cannot be scored, for one of the reasons listed under `evaluate`.
     """
     opened = open_split(run, scored or SplitSelection())
     chosen: Predictions | None = None
@@ -215,7 +215,7 @@ def identity_of(run: Run, opened: OpenedSplit) -> RunIdentity:
 
 
 def seed_run(run: Run, predictions: Predictions) -> SeedRun:
-    """Combine the facts of one run that `compare` needs.
+    """Collect the data of one run that a comparison of systems needs.
 
     Args:
         run: Finished run.
@@ -249,17 +249,17 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
 
 
 def open_split(run: Run, scored: SplitSelection) -> OpenedSplit:
-    """Read the utterances that a finished run is scored on.
+    """Read the utterances on which a finished run is scored.
 
     Args:
         run: Finished run.
         scored: Dataset and split.
 
     Returns:
-        The run with its Dataset and the utterances of the split.
+        The run, the Dataset, and the utterances of the split.
 
     Raises:
-        DataError: The Dataset or the split is missing, or all utterances lack the inputs.
+        DataError: The Dataset or the split is missing, or no utterance has inputs for the run.
         FeatureSpaceError: The Dataset has other feature spaces than the run.
     """
     dataset_path = str(scored.dataset or run.dataset["path"])  # empty for a shipped checkpoint
@@ -294,7 +294,7 @@ def _predict_epochs(opened: OpenedSplit, protocol: str) -> dict[int, Predictions
 
 
 def _predict_and_write(opened: OpenedSplit) -> Predictions:
-    """Predict with the chosen epoch, and write the predictions to the run folder.
+    """Predict the labels of a split with the weights of the chosen epoch, and write the predictions to the run folder.
 
     Nothing is written for shipped checkpoints, or if the same predictions were written at the end of training. Nor is
     anything written if the folder is read-only; `opened.notes` then gets a message.

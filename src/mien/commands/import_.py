@@ -26,7 +26,7 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """Options of an import beside reader, files and target."""
+    """Options of an import, other than the reader, the files to read and the folder to write."""
 
     # text extractor, NAME or NAME:PATH; None keeps the text features of the data set, if any
     text: str | None = None
@@ -34,7 +34,7 @@ class ImportOptions:
     mapping: Mapping[str, str] = field(default_factory=dict)
     # split of the data set -> train, valid, test or none
     rename_splits: Mapping[str, str] = field(default_factory=dict)
-    # new role -> share of the train videos
+    # split to create -> share of the train videos for it
     carve: Mapping[str, float] = field(default_factory=dict)
     carve_seed: int = 0
     # word vectors: None: where the data set has them; True: from the text extractor, too; False: none
@@ -66,7 +66,7 @@ def import_dataset(
         paths: Files of the data set.
         out: Dataset folder to write.
         options: Text features, mapping, splits and workers; None uses the defaults.
-        advance: Called with the numbers of finished and of all videos.
+        advance: Called with the number of finished videos and the number of all videos.
 
     Returns:
         The opened Dataset.
@@ -74,7 +74,7 @@ def import_dataset(
     Raises:
         UnknownNameError: There is no such reader or text extractor.
         UsageError: The options do not fit the reader or the data set.
-        DataError: A file is damaged, or a video breaks the schema.
+        DataError: A file is damaged, or the data of a video are invalid.
         WorkerError: A reading process was killed.
         WriteError: The folder cannot be written or replaced.
     """
@@ -122,7 +122,13 @@ def _load_extractor(options: ImportOptions) -> TextExtractor | None:
 def _dataset_spaces(
     source: SourceDataSet, extractor: TextExtractor | None, words: bool
 ) -> dict[Modality, FeatureSpace]:
-    """The feature spaces of the Dataset, in the order of the modalities."""
+    """Return the feature spaces of the Dataset, in the order of the modalities.
+
+    Args:
+        source: The data set that is imported.
+        extractor: Extractor whose text features replace those of the data set; None keeps the features of the data set.
+        words: Whether to store the extractor's vectors of words.
+    """
     if extractor is None:
         spaces = dict(source.spaces)
     else:
@@ -140,7 +146,11 @@ def _video_groups(
     options: ImportOptions,
     advance: Advance,
 ) -> Iterator[list[Video]]:
-    """The videos with splits and text features, in groups that become row groups."""
+    """Add splits and text features to the videos, and yield groups of videos, one per row group of the Parquet file.
+
+    The splits come from `roles`, by video id. The counter `source.notes`, of how often each rule for invalid data was
+    applied, is updated in place.
+    """
     videos, notes = source.videos, source.notes
     if options.workers > 1 and source.reader is not None:
         described = read_in_order(source.reader, list(source.splits), source.files, options.workers)
@@ -163,7 +173,11 @@ def _video_groups(
 
 
 def _add_text_features(videos: Sequence[Video], extractor: TextExtractor, words: bool, notes: Counter[str]) -> None:
-    """Replace the text features of the videos by the extractor's. Drops all words; `words` adds the extractor's."""
+    """Replace the text features of the videos in place by features that the extractor computes from the transcripts.
+
+    The word vectors of all modalities are removed. If `words` is True, word vectors from the extractor are added for
+    text. The utterances without text features are counted in `notes`.
+    """
     utterances = [utterance for video in videos for utterance in video.utterances]
     vectors, present = extractor.utterance_vectors([utterance.transcript for utterance in utterances])
     for utterance, vector, has_vector in zip(utterances, vectors, present, strict=True):

@@ -25,14 +25,17 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Predicted:
-    """A table of predictions on disk, with facts about the predicted utterances."""
+    """A table of predictions on disk, with the numbers of predicted videos and utterances.
+
+    It also has the share of utterances that lack each modality, and the numbers of videos already used in training.
+    """
 
     path: Path
     n_videos: int
     n_utterances: int
     # modality -> share of the utterances that lack it; modalities that every utterance has are left out
     missing: dict[str, float]
-    # "train" -> number of videos that the run was trained on; "valid" -> number that chose its epoch and thresholds
+    # "train" -> number of these videos that the run was trained on; "valid" -> number that chose epoch and thresholds
     known_videos: dict[str, int]
 
     def open(self) -> Predictions:
@@ -70,7 +73,7 @@ def predict(
     split: str | None = None,
     advance: Advance | None = None,
 ) -> Predicted:
-    """Predict all utterances of a Dataset or of one split, and write the predictions to a table.
+    """Predict the labels of all utterances of a Dataset or of one split, and write the predictions to a table.
 
     The memory use does not grow with the size of the Dataset.
 
@@ -82,7 +85,8 @@ def predict(
         advance: Called with the number of finished utterances and the number of all utterances.
 
     Returns:
-        The table, with the shares of missing modalities and the number of videos that the training has used.
+        The table, with the share of utterances that lack each modality, and the numbers of predicted videos that were
+        already used to train the run.
 
     Raises:
         UsageError: `out` is a folder or inside the Dataset.

@@ -29,7 +29,7 @@ def read_split(dataset: Dataset, split: str, run: Run) -> SplitColumns:
     Args:
         dataset: Dataset to read.
         split: Name of the split.
-        run: Finished or planned run.
+        run: Run of the system. Its training need not be finished.
 
     Returns:
         The split as columns, one row per utterance.
@@ -48,14 +48,14 @@ def has_transcripts(dataset: Dataset) -> bool:
 
 
 def encodes_text(entry: SystemEntry, settings: Mapping[str, Any]) -> bool:
-    """Return whether a system reads transcripts with a text encoder that is part of it.
+    """Return whether a system takes transcripts as input and encodes them with its built-in text encoder.
 
     Args:
         entry: The system's entry in `MODELS`.
         settings: Its settings by name.
 
     Returns:
-        True if the system reads transcripts and its settings do not turn the encoder off.
+        True if the system can encode transcripts and the settings do not turn its encoder off.
     """
     return entry.input_kind is InputKind.TRANSCRIPTS and settings.get("encoder") != NO_ENCODER
 
@@ -89,10 +89,10 @@ def available_spaces(dataset: Dataset, run: Run) -> Mapping[Modality, FeatureSpa
         run: Finished run.
 
     Returns:
-        Feature spaces by modality, with transcripts in place of text vectors if the run reads transcripts.
+        Feature spaces by modality, with transcripts in place of text vectors if the run takes transcripts as input.
 
     Raises:
-        DataError: The run reads transcripts, and no utterance has one.
+        DataError: The run takes transcripts as input, and no utterance has a transcript.
     """
     return with_transcripts(dataset, str(run.folder)) if needs_transcripts(run.spaces) else dataset.facts.spaces
 

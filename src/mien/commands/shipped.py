@@ -42,7 +42,10 @@ def find_run(name: str) -> Run:
 
 
 def is_shipped_copy(run: Run) -> bool:
-    """Return whether a run was made by `ship_run`. Such a run has no Dataset path and no predictions."""
+    """Return whether a run is a copy that `ship_run` wrote.
+
+    Such a copy stores neither the path of its Dataset nor predictions.
+    """
     return not run.dataset["path"]
 
 

@@ -78,11 +78,11 @@ def train(
         request: System, inputs, tasks, seed and settings; None uses the defaults.
         resume: Continue an interrupted run. The result is bitwise the same as without interruption. A finished run is
             returned unchanged.
-        report: Called after every epoch with its record, such as losses and scores.
+        report: Called after every epoch with a record of this epoch, such as losses and scores.
 
     Returns:
-        The finished run. With several devices, only the first process finishes it, and the others return the planned
-        run.
+        The finished run. With several devices, only the first process writes and returns the finished run. The other
+        processes return a Run whose `finished` is False.
 
     Raises:
         UsageError: Inputs or tasks do not fit the system or the Dataset.
@@ -310,7 +310,11 @@ def _require_usable(train_columns: SplitColumns, valid_columns: SplitColumns, ru
 def _fit_system(
     run: Run, train_columns: SplitColumns, valid_columns: SplitColumns, report: Report | None
 ) -> tuple[Progress, int]:
-    """Train a network or fit a classical system. Return the state after training and the number of parameters."""
+    """Train a network or fit a classical system.
+
+    Returns:
+        The progress at the end, such as the best epoch and its score; and the number of parameters.
+    """
     entry = model_entry(run.model)
     model_settings = override(entry.settings, run.settings["model"])
     report = report or (lambda _record: None)
@@ -352,7 +356,11 @@ def _finish_run(
     progress: Progress,
     n_parameters: int,
 ) -> Run:
-    """Write the thresholds, the predictions for the valid split and the outcome. Return the run, marked as finished."""
+    """Complete the folder of a run after the training, and return the finished run.
+
+    The function writes the decision thresholds, the predictions for the valid split, and the results of the training,
+    such as the chosen epoch and the duration.
+    """
     training = run.settings["training"]
     chosen_by = f"best {training['select_by']} on the valid split" if training else "fitted once: there is no other"
     outcome = {

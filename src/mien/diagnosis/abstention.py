@@ -1,8 +1,8 @@
-"""Abstention: accuracy when only confident answers are kept, and risk-coverage curves.
+"""Abstention: accuracy when only confident decisions are kept, and risk-coverage curves.
 
-Answers with a confidence below a cut are withheld; the cuts are chosen on valid. Confidence is the distance of a
-probability from the output's threshold, in calibrated logits. Every output has its own cuts, so an utterance may get an
-answer for one emotion and none for another.
+A decision is withheld if its confidence is below a threshold, called cut, which is chosen on the valid split. The
+confidence is the distance of the probability from the output's decision threshold, in calibrated logits. Each output
+has its own cuts. For one utterance, the decision on one emotion may thus be kept and the decision on another withheld.
 
 Sources: R. El-Yaniv and Y. Wiener, "On the foundations of noise-free selective classification", JMLR 2010 (curve);
 Y. Geifman, G. Uziel and R. El-Yaniv, "Bias-reduced uncertainty estimation for deep neural classifiers", ICLR 2019
@@ -27,7 +27,7 @@ from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name
 
-# shares of the answers to keep
+# shares of the decisions to keep
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 # coverages at which curves are drawn
 GRID = tuple(number / 100 for number in range(1, 101))
@@ -35,30 +35,32 @@ GRID = tuple(number / 100 for number in range(1, 101))
 
 @dataclass(frozen=True, slots=True)
 class CoverageCurve:
-    """Accuracy at every coverage (share of answers that are kept), for one output or the mean of several.
+    """Accuracy of the kept decisions at each coverage, for one output or as a mean over several outputs.
 
-    `model` keeps the most confident answers first, and `oracle` keeps wrong answers last. Both are accuracies
-    (coverage,) at the coverages of `GRID`, computed as 1 - risk. For the mean of several outputs, the risk gives both
-    classes of an output the same total weight.
+    The coverage is the share of decisions that are kept; the others are withheld. `model` and `oracle` are accuracies
+    (coverage,) at the coverages in `GRID`, computed as 1 - risk (see `risk_coverage`). For `model`, the least confident
+    decisions are withheld first. For `oracle`, the wrong decisions are withheld first. In a mean over several outputs,
+    both classes of an output have the same total weight.
     """
 
     name: str
     model: FloatArray
     oracle: FloatArray
     random: float  # accuracy of random abstention, the same at every coverage
-    # (coverage reached, accuracy) at the cuts chosen on valid, in the order of `COVERAGES`
+    # (coverage reached, accuracy) at the cuts chosen on the valid split, in the order of `COVERAGES`
     kept: tuple[tuple[float, float], ...]
 
 
 def confidence_threshold(confidence: FloatArray, coverage: float) -> float:
-    """Choose the confidence cut that keeps a share of the answers.
+    """Choose the confidence threshold that keeps a share of the decisions.
 
     Args:
-        confidence: Confidence >= 0 of each answer, (utterance,).
-        coverage: Share of the answers to keep, in [0, 1].
+        confidence: Confidence >= 0 of each decision, (utterance,).
+        coverage: Share of the decisions to keep, in [0, 1].
 
     Returns:
-        The lowest confidence of a kept answer; answers of equal confidence are all kept. It is 0 for a coverage of 1.
+        The lowest confidence of a kept decision, or 0 if the coverage is 1. All decisions with exactly this confidence
+        are kept.
     """
     if coverage >= 1:
         return 0.0
@@ -69,18 +71,21 @@ def confidence_threshold(confidence: FloatArray, coverage: float) -> float:
 def abstain(
     valid: Predictions, scored: Predictions, decisions: Decisions, scalings: Mapping[str, PlattScaling]
 ) -> tuple[dict[str, Any], list[CoverageCurve]]:
-    """Score the answers that are kept at cuts chosen on valid, and compute risk-coverage curves and their areas.
+    """Score the decisions that are kept at each coverage, and compute risk-coverage curves and their areas.
 
-    If all answers are kept, the scores equal those of the protocol clean.
+    The coverage is the share of decisions that are kept; the least confident decisions are withheld. The confidence
+    thresholds are chosen on the valid split. If all decisions are kept, the scores equal those of the
+    protocol clean.
 
     Args:
-        valid: Validated predictions for valid, with labels for every task; the cuts are chosen on them.
+        valid: Validated predictions for the valid split, with labels for every task.
         scored: Validated predictions for the split to score, with labels for every task.
         decisions: Decision thresholds of the run.
-        scalings: Output -> scaling from `fit_scalings` on valid.
+        scalings: Output -> Platt scaling that `fit_scalings` fitted on the valid split.
 
     Returns:
-        Task -> its entry in the part ``abstention`` of a diagnosis; and one curve per task.
+        Two values: the entry ``abstention`` in the JSON of a diagnosis (scores and areas by task), and one curve per
+        task.
     """
     on_valid, on_scored = labelled_outputs(valid), labelled_outputs(scored)
     part: dict[str, Any] = {SENTIMENT: None, EMOTION: None}
@@ -100,16 +105,16 @@ def abstain(
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """Decisions of one output on the scored split, and the confidence cut of every coverage."""
+    """Decisions of one output on the scored split, with gold classes, confidences and confidence thresholds."""
 
     present: BoolArray
     predicted: BoolArray
     confidence: FloatArray
-    cuts: tuple[float, ...]  # in the order of `COVERAGES`
+    cuts: tuple[float, ...]  # confidence threshold for each coverage in `COVERAGES`
 
     @classmethod
     def of(cls, valid: LabelledOutputs, scored: LabelledOutputs, threshold: float, scaling: PlattScaling) -> _Answers:
-        """Make the decisions for the scored split, and choose the confidence cuts on valid."""
+        """Make the decisions for the scored split, and choose the confidence thresholds on the valid split."""
         valid_confidence = scaling.distance(valid.probability, threshold)
         return cls(
             present=scored.present,
@@ -119,7 +124,18 @@ class _Answers:
         )
 
     def at_cuts(self, scores_of: Callable[[BoolArray], dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """Return coverage in per cent -> the cut, the share of answers that it keeps, and their scores."""
+        """Keep the most confident decisions at each coverage in `COVERAGES`, and score them.
+
+        A decision is kept if its confidence reaches the threshold of the coverage.
+
+        Args:
+            scores_of: Function that takes a mask (utterance,), True for kept decisions, and returns their scores by
+                name.
+
+        Returns:
+            Coverage aimed at, in per cent, such as "80" -> the confidence threshold (`cut`), the share of decisions
+            actually kept (`coverage`), and the scores of the kept decisions.
+        """
         rows = {}
         for coverage, cut in zip(COVERAGES, self.cuts, strict=True):
             answered = self.confidence >= cut
@@ -127,7 +143,10 @@ class _Answers:
         return rows
 
     def risks(self, weight: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        """Return the risk at every coverage, with answers ordered by confidence and by an oracle, both (utterance,)."""
+        """Return the risks of the model and of the oracle, both (utterance,); see `risk_coverage` and `oracle_risk`.
+
+        `weight` (utterance,) is the weight of each decision. If it is None, all decisions have the same weight.
+        """
         wrong = self.present != self.predicted
         return risk_coverage(wrong, self.confidence, weight), oracle_risk(wrong, weight)
 
@@ -190,19 +209,20 @@ def _coverage_curve(
 
 
 def risk_coverage(wrong: BoolArray, confidence: FloatArray, weight: FloatArray | None = None) -> FloatArray:
-    """Compute the risk (weighted share of errors) of the k most confident answers, for k = 1, 2, ... up to all.
+    """Compute the risk of the k most confident decisions, for every k from 1 to their total number.
 
-    Answers of equal confidence share their errors evenly, so the result does not depend on the order of the rows.
+    The risk is the weighted share of errors. Decisions of equal confidence share their errors evenly, so the result
+    does not depend on the order of the utterances.
 
     Args:
         wrong: True where the decision is an error, (utterance,).
-        confidence: Confidence of each answer, (utterance,).
-        weight: Positive weight of each answer in the risk, (utterance,). With 1 / P on the P present and 1 / N on the
-            N absent cases, the risk of all answers is 1 - weighted accuracy. If `weight` is None, all answers have the
-            same weight, so the risk is the error rate.
+        confidence: Confidence of each decision, (utterance,).
+        weight: Positive weight of each decision, (utterance,). With the weights of `class_weights`, the risk of all
+            decisions is 1 - weighted accuracy. If None, all decisions have the same weight, and the risk is the error
+            rate.
 
     Returns:
-        Risks (utterance,) of the 1, 2, ... most confident answers.
+        Risks (utterance,). Element k - 1 is the risk of the k most confident decisions.
     """
     share = np.ones(len(wrong)) if weight is None else np.asarray(weight, dtype=np.float64)
     # np.unique sorts in ascending order, so negation puts the most confident answers first
@@ -213,31 +233,34 @@ def risk_coverage(wrong: BoolArray, confidence: FloatArray, weight: FloatArray |
 
 
 def oracle_risk(wrong: BoolArray, weight: FloatArray | None = None) -> FloatArray:
-    """Compute the `risk_coverage` of an oracle that gives right answers first, then wrong ones by ascending weight.
+    """Compute the risks of an oracle that keeps right decisions first, then wrong ones by ascending weight.
 
-    For the same answers, no other confidence gives a smaller area under the curve.
+    The risk is defined in `risk_coverage`. No other order of the decisions gives a smaller area under the curve.
 
     Args:
         wrong: True where the decision is an error, (utterance,).
-        weight: Positive weight of each answer in the risk, (utterance,); None weights all answers equally.
+        weight: Positive weight of each decision, (utterance,). If None, all decisions have the same weight.
 
     Returns:
-        Risks (utterance,) of the 1, 2, ... first answers.
+        Risks (utterance,). Element k - 1 is the risk of the first k decisions that the oracle keeps.
     """
     share = np.ones(len(wrong)) if weight is None else np.asarray(weight, dtype=np.float64)
     return risk_coverage(wrong, -(share * wrong), weight)
 
 
 def area_under_risk(risk: FloatArray) -> float:
-    """Return the area under a risk-coverage curve, which is the mean risk; NaN without answers.
+    """Return the area under a risk-coverage curve, which is the mean of the risks; NaN if there are no risks.
 
-    A smaller area is better. Random abstention has the same risk at every coverage, so its area is the risk of all
-    answers.
+    A smaller area is better. If decisions are withheld at random, the risk is the same at every coverage, so the area
+    is the risk of all decisions.
     """
     return float(risk.mean()) if risk.size else float("nan")
 
 
 def class_weights(present: BoolArray) -> FloatArray:
-    """Return the weights of weighted accuracy: 1 / P for each of P present cases, 1 / N for each of N absent ones."""
+    """Return the weight of each utterance in weighted accuracy, (utterance,).
+
+    If the class is present in P utterances and absent in N, their weights are 1 / P and 1 / N.
+    """
     n_present = int(present.sum())
     return np.where(present, 1 / max(n_present, 1), 1 / max(len(present) - n_present, 1))

@@ -1,8 +1,8 @@
-"""Calibration of probabilities, and decision thresholds per objective, both chosen on valid for every output.
+"""Calibration of probabilities, and decision thresholds per objective, both chosen on the valid split.
 
 Platt scaling in logit space has two numbers per output: calibrated logit = slope * logit + offset. The slope is not
-negative, so the ranking of utterances stays. A threshold that is mapped in the same way gives the same decisions. An
-objective is the metric that a threshold maximises.
+negative, so calibration does not change the ranking of utterances. If thresholds are mapped by the same formula,
+decisions do not change either. An objective is the metric that a threshold maximises.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ class PlattScaling:
 
 
 def labelled_outputs(predictions: Predictions) -> dict[str, LabelledOutputs]:
-    """Return output name -> its labelled utterances, for every output of validated predictions that is a class."""
+    """Return the gold classes and probabilities of the labelled utterances, by name of the output.
+
+    Outputs that are intensities are left out. The predictions must be validated.
+    """
     outputs = {}
     for task in classes_in(predictions):
         present, scored = classes_of(task, predictions)
@@ -88,13 +91,14 @@ def classes_in(predictions: Predictions) -> list[str]:
 
 
 def fit_scalings(valid: Predictions) -> dict[str, PlattScaling]:
-    """Fit Platt scaling of every output by maximum likelihood, with the softened targets of Platt's section 2.2.
+    """Fit Platt scaling of every output by maximum likelihood, with the softened targets of Platt (1999, section 2.2).
 
     Args:
-        valid: Validated predictions for the valid split. The split is not checked: never pass test.
+        valid: Validated predictions for the valid split. The split is not checked: never pass the test split.
 
     Returns:
-        Output -> scaling. Where valid has only one class of an output, the scaling changes nothing and has a `reason`.
+        Output -> scaling. If only one class of an output (present or absent) occurs in the valid split, the scaling
+        changes nothing, and its `reason` says why.
     """
     scalings = {}
     for name, cases in labelled_outputs(valid).items():
@@ -114,7 +118,7 @@ def recalibrated(predictions: Predictions, scalings: Mapping[str, PlattScaling])
 
     Args:
         predictions: Predictions to calibrate.
-        scalings: Output -> scaling, for every class output.
+        scalings: Output -> scaling, for every output that is a class probability.
 
     Returns:
         Predictions for the same rows, with calibrated probabilities.
@@ -137,10 +141,11 @@ def calibration_part(scored: Predictions, scalings: Mapping[str, PlattScaling]) 
 
     Args:
         scored: Validated predictions for the scored split.
-        scalings: Output -> scaling, fitted on valid.
+        scalings: Output -> scaling, fitted on the valid split.
 
     Returns:
-        Output -> slope, offset, errors ``before`` and ``after`` calibration, and counts of utterances.
+        Output -> slope and offset of the scaling, calibration errors and Brier score ``before`` and ``after``
+        calibration, number of scored utterances, and number of utterances where the class is present.
     """
     part = {}
     for name, cases in labelled_outputs(scored).items():
@@ -169,16 +174,17 @@ def trust_scores(
 ) -> dict[str, FloatArray]:
     """Compute the first headline score and the calibration error of every task that predicts classes.
 
-    The calibration error is that of calibrated probabilities.
+    The calibration error is computed from calibrated probabilities.
 
     Args:
         rows: Validated predictions.
         decisions: Thresholds of the run, applied to uncalibrated probabilities.
         scalings: Output -> scaling of the run.
-        weights: How often each resample drew each video, (resample, video); None scores the rows once.
+        weights: How many times each bootstrap resample contains each video, (resample, video). If None, the predictions
+            are scored without resampling.
 
     Returns:
-        Path -> score: a scalar, or an array (resample,) if there are weights.
+        Path of a score -> its value: a scalar, or an array (resample,) if there are weights.
     """
     values = headline_values(count_videos(rows, decisions), weights)
     tasks = classes_in(rows)
@@ -205,33 +211,34 @@ def mean_trust_scores(
 
     Args:
         runs: Arguments of `trust_scores` for each run: predictions, decisions, scalings.
-        weights: How often each resample drew each video, (resample, video); None scores the rows once.
+        weights: How many times each bootstrap resample contains each video, (resample, video). If None, the predictions
+            are scored without resampling.
 
     Returns:
-        Path -> mean score: a scalar, or an array (resample,) if there are weights.
+        Path of a score -> its mean over the runs: a scalar, or an array (resample,) if there are weights.
     """
     run_scores = [trust_scores(*run, weights) for run in runs]
     return {path: np.mean([scores[path] for scores in run_scores], axis=0) for path in run_scores[0]}
 
 
 def interval_of(resampled: FloatArray) -> list[float]:
-    """Return the 95 % interval of a resampled score (resample,) as [low, high]."""
+    """Return the 95 % interval [low, high] of a score, from its values in bootstrap resamples, (resample,)."""
     interval = percentile_interval(resampled)
     return [interval.low, interval.high]
 
 
 def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, dict[str, float]]:
-    """Choose a threshold for every output and every metric to maximise, with `voted_thresholds`.
+    """For every output and every metric, choose the threshold that maximises the metric, with `voted_thresholds`.
 
-    For weighted accuracy and weighted F1 of emotions the thresholds are those of `decisions`. Where valid has only one
-    class of an output, its threshold is 0.5.
+    The thresholds of emotions for weighted accuracy and weighted F1 are not chosen anew: they are those of `decisions`.
+    If only one class of an output (present or absent) occurs in the valid split, a chosen threshold is 0.5.
 
     Args:
-        valid: Validated predictions for the valid split. The split is not checked: never pass test.
+        valid: Validated predictions for the valid split. The split is not checked: never pass the test split.
         decisions: Thresholds stored with the run.
 
     Returns:
-        Output -> metric -> threshold in [0, 1].
+        Nested dictionary: output, then metric, then threshold in [0, 1].
     """
     chosen = {}
     for name, cases in labelled_outputs(valid).items():
@@ -251,11 +258,12 @@ def thresholds_part(
 
     Args:
         scored: Validated predictions for the scored split.
-        thresholds: Output -> metric -> threshold, from `objective_thresholds`.
-        scalings: Output -> scaling, fitted on valid.
+        thresholds: Nested dictionary from `objective_thresholds`: output, then metric, then threshold.
+        scalings: Output -> Platt scaling, fitted on the valid split.
 
     Returns:
-        Output -> metric -> threshold, calibrated threshold, and the scores at the threshold and at 0.5.
+        Nested dictionary: output, then metric, then an entry with the threshold, the calibrated threshold, and the
+        value of the metric at this threshold and at 0.5.
     """
     part: dict[str, Any] = {}
     for name, cases in labelled_outputs(scored).items():

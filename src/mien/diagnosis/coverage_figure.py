@@ -1,4 +1,4 @@
-"""Figure of accuracy against the share of answers kept: abstention by confidence, at random and by an oracle."""
+"""Figure of accuracy against the share of decisions kept, with abstention by confidence, at random or by an oracle."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ NOTE = (
 
 @figure_style()
 def draw_coverage_curves(heading: str, runs: Sequence[Sequence[CoverageCurve]]) -> Figure:
-    """Draw accuracy against coverage (the share of answers that are kept), one panel per score.
+    """Draw accuracy against coverage (the share of decisions that are kept), one panel per score.
 
-    Each panel compares abstention by confidence with random abstention and with an oracle.
+    Each panel compares three ways to withhold decisions: by confidence, at random, and by an oracle.
 
     Args:
         heading: Second line of the title.
-        runs: Curves of each run; all runs have the same scores in the same order.
+        runs: Curves of each run. All runs have curves of the same scores, in the same order.
 
     Returns:
         The figure.

@@ -1,6 +1,6 @@
 """The command `mien diagnose`: how far a run's predictions can be trusted.
 
-Calibration, thresholds and confidence cuts are chosen on the valid split.
+Calibration, decision thresholds and confidence thresholds are chosen on the valid split.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Result of a diagnosis: `summary` is the JSON object of the command line, `figures` holds the data to plot."""
+    """Result of a diagnosis: `summary` is the JSON object that `mien diagnose` prints, `figures` the data to plot."""
 
     summary: dict[str, Any]
     figures: DiagnosisFigures
@@ -115,16 +115,18 @@ def diagnose(
     n_resamples: int = N_RESAMPLES,
     advance: Advance | None = None,
 ) -> Diagnosis:
-    """Diagnose runs that differ only in seed: calibration, thresholds, abstention, groups, transcription errors.
+    """Measure how far the predictions of a system can be trusted, from runs that differ only in their seed.
+
+    The diagnosis covers calibration, thresholds, abstention, groups of utterances, and errors in transcripts.
 
     Args:
         runs: Folders of finished runs, or the name of a shipped run; the folders stay unchanged.
         out: Folder for diagnosis.json, diagnosis.md and the figures; None writes nothing.
         dataset: Dataset to score; None scores the one that the runs were trained on.
         split: Split to score.
-        word_errors: Word error rates in [0, 1] to inject into transcripts; it is an error if the runs do not allow it.
-            If None, `WORD_ERRORS` are injected where the runs allow it; otherwise the reason is recorded.
-        text: Text extractor (for example ``glove:FILE``), if the run's feature space does not name one.
+        word_errors: Word error rates in [0, 1] to inject into transcripts; None means `WORD_ERRORS`. If text inputs
+            cannot be recomputed, given rates raise an error. With None, the diagnosis records the reason instead.
+        text: Name of the text extractor, for example ``glove:FILE``, if the run's feature space does not name one.
         n_resamples: Resamples of the bootstrap over videos; 0 gives no intervals.
         advance: Called after each step with the number of finished steps and the number of all steps.
 
@@ -193,10 +195,10 @@ def _diagnose_run(run: Run, opened: OpenedSplit) -> tuple[_DiagnosedRun, list[st
 
 
 def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
-    """Drop tasks that predict classes but have no gold label in any row.
+    """Drop the classification tasks for which no utterance has a gold label.
 
-    Return the remaining predictions and one message per dropped task. Raise DataError if no task that predicts
-    classes remains.
+    Return the remaining predictions and one message per dropped task. Raise DataError if no task that predicts classes
+    remains.
     """
     dropped = [task for task in classes_in(predictions) if not classes_of(task, predictions)[1].any()]
     kept = _select_tasks(predictions, [task for task in predictions.outputs if task not in dropped])
@@ -209,7 +211,7 @@ def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
 
 
 def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Decisions) -> RunDiagnosis:
-    """Measure calibration, thresholds and abstention of one run, all chosen on valid and scored on another split.
+    """Choose calibration, thresholds and abstention of one run on the valid split, and score them on another split.
 
     Args:
         valid: Predictions for the valid split.
@@ -220,7 +222,7 @@ def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Dec
         Diagnosis of the run.
 
     Raises:
-        DataError: Rows are unusable, or valid lacks a task or its labels.
+        DataError: Predictions are invalid, or those for the valid split lack a task or its labels.
     """
     scored, valid = validated_predictions(scored), validated_predictions(valid, "the predictions on valid")
     valid = _select_tasks(valid, [task for task in valid.outputs if task in scored.outputs])
@@ -254,7 +256,7 @@ def _select_tasks(predictions: Predictions, tasks: Sequence[str]) -> Predictions
 
 
 def _mean_emotion_scores(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
-    """Return the scores averaged over the six emotions, leaving out undefined ones; None without emotions."""
+    """Return the mean of each metric over the emotions where it is defined; None if there are no emotions."""
     rows = [thresholds[name] for name in EMOTIONS if name in thresholds]
     if not rows:
         return None
@@ -268,10 +270,10 @@ def _mean_emotion_scores(thresholds: Mapping[str, Mapping[str, Mapping[str, floa
 
 
 def _valid_predictions(run: Run, predictor: Predictor, opened: OpenedSplit) -> tuple[Predictions, list[str]]:
-    """Return the predictions of a run for valid, and messages on how they were made.
+    """Return the predictions of a run for the valid split, and messages on how they were made.
 
     A shipped run has no stored predictions, so it predicts the valid split of the scored Dataset. Raise DataError if
-    this Dataset has no valid split, or if the run was trained on some of its videos.
+    this Dataset has no valid split, or if the run was trained on some videos of that split.
     """
     path = run.folder / PREDICTIONS_FOLDER / "valid.parquet"
     if path.exists():
@@ -301,7 +303,10 @@ def _group_scores(opened: OpenedSplit, diagnosed: Sequence[_DiagnosedRun], n_res
 
 
 def _valid_attributes(opened: OpenedSplit) -> UtteranceAttributes | None:
-    """Return attributes of the valid split of the training Dataset, or else of the scored one; None if both lack it."""
+    """Return attributes of the utterances in the valid split, or None if there is no valid split.
+
+    The training Dataset is preferred. If it is gone or has no valid split, the scored Dataset is used.
+    """
     for dataset in (_training_dataset(opened.run), opened.dataset):
         if dataset is not None and VALID in dataset.splits:
             return utterance_attributes(dataset.columns(VALID))
@@ -309,7 +314,7 @@ def _valid_attributes(opened: OpenedSplit) -> UtteranceAttributes | None:
 
 
 def _training_dataset(run: Run) -> Dataset | None:
-    """Return the Dataset that the run was trained on; None if it is gone or its folder now holds another one."""
+    """Return the Dataset that the run was trained on, or None if its folder is gone or now holds another Dataset."""
     path = run.dataset["path"]
     try:
         dataset = open_dataset(path) if path else None
@@ -321,7 +326,7 @@ def _training_dataset(run: Run) -> Dataset | None:
 def _retranscriber_or_reason(
     opened: OpenedSplit, rates: Sequence[float], text: str | None, *, required: bool
 ) -> Retranscribe | str:
-    """Return the result of `retranscriber` or the reason why there is none; if `required`, raise the error."""
+    """Return the result of `retranscriber`, or the reason why there is none. If `required`, raise its error instead."""
     if not rates:
         return "not asked for"
     try:
@@ -340,9 +345,9 @@ def _degraded_scores(
     n_resamples: int,
     step: Callable[[], None],
 ) -> dict[str, Any]:
-    """Return the scores at word error rate 0 and at the given rates; text inputs are recomputed for each.
+    """Return the scores at word error rate 0 and at the given rates; text inputs are recomputed for each rate.
 
-    `step` is called after each given rate.
+    The function `step` is called after each of the given rates.
     """
     columns = opened.columns
     transcripts = columns.transcripts or []
@@ -369,7 +374,7 @@ def _degraded_scores(
 
 
 def _reextraction_notes(reextracted: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
-    """Return a message if predictions from re-extracted and from stored text features differ; else an empty list."""
+    """Return one message if re-extracted text features change the predictions, else an empty list."""
     gap = max(
         float(np.abs(one.predictions.outputs[task] - other.predictions.outputs[task]).max())
         for one, other in zip(reextracted, stored, strict=True)

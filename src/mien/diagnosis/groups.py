@@ -1,7 +1,8 @@
-"""Scores of groups of utterances: by number of words, duration, position in the video, or length of the video.
+"""Scores of groups of utterances.
 
-The edges of the groups come from the valid split, the scores from the scored split, and the intervals from a bootstrap
-over the videos of the group.
+The utterances are grouped by number of words, by duration, by position in the video, and by the number of utterances of
+their video. The edges of the groups come from the valid split, the scores from the scored split, and the intervals from
+a bootstrap over the videos of the group.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class UtteranceAttributes:
     index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
     words: FloatArray  # (N,) number of words of the transcript, NaN without one
     duration_s: FloatArray  # (N,) NaN where unknown
-    position: FloatArray  # (N,) place among the utterances of the video, in (0, 1): 0.25 and 0.75 for two
+    position: FloatArray  # (N,) relative position in the video, in (0, 1): 0.25 and 0.75 for two utterances
     video_length: FloatArray  # (N,) number of utterances of its video
 
 
@@ -45,12 +46,15 @@ class Grouping:
 
     what: str
     groups: Mapping[str, BoolArray]  # name -> (N,) membership, in the order of `UtteranceAttributes`
-    edges: tuple[float, ...] = ()  # from valid; an edge belongs to the group above it
+    edges: tuple[float, ...] = ()  # from the valid split; an edge belongs to the group above it
     absent: str = ""
 
 
 def utterance_attributes(columns: SplitColumns) -> UtteranceAttributes:
-    """Compute every utterance's number of words, duration, position and length of its video; NaN where unknown."""
+    """Compute number of words, duration and position of each utterance, and the number of utterances of its video.
+
+    The rows are ordered by video and index. A value is NaN where it is unknown.
+    """
     n, lengths = columns.n_utterances, columns.lengths
     video_id = np.repeat(np.array(columns.video_ids, dtype=object), lengths)
     unknown = np.full(n, np.nan)
@@ -73,12 +77,12 @@ def utterance_attributes(columns: SplitColumns) -> UtteranceAttributes:
 
 
 def make_groupings(scored: UtteranceAttributes, valid: UtteranceAttributes | None) -> list[Grouping]:
-    """Group utterances by words, duration, position, and length of the video.
+    """Group utterances by number of words, duration, position in the video, and number of utterances of their video.
 
     Args:
         scored: Attributes of the split to score.
-        valid: Attributes of the valid split, whose terciles are the edges of the groups. If it is None, there are
-            groups by position only.
+        valid: Attributes of the valid split. Their terciles are the edges of the groups. If `valid` is None, there are
+            only groups by position, which need no such edges.
 
     Returns:
         One grouping per attribute.
@@ -121,20 +125,20 @@ def score_groups(
     scored: UtteranceAttributes,
     n_resamples: int,
 ) -> dict[str, Any]:
-    """Score the whole split and every group: means over the runs, each with its 95 % interval.
+    """Score the whole split and every group. A score is the mean over the runs, with its 95 % interval.
 
-    A group is flagged as worse in a headline score if the interval lies wholly below the score of the whole split.
-    Calibration errors are never flagged, because they grow when there are fewer cases.
+    A group is flagged as worse in a headline score if the interval of the group lies wholly below the score of the
+    whole split. Calibration errors are never flagged, because they grow when there are fewer utterances.
 
     Args:
         runs: Predictions for the scored split and thresholds, one entry per run.
-        scalings: For each run, output -> Platt scaling; calibration errors are measured after recalibration.
+        scalings: Platt scalings of each run, by output. Calibration errors are measured after this scaling.
         groupings: Groups from `make_groupings`.
         scored: Attributes of the scored utterances.
         n_resamples: Resamples of the bootstrap over videos; 0 gives no intervals and no flags.
 
     Returns:
-        The part ``groups`` of a diagnosis: scores of the whole split, and of every group.
+        The entry ``groups`` in the JSON of a diagnosis: scores of the whole split, and of every group.
 
     Raises:
         DataError: Predictions and attributes are about different utterances.

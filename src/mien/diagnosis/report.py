@@ -83,7 +83,10 @@ def write_diagnosis(folder: Path, summary: Mapping[str, Any], figures: Diagnosis
 
 
 def heading_of(summary: Mapping[str, Any]) -> str:
-    """Return a heading with the system, its seeds, the Dataset, the split and its size."""
+    """Return the heading of a diagnosis.
+
+    It has the system, its seeds, the Dataset, the split, and the numbers of videos and utterances of the split.
+    """
     run, seeds = summary["runs"][0], [each["seed"] for each in summary["runs"]]
     return (
         f"{run['model']} {'+'.join(run['inputs'])}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}; "
@@ -92,7 +95,7 @@ def heading_of(summary: Mapping[str, Any]) -> str:
 
 
 def tables_of(summary: Mapping[str, Any]) -> list[TextTable]:
-    """Return the parts of a diagnosis as tables of means over the runs, with s.d. if there are several runs."""
+    """Return the results of a diagnosis as tables of means over the runs, with s.d. if there are several runs."""
     tables = [
         _calibration_table(summary),
         _thresholds_table(summary),
@@ -253,7 +256,7 @@ def _transcription_table(degraded: Mapping[str, Any]) -> TextTable:
 
 
 def _score_column(path: str) -> str:
-    """Return the table heading of a score: that of the headline score at the path, or else "<task> ECE"."""
+    """Return the table heading of a score. For a calibration error, this is the task and "ECE"."""
     headline = all_headlines().get(path)
     return f"{path.split('.', maxsplit=1)[0]} ECE" if headline is None else headline.column
 

@@ -1,7 +1,7 @@
 """Inject word errors into transcripts, to measure how a system's scores change with worse transcripts.
 
-Injected errors are spread evenly over the words. The errors of a speech recogniser are not: it mistakes rare words,
-words that sound alike and words in noise, and its substitutes make sense (docs/decisions.md).
+Injected errors are spread evenly over the words. The errors of a speech recogniser differ: they concentrate on rare
+words, words that sound alike and words in noise, and the substituted words make sense (docs/decisions.md).
 
 `retranscriber` recomputes the text inputs of a run from such transcripts.
 """
@@ -33,7 +33,7 @@ from mien.training.predictor import needs_transcripts
 
 
 class WordError(IntEnum):
-    """Kind of a word error."""
+    """The kinds of word error: a word is substituted, deleted or inserted."""
 
     SUBSTITUTION = 0
     DELETION = 1
@@ -123,11 +123,12 @@ def score_degraded(
     Args:
         runs: Predictions from transcripts with errors, one entry per run.
         clean: Predictions of the same runs, in the same order, from transcripts without errors.
-        scalings: For each run, output -> Platt scaling.
+        scalings: Platt scalings of each run, by output.
         n_resamples: Resamples of the paired bootstrap over videos; 0 gives no intervals.
 
     Returns:
-        Path of a score -> ``value``, ``difference`` from the score without errors, and its 95 % ``interval``.
+        Path of a score -> ``value``, ``difference`` from the score without errors, and the 95 % ``interval`` of the
+        difference.
 
     Raises:
         DataError: Rows are unusable, or `runs` and `clean` have different utterances.
@@ -162,18 +163,18 @@ def retranscriber(run: Run, columns: SplitColumns, extractor: str | None = None)
     """Return the function that recomputes the text inputs of a run from other transcripts.
 
     Args:
-        run: Finished run that reads transcripts, or text vectors of an available extractor.
+        run: Finished run whose text inputs are transcripts, or vectors that an available extractor computes.
         columns: Columns of the split, which must have transcripts.
-        extractor: Name of the text extractor, for example ``glove:FILE``; needed if the name of the run's feature space
-            is not that of an extractor. None takes the name of the feature space.
+        extractor: Name of the text extractor, for example ``glove:FILE``. If None, the name of the run's feature space
+            is used, which must then be the name of an extractor.
 
     Returns:
         A function that takes the columns of a split and new transcripts (utterance,) and returns columns with the text
         inputs of these transcripts.
 
     Raises:
-        DataError: The run does not read text, its words are aligned with other modalities, its text extractor is not
-            available, or the split has no transcripts.
+        DataError: The run has no text input, takes aligned vectors of single words as input, or needs a text extractor
+            that is not available. Or the split has no transcripts.
         UnknownNameError: There is no such extractor.
         FeatureSpaceError: The feature space of the extractor differs from that of the run.
     """

@@ -1,8 +1,8 @@
 """Code that all engines share, and the form in which a job is sent to another process or machine.
 
-An engine runs jobs: on this machine, with Dask or with Ray. A job is serialised once, into bytes. Otherwise, Dask would
-keep large arguments in the memory of workers, where they are lost when a worker dies. The bytes also contain the code
-of functions that are defined in a notebook or script.
+An engine runs jobs on this machine, with Dask, or with Ray. A job is serialised once, into bytes. Otherwise, Dask would
+keep large arguments in the memory of workers and lose them when a worker dies. The bytes also contain the code of
+functions that are defined in a notebook or script.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class WorkersLostError(Exception):
 
 @dataclass(frozen=True)
 class PackedJob:
-    """A serialised job with its function and context, and the package versions of the machine that sends it."""
+    """A serialised job with its function and context, and the package versions of the machine that sends the job."""
 
     # pickle of (function, job)
     call: bytes
@@ -69,7 +69,7 @@ class PackedJob:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """How to run each job of one call of `run_jobs`, whose parameters of the same names explain the fields."""
+    """How to run the jobs of one call of `run_jobs`. Its fields are the parameters of `run_jobs` of the same names."""
 
     function: Callable[..., Any]
     context: Callable[[], Any] | None = None
@@ -137,7 +137,10 @@ _CONTEXT_LOCK = threading.Lock()
 
 @lru_cache(maxsize=1)
 def _shared_context(packed: bytes) -> Any:
-    """Return the context that a pickled function makes. It is cached for the next jobs with the same function."""
+    """Call the pickled function `packed` and return the object that it makes, which jobs share as their context.
+
+    The object is cached for later calls with the same function.
+    """
     return pickle.loads(packed)()
 
 
@@ -145,7 +148,8 @@ def run_packed(packed: PackedJob) -> Any:
     """Run a packed job on a worker and return its outcome.
 
     Raises:
-        EngineError: The package versions differ from the sender's, or an error occurred that would stop every job.
+        EngineError: The package versions differ from those of the sending machine, or an error occurred that would stop
+            every job.
     """
     _require_versions(packed.versions)
     try:
@@ -166,17 +170,19 @@ def run_packed(packed: PackedJob) -> Any:
 
 
 def installed_versions() -> dict[str, str]:
-    """Return name -> version for Python, mien and the `DECIDING_PACKAGES`, with "none" for a package not installed."""
+    """Return the versions of Python, mien and the `DECIDING_PACKAGES`, by name; "none" if not installed."""
     return {"Python": platform.python_version(), "mien": __version__} | {
         name: _package_version(name) for name in DECIDING_PACKAGES
     }
 
 
 def require_visible_paths(*paths: Path) -> None:
-    """Check on a worker that files and folders of the machine that sent the job exist on the worker, too.
+    """Check, on a worker, that it can see the paths of a job.
+
+    The paths were given on another machine, so they exist here only if both machines share the file system.
 
     Raises:
-        EngineError: A path does not exist on this machine.
+        EngineError: A path does not exist on the worker.
     """
     for path in paths:
         if not path.exists():

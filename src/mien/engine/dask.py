@@ -27,7 +27,7 @@ def dask_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[C
     Args:
         work: How to run each job.
         address: HOST:PORT of the scheduler. If it is None, a local cluster is started.
-        workers: Number of worker processes of a local cluster. It is ignored if there is an address.
+        workers: Number of worker processes of a local cluster; ignored if there is an address.
 
     Yields:
         Cluster that submits jobs to the scheduler.
@@ -95,7 +95,7 @@ class _DaskJobs:
     """Submits jobs to Dask, at most as many at a time as the workers have threads.
 
     Without this limit, Dask would assign all jobs to workers at once. When a worker dies, Dask counts a failure for
-    every job assigned to it. It would therefore give up jobs that had not even started.
+    every job assigned to this worker. Dask would therefore give up jobs that had not even started.
     """
 
     def __init__(self, client: Any, work: JobSpec, name: str) -> None:
@@ -130,7 +130,7 @@ class _DaskJobs:
     def close(self) -> None:
         """Cancel the submitted jobs, then kill their processes.
 
-        In the opposite order, a worker whose process was killed would start another job.
+        If the processes were killed first, their workers would start other jobs.
         """
         self._closed.set()
         with suppress(Exception):  # the scheduler may be gone, which `run` has reported

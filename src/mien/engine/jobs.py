@@ -81,11 +81,11 @@ def run_jobs(
         jobs: Arguments of `function`, one per call.
         on_lost: Function that takes a job whose process or workers died, and the reason. It returns the outcome to
             yield for this job.
-        context: Function that makes an object which the jobs of a process share. `function` gets the object as its
-            argument `context`. On a cluster, only one job at a time uses it, and it is cached for later calls with the
-            same `context`. If None, `function` gets no such argument.
-        process_imports: Names of modules. Each job runs in a separate process that has imported them. If None, there
-            are no separate processes.
+        context: Function that makes an object, which is shared by the jobs of a process. `function` gets the object as
+            its argument `context`. On a cluster, only one job at a time uses the object, and the object is cached for
+            later calls with the same `context`. If None, `function` gets no such argument.
+        process_imports: Names of modules. Each job runs in a separate process that has imported these modules. If None,
+            there are no separate processes.
 
     Yields:
         Outcome of each job, in order of completion.
@@ -131,7 +131,7 @@ def _run_on_threads(
 ) -> Iterator[OutcomeT]:
     """Run jobs on `n_threads` threads, and yield the outcomes as the jobs complete. On an error, call `cancel`.
 
-    One thread means the calling thread, so that an interrupt stops the job at once.
+    If `n_threads` is 1, the jobs run in the calling thread, so that an interrupt stops the job at once.
     """
     if n_threads == 1:
         yield from map(run, jobs)

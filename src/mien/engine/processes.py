@@ -1,7 +1,7 @@
 """Runs each job in a separate process on this machine.
 
-The peak memory can then be measured per job, and a failure (out of memory, a native crash) affects only one job.
-The processes end with the process that started them, so that none writes to a folder that is no longer in use.
+The peak memory can thus be measured for each job, and a failure (out of memory, a native crash) affects only one job.
+A process ends when the process that started it ends, so that no process writes to a folder that is no longer in use.
 """
 
 from __future__ import annotations
@@ -87,13 +87,13 @@ class WorkerProcess:
         return LostJob(f"its process ended {_exit_description(code)}{_error_tail(errors)}")
 
     def kill(self) -> None:
-        """Kill the process and its children; a thread that waits in `run` gets LostJob."""
+        """Kill the process and its children. A call of `run` that waits in another thread then returns LostJob."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def close(self) -> None:
-        """Kill the process and close its files; no thread may wait in `run`."""
+        """Kill the process and close its files. Call this only when no thread waits in `run`."""
         self.kill()
         with suppress(BrokenPipeError), self._process, self._errors:  # closes the pipes
             pass
@@ -113,13 +113,13 @@ def run_in_process(call: bytes, imports: Sequence[str], token: str) -> Any:
     Args:
         call: Pickle of (function, job).
         imports: Modules that the process imports before the job.
-        token: Identifies the call of `run_jobs`.
+        token: Id of the call of `run_jobs` to which the job belongs.
 
     Returns:
         Outcome of the job; LostJob if its process died.
 
     Raises:
-        EngineError: The function raised it, or `stop_workers` was called for the token.
+        EngineError: The function of the job raised EngineError, or `stop_workers` was called for the token.
     """
     with _WORKERS_LOCK:
         if token in _STOPPED_TOKENS:
@@ -149,7 +149,10 @@ def run_in_process(call: bytes, imports: Sequence[str], token: str) -> Any:
 
 
 def stop_workers(token: str) -> None:
-    """Kill the workers of a `run_jobs` call and start no more for it; its jobs must tolerate a kill at any time."""
+    """Kill the worker processes of one call of `run_jobs`, and start no more of them.
+
+    The jobs of this call must tolerate a kill at any time. `token` identifies the call.
+    """
     with _WORKERS_LOCK:
         _STOPPED_TOKENS.add(token)
         for worker in _WORKERS_OF_CALL[token]:
@@ -158,7 +161,7 @@ def stop_workers(token: str) -> None:
 
 
 def _close_idle(token: str) -> None:
-    """Close the idle workers of a call; the lock must be acquired."""
+    """Close the idle worker processes of the `run_jobs` call with this token. The caller must hold the lock."""
     for worker in [each for each in _WORKERS_OF_CALL[token] if not each.is_busy]:
         _WORKERS_OF_CALL[token].remove(worker)
         worker.close()
@@ -183,7 +186,8 @@ def safe_children() -> Iterator[None]:
 def path_variables() -> dict[str, str]:
     """Return environment variables that give a child process the module path of this one, user's folders included.
 
-    The current folder comes last, and only if this process searches it, so that its files hide no installed module.
+    The current folder is included only if this process searches it. It comes last, so that a file in it cannot hide an
+    installed module.
     """
     current = os.getcwd()
     entries = [entry for entry in sys.path if os.path.realpath(entry) != current]
@@ -192,7 +196,7 @@ def path_variables() -> dict[str, str]:
 
 
 def _exit_description(code: int) -> str:
-    """Describe an exit code; a negative one is a signal's number."""
+    """Describe the exit code of a process; a negative code is the number of a signal."""
     if code >= 0:
         return f"with code {code}"
     name = signal.Signals(-code).name
@@ -200,7 +204,7 @@ def _exit_description(code: int) -> str:
 
 
 def _error_tail(errors: bytes) -> str:
-    """Return the last `REASON_CHARACTERS` of an error output on one line, after a colon."""
+    """Return a colon and the last `REASON_CHARACTERS` of an error output on one line; "" if there is no output."""
     lines = errors.decode("utf-8", "replace").split("\n")
     tail = " ".join(line.strip() for line in lines if line.strip())[-REASON_CHARACTERS:]
     return f": {tail}" if tail else ""

@@ -1,4 +1,4 @@
-"""The Ray engine. It uses a cluster that this machine belongs to, or starts a local one that ends with the command."""
+"""The Ray engine. It uses a cluster to which this machine belongs, or a local cluster that ends with the command."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ QUIET = {
 
 @contextmanager
 def ray_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[Cluster]:
-    """Connect to a Ray cluster, or start a local one.
+    """Connect to a Ray cluster, or start a local cluster.
 
     On exit, the worker processes of this command and their running jobs are ended.
 
     Args:
         work: How to run each job.
-        address: HOST:PORT of the cluster, which this machine must belong to. If it is None, a local one is started.
-        workers: Number of jobs that a local cluster runs at a time. It is ignored if there is an address.
+        address: HOST:PORT of the cluster. This machine must belong to it. If None, a local cluster is started.
+        workers: Number of jobs that a local cluster runs at a time; ignored if there is an address.
 
     Yields:
         Cluster that submits jobs to Ray.
@@ -140,6 +140,6 @@ class _RayJobs:
             self._submitted.discard(future)
 
     def close(self) -> None:
-        """Stop waiting for submitted jobs. Those that still run end when Ray is shut down."""
+        """Stop waiting for submitted jobs. Jobs that are still running are ended when Ray is shut down."""
         for future in list(self._submitted):
             future.cancel()

@@ -41,7 +41,7 @@ class TaskPool:
     """A pool of threads that starts tasks in the order of submission. It is a context manager.
 
     On exit, tasks that have not started are cancelled. Long tasks must call `check` regularly, so that they stop, too.
-    A task may wait for a task that was submitted before it, but never for a later one.
+    A task may wait for a task that was submitted earlier, but never for a task that was submitted later.
     """
 
     def __init__(self, n_threads: int | None = None) -> None:
@@ -58,9 +58,9 @@ class TaskPool:
         return self._pool.submit(task)
 
     def submit_loading(self, task: Callable[[], T]) -> Future[T]:
-        """Run a task that imports libraries as soon as a thread is free and no other such task runs.
+        """Run a task that imports libraries, and return its future at once.
 
-        Return its future at once.
+        The task starts when a thread is free, and waits until no other task of this kind is running.
         """
 
         def run_exclusively() -> T:

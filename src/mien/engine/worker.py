@@ -2,10 +2,10 @@
 
     python -P -m mien.engine.worker
 
-It reads the paths of job files from standard input, one per line, and writes the exit code of each job. On Linux, it
-imports the libraries once and forks a process for each job. The measured peak memory of the fork starts at the memory
-of the worker, which equals that of a new process after the imports. On other systems, it runs one job and exits. See
-docs/cluster.md for the costs of both ways.
+The worker reads the paths of job files from standard input, one per line, and writes the exit code of each job to
+standard output. On Linux, the worker imports the libraries once and forks a process for each job. The measured peak
+memory of such a process starts at the memory of the worker, which equals that of a new process after the imports. On
+other systems, the worker runs one job and exits. See docs/cluster.md for the costs of both ways.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WATCH_EVERY_S = 0.5
 
 
 def main() -> None:
-    """Run the jobs whose files standard input names, until standard input ends."""
+    """Read paths of job files from standard input and run these jobs, until standard input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     # The output of a job goes to standard error, the end of which explains a crash.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -50,7 +50,15 @@ def main() -> None:
 
 
 def _run_job(call: bytes, outcome_file: Path) -> int:
-    """Run a job, write its outcome to a file and return the exit code."""
+    """Run a pickled job, write its outcome to a file, and return the exit code of the process.
+
+    Args:
+        call: Pickle of (function, job).
+        outcome_file: File for the pickled outcome. It is not written if the job fails.
+
+    Returns:
+        0 on success, 1 on an error. An EngineError is written as the outcome and counts as success.
+    """
     import cloudpickle
 
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -83,7 +91,7 @@ def _exit_if_orphaned(_signal: int, _frame: Any) -> None:
 def _exit_with_starter() -> None:
     """Wait until standard input closes, then exit.
 
-    It closes when the process that started the worker ends. No data arrive on it during a job.
+    Standard input closes when the process that started the worker ends. No data arrive on it during a job.
     """
     os.read(sys.stdin.fileno(), 1)
     os._exit(1)

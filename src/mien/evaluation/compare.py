@@ -37,7 +37,10 @@ ENOUGH_SEEDS = 5
 
 @dataclass(frozen=True, slots=True)
 class SeedRun:
-    """One run of a system. It is compared with the run of the other system that has the same seed."""
+    """One run of a system: its predictions, its decision thresholds and its seed.
+
+    The run is compared with the other system's run of the same seed.
+    """
 
     predictions: Predictions
     decisions: Decisions
@@ -77,16 +80,19 @@ class SettingScores:
 
 @dataclass(frozen=True, slots=True)
 class PairedScores:
-    """One score of two settings A and B, and the tests of the difference A - B, with runs paired by seed."""
+    """One score of two settings A and B, and two tests of the difference A - B.
+
+    Each run of A is paired with the run of B that has the same seed.
+    """
 
     mean_a: float
     mean_b: float
-    bootstrap: PairedBootstrap  # over videos, of the difference between the means over seeds
-    t_test: PairedTTest  # over seeds, of the same difference
+    bootstrap: PairedBootstrap  # resamples videos; tests the difference of the means over seeds
+    t_test: PairedTTest  # compares the paired seeds; tests the same difference
 
     @property
     def difference(self) -> float:
-        """Mean of A over the seeds minus mean of B over the seeds."""
+        """Difference A - B between the means of the two settings over the seeds."""
         return self.mean_a - self.mean_b
 
 
@@ -100,7 +106,7 @@ class MetricComparison(PairedScores):
     verdict: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content as a dictionary for JSON; undefined values are NaN in it."""
+        """Return the content as a dictionary for JSON. Undefined values are NaN."""
         return {
             "mean_a": self.mean_a,
             "mean_b": self.mean_b,
@@ -132,7 +138,7 @@ class Comparison:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content as a dictionary for JSON; undefined values are NaN in it (null after `to_json_text`)."""
+        """Return the content as a dictionary for JSON. Undefined values are NaN (null after `to_json_text`)."""
         return {
             "a": self.name_a,
             "b": self.name_b,
@@ -161,17 +167,17 @@ def compare_runs(
     seeds covers the randomness of training. A paired bootstrap over videos covers the choice of the test videos.
 
     Args:
-        a: Runs of system A. Their thresholds must not have been chosen on the split of the comparison.
+        a: Runs of system A. Their thresholds must not have been chosen on the split on which the systems are compared.
         b: Runs of system B with the same seeds.
         name_a: Name of A in the verdicts.
         name_b: Name of B in the verdicts.
         bootstrap: Number and seed of the resamples. If it is None, there are 1,000 resamples with seed 0.
 
     Returns:
-        The comparison of every headline score that all runs have and that is defined for all of them.
+        The comparison on every headline score that is present and defined in all runs.
 
     Raises:
-        UsageError: There are no runs, a seed occurs twice, the seeds of A and B differ, or no score is in common.
+        UsageError: There are no runs, a seed occurs twice, the seeds of A and B differ, or A and B share no score.
         DataError: Utterances or gold labels differ, or the predictions are unusable.
     """
     bootstrap = bootstrap or Bootstrap()
@@ -206,7 +212,9 @@ def compare_runs(
 def score_setting(
     name: str, runs: Sequence[SeedRun], bootstrap: Bootstrap, decisions: Decisions | None = None
 ) -> SettingScores:
-    """Score all runs of one setting (one system under one protocol), on the same resamples of the videos.
+    """Compute the headline scores of all runs of one setting, that is, of one system under one protocol.
+
+    Every run is scored on the split and on bootstrap resamples of its videos. The resamples are the same for all runs.
 
     Args:
         name: Name of the setting.
@@ -235,16 +243,19 @@ def score_setting(
 
 
 def paired_scores(a: SettingScores, b: SettingScores, seeds: Sequence[int], path: str) -> PairedScores:
-    """Compare one score of two settings A and B, paired by seed and by bootstrap resample.
+    """Compare two settings A and B on one score.
+
+    The runs of A and B are paired by seed, and both settings are scored on the same bootstrap resamples.
 
     Args:
         a: Scores of setting A.
         b: Scores of setting B on the same utterances and resamples.
         seeds: Seeds that both settings have.
-        path: Keys of the score in a result, joined by dots. The score is defined for all these seeds.
+        path: Keys of the score in a result, joined by dots. The score must be defined for all these seeds.
 
     Returns:
-        Means over seeds, with the bootstrap over videos and the t-test over seeds of their difference.
+        The mean of each setting over the seeds, and two tests of the difference between these means: the bootstrap over
+        videos and the t-test over seeds.
     """
     scores_a, scores_b = (np.array([side.seeds[seed].point[path] for seed in seeds]) for side in (a, b))
     over_videos = paired_bootstrap(a.mean_resampled(seeds, path) - b.mean_resampled(seeds, path))
@@ -254,10 +265,12 @@ def paired_scores(a: SettingScores, b: SettingScores, seeds: Sequence[int], path
 def winner_of(
     path: str, names: tuple[str, str], difference: float, p_bootstrap_holm: float, p_t_test: float
 ) -> str | None:
-    """Decide which of two systems A and B is better; bootstrap and t-test must both be significant at 0.05.
+    """Decide which of two systems A and B is better on one score.
+
+    A system is better only if both the bootstrap and the t-test are significant at the level 0.05.
 
     Args:
-        path: Keys of the score in a result, joined by dots. The score determines whether lower is better.
+        path: Keys of the score in a result, joined by dots. They tell whether lower values of the score are better.
         names: Names of A and B.
         difference: Mean of A minus mean of B.
         p_bootstrap_holm: p of the bootstrap over videos, after Holm's correction. NaN counts as not significant.
@@ -280,7 +293,7 @@ def too_few_seeds(n_seeds: int) -> str:
 
 
 def _require_pairs(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> None:
-    """Raise UsageError unless A and B have runs with the same seeds, and each seed once."""
+    """Raise UsageError unless A and B have runs with the same seeds and each system has one run per seed."""
     seeds_a, seeds_b = sorted(run.seed for run in a), sorted(run.seed for run in b)
     if not seeds_a or seeds_a != seeds_b or len(set(seeds_a)) < len(seeds_a):
         raise UsageError(
@@ -290,11 +303,11 @@ def _require_pairs(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> None:
 
 
 def _common_paths(sides: Sequence[SettingScores]) -> tuple[list[str], tuple[str, ...]]:
-    """Divide the headline scores of A and B (`sides`) into those to compare and those to leave out.
+    """Divide the headline scores of A and B (`sides`) into scores to compare and scores to leave out.
 
     Returns:
-        ``(paths, reasons)``: the paths of the scores that every run has and that are defined for it, and one text per
-        other score, with its path and the reason.
+        ``(paths, reasons)``: the paths of the scores that are present and defined in every run; and, for each other
+        score, a text with its path and the reason.
 
     Raises:
         UsageError: No score is left to compare.
@@ -319,10 +332,10 @@ def _common_paths(sides: Sequence[SettingScores]) -> tuple[list[str], tuple[str,
 def _compare_metric(
     path: str, names: tuple[str, str], pair: PairedScores, corrected: tuple[float, float]
 ) -> MetricComparison:
-    """Build the comparison of one score, with winner and verdict.
+    """Decide which system is better on one score, and collect the tests of this score and the verdict.
 
-    `names` are the names of A and B. `corrected` has the p of the bootstrap and that of the t-test, after Holm's
-    correction.
+    `names` are the names of A and B. `corrected` contains two p-values after Holm's correction: that of the bootstrap
+    and that of the t-test.
     """
     t_test, interval = pair.t_test, pair.bootstrap.interval
     winner = winner_of(path, names, pair.difference, corrected[0], t_test.p)
@@ -344,9 +357,12 @@ def _compare_metric(
 
 
 def _mcnemar_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> dict[int, McNemar]:
-    """Compute McNemar's test of the sentiment decisions (a score >= 0 is positive) of A and B for every seed.
+    """Compare the sentiment decisions of A and B for every seed with McNemar's test.
 
-    A seed is left out if one of its two runs does not predict sentiment.
+    A gold score >= 0 is positive. A seed is left out if one of its two runs does not predict sentiment.
+
+    Returns:
+        Dictionary: seed -> result of the test.
     """
     tests = {}
     for pair in zip(*(sorted(side, key=lambda run: run.seed) for side in (a, b)), strict=True):
@@ -362,7 +378,11 @@ def _mcnemar_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> dict[int, Mc
 
 
 def _comparison_notes(runs: Sequence[SeedRun], left_out: tuple[str, ...]) -> tuple[str, ...]:
-    """Return warnings about too few seeds, thresholds that were chosen in different ways, and excluded scores."""
+    """Return warnings about a comparison, as texts.
+
+    There is a warning if there are too few seeds, if the thresholds of the runs were chosen in different ways, or if
+    scores are left out.
+    """
     notes = []
     n_seeds = len(runs) // 2
     if n_seeds < ENOUGH_SEEDS:

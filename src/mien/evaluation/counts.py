@@ -1,7 +1,8 @@
 """Counts and sums per video, from which most scores are computed.
 
 For a score of the split, the counts of all videos are added. For a score of a bootstrap resample, the counts of each
-video are first multiplied by how often it was drawn. One matrix product therefore gives the counts of all resamples.
+video are first multiplied by how often the resample contains the video. One matrix product therefore gives the counts
+of all resamples.
 """
 
 from __future__ import annotations
@@ -20,29 +21,30 @@ from mien.storage.predictions import Predictions
 from mien.tasks import SENTIMENT, TASKS, labels_of
 
 SENTIMENT_RULES = (SentimentRule.HAS0, SentimentRule.NON0)
-# Predicted sentiment scores are also evaluated as seven or five classes, by two rounding rules: name of the counts ->
-# (number of classes, rule).
+# Predicted sentiment scores are also evaluated as seven or five classes, by two rounding rules.
+# name of the counts -> (number of classes, rounding rule)
 GRADES = {f"accuracy{n}_{rule}": (n, rule) for n in (7, 5) for rule in GradeRule}
-# name of the counts from which the F1 scores are computed
+# key of the counts from which the F1 scores are computed
 F1_COLUMNS = "f1_columns"
 
-# (number of the video of each utterance (utterance,), number of videos)
+# (index of each utterance's video, from 0, (utterance,); number of videos)
 Videos = tuple[NDArray[np.intp], int]
-# name of the counts -> counts or sums of shape (video, output)
+# name -> confusion counts or sums for intensities, each of shape (video, output)
 TaskCounts = Mapping[str, Confusion | Moments]
 
 
 def count_videos(predictions: Predictions, decisions: Decisions) -> dict[str, TaskCounts]:
-    """Compute the counts and sums of every video, from which the scores of each predicted task are computed.
+    """Compute for every video the numbers from which the scores are computed.
 
-    The videos are in the sorted order of their ids.
+    For classes, these are the confusion counts (TP, FP, FN, TN). For intensities, they are the sums in `Moments`.
 
     Args:
         predictions: Validated predictions (`validated_predictions`).
         decisions: Thresholds of every predicted task.
 
     Returns:
-        Task -> name of the counts -> counts or sums (video, output).
+        Nested dictionary: task, then name of the counts, then counts or sums of shape (video, output). The videos are
+        sorted by their ids.
 
     Raises:
         DataError: A predicted task has no thresholds.
@@ -52,14 +54,16 @@ def count_videos(predictions: Predictions, decisions: Decisions) -> dict[str, Ta
 
 
 def has_degrees(task: str, predictions: Predictions) -> bool:
-    """Return whether the gold labels of a task are intensities, and not classes stored as numbers.
+    """Return whether the gold labels of a task are intensities.
+
+    Labels that are classes, stored as numbers, are not intensities.
 
     Args:
         task: Name in `TASKS`.
         predictions: Predictions with the gold labels.
 
     Returns:
-        True for intensities.
+        True if the gold labels are intensities.
     """
     if TASKS[task].labels == SENTIMENT:
         return predictions.sentiment_values is SentimentValues.INTENSITY
@@ -67,10 +71,14 @@ def has_degrees(task: str, predictions: Predictions) -> bool:
 
 
 def _count_sentiment(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
-    """Count the right and wrong decisions of a sentiment task per video, under each rule for the two classes.
+    """Count the right and wrong decisions of a sentiment task in every video.
 
-    Under `has0` a gold score >= 0 is positive. Under `non0` exact zeros are left out. The counts under `non0` are
-    missing if the labels are classes that were made under `has0`, because these hide the exact zeros.
+    They are counted under two rules that turn gold scores into classes. Under `has0`, a gold score >= 0 is positive.
+    Under `non0`, utterances with a gold score of exactly 0 are left out. If the labels are classes that were made under
+    `has0`, the exact zeros are unknown, and the decisions are not counted under `non0`.
+
+    Returns:
+        Name of the rule -> confusion counts (video, output).
     """
     predicted = predictions.outputs[task] >= decisions.at(task)
     counts = {}
@@ -82,9 +90,11 @@ def _count_sentiment(predictions: Predictions, task: str, decisions: Decisions, 
 
 
 def _count_presence(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
-    """Count the right and wrong decisions of a task with present-or-absent classes per video.
+    """Count the right and wrong decisions of a task with present-or-absent classes in every video.
 
-    There are counts for each set of thresholds (`OperatingPoint`), and `F1_COLUMNS` names those for the F1 scores.
+    Returns:
+        Name of an `OperatingPoint` -> confusion counts (video, output) with its thresholds. One of them is also stored
+        under `F1_COLUMNS`: the one from which the F1 scores are computed.
     """
     labels, scored = classes_of(task, predictions)
     counts = {
@@ -95,10 +105,12 @@ def _count_presence(predictions: Predictions, task: str, decisions: Decisions, v
 
 
 def _count_score(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
-    """Compute the sums and counts of a task that predicts one sentiment intensity, per video.
+    """Compute counts and sums of a task that predicts one sentiment intensity, for every video.
 
-    The sums are those of `Moments`. For each entry of `GRADES`, the counts tell how often the predicted class is right.
-    The result is empty if the gold labels are classes.
+    Returns:
+        The sums (see `Moments`) under ``moments``. Under each key of `GRADES`, gold and predicted intensity are rounded
+        to classes, and the counts tell how often the two classes are equal. If the gold labels are classes, the
+        dictionary is empty.
     """
     counts = dict(_count_degrees(predictions, task, decisions, videos))
     if counts:
@@ -111,7 +123,11 @@ def _count_score(predictions: Predictions, task: str, decisions: Decisions, vide
 
 
 def _count_degrees(predictions: Predictions, task: str, _decisions: Decisions, videos: Videos) -> TaskCounts:
-    """Compute the sums of `Moments` per video for predicted intensities; empty if the gold labels are classes."""
+    """Compute the sums of `Moments` for a task that predicts intensities, for every video.
+
+    Returns:
+        The sums (video, output) under ``moments``; an empty dictionary if the gold labels are classes.
+    """
     if not has_degrees(task, predictions):
         return {}
     target = labels_of(task, predictions)

@@ -34,7 +34,7 @@ ROUNDING = 1e-12
 
 
 class ChosenOn(StrEnum):
-    """Data on which thresholds were chosen; there is deliberately no member for the test split."""
+    """Data on which thresholds were chosen. There is deliberately no value for the test split."""
 
     VALID = "valid"  # predictions for the valid split
     PAPER = "paper"  # constants of the paper
@@ -42,13 +42,16 @@ class ChosenOn(StrEnum):
 
 
 class OperatingPoint(StrEnum):
-    """A set of thresholds, one per output, that was chosen for one metric; the value is the name of the metric."""
+    """Name of a metric for which thresholds are chosen.
+
+    A system has one set of thresholds for each of these metrics, with one threshold per output.
+    """
 
     WEIGHTED_ACCURACY = "weighted_accuracy"
     WEIGHTED_F1 = "weighted_f1"
 
 
-# metrics of decisions that the choice of a threshold can maximise: name -> function of counts
+# metrics of decisions that the choice of a threshold can maximise: name -> function of the confusion counts
 DECISION_METRICS: dict[str, Callable[[Confusion], FloatArray]] = {
     name: METRICS[name].function for name in ("weighted_accuracy", "weighted_f1", "macro_f1", "positive_f1")
 }
@@ -58,12 +61,24 @@ Thresholds = Mapping[OperatingPoint, Mapping[str, float]]
 
 
 def _same_for_all(task: str, thresholds: Mapping[OperatingPoint, float]) -> Thresholds:
-    """Return thresholds that are equal for all outputs of a task, from one threshold per operating point."""
+    """Give all outputs of a task the same threshold.
+
+    Args:
+        task: Name in `TASKS`.
+        thresholds: Operating point -> threshold.
+
+    Returns:
+        Nested dictionary: operating point, then output, then threshold.
+    """
     return {point: dict.fromkeys(TASKS[task].outputs, value) for point, value in thresholds.items()}
 
 
 def _half_thresholds() -> dict[str, Thresholds]:
-    """Return the thresholds of all tasks with the decision rule `half`, which are 0.5 for every output."""
+    """Return the thresholds of all tasks whose decision rule is `half`. Every threshold is 0.5.
+
+    Returns:
+        Nested dictionary: task, then operating point, then output, then threshold.
+    """
     return {
         task: _same_for_all(task, dict.fromkeys(OperatingPoint, HALF))
         for task, row in TASKS.items()
@@ -73,11 +88,15 @@ def _half_thresholds() -> dict[str, Thresholds]:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """All thresholds of a system; a class is predicted present where its probability is at least the threshold."""
+    """All decision thresholds of a system.
+
+    A class is predicted as present if its probability is at least the threshold.
+    """
 
     # task -> thresholds; contains every task with decision rule `half`, and the predicted tasks with rule `voted`
     thresholds: Mapping[str, Thresholds] = field(default_factory=_half_thresholds)
-    # operating point of the F1 scores; weighted accuracy and counts always use `WEIGHTED_ACCURACY`
+    # Operating point whose thresholds are used for the F1 scores. Weighted accuracy and the reported counts always use
+    # the thresholds of `WEIGHTED_ACCURACY`.
     f1_columns_at: OperatingPoint = OperatingPoint.WEIGHTED_ACCURACY
     chosen_on: ChosenOn = ChosenOn.NOTHING
     notes: tuple[str, ...] = ()
@@ -105,7 +124,7 @@ class Decisions:
         return np.array([thresholds[name] for name in TASKS[task].outputs], dtype=np.float64)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of decisions.json as a dictionary, from which `from_json` restores equal Decisions."""
+        """Return a dictionary to store as decisions.json. `from_json` builds equal Decisions from it."""
         return {
             "chosen_on": self.chosen_on.value,
             "rule": "present where probability >= threshold",
@@ -117,7 +136,8 @@ class Decisions:
     def _task_json(self, task: str) -> Any:
         """Return the entry of a task in decisions.json.
 
-        It is one number for a task with decision rule `half`, and operating point -> output -> threshold for any other.
+        For a task with the decision rule `half`, the entry is its threshold. For any other task, it is a nested
+        dictionary of thresholds: operating point, then output, then threshold.
         """
         if TASKS[task].decision == "half":
             return float(self.at(task)[0])
@@ -158,19 +178,20 @@ class Decisions:
 
 
 def _task_from_json(task: str, facts: Any) -> Thresholds:
-    """Build the thresholds of one task from its entry in decisions.json."""
+    """Restore the thresholds of one task from its entry in decisions.json, which `Decisions._task_json` built."""
     if TASKS[task].decision == "half":
         return _same_for_all(task, dict.fromkeys(OperatingPoint, float(facts)))
     return {point: {str(name): float(value) for name, value in facts[point.value].items()} for point in OperatingPoint}
 
 
 def constant_decisions(weighted_accuracy: float, weighted_f1: float, **facts: Any) -> Decisions:
-    """Build decisions with constant thresholds, equal for all outputs of all tasks with decision rule `voted`.
+    """Build decisions in which all classes have the same constant thresholds.
 
-    For these tasks, `fit_decisions` would choose the thresholds on the valid split instead.
+    The constants apply to tasks whose decision rule is `voted`. These are the tasks for which `fit_decisions` chooses
+    the thresholds on the valid split.
 
     Args:
-        weighted_accuracy: Threshold for weighted accuracy and counts.
+        weighted_accuracy: Threshold for weighted accuracy and for the reported counts of decisions.
         weighted_f1: Threshold for weighted F1.
         **facts: Further fields of `Decisions`.
 
@@ -183,7 +204,10 @@ def constant_decisions(weighted_accuracy: float, weighted_f1: float, **facts: An
 
 
 def paper_decisions() -> Decisions:
-    """Return the constant thresholds of the paper: 0.2 for weighted accuracy and counts, 0.4 for the F1 scores."""
+    """Return the constant thresholds of the paper.
+
+    They are 0.4 for the F1 scores, and 0.2 for weighted accuracy and for the reported counts of decisions.
+    """
     return constant_decisions(
         PAPER_WEIGHTED_ACCURACY_THRESHOLD,
         PAPER_F1_THRESHOLD,
@@ -193,14 +217,16 @@ def paper_decisions() -> Decisions:
 
 
 def fit_decisions(valid: Predictions) -> Decisions:
-    """Choose the thresholds of every predicted task on the valid split, by the decision rule of the task (`RULES`).
+    """Choose the thresholds of every predicted task on the valid split.
+
+    Each task has a decision rule, and `RULES` has the function that chooses the thresholds by this rule.
 
     Args:
         valid: Predictions for the valid split. Never pass the test split; the function cannot detect it.
 
     Returns:
-        Thresholds for all outputs that are classes. If only one class of an output occurs in the valid split, its
-        threshold is 0.5, and a message in `notes` reports this.
+        Thresholds for all outputs that are classes. If a class is present in all utterances of the valid split, or in
+        none, its threshold is 0.5, and a message in `notes` reports this.
 
     Raises:
         DataError: The predictions are unusable, see `validated_predictions`.
@@ -220,14 +246,14 @@ def _fit_half(_valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
 
 
 def _fit_voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
-    """Choose two thresholds per output, for the highest weighted accuracy and the highest weighted F1.
+    """Choose two thresholds for every output of a task, by the method of `voted_thresholds`.
 
-    `voted_thresholds` describes the method. The protocol `clean` uses the threshold for weighted F1 for one additional
-    score only.
+    One is chosen for the highest weighted accuracy, the other for the highest weighted F1. The protocol `clean` uses
+    the second threshold only for the scores whose keys end in ``at_f1_threshold``.
 
     Returns:
-        ``(thresholds, notes)``. `notes` has one message for each output of which only one class occurs in the valid
-        split; its thresholds are 0.5.
+        ``(thresholds, notes)``. If a class is present in all utterances of the valid split, or in none, its thresholds
+        are 0.5, and `notes` has a message about it.
     """
     labels, scored = classes_of(task, valid)
     draws = voting_draws(valid.video_id[scored])
@@ -262,7 +288,7 @@ def voting_draws(video_id: NDArray[Any]) -> NDArray[Any]:
         video_id: Id of each utterance's video, (utterance,).
 
     Returns:
-        How often each resample (vote) drew each utterance's video, (vote, utterance).
+        How many times a resample contains the video of an utterance, (resample, utterance).
     """
     names, video = np.unique(video_id.astype(str), return_inverse=True)
     return video_weights(max(len(names), 1), N_VOTES)[:, video]
@@ -274,15 +300,17 @@ def voted_thresholds(
     draws: NDArray[Any],
     scores: Mapping[str, Callable[[Confusion], FloatArray]],
 ) -> dict[str, float]:
-    """Choose one threshold for each of several scores: the median of the best thresholds in many resamples.
+    """Choose one threshold of a class for each of several scores.
 
-    A resample in which only one class occurs is excluded. If only one class occurs at all, every threshold is 0.5.
+    In every resample, the threshold with the highest score is determined. The median of these best thresholds is
+    chosen. A resample in which the class is present in all utterances, or in none, is not used. If this is so in the
+    whole split, every threshold is 0.5.
 
     Args:
         target: True where the class is present, (utterance,).
         probability: Probability of the class in [0, 1], (utterance,).
-        draws: How often each resample (vote) drew each utterance's video, (vote, utterance).
-        scores: Name of a score -> function that computes the score to maximise from counts. It gets the counts of all
+        draws: How many times a resample contains the video of an utterance, (resample, utterance).
+        scores: Name of a score -> function that computes the score from confusion counts (threshold,), for all
             candidate thresholds of a resample at once.
 
     Returns:
@@ -304,11 +332,15 @@ def voted_thresholds(
 
 
 def _best_cut(thresholds: FloatArray, scores: FloatArray) -> float:
-    """Return the threshold with the highest score; of several equally good ones, return the middle one.
+    """Return the threshold with the highest score.
 
-    The middle is more robust than the ends, because the ends depend on single utterances. If the number of equally good
-    thresholds is even, the upper of the two middle ones is returned. This avoids predicting an emotion without
-    evidence.
+    If several thresholds have the highest score, the middle one is returned, because the lowest and the highest of them
+    depend on single utterances. If their number is even, the upper one of the two in the middle is returned. A higher
+    threshold avoids predicting an emotion without evidence.
+
+    Args:
+        thresholds: Ascending thresholds (threshold,).
+        scores: Score at each threshold, (threshold,).
     """
     maxima = np.flatnonzero(scores >= np.nanmax(scores) - ROUNDING)
     return float(thresholds[maxima[len(maxima) // 2]])
@@ -317,21 +349,21 @@ def _best_cut(thresholds: FloatArray, scores: FloatArray) -> float:
 def candidate_thresholds(
     target: BoolArray, probability: FloatArray, weights: NDArray[Any] | None = None
 ) -> tuple[FloatArray, Confusion]:
-    """Return one threshold for every possible division of the utterances, with the counts of its decisions.
+    """Return one threshold for every possible set of decisions, and the confusion counts at each threshold.
 
     The thresholds are the midpoints between neighbours in the sorted list of 0, the distinct probabilities, and 1. At
-    the lowest threshold every utterance is predicted present, and at the highest every utterance is predicted absent.
-    If some probability is 1, no threshold predicts every utterance absent, and the highest one is left out. The
-    computing time is O(n log n) for n utterances.
+    the lowest threshold, every utterance is predicted present. At the highest, every utterance is predicted absent,
+    unless some probability is 1. No threshold can then predict every utterance absent, and no such threshold is
+    returned. The computing time is O(n log n) for n utterances.
 
     Args:
         target: True where the class is present, (utterance,); at least one utterance.
         probability: Probability of the class in [0, 1], (utterance,).
-        weights: How often each utterance counts, (utterance,); at least one weight is above zero. Utterances with
-            weight zero give no threshold. If it is None, each utterance counts once.
+        weights: Weight of each utterance in the counts, (utterance,); at least one is above zero. Utterances with
+            weight zero are ignored. If it is None, each utterance has weight 1.
 
     Returns:
-        Ascending thresholds (cut,) and counts of shape (cut,), where each cut is one of the thresholds.
+        Ascending thresholds (threshold,), and the confusion counts (TP, FP, FN, TN) at each of them, (threshold,).
     """
     if weights is None:
         weights = np.ones(len(target))
@@ -339,7 +371,7 @@ def candidate_thresholds(
     values, group = np.unique(probability[drawn], return_inverse=True)
     present = np.bincount(group.reshape(-1), weights=(target * weights)[drawn], minlength=len(values))
     absent = np.bincount(group.reshape(-1), weights=(~target * weights)[drawn], minlength=len(values))
-    # at threshold number k, the probabilities values[k:] are predicted present
+    # at the threshold with index k, the probabilities values[k:] are predicted present
     fn = np.concatenate([[0.0], np.cumsum(present)])
     tn = np.concatenate([[0.0], np.cumsum(absent)])
     confusion = Confusion(tp=fn[-1] - fn, fp=tn[-1] - tn, fn=fn, tn=tn)

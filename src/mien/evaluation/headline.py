@@ -19,12 +19,12 @@ from mien.tasks import SENTIMENT, TASKS
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """One headline score: what it measures, and how tables and figures show it."""
+    """Description of one headline score: what it measures, and how tables and figures show it."""
 
     task: str
-    # key in `Scorer.measures`
+    # what is measured: key in `Scorer.measures`
     measure: str
-    # column numbers of the outputs over which the score is averaged
+    # indices of the outputs over which the score is averaged
     outputs: tuple[int, ...]
     # heading in tables and title in figures; the score is not shown where the text is empty
     column: str
@@ -35,7 +35,12 @@ class Headline:
 
 
 def headlines(task: str) -> dict[str, Headline]:
-    """Return the headline scores of one task by their path in a result, such as "sentiment.accuracy_has0"."""
+    """Return the descriptions of the headline scores of one task.
+
+    Returns:
+        Path of the score -> its description. The path consists of keys in a result, joined by dots, such as
+        "sentiment.accuracy_has0".
+    """
     scorer, outputs = SCORERS[TASKS[task].scores], TASKS[task].outputs
     name = task.removesuffix("_intensity").replace("_", " ")
     prefix = "" if name == SENTIMENT else f"{name} "
@@ -68,22 +73,29 @@ def headlines(task: str) -> dict[str, Headline]:
 
 
 def all_headlines() -> dict[str, Headline]:
-    """Return the headline scores of all tasks by their path in a result, in the order of `TASKS`."""
+    """Return the descriptions of the headline scores of all tasks, in the order of `TASKS`.
+
+    Returns:
+        Path of the score -> its description. The path consists of keys in a result, joined by dots, such as
+        "sentiment.accuracy_has0".
+    """
     return {path: each for task in TASKS for path, each in headlines(task).items()}
 
 
 def headline_values(counts: Mapping[str, TaskCounts], weights: NDArray[Any] | None = None) -> dict[str, FloatArray]:
     """Compute every headline score.
 
+    Some headline scores are means over the outputs of a task. Such a mean leaves out the outputs whose score is
+    undefined on the whole split. If the score of another output is undefined in a resample, the mean is NaN in this
+    resample.
+
     Args:
         counts: Counts per video from `count_videos`.
-        weights: How often each resample drew each video, (resample, video), from `video_weights`. If it is None, the
-            split itself is scored.
+        weights: How many times each resample contains each video, (resample, video), from `video_weights`. If it is
+            None, the split itself is scored.
 
     Returns:
-        Path in a result -> score: a scalar, or an array (resample,) if `weights` is given. A mean excludes the outputs
-        whose score is undefined on the whole split. It is NaN in a resample where the score of another output is
-        undefined.
+        Path of a score in a result -> its value: a scalar, or an array (resample,) if `weights` is given.
     """
     values: dict[str, FloatArray] = {}
     for task, task_counts in ((task, counts[task]) for task in TASKS if task in counts):
@@ -108,11 +120,11 @@ def headline_intervals(
 
     Args:
         counts: Counts per video from `count_videos`.
-        weights: How often each resample drew each video, (resample, video), from `video_weights`.
+        weights: How many times each resample contains each video, (resample, video), from `video_weights`.
 
     Returns:
-        ``(intervals, notes)``: path in a result -> [low, high]; and one message for each score that is undefined in
-        some resamples.
+        ``(intervals, notes)``. `intervals` is a dictionary: its keys are the paths of the scores in a result, and its
+        values are [low, high]. `notes` has one message for each score that is undefined in some of the resamples.
     """
     intervals, notes = {}, []
     for path, values in headline_values(counts, weights).items():

@@ -1,4 +1,4 @@
-"""Three scoring protocols, which differ in how epoch and thresholds are chosen (docs/protocol.md).
+"""Three scoring protocols, which differ in how the epoch and the thresholds are chosen (docs/protocol.md).
 
 The scores under `clean` are the headline scores. Those under `released` are only upper bounds.
 """
@@ -53,7 +53,10 @@ class ProtocolInput(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """Definition of one scoring protocol; `PROTOCOLS` has one entry per protocol."""
+    """Definition of one scoring protocol: its scoring function, and how the epoch and the thresholds are chosen.
+
+    `PROTOCOLS` has one entry per protocol.
+    """
 
     function: Callable[..., Scores]
     needs: ProtocolInput
@@ -88,7 +91,9 @@ def clean(predictions: Predictions, decisions: Decisions) -> Scores:
 
 
 def fixed(predictions: Predictions) -> Scores:
-    """Score with the constant thresholds of the paper (section 4.2): 0.4 for F1, 0.2 for weighted accuracy and counts.
+    """Score with the constant thresholds of the paper (section 4.2).
+
+    They are 0.4 for the F1 scores, and 0.2 for weighted accuracy and for the reported counts of decisions.
 
     Args:
         predictions: Predictions for the split to score, from the epoch chosen on the valid split.
@@ -103,12 +108,16 @@ def fixed(predictions: Predictions) -> Scores:
 
 
 def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
-    """Compute the best value of each metric over all epochs and 16 thresholds on the scored split: an upper bound.
+    """Compute the best value of each score over all epochs and 16 thresholds on the scored split: an upper bound.
 
-    Each metric takes its own best choice. A metric of sentiment or of an intensity takes its best epoch, and so do the
-    ROC AUC and the calibration error. A mean over emotions takes its best pair of epoch and threshold, with one
-    threshold for all emotions. Any other score of a single emotion takes the best pair for this emotion. `chosen` in
-    the entry of every task gives the choices.
+    The choice is made separately for each score:
+
+    - Scores of sentiment and of intensities, ROC AUC and calibration error are taken from their best epoch.
+    - A mean over emotions is taken from its best pair of epoch and threshold, with one threshold for all emotions.
+    - Any other score of a single emotion is taken from its best pair of epoch and threshold for this emotion.
+
+    The choices are listed under ``chosen`` in the entry of every task. Those of the ROC AUC and the calibration error
+    of single emotions are not listed.
 
     Args:
         predictions_by_epoch: Epoch -> predictions for the same utterances.
@@ -149,9 +158,16 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def _best_part(task: str, epochs: Sequence[int], rows: Sequence[Predictions], notes: list[str]) -> dict[str, Any]:
-    """Score one task at every epoch, and return the best value of each score, with its epoch under ``chosen``.
+    """Find the best value of every score of one task over all epochs.
 
-    `rows` has the predictions of each epoch. The messages about the scores of the first epoch are appended to `notes`.
+    Args:
+        task: Task to score, whose scores do not depend on a choice of thresholds.
+        epochs: Epoch numbers.
+        rows: Predictions of each epoch.
+        notes: List to which the messages about the scores of the first epoch are appended.
+
+    Returns:
+        Name of a score -> best value. The entry ``chosen`` has the epoch of each score.
     """
     by_epoch = [
         score_at(dataclasses.replace(row, outputs={task: row.outputs[task]}), paper_decisions()) for row in rows
@@ -166,7 +182,12 @@ def _best_part(task: str, epochs: Sequence[int], rows: Sequence[Predictions], no
 
 
 def _best_scores(epochs: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the best value of each score in `parts` (one mapping per epoch), with its epoch under ``chosen``."""
+    """Return the best value of every score over all epochs, and its epoch under ``chosen``.
+
+    Args:
+        epochs: Epoch numbers.
+        parts: Scores of each epoch, with the same keys.
+    """
     best, chosen = dict(parts[0]), {}
     for key, first in parts[0].items():
         if isinstance(first, dict):
@@ -179,10 +200,17 @@ def _best_scores(epochs: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> d
 
 
 def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions], notes: list[str]) -> dict[str, Any]:
-    """Score a task with present-or-absent classes at every epoch and threshold.
+    """Find the best value of every score of a task with present-or-absent classes, over all epochs and thresholds.
 
-    Return the best value of each score, and under ``chosen`` the epochs and thresholds of the scores of decisions.
-    `rows` has the predictions of each epoch. Messages about undefined scores are appended to `notes`.
+    Args:
+        task: Task to score.
+        epochs: Epoch numbers.
+        rows: Predictions of each epoch.
+        notes: List to which messages about undefined scores are appended.
+
+    Returns:
+        Name of a score -> best value. The entry ``chosen`` has the epoch and the threshold of each score that depends
+        on a threshold.
     """
     targets, scored = classes_of(task, rows[0])
     labels = targets[scored]
@@ -211,13 +239,17 @@ def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions]
 def _best_output(
     epochs: Sequence[int], present: BoolArray, probabilities: FloatArray, confusion: Confusion
 ) -> dict[str, Any]:
-    """Return the best value of each score of one class over all epochs and thresholds, and the choices.
+    """Find the best value of every score of one class over all epochs and thresholds.
 
     Args:
-        epochs: Numbers of the epochs.
+        epochs: Epoch numbers.
         present: True where the class is present, (utterance,).
         probabilities: Probability of the class, (epoch, utterance).
-        confusion: Counts of the decisions, (epoch, threshold).
+        confusion: Confusion counts of the decisions, (epoch, threshold).
+
+    Returns:
+        Name of a score -> best value. The entry ``chosen`` has the epoch and the threshold of each score that depends
+        on a threshold.
     """
     row: dict[str, Any] = {}
     chosen: dict[str, dict[str, float]] = {}
@@ -240,10 +272,14 @@ def _best_output(
 
 
 def _best_pair(epochs: Sequence[int], swept: FloatArray) -> tuple[tuple[int, ...], float, dict[str, float]]:
-    """Find the best of the scores `swept` (epoch, threshold) of one metric.
+    """Find the pair of epoch and threshold with the highest score.
+
+    Args:
+        epochs: Epoch numbers.
+        swept: Scores of one metric, (epoch, threshold).
 
     Returns:
-        Its position in the array, its value, and its epoch and threshold as an entry of ``chosen``.
+        The indices of the highest score in `swept`, its value, and a dictionary with its epoch and threshold.
     """
     position = tuple(map(int, np.unravel_index(_argbest(swept), swept.shape)))
     return (
@@ -254,5 +290,9 @@ def _best_pair(epochs: Sequence[int], swept: FloatArray) -> tuple[tuple[int, ...
 
 
 def _argbest(values: FloatArray) -> int:
-    """Return the flat index of the largest value that is not NaN (the first of equals), or 0 if all values are NaN."""
+    """Return the index of the largest value in the flattened array.
+
+    If several values are the largest, the index of the first is returned. NaN is ignored. If all values are NaN, the
+    index is 0.
+    """
     return int(np.argmax(np.where(np.isnan(values), -np.inf, values)))

@@ -1,4 +1,4 @@
-"""Result of one run on one split under one protocol, with the conventions under which its numbers were computed."""
+"""Result of one run on one split under one protocol, with a description of how its scores were computed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECOND_COLUMNS = ("weighted_f1_at_f1_threshold", "n_predicted_positive_at_f1_thr
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """Description of a run and of the scored split; it is printed beside the scores and used in no computation."""
+    """Description of a run and of the scored split. It is printed beside the scores and does not affect them."""
 
     run: str
     model: str = ""
@@ -42,7 +42,7 @@ class RunIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """Number and seed of the bootstrap resamples; with zero resamples, no intervals are computed."""
+    """Number and seed of the bootstrap resamples. If the number is zero, no intervals are computed."""
 
     n_resamples: int = N_RESAMPLES
     seed: int = 0
@@ -70,7 +70,7 @@ class Result:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as a nested dictionary; undefined scores are NaN in it (null after `to_json_text`)."""
+        """Return the result as a nested dictionary. Undefined scores are NaN, which `to_json_text` writes as null."""
         return self.identity.to_json() | {
             "protocol": self.protocol,
             "upper_bound": self.upper_bound,
@@ -86,7 +86,7 @@ class Result:
 
 
 def _by_task(parts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return task -> its scores for every task in `TASKS`, with None for a task that is not predicted."""
+    """Return a dictionary with every task in `TASKS`: task -> its scores, or None if the task is not predicted."""
     return {task: parts.get(task) for task in TASKS}
 
 
@@ -103,19 +103,20 @@ def evaluate_predictions(
 
     Args:
         predictions: Predictions for the split to score, from the epoch chosen on the valid split. The protocol
-            `released` needs a mapping epoch -> predictions instead.
+            `released` needs a dictionary instead: epoch -> predictions.
         protocol: Name in `PROTOCOLS`.
         decisions: Thresholds that `fit_decisions` chose on the valid split. The protocol `clean` requires them; the
             other protocols ignore them.
         majority: Constant predictions computed from the train split, which are scored as a baseline. If it is None, the
             baseline is left out.
         identity: Description of the run, to include in the result.
-        bootstrap: Number and seed of the resamples. If it is None, there are 1,000 resamples with seed 0. `released`
-            has no intervals, because its scores are maxima over many choices, and resamples of the videos do not
-            describe the uncertainty of a maximum.
+        bootstrap: Number and seed of the resamples for the intervals. If it is None, there are 1,000 resamples with
+            seed 0. The protocol `released` has no intervals: its scores are maxima over many choices, and resamples of
+            the videos do not describe the uncertainty of a maximum.
 
     Returns:
-        Scores of every predicted task, with intervals, operating points, conventions and notes.
+        Scores of every predicted task, the 95 % intervals of the headline scores, the thresholds, and texts that
+        explain how to interpret the scores.
 
     Raises:
         UnknownNameError: There is no such protocol.
@@ -164,8 +165,8 @@ def _apply_protocol(
     """Check the arguments that a protocol needs, and score the predictions under it.
 
     Returns:
-        ``(scores, predictions, decisions)``: the scores; the predictions of one epoch, for the utterances and gold
-        labels; and the thresholds, or None if the protocol chooses among several for each score.
+        ``(scores, predictions, decisions)``. `predictions` are those of one epoch; they give the utterances and gold
+        labels. `decisions` are the thresholds, or None if the protocol chooses a separate threshold for each score.
 
     Raises:
         UsageError: The predictions or thresholds that the protocol needs are missing.
@@ -193,12 +194,15 @@ def _apply_protocol(
 
 
 def _operating_points(chosen: Protocol, decisions: Decisions | None, scores: Scores) -> dict[str, Any]:
-    """Return the entry `operating_points` of a result.
+    """Return the entry `operating_points` of a result, which tells the thresholds of the scores.
 
-    It is a dictionary: operating point -> the scores that use it (``columns``), its thresholds, and the data that chose
-    them. The thresholds of emotion are under ``thresholds``, those of any other task under the name of the task. Tasks
-    with the constant threshold 0.5 are left out, and so are intensities, which have no threshold. If the protocol
-    chooses thresholds separately for each score, the dictionary has a warning in place of the thresholds.
+    Only tasks whose thresholds are chosen per class (decision rule `voted`) are included.
+
+    Returns:
+        Operating point -> dictionary with the scores that use its thresholds (``columns``), the data on which the
+        thresholds were chosen (``chosen_on``), and the thresholds. The thresholds of emotion are under ``thresholds``,
+        those of any other task under the name of the task. If the protocol chooses thresholds for each score
+        separately, there is a single entry with a warning instead of thresholds.
     """
     voted_tasks = [task for task in scores.parts if TASKS[task].decision == "voted"]
     if not voted_tasks:
@@ -218,7 +222,7 @@ def _operating_points(chosen: Protocol, decisions: Decisions | None, scores: Sco
 
 
 def _conventions(chosen: Protocol, identity: RunIdentity | None) -> dict[str, str]:
-    """Return the seven conventions that are needed to interpret the scores: name -> explanation."""
+    """Return seven explanations (name -> text) that are needed to interpret the scores."""
     return {
         "sentiment_classes": "has0: >= 0 is positive; non0: exact zeros dropped; the suffix of each key says which",
         "f1": "weighted over both classes; macro_f1 and positive_f1 stand beside it",

@@ -16,7 +16,7 @@ from mien.tasks import TASKS, targets_of
 
 
 def validated_predictions(predictions: Predictions, name: str = "the predictions") -> Predictions:
-    """Check predictions, and return them sorted by video and index, with labels and outputs in float64.
+    """Check predictions, and return them sorted by video id and utterance index, with float64 values.
 
     After sorting, no score depends on the original order of the rows, and two sets of predictions can be compared row
     by row.
@@ -57,7 +57,7 @@ def select_rows(predictions: Predictions, rows: BoolArray | NDArray[np.intp]) ->
 
     Args:
         predictions: Predictions to select from.
-        rows: Mask (utterance,), or row numbers in the wanted order.
+        rows: Mask (utterance,), or row indices in the wanted order.
 
     Returns:
         The selected rows.
@@ -76,11 +76,11 @@ def require_same_utterances(all_predictions: Sequence[Predictions], names: Seque
     """Check that several Predictions have the same utterances with the same gold labels.
 
     Args:
-        all_predictions: At least one set of validated predictions (`validated_predictions`).
-        names: Name of each set in error messages.
+        all_predictions: One or more Predictions, each of which `validated_predictions` has returned.
+        names: Name of each of the Predictions in error messages.
 
     Raises:
-        DataError: A set differs from the first one; the message names the first difference.
+        DataError: Some Predictions differ from the first; the message names the first difference.
     """
     first = all_predictions[0]
     for other, name in zip(all_predictions[1:], names[1:], strict=True):
@@ -108,7 +108,11 @@ def classes_of(task: str, predictions: Predictions) -> tuple[BoolArray, BoolArra
 
 
 def video_numbers(predictions: Predictions) -> tuple[NDArray[np.intp], int]:
-    """Number the videos from 0; return the video number of each utterance (utterance,) and the number of videos."""
+    """Number the videos from 0, in the sorted order of their ids.
+
+    Returns:
+        The index of each utterance's video (utterance,), and the number of videos.
+    """
     names, number = np.unique(predictions.video_id.astype(str), return_inverse=True)
     return number.reshape(-1), len(names)
 
@@ -143,7 +147,10 @@ def _checked_outputs(task: str, values: FloatArray, name: str) -> FloatArray:
 
 
 def _first_difference(first: Predictions, other: Predictions) -> str:
-    """Describe the first difference in utterances or gold labels; return an empty text if there is none."""
+    """Describe the first difference in utterances or gold labels.
+
+    Return an empty text if there is no difference.
+    """
     if first.sentiment_values != other.sentiment_values:
         return f"sentiment values {first.sentiment_values.value} and {other.sentiment_values.value}"
     rows = min(len(first.index), len(other.index))

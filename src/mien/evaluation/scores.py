@@ -1,4 +1,4 @@
-"""Scores of every task: the task's entry in a result.
+"""Computation of the scores of every task, which form the task's entry in a result.
 
 Most scores are computed from counts per video, so the same code serves the split and bootstrap resamples of its videos.
 ROC AUC, calibration error and concordance index are computed from the predictions of all utterances.
@@ -41,19 +41,19 @@ CLASSES_ONLY = "the scores of {part} are left out: the labels are classes, which
 
 @dataclass(slots=True)
 class Scores:
-    """Scores of all predicted tasks, with messages about them."""
+    """Scores of all predicted tasks, and messages about these scores."""
 
     # predicted task -> its entry in a result: name of a score -> value
     parts: dict[str, dict[str, Any]]
-    # messages that explain missing or undefined scores and conventions
+    # messages that explain missing scores, undefined scores, and how scores are defined
     notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One score that is computed from counts."""
+    """Definition of a score that is computed from counts: which counts, and which metric is applied to them."""
 
-    # name of the counts in `TaskCounts`
+    # key of the counts in `TaskCounts`
     counts: str
     # name in `mien.metrics.METRICS`
     metric: str
@@ -63,11 +63,11 @@ class Measure:
 
         Args:
             counts: Counts per video of the task.
-            weights: How often each resample drew each video, (resample, video), from `video_weights`. If it is None,
-                the split itself is scored.
+            weights: How many times each resample contains each video, (resample, video), from `video_weights`. If it is
+                None, the split itself is scored.
 
         Returns:
-            Scores (output,), or (resample, output) if `weights` is given.
+            Scores of shape (output,), or (resample, output) if `weights` is given.
         """
         part = counts[self.counts]
         score: FloatArray = METRICS[self.metric].function(part.summed() if weights is None else part.resampled(weights))
@@ -98,7 +98,8 @@ def score_at(predictions: Predictions, decisions: Decisions) -> Scores:
         decisions: Thresholds of every predicted task.
 
     Returns:
-        Scores with the keys of docs/protocol.md. An undefined score is NaN, and a message in `notes` gives the reason.
+        Scores of every predicted task; docs/protocol.md explains each key. An undefined score is NaN, and a message in
+        `notes` gives the reason.
 
     Raises:
         DataError: A predicted task has no thresholds.
@@ -116,12 +117,12 @@ def mean_of_defined(scores: FloatArray, defined: BoolArray | None = None) -> Flo
 
     Args:
         scores: Scores (..., output), NaN where undefined.
-        defined: Mask (output,) of the outputs to average. If it is None, the scores that are not NaN are averaged. The
-            mask is required if `scores` has several axes, because the labels of the split alone must determine which
-            outputs are averaged.
+        defined: Mask (output,), True for the outputs to average. If it is None, the scores that are not NaN are
+            averaged; this is only possible for scores of shape (output,). With resamples, pass the outputs whose score
+            is defined on the split itself, so that every resample averages the same outputs.
 
     Returns:
-        Means (...); NaN if no output is averaged.
+        Means (...), which are NaN if no output is averaged.
     """
     selected = scores[..., ~np.isnan(scores) if defined is None else defined]
     mean: FloatArray = selected.mean(axis=-1) if selected.shape[-1] else np.full(selected.shape[:-1], np.nan)[()]
@@ -129,30 +130,31 @@ def mean_of_defined(scores: FloatArray, defined: BoolArray | None = None) -> Flo
 
 
 def means_of(task: str) -> dict[str, int]:
-    """Return which means over outputs a result of the task has: name of a mean -> number of averaged outputs.
+    """Return which means over outputs are reported for a task.
 
-    A mean averages the first outputs of the task. Emotion has {"mean6": 6, "mean7": 7}. The first mean is the headline
-    score.
+    Returns:
+        Name of a mean -> number n of averaged outputs. The first n outputs of the task are averaged. For emotion, the
+        result is {"mean6": 6, "mean7": 7}. The first mean is a headline score.
     """
     n = len(TASKS[task].outputs)
     return TASKS[task].means or {f"mean{n}": n}
 
 
 def rows_key(task: str) -> str:
-    """Return the key that has the scores of the single outputs in a task's entry of a result."""
+    """Return the key under which a task's entry in a result contains the scores of each output."""
     return "per_emotion" if task in (EMOTION, EMOTION_INTENSITY) else "per_output"
 
 
 def nested_rows(task: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the scores of all outputs in the form that a task's entry of a result has.
+    """Return the dictionary that stores the scores of all outputs in a task's entry of a result.
 
     Args:
         task: Name in `TASKS`.
         rows: Output -> its scores.
 
     Returns:
-        The scores by output, under the key `rows_key(task)`. The row of the output `none` of emotion is separate, under
-        ``no_emotion``.
+        The key `rows_key(task)` with `rows` as its value. For emotion, the scores of the output `none` are stored
+        separately, under the key ``no_emotion``.
     """
     if task != EMOTION:
         return {rows_key(task): dict(rows)}
@@ -160,7 +162,7 @@ def nested_rows(task: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, A
 
 
 def note_undefined(task: str, rows: Mapping[str, Mapping[str, Any]], notes: list[str]) -> None:
-    """Append messages about undefined scores, because a mean over fewer outputs is a different number.
+    """Append messages to `notes` about outputs with undefined scores, and about means that leave out these outputs.
 
     Args:
         task: Name in `TASKS`.
@@ -186,11 +188,11 @@ def counts_of(confusion: Confusion, suffix: str = "") -> dict[str, int]:
     """Return the counts that are reported beside the scores.
 
     Args:
-        confusion: Counts of one decision (scalars).
+        confusion: Confusion counts of one output (scalars).
         suffix: Ending of each key, such as "_non0".
 
     Returns:
-        Numbers of utterances with the class, without it, and predicted to have it.
+        The numbers of utterances that have the class, that do not have it, and that are predicted to have it, by key.
     """
     return {
         f"n_positive{suffix}": int(confusion.positives),
@@ -200,7 +202,7 @@ def counts_of(confusion: Confusion, suffix: str = "") -> dict[str, int]:
 
 
 def _split_counts(counts: TaskCounts, name: str) -> Confusion:
-    """Sum the counts of decisions with this name over all videos; return counts of shape (output,)."""
+    """Return the confusion counts of the whole split, (output,): the sum of ``counts[name]`` over all videos."""
     confusion = counts[name].summed()
     assert isinstance(confusion, Confusion)
     return confusion
@@ -209,7 +211,10 @@ def _split_counts(counts: TaskCounts, name: str) -> Confusion:
 def _sentiment_part(
     predictions: Predictions, task: str, decisions: Decisions, counts: TaskCounts, notes: list[str]
 ) -> dict[str, Any]:
-    """Compute the entry of a two-class sentiment task in a result; append messages about its scores to `notes`."""
+    """Compute all scores of a task with two sentiment classes.
+
+    Return the scores by key: the task's entry in a result. Messages about the scores are appended to `notes`.
+    """
     part: dict[str, Any] = {
         key: float(measure.of(counts)[0]) if measure.counts in counts else None
         for key, measure in SENTIMENT_MEASURES.items()
@@ -236,9 +241,9 @@ def _sentiment_part(
 def _presence_part(
     predictions: Predictions, task: str, decisions: Decisions, counts: TaskCounts, notes: list[str]
 ) -> dict[str, Any]:
-    """Compute the entry of a task with present-or-absent classes: means over the classes, and one row per class.
+    """Compute all scores of a task with present-or-absent classes: the scores of each class, and their means.
 
-    Messages about undefined scores are appended to `notes`.
+    Return the scores by key: the task's entry in a result. Messages about undefined scores are appended to `notes`.
     """
     labels, scored = classes_of(task, predictions)
     targets, probabilities = labels[scored], predictions.outputs[task][scored]
@@ -276,8 +281,9 @@ def _presence_part(
 def _score_part(
     predictions: Predictions, task: str, _decisions: Decisions, counts: TaskCounts, notes: list[str]
 ) -> dict[str, Any]:
-    """Compute the entry of a task that predicts one intensity; its scores are None if the gold labels are classes.
+    """Compute all scores of a task that predicts one intensity.
 
+    Return the scores by key: the task's entry in a result. If the gold labels are classes, the scores are None.
     Messages about missing or undefined scores are appended to `notes`.
     """
     part: dict[str, Any] = dict.fromkeys(("mae", "pearson", "concordance_index", *GRADES))
@@ -294,9 +300,10 @@ def _score_part(
 def _degrees_part(
     predictions: Predictions, task: str, _decisions: Decisions, counts: TaskCounts, notes: list[str]
 ) -> dict[str, Any]:
-    """Compute the entry of a task that predicts several intensities: means over them, and one row per intensity.
+    """Compute all scores of a task that predicts several intensities: the scores of each, and their means.
 
-    The scores are NaN if the gold labels are classes. Messages about undefined scores are appended to `notes`.
+    Return the scores by key: the task's entry in a result. If the gold labels are classes, the scores are NaN. Messages
+    about undefined scores are appended to `notes`.
     """
     prediction, target = predictions.outputs[task], labels_of(task, predictions)
     undefined = np.full(prediction.shape[1], np.nan)
@@ -324,7 +331,10 @@ def _degrees_part(
 
 
 def _note_constant(name: str, prediction: FloatArray, notes: list[str]) -> None:
-    """Append a message if all predictions (utterance,) are equal, because Pearson's correlation is then undefined."""
+    """Append a message to `notes` if all predictions (utterance,) are equal.
+
+    Pearson's correlation is undefined then.
+    """
     if len(prediction) and np.ptp(prediction) == 0:
         notes.append(f"pearson of {name} is undefined: the same is predicted for every utterance")
 

@@ -32,7 +32,9 @@ Test = dict[str, Any]
 
 
 def intervals_of_means(setting: SettingScores) -> dict[str, list[float]]:
-    """Compute the 95 % interval of the mean over seeds of every headline score, by bootstrap over videos.
+    """Compute the 95 % interval of every headline score of a setting, by bootstrap over videos.
+
+    In every resample, the score is averaged over the seeds. The interval is that of this mean.
 
     Returns:
         Path of a score in a result -> [low, high]. A score that is undefined in every resample is left out.
@@ -55,15 +57,16 @@ def compare_with_reference(
     different question.
 
     Args:
-        settings: Scores of all settings, the reference included.
-        reference: Name of the setting that the others are compared with.
-        references: Task -> name of the reference for the scores of this task, in place of `reference`. Tasks that are
-            not in this mapping are then not compared. If it is None or empty, `reference` is used for all tasks.
+        settings: Scores of all settings, including the reference.
+        reference: Name of the setting with which the others are compared.
+        references: Task -> name of the reference for the scores of this task. If it is given, `reference` is not used,
+            and tasks without an entry are not compared. If it is None or empty, `reference` is used for all tasks.
 
     Returns:
-        ``(tests, notes)``. `tests` is: name of a setting -> path of a score in a result -> {difference, interval,
-        p_bootstrap, p_t_test, p_bootstrap_holm, p_t_test_holm, winner, seeds, reference}. A reference is not compared
-        with itself. `notes` are messages on what could not be compared.
+        ``(tests, notes)``. `tests` is a nested dictionary: name of a setting, then path of a score in a result, then
+        {difference, interval, p_bootstrap, p_t_test, p_bootstrap_holm, p_t_test_holm, winner, seeds, reference}. A
+        reference is not compared with itself. `notes` are messages about comparisons that were not possible, and
+        warnings about too few seeds or resamples.
     """
     by_name = {setting.name: setting for setting in settings}
     reference_names = list(dict.fromkeys((references or {}).values())) or [reference]
@@ -96,16 +99,16 @@ def compare_with_reference(
 def _compare_setting(
     setting: SettingScores, reference: SettingScores, tasks: Sequence[str] | None
 ) -> tuple[dict[str, Test], list[str]]:
-    """Test one setting against the reference, on the scores of some tasks.
+    """Test whether one setting differs from the reference in the scores of some tasks.
 
     Args:
         setting: Scores of the setting.
         reference: Scores of the reference.
-        tasks: Tasks whose scores are tested. If it is None, those of all tasks are tested.
+        tasks: Tasks whose scores are tested. If it is None, the scores of all tasks are tested.
 
     Returns:
-        ``(tests, notes)``: path of a score in a result -> its tests, not yet corrected; and messages on what could not
-        be compared.
+        ``(tests, notes)``. `tests` is a dictionary by path of the score in a result. It contains the differences and
+        the p values without Holm's correction. `notes` are messages about scores that could not be compared.
     """
     if setting.name == reference.name or not _defined_paths([setting, reference], [], tasks):
         return {}, []
@@ -122,7 +125,11 @@ def _compare_setting(
 def _paired_tests(
     setting: SettingScores, reference: SettingScores, seeds: Sequence[int], tasks: Sequence[str] | None
 ) -> dict[str, Test]:
-    """Test every score that is defined for both settings and all these seeds; the p values are not yet corrected."""
+    """Test every score that is defined for both settings and all given seeds.
+
+    Returns:
+        Path of a score in a result -> differences and p values without Holm's correction.
+    """
     tests = {}
     for path in _defined_paths([setting, reference], seeds, tasks):
         pair = paired_scores(setting, reference, seeds, path)
@@ -138,10 +145,10 @@ def _paired_tests(
 
 
 def _add_corrected(tests: Mapping[str, dict[str, Test]]) -> None:
-    """Add the p values after Holm's correction, and the winner, to every test in place.
+    """Add the corrected p values (Holm's correction) and the winner to every test in place.
 
-    All p values of the bootstrap are one family, and all p values of the t-test are another. A p of NaN stays NaN and
-    does not count as a test.
+    All p values of the bootstrap are one family, and all p values of the t-test are another. A p value that is NaN
+    stays NaN and does not count as a test of the family.
     """
     family = [test for part in tests.values() for test in part.values()]
     for key in ("p_bootstrap", "p_t_test"):
@@ -162,7 +169,7 @@ def _defined_paths(
     Args:
         sides: Settings whose runs are examined.
         seeds: Seeds of the runs to examine. If it is empty, all runs are examined.
-        tasks: Tasks whose scores are returned. If it is None, those of all tasks are returned.
+        tasks: Tasks whose paths are returned. If it is None, the paths of all tasks are returned.
     """
     points = [side.seeds[seed].point for side in sides for seed in (seeds or side.seeds)]
     defined = [path for path in points[0] if all(not np.isnan(point.get(path, np.nan)) for point in points)]

@@ -35,9 +35,10 @@ def summarize(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def summarize_json(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Compute the summary that `summarize` returns, from stored results.
+    """Compute the summary of stored results; `summarize` describes what it contains.
 
-    `runs` are dictionaries that `Result.to_json` returned. Undefined scores in them are NaN or None.
+    Args:
+        runs: Dictionaries that `Result.to_json` returned. Undefined scores in them are NaN or None.
     """
     if not runs:
         raise UsageError("Expected at least one result to summarize, but got none; name a run")
@@ -62,8 +63,9 @@ def summarize_json(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def mean_and_sd(parts: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Compute the mean and the sample standard deviation of every number over dictionaries with the same keys.
 
-    Return two dictionaries with these keys: the means, then the deviations. Texts and the entries ``chosen`` are left
-    out.
+    Returns:
+        The dictionary of the means and the dictionary of the standard deviations, with the keys of the given
+        dictionaries. Texts, and entries with the key ``chosen``, are left out.
     """
     return _apply_to_numbers(parts, _mean_over_runs), _apply_to_numbers(parts, _sd_over_runs)
 
@@ -82,10 +84,15 @@ def _summary_notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _apply_to_numbers(parts: Sequence[dict[str, Any]], function: Any) -> dict[str, Any]:
-    """Apply a function to the values (run,) of every numeric key, also in nested dictionaries.
+    """Apply a function to the numbers that have the same key in all dictionaries.
 
-    Return the results under the same keys. A key that some dictionary lacks gets None. Texts and the entries ``chosen``
-    are left out.
+    Args:
+        parts: Dictionaries with the same keys, one per run. Nested dictionaries are treated in the same way.
+        function: Function that takes the numbers (run,) of one key.
+
+    Returns:
+        Key -> result of the function, or None if some dictionary has no value for the key. Texts, and entries with the
+        key ``chosen``, are left out.
     """
     summary: dict[str, Any] = {}
     for key in parts[0]:

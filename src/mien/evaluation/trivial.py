@@ -1,7 +1,7 @@
 """Constant predictor: the trivial baseline that is shown beside every result.
 
-It predicts the more frequent class of the train split. For an intensity it predicts the median of the train split,
-because no other constant has a smaller absolute error there.
+For a class, it predicts what is more frequent in the train split: present or absent. For an intensity, it predicts the
+median of the train split, because no other constant has a smaller absolute error on that split.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from mien.schema import FloatArray
 from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS, HasLabels, targets_of
 
-# task -> key of its constants in the card (run.json) of a run; the key of any other task is its name
+# task -> key of its constants in run.json, the file that describes a run; the key of any other task is its name
 KEYS = {
     SENTIMENT: "sentiment_positive",
     EMOTION: "emotions",
     SENTIMENT_INTENSITY: "sentiment_median",
     EMOTION_INTENSITY: "emotion_medians",
 }
-# tasks whose constant is stored in the card as one value, not as a list
+# tasks whose constant is stored in run.json as one value, not as a list
 SINGLE = (SENTIMENT, SENTIMENT_INTENSITY)
 
 
@@ -52,8 +52,8 @@ class TrainMajority:
     def from_labels(cls, labelled: HasLabels) -> TrainMajority:
         """Compute the constants from the labels of the train split; a sentiment score >= 0 is positive.
 
-        If exactly half of the utterances have a class, the constant is 1 (present). Without any label, sentiment is
-        positive, the emotions are absent, and the intensities are 0.
+        If exactly half of the utterances have a class, the constant is 1 (present). If a task has no labels, its
+        constants are: positive for sentiment, absent for emotions, and 0 for intensities.
         """
         constants = {}
         for task, row in TASKS.items():
@@ -68,7 +68,7 @@ class TrainMajority:
         return cls(constants)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the constants as a dictionary, which the card of a run stores and `from_json` reads."""
+        """Return the constants as a dictionary, which is stored in run.json. `from_json` restores the constants."""
         facts = {}
         for task, values in self.constants.items():
             stored = [value if TASKS[task].predicts_degrees else bool(value) for value in values]
@@ -77,7 +77,10 @@ class TrainMajority:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> TrainMajority:
-        """Build the constants from a dictionary that `to_json` returned; tasks that an older run lacks get 0."""
+        """Build the constants from a dictionary that `to_json` returned.
+
+        If the dictionary has no entry for a task, the constants of this task are 0.
+        """
         constants = {}
         for task, row in TASKS.items():
             value = facts.get(KEYS.get(task, task), [0.0] * len(row.outputs))
@@ -86,7 +89,7 @@ class TrainMajority:
 
 
 def constant_predictions(predictions: Predictions, majority: TrainMajority) -> Predictions:
-    """Return predictions in which every utterance has the same constants.
+    """Return predictions in which every utterance gets the same constant values.
 
     Args:
         predictions: Predictions with the utterances, gold labels and tasks to use.
@@ -101,11 +104,11 @@ def constant_predictions(predictions: Predictions, majority: TrainMajority) -> P
 
 
 def score_trivial(predictions: Predictions, majority: TrainMajority) -> Scores:
-    """Score the constant predictor.
+    """Compute the scores of predictions that are the same for every utterance.
 
     Args:
         predictions: Validated predictions; only their utterances, gold labels and tasks are used.
-        majority: Constants of every task.
+        majority: Constants of every task, which are the predictions to score.
 
     Returns:
         Scores under the same keys as those of a system.

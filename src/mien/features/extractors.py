@@ -1,6 +1,6 @@
 """Tables of all feature extractors, and functions that load an extractor by its name.
 
-Each extractor is defined in a file of its own; these tables are the only place that lists them all.
+Each extractor is defined in a separate file. These tables are the only place that lists all extractors.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ExtractorT = TypeVar("ExtractorT")
 
 @dataclass(frozen=True)
 class ExtractorEntry(Generic[ExtractorT]):
-    """Loader and description of one extractor."""
+    """Function that loads an extractor, with its description, its citation, and what it needs to run."""
 
     # Loads the extractor. Its argument is the path if the user gives ``NAME:PATH``, or None for ``NAME`` alone.
     load: Callable[[Path | None], ExtractorT]
@@ -95,7 +95,7 @@ def load_text_extractor(name: str) -> TextExtractor:
     """Load a text extractor.
 
     Args:
-        name: ``NAME`` of an entry of `TEXT_EXTRACTORS`, or ``NAME:PATH`` with the path of its files.
+        name: Key of `TEXT_EXTRACTORS`. ``KEY:PATH`` loads the files of the extractor from this path.
 
     Raises:
         UnknownNameError: No text extractor has this name; the message suggests the nearest one.
@@ -107,7 +107,7 @@ def load_acoustic_extractor(name: str) -> AcousticExtractor:
     """Load an acoustic extractor.
 
     Args:
-        name: Name of an entry of `ACOUSTIC_EXTRACTORS`.
+        name: Key of `ACOUSTIC_EXTRACTORS`.
 
     Raises:
         UnknownNameError: No acoustic extractor has this name; the message suggests the nearest one.
@@ -119,7 +119,7 @@ def load_visual_extractor(name: str) -> VisualExtractor:
     """Load a visual extractor.
 
     Args:
-        name: ``NAME`` of an entry of `VISUAL_EXTRACTORS`, or ``NAME:PATH`` with the path of its files.
+        name: Key of `VISUAL_EXTRACTORS`. ``KEY:PATH`` loads the files of the extractor from this path.
 
     Raises:
         UnknownNameError: No visual extractor has this name; the message suggests the nearest one.

@@ -57,7 +57,7 @@ class MediaSettings:
 
 @dataclass(frozen=True)
 class Clips:
-    """The utterances of one file."""
+    """The utterances of one media file, its duration and language, and messages about problems with their counts."""
 
     # in time order; none starts or ends outside the file
     clips: list[Clip]
@@ -79,18 +79,20 @@ def clips_of(
 ) -> Clips:
     """Divide a media file into utterances, by its subtitles or by speech recognition.
 
-    A file without audio or speech has no utterances; the notes then contain the reason. If such a file has video, and
-    `settings.silent_clip_s` is above 0, it is divided into clips of equal length instead.
+    A file without audio or speech has no utterances; a message in the result's `notes` then gives the reason. If such a
+    file has video, and `settings.silent_clip_s` is above 0, it is divided into clips of equal length instead.
 
     Args:
         path: Media file.
-        subtitles: SubRip or WebVTT file. Speech recognition runs only if it is None.
+        subtitles: SubRip or WebVTT file. If it is None, speech recognition runs.
         settings: Settings of recognition and segmentation.
-        recognizer: Loaded recognition model, to share it between files; None loads the model in `settings.speech`.
-        on_progress: Function that is called with the number of seconds recognised so far.
+        recognizer: Loaded recognition model, which several calls can share. If it is None, the model named in
+            `settings.speech` is loaded.
+        on_progress: Function that is called repeatedly with the number of seconds of audio recognised so far.
 
     Returns:
-        The utterances as clips in time order, with the duration and language of the file, and notes on problems.
+        The utterances as clips in time order, the duration and language of the file, and a counter of messages about
+        problems.
 
     Raises:
         DataError: The media file or the subtitle file is unreadable, or no subtitle lies within the file's duration.
@@ -141,12 +143,12 @@ def read_subtitles(path: Path, duration_s: float) -> tuple[list[Clip], Counter[s
 
     Args:
         path: Subtitle file.
-        duration_s: Duration of the video in seconds. A subtitle that ends later is shortened, and one that starts later
-            is dropped.
+        duration_s: Duration of the video in seconds. A subtitle that ends later is shortened, and a subtitle that
+            starts later is dropped.
 
     Returns:
-        One clip per subtitle, in time order, and messages with the numbers of subtitles that were sorted, overlap, were
-        shortened or were dropped.
+        One clip per subtitle, in time order; and a counter of messages. The messages tell how many subtitles were not
+        in time order, overlap, were shortened, or were dropped.
 
     Raises:
         DataError: The file is missing, has an unknown encoding or contains no subtitles.
@@ -248,10 +250,10 @@ def _parse_subtitles(text: str) -> list[_Entry]:
 
 
 def _without_next_number(text_lines: list[str], lines: list[str], number: int) -> list[str]:
-    """Return the lines of a subtitle without the number of the next subtitle, if that is the last of them.
+    """Return the lines of a subtitle. If the last line is the number of the next subtitle, this line is left out.
 
     Args:
-        text_lines: Lines between the times of the subtitle and those of the next one.
+        text_lines: Lines between the times of the subtitle and the times of the next subtitle.
         lines: All lines of the file.
         number: Index in `lines` of the line with the times of the next subtitle.
     """

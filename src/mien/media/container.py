@@ -40,7 +40,10 @@ CONTAINER_TICKS_PER_S = 1_000_000
 
 @dataclass(frozen=True)
 class MediaFacts:
-    """Duration of a media file, and whether it has audio and video. The duration counts from the container's start."""
+    """Duration of a media file, and whether it has audio and video.
+
+    The duration is measured from the start time of the container.
+    """
 
     # longest duration in the headers of the file and its streams; if they have none, end of the last packet, or 0
     duration_s: float
@@ -53,7 +56,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     """Open a media file for reading, as a context manager that closes the file at the end.
 
     Raises:
-        DataError: The file is missing, unreadable or no media file.
+        DataError: The file is missing or unreadable, or it is not a media file.
         MissingExtraError: PyAV is not installed.
     """
     try:
@@ -86,7 +89,7 @@ def probe(path: Path) -> MediaFacts:
     """Return the duration of a media file and whether it has audio and video that can be decoded.
 
     Raises:
-        DataError: The file is no media file, or neither its audio nor its video can be decoded.
+        DataError: The file is not a media file, or neither its audio nor its video can be decoded.
         MissingExtraError: PyAV is not installed.
     """
     # The file is opened once per stream, because some formats cannot seek back to the start after the first read.
@@ -131,8 +134,8 @@ def decoded(container: InputContainer, stream: Stream, notes: Counter[str]) -> I
     Args:
         container: Open container.
         stream: Audio or video stream of the container.
-        notes: Counter of messages on losses. It is updated with the number of skipped packets, and if reading stops
-            before the end of the file.
+        notes: Counter of messages about damaged data. It is updated in place. It counts the skipped packets, and
+            whether reading stopped before the end of the file.
 
     Yields:
         PyAV frames in the order in which the decoder returns them.
@@ -163,7 +166,7 @@ def decoded(container: InputContainer, stream: Stream, notes: Counter[str]) -> I
 class Timestamps:
     """Computes the presentation times of the frames of one stream, in seconds since the container's start.
 
-    Where the timestamp of a frame is missing or implausible, an estimate of the caller is used.
+    Where the timestamp of a frame is missing or implausible, an estimate that the caller passes is used.
 
     Args:
         container: Open container.
@@ -215,7 +218,10 @@ def stream_end_s(container: InputContainer, stream: Stream) -> float | None:
 
 
 def frame_step_s(stream: VideoStream) -> float:
-    """Return the time in seconds between two frames of a stream, from its frame rate or else from `FALLBACK_FPS`."""
+    """Return the time in seconds between two successive frames of a stream.
+
+    The time is computed from the stream's frame rate. If the stream declares no rate, `FALLBACK_FPS` is used.
+    """
     return float(1 / (stream.average_rate or stream.guessed_rate or FALLBACK_FPS))
 
 
@@ -247,7 +253,7 @@ def _is_decodable(container: InputContainer, stream: Stream | None) -> bool:
 
 
 def _header_duration_s(container: InputContainer) -> float:
-    """Return the longest duration, in seconds, in the headers of a container and its streams; 0 if there is none."""
+    """Return the longest duration, in seconds, in the headers of a container and its streams; 0 if they have none."""
     durations = [stream_end_s(container, stream) or 0.0 for stream in container.streams]
     return max([*durations, (container.duration or 0) / CONTAINER_TICKS_PER_S])
 
@@ -255,7 +261,7 @@ def _header_duration_s(container: InputContainer) -> float:
 def _scanned_duration_s(path: Path) -> float:
     """Read all packets of a file, and return the end of the last one in seconds since the container's start.
 
-    It serves as the duration of files whose headers have none, such as recordings by browsers.
+    This end is used as the duration of files whose headers have no duration, such as recordings by browsers.
     """
     from av.error import FFmpegError
 

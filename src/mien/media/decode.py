@@ -74,20 +74,21 @@ def audio_chunks(
 ) -> Iterator[AudioChunk]:
     """Read the audio of a file from time 0 in consecutive chunks.
 
-    All channels are mixed to one. Silence fills gaps, and the time before the start of audio that starts late.
-    Therefore, sample number k of the whole stream always has the time ``k / rate_hz``.
+    All channels are mixed to one channel. Gaps in the audio, and the time before audio that starts late, are filled
+    with silence. Therefore, the sample with index k of the whole stream always has the time ``k / rate_hz``.
 
     Args:
         path: Media file.
         rate_hz: Sample rate of the chunks.
-        chunk_s: Duration of a chunk in seconds; the last one can be shorter.
-        notes: Counter of messages on losses in a damaged file, which is updated; None discards the counts.
+        chunk_s: Duration of a chunk in seconds; the last chunk can be shorter.
+        notes: Counter of messages about damaged or missing data. It is updated in place. If it is None, nothing is
+            counted.
 
     Yields:
-        Chunks in time order without gaps or overlaps. A file without audio yields none.
+        Chunks in time order without gaps or overlaps. Nothing is yielded for a file without audio.
 
     Raises:
-        DataError: The file is no media file.
+        DataError: The file is not a media file.
         MissingExtraError: PyAV is not installed.
         UsageError: `rate_hz` is not a positive number.
     """
@@ -131,7 +132,7 @@ def read_audio(path: Path, start_s: float, end_s: float, rate_hz: int = AUDIO_RA
         has no audio.
 
     Raises:
-        DataError: The file is no media file.
+        DataError: The file is not a media file.
         MissingExtraError: PyAV is not installed.
         UsageError: The interval is invalid or `rate_hz` is not a positive number.
     """
@@ -165,13 +166,14 @@ def frames(
         path: Media file.
         rate_hz: Number of frames per second to yield.
         max_side_px: Maximum width and height of a frame; larger pictures are scaled down.
-        notes: Counter of messages on losses in a damaged file, which is updated; None discards the counts.
+        notes: Counter of messages about damaged or missing data. It is updated in place. If it is None, nothing is
+            counted.
 
     Yields:
-        Frames in time order. A file without video yields none.
+        Frames in time order. Nothing is yielded for a file without video.
 
     Raises:
-        DataError: The file is no media file.
+        DataError: The file is not a media file.
         MissingExtraError: PyAV is not installed.
         UsageError: `rate_hz` or `max_side_px` is not a positive number.
     """
@@ -208,7 +210,7 @@ def frames(
 def _upright_image(frame: Any, max_side_px: int) -> NDArray[np.uint8]:
     """Convert a decoded frame to an upright RGB image (height, width, 3) with square pixels.
 
-    It is scaled down to `max_side_px` before the conversion to RGB, so that no RGB image of full size is needed.
+    The frame is scaled down to `max_side_px` before the conversion to RGB, so that no RGB image of full size is needed.
     """
     turned = frame.rotation % 180 == 90
     width, height = shown_size(frame)[::-1] if turned else shown_size(frame)
@@ -222,7 +224,7 @@ def _upright_image(frame: Any, max_side_px: int) -> NDArray[np.uint8]:
 def _audio_segments(container: InputContainer, rate_hz: int, notes: Counter[str]) -> Iterator[tuple[int, Samples]]:
     """Decode and resample the audio from the present position of a container to its end.
 
-    A jump of the timestamps or a change of format resets the resampler.
+    Where the timestamps jump or the format changes, a new segment starts.
 
     Args:
         container: Open container.
@@ -230,8 +232,8 @@ def _audio_segments(container: InputContainer, rate_hz: int, notes: Counter[str]
         notes: Counter that is updated with the numbers of gaps and of damaged packets.
 
     Yields:
-        Number of the first sample, counted from time 0, and mono samples (sample,). The pieces are in time order and do
-        not overlap. Nothing is yielded for a gap.
+        Successive pieces of the audio: the index of the first sample, counted from time 0, and the mono samples
+        (sample,). The pieces are in time order and do not overlap. Nothing is yielded for a gap.
     """
     stream = audio_stream(container)
     if stream is None:
@@ -266,14 +268,15 @@ def _audio_format(frame: Any) -> tuple[str, str, int]:
 class _SegmentResampler:
     """Resamples consecutive audio frames of one format, and mixes them to one channel.
 
-    Resampling starts at a time that is a whole number of samples at both sample rates, like time 0. An interval
-    therefore has the same samples after a seek as when the file is decoded from its start.
+    The start of resampling is moved back to a time at which an input sample and an output sample coincide. Silence
+    fills the time up to the first frame. Samples therefore have the same times whether the file is decoded from its
+    start or after a seek.
 
     Args:
         audio_format: Sample format, channel layout and sample rate of the frames.
         start_s: Time of the first frame in seconds.
-        n_covered: Position up to which earlier audio was already yielded, as a number of samples from time 0. Nothing
-            before this position is yielded.
+        n_covered: Number of samples, at `rate_hz`, from time 0 to the end of the audio already yielded. Only later
+            samples are yielded.
         rate_hz: Sample rate of the result.
     """
 
@@ -300,14 +303,17 @@ class _SegmentResampler:
 
     @property
     def end_s(self) -> float:
-        """Expected time of the next frame in seconds."""
+        """Time in seconds at which the next frame should start: the end of the frames added so far."""
         return self._start_s + self._n_in / self.audio_format[2]
 
     def lead_in(self, frame: Any) -> Iterator[tuple[int, Samples]]:
-        """Resample silence in the format of the first frame `frame`, from the start of resampling to this frame.
+        """Resample the silence that fills the time from the start of resampling to the first frame.
+
+        Args:
+            frame: The first frame. The silence gets the same format.
 
         Yields:
-            Positions and samples as in `add`.
+            Index of the first yielded sample, counted from time 0, and the resampled mono samples (sample,).
         """
         if not self._n_lead_in:
             return
@@ -325,7 +331,7 @@ class _SegmentResampler:
         """Resample the next frame.
 
         Yields:
-            Number of the first sample, counted from time 0, and mono samples (sample,).
+            Index of the first yielded sample, counted from time 0, and the resampled mono samples (sample,).
         """
         self._n_in += frame.samples
         # Positions are computed from the number of samples. Timestamps with jitter would disturb the resampler.
@@ -333,14 +339,14 @@ class _SegmentResampler:
         return self._mono(self._resampler.resample(frame))
 
     def finish(self) -> Iterator[tuple[int, Samples]]:
-        """Yield the samples that the resampler still buffers, with their position as in `add`."""
+        """Yield the samples that the resampler still buffers, in the same form as `add`."""
         return self._mono(self._resampler.resample(None))
 
     def _mono(self, resampled: Iterable[Any]) -> Iterator[tuple[int, Samples]]:
-        """Mix resampled frames to mono, and remove the samples to discard.
+        """Mix resampled frames to mono, and remove the samples before time 0 and those that were already yielded.
 
         Yields:
-            Number of the first sample, counted from time 0, and mono samples (sample,).
+            Index of the first yielded sample, counted from time 0, and mono samples (sample,).
         """
         for frame in resampled:
             samples: Samples = frame.to_ndarray().mean(axis=0, dtype=np.float32)
@@ -364,10 +370,10 @@ def _seek_or_stay(container: InputContainer, time_s: float) -> None:
 
 
 def _count_missing_seconds(notes: Counter[str], what: str, header_end_s: float | None, end_s: float) -> None:
-    """Add the missing seconds of a stream, rounded up, to the message `what` in `notes`.
+    """Add the number of seconds that are missing at the end of a stream to the count of the message `what` in `notes`.
 
-    These are the seconds from the end of the decoded data to the end that the header declares. Nothing is added if they
-    are at most `END_SLACK_S`.
+    They are the seconds from the end of the decoded data to the end that the header declares, rounded up. If there are
+    at most `END_SLACK_S` of them, nothing is added.
     """
     if header_end_s is not None and header_end_s - end_s > END_SLACK_S:
         notes[what] += math.ceil(header_end_s - end_s)

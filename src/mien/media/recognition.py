@@ -80,7 +80,7 @@ class SpeechSettings:
 
 @dataclass(frozen=True)
 class Speech:
-    """Recognised speech of a file."""
+    """Recognised speech of a file: the words with their times, the ends of sentences, the language and the duration."""
 
     # in time order, without overlaps
     words: tuple[TimedWord, ...]
@@ -99,7 +99,7 @@ class Speech:
 
 @dataclass(frozen=True)
 class Recognizer:
-    """A loaded recognition model. Use one for many files: loading it takes longer than recognising a short file."""
+    """A loaded recognition model. Share it between files, because loading it takes longer than a short file."""
 
     settings: SpeechSettings
     model: WhisperModel
@@ -150,14 +150,14 @@ def recognize(
     Args:
         path: Media file.
         recognizer: Loaded model with its settings.
-        notes: Counter of messages on losses and problems of recognition, which is updated; None discards the counts.
+        notes: Counter of messages about problems, updated in place. If it is None, nothing is counted.
         on_progress: Function that is called after each window with the number of seconds processed so far.
 
     Returns:
         The recognised words with their times, the language, and the duration of the audio.
 
     Raises:
-        DataError: The file is no media file.
+        DataError: The file is not a media file.
         MissingExtraError: PyAV or faster-whisper is not installed.
     """
     counts: Counter[str] = notes if notes is not None else Counter()
@@ -179,7 +179,7 @@ def recognize(
 
 
 def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float]:
-    """Cut a window after a sentence or at a pause. Return the words before the cut, and the time of the cut."""
+    """Return a window's words up to its last sentence end (or else a late pause), and the time (s) to continue from."""
     if not window.goes_on or len(words) < 2:
         return words, window.stop_s
     ends = sentence_ends(words)
@@ -201,11 +201,11 @@ def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[
 
 
 class _RestTooShortError(Exception):
-    """Ends the recognition of a window when the rest of its speech is too short; raised by the encoder."""
+    """The rest of the speech in a window is too short to recognise; `_encode` raises this to end the recognition."""
 
 
 class _WindowRecognizer:
-    """Recognises the windows of one file in turn. If `language` is empty, it is detected in the first window."""
+    """Recognises the words in the windows of one file. If `language` is empty, the first window determines it."""
 
     def __init__(self, model: WhisperModel, settings: SpeechSettings, language: str, notes: Counter[str]) -> None:
         # The copy shares the networks with `model`, but `_encode` replaces its method `encode`.
@@ -282,9 +282,9 @@ class _WindowRecognizer:
         return words, n_repetitive
 
     def _encode(self, features: NDArray[np.float32]) -> Any:
-        """Encode audio features, as a replacement for the model's method `encode` that caches the start of a window.
+        """Encode audio features; called instead of the model's `encode`. The output for a window's start is cached.
 
-        It raises `_RestTooShortError` instead if too little speech is left after the words recognised in the window.
+        Raises `_RestTooShortError` if too little speech is left after the words that were recognised in the window.
         """
         if self._rest_s is not None:
             if self._rest_s < self._min_rest_s:
@@ -317,7 +317,7 @@ def _merge_pieces(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[Time
 
 
 def _longest_sentence(words: Sequence[TimedWord]) -> int:
-    """Return the number of words of the longest sentence; words without the end of a sentence count as one sentence."""
+    """Return the number of words of the longest sentence. An unfinished last sentence counts as a sentence."""
     longest = run = 0
     for end in sentence_ends(words):
         run += 1
@@ -327,7 +327,7 @@ def _longest_sentence(words: Sequence[TimedWord]) -> int:
 
 
 def _in_time_order(words: Sequence[TimedWord], end_s: float) -> tuple[TimedWord, ...]:
-    """Return the words with their times changed so that they do not overlap or exceed the end of the audio `end_s`."""
+    """Clamp the times of all words, so that words do not overlap or end after `end_s`, the end of the audio."""
     result: list[TimedWord] = []
     last_s = 0.0
     for word in words:

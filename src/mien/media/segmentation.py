@@ -69,9 +69,9 @@ def utterances(
 
     Args:
         words: Words in time order, without overlaps.
-        ends: For each word, whether a sentence ends with it (word,).
+        ends: For each word, whether a sentence ends with it, (word,).
         duration_s: Duration of the file in seconds; no clip ends later.
-        settings: Pause that ends an utterance, and limits of the length of an utterance.
+        settings: Pause that ends an utterance, and limits of the duration of an utterance.
         separator: Text between two words of a transcript.
 
     Returns:
@@ -110,8 +110,8 @@ def fixed_clips(duration_s: float, length_s: float) -> list[Clip]:
         length_s: Length of a clip in seconds, above 0.
 
     Returns:
-        Clips without words, in time order. The last clip is 0.5 to 1.5 times `length_s` long, or as long as the video
-        if the video is shorter. A video of duration 0 has no clips.
+        Clips without words, in time order. Each clip lasts `length_s`, except the last one, which lasts 0.5 to 1.5
+        times `length_s`. A video shorter than half of `length_s` is one clip. A video of duration 0 has no clips.
     """
     n_clips = max(1, round(duration_s / length_s)) if duration_s > 0 else 0
     return [
@@ -121,9 +121,9 @@ def fixed_clips(duration_s: float, length_s: float) -> list[Clip]:
 
 
 def sentence_ends(words: Sequence[TimedWord]) -> tuple[bool, ...]:
-    """Return, for each word, whether a sentence ends with it (word,).
+    """Return for each word whether a sentence ends with it, (word,).
 
-    The last word ends a sentence only if it has a mark such as a full stop or a question mark.
+    The last word ends a sentence only if a mark such as a full stop or a question mark follows it.
     """
     return tuple(ends_sentence(word, after) for word, after in zip_longest(words, words[1:]))
 
@@ -161,8 +161,8 @@ def ends_sentence(word: TimedWord, following: TimedWord | None) -> bool:
 def _merge_short_groups(groups: list[list[TimedWord]], settings: SegmentationSettings) -> list[list[TimedWord]]:
     """Merge each group of words that is too short with the group before or after it, and return the groups.
 
-    Of the two groups, the one that the shorter pause separates from the short group is used. Groups are not merged if
-    the pause between them is at least `pause_s`, or if the merged group would be longer than `max_length_s`.
+    Of the two neighbours, the one with the shorter pause between it and the short group is taken. Groups are not merged
+    if the pause between them is at least `pause_s`, or if the merged group would be longer than `max_length_s`.
     """
     result = list(groups)
     number = 0
@@ -186,9 +186,9 @@ def _merge_short_groups(groups: list[list[TimedWord]], settings: SegmentationSet
 
 
 def _divide_long_group(group: list[TimedWord], settings: SegmentationSettings) -> list[list[TimedWord]]:
-    """Divide a group of words that is longer than `max_length_s` at its longest pauses, and return the parts.
+    """Divide a group of words at its longest pauses until no part is longer than `max_length_s`; return the parts.
 
-    Each part has at least the length `min_length_s` if that is possible. A shorter group is returned unchanged.
+    Each part has at least the length `min_length_s` if that is possible. A group that is not too long is the only part.
     """
     finished: list[list[TimedWord]] = []
     waiting = [group]
@@ -214,9 +214,9 @@ def _group_length_s(group: Sequence[TimedWord]) -> float:
 
 
 def _cut_score_s(part: Sequence[TimedWord], place: int) -> float:
-    """Return the score of dividing a group of words before its word number `place`; the highest score is best.
+    """Return the score of dividing a group of words before the word with the index `place`; a higher score is better.
 
-    It is the pause before this word in seconds, plus `CLAUSE_BONUS_S` if a clause ends before the pause.
+    The score is the pause before this word in seconds. If a clause ends before the pause, `CLAUSE_BONUS_S` is added.
     """
     bonus_s = CLAUSE_BONUS_S if part[place - 1].text.endswith(CLAUSE_MARKS) else 0.0
     return part[place].start_s - part[place - 1].end_s + bonus_s

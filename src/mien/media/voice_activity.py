@@ -32,7 +32,7 @@ MARGIN_S = 0.4
 
 @dataclass(frozen=True)
 class Window:
-    """An interval of the audio that is passed to speech recognition at once."""
+    """An interval of the audio that is passed to speech recognition in one call."""
 
     start_s: float
     stop_s: float
@@ -65,7 +65,7 @@ class SpeechDetector:
         self._chunks = chunks
         self._threshold = threshold
         self._min_silence_hops = max(1, round(min_silence_s / HOP_S))
-        # number of the first hop in the buffer
+        # index of the first hop in the buffer, counted from the start of the audio
         self._first_hop = 0
         self._samples: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         # (hop,) speech probability of each complete hop in `_samples`
@@ -119,7 +119,7 @@ class SpeechDetector:
         return self._samples[max(0, round(start_s * AUDIO_RATE_HZ) - offset) : round(end_s * AUDIO_RATE_HZ) - offset]
 
     def _read_until(self, time_s: float) -> None:
-        """Read audio up to `time_s` or later, or to its end, and compute the speech probabilities of its hops."""
+        """Read audio until the buffer reaches `time_s` or the audio ends, and compute its speech probabilities."""
         while not self._ended and self.end_s < time_s:
             chunk = next(self._chunks, None)
             if chunk is None:
@@ -131,7 +131,10 @@ class SpeechDetector:
             self._update_speech()
 
     def _discard_before(self, time_s: float) -> None:
-        """Remove audio before `time_s` from the buffer, except the hops before it that the network needs to warm up."""
+        """Remove the audio before `time_s` from the buffer.
+
+        A few hops (of 32 ms) before `time_s` are kept, because the recurrent network must process them first.
+        """
         n_hops = min(max(0, int(time_s / HOP_S) - WARM_UP_HOPS - self._first_hop), self._speech.size)
         self._first_hop += n_hops
         # Copies release the memory of the old arrays.
@@ -157,11 +160,14 @@ class SpeechDetector:
         return result
 
     def _hop_times(self, first: int, last: int) -> tuple[float, float]:
-        """Return the start of hop number `first` of the buffer, and the end of hop number `last`, in seconds."""
+        """Return the start of the hop `first` and the end of the hop `last`, in seconds since the start of the audio.
+
+        A hop is a piece of audio of 32 ms with one speech probability. `first` and `last` are indices in the buffer.
+        """
         return (self._first_hop + first) * HOP_S, (self._first_hop + last + 1) * HOP_S
 
     def _update_speech(self) -> None:
-        """Compute the speech probabilities of the complete hops in the buffer that have none yet."""
+        """Compute the speech probabilities of those complete hops in the buffer that have no probability yet."""
         n_known = self._speech.size
         n_new = self._samples.size // HOP - n_known
         if n_new > 0:

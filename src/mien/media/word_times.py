@@ -10,7 +10,7 @@ from itertools import accumulate
 from mien.printable import unescape_entities
 from mien.schema import Clip, TimedWord
 
-# Messages about estimated times. The number of words is counted for the first, the number of utterances for the others.
+# Messages about estimated times. The first message counts words, the others count utterances.
 BETWEEN_HEARD = "words of transcripts that recognition did not hear: spread between those it heard"
 NONE_HEARD = "utterances in which no word of the transcript was recognised: words spread over them by their length"
 NOTHING_HEARD_AT_ALL = "utterances whose words have no times: words spread over them by their length"
@@ -70,10 +70,11 @@ def align_words(
 ) -> tuple[tuple[TimedWord, ...], int]:
     """Compute the times of the words of a transcript from the words recognised in the same interval.
 
-    A word that matches a recognised word, ignoring case and punctuation, gets the times of the recognised word. Each
-    sequence of unmatched words is distributed over the gap between the matched words before and after it, or the ends
-    of the interval, in proportion to their numbers of letters and digits. If a gap has less time than `SHORTEST_WORD_S`
-    per word, the matched words before and after it are treated as unmatched.
+    A word of the transcript that matches a recognised word, ignoring case and punctuation, gets the times of this
+    recognised word. Unmatched words between two matched words share the time between these, in proportion to their
+    numbers of letters and digits. Unmatched words before the first matched word share the time since the start of the
+    interval, and those after the last matched word share the time to its end. If there is less than `SHORTEST_WORD_S`
+    per unmatched word, the matched words next to the unmatched words are treated as unmatched, too.
 
     Args:
         words: Words of the transcript, in spoken order.
@@ -111,9 +112,10 @@ def timed_words(
     Args:
         clip: An utterance. If it has timed words, these are returned. Otherwise, the times of the words of its
             transcript are computed.
-        heard: Words recognised in the whole file, in time order; None if recognition did not run.
-        notes: Counter that is updated with the numbers of estimated times, see the constants of this module. None
-            discards the numbers.
+        heard: Words recognised in the whole file, in time order. If it is None, recognition did not run, and the times
+            are estimated.
+        notes: Counter of messages about estimated times (see the constants of this module). It is updated in place. If
+            it is None, nothing is counted.
 
     Returns:
         The words with their times, in time order; empty if the clip has no spoken words.
@@ -146,10 +148,10 @@ def _unmatched_ranges(n_words: int, anchors: dict[int, TimedWord]) -> list[tuple
 
     Args:
         n_words: Number of words of the transcript.
-        anchors: Recognised word of each matched word, by the index of the matched word in the transcript.
+        anchors: Index of each matched word in the transcript -> the recognised word that matches it.
 
     Returns:
-        One range before each matched word, and one after the last. A range can be empty.
+        One range before each matched word, and one range after the last matched word. A range can be empty.
     """
     stops = [*sorted(anchors), n_words]
     return [(begin + 1, stop) for begin, stop in zip([-1, *stops[:-1]], stops, strict=True)]
@@ -163,7 +165,7 @@ def _gap_times(
     Args:
         first: Index of the first unmatched word in the transcript.
         last: Index after the last unmatched word.
-        anchors: Recognised word of each matched word, by the index of the matched word in the transcript.
+        anchors: Index of each matched word in the transcript -> the recognised word that matches it.
         start_s: Start of the transcript in seconds, for a gap without a matched word before it.
         end_s: End of the transcript in seconds, for a gap without a matched word after it.
     """
@@ -175,13 +177,15 @@ def _gap_times(
 def _beside_short_gap(
     n_words: int, anchors: dict[int, TimedWord], start_s: float, end_s: float
 ) -> tuple[int, int] | None:
-    """Return the indices of the words before and after the first gap that is too short for its unmatched words.
+    """Find the first gap in time that is too short for the unmatched words in it.
 
-    Only gaps with a matched word before or after them count. The result is None if none of them is too short.
+    Return the index of the word before this gap and the index of the word after it. Before a gap at the start of the
+    transcript, the index is -1. After a gap at the end, it is `n_words`. A gap without a matched word before or after
+    it is not considered. If no gap is too short, return None.
 
     Args:
         n_words: Number of words of the transcript.
-        anchors: Recognised word of each matched word, by the index of the matched word in the transcript.
+        anchors: Index of each matched word in the transcript -> the recognised word that matches it.
         start_s: Start of the transcript in seconds.
         end_s: End of the transcript in seconds.
     """

@@ -16,9 +16,10 @@ __all__ = ["METRICS", "Metric", "MetricInput"]
 
 
 class MetricInput(StrEnum):
-    """Arguments that the function of a metric takes.
+    """Kind of arguments that the function of a metric takes: counts, sums, probabilities or intensities.
 
-    `Confusion` and `Moments` are sums over utterances. Metrics of such sums can be computed for resamples of videos.
+    Metrics of the kinds `DECISION` (counts of decisions) and `MOMENTS` (sums of values) can be computed for many
+    bootstrap resamples of the videos at once, because counts and sums of videos can be added.
     """
 
     DECISION = "decision"  # function(Confusion)
@@ -29,7 +30,7 @@ class MetricInput(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Definition of one metric: its function, its arguments (`kind`), and whether a higher value is better."""
+    """Definition of one metric: its function, the kind of its arguments, and whether a higher value is better."""
 
     function: Callable[..., Any]
     higher_is_better: bool

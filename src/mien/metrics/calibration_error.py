@@ -15,14 +15,18 @@ N_BINS = 10
 
 
 class Bins(StrEnum):
-    """How probabilities are divided into bins."""
+    """How probabilities are divided into bins: bins of equal width, or bins with about equally many utterances."""
 
     EQUAL_WIDTH = "equal_width"  # with n bins: [0, 1/n), [1/n, 2/n), ..., [1 - 1/n, 1]
     EQUAL_COUNT = "equal_count"  # edges at quantiles of the probabilities; equal probabilities share a bin
 
 
 class ReliabilityBins(NamedTuple):
-    """Data of a reliability diagram: four arrays with one entry per bin."""
+    """Data of a reliability diagram: four arrays with one entry per bin.
+
+    The arrays contain the mean predicted probability, the share of utterances where the class is present, the number of
+    utterances, and the number of utterances where the class is present.
+    """
 
     probability: FloatArray  # mean predicted probability, NaN in an empty bin
     share: FloatArray  # share of utterances where the class is present, NaN in an empty bin
@@ -35,13 +39,13 @@ def calibration_error(
 ) -> float:
     """Compute the expected calibration error of the predicted probabilities of one class.
 
-    In each bin of probabilities, the gap is |share of utterances where the class is present - mean probability|. The
-    error is the mean gap over the bins, weighted by the number of utterances in each. It uses the probability of the
-    class itself, not the confidence of the decision for or against it.
+    The utterances are divided into bins by their probability. The gap of a bin is the absolute difference between the
+    share of its utterances where the class is present and their mean probability. The error is the mean of the gaps,
+    weighted by the number of utterances in each bin.
 
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.
-        probability: Probability of the class in [0, 1], (utterance,).
+        probability: Probability that the class is present, in [0, 1], (utterance,).
         n_bins: Number of bins.
         bins: How probabilities are divided into bins.
 
@@ -60,17 +64,19 @@ def calibration_error(
 def resampled_calibration_error(
     target: BoolArray, probability: FloatArray, video: NDArray[np.intp], weights: NDArray[Any], n_bins: int = N_BINS
 ) -> FloatArray:
-    """Compute `calibration_error`, with bins of equal width, for many bootstrap resamples of the videos.
+    """Compute the expected calibration error of one class in many bootstrap resamples of the videos.
+
+    The bins have equal width. `calibration_error` defines the error.
 
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.
-        probability: Probability of the class in [0, 1], (utterance,).
-        video: Number of each utterance's video, (utterance,).
-        weights: How often each resample drew each video, (resample, video).
+        probability: Probability that the class is present, in [0, 1], (utterance,).
+        video: Index of the video of each utterance, (utterance,).
+        weights: How many times each resample contains each video, (resample, video).
         n_bins: Number of bins.
 
     Returns:
-        Calibration errors (resample,); NaN where a resample has no utterance.
+        Calibration error of each resample, (resample,). NaN for a resample without utterances.
     """
     bin_number = _bin_numbers(np.asarray(probability, dtype=np.float64), n_bins, Bins.EQUAL_WIDTH)
     gaps = np.zeros((weights.shape[1], n_bins))
@@ -80,11 +86,11 @@ def resampled_calibration_error(
 
 
 def brier(target: BoolArray, probability: FloatArray) -> float:
-    """Compute the Brier score, which is the mean of (probability - target)^2 with the target 0 or 1.
+    """Compute the Brier score: the mean of (probability - target)^2, where the target is 0 or 1.
 
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.
-        probability: Probability of the class in [0, 1], (utterance,).
+        probability: Probability that the class is present, in [0, 1], (utterance,).
 
     Returns:
         Score in [0, 1]; smaller is better. NaN if there are no utterances.
@@ -96,17 +102,17 @@ def brier(target: BoolArray, probability: FloatArray) -> float:
 
 
 def equal_count_edges(probability: FloatArray, n_bins: int = N_BINS) -> FloatArray:
-    """Compute the edges between bins that have about the same number of utterances: quantiles of the probabilities.
+    """Compute edges of bins that contain about the same number of utterances. The edges are quantiles.
 
-    An edge belongs to the bin above it. Equal probabilities therefore fall into the same bin, so bins may differ in
-    their number of utterances or be empty.
+    A probability that equals an edge belongs to the bin above the edge. Equal probabilities are always in the same bin.
+    If many are equal, bins may differ in their number of utterances or be empty.
 
     Args:
         probability: Probabilities in [0, 1], (utterance,).
         n_bins: Number of bins.
 
     Returns:
-        Ascending edges (n_bins - 1,).
+        Ascending edges between the bins, (n_bins - 1,).
     """
     edges: FloatArray = np.quantile(probability, np.arange(1, n_bins) / n_bins)
     return edges
@@ -117,11 +123,12 @@ def reliability(target: BoolArray, probability: FloatArray, inner_edges: FloatAr
 
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.
-        probability: Probability of the class in [0, 1], (utterance,).
-        inner_edges: Ascending edges (bin - 1,) between the bins, for example from `equal_count_edges`.
+        probability: Probability that the class is present, in [0, 1], (utterance,).
+        inner_edges: Ascending edges between the bins, (bin - 1,), for example from `equal_count_edges`.
 
     Returns:
-        Mean probability, share of present cases and counts of every bin.
+        For every bin: the mean probability, the share of utterances where the class is present, the number of
+        utterances, and the number of utterances where the class is present.
     """
     n_bins = len(inner_edges) + 1
     bin_number = np.searchsorted(inner_edges, probability, side="right")
@@ -132,7 +139,7 @@ def reliability(target: BoolArray, probability: FloatArray, inner_edges: FloatAr
 
 
 def _bin_numbers(probability: FloatArray, n_bins: int, bins: Bins) -> NDArray[Any]:
-    """Return the bin number of every probability, from 0 to n_bins - 1."""
+    """Return the index of the bin of every probability, (utterance,), from 0 to n_bins - 1."""
     if bins is Bins.EQUAL_WIDTH:
         return np.minimum((probability * n_bins).astype(np.intp), n_bins - 1)
     return np.searchsorted(equal_count_edges(probability, n_bins), probability, side="right")

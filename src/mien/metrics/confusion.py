@@ -16,7 +16,10 @@ from mien.schema import BoolArray, FloatArray
 
 
 class Confusion(NamedTuple):
-    """Counts of right and wrong binary decisions: four arrays of the same shape."""
+    """Counts of binary decisions: true positives, false positives, false negatives and true negatives.
+
+    The four counts are arrays of the same shape.
+    """
 
     tp: FloatArray  # present, and predicted present
     fp: FloatArray  # absent, but predicted present
@@ -44,39 +47,39 @@ class Confusion(NamedTuple):
         return self.positives + self.negatives
 
     def summed(self) -> Confusion:
-        """Sum the counts over the first axis, for example over videos."""
+        """Return the counts summed over the first axis, for example over videos."""
         return Confusion(*(np.asarray(part).sum(axis=0) for part in self))
 
     def resampled(self, weights: NDArray[Any]) -> Confusion:
-        """Compute the counts of many bootstrap resamples of the videos, which are the first axis.
+        """Compute the counts of every bootstrap resample of the videos. The first axis of the counts must be the video.
 
         Args:
-            weights: How often each resample drew each video, (resample, video).
+            weights: How many times each resample contains each video, (resample, video).
 
         Returns:
-            Counts of shape (resample, ...) from counts of shape (video, ...).
+            Counts (resample, ...). A video that a resample contains twice counts twice.
         """
         return Confusion(*(np.tensordot(weights.astype(np.float64, copy=False), part, axes=(1, 0)) for part in self))
 
     def take(self, index: Any) -> Confusion:
-        """Return the counts at an index or slice, which is applied to all four arrays."""
+        """Return the counts selected by an index or a slice, which is applied to each of the four arrays."""
         return Confusion(*(part[index] for part in self))
 
 
 def count_decisions(target: BoolArray, predicted: BoolArray, scored: BoolArray | None = None) -> Confusion:
-    """Count right and wrong decisions over the utterances, which are the first axis.
+    """Count true and false positives and negatives over all utterances.
 
     Args:
         target: True where the class is present, (utterance, ...).
         predicted: True where the class is predicted, (utterance, ...); broadcasts against `target`.
-        scored: Mask (utterance,), False where the label is missing; such utterances are not counted. If it is None, all
-            utterances are counted.
+        scored: True where the utterance has a label, (utterance,). Utterances without a label are not counted. If it is
+            None, all utterances are counted.
 
     Returns:
-        Counts of shape (...).
+        Counts, summed over the utterances. They have the shape of `target` without its first axis.
 
     Raises:
-        DataError: The first axes differ in length.
+        DataError: The arrays differ in their number of utterances.
 
     Example:
         >>> float(count_decisions(np.array([True, True, False]), np.array([True, False, False])).tp)
@@ -92,35 +95,35 @@ def count_per_video(
     n_videos: int,
     scored: BoolArray | None = None,
 ) -> Confusion:
-    """Count right and wrong decisions of each video.
+    """Count true and false positives and negatives separately for each video.
 
     Args:
         target: True where the class is present, (utterance, ...).
         predicted: True where the class is predicted, (utterance, ...).
-        video: Number of each utterance's video, (utterance,), from 0 to n_videos - 1.
+        video: Index of the video of each utterance, from 0 to n_videos - 1, (utterance,).
         n_videos: Number of videos.
-        scored: Mask (utterance,), False where the label is missing; such utterances are not counted. If it is None, all
-            utterances are counted.
+        scored: True where the utterance has a label, (utterance,). Utterances without a label are not counted. If it is
+            None, all utterances are counted.
 
     Returns:
-        Counts of shape (video, ...); zeros for a video without a scored utterance.
+        Counts (video, ...). They are zero for a video without labelled utterances.
 
     Raises:
-        DataError: The first axes differ in length.
+        DataError: The arrays differ in their number of utterances.
     """
     return Confusion(*(sum_per_video(cell, video, n_videos) for cell in _cells(target, predicted, scored)))
 
 
 def sum_per_video(terms: NDArray[Any], video: NDArray[Any], n_videos: int) -> FloatArray:
-    """Sum the values of each video's utterances.
+    """Sum values of utterances separately for each video.
 
     Args:
         terms: Values to sum, (utterance, ...).
-        video: Number of each utterance's video, (utterance,), from 0 to n_videos - 1.
+        video: Index of the video of each utterance, from 0 to n_videos - 1, (utterance,).
         n_videos: Number of videos.
 
     Returns:
-        Sums (video, ...); zeros for a video without an utterance.
+        Sums (video, ...). They are zero for a video without utterances.
     """
     sums = np.zeros((n_videos, *terms.shape[1:]))
     np.add.at(sums, video, terms)
@@ -128,16 +131,16 @@ def sum_per_video(terms: NDArray[Any], video: NDArray[Any], n_videos: int) -> Fl
 
 
 def accuracy(confusion: Confusion) -> FloatArray:
-    """Compute the accuracy (TP + TN) / (P + N), where P + N is the number of all cases; NaN if there is no case."""
+    """Compute the accuracy: the share of all cases that are decided correctly. NaN if there is no case."""
     return quotient(confusion.tp + confusion.tn, confusion.total)
 
 
 def weighted_accuracy(confusion: Confusion) -> FloatArray:
     """Compute the mean of the recalls of both classes, (TP/P + TN/N) / 2, also called balanced accuracy.
 
-    P and N are the numbers of cases where the class is present and absent. The paper defines this score in section 4.2.
-    Its released code computes (TP*N/P + TN) / (2N), which is the same number. A constant prediction scores 0.5. The
-    score is NaN where P or N is 0.
+    P is the number of cases where the class is present, and N the number where it is absent. The score is NaN where P
+    or N is 0. A constant prediction scores 0.5. The paper defines this score in section 4.2. Its released code computes
+    (TP*N/P + TN) / (2N), which is the same number.
     """
     return (quotient(confusion.tp, confusion.positives) + quotient(confusion.tn, confusion.negatives)) / 2
 
@@ -145,10 +148,12 @@ def weighted_accuracy(confusion: Confusion) -> FloatArray:
 def weighted_f1(confusion: Confusion) -> FloatArray:
     """Compute the F1 of both classes weighted by class size, (P * F1_present + N * F1_absent) / (P + N).
 
-    P and N are the numbers of cases where the class is present and absent. F1_present is 2TP / (2TP + FP + FN), and
-    F1_absent is 2TN / (2TN + FP + FN). The paper's tables report this F1 for sentiment and for each emotion. For a rare
-    class it is close to F1_absent, so `positive_f1` is reported beside it. A class without a case has weight 0. The
-    score is NaN where there is no case at all.
+    P is the number of cases where the class is present, and N the number where it is absent. F1_present is 2TP / (2TP +
+    FP + FN), and F1_absent is 2TN / (2TN + FP + FN). If P is 0, the score is F1_absent. If N is 0, it is F1_present. If
+    both are 0, it is NaN.
+
+    The paper's tables report this F1 for sentiment and for each emotion. For a rare emotion it is close to F1_absent,
+    so `positive_f1` is reported beside it.
     """
     # F1 is NaN only for a class without a case, whose weight is 0
     present = np.nan_to_num(positive_f1(confusion)) * confusion.positives
@@ -157,33 +162,33 @@ def weighted_f1(confusion: Confusion) -> FloatArray:
 
 
 def macro_f1(confusion: Confusion) -> FloatArray:
-    """Compute the unweighted mean of `positive_f1` and `negative_f1`; NaN where one of them is undefined."""
+    """Compute the mean of `positive_f1` and `negative_f1`, without weights. NaN where one of the two is NaN."""
     return (positive_f1(confusion) + negative_f1(confusion)) / 2
 
 
 def positive_f1(confusion: Confusion) -> FloatArray:
-    """Compute the F1 of the present class, 2TP / (2TP + FP + FN); NaN where no case has the class.
+    """Compute the F1 of the present class, 2TP / (2TP + FP + FN). NaN where no case has the class.
 
-    Without such a case, the formula gives 0 or 0 / 0, depending on the predictions. But whether a score is defined must
-    depend on the labels alone, because otherwise the means of two systems would cover different emotions.
+    If no case has the class, the formula gives 0 for some predictions and is undefined for others. The score is then
+    NaN for all predictions, so that means over several emotions cover the same emotions for every system.
     """
     return _defined_f1(confusion.tp, confusion, confusion.positives)
 
 
 def negative_f1(confusion: Confusion) -> FloatArray:
-    """Compute the F1 of the absent class, 2TN / (2TN + FP + FN); NaN where every case has the class."""
+    """Compute the F1 of the absent class, 2TN / (2TN + FP + FN). NaN where every case has the class."""
     return _defined_f1(confusion.tn, confusion, confusion.negatives)
 
 
 def quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """Divide element-wise; where the denominator is 0, the result is NaN, without a warning.
+    """Divide element by element. Where the denominator is 0, the result is NaN, and there is no warning.
 
     Args:
         numerator: Array of any shape; broadcasts against the denominator.
         denominator: Array of any shape.
 
     Returns:
-        Quotients in the broadcast shape; a scalar if both are scalars.
+        Quotients in the broadcast shape. If both arguments are scalars, a scalar.
     """
     result = np.full(np.broadcast_shapes(np.shape(numerator), np.shape(denominator)), np.nan)
     np.divide(numerator, denominator, out=result, where=np.asarray(denominator) != 0)
@@ -192,7 +197,10 @@ def quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
 
 
 def _cells(target: BoolArray, predicted: BoolArray, scored: BoolArray | None) -> tuple[BoolArray, ...]:
-    """Return masks of the true positives, false positives, false negatives and true negatives, in this order."""
+    """Return masks of the true positives, false positives, false negatives and true negatives, in this order.
+
+    Where `scored` is False, all four masks are False.
+    """
     target, predicted = np.asarray(target, dtype=bool), np.asarray(predicted, dtype=bool)
     lengths = {len(target), len(predicted)} | ({len(scored)} if scored is not None else set())
     if len(lengths) > 1:
@@ -212,7 +220,16 @@ def _cells(target: BoolArray, predicted: BoolArray, scored: BoolArray | None) ->
 
 
 def _defined_f1(n_correct: FloatArray, confusion: Confusion, cases: FloatArray) -> FloatArray:
-    """Compute the F1 of a class from its numbers of correct decisions and of cases; NaN where it has no cases."""
+    """Compute the F1 of one of the two classes.
+
+    Args:
+        n_correct: Number of cases of the class that are decided correctly (TP or TN).
+        confusion: All counts.
+        cases: Number of cases of the class.
+
+    Returns:
+        F1; NaN where the class has no cases.
+    """
     f1 = np.where(np.asarray(cases) > 0, quotient(2 * n_correct, 2 * n_correct + confusion.fp + confusion.fn), np.nan)
     scalar_or_array: FloatArray = f1[()]
     return scalar_or_array

@@ -31,7 +31,8 @@ SMALLEST = 1e-12
 def fit_platt(decision: Float[Array, "n"], present: Bool[Array, "n"]) -> tuple[float, float]:
     """Fit the slope and offset of the logistic function that turns decision values into probabilities.
 
-    The fit maximises the likelihood of softened labels, which the module docstring defines as `soft` targets.
+    The fit maximises the likelihood of softened labels. Let P and N be the numbers of cases where the class is present
+    and absent. A present case has the label (P + 1) / (P + 2) instead of 1, and an absent one 1 / (N + 2) instead of 0.
 
     Args:
         decision: Decision values or logits (n,), at least one.
@@ -73,7 +74,7 @@ def sigmoid(values: FloatArray) -> FloatArray:
 def logit(probability: FloatArray) -> FloatArray:
     """Compute log(p / (1 - p)) of each probability p.
 
-    p is first clipped to [`SMALLEST`, 1 - `SMALLEST`], so the result is always finite.
+    Each p is first clipped to [`SMALLEST`, 1 - `SMALLEST`], so the result is always finite.
     """
     clipped = np.clip(np.asarray(probability, dtype=np.float64), SMALLEST, 1 - SMALLEST)
     return np.asarray(np.log(clipped) - np.log1p(-clipped))

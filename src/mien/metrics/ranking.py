@@ -11,7 +11,7 @@ from mien.schema import BoolArray, FloatArray
 def roc_auc(target: BoolArray, probability: FloatArray) -> float:
     """Compute the ROC AUC: the probability that a random positive case ranks above a random negative one.
 
-    A tie of the two counts half.
+    If both cases have the same probability, the pair counts half.
 
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.
@@ -29,11 +29,14 @@ def roc_auc(target: BoolArray, probability: FloatArray) -> float:
 
 
 def concordance_index(target: FloatArray, prediction: FloatArray) -> float:
-    """Compute the share of utterance pairs with different gold intensities that are predicted in the right order.
+    """Compute the concordance index: how often two utterances are predicted in the right order.
 
-    A pair with equal predictions counts half. If the gold intensities have only two values, the index equals the ROC
-    AUC. The source is Harrell et al., JAMA 247, 1982. The index is (1 + Somers' D) / 2. It is computed from Kendall's
-    tau-b, because scipy computes tau-b for n utterances in O(n log n).
+    Only pairs of utterances with different gold intensities are used. The index is the share of these pairs in which
+    the utterance with the higher gold intensity has the higher prediction. A pair with equal predictions counts half.
+    If there are only two different gold intensities, the index equals the ROC AUC.
+
+    The source is Harrell et al., JAMA 247, 1982. The index is (1 + Somers' D) / 2. It is computed from Kendall's tau-b,
+    because scipy computes tau-b for n utterances in O(n log n).
 
     Args:
         target: Gold intensity, NaN where missing, (utterance,).
@@ -57,7 +60,7 @@ def concordance_index(target: FloatArray, prediction: FloatArray) -> float:
 
 
 def _labelled_pairs(target: FloatArray, prediction: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the gold and the predicted values of the labelled utterances in float64.
+    """Return the gold values and the predictions of the labelled utterances, both in float64.
 
     Raises:
         DataError: The shapes differ, or a prediction for a labelled utterance is not finite.
@@ -79,6 +82,6 @@ def _labelled_pairs(target: FloatArray, prediction: FloatArray) -> tuple[FloatAr
 
 
 def _untied_pairs(values: FloatArray) -> float:
-    """Count the pairs of entries with different values, each pair in both orders."""
+    """Count the pairs (i, j) of entries with different values. (i, j) and (j, i) count as two pairs."""
     counts = np.unique(values, return_counts=True)[1].astype(np.float64)
     return float(len(values) * (len(values) - 1) - (counts * (counts - 1)).sum())

@@ -33,7 +33,11 @@ CONSTANT = 1e-12
 
 
 class Moments(NamedTuple):
-    """Sums over labelled utterances of gold values x and predictions y; all arrays have the same shape."""
+    """Sums over labelled utterances from which metrics of predicted intensities are computed.
+
+    Let x be the gold value and y the prediction of an utterance. The fields contain the number of utterances and the
+    sums of x, y, x^2, y^2, x y and |y - x|. All arrays have the same shape.
+    """
 
     n: FloatArray  # number of labelled utterances
     x: FloatArray  # sum of x
@@ -44,32 +48,32 @@ class Moments(NamedTuple):
     absolute: FloatArray  # sum of |y - x|
 
     def summed(self) -> Moments:
-        """Add the sums over the first axis, for example over videos."""
+        """Return the sums added up along the first axis, for example over videos."""
         return Moments(*(np.asarray(part).sum(axis=0) for part in self))
 
     def resampled(self, weights: NDArray[Any]) -> Moments:
-        """Compute the sums of many bootstrap resamples of the videos, which are the first axis.
+        """Compute the sums of every bootstrap resample of the videos. The first axis of the sums must be the video.
 
         Args:
-            weights: How often each resample drew each video, (resample, video).
+            weights: How many times each resample contains each video, (resample, video).
 
         Returns:
-            Sums of shape (resample, ...) from sums of shape (video, ...).
+            Sums (resample, ...). A video that a resample contains twice counts twice.
         """
         return Moments(*(np.tensordot(weights.astype(np.float64, copy=False), part, axes=(1, 0)) for part in self))
 
 
 def moments_per_video(target: FloatArray, prediction: FloatArray, video: IntArray, n_videos: int) -> Moments:
-    """Compute the sums over the labelled utterances of each video.
+    """Compute the sums in `Moments` over the labelled utterances of each video.
 
     Args:
         target: Gold values (utterance, ...), NaN where missing.
-        prediction: Finite predictions of the same shape.
-        video: Number of each utterance's video, (utterance,), from 0 to n_videos - 1.
+        prediction: Finite predictions, in the shape of `target`.
+        video: Index of the video of each utterance, from 0 to n_videos - 1, (utterance,).
         n_videos: Number of videos.
 
     Returns:
-        Sums of shape (video, ...); zeros for a video without a labelled utterance.
+        Sums (video, ...). They are zero for a video without labelled utterances.
     """
     labelled = ~np.isnan(target)
     x, y = np.where(labelled, target, 0.0), np.where(labelled, prediction, 0.0)
@@ -78,12 +82,15 @@ def moments_per_video(target: FloatArray, prediction: FloatArray, video: IntArra
 
 
 def mean_absolute_error(moments: Moments) -> FloatArray:
-    """Compute the mean absolute error of the predictions, in the unit of the labels; NaN where there is no label."""
+    """Compute the mean absolute error of the predictions, in the unit of the labels. NaN where there is no label."""
     return quotient(moments.absolute, moments.n)
 
 
 def pearson(moments: Moments) -> FloatArray:
-    """Compute Pearson's correlation of gold and predicted values; NaN where all gold or all predicted values are equal."""
+    """Compute Pearson's correlation, in [-1, 1], between gold and predicted values.
+
+    It is NaN if all gold values are equal or all predicted values are equal.
+    """
     covariance = moments.n * moments.xy - moments.x * moments.y
     spread_x = moments.n * moments.xx - moments.x**2
     spread_y = moments.n * moments.yy - moments.y**2
@@ -96,22 +103,26 @@ STEPS_PER_POINT = 3
 
 
 class GradeRule(StrEnum):
-    """Rule that turns a score in [-3, 3] into one of several classes; the module docstring defines both rules."""
+    """Rule that rounds a sentiment score in [-3, 3] to a whole number, which is the class of the score.
+
+    `ROUND` rounds to the nearest whole number, and halves to the nearest even one. `SDK` rounds first to the nearest
+    third, and then to the next whole number away from zero.
+    """
 
     ROUND = "round"
     SDK = "sdk"
 
 
 def grades(values: FloatArray, rule: GradeRule, n_grades: int = 7) -> IntArray:
-    """Turn sentiment scores into classes.
+    """Turn sentiment scores into classes, which are whole numbers.
 
     Args:
         values: Finite scores in [-3, 3], any shape.
         rule: Rounding rule.
-        n_grades: Number of classes, 7 (-3 to 3) or 5 (-2 to 2).
+        n_grades: Number of classes: 7 (from -3 to 3) or 5 (from -2 to 2).
 
     Returns:
-        Classes as whole numbers, in the shape of `values`.
+        Class of each score, in the shape of `values`.
     """
     top = n_grades // 2
     if rule is GradeRule.ROUND:

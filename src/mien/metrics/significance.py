@@ -23,7 +23,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Percentile interval of a score over bootstrap resamples."""
+    """Percentile interval of a score, and the number of bootstrap resamples from which it was computed."""
 
     low: float
     high: float
@@ -32,7 +32,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class PairedBootstrap:
-    """Interval and two-sided p-value of a difference A - B, from bootstrap resamples."""
+    """Confidence interval and two-sided p-value of the difference in score between two systems, A - B.
+
+    Both are computed from bootstrap resamples of the videos.
+    """
 
     interval: Interval
     p: float
@@ -40,7 +43,7 @@ class PairedBootstrap:
 
 @dataclass(frozen=True, slots=True)
 class PairedTTest:
-    """Result of Student's paired t-test of the differences A - B over seeds.
+    """Result of Student's paired t-test of two systems A and B, whose runs are paired by seed.
 
     If the test is undefined, t and p are NaN, and `reason` explains why.
     """
@@ -52,7 +55,11 @@ class PairedTTest:
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Result of McNemar's test of two systems: how often only one of them is right, and the two-sided p-value."""
+    """Result of McNemar's test of two systems A and B.
+
+    It contains the number of utterances where only A is right, the number where only B is right, and the two-sided
+    p-value.
+    """
 
     n_only_a_right: int
     n_only_b_right: int
@@ -60,11 +67,10 @@ class McNemar:
 
 
 def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) -> NDArray[np.int64]:
-    """Draw bootstrap resamples of the videos: each has as many videos as there are, drawn with replacement.
+    """Draw bootstrap resamples of the videos. Each resample consists of n_videos videos, drawn with replacement.
 
-    The numbers of copies of each video in a resample are drawn from a multinomial distribution with equal
-    probabilities. Equal seeds give equal weights, so systems scored with the same seed can be compared resample by
-    resample.
+    The same seed always gives the same resamples. Two systems that are scored with the same seed can therefore be
+    compared resample by resample.
 
     Args:
         n_videos: Number of videos.
@@ -72,7 +78,7 @@ def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) 
         seed: Seed of the random numbers.
 
     Returns:
-        How often each resample drew each video, (resample, video). Every row sums to n_videos.
+        How many times each resample contains each video, (resample, video). Every row sums to n_videos.
 
     Raises:
         DataError: There is no video.
@@ -84,18 +90,18 @@ def video_weights(n_videos: int, n_resamples: int = N_RESAMPLES, seed: int = 0) 
 
 
 def paired_bootstrap(differences: FloatArray, level: float = LEVEL) -> PairedBootstrap:
-    """Compute the interval and the two-sided p-value of a difference from its values in bootstrap resamples.
+    """Compute the confidence interval and the two-sided p-value of the difference in score of two systems.
 
-    The p-value is twice the smaller of two shares: that of the resamples with a difference <= 0, and that of the
-    resamples with a difference >= 0. It is clipped to [1 / (n + 1), 1], where n is the number of defined differences,
-    because n resamples cannot show a smaller p-value.
+    The p-value is twice the smaller of two shares: the share of the resamples with a difference <= 0, and the share
+    with a difference >= 0. It is clipped to [1 / (n + 1), 1], where n is the number of defined differences, because n
+    resamples cannot show a smaller p-value.
 
     Args:
-        differences: Differences A - B (resample,), NaN where a score is undefined in the resample.
-        level: Coverage of the interval, for example 0.95.
+        differences: Difference A - B in each bootstrap resample, (resample,). NaN where a score is undefined.
+        level: Confidence level of the interval, for example 0.95.
 
     Returns:
-        Interval and p-value; they are NaN if no difference is defined.
+        Interval and p-value. They are NaN if no difference is defined.
     """
     defined = differences[~np.isnan(differences)]
     interval = percentile_interval(differences, level)
@@ -106,14 +112,14 @@ def paired_bootstrap(differences: FloatArray, level: float = LEVEL) -> PairedBoo
 
 
 def percentile_interval(values: FloatArray, level: float = LEVEL) -> Interval:
-    """Compute the central percentile interval of values in bootstrap resamples.
+    """Compute the central percentile interval of the values of a score in bootstrap resamples.
 
     Args:
-        values: One value per resample (resample,); NaN values are excluded.
-        level: Coverage of the interval, for example 0.95.
+        values: One value per resample, (resample,). NaN values are excluded.
+        level: Confidence level of the interval, for example 0.95.
 
     Returns:
-        The interval; its bounds are NaN if no value is defined.
+        The interval. Its bounds are NaN if all values are NaN.
     """
     defined = values[~np.isnan(values)]
     if defined.size == 0:
@@ -126,12 +132,12 @@ def paired_t_test(a: ArrayLike, b: ArrayLike) -> PairedTTest:
     """Compute the two-sided paired t-test of the scores of two systems over seeds.
 
     Args:
-        a: Scores of system A (seed,).
-        b: Scores of system B (seed,), for the same seeds in the same order.
+        a: Scores of system A, one per seed, (seed,).
+        b: Scores of system B for the same seeds in the same order, (seed,).
 
     Returns:
-        t and p. They are NaN, with a reason, if there are fewer than two seeds, a score is undefined, or all
-        differences are equal.
+        t and p. Both are NaN, and a reason is given, in three cases: there are fewer than two seeds, a score is
+        undefined, or all differences are equal.
 
     Raises:
         DataError: The numbers of scores differ.
@@ -157,10 +163,11 @@ def paired_t_test(a: ArrayLike, b: ArrayLike) -> PairedTTest:
 
 
 def mcnemar(a_right: BoolArray, b_right: BoolArray) -> McNemar:
-    """Compute the exact McNemar test on the utterances where exactly one of two systems is right.
+    """Compute the exact McNemar test of two systems A and B.
 
-    The test assumes independent utterances. Those of one video depend on each other, so the p-value is slightly too
-    small. Prefer the paired bootstrap over videos.
+    The test uses only the utterances where exactly one of the two systems is right. It assumes independent utterances.
+    The utterances of one video depend on each other, so the p-value is slightly too small. Prefer the paired bootstrap
+    over videos.
 
     Args:
         a_right: True where the decision of A is right, (utterance,).
@@ -180,11 +187,12 @@ def mcnemar(a_right: BoolArray, b_right: BoolArray) -> McNemar:
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
-    """Compute the p-values (test,) of several tests after Holm's step-down correction.
+    """Compute the p-values of several tests after Holm's step-down correction, (test,).
 
-    The correction bounds the probability of at least one false positive among the tests. The k-th smallest of m
-    p-values is multiplied by m - k + 1. If the corrected value before it is larger, that one is used instead, and no
-    value exceeds 1. NaN stays NaN and does not count as a test.
+    The correction bounds the probability of at least one false positive among the tests. The m p-values are sorted in
+    ascending order, and the k-th is multiplied by m - k + 1. A product that is smaller than the preceding one is
+    replaced by the preceding one. A corrected p-value above 1 is set to 1. A p-value that is NaN stays NaN and is not
+    counted in m.
     """
     p = np.asarray(p_values, dtype=np.float64)
     corrected = np.full(p.shape, np.nan)

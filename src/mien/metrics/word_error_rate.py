@@ -13,7 +13,10 @@ def split_words(text: str) -> list[str]:
 
 
 def word_edits(hypothesis: Sequence[str], expected: Sequence[str]) -> int:
-    """Compute the fewest substitutions, deletions and insertions of words that turn `expected` into `hypothesis`.
+    """Compute the edit distance between two sequences of words.
+
+    This is the smallest number of substitutions, deletions and insertions of words that turns `expected` into
+    `hypothesis`.
 
     Args:
         hypothesis: Words to judge, for example recognized speech.
@@ -34,14 +37,14 @@ def word_edits(hypothesis: Sequence[str], expected: Sequence[str]) -> int:
 
 
 def word_error_rate(hypothesis: Sequence[str], expected: Sequence[str]) -> float:
-    """Compute the word error rate over all texts together.
+    """Compute the word error rate over all texts together: the number of edits divided by the number of expected words.
 
     Args:
-        hypothesis: Texts to judge (utterance,), for example recognized speech.
-        expected: Reference texts (utterance,).
+        hypothesis: Texts to judge, for example recognized speech, (utterance,).
+        expected: Reference texts, (utterance,).
 
     Returns:
-        Number of edits per expected word: at least 0, and possibly above 1. NaN if no expected text has a word.
+        Word error rate: at least 0, and possibly above 1. NaN if the reference texts have no words.
     """
     pairs = [(split_words(text), split_words(reference)) for text, reference in zip(hypothesis, expected, strict=True)]
     n_words = sum(len(reference) for _, reference in pairs)

@@ -40,13 +40,17 @@ __all__ = ["MODELS", "ModelEntry", "SystemEntry", "build_model", "model_entry", 
 
 
 def any_task(_row: Task) -> bool:
-    """Return True, because the system can learn every task of `TASKS`, including tasks added later."""
+    """Return True. Used for systems that can learn every task, including tasks that are added later."""
     return True
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """Registry entry of a network: its constructor, its default settings and what it needs from the training loop."""
+    """Registry entry of a network.
+
+    It contains the constructor, the default settings, the kind of input, the modalities and tasks that the network
+    supports, and training settings that differ from the defaults.
+    """
 
     # (number of features per modality, tasks, settings) -> network
     build: Callable[[Mapping[Modality, int], Sequence[str], Any], nn.Module]
@@ -234,10 +238,10 @@ MODELS: dict[str, SystemEntry] = {
 
 
 def model_entry(name: str) -> SystemEntry:
-    """Return the entry of a system.
+    """Return the registry entry of a system.
 
     Raises:
-        UnknownNameError: No system has this name; the message suggests the nearest one.
+        UnknownNameError: No system has this name. The message suggests the nearest one.
     """
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
@@ -245,16 +249,16 @@ def model_entry(name: str) -> SystemEntry:
 
 
 def require_claimed(name: str, inputs: Iterable[Modality], tasks: Iterable[str]) -> None:
-    """Check that a system supports the requested inputs and tasks.
+    """Check that a system supports the requested input modalities and tasks.
 
     Args:
         name: Key of `MODELS`.
-        inputs: Modalities that the system is to read; at least one is required.
+        inputs: Modalities that the system is to get as input; at least one is required.
         tasks: Keys of `TASKS` that the system is to learn.
 
     Raises:
         UnknownNameError: No system has this name.
-        UsageError: There is no input, or the system does not support an input or a task.
+        UsageError: There is no input, or the system does not support a modality or a task.
     """
     entry, inputs = model_entry(name), tuple(inputs)
     refused = [str(each) for each in (*inputs, *tasks) if each not in (*entry.modalities, *entry.tasks)]
@@ -272,16 +276,16 @@ def build_model(
 
     Args:
         name: Key of `MODELS` whose entry is a `ModelEntry`.
-        n_features: Input modalities and the number of features of each.
-        tasks: Keys of `TASKS`; the network gets one head per task.
-        settings: Settings of this network's class. If they are None, the defaults of the entry are used.
+        n_features: Number of features of each input modality.
+        tasks: Keys of `TASKS`; the network gets one head (output layer) per task.
+        settings: Settings of the network. If it is None, the default settings of the network are used.
 
     Returns:
         The network, in training mode.
 
     Raises:
         UnknownNameError: No system has this name.
-        UsageError: The system is a classical one, or does not support an input or a task.
+        UsageError: The system is not a network, or does not support a modality or a task.
     """
     entry = model_entry(name)
     if not isinstance(entry, ModelEntry):

@@ -1,7 +1,7 @@
 """Inputs and outputs of networks, and the kinds of input of a system.
 
-Axes: video, utterance, feature (see `mien.schema`); n = all real utterances of a batch, which are those that are not
-padding.
+Axes: video, utterance, feature (see `mien.schema`); n = all utterances of a batch, without padding. In names, `real`
+marks what is not padding.
 
 The dataclasses are not frozen, because Lightning Fabric traverses inputs and outputs and rejects frozen dataclasses.
 """
@@ -20,14 +20,15 @@ from mien.schema import Modality
 
 @dataclass(slots=True)
 class Words:
-    """The words of the real utterances of a batch, padded on the right to the longest utterance.
+    """The words of all utterances of a batch: their vectors, which words have which modality, and the number of words.
 
-    Utterances are in the order of ``batch.real.nonzero()``: those of the first video, then those of the second.
+    Each array has one row per utterance that is not padding: first the utterances of the first video, then those of the
+    second, and so on. Words are padded on the right to the largest number of words.
     """
 
     # zero where `present` is False
     features: Mapping[Modality, Float[Tensor, "n word feature"]]
-    # True where the word is real and has the modality
+    # True where the word is not padding and has the modality
     present: Mapping[Modality, Bool[Tensor, "n word"]]
     # number of words of each utterance; 0 where its words are unknown
     lengths: Int[Tensor, "n"]
@@ -35,39 +36,40 @@ class Words:
 
 @dataclass(slots=True)
 class Tokens:
-    """The transcripts of the real utterances of a batch, split into the word pieces (tokens) of a text encoder.
+    """The transcripts of all utterances of a batch, split into the word pieces (tokens) of a text encoder.
 
-    Utterances are in the order of `Words`. The pieces include the begin and end marks of the encoder.
+    Each array has one row per utterance that is not padding: first the utterances of the first video, then those of the
+    second, and so on. The tokens include the begin and end tokens of the encoder.
     """
 
-    # index of each piece in the encoder's vocabulary; zero after the last piece
+    # index of each token in the encoder's vocabulary; zero after the last token
     ids: Int[Tensor, "n token"]
-    # number of pieces of each utterance; 0 where the transcript is empty
+    # number of tokens of each utterance; 0 where the transcript is empty
     lengths: Int[Tensor, "n"]
 
 
 @dataclass(slots=True)
 class Times:
-    """Start and end of utterances in seconds from the start of their video."""
+    """Start and end of each utterance in seconds from the start of its video, and a mask of the known times."""
 
     # zero where not `known`
     start_s: Float[Tensor, "video utterance"]
     end_s: Float[Tensor, "video utterance"]
-    # True where the utterance is real and its start and end are known
+    # True where the utterance is not padding and its start and end are known
     known: Bool[Tensor, "video utterance"]
 
 
 @dataclass(slots=True)
 class Batch:
-    """A batch of whole videos, padded on the right to the longest video."""
+    """Input of a network: a batch of whole videos, padded on the right to the largest number of utterances."""
 
     # zero where `present` is False
     features: Mapping[Modality, Float[Tensor, "video utterance feature"]]
-    # True where the utterance is real and has the modality
+    # True where the utterance is not padding and has the modality
     present: Mapping[Modality, Bool[Tensor, "video utterance"]]
-    # number of real utterances of each video
+    # number of utterances of each video, without padding
     lengths: Int[Tensor, "video"]
-    # True where the utterance is real
+    # True where the utterance is not padding
     real: Bool[Tensor, "video utterance"]
     # only for models whose `input_kind` is `InputKind.WORDS`
     words: Words | None = None
@@ -78,7 +80,11 @@ class Batch:
 
 @dataclass(slots=True)
 class Outputs:
-    """Logits of a network for every utterance, and the attention and fusion weights that it computed."""
+    """Output of a network: the logits of each task for every utterance, and the attention and fusion weights.
+
+    Attention weights tell how much one utterance attends to another. Fusion weights tell how much each modality, or
+    each edge of a fusion graph, contributes to an utterance. Networks without such weights leave them empty.
+    """
 
     # task -> raw output of its head; `heads.ACTIVATIONS` turns it into probabilities or intensities
     logits: Mapping[str, Float[Tensor, "video utterance logit"]]
@@ -90,27 +96,28 @@ class Outputs:
 
 
 def real_rows(batch: Batch, rows: Float[Tensor, "video utterance feature"]) -> Float[Tensor, "n feature"]:
-    """Return the vectors of the real utterances, for networks that process each utterance alone.
+    """Return only the vectors of the utterances that are not padding.
 
     Args:
-        batch: Batch whose mask `real` tells real utterances from padding.
+        batch: Batch whose mask `real` is False for padding.
         rows: One vector for every utterance of the padded batch.
 
     Returns:
-        Vectors (n, feature) of the real utterances of the first video, then of the second, and so on.
+        Vectors (n, feature), one row per utterance: first the utterances of the first video, then those of the second,
+        and so on.
     """
     return rows[batch.real]
 
 
 def to_videos(batch: Batch, rows: Float[Tensor, "n feature"]) -> Float[Tensor, "video utterance feature"]:
-    """Put the vectors of real utterances back into their videos; the inverse of `real_rows`.
+    """Return vectors of utterances as an array with one row per video and with padding; the inverse of `real_rows`.
 
     Args:
-        batch: Batch whose mask `real` marks the places of the real utterances.
-        rows: One vector per real utterance, in the order of `real_rows`.
+        batch: Batch whose mask `real` is False for padding.
+        rows: One vector for every utterance that is not padding, in the order of `real_rows`.
 
     Returns:
-        Vectors (video, utterance, feature); padding is zero.
+        Vectors (video, utterance, feature), zero for padding.
     """
     videos = rows.new_zeros(*batch.real.shape, *rows.shape[1:])
     videos[batch.real] = rows
@@ -118,7 +125,7 @@ def to_videos(batch: Batch, rows: Float[Tensor, "n feature"]) -> Float[Tensor, "
 
 
 class InputKind(StrEnum):
-    """The kind of input from which a system predicts an utterance."""
+    """Kind of input from which a system predicts an utterance, such as vectors, words or transcripts."""
 
     CONTEXT = "context"  # one vector per modality for every utterance of the video
     UTTERANCE = "utterance"  # one vector per modality of this utterance alone

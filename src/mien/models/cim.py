@@ -6,7 +6,7 @@ Sentiment Analysis", NAACL 2019, section 3.1 and Algorithm 1. For every video:
     T = dense(biGRU(t)),  V = dense(biGRU(v)),  A = dense(biGRU(a))
     Atn_XY = attention(X, Y) for the pairs TV, AV, TA:
         M1 = X Y^T           M2 = Y X^T
-        N1 = softmax(M1)     N2 = softmax(M2)     by rows, over the real utterances
+        N1 = softmax(M1)     N2 = softmax(M2)     by rows, without padding
         O1 = N1 Y            O2 = N2 X
         A1 = O1 * X          A2 = O2 * Y          element by element
         Atn_XY = [A1, A2]
@@ -23,8 +23,8 @@ script in the GRU: `torch.nn.GRU` has no recurrent dropout, and its gates differ
 `mmmu-ba` is the predecessor of `cim` (Ghosal, Akhtar, Chauhan, Poria, Ekbal, Bhattacharyya: "Contextual Inter-modal
 Attention for Multi-modal Sentiment Analysis", EMNLP 2018, D18-1382): the same network with other sizes, a tanh layer,
 and the sentiment head alone. In this file it can learn any tasks, has no recurrent dropout, and gives no attention to
-padding; in the authors' script, padding takes attention. The variants MMUU-SA and MU-SA of that paper are omitted, but
-`mmmu-ba` on a single modality computes the self-attention of MU-SA.
+padding; in the authors' script, padding gets attention weight. The variants MMUU-SA and MU-SA of that paper are
+omitted, but `mmmu-ba` on a single modality computes the self-attention of MU-SA.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class CimSettings(SystemSettings):
-    """Sizes and regularisation of `cim`. The defaults are the released script's, except that padding is masked."""
+    """Settings of the network `cim`: sizes of its layers, dropout rates, and attention.
+
+    The defaults are those of the released script, except that padding gets no attention weight.
+    """
 
     # units of the GRU per direction (released: 200; the paper's text says d = 100)
     gru_size: int = 200
@@ -60,7 +63,7 @@ class CimSettings(SystemSettings):
     input_dropout: float = 0.3
     state_dropout: float = 0.3
     dense_dropout: float = 0.3
-    # False: padding up to `padded_length` utterances takes attention, as in the released script
+    # False: padding up to `padded_length` utterances gets attention weight, as in the released script
     mask_padding: bool = True
     # number of utterances to which videos are padded if padding is not masked: that of the longest training video (98
     # in CMU-MOSEI)
@@ -77,18 +80,18 @@ class CimSettings(SystemSettings):
 
 
 def attend(query: States, context: States, context_present: Bool[Tensor, "video context"]) -> tuple[States, Weights]:
-    """Compute one direction of the attention, from the utterances of modality X to those of modality Y.
+    """Compute the attention from the utterances of a modality X to the utterances of a modality Y.
 
     The equations are N = softmax(X Y^T) by rows, O = N Y and A = O * X (element by element).
 
     Args:
-        query: X (video, utterance, feature).
-        context: Y (video, utterance, feature).
-        context_present: True for the utterances of `context` that take attention. The others (padding, and utterances
-            that lack the modality) get weight zero. If no utterance of a video takes attention, all weights are zero.
+        query: States X of the utterances, (video, utterance, feature).
+        context: States Y of the utterances, (video, utterance, feature).
+        context_present: True for the utterances of Y that may get attention weight, (video, context). All others, such
+            as padding, get weight zero. If a video has no utterance that may get weight, all its weights are zero.
 
     Returns:
-        ``(A, N)``: the gated vectors (video, utterance, feature) and the weights (video, utterance, context).
+        ``(A, N)``: the gated vectors (video, utterance, feature) and the attention weights (video, utterance, context).
     """
     scores = query @ context.transpose(1, 2)  # (video, utterance, context)
     weights = masked_softmax(scores, context_present.unsqueeze(1))
@@ -97,10 +100,10 @@ def attend(query: States, context: States, context_present: Bool[Tensor, "video 
 
 
 class Cim(nn.Module):
-    """The network of Algorithm 1 of the paper, for any one, two or three modalities and any tasks.
+    """The multi-task network with inter-modal attention (Algorithm 1 of the paper), for one, two or three modalities.
 
-    The representation Rep is a concatenation. With two or three modalities, it consists of A1 and A2 of each pair of
-    modalities, then of the states of each modality; with one, of its self-attention and its states.
+    The heads take one concatenated vector as input. It contains the gated vectors of the attention between each pair of
+    modalities, then the states of each modality. A single modality attends to itself.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimSettings) -> None:
@@ -121,7 +124,13 @@ class Cim(nn.Module):
         self.heads = make_heads(n_blocks * state_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, and attention weights (video, utterance, context)."""
+        """Compute the logits of each task, and the attention weights between utterances.
+
+        Returns:
+            Logits (video, utterance, logit) by task, and attention weights (video, utterance, context) by direction. In
+            the direction "text->visual", the text of each utterance attends to the visual features of all utterances of
+            the video.
+        """
         n_utterances = batch.real.shape[1]
         batch, competing = self._slots(batch)
         states = self._states(batch)
@@ -134,9 +143,9 @@ class Cim(nn.Module):
         )
 
     def _states(self, batch: Batch) -> Float[Tensor, "modality video utterance feature"]:
-        """Compute the states T, A, V by a bidirectional GRU and a dense layer per modality.
+        """Compute the states of all utterances, by a bidirectional GRU and a dense layer per modality.
 
-        Dropout acts on the features, on the states of the GRUs and on the outputs of the dense layers.
+        Dropout is applied to the features, to the states of the GRUs and to the outputs of the dense layers.
         """
         settings = self.settings
         presents = [batch.present[m] for m in self.modalities]
@@ -155,14 +164,15 @@ class Cim(nn.Module):
         return states
 
     def _slots(self, batch: Batch) -> tuple[Batch, Bool[Tensor, "modality video utterance"]]:
-        """Return the batch and a mask of the utterances that take attention.
+        """Return the batch, and a mask that is True for the utterances that may get attention weight.
 
-        If padding is not masked, the batch is padded further, and padding takes attention too.
+        If `mask_padding` is False, the returned batch is padded to `padded_length` utterances, and padding may get
+        attention weight, too.
         """
         if self.settings.mask_padding:
             return batch, torch.stack([batch.present[m] for m in self.modalities])
         batch = pad_to(batch, self.settings.padded_length)
-        # In a video longer than `padded_length`, only real utterances take attention, not the padding of the batch.
+        # In a video longer than `padded_length`, only its utterances get attention weight, not the padding.
         slots = batch.lengths.clamp(min=self.settings.padded_length).unsqueeze(1)
         competing = torch.arange(batch.real.shape[1], device=slots.device) < slots
         return batch, competing.expand(len(self.modalities), *competing.shape)
@@ -172,7 +182,16 @@ class Cim(nn.Module):
         states: Float[Tensor, "modality video utterance feature"],
         competing: Bool[Tensor, "modality video utterance"],
     ) -> tuple[list[States], dict[str, Weights]]:
-        """Return the gated vectors A1 and A2 of each pair in turn, and attention weights by name ("text->visual")."""
+        """Compute the attention between all pairs of modalities.
+
+        Args:
+            states: States of the utterances in each modality.
+            competing: True for the utterances that may get attention weight.
+
+        Returns:
+            A list of gated vectors, two for each pair of modalities (one per direction); and the attention weights by
+            direction, such as "text->visual".
+        """
         if len(self.modalities) > 1 and use_fast(states):
             results = list(zip(*attend_pairs(states, competing, self.directions), strict=True))
         else:
@@ -188,8 +207,9 @@ def pad_to(batch: Batch, n_slots: int) -> Batch:
     """Pad the videos of a batch on the right.
 
     Args:
-        batch: Batch of utterance vectors; its words, tokens and times are dropped.
-        n_slots: Number of utterances to which videos are padded. A batch that is at least as long keeps its length.
+        batch: Batch of utterance vectors. Its words, tokens and times are dropped.
+        n_slots: Number of utterances to which all videos are padded. If the batch already has at least as many, nothing
+            is added.
 
     Returns:
         The padded batch.
@@ -208,14 +228,16 @@ def pad_to(batch: Batch, n_slots: int) -> Batch:
 def fill_padding_as_released(
     states: Float[Tensor, "video utterance state"], real: Bool[Tensor, "video utterance"]
 ) -> Float[Tensor, "video utterance state"]:
-    """Fill the states of padding like a masked Keras GRU: with the last forward state and a backward state of zero.
+    """Replace the states of padding by the states that the masked Keras GRU of the released script gives to padding.
+
+    The forward half of such a state is the forward state of the last utterance of the video. The backward half is zero.
 
     Args:
         states: Forward and backward states of one modality, concatenated.
-        real: True where the utterance is real; every video has at least one.
+        real: False for padding. Every video has at least one utterance that is not padding.
 
     Returns:
-        The states, with filled padding.
+        The states. Only those of padding have changed.
     """
     half = states.shape[-1] // 2
     last = (real.sum(dim=1) - 1).view(-1, 1, 1).expand(-1, 1, half)

@@ -9,7 +9,7 @@
 The network goes beyond the paper. Differences from `cim`:
 
 - The text encoder is trained with the network.
-- The dense layer reads the inputs in addition to the states of the recurrence.
+- The dense layer takes the inputs in addition to the states of the recurrence.
 - Every modality also attends to itself, so that text alone has attention weights too.
 - Every task has a separate layer before its head. Its inputs include which modalities are present. (If all tasks share
   this layer, emotions are ranked worse: docs/stronger-network.md.)
@@ -19,7 +19,7 @@ The network goes beyond the paper. Differences from `cim`:
 The encoder is all-MiniLM-L6-v2 (see `features.text.minilm`), tuned through low-rank adapters: Hu et al., "LoRA:
 Low-Rank Adaptation of Large Language Models", ICLR 2022, by the library peft.
 
-Order of the file: settings, network, encoder, time features. Axes: n = real utterances of a batch.
+Order of the file: settings, network, encoder, time features. Axes: n = utterances of a batch, without padding.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SHARED = "shared"
 
 
 class EncoderTuning(StrEnum):
-    """Which weights of the text encoder are trained."""
+    """Which weights of the text encoder are trained: only added low-rank adapters, all weights, or none."""
 
     ADAPTERS = "adapters"  # a low-rank addition (LoRA) to every linear layer
     FULL = "full"  # every weight
@@ -61,7 +61,7 @@ class EncoderTuning(StrEnum):
 
 @dataclass(frozen=True)
 class CimTunedSettings(SystemSettings):
-    """Sizes and regularisation of `cim-tuned`."""
+    """Settings of the network `cim-tuned`: text encoder, sizes of the layers, dropout rates, and optional parts."""
 
     # encoder of the transcripts: minilm, or none if the text input is features
     encoder: str = "minilm"
@@ -105,8 +105,8 @@ class CimTunedSettings(SystemSettings):
 class CimTuned(nn.Module):
     """The network `cim-tuned` for any one, two or three modalities.
 
-    Text is read as transcripts, or as text features with ``encoder="none"``. If an utterance lacks a modality, the
-    recurrence over this modality skips it, and its state in this modality is zero and takes no attention.
+    The text input is transcripts or, with ``encoder="none"``, text features. The recurrence of a modality skips the
+    utterances that lack it. The state of such an utterance in this modality is zero and gets no attention weight.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimTunedSettings) -> None:
@@ -135,7 +135,13 @@ class CimTuned(nn.Module):
         self.heads = make_heads(settings.fused_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, and attention weights (video, utterance, context)."""
+        """Compute the logits of each task, and the attention weights between utterances.
+
+        Returns:
+            Logits (video, utterance, logit) by task, and attention weights (video, utterance, context) by direction. In
+            the direction "text->visual", the text of each utterance attends to the visual features of all utterances of
+            the video.
+        """
         present = self._present_after_dropout(batch)
         states = self._states(batch, present)
         gated, attention = {}, {}
@@ -154,11 +160,17 @@ class CimTuned(nn.Module):
         return Outputs(logits, attention)
 
     def _attention_pairs(self) -> list[tuple[Modality, Modality]]:
-        """Return all pairs (query, context) of modalities, a modality with itself included; none without attention."""
+        """Return all pairs (query, context) of modalities, including pairs of a modality with itself.
+
+        If attention is switched off, the list is empty.
+        """
         return [*product(self.modalities, self.modalities)] if self.settings.attention else []
 
     def _present_after_dropout(self, batch: Batch) -> Present:
-        """Return the masks of the utterances that have each modality; in training, after modality dropout."""
+        """Return, by modality, a mask that is True for the utterances that have the modality.
+
+        During training, modality dropout removes random modalities of random videos: their mask is then False, too.
+        """
         present = {m: batch.present[m] for m in self.modalities}
         if not self.training or len(self.modalities) == 1 or not self.settings.modality_dropout:
             return present
@@ -213,7 +225,8 @@ def draw_kept_modalities(n_videos: int, n_modalities: int, rate: float) -> Bool[
     Args:
         n_videos: Number of videos.
         n_modalities: Number of modalities; at least 2.
-        rate: Probability that a video loses modalities. It then keeps a uniformly drawn subset, neither empty nor full.
+        rate: Probability that a video loses modalities. Such a video keeps at least one modality and loses at least
+            one. All such choices are equally likely.
 
     Returns:
         Mask, True for the modalities that a video keeps.
@@ -232,7 +245,9 @@ LEAST_SHARE = 0.8
 
 
 def load_minilm_encoder(dropout: float) -> nn.Module:
-    """Load the pretrained MiniLM encoder with a dropout rate on its states.
+    """Load the pretrained text encoder MiniLM (a transformers.BertModel).
+
+    `dropout` is the dropout rate on its hidden states.
 
     Raises:
         MissingWeightsError: The files of the model are not installed.
@@ -250,13 +265,13 @@ ENCODERS: dict[str, Callable[[float], nn.Module]] = {"minilm": load_minilm_encod
 
 
 class TokenEncoder(nn.Module):
-    """Text encoder that returns one vector per utterance, the mean of its token states.
+    """Text encoder that returns one vector per utterance: the mean of the hidden states of the utterance's tokens.
 
-    Weights that are not trained are parameters without gradient, and checkpoints do not store them.
+    Weights that are not trained have ``requires_grad`` False, and checkpoints do not store them.
 
     Args:
         network: A transformers.BertModel.
-        tuning: Which weights of the network are trained.
+        tuning: Which weights are trained: added low-rank adapters, all weights, or none.
         rank: Rank of the adapters.
         alpha: Scale of the adapters; alpha / rank multiplies their output.
     """
@@ -280,7 +295,7 @@ class TokenEncoder(nn.Module):
             lengths: Number of tokens of each utterance.
 
         Returns:
-            One vector per utterance, in the order of `ids`.
+            One vector per utterance, in the same order.
         """
         order = lengths.argsort(descending=True, stable=True)
         sorted_lengths = lengths[order].tolist()
@@ -301,15 +316,16 @@ class TokenEncoder(nn.Module):
 def chunks_of_like_length(
     lengths: Sequence[int], most_tokens: int = CHUNK_TOKENS, least_share: float = LEAST_SHARE
 ) -> Iterator[slice]:
-    """Divide utterances, sorted by length, into chunks of utterances with similar lengths.
+    """Divide utterances into chunks, so that the utterances of a chunk have similar numbers of tokens.
 
     Args:
         lengths: Number of tokens of each utterance, in descending order.
-        most_tokens: Largest number of tokens of a chunk with padding: its utterances times the longest length.
-        least_share: Smallest ratio of the shortest to the longest length in a chunk.
+        most_tokens: Largest number of tokens of a chunk after its utterances are padded to the same number of tokens.
+        least_share: Smallest ratio between the numbers of tokens of the shortest and the longest utterance of a chunk.
 
     Yields:
-        Slice of the utterances of each chunk. A chunk has at least one, even if that exceeds `most_tokens`.
+        The utterances of each chunk, as a slice of `lengths`. If one utterance alone exceeds `most_tokens`, it forms a
+        chunk by itself.
     """
     start = 0
     for number, length in enumerate(lengths):
@@ -338,18 +354,20 @@ SECONDS_PER_MINUTE = 60
 
 
 def time_features(times: Times | None, real: Bool[Tensor, "video utterance"]) -> Float[Tensor, "video utterance 5"]:
-    """Compute five features of the time of each utterance.
+    """Compute five features of each utterance from its start and end: gap, duration, start, and two flags.
 
-    The gap is the time between the end of the preceding utterance of the video and the start of this one. It is
-    negative if the two overlap. It is unknown for the first utterance, and where the times of either are unknown. Gap
-    and duration in seconds and start in minutes are mapped by sign(x) log(1 + |x|) to about the same range.
+    The gap is the time from the end of the preceding utterance to the start of this one. It is negative if the two
+    overlap. It is unknown for the first utterance of a video, and if the times of this or the preceding utterance are
+    unknown. Gap and duration are in seconds, and the start is in minutes. Each of these three values x is replaced by
+    sign(x) log(1 + |x|), so that all three have about the same range.
 
     Args:
-        times: Start and end of the utterances; None if no times are known.
-        real: True where the utterance is real. Used only if `times` is None, for the shape of the result.
+        times: Start and end of the utterances. If it is None, no times are known.
+        real: Mask that is False for padding. It is used only if `times` is None, and then only for its shape.
 
     Returns:
-        Gap, duration, start, whether the gap is known, whether duration and start are known. Unknown values are zero.
+        Five columns: gap, duration, start, whether the gap is known (0 or 1), and whether duration and start are known
+        (0 or 1). Unknown values are zero.
     """
     if times is None:
         return torch.zeros(*real.shape, N_TIME_FEATURES, device=real.device)

@@ -29,15 +29,15 @@ Values = Float[Tensor, "*axes output"]
 
 
 def make_heads(n_features: int, tasks: Sequence[str]) -> nn.ModuleDict:
-    """Create one linear layer per task.
+    """Create the output layer (head) of each task: one linear layer.
 
     Args:
-        n_features: Number of features of the shared representation.
-        tasks: Keys of `TASKS`. A single-task network is the same network with one head.
+        n_features: Number of features that every head takes as input.
+        tasks: Keys of `TASKS`.
 
     Returns:
-        One head per task, by name. For a task with a `first_share`, the bias is set so that the head first predicts
-        about that fraction of the upper end of the task's range.
+        One head per task, by name. If a task defines a `first_share`, the bias of its head is set so that the untrained
+        head predicts about this fraction of the largest value that the task allows.
 
     Raises:
         UsageError: There is no task, or a task is unknown.
@@ -62,13 +62,14 @@ def outputs_from_heads(
     attention: Mapping[str, Float[Tensor, "video utterance context"]] | None = None,
     fusion: Mapping[str, Float[Tensor, "video utterance"]] | None = None,
 ) -> Outputs:
-    """Apply every head to one shared representation.
+    """Apply the heads of all tasks to one shared representation of the utterances.
 
     Args:
         heads: Heads by task, from `make_heads`.
-        representation: Shared representation; the last axis is the feature, and any axes may precede it.
-        attention: Attention weights to store in the outputs, if there are any.
-        fusion: Weights of modalities or graph edges within an utterance to store in the outputs, if there are any.
+        representation: Shared representation. Its last axis is the feature; any axes may precede it.
+        attention: Attention weights of the network, if it has any. They are copied to the outputs.
+        fusion: Weights of modalities or graph edges within an utterance, if there are any. They are copied to the
+            outputs.
 
     Returns:
         The logits of every task, with the attention and fusion weights.
@@ -77,11 +78,11 @@ def outputs_from_heads(
 
 
 def activated(task: str, logits: Logits) -> Values:
-    """Turn logits into predicted values.
+    """Turn the logits of a task into predicted values.
 
     Args:
         task: Key of `TASKS`.
-        logits: Raw output of the task's head.
+        logits: Output of the head of the task.
 
     Returns:
         Probabilities of classes, or intensities; one column per output of the task.
@@ -91,14 +92,14 @@ def activated(task: str, logits: Logits) -> Values:
 
 
 def predicted_values(task: str, logits: Logits) -> Float[Tensor, "*axes output"]:
-    """Turn logits into predicted values in double precision.
+    """Turn the logits of a task into predicted values in double precision.
 
-    Double precision keeps probabilities near 0 and 1 distinct. Intensities are computed in the network's precision, as
-    in the loss, and then converted to double precision.
+    In double precision, probabilities near 0 and 1 stay distinct. Intensities are first computed in the precision of
+    the network, as for the loss, and then converted.
 
     Args:
         task: Key of `TASKS`.
-        logits: Raw output of the task's head.
+        logits: Output of the head of the task.
 
     Returns:
         Probabilities of classes, or intensities; one column per output of the task.
@@ -109,12 +110,15 @@ def predicted_values(task: str, logits: Logits) -> Float[Tensor, "*axes output"]
 def ranking_scores(task: str, logits: Logits) -> Values:
     """Compute scores that rank utterances in the same order as the predicted values do.
 
+    For classes, the scores are log odds. They stay distinct where probabilities are rounded to 0 or 1. For intensities,
+    the scores are the predicted values.
+
     Args:
         task: Key of `TASKS`.
-        logits: Raw output of the task's head.
+        logits: Output of the head of the task.
 
     Returns:
-        One column of scores per output. For classes they are log odds, which do not saturate as probabilities do.
+        Scores; one column per output of the task.
     """
     row = TASKS[task]
     return ACTIVATIONS[row.activation].scores(logits, row)
@@ -160,7 +164,7 @@ def sigmoid_activation(logits: Logits, _row: Task) -> Values:
 
 
 def unchanged(logits: Logits, _row: Task) -> Values:
-    """Return the logits as they are.
+    """Return the logits of independent classes as they are, because they are already log odds.
 
     Args:
         logits: One logit per output.
@@ -177,10 +181,10 @@ def bounded_tanh(logits: Logits, row: Task) -> Values:
 
     Args:
         logits: One logit per output.
-        row: Task whose range is [-top, top].
+        row: Task whose largest intensity is `top`.
 
     Returns:
-        Intensities in the range of the task.
+        Intensities in [-top, top].
     """
     top = row.range[1]
     return top * torch.tanh(logits / top)
@@ -191,17 +195,17 @@ def bounded_sigmoid(logits: Logits, row: Task) -> Values:
 
     Args:
         logits: One logit per output.
-        row: Task whose range is [0, top].
+        row: Task whose largest intensity is `top`.
 
     Returns:
-        Intensities in the range of the task.
+        Intensities in [0, top].
     """
     return row.range[1] * torch.sigmoid(logits)
 
 
 @dataclass(frozen=True)
 class Activation:
-    """The functions that turn the logits of a task into predicted values and ranking scores."""
+    """Two functions of the logits of a task: one computes the predicted values, the other the ranking scores."""
 
     values: Callable[[Logits, Task], Values]
     # scores that rank utterances when the best epoch is chosen

@@ -23,7 +23,7 @@ DENSE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, 
 
 @dataclass(frozen=True)
 class DropoutRates:
-    """Dropout rates of a `ContextEncoder`."""
+    """Dropout rates of a `ContextEncoder`: on its inputs, on the states of its recurrence, and on its outputs."""
 
     # rates on the inputs of the recurrence, on its states, and on the output of the dense layer
     inputs: float
@@ -32,12 +32,12 @@ class DropoutRates:
 
 
 class ContextEncoder(nn.Module):
-    """Bidirectional recurrence over the utterances of a video, then a dense layer on every utterance.
+    """Bidirectional recurrence over the utterances of a video, followed by a dense layer on every utterance.
 
     Args:
         rnn: Bidirectional recurrent network of one layer, with ``batch_first``.
         dense_size: Number of units of the dense layer.
-        activation: Key of `DENSE_ACTIVATIONS`.
+        activation: Name of the activation function of the dense layer: "relu" or "tanh".
         dropouts: Dropout rates.
     """
 
@@ -54,11 +54,11 @@ class ContextEncoder(nn.Module):
         """Encode every utterance in the context of its video.
 
         Args:
-            inputs: Vectors of one modality, or of all modalities together.
-            present: True for the utterances that the recurrence visits; it skips the others.
+            inputs: One vector for every utterance of the padded batch.
+            present: True for the utterances that the recurrence processes. The others are skipped.
 
         Returns:
-            Output of the dense layer; zero where an utterance is not present.
+            Output of the dense layer for every utterance; zero for the skipped utterances.
         """
         rates = self.dropouts
         inputs = dropout(inputs, rates.inputs, self.training)
@@ -71,18 +71,18 @@ class ContextEncoder(nn.Module):
 def run_bidirectional(
     rnn: nn.GRU | nn.LSTM, inputs: Float[Tensor, "video utterance feature"], present: Bool[Tensor, "video utterance"]
 ) -> Float[Tensor, "video utterance state"]:
-    """Run a bidirectional recurrence over the utterances that are present.
+    """Run a bidirectional recurrence over the utterances of each video that are marked as present.
 
-    The recurrence skips padding and utterances that lack the modality. Neither the number nor the values of the skipped
-    utterances affect the states of the others.
+    The other utterances, such as padding, are skipped. They have no effect on the states of the utterances that are
+    present.
 
     Args:
         rnn: Bidirectional recurrent network of one layer, with ``batch_first``.
         inputs: One vector for every utterance of the padded batch.
-        present: True for the utterances that the recurrence visits.
+        present: True for the utterances that the recurrence processes.
 
     Returns:
-        Forward and backward states, concatenated; zero where an utterance is not present.
+        Forward and backward state of every utterance, concatenated; zero for the skipped utterances.
     """
     if torch.onnx.is_in_onnx_export():
         return _run_for_export(rnn, inputs, present)
@@ -99,9 +99,9 @@ def run_bidirectional(
 def _run_for_export(
     rnn: nn.GRU | nn.LSTM, inputs: Float[Tensor, "1 utterance feature"], present: Bool[Tensor, "1 utterance"]
 ) -> Float[Tensor, "1 utterance state"]:
-    """Compute `run_bidirectional` for one video in an ONNX export.
+    """Run a bidirectional recurrence over the present utterances of one video, in code that can be exported to ONNX.
 
-    The code has no branches, so that the exported graph is valid for videos of any length with any utterances missing.
+    The code has no branches. The exported graph is therefore valid for any number of utterances and for any mask.
     """
     mask = present.squeeze(0)
     place = torch.arange(inputs.shape[1], device=inputs.device)
@@ -137,14 +137,15 @@ def _reorder(
 
 
 def masked_softmax(scores: Float[Tensor, "*rows choice"], present: Bool[Tensor, "*#rows choice"]) -> Tensor:
-    """Compute the softmax over the present entries of the last axis.
+    """Compute the softmax along the last axis, over only those entries that are marked as present.
 
     Args:
-        scores: Scores of the choices.
-        present: True for the choices that may get weight; broadcast over the leading axes.
+        scores: Scores of the entries.
+        present: True for the entries that may get weight; broadcasts against `scores`.
 
     Returns:
-        Weights of the shape of `scores`. Absent choices have weight zero, so a row without present choices is all zero.
+        Weights, in the shape of `scores`. An entry that is not present has weight zero. If no entry of a row is
+        present, all weights of the row are zero.
     """
     # With -inf, a row without present choices and its gradient would be NaN; the lowest finite number avoids this.
     lowest = torch.finfo(scores.dtype).min
@@ -153,10 +154,10 @@ def masked_softmax(scores: Float[Tensor, "*rows choice"], present: Bool[Tensor, 
 
 
 def relu_layers(sizes: Sequence[int], dropout: float) -> nn.Sequential:
-    """Build several layers, each of which is dropout, a linear layer and ReLU.
+    """Build several layers that are applied one after the other. Each consists of dropout, a linear layer and ReLU.
 
     Args:
-        sizes: Number of inputs, then number of units of each layer.
+        sizes: Number of inputs, followed by the number of units of each layer.
         dropout: Dropout rate before each linear layer.
 
     Returns:
@@ -167,7 +168,9 @@ def relu_layers(sizes: Sequence[int], dropout: float) -> nn.Sequential:
 
 
 def two_layers(n_in: int, n_hidden: int, n_out: int, dropout: float) -> nn.Sequential:
-    """Build a linear layer, ReLU, dropout and a linear layer, which the memory-fusion papers call a "network".
+    """Build a linear layer, ReLU, dropout and a second linear layer, applied in this order.
+
+    The papers on memory fusion call this combination a "network".
 
     Args:
         n_in: Number of inputs.
@@ -182,25 +185,26 @@ def two_layers(n_in: int, n_hidden: int, n_out: int, dropout: float) -> nn.Seque
 
 
 def view_sizes(settings: Any, n_features: Mapping[Modality, int]) -> dict[Modality, int]:
-    """Read the number of units of each input modality (view) from the settings of a network.
+    """Return the number of units of each input modality, as given in the settings of a network.
 
     Args:
         settings: Settings with the fields `text_size`, `acoustic_size` and `visual_size`.
-        n_features: Number of features of each input modality; only its keys are used.
+        n_features: Dictionary whose keys are the input modalities; its values are not used.
 
     Returns:
-        Number of units of each input modality, in the order of `Modality`.
+        Number of units by modality, in the order of `Modality`.
     """
     return {m: getattr(settings, f"{m}_size") for m in Modality if m in n_features}
 
 
 @dataclass(frozen=True)
 class SystemSettings:
-    """Base class for the settings of a system. It checks values by the type and the name of their field.
+    """Base class for the settings of a system. The constructor checks the values.
 
     Raises:
-        ValueError: An integer is below 1 (below 0 for a field of `may_be_zero`), a dropout rate is outside [0, 1), or a
-            penalty, learning rate or factor is not positive and finite.
+        ValueError: A value is invalid. Integers must be at least 1, or at least 0 if `may_be_zero` contains the name of
+            the field. Dropout rates must be in [0, 1). Penalties, learning rates and factors must be positive and
+            finite.
     """
 
     # names of fields that may be zero; without an annotation, so that this is not a dataclass field itself

@@ -84,16 +84,17 @@ def open_reader(name: str, paths: Sequence[str | Path], options: ReaderOptions |
 
     Args:
         name: A key of `READERS`.
-        paths: Files or folders, as described in the reader's `needs`; none for a generator.
-        options: Renamed columns, and whether to keep words. None renames nothing and keeps words.
+        paths: Files or folders, as described in the reader's `needs`. Empty for a generator, which reads no files.
+        options: Renamed columns, and whether to keep word vectors. If it is None, no column is renamed, and word
+            vectors are kept.
 
     Returns:
         The opened data set.
 
     Raises:
-        UnknownNameError: No reader has this name, or the reader has no such field to map.
-        UsageError: The reader needs files and got none, or a generator got files.
-        SettingsError: The reader takes no mapping, or a field is mapped to an empty name.
+        UnknownNameError: No reader has this name, or `options` renames a field that the reader does not have.
+        UsageError: The reader needs files but `paths` is empty, or the reader is a generator but `paths` is not empty.
+        SettingsError: The reader cannot rename columns, or `options` renames a field to an empty name.
         DataError: A file is missing or has another format.
     """
     if name not in READERS:

@@ -50,7 +50,8 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
     Args:
         paths: One .npz file.
-        options: `mapping` gives field -> name of the array to use. `words` is ignored: the format has no word vectors.
+        options: `mapping` is a dictionary: field -> name of the array to use. `words` is ignored, because the format
+            has no word vectors.
 
     Returns:
         The data set with one feature vector per utterance.
@@ -94,12 +95,16 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
 
 def _array_name_by_field(path: Path, names_in_file: Collection[str], mapping: Mapping[str, str]) -> dict[str, str]:
-    """Return field -> name of the array that holds it, for the fields that the file has.
+    """Find the array of the file that contains the values of each field.
 
-    An array that `mapping` assigns to one field is not used for another.
+    An array that `mapping` assigns to one field is not used for another field.
+
+    Returns:
+        Field -> name of its array, for the fields that the file has.
 
     Raises:
-        DataError: A needed array is missing, or two arrays or kinds of arrays exclude each other.
+        DataError: A needed array is missing. Or the file has both an array of all emotions and an array of a single
+            emotion. Or `mapping` has both the scores and the classes of sentiment.
     """
     mapped = set(mapping.values())
     used: dict[str, str] = {}

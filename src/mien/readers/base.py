@@ -1,8 +1,8 @@
 """Types and helpers that all readers share.
 
-An opened data set lists the split of every video and yields the videos one at a time. `group` collects rows, which may
-be in any order, by video. `assign_splits` renames the splits of a data set, and can move some whole videos from train
-to a new split.
+An opened data set lists the split of every video and yields the videos one at a time. `group` groups rows by video; the
+rows may be in any order. `assign_splits` renames the splits of a data set, and can move some whole videos from train to
+a new split.
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ Described = tuple[Video, Counter[str]]
 
 @dataclass(slots=True)
 class SourceDataSet:
-    """A data set that a reader has opened. The counts in `notes` are complete once all `videos` have been read."""
+    """A data set that a reader has opened.
+
+    `notes` counts how often each rule for invalid data was applied. It is complete once all `videos` have been read.
+    """
 
     # video id -> name of its split in the data set; None if the video has no split
     splits: Mapping[str, str | None]
     spaces: Mapping[Modality, FeatureSpace]
     # each video once, utterances in start order; `Video.split` is unset, because the importer sets it
     videos: Iterator[Video]
-    # reads the same videos by id, so that several processes can share the work; None if the format does not allow this
+    # Reads the same videos by id, so that several processes can share the work. None if the format does not allow this.
     reader: VideoReader | None = None
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
     # rule -> number of times that it was applied; docs/formats.md documents the texts
@@ -74,14 +77,14 @@ class ReaderOptions:
 
 
 class VideoReader(Protocol):
-    """Reads the videos of a data set one at a time and in any order. Instances can be pickled for other processes."""
+    """Interface of objects that read the videos of a data set one at a time, in any order, and that can be pickled."""
 
     def opened(self) -> AbstractContextManager[Callable[[str], Described]]:
-        """Open the files of the data set. They are closed at the end of the returned context.
+        """Open the files of the data set, as a context manager that closes them at the end.
 
         Returns:
-            Context manager that yields a function. The function takes a video id, and returns the video with the counts
-            of the rules applied to it.
+            Context manager that yields a function. The function takes a video id. It returns the video, and a counter
+            of how often each rule for invalid data (see `mien.readers.rules`) was applied to it.
         """
         ...
 
@@ -123,13 +126,13 @@ def _read_videos(reader: VideoReader, ids: Sequence[str]) -> Iterator[Described]
 def collect_notes(
     described: Iterable[Described], splits: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """Yield the videos that have utterances, and add up the counts of the applied rules.
+    """Yield the videos that have utterances, and add up the counts of the rules applied to invalid data.
 
     Args:
-        described: Videos with the counts of the rules applied to them.
+        described: Each video, and a counter of how often each rule for invalid data was applied to it.
         splits: Video id -> name of its split in the data set; None if the video has no split.
-        notes: Counter of applied rules, updated in place. It also counts the videos without utterances, and the
-            transcripts that occur in more than one split.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+            It also counts the videos without utterances, and the transcripts that occur in more than one split.
 
     Yields:
         Each video that has at least one utterance.
@@ -147,7 +150,7 @@ def collect_notes(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One utterance as read from its data set, before its features are attached."""
+    """One utterance and its video id, as read from a data set, before the features are attached."""
 
     video_id: str
     split: str | None
@@ -196,14 +199,14 @@ def group(
 
     Args:
         rows: All rows of the data set, in the order in which they are stored.
-        notes: Counter of applied rules, updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
         path: File to name in the error message when there is no row.
         numbered: Whether the data set gives every utterance an index. If False, the utterances of each video are
             numbered in stored order.
         order: Function that sorts the utterances of a video. The default sorts by start time.
 
     Returns:
-        The rows grouped by video, those of each video in the order of its utterances.
+        The rows grouped by video. The rows of each video are in the order of its utterances.
 
     Raises:
         DataError: A video is in two splits, two different utterances of a video have the same index, or there is no
@@ -245,7 +248,7 @@ def group(
 class SharedTranscripts:
     """Counts the transcripts that occur in more than one split, ignoring case and surrounding blanks.
 
-    To save memory on a large data set, it stores a hash of eight bytes per transcript instead of the text.
+    To save memory on a large data set, a hash of eight bytes per transcript is stored instead of the text.
     """
 
     def __init__(self, notes: Counter[str]) -> None:
@@ -258,7 +261,7 @@ class SharedTranscripts:
 
         Args:
             transcript: Text of the utterance; a blank text is ignored.
-            split: Split of its video. If it is None, the transcript is ignored.
+            split: Split of the utterance's video. If it is None, the transcript is ignored.
         """
         text = transcript.strip().lower()
         if not text or split is None:

@@ -37,8 +37,9 @@ def input_files(paths: Sequence[Path], suffixes: tuple[str, ...], reader: str) -
     """List the files to read, in the order of `paths`.
 
     Args:
-        paths: Files and folders. A folder stands for its files with one of the suffixes, sorted by name.
-        suffixes: Suffixes in lower case with the dot, for example ".csv"; not required of a file in `paths`.
+        paths: Files and folders. A file may have any suffix. For a folder, its files with one of the suffixes are
+            listed, sorted by name.
+        suffixes: Suffixes in lower case with the dot, for example ".csv".
         reader: Name of the reader, for error messages.
 
     Returns:
@@ -111,7 +112,10 @@ def require_file(path: Path, reader: str) -> None:
 
 
 def looks_like(path: Path) -> str:
-    """Describe the format of a file by its first bytes, for error messages; names the reader if there is one."""
+    """Guess the format of a file from its first bytes, and describe it for error messages.
+
+    If mien has a reader for this format, the description names the reader.
+    """
     with open(path, "rb") as handle:
         head = handle.read(HEAD_BYTES)
     if head.startswith(HDF5_MAGIC):
@@ -135,7 +139,7 @@ def wrong_format(path: Path, expected: str, reader: str) -> DataError:
 
     Args:
         path: The file.
-        expected: Expected format, with an article.
+        expected: Expected format, with an article, for example "a CSV file".
         reader: Name of the reader.
 
     Returns:
@@ -149,7 +153,7 @@ def wrong_format(path: Path, expected: str, reader: str) -> DataError:
 
 @dataclass(frozen=True, slots=True)
 class CsvRow:
-    """One row of a CSV file with its location."""
+    """One row of a CSV file, with the file and the line where it was found."""
 
     path: Path
     # number of the line on which the row begins, from 1
@@ -159,11 +163,11 @@ class CsvRow:
 
     @property
     def where(self) -> str:
-        """Location for error messages."""
+        """The file and the line of the row, as a text for error messages."""
         return f"line {self.line} of {self.path}"
 
     def number(self, column: str) -> float | None:
-        """Convert a cell to a finite number; None if it is empty. Raises DataError if it is not a number."""
+        """Return the number in a cell, or None if the cell is empty. Raises DataError if it is not a finite number."""
         text = self.cells[column].strip()
         value = _finite_number(text)
         if text and value is None:
@@ -171,7 +175,7 @@ class CsvRow:
         return value
 
     def integer(self, column: str) -> int:
-        """Convert a cell to a whole number. Raises DataError if it is empty or not a whole number."""
+        """Return the whole number in a cell. Raises DataError if the cell is empty or not a whole number."""
         text = self.cells[column].strip()
         value = _finite_number(text)
         digits = text.lstrip("+-")
@@ -189,8 +193,8 @@ class CsvRow:
 
         Args:
             column: Column of the cell.
-            expected: Expected value, in words.
-            remedy: Advice to the user.
+            expected: Description of the expected value.
+            remedy: Advice to the user on how to correct the cell.
 
         Returns:
             The error to raise.
@@ -200,7 +204,10 @@ class CsvRow:
 
 
 def read_header(path: Path) -> tuple[str, ...]:
-    """Read the column names. Raises DataError if a name occurs twice or the file is not a UTF-8 CSV."""
+    """Return the column names of a CSV file.
+
+    Raises DataError if a name occurs twice, or if the file is not a CSV file in UTF-8.
+    """
     _, cells = next(_csv_lines(path), (0, []))
     if not any(cells):
         raise DataError(f"Expected a header with column names in {path}, but got an empty line; add the header")
@@ -213,7 +220,10 @@ def read_header(path: Path) -> tuple[str, ...]:
 
 
 def read_rows(path: Path) -> Iterator[CsvRow]:
-    """Yield the rows below the header without blank lines. Raises DataError on a wrong number of cells in a row."""
+    """Yield the rows of a CSV file below its header. Blank lines are skipped.
+
+    Raises DataError if a row has more or fewer cells than the header.
+    """
     header = read_header(path)
     lines = _csv_lines(path)
     next(lines)
@@ -258,7 +268,10 @@ def _finite_number(text: str) -> float | None:
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield ``(line, cells)``, with the line on which the row begins; an unclosed quote raises DataError."""
+    """Yield ``(line, cells)`` for each row: the number of the line on which it begins, from 1, and its cells.
+
+    Raises DataError if a quote is not closed.
+    """
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             reader = csv.reader(_bounded_lines(handle), strict=True)

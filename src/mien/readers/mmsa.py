@@ -28,10 +28,10 @@ DOWNLOAD = "download the file again"
 def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open one pickle in the format of aligned_50.pkl or unaligned_50.pkl.
 
-    Ids have the form ``video$_$clip``. The clip number becomes the index of the utterance. Utterances are sorted by it,
-    because the format has no times. The keys audio_lengths and vision_lengths and the mask in text_bert tell which rows
-    are padding. In an aligned file, the mask applies to all three streams. Word vectors are kept only from aligned
-    files.
+    Ids have the form ``video$_$clip``. The clip number becomes the index of the utterance. Utterances are sorted by
+    index, because the format has no times. The keys audio_lengths and vision_lengths and the mask in text_bert tell
+    which rows are padding. In an aligned file, the mask applies to all three streams. Word vectors are kept only from
+    aligned files.
 
     Args:
         paths: One pickle.

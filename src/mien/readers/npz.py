@@ -1,6 +1,6 @@
 """Reader `npz`: the three archives that the paper's code reads (GussailRaat/NAACL-19-CIM).
 
-They hold padded videos without ids.
+The archives hold padded videos without ids.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def open_npz(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  #
 
     Args:
         paths: The three files, or their folder.
-        options: Ignored; the array names are fixed and there are no words.
+        options: Ignored; the array names are fixed and there are no word vectors.
 
     Returns:
         The data set with one feature vector per utterance, without transcripts.

@@ -10,7 +10,7 @@ therefore noise around zero for both labels. The sentiment is positive if the fa
 words with +1 and -1 in the text, and negative if it has the opposite sign there.
 
 Positive and negative sentiment are equally frequent. If the sentiment is positive, the `POSITIVE_EMOTIONS` are present;
-if it is negative, the other emotions are. Both tasks therefore test the same ability.
+if it is negative, the other emotions are present. Sentiment and emotions therefore test the same ability.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ Signs = Mapping[Modality, FloatArray]
 
 
 def sign_before(signs: FloatArray) -> FloatArray:
-    """Return for each utterance the sign of the previous one (utterance,). The first gets the sign of the second."""
+    """Return the sign of the previous utterance for each utterance, (utterance,).
+
+    The first utterance has no previous one and gets the sign of the second.
+    """
     return np.append(signs[1], signs[:-1])
 
 
@@ -140,13 +143,13 @@ def _draw_signs(
     """Draw random signs for the words of a video, and determine the sentiments by the rule.
 
     Args:
-        rule: Value in `RULES`.
+        rule: Function that computes the sentiments from the signs; None stands for the rule `alignment`.
         n_words: Number of words of each utterance (utterance,).
         rng: Source of the random signs.
 
     Returns:
-        ``(sentiments, signs)``: sentiments (utterance,), -1 or +1, and modality -> one array of signs (word,) per
-        utterance.
+        ``(sentiments, signs)``. `sentiments` (utterance,) are -1 or +1. `signs` has for each modality a list with one
+        array per utterance: the signs of its words, (word,).
     """
     if rule is None:
         sentiment = rng.choice([-1.0, 1.0], size=len(n_words))
@@ -160,10 +163,18 @@ def _draw_signs(
 
 
 def _aligned_word_signs(n: int, agree: float, rng: np.random.Generator) -> dict[Modality, FloatArray]:
-    """Draw the signs of the `n` words of an utterance under the rule `alignment`, as modality -> signs (word,).
+    """Draw the signs of the words of one utterance under the rule `alignment`.
 
-    In the text, one word has the sign +1, one has -1, and the others have 0. At the two words with +1 and -1, the sign
-    of the face is the sign of the text times `agree` (+1 or -1).
+    In the text, one word has the sign +1, one has -1, and the others have 0. At these two words, the sign of the face
+    is the sign of the text times `agree`.
+
+    Args:
+        n: Number of words.
+        agree: Sentiment of the utterance, +1 or -1.
+        rng: Source of the random signs.
+
+    Returns:
+        Modality -> signs (word,).
     """
     halves = np.repeat([1.0, -1.0], n // 2)
     order = rng.permutation(n)
@@ -174,7 +185,11 @@ def _aligned_word_signs(n: int, agree: float, rng: np.random.Generator) -> dict[
 
 
 def planted_splits(n_videos: int) -> dict[str, str | None]:
-    """Return video id -> split for `n_videos` videos, which are divided among the splits as in `SPLIT_SHARES`."""
+    """Assign `n_videos` videos to splits, whose sizes are given by `SPLIT_SHARES`.
+
+    Returns:
+        Video id -> split.
+    """
     bounds = np.cumsum([round(share * n_videos) for share in SPLIT_SHARES.values()])
     names = list(SPLIT_SHARES)
     return {

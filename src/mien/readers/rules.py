@@ -48,7 +48,7 @@ def add_note(notes: Counter[str], rule: str, n_times: int) -> None:
     """Increase the count of a rule. If `n_times` is zero, no entry is created.
 
     Args:
-        notes: Counter of applied rules, updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
         rule: Text of the rule.
         n_times: Number of times that the rule was applied.
     """
@@ -61,7 +61,7 @@ def sentiment_label(value: float, notes: Counter[str]) -> float | None:
 
     Args:
         value: Score as stored in the data set.
-        notes: Counter of applied rules, updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         The score within [-3, 3]; None if it is not finite.
@@ -80,7 +80,7 @@ def emotion_labels(values: FloatArray, notes: Counter[str]) -> FloatArray | None
 
     Args:
         values: Intensities (emotion,) in the order of `EMOTIONS`, as stored in the data set.
-        notes: Counter of applied rules, updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         Intensities (emotion,) within [0, 3]; None if any of the six is not finite.
@@ -101,7 +101,7 @@ def usable_end(start_s: float | None, end_s: float | None, notes: Counter[str]) 
     Args:
         start_s: Start in seconds; None if unknown.
         end_s: End in seconds; None if unknown.
-        notes: Counter of applied rules, updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         The end in seconds; None if it is unknown or not after the start.
@@ -123,7 +123,7 @@ def finite_mean(rows: FloatArray, notes: Counter[str]) -> FloatArray | None:
 
     Args:
         rows: Feature vectors (row, feature).
-        notes: Counter of applied rules, updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         Means (feature,) as float32; None if there is no row, or if a column has no finite value.
@@ -148,7 +148,7 @@ def attach_vector(utterance: Utterance, modality: Modality, vector: FloatArray, 
         utterance: Utterance to change.
         modality: Modality of the vector.
         vector: Features (feature,) as stored in the data set.
-        notes: Counter of applied rules, updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
     """
     if finite_cells(vector).all():
         utterance.features[modality] = vector.astype(np.float32)
@@ -159,14 +159,14 @@ def attach_vector(utterance: Utterance, modality: Modality, vector: FloatArray, 
 def attach_rows(
     utterance: Utterance, modality: Modality, rows: FloatArray, keep_words: bool, notes: Counter[str]
 ) -> None:
-    """Set the features of an utterance to the mean of some rows and, on request, store the rows as its word vectors.
+    """Set the features of an utterance to the mean of some rows. On request, store the rows as its word vectors, too.
 
     Args:
         utterance: Utterance to change. It stays unchanged if the rows have no mean (see `finite_mean`).
         modality: Modality of the rows.
         rows: Feature vectors (row, feature) without padding.
-        keep_words: Whether to store the rows as word vectors. Each row must then be one word.
-        notes: Counter of applied rules, updated in place.
+        keep_words: Whether to store the rows as word vectors. Each row must then be the vector of one word.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
     """
     mean = finite_mean(rows, notes)
     if mean is None:
@@ -177,11 +177,11 @@ def attach_rows(
 
 
 def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, BoolArray]:
-    """Replace the vector of each word that has a non-finite value by zeros, and mark these words.
+    """Replace the vector of a word by zeros if it has a value that is not finite.
 
     Args:
         rows: Feature vectors (word, feature).
-        notes: Counter of applied rules, updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         ``(words, present)``: vectors (word, feature) as float32, and a mask (word,) that is False for replaced words.
@@ -194,12 +194,12 @@ def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, Bool
 def without_zero_ends(streams: list[FloatArray], notes: Counter[str]) -> slice:
     """Find the rows of an utterance that are not padding, for a file that stores no lengths.
 
-    Rows at the start and at the end count as padding if they are zero in all streams. A zero row between other rows, or
-    in only one of several streams, counts as data.
+    Rows at the start and at the end are taken for padding if they are zero in all streams (modalities). A zero row
+    between rows that are not padding is kept, and so is a row that is zero in only one of several streams.
 
     Args:
         streams: Feature vectors of one utterance, one array (row, feature) per stream, with the same number of rows.
-        notes: Counter of applied rules, updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         The range of rows that are not padding; empty if all rows are zero.

@@ -36,7 +36,8 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
     Args:
         paths: CSV files, or folders that contain them.
-        options: `mapping` gives field -> name of the column to use. `words` is ignored: the format has no word vectors.
+        options: `mapping` is a dictionary: field -> name of the column to use. `words` is ignored, because the format
+            has no word vectors.
 
     Returns:
         The data set, without features.
@@ -66,10 +67,14 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
 
 def _column_by_field(path: Path, mapping: Mapping[str, str]) -> dict[str, str]:
-    """Return field -> column name, for the fields that the file has.
+    """Find the column of the file that contains the values of each field.
+
+    Returns:
+        Field -> name of its column, for the fields that the file has.
 
     Raises:
-        DataError: A required column is missing, or the file has only a part of start and end or of the six emotions.
+        DataError: A required column is missing. Or the file has only one of start and end, or only some of the six
+            emotions.
     """
     header = read_header(path)
     columns: dict[str, str] = {}

@@ -28,7 +28,10 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityCurve:
-    """Reliability of one output: probabilities and observed shares in bins with about equal numbers of utterances."""
+    """Predicted probabilities of one class, and the observed share of utterances with this class, in bins.
+
+    All bins contain about equally many utterances.
+    """
 
     name: str
     pooled: ReliabilityBins  # over all seeds
@@ -45,14 +48,14 @@ class ReliabilityData:
 
 
 def reliability_of_runs(heading: str, runs: Sequence[Predictions]) -> ReliabilityData:
-    """Compute the reliability of every output that the runs predict and that is labelled.
+    """Compute the reliability curve of every predicted probability whose class has gold labels.
 
     Args:
         heading: Second line of the title, which names system, data, split and number of seeds.
         runs: Predictions, one per seed.
 
     Returns:
-        One curve per output that is a probability. Predicted intensities have no curve.
+        The heading and the curves. Predicted intensities have no curve.
     """
     curves = [make_curve(name, cases) for name, cases in _labelled_outputs(runs)]
     return ReliabilityData(heading, tuple(curve for curve in curves if curve is not None))
@@ -63,7 +66,7 @@ def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> Reli
 
     Args:
         name: Title of the panel.
-        cases: Labels and probabilities of the labelled utterances, both (utterance,), one pair per seed.
+        cases: For each seed, the labels and the probabilities of the labelled utterances, both (utterance,).
 
     Returns:
         The curve, or None if no utterance is labelled.
@@ -82,7 +85,7 @@ def make_curve(name: str, cases: Sequence[tuple[BoolArray, FloatArray]]) -> Reli
 
 @figure_style()
 def draw_reliability(data: ReliabilityData) -> Figure:
-    """Draw one panel per output, and below each a narrow panel with the number of utterances per bin."""
+    """Return a figure with one panel per output. A narrow panel below each shows the number of utterances per bin."""
     n_columns = min(N_COLUMNS, len(data.curves))
     n_rows = -(-len(data.curves) // n_columns)
     # keep the size of a panel when there are fewer than N_COLUMNS

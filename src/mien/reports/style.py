@@ -58,7 +58,7 @@ MARGIN = 0.05
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Apply Matplotlib's defaults and `STYLE` inside the block, then restore the user's settings."""
+    """Inside the block, use Matplotlib's defaults changed by `STYLE`. Afterwards, restore the user's settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(cast(Any, STYLE))
@@ -91,7 +91,7 @@ def new_figure(width: float, body: float, title: str, note: str, *, legend: bool
 
 
 def add_legend(figure: Figure, axes: Axes) -> None:
-    """Draw a legend in the line below the title that `new_figure` reserved.
+    """Draw a legend below the title, in the line that `new_figure` reserved for it.
 
     Args:
         figure: Figure made by `new_figure` with `legend=True`.
@@ -125,7 +125,7 @@ def wrapped(text: str, width: float) -> str:
 
 
 def percent_format() -> FuncFormatter:
-    """Return a tick formatter that shows fractions as per cent: 0.755 -> 75.5%, 0.6 -> 60%."""
+    """Return a tick formatter that shows fractions as per cent, for example 0.755 as 75.5% and 0.6 as 60%."""
     return FuncFormatter(lambda value, _: f"{100 * value:.6g}%")
 
 

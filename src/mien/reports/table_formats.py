@@ -122,7 +122,7 @@ def spreadsheet_cell(value: Any) -> Any:
 
 
 def seeds_text(counts: Sequence[int]) -> str:
-    """Describe sorted numbers of seeds: "5 seeds" if all are equal, else for example "3 to 5 seeds"."""
+    """Return sorted numbers of seeds as text: "5 seeds" if all are equal, otherwise for example "3 to 5 seeds"."""
     if not counts:
         return "no seed"
     span = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"

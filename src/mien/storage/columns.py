@@ -1,7 +1,7 @@
 """Converts videos to the Arrow table of a Dataset and back. Only this module defines the columns of the table.
 
-It builds and reads Arrow arrays through their buffers. pyarrow's conversions to and from numpy would import pandas,
-which adds a third of a second to a short command.
+This module builds and reads Arrow arrays through their buffers. pyarrow's conversions to and from numpy would import
+pandas, which adds a third of a second to a short command.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def open_arrow(path: Path, mode: str = "rb") -> pa.NativeFile:
 
 
 def words_column_name(modality: Modality) -> str:
-    """Name of the column with the word vectors of a modality."""
+    """Return the name of the column with the word vectors of a modality."""
     return f"{modality}_words"
 
 
@@ -163,7 +163,8 @@ def vector_column(column: pa.ChunkedArray | pa.Array, n_features: int) -> tuple[
         n_features: Number of features of a vector.
 
     Returns:
-        ``(matrix, present)``: vectors (row, feature) float32, zero where null, and a mask (row,) of those not null.
+        ``(matrix, present)``. The matrix (row, feature) holds the vectors as float32, with zeros for a null row. The
+        mask `present` (row,) is False for a null row.
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     present = _present_mask(array)
@@ -181,8 +182,8 @@ def word_vectors_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsO
         space: Feature space of the modality.
 
     Returns:
-        One entry per row: ``(matrix, present)``, the vectors (word, feature) and a mask (word,) of the words that have
-        the modality. The entry is None if the row is null.
+        One entry per row: None if the row is null, else ``(matrix, present)``. The matrix (word, feature) holds the
+        vectors. The mask `present` (word,) is True where the word has the modality.
     """
     return [
         vector_column(cell.values, space.n_features) if cell.is_valid and cell.values is not None else None
@@ -191,7 +192,7 @@ def word_vectors_of(column: pa.ChunkedArray, space: FeatureSpace) -> list[WordsO
 
 
 def equal_id_ranges(ids: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Return ``(id, start, stop)`` for every run of equal consecutive ids: they are ``ids[start:stop]``."""
+    """Return ``(id, start, stop)`` for each block of equal consecutive ids. The block is ``ids[start:stop]``."""
     starts = [row for row in range(len(ids)) if row == 0 or ids[row] != ids[row - 1]]
     return [(ids[start], start, stop) for start, stop in itertools.pairwise([*starts, len(ids)])]
 
@@ -249,7 +250,7 @@ def _present_mask(array: pa.Array) -> BoolArray:
 
 
 def _raw_values(array: pa.Array, dtype: type[np.generic]) -> NDArray[Any]:
-    """Return the numbers of an Arrow array (value,). They are arbitrary where the array is null."""
+    """Return the numbers of an Arrow array as a numpy array (value,). A number is arbitrary where the value is null."""
     stored = np.frombuffer(array.buffers()[1] or b"", dtype=dtype)
     return stored[array.offset : array.offset + len(array)]
 
@@ -289,7 +290,10 @@ def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace]) -> Non
 def _validate_features(
     rows: FloatArray, spaces: Mapping[Modality, FeatureSpace], modality: Modality, where: str
 ) -> None:
-    """Raise DataError unless vectors (row, feature) fit a feature space in `spaces` and all values are finite."""
+    """Raise DataError unless the vectors of a modality can be stored in a Dataset with the feature spaces `spaces`.
+
+    The vectors (row, feature) must fit the feature space of the modality, and all their values must be finite.
+    """
     if modality not in spaces:
         raise DataError(f"Expected {where} to have only {', '.join(spaces)} features, but got {modality} features too")
     if rows.shape[1] != spaces[modality].n_features:

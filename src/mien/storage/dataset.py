@@ -1,6 +1,6 @@
 """The Dataset on disk: a folder with ``utterances.parquet`` and ``dataset.json`` (docs/formats.md).
 
-It is written video by video, so that the corpus need not fit into memory, and read as the columns of one split.
+A Dataset is written video by video, so that the corpus need not fit into memory. One split at a time is read as arrays.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ class DatasetFacts:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """An opened Dataset: its metadata is in memory, its rows are read on demand.
+    """An opened Dataset: the metadata is in memory, and the rows are read on demand.
 
     Attributes:
         folder: The Dataset folder.
         facts: Metadata.
-        counts: Split -> "videos", "utterances", and "longest", the most utterances of a video; "none" for videos
-            without a split.
+        counts: Counts by name of the split: "videos", "utterances", and "longest", the largest number of utterances in
+            a video. The name "none" stands for the videos without a split.
         fingerprint: sha256 of the table.
     """
 
@@ -90,7 +90,7 @@ class Dataset:
                 yield file.read_row_group(number, columns=names)
 
     def videos(self, split: str | None = None) -> Iterator[Video]:
-        """Yields the videos of one split, or of all, with all stored data.
+        """Yield the videos of one split, or all videos if `split` is None, with all stored data.
 
         Raises:
             DataError: There is no such split.
@@ -107,14 +107,14 @@ class Dataset:
 
         Args:
             split: Name of the split.
-            words: Also read the words of the utterances, for the modalities that have them.
+            words: Also read the word vectors of the utterances, for the modalities that have word vectors.
 
         Returns:
             The split as arrays.
 
         Raises:
-            DataError: The split is unknown or empty; with `words`, no modality has words, or the modalities have
-                different ones.
+            DataError: The split is unknown or empty. If `words` is True, also: no modality has word vectors, or two
+                modalities have different numbers of words in an utterance.
         """
         self._require_split(split)
         names, by_word = self._column_names(words)
@@ -123,14 +123,14 @@ class Dataset:
         return _split_columns(rows, self.facts.spaces, by_word)
 
     def windows(self, split: str | None = None, *, words: bool = False) -> Iterator[SplitColumns]:
-        """Read one split, or all videos, as arrays of a few thousand utterances, without holding all in memory.
+        """Read one split, or all videos, piece by piece, to limit memory use. A piece has a few thousand utterances.
 
         Args:
             split: Name of the split; None reads all videos.
-            words: Also read the words of the utterances, for the modalities that have them.
+            words: Also read the word vectors of the utterances, for the modalities that have word vectors.
 
         Yields:
-            Arrays of whole videos.
+            Each piece as arrays. A piece has complete videos, in the order of the table.
 
         Raises:
             DataError: As for `columns`.
@@ -145,7 +145,7 @@ class Dataset:
                 yield _split_columns(rows, self.facts.spaces, by_word)
 
     def to_pandas(self) -> Any:
-        """The rows as a pandas table (pandas must be installed)."""
+        """Return the rows as a pandas data frame (pandas must be installed)."""
         return self.table().to_pandas()
 
     def _repr_html_(self) -> str:
@@ -158,7 +158,7 @@ class Dataset:
         return f"<b>{self.facts.name}</b><table>{header}{rows}</table><ul>{spaces}</ul>"
 
     def _column_names(self, words: bool) -> tuple[list[str], list[FeatureSpace]]:
-        """The table's columns needed for `SplitColumns`, and the feature spaces whose words are among them."""
+        """Return the names of the columns to read, and the feature spaces of the word vectors in these columns."""
         by_word = [space for space in self.facts.spaces.values() if words and space.level is Level.WORD]
         if words and not by_word:
             raise DataError(
@@ -178,19 +178,18 @@ class Dataset:
 
 
 def write_dataset(folder: Path, videos: Iterable[Video], facts: DatasetFacts) -> Dataset:
-    """Write a Dataset; an existing one is replaced only when the new one is complete.
+    """Write a Dataset; an existing Dataset in the folder is replaced only when the new Dataset is complete.
 
     Args:
         folder: Dataset folder to write.
-        videos: Videos with all labels, features and roles.
+        videos: Videos with all labels and features, and the split of each.
         facts: Metadata.
 
     Returns:
         The opened Dataset.
 
     Raises:
-        DataError: A video breaks the schema (width, NaN, label out of range), a video id occurs twice, or there is no
-            utterance.
+        DataError: A video is invalid (see `validate_video`), a video id occurs twice, or there is no utterance.
         WriteError: The folder cannot be written or replaced.
     """
     return write_dataset_groups(folder, row_groups(videos), facts)
@@ -230,7 +229,7 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
 
 
 def row_groups(videos: Iterable[Video]) -> Iterator[list[Video]]:
-    """Yields consecutive videos in groups of limited size; videos without utterances are left out.
+    """Yield consecutive videos in groups of limited size; videos without utterances are left out.
 
     The boundaries depend only on the videos, so that equal videos give equal tables.
     """
@@ -254,7 +253,7 @@ def open_dataset(folder: str | Path) -> Dataset:
 
     Raises:
         DataError: The folder is no Dataset.
-        DamagedFileError: The table or the card was altered.
+        DamagedFileError: The table or dataset.json was altered.
     """
     dataset = _open_unchecked(Path(folder))
     counts = check_dataset_table(dataset.folder / TABLE, dataset.facts.spaces)
@@ -285,7 +284,10 @@ def _open_unchecked(folder: Path) -> Dataset:
 def _write_groups(
     path: Path, groups: Iterable[Sequence[Video]], spaces: Mapping[Modality, FeatureSpace]
 ) -> dict[str, Counter[str]]:
-    """Write the table; returns per split the counts of videos and utterances, and the length of the longest video."""
+    """Write the table of a Dataset, with one row group per group of videos.
+
+    Return the counts of each split: "videos", "utterances", and "longest", the largest number of utterances in a video.
+    """
     counts: dict[str, Counter[str]] = {}
     video_ids: set[str] = set()
     # minima and maxima let readers skip rows of other splits; for features they would only cost space
@@ -308,7 +310,7 @@ def _write_groups(
 
 
 def _n_bytes(video: Video) -> int:
-    """Size of the features and words of a video."""
+    """Return the size in bytes of the features and word vectors of a video."""
     return sum(
         rows.nbytes
         for utterance in video.utterances

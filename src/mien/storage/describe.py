@@ -1,4 +1,4 @@
-"""Statistics of a Dataset: counts, label distributions, coverage, and leakage between splits."""
+"""Statistics of a Dataset: counts, label distributions, missing modalities, and leakage between splits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ N_EXAMPLES = 5
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
-    """Compute the statistics of a Dataset that `mien describe` shows, as values that JSON can hold.
+    """Compute the statistics of a Dataset that `mien describe` shows, as nested dictionaries that JSON can hold.
 
     All columns except the word vectors are read, one row group at a time.
     """
@@ -85,7 +85,7 @@ class _Coverage:
             self.high = np.maximum(rows.max(axis=0), self.high)
 
     def described(self) -> dict[str, Any]:
-        """Return the number and share of utterances that have the modality, and the range of its values."""
+        """Return the statistics: number and share of utterances with the modality, and the range of its values."""
         return {
             "utterances": self.n_present,
             "share": self.n_present / self.n_rows,
@@ -107,7 +107,10 @@ class _Tally:
     coverage: dict[Modality, _Coverage] = field(default_factory=dict)
 
     def add(self, numbers: Mapping[str, FloatArray]) -> None:
-        """Update the statistics with the times and labels of utterances: name -> values (row,), NaN where missing."""
+        """Update the statistics with the times and labels of some utterances.
+
+        `numbers` maps the name of a column to its values (utterance,), which are NaN where missing.
+        """
         self.duration_s += float(np.nansum(numbers["end_s"] - numbers["start_s"]))
         sentiment = numbers["sentiment"]
         has0, labelled = sentiment_classes(sentiment, SentimentRule.HAS0)
@@ -148,9 +151,9 @@ def _describe_space(space: FeatureSpace) -> dict[str, Any]:
 
 
 def _leakage(dataset: Dataset) -> dict[str, Any]:
-    """Find the videos and the transcripts that occur in more than one split. Rows without a split are ignored.
+    """Return which videos and how many transcripts occur in several splits, with examples of these transcripts.
 
-    Transcripts are compared in lower case and without surrounding blanks.
+    Rows without a split are ignored. Transcripts are compared in lower case and without surrounding blanks.
     """
     facts = dataset.table(["video_id", "split", "transcript"]).to_pydict()
     videos, texts = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)

@@ -38,7 +38,7 @@ UMASK = _umask()
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success rename it to `path`, otherwise remove it.
+    """Yield a temporary path beside `path`, to write a file to inside the block.
 
     The content is flushed to disk before the file is renamed. If `path` is a symbolic link, the link is replaced.
 
@@ -102,7 +102,7 @@ def set_usual_mode(aside: Path) -> None:
 
 @contextmanager
 def exclusive_lock(path: Path, held: Exception | None = None) -> Iterator[None]:
-    """Hold a lock on a file inside the block. The operating system releases it when a process dies.
+    """Hold a lock on a file inside the block. The operating system releases it when this process dies.
 
     Args:
         path: Lock file; it is created if missing, never changed and not removed.
@@ -226,7 +226,7 @@ def write_json(path: Path, facts: Any) -> None:
 
     Args:
         path: File to write.
-        facts: JSON-able values; numpy values and arrays are converted.
+        facts: Values that JSON can hold, or numpy values and arrays, which are converted.
 
     Raises:
         WriteError: The file cannot be written.
@@ -245,7 +245,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
 
     Args:
         path: File to read.
-        what: Name of the thing that the file belongs to, for messages ("the Run").
+        what: What the file is part of, such as "the Run"; used in the error message.
 
     Returns:
         The object.
@@ -304,20 +304,20 @@ def require_shape(value: Any, shape: Any, where: str) -> None:
 
 
 def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -> dict[str, Any]:
-    """Read the JSON object of a card, and check its format.
+    """Read the JSON object of a card (the metadata file of a folder), and check its format.
 
     Args:
         path: File to read.
-        what: Name of the thing that the card describes, for messages ("a Run").
-        expected: Required "format" and "format_version".
-        remedy: Command to repeat, for messages ("train it").
+        what: What the card describes, such as "a Run"; used in the error message.
+        expected: Required values of "format" and "format_version".
+        remedy: What the user should do, such as "train it"; used in the error message.
 
     Returns:
         The object.
 
     Raises:
         DataError: The file is missing.
-        DamagedFileError: The file holds no JSON object, or one of another format or version.
+        DamagedFileError: The file holds no JSON object, or the object has another format or version.
     """
     card = read_json(path, what)
     if any(card.get(key) != value for key, value in expected.items()):
@@ -330,11 +330,11 @@ def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -
 
 @contextmanager
 def reporting_damage(path: Path, what: str) -> Iterator[None]:
-    """Turn errors of reading values from a card into DamagedFileError.
+    """Convert errors in the block to DamagedFileError. The block reads values from a card (a metadata file).
 
     Args:
-        path: The card, for the message.
-        what: Name of the thing that the card describes, for the message ("the Run").
+        path: The card; named in the error message.
+        what: What the card describes, such as "the Run"; used in the error message.
 
     Yields:
         Nothing.
@@ -352,7 +352,7 @@ def reporting_damage(path: Path, what: str) -> Iterator[None]:
 
 
 def _nan_as_none(facts: Any) -> Any:
-    """JSON-able values from numpy values and arrays, with None for NaN and infinities."""
+    """Convert numpy values and arrays to values that JSON can hold, with None for NaN and infinities."""
     if isinstance(facts, dict):
         return {str(key): _nan_as_none(value) for key, value in facts.items()}
     if isinstance(facts, list | tuple):

@@ -36,17 +36,17 @@ class Predictions:
     index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
     sentiment: FloatArray  # (N,) gold score, NaN where missing
     emotions: FloatArray  # (N, 6) gold intensities, NaN rows where missing
-    # task -> class probabilities or degrees (N, output), outputs in the order of `tasks.TASKS`
+    # task -> class probabilities or intensities (N, output), outputs in the order of `tasks.TASKS`
     outputs: Mapping[str, FloatArray]
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
 
     def to_pandas(self) -> Any:
-        """One row per utterance (pandas must be installed)."""
+        """Return a pandas data frame with one row per utterance (pandas must be installed)."""
         return predictions_to_table(self).to_pandas()
 
 
 def predictions_to_table(predictions: Predictions) -> pa.Table:
-    """The Arrow table that `write_predictions` writes."""
+    """Return the Arrow table that `write_predictions` writes."""
     data: dict[str, Any] = {
         "video_id": pa.array(predictions.video_id, pa.string()),
         "index": predictions.index,
@@ -76,9 +76,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 @contextmanager
 def predictions_writer(path: Path) -> Iterator[Callable[[Predictions], None]]:
-    """Give a function that appends Predictions to a table; the file appears at `path` when the block succeeds.
+    """Yield a function that appends Predictions to a table. The file appears at `path` when the block succeeds.
 
-    The appended parts must come from one system. At least one part is required.
+    All Predictions must come from one system. At least one call of the function is required.
 
     Raises:
         WriteError: The file cannot be written.
@@ -126,7 +126,10 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def _float_columns(table: pa.Table, names: Sequence[str]) -> FloatArray:
-    """Columns as (row, column) float64, NaN where null. Raises ValueError for a column without numbers."""
+    """Return columns as one float64 array (row, column), with NaN for null.
+
+    Raise ValueError if a column does not contain numbers.
+    """
     for name in names:
         kind = table[name].type
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
@@ -135,5 +138,5 @@ def _float_columns(table: pa.Table, names: Sequence[str]) -> FloatArray:
 
 
 def _nan_as_null(values: FloatArray) -> pa.Array:
-    """A column of numbers, null where NaN."""
+    """Return an Arrow array of numbers, with null for NaN."""
     return pa.array(values, pa.float64(), mask=np.isnan(values))

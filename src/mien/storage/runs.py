@@ -1,6 +1,7 @@
 """A Run, which is one trained system on disk.
 
-Its folder holds ``run.json``, weights, training history, decision thresholds and predictions (docs/formats.md).
+The folder of a Run holds ``run.json``, weights, training history, decision thresholds and predictions
+(docs/formats.md).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _LOCKED: ContextVar[frozenset[Path]] = ContextVar("_LOCKED", default=frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training, finished or not: what was requested and, once it has finished, its outcome."""
+    """One training of a system: the requested options and, once the training has finished, its results."""
 
     folder: Path
     model: str
@@ -64,7 +65,7 @@ class Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that determines the weights. `mien train --resume` continues only a run with the same identity."""
+        """All that determines the weights. `mien train --resume` continues a run only if its identity is unchanged."""
         return {
             "model": self.model,
             "inputs": list(self.inputs),
@@ -199,7 +200,7 @@ def epoch_file(epoch: int) -> Path:
 
 
 def kept_epochs(run: Run) -> list[int]:
-    """Return the numbers of the epochs whose weights the run kept, in ascending order."""
+    """Return the epochs whose weights the run kept, in ascending order. Epochs are counted from 1."""
     return sorted(int(Path(name).stem) for name in run.sha256 if name.startswith(EPOCHS))
 
 
@@ -227,7 +228,7 @@ def require_epoch(run: Run, epoch: int) -> Path:
 
 
 def require_spaces(expected: Mapping[Modality, FeatureSpace], found: Mapping[Modality, FeatureSpace]) -> None:
-    """Check that the features a system was trained on are available.
+    """Check that the features on which a system was trained are available.
 
     Args:
         expected: Feature spaces of the system.

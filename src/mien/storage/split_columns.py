@@ -1,4 +1,4 @@
-"""Arrays in memory that hold one split, several videos, or only the features of one. Predictors take them as input."""
+"""The arrays that predictors take as input: those of a split, of several videos, or of one video's features only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WordColumns:
 
 @dataclass(frozen=True, slots=True)
 class SplitColumns:
-    """One split as arrays: its videos one after the other, with the utterances of each in start order.
+    """One split as arrays: the videos one after the other, and the utterances of each video by start time.
 
     N is the number of utterances, and V the number of videos.
     """
@@ -101,12 +101,13 @@ def lay_out(utterances: Sequence[WordsOfOne], offsets: IntArray, n_features: int
 
     Args:
         utterances: Word vectors of each utterance.
-        offsets: Number of the first word of each utterance, then the total number of words (utterance + 1,).
+        offsets: Row of the first word of each utterance in the concatenated matrix, and at the end the total number of
+            words, (utterance + 1,).
         n_features: Number of features of a word vector.
 
     Returns:
-        ``(matrix, present)``: vectors (word, feature) float32 and a mask (word,) of the words that have the modality.
-        The vectors of the other words are zero.
+        ``(matrix, present)``. The matrix (word, feature) holds the vectors as float32. The mask `present` (word,) is
+        True where the word has the modality; the vectors of the other words are zero.
     """
     matrix = np.zeros((int(offsets[-1]), n_features), dtype=np.float32)
     present = np.zeros(len(matrix), dtype=bool)
@@ -118,7 +119,9 @@ def lay_out(utterances: Sequence[WordsOfOne], offsets: IntArray, n_features: int
 
 
 def _common_counts(by_modality: Mapping[Modality, Sequence[WordsOfOne]]) -> IntArray:
-    """Return the number of words of each utterance (utterance,). Modalities without words in an utterance are ignored.
+    """Return the number of words of each utterance, (utterance,).
+
+    A modality that has no words in an utterance is ignored for this utterance.
 
     Raises:
         DataError: Two modalities have different numbers of words in an utterance.
@@ -192,11 +195,11 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
         spaces: Feature spaces of the system. A modality that `features` lacks is missing in every utterance.
 
     Returns:
-        The video as arrays, without feature spaces.
+        The video as arrays. The field `spaces` is empty.
 
     Raises:
-        DataError: A modality is unknown, has the wrong width or number of utterances, or has rows that are partly not
-            finite.
+        DataError: A modality is unknown, or has the wrong number of features or utterances. Or a row has NaN or
+            infinite values, but is not entirely NaN.
     """
     unknown = [name for name in features if name not in spaces]
     if unknown or not features:
@@ -248,8 +251,8 @@ def vectors_of(utterances: Sequence[Utterance], space: FeatureSpace) -> tuple[Fl
         space: Feature space of the modality.
 
     Returns:
-        ``(matrix, present)``: vectors (utterance, feature) float32 and a mask (utterance,) of the utterances that have
-        the modality. The vectors of the others are zero.
+        ``(matrix, present)``. The matrix (utterance, feature) holds the vectors as float32. The mask `present`
+        (utterance,) is True where the utterance has the modality; the vectors of the other utterances are zero.
     """
     present = np.array([space.modality in utterance.features for utterance in utterances], dtype=bool)
     matrix = np.zeros((len(utterances), space.n_features), dtype=np.float32)
@@ -267,8 +270,9 @@ def words_of_utterance(utterance: Utterance, modality: Modality) -> WordsOfOne:
         modality: Modality of the vectors.
 
     Returns:
-        ``(vectors, present)``: vectors (word, feature) and a mask (word,) of the words that have the modality. The mask
-        is all True if the utterance stores none. None if the utterance has no words in the modality.
+        None if the utterance has no words in the modality, else ``(vectors, present)``. The vectors have the shape
+        (word, feature). The mask `present` (word,) is True where the word has the modality. If the utterance stores no
+        mask, it is True for all words.
     """
     rows = utterance.words.get(modality)
     if rows is None:

@@ -26,7 +26,10 @@ LENGTH_JITTER_UTTERANCES = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Mean and standard deviation of every feature column per modality, computed on the train split only."""
+    """Mean and standard deviation (`scale`) of every feature column, by modality.
+
+    Both are computed on the train split only.
+    """
 
     mean: Mapping[Modality, Float[Tensor, "feature"]]
     scale: Mapping[Modality, Float[Tensor, "feature"]]
@@ -34,7 +37,7 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class WordSet:
-    """Scaled word features of a split, concatenated over its utterances.
+    """Scaled features of all words of a split. The words of all utterances are concatenated.
 
     W is the number of words of the split. Utterance i has the words offsets[i] to offsets[i + 1] - 1.
     """
@@ -46,7 +49,7 @@ class WordSet:
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
-    """Ids of the tokens (word pieces) of a split, concatenated over its utterances.
+    """Ids of all tokens (word pieces) of a split. The tokens of all utterances are concatenated.
 
     P is the number of tokens of the split. Utterance i has the tokens offsets[i] to offsets[i + 1] - 1.
     """
@@ -57,9 +60,9 @@ class TokenSet:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Training targets of n utterances, by task.
+    """Training targets of n utterances by task, and masks (`scored`) of the utterances that have a label for the task.
 
-    Both mappings are empty if the utterances are only predicted.
+    If no targets are needed, as for prediction, there is no entry for any task.
     """
 
     # task -> target classes (bool) or intensities (float32); False or zero where the label is missing
@@ -68,7 +71,7 @@ class Targets:
     scored: Mapping[str, Bool[Tensor, "n"]]
 
     def at(self, rows: Int[Tensor, "k"]) -> Targets:
-        """Return the targets of the utterances with the given row numbers."""
+        """Return the targets of the utterances with the given indices."""
         return Targets(
             {task: values[rows] for task, values in self.values.items()},
             {task: scored[rows] for task, scored in self.scored.items()},
@@ -77,7 +80,7 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class VideoSet:
-    """One split as scaled tensors, with the utterances of all videos concatenated.
+    """One split as scaled tensors. The utterances of all videos are concatenated.
 
     Video i has the utterances (rows) offsets[i] to offsets[i + 1] - 1.
     """
@@ -104,7 +107,7 @@ class VideoSet:
 
 @dataclass(frozen=True, slots=True)
 class BatchBudget:
-    """Limit on the total cost of the videos of one batch, for example on their number of tokens."""
+    """Cost of each video, such as its number of tokens, and the limit on the total cost of the videos of one batch."""
 
     costs: IntArray  # (video,): cost of each video
     most: int  # maximum total cost of a batch
@@ -113,8 +116,8 @@ class BatchBudget:
 def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identity: bool = False) -> Scaling:
     """Compute the mean and standard deviation of every feature column, over the utterances that have the modality.
 
-    If `columns` contains word features, the statistics are over words instead. The standard deviation of a constant
-    column is set to 1.
+    If `columns` contains features of words, both are computed over the words instead. The standard deviation of a
+    constant column is set to 1.
 
     Args:
         columns: Features of the train split.
@@ -141,22 +144,22 @@ def to_video_set(
 ) -> VideoSet:
     """Convert the arrays of one split to scaled tensors with training targets.
 
-    Where an utterance lacks a modality, its features are zero and `present` is False. If a system reads transcripts,
-    the text modality has no feature columns, and the transcripts are converted to tokens instead.
+    If an utterance lacks a modality, its features are zero, and its entry in the mask `present` is False. If the system
+    takes transcripts as input, they are converted to tokens, and the text modality has no features.
 
     Args:
         columns: Arrays of the split.
         scaling: Scaling fitted on the train split. Its modalities are the inputs of the system.
-        input_kind: What the system reads; tokens and times are added only for `InputKind.TRANSCRIPTS`.
+        input_kind: Kind of input of the system. Tokens and times are added only for `InputKind.TRANSCRIPTS`.
         tasks: Tasks whose targets are added; empty for prediction.
 
     Returns:
         The split as tensors.
 
     Raises:
-        MissingExtraError: The tokeniser's package is not installed.
-        MissingWeightsError: The tokeniser's file is missing.
-        DamagedFileError: The tokeniser's file is damaged.
+        MissingExtraError: The package of the tokeniser is not installed.
+        MissingWeightsError: The file of the tokeniser is missing.
+        DamagedFileError: The file of the tokeniser is damaged.
     """
     features, present = _scaled(columns, scaling)
     return VideoSet(
@@ -203,7 +206,10 @@ def _to_times(columns: SplitColumns) -> Float[Tensor, "N 2"] | None:
 def _scaled(
     columns: SplitColumns | WordColumns, scaling: Scaling
 ) -> tuple[dict[Modality, Float[Tensor, "row feature"]], dict[Modality, Bool[Tensor, "row"]]]:
-    """Return the scaled features and the presence masks by modality; rows that lack the modality are zero."""
+    """Return, by modality, the scaled features, and a mask that is True for the rows that have the modality.
+
+    Rows that lack the modality are zero.
+    """
     features, present = {}, {}
     for modality, mean in scaling.mean.items():
         mask = torch.from_numpy(columns.present[modality])
@@ -215,18 +221,18 @@ def _scaled(
 def bucketed_batches(
     lengths: IntArray, batch_videos: int, rng: np.random.Generator | None, budget: BatchBudget | None = None
 ) -> list[list[int]]:
-    """Divide videos into batches, so that the videos of one batch have similar lengths.
+    """Divide videos into batches, so that the videos of one batch have similar numbers of utterances.
 
     Args:
         lengths: Number of utterances of each video (video,).
         batch_videos: Maximum number of videos of a batch.
-        rng: Random generator that varies which videos share a batch, and shuffles the batches. If it is None, the
-            result is deterministic.
-        budget: Maximum total cost of a batch. A video that alone exceeds it forms a batch by itself. If it is None,
-            there is no such limit.
+        rng: Random generator that varies which videos are in the same batch, and shuffles the batches. If it is None,
+            the result is deterministic.
+        budget: Limit on the total cost of the videos of a batch, such as their number of tokens. A video that exceeds
+            the limit forms a batch by itself. If it is None, there is no such limit.
 
     Returns:
-        Numbers of the videos of each batch, from 0.
+        One list per batch, with the indices of its videos in `lengths`.
     """
     jitter = 0.0 if rng is None else rng.random(len(lengths)) * LENGTH_JITTER_UTTERANCES
     order = np.argsort(lengths + jitter, kind="stable")
@@ -240,9 +246,9 @@ def bucketed_batches(
 
 
 def _batches_within_budget(budget: BatchBudget, order: Sequence[int], batch_videos: int) -> list[list[int]]:
-    """Divide videos, in the given order, into batches within the budget and with at most `batch_videos` videos each.
+    """Divide videos into batches of at most `batch_videos` videos whose total cost is within the budget.
 
-    A video that alone exceeds the budget forms a batch by itself.
+    The videos keep their order. A video that exceeds the budget forms a batch by itself.
     """
     batches: list[list[int]] = []
     batch_cost = 0
@@ -257,14 +263,15 @@ def _batches_within_budget(budget: BatchBudget, order: Sequence[int], batch_vide
 
 
 def rows_of(videos: VideoSet, numbers: Sequence[int]) -> Int[Tensor, "n"]:
-    """Return the row numbers of the utterances of the given videos.
+    """Return the indices of the utterances of the given videos.
 
     Args:
         videos: The split.
-        numbers: Numbers of the videos in the split, from 0.
+        numbers: Indices of the videos in the split.
 
     Returns:
-        Row numbers (n,), video by video.
+        Indices of utterances in the split, (n,): first those of the first given video, then those of the second, and so
+        on.
     """
     return torch.cat([torch.arange(int(videos.offsets[v]), int(videos.offsets[v + 1])) for v in numbers])
 
@@ -274,7 +281,7 @@ def _row_ranges(
 ) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"]]:
     """Return the first row and the number of rows of each chosen item (a video or an utterance).
 
-    The computing time does not depend on the total number of items.
+    Item i has the rows offsets[i] to offsets[i + 1] - 1. `chosen` contains the indices of the chosen items.
     """
     starts = offsets[chosen]
     return starts, offsets[chosen + 1] - starts
@@ -285,11 +292,11 @@ def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor
 
     Args:
         videos: The split.
-        numbers: Numbers of the videos in the split, from 0.
+        numbers: Indices of the videos in the split.
 
     Returns:
-        ``(batch, rows)``: the batch, and the row numbers (n,) of its real utterances, which are those that are not
-        padding. They are in the order of ``batch.real.nonzero()``.
+        ``(batch, rows)``: the batch, and the indices (n,) of its utterances in the split: first those of the first
+        given video, then those of the second, and so on.
     """
     chosen = torch.as_tensor(numbers)
     starts, lengths = _row_ranges(videos.offsets, chosen)
@@ -309,7 +316,7 @@ def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor
 
 
 def one_video(columns: SplitColumns, scaling: Scaling) -> Batch:
-    """Build a batch from the arrays of a single video, without word features.
+    """Build a batch from the arrays of a single video. The batch contains no words, tokens or times.
 
     Args:
         columns: Arrays of the video.
@@ -329,14 +336,14 @@ def one_video(columns: SplitColumns, scaling: Scaling) -> Batch:
 
 
 def collate_tokens(tokens: TokenSet, rows: Int[Tensor, "n"]) -> Tokens:
-    """Pad the tokens of the given utterances to the length of the longest one.
+    """Pad the tokens of the given utterances, so that all have the same number of tokens.
 
     Args:
         tokens: Tokens of the split.
-        rows: Row numbers of the utterances (n,).
+        rows: Indices of the utterances in the split, (n,).
 
     Returns:
-        Token ids (n, token), zero in the padding, and lengths (n,).
+        Token ids (n, token), zero for padding; and the number of tokens of each utterance, (n,).
     """
     starts, lengths = _row_ranges(tokens.offsets, rows)
     position = torch.arange(int(lengths.max()))
@@ -349,21 +356,25 @@ def collate_tokens(tokens: TokenSet, rows: Int[Tensor, "n"]) -> Tokens:
 def _collate_times(
     times_s: Float[Tensor, "N 2"], rows: Int[Tensor, "video utterance"], real: Bool[Tensor, "video utterance"]
 ) -> Times:
-    """Return start and end of each utterance in seconds, zero where unknown, and a mask of the known ones."""
+    """Return the start and end of each utterance in seconds, and a mask that is True where both are known.
+
+    Unknown times are zero. `rows` contains the index of each utterance in the split, and `real` is False for padding.
+    """
     start_s, end_s = times_s[rows].unbind(-1)
     known = real & start_s.isfinite() & end_s.isfinite()
     return Times(start_s.where(known, 0.0), end_s.where(known, 0.0), known)
 
 
 def collate_words(words: WordSet, rows: Int[Tensor, "n"]) -> Words:
-    """Pad the words of the given utterances to the length of the longest one, or to one word if none has a word.
+    """Pad the words of the given utterances, so that all have the same number of words, at least one.
 
     Args:
         words: Words of the split.
-        rows: Row numbers of the utterances (n,).
+        rows: Indices of the utterances in the split, (n,).
 
     Returns:
-        Features (n, word, feature) and presence (n, word) by modality, and lengths (n,).
+        By modality, features (n, word, feature) and a mask (n, word) of the words that have the modality; and the
+        number of words of each utterance, (n,).
     """
     starts, lengths = _row_ranges(words.offsets, rows)
     position = torch.arange(max(int(lengths.max()), 1))

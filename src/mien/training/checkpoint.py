@@ -28,7 +28,7 @@ class Progress:
     Attributes:
         epoch: Number of completed epochs.
         best_epoch: Epoch with the best validation score, counted from 1.
-        best_score: Validation score of this epoch.
+        best_score: Validation score of the epoch `best_epoch`.
         history: One record per epoch. A record contains no times, so that it is reproducible to the bit.
         seconds: Duration of each epoch in seconds.
     """
@@ -41,12 +41,12 @@ class Progress:
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
-    """Write tensors, and optionally a dictionary of other values, to a safetensors file.
+    """Write tensors, and optionally other values such as the progress of the training, to a safetensors file.
 
     Args:
         path: File to write.
         weights: Tensors by name, on any device.
-        facts: Other values by name. They are stored as JSON in the metadata of the file.
+        facts: The other values by name. They are stored as JSON in the metadata of the file.
 
     Raises:
         WriteError: The file cannot be written.
@@ -61,7 +61,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, 
 
 
 def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
-    """Read the tensors of a safetensors file by name, and the other values that `save_weights` stored as JSON.
+    """Read the tensors of a safetensors file, and the other values that `save_weights` stored in it as JSON.
 
     Raises:
         DamagedFileError: The file is missing or truncated.
@@ -76,7 +76,10 @@ def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
 
 
 def learned_weights(network: nn.Module) -> Weights:
-    """Return the parameters and buffers of a network by name, without frozen parameters (those of a public encoder)."""
+    """Return the parameters and buffers of a network by name.
+
+    Frozen parameters, such as those of a pretrained encoder, are left out.
+    """
     frozen = _frozen_names(network)
     return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
 
@@ -89,7 +92,7 @@ def load_learned(network: nn.Module, weights: Weights) -> None:
         weights: Trained parameters and buffers of the network by name.
 
     Raises:
-        RuntimeError: The weights belong to another network (as in torch).
+        RuntimeError: The weights belong to another network. This error is raised by torch.
     """
     missing, unexpected = network.load_state_dict(weights, strict=False)
     mismatched = [*sorted(set(missing) - _frozen_names(network)), *unexpected]
@@ -102,7 +105,7 @@ def _frozen_names(network: nn.Module) -> set[str]:
 
 
 def model_weights(modules: Mapping[str, nn.Module], scaling: Scaling) -> Weights:
-    """Collect the trained parameters of modules and the scaling of the inputs, as tensors of one weights file.
+    """Return the trained parameters of modules and the scaling of the inputs, as tensors for one weights file.
 
     Args:
         modules: Modules by name. Prediction needs only the module "network"; the others are stored for inspection.
@@ -119,15 +122,15 @@ def model_weights(modules: Mapping[str, nn.Module], scaling: Scaling) -> Weights
 
 
 def restore_model(network: nn.Module, weights: Weights, modalities: tuple[Modality, ...]) -> Scaling:
-    """Load into a network the tensors that `model_weights` returned, and return the scaling of its inputs.
+    """Load into a network the tensors of a weights file, which `model_weights` returned.
 
     Args:
         network: Network built with the same settings; its parameters are changed in place.
-        weights: Tensors of a weights file by name.
+        weights: Tensors of the weights file by name.
         modalities: Input modalities of the network.
 
     Returns:
-        The scaling of the inputs.
+        The scaling of the inputs, which the weights file also contains.
 
     Raises:
         DamagedFileError: The weights belong to another network.
@@ -198,12 +201,12 @@ def restore_progress(path: Path, modules: Mapping[str, nn.Module], optimizer: to
 
 
 def _learned_state(modules: Mapping[str, nn.Module]) -> Weights:
-    """Return the trained parameters and buffers of all modules, under names "<module>.<parameter>"."""
+    """Return the trained parameters and buffers of all modules. Their names are "<module>.<parameter>"."""
     return {
         f"{name}.{key}": tensor for name, module in modules.items() for key, tensor in learned_weights(module).items()
     }
 
 
 def _strip_prefix(prefix: str, tensors: Weights) -> Weights:
-    """Return the tensors whose names begin with the prefix, and remove the prefix from these names."""
+    """Return only the tensors whose names begin with the prefix. The prefix is removed from their names."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -29,26 +29,25 @@ Report = Callable[[dict[str, float]], None]
 def fit_classical(
     entry: ClassicalEntry, train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec, folder: Path, report: Report
 ) -> tuple[Progress, int]:
-    """Fit a classical system, and write its weights and history into `folder`.
+    """Fit a classical system, which is not a neural network, and write its weights and history into `folder`.
 
-    The files are model.safetensors, history.jsonl, and epochs/0001.safetensors. The last one is a copy of
-    model.safetensors for the `released` protocol, which reads the weights of every epoch. The fit uses one thread, so
-    that a seed gives identical bits on any number of cores. After an interruption, the fit starts anew and gives the
-    same result.
+    The files are model.safetensors, history.jsonl, and epochs/0001.safetensors. The last file is a copy of the first,
+    for the protocol `released`, which reads the weights of every epoch. The fit uses one thread, so that a seed gives
+    identical bits on any number of cores. After an interruption, the fit starts anew and gives the same result.
 
     Args:
         entry: The system's entry in `MODELS`.
         train: Features and labels of the train split.
-        valid: Features and labels of the valid split, on which the system may choose or calibrate.
+        valid: Features and labels of the valid split, which the system may use for choices and for calibration.
         spec: Inputs, tasks, settings and seed.
         folder: Run folder to write into.
-        report: Called once with the losses and scores on the valid split.
+        report: Function that is called once with the losses and scores on the valid split.
 
     Returns:
-        ``(progress, n_numbers)``: the progress of a training with one epoch, and the total number of stored numbers.
+        ``(progress, n_numbers)``: a `Progress` with one epoch, and the total number of values in all fitted arrays.
 
     Raises:
-        TrainingError: A fitted array is not finite.
+        TrainingError: A fitted array contains a number that is not finite.
         WriteError: A file cannot be written.
     """
     started_s = time.perf_counter()
@@ -82,16 +81,17 @@ def load_tensors(path: Path) -> Tensors:
 def classical_probabilities(
     entry: ClassicalEntry, tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec
 ) -> Probabilities:
-    """Predict utterances with a fitted classical system, using one thread.
+    """Predict the labels of utterances with a fitted classical system, using one thread.
 
     Args:
         entry: The system's entry in `MODELS`.
         tensors: Fitted arrays of the system by name.
         columns: Features of the utterances to predict.
-        spec: Inputs, tasks, settings and seed that the system was fitted with.
+        spec: Inputs, tasks, settings and seed with which the system was fitted.
 
     Returns:
-        Task -> probabilities of classes, or intensities (utterance, output).
+        Predictions (utterance, output) by task. They are probabilities if the task predicts classes, and intensities
+        otherwise.
 
     Raises:
         DamagedFileError: `tensors` lacks an array that the system needs.
@@ -108,9 +108,11 @@ def classical_probabilities(
 def _validation_record(
     entry: ClassicalEntry, tensors: Tensors, valid: SplitColumns, spec: ClassicalSpec
 ) -> dict[str, float]:
-    """Compute the losses and ranking scores per task on the valid split, and ``valid_score``.
+    """Evaluate a fitted classical system on the valid split.
 
-    The keys are those of `validation.validation_record`.
+    Returns:
+        A record with the same keys as `validation.validation_record`: the total loss, the loss of each task, how well
+        the predictions of each task rank the utterances, and ``valid_score``, the mean of these ranking scores.
     """
     losses, orderings = {}, {}
     for task, outputs in classical_probabilities(entry, tensors, valid, spec).items():

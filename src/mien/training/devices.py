@@ -30,8 +30,9 @@ WATCH_EVERY_S = 1.0
 def launch_fabric(settings: TrainSettings) -> Fabric:
     """Start one process per device, and return the Fabric object once all processes have connected.
 
-    With several devices, all videos of one process may lack a modality in some step. This process then does not use the
-    encoder of the modality, so DDP (torch's distributed training) is set to search for unused parameters.
+    Training on several devices uses DDP (torch's distributed training). DDP is set to search for parameters that were
+    not used in a step. This is needed because the videos of a process may all lack a modality, and the process then
+    does not use the encoder of this modality.
     """
     from lightning_fabric import Fabric
 
@@ -58,8 +59,9 @@ def launch_fabric(settings: TrainSettings) -> Fabric:
 def is_first_process(devices: int) -> bool:
     """Return whether this is the first process of a training on `devices` devices.
 
-    The other processes of such a training run the same command again. A training on one device has only one process, so
-    the result is then True, whatever rank a cluster's launcher has set.
+    A training on several devices has one process per device, and all of them run the same command. A training on one
+    device has only one process. For one device, the result is therefore always True, even if a cluster's launcher has
+    set another rank.
     """
     return devices == 1 or next((int(os.environ[name]) for name in RANK_VARIABLES if name in os.environ), 0) == 0
 
@@ -80,7 +82,7 @@ def torch_threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def reporting_lost_process() -> Iterator[None]:
-    """Inside the block, convert an error of torch in the communication between processes to TrainingError.
+    """Context manager and decorator that raises TrainingError if the communication between processes fails.
 
     Raises:
         TrainingError: Another process of the training has ended.
@@ -100,9 +102,10 @@ def reporting_lost_process() -> Iterator[None]:
 def _watch_startup(fabric: Fabric, starter: int | None, all_connected: threading.Event) -> None:
     """End this process if another process of the training ends before `all_connected` is set.
 
-    The watched processes are those that this process started, and the process with the id `starter`, which started this
-    one. `starter` is None in the first process. Without the watch, torch would wait half an hour for a lost process.
-    Once all have connected, the watch is not needed: after a loss, the next exchange of gradients fails.
+    Without this watch, torch would wait half an hour for a lost process. The watch covers the processes that this
+    process started, and the process that started this one. The id of the latter is `starter`, which is None in the
+    first process. After all processes have connected, no watch is needed: if a process is lost, the next exchange of
+    gradients fails.
     """
     started: list[subprocess.Popen[bytes]] = getattr(fabric.strategy.launcher, "procs", [])
     while not all_connected.wait(WATCH_EVERY_S):

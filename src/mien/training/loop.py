@@ -50,7 +50,10 @@ Report = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class FitSpec:
-    """Settings, seed, input scaling and tasks: what determines the result of a training, besides network and videos."""
+    """Settings, seed, scaling of the inputs, and tasks of a training.
+
+    Together with the network and the videos, they determine the result of the training.
+    """
 
     settings: TrainSettings
     seed: int
@@ -59,19 +62,19 @@ class FitSpec:
 
 
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
-    """Seed torch for one epoch and create the generator of its batch order.
+    """Seed torch for one epoch, and return a random generator for the order of its batches.
 
-    Every epoch has a separate random stream. A resumed training is therefore reproducible to the bit, although no state
-    of a random generator is stored.
+    Every epoch has separate random numbers, which depend only on the seed and the epoch. A resumed training therefore
+    gives bit-identical results, although no state of a random generator is stored.
 
     Args:
         seed: Seed of the run.
-        epoch: Number of the epoch, counted from 1. The number 0 is used for the initial weights.
-        rank: Number of this process. It is added to the seed of torch only, so that all processes have the same batch
-            order.
+        epoch: Epoch, counted from 1. The value 0 is used for the initial weights.
+        rank: Index of this process. It changes only the seed of torch, so that all processes have the same order of
+            batches.
 
     Returns:
-        Random generator for the batch order.
+        Random generator for the order of the batches.
     """
     dropout, order = np.random.SeedSequence([seed, epoch]).spawn(2)
     torch.manual_seed(int(dropout.generate_state(1, np.uint64)[0] >> 1) + rank)
@@ -82,19 +85,20 @@ def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
 def fit(
     make_network: Callable[[], nn.Module], train: VideoSet, valid: VideoSet, spec: FitSpec, folder: Path, report: Report
 ) -> Progress:
-    """Train a network until the last epoch or until early stopping; resume the training if `folder` contains one.
+    """Train a network until the last epoch or until early stopping.
 
-    The function writes model.safetensors (the weights of the epoch with the best validation score), history.jsonl and,
-    with the setting `keep_epochs`, the weights of every epoch in epochs/. On a CPU, a seed gives bit-identical weights
-    and history, however often the training was interrupted.
+    If `folder` contains an interrupted training, it is resumed. The function writes model.safetensors (the weights of
+    the epoch with the best validation score), history.jsonl and, with the setting `keep_epochs`, the weights of every
+    epoch in epochs/. On a CPU, a seed gives bit-identical weights and history, however often the training was
+    interrupted.
 
     Args:
         make_network: Function that builds the network. It is called once, after torch was seeded.
         train: The train split.
         valid: The valid split, on which the epoch is chosen.
-        spec: Settings, seed, scaling and tasks.
+        spec: Settings, seed, scaling of the inputs, and tasks.
         folder: Run folder to write into.
-        report: Function that is called with the history record of each epoch that this call trains.
+        report: Function that is called after each epoch with the record (losses and scores) of this epoch.
 
     Returns:
         Best epoch, history and seconds per epoch of the whole training, including the epochs before a resumption.
@@ -144,7 +148,11 @@ def fit(
 def _train_epoch(
     fabric: Fabric, modules: tuple[nn.Module, TaskWeighting], optimizer: Any, train: VideoSet, spec: FitSpec, epoch: int
 ) -> dict[str, float]:
-    """Train network and task weighting (`modules`) for one epoch; return the mean loss per step as ``train_loss``."""
+    """Train the two `modules` for one epoch. They are the network and the weighting of the tasks' losses.
+
+    Returns:
+        The loss, averaged over the steps, under the key ``train_loss``.
+    """
     network, weighting = modules
     rng = seed_epoch(spec.seed, epoch, fabric.global_rank)
     network.train()
@@ -174,17 +182,18 @@ def _train_epoch(
 
 
 def _token_budget(videos: VideoSet, settings: TrainSettings) -> BatchBudget | None:
-    """Return the limit on the tokens per batch; None if no limit is set or the split has no tokens."""
+    """Return the limit on the number of tokens per batch, or None if no limit is set or the split has no tokens."""
     if settings.batch_tokens is None or videos.n_tokens is None:
         return None
     return BatchBudget(videos.n_tokens, settings.batch_tokens)
 
 
 def _share_of_batch(numbers: Sequence[int], fabric: Fabric) -> tuple[Sequence[int], float]:
-    """Return the videos of a batch that this process computes, and the factor of its loss.
+    """Return the videos of a batch that this process computes, and a factor by which its loss is multiplied.
 
-    The factor is the number of processes, because Fabric averages the gradients over the processes. If there are fewer
-    videos than processes, every process computes all of them, and the factor is 1.
+    `numbers` contains the indices of the videos of the batch. The factor is the number of processes, because Fabric
+    averages the gradients over the processes, but their sum is needed. If there are fewer videos than processes, every
+    process computes all videos, and the factor is 1.
     """
     if len(numbers) < fabric.world_size:
         return numbers, 1.0
@@ -200,10 +209,11 @@ def _is_training_done(progress: Progress, settings: TrainSettings) -> bool:
 def _save_epoch(
     folder: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, spec: FitSpec, progress: Progress
 ) -> None:
-    """Write the files of a completed epoch: weights, resume file and history.
+    """Write the files of a completed epoch: weights, history, and the file from which the training can be resumed.
 
-    The resume file is written after the weights of the best epoch, to which it refers. The weights of earlier best
-    epochs are then deleted from the folder of the resume file.
+    The weights of the best epoch so far are stored in a separate file, beside the file to resume from. This file is
+    written first, because a training that is resumed needs both. At the end, the weights of earlier best epochs are
+    deleted.
     """
     weights = model_weights(modules, spec.scaling)
     if spec.settings.keep_epochs:
@@ -241,7 +251,7 @@ def remove_resume_files(folder: Path) -> None:
 
 
 def _save_best_model(folder: Path, progress: Progress) -> None:
-    """Write the weights of the best epoch as model.safetensors, and the history."""
+    """Write model.safetensors, with the weights of the best epoch, and history.jsonl."""
     best, _ = load_weights(folder / RESUME_FILE.parent / f"best-{progress.best_epoch:04d}.safetensors")
     save_weights(folder / MODEL_FILE, best)
     write_history(folder, progress)
@@ -255,13 +265,13 @@ INITIAL_RATE = "initial_lr"
 def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """Create an Adam optimizer, as in the paper, for the trained parameters of a network.
 
-    It is torch's fused implementation. With the default implementation, the optimizer takes an eighth of the time of an
-    epoch on a CPU.
+    It uses torch's fused implementation of Adam, which is faster than the default implementation. On a CPU, the default
+    implementation would account for an eighth of the duration of an epoch.
 
     Args:
         network: Network to train; frozen parameters are skipped.
-        settings: Learning rates and weight decay. The parameters of a text encoder get the `encoder_learning_rate`, if
-            it is set.
+        settings: Learning rates and weight decay. If `encoder_learning_rate` is set, it is the learning rate of a text
+            encoder.
 
     Returns:
         The optimizer.
@@ -280,8 +290,8 @@ def set_rates(optimizer: torch.optim.Optimizer, done: float, settings: TrainSett
 
     Args:
         optimizer: Optimizer to change. The first call stores the initial rates in its parameter groups.
-        done: Share of all steps that are completed, in [0, 1].
-        settings: Warm-up and decay.
+        done: Completed fraction of all steps of the training, in [0, 1].
+        settings: Warm-up and decay of the learning rates.
     """
     factor = rate_factor(done, settings)
     for group in optimizer.param_groups:
@@ -291,12 +301,12 @@ def set_rates(optimizer: torch.optim.Optimizer, done: float, settings: TrainSett
 def rate_factor(done: float, settings: TrainSettings) -> float:
     """Compute the factor by which the initial learning rate is multiplied at one point of the training.
 
-    The factor rises linearly from 0 to 1 over the warm-up. Afterwards it stays 1 or, with `linear_decay`, falls
+    The factor rises linearly from 0 to 1 during the warm-up. Afterwards it stays 1 or, with `linear_decay`, falls
     linearly to 0 at the end of the training.
 
     Args:
-        done: Share of all steps that are completed, in [0, 1].
-        settings: Warm-up and decay.
+        done: Completed fraction of all steps of the training, in [0, 1].
+        settings: Warm-up and decay of the learning rates.
 
     Returns:
         Factor in [0, 1].

@@ -36,18 +36,18 @@ LossSums = dict[str, Float[Tensor, ""]]
 
 
 def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
-    """Sum the loss over the labelled utterances, for every task that the network predicts.
+    """Compute the loss of every task that the network predicts, summed over the labelled utterances.
 
     The loss of classes is computed from the logits, and the loss of intensities from the predicted intensities.
 
     Args:
         outputs: Outputs of the network for the batch.
         batch: The batch.
-        targets: Targets of the real utterances of the batch (those that are not padding), in the order of
-            ``real.nonzero()``.
+        targets: Targets of the utterances that are not padding: first those of the first video, then those of the
+            second, and so on.
 
     Returns:
-        Task -> loss summed over the utterances that have its label.
+        Loss by task, summed over the utterances that have a label for the task.
     """
     sums: LossSums = {}
     for task, row in TASKS.items():
@@ -59,69 +59,69 @@ def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
 
 
 def scored_counts(targets: Targets) -> dict[str, int]:
-    """Count the labelled utterances of every task."""
+    """Return the number of labelled utterances of every task."""
     return {task: int(scored.sum()) for task, scored in targets.scored.items()}
 
 
 def cross_entropy(logits: Float[Tensor, "n 2"], wanted: Bool[Tensor, "n 1"]) -> Float[Tensor, ""]:
-    """Compute the categorical cross-entropy of two exclusive classes (paper, section 4.2).
+    """Compute the cross-entropy of two mutually exclusive classes, summed over utterances (paper, section 4.2).
 
     Args:
-        logits: Logits of the negative and the positive class (n, 2).
-        wanted: True where the class is positive (n, 1).
+        logits: Logits of the negative and the positive class, (n, 2).
+        wanted: True where the class is positive, (n, 1).
 
     Returns:
-        Loss, summed over the n utterances.
+        Sum of the loss over the n utterances.
     """
     return functional.cross_entropy(logits, wanted[:, 0].long(), reduction="sum")
 
 
 def binary_cross_entropy(logits: Float[Tensor, "n output"], wanted: Bool[Tensor, "n output"]) -> Float[Tensor, ""]:
-    """Compute the binary cross-entropy of independent classes, averaged over the classes (paper, section 4.2).
+    """Compute the binary cross-entropy of classes that may occur together (paper, section 4.2).
 
     Args:
-        logits: One logit per class (n, output).
-        wanted: True where the class is present (n, output).
+        logits: One logit per class, (n, output).
+        wanted: True where the class is present, (n, output).
 
     Returns:
-        Loss, summed over the n utterances.
+        Mean loss over the classes, summed over the n utterances.
     """
     each = functional.binary_cross_entropy_with_logits(logits, wanted.to(logits.dtype), reduction="sum")
     return each / wanted.shape[1]
 
 
 def absolute_error(degrees: Float[Tensor, "n output"], wanted: Float[Tensor, "n output"]) -> Float[Tensor, ""]:
-    """Compute the absolute error of intensities, averaged over the outputs.
+    """Compute the absolute error of predicted intensities.
 
     Args:
         degrees: Predicted intensities (n, output).
         wanted: Gold intensities (n, output).
 
     Returns:
-        Error, summed over the n utterances.
+        Mean error over the outputs, summed over the n utterances.
     """
     return functional.l1_loss(degrees, wanted, reduction="sum") / wanted.shape[1]
 
 
 def squared_error(degrees: Float[Tensor, "n output"], wanted: Float[Tensor, "n output"]) -> Float[Tensor, ""]:
-    """Compute the squared error of intensities, averaged over the outputs.
+    """Compute the squared error of predicted intensities.
 
     Args:
         degrees: Predicted intensities (n, output).
         wanted: Gold intensities (n, output).
 
     Returns:
-        Error, summed over the n utterances.
+        Mean error over the outputs, summed over the n utterances.
     """
     return functional.mse_loss(degrees, wanted, reduction="sum") / wanted.shape[1]
 
 
 def log_losses(predicted: FloatArray, wanted: BoolArray) -> FloatArray:
-    """Compute the negative log likelihood of each utterance and class.
+    """Compute the negative log likelihood of each class in each utterance.
 
     Args:
-        predicted: Predicted probabilities (n, output).
-        wanted: True where the class is present (n, output).
+        predicted: Predicted probabilities of the classes, (n, output).
+        wanted: True where the class is present, (n, output).
 
     Returns:
         Losses (n, output).
@@ -131,9 +131,11 @@ def log_losses(predicted: FloatArray, wanted: BoolArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Loss:
-    """One loss function in two forms: for training a network, and for finished predictions.
+    """One loss function in two forms.
 
-    Both take labelled utterances only.
+    `total` computes the loss of logits or predicted intensities as a tensor, for training a network. `of_predictions`
+    computes it from predictions as arrays, for systems without logits. Both must be called with labelled utterances
+    only.
     """
 
     # (logits of classes or predicted intensities, targets) -> loss, averaged over outputs and summed over utterances
@@ -151,9 +153,10 @@ LOSSES: dict[str, Loss] = {
 
 
 class TaskWeighting(nn.Module):
-    """Combines the mean losses of the tasks by fixed or learned weights.
+    """Combines the losses of the tasks in one loss, by fixed or learned weights.
 
-    Learned weights are log-variances, as the module docstring explains. They are trained and stored together with the
+    A learned weight is stored as s, the logarithm of the variance of a task. The loss of the task is multiplied by
+    exp(-s), or by exp(-s) / 2 if the task predicts intensities. The values s are trained and stored together with the
     network.
     """
 
@@ -164,14 +167,14 @@ class TaskWeighting(nn.Module):
         self.log_variances = nn.ParameterDict({task: nn.Parameter(torch.zeros(())) for task in learned})
 
     def total(self, sums: LossSums, counts: Mapping[str, int]) -> Float[Tensor, ""]:
-        """Compute the weighted sum of the tasks' mean losses.
+        """Compute the weighted sum of the mean losses of the tasks.
 
         Args:
-            sums: Task -> loss, summed over the labelled utterances of the task.
-            counts: Task -> number of labelled utterances. A task without any contributes zero.
+            sums: Loss by task, summed over the labelled utterances of the task.
+            counts: Number of labelled utterances by task. A task without labelled utterances contributes zero.
 
         Returns:
-            The combined loss, without `penalty`.
+            The combined loss, to which `penalty` must be added.
         """
         terms = [self._weight(task) * total / max(counts[task], 1) for task, total in sums.items()]
         return sum(terms[1:], start=terms[0])
@@ -179,16 +182,16 @@ class TaskWeighting(nn.Module):
     def penalty(self, counts: Mapping[str, int]) -> Float[Tensor, ""] | float:
         """Compute the regulariser of the learned log-variances: half of their sum.
 
-        The sum is over the tasks with at least one labelled utterance in `counts` (task -> number). It is 0 for fixed
-        weights.
+        `counts` contains the number of labelled utterances of each task. A task without labelled utterances is left
+        out. With fixed weights, the regulariser is 0.
         """
         penalty: Tensor | float = sum(s / 2 for task, s in self.log_variances.items() if counts[task])
         return penalty
 
     def trained_by(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Add the log-variances, if there are any, to the parameters of an optimizer, and return the optimizer.
+        """Add the learned log-variances to the parameters of an optimizer, and return the optimizer.
 
-        They have no weight decay, because it would pull them towards 0.
+        They have no weight decay, because it would pull them towards 0. With fixed weights, nothing is added.
         """
         if learned := list(self.parameters()):
             optimizer.add_param_group({"params": learned, "weight_decay": 0.0})

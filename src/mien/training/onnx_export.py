@@ -46,7 +46,7 @@ def to_onnx(predictor: Predictor, metadata: Mapping[str, str]) -> bytes:
     """Export a network as an ONNX graph, and check that onnxruntime computes the same outputs as torch.
 
     Args:
-        predictor: Trained network.
+        predictor: Trained system; only a network can be exported.
         metadata: Keys and values to store in the metadata (`metadata_props`) of the file.
 
     Returns:
@@ -55,7 +55,7 @@ def to_onnx(predictor: Predictor, metadata: Mapping[str, str]) -> bytes:
     Raises:
         MissingExtraError: onnx or onnxruntime is not installed.
         UsageError: The system cannot be exported.
-        ExportError: The exporter refuses the network, or the outputs of the graph differ from torch's.
+        ExportError: torch cannot export the network, or the outputs of the graph differ from those of torch.
     """
     try:
         import onnx
@@ -78,9 +78,10 @@ def exportable() -> list[str]:
 
 
 def require_equal(session: Any, predictor: NetworkPredictor) -> None:
-    """Check that graph and network give the same outputs for random videos.
+    """Check that an exported graph and its network give the same outputs for random videos.
 
-    The videos have several lengths. Some of them lack modalities in some or in all utterances.
+    The videos have different numbers of utterances. Some videos have all modalities. In others, some or all utterances
+    lack modalities.
 
     Args:
         session: onnxruntime session of the graph.
@@ -113,15 +114,15 @@ def require_equal(session: Any, predictor: NetworkPredictor) -> None:
 
 
 def run_graph(session: Any, features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Run the graph on one video.
+    """Run an exported graph on one video.
 
     Args:
         session: onnxruntime session of the graph.
-        features: Modality -> unscaled features (utterance, feature). A row of NaN means that the utterance lacks the
+        features: Unscaled features (utterance, feature) by modality. A row of NaN means that the utterance lacks the
             modality.
 
     Returns:
-        Name of an output of the graph -> its values.
+        Outputs of the graph by name.
     """
     inputs: dict[str, Any] = {name: rows.astype(np.float32) for name, rows in features.items()}
     inputs |= {f"{name}_present": np.logical_not(np.isnan(rows).all(axis=1)) for name, rows in features.items()}
@@ -130,9 +131,9 @@ def run_graph(session: Any, features: Mapping[str, FloatArray]) -> dict[str, Flo
 
 
 class ExportedNetwork(nn.Module):
-    """Torch module that is exported: it scales the features, runs the network and applies the output activations.
+    """Torch module that `to_onnx` exports. It scales the features, runs the network and applies the output activations.
 
-    Its inputs and outputs are positional tensors, because the exporter requires this.
+    The exporter requires that the inputs are positional arguments and the outputs a tuple of tensors.
     """
 
     def __init__(self, predictor: NetworkPredictor) -> None:
@@ -142,14 +143,15 @@ class ExportedNetwork(nn.Module):
         self.modalities = tuple(predictor.spaces)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Compute the outputs for one video, in the order of `named`.
+        """Compute the outputs for one video, in the order in which `named` returns them.
 
-        The arguments are the unscaled features of each modality, then the presence mask of each modality.
+        The arguments are first the unscaled features (utterance, feature) of each modality, then for each modality a
+        mask (utterance,), True where the utterance has the modality.
         """
         return tuple(self.named(*tensors).values())
 
     def named(self, *tensors: Tensor) -> dict[str, Tensor]:
-        """Compute the outputs for one video by their names in the graph; the arguments are those of `forward`."""
+        """Compute the outputs for one video, by their names in the graph. The arguments are those of `forward`."""
         n = len(self.modalities)
         rows = dict(zip(self.modalities, tensors[:n], strict=True))
         present = dict(zip(self.modalities, tensors[n:], strict=True))
@@ -168,9 +170,9 @@ class ExportedNetwork(nn.Module):
 def _graph_outputs(
     outputs: Mapping[str, Values], attention: Mapping[str, Values], fusion: Mapping[str, Values]
 ) -> dict[str, Values]:
-    """Combine predictions, attention weights and fusion weights under the names that they have in the graph.
+    """Combine predictions, attention weights and fusion weights in one dictionary, by their names in the graph.
 
-    Predictions (u, output) for u utterances get the shape (u,) if the task has one output.
+    If a task has only one output, its predictions (utterance, 1) get the shape (utterance,).
     """
     named = {TASKS[task].export_name: values for task, values in outputs.items()}
     named = {name: values.squeeze(-1) if values.shape[-1] == 1 else values for name, values in named.items()}
@@ -190,7 +192,7 @@ def _require_exportable(predictor: Predictor) -> NetworkPredictor:
 
 
 def _trace(graph: ExportedNetwork) -> bytes:
-    """Trace the module, and return the content of the .onnx file without metadata."""
+    """Convert the module to ONNX by tracing it, and return the content of the .onnx file without metadata."""
     modalities = graph.modalities
     inputs = [torch.randn(TRACED_UTTERANCES, len(graph.scaling.mean[m])) for m in modalities]
     inputs += [torch.ones(TRACED_UTTERANCES, dtype=torch.bool) for _ in modalities]
@@ -228,7 +230,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _ignored_exporter_warnings() -> Iterator[None]:
-    """Suppress known warnings of torch inside the block, for example about the legacy exporter."""
+    """Context manager that suppresses known warnings of torch, for example about the legacy exporter."""
     with warnings.catch_warnings():
         for message in (
             "You are using the legacy TorchScript-based ONNX export",
@@ -246,7 +248,7 @@ def _random_features(
 ) -> dict[str, FloatArray]:
     """Draw normally distributed features by modality, with the mean and standard deviation of the train split.
 
-    Each row is NaN, that is, missing, with the probability `missing`.
+    A row is set to NaN, which means that the utterance lacks the modality, with the probability `missing`.
     """
     features = {}
     for modality, mean in predictor.scaling.mean.items():

@@ -31,7 +31,12 @@ from mien.training.validation import PREDICTION_BATCH_VIDEOS
 
 @dataclass(frozen=True, slots=True)
 class VideoPrediction:
-    """Predictions for the utterances of one video, with attention and fusion weights."""
+    """Predictions for the utterances of one video, with attention and fusion weights.
+
+    Predictions are probabilities if the task predicts classes, and intensities otherwise. Attention weights tell how
+    much one utterance attends to another. Fusion weights tell how much each modality, or each edge of a fusion graph,
+    contributes to an utterance. If the system has no such weights, they are empty.
+    """
 
     # task -> probabilities of classes, or intensities (utterance, output); outputs in the order of `tasks.TASKS`
     outputs: Mapping[str, FloatArray]
@@ -43,7 +48,7 @@ class VideoPrediction:
 
 @dataclass(frozen=True)
 class NetworkPredictor:
-    """A trained network, ready to predict."""
+    """A trained network, with everything that is needed to predict from features."""
 
     network: nn.Module
     scaling: Scaling
@@ -56,18 +61,18 @@ class NetworkPredictor:
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
     ) -> Predictions:
-        """Predict every utterance of one or more videos.
+        """Predict the labels of all utterances of one or more videos.
 
         Args:
             columns: Features and gold labels of the utterances, as arrays.
-            sentiment_values: Meaning of the gold sentiment labels.
+            sentiment_values: Whether the gold sentiment labels are scores or classes.
 
         Returns:
             Predictions and gold labels, with the utterances in the same order as in `columns`.
 
         Raises:
-            FeatureSpaceError: The features are of another kind than those that the network was trained on.
-            DataError: The network reads transcripts, and `columns` has none.
+            FeatureSpaceError: The features are of another kind than those on which the network was trained.
+            DataError: The network takes transcripts as input, and `columns` has none.
         """
         predicted = {task: np.zeros((columns.n_utterances, len(TASKS[task].outputs))) for task in self.tasks}
         for outputs, real, rows in self._forward(columns):
@@ -82,8 +87,9 @@ class NetworkPredictor:
             columns: Features of the utterances, as arrays.
 
         Returns:
-            Video id -> direction, such as "text->visual" -> weights (utterance, context). The weights of one utterance
-            sum to 1, or are all 0 if there is no utterance to attend to.
+            Nested dictionary: video id, then direction, then weights (utterance, context). In the direction
+            "text->visual", the text of each utterance attends to the visual features of all utterances of the video.
+            The weights of one utterance sum to 1. If it has no utterance to attend to, all its weights are 0.
         """
         maps: dict[str, dict[str, FloatArray]] = {}
         id_by_row = {int(start): name for start, name in zip(columns.offsets[:-1], columns.video_ids, strict=True)}
@@ -104,7 +110,8 @@ class NetworkPredictor:
             columns: Features of N utterances, as arrays.
 
         Returns:
-            Name of a weight, as `Outputs.fusion` explains -> weights (N,). Empty if the network has no such weights.
+            Weights (N,) by name. A name is a modality ("text") or an edge of a fusion graph ("text->text+visual"). The
+            dictionary is empty if the network has no such weights.
         """
         weights_by_name: dict[str, FloatArray] = {}
         for outputs, real, rows in self._forward(columns):
@@ -113,14 +120,19 @@ class NetworkPredictor:
         return weights_by_name
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
-        """Predict the utterances of one video from unscaled features (utterance, feature) by modality.
+        """Predict the labels of the utterances of one video.
 
-        A row of NaN means that the utterance lacks the modality. A modality that all utterances lack may be left out.
-        Only the number of features is checked, not whether the extractor is the one that the network was trained with.
+        Only the number of features is checked. The function cannot check whether the features come from the extractor
+        with which the network was trained.
+
+        Args:
+            features: Unscaled features (utterance, feature) by modality. A row of NaN means that the utterance lacks
+                the modality. A modality that all utterances lack may be left out.
 
         Raises:
-            DataError: A modality is unknown, has the wrong shape, or has rows that are partly not finite.
-            UsageError: The network reads words or transcripts.
+            DataError: A modality is unknown, its array has the wrong shape, or a row is neither all finite nor all
+                NaN.
+            UsageError: The network takes words or transcripts as input.
         """
         # A system that can read transcripts may have been trained on text vectors, or without text.
         on_vectors = self.input_kind is InputKind.TRANSCRIPTS and not needs_transcripts(self.spaces)
@@ -141,8 +153,8 @@ class NetworkPredictor:
         """Run the network batch by batch.
 
         Yields:
-            ``(outputs, real, rows)`` of each batch: the outputs of the network, the mask (video, utterance) of real
-            utterances (not padding), and their row numbers in `columns`.
+            ``(outputs, real, rows)`` of each batch: the outputs of the network; a mask (video, utterance), False for
+            padding; and the index in `columns` of each utterance that is not padding.
         """
         columns = with_model_inputs(columns, self.spaces)
         if columns.spaces:
@@ -159,7 +171,7 @@ class NetworkPredictor:
 
 @dataclass(frozen=True)
 class ClassicalPredictor:
-    """A fitted classical system (not a neural network), ready to predict."""
+    """A fitted classical system (not a neural network), with everything that is needed to predict from features."""
 
     entry: ClassicalEntry
     tensors: Tensors
@@ -174,23 +186,23 @@ class ClassicalPredictor:
 
     @property
     def input_kind(self) -> InputKind:
-        """Input from which the system predicts an utterance, for example its vectors or its words."""
+        """Kind of input of the system, for example one vector per utterance or one vector per word."""
         return self.entry.input_kind
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
     ) -> Predictions:
-        """Predict every utterance of one or more videos.
+        """Predict the labels of all utterances of one or more videos.
 
         Args:
             columns: Features and gold labels of the utterances, as arrays.
-            sentiment_values: Meaning of the gold sentiment labels.
+            sentiment_values: Whether the gold sentiment labels are scores or classes.
 
         Returns:
             Predictions and gold labels, with the utterances in the same order as in `columns`.
 
         Raises:
-            FeatureSpaceError: The features are of another kind than those that the system was fitted on.
+            FeatureSpaceError: The features are of another kind than those on which the system was fitted.
             DamagedFileError: A fitted array that the system needs is missing.
         """
         if columns.spaces:
@@ -199,15 +211,19 @@ class ClassicalPredictor:
         return _to_predictions(columns, outputs, sentiment_values)
 
     def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
-        """Return an empty dictionary for every video id, because a classical system has no attention weights."""
+        """Return an empty dictionary for each video id, because a classical system has no attention weights."""
         return {name: {} for name in columns.video_ids}
 
     def fusion(self, _columns: SplitColumns) -> dict[str, FloatArray]:
-        """Return an empty dictionary, because a classical system has no weights that differ between utterances."""
+        """Return an empty dictionary, because a classical system has no fusion weights."""
         return {}
 
     def predict_video(self, features: Mapping[str, FloatArray]) -> VideoPrediction:
-        """Predict the utterances of one video from its features; see `NetworkPredictor.predict_video`."""
+        """Predict the labels of the utterances of one video from unscaled features (utterance, feature) by modality.
+
+        A row of NaN means that the utterance lacks the modality. The features are checked as in
+        `NetworkPredictor.predict_video`.
+        """
         _require_vector_input(self.input_kind)
         return VideoPrediction(self.predict(stack_features(features, self.spaces)).outputs)
 
@@ -217,15 +233,15 @@ Predictor = NetworkPredictor | ClassicalPredictor
 
 
 def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
-    """Load the weights of a run, ready to predict.
+    """Load a trained system from the files of its run.
 
     Args:
         run: Finished run.
-        epoch: Epoch whose weights to load, counted from 1; a classical system has only epoch 1. If it is None, the
-            weights of the epoch chosen on the valid split are loaded.
+        epoch: Epoch whose weights are loaded, counted from 1. A classical system has only epoch 1. If it is None, the
+            weights of the epoch that was chosen on the valid split are loaded.
 
     Returns:
-        The network or the classical system.
+        The network or the classical system, ready to predict.
 
     Raises:
         DataError: The run did not keep the weights of this epoch.
@@ -249,29 +265,33 @@ def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
 
 
 def with_model_inputs(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
-    """Select the text input of a system: transcripts or text vectors.
+    """Return utterances with the text input that a system needs: transcripts or text vectors.
 
     Args:
         columns: Utterances with text vectors or transcripts.
-        spaces: Feature spaces that the system was trained on. They tell whether it reads transcripts.
+        spaces: Feature spaces on which the system was trained. They show whether the system needs transcripts.
 
     Returns:
-        The utterances with transcripts in place of text vectors, if the system reads transcripts; otherwise `columns`
+        If the system needs transcripts, the utterances with transcripts in place of text vectors. Otherwise `columns`,
         unchanged.
 
     Raises:
-        DataError: The system reads transcripts, and `columns` has none.
+        DataError: The system needs transcripts, and `columns` has none.
     """
     return as_transcripts(columns) if needs_transcripts(spaces) else columns
 
 
 def needs_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
-    """Return whether a system that was trained on these feature spaces reads transcripts instead of text vectors."""
+    """Return whether a system with these feature spaces takes transcripts, instead of text vectors, as input."""
     return Modality.TEXT in spaces and spaces[Modality.TEXT].name == TRANSCRIPT
 
 
 def _to_predictions(columns: SplitColumns, predicted: Mapping[str, FloatArray], values: SentimentValues) -> Predictions:
-    """Combine the predicted values of a system with the gold labels in `columns`."""
+    """Combine the predicted values of a system with the gold labels in `columns`.
+
+    `predicted` contains an array (utterance, output) per task. `values` tells whether the gold sentiment labels are
+    scores or classes.
+    """
     return Predictions(
         video_id=np.repeat(np.array(columns.video_ids, dtype=object), columns.lengths),
         index=columns.index,
@@ -283,7 +303,7 @@ def _to_predictions(columns: SplitColumns, predicted: Mapping[str, FloatArray], 
 
 
 def _require_vector_input(input_kind: InputKind) -> None:
-    """Raise UsageError if a system reads words or transcripts, because vectors of utterances cannot replace them."""
+    """Raise UsageError if the input of a system is words or transcripts instead of one vector per utterance."""
     if input_kind in (InputKind.WORDS, InputKind.TRANSCRIPTS):
         columns = "columns(split, words=True)" if input_kind is InputKind.WORDS else "columns(split)"
         raise UsageError(
@@ -293,10 +313,10 @@ def _require_vector_input(input_kind: InputKind) -> None:
 
 
 def _without_empty_columns(weights: FloatArray, length: int) -> FloatArray:
-    """Remove the padding columns from attention weights (utterance, context) of a video with `length` utterances.
+    """Return the attention weights (utterance, context) of a video without the columns of padding.
 
-    Padding columns up to the last one with a positive weight are kept. A network without a padding mask has such
-    columns.
+    `length` is the number of utterances of the video. If the network does not mask padding, padding may get attention
+    weight. In this case, all columns up to the last one with a positive weight are kept.
     """
     if weights.shape[1] == length:
         return weights

@@ -15,7 +15,7 @@ UNCERTAINTY = "uncertainty"
 class TrainSettings:
     """Settings of the training of a network.
 
-    The defaults are those of the paper's released script, except for early stopping and input scaling.
+    The defaults are those of the paper's released script, except for early stopping and the scaling of the inputs.
     """
 
     # maximum number of passes over the train split (released script: 50)
@@ -77,7 +77,10 @@ class TrainSettings:
             )
 
     def weight_of(self, task: str) -> float:
-        """Return the fixed weight of a task's loss: the setting `<task>_weight`, or 1 if there is no such setting."""
+        """Return the fixed weight of a task's loss.
+
+        It is the setting `<task>_weight`, or 1 if there is no such setting.
+        """
         weight: float = getattr(self, task + WEIGHT, 1.0)
         return weight
 

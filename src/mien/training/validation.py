@@ -29,12 +29,12 @@ def validation_record(
 ) -> dict[str, float]:
     """Evaluate a network on the valid split: losses, one ranking score per task, and ``valid_score``.
 
-    The ranking score of a task is the ROC AUC, or the concordance index if the task predicts intensities. It is
-    averaged over the outputs of the task. It measures how well an epoch orders utterances, and ignores how well its
-    probabilities are calibrated. It is undefined, and left out, if only one class occurs.
+    The ranking score of a task measures how well its predictions order the utterances. It is the ROC AUC if the task
+    predicts classes, and the concordance index if it predicts intensities, averaged over the outputs of the task. A
+    ranking score is undefined if all labels are equal.
 
-    ``valid_score`` is the mean of the ranking scores; higher is better. It is the negative total loss instead if no
-    ranking score is defined, or with ``select_by=loss``.
+    ``valid_score`` is the mean of the defined ranking scores; higher is better. If no ranking score is defined, or if
+    `select_by` is "loss", ``valid_score`` is the negative total loss.
 
     Args:
         network: Network; it is set to evaluation mode.
@@ -43,9 +43,10 @@ def validation_record(
         settings: Training settings, of which only `select_by` is used.
 
     Returns:
-        A record with ``valid_loss`` (the total), ``valid_loss_<task>``, ``valid_<metric>_<task>`` (the ranking score;
-        metric is roc_auc or concordance), ``valid_score``, and ``log_variance_<task>`` if the weights of the tasks are
-        learned. If the loss is not finite, the record has only ``valid_loss`` and a ``valid_score`` of NaN.
+        A record with ``valid_loss`` (the total loss), ``valid_loss_<task>``, ``valid_<metric>_<task>`` (the ranking
+        score, if it is defined; the metric is roc_auc or concordance), and ``valid_score``. If the weights of the tasks
+        are learned, it also has ``log_variance_<task>``. If the loss is not finite, the record has only ``valid_loss``
+        and a ``valid_score`` of NaN.
     """
     sums: dict[str, float] = {}
     scores: dict[str, FloatArray] = {}
@@ -78,13 +79,13 @@ def ordering_record(orderings: Mapping[str, float], loss: float, *, by_loss: boo
     """Compute ``valid_score`` from the ranking scores of the tasks, and return both in one record.
 
     Args:
-        orderings: Task -> ranking score in [0, 1] (ROC AUC or concordance index), NaN where undefined.
-        loss: Total validation loss.
+        orderings: Ranking score in [0, 1] (ROC AUC or concordance index) by task, NaN where undefined.
+        loss: Total loss on the valid split.
         by_loss: If True, ``valid_score`` is the negative loss.
 
     Returns:
-        ``valid_<metric>_<task>`` for every defined ranking score (metric is roc_auc or concordance), and
-        ``valid_score``: the mean of these scores, or the negative loss if none is defined.
+        Every defined ranking score as ``valid_<metric>_<task>``, where the metric is roc_auc or concordance; and
+        ``valid_score``, the mean of these scores. If none is defined, ``valid_score`` is the negative loss.
     """
     defined = {task: value for task, value in orderings.items() if np.isfinite(value)}
     record = {f"valid_{TASKS[task].ordering}_{task}": value for task, value in defined.items()}
@@ -93,18 +94,19 @@ def ordering_record(orderings: Mapping[str, float], loss: float, *, by_loss: boo
 
 
 def ordering(task: str, labels: FloatArray | BoolArray, predictions: FloatArray) -> float:
-    """Compute how well a task's predictions order utterances: the ROC AUC or concordance index, averaged over outputs.
+    """Compute how well the predictions for a task rank the utterances.
 
-    The mean excludes outputs of which only one class occurs. It also excludes `NO_EMOTION`, which follows from the
-    other outputs.
+    This is the ROC AUC for classes and the concordance index for intensities, averaged over the outputs of the task.
+    Outputs whose labels are all equal are left out. The output `NO_EMOTION` is left out too, because it follows from
+    the other outputs.
 
     Args:
         task: A name in `TASKS`.
-        labels: Gold classes or intensities (utterance, output) of labelled utterances.
-        predictions: Predictions (utterance, output), or any scores that grow with them.
+        labels: Gold classes or intensities of labelled utterances, (utterance, output).
+        predictions: Predictions, or any scores that grow with them, (utterance, output).
 
     Returns:
-        Mean in [0, 1]; NaN if the metric is undefined for every output.
+        Mean in [0, 1]. NaN if the metric is undefined for every output.
     """
     row = TASKS[task]
     columns = [column for column, output in enumerate(row.outputs) if output != NO_EMOTION]
@@ -113,10 +115,10 @@ def ordering(task: str, labels: FloatArray | BoolArray, predictions: FloatArray)
 
 
 def to_device(facts: Any, device: torch.device) -> Any:
-    """Move the tensors of a Batch or Targets to a device.
+    """Move all tensors of a Batch or Targets to a device.
 
     Args:
-        facts: A tensor, a dictionary of tensors, a dataclass with slots whose fields are such values, or None.
+        facts: A tensor, a dictionary of tensors, None, or a dataclass with slots whose fields are such values.
         device: Target device.
 
     Returns:

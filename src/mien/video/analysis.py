@@ -1,7 +1,7 @@
 """Data types for the analysis of one video, from which all outputs of ``mien analyze`` are written.
 
-They contain numbers, texts and numpy arrays. `Analysis` validates its content when it is created, so that the functions
-that write the outputs need not.
+They contain numbers, texts and numpy arrays. `Analysis` validates its content when it is created, so the functions that
+write the outputs do not check it again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SEPARATOR = "; "
 
 
 class TrackSource(StrEnum):
-    """Source of the measurements of a track."""
+    """What a track measures: the voice or the face."""
 
     VOICE = "voice"
     FACE = "face"
@@ -97,7 +97,7 @@ class UtteranceAnalysis:
 
     @property
     def sentiment(self) -> Sentiment | None:
-        """Label and probability of sentiment; None if the model does not predict it."""
+        """Label of sentiment and probability of "positive"; None if the model does not predict sentiment."""
         if SENTIMENT not in self.outputs:
             return None
         return Sentiment(self.sentiment_label, self.outputs[SENTIMENT][POSITIVE])
@@ -119,14 +119,14 @@ class UtteranceAnalysis:
 
     @property
     def further_outputs(self) -> dict[str, Mapping[str, float]]:
-        """Task -> output -> value, for all tasks other than sentiment, emotions and the intensities of both."""
+        """Task -> output -> predicted value, for tasks other than sentiment, emotions and their intensities."""
         paper = (SENTIMENT, EMOTION, SENTIMENT_INTENSITY, EMOTION_INTENSITY)
         return {task: values for task, values in self.outputs.items() if task not in paper}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """A quantity measured over time, shown as evidence beside the predictions."""
+    """A quantity measured over time, such as the pitch of the voice. The report shows it beside the predictions."""
 
     name: str
     unit: str
@@ -203,7 +203,7 @@ def emotion_names(analysis: Analysis) -> tuple[str, ...]:
 
 
 def columns(analysis: Analysis) -> list[str]:
-    """Return the names of the columns of an analysis as a table.
+    """Return the names of the columns of the table that shows an analysis.
 
     They are index, times, transcript, sentiment, emotions, other outputs, labels and missing modalities, in this order.
     """
@@ -243,7 +243,7 @@ def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
 
 
 def _named_outputs(utterance: UtteranceAnalysis) -> dict[str, float]:
-    """Return column name -> value for the outputs other than the probabilities of sentiment and emotions.
+    """Return the outputs other than the probabilities of sentiment and emotions, by column name.
 
     The intensities come first, then the outputs of further tasks.
     """

@@ -1,4 +1,4 @@
-"""`mien analyze`: predict the utterances of raw videos, and write reports that show the evidence of the predictions.
+"""`mien analyze`: predict labels of the utterances of raw videos, and write reports that explain the predictions.
 
 `analyze_recording` analyses one recording, in the main process or on a cluster worker. The main process writes the
 reports.
@@ -81,7 +81,7 @@ def analyze(
         advance: Called with messages about the progress.
 
     Returns:
-        Path -> analysis for the videos that succeeded, and path -> reason for the videos that failed.
+        Two dictionaries: path -> analysis for the videos that succeeded, and path -> reason for those that failed.
 
     Raises:
         MienError: No video can be analysed: the model, its weights or an extractor of its features is missing, or
@@ -143,7 +143,7 @@ def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingO
     """Analyse one recording, in the main process or on a cluster worker.
 
     Args:
-        job: The recording, and the paths that this machine must have.
+        job: The recording, and the paths that must exist on this machine.
         context: The loaded model, and the measurements that are in progress.
 
     Returns:
@@ -179,7 +179,7 @@ class AnalysisContextSettings:
 
 
 class AnalysisContext:
-    """Model, extractors and measurements of all jobs. Raises EngineError if the Run of a worker is not the sender's."""
+    """Loaded model, extractors and measurements for all jobs. Raises EngineError if a worker has another Run."""
 
     def __init__(
         self, settings: AnalysisContextSettings, pool: TaskPool | None = None, tell: Advance = _ignore_message
@@ -198,7 +198,7 @@ class AnalysisContext:
         self._started: dict[Path, RecordingMeasurements] = {}
 
     def observe(self, job: RecordingJob) -> RecordingMeasurements:
-        """Return the measurements of a recording, started here or earlier. Also start those of the next recording."""
+        """Start (unless started) and return the measurements of a recording. Also start those of the next recording."""
         observed = self._started.pop(job.location, None) or self.observer.observe(job.location)
         if job.following is not None:
             self._started[job.following] = self.observer.observe(job.following)
@@ -232,7 +232,7 @@ def _lost_analysis(job: RecordingJob, reason: str) -> RecordingOutcome:
 
 
 def _with_distinct_stems(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Return the first video of each stem, and path -> reason for the others, which would overwrite its outputs."""
+    """Keep the first video of each file stem. Return the kept videos, and by path why the others are left out."""
     first: dict[str, Path] = {}
     failed: dict[Path, str] = {}
     for path in dict.fromkeys(videos):
@@ -264,7 +264,7 @@ def load_analysis_model(run: Run) -> AnalysisModel:
 
 
 def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, observed: RecordingMeasurements) -> Analysis:
-    """Extract the features of a video's utterances, predict them, and collect the evidence of the predictions.
+    """Extract features of a video's utterances, predict their labels, and collect data that explain the predictions.
 
     Args:
         job: The recording.
@@ -273,7 +273,7 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
         observed: Measurements of the same recording. The function waits for those in progress.
 
     Returns:
-        The analysis. It contains attention if there are at most `MOST_ATTENTION_UTTERANCES` utterances.
+        The analysis. It has attention weights if there are at most `MOST_ATTENTION_UTTERANCES` utterances.
 
     Raises:
         DataError: There are no utterances.
@@ -307,7 +307,7 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
 
 
 def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
-    """Return weights (utterance, context) with NaN in the rows of utterances without target modality or context."""
+    """Return attention weights, NaN in the rows of utterances that lack the attending modality or have no context."""
     target = name.partition("->")[0]
     if target == FUSED:
         present = np.any([columns.present[modality] for modality in columns.present], axis=0)
@@ -319,7 +319,7 @@ def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> F
 
 
 def _leave_one_out(columns: SplitColumns, analyst: AnalysisModel) -> dict[Modality, Predictions]:
-    """Predict once without each modality. Return modality -> predictions, or {} for a model of one modality."""
+    """Predict without each modality in turn. Return predictions by omitted modality; empty for a single modality."""
     if len(columns.features) < 2:
         return {}
     return {modality: analyst.predictor.predict(columns.without(modality)) for modality in columns.features}
@@ -356,7 +356,7 @@ def _utterance_analysis(
 
 
 def _outputs_of_row(predictions: Predictions, row: int) -> dict[str, dict[str, float]]:
-    """Return task -> output -> value for one utterance, without the emotion output `none` (no emotion)."""
+    """Return the values of one utterance by task and output. The emotion output `none` (no emotion) is left out."""
     return {
         task: {
             name: float(values[row, column])
@@ -370,7 +370,7 @@ def _outputs_of_row(predictions: Predictions, row: int) -> dict[str, dict[str, f
 def _probability_changes(
     outputs: Mapping[str, Mapping[str, float]], without: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
-    """Return output -> its probability minus that without one modality. Tasks that predict intensities are left out."""
+    """Return for each output its probability in `outputs` minus that in `without`. Intensities are left out."""
     return {
         output_name(task, name): value - without[task][name]
         for task, values in outputs.items()
@@ -380,7 +380,7 @@ def _probability_changes(
 
 
 def _emotion_thresholds(decisions: Decisions) -> dict[str, float]:
-    """Return emotion -> threshold that was chosen for weighted F1. These thresholds make emotion labels rare."""
+    """Return the thresholds chosen for weighted F1, by emotion. Few predicted probabilities reach these thresholds."""
     thresholds: list[float] = decisions.at(EMOTION, OperatingPoint.WEIGHTED_F1).tolist()
     return dict(zip(EMOTIONS, thresholds, strict=False))
 

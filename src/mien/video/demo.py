@@ -24,7 +24,7 @@ def sample_clip() -> Path:
 
 
 def demo(out: str | Path = "mien-demo", advance: Advance | None = None) -> Analysis:
-    """Analyse the sample clip with the default model, speech recognition, and tracks of voice and face.
+    """Analyse the sample clip with the default model and speech recognition, and measure voice and face over time.
 
     Args:
         out: Folder of the outputs.

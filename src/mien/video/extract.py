@@ -140,7 +140,7 @@ def extract(
 
 @dataclass(frozen=True)
 class ExtractionJob:
-    """A labelled video, its media file, and the file for its features."""
+    """A labelled video, its media file, and the file to which its features are written."""
 
     labelled: Video
     recording: Path
@@ -157,14 +157,14 @@ class ExtractionOutcome:
 
 
 def extract_recording(job: ExtractionJob, context: ExtractionContext) -> ExtractionOutcome:
-    """Extract the features of one recording. Errors that affect every video (`FATAL`) are raised, others returned.
+    """Extract the features of one recording. Errors that affect every video (`FATAL`) are raised; others are returned.
 
     Args:
         job: The recording, which must exist on this machine, and its labelled utterances.
         context: Loaded extractors.
 
     Returns:
-        The features, or the reason of a failure. One thread computes, so the features do not depend on the machine.
+        The features, or the reason of the failure. The features do not depend on the number of cores.
     """
     require_visible_paths(job.recording)
     try:
@@ -188,7 +188,7 @@ class ExtractionContext:
         return self.extractors.need_word_times or not all(each.transcript for each in labelled.utterances)
 
     def recognize(self, path: Path, notes: Counter[str]) -> Speech:
-        """Recognise the speech in a media file. Remarks, for example on damaged packets, are counted in `notes`."""
+        """Recognise the speech in a media file. Messages, such as on damaged packets, are counted in `notes`."""
         self.recognizer = self.recognizer or load_recognizer(self.speech)
         return recognize(path, self.recognizer, notes=notes)
 
@@ -248,7 +248,7 @@ class FeatureCache:
 
         Args:
             path: Path that `path_of` returned.
-            extracted: The video with its features, and the counts of remarks.
+            extracted: The video with its features, and the counts of messages about it.
         """
         video, notes = extracted
         table = columns.videos_to_table([video], self.context.extractors.spaces)
@@ -256,7 +256,7 @@ class FeatureCache:
             pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), file)
 
     def read(self, path: Path) -> Extracted | None:
-        """Read a cached video and its remarks. Return None if the file is missing or unreadable."""
+        """Read a cached video and the counts of messages about it; None if the file is missing or unreadable."""
         try:
             table = pq.read_table(columns.open_arrow(path))
             notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
@@ -268,7 +268,7 @@ class FeatureCache:
 def _plan_jobs(
     labelled: Sequence[Video], files: Mapping[str, list[Path]], cache: FeatureCache
 ) -> tuple[list[ExtractionJob], dict[str, str]]:
-    """Return a job for each video that has exactly one media file, and video id -> reason of failure for the others."""
+    """Return the jobs of the videos with exactly one media file, and by video id the reasons why others have none."""
     jobs, reasons = [], {}
     for video in labelled:
         try:
@@ -286,7 +286,7 @@ def _extract_missing(
     engine: EngineConfig,
     progress: Callable[[int], None],  # receives the number of videos that are not finished
 ) -> dict[str, str]:
-    """Extract and cache the videos that the cache lacks. Return video id -> reason for each video that failed."""
+    """Extract and cache the videos that the cache lacks. Return the reasons of the failures, by video id."""
     loaded = cache.context
     context: Callable[[], ExtractionContext]
     context = partial(load_context, names, loaded.extractors.level, loaded.speech, loaded.extractors.spaces)
@@ -312,7 +312,7 @@ def _lost_extraction(job: ExtractionJob, reason: str) -> ExtractionOutcome:
 def _read_extracted(
     jobs: Sequence[ExtractionJob], cache: FeatureCache, roles: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """Yield each cached video with its split from `roles`. Add the counts of its remarks to `notes` in place."""
+    """Yield the cached videos with their splits from `roles` (by video id). Add the counts of messages to `notes`."""
     for job in jobs:
         cached = cache.read(job.features)
         if cached is None:
@@ -339,14 +339,14 @@ def _extract_features(labelled: Video, recording: Path, context: ExtractionConte
 
 
 def _why_failed(error: Exception) -> str:
-    """Return the reason why a video failed. Unexpected errors have one too, because they must not stop other videos."""
+    """Return the reason why a video failed. Any error is accepted, because none may stop the other videos."""
     if isinstance(error, DataError):
         return str(error)
     return f"Expected a readable video, but got {type(error).__name__}: {error}"
 
 
 def find_videos(folder: Path) -> dict[str, list[Path]]:
-    """Return file name without suffix -> media files in a folder. Raise DataError if the folder does not exist."""
+    """Return the media files in a folder by file name without suffix. Raise DataError if there is no such folder."""
     if not folder.is_dir():
         raise DataError(f"Expected a folder of videos at {folder}, but got none; check the path")
     files: dict[str, list[Path]] = {}
@@ -386,7 +386,7 @@ def _labelled_clip(video_id: str, utterance: Utterance) -> Clip:
 
 
 def _with_recognized_words(clips: Sequence[Clip], speech: Speech, level: Level, notes: Counter[str]) -> list[Clip]:
-    """Return the clips with recognised words where the transcript is missing, and with word times at word level."""
+    """Fill missing transcripts with recognised words. At word level, also add word times. Return the new clips."""
     timed = []
     for clip in clips:
         if not clip.transcript:

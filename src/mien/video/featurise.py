@@ -83,7 +83,7 @@ class LoadedExtractors:
 
 @dataclass
 class ClipFeatures:
-    """One video with its features, the reasons for missing ones, and notes on estimated values."""
+    """One video with its features, the reasons for missing features, and counts of messages on estimated values."""
 
     video: Video
     # utterance index -> modality that has no features -> reason
@@ -171,7 +171,7 @@ def featurise(
             now.
 
     Returns:
-        The video with its features, the reason for each missing one, and counts of estimated word times.
+        The video with its features, the reason for each missing feature vector, and counts of estimated word times.
 
     Raises:
         DataError: The file is not a media file.
@@ -203,7 +203,7 @@ def observe_frames(path: Path, extractor: VisualExtractor, check: Callable[[], N
     Args:
         path: The media file.
         extractor: Loaded visual extractor.
-        check: Function that is called before each frame and may raise an error to stop the observation; None: no check.
+        check: Function that is called before each frame and may raise an error to stop; None calls nothing.
 
     Returns:
         Times (frame,) in seconds and vectors (frame, feature). Both are empty if the file has no pictures.
@@ -287,9 +287,10 @@ def _reason_unmeasurable(
     """Return the reason why an utterance cannot be measured, or None if it can be.
 
     Args:
-        facts: Facts about the media file, such as its duration.
+        facts: Description of the media file. Only its duration is used.
         utterance: Utterance with its start time.
-        spoken: Words of the utterance at word level; None at utterance level.
+        spoken: Words of the utterance at word level; if the list is empty, nothing can be measured. None at
+            utterance level.
         is_there: Whether the file has the stream (sound or picture) that is to be measured.
         otherwise: Reason to return if the file lacks this stream.
     """
@@ -316,7 +317,11 @@ def _set_features(
 
 
 def _set_word_features(utterance: Utterance, modality: Modality, rows: FloatArray, present_words: BoolArray) -> None:
-    """Store word vectors (word, feature) in the utterance. If it lacks the modality, all its words lack it too."""
+    """Store the vectors `rows` (word, feature) of an utterance's words in the utterance.
+
+    `present_words` (word,) is True where a word has the modality. If the utterance lacks the modality, all its words
+    are stored as lacking it.
+    """
     if not len(rows):
         return
     mask = present_words & (modality in utterance.features)

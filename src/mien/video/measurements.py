@@ -74,7 +74,7 @@ class RecordingMeasurements:
     voice: Future[tuple[Track, ...]] | None
 
     def model_saw(self) -> FaceFrames | None:
-        """Wait for the vectors of the model's visual extractor and return them, or None if the model uses no face."""
+        """Wait for and return the vectors of the model's visual extractor; None if the model does not use the face."""
         name = self.settings.model_sees
         return self.seen[name].result() if name else None
 
@@ -112,7 +112,7 @@ class MeasurementPool:
                 loading.result()
 
     def observe(self, path: Path) -> RecordingMeasurements:
-        """Start the measurements of a recording on the pool, the longest first, and return them while they run."""
+        """Start the measurements of a recording on the pool, the slowest first, and return without waiting for them."""
         submit, check = self._pool.submit, self._pool.check
         return RecordingMeasurements(
             self._settings,
@@ -144,8 +144,8 @@ def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
         check: Function that is called before each piece of sound and may raise an error to stop the measurement.
 
     Returns:
-        A track of the loudness in dB relative to full scale, and a track of the pitch in Hz, which is NaN where there
-        is no voice. A file without sound has no tracks. A recording of less than 0.5 s has no pitch track.
+        A track of the loudness in dB relative to full scale, and a track of the pitch in Hz. The pitch is NaN where
+        there is no voice. A file without sound has no tracks. A recording of less than 0.5 s has no pitch track.
     """
     if not probe(path).has_audio:
         return ()
@@ -180,11 +180,11 @@ def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
 
 
 def face_tracks(seen: FaceFrames, *, used_by_model: bool) -> tuple[Track, ...]:
-    """Make the tracks of the face: whether a face is present, and its measures that `FACE_SHOWN` lists.
+    """Make the tracks of the face: whether a face is present, and the measures of the face listed in `FACE_SHOWN`.
 
     Args:
         seen: Vectors that the extractor `face` made of the frames.
-        used_by_model: Whether the model uses these vectors. The tracks store this.
+        used_by_model: Whether the model uses these vectors as input. Each track stores this.
 
     Returns:
         The tracks, or an empty tuple if there are no frames.
@@ -202,7 +202,7 @@ def face_tracks(seen: FaceFrames, *, used_by_model: bool) -> tuple[Track, ...]:
 
 
 def bounded(track: Track, max_points: int = MOST_TRACK_POINTS) -> Track:
-    """Reduce a track with too many points to means of neighbouring points, and add this to its note.
+    """Reduce a track with too many points to means of neighbouring points, and mention this in the track's note.
 
     Args:
         track: A track of any length.

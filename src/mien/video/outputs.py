@@ -68,7 +68,7 @@ def output_folders(out: Path, videos: Sequence[Path], *, subfolders: bool) -> di
 
 
 def write_outputs(folder: Path, analysis: Analysis, settings: PageSettings | None = None) -> dict[str, Path]:
-    """Write all output files, each atomically. The report page is the last, so that it never exists without the others.
+    """Write all output files, each atomically. The report page is written last, after all files that belong to it.
 
     Args:
         folder: Folder of the files; existing files of the same names are replaced.
@@ -112,7 +112,7 @@ USE_NOTE = "Predicted expressions, not feelings. Do not use them to judge a pers
 
 
 def captions(analysis: Analysis) -> str:
-    """Return the text of `captions.vtt`: one cue per utterance in start order, with labels and transcript."""
+    """Return the text of `captions.vtt`: one cue with labels and transcript per utterance, ordered by start time."""
     head = f"WEBVTT\n\nNOTE\n{_cue_text(analysis.video.name)}, analysed by {_cue_text(analysis.model.name)}\n{USE_NOTE}"
     cues = [_cue(number, utterance) for number, utterance in enumerate(analysis.utterances, start=1)]
     return "\n\n".join([head, *cues]) + "\n"

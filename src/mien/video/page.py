@@ -64,7 +64,7 @@ def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None)
     Args:
         analysis: The analysis to show.
         folder: Folder that will contain the page. The address of the video is relative to this folder.
-        settings: Whether the video is embedded; None uses the defaults.
+        settings: Size up to which the video is embedded in the page; None uses the default.
 
     Returns:
         The text of `report.html`.
@@ -144,7 +144,10 @@ def video_address(video: Path | None, folder: Path, settings: PageSettings) -> s
 
 
 def _file_size_mb(video: Path) -> float | None:
-    """Return the size of a file in MB, or None if it does not exist. The page then lets the reader choose a file."""
+    """Return the size of a file in MB.
+
+    Return None if the file does not exist; in that case the page has a button to choose the file.
+    """
     try:
         return video.stat().st_size / BYTES_PER_MB
     except OSError:

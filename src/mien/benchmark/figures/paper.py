@@ -1,8 +1,8 @@
 """The paper's figures on joint learning: Figures 2 and 3, and how often each emotion is predicted.
 
 For anger the paper counts 1173 predictions of the joint system, 951 of the single-task system and 1063 utterances in
-the labels. It does not state the threshold. `prediction_counts` therefore shows the counts at both operating points of
-the protocol clean.
+the labels. It does not state the threshold. `prediction_counts` therefore shows the counts at both thresholds of the
+protocol clean: the one chosen for weighted accuracy and the one chosen for weighted F1.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ class ArmScores:
 def joint_vs_single(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     """Draw the scores of joint and of single-task learning side by side, under the protocol clean.
 
-    There is one panel per score. Each has two bars per family of systems, where a family has the same model, inputs and
-    settings: one bar for training on both tasks together (joint), and one for training on the score's task alone.
+    A family of systems is all systems with the same model, inputs and settings. There is one panel per score. A panel
+    has two bars per family: one for training on both tasks together (joint), and one for training on the score's task
+    alone.
     """
     families = [family for family in benchmark.families() if family.joint and family.single]
     if not families:
@@ -124,7 +125,10 @@ def _joint_vs_single_panel(axes: Axes, arms: ArmScores) -> None:
 
 
 def _input_labels(families: list[SystemFamily]) -> tuple[str, ...]:
-    """Return the input sets as tick labels; if one occurs twice, each label also has the name of its joint system."""
+    """Return one tick label per family: its set of inputs, such as T+V.
+
+    If two families have the same set of inputs, every label also has the name of the family's joint system.
+    """
     letters = [family.any().letters for family in families]
     if len(set(letters)) == len(letters):
         return tuple(letters)
@@ -144,8 +148,9 @@ LOOKS = {GOLD: ("white", None), JOINT: (BLUE, None), SINGLE: (ORANGE, "////")}
 def prediction_counts(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     """Draw how many utterances get each emotion in the predictions and in the gold labels.
 
-    The predicting systems are from `BenchmarkView.reference_family`: one trained on both tasks together, and one on
-    emotions alone. One panel is for thresholds chosen for weighted accuracy, one for those chosen for weighted F1.
+    The predictions are from two systems of `BenchmarkView.reference_family`: one trained on both tasks together, and
+    one trained on emotions alone. One panel is for thresholds chosen for weighted accuracy, the other for thresholds
+    chosen for weighted F1.
     """
     family = benchmark.reference_family()
     systems: dict[str, SystemScores] = {}
@@ -176,7 +181,13 @@ def prediction_counts(benchmark: BenchmarkView) -> Figure | OmittedFigure:
 
 
 def _prediction_counts_panel(axes: Axes, sides: Mapping[str, tuple[FloatArray, FloatArray]]) -> None:
-    """Draw one panel; `sides` maps gold, joint and single task to mean and s.d. of utterance counts, both (output,)."""
+    """Draw how many utterances have each emotion, as one group of bars per emotion.
+
+    Args:
+        axes: The panel.
+        sides: Name of the bars ("gold", "joint" or "single task") -> number of utterances with each emotion. The two
+            arrays are the mean and the s.d. over the seeds, both (output,).
+    """
     width = 0.84 / len(sides)
     for number, (side, (means, sds)) in enumerate(sides.items()):
         colour, hatch = LOOKS[side]
@@ -213,7 +224,10 @@ def _prediction_counts_panel(axes: Axes, sides: Mapping[str, tuple[FloatArray, F
 
 
 def _counts_per_output(system: SystemScores, key: str) -> tuple[FloatArray, FloatArray]:
-    """Return the mean and s.d. over the seeds of one count, for every emotion output: two arrays (output,)."""
+    """Return a count for each emotion, as mean and s.d. over the seeds, both (output,).
+
+    `key` is the name under which the results of the system store the count.
+    """
     pairs = [means_and_sds([system], _count_path(name, key)) for name in EMOTION_OUTPUTS]
     return np.concatenate([mean for mean, _ in pairs]), np.concatenate([sd for _, sd in pairs])
 
@@ -231,8 +245,8 @@ MAX_TICKS = 7
 class AttentionHalf:
     """Attention from one modality to another.
 
-    Row i of `weights` (utterance, context) has the weights that utterance i, in the modality `asking`, gives to all
-    utterances in the modality `attended`.
+    Row i of `weights` (utterance, context) has the weights with which the features of utterance i in the modality
+    `asking` attend to the features of all utterances in the modality `attended`.
     """
 
     attended: str
@@ -241,11 +255,12 @@ class AttentionHalf:
 
 
 def attention_halves(attention: VideoAttention) -> list[tuple[AttentionHalf, ...]]:
-    """Group attention weights by pair of modalities, as (left half, right half); self-attention has a single half.
+    """Group attention weights by pair of modalities, as (left half, right half).
 
-    In the left half the second modality attends to the first; in the right half the first attends to the second. For
-    text features T and visual features V, the left half is softmax(V T^T) ("visual->text") and the right half is
-    softmax(T V^T). The paper describes its right half in the same way ("the visual features of all the utterances").
+    The attention of a modality to itself has a single half. In a left half the second modality attends to the first; in
+    a right half the first attends to the second. For text features T and visual features V, the left half is softmax(V
+    T^T) ("visual->text") and the right half is softmax(T V^T). The paper describes its right half in the same way ("the
+    visual features of all the utterances").
     """
     halves: list[tuple[AttentionHalf, ...]] = []
     for name, weights in attention.maps.items():

@@ -1,4 +1,4 @@
-"""Figures with one row per system of a benchmark: scores per emotion, of every seed, under every protocol."""
+"""Figures with one row per system of a benchmark: scores of each emotion, of each seed, and under each protocol."""
 
 from __future__ import annotations
 
@@ -174,16 +174,18 @@ def row_panels(
     share_x: bool = False,
     legend: bool = False,
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure of page width with empty panels and one row per system; the reference's name is bold.
+    """Make a figure of page width with empty panels. In each panel, every system gets one row.
+
+    The name of the reference, the system that the others are compared with, is bold.
 
     Args:
-        benchmark: Gives the name of the reference.
+        benchmark: Benchmark with the name of the reference.
         systems: Systems of the rows, from top to bottom.
         title: Title above all panels.
         note: Note below the panels on how to read the figure.
-        blocks: Label of the x axes -> titles of the panels. Each entry makes one row of panels.
+        blocks: Label of the x axes -> titles of the panels that have this label. These panels are side by side.
         row_height: Least height of a system's row in inches; long names increase it.
-        share_x: Whether the panels of a block share the x axis.
+        share_x: Whether the panels with the same label share the x axis.
         legend: Whether to reserve space for `add_legend`.
 
     Returns:

@@ -59,7 +59,7 @@ class AcousticExtractor:
         return None if isinstance(result, str) else result
 
     def why_missing(self, samples: FloatArray) -> str | None:
-        """Return the reason why an utterance with the samples (sample,) has no vector; None if it has one."""
+        """Return the reason why an utterance with the samples (sample,) has no vector; None if it has a vector."""
         result = self.vector_or_reason(samples)
         return result if isinstance(result, str) else None
 
@@ -99,11 +99,11 @@ def word_then_average(
 
     This is the method of the paper (Akhtar et al., NAACL 2019, section "Feature extraction"). The vector of a word is
     the unweighted mean of the frames that overlap the word, as in the CMU Multimodal SDK. The vector of the utterance
-    is the mean of the word vectors. If no frame overlaps a word, it is the mean of all frames.
+    is the mean of the word vectors. If no frame overlaps any word, it is the mean of all frames.
 
-    The means ignore NaN. For F0 and the glottal features they are thus means over voiced frames. If a word has no value
-    of a feature, it gets the mean of the other words, which does not change the mean of the utterance. If no word has
-    a value of a feature, every word gets the mean of all frames.
+    Means leave out NaN. F0 and the glottal features are NaN in unvoiced frames, so their means are over voiced frames.
+    If a feature is NaN in all frames of a word, the word gets the mean of this feature over the other words. This does
+    not change the mean of the utterance. If the feature is NaN in all words, every word gets the mean of all frames.
 
     Args:
         times_s: Centres of the frames (frame,), evenly spaced, in seconds after the first sample of the utterance.
@@ -112,10 +112,10 @@ def word_then_average(
         words: Words of the utterance in time order.
 
     Returns:
-        A tuple of three. First, the vector of the utterance (feature,) float32; None if there is no frame, or if a
-        feature has no value in any frame. Second, the vectors of the words (word, feature) float32. Third, a mask
-        (word,), which is False where no frame overlaps the word, and everywhere if the first item is None. The vector
-        of a word is zero where the mask is False.
+        ``(utterance, words, present)``. `utterance` (feature,) float32 is the vector of the utterance. It is None if
+        there is no frame, or if a feature is NaN in all frames. `words` (word, feature) float32 are the word vectors.
+        `present` (word,) is False where no frame overlaps the word, and everywhere if `utterance` is None. The vector
+        of a word is zero where `present` is False.
     """
     rows = np.zeros((len(words), values.shape[1]), dtype=np.float32)
     present = np.zeros(len(words), dtype=np.bool_)
@@ -142,7 +142,10 @@ def word_then_average(
 
 
 def _mean_without_nan(values: FloatArray) -> FloatArray:
-    """Return the mean of each column of an array (row, feature), ignoring NaN; NaN for a column of only NaN."""
+    """Return the mean of each column of an array (row, feature), leaving out NaN.
+
+    The mean of a column that contains only NaN is NaN.
+    """
     known = ~np.isnan(values)
     count = known.sum(axis=0)
     total = np.where(known, values, 0.0).sum(axis=0, dtype=np.float64)

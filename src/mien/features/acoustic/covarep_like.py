@@ -5,20 +5,21 @@ CMU-MOSI and CMU-MOSEI and that the paper (Akhtar et al., NAACL 2019) uses. Thos
 et al., ICASSP 2014). The values here are computed from the published definitions and differ from COVAREP's. The feature
 space therefore has another name, and a model trained on the published features cannot use these. Where a feature is
 undefined, the published set has 0; here the value is NaN, and means ignore it. `COLUMN_DOCUMENTATION` describes each
-feature and the frames in which it is defined. Three features have another definition than in COVAREP; the
-descriptions call them stand-ins.
+feature and the frames in which it is defined. Three features have another definition than in COVAREP; the description
+of such a feature starts with "stand-in".
 
 `pitch.py` computes F0 and voicing, and `glottal.py` the parameters of the glottal source. This module computes the
 spectral envelope and the phases of the harmonics, both on the mel scale:
 
-- MCEP: cepstrum of the true envelope on a mel-warped frequency axis. True envelope: Röbel & Rodet, DAFx 2005. It
-  repeatedly smooths the maximum of the spectrum and the last envelope with the cepstrum, which raises the envelope to
-  the peaks of the harmonics. Warping: the all-pass filter of Tokuda et al., ICSLP 1994. With the coefficients c_m, the
-  envelope H at the frequency w, and the warped frequency v(w): log |H(w)| = sum over m of c_m cos(m v(w)).
+- MCEP: cepstrum of the true envelope on a mel-warped frequency axis. True envelope: Röbel & Rodet, DAFx 2005. Each of
+  its iterations takes the maximum of the spectrum and the last envelope and smooths this maximum with the cepstrum,
+  which raises the envelope to the peaks of the harmonics. Warping: the all-pass filter of Tokuda et al., ICSLP 1994.
+  With the coefficients c_m, the envelope H at the frequency w, and the warped frequency v(w):
+  log |H(w)| = sum over m of c_m cos(m v(w)).
 - HMPDM, HMPDD: Degottex & Erro, EURASIP JASM 2014. With the phase phi_h of harmonic h, its phase distortion is
-  PD_h = phi_(h+1) - phi_h - phi_1. This does not depend on the position of the window. It is computed from the
-  derivative of the glottal flow, which does not contain the phase of the vocal tract. HMPDM is its circular mean and
-  HMPDD its circular deviation, over neighbouring voiced frames and mel bands.
+  PD_h = phi_(h+1) - phi_h - phi_1. The phase distortion does not depend on the position of the window. It is computed
+  from the derivative of the glottal flow, which does not contain the phase of the vocal tract. HMPDM is the circular
+  mean and HMPDD the circular deviation of the phase distortion, over neighbouring voiced frames and mel bands.
 """
 
 from __future__ import annotations
@@ -218,7 +219,10 @@ def true_envelope(log_amplitude: FloatArray, order: FloatArray) -> FloatArray:
 
 
 def _even_extension(half: FloatArray) -> FloatArray:
-    """Complete even sequences (frame, size) from their values 0 to size / 2 (frame, size / 2 + 1)."""
+    """Extend each row of `half`, (frame, size / 2 + 1), to a symmetric sequence, (frame, size).
+
+    The second half of a sequence mirrors the first half: the values at the indices k and size - k are equal.
+    """
     return np.concatenate([half, half[:, -2:0:-1]], axis=1)
 
 
@@ -247,8 +251,8 @@ def phase_distortion(harmonics: ComplexArray, pitch: PitchTrack) -> tuple[FloatA
     """Compute the circular mean and deviation of the phase distortion of harmonics in mel bands.
 
     Args:
-        harmonics: Complex amplitudes (voiced frame, harmonic) of the harmonics of the derivative of the glottal flow,
-            starting with the first harmonic; zero above 8 kHz.
+        harmonics: Complex amplitudes of the harmonics in the derivative of the glottal flow, (voiced frame, harmonic).
+            The first column is the first harmonic. Amplitudes above 8 kHz are zero.
         pitch: F0 and voicing of all frames.
 
     Returns:
@@ -264,10 +268,14 @@ def phase_distortion(harmonics: ComplexArray, pitch: PitchTrack) -> tuple[FloatA
 
 
 def _distortion_on_grid(unit: ComplexArray, f0_hz: FloatArray) -> ComplexArray:
-    """Interpolate the phase distortions of harmonics at PHASE_GRID evenly spaced frequencies from 0 to 8 kHz.
+    """Interpolate the phase distortions of harmonics at evenly spaced frequencies from 0 to 8 kHz.
 
-    The phase distortions (frame, harmonic) are given as complex numbers `unit` of length 1. The result has the shape
-    (frame, PHASE_GRID). `f0_hz` (frame,) is the F0 of each frame.
+    Args:
+        unit: Phase distortions (frame, harmonic), as complex numbers of absolute value 1.
+        f0_hz: F0 of each frame (frame,).
+
+    Returns:
+        Phase distortions (frame, PHASE_GRID), as complex numbers.
     """
     last = np.maximum(np.floor(0.5 * RATE_HZ / f0_hz).astype(np.intp) - 2, 0)[:, None]
     # The phase distortion of harmonic h is placed at h times F0. Outside the range of harmonics, the nearest is used.
@@ -280,10 +288,17 @@ def _distortion_on_grid(unit: ComplexArray, f0_hz: FloatArray) -> ComplexArray:
 
 
 def _mean_over_neighbours(values: ComplexArray, voiced: BoolArray) -> ComplexArray:
-    """Smooth values over time: for each voiced frame, return the mean over the voiced frames around it.
+    """Smooth values over time.
 
-    The mean includes the voiced frames at most PHASE_REACH_FRAMES before or after. The values and the result have the
-    shape (voiced frame, frequency); `voiced` (frame,) is the mask of the voiced frames.
+    The value of a voiced frame is replaced by the mean over the voiced frames at most PHASE_REACH_FRAMES before or
+    after it, including the frame itself.
+
+    Args:
+        values: Values of the voiced frames, (voiced frame, frequency).
+        voiced: Mask of the voiced frames among all frames, (frame,).
+
+    Returns:
+        Smoothed values (voiced frame, frequency).
     """
     reach = PHASE_REACH_FRAMES
     padded = np.zeros((len(voiced) + 2 * reach, values.shape[1]), dtype=values.dtype)

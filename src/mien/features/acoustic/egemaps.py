@@ -1,8 +1,8 @@
 """Acoustic extractor `egemaps`: the 88 functionals of eGeMAPS v02, which are statistics of the voice in an utterance.
 
 eGeMAPS: Eyben et al., IEEE Transactions on Affective Computing 7, 2016. The package afx-audio computes the functionals.
-Their names and order are those of openSMILE. The package is an independent implementation: its values are close to
-those of openSMILE, but not equal. The tests compare some of the values with the published definitions.
+The functionals have the names and the order of openSMILE. The package is an independent implementation: its values are
+close to those of openSMILE, but not equal. The tests compare some of the values with the published definitions.
 """
 
 from __future__ import annotations

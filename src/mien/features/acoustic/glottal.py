@@ -124,16 +124,16 @@ def flow_derivative(wide: FloatArray, filters: FloatArray) -> FloatArray:
 def wavelet_bands(signal: FloatArray, n_octaves: int) -> Iterator[FloatArray]:
     """Filter a signal into octave bands.
 
-    The filter of a band with the centre frequency f is the wavelet -cos(2 pi f t) exp(-t^2 / (2 tau^2)), where t is the
-    time and tau = 1 / (2 f).
+    The filter of the band with the centre frequency f is the wavelet -cos(2 pi f t) exp(-t^2 / (2 tau^2)), where t is
+    the time and tau = 1 / (2 f).
 
     Args:
         signal: Sound (sample,) at 16 kHz.
         n_octaves: Number of bands.
 
     Yields:
-        The filtered signal (sample,) of each band. The first band is at 8 kHz, and each next one an octave lower. An
-        impulse has the same peak in all bands.
+        The filtered signal (sample,) of each band. The first band has the centre frequency 8 kHz, and each further
+        band is one octave lower. An impulse has the same peak in all bands.
     """
     reach = 4 * 2 ** (n_octaves - 1)
     size = fast_length(len(signal) + 2 * reach)
@@ -149,7 +149,7 @@ def wavelet_bands(signal: FloatArray, n_octaves: int) -> Iterator[FloatArray]:
 def peak_slope(signal: FloatArray) -> FloatArray:
     """Compute the parameter peakSlope of each frame of a signal (sample,) at 16 kHz.
 
-    It is the slope of a line fitted to the log10 of the maxima of a frame's octave bands.
+    peakSlope is the slope of a line fitted to the log10 of the maxima of a frame's octave bands.
 
     Returns:
         Slope per octave (frame,); NaN where an octave band is zero.
@@ -169,10 +169,10 @@ def source_windows(signal: FloatArray, numbers: IntArray) -> FloatArray:
 
     Args:
         signal: Sound (sample,) at 16 kHz.
-        numbers: Numbers of the selected frames (frame,).
+        numbers: Indices of the selected frames (frame,).
 
     Returns:
-        Derivative of the flow (frame, 2 * REACH_SAMPLES), REACH_SAMPLES before and after the centre of each frame.
+        Derivative of the flow (frame, 2 * REACH_SAMPLES). Half of the samples are before the centre of the frame.
     """
     narrow = centred_windows(signal, ANALYSIS_SAMPLES)[numbers]
     wide = centred_windows(signal, 2 * (REACH_SAMPLES + TRACT_ORDER))[numbers]
@@ -180,15 +180,15 @@ def source_windows(signal: FloatArray, numbers: IntArray) -> FloatArray:
 
 
 def polarity(signal: FloatArray, pitch: PitchTrack) -> int:
-    """Determine whether a recording has inverted polarity, from up to `POLARITY_FRAMES` voiced frames.
+    """Determine the polarity of a recording from up to `POLARITY_FRAMES` voiced frames.
 
     Args:
         signal: Sound (sample,) at 16 kHz.
         pitch: F0 and voicing of its frames.
 
     Returns:
-        1 if closures of the glottis are negative peaks of the derivative of the flow, as the other functions assume, or
-        if no frame is voiced. -1 if closures are positive peaks.
+        1 if closures of the glottis are negative peaks of the derivative of the flow, as the other functions assume. -1
+        if they are positive peaks. If no frame is voiced, the result is 1.
     """
     voiced = np.flatnonzero(pitch.voiced)
     if len(voiced) == 0:
@@ -200,14 +200,15 @@ def polarity(signal: FloatArray, pitch: PitchTrack) -> int:
 
 
 def _near_middle(windows: FloatArray, f0_hz: FloatArray) -> FloatArray:
-    """Cut the period around the centre of each window, and smooth it.
+    """Smooth each window and cut out one period around its centre.
 
     Args:
         windows: Derivative of the flow (frame, 2 * REACH_SAMPLES), see `source_windows`.
         f0_hz: F0 of the frames (frame,).
 
     Returns:
-        The smoothed periods (frame, PHASES + 1); NaN before and after a period that is shorter than PHASES samples.
+        The PHASES + 1 smoothed values around the centre of each window, (frame, PHASES + 1). If the period is shorter,
+        the values outside the period are NaN.
     """
     width = len(SMOOTHING) // 2
     first = REACH_SAMPLES - PHASES // 2 - width
@@ -225,7 +226,7 @@ def closures(windows: FloatArray, f0_hz: FloatArray) -> IntArray:
         f0_hz: F0 of the frames (frame,).
 
     Returns:
-        Sample number of the closure in each window (frame,).
+        Index of the sample of each window at which the glottis closes, (frame,).
     """
     number: IntArray = np.nanargmin(_near_middle(windows, f0_hz), axis=1) + REACH_SAMPLES - PHASES // 2
     return number
@@ -236,7 +237,7 @@ def _at_phases(windows: FloatArray, closure: IntArray, period: FloatArray) -> Fl
 
     Args:
         windows: Windows of a signal (frame, sample).
-        closure: Sample number of the closure in each window (frame,).
+        closure: Index of the sample of each window at which the glottis closes, (frame,).
         period: Period of each window in samples (frame,).
 
     Returns:
@@ -251,9 +252,10 @@ def _at_phases(windows: FloatArray, closure: IntArray, period: FloatArray) -> Fl
 
 
 def _parabolic_spectral_parameter(flow: FloatArray) -> FloatArray:
-    """Compute the parabolic spectral parameter (frame,) from one period of the glottal flow (frame, PHASES).
+    """Compute the parabolic spectral parameter (PSP) of each frame, (frame,).
 
-    The minimum of each period must be zero.
+    Args:
+        flow: One period of the glottal flow, (frame, PHASES). The minimum of each period must be zero.
     """
     bins = np.arange(PSP_BINS)
     kernel = np.exp(-2j * np.pi * np.outer(np.arange(PHASES), bins) / (PHASES * PSP_FINENESS))
@@ -281,11 +283,11 @@ def _parabolic_spectral_parameter(flow: FloatArray) -> FloatArray:
 def _maxima_dispersion(residual: FloatArray, closure: IntArray, period: FloatArray) -> FloatArray:
     """Compute the maxima dispersion quotient (MDQ) of each frame.
 
-    It is the mean distance between the closure of the glottis and the maxima of the octave bands of the residual.
+    MDQ is the mean distance between the closure of the glottis and the maxima of the octave bands of the residual.
 
     Args:
         residual: Prediction residual of the signal (sample,).
-        closure: Sample number of the closure of each frame in the residual (frame,).
+        closure: Index of the sample of the residual at which the glottis closes in each frame, (frame,).
         period: Period of each frame in samples (frame,).
 
     Returns:
@@ -308,7 +310,7 @@ def glottal_parameters(signal: FloatArray, residual: FloatArray, pitch: PitchTra
     """Compute the parameters of the glottal source in all voiced frames.
 
     Args:
-        signal: Sound (sample,) at 16 kHz. Its polarity must make closures of the glottis negative, see `polarity`.
+        signal: Sound (sample,) at 16 kHz, with closures of the glottis as negative peaks, see `polarity`.
         residual: Prediction residual (sample,) of the signal.
         pitch: F0 and voicing of all frames of the signal.
     """

@@ -156,13 +156,15 @@ def harmonic_sums(spectra: FloatArray, low_hz: int, high_hz: int) -> tuple[Float
 
 
 def _without_odd_multiples(sums: FloatArray, spectra: FloatArray, low_hz: int) -> FloatArray:
-    """Return the SRH of each candidate F0, reduced for candidates that are probably 3 or 5 times the true F0.
+    """Reduce the SRH of candidates that are probably 3 or 5 times the true F0.
 
-    These are the candidates for which a third or a fifth of their frequency has nearly the same SRH. With a flat
-    spectrum, the true F0 and 3 and 5 times F0 have the same SRH. SRH excludes only even multiples of F0: for them, the
-    frequencies midway between the multiple's harmonics are harmonics of F0, and their amplitudes are subtracted. The
-    amplitude at the candidate itself is left out of the SRH of the lower frequency, so that a pure tone does not count
-    as the harmonic of a lower F0.
+    If all harmonics have the same amplitude, three candidates have the same SRH: F0, 3 F0 and 5 F0. The SRH of a
+    candidate is therefore reduced if the SRH at a third or a fifth of its frequency is nearly as high. For this
+    comparison, the SRH of the lower frequency leaves out the amplitude at the frequency of the candidate. Otherwise, a
+    pure tone would be taken for a harmonic of a lower F0.
+
+    SRH subtracts the amplitudes midway between the harmonics of a candidate. For an even multiple of F0, these midway
+    frequencies are harmonics of F0, so its SRH is low anyway.
 
     Args:
         sums: SRH (frame, candidate) in steps of 1 Hz.
@@ -187,8 +189,8 @@ def _best_peaks(sums: FloatArray) -> tuple[IntArray, FloatArray]:
     """Find the `PEAKS` highest local maxima of the SRH (frame, candidate) in each frame.
 
     Returns:
-        Candidate numbers (frame, peak), and SRH of these candidates (frame, peak). Where a frame has fewer maxima, the
-        SRH is -inf.
+        Indices of the candidates (frame, peak), and their SRH (frame, peak). If a frame has fewer maxima, the SRH of
+        the remaining peaks is -inf.
     """
     inner = sums[:, 1:-1]
     is_peak = (inner > sums[:, :-2]) & (inner >= sums[:, 2:])
@@ -205,7 +207,7 @@ def _smooth_path(log2_f0: FloatArray, values: FloatArray) -> IntArray:
         values: SRH of each peak (frame, peak).
 
     Returns:
-        Number of the chosen peak of each frame (frame,).
+        Index of the chosen peak of each frame (frame,).
     """
     best = np.maximum(values.max(axis=1, keepdims=True), VOICED_SRH)
     local = np.minimum((best - values) / best, NO_PEAK_COST)
@@ -224,10 +226,11 @@ def _smooth_path(log2_f0: FloatArray, values: FloatArray) -> IntArray:
 
 
 def _peak_offset(left: FloatArray, middle: FloatArray, right: FloatArray) -> FloatArray:
-    """Locate the maximum of the parabola through three successive values.
+    """Fit a parabola through three evenly spaced values, and locate its maximum.
 
     Returns:
-        Offset of the maximum from the middle value, in [-0.5, 0.5] steps between values; 0 where there is no maximum.
+        Position of the maximum relative to the middle value, in units of the spacing, limited to [-0.5, 0.5]. The
+        position is 0 if the parabola has no maximum.
     """
     curvature = left - 2 * middle + right
     return np.clip(
@@ -236,7 +239,10 @@ def _peak_offset(left: FloatArray, middle: FloatArray, right: FloatArray) -> Flo
 
 
 def _without_short_runs(voiced: BoolArray) -> BoolArray:
-    """Return a mask of voiced frames (frame,) without sequences of fewer than `MIN_VOICED_FRAMES` voiced frames."""
+    """Set sequences of fewer than `MIN_VOICED_FRAMES` voiced frames to unvoiced in a mask (frame,).
+
+    The given mask is not changed; the new mask (frame,) is returned.
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(np.int8), [0]])))
     long_enough = np.zeros_like(voiced)
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
@@ -247,7 +253,8 @@ def _without_short_runs(voiced: BoolArray) -> BoolArray:
 def prediction_residual(signal: FloatArray) -> FloatArray:
     """Compute the linear-prediction residual (sample,) of a signal (sample,) at 16 kHz.
 
-    Overlapping Hann windows of 25 ms are filtered with their inverse filters and added again.
+    The signal is divided into overlapping Hann windows of 25 ms. Each window is filtered with the inverse filter that
+    is estimated from it, and the filtered windows are added.
     """
     size, parts = 512, (RESIDUAL_FRAME + RESIDUAL_HOP) // RESIDUAL_HOP
     n_frames = len(signal) // RESIDUAL_HOP + parts

@@ -37,7 +37,7 @@ def load_glove_6b_50d(path: Path | None = None) -> TextExtractor:
     """Load the GloVe 6B vectors: 400,000 words, 50 features.
 
     Args:
-        path: Folder with the two files of the vectors; None searches the cache and an installed package.
+        path: Folder with the two files of the vectors. If it is None, the cache and an installed package are searched.
 
     Raises:
         MissingWeightsError: The files are not found.
@@ -53,12 +53,12 @@ def load_glove_6b_50d(path: Path | None = None) -> TextExtractor:
 def load_glove_file(path: Path | None) -> TextExtractor:
     """Load word vectors from a text file in GloVe's format.
 
-    Each line contains a word and the numbers of its vector. If the first line contains only the number of words and
-    the size of the vectors, as in word2vec's format, it is skipped.
+    Each line contains a word and the numbers of its vector. If the first line contains only the number of words and the
+    size of the vectors, as in word2vec's format, it is skipped.
 
     Raises:
-        DataError: The file is missing, is not UTF-8 text or has no vectors, or a line has fewer numbers than the first
-            vector or a number that is not finite.
+        DataError: The file is missing, is not UTF-8 text, or has no vectors. Or a line has too few numbers, compared
+            with the first vector, or a number that is not finite.
         UnknownNameError: `path` is None.
     """
     if path is None:
@@ -88,7 +88,10 @@ def tokenize(text: str) -> list[str]:
 
 
 def _read_glove_vectors(path: Path) -> tuple[list[str], FloatArray]:
-    """Read a file in GloVe's format and return its words and their vectors (word, feature). Raises DataError."""
+    """Read a file in GloVe's format, and return its words and their vectors (word, feature).
+
+    Raises DataError if the file is not valid.
+    """
     words: list[str] = []
     rows: list[FloatArray] = []
     with open(path, encoding="utf-8") as lines:
@@ -118,10 +121,10 @@ def _glove_extractor(row_of: dict[str, int], vectors: FloatArray, name: str, sha
     """Make an extractor from word vectors.
 
     Args:
-        row_of: Row of each word in `vectors`.
+        row_of: Word -> index of its row in `vectors`.
         vectors: Word vectors (row, feature).
         name: Name of the feature spaces.
-        sha256: SHA-256 of the file of the vectors, for the recipe of the feature spaces.
+        sha256: SHA-256 of the file of the vectors; it is stored in the description of the feature spaces.
     """
     n_features = vectors.shape[1]
     recipe = {

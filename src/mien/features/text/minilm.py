@@ -42,7 +42,8 @@ def load_minilm(path: Path | None = None) -> TextExtractor:
     """Load the tokenizer and the network of the text extractor `minilm`.
 
     Args:
-        path: Folder with the model's files; None searches the cache, an installed package and the model hub.
+        path: Folder with the model's files. If it is None, the cache, an installed package and the model hub are
+            searched.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -150,9 +151,9 @@ def minilm_network(folder: Path, **changes: Any) -> Any:
 
 
 def token_ids(texts: Sequence[str]) -> list[list[int]]:
-    """Return the token ids of each transcript, including the start and end tokens.
+    """Return one list of token ids per transcript.
 
-    An empty transcript has an empty list.
+    A list includes the start and end tokens of the encoder. The list of an empty transcript is empty.
 
     Raises:
         MissingExtraError: tokenizers is not installed.

@@ -1,7 +1,7 @@
 """Text extractor `transcript`: no feature vectors, for models that encode the transcripts themselves.
 
-The text modality of such a model has a feature space with 0 features. The recipe of this space names the text encoder
-of the model.
+The text modality of such a model has a feature space with 0 features. The description (`recipe`) of this space names
+the text encoder of the model.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ REMEDY = "import again with transcripts (mien import table --map text=COLUMN; mi
 def transcript_space() -> FeatureSpace:
     """Return the feature space of raw transcripts, with 0 features.
 
-    Its recipe contains the name of the text encoder, the checksums of its files and its maximum number of tokens.
+    Its description (`recipe`) contains the name of the text encoder, the checksums of its files and its maximum number
+    of tokens.
     """
     recipe = {"encoder": MINILM.name, "encoder_sha256": dict(MINILM.sha256), "max_tokens": MAX_TOKENS}
     return FeatureSpace(Modality.TEXT, TRANSCRIPT, 0, recipe=recipe)
@@ -33,7 +34,7 @@ def transcript_space() -> FeatureSpace:
 def load_transcript() -> TextExtractor:
     """Make the text extractor for models that encode transcripts themselves.
 
-    Its vectors have 0 features. It only reports which transcripts are not empty.
+    The extractor returns vectors with 0 features, and a mask that tells which transcripts are not empty.
     """
 
     def utterance_vectors(texts: Sequence[str]) -> tuple[FloatArray, BoolArray]:
@@ -43,7 +44,9 @@ def load_transcript() -> TextExtractor:
 
 
 def as_transcripts(columns: SplitColumns) -> SplitColumns:
-    """Return the columns with the feature space of raw transcripts, which has 0 features, in place of the text vectors.
+    """Replace the text vectors by vectors with 0 features, for models that encode the transcripts themselves.
+
+    The other columns are returned unchanged. The text modality is present where a transcript is not empty.
 
     Raises:
         DataError: The columns contain no transcripts.
@@ -60,5 +63,5 @@ def as_transcripts(columns: SplitColumns) -> SplitColumns:
 
 
 def _has_text(texts: Sequence[str]) -> BoolArray:
-    """Return a mask (utterance,) of the transcripts that are not empty."""
+    """Return a mask (utterance,), True where the transcript is not empty."""
     return np.array([bool(clean_text(text)) for text in texts], dtype=np.bool_)

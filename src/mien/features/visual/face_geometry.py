@@ -38,7 +38,7 @@ import numpy as np
 
 from mien.schema import FloatArray
 
-# Numbers of landmarks of the face mesh. A pair contains the landmarks on the person's right and left.
+# Indices of landmarks of the face mesh. A pair contains the landmarks on the person's right and left.
 EYE_OUTER, EYE_INNER = (33, 263), (133, 362)
 UPPER_LID, LOWER_LID = (159, 386), (145, 374)
 BROW_INNER, BROW_MIDDLE, BROW_OUTER = (107, 336), (105, 334), (70, 300)
@@ -95,14 +95,14 @@ def head_angles(axes: FloatArray) -> tuple[float, float, float]:
     """Compute the angles of the head from its rotation matrix (3, 3), see `head_axes`.
 
     Returns:
-        Yaw, pitch and roll in radians. The rotation is their composition: first pitch, then yaw, then roll.
+        Yaw, pitch and roll in radians. The head is rotated first by the pitch, then by the yaw, then by the roll.
     """
     yaw = math.asin(min(max(-axes[2, 0], -1.0), 1.0))
     return yaw, math.atan2(axes[2, 1], axes[2, 2]), math.atan2(axes[1, 0], axes[0, 0])
 
 
 def face_geometry(landmarks: FloatArray) -> FloatArray:
-    """Compute the geometric features of a face (31,) float32, in the order of `GEOMETRY_COLUMNS`.
+    """Compute the geometric features of a face, (31,) float32, in the order of `GEOMETRY_COLUMNS`.
 
     Args:
         landmarks: Landmarks of the face (landmark, 3) in pixels: x to the right, y down, z away from the camera.

@@ -57,7 +57,7 @@ class DetectionSettings:
 
 @dataclass(frozen=True)
 class Faces:
-    """The faces of one picture in descending order of score. Positions are in pixels of the picture."""
+    """Boxes, eyes and scores of the faces in one picture, by descending score. Positions are in picture pixels."""
 
     # Boxes (face, 4): left, top, right, bottom. They can extend beyond the picture.
     boxes: FloatArray
@@ -69,7 +69,10 @@ class Faces:
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """A square part of a picture with a face, rotated so that the eyes are level."""
+    """A square part of a picture with a face, rotated so that the eyes are level.
+
+    It includes the transformation of its positions to positions in the picture.
+    """
 
     # (size, size, 3) uint8 RGB
     image: np.ndarray
@@ -84,7 +87,7 @@ class FaceCrop:
 def detect_faces(net: TfliteNet, image: np.ndarray, settings: DetectionSettings) -> Faces:
     """Detect the faces in an image.
 
-    If there are none in the entire image, square parts of it are searched, see `DetectionSettings`.
+    If no face is found in the entire image, square parts of it are searched, see `DetectionSettings`.
 
     Args:
         net: Detector network, see `load_tflite`.
@@ -115,7 +118,8 @@ def crop_face(image: np.ndarray, box: FloatArray, eyes: FloatArray, size_px: int
         size_px: Side of the crop in pixels.
 
     Returns:
-        The crop and its transformation to the picture. Outside the picture, the crop repeats the pixels of its border.
+        The crop and its transformation to the picture. Where the crop extends beyond the picture, the pixels of the
+        border of the picture are repeated.
     """
     import cv2
 
@@ -153,11 +157,11 @@ def find_landmarks(net: TfliteNet, crop: FaceCrop) -> tuple[FloatArray, float]:
 
 
 def detail_of(crop: FaceCrop) -> tuple[float, float]:
-    """Compute the contrast and the sharpness of the inner part of a crop, which is first scaled to `DETAIL_PX`.
+    """Compute the contrast and the sharpness of the inner part of a crop.
 
-    Contrast is the standard deviation of the grey levels, which range from 0 to 255. Sharpness is the variance of the
-    Laplacian divided by the variance of the grey levels. A sharp face has a sharpness of at least 0.2 at any
-    resolution, and a face blurred by 4 % of its width has 0.05 to 0.1.
+    The crop is first scaled to `DETAIL_PX`. Contrast is the standard deviation of the grey levels, which range from 0
+    to 255. Sharpness is the variance of the Laplacian divided by the variance of the grey levels. A sharp face has a
+    sharpness of at least 0.2 at any resolution, and a face blurred by 4 % of its width has 0.05 to 0.1.
     """
     import cv2
 
@@ -209,9 +213,9 @@ def load_tflite(content: bytes, what: str) -> TfliteNet:
 
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """Discard what is written to standard error.
+    """Context manager that discards what is written to standard error.
 
-    LiteRT writes log messages to it, which would break a progress bar, and has no setting to prevent this.
+    LiteRT writes log messages to standard error, which would break a progress bar. It has no setting to prevent this.
     """
     sys.stderr.flush()
     try:
@@ -238,7 +242,7 @@ def _detect_once(
         net: Detector network, see `load_tflite`.
         image: Pixels (height, width, 3) uint8 RGB.
         min_score: Least score of a detection in [0, 1].
-        settings: The threshold for the overlap of detections of the same face; the others are not used.
+        settings: Settings, of which only the threshold for the overlap of detections of the same face is used.
 
     Returns:
         Detections (face, POINTS, 2) in pixels of the image, see `decode`, and their scores (face,).
@@ -261,7 +265,8 @@ def squares(image: np.ndarray) -> list[tuple[FloatArray, np.ndarray]]:
     """Cut an oblong image into overlapping squares.
 
     Returns:
-        The position (x, y) of the upper left corner and the pixels of each square; empty for a nearly square image.
+        One pair per square: the position (x, y) of its upper left corner, and its pixels. The list is empty if the
+        image is nearly square.
     """
     height, width = image.shape[:2]
     side, length = min(height, width), max(height, width)
@@ -274,7 +279,10 @@ def squares(image: np.ndarray) -> list[tuple[FloatArray, np.ndarray]]:
 
 
 def _shifted(detections: FloatArray, offset: FloatArray) -> FloatArray:
-    """Shift detections (n, POINTS, 2) by `offset` (2,). Row 1 of each detection is a size and remains unchanged."""
+    """Add `offset` (2,) to all positions of detections (n, POINTS, 2), and return the shifted detections.
+
+    Row 1 of a detection is not a position but the size of the box; it is not changed.
+    """
     shifted = detections + offset
     shifted[:, 1] = detections[:, 1]
     return shifted
@@ -282,7 +290,11 @@ def _shifted(detections: FloatArray, offset: FloatArray) -> FloatArray:
 
 @cache
 def anchors() -> FloatArray:
-    """Return the centres (896, 2) of the detector's anchors in [0, 1]."""
+    """Return the centres of the detector's anchors (896, 2): x and y in [0, 1].
+
+    The detector has a fixed grid of reference points (anchors), and gives the positions of a face relative to an
+    anchor.
+    """
     centres = []
     for cells, per_cell in GRIDS:
         middle = (np.arange(cells) + 0.5) / cells
@@ -301,8 +313,8 @@ def decode(answers: FloatArray, logits: FloatArray, min_score: float) -> tuple[F
         min_score: Least score in [0, 1].
 
     Returns:
-        Detections (n, POINTS, 2) and scores (n,) of the n selected ones. The rows of a detection are the centre of its
-        box, the size of its box, and six points of the face; the unit is the side of the square input.
+        The n selected detections (n, POINTS, 2) and their scores (n,). The rows of a detection are the centre of its
+        box, the size of its box, and six points of the face. The unit of length is the side of the square input.
     """
     scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -50, 50)))
     selected = np.flatnonzero(scores >= min_score)
@@ -315,13 +327,13 @@ def decode(answers: FloatArray, logits: FloatArray, min_score: float) -> tuple[F
 def merge(places: FloatArray, scores: FloatArray, same_face_overlap: float) -> tuple[FloatArray, FloatArray]:
     """Merge overlapping detections, so that each face has one detection.
 
-    The detection with the highest score and all that overlap it are replaced by their mean, weighted by score. This is
-    repeated with the remaining detections.
+    The detection with the highest score and all detections that overlap it are replaced by their mean, weighted by
+    score. This is repeated with the remaining detections.
 
     Args:
         places: Detections (n, POINTS, 2), see `decode`.
         scores: Scores of the detections (n,).
-        same_face_overlap: Detections with more overlap (intersection over union) are of the same face.
+        same_face_overlap: Detections overlap if the intersection over union of their boxes is above this number.
 
     Returns:
         Merged detections (face, POINTS, 2) in descending order of score, and the highest score of each face (face,).
@@ -339,7 +351,10 @@ def merge(places: FloatArray, scores: FloatArray, same_face_overlap: float) -> t
 
 
 def boxes_of(places: FloatArray) -> FloatArray:
-    """Convert detections (n, POINTS, 2) to boxes (n, 4): left, top, right, bottom."""
+    """Compute the boxes (n, 4): left, top, right, bottom, of detections (n, POINTS, 2).
+
+    The first two rows of a detection are the centre and the size of its box, see `decode`.
+    """
     centre, half = places[:, 0], places[:, 1] / 2
     return np.concatenate([centre - half, centre + half], axis=1)
 

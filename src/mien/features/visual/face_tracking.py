@@ -1,11 +1,12 @@
 """Processes the frames of one video: detects faces, selects the main face, crops it and computes its features.
 
 Every visible face has a track, which continues with the face that overlaps it most in the next frame. The weight of a
-track is the running mean of the area of its face over the last seconds. It grows with the size of the face and with
-the time for which the face is visible. The face of the track with the greatest weight becomes the main face. It remains
-the main face until another track has a clearly greater weight (`takeover`), or until it has not been visible for
-`away_s`. While the main face is not visible, frames have no observation, so that no face in the background replaces it.
-At a cut, all tracks end, and the largest face of the new picture becomes the main face. Persons are not identified.
+track is the running mean of the area of its face over the last seconds. The weight grows with the size of the face and
+with the time for which the face is visible. The face of the track with the greatest weight becomes the main face. This
+face remains the main face until another track has a clearly greater weight (`takeover`), or until it has not been
+visible for `away_s`. While the main face is not visible, no features are computed, so that no face in the background
+replaces the main face. At a cut, all tracks end, and the largest face of the new picture becomes the main face. Persons
+are not identified.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class ObserverSettings:
 
 @dataclass(frozen=True)
 class FaceNets:
-    """The networks of an observer that detect faces and find landmarks, and the function that computes features."""
+    """The networks that detect faces and find landmarks, and the function that computes the features of a face."""
 
     detector: TfliteNet
     landmarks: TfliteNet
@@ -92,7 +93,7 @@ def face_extractor(
     Args:
         name: Name of the extractor.
         columns: Names of the features of a frame.
-        weights_sha256: SHA-256 of each network file by file name, for the recipe of the feature spaces.
+        weights_sha256: File name of a network -> SHA-256; stored in the description (`recipe`) of the feature spaces.
         new_nets: Function that loads the networks. It is called once now, to raise errors early, and then once for each
             video, because threads must not share networks.
     """
@@ -117,7 +118,11 @@ class MainFaceObserver:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Counts of frames by outcome, of frames with several faces, of cuts, and of changes of the main face."""
+        """Numbers of events in the frames so far, by the name of the event.
+
+        Most events are results of the search for the main face, such as "face", "no face" or "blurred"; each frame has
+        one of these. The other events are frames with several faces, cuts between shots, and changes of the main face.
+        """
         return dict(self._outcome_counts + self._main_face.counts)
 
     def see(self, time_s: float, image: np.ndarray) -> FaceObservation | None:
@@ -142,7 +147,12 @@ class MainFaceObserver:
         return observation
 
     def _describe_frame(self, time_s: float, image: np.ndarray) -> tuple[FaceObservation | None, str]:
-        """Return the main face of a frame, or None, and the name of the outcome to count."""
+        """Find the main face of a frame, and compute its feature vector.
+
+        Returns:
+            The face with its vector, or None if there is no usable main face; and the name under which the frame is
+            counted, such as "face" or "blurred".
+        """
         settings = self._settings
         image, scale = shrunk(image, settings.max_side_px)
         faces = detect_faces(self._nets.detector, image, settings.detection)
@@ -167,7 +177,7 @@ class MainFaceObserver:
 
 
 def shrunk(image: np.ndarray, max_side_px: int) -> tuple[np.ndarray, float]:
-    """Scale an image down to a maximum size; an image that is not larger remains unchanged.
+    """Scale an image down to a maximum size. An image that does not exceed this size remains unchanged.
 
     Args:
         image: Pixels (height, width, 3) uint8 RGB.
@@ -224,7 +234,7 @@ class MainFace:
             thumbnail: Grey levels of the frame (THUMBNAIL_PX, THUMBNAIL_PX), see the function `thumbnail`.
 
         Returns:
-            Row of the main face in `boxes`; None if the main face is not visible.
+            Index of the main face in `boxes`; None if the main face is not visible.
         """
         if self._is_cut(thumbnail):
             self.counts["cuts"] += 1
@@ -245,13 +255,13 @@ class MainFace:
         return float(np.abs(thumbnail - self._thumbnail).mean()) > self._settings.cut_difference
 
     def _end_tracks(self) -> None:
-        """End all tracks."""
+        """End all tracks, so that no face of the next frame continues a track."""
         self._tracks, self._main, self._time_s = [], None, -math.inf
 
     def _update_tracks(self, time_s: float, boxes: FloatArray) -> dict[int, _FaceTrack]:
         """Update all tracks with the faces of a frame.
 
-        A track continues with the face that overlaps it most. A face that overlaps no track starts a new one. A track
+        A track continues with the face that overlaps it most. A face that overlaps no track starts a new track. A track
         ends if its face has not been visible for more than `away_s`.
 
         Args:
@@ -259,7 +269,7 @@ class MainFace:
             boxes: Boxes of the faces in the frame (face, 4).
 
         Returns:
-            The track of each face, by its row in `boxes`.
+            Index of a face in `boxes` -> its track.
         """
         settings = self._settings
         decay = 0.0 if not self._tracks else math.exp((self._time_s - time_s) / settings.memory_s)
@@ -283,7 +293,11 @@ class MainFace:
         return track_of_row
 
     def _select_main(self) -> None:
-        """Keep or change the main face according to the weights of the tracks, and count a change."""
+        """Select the track of the main face by weight.
+
+        The selected track stays selected until it ends or another track has a clearly greater weight. Then the track
+        with the greatest weight is selected. A change from one main face to another is counted.
+        """
         main = self._main
         if not any(track is main for track in self._tracks):
             main = None

@@ -1,1 +1,1 @@
-"""Networks of other papers, with which `cim` is compared. Each file contains one or two of them."""
+"""Networks of other papers, with which `cim` is compared. A file contains one or two networks, or shared parts."""

@@ -27,12 +27,12 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class BcLstmSettings(SystemSettings):
-    """Sizes and regularisation of `bc-lstm`: sizes of the published script, but lower dropout rates.
+    """Settings of the network `bc-lstm`: sizes of its layers, and dropout rates.
 
-    The script's dropout rates are 0.6 and 0.4 on the inputs of the two levels, and 0.9 on all states and dense layers.
-    Two findings speak against these rates when the network is trained end to end (docs/benchmarks.md): it does not
-    learn a simple rule in synthetic data, which it learns with moderate rates, and its scores on videos of CMU-MOSEI's
-    train fold are lower.
+    The sizes are those of the published script, but the dropout rates are lower. The script has the rates 0.6 and 0.4
+    on the inputs of the two levels, and 0.9 on all states and dense layers. These rates are too high here, because the
+    network is trained end to end (docs/benchmarks.md). With the script's rates, the network does not even learn a
+    simple rule in synthetic data, and its scores on videos of CMU-MOSEI's train fold are lower.
     """
 
     # units of each LSTM per direction
@@ -51,8 +51,8 @@ class BcLstmSettings(SystemSettings):
 class BcLstm(nn.Module):
     """Hierarchical contextual LSTM of two levels, for any one, two or three modalities.
 
-    Level 1 encodes each modality, level 2 the concatenated outputs of level 1. With one modality there is only level 1,
-    as in the paper.
+    On level 1, each modality is encoded by a separate LSTM. On level 2, one LSTM runs over the concatenated outputs of
+    level 1. With one modality there is only level 1, as in the paper.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: BcLstmSettings) -> None:
@@ -75,7 +75,10 @@ class BcLstm(nn.Module):
         self.heads = make_heads(dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from whole videos."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance depend on all utterances of its video.
+        """
         states = [self.unimodal[m](batch.features[m], batch.present[m]) for m in self.modalities]
         representation = torch.cat(states, dim=-1)
         if self.fusion is not None:

@@ -3,11 +3,11 @@
 Blanchard, Moreira, Bharati, Scheirer: "Getting the subtext without the text: Scalable multimodal sentiment
 classification from visual and acoustic modalities", Challenge-HML at ACL 2018.
 
-From the paper, this network takes that there is no transcript, that its inputs are high-level features of voice and
-face per utterance, and that one prediction is made from both. Everything else is ours: one dense layer per modality,
-and one dense layer over their concatenation. There is no symbol table, because we know none of the paper's equations.
-The published scores (F1 .8049 on validation, .6325 on the challenge test) are not comparable with those of this
-network.
+This network follows the paper in three points: it does not use the transcript, its inputs are high-level features of
+voice and face per utterance, and it makes one prediction from both. Everything else is ours: one dense layer per
+modality, and one dense layer over their concatenation. There is no symbol table, because we know none of the paper's
+equations. The published scores (F1 .8049 on validation, .6325 on the challenge test) are not comparable with those of
+this network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class BlanchardSettings(SystemSettings):
-    """Sizes and regularisation of `blanchard`. None of them is from the paper."""
+    """Settings of the network `blanchard`: sizes of its layers, dropout rates. No value is from the paper."""
 
     # units of the ReLU layer of each modality
     encoder_size: int = 64
@@ -37,9 +37,9 @@ class BlanchardSettings(SystemSettings):
 
 
 class Blanchard(nn.Module):
-    """Dense layers over the acoustic and the visual vector of an utterance, or over only one of these two.
+    """Dense layers over the acoustic and the visual vector of an utterance, or over only one of the two.
 
-    If an utterance lacks a modality, the encoding of that modality is zero.
+    If an utterance lacks a modality, the output of the dense layer of this modality is replaced by zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: BlanchardSettings) -> None:
@@ -51,7 +51,10 @@ class Blanchard(nn.Module):
         self.heads = make_heads(settings.joint_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from each utterance alone."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance do not depend on the other utterances of its video.
+        """
         encodings = [
             self.encoders[m](real_rows(batch, batch.features[m])) * batch.present[m][batch.real].unsqueeze(-1)
             for m in self.modalities

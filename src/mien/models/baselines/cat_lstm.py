@@ -32,13 +32,13 @@ from mien.schema import FUSED, Modality
 
 @dataclass(frozen=True)
 class CatLstmSettings(SystemSettings):
-    """Sizes and regularisation of `cat-lstm`."""
+    """Settings of the network `cat-lstm`: sizes of its layers, attention over utterances, and dropout rates."""
 
     # features of every modality after its dense layer, before the fusion
     dense_size: int = 200
     # units of the LSTM per direction
     lstm_size: int = 100
-    # False: no attention over the utterances; the heads read the states of the LSTM
+    # False: no attention over the utterances; the heads take the states of the LSTM as input
     utterance_attention: bool = True
     # dropout rates on the features, on the fused utterances, and on the representation
     input_dropout: float = 0.3
@@ -47,9 +47,9 @@ class CatLstmSettings(SystemSettings):
 
 
 class CatLstm(nn.Module):
-    """Attention-based fusion of the modalities (AT-Fusion), then a contextual LSTM with attention (CAT-LSTM).
+    """Attention-based fusion of the modalities (AT-Fusion), then an LSTM with attention over utterances (CAT-LSTM).
 
-    With one modality there is nothing to fuse, and the LSTM reads this modality.
+    With one modality there is no fusion, and the LSTM takes this modality as input.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CatLstmSettings) -> None:
@@ -69,7 +69,13 @@ class CatLstm(nn.Module):
         self.heads = make_heads(state_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits for each task, fusion weights (video, utterance) of each modality, and attention weights."""
+        """Compute the logits of each task, the attention weights and the fusion weights.
+
+        Returns:
+            Logits (video, utterance, logit) by task. Attention weights (video, utterance, context): how much an
+            utterance attends to each utterance of its video. Fusion weights (video, utterance) by modality: how much
+            the modality contributes to an utterance.
+        """
         settings = self.settings
         fused, any_present, fusion = self._fuse(batch)
         fused = functional.dropout(fused, settings.fused_dropout, self.training)
@@ -83,9 +89,13 @@ class CatLstm(nn.Module):
         return outputs_from_heads(self.heads, representation, attention=attention, fusion=fusion)
 
     def _fuse(self, batch: Batch) -> tuple[States, Bool[Tensor, "video utterance"], dict[str, Tensor]]:
-        """Fuse the modalities of each utterance: F = B softmax(w_F^T tanh(W_F B)).
+        """Fuse the modalities of each utterance into one vector, the weighted sum of the vectors of its modalities.
 
-        Return F, the mask of utterances with at least one modality, and the fusion weight (share) of each modality.
+        The weights are computed by a softmax over the modalities that the utterance has.
+
+        Returns:
+            The fused vectors; a mask, True for the utterances that have at least one modality; and the weights by
+            modality.
         """
         inputs = {
             m: functional.dropout(batch.features[m], self.settings.input_dropout, self.training)
@@ -104,9 +114,14 @@ class CatLstm(nn.Module):
     def _attend_to_utterances(
         self, states: Float[Tensor, "video utterance feature"], present: Bool[Tensor, "video utterance"]
     ) -> tuple[States, Weights]:
-        """Return h*_t = tanh(W_p r_t + W_x h_t) and the attention weights a_tj = softmax over j of tanh(h_t W h_j).
+        """Let every utterance attend to all utterances of its video.
 
-        h_t is the state of utterance t, and r_t is the sum of a_tj h_j over all utterances j of the video.
+        Let h_t be the state of utterance t. Its attention weights a_tj are the softmax over j of tanh(h_t W h_j), and
+        r_t is the sum of a_tj h_j over j. The result is h*_t = tanh(W_p r_t + W_x h_t). W, W_p and W_x are trained
+        matrices.
+
+        Returns:
+            The vectors h*_t and the attention weights a_tj.
         """
         scores = torch.tanh(self.bilinear(states) @ states.transpose(1, 2))  # (video, utterance, context)
         weights = masked_softmax(scores, present.unsqueeze(1))

@@ -36,7 +36,10 @@ NEUTRAL = 0.5
 
 @dataclass(frozen=True)
 class DfSettings(SystemSettings):
-    """Sizes and regularisation of `df`. The sizes are ours, because those of the paper are unknown."""
+    """Settings of the network `df`: sizes of its layers, and dropout rate.
+
+    The sizes are our choice, because those of the paper are unknown.
+    """
 
     # units of the two ReLU layers of each modality's classifier
     classifier_size: int = 64
@@ -47,10 +50,10 @@ class DfSettings(SystemSettings):
 
 
 class Df(nn.Module):
-    """Late fusion: one classifier per modality, and a fusion network over their confidences for each task.
+    """Late fusion: one classifier per modality, and for each task a network that fuses their confidences.
 
-    It accepts any one, two or three modalities. All tasks share the hidden layers of a modality's classifier. With one
-    modality, the fusion network only recalibrates the confidences.
+    Any one, two or three modalities are accepted. All tasks share the hidden layers of a modality's classifier. With
+    one modality, the fusion network only recalibrates the confidences.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: DfSettings) -> None:
@@ -68,7 +71,10 @@ class Df(nn.Module):
         self.fusion = nn.ModuleDict({t: relu_layers((2 * n_pairs[t], settings.fusion_size), 0.0) for t in tasks})
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from each utterance alone."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance do not depend on the other utterances of its video.
+        """
         hidden = {m: self.trunks[m](real_rows(batch, batch.features[m])) for m in self.modalities}
         present = {m: batch.present[m][batch.real] for m in self.modalities}
         fused = {}
@@ -85,11 +91,11 @@ def confidence_pairs(
     """Concatenate the confidences p of all modalities with their complements 1 - p.
 
     Args:
-        confidences: Confidences in [0, 1], one per output of a task, by modality.
-        present: True for the utterances that have the modality. For the others, p is set to 0.5.
+        confidences: Confidences in [0, 1] by modality, one column per output of a task.
+        present: By modality, True for the utterances that have the modality. For the others, p is set to 0.5.
 
     Returns:
-        For each modality in turn, p of all outputs, then 1 - p of all outputs.
+        One row per utterance. For each modality in turn, a row contains p of all outputs, then 1 - p of all outputs.
     """
     pairs = []
     for modality, confidence in confidences.items():

@@ -25,9 +25,10 @@ W_x with b -> inward; W_a and W_b -> recurrent, concatenated in one matrix; i, f
 output_gate.
 
 Approximate: we know the equations and the values of alpha and beta only from secondary sources, and we know of no
-public implementation for several modalities. We read alpha and beta as fractions of the hidden units. A view reads the
-first fraction alpha of its own units, and the last fraction beta of the units of every other view. In `hybrid`, every
-unit is therefore either private or shared. Sizes, training and the default topology are ours.
+public implementation for several modalities. We interpret alpha and beta as fractions of the hidden units. The gates of
+a view take as input the first fraction alpha of the view's hidden units, and the last fraction beta of those of every
+other view. In `hybrid`, every unit is therefore either private or shared. Sizes, training and the default topology are
+ours.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class EfLstmSettings(SystemSettings):
-    """Sizes and regularisation of `ef-lstm`."""
+    """Settings of the network `ef-lstm`: sizes of its layers, dropout rates, and number of words per utterance."""
 
     # units of the LSTM
     lstm_size: int = 128
@@ -62,10 +63,11 @@ class EfLstmSettings(SystemSettings):
 
 
 class EfLstm(nn.Module):
-    """LSTM over the words of an utterance, with the vectors of all modalities concatenated for each word.
+    """LSTM over the words of an utterance. For each word, the vectors of all modalities are concatenated.
 
-    The last state passes through a dense layer to the heads. Any one, two or three modalities are accepted. If a word
-    lacks a modality, that part of its vector is zero. If an utterance has no words, its last state is zero.
+    The state after the last word is the input of a dense layer, which the heads follow. Any one, two or three
+    modalities are accepted. If a word lacks a modality, the features of this modality are zero. If an utterance has no
+    words, its last state is zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: EfLstmSettings) -> None:
@@ -79,7 +81,10 @@ class EfLstm(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from the words of each utterance alone."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance depend only on the words of this utterance.
+        """
         rows, features = read_word_rows(batch, self.modalities, self.max_words)
         inputs = [features[m] for m in self.modalities]
         hidden, _ = rows.scan(self._step, inputs, (self.lstm.hidden_size, self.lstm.hidden_size))
@@ -91,7 +96,7 @@ class EfLstm(nn.Module):
         return after
 
 
-# name -> (alpha, beta): a view reads the fraction alpha of its own units and the fraction beta of each other view's
+# name -> (alpha, beta): fractions of its own hidden units and of those of each other view that a view takes as input
 TOPOLOGIES = {
     "view_specific": (1.0, 0.0),
     "coupled": (0.0, 1.0),
@@ -102,9 +107,12 @@ TOPOLOGIES = {
 
 @dataclass(frozen=True)
 class MvLstmSettings(SystemSettings):
-    """Topology, sizes and regularisation of `mv-lstm`."""
+    """Settings of the network `mv-lstm`: topology, sizes, dropout rate, and number of words per utterance.
 
-    # which hidden units a view reads: view_specific, coupled, fully_connected or hybrid
+    The topology decides which hidden units of the modalities each LSTM takes as input.
+    """
+
+    # which hidden units a view takes as input: view_specific, coupled, fully_connected or hybrid
     topology: str = "hybrid"
     # hidden units of each view
     view_size: int = 48
@@ -120,22 +128,24 @@ class MvLstmSettings(SystemSettings):
 
     @property
     def n_own(self) -> int:
-        """Number of hidden units of a view that the view itself reads."""
+        """Number of hidden units that the LSTM of a view (modality) takes as input from the view itself."""
         return round(TOPOLOGIES[self.topology][0] * self.view_size)
 
     @property
     def n_others(self) -> int:
-        """Number of hidden units of each other view that a view reads."""
+        """Number of hidden units that the LSTM of a view (modality) takes as input from each other view."""
         return round(TOPOLOGIES[self.topology][1] * self.view_size)
 
 
 class MvLstm(nn.Module):
-    """One LSTM memory per modality (view), whose gates also read hidden units of the other modalities.
+    """One LSTM per modality (view). Its gates also take hidden units of the other views as input.
 
-    The heads read the last states of all views. If a word lacks a modality, its vector in that view is zero. If an
-    utterance has no words, its last states are zero. With one modality, the topologies `view_specific` and
-    `fully_connected` are a plain LSTM, and the gates of `hybrid` read two thirds of the hidden units. The gates of
-    `coupled` read no hidden unit and depend only on the current word, so that only the memory depends on earlier words.
+    The heads take the last states of all views as input. If a word lacks a modality, its vector in that view is zero.
+    If an utterance has no words, its last states are zero.
+
+    With only one modality, there are no other views. The topologies `view_specific` and `fully_connected` are then a
+    plain LSTM. In `hybrid`, the gates take two thirds of the hidden units as input. In `coupled`, they take only the
+    current word.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MvLstmSettings) -> None:
@@ -151,7 +161,10 @@ class MvLstm(nn.Module):
         self.heads = make_heads(len(self.modalities) * settings.view_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from the words of each utterance alone."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance depend only on the words of this utterance.
+        """
         features, lengths = read_words(batch, self.modalities, self.settings.max_words)
         # W_x x + b does not depend on the preceding word, so it is computed for all words at once
         rows = word_rows(lengths)
@@ -178,9 +191,13 @@ class MvLstm(nn.Module):
         return (*next_hidden, *next_memory)
 
     def _visible_units(self, hidden: State, view: int) -> Float[Tensor, "active read"]:
-        """Return the hidden units that a view reads: the first of its own, then the last of every other view.
+        """Return the hidden units that the gates of one view (modality) take as input.
 
-        They are the states after the preceding word; `view` is the index of the view.
+        These are the first `n_own` units of the view, followed by the last `n_others` units of every other view.
+
+        Args:
+            hidden: Hidden units of every view after the preceding word.
+            view: Index of the view.
         """
         first_shared = self.settings.view_size - self.settings.n_others
         others = [units[:, first_shared:] for number, units in enumerate(hidden) if number != view]

@@ -37,7 +37,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class MarnSettings(SystemSettings):
-    """Sizes and regularisation of `marn`."""
+    """Settings of the network `marn`: sizes of its layers, dropout rates, and number of words per utterance."""
 
     # units of each modality's LSTHM
     text_size: int = 128
@@ -61,11 +61,11 @@ class MarnSettings(SystemSettings):
 
 
 class Marn(nn.Module):
-    """Hybrid-memory LSTMs and a multi-attention block, for any one, two or three modalities.
+    """One LSTM per modality, and at every word several attentions across the LSTMs, for one, two or three modalities.
 
-    With one modality, the attentions act only on the hidden units of that modality, and the code z is a second
-    recurrent state. If a word lacks a modality, its vector for that modality is zero. If an utterance has no words, its
-    last states are zero.
+    From the attentions, a vector (the code) is computed, which all LSTMs take as input at the next word. With one
+    modality, the attentions act only on the hidden units of this modality. If a word lacks a modality, its vector for
+    that modality is zero. If an utterance has no words, its last states are zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MarnSettings) -> None:
@@ -85,7 +85,10 @@ class Marn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from the words of each utterance alone."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance depend only on the words of this utterance.
+        """
         rows, features = read_word_rows(batch, tuple(self.sizes), self.settings.max_words)
         n_units = sum(self.sizes.values())
         inward = [self.inward[m](features[m]) for m in self.sizes]
@@ -103,7 +106,10 @@ class Marn(nn.Module):
         return hidden, memory, self._code(hidden)
 
     def _code(self, hidden: Float[Tensor, "active unit"]) -> Float[Tensor, "active code"]:
-        """Compute the cross-view code z_t after a word, by the multi-attention block."""
+        """Compute, after a word, the vector (code) that the LSTMs of all modalities take as input at the next word.
+
+        `hidden` contains the hidden units of all modalities, one row per utterance.
+        """
         copies = self.attention(hidden).unflatten(1, (self.settings.n_attentions, -1))
         attended = copies.softmax(dim=2) * hidden.unsqueeze(1)  # (active, attention, unit)
         parts = zip(self.sizes, by_view(attended, self.sizes), strict=True)

@@ -2,7 +2,7 @@
 
 `ViewLstms`: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997, with the forget gate of Gers
 et al. 2000. One step computes all views. `torch.nn.LSTM` is not used, because it returns the memory c only after the
-last word, but the fusion reads c after every word.
+last word, but the fusion needs c after every word.
 
 Symbols (paper -> code): x_t -> features; h, c -> hidden, memory, with the units of all views concatenated; i, f, o ->
 input_gate, forget_gate, output_gate; W with b -> inward; U -> recurrent.
@@ -14,8 +14,8 @@ input_gate, forget_gate, output_gate; W with b -> inward; U -> recurrent.
     u_t = g1 u_{t-1} + g2 u^_t,  u_0 = 0
 
 Symbols (paper -> code): c^_t -> fused; u -> memory; u^, NN_u -> candidate; g1, g2 -> keep, take. The first layers of
-NN_1 and NN_2 are computed together, by two matrices: `gates_fused` reads c^ and is computed for all words at once,
-`gates_memory` reads u. The second layers are `keep` and `take`.
+NN_1 and NN_2 are computed together, by two matrices: `gates_fused` is applied to c^, for all words at once, and
+`gates_memory` to u. The second layers are `keep` and `take`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ from mien.schema import Modality
 
 
 class ViewLstms(nn.Module):
-    """Independent LSTMs, one per modality (view). If a word lacks a modality, its vector for that modality is zero."""
+    """Independent LSTMs over the words, one per modality (view).
+
+    If a word lacks a modality, its vector for that modality is zero.
+    """
 
     def __init__(self, n_features: Mapping[Modality, int], sizes: Mapping[Modality, int]) -> None:
         super().__init__()
@@ -47,11 +50,12 @@ class ViewLstms(nn.Module):
         """Run the LSTMs over the words of all utterances.
 
         Args:
-            rows: Layout of the words as rows.
-            features: Vectors of the words for each modality.
+            rows: Layout of the words: the utterance and the position of each row's word.
+            features: Vectors of the words by modality, one row per word.
 
         Returns:
-            Hidden units and memories after every word, with the units of all views concatenated.
+            Hidden states and memory cells after every word, one row per word. The units of all modalities are
+            concatenated.
         """
         n_units = sum(self.sizes.values())
         inward = [self.inward[m](features[m]) for m in self.sizes]
@@ -65,9 +69,11 @@ class ViewLstms(nn.Module):
 
 
 class GatedMemory(nn.Module):
-    """Memory of fused vectors. At each word, one gate controls what is kept of it, and another what is added.
+    """Recurrent memory of fused vectors (multi-view gated memory of the Memory Fusion Network).
 
-    The constructor reads the settings `memory_size`, `hidden_size`, `gate_hidden_size` and `hidden_dropout`.
+    At each word, a candidate is computed from the fused vector. One gate controls how much of the memory is kept, and a
+    second gate controls how much of the candidate is added. `settings` must have the fields `memory_size`,
+    `hidden_size`, `gate_hidden_size` and `hidden_dropout`.
     """
 
     def __init__(self, n_fused: int, settings: Any) -> None:
@@ -85,11 +91,11 @@ class GatedMemory(nn.Module):
         """Run the memory over the words of all utterances.
 
         Args:
-            rows: Layout of the words as rows.
-            fused: Fused vector of each word.
+            rows: Layout of the words: the utterance and the position of each row's word.
+            fused: Fused vector of each word, one row per word.
 
         Returns:
-            The memory after every word.
+            The memory after every word, one row per word.
         """
         (memory,) = rows.scan(self._step, (self.candidate(fused).tanh(), self.gates_fused(fused)), (self.n_memory,))
         return memory
@@ -104,15 +110,15 @@ class GatedMemory(nn.Module):
 def lstm_update(
     gates: Sequence[Float[Tensor, "active gate"]], memory: Float[Tensor, "active unit"]
 ) -> tuple[Float[Tensor, "active unit"], Float[Tensor, "active unit"]]:
-    """Compute one step of the LSTMs: c_t = f c_{t-1} + i candidate, h_t = o tanh(c_t).
+    """Compute one step of the LSTMs of all modalities: c_t = f c_{t-1} + i g, h_t = o tanh(c_t).
 
     Args:
-        gates: For each view, input gate, forget gate, output gate and candidate (active, 4 * units), before their
-            activations.
-        memory: c_{t-1}, with the units of all views concatenated.
+        gates: For each modality, the input gate i, forget gate f, output gate o and candidate g, before their
+            activation functions. They are concatenated in this order. One row per utterance that has a word at step t.
+        memory: c_{t-1}, with the units of all modalities concatenated.
 
     Returns:
-        ``(h_t, c_t)``, with the units of all views concatenated.
+        ``(h_t, c_t)``, with the units of all modalities concatenated.
     """
     all_gates = torch.cat([each.reshape(len(each), 4, -1) for each in gates], dim=2)  # (active, 4, unit)
     squashed, candidate = torch.split(all_gates, [3, 1], dim=1)
@@ -124,13 +130,13 @@ def lstm_update(
 def by_view(
     units: Float[Tensor, "... unit"], sizes: Mapping[Modality, int]
 ) -> tuple[Float[Tensor, "... feature"], ...]:
-    """Split the concatenated units of all views into the units of each view.
+    """Split an array of the concatenated units of all modalities into one array per modality.
 
     Args:
-        units: Units of all views, concatenated in the order of `sizes`.
-        sizes: Number of units of each view.
+        units: Units of all modalities, concatenated along the last axis in the order of `sizes`.
+        sizes: Number of units of each modality.
 
     Returns:
-        The units of each view.
+        One array per modality, in the order of `sizes`.
     """
     return torch.split(units, list(sizes.values()), dim=-1)

@@ -9,7 +9,7 @@ Zadeh, Liang, Mazumder, Poria, Cambria, Morency: "Memory Fusion Network for Mult
 Symbols (paper -> code): h, c -> hidden, memories; c* -> changes; a -> weights; c^ -> weights * changes; u -> memory;
 NN_a -> attention. Every NN is a linear layer, ReLU, dropout and a linear layer.
 
-The equations follow the authors' code, whose gates read u_{t-1} in addition to c^_t. The sizes are those that a public
+The equations follow the authors' code, whose gates take u_{t-1} in addition to c^_t. The sizes are those that a public
 re-implementation (MMSA) tuned on CMU-MOSEI, except for 128 instead of 256 hidden units for each gate, which saves a
 quarter of the weights. The learning rate is MMSA's too. Dropout rates and the size of the layer before the heads are
 ours, and the optimiser is Adam.
@@ -59,7 +59,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class MfnSettings(SystemSettings):
-    """Sizes and regularisation of `mfn`."""
+    """Settings of the network `mfn`: sizes of its layers, dropout rates, and number of words per utterance."""
 
     # units of each modality's LSTM
     text_size: int = 128
@@ -83,8 +83,9 @@ class MfnSettings(SystemSettings):
 class Mfn(nn.Module):
     """Memory fusion network, for any one, two or three modalities.
 
-    With one modality, the attention acts only on the units of that modality's LSTM memory. If a word lacks a modality,
-    its vector for that modality is zero. If an utterance has no words, its last states are zero.
+    It has one LSTM per modality, attention over the changes of their memories, and a gated memory. With one modality,
+    the attention acts only on the memory of this modality. If a word lacks a modality, its vector for that modality is
+    zero. If an utterance has no words, its last states are zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MfnSettings) -> None:
@@ -100,7 +101,10 @@ class Mfn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from the words of each utterance alone."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance depend only on the words of this utterance.
+        """
         rows, features = read_word_rows(batch, tuple(self.lstms.sizes), self.max_words)
         hidden, memories = self.lstms(rows, features)
         changes = torch.cat([rows.before(memories), memories], dim=1)
@@ -116,7 +120,7 @@ TOP = "T"
 
 @dataclass(frozen=True)
 class GraphMfnSettings(SystemSettings):
-    """Sizes and regularisation of `graph-mfn`."""
+    """Settings of the network `graph-mfn`: sizes of its layers, dropout rates, and number of words per utterance."""
 
     # units of each modality's LSTM and of its vertex
     text_size: int = 64
@@ -145,9 +149,10 @@ class GraphMfnSettings(SystemSettings):
 class DynamicFusionGraph(nn.Module):
     """Graph with one vertex per non-empty set of modalities, and a final vertex T.
 
-    The vertex of a set has edges from the vertices of its proper subsets, and T has edges from all other vertices. With
-    three modalities, there are 7 vertices besides T and 19 edges: 6 into the pairs, 6 into the triple and 7 into T.
-    With two modalities, there are 3 vertices and 5 edges; with one, 1 vertex and 1 edge.
+    A vertex is computed from the vertices of its proper subsets, by one weighted edge from each. T is computed from all
+    other vertices. With three modalities, there are 7 vertices besides T and 19 edges: 6 into the pairs, 6 into the
+    triple and 7 into T. With two modalities, there are 3 vertices besides T and 5 edges. With one, there is 1 vertex
+    besides T and 1 edge.
     """
 
     def __init__(self, sizes: Mapping[Modality, int], settings: GraphMfnSettings) -> None:
@@ -174,7 +179,15 @@ class DynamicFusionGraph(nn.Module):
     def forward(
         self, singletons: Mapping[Modality, Float[Tensor, "row feature"]]
     ) -> tuple[Float[Tensor, "row vertex"], Float[Tensor, "row edge"]]:
-        """Compute, for every word separately, the vertex T and the efficacies in the order of `edges`."""
+        """Compute the vertices of the graph, separately for every word.
+
+        Args:
+            singletons: By modality, the vectors of the vertex that consists of this modality alone, one row per word.
+
+        Returns:
+            The vectors of vertex T (row, vertex); and the weights of the edges (row, edge), in the order of the
+            attribute `edges`.
+        """
         efficacies = self.efficacy_network(torch.cat(list(singletons.values()), dim=1))
         if self.squash:
             efficacies = efficacies.sigmoid()
@@ -190,7 +203,7 @@ class GraphMfn(nn.Module):
     """Memory fusion network with a dynamic fusion graph, for any one, two or three modalities.
 
     If a word lacks a modality, its vector for that modality is zero. If an utterance has no words, its last states and
-    its efficacies in `Outputs.fusion` are zero.
+    its edge weights are zero.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: GraphMfnSettings) -> None:
@@ -206,7 +219,14 @@ class GraphMfn(nn.Module):
         self.heads = make_heads(settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits for each task and mean efficacies for each edge, from the words of each utterance alone."""
+        """Compute the logits of each task and the weights of the edges of the fusion graph.
+
+        The results of an utterance depend only on the words of this utterance.
+
+        Returns:
+            Logits (video, utterance, logit) by task; and weights (video, utterance) by edge. The weight of an edge is
+            averaged over the words of an utterance.
+        """
         rows, features = read_word_rows(batch, tuple(self.lstms.sizes), self.max_words)
         hidden, _ = self.lstms(rows, features)
         top, efficacies = self.graph(self._singletons(rows, hidden))

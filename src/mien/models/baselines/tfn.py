@@ -31,7 +31,10 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class TfnSettings(SystemSettings):
-    """Sizes and regularisation of `tfn`, which has three ReLU layers per modality and two after the fusion."""
+    """Settings of the network `tfn`: sizes of its layers, and dropout rates.
+
+    The network has three ReLU layers per modality and two after the fusion.
+    """
 
     # units of each of the three layers of a modality's sub-network, and so the length of z_t, z_a, z_v
     text_size: int = 64
@@ -45,11 +48,12 @@ class TfnSettings(SystemSettings):
 
 
 class Tfn(nn.Module):
-    """Tensor fusion of the embeddings z of any one, two or three modalities.
+    """Tensor fusion network, for any one, two or three modalities.
 
-    The fused tensor F is the outer product of the vectors [1; z]. Because of the leading 1, it contains the products
-    for every subset of the modalities. With one modality, F is [1; z], and the network is a plain dense one. If an
-    utterance lacks a modality, z of that modality is zero, and so are all products that contain it.
+    Each modality has an embedding vector z. The fused tensor F is the outer product of the vectors [1; z] of all
+    modalities. Because of the leading 1, F contains the products for every subset of the modalities. With one modality,
+    F is [1; z]. If an utterance lacks a modality, its z for this modality is zero, and so are all products that contain
+    it.
     """
 
     def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: TfnSettings) -> None:
@@ -66,7 +70,10 @@ class Tfn(nn.Module):
         self.heads = make_heads(units, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, from each utterance alone."""
+        """Compute the logits (video, utterance, logit) of each task.
+
+        The logits of an utterance do not depend on the other utterances of its video.
+        """
         embeddings = []
         for modality in self.modalities:
             present = batch.present[modality][batch.real].unsqueeze(-1)  # (n, 1)
@@ -77,7 +84,11 @@ class Tfn(nn.Module):
 
 
 def tensor_fusion(embeddings: Sequence[Float[Tensor, "n feature"]]) -> Float[Tensor, "n product"]:
-    """Compute the outer product of [1; z] over the embeddings z (paper, section 4.2), flattened in row-major order."""
+    """Compute the outer product of the vectors [1; z] of all embeddings z (paper, section 4.2).
+
+    Returns:
+        All products, flattened, one row per utterance.
+    """
     fused = functional.pad(embeddings[0], (1, 0), value=1.0)
     for embedding in embeddings[1:]:
         factor = functional.pad(embedding, (1, 0), value=1.0)

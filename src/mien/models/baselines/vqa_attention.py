@@ -32,7 +32,7 @@ from mien.schema import Modality
 
 @dataclass(frozen=True)
 class VqaAttentionSettings(SystemSettings):
-    """Sizes and regularisation of `vqa-attention`. The defaults are those of `cim`."""
+    """Settings of the network `vqa-attention`: sizes of its layers, dropout rates. The defaults are those of `cim`."""
 
     # units of the GRU per direction
     gru_size: int = 200
@@ -45,7 +45,7 @@ class VqaAttentionSettings(SystemSettings):
 
 
 class GatedTanh(nn.Module):
-    """Gated tanh layer: f(x) = tanh(W x + b) * sigmoid(W' x + b')."""
+    """Gated tanh layer, which computes tanh(W x + b) * sigmoid(W' x + b') for an input x."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -53,12 +53,16 @@ class GatedTanh(nn.Module):
         self.gate = nn.Linear(size, size)
 
     def forward(self, rows: Float[Tensor, "*row feature"]) -> Float[Tensor, "*row feature"]:
-        """Apply the layer; the shape stays the same."""
+        """Apply the layer to each row. The output has as many features as the input."""
         return torch.tanh(self.value(rows)) * torch.sigmoid(self.gate(rows))
 
 
 class QuestionAttention(nn.Module):
-    """Attention of each utterance of one modality over the utterances of another, and their joint representation."""
+    """Attention from each utterance of one modality (the question) to the utterances of another (the regions).
+
+    For each question, the layer also computes one vector, called the joint representation. It is the product of two
+    vectors: one is computed from the question, and the other from the weighted mean of the regions.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -77,16 +81,17 @@ class QuestionAttention(nn.Module):
         question_present: Bool[Tensor, "video utterance"],
         regions_present: Bool[Tensor, "video context"],
     ) -> tuple[States, Weights]:
-        """Attend from each question to the regions of its video.
+        """Compute the attention from each question to the regions of its video.
 
         Args:
-            question: States of the modality that is the question.
-            regions: States of the modality whose utterances are the regions.
+            question: States of the utterances in the modality that is the question.
+            regions: States of the utterances in the modality that provides the regions.
             question_present: True for the utterances that have the question's modality.
-            regions_present: True for the utterances that have the regions' modality; only these get weight.
+            regions_present: True for the utterances that have the regions' modality. Only these get attention weight.
 
         Returns:
-            The joint representation (zero where the question or every region is missing) and the attention weights.
+            The joint representation of each question, and the attention weights. The joint representation is zero if
+            the question or all regions are missing.
         """
         hidden = self.region_to_hidden(regions).unsqueeze(1) + self.question_to_hidden(question).unsqueeze(2)
         value, gate = hidden.chunk(2, dim=-1)  # each (video, utterance, context, feature)
@@ -98,10 +103,10 @@ class QuestionAttention(nn.Module):
 
 
 class VqaAttention(nn.Module):
-    """Question-guided attention for any one, two or three modalities.
+    """Network with question-guided attention between modalities, for any one, two or three modalities.
 
-    The heads read the joint representations of all pairs of modalities and the states of all modalities, concatenated.
-    A single modality forms a pair with itself.
+    The heads take one concatenated vector as input: the joint representations of all pairs of modalities, then the
+    states of all modalities. If there is only one modality, it forms a pair with itself.
     """
 
     def __init__(
@@ -119,7 +124,13 @@ class VqaAttention(nn.Module):
         self.heads = make_heads((len(self.pairs) + len(self.modalities)) * settings.dense_size, tasks)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Compute logits (video, utterance, logit) for each task, and attention weights (video, utterance, context)."""
+        """Compute the logits of each task, and the attention weights between utterances.
+
+        Returns:
+            Logits (video, utterance, logit) by task, and attention weights (video, utterance, context) by direction. In
+            the direction "text->visual", the text of each utterance attends to the visual features of all utterances of
+            the video.
+        """
         present = batch.present
         states = {m: self.encoders[m](batch.features[m], present[m]) for m in self.modalities}
         joints, attention = [], {}

@@ -2,10 +2,10 @@
 
 The words of all utterances of a batch are the rows of one array, so that computations without a recurrence are one
 matrix product for all words. The first rows are the first words of all utterances, longest utterance first. The next
-rows are the second words of all utterances that have one, and so on. There are no rows for padding.
+rows are the second words of all utterances with at least two words, and so on. There are no rows for padding.
 
-Axes: n = real utterances of a batch; row = all words of these utterances; active = the utterances that have a word at
-the current step.
+Axes: n = utterances of a batch, without padding; row = all words of these utterances; active = the utterances that have
+a word at the current step.
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ State = tuple[Float[Tensor, "active feature"], ...]
 
 @dataclass(frozen=True, slots=True)
 class WordRows:
-    """Layout of the words of a batch as rows: the utterance of each row, and its word's position."""
+    """Layout of arrays that contain one row for every word of a batch: the utterance and the position of each word.
+
+    The rows are sorted by position: the first words of all utterances, then all second words, and so on. Among words
+    with the same position, those of the utterances with the most words come first.
+    """
 
     # number of utterances that have a first word, a second word, and so on; the numbers never increase
     n_active: list[int]
-    # utterance of each row, an index into the batch's real utterances
+    # utterance of each row, an index into the batch's utterances without padding
     owner: Int[Tensor, "row"]
     # position of each row's word in its utterance, from 0
     place: Int[Tensor, "row"]
@@ -54,13 +58,14 @@ class WordRows:
         """Run a recurrence over the words of all utterances.
 
         Args:
-            step: Function that computes the next state from the inputs at one word and the preceding state, for all
-                active utterances at once.
-            inputs: Inputs of `step` for all words.
-            sizes: Number of features of each part of the state. The initial state is zero.
+            step: Function that computes the next state from the inputs at one word and the preceding state. One call
+                processes the words of all utterances at the same position.
+            inputs: Input arrays of the recurrence, one row per word.
+            sizes: The state consists of several arrays; this is the number of features of each. The initial state is
+                zero.
 
         Returns:
-            Each part of the state after every word.
+            The arrays of the state after every word, one row per word.
         """
         state = tuple(inputs[0].new_zeros(self.n_spoken, size) for size in sizes)
         if not self.n_active:
@@ -74,11 +79,17 @@ class WordRows:
         return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
 
     def pick(self, words: Float[Tensor, "n word feature"]) -> Float[Tensor, "row feature"]:
-        """Return the vectors of all words as rows, without padding."""
+        """Return the vectors of all words, one row per word, in the order of this layout.
+
+        In `words`, the same vectors are arranged by utterance, and each utterance is padded on the right.
+        """
         return words[self.owner, self.place]
 
     def before(self, states: Float[Tensor, "row feature"]) -> Float[Tensor, "row feature"]:
-        """Return, for every word, the state after the preceding word of its utterance; zero for the first word."""
+        """Return, for every word, the state after the preceding word of the same utterance.
+
+        For the first word of an utterance, this state is zero.
+        """
         if not self.n_active:
             return states
         initial = states.new_zeros(self.n_spoken, states.shape[1])
@@ -87,17 +98,20 @@ class WordRows:
         return torch.cat([initial, *(part[:n] for part, n in earlier)])
 
     def last(self, states: Float[Tensor, "row feature"]) -> Float[Tensor, "n feature"]:
-        """Return the state after each utterance's last word; zero for an utterance without words."""
+        """Return, for every utterance, the state after its last word. For an utterance without words, it is zero."""
         return torch.cat([states, states.new_zeros(1, states.shape[1])]).index_select(0, self.last_row)
 
     def mean(self, rows: Float[Tensor, "row feature"]) -> Float[Tensor, "n feature"]:
-        """Compute the mean over the words of each utterance; zero for an utterance without words."""
+        """Compute, for every utterance, the mean of the rows of its words. Without words, the mean is zero."""
         total = rows.new_zeros(len(self.lengths), rows.shape[1]).index_add(0, self.owner, rows)
         return total / self.lengths.clamp(min=1).unsqueeze(1)
 
 
 def word_rows(lengths: Int[Tensor, "n"]) -> WordRows:
-    """Compute the layout of words as rows from the number of words of each utterance."""
+    """Compute the layout with one row per word (see `WordRows`).
+
+    `lengths` contains the number of words of each utterance.
+    """
     order = lengths.argsort(descending=True, stable=True)
     longest = int(lengths.max()) if len(lengths) else 0
     words = torch.arange(longest, device=lengths.device)
@@ -115,16 +129,16 @@ def word_rows(lengths: Int[Tensor, "n"]) -> WordRows:
 def read_words(
     batch: Batch, modalities: Sequence[Modality], max_words: int
 ) -> tuple[dict[Modality, Float[Tensor, "n word feature"]], Int[Tensor, "n"]]:
-    """Read the vectors of the first words of every real utterance.
+    """Return the vectors of the first `max_words` words of every utterance of a batch.
 
     Args:
         batch: Batch with words.
-        modalities: Modalities to read.
+        modalities: Modalities whose vectors are returned.
         max_words: Largest number of words per utterance; later words are ignored.
 
     Returns:
-        Vectors of the words by modality, zero where a word lacks the modality; and the number of words of each
-        utterance.
+        Vectors (n, word, feature) by modality; and the number of words of each utterance, at most `max_words`, (n,). A
+        vector is zero where the word lacks the modality. The n utterances are those that are not padding.
 
     Raises:
         UsageError: The batch has no words.
@@ -145,15 +159,16 @@ def read_words(
 def read_word_rows(
     batch: Batch, modalities: Sequence[Modality], max_words: int
 ) -> tuple[WordRows, Mapping[Modality, Float[Tensor, "row feature"]]]:
-    """Read the vectors of the first words of every real utterance, arranged as rows.
+    """Return the vectors of the first `max_words` words of every utterance of a batch, one row per word.
 
     Args:
         batch: Batch with words.
-        modalities: Modalities to read.
+        modalities: Modalities whose vectors are returned.
         max_words: Largest number of words per utterance; later words are ignored.
 
     Returns:
-        The layout of the words, and their vectors by modality, zero where a word lacks the modality.
+        The layout, which tells the utterance and the position of the word in each row (see `WordRows`); and the vectors
+        (row, feature) by modality. A vector is zero where the word lacks the modality.
 
     Raises:
         UsageError: The batch has no words.

@@ -38,7 +38,10 @@ Probabilities = dict[str, Float[Array, "N output"]]
 
 @dataclass(frozen=True)
 class ClassicalSpec:
-    """Everything besides the data that determines the fitted arrays: inputs, tasks, settings and seed."""
+    """Specification of what to fit: the input modalities, the tasks, the settings of the system, and the seed.
+
+    Together with the data, this specification determines the fitted arrays.
+    """
 
     inputs: tuple[Modality, ...]
     tasks: tuple[str, ...]
@@ -53,9 +56,10 @@ def class_tasks_only(row: Task) -> bool:
 
 @dataclass(frozen=True)
 class ClassicalEntry:
-    """Registry entry of a classical system: its two functions and default settings.
+    """Registry entry of a classical system, which is not a neural network.
 
-    The other fields have the same meaning as in `ModelEntry`.
+    It contains the functions that fit the system and predict with it, the default settings, the kind of input, and the
+    modalities and tasks that the system supports.
     """
 
     # (train, valid, spec) -> arrays; valid serves to select and calibrate
@@ -81,9 +85,9 @@ class ClassicalEntry:
 
 
 class ClassicalTargets(NamedTuple):
-    """Gold values for the outputs of some tasks: booleans for classes, floats for intensities.
+    """Gold values of the outputs of several tasks, one row per utterance and one column per output.
 
-    `scored` is False where a label is missing.
+    They are booleans for classes and floats for intensities. The mask `scored` is False where a label is missing.
     """
 
     values: Bool[Array, "N output"] | Float[Array, "N output"]
@@ -91,17 +95,20 @@ class ClassicalTargets(NamedTuple):
 
 
 def classes_among(tasks: Sequence[str]) -> list[str]:
-    """Return only the tasks that predict classes."""
+    """Return only the given tasks that predict classes."""
     return [task for task in tasks if not TASKS[task].predicts_degrees]
 
 
 def degrees_among(tasks: Sequence[str]) -> list[str]:
-    """Return only the tasks that predict intensities."""
+    """Return only the given tasks that predict intensities."""
     return [task for task in tasks if TASKS[task].predicts_degrees]
 
 
 def in_order(tasks: Sequence[str]) -> list[str]:
-    """Return the tasks in the order of `TASKS`, which is fixed because stored arrays do not name their outputs."""
+    """Return the given tasks in the order of `TASKS`.
+
+    Stored arrays need a fixed order of outputs, because the names of the outputs are not stored.
+    """
     return [task for task in TASKS if task in tasks]
 
 
@@ -113,7 +120,7 @@ def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> ClassicalTarg
         tasks: Tasks that all predict classes, or that all predict intensities.
 
     Returns:
-        The targets, one column per output. They have no columns if `tasks` is empty.
+        The targets, with one row per utterance and one column per output. If `tasks` is empty, there are no columns.
     """
     empty = np.zeros((columns.n_utterances, 0), dtype=bool)
     values, scored = [empty], [empty]
@@ -125,14 +132,14 @@ def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> ClassicalTarg
 
 
 def by_task(outputs: Float[Array, "N output"], tasks: Sequence[str]) -> Probabilities:
-    """Split predictions for several tasks into one array per task. Clip intensities to the range of the labels.
+    """Split the predictions for several tasks into one array per task. Clip intensities to the range of the labels.
 
     Args:
-        outputs: Predicted values, with columns in the order of `joined_targets`.
-        tasks: The tasks that these columns belong to.
+        outputs: Predicted values, one column per output, with the tasks in the order of `TASKS`.
+        tasks: The tasks to which the columns belong.
 
     Returns:
-        Predictions by task.
+        Predictions (N, output) by task.
     """
     predictions, start = {}, 0
     for task in in_order(tasks):
@@ -144,14 +151,14 @@ def by_task(outputs: Float[Array, "N output"], tasks: Sequence[str]) -> Probabil
 
 
 def has_both_classes(labels: Bool[Array, "n"]) -> bool:
-    """Tell whether the labels contain both True and False."""
+    """Return True if the labels contain both True and False."""
     return bool(labels.any() and not labels.all())
 
 
 def column_scaling(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the mean (feature,) and standard deviation (feature,) of every column of `rows` (n, feature).
+    """Return the mean (feature,) and the standard deviation (feature,) of every column of `rows` (n, feature).
 
-    The deviation of a constant column is returned as 1, so that it can be divided by.
+    For a constant column, the standard deviation is returned as 1 instead of 0, so that dividing by it is possible.
     """
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     # rounding makes the deviation of a constant column small, but not exactly zero
@@ -160,7 +167,7 @@ def column_scaling(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 @contextmanager
 def iterations_may_run_out() -> Iterator[None]:
-    """Silence scikit-learn's warning that a solver stopped at its iteration limit. The last solution is used."""
+    """Context manager that suppresses scikit-learn's warning that a solver reached its limit of iterations."""
     from sklearn.exceptions import ConvergenceWarning  # scikit-learn takes seconds to import, and only fitting needs it
 
     with warnings.catch_warnings():
@@ -171,11 +178,11 @@ def iterations_may_run_out() -> Iterator[None]:
 def fit_platt_outputs(
     train: tuple[Float[Array, "n output"], ClassicalTargets], valid: tuple[Float[Array, "v output"], ClassicalTargets]
 ) -> Float[Array, "2 output"]:
-    """Fit Platt scaling for every output.
+    """Fit Platt scaling, which turns decision values into probabilities, for every output.
 
-    The scaling is fitted on the valid split, because the system was not fitted on those utterances. If all valid
-    utterances have the same class for an output, the scaling of this output is fitted on the train split instead, which
-    makes its probabilities overconfident.
+    The scaling is fitted on the valid split, because the system was not fitted on its utterances. If all labels of an
+    output are equal on the valid split, the scaling of this output is fitted on the train split instead. The
+    probabilities of this output are then overconfident.
 
     Args:
         train: Decision values and targets of the train split.
@@ -196,14 +203,14 @@ def fit_platt_outputs(
 
 
 def apply_platt(platt: Float[Array, "2 output"], decisions: Float[Array, "n output"]) -> Float[Array, "n output"]:
-    """Turn decision values into probabilities.
+    """Turn decision values into probabilities by Platt scaling.
 
     Args:
-        platt: Slopes and offsets from `fit_platt_outputs`.
-        decisions: Decision values of the same outputs.
+        platt: Slopes (first row) and offsets (second row) from `fit_platt_outputs`.
+        decisions: Decision values, one column per output.
 
     Returns:
-        Probabilities of the outputs.
+        Probabilities, in the shape of `decisions`.
     """
     return sigmoid(decisions * platt[0] + platt[1])
 
@@ -214,12 +221,12 @@ def fit_linear_svm(features: Any, present: Bool[Array, "n"], penalty: float) -> 
     The squared hinge loss is minimised in the primal form, which needs no random numbers.
 
     Args:
-        features: Feature rows (n, feature), dense or scipy sparse.
-        present: Labels of the rows; True for the positive class.
-        penalty: The parameter C.
+        features: Features (n, feature), dense or scipy sparse.
+        present: True for the rows of the positive class.
+        penalty: The parameter C of the SVM.
 
     Returns:
-        Weights and offset. They are all zero if the labels contain only one class.
+        Weights and offset of the decision function. If the labels contain only one class, all of them are zero.
     """
     from sklearn.svm import LinearSVC
 
@@ -232,15 +239,15 @@ def fit_linear_svm(features: Any, present: Bool[Array, "n"], penalty: float) -> 
 
 
 def fit_linear_svr(features: Any, values: Float[Array, "n"], penalty: float) -> tuple[Float[Array, "feature"], float]:
-    """Fit a linear support vector regression (squared epsilon-insensitive loss, solved in the primal).
+    """Fit a linear support vector regression (squared epsilon-insensitive loss, solved in the primal form).
 
     Args:
-        features: Feature rows (n, feature), dense or scipy sparse.
-        values: Target values of the rows.
-        penalty: The parameter C.
+        features: Features (n, feature), dense or scipy sparse.
+        values: Target value of each row.
+        penalty: The parameter C of the regression.
 
     Returns:
-        Weights and offset.
+        Weights and offset of the regression.
     """
     from sklearn.svm import LinearSVR
 
@@ -261,19 +268,20 @@ def fit_linear_svr(features: Any, values: Float[Array, "n"], penalty: float) -> 
 
 @dataclass(frozen=True)
 class MajoritySettings:
-    """Settings of `majority`, which has none."""
+    """Settings of the system `majority`. The class is empty, because the system has no settings."""
 
 
 def fit_majority(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
-    """Compute the fraction of each class and the median intensities among the labelled train utterances.
+    """Compute, on the labelled train utterances, the share of each class and the median of each intensity.
 
     Args:
         train: Train split.
         _valid: Unused.
-        spec: The tasks; its inputs, settings and seed have no effect.
+        spec: Specification of the system. Only its tasks are used.
 
     Returns:
-        ``shares`` (output,), the fractions of the classes; and ``medians`` (output,) if a task predicts intensities.
+        Arrays by name: ``shares`` (output,) contains the share of utterances with each class. If a task predicts
+        intensities, ``medians`` (output,) contains the median of each intensity.
     """
     targets = joined_targets(train, classes_among(spec.tasks))
     tensors = {"shares": targets.values.sum(axis=0) / np.maximum(targets.scored.sum(axis=0), 1)}
@@ -284,7 +292,7 @@ def fit_majority(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec)
 
 
 def majority_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Predict the class fractions and median intensities of train for every utterance.
+    """Predict the same values for every utterance: the share of each class in train and the median intensities.
 
     Args:
         tensors: Arrays from `fit_majority`.
@@ -292,7 +300,7 @@ def majority_probabilities(tensors: Tensors, columns: SplitColumns, spec: Classi
         spec: The spec that was given to `fit_majority`.
 
     Returns:
-        Predictions by task.
+        Predictions (N, output) by task.
     """
     predictions = by_task(np.tile(tensors["shares"], (columns.n_utterances, 1)), classes_among(spec.tasks))
     if degrees := degrees_among(spec.tasks):

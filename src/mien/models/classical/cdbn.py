@@ -44,7 +44,7 @@ from mien.storage.split_columns import SplitColumns
 
 @dataclass(frozen=True)
 class CdbnSettings(SystemSettings):
-    """Sizes of the layers, and settings of their pretraining and of the logistic regression."""
+    """Settings of `cdbn`: sizes and pretraining of the layers, and penalty of the logistic regressions."""
 
     # hidden units of each layer of a modality, and number of layers per modality
     rbm_size: int = 100
@@ -59,7 +59,7 @@ class CdbnSettings(SystemSettings):
 
 
 def fit_cdbn(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
-    """Pretrain the layers and fit the logistic regressions on train.
+    """Pretrain the layers of `cdbn`, then fit one logistic regression per output. Both use the train split.
 
     Args:
         train: Train split.
@@ -67,9 +67,9 @@ def fit_cdbn(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> 
         spec: Inputs, tasks, settings (`CdbnSettings`) and seed.
 
     Returns:
-        For each modality, ``low`` and ``range`` of its features, and ``weights`` and ``biases`` of each layer. For the
-        joint layer, ``weights`` and ``biases``. For the regressions, ``weights`` (joint, output) and ``offsets``
-        (output,).
+        Arrays by name. For each modality: ``low`` (minimum) and ``range`` of its features, and ``weights`` and
+        ``biases`` of each layer. For the joint layer: ``weights`` and ``biases``. For the logistic regressions:
+        ``weights`` (joint unit, output) and ``offsets`` (output,).
     """
     settings: CdbnSettings = spec.settings
     tensors: Tensors = {}
@@ -92,7 +92,7 @@ def fit_cdbn(train: SplitColumns, _valid: SplitColumns, spec: ClassicalSpec) -> 
 
 
 def cdbn_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Predict with the logistic regressions on the joint layer.
+    """Predict with a fitted `cdbn`: one logistic regression per output, on the hidden units of the joint layer.
 
     Args:
         tensors: Arrays from `fit_cdbn`.
@@ -100,7 +100,7 @@ def cdbn_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalS
         spec: The spec that was given to `fit_cdbn`.
 
     Returns:
-        Probabilities by task.
+        Probabilities (N, output) by task.
     """
     logits = _joint_units(tensors, columns, spec) @ tensors["weights"] + tensors["offsets"]
     return by_task(sigmoid(logits), spec.tasks)
@@ -109,15 +109,15 @@ def cdbn_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalS
 def hidden_units(
     units: Float[Array, "n visible"], weights: Float[Array, "hidden visible"], biases: Float[Array, "hidden"]
 ) -> Float[Array, "n hidden"]:
-    """Compute the probability that each hidden unit of an RBM is 1.
+    """Compute the probability that each hidden unit of a restricted Boltzmann machine (RBM) is 1.
 
     Args:
-        units: Values of the visible units in [0, 1].
-        weights: Weights of the layer.
+        units: Values of the visible units in [0, 1], one row per case.
+        weights: Weights between hidden and visible units.
         biases: Biases of the hidden units.
 
     Returns:
-        Probabilities of the hidden units.
+        Probabilities, one row per case and one column per hidden unit.
     """
     return sigmoid(units @ weights.T + biases)
 
@@ -133,11 +133,13 @@ def _fit_rbm(units: FloatArray, size: int, name: str, spec: ClassicalSpec) -> Te
 
 
 def _fit_logistic(units: FloatArray, labels: Array, penalty: float) -> tuple[FloatArray, float]:
-    """Fit the weights and the offset of one logistic regression.
+    """Fit one logistic regression to the hidden units, and return its weights (unit,) and its offset.
 
-    If the labels contain only one class, the weights are zero, and the offset gives the smoothed probability
-    (number of positive labels + 1) / (number of labels + 2). The units are standardised for the fit, because many of
-    them vary by less than a thousandth and the penalty would suppress these.
+    `units` contains the values of the hidden units, (utterance, unit). They are standardised for the fit. Many of them
+    vary by less than a thousandth, so the penalty would otherwise suppress their weights.
+
+    If the labels contain only one class, the weights are zero. The offset then gives the probability (number of
+    positive labels + 1) / (number of labels + 2).
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -157,7 +159,10 @@ def _to_unit_interval(tensors: Tensors, modality: Modality, rows: FloatArray) ->
 
 
 def _top_units(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Float[Array, "N visible"]:
-    """Return the top hidden units of all modalities, concatenated; zero where an utterance lacks the modality."""
+    """Return the hidden units of the top layer of every modality, concatenated, one row per utterance.
+
+    The units of a modality are zero where an utterance lacks it.
+    """
     tops = []
     for modality in spec.inputs:
         mask = columns.present[modality]

@@ -2,8 +2,8 @@
 
 Source: S. Poria, I. Chaturvedi, E. Cambria, A. Hussain, "Convolutional MKL based multimodal emotion recognition and
 sentiment analysis", ICDM 2016. The paper selects features and trains a multiple-kernel SVM on them (SPF-GMKL,
-generalised MKL with spectral projected gradient descent). This file is a stand-in that does NOT implement SPF-GMKL. It
-selects features by ANOVA F, and computes the weights of the kernels for each output before the SVM is fitted, by
+generalised MKL with spectral projected gradient descent). This file does NOT implement SPF-GMKL but a simpler method.
+It selects features by ANOVA F, and computes the weights of the kernels for each output before the SVM is fitted, by
 centred kernel alignment (the algorithm "alignf" of C. Cortes, M. Mohri, A. Rostamizadeh, "Algorithms for learning
 kernels based on centered alignment", JMLR 13, 2012). The text features of the Dataset replace the convolutional
 features of the paper.
@@ -58,7 +58,7 @@ EIGENVALUE_FLOOR = 1e-10
 
 @dataclass(frozen=True)
 class MklSvmSettings(SystemSettings):
-    """Sizes, kernel width and penalty of `mkl-svm`."""
+    """Settings of `mkl-svm`: share of selected features, number of landmarks, kernel width, and penalty of the SVM."""
 
     # fraction of each modality's features that is selected, by ANOVA F on train
     selected_share: float = 0.75
@@ -78,7 +78,7 @@ class MklSvmSettings(SystemSettings):
 
 
 def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
-    """Fit kernels, kernel weights and SVMs on train, and Platt scaling on valid.
+    """Fit the kernels, their weights and the SVMs on the train split, and the Platt scaling on the valid split.
 
     Args:
         train: Train split.
@@ -86,9 +86,9 @@ def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -
         spec: Inputs, tasks, settings (`MklSvmSettings`) and seed.
 
     Returns:
-        For each modality, the selected ``columns``, their ``mean`` and ``scale``, the ``landmarks``, ``gamma`` and the
-        ``coefficients`` (landmark, output). For all, ``kernel_weights`` (output, modality), ``offsets`` (output,) and
-        ``platt`` (2, output).
+        Arrays by name. For each modality: the selected ``columns``, their ``mean`` and ``scale``, the ``landmarks``,
+        ``gamma``, and the ``coefficients`` (landmark, output). For all modalities together: ``kernel_weights`` (output,
+        modality), ``offsets`` (output,) and ``platt`` (2, output).
     """
     targets = joined_targets(train, spec.tasks)
     rng = np.random.default_rng(spec.seed)
@@ -127,7 +127,9 @@ def fit_mkl_svm(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -
 
 
 def mkl_svm_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Predict with weighted sums of kernel values and Platt scaling.
+    """Predict with a fitted `mkl-svm`.
+
+    The decision value of an output is a weighted sum of kernel values. Platt scaling turns it into a probability.
 
     Args:
         tensors: Arrays from `fit_mkl_svm`.
@@ -135,16 +137,18 @@ def mkl_svm_probabilities(tensors: Tensors, columns: SplitColumns, spec: Classic
         spec: The spec that was given to `fit_mkl_svm`.
 
     Returns:
-        Probabilities by task.
+        Probabilities (N, output) by task.
     """
     return by_task(apply_platt(tensors["platt"], _mkl_svm_decisions(tensors, columns, spec)), spec.tasks)
 
 
 def select_columns(rows: FloatArray, targets: ClassicalTargets, n_selected: int) -> Int[Array, "selected"]:
-    """Select the feature columns with the largest ANOVA F. The F of a column is its largest over all outputs.
+    """Select the feature columns with the largest F statistics (analysis of variance, ANOVA).
+
+    F is computed for every column and every output. Columns are ranked by their largest F over all outputs.
 
     Args:
-        rows: Feature rows (n, feature).
+        rows: Features (n, feature).
         targets: Class labels of the same rows.
         n_selected: Number of columns to select.
 
@@ -162,11 +166,11 @@ def anova_f(rows: FloatArray, present: Bool[Array, "n"]) -> Float[Array, "featur
     """Compute, for each feature, the F statistic of a one-way analysis of variance with two groups.
 
     Args:
-        rows: Feature rows (n, feature).
-        present: Labels that form the two groups.
+        rows: Features (n, feature).
+        present: True for the rows of the first group, False for those of the second.
 
     Returns:
-        F of each feature; 0 where neither group varies, as for a constant feature.
+        F of each feature. It is 0 if the feature is constant within both groups.
     """
     groups = (rows[present], rows[~present])
     mean = rows.mean(axis=0)
@@ -180,28 +184,28 @@ def anova_f(rows: FloatArray, present: Bool[Array, "n"]) -> Float[Array, "featur
 def rbf_kernel(
     rows: Float[Array, "n feature"], landmarks: Float[Array, "landmark feature"], gamma: FloatArray | float
 ) -> Float[Array, "n landmark"]:
-    """Compute the RBF kernel exp(-gamma |x - x'|^2) of rows and landmarks.
+    """Compute the RBF kernel exp(-gamma |x - x'|^2) between every row x and every landmark x'.
 
     Args:
-        rows: Scaled feature rows.
-        landmarks: Landmarks in the same space.
-        gamma: Factor of the squared distance; a larger one makes the kernel narrower.
+        rows: Scaled features.
+        landmarks: Landmarks, with the same features and scaling.
+        gamma: Factor of the squared distance. The larger it is, the narrower is the kernel.
 
     Returns:
-        Kernel values of every pair, in (0, 1].
+        Kernel values in (0, 1]. They have one row per row of `rows`, and one column per landmark.
     """
     return np.asarray(np.exp(-gamma * squared_distances(rows, landmarks)))
 
 
 def squared_distances(rows: Float[Array, "n feature"], others: Float[Array, "k feature"]) -> Float[Array, "n k"]:
-    """Compute the squared Euclidean distance of every pair of rows.
+    """Compute the squared Euclidean distance between every row of `rows` and every row of `others`.
 
     Args:
-        rows: First set of rows.
-        others: Second set of rows, with the same features.
+        rows: Feature vectors, one per row.
+        others: Feature vectors with the same features, one per row.
 
     Returns:
-        Squared distances; rounding errors below zero are set to zero.
+        Squared distances. A distance that would be negative by rounding errors is set to zero.
     """
     distances = (rows**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
     distances -= 2 * rows @ others.T
@@ -210,10 +214,16 @@ def squared_distances(rows: Float[Array, "n feature"], others: Float[Array, "k f
 
 
 def nystroem_projection(kernel: Float[Array, "landmark landmark"]) -> Float[Array, "landmark rank"]:
-    """Compute a matrix P such that P P' is the pseudo-inverse of the kernel matrix of the landmarks.
+    """Compute a matrix P such that P P' is the pseudo-inverse of a kernel matrix.
 
-    If the kernel values of utterances with the landmarks are multiplied by P, the results are features whose inner
-    products approximate the kernel.
+    Let K be a matrix of the kernel values between utterances (rows) and landmarks (columns). The rows of K P are then
+    feature vectors whose inner products approximate the kernel between utterances.
+
+    Args:
+        kernel: Kernel values between all pairs of landmarks.
+
+    Returns:
+        The matrix P.
     """
     values, vectors = np.linalg.eigh(kernel)
     significant = values > EIGENVALUE_FLOOR * values[-1]
@@ -221,15 +231,18 @@ def nystroem_projection(kernel: Float[Array, "landmark landmark"]) -> Float[Arra
 
 
 def alignment_weights(features: Sequence[Float[Array, "n rank"]], present: Bool[Array, "n"]) -> Float[Array, "kernel"]:
-    """Compute kernel weights for which the weighted sum of the kernels is best aligned with the labels.
+    """Compute a weight for each kernel, such that the weighted sum of the kernels is best aligned with the labels.
+
+    Alignment is the cosine similarity of two centred matrices: the kernel matrix, and the matrix of the products of all
+    pairs of labels (+1 and -1).
 
     Args:
-        features: For each kernel, feature rows whose inner products are the values of the kernel.
-        present: Labels of the rows; True for the positive class.
+        features: For each kernel, feature vectors whose inner products are the values of the kernel.
+        present: True for the rows of the positive class.
 
     Returns:
-        Non-negative weights with sum 1 that maximise the centred alignment. They are equal if no kernel is aligned with
-        the labels.
+        Non-negative weights with sum 1 that maximise the alignment. If no kernel is aligned with the labels, all
+        weights are equal.
     """
     from scipy.optimize import nnls
 
@@ -276,7 +289,10 @@ def _fit_kernel(
 
 
 def _kernel_rows(tensors: Tensors, columns: SplitColumns, modality: Modality) -> Float[Array, "N landmark"]:
-    """Compute the kernel values of every utterance with the landmarks; zero for utterances that lack the modality."""
+    """Compute the kernel values between every utterance and every landmark of a modality, (utterance, landmark).
+
+    The values are zero for utterances that lack the modality.
+    """
     landmarks = tensors[f"{modality}.landmarks"]
     mask = columns.present[modality]
     rows = columns.features[modality][mask][:, tensors[f"{modality}.columns"]].astype(np.float64)

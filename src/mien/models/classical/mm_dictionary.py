@@ -68,7 +68,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class MmDictionarySettings(SystemSettings):
-    """Sizes of the codebooks (sets of k-means centres), and the penalty of the regressions and SVMs."""
+    """Settings of `mm-dictionary`: numbers of k-means centres, and penalty of the regressions and SVMs."""
 
     # number of codewords
     n_codewords: int = 300
@@ -79,7 +79,7 @@ class MmDictionarySettings(SystemSettings):
 
 
 def fit_mm_dictionary(train: SplitColumns, valid: SplitColumns, spec: ClassicalSpec) -> Tensors:
-    """Fit codebooks, regressions and SVMs on train, and Platt scaling on valid.
+    """Fit k-means centres, regressions and SVMs on the train split, and Platt scaling on the valid split.
 
     Args:
         train: Train split with words.
@@ -87,11 +87,12 @@ def fit_mm_dictionary(train: SplitColumns, valid: SplitColumns, spec: ClassicalS
         spec: Inputs, tasks, settings (`MmDictionarySettings`) and seed.
 
     Returns:
-        For each modality, ``mean``, ``scale`` and ``centres``. For the classes, ``weights``, ``offsets`` and ``platt``.
-        For the intensities, if a task predicts them, ``intensity_weights`` and ``intensity_offsets``.
+        Arrays by name. For each modality: ``mean`` and ``scale`` of its features, and the k-means ``centres``. For the
+        classes: ``weights``, ``offsets`` and ``platt``. If a task predicts intensities, also ``intensity_weights`` and
+        ``intensity_offsets``.
 
     Raises:
-        DataError: A split has no words, or no train word has an input modality.
+        DataError: A split has no words, or all train words lack one of the input modalities.
     """
     tensors: Tensors = {}
     for modality in spec.inputs:
@@ -109,7 +110,10 @@ def fit_mm_dictionary(train: SplitColumns, valid: SplitColumns, spec: ClassicalS
 
 
 def mm_dictionary_probabilities(tensors: Tensors, columns: SplitColumns, spec: ClassicalSpec) -> Probabilities:
-    """Predict with linear functions of the counts, followed by Platt scaling for classes.
+    """Predict with a fitted `mm-dictionary`.
+
+    Each output has a linear function of the counts from `dictionary_counts`. For classes, Platt scaling turns its value
+    into a probability.
 
     Args:
         tensors: Arrays from `fit_mm_dictionary`.
@@ -117,10 +121,10 @@ def mm_dictionary_probabilities(tensors: Tensors, columns: SplitColumns, spec: C
         spec: The spec that was given to `fit_mm_dictionary`.
 
     Returns:
-        Probabilities for tasks that predict classes, and intensities for the others, by task.
+        Predictions (N, output) by task: probabilities if the task predicts classes, and intensities otherwise.
 
     Raises:
-        DataError: The columns have no words.
+        DataError: `columns` has no words.
     """
     predictions = by_task(
         apply_platt(tensors["platt"], _dictionary_decisions(tensors, columns, spec)), classes_among(spec.tasks)
@@ -134,17 +138,21 @@ def mm_dictionary_probabilities(tensors: Tensors, columns: SplitColumns, spec: C
 def dictionary_counts(
     offsets: Int[Array, "N_plus_1"], codes: Mapping[Modality, Int[Array, "W"]], sizes: Mapping[Modality, int]
 ) -> Any:
-    """Count codewords, gestures, and codewords with and without each gesture, in every utterance.
+    """Count how often each codeword, each gesture, and each combination of both occurs in every utterance.
+
+    A codeword is the k-means cluster of the text vector of a word. A gesture is the cluster of the word's vector in
+    another modality.
 
     Args:
-        offsets: Utterance n consists of the words offsets[n] to offsets[n + 1] - 1.
-        codes: Per modality, the index of each word's codeword or gesture; `UNKNOWN` if the word lacks the modality.
-        sizes: Per modality, the number of codewords or gestures.
+        offsets: Utterance i consists of the words with indices offsets[i] to offsets[i + 1] - 1.
+        codes: By modality, the index of the codeword or gesture of each word. It is `UNKNOWN` if the word lacks the
+            modality.
+        sizes: Number of codewords or gestures by modality.
 
     Returns:
-        Scipy sparse matrix (N, feature). Its first columns are the plain counts of each modality. If text is among the
-        modalities, more columns follow for each gesture of each other modality: the counts of every codeword with this
-        gesture, then the counts of every codeword with another gesture.
+        Scipy sparse matrix of counts, one row per utterance. The first columns count the codewords or gestures of each
+        modality. If text is among the modalities, two blocks of columns follow for each gesture: how often every
+        codeword occurs with this gesture, and how often it occurs with another gesture of the same modality.
     """
     from scipy.sparse import csr_array
 
@@ -171,14 +179,14 @@ def dictionary_counts(
 
 
 def nearest_centres(rows: Float[Array, "n feature"], centres: Float[Array, "k feature"]) -> Int[Array, "n"]:
-    """Return the index of the nearest centre of every row.
+    """Find the nearest centre of every row by Euclidean distance.
 
     Args:
-        rows: Feature rows.
-        centres: Centres in the same space.
+        rows: Feature vectors, one per row.
+        centres: Centres with the same features, one per row.
 
     Returns:
-        Index of a centre for every row.
+        Index of the nearest centre of every row of `rows`.
     """
     half = 0.5 * (centres**2).sum(axis=1)
     parts = [
@@ -191,7 +199,10 @@ def nearest_centres(rows: Float[Array, "n feature"], centres: Float[Array, "k fe
 def _fit_outputs(
     counts: Any, train: SplitColumns, tasks: Sequence[str], penalty: float
 ) -> tuple[Float[Array, "feature output"], Float[Array, "output"]]:
-    """Fit weights and offset of every output: regressions for sentiment and intensities, SVMs for emotion classes."""
+    """Fit one linear function of the counts per output, and return the weights and the offsets.
+
+    The functions are regressions for sentiment and for intensities, and SVMs for emotion classes.
+    """
     fitted = []
     for task in in_order(tasks):
         values, scored = joined_targets(train, [task])

@@ -12,7 +12,7 @@ tests compare the results with it. The implementation saves time in these ways:
   allocated before the first step.
 
 Axes: direction = the forward and the backward direction of each GRU in turn (f0 b0 f1 b1 ...); row = the utterances in
-the order of the recurrence: the first of every video, then the second of every video that has one, and so on.
+the order of the recurrence: the first of every video, then the second of every video with at least two, and so on.
 
 Symbols (equations -> code): r, z, n -> reset, update, candidate; W_i*, b_i* -> weight_ih, bias_ih; W_h*, b_h* ->
 weight_hh, bias_hh.
@@ -43,10 +43,12 @@ STEPS_WORTH_A_COPY = 6
 
 @dataclass(frozen=True, slots=True)
 class RecurrenceRows:
-    """Layout of the recurrence: which utterance each row processes.
+    """Layout of a recurrence that runs several GRUs over the same videos: which utterance each row processes.
 
-    Utterances are numbered through the padded batch: utterance i of video v has number v * (utterances per video) + i.
-    A filler row belongs to a GRU that has no utterance of the video left, while another GRU still has one.
+    A row is one step of the recurrence in one video, and all GRUs have the same rows. Utterances are given by their
+    index in the padded batch: utterance i of video v has the index v * (utterances per video) + i. If a GRU processes
+    fewer utterances of a video than another GRU, the last rows of this video are filler rows for the former GRU: they
+    process no utterance.
     """
 
     # number of videos that have a first, second, ... utterance
@@ -55,7 +57,7 @@ class RecurrenceRows:
     n_utterances: int
     # whether there are no filler rows
     all_real: bool
-    # for each direction, the utterance number of every row; n_utterances for a filler row
+    # for each direction, the index of the utterance of every row; n_utterances for a filler row
     utterance: tuple[Int[Tensor, "row"], ...]
     # for each row after the first step, the index of the preceding row of the same video
     before: Int[Tensor, "later_row"]
@@ -66,17 +68,17 @@ def run_grus(
     inputs: Sequence[Float[Tensor, "video utterance _"]],
     presents: Sequence[Bool[Tensor, "video utterance"]],
 ) -> Float[Tensor, "gru video utterance state"]:
-    """Compute `run_bidirectional` for several GRUs over the same videos.
+    """Run several bidirectional GRUs over the same videos.
 
-    If `use_fast` returns True, all GRUs run as one recurrence.
+    If `use_fast` returns True, all GRUs run together as one recurrence, which is faster.
 
     Args:
         grus: Bidirectional GRUs of one layer, with biases and with the same hidden size.
         inputs: Input vectors of each GRU.
-        presents: True for the utterances that each GRU visits; it skips the others.
+        presents: For each GRU, True for the utterances that it processes. The others are skipped.
 
     Returns:
-        Forward and backward states of every GRU, concatenated; zero where an utterance is not present.
+        Forward and backward states of every GRU, concatenated; zero for the skipped utterances.
     """
     # The backward pass does not cast, so it does not support mixed precision.
     if not use_fast(*inputs) or torch.is_autocast_enabled("cpu"):
@@ -88,10 +90,9 @@ def run_grus(
 
 
 def _arrange_rows(presents: Sequence[Bool[Tensor, "video utterance"]]) -> RecurrenceRows:
-    """Compute the layout of the rows for both directions of every GRU; `presents[i]` is the mask of GRU i.
+    """Compute the layout of the recurrence (see `RecurrenceRows`): which utterance each row processes.
 
-    A GRU skips utterances that are not present. If it has fewer utterances in a video than another GRU, its last rows
-    are filler rows, whose states `run_grus` does not return.
+    `presents[i]` is True for the utterances that GRU i processes. The others are skipped.
     """
     masks = [present.numpy() for present in presents]  # (video, utterance); numpy is faster than torch for small arrays
     n_utterances = masks[0].shape[1]
@@ -129,9 +130,10 @@ def _gru_parameters(gru: nn.GRU) -> list[Tensor]:
 
 
 class _FusedGru(torch.autograd.Function):
-    """Compute `run_grus` for inputs (utterance, feature), one per GRU, with the padded videos concatenated.
+    """Differentiable function that runs several bidirectional GRUs as one recurrence; used by `run_grus`.
 
-    The result has the shape (gru, utterance, 2 * hidden).
+    Each GRU has one input array (utterance, feature), in which the padded videos are concatenated. The result contains
+    the states (gru, utterance, 2 * hidden).
     """
 
     @staticmethod
@@ -192,10 +194,20 @@ def _step_forward(
     bias_n: Float[Tensor, "direction 1 hidden"],
     per_step: Sequence[int],
 ) -> tuple[Float[Tensor, "direction row hidden"], Float[Tensor, "direction row hidden"]]:
-    """Compute the GRU states of all rows, and the recurrent part of the candidate n before the reset gate is applied.
+    """Compute the GRU states step by step.
 
-    `gates` must contain the parts of r, z and n that come from the inputs. It is overwritten with r, z and n. tanh(x)
-    is computed as 2 sigmoid(2x) - 1, which takes half the time.
+    A row is one utterance. The rows are ordered by step: the first utterance of every video, then the second, and so
+    on.
+
+    Args:
+        gates: Contributions of the inputs to the reset gate r, the update gate z and the candidate n. The
+            array is overwritten in place with the values of r, z and n.
+        weights: Recurrent weights.
+        bias_n: Recurrent bias of the candidate n.
+        per_step: Number of rows of each step: the videos that still have an utterance.
+
+    Returns:
+        Two arrays: the states, and the recurrent contribution to n before it is multiplied by r.
     """
     hidden = weights.shape[2]
     # Products with a transposed copy are faster, but the copy pays off only after several products.
@@ -238,12 +250,20 @@ def _step_backward(
     weights: Float[Tensor, "direction 3*hidden hidden"],
     rows: RecurrenceRows,
 ) -> tuple[Float[Tensor, "direction row 3*hidden"], Float[Tensor, "direction row hidden"]]:
-    """Compute gradients for the gates r and z and the candidate n of all rows.
+    """Compute the gradients for the gates r and z and the candidate n of all rows, from the last step to the first.
 
-    The first result holds the gradients of the recurrent products of r, z and n. Each of them is the gradient of the
-    row's state times a factor. The factors do not depend on gradients and are computed first, for all rows at once, so
-    that a step takes only three operations. The second result is the factor by which the gradient of the state must be
-    multiplied to get that of the candidate's input part. Gradients from later steps are added to `d_states` in place.
+    Every gradient is the gradient of the row's state times a factor. The factors do not depend on gradients, so they
+    are computed first, for all rows at once.
+
+    Args:
+        d_states: Gradients of the states. The gradients that come from later steps are added in place.
+        saved: Gates, states and recurrent contribution to n, from the forward pass.
+        weights: Recurrent weights.
+        rows: Layout of the rows.
+
+    Returns:
+        The gradients of the recurrent contributions to r, z and n; and a factor. The gradient of the input's
+        contribution to n is this factor times the gradient of the state.
     """
     gates, states, recurrent_n = saved
     hidden = states.shape[-1]
@@ -281,7 +301,10 @@ def _select_rows(
     rows: RecurrenceRows,
     out: Tensor | None = None,
 ) -> Float[Tensor, "row feature"]:
-    """Return the vector of each row's utterance; zero for a filler row."""
+    """Return the vector of the utterance that each row processes. A filler row gets zeros.
+
+    `places` contains the index of the utterance of each row. If `out` is given, the result is written into it.
+    """
     if not rows.all_real:
         values = torch.nn.functional.pad(values, (0, 0, 0, 1))
     return torch.index_select(values, 0, places, out=out)
@@ -292,15 +315,16 @@ def attend_pairs(
     presents: Bool[Tensor, "modality video utterance"],
     directions: Sequence[tuple[int, int]],
 ) -> tuple[Float[Tensor, "direction video utterance feature"], Float[Tensor, "direction video utterance context"]]:
-    """Compute `cim.attend` for both directions of every pair of modalities, with one batched product per equation.
+    """Compute the attention between all pairs of modalities, with one batched product per equation of `cim.attend`.
 
     Args:
         states: States of every modality.
-        presents: True for the utterances of every modality that take attention.
-        directions: Pairs (X, Y) of modality indices: every pair once, then the same pairs, each reversed.
+        presents: True for the utterances of every modality that may get attention weight.
+        directions: Pairs (X, Y) of modality indices, where X attends to Y. Every pair occurs once in the first half.
+            The second half contains the same pairs in the same order, each reversed.
 
     Returns:
-        ``(A, N)`` of every direction: the gated vectors and the attention weights.
+        The gated vectors and the attention weights of every direction.
     """
     queries, contexts = torch.tensor(directions, device=states.device).unbind(1)
     gated, weights = _PairAttention.apply(states, presents, queries, contexts)  # type: ignore[no-untyped-call]
@@ -308,9 +332,10 @@ def attend_pairs(
 
 
 class _PairAttention(torch.autograd.Function):
-    """Compute `attend_pairs` from two tensors, the indices of X and of Y for each direction.
+    """Differentiable function that computes the attention between all pairs of modalities; used by `attend_pairs`.
 
-    The second half of the directions are the pairs of the first half, reversed.
+    In direction i, the modality with the index queries[i] attends to the modality with the index contexts[i]. The
+    second half of the directions contains the pairs of the first half in the same order, each reversed.
     """
 
     @staticmethod

@@ -11,12 +11,13 @@ from torch.nn import functional
 
 
 def use_fast(*tensors: Tensor) -> bool:
-    """Tell whether to use the fast implementations of recurrence, attention and dropout.
+    """Return whether to use the fast implementations of recurrence, attention and dropout.
 
     They are used if all tensors are on the CPU, no ONNX export is running, and the environment variable MIEN_FAST is
-    not 0. This is not a setting of a model, because settings are part of a run's identity. The fast and the plain
-    implementations compute the same values. Only dropout during training draws other random numbers, as it also does
-    on another device.
+    not 0.
+
+    The fast and the plain implementations compute the same values, so this choice is not a setting of the model. Only
+    dropout differs: the fast dropout draws other random numbers than the plain one.
     """
     on_cpu = all(each.device.type == "cpu" for each in tensors)
     return on_cpu and not torch.onnx.is_in_onnx_export() and os.environ.get("MIEN_FAST") != "0"
@@ -28,18 +29,18 @@ VALUES_PER_NUMBER = 4
 
 
 def dropout(values: Float[Tensor, "*axes"], rate: float, training: bool) -> Float[Tensor, "*axes"]:
-    """Set random values to zero during training, and scale the others by 1 / (1 - rate).
+    """Set random values to zero during training, and multiply the others by 1 / (1 - rate).
 
-    The random numbers come from torch's global generator, and are drawn in the same way for tensors of every size. If
-    `use_fast` returns False, `torch.nn.functional.dropout` is applied, which draws other numbers.
+    The random numbers come from torch's global generator. If `use_fast` returns False, `torch.nn.functional.dropout` is
+    used instead, which draws other random numbers.
 
     Args:
-        values: Values, each of which is dropped independently of the others.
+        values: Array of any shape. Each value is dropped independently of the others.
         rate: Probability that a value is set to zero, in [0, 1).
         training: If False, the values are returned unchanged.
 
     Returns:
-        Values of the same shape.
+        Values in the same shape.
     """
     if not training or rate == 0:
         return values

@@ -1,8 +1,9 @@
 """Alignment of frames to words and of words to segments by overlap in time, as in `align` of CMU-MultimodalSDK.
 
 A frame is a feature vector with a start and an end time. A frame belongs to a word, and a word to a segment, if they
-overlap by more than `EPSILON_S`. It then has full weight, whatever the length of the overlap. The SDK scans all frames
-for every word. This module instead finds them by search in sorted times, and sums neighbouring frames at once.
+overlap by more than `EPSILON_S`. All frames of a word have the same weight, whatever the length of the overlap. The SDK
+scans all frames for every word. This module instead finds the frames of a word by search in sorted times, and sums
+neighbouring frames at once.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class IntervalMeans:
 
 
 def start_order(intervals: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Return the indices that sort intervals (row, 2), in seconds, by start; intervals below `EPSILON_S` are left out.
+    """Return the indices that sort intervals (row, 2), given in seconds, by their start.
 
-    Intervals with equal starts keep their order.
+    Intervals shorter than `EPSILON_S` are left out. Intervals with equal starts keep their order.
     """
     usable = np.flatnonzero(intervals[:, 1] - intervals[:, 0] >= EPSILON_S)
     order: np.ndarray[tuple[int], np.dtype[np.intp]] = usable[np.argsort(intervals[usable, 0], kind="stable")]
@@ -70,7 +71,7 @@ def interval_means(
             float32 counts as not finite.
 
     Returns:
-        The means, with masks that tell which words have one.
+        The means, with masks that tell which words have a mean and which overlap any frame.
     """
     sums = np.zeros((len(intervals), n_features))
     counts = np.zeros((len(intervals), n_features))
@@ -124,7 +125,7 @@ def _sums_by_range(
 ) -> tuple[FloatArray, IntArray]:
     """Sum the frames of each word, if the frames are sorted both by start and by end.
 
-    The frames of a word are then neighbours.
+    In this case, the frames of a word are consecutive.
 
     Returns:
         ``(sums, n_rows)``: sums (word, feature) and number of overlapping frames (word,).
@@ -152,7 +153,7 @@ def _sums_by_mask(
 ) -> tuple[FloatArray, IntArray]:
     """Sum the frames of each word, if the ends of the frames are not sorted.
 
-    The frames of a word may then lie apart.
+    In this case, other frames can lie between the frames of a word.
 
     Returns:
         ``(sums, n_rows)``: sums (word, feature) and number of overlapping frames (word,).

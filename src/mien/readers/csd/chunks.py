@@ -55,10 +55,10 @@ def read_chunked_rows(dataset: h5py.Dataset, start: int, stop: int) -> NDArray[A
 
 
 def _is_plain_gzip(dataset: h5py.Dataset) -> bool:
-    """Return whether this module can decompress the chunks of a dataset itself.
+    """Return whether this module can decompress the chunks of a dataset without h5py.
 
-    The dataset must be a numeric matrix of at least `SMALLEST_BYTES`. All its chunks must be stored, compressed by gzip
-    alone, and no larger than `LARGEST_CHUNK_BYTES`.
+    The dataset must be a numeric matrix of at least `SMALLEST_BYTES`. All chunks of the dataset must be stored,
+    compressed by gzip and by no other filter, and not larger than `LARGEST_CHUNK_BYTES`.
     """
     if dataset.ndim != 2 or dataset.dtype.kind not in "fiu" or dataset.size * dataset.dtype.itemsize < SMALLEST_BYTES:
         return False

@@ -47,7 +47,7 @@ COVAREP_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class _AlignedWords:
-    """The n words of one video in start order."""
+    """The n words of one video, ordered by start time, with the feature vectors of each modality for these words."""
 
     intervals: FloatArray  # (n, 2) seconds
     vectors: Mapping[Modality, FloatArray]  # (n, feature) float32, zero rows where not present
@@ -57,19 +57,19 @@ class _AlignedWords:
 def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open the .csd files of one data set.
 
-    The name of a file's root group determines its role: labels, words, text, acoustic or visual. Frames are averaged
-    over words, and words over the labelled segments. The splits are the official folds of CMU-MOSEI. Only one video is
-    in memory at a time; the frames of a long video are read in blocks.
+    The name of a file's root group determines its role: labels, words, text, acoustic or visual. The vector of a
+    word is the mean of its frames, and the vector of a labelled segment is the mean over its words. The splits are the
+    official folds of CMU-MOSEI. Only one video is in memory at a time; the frames of a long video are read in blocks.
 
     Args:
         paths: The files, or a folder that contains them.
-        options: Whether to keep words, and in `mapping` role -> name of the root group to use for it.
+        options: `words` tells whether to keep word vectors. `mapping` is: role -> name of the root group to use.
 
     Returns:
         The data set; its videos can also be read by id.
 
     Raises:
-        DataError: A file is not a computational sequence or is damaged, or a role has no sequence or two.
+        DataError: A file is not a computational sequence or is damaged, or a role has no sequence or two sequences.
     """
     files = input_files(paths, (".csd",), "csd")
     notes: Counter[str] = Counter()
@@ -97,7 +97,11 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
 
 def mosei_folds() -> dict[str, str]:
-    """Official folds from A2Zadeh/CMU-MultimodalSDK: video id -> train (2,249 ids), valid (300) or test (678)."""
+    """Return the official folds of CMU-MOSEI, which are published in A2Zadeh/CMU-MultimodalSDK.
+
+    Returns:
+        Video id -> train (2,249 videos), valid (300 videos) or test (678 videos).
+    """
     with resources.files("mien.readers.csd").joinpath("mosei_folds.csv").open(encoding="utf-8") as handle:
         return {row["video_id"]: row["fold"] for row in csv.DictReader(handle)}
 
@@ -139,7 +143,11 @@ class CsdReader:
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[str], Described]]:
-        """Open the files; the context gives a function from a video id to the video and its notes."""
+        """Open the files of the data set, as a context manager that closes them at the end.
+
+        It yields a function. The function takes a video id. It returns the video, and a counter of how often each rule
+        for invalid data was applied to it.
+        """
         with ExitStack() as stack:
             labels = [stack.enter_context(open_sequence(sequence)) for sequence in self.roles.labels]
             streams = {
@@ -164,7 +172,11 @@ def _read_video(
 def _read_stream(
     streams: Mapping[str, SequenceReader], role: str, video_id: str, kinds: str, notes: Counter[str]
 ) -> SequenceRows | None:
-    """Read the rows of a video from one stream; None, counted in the notes, if the stream lacks the video."""
+    """Read the rows of a video from the file of one role: the words, or the features of one modality.
+
+    Return None if the data set has no file for this role, or if the file lacks the video. Only the second case is
+    counted in `notes`.
+    """
     return streams[role].read(video_id, kinds) if _has_video(streams, role, video_id, notes) else None
 
 
@@ -180,7 +192,11 @@ def _has_video(streams: Mapping[str, SequenceReader], role: str, video_id: str, 
 def _align_words(
     streams: Mapping[str, SequenceReader], spoken: SequenceRows | None, video_id: str, notes: Counter[str]
 ) -> _AlignedWords | None:
-    """Align every stream to the rows of the text vectors or, without these, to the rows of the words stream."""
+    """Align the features of every modality to the words of a video.
+
+    Each text vector of the video stands for one word. If the video has no text vectors, `spoken` gives the words. If
+    `spoken` is None, too, the result is None.
+    """
     text = _read_stream(streams, Modality.TEXT, video_id, NUMBERS, notes)
     reference = text if text is not None else spoken
     if reference is None:
@@ -255,13 +271,15 @@ def read_utterances(readers: Sequence[SequenceReader], video_id: str, notes: Cou
     """Read the labelled segments of a video as utterances.
 
     Args:
-        readers: Open label sequences; at least one contains the video. The rows of the first one are the segments.
-            Those of a second one (older files store sentiment and emotions apart) are joined by their times.
-        video_id: Whole video id.
-        notes: Counter of applied rules, updated in place.
+        readers: Open label sequences, of which at least one contains the video. The rows of the first sequence are the
+            segments. Older files store sentiment and emotions in two sequences; the rows of the second sequence are
+            joined to the segments with the same times.
+        video_id: Id of the video, complete and without a segment number.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
-        Utterances in start order with labels but without text and features; the index is the row number in the file.
+        Utterances ordered by start time, with labels but without text and features. The index of an utterance is its
+        row number in the file.
 
     Raises:
         DataError: The file is damaged.
@@ -298,7 +316,11 @@ def _read_label_rows(reader: SequenceReader, video_id: str) -> list[_LabelRow]:
 
 
 def _merge_label_rows(rows: list[_LabelRow], unmatched: list[_LabelRow], notes: Counter[str]) -> None:
-    """Add to each row the values of the row with the same times in `unmatched`, and remove that row there."""
+    """Add the values of the `unmatched` rows to the `rows` with the same times.
+
+    Both lists are changed in place: rows that were used are removed from `unmatched`. `notes` counts the rows that
+    remain.
+    """
     for row in rows:
         for candidate in unmatched:
             if abs(candidate.start_s - row.start_s) <= EPSILON_S and abs(candidate.end_s - row.end_s) <= EPSILON_S:

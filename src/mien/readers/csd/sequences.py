@@ -1,4 +1,4 @@
-"""Computational sequences (.csd, HDF5) of CMU-MultimodalSDK: reads them by video and assigns their roles by name."""
+"""Computational sequences (.csd, HDF5) of CMU-MultimodalSDK: reading the rows of a video, and finding roles by name."""
 
 from __future__ import annotations
 
@@ -61,15 +61,18 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class SequenceRows:
-    """The n rows of one video."""
+    """The n rows of one video in one sequence."""
 
     intervals: FloatArray  # (n, 2) seconds
     features: AnyArray  # (n, feature)
-    numbers: NDArray[np.int64]  # (n,) number of the row in its file
+    numbers: NDArray[np.int64]  # (n,) index of the row in its video, or the number in the name of its entry
 
 
 def inspect(path: Path) -> Sequence:
-    """Read the names and the width of a sequence. Raises DataError if the file is not a computational sequence."""
+    """Read the description of a sequence: names of the root group, entries and columns, and number of features.
+
+    Raises DataError if the file is not a computational sequence.
+    """
     with _open_hdf5(path) as file:
         roots = [
             name for name in file if isinstance(_local_member(path, file, name), h5py.Group) and "data" in file[name]
@@ -109,10 +112,13 @@ class SequenceReader:
         return video_id in self.sequence.entries
 
     def read(self, video_id: str, kinds: str) -> SequenceRows:
-        """Read all rows of a video; the entries of an aligned file are joined in the order of their numbers.
+        """Read all rows of a video.
+
+        In an aligned file, a video has several entries, such as "v[0]" and "v[1]". Their rows are joined in the order
+        of these numbers.
 
         Args:
-            video_id: Whole video id, not a prefix.
+            video_id: Id of the video, complete and without a segment number.
             kinds: Allowed kinds of numpy types for the features; "fiu" allows numbers.
 
         Returns:
@@ -132,15 +138,15 @@ class SequenceReader:
         return SequenceRows(intervals, features, numbers)
 
     def blocks(self, video_id: str, kinds: str) -> Iterator[tuple[FloatArray, AnyArray]]:
-        """Read the rows of a video in blocks, without holding a long entry in memory.
+        """Read the rows of a video in blocks, so that a long video need not fit in memory.
 
         Args:
-            video_id: Whole video id, not a prefix.
+            video_id: Id of the video, complete and without a segment number.
             kinds: Allowed kinds of numpy types for the features; "fiu" allows numbers.
 
         Yields:
-            ``(intervals, features)`` of at most about `BLOCK_BYTES`: (n, 2) in seconds and (n, feature). A video of
-            several entries is one block.
+            ``(intervals, features)`` of n rows: start and end in seconds (n, 2), and features (n, feature). A block has
+            at most about `BLOCK_BYTES`. If the video has several entries, they are one block.
 
         Raises:
             DataError: As in `read`.
@@ -155,7 +161,10 @@ class SequenceReader:
     def _read_blocks(
         self, key: str, kinds: str, max_bytes: int = LARGEST_ENTRY_BYTES
     ) -> Iterator[tuple[FloatArray, AnyArray]]:
-        """Yield the rows of an entry in blocks of at most `max_bytes`, but of at least one row or chunk."""
+        """Yield the rows of an entry in blocks of at most `max_bytes`.
+
+        A block has at least one row. If the rows are stored in HDF5 chunks, it has at least one chunk.
+        """
         features, intervals = self._entry_datasets(key, kinds)
         n_rows = max(1, max_bytes // (features.dtype.itemsize * max(1, self.sequence.n_features)))
         if features.chunks is not None:
@@ -273,7 +282,7 @@ def _damaged_hdf5(path: Path, error: object) -> DamagedFileError:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The sequence to read for each role."""
+    """The sequences to read for each role: the labels, the words, and the features of each modality."""
 
     # the first one defines the utterances; a second one adds emotions
     labels: tuple[Sequence, ...]
@@ -282,29 +291,33 @@ class Roles:
 
     @property
     def mapping(self) -> dict[str, str]:
-        """Role -> name of the root group."""
+        """Role -> name of the root group of its sequence."""
         labels = {LABELS: " + ".join(sequence.root for sequence in self.labels)}
         return labels | {role: sequence.root for role, sequence in self.streams.items()}
 
 
 def normalised(root: str) -> str:
-    """Remove case, blanks, hyphens, underscores and version from a root name: "FACET 4.2" becomes "facet"."""
+    """Convert a root name to lower case, and remove blanks, hyphens, underscores and the version.
+
+    For example, "FACET 4.2" becomes "facet".
+    """
     return re.sub(r"[\s_-]+", "", VERSION.sub("", root.lower()))
 
 
 def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes: Counter[str]) -> Roles:
-    """Find the sequence for each role.
+    """Find the sequence for each role: labels, words, text, acoustic and visual.
 
     Args:
         sequences: All sequences of the data set.
         mapping: Role -> name of the root group to use; other roles use the known names (`KNOWN_ROOTS`).
-        notes: Counter of applied rules, updated in place.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         The sequences by role; roles without a sequence are left out.
 
     Raises:
-        DataError: A role has two sequences, a mapped one is missing, or there are no labels or neither text nor words.
+        DataError: A role has two sequences, a sequence in `mapping` is missing, there are no labels, or there are
+            neither text vectors nor words.
     """
     of_role = {role: _sequences_of_role(role, sequences, mapping) for role in KNOWN_ROOTS}
     used = [id(sequence) for matches in of_role.values() for sequence in matches]
@@ -335,7 +348,9 @@ def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes
 
 
 def label_columns(sequence: Sequence) -> tuple[str, ...]:
-    """Name the columns of a label sequence by the names in the file or, without known names, by the number of columns.
+    """Return the names of the columns of a label sequence.
+
+    If the file has no known column names, they follow from the number of columns.
 
     Raises:
         DataError: The file has no known column names and the number of columns is not 7, 6 or 1.
