@@ -24,8 +24,8 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not follow `_PUBLIC
     from mien.commands.import_ import import_dataset as import_dataset
     from mien.commands.predict import load_model as load_model
     from mien.commands.predict import predict as predict
-    from mien.commands.train import TrainRequest as TrainRequest
     from mien.commands.train import train as train
+    from mien.commands.train_plan import TrainRequest as TrainRequest
     from mien.diagnosis.diagnose import diagnose as diagnose
     from mien.engine.jobs import EngineConfig as EngineConfig
     from mien.storage.dataset import open_dataset as open_dataset

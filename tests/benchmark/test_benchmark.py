@@ -20,7 +20,7 @@ from tests.planted import write_planted
 import mien
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
 from mien.benchmark.scored_runs import RunJob, RunOutcome, is_done, run_and_score
-from mien.commands.train import TrainRequest, plan_run
+from mien.commands.train_plan import TrainRequest, plan_run
 from mien.engine.jobs import EngineConfig
 from mien.errors import SettingsError, TrainingError, UnknownNameError, UsageError, WriteError
 from mien.models import MODELS, ModelEntry

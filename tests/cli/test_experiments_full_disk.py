@@ -8,7 +8,8 @@ import pytest
 from tests.cli.calls import QUICK, complaint, mien, said
 from tests.disks import full, read_only, small_disk
 
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.settings import parse_pairs
 
 

@@ -12,7 +12,8 @@ from tests.disks import read_only_copy
 from tests.planted import QUICK, write_planted
 
 import mien
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.errors import DataError, FeatureSpaceError, UnknownNameError, UsageError, WriteError
 from mien.evaluation.protocols import UPPER_BOUND
 from mien.schema import EMOTIONS, Modality

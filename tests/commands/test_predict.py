@@ -12,7 +12,8 @@ import pytest
 from tests.planted import QUICK, write_planted
 
 import mien
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.errors import DamagedFileError, DataError, FeatureSpaceError, UsageError, WriteError
 from mien.schema import Modality
 from mien.storage import dataset as storage

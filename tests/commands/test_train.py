@@ -18,7 +18,8 @@ from tests.kills import kill_at_random, mien_command, seconds_of
 from tests.planted import QUICK, write_planted
 
 import mien
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.errors import (
     DamagedFileError,
     DataError,
@@ -177,7 +178,8 @@ def test_two_trainings_of_one_run_at_once_are_refused_and_so_is_scoring_it(plant
 def test_a_training_that_finds_no_space_goes_on_later(planted, tmp_path):
     code = """
         import resource, sys
-        from mien.commands.train import TrainRequest, train
+        from mien.commands.train import train
+        from mien.commands.train_plan import TrainRequest
         from mien.errors import WriteError
         def no_space(_):
             resource.setrlimit(resource.RLIMIT_FSIZE, (997, 997))

@@ -17,7 +17,8 @@ import mien
 from mien.benchmark.suites import dataset_contents, find_suite
 from mien.commands.evaluate import evaluate
 from mien.commands.shipped import find_run, ship_run
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.engine.cluster import JobSpec, run_packed
 from mien.errors import DataError, EngineError, FeatureSpaceError
 from mien.features.text.minilm import MINILM

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.errors import UsageError
 from mien.schema import FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset

@@ -36,7 +36,7 @@ from mien.benchmark.scored_runs import (
 )
 from mien.benchmark.suites import Setting, Suite, dataset_contents, find_suite
 from mien.benchmark.tables import score_table, write_suite_tables
-from mien.commands.train import TrainRequest, plan_run
+from mien.commands.train_plan import TrainRequest, plan_run
 from mien.engine.jobs import EngineConfig, run_jobs
 from mien.errors import DataError, TrainingError, UsageError
 from mien.evaluation.suite import SUITE_RESAMPLES

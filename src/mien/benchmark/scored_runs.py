@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mien.commands.evaluate import SplitSelection, score_run, seed_run
-from mien.commands.train import PREDICTIONS_FOLDER, TrainRequest, train
+from mien.commands.train import PREDICTIONS_FOLDER, train
+from mien.commands.train_plan import TrainRequest
 from mien.engine.cluster import require_visible_paths
 from mien.errors import DataError, EngineError, MienError
 from mien.evaluation.compare import SeedRun, SettingScores, score_setting

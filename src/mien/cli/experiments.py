@@ -131,8 +131,8 @@ def train(call: TrainCall) -> None:
 
     require_system_extra(call.model)
     from mien.cli import progress, render
-    from mien.commands.train import TrainRequest, choose_settings
     from mien.commands.train import train as run_training
+    from mien.commands.train_plan import TrainRequest, choose_settings
     from mien.models import model_entry
     from mien.schema import Modality
     from mien.settings import read_toml

@@ -38,8 +38,14 @@ from mien.diagnosis.calibration import (
 )
 from mien.diagnosis.groups import UtteranceAttributes, make_groupings, score_groups, utterance_attributes
 from mien.diagnosis.report import DIAGNOSIS_FOLDER, DiagnosisFigures, to_markdown, write_diagnosis
-from mien.diagnosis.word_errors import Retranscribe, inject_errors, require_rates, retranscriber, score_degraded
-from mien.errors import DataError, MienError
+from mien.diagnosis.word_errors import (
+    Retranscribe,
+    inject_errors,
+    require_rates,
+    retranscriber_or_reason,
+    score_degraded,
+)
+from mien.errors import DataError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.decisions import Decisions
 from mien.evaluation.rows import classes_of, validated_predictions
@@ -147,7 +153,10 @@ def diagnose(
     one_system(opened_runs)
     opened = open_split(opened_runs[0], SplitSelection(dataset, split))
     rates = WORD_ERRORS if word_errors is None else require_rates(word_errors)
-    retranscribe = _retranscriber_or_reason(opened, rates, text, required=word_errors is not None)
+    retranscribe: Retranscribe | str = "not asked for"
+    if rates:
+        required = word_errors is not None
+        retranscribe = retranscriber_or_reason(opened.run, opened.columns, text, required=required)
     n_parts, done = len(opened_runs) + len(rates) + 1, 0
 
     def step() -> None:
@@ -321,20 +330,6 @@ def _training_dataset(run: Run) -> Dataset | None:
     except DataError:
         return None
     return dataset if dataset is not None and dataset.fingerprint == run.dataset["fingerprint"] else None
-
-
-def _retranscriber_or_reason(
-    opened: OpenedSplit, rates: Sequence[float], text: str | None, *, required: bool
-) -> Retranscribe | str:
-    """Return the result of `retranscriber`, or the reason why there is none. If `required`, raise its error instead."""
-    if not rates:
-        return "not asked for"
-    try:
-        return retranscriber(opened.run, opened.columns, text)
-    except MienError as error:
-        if required:
-            raise
-        return str(error)
 
 
 def _degraded_scores(
