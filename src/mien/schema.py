@@ -31,6 +31,9 @@ EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
 # never stored as a label.
 NO_EMOTION = "none"
 EMOTION_OUTPUTS = (*EMOTIONS, NO_EMOTION)
+# names of the paper's two label spaces (`mien.labels`) and of the tasks that predict their classes
+SENTIMENT = "sentiment"
+EMOTION = "emotion"
 SPLITS = ("train", "valid", "test")
 SENTIMENT_RANGE = (-3.0, 3.0)
 EMOTION_RANGE = (0.0, 3.0)
@@ -154,9 +157,18 @@ class Utterance:
     words: dict[Modality, FloatArray] = field(default_factory=dict)
     # modality -> mask (word,); a modality in `words` without an entry here is present in every word
     word_present: dict[Modality, BoolArray] = field(default_factory=dict)
-    sentiment: float | None = None
-    # (6,) intensities in the order of `EMOTIONS`
-    emotions: FloatArray | None = None
+    # name of a label space -> labels (column,), see `mien.labels`; a space without labels has no entry
+    labels: dict[str, FloatArray] = field(default_factory=dict)
+
+    @property
+    def sentiment(self) -> float | None:
+        """Label of the label space `sentiment`, a score in CMU-MOSEI; None where missing."""
+        return float(self.labels[SENTIMENT][0]) if SENTIMENT in self.labels else None
+
+    @property
+    def emotions(self) -> FloatArray | None:
+        """Labels (column,) of the label space `emotion`, six intensities in CMU-MOSEI; None where missing."""
+        return self.labels.get(EMOTION)
 
 
 @dataclass(slots=True)

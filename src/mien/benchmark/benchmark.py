@@ -43,7 +43,6 @@ from mien.evaluation.suite import SUITE_RESAMPLES
 from mien.models import MODELS
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import exclusive_lock, read_json, refuse_links, write_json
-from mien.tasks import TASKS
 
 LOCK_FILE = Path(".lock")
 # function called with (number of finished runs, number of all runs, text about the latest run)
@@ -237,7 +236,7 @@ def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -
             request=dataclasses.replace(request, seed=seed),
             identity={**identity, "seed": seed},
             entry=MODELS[setting.model],
-            tasks={task: TASKS[task] for task in setting.tasks},
+            kinds={task.kind: task.row for task in planned.learned_tasks},
             marker=folder.resolve() / PLAN_FILE,
         )
 

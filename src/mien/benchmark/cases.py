@@ -27,12 +27,13 @@ import numpy as np
 
 from mien.benchmark.view import BenchmarkFolder, open_benchmark
 from mien.evaluation.compare import SeedRun
+from mien.evaluation.counts import decided_positive
 from mien.evaluation.rows import require_same_utterances, validated_predictions
 from mien.reports.table_formats import markdown_text, to_csv
-from mien.schema import EMOTIONS, BoolArray, FloatArray, emotion_multihot7, sentiment_classes
+from mien.schema import EMOTION, EMOTIONS, SENTIMENT, BoolArray, FloatArray, emotion_multihot7, sentiment_classes
 from mien.storage.dataset import Dataset
 from mien.storage.files import atomic_file
-from mien.tasks import EMOTION, SENTIMENT
+from mien.tasks import PAPER_TASKS
 
 JOINT_BETTER, SINGLE_BETTER = "joint better", "single better"
 RULE = (
@@ -239,20 +240,18 @@ def _validated_runs(runs: Sequence[SeedRun]) -> list[SeedRun]:
     return [replace(run, predictions=validated_predictions(run.predictions)) for run in runs]
 
 
-def _run_decisions(runs: Sequence[SeedRun], task: str) -> BoolArray:
-    """Return the decisions of all runs (seed, utterance, output): True where the class is predicted as present."""
-    return np.stack([run.predictions.outputs[task] >= run.decisions.at(task) for run in runs])
-
-
 def _score_emotions(labels: BoolArray, runs: Sequence[SeedRun]) -> _SideScores:
-    predicted = _run_decisions(runs, EMOTION)[..., : len(EMOTIONS)]
+    decided = [each.predictions.outputs[EMOTION] >= each.decisions.at(PAPER_TASKS[EMOTION]) for each in runs]
+    predicted = np.stack(decided)[..., : len(EMOTIONS)]
     union = (predicted | labels).sum(axis=2)
     jaccard = np.where(union == 0, 1.0, (predicted & labels).sum(axis=2) / np.maximum(union, 1))
     return _SideScores(2 * predicted.sum(axis=0) > len(predicted), jaccard.mean(axis=0))
 
 
 def _score_sentiment(positive: BoolArray, runs: Sequence[SeedRun]) -> _SideScores:
-    predicted = _run_decisions(runs, SENTIMENT)
+    tasks = [each.predictions.tasks[SENTIMENT] for each in runs]
+    decided = [decided_positive(each.predictions, task, each.decisions) for each, task in zip(runs, tasks, strict=True)]
+    predicted = np.stack(decided)[..., None]
     return _SideScores(2 * predicted.sum(axis=0) > len(predicted), (predicted[..., 0] == positive).mean(axis=0))
 
 

@@ -23,7 +23,7 @@ from mien.pretrained import sha256_of
 from mien.storage.files import read_json, write_json
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import CARD, Run, kept_epochs, open_run, run_lock
-from mien.tasks import TASKS, Task
+from mien.task_kinds import TASK_KINDS, TaskKind
 from mien.version import __version__
 
 PLAN_FILE, RESULTS_FILE = Path("plan.json"), Path("results.json")
@@ -47,8 +47,8 @@ class RunJob:
     identity: Mapping[str, Any]
     # the system's entry in MODELS, because a worker process lacks the entries that the user's own code has added
     entry: SystemEntry
-    # the entries in TASKS of the tasks to train for, for the same reason
-    tasks: Mapping[str, Task]
+    # the kinds of the tasks to train for, for the same reason
+    kinds: Mapping[str, TaskKind]
     # a file that the benchmark wrote; a worker that cannot see the file has another folder under the same path
     marker: Path
 
@@ -98,8 +98,8 @@ def run_and_score(job: RunJob) -> RunOutcome:
 
 def _train_and_score(job: RunJob) -> None:
     MODELS.setdefault(job.request.model, job.entry)
-    for task, row in job.tasks.items():
-        TASKS.setdefault(task, row)
+    for name, kind in job.kinds.items():
+        TASK_KINDS.setdefault(name, kind)
     run = train(job.dataset, job.folder, job.request, resume=True)
     if stored_scores(run) is not None:
         return
@@ -224,9 +224,9 @@ def _open_finished_run(folder: Path, slug: str, seed: int, failed: dict[str, str
 def _setting_row(
     setting: Mapping[str, Any], runs: Sequence[_FinishedRun], clean: SettingScores, bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    intervals = {"clean": intervals_of_means(clean)}
+    intervals, scored = {"clean": intervals_of_means(clean)}, [run.scored for run in runs]
     intervals["fixed"] = intervals_of_means(
-        score_setting(setting["name"], [run.scored for run in runs], bootstrap, paper_decisions())
+        score_setting(setting["name"], scored, bootstrap, paper_decisions(scored[0].predictions.tasks))
     )
     protocols = {}
     for protocol in runs[0].results:
@@ -256,4 +256,5 @@ def _trivial_scores(rows: Sequence[Mapping[str, Any]], reference: str) -> dict[s
     """
     ordered = sorted(rows, key=lambda row: row["name"] != reference)
     parts = [row["protocols"]["clean"]["runs"][0]["trivial"] for row in ordered]
-    return {task: next((part[task] for part in parts if part.get(task) is not None), None) for task in TASKS}
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: next((part[name] for part in parts if part.get(name) is not None), None) for name in names}

@@ -19,7 +19,7 @@ from mien.models.classical.base import ClassicalEntry
 from mien.schema import Level, Modality
 from mien.settings import override, override_several, read_toml
 from mien.storage.dataset import Dataset, open_dataset
-from mien.tasks import TASKS
+from mien.tasks import Task, tasks_of
 from mien.training.train_settings import TrainSettings
 
 REFERENCE_MODEL = "cim"
@@ -66,6 +66,12 @@ class DatasetContents:
     dataset: Dataset
     modalities: tuple[Modality, ...]
     tasks: tuple[str, ...]
+    # all tasks of the label spaces, with their default kinds
+    task_table: Mapping[str, Task]
+
+    def letters(self, several: Sequence[str]) -> str:
+        """Abbreviate a list of tasks. For example, sentiment and emotion_intensity become "S+EI"."""
+        return "+".join(self.task_table[task].letters for task in several)
 
     @property
     def transcripts(self) -> bool:
@@ -87,9 +93,10 @@ def dataset_contents(dataset: Dataset) -> DatasetContents:
     """
     splits = [dataset.columns(split) for split in ("train", "valid")]
     modalities = tuple(m for m in Modality if m in dataset.facts.spaces and splits[0].present[m].any())
-    train, valid = (SplitLabels(each.sentiment, each.emotions, dataset.facts.sentiment_values) for each in splits)
-    tasks = tuple(task for task in TASKS if train.admits(task) and valid.labelled(task))
-    contents = DatasetContents(dataset, modalities, tasks)
+    train, valid = (SplitLabels(each, dataset.facts.sentiment_values) for each in splits)
+    table = tasks_of(dataset.facts.label_spaces)
+    tasks = tuple(name for name, task in table.items() if train.admits(task) and valid.labelled(task))
+    contents = DatasetContents(dataset, modalities, tasks, table)
     if not tasks or not (modalities or contents.transcripts):
         raise DataError(
             f"Expected features or transcripts in train, and labels in train and valid, in {dataset.folder}, but got "
@@ -131,7 +138,7 @@ def table7(have: DatasetContents) -> Suite:
         elif not inputs:
             left_out[name] = why_unsupported(entry, have)
         elif not tasks:
-            left_out[name] = f"it predicts {', '.join(entry.tasks)}, and the labels are for {', '.join(have.tasks)}"
+            left_out[name] = f"it cannot predict any of {', '.join(have.tasks)}, for which there are labels"
         else:
             settings.append(Setting(name, name, inputs, tasks))
     return Suite("table7", tuple(settings), REFERENCE_MODEL, left_out)
@@ -144,11 +151,14 @@ def tasks(have: DatasetContents) -> Suite:
     system that is trained for this task alone.
     """
     entry = model_entry(REFERENCE_MODEL)
-    inputs, learnable = _inputs_of_reference(have), [task for task in have.tasks if task in entry.tasks]
+    inputs, learnable = (
+        _inputs_of_reference(have),
+        [task for task in have.tasks if task in entry.claimed(have.task_table)],
+    )
     subsets = [subset for size in range(1, len(learnable) + 1) for subset in itertools.combinations(learnable, size)]
-    settings = tuple(Setting(task_letters(subset), REFERENCE_MODEL, inputs, subset) for subset in subsets)
-    joint = task_letters(_default_tasks(entry, have)) or settings[-1].name
-    return Suite("tasks", settings, joint, references={task: TASKS[task].letters for task in learnable})
+    settings = tuple(Setting(have.letters(subset), REFERENCE_MODEL, inputs, subset) for subset in subsets)
+    joint = have.letters(_default_tasks(entry, have)) or settings[-1].name
+    return Suite("tasks", settings, joint, references={task: have.letters([task]) for task in learnable})
 
 
 SUITES: dict[str, Callable[[DatasetContents], Suite]] = {"table4": table4, "table7": table7, "tasks": tasks}
@@ -230,17 +240,13 @@ def accepted_modalities(
     return tuple(modality for modality in offered if modality in entry.modalities)
 
 
-def task_letters(several: Sequence[str]) -> str:
-    """Abbreviate a list of tasks. For example, sentiment and emotion_intensity become "S+EI"."""
-    return "+".join(TASKS[task].letters for task in several)
-
-
 def _default_tasks(entry: SystemEntry, contents: DatasetContents) -> tuple[str, ...]:
     """Return the tasks that a system is trained for by default.
 
     These are the tasks that it supports and for which the Dataset has labels, without those trained only on request.
     """
-    return tuple(task for task in contents.tasks if task in entry.tasks and not TASKS[task].on_request)
+    table = contents.task_table
+    return tuple(task for task in contents.tasks if entry.claims(table[task].row) and not table[task].on_request)
 
 
 def why_unsupported(entry: SystemEntry, have: DatasetContents) -> str:
@@ -312,7 +318,7 @@ def _read_setting(row: Mapping[str, Any], where: str, contents: DatasetContents,
         name=str(row.get("name", model)),
         model=model,
         inputs=_parse_names("modality", row.get("inputs", accepted_modalities(entry, contents, own)), Modality, where),
-        tasks=_parse_names("task", row.get("tasks", _default_tasks(entry, contents)), TASKS, where),
+        tasks=_parse_names("task", row.get("tasks", _default_tasks(entry, contents)), contents.task_table, where),
         settings={name: known[name] for name in own},
         dataset=contents.dataset if "dataset" in row else None,
     )

@@ -5,15 +5,15 @@ Numbers are rounded in Markdown and LaTeX only. Costs are in separate tables, be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.evaluation.headline import all_headlines
+from mien.evaluation.headline import all_headlines, is_share, tasks_of_results
 from mien.reports.table_formats import latex_rows, latex_table, latex_text, markdown_table, markdown_text, to_csv
 from mien.storage.files import atomic_file
-from mien.tasks import TASKS
+from mien.tasks import Task
 
 UPPER_BOUND = "UPPER BOUND"
 TRIVIAL = "trivial: majority of train"
@@ -92,28 +92,35 @@ class PrintedTable:
     notes: tuple[str, ...]
 
 
-def score_columns() -> dict[str, str]:
+def score_columns(tasks: Iterable[Task]) -> dict[str, str]:
     """Return the paths (keys joined by dots) of the scores in the printed tables, by heading of the column."""
-    return {headline.column: path for path, headline in all_headlines().items() if headline.column}
+    return {headline.column: path for path, headline in all_headlines(tasks).items() if headline.column}
 
 
 def shown_columns(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the entries of `score_columns` for which at least one of the results has a value."""
+    """Return the entries of `score_columns` for which at least one of the results, or of their means, has a value."""
     return {
         column: path
-        for column, path in score_columns().items()
+        for column, path in score_columns(tasks_of_results(results)).items()
         if any(value_at(result, path) is not None for result in results)
     }
 
 
-def score_paths() -> list[str]:
+def score_paths(tasks: Sequence[Task]) -> list[str]:
     """Return the paths (keys joined by dots) of all scores in scores.csv, those of the printed tables first."""
-    return list(dict.fromkeys([*score_columns().values(), *all_headlines()]))
+    return list(dict.fromkeys([*score_columns(tasks).values(), *all_headlines(tasks)]))
+
+
+def benchmark_tasks(results: Mapping[str, Any]) -> list[Task]:
+    """Return the tasks of all settings of a benchmark; `results` is the content of results.json."""
+    return tasks_of_results(
+        run for row in results["settings"] for part in row["protocols"].values() for run in part["runs"]
+    )
 
 
 def is_plain(path: str) -> bool:
     """Return True if a score is printed with three decimals, and False if it is printed in per cent."""
-    return not all_headlines()[path].is_share
+    return not is_share(path)
 
 
 def protocols_of(results: Mapping[str, Any]) -> list[str]:
@@ -169,14 +176,14 @@ def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: boo
 
 def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
     """Return the header of scores.csv and its rows: one per system, protocol and score, the constant predictor last."""
-    references = references_of(results["plan"])
+    references, paths = references_of(results["plan"]), score_paths(benchmark_tasks(results))
     rows: list[list[Any]] = []
     for setting in results["settings"]:
         for protocol, part in setting["protocols"].items():
             bound = UPPER_BOUND if part["mean"]["upper_bound"] else ""
             facts = [setting["name"], setting["model"], "+".join(setting["inputs"]), "+".join(setting["tasks"])]
             facts += [setting["experimental"], setting["name"] in references, protocol, bound, len(part["runs"])]
-            for path in score_paths():
+            for path in paths:
                 if value_at(part["mean"], path) is None:
                     continue
                 test = setting["against_reference"].get(path, {}) if protocol == "clean" else {}
@@ -187,7 +194,7 @@ def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[
                 ]
                 values += [test.get("difference"), *test.get("interval", (None, None))]
                 rows.append([*facts, path, *values, *(test.get(key) for key in TESTS)])
-    for path in score_paths():
+    for path in paths:
         value = value_at(results["trivial"], path)
         if value is not None:
             blank = [None] * (len(SCORE_HEADER) - 11)
@@ -258,7 +265,11 @@ def has_joint_gains(results: Mapping[str, Any]) -> bool:
 def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
     """Return a table of how much each score (column) changes when its task is learned with other tasks (row)."""
     tests = _joint_gain_tests(results)
-    columns = {name: path for name, path in _joint_gain_columns().items() if any(path == each for _, each in tests)}
+    columns = {
+        name: path
+        for name, path in _joint_gain_columns(benchmark_tasks(results)).items()
+        if any(path == each for _, each in tests)
+    }
     partners = dict.fromkeys(name for name, _ in tests)
     rows = tuple(
         (f"with {name}", tuple(_joint_gain_cell(tests.get((name, path)), path) for path in columns.values()))
@@ -272,7 +283,7 @@ def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
 def joint_gain_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
     """Return header and rows of help.csv. A row has the change of one score when its task is learned with others."""
     rows = [
-        [all_headlines()[path].task, name, path, test["difference"], *test["interval"], *(test[key] for key in TESTS)]
+        [path.split(".")[0], name, path, test["difference"], *test["interval"], *(test[key] for key in TESTS)]
         for (name, path), (_, test) in _joint_gain_tests(results).items()
     ]
     return JOINT_GAIN_HEADER, rows
@@ -344,7 +355,7 @@ def _table_notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tupl
     plan, rows = results["plan"], results["settings"]
     notes = [BOUND_LEGEND] if bound else []
     notes += [LEGEND[0]] + ([BY_TASK_LEGEND if "references" in plan else LEGEND[1]] if protocol == "clean" else [])
-    plain = [path for path in all_headlines() if is_plain(path)]
+    plain = [path for path in all_headlines(benchmark_tasks(results)) if is_plain(path)]
     if any(
         value_at(row["protocols"].get(protocol, {}).get("mean"), path) is not None for row in rows for path in plain
     ):
@@ -366,25 +377,26 @@ def _mean_and_sd_text(values: Mapping[str, float | None], digits: int) -> str:
     return f"{values['mean']:,.{digits}f}{spread}"
 
 
-def _joint_gain_columns() -> dict[str, str]:
+def _joint_gain_columns(tasks: Sequence[Task]) -> dict[str, str]:
     """Return paths of scores by heading: the first headline score of each task, and all scores not in per cent."""
     firsts: dict[str, str] = {}
-    for path, headline in all_headlines().items():
+    for path, headline in all_headlines(tasks).items():
         firsts.setdefault(headline.task, path)
     return {
         headline.column: path
-        for path, headline in all_headlines().items()
-        if headline.column and (path in firsts.values() or not headline.is_share)
+        for path, headline in all_headlines(tasks).items()
+        if headline.column and (path in firsts.values() or is_plain(path))
     }
 
 
 def _joint_gain_tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Return the settings and their tests against single-task training, by other tasks and by path of the score."""
     tests = {}
+    names = {task.name: task.letters for task in benchmark_tasks(results)}
     for row in results["settings"]:
         for path, test in row["against_reference"].items():
-            own_task = all_headlines()[path].task
-            partners = [each.letters for task, each in TASKS.items() if task in row["tasks"] and task != own_task]
+            own_task = path.split(".")[0]
+            partners = [letters for task, letters in names.items() if task in row["tasks"] and task != own_task]
             tests["+".join(partners), path] = row, test
     return tests
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from mien.commands.train import DECISIONS_FILE, PREDICTIONS_FOLDER
 from mien.errors import DataError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.decisions import Decisions
-from mien.evaluation.headline import all_headlines
+from mien.evaluation.headline import all_headlines, tasks_of_results
 from mien.reports.table_formats import seeds_text
-from mien.schema import FloatArray, Modality
+from mien.schema import EMOTION, SENTIMENT, FloatArray, Modality
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import read_json, reporting_damage
 from mien.storage.predictions import read_predictions
-from mien.tasks import EMOTION, SENTIMENT
+from mien.tasks import Task
 
 # the tasks whose joint and separate learning the paper's figures compare
 PAPER_TASKS = frozenset({SENTIMENT, EMOTION})
@@ -160,6 +160,12 @@ class BenchmarkView:
     reference_runs: tuple[SeedRun, ...] = ()
     attention: VideoAttention | OmittedFigure = field(default=OmittedFigure("no run was asked for its attention"))
 
+    @property
+    def all_tasks(self) -> list[Task]:
+        """The tasks of all systems."""
+        parts = [part for system in self.systems for part in system.protocols.values()]
+        return tasks_of_results(run for part in parts for run in part["runs"])
+
     def trivial(self, path: str, protocol: str = "clean") -> float:
         """Return one score of the constant predictor.
 
@@ -189,7 +195,7 @@ class BenchmarkView:
 
     def headline(self, protocol: str = "clean") -> dict[str, str]:
         """Return titles by path, for the headline scores that figures show and that at least one system has."""
-        return {path: name for path, name in figure_titles().items() if self.scored(path, protocol)}
+        return {path: name for path, name in figure_titles(self.all_tasks).items() if self.scored(path, protocol)}
 
     def families(self) -> list[SystemFamily]:
         """Group the systems that differ only in their tasks; groups are ordered by input set as in the paper.
@@ -288,8 +294,9 @@ class BenchmarkFolder:
         runs = []
         for seed in self.seeds_of(slug) if seeds is None else seeds:
             run = self.run_folder(slug, seed)
-            decisions = Decisions.from_json(read_json(run / DECISIONS_FILE, "the Run"))
-            runs.append(SeedRun(read_predictions(run / PREDICTIONS_FOLDER / f"{self.split}.parquet"), decisions, seed))
+            predictions = read_predictions(run / PREDICTIONS_FOLDER / f"{self.split}.parquet")
+            decisions = Decisions.from_json(read_json(run / DECISIONS_FILE, "the Run"), predictions.tasks)
+            runs.append(SeedRun(predictions, decisions, seed))
         return tuple(runs)
 
     def open_dataset(self, slug: str, dataset: str | Path | None = None) -> Dataset:
@@ -355,9 +362,9 @@ def open_benchmark(folder: str | Path) -> BenchmarkFolder:
         return BenchmarkFolder(folder, scores, tuple(plan["seeds"]), datasets)
 
 
-def figure_titles() -> dict[str, str]:
+def figure_titles(tasks: Iterable[Task]) -> dict[str, str]:
     """Return the titles of the headline scores that figures show, by path of the score."""
-    return {path: headline.title for path, headline in all_headlines().items() if headline.title}
+    return {path: headline.title for path, headline in all_headlines(tasks).items() if headline.title}
 
 
 def letters(modalities: Collection[str]) -> str:

@@ -80,6 +80,8 @@ def models(json: Json = False) -> None:
     """List the systems for `mien train --model`, with their settings."""
     from mien.models import MODELS
     from mien.models.classical.base import ClassicalEntry
+    from mien.task_kinds import TASK_KINDS
+    from mien.tasks import PAPER_TASKS
     from mien.training.train_settings import TrainSettings
 
     rows: dict[str, dict[str, Any]] = {
@@ -90,7 +92,8 @@ def models(json: Json = False) -> None:
             "experimental": entry.experimental,
             "reads": entry.input_kind.value,
             "inputs": list(entry.modalities),
-            "tasks": list(entry.tasks),
+            "tasks": list(entry.claimed(PAPER_TASKS)),
+            "task_kinds": [kind for kind, row in TASK_KINDS.items() if entry.claims(row)],
             "settings": dataclasses.asdict(entry.settings),
             "training_defaults": dict(entry.training),
         }

@@ -29,6 +29,7 @@ class ImportCall:
         str | None, typer.Option(metavar="EXTRACTOR", help="Text features from the transcripts; see: mien extractors")
     ] = None
     mapping: options.Mapping = None
+    label: options.Label = None
     rename_split: options.RenameSplit = None
     carve: options.Carve = None
     carve_seed: Annotated[int, typer.Option(min=0, help="Which videos are carved.")] = 0
@@ -51,6 +52,7 @@ def import_(call: ImportCall) -> None:
     wanted = ImportOptions(
         text=call.text,
         mapping=parse_pairs(call.mapping or []),
+        labels=tuple(call.label or ()),
         rename_splits=parse_pairs(call.rename_split or []),
         carve=options.parse_shares(call.carve),
         carve_seed=call.carve_seed,
@@ -114,7 +116,7 @@ class TrainCall:
     inputs: Annotated[str | None, typer.Option(help="Comma-separated modalities; default: all there are.")] = None
     tasks: Annotated[
         str | None,
-        typer.Option(help="Comma-separated: sentiment, emotion (the default), sentiment_intensity, emotion_intensity."),
+        typer.Option(help="Comma-separated labels of the Dataset; default: all. NAME_intensity learns degrees."),
     ] = None
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bits (on CPU).")] = 0
     set_: options.Set = None
@@ -136,14 +138,12 @@ def train(call: TrainCall) -> None:
     from mien.models import model_entry
     from mien.schema import Modality
     from mien.settings import read_toml
-    from mien.tasks import TASKS
     from mien.training.devices import is_first_process
 
     chosen = (read_toml(call.settings) if call.settings else {}) | parse_pairs(call.set_ or [])
-    inputs, tasks = (
-        options.parse_names("modality", call.inputs, Modality),
-        options.parse_names("task", call.tasks, TASKS),
-    )
+    inputs = options.parse_names("modality", call.inputs, Modality)
+    # the Dataset tells which tasks there are
+    tasks = tuple(name.strip() for name in (call.tasks or "").split(",") if name.strip())
     request = TrainRequest(call.model, inputs, tasks, call.seed, chosen)
     training = choose_settings(request, model_entry(call.model))["training"]
     if not is_first_process(training.get("devices", 1)):

@@ -31,6 +31,15 @@ Mapping = Annotated[
 RenameSplit = Annotated[
     list[str] | None, typer.Option(metavar="OLD=NEW", help="Give a split another role (or =none). Repeatable.")
 ]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        metavar="NAME=COLUMN:KIND[:VALUES]",
+        help="Labels of your own in a CSV. KIND: score, ordinal, classes or multilabel. VALUES: LOW..HIGH or a,b,c. "
+        "Repeatable.",
+    ),
+]
 Carve = Annotated[
     list[str] | None,
     typer.Option(metavar="ROLE=SHARE", help="Carve whole videos from train, e.g. valid=0.1. Repeatable."),

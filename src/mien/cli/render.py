@@ -11,6 +11,7 @@ from mien.benchmark import tables
 from mien.cli.terminal import new_console, new_table, print_table
 from mien.diagnosis.report import CHOSEN, heading_of, notes_of, tables_of
 from mien.schema import EMOTIONS
+from mien.video.analysis import further_summary
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,8 +74,14 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
     console.print(table)
     if any(map(tables.is_plain, shown.values())):
         console.print(tables.PLAIN_LEGEND, style="dim")
-    if summary["mean"]["emotion"] is not None:
+    if (summary["mean"].get("emotion") or {}).get("per_emotion"):
         console.print(_emotion_table(summary))
+    for name, part in summary["mean"].items():
+        if isinstance(part, dict) and part.get("per_class"):
+            console.print(_class_table(name, part))
+            console.print(_confusion_table(name, part["confusion"]))
+        elif isinstance(part, dict) and part.get("per_output"):
+            console.print(_output_table(name, part["per_output"]))
     console.print("; ".join(f"{key}: {text}" for key, text in first["conventions"].items()), style="dim")
     for note in [*summary["notes"], *first["notes"]]:
         console.print(note, style="yellow")
@@ -150,9 +157,11 @@ def show_analysis(analysis: Analysis, folder: Path) -> None:
         folder: Folder with the report.
     """
     console = new_console()
-    table = new_table(f"{analysis.video.name}  {analysis.model.name}", "time", "said", "sentiment", "emotions")
-    table.columns[1].justify = "left"
-    table.columns[3].justify = "left"
+    further = any(further_summary(row) for row in analysis.utterances)
+    columns = ("time", "said", "sentiment", "emotions", *(["further labels"] if further else []))
+    table = new_table(f"{analysis.video.name}  {analysis.model.name}", *columns)
+    for number in (1, 3, *([4] if further else [])):
+        table.columns[number].justify = "left"
     for row in analysis.utterances:
         sentiment = "-" if row.sentiment is None else f"{row.sentiment.label} {row.sentiment.probability:.2f}"
         if row.sentiment_intensity is not None:
@@ -161,7 +170,8 @@ def show_analysis(analysis: Analysis, folder: Path) -> None:
         transcript = (
             row.transcript if len(row.transcript) <= SHOWN_CHARACTERS else row.transcript[:SHOWN_CHARACTERS] + "..."
         )
-        table.add_row(f"{row.start_s:.1f} - {row.end_s:.1f} s", transcript or "-", sentiment, emotions)
+        cells = (f"{row.start_s:.1f} - {row.end_s:.1f} s", transcript or "-", sentiment, emotions)
+        table.add_row(*cells, *(["; ".join(further_summary(row)) or "-"] if further else []))
     console.print(table)
     for text in (*analysis.model.caveats, *analysis.notes):
         console.print(text, style="yellow")
@@ -184,6 +194,33 @@ def _emotion_table(summary: Mapping[str, Any]) -> Table:
             "-" if row.get("n_predicted_positive") is None else f"{row['n_predicted_positive']:,.0f}",
             _percent_cell(trivial[name]["weighted_f1"]),
         )
+    return table
+
+
+def _class_table(task: str, part: Mapping[str, Any]) -> Table:
+    columns = ("precision", "recall", "f1", "roc_auc")
+    table = new_table(f"By class of {task}, mean over runs (per cent)", "", *columns, "present", "predicted")
+    for name, row in part["per_class"].items():
+        counts = (f"{row[key]:,.0f}" for key in ("n_positive", "n_predicted_positive"))
+        table.add_row(name, *(_percent_cell(row[key]) for key in columns), *counts)
+    return table
+
+
+def _confusion_table(task: str, confusion: Mapping[str, Mapping[str, float | None]]) -> Table:
+    table = new_table(f"Confusion of {task}, utterances, mean over runs", "gold / predicted", *confusion)
+    for name, row in confusion.items():
+        table.add_row(name, *("-" if count is None else f"{count:,.1f}".removesuffix(".0") for count in row.values()))
+    return table
+
+
+def _output_table(task: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Show the scores of every label of a task, in per cent unless they are errors or correlations."""
+    shown = {name: key for name, key in PER_EMOTION.items() if key in next(iter(rows.values()))}
+    plain = {} if shown else {"MAE": "mae", "r": "pearson", "CCC": "ccc"}
+    table = new_table(f"By label of {task}, mean over runs" + (" (per cent)" if shown else ""), "", *shown, *plain)
+    for name, row in rows.items():
+        numbers = ("-" if row[key] is None or math.isnan(row[key]) else f"{row[key]:.3f}" for key in plain.values())
+        table.add_row(name, *(_percent_cell(row[key]) for key in shown.values()), *numbers)
     return table
 
 

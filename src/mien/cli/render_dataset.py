@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mien.cli.terminal import new_console, new_table, print_table
 from mien.schema import EMOTION_OUTPUTS
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def show_import(description: Mapping[str, Any]) -> None:
@@ -31,12 +34,17 @@ def show_description(description: Mapping[str, Any]) -> None:
     per_video = [split["utterances_per_video"] for split in splits.values()]
     table.add_row("per video: min / median / max", *(f"{n['min']} / {n['median']:g} / {n['max']}" for n in per_video))
     table.add_row("hours", *("-" if not split["hours"] else f"{split['hours']:.1f}" for split in splits.values()))
-    for name in ("labelled", "negative", "zero", "positive"):
+    has_sentiment, has_emotion = (all(name in split for split in splits.values()) for name in ("sentiment", "emotion"))
+    for name in ("labelled", "negative", "zero", "positive") if has_sentiment else ():
         table.add_row(f"sentiment {name}", *(f"{split['sentiment'][name]:,}" for split in splits.values()))
-    table.add_row("emotion labelled", *(f"{split['emotion']['labelled']:,}" for split in splits.values()))
-    any_emotion = any(split["emotion"]["labelled"] for split in splits.values())
+    if has_emotion:
+        table.add_row("emotion labelled", *(f"{split['emotion']['labelled']:,}" for split in splits.values()))
+    any_emotion = has_emotion and any(split["emotion"]["labelled"] for split in splits.values())
     for name in EMOTION_OUTPUTS if any_emotion else ():
         table.add_row(f"  {name}", *(_present_cell(split["emotion"], name) for split in splits.values()))
+    for name in next(iter(splits.values()))["labels"]:
+        if not any(name in split for split in splits.values()):
+            _add_label_rows(table, name, [split["labels"][name] for split in splits.values()])
     for modality, space in description["feature_spaces"].items():
         label = f"{modality}: {space['name']} ({space['n_features']}, {space['level']} level)"
         table.add_row(label, *(_coverage_cell(split["coverage"][modality]) for split in splits.values()))
@@ -48,6 +56,20 @@ def show_description(description: Mapping[str, Any]) -> None:
         f"Texts in several splits: {leakage['texts_in_several_splits']} of {leakage['texts']} (kept). "
         f"Speakers: {leakage['speakers']}."
     )
+
+
+def _add_label_rows(table: Table, name: str, parts: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows with the statistics of one label space in every split."""
+    table.add_row(f"{name} labelled", *(f"{part['labelled']:,}" for part in parts))
+    if "counts" not in parts[0]:
+        cells = (
+            "-" if part["mean"] is None else f"{part['mean']:.3f} [{part['min']:g}, {part['max']:g}]" for part in parts
+        )
+        table.add_row("  mean [min, max]", *cells)
+        return
+    for each in parts[0]["counts"]:
+        shares = ((part["counts"][each], max(part["labelled"], 1)) for part in parts)
+        table.add_row(f"  {each}", *(f"{count:,} ({100 * count / n:.1f} %)" for count, n in shares))
 
 
 def _present_cell(emotion: Mapping[str, Any], name: str) -> str:

@@ -32,6 +32,7 @@ class ExtractCall:
     speech_model: options.SpeechModel = "tiny.en"
     trust_model: options.TrustModel = False
     mapping: options.Mapping = None
+    label: options.Label = None
     rename_split: options.RenameSplit = None
     carve: options.Carve = None
     engine: options.EngineName = "local"
@@ -91,6 +92,7 @@ def extract(call: ExtractCall) -> None:
         level=level,
         speech=SpeechSettings(call.speech_model, trust_model=call.trust_model),
         mapping=parse_pairs(call.mapping or []),
+        labels=tuple(call.label or ()),
         rename_splits=parse_pairs(call.rename_split or []),
         carve=options.parse_shares(call.carve),
         engine=EngineConfig(call.engine, call.engine_address, call.workers),

@@ -28,6 +28,7 @@ from mien.storage.files import refuse_links, reporting_damage
 from mien.storage.predictions import Predictions, write_predictions
 from mien.storage.runs import CARD, Run, kept_epochs, require_spaces
 from mien.storage.split_columns import SplitColumns
+from mien.tasks import spaces_of
 from mien.training.predictor import load_predictor
 
 Advance = Callable[[int, int], None]
@@ -175,7 +176,7 @@ def score_run(
     chosen: Predictions | None = None
     results = {}
     with reporting_damage(run.folder / CARD, "the Run"):
-        majority = TrainMajority.from_json(run.outcome["train_majority"])
+        majority = TrainMajority.from_json(run.outcome["train_majority"], run.task_table)
     for protocol in protocols:
         if PROTOCOLS[protocol].needs is ProtocolInput.EPOCHS:
             predictions: Predictions | dict[int, Predictions] = _predict_epochs(opened, protocol)
@@ -237,7 +238,13 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
         n_overlap = len(scored & set(known_videos.get(role, ())))
         if n_overlap:
             warnings.append(f"NOT A TEST: {n_overlap} of the {len(scored)} scored videos {effect}")
-    if np.isnan(columns.sentiment).all() and np.isnan(columns.emotions).all():
+    known = {space.name: space for space in columns.label_spaces}
+    warnings += [
+        f"not scored: the labels {known[space.name]} of the data set are not {space} of the model"
+        for space in spaces_of(run.task_table)
+        if space.name in known and not known[space.name].describes_same(space)
+    ]
+    if all(np.isnan(values).all() for values in columns.labels.values()):
         path = run.folder / _predictions_file(run, opened.dataset, opened.split)
         where = f"the predictions are in {path}" if path.exists() else "mien predict writes the predictions"
         warnings.append(f"no labels in this split: nothing to score; {where}")

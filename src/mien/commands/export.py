@@ -11,6 +11,7 @@ from mien.commands.shipped import decisions_of, find_run, shipped_names
 from mien.errors import UsageError
 from mien.schema import EMOTION_OUTPUTS
 from mien.storage.files import atomic_file, require_same_kind
+from mien.tasks import tasks_to_json
 from mien.training.loop import MODEL_FILE
 from mien.training.onnx_export import CHECKED_LENGTHS, TOLERANCE, to_onnx
 from mien.training.predictor import load_predictor
@@ -72,7 +73,9 @@ def export(run: str | Path, out: str | Path | None = None) -> Exported:
         "mien.settings": {name: dict(values) for name, values in opened.settings.items()},
         "mien.feature_spaces": {str(modality): space.to_json() for modality, space in opened.spaces.items()},
         "mien.emotion_outputs": list(EMOTION_OUTPUTS),
-        "mien.decisions": decisions_of(opened).to_json(),
+        **{f"mien.{key}": value for key, value in tasks_to_json(opened.task_table).items()},
+        "mien.outputs": {task.export_name: list(task.outputs) for task in opened.learned_tasks},
+        "mien.decisions": decisions_of(opened).to_json(opened.task_table),
         "mien.dataset": {key: value for key, value in opened.dataset.items() if key != "path"},
         "mien.weights_sha256": opened.sha256[str(MODEL_FILE)],
     }

@@ -13,6 +13,7 @@ from mien.errors import UsageError
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
 from mien.readers.base import ReaderOptions, SourceDataSet, assign_splits, collect_notes, read_in_order
+from mien.readers.label_columns import parse_labels
 from mien.schema import FeatureSpace, Level, Modality, Video
 from mien.storage.dataset import Dataset, DatasetFacts, row_groups, write_dataset_groups
 
@@ -41,6 +42,8 @@ class ImportOptions:
     words: bool | None = None
     # name of the Dataset; defaults to the name of the target folder
     name: str | None = None
+    # labels of other kinds, of the reader `table`: NAME=COLUMN:KIND[:LOW..HIGH|a,b,c]
+    labels: tuple[str, ...] = ()
     # number of processes that read videos; more than one needs a reader that reads single videos
     workers: int = 1
 
@@ -80,7 +83,9 @@ def import_dataset(
     """
     options = options or ImportOptions()
     extractor = _load_extractor(options)
-    source = open_reader(reader, paths, ReaderOptions(options.mapping, options.words is not False))
+    source = open_reader(
+        reader, paths, ReaderOptions(options.mapping, options.words is not False, parse_labels(options.labels))
+    )
     if options.workers > 1 and source.reader is None:
         raise UsageError(
             f"Expected one worker for the reader {reader!r}, whose files are read as a whole, but got "
@@ -102,6 +107,7 @@ def import_dataset(
             "notes": source.notes,
         },
         source.licence_note,
+        source.label_spaces,
     )
     groups = _video_groups(source, roles, extractor, options, advance or (lambda _done, _total: None))
     return write_dataset_groups(Path(out), groups, facts)

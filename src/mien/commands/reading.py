@@ -14,11 +14,12 @@ from mien.features.text.transcript import REMEDY, transcript_space
 from mien.models import SystemEntry, model_entry
 from mien.models.batch import InputKind
 from mien.models.cim_tuned import NO_ENCODER
-from mien.schema import EMOTIONS, FeatureSpace, FloatArray, Modality, SentimentValues, graded_emotions
+from mien.schema import FeatureSpace, FloatArray, IntArray, Modality, SentimentValues
+from mien.storage.columns import labels_in
 from mien.storage.dataset import Dataset
 from mien.storage.runs import Run
 from mien.storage.split_columns import SplitColumns
-from mien.tasks import SENTIMENT, TASKS
+from mien.tasks import HasLabels, Task
 from mien.tasks import labels_of as labels_of_task
 from mien.training.predictor import needs_transcripts, with_model_inputs
 
@@ -99,24 +100,26 @@ def available_spaces(dataset: Dataset, run: Run) -> Mapping[Modality, FeatureSpa
 
 @dataclass(frozen=True)
 class SplitLabels:
-    """Gold labels of the N utterances of one split. N is 0 if the Dataset has no such split."""
+    """Gold labels of the utterances of one split. There are none if the Dataset has no such split."""
 
-    sentiment: FloatArray  # (N,) NaN where missing
-    emotions: FloatArray  # (N, 6) NaN rows where missing
-    values: SentimentValues  # meaning of the numbers in `sentiment`
+    rows: HasLabels
+    values: SentimentValues  # meaning of the numbers in the label space `sentiment`
 
-    def labelled(self, task: str) -> bool:
+    def labelled(self, task: Task) -> bool:
         """Return whether any utterance has a label for the task."""
-        return not np.isnan(labels_of_task(task, self)).all()
+        return not np.isnan(labels_of_task(task, self.rows)).all()
 
-    def admits(self, task: str) -> bool:
+    def admits(self, task: Task) -> bool:
         """Return whether the task can be learned from the labels. Intensities cannot be learned from class labels."""
-        row = TASKS[task]
-        if not row.needs_degrees or not self.labelled(task):
-            return self.labelled(task)
-        if row.labels == SENTIMENT:
-            return self.values is SentimentValues.INTENSITY
-        return graded_emotions(self.emotions)
+        return self.labelled(task) and (not task.row.needs_degrees or task.is_graded(self.rows, self.values))
+
+
+@dataclass(frozen=True)
+class StoredLabels:
+    """Labels of N utterances without anything else."""
+
+    labels: Mapping[str, FloatArray]  # name of a label space -> labels (N, column)
+    index: IntArray  # (N,)
 
 
 def split_labels(dataset: Dataset, split: str) -> SplitLabels:
@@ -129,7 +132,8 @@ def split_labels(dataset: Dataset, split: str) -> SplitLabels:
     Returns:
         The labels, with no rows if the Dataset has no such split.
     """
-    rows = dataset.table(["split", "sentiment", *EMOTIONS])
+    rows = dataset.table(["split", "index", *dataset.facts.label_columns])
     in_split = np.array([name == split for name in rows["split"].to_pylist()], dtype=bool)
-    columns = [rows[name].to_numpy().astype(np.float64)[in_split] for name in ("sentiment", *EMOTIONS)]
-    return SplitLabels(columns[0], np.stack(columns[1:], axis=1), dataset.facts.sentiment_values)
+    labels = {space.name: labels_in(rows, space)[in_split] for space in dataset.facts.label_spaces}
+    index = np.array(rows["index"].to_pylist(), dtype=np.int64)[in_split]
+    return SplitLabels(StoredLabels(labels, index), dataset.facts.sentiment_values)

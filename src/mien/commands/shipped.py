@@ -82,7 +82,7 @@ def decisions_of(run: Run) -> Decisions:
     from mien.commands.train import DECISIONS_FILE
     from mien.evaluation.decisions import Decisions
 
-    return Decisions.from_json(read_json(run.folder / DECISIONS_FILE, "the Run"))
+    return Decisions.from_json(read_json(run.folder / DECISIONS_FILE, "the Run"), run.task_table)
 
 
 def _checkpoints_folder() -> Path:

@@ -144,12 +144,12 @@ def _require_usable(train_columns: SplitColumns, valid_columns: SplitColumns, ru
                 f"Expected some train utterances with {modality} features, but all {train_columns.n_utterances} lack "
                 "them; leave it out of --inputs"
             )
-    labels = SplitLabels(valid_columns.sentiment, valid_columns.emotions, dataset.facts.sentiment_values)
-    for task in run.tasks:
+    labels = SplitLabels(valid_columns, dataset.facts.sentiment_values)
+    for task in run.learned_tasks:
         if not labels.labelled(task):
             raise DataError(
-                f"Expected some {task} labels in the valid split, which chooses epoch and thresholds, but got none; "
-                "choose other --tasks, or import again with --carve valid=0.1"
+                f"Expected some {task.name} labels in the valid split, which chooses epoch and thresholds, but got "
+                "none; choose other --tasks, or import again with --carve valid=0.1"
             )
     if not any(valid_columns.present[modality].any() for modality in run.inputs):
         raise DataError(
@@ -170,7 +170,7 @@ def _fit_system(
     model_settings = override(entry.settings, run.settings["model"])
     report = report or (lambda _record: None)
     if isinstance(entry, ClassicalEntry):
-        spec = ClassicalSpec(run.inputs, run.tasks, model_settings, run.seed)
+        spec = ClassicalSpec(run.inputs, run.learned_tasks, model_settings, run.seed)
         return fit_classical(entry, train_columns, valid_columns, spec, run.folder, report)
     settings = override(TrainSettings(), run.settings["training"])
     scaling = fit_scaling(train_columns, run.inputs, identity=not settings.scale_features)
@@ -179,15 +179,15 @@ def _fit_system(
 
     def make_network() -> torch.nn.Module:
         nonlocal n_parameters
-        network = build_model(run.model, n_features, run.tasks, model_settings)
+        network = build_model(run.model, n_features, run.learned_tasks, model_settings)
         n_parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
         return network
 
     progress = fit(
         make_network,
-        to_video_set(train_columns, scaling, entry.input_kind, run.tasks),
-        to_video_set(valid_columns, scaling, entry.input_kind, run.tasks),
-        FitSpec(settings, run.seed, scaling, run.tasks),
+        to_video_set(train_columns, scaling, entry.input_kind, run.learned_tasks),
+        to_video_set(valid_columns, scaling, entry.input_kind, run.learned_tasks),
+        FitSpec(settings, run.seed, scaling, run.learned_tasks),
         run.folder,
         report,
     )
@@ -229,12 +229,12 @@ def _finish_run(
         # hashed, so that a run reveals no video ids, while `evaluate` can recognise the videos
         "videos": {"train": video_id_hashes(train_columns), "valid": video_id_hashes(valid_columns)},
         # majority labels: the trivial baseline of an evaluation
-        "train_majority": TrainMajority.from_labels(train_columns).to_json(),
+        "train_majority": TrainMajority.from_labels(train_columns, run.task_table).to_json(),
     }
     valid = load_predictor(run).predict(valid_columns, dataset.facts.sentiment_values)
     predictions_file = PREDICTIONS_FOLDER / "valid.parquet"
     write_predictions(run.folder / predictions_file, valid)
-    write_json(run.folder / DECISIONS_FILE, fit_decisions(valid).to_json())
+    write_json(run.folder / DECISIONS_FILE, fit_decisions(valid).to_json(run.task_table))
     epochs = [path for epoch in range(1, progress.epoch + 1) if (run.folder / (path := epoch_file(epoch))).exists()]
     finished = dataclasses.replace(run, finished=True, outcome=outcome)
     write_run(finished, [MODEL_FILE, HISTORY_FILE, DECISIONS_FILE, predictions_file, *epochs])

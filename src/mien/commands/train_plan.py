@@ -21,7 +21,8 @@ from mien.schema import FeatureSpace, Level, Modality
 from mien.settings import override, override_several
 from mien.storage.dataset import Dataset
 from mien.storage.runs import Run
-from mien.tasks import TASKS
+from mien.task_kinds import TASK_KINDS
+from mien.tasks import Task, tasks_of
 from mien.training.train_settings import TrainSettings
 from mien.version import __version__
 
@@ -30,8 +31,8 @@ from mien.version import __version__
 class TrainRequest:
     """The system to train, with its inputs, tasks, seed and settings.
 
-    Empty `inputs` select all modalities that the Dataset has and the system can use. Empty `tasks` select
-    sentiment, emotion or both, as far as the train split has labels for them.
+    Empty `inputs` select all modalities that the Dataset has and the system can use. Empty `tasks` select the main task
+    of every label space of the Dataset that the train split has labels for, such as sentiment and emotion.
     """
 
     model: str = "cim"
@@ -40,6 +41,8 @@ class TrainRequest:
     seed: int = 0
     # name -> value of settings of the model and of the training loop; `mien models` lists them
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    # task -> kind in which it is learned, where this is not that of the system; see `task_kinds.TASK_KINDS`
+    kinds: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
@@ -69,10 +72,12 @@ def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
                 f"Expected train and valid splits in {dataset.folder}, but got {', '.join(dataset.splits) or 'none'}; "
                 "import again with --carve valid=0.1 (whole videos of train) or --rename-split"
             )
+    table = choose_kinds(dataset, request, entry)
     return Run(
         folder=out,
         model=request.model,
-        tasks=_choose_tasks(dataset, request, entry.tasks),
+        tasks=_choose_tasks(dataset, request, table, entry.claimed(table)),
+        task_table=table,
         seed=request.seed,
         settings=settings,
         dataset={
@@ -146,7 +151,34 @@ def _choose_spaces(
     return {modality: available[modality] for modality in Modality if modality in inputs}
 
 
-def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[str]) -> tuple[str, ...]:
+def choose_kinds(dataset: Dataset, request: TrainRequest, entry: ModelEntry | ClassicalEntry) -> dict[str, Task]:
+    """Return all tasks of a Dataset's label spaces, in the kinds in which a system learns them.
+
+    Args:
+        dataset: Dataset to train on.
+        request: Request with the wanted kinds.
+        entry: The system's entry in `MODELS`. Its own kinds are taken where the label space and the labels allow them.
+
+    Returns:
+        The tasks by name.
+
+    Raises:
+        UnknownNameError: There is no such task or kind, or the kind does not suit the labels.
+    """
+    spaces, kinds = dataset.facts.label_spaces, dict(request.kinds)
+    own = {name: kind for name, kind in entry.kinds.items() if name not in kinds}
+    default = tasks_of(spaces)
+    for name, kind in own.items():
+        if name in default and TASK_KINDS[kind].suits(default[name].space):
+            task = tasks_of(spaces, {name: kind})[name]
+            if split_labels(dataset, "train").admits(task):
+                kinds[name] = kind
+    return tasks_of(spaces, kinds)
+
+
+def _choose_tasks(
+    dataset: Dataset, request: TrainRequest, table: Mapping[str, Task], claimed: Sequence[str]
+) -> tuple[str, ...]:
     labels = split_labels(dataset, "train")
     unknown = [task for task in request.tasks if task not in claimed]
     if unknown:
@@ -154,14 +186,16 @@ def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[str
             f"Expected tasks among {', '.join(claimed)} for {request.model}, but got "
             f"{', '.join(unknown)}; change --tasks"
         )
-    tasks = request.tasks or tuple(task for task in claimed if not TASKS[task].on_request and labels.admits(task))
-    lacking = [task for task in tasks if not labels.labelled(task)]
+    default = tuple(task for task in claimed if not table[task].on_request and labels.admits(table[task]))
+    tasks = request.tasks or default
+    lacking = [task for task in tasks if not labels.labelled(table[task])]
     if lacking or not tasks:
+        main = " or ".join(space.name for space in dataset.facts.label_spaces)
         raise DataError(
-            f"Expected {', '.join(lacking) or 'sentiment or emotion'} labels in the train split of {dataset.folder}, "
+            f"Expected {', '.join(lacking) or main} labels in the train split of {dataset.folder}, "
             "but got none; choose other --tasks or import labels"
         )
-    not_graded = [task for task in tasks if not labels.admits(task)]
+    not_graded = [task for task in tasks if not labels.admits(table[task])]
     if not_graded:
         raise DataError(
             f"Expected scores to learn {', '.join(not_graded)} from in the train split of {dataset.folder}, but got "

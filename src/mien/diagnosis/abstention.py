@@ -18,14 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from mien.diagnosis.calibration import LabelledOutputs, PlattScaling, classes_in, labelled_outputs
+from mien.diagnosis.calibration import LabelledOutputs, PlattScaling, classes_in, decides_by_output, labelled_outputs
 from mien.evaluation.decisions import Decisions
 from mien.evaluation.headline import headlines
-from mien.evaluation.scores import mean_of_defined, means_of, rows_key
+from mien.evaluation.measures import mean_of_defined
+from mien.evaluation.rows import gold_class, most_probable_class
+from mien.evaluation.scores import rows_key
 from mien.metrics.confusion import accuracy, count_decisions, quotient, weighted_accuracy
-from mien.schema import BoolArray, FloatArray
+from mien.schema import EMOTION, SENTIMENT, BoolArray, FloatArray
 from mien.storage.predictions import Predictions
-from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name
+from mien.task_kinds import BINARY
+from mien.tasks import Task, class_probabilities, output_name
 
 # shares of the decisions to keep
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
@@ -91,13 +94,19 @@ def abstain(
     part: dict[str, Any] = {SENTIMENT: None, EMOTION: None}
     curves = []
     for task in classes_in(scored):
+        if not decides_by_output(task):
+            part[task.name], curve = _classes_part(task, valid, scored)
+            curves.append(curve)
+            continue
         answers = {}
-        for column, output in enumerate(TASKS[task].outputs[: next(iter(means_of(task).values()))]):
+        for column, output in enumerate(task.outputs[: task.n_own_outputs]):
             name = output_name(task, output)
             threshold = float(decisions.at(task)[column])
             answers[output] = _Answers.of(on_valid[name], on_scored[name], threshold, scalings[name])
-        part[task], curve = (
-            _single_output_part(*answers.values()) if task == SENTIMENT else _mean_of_outputs_part(task, answers)
+        part[task.name], curve = (
+            _single_output_part(task, *answers.values())
+            if task.kind == BINARY
+            else _mean_of_outputs_part(task, answers)
         )
         curves.append(curve)
     return part, curves
@@ -151,7 +160,32 @@ class _Answers:
         return risk_coverage(wrong, self.confidence, weight), oracle_risk(wrong, weight)
 
 
-def _single_output_part(answers: _Answers) -> tuple[dict[str, Any], CoverageCurve]:
+def _classes_part(task: Task, valid: Predictions, scored: Predictions) -> tuple[dict[str, Any], CoverageCurve]:
+    """Return the entry and the curve of a task with several classes. The confidence is the highest probability."""
+    confidences, rights = [], []
+    for predictions in (valid, scored):
+        gold, labelled = gold_class(task, predictions)
+        values = predictions.outputs[task.name][labelled]
+        confidences.append(class_probabilities(task, values).max(axis=1))
+        rights.append(gold[labelled] == most_probable_class(task, values))
+    cuts = tuple(confidence_threshold(confidences[0], coverage) for coverage in COVERAGES)
+    answers = _Answers(np.ones_like(rights[1]), rights[1], confidences[1], cuts)
+
+    def scores_of(answered: BoolArray) -> dict[str, Any]:
+        right = accuracy(count_decisions(answers.present, answers.predicted, answered))
+        return {"n_kept": int(answered.sum()), score: float(right)}
+
+    path = next(iter(headlines(task)))
+    score = path.split(".")[1]
+    at_cuts = answers.at_cuts(scores_of)
+    risk, oracle = answers.risks(None)
+    points = tuple((row["coverage"], row[score]) for row in at_cuts.values())
+    return {"kept": at_cuts, "area": _mean_areas(risk, oracle)}, _coverage_curve(
+        f"{task.name} accuracy", risk, oracle, points
+    )
+
+
+def _single_output_part(task: Task, answers: _Answers) -> tuple[dict[str, Any], CoverageCurve]:
     def scores_of(answered: BoolArray) -> dict[str, Any]:
         right = accuracy(count_decisions(answers.present, answers.predicted, answered))
         return {"n_kept": int(answered.sum()), "accuracy_has0": float(right)}
@@ -159,11 +193,11 @@ def _single_output_part(answers: _Answers) -> tuple[dict[str, Any], CoverageCurv
     at_cuts = answers.at_cuts(scores_of)
     risk, oracle = answers.risks(None)
     points = tuple((row["coverage"], row["accuracy_has0"]) for row in at_cuts.values())
-    curve = _coverage_curve("sentiment accuracy (has0)", risk, oracle, points)
+    curve = _coverage_curve(f"{task.name} accuracy (has0)", risk, oracle, points)
     return {"kept": at_cuts, "area": _mean_areas(risk, oracle)}, curve
 
 
-def _mean_of_outputs_part(task: str, answers: Mapping[str, _Answers]) -> tuple[dict[str, Any], CoverageCurve]:
+def _mean_of_outputs_part(task: Task, answers: Mapping[str, _Answers]) -> tuple[dict[str, Any], CoverageCurve]:
     by_output = {name: _class_weighted_part(each) for name, each in answers.items()}
     path, headline = next(iter(headlines(task).items()))
     score = path.split(".")[1]
@@ -174,7 +208,7 @@ def _mean_of_outputs_part(task: str, answers: Mapping[str, _Answers]) -> tuple[d
         at_cuts[key] = {
             "coverage": float(np.mean([row["coverage"] for row in rows])),
             score: float(mean_of_defined(scores)),
-            "n_emotions" if task == EMOTION else "n_outputs": int(np.sum(~np.isnan(scores))),
+            "n_emotions" if task.space.is_paper else "n_outputs": int(np.sum(~np.isnan(scores))),
         }
     with_both_classes = [each for each in answers.values() if each.present.any() and not each.present.all()]
     if with_both_classes:

@@ -19,14 +19,14 @@ from mien.evaluation.counts import count_videos
 from mien.evaluation.decisions import DECISION_METRICS, HALF, Decisions, OperatingPoint, voted_thresholds, voting_draws
 from mien.evaluation.headline import headline_values, headlines
 from mien.evaluation.rows import classes_of, video_numbers
-from mien.evaluation.scores import means_of
 from mien.metrics.calibration_error import Bins, brier, calibration_error, resampled_calibration_error
 from mien.metrics.confusion import count_decisions
 from mien.metrics.platt import fit_platt, logit, sigmoid
 from mien.metrics.significance import percentile_interval
 from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
-from mien.tasks import TASKS, output_name
+from mien.task_kinds import BINARY, VOTED
+from mien.tasks import Task, output_name
 
 # key of the calibration error in a diagnosis; for tasks with several outputs the name of the mean is appended
 ERROR = "calibration_error"
@@ -36,7 +36,7 @@ ERROR = "calibration_error"
 class LabelledOutputs:
     """Gold classes and predicted probabilities of one output, for the N utterances with a label."""
 
-    task: str
+    task: Task
     # column of the output among those of the task
     column: int
     rows: NDArray[np.intp]  # (N,) row numbers in the predictions
@@ -79,15 +79,20 @@ def labelled_outputs(predictions: Predictions) -> dict[str, LabelledOutputs]:
     for task in classes_in(predictions):
         present, scored = classes_of(task, predictions)
         rows = np.flatnonzero(scored)
-        for column, output in enumerate(TASKS[task].outputs):
-            probability = predictions.outputs[task][rows, column]
+        for column, output in enumerate(task.outputs):
+            probability = predictions.outputs[task.name][rows, column]
             outputs[output_name(task, output)] = LabelledOutputs(task, column, rows, present[rows, column], probability)
     return outputs
 
 
-def classes_in(predictions: Predictions) -> list[str]:
-    """List the predicted tasks whose outputs are class probabilities, in the order of `TASKS`."""
-    return [task for task, row in TASKS.items() if not row.predicts_degrees and task in predictions.outputs]
+def classes_in(predictions: Predictions) -> list[Task]:
+    """List the predicted tasks whose outputs are class probabilities, in their order."""
+    return [task for task in predictions.predicted_tasks if not task.predicts_degrees]
+
+
+def decides_by_output(task: Task) -> bool:
+    """Return whether every output of a task is a decision of its own, so that each may have its own threshold."""
+    return task.kind == BINARY or task.row.decision == VOTED
 
 
 def fit_scalings(valid: Predictions) -> dict[str, PlattScaling]:
@@ -124,10 +129,10 @@ def recalibrated(predictions: Predictions, scalings: Mapping[str, PlattScaling])
         Predictions for the same rows, with calibrated probabilities.
     """
     calibrated = {
-        task: np.stack(
+        task.name: np.stack(
             [
-                scalings[output_name(task, output)].apply(predictions.outputs[task][:, column])
-                for column, output in enumerate(TASKS[task].outputs)
+                scalings[output_name(task, output)].apply(predictions.outputs[task.name][:, column])
+                for column, output in enumerate(task.outputs)
             ],
             axis=1,
         )
@@ -186,21 +191,21 @@ def trust_scores(
     Returns:
         Path of a score -> its value: a scalar, or an array (resample,) if there are weights.
     """
-    values = headline_values(count_videos(rows, decisions), weights)
+    values = headline_values(count_videos(rows, decisions), weights, rows.tasks)
     tasks = classes_in(rows)
     scores = {path: values[path] for path in (next(iter(headlines(task))) for task in tasks)}
     video, _ = video_numbers(rows)
-    errors: dict[str, list[FloatArray]] = {task: [] for task in tasks}
+    errors: dict[str, list[FloatArray]] = {task.name: [] for task in tasks}
     for name, cases in labelled_outputs(rows).items():
         probability = scalings[name].apply(cases.probability)
         if weights is None:
             error = np.asarray(calibration_error(cases.present, probability))
         else:
             error = resampled_calibration_error(cases.present, probability, video[cases.rows], weights)
-        errors[cases.task].append(error)
-    for task, each in errors.items():
-        mean, n = next(iter(means_of(task).items()))
-        scores[f"{task}.{ERROR}" + (f"_{mean}" if len(each) > 1 else "")] = np.mean(each[:n], axis=0)
+        errors[cases.task.name].append(error)
+    for name, each in errors.items():
+        mean, n = next(iter(rows.tasks[name].means.items()))
+        scores[f"{name}.{ERROR}" + (f"_{mean}" if len(each) > 1 else "")] = np.mean(each[:n], axis=0)
     return scores
 
 
@@ -227,6 +232,11 @@ def interval_of(resampled: FloatArray) -> list[float]:
     return [interval.low, interval.high]
 
 
+def _deciding_outputs(predictions: Predictions) -> dict[str, LabelledOutputs]:
+    """Return the `labelled_outputs` that are decisions of their own."""
+    return {name: cases for name, cases in labelled_outputs(predictions).items() if decides_by_output(cases.task)}
+
+
 def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, dict[str, float]]:
     """For every output and every metric, choose the threshold that maximises the metric, with `voted_thresholds`.
 
@@ -241,10 +251,10 @@ def objective_thresholds(valid: Predictions, decisions: Decisions) -> dict[str, 
         Nested dictionary: output, then metric, then threshold in [0, 1].
     """
     chosen = {}
-    for name, cases in labelled_outputs(valid).items():
+    for name, cases in _deciding_outputs(valid).items():
         draws = voting_draws(valid.video_id[cases.rows])
         chosen[name] = voted_thresholds(cases.present, cases.probability, draws, DECISION_METRICS)
-        if TASKS[cases.task].decision == "voted":
+        if cases.task.row.decision == VOTED:
             chosen[name] |= {
                 point.value: float(decisions.at(cases.task, point)[cases.column]) for point in OperatingPoint
             }
@@ -266,7 +276,7 @@ def thresholds_part(
         value of the metric at this threshold and at 0.5.
     """
     part: dict[str, Any] = {}
-    for name, cases in labelled_outputs(scored).items():
+    for name, cases in _deciding_outputs(scored).items():
         part[name] = {}
         for objective, threshold in thresholds[name].items():
             score = DECISION_METRICS[objective]

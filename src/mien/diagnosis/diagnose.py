@@ -48,8 +48,8 @@ from mien.diagnosis.word_errors import (
 from mien.errors import DataError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.decisions import Decisions
+from mien.evaluation.measures import mean_of_defined
 from mien.evaluation.rows import classes_of, validated_predictions
-from mien.evaluation.scores import mean_of_defined
 from mien.evaluation.summary import mean_and_sd
 from mien.metrics.significance import N_RESAMPLES
 from mien.metrics.word_error_rate import word_error_rate
@@ -58,6 +58,7 @@ from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.folders import require_own_outputs
 from mien.storage.predictions import Predictions, read_predictions
 from mien.storage.runs import Run
+from mien.tasks import tasks_to_json
 from mien.training.predictor import Predictor, load_predictor
 
 VALID = "valid"
@@ -187,6 +188,7 @@ def diagnose(
         "transcription_errors": degraded,
         "n_resamples": n_resamples,
         "notes": notes,
+        **tasks_to_json(opened.run.task_table),
     }
     diagnosis = Diagnosis(summary, _figure_data(opened, diagnosed))
     if out is not None:
@@ -210,13 +212,14 @@ def with_labels_only(predictions: Predictions) -> tuple[Predictions, list[str]]:
     remains.
     """
     dropped = [task for task in classes_in(predictions) if not classes_of(task, predictions)[1].any()]
-    kept = _select_tasks(predictions, [task for task in predictions.outputs if task not in dropped])
+    names = [task.name for task in dropped]
+    kept = _select_tasks(predictions, [name for name in predictions.outputs if name not in names])
     if not classes_in(kept):
         raise DataError(
             "Expected classes of sentiment or emotion, and labels for them, in the scored split, but got "
             "none; diagnose a run trained for sentiment or emotion on a split with labels"
         )
-    return kept, [f"{task} is left out: the scored split has no labels for it" for task in dropped]
+    return kept, [f"{name} is left out: the scored split has no labels for it" for name in names]
 
 
 def diagnose_predictions(valid: Predictions, scored: Predictions, decisions: Decisions) -> RunDiagnosis:
@@ -371,7 +374,7 @@ def _degraded_scores(
 def _reextraction_notes(reextracted: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
     """Return one message if re-extracted text features change the predictions, else an empty list."""
     gap = max(
-        float(np.abs(one.predictions.outputs[task] - other.predictions.outputs[task]).max())
+        float(np.abs(one.predictions.outputs[task.name] - other.predictions.outputs[task.name]).max())
         for one, other in zip(reextracted, stored, strict=True)
         for task in classes_in(one.predictions)
     )

@@ -165,7 +165,7 @@ def score_groups(
         return entries
 
     all_scores = scores_of(np.ones(len(scored.index), dtype=bool))
-    flagged = [path for path in all_scores if path in all_headlines()]
+    flagged = [path for path in all_scores if path in all_headlines(rows[0].tasks.values())]
     summary: dict[str, Any] = {"whole": {"n_utterances": len(scored.index), "scores": all_scores}, "by": []}
     for grouping in groupings:
         groups = []

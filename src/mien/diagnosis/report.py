@@ -17,7 +17,8 @@ from mien.schema import EMOTIONS
 from mien.storage.files import atomic_file, write_json
 from mien.storage.folders import FolderKind, require_own_outputs
 from mien.storage.predictions import Predictions
-from mien.tasks import EMOTION, SENTIMENT, TASKS
+from mien.task_kinds import PRESENCE
+from mien.tasks import Task, tasks_from_json
 
 WORSE = "↓"
 DIAGNOSIS_JSON, DIAGNOSIS_MD = "diagnosis.json", "diagnosis.md"
@@ -96,15 +97,12 @@ def heading_of(summary: Mapping[str, Any]) -> str:
 
 def tables_of(summary: Mapping[str, Any]) -> list[TextTable]:
     """Return the results of a diagnosis as tables of means over the runs, with s.d. if there are several runs."""
-    tables = [
-        _calibration_table(summary),
-        _thresholds_table(summary),
-        _abstention_table(summary),
-        _areas_table(summary),
-        _groups_table(summary),
-    ]
+    tables = [_calibration_table(summary)]
+    if summary["mean"]["thresholds"]:
+        tables.append(_thresholds_table(summary))
+    tables += [_abstention_table(summary), _areas_table(summary), _groups_table(summary)]
     if summary["transcription_errors"]["levels"]:
-        tables.append(_transcription_table(summary["transcription_errors"]))
+        tables.append(_transcription_table(summary))
     return tables
 
 
@@ -174,17 +172,17 @@ def _score_with_half(row: Mapping[str, float], sd: Mapping[str, float | None]) -
 
 def _abstention_table(summary: Mapping[str, Any]) -> TextTable:
     mean, sd = summary["mean"]["abstention"], summary["sd"]["abstention"]
-    tasks = [task for task in TASKS if mean.get(task) is not None]
-    scores = {task: next(iter(headlines(task).items())) for task in tasks}
+    tasks = _diagnosed_tasks(summary)
+    scores = {task.name: next(iter(headlines(task).items())) for task in tasks}
     rows = []
-    for key in mean[tasks[0]]["kept"]:
+    for key in mean[tasks[0].name]["kept"]:
         cells: list[str] = []
         for task, (path, _) in scores.items():
             row, spread = mean[task]["kept"][key], sd[task]["kept"][key]
             score = path.split(".")[1]
             cells += [_percent_text(row["coverage"]), _percent_text(row[score], spread[score])]
         rows.append((f"{key} %", *cells))
-    names = [("emotions" if task == EMOTION else task, headline.column) for task, (_, headline) in scores.items()]
+    names = [(_plural_name(task), scores[task.name][1].column) for task in tasks]
     header = ("asked to keep", *(text for name, column in names for text in (f"{name} kept", column)))
     note = (
         "Per cent. The confidence cuts were chosen on valid, so the share really kept differs. Confidence: distance "
@@ -200,22 +198,32 @@ def _areas_table(summary: Mapping[str, Any]) -> TextTable:
     def add(name: str, area: Mapping[str, float], spread: Mapping[str, float | None]) -> None:
         rows.append((name, *(_plain_number(area[key], spread[key], 4) for key in ("model", "random", "oracle"))))
 
-    several = [task for task in TASKS if task != SENTIMENT and mean.get(task) is not None]
-    if mean[SENTIMENT] is not None:
-        add(SENTIMENT, mean[SENTIMENT]["area"], sd[SENTIMENT]["area"])
+    several = [task for task in _diagnosed_tasks(summary) if task.kind == PRESENCE]
+    for task in _diagnosed_tasks(summary):
+        name = task.name
+        if task in several:
+            n = len(mean[task.name][rows_key(task)])
+            name = f"mean of {n} emotions" if task.space.is_paper else f"mean of {n} outputs of {task.name}"
+        add(name, mean[task.name]["area"], sd[task.name]["area"])
     for task in several:
-        n = len(mean[task][rows_key(task)])
-        name = f"mean of {n} emotions" if task == EMOTION else f"mean of {n} outputs of {task}"
-        add(name, mean[task]["area"], sd[task]["area"])
-    for task in several:
-        for name, row in mean[task][rows_key(task)].items():
-            add(name, row["area"], sd[task][rows_key(task)][name]["area"])
+        for name, row in mean[task.name][rows_key(task)].items():
+            add(name, row["area"], sd[task.name][rows_key(task)][name]["area"])
     note = (
         "Mean risk over all coverages, smaller is better. Risk: share of errors; of emotions with both classes alike."
     )
     return TextTable(
         "Area under the risk-coverage curve", ("output", "by confidence", "at random", "oracle"), tuple(rows), (note,)
     )
+
+
+def _diagnosed_tasks(summary: Mapping[str, Any]) -> list[Task]:
+    """Return the tasks that are diagnosed, in their order."""
+    mean = summary["mean"]["abstention"]
+    return [task for name, task in tasks_from_json(summary).items() if mean.get(name) is not None]
+
+
+def _plural_name(task: Task) -> str:
+    return "emotions" if task.space.is_paper and task.kind == PRESENCE else task.name
 
 
 def _groups_table(summary: Mapping[str, Any]) -> TextTable:
@@ -237,11 +245,13 @@ def _groups_table(summary: Mapping[str, Any]) -> TextTable:
         "all. By chance one group in forty does. ECE, after recalibration, is never flagged: it grows when cases get "
         "fewer, in a small group and in every resample, so that its interval may lie above its value."
     )
-    header = ("group", "utterances", "videos", *map(_score_column, paths))
+    columns = (_score_column(summary, path) for path in paths)
+    header = ("group", "utterances", "videos", *columns)
     return TextTable("Groups", header, tuple(rows), (note,))
 
 
-def _transcription_table(degraded: Mapping[str, Any]) -> TextTable:
+def _transcription_table(summary: Mapping[str, Any]) -> TextTable:
+    degraded = summary["transcription_errors"]
     rows = []
     paths = list(degraded["levels"][0]["scores"])
     for level in degraded["levels"]:
@@ -251,13 +261,13 @@ def _transcription_table(degraded: Mapping[str, Any]) -> TextTable:
         "Per cent; in brackets the change from 0 % with its 95 % interval, paired over videos. Injected errors, not "
         "those of a recogniser: 60 % substitutions, 25 % deletions, 15 % insertions, spread evenly over the words."
     )
-    header = ("word errors", "measured", *map(_score_column, paths))
+    header = ("word errors", "measured", *(_score_column(summary, path) for path in paths))
     return TextTable("Transcription errors", header, tuple(rows), (note,))
 
 
-def _score_column(path: str) -> str:
+def _score_column(summary: Mapping[str, Any], path: str) -> str:
     """Return the table heading of a score. For a calibration error, this is the task and "ECE"."""
-    headline = all_headlines().get(path)
+    headline = all_headlines(tasks_from_json(summary).values()).get(path)
     return f"{path.split('.', maxsplit=1)[0]} ECE" if headline is None else headline.column
 
 

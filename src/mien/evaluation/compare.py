@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from mien.errors import UsageError
-from mien.evaluation.counts import count_videos
+from mien.evaluation.counts import count_videos, decided_positive
 from mien.evaluation.decisions import Decisions
-from mien.evaluation.headline import all_headlines, headline_values
+from mien.evaluation.headline import headline_values, lower_is_better
 from mien.evaluation.result import Bootstrap
-from mien.evaluation.rows import require_same_utterances, validated_predictions, video_numbers
+from mien.evaluation.rows import classes_of, require_same_utterances, validated_predictions, video_numbers
 from mien.metrics.significance import (
     McNemar,
     PairedBootstrap,
@@ -27,9 +27,8 @@ from mien.metrics.significance import (
     paired_t_test,
     video_weights,
 )
-from mien.schema import FloatArray, sentiment_classes
+from mien.schema import SENTIMENT, FloatArray
 from mien.storage.predictions import Predictions
-from mien.tasks import SENTIMENT
 
 LEVEL_OF_SIGNIFICANCE = 0.05
 ENOUGH_SEEDS = 5
@@ -237,8 +236,9 @@ def score_setting(
     seeds = {}
     for run, predictions in zip(runs, validated, strict=True):
         counts = count_videos(predictions, decisions or run.decisions)
-        point = {path: float(value) for path, value in headline_values(counts).items()}
-        seeds[run.seed] = SeedScores(point, headline_values(counts, weights) if bootstrap.n_resamples else {})
+        tasks = predictions.tasks
+        point = {path: float(value) for path, value in headline_values(counts, tasks=tasks).items()}
+        seeds[run.seed] = SeedScores(point, headline_values(counts, weights, tasks) if bootstrap.n_resamples else {})
     return SettingScores(name, validated[0], seeds)
 
 
@@ -284,7 +284,7 @@ def winner_of(
     over_seeds = bool(np.isnan(p_t_test)) or p_t_test < LEVEL_OF_SIGNIFICANCE
     if not (over_videos and over_seeds) or difference == 0:
         return None
-    return names[0 if (difference > 0) != all_headlines()[path].lower_is_better else 1]
+    return names[0 if (difference > 0) != lower_is_better(path) else 1]
 
 
 def too_few_seeds(n_seeds: int) -> str:
@@ -366,12 +366,14 @@ def _mcnemar_by_seed(a: Sequence[SeedRun], b: Sequence[SeedRun]) -> dict[int, Mc
     """
     tests = {}
     for pair in zip(*(sorted(side, key=lambda run: run.seed) for side in (a, b)), strict=True):
-        if all(SENTIMENT in run.predictions.outputs for run in pair):
+        tasks = [run.predictions.tasks[SENTIMENT] for run in pair if SENTIMENT in run.predictions.outputs]
+        if len(tasks) == len(pair) and all(task.space.is_paper for task in tasks):
             rows = [validated_predictions(run.predictions) for run in pair]
-            positive, scored = sentiment_classes(rows[0].sentiment)
+            targets, scored = classes_of(tasks[0], rows[0])
+            positive = targets[:, 0]
             predicted_positive = [
-                (predictions.outputs[SENTIMENT] >= run.decisions.at(SENTIMENT))[:, 0]
-                for predictions, run in zip(rows, pair, strict=True)
+                decided_positive(predictions, task, run.decisions)
+                for predictions, task, run in zip(rows, tasks, pair, strict=True)
             ]
             tests[pair[0].seed] = mcnemar(*((each == positive)[scored] for each in predicted_positive))
     return tests

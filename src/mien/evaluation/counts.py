@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation.decisions import Decisions, OperatingPoint
-from mien.evaluation.rows import classes_of, video_numbers
+from mien.evaluation.rows import classes_of, gold_class, most_probable_class, video_numbers
+from mien.labels import LabelKind
 from mien.metrics.confusion import Confusion, count_per_video
 from mien.metrics.regression import GradeRule, Moments, grades, moments_per_video
-from mien.schema import SentimentRule, SentimentValues, graded_emotions, sentiment_classes
+from mien.schema import SENTIMENT, SENTIMENT_RANGE, BoolArray, SentimentRule, SentimentValues, sentiment_classes
 from mien.storage.predictions import Predictions
-from mien.tasks import SENTIMENT, TASKS, labels_of
+from mien.tasks import Task, labels_of
 
 SENTIMENT_RULES = (SentimentRule.HAS0, SentimentRule.NON0)
 # Predicted sentiment scores are also evaluated as seven or five classes, by two rounding rules.
@@ -26,6 +27,8 @@ SENTIMENT_RULES = (SentimentRule.HAS0, SentimentRule.NON0)
 GRADES = {f"accuracy{n}_{rule}": (n, rule) for n in (7, 5) for rule in GradeRule}
 # key of the counts from which the F1 scores are computed
 F1_COLUMNS = "f1_columns"
+# key of the counts of classes that exclude each other, each against the others
+CLASSES = "classes"
 
 # (index of each utterance's video, from 0, (utterance,); number of videos)
 Videos = tuple[NDArray[np.intp], int]
@@ -50,46 +53,77 @@ def count_videos(predictions: Predictions, decisions: Decisions) -> dict[str, Ta
         DataError: A predicted task has no thresholds.
     """
     videos = video_numbers(predictions)
-    return {task: COUNTERS[TASKS[task].scores](predictions, task, decisions, videos) for task in predictions.outputs}
+    tasks = {name: predictions.tasks[name] for name in predictions.outputs}
+    return {name: COUNTERS[task.row.scores](predictions, task, decisions, videos) for name, task in tasks.items()}
 
 
-def has_degrees(task: str, predictions: Predictions) -> bool:
-    """Return whether the gold labels of a task are intensities.
+def _count_sentiment(predictions: Predictions, task: Task, decisions: Decisions, videos: Videos) -> TaskCounts:
+    """Count the right and wrong decisions between positive and negative in every video.
 
-    Labels that are classes, stored as numbers, are not intensities.
-
-    Args:
-        task: Name in `TASKS`.
-        predictions: Predictions with the gold labels.
-
-    Returns:
-        True if the gold labels are intensities.
-    """
-    if TASKS[task].labels == SENTIMENT:
-        return predictions.sentiment_values is SentimentValues.INTENSITY
-    return graded_emotions(predictions.emotions)
-
-
-def _count_sentiment(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
-    """Count the right and wrong decisions of a sentiment task in every video.
-
-    They are counted under two rules that turn gold scores into classes. Under `has0`, a gold score >= 0 is positive.
-    Under `non0`, utterances with a gold score of exactly 0 are left out. If the labels are classes that were made under
-    `has0`, the exact zeros are unknown, and the decisions are not counted under `non0`.
+    They are counted under two rules that turn gold scores into classes. Under `has0`, a gold score >= 0 (or another
+    neutral value) is positive. Under `non0`, utterances with a gold score of exactly 0 are left out. If the labels are
+    classes that were made under `has0`, the exact zeros are unknown, and the decisions are not counted under `non0`.
 
     Returns:
         Name of the rule -> confusion counts (video, output).
     """
-    predicted = predictions.outputs[task] >= decisions.at(task)
+    score = labels_of(task, predictions)[:, 0] - task.cuts[0].value
     counts = {}
-    zeros_are_hidden = predictions.sentiment_values is SentimentValues.HAS0_CLASS
+    zeros_are_hidden = task.name == SENTIMENT and predictions.sentiment_values is SentimentValues.HAS0_CLASS
     for rule in SENTIMENT_RULES[:1] if zeros_are_hidden else SENTIMENT_RULES:
-        positive, scored = sentiment_classes(predictions.sentiment, rule)
-        counts[rule.value] = count_per_video(positive[:, None], predicted, *videos, scored)
+        positive, scored = sentiment_classes(score, rule)
+        predicted = decided_positive(predictions, task, decisions, rule)
+        counts[rule.value] = count_per_video(positive[:, None], predicted[:, None], *videos, scored)
     return counts
 
 
-def _count_presence(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
+def decided_positive(
+    predictions: Predictions, task: Task, decisions: Decisions, rule: SentimentRule = SentimentRule.HAS0
+) -> BoolArray:
+    """Decide between positive and negative for each utterance.
+
+    Args:
+        predictions: Predictions.
+        task: Task that is learned from a score with a neutral value, as two classes or as three levels.
+        decisions: Thresholds.
+        rule: Rule that decides what neutral is. Two classes are the same under every rule. With three levels, a neutral
+            utterance is positive under `has0`. Under `non0`, the probabilities of positive and negative are compared.
+
+    Returns:
+        True where the decision is positive, (utterance,).
+    """
+    values, thresholds = predictions.outputs[task.name], decisions.at(task)
+    at_least_neutral, above_neutral = values[:, 0], values[:, -1]
+    if rule is SentimentRule.HAS0 or len(task.cuts) == 1:
+        return np.asarray(at_least_neutral >= thresholds[0])
+    return np.asarray(above_neutral >= thresholds[-1] * (above_neutral + 1 - at_least_neutral))
+
+
+def _count_classes(predictions: Predictions, task: Task, _decisions: Decisions, videos: Videos) -> TaskCounts:
+    """Count the right and wrong decisions of a task with classes that exclude each other, in every video.
+
+    Returns:
+        Under `CLASSES`, the confusion counts (video, class) of each class against the others.
+    """
+    gold, scored = gold_class(task, predictions)
+    predicted = most_probable_class(task, predictions.outputs[task.name])
+    classes = np.arange(len(task.classes))
+    return {CLASSES: count_per_video(gold[:, None] == classes, predicted[:, None] == classes, *videos, scored)}
+
+
+def _count_levels(predictions: Predictions, task: Task, decisions: Decisions, videos: Videos) -> TaskCounts:
+    """Count the right and wrong decisions of a task with ordered levels, in every video.
+
+    Returns:
+        The counts of the levels; and, for a score with a neutral value, those of its two classes by name of the rule.
+    """
+    counts = _count_classes(predictions, task, decisions, videos)
+    if task.space.kind is not LabelKind.SCORE:
+        return counts
+    return {**_count_sentiment(predictions, task, decisions, videos), **counts}
+
+
+def _count_presence(predictions: Predictions, task: Task, decisions: Decisions, videos: Videos) -> TaskCounts:
     """Count the right and wrong decisions of a task with present-or-absent classes in every video.
 
     Returns:
@@ -98,23 +132,26 @@ def _count_presence(predictions: Predictions, task: str, decisions: Decisions, v
     """
     labels, scored = classes_of(task, predictions)
     counts = {
-        point.value: count_per_video(labels, predictions.outputs[task] >= decisions.at(task, point), *videos, scored)
+        point.value: count_per_video(
+            labels, predictions.outputs[task.name] >= decisions.at(task, point), *videos, scored
+        )
         for point in OperatingPoint
     }
     return counts | {F1_COLUMNS: counts[decisions.f1_columns_at]}
 
 
-def _count_score(predictions: Predictions, task: str, decisions: Decisions, videos: Videos) -> TaskCounts:
+def _count_score(predictions: Predictions, task: Task, decisions: Decisions, videos: Videos) -> TaskCounts:
     """Compute counts and sums of a task that predicts one sentiment intensity, for every video.
 
     Returns:
-        The sums (see `Moments`) under ``moments``. Under each key of `GRADES`, gold and predicted intensity are rounded
-        to classes, and the counts tell how often the two classes are equal. If the gold labels are classes, the
+        The sums (see `Moments`) under ``moments``. If the range is that of CMU-MOSEI's sentiment, gold and predicted
+        intensity are rounded to classes under each key of `GRADES`, and the counts tell how often the two classes are
+        equal. If the gold labels are classes, the
         dictionary is empty.
     """
     counts = dict(_count_degrees(predictions, task, decisions, videos))
-    if counts:
-        target, prediction = labels_of(task, predictions), predictions.outputs[task]
+    if counts and task.range == SENTIMENT_RANGE:
+        target, prediction = labels_of(task, predictions), predictions.outputs[task.name]
         for name, (n_grades, rule) in GRADES.items():
             correct = grades(np.nan_to_num(target), rule, n_grades) == grades(prediction, rule, n_grades)
             scored = ~np.isnan(target[:, 0])
@@ -122,21 +159,23 @@ def _count_score(predictions: Predictions, task: str, decisions: Decisions, vide
     return counts
 
 
-def _count_degrees(predictions: Predictions, task: str, _decisions: Decisions, videos: Videos) -> TaskCounts:
+def _count_degrees(predictions: Predictions, task: Task, _decisions: Decisions, videos: Videos) -> TaskCounts:
     """Compute the sums of `Moments` for a task that predicts intensities, for every video.
 
     Returns:
         The sums (video, output) under ``moments``; an empty dictionary if the gold labels are classes.
     """
-    if not has_degrees(task, predictions):
+    if not task.is_graded(predictions, predictions.sentiment_values):
         return {}
     target = labels_of(task, predictions)
-    return {"moments": moments_per_video(target, predictions.outputs[task], *videos)}
+    return {"moments": moments_per_video(target, predictions.outputs[task.name], *videos)}
 
 
 # name of a scorer in `evaluation.scores.SCORERS` -> function that computes its counts
-COUNTERS: dict[str, Callable[[Predictions, str, Decisions, Videos], TaskCounts]] = {
+COUNTERS: dict[str, Callable[[Predictions, Task, Decisions, Videos], TaskCounts]] = {
     "sentiment": _count_sentiment,
+    "levels": _count_levels,
+    "classes": _count_classes,
     "presence": _count_presence,
     "score": _count_score,
     "degrees": _count_degrees,

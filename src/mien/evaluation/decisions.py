@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.evaluation.rows import classes_of, validated_predictions
+from mien.evaluation.rows import classes_of, most_probable_class, validated_predictions
 from mien.limits import READ_ERRORS
 from mien.metrics import METRICS
 from mien.metrics.confusion import Confusion
 from mien.metrics.significance import video_weights
-from mien.schema import BoolArray, FloatArray
+from mien.schema import BoolArray, FloatArray, IntArray
 from mien.storage.predictions import Predictions
-from mien.tasks import EMOTION, SENTIMENT, TASKS
+from mien.task_kinds import BINARY, MOST_PROBABLE, NO_DECISION, VOTED
+from mien.task_kinds import HALF as HALF_RULE
+from mien.tasks import PAPER_TASKS, Task
 
 # Threshold of two-class tasks. It picks the more probable class, as the paper does with its two-way softmax. It is also
 # used for an output of which only one class occurs in the valid split, because no threshold can then be chosen.
@@ -60,30 +62,17 @@ POINT_METRICS = {point.value: DECISION_METRICS[point] for point in OperatingPoin
 Thresholds = Mapping[OperatingPoint, Mapping[str, float]]
 
 
-def _same_for_all(task: str, thresholds: Mapping[OperatingPoint, float]) -> Thresholds:
+def _same_for_all(task: Task, thresholds: Mapping[OperatingPoint, float]) -> Thresholds:
     """Give all outputs of a task the same threshold.
 
     Args:
-        task: Name in `TASKS`.
+        task: The task.
         thresholds: Operating point -> threshold.
 
     Returns:
         Nested dictionary: operating point, then output, then threshold.
     """
-    return {point: dict.fromkeys(TASKS[task].outputs, value) for point, value in thresholds.items()}
-
-
-def _half_thresholds() -> dict[str, Thresholds]:
-    """Return the thresholds of all tasks whose decision rule is `half`. Every threshold is 0.5.
-
-    Returns:
-        Nested dictionary: task, then operating point, then output, then threshold.
-    """
-    return {
-        task: _same_for_all(task, dict.fromkeys(OperatingPoint, HALF))
-        for task, row in TASKS.items()
-        if row.decision == "half"
-    }
+    return {point: dict.fromkeys(task.outputs, value) for point, value in thresholds.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +82,20 @@ class Decisions:
     A class is predicted as present if its probability is at least the threshold.
     """
 
-    # task -> thresholds; contains every task with decision rule `half`, and the predicted tasks with rule `voted`
-    thresholds: Mapping[str, Thresholds] = field(default_factory=_half_thresholds)
+    # Task -> thresholds, for the predicted tasks with the decision rule VOTED. The threshold of tasks with the rule
+    # HALF is 0.5 if they have no entry.
+    thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     # Operating point whose thresholds are used for the F1 scores. Weighted accuracy and the reported counts always use
     # the thresholds of `WEIGHTED_ACCURACY`.
     f1_columns_at: OperatingPoint = OperatingPoint.WEIGHTED_ACCURACY
     chosen_on: ChosenOn = ChosenOn.NOTHING
     notes: tuple[str, ...] = ()
 
-    def at(self, task: str, point: OperatingPoint = OperatingPoint.WEIGHTED_ACCURACY) -> FloatArray:
+    def at(self, task: Task, point: OperatingPoint = OperatingPoint.WEIGHTED_ACCURACY) -> FloatArray:
         """Return the thresholds of a task at one operating point.
 
         Args:
-            task: Name in `TASKS`.
+            task: The task.
             point: Metric for which the thresholds were chosen.
 
         Returns:
@@ -114,51 +104,64 @@ class Decisions:
         Raises:
             DataError: An output has no threshold.
         """
-        thresholds = self.thresholds.get(task, {}).get(point, {})
-        missing = [name for name in TASKS[task].outputs if name not in thresholds]
+        thresholds = self.thresholds.get(task.name, {}).get(point, {})
+        if not thresholds and task.row.decision == HALF_RULE:
+            return np.full(len(task.outputs), HALF)
+        missing = [name for name in task.outputs if name not in thresholds]
         if missing:
             raise DataError(
                 f"Expected a {point.value} threshold for {', '.join(missing)}, but got none; "
-                f"fit the decisions on predictions of {task}"
+                f"fit the decisions on predictions of {task.name}"
             )
-        return np.array([thresholds[name] for name in TASKS[task].outputs], dtype=np.float64)
+        return np.array([thresholds[name] for name in task.outputs], dtype=np.float64)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a dictionary to store as decisions.json. `from_json` builds equal Decisions from it."""
+    def to_json(self, tasks: Mapping[str, Task] = PAPER_TASKS) -> dict[str, Any]:
+        """Return a dictionary to store as decisions.json. `from_json` builds equal Decisions from it.
+
+        Args:
+            tasks: All tasks of the run's label spaces.
+
+        Returns:
+            The dictionary. It has an entry for every task that compares its outputs with thresholds.
+        """
         return {
             "chosen_on": self.chosen_on.value,
             "rule": "present where probability >= threshold",
-            **{task: self._task_json(task) for task, row in TASKS.items() if not row.predicts_degrees},
+            **{name: self._task_json(task) for name, task in tasks.items() if task.has_thresholds},
             "f1_columns_at": self.f1_columns_at.value,
             "notes": list(self.notes),
         }
 
-    def _task_json(self, task: str) -> Any:
+    def _task_json(self, task: Task) -> Any:
         """Return the entry of a task in decisions.json.
 
-        For a task with the decision rule `half`, the entry is its threshold. For any other task, it is a nested
+        For a task with the decision rule HALF, the entry is its threshold. For any other task, it is a nested
         dictionary of thresholds: operating point, then output, then threshold.
         """
-        if TASKS[task].decision == "half":
+        if task.row.decision == HALF_RULE:
             return float(self.at(task)[0])
-        return {point.value: dict(self.thresholds.get(task, {}).get(point, {})) for point in OperatingPoint}
+        return {point.value: dict(self.thresholds.get(task.name, {}).get(point, {})) for point in OperatingPoint}
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> Decisions:
+    def from_json(cls, facts: Mapping[str, Any], tasks: Mapping[str, Task] = PAPER_TASKS) -> Decisions:
         """Build Decisions from a dictionary that `to_json` returned.
+
+        Args:
+            facts: The dictionary.
+            tasks: All tasks of the run's label spaces.
+
+        Returns:
+            The Decisions.
 
         Raises:
             DataError: An entry is missing, or a threshold is not a number in [0, 1].
         """
-        # a file has no entry for tasks that were added to `TASKS` after it was written
-        stored_tasks = [
-            task for task, row in TASKS.items() if not row.predicts_degrees and task in {*facts, SENTIMENT, EMOTION}
-        ]
         try:
-            thresholds = {task: _task_from_json(task, facts[task]) for task in stored_tasks}
+            thresholds = {
+                name: _task_from_json(task, facts[name]) for name, task in tasks.items() if task.has_thresholds
+            }
             decisions = cls(
-                thresholds=_half_thresholds()
-                | {task: points for task, points in thresholds.items() if any(points.values())},
+                thresholds={name: points for name, points in thresholds.items() if any(points.values())},
                 f1_columns_at=OperatingPoint(facts["f1_columns_at"]),
                 chosen_on=ChosenOn(facts["chosen_on"]),
                 notes=tuple(facts.get("notes", ())),
@@ -177,40 +180,44 @@ class Decisions:
         return decisions
 
 
-def _task_from_json(task: str, facts: Any) -> Thresholds:
+def _task_from_json(task: Task, facts: Any) -> Thresholds:
     """Restore the thresholds of one task from its entry in decisions.json, which `Decisions._task_json` built."""
-    if TASKS[task].decision == "half":
-        return _same_for_all(task, dict.fromkeys(OperatingPoint, float(facts)))
+    if task.row.decision == HALF_RULE:
+        return {} if float(facts) == HALF else _same_for_all(task, dict.fromkeys(OperatingPoint, float(facts)))
     return {point: {str(name): float(value) for name, value in facts[point.value].items()} for point in OperatingPoint}
 
 
-def constant_decisions(weighted_accuracy: float, weighted_f1: float, **facts: Any) -> Decisions:
+def constant_decisions(
+    weighted_accuracy: float, weighted_f1: float, tasks: Mapping[str, Task] = PAPER_TASKS, **facts: Any
+) -> Decisions:
     """Build decisions in which all classes have the same constant thresholds.
 
-    The constants apply to tasks whose decision rule is `voted`. These are the tasks for which `fit_decisions` chooses
+    The constants apply to tasks whose decision rule is VOTED. These are the tasks for which `fit_decisions` chooses
     the thresholds on the valid split.
 
     Args:
         weighted_accuracy: Threshold for weighted accuracy and for the reported counts of decisions.
         weighted_f1: Threshold for weighted F1.
+        tasks: All tasks of the run's label spaces.
         **facts: Further fields of `Decisions`.
 
     Returns:
-        Decisions with these thresholds. Tasks with decision rule `half` have the threshold 0.5.
+        Decisions with these thresholds. Tasks with the decision rule HALF have the threshold 0.5.
     """
     pair = {OperatingPoint.WEIGHTED_ACCURACY: weighted_accuracy, OperatingPoint.WEIGHTED_F1: weighted_f1}
-    voted = [task for task, row in TASKS.items() if row.decision == "voted"]
-    return Decisions(thresholds=_half_thresholds() | {task: _same_for_all(task, pair) for task in voted}, **facts)
+    voted = {name: task for name, task in tasks.items() if task.row.decision == VOTED}
+    return Decisions(thresholds={name: _same_for_all(task, pair) for name, task in voted.items()}, **facts)
 
 
-def paper_decisions() -> Decisions:
-    """Return the constant thresholds of the paper.
+def paper_decisions(tasks: Mapping[str, Task] = PAPER_TASKS) -> Decisions:
+    """Return the constant thresholds of the paper, for all voted tasks of a run's label spaces.
 
     They are 0.4 for the F1 scores, and 0.2 for weighted accuracy and for the reported counts of decisions.
     """
     return constant_decisions(
         PAPER_WEIGHTED_ACCURACY_THRESHOLD,
         PAPER_F1_THRESHOLD,
+        tasks,
         f1_columns_at=OperatingPoint.WEIGHTED_F1,
         chosen_on=ChosenOn.PAPER,
     )
@@ -232,20 +239,17 @@ def fit_decisions(valid: Predictions) -> Decisions:
         DataError: The predictions are unusable, see `validated_predictions`.
     """
     valid = validated_predictions(valid, "the predictions on valid")
-    thresholds, notes = _half_thresholds(), []
-    for task in valid.outputs:
-        if rule := RULES[TASKS[task].decision]:
-            thresholds[task], task_notes = rule(valid, task)
+    thresholds: dict[str, Thresholds] = {}
+    notes: list[str] = []
+    for name in valid.outputs:
+        task = valid.tasks[name]
+        if rule := RULES[task.row.decision]:
+            thresholds[name], task_notes = rule(valid, task)
             notes += task_notes
     return Decisions(thresholds=thresholds, chosen_on=ChosenOn.VALID, notes=tuple(notes))
 
 
-def _fit_half(_valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
-    """Return the threshold 0.5 for all outputs of a task, and an empty list of messages."""
-    return _same_for_all(task, dict.fromkeys(OperatingPoint, HALF)), []
-
-
-def _fit_voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
+def _fit_voted(valid: Predictions, task: Task) -> tuple[Thresholds, list[str]]:
     """Choose two thresholds for every output of a task, by the method of `voted_thresholds`.
 
     One is chosen for the highest weighted accuracy, the other for the highest weighted F1. The protocol `clean` uses
@@ -259,9 +263,9 @@ def _fit_voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
     draws = voting_draws(valid.video_id[scored])
     thresholds: dict[OperatingPoint, dict[str, float]] = {point: {} for point in OperatingPoint}
     notes = []
-    for column, name in enumerate(TASKS[task].outputs):
+    for column, name in enumerate(task.outputs):
         present = labels[scored, column]
-        voted = voted_thresholds(present, valid.outputs[task][scored, column], draws, POINT_METRICS)
+        voted = voted_thresholds(present, valid.outputs[task.name][scored, column], draws, POINT_METRICS)
         if present.all() or not present.any():
             notes.append(
                 f"the thresholds of {name} are {HALF}: valid has {int(present.sum())} utterances with it "
@@ -272,13 +276,29 @@ def _fit_voted(valid: Predictions, task: str) -> tuple[Thresholds, list[str]]:
     return thresholds, notes
 
 
-# decision rule of a task -> function that chooses its thresholds on the valid split; None for intensities, which are
-# not turned into decisions
-RULES: dict[str, Callable[[Predictions, str], tuple[Thresholds, list[str]]] | None] = {
-    "half": _fit_half,
-    "voted": _fit_voted,
-    "none": None,
+# decision rule of a task -> function that chooses its thresholds on the valid split; None if there is nothing to choose
+RULES: dict[str, Callable[[Predictions, Task], tuple[Thresholds, list[str]]] | None] = {
+    HALF_RULE: None,
+    VOTED: _fit_voted,
+    MOST_PROBABLE: None,
+    NO_DECISION: None,
 }
+
+
+def decided_class(task: Task, values: FloatArray, decisions: Decisions) -> IntArray:
+    """Return the index of the class that is decided for each utterance, for a task whose classes exclude each other.
+
+    Args:
+        task: Task that has `classes`.
+        values: Predicted values (utterance, output).
+        decisions: Thresholds. They decide between two classes; of more classes, the most probable one is taken.
+
+    Returns:
+        Indices (utterance,) in `task.classes`.
+    """
+    if task.kind == BINARY:
+        return (values >= decisions.at(task))[:, 0].astype(np.int64)
+    return most_probable_class(task, values)
 
 
 def voting_draws(video_id: NDArray[Any]) -> NDArray[Any]:

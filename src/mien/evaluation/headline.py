@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation.counts import TaskCounts
-from mien.evaluation.scores import SCORERS, mean_of_defined, means_of, rows_key
-from mien.metrics import METRICS, MetricInput
+from mien.evaluation.measures import mean_of_defined
+from mien.evaluation.scores import SCORERS, rows_key
+from mien.metrics import METRICS, Metric, MetricInput
 from mien.metrics.significance import percentile_interval
-from mien.schema import FloatArray
-from mien.tasks import SENTIMENT, TASKS
+from mien.schema import SENTIMENT, FloatArray
+from mien.tasks import PAPER_TASKS, Task, tasks_from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,60 +30,78 @@ class Headline:
     # heading in tables and title in figures; the score is not shown where the text is empty
     column: str
     title: str
-    # True: the score is a share and is printed in per cent; False: it is printed as it is
-    is_share: bool
-    lower_is_better: bool
 
 
-def headlines(task: str) -> dict[str, Headline]:
+def headlines(task: Task) -> dict[str, Headline]:
     """Return the descriptions of the headline scores of one task.
 
     Returns:
         Path of the score -> its description. The path consists of keys in a result, joined by dots, such as
         "sentiment.accuracy_has0".
     """
-    scorer, outputs = SCORERS[TASKS[task].scores], TASKS[task].outputs
-    name = task.removesuffix("_intensity").replace("_", " ")
+    scorer = SCORERS[task.row.scores]
+    name = task.space.name.replace("_", " ")
     prefix = "" if name == SENTIMENT else f"{name} "
-    mean, n = next(iter(means_of(task).items()))
-
-    def headline(measure: str, columns: range, column: str = "", title: str = "") -> Headline:
-        metric = METRICS[scorer.measures[measure].metric]
-        return Headline(
-            task,
-            measure,
-            tuple(columns),
-            column,
-            title,
-            metric.kind is MetricInput.DECISION,
-            not metric.higher_is_better,
-        )
-
+    mean, n = next(iter(task.means.items()))
     scores = {}
     for measure, (column, title) in scorer.headline.items():
         if scorer.by_output:
             full_title = title and f"{name} {title} ({mean})"
-            scores[f"{task}.{measure}_{mean}"] = headline(measure, range(n), prefix + column, full_title)
+            path = f"{task.name}.{measure}_{mean}"
+            scores[path] = Headline(task.name, measure, tuple(range(n)), prefix + column, full_title)
         else:
-            scores[f"{task}.{measure}"] = headline(measure, range(1), prefix + column, title and f"{name} {title}")
+            path = f"{task.name}.{measure}"
+            scores[path] = Headline(task.name, measure, (0,), prefix + column, title and f"{name} {title}")
     for measure in scorer.headline_by_output:
-        for number, output in enumerate(outputs[:n]):
-            path = f"{task}.{rows_key(task)}.{output}.{measure}"
-            scores[path] = headline(measure, range(number, number + 1))
+        for number, output in enumerate(task.outputs[:n]):
+            path = f"{task.name}.{rows_key(task)}.{output}.{measure}"
+            scores[path] = Headline(task.name, measure, (number,), "", "")
     return scores
 
 
-def all_headlines() -> dict[str, Headline]:
-    """Return the descriptions of the headline scores of all tasks, in the order of `TASKS`.
+def all_headlines(tasks: Iterable[Task] = tuple(PAPER_TASKS.values())) -> dict[str, Headline]:
+    """Return the descriptions of the headline scores of several tasks.
+
+    Args:
+        tasks: The tasks. Tasks of the same name but of different kinds may be among them.
 
     Returns:
         Path of the score -> its description. The path consists of keys in a result, joined by dots, such as
         "sentiment.accuracy_has0".
     """
-    return {path: each for task in TASKS for path, each in headlines(task).items()}
+    return {path: each for task in tasks for path, each in headlines(task).items()}
 
 
-def headline_values(counts: Mapping[str, TaskCounts], weights: NDArray[Any] | None = None) -> dict[str, FloatArray]:
+def tasks_of_results(results: Iterable[Mapping[str, Any]]) -> list[Task]:
+    """Return the tasks of several results, which `Result.to_json` returned.
+
+    The main tasks come first. Tasks of the same name but of different kinds may be among them.
+    """
+    found = {(name, task.kind): task for each in results for name, task in tasks_from_json(each).items()}
+    return sorted(found.values(), key=lambda task: task.on_request)
+
+
+def is_share(path: str) -> bool:
+    """Return True if a headline score is a share and printed in per cent, False if it is printed as it is."""
+    return _metric_at(path).kind in (MetricInput.DECISION, MetricInput.CLASSES)
+
+
+def lower_is_better(path: str) -> bool:
+    """Return whether lower values of a headline score are better."""
+    return not _metric_at(path).higher_is_better
+
+
+def _metric_at(path: str) -> Metric:
+    """Return the metric of the headline score with this path, whatever its task."""
+    measure = path.rsplit(".", 1)[-1].partition("_mean")[0]
+    return next(METRICS[row.measures[measure].metric] for row in SCORERS.values() if measure in row.measures)
+
+
+def headline_values(
+    counts: Mapping[str, TaskCounts],
+    weights: NDArray[Any] | None = None,
+    tasks: Mapping[str, Task] = PAPER_TASKS,
+) -> dict[str, FloatArray]:
     """Compute every headline score.
 
     Some headline scores are means over the outputs of a task. Such a mean leaves out the outputs whose score is
@@ -93,13 +112,14 @@ def headline_values(counts: Mapping[str, TaskCounts], weights: NDArray[Any] | No
         counts: Counts per video from `count_videos`.
         weights: How many times each resample contains each video, (resample, video), from `video_weights`. If it is
             None, the split itself is scored.
+        tasks: All tasks of the label spaces.
 
     Returns:
         Path of a score in a result -> its value: a scalar, or an array (resample,) if `weights` is given.
     """
     values: dict[str, FloatArray] = {}
-    for task, task_counts in ((task, counts[task]) for task in TASKS if task in counts):
-        measures = SCORERS[TASKS[task].scores].measures
+    for task, task_counts in ((task, counts[name]) for name, task in tasks.items() if name in counts):
+        measures = SCORERS[task.row.scores].measures
         scores_of_measure: dict[str, FloatArray] = {}
         for path, headline in headlines(task).items():
             measure = measures[headline.measure]
@@ -114,20 +134,21 @@ def headline_values(counts: Mapping[str, TaskCounts], weights: NDArray[Any] | No
 
 
 def headline_intervals(
-    counts: Mapping[str, TaskCounts], weights: NDArray[Any]
+    counts: Mapping[str, TaskCounts], weights: NDArray[Any], tasks: Mapping[str, Task] = PAPER_TASKS
 ) -> tuple[dict[str, list[float]], list[str]]:
     """Compute the 95 % interval of every headline score by bootstrap over videos.
 
     Args:
         counts: Counts per video from `count_videos`.
         weights: How many times each resample contains each video, (resample, video), from `video_weights`.
+        tasks: All tasks of the label spaces.
 
     Returns:
         ``(intervals, notes)``. `intervals` is a dictionary: its keys are the paths of the scores in a result, and its
         values are [low, high]. `notes` has one message for each score that is undefined in some of the resamples.
     """
     intervals, notes = {}, []
-    for path, values in headline_values(counts, weights).items():
+    for path, values in headline_values(counts, weights, tasks).items():
         interval = percentile_interval(values)
         intervals[path] = [interval.low, interval.high]
         if 0 < interval.n_defined < len(weights):

@@ -15,24 +15,17 @@ import numpy as np
 
 from mien.errors import UsageError
 from mien.evaluation.decisions import DECISION_METRICS, ChosenOn, Decisions, OperatingPoint, paper_decisions
+from mien.evaluation.measures import Scores, counts_of, mean_of_defined
 from mien.evaluation.rows import classes_of, require_same_utterances, validated_predictions
-from mien.evaluation.scores import (
-    AT_F1_THRESHOLD,
-    Scores,
-    counts_of,
-    mean_of_defined,
-    means_of,
-    nested_rows,
-    note_undefined,
-    score_at,
-)
+from mien.evaluation.scores import AT_F1_THRESHOLD, nested_rows, note_undefined, score_at
 from mien.metrics import METRICS
 from mien.metrics.calibration_error import calibration_error
 from mien.metrics.confusion import Confusion, count_decisions
 from mien.metrics.ranking import roc_auc
 from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
-from mien.tasks import TASKS
+from mien.task_kinds import PRESENCE, VOTED
+from mien.tasks import Task
 
 # the 16 thresholds of the released code: .10, .15 to .25 by .01, .30, .35, .40, .50
 RELEASED_THRESHOLDS = (0.10, *(number / 100 for number in range(15, 26)), 0.30, 0.35, 0.40, 0.50)
@@ -85,7 +78,7 @@ def clean(predictions: Predictions, decisions: Decisions) -> Scores:
             f"{decisions.chosen_on.value}; fit them on valid, or use the protocol fixed"
         )
     scores = score_at(validated_predictions(predictions), decisions)
-    if any(TASKS[task].decision == "voted" for task in predictions.outputs):
+    if any(task.row.decision == VOTED for task in predictions.predicted_tasks):
         scores.notes.extend(decisions.notes)
     return scores
 
@@ -104,7 +97,7 @@ def fixed(predictions: Predictions) -> Scores:
     Raises:
         DataError: The predictions are unusable, see `validated_predictions`.
     """
-    return score_at(validated_predictions(predictions), paper_decisions())
+    return score_at(validated_predictions(predictions), paper_decisions(predictions.tasks))
 
 
 def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
@@ -138,9 +131,9 @@ def released(predictions_by_epoch: Mapping[int, Predictions]) -> Scores:
     rows = [validated_predictions(predictions_by_epoch[epoch], name) for epoch, name in zip(epochs, names, strict=True)]
     require_same_utterances(rows, names)
     scores = Scores({}, [UPPER_BOUND])
-    for task in (task for task in TASKS if all(task in row.outputs for row in rows)):
-        best = _best_presence if TASKS[task].scores == "presence" else _best_part
-        scores.parts[task] = best(task, epochs, rows, scores.notes)
+    for task in (task for task in rows[0].predicted_tasks if all(task.name in row.outputs for row in rows)):
+        best = _best_presence if task.kind == PRESENCE else _best_part
+        scores.parts[task.name] = best(task, epochs, rows, scores.notes)
     return scores
 
 
@@ -157,7 +150,7 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 
-def _best_part(task: str, epochs: Sequence[int], rows: Sequence[Predictions], notes: list[str]) -> dict[str, Any]:
+def _best_part(task: Task, epochs: Sequence[int], rows: Sequence[Predictions], notes: list[str]) -> dict[str, Any]:
     """Find the best value of every score of one task over all epochs.
 
     Args:
@@ -170,10 +163,13 @@ def _best_part(task: str, epochs: Sequence[int], rows: Sequence[Predictions], no
         Name of a score -> best value. The entry ``chosen`` has the epoch of each score.
     """
     by_epoch = [
-        score_at(dataclasses.replace(row, outputs={task: row.outputs[task]}), paper_decisions()) for row in rows
+        score_at(dataclasses.replace(row, outputs={task.name: row.outputs[task.name]}), paper_decisions(row.tasks))
+        for row in rows
     ]
     notes += by_epoch[0].notes
-    parts = [scores.parts[task] for scores in by_epoch]
+    parts = [scores.parts[task.name] for scores in by_epoch]
+    for part in parts:
+        part.pop("confusion", None)  # belongs to one epoch
     best = _best_scores(epochs, parts)
     if "accuracy_has0" in best["chosen"]:
         position = epochs.index(best["chosen"]["accuracy_has0"]["epoch"])
@@ -199,7 +195,7 @@ def _best_scores(epochs: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> d
     return best | {"chosen": chosen}
 
 
-def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions], notes: list[str]) -> dict[str, Any]:
+def _best_presence(task: Task, epochs: Sequence[int], rows: Sequence[Predictions], notes: list[str]) -> dict[str, Any]:
     """Find the best value of every score of a task with present-or-absent classes, over all epochs and thresholds.
 
     Args:
@@ -214,7 +210,7 @@ def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions]
     """
     targets, scored = classes_of(task, rows[0])
     labels = targets[scored]
-    probabilities = np.stack([row.outputs[task][scored] for row in rows])
+    probabilities = np.stack([row.outputs[task.name][scored] for row in rows])
     grid = np.array(RELEASED_THRESHOLDS)[:, None]
     sweeps = [count_decisions(labels[:, None, :], epoch[:, None, :] >= grid) for epoch in probabilities]
     confusion = Confusion(*(np.stack(cells) for cells in zip(*sweeps, strict=True)))  # each (epoch, threshold, output)
@@ -222,15 +218,15 @@ def _best_presence(task: str, epochs: Sequence[int], rows: Sequence[Predictions]
     chosen: dict[str, dict[str, float]] = {}
     for metric, function in DECISION_METRICS.items():
         swept = function(confusion)
-        for mean, n_outputs in means_of(task).items():
+        for mean, n_outputs in task.means.items():
             scores = swept[..., :n_outputs]
             key = f"{metric}_{mean}"
             _, part[key], chosen[key] = _best_pair(epochs, mean_of_defined(scores, ~np.isnan(scores[0, 0])))
-    first = next(iter(means_of(task)))
+    first = next(iter(task.means))
     part[f"{AT_F1_THRESHOLD}_{first}"] = part[f"weighted_f1_{first}"]
     by_output = {
         name: _best_output(epochs, labels[:, column], probabilities[..., column], confusion.take((..., column)))
-        for column, name in enumerate(TASKS[task].outputs)
+        for column, name in enumerate(task.outputs)
     }
     note_undefined(task, by_output, notes)
     return part | nested_rows(task, by_output) | {"chosen": chosen}

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mien.errors import UnknownNameError, UsageError
 from mien.evaluation.counts import count_videos
 from mien.evaluation.decisions import Decisions, OperatingPoint, paper_decisions
 from mien.evaluation.headline import headline_intervals
+from mien.evaluation.measures import Scores
 from mien.evaluation.protocols import PROTOCOLS, UPPER_BOUND, Protocol, ProtocolInput
 from mien.evaluation.rows import validated_predictions, video_numbers
-from mien.evaluation.scores import Scores
 from mien.evaluation.trivial import TrainMajority, score_trivial
 from mien.metrics.significance import N_RESAMPLES, video_weights
+from mien.schema import EMOTION
 from mien.storage.predictions import Predictions
-from mien.tasks import EMOTION, TASKS
+from mien.task_kinds import VOTED
+from mien.tasks import PAPER_TASKS, Task, tasks_to_json
 
 WEIGHTED_ACCURACY_COLUMNS = ("weighted_accuracy", "n_predicted_positive", "threshold")
 F1_COLUMNS = ("weighted_f1", "macro_f1", "positive_f1")
@@ -68,6 +70,8 @@ class Result:
     conventions: dict[str, str]
     upper_bound: bool = False
     notes: tuple[str, ...] = ()
+    # all tasks of the run's label spaces
+    tasks: Mapping[str, Task] = field(default_factory=lambda: PAPER_TASKS)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as a nested dictionary. Undefined scores are NaN, which `to_json_text` writes as null."""
@@ -76,18 +80,18 @@ class Result:
             "upper_bound": self.upper_bound,
             "n_videos": self.n_videos,
             "n_utterances": self.n_utterances,
-            **_by_task(self.parts),
-            "trivial": None if self.trivial is None else _by_task(self.trivial),
+            **self._by_task(self.parts),
+            "trivial": None if self.trivial is None else self._by_task(self.trivial),
             "intervals": self.intervals,
             "operating_points": self.operating_points,
             "conventions": self.conventions,
             "notes": list(self.notes),
+            **tasks_to_json(self.tasks),
         }
 
-
-def _by_task(parts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return a dictionary with every task in `TASKS`: task -> its scores, or None if the task is not predicted."""
-    return {task: parts.get(task) for task in TASKS}
+    def _by_task(self, parts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """Return a dictionary with every task: task -> its scores, or None if the task is not predicted."""
+        return {task: parts.get(task) for task in self.tasks}
 
 
 def evaluate_predictions(
@@ -139,7 +143,7 @@ def evaluate_predictions(
     n_videos = video_numbers(rows)[1]
     if thresholds is not None and bootstrap.n_resamples and n_videos:
         weights = video_weights(n_videos, bootstrap.n_resamples, bootstrap.seed)
-        intervals, interval_notes = headline_intervals(count_videos(rows, thresholds), weights)
+        intervals, interval_notes = headline_intervals(count_videos(rows, thresholds), weights, rows.tasks)
         notes += interval_notes
     return Result(
         identity=identity or RunIdentity(run=""),
@@ -149,10 +153,11 @@ def evaluate_predictions(
         parts=scores.parts,
         trivial=None if majority is None else score_trivial(rows, majority).parts,
         intervals=intervals,
-        operating_points=_operating_points(chosen, thresholds, scores),
+        operating_points=_operating_points(chosen, thresholds, scores, rows.tasks),
         conventions=_conventions(chosen, identity),
         upper_bound=chosen.upper_bound,
         notes=tuple(notes),
+        tasks=rows.tasks,
     )
 
 
@@ -185,7 +190,7 @@ def _apply_protocol(
             "give those of the epoch chosen on valid"
         )
     if chosen.needs is ProtocolInput.PREDICTIONS:
-        return chosen.function(predictions), predictions, paper_decisions()
+        return chosen.function(predictions), predictions, paper_decisions(predictions.tasks)
     if decisions is None:
         raise UsageError(
             f"Expected thresholds under the protocol {name}, but got none; fit them on valid, or use the protocol fixed"
@@ -193,10 +198,12 @@ def _apply_protocol(
     return chosen.function(predictions, decisions), predictions, decisions
 
 
-def _operating_points(chosen: Protocol, decisions: Decisions | None, scores: Scores) -> dict[str, Any]:
+def _operating_points(
+    chosen: Protocol, decisions: Decisions | None, scores: Scores, tasks: Mapping[str, Task]
+) -> dict[str, Any]:
     """Return the entry `operating_points` of a result, which tells the thresholds of the scores.
 
-    Only tasks whose thresholds are chosen per class (decision rule `voted`) are included.
+    Only tasks whose thresholds are chosen per class (decision rule VOTED) are included.
 
     Returns:
         Operating point -> dictionary with the scores that use its thresholds (``columns``), the data on which the
@@ -204,7 +211,7 @@ def _operating_points(chosen: Protocol, decisions: Decisions | None, scores: Sco
         those of any other task under the name of the task. If the protocol chooses thresholds for each score
         separately, there is a single entry with a warning instead of thresholds.
     """
-    voted_tasks = [task for task in scores.parts if TASKS[task].decision == "voted"]
+    voted_tasks = [task for task in scores.parts if tasks[task].row.decision == VOTED]
     if not voted_tasks:
         return {}
     if decisions is None:

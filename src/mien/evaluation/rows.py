@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.schema import BoolArray, FloatArray
+from mien.schema import BoolArray, FloatArray, IntArray
 from mien.storage.predictions import Predictions
-from mien.tasks import TASKS, targets_of
+from mien.tasks import Task, class_probabilities, labels_of, targets_of
 
 
 def validated_predictions(predictions: Predictions, name: str = "the predictions") -> Predictions:
@@ -32,12 +32,13 @@ def validated_predictions(predictions: Predictions, name: str = "the predictions
         DataError: A probability is missing or outside [0, 1], an intensity is missing, the number of outputs of a task
             is wrong, or an utterance occurs twice.
     """
-    outputs = {task: _checked_outputs(task, values, name) for task, values in predictions.outputs.items()}
+    outputs = {
+        task: _checked_outputs(predictions.tasks[task], values, name) for task, values in predictions.outputs.items()
+    }
     order = np.lexsort((predictions.index, predictions.video_id.astype(str)))
     ordered = dataclasses.replace(
         select_rows(predictions, order),
-        sentiment=predictions.sentiment[order].astype(np.float64),
-        emotions=predictions.emotions[order].astype(np.float64),
+        labels={space: values[order].astype(np.float64) for space, values in predictions.labels.items()},
         outputs={task: values[order] for task, values in outputs.items()},
     )
     repeated = np.flatnonzero(
@@ -66,8 +67,7 @@ def select_rows(predictions: Predictions, rows: BoolArray | NDArray[np.intp]) ->
         predictions,
         video_id=predictions.video_id[rows],
         index=predictions.index[rows],
-        sentiment=predictions.sentiment[rows],
-        emotions=predictions.emotions[rows],
+        labels={space: values[rows] for space, values in predictions.labels.items()},
         outputs={task: values[rows] for task, values in predictions.outputs.items()},
     )
 
@@ -92,11 +92,11 @@ def require_same_utterances(all_predictions: Sequence[Predictions], names: Seque
             )
 
 
-def classes_of(task: str, predictions: Predictions) -> tuple[BoolArray, BoolArray]:
+def classes_of(task: Task, predictions: Predictions) -> tuple[BoolArray, BoolArray]:
     """Return the gold classes of a task that predicts classes.
 
     Args:
-        task: Name in `TASKS`.
+        task: The task.
         predictions: Predictions with the gold labels.
 
     Returns:
@@ -105,6 +105,35 @@ def classes_of(task: str, predictions: Predictions) -> tuple[BoolArray, BoolArra
     """
     targets, scored = targets_of(task, predictions)
     return np.asarray(targets, dtype=np.bool_), scored
+
+
+def gold_class(task: Task, predictions: Predictions) -> tuple[IntArray, BoolArray]:
+    """Return the index of the gold class of each utterance, for a task whose classes exclude each other.
+
+    Args:
+        task: Task that has `classes`.
+        predictions: Predictions with the gold labels.
+
+    Returns:
+        ``(index, scored)``: indices (utterance,) in `task.classes`, arbitrary where the mask `scored` (utterance,) is
+        False.
+    """
+    targets, scored = classes_of(task, predictions)
+    return (targets.sum(axis=1) if task.cuts else targets.argmax(axis=1)), scored
+
+
+def most_probable_class(task: Task, values: FloatArray) -> IntArray:
+    """Return the index of the most probable class of each utterance, for a task whose classes exclude each other.
+
+    Args:
+        task: Task that has `classes`.
+        values: Predicted values (utterance, output).
+
+    Returns:
+        Indices (utterance,) in `task.classes`. Of several equally probable classes, the first one.
+    """
+    most_probable: IntArray = class_probabilities(task, values).argmax(axis=1)
+    return most_probable
 
 
 def video_numbers(predictions: Predictions) -> tuple[NDArray[np.intp], int]:
@@ -117,19 +146,19 @@ def video_numbers(predictions: Predictions) -> tuple[NDArray[np.intp], int]:
     return number.reshape(-1), len(names)
 
 
-def _checked_outputs(task: str, values: FloatArray, name: str) -> FloatArray:
+def _checked_outputs(task: Task, values: FloatArray, name: str) -> FloatArray:
     """Return the predicted values of one task in float64.
 
     Raises:
         DataError: The number of outputs is wrong, an intensity is not finite, or a probability is not in [0, 1].
     """
-    values, definition = np.asarray(values, dtype=np.float64), TASKS[task]
-    if values.shape[1] != len(definition.outputs):
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape[1] != len(task.outputs):
         raise DataError(
-            f"Expected {name} to have {len(definition.outputs)} outputs of {task} per utterance, "
-            f"but got {values.shape[1]}; give {', '.join(definition.outputs)}"
+            f"Expected {name} to have {len(task.outputs)} outputs of {task.name} per utterance, "
+            f"but got {values.shape[1]}; give {', '.join(task.outputs)}"
         )
-    if definition.predicts_degrees:
+    if task.predicts_degrees:
         missing = ~np.isfinite(values)
         if missing.any():
             raise DataError(
@@ -163,7 +192,7 @@ def _first_difference(first: Predictions, other: Predictions) -> str:
         return (
             f"{len(first.index)} against {len(other.index)} utterances, the first extra one {_row_name(longer, rows)}"
         )
-    gold, other_gold = _gold_labels(first), _gold_labels(other)
+    gold, other_gold = _gold_labels(first, other), _gold_labels(other, first)
     other_labels = ~((gold == other_gold) | (np.isnan(gold) & np.isnan(other_gold))).all(axis=1)
     if other_labels.any():
         row = int(np.argmax(other_labels))
@@ -171,10 +200,16 @@ def _first_difference(first: Predictions, other: Predictions) -> str:
     return ""
 
 
-def _gold_labels(predictions: Predictions) -> NDArray[Any]:
-    """Return all gold labels (utterance, 7): sentiment, then the six emotions."""
+def _gold_labels(predictions: Predictions, other: Predictions) -> NDArray[Any]:
+    """Return the gold labels (utterance, label) of the label spaces that two Predictions have in common."""
+    shared = [
+        task
+        for name, task in predictions.tasks.items()
+        if not task.on_request and name in other.tasks and task.space.describes_same(other.tasks[name].space)
+    ]
+    columns = [labels_of(task, predictions) for task in shared]
     # float32, because one of the compared systems may have stored its labels in float32
-    return np.column_stack([predictions.sentiment, predictions.emotions]).astype(np.float32)
+    return np.concatenate([np.empty((len(predictions.index), 0)), *columns], axis=1).astype(np.float32)
 
 
 def _row_name(predictions: Predictions, row: int) -> str:

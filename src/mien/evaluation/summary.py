@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 
 from mien.errors import DataError, UsageError
+from mien.evaluation.headline import tasks_of_results
 from mien.evaluation.result import Result
-from mien.tasks import TASKS
 
 # keys whose values must be equal in all runs that are averaged
 ALIKE = ("split", "protocol", "dataset", "n_videos", "n_utterances")
@@ -49,8 +49,10 @@ def summarize_json(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 f"Expected all runs to be scored with the same {key}, but got {' and '.join(values)}; "
                 "summarize them separately"
             )
-    parts = [{key: run.get(key) for key in ("n_videos", "n_utterances", *TASKS, "trivial")} for run in runs]
-    shared = {"protocol": runs[0]["protocol"], "upper_bound": runs[0]["upper_bound"], "n_runs": len(runs)}
+    tasks = dict.fromkeys(task.name for task in tasks_of_results(runs))
+    parts = [{key: run.get(key) for key in ("n_videos", "n_utterances", *tasks, "trivial")} for run in runs]
+    shared = {key: runs[0][key] for key in ("protocol", "upper_bound")} | {"n_runs": len(runs)}
+    shared |= {key: runs[0][key] for key in ("label_spaces", "task_kinds") if key in runs[0]}
     mean, sd = mean_and_sd(parts)
     return {
         "runs": [dict(run) for run in runs],

@@ -8,40 +8,43 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from mien.errors import DataError
 from mien.evaluation.decisions import constant_decisions
-from mien.evaluation.scores import Scores, score_at
-from mien.schema import FloatArray
+from mien.evaluation.measures import Scores
+from mien.evaluation.scores import score_at
+from mien.schema import EMOTION, SENTIMENT, BoolArray, FloatArray
 from mien.storage.predictions import Predictions
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS, HasLabels, targets_of
+from mien.task_kinds import BINARY, DEGREES, PRESENCE, SCORE, VOTED
+from mien.tasks import PAPER_TASKS, HasLabels, Task, targets_of
 
-# task -> key of its constants in run.json, the file that describes a run; the key of any other task is its name
+# (label space, kind) of a task of the paper -> key of its constants in run.json, the file that describes a run; the key
+# of any other task is its name
 KEYS = {
-    SENTIMENT: "sentiment_positive",
-    EMOTION: "emotions",
-    SENTIMENT_INTENSITY: "sentiment_median",
-    EMOTION_INTENSITY: "emotion_medians",
+    (SENTIMENT, BINARY): "sentiment_positive",
+    (EMOTION, PRESENCE): "emotions",
+    (SENTIMENT, SCORE): "sentiment_median",
+    (EMOTION, DEGREES): "emotion_medians",
 }
-# tasks whose constant is stored in run.json as one value, not as a list
-SINGLE = (SENTIMENT, SENTIMENT_INTENSITY)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainMajority:
     """Constant prediction for every task, computed from the labels of the train split."""
 
-    # task -> one constant per output. For an intensity it is the median. For a class it is 1 if at least half of the
-    # utterances have the class, and otherwise 0.
+    # Task -> one constant per output. For an intensity it is the median. For a class that is present or absent, it is 1
+    # if at least half of the utterances have the class, and otherwise 0. Of several classes or levels that exclude each
+    # other, the most frequent one gets the probability 1.
     constants: Mapping[str, tuple[float, ...]]
+    tasks: Mapping[str, Task] = field(default_factory=lambda: PAPER_TASKS)
 
     def __post_init__(self) -> None:
         for task, values in self.constants.items():
-            outputs = TASKS[task].outputs
+            outputs = self.tasks[task].outputs
             if len(values) != len(outputs):
                 raise DataError(
                     f"Expected the majority of {len(outputs)} outputs of {task}, but got {len(values)}; "
@@ -49,43 +52,71 @@ class TrainMajority:
                 )
 
     @classmethod
-    def from_labels(cls, labelled: HasLabels) -> TrainMajority:
+    def from_labels(cls, labelled: HasLabels, tasks: Mapping[str, Task] = PAPER_TASKS) -> TrainMajority:
         """Compute the constants from the labels of the train split; a sentiment score >= 0 is positive.
 
         If exactly half of the utterances have a class, the constant is 1 (present). If a task has no labels, its
-        constants are: positive for sentiment, absent for emotions, and 0 for intensities.
+        constants are: positive for sentiment, absent for emotions, the first of several classes, and 0 for intensities.
+
+        Args:
+            labelled: Object with the labels of the train split.
+            tasks: All tasks of the run's label spaces.
+
+        Returns:
+            The constants of all tasks.
         """
         constants = {}
-        for task, row in TASKS.items():
+        for name, task in tasks.items():
             targets, scored = targets_of(task, labelled)
             known = targets[scored]
-            if row.predicts_degrees:
-                values: FloatArray = np.median(known, axis=0) if len(known) else np.zeros(len(row.outputs))
+            if task.predicts_degrees:
+                values: FloatArray = np.median(known, axis=0) if len(known) else np.zeros(len(task.outputs))
+            elif task.classes and task.kind != BINARY:
+                values = _most_frequent(known, task)
             else:
-                minimum = 1 if row.decision == "voted" else 0
+                minimum = 1 if task.row.decision == VOTED else 0
                 values = 1.0 * (2 * known.sum(axis=0) >= max(len(known), minimum))
-            constants[task] = tuple(values.tolist())
-        return cls(constants)
+            constants[name] = tuple(values.tolist())
+        return cls(constants, tasks)
 
     def to_json(self) -> dict[str, Any]:
         """Return the constants as a dictionary, which is stored in run.json. `from_json` restores the constants."""
         facts = {}
-        for task, values in self.constants.items():
-            stored = [value if TASKS[task].predicts_degrees else bool(value) for value in values]
-            facts[KEYS.get(task, task)] = stored[0] if task in SINGLE else stored
+        for name, values in self.constants.items():
+            task = self.tasks[name]
+            stored = [value if task.predicts_degrees else bool(value) for value in values]
+            facts[_key_of(task)] = stored[0] if len(stored) == 1 else stored
         return facts
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> TrainMajority:
+    def from_json(cls, facts: Mapping[str, Any], tasks: Mapping[str, Task] = PAPER_TASKS) -> TrainMajority:
         """Build the constants from a dictionary that `to_json` returned.
 
-        If the dictionary has no entry for a task, the constants of this task are 0.
+        Args:
+            facts: The dictionary. If it has no entry for a task, the constants of this task are 0.
+            tasks: All tasks of the run's label spaces.
+
+        Returns:
+            The constants of all tasks.
         """
         constants = {}
-        for task, row in TASKS.items():
-            value = facts.get(KEYS.get(task, task), [0.0] * len(row.outputs))
-            constants[task] = tuple(map(float, value if isinstance(value, list) else [value]))
-        return cls(constants)
+        for name, task in tasks.items():
+            value = facts.get(_key_of(task), [0.0] * len(task.outputs))
+            constants[name] = tuple(map(float, value if isinstance(value, list) else [value]))
+        return cls(constants, tasks)
+
+
+def _key_of(task: Task) -> str:
+    """Return the key of a task's constants in run.json."""
+    return KEYS.get((task.space.name, task.kind), task.name)
+
+
+def _most_frequent(targets: BoolArray | FloatArray, task: Task) -> FloatArray:
+    """Return the predictions that give probability 1 to the most frequent class or level, (output,)."""
+    names = np.arange(len(task.classes))
+    chosen = targets.sum(axis=1) if task.cuts else targets.argmax(axis=1)
+    most_frequent = np.bincount(chosen.astype(np.int64), minlength=len(names)).argmax()
+    return 1.0 * (names[:-1] < most_frequent) if task.cuts else 1.0 * (names == most_frequent)
 
 
 def constant_predictions(predictions: Predictions, majority: TrainMajority) -> Predictions:
@@ -114,4 +145,4 @@ def score_trivial(predictions: Predictions, majority: TrainMajority) -> Scores:
         Scores under the same keys as those of a system.
     """
     # probabilities are exactly 0 or 1, so every threshold in (0, 1) gives the same decisions
-    return score_at(constant_predictions(predictions, majority), constant_decisions(0.5, 0.5))
+    return score_at(constant_predictions(predictions, majority), constant_decisions(0.5, 0.5, predictions.tasks))

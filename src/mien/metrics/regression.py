@@ -99,6 +99,19 @@ def pearson(moments: Moments) -> FloatArray:
     return np.clip(quotient(covariance, np.sqrt(product)), -1, 1)
 
 
+def concordance_correlation(moments: Moments) -> FloatArray:
+    """Compute Lin's concordance correlation coefficient, in [-1, 1], between gold and predicted values.
+
+    It is 2 cov(x, y) / (var(x) + var(y) + (mean(x) - mean(y))^2), with variances that divide by n. It is 1 only if all
+    predictions are exact. NaN if all gold and predicted values are the same number.
+    """
+    covariance = moments.n * moments.xy - moments.x * moments.y
+    spread = moments.n * (moments.xx + moments.yy) - moments.x**2 - moments.y**2
+    distance = spread + (moments.x - moments.y) ** 2
+    constant = distance <= CONSTANT * moments.n * (moments.xx + moments.yy)
+    return np.clip(quotient(2 * covariance, np.where(constant, 0.0, distance)), -1, 1)
+
+
 STEPS_PER_POINT = 3
 
 

@@ -33,14 +33,15 @@ from mien.models.classical.mm_dictionary import (
     fit_mm_dictionary,
     mm_dictionary_probabilities,
 )
-from mien.schema import Modality
-from mien.tasks import TASKS, Task
+from mien.schema import SENTIMENT, Modality
+from mien.task_kinds import ORDINAL, TASK_KINDS, TaskKind
+from mien.tasks import Task
 
 __all__ = ["MODELS", "ModelEntry", "SystemEntry", "build_model", "model_entry", "require_claimed"]
 
 
-def any_task(_row: Task) -> bool:
-    """Return True. Used for systems that can learn every task, including tasks that are added later."""
+def any_task(_kind: TaskKind) -> bool:
+    """Return True. Used for systems that can learn every kind of task, including kinds that are added later."""
     return True
 
 
@@ -53,23 +54,24 @@ class ModelEntry:
     """
 
     # (number of features per modality, tasks, settings) -> network
-    build: Callable[[Mapping[Modality, int], Sequence[str], Any], nn.Module]
+    build: Callable[[Mapping[Modality, int], Sequence[Task], Any], nn.Module]
     settings: Any
     description: str
     citation: str
     input_kind: InputKind = InputKind.CONTEXT
     modalities: tuple[Modality, ...] = tuple(Modality)
-    # tells whether the system can learn a task
-    claims: Callable[[Task], bool] = any_task
+    # tells whether the system can learn a kind of task
+    claims: Callable[[TaskKind], bool] = any_task
+    # task -> kind in which the system learns it where the labels allow it; the default kind for other tasks
+    kinds: Mapping[str, str] = field(default_factory=dict)
     # training settings that differ from the loop's defaults
     training: Mapping[str, Any] = field(default_factory=dict)
     # True: a free adaptation, which must not be reported as the cited system
     experimental: bool = False
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks that the system can learn."""
-        return tuple(task for task, row in TASKS.items() if self.claims(row))
+    def claimed(self, tasks: Mapping[str, Task]) -> tuple[str, ...]:
+        """Return the names of those tasks that the system can learn."""
+        return tuple(name for name, task in tasks.items() if self.claims(task.row))
 
 
 SystemEntry = ModelEntry | ClassicalEntry
@@ -101,6 +103,7 @@ MODELS: dict[str, SystemEntry] = {
             "linear_decay": True,
             "threads": 2,
         },
+        kinds={SENTIMENT: ORDINAL},
     ),
     "tfn": ModelEntry(
         Tfn,
@@ -248,36 +251,38 @@ def model_entry(name: str) -> SystemEntry:
     return MODELS[name]
 
 
-def require_claimed(name: str, inputs: Iterable[Modality], tasks: Iterable[str]) -> None:
+def require_claimed(name: str, inputs: Iterable[Modality], tasks: Iterable[Task]) -> None:
     """Check that a system supports the requested input modalities and tasks.
 
     Args:
         name: Key of `MODELS`.
         inputs: Modalities that the system is to get as input; at least one is required.
-        tasks: Keys of `TASKS` that the system is to learn.
+        tasks: Tasks that the system is to learn.
 
     Raises:
         UnknownNameError: No system has this name.
         UsageError: There is no input, or the system does not support a modality or a task.
     """
-    entry, inputs = model_entry(name), tuple(inputs)
-    refused = [str(each) for each in (*inputs, *tasks) if each not in (*entry.modalities, *entry.tasks)]
-    if refused or not inputs:
+    entry, inputs, tasks = model_entry(name), tuple(inputs), tuple(tasks)
+    refused = [str(each) for each in inputs if each not in entry.modalities]
+    unlearnable = [f"the {task.kind} task {task.name}" for task in tasks if not entry.claims(task.row)]
+    if refused or unlearnable or not inputs:
+        kinds = ", ".join(kind for kind, row in TASK_KINDS.items() if entry.claims(row))
         raise UsageError(
-            f"Expected inputs among {', '.join(entry.modalities)} and tasks among {', '.join(entry.tasks)} for {name}, "
-            f"but got {', '.join(refused) or 'no input'}; see: mien models"
+            f"Expected inputs among {', '.join(entry.modalities)} and tasks of the kinds {kinds} for {name}, "
+            f"but got {', '.join([*refused, *unlearnable]) or 'no input'}; see: mien models"
         )
 
 
 def build_model(
-    name: str, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: Any | None = None
+    name: str, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: Any | None = None
 ) -> nn.Module:
     """Build an untrained network. Weights that are not pretrained are drawn from torch's global random generator.
 
     Args:
         name: Key of `MODELS` whose entry is a `ModelEntry`.
         n_features: Number of features of each input modality.
-        tasks: Keys of `TASKS`; the network gets one head (output layer) per task.
+        tasks: Tasks to learn; the network gets one head (output layer) per task.
         settings: Settings of the network. If it is None, the default settings of the network are used.
 
     Returns:

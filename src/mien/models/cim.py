@@ -44,6 +44,7 @@ from mien.models.fast.dropout import dropout, use_fast
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import DENSE_ACTIVATIONS, States, SystemSettings, Weights, masked_softmax
 from mien.schema import Modality
+from mien.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Cim(nn.Module):
     modalities, then the states of each modality. A single modality attends to itself.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CimSettings) -> None:
         super().__init__()
         self.settings = settings
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))

@@ -44,6 +44,7 @@ from mien.models.heads import make_heads
 from mien.models.layers import States, SystemSettings
 from mien.pretrained import find_model_files
 from mien.schema import Modality
+from mien.tasks import Task
 
 Present = Mapping[Modality, Bool[Tensor, "video utterance"]]
 NO_ENCODER = "none"
@@ -109,7 +110,7 @@ class CimTuned(nn.Module):
     utterances that lack it. The state of such an utterance in this modality is zero and gets no attention weight.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CimTunedSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CimTunedSettings) -> None:
         super().__init__()
         self.settings = settings
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))
@@ -130,7 +131,7 @@ class CimTuned(nn.Module):
         self.dense = nn.ModuleDict({m: nn.Linear(n_beside + sizes[m], dense_size) for m in self.modalities})
         n_blocks = len(self.modalities) + len(self._attention_pairs())
         n_fused = n_blocks * dense_size + len(self.modalities)
-        layers = tasks if settings.own_layers else (SHARED,)
+        layers = [task.name for task in tasks] if settings.own_layers else [SHARED]
         self.fuse = nn.ModuleDict({name: nn.Linear(n_fused, settings.fused_size) for name in layers})
         self.heads = make_heads(settings.fused_size, tasks)
 

@@ -29,6 +29,7 @@ READERS: dict[str, ReaderEntry] = {
         "one or more UTF-8 .csv files with the columns video_id and text",
         "any spreadsheet; the column names are those of common CMU-MOSEI tables",
         table.FIELDS,
+        takes_labels=True,
     ),
     "arrays": ReaderEntry(
         open_arrays,
@@ -116,6 +117,9 @@ def open_reader(name: str, paths: Sequence[str | Path], options: ReaderOptions |
             raise UnknownNameError(f"a field of the reader {name!r} in --map", field, fields)
         if not column:
             raise SettingsError(f"Expected a name after --map {field}=, but got nothing; name the column that holds it")
+    if options.labels and not entry.takes_labels:
+        takers = ", ".join(each for each, row in READERS.items() if row.takes_labels)
+        raise UsageError(f"Expected no --label for the reader {name!r}, but got one; leave it out, or use {takers}")
     files = [Path(path) for path in paths]
     what = f"a data set for the reader {name!r}"
     with reporting_unreadable(what, files):

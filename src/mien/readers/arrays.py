@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
+from mien.labels import paper_labels
 from mien.readers.archives import array_names, read_arrays
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import AnyArray, as_text, only_file
@@ -192,8 +193,10 @@ def _rows_of_arrays(path: Path, arrays: Mapping[str, AnyArray], notes: Counter[s
             start_s=start_s,
             end_s=usable_end(start_s, _time_or_none(arrays.get("end"), row), notes),
             transcript=transcripts[row],
-            sentiment=sentiment_label(float(arrays["sentiment"][row]), notes) if "sentiment" in arrays else None,
-            emotions=emotion_labels(arrays["emotions"][row], notes) if "emotions" in arrays else None,
+            labels=paper_labels(
+                sentiment_label(float(arrays["sentiment"][row]), notes) if "sentiment" in arrays else None,
+                emotion_labels(arrays["emotions"][row], notes) if "emotions" in arrays else None,
+            ),
         )
         rows.append(Row(video_id, splits[row] or None, utterance, f"row {row} of {path}", row))
     return rows

@@ -19,7 +19,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from mien.errors import DataError, UsageError
+from mien.labels import PAPER_SPACES, LabelSpace
 from mien.limits import read_limited
+from mien.readers.label_columns import LabelOption
 from mien.readers.rules import ROW_REPEATED, TRANSCRIPT_SHARED, VIDEO_EMPTY
 from mien.schema import SPLITS, FeatureSpace, Modality, SentimentValues, Utterance, Video, in_start_order
 
@@ -48,6 +50,7 @@ class SourceDataSet:
     mapping: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
     licence_note: str = ""
+    label_spaces: tuple[LabelSpace, ...] = PAPER_SPACES
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class ReaderEntry:
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # False for a generator, which makes its videos instead of reading files
     takes_files: bool = True
+    # whether the user may name columns with labels of other kinds
+    takes_labels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class ReaderOptions:
     mapping: Mapping[str, str] = field(default_factory=dict)
     # whether to keep word vectors where the data set has them
     words: bool = True
+    # labels of the user's own, of the reader `table` only
+    labels: tuple[LabelOption, ...] = ()
 
 
 class VideoReader(Protocol):
@@ -283,8 +290,8 @@ def _repetition_key(row: Row, numbered: bool) -> tuple[Any, ...]:
 
 def _utterance_content(row: Row) -> tuple[Any, ...]:
     utterance = row.utterance
-    emotions = None if utterance.emotions is None else tuple(utterance.emotions.tolist())
-    return (utterance.start_s, utterance.end_s, utterance.transcript, utterance.sentiment, emotions)
+    labels = {name: tuple(values.tolist()) for name, values in sorted(utterance.labels.items())}
+    return (utterance.start_s, utterance.end_s, utterance.transcript, tuple(labels.items()))
 
 
 # `--rename-split test=none` excludes a split from training and scoring; `none=train` trains on videos without a split

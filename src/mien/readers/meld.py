@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
+from mien.labels import paper_labels
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import CsvRow, input_files, read_header, read_rows
 from mien.readers.rules import SENTIMENT_NEUTRAL, START_ORDER_BROKEN, usable_end
@@ -107,8 +108,7 @@ def _meld_row(row: CsvRow, split: str, notes: Counter[str]) -> Row:
         start_s=start_s,
         end_s=usable_end(start_s, _episode_time_s(row, "EndTime"), notes),
         transcript=row.cells["Utterance"],
-        sentiment=_meld_sentiment(row, notes),
-        emotions=_meld_emotions(row),
+        labels=paper_labels(_meld_sentiment(row, notes), _meld_emotions(row)),
     )
     return Row(f"{split}-dia{row.integer('Dialogue_ID')}", split, utterance, row.where)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
+from mien.labels import paper_labels
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.rules import attach_rows, sentiment_label, without_zero_ends
 from mien.readers.split_arrays import INDEX_DIGITS, KEYS, SplitArrays, open_splits, shown, source_from_splits
@@ -130,5 +131,7 @@ def _mmsa_rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
                 f"Expected an id like video{ID_SEPARATOR}3 in {split.where(row)}, but got {shown(full_id)}; "
                 "the number after the separator is the order of the context"
             )
-        utterance = Utterance(int(clip), transcript=transcript, sentiment=sentiment_label(float(score), notes))
+        utterance = Utterance(
+            int(clip), transcript=transcript, labels=paper_labels(sentiment_label(float(score), notes))
+        )
         yield Row(video_id, split.name, utterance, split.where(row), (split, row))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mien.errors import DataError
+from mien.labels import paper_labels
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.rules import UTTERANCE_ALONE, attach_rows, sentiment_label, usable_end, without_zero_ends
 from mien.readers.split_arrays import SplitArrays, open_splits, shown, source_from_splits
@@ -69,7 +70,7 @@ def _mult_rows(split: SplitArrays, ids: list[list[str]] | None, notes: Counter[s
         got, remedy = f"{labels.dtype} of {labels.shape}", "files with other labels (IEMOCAP) are not read"
         raise split.refuse("labels", "one sentiment score per utterance", got, remedy)
     for row, score in enumerate(labels.reshape(-1)):
-        utterance = Utterance(0, sentiment=sentiment_label(float(score), notes))
+        utterance = Utterance(0, labels=paper_labels(sentiment_label(float(score), notes)))
         if ids is None:
             notes[UTTERANCE_ALONE] += 1
             video_id = f"{split.name}-{row:05d}"

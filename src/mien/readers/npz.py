@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
+from mien.labels import paper_labels
 from mien.readers.archives import array_names, read_arrays, require_arrays
 from mien.readers.base import ReaderOptions, SourceDataSet
 from mien.readers.input_files import AnyArray, require_file
@@ -114,8 +115,9 @@ def _padded_videos(
             for slot in range(int(lengths[row])):
                 utterance = Utterance(
                     index=slot,
-                    sentiment=sentiment_label(float(sentiment[row, slot]), notes),
-                    emotions=emotion_labels(emotions[row, slot], notes),
+                    labels=paper_labels(
+                        sentiment_label(float(sentiment[row, slot]), notes), emotion_labels(emotions[row, slot], notes)
+                    ),
                 )
                 for modality in files:
                     attach_vector(utterance, modality, features[modality][row, slot], notes)

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import SettingsError, UnknownNameError
+from mien.labels import paper_labels
 from mien.readers.base import ReaderOptions, SourceDataSet
 from mien.readers.rules import attach_rows
 from mien.schema import EMOTIONS, FeatureSpace, FloatArray, Level, Modality, Utterance, Video
@@ -126,8 +127,7 @@ def _generated_videos(
                 start_s=i * UTTERANCE_S,
                 end_s=(i + 1) * UTTERANCE_S,
                 transcript=" ".join([f"{name}-{i}", *["word"] * (n - 1)]),
-                sentiment=float(sentiment[i]),
-                emotions=np.array(present, dtype=np.float64),
+                labels=paper_labels(float(sentiment[i]), np.array(present, dtype=np.float64)),
             )
             for modality, direction in directions.items():
                 rows = np.outer(signs[modality][i], direction) + rng.normal(scale=NOISE_SD, size=(n, len(direction)))

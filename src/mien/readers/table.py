@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.errors import DataError
+from mien.errors import DataError, UsageError
+from mien.labels import PAPER_SPACES, LabelSpace, paper_labels, require_distinct
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import CsvRow, input_files, read_header, read_rows, require_columns
+from mien.readers.label_columns import LabelColumns
 from mien.readers.rules import EMOTIONS_IN_PART, emotion_labels, sentiment_label, usable_end
-from mien.schema import EMOTIONS, FloatArray, Utterance
+from mien.schema import EMOTION, EMOTIONS, SENTIMENT, FloatArray, Utterance
 
 # field -> column names to try, in this order
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -32,12 +34,15 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open one or more CSV files as one table.
 
     Required columns: video_id and text. Optional columns: segment_id or index, start and end in seconds, split,
-    sentiment in [-3, 3], and the six emotions in [0, 3]. Other columns are ignored. An empty cell is a missing value.
+    sentiment in [-3, 3], and the six emotions in [0, 3]. Other columns are ignored, except those that `labels` names.
+    An empty cell is a missing value.
+
+    With `labels`, the data set has these label spaces, and the two of the paper only if the files have their columns.
 
     Args:
         paths: CSV files, or folders that contain them.
         options: `mapping` is a dictionary: field -> name of the column to use. `words` is ignored, because the format
-            has no word vectors.
+            has no word vectors. `labels` are label spaces of the user's own.
 
     Returns:
         The data set, without features.
@@ -46,7 +51,8 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
         DataError: A file is not a UTF-8 CSV, a column is missing, or a cell is not a number where one is needed.
     """
     files = input_files(paths, (".csv",), "table")
-    columns = {path: _column_by_field(path, options.mapping) for path in files}
+    own = [option.name for option in options.labels]
+    columns = {path: _column_by_field(path, options.mapping, own) for path in files}
     used = {field: column for file_columns in columns.values() for field, column in file_columns.items()}
     for field, column in options.mapping.items():
         if field not in used:
@@ -58,16 +64,43 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
             f"Expected an index column in every file or in none, but got one in {numbered[0]} and none in {lacking}; "
             "add it, or name it with --map index=COLUMN"
         )
+    for option in options.labels:
+        for path in files:
+            require_columns(path, {each: each for each in option.columns}, read_header(path))
+    labels = [
+        option.label_columns(lambda: (row for path in files for row in read_rows(path))) for option in options.labels
+    ]
+    spaces = _label_spaces(used, labels) if labels else PAPER_SPACES
     notes: Counter[str] = Counter()
-    rows = (_table_row(row, columns[path], notes) for path in files for row in read_rows(path))
+    rows = (_table_row(row, columns[path], labels, notes) for path in files for row in read_rows(path))
     groups = group(rows, notes, files[0], numbered=bool(numbered))
     return SourceDataSet(
-        splits=groups.splits, spaces={}, videos=groups.videos(), notes=notes, mapping=used, files=tuple(files)
+        splits=groups.splits,
+        spaces={},
+        videos=groups.videos(),
+        notes=notes,
+        mapping=used | {each.space.name: ", ".join(each.columns) for each in labels},
+        files=tuple(files),
+        label_spaces=spaces,
     )
 
 
-def _column_by_field(path: Path, mapping: Mapping[str, str]) -> dict[str, str]:
-    """Find the column of the file that contains the values of each field.
+def _label_spaces(used: Mapping[str, str], labels: Sequence[LabelColumns]) -> tuple[LabelSpace, ...]:
+    """Return the paper's label spaces whose columns the files have, then those of the user.
+
+    Raises:
+        UsageError: Two label spaces would have columns of the same name.
+    """
+    columns = {SENTIMENT: SENTIMENT, EMOTION: EMOTIONS[0]}
+    paper = [space for space in PAPER_SPACES if columns[space.name] in used]
+    try:
+        return require_distinct([*paper, *(each.space for each in labels)])
+    except ValueError as error:
+        raise UsageError(f"{error} with --label") from None
+
+
+def _column_by_field(path: Path, mapping: Mapping[str, str], own: Sequence[str]) -> dict[str, str]:
+    """Find the column of the file that contains the values of each field, except fields that `own` labels replace.
 
     Returns:
         Field -> name of its column, for the fields that the file has.
@@ -78,7 +111,10 @@ def _column_by_field(path: Path, mapping: Mapping[str, str]) -> dict[str, str]:
     """
     header = read_header(path)
     columns: dict[str, str] = {}
+    replaced = {*own, *(EMOTIONS if EMOTION in own else ())}
     for field, names in FIELDS.items():
+        if field in replaced:
+            continue
         candidates = (mapping[field],) if field in mapping else names
         column = next((name for name in candidates if name in header), None)
         if column is not None:
@@ -92,7 +128,7 @@ def _column_by_field(path: Path, mapping: Mapping[str, str]) -> dict[str, str]:
     return columns
 
 
-def _table_row(row: CsvRow, columns: Mapping[str, str], notes: Counter[str]) -> Row:
+def _table_row(row: CsvRow, columns: Mapping[str, str], labels: Sequence[LabelColumns], notes: Counter[str]) -> Row:
     video_id = row.cells[columns["video_id"]]
     if not video_id:
         raise row.refuse(columns["video_id"], "a video id", "give every row its video")
@@ -104,9 +140,14 @@ def _table_row(row: CsvRow, columns: Mapping[str, str], notes: Counter[str]) -> 
         start_s=start_s,
         end_s=usable_end(start_s, end_s, notes),
         transcript=row.cells[columns["text"]],
-        sentiment=None if sentiment is None else sentiment_label(sentiment, notes),
-        emotions=_table_emotions(row, columns, notes) if EMOTIONS[0] in columns else None,
+        labels=paper_labels(
+            None if sentiment is None else sentiment_label(sentiment, notes),
+            _table_emotions(row, columns, notes) if EMOTIONS[0] in columns else None,
+        ),
     )
+    for each in labels:
+        if (values := each.read(row)) is not None:
+            utterance.labels[each.space.name] = values
     split = row.cells[columns["split"]].strip() or None if "split" in columns else None
     return Row(video_id, split, utterance, row.where)
 

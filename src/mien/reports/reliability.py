@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from mien.metrics.calibration_error import ReliabilityBins, equal_count_edges, reliability
 from mien.reports.style import BLUE, GREY, PAGE, figure_style, new_figure, percent_axis
-from mien.schema import NO_EMOTION, BoolArray, FloatArray
+from mien.schema import EMOTION, NO_EMOTION, SENTIMENT, BoolArray, FloatArray
 from mien.storage.predictions import Predictions
-from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name, targets_of
+from mien.tasks import output_name, targets_of
 
 N_BINS = 10
 N_COLUMNS = 4
@@ -113,16 +113,17 @@ def _labelled_outputs(runs: Sequence[Predictions]) -> Iterator[tuple[str, list[t
 
     Only labelled utterances are included.
     """
-    for task, entry in TASKS.items():
-        predicting = [run for run in runs if task in run.outputs]
-        if entry.predicts_degrees or not predicting:
+    tasks = {(task.name, task.kind): task for run in runs for task in run.predicted_tasks}
+    for task in tasks.values():
+        predicting = [run for run in runs if task.name in run.outputs and run.tasks[task.name].kind == task.kind]
+        if task.predicts_degrees:
             continue
         cases = []
         for run in predicting:
             targets, scored = targets_of(task, run)
-            cases.append((np.asarray(targets[scored], dtype=np.bool_), run.outputs[task][scored]))
-        for column, output in enumerate(entry.outputs):
-            title = TITLES.get((task, output)) or output_name(task, output)
+            cases.append((np.asarray(targets[scored], dtype=np.bool_), run.outputs[task.name][scored]))
+        for column, output in enumerate(task.outputs):
+            title = TITLES.get((task.name, output)) or output_name(task, output)
             yield title, [(present[:, column], probability[:, column]) for present, probability in cases]
 
 

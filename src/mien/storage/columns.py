@@ -18,10 +18,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mien.errors import DataError
+from mien.labels import LabelKind, LabelSpace, class_indices, class_names
 from mien.schema import (
-    EMOTION_RANGE,
-    EMOTIONS,
-    SENTIMENT_RANGE,
     SPLITS,
     BoolArray,
     FeatureSpace,
@@ -31,7 +29,7 @@ from mien.schema import (
     Utterance,
     Video,
 )
-from mien.storage.split_columns import WordsOfOne, lay_out, vectors_of, words_of_utterance
+from mien.storage.split_columns import WordsOfOne, lay_out, stack_labels, vectors_of, words_of_utterance
 
 # Columns that Parquet stores as a dictionary of their distinct values. Features have too many distinct values for that.
 TEXTS = ["video_id", "transcript", "split"]
@@ -55,8 +53,8 @@ def words_column_name(modality: Modality) -> str:
     return f"{modality}_words"
 
 
-def arrow_schema(spaces: Mapping[Modality, FeatureSpace]) -> pa.Schema:
-    """Return the schema of ``utterances.parquet`` for a Dataset with these feature spaces."""
+def arrow_schema(spaces: Mapping[Modality, FeatureSpace], label_spaces: Sequence[LabelSpace]) -> pa.Schema:
+    """Return the schema of ``utterances.parquet`` for a Dataset with these feature spaces and label spaces."""
     fields = [
         pa.field("video_id", pa.string(), nullable=False),
         pa.field("index", pa.int64(), nullable=False),
@@ -64,8 +62,7 @@ def arrow_schema(spaces: Mapping[Modality, FeatureSpace]) -> pa.Schema:
         pa.field("end_s", pa.float64()),
         pa.field("transcript", pa.string()),
         pa.field("split", pa.string()),
-        pa.field("sentiment", pa.float64()),
-        *(pa.field(name, pa.float64()) for name in EMOTIONS),
+        *(pa.field(name, label_type(space)) for space in label_spaces for name in space.columns),
     ]
     for modality, space in spaces.items():
         vector = pa.list_(pa.float32(), space.n_features)
@@ -75,12 +72,42 @@ def arrow_schema(spaces: Mapping[Modality, FeatureSpace]) -> pa.Schema:
     return pa.schema(fields)
 
 
-def videos_to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -> pa.Table:
+def label_type(space: LabelSpace) -> pa.DataType:
+    """Return the type of the columns of a label space: text for classes, else numbers."""
+    return pa.string() if space.kind is LabelKind.CLASSES else pa.float64()
+
+
+def label_arrays(labels: FloatArray, space: LabelSpace) -> dict[str, pa.Array]:
+    """Return the columns that contain the labels (row, column) of a label space, with null for NaN."""
+    if space.kind is LabelKind.CLASSES:
+        return {space.name: _text_array(class_names(labels[:, 0], space.names))}
+    columns = zip(space.columns, labels.T, strict=True)
+    return {name: _float_array(values) for name, values in columns}
+
+
+def labels_in(rows: pa.Table, space: LabelSpace) -> FloatArray:
+    """Return the labels (row, column) of a label space in a table, NaN where missing.
+
+    If one of several labels of a row is missing, all are.
+
+    Raises:
+        ValueError: A class has an unknown name.
+    """
+    if space.kind is LabelKind.CLASSES:
+        return class_indices(rows[space.name].to_pylist(), space.names)[:, None]
+    labels = np.stack([float_column(rows[name]) for name in space.columns], axis=1)
+    return np.where(np.isnan(labels).any(axis=1, keepdims=True), np.nan, labels)
+
+
+def videos_to_table(
+    videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace], label_spaces: Sequence[LabelSpace]
+) -> pa.Table:
     """Convert videos to a table with one row per utterance.
 
     Args:
         videos: Videos; the order of videos and utterances is kept.
         spaces: Feature spaces of the Dataset.
+        label_spaces: Label spaces of the Dataset.
 
     Returns:
         Table with the columns of `arrow_schema`.
@@ -89,7 +116,7 @@ def videos_to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSp
         DataError: A video is invalid, see `validate_video`.
     """
     for video in videos:
-        validate_video(video, spaces)
+        validate_video(video, spaces, label_spaces)
     rows = [(video, utterance) for video in videos for utterance in video.utterances]
     utterances = [utterance for _, utterance in rows]
     data: dict[str, pa.Array] = {
@@ -99,32 +126,31 @@ def videos_to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSp
         "end_s": _number_array([utterance.end_s for utterance in utterances]),
         "transcript": _text_array([utterance.transcript for utterance in utterances]),
         "split": _text_array([video.split for video, _ in rows]),
-        "sentiment": _number_array([utterance.sentiment for utterance in utterances]),
     }
-    for number, name in enumerate(EMOTIONS):
-        values = [None if each.emotions is None else float(each.emotions[number]) for each in utterances]
-        data[name] = _number_array(values)
+    for labels in label_spaces:
+        data |= label_arrays(stack_labels(utterances, labels), labels)
     for modality, space in spaces.items():
         data[modality] = _vector_array(*vectors_of(utterances, space))
         if space.level is Level.WORD:
             data[words_column_name(modality)] = _word_array(utterances, space)
-    schema = arrow_schema(spaces)
+    schema = arrow_schema(spaces, label_spaces)
     return pa.table([data[field.name] for field in schema], schema=schema)
 
 
-def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
+def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace], label_spaces: Sequence[LabelSpace]) -> Video:
     """Convert the rows of one video to a `Video`.
 
     Args:
         rows: All rows of one video.
         spaces: Feature spaces of the Dataset.
+        label_spaces: Label spaces of the Dataset.
 
     Returns:
         The video.
     """
     features = {modality: vector_column(rows[modality], space.n_features) for modality, space in spaces.items()}
-    emotions = np.stack([float_column(rows[name]) for name in EMOTIONS], axis=1)
-    facts = rows.select(["index", "start_s", "end_s", "transcript", "sentiment"]).to_pylist()
+    labels = {each.name: labels_in(rows, each) for each in label_spaces}
+    facts = rows.select(["index", "start_s", "end_s", "transcript"]).to_pylist()
     utterances = []
     for row, fact in enumerate(facts):
         utterance = Utterance(
@@ -132,8 +158,7 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
             start_s=fact["start_s"],
             end_s=fact["end_s"],
             transcript=fact["transcript"] or "",
-            sentiment=fact["sentiment"],
-            emotions=None if np.isnan(emotions[row]).any() else emotions[row],
+            labels={name: values[row] for name, values in labels.items() if not np.isnan(values[row]).any()},
         )
         for modality, (matrix, present) in features.items():
             if present[row]:
@@ -214,6 +239,13 @@ def _number_array(values: Sequence[float | None], dtype: type[np.generic] = np.f
     return pa.Array.from_buffers(pa.from_numpy_dtype(dtype), len(values), [validity, _buffer(content)])
 
 
+def _float_array(values: FloatArray) -> pa.Array:
+    """Convert numbers to an Arrow array, with null for NaN."""
+    known = ~np.isnan(values)
+    content = np.where(known, values, 0.0)
+    return pa.Array.from_buffers(pa.float64(), len(values), [_validity(known), _buffer(content)])
+
+
 def _text_array(values: Sequence[str | None]) -> pa.Array:
     """Convert texts to an Arrow array, with null for None."""
     encoded = [b"" if value is None else value.encode("utf-8") for value in values]
@@ -255,12 +287,13 @@ def _raw_values(array: pa.Array, dtype: type[np.generic]) -> NDArray[Any]:
     return stored[array.offset : array.offset + len(array)]
 
 
-def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace]) -> None:
+def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace], label_spaces: Sequence[LabelSpace]) -> None:
     """Check that a video can be stored in a Dataset.
 
     Args:
         video: Video to check.
         spaces: Feature spaces of the Dataset.
+        label_spaces: Label spaces of the Dataset.
 
     Raises:
         DataError: The split is unknown, two utterances have the same index, or features or labels are invalid.
@@ -281,10 +314,7 @@ def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace]) -> Non
             _validate_features(vector[None], spaces, modality, where)
         for modality, rows in utterance.words.items():
             _validate_features(rows, spaces, modality, where)
-        if utterance.sentiment is not None:
-            _validate_range(np.array(utterance.sentiment), SENTIMENT_RANGE, f"sentiment of {where}")
-        if utterance.emotions is not None:
-            _validate_range(utterance.emotions, EMOTION_RANGE, f"emotions of {where}")
+        _validate_labels(utterance.labels, label_spaces, where)
 
 
 def _validate_features(
@@ -308,8 +338,15 @@ def _validate_features(
         )
 
 
-def _validate_range(values: FloatArray, bounds: tuple[float, float], what: str) -> None:
-    """Raise DataError unless all values are within the bounds."""
-    low, high = bounds
-    if not ((values >= low) & (values <= high)).all():
-        raise DataError(f"Expected {what} in [{low:g}, {high:g}], but got {values.tolist()}")
+def _validate_labels(labels: Mapping[str, FloatArray], label_spaces: Sequence[LabelSpace], where: str) -> None:
+    """Raise DataError unless all labels belong to a label space and are within its bounds."""
+    known = {space.name: space for space in label_spaces}
+    for name, values in labels.items():
+        if name not in known:
+            raise DataError(f"Expected {where} to have only {', '.join(known)} labels, but got {name} labels too")
+        (low, high), n_columns = known[name].bounds, len(known[name].columns)
+        whole = known[name].kind is not LabelKind.CLASSES or (values == np.round(values)).all()
+        if values.shape != (n_columns,) or not ((values >= low) & (values <= high)).all() or not whole:
+            raise DataError(
+                f"Expected {n_columns} {name} labels of {where} in [{low:g}, {high:g}], but got {values.tolist()}"
+            )

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien.errors import DamagedFileError, DataError
+from mien.labels import PAPER_SPACES, LabelKind, LabelSpace, require_distinct, spaces_from_json
 from mien.pretrained import require_sha256, sha256_of
 from mien.printable import printable
-from mien.schema import EMOTIONS, SPACE_SHAPE, SPLITS, FeatureSpace, Level, Modality, SentimentValues, Video
+from mien.schema import SPACE_SHAPE, SPLITS, FeatureSpace, Level, Modality, SentimentValues, Video
 from mien.storage import columns
 from mien.storage.columns import equal_id_ranges
 from mien.storage.files import read_card, reporting_damage, require_shape, write_json
@@ -54,6 +55,15 @@ class DatasetFacts:
     # where the rows come from: source, files with sha256, options, applied rules with counts
     origin: Mapping[str, Any] = field(default_factory=dict)
     licence_note: str = ""
+    label_spaces: tuple[LabelSpace, ...] = PAPER_SPACES
+
+    def __post_init__(self) -> None:
+        require_distinct(self.label_spaces)
+
+    @property
+    def label_columns(self) -> list[str]:
+        """Names of the columns that contain labels."""
+        return [name for space in self.label_spaces for name in space.columns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,7 @@ class Dataset:
         self._require_split(split)
         for group in self.row_groups():
             for _, start, stop in equal_id_ranges(group["video_id"].to_pylist()):
-                video = columns.to_video(group.slice(start, stop - start), self.facts.spaces)
+                video = columns.to_video(group.slice(start, stop - start), self.facts.spaces, self.facts.label_spaces)
                 if split is None or video.split == split:
                     yield video
 
@@ -120,7 +130,7 @@ class Dataset:
         names, by_word = self._column_names(words)
         with columns.open_arrow(self.folder / TABLE) as file:
             rows = pq.read_table(file, columns=names, filters=[("split", "=", split)])
-        return _split_columns(rows, self.facts.spaces, by_word)
+        return _split_columns(rows, self.facts, by_word)
 
     def windows(self, split: str | None = None, *, words: bool = False) -> Iterator[SplitColumns]:
         """Read one split, or all videos, piece by piece, to limit memory use. A piece has a few thousand utterances.
@@ -142,7 +152,7 @@ class Dataset:
             if split is not None:
                 rows = group.filter(pa.array([each == split for each in group["split"].to_pylist()]))
             if len(rows):
-                yield _split_columns(rows, self.facts.spaces, by_word)
+                yield _split_columns(rows, self.facts, by_word)
 
     def to_pandas(self) -> Any:
         """Return the rows as a pandas data frame (pandas must be installed)."""
@@ -165,7 +175,7 @@ class Dataset:
                 f"Expected word vectors in {self.folder}, but got one vector per utterance; "
                 "import again with words: mien import csd, mult, mmsa, or table --text glove-6b-50d --words"
             )
-        names = ["video_id", "index", "start_s", "end_s", "transcript", "sentiment", *EMOTIONS, *self.facts.spaces]
+        names = ["video_id", "index", "start_s", "end_s", "transcript", *self.facts.label_columns, *self.facts.spaces]
         return names + [columns.words_column_name(space.modality) for space in by_word], by_word
 
     def _require_split(self, split: str | None) -> None:
@@ -211,7 +221,7 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
         WriteError: The folder cannot be written or replaced.
     """
     with atomic_folder(folder, DATASET_FOLDER) as aside:
-        counts = _write_groups(aside / TABLE, groups, facts.spaces)
+        counts = _write_groups(aside / TABLE, groups, facts)
         if not counts:
             raise DataError("Expected at least one utterance, but got none; check the source files and the mapping")
         card = {
@@ -219,6 +229,7 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
             "name": printable(facts.name),
             "sentiment_values": facts.sentiment_values,
             "feature_spaces": {modality: space.to_json() for modality, space in facts.spaces.items()},
+            "label_spaces": [space.to_json() for space in facts.label_spaces],
             "counts": {name: dict(count) for name, count in counts.items()},
             "origin": dict(facts.origin),
             "licence_note": facts.licence_note,
@@ -256,7 +267,7 @@ def open_dataset(folder: str | Path) -> Dataset:
         DamagedFileError: The table or dataset.json was altered.
     """
     dataset = _open_unchecked(Path(folder))
-    counts = check_dataset_table(dataset.folder / TABLE, dataset.facts.spaces)
+    counts = check_dataset_table(dataset.folder / TABLE, dataset.facts.spaces, dataset.facts.label_spaces)
     if dataset.counts != counts:
         raise DamagedFileError(
             f"Expected {dataset.folder / TABLE} to have the videos that {CARD} counts, but got other ones; the card "
@@ -274,16 +285,19 @@ def _open_unchecked(folder: Path) -> Dataset:
         fingerprint = card["sha256"][TABLE]
         spaces = {Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()}
         facts = DatasetFacts(
-            card["name"], spaces, SentimentValues(card["sentiment_values"]), card["origin"], card["licence_note"]
+            card["name"],
+            spaces,
+            SentimentValues(card["sentiment_values"]),
+            card["origin"],
+            card["licence_note"],
+            spaces_from_json(card),
         )
         dataset = Dataset(folder, facts, card["counts"], fingerprint)
     require_sha256(folder / TABLE, fingerprint, "the Dataset")
     return dataset
 
 
-def _write_groups(
-    path: Path, groups: Iterable[Sequence[Video]], spaces: Mapping[Modality, FeatureSpace]
-) -> dict[str, Counter[str]]:
+def _write_groups(path: Path, groups: Iterable[Sequence[Video]], facts: DatasetFacts) -> dict[str, Counter[str]]:
     """Write the table of a Dataset, with one row group per group of videos.
 
     Return the counts of each split: "videos", "utterances", and "longest", the largest number of utterances in a video.
@@ -291,9 +305,13 @@ def _write_groups(
     counts: dict[str, Counter[str]] = {}
     video_ids: set[str] = set()
     # minima and maxima let readers skip rows of other splits; for features they would only cost space
-    options = {"compression": "zstd", "use_dictionary": columns.TEXTS, "write_statistics": columns.TEXTS}
-    schema = columns.arrow_schema(spaces)
-    with columns.open_arrow(path, "wb") as file, pq.ParquetWriter(file, schema, **options) as writer:
+    classes = [space.name for space in facts.label_spaces if space.kind is LabelKind.CLASSES]
+    options = {"use_dictionary": columns.TEXTS + classes, "write_statistics": columns.TEXTS}
+    schema = columns.arrow_schema(facts.spaces, facts.label_spaces)
+    with (
+        columns.open_arrow(path, "wb") as file,
+        pq.ParquetWriter(file, schema, compression="zstd", **options) as writer,
+    ):
         for group in groups:
             for video in group:
                 if video.id in video_ids:
@@ -305,7 +323,7 @@ def _write_groups(
                 count = counts.setdefault(video.split or "none", Counter())
                 count.update(videos=1, utterances=n)
                 count["longest"] = max(count["longest"], n)
-            writer.write_table(columns.videos_to_table(group, spaces))
+            writer.write_table(columns.videos_to_table(group, facts.spaces, facts.label_spaces))
     return {name: counts[name] for name in (*SPLITS, "none") if name in counts}
 
 
@@ -319,22 +337,20 @@ def _n_bytes(video: Video) -> int:
     )
 
 
-def _split_columns(
-    rows: pa.Table, spaces: Mapping[Modality, FeatureSpace], by_word: Sequence[FeatureSpace]
-) -> SplitColumns:
+def _split_columns(rows: pa.Table, facts: DatasetFacts, by_word: Sequence[FeatureSpace]) -> SplitColumns:
+    spaces = facts.spaces
     ranges = equal_id_ranges(rows["video_id"].to_pylist())
     features, present = {}, {}
     for modality, space in spaces.items():
         features[modality], present[modality] = columns.vector_column(rows[modality], space.n_features)
-    emotions = np.stack([columns.float_column(rows[name]) for name in EMOTIONS], axis=1)
     return SplitColumns(
         video_ids=[video_id for video_id, _, _ in ranges],
         offsets=np.array([0, *(stop for _, _, stop in ranges)], dtype=np.int64),
         index=np.array(rows["index"].to_pylist(), dtype=np.int64),
         features=features,
         present=present,
-        sentiment=columns.float_column(rows["sentiment"]),
-        emotions=np.where(np.isnan(emotions).any(axis=1, keepdims=True), np.nan, emotions),
+        labels={space.name: columns.labels_in(rows, space) for space in facts.label_spaces},
+        label_spaces=facts.label_spaces,
         spaces=spaces,
         words=join_words(
             {

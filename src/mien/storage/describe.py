@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mien.labels import LabelKind, LabelSpace
 from mien.schema import (
+    EMOTION,
     EMOTION_OUTPUTS,
-    EMOTIONS,
+    SENTIMENT,
     SPLITS,
     BoolArray,
     FeatureSpace,
@@ -33,20 +35,21 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
     All columns except the word vectors are read, one row group at a time.
     """
-    spaces = dataset.facts.spaces
+    spaces, label_spaces = dataset.facts.spaces, dataset.facts.label_spaces
     tallies: dict[str, _Tally] = {}
     for rows in dataset.row_groups(
-        [name for name in columns.arrow_schema(spaces).names if not name.endswith("_words")]
+        [name for name in columns.arrow_schema(spaces, label_spaces).names if not name.endswith("_words")]
     ):
         splits = np.array([split or "none" for split in rows["split"].to_pylist()])
         vectors = {
             modality: columns.vector_column(rows[modality], space.n_features) for modality, space in spaces.items()
         }
-        numbers = {name: columns.float_column(rows[name]) for name in ("start_s", "end_s", "sentiment", *EMOTIONS)}
+        numbers = {name: columns.float_column(rows[name]) for name in ("start_s", "end_s")}
+        numbers |= {space.name: columns.labels_in(rows, space) for space in label_spaces}
         lengths = {start: stop - start for _, start, stop in equal_id_ranges(rows["video_id"].to_pylist())}
         for name in np.unique(splits).tolist():
             in_split = splits == name
-            tally = tallies.setdefault(name, _Tally())
+            tally = tallies.setdefault(name, _Tally(label_spaces))
             tally.lengths.extend(length for start, length in lengths.items() if in_split[start])
             tally.add({key: values[in_split] for key, values in numbers.items()})
             for modality, (matrix, present) in vectors.items():
@@ -57,6 +60,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "sentiment_values": str(dataset.facts.sentiment_values),
         "feature_spaces": {modality: _describe_space(space) for modality, space in spaces.items()},
+        "label_spaces": [space.to_json() for space in label_spaces],
         "splits": {name: tallies[name].described() for name in (*SPLITS, "none") if name in tallies},
         "leakage": _leakage(dataset),
         "origin": dict(dataset.facts.origin),
@@ -100,29 +104,58 @@ class _Coverage:
 class _Tally:
     """Running statistics of one split."""
 
+    label_spaces: tuple[LabelSpace, ...]
     lengths: list[int] = field(default_factory=list)  # number of utterances of each video
     duration_s: float = 0.0
     sentiment: Counter[str] = field(default_factory=Counter)
     emotion: Counter[str] = field(default_factory=Counter)
     coverage: dict[Modality, _Coverage] = field(default_factory=dict)
+    # name of a label space -> counts of its classes, levels or labels, and sums and extremes of its scores
+    labels: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    sums: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, numbers: Mapping[str, FloatArray]) -> None:
         """Update the statistics with the times and labels of some utterances.
 
-        `numbers` maps the name of a column to its values (utterance,), which are NaN where missing.
+        `numbers` maps "start_s" and "end_s" to times (utterance,), and the name of a label space to labels (utterance,
+        column). They are NaN where missing.
         """
         self.duration_s += float(np.nansum(numbers["end_s"] - numbers["start_s"]))
-        sentiment = numbers["sentiment"]
+        for space in self.label_spaces:
+            self._add_labels(space, numbers[space.name])
+            if space.is_paper and space.name == SENTIMENT:
+                self._add_sentiment(numbers[space.name][:, 0])
+            elif space.is_paper:
+                self._add_emotions(numbers[space.name])
+
+    def _add_labels(self, space: LabelSpace, labels: FloatArray) -> None:
+        """Count the classes, levels or labels of a label space, or update the statistics of its score."""
+        known = labels[~np.isnan(labels).any(axis=1)]
+        counts = self.labels[space.name]
+        counts["labelled"] += len(known)
+        if space.kind is LabelKind.MULTILABEL:
+            counts.update({name: int((known[:, column] > 0).sum()) for column, name in enumerate(space.names)})
+        elif space.kind is LabelKind.SCORE and len(known):
+            total, low, high = self.sums.get(space.name, [0.0, np.inf, -np.inf])
+            self.sums[space.name] = [total + float(known.sum()), min(low, known.min()), max(high, known.max())]
+        else:
+            values = known[:, 0]
+            index = np.digitize(values, space.cuts) if space.kind is LabelKind.ORDINAL else values.astype(np.int64)
+            counts.update({name: int((index == number).sum()) for number, name in enumerate(space.names)})
+
+    def _add_sentiment(self, sentiment: FloatArray) -> None:
         has0, labelled = sentiment_classes(sentiment, SentimentRule.HAS0)
         masks = {"labelled": labelled, "negative": sentiment < 0, "zero": sentiment == 0, "positive": sentiment > 0}
         self.sentiment.update({name: int(mask.sum()) for name, mask in (masks | {"has0": has0}).items()})
-        labels, scored = emotion_multihot7(np.stack([numbers[name] for name in EMOTIONS], axis=1))
+
+    def _add_emotions(self, emotions: FloatArray) -> None:
+        labels, scored = emotion_multihot7(emotions)
         self.emotion.update({name: int(labels[:, column].sum()) for column, name in enumerate(EMOTION_OUTPUTS)})
         self.emotion["labelled"] += int(scored.sum())
 
     def described(self) -> dict[str, Any]:
         """Return the statistics as values that JSON can hold."""
-        sentiment, lengths = self.sentiment, np.array(self.lengths)
+        lengths = np.array(self.lengths)
         return {
             "videos": len(lengths),
             "utterances": int(lengths.sum()),
@@ -132,16 +165,35 @@ class _Tally:
                 "max": int(lengths.max()),
             },
             "hours": self.duration_s / 3600,
-            "sentiment": {
+            **self._paper_labels(),
+            "labels": {space.name: self._described_labels(space) for space in self.label_spaces},
+            "coverage": {modality: coverage.described() for modality, coverage in self.coverage.items()},
+        }
+
+    def _paper_labels(self) -> dict[str, Any]:
+        """Return the statistics of the paper's label spaces, as far as the Dataset has them."""
+        sentiment, names = self.sentiment, {space.name for space in self.label_spaces if space.is_paper}
+        facts: dict[str, Any] = {
+            SENTIMENT: {
                 **{name: sentiment[name] for name in ("labelled", "negative", "zero", "positive")},
                 "share_positive_has0": sentiment["has0"] / max(sentiment["labelled"], 1),
             },
-            "emotion": {
+            EMOTION: {
                 "labelled": self.emotion["labelled"],
                 "present": {name: self.emotion[name] for name in EMOTION_OUTPUTS},
             },
-            "coverage": {modality: coverage.described() for modality, coverage in self.coverage.items()},
         }
+        return {name: facts[name] for name in facts if name in names}
+
+    def _described_labels(self, space: LabelSpace) -> dict[str, Any]:
+        """Return the number of labelled utterances, and the counts of the names or the statistics of the score."""
+        counts = self.labels[space.name]
+        labelled = counts["labelled"]
+        if space.kind is not LabelKind.SCORE:
+            return {"labelled": labelled, "counts": {name: counts[name] for name in space.names}}
+        total, low, high = self.sums.get(space.name, [None, None, None])
+        mean = None if total is None else total / labelled
+        return {"labelled": labelled, "mean": mean, "min": low, "max": high}
 
 
 def _describe_space(space: FeatureSpace) -> dict[str, Any]:

@@ -7,15 +7,16 @@ The library that decodes Parquet trusts the sizes that a file states. `read_parq
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mien.labels import LabelKind, LabelSpace, class_indices
 from mien.limits import current_limits, read_limited
-from mien.schema import EMOTION_RANGE, EMOTIONS, SENTIMENT_RANGE, SPLITS, FeatureSpace, Level, Modality
+from mien.schema import SPLITS, FeatureSpace, Level, Modality
 from mien.storage.columns import arrow_schema, equal_id_ranges, open_arrow, vector_column, words_column_name
 
 NO_SPLIT = "none"
@@ -38,12 +39,15 @@ def read_parquet(path: Path, what: str) -> pa.Table:
     return pa.concat_tables(tables) if tables else pq.read_table(open_arrow(path))
 
 
-def check_dataset_table(path: Path, spaces: Mapping[Modality, FeatureSpace]) -> dict[str, Counter[str]]:
+def check_dataset_table(
+    path: Path, spaces: Mapping[Modality, FeatureSpace], label_spaces: Sequence[LabelSpace]
+) -> dict[str, Counter[str]]:
     """Read the table of a Dataset in a child process, and check every value.
 
     Args:
         path: The table.
         spaces: Feature spaces of the Dataset.
+        label_spaces: Label spaces of the Dataset.
 
     Returns:
         Split, or "none" -> the numbers "videos" and "utterances", and "longest", the most utterances of a video.
@@ -56,8 +60,8 @@ def check_dataset_table(path: Path, spaces: Mapping[Modality, FeatureSpace]) -> 
     def read() -> Iterator[dict[str, Counter[str]]]:
         counts: dict[str, Counter[str]] = {}
         video_ids: set[str] = set()
-        for rows in _row_groups(path, arrow_schema(spaces)):
-            _check_rows(rows, spaces)
+        for rows in _row_groups(path, arrow_schema(spaces, label_spaces)):
+            _check_rows(rows, spaces, label_spaces)
             _count_videos(rows, counts, video_ids)
         yield {name: counts[name] for name in (*SPLITS, NO_SPLIT) if name in counts}
 
@@ -79,15 +83,20 @@ def _row_groups(path: Path, schema: pa.Schema | None = None) -> Iterator[pa.Tabl
             yield rows
 
 
-def _check_rows(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> None:
+def _check_rows(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace], label_spaces: Sequence[LabelSpace]) -> None:
     """Raise ValueError for a value that no Dataset has."""
     for name in ("video_id", "index"):
         if rows[name].null_count:
             raise ValueError(f"a row without {name}")
-    for name, (low, high) in {"sentiment": SENTIMENT_RANGE, **dict.fromkeys(EMOTIONS, EMOTION_RANGE)}.items():
-        values = rows[name].drop_null().to_numpy()
-        if not ((values >= low) & (values <= high)).all():
-            raise ValueError(f"a value outside of [{low:g}, {high:g}] in the column {name}")
+    for labels in label_spaces:
+        low, high = labels.bounds
+        for name in labels.columns:
+            if labels.kind is LabelKind.CLASSES:
+                class_indices(rows[name].unique().to_pylist(), labels.names)
+                continue
+            values = rows[name].drop_null().to_numpy()
+            if not ((values >= low) & (values <= high)).all():
+                raise ValueError(f"a value outside of [{low:g}, {high:g}] in the column {name}")
     for name in ("start_s", "end_s"):
         if not np.isfinite(rows[name].drop_null().to_numpy()).all():
             raise ValueError(f"a time in the column {name} that is not finite")

@@ -5,9 +5,10 @@ Other systems can write the same table and be evaluated in the same way (docs/fo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mien.errors import DataError
+from mien.errors import DataError, MienError
+from mien.labels import EMOTION_SPACE, SENTIMENT_SPACE, LabelKind, LabelSpace, class_indices, labels_or_missing
 from mien.limits import READ_ERRORS
-from mien.schema import EMOTIONS, FloatArray, SentimentValues
-from mien.storage.columns import open_arrow
+from mien.schema import FloatArray, SentimentValues
+from mien.storage.columns import label_arrays, open_arrow
 from mien.storage.files import atomic_file
 from mien.storage.parquet import read_parquet
-from mien.tasks import TASKS
+from mien.tasks import PAPER_TASKS, Task, spaces_of, tasks_from_json, tasks_to_json
 
 # first bytes of every Parquet file
 PARQUET_HEAD = b"PAR1"
 SENTIMENT_VALUES_KEY = b"mien.sentiment_values"
+# label spaces and kinds of the tasks, as JSON; a table without this entry has those of the paper
+TASKS_KEY = b"mien.tasks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +38,28 @@ class Predictions:
 
     video_id: np.ndarray[Any, np.dtype[np.object_]]  # (N,) str
     index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
-    sentiment: FloatArray  # (N,) gold score, NaN where missing
-    emotions: FloatArray  # (N, 6) gold intensities, NaN rows where missing
-    # task -> class probabilities or intensities (N, output), outputs in the order of `tasks.TASKS`
+    # name of a label space -> gold labels (N, column), rows of NaN where missing
+    labels: Mapping[str, FloatArray]
+    # task -> class probabilities or intensities (N, output)
     outputs: Mapping[str, FloatArray]
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
+    # all tasks of the label spaces; the system may predict only some of them
+    tasks: Mapping[str, Task] = field(default_factory=lambda: PAPER_TASKS)
+
+    @property
+    def sentiment(self) -> FloatArray:
+        """Labels (N,) of the label space `sentiment`, scores in CMU-MOSEI; NaN where missing."""
+        return labels_or_missing(self.labels, SENTIMENT_SPACE, len(self.index))[:, 0]
+
+    @property
+    def emotions(self) -> FloatArray:
+        """Labels (N, column) of the label space `emotion`, six intensities in CMU-MOSEI; rows of NaN where missing."""
+        return labels_or_missing(self.labels, EMOTION_SPACE, len(self.index))
+
+    @property
+    def predicted_tasks(self) -> list[Task]:
+        """The predicted tasks, in the order of `tasks`."""
+        return [task for name, task in self.tasks.items() if name in self.outputs]
 
     def to_pandas(self) -> Any:
         """Return a pandas data frame with one row per utterance (pandas must be installed)."""
@@ -50,14 +71,18 @@ def predictions_to_table(predictions: Predictions) -> pa.Table:
     data: dict[str, Any] = {
         "video_id": pa.array(predictions.video_id, pa.string()),
         "index": predictions.index,
-        "sentiment": _nan_as_null(predictions.sentiment),
     }
-    data |= {name: _nan_as_null(predictions.emotions[:, column]) for column, name in enumerate(EMOTIONS)}
-    for task, row in TASKS.items():
-        if task in predictions.outputs:
-            data |= dict(zip(row.columns, predictions.outputs[task].T, strict=True))
+    for space in spaces_of(predictions.tasks):
+        data |= label_arrays(labels_or_missing(predictions.labels, space, len(predictions.index)), space)
+    for task in predictions.predicted_tasks:
+        data |= dict(zip(task.columns, predictions.outputs[task.name].T, strict=True))
     table = pa.table(data)
-    return table.replace_schema_metadata({SENTIMENT_VALUES_KEY: predictions.sentiment_values.encode()})
+    return table.replace_schema_metadata(
+        {
+            SENTIMENT_VALUES_KEY: predictions.sentiment_values.encode(),
+            TASKS_KEY: json.dumps(tasks_to_json(predictions.tasks)).encode(),
+        }
+    )
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -106,20 +131,26 @@ def read_predictions(path: Path) -> Predictions:
     if not path.is_file():
         raise DataError(f"Expected a predictions table at {path}, but got nothing there; evaluate the run first")
     table = read_parquet(path, "a predictions table")
-    predicted = [task for task, row in TASKS.items() if set(row.columns) & set(table.column_names)]
-    needed = ["video_id", "index", "sentiment", *EMOTIONS, *(c for task in predicted for c in TASKS[task].columns)]
+    metadata = table.schema.metadata or {}
+    try:
+        tasks = tasks_from_json(json.loads(metadata.get(TASKS_KEY, b"{}")))
+    except (*READ_ERRORS, MienError) as error:
+        raise DataError(f"Expected label spaces in {path}, but got {error}; see docs/formats.md") from None
+    spaces = spaces_of(tasks)
+    predicted = {name: task for name, task in tasks.items() if set(task.columns) & set(table.column_names)}
+    needed = ["video_id", "index", *(c for space in spaces for c in space.columns)]
+    needed += [c for task in predicted.values() for c in task.columns]
     missing = [name for name in needed if name not in table.column_names]
     if missing:
         raise DataError(f"Expected the columns {', '.join(missing)} in {path}, but got {', '.join(table.column_names)}")
-    metadata = table.schema.metadata or {}
     try:
         return Predictions(
             video_id=table["video_id"].to_numpy().astype(object),
             index=_float_columns(table, ["index"])[:, 0].astype(np.int64),
-            sentiment=_float_columns(table, ["sentiment"])[:, 0],
-            emotions=_float_columns(table, EMOTIONS),
-            outputs={task: _float_columns(table, TASKS[task].columns) for task in predicted},
+            labels={space.name: _gold_labels(table, space) for space in spaces},
+            outputs={name: _float_columns(table, task.columns) for name, task in predicted.items()},
             sentiment_values=SentimentValues(metadata.get(SENTIMENT_VALUES_KEY, b"intensity").decode()),
+            tasks=tasks,
         )
     except READ_ERRORS as error:
         raise DataError(f"Expected a predictions table in {path}, but got {error}; see docs/formats.md") from None
@@ -137,6 +168,8 @@ def _float_columns(table: pa.Table, names: Sequence[str]) -> FloatArray:
     return np.stack([table[name].to_numpy().astype(np.float64) for name in names], axis=1)
 
 
-def _nan_as_null(values: FloatArray) -> pa.Array:
-    """Return an Arrow array of numbers, with null for NaN."""
-    return pa.array(values, pa.float64(), mask=np.isnan(values))
+def _gold_labels(table: pa.Table, space: LabelSpace) -> FloatArray:
+    """Return the gold labels (row, column) of a label space. Raise ValueError for values of another type."""
+    if space.kind is LabelKind.CLASSES:
+        return class_indices(table[space.name].to_pylist(), space.names)[:, None]
+    return _float_columns(table, space.columns)

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.errors import DataError, FeatureSpaceError, TrainingError, UnknownNameError, WriteError
+from mien.errors import DataError, FeatureSpaceError, TrainingError, WriteError
 from mien.pretrained import require_sha256, sha256_of
 from mien.schema import SPACE_SHAPE, FeatureSpace, Modality
 from mien.storage.files import exclusive_lock, read_card, refuse_links, reporting_damage, require_shape, write_json
-from mien.tasks import TASKS
+from mien.tasks import PAPER_TASKS, Task, select_tasks, tasks_from_json, tasks_to_json
 
 FORMAT = {"format": "mien-run", "format_version": 1}
 CARD = "run.json"
@@ -57,6 +57,13 @@ class Run:
     outcome: Mapping[str, Any]
     # path of a file, relative to the folder -> its sha256
     sha256: Mapping[str, str] = field(default_factory=dict)
+    # all tasks of the label spaces of that Dataset; the system learns those in `tasks`
+    task_table: Mapping[str, Task] = field(default_factory=lambda: PAPER_TASKS)
+
+    @property
+    def learned_tasks(self) -> tuple[Task, ...]:
+        """The tasks that the system learns, in the order in which they were requested."""
+        return select_tasks(self.task_table, self.tasks)
 
     @property
     def inputs(self) -> tuple[Modality, ...]:
@@ -73,6 +80,7 @@ class Run:
             "seed": self.seed,
             "settings": {name: dict(values) for name, values in self.settings.items()},
             "dataset": self.dataset["fingerprint"],
+            **tasks_to_json(self.task_table),
         }
 
 
@@ -92,6 +100,7 @@ def write_run(run: Run, files: Sequence[Path] = ()) -> None:
         "model": run.model,
         "inputs": list(run.inputs),
         "tasks": list(run.tasks),
+        **tasks_to_json(run.task_table),
         "seed": run.seed,
         "settings": {name: dict(values) for name, values in run.settings.items()},
         "dataset": dict(run.dataset),
@@ -153,7 +162,7 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
     Raises:
         DataError: The folder is not a Run.
         DamagedFileError: A file is missing or was altered.
-        UnknownNameError: The run predicts a task that is not in `TASKS`.
+        UnknownNameError: The run predicts a task that its label spaces do not have, or of an unknown kind.
         TrainingError: The training has not finished, or another process trains the run now, and `unfinished` is
             False.
     """
@@ -176,11 +185,10 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
             finished=card["finished"],
             outcome=card["outcome"],
             sha256=card["sha256"],
+            task_table=tasks_from_json(card),
         )
         trained_on = run.dataset["path"]
-        for task in run.tasks:
-            if task not in TASKS:
-                raise UnknownNameError("task", task, TASKS)
+        select_tasks(run.task_table, run.tasks)
     if not (run.finished or unfinished):
         require_idle(folder)
         raise TrainingError(

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, IntArray, Level, Modality, Utterance, Video
+from mien.labels import EMOTION_SPACE, PAPER_SPACES, SENTIMENT_SPACE, LabelSpace, labels_or_missing
+from mien.schema import BoolArray, FeatureSpace, FloatArray, IntArray, Level, Modality, Utterance, Video
 
 # word vectors of one utterance in one modality (word, feature), and a mask (word,) of the words that have the modality;
 # None if the utterance has no words
@@ -38,8 +39,9 @@ class SplitColumns:
     index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
     features: dict[Modality, FloatArray]  # (N, feature) float32, zero rows where not present
     present: dict[Modality, BoolArray]  # (N,)
-    sentiment: FloatArray  # (N,) float64, NaN where missing
-    emotions: FloatArray  # (N, 6) float64, NaN rows where missing
+    # name of a label space -> labels (N, column) float64, rows of NaN where missing; empty if only features were given
+    labels: Mapping[str, FloatArray]
+    label_spaces: Sequence[LabelSpace] = PAPER_SPACES
     # A predictor compares these spaces with those it was trained on. Empty if only features were given.
     spaces: Mapping[Modality, FeatureSpace] = field(default_factory=dict)
     # None unless words were requested
@@ -54,6 +56,16 @@ class SplitColumns:
     def n_utterances(self) -> int:
         """Number of utterances, N."""
         return len(self.index)
+
+    @property
+    def sentiment(self) -> FloatArray:
+        """Labels (N,) of the label space `sentiment`, scores in CMU-MOSEI; NaN where missing."""
+        return labels_or_missing(self.labels, SENTIMENT_SPACE, len(self.index))[:, 0]
+
+    @property
+    def emotions(self) -> FloatArray:
+        """Labels (N, column) of the label space `emotion`, six intensities in CMU-MOSEI; rows of NaN where missing."""
+        return labels_or_missing(self.labels, EMOTION_SPACE, len(self.index))
 
     @property
     def lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -142,13 +154,18 @@ def _common_counts(by_modality: Mapping[Modality, Sequence[WordsOfOne]]) -> IntA
 
 
 def stack_videos(
-    videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace], *, words: bool = False
+    videos: Sequence[Video],
+    spaces: Mapping[Modality, FeatureSpace],
+    label_spaces: Sequence[LabelSpace] = PAPER_SPACES,
+    *,
+    words: bool = False,
 ) -> SplitColumns:
     """Convert videos to arrays.
 
     Args:
         videos: Videos, in the order of the result.
         spaces: Feature spaces of the modalities.
+        label_spaces: Label spaces of the labels.
         words: Whether to include the word vectors, for the modalities that have them.
 
     Returns:
@@ -161,15 +178,14 @@ def stack_videos(
     features, present = {}, {}
     for modality, space in spaces.items():
         features[modality], present[modality] = vectors_of(utterances, space)
-    unknown = np.full(len(EMOTIONS), np.nan)
     return SplitColumns(
         video_ids=[video.id for video in videos],
         offsets=np.cumsum([0, *(len(video.utterances) for video in videos)], dtype=np.int64),
         index=np.array([utterance.index for utterance in utterances], dtype=np.int64),
         features=features,
         present=present,
-        sentiment=_float_array([each.sentiment for each in utterances]),
-        emotions=np.array([unknown if each.emotions is None else each.emotions for each in utterances]).reshape(-1, 6),
+        labels={each.name: stack_labels(utterances, each) for each in label_spaces},
+        label_spaces=label_spaces,
         spaces=spaces,
         words=join_words(
             {
@@ -233,14 +249,21 @@ def stack_features(features: Mapping[str, FloatArray], spaces: Mapping[Modality,
         index=np.arange(n, dtype=np.int64),
         features=matrices,
         present=present,
-        sentiment=np.full(n, np.nan),
-        emotions=np.full((n, len(EMOTIONS)), np.nan),
+        labels={},
     )
 
 
 def _float_array(values: Sequence[float | None]) -> FloatArray:
     """Convert numbers to a float64 array (value,), with NaN for None."""
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def stack_labels(utterances: Sequence[Utterance], space: LabelSpace) -> FloatArray:
+    """Return the labels of utterances in one label space, (utterance, column), with rows of NaN where missing."""
+    labels = np.full((len(utterances), len(space.columns)), np.nan)
+    for row, utterance in zip(labels, utterances, strict=True):
+        row[:] = utterance.labels.get(space.name, np.nan)
+    return labels
 
 
 def vectors_of(utterances: Sequence[Utterance], space: FeatureSpace) -> tuple[FloatArray, BoolArray]:

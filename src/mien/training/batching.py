@@ -18,7 +18,7 @@ from mien.models.batch import Batch, InputKind, Times, Tokens, Words
 from mien.models.classical.base import column_scaling
 from mien.schema import IntArray, Modality
 from mien.storage.split_columns import SplitColumns, WordColumns
-from mien.tasks import targets_of
+from mien.tasks import Task, targets_of
 
 # Videos are sorted by their length plus a random number below this one, so that batches differ between epochs.
 LENGTH_JITTER_UTTERANCES = 2.0
@@ -140,7 +140,7 @@ def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identi
 
 
 def to_video_set(
-    columns: SplitColumns, scaling: Scaling, input_kind: InputKind = InputKind.CONTEXT, tasks: Sequence[str] = ()
+    columns: SplitColumns, scaling: Scaling, input_kind: InputKind = InputKind.CONTEXT, tasks: Sequence[Task] = ()
 ) -> VideoSet:
     """Convert the arrays of one split to scaled tensors with training targets.
 
@@ -175,12 +175,12 @@ def to_video_set(
     )
 
 
-def _to_targets(columns: SplitColumns, tasks: Sequence[str]) -> Targets:
+def _to_targets(columns: SplitColumns, tasks: Sequence[Task]) -> Targets:
     values, scored = {}, {}
     for task in tasks:
         targets, is_labelled = targets_of(task, columns)
         targets = targets if targets.dtype == np.bool_ else targets.astype(np.float32)
-        values[task], scored[task] = torch.from_numpy(targets), torch.from_numpy(is_labelled)
+        values[task.name], scored[task.name] = torch.from_numpy(targets), torch.from_numpy(is_labelled)
     return Targets(values, scored)
 
 

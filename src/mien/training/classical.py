@@ -17,7 +17,7 @@ from mien.errors import DamagedFileError, TrainingError
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec, Probabilities, Tensors
 from mien.storage.runs import epoch_file
 from mien.storage.split_columns import SplitColumns
-from mien.tasks import TASKS, targets_of
+from mien.tasks import Task, targets_of
 from mien.training.checkpoint import Progress, load_weights, save_weights
 from mien.training.loop import MODEL_FILE, write_history
 from mien.training.losses import LOSSES
@@ -114,12 +114,14 @@ def _validation_record(
         A record with the same keys as `validation.validation_record`: the total loss, the loss of each task, how well
         the predictions of each task rank the utterances, and ``valid_score``, the mean of these ranking scores.
     """
-    losses, orderings = {}, {}
-    for task, outputs in classical_probabilities(entry, tensors, valid, spec).items():
-        targets, scored = targets_of(task, valid)
-        utterance_losses = LOSSES[TASKS[task].loss].of_predictions(outputs[scored], targets[scored])
-        losses[task] = float(utterance_losses.mean()) if scored.any() else 0.0
-        orderings[task] = ordering(task, targets[scored], outputs[scored])
+    losses: dict[str, float] = {}
+    orderings: dict[Task, float] = {}
+    tasks = {task.name: task for task in spec.tasks}
+    for name, outputs in classical_probabilities(entry, tensors, valid, spec).items():
+        targets, scored = targets_of(tasks[name], valid)
+        utterance_losses = LOSSES[tasks[name].row.loss].of_predictions(outputs[scored], targets[scored])
+        losses[name] = float(utterance_losses.mean()) if scored.any() else 0.0
+        orderings[tasks[name]] = ordering(tasks[name], targets[scored], outputs[scored])
     loss = sum(losses.values())
     record = {"valid_loss": loss} | {f"valid_loss_{task}": value for task, value in losses.items()}
     return record | ordering_record(orderings, loss, by_loss=False)

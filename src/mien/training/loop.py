@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from mien.errors import TrainingError
 from mien.storage.files import atomic_file
 from mien.storage.runs import epoch_file
+from mien.tasks import Task
 from mien.training.batching import BatchBudget, Scaling, VideoSet, bucketed_batches, collate, rows_of
 from mien.training.checkpoint import (
     Progress,
@@ -58,7 +59,7 @@ class FitSpec:
     settings: TrainSettings
     seed: int
     scaling: Scaling
-    tasks: tuple[str, ...]
+    tasks: tuple[Task, ...]
 
 
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
@@ -169,7 +170,7 @@ def _train_epoch(
         targets = train.targets.at(rows)
         counts = scored_counts(targets if len(local) == len(numbers) else train.targets.at(rows_of(train, numbers)))
         batch = to_device(batch, fabric.device)
-        sums = loss_sums(network(batch), batch, to_device(targets, fabric.device))
+        sums = loss_sums(network(batch), batch, to_device(targets, fabric.device), spec.tasks)
         loss = weighting.total(sums, counts) * gradient_factor + weighting.penalty(counts)
         optimizer.zero_grad()
         fabric.backward(loss)

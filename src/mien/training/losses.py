@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.models.batch import Batch, Outputs
-from mien.models.heads import activated
+from mien.models.heads import activated, cumulative_logits
 from mien.schema import BoolArray, FloatArray
-from mien.tasks import TASKS
+from mien.tasks import Task, in_order
 from mien.training.batching import Targets
 from mien.training.train_settings import UNCERTAINTY, TrainSettings
 
@@ -35,7 +35,7 @@ SMALLEST_PROBABILITY = 1e-12
 LossSums = dict[str, Float[Tensor, ""]]
 
 
-def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
+def loss_sums(outputs: Outputs, batch: Batch, targets: Targets, tasks: Sequence[Task]) -> LossSums:
     """Compute the loss of every task that the network predicts, summed over the labelled utterances.
 
     The loss of classes is computed from the logits, and the loss of intensities from the predicted intensities.
@@ -45,16 +45,17 @@ def loss_sums(outputs: Outputs, batch: Batch, targets: Targets) -> LossSums:
         batch: The batch.
         targets: Targets of the utterances that are not padding: first those of the first video, then those of the
             second, and so on.
+        tasks: The tasks that the network predicts.
 
     Returns:
         Loss by task, summed over the utterances that have a label for the task.
     """
     sums: LossSums = {}
-    for task, row in TASKS.items():
-        if task in outputs.logits:
-            logits, scored = outputs.logits[task], targets.scored[task]
-            predicted = activated(task, logits) if row.predicts_degrees else logits
-            sums[task] = LOSSES[row.loss].total(predicted[batch.real][scored], targets.values[task][scored])
+    for task in in_order(tasks):
+        logits, scored = outputs.logits[task.name], targets.scored[task.name]
+        predicted = activated(task, logits) if task.predicts_degrees else logits
+        loss = LOSSES[task.row.loss]
+        sums[task.name] = loss.total(predicted[batch.real][scored], targets.values[task.name][scored])
     return sums
 
 
@@ -74,6 +75,41 @@ def cross_entropy(logits: Float[Tensor, "n 2"], wanted: Bool[Tensor, "n 1"]) -> 
         Sum of the loss over the n utterances.
     """
     return functional.cross_entropy(logits, wanted[:, 0].long(), reduction="sum")
+
+
+def class_cross_entropy(logits: Float[Tensor, "n class"], wanted: Bool[Tensor, "n class"]) -> Float[Tensor, ""]:
+    """Compute the cross-entropy of several mutually exclusive classes, summed over utterances.
+
+    Args:
+        logits: One logit per class, (n, class).
+        wanted: True for the class of an utterance, (n, class).
+
+    Returns:
+        Sum of the loss over the n utterances.
+    """
+    return functional.cross_entropy(logits, wanted.long().argmax(dim=1), reduction="sum")
+
+
+def level_likelihood(logits: Float[Tensor, "n cut"], wanted: Bool[Tensor, "n cut"]) -> Float[Tensor, ""]:
+    """Compute the negative log likelihood of ordered levels, summed over utterances.
+
+    With the log odds z of reaching the cut points, P(level k) = s(z_k) - s(z_k+1) = s(z_k) s(-z_k+1) s(d), where s is
+    the sigmoid, and d is the logit from which z_k+1 = z_k - softplus(d) was computed.
+
+    Args:
+        logits: One logit per cut point, (n, cut).
+        wanted: True where the label reaches the cut point, (n, cut).
+
+    Returns:
+        Sum of the loss over the n utterances.
+    """
+    reached = cumulative_logits(logits)
+    nothing = torch.zeros_like(logits[:, :1])
+    last_reached = torch.cat([nothing, functional.logsigmoid(reached)], dim=1)
+    next_not_reached = torch.cat([functional.logsigmoid(-reached), nothing], dim=1)
+    between = torch.cat([nothing, functional.logsigmoid(logits[:, 1:]), nothing], dim=1)
+    log_likelihood = last_reached + next_not_reached + between
+    return -log_likelihood.gather(1, wanted.sum(dim=1, keepdim=True)).sum()
 
 
 def binary_cross_entropy(logits: Float[Tensor, "n output"], wanted: Bool[Tensor, "n output"]) -> Float[Tensor, ""]:
@@ -129,6 +165,38 @@ def log_losses(predicted: FloatArray, wanted: BoolArray) -> FloatArray:
     return -np.log(np.maximum(np.where(wanted, predicted, 1 - predicted), SMALLEST_PROBABILITY))
 
 
+def class_log_losses(predicted: FloatArray, wanted: BoolArray) -> FloatArray:
+    """Compute the negative log likelihood of the class of each utterance.
+
+    Args:
+        predicted: Predicted probabilities of mutually exclusive classes, (n, class).
+        wanted: True for the class of an utterance, (n, class).
+
+    Returns:
+        Losses (n, 1).
+    """
+    likelihood = np.where(wanted, predicted, 0.0).sum(axis=1, keepdims=True)
+    losses: FloatArray = -np.log(np.maximum(likelihood, SMALLEST_PROBABILITY))
+    return losses
+
+
+def level_log_losses(predicted: FloatArray, wanted: BoolArray) -> FloatArray:
+    """Compute the negative log likelihood of the level of each utterance.
+
+    Args:
+        predicted: Predicted probabilities of reaching each cut point, (n, cut).
+        wanted: True where the label reaches the cut point, (n, cut).
+
+    Returns:
+        Losses (n, 1).
+    """
+    ends = np.ones((len(predicted), 1))
+    levels = -np.diff(np.concatenate([ends, predicted, 0 * ends], axis=1), axis=1)
+    likelihood = np.take_along_axis(levels, wanted.sum(axis=1, keepdims=True), axis=1)
+    losses: FloatArray = -np.log(np.maximum(likelihood, SMALLEST_PROBABILITY))
+    return losses
+
+
 @dataclass(frozen=True)
 class Loss:
     """One loss function in two forms.
@@ -146,6 +214,8 @@ class Loss:
 
 LOSSES: dict[str, Loss] = {
     "cross_entropy": Loss(cross_entropy, log_losses),
+    "class_cross_entropy": Loss(class_cross_entropy, class_log_losses),
+    "level_likelihood": Loss(level_likelihood, level_log_losses),
     "binary_cross_entropy": Loss(binary_cross_entropy, log_losses),
     "absolute_error": Loss(absolute_error, lambda predicted, wanted: np.abs(predicted - wanted)),
     "squared_error": Loss(squared_error, lambda predicted, wanted: (predicted - wanted) ** 2),
@@ -160,11 +230,13 @@ class TaskWeighting(nn.Module):
     network.
     """
 
-    def __init__(self, tasks: Sequence[str], settings: TrainSettings) -> None:
+    def __init__(self, tasks: Sequence[Task], settings: TrainSettings) -> None:
         super().__init__()
-        self.fixed = {task: settings.weight_of(task) for task in tasks}
+        self.tasks = tuple(tasks)
+        self.fixed = {task.name: settings.weight_of(task.name) for task in tasks}
+        self.degrees = {task.name for task in tasks if task.predicts_degrees}
         learned = tasks if settings.task_weighting == UNCERTAINTY else ()
-        self.log_variances = nn.ParameterDict({task: nn.Parameter(torch.zeros(())) for task in learned})
+        self.log_variances = nn.ParameterDict({task.name: nn.Parameter(torch.zeros(())) for task in learned})
 
     def total(self, sums: LossSums, counts: Mapping[str, int]) -> Float[Tensor, ""]:
         """Compute the weighted sum of the mean losses of the tasks.
@@ -202,4 +274,4 @@ class TaskWeighting(nn.Module):
         if task not in self.log_variances:
             return self.fixed[task]
         precision: Tensor = (-self.log_variances[task]).exp()
-        return precision / 2 if TASKS[task].predicts_degrees else precision
+        return precision / 2 if task in self.degrees else precision

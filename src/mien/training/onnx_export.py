@@ -4,7 +4,7 @@ The tensors of the graph are listed below, where u is the number of utterances o
 
 - Inputs: each modality m of the run has two tensors. ``m`` (u, feature) float32 holds the unscaled features.
   ``m_present`` (u,) bool is False where an utterance lacks the modality; its features may then have any values.
-- Outputs: each task has one tensor, whose name is the `export_name` of the task in `TASKS`. Its shape is (u, output),
+- Outputs: each task has one tensor, whose name is the `export_name` of the task. Its shape is (u, output),
   or (u,) if the task has one output. A network with attention also has ``attention_m_to_n`` (u, context) for each
   direction, from modality m to modality n. A network with fusion weights also has ``fusion_NAME`` (u,).
 """
@@ -27,7 +27,7 @@ from mien.models import MODELS, ModelEntry
 from mien.models.batch import Batch, InputKind, Outputs
 from mien.models.heads import activated
 from mien.schema import FloatArray
-from mien.tasks import TASKS
+from mien.tasks import Task
 from mien.training.predictor import NetworkPredictor, Predictor
 
 Values = TypeVar("Values", Tensor, FloatArray)
@@ -102,7 +102,8 @@ def require_equal(session: Any, predictor: NetworkPredictor) -> None:
                     f"{n_utterances}; let the network's forward work on tensors whatever their size"
                 ) from error
             expected = predictor.predict_video(features)
-            for name, values in _graph_outputs(expected.outputs, expected.attention, expected.fusion).items():
+            named = _graph_outputs(expected.outputs, predictor.task_table, expected.attention, expected.fusion)
+            for name, values in named.items():
                 # The released network also attends to padding. These columns come last, and the predictor removes them.
                 actual_values = actual[name][:, : values.shape[1]] if values.ndim == 2 else actual[name]
                 difference = float(np.abs(actual_values - values).max())
@@ -141,6 +142,7 @@ class ExportedNetwork(nn.Module):
         self.network = predictor.network.eval()
         self.scaling = predictor.scaling
         self.modalities = tuple(predictor.spaces)
+        self.task_table = predictor.task_table
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Compute the outputs for one video, in the order in which `named` returns them.
@@ -162,19 +164,23 @@ class ExportedNetwork(nn.Module):
         real = torch.ones_like(tensors[n]).unsqueeze(0)
         batch = Batch(features, {m: mask.unsqueeze(0) for m, mask in present.items()}, real.sum(dim=1), real)
         outputs: Outputs = self.network(batch)
-        predicted = {task: activated(task, logits[0]) for task, logits in outputs.logits.items()}
+        predicted = {task: activated(self.task_table[task], logits[0]) for task, logits in outputs.logits.items()}
         attention = {name: weights[0] for name, weights in outputs.attention.items()}
-        return _graph_outputs(predicted, attention, {name: weights[0] for name, weights in outputs.fusion.items()})
+        fusion = {name: weights[0] for name, weights in outputs.fusion.items()}
+        return _graph_outputs(predicted, self.task_table, attention, fusion)
 
 
 def _graph_outputs(
-    outputs: Mapping[str, Values], attention: Mapping[str, Values], fusion: Mapping[str, Values]
+    outputs: Mapping[str, Values],
+    tasks: Mapping[str, Task],
+    attention: Mapping[str, Values],
+    fusion: Mapping[str, Values],
 ) -> dict[str, Values]:
     """Combine predictions, attention weights and fusion weights in one dictionary, by their names in the graph.
 
     If a task has only one output, its predictions (utterance, 1) get the shape (utterance,).
     """
-    named = {TASKS[task].export_name: values for task, values in outputs.items()}
+    named = {tasks[task].export_name: values for task, values in outputs.items()}
     named = {name: values.squeeze(-1) if values.shape[-1] == 1 else values for name, values in named.items()}
     named |= {"attention_" + name.replace("->", "_to_"): weights for name, weights in attention.items()}
     return named | {f"fusion_{name}": weights for name, weights in fusion.items()}

@@ -20,7 +20,7 @@ from mien.settings import override
 from mien.storage.predictions import Predictions
 from mien.storage.runs import Run, require_epoch, require_spaces
 from mien.storage.split_columns import SplitColumns, stack_features
-from mien.tasks import TASKS
+from mien.tasks import PAPER_TASKS, Task, spaces_of
 from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, one_video, to_video_set
 from mien.training.checkpoint import load_weights, restore_model
 from mien.training.classical import classical_probabilities, load_tensors
@@ -38,7 +38,7 @@ class VideoPrediction:
     contributes to an utterance. If the system has no such weights, they are empty.
     """
 
-    # task -> probabilities of classes, or intensities (utterance, output); outputs in the order of `tasks.TASKS`
+    # task -> probabilities of classes, or intensities (utterance, output)
     outputs: Mapping[str, FloatArray]
     # direction, such as "text->visual" -> weights (utterance, context); see `models.batch.Outputs`
     attention: Mapping[str, FloatArray] = field(default_factory=dict)
@@ -57,6 +57,8 @@ class NetworkPredictor:
     spaces: dict[Modality, FeatureSpace]
     # input from which the network predicts an utterance, for example vectors, words or transcripts
     input_kind: InputKind = InputKind.CONTEXT
+    # all tasks of the label spaces on which the network was trained
+    task_table: Mapping[str, Task] = field(default_factory=lambda: PAPER_TASKS)
 
     def predict(
         self, columns: SplitColumns, sentiment_values: SentimentValues = SentimentValues.INTENSITY
@@ -74,11 +76,12 @@ class NetworkPredictor:
             FeatureSpaceError: The features are of another kind than those on which the network was trained.
             DataError: The network takes transcripts as input, and `columns` has none.
         """
-        predicted = {task: np.zeros((columns.n_utterances, len(TASKS[task].outputs))) for task in self.tasks}
+        tasks = self.task_table
+        predicted = {task: np.zeros((columns.n_utterances, len(tasks[task].outputs))) for task in self.tasks}
         for outputs, real, rows in self._forward(columns):
             for task, logits in outputs.logits.items():
-                predicted[task][rows] = predicted_values(task, logits)[real].numpy()
-        return _to_predictions(columns, predicted, sentiment_values)
+                predicted[task][rows] = predicted_values(tasks[task], logits)[real].numpy()
+        return _to_predictions(columns, predicted, sentiment_values, tasks)
 
     def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
         """Compute the attention weights of every video.
@@ -137,11 +140,12 @@ class NetworkPredictor:
         # A system that can read transcripts may have been trained on text vectors, or without text.
         on_vectors = self.input_kind is InputKind.TRANSCRIPTS and not needs_transcripts(self.spaces)
         _require_vector_input(InputKind.CONTEXT if on_vectors else self.input_kind)
+        tasks = self.task_table
         self.network.eval()
         with torch.inference_mode():
             outputs = self.network(one_video(stack_features(features, self.spaces), self.scaling))
         return VideoPrediction(
-            {task: predicted_values(task, logits)[0].numpy() for task, logits in outputs.logits.items()},
+            {task: predicted_values(tasks[task], logits)[0].numpy() for task, logits in outputs.logits.items()},
             attention={
                 name: _without_empty_columns(weights[0].numpy(), weights.shape[1])
                 for name, weights in outputs.attention.items()
@@ -178,11 +182,13 @@ class ClassicalPredictor:
     spec: ClassicalSpec
     # feature spaces that the system was fitted on; `storage.runs.require_spaces` refuses others
     spaces: Mapping[Modality, FeatureSpace] = field(default_factory=dict)
+    # all tasks of the label spaces on which the system was fitted
+    task_table: Mapping[str, Task] = field(default_factory=lambda: PAPER_TASKS)
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the predicted tasks."""
-        return self.spec.tasks
+        return tuple(task.name for task in self.spec.tasks)
 
     @property
     def input_kind(self) -> InputKind:
@@ -208,7 +214,7 @@ class ClassicalPredictor:
         if columns.spaces:
             require_spaces(self.spaces, columns.spaces)
         outputs = classical_probabilities(self.entry, self.tensors, columns, self.spec)
-        return _to_predictions(columns, outputs, sentiment_values)
+        return _to_predictions(columns, outputs, sentiment_values, self.task_table)
 
     def attention(self, columns: SplitColumns) -> dict[str, dict[str, FloatArray]]:
         """Return an empty dictionary for each video id, because a classical system has no attention weights."""
@@ -252,16 +258,16 @@ def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
     entry = model_entry(run.model)
     settings = override(entry.settings, run.settings["model"])
     if isinstance(entry, ClassicalEntry):
-        spec = ClassicalSpec(run.inputs, run.tasks, settings, run.seed)
-        return ClassicalPredictor(entry, load_tensors(path), spec, dict(run.spaces))
+        spec = ClassicalSpec(run.inputs, run.learned_tasks, settings, run.seed)
+        return ClassicalPredictor(entry, load_tensors(path), spec, dict(run.spaces), run.task_table)
     if needs_transcripts(run.spaces):
         # the run records the sha256 of the encoder's files
         require_spaces({Modality.TEXT: run.spaces[Modality.TEXT]}, {Modality.TEXT: transcript_space()})
     n_features = {modality: space.n_features for modality, space in run.spaces.items()}
-    network = build_model(run.model, n_features, run.tasks, settings)
+    network = build_model(run.model, n_features, run.learned_tasks, settings)
     weights, _ = load_weights(path)
     scaling = restore_model(network, weights, tuple(run.spaces))
-    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), entry.input_kind)
+    return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), entry.input_kind, run.task_table)
 
 
 def with_model_inputs(columns: SplitColumns, spaces: Mapping[Modality, FeatureSpace]) -> SplitColumns:
@@ -286,19 +292,29 @@ def needs_transcripts(spaces: Mapping[Modality, FeatureSpace]) -> bool:
     return Modality.TEXT in spaces and spaces[Modality.TEXT].name == TRANSCRIPT
 
 
-def _to_predictions(columns: SplitColumns, predicted: Mapping[str, FloatArray], values: SentimentValues) -> Predictions:
+def _to_predictions(
+    columns: SplitColumns, predicted: Mapping[str, FloatArray], values: SentimentValues, tasks: Mapping[str, Task]
+) -> Predictions:
     """Combine the predicted values of a system with the gold labels in `columns`.
 
     `predicted` contains an array (utterance, output) per task. `values` tells whether the gold sentiment labels are
-    scores or classes.
+    scores or classes. `tasks` are those of the label spaces on which the system was trained. Labels of another meaning
+    count as missing.
     """
+    known = {space.name: space for space in columns.label_spaces}
+    labels = {
+        space.name: columns.labels[space.name]
+        if space.name in columns.labels and known[space.name].describes_same(space)
+        else np.full((columns.n_utterances, len(space.columns)), np.nan)
+        for space in spaces_of(tasks)
+    }
     return Predictions(
         video_id=np.repeat(np.array(columns.video_ids, dtype=object), columns.lengths),
         index=columns.index,
-        sentiment=columns.sentiment,
-        emotions=columns.emotions,
+        labels=labels,
         outputs=predicted,
         sentiment_values=values,
+        tasks=tasks,
     )
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from mien.tasks import TASKS
-
 # The setting "<task>_weight" is the fixed weight of a task's loss; this is its suffix.
 WEIGHT = "_weight"
 UNCERTAINTY = "uncertainty"
@@ -70,7 +68,7 @@ class TrainSettings:
         for name, choices in (("select_by", ("roc_auc", "loss")), ("task_weighting", ("fixed", UNCERTAINTY))):
             if (value := getattr(self, name)) not in choices:
                 raise ValueError(f"Expected {name} to be {' or '.join(choices)}, but got {value!r}")
-        fixed = [self.weight_of(task) for task in TASKS]
+        fixed = [getattr(self, name) for name in weight_settings]
         if self.task_weighting == UNCERTAINTY and fixed != [1.0] * len(fixed):
             raise ValueError(
                 f"Expected no fixed weights beside task_weighting=uncertainty, but got {fixed}; leave one of the two"

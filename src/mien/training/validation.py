@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 from mien.metrics.ranking import concordance_index, roc_auc
 from mien.models.heads import ranking_scores
-from mien.schema import NO_EMOTION, BoolArray, FloatArray
-from mien.tasks import TASKS
+from mien.schema import BoolArray, FloatArray
+from mien.tasks import Task, in_order
 from mien.training.batching import VideoSet, bucketed_batches, collate
 from mien.training.losses import TaskWeighting, loss_sums, scored_counts
 from mien.training.train_settings import TrainSettings
 
 PREDICTION_BATCH_VIDEOS = 64
 SELECT_BY_LOSS = "loss"
-# name in `Task.ordering` -> ranking metric: the probability that two utterances with different labels are ranked in the
-# right order
+# name in `TaskKind.ordering` -> ranking metric: the probability that two utterances with different labels are ranked in
+# the right order
 ORDERINGS: dict[str, Callable[[Any, Any], float]] = {"roc_auc": roc_auc, "concordance": concordance_index}
 
 
@@ -56,11 +56,12 @@ def validation_record(
         for numbers in bucketed_batches(valid.lengths.numpy(), PREDICTION_BATCH_VIDEOS, None):
             batch, rows = collate(valid, numbers)
             batch = to_device(batch, device)
-            outputs = network(batch)
-            for task, total in loss_sums(outputs, batch, to_device(valid.targets.at(rows), device)).items():
+            outputs, targets = network(batch), to_device(valid.targets.at(rows), device)
+            for task, total in loss_sums(outputs, batch, targets, weighting.tasks).items():
                 sums[task] = sums.get(task, 0.0) + float(total)
-                ranking = ranking_scores(task, outputs.logits[task])[batch.real].float().cpu().numpy()
-                scores.setdefault(task, np.zeros(valid.targets.values[task].shape))[rows.numpy()] = ranking
+            for each in weighting.tasks:
+                ranking = ranking_scores(each, outputs.logits[each.name])[batch.real].float().cpu().numpy()
+                scores.setdefault(each.name, np.zeros(valid.targets.values[each.name].shape))[rows.numpy()] = ranking
         counts = scored_counts(valid.targets)
         totals = {task: torch.tensor(value, device=device) for task, value in sums.items()}
         record = {"valid_loss": float(weighting.total(totals, counts) + weighting.penalty(counts))}
@@ -69,13 +70,14 @@ def validation_record(
     record |= {f"valid_loss_{task}": value / max(counts[task], 1) for task, value in sums.items()}
     record |= {f"log_variance_{task}": s.item() for task, s in weighting.log_variances.items()}
     orderings = {}
-    for task in sums:
-        scored = valid.targets.scored[task].numpy()
-        orderings[task] = ordering(task, valid.targets.values[task].numpy()[scored], scores[task][scored])
+    for each in in_order(weighting.tasks):
+        scored = valid.targets.scored[each.name].numpy()
+        labels = valid.targets.values[each.name].numpy()[scored]
+        orderings[each] = ordering(each, labels, scores[each.name][scored])
     return record | ordering_record(orderings, record["valid_loss"], by_loss=settings.select_by == SELECT_BY_LOSS)
 
 
-def ordering_record(orderings: Mapping[str, float], loss: float, *, by_loss: bool) -> dict[str, float]:
+def ordering_record(orderings: Mapping[Task, float], loss: float, *, by_loss: bool) -> dict[str, float]:
     """Compute ``valid_score`` from the ranking scores of the tasks, and return both in one record.
 
     Args:
@@ -88,29 +90,28 @@ def ordering_record(orderings: Mapping[str, float], loss: float, *, by_loss: boo
         ``valid_score``, the mean of these scores. If none is defined, ``valid_score`` is the negative loss.
     """
     defined = {task: value for task, value in orderings.items() if np.isfinite(value)}
-    record = {f"valid_{TASKS[task].ordering}_{task}": value for task, value in defined.items()}
+    record = {f"valid_{task.row.ordering}_{task.name}": value for task, value in defined.items()}
     score = -loss if by_loss or not defined else float(np.mean(list(defined.values())))
     return record | {"valid_score": score}
 
 
-def ordering(task: str, labels: FloatArray | BoolArray, predictions: FloatArray) -> float:
+def ordering(task: Task, labels: FloatArray | BoolArray, predictions: FloatArray) -> float:
     """Compute how well the predictions for a task rank the utterances.
 
     This is the ROC AUC for classes and the concordance index for intensities, averaged over the outputs of the task.
-    Outputs whose labels are all equal are left out. The output `NO_EMOTION` is left out too, because it follows from
-    the other outputs.
+    Outputs whose labels are all equal are left out. The output that stands for "none of them" is left out too, because
+    it follows from the other outputs.
 
     Args:
-        task: A name in `TASKS`.
+        task: The task.
         labels: Gold classes or intensities of labelled utterances, (utterance, output).
         predictions: Predictions, or any scores that grow with them, (utterance, output).
 
     Returns:
         Mean in [0, 1]. NaN if the metric is undefined for every output.
     """
-    row = TASKS[task]
-    columns = [column for column, output in enumerate(row.outputs) if output != NO_EMOTION]
-    by_output = np.array([ORDERINGS[row.ordering](labels[:, column], predictions[:, column]) for column in columns])
+    metric = ORDERINGS[task.row.ordering]
+    by_output = np.array([metric(labels[:, c], predictions[:, c]) for c in range(task.n_own_outputs)])
     return float(np.nanmean(by_output)) if np.isfinite(by_output).any() else float("nan")
 
 

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.schema import EMOTION_RANGE, SENTIMENT_RANGE, FloatArray
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
+from mien.schema import EMOTION, EMOTION_RANGE, SENTIMENT, SENTIMENT_RANGE, FloatArray
+from mien.tasks import EMOTION_INTENSITY, SENTIMENT_INTENSITY
 
 # separates target and context modality in the names of attention matrices: "text->visual"
 ARROW = "->"
-# name of the only output of the sentiment task
+# class of sentiment whose probability the page draws over time
 POSITIVE = "positive"
 # separates several values in one cell of a table
 SEPARATOR = "; "
@@ -51,9 +51,9 @@ class ModelFacts:
     name: str
     # modalities that the model uses: "text", "acoustic", "visual"
     inputs: tuple[str, ...]
-    # tasks that the model predicts, names in `mien.tasks.TASKS`
+    # names of the tasks that the model predicts
     tasks: tuple[str, ...]
-    # an utterance is positive if its probability of positive sentiment is at least this number
+    # with two classes of sentiment, an utterance is positive if its probability of "positive" is at least this number
     sentiment_threshold: float = 0.5
     # emotion -> lowest probability at which an utterance gets it as a label
     thresholds: Mapping[str, float] = field(default_factory=dict)
@@ -66,13 +66,17 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Sentiment:
-    """Predicted sentiment of an utterance."""
+class Answer:
+    """Predicted class of an utterance, one of several that exclude each other."""
 
-    # "positive" or "negative"
     label: str
-    # probability of "positive", even if the label is "negative"
-    probability: float
+    # class -> probability; their sum is 1
+    probabilities: Mapping[str, float]
+
+    @property
+    def probability(self) -> float:
+        """Probability of the predicted class."""
+        return self.probabilities[self.label]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,15 @@ class UtteranceAnalysis:
     start_s: float
     end_s: float
     transcript: str = ""
-    # task -> output -> probability or intensity, without the emotion output `none`; empty if all modalities are missing
+    # Task -> predicted class, for tasks whose classes exclude each other, such as negative and positive sentiment. This
+    # and the next two fields are empty if all modalities are missing.
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    # other tasks -> output -> probability or intensity, without the emotion output `none`
     outputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    # "positive" or "negative"; empty if sentiment is not predicted
-    sentiment_label: str = ""
     # emotions at or above their thresholds
     labels: tuple[str, ...] = ()
+    # further tasks with several labels -> labels at or above their thresholds
+    further_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # modality that the model uses but the utterance lacks -> reason
     missing: Mapping[str, str] = field(default_factory=dict)
     # modality -> output (`mien.tasks.output_name`) -> probability with all modalities minus probability without this
@@ -96,11 +103,9 @@ class UtteranceAnalysis:
     contributions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
-    def sentiment(self) -> Sentiment | None:
-        """Label of sentiment and probability of "positive"; None if the model does not predict sentiment."""
-        if SENTIMENT not in self.outputs:
-            return None
-        return Sentiment(self.sentiment_label, self.outputs[SENTIMENT][POSITIVE])
+    def sentiment(self) -> Answer | None:
+        """Predicted class of sentiment; None if the model does not predict classes of sentiment."""
+        return self.answers.get(SENTIMENT)
 
     @property
     def emotions(self) -> Mapping[str, float]:
@@ -118,9 +123,14 @@ class UtteranceAnalysis:
         return self.outputs.get(EMOTION_INTENSITY, {})
 
     @property
+    def further_answers(self) -> dict[str, Answer]:
+        """Task -> predicted class, for tasks other than sentiment."""
+        return {task: answer for task, answer in self.answers.items() if task != SENTIMENT}
+
+    @property
     def further_outputs(self) -> dict[str, Mapping[str, float]]:
-        """Task -> output -> predicted value, for tasks other than sentiment, emotions and their intensities."""
-        paper = (SENTIMENT, EMOTION, SENTIMENT_INTENSITY, EMOTION_INTENSITY)
+        """Task -> output -> predicted value, for entries of `outputs` other than emotions and intensities of these."""
+        paper = (EMOTION, SENTIMENT_INTENSITY, EMOTION_INTENSITY)
         return {task: values for task, values in self.outputs.items() if task not in paper}
 
 
@@ -210,7 +220,7 @@ def columns(analysis: Analysis) -> list[str]:
     return [
         *("index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability"),
         *emotion_names(analysis),
-        *dict.fromkeys(name for utterance in analysis.utterances for name in _named_outputs(utterance)),
+        *dict.fromkeys(name for utterance in analysis.utterances for name in _named_values(utterance)),
         *("labels", "missing", "missing_reasons"),
     ]
 
@@ -234,7 +244,7 @@ def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
         "sentiment": sentiment.label if sentiment else None,
         "sentiment_probability": sentiment.probability if sentiment else None,
         **utterance.emotions,
-        **_named_outputs(utterance),
+        **_named_values(utterance),
         "labels": SEPARATOR.join(utterance.labels),
         "missing": SEPARATOR.join(utterance.missing),
         "missing_reasons": SEPARATOR.join(f"{modality}: {reason}" for modality, reason in utterance.missing.items()),
@@ -242,16 +252,39 @@ def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
     return [cells.get(name) for name in columns(analysis)]
 
 
-def _named_outputs(utterance: UtteranceAnalysis) -> dict[str, float]:
-    """Return the outputs other than the probabilities of sentiment and emotions, by column name.
+def further_summary(utterance: UtteranceAnalysis) -> list[str]:
+    """Return one short text per further task of an utterance: the class, labels or value, such as "topic art 0.81".
 
-    The intensities come first, then the outputs of further tasks.
+    Probabilities are those of the printed class or label.
     """
-    named: dict[str, float] = {}
+    texts = [f"{task} {answer.label} {answer.probability:.2f}" for task, answer in utterance.further_answers.items()]
+    for task, values in utterance.further_outputs.items():
+        if task in utterance.further_labels:
+            present = [f"{name} {values[name]:.2f}" for name in utterance.further_labels[task]]
+            texts.append(f"{task} {', '.join(present) or '-'}")
+        else:
+            texts += [f"{_value_name(task, output)} {value:.2f}" for output, value in values.items()]
+    return texts
+
+
+def _value_name(task: str, output: str) -> str:
+    return task if output == task else f"{task}_{output}"
+
+
+def _named_values(utterance: UtteranceAnalysis) -> dict[str, float | str]:
+    """Return the predictions other than those of sentiment and emotions, by column name.
+
+    The intensities come first, then the classes and the outputs of further tasks.
+    """
+    named: dict[str, float | str] = {}
     for task in (SENTIMENT_INTENSITY, EMOTION_INTENSITY):
         named |= {f"{name}_intensity": value for name, value in utterance.outputs.get(task, {}).items()}
+    for task, answer in utterance.further_answers.items():
+        named |= {task: answer.label, f"{task}_probability": answer.probability}
     for task, values in utterance.further_outputs.items():
-        named |= {f"{task}_{output}": value for output, value in values.items()}
+        if task in utterance.further_labels:
+            named[task] = SEPARATOR.join(utterance.further_labels[task])
+        named |= {_value_name(task, output): value for output, value in values.items()}
     return named
 
 
@@ -271,8 +304,8 @@ def _require_probabilities(analysis: Analysis) -> None:
     named = [("the sentiment threshold", model.sentiment_threshold)]
     named += [(f"the threshold of {name}", value) for name, value in model.thresholds.items()]
     for row in analysis.utterances:
-        if row.sentiment is not None:
-            named.append((f"the sentiment of utterance {row.index}", row.sentiment.probability))
+        for task, answer in row.answers.items():
+            named += [(f"the {task} of utterance {row.index}", value) for value in answer.probabilities.values()]
         named += [(f"{name} of utterance {row.index}", value) for name, value in row.emotions.items()]
     for what, value in named:
         if not 0 <= value <= 1:

@@ -23,15 +23,16 @@ from mien.engine.cluster import require_visible_paths
 from mien.engine.jobs import EngineConfig, run_jobs
 from mien.engine.threads import TaskPool, limit_numpy_threads, limit_torch_threads
 from mien.errors import DataError, EngineError, MienError
-from mien.evaluation.decisions import Decisions, OperatingPoint
+from mien.evaluation.decisions import HALF, Decisions, OperatingPoint, decided_class
 from mien.media.clips import Clips, MediaSettings
 from mien.pretrained import sha256_of
-from mien.schema import EMOTIONS, FUSED, NO_EMOTION, FloatArray, Modality
+from mien.schema import EMOTION, FUSED, SENTIMENT, FloatArray, Modality
 from mien.storage.predictions import Predictions
 from mien.storage.runs import CARD, Run
 from mien.storage.split_columns import SplitColumns, stack_videos
-from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name
-from mien.video.analysis import POSITIVE, Analysis, ModelFacts, UtteranceAnalysis, VideoFacts
+from mien.task_kinds import VOTED
+from mien.tasks import Task, class_probabilities, output_name, spaces_of
+from mien.video.analysis import POSITIVE, Analysis, Answer, ModelFacts, UtteranceAnalysis, VideoFacts
 from mien.video.featurise import ClipFeatures, LoadedExtractors, extractors_for, featurise
 from mien.video.measurements import MeasurementPool, MeasurementSettings, RecordingMeasurements
 from mien.video.outputs import output_folders, write_outputs
@@ -285,9 +286,8 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
         raise DataError(f"Expected somebody to speak in {path}, but heard nobody; give --subtitles")
     with limit_torch_threads():
         result = featurise(path, path.stem, clips.clips, analyst.extractors, observed.model_saw())
-        columns = stack_videos(
-            [result.video], analyst.run.spaces, words=analyst.predictor.input_kind is InputKind.WORDS
-        )
+        words, label_spaces = analyst.predictor.input_kind is InputKind.WORDS, spaces_of(analyst.run.task_table)
+        columns = stack_videos([result.video], analyst.run.spaces, label_spaces, words=words)
         predictions = analyst.predictor.predict(columns)
         without = _leave_one_out(columns, analyst)
         n = len(clips.clips)
@@ -334,66 +334,102 @@ def _utterance_analysis(
 ) -> UtteranceAnalysis:
     utterance = result.video.utterances[row]
     outputs = _outputs_of_row(predictions, row) if utterance.features else {}
-    label = ""
-    if SENTIMENT in outputs:
-        label = "positive" if outputs[SENTIMENT][POSITIVE] >= decisions.at(SENTIMENT)[0] else "negative"
-    thresholds = _emotion_thresholds(decisions) if EMOTION in outputs else {}
+    present = {
+        task.name: tuple(name for name, cut in _thresholds(task, decisions).items() if outputs[task.name][name] >= cut)
+        for task in predictions.predicted_tasks
+        if task.row.decision == VOTED and outputs
+    }
     return UtteranceAnalysis(
         index=utterance.index,
         start_s=float(utterance.start_s or 0.0),
         end_s=float(utterance.end_s or 0.0),
         transcript=utterance.transcript,
+        answers=_answers_of_row(predictions, row, decisions) if utterance.features else {},
         outputs=outputs,
-        sentiment_label=label,
-        labels=tuple(name for name, threshold in thresholds.items() if outputs[EMOTION][name] >= threshold),
+        labels=present.pop(EMOTION, ()),
+        further_labels=present,
         missing={str(modality): reason for modality, reason in result.missing[utterance.index].items()},
         contributions={
-            str(modality): _probability_changes(outputs, _outputs_of_row(other, row))
+            str(modality): _probability_changes(
+                _probabilities_of_row(predictions, row), _probabilities_of_row(other, row)
+            )
             for modality, other in without.items()
             if modality in utterance.features
         },
     )
 
 
+def _answers_of_row(predictions: Predictions, row: int, decisions: Decisions) -> dict[str, Answer]:
+    """Return the predicted class of one utterance, for each task whose classes exclude each other."""
+    answers = {}
+    for task in predictions.predicted_tasks:
+        if task.classes:
+            values = predictions.outputs[task.name][row : row + 1]
+            label = task.classes[decided_class(task, values, decisions)[0]]
+            answers[task.name] = Answer(label, _class_probabilities(task, values[0]))
+    return answers
+
+
+def _class_probabilities(task: Task, values: FloatArray) -> dict[str, float]:
+    return dict(zip(task.classes, map(float, class_probabilities(task, values)), strict=True))
+
+
 def _outputs_of_row(predictions: Predictions, row: int) -> dict[str, dict[str, float]]:
-    """Return the values of one utterance by task and output. The emotion output `none` (no emotion) is left out."""
+    """Return the values of one utterance by task and output, for tasks without classes that exclude each other.
+
+    The output that stands for "none of them" is left out.
+    """
     return {
-        task: {
-            name: float(values[row, column])
-            for column, name in enumerate(TASKS[task].outputs)
-            if (task, name) != (EMOTION, NO_EMOTION)
+        task.name: {
+            name: float(predictions.outputs[task.name][row, column])
+            for column, name in enumerate(task.outputs[: task.n_own_outputs])
         }
-        for task, values in predictions.outputs.items()
+        for task in predictions.predicted_tasks
+        if not task.classes
     }
 
 
-def _probability_changes(
-    outputs: Mapping[str, Mapping[str, float]], without: Mapping[str, Mapping[str, float]]
-) -> dict[str, float]:
-    """Return for each output its probability in `outputs` minus that in `without`. Intensities are left out."""
-    return {
-        output_name(task, name): value - without[task][name]
-        for task, values in outputs.items()
-        if not TASKS[task].predicts_degrees
-        for name, value in values.items()
-    }
+def _probabilities_of_row(predictions: Predictions, row: int) -> dict[str, float]:
+    """Return all probabilities of one utterance by name of the class. Of sentiment, only "positive" is named."""
+    named: dict[str, float] = {}
+    for task in predictions.predicted_tasks:
+        values = predictions.outputs[task.name][row]
+        if task.classes:
+            probabilities = _class_probabilities(task, values)
+            if task.space.is_paper:
+                named[task.name] = probabilities[POSITIVE]
+            else:
+                named |= {f"{task.name} {name}": value for name, value in probabilities.items()}
+        elif not task.predicts_degrees:
+            named |= {
+                output_name(task, name): float(values[c]) for c, name in enumerate(task.outputs[: task.n_own_outputs])
+            }
+    return named
 
 
-def _emotion_thresholds(decisions: Decisions) -> dict[str, float]:
-    """Return the thresholds chosen for weighted F1, by emotion. Few predicted probabilities reach these thresholds."""
-    thresholds: list[float] = decisions.at(EMOTION, OperatingPoint.WEIGHTED_F1).tolist()
-    return dict(zip(EMOTIONS, thresholds, strict=False))
+def _probability_changes(predictions: Predictions, without: Predictions, row: int) -> dict[str, float]:
+    """Return the probability of each class of one utterance minus that without a modality."""
+    others = _probabilities_of_row(without, row)
+    return {name: value - others[name] for name, value in _probabilities_of_row(predictions, row).items()}
+
+
+def _thresholds(task: Task, decisions: Decisions) -> dict[str, float]:
+    """Return the thresholds chosen for weighted F1, by label. Few predicted probabilities reach these thresholds."""
+    thresholds: list[float] = decisions.at(task, OperatingPoint.WEIGHTED_F1).tolist()
+    return dict(zip(task.outputs[: task.n_own_outputs], thresholds, strict=False))
 
 
 def _model_facts(analyst: AnalysisModel) -> ModelFacts:
     run, decisions = analyst.run, analyst.decisions
+    tasks = {task.name: task for task in run.learned_tasks}
+    sentiment, emotion = tasks.get(SENTIMENT), tasks.get(EMOTION)
     only_words = tuple(run.inputs) == (Modality.TEXT,)
     return ModelFacts(
         name=f"{run.folder.name} ({run.model})",
         inputs=tuple(map(str, run.inputs)),
         tasks=tuple(run.tasks),
-        sentiment_threshold=float(decisions.at(SENTIMENT)[0]),
-        thresholds=_emotion_thresholds(decisions) if EMOTION in run.tasks else {},
+        sentiment_threshold=float(decisions.at(sentiment)[0]) if sentiment and sentiment.has_thresholds else HALF,
+        thresholds=_thresholds(emotion, decisions) if emotion and emotion.row.decision == VOTED else {},
         protocol="Thresholds were chosen on validation videos for weighted F1, which names an emotion only when sure.",
         caveats=(WORDS_ONLY, EXPRESSED) if only_words else (EXPRESSED,),
         facts={"Trained on": str(run.dataset["name"]), "Features": ", ".join(s.name for s in run.spaces.values())},

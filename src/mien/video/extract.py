@@ -21,11 +21,13 @@ from mien.engine.cluster import require_visible_paths
 from mien.engine.jobs import EngineConfig, run_jobs
 from mien.engine.threads import limit_numpy_threads, limit_torch_threads
 from mien.errors import DataError, EngineError, MissingExtraError, MissingWeightsError, UsageError, WriteError
+from mien.labels import LabelSpace
 from mien.media.recognition import Recognizer, Speech, SpeechSettings, load_recognizer, recognize
 from mien.media.word_times import timed_words, words_inside
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
 from mien.readers.base import ReaderOptions, assign_splits
+from mien.readers.label_columns import parse_labels
 from mien.schema import Clip, FeatureSpace, Level, Modality, Utterance, Video
 from mien.storage import columns
 from mien.storage.dataset import DATASET_FOLDER, Dataset, DatasetFacts, write_dataset
@@ -56,6 +58,7 @@ class ExtractRequest:
     mapping: Mapping[str, str] = field(default_factory=dict)  # field of mien -> column of the label table
     rename_splits: Mapping[str, str] = field(default_factory=dict)  # split name in the labels -> new name
     carve: Mapping[str, float] = field(default_factory=dict)  # split to create -> share of the train videos for it
+    labels: tuple[str, ...] = ()  # labels of other kinds: NAME=COLUMN:KIND[:LOW..HIGH|a,b,c]
     name: str | None = None  # name of the Dataset; None uses the name of its folder
     engine: EngineConfig = field(default_factory=EngineConfig)
 
@@ -95,11 +98,11 @@ def extract(
     if not names:
         raise UsageError("Expected at least one extractor, but got none for text, acoustic and visual; name one")
     require_replaceable(out, DATASET_FOLDER)
-    source = open_reader("table", [Path(labels)], ReaderOptions(request.mapping))
+    source = open_reader("table", [Path(labels)], ReaderOptions(request.mapping, labels=parse_labels(request.labels)))
     roles = assign_splits(source.splits, request.rename_splits, request.carve)
     files = find_videos(Path(os.path.abspath(folder)))
     context = ExtractionContext(load_extractors(names, request.level), request.speech)
-    cache = FeatureCache(cache_beside(out), context)
+    cache = FeatureCache(cache_beside(out), context, source.label_spaces)
     refuse_links(cache.folder.parent, cache.folder.name)
     remove_partial(cache.folder, ".*.partial-*")  # left by killed processes
     labelled = list(source.videos)
@@ -126,6 +129,7 @@ def extract(
             "failed": failed,
             "notes": source.notes,
         },
+        label_spaces=source.label_spaces,
     )
     videos = _read_extracted([job for job in jobs if job.labelled.id not in failed], cache, roles, source.notes)
     try:
@@ -218,6 +222,7 @@ class FeatureCache:
 
     folder: Path
     context: ExtractionContext
+    label_spaces: tuple[LabelSpace, ...]
 
     def path_of(self, labelled: Video, recording: Path) -> Path:
         """Return the path of a video's cache file. Its name is a hash of everything that determines the content.
@@ -234,12 +239,11 @@ class FeatureCache:
             "file": sha256_of(recording),
             "spaces": {str(modality): space.fingerprint for modality, space in self.context.extractors.spaces.items()},
             "speech": dataclasses.asdict(self.context.speech) if self.context.needs_speech(labelled) else None,
-            "utterances": [
-                (u.index, u.start_s, u.end_s, u.transcript, u.sentiment, u.emotions) for u in labelled.utterances
-            ],
+            "utterances": [(u.index, u.start_s, u.end_s, u.transcript, u.labels) for u in labelled.utterances],
+            "labels": [space.to_json() for space in self.label_spaces],
             "video": labelled.id,
         }
-        text = json.dumps(facts, sort_keys=True, default=lambda emotions: emotions.tolist())
+        text = json.dumps(facts, sort_keys=True, default=lambda labels: labels.tolist())
         key = hashlib.sha256(text.encode()).hexdigest()[:32]
         return self.folder / f"{key}.parquet"
 
@@ -251,7 +255,7 @@ class FeatureCache:
             extracted: The video with its features, and the counts of messages about it.
         """
         video, notes = extracted
-        table = columns.videos_to_table([video], self.context.extractors.spaces)
+        table = columns.videos_to_table([video], self.context.extractors.spaces, self.label_spaces)
         with atomic_file(path) as aside, columns.open_arrow(aside, "wb") as file:
             pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), file)
 
@@ -260,7 +264,7 @@ class FeatureCache:
         try:
             table = pq.read_table(columns.open_arrow(path))
             notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
-            return columns.to_video(table, self.context.extractors.spaces), notes
+            return columns.to_video(table, self.context.extractors.spaces, self.label_spaces), notes
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
             return None
 
@@ -330,7 +334,7 @@ def _extract_features(labelled: Video, recording: Path, context: ExtractionConte
             clips = _with_recognized_words(clips, context.recognize(recording, notes), context.extractors.level, notes)
         result = featurise(recording, labelled.id, clips, context.extractors)
     for utterance, gold in zip(result.video.utterances, labelled.utterances, strict=True):
-        utterance.sentiment, utterance.emotions = gold.sentiment, gold.emotions
+        utterance.labels = gold.labels
     notes.update(result.notes)
     notes.update(
         f"{modality} missing: {_masked(why)}" for each in result.missing.values() for modality, why in each.items()

@@ -20,14 +20,15 @@ import numpy as np
 from mien.errors import DamagedFileError
 from mien.printable import printable, printable_json
 from mien.reports.table_formats import to_csv
-from mien.schema import FloatArray
+from mien.schema import EMOTION, SENTIMENT, FloatArray
 from mien.storage.files import atomic_file, read_json, refuse_links, reporting_damage, to_json_text
 from mien.storage.folders import FolderKind, require_own_outputs
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
+from mien.task_kinds import LEVELS
+from mien.tasks import EMOTION_INTENSITY, SENTIMENT_INTENSITY
 from mien.version import __version__
 from mien.video.analysis import (
-    POSITIVE,
     Analysis,
+    Answer,
     ModelFacts,
     Track,
     TrackSource,
@@ -136,9 +137,7 @@ def _cue(number: int, utterance: UtteranceAnalysis) -> str:
 def _cue_labels(utterance: UtteranceAnalysis) -> str:
     parts = []
     if utterance.sentiment is not None:
-        sentiment = utterance.sentiment
-        positive = sentiment.label == "positive"
-        parts.append(f"{sentiment.label} {sentiment.probability if positive else 1 - sentiment.probability:.2f}")
+        parts.append(f"{utterance.sentiment.label} {utterance.sentiment.probability:.2f}")
     parts += [
         f"{_cue_text(name)} {utterance.emotions[name]:.2f}" for name in utterance.labels if name in utterance.emotions
     ]
@@ -151,7 +150,8 @@ def _cue_text(text: str) -> str:
 
 
 FORMAT = "mien-analysis"
-FORMAT_VERSION = 1
+# In version 1, the probability of sentiment was that of "positive", whatever the label was.
+FORMAT_VERSION = 2
 
 
 def to_json(analysis: Analysis) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def from_json(facts: dict[str, Any]) -> Analysis:
 
     Raises KeyError, TypeError or ValueError if the object is invalid.
     """
-    if (facts["format"], facts["format_version"]) != (FORMAT, FORMAT_VERSION):
+    if facts["format"] != FORMAT or facts["format_version"] not in (1, FORMAT_VERSION):
         raise ValueError(f"format {facts['format']!r} version {facts['format_version']!r}")
     video, model = facts["video"], facts["model"]
     n_utterances = len(facts["utterances"])
@@ -250,9 +250,7 @@ def _utterance_to_json(row: UtteranceAnalysis) -> dict[str, Any]:
         "start_s": float(row.start_s),
         "end_s": float(row.end_s),
         "transcript": row.transcript,
-        "sentiment": None
-        if sentiment is None
-        else {"label": sentiment.label, "probability": float(sentiment.probability)},
+        "sentiment": None if sentiment is None else _answer_to_json(sentiment),
         "emotions": _floats_by_name(row.emotions),
         "labels": list(row.labels),
         "missing": list(row.missing),
@@ -261,16 +259,36 @@ def _utterance_to_json(row: UtteranceAnalysis) -> dict[str, Any]:
     } | _optional_keys(row)
 
 
+def _answer_to_json(answer: Answer) -> dict[str, Any]:
+    return {
+        "label": answer.label,
+        "probability": float(answer.probability),
+        "probabilities": _floats_by_name(answer.probabilities),
+    }
+
+
+def _answer_from_json(facts: dict[str, Any]) -> Answer:
+    if "probabilities" in facts:
+        return Answer(str(facts["label"]), _floats_by_name(facts["probabilities"]))
+    positive = float(facts["probability"])  # format version 1
+    return Answer(str(facts["label"]), {LEVELS[0]: 1 - positive, LEVELS[-1]: positive})
+
+
 def _optional_keys(row: UtteranceAnalysis) -> dict[str, Any]:
     """Return the optional entries of an utterance's JSON, such as predicted intensities.
 
-    The key `outputs` contains the tasks that have no separate key. An entry is absent if the model does not predict it.
+    The keys `answers`, `outputs` and `further_labels` contain the tasks that have no separate key. An entry is absent
+    if the model does not predict it.
     """
     facts: dict[str, Any] = {}
     if row.sentiment_intensity is not None:
         facts["sentiment_intensity"] = float(row.sentiment_intensity)
     if row.emotion_intensities:
         facts["emotion_intensities"] = _floats_by_name(row.emotion_intensities)
+    if answers := row.further_answers:
+        facts["answers"] = {task: _answer_to_json(answer) for task, answer in answers.items()}
+    if row.further_labels:
+        facts["further_labels"] = {task: list(names) for task, names in row.further_labels.items()}
     if further := row.further_outputs:
         facts["outputs"] = {task: _floats_by_name(values) for task, values in further.items()}
     return facts
@@ -279,20 +297,22 @@ def _optional_keys(row: UtteranceAnalysis) -> dict[str, Any]:
 def _utterance_from_json(facts: dict[str, Any]) -> UtteranceAnalysis:
     sentiment = facts["sentiment"]
     outputs = {
-        SENTIMENT: {} if sentiment is None else {POSITIVE: float(sentiment["probability"])},
         EMOTION: _floats_by_name(facts["emotions"]),
         SENTIMENT_INTENSITY: {SENTIMENT: float(facts["sentiment_intensity"])} if "sentiment_intensity" in facts else {},
         EMOTION_INTENSITY: _floats_by_name(facts.get("emotion_intensities", {})),
         **{task: _floats_by_name(values) for task, values in facts.get("outputs", {}).items()},
     }
+    answers = {} if sentiment is None else {SENTIMENT: sentiment}
+    answers |= facts.get("answers", {})
     return UtteranceAnalysis(
         index=int(facts["index"]),
         start_s=float(facts["start_s"]),
         end_s=float(facts["end_s"]),
         transcript=str(facts["transcript"]),
         outputs={task: values for task, values in outputs.items() if values},
-        sentiment_label="" if sentiment is None else str(sentiment["label"]),
+        answers={task: _answer_from_json(answer) for task, answer in answers.items()},
         labels=tuple(facts["labels"]),
+        further_labels={task: tuple(names) for task, names in facts.get("further_labels", {}).items()},
         missing={name: facts["missing_reasons"][name] for name in facts["missing"]},
         contributions={modality: _floats_by_name(changes) for modality, changes in facts["contributions"].items()},
     )

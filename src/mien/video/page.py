@@ -26,7 +26,7 @@ import numpy as np
 
 from mien.printable import printable
 from mien.schema import FloatArray
-from mien.video.analysis import ARROW, Analysis, Track, UtteranceAnalysis, emotion_names
+from mien.video.analysis import ARROW, Analysis, Track, UtteranceAnalysis, emotion_names, further_summary
 
 BYTES_PER_MB = 1_000_000
 # Building the page needs memory of several times the embedded video's size, and browsers refuse longer data addresses.
@@ -252,6 +252,10 @@ def _utterance_data(utterance: UtteranceAnalysis) -> dict[str, Any]:
         "end": round(max(float(utterance.end_s), float(utterance.start_s)), 3),
         "text": utterance.transcript,
         "sentiment": None if sentiment is None else [sentiment.label, _rounded_number(sentiment.probability)],
+        "classes": {}
+        if sentiment is None
+        else {name: _rounded_number(value) for name, value in sentiment.probabilities.items()},
+        "further": further_summary(utterance),
         "emotions": {name: _rounded_number(value) for name, value in utterance.emotions.items()},
         "labels": list(utterance.labels),
         "missing": [[modality, reason] for modality, reason in utterance.missing.items()],

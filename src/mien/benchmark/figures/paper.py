@@ -36,8 +36,7 @@ from mien.reports.style import (
     percent_axis,
     percent_format,
 )
-from mien.schema import EMOTION_OUTPUTS, EMOTIONS, NO_EMOTION, FloatArray
-from mien.tasks import EMOTION
+from mien.schema import EMOTION, EMOTION_OUTPUTS, EMOTIONS, NO_EMOTION, FloatArray
 
 BAR_WIDTH = 0.38
 JOINT_VS_SINGLE_NOTE = (
@@ -73,7 +72,7 @@ def joint_vs_single(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     if not families:
         return OmittedFigure("no system was trained both for the two tasks together and for one of them alone")
     panels = {}
-    for path, name in figure_titles().items():
+    for path, name in figure_titles(benchmark.all_tasks).items():
         task = path.split(".")[0]
         joint, joint_sd = means_and_sds([family.joint for family in families], path)
         single, single_sd = means_and_sds([family.single.get(task) for family in families], path)

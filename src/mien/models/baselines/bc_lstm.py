@@ -23,6 +23,7 @@ from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import ContextEncoder, DropoutRates, SystemSettings
 from mien.schema import Modality
+from mien.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class BcLstm(nn.Module):
     level 1. With one modality there is only level 1, as in the paper.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: BcLstmSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: BcLstmSettings) -> None:
         super().__init__()
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))
         dense_size = settings.unimodal_dense_size

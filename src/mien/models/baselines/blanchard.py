@@ -22,6 +22,7 @@ from mien.models.batch import Batch, Outputs, real_rows, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import SystemSettings, relu_layers
 from mien.schema import Modality
+from mien.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Blanchard(nn.Module):
     If an utterance lacks a modality, the output of the dense layer of this modality is replaced by zero.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: BlanchardSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: BlanchardSettings) -> None:
         super().__init__()
         self.modalities = [modality for modality in Modality if modality in n_features]
         units, dropout = settings.encoder_size, settings.dense_dropout

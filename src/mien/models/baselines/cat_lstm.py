@@ -28,6 +28,7 @@ from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import States, SystemSettings, Weights, masked_softmax, run_bidirectional
 from mien.schema import FUSED, Modality
+from mien.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class CatLstm(nn.Module):
     With one modality there is no fusion, and the LSTM takes this modality as input.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: CatLstmSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: CatLstmSettings) -> None:
         super().__init__()
         self.settings = settings
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))

@@ -28,7 +28,7 @@ from mien.models.batch import Batch, Outputs, real_rows, to_videos
 from mien.models.heads import make_heads
 from mien.models.layers import SystemSettings, relu_layers
 from mien.schema import Modality
-from mien.tasks import TASKS
+from mien.tasks import Task
 
 # confidence of a missing modality: equal for both classes
 NEUTRAL = 0.5
@@ -56,19 +56,19 @@ class Df(nn.Module):
     one modality, the fusion network only recalibrates the confidences.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: DfSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: DfSettings) -> None:
         super().__init__()
         self.modalities = [modality for modality in Modality if modality in n_features]
         units, dropout = settings.classifier_size, settings.classifier_dropout
         self.heads = make_heads(settings.fusion_size, tasks)
         self.trunks = nn.ModuleDict({m: relu_layers((n_features[m], units, units), dropout) for m in self.modalities})
         # The two classes of sentiment exclude each other, so that one confidence, for "positive", is enough.
-        n_confidences = {task: len(TASKS[task].outputs) for task in tasks}
+        n_confidences = {task.name: len(task.outputs) for task in tasks}
         self.judges = nn.ModuleDict(
             {m: nn.ModuleDict({t: nn.Linear(units, n) for t, n in n_confidences.items()}) for m in self.modalities}
         )
         n_pairs = {task: len(self.modalities) * n for task, n in n_confidences.items()}
-        self.fusion = nn.ModuleDict({t: relu_layers((2 * n_pairs[t], settings.fusion_size), 0.0) for t in tasks})
+        self.fusion = nn.ModuleDict({t: relu_layers((2 * n_pairs[t], settings.fusion_size), 0.0) for t in n_pairs})
 
     def forward(self, batch: Batch) -> Outputs:
         """Compute the logits (video, utterance, logit) of each task.

@@ -45,6 +45,7 @@ from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import SystemSettings, relu_layers
 from mien.schema import Modality
+from mien.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class EfLstm(nn.Module):
     words, its last state is zero.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: EfLstmSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: EfLstmSettings) -> None:
         super().__init__()
         self.modalities = [modality for modality in Modality if modality in n_features]
         self.max_words = settings.max_words
@@ -148,7 +149,7 @@ class MvLstm(nn.Module):
     current word.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MvLstmSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: MvLstmSettings) -> None:
         super().__init__()
         self.settings = settings
         self.modalities = [modality for modality in Modality if modality in n_features]

@@ -33,6 +33,7 @@ from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import SystemSettings, two_layers, view_sizes
 from mien.schema import Modality
+from mien.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Marn(nn.Module):
     that modality is zero. If an utterance has no words, its last states are zero.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MarnSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: MarnSettings) -> None:
         super().__init__()
         self.settings = settings
         self.sizes = sizes = view_sizes(settings, n_features)

@@ -55,6 +55,7 @@ from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import SystemSettings, two_layers, view_sizes
 from mien.schema import Modality
+from mien.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Mfn(nn.Module):
     zero. If an utterance has no words, its last states are zero.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: MfnSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: MfnSettings) -> None:
         super().__init__()
         self.max_words = settings.max_words
         sizes = view_sizes(settings, n_features)
@@ -206,7 +207,7 @@ class GraphMfn(nn.Module):
     its edge weights are zero.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: GraphMfnSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: GraphMfnSettings) -> None:
         super().__init__()
         self.max_words = settings.max_words
         sizes = view_sizes(settings, n_features)

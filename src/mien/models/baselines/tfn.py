@@ -27,6 +27,7 @@ from mien.models.batch import Batch, Outputs, real_rows, to_videos
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import SystemSettings, relu_layers, view_sizes
 from mien.schema import Modality
+from mien.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Tfn(nn.Module):
     it.
     """
 
-    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: TfnSettings) -> None:
+    def __init__(self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: TfnSettings) -> None:
         super().__init__()
         sizes, dropout = view_sizes(settings, n_features), settings.embedding_dropout
         self.modalities = list(sizes)

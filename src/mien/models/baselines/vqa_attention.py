@@ -28,6 +28,7 @@ from mien.models.batch import Batch, Outputs
 from mien.models.heads import make_heads, outputs_from_heads
 from mien.models.layers import ContextEncoder, DropoutRates, States, SystemSettings, Weights, masked_softmax
 from mien.schema import Modality
+from mien.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class VqaAttention(nn.Module):
     """
 
     def __init__(
-        self, n_features: Mapping[Modality, int], tasks: Sequence[str], settings: VqaAttentionSettings
+        self, n_features: Mapping[Modality, int], tasks: Sequence[Task], settings: VqaAttentionSettings
     ) -> None:
         super().__init__()
         self.modalities = tuple(sorted(n_features, key=list(Modality).index))

@@ -4,8 +4,8 @@ A classical system consists of two functions: ``fit`` computes named arrays, and
 Only these arrays are stored, whichever library fitted them. No pickle is written, and prediction is array arithmetic.
 
 Axes: N = utterances of a `SplitColumns`; output = the outputs of several tasks, task after task in the order of
-`TASKS`. Outputs that are classes (`classes_among`) and outputs that are intensities (`degrees_among`) are in separate
-arrays.
+`tasks_of`. Outputs that are classes (`classes_among`) and outputs that are intensities (`degrees_among`) are in
+separate arrays.
 
 This file also contains functions that several systems share: linear support vector machines (SVMs), one per output,
 stored as weights and offsets, and their Platt scaling (`metrics.platt` fits one output). It contains the simplest
@@ -28,8 +28,11 @@ from mien.metrics.platt import fit_platt, sigmoid
 from mien.models.batch import InputKind
 from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns
-from mien.tasks import TASKS, Task, targets_of
+from mien.task_kinds import NO_DECISION, TaskKind
+from mien.tasks import Task, in_order, targets_of
 
+# added to probabilities of classes that exclude each other, so that their sum is not zero
+SMALLEST = 1e-12
 Array = NDArray[Any]
 Tensors = dict[str, Array]
 # task -> predictions for N utterances: probabilities of classes, or intensities
@@ -44,14 +47,14 @@ class ClassicalSpec:
     """
 
     inputs: tuple[Modality, ...]
-    tasks: tuple[str, ...]
+    tasks: tuple[Task, ...]
     settings: Any
     seed: int = 0
 
 
-def class_tasks_only(row: Task) -> bool:
-    """Return True for a task that predicts classes, False for a task that predicts intensities."""
-    return not row.predicts_degrees
+def class_tasks_only(kind: TaskKind) -> bool:
+    """Return True for a kind of task that predicts classes, False for one that predicts intensities."""
+    return kind.decision != NO_DECISION
 
 
 @dataclass(frozen=True)
@@ -71,17 +74,18 @@ class ClassicalEntry:
     citation: str
     input_kind: InputKind = InputKind.UTTERANCE
     modalities: tuple[Modality, ...] = tuple(Modality)
-    # tells whether the system can learn a task
-    claims: Callable[[Task], bool] = class_tasks_only
+    # tells whether the system can learn a kind of task
+    claims: Callable[[TaskKind], bool] = class_tasks_only
+    # task -> kind in which the system learns it where the labels allow it; the default kind for other tasks
+    kinds: Mapping[str, str] = field(default_factory=dict)
     # always empty: settings of the training loop do not apply
     training: Mapping[str, Any] = field(default_factory=dict)
     # True: a free adaptation, which must not be reported as the cited system
     experimental: bool = False
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks that the system can learn."""
-        return tuple(task for task, row in TASKS.items() if self.claims(row))
+    def claimed(self, tasks: Mapping[str, Task]) -> tuple[str, ...]:
+        """Return the names of those tasks that the system can learn."""
+        return tuple(name for name, task in tasks.items() if self.claims(task.row))
 
 
 class ClassicalTargets(NamedTuple):
@@ -94,26 +98,18 @@ class ClassicalTargets(NamedTuple):
     scored: Bool[Array, "N output"]
 
 
-def classes_among(tasks: Sequence[str]) -> list[str]:
+def classes_among(tasks: Sequence[Task]) -> list[Task]:
     """Return only the given tasks that predict classes."""
-    return [task for task in tasks if not TASKS[task].predicts_degrees]
+    return [task for task in tasks if not task.predicts_degrees]
 
 
-def degrees_among(tasks: Sequence[str]) -> list[str]:
+def degrees_among(tasks: Sequence[Task]) -> list[Task]:
     """Return only the given tasks that predict intensities."""
-    return [task for task in tasks if TASKS[task].predicts_degrees]
+    return [task for task in tasks if task.predicts_degrees]
 
 
-def in_order(tasks: Sequence[str]) -> list[str]:
-    """Return the given tasks in the order of `TASKS`.
-
-    Stored arrays need a fixed order of outputs, because the names of the outputs are not stored.
-    """
-    return [task for task in TASKS if task in tasks]
-
-
-def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> ClassicalTargets:
-    """Concatenate the targets of several tasks, in the order of `TASKS`.
+def joined_targets(columns: SplitColumns, tasks: Sequence[Task]) -> ClassicalTargets:
+    """Concatenate the targets of several tasks, in the order of `tasks_of`.
 
     Args:
         columns: Utterances with gold labels.
@@ -131,11 +127,14 @@ def joined_targets(columns: SplitColumns, tasks: Sequence[str]) -> ClassicalTarg
     return ClassicalTargets(np.concatenate(values, axis=1), np.concatenate(scored, axis=1))
 
 
-def by_task(outputs: Float[Array, "N output"], tasks: Sequence[str]) -> Probabilities:
+def by_task(outputs: Float[Array, "N output"], tasks: Sequence[Task]) -> Probabilities:
     """Split the predictions for several tasks into one array per task. Clip intensities to the range of the labels.
 
+    The outputs were fitted one by one, and so the probabilities of classes that exclude each other, or of reaching cut
+    points, need not fit together. The former are divided by their sum. The latter are lowered where they would rise.
+
     Args:
-        outputs: Predicted values, one column per output, with the tasks in the order of `TASKS`.
+        outputs: Predicted values, one column per output, with the tasks in the order of `tasks_of`.
         tasks: The tasks to which the columns belong.
 
     Returns:
@@ -143,10 +142,15 @@ def by_task(outputs: Float[Array, "N output"], tasks: Sequence[str]) -> Probabil
     """
     predictions, start = {}, 0
     for task in in_order(tasks):
-        row = TASKS[task]
-        part = outputs[:, start : start + len(row.outputs)]
-        predictions[task] = np.clip(part, *row.range) if row.predicts_degrees else part
-        start += len(row.outputs)
+        part = outputs[:, start : start + len(task.outputs)]
+        if task.predicts_degrees:
+            part = np.clip(part, *task.range)
+        elif task.cuts:
+            part = np.minimum.accumulate(part, axis=1)
+        elif task.classes:
+            part = (part + SMALLEST) / (part + SMALLEST).sum(axis=1, keepdims=True)
+        predictions[task.name] = part
+        start += len(task.outputs)
     return predictions
 
 

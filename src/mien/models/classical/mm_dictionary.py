@@ -49,14 +49,14 @@ from mien.models.classical.base import (
     fit_linear_svm,
     fit_linear_svr,
     fit_platt_outputs,
-    in_order,
     iterations_may_run_out,
     joined_targets,
 )
 from mien.models.layers import SystemSettings
 from mien.schema import FloatArray, Modality
 from mien.storage.split_columns import SplitColumns, WordColumns
-from mien.tasks import SENTIMENT, TASKS
+from mien.task_kinds import BINARY
+from mien.tasks import Task, in_order, labels_of
 
 # largest number of train words that k-means uses for a modality; more words do not move the centres
 CODEBOOK_WORDS = 50_000
@@ -197,7 +197,7 @@ def nearest_centres(rows: Float[Array, "n feature"], centres: Float[Array, "k fe
 
 
 def _fit_outputs(
-    counts: Any, train: SplitColumns, tasks: Sequence[str], penalty: float
+    counts: Any, train: SplitColumns, tasks: Sequence[Task], penalty: float
 ) -> tuple[Float[Array, "feature output"], Float[Array, "output"]]:
     """Fit one linear function of the counts per output, and return the weights and the offsets.
 
@@ -206,9 +206,9 @@ def _fit_outputs(
     fitted = []
     for task in in_order(tasks):
         values, scored = joined_targets(train, [task])
-        fit = fit_linear_svr if TASKS[task].predicts_degrees else fit_linear_svm
-        if task == SENTIMENT:
-            values, fit = train.sentiment[:, None], fit_linear_svr
+        fit = fit_linear_svr if task.predicts_degrees else fit_linear_svm
+        if task.kind == BINARY:
+            values, fit = labels_of(task, train), fit_linear_svr
         for target, rows in zip(values.T, map(np.flatnonzero, scored.T), strict=True):
             fitted.append(fit(counts[rows], target[rows], penalty))
     weights = np.reshape([each for each, _ in fitted], (len(fitted), counts.shape[1])).T

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.labels import paper_labels
 from mien.limits import read_limited
 from mien.readers import rules
 from mien.readers.base import Described, ReaderOptions, SourceDataSet, collect_notes, read_in_order
@@ -333,7 +334,8 @@ def _merge_label_rows(rows: list[_LabelRow], unmatched: list[_LabelRow], notes: 
 def _labelled_utterance(row: _LabelRow, notes: Counter[str]) -> Utterance:
     utterance = Utterance(row.number, row.start_s, row.end_s)
     if EMOTIONS[0] in row.values:
-        utterance.emotions = emotion_labels(np.array([row.values[name] for name in EMOTIONS]), notes)
+        emotions = emotion_labels(np.array([row.values[name] for name in EMOTIONS]), notes)
+        utterance.labels |= paper_labels(emotions=emotions)
     if "sentiment" in row.values:
-        utterance.sentiment = sentiment_label(row.values["sentiment"], notes)
+        utterance.labels |= paper_labels(sentiment_label(row.values["sentiment"], notes))
     return utterance
