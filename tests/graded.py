@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mien.labels import paper_labels
 from mien.schema import FeatureSpace, Level, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset
 
@@ -21,14 +22,14 @@ def graded_videos(n_videos, seed=0):
         for index in range(int(rng.integers(3, 7))):
             degree, surprise = rng.integers(-9, 10) / 3, rng.integers(0, 10) / 3
             words = np.array([degree, surprise]) @ directions / 3 + 0.02 * rng.normal(size=(3, N_FEATURES))
-            utterance = Utterance(index, 2.0 * index, 2.0 * index + 1.5, "said", sentiment=float(degree))
-            utterance.emotions = np.array([max(-degree, 0), 0, 0, max(degree, 0), 0, surprise])
+            utterance = Utterance(index, 2.0 * index, 2.0 * index + 1.5, "said", labels=paper_labels(float(degree)))
+            utterance.labels |= paper_labels(emotions=np.array([max(-degree, 0), 0, 0, max(degree, 0), 0, surprise]))
             utterance.words[Modality.TEXT] = words.astype(np.float32)
             utterance.features[Modality.TEXT] = words.mean(axis=0).astype(np.float32)
             if rng.random() < 0.05:
-                utterance.sentiment = None
+                utterance.labels.pop("sentiment", None)
             if rng.random() < 0.05:
-                utterance.emotions = None
+                utterance.labels.pop("emotion", None)
             video.utterances.append(utterance)
         yield video
 

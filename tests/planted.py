@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mien.labels import paper_labels
 from mien.readers.planted import N_FEATURES, NOISE_SD, UTTERANCE_S, planted_splits, sign_before, unit_vector
 from mien.schema import EMOTIONS, FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset
@@ -66,8 +67,7 @@ def planted_videos(n_videos, seed=0):
                 start_s=i * UTTERANCE_S,
                 end_s=(i + 1) * UTTERANCE_S,
                 transcript=f"planted utterance {i}",
-                sentiment=float(sentiment[i]),
-                emotions=emotions[i],
+                labels=paper_labels(float(sentiment[i]), emotions[i]),
             )
             for modality, sign in ((Modality.TEXT, words), (Modality.ACOUSTIC, voice), (Modality.VISUAL, face)):
                 noise = rng.normal(scale=NOISE_SD, size=N_FEATURES[modality])

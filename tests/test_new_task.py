@@ -20,6 +20,7 @@ from mien.commands.train import train
 from mien.commands.train_plan import TrainRequest
 from mien.errors import DataError, UnknownNameError
 from mien.features.extractors import load_text_extractor
+from mien.labels import paper_labels
 from mien.models import MODELS
 from mien.models.batch import Outputs
 from mien.schema import Modality, SentimentValues, Utterance, Video
@@ -134,7 +135,7 @@ def test_it_cannot_be_learned_from_classes(graded, tmp_path):
         for video in graded.videos():
             for utterance in video.utterances:
                 if utterance.sentiment is not None:
-                    utterance.sentiment = 1.0 if utterance.sentiment >= 0 else -1.0
+                    utterance.labels |= paper_labels(1.0 if utterance.sentiment >= 0 else -1.0)
             yield video
 
     facts = DatasetFacts("signs", graded.facts.spaces, sentiment_values=SentimentValues.HAS0_CLASS)

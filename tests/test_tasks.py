@@ -1,4 +1,4 @@
-"""Rows of TASKS: all names in them exist, and labels become the right targets."""
+"""Rows of PAPER_TASKS: all names in them exist, and labels become the right targets."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tests.labelled import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 
 from mien.evaluation.scores import SCORERS
 from mien.models.heads import ACTIVATIONS
 from mien.schema import EMOTION_OUTPUTS
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TARGETS, TASKS, targets_of
+from mien.tasks import PAPER_TASKS, TARGETS, targets_of
 from mien.training.losses import LOSSES
 from mien.training.validation import ORDERINGS
 
@@ -22,9 +23,9 @@ LABELS = SimpleNamespace(
 )
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", PAPER_TASKS)
 def test_every_name_in_a_row_is_in_its_table(task):
-    row = TASKS[task]
+    row = PAPER_TASKS[task]
     assert row.labels in (SENTIMENT, EMOTION)
     assert row.target in TARGETS
     assert row.activation in ACTIVATIONS
@@ -35,7 +36,7 @@ def test_every_name_in_a_row_is_in_its_table(task):
 
 
 def test_no_two_rows_share_a_column_letters_or_an_exported_name():
-    names = [name for row in TASKS.values() for name in (*row.columns, row.letters, row.export_name)]
+    names = [name for row in PAPER_TASKS.values() for name in (*row.columns, row.letters, row.export_name)]
     assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
@@ -46,7 +47,7 @@ def test_sentiment_is_positive_from_zero_on():
 
 
 def test_more_cuts_are_more_outputs(monkeypatch):
-    monkeypatch.setitem(TASKS, "levels", replace(TASKS[SENTIMENT], cuts=(-0.5, 0.0, 1.0)))
+    monkeypatch.setitem(PAPER_TASKS, "levels", replace(PAPER_TASKS[SENTIMENT], cuts=(-0.5, 0.0, 1.0)))
     targets, scored = targets_of("levels", LABELS)
     assert targets[scored].tolist() == [[False, False, False], [True, True, False], [True, True, True]]
 

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from tests.evaluation.examples import gold, predicted, reordered
+from tests.labelled import labels_of
 
 from mien.benchmark.cases import find_cases
 from mien.errors import DataError
@@ -30,8 +31,7 @@ def run(seed, emotions=None, positive=None, gold_sets=("an di", "ha", "", "sa"),
         Predictions(
             video_id=np.array(["a", "a", "b", "b"], dtype=object),
             index=np.array([0, 1, 0, 1]),
-            sentiment=np.array(sentiment),
-            emotions=intensities.astype(float),
+            labels=labels_of(sentiment, intensities.astype(float)),
             outputs=({} if positive is None else {"sentiment": np.array(positive, float)[:, None]})
             | ({} if emotions is None else {"emotion": sets(*emotions)}),
         ),

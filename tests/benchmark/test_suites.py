@@ -11,6 +11,7 @@ from tests.graded import write_graded
 
 from mien.benchmark.suites import dataset_contents, find_suite
 from mien.errors import DataError, SettingsError, UnknownNameError, UsageError
+from mien.labels import paper_labels
 from mien.models import MODELS
 from mien.models.batch import InputKind
 from mien.models.classical.base import ClassicalEntry
@@ -28,8 +29,8 @@ def small(folder, spaces, *, emotions=True):
     facts = DatasetFacts("small", {m: FeatureSpace(m, f"{m}-features", 2, level=level) for m, level in spaces.items()})
     videos = []
     for split in ("train", "valid", "test"):
-        utterance = Utterance(0, 0.0, 1.0, "so", sentiment=1.0)
-        utterance.emotions = np.array([1.0, 0, 0, 0, 0, 0]) if emotions else None
+        utterance = Utterance(0, 0.0, 1.0, "so", labels=paper_labels(1.0))
+        utterance.labels |= paper_labels(emotions=np.array([1.0, 0, 0, 0, 0, 0]) if emotions else None)
         for modality, level in spaces.items():
             utterance.features[modality] = np.ones(2, np.float32)
             if level is Level.WORD:

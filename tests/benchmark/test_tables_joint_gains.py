@@ -28,7 +28,7 @@ def done(tmp_path_factory):
     def without_emotions():
         for video in graded_videos(40):
             for utterance in video.utterances:
-                utterance.emotions = None
+                utterance.labels.pop("emotion", None)
             yield video
 
     spaces = write_graded(folder / "four", 5).facts.spaces

@@ -320,7 +320,7 @@ def test_scoring_what_was_trained_on_is_called_no_test(runs):
 def test_a_split_without_labels_says_where_the_predictions_are(runs, planted, tmp_path):
     def unlabelled(video):
         for utterance in video.utterances:
-            utterance.sentiment = utterance.emotions = None
+            utterance.labels.clear()
 
     sealed = changed(planted, tmp_path / "sealed", unlabelled)
     note = mien.evaluate([runs / "whole-0"], dataset=sealed.folder, n_resamples=0).summary["runs"][0]["notes"][0]

@@ -29,6 +29,7 @@ from mien.errors import (
     UnknownNameError,
     UsageError,
 )
+from mien.labels import paper_labels
 from mien.models import model_entry
 from mien.pretrained import sha256_of
 from mien.schema import Modality
@@ -80,7 +81,7 @@ def test_test_labels_and_features_cannot_change_what_is_learned(planted, tmp_pat
         for video in planted.videos():
             if video.split == "test":
                 for utterance in video.utterances:
-                    utterance.sentiment = -utterance.sentiment
+                    utterance.labels |= paper_labels(-utterance.sentiment)
                     utterance.features[Modality.TEXT] = utterance.features[Modality.TEXT] + 5
             yield video
 
@@ -252,7 +253,7 @@ def test_splits_and_labels_that_are_not_there(planted, tmp_path):
 
     def no_emotions(video):
         for utterance in video.utterances:
-            utterance.emotions = None
+            utterance.labels.pop("emotion", None)
 
     unlabelled = rewritten(planted, tmp_path / "noemo", no_emotions)
     assert train(unlabelled, tmp_path / "run", REQUEST).tasks == (SENTIMENT,)
@@ -293,7 +294,7 @@ def test_a_valid_split_without_labels_cannot_choose(planted, tmp_path):
     def unlabelled_valid(video):
         for utterance in video.utterances:
             if video.split == "valid":
-                utterance.emotions = None
+                utterance.labels.pop("emotion", None)
 
     dataset = rewritten(planted, tmp_path / "data", unlabelled_valid)
     with pytest.raises(DataError, match="Expected some emotion labels in the valid split, which chooses epoch"):
@@ -327,9 +328,9 @@ def test_partly_missing_modalities_and_labels_are_masked_not_invented(planted, t
                 if rng.random() < 0.3:
                     utterance.features.pop(modality)
             if rng.random() < 0.3:
-                utterance.sentiment = None
+                utterance.labels.pop("sentiment", None)
             if rng.random() < 0.3:
-                utterance.emotions = None
+                utterance.labels.pop("emotion", None)
 
     thinned = rewritten(planted, tmp_path / "thin", thin)
     columns = thinned.columns("test")

@@ -17,6 +17,7 @@ import mien
 from mien.commands.train import train
 from mien.commands.train_plan import TrainRequest
 from mien.errors import DataError, SettingsError
+from mien.labels import paper_labels
 from mien.schema import SentimentValues
 from mien.storage.dataset import write_dataset
 from mien.storage.runs import open_run
@@ -158,9 +159,9 @@ def test_labels_that_are_classes_admit_no_intensity(graded, tmp_path):
         for video in graded.videos():
             for utterance in video.utterances:
                 if utterance.sentiment is not None:
-                    utterance.sentiment = 1.0 if utterance.sentiment > 0 else -1.0
+                    utterance.labels |= paper_labels(1.0 if utterance.sentiment > 0 else -1.0)
                 if utterance.emotions is not None:
-                    utterance.emotions = 1.0 * (utterance.emotions > 0)
+                    utterance.labels |= paper_labels(emotions=1.0 * (utterance.emotions > 0))
             yield video
 
     classes = write_dataset(tmp_path / "classes", as_classes(), facts)

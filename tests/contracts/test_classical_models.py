@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.labelled import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, relabelled
 from tests.models.spoken import SPACES, columns_of, lacking, spoken_videos
 
 import mien
@@ -25,7 +26,7 @@ from mien.models.classical.mm_dictionary import MmDictionarySettings
 from mien.schema import Modality
 from mien.settings import override_several
 from mien.storage.dataset import DatasetFacts, write_dataset
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
+from mien.tasks import PAPER_TASKS
 from mien.training.predictor import load_predictor
 from mien.training.train_settings import TrainSettings
 
@@ -49,7 +50,7 @@ CASES = [
 CASES += [
     pytest.param(name, entry.modalities, tasks, id=f"{name}-all-{'+'.join(tasks)}")
     for name, entry in ENTRIES.items()
-    for tasks in ((SENTIMENT_INTENSITY,), (EMOTION_INTENSITY,), tuple(TASKS))
+    for tasks in ((SENTIMENT_INTENSITY,), (EMOTION_INTENSITY,), tuple(PAPER_TASKS.values()))
     if set(tasks) <= set(entry.tasks)
 ]
 TRAIN, VALID, OTHER = (columns_of(spoken_videos(n, seed)) for n, seed in ((12, 0), (6, 1), (5, 2)))
@@ -157,7 +158,7 @@ def test_labels_of_one_class_and_missing_ones_are_no_obstacle(name, inputs, task
     emotions = np.zeros((TRAIN.n_utterances, 6))
     emotions[::2] = np.nan
     tensors, predict = fitted(
-        name, spec_of(name, inputs, tasks), dataclasses.replace(TRAIN, sentiment=sentiment, emotions=emotions)
+        name, spec_of(name, inputs, tasks), relabelled(TRAIN, sentiment=sentiment, emotions=emotions)
     )
     assert all(np.isfinite(each).all() for each in tensors.values())
     assert all(np.isfinite(each).all() for each in values(predict(OTHER)))

@@ -7,6 +7,7 @@ import itertools
 
 import pytest
 import torch
+from tests.labelled import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 from tests.models.batches import N_FEATURES, alone, drop, random_batch
 from tests.models.tiny_encoder import tiny_encoder  # noqa: F401  (a fixture)
 
@@ -14,7 +15,7 @@ from mien.errors import UsageError
 from mien.models import MODELS, ModelEntry, build_model, require_claimed
 from mien.schema import Modality
 from mien.settings import override, override_several
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
+from mien.tasks import PAPER_TASKS
 from mien.training.checkpoint import learned_weights, load_learned, load_weights, save_weights
 from mien.training.train_settings import TrainSettings
 
@@ -35,7 +36,7 @@ CASES = [
 CASES += [
     pytest.param(name, entry.modalities, tasks, id=f"{name}-all-{'+'.join(tasks)}")
     for name, entry in NETWORKS.items()
-    for tasks in (*((task,) for task in TASKS), tuple(TASKS))
+    for tasks in (*((task,) for task in PAPER_TASKS.values()), tuple(PAPER_TASKS.values()))
 ]
 N_LOGITS = {SENTIMENT: 2, EMOTION: 7, SENTIMENT_INTENSITY: 1, EMOTION_INTENSITY: 6}
 

@@ -13,6 +13,7 @@ from mien.commands.train_plan import TrainRequest
 from mien.diagnosis.report import to_markdown
 from mien.errors import DataError, FeatureSpaceError, UsageError
 from mien.features.extractors import load_text_extractor
+from mien.labels import paper_labels
 from mien.schema import Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset
 
@@ -49,9 +50,9 @@ def make(folder, glove, *, roles=("train", "train", "valid", "test"), transcript
                 vectors, _ = extractor.utterance_vectors([" ".join(said)])
                 utterance.features[T] = vectors[0]
                 # one label in ten is the annotators' mistake
-                utterance.sentiment = 1.0 if good ^ (rng.random() < 0.1) else -1.0
+                utterance.labels |= paper_labels(1.0 if good ^ (rng.random() < 0.1) else -1.0)
                 # half of the emotions follow the mood, half its opposite, one label in five neither
-                utterance.emotions = ((np.arange(6) % 2 == good) ^ (rng.random(6) < 0.2)).astype(float)
+                utterance.labels |= paper_labels(emotions=((np.arange(6) % 2 == good) ^ (rng.random(6) < 0.2)).astype(float))
                 video.utterances.append(utterance)
             yield video
 

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from tests.evaluation.examples import gold, predicted, reordered
+from tests.labelled import relabelled
 
 from mien.diagnosis.abstention import confidence_threshold
 from mien.diagnosis.calibration import (
@@ -84,7 +85,7 @@ def test_calibrated_probabilities_keep_order_and_every_decision_at_the_moved_thr
 
 
 def test_an_output_of_one_class_is_left_as_it_is_and_told(valid, decisions):
-    never = dataclasses.replace(valid, emotions=np.where(np.arange(6) == 2, 0 * valid.emotions, valid.emotions))
+    never = relabelled(valid, emotions=np.where(np.arange(6) == 2, 0 * valid.emotions, valid.emotions))
     scaling = fit_scalings(never)["fear"]
     assert "0 utterances with fear" in scaling.reason
     np.testing.assert_array_equal(scaling.apply(np.array([0.2, 0.9])), [0.2, 0.9])
@@ -142,12 +143,12 @@ def test_the_order_of_the_rows_decides_nothing(valid, scored, decisions, found):
 
 
 def test_heads_without_labels_are_left_out(scored, decisions):
-    mute = dataclasses.replace(scored, emotions=np.full_like(scored.emotions, np.nan))
+    mute = relabelled(scored, emotions=np.full_like(scored.emotions, np.nan))
     kept, notes = with_labels_only(mute)
     assert set(kept.outputs) == {"sentiment"}
     assert notes == ["emotion is left out: the scored split has no labels for it"]
     with pytest.raises(DataError, match="labels for them, in the scored split"):
-        with_labels_only(dataclasses.replace(mute, sentiment=np.full_like(mute.sentiment, np.nan)))
+        with_labels_only(relabelled(mute, sentiment=np.full_like(mute.sentiment, np.nan)))
     part = diagnose_predictions(scored, kept, decisions).part
     assert list(part["calibration"]) == ["sentiment"]
     assert part["abstention"]["emotion"] is None

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from tests.labelled import labels_of
 
 from mien.evaluation.rows import select_rows
 from mien.schema import emotion_multihot7
@@ -27,8 +28,7 @@ def gold(seed=0, n_videos=31, n_missing=7):
             [f"video{number}" for number, length in enumerate(lengths) for _ in range(length)], dtype=object
         ),
         index=np.concatenate([np.arange(length) for length in lengths]),
-        sentiment=sentiment,
-        emotions=emotions,
+        labels=labels_of(sentiment, emotions),
         outputs={},
     )
 

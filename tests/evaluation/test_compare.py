@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from tests.labelled import relabelled
 from tests.evaluation.examples import gold, predicted, reordered, without_tasks
 
 from mien.errors import DataError, UsageError
@@ -209,7 +210,7 @@ def test_seeds_must_pair(good, seeds):
 
 
 def changed(run, **changes):
-    return [dataclasses.replace(run, predictions=dataclasses.replace(run.predictions, **changes))]
+    return [dataclasses.replace(run, predictions=relabelled(run.predictions, **changes))]
 
 
 def test_other_utterances_or_labels_are_refused_by_name(good):

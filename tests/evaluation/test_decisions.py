@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 from tests.evaluation.examples import gold, predicted, reordered, without_tasks
+from tests.labelled import relabelled
 
 from mien.errors import DataError
 from mien.evaluation.decisions import (
@@ -20,6 +21,7 @@ from mien.evaluation.decisions import (
 from mien.metrics.confusion import count_decisions, weighted_accuracy, weighted_f1
 from mien.metrics.significance import video_weights
 from mien.schema import EMOTION_OUTPUTS, emotion_multihot7
+from mien.tasks import PAPER_TASKS
 
 
 def brute_force(target, probability, score):
@@ -96,7 +98,7 @@ def test_fit_is_the_median_of_the_best_cuts_of_resampled_videos():
     labels, scored = emotion_multihot7(valid.emotions)
     videos = np.unique(valid.video_id[scored].astype(str))
     assert decisions.chosen_on is ChosenOn.VALID
-    assert decisions.at("sentiment") == [0.5]
+    assert decisions.at(PAPER_TASKS["sentiment"]) == [0.5]
     assert decisions.f1_columns_at is OperatingPoint.WEIGHTED_ACCURACY
     assert (
         list(decisions.thresholds["emotion"]["weighted_accuracy"])
@@ -120,7 +122,7 @@ def test_fit_is_the_median_of_the_best_cuts_of_resampled_videos():
             if 0 < target.sum() < len(target):
                 cuts = brute_force(target, probability, score)[1]
                 votes.append(cuts[len(cuts) // 2])
-        assert decisions.at("emotion", point)[column] == pytest.approx(np.median(votes), abs=1e-12)
+        assert decisions.at(PAPER_TASKS["emotion"], point)[column] == pytest.approx(np.median(votes), abs=1e-12)
 
 
 def test_where_every_resample_agrees_the_vote_is_the_best_cut():
@@ -147,7 +149,7 @@ def test_an_emotion_without_a_case_falls_back_and_says_so():
     valid = predicted(gold(3), 3)
     emotions = valid.emotions.copy()
     emotions[:, 2] = np.where(np.isnan(emotions[:, 2]), np.nan, 0)
-    decisions = fit_decisions(dataclasses.replace(valid, emotions=emotions))
+    decisions = fit_decisions(relabelled(valid, emotions=emotions))
     assert (
         decisions.thresholds["emotion"]["weighted_accuracy"]["fear"]
         == decisions.thresholds["emotion"]["weighted_f1"]["fear"]
@@ -161,7 +163,7 @@ def test_no_emotion_head_no_thresholds():
     decisions = fit_decisions(without_tasks(predicted(gold(3), 3), "emotion"))
     assert "emotion" not in decisions.thresholds
     with pytest.raises(DataError, match="Expected a weighted_accuracy threshold for anger"):
-        decisions.at("emotion", OperatingPoint.WEIGHTED_ACCURACY)
+        decisions.at(PAPER_TASKS["emotion"], OperatingPoint.WEIGHTED_ACCURACY)
 
 
 def test_json_round_trip_is_exact():
@@ -204,9 +206,9 @@ def test_thresholds_of_one_point_alone_are_read_back():
     facts = constant_decisions(0.3, 0.6).to_json()
     facts["emotion"]["weighted_f1"] = {}
     read = Decisions.from_json(facts)
-    np.testing.assert_array_equal(read.at("emotion", OperatingPoint.WEIGHTED_ACCURACY), 0.3)
+    np.testing.assert_array_equal(read.at(PAPER_TASKS["emotion"], OperatingPoint.WEIGHTED_ACCURACY), 0.3)
     with pytest.raises(DataError):
-        read.at("emotion", OperatingPoint.WEIGHTED_F1)
+        read.at(PAPER_TASKS["emotion"], OperatingPoint.WEIGHTED_F1)
 
 
 @pytest.mark.parametrize(("value", "is_allowed"), [(0.0, True), (1.0, True), (-0.01, False), (1.01, False)])
@@ -222,6 +224,6 @@ def test_a_threshold_lies_between_0_and_1(value, is_allowed):
 
 def test_the_constants_of_the_paper():
     paper = paper_decisions()
-    np.testing.assert_array_equal(paper.at("emotion", OperatingPoint.WEIGHTED_ACCURACY), 0.2)
-    np.testing.assert_array_equal(paper.at("emotion", OperatingPoint.WEIGHTED_F1), 0.4)
+    np.testing.assert_array_equal(paper.at(PAPER_TASKS["emotion"], OperatingPoint.WEIGHTED_ACCURACY), 0.2)
+    np.testing.assert_array_equal(paper.at(PAPER_TASKS["emotion"], OperatingPoint.WEIGHTED_F1), 0.4)
     assert paper.to_json()["sentiment"] == 0.5

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 from tests.evaluation.examples import gold, predicted, reordered, without_tasks
+from tests.labelled import relabelled
 
 from mien.errors import DataError, UsageError
 from mien.evaluation.decisions import ChosenOn, OperatingPoint, constant_decisions, fit_decisions, paper_decisions
 from mien.evaluation.protocols import PROTOCOLS, RELEASED_THRESHOLDS, UPPER_BOUND, clean, fixed, released
 from mien.evaluation.scores import score_at
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, SentimentValues, emotion_multihot7
+from mien.tasks import PAPER_TASKS
 
 SENTIMENT_SCORES = (
     "accuracy_has0",
@@ -43,7 +45,7 @@ def without(predictions, output):
     emotions = predictions.emotions.copy()
     column = EMOTIONS.index(output)
     emotions[:, column] = np.where(np.isnan(emotions[:, column]), np.nan, 0)
-    return dataclasses.replace(predictions, emotions=emotions)
+    return relabelled(predictions, emotions=emotions)
 
 
 def test_sentiment_scores_equal_scikit_learn(test):
@@ -89,12 +91,12 @@ def check_emotion(part, test, accuracy_thresholds, f1_thresholds):
 def test_clean_uses_the_weighted_accuracy_point_for_all_columns(valid, test):
     decisions = fit_decisions(valid)
     part = clean(test, decisions).parts["emotion"]
-    thresholds = decisions.at("emotion", OperatingPoint.WEIGHTED_ACCURACY)
+    thresholds = decisions.at(PAPER_TASKS["emotion"], OperatingPoint.WEIGHTED_ACCURACY)
     check_emotion(part, test, thresholds, thresholds)
     labels, scored = emotion_multihot7(test.emotions)
     second = [
         sk.f1_score(labels[scored, column], test.outputs["emotion"][scored, column] >= threshold, average="weighted")
-        for column, threshold in enumerate(decisions.at("emotion", OperatingPoint.WEIGHTED_F1)[:6])
+        for column, threshold in enumerate(decisions.at(PAPER_TASKS["emotion"], OperatingPoint.WEIGHTED_F1)[:6])
     ]
     assert part["weighted_f1_at_f1_threshold_mean6"] == pytest.approx(np.mean(second))
 
@@ -135,13 +137,13 @@ def test_unlabelled_rows_change_nothing(test):
     labelled = ~np.isnan(test.sentiment) & ~np.isnan(test.emotions).any(axis=1)
     fewer = reordered(test, np.flatnonzero(labelled))
     sentiment, emotions = fewer.sentiment, fewer.emotions
-    masked = dataclasses.replace(
+    masked = relabelled(
         test,
         sentiment=np.where(labelled, test.sentiment, np.nan),
         emotions=np.where(labelled[:, None], test.emotions, np.nan),
     )
-    assert fixed(masked) == fixed(dataclasses.replace(fewer, sentiment=sentiment, emotions=emotions))
-    zeros = dataclasses.replace(
+    assert fixed(masked) == fixed(relabelled(fewer, sentiment=sentiment, emotions=emotions))
+    zeros = relabelled(
         masked, sentiment=np.nan_to_num(masked.sentiment), emotions=np.nan_to_num(masked.emotions)
     )
     assert fixed(zeros).parts["sentiment"]["accuracy_has0"] != fixed(masked).parts["sentiment"]["accuracy_has0"]
@@ -171,7 +173,7 @@ def test_missing_heads_and_missing_labels_are_not_the_same(test):
     assert "sentiment" not in only_emotion.parts
     assert only_emotion.parts["emotion"] == fixed(test).parts["emotion"]
     unlabelled = fixed(
-        dataclasses.replace(
+        relabelled(
             test, sentiment=np.full_like(test.sentiment, np.nan), emotions=np.full_like(test.emotions, np.nan)
         )
     )
@@ -183,7 +185,7 @@ def test_missing_heads_and_missing_labels_are_not_the_same(test):
 
 def test_classes_under_has0_cannot_be_scored_under_non0(test):
     classes = np.where(np.isnan(test.sentiment), np.nan, np.where(test.sentiment >= 0, 1.0, -1.0))
-    hidden = dataclasses.replace(test, sentiment=classes, sentiment_values=SentimentValues.HAS0_CLASS)
+    hidden = relabelled(test, sentiment=classes, sentiment_values=SentimentValues.HAS0_CLASS)
     scores = fixed(hidden)
     assert scores.parts["sentiment"]["accuracy_non0"] is None
     assert scores.parts["sentiment"]["weighted_f1_non0"] is None
@@ -195,7 +197,7 @@ def test_classes_under_has0_cannot_be_scored_under_non0(test):
 
 
 def test_neutral_without_a_label_makes_the_rules_equal(test):
-    signed = dataclasses.replace(
+    signed = relabelled(
         test,
         sentiment=np.where(test.sentiment == 0, np.nan, np.sign(test.sentiment)),
         sentiment_values=SentimentValues.SIGNED_CLASS,

@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 from tests.evaluation.examples import gold, predicted, reordered, without_tasks
+from tests.labelled import labels_of, relabelled
 
 from mien.errors import DataError, UnknownNameError, UsageError
 from mien.evaluation.counts import GRADES, count_videos
 from mien.evaluation.decisions import fit_decisions, paper_decisions
-from mien.evaluation.headline import all_headlines, headline_values
+from mien.evaluation.headline import all_headlines, headline_values, is_share, lower_is_better
 from mien.evaluation.protocols import clean, fixed, released
 from mien.evaluation.result import Bootstrap, RunIdentity, evaluate_predictions
 from mien.evaluation.rows import validated_predictions
@@ -20,6 +21,7 @@ from mien.metrics.significance import video_weights
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, SentimentValues
 from mien.storage.files import to_json_text
 from mien.storage.predictions import Predictions
+from mien.tasks import PAPER_TASKS
 
 FEW = Bootstrap(n_resamples=67, seed=2)
 MAJORITY = TrainMajority({"sentiment": (1.0,), "emotion": (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)})
@@ -123,7 +125,7 @@ def test_an_emotion_rare_enough_to_be_lost_in_a_resample_is_said(test, decisions
     emotions = test.emotions.copy()
     emotions[:, 2] = np.where(np.isnan(emotions[:, 2]), np.nan, 0)
     emotions[0, 2] = 1
-    result = evaluated(dataclasses.replace(test, emotions=emotions), decisions)
+    result = evaluated(relabelled(test, emotions=emotions), decisions)
     assert not math.isnan(result.parts["emotion"]["weighted_accuracy_mean6"])
     assert not math.isnan(result.intervals["emotion.weighted_accuracy_mean6"][0])
     assert any(note.startswith("the interval of emotion.weighted_accuracy_mean6 rests on") for note in result.notes)
@@ -132,7 +134,7 @@ def test_an_emotion_rare_enough_to_be_lost_in_a_resample_is_said(test, decisions
 def test_an_undefined_emotion_is_left_out_of_the_interval_too(test, decisions):
     emotions = test.emotions.copy()
     emotions[:, 2] = np.where(np.isnan(emotions[:, 2]), np.nan, 0)
-    result = evaluated(dataclasses.replace(test, emotions=emotions), decisions)
+    result = evaluated(relabelled(test, emotions=emotions), decisions)
     low, high = result.intervals["emotion.weighted_accuracy_mean6"]
     assert low < result.parts["emotion"]["weighted_accuracy_mean6"] < high
     assert math.isnan(result.intervals["emotion.per_emotion.fear.weighted_accuracy"][0])
@@ -145,7 +147,7 @@ def test_missing_parts_are_none(test, decisions):
     assert result.to_json()["trivial"]["emotion"] is None
     assert result.operating_points == {}
     assert all(path.startswith("sentiment.") for path in result.intervals)
-    hidden = dataclasses.replace(
+    hidden = relabelled(
         test,
         sentiment=np.where(test.sentiment >= 0, 1.0, np.where(np.isnan(test.sentiment), np.nan, -1.0)),
         sentiment_values=SentimentValues.HAS0_CLASS,
@@ -201,7 +203,7 @@ def test_majority_counts_labels_that_exist():
 
 
 def labelled(sentiment, emotions):
-    return Predictions(np.full(len(sentiment), "v", object), np.arange(len(sentiment)), sentiment, emotions, {})
+    return Predictions(np.full(len(sentiment), "v", object), np.arange(len(sentiment)), labels_of(sentiment, emotions), {})
 
 
 def test_trivial_values_of_the_current_release():
@@ -213,8 +215,7 @@ def test_trivial_values_of_the_current_release():
     rows = Predictions(
         video_id=np.full(n_rows, "only", dtype=object),
         index=np.arange(n_rows),
-        sentiment=sentiment,
-        emotions=emotions,
+        labels=labels_of(sentiment, emotions),
         outputs={"sentiment": np.full((n_rows, 1), 0.3), "emotion": np.full((n_rows, 7), 0.3)},
     )
     trivial = evaluate_predictions(rows, protocol="fixed", majority=MAJORITY, bootstrap=Bootstrap(0)).trivial
@@ -278,7 +279,7 @@ def test_summary_keeps_what_is_missing_or_undefined(test, decisions):
     assert mixed["mean"]["emotion"] is None
     assert mixed["mean"]["sentiment"]["accuracy_has0"] == both.parts["sentiment"]["accuracy_has0"]
     emotions = np.where(np.arange(6) == 2, 0 * test.emotions, test.emotions)
-    undefined = summarize([evaluated(dataclasses.replace(test, emotions=emotions), decisions, seed) for seed in (0, 1)])
+    undefined = summarize([evaluated(relabelled(test, emotions=emotions), decisions, seed) for seed in (0, 1)])
     for part in ("mean", "sd"):
         assert math.isnan(undefined[part]["emotion"]["per_emotion"]["fear"]["weighted_accuracy"])
         assert not math.isnan(undefined[part]["emotion"]["weighted_accuracy_mean6"])
@@ -318,7 +319,7 @@ def test_an_utterance_that_occurs_twice_is_refused_wherever_it_stands(test):
 
 
 def test_a_headline_says_whether_it_is_a_share_and_which_way_is_better():
-    facts = {path: (each.is_share, each.lower_is_better) for path, each in all_headlines().items()}
+    facts = {path: (is_share(path), lower_is_better(path)) for path in all_headlines()}
     assert facts["sentiment.accuracy_has0"] == facts["emotion.weighted_f1_mean6"] == (True, False)
     assert facts["sentiment_intensity.mae"] == (False, True)
     assert facts["sentiment_intensity.pearson"] == (False, False)
@@ -331,7 +332,7 @@ def test_scores_of_seven_and_five_grades_are_counted():
 
 
 def test_a_probability_at_the_threshold_counts_as_present(test, decisions):
-    threshold = decisions.at("emotion")
+    threshold = decisions.at(PAPER_TASKS["emotion"])
     emotion = np.where(test.outputs["emotion"] >= threshold, threshold, 0.0)
     at_threshold = dataclasses.replace(test, outputs={**test.outputs, "emotion": emotion})
     ours, theirs = (
@@ -386,13 +387,13 @@ def test_means_and_deviations_of_numbers_alone():
 def test_the_majority_of_a_tie_is_presence_but_nothing_is_present_without_labels():
     rows = gold(3)
     sentiment, emotions = np.full_like(rows.sentiment, np.nan), np.full_like(rows.emotions, np.nan)
-    nothing = TrainMajority.from_labels(dataclasses.replace(rows, sentiment=sentiment, emotions=emotions))
+    nothing = TrainMajority.from_labels(relabelled(rows, sentiment=sentiment, emotions=emotions))
     assert nothing.constants["sentiment"] == (1.0,)
     assert nothing.constants["emotion"] == (0.0,) * 7
     sentiment[:4] = [1, -1, -1, 0]
     emotions[:4] = 0
     emotions[:2, 0], emotions[:1, 1] = 1, 2
-    tie = TrainMajority.from_labels(dataclasses.replace(rows, sentiment=sentiment, emotions=emotions))
+    tie = TrainMajority.from_labels(relabelled(rows, sentiment=sentiment, emotions=emotions))
     assert tie.constants["sentiment"] == (1.0,)
     assert tie.constants["emotion"] == (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
     assert tie.constants["emotion_intensity"] == (0.5, 0.0, 0.0, 0.0, 0.0, 0.0)

@@ -9,11 +9,12 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 from tests.evaluation.examples import gold, predicted, rated, reordered, without_tasks
+from tests.labelled import labels_of
 
 from mien.errors import DataError
 from mien.evaluation.compare import SeedRun, compare_runs, score_setting
 from mien.evaluation.decisions import ChosenOn, paper_decisions
-from mien.evaluation.headline import all_headlines
+from mien.evaluation.headline import lower_is_better
 from mien.evaluation.result import Bootstrap, evaluate_predictions
 from mien.evaluation.suite import compare_with_reference
 from mien.evaluation.summary import summarize
@@ -21,7 +22,7 @@ from mien.evaluation.trivial import TrainMajority
 from mien.metrics.regression import GradeRule, grades
 from mien.schema import EMOTIONS, SentimentValues
 from mien.storage.predictions import Predictions
-from mien.tasks import TASKS
+from mien.tasks import PAPER_TASKS
 
 DECISIONS = dataclasses.replace(paper_decisions(), chosen_on=ChosenOn.VALID)
 MAJORITY = TrainMajority(
@@ -52,8 +53,7 @@ def test_by_hand():
     rows = Predictions(
         video_id=np.array(["a", "a", "b", "b"], dtype=object),
         index=np.array([0, 1, 0, 1]),
-        sentiment=np.array([1.0, -1 / 3, np.nan, 3.0]),
-        emotions=emotions,
+        labels=labels_of([1.0, -1 / 3, np.nan, 3.0], emotions),
         outputs={
             "sentiment_intensity": np.array([[0.6], [0.1], [2.0], [1.5]]),
             "emotion_intensity": np.column_stack([np.full((4, 3), 0.3), [2.0, 0, 0.5, 9], np.full((4, 2), 0.0)]),
@@ -128,8 +128,7 @@ def test_classes_have_no_degrees_to_score():
     rows = rated(gold())
     classes = dataclasses.replace(
         rows,
-        sentiment=np.where(rows.sentiment >= 0, 1.0, -1.0),
-        emotions=1.0 * (rows.emotions > 0),
+        labels=labels_of(np.where(rows.sentiment >= 0, 1.0, -1.0), 1.0 * (rows.emotions > 0)),
         sentiment_values=SentimentValues.HAS0_CLASS,
     )
     result = evaluated(classes, majority=MAJORITY)
@@ -152,7 +151,7 @@ def test_several_runs_have_mean_and_sd_of_all_four_parts():
     values = [result.parts["sentiment_intensity"]["mae"] for result in some]
     assert summary["mean"]["sentiment_intensity"]["mae"] == pytest.approx(np.mean(values))
     assert summary["sd"]["sentiment_intensity"]["mae"] == pytest.approx(np.std(values, ddof=1))
-    assert set(TASKS) <= set(summary["mean"]) & set(summary["mean"]["trivial"])
+    assert set(PAPER_TASKS) <= set(summary["mean"]) & set(summary["mean"]["trivial"])
     assert summary["mean"]["emotion"]["weighted_accuracy_mean6"] is not None
     single = summarize([evaluated(predicted(gold()))])
     assert single["mean"]["sentiment_intensity"] is None
@@ -166,7 +165,7 @@ def test_the_better_system_is_the_one_with_the_smaller_error_and_the_larger_corr
     comparison = compare_runs(runs(2.0), runs(0.5), name_a="sharp", name_b="blurred", bootstrap=Bootstrap(400))
     assert set(comparison.metrics) == PATHS
     for path, row in comparison.metrics.items():
-        assert (row.difference < 0) == all_headlines()[path].lower_is_better
+        assert (row.difference < 0) == lower_is_better(path)
         if path != "sentiment_intensity.accuracy7_round":
             assert row.winner == "sharp", path
     other = compare_runs(runs(0.5), runs(2.0), name_a="blurred", name_b="sharp", bootstrap=Bootstrap(400))

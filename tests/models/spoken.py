@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from tests.models.batches import N_FEATURES
 
+from mien.labels import paper_labels
 from mien.schema import FeatureSpace, Level, Modality, Utterance, Video
 from mien.storage.split_columns import SplitColumns, stack_videos
 
@@ -29,15 +30,13 @@ def spoken_videos(n_videos: int = 12, seed: int = 0, split: str | None = None) -
                 utterance.words[m] = words.astype(np.float32)
                 utterance.features[m] = utterance.words[m].mean(axis=0)
             total = sum(signs.values())
-            utterance.sentiment = float(total)
-            utterance.emotions = np.array(
-                [total < -1, total < 0, signs[Modality.VISUAL] > 0, total > 1, 0, total > 2.0]
-            )
-            utterance.emotions = utterance.emotions.astype(float)
+            utterance.labels |= paper_labels(float(total))
+            present = [total < -1, total < 0, signs[Modality.VISUAL] > 0, total > 1, 0, total > 2.0]
+            utterance.labels |= paper_labels(emotions=np.array(present, dtype=float))
             if rng.random() < 0.1:
-                utterance.sentiment = None
+                utterance.labels.pop("sentiment", None)
             if rng.random() < 0.1:
-                utterance.emotions = None
+                utterance.labels.pop("emotion", None)
             video.utterances.append(utterance)
         made.append(video)
     return made

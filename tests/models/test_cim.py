@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.labelled import EMOTION, SENTIMENT
 from tests.models.batches import N_FEATURES, alone, drop, random_batch
 
 from mien.errors import UnknownNameError, UsageError
@@ -16,7 +17,6 @@ from mien.models import build_model
 from mien.models.batch import Batch
 from mien.models.cim import Cim, CimSettings, fill_padding_as_released
 from mien.schema import Modality
-from mien.tasks import EMOTION, SENTIMENT
 
 BOTH = (SENTIMENT, EMOTION)
 SMALL = CimSettings(gru_size=5, dense_size=3, padded_length=7)
@@ -185,10 +185,10 @@ def test_released_padding_takes_attention_but_not_from_the_batch():
     torch.testing.assert_close(together.attention["text->visual"].sum(-1), torch.ones(2, 5))
     assert (together.attention["text->visual"][:, :, 5:] > 0).all()
     apart = network(alone(batch, 1))
-    torch.testing.assert_close(together.logits[SENTIMENT][1, :2], apart.logits[SENTIMENT][0])
+    torch.testing.assert_close(together.logits[SENTIMENT.name][1, :2], apart.logits[SENTIMENT.name][0])
     masked = Cim(N_FEATURES, BOTH, CimSettings(gru_size=3, dense_size=2)).eval()
     masked.load_state_dict(network.state_dict())
-    assert not torch.allclose(masked(batch).logits[SENTIMENT], together.logits[SENTIMENT], atol=1e-4)
+    assert not torch.allclose(masked(batch).logits[SENTIMENT.name], together.logits[SENTIMENT.name], atol=1e-4)
 
 
 def test_padding_as_released_repeats_the_last_forward_state_and_leaves_the_backward_half_zero():
@@ -200,7 +200,7 @@ def test_padding_as_released_repeats_the_last_forward_state_and_leaves_the_backw
 
 def test_a_video_longer_than_the_padded_length_is_kept_whole():
     network = Cim(N_FEATURES, BOTH, CimSettings(gru_size=3, dense_size=2, mask_padding=False, padded_length=3))
-    assert network(random_batch((5,))).logits[SENTIMENT].shape == (1, 5, 2)
+    assert network(random_batch((5,))).logits[SENTIMENT.name].shape == (1, 5, 2)
 
 
 def test_a_video_longer_than_the_padded_length_does_not_change_its_neighbours():
@@ -209,7 +209,7 @@ def test_a_video_longer_than_the_padded_length_does_not_change_its_neighbours():
     network = Cim(N_FEATURES, BOTH, settings).eval()
     batch = random_batch((7, 2))
     torch.testing.assert_close(
-        network(batch).logits[SENTIMENT][1, :2], network(alone(batch, 1)).logits[SENTIMENT][0], atol=1e-6, rtol=1e-5
+        network(batch).logits[SENTIMENT.name][1, :2], network(alone(batch, 1)).logits[SENTIMENT.name][0], atol=1e-6, rtol=1e-5
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.features.loaded import extractor
+from tests.labelled import EMOTION, SENTIMENT
 from tests.models.batches import N_FEATURES, random_batch
 from tests.models.tiny_encoder import load_tiny, tiny_encoder  # noqa: F401  (a fixture)
 
@@ -27,7 +28,7 @@ from mien.models.cim_tuned import (
     time_features,
 )
 from mien.schema import Modality
-from mien.tasks import EMOTION, SENTIMENT, TASKS
+from mien.tasks import PAPER_TASKS
 from mien.training.batching import Scaling
 from mien.training.checkpoint import learned_weights, model_weights, restore_model, save_weights
 from mien.training.loop import make_optimizer
@@ -48,7 +49,7 @@ def network(inputs=(T, A, V), **changes):
 
 
 def sentiment(net, batch):
-    return net(batch).logits[SENTIMENT][batch.real]
+    return net(batch).logits[SENTIMENT.name][batch.real]
 
 
 def tokens_of(texts):
@@ -79,7 +80,7 @@ def test_only_the_adapters_of_the_packaged_encoder_are_learned_and_kept(minilm, 
     assert sum(each.numel() for each in kept.values()) == 6 * 16 * (4 * (384 + 384) + 2 * (384 + 1536)) == 663_552
     assert all("lora_" in name for name in kept)
     torch.manual_seed(0)
-    whole = build_model("cim-tuned", {T: 0}, tuple(TASKS))
+    whole = build_model("cim-tuned", {T: 0}, tuple(PAPER_TASKS.values()))
     save_weights(tmp_path / "weights.safetensors", learned_weights(whole))
     assert (tmp_path / "weights.safetensors").stat().st_size <= 8_000_000
 
@@ -189,14 +190,14 @@ def test_context_reaches_an_utterance_by_recurrence_and_by_attention_and_by_noth
     apart = replace(batch, features=batch.features | {A: changed})
     for switches, heard in ((off, False), (off | {kept: True}, True)):
         net = network((T, A), **switches)
-        before, after = net(batch).logits[SENTIMENT], net(apart).logits[SENTIMENT]
+        before, after = net(batch).logits[SENTIMENT.name], net(apart).logits[SENTIMENT.name]
         assert not torch.allclose(before[others], after[others])
         assert bool((before[first] != after[first]).any()) is heard
         assert set(net(batch).attention) == (
             {"text->text", "text->acoustic", "acoustic->text", "acoustic->acoustic"} if switches["attention"] else set()
         )
     both_off = network((T, A), **off | {"times": True})
-    assert torch.equal(both_off(batch).logits[SENTIMENT][first], both_off(apart).logits[SENTIMENT][first])
+    assert torch.equal(both_off(batch).logits[SENTIMENT.name][first], both_off(apart).logits[SENTIMENT.name][first])
 
 
 @pytest.mark.parametrize("own_layers", [True, False])
@@ -204,7 +205,7 @@ def test_a_task_teaches_the_layer_before_another_head_only_where_they_share_it(o
     settings = CimTunedSettings(**TINY, own_layers=own_layers)
     torch.manual_seed(0)
     net = build_model("cim-tuned", {T: 0}, (SENTIMENT, EMOTION), settings).eval()
-    net(random_batch((5, 2, 3), (T,))).logits[SENTIMENT].square().sum().backward()
+    net(random_batch((5, 2, 3), (T,))).logits[SENTIMENT.name].square().sum().backward()
     taught = {name: each.grad is not None and bool(each.grad.any()) for name, each in net.named_parameters()}
     layers = {name: learned for name, learned in taught.items() if name.startswith("fuse.") and "weight" in name}
     expected = (

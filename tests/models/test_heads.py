@@ -7,8 +7,10 @@ import math
 
 import pytest
 import torch
+from tests.labelled import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 
 from mien.errors import UsageError
+from mien.labels import LabelKind, LabelSpace
 from mien.models.heads import (
     ACTIVATIONS,
     activated,
@@ -17,9 +19,10 @@ from mien.models.heads import (
     predicted_values,
     ranking_scores,
 )
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
+from mien.task_kinds import TASK_KINDS
+from mien.tasks import PAPER_TASKS, tasks_of
 
-SUBSETS = [subset for size in range(1, 5) for subset in itertools.combinations(TASKS, size)]
+SUBSETS = [subset for size in range(1, 5) for subset in itertools.combinations(PAPER_TASKS.values(), size)]
 
 
 def column(*numbers):
@@ -52,12 +55,12 @@ def test_a_degree_is_what_the_loss_saw_in_single_precision():
     assert torch.equal(said, activated(EMOTION_INTENSITY, logits).double())
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", PAPER_TASKS.values())
 def test_ranking_scores_order_utterances_as_the_values_do(task):
     torch.manual_seed(1)
-    logits = torch.randn(9, TASKS[task].n_logits)
+    logits = torch.randn(9, task.n_logits)
     values, scores = activated(task, logits), ranking_scores(task, logits)
-    assert values.shape == scores.shape == (9, len(TASKS[task].outputs))
+    assert values.shape == scores.shape == (9, len(task.outputs))
     assert torch.equal(values.argsort(dim=0), scores.argsort(dim=0))
 
 
@@ -67,23 +70,26 @@ def test_scores_of_classes_do_not_saturate():
 
 
 def test_every_row_names_an_activation_that_is_there():
-    assert {row.activation for row in TASKS.values()} <= set(ACTIVATIONS)
+    assert {kind.activation for kind in TASK_KINDS.values()} <= set(ACTIVATIONS)
 
 
-@pytest.mark.parametrize("tasks", SUBSETS, ids="+".join)
+@pytest.mark.parametrize("tasks", SUBSETS, ids=lambda tasks: "+".join(task.name for task in tasks))
 def test_any_subset_of_the_tasks_has_its_logits_and_no_other(tasks):
     torch.manual_seed(0)
     heads = make_heads(5, tasks)
     rows = torch.randn(3, 4, 5)
     logits = outputs_from_heads(heads, rows).logits
-    assert set(logits) == set(tasks)
-    for task in tasks:
+    assert set(logits) == {task.name for task in tasks}
+    for task in logits:
         torch.testing.assert_close(logits[task], rows @ heads[task].weight.T + heads[task].bias)
 
 
-def test_an_unknown_task_is_named():
-    with pytest.raises(UsageError, match="some of sentiment, .*, but got mood; name them with --tasks"):
-        make_heads(5, (SENTIMENT, "mood"))
+def test_no_task_or_a_name_of_torch_s_own_is_refused():
+    with pytest.raises(UsageError, match="at least one task, but got none; name them with --tasks"):
+        make_heads(5, ())
+    kept = tasks_of([LabelSpace("values", LabelKind.CLASSES, ("a", "b"))])["values"]
+    with pytest.raises(UsageError, match="a label whose name torch does not use itself, but got 'values'"):
+        make_heads(5, (kept,))
 
 
 def test_the_paper_s_two_heads_begin_as_before_and_emotion_intensities_near_their_mean():
@@ -95,5 +101,5 @@ def test_the_paper_s_two_heads_begin_as_before_and_emotion_intensities_near_thei
         assert torch.equal(head.weight, linear.weight)
         assert torch.equal(head.bias, linear.bias)
     nothing = outputs_from_heads(make_heads(5, (EMOTION_INTENSITY,)), torch.zeros(1, 1, 5))
-    degrees = activated(EMOTION_INTENSITY, nothing.logits[EMOTION_INTENSITY])
+    degrees = activated(EMOTION_INTENSITY, nothing.logits[EMOTION_INTENSITY.name])
     torch.testing.assert_close(degrees, torch.full((1, 1, 6), 0.3))

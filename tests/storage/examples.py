@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mien.labels import paper_labels
 from mien.schema import FeatureSpace, Level, Modality, Utterance, Video
 
 SPACES = {
@@ -21,8 +22,8 @@ def vector(rng, modality):
 
 def full_utterance(rng, index, start_s):
     """Everything is there."""
-    utterance = Utterance(index, start_s, start_s + 1.5, f"said {index}", sentiment=-1.75)
-    utterance.emotions = np.array([0, 0.5, 1, 1.5, 2, 3.0])
+    utterance = Utterance(index, start_s, start_s + 1.5, f"said {index}", labels=paper_labels(-1.75))
+    utterance.labels |= paper_labels(emotions=np.array([0, 0.5, 1, 1.5, 2, 3.0]))
     for modality, n_words in ((Modality.TEXT, 2), (Modality.VISUAL, 3)):
         utterance.words[modality] = np.stack([vector(rng, modality) for _ in range(n_words)])
     utterance.features = {modality: vector(rng, modality) for modality in SPACES}
@@ -38,15 +39,15 @@ def videos(seed=0):
     gaps = Video("gaps", [full_utterance(rng, number, 2.0 * number) for number in range(5)], "train")
     no_voice, no_labels, no_words, some_words, silent = gaps.utterances
     del no_voice.features[Modality.ACOUSTIC]
-    no_labels.sentiment = no_labels.emotions = None
+    no_labels.labels.clear()
     no_words.words.clear()
     some_words.word_present[Modality.VISUAL] = np.array([True, False, True])
     some_words.words[Modality.VISUAL][1] = 0
     silent.features.clear()
     silent.words = {Modality.TEXT: np.zeros((0, 3), np.float32)}
     silent.transcript = ""
-    silent.sentiment = 0.0
-    timeless = Video("-1", [Utterance(3, transcript="?"), Utterance(5, sentiment=3.0)])
+    silent.labels |= paper_labels(0.0)
+    timeless = Video("-1", [Utterance(3, transcript="?"), Utterance(5, labels=paper_labels(3.0))])
     return [whole, gaps, timeless]
 
 

@@ -15,6 +15,7 @@ from tests.storage.examples import SPACES, assert_same_video, full_utterance, vi
 
 import mien
 from mien.errors import DamagedFileError, DataError
+from mien.labels import paper_labels
 from mien.pretrained import sha256_of
 from mien.schema import EMOTIONS, FeatureSpace, Level, Modality, SentimentValues, Utterance, Video
 from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
@@ -64,9 +65,9 @@ def many_videos():
             if rng.random() < 0.7:
                 utterance.features[Modality.ACOUSTIC] = rng.normal(size=2).astype(np.float32)
             if rng.random() < 0.7:
-                utterance.sentiment = float(rng.integers(-3, 4))
+                utterance.labels |= paper_labels(float(rng.integers(-3, 4)))
             if rng.random() < 0.7:
-                utterance.emotions = rng.integers(0, 4, size=6).astype(float)
+                utterance.labels |= paper_labels(emotions=rng.integers(0, 4, size=6).astype(float))
             utterances.append(utterance)
         yield Video(f"v{number}", utterances, ("train", "valid", None)[number % 3])
 
@@ -118,7 +119,7 @@ def any_video(draw, name):
     rows = draw(st.lists(st.tuples(names, st.none() | st.floats(-3, 3), st.none() | st.tuples(numbers, numbers))))
     utterances = []
     for number, (text, sentiment, vector) in enumerate(rows):
-        utterance = Utterance(number, transcript=text, sentiment=sentiment)
+        utterance = Utterance(number, transcript=text, labels=paper_labels(sentiment))
         if vector is not None:
             utterance.features[Modality.ACOUSTIC] = np.array(vector, dtype=np.float32)
         utterances.append(utterance)
@@ -200,18 +201,18 @@ def features_with(modality, values):
             id="infinite-word",
         ),
         pytest.param(
-            one_video(sentiment=3.5),
+            one_video(labels=paper_labels(3.5)),
             "Expected sentiment of utterance 17 of video 'v' in [-3, 3], but got 3.5",
             id="sentiment",
         ),
         pytest.param(
-            one_video(sentiment=float("nan")),
+            one_video(labels=paper_labels(float("nan"))),
             "Expected sentiment of utterance 17 of video 'v' in [-3, 3], but got nan",
             id="sentiment-nan",
         ),
         pytest.param(
-            one_video(emotions=np.array([0, 0, -0.5, 0, 0, 0])),
-            "Expected emotions of utterance 17 of video 'v' in [0, 3], but got [0.0, 0.0, -0.5, 0.0, 0.0, 0.0]",
+            one_video(labels=paper_labels(emotions=np.array([0, 0, -0.5, 0, 0, 0]))),
+            "Expected 6 numbers for emotion of utterance 17 of video 'v' in [0, 3], but got [0.0, 0.0, -0.5, 0.0, 0.0, 0.0]",
             id="emotions",
         ),
         pytest.param(
@@ -341,7 +342,7 @@ def test_the_fingerprint_follows_the_rows_and_not_the_name(tmp_path, dataset):
     renamed = write_dataset(tmp_path / "other", videos(), replace(FACTS, name="other"))
     assert renamed.fingerprint == dataset.fingerprint
     changed = videos()
-    changed[0].utterances[0].sentiment = 1.0
+    changed[0].utterances[0].labels |= paper_labels(1.0)
     assert write_dataset(tmp_path / "changed", changed, FACTS).fingerprint != dataset.fingerprint
 
 
@@ -352,7 +353,7 @@ def test_a_folder_name_that_looks_like_a_partition_adds_no_column(tmp_path):
 
 
 def test_no_features_at_all_is_a_dataset_too(tmp_path):
-    plain = Video("v", [Utterance(0, transcript="text only", sentiment=1.0)], "test")
+    plain = Video("v", [Utterance(0, transcript="text only", labels=paper_labels(1.0))], "test")
     dataset = write_dataset(tmp_path / "data", [plain], DatasetFacts("plain", {}))
     assert dataset.columns("test").features == {}
     assert_same_video(next(dataset.videos()), plain)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.storage.examples import SPACES, videos
 
+from mien.labels import paper_labels
 from mien.schema import FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset
 from mien.storage.describe import describe
@@ -19,7 +20,7 @@ def spoken(index, text, sentiment, emotions, voice, start_s=None):
     features = {} if voice is None else {Modality.ACOUSTIC: np.array(voice, dtype=np.float32)}
     end_s = None if start_s is None else start_s + 1800
     labels = None if emotions is None else np.array(emotions, dtype=float)
-    return Utterance(index, start_s, end_s, text, features, sentiment=sentiment, emotions=labels)
+    return Utterance(index, start_s, end_s, text, features, labels=paper_labels(sentiment, labels))
 
 
 @pytest.fixture

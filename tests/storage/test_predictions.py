@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.labelled import labels_of
 
 from mien.errors import DamagedFileError, DataError, WriteError
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, SentimentValues
@@ -23,8 +24,7 @@ def predictions():
     return Predictions(
         video_id=np.array(["ü", "ü", "ü", "b", "b", "b", "b"], dtype=object),
         index=np.array([0, 2, 11, 3, 1, 2, 5]),
-        sentiment=np.array([-3, 0, np.nan, 1 / 3, 2, 3, -1]),
-        emotions=emotions,
+        labels=labels_of([-3, 0, np.nan, 1 / 3, 2, 3, -1], emotions),
         outputs={SENTIMENT: rng.random((7, 1)), EMOTION: rng.random((7, 7))},
         sentiment_values=SentimentValues.SIGNED_CLASS,
     )

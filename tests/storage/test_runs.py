@@ -120,7 +120,7 @@ def test_what_is_no_run_or_a_damaged_one_says_so(tmp_path):
             DamagedFileError, match=f"Expected complete facts in .*run.json, but got no {name} in run.json"
         ):
             open_run(run.folder)
-    card.write_text(whole.replace('"emotion"', '"mood"'))
+    card.write_text(json.dumps(json.loads(whole) | {"tasks": ["mood"]}))
     with pytest.raises(UnknownNameError, match="Expected task to be one of emotion, .*, but got 'mood'"):
         open_run(run.folder)
 

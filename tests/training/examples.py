@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.labelled import labels_of, tasks_named
 from mien.schema import Modality
 from mien.storage.split_columns import SplitColumns
-from mien.tasks import EMOTION, SENTIMENT
 
-BOTH = (SENTIMENT, EMOTION)
+BOTH = tasks_named(("sentiment", "emotion"))
 N_FEATURES = 3
 
 
@@ -26,6 +26,5 @@ def small_split(n_videos, seed=0):
         index=np.arange(n),
         features={Modality.TEXT: features},
         present={Modality.TEXT: np.ones(n, bool)},
-        sentiment=sentiment,
-        emotions=rng.choice([0.0, 1.0], size=(n, 6)),
+        labels=labels_of(sentiment, rng.choice([0.0, 1.0], size=(n, 6))),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from tests.labelled import tasks_named
 
 from mien.models import build_model, model_entry
 from mien.schema import FeatureSpace, Modality
@@ -26,7 +27,7 @@ def untrained(name, inputs=tuple(Modality), tasks=BOTH):
     settings = override(entry.settings, sizes)
     n_features = {m: N_FEATURES[m] for m in inputs}
     return NetworkPredictor(
-        build_model(name, n_features, tasks, settings),
+        build_model(name, n_features, tasks_named(tasks), settings),
         Scaling(
             {m: 3 * torch.randn(n) for m, n in n_features.items()},
             {m: torch.rand(n) + 0.5 for m, n in n_features.items()},

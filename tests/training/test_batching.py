@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.labelled import labels_of, tasks_named
 from mien.features.text.minilm import token_ids
 from mien.features.text.transcript import as_transcripts
 from mien.models.batch import InputKind
@@ -37,8 +38,7 @@ def columns() -> SplitColumns:
         index=np.arange(n),
         features={Modality.TEXT: features},
         present={Modality.TEXT: present},
-        sentiment=sentiment,
-        emotions=emotions,
+        labels=labels_of(sentiment, emotions),
     )
 
 
@@ -61,7 +61,7 @@ def test_unscaled_features_stay_as_they_are(columns):
 
 
 def test_missing_labels_are_masked_and_the_seventh_is_derived(columns):
-    targets = to_video_set(columns, fit_scaling(columns, [Modality.TEXT]), tasks=(SENTIMENT, EMOTION)).targets
+    targets = to_video_set(columns, fit_scaling(columns, [Modality.TEXT]), tasks=tasks_named((SENTIMENT, EMOTION))).targets
     scored = ~np.isnan(columns.sentiment)
     np.testing.assert_array_equal(targets.scored[SENTIMENT], scored)
     np.testing.assert_array_equal(targets.values[SENTIMENT][scored, 0], columns.sentiment[scored] >= 0)
@@ -72,14 +72,14 @@ def test_missing_labels_are_masked_and_the_seventh_is_derived(columns):
 def test_targets_are_those_of_the_trained_tasks_alone(columns):
     scaling = fit_scaling(columns, [Modality.TEXT])
     assert to_video_set(columns, scaling).targets.values == {}
-    targets = to_video_set(columns, scaling, tasks=(EMOTION_INTENSITY,)).targets
+    targets = to_video_set(columns, scaling, tasks=tasks_named((EMOTION_INTENSITY,))).targets
     assert targets.values.keys() == targets.scored.keys() == {EMOTION_INTENSITY}
     expected = np.nan_to_num(columns.emotions).astype(np.float32)
     np.testing.assert_array_equal(targets.values[EMOTION_INTENSITY], expected)
 
 
 def test_collated_rows_are_the_videos_rows_in_order(columns):
-    videos = to_video_set(columns, fit_scaling(columns, [Modality.TEXT], identity=True), tasks=(SENTIMENT,))
+    videos = to_video_set(columns, fit_scaling(columns, [Modality.TEXT], identity=True), tasks=tasks_named((SENTIMENT,)))
     batch, rows = collate(videos, [3, 1])
     assert batch.features[Modality.TEXT].shape == (2, 5, 3)
     assert batch.lengths.tolist() == [3, 5]
@@ -143,7 +143,7 @@ def test_text_features_are_read_as_they_are(columns):
 
 def test_targets_of_degrees_are_floats_and_of_classes_booleans(columns):
     scaling = fit_scaling(columns, [Modality.TEXT])
-    targets = to_video_set(columns, scaling, tasks=(SENTIMENT, EMOTION_INTENSITY)).targets
+    targets = to_video_set(columns, scaling, tasks=tasks_named((SENTIMENT, EMOTION_INTENSITY))).targets
     assert targets.values[SENTIMENT].dtype == torch.bool
     assert targets.values[EMOTION_INTENSITY].dtype == torch.float32
 

@@ -18,6 +18,7 @@ from mien.benchmark.benchmark import BenchmarkRequest, benchmark
 from mien.commands.train import train
 from mien.commands.train_plan import TrainRequest
 from mien.errors import UsageError
+from mien.labels import paper_labels
 from mien.schema import FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset
 from mien.storage.runs import EPOCHS, open_run
@@ -58,8 +59,8 @@ def uneven(tmp_path_factory):
                     del features[Modality.VISUAL]
                 utterance = Utterance(index=index, features=features)
                 if number % 2:
-                    utterance.sentiment = float(rng.uniform(-3, 3))
-                    utterance.emotions = rng.choice([0.0, 1.0], size=6)
+                    utterance.labels |= paper_labels(float(rng.uniform(-3, 3)))
+                    utterance.labels |= paper_labels(emotions=rng.choice([0.0, 1.0], size=6))
                 video.utterances.append(utterance)
             yield video
 

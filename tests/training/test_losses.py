@@ -7,15 +7,21 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.labelled import tasks_named
 from tests.models.batches import random_batch
 
 from mien.models.batch import Outputs
 from mien.models.heads import activated
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, PAPER_TASKS
 from mien.training.batching import Targets
 from mien.training.losses import LOSSES as LOSSES_BY_NAME
 from mien.training.losses import TaskWeighting, log_losses, loss_sums, scored_counts
 from mien.training.train_settings import TrainSettings
+
+
+def sums_for(outputs, batch, targets):
+    """Losses of all tasks that have logits."""
+    return loss_sums(outputs, batch, targets, tasks_named(outputs.logits))
 
 
 def make_targets(sentiment, scored, emotions, emotions_scored):
@@ -40,7 +46,7 @@ def test_by_hand(batch, targets):
     sentiment = torch.tensor([[[0.0, 2.0], [1.0, 0.0]], [[9.0, -9.0], [5.0, 5.0]]])
     emotion = torch.zeros(2, 2, 7)
     emotion[0, 0, 0] = 3.0
-    sums = loss_sums(Outputs({SENTIMENT: sentiment, EMOTION: emotion}), batch, targets)
+    sums = sums_for(Outputs({SENTIMENT: sentiment, EMOTION: emotion}), batch, targets)
     # -log softmax of the right class; the unlabelled third utterance does not count
     assert float(sums[SENTIMENT]) == pytest.approx(math.log(1 + math.exp(-2)) + math.log(1 + math.exp(-1)))
     # utterances 0 and 2 are labelled: seven sigmoids each, averaged over the seven
@@ -50,7 +56,7 @@ def test_by_hand(batch, targets):
     assert counts == {SENTIMENT: 2, EMOTION: 2}
     settings = TrainSettings(sentiment_weight=2.0, emotion_weight=0.5)
     expected = 2.0 * float(sums[SENTIMENT]) / 2 + 0.5 * float(sums[EMOTION]) / 2
-    assert float(TaskWeighting(tuple(sums), settings).total(sums, counts)) == pytest.approx(expected)
+    assert float(TaskWeighting(tasks_named(tuple(sums)), settings).total(sums, counts)) == pytest.approx(expected)
 
 
 def test_what_an_unlabelled_or_padded_utterance_says_changes_nothing(batch, targets):
@@ -59,22 +65,22 @@ def test_what_an_unlabelled_or_padded_utterance_says_changes_nothing(batch, targ
     other[1] = torch.tensor([50.0, -50.0])  # third utterance without label, fourth slot padding
     other_emotion[0, 1] = 40.0
     other_emotion[1, 1] = -40.0
-    first = loss_sums(Outputs({SENTIMENT: logits, EMOTION: emotion}), batch, targets)
-    assert first == loss_sums(Outputs({SENTIMENT: other, EMOTION: other_emotion}), batch, targets)
+    first = sums_for(Outputs({SENTIMENT: logits, EMOTION: emotion}), batch, targets)
+    assert first == sums_for(Outputs({SENTIMENT: other, EMOTION: other_emotion}), batch, targets)
 
 
 def test_a_batch_without_any_label_of_a_task_contributes_zero_and_no_nan(batch):
     targets = make_targets([0, 0, 0], [False] * 3, [[0.0] * 7] * 3, [True] * 3)
     logits = torch.randn(2, 2, 2, requires_grad=True)
-    sums = loss_sums(Outputs({SENTIMENT: logits}), batch, targets)
-    total = TaskWeighting(tuple(sums), TrainSettings()).total(sums, scored_counts(targets))
+    sums = sums_for(Outputs({SENTIMENT: logits}), batch, targets)
+    total = TaskWeighting(tasks_named(tuple(sums)), TrainSettings()).total(sums, scored_counts(targets))
     total.backward()
     assert total.item() == 0.0
     assert (logits.grad == 0).all()
 
 
 def test_a_single_task_network_has_a_single_loss(batch, targets):
-    assert set(loss_sums(Outputs({EMOTION: torch.zeros(2, 2, 7)}), batch, targets)) == {EMOTION}
+    assert set(sums_for(Outputs({EMOTION: torch.zeros(2, 2, 7)}), batch, targets)) == {EMOTION}
 
 
 def logits_of(values, low, high):
@@ -96,7 +102,7 @@ def test_degrees_by_hand(batch):
     degrees = torch.full((2, 2, 6), 0.25)
     degrees[0, 0, 3], degrees[0, 1, 5], degrees[1, 0] = 1.0, 0.5, 2.75
     degrees = logits_of(degrees, 0, 3)
-    sums = loss_sums(Outputs({SENTIMENT_INTENSITY: degree, EMOTION_INTENSITY: degrees}), batch, targets)
+    sums = sums_for(Outputs({SENTIMENT_INTENSITY: degree, EMOTION_INTENSITY: degrees}), batch, targets)
     # |1.5 - 2| + |1 + 1|; the third utterance has no label, the fourth slot is padding
     assert sums[SENTIMENT_INTENSITY].item() == pytest.approx(0.5 + 2.0)
     # (1 - 0.25)^2 + (2.5 - 1)^2 and four times 0.25^2; 0.5^2 and five times 0.25^2, each over the six
@@ -109,14 +115,14 @@ def test_degrees_by_hand(batch):
     torch.testing.assert_close(degree.grad, expected)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", PAPER_TASKS)
 def test_the_loss_of_a_prediction_is_that_of_its_logits(task):
     torch.manual_seed(2)
-    row = TASKS[task]
+    row = PAPER_TASKS[task]
     loss, logits = LOSSES_BY_NAME[row.loss], torch.randn(5, row.n_logits, dtype=torch.float64)
     wanted = torch.rand(5, len(row.outputs), dtype=torch.float64)
     wanted = wanted if row.predicts_degrees else wanted > 0.5
-    said = activated(task, logits)
+    said = activated(row, logits)
     each = loss.of_predictions(said.numpy(), wanted.numpy())
     total = loss.total(said if row.predicts_degrees else logits, wanted)
     assert each.mean(axis=1).sum() == pytest.approx(total.item())
@@ -127,7 +133,7 @@ def test_a_task_without_a_weight_of_its_own_weighs_one():
     assert TrainSettings(sentiment_weight=3.0).weight_of("mood") == 1.0
 
 
-LOSSES = dict(zip(TASKS, (1.2, 0.5, 0.8, 0.1), strict=True))
+LOSSES = dict(zip(PAPER_TASKS, (1.2, 0.5, 0.8, 0.1), strict=True))
 
 
 def sums_of(losses, count):
@@ -136,20 +142,20 @@ def sums_of(losses, count):
 
 def test_fixed_weights_of_all_four():
     weights = {"sentiment_weight": 2.0, "emotion_intensity_weight": 5.0}
-    weighting = TaskWeighting(tuple(TASKS), TrainSettings(**weights))
-    total = weighting.total(sums_of(LOSSES, 3), dict.fromkeys(TASKS, 3))
+    weighting = TaskWeighting(tasks_named(tuple(PAPER_TASKS)), TrainSettings(**weights))
+    total = weighting.total(sums_of(LOSSES, 3), dict.fromkeys(PAPER_TASKS, 3))
     assert float(total) == pytest.approx(2 * 1.2 + 0.5 + 0.8 + 5 * 0.1)
-    assert weighting.penalty(dict.fromkeys(TASKS, 3)) == 0
+    assert weighting.penalty(dict.fromkeys(PAPER_TASKS, 3)) == 0
     assert list(weighting.parameters()) == []
 
 
 def test_learned_weights_equal_the_formula_of_the_paper():
-    weighting = TaskWeighting(tuple(TASKS), TrainSettings(task_weighting="uncertainty"))
-    sigma = dict(zip(TASKS, (0.5, 2.0, 1.5, 0.3), strict=True))
+    weighting = TaskWeighting(tasks_named(tuple(PAPER_TASKS)), TrainSettings(task_weighting="uncertainty"))
+    sigma = dict(zip(PAPER_TASKS, (0.5, 2.0, 1.5, 0.3), strict=True))
     with torch.no_grad():
         for task, value in sigma.items():
             weighting.log_variances[task].fill_(math.log(value**2))
-    counts = dict.fromkeys(TASKS, 4)
+    counts = dict.fromkeys(PAPER_TASKS, 4)
     expected = sum(LOSSES[task] / sigma[task] ** 2 + math.log(sigma[task]) for task in (SENTIMENT, EMOTION))
     expected += sum(
         LOSSES[task] / (2 * sigma[task] ** 2) + math.log(sigma[task])
@@ -160,16 +166,16 @@ def test_learned_weights_equal_the_formula_of_the_paper():
 
 
 def test_the_learned_variances_settle_where_the_paper_s_sum_is_smallest():
-    weighting = TaskWeighting(tuple(TASKS), TrainSettings(task_weighting="uncertainty"))
+    weighting = TaskWeighting(tasks_named(tuple(PAPER_TASKS)), TrainSettings(task_weighting="uncertainty"))
     network = torch.nn.Linear(1, 1)
     decaying = torch.optim.Adam(network.parameters(), lr=0.05, weight_decay=0.5)
     optimizer = weighting.trained_by(decaying)
-    counts = dict.fromkeys(TASKS, 1)
+    counts = dict.fromkeys(PAPER_TASKS, 1)
     for _ in range(500):
         optimizer.zero_grad()
         (weighting.total(sums_of(LOSSES, 1), counts) + weighting.penalty(counts)).backward()
         optimizer.step()
-    variances = {task: math.exp(weighting.log_variances[task].item()) for task in TASKS}
+    variances = {task: math.exp(weighting.log_variances[task].item()) for task in PAPER_TASKS}
     # the decay of the network's weights does not reach them
     assert variances == {
         SENTIMENT: pytest.approx(2 * 1.2, rel=1e-3),
@@ -180,7 +186,7 @@ def test_the_learned_variances_settle_where_the_paper_s_sum_is_smallest():
 
 
 def test_a_batch_without_labels_of_a_task_does_not_move_its_variance():
-    weighting = TaskWeighting((SENTIMENT, EMOTION), TrainSettings(task_weighting="uncertainty"))
+    weighting = TaskWeighting(tasks_named((SENTIMENT, EMOTION)), TrainSettings(task_weighting="uncertainty"))
     counts = {SENTIMENT: 2, EMOTION: 0}
     sums = {SENTIMENT: torch.tensor(1.0), EMOTION: torch.tensor(0.0)}
     (weighting.total(sums, counts) + weighting.penalty(counts)).backward()
@@ -205,7 +211,7 @@ def test_a_sure_answer_that_is_wrong_costs_the_logarithm_of_the_smallest_probabi
 def test_a_learned_variance_halves_the_precision_of_degrees_alone():
     settings = TrainSettings(task_weighting="uncertainty")
     tasks = (SENTIMENT, SENTIMENT_INTENSITY)
-    weighting = TaskWeighting(tasks, settings)
+    weighting = TaskWeighting(tasks_named(tasks), settings)
     with torch.no_grad():
         for variance in weighting.log_variances.values():
             variance.fill_(math.log(4))

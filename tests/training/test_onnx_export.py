@@ -17,7 +17,7 @@ from mien.models.batch import Outputs
 from mien.models.heads import make_heads
 from mien.schema import FeatureSpace, Modality
 from mien.storage.split_columns import stack_features
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
+from mien.tasks import EMOTION, EMOTION_INTENSITY, PAPER_TASKS, SENTIMENT, SENTIMENT_INTENSITY
 from mien.training.batching import Scaling
 from mien.training.onnx_export import exportable, require_equal, run_graph, to_onnx
 from mien.training.predictor import NetworkPredictor
@@ -60,7 +60,7 @@ def assert_same(session, predictor, rows):
         *((inputs, BOTH) for inputs in SUBSETS),
         (tuple(Modality), (SENTIMENT,)),
         ((Modality.TEXT,), (EMOTION,)),
-        (tuple(Modality), tuple(TASKS)),
+        (tuple(Modality), tuple(PAPER_TASKS)),
     ],
     ids="+".join,
 )
@@ -120,7 +120,7 @@ class Counting(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.heads = make_heads(7, (SENTIMENT,))
+        self.heads = make_heads(7, (PAPER_TASKS[SENTIMENT],))
 
     def forward(self, batch):
         rows = batch.features[Modality.TEXT]

@@ -13,7 +13,7 @@ from torch import nn
 
 from mien.models.batch import Outputs
 from mien.schema import EMOTION_OUTPUTS, Modality
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT
+from mien.tasks import EMOTION, EMOTION_INTENSITY, PAPER_TASKS, SENTIMENT
 from mien.training.batching import fit_scaling, to_video_set
 from mien.training.losses import TaskWeighting
 from mien.training.train_settings import TrainSettings
@@ -85,8 +85,8 @@ def test_the_score_by_loss_is_the_negative_loss(split):
 
 
 def test_the_loss_decides_where_nothing_can_be_ordered():
-    assert ordering_record({SENTIMENT: float("nan")}, 0.7, by_loss=False) == {"valid_score": -0.7}
-    both = ordering_record({SENTIMENT: 0.8, EMOTION_INTENSITY: 0.6}, 0.7, by_loss=False)
+    assert ordering_record({PAPER_TASKS[SENTIMENT]: float("nan")}, 0.7, by_loss=False) == {"valid_score": -0.7}
+    both = ordering_record({PAPER_TASKS[SENTIMENT]: 0.8, PAPER_TASKS[EMOTION_INTENSITY]: 0.6}, 0.7, by_loss=False)
     assert both == {
         "valid_roc_auc_sentiment": 0.8,
         "valid_concordance_emotion_intensity": 0.6,
@@ -100,5 +100,5 @@ def test_an_output_of_one_class_and_no_emotion_are_left_out_of_the_mean():
     labels[2:, EMOTION_OUTPUTS.index("none")] = True
     scores = np.zeros((4, 7))
     scores[:, EMOTION_OUTPUTS.index("anger")] = [3, 1, 2, 0]
-    assert ordering(EMOTION, labels, scores) == 0.75
-    assert math.isnan(ordering(EMOTION, np.zeros((4, 7), bool), scores))
+    assert ordering(PAPER_TASKS[EMOTION], labels, scores) == 0.75
+    assert math.isnan(ordering(PAPER_TASKS[EMOTION], np.zeros((4, 7), bool), scores))

@@ -347,6 +347,8 @@ def _validate_labels(labels: Mapping[str, FloatArray], label_spaces: Sequence[La
         (low, high), n_columns = known[name].bounds, len(known[name].columns)
         whole = known[name].kind is not LabelKind.CLASSES or (values == np.round(values)).all()
         if values.shape != (n_columns,) or not ((values >= low) & (values <= high)).all() or not whole:
+            count = "" if n_columns == 1 else f"{n_columns} numbers for "
+            got = values.tolist()
             raise DataError(
-                f"Expected {n_columns} {name} labels of {where} in [{low:g}, {high:g}], but got {values.tolist()}"
+                f"Expected {count}{name} of {where} in [{low:g}, {high:g}], but got {got[0] if len(got) == 1 else got}"
             )

@@ -350,9 +350,7 @@ def _utterance_analysis(
         further_labels=present,
         missing={str(modality): reason for modality, reason in result.missing[utterance.index].items()},
         contributions={
-            str(modality): _probability_changes(
-                _probabilities_of_row(predictions, row), _probabilities_of_row(other, row)
-            )
+            str(modality): _probability_changes(predictions, other, row)
             for modality, other in without.items()
             if modality in utterance.features
         },

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from tests.labelled import EMOTION, SENTIMENT
 from tests.models.batches import N_FEATURES, alone, drop, random_batch
 from tests.models.references import (
     array,
@@ -29,7 +30,6 @@ from mien.models.cim import Cim, CimSettings
 from mien.models.layers import run_bidirectional
 from mien.schema import Modality
 from mien.settings import override
-from mien.tasks import EMOTION, SENTIMENT
 
 BOTH = (SENTIMENT, EMOTION)
 T, A, V = Modality

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from tests.labelled import EMOTION, SENTIMENT
 from tests.models.batches import N_FEATURES, drop, random_batch
 from tests.models.numpy_layers import numpy_dense, numpy_linear
 
@@ -15,7 +16,6 @@ from mien.models import build_model
 from mien.models.baselines.blanchard import Blanchard, BlanchardSettings
 from mien.models.baselines.df import Df, DfSettings, confidence_pairs
 from mien.schema import Modality
-from mien.tasks import EMOTION, SENTIMENT
 
 BOTH = (SENTIMENT, EMOTION)
 HEARD_AND_SEEN = (Modality.ACOUSTIC, Modality.VISUAL)

@@ -9,12 +9,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from tests.labelled import EMOTION, SENTIMENT
 from tests.models.batches import N_FEATURES, SILENT, spoken_batch
 from tests.models.numpy_layers import numpy_dense, numpy_linear
 
 from mien.models.baselines.lstms import TOPOLOGIES, EfLstm, EfLstmSettings, MvLstm, MvLstmSettings
 from mien.schema import Modality
-from mien.tasks import EMOTION, SENTIMENT
 
 BOTH = (SENTIMENT, EMOTION)
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(Modality, size)]
@@ -112,7 +112,7 @@ def test_every_topology_can_be_trained_whole(topology, n_views):
     subset = tuple(Modality)[:n_views]
     network = MvLstm({m: N_FEATURES[m] for m in subset}, BOTH, replace(MV, topology=topology)).double()
     outputs = network(spoken_batch(subset))
-    (outputs.logits[SENTIMENT].square().sum() + outputs.logits[EMOTION].square().sum()).backward()
+    (outputs.logits[SENTIMENT.name].square().sum() + outputs.logits[EMOTION.name].square().sum()).backward()
     assert [name for name, p in network.named_parameters() if not p.grad.abs().sum() > 0] == []
     assert len(network.recurrent) == (0 if (topology, n_views) == ("coupled", 1) else n_views)
 
@@ -127,8 +127,8 @@ def test_view_specific_views_do_not_hear_each_other_and_coupled_ones_do():
         torch.manual_seed(7)
         network = MvLstm(N_FEATURES, (SENTIMENT,), replace(MV, topology=topology)).double().eval()
         # the head reads the visual view alone
-        torch.nn.init.zeros_(network.heads[SENTIMENT].weight[:, :12])
-        change = network(batch).logits[SENTIMENT] - network(other).logits[SENTIMENT]
+        torch.nn.init.zeros_(network.heads[SENTIMENT.name].weight[:, :12])
+        change = network(batch).logits[SENTIMENT.name] - network(other).logits[SENTIMENT.name]
         heard[topology] = bool((change.abs() > 1e-9).any())
     assert heard == {"view_specific": False, "coupled": True, "fully_connected": True, "hybrid": True}
 

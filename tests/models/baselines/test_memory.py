@@ -8,13 +8,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from tests.labelled import EMOTION, SENTIMENT
 from tests.models.batches import N_FEATURES, SILENT, random_batch, spoken_batch
 from tests.models.numpy_layers import numpy_dense, numpy_linear
 
 from mien.models.baselines.marn import Marn, MarnSettings
 from mien.models.baselines.mfn import GraphMfn, GraphMfnSettings, Mfn, MfnSettings
 from mien.schema import Modality
-from mien.tasks import EMOTION, SENTIMENT
 
 BOTH = (SENTIMENT, EMOTION)
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(Modality, size)]
@@ -210,7 +210,7 @@ def test_every_vertex_of_several_modalities_and_t_have_a_network_that_learns(sub
     before = {name: p.detach().clone() for name, p in network.graph.nodes.named_parameters()}
     optimizer = torch.optim.Adam(network.parameters())
     outputs = network(batch)
-    (outputs.logits[SENTIMENT][batch.real].square().sum() + outputs.logits[EMOTION][batch.real].sum()).backward()
+    (outputs.logits[SENTIMENT.name][batch.real].square().sum() + outputs.logits[EMOTION.name][batch.real].sum()).backward()
     assert all(p.grad.abs().sum() > 0 for p in network.graph.nodes.parameters())
     optimizer.step()
     assert [name for name, p in network.graph.nodes.named_parameters() if torch.equal(p, before[name])] == []

@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from tests.labelled import EMOTION, SENTIMENT
 from tests.models.batches import N_FEATURES, drop, random_batch
 from tests.models.numpy_layers import numpy_dense, numpy_linear
 
 from mien.models.baselines.tfn import Tfn, TfnSettings, tensor_fusion
 from mien.schema import Modality
-from mien.tasks import EMOTION, SENTIMENT
 
 SETTINGS = TfnSettings(text_size=4, acoustic_size=3, visual_size=2, inference_size=5)
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(Modality, size)]

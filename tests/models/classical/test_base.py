@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 from sklearn.svm import LinearSVC, LinearSVR
+from tests.labelled import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 from tests.training.examples import small_split
 
 from mien.metrics.platt import fit_platt, sigmoid
@@ -26,7 +27,7 @@ from mien.models.classical.base import (
     majority_probabilities,
 )
 from mien.schema import Modality
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
+from mien.tasks import PAPER_TASKS
 
 N = 41
 
@@ -72,14 +73,14 @@ def test_an_output_without_two_classes_on_valid_is_scaled_on_train(rng):
 
 
 def test_outputs_are_divided_in_the_order_of_the_tasks_and_degrees_are_clipped():
-    sizes = {task: len(row.outputs) for task, row in TASKS.items()}
+    sizes = {task: len(row.outputs) for task, row in PAPER_TASKS.items()}
     joined = np.arange(2.0 * sum(sizes.values())).reshape(2, -1) - 3
     start = 0
-    divided = by_task(joined, tuple(reversed(TASKS)))
-    assert list(divided) == list(TASKS)
+    divided = by_task(joined, tuple(reversed(PAPER_TASKS.values())))
+    assert list(divided) == list(PAPER_TASKS)
     for task, size in sizes.items():
         part = joined[:, start : start + size]
-        expected = np.clip(part, *TASKS[task].range) if TASKS[task].predicts_degrees else part
+        expected = np.clip(part, *PAPER_TASKS[task].range) if PAPER_TASKS[task].predicts_degrees else part
         np.testing.assert_array_equal(divided[task], expected)
         start += size
 
@@ -95,8 +96,8 @@ def test_targets_of_tasks_stand_side_by_side():
 
 
 def test_tasks_are_told_apart_by_what_they_predict():
-    assert classes_among(tuple(TASKS)) == [SENTIMENT, EMOTION]
-    assert degrees_among(tuple(TASKS)) == [SENTIMENT_INTENSITY, EMOTION_INTENSITY]
+    assert classes_among(tuple(PAPER_TASKS.values())) == [SENTIMENT, EMOTION]
+    assert degrees_among(tuple(PAPER_TASKS.values())) == [SENTIMENT_INTENSITY, EMOTION_INTENSITY]
 
 
 def test_columns_are_scaled_by_their_deviation_and_constant_ones_by_1(rng):
@@ -147,11 +148,11 @@ def test_the_seed_is_zero_unless_given():
 def test_the_majority_says_the_shares_and_the_median_degrees():
     columns = small_split(40)
     columns.emotions[:5] = np.nan
-    spec = ClassicalSpec((Modality.TEXT,), tuple(TASKS), MajoritySettings(), 0)
+    spec = ClassicalSpec((Modality.TEXT,), tuple(PAPER_TASKS.values()), MajoritySettings(), 0)
     predicted = majority_probabilities(fit_majority(columns, columns, spec), small_split(3, seed=1), spec)
     n = small_split(3, seed=1).n_utterances
-    np.testing.assert_allclose(predicted[SENTIMENT], np.full((n, 1), (columns.sentiment > 0).mean()))
-    np.testing.assert_allclose(predicted[EMOTION][0, :6], (columns.emotions[5:] > 0).mean(axis=0))
-    np.testing.assert_allclose(predicted[EMOTION][0, 6], (columns.emotions[5:] == 0).all(axis=1).mean())
-    np.testing.assert_allclose(predicted[SENTIMENT_INTENSITY], np.full((n, 1), np.median(columns.sentiment)))
-    np.testing.assert_allclose(predicted[EMOTION_INTENSITY][0], np.median(columns.emotions[5:], axis=0))
+    np.testing.assert_allclose(predicted[SENTIMENT.name], np.full((n, 1), (columns.sentiment > 0).mean()))
+    np.testing.assert_allclose(predicted[EMOTION.name][0, :6], (columns.emotions[5:] > 0).mean(axis=0))
+    np.testing.assert_allclose(predicted[EMOTION.name][0, 6], (columns.emotions[5:] == 0).all(axis=1).mean())
+    np.testing.assert_allclose(predicted[SENTIMENT_INTENSITY.name], np.full((n, 1), np.median(columns.sentiment)))
+    np.testing.assert_allclose(predicted[EMOTION_INTENSITY.name][0], np.median(columns.emotions[5:], axis=0))

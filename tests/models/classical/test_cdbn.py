@@ -9,13 +9,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import BernoulliRBM
 from sklearn.preprocessing import StandardScaler
+from tests.labelled import EMOTION, SENTIMENT, relabelled
 from tests.models.spoken import columns_of, lacking, spoken_videos
 
 from mien.models.classical.base import ClassicalSpec, joined_targets
 from mien.models.classical.cdbn import CdbnSettings, cdbn_probabilities, fit_cdbn, hidden_units
 from mien.schema import Modality
 from mien.storage.split_columns import SplitColumns
-from mien.tasks import EMOTION, SENTIMENT
 
 _, A, V = Modality
 TRAIN, VALID, UNSEEN = (columns_of(spoken_videos(n, seed)) for n, seed in ((12, 0), (6, 1), (5, 2)))
@@ -73,7 +73,7 @@ def test_the_fitted_system_is_scikit_learns_machines_on_top_of_each_other(inputs
 def test_an_output_of_one_class_gets_its_smoothed_share_for_every_utterance():
     scored = ~np.isnan(TRAIN.emotions[:, 0])
     emotions = np.where(scored[:, None], [[0.0, 2.0, 0.0, 1.0, 0.0, 0.0]], np.nan)
-    said = said_by(dataclasses.replace(TRAIN, emotions=emotions), UNSEEN)[:, 1:]
+    said = said_by(relabelled(TRAIN, emotions=emotions), UNSEEN)[:, 1:]
     n = int(scored.sum())
     assert n < TRAIN.n_utterances
     never, always = 1 / (n + 2), (n + 1) / (n + 2)

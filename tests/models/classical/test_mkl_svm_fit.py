@@ -11,13 +11,13 @@ from scipy import stats
 from scipy.linalg import solve_triangular
 from scipy.spatial.distance import cdist, pdist
 from sklearn.svm import LinearSVC
+from tests.labelled import EMOTION, SENTIMENT
 from tests.models.spoken import columns_of, lacking, spoken_videos
 
 from mien.metrics.platt import fit_platt, sigmoid
 from mien.models.classical.base import ClassicalSpec, joined_targets
 from mien.models.classical.mkl_svm import MklSvmSettings, fit_mkl_svm, mkl_svm_probabilities
 from mien.schema import Modality
-from mien.tasks import EMOTION, SENTIMENT
 
 TASKS = (SENTIMENT, EMOTION)
 

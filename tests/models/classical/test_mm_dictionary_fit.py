@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from sklearn.svm import LinearSVC, LinearSVR
+from tests.labelled import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 from tests.models.spoken import columns_of, lacking, spoken_videos
 
 from mien.errors import DataError
@@ -17,7 +18,6 @@ from mien.models.classical.base import ClassicalSpec, joined_targets
 from mien.models.classical.mm_dictionary import MmDictionarySettings, fit_mm_dictionary, mm_dictionary_probabilities
 from mien.schema import Modality
 from mien.storage.split_columns import SplitColumns
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 
 T, A, V = Modality
 TRAIN, VALID, UNSEEN = (columns_of(spoken_videos(n, seed)) for n, seed in ((12, 0), (6, 1), (5, 2)))
@@ -130,11 +130,11 @@ def test_the_fitted_system_is_linear_machines_on_the_counts(inputs):
         np.testing.assert_allclose(said[task][:, place], sigmoid(slope * decide(counts[2]) + offset), atol=1e-2)
     scored = ~np.isnan(train.sentiment)
     expected = regression(counts[0][scored], train.sentiment[scored])(counts[2])
-    np.testing.assert_allclose(said[SENTIMENT_INTENSITY][:, 0], np.clip(expected, -3, 3), atol=1e-2)
+    np.testing.assert_allclose(said[SENTIMENT_INTENSITY.name][:, 0], np.clip(expected, -3, 3), atol=1e-2)
     scored = ~np.isnan(train.emotions[:, 0])
     for emotion in range(6):
         expected = regression(counts[0][scored], train.emotions[scored, emotion])(counts[2])
-        np.testing.assert_allclose(said[EMOTION_INTENSITY][:, emotion], np.clip(expected, 0, 3), atol=1e-2)
+        np.testing.assert_allclose(said[EMOTION_INTENSITY.name][:, emotion], np.clip(expected, 0, 3), atol=1e-2)
 
 
 def test_columns_without_words_or_without_those_of_an_input_are_refused():
