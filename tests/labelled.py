@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from mien.tasks import PAPER_TASKS
+from mien.labels import SENTIMENT_SPACE, LabelKind, LabelSpace
+from mien.tasks import PAPER_TASKS, tasks_of
 
 # the tasks of the paper by name
 SENTIMENT, EMOTION, SENTIMENT_INTENSITY, EMOTION_INTENSITY = PAPER_TASKS.values()
@@ -31,3 +32,28 @@ def relabelled(rows, sentiment=None, emotions=None, **facts):
 def tasks_named(names):
     """Tasks of the paper by their names."""
     return tuple(PAPER_TASKS[name] for name in names)
+
+
+AROUSAL = LabelSpace("arousal", LabelKind.SCORE, low=-1.0, high=1.0)
+TOPIC = LabelSpace("topic", LabelKind.CLASSES, ("art", "sport", "war", "weather"), neutral="weather")
+ACTS = LabelSpace("acts", LabelKind.MULTILABEL, ("ask", "tell", "joke"))
+HURT = LabelSpace("hurt", LabelKind.MULTILABEL, ("body", "mind"), high=2.0)
+EFFORT = LabelSpace("effort", LabelKind.ORDINAL, ("low", "middle", "high"), 0.0, 2.0, (0.5, 1.5))
+OWN_SPACES = (AROUSAL, TOPIC, ACTS, HURT, EFFORT)
+# tasks of label spaces of a user's own, and sentiment in three levels
+OF_EVERY_KIND = (
+    *tasks_of(OWN_SPACES).values(),
+    tasks_of([SENTIMENT_SPACE], {"sentiment": "ordinal"})["sentiment"],
+)
+
+
+def random_labels(space, n, seed=0):
+    """Labels (n, column) of a label space, all values of which occur if n is large enough."""
+    rng = np.random.default_rng(seed)
+    low, high = space.bounds
+    shape = (n, len(space.columns))
+    if space.kind is LabelKind.SCORE:
+        return np.round(rng.uniform(low, high, shape), 1) + 0.0
+    if space.kind is LabelKind.MULTILABEL:
+        return np.where(rng.random(shape) < 0.4, rng.integers(1, int(high) + 1, shape), 0.0).astype(float)
+    return rng.integers(int(low), int(high) + 1, shape).astype(float)

@@ -26,7 +26,7 @@ from mien.settings import read_toml
 from mien.storage.dataset import open_dataset
 from mien.storage.files import to_json_text
 from mien.storage.runs import Run
-from mien.tasks import TASKS
+from mien.tasks import PAPER_TASKS
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = ROOT / "experiments" / "mosei_text.toml"
@@ -45,7 +45,7 @@ def train_seed(dataset: Path, folder: Path, seed: int) -> Run:
     Returns:
         The finished run.
     """
-    request = TrainRequest(model="cim-tuned", tasks=tuple(TASKS), seed=seed, settings=read_toml(SETTINGS))
+    request = TrainRequest(model="cim-tuned", tasks=tuple(PAPER_TASKS), seed=seed, settings=read_toml(SETTINGS))
     return train(open_dataset(dataset), folder / f"seed-{seed}", request, resume=True)
 
 

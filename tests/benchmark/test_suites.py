@@ -18,7 +18,7 @@ from mien.models.classical.base import ClassicalEntry
 from mien.schema import FeatureSpace, Level, Modality, Utterance, Video
 from mien.settings import read_toml
 from mien.storage.dataset import DatasetFacts, write_dataset
-from mien.tasks import EMOTION, SENTIMENT, TASKS
+from mien.tasks import EMOTION, SENTIMENT, PAPER_TASKS
 
 T, A, V = Modality.TEXT, Modality.ACOUSTIC, Modality.VISUAL
 BOTH = (SENTIMENT, EMOTION)
@@ -89,15 +89,15 @@ def test_table7_gives_word_level_systems_the_modalities_that_have_words(tmp_path
 
 def test_tasks_has_every_subset_each_task_with_its_own_reference(tmp_path):
     have = dataset_contents(write_graded(tmp_path / "data", 15))
-    assert have.tasks == tuple(TASKS)
+    assert have.tasks == tuple(PAPER_TASKS)
     suite = find_suite("tasks", have, {})
-    expected = [subset for size in range(1, 5) for subset in itertools.combinations(TASKS, size)]
+    expected = [subset for size in range(1, 5) for subset in itertools.combinations(PAPER_TASKS, size)]
     assert [each.tasks for each in suite.settings] == expected
     assert len({each.slug for each in suite.settings}) == 15
     assert {(each.model, each.inputs) for each in suite.settings} == {("cim", (T,))}
     assert suite.reference == "S+E"
     named = {each.name: each.tasks for each in suite.settings}
-    assert {task: named[name] for task, name in suite.references.items()} == {task: (task,) for task in TASKS}
+    assert {task: named[name] for task, name in suite.references.items()} == {task: (task,) for task in PAPER_TASKS}
     # the intensities are asked for by name; the other suites are as they were
     assert {each.tasks for each in find_suite("table7", have, {}).settings} == {BOTH}
     assert len(find_suite("table4", have, {}).settings) == 3

@@ -204,7 +204,7 @@ def test_a_data_set_with_other_feature_spaces_is_refused_and_both_are_named(runs
 def test_another_data_set_of_the_same_spaces_is_scored_and_its_predictions_kept_apart(own_runs, planted, tmp_path):
     def test_only():
         for video in planted.videos("test"):
-            video.utterances[0].sentiment = None
+            video.utterances[0].labels.pop("sentiment", None)
             yield video
 
     other = write_dataset(tmp_path / "other", test_only(), replace(planted.facts, name="other"))

@@ -21,7 +21,7 @@ from mien.labels import paper_labels
 from mien.schema import SentimentValues
 from mien.storage.dataset import write_dataset
 from mien.storage.runs import open_run
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, TASKS
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, PAPER_TASKS
 from mien.training.checkpoint import load_weights
 
 # no dropout: an expected degree is to be read off exactly
@@ -44,7 +44,7 @@ def graded(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def learned(graded, tmp_path_factory):
-    request = TrainRequest(tasks=tuple(TASKS), settings=LEARN | {"task_weighting": "uncertainty"})
+    request = TrainRequest(tasks=tuple(PAPER_TASKS), settings=LEARN | {"task_weighting": "uncertainty"})
     return train(graded, tmp_path_factory.mktemp("learned") / "run", request)
 
 
@@ -82,9 +82,9 @@ def test_the_epoch_is_the_one_that_orders_best_over_all_four_tasks(learned):
 def test_the_learned_weights_are_kept_with_the_run_and_are_no_part_of_the_network(learned, graded):
     weights, _ = load_weights(learned.folder / "model.safetensors")
     kept = {name: tensor.item() for name, tensor in weights.items() if name.startswith("weighting.")}
-    assert set(kept) == {f"weighting.log_variances.{task}" for task in TASKS}
+    assert set(kept) == {f"weighting.log_variances.{task}" for task in PAPER_TASKS}
     record = history(learned)[learned.outcome["chosen_epoch"] - 1]
-    for task in TASKS:
+    for task in PAPER_TASKS:
         assert kept[f"weighting.log_variances.{task}"] == pytest.approx(record[f"log_variance_{task}"])
     # what is learned well gets a small variance
     assert record["log_variance_sentiment_intensity"] < -0.1
@@ -97,7 +97,7 @@ def test_the_learned_weights_are_kept_with_the_run_and_are_no_part_of_the_networ
 
 def test_killed_and_resumed_the_learned_weights_end_in_the_same_bits(graded, tmp_path):
     settings = QUICK | {"task_weighting": "uncertainty"}
-    request = TrainRequest(tasks=tuple(TASKS), settings=settings)
+    request = TrainRequest(tasks=tuple(PAPER_TASKS), settings=settings)
     whole = train(graded, tmp_path / "whole", request)
 
     def killed(record):
@@ -120,7 +120,7 @@ def test_two_processes_learn_the_weights_that_one_learns(graded, tmp_path):
     histories = []
     for devices in (1, 2):
         command = [sys.executable, "-m", "mien", "train", str(graded.folder), "--out", str(tmp_path / str(devices))]
-        command += ["--tasks", ",".join(TASKS)]
+        command += ["--tasks", ",".join(PAPER_TASKS)]
         for key, value in {**settings, "devices": devices}.items():
             command += ["--set", f"{key}={'none' if value is None else value}"]
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False, timeout=300)
@@ -182,4 +182,4 @@ def test_degrees_of_one_system_scored_on_classes_are_left_out_with_the_reason(le
     assert scored["sentiment_intensity"]["mae"] is None
     assert any("scores of sentiment_intensity are left out" in note for note in scored["notes"])
     assert scored["emotion_intensity"]["mae_mean6"] > 0
-    assert open_run(learned.folder).tasks == tuple(TASKS)
+    assert open_run(learned.folder).tasks == tuple(PAPER_TASKS)

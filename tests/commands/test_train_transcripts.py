@@ -28,7 +28,7 @@ from mien.schema import EMOTIONS, FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import CARD, open_run
-from mien.tasks import SENTIMENT, TASKS
+from mien.tasks import SENTIMENT, PAPER_TASKS
 from mien.training.predictor import load_predictor, needs_transcripts
 from mien.video.analyze import AnalysisContext, AnalysisContextSettings, AnalyzeRequest, analyze
 from mien.video.demo import sample_clip
@@ -40,7 +40,7 @@ T, A = Modality.TEXT, Modality.ACOUSTIC
 GOOD, BAD = ("a fine film", "i love it", "so good and fine"), ("a bad film", "i hate it", "so bad and dull")
 LOOP = {"epochs": 3, "batch_videos": 4, "batch_tokens": 40, "threads": 1}
 TINY = {"encoder": "tiny", "gru_size": 5, "dense_size": 3, "fused_size": 7, **LOOP}
-ALL_TASKS = TrainRequest(model="cim-tuned", tasks=tuple(TASKS), settings=TINY)
+ALL_TASKS = TrainRequest(model="cim-tuned", tasks=tuple(PAPER_TASKS), settings=TINY)
 SPACES = {
     T: FeatureSpace(T, "given", 2),
     A: FeatureSpace(A, "voice", 3),
@@ -89,7 +89,7 @@ def test_a_run_records_which_encoder_reads_its_text(run, dataset):
     recorded = card["feature_spaces"]["text"]["recipe"]["encoder_sha256"]
     assert recorded == dict(MINILM.sha256)
     assert run.inputs == (T, A)
-    assert run.tasks == tuple(TASKS)
+    assert run.tasks == tuple(PAPER_TASKS)
     assert [each.name for each in dataset.facts.spaces.values()] == ["given", "voice"], "the Dataset stays as it is"
 
 

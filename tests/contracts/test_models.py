@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 import torch
-from tests.labelled import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
+from tests.labelled import tasks_named
 from tests.models.batches import N_FEATURES, alone, drop, random_batch
 from tests.models.tiny_encoder import tiny_encoder  # noqa: F401  (a fixture)
 
@@ -15,7 +15,7 @@ from mien.errors import UsageError
 from mien.models import MODELS, ModelEntry, build_model, require_claimed
 from mien.schema import Modality
 from mien.settings import override, override_several
-from mien.tasks import PAPER_TASKS
+from mien.tasks import EMOTION, EMOTION_INTENSITY, PAPER_TASKS, SENTIMENT, SENTIMENT_INTENSITY
 from mien.training.checkpoint import learned_weights, load_learned, load_weights, save_weights
 from mien.training.train_settings import TrainSettings
 
@@ -36,7 +36,7 @@ CASES = [
 CASES += [
     pytest.param(name, entry.modalities, tasks, id=f"{name}-all-{'+'.join(tasks)}")
     for name, entry in NETWORKS.items()
-    for tasks in (*((task,) for task in PAPER_TASKS.values()), tuple(PAPER_TASKS.values()))
+    for tasks in (*((task,) for task in PAPER_TASKS), tuple(PAPER_TASKS))
 ]
 N_LOGITS = {SENTIMENT: 2, EMOTION: 7, SENTIMENT_INTENSITY: 1, EMOTION_INTENSITY: 6}
 
@@ -44,7 +44,7 @@ N_LOGITS = {SENTIMENT: 2, EMOTION: 7, SENTIMENT_INTENSITY: 1, EMOTION_INTENSITY:
 def make(name, inputs, tasks, seed=0):
     torch.manual_seed(seed)
     settings = override(NETWORKS[name].settings, CHANGES.get(name, {}))
-    return build_model(name.split()[0], {m: N_FEATURES[m] for m in inputs}, tasks, settings).eval()
+    return build_model(name.split()[0], {m: N_FEATURES[m] for m in inputs}, tasks_named(tasks), settings).eval()
 
 
 def logits(outputs):
@@ -190,7 +190,7 @@ def test_two_systems_are_experimental():
 
 
 def test_inputs_and_tasks_must_be_claimed_and_there_must_be_one_input():
-    require_claimed("cdbn", [Modality.VISUAL], [SENTIMENT])
-    for inputs, tasks in (([], [SENTIMENT]), ([Modality.TEXT], [SENTIMENT]), ([Modality.VISUAL], ["arousal"])):
+    require_claimed("cdbn", [Modality.VISUAL], tasks_named([SENTIMENT]))
+    for inputs, tasks in (([], [SENTIMENT]), ([Modality.TEXT], [SENTIMENT]), ([Modality.VISUAL], [EMOTION_INTENSITY])):
         with pytest.raises(UsageError):
-            require_claimed("cdbn", inputs, tasks)
+            require_claimed("cdbn", inputs, tasks_named(tasks))

@@ -52,7 +52,9 @@ def make(folder, glove, *, roles=("train", "train", "valid", "test"), transcript
                 # one label in ten is the annotators' mistake
                 utterance.labels |= paper_labels(1.0 if good ^ (rng.random() < 0.1) else -1.0)
                 # half of the emotions follow the mood, half its opposite, one label in five neither
-                utterance.labels |= paper_labels(emotions=((np.arange(6) % 2 == good) ^ (rng.random(6) < 0.2)).astype(float))
+                utterance.labels |= paper_labels(
+                    emotions=((np.arange(6) % 2 == good) ^ (rng.random(6) < 0.2)).astype(float)
+                )
                 video.utterances.append(utterance)
             yield video
 

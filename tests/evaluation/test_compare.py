@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from tests.labelled import relabelled
 from tests.evaluation.examples import gold, predicted, reordered, without_tasks
+from tests.labelled import relabelled
 
 from mien.errors import DataError, UsageError
 from mien.evaluation.compare import SeedRun, compare_runs, winner_of

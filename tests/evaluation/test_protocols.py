@@ -143,9 +143,7 @@ def test_unlabelled_rows_change_nothing(test):
         emotions=np.where(labelled[:, None], test.emotions, np.nan),
     )
     assert fixed(masked) == fixed(relabelled(fewer, sentiment=sentiment, emotions=emotions))
-    zeros = relabelled(
-        masked, sentiment=np.nan_to_num(masked.sentiment), emotions=np.nan_to_num(masked.emotions)
-    )
+    zeros = relabelled(masked, sentiment=np.nan_to_num(masked.sentiment), emotions=np.nan_to_num(masked.emotions))
     assert fixed(zeros).parts["sentiment"]["accuracy_has0"] != fixed(masked).parts["sentiment"]["accuracy_has0"]
     assert fixed(zeros).parts["emotion"]["weighted_f1_mean6"] != fixed(masked).parts["emotion"]["weighted_f1_mean6"]
 
@@ -173,9 +171,7 @@ def test_missing_heads_and_missing_labels_are_not_the_same(test):
     assert "sentiment" not in only_emotion.parts
     assert only_emotion.parts["emotion"] == fixed(test).parts["emotion"]
     unlabelled = fixed(
-        relabelled(
-            test, sentiment=np.full_like(test.sentiment, np.nan), emotions=np.full_like(test.emotions, np.nan)
-        )
+        relabelled(test, sentiment=np.full_like(test.sentiment, np.nan), emotions=np.full_like(test.emotions, np.nan))
     )
     assert np.isnan(unlabelled.parts["sentiment"]["accuracy_has0"])
     assert np.isnan(unlabelled.parts["emotion"]["weighted_f1_mean6"])

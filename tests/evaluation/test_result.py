@@ -203,7 +203,9 @@ def test_majority_counts_labels_that_exist():
 
 
 def labelled(sentiment, emotions):
-    return Predictions(np.full(len(sentiment), "v", object), np.arange(len(sentiment)), labels_of(sentiment, emotions), {})
+    return Predictions(
+        np.full(len(sentiment), "v", object), np.arange(len(sentiment)), labels_of(sentiment, emotions), {}
+    )
 
 
 def test_trivial_values_of_the_current_release():

@@ -209,14 +209,17 @@ def test_a_video_longer_than_the_padded_length_does_not_change_its_neighbours():
     network = Cim(N_FEATURES, BOTH, settings).eval()
     batch = random_batch((7, 2))
     torch.testing.assert_close(
-        network(batch).logits[SENTIMENT.name][1, :2], network(alone(batch, 1)).logits[SENTIMENT.name][0], atol=1e-6, rtol=1e-5
+        network(batch).logits[SENTIMENT.name][1, :2],
+        network(alone(batch, 1)).logits[SENTIMENT.name][0],
+        atol=1e-6,
+        rtol=1e-5,
     )
 
 
 def test_unknown_names_offer_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'cim-released'"):
         build_model("cim-relesed", N_FEATURES, BOTH)
-    with pytest.raises(UsageError, match="Expected tasks to be some of sentiment, emotion, .*, but got none"):
+    with pytest.raises(UsageError, match="Expected at least one task, but got none"):
         build_model("cim", N_FEATURES, ())
     with pytest.raises(UsageError, match="no input"):
         build_model("cim", {}, BOTH)

@@ -212,7 +212,8 @@ def features_with(modality, values):
         ),
         pytest.param(
             one_video(labels=paper_labels(emotions=np.array([0, 0, -0.5, 0, 0, 0]))),
-            "Expected 6 numbers for emotion of utterance 17 of video 'v' in [0, 3], but got [0.0, 0.0, -0.5, 0.0, 0.0, 0.0]",
+            "Expected 6 numbers for emotion of utterance 17 of video 'v' in [0, 3], but got "
+            "[0.0, 0.0, -0.5, 0.0, 0.0, 0.0]",
             id="emotions",
         ),
         pytest.param(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-
 from tests.labelled import labels_of, tasks_named
+
 from mien.schema import Modality
 from mien.storage.split_columns import SplitColumns
 

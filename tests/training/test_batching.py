@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-
 from tests.labelled import labels_of, tasks_named
+
 from mien.features.text.minilm import token_ids
 from mien.features.text.transcript import as_transcripts
 from mien.models.batch import InputKind
@@ -61,7 +61,9 @@ def test_unscaled_features_stay_as_they_are(columns):
 
 
 def test_missing_labels_are_masked_and_the_seventh_is_derived(columns):
-    targets = to_video_set(columns, fit_scaling(columns, [Modality.TEXT]), tasks=tasks_named((SENTIMENT, EMOTION))).targets
+    targets = to_video_set(
+        columns, fit_scaling(columns, [Modality.TEXT]), tasks=tasks_named((SENTIMENT, EMOTION))
+    ).targets
     scored = ~np.isnan(columns.sentiment)
     np.testing.assert_array_equal(targets.scored[SENTIMENT], scored)
     np.testing.assert_array_equal(targets.values[SENTIMENT][scored, 0], columns.sentiment[scored] >= 0)
@@ -79,7 +81,9 @@ def test_targets_are_those_of_the_trained_tasks_alone(columns):
 
 
 def test_collated_rows_are_the_videos_rows_in_order(columns):
-    videos = to_video_set(columns, fit_scaling(columns, [Modality.TEXT], identity=True), tasks=tasks_named((SENTIMENT,)))
+    videos = to_video_set(
+        columns, fit_scaling(columns, [Modality.TEXT], identity=True), tasks=tasks_named((SENTIMENT,))
+    )
     batch, rows = collate(videos, [3, 1])
     assert batch.features[Modality.TEXT].shape == (2, 5, 3)
     assert batch.lengths.tolist() == [3, 5]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from tests.labelled import tasks_named
+from tests.labelled import OF_EVERY_KIND, random_labels, tasks_named
 from tests.models.batches import random_batch
 
 from mien.models.batch import Outputs
 from mien.models.heads import activated
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, PAPER_TASKS
+from mien.tasks import EMOTION, EMOTION_INTENSITY, PAPER_TASKS, SENTIMENT, SENTIMENT_INTENSITY, targets_of
 from mien.training.batching import Targets
 from mien.training.losses import LOSSES as LOSSES_BY_NAME
 from mien.training.losses import TaskWeighting, log_losses, loss_sums, scored_counts
@@ -115,16 +116,15 @@ def test_degrees_by_hand(batch):
     torch.testing.assert_close(degree.grad, expected)
 
 
-@pytest.mark.parametrize("task", PAPER_TASKS)
+@pytest.mark.parametrize("task", [*PAPER_TASKS.values(), *OF_EVERY_KIND], ids=lambda task: f"{task.name}-{task.kind}")
 def test_the_loss_of_a_prediction_is_that_of_its_logits(task):
     torch.manual_seed(2)
-    row = PAPER_TASKS[task]
-    loss, logits = LOSSES_BY_NAME[row.loss], torch.randn(5, row.n_logits, dtype=torch.float64)
-    wanted = torch.rand(5, len(row.outputs), dtype=torch.float64)
-    wanted = wanted if row.predicts_degrees else wanted > 0.5
-    said = activated(row, logits)
+    loss, logits = LOSSES_BY_NAME[task.row.loss], torch.randn(5, task.n_logits, dtype=torch.float64)
+    rows = SimpleNamespace(labels={task.space.name: random_labels(task.space, 5)}, index=np.arange(5))
+    wanted = torch.from_numpy(targets_of(task, rows)[0])
+    said = activated(task, logits)
     each = loss.of_predictions(said.numpy(), wanted.numpy())
-    total = loss.total(said if row.predicts_degrees else logits, wanted)
+    total = loss.total(said if task.predicts_degrees else logits, wanted)
     assert each.mean(axis=1).sum() == pytest.approx(total.item())
 
 

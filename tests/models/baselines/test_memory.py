@@ -210,7 +210,9 @@ def test_every_vertex_of_several_modalities_and_t_have_a_network_that_learns(sub
     before = {name: p.detach().clone() for name, p in network.graph.nodes.named_parameters()}
     optimizer = torch.optim.Adam(network.parameters())
     outputs = network(batch)
-    (outputs.logits[SENTIMENT.name][batch.real].square().sum() + outputs.logits[EMOTION.name][batch.real].sum()).backward()
+    (
+        outputs.logits[SENTIMENT.name][batch.real].square().sum() + outputs.logits[EMOTION.name][batch.real].sum()
+    ).backward()
     assert all(p.grad.abs().sum() > 0 for p in network.graph.nodes.parameters())
     optimizer.step()
     assert [name for name, p in network.graph.nodes.named_parameters() if torch.equal(p, before[name])] == []

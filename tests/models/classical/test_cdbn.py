@@ -29,7 +29,7 @@ def said_by(train: SplitColumns, columns: SplitColumns, inputs=(A, V), seed: int
     """The probabilities of sentiment and of the emotions side by side."""
     spec = ClassicalSpec(inputs, TASKS, SETTINGS, seed)
     said = cdbn_probabilities(fit_cdbn(train, VALID, spec), columns, spec)
-    return np.concatenate([said[task] for task in TASKS], axis=1)
+    return np.concatenate([said[task.name] for task in TASKS], axis=1)
 
 
 def test_hidden_units_by_hand():

@@ -91,7 +91,7 @@ def test_the_fitted_system_is_a_svm_on_the_weighted_sum_of_exact_kernels(inputs)
         else:
             slope, offset = fit_platt(decisions[0][rows], labels)
         task, place = (SENTIMENT, 0) if output == 0 else (EMOTION, output - 1)
-        np.testing.assert_allclose(said[task][:, place], sigmoid(slope * decisions[2] + offset), atol=2e-3)
+        np.testing.assert_allclose(said[task.name][:, place], sigmoid(slope * decisions[2] + offset), atol=2e-3)
 
 
 def test_landmarks_are_that_many_different_train_rows_that_have_the_modality():

@@ -127,7 +127,7 @@ def test_the_fitted_system_is_linear_machines_on_the_counts(inputs):
         else:
             slope, offset = fit_platt(decide(counts[0][rows]), labels)
         task, place = (SENTIMENT, 0) if output == 0 else (EMOTION, output - 1)
-        np.testing.assert_allclose(said[task][:, place], sigmoid(slope * decide(counts[2]) + offset), atol=1e-2)
+        np.testing.assert_allclose(said[task.name][:, place], sigmoid(slope * decide(counts[2]) + offset), atol=1e-2)
     scored = ~np.isnan(train.sentiment)
     expected = regression(counts[0][scored], train.sentiment[scored])(counts[2])
     np.testing.assert_allclose(said[SENTIMENT_INTENSITY.name][:, 0], np.clip(expected, -3, 3), atol=1e-2)
