@@ -18,7 +18,7 @@ from mien.models.classical.base import ClassicalEntry
 from mien.schema import FeatureSpace, Level, Modality, Utterance, Video
 from mien.settings import read_toml
 from mien.storage.dataset import DatasetFacts, write_dataset
-from mien.tasks import EMOTION, SENTIMENT, PAPER_TASKS
+from mien.tasks import EMOTION, PAPER_TASKS, SENTIMENT
 
 T, A, V = Modality.TEXT, Modality.ACOUSTIC, Modality.VISUAL
 BOTH = (SENTIMENT, EMOTION)

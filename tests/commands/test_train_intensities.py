@@ -21,7 +21,7 @@ from mien.labels import paper_labels
 from mien.schema import SentimentValues
 from mien.storage.dataset import write_dataset
 from mien.storage.runs import open_run
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, PAPER_TASKS
+from mien.tasks import EMOTION, EMOTION_INTENSITY, PAPER_TASKS, SENTIMENT, SENTIMENT_INTENSITY
 from mien.training.checkpoint import load_weights
 
 # no dropout: an expected degree is to be read off exactly

@@ -22,13 +22,14 @@ from mien.commands.train_plan import TrainRequest
 from mien.engine.cluster import JobSpec, run_packed
 from mien.errors import DataError, EngineError, FeatureSpaceError
 from mien.features.text.minilm import MINILM
+from mien.labels import paper_labels
 from mien.media.clips import MediaSettings
 from mien.pretrained import sha256_of
 from mien.schema import EMOTIONS, FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import CARD, open_run
-from mien.tasks import SENTIMENT, PAPER_TASKS
+from mien.tasks import PAPER_TASKS, SENTIMENT
 from mien.training.predictor import load_predictor, needs_transcripts
 from mien.video.analyze import AnalysisContext, AnalysisContextSettings, AnalyzeRequest, analyze
 from mien.video.demo import sample_clip
@@ -60,7 +61,7 @@ def make(folder, *, spaces=(T, A), transcripts=True, labelled=True, n_videos=16)
                 utterance.transcript = str(rng.choice(GOOD if good else BAD)) if transcripts else ""
                 emotions = rng.choice([0.0, 2 / 3, 2.0], size=len(EMOTIONS))
                 if labelled:
-                    utterance.sentiment, utterance.emotions = 1.0 if good else -1.0, emotions
+                    utterance.labels |= paper_labels(1.0 if good else -1.0, emotions)
                 vectors = {m: rng.normal(size=space.n_features).astype(np.float32) for m, space in SPACES.items()}
                 utterance.features = {m: vectors[m] for m in spaces}
                 utterances.append(utterance)

@@ -169,7 +169,7 @@ class CsvRow:
     def number(self, column: str) -> float | None:
         """Return the number in a cell, or None if the cell is empty. Raises DataError if it is not a finite number."""
         text = self.cells[column].strip()
-        value = _finite_number(text)
+        value = finite_number(text)
         if text and value is None:
             raise self.refuse(column, "a number", "correct the cell, or leave it empty where the value is missing")
         return value
@@ -177,7 +177,7 @@ class CsvRow:
     def integer(self, column: str) -> int:
         """Return the whole number in a cell. Raises DataError if the cell is empty or not a whole number."""
         text = self.cells[column].strip()
-        value = _finite_number(text)
+        value = finite_number(text)
         digits = text.lstrip("+-")
         if (
             value is None
@@ -258,7 +258,7 @@ def require_columns(path: Path, needed: Mapping[str, str], columns: tuple[str, .
             )
 
 
-def _finite_number(text: str) -> float | None:
+def finite_number(text: str) -> float | None:
     try:
         # float() also accepts "1_000", which is not a number in a CSV file
         value = float(text) if "_" not in text else math.nan

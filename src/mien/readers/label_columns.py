@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,12 +10,14 @@ import numpy as np
 
 from mien.errors import UsageError
 from mien.labels import LabelKind, LabelSpace
-from mien.readers.input_files import CsvRow
+from mien.readers.input_files import CsvRow, finite_number
 from mien.schema import FloatArray
 
 # separates the names of several labels in one cell
 BETWEEN_LABELS = ";"
-RANGE = re.compile(r"(?P<low>[-+.\de]+)\.\.((?P<neutral>[-+.\de]+)\.\.)?(?P<high>[-+.\de]+)")
+# in a cell of a multilabel, says that no label is present
+NONE = "none"
+BETWEEN_NUMBERS = ".."
 FORM = (
     "Expected --label NAME=COLUMN:KIND[:LOW..HIGH|a,b,c] with KIND score, ordinal, classes or multilabel "
     "(for example topic=Topic:classes:sport,art), but got {text!r}; {reason}"
@@ -58,6 +59,9 @@ class LabelColumns:
 
     def _named(self, row: CsvRow, cell: str) -> FloatArray:
         """Return the index of the class or level whose name a cell contains."""
+        number = finite_number(cell)
+        if cell not in self.space.names and number is not None:
+            cell = f"{number:g}"
         if cell not in self.space.names:
             raise self._unknown(row)
         return np.array([float(self.space.names.index(cell))])
@@ -67,7 +71,7 @@ class LabelColumns:
         if not cell:
             return None
         listed = _listed_names(cell)
-        if not set(listed) <= {*self.space.names, self.space.neutral}:
+        if not set(listed) <= {*self.space.names, NONE}:
             raise self._unknown(row)
         return np.array([float(name in listed) for name in self.space.names])
 
@@ -111,28 +115,23 @@ class LabelOption:
 
     def _space(self) -> LabelSpace:
         low, neutral, high = self.range or (0.0, None, None)
-        names = self.names
-        cuts: tuple[float, ...] = ()
-        if self.kind is LabelKind.ORDINAL and self.range is not None:
-            names = tuple(f"{number:g}" for number in np.arange(low, (high or 0.0) + 1))
-        if self.kind is LabelKind.ORDINAL:
-            low, high, cuts = 0.0, float(len(names) - 1), tuple(number - 0.5 for number in range(1, len(names)))
-        if self.kind is LabelKind.SCORE and self.range is None:
-            raise ValueError("a score needs its range, as in :-1..1")
-        return LabelSpace(
-            self.name,
-            self.kind,
-            names,
-            low,
-            high,
-            cuts,
-            NONE if self.kind is LabelKind.MULTILABEL and NONE in names else neutral,
-            f"column {', '.join(self.columns)}",
-        )
-
-
-# in a cell of a multilabel, says that no label is present
-NONE = "none"
+        names, origin = self.names, f"column {', '.join(self.columns)}"
+        match self.kind:
+            case LabelKind.SCORE:
+                if high is None:
+                    raise ValueError("a score needs its range, as in :-1..1")
+                return LabelSpace(self.name, self.kind, (), low, high, neutral=neutral, origin=origin)
+            case LabelKind.ORDINAL:
+                if high is not None:
+                    names = tuple(f"{number:g}" for number in np.arange(low, high + 1))
+                cuts = tuple(number - 0.5 for number in range(1, len(names)))
+                return LabelSpace(self.name, self.kind, names, 0.0, float(len(names) - 1), cuts, origin=origin)
+            case LabelKind.CLASSES:
+                return LabelSpace(self.name, self.kind, names, origin=origin)
+            case LabelKind.MULTILABEL:
+                none = NONE if NONE in names else None
+                names = tuple(name for name in names if name != NONE)
+                return LabelSpace(self.name, self.kind, names, 0.0, high, neutral=none, origin=origin)
 
 
 def _listed_names(cell: str) -> list[str]:
@@ -169,15 +168,8 @@ def _parse_label(text: str) -> LabelOption:
     if not name or not column:
         raise UsageError(FORM.format(text=text, reason="name the column and the kind"))
     kind, values = LabelKind(parts[position]), parts[position + 1] if position + 1 < len(parts) else ""
-    found = RANGE.fullmatch(values)
-    try:
-        bounds = None
-        if found is not None:
-            neutral = found["neutral"]
-            bounds = float(found["low"]), None if neutral is None else float(neutral), float(found["high"])
-    except ValueError:
-        raise UsageError(FORM.format(text=text, reason="write the range as LOW..HIGH")) from None
-    names = tuple(part.strip() for part in values.split(",")) if values and found is None else ()
+    bounds = _parse_range(text, values) if BETWEEN_NUMBERS in values else None
+    names = tuple(part.strip() for part in values.split(",")) if values and bounds is None else ()
     pairs = [each.partition("=") for each in column.split(",")]
     if kind is LabelKind.MULTILABEL and any(sign for _, sign, _ in pairs):
         if names or not all(sign and label.strip() and source.strip() for label, sign, source in pairs):
@@ -188,3 +180,13 @@ def _parse_label(text: str) -> LabelOption:
     if bounds is not None and not graded:
         raise UsageError(FORM.format(text=text, reason=f"{kind} has names, not a range, unless labels have columns"))
     return LabelOption(name, kind, (column,), names, bounds)
+
+
+def _parse_range(text: str, values: str) -> tuple[float, float | None, float]:
+    """Parse LOW..HIGH or LOW..NEUTRAL..HIGH; `text` is the whole value of the option."""
+    try:
+        low, *neutral, high = map(float, values.split(BETWEEN_NUMBERS))
+        (middle,) = neutral or [None]
+    except ValueError:
+        raise UsageError(FORM.format(text=text, reason="write the range as LOW..HIGH")) from None
+    return low, middle, high
