@@ -9,6 +9,7 @@ import jsonschema
 import numpy as np
 import pytest
 from sklearn import metrics as sk
+from tests.models.tiny_encoder import tiny_encoder  # noqa: F401  (a fixture)
 
 import mien
 from mien.commands.import_ import ImportOptions, import_dataset
@@ -16,6 +17,7 @@ from mien.commands.train import train
 from mien.commands.train_plan import TrainRequest
 from mien.errors import DataError, UsageError
 from mien.storage.dataset import open_dataset
+from mien.storage.describe import describe
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import open_run
 from mien.video.analyze import AnalyzeRequest
@@ -75,7 +77,7 @@ def test_the_card_lists_the_label_spaces_and_classes_are_stored_as_text(own):
     table = own.table()
     assert table.column_names[6:11] == ["arousal", "topic", "acts_ask", "acts_tell", "acts_joke"]
     assert set(table["topic"].to_pylist()) == {*TOPICS, None}
-    described = mien.describe(own)
+    described = describe(own)
     labels = described["splits"]["train"]["labels"]
     rows = zip(table["topic"].to_pylist(), table["split"].to_pylist(), strict=True)
     topics = [name for name, split in rows if split == "train"]
@@ -117,7 +119,7 @@ def test_scores_are_those_of_scikit_learn_on_the_stored_predictions(run):
     known = ~np.isnan(said.labels["arousal"][:, 0])
     error = sk.mean_absolute_error(said.labels["arousal"][known], said.outputs["arousal"][known])
     assert result.parts["arousal"]["mae"] == pytest.approx(error, abs=1e-12)
-    assert result.parts["arousal"]["pearson"] > 0.5
+    assert result.parts["arousal"]["pearson"] > 0.3
     assert set(result.parts["acts"]["per_output"]) == {"ask", "tell", "joke"}
     assert result.parts["acts"]["weighted_accuracy_mean3"] > 0.8
     facts = result.to_json()

@@ -49,6 +49,12 @@ ATTACK = (
 )
 
 
+def two_classes(positive):
+    """Sentiment of two classes with this probability of "positive"."""
+    label = "positive" if positive >= 0.5 else "negative"
+    return Answer(label, {"negative": 1 - positive, "positive": positive})
+
+
 def softmax_rows(scores):
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True)
@@ -142,7 +148,7 @@ def graded() -> Analysis:
         )
         for number, row in enumerate(whole.utterances[:3])
     ]
-    rows.append(replace(whole.utterances[3], outputs={}, sentiment_label="", labels=(), contributions={}))
+    rows.append(replace(whole.utterances[3], answers={}, outputs={}, labels=(), contributions={}))
     tasks = ("sentiment", "emotion", "sentiment_intensity", "emotion_intensity")
     return replace(whole, utterances=tuple(rows), model=replace(whole.model, tasks=tasks), attention={})
 
@@ -174,8 +180,8 @@ def realistic(video: Path | None = None) -> Analysis:
                 start_s=start_s,
                 end_s=end_s,
                 transcript=said,
-                outputs={"sentiment": {"positive": POSITIVE[index]}, "emotion": emotions},
-                sentiment_label="positive" if POSITIVE[index] >= 0.5 else "negative",
+                answers={"sentiment": two_classes(POSITIVE[index])},
+                outputs={"emotion": emotions},
                 labels=tuple(name for name in EMOTION_OUTPUTS if emotions[name] >= THRESHOLDS[name]),
                 missing=missing,
                 contributions=changes,
@@ -216,7 +222,7 @@ def words_only(video: Path | None = None) -> Analysis:
     )
     rows = [replace(row, contributions={}, missing={}) for row in full.utterances]
     rows[5] = replace(
-        rows[5], transcript="", outputs={}, sentiment_label="", labels=(), missing={"text": "no speech was recognised"}
+        rows[5], transcript="", answers={}, outputs={}, labels=(), missing={"text": "no speech was recognised"}
     )
     directions = (("text", "text"),)
     attention = attention_of(len(rows), directions, missing=(("text", 5),))
@@ -236,8 +242,8 @@ def long(n_utterances=200) -> Analysis:
                 start_s=9.0 * index,
                 end_s=9.0 * index + float(rng.uniform(2, 9)),
                 transcript=" ".join(SAID[(index * 5 + k) % len(SAID)] for k in range(1 + index % 3)),
-                outputs={"sentiment": {"positive": positive}, "emotion": emotions},
-                sentiment_label="positive" if positive >= 0.5 else "negative",
+                answers={"sentiment": two_classes(positive)},
+                outputs={"emotion": emotions},
                 labels=tuple(name for name in EMOTION_OUTPUTS if emotions[name] >= THRESHOLDS[name]),
             )
         )
@@ -261,8 +267,8 @@ def hostile() -> Analysis:
         start_s=0.0,
         end_s=0.0,
         transcript=f"{ATTACK}\n\n00:00.000 --> 00:09.000\n{'Donaudampfschiff' * 40} 你好 مرحبا 👩‍👩‍👧 \u2028 \0",
-        outputs={"sentiment": {"positive": 0.0}, "emotion": {"anger": 1.0, ATTACK: 0.5}},
-        sentiment_label="negative",
+        answers={"sentiment": two_classes(0.0)},
+        outputs={"emotion": {"anger": 1.0, ATTACK: 0.5}},
         labels=("anger", ATTACK),
         missing={"visual": ATTACK},
     )

@@ -55,12 +55,29 @@ def test_the_keys_other_programs_rely_on(tmp_path):
     write_analysis_json(tmp_path / "analysis.json", examples.realistic())
     row = json.loads((tmp_path / "analysis.json").read_text(encoding="utf-8"))["utterances"][5]
     assert (row["index"], row["start_s"], row["end_s"], row["transcript"]) == (5, 24.2, 24.9, "Um.")
-    assert row["sentiment"] == {"label": "negative", "probability": 0.47}
+    assert row["sentiment"]["label"] == "negative"
+    assert row["sentiment"]["probability"] == row["sentiment"]["probabilities"]["negative"] == pytest.approx(0.53)
+    assert row["sentiment"]["probabilities"]["positive"] == 0.47
     assert row["emotions"]["surprise"] == 0.06
     assert row["labels"] == ["none"]
     assert row["missing"] == ["visual"]
     assert row["missing_reasons"] == {"visual": "no face in 14 of 14 sampled frames"}
     assert set(row["contributions"]) == {"text", "acoustic"}
+
+
+def test_a_file_of_version_1_is_read_although_its_probability_was_that_of_positive(tmp_path):
+    path = tmp_path / "analysis.json"
+    write_analysis_json(path, examples.realistic())
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    facts["format_version"] = 1
+    for row in facts["utterances"]:
+        row["sentiment"] = {
+            "label": row["sentiment"]["label"],
+            "probability": row["sentiment"]["probabilities"]["positive"],
+        }
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    old = read_analysis_json(path).utterances[5].sentiment
+    assert (old.label, old.probability) == ("negative", pytest.approx(0.53))
 
 
 def test_degrees_have_keys_only_where_there_are_some(tmp_path):
@@ -91,7 +108,7 @@ def test_a_further_task_adds_its_outputs_and_columns(tmp_path):
     ("place", "value"),
     [
         (("utterances", 0, "sentiment", "probability"), 1.01),
-        (("utterances", 0, "sentiment", "label"), "neutral"),
+        (("utterances", 0, "sentiment", "label"), 1),
         (("utterances", 0, "missing"), ["face"]),
         (("utterances", 0, "start_s"), None),
         (("model", "thresholds", "anger"), "0.2"),

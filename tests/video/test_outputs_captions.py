@@ -115,8 +115,7 @@ def test_seconds_round_to_milliseconds_without_leaving_their_minute():
         analysis.utterances[-1],
         start_s=59.9996,
         end_s=60.0,
-        outputs={"sentiment": {"positive": 1.0}},
-        sentiment_label="positive",
+        answers={"sentiment": examples.two_classes(1.0)},
     )
     text = captions(replace(analysis, utterances=(*analysis.utterances[:-1], row)))
     assert "00:01:00.000 --> 00:01:00.001" in text

@@ -1,7 +1,7 @@
 // Everything known about the chosen utterance.
 
 import { byId, el } from "./dom";
-import { change, clock, MOST_DEGREE, probability, title } from "./format";
+import { MOST_DEGREE, change, clock, probability, title, tone } from "./format";
 import type { Player } from "./player";
 import type { Store } from "./state";
 import { chips } from "./transcript";
@@ -27,7 +27,7 @@ export function makeEvidence(store: Store, player: Player): void {
       el("blockquote", { dir: "auto" }, utterance.text || "No transcript"),
       chips(utterance),
       missing(utterance),
-      el("div", { class: "columns" }, probabilities(store.report, utterance), degrees(utterance), contributions(store.report, utterance), context(store)),
+      el("div", { class: "columns" }, probabilities(store.report, utterance), degrees(utterance), further(utterance), contributions(store.report, utterance), context(store)),
     );
   };
   store.on(["selected"], show);
@@ -94,8 +94,13 @@ function probabilities(report: Report, utterance: Utterance): HTMLElement {
     );
   };
   if (utterance.sentiment) {
-    const [label, value] = utterance.sentiment;
-    add("Positive", value, report.model.sentimentThreshold, true, label === "positive" ? "positive" : "negative", label);
+    const [label] = utterance.sentiment;
+    const { positive } = utterance.classes;
+    if (Object.keys(utterance.classes).length === 2 && positive !== undefined) {
+      add("Positive", positive, report.model.sentimentThreshold, true, tone(label), label);
+    } else {
+      for (const [name, value] of Object.entries(utterance.classes)) add(title(name), value, undefined, name === label, tone(name), name === label ? "most probable" : "");
+    }
   }
   for (const name of report.emotions) {
     const value = utterance.emotions[name];
@@ -125,6 +130,12 @@ function degrees({ degree, degrees: emotions }: Utterance): HTMLElement {
   const scales = `sentiment from −${MOST_DEGREE} to +${MOST_DEGREE}, emotions from 0 to ${MOST_DEGREE}`;
   if (body.childElementCount) section.append(el("table", { class: "bars degrees" }, el("caption", {}, "Degree", el("small", {}, scales)), body));
   return section;
+}
+
+/** Labels of the user's own: what is predicted, as a plain list. */
+function further({ further: texts }: Utterance): HTMLElement | string {
+  if (!texts.length) return "";
+  return el("section", {}, el("h3", {}, "Further labels"), el("ul", {}, ...texts.map((text) => el("li", {}, text))));
 }
 
 function contributions(report: Report, utterance: Utterance): HTMLElement {

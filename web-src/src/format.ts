@@ -22,6 +22,9 @@ export function clock(seconds: number, decimals = 1): string {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
 }
 
+/** The class of a sentiment's chip or bar: its colour. */
+export const tone = (label: string): string => (label === "positive" || label === "negative" ? label : "quiet");
+
 /** The ends of the scales on which sentiment and emotions were rated. */
 export const MOST_DEGREE = 3;
 

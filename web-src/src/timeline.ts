@@ -115,13 +115,15 @@ function predicted(report: Report): Lane[] {
   const lanes: Lane[] = [];
   if (utterances.some(({ sentiment }) => sentiment)) {
     const cut = model.sentimentThreshold;
+    // of more than two classes, the most probable one is predicted, and no threshold decides
+    const two = utterances.every(({ classes }) => Object.keys(classes).length <= 2);
     lanes.push({
       kind: "prediction",
       label: "Sentiment",
       scale: "P(positive)",
-      note: `Probability of positive; positive from ${probability(cut)} on`,
+      note: two ? `Probability of positive; positive from ${probability(cut)} on` : "Probability of positive",
       height: 44,
-      data: [starts, utterances.map(({ sentiment }) => sentiment?.[1] ?? null)],
+      data: [starts, utterances.map(({ classes }) => classes.positive ?? null)],
       series: { paths: bars(utterances, cut, (value) => color(value >= cut ? "positive" : "negative")), points: { show: false } },
       range: [0, 1],
       overlay: level(cut),

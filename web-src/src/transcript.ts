@@ -1,5 +1,5 @@
 import { byId, el } from "./dom";
-import { clock, title } from "./format";
+import { clock, title, tone } from "./format";
 import type { Player } from "./player";
 import type { Store } from "./state";
 import type { Utterance } from "./types";
@@ -8,11 +8,11 @@ export function chips(utterance: Utterance): HTMLElement {
   const list = el("span", { class: "chips" });
   if (utterance.sentiment) {
     const [label] = utterance.sentiment;
-    list.append(el("span", { class: `chip ${label === "positive" ? "positive" : "negative"}` }, label));
+    list.append(el("span", { class: `chip ${tone(label)}` }, label));
   }
   for (const name of utterance.labels) list.append(el("span", { class: name === "none" ? "chip quiet" : "chip" }, title(name).toLowerCase()));
   for (const [modality] of utterance.missing) list.append(el("span", { class: "chip missing" }, `no ${title(modality).toLowerCase()}`));
-  if (!utterance.sentiment && !Object.keys(utterance.emotions).length) list.append(el("span", { class: "chip missing" }, "no prediction"));
+  if (!utterance.sentiment && !Object.keys(utterance.emotions).length && !utterance.further.length) list.append(el("span", { class: "chip missing" }, "no prediction"));
   return list;
 }
 

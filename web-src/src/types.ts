@@ -5,8 +5,12 @@ export interface Utterance {
   start: number;
   end: number;
   text: string;
-  /** label, probability of "positive" */
+  /** label, and the probability of this label */
   sentiment: [string, number] | null;
+  /** class of sentiment -> probability; empty where the model says none */
+  classes: Record<string, number>;
+  /** predicted classes, labels and values of further tasks, each as one short text */
+  further: string[];
   emotions: Record<string, number>;
   labels: string[];
   /** modality, reason */

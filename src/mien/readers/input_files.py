@@ -259,6 +259,7 @@ def require_columns(path: Path, needed: Mapping[str, str], columns: tuple[str, .
 
 
 def finite_number(text: str) -> float | None:
+    """Return the number that a text contains; None if it contains none, or NaN or infinity."""
     try:
         # float() also accepts "1_000", which is not a number in a CSV file
         value = float(text) if "_" not in text else math.nan

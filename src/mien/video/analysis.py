@@ -217,12 +217,13 @@ def columns(analysis: Analysis) -> list[str]:
 
     They are index, times, transcript, sentiment, emotions, other outputs, labels and missing modalities, in this order.
     """
-    return [
+    names = [
         *("index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability"),
         *emotion_names(analysis),
         *dict.fromkeys(name for utterance in analysis.utterances for name in _named_values(utterance)),
         *("labels", "missing", "missing_reasons"),
     ]
+    return list(dict.fromkeys(names))
 
 
 def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
