@@ -19,7 +19,7 @@ TESTS = ROOT / "tests"
 # A module imports only from lower layers or from its own package. Packages of one layer do not import each other.
 LAYERS = (
     ("version",),
-    ("schema", "errors", "settings", "limits", "tasks", "pretrained", "printable"),
+    ("schema", "errors", "settings", "limits", "labels", "task_kinds", "tasks", "pretrained", "printable"),
     ("storage", "engine"),
     ("readers", "media", "metrics"),
     ("features",),
@@ -33,8 +33,20 @@ LAYERS = (
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 # These packages run where torch is not installed. An extractor may import torch inside a function.
-NO_TORCH = ("schema", "errors", "settings", "tasks", "storage", "readers", "metrics", "evaluation", "reports")
-NUMPY_ONLY = ("schema", "errors", "settings", "tasks")
+NO_TORCH = (
+    "schema",
+    "errors",
+    "settings",
+    "labels",
+    "task_kinds",
+    "tasks",
+    "storage",
+    "readers",
+    "metrics",
+    "evaluation",
+    "reports",
+)
+NUMPY_ONLY = ("schema", "errors", "settings", "labels", "task_kinds", "tasks")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 8

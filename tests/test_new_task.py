@@ -131,7 +131,7 @@ def test_it_is_scored_by_its_row_alone(run):
     said = read_predictions(run.folder / "predictions/test.parquet")
     scored = ~np.isnan(said.sentiment)
     reached = said.sentiment[scored, None] >= np.array(CUTS)
-    rows = result.parts[SENTIMENT]["per_emotion"]
+    rows = result.parts[SENTIMENT]["per_output"]
     for column, name in enumerate(OUTPUTS):
         decided = said.outputs[SENTIMENT][scored, column] >= thresholds["weighted_accuracy"][name]
         expected = sk.balanced_accuracy_score(reached[:, column], decided)
@@ -149,7 +149,7 @@ def test_its_probabilities_are_diagnosed(run):
     found = mien.diagnose([run.folder], n_resamples=0).summary["runs"][0]
     assert {f"sentiment {name}" for name in OUTPUTS} <= set(found["calibration"])
     part = found["abstention"][SENTIMENT]
-    assert set(part["per_emotion"]) == set(OUTPUTS)
+    assert set(part["per_output"]) == set(OUTPUTS)
 
 
 def test_a_benchmark_trains_it_in_processes_that_do_not_know_the_row(graded, tmp_path, monkeypatch):

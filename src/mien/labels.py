@@ -92,6 +92,11 @@ class LabelSpace:
         return self.name == SENTIMENT and self.kind is LabelKind.SCORE
 
     @property
+    def is_six_emotions(self) -> bool:
+        """Whether these are the paper's six emotions; their scores have keys of their own in a result."""
+        return self.is_paper and self.name == EMOTION
+
+    @property
     def prefix(self) -> str:
         """Beginning of the names of columns and outputs: empty for the paper's label spaces, else "NAME_"."""
         return "" if self.is_paper else f"{self.name}_"

@@ -12,6 +12,10 @@ def score(metric, target, output):
     """Compute a metric by its kind; probabilities serve as intensities."""
     if metric.kind is MetricInput.DECISION:
         return float(metric.function(count_decisions(target >= 0.5, output >= 0.5)))
+    if metric.kind is MetricInput.CLASSES:  # two classes, each against the other
+        gold, decided = target >= 0.5, output >= 0.5
+        both = count_decisions(np.stack([~gold, gold], axis=1), np.stack([~decided, decided], axis=1))
+        return float(metric.function(both))
     if metric.kind is MetricInput.MOMENTS:
         video = np.zeros(len(target), dtype=int)
         return float(metric.function(moments_per_video(target, output, video, 1).summed()))

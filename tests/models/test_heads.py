@@ -103,3 +103,28 @@ def test_the_paper_s_two_heads_begin_as_before_and_emotion_intensities_near_thei
     nothing = outputs_from_heads(make_heads(5, (EMOTION_INTENSITY,)), torch.zeros(1, 1, 5))
     degrees = activated(EMOTION_INTENSITY, nothing.logits[EMOTION_INTENSITY.name])
     torch.testing.assert_close(degrees, torch.full((1, 1, 6), 0.3))
+
+
+def test_cumulative_probabilities_never_rise_and_are_those_of_the_formula():
+    task = tasks_of([LabelSpace("x", LabelKind.ORDINAL, tuple("abcd"), 0.0, 3.0, (0.5, 1.5, 2.5))])["x"]
+    logits = torch.tensor([[0.3, -1.0, 2.0], [40.0, 30.0, -30.0]], dtype=torch.float64)
+    first, second = 0.3, 0.3 - math.log(1 + math.exp(-1))
+    third = second - math.log(1 + math.exp(2))
+    expected = [1 / (1 + math.exp(-z)) for z in (first, second, third)]
+    values = activated(task, logits)
+    assert values[0].tolist() == pytest.approx(expected)
+    assert (values.diff(dim=-1) <= 0).all()
+
+
+def test_scores_of_classes_are_their_log_odds():
+    task = tasks_of([LabelSpace("x", LabelKind.CLASSES, tuple("abc"))])["x"]
+    logits = torch.randn(7, 3, dtype=torch.float64)
+    probabilities = activated(task, logits)
+    torch.testing.assert_close(probabilities.sum(dim=-1), torch.ones(7, dtype=torch.float64))
+    torch.testing.assert_close(ranking_scores(task, logits), (probabilities / (1 - probabilities)).log())
+
+
+def test_a_score_is_bounded_by_any_range():
+    task = tasks_of([LabelSpace("x", LabelKind.SCORE, low=1.0, high=5.0)])["x"]
+    values = activated(task, torch.tensor([[-1e3], [0.0], [2.0], [1e3]]))
+    assert values[:, 0].tolist() == pytest.approx([1.0, 3.0, 3 + 2 * math.tanh(1), 5.0])

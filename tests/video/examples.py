@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.schema import EMOTION_OUTPUTS
-from mien.video.analysis import Analysis, ModelFacts, Track, TrackSource, UtteranceAnalysis, VideoFacts
+from mien.video.analysis import Analysis, Answer, ModelFacts, Track, TrackSource, UtteranceAnalysis, VideoFacts
 
 THRESHOLDS = dict(zip(EMOTION_OUTPUTS, (0.21, 0.19, 0.08, 0.52, 0.25, 0.11, 0.34), strict=True))
 SAID = (

@@ -144,7 +144,7 @@ def test_reading_something_else_says_so(tmp_path):
         read_analysis_json(path)
     write_analysis_json(path, examples.realistic())
     facts = json.loads(path.read_text(encoding="utf-8"))
-    for change in ({"format_version": 2}, {"utterances": facts["utterances"][:5]}, {"tracks": [{}]}):
+    for change in ({"format_version": 3}, {"utterances": facts["utterances"][:5]}, {"tracks": [{}]}):
         path.write_text(json.dumps(facts | change), encoding="utf-8")
         with pytest.raises((DamagedFileError, DataError)):
             read_analysis_json(path)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.evaluation.headline import all_headlines, is_share, tasks_of_results
+from mien.evaluation.headline import all_headlines, is_share, tasks_of_results, tasks_of_settings
 from mien.reports.table_formats import latex_rows, latex_table, latex_text, markdown_table, markdown_text, to_csv
 from mien.storage.files import atomic_file
 from mien.tasks import Task
@@ -111,13 +111,6 @@ def score_paths(tasks: Sequence[Task]) -> list[str]:
     return list(dict.fromkeys([*score_columns(tasks).values(), *all_headlines(tasks)]))
 
 
-def benchmark_tasks(results: Mapping[str, Any]) -> list[Task]:
-    """Return the tasks of all settings of a benchmark; `results` is the content of results.json."""
-    return tasks_of_results(
-        run for row in results["settings"] for part in row["protocols"].values() for run in part["runs"]
-    )
-
-
 def is_plain(path: str) -> bool:
     """Return True if a score is printed with three decimals, and False if it is printed in per cent."""
     return not is_share(path)
@@ -161,12 +154,9 @@ def references_of(plan: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: bool = False) -> str:
-    """Return the first cell of a setting's row: its name, marked if reference, experimental or an upper bound.
+    """Return the first cell of the row of a setting in results.json: its name, with remarks.
 
-    Args:
-        row: The setting in results.json.
-        references: Names of the settings that others are compared with.
-        upper_bound: Whether the protocol yields an upper bound.
+    The remarks say whether it is one of the `references`, experimental, or an upper bound.
     """
     marks = ["reference"] if row["name"] in references else []
     marks += ["experimental"] if row["experimental"] else []
@@ -176,7 +166,7 @@ def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: boo
 
 def score_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
     """Return the header of scores.csv and its rows: one per system, protocol and score, the constant predictor last."""
-    references, paths = references_of(results["plan"]), score_paths(benchmark_tasks(results))
+    references, paths = references_of(results["plan"]), score_paths(tasks_of_settings(results["settings"]))
     rows: list[list[Any]] = []
     for setting in results["settings"]:
         for protocol, part in setting["protocols"].items():
@@ -267,7 +257,7 @@ def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
     tests = _joint_gain_tests(results)
     columns = {
         name: path
-        for name, path in _joint_gain_columns(benchmark_tasks(results)).items()
+        for name, path in _joint_gain_columns(tasks_of_settings(results["settings"])).items()
         if any(path == each for _, each in tests)
     }
     partners = dict.fromkeys(name for name, _ in tests)
@@ -355,7 +345,7 @@ def _table_notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tupl
     plan, rows = results["plan"], results["settings"]
     notes = [BOUND_LEGEND] if bound else []
     notes += [LEGEND[0]] + ([BY_TASK_LEGEND if "references" in plan else LEGEND[1]] if protocol == "clean" else [])
-    plain = [path for path in all_headlines(benchmark_tasks(results)) if is_plain(path)]
+    plain = [path for path in all_headlines(tasks_of_settings(results["settings"])) if is_plain(path)]
     if any(
         value_at(row["protocols"].get(protocol, {}).get("mean"), path) is not None for row in rows for path in plain
     ):
@@ -392,7 +382,7 @@ def _joint_gain_columns(tasks: Sequence[Task]) -> dict[str, str]:
 def _joint_gain_tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Return the settings and their tests against single-task training, by other tasks and by path of the score."""
     tests = {}
-    names = {task.name: task.letters for task in benchmark_tasks(results)}
+    names = {task.name: task.letters for task in tasks_of_settings(results["settings"])}
     for row in results["settings"]:
         for path, test in row["against_reference"].items():
             own_task = path.split(".")[0]

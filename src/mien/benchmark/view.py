@@ -16,13 +16,12 @@ from mien.commands.train import DECISIONS_FILE, PREDICTIONS_FOLDER
 from mien.errors import DataError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.decisions import Decisions
-from mien.evaluation.headline import all_headlines, tasks_of_results
+from mien.evaluation.headline import all_headlines, tasks_of_settings
 from mien.reports.table_formats import seeds_text
 from mien.schema import EMOTION, SENTIMENT, FloatArray, Modality
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import read_json, reporting_damage
 from mien.storage.predictions import read_predictions
-from mien.tasks import Task
 
 # the tasks whose joint and separate learning the paper's figures compare
 PAPER_TASKS = frozenset({SENTIMENT, EMOTION})
@@ -160,12 +159,6 @@ class BenchmarkView:
     reference_runs: tuple[SeedRun, ...] = ()
     attention: VideoAttention | OmittedFigure = field(default=OmittedFigure("no run was asked for its attention"))
 
-    @property
-    def all_tasks(self) -> list[Task]:
-        """The tasks of all systems."""
-        parts = [part for system in self.systems for part in system.protocols.values()]
-        return tasks_of_results(run for part in parts for run in part["runs"])
-
     def trivial(self, path: str, protocol: str = "clean") -> float:
         """Return one score of the constant predictor.
 
@@ -195,7 +188,7 @@ class BenchmarkView:
 
     def headline(self, protocol: str = "clean") -> dict[str, str]:
         """Return titles by path, for the headline scores that figures show and that at least one system has."""
-        return {path: name for path, name in figure_titles(self.all_tasks).items() if self.scored(path, protocol)}
+        return {path: name for path, name in figure_titles(self.systems).items() if self.scored(path, protocol)}
 
     def families(self) -> list[SystemFamily]:
         """Group the systems that differ only in their tasks; groups are ordered by input set as in the paper.
@@ -362,13 +355,14 @@ def open_benchmark(folder: str | Path) -> BenchmarkFolder:
         return BenchmarkFolder(folder, scores, tuple(plan["seeds"]), datasets)
 
 
-def figure_titles(tasks: Iterable[Task]) -> dict[str, str]:
-    """Return the titles of the headline scores that figures show, by path of the score."""
+def figure_titles(systems: Iterable[SystemScores]) -> dict[str, str]:
+    """Return the titles of the headline scores of these systems that figures show, by path of the score."""
+    tasks = tasks_of_settings({"protocols": each.protocols} for each in systems)
     return {path: headline.title for path, headline in all_headlines(tasks).items() if headline.title}
 
 
 def letters(modalities: Collection[str]) -> str:
-    """Abbreviate modalities in the order of the paper. For example, text and visual become "T+V"."""
+    """Abbreviate modalities in the order of the paper: text and visual become "T+V"."""
     return "+".join(letter for modality, letter in LETTERS.items() if modality in modalities)
 
 

@@ -208,7 +208,7 @@ def _mean_of_outputs_part(task: Task, answers: Mapping[str, _Answers]) -> tuple[
         at_cuts[key] = {
             "coverage": float(np.mean([row["coverage"] for row in rows])),
             score: float(mean_of_defined(scores)),
-            "n_emotions" if task.space.is_paper else "n_outputs": int(np.sum(~np.isnan(scores))),
+            "n_emotions" if task.space.is_six_emotions else "n_outputs": int(np.sum(~np.isnan(scores))),
         }
     with_both_classes = [each for each in answers.values() if each.present.any() and not each.present.all()]
     if with_both_classes:

@@ -203,7 +203,7 @@ def _areas_table(summary: Mapping[str, Any]) -> TextTable:
         name = task.name
         if task in several:
             n = len(mean[task.name][rows_key(task)])
-            name = f"mean of {n} emotions" if task.space.is_paper else f"mean of {n} outputs of {task.name}"
+            name = f"mean of {n} emotions" if task.space.is_six_emotions else f"mean of {n} outputs of {task.name}"
         add(name, mean[task.name]["area"], sd[task.name]["area"])
     for task in several:
         for name, row in mean[task.name][rows_key(task)].items():
@@ -223,7 +223,7 @@ def _diagnosed_tasks(summary: Mapping[str, Any]) -> list[Task]:
 
 
 def _plural_name(task: Task) -> str:
-    return "emotions" if task.space.is_paper and task.kind == PRESENCE else task.name
+    return "emotions" if task.space.is_six_emotions and task.kind == PRESENCE else task.name
 
 
 def _groups_table(summary: Mapping[str, Any]) -> TextTable:

@@ -17,8 +17,18 @@ from mien.evaluation.rows import classes_of, gold_class, most_probable_class, vi
 from mien.labels import LabelKind
 from mien.metrics.confusion import Confusion, count_per_video
 from mien.metrics.regression import GradeRule, Moments, grades, moments_per_video
-from mien.schema import SENTIMENT, SENTIMENT_RANGE, BoolArray, SentimentRule, SentimentValues, sentiment_classes
+from mien.schema import (
+    SENTIMENT,
+    SENTIMENT_RANGE,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    SentimentRule,
+    SentimentValues,
+    sentiment_classes,
+)
 from mien.storage.predictions import Predictions
+from mien.task_kinds import BINARY
 from mien.tasks import Task, labels_of
 
 SENTIMENT_RULES = (SentimentRule.HAS0, SentimentRule.NON0)
@@ -97,6 +107,22 @@ def decided_positive(
     if rule is SentimentRule.HAS0 or len(task.cuts) == 1:
         return np.asarray(at_least_neutral >= thresholds[0])
     return np.asarray(above_neutral >= thresholds[-1] * (above_neutral + 1 - at_least_neutral))
+
+
+def decided_class(task: Task, values: FloatArray, decisions: Decisions) -> IntArray:
+    """Return the index of the class that is decided for each utterance, for a task whose classes exclude each other.
+
+    Args:
+        task: Task that has `classes`.
+        values: Predicted values (utterance, output).
+        decisions: Thresholds. They decide between two classes; of more classes, the most probable one is taken.
+
+    Returns:
+        Indices (utterance,) in `task.classes`.
+    """
+    if task.kind == BINARY:
+        return (values >= decisions.at(task))[:, 0].astype(np.int64)
+    return most_probable_class(task, values)
 
 
 def _count_classes(predictions: Predictions, task: Task, _decisions: Decisions, videos: Videos) -> TaskCounts:

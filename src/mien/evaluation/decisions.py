@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.evaluation.rows import classes_of, most_probable_class, validated_predictions
+from mien.evaluation.rows import classes_of, validated_predictions
 from mien.limits import READ_ERRORS
 from mien.metrics import METRICS
 from mien.metrics.confusion import Confusion
 from mien.metrics.significance import video_weights
-from mien.schema import BoolArray, FloatArray, IntArray
+from mien.schema import BoolArray, FloatArray
 from mien.storage.predictions import Predictions
-from mien.task_kinds import BINARY, MOST_PROBABLE, NO_DECISION, VOTED
 from mien.task_kinds import HALF as HALF_RULE
+from mien.task_kinds import MOST_PROBABLE, NO_DECISION, VOTED
 from mien.tasks import PAPER_TASKS, Task
 
 # Threshold of two-class tasks. It picks the more probable class, as the paper does with its two-way softmax. It is also
@@ -283,22 +283,6 @@ RULES: dict[str, Callable[[Predictions, Task], tuple[Thresholds, list[str]]] | N
     MOST_PROBABLE: None,
     NO_DECISION: None,
 }
-
-
-def decided_class(task: Task, values: FloatArray, decisions: Decisions) -> IntArray:
-    """Return the index of the class that is decided for each utterance, for a task whose classes exclude each other.
-
-    Args:
-        task: Task that has `classes`.
-        values: Predicted values (utterance, output).
-        decisions: Thresholds. They decide between two classes; of more classes, the most probable one is taken.
-
-    Returns:
-        Indices (utterance,) in `task.classes`.
-    """
-    if task.kind == BINARY:
-        return (values >= decisions.at(task))[:, 0].astype(np.int64)
-    return most_probable_class(task, values)
 
 
 def voting_draws(video_id: NDArray[Any]) -> NDArray[Any]:

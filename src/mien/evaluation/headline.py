@@ -81,6 +81,11 @@ def tasks_of_results(results: Iterable[Mapping[str, Any]]) -> list[Task]:
     return sorted(found.values(), key=lambda task: task.on_request)
 
 
+def tasks_of_settings(settings: Iterable[Mapping[str, Any]]) -> list[Task]:
+    """Return the tasks of several settings of a benchmark; each has "protocols", and these have the results "runs"."""
+    return tasks_of_results(run for row in settings for part in row["protocols"].values() for run in part["runs"])
+
+
 def is_share(path: str) -> bool:
     """Return True if a headline score is a share and printed in per cent, False if it is printed as it is."""
     return _metric_at(path).kind in (MetricInput.DECISION, MetricInput.CLASSES)

@@ -50,7 +50,7 @@ def score_at(predictions: Predictions, decisions: Decisions) -> Scores:
 
 def rows_key(task: Task) -> str:
     """Return the key under which a task's entry in a result contains the scores of each output."""
-    return "per_emotion" if task.space.is_paper else "per_output"
+    return "per_emotion" if task.space.is_six_emotions else "per_output"
 
 
 def nested_rows(task: Task, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def nested_rows(task: Task, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         The key `rows_key(task)` with `rows` as its value. For emotion, the scores of the output `none` are stored
         separately, under the key ``no_emotion``.
     """
-    if not (task.space.is_paper and task.kind == PRESENCE):
+    if not (task.space.is_six_emotions and task.kind == PRESENCE):
         return {rows_key(task): dict(rows)}
     return {"per_emotion": {name: rows[name] for name in EMOTIONS}, "no_emotion": rows[NO_EMOTION]}
 
@@ -86,7 +86,7 @@ def note_undefined(task: Task, rows: Mapping[str, Mapping[str, Any]], notes: lis
     mean, n = next(iter(task.means.items()))
     excluded = [name for name in task.outputs[:n] if name in undefined]
     if excluded:
-        noun = "emotions" if task.space.is_paper else "outputs"
+        noun = "emotions" if task.space.is_six_emotions else "outputs"
         notes.append(
             f"weighted_accuracy_{mean} is the mean over {n - len(excluded)} {noun}, without {', '.join(excluded)}"
         )

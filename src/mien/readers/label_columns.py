@@ -185,8 +185,9 @@ def _parse_label(text: str) -> LabelOption:
 def _parse_range(text: str, values: str) -> tuple[float, float | None, float]:
     """Parse LOW..HIGH or LOW..NEUTRAL..HIGH; `text` is the whole value of the option."""
     try:
-        low, *neutral, high = map(float, values.split(BETWEEN_NUMBERS))
-        (middle,) = neutral or [None]
+        numbers = [float(part) for part in values.split(BETWEEN_NUMBERS)]
     except ValueError:
-        raise UsageError(FORM.format(text=text, reason="write the range as LOW..HIGH")) from None
-    return low, middle, high
+        numbers = []
+    if len(numbers) not in (2, 3):
+        raise UsageError(FORM.format(text=text, reason="write the range as LOW..HIGH"))
+    return numbers[0], numbers[1] if len(numbers) == 3 else None, numbers[-1]

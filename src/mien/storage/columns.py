@@ -82,7 +82,7 @@ def label_arrays(labels: FloatArray, space: LabelSpace) -> dict[str, pa.Array]:
     if space.kind is LabelKind.CLASSES:
         return {space.name: _text_array(class_names(labels[:, 0], space.names))}
     columns = zip(space.columns, labels.T, strict=True)
-    return {name: _float_array(values) for name, values in columns}
+    return {name: _nullable_numbers(values) for name, values in columns}
 
 
 def labels_in(rows: pa.Table, space: LabelSpace) -> FloatArray:
@@ -239,7 +239,7 @@ def _number_array(values: Sequence[float | None], dtype: type[np.generic] = np.f
     return pa.Array.from_buffers(pa.from_numpy_dtype(dtype), len(values), [validity, _buffer(content)])
 
 
-def _float_array(values: FloatArray) -> pa.Array:
+def _nullable_numbers(values: FloatArray) -> pa.Array:
     """Convert numbers to an Arrow array, with null for NaN."""
     known = ~np.isnan(values)
     content = np.where(known, values, 0.0)

@@ -147,7 +147,7 @@ def read_predictions(path: Path) -> Predictions:
         return Predictions(
             video_id=table["video_id"].to_numpy().astype(object),
             index=_float_columns(table, ["index"])[:, 0].astype(np.int64),
-            labels={space.name: _gold_labels(table, space) for space in spaces},
+            labels={space.name: _stored_labels(table, space) for space in spaces},
             outputs={name: _float_columns(table, task.columns) for name, task in predicted.items()},
             sentiment_values=SentimentValues(metadata.get(SENTIMENT_VALUES_KEY, b"intensity").decode()),
             tasks=tasks,
@@ -168,7 +168,7 @@ def _float_columns(table: pa.Table, names: Sequence[str]) -> FloatArray:
     return np.stack([table[name].to_numpy().astype(np.float64) for name in names], axis=1)
 
 
-def _gold_labels(table: pa.Table, space: LabelSpace) -> FloatArray:
+def _stored_labels(table: pa.Table, space: LabelSpace) -> FloatArray:
     """Return the gold labels (row, column) of a label space. Raise ValueError for values of another type."""
     if space.kind is LabelKind.CLASSES:
         return class_indices(table[space.name].to_pylist(), space.names)[:, None]

@@ -23,7 +23,7 @@ from mien.engine.cluster import require_visible_paths
 from mien.engine.jobs import EngineConfig, run_jobs
 from mien.engine.threads import TaskPool, limit_numpy_threads, limit_torch_threads
 from mien.errors import DataError, EngineError, MienError
-from mien.evaluation.decisions import HALF, Decisions, OperatingPoint, decided_class
+from mien.evaluation.decisions import HALF, Decisions
 from mien.media.clips import Clips, MediaSettings
 from mien.pretrained import sha256_of
 from mien.schema import EMOTION, FUSED, SENTIMENT, FloatArray, Modality
@@ -31,8 +31,9 @@ from mien.storage.predictions import Predictions
 from mien.storage.runs import CARD, Run
 from mien.storage.split_columns import SplitColumns, stack_videos
 from mien.task_kinds import VOTED
-from mien.tasks import Task, class_probabilities, output_name, spaces_of
-from mien.video.analysis import POSITIVE, Analysis, Answer, ModelFacts, UtteranceAnalysis, VideoFacts
+from mien.tasks import spaces_of
+from mien.video.analysis import Analysis, ModelFacts, UtteranceAnalysis, VideoFacts
+from mien.video.answers import answers_of_row, label_thresholds, outputs_of_row, probability_changes
 from mien.video.featurise import ClipFeatures, LoadedExtractors, extractors_for, featurise
 from mien.video.measurements import MeasurementPool, MeasurementSettings, RecordingMeasurements
 from mien.video.outputs import output_folders, write_outputs
@@ -333,9 +334,11 @@ def _utterance_analysis(
     decisions: Decisions,
 ) -> UtteranceAnalysis:
     utterance = result.video.utterances[row]
-    outputs = _outputs_of_row(predictions, row) if utterance.features else {}
+    outputs = outputs_of_row(predictions, row) if utterance.features else {}
     present = {
-        task.name: tuple(name for name, cut in _thresholds(task, decisions).items() if outputs[task.name][name] >= cut)
+        task.name: tuple(
+            name for name, cut in label_thresholds(task, decisions).items() if outputs[task.name][name] >= cut
+        )
         for task in predictions.predicted_tasks
         if task.row.decision == VOTED and outputs
     }
@@ -344,77 +347,17 @@ def _utterance_analysis(
         start_s=float(utterance.start_s or 0.0),
         end_s=float(utterance.end_s or 0.0),
         transcript=utterance.transcript,
-        answers=_answers_of_row(predictions, row, decisions) if utterance.features else {},
+        answers=answers_of_row(predictions, row, decisions) if utterance.features else {},
         outputs=outputs,
         labels=present.pop(EMOTION, ()),
         further_labels=present,
         missing={str(modality): reason for modality, reason in result.missing[utterance.index].items()},
         contributions={
-            str(modality): _probability_changes(predictions, other, row)
+            str(modality): probability_changes(predictions, other, row)
             for modality, other in without.items()
             if modality in utterance.features
         },
     )
-
-
-def _answers_of_row(predictions: Predictions, row: int, decisions: Decisions) -> dict[str, Answer]:
-    """Return the predicted class of one utterance, for each task whose classes exclude each other."""
-    answers = {}
-    for task in predictions.predicted_tasks:
-        if task.classes:
-            values = predictions.outputs[task.name][row : row + 1]
-            label = task.classes[decided_class(task, values, decisions)[0]]
-            answers[task.name] = Answer(label, _class_probabilities(task, values[0]))
-    return answers
-
-
-def _class_probabilities(task: Task, values: FloatArray) -> dict[str, float]:
-    return dict(zip(task.classes, map(float, class_probabilities(task, values)), strict=True))
-
-
-def _outputs_of_row(predictions: Predictions, row: int) -> dict[str, dict[str, float]]:
-    """Return the values of one utterance by task and output, for tasks without classes that exclude each other.
-
-    The output that stands for "none of them" is left out.
-    """
-    return {
-        task.name: {
-            name: float(predictions.outputs[task.name][row, column])
-            for column, name in enumerate(task.outputs[: task.n_own_outputs])
-        }
-        for task in predictions.predicted_tasks
-        if not task.classes
-    }
-
-
-def _probabilities_of_row(predictions: Predictions, row: int) -> dict[str, float]:
-    """Return all probabilities of one utterance by name of the class. Of sentiment, only "positive" is named."""
-    named: dict[str, float] = {}
-    for task in predictions.predicted_tasks:
-        values = predictions.outputs[task.name][row]
-        if task.classes:
-            probabilities = _class_probabilities(task, values)
-            if task.space.is_paper:
-                named[task.name] = probabilities[POSITIVE]
-            else:
-                named |= {f"{task.name} {name}": value for name, value in probabilities.items()}
-        elif not task.predicts_degrees:
-            named |= {
-                output_name(task, name): float(values[c]) for c, name in enumerate(task.outputs[: task.n_own_outputs])
-            }
-    return named
-
-
-def _probability_changes(predictions: Predictions, without: Predictions, row: int) -> dict[str, float]:
-    """Return the probability of each class of one utterance minus that without a modality."""
-    others = _probabilities_of_row(without, row)
-    return {name: value - others[name] for name, value in _probabilities_of_row(predictions, row).items()}
-
-
-def _thresholds(task: Task, decisions: Decisions) -> dict[str, float]:
-    """Return the thresholds chosen for weighted F1, by label. Few predicted probabilities reach these thresholds."""
-    thresholds: list[float] = decisions.at(task, OperatingPoint.WEIGHTED_F1).tolist()
-    return dict(zip(task.outputs[: task.n_own_outputs], thresholds, strict=False))
 
 
 def _model_facts(analyst: AnalysisModel) -> ModelFacts:
@@ -427,7 +370,7 @@ def _model_facts(analyst: AnalysisModel) -> ModelFacts:
         inputs=tuple(map(str, run.inputs)),
         tasks=tuple(run.tasks),
         sentiment_threshold=float(decisions.at(sentiment)[0]) if sentiment and sentiment.has_thresholds else HALF,
-        thresholds=_thresholds(emotion, decisions) if emotion and emotion.row.decision == VOTED else {},
+        thresholds=label_thresholds(emotion, decisions) if emotion and emotion.row.decision == VOTED else {},
         protocol="Thresholds were chosen on validation videos for weighted F1, which names an emotion only when sure.",
         caveats=(WORDS_ONLY, EXPRESSED) if only_words else (EXPRESSED,),
         facts={"Trained on": str(run.dataset["name"]), "Features": ", ".join(s.name for s in run.spaces.values())},

@@ -225,14 +225,11 @@ class FeatureCache:
     label_spaces: tuple[LabelSpace, ...]
 
     def path_of(self, labelled: Video, recording: Path) -> Path:
-        """Return the path of a video's cache file. Its name is a hash of everything that determines the content.
+        """Return the path of a video's cache file in `folder`. Its name is a hash of all that determines the content.
 
         Args:
             labelled: The video with its labelled utterances.
             recording: Its media file, whose content is hashed.
-
-        Returns:
-            A path in `folder`; the file need not exist.
         """
         facts = {
             "mien": __version__,
@@ -248,11 +245,9 @@ class FeatureCache:
         return self.folder / f"{key}.parquet"
 
     def write(self, path: Path, extracted: Extracted) -> None:
-        """Write a video with its features atomically. Raise WriteError if the file cannot be written.
+        """Write a video with its features, and the counts of messages about it, to the path that `path_of` returned.
 
-        Args:
-            path: Path that `path_of` returned.
-            extracted: The video with its features, and the counts of messages about it.
+        Raises WriteError if the file cannot be written.
         """
         video, notes = extracted
         table = columns.videos_to_table([video], self.context.extractors.spaces, self.label_spaces)

@@ -72,7 +72,7 @@ def joint_vs_single(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     if not families:
         return OmittedFigure("no system was trained both for the two tasks together and for one of them alone")
     panels = {}
-    for path, name in figure_titles(benchmark.all_tasks).items():
+    for path, name in figure_titles(benchmark.systems).items():
         task = path.split(".")[0]
         joint, joint_sd = means_and_sds([family.joint for family in families], path)
         single, single_sd = means_and_sds([family.single.get(task) for family in families], path)

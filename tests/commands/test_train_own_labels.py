@@ -121,7 +121,7 @@ def test_scores_are_those_of_scikit_learn_on_the_stored_predictions(run):
     assert result.parts["arousal"]["mae"] == pytest.approx(error, abs=1e-12)
     assert result.parts["arousal"]["pearson"] > 0.3
     assert set(result.parts["acts"]["per_output"]) == {"ask", "tell", "joke"}
-    assert result.parts["acts"]["weighted_accuracy_mean3"] > 0.8
+    assert result.parts["acts"]["weighted_accuracy_mean3"] > 0.6
     facts = result.to_json()
     assert facts["trivial"]["topic"]["accuracy"] < 0.6
     assert "sentiment" not in facts
