@@ -228,3 +228,59 @@ def test_further_forms_of_the_option(tmp_path):
         "t": [1.0],
     }
     assert second.labels["effort"].tolist() == [0.0]
+
+
+SCORED = {"lovely": 2.0, "a chair": 0.0, "awful": -2.0}
+
+
+def write_scores(path, scores=SCORED):
+    """A table of texts with a sentiment score, a third of which is exactly neutral."""
+    rng = np.random.default_rng(0)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["video_id", "text", "split", "sentiment"])
+        for video in range(24):
+            split = "valid" if video % 4 == 1 else "test" if video % 4 == 3 else "train"
+            for text in rng.choice(list(scores), 4):
+                writer.writerow([f"v{video}", text, split, scores[text]])
+    return path
+
+
+def test_cim_tuned_tells_neutral_from_positive_and_cim_keeps_two_classes(tmp_path):
+    options = ImportOptions(text="glove-6b-50d")
+    data = import_dataset("table", [write_scores(tmp_path / "t.csv")], tmp_path / "data", options)
+    # on text vectors, because the small encoder of the tests knows no words
+    settings = {"encoder": "none", "epochs": 30, "gru_size": 6, "dense_size": 6, "fused_size": 8, "threads": 1}
+    settings |= {"learning_rate": 1e-2, "batch_videos": 4, "select_by": "loss"}
+    learned = train(data, tmp_path / "tuned", TrainRequest("cim-tuned", tasks=("sentiment",), settings=settings))
+    assert json.loads((learned.folder / "run.json").read_text())["task_kinds"] == {"sentiment": "ordinal"}
+    frame = mien.predict(learned.folder, data.folder, tmp_path / "p.parquet").to_pandas()
+    at_least, above = frame["probability_at_least_neutral"], frame["probability_at_least_positive"]
+    assert (at_least >= above).all()
+    result = mien.evaluate([learned.folder], n_resamples=20).results[0]
+    part = result.parts["sentiment"]
+    assert {"accuracy_has0", "accuracy_non0", "accuracy", "macro_f1", "weighted_f1", "confusion"} <= set(part)
+    assert part["accuracy"] > 0.8
+    assert part["confusion"]["neutral"]["neutral"] > 0
+    assert {"sentiment.accuracy_has0", "sentiment.accuracy"} <= set(result.intervals)
+    two = train(
+        data,
+        tmp_path / "two",
+        TrainRequest("cim-tuned", settings=settings | {"epochs": 1}, kinds={"sentiment": "binary"}),
+    )
+    assert json.loads((two.folder / "run.json").read_text())["task_kinds"] == {}
+    compared = mien.compare([learned.folder], [two.folder], n_resamples=20)
+    assert {"sentiment.accuracy_has0", "sentiment.accuracy_non0"} <= set(compared.metrics)
+    assert compared.mcnemar
+    clip = sample_clip()
+    request = AnalyzeRequest(model=str(learned.folder), subtitles=clip.with_suffix(".srt"), tracks=False)
+    done, _ = mien.analyze([clip], tmp_path / "out", request)
+    for row in done[clip].utterances:
+        probabilities = row.sentiment.probabilities
+        assert list(probabilities) == ["negative", "neutral", "positive"]
+        assert row.sentiment.probability == max(probabilities.values())
+        assert (
+            f"{row.sentiment.label} {row.sentiment.probability:.2f}" in (tmp_path / "out" / "captions.vtt").read_text()
+        )
+    diagnosis = mien.diagnose([learned.folder], n_resamples=0).summary
+    assert diagnosis["mean"]["abstention"]["sentiment"]["kept"]["100"]["accuracy"] == part["accuracy"]

@@ -20,7 +20,7 @@ import numpy as np
 
 from mien.diagnosis.calibration import LabelledOutputs, PlattScaling, classes_in, decides_by_output, labelled_outputs
 from mien.evaluation.decisions import Decisions
-from mien.evaluation.headline import headlines
+from mien.evaluation.headline import Headline, headlines
 from mien.evaluation.measures import mean_of_defined
 from mien.evaluation.rows import gold_class, most_probable_class
 from mien.evaluation.scores import rows_key
@@ -160,6 +160,13 @@ class _Answers:
         return risk_coverage(wrong, self.confidence, weight), oracle_risk(wrong, weight)
 
 
+def kept_headline(task: Task) -> tuple[str, Headline]:
+    """Return the path and the description of the headline score by which the kept decisions of a task are scored."""
+    found = headlines(task)
+    path = next(iter(found)) if decides_by_output(task) else f"{task.name}.accuracy"
+    return path, found[path]
+
+
 def _classes_part(task: Task, valid: Predictions, scored: Predictions) -> tuple[dict[str, Any], CoverageCurve]:
     """Return the entry and the curve of a task with several classes. The confidence is the highest probability."""
     confidences, rights = [], []
@@ -175,8 +182,7 @@ def _classes_part(task: Task, valid: Predictions, scored: Predictions) -> tuple[
         right = accuracy(count_decisions(answers.present, answers.predicted, answered))
         return {"n_kept": int(answered.sum()), score: float(right)}
 
-    path = next(iter(headlines(task)))
-    score = path.split(".")[1]
+    score = kept_headline(task)[0].split(".")[1]
     at_cuts = answers.at_cuts(scores_of)
     risk, oracle = answers.risks(None)
     points = tuple((row["coverage"], row[score]) for row in at_cuts.values())
@@ -199,7 +205,7 @@ def _single_output_part(task: Task, answers: _Answers) -> tuple[dict[str, Any], 
 
 def _mean_of_outputs_part(task: Task, answers: Mapping[str, _Answers]) -> tuple[dict[str, Any], CoverageCurve]:
     by_output = {name: _class_weighted_part(each) for name, each in answers.items()}
-    path, headline = next(iter(headlines(task).items()))
+    path, headline = kept_headline(task)
     score = path.split(".")[1]
     at_cuts = {}
     for key in next(iter(by_output.values()))["kept"]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.diagnosis.abstention import CoverageCurve
-from mien.evaluation.headline import all_headlines, headlines
+from mien.diagnosis.abstention import CoverageCurve, kept_headline
+from mien.evaluation.headline import all_headlines
 from mien.evaluation.scores import rows_key
 from mien.printable import printable
 from mien.reports.table_formats import seeds_text
@@ -173,7 +173,7 @@ def _score_with_half(row: Mapping[str, float], sd: Mapping[str, float | None]) -
 def _abstention_table(summary: Mapping[str, Any]) -> TextTable:
     mean, sd = summary["mean"]["abstention"], summary["sd"]["abstention"]
     tasks = _diagnosed_tasks(summary)
-    scores = {task.name: next(iter(headlines(task).items())) for task in tasks}
+    scores = {task.name: kept_headline(task) for task in tasks}
     rows = []
     for key in mean[tasks[0].name]["kept"]:
         cells: list[str] = []
