@@ -146,7 +146,7 @@ def test_on_text_features_it_needs_no_transcripts_and_no_encoder(tmp_path):
     assert not np.allclose(predictor.predict(other_vectors).outputs[SENTIMENT], said)
     rows = slice(columns.offsets[0], columns.offsets[1])
     vectors = {modality: matrix[rows] for modality, matrix in columns.features.items()}
-    assert predictor.predict_video(vectors).outputs[SENTIMENT].shape == (rows.stop - rows.start, 1)
+    assert predictor.predict_video(vectors).outputs[SENTIMENT].shape == (rows.stop - rows.start, 2)
 
 
 def test_a_diagnosis_lets_it_read_transcripts_with_errors(run):

@@ -22,7 +22,7 @@ from mien.settings import override, override_several
 from mien.storage.dataset import Dataset
 from mien.storage.runs import Run
 from mien.task_kinds import TASK_KINDS
-from mien.tasks import Task, tasks_of
+from mien.tasks import Task, select_tasks, tasks_of
 from mien.training.train_settings import TrainSettings
 from mien.version import __version__
 
@@ -179,6 +179,7 @@ def choose_kinds(dataset: Dataset, request: TrainRequest, entry: ModelEntry | Cl
 def _choose_tasks(
     dataset: Dataset, request: TrainRequest, table: Mapping[str, Task], claimed: Sequence[str]
 ) -> tuple[str, ...]:
+    select_tasks(table, request.tasks)
     labels = split_labels(dataset, "train")
     unknown = [task for task in request.tasks if task not in claimed]
     if unknown:
