@@ -42,10 +42,13 @@ CONTAINER_TICKS_PER_S = 1_000_000
 class MediaFacts:
     """Duration of a media file, and whether it has audio and video.
 
-    The duration is measured from the start time of the container.
+    Attributes:
+        duration_s: Duration in seconds, measured from the start time of the container. It is the longest duration in
+            the headers of the file and its streams. If the headers have none, it is the end of the last packet, or 0.
+        has_audio: Whether the file has audio that can be decoded.
+        has_video: Whether the file has video that can be decoded.
     """
 
-    # longest duration in the headers of the file and its streams; if they have none, end of the last packet, or 0
     duration_s: float
     has_audio: bool
     has_video: bool
@@ -235,7 +238,7 @@ def shown_size(frame: Any) -> tuple[int, int]:
 
 
 def _is_decodable(container: InputContainer, stream: Stream | None) -> bool:
-    """Return whether a frame can be decoded from the first packets of a stream; False if the stream is None."""
+    """Return whether a frame can be decoded from the first packets of a stream. Return False if the stream is None."""
     if stream is None:
         return False
     from av.error import FFmpegError

@@ -30,13 +30,22 @@ SENTIMENT_VALUES_KEY = b"mien.sentiment_values"
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Predictions of one system for N utterances, with gold labels. Rows of one video are contiguous."""
+    """Predictions of one system for N utterances, with gold labels. Rows of one video are contiguous.
 
-    video_id: np.ndarray[Any, np.dtype[np.object_]]  # (N,) str
-    index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
-    sentiment: FloatArray  # (N,) gold score, NaN where missing
-    emotions: FloatArray  # (N, 6) gold intensities, NaN rows where missing
-    # task -> class probabilities or intensities (N, output), outputs in the order of `tasks.TASKS`
+    Attributes:
+        video_id: Id of the video of each utterance (N,), as texts.
+        index: Index of each utterance in its video, (N,).
+        sentiment: Gold sentiment score (N,), NaN where missing.
+        emotions: Gold intensities of the emotions (N, 6). The row of an utterance without these labels is NaN.
+        outputs: Predicted class probabilities or intensities (N, output) of each task, by the name of the task. The
+            outputs of a task have the order in `tasks.TASKS`.
+        sentiment_values: Kind of the gold sentiment scores.
+    """
+
+    video_id: np.ndarray[Any, np.dtype[np.object_]]
+    index: np.ndarray[Any, np.dtype[np.int64]]
+    sentiment: FloatArray
+    emotions: FloatArray
     outputs: Mapping[str, FloatArray]
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
 
@@ -76,7 +85,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 @contextmanager
 def predictions_writer(path: Path) -> Iterator[Callable[[Predictions], None]]:
-    """Yield a function that appends Predictions to a table. The file appears at `path` when the block succeeds.
+    """Context manager that yields a function which appends Predictions to a table.
+
+    The file is created at `path` only if the block succeeds.
 
     All Predictions must come from one system. At least one call of the function is required.
 
