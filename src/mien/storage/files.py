@@ -194,8 +194,8 @@ def remove_partial(folder: Path, pattern: str) -> None:
 def _is_running(process_id: int) -> bool:
     """Return whether another process with this id exists. The id of this process itself gives False.
 
-    In containers, every process may have the id 1. A temporary file with the id of this process may therefore have been
-left by an ended process.
+    In containers, every process may have the id 1. An ended process may therefore have left a temporary file with the
+    id of this process.
     """
     if process_id == os.getpid():
         return False

@@ -101,8 +101,8 @@ class UtteranceAnalysis:
         sentiment_label: "positive" or "negative"; empty if sentiment is not predicted.
         labels: Emotions whose probabilities reach their thresholds.
         missing: Modalities that the model uses but the utterance lacks, with the reasons.
-        contributions: Influence of each modality on each output (see `mien.tasks.output_name`): the probability with all
-            modalities minus the probability without this modality. Empty for a model of one modality.
+        contributions: Influence of each modality on each output (see `mien.tasks.output_name`): the probability with
+            all modalities minus the probability without this modality. Empty for a model of one modality.
     """
 
     index: int
@@ -188,9 +188,9 @@ class Analysis:
         video: Name, duration and path of the recording.
         model: Description of the model.
         utterances: The utterances with their predictions, ordered by start time.
-        attention: Attention weights (utterance, context) by name, such as "text->visual". With this name, element (i, j)
-            is the weight of the visual features of utterance j when utterance i is classified through its text. A row
-            sums to 1. It is NaN if the utterance lacks the first modality or has no context. "text->text" is
+        attention: Attention weights (utterance, context) by name, such as "text->visual". With this name, element
+            (i, j) is the weight of the visual features of utterance j when utterance i is classified through its text.
+            A row sums to 1. It is NaN if the utterance lacks the first modality or has no context. "text->text" is
             self-attention.
         tracks: Measurements of voice and face over time.
         notes: Remarks on this recording, such as skipped parts and the reasons.

@@ -84,8 +84,8 @@ def analyze(
         Two dictionaries by path: the analyses of the videos that succeeded, and the reasons why the others failed.
 
     Raises:
-        MienError: The model, its weights or an extractor of its features is missing. Or files in `out` that mien did
-            not write would be replaced.
+        MienError: The model, its weights or an extractor of its features is missing; or the outputs would replace
+            files in `out` that mien did not write.
     """
     request = request or AnalyzeRequest()
     tell = advance or _ignore_message
@@ -122,7 +122,7 @@ def analyze(
 
 @dataclass(frozen=True)
 class RecordingJob:
-    """A recording to analyse, and the paths that the process which analyses it needs."""
+    """A recording to analyse, and the paths that its analysis needs."""
 
     path: Path  # as the user wrote it
     location: Path  # the same path for the process that runs the job; absolute on a cluster
@@ -232,7 +232,7 @@ def _lost_analysis(job: RecordingJob, reason: str) -> RecordingOutcome:
 
 
 def _with_distinct_stems(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Return the first video of each file name without suffix, and by path the reasons why others are left out."""
+    """Leave out videos whose file name without suffix occurs before. Return the kept videos, and reasons by path."""
     first: dict[str, Path] = {}
     failed: dict[Path, str] = {}
     for path in dict.fromkeys(videos):
@@ -319,7 +319,7 @@ def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> F
 
 
 def _leave_one_out(columns: SplitColumns, analyst: AnalysisModel) -> dict[Modality, Predictions]:
-    """Return the predictions without each modality, by this modality. Empty if the model uses only one modality."""
+    """Return, by modality, the predictions without this modality. Empty if the model uses only one modality."""
     if len(columns.features) < 2:
         return {}
     return {modality: analyst.predictor.predict(columns.without(modality)) for modality in columns.features}

@@ -268,7 +268,7 @@ class FeatureCache:
 def _plan_jobs(
     labelled: Sequence[Video], files: Mapping[str, list[Path]], cache: FeatureCache
 ) -> tuple[list[ExtractionJob], dict[str, str]]:
-    """Return a job per video with exactly one media file, and by video id the reasons why the others have no job."""
+    """Return one job per video that has exactly one media file, and by id the reasons why other videos have none."""
     jobs, reasons = [], {}
     for video in labelled:
         try:

@@ -98,7 +98,7 @@ class ClipFeatures:
 
 @dataclass(frozen=True)
 class FaceFrames:
-    """Vectors that a visual extractor computed of the sampled frames of a video.
+    """Vectors that a visual extractor computed from the sampled frames of a video.
 
     Attributes:
         times_s: Times of the frames (frame,) in seconds, ascending.
@@ -137,7 +137,7 @@ def load_extractors(names: Mapping[Modality, str], level: Level = Level.UTTERANC
 def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> LoadedExtractors:
     """Load the extractors that produce the feature spaces of a model.
 
-    The level (utterances or words) is also chosen so that the extractors produce these spaces.
+    The level of the extractors (utterances or words) is chosen to match these spaces.
 
     Raises FeatureSpaceError if a space has no extractor for raw video, or if the installed extractor produces a
     different space.

@@ -57,8 +57,8 @@ def output_folders(out: Path, videos: Sequence[Path], *, subfolders: bool) -> di
         Media file -> folder of its outputs.
 
     Raises:
-        WriteError: A folder holds a file with the name of an output that mien did not write. Or a subfolder is a
-            symbolic link.
+        WriteError: A folder holds a file that has the name of an output but was not written by mien. Or a subfolder is
+            a symbolic link.
     """
     folders = {path: out / path.stem if subfolders else out for path in videos}
     if subfolders:
