@@ -68,7 +68,7 @@ class Limits:
     """
 
     memory_mib: int = 512
-    seconds: int = 4
+    seconds: int = 3
     nesting: int = 100
     items: int = 2_000_000
     text_mib: int = 64
