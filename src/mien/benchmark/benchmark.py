@@ -188,7 +188,7 @@ def _failed_run(job: RunJob, reason: str) -> RunOutcome:
 
 
 def _plan_json(suite: Suite, dataset: Dataset, n_seeds: int) -> dict[str, Any]:
-    """Return the content of plan.json: suite, settings, seeds, split, and path and fingerprint of each Dataset."""
+    """Return the content of plan.json: suite, settings, seeds, split, and where the data are."""
     return {
         "format": "mien-benchmark",
         "suite": suite.name,

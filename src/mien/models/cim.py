@@ -228,9 +228,10 @@ def pad_to(batch: Batch, n_slots: int) -> Batch:
 def fill_padding_as_released(
     states: Float[Tensor, "video utterance state"], real: Bool[Tensor, "video utterance"]
 ) -> Float[Tensor, "video utterance state"]:
-    """Replace the states of padding by the states that the masked Keras GRU of the released script gives to padding.
+    """Set the GRU states of padding to the values that they have in the script published by the authors of CIM.
 
-    The forward half of such a state is the forward state of the last utterance of the video. The backward half is zero.
+    That script uses a masked GRU of Keras: the forward half of such a state is the forward state of the last utterance
+    of the video, and the backward half is zero.
 
     Args:
         states: Forward and backward states of one modality, concatenated.

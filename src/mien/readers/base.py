@@ -258,7 +258,7 @@ class SharedTranscripts:
         self._shared: set[bytes] = set()
 
     def see(self, transcript: str, split: str | None) -> None:
-        """Record the transcript of one utterance, and count it when it first occurs in a second split.
+        """Record the transcript of one utterance. A transcript that occurs in more than one split is counted once.
 
         Args:
             transcript: Text of the utterance; a blank text is ignored.

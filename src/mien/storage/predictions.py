@@ -39,7 +39,7 @@ class Predictions:
         emotions: Gold intensities of the emotions (N, 6). The row of an utterance without these labels is NaN.
         outputs: Predicted class probabilities or intensities (N, output) of each task, by the name of the task. The
             outputs of a task have the order in `tasks.TASKS`.
-        sentiment_values: Kind of the gold sentiment scores.
+        sentiment_values: Whether the gold sentiment scores are intensities or only stand for a class.
     """
 
     video_id: np.ndarray[Any, np.dtype[np.object_]]

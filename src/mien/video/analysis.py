@@ -188,10 +188,10 @@ class Analysis:
         video: Name, duration and path of the recording.
         model: Description of the model.
         utterances: The utterances with their predictions, ordered by start time.
-        attention: Attention weights (utterance, context) by name, such as "text->visual". With this name, element
-            (i, j) is the weight of the visual features of utterance j when utterance i is classified through its text.
-            A row sums to 1. It is NaN if the utterance lacks the first modality or has no context. "text->text" is
-            self-attention.
+        attention: Attention weights (utterance, context utterance) by name, such as "text->visual". There, element
+            (i, j) is the weight with which the text of utterance i attends to the visual features of utterance j.
+            Each row sums to 1. A row is NaN if utterance i lacks the modality named first, or if no utterance has the
+            other one. "text->text" is self-attention.
         tracks: Measurements of voice and face over time.
         notes: Remarks on this recording, such as skipped parts and the reasons.
     """

@@ -256,7 +256,7 @@ class FeatureCache:
             pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), file)
 
     def read(self, path: Path) -> Extracted | None:
-        """Read a cached video and the counts of messages about it; None if the file is missing or unreadable."""
+        """Read what was extracted from a video, with its messages; None if the file is missing or unreadable."""
         try:
             table = pq.read_table(columns.open_arrow(path))
             notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
