@@ -30,6 +30,8 @@ NOT_MEDIA = ("image2", "tty", "svg_pipe")
 # Number of packets to try before a stream counts as undecodable. The first packets can contain incomplete pictures,
 # which players skip too. The limit avoids reading an undecodable file to its end.
 PACKETS_TO_FIRST_FRAME = 500
+# number of planes from which on PyAV cannot read a frame: it looks for the end of the list of planes one too far
+UNREADABLE_PLANES = 8
 # A timestamp that exceeds the duration of the file by more than this is wrong; the end of the previous frame is used.
 STAMP_SLACK_S = 10.0
 # frame rate of a stream that does not declare one
@@ -164,6 +166,37 @@ def decoded(container: InputContainer, stream: Stream, notes: Counter[str]) -> I
         yield from stream.codec_context.decode(None)  # type: ignore[attr-defined]
     except FFmpegError:
         return
+
+
+def decoded_audio(container: InputContainer, stream: Stream, notes: Counter[str]) -> Iterator[Any]:
+    """Decode all audio frames of a stream, and skip damaged packets and frames in formats that cannot be converted.
+
+    Frames with many planes are mixed to stereo, because PyAV reads beyond the end of their list of planes.
+
+    Args:
+        container: Open container.
+        stream: Audio stream of the container.
+        notes: Counter of messages about damaged data. It is updated in place.
+
+    Yields:
+        PyAV frames with at least one sample, in the order in which the decoder returns them.
+    """
+    from av.audio.resampler import AudioResampler
+    from av.error import FFmpegError
+
+    mixers: dict[tuple[str, str, int], AudioResampler] = {}
+    for frame in decoded(container, stream, notes):
+        if not frame.sample_rate or not frame.samples:
+            continue
+        if not frame.format.is_planar or frame.layout.nb_channels < UNREADABLE_PLANES:
+            yield frame
+            continue
+        audio_format = (frame.format.name, frame.layout.name, frame.sample_rate)
+        mixer = mixers.setdefault(audio_format, AudioResampler("fltp", "stereo", frame.sample_rate))
+        try:
+            yield from mixer.resample(frame)
+        except FFmpegError:
+            notes[SKIPPED_PACKETS] += 1
 
 
 class Timestamps:
