@@ -28,7 +28,7 @@ from mien.storage.dataset import open_dataset
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the processes in /proc")
 
-LIMIT_S = 5
+LIMIT_S = 60
 LONG = [*QUICK, "--set", "epochs=100000", "--set", "patience=none"]
 PROGRESS = re.compile(r"(import|train|benchmark|extract|analyze)\b.*: |loading|recognising")
 # busy for minutes in a library that does not return to Python, on the main thread or on one that Python waits for
