@@ -19,7 +19,7 @@ TESTS = ROOT / "tests"
 # A module imports only from lower layers or from its own package. Packages of one layer do not import each other.
 LAYERS = (
     ("version",),
-    ("schema", "errors", "settings", "tasks", "pretrained"),
+    ("schema", "errors", "settings", "limits", "tasks", "pretrained", "printable"),
     ("storage", "engine"),
     ("readers", "media", "metrics"),
     ("features",),
@@ -109,6 +109,7 @@ SHARED_NAMES = frozenset(
         "demo",
         "describe",
         "diagnose",
+        "doctor",
         "evaluate",
         "export",
         "extract",

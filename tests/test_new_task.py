@@ -16,7 +16,8 @@ from tests.planted import QUICK
 
 import mien
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.errors import DataError, UnknownNameError
 from mien.features.extractors import load_text_extractor
 from mien.models import MODELS

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import sys
 
 import pytest
 
-from mien.errors import DamagedFileError, MissingWeightsError
-from mien.pretrained import ModelFiles, cache_folder, find_model_files
+from mien.errors import DamagedFileError, MissingWeightsError, UsageError
+from mien.pretrained import ModelFiles, cache_folder, find_model_files, locate_model_files
 
 CONTENT = b"weights"
 FILES = ModelFiles(
@@ -89,13 +90,39 @@ def test_what_the_hub_gives_is_checked_too(tmp_path, monkeypatch):
     on_hub = ModelFiles(FILES.name, FILES.sha256, FILES.package, FILES.package_folder, "owner/model", "c" * 40)
     asked = []
 
-    def download(repository, revision, allow_patterns):
-        asked.append((repository, revision, allow_patterns))
+    def download(repository, revision, allow_patterns, local_files_only):
+        asked.append((repository, revision, allow_patterns, local_files_only))
         return str(put(tmp_path / "snapshot"))
 
     monkeypatch.setattr(hub, "snapshot_download", download)
     assert find_model_files(on_hub) == tmp_path / "snapshot"
-    assert asked == [("owner/model", "c" * 40, ["a.bin", "b.bin"])]
+    assert asked == [("owner/model", "c" * 40, ["a.bin", "b.bin"], False)]
+
+
+def test_files_are_located_without_asking_the_network(tmp_path, package, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    asked = []
+
+    def download(*_, local_files_only, **__):
+        asked.append(local_files_only)
+        return str(tmp_path / "empty")
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    on_hub = dataclasses.replace(FILES, hub_repository="owner/model", hub_revision="c" * 40)
+    assert locate_model_files(on_hub) == package
+    (package / "b.bin").unlink()
+    assert locate_model_files(on_hub) is None
+    assert asked == [True]
+
+
+def test_a_file_without_a_recorded_sha256_is_opened_only_with_trust(tmp_path, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: pytest.fail("asked the hub for untrusted files"))
+    unrecorded = dataclasses.replace(FILES, sha256=FILES.sha256 | {"b.bin": ""}, hub_repository="owner/model")
+    for path in (None, put(tmp_path / "own")):
+        with pytest.raises(UsageError, match="Expected a recorded sha256 for b.bin of tiny, .* set --trust-model"):
+            find_model_files(unrecorded, path)
+    assert find_model_files(unrecorded, tmp_path / "own", trust_model=True) == tmp_path / "own"
 
 
 def test_the_cache_follows_the_environment(tmp_path, monkeypatch):

@@ -28,6 +28,7 @@ def test_the_functions_of_the_commands_are_there():
         "evaluate",
         "compare",
         "diagnose",
+        "doctor",
         "benchmark",
         "analyze",
         "demo",

@@ -20,7 +20,8 @@ from pathlib import Path
 from mien.commands.evaluate import evaluate
 from mien.commands.import_ import ImportOptions, import_dataset
 from mien.commands.shipped import ship_run
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.settings import read_toml
 from mien.storage.dataset import open_dataset
 from mien.storage.files import to_json_text

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers and editors, which do not follow `_PUBLIC`
     from mien.benchmark.benchmark import BenchmarkRequest as BenchmarkRequest
     from mien.benchmark.benchmark import benchmark as benchmark
+    from mien.commands.doctor import doctor as doctor
     from mien.commands.evaluate import compare as compare
     from mien.commands.evaluate import evaluate as evaluate
     from mien.commands.export import export as export
@@ -23,8 +24,8 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not follow `_PUBLIC
     from mien.commands.import_ import import_dataset as import_dataset
     from mien.commands.predict import load_model as load_model
     from mien.commands.predict import predict as predict
-    from mien.commands.train import TrainRequest as TrainRequest
     from mien.commands.train import train as train
+    from mien.commands.train_plan import TrainRequest as TrainRequest
     from mien.diagnosis.diagnose import diagnose as diagnose
     from mien.engine.jobs import EngineConfig as EngineConfig
     from mien.storage.dataset import open_dataset as open_dataset
@@ -51,6 +52,7 @@ _PUBLIC = {
     "compare": "mien.commands.evaluate",
     "demo": "mien.video.demo",
     "diagnose": "mien.diagnosis.diagnose",
+    "doctor": "mien.commands.doctor",
     "evaluate": "mien.commands.evaluate",
     "export": "mien.commands.export",
     "extract": "mien.video.extract",

@@ -15,6 +15,7 @@ MienError
 ├── TrainingError              training that cannot continue, or an unsuitable run folder
 ├── EngineError                cluster that is missing, runs other versions, or cannot access the files
 └── WriteError                 writing failed; an existing file is unchanged
+    └── ReadOnlyError          the place may not be written to
 
 Messages have the form "Expected ..., but got ...; do ...".
 """
@@ -34,7 +35,7 @@ class UsageError(MienError):
 
 
 class UnknownNameError(UsageError):
-    """A name is unknown.
+    """A name is unknown. The message suggests the nearest valid name.
 
     Args:
         kind: Kind of the name, with an article: "a reader".
@@ -103,6 +104,10 @@ class EngineError(MienError):
 
 class WriteError(MienError):
     """A file could not be written. If the file existed before, it is unchanged."""
+
+
+class ReadOnlyError(WriteError):
+    """A file could not be written, because its place is read-only for this user."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """Finds the files of a pretrained model and checks their sha256.
 
-Search order: a path from the user, the cache, an installed package that contains the files, the model hub at a pinned
-revision.
+Search order: a path from the user, the cache, an installed package that contains the files (mien itself for the small
+ones), the model hub at a pinned revision. A file without a recorded sha256 is opened only if the user trusts it.
 """
 
 from __future__ import annotations
@@ -9,53 +9,61 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from mien.errors import DamagedFileError, MissingWeightsError
+from mien.errors import DamagedFileError, MissingWeightsError, UsageError
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Files of one pretrained model: their names, their sha256, and the places in which to search for them."""
+    """Files of one pretrained model, and the places in which to search for them.
 
-    # name of the model, and of its folder in the cache
+    Attributes:
+        name: Name of the model, and of its folder in the cache.
+        sha256: sha256 by file name. It is empty if none is recorded for a file; the user must then trust the file.
+        package: Installed package that contains the files; empty if there is none.
+        package_folder: Folder of the files in the package.
+        hub_repository: Repository on the model hub; empty if there is none.
+        hub_revision: Pinned commit of the repository.
+        hub_optional: Patterns of optional files to download from the hub.
+        remedy: Advice in the error message if the files are in none of these places.
+        title: Name of the model in messages; by default `name`.
+    """
+
     name: str
-    # file name -> sha256; the sha256 is empty if only the pinned commit on the hub determines the content
     sha256: Mapping[str, str]
-    # installed package that contains the files, and the folder inside it; empty if there is none
     package: str = ""
     package_folder: str = ""
-    # repository on the model hub and its pinned commit; empty if there is none
     hub_repository: str = ""
     hub_revision: str = ""
-    # patterns of optional files to download from the hub
     hub_optional: tuple[str, ...] = ()
-    # advice in the error message if the files are in none of these places
     remedy: str = "run: pip install 'mien[offline]', or give a path"
-    # name of the model in messages; by default `name`
     title: str = ""
 
     def __str__(self) -> str:
         return self.title or self.name
 
 
-def find_model_files(files: ModelFiles, path: Path | None = None) -> Path:
-    """Find the folder with the files of a pretrained model, and check the sha256 of each file.
+def find_model_files(files: ModelFiles, path: Path | None = None, *, trust_model: bool = False) -> Path:
+    """Find the folder of a model's files and check their sha256.
 
     Args:
-        files: Names and sha256 of the files, and the places in which to search for them.
-        path: Folder that contains the files. If it is None, three places are searched in this order: the cache folder,
-            an installed package, and the model hub.
+        files: The files to find.
+        path: Folder of the files. If it is None, the cache, the package and the hub are searched, in this order.
+        trust_model: Whether the user trusts the files that have no recorded sha256.
 
     Returns:
         The folder that contains all files.
 
     Raises:
-        MissingWeightsError: `path` is None, and no place has all files.
-        DamagedFileError: A file is missing in `path`, or does not have the expected sha256.
+        UsageError: A file has no recorded sha256, and `trust_model` is false.
+        MissingWeightsError: Neither the cache nor the package nor the hub has all files.
+        DamagedFileError: A file does not have the expected sha256, or is missing in `path`.
     """
+    require_trust(str(files), [name for name, expected in files.sha256.items() if not expected], trust_model)
     folder = path or next(_complete_folders(files), None)
     if folder is None:
         package = f" or in the package {files.package}" if files.package else ""
@@ -70,6 +78,30 @@ def find_model_files(files: ModelFiles, path: Path | None = None) -> Path:
     return folder
 
 
+def require_trust(model: str, unrecorded: Collection[str], trust_model: bool) -> None:
+    """Check that the user trusts the model files whose content mien cannot check.
+
+    Args:
+        model: Name of the model, or path of its folder.
+        unrecorded: Names of the files that have no recorded sha256.
+        trust_model: Whether the user trusts them.
+
+    Raises:
+        UsageError: There are such files, and the user does not trust them.
+    """
+    if unrecorded and not trust_model:
+        raise UsageError(
+            f"Expected a recorded sha256 for {', '.join(unrecorded)} of {model}, but got none; native code parses "
+            "these files, and a hostile one could take over the process: if you trust their source, set --trust-model "
+            "(trust_model=True in Python)"
+        )
+
+
+def locate_model_files(files: ModelFiles) -> Path | None:
+    """Return the folder on this machine that contains all files, or None. Their sha256 is not checked."""
+    return next(_complete_folders(files, network=False), None)
+
+
 def cache_folder() -> Path:
     """Return the cache folder for model files.
 
@@ -81,13 +113,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mien"
 
 
-def _complete_folders(files: ModelFiles) -> Iterator[Path]:
-    """Yield the folders that contain all files of a model.
+def _complete_folders(files: ModelFiles, *, network: bool = True) -> Iterator[Path]:
+    """Yield the folders that contain all files: the cache, the package and the hub, in this order.
 
-    The cache folder is tried first, then the installed package, then the model hub. The hub may start a download, so it
-    is tried only if the caller asks for another folder after those in the first two places.
+    The hub is accessed only if the caller asks for another folder after those of the cache and the package. If
+    `network` is False, the hub is not accessed, and only files downloaded from it earlier are searched.
     """
-    for search in (lambda _files: cache_folder() / files.name, _package_folder, _hub_folder):
+    hub_folder = partial(_hub_folder, network=network)
+    for search in (lambda _files: cache_folder() / files.name, _package_folder, hub_folder):
         folder = search(files)
         if folder is not None and all((folder / name).is_file() for name in files.sha256):
             yield folder
@@ -101,7 +134,7 @@ def _package_folder(files: ModelFiles) -> Path | None:
     return Path(next(iter(spec.submodule_search_locations))) / files.package_folder
 
 
-def _hub_folder(files: ModelFiles) -> Path | None:
+def _hub_folder(files: ModelFiles, *, network: bool) -> Path | None:
     if not files.hub_repository or importlib.util.find_spec("huggingface_hub") is None:
         return None
     from huggingface_hub import snapshot_download
@@ -109,7 +142,14 @@ def _hub_folder(files: ModelFiles) -> Path | None:
 
     patterns = [*files.sha256, *files.hub_optional]
     try:
-        return Path(snapshot_download(files.hub_repository, revision=files.hub_revision, allow_patterns=patterns))
+        return Path(
+            snapshot_download(
+                files.hub_repository,
+                revision=files.hub_revision,
+                allow_patterns=patterns,
+                local_files_only=not network,
+            )
+        )
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError):
         return None
 

@@ -111,10 +111,12 @@ class FeatureSpace:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> FeatureSpace:
-        """Create a FeatureSpace from a dictionary that `to_json` returned.
+        """Create a space from a dictionary of `to_json`. The fingerprint in the dictionary is ignored.
 
-        The fingerprint in the dictionary is ignored.
+        Raises ValueError if the number of features is not between 0 (transcripts) and `MAX_FEATURES`.
         """
+        if not 0 <= facts["n_features"] <= MAX_FEATURES:
+            raise ValueError(f"{facts['n_features']} features")
         return cls(
             modality=Modality(facts["modality"]),
             name=facts["name"],
@@ -126,6 +128,11 @@ class FeatureSpace:
 
     def __str__(self) -> str:
         return f"{self.modality} {self.name} ({self.n_features} features, {self.fingerprint})"
+
+
+# types in the dictionary of `FeatureSpace.to_json`
+SPACE_SHAPE = {"modality": str, "name": str, "n_features": int, "columns": [str], "level": str, "recipe": {}}
+MAX_FEATURES = 1_000_000
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mien.errors import DataError, SettingsError, nearest
+from mien.limits import SHOWN_CHARACTERS, read_small_file, require_shallow
 
 SettingsT = TypeVar("SettingsT")
 
@@ -88,13 +89,15 @@ def override_several(defaults: Sequence[Any], values: Mapping[str, Any]) -> list
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file into a dictionary. Raises DataError if the file is missing or is not TOML."""
+    """Read a TOML file. Raises DataError if it is missing, not TOML, or beyond the limits for foreign files."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_small_file(path).decode("utf-8"))
+        require_shallow(values)
+        return values
     except FileNotFoundError:
         raise DataError(f"Expected a TOML file at {path}, but got nothing there; check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"Expected TOML in {path}, but got {error}; correct the file") from None
+    except (ValueError, OSError, RecursionError) as error:
+        raise DataError(f"Expected TOML in {path}, but got {str(error)[:SHOWN_CHARACTERS]}; correct the file") from None
 
 
 def to_toml(values: Mapping[str, Any]) -> str:

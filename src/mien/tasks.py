@@ -81,7 +81,7 @@ class Task:
 
     @property
     def predicts_degrees(self) -> bool:
-        """True if the outputs are intensities, which need no threshold; False if they are probabilities of classes."""
+        """Whether the outputs are intensities, which need no threshold. Otherwise they are probabilities of classes."""
         return self.decision == "none"
 
 
@@ -175,7 +175,7 @@ def labels_of(task: str, labelled: HasLabels) -> FloatArray:
 
 
 def output_name(task: str, output: str) -> str:
-    """Return a name for an output of a task that no output of another task has.
+    """Return a unique name for an output of a task: no output of another task has the same name.
 
     Args:
         task: Name in `TASKS`.

@@ -6,7 +6,8 @@ import numpy as np
 from tests.planted import QUICK
 
 import mien
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.evaluation.counts import count_videos
 from mien.evaluation.decisions import Decisions
 from mien.evaluation.headline import headline_values

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 from tests.engine.clusters import descendants, runs_still, wait_for
+from tests.kills import EARLY_MOMENTS, kill_at_random, mien_command, seconds_of
 from tests.planted import write_planted
 
 import mien
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
 from mien.benchmark.scored_runs import RunJob, RunOutcome, is_done, run_and_score
-from mien.commands.train import TrainRequest, plan_run
+from mien.commands.train_plan import TrainRequest, plan_run
 from mien.engine.jobs import EngineConfig
-from mien.errors import SettingsError, TrainingError, UnknownNameError, UsageError
+from mien.errors import SettingsError, TrainingError, UnknownNameError, UsageError, WriteError
 from mien.models import MODELS, ModelEntry
 from mien.models.cim import Cim, CimSettings
 from mien.pretrained import sha256_of
@@ -236,6 +237,12 @@ def test_another_plan_or_data_set_is_refused_and_both_are_named(mixed, planted, 
         benchmark(file, other, out, REQUEST)
     with pytest.raises(TrainingError, match="a folder with mixed.toml"):
         benchmark(file, planted, file.parent, REQUEST)
+    assert not (file.parent / ".lock").exists()
+    (tmp_path / "mixed").mkdir()
+    (tmp_path / "mixed/runs").symlink_to(tmp_path)
+    shutil.copy(out / "plan.json", tmp_path / "mixed")
+    with pytest.raises(WriteError, match="Expected a folder at .*/mixed/runs, but got a symbolic link"):
+        benchmark(file, planted, tmp_path / "mixed", REQUEST)
 
 
 def test_two_benchmarks_in_one_folder_are_refused(planted, tmp_path):
@@ -288,13 +295,14 @@ def test_a_run_waits_for_whoever_is_still_at_work_on_it(planted, tmp_path):
     folder, request = tmp_path / "seed-0", TrainRequest("majority")
     identity = plan_run(planted, folder, request).identity
     job = RunJob("seed-0", folder, planted.folder, request, identity, MODELS["majority"], {}, marker=planted.folder)
-    with ThreadPoolExecutor(1) as pool, open(tmp_path / ".seed-0.lock", "w", encoding="utf-8") as handle:
+    folder.mkdir()
+    with ThreadPoolExecutor(1) as pool, open(folder / ".lock", "w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         outcome = pool.submit(run_and_score, job)
         waiting = f":{os.fstat(handle.fileno()).st_ino} "
         locks = Path("/proc/locks")
         wait_for(lambda: any("->" in line and waiting in line for line in locks.read_text().split("\n")), "its process")
-        assert not folder.exists()
+        assert [path.name for path in folder.iterdir()] == [".lock"]
         fcntl.flock(handle, fcntl.LOCK_UN)
         assert outcome.result() == RunOutcome("seed-0")
     assert is_done(folder, identity)
@@ -363,3 +371,20 @@ def test_a_benchmark_killed_three_times_and_interrupted_ends_in_the_same_tables(
             other_run = open_run(tmp_path / f"whole/runs/{one['slug']}/seed-{seed}")
             assert run.sha256["model.safetensors"] == other_run.sha256["model.safetensors"]
             assert not list(run.folder.rglob(".*.partial-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_kills_at_random_change_no_byte(planted, tmp_path):
+    suite, whole, out = toml(tmp_path / "longer.toml", LONGER), tmp_path / "whole", tmp_path / "out"
+    options = ("--seeds", 1, "--bootstrap", 50)
+    whole_s = seconds_of(mien_command("benchmark", suite, planted.folder, "--out", whole, *options))
+    command = mien_command("benchmark", suite, planted.folder, "--out", out, *options)
+    kill_at_random(command, 10, whole_s, start_over=lambda: shutil.rmtree(out), moments=EARLY_MOMENTS)
+    for name in TABLES:
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+    runs = [sorted(folder.glob("runs/*/*")) for folder in (out, whole)]
+    assert len(runs[0]) == 2
+    for one, other in zip(*runs, strict=True):
+        assert open_run(one).sha256 == open_run(other).sha256
+    assert not list(out.rglob(".*.partial-*"))

@@ -12,7 +12,6 @@ from mien.benchmark.cases import (
     Ratio,
     SelectedCases,
     SidePrediction,
-    escaped,
     write_cases_csv,
     write_cases_md,
 )
@@ -73,7 +72,3 @@ def test_no_case_is_said_so(tmp_path):
     write_cases_csv(tmp_path / "cases.csv", empty)
     assert (tmp_path / "cases.md").read_text().count("No utterance.") == 2
     assert len((tmp_path / "cases.csv").read_text().splitlines()) == 1
-
-
-def test_escaping_keeps_plain_words():
-    assert escaped("well, it's - fine (really)!") == "well, it's - fine (really)!"

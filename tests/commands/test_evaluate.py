@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.disks import read_only_copy
 from tests.planted import QUICK, write_planted
 
 import mien
-from mien.commands.train import TrainRequest, train
-from mien.errors import DataError, FeatureSpaceError, UnknownNameError, UsageError
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
+from mien.errors import DataError, FeatureSpaceError, UnknownNameError, UsageError, WriteError
 from mien.evaluation.protocols import UPPER_BOUND
 from mien.schema import EMOTIONS, Modality
 from mien.storage.dataset import open_dataset, write_dataset
@@ -102,6 +104,35 @@ def test_scoring_again_or_on_valid_changes_nothing_in_the_run(own_runs):
     assert to_json_text(mien.evaluate([run], n_resamples=7).summary) == to_json_text(first)
     mien.evaluate([run], split="valid", n_resamples=0)
     assert {path: path.read_bytes() for path in sorted(run.rglob("*.*"))} == content
+
+
+def test_a_run_that_cannot_be_changed_is_scored_and_says_that_nothing_was_stored(own_runs, tmp_path):
+    """Its training is repeated with --resume, too: there is nothing to do."""
+    scores = mien.evaluate([own_runs / "whole-0"], n_resamples=0).summary["mean"]
+    (own_runs / "whole-0/predictions/test.parquet").unlink()
+    with read_only_copy(own_runs / "whole-0", tmp_path / "disk") as run:
+        note = f"the predictions were not stored, because {run} is read-only"
+        for protocol in ("clean", "fixed"):
+            summary = mien.evaluate([run], protocol=protocol, n_resamples=0).summary
+            assert note in summary["runs"][0]["notes"]
+            assert (to_json_text(summary["mean"]) == to_json_text(scores)) == (protocol == "clean")
+        assert mien.compare([run], [own_runs / "mute-0"], n_resamples=7).notes[0] == note
+        assert not (run / "predictions/test.parquet").exists()
+        assert train(open_run(run).dataset["path"], run, TrainRequest(settings=QUICK), resume=True).finished
+
+
+def test_predictions_are_not_written_through_a_link(own_runs, tmp_path):
+    run = own_runs / "whole-0"
+    (tmp_path / "victim").write_text("years of work")
+    (run / "predictions/test.parquet").symlink_to(tmp_path / "victim")
+    mien.evaluate([run], n_resamples=0)
+    assert read_predictions(run / "predictions/test.parquet").outputs
+    (run / "predictions").rename(tmp_path / "elsewhere")
+    (run / "predictions").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/test.parquet").write_text("years of work")
+    with pytest.raises(WriteError, match="Expected a folder at .*whole-0/predictions, but got a symbolic link"):
+        mien.evaluate([run], n_resamples=0)
+    assert (tmp_path / "victim").read_text() == (tmp_path / "elsewhere/test.parquet").read_text() == "years of work"
 
 
 def test_clean_takes_the_thresholds_of_valid_and_fixed_the_papers(runs):

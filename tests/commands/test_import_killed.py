@@ -18,13 +18,15 @@ import h5py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tests.kills import kill_at_random, mien_command, seconds_of
 from tests.readers import examples as files
 
-from mien.commands.import_ import AHEAD, ImportOptions, import_dataset, read_side_by_side
+from mien.commands.import_ import ImportOptions, import_dataset
 from mien.errors import DataError, UsageError, WorkerError
+from mien.readers.base import read_in_order
 from mien.readers.csd.reader import mosei_folds
 from mien.readers.rules import TRANSCRIPT_SHARED, VIDEO_EMPTY
-from mien.schema import Video
+from mien.schema import Utterance, Video
 from mien.storage.dataset import open_dataset
 
 N_VIDEOS, N_SEGMENTS = 28, 256
@@ -128,6 +130,28 @@ def test_kill_9_leaves_no_dataset_or_the_old_one_and_the_next_import_the_same_by
     assert_same(open_dataset(out), whole)
 
 
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_kills_at_random_change_no_byte(folder, whole, tmp_path):
+    out = tmp_path / "data"
+
+    def import_old():
+        return import_dataset("csd", [folder], out, replace(OPTIONS, carve_seed=1))
+
+    command = mien_command("import", "csd", folder, "--out", out, *ROLES)
+    whole_s = seconds_of(command)
+    either = {import_old().fingerprint, whole.fingerprint}
+    assert len(either) == 2
+    kill_at_random(
+        command,
+        10,
+        whole_s,
+        start_over=import_old,
+        after_kill=lambda: either.intersection([open_dataset(out).fingerprint]) or pytest.fail("neither"),
+    )
+    assert_same(open_dataset(out), whole)
+
+
 def test_the_set_holds_what_could_differ(whole):
     assert whole.facts.origin["notes"][VIDEO_EMPTY] == 1
     assert whole.facts.origin["notes"][TRANSCRIPT_SHARED] == 1
@@ -180,27 +204,28 @@ class Waiting:
             os.kill(os.getpid(), signal.SIGKILL)
         if video_id == self.bad:
             raise DataError(f"Expected no {video_id}")
-        return Video(video_id, []), Counter({video_id: 1})
+        # larger than the buffer of a pipe
+        return Video(video_id, [Utterance(0, transcript="x" * 100_000)]), Counter({video_id: 1})
 
 
 def test_no_more_videos_are_read_ahead_than_agreed(tmp_path):
     ids = [f"v{number:03d}" for number in range(60)]
-    videos = read_side_by_side(Waiting(tmp_path), ids, 2)
+    videos = read_in_order(Waiting(tmp_path), ids, [], 2)
     taken = [next(videos)[0].id for _ in range(5)]
     time.sleep(1)
     assert taken == ids[:5]
-    assert len(list(tmp_path.iterdir())) <= 5 + 2 * AHEAD
+    assert len(list(tmp_path.iterdir())) <= 5 + 2 * 2
     assert [video.id for video, _ in videos] == ids[5:]
 
 
 def test_an_error_in_a_worker_comes_at_its_turn_and_a_killed_worker_is_told(tmp_path):
     ids = [f"v{number}" for number in range(9)]
-    videos = read_side_by_side(Waiting(tmp_path, bad="v3"), ids, 2)
+    videos = read_in_order(Waiting(tmp_path, bad="v3"), ids, [], 2)
     assert [next(videos)[0].id for _ in range(3)] == ids[:3]
     with pytest.raises(DataError, match="Expected no v3"):
         next(videos)
-    with pytest.raises(WorkerError, match="Expected 2 processes .* one was killed.*fewer --workers"):
-        list(read_side_by_side(Waiting(tmp_path, deadly="v4"), ids, 2))
+    with pytest.raises(WorkerError, match="Expected a process to read videos, but it was killed.*fewer --workers"):
+        list(read_in_order(Waiting(tmp_path, deadly="v4"), ids, [], 2))
 
 
 def test_workers_are_for_readers_whose_videos_are_read_one_by_one(tmp_path):

@@ -12,8 +12,9 @@ import pytest
 from tests.planted import QUICK, write_planted
 
 import mien
-from mien.commands.train import TrainRequest, train
-from mien.errors import DamagedFileError, DataError, FeatureSpaceError, UsageError
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
+from mien.errors import DamagedFileError, DataError, FeatureSpaceError, UsageError, WriteError
 from mien.schema import Modality
 from mien.storage import dataset as storage
 from mien.storage.dataset import DatasetFacts, write_dataset
@@ -115,6 +116,17 @@ def test_an_interrupted_prediction_leaves_the_old_table(many_groups, run, tmp_pa
         mien.predict(run, many_groups.folder, out, advance=interrupt)
     assert out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["table.parquet"]
+
+
+def test_a_file_of_another_kind_is_not_replaced(planted, run, tmp_path):
+    thesis = tmp_path / "thesis.tex"
+    thesis.write_text("years of work")
+    for call in (lambda: mien.predict(run, planted.folder, thesis), lambda: mien.export(run, thesis)):
+        with pytest.raises(WriteError, match="thesis.tex to be new or an earlier output of this command, but got"):
+            call()
+    assert thesis.read_text() == "years of work"
+    path = mien.export(run, tmp_path / "x.onnx").path
+    assert mien.export(run, path).path.read_bytes() == path.read_bytes()
 
 
 def test_what_does_not_fit_is_refused_and_leaves_nothing(planted, run, tmp_path):

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import random
+import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from tests.kills import kill_at_random, mien_command, seconds_of
 from tests.planted import QUICK, write_planted
 
 import mien
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.errors import (
     DamagedFileError,
     DataError,
@@ -88,38 +90,20 @@ def test_test_labels_and_features_cannot_change_what_is_learned(planted, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_kills", [3, pytest.param(10, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("n_kills", [2, pytest.param(10, marks=pytest.mark.exhaustive)])
 def test_killed_at_random_moments_and_resumed_it_ends_in_the_same_bits(planted, tmp_path, n_kills):
     settings = {**QUICK, "epochs": 25, "gru_size": 29}
-    reference = train(planted, tmp_path / "whole", TrainRequest(settings=settings))
-    command = [
-        sys.executable,
-        "-m",
-        "mien",
-        "train",
-        str(planted.folder),
-        "--out",
-        str(tmp_path / "killed"),
-        "--resume",
-    ]
-    command += [
-        part for key, value in settings.items() for part in ("--set", f"{key}={'none' if value is None else value}")
-    ]
-    rng = random.Random(0)
-    kills = 0
-    while kills < n_kills:
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
-        # Wait for a first sign of life, so that the moment falls into the training and not into the imports.
-        process.stderr.readline()
-        time.sleep(rng.random() * 0.25)
-        finished = process.poll() is not None
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        kills += 1
-        if finished:
-            shutil.rmtree(tmp_path / "killed")
-    subprocess.run(command, check=True, capture_output=True, env=os.environ)
-    assert bits(open_run(tmp_path / "killed")) == bits(reference)
+    options = ["--resume", *(part for key, value in settings.items() for part in ("--set", f"{key}={value}".lower()))]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole_s = seconds_of(mien_command("train", planted.folder, "--out", whole, *options))
+    command = mien_command("train", planted.folder, "--out", killed, *options)
+    kill_at_random(command, n_kills, whole_s, start_over=lambda: shutil.rmtree(killed))
+    assert bits(open_run(killed)) == bits(open_run(whole))
+    assert files_of(killed) == files_of(whole)
+
+
+def files_of(folder):
+    return sorted(path.relative_to(folder) for path in folder.rglob("*"))
 
 
 def test_an_interrupt_between_epochs_loses_nothing(planted, tmp_path):
@@ -150,8 +134,66 @@ def test_an_existing_run_is_never_overwritten(planted, tmp_path):
         train(planted, tmp_path / "run", TrainRequest(seed=5, settings=QUICK | {"epochs": 4}), resume=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other/thesis.tex").write_text("years of work")
-    with pytest.raises(TrainingError, match="a folder with other files"):
-        train(planted, tmp_path / "other", REQUEST)
+    for out in ("other", "other/thesis.tex"):
+        with pytest.raises(TrainingError, match="a folder with other files"):
+            train(planted, tmp_path / out, REQUEST)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.tex"]
+
+
+def test_files_of_the_user_and_of_links_outlive_a_training(planted, tmp_path):
+    out, victim = tmp_path / "run", tmp_path / "victim"
+    with pytest.raises(ZeroDivisionError):
+        train(planted, out, REQUEST, report=lambda _: 1 / 0)
+    victim.write_text("years of work")
+    (out / "settings.toml").unlink()  # as if killed before it was written
+    users = [out / name for name in ("notes.txt", "resume/notes.txt", "epochs/mine.safetensors")]
+    for path in users:
+        path.write_text("years of work")
+    links = [out / name for name in ("history.jsonl", "epochs/0002.safetensors", "model.safetensors", "decisions.json")]
+    for path in links:
+        path.unlink(missing_ok=True)
+        path.symlink_to(victim)
+    run = train(planted, out, REQUEST, resume=True)
+    assert [path.read_text() for path in (victim, *users)] == ["years of work"] * 4
+    assert not any(path.is_symlink() for path in links)
+    assert bits(run) == bits(train(planted, tmp_path / "whole", REQUEST))
+    assert (out / "settings.toml").read_text() == (tmp_path / "whole/settings.toml").read_text()
+
+
+def test_two_trainings_of_one_run_at_once_are_refused_and_so_is_scoring_it(planted, tmp_path):
+    out, refused = tmp_path / "run", []
+
+    def meanwhile(_):
+        with ThreadPoolExecutor(1) as pool:  # another thread is refused like another process
+            again = partial(train, planted, out, REQUEST)
+            for call in (again, partial(again, resume=True), partial(mien.evaluate, [out])):
+                with pytest.raises(TrainingError, match="no other process at work on .*/run, but got one that trains"):
+                    pool.submit(call).result()
+                refused.append(call)
+
+    train(planted, out, REQUEST, report=meanwhile)
+    assert len(refused) == 3 * QUICK["epochs"]
+
+
+def test_a_training_that_finds_no_space_goes_on_later(planted, tmp_path):
+    code = """
+        import resource, sys
+        from mien.commands.train import train
+        from mien.commands.train_plan import TrainRequest
+        from mien.errors import WriteError
+        def no_space(_):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (997, 997))
+        try:
+            train(sys.argv[1], sys.argv[2], TrainRequest(settings=eval(sys.argv[3])), report=no_space)
+        except WriteError as error:
+            print(error)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), planted.folder, tmp_path / "run", repr(QUICK)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert re.match(r"Expected to write .*0002.safetensors, but got .*; what stood there before is unchanged", told)
+    assert bits(train(planted, tmp_path / "run", REQUEST, resume=True)) == bits(
+        train(planted, tmp_path / "whole", REQUEST)
+    )
 
 
 @pytest.mark.parametrize("tasks", [(SENTIMENT,), (EMOTION,)])

@@ -14,7 +14,8 @@ from tests.graded import write_graded
 from tests.planted import QUICK
 
 import mien
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.errors import DataError, SettingsError
 from mien.schema import SentimentValues
 from mien.storage.dataset import write_dataset

@@ -9,7 +9,8 @@ from tests.commands.expectations import ALIGNMENT, CHANCE, CONTEXT, CONTEXT_FUSI
 
 from mien.commands.evaluate import evaluate
 from mien.commands.import_ import ImportOptions, import_dataset
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.models import MODELS
 from mien.models.classical.base import ClassicalEntry
 from mien.readers.planted import RULES

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from tests.models.spoken import SPACES, columns_of, lacking, spoken_videos
 
 import mien
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.errors import DamagedFileError, FeatureSpaceError, SettingsError, TrainingError, UsageError
 from mien.models import MODELS, build_model
 from mien.models.batch import InputKind

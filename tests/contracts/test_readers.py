@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -202,6 +203,13 @@ def test_files_are_given_to_those_and_only_those_that_read_some(name: str, tmp_p
     given = [tmp_path / "x"] if name in FILELESS else []
     with pytest.raises(UsageError, match=rf"^Expected .* for the reader '{name}' .*, but got .*; see: mien readers"):
         open_reader(name, given)
+
+
+@every_reader
+def test_a_folder_whose_name_is_not_utf8(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    assert [video.id for video in opened(name, folder).videos]
 
 
 @every_reader

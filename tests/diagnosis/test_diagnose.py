@@ -8,7 +8,8 @@ import pytest
 import mien
 from mien.commands.evaluate import evaluate
 from mien.commands.shipped import ship_run
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.diagnosis.report import to_markdown
 from mien.errors import DataError, FeatureSpaceError, UsageError
 from mien.features.extractors import load_text_extractor

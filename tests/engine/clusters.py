@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -11,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ from mien.engine.jobs import EngineConfig
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 N_WORKERS = 2
+# state of a socket in /proc/net/tcp
+LISTENS = "0A"
 
 
 @contextmanager
@@ -47,7 +51,7 @@ def running(*command):
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def wait_for(condition, what, seconds=60):
+def wait_for(condition, what, seconds=180):
     """What `condition` gives as soon as it gives something."""
     end = time.monotonic() + seconds
     while not (found := condition()):
@@ -125,6 +129,21 @@ def runs_still(pid):
     """Whether a process is there and more than an entry that waits for its parent."""
     facts = _stat(pid)
     return bool(facts) and facts[0] != "Z"
+
+
+def listening_addresses(pids):
+    """The IP addresses on which these processes accept TCP connections, as /proc tells."""
+    sockets, found = set(), set()
+    for link in [link for pid in pids for link in Path(f"/proc/{pid}/fd").glob("*")]:
+        with suppress(OSError):  # closed meanwhile
+            sockets.add(os.readlink(link))
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTENS and f"socket:[{fields[9]}]" in sockets:
+                words = re.findall("........", fields[1].partition(":")[0])
+                found.add(ipaddress.ip_address(b"".join(bytes.fromhex(word)[::-1] for word in words)))
+    return found
 
 
 def _stat(pid):

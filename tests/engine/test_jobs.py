@@ -15,7 +15,16 @@ from pathlib import Path
 
 import pytest
 from tests.engine import example_jobs
-from tests.engine.clusters import N_WORKERS, STARTED_BY, ancestors, running, runs_still, wait_for
+from tests.engine.clusters import (
+    N_WORKERS,
+    STARTED_BY,
+    ancestors,
+    descendants,
+    listening_addresses,
+    running,
+    runs_still,
+    wait_for,
+)
 from tests.planted import write_planted
 from tests.video.test_extract import SENTENCES, sounding_file, write_subtitles
 
@@ -113,8 +122,9 @@ def test_a_worker_of_other_versions_is_refused():
     packed = JobSpec(abs).pack(-3)
     assert run_packed(packed) == 3
     here = packed.versions
-    older = replace(packed, versions={**here, "torch": "1.0", "mien": "0.0.0"})
-    told = f"got mien {here['mien']} instead of 0.0.0, torch {here['torch']} instead of 1.0; install the same"
+    older = replace(packed, versions={**here, "torch": "1.0", "mien": "0.0.0", "unknown-package": "2.0"})
+    told = f"got mien {here['mien']} instead of 0.0.0, torch {here['torch']} instead of 1.0, "
+    told += "unknown-package none instead of 2.0; install the same"
     with pytest.raises(EngineError, match=told.replace("+", r"\+")):
         run_packed(older)
 
@@ -178,10 +188,19 @@ asyncio.run(main())
             killer.join()
 
 
-def test_without_an_address_a_cluster_is_started_and_closed_again():
-    workers = set(run_jobs(EngineConfig("dask", workers=N_WORKERS), _told_by, range(6), lost))
-    assert 1 <= len(workers) <= N_WORKERS
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_without_an_address_a_cluster_is_started_for_this_machine_alone_and_closed_again(engine):
+    workers, addresses = set(), set()
+    earlier = set(descendants(os.getpid()))  # clusters of other tests
+    for worker in run_jobs(EngineConfig(engine, workers=N_WORKERS), _told_by, range(6), lost):
+        workers.add(worker)
+        addresses |= listening_addresses({os.getpid(), *descendants(os.getpid())} - earlier)
     assert os.getpid() not in workers
+    assert 1 <= len(workers) <= N_WORKERS
+    assert len(addresses) >= 1
+    # ::ffff:127.0.0.1 is the same as 127.0.0.1
+    assert all((getattr(address, "ipv4_mapped", None) or address).is_loopback for address in addresses)
     wait_for(lambda: not any(runs_still(worker) for worker in workers), "their end")
 
 

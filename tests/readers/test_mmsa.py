@@ -97,6 +97,26 @@ def test_lists_and_missing_texts_are_fine(tmp_path: Path) -> None:
     assert videos_of(opened(tmp_path, data))["-train_v"].utterances[0].transcript == ""
 
 
+def test_a_missing_text_is_empty(tmp_path: Path) -> None:
+    data = mmsa_data()
+    data["train"]["raw_text"] = np.array([None, float("nan")], dtype=object)
+    data["test"]["raw_text"] = [b"caf\xc3\xa9", 7]
+    videos = videos_of(opened(tmp_path, data))
+    assert [each.transcript for each in videos["-train_v"].utterances] == ["", ""]
+    assert [each.transcript for each in videos["-test_v"].utterances] == ["7", "café"]
+
+
+def test_infinity_in_half_precision_is_left_out_of_the_mean(tmp_path: Path) -> None:
+    data = mmsa_data()
+    for split in data.values():
+        split["audio"] = split["audio"].astype(np.float16)
+    data["train"]["audio"][0, 1, 2] = np.inf
+    source = opened(tmp_path, data)
+    utterance = by_index(videos_of(source)["-train_v"])[10]
+    assert utterance.features[Modality.ACOUSTIC][2] == data["train"]["audio"][0, 0, 2]
+    assert source.notes == {rules.VALUE_NOT_FINITE: 1, rules.WORD_NOT_FINITE: 1}
+
+
 def test_a_split_may_be_absent(tmp_path: Path) -> None:
     data = mmsa_data()
     del data["valid"]
@@ -151,6 +171,49 @@ def altered(change: Any, aligned: bool = True) -> dict[str, Any]:
         (
             altered(lambda split: split.update(audio_lengths=[7, 0]), aligned=False),
             r"one whole number from 0 to 6 per utterance in 'audio_lengths' of 'train' .*up to 7; download",
+        ),
+        (
+            altered(lambda split: split.update(audio_lengths=[None, 2]), aligned=False),
+            r"one whole number from 0 to 6 .* 'audio_lengths' of 'train' in .*, but got object of \(2,\); download",
+        ),
+        (
+            altered(lambda split: split.update(audio_lengths=[True, False]), aligned=False),
+            r"one whole number .* got bool of \(2,\); download",
+        ),
+        (
+            altered(lambda split: split.update(vision_lengths=[-1, 2**70]), aligned=False),
+            r"one whole number .* got object of \(2,\); download",
+        ),
+        (
+            altered(lambda split: split.update(vision_lengths=[-1, 2]), aligned=False),
+            r"one whole number .* got int64 of \(2,\) up to 2; download",
+        ),
+        (
+            altered(lambda split: split.update(id=np.array([["a$_$1", "x"]] * 2))),
+            r"one text per utterance in 'id' of 'train' in .*, but got shape \(2, 2\); check",
+        ),
+        (
+            altered(lambda split: split.update(id=["a$_$" + "9" * 5000, "b$_$1"])),
+            r"an id like .* but got 'a\$_\$9{76}'; the number",
+        ),
+        (altered(lambda split: split.update(id=[None, "b$_$1"])), r"an id like .* but got ''; the number"),
+        (
+            altered(lambda split: split.update(id=[{}, "b$_$1"])),
+            r"texts or numbers below 2 \*\* 64 in 'id' of 'train' in .*, but got dict; check",
+        ),
+        (
+            altered(lambda split: split.update(raw_text=[10**30, "a"])),
+            r"texts or numbers .* 'raw_text' .* got int; check",
+        ),
+        (altered(lambda split: split.update(raw_text=[["a"], ["a", "b"]])), r"texts .* 'raw_text' .* got list; check"),
+        (altered(lambda split: split.update(raw_text="ab")), r"2 rows in 'raw_text' of 'train' in .*got shape \(\);"),
+        (
+            altered(lambda split: split.update(regression_labels=[10**400, 1])),
+            r"one score per utterance in 'regression_labels' of 'train' in .*, but got object of \(2,\); check",
+        ),
+        (
+            altered(lambda split: [split.pop("id"), split.update({"\x1b[2J" + "x" * 200: 1})]),
+            r"'id' in 'train' of .*, but got raw_text, .*, \\x1b\[2Jx{76}; check",
         ),
         (
             altered(lambda split: [split.pop(key) for key in ("text", "audio", "vision")]),

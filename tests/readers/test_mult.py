@@ -121,6 +121,16 @@ def altered(**changes: Any) -> dict[str, Any]:
         ),
         (altered(id=np.array([["v", "nan", "2"]] * 2)), r"video id, start and end .*; remove the key 'id'"),
         (altered(id=np.array(["v", "w"])), r"video id, start and end \(or video\[3\]\) as 'id' in row 0"),
+        (altered(id=[["v", "1"], ["v", "2"]]), r"video id, start and end .* in row 0 of 'train' .*\['v', '1'\]"),
+        (altered(id=[["v"], ["v", "2"]]), r"texts or numbers below 2 \*\* 64 in 'id' of 'train' in .*, but got list"),
+        (altered(id=np.zeros((2, 0))), r"video id, start and end .* in row 0 of 'train' in .*, but got \[\]; remove"),
+        (
+            altered(id=[f"v[{10**20}]", "v[1]"]),
+            r"video id, start and end .* in row 0 .*, but got \['v\[10+\]'\]; remove",
+        ),
+        (altered(id=[[None, 0, 1]] * 2), r"video id, start and end .* in row 0 .*, but got \['', '0', '1'\]; remove"),
+        (altered(id=[["v", "1e999", 1]] * 2), r"video id, start and end .* in row 0 .*, but got \['v', '1e999', '1'\]"),
+        (altered(labels=[None, 1.5]), r"one sentiment score per utterance in 'labels' .*, but got object of \(2,\)"),
         (
             altered(id=np.array([["test_v", "0", "1"]] * 2)),
             r"every video in one split, but got video 'test_v' in 'train' and",

@@ -4,43 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import stat
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.storage.examples import SPACES, videos
+from tests.storage.processes import in_a_process
 
-from mien.errors import DamagedFileError, DataError, WriteError
+from mien.errors import DamagedFileError, DataError, ReadOnlyError, WriteError
 from mien.pretrained import require_sha256, sha256_of
-from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
-from mien.storage.files import atomic_file, atomic_folder, exclusive_lock, read_json, to_json_text, write_json
-
-FACTS = DatasetFacts("old", SPACES)
-
-
-@pytest.fixture
-def old(tmp_path):
-    """A Dataset that stood there before."""
-    return write_dataset(tmp_path / "data", videos(), FACTS)
-
-
-def assert_untouched(old):
-    assert open_dataset(old.folder).fingerprint == old.fingerprint
-    assert [each.name for each in old.folder.parent.iterdir()] == [old.folder.name]
-
-
-def in_a_process(code, *arguments, **options):
-    """Run code that may use everything this module imports."""
-    head = (
-        "from pathlib import Path; import sys; from tests.storage.examples import *\n"
-        "from mien.storage.dataset import DatasetFacts, write_dataset\n"
-    )
-    command = [sys.executable, "-c", head + textwrap.dedent(code), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+from mien.storage.files import (
+    atomic_file,
+    exclusive_lock,
+    read_json,
+    refuse_links,
+    remove_partial,
+    require_same_kind,
+    to_json_text,
+    write_json,
+)
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
@@ -93,193 +77,10 @@ def test_a_disk_without_space_leaves_the_old_file(tmp_path):
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("x.json", "{}")]
 
 
-def test_a_disk_without_space_leaves_the_old_dataset(old):
-    process = in_a_process(
-        """
-        import resource
-        from mien.errors import WriteError
-        rng = np.random.default_rng(1)
-        many = [Video(f"v{n}", [full_utterance(rng, i, i) for i in range(997)], "train") for n in range(13)]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (99_991, 99_991))
-        try:
-            write_dataset(Path(sys.argv[1]), many, DatasetFacts("new", SPACES))
-        except WriteError as error:
-            print(error)
-        """,
-        old.folder,
-    )
-    said, errors = process.communicate()
-    assert (process.returncode, errors) == (0, "")
-    assert said.startswith(f"Expected to write {old.folder}, but got ")
-    assert said.endswith("what stood there before is unchanged: free some space or choose another place\n")
-    assert_untouched(old)
-
-
-def test_a_really_full_disk_leaves_the_old_dataset(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
-    if (
-        sys.platform != "linux"
-        or os.geteuid() != 0
-        or subprocess.run(mount, check=False, capture_output=True).returncode
-    ):
-        pytest.skip("mounting a small disk needs root on Linux")
-    try:
-        old = write_dataset(disk / "data", videos(), FACTS)
-        rng = np.random.default_rng(2)
-
-        def too_many():
-            for number in range(97):
-                video = videos(number)[0]
-                video.id = str(number)
-                for utterance in video.utterances:
-                    utterance.transcript = rng.bytes(4001).hex()
-                yield video
-
-        with pytest.raises(WriteError, match="but got .*No space left on device.*; what stood there before"):
-            write_dataset(disk / "data", too_many(), FACTS)
-        assert_untouched(old)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupt_while_writing_leaves_the_old_dataset(old, error):
-    def interrupted():
-        yield from videos(1)[:2]
-        raise error
-
-    with pytest.raises(error):
-        write_dataset(old.folder, interrupted(), FACTS)
-    assert_untouched(old)
-
-
-def test_kill_9_in_the_middle_of_the_rows_leaves_the_old_dataset(old):
-    process = in_a_process(
-        """
-        def slow():
-            yield videos(1)[0]
-            print("written", flush=True)
-            sys.stdin.read()
-
-        write_dataset(Path(sys.argv[1]), slow(), DatasetFacts("new", SPACES))
-        """,
-        old.folder,
-        stdin=subprocess.PIPE,
-    )
-    assert process.stdout.readline() == "written\n"
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    assert open_dataset(old.folder).fingerprint == old.fingerprint
-    new = write_dataset(old.folder, videos(1), DatasetFacts("new", SPACES))
-    assert open_dataset(old.folder).fingerprint == new.fingerprint != old.fingerprint
-
-
-SWAP = """
-    import os, signal
-    from mien.storage import files
-    replace, rmtree, calls = os.replace, files.shutil.rmtree, []
-
-    def replace_or_die(source, target):
-        if calls == ["replace"] * int(sys.argv[2]):
-            os.kill(os.getpid(), signal.SIGKILL)
-        # the card inside the new folder is renamed too
-        if Path(source).is_dir():
-            calls.append("replace")
-        replace(source, target)
-
-    def rmtree_or_die(folder, **options):
-        if calls == ["replace"] * 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        rmtree(folder, **options)
-
-    files.os.replace, files.shutil.rmtree = replace_or_die, rmtree_or_die
-    write_dataset(Path(sys.argv[1]), videos(1), DatasetFacts("new", SPACES))
-"""
-
-
-@pytest.mark.parametrize(
-    ("renames", "name"),
-    [
-        pytest.param(1, "old", id="between-the-two-renames"),
-        pytest.param(2, "new", id="before-the-old-one-is-removed"),
-    ],
-)
-def test_kill_9_around_the_renames_leaves_the_old_or_the_new_dataset(old, renames, name):
-    process = in_a_process(SWAP, old.folder, renames)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    assert open_dataset(old.folder).facts.name == name
-    assert [video.id for video in open_dataset(old.folder).videos()] == [video.id for video in videos()]
-    again = write_dataset(old.folder, videos(2), DatasetFacts("again", SPACES))
-    assert open_dataset(old.folder).fingerprint == again.fingerprint
-    assert not (old.folder.parent / ".data.replaced").exists()
-
-
-def test_what_a_killed_process_with_the_same_number_left_does_not_matter(old):
-    left = old.folder.parent / f".data.partial-{os.getpid()}"
-    left.mkdir()
-    (left / "utterances.parquet").write_text("half")
-    new = write_dataset(old.folder, videos(1), FACTS)
-    assert_untouched(new)
-
-
-def test_a_folder_with_somebodys_work_is_never_replaced(tmp_path):
-    thesis = tmp_path / "thesis"
-    thesis.mkdir()
-    (thesis / "chapter1.tex").write_text("years of work")
-    message = f"Expected {thesis} to be new or to hold dataset.json, but got something else; choose another --out"
-    with pytest.raises(WriteError) as caught:
-        write_dataset(thesis, videos(), FACTS)
-    assert str(caught.value) == message
-    (tmp_path / "file").write_text("years of work")
-    with pytest.raises(WriteError, match="to be new or to hold dataset.json"):
-        write_dataset(tmp_path / "file", videos(), FACTS)
-    assert (thesis / "chapter1.tex").read_text() == (tmp_path / "file").read_text() == "years of work"
-    (tmp_path / "empty").mkdir()
-    assert open_dataset(write_dataset(tmp_path / "empty", videos(), FACTS).folder).facts.name == "old"
-
-
-def test_the_working_folder_is_not_pulled_away(tmp_path, monkeypatch):
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    for folder in (".", "..", "/"):
-        with pytest.raises(WriteError, match="but got /.*, which holds the working folder; choose another --out"):
-            write_dataset(Path(folder), videos(), FACTS)
-
-
-def test_a_link_to_a_dataset_stays_a_link(old, tmp_path):
-    link = tmp_path / "link"
-    link.symlink_to(old.folder)
-    for seed in (1, 2):
-        new = write_dataset(link, videos(seed), FACTS)
-        assert link.is_symlink()
-        assert open_dataset(old.folder).fingerprint == new.fingerprint
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["data", "link"]
-
-
 def test_a_place_that_cannot_be_written_is_a_write_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(WriteError, match=r"Expected to write .*/file/data, but got .*directory"):
-        write_dataset(tmp_path / "file" / "data", videos(), FACTS)
     with pytest.raises(WriteError, match=r"Expected to write .*/file/x.json, but got .*; what stood there before"):
         write_json(tmp_path / "file" / "x.json", {})
-
-
-def test_an_error_of_the_videos_passes_through(old):
-    class StrangeError(Exception):
-        pass
-
-    def fail():
-        with atomic_folder(old.folder, "dataset.json") as aside:
-            (aside / "half").write_text("")
-            raise StrangeError
-
-    with pytest.raises(StrangeError):
-        fail()
-    assert_untouched(old)
 
 
 def test_json_has_null_for_what_is_no_number():
@@ -362,3 +163,106 @@ def test_a_lock_is_refused_or_waited_for_and_goes_with_its_process(tmp_path):
         process.kill()
         with exclusive_lock(path):
             pass
+
+
+def test_a_temporary_file_is_private_and_has_another_name_each_time(tmp_path):
+    names = set()
+    for _ in range(3):
+        with atomic_file(tmp_path / "x") as aside:
+            assert stat.S_IMODE(aside.stat().st_mode) == 0o600
+            assert aside.name.startswith(f".x.partial-{os.getpid()}-")
+            names.add(aside.name)
+    assert len(names) == 3
+
+
+def test_a_link_is_replaced_and_its_target_left_alone(tmp_path):
+    (tmp_path / "victim").write_text("years of work")
+    (tmp_path / "x").symlink_to("victim")
+    write_json(tmp_path / "x", {})
+    assert not (tmp_path / "x").is_symlink()
+    assert (tmp_path / "victim").read_text() == "years of work"
+
+
+def test_what_others_are_writing_is_not_removed(tmp_path):
+    with subprocess.Popen(["sleep", "60"]) as living:
+        with subprocess.Popen(["true"]) as dead:
+            dead.wait()
+        kept = [f".x.partial-{living.pid}-abc", ".x.partial-notes", ".y.partial-1-abc"]
+        removed = [f".x.partial-{dead.pid}-a_1", f".x.partial-{dead.pid}", f".x.partial-{os.getpid()}-abc"]
+        for name in (*kept, *removed[1:]):
+            (tmp_path / name).write_text("")
+        (tmp_path / removed[0] / "folder").mkdir(parents=True)
+        with atomic_file(tmp_path / "x") as outer:
+            outer.write_text("outer")
+            write_json(tmp_path / "x", {})  # by another thread, say
+            assert outer.exists()
+        living.kill()
+    assert (tmp_path / "x").read_text() == "outer"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*kept, "x"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to other users")
+def test_what_other_users_left_is_not_removed(tmp_path):
+    left = tmp_path / ".x.partial-999999999-abc"
+    left.write_text("")
+    os.chown(left, 65534, 65534)
+    remove_partial(tmp_path, ".x.partial-*")
+    assert left.exists()
+    os.chown(left, 0, 0)
+    remove_partial(tmp_path, ".x.partial-*")
+    assert not left.exists()
+
+
+def test_a_lock_follows_no_link_and_changes_no_file(tmp_path):
+    (tmp_path / "victim").write_text("years of work")
+    (tmp_path / "link").symlink_to("victim")
+    with (
+        pytest.raises(WriteError, match="Expected to write .*/link, but got a symbolic link"),
+        exclusive_lock(tmp_path / "link"),
+    ):
+        pass
+    with exclusive_lock(tmp_path / "victim"):
+        pass
+    assert (tmp_path / "victim").read_text() == "years of work"
+    with (
+        pytest.raises(WriteError, match="Expected to write .*/victim/.lock"),
+        exclusive_lock(tmp_path / "victim" / ".lock"),
+    ):
+        pass
+
+
+def test_a_place_that_this_user_may_not_write_to_is_read_only(tmp_path):
+    (tmp_path / "x.json").write_text("{}")
+    tmp_path.chmod(0o500)
+    is_root = os.geteuid() == 0
+    if is_root:  # may write everywhere
+        os.seteuid(65534)
+    try:
+        for write in (lambda: write_json(tmp_path / "x.json", {}), lambda: exclusive_lock(tmp_path / "x").__enter__()):
+            with pytest.raises(ReadOnlyError, match="but got Permission denied; what stood there before is unchanged"):
+                write()
+    finally:
+        if is_root:
+            os.seteuid(0)
+        tmp_path.chmod(0o700)
+
+
+def test_subfolders_that_are_links_are_refused_and_the_folder_itself_may_be_one(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to("elsewhere")
+    refuse_links(tmp_path / "out", "runs", "runs/a/seed-0")
+    (tmp_path / "elsewhere/runs").symlink_to(tmp_path)
+    for name in ("runs", "runs/a/seed-0"):
+        with pytest.raises(WriteError, match="Expected a folder at .*/out/runs, but got a symbolic link"):
+            refuse_links(tmp_path / "out", name)
+
+
+def test_an_output_replaces_only_a_file_of_its_kind(tmp_path):
+    path = tmp_path / "x.parquet"
+    require_same_kind(path, b"PAR1")
+    for content in (b"", b"PAR1..."):
+        path.write_bytes(content)
+        require_same_kind(path, b"PAR1")
+    path.write_text("PA: years of work")
+    with pytest.raises(WriteError, match="Expected .*x.parquet to be new or an earlier output .* another file; choose"):
+        require_same_kind(path, b"PAR1")

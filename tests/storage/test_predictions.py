@@ -126,7 +126,9 @@ def test_a_file_that_is_missing_or_no_parquet_says_so(tmp_path):
     write_predictions(path, predictions())
     for content in (path.read_bytes()[:-5], b"video_id,index\n", b""):
         path.write_bytes(content)
-        with pytest.raises(DamagedFileError, match="Expected Parquet in .* but got .*; write the predictions again"):
+        with pytest.raises(
+            DamagedFileError, match="Expected a predictions table in .* but got .*; it is cut, altered or of another"
+        ):
             read_predictions(path)
 
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import textwrap
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mien.errors import DamagedFileError, DataError, FeatureSpaceError, TrainingError, UnknownNameError
+from mien.errors import DamagedFileError, DataError, FeatureSpaceError, TrainingError, UnknownNameError, WriteError
 from mien.schema import FeatureSpace, Modality
-from mien.storage.runs import Run, epoch_file, kept_epochs, open_run, require_epoch, require_spaces, write_run
+from mien.storage.runs import (
+    Run,
+    epoch_file,
+    kept_epochs,
+    open_run,
+    require_epoch,
+    require_spaces,
+    run_lock,
+    write_run,
+)
 from mien.tasks import EMOTION, SENTIMENT
 
 TEXT = FeatureSpace(Modality.TEXT, "glove-6b-50d", 50, recipe={"tokenizer": 1})
@@ -104,7 +117,7 @@ def test_what_is_no_run_or_a_damaged_one_says_so(tmp_path):
     for name in ("seed", "tasks", "feature_spaces", "sha256", "finished"):
         card.write_text(json.dumps({key: value for key, value in json.loads(whole).items() if key != name}))
         with pytest.raises(
-            DamagedFileError, match=f"Expected complete facts in .*run.json, but got KeyError: '{name}'"
+            DamagedFileError, match=f"Expected complete facts in .*run.json, but got no {name} in run.json"
         ):
             open_run(run.folder)
     card.write_text(whole.replace('"emotion"', '"mood"'))
@@ -128,3 +141,41 @@ def test_another_feature_space_is_refused_and_both_are_named():
 def test_more_spaces_than_needed_do_no_harm():
     require_spaces(SPACES, {**SPACES, Modality.ACOUSTIC: VOICE})
     require_spaces({}, {})
+
+
+@contextmanager
+def locked_elsewhere(folder):
+    """Another process holds the lock of a run folder."""
+    code = f"""
+        from pathlib import Path
+        from mien.storage.runs import run_lock
+        with run_lock(Path({str(folder)!r})):
+            print("held", flush=True)
+            input()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield
+        process.kill()
+
+
+def test_one_process_works_on_a_run_and_others_are_told_so(tmp_path):
+    run = make_run(tmp_path / "run", finished=False)
+    with locked_elsewhere(run.folder):
+        for work in (lambda: open_run(run.folder), lambda: run_lock(run.folder).__enter__()):
+            with pytest.raises(TrainingError, match="Expected no other process at work on .*/run, but got one"):
+                work()
+        assert open_run(run.folder, unfinished=True).identity == run.identity
+    with run_lock(run.folder), run_lock(run.folder, wait=True):
+        pass
+    with pytest.raises(TrainingError, match="its training was interrupted; continue it"):
+        open_run(run.folder)
+
+
+@pytest.mark.parametrize("name", ["resume", "epochs", "predictions"])
+def test_a_run_is_not_written_through_a_link_among_its_folders(tmp_path, name):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).symlink_to(tmp_path)
+    with pytest.raises(WriteError, match=f"Expected a folder at .*/run/{name}, but got a symbolic link"):
+        run_lock(tmp_path / "run").__enter__()

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from mien.benchmark.benchmark import BenchmarkRequest, benchmark
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.errors import UsageError
 from mien.schema import FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset
@@ -150,9 +151,13 @@ def epochs_done(out):
 
 
 def further_process(process):
-    """The process that the started one has started; None before that."""
-    other = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return int(other[0]) if other else None
+    """The process that the started one has started for the second device; None before that."""
+    # further children of a short life read the Dataset
+    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        with suppress(OSError):  # it has ended
+            if b"LOCAL_RANK=1" in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+                return int(child)
+    return None
 
 
 def has_ended(pid):

@@ -11,7 +11,8 @@ from tests.features.voices import voice
 from tests.media.examples import gray, write_media
 from tests.planted import QUICK
 
-from mien.commands.train import TrainRequest, train
+from mien.commands.train import train
+from mien.commands.train_plan import TrainRequest
 from mien.errors import DataError, FeatureSpaceError, UnknownNameError, UsageError
 from mien.media.word_times import NONE_HEARD, NOTHING_HEARD_AT_ALL, spoken_words, spread_words
 from mien.schema import EMOTIONS, Clip, Level, Modality

@@ -1,16 +1,12 @@
-"""`mien extract` killed at random, five times: the same Dataset bytes as one that nobody stopped."""
+"""`mien extract` killed at random: the same Dataset bytes as one that nobody stopped."""
 
 from __future__ import annotations
 
 import csv
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
+from tests.kills import EARLY_MOMENTS, kill_at_random, mien_command, seconds_of
 
 from mien.media.clips import read_subtitles
 from mien.schema import EMOTIONS
@@ -22,17 +18,7 @@ SPLITS = {"a": "train", "b": "train", "c": "valid"}
 
 
 def command(folder, out):
-    return [
-        sys.executable,
-        "-m",
-        "mien",
-        "extract",
-        str(folder),
-        "--labels",
-        str(folder / "labels.csv"),
-        "--out",
-        str(out),
-    ]
+    return mien_command("extract", folder, "--labels", folder / "labels.csv", "--out", out)
 
 
 @pytest.fixture(scope="module")
@@ -51,26 +37,28 @@ def labelled(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_kills", [2, pytest.param(5, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("n_kills", [1, pytest.param(10, marks=pytest.mark.exhaustive)])
 def test_kills_at_random_change_no_byte(labelled, tmp_path, n_kills):
-    started_s = time.monotonic()
-    subprocess.run(command(labelled, tmp_path / "whole"), check=True, capture_output=True)
-    whole_s = time.monotonic() - started_s
-    draw = random.Random(0)
-    n_killed = 0
-    for _ in range(n_kills):
-        process = subprocess.Popen(
-            command(labelled, tmp_path / "data"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(draw.uniform(0.1, 0.6) * whole_s)
-        process.kill()  # does nothing where the process has ended
-        n_killed += process.wait() == -signal.SIGKILL
-    # a later one may be done before its turn comes, because it goes on where the others stopped
-    assert n_killed >= n_kills // 2
-    kept = {path: path.stat().st_mtime_ns for path in cache_beside(tmp_path / "data").glob("*.parquet")}
-    subprocess.run(command(labelled, tmp_path / "data"), check=True, capture_output=True)
-    for path, written_ns in kept.items():
-        assert path.stat().st_mtime_ns == written_ns, "what an earlier run finished is not made again"
-    assert (tmp_path / "data/utterances.parquet").read_bytes() == (tmp_path / "whole/utterances.parquet").read_bytes()
-    assert open_dataset(tmp_path / "data").facts.origin == open_dataset(tmp_path / "whole").facts.origin
+    whole, out = tmp_path / "whole", tmp_path / "data"
+    kept = {}
+
+    def look():
+        """What an earlier call finished is not made again."""
+        cached = {path: path.stat().st_mtime_ns for path in cache_beside(out).glob("*.parquet")}
+        assert kept.items() <= cached.items()
+        kept.update(cached)
+
+    def start_over():
+        look()
+        kept.clear()
+        shutil.rmtree(out)
+        shutil.rmtree(cache_beside(out))
+
+    whole_s = seconds_of(command(labelled, whole))
+    kill_at_random(
+        command(labelled, out), n_kills, whole_s, start_over=start_over, after_kill=look, moments=EARLY_MOMENTS
+    )
+    look()
+    assert (out / "utterances.parquet").read_bytes() == (whole / "utterances.parquet").read_bytes()
+    assert open_dataset(out).facts.origin == open_dataset(whole).facts.origin
     assert [path.name for path in tmp_path.rglob("*.partial-*")] == []

@@ -3,12 +3,14 @@
 import csv
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from tests.video import examples
 
-from mien.video.outputs import captions, clock, write_utterances_csv
+from mien.errors import WriteError
+from mien.video.outputs import captions, clock, output_folders, write_outputs, write_utterances_csv
 
 TIMES = re.compile(r"(\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3}) --> (\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3})")
 
@@ -118,3 +120,22 @@ def test_seconds_round_to_milliseconds_without_leaving_their_minute():
     )
     text = captions(replace(analysis, utterances=(*analysis.utterances[:-1], row)))
     assert "00:01:00.000 --> 00:01:00.001" in text
+
+
+def test_outputs_replace_those_of_an_analysis_and_no_other_file(tmp_path):
+    def write():
+        for folder in output_folders(tmp_path, [Path("in/talk.mp4")], subfolders=True).values():
+            write_outputs(folder, examples.realistic())
+
+    write()
+    write()
+    talk = tmp_path / "talk"
+    (talk / "notes.txt").write_text("years of work")
+    (talk / "analysis.json").write_text('{"analysis": "of mine"}')
+    with pytest.raises(WriteError, match="to be without analysis.json or to hold analysis.json of this command"):
+        write()
+    talk.rename(tmp_path / "elsewhere")
+    talk.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(WriteError, match="Expected a folder at .*/talk, but got a symbolic link"):
+        write()
+    assert output_folders(talk, [Path("x.mp4"), Path("y.mp4")], subfolders=True)[Path("y.mp4")] == talk / "y"

@@ -36,13 +36,13 @@ from mien.benchmark.scored_runs import (
 )
 from mien.benchmark.suites import Setting, Suite, dataset_contents, find_suite
 from mien.benchmark.tables import score_table, write_suite_tables
-from mien.commands.train import TrainRequest, plan_run
+from mien.commands.train_plan import TrainRequest, plan_run
 from mien.engine.jobs import EngineConfig, run_jobs
 from mien.errors import DataError, TrainingError, UsageError
 from mien.evaluation.suite import SUITE_RESAMPLES
 from mien.models import MODELS
 from mien.storage.dataset import Dataset, open_dataset
-from mien.storage.files import exclusive_lock, read_json, write_json
+from mien.storage.files import exclusive_lock, read_json, refuse_links, write_json
 from mien.tasks import TASKS
 
 LOCK_FILE = Path(".lock")
@@ -132,7 +132,7 @@ def benchmark(
         EngineError: The cluster cannot be reached or cannot run the jobs.
     """
     from mien.benchmark.cases import write_benchmark_cases
-    from mien.benchmark.draw import write_benchmark_figures
+    from mien.benchmark.draw import FOLDER, write_benchmark_figures
 
     request = request or BenchmarkRequest()
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
@@ -150,7 +150,9 @@ def benchmark(
         f"Expected {folder} for this benchmark alone, but got another process at work on it; wait for it, or choose "
         "another --out"
     )
+    _refuse_other_files(folder)
     with exclusive_lock(folder / LOCK_FILE, in_use):
+        refuse_links(folder, FOLDER, *(job.key for job in jobs))
         _write_or_check_plan(folder, plan)
         failures = _run_all(jobs, request.engine, report or (lambda _done, _total, _text: None))
         write_json(folder / RESULTS_FILE, collect_results(folder, plan, failures, request.n_resamples))
@@ -165,7 +167,7 @@ def _run_all(jobs: Sequence[RunJob], engine: EngineConfig, report: Report) -> di
     """Run the jobs that are not finished yet.
 
     Returns:
-        Key of each failed job -> reason for the failure.
+        Path of each failed run, relative to the benchmark's folder -> reason for the failure.
     """
     pending = [job for job in jobs if not is_done(job.folder, job.identity)]
     done = len(jobs) - len(pending)
@@ -186,7 +188,7 @@ def _failed_run(job: RunJob, reason: str) -> RunOutcome:
 
 
 def _plan_json(suite: Suite, dataset: Dataset, n_seeds: int) -> dict[str, Any]:
-    """Return the content of plan.json: everything that determines the scores, and the paths of the Datasets."""
+    """Return the content of plan.json: suite, settings, seeds, split, and where the data are."""
     return {
         "format": "mien-benchmark",
         "suite": suite.name,
@@ -240,21 +242,21 @@ def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -
         )
 
 
-def _write_or_check_plan(folder: Path, plan: dict[str, Any]) -> None:
-    """Write plan.json into a new folder, or check that the plan.json of an existing folder has the same content.
+def _refuse_other_files(folder: Path) -> None:
+    """Raise TrainingError if a folder contains files but no plan.json, so that no benchmark is written among them."""
+    if (folder / PLAN_FILE).exists() or not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.name != str(LOCK_FILE) and ".partial-" not in path.name:
+            raise TrainingError(
+                f"Expected {folder} to be new or a benchmark, but got a folder with {path.name}; choose another --out"
+            )
 
-    Raises:
-        TrainingError: The folder has another plan, or it has files but no plan.
-    """
+
+def _write_or_check_plan(folder: Path, plan: dict[str, Any]) -> None:
+    """Write plan.json into a new folder; raise TrainingError if the folder has another plan."""
     path = folder / PLAN_FILE
     if not path.exists():
-        foreign = [
-            each.name for each in folder.iterdir() if each.name != str(LOCK_FILE) and ".partial-" not in each.name
-        ]
-        if foreign:
-            raise TrainingError(
-                f"Expected {folder} to be new or a benchmark, but got a folder with {foreign[0]}; choose another --out"
-            )
         write_json(path, plan)
         return
     existing = read_json(path, "a benchmark")
@@ -269,8 +271,8 @@ def _write_or_check_plan(folder: Path, plan: dict[str, Any]) -> None:
 def _comparable_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of a plan for comparison with another plan.
 
-    The list of settings is replaced by one key per setting, "setting NAME". The paths of Datasets are left out, because
-    the fingerprints identify the Datasets.
+    In the copy, every setting is a separate entry with the key "setting NAME", in place of the list of settings. The
+    paths of Datasets are left out, because the fingerprints identify the Datasets.
     """
 
     def pathless(part: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,6 @@ recall against the gold set. The gain is a mean over seeds, so it need not be 0 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ import numpy as np
 from mien.benchmark.view import BenchmarkFolder, open_benchmark
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.rows import require_same_utterances, validated_predictions
-from mien.reports.table_formats import spreadsheet_cell, to_csv
+from mien.reports.table_formats import markdown_text, to_csv
 from mien.schema import EMOTIONS, BoolArray, FloatArray, emotion_multihot7, sentiment_classes
 from mien.storage.dataset import Dataset
 from mien.storage.files import atomic_file
@@ -42,8 +41,6 @@ RULE = (
     "video and index. Shown is what more than half of the seeds say, at the thresholds of the protocol clean. "
     "P and R: precision and recall of that set. ~~Struck through~~: wrong. _Missed_: in the gold set, but not said."
 )
-# characters that Markdown reads as markup unless a backslash precedes them
-MARKUP = re.compile(r"([\\`*_\[\]|~<>&])")
 NOT_LABELLED = "not labelled"
 SEPARATOR = "; "
 CASES_CSV, CASES_MD = "cases.csv", "cases.md"
@@ -54,7 +51,7 @@ ROUNDING_DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A fraction of two counts, printed like 1/3."""
+    """A ratio of two counts: `n` divided by `of`. Its text has the form "1/3"."""
 
     n: int
     of: int
@@ -70,7 +67,10 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class SidePrediction:
-    """Predictions of joint or single-task systems for an utterance; None if a prediction or gold label is missing."""
+    """Predictions of the joint or of the single-task systems for one utterance.
+
+    A field is None if the prediction or the gold label that it needs is missing.
+    """
 
     emotions: tuple[str, ...] | None = None  # majority over the seeds, in the order of EMOTIONS
     wrong: tuple[str, ...] = ()  # predicted, but not in the gold set
@@ -140,12 +140,13 @@ def write_benchmark_cases(
 ) -> tuple[list[Path], str]:
     """Write cases.csv and cases.md: the utterances where joint learning helps and hurts most in a benchmark.
 
-    The systems are those of `BenchmarkView.reference_family`, compared on the seeds for which all of them have runs.
+    The compared systems are those of `BenchmarkView.reference_family`. Seeds for which one of them lacks a run are left
+    out.
 
     Args:
         folder: Folder of the finished benchmark.
         k: Largest number of utterances in each of two lists: where joint learning is better, and where it is worse.
-        dataset: Folder in which the benchmark's Dataset is now, for transcripts; if None, the path in plan.json.
+        dataset: Folder of the benchmark's Dataset, from which transcripts are read. By default, the path in plan.json.
 
     Returns:
         Paths of the files, and an empty text. If nothing was written: an empty list, and the reason.
@@ -187,7 +188,7 @@ def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]]
         k: Largest number of utterances in each of the two lists.
 
     Returns:
-        Both lists, the largest change first, and the numbers of all utterances that gain, lose, or stay equal.
+        Both lists, the largest change first. Also how many of all utterances gain, lose, or stay equal.
 
     Raises:
         DataError: The runs differ in utterances or gold labels, or their predictions are invalid.
@@ -283,7 +284,7 @@ def _emotion_names(mask: BoolArray) -> tuple[str, ...]:
 
 
 def write_cases_csv(path: Path, report: CasesReport) -> None:
-    """Write cases.csv: one row per listed utterance. Numbers are not rounded. No text runs as a spreadsheet formula.
+    """Write cases.csv: one row per listed utterance, with unrounded numbers, and texts that are safe in spreadsheets.
 
     Args:
         path: File to write.
@@ -291,13 +292,15 @@ def write_cases_csv(path: Path, report: CasesReport) -> None:
     """
     rows = [_case_csv_row(report, which, case) for which, cases in _cases_by_kind(report) for case in cases]
     header = list(_case_csv_row(report, "", Case("", 0, None, None, SidePrediction(), SidePrediction(), 0.0)))
-    text = to_csv(header, [[spreadsheet_cell(value) for value in row.values()] for row in rows])
+    text = to_csv(header, [list(row.values()) for row in rows])
     with atomic_file(path) as aside:
         aside.write_text(text, encoding="utf-8")
 
 
 def write_cases_md(path: Path, report: CasesReport) -> None:
-    """Write cases.md: how the utterances are picked, and tables where joint and where single-task learning is better.
+    """Write cases.md: a table where joint learning is better, and a table where single-task learning is.
+
+    A text above the tables explains how the utterances are chosen.
 
     Args:
         path: File to write.
@@ -308,8 +311,8 @@ def write_cases_md(path: Path, report: CasesReport) -> None:
     lines = [
         "# Cases: joint against single-task learning",
         "",
-        f"{escaped(report.joint)} (joint) against {escaped(' and '.join(report.single))} (single) on "
-        f"{escaped(report.data)}, seeds {', '.join(map(str, cases.seeds))}. Of {n} utterances joint is better in "
+        f"{markdown_text(report.joint)} (joint) against {markdown_text(' and '.join(report.single))} (single) on "
+        f"{markdown_text(report.data)}, seeds {', '.join(map(str, cases.seeds))}. Of {n} utterances joint is better in "
         f"{cases.n_joint_better}, single in {cases.n_single_better}, neither in {cases.n_equal}.",
         "",
         RULE,
@@ -320,11 +323,6 @@ def write_cases_md(path: Path, report: CasesReport) -> None:
         lines += ["", f"## {which.capitalize()}", "", *table]
     with atomic_file(path) as aside:
         aside.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def escaped(text: str) -> str:
-    """Escape text for a cell of a Markdown table: one line without markup."""
-    return MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
 def _cases_by_kind(report: CasesReport) -> list[tuple[str, tuple[Case, ...]]]:
@@ -358,9 +356,9 @@ def _case_csv_row(report: CasesReport, which: str, case: Case) -> dict[str, Any]
 def _case_markdown_row(report: CasesReport, case: Case) -> str:
     emotions = NOT_LABELLED if case.gold_emotions is None else ", ".join(case.gold_emotions) or "none"
     cells = [
-        escaped(case.video_id),
+        markdown_text(case.video_id),
         str(case.index),
-        escaped(report.transcripts.get((case.video_id, case.index), "")),
+        markdown_text(report.transcripts.get((case.video_id, case.index), "")),
         f"{emotions}; {_class_name(case.gold_positive) or NOT_LABELLED}",
         _side_markdown(case.joint, case.gold_positive),
         _side_markdown(case.single, case.gold_positive),

@@ -16,8 +16,9 @@ from mien.benchmark.figures import paper, systems
 from mien.benchmark.view import BenchmarkFolder, BenchmarkView, OmittedFigure, VideoAttention, open_benchmark
 from mien.commands.reading import read_split
 from mien.errors import DataError, UnknownNameError
+from mien.printable import printable
 from mien.reports import reliability
-from mien.reports.style import write_figure
+from mien.reports.style import FORMATS, write_figure
 from mien.reports.table_formats import seeds_text
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import atomic_file
@@ -116,8 +117,8 @@ def write_benchmark_figures(
         figure = entry.draw(benchmark)
         if isinstance(figure, OmittedFigure):
             reasons[name] = figure.reason
-            for stale in (opened.folder / FOLDER).glob(f"{name}.*"):
-                stale.unlink()
+            for ending in FORMATS:
+                (opened.folder / FOLDER / f"{name}.{ending}").unlink(missing_ok=True)
         else:
             written[name] = write_figure(opened.folder / FOLDER, name, figure)
     _write_figures_readme(opened.folder / FOLDER / README, benchmark, written, reasons)
@@ -239,4 +240,4 @@ def _write_figures_readme(
     if reasons:
         lines += ["", "Left out:", "", *(f"- `{name}`: {reason}" for name, reason in reasons.items())]
     with atomic_file(path) as aside:
-        aside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        aside.write_text(printable("\n".join(lines)) + "\n", encoding="utf-8")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mien.commands.evaluate import SplitSelection, score_run, seed_run
-from mien.commands.train import PREDICTIONS_FOLDER, TrainRequest, train
+from mien.commands.train import PREDICTIONS_FOLDER, train
+from mien.commands.train_plan import TrainRequest
 from mien.engine.cluster import require_visible_paths
 from mien.errors import DataError, EngineError, MienError
 from mien.evaluation.compare import SeedRun, SettingScores, score_setting
@@ -19,9 +20,9 @@ from mien.evaluation.suite import compare_with_reference, intervals_of_means
 from mien.evaluation.summary import mean_and_sd, summarize_json
 from mien.models import MODELS, SystemEntry
 from mien.pretrained import sha256_of
-from mien.storage.files import exclusive_lock, read_json, write_json
+from mien.storage.files import read_json, write_json
 from mien.storage.predictions import read_predictions
-from mien.storage.runs import CARD, Run, kept_epochs, open_run
+from mien.storage.runs import CARD, Run, kept_epochs, open_run, run_lock
 from mien.tasks import TASKS, Task
 from mien.version import __version__
 
@@ -54,7 +55,7 @@ class RunJob:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Outcome of the job with the key `key`: `failure` is None if it succeeded, else the reason why it failed."""
+    """Outcome of one job: the `key` of the job, and the reason for its failure, or None if it succeeded."""
 
     key: str
     failure: str | None = None
@@ -86,7 +87,7 @@ def run_and_score(job: RunJob) -> RunOutcome:
     try:
         # Wait for the lock. Any other holder is an orphaned worker that will finish or exit: a cluster assigns the job
         # of an unreachable worker to a second worker, while the first may still be running.
-        with exclusive_lock(job.folder.with_name(f".{job.folder.name}.lock")):
+        with run_lock(job.folder, wait=True):
             _train_and_score(job)
     except EngineError:
         raise
@@ -165,7 +166,7 @@ def collect_results(
     Args:
         folder: Folder of the benchmark.
         plan: Content of plan.json.
-        failures: Key of each failed run -> reason for the failure.
+        failures: Path of each failed run, relative to `folder` -> reason for the failure.
         n_resamples: Number of bootstrap resamples of the videos.
 
     Returns:

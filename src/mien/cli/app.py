@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 import sys
+import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from mien.cli import experiments, video
+from mien.cli.doctor import doctor
 from mien.cli.guard import guarded, set_debug
 from mien.cli.options import Json, print_json
 from mien.errors import UsageError
+from mien.limits import set_limits
+from mien.printable import printable
+from mien.settings import parse_pairs
 from mien.version import __version__
+
+# class of all errors of the parser; it has no public name in typer, which contains its own copy of click
+WrongCommandLine: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="mien",
@@ -39,6 +49,7 @@ app.command("benchmark")(experiments.benchmark)
 app.command("extract")(video.extract)
 app.command("analyze")(video.analyze)
 app.command("demo")(video.demo)
+app.command("doctor")(doctor)
 
 
 @app.callback(invoke_without_command=True)
@@ -48,10 +59,15 @@ def global_options(
         list[str] | None,
         typer.Option(metavar="MODULE", help="Import a module of yours that adds systems, see docs/extending.md."),
     ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Change a limit for foreign files, see docs/security.md."),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
-    """What a person on video feels, utterance by utterance: sentiment and six emotions."""
+    """Apply the options that precede the name of a command: tracebacks, plug-ins, limits, and the version."""
     set_debug(debug)
+    guarded(set_limits)(parse_pairs(limit or []))
     import_plugins(plugin or [])
     if version:
         typer.echo(f"mien {__version__}")
@@ -132,15 +148,31 @@ def readers(json: Json = False) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line, and exit.
+
+    Control characters are also escaped in the messages of the parser, in warnings and in tracebacks.
+    """
+    format_warning = warnings.formatwarning
+    warnings.formatwarning = lambda *args, **options: printable(format_warning(*args, **options))
+    try:
+        sys.exit(app(standalone_mode=False))
+    except WrongCommandLine as error:
+        error.message = printable(error.message)
+        error.show()
+        sys.exit(error.exit_code)
+    except Exception:  # only with --debug, see `guarded`
+        sys.exit(printable(traceback.format_exc()))
 
 
 @guarded
 def import_plugins(names: Sequence[str]) -> None:
-    """Import each module, also from the current folder. Raises UsageError if a module does not exist."""
-    if names and "" not in sys.path:
-        sys.path.insert(0, "")
+    """Import the modules with the given names; the current folder is searched last.
+
+    Raises UsageError if a module does not exist.
+    """
+    current = os.getcwd()
+    if names and current not in sys.path:
+        sys.path.append(current)  # last, so that its files hide no installed module
     for name in names:
         try:
             importlib.import_module(name)
@@ -152,8 +184,9 @@ def import_plugins(names: Sequence[str]) -> None:
 
 
 def _show_listing(title: str, rows: dict[str, dict[str, Any]], keys: tuple[str, ...]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from mien.cli.terminal import PrintableConsole
 
     table = Table(title=title, title_justify="left", show_lines=True)
     table.add_column("name", no_wrap=True)
@@ -161,14 +194,15 @@ def _show_listing(title: str, rows: dict[str, dict[str, Any]], keys: tuple[str, 
         table.add_column(header)
     for name, row in rows.items():
         table.add_row(name, *(str(row[key]) for key in keys))
-    # no markup: the column "needs" contains square brackets, as in mien[offline]
-    Console(highlight=False, markup=False).print(table)
+    PrintableConsole().print(table)
 
 
 def _show_settings(groups: dict[str, dict[str, Any]]) -> None:
-    from rich.console import Console
+    from rich.text import Text
 
-    console = Console(highlight=False)
+    from mien.cli.terminal import PrintableConsole
+
+    console = PrintableConsole()
     for name, settings in groups.items():
         text = "  ".join(f"{key}={'none' if value is None else value}" for key, value in settings.items())
-        console.print(f"[bold]{name}[/]: {text}")
+        console.print(Text.assemble((printable(name), "bold"), printable(f": {text}")))

@@ -127,9 +127,12 @@ class TrainCall:
 @options.one_object(TrainCall)
 def train(call: TrainCall) -> None:
     """Train one system on the train and valid splits. A killed training loses at most one epoch (see --resume)."""
+    from mien.commands.extras import require_system_extra
+
+    require_system_extra(call.model)
     from mien.cli import progress, render
-    from mien.commands.train import TrainRequest, choose_settings
     from mien.commands.train import train as run_training
+    from mien.commands.train_plan import TrainRequest, choose_settings
     from mien.models import model_entry
     from mien.schema import Modality
     from mien.settings import read_toml
@@ -164,6 +167,9 @@ def evaluate(
     json: options.Json = False,
 ) -> None:
     """Score runs on one split, and show their mean, their standard deviation and a trivial baseline."""
+    from mien.commands.extras import require_run_extras
+
+    require_run_extras(*runs)
     from mien.cli import progress, render
     from mien.commands.evaluate import evaluate as run_evaluation
 
@@ -185,7 +191,10 @@ def compare(
     bootstrap: ResamplesOption = 1000,
     json: options.Json = False,
 ) -> None:
-    """Test if system A is better than B: paired t-test over seeds, Holm-corrected paired bootstrap over videos."""
+    """Test whether system A is better than B, by a t-test over seeds and a bootstrap over videos (both paired)."""
+    from mien.commands.extras import require_run_extras
+
+    require_run_extras(*runs, *against)
     from mien.cli import render
     from mien.commands.evaluate import compare as run_comparison
 
@@ -204,7 +213,10 @@ def predict(
     split: Annotated[str | None, typer.Option(help="One split; default: every video.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Predict the labels of the utterances of a Dataset and write one table. Memory does not grow with the data."""
+    """Predict the utterances of a Dataset and write one table. Memory does not grow with the size of the Dataset."""
+    from mien.commands.extras import require_run_extras
+
+    require_run_extras(run)
     from mien.cli import progress, render
     from mien.commands.predict import predict as run_prediction
 
@@ -221,12 +233,16 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Export a run as one file that needs neither mien nor torch. Its outputs are first checked against torch."""
-    from mien.cli import render
-    from mien.commands.export import export as run_export
+    from mien.commands.extras import require_extra, require_run_extras
     from mien.errors import UsageError
 
     if not onnx:
         raise UsageError("Expected a format, but got none; say --onnx")
+    require_extra("onnx")
+    require_run_extras(run)
+    from mien.cli import render
+    from mien.commands.export import export as run_export
+
     exported = run_export(run, out)
     options.print_result(json, exported.to_json(), lambda: render.show_exported(exported))
 
@@ -255,6 +271,9 @@ def diagnose(
     json: options.Json = False,
 ) -> None:
     """Measure how far predictions can be trusted: calibration, thresholds, abstention, groups, errors in the words."""
+    from mien.commands.extras import require_run_extras
+
+    require_run_extras(*runs)
     from mien.cli import progress, render
     from mien.diagnosis.diagnose import diagnose as run_diagnosis
 
@@ -303,7 +322,10 @@ class BenchmarkCall:
 @guarded
 @options.one_object(BenchmarkCall)
 def benchmark(call: BenchmarkCall) -> None:
-    """Train and score many systems, and compare each with a reference. Repeat the command to run what is missing."""
+    """Train and score many systems, and compare each with a reference. Repeat it to continue after an interruption."""
+    from mien.commands.extras import require_extra
+
+    require_extra(call.engine)
     from mien.benchmark.benchmark import BenchmarkRequest
     from mien.benchmark.benchmark import benchmark as run_benchmark
     from mien.cli import progress, render

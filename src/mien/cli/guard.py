@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Mapping
 from typing import ParamSpec, TypeVar
 
 import typer
 
+from mien.cli.interrupt import MESSAGE
+from mien.cli.progress import print_message
 from mien.errors import MienError, SettingsError, UsageError
 
 FAILED = 1
@@ -36,11 +37,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
         except MienError as error:
             raise _exit_with_message(error, str(error), FAILED) from error
         except KeyboardInterrupt as error:
-            raise _exit_with_message(
-                error,
-                "interrupted; what was written before is whole: repeat the command (train: with --resume)",
-                FAILED,
-            ) from error
+            raise _exit_with_message(error, MESSAGE, FAILED) from error
         except BrokenPipeError as error:
             raise _exit_with_message(error, "", FAILED) from error
         except typer.Exit:
@@ -59,7 +56,7 @@ def report_failures(failures: Mapping[str, str]) -> None:
         failures: Name of the video or run that failed -> reason.
     """
     for name, reason in failures.items():
-        sys.stderr.write(f"mien: {name}: {' '.join(reason.split())}\n")
+        print_message(f"mien: {name}: {reason}")
     if failures:
         raise typer.Exit(FAILED)
 
@@ -68,5 +65,5 @@ def _exit_with_message(error: BaseException, text: str, code: int) -> typer.Exit
     if _debug["on"]:
         raise error
     if text:
-        sys.stderr.write(f"mien: {' '.join(text.split())}\n")
+        print_message(f"mien: {text}")
     return typer.Exit(code)

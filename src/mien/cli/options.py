@@ -35,6 +35,16 @@ Carve = Annotated[
     list[str] | None,
     typer.Option(metavar="ROLE=SHARE", help="Carve whole videos from train, e.g. valid=0.1. Repeatable."),
 ]
+SpeechModel = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FOLDER", help="Of recognition: tiny, base, small, medium or large-v3, or a CTranslate2 folder."
+    ),
+]
+TrustModel = Annotated[
+    bool,
+    typer.Option("--trust-model", help="Open model files without a recorded sha256; see docs/security.md."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; see: mien models. Repeatable.")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from mien.printable import printable
+
 EpochReport = Callable[[dict[str, float]], None]
 # Maximum number of plain lines from 0 to 100 per cent.
 PLAIN_STEPS = 10
+LINE_BREAK = re.compile(r"\s*\n\s*")
 
 
 @contextmanager
@@ -39,13 +43,13 @@ def item_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
     """Show progress through a few long items. Without a terminal, print one line per item.
 
     Yields:
-        Function ``report(done, total, text)`` to call after each item, which `text` describes.
+        Function ``report(done, total, text)`` to call after each item; `text` describes this item.
     """
     with _bar(title) as update:
 
         def report(done: int, total: int, text: str) -> None:
             if update is not None:
-                update(completed=done, total=total, description=f"{title}  {text}")
+                update(completed=done, total=total, description=printable(f"{title}  {text}"))
             else:
                 print_message(f"{title}: {done} of {total}: {text}")
 
@@ -79,8 +83,8 @@ def epoch_bar(title: str, n_epochs: int) -> Iterator[EpochReport]:
 
 
 def print_message(text: str) -> None:
-    """Write one line to standard error."""
-    sys.stderr.write(f"{text}\n")
+    """Write one line to standard error, with control characters as escapes."""
+    sys.stderr.write(f"{LINE_BREAK.sub(' ', printable(text))}\n")
     sys.stderr.flush()
 
 
@@ -98,7 +102,7 @@ def _bar(title: str, total: int | None = None) -> Iterator[Callable[..., None] |
     from rich.console import Console
 
     columns = (
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),

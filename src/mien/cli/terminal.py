@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from mien.printable import printable
+
+
+class PrintableConsole(Console):
+    """Console that shows control characters as escapes, and square brackets and colons as they are, not as markup."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Format a text, such as the cell of a table, with control characters as escapes.
+
+        Args:
+            text: The text.
+            options: Further options of `rich.console.Console.render_str`.
+
+        Returns:
+            The formatted text.
+        """
+        return super().render_str(printable(text), **options)
 
 
 def new_table(title: str, *headers: str) -> Table:
@@ -41,8 +64,7 @@ def print_table(title: str, headers: Iterable[str], rows: Iterable[Iterable[str]
 
 
 def new_console() -> Console:
-    """Return a console that writes to standard output and prints square brackets as they are, not as markup."""
-    # Names of folders, runs and data sets may contain square brackets. Where the output is not a terminal, 180 columns
-    # fit every table uncut.
-    console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=180)
+    """Return a console that writes to standard output."""
+    # Where the output is not a terminal, 180 columns fit every table uncut.
+    console = PrintableConsole()
+    return console if console.is_terminal else PrintableConsole(width=180)

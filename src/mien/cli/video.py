@@ -29,6 +29,8 @@ class ExtractCall:
     ] = None
     acoustic: Annotated[str | None, typer.Option(help="Acoustic extractor, or none. Default: covarep-like-74.")] = None
     visual: Annotated[str | None, typer.Option(help="Visual extractor, or none. Default: face.")] = None
+    speech_model: options.SpeechModel = "tiny.en"
+    trust_model: options.TrustModel = False
     mapping: options.Mapping = None
     rename_split: options.RenameSplit = None
     carve: options.Carve = None
@@ -48,6 +50,8 @@ class AnalyzeCall:
     out: Annotated[Path, typer.Option(help="Folder for report.html, analysis.json, utterances.csv, captions.vtt.")]
     subtitles: Annotated[Path | None, typer.Option(help="SRT or VTT; then nothing is recognised.")] = None
     model: Annotated[str, typer.Option(help="A shipped checkpoint or the folder of a run.")] = "mosei-text"
+    speech_model: options.SpeechModel = "tiny.en"
+    trust_model: options.TrustModel = False
     tracks: Annotated[bool, typer.Option("--tracks/--no-tracks", help="Measure voice and face beside it.")] = True
     embed_video: Annotated[
         float, typer.Option(metavar="MB", min=0, max=100, help="Put a video up to this size inside the report.")
@@ -71,6 +75,7 @@ def extract(call: ExtractCall) -> None:
     """Make a Dataset from raw videos and a table of labels. After an interrupt, repeat the command to continue."""
     from mien.cli import progress, render_dataset
     from mien.engine.jobs import EngineConfig
+    from mien.media.recognition import SpeechSettings
     from mien.schema import Level, Modality
     from mien.storage.describe import describe
     from mien.video.extract import DEFAULT_EXTRACTORS, ExtractRequest
@@ -84,6 +89,7 @@ def extract(call: ExtractCall) -> None:
     request = ExtractRequest(
         extractors={modality: name for modality, name in wanted.items() if name != "none"},
         level=level,
+        speech=SpeechSettings(call.speech_model, trust_model=call.trust_model),
         mapping=parse_pairs(call.mapping or []),
         rename_splits=parse_pairs(call.rename_split or []),
         carve=options.parse_shares(call.carve),
@@ -101,9 +107,15 @@ def extract(call: ExtractCall) -> None:
 @options.one_object(AnalyzeCall)
 def analyze(call: AnalyzeCall) -> None:
     """Analyse raw videos: transcript, sentiment and emotions of every utterance, in one report per video."""
+    from mien.commands.extras import require_extra, require_run_extras
+
+    require_extra(call.engine)
+    require_run_extras(call.model)
     from mien.cli import progress, render
     from mien.engine.jobs import EngineConfig
-    from mien.video.analyze import AnalyzeRequest
+    from mien.media.clips import MediaSettings
+    from mien.media.recognition import SpeechSettings
+    from mien.video.analyze import SILENT_CLIP_S, AnalyzeRequest
     from mien.video.analyze import analyze as run_analysis
     from mien.video.outputs import to_json
     from mien.video.page import PageSettings
@@ -111,6 +123,7 @@ def analyze(call: AnalyzeCall) -> None:
     request = AnalyzeRequest(
         call.model,
         call.subtitles,
+        MediaSettings(SpeechSettings(call.speech_model, trust_model=call.trust_model), silent_clip_s=SILENT_CLIP_S),
         tracks=call.tracks,
         workers=call.workers,
         page=PageSettings(embed_video_up_to_mb=call.embed_video),
@@ -134,6 +147,10 @@ def demo(
 ) -> None:
     """Analyse the short clip that ships with the package, as `mien analyze` does."""
     from mien.cli import progress, render
+    from mien.commands.extras import require_run_extras
+    from mien.video.analyze import DEFAULT_MODEL
+
+    require_run_extras(DEFAULT_MODEL)
     from mien.video.demo import demo as run_demo
     from mien.video.outputs import to_json
 

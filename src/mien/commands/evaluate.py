@@ -6,7 +6,7 @@ No other module opens a split for scoring.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from mien.commands.reading import available_spaces, read_split
 from mien.commands.shipped import decisions_of, find_run, is_shipped_copy
 from mien.commands.train import PREDICTIONS_FOLDER, video_id_hashes
-from mien.errors import DataError, UnknownNameError, UsageError
+from mien.errors import DataError, ReadOnlyError, UnknownNameError, UsageError
 from mien.evaluation.compare import Comparison, SeedRun
 from mien.evaluation.compare import compare_runs as compare_seed_runs
 from mien.evaluation.protocols import PROTOCOLS, ProtocolInput
@@ -24,8 +24,9 @@ from mien.evaluation.summary import summarize
 from mien.evaluation.trivial import TrainMajority
 from mien.metrics.significance import N_RESAMPLES
 from mien.storage.dataset import Dataset, open_dataset
+from mien.storage.files import refuse_links, reporting_damage
 from mien.storage.predictions import Predictions, write_predictions
-from mien.storage.runs import Run, kept_epochs, require_spaces
+from mien.storage.runs import CARD, Run, kept_epochs, require_spaces
 from mien.storage.split_columns import SplitColumns
 from mien.training.predictor import load_predictor
 
@@ -60,12 +61,13 @@ class SplitSelection:
 
 @dataclass(frozen=True)
 class OpenedSplit:
-    """A run and the utterances that it is scored on."""
+    """A run and the utterances that it is scored on. `notes` are messages about what could not be stored."""
 
     run: Run
     dataset: Dataset
     split: str
     columns: SplitColumns
+    notes: list[str] = field(default_factory=list)
 
 
 def evaluate(
@@ -79,7 +81,8 @@ def evaluate(
 ) -> Evaluation:
     """Score finished runs on one split under one protocol (docs/protocol.md).
 
-    The predictions of a run are written to its folder, but not those of shipped checkpoints.
+    The predictions of a run are written to its folder, but not those of shipped checkpoints. If the folder is
+    read-only, a note of the result says that they were not stored.
 
     Args:
         runs: Run folders or names of shipped checkpoints.
@@ -138,11 +141,14 @@ def compare(
     """
     scored = SplitSelection(dataset, split)
     runs = [[find_run(str(folder)) for folder in folders] for folders in (runs_a, runs_b)]
-    sides = [[seed_run(run, _predict_and_write(open_split(run, scored))) for run in side] for side in runs]
+    opened = [[open_split(run, scored) for run in side] for side in runs]
+    sides = [[seed_run(each.run, _predict_and_write(each)) for each in side] for side in opened]
     names = [one_system(side) for side in runs]
     if names[0] == names[1]:
         names = [f"{name} ({Path(folders[0]).name})" for name, folders in zip(names, (runs_a, runs_b), strict=True)]
-    return compare_seed_runs(*sides, name_a=names[0], name_b=names[1], bootstrap=Bootstrap(n_resamples))
+    comparison = compare_seed_runs(*sides, name_a=names[0], name_b=names[1], bootstrap=Bootstrap(n_resamples))
+    not_stored = [note for side in opened for each in side for note in each.notes]
+    return replace(comparison, notes=(*not_stored, *comparison.notes))
 
 
 def score_run(
@@ -168,6 +174,8 @@ def score_run(
     opened = open_split(run, scored or SplitSelection())
     chosen: Predictions | None = None
     results = {}
+    with reporting_damage(run.folder / CARD, "the Run"):
+        majority = TrainMajority.from_json(run.outcome["train_majority"])
     for protocol in protocols:
         if PROTOCOLS[protocol].needs is ProtocolInput.EPOCHS:
             predictions: Predictions | dict[int, Predictions] = _predict_epochs(opened, protocol)
@@ -177,11 +185,11 @@ def score_run(
             predictions,
             protocol=protocol,
             decisions=decisions_of(run),
-            majority=TrainMajority.from_json(run.outcome["train_majority"]),
+            majority=majority,
             identity=identity_of(run, opened),
             bootstrap=Bootstrap(n_resamples),
         )
-        results[protocol] = replace(result, notes=(*warnings_of(opened), *result.notes))
+        results[protocol] = replace(result, notes=(*warnings_of(opened), *opened.notes, *result.notes))
     return results
 
 
@@ -231,7 +239,7 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
             warnings.append(f"NOT A TEST: {n_overlap} of the {len(scored)} scored videos {effect}")
     if np.isnan(columns.sentiment).all() and np.isnan(columns.emotions).all():
         path = run.folder / _predictions_file(run, opened.dataset, opened.split)
-        where = "mien predict writes the predictions" if is_shipped_copy(run) else f"the predictions are in {path}"
+        where = f"the predictions are in {path}" if path.exists() else "mien predict writes the predictions"
         warnings.append(f"no labels in this split: nothing to score; {where}")
     for modality in run.inputs:
         share = float(columns.present[modality].mean())
@@ -288,13 +296,18 @@ def _predict_epochs(opened: OpenedSplit, protocol: str) -> dict[int, Predictions
 def _predict_and_write(opened: OpenedSplit) -> Predictions:
     """Predict the labels of a split with the weights of the chosen epoch, and write the predictions to the run folder.
 
-    For a shipped checkpoint, nothing is written. The same holds for predictions that the training already wrote.
+    Nothing is written for shipped checkpoints, or if the same predictions were written at the end of training. Nor is
+    anything written if the folder is read-only; `opened.notes` then gets a message.
     """
     run, dataset, split = opened.run, opened.dataset, opened.split
     predictions = _predict(opened)
     written_by_training = _is_training_dataset(run, dataset) and split == "valid"
     if not (written_by_training or is_shipped_copy(run)):
-        write_predictions(run.folder / _predictions_file(run, dataset, split), predictions)
+        try:
+            refuse_links(run.folder, PREDICTIONS_FOLDER)
+            write_predictions(run.folder / _predictions_file(run, dataset, split), predictions)
+        except ReadOnlyError:
+            opened.notes.append(f"the predictions were not stored, because {run.folder} is read-only")
     return predictions
 
 

@@ -10,13 +10,15 @@ from typing import Any
 from mien.commands.shipped import decisions_of, find_run, shipped_names
 from mien.errors import UsageError
 from mien.schema import EMOTION_OUTPUTS
-from mien.storage.files import atomic_file
+from mien.storage.files import atomic_file, require_same_kind
 from mien.training.loop import MODEL_FILE
 from mien.training.onnx_export import CHECKED_LENGTHS, TOLERANCE, to_onnx
 from mien.training.predictor import load_predictor
 from mien.version import __version__
 
 ONNX_FORMAT_VERSION = 1
+# An ONNX file begins with the tag of its first field, the version of the format.
+ONNX_HEAD = b"\x08"
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,10 @@ def export(run: str | Path, out: str | Path | None = None) -> Exported:
         Path and metadata of the file.
 
     Raises:
-        UsageError: The system cannot be exported, `out` is a folder, or it is missing for a shipped checkpoint.
+        UsageError: The system cannot be exported, `out` is a folder, or `out` is None for a shipped checkpoint.
         ExportError: The outputs of the graph differ from torch's.
         MissingExtraError: onnx or onnxruntime is not installed.
-        WriteError: The file cannot be written.
+        WriteError: The file cannot be written, or it exists and is not an ONNX file.
         DataError: The folder `run` is not a Run.
         DamagedFileError: A file of the run is damaged.
         UnknownNameError: There is no shipped checkpoint of this name.
@@ -58,6 +60,7 @@ def export(run: str | Path, out: str | Path | None = None) -> Exported:
     path = opened.folder / "model.onnx" if out is None else Path(out)
     if path.is_dir():
         raise UsageError(f"Expected --out to be a file, but got the folder {path}; name a file.onnx")
+    require_same_kind(path, ONNX_HEAD)
     # what users of the file need to know about the run; values are stored as JSON
     metadata = {
         "mien.format_version": ONNX_FORMAT_VERSION,

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-import os
-import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.errors import UsageError, WorkerError
+from mien.errors import UsageError
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
-from mien.readers.base import Described, ReaderOptions, SourceDataSet, VideoReader, assign_splits, collect_notes
+from mien.readers.base import ReaderOptions, SourceDataSet, assign_splits, collect_notes, read_in_order
 from mien.schema import FeatureSpace, Level, Modality, Video
 from mien.storage.dataset import Dataset, DatasetFacts, row_groups, write_dataset_groups
 
@@ -66,9 +60,6 @@ def import_dataset(
 
     Dropped and corrected values are counted in ``dataset.facts.origin["notes"]``. An existing Dataset at `out` is
     replaced only when the import succeeds.
-
-    A script that uses several workers must make this call under ``if __name__ == "__main__":``, because each new
-    process imports the script.
 
     Args:
         reader: Name of the reader.
@@ -162,7 +153,7 @@ def _video_groups(
     """
     videos, notes = source.videos, source.notes
     if options.workers > 1 and source.reader is not None:
-        described = read_side_by_side(source.reader, list(source.splits), options.workers)
+        described = read_in_order(source.reader, list(source.splits), source.files, options.workers)
         videos = collect_notes(described, source.splits, notes)
     n_done = 0
     for group in row_groups(videos):
@@ -199,67 +190,3 @@ def _add_text_features(videos: Sequence[Video], extractor: TextExtractor, words:
             notes[NO_TEXT_NOTE] += 1
         if words and has_vector and extractor.word_vectors is not None:
             utterance.words[Modality.TEXT] = extractor.word_vectors(utterance.transcript)
-
-
-# videos per process that may be read ahead; limits the memory
-AHEAD = 3
-
-
-def read_side_by_side(reader: VideoReader, ids: Sequence[str], workers: int) -> Iterator[Described]:
-    """Read videos in several processes.
-
-    Args:
-        reader: Reader of single videos.
-        ids: Ids of the videos.
-        workers: Number of processes.
-
-    Yields:
-        Each video, and a counter of how often each rule for invalid data (see `mien.readers.rules`) was applied to it.
-        The order is that of `ids`.
-
-    Raises:
-        WorkerError: A process was killed.
-        Exception: The reader could not read a video. The reader's error is raised in place of this video.
-    """
-    # spawned, because HDF5 does not work after a fork
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (reader,))
-    futures: deque[Future[Described]] = deque()
-    try:
-        for video_id in ids:
-            futures.append(pool.submit(_read_in_worker, video_id))
-            if len(futures) == AHEAD * workers:
-                yield futures.popleft().result()
-        while futures:
-            yield futures.popleft().result()
-    except BrokenProcessPool:
-        raise WorkerError(
-            f"Expected {workers} processes to read side by side, but one was killed, perhaps for want of memory; "
-            "repeat the command with fewer --workers"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-# files and read function of a worker process, open until it exits
-_open_files = ExitStack()
-_read_functions: list[Callable[[str], Described]] = []
-
-
-def _start_worker(reader: VideoReader) -> None:
-    """Prepare a worker process: open the files of the reader for later calls of `_read_in_worker`."""
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-    _read_functions.append(_open_files.enter_context(reader.opened()))
-
-
-def _read_in_worker(video_id: str) -> Described:
-    """Read one video in a worker process that `_start_worker` prepared."""
-    return _read_functions[0](video_id)
-
-
-def _exit_with_parent() -> None:
-    """Exit when the parent process ends. Otherwise, a worker would wait for ever after its parent was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

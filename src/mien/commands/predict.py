@@ -15,7 +15,8 @@ from mien.errors import DataError, UsageError
 from mien.models.batch import InputKind
 from mien.schema import Modality
 from mien.storage.dataset import open_dataset
-from mien.storage.predictions import Predictions, predictions_writer, read_predictions
+from mien.storage.files import require_same_kind
+from mien.storage.predictions import PARQUET_HEAD, Predictions, predictions_writer, read_predictions
 from mien.storage.runs import require_spaces
 from mien.training.predictor import Predictor, load_predictor, with_model_inputs
 
@@ -26,7 +27,8 @@ Advance = Callable[[int, int], None]
 class Predicted:
     """A table of predictions on disk, with the numbers of predicted videos and utterances.
 
-    It also has the share of utterances that lack each modality, and the numbers of videos already used in training.
+    It also tells which share of the utterances lacks each modality, and how many of the predicted videos were already
+    used to train the run or to choose its epoch and thresholds.
     """
 
     path: Path
@@ -84,8 +86,8 @@ def predict(
         advance: Called with the number of finished utterances and the number of all utterances.
 
     Returns:
-        The table, with the share of utterances that lack each modality, and the numbers of predicted videos that were
-        already used to train the run.
+        The table of predictions. It also tells which share of the utterances lacks each modality, and how many of the
+        predicted videos were already used to train the run.
 
     Raises:
         UsageError: `out` is a folder or inside the Dataset.
@@ -93,13 +95,14 @@ def predict(
         DataError: There is no such split, or all utterances lack the inputs of the system.
         DamagedFileError: A file of the run or of the Dataset is damaged.
         FeatureSpaceError: The Dataset has other feature spaces than the run.
-        WriteError: The file cannot be written.
+        WriteError: The file cannot be written, or it exists and is not a Parquet file.
     """
     opened, data = find_run(str(run)), open_dataset(dataset)
     require_spaces(opened.spaces, available_spaces(data, opened))
     path = Path(out)
     if path.is_dir() or path.resolve().is_relative_to(data.folder.resolve()):
         raise UsageError(f"Expected --out to be a file outside the Dataset, but got {out}; name a file.parquet")
+    require_same_kind(path, PARQUET_HEAD)
     predictor = load_predictor(opened)
     total = sum(count["utterances"] for name, count in data.counts.items() if split in (None, name))
     roles = {role: set(ids) for role, ids in opened.outcome.get("videos", {}).items()}

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import UnknownNameError
-from mien.storage.files import atomic_folder, read_json
+from mien.storage.files import read_json
+from mien.storage.folders import FolderKind, atomic_folder
 from mien.storage.runs import CARD, Run, open_run, write_run
 
 if TYPE_CHECKING:
@@ -66,12 +67,13 @@ def ship_run(run: Run, folder: Path) -> Run:
     from mien.training.loop import HISTORY_FILE, MODEL_FILE
 
     weights, _ = load_weights(run.folder / MODEL_FILE)
-    with atomic_folder(folder, CARD) as aside:
+    files = [MODEL_FILE, DECISIONS_FILE, HISTORY_FILE]
+    with atomic_folder(folder, FolderKind(CARD, "mien-run", (CARD, *map(str, files)))) as aside:
         save_weights(aside / MODEL_FILE, {name: tensor.half() for name, tensor in weights.items()})
         shutil.copy(run.folder / DECISIONS_FILE, aside / DECISIONS_FILE)
         shutil.copy(run.folder / HISTORY_FILE, aside / HISTORY_FILE)
         slim = dataclasses.replace(run, folder=aside, dataset={**run.dataset, "path": ""})
-        write_run(slim, [MODEL_FILE, DECISIONS_FILE, HISTORY_FILE])
+        write_run(slim, files)
     return open_run(folder)
 
 

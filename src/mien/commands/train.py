@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import platform
 import resource
-import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from mien.commands.reading import SplitLabels, encodes_text, read_split, split_labels, with_transcripts
-from mien.errors import DataError, SettingsError, TrainingError, UsageError
+from mien.commands.reading import SplitLabels, read_split
+from mien.commands.train_plan import TrainRequest, plan_run
+from mien.errors import DataError, TrainingError
 from mien.evaluation.decisions import fit_decisions
 from mien.evaluation.trivial import TrainMajority
-from mien.models import ModelEntry, build_model, model_entry, require_claimed
-from mien.models.batch import InputKind
+from mien.models import build_model, model_entry
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec
-from mien.schema import FeatureSpace, Level, Modality
-from mien.settings import override, override_several, to_toml
+from mien.settings import override, to_toml
 from mien.storage.dataset import Dataset, open_dataset
-from mien.storage.files import atomic_file, write_json
+from mien.storage.files import atomic_file, remove_partial, write_json
 from mien.storage.predictions import write_predictions
-from mien.storage.runs import CARD, EPOCHS, Run, open_run, write_run
+from mien.storage.runs import CARD, LOCK_FILE, Run, epoch_file, open_run, require_idle, run_lock, write_run
 from mien.storage.split_columns import SplitColumns
-from mien.tasks import TASKS
 from mien.training.batching import fit_scaling, to_video_set
 from mien.training.checkpoint import Progress
 from mien.training.classical import fit_classical
 from mien.training.devices import is_first_process
-from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE, FitSpec, fit
+from mien.training.loop import HISTORY_FILE, MODEL_FILE, FitSpec, fit, remove_resume_files
 from mien.training.predictor import load_predictor
 from mien.training.train_settings import TrainSettings
-from mien.version import __version__
 
 DECISIONS_FILE = Path("decisions.json")
 SETTINGS_FILE = Path("settings.toml")
@@ -45,22 +39,6 @@ PREDICTIONS_FOLDER = Path("predictions")
 # temporary files of `storage.files.atomic_file`, left by a killed process
 HALF_WRITTEN = ".*.partial-*"
 Report = Callable[[dict[str, float]], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainRequest:
-    """The system to train, with its inputs, tasks, seed and settings.
-
-    Empty `inputs` select all modalities that the Dataset has and the system can use. Empty `tasks` select
-    sentiment, emotion or both, as far as the train split has labels for them.
-    """
-
-    model: str = "cim"
-    inputs: tuple[Modality, ...] = ()
-    tasks: tuple[str, ...] = ()
-    seed: int = 0
-    # name -> value of settings of the model and of the training loop; `mien models` lists them
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def train(
@@ -96,170 +74,55 @@ def train(
     planned = plan_run(dataset, Path(out), request or TrainRequest())
     train_columns, valid_columns = (read_split(dataset, split, planned) for split in ("train", "valid"))
     _require_usable(train_columns, valid_columns, planned, dataset)
-    first = is_first_process(planned.settings["training"].get("devices", 1))
-    if first:
-        existing = _prepare_folder(planned, resume)
-        if existing is not None:
-            return existing
-    elif resume and (planned.folder / CARD).exists() and open_run(planned.folder, unfinished=True).finished:
-        return planned  # the first process has nothing to do, if a launcher started all at once
-    progress, n_parameters = _fit_system(planned, train_columns, valid_columns, report)
-    if not first:
+    if not is_first_process(planned.settings["training"].get("devices", 1)):
+        if not (resume and (planned.folder / CARD).exists() and open_run(planned.folder, unfinished=True).finished):
+            _fit_system(planned, train_columns, valid_columns, report)
         return planned
-    return _finish_run(planned, dataset, train_columns, valid_columns, progress, n_parameters)
+    if (finished := _finished_run(planned, resume)) is not None:
+        return finished
+    with run_lock(planned.folder):
+        if (finished := _finished_run(planned, resume)) is not None:  # another process trained it meanwhile
+            return finished
+        _prepare_folder(planned)
+        progress, n_parameters = _fit_system(planned, train_columns, valid_columns, report)
+        return _finish_run(planned, dataset, train_columns, valid_columns, progress, n_parameters)
 
 
-def _prepare_folder(planned: Run, resume: bool) -> Run | None:
-    """Prepare the run folder for training. Return the run if it is already finished, else None."""
+def _finished_run(planned: Run, resume: bool) -> Run | None:
+    """Return the run in the folder if it is finished, else None.
+
+    Raise TrainingError if the folder contains other files, or a run that may not be continued.
+    """
     out = planned.folder
     if (out / CARD).exists():
         existing = open_run(out, unfinished=True)
         _require_continuable(existing, planned, resume)
         if existing.finished:
-            return existing
-    elif out.exists() and any(not path.match(HALF_WRITTEN) for path in out.iterdir()):
+            remove_resume_files(out)  # left if the process was killed just before
+        return existing if existing.finished else None
+    own = (out / LOCK_FILE, *out.glob(HALF_WRITTEN))
+    if out.is_file() or (out.exists() and any(path not in own for path in out.iterdir())):
         raise TrainingError(
             f"Expected {out} to be new or a run, but got a folder with other files; choose another --out"
         )
-    else:
-        write_run(planned)
-        # all settings, including defaults, for people and for ``mien train --settings``
-        with atomic_file(out / SETTINGS_FILE) as aside:
-            aside.write_text(to_toml({**planned.settings["model"], **planned.settings["training"]}), encoding="utf-8")
-    for half_written in out.rglob(HALF_WRITTEN):
-        half_written.unlink()
     return None
 
 
-def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
-    """Choose the settings, inputs and tasks of a run, without writing anything.
-
-    Args:
-        dataset: Dataset to train on.
-        out: Run folder.
-        request: System, inputs, tasks, seed and settings.
-
-    Returns:
-        The unfinished run.
-
-    Raises:
-        UnknownNameError: There is no such system.
-        UsageError: Inputs or tasks do not fit the system or the Dataset.
-        SettingsError: A setting is unknown or invalid.
-        DataError: Splits or labels are missing.
-    """
-    entry = model_entry(request.model)
-    settings = choose_settings(request, entry)
-    spaces = _choose_spaces(dataset, request, entry, settings["model"])
-    require_claimed(request.model, spaces, ())
-    for split in ("train", "valid"):
-        if split not in dataset.splits:
-            raise DataError(
-                f"Expected train and valid splits in {dataset.folder}, but got {', '.join(dataset.splits) or 'none'}; "
-                "import again with --carve valid=0.1 (whole videos of train) or --rename-split"
-            )
-    return Run(
-        folder=out,
-        model=request.model,
-        tasks=_choose_tasks(dataset, request, entry.tasks),
-        seed=request.seed,
-        settings=settings,
-        dataset={
-            "path": str(dataset.folder.resolve()),
-            "name": dataset.facts.name,
-            "fingerprint": dataset.fingerprint,
-            "sentiment_values": dataset.facts.sentiment_values,
-        },
-        spaces=spaces,
-        finished=False,
-        outcome={
-            "versions": {
-                "mien": __version__,
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "platform": sys.platform,
-            }
-        },
-    )
-
-
-def choose_settings(request: TrainRequest, entry: ModelEntry | ClassicalEntry) -> dict[str, dict[str, Any]]:
-    """Return the settings of a run: the defaults of the system, overridden by the request.
-
-    Args:
-        request: Request with changed settings.
-        entry: The system's entry in `MODELS`.
-
-    Returns:
-        Settings in two groups, "model" and "training". The second is empty for a classical system.
-
-    Raises:
-        SettingsError: A setting is unknown or invalid.
-    """
-    if isinstance(entry, ClassicalEntry):
-        names = {setting.name for setting in dataclasses.fields(TrainSettings)}
-        unused = [key for key in request.settings if key in names]
-        if unused:
-            raise SettingsError(
-                f"Expected none of the settings {', '.join(unused)}, because {request.model} is fitted once, without "
-                "a training loop; leave them out"
-            )
-        return {"model": dataclasses.asdict(override(entry.settings, request.settings)), "training": {}}
-    model, training = override_several((entry.settings, override(TrainSettings(), entry.training)), request.settings)
-    return {"model": dataclasses.asdict(model), "training": dataclasses.asdict(training)}
-
-
-def _choose_spaces(
-    dataset: Dataset, request: TrainRequest, entry: ModelEntry | ClassicalEntry, settings: Mapping[str, Any]
-) -> dict[Modality, FeatureSpace]:
-    available = dataset.facts.spaces
-    uses_text = Modality.TEXT in request.inputs or not request.inputs
-    if uses_text and encodes_text(entry, settings):
-        available = with_transcripts(dataset, request.model)
-    if entry.input_kind is InputKind.WORDS:
-        available = {modality: space for modality, space in available.items() if space.level is Level.WORD}
-        if not available:
-            raise DataError(
-                f"Expected word vectors in {dataset.folder} for {request.model}, but got one vector per utterance; "
-                "import again with words (mien import csd, mult or mmsa, or table --text glove-6b-50d --words; "
-                "mien extract --level word)"
-            )
-    inputs = request.inputs or tuple(modality for modality in available if modality in entry.modalities)
-    missing = [modality for modality in inputs if modality not in available]
-    if missing or not inputs:
-        raise UsageError(
-            f"Expected inputs among {', '.join(available) or 'none'}, which {dataset.folder} has, but got "
-            f"{', '.join(missing) or 'none'}; change --inputs, or import with these features (text: --text EXTRACTOR)"
-        )
-    return {modality: available[modality] for modality in Modality if modality in inputs}
-
-
-def _choose_tasks(dataset: Dataset, request: TrainRequest, claimed: Sequence[str]) -> tuple[str, ...]:
-    labels = split_labels(dataset, "train")
-    unknown = [task for task in request.tasks if task not in claimed]
-    if unknown:
-        raise UsageError(
-            f"Expected tasks among {', '.join(claimed)} for {request.model}, but got "
-            f"{', '.join(unknown)}; change --tasks"
-        )
-    tasks = request.tasks or tuple(task for task in claimed if not TASKS[task].on_request and labels.admits(task))
-    lacking = [task for task in tasks if not labels.labelled(task)]
-    if lacking or not tasks:
-        raise DataError(
-            f"Expected {', '.join(lacking) or 'sentiment or emotion'} labels in the train split of {dataset.folder}, "
-            "but got none; choose other --tasks or import labels"
-        )
-    not_graded = [task for task in tasks if not labels.admits(task)]
-    if not_graded:
-        raise DataError(
-            f"Expected scores to learn {', '.join(not_graded)} from in the train split of {dataset.folder}, but got "
-            "classes, which have no degrees; choose other --tasks, or import the data set's scores"
-        )
-    return tasks
+def _prepare_folder(planned: Run) -> None:
+    """Write the files that describe the planned run and its settings, if they are missing. Remove incomplete files."""
+    out = planned.folder
+    if not (out / CARD).exists():
+        write_run(planned)
+    if not (out / SETTINGS_FILE).exists():
+        # all settings, including defaults, for people and for ``mien train --settings``
+        with atomic_file(out / SETTINGS_FILE) as aside:
+            aside.write_text(to_toml({**planned.settings["model"], **planned.settings["training"]}), encoding="utf-8")
+    remove_partial(out, f"**/{HALF_WRITTEN}")
 
 
 def _require_continuable(existing: Run, planned: Run, resume: bool) -> None:
+    if not existing.finished:
+        require_idle(existing.folder)
     if not resume:
         state = "finished" if existing.finished else "interrupted"
         raise TrainingError(
@@ -276,7 +139,8 @@ def _require_continuable(existing: Run, planned: Run, resume: bool) -> None:
 def _require_usable(train_columns: SplitColumns, valid_columns: SplitColumns, run: Run, dataset: Dataset) -> None:
     """Raise DataError if a run cannot use its train and valid splits.
 
-    Train needs features of every input. Valid needs labels of every task, and features of at least one input.
+    The train split needs features of every input. The valid split needs labels for every task, and features of at
+    least one input.
     """
     for modality in run.inputs:
         if not train_columns.present[modality].any():
@@ -375,10 +239,10 @@ def _finish_run(
     predictions_file = PREDICTIONS_FOLDER / "valid.parquet"
     write_predictions(run.folder / predictions_file, valid)
     write_json(run.folder / DECISIONS_FILE, fit_decisions(valid).to_json())
-    epochs = [path.relative_to(run.folder) for path in (run.folder / EPOCHS).glob("*.safetensors")]
+    epochs = [path for epoch in range(1, progress.epoch + 1) if (run.folder / (path := epoch_file(epoch))).exists()]
     finished = dataclasses.replace(run, finished=True, outcome=outcome)
     write_run(finished, [MODEL_FILE, HISTORY_FILE, DECISIONS_FILE, predictions_file, *epochs])
-    shutil.rmtree(run.folder / RESUME_FILE.parent, ignore_errors=True)
+    remove_resume_files(run.folder)
     return open_run(run.folder)
 
 

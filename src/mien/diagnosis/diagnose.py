@@ -37,9 +37,15 @@ from mien.diagnosis.calibration import (
     thresholds_part,
 )
 from mien.diagnosis.groups import UtteranceAttributes, make_groupings, score_groups, utterance_attributes
-from mien.diagnosis.report import DiagnosisFigures, to_markdown, write_diagnosis
-from mien.diagnosis.word_errors import Retranscribe, inject_errors, require_rates, retranscriber, score_degraded
-from mien.errors import DataError, MienError
+from mien.diagnosis.report import DIAGNOSIS_FOLDER, DiagnosisFigures, to_markdown, write_diagnosis
+from mien.diagnosis.word_errors import (
+    Retranscribe,
+    inject_errors,
+    require_rates,
+    retranscriber_or_reason,
+    score_degraded,
+)
+from mien.errors import DataError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.decisions import Decisions
 from mien.evaluation.rows import classes_of, validated_predictions
@@ -49,6 +55,7 @@ from mien.metrics.significance import N_RESAMPLES
 from mien.metrics.word_error_rate import word_error_rate
 from mien.schema import EMOTIONS
 from mien.storage.dataset import Dataset, open_dataset
+from mien.storage.folders import require_own_outputs
 from mien.storage.predictions import Predictions, read_predictions
 from mien.storage.runs import Run
 from mien.training.predictor import Predictor, load_predictor
@@ -85,7 +92,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class RunDiagnosis:
-    """Diagnosis of one run. `part` is its JSON object; `notes` are messages on outputs that were calibrated poorly."""
+    """Diagnosis of one run: `part` is its JSON object, `notes` are messages on outputs that could not be calibrated."""
 
     part: dict[str, Any]
     scalings: Mapping[str, PlattScaling]
@@ -138,13 +145,18 @@ def diagnose(
         DataError: Dataset, split, labels or text inputs are missing or unusable.
         FeatureSpaceError: The Dataset or the extractor has other feature spaces than the run.
         DamagedFileError: A file of a run or Dataset is damaged.
-        WriteError: The folder cannot be written.
+        WriteError: The folder cannot be written, or holds a file of these names that is no diagnosis.
     """
+    if out is not None:
+        require_own_outputs(Path(out), DIAGNOSIS_FOLDER)
     opened_runs = [find_run(str(name)) for name in runs]
     one_system(opened_runs)
     opened = open_split(opened_runs[0], SplitSelection(dataset, split))
     rates = WORD_ERRORS if word_errors is None else require_rates(word_errors)
-    retranscribe = _retranscriber_or_reason(opened, rates, text, required=word_errors is not None)
+    retranscribe: Retranscribe | str = "not asked for"
+    if rates:
+        required = word_errors is not None
+        retranscribe = retranscriber_or_reason(opened.run, opened.columns, text, required=required)
     n_parts, done = len(opened_runs) + len(rates) + 1, 0
 
     def step() -> None:
@@ -253,7 +265,7 @@ def _select_tasks(predictions: Predictions, tasks: Sequence[str]) -> Predictions
 
 
 def _mean_emotion_scores(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
-    """Return the mean of each metric over the emotions where it is defined; None if there are no emotions."""
+    """Return, for each metric, its mean over the emotions for which it is defined; None if there are no emotions."""
     rows = [thresholds[name] for name in EMOTIONS if name in thresholds]
     if not rows:
         return None
@@ -320,20 +332,6 @@ def _training_dataset(run: Run) -> Dataset | None:
     return dataset if dataset is not None and dataset.fingerprint == run.dataset["fingerprint"] else None
 
 
-def _retranscriber_or_reason(
-    opened: OpenedSplit, rates: Sequence[float], text: str | None, *, required: bool
-) -> Retranscribe | str:
-    """Return the result of `retranscriber`, or the reason why there is none. If `required`, raise its error instead."""
-    if not rates:
-        return "not asked for"
-    try:
-        return retranscriber(opened.run, opened.columns, text)
-    except MienError as error:
-        if required:
-            raise
-        return str(error)
-
-
 def _degraded_scores(
     opened: OpenedSplit,
     diagnosed: Sequence[_DiagnosedRun],
@@ -371,7 +369,7 @@ def _degraded_scores(
 
 
 def _reextraction_notes(reextracted: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
-    """Return one message if re-extracted text features change the predictions, else an empty list."""
+    """Return one message if text features that are extracted again change the predictions, else an empty list."""
     gap = max(
         float(np.abs(one.predictions.outputs[task] - other.predictions.outputs[task]).max())
         for one, other in zip(reextracted, stored, strict=True)

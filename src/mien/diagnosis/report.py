@@ -11,13 +11,18 @@ from typing import Any
 from mien.diagnosis.abstention import CoverageCurve
 from mien.evaluation.headline import all_headlines, headlines
 from mien.evaluation.scores import rows_key
+from mien.printable import printable
 from mien.reports.table_formats import seeds_text
 from mien.schema import EMOTIONS
 from mien.storage.files import atomic_file, write_json
+from mien.storage.folders import FolderKind, require_own_outputs
 from mien.storage.predictions import Predictions
 from mien.tasks import EMOTION, SENTIMENT, TASKS
 
 WORSE = "↓"
+DIAGNOSIS_JSON, DIAGNOSIS_MD = "diagnosis.json", "diagnosis.md"
+# every diagnosis begins with its runs
+DIAGNOSIS_FOLDER = FolderKind(DIAGNOSIS_JSON, '"runs"', (DIAGNOSIS_JSON, DIAGNOSIS_MD))
 CHOSEN = "Slope, offset, thresholds, confidence cuts and edges of groups were chosen on valid, on nothing else."
 
 
@@ -53,13 +58,14 @@ def write_diagnosis(folder: Path, summary: Mapping[str, Any], figures: Diagnosis
         Paths of the files.
 
     Raises:
-        WriteError: The folder cannot be written.
+        WriteError: The folder cannot be written, or holds a file of one of these names that is no diagnosis.
     """
     from mien.diagnosis import coverage_figure  # loads matplotlib
     from mien.reports import reliability
     from mien.reports.style import write_figure
 
-    paths = [folder / "diagnosis.json", folder / "diagnosis.md"]
+    require_own_outputs(folder, DIAGNOSIS_FOLDER)
+    paths = [folder / DIAGNOSIS_JSON, folder / DIAGNOSIS_MD]
     write_json(paths[0], summary)
     with atomic_file(paths[1]) as temporary:
         temporary.write_text(to_markdown(summary), encoding="utf-8")
@@ -122,7 +128,7 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
         lines.append("|---|" + "---:|" * (len(table.header) - 1))
         lines += ["| " + " | ".join(row) + " |" for row in table.rows]
         lines += [f"\n{note}" for note in table.notes]
-    return "\n".join(lines) + "\n"
+    return printable("\n".join(lines)) + "\n"
 
 
 def _calibration_table(summary: Mapping[str, Any]) -> TextTable:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mien.diagnosis.calibration import PlattScaling, interval_of, mean_trust_scores
-from mien.errors import DataError, UnknownNameError, UsageError
+from mien.errors import DataError, MienError, UnknownNameError, UsageError
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.rows import require_same_utterances, validated_predictions, video_numbers
 from mien.features.extractors import TEXT_EXTRACTORS, load_text_extractor
@@ -214,3 +214,28 @@ def retranscriber(run: Run, columns: SplitColumns, extractor: str | None = None)
         )
 
     return with_vectors
+
+
+def retranscriber_or_reason(
+    run: Run, columns: SplitColumns, extractor: str | None, *, required: bool
+) -> Retranscribe | str:
+    """Return the function of `retranscriber`, or the reason why there is none.
+
+    Args:
+        run: Finished run.
+        columns: Columns of the split.
+        extractor: Name of the text extractor, see `retranscriber`.
+        required: Whether the error of `retranscriber` is raised instead of returned as text.
+
+    Returns:
+        The function, or the reason.
+
+    Raises:
+        MienError: `required` is set, and `retranscriber` raised this error.
+    """
+    try:
+        return retranscriber(run, columns, extractor)
+    except MienError as error:
+        if required:
+            raise
+        return str(error)

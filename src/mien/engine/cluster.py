@@ -137,9 +137,9 @@ _CONTEXT_LOCK = threading.Lock()
 
 @lru_cache(maxsize=1)
 def _shared_context(packed: bytes) -> Any:
-    """Call the pickled function `packed` and return the object that it makes, which jobs share as their context.
+    """Call the pickled function `packed`, and return the object that it makes. Jobs share this object as their context.
 
-    The object is cached for later calls with the same function.
+    The object is cached. A later call with the same function returns it again.
     """
     return pickle.loads(packed)()
 
@@ -194,7 +194,8 @@ def require_visible_paths(*paths: Path) -> None:
 
 def _require_versions(expected: Mapping[str, str]) -> None:
     """Raise EngineError if this machine has other versions than `expected` (name -> version)."""
-    installed = installed_versions()
+    # the sender may name packages that this version of mien does not
+    installed = {name: _package_version(name) for name in expected} | installed_versions()
     differing = [
         f"{name} {installed[name]} instead of {other}" for name, other in expected.items() if installed[name] != other
     ]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import Any
 
 from mien.engine.cluster import CONNECT_TIMEOUT_S, Cluster, JobSpec, WorkersLostError, run_packed
-from mien.engine.processes import stop_workers
+from mien.engine.processes import safe_children, stop_workers
 from mien.errors import EngineError, MissingExtraError
 
+LOOPBACK = "127.0.0.1"
 # interval at which to check for a free worker
 POLL_S = 0.05
 
@@ -37,10 +41,7 @@ def dask_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[C
     except ImportError as error:
         raise MissingExtraError("distributed", "dask") from error
     with ExitStack() as stack:
-        # There is no memory limit, as in the engine "local". The port is any free one, because another command may use
-        # the default port.
-        local_settings = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": "127.0.0.1:0"}
-        scheduler = address or stack.enter_context(distributed.LocalCluster(n_workers=workers, **local_settings))
+        scheduler = address or stack.enter_context(_local_cluster(workers))
         try:
             client = stack.enter_context(distributed.Client(scheduler, set_as_default=False, timeout=CONNECT_TIMEOUT_S))
         except (OSError, ValueError, TypeError) as error:
@@ -57,6 +58,40 @@ def dask_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[C
             ) from error
         jobs = _DaskJobs(client, work, address or "(local)")
         yield Cluster(jobs.run, jobs.close)
+
+
+@contextmanager
+def _local_cluster(workers: int) -> Iterator[Any]:
+    """Start a Dask cluster with `workers` worker processes, and yield it. At the end of the block, it is stopped.
+
+    Only programs on this machine can reach its ports.
+    """
+    import dask
+    from distributed import LocalCluster
+
+    # There is no memory limit, as in the engine "local". The port is any free one, because another command may use the
+    # default port.
+    settings: dict[str, Any] = {
+        "threads_per_worker": 1,
+        "memory_limit": None,
+        "host": LOOPBACK,
+        "dashboard_address": f"{LOOPBACK}:0",
+        "scheduler_kwargs": {"dashboard": False},
+    }
+    with ExitStack() as stack:
+        stack.enter_context(safe_children())
+        # Dask puts its scratch folder on the module path. By default, it is one that other users could have made.
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mien-", ignore_cleanup_errors=True))
+        stack.enter_context(dask.config.set({"temporary-directory": folder}))
+        # The workers must not print tracebacks at Ctrl-C. Processes inherit the signals that their starter blocks. The
+        # tracker is started before, because its start would unblock the signal.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            cluster = stack.enter_context(LocalCluster(n_workers=workers, **settings))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        yield cluster
 
 
 class _DaskJobs:

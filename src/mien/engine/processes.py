@@ -14,8 +14,8 @@ import sys
 import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,11 @@ class WorkerProcess:
         self.is_busy = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
-            # -P: do not put the current folder first on the module path, see `search_path`
             [sys.executable, "-P", "-m", "mien.engine.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=os.environ | {"PYTHONPATH": search_path(), "OMP_NUM_THREADS": "1"},
+            env=os.environ | path_variables() | {"OMP_NUM_THREADS": "1"},
             # A separate session: Ctrl-C reaches only this process, which then ends its workers.
             start_new_session=True,
         )
@@ -168,19 +167,39 @@ def _close_idle(token: str) -> None:
         worker.close()
 
 
-def search_path() -> str:
-    """Return the module search path of this process, to be used as PYTHONPATH of a child process.
+@contextmanager
+def safe_children() -> Iterator[None]:
+    """Context manager that sets the environment variables of `path_variables` in this process, then restores them.
+
+    Child processes that a library starts inside the block inherit these variables.
+    """
+    variables = path_variables()
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def path_variables() -> dict[str, str]:
+    """Return environment variables that give a child process the same module search path as this process.
 
     The current folder is included only if this process searches it. It comes last, so that a file in it cannot hide an
     installed module.
     """
     current = os.getcwd()
-    entries = [entry for entry in sys.path if entry not in ("", current)]
-    return os.pathsep.join([*entries, *([current] if len(entries) < len(sys.path) else [])])
+    entries = [entry for entry in sys.path if os.path.realpath(entry) != current]
+    path = os.pathsep.join([*entries, *([current] if len(entries) < len(sys.path) else [])])
+    return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
 
 def _exit_description(code: int) -> str:
-    """Describe the exit code of a process; a negative code is the number of a signal."""
+    """Describe the exit code of a process. The code -n means that signal number n ended the process."""
     if code >= 0:
         return f"with code {code}"
     name = signal.Signals(-code).name

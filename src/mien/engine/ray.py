@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from mien.engine.cluster import MAX_RETRIES, Cluster, JobSpec, WorkersLostError, run_packed
+from mien.engine.processes import safe_children
 from mien.errors import EngineError, MissingExtraError
 
 # Memory that Ray reserves for the outcomes of jobs. They are small, but by default Ray reserves a third of all memory.
@@ -53,12 +56,15 @@ def ray_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[Cl
         )
     local_settings = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
-        ray.init(
-            address or "local",
-            log_to_driver=False,
-            logging_level="ERROR",
-            **({} if address is not None else local_settings),
-        )
+        with safe_children(), _same_sigterm(), _on_loopback() if address is None else nullcontext():
+            ray.init(
+                address or "local",
+                log_to_driver=False,
+                logging_level="ERROR",
+                # Other jobs put the current folder first on the module path of the workers.
+                job_config=ray.job_config.JobConfig(_client_job=True),
+                **({} if address is not None else local_settings),
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise EngineError(
             f"Expected a Ray cluster at {address}, but got {type(error).__name__}: {error}; start it with: "
@@ -74,6 +80,30 @@ def ray_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[Cl
         yield Cluster(jobs.run, jobs.close)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _same_sigterm() -> Iterator[None]:
+    """Context manager that restores the SIGTERM handler of this process, which Ray replaces inside the block."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():  # Ray changes nothing in other threads
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Context manager in which Ray nodes get the address 127.0.0.1, so that only this machine can reach their ports."""
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 class _RayJobs:

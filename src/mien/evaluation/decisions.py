@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError
 from mien.evaluation.rows import classes_of, validated_predictions
+from mien.limits import READ_ERRORS
 from mien.metrics import METRICS
 from mien.metrics.confusion import Confusion
 from mien.metrics.significance import video_weights
@@ -60,11 +61,11 @@ Thresholds = Mapping[OperatingPoint, Mapping[str, float]]
 
 
 def _same_for_all(task: str, thresholds: Mapping[OperatingPoint, float]) -> Thresholds:
-    """Give all outputs of a task the same threshold.
+    """Return thresholds that are the same for all outputs of a task.
 
     Args:
         task: Name in `TASKS`.
-        thresholds: Operating point -> threshold.
+        thresholds: Operating point (metric for which a threshold is chosen) -> threshold.
 
     Returns:
         Nested dictionary: operating point, then output, then threshold.
@@ -101,7 +102,7 @@ class Decisions:
     notes: tuple[str, ...] = ()
 
     def at(self, task: str, point: OperatingPoint = OperatingPoint.WEIGHTED_ACCURACY) -> FloatArray:
-        """Return the thresholds of a task at one operating point.
+        """Return the thresholds of a task that were chosen for one metric (operating point).
 
         Args:
             task: Name in `TASKS`.
@@ -162,7 +163,7 @@ class Decisions:
                 chosen_on=ChosenOn(facts["chosen_on"]),
                 notes=tuple(facts.get("notes", ())),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except READ_ERRORS as error:
             raise DataError(
                 f"Expected thresholds as decisions.json has them, but got {type(error).__name__} {error}; "
                 "fit the decisions again on the valid split"

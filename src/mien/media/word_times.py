@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import html
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
+from mien.printable import unescape_entities
 from mien.schema import Clip, TimedWord
 
 # Messages about estimated times. The first message counts words, the others count utterances.
@@ -25,7 +25,7 @@ def spoken_words(text: str) -> list[str]:
 
     HTML entities are decoded first.
     """
-    return [word for word in html.unescape(text).split() if any(letter.isalnum() for letter in word)]
+    return [word for word in unescape_entities(text).split() if any(letter.isalnum() for letter in word)]
 
 
 def spread_words(words: Sequence[str], start_s: float, end_s: float) -> tuple[TimedWord, ...]:
@@ -180,8 +180,8 @@ def _beside_short_gap(
     """Find the first gap in time that is too short for the unmatched words in it.
 
     Return the index of the word before this gap and the index of the word after it. Before a gap at the start of the
-    transcript, the index is -1. After a gap at the end, it is `n_words`. A gap without a matched word before or after
-    it is not considered. If no gap is too short, return None.
+    transcript, the index is -1. After a gap at the end, it is `n_words`. Return None if no
+    gap is too short, or if the transcript has no matched word.
 
     Args:
         n_words: Number of words of the transcript.

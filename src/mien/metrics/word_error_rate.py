@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
+
+from mien.printable import unescape_entities
 
 
 def split_words(text: str) -> list[str]:
-    """Split a text into words at whitespace. HTML entities are first replaced by their characters.
+    """Replace HTML entities in a text by their characters, and return its words: the parts between whitespace.
 
-    Punctuation marks are kept as parts of the words.
+    Punctuation is not removed from the words.
     """
-    return html.unescape(text).split()
+    return unescape_entities(text).split()
 
 
 def word_edits(hypothesis: Sequence[str], expected: Sequence[str]) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mien.errors import SettingsError, UnknownNameError, UsageError
+from mien.limits import reporting_unreadable
 from mien.readers import arrays, planted, table
 from mien.readers.arrays import open_arrays
 from mien.readers.base import ReaderEntry, ReaderOptions, SourceDataSet
@@ -17,6 +18,7 @@ from mien.readers.mult import open_mult
 from mien.readers.npz import open_npz
 from mien.readers.planted import open_planted
 from mien.readers.table import open_table
+from mien.schema import Video
 
 __all__ = ["READERS", "open_reader"]
 
@@ -114,4 +116,14 @@ def open_reader(name: str, paths: Sequence[str | Path], options: ReaderOptions |
             raise UnknownNameError(f"a field of the reader {name!r} in --map", field, fields)
         if not column:
             raise SettingsError(f"Expected a name after --map {field}=, but got nothing; name the column that holds it")
-    return entry.open([Path(path) for path in paths], options)
+    files = [Path(path) for path in paths]
+    what = f"a data set for the reader {name!r}"
+    with reporting_unreadable(what, files):
+        source = entry.open(files, options)
+    source.videos = _reporting_videos(what, files, source.videos)
+    return source
+
+
+def _reporting_videos(what: str, files: Sequence[Path], videos: Iterator[Video]) -> Iterator[Video]:
+    with reporting_unreadable(what, files):
+        yield from videos

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
+from mien.readers.archives import array_names, read_arrays
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
-from mien.readers.input_files import AnyArray, array_names, as_text, only_file, read_arrays
+from mien.readers.input_files import AnyArray, as_text, only_file
 from mien.readers.rules import attach_vector, emotion_labels, sentiment_label, usable_end
 from mien.schema import EMOTIONS, FeatureSpace, Modality, SentimentValues, Utterance
 

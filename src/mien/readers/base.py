@@ -12,12 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from mien.errors import DataError, UsageError
+from mien.limits import read_limited
 from mien.readers.rules import ROW_REPEATED, TRANSCRIPT_SHARED, VIDEO_EMPTY
 from mien.schema import SPLITS, FeatureSpace, Modality, SentimentValues, Utterance, Video, in_start_order
 
@@ -87,19 +89,39 @@ class VideoReader(Protocol):
         ...
 
 
-def read_in_order(reader: VideoReader, ids: Iterable[str]) -> Iterator[Described]:
-    """Read videos in the given order.
+def read_in_order(
+    reader: VideoReader, ids: Sequence[str], paths: Sequence[Path], workers: int = 1
+) -> Iterator[Described]:
+    """Read videos in child processes with limited memory and time, see `read_limited`.
 
     Args:
-        reader: Reader of the data set. Its files stay open until the last video has been read.
-        ids: Ids of the videos to read.
+        reader: Reader of single videos; each process opens the files itself.
+        ids: Video ids.
+        paths: Files of the data set.
+        workers: Number of processes. Each of them reads at most one video ahead.
 
     Yields:
-        Each video, and a counter of how often each rule for invalid data (see `mien.readers.rules`) was applied to it.
+        Each video, in the order of `ids`, and a counter of how often each rule for invalid data (see
+        `mien.readers.rules`) was applied to it.
+
+    Raises:
+        DamagedFileError: A file is damaged, or reading it exceeds a limit.
+        WorkerError: A process was killed.
+        MienError: The reader could not read a video. Its error is raised in place of this video.
     """
+    shares = [ids[first::workers] for first in range(workers)]
+    parts = [read_limited("videos", paths, partial(_read_videos, reader, share)) for share in shares]
+    try:
+        for number in range(len(ids)):
+            yield next(parts[number % workers])
+    finally:
+        for part in parts:
+            part.close()
+
+
+def _read_videos(reader: VideoReader, ids: Sequence[str]) -> Iterator[Described]:
     with reader.opened() as read:
-        for video_id in ids:
-            yield read(video_id)
+        yield from map(read, ids)
 
 
 def collect_notes(
@@ -236,7 +258,7 @@ class SharedTranscripts:
         self._shared: set[bytes] = set()
 
     def see(self, transcript: str, split: str | None) -> None:
-        """Record the transcript of one utterance, and count it when it first occurs in a second split.
+        """Record the transcript of one utterance. A transcript that occurs in more than one split is counted once.
 
         Args:
             transcript: Text of the utterance; a blank text is ignored.

@@ -1,7 +1,6 @@
-"""Input files of the readers: lists them, checks their format, and reads CSV rows and arrays of .npz archives.
+"""Input files of the readers: lists them, checks their format, and reads CSV rows.
 
-The cells of a CSV file are text; `CsvRow` converts them to numbers. Object arrays of an archive contain pickles and are
-refused.
+The cells of a CSV file are text; `CsvRow` converts them to numbers.
 """
 
 from __future__ import annotations
@@ -9,17 +8,17 @@ from __future__ import annotations
 import codecs
 import csv
 import math
-import zipfile
-import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
+from mien.limits import SHOWN_CHARACTERS, current_limits
 
 AnyArray = NDArray[Any]
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -28,18 +27,10 @@ NPY_MAGIC = b"\x93NUMPY"
 HEAD_BYTES = 512
 LAST_PICKLE_PROTOCOL = 5
 LARGEST_INDEX = 2**63 - 1
-# errors that numpy and zipfile raise on archives that are cut, altered or not made by numpy
-READ_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    EOFError,
-    OSError,
-    KeyError,
-    MemoryError,
-    NotImplementedError,
-    SyntaxError,
-)
+LARGEST_CODE_POINT = 0x10FFFF
+LARGEST_TEXT_NUMBER_BITS = 64
+# a line of a CSV file may have this many times the characters of a cell
+CELLS_PER_LINE = 8
 
 
 def input_files(paths: Sequence[Path], suffixes: tuple[str, ...], reader: str) -> list[Path]:
@@ -187,9 +178,15 @@ class CsvRow:
         """Return the whole number in a cell. Raises DataError if the cell is empty or not a whole number."""
         text = self.cells[column].strip()
         value = _finite_number(text)
-        if value is None or not value.is_integer() or abs(value) > LARGEST_INDEX:
+        digits = text.lstrip("+-")
+        if (
+            value is None
+            or not value.is_integer()
+            or abs(value) > LARGEST_INDEX
+            or len(digits) > current_limits().integer_digits
+        ):
             raise self.refuse(column, "a whole number", "correct the cell, or map another column with --map")
-        return int(text) if text.lstrip("+-").isdecimal() else int(value)
+        return int(text) if digits.isdecimal() else int(value)
 
     def refuse(self, column: str, expected: str, remedy: str) -> DataError:
         """Create the error for an invalid cell.
@@ -202,7 +199,7 @@ class CsvRow:
         Returns:
             The error to raise.
         """
-        value = self.cells[column]
+        value = self.cells[column][:SHOWN_CHARACTERS]
         return DataError(f"Expected {expected} in column {column!r}, {self.where}, but got {value!r}; {remedy}")
 
 
@@ -214,7 +211,7 @@ def read_header(path: Path) -> tuple[str, ...]:
     _, cells = next(_csv_lines(path), (0, []))
     if not any(cells):
         raise DataError(f"Expected a header with column names in {path}, but got an empty line; add the header")
-    duplicates = sorted({name for name in cells if cells.count(name) > 1 and name})
+    duplicates = sorted(name for name, count in Counter(cells).items() if count > 1 and name)
     if duplicates:
         raise DataError(
             f"Expected every column once in {path}, but got {', '.join(duplicates)} twice; rename one of them"
@@ -230,7 +227,10 @@ def read_rows(path: Path) -> Iterator[CsvRow]:
     header = read_header(path)
     lines = _csv_lines(path)
     next(lines)
-    for line, cells in lines:
+    largest = current_limits().items
+    for number, (line, cells) in enumerate(lines):
+        if number == largest:
+            raise DataError(f"Expected at most {largest} rows in {path}, but got more; allow more with --limit items=N")
         if len(cells) != len(header):
             raise DataError(
                 f"Expected {len(header)} cells in line {line} of {path}, but got {len(cells)}; "
@@ -274,7 +274,7 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
-            reader = csv.reader(handle, strict=True)
+            reader = csv.reader(_bounded_lines(handle), strict=True)
             line = 1
             for cells in reader:
                 if cells:
@@ -285,96 +285,39 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
             f"Expected UTF-8 text in {path}, but got byte 0x{error.object[error.start]:02x} that is none; "
             "save the file as CSV UTF-8"
         ) from None
-    except csv.Error as error:
+    except (csv.Error, ValueError) as error:
         raise DataError(f"Expected a CSV file in {path}, but got {error} in line {line}; check its quotes") from None
 
 
-def array_names(path: Path, reader: str) -> list[str]:
-    """List the arrays in an .npz archive.
-
-    Args:
-        path: The archive.
-        reader: Name of the reader, for error messages.
-
-    Returns:
-        Names of the arrays in stored order.
-
-    Raises:
-        DataError: The file is not an archive or is damaged.
-    """
-    with open(path, "rb") as handle:
-        if not handle.read(len(ZIP_MAGIC)).startswith(ZIP_MAGIC):
-            raise wrong_format(path, "an .npz archive", reader)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
-    except READ_ERRORS as error:
-        raise _damaged_npz(path, error) from None
-
-
-def read_arrays(path: Path, names: Collection[str], reader: str) -> dict[str, AnyArray]:
-    """Read arrays from an .npz archive.
-
-    Args:
-        path: The archive.
-        names: Arrays to read; names that are not in the archive are ignored.
-        reader: Name of the reader, for error messages.
-
-    Returns:
-        Name -> array.
-
-    Raises:
-        DataError: An array contains Python objects, or the file is not an archive or is damaged.
-    """
-    names_in_file = array_names(path, reader)
-    arrays: dict[str, AnyArray] = {}
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            for name in names_in_file:
-                if name in names:
-                    arrays[name] = archive[name]
-    except READ_ERRORS as error:
-        if "allow_pickle" in str(error):
-            raise DataError(
-                f"Expected arrays of numbers and text in {path}, but got Python objects in {name!r}, which only a "
-                "pickle can hold; save it again as a plain array (nothing of it was executed)"
-            ) from None
-        raise _damaged_npz(path, error) from None
-    return arrays
-
-
-def require_arrays(path: Path, names: Sequence[str], there: Collection[str]) -> None:
-    """Check that an archive has all needed arrays.
-
-    Args:
-        path: The archive, for the error message.
-        names: Needed arrays.
-        there: All array names of the archive.
-
-    Raises:
-        DataError: A needed array is missing; the message lists the arrays of the archive.
-    """
-    for name in names:
-        if name not in there:
-            raise DataError(
-                f"Expected an array {name!r} in {path}, but got {', '.join(there) or 'none'}; check that this is the "
-                "file the reader expects"
-            )
+def _bounded_lines(handle: TextIO) -> Iterator[str]:
+    """Yield the lines of a CSV file. Raises ValueError if a line is too long, without reading all of it into memory."""
+    largest = current_limits().cell_characters
+    csv.field_size_limit(largest)
+    while line := handle.readline(CELLS_PER_LINE * largest + 1):
+        if len(line) > CELLS_PER_LINE * largest:
+            raise ValueError(f"more than {CELLS_PER_LINE * largest} characters (--limit cell_characters=N allows more)")
+        yield line
 
 
 def as_text(values: AnyArray) -> list[str]:
-    """Convert an array to a flat list of texts.
+    """Convert an array of texts, bytes (UTF-8), whole numbers, or objects of these kinds to a flat list of texts.
 
-    The values can be texts, bytes (UTF-8), whole numbers, or Python objects of these types.
+    Bytes that are not UTF-8, and halves of surrogate pairs, become U+FFFD.
+
+    Raises:
+        DataError: A text has a code point above U+10FFFF, or a number has too many digits.
     """
-    return [
-        value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        for value in values.reshape(-1).tolist()
-    ]
+    if values.dtype.kind == "U" and values.size:
+        codes = np.ascontiguousarray(values).reshape(-1).view(np.dtype("u4").newbyteorder(values.dtype.byteorder))
+        if codes.max(initial=0) > LARGEST_CODE_POINT:
+            raise DataError("Expected Unicode text, but got a code point above U+10FFFF; the file is damaged")
+    return [_to_text(value) for value in values.reshape(-1).tolist()]
 
 
-def _damaged_npz(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"Expected an .npz archive of arrays in {path}, but got {error or type(error).__name__}; "
-        "the file was cut or altered: copy or download it again"
-    )
+def _to_text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, int) and value.bit_length() > LARGEST_TEXT_NUMBER_BITS:
+        raise DataError("Expected text or a whole number below 2 ** 64, but got a larger number; the file is damaged")
+    text = str(value)
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -41,7 +41,7 @@ EMOTION_NAMES = {
 }
 SENTIMENTS = {"positive": 1.0, "negative": -1.0, "neutral": None}
 # such as "00:20:57,256"; the decimal sign may be a comma or a point
-TIME = re.compile(r"(\d+):(\d\d?):(\d\d?)[,.](\d{1,3})")
+TIME = re.compile(r"(\d{1,4}):(\d\d?):(\d\d?)[,.](\d{1,3})")
 
 
 def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  # noqa: ARG001 - one signature for all readers

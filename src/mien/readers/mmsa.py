@@ -13,8 +13,8 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
-from mien.readers.pickles import KEYS, SplitArrays, open_splits, source_from_splits
 from mien.readers.rules import attach_rows, sentiment_label, without_zero_ends
+from mien.readers.split_arrays import INDEX_DIGITS, KEYS, SplitArrays, open_splits, shown, source_from_splits
 from mien.schema import BoolArray, Modality, Utterance
 
 ID_SEPARATOR = "$_$"
@@ -22,6 +22,7 @@ LENGTHS = {Modality.ACOUSTIC: "audio_lengths", Modality.VISUAL: "vision_lengths"
 SCORES = "regression_labels"
 # index on the second axis of `text_bert` (utterance, 3, row): the mask, which is 1 where there is a token
 MASK_ROW = 1
+DOWNLOAD = "download the file again"
 
 
 def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
@@ -71,12 +72,18 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
 
 def _is_word_aligned(split: SplitArrays) -> bool:
-    """Return whether row i is the same word in all streams. A file with lengths for single streams is not aligned."""
+    """Return whether row i of an utterance is the same word in all modalities.
+
+    It is not if the modalities have different numbers of rows, or if the file stores lengths for acoustic or visual.
+    """
     return split.is_aligned and not any(key in split.values for key in LENGTHS.values())
 
 
 def _row_masks(split: SplitArrays) -> dict[Modality, BoolArray]:
-    """Return modality -> mask (utterance, row), False for padding, for each modality whose lengths the file stores."""
+    """Return modality -> mask (utterance, row), which is False for padding.
+
+    A modality is left out if the file stores neither its lengths nor a token mask for it.
+    """
     masks: dict[Modality, BoolArray] = {}
     if "text_bert" in split.values:
         mask = _token_mask(split)
@@ -100,10 +107,8 @@ def _row_masks(split: SplitArrays) -> dict[Modality, BoolArray]:
 def _token_mask(split: SplitArrays) -> BoolArray:
     tokens = split.array("text_bert")
     if tokens.ndim != 3 or tokens.shape[1] <= MASK_ROW or tokens.dtype.kind not in "fiu":
-        raise DataError(
-            f"Expected token ids, mask and segments of shape ({split.n_rows}, 3, row) in 'text_bert' of "
-            f"{split.name!r} in {split.path}, but got {tokens.dtype} of {tokens.shape}; download the file again"
-        )
+        expected = f"token ids, mask and segments of shape ({split.n_rows}, 3, row)"
+        raise split.refuse("text_bert", expected, f"{tokens.dtype} of {tokens.shape}", DOWNLOAD)
     mask: BoolArray = tokens[:, MASK_ROW] != 0
     return mask
 
@@ -111,11 +116,9 @@ def _token_mask(split: SplitArrays) -> BoolArray:
 def _length_mask(split: SplitArrays, key: str, n_slots: int) -> BoolArray:
     lengths = split.array(key)
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any() or (lengths > n_slots).any():
-        raise DataError(
-            f"Expected one whole number from 0 to {n_slots} per utterance in {key!r} of {split.name!r} in "
-            f"{split.path}, but got {lengths.dtype} of {lengths.shape} up to {lengths.max(initial=0)}; "
-            "download the file again"
-        )
+        largest = f" up to {lengths.max(initial=0)}" if lengths.dtype.kind in "iu" else ""
+        expected, got = f"one whole number from 0 to {n_slots} per utterance", f"{lengths.dtype} of {lengths.shape}"
+        raise split.refuse(key, expected, got + largest, DOWNLOAD)
     mask: BoolArray = np.arange(n_slots) < lengths[:, None]
     return mask
 
@@ -125,15 +128,12 @@ def _mmsa_rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
     transcripts = split.texts("raw_text") if "raw_text" in split.values else [""] * split.n_rows
     scores = split.array(SCORES)
     if scores.ndim != 1 or scores.dtype.kind not in "fiu":
-        raise DataError(
-            f"Expected one score per utterance in {SCORES!r} of {split.name!r} in {split.path}, but got "
-            f"{scores.dtype} of {scores.shape}; check that this is the file the reader expects"
-        )
+        raise split.refuse(SCORES, "one score per utterance", f"{scores.dtype} of {scores.shape}")
     for row, (full_id, transcript, score) in enumerate(zip(ids, transcripts, scores, strict=True)):
         video_id, separator, clip = full_id.rpartition(ID_SEPARATOR)
-        if not separator or not video_id or not clip.isdecimal():
+        if not separator or not video_id or not clip.isdecimal() or len(clip) > INDEX_DIGITS:
             raise DataError(
-                f"Expected an id like video{ID_SEPARATOR}3 in {split.where(row)}, but got {full_id!r}; "
+                f"Expected an id like video{ID_SEPARATOR}3 in {split.where(row)}, but got {shown(full_id)}; "
                 "the number after the separator is the order of the context"
             )
         utterance = Utterance(int(clip), transcript=transcript, sentiment=sentiment_label(float(score), notes))

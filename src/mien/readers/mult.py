@@ -8,17 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from mien.errors import DataError
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
-from mien.readers.input_files import as_text
-from mien.readers.pickles import SplitArrays, open_splits, source_from_splits
 from mien.readers.rules import UTTERANCE_ALONE, attach_rows, sentiment_label, usable_end, without_zero_ends
+from mien.readers.split_arrays import SplitArrays, open_splits, shown, source_from_splits
 from mien.schema import Utterance
 
 # "video[3]": video id and segment number; only the last bracket counts, because an id may contain any character
-SEGMENT_ID = re.compile(r"(.+)\[(\d+)\]", re.DOTALL)
+SEGMENT_ID = re.compile(r"(.+)\[(\d{1,18})\]", re.DOTALL)
 
 
 def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
@@ -44,8 +41,9 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     aligned = all(split.is_aligned for split in splits)
     keep_words = options.words and aligned
     notes: Counter[str] = Counter()
-    rows = (row for split in splits for row in _mult_rows(split, notes))
-    numbered = all(SEGMENT_ID.fullmatch(each) for split in splits for each in _segment_ids(split))
+    ids = {split.name: split.text_rows("id") if "id" in split.values else None for split in splits}
+    rows = (row for split in splits for row in _mult_rows(split, ids[split.name], notes))
+    numbered = all(each is not None and all(map(_segment, each)) for each in ids.values())
     groups = group(rows, notes, splits[0].path, numbered=numbered)
 
     def attach(row: Row) -> None:
@@ -60,46 +58,40 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     return source_from_splits("mult", splits, keep_words, groups, attach, notes, mapping)
 
 
-def _segment_ids(split: SplitArrays) -> list[str]:
-    """Return one id per utterance; empty texts if the file has no ids, or if its ids have more than one column."""
-    if "id" not in split.values or split.array("id").size != split.n_rows:
-        return [""] * split.n_rows
-    return split.texts("id")
+def _segment(parts: list[str]) -> re.Match[str] | None:
+    """Return the match of an id of the form ``video[3]``, or None for another id."""
+    return SEGMENT_ID.fullmatch(parts[0]) if len(parts) == 1 else None
 
 
-def _mult_rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
+def _mult_rows(split: SplitArrays, ids: list[list[str]] | None, notes: Counter[str]) -> Iterator[Row]:
     labels = split.array("labels")
     if labels.size != split.n_rows or labels.dtype.kind not in "fiu":
-        raise DataError(
-            f"Expected one sentiment score per utterance in 'labels' of {split.name!r} in {split.path}, but got "
-            f"{labels.dtype} of {labels.shape}; files with other labels (IEMOCAP) are not read"
-        )
+        got, remedy = f"{labels.dtype} of {labels.shape}", "files with other labels (IEMOCAP) are not read"
+        raise split.refuse("labels", "one sentiment score per utterance", got, remedy)
     for row, score in enumerate(labels.reshape(-1)):
         utterance = Utterance(0, sentiment=sentiment_label(float(score), notes))
-        video_id = _apply_id(split, row, utterance, notes)
+        if ids is None:
+            notes[UTTERANCE_ALONE] += 1
+            video_id = f"{split.name}-{row:05d}"
+        else:
+            video_id = _apply_id(split.where(row), ids[row], utterance, notes)
         yield Row(video_id, split.name, utterance, split.where(row), (split, row))
 
 
-def _apply_id(split: SplitArrays, row: int, utterance: Utterance, notes: Counter[str]) -> str:
-    """Set the times or the index of an utterance from its id, and return its video id.
-
-    If the file has no ids, return a new video id and leave the utterance unchanged.
-    """
-    if "id" not in split.values:
-        notes[UTTERANCE_ALONE] += 1
-        return f"{split.name}-{row:05d}"
-    parts = as_text(np.atleast_1d(split.array("id")[row]))
-    segment = SEGMENT_ID.fullmatch(parts[0]) if len(parts) == 1 else None
+def _apply_id(where: str, parts: list[str], utterance: Utterance, notes: Counter[str]) -> str:
+    """Set the times or the index of an utterance from its id, and return its video id."""
+    segment = _segment(parts)
     if segment:
         utterance.index = int(segment[2])
         return segment[1]
     try:
         video_id, start_s, end_s = parts[0], *map(float, parts[1:])
-    except (TypeError, ValueError):
+    except (IndexError, ValueError):
         video_id, start_s, end_s = "", math.nan, math.nan
     if not video_id or not (math.isfinite(start_s) and math.isfinite(end_s)):
+        got = ", ".join(map(shown, parts[:4]))
         raise DataError(
-            f"Expected video id, start and end (or video[3]) as 'id' in {split.where(row)}, but got {parts}; "
+            f"Expected video id, start and end (or video[3]) as 'id' in {where}, but got [{got}]; "
             "remove the key 'id' to import without context"
         )
     utterance.start_s = start_s

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
+from mien.readers.archives import array_names, read_arrays, require_arrays
 from mien.readers.base import ReaderOptions, SourceDataSet
-from mien.readers.input_files import AnyArray, array_names, read_arrays, require_arrays, require_file
+from mien.readers.input_files import AnyArray, require_file
 from mien.readers.rules import VIDEO_ANONYMOUS, VIDEO_EMPTY, attach_vector, emotion_labels, sentiment_label
 from mien.schema import EMOTIONS, SPLITS, FeatureSpace, Modality, Utterance, Video
 
@@ -126,11 +127,9 @@ def _padded_videos(
 
 
 def _require_lengths(path: Path, split: str, lengths: AnyArray, sentiment: AnyArray) -> None:
-    """Raise DataError unless `lengths` is a valid number of utterances for every video.
-
-    There must be one whole number per video. It must not exceed the number of utterances in the padded labels.
-    """
-    if sentiment.ndim != 2 or lengths.shape != sentiment.shape[:1] or lengths.dtype.kind not in "iu":
+    """Raise DataError unless `lengths` is one number of utterances per video that fits the padded labels."""
+    numbers = sentiment.dtype.kind in "fiu" and lengths.dtype.kind in "iu"
+    if sentiment.ndim != 2 or lengths.shape != sentiment.shape[:1] or not numbers:
         raise DataError(
             f"Expected one whole number per video in '{split}_length' and shape (video, utterance) in "
             f"'{split}SentiLabel' of {path}, but got {lengths.shape} of {lengths.dtype} and {sentiment.shape}; "

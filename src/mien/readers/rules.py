@@ -40,7 +40,8 @@ TRANSCRIPT_SHARED = "transcript in more than one split: kept"
 STREAM_MISSING = {modality: f"video without the {modality} stream: modality missing" for modality in Modality}
 WORDS_MISSING = "video without the words stream: transcript empty"
 
-LARGEST = float(np.finfo(np.float32).max)
+# of type float32, so that a comparison with float16 values is one of float32 values
+LARGEST = np.finfo(np.float32).max
 
 
 def add_note(notes: Counter[str], rule: str, n_times: int) -> None:
@@ -130,6 +131,8 @@ def finite_mean(rows: FloatArray, notes: Counter[str]) -> FloatArray | None:
     if not len(rows):
         return None
     finite = finite_cells(rows)
+    if finite.all():  # nearly always, and several times as fast
+        return np.asarray((rows.sum(axis=0, dtype=np.float64) / len(rows)).astype(np.float32))
     counts = finite.sum(axis=0)
     add_note(notes, VALUE_NOT_FINITE, finite.size - int(counts.sum()))
     if not counts.all():
@@ -185,7 +188,10 @@ def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, Bool
     Returns:
         ``(words, present)``: vectors (word, feature) as float32, and a mask (word,) that is False for replaced words.
     """
-    present: BoolArray = np.asarray(finite_cells(rows).all(axis=1))
+    finite = finite_cells(rows)
+    if finite.all():
+        return rows.astype(np.float32), np.ones(len(rows), dtype=bool)
+    present: BoolArray = np.asarray(finite.all(axis=1))
     add_note(notes, WORD_NOT_FINITE, int((~present).sum()))
     return np.where(present[:, None], rows, 0).astype(np.float32), present
 

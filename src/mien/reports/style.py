@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from mien.printable import printable
 from mien.storage.files import atomic_file
 
 # widths in inches of one column and of the whole text on a two-column page
@@ -111,7 +112,7 @@ def add_legend(figure: Figure, axes: Axes) -> None:
 
 
 def wrapped(text: str, width: float) -> str:
-    """Wrap every line of a text to a width.
+    """Wrap every line of a text to a width, with control characters as escapes.
 
     Args:
         text: Text with line breaks to keep.
@@ -120,7 +121,7 @@ def wrapped(text: str, width: float) -> str:
     Returns:
         The text with further line breaks.
     """
-    return "\n".join(textwrap.fill(line, int(width * CHARACTERS_PER_INCH)) for line in text.splitlines())
+    return "\n".join(textwrap.fill(line, int(width * CHARACTERS_PER_INCH)) for line in printable(text).splitlines())
 
 
 def percent_format() -> FuncFormatter:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
+
+from mien.printable import printable
 
 LATEX_CHARACTERS = {
     **{character: "\\" + character for character in "&%$#_{}"},
@@ -20,24 +23,31 @@ LATEX_CHARACTERS = {
     "↓": r"$\downarrow$",
     "±": r"$\pm$",
 }
-# Spreadsheets evaluate cells with these first characters as formulas, and transcripts are untrusted text.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# characters that Markdown would read as markup
+MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&])")
+# Where a spreadsheet would begin a formula: at = + - @ or their full-width forms, at the start of a cell, and where a
+# program that ignores quotes begins another cell: after a line break, or after a semicolon, which separates cells in
+# many countries. Transcripts are untrusted text.
+SIGN = "[=+\\-@\uff1d\uff0b\uff0d\uff20]"
+BLANK = "[\\s\u200b-\u200f\u2060\ufeff]"
+FORMULA = re.compile(rf"\A(?={BLANK}*{SIGN})|(?<=[\n;])(?=(?:(?!\n){BLANK})*{SIGN})")
 
 
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Format a table as CSV (RFC 4180, but with line feeds).
+    """Format a table as CSV (RFC 4180, but lines end with a line feed).
+
+    Texts are changed so that spreadsheets run no formula in them and terminals no control character.
 
     Args:
         header: Names of the columns.
-        rows: Values; None becomes an empty cell, and floats keep all digits.
+        rows: Values. None becomes an empty cell, floats keep all digits, and texts are changed by `spreadsheet_cell`.
 
     Returns:
         The CSV text.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([spreadsheet_cell(value) for value in row] for row in (header, *rows))
     return text.getvalue()
 
 
@@ -58,9 +68,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def markdown_text(text: str) -> str:
     """Escape a text and put it on one line, so that Markdown shows it verbatim, also in a table cell."""
-    return "".join(
-        "\\" + character if character in "\\`*_[]<>|#" else character for character in " ".join(text.split())
-    )
+    return MARKDOWN.sub(r"\\\1", " ".join(printable(text).split()))
 
 
 def latex_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -79,7 +87,7 @@ def latex_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 def latex_text(text: str) -> str:
     """Escape the special characters of LaTeX in a text, and put it on one line."""
-    return "".join(LATEX_CHARACTERS.get(character, character) for character in " ".join(text.split()))
+    return "".join(LATEX_CHARACTERS.get(character, character) for character in " ".join(printable(text).split()))
 
 
 def latex_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
@@ -111,14 +119,15 @@ def latex_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
 
 
 def spreadsheet_cell(value: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would evaluate as a formula. Return other values unchanged."""
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return "'" + value
-    return value
+    """Return a text with an apostrophe before each formula and with escaped control characters.
+
+    A value that is not a text is returned unchanged.
+    """
+    return FORMULA.sub("'", printable(value)) if isinstance(value, str) else value
 
 
 def seeds_text(counts: Sequence[int]) -> str:
-    """Return sorted numbers of seeds as text: "5 seeds" if all are equal, otherwise for example "3 to 5 seeds"."""
+    """Return ascending numbers of seeds as a text: "5 seeds" for [5], "3 to 5 seeds" for [3, 4, 5]."""
     if not counts:
         return "no seed"
     span = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"

@@ -7,8 +7,10 @@ pandas, which adds a third of a second to a short command.
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,21 @@ from mien.storage.split_columns import WordsOfOne, lay_out, vectors_of, words_of
 
 # Columns that Parquet stores as a dictionary of their distinct values. Features have too many distinct values for that.
 TEXTS = ["video_id", "transcript", "split"]
+
+
+def open_arrow(path: Path, mode: str = "rb") -> pa.NativeFile:
+    """Open a file for pyarrow.
+
+    The path need not be valid UTF-8, which pyarrow requires when it opens a file by its path.
+
+    Args:
+        path: The file.
+        mode: "rb" to read it, "wb" to write it.
+
+    Returns:
+        The open file, a context manager.
+    """
+    return pa.OSFile(os.fsencode(path), mode)
 
 
 def words_column_name(modality: Modality) -> str:
@@ -183,7 +200,10 @@ def equal_id_ranges(ids: Sequence[str]) -> list[tuple[str, int, int]]:
 
 
 def _word_array(utterances: Sequence[Utterance], space: FeatureSpace) -> pa.Array:
-    """Convert the word vectors of utterances to a list of vectors per row, with null for an utterance without words."""
+    """Convert the word vectors of utterances to an Arrow array (utterance,).
+
+    Its values are lists with one vector per word, or null for an utterance without words.
+    """
     words = [words_of_utterance(utterance, space.modality) for utterance in utterances]
     offsets = np.cumsum([0, *(0 if each is None else len(each[1]) for each in words)], dtype=np.int32)
     validity = _validity([each is not None for each in words])

@@ -17,15 +17,28 @@ import pyarrow.parquet as pq
 
 from mien.errors import DamagedFileError, DataError
 from mien.pretrained import require_sha256, sha256_of
-from mien.schema import EMOTIONS, SPLITS, FeatureSpace, Level, Modality, SentimentValues, Video
+from mien.printable import printable
+from mien.schema import EMOTIONS, SPACE_SHAPE, SPLITS, FeatureSpace, Level, Modality, SentimentValues, Video
 from mien.storage import columns
 from mien.storage.columns import equal_id_ranges
-from mien.storage.files import atomic_folder, read_card, reporting_damage, restore_interrupted_swap, write_json
+from mien.storage.files import read_card, reporting_damage, require_shape, write_json
+from mien.storage.folders import FolderKind, atomic_folder, restore_interrupted_swap
+from mien.storage.parquet import check_dataset_table
 from mien.storage.split_columns import SplitColumns, join_words
 
 FORMAT = {"format": "mien-dataset", "format_version": 1}
 TABLE = "utterances.parquet"
 CARD = "dataset.json"
+CARD_SHAPE = {
+    "name": str,
+    "sentiment_values": str,
+    "feature_spaces": {str: SPACE_SHAPE},
+    "counts": {str: {str: int}},
+    "origin": {},
+    "licence_note": str,
+    "sha256": {TABLE: str},
+}
+DATASET_FOLDER = FolderKind(CARD, "mien-dataset", (TABLE, CARD))
 # a row group is complete when it reaches one of these limits
 ROWS_PER_GROUP = 2048
 BYTES_PER_GROUP = 16 << 20
@@ -33,12 +46,19 @@ BYTES_PER_GROUP = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
-    """Metadata of a Dataset."""
+    """Metadata of a Dataset.
+
+    Attributes:
+        name: Name of the Dataset.
+        spaces: Feature space of each modality.
+        sentiment_values: Kind of the sentiment labels.
+        origin: Where the rows come from: source, files with sha256, options, and how often each rule was applied.
+        licence_note: Note on the licence of the data.
+    """
 
     name: str
     spaces: Mapping[Modality, FeatureSpace]
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
-    # where the rows come from: source, files with sha256, options, applied rules with counts
     origin: Mapping[str, Any] = field(default_factory=dict)
     licence_note: str = ""
 
@@ -66,15 +86,16 @@ class Dataset:
         return [name for name in SPLITS if name in self.counts]
 
     def table(self, names: list[str] | None = None) -> pa.Table:
-        """Return the rows as an Arrow table with the columns `names`; if None, with all columns."""
-        return pq.read_table(self.folder / TABLE, columns=names)
+        """Return the rows as an Arrow table, with the columns in `names`. If `names` is None, it has all columns."""
+        with columns.open_arrow(self.folder / TABLE) as file:
+            return pq.read_table(file, columns=names)
 
     def row_groups(self, names: list[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the row groups as Arrow tables with the columns `names`; if None, with all columns.
+        """Yield the row groups of the table, each with all utterances of some videos.
 
-        A row group contains all utterances of each of its videos.
+        The groups have the columns in `names`, or all columns if `names` is None.
         """
-        with pq.ParquetFile(self.folder / TABLE) as file:
+        with columns.open_arrow(self.folder / TABLE) as source, pq.ParquetFile(source) as file:
             for number in range(file.num_row_groups):
                 yield file.read_row_group(number, columns=names)
 
@@ -102,12 +123,13 @@ class Dataset:
             The split as arrays.
 
         Raises:
-            DataError: The split is unknown or empty. If `words` is True, also: no modality has word vectors, or two
-                modalities have different numbers of words in an utterance.
+            DataError: The split is unknown or empty. If `words` is True, the error is also raised if no modality has
+                word vectors, or if two modalities have different numbers of words in an utterance.
         """
         self._require_split(split)
         names, by_word = self._column_names(words)
-        rows = pq.read_table(self.folder / TABLE, columns=names, filters=[("split", "=", split)])
+        with columns.open_arrow(self.folder / TABLE) as file:
+            rows = pq.read_table(file, columns=names, filters=[("split", "=", split)])
         return _split_columns(rows, self.facts.spaces, by_word)
 
     def windows(self, split: str | None = None, *, words: bool = False) -> Iterator[SplitColumns]:
@@ -166,7 +188,7 @@ class Dataset:
 
 
 def write_dataset(folder: Path, videos: Iterable[Video], facts: DatasetFacts) -> Dataset:
-    """Write a Dataset; an existing Dataset in the folder is replaced only when the new Dataset is complete.
+    """Write a Dataset. An existing Dataset in the folder is replaced only when the new Dataset is complete.
 
     Args:
         folder: Dataset folder to write.
@@ -189,7 +211,7 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
     Args:
         folder: Dataset folder to write.
         groups: Groups of videos.
-        facts: Metadata; `origin` is read after the last group.
+        facts: Metadata. Its field `origin` is read after the last group and may change until then.
 
     Returns:
         The opened Dataset.
@@ -198,13 +220,13 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
         DataError: As for `write_dataset`.
         WriteError: The folder cannot be written or replaced.
     """
-    with atomic_folder(folder, CARD) as aside:
+    with atomic_folder(folder, DATASET_FOLDER) as aside:
         counts = _write_groups(aside / TABLE, groups, facts.spaces)
         if not counts:
             raise DataError("Expected at least one utterance, but got none; check the source files and the mapping")
         card = {
             **FORMAT,
-            "name": facts.name,
+            "name": printable(facts.name),
             "sentiment_values": facts.sentiment_values,
             "feature_spaces": {modality: space.to_json() for modality, space in facts.spaces.items()},
             "counts": {name: dict(count) for name, count in counts.items()},
@@ -213,11 +235,11 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
             "sha256": {TABLE: sha256_of(aside / TABLE)},
         }
         write_json(aside / CARD, card)
-    return open_dataset(folder)
+    return _open_unchecked(folder)
 
 
 def row_groups(videos: Iterable[Video]) -> Iterator[list[Video]]:
-    """Yield consecutive videos in groups of limited size; videos without utterances are left out.
+    """Yield consecutive videos in groups of limited size. Videos without utterances are left out.
 
     The boundaries depend only on the videos, so that equal videos give equal tables.
     """
@@ -237,16 +259,30 @@ def row_groups(videos: Iterable[Video]) -> Iterator[list[Video]]:
 
 
 def open_dataset(folder: str | Path) -> Dataset:
-    """Open a Dataset, and check the sha256 of its table.
+    """Open a Dataset, and check the sha256 of its table and all values in it.
+
+    The values are checked because the Dataset may come from an untrusted source.
 
     Raises:
-        DataError: The folder is no Dataset.
+        DataError: The folder is not a Dataset.
         DamagedFileError: The table or dataset.json was altered.
     """
-    folder = Path(folder)
+    dataset = _open_unchecked(Path(folder))
+    counts = check_dataset_table(dataset.folder / TABLE, dataset.facts.spaces)
+    if dataset.counts != counts:
+        raise DamagedFileError(
+            f"Expected {dataset.folder / TABLE} to have the videos that {CARD} counts, but got other ones; the card "
+            "was altered: make the Dataset again"
+        )
+    return dataset
+
+
+def _open_unchecked(folder: Path) -> Dataset:
+    """Open a Dataset without a check of its values."""
     restore_interrupted_swap(folder)
     card = read_card(folder / CARD, "a Dataset", FORMAT, "import it")
     with reporting_damage(folder / CARD, "the Dataset"):
+        require_shape(card, CARD_SHAPE, CARD)
         fingerprint = card["sha256"][TABLE]
         spaces = {Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()}
         facts = DatasetFacts(
@@ -254,12 +290,6 @@ def open_dataset(folder: str | Path) -> Dataset:
         )
         dataset = Dataset(folder, facts, card["counts"], fingerprint)
     require_sha256(folder / TABLE, fingerprint, "the Dataset")
-    actual, expected = pq.read_schema(folder / TABLE), columns.arrow_schema(spaces)
-    if not actual.equals(expected):
-        raise DamagedFileError(
-            f"Expected {folder / TABLE} to have the columns that {CARD} tells of, but got others "
-            f"({', '.join(actual.names)}); the card was altered: make the Dataset again"
-        )
     return dataset
 
 
@@ -274,7 +304,8 @@ def _write_groups(
     video_ids: set[str] = set()
     # minima and maxima let readers skip rows of other splits; for features they would only cost space
     options = {"compression": "zstd", "use_dictionary": columns.TEXTS, "write_statistics": columns.TEXTS}
-    with pq.ParquetWriter(path, columns.arrow_schema(spaces), **options) as writer:
+    schema = columns.arrow_schema(spaces)
+    with columns.open_arrow(path, "wb") as file, pq.ParquetWriter(file, schema, **options) as writer:
         for group in groups:
             for video in group:
                 if video.id in video_ids:

@@ -1,22 +1,29 @@
-"""Atomic writing: files and folders are written under a temporary name and then renamed.
+"""Atomic writing of files, locks, and JSON files. `mien.storage.folders` writes whole folders.
 
-A killed process or a full disk leaves the old content or the new content, never a part of it.
+A file is written under a temporary name and then renamed, so a killed process or a full disk leaves the old content or
+the new content, never a part of it. No symbolic link is followed at a temporary name, a lock or the name of the file.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import json
 import math
 import os
+import re
 import shutil
+import stat
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mien.errors import DamagedFileError, DataError, WriteError
+from mien.errors import DamagedFileError, DataError, ReadOnlyError, WriteError
+from mien.limits import READ_ERRORS, SHOWN_CHARACTERS, describe_error, read_small_file, require_shallow
+from mien.printable import printable_json
 
 
 def _umask() -> int:
@@ -31,157 +38,196 @@ UMASK = _umask()
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, to write a file to inside the block.
+    """Context manager that yields a temporary path, to which the block writes the new content of `path`.
 
-    If the block succeeds, the file is flushed to disk and renamed to `path`; otherwise, it is removed.
+    After the block, the content is flushed to disk and the temporary file is renamed to `path`. If `path` is a symbolic
+    link, the link is replaced.
 
     Raises:
         WriteError: The file cannot be written (full disk, no permission); `path` is unchanged.
     """
-    aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        with open(aside, "rb") as handle:
-            os.fsync(handle.fileno())
-        # Some writers (safetensors) create files that only their owner can read; use the usual permissions instead.
-        os.chmod(aside, 0o666 & ~UMASK)
-        os.replace(aside, path)
+        with temporary_beside(path) as aside:
+            yield aside
+            set_usual_mode(aside)
+            os.replace(aside, path)
     except OSError as error:
-        raise _write_error(path, error) from error
-    finally:
-        with suppress(OSError):  # the earlier error is more informative
-            aside.unlink()
+        raise write_error(path, error) from error
 
 
 @contextmanager
-def atomic_folder(folder: Path, marker: str) -> Iterator[Path]:
-    """Yield a temporary folder beside `folder`. If the block succeeds, rename it to `folder`; otherwise, remove it.
+def temporary_beside(target: Path, *, is_folder: bool = False) -> Iterator[Path]:
+    """Context manager that creates an empty file or folder beside `target`, and removes it after the block.
 
-    An existing `folder` is replaced only if it is empty or contains a file named `marker`, so that a mistyped ``--out``
-    cannot delete other files. If `folder` is a symbolic link, its target is replaced.
+    Only this user can open it. Its name `.NAME.partial-PID-RANDOM` cannot be predicted, so nobody can put a link there
+    in advance. Temporary files and folders that killed processes left for the same target are removed first.
 
     Args:
-        folder: Folder to write or replace.
-        marker: Name of the file by which an old version is recognised.
+        target: File or folder that will be written; missing parent folders are created.
+        is_folder: Whether to make a folder.
 
     Yields:
-        The temporary folder.
+        The temporary path, which may be renamed.
 
     Raises:
-        WriteError: The folder must not be replaced or cannot be written.
+        OSError: The file or folder cannot be created.
     """
-    folder = require_replaceable(folder, marker)
-    aside = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_partial(target.parent, f".{glob.escape(target.name)}.partial-*")
+    prefix = f".{target.name}.partial-{os.getpid()}-"
+    if is_folder:
+        aside = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+    else:
+        handle, name = tempfile.mkstemp(prefix=prefix, dir=target.parent)
+        os.close(handle)
+        aside = Path(name)
+    _IN_USE.add(aside.name)
     try:
-        # Remove what killed processes left: the old folder after a complete swap, and incomplete folders. One may have
-        # this process's own id, because in a container every process may have the id 1.
-        for leftover in (_replaced_folder(folder), aside):
-            shutil.rmtree(leftover, ignore_errors=True)
-        remove_partial(folder.parent, f".{glob.escape(folder.name)}.partial-*")
-        aside.mkdir(parents=True)
         yield aside
-        if folder.exists():
-            os.replace(folder, _replaced_folder(folder))
-        os.replace(aside, folder)
-        shutil.rmtree(_replaced_folder(folder), ignore_errors=True)
-    except OSError as error:
-        raise _write_error(folder, error) from error
     finally:
-        restore_interrupted_swap(folder)
-        shutil.rmtree(aside, ignore_errors=True)
+        _IN_USE.remove(aside.name)
+        with suppress(OSError):  # an earlier error is more informative
+            _remove(aside)
 
 
-def require_replaceable(folder: Path, marker: str) -> Path:
-    """Check whether `atomic_folder` may replace a folder. It is fast: call it before a long computation.
-
-    Args:
-        folder: Folder to write or replace.
-        marker: Name of the file by which an old version is recognised.
-
-    Returns:
-        The resolved folder.
-
-    Raises:
-        WriteError: The folder has content but no file `marker`, contains the working folder, or has a file as its
-            parent.
-    """
-    folder = folder.resolve()
-    if folder in (Path.cwd(), *Path.cwd().parents):
-        raise WriteError(
-            f"Expected a folder that can be replaced, but got {folder}, which holds the working folder; "
-            "choose another --out"
-        )
-    restore_interrupted_swap(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / marker).exists()):
-        raise WriteError(
-            f"Expected {folder} to be new or to hold {marker}, but got something else; choose another --out"
-        )
+def set_usual_mode(aside: Path) -> None:
+    """Flush a temporary file or folder to disk, and give it the permissions that a new one usually has."""
+    handle = os.open(aside, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        os.stat(folder)  # NotADirectoryError if a parent is a file
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise _write_error(folder, error) from error
-    return folder
+        os.fsync(handle)
+        mode = os.fstat(handle).st_mode
+        os.fchmod(handle, stat.S_IMODE(mode) | ((0o777 if stat.S_ISDIR(mode) else 0o666) & ~UMASK))
+    finally:
+        os.close(handle)
 
 
 @contextmanager
 def exclusive_lock(path: Path, held: Exception | None = None) -> Iterator[None]:
-    """Hold a lock on a file inside the block. The operating system releases it when this process dies.
+    """Context manager that holds a lock on a file. The operating system releases the lock if this process dies.
 
     Args:
-        path: Lock file; it is created and not removed.
-        held: Error to raise if another process holds the lock. If None, wait until the lock is free.
+        path: Lock file; it is created if missing, never changed and not removed.
+        held: Error to raise if another process holds the lock. If it is None, the function waits for the lock.
 
     Yields:
-        Nothing. The lock is held until the end of the block.
+        Nothing; the lock is held.
+
+    Raises:
+        WriteError: The file cannot be created or opened, or is a symbolic link.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as handle:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        raise write_error(path, error) from error
+    try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if held is None else fcntl.LOCK_NB))
         except BlockingIOError:
             assert held is not None
             raise held from None
         yield
+    finally:
+        os.close(handle)
+
+
+def refuse_links(folder: Path, *names: str | Path) -> None:
+    """Check that subfolders to write into are not symbolic links, which could lead to files of others.
+
+    Args:
+        folder: Folder that the user named; it may be a link itself.
+        names: Paths of the subfolders, relative to `folder`. They need not exist.
+
+    Raises:
+        WriteError: A subfolder, or a folder between it and `folder`, is a symbolic link.
+    """
+    for name in names:
+        for part in (Path(name), *Path(name).parents[:-1]):
+            if (folder / part).is_symlink():
+                raise WriteError(
+                    f"Expected a folder at {folder / part}, but got a symbolic link, through which nothing is "
+                    "written; replace it by a folder"
+                )
+
+
+def require_same_kind(path: Path, head: bytes) -> None:
+    """Check that a file which the user named as output may be replaced.
+
+    Args:
+        path: The file; it need not exist.
+        head: First bytes of every file of the kind that will be written.
+
+    Raises:
+        WriteError: The file exists and is of another kind.
+    """
+    if path.is_file() and path.stat().st_size:
+        with open(path, "rb") as handle:
+            if handle.read(len(head)) != head:
+                raise WriteError(
+                    f"Expected {path} to be new or an earlier output of this command, but got another file; "
+                    "choose another --out"
+                )
+
+
+# Names of the temporary files and folders that this process is writing now.
+_IN_USE: set[str] = set()
+# ".partial-PID" is the form of former versions.
+_PARTIAL_NAME = re.compile(r"\.partial-(\d+)(-[a-z0-9_]+)?$")
 
 
 def remove_partial(folder: Path, pattern: str) -> None:
-    """Remove incomplete files and folders of processes that no longer run.
+    """Remove the incomplete files and folders that ended processes of this user left in a folder.
 
     Args:
-        folder: Folder to search, without subfolders.
-        pattern: Glob pattern of names that end in ``partial-PID``.
+        folder: Folder to search.
+        pattern: Glob pattern of names that end in ``partial-PID-RANDOM``.
     """
     for leftover in folder.glob(pattern):
-        if _is_running(leftover.name.rpartition("-")[2]):
+        name = _PARTIAL_NAME.search(leftover.name)
+        if name is None or leftover.name in _IN_USE or _is_running(int(name[1])):
             continue
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+        with suppress(OSError):  # another process removes it at the same time
+            if leftover.lstat().st_uid == os.geteuid():
+                _remove(leftover)
 
 
-def _is_running(process_id: str) -> bool:
-    """Return whether a process with this id exists; False for a text that is not a process id."""
+def _is_running(process_id: int) -> bool:
+    """Return whether another process with this id exists. The id of this process itself gives False.
+
+    In containers, every process may have the id 1. An ended process may therefore have left a temporary file with the
+    id of this process.
+    """
+    if process_id == os.getpid():
+        return False
     try:
-        os.kill(int(process_id), 0)
-    except (ValueError, ProcessLookupError):
+        os.kill(process_id, 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:  # it runs under another user
         return True
     return True
 
 
-def restore_interrupted_swap(folder: Path) -> None:
-    """Restore the old folder if a process died while `atomic_folder` replaced it with the new one."""
-    if not folder.exists() and _replaced_folder(folder).is_dir():
-        os.replace(_replaced_folder(folder), folder)
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder with its content. Raise FileNotFoundError if there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink()
+
+
+def write_error(path: Path, error: OSError) -> WriteError:
+    """Return the error for a path that the operating system refuses to write."""
+    kind = ReadOnlyError if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) else WriteError
+    found = "a symbolic link" if error.errno == errno.ELOOP else error.strerror or error
+    return kind(
+        f"Expected to write {path}, but got {found}; "
+        "what stood there before is unchanged: free some space or choose another place"
+    )
 
 
 def write_json(path: Path, facts: Any) -> None:
-    """Write one JSON file atomically; NaN becomes null.
+    """Write values to a JSON file atomically. NaN becomes null.
 
     Args:
         path: File to write.
@@ -195,12 +241,12 @@ def write_json(path: Path, facts: Any) -> None:
 
 
 def to_json_text(facts: Any) -> str:
-    """Return indented JSON text; NaN and infinities, which JSON lacks, become null."""
-    return json.dumps(_nan_as_none(facts), indent=2, ensure_ascii=False, allow_nan=False)
+    """Return values as indented JSON text. NaN and infinities become null, and control characters are escaped."""
+    return printable_json(json.dumps(_nan_as_none(facts), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read one JSON object.
+    """Read a file that contains one JSON object.
 
     Args:
         path: File to read.
@@ -214,16 +260,52 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         DamagedFileError: The file holds no JSON object.
     """
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(read_small_file(path), parse_constant=_refuse_constant)
         if not isinstance(facts, dict):
             raise ValueError(f"{type(facts).__name__} instead of an object")
+        require_shallow(facts)
+        # UnicodeEncodeError for half of a surrogate pair, unless it is a byte of a file name that is not UTF-8
+        json.dumps(facts, ensure_ascii=False).encode("utf-8", "surrogateescape")
         return facts
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise DataError(f"Expected {what} with the file {path}, but got nothing there; check the path") from None
-    except ValueError as error:  # not JSON, not UTF-8, or not an object
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or not an object
         raise DamagedFileError(
-            f"Expected JSON in {path}, but got {error}; the file was cut or altered: make {what} again"
+            f"Expected JSON in {path}, but got {str(error)[:SHOWN_CHARACTERS]}; the file was cut or altered: "
+            f"make {what} again"
         ) from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name}, which is no JSON")
+
+
+def require_shape(value: Any, shape: Any, where: str) -> None:
+    """Check the types of values from a JSON file.
+
+    Args:
+        value: Value to check.
+        shape: A type; ``[shape]`` for a list; ``{name: shape}`` for an object with at least these keys;
+            ``{str: shape}`` for an object with any keys.
+        where: Name of the value, for the message.
+
+    Raises:
+        ValueError: The value has another type, or a key is missing.
+    """
+    expected = type(shape) if isinstance(shape, dict | list) else shape
+    # a bool is an int, and a whole number may stand for a float
+    fits = isinstance(value, int | float if expected is float else expected)
+    if not fits or (isinstance(value, bool) and expected is not bool):
+        raise ValueError(f"{type(value).__name__} as {where} instead of {expected.__name__}")
+    if isinstance(shape, list):
+        for each in value:
+            require_shape(each, shape[0], f"a value of {where}")
+    elif isinstance(shape, dict):
+        for name, part in shape.items():
+            for key in value if name is str else [name]:
+                if key not in value:
+                    raise ValueError(f"no {key} in {where}")
+                require_shape(value[key], part, f"{key!r} in {where}")
 
 
 def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -> dict[str, Any]:
@@ -253,7 +335,7 @@ def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -
 
 @contextmanager
 def reporting_damage(path: Path, what: str) -> Iterator[None]:
-    """Convert errors in the block to DamagedFileError. The block reads values from a card (a metadata file).
+    """Context manager that converts errors of reading values from a card (a metadata file) to DamagedFileError.
 
     Args:
         path: The card; named in the error message.
@@ -267,24 +349,11 @@ def reporting_damage(path: Path, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except READ_ERRORS as error:
         raise DamagedFileError(
-            f"Expected complete facts in {path}, but got {type(error).__name__}: {error}; "
+            f"Expected complete facts in {path}, but got {describe_error(error)}; "
             f"it was cut or altered since it was written: make {what} again"
         ) from None
-
-
-def _replaced_folder(folder: Path) -> Path:
-    """Return the path to which `atomic_folder` moves the old folder while it renames the new one."""
-    return folder.with_name(f".{folder.name}.replaced")
-
-
-def _write_error(path: Path, error: OSError) -> WriteError:
-    """Return the error for a path that the operating system refuses to write."""
-    return WriteError(
-        f"Expected to write {path}, but got {error.strerror or error}; "
-        "what stood there before is unchanged: free some space or choose another place"
-    )
 
 
 def _nan_as_none(facts: Any) -> Any:

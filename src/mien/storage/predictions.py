@@ -15,23 +15,37 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mien.errors import DamagedFileError, DataError
+from mien.errors import DataError
+from mien.limits import READ_ERRORS
 from mien.schema import EMOTIONS, FloatArray, SentimentValues
+from mien.storage.columns import open_arrow
 from mien.storage.files import atomic_file
+from mien.storage.parquet import read_parquet
 from mien.tasks import TASKS
 
+# first bytes of every Parquet file
+PARQUET_HEAD = b"PAR1"
 SENTIMENT_VALUES_KEY = b"mien.sentiment_values"
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Predictions of one system for N utterances, with gold labels. Rows of one video are contiguous."""
+    """Predictions of one system for N utterances, with gold labels. Rows of one video are contiguous.
 
-    video_id: np.ndarray[Any, np.dtype[np.object_]]  # (N,) str
-    index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
-    sentiment: FloatArray  # (N,) gold score, NaN where missing
-    emotions: FloatArray  # (N, 6) gold intensities, NaN rows where missing
-    # task -> class probabilities or intensities (N, output), outputs in the order of `tasks.TASKS`
+    Attributes:
+        video_id: Id of the video of each utterance (N,), as texts.
+        index: Index of each utterance in its video, (N,).
+        sentiment: Gold sentiment score (N,), NaN where missing.
+        emotions: Gold intensities of the emotions (N, 6). The row of an utterance without these labels is NaN.
+        outputs: Predicted class probabilities or intensities (N, output) of each task, by the name of the task. The
+            outputs of a task have the order in `tasks.TASKS`.
+        sentiment_values: Whether the gold sentiment scores are intensities or only stand for a class.
+    """
+
+    video_id: np.ndarray[Any, np.dtype[np.object_]]
+    index: np.ndarray[Any, np.dtype[np.int64]]
+    sentiment: FloatArray
+    emotions: FloatArray
     outputs: Mapping[str, FloatArray]
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
 
@@ -65,27 +79,29 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     Raises:
         WriteError: The file cannot be written.
     """
-    with atomic_file(path) as aside:
-        pq.write_table(predictions_to_table(predictions), aside, compression="zstd")
+    with atomic_file(path) as aside, open_arrow(aside, "wb") as file:
+        pq.write_table(predictions_to_table(predictions), file, compression="zstd")
 
 
 @contextmanager
 def predictions_writer(path: Path) -> Iterator[Callable[[Predictions], None]]:
-    """Yield a function that appends Predictions to a table. The file appears at `path` when the block succeeds.
+    """Context manager that yields a function which appends Predictions to a table.
+
+    The file is created at `path` only if the block succeeds.
 
     All Predictions must come from one system. At least one call of the function is required.
 
     Raises:
         WriteError: The file cannot be written.
     """
-    with atomic_file(path) as aside, ExitStack() as open_files:
+    with atomic_file(path) as aside, open_arrow(aside, "wb") as file, ExitStack() as open_files:
         writer: pq.ParquetWriter | None = None
 
         def write(part: Predictions) -> None:
             nonlocal writer
             table = predictions_to_table(part)
             if writer is None:
-                writer = open_files.enter_context(pq.ParquetWriter(aside, table.schema, compression="zstd"))
+                writer = open_files.enter_context(pq.ParquetWriter(file, table.schema, compression="zstd"))
             writer.write_table(table)
 
         yield write
@@ -100,10 +116,7 @@ def read_predictions(path: Path) -> Predictions:
     """
     if not path.is_file():
         raise DataError(f"Expected a predictions table at {path}, but got nothing there; evaluate the run first")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DamagedFileError(f"Expected Parquet in {path}, but got {error}; write the predictions again") from None
+    table = read_parquet(path, "a predictions table")
     predicted = [task for task, row in TASKS.items() if set(row.columns) & set(table.column_names)]
     needed = ["video_id", "index", "sentiment", *EMOTIONS, *(c for task in predicted for c in TASKS[task].columns)]
     missing = [name for name in needed if name not in table.column_names]
@@ -119,7 +132,7 @@ def read_predictions(path: Path) -> Predictions:
             outputs={task: _float_columns(table, TASKS[task].columns) for task in predicted},
             sentiment_values=SentimentValues(metadata.get(SENTIMENT_VALUES_KEY, b"intensity").decode()),
         )
-    except ValueError as error:
+    except READ_ERRORS as error:
         raise DataError(f"Expected a predictions table in {path}, but got {error}; see docs/formats.md") from None
 
 

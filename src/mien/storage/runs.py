@@ -6,39 +6,66 @@ The folder of a Run holds ``run.json``, weights, training history, decision thre
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.errors import DataError, FeatureSpaceError, TrainingError, UnknownNameError
+from mien.errors import DataError, FeatureSpaceError, TrainingError, UnknownNameError, WriteError
 from mien.pretrained import require_sha256, sha256_of
-from mien.schema import FeatureSpace, Modality
-from mien.storage.files import read_card, reporting_damage, write_json
+from mien.schema import SPACE_SHAPE, FeatureSpace, Modality
+from mien.storage.files import exclusive_lock, read_card, refuse_links, reporting_damage, require_shape, write_json
 from mien.tasks import TASKS
 
 FORMAT = {"format": "mien-run", "format_version": 1}
 CARD = "run.json"
+CARD_SHAPE = {
+    "model": str,
+    "tasks": [str],
+    "seed": int,
+    "settings": {"model": {}, "training": {}},
+    "dataset": {"path": str, "name": str, "fingerprint": str, "sentiment_values": str},
+    "feature_spaces": {str: SPACE_SHAPE},
+    "finished": bool,
+    "outcome": {},
+    "sha256": {str: str},
+}
 EPOCHS = "epochs/"
+LOCK_FILE = ".lock"
+SUBFOLDERS = (EPOCHS, "predictions", "resume")
+# run folders that this thread has locked
+_LOCKED: ContextVar[frozenset[Path]] = ContextVar("_LOCKED", default=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training of a system: the requested options and, once the training has finished, its results."""
+    """One training of a system: the requested options and, once the training has finished, its results.
+
+    Attributes:
+        folder: Run folder.
+        model: Name of the model.
+        tasks: Tasks that the system predicts.
+        seed: Seed of the random numbers.
+        settings: Settings of the model under "model", and of the training loop under "training".
+        dataset: "path", "name", "fingerprint" and "sentiment_values" of the Dataset that the system was trained on.
+        spaces: Feature space of each modality that the system uses.
+        finished: Whether the training has finished.
+        outcome: Results: chosen epoch and criterion, number of parameters, cost, majority labels of the train split,
+            and versions.
+        sha256: sha256 of the files, by path relative to the folder.
+    """
 
     folder: Path
     model: str
     tasks: tuple[str, ...]
     seed: int
-    # "model" or "training" -> settings of the model or of the training loop
     settings: Mapping[str, Mapping[str, Any]]
-    # "path", "name", "fingerprint" and "sentiment_values" of the Dataset that the system was trained on
     dataset: Mapping[str, Any]
     spaces: Mapping[Modality, FeatureSpace]
     finished: bool
-    # chosen epoch and criterion, number of parameters, cost, majority labels of train, versions
     outcome: Mapping[str, Any]
-    # path of a file, relative to the folder -> its sha256
     sha256: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -48,7 +75,7 @@ class Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that determines the weights. `mien train --resume` continues a run only if its identity is unchanged."""
+        """Everything that determines the weights of a run. `mien train --resume` requires that it is unchanged."""
         return {
             "model": self.model,
             "inputs": list(self.inputs),
@@ -85,6 +112,44 @@ def write_run(run: Run, files: Sequence[Path] = ()) -> None:
     write_json(run.folder / CARD, card)
 
 
+@contextmanager
+def run_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Context manager that holds the lock of a Run folder, so that only one process trains in it.
+
+    Args:
+        folder: Run folder; it is created if missing.
+        wait: Whether to wait while another process holds the lock.
+
+    Yields:
+        Nothing. A nested call for the same folder does nothing.
+
+    Raises:
+        TrainingError: Another process holds the lock, and `wait` is False.
+        WriteError: The lock file cannot be written, or a subfolder of the run is a symbolic link.
+    """
+    locked, key = _LOCKED.get(), folder.resolve()
+    if key in locked:
+        yield
+        return
+    held = TrainingError(
+        f"Expected no other process at work on {folder}, but got one that trains this run now; repeat the command "
+        "when it has ended"
+    )
+    with exclusive_lock(folder / LOCK_FILE, None if wait else held):
+        refuse_links(folder, *SUBFOLDERS)
+        token = _LOCKED.set(locked | {key})
+        try:
+            yield
+        finally:
+            _LOCKED.reset(token)
+
+
+def require_idle(folder: Path) -> None:
+    """Raise TrainingError if another process trains the run in a folder now."""
+    with suppress(WriteError), run_lock(folder):  # nobody trains in a folder that is read-only
+        pass
+
+
 def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
     """Open a Run, and check the sha256 of every recorded file except the weights of single epochs.
 
@@ -99,11 +164,16 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
         DataError: The folder is not a Run.
         DamagedFileError: A file is missing or was altered.
         UnknownNameError: The run predicts a task that is not in `TASKS`.
-        TrainingError: The training has not finished, and `unfinished` is False.
+        TrainingError: `unfinished` is False, and the training has not finished or another process trains the run now.
     """
     folder = Path(folder)
     card = read_card(folder / CARD, "a Run", FORMAT, "train it")
     with reporting_damage(folder / CARD, "the Run"):
+        require_shape(card, CARD_SHAPE, CARD)
+        require_shape(card["outcome"].get("videos", {}), {str: [str]}, "the videos of outcome")
+        outside = [name for name in card["sha256"] if Path(name).is_absolute() or ".." in Path(name).parts]
+        if outside:
+            raise ValueError(f"the file {outside[0]!r} outside of the folder")
         run = Run(
             folder=folder,
             model=card["model"],
@@ -121,6 +191,7 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
             if task not in TASKS:
                 raise UnknownNameError("task", task, TASKS)
     if not (run.finished or unfinished):
+        require_idle(folder)
         raise TrainingError(
             f"Expected a finished run in {folder}, but its training was interrupted; "
             f"continue it: mien train {trained_on} --out {folder} --resume"

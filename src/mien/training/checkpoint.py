@@ -67,7 +67,8 @@ def load_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
         DamagedFileError: The file is missing or truncated.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        # safetensors opens only paths that are valid UTF-8
+        with open(path, "rb") as opened, safe_open(f"/dev/fd/{opened.fileno()}", framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118  (not a dictionary)
     except (SafetensorError, OSError) as error:

@@ -45,6 +45,8 @@ def launch_fabric(settings: TrainSettings) -> Fabric:
     all_connected = threading.Event()
     starter = None if is_first_process(devices) else int(os.environ.get(STARTED_BY, os.getppid()))
     os.environ[STARTED_BY] = str(os.getpid())
+    if sys.flags.safe_path:  # Fabric starts Python without the flag -P
+        os.environ["PYTHONSAFEPATH"] = "1"
     threading.Thread(target=_watch_startup, args=(fabric, starter, all_connected), daemon=True).start()
     try:
         fabric.launch()

@@ -10,6 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 RESUME_FILE = Path("resume/progress.safetensors")
+# weights of the best epoch so far, in the folder of the resume file
+BEST_FILES = "best-*.safetensors"
 HISTORY_FILE = Path("history.jsonl")
 MODEL_FILE = Path("model.safetensors")
 
@@ -208,9 +211,8 @@ def _save_epoch(
 ) -> None:
     """Write the files of a completed epoch: weights, history, and the file from which the training can be resumed.
 
-    The weights of the best epoch so far are stored in a separate file, beside the file to resume from. This file is
-    written first, because a training that is resumed needs both. At the end, the weights of earlier best epochs are
-    deleted.
+    The weights of the best epoch so far are stored in a separate file. It is written before the file to resume from,
+    because a training that is resumed needs both. Finally, the weights of earlier best epochs are deleted.
     """
     weights = model_weights(modules, spec.scaling)
     if spec.settings.keep_epochs:
@@ -219,7 +221,7 @@ def _save_epoch(
         save_weights(folder / RESUME_FILE.parent / f"best-{progress.epoch:04d}.safetensors", weights)
     save_progress(folder / RESUME_FILE, modules, optimizer, progress)
     write_history(folder, progress)
-    for old in (folder / RESUME_FILE.parent).glob("best-*.safetensors"):
+    for old in (folder / RESUME_FILE.parent).glob(BEST_FILES):
         if old.stem != f"best-{progress.best_epoch:04d}":
             old.unlink()
 
@@ -236,6 +238,15 @@ def write_history(folder: Path, progress: Progress) -> None:
     """
     with atomic_file(folder / HISTORY_FILE) as aside:
         aside.write_text("".join(json.dumps(record) + "\n" for record in progress.history), encoding="utf-8")
+
+
+def remove_resume_files(folder: Path) -> None:
+    """Remove the files from which a training that has finished could be resumed. Other files stay where they are."""
+    resume = folder / RESUME_FILE.parent
+    with suppress(OSError):  # the folder is missing or read-only, or a user put files there
+        for path in (folder / RESUME_FILE, *resume.glob(BEST_FILES)):
+            path.unlink(missing_ok=True)
+        resume.rmdir()
 
 
 def _save_best_model(folder: Path, progress: Progress) -> None:

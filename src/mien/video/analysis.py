@@ -35,76 +35,96 @@ class TrackSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """Name, duration and path of the analysed recording."""
+    """Name, duration and path of the analysed recording.
 
-    # title of the report, usually the file's name
+    Attributes:
+        name: Title of the report, usually the name of the file.
+        duration_s: Duration in seconds.
+        path: Media file that the player in the report plays. If it is None, the report has no player.
+    """
+
     name: str
     duration_s: float
-    # media file that the report's player plays; None: the report has no player
     path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """Description of the model that made the predictions, with its inputs and thresholds."""
+    """Description of the model that made the predictions.
+
+    Attributes:
+        name: Name of the model.
+        inputs: Modalities that the model uses: "text", "acoustic", "visual".
+        tasks: Tasks that the model predicts, by their names in `mien.tasks.TASKS`.
+        sentiment_threshold: An utterance is positive if its probability of positive sentiment is at least this number.
+        thresholds: For each emotion, the lowest probability at which an utterance gets it as a label.
+        protocol: One sentence on how the thresholds were chosen.
+        caveats: Limits of the predictions that a reader must know. An example is that a model uses words only.
+        facts: Further rows of the model's table. For example, the key "Trained on" has the value "CMU-MOSEI, official
+            train split".
+    """
 
     name: str
-    # modalities that the model uses: "text", "acoustic", "visual"
     inputs: tuple[str, ...]
-    # tasks that the model predicts, names in `mien.tasks.TASKS`
     tasks: tuple[str, ...]
-    # an utterance is positive if its probability of positive sentiment is at least this number
     sentiment_threshold: float = 0.5
-    # emotion -> lowest probability at which an utterance gets it as a label
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    # one sentence on how the thresholds were chosen
     protocol: str = ""
-    # limits of the predictions that a reader must know, such as a model that uses words only
     caveats: tuple[str, ...] = ()
-    # further rows of the model's table, such as "Trained on" -> "CMU-MOSEI, official train split"
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Sentiment:
-    """Predicted sentiment of an utterance."""
+    """Predicted sentiment of an utterance.
 
-    # "positive" or "negative"
+    Attributes:
+        label: "positive" or "negative".
+        probability: Probability of "positive", even if the label is "negative".
+    """
+
     label: str
-    # probability of "positive", even if the label is "negative"
     probability: float
 
 
 @dataclass(frozen=True, slots=True)
 class UtteranceAnalysis:
-    """One utterance with its predictions."""
+    """One utterance with its predictions.
+
+    Attributes:
+        index: Index of the utterance in its video.
+        start_s: Start of the utterance in seconds.
+        end_s: End of the utterance in seconds.
+        transcript: Spoken text; empty if there is none.
+        outputs: Predicted probability or intensity by task and output, without the emotion output `none`. Empty if all
+            modalities are missing.
+        sentiment_label: "positive" or "negative"; empty if sentiment is not predicted.
+        labels: Emotions whose probabilities reach their thresholds.
+        missing: Modalities that the model uses but the utterance lacks, with the reasons.
+        contributions: Influence of each modality on each output (see `mien.tasks.output_name`): the probability with
+            all modalities minus the probability without this modality. Empty for a model of one modality.
+    """
 
     index: int
     start_s: float
     end_s: float
     transcript: str = ""
-    # task -> output -> probability or intensity, without the emotion output `none`; empty if all modalities are missing
     outputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    # "positive" or "negative"; empty if sentiment is not predicted
     sentiment_label: str = ""
-    # emotions at or above their thresholds
     labels: tuple[str, ...] = ()
-    # modality that the model uses but the utterance lacks -> reason
     missing: Mapping[str, str] = field(default_factory=dict)
-    # modality -> output (`mien.tasks.output_name`) -> probability with all modalities minus probability without this
-    # one; empty for a model of one modality
     contributions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def sentiment(self) -> Sentiment | None:
-        """Label of sentiment and probability of "positive"; None if the model does not predict sentiment."""
+        """Label of the sentiment and probability of "positive". None if the model does not predict sentiment."""
         if SENTIMENT not in self.outputs:
             return None
         return Sentiment(self.sentiment_label, self.outputs[SENTIMENT][POSITIVE])
 
     @property
     def emotions(self) -> Mapping[str, float]:
-        """Emotion -> probability; empty if the model does not predict emotions."""
+        """Predicted probability by emotion. Empty if the model does not predict emotions."""
         return self.outputs.get(EMOTION, {})
 
     @property
@@ -114,32 +134,38 @@ class UtteranceAnalysis:
 
     @property
     def emotion_intensities(self) -> Mapping[str, float]:
-        """Emotion -> predicted intensity in [0, 3]; empty if the model does not predict intensities of emotions."""
+        """Predicted intensity in [0, 3] by emotion. Empty if the model does not predict intensities of emotions."""
         return self.outputs.get(EMOTION_INTENSITY, {})
 
     @property
     def further_outputs(self) -> dict[str, Mapping[str, float]]:
-        """Task -> output -> predicted value, for tasks other than sentiment, emotions and their intensities."""
+        """Predicted values by task and output, for all tasks except sentiment, emotions and their intensities."""
         paper = (SENTIMENT, EMOTION, SENTIMENT_INTENSITY, EMOTION_INTENSITY)
         return {task: values for task, values in self.outputs.items() if task not in paper}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """A quantity measured over time, such as the pitch of the voice. The report shows it beside the predictions."""
+    """A quantity measured over time, such as the pitch of the voice. The report shows it beside the predictions.
+
+    Attributes:
+        name: Name of the quantity.
+        unit: Unit of the values.
+        source: Whether the voice or the face is measured.
+        times_s: Times (time,) in seconds, ascending; equal times are allowed.
+        values: Values (time,), NaN where nothing could be measured. An example is the pitch in a pause.
+        used_by_model: Whether the model uses the quantity as input.
+        note: How the quantity was measured, in one sentence.
+        axis: Lower and upper end of the axis. If it is None, the axis has the range of the values.
+    """
 
     name: str
     unit: str
     source: TrackSource
-    # (time,) in seconds, ascending; equal times are allowed
     times_s: FloatArray
-    # (time,) NaN where nothing could be measured, such as the pitch of a pause
     values: FloatArray
-    # whether the model uses the quantity as input
     used_by_model: bool = False
-    # how it was measured, in one sentence
     note: str = ""
-    # lower and upper end of the axis; None: the range of the values
     axis: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -156,18 +182,25 @@ class Track:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """Complete result of ``mien analyze`` for one video."""
+    """Complete result of ``mien analyze`` for one video.
+
+    Attributes:
+        video: Name, duration and path of the recording.
+        model: Description of the model.
+        utterances: The utterances with their predictions, ordered by start time.
+        attention: Attention weights (utterance, context utterance) by name, such as "text->visual". There, element
+            (i, j) is the weight with which the text of utterance i attends to the visual features of utterance j.
+            Each row sums to 1. A row is NaN if utterance i lacks the modality named first, or if no utterance has the
+            other one. "text->text" is self-attention.
+        tracks: Measurements of voice and face over time.
+        notes: Remarks on this recording, such as skipped parts and the reasons.
+    """
 
     video: VideoFacts
     model: ModelFacts
-    # in start order
     utterances: tuple[UtteranceAnalysis, ...]
-    # name such as "text->visual" -> weights (utterance, context). Element (i, j) is the weight of the visual features
-    # of utterance j when utterance i is classified through its text. A row sums to 1, or is NaN if the utterance lacks
-    # the first modality or has no context. "text->text" is self-attention.
     attention: Mapping[str, FloatArray] = field(default_factory=dict)
     tracks: tuple[Track, ...] = ()
-    # remarks on this recording, such as skipped parts and the reasons
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -195,7 +228,10 @@ class Analysis:
 
 
 def emotion_names(analysis: Analysis) -> tuple[str, ...]:
-    """List the emotions of an analysis: those with a threshold first, then others in order of appearance."""
+    """Return the names of the emotions in an analysis.
+
+    Emotions with a threshold come first. The others follow in the order in which they occur in the predictions.
+    """
     names: dict[str, None] = dict.fromkeys(analysis.model.thresholds)
     for utterance in analysis.utterances:
         names |= dict.fromkeys(utterance.emotions)
@@ -205,7 +241,7 @@ def emotion_names(analysis: Analysis) -> tuple[str, ...]:
 def columns(analysis: Analysis) -> list[str]:
     """Return the names of the columns of the table that shows an analysis.
 
-    They are index, times, transcript, sentiment, emotions, other outputs, labels and missing modalities, in this order.
+    The columns are index, times, transcript, sentiment, emotions, other outputs, labels and missing modalities.
     """
     return [
         *("index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability"),

@@ -34,7 +34,7 @@ from mien.tasks import EMOTION, SENTIMENT, TASKS, output_name
 from mien.video.analysis import POSITIVE, Analysis, ModelFacts, UtteranceAnalysis, VideoFacts
 from mien.video.featurise import ClipFeatures, LoadedExtractors, extractors_for, featurise
 from mien.video.measurements import MeasurementPool, MeasurementSettings, RecordingMeasurements
-from mien.video.outputs import write_outputs
+from mien.video.outputs import output_folders, write_outputs
 from mien.video.page import PageSettings
 
 if TYPE_CHECKING:
@@ -81,15 +81,17 @@ def analyze(
         advance: Called with messages about the progress.
 
     Returns:
-        Two dictionaries: path -> analysis for the videos that succeeded, and path -> reason for those that failed.
+        Two dictionaries by path: the analyses of the videos that succeeded, and the reasons why the others failed.
 
     Raises:
-        MienError: No video can be analysed: the model, its weights or an extractor of its features is missing.
+        MienError: The model, its weights or an extractor of its features is missing; or the outputs would replace
+            files in `out` that mien did not write.
     """
     request = request or AnalyzeRequest()
     tell = advance or _ignore_message
     run = find_run(request.model)
     paths, clashing = _with_distinct_stems([Path(path) for path in videos])
+    folders = output_folders(Path(out), paths, subfolders=len(videos) > 1)
     jobs, settings = _analysis_jobs(paths, request, run)
     done: dict[Path, Analysis] = {}
     failed: dict[Path, str] = {}
@@ -106,8 +108,7 @@ def analyze(
                 try:
                     if outcome.analysis is None:
                         raise MienError(outcome.failure)
-                    folder = Path(out) if len(videos) == 1 else Path(out) / path.stem
-                    write_outputs(folder, outcome.analysis, request.page)
+                    write_outputs(folders[path], outcome.analysis, request.page)
                     done[path] = outcome.analysis
                 except MienError as error:
                     failed[path] = str(error)
@@ -121,7 +122,7 @@ def analyze(
 
 @dataclass(frozen=True)
 class RecordingJob:
-    """A recording to analyse."""
+    """A recording to analyse, and the paths that its analysis needs."""
 
     path: Path  # as the user wrote it
     location: Path  # the same path for the process that runs the job; absolute on a cluster
@@ -178,7 +179,7 @@ class AnalysisContextSettings:
 
 
 class AnalysisContext:
-    """Loaded model, extractors and measurements for all jobs. Raises EngineError if a worker has another Run."""
+    """Loaded model, extractors and measurements for all jobs. Raises EngineError if the Run of a worker differs."""
 
     def __init__(
         self, settings: AnalysisContextSettings, pool: TaskPool | None = None, tell: Advance = _ignore_message
@@ -197,7 +198,7 @@ class AnalysisContext:
         self._started: dict[Path, RecordingMeasurements] = {}
 
     def observe(self, job: RecordingJob) -> RecordingMeasurements:
-        """Start (unless started) and return the measurements of a recording. Also start those of the next recording."""
+        """Return the running measurements of a recording, started now if necessary. Also start those of the next."""
         observed = self._started.pop(job.location, None) or self.observer.observe(job.location)
         if job.following is not None:
             self._started[job.following] = self.observer.observe(job.following)
@@ -231,7 +232,7 @@ def _lost_analysis(job: RecordingJob, reason: str) -> RecordingOutcome:
 
 
 def _with_distinct_stems(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Keep the first video of each file stem. Return the kept videos, and by path why the others are left out."""
+    """Leave out videos whose file name without suffix occurs before. Return the kept videos, and reasons by path."""
     first: dict[str, Path] = {}
     failed: dict[Path, str] = {}
     for path in dict.fromkeys(videos):
@@ -263,7 +264,7 @@ def load_analysis_model(run: Run) -> AnalysisModel:
 
 
 def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, observed: RecordingMeasurements) -> Analysis:
-    """Extract features of a video's utterances, predict their labels, and collect data that explain the predictions.
+    """Extract features of a video's utterances, predict their labels, and collect data to explain the predictions.
 
     Args:
         job: The recording.
@@ -296,7 +297,7 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
     if not shown:
         notes.append(f"attention is left out: {n} utterances, more than {MOST_ATTENTION_UTTERANCES}")
     return Analysis(
-        video=VideoFacts(path.name, clips.duration_s, job.path),
+        video=VideoFacts(os.fsencode(path.name).decode("utf-8", "backslashreplace"), clips.duration_s, job.path),
         model=_model_facts(analyst),
         utterances=tuple(_utterance_analysis(row, result, predictions, without, analyst.decisions) for row in range(n)),
         attention={name: _shown_attention(name, weights[:n, :n], columns) for name, weights in attention.items()},
@@ -306,7 +307,7 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
 
 
 def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
-    """Return attention weights, NaN in the rows of utterances that lack the attending modality or have no context."""
+    """Return attention weights. The row of an utterance without the attending modality or without context is NaN."""
     target = name.partition("->")[0]
     if target == FUSED:
         present = np.any([columns.present[modality] for modality in columns.present], axis=0)
@@ -318,7 +319,7 @@ def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> F
 
 
 def _leave_one_out(columns: SplitColumns, analyst: AnalysisModel) -> dict[Modality, Predictions]:
-    """Predict without each modality in turn. Return predictions by omitted modality; empty for a single modality."""
+    """Return, by modality, the predictions without this modality. Empty if the model uses only one modality."""
     if len(columns.features) < 2:
         return {}
     return {modality: analyst.predictor.predict(columns.without(modality)) for modality in columns.features}

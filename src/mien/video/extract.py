@@ -28,8 +28,9 @@ from mien.readers import open_reader
 from mien.readers.base import ReaderOptions, assign_splits
 from mien.schema import Clip, FeatureSpace, Level, Modality, Utterance, Video
 from mien.storage import columns
-from mien.storage.dataset import CARD, Dataset, DatasetFacts, write_dataset
-from mien.storage.files import atomic_file, remove_partial, require_replaceable
+from mien.storage.dataset import DATASET_FOLDER, Dataset, DatasetFacts, write_dataset
+from mien.storage.files import atomic_file, refuse_links, remove_partial
+from mien.storage.folders import require_replaceable
 from mien.storage.runs import require_spaces
 from mien.version import __version__
 from mien.video.featurise import LoadedExtractors, featurise, load_extractors
@@ -47,7 +48,7 @@ Extracted = tuple[Video, Counter[str]]  # video with features; remark on missing
 
 @dataclass(frozen=True)
 class ExtractRequest:
-    """Options of an extraction. `mapping`, `rename_splits` and `carve` mean the same as for `mien import table`."""
+    """Options of an extraction. `mapping`, `rename_splits` and `carve` apply to the table of labels."""
 
     extractors: Mapping[Modality, str] | None = None  # modality -> extractor name; None selects the defaults
     level: Level = Level.UTTERANCE  # with WORD, words get vectors, and utterances get their mean
@@ -89,17 +90,17 @@ def extract(
     Raises:
         DataError: The labels or all videos are unreadable. Errors that affect every video (`FATAL`) are raised too.
     """
-    request = request or ExtractRequest()
-    out = Path(out)
+    request, out = request or ExtractRequest(), Path(out)
     names = request.extractors if request.extractors is not None else DEFAULT_EXTRACTORS[request.level]
     if not names:
         raise UsageError("Expected at least one extractor, but got none for text, acoustic and visual; name one")
-    require_replaceable(out, CARD)
+    require_replaceable(out, DATASET_FOLDER)
     source = open_reader("table", [Path(labels)], ReaderOptions(request.mapping))
     roles = assign_splits(source.splits, request.rename_splits, request.carve)
     files = find_videos(Path(os.path.abspath(folder)))
     context = ExtractionContext(load_extractors(names, request.level), request.speech)
     cache = FeatureCache(cache_beside(out), context)
+    refuse_links(cache.folder.parent, cache.folder.name)
     remove_partial(cache.folder, ".*.partial-*")  # left by killed processes
     labelled = list(source.videos)
     jobs, reasons = _plan_jobs(labelled, files, cache)
@@ -148,7 +149,7 @@ class ExtractionJob:
 
 @dataclass(frozen=True)
 class ExtractionOutcome:
-    """Result of a job: the video with its features, or the reason why it failed."""
+    """Result of an extraction job: the video with its features, or the reason why the extraction failed."""
 
     job: ExtractionJob
     extracted: Extracted | None = None
@@ -156,14 +157,14 @@ class ExtractionOutcome:
 
 
 def extract_recording(job: ExtractionJob, context: ExtractionContext) -> ExtractionOutcome:
-    """Extract the features of one recording. Errors that affect every video (`FATAL`) are raised; others are returned.
+    """Extract the features of one recording. An error is raised only if it would affect every video (`FATAL`).
 
     Args:
         job: The recording, which must exist on this machine, and its labelled utterances.
         context: Loaded extractors.
 
     Returns:
-        The features, or the reason of the failure. The features do not depend on the number of cores.
+        The features, or the reason why the recording failed. The features do not depend on the number of cores.
     """
     require_visible_paths(job.recording)
     try:
@@ -243,7 +244,7 @@ class FeatureCache:
         return self.folder / f"{key}.parquet"
 
     def write(self, path: Path, extracted: Extracted) -> None:
-        """Write a video with its features atomically. Raise WriteError if the file cannot be written.
+        """Write a video with its features to its cache file, atomically. Raise WriteError if this fails.
 
         Args:
             path: Path that `path_of` returned.
@@ -251,13 +252,13 @@ class FeatureCache:
         """
         video, notes = extracted
         table = columns.videos_to_table([video], self.context.extractors.spaces)
-        with atomic_file(path) as aside:
-            pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), aside)
+        with atomic_file(path) as aside, columns.open_arrow(aside, "wb") as file:
+            pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), file)
 
     def read(self, path: Path) -> Extracted | None:
-        """Read a cached video and the counts of messages about it; None if the file is missing or unreadable."""
+        """Read what was extracted from a video, with its messages; None if the file is missing or unreadable."""
         try:
-            table = pq.read_table(path)
+            table = pq.read_table(columns.open_arrow(path))
             notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
             return columns.to_video(table, self.context.extractors.spaces), notes
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
@@ -267,7 +268,7 @@ class FeatureCache:
 def _plan_jobs(
     labelled: Sequence[Video], files: Mapping[str, list[Path]], cache: FeatureCache
 ) -> tuple[list[ExtractionJob], dict[str, str]]:
-    """Return the jobs of the videos with exactly one media file, and by video id the reasons why others have none."""
+    """Return one job per video that has exactly one media file, and by id the reasons why other videos have none."""
     jobs, reasons = [], {}
     for video in labelled:
         try:
@@ -311,7 +312,7 @@ def _lost_extraction(job: ExtractionJob, reason: str) -> ExtractionOutcome:
 def _read_extracted(
     jobs: Sequence[ExtractionJob], cache: FeatureCache, roles: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """Yield the cached videos with their splits from `roles` (by video id). Add the counts of messages to `notes`."""
+    """Yield the cached videos, each with the split that `roles` has for its id. Add counts of messages to `notes`."""
     for job in jobs:
         cached = cache.read(job.features)
         if cached is None:
@@ -323,8 +324,7 @@ def _read_extracted(
 
 
 def _extract_features(labelled: Video, recording: Path, context: ExtractionContext) -> Extracted:
-    clips = [_labelled_clip(labelled.id, each) for each in labelled.utterances]
-    notes: Counter[str] = Counter()
+    clips, notes = [_labelled_clip(labelled.id, each) for each in labelled.utterances], Counter[str]()
     with limit_numpy_threads(), limit_torch_threads() if "torch" in sys.modules else nullcontext():  # same rounding
         if context.needs_speech(labelled):
             clips = _with_recognized_words(clips, context.recognize(recording, notes), context.extractors.level, notes)
@@ -346,13 +346,13 @@ def _why_failed(error: Exception) -> str:
 
 
 def find_videos(folder: Path) -> dict[str, list[Path]]:
-    """Return the media files in a folder by file name without suffix. Raise DataError if there is no such folder."""
+    """Return a folder's media files by file name without suffix. Raise DataError if the folder does not exist."""
     if not folder.is_dir():
         raise DataError(f"Expected a folder of videos at {folder}, but got none; check the path")
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-            files.setdefault(path.stem, []).append(path)
+            files.setdefault(os.fsencode(path.stem).decode("utf-8", "backslashreplace"), []).append(path)
     return files
 
 
@@ -386,7 +386,7 @@ def _labelled_clip(video_id: str, utterance: Utterance) -> Clip:
 
 
 def _with_recognized_words(clips: Sequence[Clip], speech: Speech, level: Level, notes: Counter[str]) -> list[Clip]:
-    """Fill missing transcripts with recognised words. At word level, also add word times. Return the new clips."""
+    """Return the clips with missing transcripts filled by recognised words and, at word level, with word times."""
     timed = []
     for clip in clips:
         if not clip.transcript:

@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DamagedFileError
-from mien.reports.table_formats import spreadsheet_cell
+from mien.printable import printable, printable_json
+from mien.reports.table_formats import to_csv
 from mien.schema import FloatArray
-from mien.storage.files import atomic_file, read_json, reporting_damage, to_json_text
+from mien.storage.files import atomic_file, read_json, refuse_links, reporting_damage, to_json_text
+from mien.storage.folders import FolderKind, require_own_outputs
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
 from mien.version import __version__
 from mien.video.analysis import (
@@ -43,8 +45,31 @@ REPORT_HTML = "report.html"
 OUTPUTS = (ANALYSIS_JSON, UTTERANCES_CSV, CAPTIONS_VTT, REPORT_HTML)
 
 
+def output_folders(out: Path, videos: Sequence[Path], *, subfolders: bool) -> dict[Path, Path]:
+    """Choose the folder of each video's outputs, and check that no file of the user would be replaced there.
+
+    Args:
+        out: Folder that the user named.
+        videos: Media files with different stems.
+        subfolders: Whether each video gets a subfolder, named by the stem of its file.
+
+    Returns:
+        Media file -> folder of its outputs.
+
+    Raises:
+        WriteError: A folder holds a file that has the name of an output but was not written by mien. Or a subfolder is
+            a symbolic link.
+    """
+    folders = {path: out / path.stem if subfolders else out for path in videos}
+    if subfolders:
+        refuse_links(out, *(path.stem for path in videos))
+    for folder in folders.values():
+        require_own_outputs(folder, FolderKind(ANALYSIS_JSON, FORMAT, OUTPUTS))
+    return folders
+
+
 def write_outputs(folder: Path, analysis: Analysis, settings: PageSettings | None = None) -> dict[str, Path]:
-    """Write all output files, each atomically. The report page is written last, after all files that belong to it.
+    """Write all output files, each atomically. The report page is written last, when the other files exist.
 
     Args:
         folder: Folder of the files; existing files of the same names are replaced.
@@ -68,7 +93,7 @@ def write_outputs(folder: Path, analysis: Analysis, settings: PageSettings | Non
 def write_utterances_csv(path: Path, analysis: Analysis) -> None:
     """Write `utterances.csv`: a header and one row per utterance, in UTF-8, with unrounded numbers.
 
-    A text that a spreadsheet would run as a formula gets an apostrophe in front.
+    `mien.reports.table_formats.spreadsheet_cell` changes texts that a spreadsheet would run as a formula.
 
     Args:
         path: The file, written atomically.
@@ -77,11 +102,7 @@ def write_utterances_csv(path: Path, analysis: Analysis) -> None:
     Raises:
         WriteError: The file cannot be written.
     """
-    with atomic_file(path) as aside, open(aside, "w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns(analysis))
-        for utterance in analysis.utterances:
-            writer.writerow([spreadsheet_cell(value) for value in row(analysis, utterance)])
+    _write_text(path, to_csv(columns(analysis), [row(analysis, utterance) for utterance in analysis.utterances]))
 
 
 # Players drop a cue of zero duration.
@@ -127,7 +148,7 @@ def _cue_labels(utterance: UtteranceAnalysis) -> str:
 
 def _cue_text(text: str) -> str:
     """Escape a text for WebVTT and remove its line breaks, because an empty line would end the cue."""
-    return " ".join(text.replace("\0", "").split()).translate(ESCAPES)
+    return " ".join(printable(text).split()).translate(ESCAPES)
 
 
 FORMAT = "mien-analysis"
@@ -199,7 +220,7 @@ def write_analysis_json(path: Path, analysis: Analysis) -> None:
     Raises:
         WriteError: The file cannot be written.
     """
-    _write_text(path, _indented_json(to_json(analysis)) + "\n")
+    _write_text(path, printable_json(_indented_json(to_json(analysis))) + "\n")
 
 
 def read_analysis_json(path: Path) -> Analysis:

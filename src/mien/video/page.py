@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from mien.printable import printable
 from mien.schema import FloatArray
 from mien.video.analysis import ARROW, Analysis, Track, UtteranceAnalysis, emotion_names
 
@@ -75,14 +76,16 @@ def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None)
     if note:
         analysis = dataclasses.replace(analysis, notes=(*analysis.notes, note))
     parts = {
-        "title": html.escape(analysis.video.name),
+        "title": html.escape(printable(analysis.video.name)),
         "policy": html.escape(content_policy(script, style)),
         # inserted into a comment, which two dashes would end
         "notices": _asset_text("LICENSES.txt").replace("--", "- -"),
         "style": style,
         "script": script,
         "data": _data_block(
-            json.dumps(page_data(analysis), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            json.dumps(
+                _printable_texts(page_data(analysis)), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+            )
         ),
         "video": f'src="{html.escape(address)}"' if address else "",
     }
@@ -137,7 +140,7 @@ def video_address(video: Path | None, folder: Path, settings: PageSettings) -> s
     except ValueError:  # another drive
         return video.resolve().as_uri()
     # "./" keeps a name with a colon from being read as a scheme
-    return "./" + quote(Path(relative).as_posix())
+    return "./" + quote(os.fsencode(Path(relative).as_posix()))
 
 
 def _file_size_mb(video: Path) -> float | None:
@@ -168,6 +171,15 @@ def _asset_text(name: str) -> str:
 
 def _policy_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
+
+
+def _printable_texts(facts: Any) -> Any:
+    """Return JSON values whose texts show control characters as escapes."""
+    if isinstance(facts, str):
+        return printable(facts)
+    if isinstance(facts, dict):
+        return {printable(key): _printable_texts(value) for key, value in facts.items()}
+    return [_printable_texts(value) for value in facts] if isinstance(facts, list | tuple) else facts
 
 
 def _data_block(text: str) -> str:

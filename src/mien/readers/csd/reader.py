@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.limits import read_limited
 from mien.readers import rules
 from mien.readers.base import Described, ReaderOptions, SourceDataSet, collect_notes, read_in_order
 from mien.readers.csd.alignment import EPSILON_S, interval_means, overlapping, start_order
@@ -72,7 +73,8 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """
     files = input_files(paths, (".csd",), "csd")
     notes: Counter[str] = Counter()
-    roles = match_sequences([inspect(path) for path in files], options.mapping, notes)
+    sequences = read_limited("computational sequences (.csd)", files, lambda: map(inspect, files))
+    roles = match_sequences(list(sequences), options.mapping, notes)
     for sequence in roles.labels:
         label_columns(sequence)
     labelled = dict.fromkeys(video_id for sequence in roles.labels for video_id in sequence.entries)
@@ -85,7 +87,7 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     return SourceDataSet(
         splits=splits,
         spaces=_csd_feature_spaces(roles, options.words),
-        videos=collect_notes(read_in_order(reader, splits), splits, notes),
+        videos=collect_notes(read_in_order(reader, list(splits), files), splits, notes),
         reader=reader,
         notes=notes,
         mapping=roles.mapping,

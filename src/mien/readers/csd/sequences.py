@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DamagedFileError, DataError
+from mien.limits import READ_ERRORS, current_limits, describe_error, require_shallow
 from mien.readers.csd.chunks import read_chunked_rows
 from mien.readers.input_files import HDF5_MAGIC, AnyArray, wrong_format
 from mien.readers.rules import SEQUENCE_UNUSED, add_note
 from mien.schema import EMOTIONS, FloatArray, Modality
 
 # entries of aligned files: "GdFP_p4eQX0[3]"; only the last bracket counts, because an id may contain any character
-ENTRY = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)
-READ_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError)
+ENTRY = re.compile(r"(.*)\[(\d{1,18})\]", re.DOTALL)
 # more than ten hours of one video at 100 rows of 74 values a second; a larger size indicates a damaged header
 LARGEST_ENTRY_BYTES = 1 << 31
 DIMENSION_NAMES = "dimension names"
@@ -206,16 +206,15 @@ def _open_hdf5(path: Path) -> Iterator[h5py.File]:
         if handle.read(len(HDF5_MAGIC)) != HDF5_MAGIC:
             raise wrong_format(path, "an HDF5 file (.csd)", "csd")
     try:
-        file = h5py.File(path, "r")
+        with h5py.File(path, "r") as file:
+            # each video is looked up once: limit the metadata cache, which by default grows to tens of megabytes a file
+            cache = file.id.get_mdc_config()
+            cache.set_initial_size, cache.initial_size = True, METADATA_BYTES
+            cache.min_size = cache.max_size = METADATA_BYTES
+            file.id.set_mdc_config(cache)
+            yield file
     except READ_ERRORS as error:
-        raise _damaged_hdf5(path, error) from None
-    with file:
-        # each video is looked up once: limit the metadata cache, which by default grows to tens of megabytes a file
-        cache = file.id.get_mdc_config()
-        cache.set_initial_size, cache.initial_size = True, METADATA_BYTES
-        cache.min_size = cache.max_size = METADATA_BYTES
-        file.id.set_mdc_config(cache)
-        yield file
+        raise _damaged_hdf5(path, describe_error(error)) from None
 
 
 def _local_member(path: Path, group: h5py.Group, name: str) -> Any:
@@ -242,10 +241,11 @@ def _entry_dataset(path: Path, entry: Any, key: str, name: str) -> h5py.Dataset:
             f"Expected {name} of video {key!r} to lie in {path} itself, but got data kept in another file; "
             "store the data in the file (the other file was not opened)"
         )
-    if dataset.size * dataset.dtype.itemsize > LARGEST_ENTRY_BYTES:
+    largest = min(LARGEST_ENTRY_BYTES, current_limits().largest_unpacked(dataset.id.get_storage_size()))
+    if dataset.size * dataset.dtype.itemsize > largest:
         raise DataError(
-            f"Expected at most {LARGEST_ENTRY_BYTES >> 20} MiB in {name} of video {key!r} in {path}, but got shape "
-            f"{dataset.shape}; the file is damaged: download it again"
+            f"Expected at most {largest >> 20} MiB in {name} of video {key!r} in {path}, but got shape "
+            f"{dataset.shape}; the file is damaged: download it again (--limit unpacked_ratio=N allows more)"
         )
     return dataset
 
@@ -267,6 +267,7 @@ def _metadata_columns(path: Path, root: h5py.Group) -> tuple[str, ...]:
     try:
         raw = _local_member(path, metadata, DIMENSION_NAMES)[0]
         names = json.loads(raw)
+        require_shallow(names)
     except READ_ERRORS:
         return ()
     return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
