@@ -35,7 +35,7 @@ class UsageError(MienError):
 
 
 class UnknownNameError(UsageError):
-    """A name is unknown.
+    """A name is unknown. The message suggests the nearest valid name.
 
     Args:
         kind: Kind of the name, with an article: "a reader".

@@ -50,25 +50,31 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What reading one foreign file may take."""
+    """Limits for reading a file that was made elsewhere.
 
-    # address space of the process that parses an HDF5 or Parquet file: this much, plus twice the size of the file
+    Attributes:
+        memory_mib: Address space in MiB of the process that parses an HDF5 or Parquet file. Twice the size of the file
+            is added.
+        seconds: Processor time of that process in seconds. One second per 4 MiB of the file is added.
+        nesting: Depth of lists and tables inside each other, in JSON, TOML and pickles.
+        items: Number of values in a pickle, of rows of a table, or of subtitles.
+        text_mib: Size in MiB of a JSON, TOML or subtitle file.
+        unpacked_mib: Decompressed size in MiB of an array, of a row group or of a file.
+        unpacked_ratio: Decompressed size divided by the stored size. This limit applies only if the decompressed size
+            exceeds `SMALL_MIB`.
+        cell_characters: Number of characters of a cell of a CSV file or of a subtitle. A line of the file may have
+            eight times as many.
+        integer_digits: Number of digits of a whole number.
+    """
+
     memory_mib: int = 512
-    # processor time of that process: this much, plus one second per 4 MiB of the file
-    seconds: int = 4
-    # depth of lists and tables inside each other, in JSON, TOML and pickles
+    seconds: int = 3
     nesting: int = 100
-    # values in a pickle, rows of a table, subtitles
     items: int = 2_000_000
-    # size of a JSON, TOML or subtitle file
     text_mib: int = 64
-    # decompressed size of an array, of a row group or of a file
     unpacked_mib: int = 8192
-    # decompressed size relative to the stored size; it applies to more than `SMALL_MIB` decompressed
     unpacked_ratio: int = 200
-    # characters of a cell of a CSV file or of a subtitle; a line of the file may have eight times as many
     cell_characters: int = 131_072
-    # digits of a whole number
     integer_digits: int = 1000
 
     def largest_unpacked(self, stored_bytes: int) -> int:
@@ -89,10 +95,10 @@ def set_limits(values: Mapping[str, Any]) -> None:
     """Change limits of this process and of the worker processes that it starts.
 
     Args:
-        values: Field of `Limits` -> number, or its text.
+        values: New values by the name of the limit, a field of `Limits`. A value is a whole number or its text.
 
     Raises:
-        SettingsError: A limit is unknown or no whole number above zero.
+        SettingsError: A name is unknown, or a value is not a whole number above zero.
     """
     changed = dataclasses.asdict(current_limits()) | dict(values)
     text = ",".join(f"{name}={value}" for name, value in changed.items())
@@ -121,7 +127,7 @@ def require_shallow(value: Any) -> None:
         value: Content of a JSON or TOML file.
 
     Raises:
-        ValueError: They are nested deeper.
+        ValueError: Lists and mappings are nested deeper.
     """
     level = [value]
     for _ in range(current_limits().nesting + 1):
@@ -148,7 +154,7 @@ def read_small_file(path: Path) -> bytes:
 
 @contextmanager
 def reporting_unreadable(what: str, paths: Sequence[Path]) -> Iterator[None]:
-    """Turn the errors of reading foreign files into DamagedFileError.
+    """Context manager that converts the errors of reading foreign files to DamagedFileError.
 
     Args:
         what: What the files should hold, for the message ("a data set for the reader 'csd'").
@@ -170,19 +176,19 @@ def read_limited(what: str, paths: Sequence[Path], read: Callable[[], Iterator[T
     """Yield the items of an iterator that runs in a child process with limited memory and processor time.
 
     Use it where a native library parses a foreign file: such a library can loop without end or allocate without limit.
-    The child is forked. It works ahead by one item, or by several if they fit the buffer of a pipe (64 KiB). On
-    systems without fork, the iterator runs in this process without these limits.
+    The child is forked. It prepares the next item in advance, or several items if they fit the buffer of a pipe
+    (64 KiB). On systems without fork, the iterator runs in this process without these limits.
 
     Args:
         what: What the files should hold, for messages ("a data set for the reader 'csd'").
         paths: The files that `read` opens.
-        read: Makes the iterator, in the child. Its items can be pickled.
+        read: Function that is called in the child and returns the iterator. It must be possible to pickle the items.
 
     Yields:
         The items.
 
     Raises:
-        MienError: The iterator raised it.
+        MienError: The iterator raised this error.
         DamagedFileError: The iterator raised another error, exceeded a limit, or crashed.
         WorkerError: The child was killed.
     """
@@ -229,7 +235,10 @@ _ITEM, _FAILED, _UNREADABLE, _DONE = range(4)
 
 
 def _send_items(sender: Connection, read: Callable[[], Iterator[Any]], memory_bytes: int, seconds: int) -> None:
-    """Run the iterator under the limits and send its items, then its error or its end."""
+    """Run the iterator in the child under the limits, and send its items to the parent.
+
+    The last message is the error that the iterator raised, or says that it has ended. Then the child exits.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     faulthandler.disable()  # the parent reports a crash
@@ -261,7 +270,7 @@ def _limit_resources(memory_bytes: int, seconds: int) -> None:
 
 
 def _death(what: str, paths: Sequence[Path], code: int | None, seconds: int) -> MienError:
-    """Create the error for a child that ended without an answer."""
+    """Return the error to raise for a child that ended before it had sent its last message."""
     if code == -signal.SIGKILL:
         return WorkerError(
             f"Expected a process to read {what}, but it was killed, perhaps because memory ran out; repeat the command "
@@ -276,7 +285,10 @@ def _death(what: str, paths: Sequence[Path], code: int | None, seconds: int) -> 
 
 
 def describe_error(error: BaseException) -> str:
-    """Return the message of an error on one line and of limited length, with its type where the message needs it."""
+    """Return the message of an error on one line and of limited length.
+
+    The type of the error is put before the message, unless the error is a ValueError or an OSError with a message.
+    """
     text = " ".join(str(error).split())[:SHOWN_CHARACTERS]
     return text if text and isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"
 

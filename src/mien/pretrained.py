@@ -19,23 +19,28 @@ from mien.errors import DamagedFileError, MissingWeightsError, UsageError
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Files of one pretrained model: their names, their sha256, and the places in which to search for them."""
+    """Files of one pretrained model, and the places in which to search for them.
 
-    # name of the model, and of its folder in the cache
+    Attributes:
+        name: Name of the model, and of its folder in the cache.
+        sha256: sha256 by file name. It is empty if none is recorded for a file; the user must then trust the file.
+        package: Installed package that contains the files; empty if there is none.
+        package_folder: Folder of the files in the package.
+        hub_repository: Repository on the model hub; empty if there is none.
+        hub_revision: Pinned commit of the repository.
+        hub_optional: Patterns of optional files to download from the hub.
+        remedy: Advice in the error message if the files are in none of these places.
+        title: Name of the model in messages; by default `name`.
+    """
+
     name: str
-    # file name -> sha256; the sha256 is empty if none is recorded, and then the user must trust the file
     sha256: Mapping[str, str]
-    # installed package that contains the files, and the folder inside it; empty if there is none
     package: str = ""
     package_folder: str = ""
-    # repository on the model hub and its pinned commit; empty if there is none
     hub_repository: str = ""
     hub_revision: str = ""
-    # patterns of optional files to download from the hub
     hub_optional: tuple[str, ...] = ()
-    # advice in the error message if the files are in none of these places
     remedy: str = "run: pip install 'mien[offline]', or give a path"
-    # name of the model in messages; by default `name`
     title: str = ""
 
     def __str__(self) -> str:
@@ -55,7 +60,7 @@ def find_model_files(files: ModelFiles, path: Path | None = None, *, trust_model
 
     Raises:
         UsageError: A file has no recorded sha256, and `trust_model` is false.
-        MissingWeightsError: None of these places has all files.
+        MissingWeightsError: Neither the cache nor the package nor the hub has all files.
         DamagedFileError: A file does not have the expected sha256, or is missing in `path`.
     """
     require_trust(str(files), [name for name, expected in files.sha256.items() if not expected], trust_model)
@@ -111,8 +116,8 @@ def cache_folder() -> Path:
 def _complete_folders(files: ModelFiles, *, network: bool = True) -> Iterator[Path]:
     """Yield the folders that contain all files: the cache, the package and the hub, in this order.
 
-    The hub is accessed only if the caller asks for another folder after those of the cache and the package. Without
-    `network`, only what was downloaded from it before is searched.
+    The hub is accessed only if the caller asks for another folder after those of the cache and the package. If
+    `network` is False, the hub is not accessed, and only files downloaded from it earlier are searched.
     """
     hub_folder = partial(_hub_folder, network=network)
     for search in (lambda _files: cache_folder() / files.name, _package_folder, hub_folder):

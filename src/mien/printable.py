@@ -18,17 +18,23 @@ _LONG_ENTITY = re.compile(r"&#\w{10,};?")
 
 
 def printable(text: str) -> str:
-    r"""Show control characters as escapes such as \x1b or \u202e. Tabs and line breaks stay, CR LF as a line feed."""
+    r"""Return a text with control characters replaced by escapes such as \x1b or \u202e.
+
+    Tabs and line feeds remain unchanged, and CR LF becomes a line feed.
+    """
     return UNPRINTABLE.sub(_escape, text.replace("\r\n", "\n"))
 
 
 def printable_json(text: str) -> str:
-    """Escape the control characters inside the strings of a JSON text, so that the values stay the same."""
+    """Return a JSON text with control characters in its strings replaced by JSON escapes. Its values stay the same."""
     return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def unescape_entities(text: str) -> str:
-    """Replace HTML entities such as ``&amp;`` by their characters; numbers too large for a character become U+FFFD."""
+    """Replace HTML entities such as ``&amp;`` by their characters.
+
+    An entity whose number is too large for a character becomes U+FFFD, the replacement character.
+    """
     return html.unescape(_LONG_ENTITY.sub("\N{REPLACEMENT CHARACTER}", text))
 
 

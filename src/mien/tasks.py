@@ -76,7 +76,7 @@ class Task:
 
     @property
     def predicts_degrees(self) -> bool:
-        """True if the outputs are intensities, which need no threshold; False if they are probabilities of classes."""
+        """Whether the outputs are intensities, which need no threshold. Otherwise they are probabilities of classes."""
         return self.row.decision == NO_DECISION
 
     @property
@@ -232,7 +232,7 @@ def labels_of(task: Task, labelled: HasLabels) -> FloatArray:
 
 
 def output_name(task: Task, output: str) -> str:
-    """Return a name for an output of a task that no output of another task has.
+    """Return a unique name for an output of a task: no output of another task has the same name.
 
     Args:
         task: The task.

@@ -19,7 +19,7 @@ from mien.video.outputs import OUTPUTS, read_analysis_json
 # é in Latin-1, and its visible form
 BYTE, SHOWN = os.fsdecode(b"\xe9"), "\\xe9"
 SAMPLE = Path(str(files("mien"))) / "sample" / "sample.mp4"
-SETTING = '[[setting]]\nname = "=a\\u001b[31m"\nmodel = "cim"\ninputs = ["text"]\ntasks = ["sentiment"]\n'
+SETTING = '[[setting]]\nname = "=a\\u001b[31m"\nmodel = "majority"\ninputs = ["text"]\ntasks = ["sentiment"]\n'
 
 
 def done(*arguments):
@@ -70,7 +70,7 @@ def test_a_dataset_and_a_run(data, run, folder):
 def test_a_benchmark_whose_setting_has_an_evil_name(data, folder):
     suite, out = folder / f"suite{BYTE}.toml", folder / f"benchmark{BYTE}"
     suite.write_text(SETTING, encoding="utf-8")
-    printed = done("benchmark", suite, data, "--out", out, "--seeds", 1, "--bootstrap", 5, "--set", "epochs=1")
+    printed = done("benchmark", suite, data, "--out", out, "--seeds", 1, "--bootstrap", 5)
     assert "=a\\x1b[31m" in printed
     assert "\x1b" not in printed
     for name in ("scores.csv", "scores.md", "scores.tex", "costs.csv", "results.json", "figures/README.md"):

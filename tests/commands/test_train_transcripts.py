@@ -20,7 +20,7 @@ from mien.commands.shipped import find_run, ship_run
 from mien.commands.train import train
 from mien.commands.train_plan import TrainRequest
 from mien.engine.cluster import JobSpec, run_packed
-from mien.errors import DataError, EngineError, FeatureSpaceError
+from mien.errors import DataError, EngineError, FeatureSpaceError, WriteError
 from mien.features.text.minilm import MINILM
 from mien.labels import paper_labels
 from mien.media.clips import MediaSettings
@@ -243,12 +243,16 @@ def _seed(_job, context):
 def test_a_slim_copy_replaces_an_older_one_and_keeps_no_predictions(run, dataset, tmp_path):
     folder = tmp_path / "given-away"
     ship_run(run, folder)
-    (folder / "left.txt").touch()
+    (folder / "decisions.json").write_text("{}")
     slim = ship_run(run, folder)
     names = {path.name for path in folder.rglob("*")}
     evaluate([folder], dataset=dataset.folder, n_resamples=0)
     assert names == {path.name for path in folder.rglob("*")} == {*slim.sha256, "run.json"}
     assert list(tmp_path.iterdir()) == [folder]
+    (folder / "notes.txt").touch()
+    with pytest.raises(WriteError, match="Expected only files that mien wrote in .*, but got notes.txt"):
+        ship_run(run, folder)
+    assert names == {path.name for path in folder.rglob("*")} - {"notes.txt"}
 
 
 def test_transcripts_alone_are_enough_for_a_suite_of_those_that_read_them(tmp_path):

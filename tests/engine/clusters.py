@@ -51,7 +51,7 @@ def running(*command):
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def wait_for(condition, what, seconds=60):
+def wait_for(condition, what, seconds=180):
     """What `condition` gives as soon as it gives something."""
     end = time.monotonic() + seconds
     while not (found := condition()):

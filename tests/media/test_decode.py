@@ -78,6 +78,28 @@ def test_stereo_48_khz_aac_keeps_its_times(tmp_path):
     assert list(frames(path)) == []
 
 
+def test_eight_channels_of_aac_are_heard(tmp_path):
+    # PyAV cannot read, or make, frames with so many planes; its resampler can
+    import av
+
+    burst = tone(44_100, 2.0, [(0.5, 1.5)])
+    packed = np.repeat((burst * 32_000).astype(np.int16), 8)[None]
+    frame = av.AudioFrame.from_ndarray(packed, format="s16", layout="7.1")
+    frame.sample_rate, frame.pts = 44_100, 0
+    path = tmp_path / "surround.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44_100, layout="7.1")
+        resampler = av.AudioResampler("fltp", "7.1", 44_100, frame_size=1024)
+        planar = [*resampler.resample(frame), *resampler.resample(None)]
+        for each in [*planar, None]:
+            container.mux(stream.encode(each))
+    notes: Counter[str] = Counter()
+    samples = sound_of(path, notes=notes)
+    assert first_loud_s(samples) == pytest.approx(0.5, abs=0.01)
+    assert last_loud_s(samples) == pytest.approx(1.5, abs=0.03)
+    assert not notes
+
+
 def test_silence_stands_before_a_late_start_and_in_gaps(tmp_path):
     burst = tone(48_000, 0.5, [(0.0, 0.5)])
     sound = [(0.7, np.stack([burst, burst])), (2.0, np.stack([burst, burst]))]

@@ -166,7 +166,7 @@ def _run_all(jobs: Sequence[RunJob], engine: EngineConfig, report: Report) -> di
     """Run the jobs that are not finished yet.
 
     Returns:
-        Key of each failed job -> reason for the failure.
+        Path of each failed run, relative to the benchmark's folder -> reason for the failure.
     """
     pending = [job for job in jobs if not is_done(job.folder, job.identity)]
     done = len(jobs) - len(pending)
@@ -187,7 +187,7 @@ def _failed_run(job: RunJob, reason: str) -> RunOutcome:
 
 
 def _plan_json(suite: Suite, dataset: Dataset, n_seeds: int) -> dict[str, Any]:
-    """Return the content of plan.json: everything that determines the scores, and the paths of the Datasets."""
+    """Return the content of plan.json: suite, settings, seeds, split, and where the data are."""
     return {
         "format": "mien-benchmark",
         "suite": suite.name,
@@ -242,7 +242,7 @@ def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -
 
 
 def _refuse_other_files(folder: Path) -> None:
-    """Raise TrainingError if a folder without a plan has files, before anything is written there."""
+    """Raise TrainingError if a folder contains files but no plan.json, so that no benchmark is written among them."""
     if (folder / PLAN_FILE).exists() or not folder.is_dir():
         return
     for path in folder.iterdir():
@@ -270,8 +270,8 @@ def _write_or_check_plan(folder: Path, plan: dict[str, Any]) -> None:
 def _comparable_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of a plan for comparison with another plan.
 
-    The list of settings is replaced by one key per setting, "setting NAME". The paths of Datasets are left out, because
-    the fingerprints identify the Datasets.
+    In the copy, every setting is a separate entry with the key "setting NAME", in place of the list of settings. The
+    paths of Datasets are left out, because the fingerprints identify the Datasets.
     """
 
     def pathless(part: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ ROUNDING_DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A fraction of two counts, printed like 1/3."""
+    """A ratio of two counts: `n` divided by `of`. Its text has the form "1/3"."""
 
     n: int
     of: int
@@ -68,7 +68,10 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class SidePrediction:
-    """Predictions of joint or single-task systems for an utterance; None if a prediction or gold label is missing."""
+    """Predictions of the joint or of the single-task systems for one utterance.
+
+    A field is None if the prediction or the gold label that it needs is missing.
+    """
 
     emotions: tuple[str, ...] | None = None  # majority over the seeds, in the order of EMOTIONS
     wrong: tuple[str, ...] = ()  # predicted, but not in the gold set
@@ -138,12 +141,13 @@ def write_benchmark_cases(
 ) -> tuple[list[Path], str]:
     """Write cases.csv and cases.md: the utterances where joint learning helps and hurts most in a benchmark.
 
-    The systems are those of `BenchmarkView.reference_family`, compared on the seeds for which all of them have runs.
+    The compared systems are those of `BenchmarkView.reference_family`. Seeds for which one of them lacks a run are left
+    out.
 
     Args:
         folder: Folder of the finished benchmark.
         k: Largest number of utterances in each of two lists: where joint learning is better, and where it is worse.
-        dataset: Folder in which the benchmark's Dataset is now, for transcripts; if None, the path in plan.json.
+        dataset: Folder of the benchmark's Dataset, from which transcripts are read. By default, the path in plan.json.
 
     Returns:
         Paths of the files, and an empty text. If nothing was written: an empty list, and the reason.
@@ -185,7 +189,7 @@ def find_cases(joint: Sequence[SeedRun], single: Mapping[str, Sequence[SeedRun]]
         k: Largest number of utterances in each of the two lists.
 
     Returns:
-        Both lists, the largest change first, and the numbers of all utterances that gain, lose, or stay equal.
+        Both lists, the largest change first. Also how many of all utterances gain, lose, or stay equal.
 
     Raises:
         DataError: The runs differ in utterances or gold labels, or their predictions are invalid.
@@ -279,7 +283,7 @@ def _emotion_names(mask: BoolArray) -> tuple[str, ...]:
 
 
 def write_cases_csv(path: Path, report: CasesReport) -> None:
-    """Write cases.csv: one row per listed utterance. Numbers are not rounded. No text runs as a spreadsheet formula.
+    """Write cases.csv: one row per listed utterance, with unrounded numbers, and texts that are safe in spreadsheets.
 
     Args:
         path: File to write.
@@ -293,7 +297,9 @@ def write_cases_csv(path: Path, report: CasesReport) -> None:
 
 
 def write_cases_md(path: Path, report: CasesReport) -> None:
-    """Write cases.md: how the utterances are picked, and tables where joint and where single-task learning is better.
+    """Write cases.md: a table where joint learning is better, and a table where single-task learning is.
+
+    A text above the tables explains how the utterances are chosen.
 
     Args:
         path: File to write.

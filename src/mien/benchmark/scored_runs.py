@@ -55,7 +55,7 @@ class RunJob:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Outcome of the job with the key `key`: `failure` is None if it succeeded, else the reason why it failed."""
+    """Outcome of one job: the `key` of the job, and the reason for its failure, or None if it succeeded."""
 
     key: str
     failure: str | None = None
@@ -166,7 +166,7 @@ def collect_results(
     Args:
         folder: Folder of the benchmark.
         plan: Content of plan.json.
-        failures: Key of each failed run -> reason for the failure.
+        failures: Path of each failed run, relative to `folder` -> reason for the failure.
         n_resamples: Number of bootstrap resamples of the videos.
 
     Returns:

@@ -174,7 +174,7 @@ def find_suite(name: str | Path, have: DatasetContents, common: Mapping[str, Any
             A setting of the suite that gives an option itself keeps its value.
 
     Returns:
-        The suite; its settings have distinct slugs.
+        The suite. No two of its settings have the same slug (the name as used in paths).
 
     Raises:
         UnknownNameError: There is no such suite, model, modality, task or reference.
@@ -228,7 +228,7 @@ def accepted_modalities(
     Args:
         entry: The system's entry in `MODELS`.
         have: Contents of the Dataset.
-        settings: Settings of the system by name; None takes its defaults.
+        settings: Settings of the system by name; if None, its defaults.
 
     Returns:
         The modalities in the order of `Modality`, possibly none. Text is included if the system encodes transcripts and

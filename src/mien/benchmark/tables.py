@@ -64,7 +64,7 @@ class Cell:
     signed: bool = False  # a difference, so a positive number is printed with +
 
     def value(self) -> str:
-        """Return the mean, s.d. and mark (↑ or ↓) as text, in per cent unless `plain`; "-" if there is no mean."""
+        """Return mean, s.d. and mark (↑ or ↓) as text, in per cent unless the field `plain` is set; "-" if no mean."""
         if self.mean is None:
             return "-"
         spread = "" if self.sd is None else f" ± {self._number_text(self.sd)}"
@@ -72,7 +72,7 @@ class Cell:
         return f"{sign}{self._number_text(self.mean)}{spread}" + (f" {self.mark}" if self.mark else "")
 
     def range(self) -> str:
-        """Return the interval as text, in per cent unless `plain`; an empty text if there is none."""
+        """Return the interval as text, in per cent unless the field `plain` is set; "" if there is no interval."""
         if self.interval is None:
             return ""
         low, high = self.interval
@@ -98,7 +98,7 @@ def score_columns(tasks: Iterable[Task]) -> dict[str, str]:
 
 
 def shown_columns(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the entries of `score_columns` for which at least one of the results, or of their means, has a value."""
+    """Return heading -> path for the columns in `score_columns` whose score at least one of the results has."""
     return {
         column: path
         for column, path in score_columns(tasks_of_results(results)).items()
@@ -154,9 +154,12 @@ def references_of(plan: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def row_name(row: Mapping[str, Any], references: Sequence[str], upper_bound: bool = False) -> str:
-    """Return the first cell of the row of a setting in results.json: its name, with remarks.
+    """Return the first cell of a row: the setting's name, with marks such as "reference" and "experimental".
 
-    The remarks say whether it is one of the `references`, experimental, or an upper bound.
+    Args:
+        row: The setting in results.json.
+        references: Names of the settings that others are compared with.
+        upper_bound: Whether to mark the row as an upper bound.
     """
     marks = ["reference"] if row["name"] in references else []
     marks += ["experimental"] if row["experimental"] else []
@@ -255,11 +258,8 @@ def has_joint_gains(results: Mapping[str, Any]) -> bool:
 def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
     """Return a table of how much each score (column) changes when its task is learned with other tasks (row)."""
     tests = _joint_gain_tests(results)
-    columns = {
-        name: path
-        for name, path in _joint_gain_columns(tasks_of_settings(results["settings"])).items()
-        if any(path == each for _, each in tests)
-    }
+    columns = _joint_gain_columns(tasks_of_settings(results["settings"]))
+    columns = {name: path for name, path in columns.items() if any(path == each for _, each in tests)}
     partners = dict.fromkeys(name for name, _ in tests)
     rows = tuple(
         (f"with {name}", tuple(_joint_gain_cell(tests.get((name, path)), path) for path in columns.values()))
@@ -280,7 +280,7 @@ def joint_gain_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[
 
 
 def markdown_scores(table: PrintedTable) -> str:
-    """Return title, table and notes as Markdown."""
+    """Return a table of scores as Markdown, with its title above it and its notes below."""
     rows = [
         (name, *(" ".join(filter(None, (cell.value(), cell.range()))) for cell in cells)) for name, cells in table.rows
     ]
@@ -368,7 +368,7 @@ def _mean_and_sd_text(values: Mapping[str, float | None], digits: int) -> str:
 
 
 def _joint_gain_columns(tasks: Sequence[Task]) -> dict[str, str]:
-    """Return paths of scores by heading: the first headline score of each task, and all scores not in per cent."""
+    """Return heading -> path for `help`: the first headline score of each task, and each score not in per cent."""
     firsts: dict[str, str] = {}
     for path, headline in all_headlines(tasks).items():
         firsts.setdefault(headline.task, path)
@@ -380,7 +380,7 @@ def _joint_gain_columns(tasks: Sequence[Task]) -> dict[str, str]:
 
 
 def _joint_gain_tests(results: Mapping[str, Any]) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Return the settings and their tests against single-task training, by other tasks and by path of the score."""
+    """Return a dictionary: (other tasks, path of the score) -> (setting, its test against single-task training)."""
     tests = {}
     names = {task.name: task.letters for task in tasks_of_settings(results["settings"])}
     for row in results["settings"]:

@@ -187,13 +187,14 @@ class BenchmarkView:
         return [system for system in self.systems if not np.isnan(system.mean(protocol, path))]
 
     def headline(self, protocol: str = "clean") -> dict[str, str]:
-        """Return titles by path, for the headline scores that figures show and that at least one system has."""
+        """Return path -> title of each headline score that figures show and that at least one system has."""
         return {path: name for path, name in figure_titles(self.systems).items() if self.scored(path, protocol)}
 
     def families(self) -> list[SystemFamily]:
-        """Group the systems that differ only in their tasks; groups are ordered by input set as in the paper.
+        """Group the systems that differ only in their tasks.
 
-        Systems that predict other tasks than sentiment and emotion are omitted.
+        Systems that predict tasks other than sentiment and emotion are left out. The groups are ordered by their
+        inputs, as in the paper.
         """
         groups: dict[tuple[str, str, str], list[SystemScores]] = {}
         for system in (each for each in self.systems if set(each.tasks) <= PAPER_TASKS):
@@ -297,7 +298,7 @@ class BenchmarkFolder:
 
         Args:
             slug: Slug of the setting.
-            dataset: Folder in which the Dataset is now; if None, the path in plan.json.
+            dataset: Folder of the Dataset, if it was moved. If None, the path in plan.json is used.
 
         Returns:
             The opened Dataset.
@@ -367,7 +368,7 @@ def letters(modalities: Collection[str]) -> str:
 
 
 def means_and_sds(systems: Sequence[SystemScores | None], path: str) -> tuple[FloatArray, FloatArray]:
-    """Return one score of several systems under the protocol clean.
+    """Return the means and s.d. of one score, for several systems under the protocol clean.
 
     Args:
         systems: Systems; an entry that is None gives NaN.

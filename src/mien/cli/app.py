@@ -65,7 +65,7 @@ def global_options(
     ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
-    """What a person on video feels, utterance by utterance: sentiment and six emotions."""
+    """Apply the options that precede the name of a command: tracebacks, plug-ins, limits, and the version."""
     set_debug(debug)
     guarded(set_limits)(parse_pairs(limit or []))
     import_plugins(plugin or [])
@@ -151,7 +151,10 @@ def readers(json: Json = False) -> None:
 
 
 def main() -> None:
-    """Run the command line. What the parser and Python print of their own has no raw control characters either."""
+    """Run the command line, and exit.
+
+    Control characters are also escaped in the messages of the parser, in warnings and in tracebacks.
+    """
     format_warning = warnings.formatwarning
     warnings.formatwarning = lambda *args, **options: printable(format_warning(*args, **options))
     try:
@@ -166,7 +169,10 @@ def main() -> None:
 
 @guarded
 def import_plugins(names: Sequence[str]) -> None:
-    """Import each module, also from the current folder. Raises UsageError where one does not exist."""
+    """Import the modules with the given names; the current folder is searched last.
+
+    Raises UsageError if a module does not exist.
+    """
     current = os.getcwd()
     if names and current not in sys.path:
         sys.path.append(current)  # last, so that its files hide no installed module

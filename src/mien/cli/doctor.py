@@ -10,7 +10,10 @@ from mien.cli.guard import guarded
 
 @guarded
 def doctor(json: options.Json = False) -> None:
-    """Show what is installed, what is missing, what that blocks, and the remedy. The exit code is 0 in either case."""
+    """Show what is installed, what is missing, what that blocks, and the remedy.
+
+    The exit code is 0 even if something is missing.
+    """
     from mien.commands.doctor import doctor as find_parts
 
     installation = find_parts()

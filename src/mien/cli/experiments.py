@@ -191,7 +191,7 @@ def compare(
     bootstrap: ResamplesOption = 1000,
     json: options.Json = False,
 ) -> None:
-    """Test if system A is better than B: paired t-test over seeds, Holm-corrected paired bootstrap over videos."""
+    """Test whether system A is better than B, by a t-test over seeds and a bootstrap over videos (both paired)."""
     from mien.commands.extras import require_run_extras
 
     require_run_extras(*runs, *against)
@@ -322,7 +322,7 @@ class BenchmarkCall:
 @guarded
 @options.one_object(BenchmarkCall)
 def benchmark(call: BenchmarkCall) -> None:
-    """Train and score many systems, and compare each with a reference. Repeat the command to run only the rest."""
+    """Train and score many systems, and compare each with a reference. Repeat it to continue after an interruption."""
     from mien.commands.extras import require_extra
 
     require_extra(call.engine)

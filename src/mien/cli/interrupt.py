@@ -32,7 +32,10 @@ _announcing = threading.RLock()
 
 
 def end_on_signals() -> None:
-    """Let SIGINT and SIGTERM end this process. Signals that are ignored, as in background jobs, stay ignored."""
+    """Install the signal handlers, so that SIGINT and SIGTERM end this process.
+
+    A signal that the process already ignores, such as SIGINT in a background job, stays ignored.
+    """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
@@ -44,7 +47,10 @@ def end_on_signals() -> None:
 
 
 def _forget_signals() -> None:
-    """Handle signals as usual in a forked process, which would otherwise report its own to the command."""
+    """Restore the default signal handling in a forked child process.
+
+    Without this, a signal to the child would also reach the pipe of the process that forked it.
+    """
     signal.set_wakeup_fd(-1)
     for number in SIGNALS:
         if signal.getsignal(number) == _raise_interrupt:
@@ -52,7 +58,10 @@ def _forget_signals() -> None:
 
 
 def end_if_interrupted() -> None:
-    """End this process and all that it has started at once if a signal has come, without waiting for threads."""
+    """If a signal has arrived, kill all processes that this process has started, and exit without waiting for threads.
+
+    Otherwise, do nothing.
+    """
     if _interrupted.is_set():
         for process_id in list(_descendants("self")):
             with suppress(ProcessLookupError):
@@ -61,9 +70,9 @@ def end_if_interrupted() -> None:
 
 
 def _descendants(process_id: str) -> Iterator[str]:
-    """Yield the processes that a process has started, and those that they have started.
+    """Yield the ids of the child processes of a process, and of all their descendants.
 
-    Where the system does not list them, they end by themselves, a little later.
+    On systems without /proc, nothing is yielded; the child processes then end by themselves a little later.
     """
     for listed in Path("/proc", process_id, "task").glob("*/children"):
         with suppress(OSError):  # it has ended
@@ -80,7 +89,10 @@ def _raise_interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _end_after_signal(reader: int) -> None:
-    """Wait for a signal, whose number Python writes to a pipe even while the main thread is inside a library."""
+    """Wait in a thread for a signal, then end the process `GRACE_S` seconds later.
+
+    Python writes the number of each signal to the pipe `reader`, even while the main thread is inside a library.
+    """
     while os.read(reader, 1)[0] not in SIGNALS:
         pass
     _announce()
@@ -89,7 +101,10 @@ def _end_after_signal(reader: int) -> None:
 
 
 def _announce() -> None:
-    """Print the message at the first call, and discard what is printed later."""
+    """Print the message on the interruption, and discard all later output on standard error.
+
+    Only the first call has an effect.
+    """
     with _announcing, suppress(OSError):  # standard error may be closed
         if _interrupted.is_set():
             return

@@ -43,7 +43,7 @@ def item_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
     """Show progress through a few long items. Without a terminal, print one line per item.
 
     Yields:
-        Function ``report(done, total, text)`` to call after each item, which `text` describes.
+        Function ``report(done, total, text)`` to call after each item; `text` describes this item.
     """
     with _bar(title) as update:
 

@@ -136,7 +136,7 @@ def show_exported(exported: Exported) -> None:
 
 
 def show_demo(analysis: Analysis, folder: Path) -> None:
-    """Print what the demo clip is, then its analysis.
+    """Print a description of the demo clip, then its analysis.
 
     Args:
         analysis: Analysis of the demo clip.
@@ -235,7 +235,10 @@ def _interval_cell(run: Mapping[str, Any], path: str) -> str:
 
 
 def _number_cell(path: str, value: float | None, sign: str = "") -> str:
-    """Format one score: in per cent if it is a share, otherwise as it is, and "-" if it is undefined."""
+    """Format one score: in per cent if it is a fraction, else unchanged; "-" if it is undefined.
+
+    If `sign` is "+", a positive number gets a plus sign.
+    """
     if value is None or math.isnan(value):
         return "-"
     return f"{value:{sign}.3f}" if tables.is_plain(path) else f"{100 * value:{sign}.2f}"

@@ -23,7 +23,7 @@ class PrintableConsole(Console):
 
         Args:
             text: The text.
-            options: As of `rich.console.Console`.
+            options: Further options of `rich.console.Console.render_str`.
 
         Returns:
             The formatted text.

@@ -54,7 +54,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Installation:
-    """What is installed and what is missing."""
+    """All parts of the installation, with what is installed and what is missing of each part."""
 
     mien: str
     python: str
@@ -106,7 +106,10 @@ def _packages(kind: str, name: str, requirements: list[Requirement], uses: str) 
 
 
 def _weights() -> Iterator[Part]:
-    """Yield the weights that mien names; of the speech models, the default one and those that are found."""
+    """Yield an entry for each pretrained model that mien can use, found or missing.
+
+    Speech models other than the default one are included only if they are found.
+    """
     from mien.features.text.glove import GLOVE_6B_50D
 
     default, *others = SPEECH_MODELS.values()

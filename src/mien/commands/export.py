@@ -47,10 +47,10 @@ def export(run: str | Path, out: str | Path | None = None) -> Exported:
         Path and metadata of the file.
 
     Raises:
-        UsageError: The system cannot be exported, `out` is a folder, or it is missing for a shipped checkpoint.
+        UsageError: The system cannot be exported, `out` is a folder, or `out` is None for a shipped checkpoint.
         ExportError: The outputs of the graph differ from torch's.
         MissingExtraError: onnx or onnxruntime is not installed.
-        WriteError: The file cannot be written, or is there and not an ONNX file.
+        WriteError: The file cannot be written, or it exists and is not an ONNX file.
         DataError: The folder `run` is not a Run.
         DamagedFileError: A file of the run is damaged.
         UnknownNameError: There is no shipped checkpoint of this name.

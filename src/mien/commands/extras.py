@@ -19,19 +19,22 @@ SYSTEM_EXTRAS = {"cim-tuned": "text"}
 
 
 def require_extra(name: str) -> None:
-    """Check that an extra is installed. A name that is none, such as "local" for an engine, passes."""
+    """Check that the packages of an extra are installed. Raise MissingExtraError if one is not.
+
+    If `name` is not the name of an extra, nothing is checked.
+    """
     for module, package in MODULES.get(name, {}).items():
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(package, name)
 
 
 def require_system_extra(model: str) -> None:
-    """Check that what a system needs is installed. Raise MissingExtraError if it is not."""
+    """Check that the optional packages that a system needs are installed. Raise MissingExtraError if one is not."""
     require_extra(SYSTEM_EXTRAS.get(model, ""))
 
 
 def require_run_extras(*runs: object) -> None:
-    """Check that what the systems of some runs need is installed.
+    """Check that the optional packages that the systems of some runs need are installed.
 
     Raises:
         MissingExtraError: An optional package is not installed.

@@ -27,7 +27,8 @@ Advance = Callable[[int, int], None]
 class Predicted:
     """A table of predictions on disk, with the numbers of predicted videos and utterances.
 
-    It also has the share of utterances that lack each modality, and the numbers of videos already used in training.
+    It also tells which share of the utterances lacks each modality, and how many of the predicted videos were already
+    used to train the run or to choose its epoch and thresholds.
     """
 
     path: Path
@@ -85,8 +86,8 @@ def predict(
         advance: Called with the number of finished utterances and the number of all utterances.
 
     Returns:
-        The table, with the share of utterances that lack each modality, and the numbers of predicted videos that were
-        already used to train the run.
+        The table of predictions. It also tells which share of the utterances lacks each modality, and how many of the
+        predicted videos were already used to train the run.
 
     Raises:
         UsageError: `out` is a folder or inside the Dataset.
@@ -94,7 +95,7 @@ def predict(
         DataError: There is no such split, or all utterances lack the inputs of the system.
         DamagedFileError: A file of the run or of the Dataset is damaged.
         FeatureSpaceError: The Dataset has other feature spaces than the run.
-        WriteError: The file cannot be written, or is there and not a Parquet file.
+        WriteError: The file cannot be written, or it exists and is not a Parquet file.
     """
     opened, data = find_run(str(run)), open_dataset(dataset)
     require_spaces(opened.spaces, available_spaces(data, opened))

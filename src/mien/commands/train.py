@@ -89,7 +89,10 @@ def train(
 
 
 def _finished_run(planned: Run, resume: bool) -> Run | None:
-    """Return the run if it is finished, else None. Raise TrainingError if the folder must not be trained in."""
+    """Return the run in the folder if it is finished, else None.
+
+    Raise TrainingError if the folder contains other files, or a run that may not be continued.
+    """
     out = planned.folder
     if (out / CARD).exists():
         existing = open_run(out, unfinished=True)
@@ -106,7 +109,7 @@ def _finished_run(planned: Run, resume: bool) -> Run | None:
 
 
 def _prepare_folder(planned: Run) -> None:
-    """Write the card of an unfinished run and its settings, where they are missing. Remove incomplete files."""
+    """Write the files that describe the planned run and its settings, if they are missing. Remove incomplete files."""
     out = planned.folder
     if not (out / CARD).exists():
         write_run(planned)
@@ -136,7 +139,8 @@ def _require_continuable(existing: Run, planned: Run, resume: bool) -> None:
 def _require_usable(train_columns: SplitColumns, valid_columns: SplitColumns, run: Run, dataset: Dataset) -> None:
     """Raise DataError if a run cannot use its train and valid splits.
 
-    Train needs features of every input. Valid needs labels of every task, and features of at least one input.
+    The train split needs features of every input. The valid split needs labels for every task, and features of at
+    least one input.
     """
     for modality in run.inputs:
         if not train_columns.present[modality].any():

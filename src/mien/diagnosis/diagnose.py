@@ -93,7 +93,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class RunDiagnosis:
-    """Diagnosis of one run. `part` is its JSON object; `notes` are messages on outputs that were calibrated poorly."""
+    """Diagnosis of one run: `part` is its JSON object, `notes` are messages on outputs that could not be calibrated."""
 
     part: dict[str, Any]
     scalings: Mapping[str, PlattScaling]
@@ -268,7 +268,7 @@ def _select_tasks(predictions: Predictions, tasks: Sequence[str]) -> Predictions
 
 
 def _mean_emotion_scores(thresholds: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
-    """Return the mean of each metric over the emotions where it is defined; None if there are no emotions."""
+    """Return, for each metric, its mean over the emotions for which it is defined; None if there are no emotions."""
     rows = [thresholds[name] for name in EMOTIONS if name in thresholds]
     if not rows:
         return None
@@ -372,7 +372,7 @@ def _degraded_scores(
 
 
 def _reextraction_notes(reextracted: Sequence[SeedRun], stored: Sequence[SeedRun]) -> list[str]:
-    """Return one message if re-extracted text features change the predictions, else an empty list."""
+    """Return one message if text features that are extracted again change the predictions, else an empty list."""
     gap = max(
         float(np.abs(one.predictions.outputs[task.name] - other.predictions.outputs[task.name]).max())
         for one, other in zip(reextracted, stored, strict=True)

@@ -137,9 +137,9 @@ _CONTEXT_LOCK = threading.Lock()
 
 @lru_cache(maxsize=1)
 def _shared_context(packed: bytes) -> Any:
-    """Call the pickled function `packed` and return the object that it makes, which jobs share as their context.
+    """Call the pickled function `packed`, and return the object that it makes. Jobs share this object as their context.
 
-    The object is cached for later calls with the same function.
+    The object is cached. A later call with the same function returns it again.
     """
     return pickle.loads(packed)()
 

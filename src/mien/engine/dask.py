@@ -62,7 +62,10 @@ def dask_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[C
 
 @contextmanager
 def _local_cluster(workers: int) -> Iterator[Any]:
-    """Start a scheduler and workers, whose ports only programs on this machine can reach."""
+    """Start a Dask cluster with `workers` worker processes, and yield it. At the end of the block, it is stopped.
+
+    Only programs on this machine can reach its ports.
+    """
     import dask
     from distributed import LocalCluster
 

@@ -169,7 +169,10 @@ def _close_idle(token: str) -> None:
 
 @contextmanager
 def safe_children() -> Iterator[None]:
-    """Set `path_variables` in this process inside the block, for the child processes that a library starts."""
+    """Context manager that sets the environment variables of `path_variables` in this process, then restores them.
+
+    Child processes that a library starts inside the block inherit these variables.
+    """
     variables = path_variables()
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
@@ -184,7 +187,7 @@ def safe_children() -> Iterator[None]:
 
 
 def path_variables() -> dict[str, str]:
-    """Return environment variables that give a child process the module path of this one, user's folders included.
+    """Return environment variables that give a child process the same module search path as this process.
 
     The current folder is included only if this process searches it. It comes last, so that a file in it cannot hide an
     installed module.
@@ -196,7 +199,7 @@ def path_variables() -> dict[str, str]:
 
 
 def _exit_description(code: int) -> str:
-    """Describe the exit code of a process; a negative code is the number of a signal."""
+    """Describe the exit code of a process. The code -n means that signal number n ended the process."""
     if code >= 0:
         return f"with code {code}"
     name = signal.Signals(-code).name

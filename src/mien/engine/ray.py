@@ -84,7 +84,7 @@ def ray_cluster(work: JobSpec, address: str | None, workers: int) -> Iterator[Cl
 
 @contextmanager
 def _same_sigterm() -> Iterator[None]:
-    """Restore how this process handles SIGTERM after the block, in which Ray makes it print a report and exit."""
+    """Context manager that restores the SIGTERM handler of this process, which Ray replaces inside the block."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -95,7 +95,7 @@ def _same_sigterm() -> Iterator[None]:
 
 @contextmanager
 def _on_loopback() -> Iterator[None]:
-    """Give a node that is started inside the block the address 127.0.0.1: only this machine can reach its ports."""
+    """Context manager in which Ray nodes get the address 127.0.0.1, so that only this machine can reach their ports."""
     from ray._private import ray_constants
 
     before = ray_constants.ENABLE_RAY_CLUSTER

@@ -63,11 +63,11 @@ Thresholds = Mapping[OperatingPoint, Mapping[str, float]]
 
 
 def _same_for_all(task: Task, thresholds: Mapping[OperatingPoint, float]) -> Thresholds:
-    """Give all outputs of a task the same threshold.
+    """Return thresholds that are the same for all outputs of a task.
 
     Args:
         task: The task.
-        thresholds: Operating point -> threshold.
+        thresholds: Operating point (metric for which a threshold is chosen) -> threshold.
 
     Returns:
         Nested dictionary: operating point, then output, then threshold.
@@ -92,7 +92,7 @@ class Decisions:
     notes: tuple[str, ...] = ()
 
     def at(self, task: Task, point: OperatingPoint = OperatingPoint.WEIGHTED_ACCURACY) -> FloatArray:
-        """Return the thresholds of a task at one operating point.
+        """Return the thresholds of a task that were chosen for one metric (operating point).
 
         Args:
             task: The task.

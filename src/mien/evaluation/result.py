@@ -201,15 +201,15 @@ def _apply_protocol(
 def _operating_points(
     chosen: Protocol, decisions: Decisions | None, scores: Scores, tasks: Mapping[str, Task]
 ) -> dict[str, Any]:
-    """Return the entry `operating_points` of a result, which tells the thresholds of the scores.
+    """Return the entry `operating_points` of a result, which lists the thresholds and the scores that use them.
 
     Only tasks whose thresholds are chosen per class (decision rule VOTED) are included.
 
     Returns:
-        Operating point -> dictionary with the scores that use its thresholds (``columns``), the data on which the
-        thresholds were chosen (``chosen_on``), and the thresholds. The thresholds of emotion are under ``thresholds``,
-        those of any other task under the name of the task. If the protocol chooses thresholds for each score
-        separately, there is a single entry with a warning instead of thresholds.
+        Operating point (metric for which thresholds are chosen) -> dictionary. Its key ``columns`` has the scores that
+        use the thresholds, and ``chosen_on`` the data on which the thresholds were chosen. The thresholds of emotion
+        are under ``thresholds``, those of any other task under the name of the task. If the protocol chooses a
+        separate threshold for each score, the only entry is a warning.
     """
     voted_tasks = [task for task in scores.parts if tasks[task].row.decision == VOTED]
     if not voted_tasks:

@@ -27,9 +27,16 @@ ExtractorT = TypeVar("ExtractorT")
 
 @dataclass(frozen=True)
 class ExtractorEntry(Generic[ExtractorT]):
-    """Function that loads an extractor, with its description, its citation, and what it needs to run."""
+    """An entry in a table of extractors.
 
-    # Loads the extractor. Its argument is the path if the user gives ``NAME:PATH``, or None for ``NAME`` alone.
+    Attributes:
+        load: Function that loads the extractor. Its argument is the path if the user gives ``NAME:PATH``, or None for
+            ``NAME`` alone.
+        description: What the extractor computes, in a few words.
+        citation: Publication of the method.
+        needs: Packages or files that the extractor needs.
+    """
+
     load: Callable[[Path | None], ExtractorT]
     description: str
     citation: str

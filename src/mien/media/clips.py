@@ -57,15 +57,18 @@ class MediaSettings:
 
 @dataclass(frozen=True)
 class Clips:
-    """The utterances of one media file, its duration and language, and messages about problems with their counts."""
+    """The utterances of one media file, and what was found out about the file.
 
-    # in time order; none starts or ends outside the file
+    Attributes:
+        clips: The utterances in time order. None starts or ends outside the file.
+        duration_s: Duration of the file in seconds.
+        notes: Messages about dropped, corrected or missing data, and how often each applies.
+        language: Language code like "en"; empty for subtitles and for files without speech.
+    """
+
     clips: list[Clip]
-    # duration of the file
     duration_s: float
-    # messages about dropped, corrected or missing data, and how often each applies
     notes: Counter[str] = field(default_factory=Counter)
-    # language code like "en"; empty for subtitles and for files without speech
     language: str = ""
 
 

@@ -30,6 +30,8 @@ NOT_MEDIA = ("image2", "tty", "svg_pipe")
 # Number of packets to try before a stream counts as undecodable. The first packets can contain incomplete pictures,
 # which players skip too. The limit avoids reading an undecodable file to its end.
 PACKETS_TO_FIRST_FRAME = 500
+# number of planes from which on PyAV cannot read a frame: it looks for the end of the list of planes one too far
+UNREADABLE_PLANES = 8
 # A timestamp that exceeds the duration of the file by more than this is wrong; the end of the previous frame is used.
 STAMP_SLACK_S = 10.0
 # frame rate of a stream that does not declare one
@@ -42,10 +44,13 @@ CONTAINER_TICKS_PER_S = 1_000_000
 class MediaFacts:
     """Duration of a media file, and whether it has audio and video.
 
-    The duration is measured from the start time of the container.
+    Attributes:
+        duration_s: Duration in seconds, measured from the start time of the container. It is the longest duration in
+            the headers of the file and its streams. If the headers have none, it is the end of the last packet, or 0.
+        has_audio: Whether the file has audio that can be decoded.
+        has_video: Whether the file has video that can be decoded.
     """
 
-    # longest duration in the headers of the file and its streams; if they have none, end of the last packet, or 0
     duration_s: float
     has_audio: bool
     has_video: bool
@@ -163,6 +168,37 @@ def decoded(container: InputContainer, stream: Stream, notes: Counter[str]) -> I
         return
 
 
+def decoded_audio(container: InputContainer, stream: Stream, notes: Counter[str]) -> Iterator[Any]:
+    """Decode all audio frames of a stream, and skip damaged packets and frames in formats that cannot be converted.
+
+    Frames with many planes are mixed to stereo, because PyAV reads beyond the end of their list of planes.
+
+    Args:
+        container: Open container.
+        stream: Audio stream of the container.
+        notes: Counter of messages about damaged data. It is updated in place.
+
+    Yields:
+        PyAV frames with at least one sample, in the order in which the decoder returns them.
+    """
+    from av.audio.resampler import AudioResampler
+    from av.error import FFmpegError
+
+    mixers: dict[tuple[str, str, int], AudioResampler] = {}
+    for frame in decoded(container, stream, notes):
+        if not frame.sample_rate or not frame.samples:
+            continue
+        if not frame.format.is_planar or frame.layout.nb_channels < UNREADABLE_PLANES:
+            yield frame
+            continue
+        audio_format = (frame.format.name, frame.layout.name, frame.sample_rate)
+        mixer = mixers.setdefault(audio_format, AudioResampler("fltp", "stereo", frame.sample_rate))
+        try:
+            yield from mixer.resample(frame)
+        except FFmpegError:
+            notes[SKIPPED_PACKETS] += 1
+
+
 class Timestamps:
     """Computes the presentation times of the frames of one stream, in seconds since the container's start.
 
@@ -235,7 +271,7 @@ def shown_size(frame: Any) -> tuple[int, int]:
 
 
 def _is_decodable(container: InputContainer, stream: Stream | None) -> bool:
-    """Return whether a frame can be decoded from the first packets of a stream; False if the stream is None."""
+    """Return whether a frame can be decoded from the first packets of a stream. Return False if the stream is None."""
     if stream is None:
         return False
     from av.error import FFmpegError

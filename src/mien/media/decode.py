@@ -22,6 +22,7 @@ from mien.media.container import (
     Timestamps,
     audio_stream,
     decoded,
+    decoded_audio,
     frame_step_s,
     open_media,
     shown_size,
@@ -241,9 +242,7 @@ def _audio_segments(container: InputContainer, rate_hz: int, notes: Counter[str]
     stamps = Timestamps(container, stream)
     segment: _SegmentResampler | None = None
     n_covered = 0
-    for frame in decoded(container, stream, notes):
-        if not frame.sample_rate or not frame.samples:
-            continue
+    for frame in decoded_audio(container, stream, notes):
         expected_s = segment.end_s if segment is not None else n_covered / rate_hz
         time_s = stamps.time_s(frame, expected_s)
         if segment is None or segment.audio_format != _audio_format(frame) or abs(time_s - expected_s) > STAMP_JITTER_S:

@@ -80,15 +80,18 @@ class SpeechSettings:
 
 @dataclass(frozen=True)
 class Speech:
-    """Recognised speech of a file: the words with their times, the ends of sentences, the language and the duration."""
+    """Recognised speech of a file.
 
-    # in time order, without overlaps
+    Attributes:
+        words: The words with their times, in time order and without overlaps.
+        sentence_ends: For each word, whether a sentence ends with it.
+        language: Language code like "en"; empty if the file has no speech.
+        duration_s: Duration of the audio in seconds.
+    """
+
     words: tuple[TimedWord, ...]
-    # for each word, whether a sentence ends with it
     sentence_ends: tuple[bool, ...]
-    # language code like "en"; empty if the file has no speech
     language: str
-    # duration of the audio
     duration_s: float
 
     @property
@@ -99,7 +102,7 @@ class Speech:
 
 @dataclass(frozen=True)
 class Recognizer:
-    """A loaded recognition model. Share it between files, because loading it takes longer than a short file."""
+    """A loaded recognition model with its settings. Load it once for several files, because loading it is slow."""
 
     settings: SpeechSettings
     model: WhisperModel
@@ -179,7 +182,12 @@ def recognize(
 
 
 def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float]:
-    """Return a window's words up to its last sentence end (or else a late pause), and the time (s) to continue from."""
+    """Return the finished words of a window, and the time in seconds from which to continue recognition.
+
+    If speech continues after the window, the words after the last complete sentence are unfinished, because this window
+    may contain only a part of their sentence. If no sentence ends after the first third of the window, the words after
+    the longest pause in the second half are unfinished. If there is none either, all words are finished.
+    """
     if not window.goes_on or len(words) < 2:
         return words, window.stop_s
     ends = sentence_ends(words)
@@ -201,7 +209,7 @@ def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[
 
 
 class _RestTooShortError(Exception):
-    """The rest of the speech in a window is too short to recognise; `_encode` raises this to end the recognition."""
+    """The rest of the speech in a window is too short to recognise. `_encode` raises this to end the recognition."""
 
 
 class _WindowRecognizer:
@@ -282,8 +290,9 @@ class _WindowRecognizer:
         return words, n_repetitive
 
     def _encode(self, features: NDArray[np.float32]) -> Any:
-        """Encode audio features; called instead of the model's `encode`. The output for a window's start is cached.
+        """Encode audio features with the network. faster-whisper calls this method instead of the model's `encode`.
 
+        The output for the start of a window is kept, so that a second attempt at the window does not compute it again.
         Raises `_RestTooShortError` if too little speech is left after the words that were recognised in the window.
         """
         if self._rest_s is not None:
@@ -327,7 +336,10 @@ def _longest_sentence(words: Sequence[TimedWord]) -> int:
 
 
 def _in_time_order(words: Sequence[TimedWord], end_s: float) -> tuple[TimedWord, ...]:
-    """Clamp the times of all words, so that words do not overlap or end after `end_s`, the end of the audio."""
+    """Clamp the times of the words, and return the words with the new times.
+
+    No word then starts before the previous one ends, and none ends after `end_s`, the end of the audio in seconds.
+    """
     result: list[TimedWord] = []
     last_s = 0.0
     for word in words:

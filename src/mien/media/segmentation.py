@@ -132,8 +132,8 @@ def ends_sentence(word: TimedWord, following: TimedWord | None) -> bool:
     """Return whether a sentence ends with a word.
 
     A full stop inside a number ("3.5") or after an abbreviation does not end a sentence. Any other full stop, question
-    mark or exclamation mark does. The next word can start with a lower-case letter, because speech recognition can omit
-    capital letters for half a minute.
+    mark or exclamation mark does, even if the next word starts with a lower-case letter: speech recognition sometimes
+    omits capital letters for half a minute.
 
     Args:
         word: Word with its punctuation and times.
@@ -188,7 +188,7 @@ def _merge_short_groups(groups: list[list[TimedWord]], settings: SegmentationSet
 def _divide_long_group(group: list[TimedWord], settings: SegmentationSettings) -> list[list[TimedWord]]:
     """Divide a group of words at its longest pauses until no part is longer than `max_length_s`; return the parts.
 
-    Each part has at least the length `min_length_s` if that is possible. A group that is not too long is the only part.
+    Each part has at least the length `min_length_s` if that is possible. A group that is short enough stays undivided.
     """
     finished: list[list[TimedWord]] = []
     waiting = [group]

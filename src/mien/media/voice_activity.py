@@ -32,13 +32,18 @@ MARGIN_S = 0.4
 
 @dataclass(frozen=True)
 class Window:
-    """An interval of the audio that is passed to speech recognition in one call."""
+    """An interval of the audio that is passed to speech recognition in one call.
+
+    Attributes:
+        start_s: Start of the window in seconds.
+        stop_s: End of the window in seconds.
+        speech_end_s: End of the last speech segment in the window, in seconds.
+        goes_on: Whether speech continues after the window, without a silence longer than `MAX_SILENCE_S`.
+    """
 
     start_s: float
     stop_s: float
-    # end of the last speech segment in the window
     speech_end_s: float
-    # whether speech continues after the window, without a silence longer than `MAX_SILENCE_S`
     goes_on: bool
 
 

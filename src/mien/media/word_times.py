@@ -180,8 +180,8 @@ def _beside_short_gap(
     """Find the first gap in time that is too short for the unmatched words in it.
 
     Return the index of the word before this gap and the index of the word after it. Before a gap at the start of the
-    transcript, the index is -1. After a gap at the end, it is `n_words`. A gap without a matched word before or after
-    it is not considered. If no gap is too short, return None.
+    transcript, the index is -1. After a gap at the end, it is `n_words`. Return None if no
+    gap is too short, or if the transcript has no matched word.
 
     Args:
         n_words: Number of words of the transcript.

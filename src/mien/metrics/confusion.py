@@ -169,8 +169,8 @@ def macro_f1(confusion: Confusion) -> FloatArray:
 def positive_f1(confusion: Confusion) -> FloatArray:
     """Compute the F1 of the present class, 2TP / (2TP + FP + FN). NaN where no case has the class.
 
-    If no case has the class, the formula gives 0 for some predictions and is undefined for others. The score is then
-    NaN for all predictions, so that means over several emotions cover the same emotions for every system.
+    If no case has the class, the score is always NaN, although the formula gives 0 where the class is predicted for
+    some case. Means over several emotions therefore cover the same emotions for every system.
     """
     return _defined_f1(confusion.tp, confusion, confusion.positives)
 

@@ -1,6 +1,6 @@
 """Metrics of predicted intensities, computed from sums per video.
 
-With sums per video, one matrix product gives the sums of all bootstrap resamples. A missing gold value (NaN) is
+One matrix product adds the sums of the videos in every bootstrap resample. A missing gold value (NaN) is
 excluded and never counted as zero.
 
 Sentiment intensities are also evaluated as 7 or 5 classes. There are two rounding rules, which disagree on many labels,
@@ -118,8 +118,8 @@ STEPS_PER_POINT = 3
 class GradeRule(StrEnum):
     """Rule that rounds a sentiment score in [-3, 3] to a whole number, which is the class of the score.
 
-    `ROUND` rounds to the nearest whole number, and halves to the nearest even one. `SDK` rounds first to the nearest
-    third, and then to the next whole number away from zero.
+    `ROUND` rounds to the nearest whole number; a score halfway between two whole numbers becomes the even one. `SDK`
+    first rounds to the nearest third. If the result is not a whole number, it then becomes the next one away from zero.
     """
 
     ROUND = "round"

@@ -23,11 +23,17 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Percentile interval of a score, and the number of bootstrap resamples from which it was computed."""
+    """Percentile interval of a score over bootstrap resamples.
+
+    Attributes:
+        low: Lower bound.
+        high: Upper bound.
+        n_defined: Number of resamples where the score is defined. The other resamples are excluded.
+    """
 
     low: float
     high: float
-    n_defined: int  # number of resamples where the score is defined; the others are excluded
+    n_defined: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,10 @@ from mien.printable import unescape_entities
 
 
 def split_words(text: str) -> list[str]:
-    """Split a text at whitespace, after replacing HTML entities by their characters; punctuation stays on its word."""
+    """Replace HTML entities in a text by their characters, and return its words: the parts between whitespace.
+
+    Punctuation is not removed from the words.
+    """
     return unescape_entities(text).split()
 
 

@@ -1,7 +1,7 @@
 """Inputs and outputs of networks, and the kinds of input of a system.
 
-Axes: video, utterance, feature (see `mien.schema`); n = all utterances of a batch, without padding. In names, `real`
-marks what is not padding.
+Axes: video, utterance, feature (see `mien.schema`); n is the number of utterances of a batch without padding. In
+names, `real` marks what is not padding.
 
 The dataclasses are not frozen, because Lightning Fabric traverses inputs and outputs and rejects frozen dataclasses.
 """

@@ -89,7 +89,7 @@ def attend(query: States, context: States, context_present: Bool[Tensor, "video 
         query: States X of the utterances, (video, utterance, feature).
         context: States Y of the utterances, (video, utterance, feature).
         context_present: True for the utterances of Y that may get attention weight, (video, context). All others, such
-            as padding, get weight zero. If a video has no utterance that may get weight, all its weights are zero.
+            as padding, get weight zero. If no utterance of a video may get weight, all weights of this video are zero.
 
     Returns:
         ``(A, N)``: the gated vectors (video, utterance, feature) and the attention weights (video, utterance, context).
@@ -165,7 +165,7 @@ class Cim(nn.Module):
         return states
 
     def _slots(self, batch: Batch) -> tuple[Batch, Bool[Tensor, "modality video utterance"]]:
-        """Return the batch, and a mask that is True for the utterances that may get attention weight.
+        """Return the batch, and a mask by modality that is True for the utterances that may get attention weight.
 
         If `mask_padding` is False, the returned batch is padded to `padded_length` utterances, and padding may get
         attention weight, too.
@@ -229,9 +229,10 @@ def pad_to(batch: Batch, n_slots: int) -> Batch:
 def fill_padding_as_released(
     states: Float[Tensor, "video utterance state"], real: Bool[Tensor, "video utterance"]
 ) -> Float[Tensor, "video utterance state"]:
-    """Replace the states of padding by the states that the masked Keras GRU of the released script gives to padding.
+    """Set the GRU states of padding to the values that they have in the script published by the authors of CIM.
 
-    The forward half of such a state is the forward state of the last utterance of the video. The backward half is zero.
+    That script uses a masked GRU of Keras: the forward half of such a state is the forward state of the last utterance
+    of the video, and the backward half is zero.
 
     Args:
         states: Forward and backward states of one modality, concatenated.

@@ -77,7 +77,10 @@ def read_arrays(path: Path, names: Collection[str], reader: str) -> dict[str, An
 
 
 def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, archive_bytes: int) -> AnyArray:
-    """Read one array after checking its sizes. Raises DataError for Python objects, ValueError for anything else."""
+    """Read one array, after checking that its size is within the limits.
+
+    Raises DataError if the array holds Python objects, and ValueError for any other reason to refuse it.
+    """
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError("a compression that numpy does not write")
     if info.file_size > current_limits().largest_unpacked(archive_bytes):

@@ -105,15 +105,16 @@ def read_in_order(
         reader: Reader of single videos; each process opens the files itself.
         ids: Video ids.
         paths: Files of the data set.
-        workers: Number of processes. Each works ahead by one video.
+        workers: Number of processes. Each of them reads at most one video ahead.
 
     Yields:
-        Each video with the counts of the rules applied to it, in the order of `ids`.
+        Each video, in the order of `ids`, and a counter of how often each rule for invalid data (see
+        `mien.readers.rules`) was applied to it.
 
     Raises:
         DamagedFileError: A file is damaged, or reading it exceeds a limit.
         WorkerError: A process was killed.
-        MienError: The reader's own error, when the video would be yielded.
+        MienError: The reader could not read a video. Its error is raised in place of this video.
     """
     shares = [ids[first::workers] for first in range(workers)]
     parts = [read_limited("videos", paths, partial(_read_videos, reader, share)) for share in shares]
@@ -264,7 +265,7 @@ class SharedTranscripts:
         self._shared: set[bytes] = set()
 
     def see(self, transcript: str, split: str | None) -> None:
-        """Record the transcript of one utterance, and count it when it first occurs in a second split.
+        """Record the transcript of one utterance. A transcript that occurs in more than one split is counted once.
 
         Args:
             transcript: Text of the utterance; a blank text is ignored.

@@ -291,7 +291,7 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _bounded_lines(handle: TextIO) -> Iterator[str]:
-    """Yield the lines of a CSV file. Raises ValueError if a line is too long, before it is in memory."""
+    """Yield the lines of a CSV file. Raises ValueError if a line is too long, without reading all of it into memory."""
     largest = current_limits().cell_characters
     csv.field_size_limit(largest)
     while line := handle.readline(CELLS_PER_LINE * largest + 1):

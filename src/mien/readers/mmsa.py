@@ -73,12 +73,18 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
 
 def _is_word_aligned(split: SplitArrays) -> bool:
-    """Return whether row i is the same word in all streams. A file with lengths for single streams is not aligned."""
+    """Return whether row i of an utterance is the same word in all modalities.
+
+    It is not if the modalities have different numbers of rows, or if the file stores lengths for acoustic or visual.
+    """
     return split.is_aligned and not any(key in split.values for key in LENGTHS.values())
 
 
 def _row_masks(split: SplitArrays) -> dict[Modality, BoolArray]:
-    """Return modality -> mask (utterance, row), False for padding, for each modality whose lengths the file stores."""
+    """Return modality -> mask (utterance, row), which is False for padding.
+
+    A modality is left out if the file stores neither its lengths nor a token mask for it.
+    """
     masks: dict[Modality, BoolArray] = {}
     if "text_bert" in split.values:
         mask = _token_mask(split)

@@ -1,8 +1,8 @@
 """Interpreter of pickles that hold numpy arrays and plain containers.
 
-The unpickler of Python calls any global that a pickle names, and allocates whatever lengths and positions it names.
-This interpreter knows only the instructions that such data need and the globals in `STAND_INS`, and it compares every
-length with the file before it allocates.
+Python's own unpickler calls any function or class that a pickle names, and allocates as much memory as the pickle asks
+for. This interpreter executes only the instructions that such data need, and calls only the stand-in functions in
+`STAND_INS`. Before it allocates much memory, it compares the length with the rest of the file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FLAGS = {b"00": False, b"01": True}
 
 
 class PickleLimitError(ValueError):
-    """A pickle exceeds a limit; the message names the option that raises it."""
+    """A pickle exceeds a limit. The message names the command-line option that allows more."""
 
 
 class PickleProgram:
@@ -63,14 +63,14 @@ class PickleProgram:
         self.largest_bytes = max(SHARED_BYTES, SHARED_RATIO * size)
 
     def run(self) -> Any:
-        """Execute the instructions up to the one to stop.
+        """Execute the instructions of the pickle up to its STOP instruction.
 
         Returns:
-            The value on the stack, with `ArrayRecord` in place of some arrays.
+            The unpickled value, in which an `ArrayRecord` stands for some of the arrays.
 
         Raises:
-            ValueError: An instruction is unknown, or does not fit the values.
-            IndexError: An instruction takes more values than there are.
+            ValueError: An instruction is unknown, or cannot be applied to the values on the stack.
+            IndexError: An instruction takes more values than the stack has.
             UnsafePickleError: The pickle names a global that has no stand-in.
         """
         read, instructions, limit = self.read, _INSTRUCTIONS.get, self.limits.items
@@ -85,37 +85,40 @@ class PickleProgram:
         raise PickleLimitError(f"more than {limit} instructions (--limit items=N allows more)")
 
     def require(self, n_bytes: int) -> None:
-        """Raise ValueError if the file has fewer bytes left."""
+        """Raise ValueError if fewer than `n_bytes` bytes of the file are left to read."""
         rest = self._size - self._handle.tell()
         if n_bytes > rest:
             raise ValueError(f"a length of {n_bytes} bytes with {rest} bytes left")
 
     def take(self, n_bytes: int) -> bytes:
-        """Read bytes, as many as there may be. Raises ValueError if the file is much shorter."""
+        """Read `n_bytes` bytes. If fewer are left, return these, or raise ValueError if `n_bytes` is large."""
         if n_bytes > SMALL_LENGTH:
             self.require(n_bytes)
         return self.read(n_bytes)
 
     def take_writable(self, n_bytes: int) -> bytearray:
-        """Read bytes, without a second copy of them. Raises ValueError if the file is shorter."""
+        """Read `n_bytes` bytes into a new bytearray. Raises ValueError if fewer are left."""
         self.require(n_bytes)
         data = bytearray(n_bytes)
         self._handle.readinto(data)
         return data
 
     def number(self, n_bytes: int) -> int:
-        """Read an unsigned number of little-endian order."""
+        """Read an unsigned little-endian integer that is stored in `n_bytes` bytes."""
         return int.from_bytes(self.read(n_bytes), "little")
 
     def line(self, longest: int = -1) -> bytes:
-        """Read a line of at most `longest` bytes, and remove its end. Raises ValueError if it has no end."""
+        """Return the next line without its line break.
+
+        Raises ValueError if there is no line break within `longest` bytes (-1: up to the end of the file).
+        """
         line = self._handle.readline(longest)
         if not line.endswith(b"\n"):
             raise ValueError("a line without an end")
         return line[:-1]
 
     def open_mark(self) -> None:
-        """Begin a group of values."""
+        """Put a mark on the stack. The values that follow it form a group."""
         # one group for each list that is being filled, and two for an array inside
         if len(self._marks) > 2 * self.limits.nesting:
             raise PickleLimitError("too many open groups of values (--limit nesting=N allows more)")
@@ -123,40 +126,40 @@ class PickleProgram:
         self.stack = []
 
     def close_mark(self) -> list[Any]:
-        """Take the values since the last mark."""
+        """Remove the last mark and the values that follow it from the stack, and return these values."""
         values, self.stack = self.stack, self._marks.pop()
         return values
 
     def pop(self) -> None:
-        """Remove the last value or mark."""
+        """Remove the last value from the stack, or the last mark if no value follows it."""
         if self.stack:
             self.stack.pop()
         else:
             self.close_mark()
 
     def put(self, index: int) -> None:
-        """Remember the last value under a number."""
+        """Store the last value of the stack in the memo, from which `get` reads it, under the number `index`."""
         self._memo[index] = self.stack[-1]
 
     def memoize(self) -> None:
-        """Remember the last value under the next number."""
+        """Store the last value of the stack in the memo, from which `get` reads it, under the next free number."""
         self._memo[len(self._memo)] = self.stack[-1]
 
     def get(self, index: int) -> None:
-        """Repeat a remembered value."""
+        """Put the value that the memo has under the number `index` on the stack."""
         if index not in self._memo:
             raise ValueError(f"value {index} of the memo, which is not there")
         self.stack.append(self._memo[index])
 
     def extend(self, values: list[Any]) -> None:
-        """Add values to the list at the end of the stack."""
+        """Append values to the list that is the last value of the stack."""
         target = self.stack[-1]
         if type(target) is not list:
             raise ValueError("values for something that is no list")
         target.extend(values)
 
     def update(self, items: list[Any]) -> None:
-        """Add keys and values to the dictionary at the end of the stack."""
+        """Add entries to the dictionary that is the last value of the stack. `items` is [key, value, key, ...]."""
         target, keys = self.stack[-1], items[::2]
         if type(target) is not dict or len(items) % 2:
             raise ValueError("keys and values for something that is no dictionary")
@@ -166,7 +169,7 @@ class PickleProgram:
         target.update(zip(keys, items[1::2], strict=True))
 
     def _check_keys(self, kinds: set[type], keys: list[Any]) -> None:
-        """Refuse keys whose hashes another person can choose, see `MOST_NUMBER_KEYS`."""
+        """Raise ValueError for dictionary keys that could slow dictionaries down, see `MOST_NUMBER_KEYS`."""
         if not kinds <= {str, bytes, bool, int, float, type(None)}:
             raise ValueError("a key that is neither text nor a number")
         if int in kinds and any(type(key) is int and key.bit_length() > KEY_BITS for key in keys):
@@ -176,7 +179,10 @@ class PickleProgram:
             raise ValueError(f"more than {MOST_NUMBER_KEYS} keys that are numbers")
 
     def find_global(self, module: str, name: str) -> None:
-        """Put the stand-in for a global on the stack. Raises UnsafePickleError if there is none."""
+        """Put the stand-in for a global (a named function or class) on the stack.
+
+        Raises UnsafePickleError if `STAND_INS` has none for it.
+        """
         if (module, name) not in STAND_INS:
             shown = ascii(f"{module[:LONGEST_NAME]}.{name[:LONGEST_NAME]}")[1:-1][:SHOWN_NAME_CHARACTERS]
             raise UnsafePickleError(
@@ -186,14 +192,14 @@ class PickleProgram:
         self.stack.append(STAND_INS[module, name])
 
     def reduce(self) -> None:
-        """Call the stand-in of a function."""
+        """Replace the last two values of the stack, a stand-in function and its arguments, by the function's result."""
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, FunctionType) or type(arguments) is not tuple:
             raise ValueError("a call of something that is no function")
         self.stack.append(function(arguments, self._spend))
 
     def build(self) -> None:
-        """Set the state of an array or its type."""
+        """Remove a state from the end of the stack, and apply it to the array or array type before it."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, ArrayRecord):
             target.set_state(state, self._spend)
@@ -203,7 +209,10 @@ class PickleProgram:
             raise ValueError("state for something that has none")
 
     def _spend(self, n_bytes: int) -> None:
-        """Count bytes that were copied or checked, so that a call repeated on one value cannot take long."""
+        """Add to the number of handled bytes, and raise ValueError if it exceeds the limit.
+
+        Without this limit, a short pickle could cause long computations by repeated calls with the same value.
+        """
         self._spent += n_bytes
         if self._spent > self.largest_bytes:
             raise ValueError("many arrays with the same bytes")
@@ -294,7 +303,7 @@ def _quoted(line: bytes) -> str:
 
 
 def _push(read: Callable[[PickleProgram], Any]) -> Callable[[PickleProgram], None]:
-    """Make an instruction that puts a value on the stack."""
+    """Return an instruction that puts the result of `read` on the stack."""
     return lambda program: program.stack.append(read(program))
 
 
@@ -303,7 +312,10 @@ def _push_new(make: Callable[[], Any]) -> Callable[[PickleProgram], None]:
 
 
 def _sized(width: int, convert: Callable[[bytes], Any]) -> Callable[[PickleProgram], None]:
-    """Make an instruction that puts a value on the stack that is stored as its length, in `width` bytes, and bytes."""
+    """Return an instruction that reads a length, stored in `width` bytes, then as many bytes, and converts these.
+
+    The instruction puts the converted value on the stack.
+    """
 
     def push(program: PickleProgram) -> None:
         n_bytes = int.from_bytes(program.read(width), "little")

@@ -1,7 +1,8 @@
-"""Numpy arrays in pickles: functions that stand in for those that such a pickle names, and check all arguments.
+"""Numpy arrays in pickles: stand-ins for the functions that a pickle of arrays calls.
 
-The functions take the arguments in the pickle as one tuple, and a function `spend` that counts the bytes they handle.
-They raise ValueError, with a reason, for what numpy would not have written. Arrays are views of the stored bytes.
+Every stand-in takes the arguments in the pickle as one tuple, and a function `spend` that counts the bytes it handles.
+It checks the arguments, and raises ValueError, with a reason, if numpy would not have written them. The arrays are
+views of the stored bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ NDARRAY: Final = object()
 
 
 class DtypeRecord:
-    """Arguments for numpy.dtype: a name, and the byte order as state."""
+    """Stand-in for a numpy.dtype object while a pickle is read: the name of a type and its byte order."""
 
     __slots__ = ("_name",)
 
@@ -36,7 +37,10 @@ class DtypeRecord:
         self._name = name.lstrip("<>|=")
 
     def set_state(self, state: object) -> None:
-        """Set the byte order. Raises ValueError if the type has parts or metadata."""
+        """Set the byte order from the state that a pickle stores for a numpy.dtype.
+
+        Raises ValueError if the state describes a structured type or has metadata.
+        """
         match state:
             case (_, "<" | ">" | "|" | "=" as order, None, None, None, *rest) if len(rest) <= 3:
                 self._name = order + self._name.lstrip("<>|=")
@@ -45,16 +49,16 @@ class DtypeRecord:
 
     @property
     def holds_objects(self) -> bool:
-        """Whether the data are a list of Python objects instead of bytes."""
+        """Whether an array of this type is stored as a list of Python objects instead of bytes."""
         return "O" in self._name
 
     def numpy(self) -> np.dtype[Any]:
-        """The numpy type."""
+        """Return the numpy type that this record stands for."""
         return np.dtype(self._name)
 
 
 class ArrayRecord:
-    """An array that `_reconstruct` has created, and that is filled by the state that follows."""
+    """Stand-in for an array that a pickle creates without data. `set_state` creates the array itself."""
 
     __slots__ = ("array",)
 
@@ -62,11 +66,11 @@ class ArrayRecord:
         self.array: AnyArray | None = None
 
     def set_state(self, state: object, spend: Spend) -> None:
-        """Fill the array.
+        """Create the array from the state that a pickle stores for it, and keep it in the field `array`.
 
         Args:
-            state: Version, shape, type, whether the order is Fortran's, and the data.
-            spend: Counts handled bytes.
+            state: Tuple of version, shape, type, whether the data are in Fortran order, and the data.
+            spend: Function that is called with the number of bytes of the data.
 
         Raises:
             ValueError: Shape, type and data do not fit each other.
@@ -118,7 +122,7 @@ def _object_array(raw: list[Any], shape: tuple[int, ...]) -> AnyArray:
 
 
 def _dtype(arguments: tuple[Any, ...], _spend: Spend) -> DtypeRecord:
-    """Stand-in for numpy.dtype."""
+    """Return a record of an array type. Stands in for numpy.dtype, with its arguments."""
     match arguments:
         case (str() as name, *_) if DTYPE_NAME.fullmatch(name):
             return DtypeRecord(name)
@@ -128,7 +132,7 @@ def _dtype(arguments: tuple[Any, ...], _spend: Spend) -> DtypeRecord:
 
 
 def _reconstruct(arguments: tuple[Any, ...], _spend: Spend) -> ArrayRecord:
-    """Stand-in for numpy's `_reconstruct`, which creates an empty array whose state follows."""
+    """Return an array record without data. Stands in for numpy's `_reconstruct`, which creates an empty array."""
     match arguments:
         case (subtype, (0,), b"b" | "b") if subtype is NDARRAY:
             return ArrayRecord()
@@ -136,7 +140,7 @@ def _reconstruct(arguments: tuple[Any, ...], _spend: Spend) -> ArrayRecord:
 
 
 def _scalar(arguments: tuple[Any, ...], spend: Spend) -> Any:
-    """Stand-in for numpy's `scalar`, which creates one value."""
+    """Return one value of an array type. Stands in for numpy's `scalar`, with its arguments (type, data)."""
     match arguments:
         case (DtypeRecord() as dtype, raw):
             return _array([raw] if dtype.holds_objects else raw, dtype, (1,), "C", spend)[0]
@@ -144,7 +148,7 @@ def _scalar(arguments: tuple[Any, ...], spend: Spend) -> Any:
 
 
 def _frombuffer(arguments: tuple[Any, ...], spend: Spend) -> AnyArray:
-    """Stand-in for numpy's `_frombuffer`, which pickles of protocol 5 use."""
+    """Return an array made from bytes. Stands in for numpy's `_frombuffer`, which pickles of protocol 5 call."""
     match arguments:
         case (raw, dtype, shape, "C" | "F" as order) | (raw, dtype, shape, "C" | "F" as order, _):
             return _array(raw, dtype, shape, order, spend)
@@ -156,7 +160,7 @@ def _frombuffer(arguments: tuple[Any, ...], spend: Spend) -> AnyArray:
 
 
 def _encode_latin1(arguments: tuple[Any, ...], spend: Spend) -> bytes:
-    """Stand-in for `_codecs.encode`, which pickles of protocol 2 use for bytes."""
+    """Encode a text as latin1. Stands in for `_codecs.encode`, which pickles of protocol 2 call to make bytes."""
     match arguments:
         case (str() as text, "latin1" | "latin-1"):
             spend(len(text))
@@ -165,7 +169,7 @@ def _encode_latin1(arguments: tuple[Any, ...], spend: Spend) -> bytes:
 
 
 def _no_bytes(arguments: tuple[Any, ...], _spend: Spend) -> bytes:
-    """Stand-in for `bytes`, which pickles of protocol 2 call without arguments."""
+    """Return empty bytes. Stands in for `bytes`, which pickles of protocol 2 call without arguments."""
     if arguments:
         raise ValueError("a call of bytes with arguments")
     return b""

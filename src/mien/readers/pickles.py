@@ -1,7 +1,7 @@
 """Safe reading of pickles that hold numpy arrays and plain containers.
 
-`PickleProgram` interprets the pickle. `read_pickle` then replaces the records of arrays by the arrays, and measures
-what was read, because lists that are shared may stand for more values than any memory holds.
+`PickleProgram` interprets the pickle. `read_pickle` then replaces each `ArrayRecord` by its array. It also limits the
+total number of values: a list that occurs many times in a small file may stand for more values than fit in memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ DAMAGED = "it is cut, altered or of another kind: copy or download it again"
 
 
 def read_pickle(path: Path, reader: str) -> Any:
-    """Read a pickle without executing its calls. Texts of Python 2 are read as latin1, as numpy needs it.
+    """Read a pickle of arrays and plain values without running any code that the file names.
+
+    Texts that Python 2 wrote are decoded as latin1, which numpy arrays in such files need.
 
     Args:
         path: The pickle.
@@ -35,7 +37,7 @@ def read_pickle(path: Path, reader: str) -> Any:
         Dictionaries, lists, tuples, texts, numbers and numpy arrays.
 
     Raises:
-        UnsafePickleError: The pickle names any other global.
+        UnsafePickleError: The pickle names a function or class that arrays and plain values do not need.
         DataError: The file is damaged, exceeds a limit, or is not a pickle.
     """
     with reporting_unreadable("a pickle of arrays", [path]), open(path, "rb") as handle:
@@ -52,7 +54,7 @@ def read_pickle(path: Path, reader: str) -> Any:
 
 
 class _Part(NamedTuple):
-    """A value, and its size where all shared parts are written out."""
+    """A value and its size. An object that occurs several times in the value is counted each time."""
 
     value: Any
     n_values: int
@@ -62,7 +64,10 @@ class _Part(NamedTuple):
 
 
 class _TreeMeasure:
-    """Replaces records by arrays in a tree of containers, and measures it. Each object is visited once."""
+    """Replaces each `ArrayRecord` in nested containers by its array, and measures the size of the containers.
+
+    Each object is visited only once, even if it occurs several times.
+    """
 
     def __init__(self, program: PickleProgram) -> None:
         self._largest_bytes = program.largest_bytes
@@ -71,18 +76,18 @@ class _TreeMeasure:
         self._known: dict[int, tuple[Any, _Part | None]] = {}
 
     def finish(self, value: Any, depth: int) -> _Part:
-        """Convert and measure a value.
+        """Replace the array records in a value by arrays, and measure the value.
 
         Args:
-            value: A plain value, a container, an array or its record.
-            depth: Number of containers around the value.
+            value: A text, number or other plain value; a container; an array; or an `ArrayRecord`.
+            depth: Number of nested containers that enclose the value.
 
         Returns:
             The converted value with its size.
 
         Raises:
-            PickleLimitError: The containers are too deep or hold too many values.
-            ValueError: A container contains itself, or the value is none of these.
+            PickleLimitError: The containers are nested too deeply or hold too many values.
+            ValueError: A container contains itself, the total size is too large, or a value has another type.
         """
         if isinstance(value, PLAIN):
             return _Part(value, 1, _plain_bytes([value]), 0)
@@ -133,7 +138,7 @@ class _TreeMeasure:
 
 
 def _plain_bytes(values: Sequence[Any]) -> int:
-    """Return about how many bytes the values of a container take."""
+    """Return the approximate number of bytes of memory that plain values in a container take."""
     kinds = tuple(kind for kind in set(map(type, values)) if issubclass(kind, str | bytes))
     texts = sum(len(value) for value in values if isinstance(value, kinds)) if kinds else 0
     return VALUE_BYTES * len(values) + texts

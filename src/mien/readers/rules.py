@@ -131,6 +131,8 @@ def finite_mean(rows: FloatArray, notes: Counter[str]) -> FloatArray | None:
     if not len(rows):
         return None
     finite = finite_cells(rows)
+    if finite.all():  # nearly always, and several times as fast
+        return np.asarray((rows.sum(axis=0, dtype=np.float64) / len(rows)).astype(np.float32))
     counts = finite.sum(axis=0)
     add_note(notes, VALUE_NOT_FINITE, finite.size - int(counts.sum()))
     if not counts.all():
@@ -186,7 +188,10 @@ def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, Bool
     Returns:
         ``(words, present)``: vectors (word, feature) as float32, and a mask (word,) that is False for replaced words.
     """
-    present: BoolArray = np.asarray(finite_cells(rows).all(axis=1))
+    finite = finite_cells(rows)
+    if finite.all():
+        return rows.astype(np.float32), np.ones(len(rows), dtype=bool)
+    present: BoolArray = np.asarray(finite.all(axis=1))
     add_note(notes, WORD_NOT_FINITE, int((~present).sum()))
     return np.where(present[:, None], rows, 0).astype(np.float32), present
 

@@ -42,7 +42,7 @@ def open_splits(paths: Sequence[Path], reader: str) -> list[SplitArrays]:
         The splits in the file, in the order train, valid, test.
 
     Raises:
-        UnsafePickleError: The pickle names a call.
+        UnsafePickleError: The pickle names a function or class that arrays and plain values do not need.
         DataError: The pickle is damaged, has no split, or its streams have wrong shapes.
     """
     path = only_file(paths, (".pkl", ".pickle"), reader)
@@ -75,15 +75,15 @@ class SplitArrays:
 
     @property
     def is_aligned(self) -> bool:
-        """Whether the streams have the same number of rows, so that row i is one word in all of them."""
+        """Whether all modalities have the same number of rows, so that row i is the same word in each of them."""
         return len({stream.shape[1] for stream in self.features.values()}) == 1
 
     def where(self, row: int) -> str:
-        """Location for error messages."""
+        """Return a text for error messages that names a row, the split and the file."""
         return f"row {row} of {self.name!r} in {self.path}"
 
     def array(self, key: str) -> AnyArray:
-        """Get an array with one row per utterance. Raises DataError if it is missing or has another number of rows."""
+        """Return the array of a key. Raises DataError if it is missing or does not have one row per utterance."""
         if key not in self.values:
             raise DataError(
                 f"Expected {key!r} in {self.name!r} of {self.path}, but got {_shown_keys(self.values)}; {WRONG_FILE}"
@@ -95,13 +95,13 @@ class SplitArrays:
         return values
 
     def text_rows(self, key: str) -> list[list[str]]:
-        """Get an array as the texts of each utterance, equally many.
+        """Return the texts in an array as one list per utterance. All lists have the same length.
 
         Args:
             key: Key of an array of texts, bytes (UTF-8) or numbers. A missing value (None or NaN) is an empty text.
 
         Returns:
-            One list per utterance.
+            The texts of each utterance.
 
         Raises:
             DataError: The array is missing, has another number of rows, or holds a value of another kind.
@@ -119,20 +119,23 @@ class SplitArrays:
         return [texts[row * n_columns : (row + 1) * n_columns] for row in range(self.n_rows)]
 
     def texts(self, key: str) -> list[str]:
-        """Get an array as one text per utterance. Raises DataError as `text_rows` does, and for any other number."""
+        """Return the texts in an array that has one text per utterance.
+
+        Raises DataError for the reasons of `text_rows`, or if an utterance has more or fewer texts than one.
+        """
         rows = self.text_rows(key)
         if any(len(row) != 1 for row in rows):
             raise self.refuse(key, "one text per utterance", f"shape {self.array(key).shape}")
         return [row[0] for row in rows]
 
     def refuse(self, key: str, expected: str, got: str, remedy: str = WRONG_FILE) -> DataError:
-        """Create the error for an array.
+        """Create the error for an invalid array.
 
         Args:
             key: Key of the array.
-            expected: What it should be, in words.
-            got: What it is.
-            remedy: Advice to the user.
+            expected: Description of a valid array.
+            got: Description of the array that was found.
+            remedy: Advice to the user on what to do.
 
         Returns:
             The error to raise.
@@ -167,16 +170,16 @@ def source_from_splits(
     notes: Counter[str],
     mapping: Mapping[str, str],
 ) -> SourceDataSet:
-    """Create the data set, with feature spaces named after the reader.
+    """Create the opened data set from its splits. The names of its feature spaces begin with the name of the reader.
 
     Args:
         reader: Name of the reader.
-        splits: The splits of the pickle; rows of aligned streams are words, those of other streams are frames.
-        keep_words: Whether `attach` stores words.
-        groups: Rows by video.
+        splits: The splits of the pickle. If their modalities are aligned, a row is a word, otherwise a frame.
+        keep_words: Whether `attach` stores the vectors of words.
+        groups: The rows (utterances) of all splits, grouped by video.
         attach: Function that adds the features to the utterance of a row.
-        notes: Counter of applied rules.
-        mapping: Field -> key in the pickle, without the modalities.
+        notes: Counter: text of a rule for invalid data -> how often it was applied.
+        mapping: Field -> key in the pickle that was read for it. The keys of the modalities are added.
 
     Returns:
         The opened data set.
@@ -211,7 +214,7 @@ def _as_array(path: Path, name: str, key: str, value: object) -> AnyArray:
 
 
 def _holds_numbers(value: object) -> bool:
-    """Return whether a value consists of numbers alone."""
+    """Return whether a value is a number, a numeric array, or nested lists or tuples of only these."""
     if isinstance(value, list | tuple):
         return all(issubclass(kind, NUMBERS) for kind in set(map(type, value))) or all(map(_holds_numbers, value))
     return value.dtype.kind in "biuf" if isinstance(value, np.ndarray) else isinstance(value, NUMBERS)

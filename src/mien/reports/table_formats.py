@@ -34,11 +34,13 @@ FORMULA = re.compile(rf"\A(?={BLANK}*{SIGN})|(?<=[\n;])(?=(?:(?!\n){BLANK})*{SIG
 
 
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Format a table as CSV (RFC 4180, but with line feeds), safe for spreadsheets and terminals.
+    """Format a table as CSV (RFC 4180, but lines end with a line feed).
+
+    Texts are changed so that spreadsheets run no formula in them and terminals no control character.
 
     Args:
         header: Names of the columns.
-        rows: Values; None becomes an empty cell, floats keep all digits, and `spreadsheet_cell` changes texts.
+        rows: Values. None becomes an empty cell, floats keep all digits, and texts are changed by `spreadsheet_cell`.
 
     Returns:
         The CSV text.
@@ -117,12 +119,15 @@ def latex_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
 
 
 def spreadsheet_cell(value: Any) -> Any:
-    """Put an apostrophe before each formula in a text, and show its control characters. Return numbers unchanged."""
+    """Return a text with an apostrophe before each formula and with escaped control characters.
+
+    A value that is not a text is returned unchanged.
+    """
     return FORMULA.sub("'", printable(value)) if isinstance(value, str) else value
 
 
 def seeds_text(counts: Sequence[int]) -> str:
-    """Return sorted numbers of seeds as text: "5 seeds" if all are equal, otherwise for example "3 to 5 seeds"."""
+    """Return ascending numbers of seeds as a text: "5 seeds" for [5], "3 to 5 seeds" for [3, 4, 5]."""
     if not counts:
         return "no seed"
     span = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"

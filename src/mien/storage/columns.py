@@ -36,7 +36,9 @@ TEXTS = ["video_id", "transcript", "split"]
 
 
 def open_arrow(path: Path, mode: str = "rb") -> pa.NativeFile:
-    """Open a file for pyarrow, which itself opens only paths that are valid UTF-8.
+    """Open a file for pyarrow.
+
+    The path need not be valid UTF-8, which pyarrow requires when it opens a file by its path.
 
     Args:
         path: The file.
@@ -223,7 +225,10 @@ def equal_id_ranges(ids: Sequence[str]) -> list[tuple[str, int, int]]:
 
 
 def _word_array(utterances: Sequence[Utterance], space: FeatureSpace) -> pa.Array:
-    """Convert the word vectors of utterances to a list of vectors per row, with null for an utterance without words."""
+    """Convert the word vectors of utterances to an Arrow array (utterance,).
+
+    Its values are lists with one vector per word, or null for an utterance without words.
+    """
     words = [words_of_utterance(utterance, space.modality) for utterance in utterances]
     offsets = np.cumsum([0, *(0 if each is None else len(each[1]) for each in words)], dtype=np.int32)
     validity = _validity([each is not None for each in words])

@@ -47,12 +47,19 @@ BYTES_PER_GROUP = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
-    """Metadata of a Dataset."""
+    """Metadata of a Dataset.
+
+    Attributes:
+        name: Name of the Dataset.
+        spaces: Feature space of each modality.
+        sentiment_values: Kind of the sentiment labels.
+        origin: Where the rows come from: source, files with sha256, options, and how often each rule was applied.
+        licence_note: Note on the licence of the data.
+    """
 
     name: str
     spaces: Mapping[Modality, FeatureSpace]
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
-    # where the rows come from: source, files with sha256, options, applied rules with counts
     origin: Mapping[str, Any] = field(default_factory=dict)
     licence_note: str = ""
     label_spaces: tuple[LabelSpace, ...] = PAPER_SPACES
@@ -89,12 +96,15 @@ class Dataset:
         return [name for name in SPLITS if name in self.counts]
 
     def table(self, names: list[str] | None = None) -> pa.Table:
-        """The rows as an Arrow table, with all columns or the named ones."""
+        """Return the rows as an Arrow table, with the columns in `names`. If `names` is None, it has all columns."""
         with columns.open_arrow(self.folder / TABLE) as file:
             return pq.read_table(file, columns=names)
 
     def row_groups(self, names: list[str] | None = None) -> Iterator[pa.Table]:
-        """Yields the row groups, with all columns or the named ones; each holds whole videos."""
+        """Yield the row groups of the table, each with all utterances of some videos.
+
+        The groups have the columns in `names`, or all columns if `names` is None.
+        """
         with columns.open_arrow(self.folder / TABLE) as source, pq.ParquetFile(source) as file:
             for number in range(file.num_row_groups):
                 yield file.read_row_group(number, columns=names)
@@ -123,8 +133,8 @@ class Dataset:
             The split as arrays.
 
         Raises:
-            DataError: The split is unknown or empty. If `words` is True, also: no modality has word vectors, or two
-                modalities have different numbers of words in an utterance.
+            DataError: The split is unknown or empty. If `words` is True, the error is also raised if no modality has
+                word vectors, or if two modalities have different numbers of words in an utterance.
         """
         self._require_split(split)
         names, by_word = self._column_names(words)
@@ -188,7 +198,7 @@ class Dataset:
 
 
 def write_dataset(folder: Path, videos: Iterable[Video], facts: DatasetFacts) -> Dataset:
-    """Write a Dataset; an existing Dataset in the folder is replaced only when the new Dataset is complete.
+    """Write a Dataset. An existing Dataset in the folder is replaced only when the new Dataset is complete.
 
     Args:
         folder: Dataset folder to write.
@@ -211,7 +221,7 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
     Args:
         folder: Dataset folder to write.
         groups: Groups of videos.
-        facts: Metadata; `origin` is read after the last group.
+        facts: Metadata. Its field `origin` is read after the last group and may change until then.
 
     Returns:
         The opened Dataset.
@@ -240,7 +250,7 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
 
 
 def row_groups(videos: Iterable[Video]) -> Iterator[list[Video]]:
-    """Yield consecutive videos in groups of limited size; videos without utterances are left out.
+    """Yield consecutive videos in groups of limited size. Videos without utterances are left out.
 
     The boundaries depend only on the videos, so that equal videos give equal tables.
     """
@@ -260,10 +270,12 @@ def row_groups(videos: Iterable[Video]) -> Iterator[list[Video]]:
 
 
 def open_dataset(folder: str | Path) -> Dataset:
-    """Open a Dataset. Checks the sha256 of its table, and every value, because the Dataset may come from elsewhere.
+    """Open a Dataset, and check the sha256 of its table and all values in it.
+
+    The values are checked because the Dataset may come from an untrusted source.
 
     Raises:
-        DataError: The folder is no Dataset.
+        DataError: The folder is not a Dataset.
         DamagedFileError: The table or dataset.json was altered.
     """
     dataset = _open_unchecked(Path(folder))

@@ -70,13 +70,21 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Coverage:
-    """Running statistics of the vectors of one modality in one split."""
+    """Running statistics of the vectors of one modality in one split.
+
+    Attributes:
+        n_rows: Number of utterances so far.
+        n_present: Number of utterances that have the modality.
+        all_zero_rows: Number of vectors that contain only zeros.
+        low: Minimum of each feature (feature,), as soon as there is a vector.
+        high: Maximum of each feature (feature,), as soon as there is a vector.
+    """
 
     n_rows: int = 0
     n_present: int = 0
     all_zero_rows: int = 0
-    low: FloatArray | float = np.inf  # minimum of each feature (feature,), as soon as there is a vector
-    high: FloatArray | float = -np.inf  # maximum of each feature (feature,), as soon as there is a vector
+    low: FloatArray | float = np.inf
+    high: FloatArray | float = -np.inf
 
     def add(self, matrix: FloatArray, present: BoolArray) -> None:
         """Update the statistics with vectors (row, feature). Where `present` (row,) is False, the vector is missing."""
@@ -203,7 +211,7 @@ def _describe_space(space: FeatureSpace) -> dict[str, Any]:
 
 
 def _leakage(dataset: Dataset) -> dict[str, Any]:
-    """Return which videos and how many transcripts occur in several splits, with examples of these transcripts.
+    """Return the videos and the number of transcripts that occur in several splits, with examples of the transcripts.
 
     Rows without a split are ignored. Transcripts are compared in lower case and without surrounding blanks.
     """

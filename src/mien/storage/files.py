@@ -38,9 +38,10 @@ UMASK = _umask()
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, to write a file to inside the block.
+    """Context manager that yields a temporary path, to which the block writes the new content of `path`.
 
-    The content is flushed to disk before the file is renamed. If `path` is a symbolic link, the link is replaced.
+    After the block, the content is flushed to disk and the temporary file is renamed to `path`. If `path` is a symbolic
+    link, the link is replaced.
 
     Raises:
         WriteError: The file cannot be written (full disk, no permission); `path` is unchanged.
@@ -56,10 +57,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def temporary_beside(target: Path, *, is_folder: bool = False) -> Iterator[Path]:
-    """Give a new empty file or folder beside `target` that only this user can open; remove it afterwards.
+    """Context manager that creates an empty file or folder beside `target`, and removes it after the block.
 
-    Its name `.NAME.partial-PID-RANDOM` cannot be predicted, so nobody can put a link there before. Older ones that
-    killed processes left are removed.
+    Only this user can open it. Its name `.NAME.partial-PID-RANDOM` cannot be predicted, so nobody can put a link there
+    in advance. Temporary files and folders that killed processes left for the same target are removed first.
 
     Args:
         target: File or folder that will be written; missing parent folders are created.
@@ -69,7 +70,7 @@ def temporary_beside(target: Path, *, is_folder: bool = False) -> Iterator[Path]
         The temporary path, which may be renamed.
 
     Raises:
-        OSError: It cannot be created.
+        OSError: The file or folder cannot be created.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_partial(target.parent, f".{glob.escape(target.name)}.partial-*")
@@ -102,11 +103,11 @@ def set_usual_mode(aside: Path) -> None:
 
 @contextmanager
 def exclusive_lock(path: Path, held: Exception | None = None) -> Iterator[None]:
-    """Hold a lock on a file inside the block. The operating system releases it when this process dies.
+    """Context manager that holds a lock on a file. The operating system releases the lock if this process dies.
 
     Args:
         path: Lock file; it is created if missing, never changed and not removed.
-        held: Error to raise when another process holds the lock; None waits for the lock.
+        held: Error to raise if another process holds the lock. If it is None, the function waits for the lock.
 
     Yields:
         Nothing; the lock is held.
@@ -157,7 +158,7 @@ def require_same_kind(path: Path, head: bytes) -> None:
         head: First bytes of every file of the kind that will be written.
 
     Raises:
-        WriteError: There is a file of another kind.
+        WriteError: The file exists and is of another kind.
     """
     if path.is_file() and path.stat().st_size:
         with open(path, "rb") as handle:
@@ -175,7 +176,7 @@ _PARTIAL_NAME = re.compile(r"\.partial-(\d+)(-[a-z0-9_]+)?$")
 
 
 def remove_partial(folder: Path, pattern: str) -> None:
-    """Remove this user's incomplete files and folders of processes that no longer run.
+    """Remove the incomplete files and folders that ended processes of this user left in a folder.
 
     Args:
         folder: Folder to search.
@@ -191,7 +192,11 @@ def remove_partial(folder: Path, pattern: str) -> None:
 
 
 def _is_running(process_id: int) -> bool:
-    """Whether another process with this id exists. In a container, every process may have the id 1."""
+    """Return whether another process with this id exists. The id of this process itself gives False.
+
+    In containers, every process may have the id 1. An ended process may therefore have left a temporary file with the
+    id of this process.
+    """
     if process_id == os.getpid():
         return False
     try:
@@ -222,7 +227,7 @@ def write_error(path: Path, error: OSError) -> WriteError:
 
 
 def write_json(path: Path, facts: Any) -> None:
-    """Write one JSON file atomically; NaN becomes null.
+    """Write values to a JSON file atomically. NaN becomes null.
 
     Args:
         path: File to write.
@@ -236,12 +241,12 @@ def write_json(path: Path, facts: Any) -> None:
 
 
 def to_json_text(facts: Any) -> str:
-    """Indented JSON. NaN and infinities, which JSON lacks, become null; control characters are escaped."""
+    """Return values as indented JSON text. NaN and infinities become null, and control characters are escaped."""
     return printable_json(json.dumps(_nan_as_none(facts), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read one JSON object.
+    """Read a file that contains one JSON object.
 
     Args:
         path: File to read.
@@ -330,7 +335,7 @@ def read_card(path: Path, what: str, expected: Mapping[str, Any], remedy: str) -
 
 @contextmanager
 def reporting_damage(path: Path, what: str) -> Iterator[None]:
-    """Convert errors in the block to DamagedFileError. The block reads values from a card (a metadata file).
+    """Context manager that converts errors of reading values from a card (a metadata file) to DamagedFileError.
 
     Args:
         path: The card; named in the error message.

@@ -45,14 +45,16 @@ class FolderKind:
 
 @contextmanager
 def atomic_folder(folder: Path, kind: FolderKind) -> Iterator[Path]:
-    """Give a temporary folder beside `folder`; on success rename it to `folder`, otherwise remove it.
+    """Context manager that yields a temporary folder, to which the block writes the new content of `folder`.
+
+    If the block succeeds, the temporary folder is renamed to `folder`. Otherwise, it is removed.
 
     An existing `folder` is replaced only if it is empty or of the same kind, and holds no file of the user. If `folder`
     is a symbolic link, its target is replaced.
 
     Args:
         folder: Folder to write or replace.
-        kind: What the folder is.
+        kind: Kind of the folder.
 
     Yields:
         The temporary folder.
@@ -80,11 +82,11 @@ def atomic_folder(folder: Path, kind: FolderKind) -> Iterator[Path]:
 
 
 def require_replaceable(folder: Path, kind: FolderKind) -> Path:
-    """Check whether `atomic_folder` may replace a folder. Cheap: call it before any long computation.
+    """Check whether `atomic_folder` may replace a folder. The check is fast: call it before any long computation.
 
     Args:
         folder: Folder to write or replace.
-        kind: What the folder is.
+        kind: Kind of the folder.
 
     Returns:
         The resolved folder.
@@ -126,14 +128,16 @@ def require_replaceable(folder: Path, kind: FolderKind) -> Path:
 
 
 def require_own_outputs(folder: Path, kind: FolderKind) -> None:
-    """Check that the files which a command will replace in a folder are its own. Other files there are not touched.
+    """Check that a command replaces no file of the user in a folder, but only files that it wrote earlier.
+
+    The command must not change files whose names are not in `kind.files`, so these are not checked.
 
     Args:
         folder: Folder of the outputs; it need not exist.
         kind: What the command writes.
 
     Raises:
-        WriteError: A file of one of the names is there, without a card of this kind.
+        WriteError: The folder has a file with a name in `kind.files`, but no card of this kind.
     """
     taken = [name for name in kind.files if os.path.lexists(folder / name)]
     if taken and not kind.is_kind_of(folder):
@@ -151,7 +155,7 @@ def restore_interrupted_swap(folder: Path) -> None:
 
 
 def _replaced_folder(folder: Path) -> Path:
-    """Where `atomic_folder` puts the old folder during a swap."""
+    """Return the path to which `atomic_folder` renames the old folder while it replaces it."""
     return folder.with_name(f".{folder.name}.replaced")
 
 

@@ -50,7 +50,8 @@ def check_dataset_table(
         label_spaces: Label spaces of the Dataset.
 
     Returns:
-        Split, or "none" -> the numbers "videos" and "utterances", and "longest", the most utterances of a video.
+        Counts by name of the split: "videos", "utterances", and "longest", the largest number of utterances in a video.
+        The name "none" stands for the videos without a split.
 
     Raises:
         DamagedFileError: The table is damaged, exceeds a limit, has other columns, or has a value that `write_dataset`
@@ -84,7 +85,7 @@ def _row_groups(path: Path, schema: pa.Schema | None = None) -> Iterator[pa.Tabl
 
 
 def _check_rows(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace], label_spaces: Sequence[LabelSpace]) -> None:
-    """Raise ValueError for a value that no Dataset has."""
+    """Raise ValueError if a row has a value that is not allowed in a Dataset."""
     for name in ("video_id", "index"):
         if rows[name].null_count:
             raise ValueError(f"a row without {name}")
@@ -116,7 +117,11 @@ def _require_finite_vectors(column: pa.ChunkedArray | pa.Array, space: FeatureSp
 
 
 def _count_videos(rows: pa.Table, counts: dict[str, Counter[str]], video_ids: set[str]) -> None:
-    """Count the videos of the rows. Raises ValueError if one occurs twice, has two splits or repeats an index."""
+    """Add the videos of the rows to `counts` (by split), and their ids to `video_ids`.
+
+    Raises ValueError if a video occurs twice, has two splits or an unknown split, or if two of its utterances have the
+    same index.
+    """
     splits, indices = rows["split"].to_pylist(), rows["index"].to_pylist()
     for video_id, start, stop in equal_id_ranges(rows["video_id"].to_pylist()):
         split = splits[start]

@@ -34,16 +34,24 @@ TASKS_KEY = b"mien.tasks"
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Predictions of one system for N utterances, with gold labels. Rows of one video are contiguous."""
+    """Predictions of one system for N utterances, with gold labels. Rows of one video are contiguous.
 
-    video_id: np.ndarray[Any, np.dtype[np.object_]]  # (N,) str
-    index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
-    # name of a label space -> gold labels (N, column), rows of NaN where missing
+    Attributes:
+        video_id: Id of the video of each utterance (N,), as texts.
+        index: Index of each utterance in its video, (N,).
+        labels: Gold labels (N, column) of each label space, by its name. The row of an utterance without these labels
+            is NaN.
+        outputs: Predicted class probabilities or intensities (N, output) of each task, by the name of the task. The
+            outputs of a task have the order in its `Task`.
+        sentiment_values: Whether the gold sentiment scores are intensities or only stand for a class.
+        tasks: All tasks of the label spaces, by name; the system may predict only some of them.
+    """
+
+    video_id: np.ndarray[Any, np.dtype[np.object_]]
+    index: np.ndarray[Any, np.dtype[np.int64]]
     labels: Mapping[str, FloatArray]
-    # task -> class probabilities or intensities (N, output)
     outputs: Mapping[str, FloatArray]
     sentiment_values: SentimentValues = SentimentValues.INTENSITY
-    # all tasks of the label spaces; the system may predict only some of them
     tasks: Mapping[str, Task] = field(default_factory=lambda: PAPER_TASKS)
 
     @property
@@ -101,7 +109,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 @contextmanager
 def predictions_writer(path: Path) -> Iterator[Callable[[Predictions], None]]:
-    """Yield a function that appends Predictions to a table. The file appears at `path` when the block succeeds.
+    """Context manager that yields a function which appends Predictions to a table.
+
+    The file is created at `path` only if the block succeeds.
 
     All Predictions must come from one system. At least one call of the function is required.
 

@@ -41,23 +41,33 @@ _LOCKED: ContextVar[frozenset[Path]] = ContextVar("_LOCKED", default=frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training of a system: the requested options and, once the training has finished, its results."""
+    """One training of a system: the requested options and, once the training has finished, its results.
+
+    Attributes:
+        folder: Run folder.
+        model: Name of the model.
+        tasks: Tasks that the system predicts.
+        seed: Seed of the random numbers.
+        settings: Settings of the model under "model", and of the training loop under "training".
+        dataset: "path", "name", "fingerprint" and "sentiment_values" of the Dataset that the system was trained on.
+        spaces: Feature space of each modality that the system uses.
+        finished: Whether the training has finished.
+        outcome: Results: chosen epoch and criterion, number of parameters, cost, majority labels of the train split,
+            and versions.
+        sha256: sha256 of the files, by path relative to the folder.
+        task_table: All tasks of the label spaces of that Dataset, by name; the system learns those in `tasks`.
+    """
 
     folder: Path
     model: str
     tasks: tuple[str, ...]
     seed: int
-    # "model" or "training" -> settings of the model or of the training loop
     settings: Mapping[str, Mapping[str, Any]]
-    # "path", "name", "fingerprint" and "sentiment_values" of the Dataset that the system was trained on
     dataset: Mapping[str, Any]
     spaces: Mapping[Modality, FeatureSpace]
     finished: bool
-    # chosen epoch and criterion, number of parameters, cost, majority labels of train, versions
     outcome: Mapping[str, Any]
-    # path of a file, relative to the folder -> its sha256
     sha256: Mapping[str, str] = field(default_factory=dict)
-    # all tasks of the label spaces of that Dataset; the system learns those in `tasks`
     task_table: Mapping[str, Task] = field(default_factory=lambda: PAPER_TASKS)
 
     @property
@@ -72,7 +82,7 @@ class Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that determines the weights. `mien train --resume` continues a run only if its identity is unchanged."""
+        """Everything that determines the weights of a run. `mien train --resume` requires that it is unchanged."""
         return {
             "model": self.model,
             "inputs": list(self.inputs),
@@ -113,7 +123,7 @@ def write_run(run: Run, files: Sequence[Path] = ()) -> None:
 
 @contextmanager
 def run_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock of a Run folder inside the block, so that only one process trains in it.
+    """Context manager that holds the lock of a Run folder, so that only one process trains in it.
 
     Args:
         folder: Run folder; it is created if missing.
@@ -163,8 +173,7 @@ def open_run(folder: str | Path, *, unfinished: bool = False) -> Run:
         DataError: The folder is not a Run.
         DamagedFileError: A file is missing or was altered.
         UnknownNameError: The run predicts a task that its label spaces do not have, or of an unknown kind.
-        TrainingError: The training has not finished, or another process trains the run now, and `unfinished` is
-            False.
+        TrainingError: `unfinished` is False, and the training has not finished or another process trains the run now.
     """
     folder = Path(folder)
     card = read_card(folder / CARD, "a Run", FORMAT, "train it")

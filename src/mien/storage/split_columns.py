@@ -20,11 +20,19 @@ WordsOfOne = tuple[FloatArray, BoolArray] | None
 
 @dataclass(frozen=True, slots=True)
 class WordColumns:
-    """Word vectors of all utterances, concatenated. Every modality has the same words; W is their total number."""
+    """Word vectors of all utterances, concatenated.
 
-    offsets: np.ndarray[Any, np.dtype[np.int64]]  # (N + 1,): utterance n has words offsets[n] : offsets[n + 1]
-    features: dict[Modality, FloatArray]  # (W, feature) float32, zero rows where not present
-    present: dict[Modality, BoolArray]  # (W,)
+    Every modality has the same words. N is the number of utterances, and W the number of all words.
+
+    Attributes:
+        offsets: (N + 1,). The words of utterance n are the rows from offsets[n] to offsets[n + 1] - 1.
+        features: Word vectors (W, feature) float32 of each modality. The vector of a word without the modality is zero.
+        present: Mask (W,) of each modality, True where the word has the modality.
+    """
+
+    offsets: np.ndarray[Any, np.dtype[np.int64]]
+    features: dict[Modality, FloatArray]
+    present: dict[Modality, BoolArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +40,34 @@ class SplitColumns:
     """One split as arrays: the videos one after the other, and the utterances of each video by start time.
 
     N is the number of utterances, and V the number of videos.
+
+    Attributes:
+        video_ids: Ids of the videos (V,).
+        offsets: (V + 1,). The utterances of video v are the rows from offsets[v] to offsets[v + 1] - 1.
+        index: Index of each utterance in its video, (N,).
+        features: Vectors (N, feature) float32 of each modality. The vector is zero where `present` is False.
+        present: Mask (N,) of each modality, True where the utterance has the modality.
+        labels: Gold labels (N, column) float64 of each label space, by its name. The row of an utterance without them
+            is NaN. Empty if only features were given.
+        label_spaces: Label spaces of the Dataset.
+        spaces: Feature space of each modality. A predictor compares them with those it was trained on. Empty if only
+            features were given.
+        words: Word vectors; None unless they were requested.
+        transcripts: Transcripts (N,), an empty text where there is none. None if only features were given.
+        start_s: Start of each utterance (N,) in seconds, float64, NaN where unknown. None if only features were given.
+        end_s: End of each utterance, in the same form as `start_s`.
     """
 
-    video_ids: list[str]  # (V,)
-    offsets: np.ndarray[Any, np.dtype[np.int64]]  # (V + 1,): video v has rows offsets[v] : offsets[v + 1]
-    index: np.ndarray[Any, np.dtype[np.int64]]  # (N,)
-    features: dict[Modality, FloatArray]  # (N, feature) float32, zero rows where not present
-    present: dict[Modality, BoolArray]  # (N,)
-    # name of a label space -> labels (N, column) float64, rows of NaN where missing; empty if only features were given
+    video_ids: list[str]
+    offsets: np.ndarray[Any, np.dtype[np.int64]]
+    index: np.ndarray[Any, np.dtype[np.int64]]
+    features: dict[Modality, FloatArray]
+    present: dict[Modality, BoolArray]
     labels: Mapping[str, FloatArray]
     label_spaces: Sequence[LabelSpace] = PAPER_SPACES
-    # A predictor compares these spaces with those it was trained on. Empty if only features were given.
     spaces: Mapping[Modality, FeatureSpace] = field(default_factory=dict)
-    # None unless words were requested
     words: WordColumns | None = None
-    # (N,), an empty text where there is no transcript; None if only features were given
     transcripts: list[str] | None = None
-    # (N,) seconds, float64, NaN where unknown; None if only features were given
     start_s: FloatArray | None = None
     end_s: FloatArray | None = None
 

@@ -212,9 +212,8 @@ def _save_epoch(
 ) -> None:
     """Write the files of a completed epoch: weights, history, and the file from which the training can be resumed.
 
-    The weights of the best epoch so far are stored in a separate file, beside the file to resume from. This file is
-    written first, because a training that is resumed needs both. At the end, the weights of earlier best epochs are
-    deleted.
+    The weights of the best epoch so far are stored in a separate file. It is written before the file to resume from,
+    because a training that is resumed needs both. Finally, the weights of earlier best epochs are deleted.
     """
     weights = model_weights(modules, spec.scaling)
     if spec.settings.keep_epochs:

@@ -119,7 +119,8 @@ def to_device(facts: Any, device: torch.device) -> Any:
     """Move all tensors of a Batch or Targets to a device.
 
     Args:
-        facts: A tensor, a dictionary of tensors, None, or a dataclass with slots whose fields are such values.
+        facts: A tensor, None, a dictionary of tensors, or a dataclass with slots. The fields of the dataclass are again
+            such values.
         device: Target device.
 
     Returns:

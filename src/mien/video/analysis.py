@@ -35,42 +35,56 @@ class TrackSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """Name, duration and path of the analysed recording."""
+    """Name, duration and path of the analysed recording.
 
-    # title of the report, usually the file's name
+    Attributes:
+        name: Title of the report, usually the name of the file.
+        duration_s: Duration in seconds.
+        path: Media file that the player in the report plays. If it is None, the report has no player.
+    """
+
     name: str
     duration_s: float
-    # media file that the report's player plays; None: the report has no player
     path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """Description of the model that made the predictions, with its inputs and thresholds."""
+    """Description of the model that made the predictions.
+
+    Attributes:
+        name: Name of the model.
+        inputs: Modalities that the model uses: "text", "acoustic", "visual".
+        tasks: Names of the tasks that the model predicts.
+        sentiment_threshold: If the model has two classes of sentiment, an utterance is positive if its probability of
+            positive sentiment is at least this number.
+        thresholds: For each emotion, the lowest probability at which an utterance gets it as a label.
+        protocol: One sentence on how the thresholds were chosen.
+        caveats: Limits of the predictions that a reader must know. An example is that a model uses words only.
+        facts: Further rows of the model's table. For example, the key "Trained on" has the value "CMU-MOSEI, official
+            train split".
+    """
 
     name: str
-    # modalities that the model uses: "text", "acoustic", "visual"
     inputs: tuple[str, ...]
-    # names of the tasks that the model predicts
     tasks: tuple[str, ...]
-    # with two classes of sentiment, an utterance is positive if its probability of "positive" is at least this number
     sentiment_threshold: float = 0.5
-    # emotion -> lowest probability at which an utterance gets it as a label
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    # one sentence on how the thresholds were chosen
     protocol: str = ""
-    # limits of the predictions that a reader must know, such as a model that uses words only
     caveats: tuple[str, ...] = ()
-    # further rows of the model's table, such as "Trained on" -> "CMU-MOSEI, official train split"
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Predicted class of an utterance, one of several that exclude each other."""
+    """Predicted class of an utterance, one of several that exclude each other.
+
+    Attributes:
+        label: Predicted class.
+        probabilities: Probability of each class; their sum is 1.
+    """
 
     label: str
-    # class -> probability; their sum is 1
     probabilities: Mapping[str, float]
 
     @property
@@ -81,35 +95,43 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceAnalysis:
-    """One utterance with its predictions."""
+    """One utterance with its predictions.
+
+    Attributes:
+        index: Index of the utterance in its video.
+        start_s: Start of the utterance in seconds.
+        end_s: End of the utterance in seconds.
+        transcript: Spoken text; empty if there is none.
+        answers: Predicted class of each task whose classes exclude each other, such as negative and positive sentiment.
+            Like `outputs` and `labels`, it is empty if all modalities are missing.
+        outputs: Predicted probability or intensity by task and output for the other tasks, without the emotion output
+            `none`.
+        labels: Emotions whose probabilities reach their thresholds.
+        further_labels: For each further task with several labels, those whose probabilities reach their thresholds.
+        missing: Modalities that the model uses but the utterance lacks, with the reasons.
+        contributions: Influence of each modality on each output (see `mien.tasks.output_name`): the probability with
+            all modalities minus the probability without this modality. Empty for a model of one modality.
+    """
 
     index: int
     start_s: float
     end_s: float
     transcript: str = ""
-    # Task -> predicted class, for tasks whose classes exclude each other, such as negative and positive sentiment. This
-    # and the next two fields are empty if all modalities are missing.
     answers: Mapping[str, Answer] = field(default_factory=dict)
-    # other tasks -> output -> probability or intensity, without the emotion output `none`
     outputs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    # emotions at or above their thresholds
     labels: tuple[str, ...] = ()
-    # further tasks with several labels -> labels at or above their thresholds
     further_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    # modality that the model uses but the utterance lacks -> reason
     missing: Mapping[str, str] = field(default_factory=dict)
-    # modality -> output (`mien.tasks.output_name`) -> probability with all modalities minus probability without this
-    # one; empty for a model of one modality
     contributions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def sentiment(self) -> Answer | None:
-        """Predicted class of sentiment; None if the model does not predict classes of sentiment."""
+        """Predicted class of sentiment. None if the model does not predict classes of sentiment."""
         return self.answers.get(SENTIMENT)
 
     @property
     def emotions(self) -> Mapping[str, float]:
-        """Emotion -> probability; empty if the model does not predict emotions."""
+        """Predicted probability by emotion. Empty if the model does not predict emotions."""
         return self.outputs.get(EMOTION, {})
 
     @property
@@ -119,7 +141,7 @@ class UtteranceAnalysis:
 
     @property
     def emotion_intensities(self) -> Mapping[str, float]:
-        """Emotion -> predicted intensity in [0, 3]; empty if the model does not predict intensities of emotions."""
+        """Predicted intensity in [0, 3] by emotion. Empty if the model does not predict intensities of emotions."""
         return self.outputs.get(EMOTION_INTENSITY, {})
 
     @property
@@ -129,27 +151,33 @@ class UtteranceAnalysis:
 
     @property
     def further_outputs(self) -> dict[str, Mapping[str, float]]:
-        """Task -> output -> predicted value, for entries of `outputs` other than emotions and intensities of these."""
+        """Predicted values by task and output, for all of `outputs` except emotions and their intensities."""
         paper = (EMOTION, SENTIMENT_INTENSITY, EMOTION_INTENSITY)
         return {task: values for task, values in self.outputs.items() if task not in paper}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """A quantity measured over time, such as the pitch of the voice. The report shows it beside the predictions."""
+    """A quantity measured over time, such as the pitch of the voice. The report shows it beside the predictions.
+
+    Attributes:
+        name: Name of the quantity.
+        unit: Unit of the values.
+        source: Whether the voice or the face is measured.
+        times_s: Times (time,) in seconds, ascending; equal times are allowed.
+        values: Values (time,), NaN where nothing could be measured. An example is the pitch in a pause.
+        used_by_model: Whether the model uses the quantity as input.
+        note: How the quantity was measured, in one sentence.
+        axis: Lower and upper end of the axis. If it is None, the axis has the range of the values.
+    """
 
     name: str
     unit: str
     source: TrackSource
-    # (time,) in seconds, ascending; equal times are allowed
     times_s: FloatArray
-    # (time,) NaN where nothing could be measured, such as the pitch of a pause
     values: FloatArray
-    # whether the model uses the quantity as input
     used_by_model: bool = False
-    # how it was measured, in one sentence
     note: str = ""
-    # lower and upper end of the axis; None: the range of the values
     axis: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -166,18 +194,25 @@ class Track:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """Complete result of ``mien analyze`` for one video."""
+    """Complete result of ``mien analyze`` for one video.
+
+    Attributes:
+        video: Name, duration and path of the recording.
+        model: Description of the model.
+        utterances: The utterances with their predictions, ordered by start time.
+        attention: Attention weights (utterance, context utterance) by name, such as "text->visual". There, element
+            (i, j) is the weight with which the text of utterance i attends to the visual features of utterance j.
+            Each row sums to 1. A row is NaN if utterance i lacks the modality named first, or if no utterance has the
+            other one. "text->text" is self-attention.
+        tracks: Measurements of voice and face over time.
+        notes: Remarks on this recording, such as skipped parts and the reasons.
+    """
 
     video: VideoFacts
     model: ModelFacts
-    # in start order
     utterances: tuple[UtteranceAnalysis, ...]
-    # name such as "text->visual" -> weights (utterance, context). Element (i, j) is the weight of the visual features
-    # of utterance j when utterance i is classified through its text. A row sums to 1, or is NaN if the utterance lacks
-    # the first modality or has no context. "text->text" is self-attention.
     attention: Mapping[str, FloatArray] = field(default_factory=dict)
     tracks: tuple[Track, ...] = ()
-    # remarks on this recording, such as skipped parts and the reasons
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -205,7 +240,10 @@ class Analysis:
 
 
 def emotion_names(analysis: Analysis) -> tuple[str, ...]:
-    """List the emotions of an analysis: those with a threshold first, then others in order of appearance."""
+    """Return the names of the emotions in an analysis.
+
+    Emotions with a threshold come first. The others follow in the order in which they occur in the predictions.
+    """
     names: dict[str, None] = dict.fromkeys(analysis.model.thresholds)
     for utterance in analysis.utterances:
         names |= dict.fromkeys(utterance.emotions)
@@ -215,7 +253,7 @@ def emotion_names(analysis: Analysis) -> tuple[str, ...]:
 def columns(analysis: Analysis) -> list[str]:
     """Return the names of the columns of the table that shows an analysis.
 
-    They are index, times, transcript, sentiment, emotions, other outputs, labels and missing modalities, in this order.
+    The columns are index, times, transcript, sentiment, emotions, other outputs, labels and missing modalities.
     """
     names = [
         *("index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability"),

@@ -83,11 +83,11 @@ def analyze(
         advance: Called with messages about the progress.
 
     Returns:
-        Two dictionaries: path -> analysis for the videos that succeeded, and path -> reason for those that failed.
+        Two dictionaries by path: the analyses of the videos that succeeded, and the reasons why the others failed.
 
     Raises:
-        MienError: No video can be analysed: the model, its weights or an extractor of its features is missing, or
-            `out` holds files that mien did not write and would replace.
+        MienError: The model, its weights or an extractor of its features is missing; or the outputs would replace
+            files in `out` that mien did not write.
     """
     request = request or AnalyzeRequest()
     tell = advance or _ignore_message
@@ -124,7 +124,7 @@ def analyze(
 
 @dataclass(frozen=True)
 class RecordingJob:
-    """A recording to analyse."""
+    """A recording to analyse, and the paths that its analysis needs."""
 
     path: Path  # as the user wrote it
     location: Path  # the same path for the process that runs the job; absolute on a cluster
@@ -181,7 +181,7 @@ class AnalysisContextSettings:
 
 
 class AnalysisContext:
-    """Loaded model, extractors and measurements for all jobs. Raises EngineError if a worker has another Run."""
+    """Loaded model, extractors and measurements for all jobs. Raises EngineError if the Run of a worker differs."""
 
     def __init__(
         self, settings: AnalysisContextSettings, pool: TaskPool | None = None, tell: Advance = _ignore_message
@@ -200,7 +200,7 @@ class AnalysisContext:
         self._started: dict[Path, RecordingMeasurements] = {}
 
     def observe(self, job: RecordingJob) -> RecordingMeasurements:
-        """Start (unless started) and return the measurements of a recording. Also start those of the next recording."""
+        """Return the running measurements of a recording, started now if necessary. Also start those of the next."""
         observed = self._started.pop(job.location, None) or self.observer.observe(job.location)
         if job.following is not None:
             self._started[job.following] = self.observer.observe(job.following)
@@ -234,7 +234,7 @@ def _lost_analysis(job: RecordingJob, reason: str) -> RecordingOutcome:
 
 
 def _with_distinct_stems(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Keep the first video of each file stem. Return the kept videos, and by path why the others are left out."""
+    """Leave out videos whose file name without suffix occurs before. Return the kept videos, and reasons by path."""
     first: dict[str, Path] = {}
     failed: dict[Path, str] = {}
     for path in dict.fromkeys(videos):
@@ -266,7 +266,7 @@ def load_analysis_model(run: Run) -> AnalysisModel:
 
 
 def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, observed: RecordingMeasurements) -> Analysis:
-    """Extract features of a video's utterances, predict their labels, and collect data that explain the predictions.
+    """Extract features of a video's utterances, predict their labels, and collect data to explain the predictions.
 
     Args:
         job: The recording.
@@ -308,7 +308,7 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
 
 
 def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> FloatArray:
-    """Return attention weights, NaN in the rows of utterances that lack the attending modality or have no context."""
+    """Return attention weights. The row of an utterance without the attending modality or without context is NaN."""
     target = name.partition("->")[0]
     if target == FUSED:
         present = np.any([columns.present[modality] for modality in columns.present], axis=0)
@@ -320,7 +320,7 @@ def _shown_attention(name: str, weights: FloatArray, columns: SplitColumns) -> F
 
 
 def _leave_one_out(columns: SplitColumns, analyst: AnalysisModel) -> dict[Modality, Predictions]:
-    """Predict without each modality in turn. Return predictions by omitted modality; empty for a single modality."""
+    """Return, by modality, the predictions without this modality. Empty if the model uses only one modality."""
     if len(columns.features) < 2:
         return {}
     return {modality: analyst.predictor.predict(columns.without(modality)) for modality in columns.features}

@@ -50,7 +50,7 @@ Extracted = tuple[Video, Counter[str]]  # video with features; remark on missing
 
 @dataclass(frozen=True)
 class ExtractRequest:
-    """Options of an extraction. `mapping`, `rename_splits` and `carve` mean the same as for `mien import table`."""
+    """Options of an extraction. `mapping`, `rename_splits` and `carve` apply to the table of labels."""
 
     extractors: Mapping[Modality, str] | None = None  # modality -> extractor name; None selects the defaults
     level: Level = Level.UTTERANCE  # with WORD, words get vectors, and utterances get their mean
@@ -153,7 +153,7 @@ class ExtractionJob:
 
 @dataclass(frozen=True)
 class ExtractionOutcome:
-    """Result of a job: the video with its features, or the reason why it failed."""
+    """Result of an extraction job: the video with its features, or the reason why the extraction failed."""
 
     job: ExtractionJob
     extracted: Extracted | None = None
@@ -161,14 +161,14 @@ class ExtractionOutcome:
 
 
 def extract_recording(job: ExtractionJob, context: ExtractionContext) -> ExtractionOutcome:
-    """Extract the features of one recording. Errors that affect every video (`FATAL`) are raised; others are returned.
+    """Extract the features of one recording. An error is raised only if it would affect every video (`FATAL`).
 
     Args:
         job: The recording, which must exist on this machine, and its labelled utterances.
         context: Loaded extractors.
 
     Returns:
-        The features, or the reason of the failure. The features do not depend on the number of cores.
+        The features, or the reason why the recording failed. The features do not depend on the number of cores.
     """
     require_visible_paths(job.recording)
     try:
@@ -245,7 +245,7 @@ class FeatureCache:
         return self.folder / f"{key}.parquet"
 
     def write(self, path: Path, extracted: Extracted) -> None:
-        """Write a video with its features, and the counts of messages about it, to the path that `path_of` returned.
+        """Write a video with its features, and the counts of messages about it, atomically to the path from `path_of`.
 
         Raises WriteError if the file cannot be written.
         """
@@ -255,7 +255,7 @@ class FeatureCache:
             pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), file)
 
     def read(self, path: Path) -> Extracted | None:
-        """Read a cached video and the counts of messages about it; None if the file is missing or unreadable."""
+        """Read what was extracted from a video, with its messages; None if the file is missing or unreadable."""
         try:
             table = pq.read_table(columns.open_arrow(path))
             notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
@@ -267,7 +267,7 @@ class FeatureCache:
 def _plan_jobs(
     labelled: Sequence[Video], files: Mapping[str, list[Path]], cache: FeatureCache
 ) -> tuple[list[ExtractionJob], dict[str, str]]:
-    """Return the jobs of the videos with exactly one media file, and by video id the reasons why others have none."""
+    """Return one job per video that has exactly one media file, and by id the reasons why other videos have none."""
     jobs, reasons = [], {}
     for video in labelled:
         try:
@@ -311,7 +311,7 @@ def _lost_extraction(job: ExtractionJob, reason: str) -> ExtractionOutcome:
 def _read_extracted(
     jobs: Sequence[ExtractionJob], cache: FeatureCache, roles: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """Yield the cached videos with their splits from `roles` (by video id). Add the counts of messages to `notes`."""
+    """Yield the cached videos, each with the split that `roles` has for its id. Add counts of messages to `notes`."""
     for job in jobs:
         cached = cache.read(job.features)
         if cached is None:
@@ -345,7 +345,7 @@ def _why_failed(error: Exception) -> str:
 
 
 def find_videos(folder: Path) -> dict[str, list[Path]]:
-    """Return the media files in a folder by file name without suffix. Raise DataError if there is no such folder."""
+    """Return a folder's media files by file name without suffix. Raise DataError if the folder does not exist."""
     if not folder.is_dir():
         raise DataError(f"Expected a folder of videos at {folder}, but got none; check the path")
     files: dict[str, list[Path]] = {}
@@ -385,7 +385,7 @@ def _labelled_clip(video_id: str, utterance: Utterance) -> Clip:
 
 
 def _with_recognized_words(clips: Sequence[Clip], speech: Speech, level: Level, notes: Counter[str]) -> list[Clip]:
-    """Fill missing transcripts with recognised words. At word level, also add word times. Return the new clips."""
+    """Return the clips with missing transcripts filled by recognised words and, at word level, with word times."""
     timed = []
     for clip in clips:
         if not clip.transcript:

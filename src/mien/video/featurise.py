@@ -62,7 +62,7 @@ class LoadedExtractors:
 
     @property
     def spaces(self) -> dict[Modality, FeatureSpace]:
-        """Modality -> feature space of the vectors at this level."""
+        """Feature space of each modality that has an extractor, for vectors of the chosen level."""
         if self.level is Level.UTTERANCE:
             return self._utterance_spaces()
         spaces = {modality: each.word_space for modality, each in self._loaded().items()}
@@ -83,22 +83,29 @@ class LoadedExtractors:
 
 @dataclass
 class ClipFeatures:
-    """One video with its features, the reasons for missing features, and counts of messages on estimated values."""
+    """One video with the features of its utterances.
+
+    Attributes:
+        video: The video with its features.
+        missing: Reasons for missing features, by utterance index and modality.
+        notes: Messages about estimated values, and how often each applies.
+    """
 
     video: Video
-    # utterance index -> modality that has no features -> reason
     missing: dict[int, dict[Modality, str]]
-    # note on an estimated value -> number of its occurrences
     notes: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
 class FaceFrames:
-    """Vectors of a visual extractor for the sampled frames of a video."""
+    """Vectors that a visual extractor computed from the sampled frames of a video.
 
-    # times of the frames in seconds, (frame,) ascending
+    Attributes:
+        times_s: Times of the frames (frame,) in seconds, ascending.
+        vectors: Vectors (frame, feature) float32, NaN for a frame without a usable face.
+    """
+
     times_s: FloatArray
-    # (frame, feature) float32, NaN without a face
     vectors: FloatArray
 
 
@@ -128,7 +135,9 @@ def load_extractors(names: Mapping[Modality, str], level: Level = Level.UTTERANC
 
 
 def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> LoadedExtractors:
-    """Load the extractors that produce the feature spaces of a model, at the level that produces them.
+    """Load the extractors that produce the feature spaces of a model.
+
+    The level of the extractors (utterances or words) is chosen to match these spaces.
 
     Raises FeatureSpaceError if a space has no extractor for raw video, or if the installed extractor produces a
     different space.

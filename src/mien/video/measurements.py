@@ -51,26 +51,35 @@ FACE_SHOWN = {
 
 @dataclass(frozen=True)
 class MeasurementSettings:
-    """Settings of the measurements, the same for every recording."""
+    """Settings of the measurements, the same for every recording.
 
-    # file with transcripts and times; None: speech is recognised
+    Attributes:
+        subtitles: File with transcripts and times. If it is None, speech is recognised.
+        media: Settings for dividing a media file into utterances.
+        tracks: Whether to measure voice and face for the report.
+        model_sees: Name of the model's visual extractor; empty if it has none.
+    """
+
     subtitles: Path | None
     media: MediaSettings
-    # whether to measure voice and face for the report
     tracks: bool
-    # name of the model's visual extractor; empty if it has none
     model_sees: str = ""
 
 
 @dataclass(frozen=True)
 class RecordingMeasurements:
-    """The measurements of one recording, finished or in progress."""
+    """The measurements of one recording, finished or in progress.
+
+    Attributes:
+        settings: Settings of the measurements.
+        clips: The utterances of the recording.
+        seen: Vectors that each visual extractor makes of the frames, by the name of the extractor.
+        voice: Tracks of the voice. If it is None, the report shows no tracks.
+    """
 
     settings: MeasurementSettings
     clips: Future[Clips]
-    # name of a visual extractor -> the vectors that it made of the frames
     seen: Mapping[str, Future[FaceFrames]]
-    # tracks of the voice; None: the report shows no tracks
     voice: Future[tuple[Track, ...]] | None
 
     def model_saw(self) -> FaceFrames | None:

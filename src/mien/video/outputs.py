@@ -58,7 +58,8 @@ def output_folders(out: Path, videos: Sequence[Path], *, subfolders: bool) -> di
         Media file -> folder of its outputs.
 
     Raises:
-        WriteError: A folder holds a file with the name of an output, but no analysis; or a subfolder is a link.
+        WriteError: A folder holds a file that has the name of an output but was not written by mien. Or a subfolder is
+            a symbolic link.
     """
     folders = {path: out / path.stem if subfolders else out for path in videos}
     if subfolders:
@@ -69,7 +70,7 @@ def output_folders(out: Path, videos: Sequence[Path], *, subfolders: bool) -> di
 
 
 def write_outputs(folder: Path, analysis: Analysis, settings: PageSettings | None = None) -> dict[str, Path]:
-    """Write all output files, each atomically. The report page is written last, after all files that belong to it.
+    """Write all output files, each atomically. The report page is written last, when the other files exist.
 
     Args:
         folder: Folder of the files; existing files of the same names are replaced.

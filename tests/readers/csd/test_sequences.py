@@ -75,7 +75,7 @@ def test_a_header_that_claims_too_much_is_refused_before_reading(tmp_path: Path)
     with h5py.File(path, "a") as file:
         del file["COVAREP/data/v/features"]
         file.create_dataset("COVAREP/data/v/features", shape=(LARGEST_ENTRY_BYTES, 2), dtype="f4", chunks=(1024, 2))
-    with pytest.raises(DataError, match=r"at most 2048 MiB in features of video 'v' in .*; the file is damaged"):
+    with pytest.raises(DataError, match=r"at most 128 MiB in features of video 'v' in .*; the file is damaged"):
         inspect(path)
 
 

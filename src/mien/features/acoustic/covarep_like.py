@@ -11,10 +11,10 @@ of such a feature starts with "stand-in".
 `pitch.py` computes F0 and voicing, and `glottal.py` the parameters of the glottal source. This module computes the
 spectral envelope and the phases of the harmonics, both on the mel scale:
 
-- MCEP: cepstrum of the true envelope on a mel-warped frequency axis. True envelope: Röbel & Rodet, DAFx 2005. Each of
-  its iterations takes the maximum of the spectrum and the last envelope and smooths this maximum with the cepstrum,
-  which raises the envelope to the peaks of the harmonics. Warping: the all-pass filter of Tokuda et al., ICSLP 1994.
-  With the coefficients c_m, the envelope H at the frequency w, and the warped frequency v(w):
+- MCEP: cepstrum of the true envelope on a mel-warped frequency axis. True envelope: Röbel & Rodet, DAFx 2005. It is
+  computed iteratively. Each iteration smooths, by means of the cepstrum, the maximum of the spectrum and the previous
+  envelope. This raises the envelope to the peaks of the harmonics. Warping: the all-pass filter of Tokuda et al.,
+  ICSLP 1994. With the coefficients c_m, the envelope H at the frequency w, and the warped frequency v(w):
   log |H(w)| = sum over m of c_m cos(m v(w)).
 - HMPDM, HMPDD: Degottex & Erro, EURASIP JASM 2014. With the phase phi_h of harmonic h, its phase distortion is
   PD_h = phi_(h+1) - phi_h - phi_1. The phase distortion does not depend on the position of the window. It is computed
@@ -248,7 +248,9 @@ def _warped_cosines() -> FloatArray:
 
 
 def phase_distortion(harmonics: ComplexArray, pitch: PitchTrack) -> tuple[FloatArray, FloatArray]:
-    """Compute the circular mean and deviation of the phase distortion of harmonics in mel bands.
+    """Compute the phase distortion of the harmonics in mel bands: its circular mean and its circular deviation.
+
+    Both are computed over neighbouring voiced frames; the module docstring defines the phase distortion.
 
     Args:
         harmonics: Complex amplitudes of the harmonics in the derivative of the glottal flow, (voiced frame, harmonic).

@@ -66,16 +66,16 @@ SLOPE_SAMPLES = 640
 class GlottalParameters:
     """Parameters of the glottal source in the voiced frames.
 
-    All arrays except `harmonics` have the shape (voiced frame,).
+    All arrays except `harmonics` have the shape (voiced frame,). The module docstring defines NAQ, QOQ, H1H2, PSP and
+    MDQ.
     """
 
-    # The module docstring defines the parameters NAQ to MDQ.
     naq: FloatArray
     qoq: FloatArray
     h1h2_db: FloatArray
     psp: FloatArray
     mdq: FloatArray
-    # correlation of two neighbouring periods of the flow derivative, in [0, 1]
+    # correlation of two neighbouring periods of the derivative of the flow, in [0, 1]
     regularity: FloatArray
     # Complex amplitudes of the harmonics of the flow derivative (voiced frame, harmonic), zero above 8 kHz. They are
     # negated, so that closures are positive and all harmonics of a pure pulse train have the phase 0.
@@ -187,8 +187,8 @@ def polarity(signal: FloatArray, pitch: PitchTrack) -> int:
         pitch: F0 and voicing of its frames.
 
     Returns:
-        1 if closures of the glottis are negative peaks of the derivative of the flow, as the other functions assume. -1
-        if they are positive peaks. If no frame is voiced, the result is 1.
+        1 if closures of the glottis are negative peaks of the derivative of the flow, as the other functions assume;
+        -1 if they are positive peaks. If no frame is voiced, the result is 1.
     """
     voiced = np.flatnonzero(pitch.voiced)
     if len(voiced) == 0:
@@ -207,8 +207,8 @@ def _near_middle(windows: FloatArray, f0_hz: FloatArray) -> FloatArray:
         f0_hz: F0 of the frames (frame,).
 
     Returns:
-        The PHASES + 1 smoothed values around the centre of each window, (frame, PHASES + 1). If the period is shorter,
-        the values outside the period are NaN.
+        The PHASES + 1 smoothed values around the centre of each window, (frame, PHASES + 1). Where a period has fewer
+        values, those outside the period are NaN.
     """
     width = len(SMOOTHING) // 2
     first = REACH_SAMPLES - PHASES // 2 - width
@@ -310,7 +310,8 @@ def glottal_parameters(signal: FloatArray, residual: FloatArray, pitch: PitchTra
     """Compute the parameters of the glottal source in all voiced frames.
 
     Args:
-        signal: Sound (sample,) at 16 kHz, with closures of the glottis as negative peaks, see `polarity`.
+        signal: Sound (sample,) at 16 kHz. Closures of the glottis must be negative peaks of the derivative of the flow,
+            see `polarity`.
         residual: Prediction residual (sample,) of the signal.
         pitch: F0 and voicing of all frames of the signal.
     """

@@ -57,15 +57,19 @@ MIN_VOICED_FRAMES = 3
 
 @dataclass(frozen=True, slots=True)
 class PitchTrack:
-    """F0 and voicing of each frame; all arrays have the shape (frame,)."""
+    """F0 and voicing of each frame. All arrays have the shape (frame,).
 
-    # an estimate also for unvoiced frames
+    Attributes:
+        f0_hz: F0 of each frame; an estimate also for unvoiced frames.
+        voiced: True for voiced frames.
+        strength: Sum of residual harmonics (SRH) at `f0_hz`.
+        subharmonic_share: Sum of the amplitudes midway between harmonics 1 to 5, divided by this sum plus that of the
+            amplitudes of the harmonics; in [0, 1].
+    """
+
     f0_hz: FloatArray
     voiced: BoolArray
-    # sum of residual harmonics (SRH) at `f0_hz`
     strength: FloatArray
-    # Sum of the amplitudes midway between harmonics 1 to 5, divided by this sum plus that of the harmonics' amplitudes;
-    # in [0, 1].
     subharmonic_share: FloatArray
 
 

@@ -12,17 +12,20 @@ from mien.schema import BoolArray, FeatureSpace, FloatArray, TimedWord
 
 @dataclass(frozen=True)
 class TextExtractor:
-    """A loaded text extractor: functions that compute vectors from texts, and the feature spaces of the vectors."""
+    """A loaded text extractor: functions that compute vectors from texts, and the feature spaces of the vectors.
 
-    # feature space of the utterance vectors
+    Attributes:
+        space: Feature space of the utterance vectors.
+        utterance_vectors: Function that takes the transcripts of utterances. It returns their vectors (utterance,
+            feature) float32 and a mask (utterance,), which is False where a transcript has no vector.
+        word_vectors: Function that takes one text and returns the vectors of its tokens (token, feature) float32. Their
+            mean is the utterance vector. None if the extractor has only utterance vectors.
+        word_space: Feature space of the vectors of spoken words, see `describe_words`. None if `word_vectors` is None.
+    """
+
     space: FeatureSpace
-    # Takes the transcripts of utterances. Returns their vectors (utterance, feature) float32 and a mask (utterance,),
-    # which is False where a transcript has no vector.
     utterance_vectors: Callable[[Sequence[str]], tuple[FloatArray, BoolArray]]
-    # Takes one text and returns the vectors of its tokens (token, feature) float32. Their mean is the utterance vector.
-    # None if the extractor has only utterance vectors.
     word_vectors: Callable[[str], FloatArray] | None = None
-    # feature space of the vectors of spoken words, see `describe_words`; None if and only if `word_vectors` is None
     word_space: FeatureSpace | None = None
 
 

@@ -57,8 +57,8 @@ def load_glove_file(path: Path | None) -> TextExtractor:
     size of the vectors, as in word2vec's format, it is skipped.
 
     Raises:
-        DataError: The file is missing, is not UTF-8 text, or has no vectors. Or a line has too few numbers, compared
-            with the first vector, or a number that is not finite.
+        DataError: The file is missing, is not UTF-8 text, or has no vectors. The error is also raised if a line has
+            fewer numbers than the first vector, or a number that is not finite.
         UnknownNameError: `path` is None.
     """
     if path is None:

@@ -1,4 +1,4 @@
-"""Text extractor `transcript`: no feature vectors, for models that encode the transcripts themselves.
+"""Text extractor `transcript`: it computes no features, and serves models that encode the transcripts themselves.
 
 The text modality of such a model has a feature space with 0 features. The description (`recipe`) of this space names
 the text encoder of the model.

@@ -24,13 +24,16 @@ REACH_S = 0.15
 
 @dataclass(frozen=True)
 class FaceObservation:
-    """The main face of one frame, and its feature vector. A frame without a usable face has no observation."""
+    """The main face of one frame, and its feature vector. A frame without a usable face has no observation.
 
-    # features that the extractor computed from the face, (feature,) float32
+    Attributes:
+        vector: Features that the extractor computed from the face, (feature,) float32.
+        box: Left, top, right and bottom of the face in pixels of the original frame.
+        score: Confidence of the detector that this is a face, in [0, 1].
+    """
+
     vector: FloatArray
-    # left, top, right, bottom in pixels of the original frame
     box: tuple[float, float, float, float]
-    # the detector's confidence that this is a face, in [0, 1]
     score: float
 
 
@@ -54,7 +57,7 @@ class FaceObserver(Protocol):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Numbers of events in the frames so far, by the name of the event.
+        """How often each event occurred in the frames so far, by the name of the event.
 
         Most events are results of the search for the main face, such as "face", "no face" or "blurred"; each frame has
         one of these. The other events are frames with several faces, cuts between shots, and changes of the main face.
@@ -64,26 +67,33 @@ class FaceObserver(Protocol):
 
 @dataclass(frozen=True)
 class VisualExtractor:
-    """A loaded visual extractor: the feature spaces of its vectors, and a function that makes a `FaceObserver`."""
+    """A loaded visual extractor: the feature spaces of its vectors, and a function that makes a `FaceObserver`.
 
-    # feature space of the utterance vectors
+    Attributes:
+        space: Feature space of the utterance vectors.
+        word_space: Feature space of word vectors and of their mean.
+        rate_hz: Number of frames per second to pass to an observer.
+        start: Function that makes an observer for one video.
+    """
+
     space: FeatureSpace
-    # feature space of word vectors and of their mean
     word_space: FeatureSpace
-    # number of frames per second to pass to an observer
     rate_hz: float
-    # makes an observer for one video
     start: Callable[[], FaceObserver]
 
 
 class PooledFeatures(NamedTuple):
-    """The visual vector of an utterance, or the reason why there is none."""
+    """The visual vector of an utterance, or the reason why there is none.
 
-    # (feature,) float32; None if the utterance has no vector
+    Attributes:
+        vector: Vector (feature,) float32; None if the utterance has no vector.
+        face_present_share: Share of the frames of the utterance that show the face, in [0, 1]. If the vector is the
+            mean of word vectors, it is the share of the words.
+        reason: Reason why the utterance has no vector; empty if it has one.
+    """
+
     vector: FloatArray | None
-    # Share of the frames of the utterance that show the face, in [0, 1]; with word vectors, share of its words.
     face_present_share: float
-    # reason why the utterance has no vector; empty if it has one
     reason: str
 
 
@@ -185,13 +195,14 @@ def pool_words(times_s: FloatArray, vectors: FloatArray, words: Sequence[TimedWo
 
 
 def average_words(vectors: FloatArray, present: BoolArray) -> PooledFeatures:
-    """Compute the vector of an utterance: the mean over its words that show the face.
+    """Compute the vector of an utterance: the mean over its words that have a vector.
 
-    The utterance has no vector if the share of its words that show the face is below `MIN_FACE_SHARE`.
+    A word has a vector if the face is visible while the word is spoken. The utterance has no vector if the share of
+    these words is below `MIN_FACE_SHARE`.
 
     Args:
         vectors: Vectors of the words (word, feature), see `pool_words`.
-        present: Mask (word,), True for the words that show the face.
+        present: Mask (word,), True for the words that have a vector.
 
     Returns:
         The vector (feature,), or the reason why there is none.

@@ -69,7 +69,7 @@ def load_face(path: Path | None = None) -> VisualExtractor:
     """Load the visual extractor `face` with its three networks.
 
     Args:
-        path: Folder with the files of all three networks; None searches the cache and mien itself.
+        path: Folder with the files of all three networks. If it is None, the cache and the package mien are searched.
 
     Raises:
         MissingExtraError: ai-edge-litert is not installed.

@@ -43,15 +43,18 @@ DETAIL_PX = 64
 
 @dataclass(frozen=True)
 class DetectionSettings:
-    """Thresholds of the face detection."""
+    """Thresholds of the face detection.
 
-    # least confidence of a detection in [0, 1]
+    Attributes:
+        min_score: Least confidence of a detection in [0, 1].
+        same_face_overlap: Two detections whose overlap (intersection over union) is greater are of the same face.
+        min_score_closer: Least confidence of a detection in square parts of the picture. These are searched if the
+            entire picture shows no face. In such parts, the background had scores of 0.5 to 0.71, and real faces had
+            0.8 or more. If the value is 1, the parts are never searched.
+    """
+
     min_score: float = 0.5
-    # Detections with more overlap (intersection over union) are of the same face.
     same_face_overlap: float = 0.3
-    # Least confidence of a detection in square parts of the picture. These are searched if the entire picture shows no
-    # face. In such parts, the background had scores of 0.5 to 0.71, and real faces had 0.8 or more. If the value is 1,
-    # the parts are never searched.
     min_score_closer: float = 0.75
 
 
@@ -71,16 +74,18 @@ class Faces:
 class FaceCrop:
     """A square part of a picture with a face, rotated so that the eyes are level.
 
-    It includes the transformation of its positions to positions in the picture.
+    A position p in the crop is the position ``to_picture @ p + origin`` in the picture.
+
+    Attributes:
+        image: Pixels (size, size, 3) uint8 RGB.
+        to_picture: Matrix (2, 2) of the transformation to the picture.
+        origin: Vector (2,) of the transformation to the picture.
+        scale: Side of a pixel of the crop, in pixels of the picture.
     """
 
-    # (size, size, 3) uint8 RGB
     image: np.ndarray
-    # A matrix (2, 2) and a vector (2,) convert positions: position in the picture = to_picture @ position in the crop +
-    # origin.
     to_picture: FloatArray
     origin: FloatArray
-    # side of a pixel of the crop, in pixels of the picture
     scale: float
 
 

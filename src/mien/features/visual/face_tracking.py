@@ -59,7 +59,7 @@ class TrackSettings:
 
 @dataclass(frozen=True)
 class ObserverSettings:
-    """Settings of an observer: the maximum size of pictures, the limits for usable faces, detection and tracking."""
+    """Settings of a `MainFaceObserver`: maximum size of pictures, limits for usable faces, detection and tracking."""
 
     # Pictures with a longer side are first scaled down to this length.
     max_side_px: int = 960
@@ -76,11 +76,17 @@ class ObserverSettings:
 
 @dataclass(frozen=True)
 class FaceNets:
-    """The networks that detect faces and find landmarks, and the function that computes the features of a face."""
+    """The networks that detect faces and find landmarks, and the function that computes the features of a face.
+
+    Attributes:
+        detector: Network that detects faces.
+        landmarks: Network that finds the landmarks of a face in a crop.
+        crop_px: Width and height in pixels of the crop that the network `landmarks` expects.
+        describe: Function that computes the features of a face from its landmarks and its crop.
+    """
 
     detector: TfliteNet
     landmarks: TfliteNet
-    # width and height of the crop that the network `landmarks` expects
     crop_px: int
     describe: Describe
 
@@ -118,7 +124,7 @@ class MainFaceObserver:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Numbers of events in the frames so far, by the name of the event.
+        """How often each event occurred in the frames so far, by the name of the event.
 
         Most events are results of the search for the main face, such as "face", "no face" or "blurred"; each frame has
         one of these. The other events are frames with several faces, cuts between shots, and changes of the main face.
@@ -207,7 +213,13 @@ def thumbnail(image: np.ndarray) -> FloatArray:
 
 @dataclass
 class _FaceTrack:
-    """A face that is tracked over several frames: its last position, its weight, and the time of its last frame."""
+    """A face that is tracked over several frames.
+
+    Attributes:
+        box: Last position of the face: left, top, right, bottom.
+        weight: Running mean of the area of the face; the main face is selected by it.
+        seen_s: Time in seconds of the last frame that shows the face.
+    """
 
     box: FloatArray
     weight: float
@@ -249,7 +261,10 @@ class MainFace:
         return next((row for row, track in track_of_row.items() if track is self._main), None)
 
     def _is_cut(self, thumbnail: FloatArray) -> bool:
-        """Return whether there is a cut: the thumbnail differs too much from that of the previous frame."""
+        """Return whether there is a cut between the previous frame and the frame with this thumbnail.
+
+        There is a cut if the two thumbnails differ by more than `cut_difference` on average.
+        """
         if self._thumbnail is None:
             return False
         return float(np.abs(thumbnail - self._thumbnail).mean()) > self._settings.cut_difference

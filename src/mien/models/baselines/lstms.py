@@ -129,7 +129,7 @@ class MvLstmSettings(SystemSettings):
 
     @property
     def n_own(self) -> int:
-        """Number of hidden units that the LSTM of a view (modality) takes as input from the view itself."""
+        """Number of hidden units of a view (modality) that the LSTM of the same view takes as input."""
         return round(TOPOLOGIES[self.topology][0] * self.view_size)
 
     @property

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DamagedFileError, DataError
-from mien.limits import READ_ERRORS, current_limits, require_shallow
+from mien.limits import READ_ERRORS, current_limits, describe_error, require_shallow
 from mien.readers.csd.chunks import read_chunked_rows
 from mien.readers.input_files import HDF5_MAGIC, AnyArray, wrong_format
 from mien.readers.rules import SEQUENCE_UNUSED, add_note
@@ -206,16 +206,15 @@ def _open_hdf5(path: Path) -> Iterator[h5py.File]:
         if handle.read(len(HDF5_MAGIC)) != HDF5_MAGIC:
             raise wrong_format(path, "an HDF5 file (.csd)", "csd")
     try:
-        file = h5py.File(path, "r")
+        with h5py.File(path, "r") as file:
+            # each video is looked up once: limit the metadata cache, which by default grows to tens of megabytes a file
+            cache = file.id.get_mdc_config()
+            cache.set_initial_size, cache.initial_size = True, METADATA_BYTES
+            cache.min_size = cache.max_size = METADATA_BYTES
+            file.id.set_mdc_config(cache)
+            yield file
     except READ_ERRORS as error:
-        raise _damaged_hdf5(path, error) from None
-    with file:
-        # each video is looked up once: limit the metadata cache, which by default grows to tens of megabytes a file
-        cache = file.id.get_mdc_config()
-        cache.set_initial_size, cache.initial_size = True, METADATA_BYTES
-        cache.min_size = cache.max_size = METADATA_BYTES
-        file.id.set_mdc_config(cache)
-        yield file
+        raise _damaged_hdf5(path, describe_error(error)) from None
 
 
 def _local_member(path: Path, group: h5py.Group, name: str) -> Any:
