@@ -32,6 +32,8 @@ EMOTIONS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
 NO_EMOTION = "none"
 EMOTION_OUTPUTS = (*EMOTIONS, NO_EMOTION)
 SPLITS = ("train", "valid", "test")
+# text columns that a Dataset has only if its source knows their values
+EXTRA_COLUMNS = ("speaker", "fold")
 SENTIMENT_RANGE = (-3.0, 3.0)
 EMOTION_RANGE = (0.0, 3.0)
 
@@ -157,11 +159,13 @@ class Utterance:
     sentiment: float | None = None
     # (6,) intensities in the order of `EMOTIONS`
     emotions: FloatArray | None = None
+    # name or id of the person who speaks
+    speaker: str | None = None
 
 
 @dataclass(slots=True)
 class Video:
-    """One video: its id, its utterances, and the split to which it belongs.
+    """One video: its id, its utterances, its split, and the fold to which it belongs (see `benchmark.folds`).
 
     The context of an utterance is all other utterances of its video.
     """
@@ -169,6 +173,7 @@ class Video:
     id: str
     utterances: list[Utterance]
     split: str | None = None
+    fold: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from mien.errors import UsageError
 from mien.schema import FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset
 from mien.storage.runs import EPOCHS, open_run
-from mien.training.batching import bucketed_batches
+from mien.training.buckets import bucketed_batches
 from mien.training.checkpoint import load_weights
 from mien.training.devices import is_first_process
 from mien.training.loop import HISTORY_FILE, seed_epoch

@@ -31,6 +31,8 @@ def show_description(description: Mapping[str, Any]) -> None:
     per_video = [split["utterances_per_video"] for split in splits.values()]
     table.add_row("per video: min / median / max", *(f"{n['min']} / {n['median']:g} / {n['max']}" for n in per_video))
     table.add_row("hours", *("-" if not split["hours"] else f"{split['hours']:.1f}" for split in splits.values()))
+    if any(split["speakers"] is not None for split in splits.values()):
+        table.add_row("speakers", *(f"{split['speakers'] or 0:,}" for split in splits.values()))
     for name in ("labelled", "negative", "zero", "positive"):
         table.add_row(f"sentiment {name}", *(f"{split['sentiment'][name]:,}" for split in splits.values()))
     table.add_row("emotion labelled", *(f"{split['emotion']['labelled']:,}" for split in splits.values()))
@@ -42,6 +44,9 @@ def show_description(description: Mapping[str, Any]) -> None:
         table.add_row(label, *(_coverage_cell(split["coverage"][modality]) for split in splits.values()))
     console = new_console()
     console.print(table)
+    if description["folds"]:
+        folds = ", ".join(f"{name} {count:,}" for name, count in description["folds"].items())
+        console.print(f"Videos by fold: {folds}.")
     leakage = description["leakage"]
     console.print(
         f"Videos in several splits: {len(leakage['videos_in_several_splits'])}. "

@@ -102,6 +102,7 @@ def import_dataset(
             "notes": source.notes,
         },
         source.licence_note,
+        source.extra_columns,
     )
     groups = _video_groups(source, roles, extractor, options, advance or (lambda _done, _total: None))
     return write_dataset_groups(Path(out), groups, facts)

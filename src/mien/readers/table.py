@@ -12,7 +12,7 @@ from mien.errors import DataError
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import CsvRow, input_files, read_header, read_rows, require_columns
 from mien.readers.rules import EMOTIONS_IN_PART, emotion_labels, sentiment_label, usable_end
-from mien.schema import EMOTIONS, FloatArray, Utterance
+from mien.schema import EMOTIONS, EXTRA_COLUMNS, FloatArray, Utterance
 
 # field -> column names to try, in this order
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -22,6 +22,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "end": ("end",),
     "text": ("text",),
     "split": ("split",),
+    "speaker": ("speaker",),
+    "fold": ("fold",),
     "sentiment": ("sentiment",),
     **{name: (name,) for name in EMOTIONS},
 }
@@ -32,7 +34,8 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open one or more CSV files as one table.
 
     Required columns: video_id and text. Optional columns: segment_id or index, start and end in seconds, split,
-    sentiment in [-3, 3], and the six emotions in [0, 3]. Other columns are ignored. An empty cell is a missing value.
+    speaker, fold, sentiment in [-3, 3], and the six emotions in [0, 3]. Other columns are ignored. An empty cell is a
+    missing value.
 
     Args:
         paths: CSV files, or folders that contain them.
@@ -62,7 +65,13 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     rows = (_table_row(row, columns[path], notes) for path in files for row in read_rows(path))
     groups = group(rows, notes, files[0], numbered=bool(numbered))
     return SourceDataSet(
-        splits=groups.splits, spaces={}, videos=groups.videos(), notes=notes, mapping=used, files=tuple(files)
+        splits=groups.splits,
+        spaces={},
+        videos=groups.videos(),
+        notes=notes,
+        mapping=used,
+        files=tuple(files),
+        extra_columns=tuple(name for name in EXTRA_COLUMNS if name in used),
     )
 
 
@@ -104,11 +113,16 @@ def _table_row(row: CsvRow, columns: Mapping[str, str], notes: Counter[str]) -> 
         start_s=start_s,
         end_s=usable_end(start_s, end_s, notes),
         transcript=row.cells[columns["text"]],
+        speaker=_text_or_none(row, columns, "speaker"),
         sentiment=None if sentiment is None else sentiment_label(sentiment, notes),
         emotions=_table_emotions(row, columns, notes) if EMOTIONS[0] in columns else None,
     )
-    split = row.cells[columns["split"]].strip() or None if "split" in columns else None
-    return Row(video_id, split, utterance, row.where)
+    split, fold = (_text_or_none(row, columns, field) for field in ("split", "fold"))
+    return Row(video_id, split, utterance, row.where, fold=fold)
+
+
+def _text_or_none(row: CsvRow, columns: Mapping[str, str], field: str) -> str | None:
+    return row.cells[columns[field]].strip() or None if field in columns else None
 
 
 def _table_emotions(row: CsvRow, columns: Mapping[str, str], notes: Counter[str]) -> FloatArray | None:

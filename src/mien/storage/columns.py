@@ -21,6 +21,7 @@ from mien.errors import DataError
 from mien.schema import (
     EMOTION_RANGE,
     EMOTIONS,
+    EXTRA_COLUMNS,
     SENTIMENT_RANGE,
     SPLITS,
     BoolArray,
@@ -34,7 +35,7 @@ from mien.schema import (
 from mien.storage.split_columns import WordsOfOne, lay_out, vectors_of, words_of_utterance
 
 # Columns that Parquet stores as a dictionary of their distinct values. Features have too many distinct values for that.
-TEXTS = ["video_id", "transcript", "split"]
+TEXTS = ["video_id", "transcript", "split", *EXTRA_COLUMNS]
 
 
 def open_arrow(path: Path, mode: str = "rb") -> pa.NativeFile:
@@ -55,8 +56,8 @@ def words_column_name(modality: Modality) -> str:
     return f"{modality}_words"
 
 
-def arrow_schema(spaces: Mapping[Modality, FeatureSpace]) -> pa.Schema:
-    """Return the schema of ``utterances.parquet`` for a Dataset with these feature spaces."""
+def arrow_schema(spaces: Mapping[Modality, FeatureSpace], extra: Sequence[str] = ()) -> pa.Schema:
+    """Return the schema of ``utterances.parquet`` for a Dataset with these feature spaces and extra columns."""
     fields = [
         pa.field("video_id", pa.string(), nullable=False),
         pa.field("index", pa.int64(), nullable=False),
@@ -66,6 +67,7 @@ def arrow_schema(spaces: Mapping[Modality, FeatureSpace]) -> pa.Schema:
         pa.field("split", pa.string()),
         pa.field("sentiment", pa.float64()),
         *(pa.field(name, pa.float64()) for name in EMOTIONS),
+        *(pa.field(name, pa.string()) for name in extra),
     ]
     for modality, space in spaces.items():
         vector = pa.list_(pa.float32(), space.n_features)
@@ -75,18 +77,21 @@ def arrow_schema(spaces: Mapping[Modality, FeatureSpace]) -> pa.Schema:
     return pa.schema(fields)
 
 
-def videos_to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace]) -> pa.Table:
+def videos_to_table(
+    videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace], extra: Sequence[str] = ()
+) -> pa.Table:
     """Convert videos to a table with one row per utterance.
 
     Args:
         videos: Videos; the order of videos and utterances is kept.
         spaces: Feature spaces of the Dataset.
+        extra: Names in `EXTRA_COLUMNS`: the extra columns of the Dataset.
 
     Returns:
         Table with the columns of `arrow_schema`.
 
     Raises:
-        DataError: A video is invalid, see `validate_video`.
+        DataError: A video is invalid, see `validate_video`, or has a value for a missing extra column.
     """
     for video in videos:
         validate_video(video, spaces)
@@ -101,6 +106,11 @@ def videos_to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSp
         "split": _text_array([video.split for video, _ in rows]),
         "sentiment": _number_array([utterance.sentiment for utterance in utterances]),
     }
+    extra_values = {"speaker": [each.speaker for each in utterances], "fold": [video.fold for video, _ in rows]}
+    for name, texts in extra_values.items():
+        data[name] = _text_array(texts)
+        if name not in extra and any(text is not None for text in texts):
+            raise DataError(f"Expected no {name} in a Dataset without that column, but got one; name it in the facts")
     for number, name in enumerate(EMOTIONS):
         values = [None if each.emotions is None else float(each.emotions[number]) for each in utterances]
         data[name] = _number_array(values)
@@ -108,7 +118,7 @@ def videos_to_table(videos: Sequence[Video], spaces: Mapping[Modality, FeatureSp
         data[modality] = _vector_array(*vectors_of(utterances, space))
         if space.level is Level.WORD:
             data[words_column_name(modality)] = _word_array(utterances, space)
-    schema = arrow_schema(spaces)
+    schema = arrow_schema(spaces, extra)
     return pa.table([data[field.name] for field in schema], schema=schema)
 
 
@@ -124,7 +134,8 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
     """
     features = {modality: vector_column(rows[modality], space.n_features) for modality, space in spaces.items()}
     emotions = np.stack([float_column(rows[name]) for name in EMOTIONS], axis=1)
-    facts = rows.select(["index", "start_s", "end_s", "transcript", "sentiment"]).to_pylist()
+    extra = [name for name in EXTRA_COLUMNS if name in rows.column_names]
+    facts = rows.select(["index", "start_s", "end_s", "transcript", "sentiment", *extra]).to_pylist()
     utterances = []
     for row, fact in enumerate(facts):
         utterance = Utterance(
@@ -132,6 +143,7 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
             start_s=fact["start_s"],
             end_s=fact["end_s"],
             transcript=fact["transcript"] or "",
+            speaker=fact.get("speaker"),
             sentiment=fact["sentiment"],
             emotions=None if np.isnan(emotions[row]).any() else emotions[row],
         )
@@ -146,7 +158,7 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace]) -> Video:
             ):
                 if words is not None:
                     utterance.words[modality], utterance.word_present[modality] = words
-    return Video(rows["video_id"][0].as_py(), utterances, rows["split"][0].as_py())
+    return Video(rows["video_id"][0].as_py(), utterances, rows["split"][0].as_py(), facts[0].get("fold"))
 
 
 def float_column(column: pa.ChunkedArray) -> FloatArray:

@@ -18,7 +18,17 @@ import pyarrow.parquet as pq
 from mien.errors import DamagedFileError, DataError
 from mien.pretrained import require_sha256, sha256_of
 from mien.printable import printable
-from mien.schema import EMOTIONS, SPACE_SHAPE, SPLITS, FeatureSpace, Level, Modality, SentimentValues, Video
+from mien.schema import (
+    EMOTIONS,
+    EXTRA_COLUMNS,
+    SPACE_SHAPE,
+    SPLITS,
+    FeatureSpace,
+    Level,
+    Modality,
+    SentimentValues,
+    Video,
+)
 from mien.storage import columns
 from mien.storage.columns import equal_id_ranges
 from mien.storage.files import read_card, reporting_damage, require_shape, write_json
@@ -54,6 +64,8 @@ class DatasetFacts:
     # where the rows come from: source, files with sha256, options, applied rules with counts
     origin: Mapping[str, Any] = field(default_factory=dict)
     licence_note: str = ""
+    # names in `EXTRA_COLUMNS`: the columns that the table has in addition to those of every Dataset
+    extra_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +178,7 @@ class Dataset:
                 "import again with words: mien import csd, mult, mmsa, or table --text glove-6b-50d --words"
             )
         names = ["video_id", "index", "start_s", "end_s", "transcript", "sentiment", *EMOTIONS, *self.facts.spaces]
+        names += ["speaker"] if "speaker" in self.facts.extra_columns else []
         return names + [columns.words_column_name(space.modality) for space in by_word], by_word
 
     def _require_split(self, split: str | None) -> None:
@@ -211,7 +224,7 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
         WriteError: The folder cannot be written or replaced.
     """
     with atomic_folder(folder, DATASET_FOLDER) as aside:
-        counts = _write_groups(aside / TABLE, groups, facts.spaces)
+        counts = _write_groups(aside / TABLE, groups, facts)
         if not counts:
             raise DataError("Expected at least one utterance, but got none; check the source files and the mapping")
         card = {
@@ -222,6 +235,7 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
             "counts": {name: dict(count) for name, count in counts.items()},
             "origin": dict(facts.origin),
             "licence_note": facts.licence_note,
+            **({"extra_columns": list(facts.extra_columns)} if facts.extra_columns else {}),
             "sha256": {TABLE: sha256_of(aside / TABLE)},
         }
         write_json(aside / CARD, card)
@@ -256,7 +270,7 @@ def open_dataset(folder: str | Path) -> Dataset:
         DamagedFileError: The table or dataset.json was altered.
     """
     dataset = _open_unchecked(Path(folder))
-    counts = check_dataset_table(dataset.folder / TABLE, dataset.facts.spaces)
+    counts = check_dataset_table(dataset.folder / TABLE, dataset.facts.spaces, dataset.facts.extra_columns)
     if dataset.counts != counts:
         raise DamagedFileError(
             f"Expected {dataset.folder / TABLE} to have the videos that {CARD} counts, but got other ones; the card "
@@ -273,17 +287,25 @@ def _open_unchecked(folder: Path) -> Dataset:
         require_shape(card, CARD_SHAPE, CARD)
         fingerprint = card["sha256"][TABLE]
         spaces = {Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()}
+        # a card has this key only if there are such columns
+        extra = card.get("extra_columns", [])
+        require_shape(extra, [str], "extra_columns")
+        if extra != [name for name in EXTRA_COLUMNS if name in extra]:
+            raise ValueError(f"the extra columns {', '.join(extra)}")
         facts = DatasetFacts(
-            card["name"], spaces, SentimentValues(card["sentiment_values"]), card["origin"], card["licence_note"]
+            card["name"],
+            spaces,
+            SentimentValues(card["sentiment_values"]),
+            card["origin"],
+            card["licence_note"],
+            tuple(extra),
         )
         dataset = Dataset(folder, facts, card["counts"], fingerprint)
     require_sha256(folder / TABLE, fingerprint, "the Dataset")
     return dataset
 
 
-def _write_groups(
-    path: Path, groups: Iterable[Sequence[Video]], spaces: Mapping[Modality, FeatureSpace]
-) -> dict[str, Counter[str]]:
+def _write_groups(path: Path, groups: Iterable[Sequence[Video]], facts: DatasetFacts) -> dict[str, Counter[str]]:
     """Write the table of a Dataset, with one row group per group of videos.
 
     Return the counts of each split: "videos", "utterances", and "longest", the largest number of utterances in a video.
@@ -291,8 +313,9 @@ def _write_groups(
     counts: dict[str, Counter[str]] = {}
     video_ids: set[str] = set()
     # minima and maxima let readers skip rows of other splits; for features they would only cost space
-    options = {"compression": "zstd", "use_dictionary": columns.TEXTS, "write_statistics": columns.TEXTS}
-    schema = columns.arrow_schema(spaces)
+    schema = columns.arrow_schema(facts.spaces, facts.extra_columns)
+    texts = [name for name in columns.TEXTS if name in schema.names]
+    options = {"compression": "zstd", "use_dictionary": texts, "write_statistics": texts}
     with columns.open_arrow(path, "wb") as file, pq.ParquetWriter(file, schema, **options) as writer:
         for group in groups:
             for video in group:
@@ -305,7 +328,7 @@ def _write_groups(
                 count = counts.setdefault(video.split or "none", Counter())
                 count.update(videos=1, utterances=n)
                 count["longest"] = max(count["longest"], n)
-            writer.write_table(columns.videos_to_table(group, spaces))
+            writer.write_table(columns.videos_to_table(group, facts.spaces, facts.extra_columns))
     return {name: counts[name] for name in (*SPLITS, "none") if name in counts}
 
 
@@ -346,6 +369,7 @@ def _split_columns(
         if by_word
         else None,
         transcripts=[text or "" for text in rows["transcript"].to_pylist()],
+        speakers=rows["speaker"].to_pylist() if "speaker" in rows.column_names else None,
         start_s=columns.float_column(rows["start_s"]),
         end_s=columns.float_column(rows["end_s"]),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,11 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     spaces = dataset.facts.spaces
     tallies: dict[str, _Tally] = {}
     for rows in dataset.row_groups(
-        [name for name in columns.arrow_schema(spaces).names if not name.endswith("_words")]
+        [
+            name
+            for name in columns.arrow_schema(spaces, dataset.facts.extra_columns).names
+            if not name.endswith("_words")
+        ]
     ):
         splits = np.array([split or "none" for split in rows["split"].to_pylist()])
         vectors = {
@@ -49,6 +54,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
             tally = tallies.setdefault(name, _Tally())
             tally.lengths.extend(length for start, length in lengths.items() if in_split[start])
             tally.add({key: values[in_split] for key, values in numbers.items()})
+            if "speaker" in rows.column_names:
+                tally.speakers.update(compress(rows["speaker"].to_pylist(), in_split.tolist()))
             for modality, (matrix, present) in vectors.items():
                 tally.coverage.setdefault(modality, _Coverage()).add(matrix[in_split], present[in_split])
     return {
@@ -58,7 +65,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "sentiment_values": str(dataset.facts.sentiment_values),
         "feature_spaces": {modality: _describe_space(space) for modality, space in spaces.items()},
         "splits": {name: tallies[name].described() for name in (*SPLITS, "none") if name in tallies},
-        "leakage": _leakage(dataset),
+        "folds": _videos_by_fold(dataset),
+        "leakage": _leakage(dataset, {name: tally.named_speakers for name, tally in tallies.items()}),
         "origin": dict(dataset.facts.origin),
         "licence_note": dataset.facts.licence_note,
     }
@@ -105,6 +113,13 @@ class _Tally:
     sentiment: Counter[str] = field(default_factory=Counter)
     emotion: Counter[str] = field(default_factory=Counter)
     coverage: dict[Modality, _Coverage] = field(default_factory=dict)
+    # names, and None for an utterance without one; empty if the Dataset has no speakers
+    speakers: set[str | None] = field(default_factory=set)
+
+    @property
+    def named_speakers(self) -> set[str]:
+        """Names of the speakers, without None."""
+        return {name for name in self.speakers if name is not None}
 
     def add(self, numbers: Mapping[str, FloatArray]) -> None:
         """Update the statistics with the times and labels of some utterances.
@@ -132,6 +147,7 @@ class _Tally:
                 "max": int(lengths.max()),
             },
             "hours": self.duration_s / 3600,
+            "speakers": len(self.named_speakers) if self.speakers else None,
             "sentiment": {
                 **{name: sentiment[name] for name in ("labelled", "negative", "zero", "positive")},
                 "share_positive_has0": sentiment["has0"] / max(sentiment["labelled"], 1),
@@ -150,10 +166,21 @@ def _describe_space(space: FeatureSpace) -> dict[str, Any]:
     return {key: facts[key] for key in ("name", "n_features", "level", "fingerprint", "recipe")}
 
 
-def _leakage(dataset: Dataset) -> dict[str, Any]:
+def _videos_by_fold(dataset: Dataset) -> dict[str, int] | None:
+    """Return the number of videos of each fold, without the videos that have no fold; None without that column."""
+    if "fold" not in dataset.facts.extra_columns:
+        return None
+    facts = dataset.table(["video_id", "fold"]).to_pydict()
+    folds = dict(zip(facts["video_id"], facts["fold"], strict=True))
+    counts = Counter(fold for fold in folds.values() if fold is not None)
+    return dict(sorted(counts.items()))
+
+
+def _leakage(dataset: Dataset, speakers: Mapping[str, set[str]]) -> dict[str, Any]:
     """Return which videos and how many transcripts occur in several splits, with examples of these transcripts.
 
-    Rows without a split are ignored. Transcripts are compared in lower case and without surrounding blanks.
+    Rows without a split are ignored. Transcripts are compared in lower case and without surrounding blanks. `speakers`
+    are the names of the speakers of each split, and of "none".
     """
     facts = dataset.table(["video_id", "split", "transcript"]).to_pydict()
     videos, texts = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
@@ -168,5 +195,13 @@ def _leakage(dataset: Dataset) -> dict[str, Any]:
         "texts": len(texts),
         "texts_in_several_splits": len(shared),
         "longest_shared_texts": shared[:N_EXAMPLES],
-        "speakers": "not recorded: the same person may stand in several splits",
+        "speakers": _speaker_text(speakers),
     }
+
+
+def _speaker_text(speakers: Mapping[str, set[str]]) -> str:
+    """Return how many speakers occur in several splits, as a text."""
+    counts = Counter(name for split, names in speakers.items() if split in SPLITS for name in names)
+    if not counts:
+        return "not recorded: the same person may stand in several splits"
+    return f"{sum(n > 1 for n in counts.values())} of {len(counts)} in several splits"

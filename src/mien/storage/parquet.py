@@ -7,7 +7,7 @@ The library that decodes Parquet trusts the sizes that a file states. `read_parq
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +38,15 @@ def read_parquet(path: Path, what: str) -> pa.Table:
     return pa.concat_tables(tables) if tables else pq.read_table(open_arrow(path))
 
 
-def check_dataset_table(path: Path, spaces: Mapping[Modality, FeatureSpace]) -> dict[str, Counter[str]]:
+def check_dataset_table(
+    path: Path, spaces: Mapping[Modality, FeatureSpace], extra: Sequence[str] = ()
+) -> dict[str, Counter[str]]:
     """Read the table of a Dataset in a child process, and check every value.
 
     Args:
         path: The table.
         spaces: Feature spaces of the Dataset.
+        extra: Its extra columns.
 
     Returns:
         Split, or "none" -> the numbers "videos" and "utterances", and "longest", the most utterances of a video.
@@ -56,7 +59,7 @@ def check_dataset_table(path: Path, spaces: Mapping[Modality, FeatureSpace]) -> 
     def read() -> Iterator[dict[str, Counter[str]]]:
         counts: dict[str, Counter[str]] = {}
         video_ids: set[str] = set()
-        for rows in _row_groups(path, arrow_schema(spaces)):
+        for rows in _row_groups(path, arrow_schema(spaces, extra)):
             _check_rows(rows, spaces)
             _count_videos(rows, counts, video_ids)
         yield {name: counts[name] for name in (*SPLITS, NO_SPLIT) if name in counts}
@@ -107,12 +110,18 @@ def _require_finite_vectors(column: pa.ChunkedArray | pa.Array, space: FeatureSp
 
 
 def _count_videos(rows: pa.Table, counts: dict[str, Counter[str]], video_ids: set[str]) -> None:
-    """Count the videos of the rows. Raises ValueError if one occurs twice, has two splits or repeats an index."""
+    """Count the videos of the rows.
+
+    Raises ValueError if a video occurs twice, has two splits or folds, or repeats an index.
+    """
     splits, indices = rows["split"].to_pylist(), rows["index"].to_pylist()
+    folds = rows["fold"].to_pylist() if "fold" in rows.column_names else splits
     for video_id, start, stop in equal_id_ranges(rows["video_id"].to_pylist()):
         split = splits[start]
         if video_id in video_ids or set(splits[start:stop]) != {split} or split not in (*SPLITS, None):
             raise ValueError(f"the video {video_id!r} twice, in two splits or in the unknown split {split!r}")
+        if len(set(folds[start:stop])) > 1:
+            raise ValueError(f"the video {video_id!r} in two folds")
         if len(set(indices[start:stop])) < stop - start:
             raise ValueError(f"two utterances with one number in the video {video_id!r}")
         video_ids.add(video_id)

@@ -49,6 +49,8 @@ class SplitColumns:
     # (N,) seconds, float64, NaN where unknown; None if only features were given
     start_s: FloatArray | None = None
     end_s: FloatArray | None = None
+    # (N,), None where unknown; None if the Dataset has no speakers or only features were given
+    speakers: list[str | None] | None = None
 
     @property
     def n_utterances(self) -> int:
@@ -182,6 +184,7 @@ def stack_videos(
         if words
         else None,
         transcripts=[each.transcript for each in utterances],
+        speakers=[each.speaker for each in utterances] if any(each.speaker for each in utterances) else None,
         start_s=_float_array([each.start_s for each in utterances]),
         end_s=_float_array([each.end_s for each in utterances]),
     )
