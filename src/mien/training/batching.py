@@ -199,8 +199,9 @@ def _to_times(columns: SplitColumns) -> Float[Tensor, "N 2"] | None:
 def _to_speakers(columns: SplitColumns) -> Int[Tensor, "N"] | None:
     if columns.speakers is None:
         return None
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(columns.speakers)) if name is not None}
-    return torch.tensor([numbers.get(name, NO_SPEAKER) for name in columns.speakers], dtype=torch.int64)
+    numbers: dict[str | None, int] = {name: number for number, name in enumerate(dict.fromkeys(columns.speakers))}
+    numbers[None] = NO_SPEAKER
+    return torch.tensor([numbers[name] for name in columns.speakers], dtype=torch.int64)
 
 
 def _scaled(
