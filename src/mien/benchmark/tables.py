@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mien.benchmark.folds import scored_part
 from mien.evaluation.headline import all_headlines
 from mien.reports.table_formats import latex_rows, latex_table, latex_text, markdown_table, markdown_text, to_csv
 from mien.storage.files import atomic_file
@@ -143,7 +144,7 @@ def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
     trivial = results["trivial"]
     rows.append((TRIVIAL, tuple(Cell(value_at(trivial, path), plain=is_plain(path)) for path in shown.values())))
     dataset = plan["dataset"]
-    title = f"{plan['suite']} on {dataset['name']} {dataset['fingerprint'][:12]}, split {plan['split']}, "
+    title = f"{plan['suite']} on {dataset['name']} {dataset['fingerprint'][:12]}, {scored_part(plan)}, "
     title += f"protocol {protocol}" + (f" ({UPPER_BOUND})" if bound else "") + f", {len(plan['seeds'])} seeds"
     return PrintedTable(title, tuple(shown), tuple(rows), _table_notes(results, protocol, bound))
 
@@ -265,7 +266,7 @@ def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
         for name in sorted(partners, key=lambda name: name.count("+"))
     )
     plan = results["plan"]
-    title = f"Which task helps which, on {plan['dataset']['name']}, split {plan['split']}, {len(plan['seeds'])} seeds"
+    title = f"Which task helps which, on {plan['dataset']['name']}, {scored_part(plan)}, {len(plan['seeds'])} seeds"
     return PrintedTable(title, tuple(columns), rows, JOINT_GAIN_LEGEND)
 
 

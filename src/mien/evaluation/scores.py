@@ -224,7 +224,7 @@ def _sentiment_part(
     part |= {
         "roc_auc": roc_auc(target, probability),
         "calibration_error": calibration_error(target, probability),
-        "threshold": float(decisions.at(task)[0]),
+        "threshold": float(decisions.at(task)[..., 0].mean()),
         "n_scored": int(scored.sum()),
     } | counts_of(_split_counts(counts, SentimentRule.HAS0).take(0))
     if SentimentRule.NON0 in counts:
@@ -255,8 +255,8 @@ def _presence_part(
     rows = {
         name: {
             **{key: float(scores[column]) for key, scores in values.items()},
-            "threshold": float(decisions.at(task, OperatingPoint.WEIGHTED_ACCURACY)[column]),
-            "f1_threshold": float(decisions.at(task, OperatingPoint.WEIGHTED_F1)[column]),
+            "threshold": float(decisions.at(task, OperatingPoint.WEIGHTED_ACCURACY)[..., column].mean()),
+            "f1_threshold": float(decisions.at(task, OperatingPoint.WEIGHTED_F1)[..., column].mean()),
             "roc_auc": roc_auc(targets[:, column], probabilities[:, column]),
             "calibration_error": calibration_error(targets[:, column], probabilities[:, column]),
             **counts_of(main.take(column)),
