@@ -175,7 +175,7 @@ def _plan(
     plan = _plan_json(chosen, dataset, request.n_seeds)
     if request.folds is not None:
         plan["folds"] = folds_json(folds, request.folds)
-    jobs = []
+    jobs: list[RunJob] = []
     for setting in chosen.settings:
         for fold in folds or (None,):
             jobs += _seed_jobs(setting, dataset, folder, request.n_seeds, fold)

@@ -232,10 +232,10 @@ def _open_finished_run(
     """Open the run of one seed, or its runs on all folds. Add runs that cannot be read to `failed`."""
     folds = fold_slugs(plan)
     keys = run_keys(setting["slug"], seed, folds)
-    opened = {key: scored for key in keys if key not in failed and (scored := _open_scored(folder, key, failed))}
+    opened = {key: run for key in keys if key not in failed and (run := _open_scored(folder, key, failed))}
     if len(opened) < len(keys):
         return None
-    runs = tuple(run for run, _ in opened.values())
+    runs = tuple(each[0] for each in opened.values())
     try:
         scored = read_seed_run([run.folder for run in runs], seed)
         if not folds:

@@ -58,7 +58,9 @@ def join_folds(folds: Sequence[FoldRun]) -> JoinedFolds:
     """
     if not folds:
         raise UsageError("Expected at least one fold to score, but got none; train a run for every fold")
-    predictions = validated_predictions(_concatenated([fold.predictions for fold in folds]), "the predictions of folds")
+    predictions = validated_predictions(
+        _joined_predictions([fold.predictions for fold in folds]), "the predictions of folds"
+    )
     fold_of_video: dict[str, int] = {}
     for number, fold in enumerate(folds):
         for video in dict.fromkeys(fold.predictions.video_id.tolist()):
@@ -95,7 +97,7 @@ def evaluate_folds(
     result = evaluate_predictions(
         joined.predictions, protocol=protocol, decisions=joined.decisions, identity=identity, bootstrap=bootstrap
     )
-    constants = _concatenated([constant_predictions(fold.predictions, fold.majority) for fold in folds])
+    constants = _joined_predictions([constant_predictions(fold.predictions, fold.majority) for fold in folds])
     first_rows = [int(np.argmax(joined.fold == number)) for number in range(len(folds))]
     return dataclasses.replace(
         result,
@@ -109,7 +111,7 @@ def evaluate_folds(
     )
 
 
-def _concatenated(parts: Sequence[Predictions]) -> Predictions:
+def _joined_predictions(parts: Sequence[Predictions]) -> Predictions:
     first = parts[0]
     for part in parts[1:]:
         if set(part.outputs) != set(first.outputs) or part.sentiment_values != first.sentiment_values:

@@ -293,8 +293,8 @@ def _repetition_key(row: Row, numbered: bool) -> tuple[Any, ...]:
 def _utterance_content(row: Row) -> tuple[Any, ...]:
     utterance = row.utterance
     emotions = None if utterance.emotions is None else tuple(utterance.emotions.tolist())
-    said = (utterance.start_s, utterance.end_s, utterance.transcript, utterance.speaker)
-    return (*said, utterance.sentiment, emotions)
+    content = (utterance.start_s, utterance.end_s, utterance.transcript, utterance.speaker)
+    return (*content, utterance.sentiment, emotions)
 
 
 # `--rename-split test=none` excludes a split from training and scoring; `none=train` trains on videos without a split

@@ -143,7 +143,7 @@ def _dialogue(path: Path, name: str, parts: Mapping[str, Any]) -> _Dialogue:
         if not isinstance(each, list | tuple | np.ndarray) or len(each) != n or not n:
             got = f"{len(each)} values" if isinstance(each, list | tuple | np.ndarray) else type(each).__name__
             raise DataError(f"Expected one value per utterance in {part} of {where}, but got {got}; {WRONG_FILE}")
-    speakers, sentences = (as_text(_object_array(values[part])) for part in ("videoSpeakers", "videoSentence"))
+    speakers, sentences = (as_text(_as_objects(values[part])) for part in ("videoSpeakers", "videoSentence"))
     for letter in speakers:
         if letter not in SPEAKERS:
             raise DataError(f"Expected F or M in videoSpeakers of {where}, but got {shown(letter)}; {WRONG_FILE}")
@@ -161,7 +161,7 @@ def _dialogue(path: Path, name: str, parts: Mapping[str, Any]) -> _Dialogue:
     )
 
 
-def _object_array(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.object_]]:
+def _as_objects(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.object_]]:
     array = np.empty(len(values), dtype=object)
     array[:] = list(values)
     return array
@@ -197,8 +197,8 @@ def _spaces(path: Path, dialogues: Collection[_Dialogue]) -> dict[Modality, Feat
 
 
 def _rows(dialogue: _Dialogue, split: str | None, path: Path, notes: Counter[str]) -> Iterator[Row]:
-    said = zip(dialogue.speakers, dialogue.transcripts, dialogue.classes, strict=True)
-    for index, (speaker, transcript, class_number) in enumerate(said):
+    spoken = zip(dialogue.speakers, dialogue.transcripts, dialogue.classes, strict=True)
+    for index, (speaker, transcript, class_number) in enumerate(spoken):
         utterance = Utterance(
             index, transcript=transcript, speaker=speaker, emotions=_emotion_label(class_number, notes)
         )
