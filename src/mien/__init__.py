@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers and editors, which do not follow `_PUBLIC`
     from mien.benchmark.benchmark import BenchmarkRequest as BenchmarkRequest
     from mien.benchmark.benchmark import benchmark as benchmark
+    from mien.benchmark.folds import FoldRequest as FoldRequest
     from mien.commands.doctor import doctor as doctor
     from mien.commands.evaluate import compare as compare
     from mien.commands.evaluate import evaluate as evaluate
@@ -44,6 +45,7 @@ _PUBLIC = {
     "BenchmarkRequest": "mien.benchmark.benchmark",
     "EngineConfig": "mien.engine.jobs",
     "ExtractRequest": "mien.video.extract",
+    "FoldRequest": "mien.benchmark.folds",
     "ImportOptions": "mien.commands.import_",
     "TrainRequest": "mien.commands.train",
     "__version__": "mien.version",

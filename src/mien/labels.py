@@ -25,8 +25,9 @@ MOST_CLASSES = 10_000
 # names of other columns of a Dataset or of `utterances.csv`, and of other keys in the JSON files of a run or a result
 RESERVED = frozenset(
     (
-        *("video_id", "index", "start_s", "end_s", "transcript", "split", "speaker", "text", "acoustic", "visual"),
-        *("text_words", "acoustic_words", "visual_words", "labels", "missing", "missing_reasons", "outputs"),
+        *("video_id", "index", "start_s", "end_s", "transcript", "split", "speaker", "fold"),
+        *("text", "acoustic", "visual", "text_words", "acoustic_words", "visual_words"),
+        *("labels", "missing", "missing_reasons", "outputs"),
         *("run", "model", "inputs", "tasks", "seed", "dataset", "protocol", "upper_bound", "n_videos", "n_utterances"),
         *("n_runs", "trivial", "intervals", "operating_points", "conventions", "notes", "label_spaces", "task_kinds"),
         *("chosen_on", "rule", "f1_columns_at", "columns", "thresholds", "warning", "emotions", "sentiment_positive"),

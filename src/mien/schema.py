@@ -35,6 +35,8 @@ EMOTION_OUTPUTS = (*EMOTIONS, NO_EMOTION)
 SENTIMENT = "sentiment"
 EMOTION = "emotion"
 SPLITS = ("train", "valid", "test")
+# text columns that a Dataset has only if its source knows their values
+EXTRA_COLUMNS = ("speaker", "fold")
 SENTIMENT_RANGE = (-3.0, 3.0)
 EMOTION_RANGE = (0.0, 3.0)
 
@@ -159,6 +161,8 @@ class Utterance:
     word_present: dict[Modality, BoolArray] = field(default_factory=dict)
     # name of a label space -> labels (column,), see `mien.labels`; a space without labels has no entry
     labels: dict[str, FloatArray] = field(default_factory=dict)
+    # name or id of the person who speaks
+    speaker: str | None = None
 
     @property
     def sentiment(self) -> float | None:
@@ -173,7 +177,7 @@ class Utterance:
 
 @dataclass(slots=True)
 class Video:
-    """One video: its id, its utterances, and the split to which it belongs.
+    """One video: its id, its utterances, its split, and the fold to which it belongs (see `benchmark.folds`).
 
     The context of an utterance is all other utterances of its video.
     """
@@ -181,6 +185,7 @@ class Video:
     id: str
     utterances: list[Utterance]
     split: str | None = None
+    fold: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

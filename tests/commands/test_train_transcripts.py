@@ -20,7 +20,7 @@ from mien.commands.shipped import find_run, ship_run
 from mien.commands.train import train
 from mien.commands.train_plan import TrainRequest
 from mien.engine.cluster import JobSpec, run_packed
-from mien.errors import DataError, EngineError, FeatureSpaceError, WriteError
+from mien.errors import DataError, EngineError, FeatureSpaceError, UsageError, WriteError
 from mien.features.text.minilm import MINILM
 from mien.labels import paper_labels
 from mien.media.clips import MediaSettings
@@ -311,3 +311,22 @@ def test_the_shipped_checkpoint_scores_any_data_set_with_transcripts_and_leaves_
         evaluate(["mosei-text"], dataset=make(tmp_path / "mute", transcripts=False).folder)
     unlabelled = evaluate(["mosei-text"], dataset=make(tmp_path / "new", labelled=False).folder, n_resamples=0)
     assert "nothing to score; mien predict writes the predictions" in " ".join(unlabelled.results[0].notes)
+
+
+def test_speakers_need_a_data_set_that_tells_them(dataset, tmp_path):
+    told = TrainRequest("cim-tuned", settings=TINY | {"speakers": True})
+    with pytest.raises(UsageError, match=r"Expected speakers in .* for the setting speakers=true, .*--map speaker="):
+        train(dataset, tmp_path / "run", told)
+
+    def spoken():
+        for video in dataset.videos():
+            for utterance in video.utterances:
+                utterance.speaker = f"{video.id} {utterance.index % 2}"
+            yield video
+
+    facts = dataclasses.replace(dataset.facts, extra_columns=("speaker",))
+    with_speakers = write_dataset(tmp_path / "spoken", spoken(), facts)
+    run = train(with_speakers, tmp_path / "run", told)
+    predictor = load_predictor(run)
+    known, unknown = (predictor.predict(each.columns("test")) for each in (with_speakers, dataset))
+    assert not np.array_equal(known.outputs["sentiment"], unknown.outputs["sentiment"])

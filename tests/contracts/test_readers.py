@@ -55,6 +55,12 @@ def meld(folder: Path) -> Path:
     return files.write_text(folder / "dev_sent_emo.csv", files.MELD_HEADER + row + other)
 
 
+def iemocap(folder: Path) -> Path:
+    data = files.iemocap_data()
+    data[4]["Ses05F_impro02"][1][0] = np.inf
+    return files.write_pickle(folder / "x.pkl", data)
+
+
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "table": table,
     "arrays": arrays,
@@ -63,6 +69,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "mmsa": mmsa,
     "mult": mult,
     "meld": meld,
+    "iemocap": iemocap,
 }
 # generators read no files
 FILELESS = [name for name, entry in READERS.items() if not entry.takes_files]
@@ -176,14 +183,17 @@ def test_a_dataset_can_be_written_and_read_back(name: str, tmp_path: Path) -> No
             kept.append(video)
             yield video
 
-    facts = DatasetFacts(name, dict(source.spaces), source.sentiment_values)
+    extra = source.extra_columns
+    facts = DatasetFacts(name, dict(source.spaces), source.sentiment_values, extra_columns=extra)
     write_dataset(tmp_path / "dataset", videos(), facts)  # type: ignore[arg-type]
     read = list(open_dataset(tmp_path / "dataset").videos())
     assert [video.id for video in read] == [video.id for video in kept]
     for one, other in zip(read, kept, strict=True):
+        assert one.fold == other.fold
         for ours, theirs in zip(one.utterances, other.utterances, strict=True):
             assert (ours.index, ours.start_s, ours.end_s) == (theirs.index, theirs.start_s, theirs.end_s)
             assert (ours.transcript, ours.sentiment) == (theirs.transcript, theirs.sentiment)
+            assert ours.speaker == theirs.speaker
             assert set(ours.features) == set(theirs.features)
             for modality in Modality:
                 if modality in ours.features:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.features.loaded import extractor
 from tests.labelled import EMOTION, SENTIMENT
-from tests.models.batches import N_FEATURES, random_batch
+from tests.models.batches import N_FEATURES, alone, random_batch
 from tests.models.tiny_encoder import load_tiny, tiny_encoder  # noqa: F401  (a fixture)
 
 from mien.errors import DamagedFileError, UsageError
@@ -25,7 +25,6 @@ from mien.models.cim_tuned import (
     TokenEncoder,
     chunks_of_like_length,
     draw_kept_modalities,
-    time_features,
 )
 from mien.schema import Modality
 from mien.tasks import PAPER_TASKS
@@ -144,27 +143,6 @@ def test_word_pieces_behind_the_limit_do_not_matter():
     assert not torch.allclose(sentiment(long, cut), sentiment(long, batch))
 
 
-def test_times_are_gap_duration_and_start_and_what_is_unknown_is_said_to_be():
-    known = torch.tensor([[True, True, False, True], [True, False, False, False]])
-    times = Times(
-        start_s=torch.tensor([[60.0, 65.0, 0.0, 90.0], [6.0, 0.0, 0.0, 0.0]]),
-        end_s=torch.tensor([[66.0, 70.0, 0.0, 91.0], [6.5, 0.0, 0.0, 0.0]]),
-        known=known,
-    )
-    log = math.log1p
-    expected = [
-        [
-            [0, log(6), log(1), 0, 1],
-            [-log(1), log(5), log(65 / 60), 1, 1],
-            [0, 0, 0, 0, 0],
-            [0, log(1), log(1.5), 0, 1],
-        ],
-        [[0, log(0.5), log(0.1), 0, 1], [0] * 5, [0] * 5, [0] * 5],
-    ]
-    torch.testing.assert_close(time_features(times, known), torch.tensor(expected))
-    assert not time_features(None, known).any()
-
-
 def test_times_are_heard_unless_they_are_unknown_or_switched_off():
     batch = random_batch((5, 2, 3))
     later = replace(batch, times=replace(batch.times, end_s=batch.times.end_s + 2 * batch.times.known))
@@ -177,6 +155,32 @@ def test_times_are_heard_unless_they_are_unknown_or_switched_off():
     ]
     assert torch.equal(*(sentiment(network(), each) for each in unknown))
     torch.testing.assert_close(sentiment(network(), unknown[0]), sentiment(network(), replace(batch, times=None)))
+
+
+def test_speakers_are_heard_only_if_the_setting_says_so():
+    batch = random_batch((5, 2, 3))
+    alternating = torch.tensor([[0, 1, 0, 1, 0], [2, 3, -1, -1, -1], [4, 4, 4, -1, -1]])
+    spoken, swapped = (replace(batch, speakers=each) for each in (alternating, alternating.flip(0)))
+    deaf = network()
+    assert torch.equal(sentiment(deaf, spoken), sentiment(deaf, batch))
+    assert {n: w.shape for n, w in deaf.state_dict().items()} == {
+        n: w.shape for n, w in network(speakers=False).state_dict().items()
+    }
+    hears = network(speakers=True)
+    assert hears.grus[T].input_size == deaf.grus[T].input_size + 3
+    assert not torch.allclose(sentiment(hears, spoken), sentiment(hears, swapped))
+    unknown = replace(batch, speakers=torch.full_like(alternating, -1))
+    torch.testing.assert_close(sentiment(hears, unknown), sentiment(hears, batch))
+
+
+def test_padding_does_not_change_what_is_heard_of_speakers():
+    batch = random_batch((5, 2, 3))
+    speakers = torch.tensor([[0, 1, 0, 1, 0], [2, 3, -1, -1, -1], [4, -1, 4, -1, -1]])
+    net = network(speakers=True)
+    together = net(replace(batch, speakers=speakers)).logits[SENTIMENT.name]
+    for video, length in enumerate((5, 2, 3)):
+        single = replace(alone(batch, video), speakers=speakers[video : video + 1, :length])
+        torch.testing.assert_close(net(single).logits[SENTIMENT.name][0], together[video, :length])
 
 
 @pytest.mark.parametrize("kept", ["recurrence", "attention"])
@@ -317,6 +321,7 @@ def test_default_cim_tuned_settings():
         "fused_dropout": 0.2,
         "modality_dropout": 0.5,
         "times": True,
+        "speakers": False,
         "own_layers": True,
         "recurrence": True,
         "attention": True,

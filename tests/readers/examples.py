@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,27 @@ def mult_data() -> dict[str, Any]:
 def write_pickle(path: Path, data: object, protocol: int = 4) -> Path:
     path.write_bytes(pickle.dumps(data, protocol=protocol))
     return path
+
+
+def iemocap_data() -> tuple[Any, ...]:
+    """Made-up values in the structure of IEMOCAP_features.pkl: four dialogues, three sessions, one without a split."""
+    rng = np.random.default_rng(10)
+    sizes = {"Ses01F_impro01": 3, "Ses01M_script01_1": 2, "Ses03M_impro05b": 2, "Ses05F_impro02": 4}
+    classes = iter((0, 1, 2, 3, 4, 5, 2, 0, 1, 5, 3))
+
+    def by_dialogue(value: Callable[[str, int], Any]) -> dict[str, list[Any]]:
+        return {name: [value(name, index) for index in range(n)] for name, n in sizes.items()}
+
+    parts = (
+        by_dialogue(lambda name, index: f"{name}_{'FM'[index % 2]}{index:03d}"),
+        by_dialogue(lambda _, index: "FM"[index % 2]),
+        by_dialogue(lambda *_: next(classes)),
+        by_dialogue(lambda *_: rng.normal(size=N_TEXT).astype(np.float32)),
+        by_dialogue(lambda *_: rng.normal(size=N_ACOUSTIC).tolist()),
+        {name: rng.normal(size=(n, N_VISUAL)) for name, n in sizes.items()},
+        by_dialogue(lambda name, index: f"{name} says caf\xe9 {index}"),
+    )
+    return (*parts, {"Ses01F_impro01", "Ses01M_script01_1"}, {"Ses05F_impro02"})
 
 
 MELD_HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"

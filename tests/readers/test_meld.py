@@ -44,6 +44,14 @@ def test_sentiment_is_signed_and_neutral_is_missing(tmp_path: Path) -> None:
     assert source.notes == {rules.SENTIMENT_NEUTRAL: 1}
 
 
+def test_the_speaker_is_kept(tmp_path: Path) -> None:
+    rows = [meld_row(0, i, "a", "joy", "positive", TIMES) for i in range(3)]
+    rows = [row.replace("Somebody", name) for row, name in zip(rows, ("Joey", " Ross ", ""), strict=True)]
+    source = opened(tmp_path, *rows)
+    assert source.extra_columns == ("speaker",)
+    assert [each.speaker for each in videos_of(source)["train-dia0"].utterances] == ["Joey", "Ross", None]
+
+
 def test_dialogues_are_kept_apart_by_split(tmp_path: Path) -> None:
     for name, text in (("dev", "He’s lost, it"), ("train", "it"), ("test", "IT ")):
         write_text(tmp_path / f"{name}_sent_emo.csv", MELD_HEADER + meld_row(12, 0, text, "fear", "negative", TIMES))
@@ -125,6 +133,7 @@ def test_meld_itself(data_dir: Path) -> None:
             emotions[tuple(each.emotions.tolist())] += source.splits[video.id] == "train"
     assert n_dialogues == {"train": 1_038, "valid": 114}
     assert n_utterances == {"train": 9_989, "valid": 1_109}
+    assert len({each.speaker for video in videos.values() for each in video.utterances}) == 274
     assert sorted(emotions.values()) == [268, 271, 683, 1_109, 1_205, 1_743, 4_710]
     assert "train-dia60" not in videos
     assert source.notes[rules.SENTIMENT_NEUTRAL] == 4_710 + 470

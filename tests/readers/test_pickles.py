@@ -50,12 +50,15 @@ def test_arrays_and_containers_of_every_protocol(tmp_path: Path, protocol: int) 
         "reordered_objects": np.array([["a", "b"], [None, 1]], dtype=object).T,
     }
     plain = {"list": [1, "two", (3.0, None)], "nested": {"array": arrays["floats"]}, "scalar": np.float32(1.5)}
+    plain |= {"set": {"a", "b", "c"}, "frozen": frozenset({1, 2}), "none": set()}
     read = read_pickle(write_pickle(tmp_path / "x.pkl", arrays | plain, protocol), "mmsa")
     for name, expected in arrays.items():
         np.testing.assert_array_equal(read[name], expected)
         assert read[name].dtype == expected.dtype
     assert read["list"] == plain["list"]
     assert read["scalar"] == 1.5
+    # a set is read as a list
+    assert [sorted(read[name]) for name in ("set", "frozen", "none")] == [["a", "b", "c"], [1, 2], []]
     np.testing.assert_array_equal(read["nested"]["array"], arrays["floats"])
 
 
@@ -248,8 +251,16 @@ BOMBS = {
         b"\x80\x02}(" + b"".join(b"J" + struct.pack("<i", key) + b"N" for key in range(MOST_NUMBER_KEYS + 1)) + b"u.",
         rf"more than {MOST_NUMBER_KEYS} keys that are numbers",
     ),
-    "a set": (b"\x80\x04\x8f(K\x01\x90.", r"the instruction EMPTY_SET, which arrays do not need"),
-    "a frozen set": (b"\x80\x04(K\x01\x91.", r"the instruction FROZENSET, which arrays do not need"),
+    "a set of a text": (
+        b"\x80\x02c__builtin__\nset\nX\x01\x00\x00\x00a\x85R.",
+        r"a set of something other than a list",
+    ),
+    "values for a set that is a tuple": (b"\x80\x04)(K\x01\x90.", r"values for something that is no list"),
+    "a set that is copied often": (
+        b"\x80\x02c__builtin__\nset\nq\x00](" + b"N" * 10_000 + b"e\x85q\x01(" + b"h\x00h\x01R" * 1000 + b"t.",
+        r"many arrays with the same bytes",
+    ),
+    "a set in itself": (b"\x80\x04\x8fq\x00(h\x00\x90.", r"a container that contains itself"),
     "a shape": (
         b"\x80\x04" + array_of(b"C\x08aaaaaaaa", b"J\xff\xff\xff\x7f\x85", b"X\x02\x00\x00\x00f8") + b".",
         r"an array whose shape does not fit its 8 bytes",

@@ -156,6 +156,26 @@ def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, text: str, message: 
         opened(tmp_path, text)
 
 
+def test_speakers_and_folds_are_kept_by_name_or_by_mapping(tmp_path: Path) -> None:
+    source = opened(tmp_path, "video_id,text,speaker,fold\nv,a,Zoë ,1\nv,b,,1\nw,c,Ross,\n")
+    videos = videos_of(source)
+    assert source.extra_columns == ("speaker", "fold")
+    assert [each.speaker for each in videos["v"].utterances] == ["Zoë", None]
+    assert {name: video.fold for name, video in videos.items()} == {"v": "1", "w": None}
+    mapped = opened(tmp_path, "video_id,text,who,session\nv,a,Ross,Ses01\n", speaker="who", fold="session")
+    video = videos_of(mapped)["v"]
+    assert (video.utterances[0].speaker, video.fold) == ("Ross", "Ses01")
+    assert mapped.mapping["fold"] == "session"
+    assert opened(tmp_path, "video_id,text\nv,a\n").extra_columns == ()
+
+
+def test_a_video_in_two_folds_and_an_utterance_of_two_speakers_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"every video in one fold, but got video 'v' in '1' and no fold"):
+        opened(tmp_path, "video_id,text,fold\nv,a,1\nv,b,\n")
+    with pytest.raises(DataError, match=r"one utterance 0 in video 'v', but got two that differ"):
+        opened(tmp_path, "video_id,index,text,speaker\nv,0,a,Zoë\nv,0,a,Ross\n")
+
+
 def test_a_mapped_column_that_no_file_has_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a column 'mood' in .*, but got video_id, text; .*--map sentiment=COLUMN"):
         opened(tmp_path, "video_id,text\nv,a\n", sentiment="mood")

@@ -128,3 +128,21 @@ def test_word_vectors_do_not_disturb(tmp_path):
     description = describe(write_dataset(tmp_path / "data", videos(), DatasetFacts("words", SPACES)))
     assert description["feature_spaces"]["visual"]["level"] == "word"
     assert description["splits"]["train"]["coverage"]["text"]["utterances"] == 4
+
+
+def test_speakers_and_folds_are_counted_where_they_are_recorded(description, tmp_path):
+    assert [part["speakers"] for part in description["splits"].values()] == [None] * 4
+    assert description["folds"] is None
+    assert description["leakage"]["speakers"].startswith("not recorded")
+    corpus = [
+        Video("a", [Utterance(0, speaker="Joey"), Utterance(1, speaker="Ross"), Utterance(2)], "train", "one"),
+        Video("b", [Utterance(0, speaker="Joey"), Utterance(1, speaker="Joey")], "train", "two"),
+        Video("c", [Utterance(0, speaker="Joey"), Utterance(1, speaker="Monica")], "valid", "one"),
+        Video("d", [Utterance(0, speaker="Monica")], None),
+    ]
+    facts = DatasetFacts("told", {}, extra_columns=("speaker", "fold"))
+    told = describe(write_dataset(tmp_path / "told", corpus, facts))
+    assert {name: part["speakers"] for name, part in told["splits"].items()} == {"train": 2, "valid": 2, "none": 1}
+    assert told["folds"] == {"one": 2, "two": 1}
+    assert told["leakage"]["speakers"] == "1 of 3 in several splits"
+    assert json.loads(json.dumps(told, allow_nan=False)) == told

@@ -11,11 +11,12 @@ from tests.labelled import labels_of, tasks_named
 
 from mien.features.text.minilm import token_ids
 from mien.features.text.transcript import as_transcripts
-from mien.models.batch import InputKind
+from mien.models.batch import NO_SPEAKER, InputKind
 from mien.schema import Modality
 from mien.storage.split_columns import SplitColumns, WordColumns
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT
-from mien.training.batching import BatchBudget, bucketed_batches, collate, fit_scaling, to_video_set
+from mien.training.batching import collate, fit_scaling, to_video_set
+from mien.training.buckets import BatchBudget, bucketed_batches
 
 LENGTHS = [2, 5, 1, 3]
 
@@ -135,6 +136,16 @@ def test_transcripts_become_word_pieces_and_times_keep_their_gaps(columns):
     silent = to_video_set(without, fit_scaling(told, [Modality.TEXT]), InputKind.TRANSCRIPTS)
     assert not silent.n_tokens.any()
     assert not as_transcripts(without).present[Modality.TEXT].any()
+
+
+def test_speakers_are_numbers_and_padding_has_none(columns):
+    names = ["Joey", "Ross", None, "Joey", "Joey", "Ross", None, "Monica", "Joey", "Joey", "Ross"]
+    spoken = as_transcripts(dataclasses.replace(columns, transcripts=["word"] * 11, speakers=names))
+    scaling = fit_scaling(spoken, [Modality.TEXT])
+    batch, _ = collate(to_video_set(spoken, scaling, InputKind.TRANSCRIPTS), [3, 0])
+    assert batch.speakers.tolist() == [[0, 0, 1], [0, 1, NO_SPEAKER]]
+    assert to_video_set(spoken, scaling).speakers is None
+    assert to_video_set(dataclasses.replace(spoken, speakers=None), scaling, InputKind.TRANSCRIPTS).speakers is None
 
 
 def test_text_features_are_read_as_they_are(columns):

@@ -22,7 +22,7 @@ from mien.labels import paper_labels
 from mien.schema import FeatureSpace, Modality, Utterance, Video
 from mien.storage.dataset import DatasetFacts, write_dataset
 from mien.storage.runs import EPOCHS, open_run
-from mien.training.batching import bucketed_batches
+from mien.training.buckets import bucketed_batches
 from mien.training.checkpoint import load_weights
 from mien.training.devices import is_first_process
 from mien.training.loop import HISTORY_FILE, seed_epoch

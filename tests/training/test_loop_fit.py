@@ -16,7 +16,8 @@ from mien.schema import Modality
 from mien.settings import override
 from mien.storage.runs import epoch_file
 from mien.training import loop
-from mien.training.batching import bucketed_batches, fit_scaling, to_video_set
+from mien.training.batching import fit_scaling, to_video_set
+from mien.training.buckets import bucketed_batches
 from mien.training.checkpoint import load_weights
 from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE, FitSpec, fit, seed_epoch
 from mien.training.train_settings import TrainSettings

@@ -86,6 +86,22 @@ def test_a_folder_of_videos_becomes_a_dataset(labelled, tmp_path):
     np.testing.assert_allclose(27.5 * 2 ** (heard / 12), [100, 120, 140], rtol=0.05)
 
 
+def test_speakers_and_folds_of_the_labels_are_kept(labelled, tmp_path):
+    with open(labelled / "labels.csv", newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    for row in rows:
+        row |= {"speaker": f"person {row['text'][0]}", "fold": row["video_id"][-1]}
+    with open(tmp_path / "told.csv", "w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    dataset = extract(labelled, tmp_path / "told.csv", tmp_path / "data", REQUEST).dataset
+    for video in dataset.videos():
+        assert video.fold == video.id[-1]
+        spoken = [each.speaker for each in video.utterances]
+        assert spoken == [f"person {each.transcript[0]}" for each in video.utterances]
+
+
 def test_an_interrupted_extraction_goes_on_and_ends_in_the_same_bytes(labelled, tmp_path):
     whole = extract(labelled, labelled / "labels.csv", tmp_path / "whole", REQUEST).dataset
 

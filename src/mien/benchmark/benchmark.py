@@ -4,6 +4,7 @@ A setting is one system with its inputs and tasks.
 
     DIR/plan.json                       settings, seeds and Dataset; one plan per folder
     DIR/runs/<setting>/seed-<n>/        Run folders as written by `mien train`, with scores.json
+    DIR/folds/                          Datasets of the folds, if there are any, see the module `folds`
     DIR/results.json                    scores of all runs, written by `collect_results`
     DIR/scores.*, costs.*               tables, written by `tables.write_suite_tables`
     DIR/help.*                          one more table, for the suite `tasks` only
@@ -17,11 +18,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mien.benchmark.folds import FOLDS_FOLDER, Fold, FoldRequest, folds_json, write_folds
 from mien.benchmark.scored_runs import (
     PLAN_FILE,
     PROCESS_IMPORTS,
@@ -32,7 +34,7 @@ from mien.benchmark.scored_runs import (
     collect_results,
     is_done,
     run_and_score,
-    run_key,
+    run_keys,
 )
 from mien.benchmark.suites import Setting, Suite, dataset_contents, find_suite
 from mien.benchmark.tables import score_table, write_suite_tables
@@ -61,6 +63,8 @@ class BenchmarkRequest:
     settings: Mapping[str, Any] = field(default_factory=dict)
     # id of the video in the attention figure; if None, the video with the median number of utterances in the split
     video: str | None = None
+    # groups of videos that are scored in turn; None scores the test split of the Dataset
+    folds: FoldRequest | None = None
 
     def __post_init__(self) -> None:
         if self.n_seeds < 1 or self.n_resamples < 0:
@@ -112,7 +116,7 @@ def benchmark(
 
     Args:
         suite: Name in `SUITES`, or path of a TOML file.
-        dataset: Dataset or its folder; it must have train, valid and test splits.
+        dataset: Dataset or its folder; it must have train, valid and test splits, or the column of the folds.
         out: Folder of the benchmark: a new folder, or that of an earlier call with the same suite, settings, Dataset
             and number of seeds.
         request: Options of the benchmark; if None, the defaults.
@@ -130,35 +134,79 @@ def benchmark(
         TrainingError: The folder `out` contains a benchmark with another plan, or another process is using it.
         EngineError: The cluster cannot be reached or cannot run the jobs.
     """
-    from mien.benchmark.cases import write_benchmark_cases
-    from mien.benchmark.draw import FOLDER, write_benchmark_figures
-
     request = request or BenchmarkRequest()
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
-    if SPLIT not in dataset.splits:
+    folder = Path(out)
+    report = report or (lambda _done, _total, _text: None)
+    if request.folds is None:
+        planned = _plan(suite, dataset, folder, request, ())
+        with _locked(folder):
+            return _run_planned(planned, folder, request, report)
+    with _locked(folder):
+        folds = write_folds(dataset, request.folds, folder)
+        return _run_planned(_plan(suite, dataset, folder, request, folds), folder, request, report)
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A planned benchmark: the content of plan.json, and one job per run."""
+
+    plan: dict[str, Any]
+    jobs: tuple[RunJob, ...]
+
+
+def _plan(
+    suite: str | Path, dataset: Dataset, folder: Path, request: BenchmarkRequest, folds: Sequence[Fold]
+) -> _Planned:
+    """Plan the runs. Nothing is written; an error is raised if a setting cannot be trained."""
+    first = folds[0].dataset if folds else dataset
+    if SPLIT not in first.splits:
         raise DataError(
             f"Expected a {SPLIT} split in {dataset.folder}, but got {', '.join(dataset.splits) or 'none'}; "
-            "import again with --rename-split"
+            "import again with --rename-split, or say --folds COLUMN"
         )
-    chosen = find_suite(suite, dataset_contents(dataset), request.settings)
-    folder = Path(out)
+    chosen = find_suite(suite, dataset_contents(first), request.settings)
+    own = next((setting.name for setting in chosen.settings if setting.dataset is not None), None)
+    if folds and own is not None:
+        raise UsageError(
+            f"Expected settings without a Dataset of their own with --folds, but got one in {own}; leave it out"
+        )
     plan = _plan_json(chosen, dataset, request.n_seeds)
-    jobs = [job for setting in chosen.settings for job in _seed_jobs(setting, dataset, folder, request.n_seeds)]
-    # without the lock two processes could train into the same run folders
+    if request.folds is not None:
+        plan["folds"] = folds_json(folds, request.folds)
+    jobs: list[RunJob] = []
+    for setting in chosen.settings:
+        for fold in folds or (None,):
+            jobs += _seed_jobs(setting, dataset, folder, request.n_seeds, fold)
+    return _Planned(plan, tuple(jobs))
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of the folder, without which two processes could train into the same run folders."""
     in_use = TrainingError(
         f"Expected {folder} for this benchmark alone, but got another process at work on it; wait for it, or choose "
         "another --out"
     )
     _refuse_other_files(folder)
     with exclusive_lock(folder / LOCK_FILE, in_use):
-        refuse_links(folder, FOLDER, *(job.key for job in jobs))
-        _write_or_check_plan(folder, plan)
-        failures = _run_all(jobs, request.engine, report or (lambda _done, _total, _text: None))
-        write_json(folder / RESULTS_FILE, collect_results(folder, plan, failures, request.n_resamples))
-        results = read_json(folder / RESULTS_FILE, "a benchmark")
-        write_suite_tables(folder, results)
-        write_benchmark_figures(folder, video=request.video)
-        write_benchmark_cases(folder)
+        refuse_links(folder, FOLDS_FOLDER)
+        yield
+
+
+def _run_planned(planned: _Planned, folder: Path, request: BenchmarkRequest, report: Report) -> BenchmarkResult:
+    """Run the jobs that are not finished yet, and write results, tables, figures and example utterances."""
+    from mien.benchmark.cases import write_benchmark_cases
+    from mien.benchmark.draw import FOLDER, write_benchmark_figures
+
+    refuse_links(folder, FOLDER, *(job.key for job in planned.jobs))
+    _write_or_check_plan(folder, planned.plan)
+    failures = _run_all(planned.jobs, request.engine, report)
+    write_json(folder / RESULTS_FILE, collect_results(folder, planned.plan, failures, request.n_resamples))
+    results = read_json(folder / RESULTS_FILE, "a benchmark")
+    write_suite_tables(folder, results)
+    write_benchmark_figures(folder, video=request.video)
+    write_benchmark_cases(folder)
     return BenchmarkResult(folder, results)
 
 
@@ -215,9 +263,9 @@ def _dataset_facts(dataset: Dataset) -> dict[str, str]:
     return {"path": str(dataset.folder.resolve()), "name": dataset.facts.name, "fingerprint": dataset.fingerprint}
 
 
-def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -> Iterator[RunJob]:
+def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int, fold: Fold | None) -> Iterator[RunJob]:
     """Yield one job per seed. If the setting cannot be trained, raise an error before any training starts."""
-    used = setting.dataset or dataset
+    used = setting.dataset or (dataset if fold is None else fold.dataset)
     request = TrainRequest(setting.model, setting.inputs, setting.tasks, settings=setting.settings)
     planned = plan_run(used, folder, request)
     devices = planned.settings["training"].get("devices", 1)
@@ -228,7 +276,7 @@ def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int) -
         )
     identity = planned.identity
     for seed in range(n_seeds):
-        key = run_key(setting.slug, seed)
+        (key,) = run_keys(setting.slug, seed, [] if fold is None else [fold.slug])
         yield RunJob(
             key=key,
             folder=folder.resolve() / key,
@@ -246,7 +294,7 @@ def _refuse_other_files(folder: Path) -> None:
     if (folder / PLAN_FILE).exists() or not folder.is_dir():
         return
     for path in folder.iterdir():
-        if path.name != str(LOCK_FILE) and ".partial-" not in path.name:
+        if path.name not in (str(LOCK_FILE), FOLDS_FOLDER) and ".partial-" not in path.name:
             raise TrainingError(
                 f"Expected {folder} to be new or a benchmark, but got a folder with {path.name}; choose another --out"
             )

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.benchmark.view import BenchmarkFolder, open_benchmark
+from mien.benchmark.finished import BenchmarkFolder, open_benchmark
 from mien.evaluation.compare import SeedRun
 from mien.evaluation.counts import decided_positive
 from mien.evaluation.rows import require_same_utterances, validated_predictions
@@ -171,7 +171,7 @@ def write_benchmark_cases(
         find_cases(runs["joint"], single, k),
         family.joint.name,
         tuple(system.name for system in family.single.values()),
-        f"{data.facts.name}, {opened.split} split",
+        f"{data.facts.name}, {opened.scores.part}",
         _scored_transcripts(data, opened),
     )
     paths = [opened.folder / CASES_CSV, opened.folder / CASES_MD]
@@ -391,5 +391,5 @@ def _scored_transcripts(dataset: Dataset, opened: BenchmarkFolder) -> dict[tuple
     return {
         (video, index): transcript or ""
         for video, index, split, transcript in zip(*rows.values(), strict=True)
-        if split == opened.split
+        if opened.folds or split == opened.split
     }

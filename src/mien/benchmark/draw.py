@@ -13,7 +13,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from mien.benchmark.figures import paper, systems
-from mien.benchmark.view import BenchmarkFolder, BenchmarkView, OmittedFigure, VideoAttention, open_benchmark
+from mien.benchmark.finished import BenchmarkFolder, open_benchmark
+from mien.benchmark.view import BenchmarkView, OmittedFigure, VideoAttention
 from mien.commands.reading import read_split
 from mien.errors import DataError, UnknownNameError
 from mien.printable import printable
@@ -49,7 +50,7 @@ def _reliability_figure(benchmark: BenchmarkView) -> Figure | OmittedFigure:
     runs = benchmark.reference_runs
     if not runs:
         return OmittedFigure(f"the reference {benchmark.reference} has no predictions")
-    heading = f"{benchmark.reference} on {benchmark.dataset}, {benchmark.split} split, epoch chosen on valid"
+    heading = f"{benchmark.reference} on {benchmark.dataset}, {benchmark.part}, epoch chosen on valid"
     data = reliability.reliability_of_runs(f"{heading}, {seeds_text([len(runs)])}", [run.predictions for run in runs])
     return reliability.draw_reliability(data) if data.curves else OmittedFigure("the split has no labels")
 
@@ -218,13 +219,13 @@ def _attention_of_benchmark(
         if not seeds:
             continue
         try:
-            data = opened.open_dataset(system.slug, dataset)
+            run, data = opened.first_run(system.slug, seeds[0], dataset)
         except DataError as error:
             # if the caller named neither a video nor a Dataset, a missing Dataset only omits this figure
             if video is not None or dataset is not None:
                 raise
             return OmittedFigure(str(error))
-        weights = video_attention(opened.run_folder(system.slug, seeds[0]), data, opened.split, video)
+        weights = video_attention(run, data, opened.split, video)
         if not isinstance(weights, OmittedFigure):
             return replace(weights, system=system.name)
         reason = weights
@@ -235,7 +236,7 @@ def _attention_of_benchmark(
 def _write_figures_readme(
     path: Path, benchmark: BenchmarkView, written: Mapping[str, list[Path]], reasons: Mapping[str, str]
 ) -> None:
-    lines = [f"# Figures: {benchmark.dataset}, {benchmark.split} split", ""]
+    lines = [f"# Figures: {benchmark.dataset}, {benchmark.part}", ""]
     lines += [f"- `{name}`: {FIGURES[name].shows}" for name in written]
     if reasons:
         lines += ["", "Left out:", "", *(f"- `{name}`: {reason}" for name, reason in reasons.items())]

@@ -7,20 +7,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mien.commands.evaluate import SplitSelection, score_run, seed_run
-from mien.commands.train import PREDICTIONS_FOLDER, train
+from mien.benchmark.folds import fold_slugs, folds_text
+from mien.commands.evaluate import SplitSelection, score_run
+from mien.commands.shipped import decisions_of
+from mien.commands.train import DECISIONS_FILE, PREDICTIONS_FOLDER, train
 from mien.commands.train_plan import TrainRequest
 from mien.engine.cluster import require_visible_paths
 from mien.errors import DataError, EngineError, MienError
 from mien.evaluation.compare import SeedRun, SettingScores, score_setting
-from mien.evaluation.decisions import paper_decisions
+from mien.evaluation.decisions import Decisions, paper_decisions
+from mien.evaluation.folds import FoldRun, evaluate_folds, join_folds
 from mien.evaluation.protocols import PROTOCOLS, ProtocolInput
-from mien.evaluation.result import Bootstrap
+from mien.evaluation.result import Bootstrap, RunIdentity
 from mien.evaluation.suite import compare_with_reference, intervals_of_means
 from mien.evaluation.summary import mean_and_sd, summarize_json
+from mien.evaluation.trivial import TrainMajority
 from mien.models import MODELS, SystemEntry
 from mien.pretrained import sha256_of
-from mien.storage.files import read_json, write_json
+from mien.storage.files import read_json, reporting_damage, write_json
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import CARD, Run, kept_epochs, open_run, run_lock
 from mien.task_kinds import TASK_KINDS, TaskKind
@@ -72,6 +76,20 @@ def run_key(slug: str, seed: int) -> str:
         The path, with forward slashes.
     """
     return f"runs/{slug}/seed-{seed}"
+
+
+def run_keys(slug: str, seed: int, folds: Sequence[str]) -> list[str]:
+    """Return the paths of the runs of one setting and seed: one per fold, or a single one if there are no folds.
+
+    Args:
+        slug: The setting's `Setting.slug`.
+        seed: Seed of the runs.
+        folds: Slugs of the folds.
+
+    Returns:
+        The paths relative to the benchmark's folder.
+    """
+    return [run_key(f"{slug}/{fold}", seed) for fold in folds] or [run_key(slug, seed)]
 
 
 def run_and_score(job: RunJob) -> RunOutcome:
@@ -151,9 +169,12 @@ def _score_identity(run: Run) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _FinishedRun:
-    """One run, with its stored results by protocol. `scored` contains its predictions and its thresholds."""
+    """The run of one seed, or its runs on all folds, with the results by protocol.
 
-    run: Run
+    `scored` contains the predictions and the thresholds.
+    """
+
+    runs: tuple[Run, ...]
     results: Mapping[str, Any]
     scored: SeedRun
 
@@ -184,7 +205,7 @@ def collect_results(
         runs = [
             run
             for seed in plan["seeds"]
-            if (run := _open_finished_run(folder, setting["slug"], seed, failed)) is not None
+            if (run := _open_finished_run(folder, plan, setting, seed, failed)) is not None
         ]
         if not runs:
             continue
@@ -205,20 +226,86 @@ def collect_results(
     }
 
 
-def _open_finished_run(folder: Path, slug: str, seed: int, failed: dict[str, str]) -> _FinishedRun | None:
-    key = run_key(slug, seed)
-    if key in failed:
+def _open_finished_run(
+    folder: Path, plan: Mapping[str, Any], setting: Mapping[str, Any], seed: int, failed: dict[str, str]
+) -> _FinishedRun | None:
+    """Open the run of one seed, or its runs on all folds. Add runs that cannot be read to `failed`."""
+    folds = fold_slugs(plan)
+    keys = run_keys(setting["slug"], seed, folds)
+    opened = {key: run for key in keys if key not in failed and (run := _open_scored(folder, key, failed))}
+    if len(opened) < len(keys):
         return None
+    runs = tuple(each[0] for each in opened.values())
+    try:
+        scored = read_seed_run([run.folder for run in runs], seed)
+        if not folds:
+            return _FinishedRun(runs, next(iter(opened.values()))[1], scored)
+        return _FinishedRun(runs, _results_over_folds(plan, setting, runs, seed), scored)
+    except MienError as error:
+        failed[keys[0]] = str(error)
+    return None
+
+
+def _open_scored(folder: Path, key: str, failed: dict[str, str]) -> tuple[Run, Mapping[str, Any]] | None:
+    """Open one run with its stored results by protocol. If it cannot be read, add the reason to `failed`."""
     try:
         run = open_run(folder / key)
         results = stored_scores(run)
         if results is not None:
-            predictions = read_predictions(run.folder / PREDICTIONS_FOLDER / f"{SPLIT}.parquet")
-            return _FinishedRun(run, results, seed_run(run, predictions))
+            return run, results
         failed[key] = "it was not scored"
     except MienError as error:
         failed[key] = str(error)
     return None
+
+
+def read_seed_run(folders: Sequence[Path], seed: int) -> SeedRun:
+    """Read the predictions and thresholds of one seed.
+
+    Args:
+        folders: Folder of the run, or of the runs on all folds.
+        seed: Seed of the runs.
+
+    Returns:
+        Predictions and thresholds, of all folds together if there are folds.
+
+    Raises:
+        DataError: A file of a run is missing or damaged.
+    """
+    if len(folders) > 1:
+        joined = join_folds([_fold_run(open_run(folder)) for folder in folders])
+        return SeedRun(joined.predictions, joined.decisions, seed)
+    predictions = read_predictions(folders[0] / PREDICTIONS_FOLDER / f"{SPLIT}.parquet")
+    decisions = Decisions.from_json(read_json(folders[0] / DECISIONS_FILE, "the Run"), predictions.tasks)
+    return SeedRun(predictions, decisions, seed)
+
+
+def _fold_run(run: Run) -> FoldRun:
+    with reporting_damage(run.folder / CARD, "the Run"):
+        majority = TrainMajority.from_json(run.outcome["train_majority"], run.task_table)
+    return FoldRun(read_predictions(run.folder / PREDICTIONS_FOLDER / f"{SPLIT}.parquet"), decisions_of(run), majority)
+
+
+def _results_over_folds(
+    plan: Mapping[str, Any], setting: Mapping[str, Any], runs: Sequence[Run], seed: int
+) -> dict[str, Any]:
+    """Score the runs of all folds as one run, under every protocol that needs only the chosen epoch."""
+    dataset = plan["dataset"]
+    identity = RunIdentity(
+        run=f"runs/{setting['slug']}/*/seed-{seed}",
+        model=setting["model"],
+        inputs=tuple(setting["inputs"]),
+        tasks=tuple(setting["tasks"]),
+        seed=seed,
+        split=folds_text(plan),
+        dataset=f"{dataset['name']} {dataset['fingerprint'][:12]}",
+    )
+    folds = [_fold_run(run) for run in runs]
+    return {
+        name: evaluate_folds(folds, protocol=name, identity=identity).to_json()
+        for name, protocol in PROTOCOLS.items()
+        if protocol.needs is not ProtocolInput.EPOCHS
+    }
 
 
 def _setting_row(
@@ -235,12 +322,12 @@ def _setting_row(
             protocols[protocol] = {key: summary[key] for key in ("runs", "mean", "sd")} | {
                 "intervals": intervals.get(protocol, {})
             }
-    outcomes = [run.run.outcome for run in runs]
+    outcomes = [run.outcome for each in runs for run in each.runs]
     mean, sd = mean_and_sd([{key: outcome.get(key) for key in COSTS} for outcome in outcomes])
     return {
         **{key: setting[key] for key in ("name", "slug", "model", "inputs", "tasks")},
         "experimental": MODELS[setting["model"]].experimental,
-        "seeds": [run.run.seed for run in runs],
+        "seeds": [run.scored.seed for run in runs],
         "n_parameters": outcomes[0].get("n_parameters"),
         **{key: {"mean": mean[key], "sd": sd[key]} for key in COSTS},
         "protocols": protocols,

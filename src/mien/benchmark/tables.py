@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mien.benchmark.folds import scored_part
 from mien.evaluation.headline import all_headlines, is_share, tasks_of_results, tasks_of_settings
 from mien.reports.table_formats import latex_rows, latex_table, latex_text, markdown_table, markdown_text, to_csv
 from mien.storage.files import atomic_file
@@ -143,7 +144,7 @@ def printed_table(results: Mapping[str, Any], protocol: str) -> PrintedTable:
     trivial = results["trivial"]
     rows.append((TRIVIAL, tuple(Cell(value_at(trivial, path), plain=is_plain(path)) for path in shown.values())))
     dataset = plan["dataset"]
-    title = f"{plan['suite']} on {dataset['name']} {dataset['fingerprint'][:12]}, split {plan['split']}, "
+    title = f"{plan['suite']} on {dataset['name']} {dataset['fingerprint'][:12]}, {scored_part(plan)}, "
     title += f"protocol {protocol}" + (f" ({UPPER_BOUND})" if bound else "") + f", {len(plan['seeds'])} seeds"
     return PrintedTable(title, tuple(shown), tuple(rows), _table_notes(results, protocol, bound))
 
@@ -266,7 +267,7 @@ def printed_joint_gains(results: Mapping[str, Any]) -> PrintedTable:
         for name in sorted(partners, key=lambda name: name.count("+"))
     )
     plan = results["plan"]
-    title = f"Which task helps which, on {plan['dataset']['name']}, split {plan['split']}, {len(plan['seeds'])} seeds"
+    title = f"Which task helps which, on {plan['dataset']['name']}, {scored_part(plan)}, {len(plan['seeds'])} seeds"
     return PrintedTable(title, tuple(columns), rows, JOINT_GAIN_LEGEND)
 
 
@@ -345,10 +346,9 @@ def _table_notes(results: Mapping[str, Any], protocol: str, bound: bool) -> tupl
     plan, rows = results["plan"], results["settings"]
     notes = [BOUND_LEGEND] if bound else []
     notes += [LEGEND[0]] + ([BY_TASK_LEGEND if "references" in plan else LEGEND[1]] if protocol == "clean" else [])
-    plain = [path for path in all_headlines(tasks_of_settings(results["settings"])) if is_plain(path)]
-    if any(
-        value_at(row["protocols"].get(protocol, {}).get("mean"), path) is not None for row in rows for path in plain
-    ):
+    plain = [path for path in all_headlines(tasks_of_settings(rows)) if is_plain(path)]
+    means = [row["protocols"].get(protocol, {}).get("mean") for row in rows]
+    if any(value_at(mean, path) is not None for mean in means for path in plain):
         notes.append(PLAIN_LEGEND)
     left_out: dict[str, list[str]] = {}
     for name, reason in results["plan"]["left_out"].items():

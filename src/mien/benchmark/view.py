@@ -1,27 +1,18 @@
-"""Read a finished benchmark: its folder, and the scores, predictions and attention weights that figures show."""
+"""The scores, predictions and attention weights of a benchmark that its figures show."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mien.benchmark.scored_runs import PLAN_FILE, RESULTS_FILE, run_key
 from mien.benchmark.tables import value_at
-from mien.commands.train import DECISIONS_FILE, PREDICTIONS_FOLDER
-from mien.errors import DataError
 from mien.evaluation.compare import SeedRun
-from mien.evaluation.decisions import Decisions
 from mien.evaluation.headline import all_headlines, tasks_of_settings
 from mien.reports.table_formats import seeds_text
 from mien.schema import EMOTION, SENTIMENT, FloatArray, Modality
-from mien.storage.dataset import Dataset, open_dataset
-from mien.storage.files import read_json, reporting_damage
-from mien.storage.predictions import read_predictions
 
 # the tasks whose joint and separate learning the paper's figures compare
 PAPER_TASKS = frozenset({SENTIMENT, EMOTION})
@@ -156,8 +147,14 @@ class BenchmarkView:
     split: str
     reference: str  # name of the system that the others are compared with
     systems: tuple[SystemScores, ...]  # those with results, in the order of the plan
+    folds: str = ""  # number and column of the folds, such as "5 folds by fold"; empty if there are none
     reference_runs: tuple[SeedRun, ...] = ()
     attention: VideoAttention | OmittedFigure = field(default=OmittedFigure("no run was asked for its attention"))
+
+    @property
+    def part(self) -> str:
+        """What is scored, for titles: the split, or all folds."""
+        return self.folds or f"{self.split} split"
 
     def trivial(self, path: str, protocol: str = "clean") -> float:
         """Return one score of the constant predictor.
@@ -238,122 +235,7 @@ class BenchmarkView:
             The line.
         """
         counts = sorted({len(system.seeds(protocol)) for system in self.systems})
-        return f"{self.dataset}, {self.split} split, {protocols}, {seeds_text(counts)}"
-
-
-@dataclass(frozen=True, slots=True)
-class BenchmarkFolder:
-    """An opened benchmark folder: the content of plan.json and results.json."""
-
-    folder: Path
-    scores: BenchmarkView
-    seeds: tuple[int, ...]  # planned seeds
-    datasets: Mapping[str, Mapping[str, Any]]  # slug -> path and fingerprint of its Dataset
-
-    @property
-    def split(self) -> str:
-        """The scored split."""
-        return self.scores.split
-
-    def run_folder(self, slug: str, seed: int) -> Path:
-        """Return the folder of one run.
-
-        Args:
-            slug: Slug of the setting.
-            seed: Seed of the run.
-
-        Returns:
-            The path, whether or not it exists.
-        """
-        return self.folder / run_key(slug, seed)
-
-    def seeds_of(self, slug: str) -> list[int]:
-        """Return the seeds for which a setting has a run with predictions, in the order of the plan."""
-        predictions = PREDICTIONS_FOLDER / f"{self.split}.parquet"
-        return [seed for seed in self.seeds if (self.run_folder(slug, seed) / predictions).is_file()]
-
-    def seed_runs(self, slug: str, seeds: Sequence[int] | None = None) -> tuple[SeedRun, ...]:
-        """Read the predictions and thresholds of the runs of one setting.
-
-        Args:
-            slug: Slug of the setting.
-            seeds: Seeds to read; if None, all seeds that have predictions.
-
-        Returns:
-            One entry per seed.
-
-        Raises:
-            DataError: A file of a run is missing or damaged.
-        """
-        runs = []
-        for seed in self.seeds_of(slug) if seeds is None else seeds:
-            run = self.run_folder(slug, seed)
-            predictions = read_predictions(run / PREDICTIONS_FOLDER / f"{self.split}.parquet")
-            decisions = Decisions.from_json(read_json(run / DECISIONS_FILE, "the Run"), predictions.tasks)
-            runs.append(SeedRun(predictions, decisions, seed))
-        return tuple(runs)
-
-    def open_dataset(self, slug: str, dataset: str | Path | None = None) -> Dataset:
-        """Open the Dataset that one setting was trained on.
-
-        Args:
-            slug: Slug of the setting.
-            dataset: Folder of the Dataset, if it was moved. If None, the path in plan.json is used.
-
-        Returns:
-            The opened Dataset.
-
-        Raises:
-            DataError: The Dataset is missing, or its fingerprint differs from the plan's.
-        """
-        path = Path(dataset or self.datasets[slug]["path"])
-        if dataset is None and not path.exists():
-            raise DataError(f"Expected the data set of {self.folder} at {path}, but got nothing there; say where it is")
-        opened = open_dataset(path)
-        expected = self.datasets[slug]["fingerprint"]
-        if opened.fingerprint != expected:
-            raise DataError(
-                f"Expected the data set that {self.folder} was made with ({expected[:12]}), but got "
-                f"{opened.fingerprint[:12]} in {path}; name the original one"
-            )
-        return opened
-
-
-def open_benchmark(folder: str | Path) -> BenchmarkFolder:
-    """Open a finished benchmark by reading its plan.json and results.json.
-
-    Raises:
-        DataError: The folder is no finished benchmark.
-        DamagedFileError: plan.json or results.json is truncated or altered.
-    """
-    folder = Path(folder)
-    plan = read_json(folder / PLAN_FILE, "a benchmark")
-    results = read_json(folder / RESULTS_FILE, "a finished benchmark")
-    with reporting_damage(folder, "the benchmark"):
-        settings = {
-            each["slug"]: json.dumps([each["settings"], each.get("dataset", {})], sort_keys=True)
-            for each in plan["settings"]
-        }
-        systems = tuple(
-            SystemScores(
-                name=each["name"],
-                slug=each["slug"],
-                model=each["model"],
-                inputs=tuple(each["inputs"]),
-                tasks=tuple(each["tasks"]),
-                settings=settings[each["slug"]],
-                protocols=each["protocols"],
-                experimental=each["experimental"],
-            )
-            for each in results["settings"]
-            if each["protocols"]
-        )
-        scores = BenchmarkView(plan["dataset"]["name"], plan["split"], plan["reference"], systems)
-        datasets = {
-            setting["slug"]: {key: setting.get("dataset", plan["dataset"])[key] for key in ("path", "fingerprint")}
-            for setting in plan["settings"]
-        }
-        return BenchmarkFolder(folder, scores, tuple(plan["seeds"]), datasets)
+        return f"{self.dataset}, {self.part}, {protocols}, {seeds_text(counts)}"
 
 
 def figure_titles(systems: Iterable[SystemScores]) -> dict[str, str]:

@@ -302,7 +302,7 @@ class BenchmarkCall:
     """Arguments and options of `mien benchmark`."""
 
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="table4, table7, tasks, or a TOML file of your own.")]
-    dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset with train, valid and test splits.")]
+    dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset with train, valid and test splits, or folds.")]
     out: Annotated[Path, typer.Option(help="Folder of the runs, results and tables; repeat the command to go on.")]
     seeds: Annotated[int, typer.Option(min=1, help="Runs per setting, seeds from 0; five or more for a claim.")] = 5
     engine: options.EngineName = "local"
@@ -315,6 +315,13 @@ class BenchmarkCall:
         int, typer.Option(min=0, help="Resamples of the videos, behind intervals and tests of all settings.")
     ] = 10_000
     video: Annotated[str | None, typer.Option(help="Draw the attention of this scored video.")] = None
+    folds: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Score each group of videos in this column, trained on the other groups."),
+    ] = None
+    carve: Annotated[
+        float, typer.Option(metavar="SHARE", help="With --folds: share of the other groups' videos for valid.")
+    ] = 0.1
     set_: CommonSet = None
     json: options.Json = False
 
@@ -328,6 +335,7 @@ def benchmark(call: BenchmarkCall) -> None:
     require_extra(call.engine)
     from mien.benchmark.benchmark import BenchmarkRequest
     from mien.benchmark.benchmark import benchmark as run_benchmark
+    from mien.benchmark.folds import FoldRequest
     from mien.cli import progress, render
     from mien.engine.jobs import EngineConfig
     from mien.errors import UnknownNameError
@@ -336,7 +344,8 @@ def benchmark(call: BenchmarkCall) -> None:
     if call.protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", call.protocol, PROTOCOLS)
     engine = EngineConfig(call.engine, call.engine_address, call.workers)
-    request = BenchmarkRequest(call.seeds, engine, call.bootstrap, parse_pairs(call.set_ or []), call.video)
+    folds = None if call.folds is None else FoldRequest(call.folds, call.carve)
+    request = BenchmarkRequest(call.seeds, engine, call.bootstrap, parse_pairs(call.set_ or []), call.video, folds)
     with progress.item_bar("benchmark") as report:
         done = run_benchmark(call.suite, call.dataset, call.out, request, report=report)
     options.print_result(

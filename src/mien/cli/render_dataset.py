@@ -34,6 +34,8 @@ def show_description(description: Mapping[str, Any]) -> None:
     per_video = [split["utterances_per_video"] for split in splits.values()]
     table.add_row("per video: min / median / max", *(f"{n['min']} / {n['median']:g} / {n['max']}" for n in per_video))
     table.add_row("hours", *("-" if not split["hours"] else f"{split['hours']:.1f}" for split in splits.values()))
+    if any(split["speakers"] is not None for split in splits.values()):
+        table.add_row("speakers", *(f"{split['speakers'] or 0:,}" for split in splits.values()))
     has_sentiment, has_emotion = (all(name in split for split in splits.values()) for name in ("sentiment", "emotion"))
     for name in ("labelled", "negative", "zero", "positive") if has_sentiment else ():
         table.add_row(f"sentiment {name}", *(f"{split['sentiment'][name]:,}" for split in splits.values()))
@@ -50,6 +52,9 @@ def show_description(description: Mapping[str, Any]) -> None:
         table.add_row(label, *(_coverage_cell(split["coverage"][modality]) for split in splits.values()))
     console = new_console()
     console.print(table)
+    if description["folds"]:
+        folds = ", ".join(f"{name} {count:,}" for name, count in description["folds"].items())
+        console.print(f"Videos by fold: {folds}.")
     leakage = description["leakage"]
     console.print(
         f"Videos in several splits: {len(leakage['videos_in_several_splits'])}. "

@@ -107,7 +107,8 @@ def import_dataset(
             "notes": source.notes,
         },
         source.licence_note,
-        source.label_spaces,
+        label_spaces=source.label_spaces,
+        extra_columns=source.extra_columns,
     )
     groups = _video_groups(source, roles, extractor, options, advance or (lambda _done, _total: None))
     return write_dataset_groups(Path(out), groups, facts)

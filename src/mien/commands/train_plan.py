@@ -66,6 +66,11 @@ def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
     settings = choose_settings(request, entry)
     spaces = _choose_spaces(dataset, request, entry, settings["model"])
     require_claimed(request.model, spaces, ())
+    if settings["model"].get("speakers") and "speaker" not in dataset.facts.extra_columns:
+        raise UsageError(
+            f"Expected speakers in {dataset.folder} for the setting speakers=true, but got no such column; leave the "
+            "setting out, or import again with --map speaker=COLUMN"
+        )
     for split in ("train", "valid"):
         if split not in dataset.splits:
             raise DataError(

@@ -60,7 +60,7 @@ def sentiment_part(
     part |= {
         "roc_auc": roc_auc(target, probability),
         "calibration_error": calibration_error(target, probability),
-        "threshold": float(decisions.at(task)[0]),
+        "threshold": float(decisions.at(task)[..., 0].mean()),
         "n_scored": int(scored.sum()),
     } | counts_of(split_counts(counts, SentimentRule.HAS0).take(0))
     if SentimentRule.NON0 in counts:

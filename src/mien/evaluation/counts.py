@@ -105,8 +105,8 @@ def decided_positive(
     values, thresholds = predictions.outputs[task.name], decisions.at(task)
     at_least_neutral, above_neutral = values[:, 0], values[:, -1]
     if rule is SentimentRule.HAS0 or len(task.cuts) == 1:
-        return np.asarray(at_least_neutral >= thresholds[0])
-    return np.asarray(above_neutral >= thresholds[-1] * (above_neutral + 1 - at_least_neutral))
+        return np.asarray(at_least_neutral >= thresholds[..., 0])
+    return np.asarray(above_neutral >= thresholds[..., -1] * (above_neutral + 1 - at_least_neutral))
 
 
 def decided_class(task: Task, values: FloatArray, decisions: Decisions) -> IntArray:

@@ -58,8 +58,10 @@ DECISION_METRICS: dict[str, Callable[[Confusion], FloatArray]] = {
     name: METRICS[name].function for name in ("weighted_accuracy", "weighted_f1", "macro_f1", "positive_f1")
 }
 POINT_METRICS = {point.value: DECISION_METRICS[point] for point in OperatingPoint}
+# a threshold, or one per utterance (utterance,), see `evaluation.folds`
+Threshold = float | FloatArray
 # operating point -> output -> threshold
-Thresholds = Mapping[OperatingPoint, Mapping[str, float]]
+Thresholds = Mapping[OperatingPoint, Mapping[str, Threshold]]
 
 
 def _same_for_all(task: Task, thresholds: Mapping[OperatingPoint, float]) -> Thresholds:
@@ -99,7 +101,8 @@ class Decisions:
             point: Metric for which the thresholds were chosen.
 
         Returns:
-            Thresholds (output,) in the order of the task's outputs.
+            Thresholds (output,) in the order of the task's outputs. If folds have different thresholds, one row per
+            utterance (utterance, output).
 
         Raises:
             DataError: An output has no threshold.
@@ -113,7 +116,8 @@ class Decisions:
                 f"Expected a {point.value} threshold for {', '.join(missing)}, but got none; "
                 f"fit the decisions on predictions of {task.name}"
             )
-        return np.array([thresholds[name] for name in task.outputs], dtype=np.float64)
+        values = [np.asarray(thresholds[name], dtype=np.float64) for name in task.outputs]
+        return np.stack(np.broadcast_arrays(*values), axis=-1)
 
     def to_json(self, tasks: Mapping[str, Task] = PAPER_TASKS) -> dict[str, Any]:
         """Return a dictionary to store as decisions.json. `from_json` builds equal Decisions from it.

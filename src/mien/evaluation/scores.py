@@ -109,8 +109,8 @@ def _presence_part(
     rows = {
         name: {
             **{key: float(scores[column]) for key, scores in values.items()},
-            "threshold": float(decisions.at(task, OperatingPoint.WEIGHTED_ACCURACY)[column]),
-            "f1_threshold": float(decisions.at(task, OperatingPoint.WEIGHTED_F1)[column]),
+            "threshold": float(decisions.at(task, OperatingPoint.WEIGHTED_ACCURACY)[..., column].mean()),
+            "f1_threshold": float(decisions.at(task, OperatingPoint.WEIGHTED_F1)[..., column].mean()),
             "roc_auc": roc_auc(targets[:, column], probabilities[:, column]),
             "calibration_error": calibration_error(targets[:, column], probabilities[:, column]),
             **counts_of(main.take(column)),

@@ -17,6 +17,9 @@ from torch import Tensor
 
 from mien.schema import Modality
 
+# stands for an unknown speaker, and for padding, in `Batch.speakers`
+NO_SPEAKER = -1
+
 
 @dataclass(slots=True)
 class Words:
@@ -76,6 +79,8 @@ class Batch:
     # both only for models whose `input_kind` is `InputKind.TRANSCRIPTS`; tokens only if the model has a text encoder
     tokens: Tokens | None = None
     times: Times | None = None
+    # equal numbers are the same speaker; only for models whose `input_kind` is `InputKind.TRANSCRIPTS`
+    speakers: Int[Tensor, "video utterance"] | None = None
 
 
 @dataclass(slots=True)
@@ -130,4 +135,4 @@ class InputKind(StrEnum):
     CONTEXT = "context"  # one vector per modality for every utterance of the video
     UTTERANCE = "utterance"  # one vector per modality of this utterance alone
     WORDS = "words"  # the words of this utterance alone
-    TRANSCRIPTS = "transcripts"  # as CONTEXT, but transcripts replace the text vectors, and times are added
+    TRANSCRIPTS = "transcripts"  # as CONTEXT, but transcripts replace the text vectors; times and speakers are added

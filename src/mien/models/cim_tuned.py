@@ -1,7 +1,7 @@
 """`cim-tuned`: contextual inter-modal attention over a text encoder that is trained with it.
 
     inputs x: t = mean of the encoder's token states (or text features);  v, a = features of face and voice
-    s = time features of the utterance (`time_features`)
+    s = features of the utterance's time, and of its speaker (`models.turns`)
     h_X = biGRU([x; s]) over the utterances that have modality X;  states X = tanh(W [h_X; x])
     A_XX = attend(X, X) for every modality, A_XY and A_YX for every pair (paper, Algorithm 1, unchanged)
     Rep_task = relu(W_task [all A; all X; which modalities are present]), then the head of the task
@@ -19,7 +19,7 @@ The network goes beyond the paper. Differences from `cim`:
 The encoder is all-MiniLM-L6-v2 (see `features.text.minilm`), tuned through low-rank adapters: Hu et al., "LoRA:
 Low-Rank Adaptation of Large Language Models", ICLR 2022, by the library peft.
 
-Order of the file: settings, network, encoder, time features. Axes: n = utterances of a batch, without padding.
+Order of the file: settings, network, encoder. Axes: n = utterances of a batch, without padding.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ from torch import Tensor, nn
 
 from mien.errors import MissingExtraError, UsageError
 from mien.features.text.minilm import MAX_TOKENS, MINILM, minilm_network
-from mien.models.batch import Batch, Outputs, Times, to_videos
+from mien.models.batch import Batch, Outputs, to_videos
 from mien.models.cim import attend
 from mien.models.fast.autograd import run_grus
 from mien.models.fast.dropout import dropout
 from mien.models.heads import make_heads
 from mien.models.layers import States, SystemSettings
+from mien.models.turns import N_SPEAKER_FEATURES, N_TIME_FEATURES, speaker_features, time_features
 from mien.pretrained import find_model_files
 from mien.schema import Modality
 from mien.tasks import Task
@@ -87,6 +88,8 @@ class CimTunedSettings(SystemSettings):
     modality_dropout: float = 0.5
     # False: the start and end of utterances are not an input
     times: bool = True
+    # True: who speaks is an input: the same speaker as before, and the number of the speaker's turn
+    speakers: bool = False
     # False: one layer before all heads instead of one per head (for ablations)
     own_layers: bool = True
     # `recurrence` False: no bi-GRU over the utterances; `attention` False: no attention (both for ablations)
@@ -121,13 +124,13 @@ class CimTuned(nn.Module):
             self.encoder = TokenEncoder(network, tuning, settings.adapter_rank, settings.adapter_alpha)
             sizes[Modality.TEXT] = self.encoder.n_features
             self.text_norm = nn.LayerNorm(self.encoder.n_features)
-        n_times = N_TIME_FEATURES if settings.times else 0
+        n_turns = N_TIME_FEATURES * settings.times + N_SPEAKER_FEATURES * settings.speakers
         gru_size, dense_size = settings.gru_size, settings.dense_size
         recurrent = self.modalities if settings.recurrence else ()
         self.grus = nn.ModuleDict(
-            {m: nn.GRU(sizes[m] + n_times, gru_size, batch_first=True, bidirectional=True) for m in recurrent}
+            {m: nn.GRU(sizes[m] + n_turns, gru_size, batch_first=True, bidirectional=True) for m in recurrent}
         )
-        n_beside = 2 * gru_size if settings.recurrence else n_times
+        n_beside = 2 * gru_size if settings.recurrence else n_turns
         self.dense = nn.ModuleDict({m: nn.Linear(n_beside + sizes[m], dense_size) for m in self.modalities})
         n_blocks = len(self.modalities) + len(self._attention_pairs())
         n_fused = n_blocks * dense_size + len(self.modalities)
@@ -204,9 +207,10 @@ class CimTuned(nn.Module):
         inputs = {m: self._inputs(batch, m, mask) for m, mask in present.items()}
         inputs = {m: dropout(rows, settings.input_dropout, self.training) for m, rows in inputs.items()}
         layer_inputs = inputs  # inputs of the recurrence, then of the dense layer
-        if settings.times:
-            times = time_features(batch.times, batch.real)
-            layer_inputs = {m: torch.cat([rows, times.to(rows.dtype)], dim=-1) for m, rows in inputs.items()}
+        turns = [time_features(batch.times, batch.real)] if settings.times else []
+        turns += [speaker_features(batch.speakers, batch.real)] if settings.speakers else []
+        for part in turns:
+            layer_inputs = {m: torch.cat([rows, part.to(rows.dtype)], dim=-1) for m, rows in layer_inputs.items()}
         if settings.recurrence:
             grus = [cast(nn.GRU, self.grus[m]) for m in inputs]
             recurrent = run_grus(grus, list(layer_inputs.values()), list(present.values()))
@@ -347,45 +351,3 @@ def _add_adapters(network: nn.Module, rank: int, alpha: float) -> nn.Module:
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(ADAPTED))
     adapted: nn.Module = inject_adapter_in_model(config, network)
     return adapted
-
-
-# gap to the preceding utterance, duration, start, whether the gap is known, whether duration and start are known
-N_TIME_FEATURES = 5
-SECONDS_PER_MINUTE = 60
-
-
-def time_features(times: Times | None, real: Bool[Tensor, "video utterance"]) -> Float[Tensor, "video utterance 5"]:
-    """Compute five features of each utterance from its start and end: gap, duration, start, and two flags.
-
-    The gap is the time from the end of the preceding utterance to the start of this one. It is negative if the two
-    overlap. It is unknown for the first utterance of a video, and if the times of this or the preceding utterance are
-    unknown. Gap and duration are in seconds, and the start is in minutes. Each of these three values x is replaced by
-    sign(x) log(1 + |x|), so that all three have about the same range.
-
-    Args:
-        times: Start and end of the utterances. If it is None, no times are known.
-        real: Mask that is False for padding. It is used only if `times` is None, and then only for its shape.
-
-    Returns:
-        Five columns: gap, duration, start, whether the gap is known (0 or 1), and whether duration and start are known
-        (0 or 1). Unknown values are zero.
-    """
-    if times is None:
-        return torch.zeros(*real.shape, N_TIME_FEATURES, device=real.device)
-    known = times.known
-    gap_known = torch.zeros_like(known)
-    gap_known[:, 1:] = known[:, 1:] & known[:, :-1]
-    gap_s = torch.zeros_like(times.start_s)
-    gap_s[:, 1:] = times.start_s[:, 1:] - times.end_s[:, :-1]
-    columns = [
-        _signed_log1p(gap_s).where(gap_known, 0.0),
-        _signed_log1p(times.end_s - times.start_s).where(known, 0.0),
-        _signed_log1p(times.start_s / SECONDS_PER_MINUTE).where(known, 0.0),
-        gap_known.to(gap_s.dtype),
-        known.to(gap_s.dtype),
-    ]
-    return torch.stack(columns, dim=-1)
-
-
-def _signed_log1p(values: Float[Tensor, "video utterance"]) -> Float[Tensor, "video utterance"]:
-    return values.sign() * values.abs().log1p()

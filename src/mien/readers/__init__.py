@@ -12,6 +12,7 @@ from mien.readers.arrays import open_arrays
 from mien.readers.base import ReaderEntry, ReaderOptions, SourceDataSet
 from mien.readers.csd.reader import open_csd
 from mien.readers.csd.sequences import KNOWN_ROOTS
+from mien.readers.iemocap import open_iemocap
 from mien.readers.meld import open_meld
 from mien.readers.mmsa import open_mmsa
 from mien.readers.mult import open_mult
@@ -68,6 +69,12 @@ READERS: dict[str, ReaderEntry] = {
         "MELD's dialogues: texts, times, one emotion and one sentiment each",
         "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, some of them or their folder",
         "declare-lab/MELD (Poria et al., ACL 2019)",
+    ),
+    "iemocap": ReaderEntry(
+        open_iemocap,
+        "IEMOCAP's dialogues of two people: texts, one emotion each, features of three modalities, sessions as folds",
+        "IEMOCAP_features.pkl of conv-emotion",
+        "declare-lab/conv-emotion (Majumder et al., AAAI 2019); data: Busso et al., 2008",
     ),
     "planted": ReaderEntry(
         open_planted,

@@ -51,6 +51,8 @@ class SourceDataSet:
     files: tuple[Path, ...] = ()
     licence_note: str = ""
     label_spaces: tuple[LabelSpace, ...] = PAPER_SPACES
+    # names in `schema.EXTRA_COLUMNS` for which the data set has values
+    extra_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ class Row:
     where: str
     # where the features of the utterance are, in a form that the reader chooses
     place: Any = None
+    fold: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,7 @@ class Groups:
     """Rows of a data set grouped by video. The videos are in the order in which they first occur in the rows."""
 
     splits: dict[str, str | None] = field(default_factory=dict)
+    folds: dict[str, str | None] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def videos(self, attach: Callable[[Row], None] | None = None) -> Iterator[Video]:
@@ -190,7 +194,7 @@ class Groups:
             if attach is not None:
                 for row in rows:
                     attach(row)
-            yield Video(video_id, [row.utterance for row in rows])
+            yield Video(video_id, [row.utterance for row in rows], fold=self.folds[video_id])
 
 
 def group(
@@ -202,8 +206,9 @@ def group(
 ) -> Groups:
     """Group rows by video and order the utterances of each video.
 
-    A row that repeats an earlier row of its video exactly (same index, times, transcript and labels) is dropped and
-    counted. If the rows have neither an index nor times, repeated rows are kept, because a speaker may repeat a phrase.
+    A row that repeats an earlier row of its video exactly (same index, times, transcript, speaker and labels) is
+    dropped and counted. If the rows have neither an index nor times, repeated rows are kept, because a speaker may
+    repeat a phrase.
 
     Args:
         rows: All rows of the data set, in the order in which they are stored.
@@ -217,19 +222,14 @@ def group(
         The rows grouped by video. The rows of each video are in the order of its utterances.
 
     Raises:
-        DataError: A video is in two splits, two different utterances of a video have the same index, or there is no
-            row.
+        DataError: A video is in two splits or folds, two different utterances of a video have the same index, or there
+            is no row.
     """
     groups, shared = Groups(), SharedTranscripts(notes)
     first_rows: dict[tuple[Any, ...], Row] = {}
     for row in rows:
-        first_split = groups.splits.setdefault(row.video_id, row.split)
-        if first_split != row.split:
-            names = " and ".join(repr(name) if name is not None else "no split" for name in (first_split, row.split))
-            raise DataError(
-                f"Expected every video in one split, but got video {row.video_id!r} in {names}; "
-                "split by video, because the utterances of a video are each other's context"
-            )
+        _require_one_part(row, "split", groups.splits.setdefault(row.video_id, row.split), row.split)
+        _require_one_part(row, "fold", groups.folds.setdefault(row.video_id, row.fold), row.fold)
         first_row = first_rows.setdefault(_repetition_key(row, numbered), row)
         if first_row is not row and _utterance_content(first_row) == _utterance_content(row):
             notes[ROW_REPEATED] += 1
@@ -251,6 +251,15 @@ def group(
         ordered = order([row.utterance for row in video_rows])
         groups.rows[video_id] = [by_index[utterance.index] for utterance in ordered]
     return groups
+
+
+def _require_one_part(row: Row, kind: str, first: str | None, own: str | None) -> None:
+    if first != own:
+        names = " and ".join(repr(name) if name is not None else f"no {kind}" for name in (first, own))
+        raise DataError(
+            f"Expected every video in one {kind}, but got video {row.video_id!r} in {names}; "
+            "split by video, because the utterances of a video are each other's context"
+        )
 
 
 class SharedTranscripts:
@@ -292,7 +301,8 @@ def _repetition_key(row: Row, numbered: bool) -> tuple[Any, ...]:
 def _utterance_content(row: Row) -> tuple[Any, ...]:
     utterance = row.utterance
     labels = {name: tuple(values.tolist()) for name, values in sorted(utterance.labels.items())}
-    return (utterance.start_s, utterance.end_s, utterance.transcript, tuple(labels.items()))
+    content = (utterance.start_s, utterance.end_s, utterance.transcript, utterance.speaker)
+    return (*content, tuple(labels.items()))
 
 
 # `--rename-split test=none` excludes a split from training and scoring; `none=train` trains on videos without a split

@@ -27,6 +27,7 @@ MAPPING = {
     "start": "StartTime",
     "end": "EndTime",
     "text": "Utterance",
+    "speaker": "Speaker",
     "sentiment": "Sentiment",
     "emotions": "Emotion",
 }
@@ -51,7 +52,7 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  
     Each dialogue becomes a video. Its id includes the split (``train-dia12``), because dialogue numbers start again in
     every file. Times are seconds from the start of the episode. The emotion of an utterance gets intensity 1, the other
     emotions get 0; a neutral utterance gets 0 in all emotions. Positive and negative sentiment become +1 and -1.
-    Neutral sentiment becomes a missing label. Speakers are not kept.
+    Neutral sentiment becomes a missing label.
 
     Args:
         paths: One or more of the three files, or their folder.
@@ -98,6 +99,7 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  
         mapping=MAPPING,
         files=tuple(files),
         licence_note="MELD: GPL-3.0; the dialogue text stays under the copyright of the series' owners",
+        extra_columns=("speaker",),
     )
 
 
@@ -108,6 +110,7 @@ def _meld_row(row: CsvRow, split: str, notes: Counter[str]) -> Row:
         start_s=start_s,
         end_s=usable_end(start_s, _episode_time_s(row, "EndTime"), notes),
         transcript=row.cells["Utterance"],
+        speaker=row.cells["Speaker"].strip() or None,
         labels=paper_labels(_meld_sentiment(row, notes), _meld_emotions(row)),
     )
     return Row(f"{split}-dia{row.integer('Dialogue_ID')}", split, utterance, row.where)

@@ -375,6 +375,9 @@ _INSTRUCTIONS: dict[bytes, Callable[[PickleProgram], None]] = {
     b"\x87": lambda program: _tuple(program, 3),
     b"a": lambda program: program.extend([program.stack.pop()]),
     b"e": lambda program: program.extend(program.close_mark()),
+    b"\x8f": _push_new(list),  # a set is read as a list, so that its values need no hashes, see `MOST_NUMBER_KEYS`
+    b"\x90": lambda program: program.extend(program.close_mark()),
+    b"\x91": _list,
     b"s": _set_item,
     b"u": lambda program: program.update(program.close_mark()),
     # stack and memo

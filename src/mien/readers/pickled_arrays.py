@@ -175,6 +175,15 @@ def _no_bytes(arguments: tuple[Any, ...], _spend: Spend) -> bytes:
     return b""
 
 
+def _set_as_list(arguments: tuple[Any, ...], spend: Spend) -> list[Any]:
+    """Stand-in for `set` and `frozenset`, which pickles up to protocol 3 call with a list of the values."""
+    match arguments:
+        case (list() as values,):
+            spend(8 * len(values))
+            return list(values)
+    raise ValueError("a set of something other than a list")
+
+
 # module and name of a global -> its stand-in
 STAND_INS: dict[tuple[str, str], object] = {
     ("numpy", "ndarray"): NDARRAY,
@@ -187,4 +196,5 @@ STAND_INS: dict[tuple[str, str], object] = {
     ("numpy._core.numeric", "_frombuffer"): _frombuffer,
     ("_codecs", "encode"): _encode_latin1,
     ("__builtin__", "bytes"): _no_bytes,
+    **{(module, name): _set_as_list for module in ("__builtin__", "builtins") for name in ("set", "frozenset")},
 }

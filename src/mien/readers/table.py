@@ -14,7 +14,7 @@ from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import CsvRow, input_files, read_header, read_rows, require_columns
 from mien.readers.label_columns import LabelColumns
 from mien.readers.rules import EMOTIONS_IN_PART, emotion_labels, sentiment_label, usable_end
-from mien.schema import EMOTION, EMOTIONS, SENTIMENT, FloatArray, Utterance
+from mien.schema import EMOTION, EMOTIONS, EXTRA_COLUMNS, SENTIMENT, FloatArray, Utterance
 
 # field -> column names to try, in this order
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -24,6 +24,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "end": ("end",),
     "text": ("text",),
     "split": ("split",),
+    "speaker": ("speaker",),
+    "fold": ("fold",),
     "sentiment": ("sentiment",),
     **{name: (name,) for name in EMOTIONS},
 }
@@ -34,8 +36,8 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     """Open one or more CSV files as one table.
 
     Required columns: video_id and text. Optional columns: segment_id or index, start and end in seconds, split,
-    sentiment in [-3, 3], and the six emotions in [0, 3]. Other columns are ignored, except those that `labels` names.
-    An empty cell is a missing value.
+    speaker, fold, sentiment in [-3, 3], and the six emotions in [0, 3]. Other columns are ignored, except those that
+    `labels` names. An empty cell is a missing value.
 
     With `labels`, the data set has these label spaces, and the two of the paper only if the files have their columns.
 
@@ -82,6 +84,7 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
         mapping=used | {each.space.name: ", ".join(each.columns) for each in labels},
         files=tuple(files),
         label_spaces=spaces,
+        extra_columns=tuple(name for name in EXTRA_COLUMNS if name in used),
     )
 
 
@@ -140,6 +143,7 @@ def _table_row(row: CsvRow, columns: Mapping[str, str], labels: Sequence[LabelCo
         start_s=start_s,
         end_s=usable_end(start_s, end_s, notes),
         transcript=row.cells[columns["text"]],
+        speaker=_text_or_none(row, columns, "speaker"),
         labels=paper_labels(
             None if sentiment is None else sentiment_label(sentiment, notes),
             _table_emotions(row, columns, notes) if EMOTIONS[0] in columns else None,
@@ -148,8 +152,12 @@ def _table_row(row: CsvRow, columns: Mapping[str, str], labels: Sequence[LabelCo
     for each in labels:
         if (values := each.read(row)) is not None:
             utterance.labels[each.space.name] = values
-    split = row.cells[columns["split"]].strip() or None if "split" in columns else None
-    return Row(video_id, split, utterance, row.where)
+    split, fold = (_text_or_none(row, columns, field) for field in ("split", "fold"))
+    return Row(video_id, split, utterance, row.where, fold=fold)
+
+
+def _text_or_none(row: CsvRow, columns: Mapping[str, str], field: str) -> str | None:
+    return row.cells[columns[field]].strip() or None if field in columns else None
 
 
 def _table_emotions(row: CsvRow, columns: Mapping[str, str], notes: Counter[str]) -> FloatArray | None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mien.errors import DataError
 from mien.labels import LabelKind, LabelSpace, class_indices, class_names
 from mien.schema import (
+    EXTRA_COLUMNS,
     SPLITS,
     BoolArray,
     FeatureSpace,
@@ -32,7 +33,7 @@ from mien.schema import (
 from mien.storage.split_columns import WordsOfOne, lay_out, stack_labels, vectors_of, words_of_utterance
 
 # Columns that Parquet stores as a dictionary of their distinct values. Features have too many distinct values for that.
-TEXTS = ["video_id", "transcript", "split"]
+TEXTS = ["video_id", "transcript", "split", *EXTRA_COLUMNS]
 
 
 def open_arrow(path: Path, mode: str = "rb") -> pa.NativeFile:
@@ -55,8 +56,13 @@ def words_column_name(modality: Modality) -> str:
     return f"{modality}_words"
 
 
-def arrow_schema(spaces: Mapping[Modality, FeatureSpace], label_spaces: Sequence[LabelSpace]) -> pa.Schema:
-    """Return the schema of ``utterances.parquet`` for a Dataset with these feature spaces and label spaces."""
+def arrow_schema(
+    spaces: Mapping[Modality, FeatureSpace], label_spaces: Sequence[LabelSpace], extra: Sequence[str] = ()
+) -> pa.Schema:
+    """Return the schema of ``utterances.parquet`` for a Dataset with these feature and label spaces and extra columns.
+
+    `extra` are names in `EXTRA_COLUMNS`.
+    """
     fields = [
         pa.field("video_id", pa.string(), nullable=False),
         pa.field("index", pa.int64(), nullable=False),
@@ -65,6 +71,7 @@ def arrow_schema(spaces: Mapping[Modality, FeatureSpace], label_spaces: Sequence
         pa.field("transcript", pa.string()),
         pa.field("split", pa.string()),
         *(pa.field(name, label_type(space)) for space in label_spaces for name in space.columns),
+        *(pa.field(name, pa.string()) for name in extra),
     ]
     for modality, space in spaces.items():
         vector = pa.list_(pa.float32(), space.n_features)
@@ -102,7 +109,10 @@ def labels_in(rows: pa.Table, space: LabelSpace) -> FloatArray:
 
 
 def videos_to_table(
-    videos: Sequence[Video], spaces: Mapping[Modality, FeatureSpace], label_spaces: Sequence[LabelSpace]
+    videos: Sequence[Video],
+    spaces: Mapping[Modality, FeatureSpace],
+    label_spaces: Sequence[LabelSpace],
+    extra: Sequence[str] = (),
 ) -> pa.Table:
     """Convert videos to a table with one row per utterance.
 
@@ -110,12 +120,13 @@ def videos_to_table(
         videos: Videos; the order of videos and utterances is kept.
         spaces: Feature spaces of the Dataset.
         label_spaces: Label spaces of the Dataset.
+        extra: Names in `EXTRA_COLUMNS`: the extra columns of the Dataset.
 
     Returns:
         Table with the columns of `arrow_schema`.
 
     Raises:
-        DataError: A video is invalid, see `validate_video`.
+        DataError: A video is invalid, see `validate_video`, or has a value for a missing extra column.
     """
     for video in videos:
         validate_video(video, spaces, label_spaces)
@@ -131,11 +142,16 @@ def videos_to_table(
     }
     for labels in label_spaces:
         data |= label_arrays(stack_labels(utterances, labels), labels)
+    extra_values = {"speaker": [each.speaker for each in utterances], "fold": [video.fold for video, _ in rows]}
+    for name, texts in extra_values.items():
+        data[name] = _text_array(texts)
+        if name not in extra and any(text is not None for text in texts):
+            raise DataError(f"Expected no {name} in a Dataset without that column, but got one; name it in the facts")
     for modality, space in spaces.items():
         data[modality] = _vector_array(*vectors_of(utterances, space))
         if space.level is Level.WORD:
             data[words_column_name(modality)] = _word_array(utterances, space)
-    schema = arrow_schema(spaces, label_spaces)
+    schema = arrow_schema(spaces, label_spaces, extra)
     return pa.table([data[field.name] for field in schema], schema=schema)
 
 
@@ -152,7 +168,8 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace], label_spac
     """
     features = {modality: vector_column(rows[modality], space.n_features) for modality, space in spaces.items()}
     labels = {each.name: labels_in(rows, each) for each in label_spaces}
-    facts = rows.select(["index", "start_s", "end_s", "transcript"]).to_pylist()
+    extra = [name for name in EXTRA_COLUMNS if name in rows.column_names]
+    facts = rows.select(["index", "start_s", "end_s", "transcript", *extra]).to_pylist()
     utterances = []
     for row, fact in enumerate(facts):
         utterance = Utterance(
@@ -160,6 +177,7 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace], label_spac
             start_s=fact["start_s"],
             end_s=fact["end_s"],
             transcript=fact["transcript"] or "",
+            speaker=fact.get("speaker"),
             labels={name: values[row] for name, values in labels.items() if not np.isnan(values[row]).any()},
         )
         for modality, (matrix, present) in features.items():
@@ -173,7 +191,7 @@ def to_video(rows: pa.Table, spaces: Mapping[Modality, FeatureSpace], label_spac
             ):
                 if words is not None:
                     utterance.words[modality], utterance.word_present[modality] = words
-    return Video(rows["video_id"][0].as_py(), utterances, rows["split"][0].as_py())
+    return Video(rows["video_id"][0].as_py(), utterances, rows["split"][0].as_py(), facts[0].get("fold"))
 
 
 def float_column(column: pa.ChunkedArray) -> FloatArray:

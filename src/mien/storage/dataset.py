@@ -19,7 +19,16 @@ from mien.errors import DamagedFileError, DataError
 from mien.labels import PAPER_SPACES, LabelKind, LabelSpace, require_distinct, spaces_from_json
 from mien.pretrained import require_sha256, sha256_of
 from mien.printable import printable
-from mien.schema import SPACE_SHAPE, SPLITS, FeatureSpace, Level, Modality, SentimentValues, Video
+from mien.schema import (
+    EXTRA_COLUMNS,
+    SPACE_SHAPE,
+    SPLITS,
+    FeatureSpace,
+    Level,
+    Modality,
+    SentimentValues,
+    Video,
+)
 from mien.storage import columns
 from mien.storage.columns import equal_id_ranges
 from mien.storage.files import read_card, reporting_damage, require_shape, write_json
@@ -63,6 +72,8 @@ class DatasetFacts:
     origin: Mapping[str, Any] = field(default_factory=dict)
     licence_note: str = ""
     label_spaces: tuple[LabelSpace, ...] = PAPER_SPACES
+    # names in `EXTRA_COLUMNS`: the columns that the table has in addition to those of every Dataset
+    extra_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_distinct(self.label_spaces)
@@ -186,6 +197,7 @@ class Dataset:
                 "import again with words: mien import csd, mult, mmsa, or table --text glove-6b-50d --words"
             )
         names = ["video_id", "index", "start_s", "end_s", "transcript", *self.facts.label_columns, *self.facts.spaces]
+        names += ["speaker"] if "speaker" in self.facts.extra_columns else []
         return names + [columns.words_column_name(space.modality) for space in by_word], by_word
 
     def _require_split(self, split: str | None) -> None:
@@ -243,6 +255,7 @@ def write_dataset_groups(folder: Path, groups: Iterable[Sequence[Video]], facts:
             "counts": {name: dict(count) for name, count in counts.items()},
             "origin": dict(facts.origin),
             "licence_note": facts.licence_note,
+            **({"extra_columns": list(facts.extra_columns)} if facts.extra_columns else {}),
             "sha256": {TABLE: sha256_of(aside / TABLE)},
         }
         write_json(aside / CARD, card)
@@ -279,7 +292,8 @@ def open_dataset(folder: str | Path) -> Dataset:
         DamagedFileError: The table or dataset.json was altered.
     """
     dataset = _open_unchecked(Path(folder))
-    counts = check_dataset_table(dataset.folder / TABLE, dataset.facts.spaces, dataset.facts.label_spaces)
+    facts = dataset.facts
+    counts = check_dataset_table(dataset.folder / TABLE, facts.spaces, facts.label_spaces, facts.extra_columns)
     if dataset.counts != counts:
         raise DamagedFileError(
             f"Expected {dataset.folder / TABLE} to have the videos that {CARD} counts, but got other ones; the card "
@@ -296,6 +310,11 @@ def _open_unchecked(folder: Path) -> Dataset:
         require_shape(card, CARD_SHAPE, CARD)
         fingerprint = card["sha256"][TABLE]
         spaces = {Modality(name): FeatureSpace.from_json(facts) for name, facts in card["feature_spaces"].items()}
+        # a card has this key only if there are such columns
+        extra = card.get("extra_columns", [])
+        require_shape(extra, [str], "extra_columns")
+        if extra != [name for name in EXTRA_COLUMNS if name in extra]:
+            raise ValueError(f"the extra columns {', '.join(extra)}")
         facts = DatasetFacts(
             card["name"],
             spaces,
@@ -303,6 +322,7 @@ def _open_unchecked(folder: Path) -> Dataset:
             card["origin"],
             card["licence_note"],
             spaces_from_json(card),
+            tuple(extra),
         )
         dataset = Dataset(folder, facts, card["counts"], fingerprint)
     require_sha256(folder / TABLE, fingerprint, "the Dataset")
@@ -318,12 +338,10 @@ def _write_groups(path: Path, groups: Iterable[Sequence[Video]], facts: DatasetF
     video_ids: set[str] = set()
     # minima and maxima let readers skip rows of other splits; for features they would only cost space
     classes = [space.name for space in facts.label_spaces if space.kind is LabelKind.CLASSES]
-    options = {"use_dictionary": columns.TEXTS + classes, "write_statistics": columns.TEXTS}
-    schema = columns.arrow_schema(facts.spaces, facts.label_spaces)
-    with (
-        columns.open_arrow(path, "wb") as file,
-        pq.ParquetWriter(file, schema, compression="zstd", **options) as writer,
-    ):
+    schema = columns.arrow_schema(facts.spaces, facts.label_spaces, facts.extra_columns)
+    texts = [name for name in columns.TEXTS if name in schema.names]
+    options = {"compression": "zstd", "use_dictionary": texts + classes, "write_statistics": texts}
+    with columns.open_arrow(path, "wb") as file, pq.ParquetWriter(file, schema, **options) as writer:
         for group in groups:
             for video in group:
                 if video.id in video_ids:
@@ -335,7 +353,7 @@ def _write_groups(path: Path, groups: Iterable[Sequence[Video]], facts: DatasetF
                 count = counts.setdefault(video.split or "none", Counter())
                 count.update(videos=1, utterances=n)
                 count["longest"] = max(count["longest"], n)
-            writer.write_table(columns.videos_to_table(group, facts.spaces, facts.label_spaces))
+            writer.write_table(columns.videos_to_table(group, facts.spaces, facts.label_spaces, facts.extra_columns))
     return {name: counts[name] for name in (*SPLITS, "none") if name in counts}
 
 
@@ -374,6 +392,7 @@ def _split_columns(rows: pa.Table, facts: DatasetFacts, by_word: Sequence[Featur
         if by_word
         else None,
         transcripts=[text or "" for text in rows["transcript"].to_pylist()],
+        speakers=rows["speaker"].to_pylist() if "speaker" in rows.column_names else None,
         start_s=columns.float_column(rows["start_s"]),
         end_s=columns.float_column(rows["end_s"]),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,11 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     spaces, label_spaces = dataset.facts.spaces, dataset.facts.label_spaces
     tallies: dict[str, _Tally] = {}
     for rows in dataset.row_groups(
-        [name for name in columns.arrow_schema(spaces, label_spaces).names if not name.endswith("_words")]
+        [
+            name
+            for name in columns.arrow_schema(spaces, label_spaces, dataset.facts.extra_columns).names
+            if not name.endswith("_words")
+        ]
     ):
         splits = np.array([split or "none" for split in rows["split"].to_pylist()])
         vectors = {
@@ -52,6 +57,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
             tally = tallies.setdefault(name, _Tally(label_spaces))
             tally.lengths.extend(length for start, length in lengths.items() if in_split[start])
             tally.add({key: values[in_split] for key, values in numbers.items()})
+            if "speaker" in rows.column_names:
+                tally.speakers.update(compress(rows["speaker"].to_pylist(), in_split.tolist()))
             for modality, (matrix, present) in vectors.items():
                 tally.coverage.setdefault(modality, _Coverage()).add(matrix[in_split], present[in_split])
     return {
@@ -62,7 +69,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "feature_spaces": {modality: _describe_space(space) for modality, space in spaces.items()},
         "label_spaces": [space.to_json() for space in label_spaces],
         "splits": {name: tallies[name].described() for name in (*SPLITS, "none") if name in tallies},
-        "leakage": _leakage(dataset),
+        "folds": _videos_by_fold(dataset),
+        "leakage": _leakage(dataset, {name: tally.named_speakers for name, tally in tallies.items()}),
         "origin": dict(dataset.facts.origin),
         "licence_note": dataset.facts.licence_note,
     }
@@ -121,6 +129,13 @@ class _Tally:
     # name of a label space -> counts of its classes, levels or labels, and sums and extremes of its scores
     labels: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     sums: dict[str, list[float]] = field(default_factory=dict)
+    # names, and None for an utterance without one; empty if the Dataset has no speakers
+    speakers: set[str | None] = field(default_factory=set)
+
+    @property
+    def named_speakers(self) -> set[str]:
+        """Names of the speakers, without None."""
+        return {name for name in self.speakers if name is not None}
 
     def add(self, numbers: Mapping[str, FloatArray]) -> None:
         """Update the statistics with the times and labels of some utterances.
@@ -173,6 +188,7 @@ class _Tally:
                 "max": int(lengths.max()),
             },
             "hours": self.duration_s / 3600,
+            "speakers": len(self.named_speakers) if self.speakers else None,
             **self._paper_labels(),
             "labels": {space.name: self._described_labels(space) for space in self.label_spaces},
             "coverage": {modality: coverage.described() for modality, coverage in self.coverage.items()},
@@ -210,10 +226,21 @@ def _describe_space(space: FeatureSpace) -> dict[str, Any]:
     return {key: facts[key] for key in ("name", "n_features", "level", "fingerprint", "recipe")}
 
 
-def _leakage(dataset: Dataset) -> dict[str, Any]:
+def _videos_by_fold(dataset: Dataset) -> dict[str, int] | None:
+    """Return the number of videos of each fold, without the videos that have no fold; None without that column."""
+    if "fold" not in dataset.facts.extra_columns:
+        return None
+    facts = dataset.table(["video_id", "fold"]).to_pydict()
+    folds = dict(zip(facts["video_id"], facts["fold"], strict=True))
+    counts = Counter(fold for fold in folds.values() if fold is not None)
+    return dict(sorted(counts.items()))
+
+
+def _leakage(dataset: Dataset, speakers: Mapping[str, set[str]]) -> dict[str, Any]:
     """Return the videos and the number of transcripts that occur in several splits, with examples of the transcripts.
 
-    Rows without a split are ignored. Transcripts are compared in lower case and without surrounding blanks.
+    Rows without a split are ignored. Transcripts are compared in lower case and without surrounding blanks. `speakers`
+    are the names of the speakers of each split, and of "none".
     """
     facts = dataset.table(["video_id", "split", "transcript"]).to_pydict()
     videos, texts = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
@@ -228,5 +255,13 @@ def _leakage(dataset: Dataset) -> dict[str, Any]:
         "texts": len(texts),
         "texts_in_several_splits": len(shared),
         "longest_shared_texts": shared[:N_EXAMPLES],
-        "speakers": "not recorded: the same person may stand in several splits",
+        "speakers": _speaker_text(speakers),
     }
+
+
+def _speaker_text(speakers: Mapping[str, set[str]]) -> str:
+    """Return how many speakers occur in several splits, as a text."""
+    counts = Counter(name for split, names in speakers.items() if split in SPLITS for name in names)
+    if not counts:
+        return "not recorded: the same person may stand in several splits"
+    return f"{sum(n > 1 for n in counts.values())} of {len(counts)} in several splits"

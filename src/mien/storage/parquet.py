@@ -40,7 +40,10 @@ def read_parquet(path: Path, what: str) -> pa.Table:
 
 
 def check_dataset_table(
-    path: Path, spaces: Mapping[Modality, FeatureSpace], label_spaces: Sequence[LabelSpace]
+    path: Path,
+    spaces: Mapping[Modality, FeatureSpace],
+    label_spaces: Sequence[LabelSpace],
+    extra: Sequence[str] = (),
 ) -> dict[str, Counter[str]]:
     """Read the table of a Dataset in a child process, and check every value.
 
@@ -48,6 +51,7 @@ def check_dataset_table(
         path: The table.
         spaces: Feature spaces of the Dataset.
         label_spaces: Label spaces of the Dataset.
+        extra: Its extra columns.
 
     Returns:
         Counts by name of the split: "videos", "utterances", and "longest", the largest number of utterances in a video.
@@ -61,7 +65,7 @@ def check_dataset_table(
     def read() -> Iterator[dict[str, Counter[str]]]:
         counts: dict[str, Counter[str]] = {}
         video_ids: set[str] = set()
-        for rows in _row_groups(path, arrow_schema(spaces, label_spaces)):
+        for rows in _row_groups(path, arrow_schema(spaces, label_spaces, extra)):
             _check_rows(rows, spaces, label_spaces)
             _count_videos(rows, counts, video_ids)
         yield {name: counts[name] for name in (*SPLITS, NO_SPLIT) if name in counts}
@@ -119,14 +123,17 @@ def _require_finite_vectors(column: pa.ChunkedArray | pa.Array, space: FeatureSp
 def _count_videos(rows: pa.Table, counts: dict[str, Counter[str]], video_ids: set[str]) -> None:
     """Add the videos of the rows to `counts` (by split), and their ids to `video_ids`.
 
-    Raises ValueError if a video occurs twice, has two splits or an unknown split, or if two of its utterances have the
-    same index.
+    Raises ValueError if a video occurs twice, has two splits or folds or an unknown split, or if two of its utterances
+    have the same index.
     """
     splits, indices = rows["split"].to_pylist(), rows["index"].to_pylist()
+    folds = rows["fold"].to_pylist() if "fold" in rows.column_names else splits
     for video_id, start, stop in equal_id_ranges(rows["video_id"].to_pylist()):
         split = splits[start]
         if video_id in video_ids or set(splits[start:stop]) != {split} or split not in (*SPLITS, None):
             raise ValueError(f"the video {video_id!r} twice, in two splits or in the unknown split {split!r}")
+        if len(set(folds[start:stop])) > 1:
+            raise ValueError(f"the video {video_id!r} in two folds")
         if len(set(indices[start:stop])) < stop - start:
             raise ValueError(f"two utterances with one number in the video {video_id!r}")
         video_ids.add(video_id)

@@ -56,6 +56,8 @@ class SplitColumns:
         transcripts: Transcripts (N,), an empty text where there is none. None if only features were given.
         start_s: Start of each utterance (N,) in seconds, float64, NaN where unknown. None if only features were given.
         end_s: End of each utterance, in the same form as `start_s`.
+        speakers: Name of the speaker of each utterance (N,), None where unknown. None if the Dataset has no speakers or
+            only features were given.
     """
 
     video_ids: list[str]
@@ -70,6 +72,7 @@ class SplitColumns:
     transcripts: list[str] | None = None
     start_s: FloatArray | None = None
     end_s: FloatArray | None = None
+    speakers: list[str | None] | None = None
 
     @property
     def n_utterances(self) -> int:
@@ -217,6 +220,7 @@ def stack_videos(
         if words
         else None,
         transcripts=[each.transcript for each in utterances],
+        speakers=[each.speaker for each in utterances] if any(each.speaker for each in utterances) else None,
         start_s=_float_array([each.start_s for each in utterances]),
         end_s=_float_array([each.end_s for each in utterances]),
     )

@@ -1,4 +1,4 @@
-"""Tensors of one split, and batches of whole videos of similar length.
+"""Tensors of one split, and padded batches of whole videos.
 
 In array shapes, N is the number of utterances of the split.
 """
@@ -14,14 +14,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mien.features.text.minilm import token_ids
-from mien.models.batch import Batch, InputKind, Times, Tokens, Words
+from mien.models.batch import NO_SPEAKER, Batch, InputKind, Times, Tokens, Words
 from mien.models.classical.base import column_scaling
 from mien.schema import IntArray, Modality
 from mien.storage.split_columns import SplitColumns, WordColumns
 from mien.tasks import Task, targets_of
-
-# Videos are sorted by their length plus a random number below this one, so that batches differ between epochs.
-LENGTH_JITTER_UTTERANCES = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +90,8 @@ class VideoSet:
     tokens: TokenSet | None = None
     # start and end of each utterance in seconds, NaN where unknown
     times_s: Float[Tensor, "N 2"] | None = None
+    # number of the speaker of each utterance, `NO_SPEAKER` where unknown
+    speakers: Int[Tensor, "N"] | None = None
 
     @property
     def lengths(self) -> Int[Tensor, "video"]:
@@ -103,14 +102,6 @@ class VideoSet:
     def n_tokens(self) -> IntArray | None:
         """Number of tokens of each video (video,); None if the split has no tokens."""
         return None if self.tokens is None else self.tokens.offsets[self.offsets].diff().numpy()
-
-
-@dataclass(frozen=True, slots=True)
-class BatchBudget:
-    """Cost of each video, such as its number of tokens, and the limit on the total cost of the videos of one batch."""
-
-    costs: IntArray  # (video,): cost of each video
-    most: int  # maximum total cost of a batch
 
 
 def fit_scaling(columns: SplitColumns, modalities: Sequence[Modality], *, identity: bool = False) -> Scaling:
@@ -150,7 +141,8 @@ def to_video_set(
     Args:
         columns: Arrays of the split.
         scaling: Scaling fitted on the train split. Its modalities are the inputs of the system.
-        input_kind: Kind of input of the system. Tokens and times are added only for `InputKind.TRANSCRIPTS`.
+        input_kind: Kind of input of the system. Tokens, times and speakers are added only for
+            `InputKind.TRANSCRIPTS`.
         tasks: Tasks whose targets are added; empty for prediction.
 
     Returns:
@@ -172,6 +164,7 @@ def to_video_set(
         else WordSet(torch.from_numpy(columns.words.offsets), *_scaled(columns.words, scaling)),
         tokens=_to_tokens(columns, scaling) if input_kind is InputKind.TRANSCRIPTS else None,
         times_s=_to_times(columns) if input_kind is InputKind.TRANSCRIPTS else None,
+        speakers=_to_speakers(columns) if input_kind is InputKind.TRANSCRIPTS else None,
     )
 
 
@@ -203,6 +196,14 @@ def _to_times(columns: SplitColumns) -> Float[Tensor, "N 2"] | None:
     return torch.from_numpy(np.stack([columns.start_s, columns.end_s], axis=1).astype(np.float32))
 
 
+def _to_speakers(columns: SplitColumns) -> Int[Tensor, "N"] | None:
+    if columns.speakers is None:
+        return None
+    numbers: dict[str | None, int] = {name: number for number, name in enumerate(dict.fromkeys(columns.speakers))}
+    numbers[None] = NO_SPEAKER
+    return torch.tensor([numbers[name] for name in columns.speakers], dtype=torch.int64)
+
+
 def _scaled(
     columns: SplitColumns | WordColumns, scaling: Scaling
 ) -> tuple[dict[Modality, Float[Tensor, "row feature"]], dict[Modality, Bool[Tensor, "row"]]]:
@@ -216,50 +217,6 @@ def _scaled(
         rows = (torch.from_numpy(columns.features[modality]) - mean) / scaling.scale[modality]
         features[modality], present[modality] = rows * mask.unsqueeze(-1), mask
     return features, present
-
-
-def bucketed_batches(
-    lengths: IntArray, batch_videos: int, rng: np.random.Generator | None, budget: BatchBudget | None = None
-) -> list[list[int]]:
-    """Divide videos into batches, so that the videos of one batch have similar numbers of utterances.
-
-    Args:
-        lengths: Number of utterances of each video (video,).
-        batch_videos: Maximum number of videos of a batch.
-        rng: Random generator that varies which videos are in the same batch, and shuffles the batches. If it is None,
-            the result is deterministic.
-        budget: Limit on the total cost of the videos of a batch, such as their number of tokens. A video that exceeds
-            the limit forms a batch by itself. If it is None, there is no such limit.
-
-    Returns:
-        One list per batch, with the indices of its videos in `lengths`.
-    """
-    jitter = 0.0 if rng is None else rng.random(len(lengths)) * LENGTH_JITTER_UTTERANCES
-    order = np.argsort(lengths + jitter, kind="stable")
-    if budget is None:
-        batches = [order[start : start + batch_videos].tolist() for start in range(0, len(order), batch_videos)]
-    else:
-        batches = _batches_within_budget(budget, order.tolist(), batch_videos)
-    if rng is not None:
-        rng.shuffle(batches)
-    return batches
-
-
-def _batches_within_budget(budget: BatchBudget, order: Sequence[int], batch_videos: int) -> list[list[int]]:
-    """Divide videos into batches of at most `batch_videos` videos whose total cost is within the budget.
-
-    The videos keep their order. A video that exceeds the budget forms a batch by itself.
-    """
-    batches: list[list[int]] = []
-    batch_cost = 0
-    for video in order:
-        cost = int(budget.costs[video])
-        if not batches or len(batches[-1]) == batch_videos or batch_cost + cost > budget.most:
-            batches.append([])
-            batch_cost = 0
-        batches[-1].append(video)
-        batch_cost += cost
-    return batches
 
 
 def rows_of(videos: VideoSet, numbers: Sequence[int]) -> Int[Tensor, "n"]:
@@ -311,12 +268,13 @@ def collate(videos: VideoSet, numbers: Sequence[int]) -> tuple[Batch, Int[Tensor
         words=None if videos.words is None else collate_words(videos.words, rows[real]),
         tokens=None if videos.tokens is None else collate_tokens(videos.tokens, rows[real]),
         times=None if videos.times_s is None else _collate_times(videos.times_s, rows, real),
+        speakers=None if videos.speakers is None else videos.speakers[rows].where(real, NO_SPEAKER),
     )
     return batch, rows[real]
 
 
 def one_video(columns: SplitColumns, scaling: Scaling) -> Batch:
-    """Build a batch from the arrays of a single video. The batch contains no words, tokens or times.
+    """Build a batch from the arrays of a single video. The batch contains no words, tokens, times or speakers.
 
     Args:
         columns: Arrays of the video.

@@ -23,7 +23,8 @@ from mien.errors import TrainingError
 from mien.storage.files import atomic_file
 from mien.storage.runs import epoch_file
 from mien.tasks import Task
-from mien.training.batching import BatchBudget, Scaling, VideoSet, bucketed_batches, collate, rows_of
+from mien.training.batching import Scaling, VideoSet, collate, rows_of
+from mien.training.buckets import BatchBudget, bucketed_batches
 from mien.training.checkpoint import (
     Progress,
     load_weights,

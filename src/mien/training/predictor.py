@@ -21,7 +21,8 @@ from mien.storage.predictions import Predictions
 from mien.storage.runs import Run, require_epoch, require_spaces
 from mien.storage.split_columns import SplitColumns, stack_features
 from mien.tasks import PAPER_TASKS, Task, spaces_of
-from mien.training.batching import Scaling, VideoSet, bucketed_batches, collate, one_video, to_video_set
+from mien.training.batching import Scaling, VideoSet, collate, one_video, to_video_set
+from mien.training.buckets import bucketed_batches
 from mien.training.checkpoint import load_weights, restore_model
 from mien.training.classical import classical_probabilities, load_tensors
 from mien.training.devices import torch_threads

@@ -13,7 +13,8 @@ from mien.metrics.ranking import concordance_index, roc_auc
 from mien.models.heads import ranking_scores
 from mien.schema import BoolArray, FloatArray
 from mien.tasks import Task, in_order
-from mien.training.batching import VideoSet, bucketed_batches, collate
+from mien.training.batching import VideoSet, collate
+from mien.training.buckets import bucketed_batches
 from mien.training.losses import TaskWeighting, loss_sums, scored_counts
 from mien.training.train_settings import TrainSettings
 

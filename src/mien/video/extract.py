@@ -36,8 +36,8 @@ from mien.storage.folders import require_replaceable
 from mien.storage.runs import require_spaces
 from mien.version import __version__
 from mien.video.featurise import LoadedExtractors, featurise, load_extractors
+from mien.video.recordings import find_videos, only_file_of
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".wav", ".mp3", ".m4a", ".flac", ".ogg")
 DEFAULT_EXTRACTORS = {  # minilm has no vectors of single words
     Level.UTTERANCE: {Modality.TEXT: "minilm", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
     Level.WORD: {Modality.TEXT: "glove-6b-50d", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
@@ -130,6 +130,7 @@ def extract(
             "notes": source.notes,
         },
         label_spaces=source.label_spaces,
+        extra_columns=source.extra_columns,
     )
     videos = _read_extracted([job for job in jobs if job.labelled.id not in failed], cache, roles, source.notes)
     try:
@@ -271,7 +272,7 @@ def _plan_jobs(
     jobs, reasons = [], {}
     for video in labelled:
         try:
-            recording = _only_file(video.id, files)
+            recording = only_file_of(video.id, files)
             jobs.append(ExtractionJob(video, recording, cache.path_of(video, recording)))
         except (DataError, OSError) as error:
             reasons[video.id] = _why_failed(error)
@@ -311,14 +312,16 @@ def _lost_extraction(job: ExtractionJob, reason: str) -> ExtractionOutcome:
 def _read_extracted(
     jobs: Sequence[ExtractionJob], cache: FeatureCache, roles: Mapping[str, str | None], notes: Counter[str]
 ) -> Iterator[Video]:
-    """Yield the cached videos, each with the split that `roles` has for its id. Add counts of messages to `notes`."""
+    """Yield the cached videos with speakers, folds and splits (`roles`, by video id). Add their messages to `notes`."""
     for job in jobs:
         cached = cache.read(job.features)
         if cached is None:
             raise DataError(f"Expected {job.features} as it was written, but it was removed or altered; try again")
         video, video_notes = cached
         notes.update(video_notes)
-        video.split = roles.get(video.id)
+        video.split, video.fold = roles.get(video.id), job.labelled.fold
+        for utterance, gold in zip(video.utterances, job.labelled.utterances, strict=True):
+            utterance.speaker = gold.speaker
         yield video
 
 
@@ -344,29 +347,10 @@ def _why_failed(error: Exception) -> str:
     return f"Expected a readable video, but got {type(error).__name__}: {error}"
 
 
-def find_videos(folder: Path) -> dict[str, list[Path]]:
-    """Return a folder's media files by file name without suffix. Raise DataError if the folder does not exist."""
-    if not folder.is_dir():
-        raise DataError(f"Expected a folder of videos at {folder}, but got none; check the path")
-    files: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-            files.setdefault(os.fsencode(path.stem).decode("utf-8", "backslashreplace"), []).append(path)
-    return files
-
-
 def cache_beside(out: Path) -> Path:
     """Return the path of the hidden folder, beside the Dataset folder `out`, that caches the features of its videos."""
     out = Path(os.path.abspath(out))
     return out.with_name(f".{out.name}.videos")
-
-
-def _only_file(video_id: str, files: Mapping[str, list[Path]]) -> Path:
-    paths = files.get(video_id, [])
-    if len(paths) != 1:
-        names = ", ".join(path.name for path in paths) or "no file of this name in the folder"
-        raise DataError(f"Expected one file named like the video {video_id}, but got {names}; leave exactly one there")
-    return paths[0]
 
 
 def _masked(reason: str) -> str:
