@@ -22,18 +22,21 @@ from mien.schema import EMOTION, EMOTION_RANGE, EMOTIONS, NO_EMOTION, SENTIMENT,
 INTENSITY = "_intensity"
 SPACE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 MOST_CLASSES = 10_000
-# names of other columns of a Dataset or of `utterances.csv`, and of other keys in the JSON files of a run or a result
-RESERVED = frozenset(
+# names of other columns of a Dataset or of `utterances.csv`
+OTHER_COLUMNS = frozenset(
     (
         *("video_id", "index", "start_s", "end_s", "transcript", "split", "speaker", "fold"),
         *("text", "acoustic", "visual", "text_words", "acoustic_words", "visual_words"),
-        *("labels", "missing", "missing_reasons", "outputs"),
-        *("run", "model", "inputs", "tasks", "seed", "dataset", "protocol", "upper_bound", "n_videos", "n_utterances"),
-        *("n_runs", "trivial", "intervals", "operating_points", "conventions", "notes", "label_spaces", "task_kinds"),
-        *("chosen_on", "rule", "f1_columns_at", "columns", "thresholds", "warning", "emotions", "sentiment_positive"),
-        *("sentiment_median", "emotion_medians", "sentiment_probability", "chosen"),
+        *("labels", "missing", "missing_reasons", "sentiment_probability"),
     )
 )
+# these, and names of other keys in the JSON files of a run or a result
+RESERVED = OTHER_COLUMNS | {
+    *("run", "model", "inputs", "tasks", "seed", "dataset", "protocol", "upper_bound", "n_videos", "n_utterances"),
+    *("n_runs", "trivial", "intervals", "operating_points", "conventions", "notes", "label_spaces", "task_kinds"),
+    *("chosen_on", "rule", "f1_columns_at", "columns", "thresholds", "warning", "emotions", "sentiment_positive"),
+    *("sentiment_median", "emotion_medians", "chosen", "outputs"),
+}
 
 
 class LabelKind(StrEnum):
@@ -170,7 +173,7 @@ def require_distinct(spaces: Iterable[LabelSpace]) -> tuple[LabelSpace, ...]:
     """
     spaces = tuple(spaces)
     used = Counter(name for space in spaces for name in _names_in_tables(space))
-    repeated = [name for name, count in used.items() if count > 1 or name in RESERVED]
+    repeated = [name for name, count in used.items() if count > 1 or name in OTHER_COLUMNS]
     if repeated:
         raise ValueError(
             f"Expected label names that give columns of different names, but got {repeated[0]} twice; rename one"

@@ -7,41 +7,35 @@ import pytest
 from tests.readers.examples import MELD_HEADER, meld_row, videos_of, write_text
 
 from mien.errors import DataError
+from mien.labels import LabelKind
 from mien.readers import open_reader, rules
 from mien.readers.base import SourceDataSet
-from mien.schema import SentimentValues
+from mien.schema import Utterance
 
 TIMES = ("00:20:57,256", "01:21:00,049")
+EMOTIONS_OF_MELD = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
+
+
+def named(utterance: Utterance, source: SourceDataSet) -> tuple[str, str]:
+    """Names of the emotion and of the sentiment of an utterance."""
+    emotion, sentiment = (space.names[int(utterance.labels[space.name][0])] for space in source.label_spaces)
+    return emotion, sentiment
 
 
 def opened(tmp_path: Path, *rows: str, name: str = "train_sent_emo.csv") -> SourceDataSet:
     return open_reader("meld", [write_text(tmp_path / name, MELD_HEADER + "".join(rows))])
 
 
-@pytest.mark.parametrize(
-    ("name", "emotions"),
-    [
-        ("neutral", [0, 0, 0, 0, 0, 0]),
-        ("anger", [1, 0, 0, 0, 0, 0]),
-        ("disgust", [0, 1, 0, 0, 0, 0]),
-        ("fear", [0, 0, 1, 0, 0, 0]),
-        ("joy", [0, 0, 0, 1, 0, 0]),
-        ("sadness", [0, 0, 0, 0, 1, 0]),
-        ("surprise", [0, 0, 0, 0, 0, 1]),
-    ],
-)
-def test_the_named_emotion_has_intensity_one(tmp_path: Path, name: str, emotions: list[float]) -> None:
-    utterance = videos_of(opened(tmp_path, meld_row(0, 0, "a", name, "positive", TIMES)))["train-dia0"].utterances[0]
-    assert utterance.emotions is not None
-    assert utterance.emotions.tolist() == emotions
-
-
-def test_sentiment_is_signed_and_neutral_is_missing(tmp_path: Path) -> None:
-    rows = [meld_row(0, i, "a", "joy", name, TIMES) for i, name in enumerate(("positive", "negative", "neutral"))]
-    source = opened(tmp_path, *rows)
-    assert [each.sentiment for each in videos_of(source)["train-dia0"].utterances] == [1.0, -1.0, None]
-    assert source.sentiment_values is SentimentValues.SIGNED_CLASS
-    assert source.notes == {rules.SENTIMENT_NEUTRAL: 1}
+def test_emotion_has_seven_classes_and_sentiment_three(tmp_path: Path) -> None:
+    said = [(emotion, sentiment) for emotion in EMOTIONS_OF_MELD for sentiment in ("positive", "negative", "neutral")]
+    source = opened(tmp_path, *(meld_row(0, i, "a", *names, TIMES) for i, names in enumerate(said)))
+    spaces = {space.name: space for space in source.label_spaces}
+    assert {space.kind for space in source.label_spaces} == {LabelKind.CLASSES}
+    assert spaces["emotion"].names == EMOTIONS_OF_MELD
+    assert spaces["sentiment"].names == ("negative", "neutral", "positive")
+    assert [space.neutral for space in source.label_spaces] == ["neutral", "neutral"]
+    assert [named(each, source) for each in videos_of(source)["train-dia0"].utterances] == said
+    assert source.notes == {}
 
 
 def test_the_speaker_is_kept(tmp_path: Path) -> None:
@@ -90,9 +84,9 @@ def test_a_reversed_time_keeps_the_utterance_and_its_start(tmp_path: Path) -> No
     [
         (
             meld_row(0, 0, "a", "love", "positive", TIMES),
-            r"neutral, anger, .* in column 'Emotion', line 2 of .*got 'love'",
+            r"anger, disgust, .* in column 'Emotion', line 2 of .*got 'love'",
         ),
-        (meld_row(0, 0, "a", "joy", "good", TIMES), r"positive, negative, neutral in column 'Sentiment', .*got 'good'"),
+        (meld_row(0, 0, "a", "joy", "good", TIMES), r"negative, neutral, positive in column 'Sentiment', .*got 'good'"),
         (
             meld_row(0, 0, "a", "joy", "positive", ("5.5", "6")),
             r"a time like 00:20:57,256 in column 'StartTime', .*'5\.5'",
@@ -123,19 +117,26 @@ def test_meld_itself(data_dir: Path) -> None:
     videos = videos_of(source)
     n_dialogues = Counter(source.splits.values())
     n_utterances: Counter[str | None] = Counter()
-    emotions: Counter[tuple[float, ...]] = Counter()
+    emotions: dict[str | None, Counter[str]] = {"train": Counter(), "valid": Counter()}
+    sentiments: dict[str | None, Counter[str]] = {"train": Counter(), "valid": Counter()}
     for video in videos.values():
-        n_utterances[source.splits[video.id]] += len(video.utterances)
+        split = source.splits[video.id]
+        n_utterances[split] += len(video.utterances)
         numbers = [each.index for each in video.utterances]
         assert numbers == sorted(numbers)
         for each in video.utterances:
-            assert each.emotions is not None
-            emotions[tuple(each.emotions.tolist())] += source.splits[video.id] == "train"
+            emotion, sentiment = named(each, source)
+            emotions[split][emotion] += 1
+            sentiments[split][sentiment] += 1
     assert n_dialogues == {"train": 1_038, "valid": 114}
     assert n_utterances == {"train": 9_989, "valid": 1_109}
     assert len({each.speaker for video in videos.values() for each in video.utterances}) == 274
-    assert sorted(emotions.values()) == [268, 271, 683, 1_109, 1_205, 1_743, 4_710]
+    counts = {"neutral": (4_710, 470), "joy": (1_743, 163), "surprise": (1_205, 150), "anger": (1_109, 153)}
+    counts |= {"sadness": (683, 111), "disgust": (271, 22), "fear": (268, 40)}
+    assert emotions["train"] == {name: count for name, (count, _) in counts.items()}
+    assert emotions["valid"] == {name: count for name, (_, count) in counts.items()}
+    assert sentiments["train"] == {"neutral": 4_710, "negative": 2_945, "positive": 2_334}
+    assert sentiments["valid"] == {"neutral": 470, "negative": 406, "positive": 233}
     assert "train-dia60" not in videos
-    assert source.notes[rules.SENTIMENT_NEUTRAL] == 4_710 + 470
     assert source.notes[rules.TRANSCRIPT_SHARED] == 73
-    assert set(source.notes) == {rules.SENTIMENT_NEUTRAL, rules.TRANSCRIPT_SHARED, rules.START_ORDER_BROKEN}
+    assert set(source.notes) == {rules.TRANSCRIPT_SHARED, rules.START_ORDER_BROKEN}

@@ -165,6 +165,8 @@ def write_benchmark_cases(
     if not seeds:
         return [], "no seed was finished both jointly and alone"
     runs = {name: opened.seed_runs(system.slug, seeds) for name, system in systems.items()}
+    if not all(run.predictions.tasks[task].space.is_paper for run in runs["joint"] for task in (EMOTION, SENTIMENT)):
+        return [], "example utterances are picked for the paper's sentiment and six emotions only"
     single = {task: runs[task] for task in (EMOTION, SENTIMENT) if task in runs}
     data = opened.open_dataset(family.joint.slug, dataset)
     report = CasesReport(

@@ -45,7 +45,7 @@ def show_description(description: Mapping[str, Any]) -> None:
     for name in EMOTION_OUTPUTS if any_emotion else ():
         table.add_row(f"  {name}", *(_present_cell(split["emotion"], name) for split in splits.values()))
     for name in next(iter(splits.values()))["labels"]:
-        if not any(name in split for split in splits.values()):
+        if not (name == "sentiment" and has_sentiment) and not (name == "emotion" and has_emotion):
             _add_label_rows(table, name, [split["labels"][name] for split in splits.values()])
     for modality, space in description["feature_spaces"].items():
         label = f"{modality}: {space['name']} ({space['n_features']}, {space['level']} level)"

@@ -72,13 +72,14 @@ def export(run: str | Path, out: str | Path | None = None) -> Exported:
         "mien.seed": opened.seed,
         "mien.settings": {name: dict(values) for name, values in opened.settings.items()},
         "mien.feature_spaces": {str(modality): space.to_json() for modality, space in opened.spaces.items()},
-        "mien.emotion_outputs": list(EMOTION_OUTPUTS),
         **{f"mien.{key}": value for key, value in tasks_to_json(opened.task_table).items()},
         "mien.outputs": {task.export_name: list(task.outputs) for task in opened.learned_tasks},
         "mien.decisions": decisions_of(opened).to_json(opened.task_table),
         "mien.dataset": {key: value for key, value in opened.dataset.items() if key != "path"},
         "mien.weights_sha256": opened.sha256[str(MODEL_FILE)],
     }
+    if any(task.space.is_six_emotions for task in opened.task_table.values()):
+        metadata["mien.emotion_outputs"] = list(EMOTION_OUTPUTS)
     content = to_onnx(load_predictor(opened), {key: json.dumps(value) for key, value in metadata.items()})
     with atomic_file(path) as aside:
         aside.write_bytes(content)

@@ -41,7 +41,7 @@ def headlines(task: Task) -> dict[str, Headline]:
     """
     scorer = SCORERS[task.row.scores]
     name = task.space.name.replace("_", " ")
-    prefix = "" if name == SENTIMENT else f"{name} "
+    prefix = "" if task.space.is_paper and name == SENTIMENT else f"{name} "
     mean, n = next(iter(task.means.items()))
     scores = {}
     for measure, (column, title) in scorer.headline.items():

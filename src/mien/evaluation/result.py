@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,9 +15,8 @@ from mien.evaluation.protocols import PROTOCOLS, UPPER_BOUND, Protocol, Protocol
 from mien.evaluation.rows import validated_predictions, video_numbers
 from mien.evaluation.trivial import TrainMajority, score_trivial
 from mien.metrics.significance import N_RESAMPLES, video_weights
-from mien.schema import EMOTION
 from mien.storage.predictions import Predictions
-from mien.task_kinds import VOTED
+from mien.task_kinds import BINARY, CLASSES, ORDINAL, PRESENCE, VOTED
 from mien.tasks import PAPER_TASKS, Task, tasks_to_json
 
 WEIGHTED_ACCURACY_COLUMNS = ("weighted_accuracy", "n_predicted_positive", "threshold")
@@ -154,7 +153,7 @@ def evaluate_predictions(
         trivial=None if majority is None else score_trivial(rows, majority).parts,
         intervals=intervals,
         operating_points=_operating_points(chosen, thresholds, scores, rows.tasks),
-        conventions=_conventions(chosen, identity),
+        conventions=_conventions(chosen, identity, rows.tasks.values()),
         upper_bound=chosen.upper_bound,
         notes=tuple(notes),
         tasks=rows.tasks,
@@ -211,7 +210,7 @@ def _operating_points(
         are under ``thresholds``, those of any other task under the name of the task. If the protocol chooses a
         separate threshold for each score, the only entry is a warning.
     """
-    voted_tasks = [task for task in scores.parts if tasks[task].row.decision == VOTED]
+    voted_tasks = [name for name in scores.parts if tasks[name].row.decision == VOTED]
     if not voted_tasks:
         return {}
     if decisions is None:
@@ -223,21 +222,39 @@ def _operating_points(
     }
     return {
         point.value: {"columns": list(columns[point]), "chosen_on": decisions.chosen_on.value}
-        | {"thresholds" if task == EMOTION else task: dict(decisions.thresholds[task][point]) for task in voted_tasks}
+        | {
+            "thresholds" if tasks[name].space.is_six_emotions else name: dict(decisions.thresholds[name][point])
+            for name in voted_tasks
+        }
         for point in OperatingPoint
     }
 
 
-def _conventions(chosen: Protocol, identity: RunIdentity | None) -> dict[str, str]:
-    """Return seven explanations (name -> text) that are needed to interpret the scores."""
-    return {
-        "sentiment_classes": "has0: >= 0 is positive; non0: exact zeros dropped; the suffix of each key says which",
-        "f1": "weighted over both classes; macro_f1 and positive_f1 stand beside it",
-        "emotion_accuracy": "weighted accuracy (TP/P + TN/N) / 2, not plain accuracy",
-        "mean": "mean6: the six emotions; mean7: those and none; the suffix of each key says which",
-        "thresholds": "one per metric"
-        if chosen.needs is not ProtocolInput.DECISIONS
-        else "one per emotion for all columns",
+def _conventions(chosen: Protocol, identity: RunIdentity | None, tasks: Iterable[Task]) -> dict[str, str]:
+    """Return the explanations (name -> text) that are needed to interpret the scores of these tasks.
+
+    There are seven for the paper's label spaces.
+    """
+    kinds = {task.kind for task in tasks}
+    facts = {}
+    if kinds & {BINARY, ORDINAL}:
+        facts["sentiment_classes"] = (
+            "has0: >= 0 is positive; non0: exact zeros dropped; the suffix of each key says which"
+        )
+    if kinds & {BINARY, ORDINAL, PRESENCE}:
+        facts["f1"] = "weighted over both classes; macro_f1 and positive_f1 stand beside it"
+    if PRESENCE in kinds:
+        facts["emotion_accuracy"] = "weighted accuracy (TP/P + TN/N) / 2, not plain accuracy"
+        facts["mean"] = "mean6: the six emotions; mean7: those and none; the suffix of each key says which"
+        facts["thresholds"] = (
+            "one per metric" if chosen.needs is not ProtocolInput.DECISIONS else "one per emotion for all columns"
+        )
+    if CLASSES in kinds:
+        facts["classes"] = (
+            "accuracy: share of all utterances; weighted_f1: mean of the F1 of the classes, weighted by the number of "
+            "utterances of each class; macro_f1: their plain mean; the most probable class is taken"
+        )
+    return facts | {
         "chosen_on": f"epoch: {chosen.epoch_chosen_by}; thresholds: {chosen.thresholds_chosen_by}",
         "data": f"{identity.dataset or 'unnamed'}, split {identity.split}" if identity else "unnamed",
     }

@@ -66,7 +66,7 @@ READERS: dict[str, ReaderEntry] = {
     ),
     "meld": ReaderEntry(
         open_meld,
-        "MELD's dialogues: texts, times, one emotion and one sentiment each",
+        "MELD's dialogues: texts, times, speakers, one of seven emotions and of three sentiments each",
         "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, some of them or their folder",
         "declare-lab/MELD (Poria et al., ACL 2019)",
     ),

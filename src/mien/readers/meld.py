@@ -1,6 +1,6 @@
 """Reader `meld`: dialogues of a television series (declare-lab/MELD).
 
-Every utterance is labelled with one emotion and one sentiment.
+Every utterance is labelled with one of seven emotions and one of three sentiments.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.labels import paper_labels
+from mien.labels import LabelKind, LabelSpace
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import CsvRow, input_files, read_header, read_rows
-from mien.readers.rules import SENTIMENT_NEUTRAL, START_ORDER_BROKEN, usable_end
-from mien.schema import EMOTIONS, FloatArray, SentimentValues, Utterance, in_start_order
+from mien.readers.rules import START_ORDER_BROKEN, usable_end
+from mien.schema import EMOTION, SENTIMENT, FloatArray, Utterance, in_start_order
 
 FILE_SPLITS = {"train_sent_emo.csv": "train", "dev_sent_emo.csv": "valid", "test_sent_emo.csv": "test"}
 # field -> column
@@ -28,20 +28,15 @@ MAPPING = {
     "end": "EndTime",
     "text": "Utterance",
     "speaker": "Speaker",
-    "sentiment": "Sentiment",
-    "emotions": "Emotion",
+    EMOTION: "Emotion",
+    SENTIMENT: "Sentiment",
 }
-# name of an emotion in MELD -> emotion in mien, whose intensity becomes 1; None for neutral
-EMOTION_NAMES = {
-    "neutral": None,
-    "anger": "anger",
-    "disgust": "disgust",
-    "fear": "fear",
-    "joy": "happy",
-    "sadness": "sad",
-    "surprise": "surprise",
-}
-SENTIMENTS = {"positive": 1.0, "negative": -1.0, "neutral": None}
+EMOTION_CLASSES = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
+SENTIMENT_CLASSES = ("negative", "neutral", "positive")
+LABEL_SPACES = tuple(
+    LabelSpace(name, LabelKind.CLASSES, classes, neutral="neutral", origin=f"MELD: column {MAPPING[name]}")
+    for name, classes in ((EMOTION, EMOTION_CLASSES), (SENTIMENT, SENTIMENT_CLASSES))
+)
 # such as "00:20:57,256"; the decimal sign may be a comma or a point
 TIME = re.compile(r"(\d{1,4}):(\d\d?):(\d\d?)[,.](\d{1,3})")
 
@@ -50,9 +45,8 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  
     """Open train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv.
 
     Each dialogue becomes a video. Its id includes the split (``train-dia12``), because dialogue numbers start again in
-    every file. Times are seconds from the start of the episode. The emotion of an utterance gets intensity 1, the other
-    emotions get 0; a neutral utterance gets 0 in all emotions. Positive and negative sentiment become +1 and -1.
-    Neutral sentiment becomes a missing label.
+    every file. Times are seconds from the start of the episode. The label space `emotion` has seven classes, and the
+    label space `sentiment` has three.
 
     Args:
         paths: One or more of the three files, or their folder.
@@ -94,11 +88,11 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  
         splits=groups.splits,
         spaces={},
         videos=groups.videos(),
-        sentiment_values=SentimentValues.SIGNED_CLASS,
         notes=notes,
         mapping=MAPPING,
         files=tuple(files),
         licence_note="MELD: GPL-3.0; the dialogue text stays under the copyright of the series' owners",
+        label_spaces=LABEL_SPACES,
         extra_columns=("speaker",),
     )
 
@@ -111,7 +105,7 @@ def _meld_row(row: CsvRow, split: str, notes: Counter[str]) -> Row:
         end_s=usable_end(start_s, _episode_time_s(row, "EndTime"), notes),
         transcript=row.cells["Utterance"],
         speaker=row.cells["Speaker"].strip() or None,
-        labels=paper_labels(_meld_sentiment(row, notes), _meld_emotions(row)),
+        labels={space.name: _class_index(row, space) for space in LABEL_SPACES},
     )
     return Row(f"{split}-dia{row.integer('Dialogue_ID')}", split, utterance, row.where)
 
@@ -124,17 +118,10 @@ def _episode_time_s(row: CsvRow, column: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction.ljust(3, "0")) / 1000
 
 
-def _meld_sentiment(row: CsvRow, notes: Counter[str]) -> float | None:
-    name = row.cells["Sentiment"]
-    if name not in SENTIMENTS:
-        raise row.refuse("Sentiment", ", ".join(SENTIMENTS), "use the file as MELD publishes it")
-    if SENTIMENTS[name] is None:
-        notes[SENTIMENT_NEUTRAL] += 1
-    return SENTIMENTS[name]
-
-
-def _meld_emotions(row: CsvRow) -> FloatArray:
-    name = row.cells["Emotion"]
-    if name not in EMOTION_NAMES:
-        raise row.refuse("Emotion", ", ".join(EMOTION_NAMES), "use the file as MELD publishes it")
-    return np.array([float(emotion == EMOTION_NAMES[name]) for emotion in EMOTIONS])
+def _class_index(row: CsvRow, space: LabelSpace) -> FloatArray:
+    """Return the index of the row's class in a label space, (1,). Raise DataError if the class is unknown."""
+    column = MAPPING[space.name]
+    name = row.cells[column]
+    if name not in space.names:
+        raise row.refuse(column, ", ".join(space.names), "use the file as MELD publishes it")
+    return np.array([float(space.names.index(name))])

@@ -16,7 +16,6 @@ from mien.schema import EMOTION_RANGE, SENTIMENT_RANGE, BoolArray, FloatArray, M
 LABEL_CLAMPED = "label outside its range: clamped"
 LABEL_NOT_FINITE = "label NaN or infinite: missing"
 EMOTIONS_IN_PART = "only some of the six emotions given: all six missing"
-SENTIMENT_NEUTRAL = "neutral sentiment: neither of the two classes, missing"
 LABEL_ROW_UNMATCHED = "emotion row without a sentiment row of the same times: dropped"
 VALUE_NOT_FINITE = "feature value NaN, infinite or beyond float32: left out of the mean"
 VECTOR_NOT_FINITE = "column without a finite value: utterance lacks the modality"

@@ -11,14 +11,15 @@ from matplotlib.figure import Figure
 
 from mien.metrics.calibration_error import ReliabilityBins, equal_count_edges, reliability
 from mien.reports.style import BLUE, GREY, PAGE, figure_style, new_figure, percent_axis
-from mien.schema import EMOTION, NO_EMOTION, SENTIMENT, BoolArray, FloatArray
+from mien.schema import NO_EMOTION, BoolArray, FloatArray
 from mien.storage.predictions import Predictions
+from mien.task_kinds import BINARY, PRESENCE
 from mien.tasks import output_name, targets_of
 
 N_BINS = 10
 N_COLUMNS = 4
-# (task, output) -> title, where it differs from the output's name
-TITLES = {(SENTIMENT, "positive"): "positive sentiment (has0)", (EMOTION, NO_EMOTION): "no emotion"}
+# (kind of a task of the paper's label spaces, output) -> title, where it differs from the output's name
+TITLES = {(BINARY, "positive"): "positive sentiment (has0)", (PRESENCE, NO_EMOTION): "no emotion"}
 NOTE = (
     f"All utterances of all seeds in at most {N_BINS} bins of equal count (equal probabilities share a bin). "
     "Dot: share of cases over mean probability; band: lowest to highest seed in the same bins; diagonal: perfect. "
@@ -123,7 +124,8 @@ def _labelled_outputs(runs: Sequence[Predictions]) -> Iterator[tuple[str, list[t
             targets, scored = targets_of(task, run)
             cases.append((np.asarray(targets[scored], dtype=np.bool_), run.outputs[task.name][scored]))
         for column, output in enumerate(task.outputs):
-            title = TITLES.get((task.name, output)) or output_name(task, output)
+            title = TITLES.get((task.kind, output)) if task.space.is_paper else None
+            title = title or output_name(task, output)
             yield title, [(present[:, column], probability[:, column]) for present, probability in cases]
 
 

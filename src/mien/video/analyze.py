@@ -49,6 +49,10 @@ SILENT_CLIP_S = 5.0
 MOST_ATTENTION_UTTERANCES = 600
 WORDS_ONLY = "It hears words only: voice and face are measured beside it and have no say in the prediction."
 EXPRESSED = "A probability is about what annotators would read into the words, not about what the person feels inside."
+THRESHOLDS_CHOSEN = (
+    "Thresholds were chosen on validation videos for weighted F1, which names an emotion only when sure."
+)
+MOST_PROBABLE = "No thresholds were chosen: of several classes, the most probable one is named."
 Advance = Callable[[str], None]  # receives a message about the progress
 
 
@@ -371,7 +375,7 @@ def _model_facts(analyst: AnalysisModel) -> ModelFacts:
         tasks=tuple(run.tasks),
         sentiment_threshold=float(decisions.at(sentiment)[0]) if sentiment and sentiment.has_thresholds else HALF,
         thresholds=label_thresholds(emotion, decisions) if emotion and emotion.row.decision == VOTED else {},
-        protocol="Thresholds were chosen on validation videos for weighted F1, which names an emotion only when sure.",
+        protocol=THRESHOLDS_CHOSEN if any(task.row.decision == VOTED for task in tasks.values()) else MOST_PROBABLE,
         caveats=(WORDS_ONLY, EXPRESSED) if only_words else (EXPRESSED,),
         facts={"Trained on": str(run.dataset["name"]), "Features": ", ".join(s.name for s in run.spaces.values())},
     )

@@ -139,6 +139,8 @@ def _cue_labels(utterance: UtteranceAnalysis) -> str:
     parts = []
     if utterance.sentiment is not None:
         parts.append(f"{utterance.sentiment.label} {utterance.sentiment.probability:.2f}")
+    if (emotion := utterance.answers.get(EMOTION)) is not None:
+        parts.append(f"{_cue_text(emotion.label)} {emotion.probability:.2f}")
     parts += [
         f"{_cue_text(name)} {utterance.emotions[name]:.2f}" for name in utterance.labels if name in utterance.emotions
     ]
