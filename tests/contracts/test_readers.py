@@ -113,7 +113,7 @@ def test_videos_keep_the_schema(name: str, tmp_path: Path) -> None:
     for video in videos:
         assert video.split is None
         assert video.utterances
-        validate_video(video, source.spaces)
+        validate_video(video, source.spaces, source.label_spaces)
         if name not in KEEPS_NUMBER_ORDER:
             assert video.utterances == in_start_order(video.utterances)
     assert list(source.videos) == []
@@ -184,7 +184,8 @@ def test_a_dataset_can_be_written_and_read_back(name: str, tmp_path: Path) -> No
             yield video
 
     extra = source.extra_columns
-    facts = DatasetFacts(name, dict(source.spaces), source.sentiment_values, extra_columns=extra)
+    labels = source.label_spaces
+    facts = DatasetFacts(name, dict(source.spaces), source.sentiment_values, label_spaces=labels, extra_columns=extra)
     write_dataset(tmp_path / "dataset", videos(), facts)  # type: ignore[arg-type]
     read = list(open_dataset(tmp_path / "dataset").videos())
     assert [video.id for video in read] == [video.id for video in kept]

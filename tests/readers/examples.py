@@ -138,6 +138,15 @@ def mmsa_data(aligned: bool = True) -> dict[str, Any]:
     return data
 
 
+def sims_data() -> dict[str, Any]:
+    """Made-up values in the structure of CH-SIMS in MMSA's layout: scores in [-1, 1], also of each modality alone."""
+    data = mmsa_data(aligned=False)
+    for number, split in enumerate(SPLITS):
+        data[split]["regression_labels"] = np.array([(1.0, -0.8), (0.2, 0.0), (-1.0, 0.6)][number], dtype=np.float32)
+        data[split] |= {f"regression_labels_{letter}": np.zeros(2, dtype=np.float32) for letter in "TAV"}
+    return data
+
+
 def mult_data() -> dict[str, Any]:
     """Per split one video with two utterances out of start order; two and one rows of zeros in front."""
     rng = np.random.default_rng(9)

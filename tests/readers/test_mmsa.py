@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.readers.examples import N_ACOUSTIC, by_index, mmsa_data, videos_of, write_pickle
+from tests.readers.examples import N_ACOUSTIC, by_index, mmsa_data, sims_data, videos_of, write_pickle
 
 from mien.errors import DataError
+from mien.labels import PAPER_SPACES, LabelKind
 from mien.readers import open_reader, rules
 from mien.readers.base import ReaderOptions, SourceDataSet
 from mien.schema import Level, Modality, Video
@@ -27,6 +28,28 @@ def test_clips_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     ]
     assert all(each.emotions is None and each.start_s is None for each in utterances)
     assert source.notes == {}
+
+
+def test_sims_has_scores_from_minus_one_to_one(tmp_path: Path) -> None:
+    """The file is synthetic: made-up values in the structure of CH-SIMS."""
+    source = opened(tmp_path, sims_data())
+    (space,) = source.label_spaces
+    assert (space.name, space.kind, space.bounds, space.neutral) == ("sentiment", LabelKind.SCORE, (-1.0, 1.0), 0.0)
+    clips = by_index(videos_of(source)["-train_v"])
+    assert [clips[10].sentiment, clips[9].sentiment] == pytest.approx([1.0, -0.8])
+    assert source.notes == {}
+
+
+@pytest.mark.parametrize("change", ["a score outside", "a key less"])
+def test_other_files_keep_the_range_of_cmu_mosei(tmp_path: Path, change: str) -> None:
+    data = sims_data()
+    if change == "a key less":
+        del data["test"]["regression_labels_A"]
+    else:
+        data["test"]["regression_labels"][0] = -1.2
+    source = opened(tmp_path, data)
+    assert source.label_spaces == PAPER_SPACES
+    assert by_index(videos_of(source)["-test_v"])[10].sentiment == pytest.approx(-1.2 if change != "a key less" else -1)
 
 
 def test_aligned_streams_share_the_mask_of_the_tokens(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ BY_TASK_LEGEND = (
     "Holm-corrected over all settings and scores; no arrow: no difference shown."
 )
 PLAIN_LEGEND = (
-    "Not in per cent: MAE (points of the labels, smaller is better) and r (Pearson) of scores (sentiment: in [-3, 3]), "
-    "and their means over degrees (six emotions: in [0, 3]). acc7: scores rounded to seven classes."
+    "Not in per cent: MAE (points of the labels, smaller is better) and r (Pearson) of scores (sentiment: in [-3, 3], "
+    "CH-SIMS in [-1, 1]), and their means over degrees (six emotions: in [0, 3]). acc2, 3, 5, 7: scores as classes."
 )
 BOUND_LEGEND = "UPPER BOUND, not a result: epochs and thresholds were chosen on the scored split itself."
 

@@ -8,6 +8,7 @@ of all resamples.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from mien.evaluation.decisions import Decisions, OperatingPoint
 from mien.evaluation.rows import classes_of, gold_class, most_probable_class, video_numbers
 from mien.labels import LabelKind
 from mien.metrics.confusion import Confusion, count_per_video
-from mien.metrics.regression import GradeRule, Moments, grades, moments_per_video
+from mien.metrics.regression import GradeRule, Moments, grades, interval_classes, moments_per_video
 from mien.schema import (
     SENTIMENT,
     SENTIMENT_RANGE,
@@ -35,6 +36,12 @@ SENTIMENT_RULES = (SentimentRule.HAS0, SentimentRule.NON0)
 # Predicted sentiment scores are also evaluated as seven or five classes, by two rounding rules.
 # name of the counts -> (number of classes, rounding rule)
 GRADES = {f"accuracy{n}_{rule}": (n, rule) for n in (7, 5) for rule in GradeRule}
+# Predicted scores in [-1, 1] are evaluated as CH-SIMS is in MMSA: in two, three and five classes.
+# name of the counts -> bounds between the classes
+SIMS_RANGE = (-1.0, 1.0)
+SIMS_CLASSES = {"accuracy3_sims": (-0.1, 0.1), "accuracy5_sims": (-0.7, -0.1, 0.1, 0.7)}
+# name of the counts of two classes, above 0 and not above 0, from which accuracy and F1 are computed
+SIMS_ABOVE_0 = "sims_above_0"
 # key of the counts from which the F1 scores are computed
 F1_COLUMNS = "f1_columns"
 # key of the counts of classes that exclude each other, each against the others
@@ -170,19 +177,39 @@ def _count_score(predictions: Predictions, task: Task, decisions: Decisions, vid
     """Compute counts and sums of a task that predicts one sentiment intensity, for every video.
 
     Returns:
-        The sums (see `Moments`) under ``moments``. If the range is that of CMU-MOSEI's sentiment, gold and predicted
-        intensity are rounded to classes under each key of `GRADES`, and the counts tell how often the two classes are
-        equal. If the gold labels are classes, the
+        The sums (see `Moments`) under ``moments``. Under each name that `score_classes` returns, gold and predicted
+        intensity are turned into classes, and the counts tell how often the two classes are equal. For scores of
+        `SIMS_RANGE`, ``SIMS_ABOVE_0`` has the counts of the class above 0. If the gold labels are classes, the
         dictionary is empty.
     """
     counts = dict(_count_degrees(predictions, task, decisions, videos))
-    if counts and task.range == SENTIMENT_RANGE:
-        target, prediction = labels_of(task, predictions), predictions.outputs[task.name]
-        for name, (n_grades, rule) in GRADES.items():
-            correct = grades(np.nan_to_num(target), rule, n_grades) == grades(prediction, rule, n_grades)
-            scored = ~np.isnan(target[:, 0])
-            counts[name] = count_per_video(np.ones_like(correct), correct, *videos, scored)
+    if not counts:
+        return counts
+    target, prediction = labels_of(task, predictions), predictions.outputs[task.name]
+    known, scored = np.nan_to_num(target), ~np.isnan(target[:, 0])
+    for name, class_of in score_classes(task).items():
+        correct = class_of(known) == class_of(prediction)
+        counts[name] = count_per_video(np.ones_like(correct), correct, *videos, scored)
+    if is_scored_as_sims(task):
+        counts[SIMS_ABOVE_0] = count_per_video(known > 0, prediction > 0, *videos, scored)
     return counts
+
+
+def is_scored_as_sims(task: Task) -> bool:
+    """Return whether the intensities are evaluated as those of CH-SIMS: scores in [-1, 1] that are neutral at 0."""
+    return task.range == SIMS_RANGE and task.space.neutral == 0
+
+
+def score_classes(task: Task) -> dict[str, Callable[[FloatArray], IntArray]]:
+    """Return the ways in which the intensities of a task are turned into classes, by the name of the accuracy.
+
+    There is none if the range of the intensities is neither that of CMU-MOSEI nor that of CH-SIMS.
+    """
+    if task.range == SENTIMENT_RANGE:
+        return {name: partial(grades, rule=rule, n_grades=n_grades) for name, (n_grades, rule) in GRADES.items()}
+    if is_scored_as_sims(task):
+        return {name: partial(interval_classes, bounds=bounds) for name, bounds in SIMS_CLASSES.items()}
+    return {}
 
 
 def _count_degrees(predictions: Predictions, task: Task, _decisions: Decisions, videos: Videos) -> TaskCounts:

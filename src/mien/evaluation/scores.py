@@ -12,13 +12,22 @@ from typing import Any
 import numpy as np
 
 from mien.evaluation.class_scores import CLASS_SCORER, LEVEL_SCORER, SENTIMENT_SCORER
-from mien.evaluation.counts import F1_COLUMNS, GRADES, TaskCounts, count_videos
+from mien.evaluation.counts import (
+    F1_COLUMNS,
+    GRADES,
+    SIMS_ABOVE_0,
+    SIMS_CLASSES,
+    TaskCounts,
+    count_videos,
+    is_scored_as_sims,
+    score_classes,
+)
 from mien.evaluation.decisions import Decisions, OperatingPoint
 from mien.evaluation.measures import Measure, Scorer, Scores, counts_of, mean_of_defined, split_counts
 from mien.evaluation.rows import classes_of
 from mien.metrics.calibration_error import calibration_error
 from mien.metrics.ranking import concordance_index, roc_auc
-from mien.schema import EMOTIONS, NO_EMOTION, SENTIMENT_RANGE, FloatArray
+from mien.schema import EMOTIONS, NO_EMOTION, FloatArray
 from mien.storage.predictions import Predictions
 from mien.task_kinds import PRESENCE
 from mien.tasks import Task, labels_of
@@ -140,8 +149,8 @@ def _score_part(
     Return the scores by key: the task's entry in a result. If the gold labels are classes, the scores are None.
     Messages about missing or undefined scores are appended to `notes`.
     """
-    graded = GRADES if task.range == SENTIMENT_RANGE else {}
-    part: dict[str, Any] = dict.fromkeys(("mae", "pearson", "ccc", "concordance_index", *graded))
+    names = [*score_classes(task), *(SIMS_MEASURES if is_scored_as_sims(task) else ())]
+    part: dict[str, Any] = dict.fromkeys(("mae", "pearson", "ccc", "concordance_index", *names))
     if not counts:
         notes.append(CLASSES_ONLY.format(part=task.name))
         return part | {"n_scored": 0}
@@ -207,7 +216,14 @@ DEGREES_MEASURES = {
     "pearson": Measure("moments", "pearson"),
     "ccc": Measure("moments", "ccc"),
 }
-SCORE_MEASURES = DEGREES_MEASURES | {name: Measure(name, "accuracy") for name in GRADES}
+# two classes of CH-SIMS: above 0, and not above 0
+SIMS_MEASURES = {
+    "accuracy2_sims": Measure(SIMS_ABOVE_0, "accuracy"),
+    "weighted_f1_sims": Measure(SIMS_ABOVE_0, "weighted_f1"),
+}
+SCORE_MEASURES = (
+    DEGREES_MEASURES | {name: Measure(name, "accuracy") for name in (*GRADES, *SIMS_CLASSES)} | SIMS_MEASURES
+)
 
 SCORERS: dict[str, Scorer] = {
     "sentiment": SENTIMENT_SCORER,
@@ -229,7 +245,15 @@ SCORERS: dict[str, Scorer] = {
         _score_part,
         SCORE_MEASURES,
         by_output=False,
-        headline={"mae": ("MAE", ""), "pearson": ("r", ""), "accuracy7_round": ("acc7", "")},
+        headline={
+            "mae": ("MAE", ""),
+            "pearson": ("r", ""),
+            "accuracy7_round": ("acc7", ""),
+            "accuracy2_sims": ("acc2", ""),
+            "weighted_f1_sims": ("F1 (acc2)", ""),
+            "accuracy3_sims": ("acc3", ""),
+            "accuracy5_sims": ("acc5", ""),
+        },
     ),
     # several intensities
     "degrees": Scorer(

@@ -14,6 +14,9 @@ so the name of every such result contains its rule.
 The readme's rule is for labels, which are multiples of 1/3, whereas a prediction is almost never exactly 0. `sdk`
 therefore first rounds labels and predictions to the nearest third, which the readme does not mention. With five
 classes, 3 counts as 2, and -3 as -2.
+
+CH-SIMS has sentiment scores in [-1, 1]. Its published evaluation, in the code of MMSA, divides them into 2, 3 and 5
+classes at fixed bounds (`interval_classes`).
 """
 
 from __future__ import annotations
@@ -143,3 +146,19 @@ def grades(values: FloatArray, rule: GradeRule, n_grades: int = 7) -> IntArray:
     stepped = np.round(np.asarray(values, dtype=np.float64) * STEPS_PER_POINT)
     rounded_away = np.sign(stepped) * np.ceil(np.abs(stepped) / STEPS_PER_POINT)
     return np.asarray(np.clip(rounded_away, -top, top), dtype=np.int64)
+
+
+def interval_classes(values: FloatArray, bounds: tuple[float, ...]) -> IntArray:
+    """Turn scores into classes, which are intervals. A score that equals a bound belongs to the lower class.
+
+    Scores and bounds are compared as float32 numbers, because a score that a file stores as the float32 nearest to 0.1
+    would otherwise be above 0.1.
+
+    Args:
+        values: Finite scores, any shape.
+        bounds: Bounds between the classes in rising order.
+
+    Returns:
+        Class of each score, from 0 to the number of bounds, in the shape of `values`.
+    """
+    return np.searchsorted(np.asarray(bounds, dtype=np.float32), np.asarray(values, dtype=np.float32), side="left")

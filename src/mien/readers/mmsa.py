@@ -5,6 +5,7 @@ They hold BERT, acoustic and visual vectors and sentiment scores.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,15 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.labels import paper_labels
+from mien.labels import PAPER_SPACES, LabelKind, LabelSpace, paper_labels
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.rules import attach_rows, sentiment_label, without_zero_ends
 from mien.readers.split_arrays import INDEX_DIGITS, KEYS, SplitArrays, open_splits, shown, source_from_splits
-from mien.schema import BoolArray, Modality, Utterance
+from mien.schema import SENTIMENT, BoolArray, FloatArray, Modality, Utterance
 
 ID_SEPARATOR = "$_$"
 LENGTHS = {Modality.ACOUSTIC: "audio_lengths", Modality.VISUAL: "vision_lengths"}
 SCORES = "regression_labels"
+# CH-SIMS also has the sentiment of text, voice and face alone, and CMU-MOSI and CMU-MOSEI do not
+SIMS_KEYS = ("regression_labels_T", "regression_labels_A", "regression_labels_V")
+SIMS_RANGE = (-1.0, 1.0)
+SIMS_SPACE = LabelSpace(
+    SENTIMENT, LabelKind.SCORE, (), *SIMS_RANGE, neutral=0.0, origin="CH-SIMS in the layout of MMSA"
+)
 # index on the second axis of `text_bert` (utterance, 3, row): the mask, which is 1 where there is a token
 MASK_ROW = 1
 DOWNLOAD = "download the file again"
@@ -33,6 +40,9 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     index, because the format has no times. The keys audio_lengths and vision_lengths and the mask in text_bert tell
     which rows are padding. In an aligned file, the mask applies to all three streams. Word vectors are kept only from
     aligned files.
+
+    Sentiment is a score in [-3, 3]. The file is CH-SIMS, and sentiment is a score in [-1, 1], if every split has the
+    keys regression_labels_T, _A and _V and no score is outside [-1, 1]. The labels under these three keys are not read.
 
     Args:
         paths: One pickle.
@@ -49,7 +59,8 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     masks = {split.name: _row_masks(split) for split in splits}
     keep_words = options.words and all(_is_word_aligned(split) for split in splits)
     notes: Counter[str] = Counter()
-    rows = (row for split in splits for row in _mmsa_rows(split, notes))
+    label_spaces = (SIMS_SPACE,) if all(map(_is_sims, splits)) else PAPER_SPACES
+    rows = (row for split in splits for row in _mmsa_rows(split, label_spaces[0].bounds, notes))
     groups = group(rows, notes, splits[0].path, numbered=True)
 
     def attach(row: Row) -> None:
@@ -69,7 +80,23 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
             attach_rows(row.utterance, modality, rows, keep_words, notes)
 
     mapping = {"video_id": "id", "index": "id", "transcript": "raw_text", "sentiment": SCORES}
-    return source_from_splits("mmsa", splits, keep_words, groups, attach, notes, mapping)
+    source = source_from_splits("mmsa", splits, keep_words, groups, attach, notes, mapping)
+    return dataclasses.replace(source, label_spaces=label_spaces)
+
+
+def _is_sims(split: SplitArrays) -> bool:
+    """Return whether a split has the keys and the range of scores of CH-SIMS."""
+    scores = _scores(split)
+    low, high = SIMS_RANGE
+    return all(key in split.values for key in SIMS_KEYS) and not ((scores < low) | (scores > high)).any()
+
+
+def _scores(split: SplitArrays) -> FloatArray:
+    """Return the sentiment scores (utterance,). Raise DataError if they are missing or not numbers."""
+    scores = split.array(SCORES)
+    if scores.ndim != 1 or scores.dtype.kind not in "fiu":
+        raise split.refuse(SCORES, "one score per utterance", f"{scores.dtype} of {scores.shape}")
+    return scores
 
 
 def _is_word_aligned(split: SplitArrays) -> bool:
@@ -124,20 +151,16 @@ def _length_mask(split: SplitArrays, key: str, n_slots: int) -> BoolArray:
     return mask
 
 
-def _mmsa_rows(split: SplitArrays, notes: Counter[str]) -> Iterator[Row]:
+def _mmsa_rows(split: SplitArrays, bounds: tuple[float, float], notes: Counter[str]) -> Iterator[Row]:
     ids = split.texts("id")
     transcripts = split.texts("raw_text") if "raw_text" in split.values else [""] * split.n_rows
-    scores = split.array(SCORES)
-    if scores.ndim != 1 or scores.dtype.kind not in "fiu":
-        raise split.refuse(SCORES, "one score per utterance", f"{scores.dtype} of {scores.shape}")
-    for row, (full_id, transcript, score) in enumerate(zip(ids, transcripts, scores, strict=True)):
+    for row, (full_id, transcript, score) in enumerate(zip(ids, transcripts, _scores(split), strict=True)):
         video_id, separator, clip = full_id.rpartition(ID_SEPARATOR)
         if not separator or not video_id or not clip.isdecimal() or len(clip) > INDEX_DIGITS:
             raise DataError(
                 f"Expected an id like video{ID_SEPARATOR}3 in {split.where(row)}, but got {shown(full_id)}; "
                 "the number after the separator is the order of the context"
             )
-        utterance = Utterance(
-            int(clip), transcript=transcript, labels=paper_labels(sentiment_label(float(score), notes))
-        )
+        labels = paper_labels(sentiment_label(float(score), notes, bounds))
+        utterance = Utterance(int(clip), transcript=transcript, labels=labels)
         yield Row(video_id, split.name, utterance, split.where(row), (split, row))

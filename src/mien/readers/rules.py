@@ -55,20 +55,21 @@ def add_note(notes: Counter[str], rule: str, n_times: int) -> None:
         notes[rule] += n_times
 
 
-def sentiment_label(value: float, notes: Counter[str]) -> float | None:
-    """Clamp a sentiment score to the range [-3, 3].
+def sentiment_label(value: float, notes: Counter[str], bounds: tuple[float, float] = SENTIMENT_RANGE) -> float | None:
+    """Clamp a sentiment score to its range.
 
     Args:
         value: Score as stored in the data set.
         notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+        bounds: Smallest and largest score of the data set.
 
     Returns:
-        The score within [-3, 3]; None if it is not finite.
+        The score within the range; None if it is not finite.
     """
     if not math.isfinite(value):
         notes[LABEL_NOT_FINITE] += 1
         return None
-    low, high = SENTIMENT_RANGE
+    low, high = bounds
     if not low <= value <= high:
         notes[LABEL_CLAMPED] += 1
     return float(min(max(value, low), high))
