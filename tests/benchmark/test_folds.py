@@ -16,11 +16,12 @@ from mien.cli.app import main
 from mien.errors import DataError, TrainingError, UsageError
 from mien.evaluation.decisions import Decisions
 from mien.pretrained import sha256_of
+from mien.schema import EMOTION, SENTIMENT
 from mien.storage.dataset import DatasetFacts, open_dataset, write_dataset
 from mien.storage.files import read_json
 from mien.storage.predictions import read_predictions
 from mien.storage.runs import open_run
-from mien.tasks import EMOTION, SENTIMENT
+from mien.tasks import PAPER_TASKS
 
 SUITE = """
     settings = {epochs = 2, batch_videos = 8, patience = "none", keep_epochs = false}
@@ -116,7 +117,7 @@ def test_every_utterance_is_scored_once_per_seed_at_the_thresholds_of_its_fold(d
         assert result[SENTIMENT]["accuracy_has0"] == pytest.approx(right.mean(), abs=1e-12)
         gold = np.concatenate([part.emotions[:, 2] > 0 for part in parts])
         fear = np.concatenate(
-            [p.outputs[EMOTION][:, 2] >= d.at(EMOTION)[2] for p, d in zip(parts, decisions, strict=True)]
+            [p.outputs[EMOTION][:, 2] >= d.at(PAPER_TASKS[EMOTION])[2] for p, d in zip(parts, decisions, strict=True)]
         )
         expected = (fear[gold].mean() + (~fear[~gold]).mean()) / 2
         assert result[EMOTION]["per_emotion"]["fear"]["weighted_accuracy"] == pytest.approx(expected, abs=1e-12)
