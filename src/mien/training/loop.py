@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 RESUME_FILE = Path("resume/progress.safetensors")
 # weights of the best epoch so far, in the folder of the resume file
 BEST_FILES = "best-*.safetensors"
+# temporary files of `storage.files.atomic_file`
+PARTIAL_FILES = ".*.partial-*"
 HISTORY_FILE = Path("history.jsonl")
 MODEL_FILE = Path("model.safetensors")
 
@@ -244,7 +246,8 @@ def remove_resume_files(folder: Path) -> None:
     """Remove the files from which a training that has finished could be resumed. Other files stay where they are."""
     resume = folder / RESUME_FILE.parent
     with suppress(OSError):  # the folder is missing or read-only, or a user put files there
-        for path in (folder / RESUME_FILE, *resume.glob(BEST_FILES)):
+        # Temporary files of a killed process are left if another process has its id now.
+        for path in (folder / RESUME_FILE, *resume.glob(BEST_FILES), *resume.glob(PARTIAL_FILES)):
             path.unlink(missing_ok=True)
         resume.rmdir()
 
