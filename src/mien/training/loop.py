@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import TrainingError
-from mien.storage.files import atomic_file
+from mien.storage.files import PARTIAL_FILES, atomic_file, remove_partial
 from mien.storage.runs import epoch_file
 from mien.training.batching import BatchBudget, Scaling, VideoSet, bucketed_batches, collate, rows_of
 from mien.training.checkpoint import (
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 RESUME_FILE = Path("resume/progress.safetensors")
 # weights of the best epoch so far, in the folder of the resume file
 BEST_FILES = "best-*.safetensors"
-# temporary files of `storage.files.atomic_file`
-PARTIAL_FILES = ".*.partial-*"
 HISTORY_FILE = Path("history.jsonl")
 MODEL_FILE = Path("model.safetensors")
 
@@ -246,9 +244,9 @@ def remove_resume_files(folder: Path) -> None:
     """Remove the files from which a training that has finished could be resumed. Other files stay where they are."""
     resume = folder / RESUME_FILE.parent
     with suppress(OSError):  # the folder is missing or read-only, or a user put files there
-        # Temporary files of a killed process are left if another process has its id now.
-        for path in (folder / RESUME_FILE, *resume.glob(BEST_FILES), *resume.glob(PARTIAL_FILES)):
+        for path in (folder / RESUME_FILE, *resume.glob(BEST_FILES)):
             path.unlink(missing_ok=True)
+        remove_partial(resume, PARTIAL_FILES, sole_writer=True)
         resume.rmdir()
 
 
