@@ -53,7 +53,7 @@ class Limits:
     """Limits for reading a file that was made elsewhere.
 
     Attributes:
-        memory_mib: Address space in MiB of the process that parses an HDF5 or Parquet file. Twice the size of the file
+        memory_mib: Private memory in MiB of the process that parses an HDF5 or Parquet file. Twice the size of the file
             is added.
         seconds: Processor time of that process in seconds. One second per 4 MiB of the file is added.
         nesting: Depth of lists and tables inside each other, in JSON, TOML and pickles.

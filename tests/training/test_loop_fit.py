@@ -19,7 +19,7 @@ from mien.training import loop
 from mien.training.batching import fit_scaling, to_video_set
 from mien.training.buckets import bucketed_batches
 from mien.training.checkpoint import load_weights
-from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE, FitSpec, fit, seed_epoch
+from mien.training.loop import HISTORY_FILE, MODEL_FILE, RESUME_FILE, FitSpec, fit, remove_resume_files, seed_epoch
 from mien.training.train_settings import TrainSettings
 
 N_VIDEOS, BATCH_VIDEOS = 11, 4
@@ -133,3 +133,17 @@ def test_the_train_loss_is_the_mean_over_the_steps(tmp_path):
     assert one == pytest.approx(2 * math.log(2), rel=0.25)
     three = run_fit(tmp_path / "three", **settings).history[0]["train_loss"]
     assert three == pytest.approx(one, rel=0.25)
+
+
+def test_a_temporary_file_of_a_killed_process_does_not_keep_the_resume_folder(tmp_path):
+    resume = tmp_path / RESUME_FILE.parent
+    resume.mkdir()
+    # the process 1 always runs: such a file may be left where another process has the id of a killed one
+    for name in (RESUME_FILE.name, "best-0003.safetensors", f".{RESUME_FILE.name}.partial-1-abc"):
+        (resume / name).touch()
+    remove_resume_files(tmp_path)
+    assert not resume.exists()
+    resume.mkdir()
+    (resume / "notes.txt").touch()
+    remove_resume_files(tmp_path)
+    assert [path.name for path in resume.iterdir()] == ["notes.txt"]

@@ -21,7 +21,7 @@ from mien.models import build_model, model_entry
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec
 from mien.settings import override, to_toml
 from mien.storage.dataset import Dataset, open_dataset
-from mien.storage.files import atomic_file, remove_partial, write_json
+from mien.storage.files import PARTIAL_FILES, atomic_file, remove_partial, write_json
 from mien.storage.predictions import write_predictions
 from mien.storage.runs import CARD, LOCK_FILE, Run, epoch_file, open_run, require_idle, run_lock, write_run
 from mien.storage.split_columns import SplitColumns
@@ -36,8 +36,6 @@ from mien.training.train_settings import TrainSettings
 DECISIONS_FILE = Path("decisions.json")
 SETTINGS_FILE = Path("settings.toml")
 PREDICTIONS_FOLDER = Path("predictions")
-# temporary files of `storage.files.atomic_file`, left by a killed process
-HALF_WRITTEN = ".*.partial-*"
 Report = Callable[[dict[str, float]], None]
 
 
@@ -100,7 +98,7 @@ def _finished_run(planned: Run, resume: bool) -> Run | None:
         if existing.finished:
             remove_resume_files(out)  # left if the process was killed just before
         return existing if existing.finished else None
-    own = (out / LOCK_FILE, *out.glob(HALF_WRITTEN))
+    own = (out / LOCK_FILE, *out.glob(PARTIAL_FILES))
     if out.is_file() or (out.exists() and any(path not in own for path in out.iterdir())):
         raise TrainingError(
             f"Expected {out} to be new or a run, but got a folder with other files; choose another --out"
@@ -117,7 +115,7 @@ def _prepare_folder(planned: Run) -> None:
         # all settings, including defaults, for people and for ``mien train --settings``
         with atomic_file(out / SETTINGS_FILE) as aside:
             aside.write_text(to_toml({**planned.settings["model"], **planned.settings["training"]}), encoding="utf-8")
-    remove_partial(out, f"**/{HALF_WRITTEN}")
+    remove_partial(out, f"**/{PARTIAL_FILES}", sole_writer=True)
 
 
 def _require_continuable(existing: Run, planned: Run, resume: bool) -> None:

@@ -30,7 +30,7 @@ NOT_MEDIA = ("image2", "tty", "svg_pipe")
 # Number of packets to try before a stream counts as undecodable. The first packets can contain incomplete pictures,
 # which players skip too. The limit avoids reading an undecodable file to its end.
 PACKETS_TO_FIRST_FRAME = 500
-# number of planes from which on PyAV cannot read a frame: it looks for the end of the list of planes one too far
+# PyAV reads beyond the list of planes of a frame if it has this many or more.
 UNREADABLE_PLANES = 8
 # A timestamp that exceeds the duration of the file by more than this is wrong; the end of the previous frame is used.
 STAMP_SLACK_S = 10.0
@@ -192,9 +192,10 @@ def decoded_audio(container: InputContainer, stream: Stream, notes: Counter[str]
             yield frame
             continue
         audio_format = (frame.format.name, frame.layout.name, frame.sample_rate)
-        mixer = mixers.setdefault(audio_format, AudioResampler("fltp", "stereo", frame.sample_rate))
+        if audio_format not in mixers:
+            mixers[audio_format] = AudioResampler("fltp", "stereo", frame.sample_rate)
         try:
-            yield from mixer.resample(frame)
+            yield from mixers[audio_format].resample(frame)
         except FFmpegError:
             notes[SKIPPED_PACKETS] += 1
 

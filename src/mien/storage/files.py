@@ -171,20 +171,24 @@ def require_same_kind(path: Path, head: bytes) -> None:
 
 # Names of the temporary files and folders that this process is writing now.
 _IN_USE: set[str] = set()
+# names of the temporary files and folders of `temporary_beside`
+PARTIAL_FILES = ".*.partial-*"
 # ".partial-PID" is the form of former versions.
 _PARTIAL_NAME = re.compile(r"\.partial-(\d+)(-[a-z0-9_]+)?$")
 
 
-def remove_partial(folder: Path, pattern: str) -> None:
+def remove_partial(folder: Path, pattern: str, *, sole_writer: bool = False) -> None:
     """Remove the incomplete files and folders that ended processes of this user left in a folder.
 
     Args:
         folder: Folder to search.
         pattern: Glob pattern of names that end in ``partial-PID-RANDOM``.
+        sole_writer: Whether no other process can write in the folder now, for example because this process holds its
+            lock. A file then counts as left behind even if some process has the id of its writer: ids are used again.
     """
     for leftover in folder.glob(pattern):
         name = _PARTIAL_NAME.search(leftover.name)
-        if name is None or leftover.name in _IN_USE or _is_running(int(name[1])):
+        if name is None or leftover.name in _IN_USE or (not sole_writer and _is_running(int(name[1]))):
             continue
         with suppress(OSError):  # another process removes it at the same time
             if leftover.lstat().st_uid == os.geteuid():

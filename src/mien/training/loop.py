@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import TrainingError
-from mien.storage.files import atomic_file
+from mien.storage.files import PARTIAL_FILES, atomic_file, remove_partial
 from mien.storage.runs import epoch_file
 from mien.tasks import Task
 from mien.training.batching import Scaling, VideoSet, collate, rows_of
@@ -248,6 +248,7 @@ def remove_resume_files(folder: Path) -> None:
     with suppress(OSError):  # the folder is missing or read-only, or a user put files there
         for path in (folder / RESUME_FILE, *resume.glob(BEST_FILES)):
             path.unlink(missing_ok=True)
+        remove_partial(resume, PARTIAL_FILES, sole_writer=True)
         resume.rmdir()
 
 
