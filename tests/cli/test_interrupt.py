@@ -144,7 +144,13 @@ def test_a_classical_system_ends_too(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["the command alone", "all its processes"])
+@pytest.mark.parametrize(
+    "send",
+    [
+        pytest.param(os.kill, id="the command alone"),
+        pytest.param(os.killpg, id="all its processes", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_benchmark_ends_with_its_workers(data, tmp_path, send):
     suite = tmp_path / "suite.toml"
     sizes = "settings = {gru_size = 5, dense_size = 3}"

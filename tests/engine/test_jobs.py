@@ -46,6 +46,7 @@ SUITE = """
     settings = {gru_size = 5, dense_size = 3}
 """
 LOCAL = EngineConfig(workers=N_WORKERS)
+RAY_IF_EXHAUSTIVE = ["dask", pytest.param("ray", marks=pytest.mark.exhaustive)]
 TABLES = ("scores.csv", "scores.md", "scores.tex")
 
 
@@ -189,7 +190,7 @@ asyncio.run(main())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["dask", "ray"])
+@pytest.mark.parametrize("engine", RAY_IF_EXHAUSTIVE)
 def test_without_an_address_a_cluster_is_started_for_this_machine_alone_and_closed_again(engine):
     workers, addresses = set(), set()
     earlier = set(descendants(os.getpid()))  # clusters of other tests
@@ -310,6 +311,7 @@ def extracted_here(films, tmp_path_factory):
     return run_extraction(films, tmp_path_factory.mktemp("here") / "data", LOCAL)
 
 
+@pytest.mark.parametrize("place", RAY_IF_EXHAUSTIVE, indirect=True)
 def test_an_extraction_gives_the_same_dataset(cluster, films, extracted_here, tmp_path):
     assert run_extraction(films, tmp_path / "data", cluster) == extracted_here
     # all is kept: the second time nobody is asked
@@ -337,6 +339,7 @@ def analyzed_here(films, tmp_path_factory):
     return run_analysis(films, tmp_path_factory.mktemp("here") / "out", LOCAL)
 
 
+@pytest.mark.parametrize("place", RAY_IF_EXHAUSTIVE, indirect=True)
 def test_an_analysis_gives_the_same_reports(cluster, films, analyzed_here, tmp_path):
     files, failed = run_analysis(films, tmp_path / "out", cluster)
     assert failed == analyzed_here[1]
