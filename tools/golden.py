@@ -175,10 +175,15 @@ def work(scratch: Path, tree: str, item: Item) -> None:
 def command(words: Sequence[str]) -> int | str | None:
     """Run `python -m mien ...`; return its exit code."""
     sys.argv = ["mien", *words, "--json"]
+    path = sys.path.copy()
+    # Python's -m puts the current folder there, and `mien` takes it away again
+    sys.path.insert(0, os.getcwd())
     try:
         runpy.run_module("mien", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         return end.code
+    finally:
+        sys.path[:] = path
     return None
 
 
