@@ -55,6 +55,9 @@ EXPECTATIONS: dict[str, Expectation] = {
     "mkl-svm": Expectation(
         (TEXT,), (FUSION, CONTEXT, CONTEXT_FUSION, ALIGNMENT), "a sum of one kernel per modality is additive in them"
     ),
+    "logistic": Expectation(
+        (TEXT,), (FUSION, CONTEXT, CONTEXT_FUSION, ALIGNMENT), "a weighted sum of the features of one utterance"
+    ),
     "cdbn": Expectation((), (TEXT, CONTEXT, CONTEXT_FUSION, ALIGNMENT), "no text; RBMs learn without labels"),
     "mm-dictionary": Expectation(
         (TEXT,),

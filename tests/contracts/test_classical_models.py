@@ -34,6 +34,7 @@ ENTRIES = {name: entry for name, entry in MODELS.items() if isinstance(entry, Cl
 # It ignores its inputs, so tests of missing inputs do not apply to it.
 BLIND = "majority"
 SMALL = {
+    "logistic": {"penalty": 0.01, "max_iterations": 50},
     "mkl-svm": {"landmarks": 17},
     "mm-dictionary": {"n_codewords": 11, "linear_penalty": 1.0},
     "cdbn": {"rbm_size": 11, "joint_size": 7, "rbm_passes": 5},

@@ -236,7 +236,9 @@ SCORERS: dict[str, Scorer] = {
         by_output=True,
         headline={
             "weighted_accuracy": ("W-Acc", "weighted accuracy"),
-            "weighted_f1": ("F1", "weighted F1"),
+            AT_F1_THRESHOLD: ("F1", "weighted F1"),
+            # at the operating point of a user, who gets one decision per emotion
+            "weighted_f1": ("F1, one point", "weighted F1 at one operating point"),
         },
         headline_by_output=("weighted_accuracy",),
     ),

@@ -27,6 +27,7 @@ from mien.models.cim import Cim, CimSettings
 from mien.models.cim_tuned import CimTuned, CimTunedSettings
 from mien.models.classical.base import ClassicalEntry, MajoritySettings, fit_majority, majority_probabilities
 from mien.models.classical.cdbn import CdbnSettings, cdbn_probabilities, fit_cdbn
+from mien.models.classical.logistic import LogisticSettings, fit_logistic, logistic_probabilities
 from mien.models.classical.mkl_svm import MklSvmSettings, fit_mkl_svm, mkl_svm_probabilities
 from mien.models.classical.mm_dictionary import (
     MmDictionarySettings,
@@ -209,6 +210,13 @@ MODELS: dict[str, SystemEntry] = {
         "says of every utterance how frequent each class is on train, and the median intensity; looks at nothing",
         "none: the trivial system",
         claims=any_task,
+    ),
+    "logistic": ClassicalEntry(
+        fit_logistic,
+        logistic_probabilities,
+        LogisticSettings(),
+        "logistic regression on the features of the utterance, penalty chosen on valid: a linear probe",
+        "Cox, Journal of the Royal Statistical Society B 20, 1958",
     ),
     "mkl-svm": ClassicalEntry(
         fit_mkl_svm,

@@ -178,7 +178,7 @@ def test_whole_videos_of_equal_length_do_not_mix(kind, settings):
     for video in range(3):
         apart = network(alone(batch, video)).logits
         for task in BOTH:
-            torch.testing.assert_close(together[task][video], apart[task][0])
+            torch.testing.assert_close(together[task.name][video], apart[task.name][0])
 
 
 def numpy_bi_modal_block(x, y, x_present, y_present):
