@@ -70,6 +70,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "mult": mult,
     "meld": meld,
     "iemocap": iemocap,
+    "iemocap4": iemocap,
 }
 # generators read no files
 FILELESS = [name for name, entry in READERS.items() if not entry.takes_files]
@@ -156,7 +157,8 @@ def test_words_are_left_out_on_request(name: str, tmp_path: Path) -> None:
 def test_spaces_belong_to_their_modality_and_name_no_file(name: str, tmp_path: Path) -> None:
     for modality, space in opened(name, tmp_path).spaces.items():
         assert space.modality is modality
-        assert space.recipe["source"] == name
+        # `iemocap4` reads the same features as `iemocap`, so models of one take those of the other
+        assert space.recipe["source"] == name.rstrip("4")
         assert str(tmp_path) not in str(space.to_json())
 
 
@@ -237,7 +239,7 @@ def test_a_missing_or_empty_file_is_a_data_error(name: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("name", "other"),
-    [(name, other) for name in WRITERS for other in WRITERS if name != other],
+    [(name, other) for name in WRITERS for other in WRITERS if WRITERS[name] is not WRITERS[other]],
 )
 def test_a_file_of_another_reader_is_a_data_error(name: str, other: str, tmp_path: Path) -> None:
     path = WRITERS[other](tmp_path)

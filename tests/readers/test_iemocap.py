@@ -52,6 +52,15 @@ def test_each_utterance_has_one_of_six_classes(tmp_path: Path) -> None:
     assert not source.notes
 
 
+def test_with_four_classes_excited_is_happy_and_frustrated_has_no_label(tmp_path: Path) -> None:
+    source = open_reader("iemocap4", [write_pickle(tmp_path / "x.pkl", iemocap_data())])
+    (space,) = source.label_spaces
+    labels = [each.labels for video in source.videos for each in video.utterances]
+    named = [space.names[int(each["emotion"][0])] if each else None for each in labels]
+    four = ["happy", "sad", "neutral", "angry", "happy", None]
+    assert named == [*four, "neutral", "happy", "sad", None, "angry"]
+
+
 def test_a_vector_that_is_not_finite_is_missing(tmp_path: Path) -> None:
     data = iemocap_data()
     data[5][FIRST][2, 0] = np.nan

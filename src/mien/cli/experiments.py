@@ -19,7 +19,10 @@ class ImportCall:
     """Arguments and options of `mien import`."""
 
     reader: Annotated[
-        str, typer.Argument(help="table, arrays, npz, csd, mmsa, mult, meld, iemocap or planted; see: mien readers")
+        str,
+        typer.Argument(
+            help="table, arrays, npz, csd, mmsa, mult, meld, iemocap, iemocap4 or planted; see: mien readers"
+        ),
     ]
     out: Annotated[Path, typer.Option(help="Folder of the Dataset; an old Dataset there is replaced.")]
     paths: Annotated[

@@ -247,7 +247,9 @@ def _conventions(chosen: Protocol, identity: RunIdentity | None, tasks: Iterable
         facts["emotion_accuracy"] = "weighted accuracy (TP/P + TN/N) / 2, not plain accuracy"
         facts["mean"] = "mean6: the six emotions; mean7: those and none; the suffix of each key says which"
         facts["thresholds"] = (
-            "one per metric" if chosen.needs is not ProtocolInput.DECISIONS else "one per emotion for all columns"
+            "one per metric"
+            if chosen.needs is not ProtocolInput.DECISIONS
+            else "one per emotion; weighted_f1_at_f1_threshold: a second one, chosen for weighted F1"
         )
     if CLASSES in kinds:
         facts["classes"] = (

@@ -12,7 +12,7 @@ from mien.readers.arrays import open_arrays
 from mien.readers.base import ReaderEntry, ReaderOptions, SourceDataSet
 from mien.readers.csd.reader import open_csd
 from mien.readers.csd.sequences import KNOWN_ROOTS
-from mien.readers.iemocap import open_iemocap
+from mien.readers.iemocap import open_iemocap, open_iemocap4
 from mien.readers.meld import open_meld
 from mien.readers.mmsa import open_mmsa
 from mien.readers.mult import open_mult
@@ -73,6 +73,12 @@ READERS: dict[str, ReaderEntry] = {
     "iemocap": ReaderEntry(
         open_iemocap,
         "IEMOCAP's dialogues of two people: texts, one emotion each, features of three modalities, sessions as folds",
+        "IEMOCAP_features.pkl of conv-emotion",
+        "declare-lab/conv-emotion (Majumder et al., AAAI 2019); data: Busso et al., 2008",
+    ),
+    "iemocap4": ReaderEntry(
+        open_iemocap4,
+        "the same with four emotions: excited counts as happy, and frustrated utterances have no label",
         "IEMOCAP_features.pkl of conv-emotion",
         "declare-lab/conv-emotion (Majumder et al., AAAI 2019); data: Busso et al., 2008",
     ),

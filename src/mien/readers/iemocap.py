@@ -1,4 +1,4 @@
-"""Reader `iemocap`: the public features of IEMOCAP (declare-lab/conv-emotion, IEMOCAP_features.pkl).
+"""Readers `iemocap` and `iemocap4`: the public features of IEMOCAP (declare-lab/conv-emotion, IEMOCAP_features.pkl).
 
 The pickle holds nine parts without names, whose order is that of `PARTS`. Seven are dictionaries by dialogue, with one
 value per utterance. The last two list the dialogues of the usual train and test splits.
@@ -34,6 +34,11 @@ FEATURES = {Modality.TEXT: "videoText", Modality.ACOUSTIC: "videoAudio", Modalit
 CLASSES = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
 LABEL_SPACE = LabelSpace(
     EMOTION, LabelKind.CLASSES, CLASSES, neutral="neutral", origin="IEMOCAP: the six classes of conv-emotion"
+)
+# The literature's other task has four classes: excited counts as happy, and frustrated utterances have no label.
+FOUR_CLASSES = ("happy", "sad", "neutral", "angry")
+FOUR_CLASSES_SPACE = LabelSpace(
+    EMOTION, LabelKind.CLASSES, FOUR_CLASSES, neutral="neutral", origin="IEMOCAP: four classes, excited as happy"
 )
 # such as "Ses02F_script01_1": the session, then the person who wears the markers
 DIALOGUE_ID = re.compile(r"(Ses0[1-5])[FM]_\w+")
@@ -73,13 +78,36 @@ def open_iemocap(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet
         UnsafePickleError: The pickle contains something other than arrays and plain containers.
         DataError: The pickle is damaged, or a part is missing or does not fit the others.
     """
+    return _open(paths, LABEL_SPACE)
+
+
+def open_iemocap4(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  # noqa: ARG001 - one signature for all readers
+    """Open IEMOCAP_features.pkl like `open_iemocap`, with four classes.
+
+    Excited utterances are happy. Frustrated utterances have no label; they stay in their dialogue as context.
+
+    Args:
+        paths: One pickle.
+        options: Ignored, as in `open_iemocap`.
+
+    Returns:
+        The data set. Its only label space is `emotion`.
+
+    Raises:
+        UnsafePickleError: The pickle contains something other than arrays and plain containers.
+        DataError: The pickle is damaged, or a part is missing or does not fit the others.
+    """
+    return _open(paths, FOUR_CLASSES_SPACE)
+
+
+def _open(paths: Sequence[Path], label_space: LabelSpace) -> SourceDataSet:
     path = only_file(paths, (".pkl", ".pickle"), "iemocap")
     parts = _named_parts(path, read_pickle(path, "iemocap"))
     splits = _splits(path, parts)
     notes: Counter[str] = Counter()
     dialogues = {name: _dialogue(path, name, parts) for name in parts[BY_DIALOGUE[0]]}
     spaces = _spaces(path, dialogues.values())
-    rows = (row for each in dialogues.values() for row in _rows(each, splits.get(each.id), path))
+    rows = (row for each in dialogues.values() for row in _rows(each, splits.get(each.id), path, label_space))
     groups = group(rows, notes, path, numbered=True)
 
     def attach(row: Row) -> None:
@@ -100,7 +128,7 @@ def open_iemocap(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet
         },
         files=(path,),
         licence_note="IEMOCAP: for research, under the licence of USC's SAIL that each user must sign",
-        label_spaces=(LABEL_SPACE,),
+        label_spaces=(label_space,),
         extra_columns=("speaker", "fold"),
     )
 
@@ -199,10 +227,13 @@ def _spaces(path: Path, dialogues: Collection[_Dialogue]) -> dict[Modality, Feat
     return spaces
 
 
-def _rows(dialogue: _Dialogue, split: str | None, path: Path) -> Iterator[Row]:
+def _rows(dialogue: _Dialogue, split: str | None, path: Path, label_space: LabelSpace) -> Iterator[Row]:
     spoken = zip(dialogue.speakers, dialogue.transcripts, dialogue.classes, strict=True)
     for index, (speaker, transcript, class_number) in enumerate(spoken):
-        labels = {EMOTION: np.array([float(class_number)])}
+        name = CLASSES[class_number]
+        if label_space is FOUR_CLASSES_SPACE and name == "excited":
+            name = "happy"
+        labels = {EMOTION: np.array([float(label_space.names.index(name))])} if name in label_space.names else {}
         utterance = Utterance(index, transcript=transcript, speaker=speaker, labels=labels)
         where = f"utterance {index} of {dialogue.id} in {path}"
         yield Row(dialogue.id, split, utterance, where, fold=dialogue.session)
