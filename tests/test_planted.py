@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.planted import planted_spaces, planted_videos
 
+from mien.labels import PAPER_SPACES
 from mien.readers.planted import N_FEATURES
 from mien.schema import EMOTIONS, Modality
 from mien.storage.columns import validate_video
@@ -127,5 +128,5 @@ def test_splits_shares_and_sizes():
     for video in videos:
         assert 3 <= len(video.utterances) <= 11
         assert [u.index for u in video.utterances] == list(range(len(video.utterances)))
-        validate_video(video, planted_spaces())
+        validate_video(video, planted_spaces(), PAPER_SPACES)
     assert {m: space.n_features for m, space in planted_spaces().items()} == N_FEATURES

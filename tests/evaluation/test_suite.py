@@ -18,7 +18,7 @@ from mien.evaluation.suite import (
 )
 from mien.metrics.significance import holm
 
-BOOTSTRAP = Bootstrap(500)
+BOOTSTRAP = Bootstrap(600)
 DECISIONS = dataclasses.replace(paper_decisions(), chosen_on=ChosenOn.VALID)
 
 
