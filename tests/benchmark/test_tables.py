@@ -135,7 +135,7 @@ def test_csv_gives_back_every_value_to_the_bit(results):
 
 def test_the_printed_table_marks_reference_experiment_and_verdicts(results):
     table = printed_table(results, "clean")
-    assert table.columns == ("acc has0", "emotion F1, one point")
+    assert table.columns == ("acc has0", "emotion F1 at W-Acc's thresholds")
     assert [name for name, _ in table.rows] == ["cim (reference)", f"{NASTY} (experimental)", "worse", "same", TRIVIAL]
     values = [cells[0].value() for _, cells in table.rows]
     assert values == ["30.00 ± 1.00", "66.67 ± 1.00 ↑", "25.00 ± 1.00 ↓", "26.00 ± 1.00", "12.50"]
@@ -163,7 +163,7 @@ def test_an_upper_bound_is_called_one_in_every_row_of_every_format(results):
 def test_markdown_reads_back_as_the_same_table(results):
     table = printed_table(results, "clean")
     header, rule, *rows = parse_markdown(markdown_scores(table))
-    assert header == ["setting", "acc has0", "emotion F1, one point"]
+    assert header == ["setting", "acc has0", "emotion F1 at W-Acc's thresholds"]
     assert rule == ["---", "---:", "---:"]
     assert [each[0] for each in rows] == [name for name, _ in table.rows]
     assert rows[1] == [f"{NASTY} (experimental)", "66.67 ± 1.00 ↑ [56.7, 76.7]", "-"]

@@ -55,7 +55,7 @@ def comparison(good, poor):
 
 
 def test_means_and_t_tests_are_those_of_the_single_results(comparison, good, poor):
-    assert len(comparison.metrics) == 13
+    assert len(comparison.metrics) == 14
     for path, metric in comparison.metrics.items():
         a, b = (
             np.array([path_of(clean(run.predictions, run.decisions), path) for run in side]) for side in (good, poor)
@@ -186,7 +186,7 @@ def test_scores_of_one_side_only_are_left_out_and_named(good, poor):
         f"sentiment.{metric}_{rule}" for rule in ("has0", "non0") for metric in ("accuracy", "weighted_f1")
     ]
     assert "emotion.weighted_accuracy_mean6: missing in B" in result.left_out
-    assert len(result.left_out) == 9
+    assert len(result.left_out) == 10
     other = [dataclasses.replace(run, predictions=without_tasks(run.predictions, "sentiment")) for run in good]
     assert compare_runs(other, poor, bootstrap=FEW).mcnemar == {}
     with pytest.raises(UsageError, match="Expected A and B to have a score in common, but got none"):

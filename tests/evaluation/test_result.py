@@ -107,7 +107,7 @@ def test_intervals_are_those_of_explicitly_resampled_videos(test, decisions):
         scores = clean(renumbered, decisions)
         for path, values in drawn_scores.items():
             values.append(at_path({"sentiment": scores.parts["sentiment"], "emotion": scores.parts["emotion"]}, path))
-    assert len(result.intervals) == 13
+    assert len(result.intervals) == 14
     for path, interval in result.intervals.items():
         assert interval == pytest.approx(np.quantile(drawn_scores[path], [0.025, 0.975]).tolist())
 

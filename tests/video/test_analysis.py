@@ -12,6 +12,7 @@ from mien.errors import DamagedFileError, DataError
 from mien.schema import EMOTION_OUTPUTS
 from mien.video.analysis import Track, TrackSource, VideoFacts, emotion_names
 from mien.video.outputs import analysis_schema, read_analysis_json, write_analysis_json
+from mien.video.page import page_data
 
 EXAMPLES = [
     pytest.param(make, id=make.__name__)
@@ -89,6 +90,21 @@ def test_degrees_have_keys_only_where_there_are_some(tmp_path):
     for wrong in ({"sentiment_intensity": {"sentiment": 3.5}}, {"emotion_intensity": {"sad": -0.1}}):
         with pytest.raises(DataError, match=r"intensity of utterance 0 in \["):
             replace(examples.graded(), utterances=(replace(first, outputs=wrong),))
+
+
+def test_degrees_keep_to_the_ranges_of_the_model(tmp_path):
+    graded = examples.graded()
+    first = replace(graded.utterances[0], outputs={"sentiment_intensity": {"sentiment": 0.9}})
+    model = replace(graded.model, ranges={"sentiment_intensity": (-1.0, 1.0)})
+    sims = replace(graded, model=model, utterances=(first,), attention={})
+    write_analysis_json(tmp_path / "analysis.json", sims)
+    facts = json.loads((tmp_path / "analysis.json").read_text(encoding="utf-8"))
+    jsonschema.validate(facts, analysis_schema())
+    assert facts["model"]["ranges"] == {"sentiment_intensity": [-1.0, 1.0]}
+    assert read_analysis_json(tmp_path / "analysis.json").model == model
+    assert page_data(sims)["ranges"] == {"sentiment": [-1.0, 1.0], "emotion": [0.0, 3.0]}
+    with pytest.raises(DataError, match=r"sentiment intensity of utterance 0 in \[-1, 1\], but got 1.25"):
+        replace(sims, utterances=(replace(first, outputs={"sentiment_intensity": {"sentiment": 1.25}}),))
 
 
 def test_a_further_task_adds_its_outputs_and_columns(tmp_path):

@@ -1,7 +1,7 @@
 // Everything known about the chosen utterance.
 
 import { byId, el } from "./dom";
-import { MOST_DEGREE, change, clock, probability, title, tone } from "./format";
+import { change, clock, plain, probability, title, tone } from "./format";
 import type { Player } from "./player";
 import type { Store } from "./state";
 import { chips } from "./transcript";
@@ -27,7 +27,7 @@ export function makeEvidence(store: Store, player: Player): void {
       el("blockquote", { dir: "auto" }, utterance.text || "No transcript"),
       chips(utterance),
       missing(utterance),
-      el("div", { class: "columns" }, probabilities(store.report, utterance), degrees(utterance), further(utterance), contributions(store.report, utterance), context(store)),
+      el("div", { class: "columns" }, probabilities(store.report, utterance), degrees(store.report, utterance), further(utterance), contributions(store.report, utterance), context(store)),
     );
   };
   store.on(["selected"], show);
@@ -111,23 +111,25 @@ function probabilities(report: Report, utterance: Utterance): HTMLElement {
 }
 
 /** How strong, beside how probable: the scales that the annotators used. */
-function degrees({ degree, degrees: emotions }: Utterance): HTMLElement {
+function degrees({ ranges }: Report, { degree, degrees: emotions }: Utterance): HTMLElement {
+  const [low, high] = ranges.sentiment;
+  const middle = (low + high) / 2;
   const section = el("section");
   const body = el("tbody");
   const add = (name: string, bar: HTMLElement, said: string): void => {
     body.append(el("tr", {}, el("th", { scope: "row" }, title(name)), el("td", { class: "wide" }, bar), el("td", { class: "number" }, said)));
   };
   if (degree !== null) {
-    const fill = el("span", { class: degree >= 0 ? "gain positive" : "loss" });
-    fill.style.width = `${(Math.abs(degree) / MOST_DEGREE) * 50}%`;
-    add("sentiment", el("span", { class: "swing" }, fill), change(degree));
+    const fill = el("span", { class: degree >= middle ? "gain positive" : "loss" });
+    fill.style.width = `${(Math.abs(degree - middle) / (high - low)) * 100}%`;
+    add("sentiment", el("span", { class: "swing" }, fill), low < 0 ? change(degree) : degree.toFixed(2));
   }
   for (const [name, value] of Object.entries(emotions)) {
     const fill = el("span", { class: "fill present" });
-    fill.style.width = `${(value / MOST_DEGREE) * 100}%`;
+    fill.style.width = `${(value / ranges.emotion[1]) * 100}%`;
     add(name, el("span", { class: "bar" }, fill), value.toFixed(2));
   }
-  const scales = `sentiment from −${MOST_DEGREE} to +${MOST_DEGREE}, emotions from 0 to ${MOST_DEGREE}`;
+  const scales = `sentiment from ${plain(low)} to ${plain(high)}, emotions from 0 to ${plain(ranges.emotion[1])}`;
   if (body.childElementCount) section.append(el("table", { class: "bars degrees" }, el("caption", {}, "Degree", el("small", {}, scales)), body));
   return section;
 }

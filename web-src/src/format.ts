@@ -25,8 +25,8 @@ export function clock(seconds: number, decimals = 1): string {
 /** The class of a sentiment's chip or bar: its colour. */
 export const tone = (label: string): string => (label === "positive" || label === "negative" ? label : "quiet");
 
-/** The ends of the scales on which sentiment and emotions were rated. */
-export const MOST_DEGREE = 3;
+/** A number with a true minus sign and as few digits as it needs. */
+export const plain = (value: number): string => String(value).replace("-", "−");
 
 export function probability(value: number): string {
   return value.toFixed(2);

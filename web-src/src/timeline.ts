@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 import { byId, color, el } from "./dom";
-import { change, clock, end, measure, MOST_DEGREE, probability, title } from "./format";
+import { change, clock, end, measure, plain, probability, title } from "./format";
 import { axisOf, bars, type Lane, level, line } from "./lanes";
 import type { Player } from "./player";
 import type { Store } from "./state";
@@ -130,17 +130,19 @@ function predicted(report: Report): Lane[] {
     });
   }
   if (utterances.some(({ degree }) => degree !== null)) {
+    const [low, high] = report.ranges.sentiment;
+    const middle = (low + high) / 2;
     lanes.push({
       kind: "prediction",
       label: "Sentiment, degree",
-      scale: `−${MOST_DEGREE} to +${MOST_DEGREE}`,
-      note: `Degree of sentiment, from −${MOST_DEGREE} to +${MOST_DEGREE}`,
+      scale: `${plain(low)} to ${plain(high)}`,
+      note: `Degree of sentiment, from ${plain(low)} to ${plain(high)}`,
       height: 44,
       data: [starts, utterances.map(({ degree }) => degree)],
-      series: { paths: bars(utterances, 0, (value) => color(value >= 0 ? "positive" : "negative")), points: { show: false } },
-      range: [-MOST_DEGREE, MOST_DEGREE],
-      say: change,
-      overlay: level(0),
+      series: { paths: bars(utterances, middle, (value) => color(value >= middle ? "positive" : "negative")), points: { show: false } },
+      range: [low, high],
+      say: low < 0 ? change : probability,
+      overlay: level(middle),
     });
   }
   for (const name of report.emotions) {

@@ -17,9 +17,9 @@ export interface Utterance {
   missing: [string, string][];
   /** modality -> output -> probability with all modalities minus probability without this one */
   contributions: Record<string, Record<string, number>>;
-  /** of sentiment, -3 to 3; null where the model says none */
+  /** of sentiment, within `Report.ranges`; null where the model says none */
   degree: number | null;
-  /** emotion -> 0 to 3; empty where the model says none */
+  /** emotion -> degree; empty where the model says none */
   degrees: Record<string, number>;
 }
 
@@ -56,6 +56,8 @@ export interface Model {
 export interface Report {
   duration: number;
   model: Model;
+  /** smallest and largest degree */
+  ranges: { sentiment: [number, number]; emotion: [number, number] };
   emotions: string[];
   notes: string[];
   utterances: Utterance[];

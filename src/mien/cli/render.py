@@ -27,7 +27,7 @@ SHOWN_CHARACTERS = 80
 PER_EMOTION = {
     "W-Acc": "weighted_accuracy",
     "weighted F1": "weighted_f1_at_f1_threshold",
-    "weighted F1, one point": "weighted_f1",
+    "F1 at W-Acc's thresholds": "weighted_f1",
     "positive F1": "positive_f1",
     "ROC AUC": "roc_auc",
 }

@@ -17,7 +17,7 @@ from mien.errors import UsageError
 from mien.evaluation.decisions import DECISION_METRICS, ChosenOn, Decisions, OperatingPoint, paper_decisions
 from mien.evaluation.measures import Scores, counts_of, mean_of_defined
 from mien.evaluation.rows import classes_of, require_same_utterances, validated_predictions
-from mien.evaluation.scores import AT_F1_THRESHOLD, nested_rows, note_undefined, score_at
+from mien.evaluation.scores import ACCURACY_AT_F1_THRESHOLD, AT_F1_THRESHOLD, nested_rows, note_undefined, score_at
 from mien.metrics import METRICS
 from mien.metrics.calibration_error import calibration_error
 from mien.metrics.confusion import Confusion, count_decisions
@@ -224,6 +224,7 @@ def _best_presence(task: Task, epochs: Sequence[int], rows: Sequence[Predictions
             _, part[key], chosen[key] = _best_pair(epochs, mean_of_defined(scores, ~np.isnan(scores[0, 0])))
     first = next(iter(task.means))
     part[f"{AT_F1_THRESHOLD}_{first}"] = part[f"weighted_f1_{first}"]
+    part[f"{ACCURACY_AT_F1_THRESHOLD}_{first}"] = part[f"weighted_accuracy_{first}"]
     by_output = {
         name: _best_output(epochs, labels[:, column], probabilities[..., column], confusion.take((..., column)))
         for column, name in enumerate(task.outputs)
@@ -260,6 +261,7 @@ def _best_output(
         "roc_auc": float(auc_by_epoch[_argbest(auc_by_epoch)]),
         "calibration_error": float(error_by_epoch[_argbest(-error_by_epoch)]),
         AT_F1_THRESHOLD: row["weighted_f1"],
+        ACCURACY_AT_F1_THRESHOLD: row["weighted_accuracy"],
         "f1_threshold": chosen[OperatingPoint.WEIGHTED_F1]["threshold"],
         **counts_of(confusion.take(main)),
         "n_predicted_positive_at_f1_threshold": int(confusion.predicted_positives[second]),

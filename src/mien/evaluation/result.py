@@ -21,7 +21,10 @@ from mien.tasks import PAPER_TASKS, Task, tasks_to_json
 
 WEIGHTED_ACCURACY_COLUMNS = ("weighted_accuracy", "n_predicted_positive", "threshold")
 F1_COLUMNS = ("weighted_f1", "macro_f1", "positive_f1")
-SECOND_COLUMNS = ("weighted_f1_at_f1_threshold", "n_predicted_positive_at_f1_threshold", "f1_threshold")
+SECOND_COLUMNS = (
+    *("weighted_f1_at_f1_threshold", "weighted_accuracy_at_f1_threshold"),
+    *("n_predicted_positive_at_f1_threshold", "f1_threshold"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +252,7 @@ def _conventions(chosen: Protocol, identity: RunIdentity | None, tasks: Iterable
         facts["thresholds"] = (
             "one per metric"
             if chosen.needs is not ProtocolInput.DECISIONS
-            else "one per emotion; weighted_f1_at_f1_threshold: a second one, chosen for weighted F1"
+            else "one per emotion, chosen for weighted accuracy; keys with at_f1_threshold: chosen for weighted F1"
         )
     if CLASSES in kinds:
         facts["classes"] = (

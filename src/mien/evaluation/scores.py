@@ -136,7 +136,7 @@ def _presence_part(
         f"{key}_{mean}": float(mean_of_defined(scores[:n]))
         for key, scores in values.items()
         for mean, n in means.items()
-        if key != AT_F1_THRESHOLD or mean == first
+        if key not in (AT_F1_THRESHOLD, ACCURACY_AT_F1_THRESHOLD) or mean == first
     }
     return part | {"n_scored": int(scored.sum())} | nested_rows(task, rows)
 
@@ -204,12 +204,14 @@ def _note_constant(name: str, prediction: FloatArray, notes: list[str]) -> None:
 
 
 AT_F1_THRESHOLD = "weighted_f1_at_f1_threshold"
+ACCURACY_AT_F1_THRESHOLD = "weighted_accuracy_at_f1_threshold"
 PRESENCE_MEASURES = {
     "weighted_accuracy": Measure(OperatingPoint.WEIGHTED_ACCURACY.value, "weighted_accuracy"),
     "weighted_f1": Measure(F1_COLUMNS, "weighted_f1"),
     "macro_f1": Measure(F1_COLUMNS, "macro_f1"),
     "positive_f1": Measure(F1_COLUMNS, "positive_f1"),
     AT_F1_THRESHOLD: Measure(OperatingPoint.WEIGHTED_F1.value, "weighted_f1"),
+    ACCURACY_AT_F1_THRESHOLD: Measure(OperatingPoint.WEIGHTED_F1.value, "weighted_accuracy"),
 }
 DEGREES_MEASURES = {
     "mae": Measure("moments", "mae"),
@@ -237,8 +239,11 @@ SCORERS: dict[str, Scorer] = {
         headline={
             "weighted_accuracy": ("W-Acc", "weighted accuracy"),
             AT_F1_THRESHOLD: ("F1", "weighted F1"),
-            # at the operating point of a user, who gets one decision per emotion
-            "weighted_f1": ("F1, one point", "weighted F1 at one operating point"),
+            "weighted_f1": ("F1 at W-Acc's thresholds", "weighted F1 at the thresholds of W-Acc"),
+            ACCURACY_AT_F1_THRESHOLD: (
+                "W-Acc at F1's thresholds",
+                "weighted accuracy at the thresholds of F1",
+            ),
         },
         headline_by_output=("weighted_accuracy",),
     ),

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.schema import EMOTION, EMOTION_RANGE, SENTIMENT, SENTIMENT_RANGE, FloatArray
-from mien.tasks import EMOTION_INTENSITY, SENTIMENT_INTENSITY
+from mien.schema import EMOTION, SENTIMENT, FloatArray
+from mien.tasks import EMOTION_INTENSITY, PAPER_TASKS, SENTIMENT_INTENSITY
 
 # separates target and context modality in the names of attention matrices: "text->visual"
 ARROW = "->"
@@ -59,6 +59,7 @@ class ModelFacts:
         sentiment_threshold: If the model has two classes of sentiment, an utterance is positive if its probability of
             positive sentiment is at least this number.
         thresholds: For each emotion, the lowest probability at which an utterance gets it as a label.
+        ranges: Task that predicts intensities -> smallest and largest one; the paper's ranges where it is missing.
         protocol: One sentence on how the thresholds were chosen.
         caveats: Limits of the predictions that a reader must know. An example is that a model uses words only.
         facts: Further rows of the model's table. For example, the key "Trained on" has the value "CMU-MOSEI, official
@@ -70,9 +71,14 @@ class ModelFacts:
     tasks: tuple[str, ...]
     sentiment_threshold: float = 0.5
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     protocol: str = ""
     caveats: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    def range_of(self, task: str) -> tuple[float, float]:
+        """Return the smallest and the largest intensity that `sentiment_intensity` or `emotion_intensity` predicts."""
+        return self.ranges[task] if task in self.ranges else PAPER_TASKS[task].range
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +142,12 @@ class UtteranceAnalysis:
 
     @property
     def sentiment_intensity(self) -> float | None:
-        """Predicted intensity of sentiment in [-3, 3]; None if the model does not predict it."""
+        """Predicted intensity of sentiment, in [-3, 3] for CMU-MOSEI; None if the model does not predict it."""
         return self.outputs.get(SENTIMENT_INTENSITY, {}).get(SENTIMENT)
 
     @property
     def emotion_intensities(self) -> Mapping[str, float]:
-        """Predicted intensity in [0, 3] by emotion. Empty if the model does not predict intensities of emotions."""
+        """Predicted intensity by emotion, in [0, 3] for CMU-MOSEI. Empty if the model predicts no such intensities."""
         return self.outputs.get(EMOTION_INTENSITY, {})
 
     @property
@@ -355,10 +361,11 @@ def _require_probabilities(analysis: Analysis) -> None:
 
 def _require_intensities(analysis: Analysis) -> None:
     for row in analysis.utterances:
-        named = [(f"{name} intensity", value, EMOTION_RANGE) for name, value in row.emotion_intensities.items()]
+        named = [(f"{name} intensity", value, EMOTION_INTENSITY) for name, value in row.emotion_intensities.items()]
         if row.sentiment_intensity is not None:
-            named.append(("sentiment intensity", row.sentiment_intensity, SENTIMENT_RANGE))
-        for what, value, (low, high) in named:
+            named.append(("sentiment intensity", row.sentiment_intensity, SENTIMENT_INTENSITY))
+        for what, value, task in named:
+            low, high = analysis.model.range_of(task)
             if not low <= value <= high:
                 raise DataError(
                     f"Expected the {what} of utterance {row.index} in [{low:g}, {high:g}], but got {value}; "

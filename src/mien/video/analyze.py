@@ -375,6 +375,7 @@ def _model_facts(analyst: AnalysisModel) -> ModelFacts:
         tasks=tuple(run.tasks),
         sentiment_threshold=float(decisions.at(sentiment)[0]) if sentiment and sentiment.has_thresholds else HALF,
         thresholds=label_thresholds(emotion, decisions) if emotion and emotion.row.decision == VOTED else {},
+        ranges={task.name: task.range for task in tasks.values() if task.predicts_degrees},
         protocol=THRESHOLDS_CHOSEN if any(task.row.decision == VOTED for task in tasks.values()) else MOST_PROBABLE,
         caveats=(WORDS_ONLY, EXPRESSED) if only_words else (EXPRESSED,),
         facts={"Trained on": str(run.dataset["name"]), "Features": ", ".join(s.name for s in run.spaces.values())},

@@ -198,6 +198,7 @@ def from_json(facts: dict[str, Any]) -> Analysis:
             tasks=tuple(model["tasks"]),
             sentiment_threshold=float(model["sentiment_threshold"]),
             thresholds=_floats_by_name(model["thresholds"]),
+            ranges={task: (float(low), float(high)) for task, (low, high) in model.get("ranges", {}).items()},
             protocol=str(model["protocol"]),
             caveats=tuple(model["caveats"]),
             facts=dict(model["facts"]),

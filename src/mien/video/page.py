@@ -26,6 +26,7 @@ import numpy as np
 
 from mien.printable import printable
 from mien.schema import FloatArray
+from mien.tasks import EMOTION_INTENSITY, SENTIMENT_INTENSITY
 from mien.video.analysis import ARROW, Analysis, Track, UtteranceAnalysis, emotion_names, further_summary
 
 BYTES_PER_MB = 1_000_000
@@ -208,6 +209,10 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
             "protocol": model.protocol,
             "caveats": list(model.caveats),
             "facts": [[name, value] for name, value in model.facts.items()],
+        },
+        "ranges": {
+            "sentiment": list(model.range_of(SENTIMENT_INTENSITY)),
+            "emotion": list(model.range_of(EMOTION_INTENSITY)),
         },
         "emotions": list(emotion_names(analysis)),
         "notes": list(analysis.notes),

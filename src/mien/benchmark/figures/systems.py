@@ -30,7 +30,7 @@ NAME_LINE_HEIGHT = FONT_SIZE * 1.3 / 72
 DAGGER_NOTE = "† experimental: an adapted or approximate version of the published system."
 
 
-EMOTION_SCORES = {"weighted_accuracy": "weighted accuracy", "weighted_f1": "weighted F1, one point"}
+EMOTION_SCORES = {"weighted_accuracy": "weighted accuracy", "weighted_f1": "weighted F1 at W-Acc's thresholds"}
 PER_EMOTION_NOTE = (
     "A bar goes from the constant predictor (dashed) to the mean over the seeds: to its left, a system is worse than "
     "saying the same thing always. Whisker: s.d. over the seeds. Blue: the reference."
