@@ -52,8 +52,8 @@ def test_df_equals_its_equations_in_numpy():
         fused = numpy_dense(network.fusion[task], np.concatenate(pairs, axis=1))
         np.testing.assert_allclose(logits[batch.real].detach(), numpy_linear(network.heads[task], fused), atol=1e-12)
     # three modalities with one binary label: the paper's six values
-    assert network.fusion[SENTIMENT][1].in_features == 6
-    assert network.fusion[EMOTION][1].in_features == 42
+    assert network.fusion[SENTIMENT.name][1].in_features == 6
+    assert network.fusion[EMOTION.name][1].in_features == 42
 
 
 def test_df_drops_nothing_but_before_the_layers_of_its_classifiers():
@@ -61,7 +61,7 @@ def test_df_drops_nothing_but_before_the_layers_of_its_classifiers():
     network = Df(N_FEATURES, BOTH, DfSettings(classifier_size=11, fusion_size=7, classifier_dropout=0.0))
     batch = random_batch((5, 2, 3))
     trained, calm = network.train()(batch).logits, network.eval()(batch).logits
-    for task in BOTH:
+    for task in (each.name for each in BOTH):
         assert torch.equal(trained[task], calm[task])
         assert np.ptp(calm[task][batch.real].detach().numpy(), axis=0).min() > 0
 
