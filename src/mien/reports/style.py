@@ -160,6 +160,10 @@ def write_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
     Raises:
         WriteError: A file cannot be written.
     """
+    with figure_style():
+        # The positions are computed once, not again for every format.
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
     paths = []
     for ending, metadata in FORMATS.items():
         path = folder / f"{name}.{ending}"
