@@ -51,7 +51,7 @@ def test_the_page_s_system_is_listed_trained_scored_and_refused_where_it_was_not
 
 def test_it_stands_in_a_benchmark_beside_the_reference(place):
     (place / "mine.toml").write_text('[[setting]]\nname = "mine"\nmodel = "sum-of-experts"\n', encoding="utf-8")
-    options = ("--out", "table", "--seeds", "1", "--set", "epochs=1", "--bootstrap", "50", "--json")
+    options = ("--out", "table", "--seeds", "1", "--set", "epochs=1", "--bootstrap", "50", "--no-figures", "--json")
     done = mien(place, "--plugin", "my_system", "benchmark", "mine.toml", "data", *options)
     assert done.returncode == 0, done.stderr
     assert [row["name"] for row in json.loads(done.stdout)["settings"]] == ["mine", "cim joint"]

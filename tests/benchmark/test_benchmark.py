@@ -56,7 +56,7 @@ LONGER = f"""
     inputs = ["text"]
     {SMALL}
 """
-REQUEST = BenchmarkRequest(n_seeds=2, n_resamples=200, settings={"weight_decay": 1e-6})
+REQUEST = BenchmarkRequest(n_seeds=2, n_resamples=200, settings={"weight_decay": 1e-6}, figures=False)
 TABLES = ("scores.csv", "scores.md", "scores.tex")
 
 
@@ -279,7 +279,12 @@ def test_a_process_that_dies_is_a_failed_run(planted, tmp_path):
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, "dies", ModelEntry(_die, CimSettings(), "dies", "nobody"))
-        done = benchmark(toml(tmp_path / "f.toml", text), planted, tmp_path / "out", BenchmarkRequest(1, n_resamples=0))
+        done = benchmark(
+            toml(tmp_path / "f.toml", text),
+            planted,
+            tmp_path / "out",
+            BenchmarkRequest(1, n_resamples=0, figures=False),
+        )
     assert done.failures == {"runs/dies/seed-0": "its process ended by SIGKILL (out of memory?): no room left"}
     assert [row["name"] for row in done.results["settings"]] == ["cim joint"]
 
@@ -322,7 +327,7 @@ main()
 
 
 def start(suite, dataset, out):
-    arguments = [suite, dataset.folder, "--out", out, "--seeds", 1, "--bootstrap", 50]
+    arguments = [suite, dataset.folder, "--out", out, "--seeds", 1, "--bootstrap", 50, "--no-figures"]
     return subprocess.Popen(
         [sys.executable, "-c", COMMAND, "benchmark", *map(str, arguments)],
         stdout=subprocess.DEVNULL,
@@ -353,7 +358,7 @@ def test_a_benchmark_killed_and_interrupted_ends_in_the_same_tables(planted, tmp
             assert told.splitlines()[-1].startswith("mien: interrupted; what was written before is whole")
         wait_for(lambda: not any(runs_still(pid) for pid in runs), "the end of the runs' processes", 10)  # noqa: B023
         assert not (out / "results.json").exists()
-    request = BenchmarkRequest(n_seeds=1, n_resamples=50)
+    request = BenchmarkRequest(n_seeds=1, n_resamples=50, figures=False)
     resumed = benchmark(suite, planted, out, request)
     whole = benchmark(suite, planted, tmp_path / "whole", request)
     assert resumed.failures == whole.failures == {}
@@ -374,7 +379,7 @@ def test_a_benchmark_killed_and_interrupted_ends_in_the_same_tables(planted, tmp
 @pytest.mark.exhaustive
 def test_kills_at_random_change_no_byte(planted, tmp_path):
     suite, whole, out = toml(tmp_path / "longer.toml", LONGER), tmp_path / "whole", tmp_path / "out"
-    options = ("--seeds", 1, "--bootstrap", 50)
+    options = ("--seeds", 1, "--bootstrap", 50, "--no-figures")
     whole_s = seconds_of(mien_command("benchmark", suite, planted.folder, "--out", whole, *options))
     command = mien_command("benchmark", suite, planted.folder, "--out", out, *options)
     kill_at_random(command, 10, whole_s, start_over=lambda: shutil.rmtree(out), moments=EARLY_MOMENTS)

@@ -35,7 +35,7 @@ SUITE = """
 """
 N_VIDEOS = 24
 FOLDS = FoldRequest("fold", 0.25)
-REQUEST = BenchmarkRequest(n_seeds=2, n_resamples=100, folds=FOLDS)
+REQUEST = BenchmarkRequest(n_seeds=2, n_resamples=100, folds=FOLDS, figures=False)
 TABLES = ("scores.csv", "scores.md", "scores.tex")
 
 
@@ -66,7 +66,9 @@ def suite(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def done(grouped, suite, tmp_path_factory):
-    return benchmark(suite, grouped, tmp_path_factory.mktemp("folds") / "out", REQUEST)
+    return benchmark(
+        suite, grouped, tmp_path_factory.mktemp("folds") / "out", dataclasses.replace(REQUEST, figures=True)
+    )
 
 
 def test_each_group_is_test_once_and_whole_videos_of_the_others_are_valid(grouped, tmp_path):
@@ -216,7 +218,18 @@ def test_the_command_scores_folds(grouped, tmp_path, monkeypatch, capsys):
     only_majority = tmp_path / "majority.toml"
     only_majority.write_text('reference = "majority"\n[[setting]]\nmodel = "majority"', encoding="utf-8")
     arguments = [only_majority, grouped.folder, "--out", tmp_path / "out", "--seeds", 1, "--bootstrap", 10]
-    command = ["mien", "benchmark", *map(str, arguments), "--folds", "fold", "--carve", "0.5", "--workers", "1"]
+    command = [
+        "mien",
+        "benchmark",
+        *map(str, arguments),
+        "--folds",
+        "fold",
+        "--carve",
+        "0.5",
+        "--workers",
+        "1",
+        "--no-figures",
+    ]
     monkeypatch.setattr("sys.argv", command)
     with pytest.raises(SystemExit) as stopped:
         main()

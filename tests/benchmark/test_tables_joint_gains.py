@@ -16,7 +16,7 @@ from mien.pretrained import sha256_of
 from mien.storage.dataset import DatasetFacts, write_dataset
 from mien.storage.runs import open_run
 
-REQUEST = BenchmarkRequest(n_seeds=2, n_resamples=300, settings={"epochs": 2, "batch_videos": 8})
+REQUEST = BenchmarkRequest(n_seeds=2, n_resamples=300, settings={"epochs": 2, "batch_videos": 8}, figures=False)
 FILES = ("scores.csv", "scores.md", "scores.tex", "help.csv", "help.md", "help.tex")
 
 

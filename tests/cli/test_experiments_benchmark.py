@@ -53,7 +53,7 @@ def test_a_failed_run_is_told_after_the_table_of_the_others(first, arguments):
 
 def test_json_is_what_results_json_says(first, arguments):
     assert first.exit_code == 1
-    again = mien("benchmark", *arguments, "--json")
+    again = mien("benchmark", *arguments, "--no-figures", "--json")
     assert again.exit_code == 1
     assert json.loads(again.stdout) == json.loads((arguments[3] / "results.json").read_text(encoding="utf-8"))
     assert again.stderr.splitlines()[0] == "benchmark: 4 of 6: 4 were done before"
@@ -61,7 +61,7 @@ def test_json_is_what_results_json_says(first, arguments):
 
 def test_an_upper_bound_is_printed_as_one(first, arguments):
     assert first.exit_code == 1
-    shown = mien("benchmark", *arguments, "--protocol", "released").stdout
+    shown = mien("benchmark", *arguments, "--no-figures", "--protocol", "released").stdout
     assert "protocol released (UPPER BOUND)" in shown
     assert shown.count("UPPER BOUND text only") == 1
     assert "UPPER BOUND, not a result: epochs and thresholds were chosen on the scored split itself." in shown

@@ -149,7 +149,7 @@ def test_a_suite_file_with_cim_tuned_runs(meld, tmp_path):
         rows.append(f'[[setting]]\nname = "{name}"\nmodel = "{model}"\nsettings = {{ {values} }}\n')
     rows.append(f'[[setting]]\nname = "emotion"\nmodel = "cim-tuned"\ntasks = ["emotion"]\nsettings = {{ {small} }}\n')
     suite.write_text("".join(rows))
-    request = BenchmarkRequest(n_seeds=2, n_resamples=20)
+    request = BenchmarkRequest(n_seeds=1, n_resamples=20)
     result = benchmark(suite, meld, tmp_path / "out", request)
     assert result.results["failures"] == {}
     markdown = (tmp_path / "out" / "scores.md").read_text(encoding="utf-8")

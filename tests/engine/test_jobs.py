@@ -221,7 +221,7 @@ def run_benchmark(planted, folder, place):
     folder.mkdir()
     suite = folder / "suite.toml"
     suite.write_text(SUITE, encoding="utf-8")
-    request = BenchmarkRequest(n_seeds=2, engine=place, n_resamples=200)
+    request = BenchmarkRequest(n_seeds=2, engine=place, n_resamples=200, figures=False)
     done = benchmark(suite, planted, folder / "out", request)
     assert done.failures == {}
     out = folder / "out"

@@ -65,6 +65,8 @@ class BenchmarkRequest:
     video: str | None = None
     # groups of videos that are scored in turn; None scores the test split of the Dataset
     folds: FoldRequest | None = None
+    # False: no figures and example utterances, whose making takes about twenty seconds; those of an earlier call stay
+    figures: bool = True
 
     def __post_init__(self) -> None:
         if self.n_seeds < 1 or self.n_resamples < 0:
@@ -205,8 +207,9 @@ def _run_planned(planned: _Planned, folder: Path, request: BenchmarkRequest, rep
     write_json(folder / RESULTS_FILE, collect_results(folder, planned.plan, failures, request.n_resamples))
     results = read_json(folder / RESULTS_FILE, "a benchmark")
     write_suite_tables(folder, results)
-    write_benchmark_figures(folder, video=request.video)
-    write_benchmark_cases(folder)
+    if request.figures:
+        write_benchmark_figures(folder, video=request.video)
+        write_benchmark_cases(folder)
     return BenchmarkResult(folder, results)
 
 

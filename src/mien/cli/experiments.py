@@ -325,6 +325,7 @@ class BenchmarkCall:
     carve: Annotated[
         float, typer.Option(metavar="SHARE", help="With --folds: share of the other groups' videos for valid.")
     ] = 0.1
+    figures: Annotated[bool, typer.Option(help="Draw figures and collect example utterances.")] = True
     set_: CommonSet = None
     json: options.Json = False
 
@@ -348,7 +349,8 @@ def benchmark(call: BenchmarkCall) -> None:
         raise UnknownNameError("protocol", call.protocol, PROTOCOLS)
     engine = EngineConfig(call.engine, call.engine_address, call.workers)
     folds = None if call.folds is None else FoldRequest(call.folds, call.carve)
-    request = BenchmarkRequest(call.seeds, engine, call.bootstrap, parse_pairs(call.set_ or []), call.video, folds)
+    settings = parse_pairs(call.set_ or [])
+    request = BenchmarkRequest(call.seeds, engine, call.bootstrap, settings, call.video, folds, call.figures)
     with progress.item_bar("benchmark") as report:
         done = run_benchmark(call.suite, call.dataset, call.out, request, report=report)
     options.print_result(
