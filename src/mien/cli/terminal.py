@@ -65,6 +65,6 @@ def print_table(title: str, headers: Iterable[str], rows: Iterable[Iterable[str]
 
 def new_console() -> Console:
     """Return a console that writes to standard output."""
-    # Where the output is not a terminal, 180 columns fit every table uncut.
+    # Where the output is not a terminal, 240 columns fit the scores of both tasks with their intervals.
     console = PrintableConsole()
-    return console if console.is_terminal else PrintableConsole(width=180)
+    return console if console.is_terminal else PrintableConsole(width=240)

@@ -176,7 +176,7 @@ def positive_f1(confusion: Confusion) -> FloatArray:
 
 
 def negative_f1(confusion: Confusion) -> FloatArray:
-    """Compute the F1 of the absent class, 2TN / (2TN + FP + FN). NaN where every case has the class."""
+    """Compute the F1 of the negative decision, 2TN / (2TN + FP + FN). It is NaN where there are no negative cases."""
     return _defined_f1(confusion.tn, confusion, confusion.negatives)
 
 
