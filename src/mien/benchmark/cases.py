@@ -98,7 +98,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class SelectedCases:
-    """The listed utterances, and how many utterances joint learning predicts better, worse, or equally well."""
+    """The example utterances, and the numbers of all utterances that joint or single-task learning predicts better."""
 
     joint_better: tuple[Case, ...]
     single_better: tuple[Case, ...]
