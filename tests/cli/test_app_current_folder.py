@@ -129,9 +129,8 @@ def test_a_plugin_is_found_in_the_current_folder_but_hides_nothing(trap, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("engine", "package"), [("dask", "distributed"), pytest.param("ray", "ray", marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.exhaustive  # the benchmark of the test above has workers too
+@pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])
 def test_no_worker_of_an_engine_runs_code_of_the_current_folder(trap, data, suite, tmp_path, engine, package):
     pytest.importorskip(package)
     words = ["--out", tmp_path / "out", "--seeds", 2, "--workers", 2, "--bootstrap", 7, "--engine", engine]

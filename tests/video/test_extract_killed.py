@@ -37,8 +37,8 @@ def labelled(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_kills", [1, pytest.param(10, marks=pytest.mark.exhaustive)])
-def test_kills_at_random_change_no_byte(labelled, tmp_path, n_kills):
+@pytest.mark.exhaustive
+def test_kills_at_random_change_no_byte(labelled, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "data"
     kept = {}
 
@@ -55,9 +55,7 @@ def test_kills_at_random_change_no_byte(labelled, tmp_path, n_kills):
         shutil.rmtree(cache_beside(out))
 
     whole_s = seconds_of(command(labelled, whole))
-    kill_at_random(
-        command(labelled, out), n_kills, whole_s, start_over=start_over, after_kill=look, moments=EARLY_MOMENTS
-    )
+    kill_at_random(command(labelled, out), 10, whole_s, start_over=start_over, after_kill=look, moments=EARLY_MOMENTS)
     look()
     assert (out / "utterances.parquet").read_bytes() == (whole / "utterances.parquet").read_bytes()
     assert open_dataset(out).facts.origin == open_dataset(whole).facts.origin
