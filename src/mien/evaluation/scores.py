@@ -239,11 +239,9 @@ SCORERS: dict[str, Scorer] = {
         headline={
             "weighted_accuracy": ("W-Acc", "weighted accuracy"),
             AT_F1_THRESHOLD: ("F1", "weighted F1"),
-            "weighted_f1": ("F1 at W-Acc's thresholds", "weighted F1 at the thresholds of W-Acc"),
-            ACCURACY_AT_F1_THRESHOLD: (
-                "W-Acc at F1's thresholds",
-                "weighted accuracy at the thresholds of F1",
-            ),
+            # no title: figures have room for each score at its own thresholds only
+            "weighted_f1": ("F1 at W-Acc's thresholds", ""),
+            ACCURACY_AT_F1_THRESHOLD: ("W-Acc at F1's thresholds", ""),
         },
         headline_by_output=("weighted_accuracy",),
     ),

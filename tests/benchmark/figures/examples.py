@@ -20,6 +20,7 @@ def scores(sentiment=None, emotion=None):
         else {
             "weighted_accuracy_mean6": emotion,
             "weighted_f1_mean6": emotion + 0.1,
+            "weighted_f1_at_f1_threshold_mean6": emotion + 0.2,
             "per_emotion": {name: _row(emotion + at / 100, at) for at, name in enumerate(EMOTIONS)},
             "no_emotion": _row(emotion, 6),
         },
@@ -43,7 +44,8 @@ def protocol(seeds, **parts):
     path = "sentiment.accuracy_has0"
     spread = {
         "sentiment": one["sentiment"] and dict.fromkeys(("accuracy_has0", "weighted_f1_has0"), 0.02),
-        "emotion": one["emotion"] and dict.fromkeys(("weighted_accuracy_mean6", "weighted_f1_mean6"), 0.03),
+        "emotion": one["emotion"]
+        and dict.fromkeys(("weighted_accuracy_mean6", "weighted_f1_at_f1_threshold_mean6"), 0.03),
     }
     return {
         "runs": [{"seed": seed, **one, "trivial": trivial} for seed in range(seeds)],
