@@ -36,6 +36,7 @@ class ImportCall:
     rename_split: options.RenameSplit = None
     carve: options.Carve = None
     carve_seed: Annotated[int, typer.Option(min=0, help="Which videos are carved.")] = 0
+    unit: options.Unit = None
     words: Annotated[
         bool | None, typer.Option("--words/--no-words", help="Keep word vectors. Default: where the data set has them.")
     ] = None
@@ -50,6 +51,7 @@ def import_(call: ImportCall) -> None:
     """Import a published data set as a Dataset, and count everything that is dropped or corrected."""
     from mien.cli import progress, render_dataset
     from mien.commands.import_ import ImportOptions, import_dataset
+    from mien.readers.base import Unit
     from mien.storage.describe import describe as describe_dataset
 
     wanted = ImportOptions(
@@ -59,6 +61,7 @@ def import_(call: ImportCall) -> None:
         rename_splits=parse_pairs(call.rename_split or []),
         carve=options.parse_shares(call.carve),
         carve_seed=call.carve_seed,
+        unit=options.parse_name("a unit", call.unit, Unit),
         words=call.words,
         name=call.name,
         workers=call.workers,

@@ -73,7 +73,7 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     if EMOTIONS[0] in arrays:
         arrays["emotions"] = np.stack([arrays[name] for name in EMOTIONS], axis=1)
     notes: Counter[str] = Counter()
-    groups = group(_rows_of_arrays(path, arrays, notes), notes, path, numbered="index" in arrays)
+    groups = group(_rows_of_arrays(path, arrays, notes), notes, path, numbered="index" in arrays, unit=options.unit)
     spaces = {}
     for modality in Modality:
         if modality in arrays:

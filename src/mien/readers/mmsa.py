@@ -61,7 +61,7 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     notes: Counter[str] = Counter()
     label_spaces = (SIMS_SPACE,) if all(map(_is_sims, splits)) else PAPER_SPACES
     rows = (row for split in splits for row in _mmsa_rows(split, label_spaces[0].bounds, notes))
-    groups = group(rows, notes, splits[0].path, numbered=True)
+    groups = group(rows, notes, splits[0].path, numbered=True, unit=options.unit)
 
     def attach(row: Row) -> None:
         split, index = row.place

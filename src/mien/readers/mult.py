@@ -45,7 +45,7 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     ids = {split.name: split.text_rows("id") if "id" in split.values else None for split in splits}
     rows = (row for split in splits for row in _mult_rows(split, ids[split.name], notes))
     numbered = all(each is not None and all(map(_segment, each)) for each in ids.values())
-    groups = group(rows, notes, splits[0].path, numbered=numbered)
+    groups = group(rows, notes, splits[0].path, numbered=numbered, unit=options.unit)
 
     def attach(row: Row) -> None:
         split, index = row.place

@@ -75,7 +75,7 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     spaces = _label_spaces(used, labels) if labels else PAPER_SPACES
     notes: Counter[str] = Counter()
     rows = (_table_row(row, columns[path], labels, notes) for path in files for row in read_rows(path))
-    groups = group(rows, notes, files[0], numbered=bool(numbered))
+    groups = group(rows, notes, files[0], numbered=bool(numbered), unit=options.unit)
     return SourceDataSet(
         splits=groups.splits,
         spaces={},
