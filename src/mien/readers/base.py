@@ -315,9 +315,7 @@ def _utterance_ids(rows: Sequence[Row], unit: Unit | None) -> Mapping[str, tuple
     return {} if {video for video, _ in parts.values()} & (ids.keys() - parts.keys()) else parts
 
 
-def _joined_rows(
-    rows: Sequence[Row], parts: Mapping[str, tuple[str, int | None]], numbered: bool
-) -> list[Row]:
+def _joined_rows(rows: Sequence[Row], parts: Mapping[str, tuple[str, int | None]], numbered: bool) -> list[Row]:
     """Return the rows with the ids of videos, and the number at the end of an id as the index of its utterance.
 
     An index that the rows have is kept if it is unique in each video.

@@ -20,7 +20,9 @@ ENDING = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 # "video_12.5_15.25": start and end in seconds
-TIMES = re.compile(r"(.+?)[\W_]+(?=\d*\.\d|\d+[\W_]+\d+\.\d)\d{1,9}(?:\.\d{1,9})?[\W_]+\d{1,9}(?:\.\d{1,9})?", re.DOTALL)
+TIMES = re.compile(
+    r"(.+?)[\W_]+(?=\d*\.\d|\d+[\W_]+\d+\.\d)\d{1,9}(?:\.\d{1,9})?[\W_]+\d{1,9}(?:\.\d{1,9})?", re.DOTALL
+)
 # longer ids are not compared, because the time to match them grows with the square of their length
 LONGEST_ID = 200
 # shares of the ids that have the notation, that have one utterance, and that share their video with another id
