@@ -27,6 +27,11 @@ RULES = {value for name, value in vars(rules).items() if name.isupper() and isin
 )
 
 
+def is_rule(note: str) -> bool:
+    """Whether a note is a rule, or a rule and the name that it was applied to."""
+    return any(note == rule or note.startswith(f"{rule}: ") for rule in RULES)
+
+
 def write_text(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path

@@ -10,7 +10,8 @@ import pytest
 
 from mien.errors import DataError, UsageError
 from mien.readers import rules
-from mien.readers.base import Row, SharedTranscripts, assign_splits, group
+from mien.readers.base import Row, SharedTranscripts, group
+from mien.readers.splits import assign_splits
 from mien.schema import Utterance
 
 SPLITS = {f"t{number}": "train" for number in range(19)} | {"v": "valid", "x": "test", "o": None}
@@ -31,7 +32,7 @@ def test_a_rename_moves_whole_splits():
     swapped = assign_splits(SPLITS, {"valid": "test", "test": "valid"}, {})
     assert (swapped["v"], swapped["x"]) == ("test", "valid")
     assert assign_splits({"a": "dev"}, {"dev": "valid"}, {}) == {"a": "valid"}
-    assert assign_splits({"a": "dev"}, {}, {}) == {"a": "dev"}
+    assert assign_splits({"a": "extra"}, {}, {}) == {"a": "extra"}
 
 
 def test_videos_without_a_split_can_be_given_one():
@@ -103,7 +104,7 @@ def test_a_carve_takes_at_least_one_video_and_leaves_at_least_one(share, n_carve
             {},
             {"valid": 0.1},
             "Expected no valid split before carving one, but the data set has it; "
-            "give the old one another role first, for example --rename-split valid=test",
+            "give the old one another role first, for example --rename-split valid=none",
             id="taken",
         ),
         *(
@@ -124,7 +125,7 @@ def test_a_request_that_makes_no_sense_is_refused(splits, renames, carves, messa
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("splits", [{}, {"a": "train"}, {"a": "dev", "b": None}])
+@pytest.mark.parametrize("splits", [{}, {"a": "train"}, {"a": "extra", "b": None}])
 def test_there_must_be_two_train_videos_to_carve_from(splits):
     with pytest.raises(DataError, match="Expected at least two train videos to carve valid from, but got [01]"):
         assign_splits(splits, {}, {"valid": 0.1})

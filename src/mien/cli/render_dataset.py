@@ -66,7 +66,8 @@ def show_description(description: Mapping[str, Any]) -> None:
         names = f" ({', '.join(shared[:3])}{', ...' if len(shared) > 3 else ''})" if shared else ""
         console.print(
             "The ids look like ids of utterances: many differ only in the number at their end. Without this number, "
-            f"{len(shared)} videos{names} are in several splits. If these are videos, import again with --unit video."
+            f"{len(shared)} videos{names} are in several splits. If they are ids of utterances, import again with "
+            "--unit video."
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mien.errors import SettingsError, UnknownNameError, UsageError
 from mien.limits import reporting_unreadable
-from mien.readers import arrays, planted, table
+from mien.readers import arrays, planted, table_columns
 from mien.readers.arrays import open_arrays
 from mien.readers.base import ReaderEntry, ReaderOptions, SourceDataSet, Unit
 from mien.readers.csd.reader import open_csd
@@ -26,10 +26,10 @@ __all__ = ["READERS", "open_reader"]
 READERS: dict[str, ReaderEntry] = {
     "table": ReaderEntry(
         open_table,
-        "CSV files with one row per utterance: texts, times, labels",
-        "one or more UTF-8 .csv files with the columns video_id and text",
+        "tables with one row per utterance: texts, times, labels",
+        "one or more files (.csv, .tsv, .jsonl, .parquet, or gzipped) with the columns video_id and text",
         "any spreadsheet; the column names are those of common CMU-MOSEI tables",
-        table.FIELDS,
+        table_columns.FIELDS,
         takes_labels=True,
         takes_utterance_ids=True,
     ),

@@ -343,7 +343,8 @@ def _require_one_part(row: Row, kind: str, first: str | None, own: str | None) -
         names = " and ".join(repr(name) if name is not None else f"no {kind}" for name in (first, own))
         raise DataError(
             f"Expected every video in one {kind}, but got video {row.video_id!r} in {names}; "
-            "split by video, because the utterances of a video are each other's context"
+            "split by video, because the utterances of a video are each other's context; or import them without "
+            "context: --unit utterance"
         )
 
 

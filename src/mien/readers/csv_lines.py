@@ -10,7 +10,7 @@ import itertools
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from mien.errors import DamagedFileError, DataError
 from mien.limits import MIB, current_limits
@@ -42,7 +42,7 @@ class _Unpacked(io.RawIOBase):
         self._file.close()
         super().close()
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any, /) -> int:
         try:
             content = self._file.read(len(buffer))
         except DAMAGED_ARCHIVE as error:
@@ -122,7 +122,7 @@ def not_utf8(path: Path, error: UnicodeDecodeError) -> DataError:
 
 
 def bounded_lines(handle: TextIO) -> Iterator[str]:
-    """Yield the lines of a text file. Raises ValueError if a line is too long, without reading all of it into memory."""
+    """Yield the lines of a text file. Raises ValueError at a line that is too long, before all of it is in memory."""
     largest = current_limits().cell_characters
     # the csv module has a limit of its own, which is smaller
     csv.field_size_limit(largest)

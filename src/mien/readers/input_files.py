@@ -18,6 +18,14 @@ ZIP_MAGIC = b"PK\x03\x04"
 NPY_MAGIC = b"\x93NUMPY"
 PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
+# first bytes of a file -> its format, for error messages
+KINDS = {
+    HDF5_MAGIC: "an HDF5 file (reader csd)",
+    ZIP_MAGIC: "a zip archive, perhaps .npz (reader arrays or npz)",
+    PARQUET_MAGIC: "a Parquet file (reader table)",
+    GZIP_MAGIC: "a gzip archive; unpack it first, unless it is a table",
+    NPY_MAGIC: "a single .npy array",
+}
 HEAD_BYTES = 512
 LAST_PICKLE_PROTOCOL = 5
 LARGEST_CODE_POINT = 0x10FFFF
@@ -114,16 +122,9 @@ def looks_like(path: Path) -> str:
     """
     with open(path, "rb") as handle:
         head = handle.read(HEAD_BYTES)
-    if head.startswith(HDF5_MAGIC):
-        return "an HDF5 file (reader csd)"
-    if head.startswith(ZIP_MAGIC):
-        return "a zip archive, perhaps .npz (reader arrays or npz)"
-    if head.startswith(PARQUET_MAGIC):
-        return "a Parquet file (reader table)"
-    if head.startswith(GZIP_MAGIC):
-        return "a gzip archive; unpack it first, unless it is a table"
-    if head.startswith(NPY_MAGIC):
-        return "a single .npy array"
+    for magic, kind in KINDS.items():
+        if head.startswith(magic):
+            return kind
     if head[:1] == b"\x80" and head[1:2] and head[1] <= LAST_PICKLE_PROTOCOL:
         return "a pickle (reader mmsa or mult)"
     try:

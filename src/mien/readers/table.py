@@ -14,13 +14,15 @@ from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import files_with_suffix, input_files
 from mien.readers.label_columns import LabelColumns
 from mien.readers.rules import EMOTIONS_IN_PART, FILE_UNUSED, emotion_labels, sentiment_label, usable_end
-from mien.readers.table_columns import FIELDS, TableColumns, count_unused, find_columns, shown_name
+from mien.readers.table_columns import count_unused, find_columns, shown_name
 from mien.readers.table_files import SUFFIXES, TableRow, open_table_file, require_columns
 from mien.schema import EMOTION, EMOTIONS, EXTRA_COLUMNS, SENTIMENT, FloatArray, Utterance
 
 
 def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
-    """Open one or more files as one table: CSV with any usual separator, lines of JSON, Parquet, as they are or gzipped.
+    """Open one or more files as one table.
+
+    A file is a CSV file with any usual separator, lines of JSON, or Parquet. Text files may be gzipped.
 
     Required columns: video_id and text. Optional columns: segment_id or index, start and end in seconds, split,
     speaker, fold, sentiment in [-3, 3], and the six emotions in [0, 3]. Columns with other usual names, such as "joy",

@@ -190,8 +190,8 @@ def count_unused(files: Sequence[TableColumns], notes: Counter[str]) -> None:
         values = set[str]().union(*(each.classes.get(name, ()) for each in files)) - {""}
         rule = f"{COLUMN_UNUSED}: {shown_name(name)}"
         if 1 < len(values) <= MOST_CLASSES_SHOWN and any(finite_number(value) is None for value in values):
-            space = EMOTION if EMOTION not in _spaces(read) and SENTIMENT not in _plain_name(name) else SENTIMENT
-            if space in _spaces(read):
+            space = EMOTION if EMOTION not in _paper_spaces(read) and SENTIMENT not in _plain_name(name) else SENTIMENT
+            if space in _paper_spaces(read):
                 space = "NAME"
             option = shlex.quote(f"{space}={name}:{LabelKind.CLASSES.value}")
             rule = f"{COLUMN_OF_CLASSES}: {shown_name(name)} (to read it: --label {option})"
@@ -201,6 +201,6 @@ def count_unused(files: Sequence[TableColumns], notes: Counter[str]) -> None:
         notes[f"{COLUMN_UNUSED}: {n_more} more"] += 1
 
 
-def _spaces(fields: Collection[str]) -> set[str]:
+def _paper_spaces(fields: Collection[str]) -> set[str]:
     """Return the paper's label spaces whose fields are read."""
     return {space for space, names in ((EMOTION, EMOTIONS), (SENTIMENT, (SENTIMENT,))) if set(names) & set(fields)}

@@ -21,6 +21,7 @@ from mien.readers.table_formats import Lines, json_lines, parquet_lines, xlsx_li
 # A folder is read as the files of the first of these kinds that it has.
 SUFFIXES = ((".csv",), (".tsv",), (".csv.gz", ".tsv.gz"), (".parquet",), (".jsonl", ".jsonl.gz"), (".xlsx",))
 LARGEST_INDEX = 2**63 - 1
+INDEX_DIGITS = 18  # a whole number with at most this many digits is below LARGEST_INDEX
 # whole numbers up to this one are exact as float64
 LARGEST_EXACT_FLOAT = 2**53
 COMMA_NUMBER = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
@@ -54,7 +55,8 @@ class TableRow:
         text = self.cells[column].strip()
         digits = text.lstrip("+-")
         value = finite_number(text)
-        is_plain = digits.isdecimal() and len(digits) <= current_limits().integer_digits
+        is_short = len(digits) <= INDEX_DIGITS or len(digits) <= current_limits().integer_digits
+        is_plain = digits.isdecimal() and is_short
         if value is not None and is_plain and abs(int(text)) <= LARGEST_INDEX:
             return int(text)
         if value is None or digits.isdecimal() or not value.is_integer() or abs(value) > LARGEST_EXACT_FLOAT:

@@ -126,7 +126,7 @@ def parquet_lines(path: Path) -> tuple[Callable[[], Lines], tuple[str, ...]]:
 
 def _is_opaque(kind: pa.DataType) -> bool:
     """Return whether the values of a column are bytes or have parts."""
-    return pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return any(check(kind) for check in (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary))
 
 
 def xlsx_lines(path: Path, reader: str) -> Callable[[], Lines]:

@@ -240,9 +240,9 @@ def _videos_by_fold(dataset: Dataset) -> dict[str, int] | None:
 def _leakage(dataset: Dataset, speakers: Mapping[str, set[str]]) -> dict[str, Any]:
     """Return the videos and the number of transcripts that occur in several splits, with examples of the transcripts.
 
-    If the ids of the videos seem to be ids of utterances, such as "talk_3", the videos that these ids name are compared,
-    too. Rows without a split are ignored. Transcripts are compared in lower case and without surrounding blanks. `speakers`
-    are the names of the speakers of each split, and of "none".
+    If the ids of the videos seem to be ids of utterances, such as "talk_3", the videos that these ids name are
+    compared, too. Rows without a split are ignored. Transcripts are compared in lower case and without surrounding
+    blanks. `speakers` are the names of the speakers of each split, and of "none".
     """
     facts = dataset.table(["video_id", "split", "transcript"]).to_pydict()
     videos, texts = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
