@@ -23,7 +23,7 @@ SUFFIXES = ((".csv",), (".tsv",), (".csv.gz", ".tsv.gz"), (".parquet",), (".json
 LARGEST_INDEX = 2**63 - 1
 INDEX_DIGITS = 18  # a whole number with at most this many digits is below LARGEST_INDEX
 # whole numbers up to this one are exact as float64
-LARGEST_EXACT_FLOAT = 2**53
+LARGEST_EXACT_FLOAT = 2**53 - 1
 COMMA_NUMBER = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 
 
