@@ -16,7 +16,8 @@ from mien.errors import DataError
 from mien.limits import SHOWN_CHARACTERS, current_limits
 from mien.readers.csv_lines import SEPARATOR_NAMES, csv_lines, find_separator, first_bytes, open_text
 from mien.readers.input_files import GZIP_MAGIC, PARQUET_MAGIC, ZIP_MAGIC, wrong_format
-from mien.readers.table_formats import Lines, json_lines, parquet_lines, xlsx_lines
+from mien.readers.table_formats import Lines, json_lines, parquet_lines
+from mien.readers.xlsx_lines import xlsx_lines
 
 # A folder is read as the files of the first of these kinds that it has.
 SUFFIXES = ((".csv",), (".tsv",), (".csv.gz", ".tsv.gz"), (".parquet",), (".jsonl", ".jsonl.gz"), (".xlsx",))

@@ -13,7 +13,6 @@ import pyarrow as pa
 from mien.errors import DataError
 from mien.limits import MIB, current_limits, require_shallow
 from mien.readers.csv_lines import bounded_lines, not_utf8, open_text
-from mien.readers.input_files import wrong_format
 from mien.storage.parquet import read_parquet
 
 # the number and the cells of each line
@@ -127,11 +126,6 @@ def parquet_lines(path: Path) -> tuple[Callable[[], Lines], tuple[str, ...]]:
 def _is_opaque(kind: pa.DataType) -> bool:
     """Return whether the values of a column are bytes or have parts."""
     return any(check(kind) for check in (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary))
-
-
-def xlsx_lines(path: Path, reader: str) -> Callable[[], Lines]:
-    """Raise DataError: an Excel file, or another zip archive, is not read."""
-    raise wrong_format(path, "a table (CSV, JSON lines or Parquet)", reader)
 
 
 def _cell(value: object) -> str:
