@@ -9,7 +9,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from xml.etree import ElementTree
 
 from mien.errors import DamagedFileError, DataError
@@ -24,6 +24,9 @@ CELL_NAME = re.compile(r"([A-Z]{1,3})[0-9]{1,7}")
 # columns of the largest sheet that Excel writes
 MOST_COLUMNS = 16_384
 PIECE_BYTES = 1 << 16
+DOCUMENT_TYPE = b"<!DOCTYPE"
+# A sheet stores no empty cells, so that a small file can have many. It may have this many times the limit `items`.
+CELLS_PER_ITEM = 16
 
 
 def xlsx_lines(path: Path, reader: str) -> Callable[[], Iterator[tuple[int, Sequence[str]]]]:
@@ -50,7 +53,7 @@ def xlsx_lines(path: Path, reader: str) -> Callable[[], Iterator[tuple[int, Sequ
         raise _damaged(path, error) from None
 
     def lines() -> Iterator[tuple[int, Sequence[str]]]:
-        width = 0
+        width = n_cells = 0
         try:
             with zipfile.ZipFile(path) as archive:
                 for number, cells in _sheet_rows(path, archive, sheet, texts):
@@ -58,6 +61,12 @@ def xlsx_lines(path: Path, reader: str) -> Callable[[], Iterator[tuple[int, Sequ
                         continue
                     # The sheet stores no empty cells at the end of a row.
                     width = width or len(cells)
+                    n_cells += width
+                    if n_cells > CELLS_PER_ITEM * current_limits().items:
+                        raise DataError(
+                            f"Expected at most {CELLS_PER_ITEM * current_limits().items} cells in {path}, but got "
+                            "more; allow more with --limit items=N"
+                        )
                     yield number, cells + [""] * (width - len(cells))
         except (zipfile.BadZipFile, ElementTree.ParseError, KeyError) as error:
             raise _damaged(path, error) from None
@@ -101,15 +110,18 @@ def _sheet_rows(
         stated = element.get("r", "")
         number = int(stated) if stated.isdecimal() and len(stated) < len(str(MIB * MIB)) else number + 1
         cells: list[str] = []
+        column = -1
         for cell in element:
-            column = _column(cell.get("r", ""), len(cells))
+            column = _column(cell.get("r", ""), column + 1)
+            if not (value := _value(cell, texts)):
+                continue
             if not len(cells) <= column < MOST_COLUMNS:
                 raise DataError(
                     f"Expected cells in order in row {number} of {path}, but got {cell.get('r')!r}; "
                     "save the sheet as CSV UTF-8"
                 )
             cells += [""] * (column - len(cells))
-            cells.append(_value(cell, texts))
+            cells.append(value)
         element.clear()
         yield number, cells
 
@@ -154,8 +166,9 @@ def _elements(path: Path, archive: zipfile.ZipFile, name: str) -> Iterator[Eleme
     A file with a document type is refused, because it could define texts that expand without limit.
     """
     limit = current_limits().largest_unpacked(path.stat().st_size)
-    parser = ElementTree.XMLPullParser(("end",))
+    parser: Any = ElementTree.XMLPullParser(("end",))
     n_bytes = 0
+    last = b""
     with archive.open(name) as handle:
         for piece in _pieces(handle):
             n_bytes += len(piece)
@@ -164,8 +177,10 @@ def _elements(path: Path, archive: zipfile.ZipFile, name: str) -> Iterator[Eleme
                     f"Expected at most {limit // MIB} MiB in {name} of {path}, but got more; allow more with "
                     "--limit unpacked_mib=N or unpacked_ratio=N"
                 )
-            if b"<!DOCTYPE" in piece[: 2 * PIECE_BYTES]:
+            # a file in UTF-16 has a zero byte after each letter
+            if DOCUMENT_TYPE in (last + piece).replace(b"\0", b""):
                 raise DataError(f"Expected no document type in {name} of {path}, but got one; save the sheet as CSV")
+            last = piece[-2 * len(DOCUMENT_TYPE) :]
             parser.feed(piece)
             for _, element in parser.read_events():
                 yield element
