@@ -51,7 +51,6 @@ def import_(call: ImportCall) -> None:
     """Import a published data set as a Dataset, and count everything that is dropped or corrected."""
     from mien.cli import progress, render_dataset
     from mien.commands.import_ import ImportOptions, import_dataset
-    from mien.readers.base import Unit
     from mien.storage.describe import describe as describe_dataset
 
     wanted = ImportOptions(
@@ -61,7 +60,7 @@ def import_(call: ImportCall) -> None:
         rename_splits=parse_pairs(call.rename_split or []),
         carve=options.parse_shares(call.carve),
         carve_seed=call.carve_seed,
-        unit=options.parse_name("a unit", call.unit, Unit),
+        unit=call.unit,
         words=call.words,
         name=call.name,
         workers=call.workers,

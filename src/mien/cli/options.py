@@ -125,26 +125,6 @@ def parse_shares(pairs: list[str] | None) -> dict[str, float]:
         raise UsageError(f"Expected --carve NAME=SHARE with a number, but got {', '.join(pairs or [])}") from None
 
 
-def parse_name(kind: str, text: str | None, known: Iterable[NameT]) -> NameT | None:
-    """Return the member of `known` with a name, or None if the option is not given.
-
-    Args:
-        kind: Kind of the name with an article, such as "a unit"; used in the error message.
-        text: Name; None if the option is not given.
-        known: Allowed names.
-
-    Returns:
-        The member of `known`, or None.
-
-    Raises:
-        UnknownNameError: The name is not in `known`.
-    """
-    by_name = {str(each): each for each in known}
-    if text is not None and text not in by_name:
-        raise UnknownNameError(kind, text, by_name)
-    return None if text is None else by_name[text]
-
-
 def parse_rates(text: str) -> tuple[float, ...]:
     """Parse ``"0.05,0.1"`` into ``(0.05, 0.1)``, and an empty text into ``()``.
 

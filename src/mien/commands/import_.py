@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.errors import UsageError
+from mien.errors import UnknownNameError, UsageError
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
 from mien.readers.base import ReaderOptions, SourceDataSet, Unit, collect_notes, read_in_order
@@ -47,14 +47,16 @@ class ImportOptions:
     name: str | None = None
     # labels of other kinds, of the reader `table`: NAME=COLUMN:KIND[:LOW..HIGH|a,b,c]
     labels: tuple[str, ...] = ()
-    # what the ids of the data set stand for, see `mien.readers.base.Unit`; None: ids of videos
-    unit: Unit | None = None
+    # video, utterance or id: what the ids of the data set stand for, see `mien.readers.base.Unit`; None: ids of videos
+    unit: str | None = None
     # number of processes that read videos; more than one needs a reader that reads single videos
     workers: int = 1
 
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise UsageError(f"Expected at least one worker, but got {self.workers}; change --workers")
+        if self.unit is not None and self.unit not in tuple(Unit):
+            raise UnknownNameError("a unit", self.unit, Unit)
 
 
 def import_dataset(
@@ -88,10 +90,11 @@ def import_dataset(
     """
     options = options or ImportOptions()
     extractor = _load_extractor(options)
-    reader_options = ReaderOptions(
-        options.mapping, options.words is not False, parse_labels(options.labels), options.unit
-    )
+    unit = None if options.unit is None else Unit(options.unit)
+    reader_options = ReaderOptions(options.mapping, options.words is not False, parse_labels(options.labels), unit)
     source = open_reader(reader, paths, reader_options)
+    if source.ids_are_videos and unit is None:
+        unit = Unit.ID
     if options.workers > 1 and source.reader is None:
         raise UsageError(
             f"Expected one worker for the reader {reader!r}, whose files are read as a whole, but got "
@@ -109,7 +112,7 @@ def import_dataset(
             "rename_splits": dict(options.rename_splits),
             "carve": dict(options.carve),
             "carve_seed": options.carve_seed,
-            **({"unit": options.unit.value} if options.unit else {}),
+            **({"unit": unit.value} if unit is not None else {}),
             # filled while videos are read; the card is written after the last video
             "notes": source.notes,
         },
@@ -117,6 +120,7 @@ def import_dataset(
         label_spaces=source.label_spaces,
         extra_columns=source.extra_columns,
     )
+    options = dataclasses.replace(options, unit=unit)
     groups = _video_groups(source, roles, extractor, options, advance or (lambda _done, _total: None))
     return write_dataset_groups(Path(out), groups, facts)
 
@@ -170,7 +174,7 @@ def _video_groups(
         described = read_in_order(source.reader, list(source.splits), source.files, options.workers)
         videos = collect_notes(described, source.splits, notes)
     videos = _with_roles(videos, roles)
-    if options.unit is Unit.UTTERANCE:
+    if options.unit == Unit.UTTERANCE:
         videos = _separate_utterances(videos)
     n_done = 0
     n_utterances: dict[str, int] = {}
@@ -183,9 +187,9 @@ def _video_groups(
         yield group
     if n_done < len(source.splits):  # the remaining videos have no utterances
         advance(len(source.splits), len(source.splits))
-    if options.unit is Unit.UTTERANCE:
+    if options.unit == Unit.UTTERANCE:
         add_note(notes, UTTERANCE_SEPARATE, n_done)
-    elif options.unit is not Unit.ID and (found := numbered_ids(n_utterances)):
+    elif options.unit != Unit.ID and (found := numbered_ids(n_utterances)):
         notes[ID_NUMBERED] = len(found.parts)
     # sorted, so that the order does not depend on which video was read first
     sorted_notes = sorted(notes.items())

@@ -7,7 +7,6 @@ rows may be in any order.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -21,8 +20,9 @@ from mien.errors import DataError
 from mien.labels import PAPER_SPACES, LabelSpace
 from mien.limits import read_limited
 from mien.readers.label_columns import LabelOption
-from mien.readers.rules import ID_NUMBER_READ, ROW_REPEATED, TRANSCRIPT_SHARED, VIDEO_EMPTY
+from mien.readers.rules import ID_NUMBER_READ, ROW_REPEATED, VIDEO_EMPTY
 from mien.readers.splits import same_split
+from mien.readers.transcripts import SharedTranscripts
 from mien.schema import FeatureSpace, Modality, SentimentValues, Utterance, Video, in_start_order
 from mien.storage.video_ids import LONGEST_ID, UNAMBIGUOUS, numbered_ids, split_ids
 
@@ -62,6 +62,8 @@ class SourceDataSet:
     label_spaces: tuple[LabelSpace, ...] = PAPER_SPACES
     # names in `schema.EXTRA_COLUMNS` for which the data set has values
     extra_columns: tuple[str, ...] = ()
+    # whether the format says that each id is that of a video, even if the ids differ only in a number at their end
+    ids_are_videos: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,16 +283,28 @@ def group(
     return groups
 
 
+class _Numbering:
+    """Numbers the rows of each video in stored order. A repeated row gets the number of the first, to be dropped."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[Any, ...], int] = {}
+        self._n_rows: Counter[str] = Counter()
+
+    def number(self, row: Row, video_id: str) -> int:
+        key = _repetition_key(row, numbered=False)
+        if key not in self._numbers:
+            self._numbers[key] = self._n_rows[video_id]
+            self._n_rows[video_id] += 1
+        return self._numbers[key]
+
+
 def _separate_rows(rows: Sequence[Row], numbered: bool) -> list[Row]:
     """Return the rows with an id for each utterance: the id of its video with the number of the utterance."""
-    n_rows: Counter[str] = Counter()
-    # a repeated row gets the number of the first, so that it is dropped
-    numbers: dict[tuple[Any, ...], int] = {}
+    numbering = _Numbering()
     separate = []
     for row in rows:
         if not numbered:
-            row.utterance.index = numbers.setdefault(_repetition_key(row, numbered), n_rows[row.video_id])
-            n_rows[row.video_id] = max(n_rows[row.video_id], row.utterance.index + 1)
+            row.utterance.index = numbering.number(row, row.video_id)
         separate.append(dataclasses.replace(row, video_id=f"{row.video_id}[{row.utterance.index}]"))
     return separate
 
@@ -311,29 +325,32 @@ def _utterance_ids(rows: Sequence[Row], unit: Unit | None) -> Mapping[str, tuple
         found = numbered_ids(Counter(video_id for video_id, _, _ in contents))
         parts = found.parts if found is not None and found.is_unambiguous else {}
     else:
-        parts = split_ids(ids)
+        found = numbered_ids(dict.fromkeys(ids, 1))
+        parts = split_ids(ids) if found is None else found.parts
     return {} if {video for video, _ in parts.values()} & (ids.keys() - parts.keys()) else parts
 
 
 def _joined_rows(rows: Sequence[Row], parts: Mapping[str, tuple[str, int | None]], numbered: bool) -> list[Row]:
     """Return the rows with the ids of videos, and the number at the end of an id as the index of its utterance.
 
-    An index that the rows have is kept if it is unique in each video.
+    An index that the rows have is kept if it is unique in each video. If neither is unique ("talk_F01" and "talk_M01"),
+    or if the ids end in times, the utterances of a video are numbered in stored order.
     """
-    own = {(parts.get(row.video_id, (row.video_id,))[0], row.utterance.index): row.video_id for row in rows}
-    keeps_index = numbered and len(own) >= len({row.video_id for row in rows})
-    n_rows: Counter[str] = Counter()
+    by_index = {(parts.get(row.video_id, (row.video_id,))[0], row.utterance.index) for row in rows}
+    keeps_index = numbered and len(by_index) >= len({row.video_id for row in rows})
+    takes_number = len(set(parts.values())) == len(parts)
+    numbering = _Numbering()
     joined = []
     for row in rows:
         video_id, number = parts.get(row.video_id, (row.video_id, None))
-        if not numbered and number is None:
-            row.utterance.index = n_rows[video_id]
-            n_rows[video_id] += 1
-        elif number is not None and not keeps_index:
-            row.utterance.index = number
         applied = Counter(row.applied or ())
-        if video_id != row.video_id:
+        if row.video_id in parts:
             applied[ID_NUMBER_READ] += 1
+            if not keeps_index:
+                known = number if takes_number else None
+                row.utterance.index = numbering.number(row, video_id) if known is None else known
+        elif not numbered:
+            row.utterance.index = numbering.number(row, video_id)
         joined.append(dataclasses.replace(row, video_id=video_id, applied=applied))
     return joined
 
@@ -346,33 +363,6 @@ def _require_one_part(row: Row, kind: str, first: str | None, own: str | None) -
             "split by video, because the utterances of a video are each other's context; or import them without "
             "context: --unit utterance"
         )
-
-
-class SharedTranscripts:
-    """Counts the transcripts that occur in more than one split, ignoring case and surrounding blanks.
-
-    To save memory on a large data set, a hash of eight bytes per transcript is stored instead of the text.
-    """
-
-    def __init__(self, notes: Counter[str]) -> None:
-        self._notes = notes
-        self._split_of: dict[bytes, str] = {}
-        self._shared: set[bytes] = set()
-
-    def see(self, transcript: str, split: str | None) -> None:
-        """Record the transcript of one utterance. A transcript that occurs in more than one split is counted once.
-
-        Args:
-            transcript: Text of the utterance; a blank text is ignored.
-            split: Split of the utterance's video. If it is None, the transcript is ignored.
-        """
-        text = transcript.strip().lower()
-        if not text or split is None:
-            return
-        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        if self._split_of.setdefault(key, split) != split and key not in self._shared:
-            self._shared.add(key)
-            self._notes[TRANSCRIPT_SHARED] += 1
 
 
 def _repetition_key(row: Row, numbered: bool) -> tuple[Any, ...]:

@@ -24,6 +24,9 @@ SEPARATOR_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertica
 SEPARATOR_LINE = "sep="
 # UTF-32 is not looked for: its mark begins like that of UTF-16, and no program writes it by default
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# JSON, Parquet and Excel store no empty cells, so that a small file can have many. A table may have this many times the
+# limit `items`.
+CELLS_PER_ITEM = 16
 DAMAGED_ARCHIVE = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
@@ -130,6 +133,16 @@ def bounded_lines(handle: TextIO) -> Iterator[str]:
         if len(line) > CELLS_PER_LINE * largest:
             raise ValueError(f"more than {CELLS_PER_LINE * largest} characters (--limit cell_characters=N allows more)")
         yield line
+
+
+def require_cells(path: Path, n_cells: int) -> None:
+    """Raise DataError if a table has too many cells, also empty ones."""
+    largest = CELLS_PER_ITEM * current_limits().items
+    if n_cells > largest:
+        raise DataError(
+            f"Expected at most {largest} cells in {path}, but got more; leave out columns, or allow more with "
+            "--limit items=N"
+        )
 
 
 def find_separator(path: Path) -> str:

@@ -27,6 +27,7 @@ KINDS = {
     NPY_MAGIC: "a single .npy array",
 }
 HEAD_BYTES = 512
+WIDE_SHARE = 0.8
 LAST_PICKLE_PROTOCOL = 5
 LARGEST_CODE_POINT = 0x10FFFF
 LARGEST_TEXT_NUMBER_BITS = 64
@@ -132,7 +133,11 @@ def looks_like(path: Path) -> str:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return "binary data of an unknown kind"
-    return "binary data of an unknown kind" if b"\0" in head else "text (reader table or meld)"
+    if b"\0" not in head:
+        return "text (reader table or meld)"
+    # letters of Western languages have a zero byte each in UTF-16
+    is_wide = any(head[first::2].count(0) > WIDE_SHARE * len(head[first::2]) for first in (0, 1))
+    return "text in UTF-16 without a byte order mark; save it as UTF-8" if is_wide else "binary data of an unknown kind"
 
 
 def wrong_format(path: Path, expected: str, reader: str) -> DataError:

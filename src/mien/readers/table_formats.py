@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mien.errors import DataError
 from mien.limits import MIB, current_limits, require_shallow
-from mien.readers.csv_lines import bounded_lines, not_utf8, open_text
+from mien.readers.csv_lines import bounded_lines, not_utf8, open_text, require_cells
 from mien.storage.parquet import read_parquet
 
 # the number and the cells of each line
@@ -34,8 +34,9 @@ def json_lines(path: Path) -> Callable[[], Lines]:
         DataError: The file has something other than objects.
     """
     columns: dict[str, None] = {}
-    for _, record in _json_records(path):
+    for number, (_, record) in enumerate(_json_records(path), 1):
         columns.update(dict.fromkeys(record))
+        require_cells(path, number * len(columns))
     header = [_clean(name) for name in columns]
 
     def lines() -> Lines:
@@ -110,6 +111,7 @@ def parquet_lines(path: Path) -> tuple[Callable[[], Lines], tuple[str, ...]]:
     kept = [number for number, column in enumerate(table.schema) if not _is_opaque(column.type)]
     unreadable = tuple(column.name for column in table.schema if _is_opaque(column.type))
     table = table.select(kept)
+    require_cells(path, table.num_rows * table.num_columns)
 
     def lines() -> Lines:
         yield 1, [_clean(name) for name in table.column_names]

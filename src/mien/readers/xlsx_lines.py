@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from mien.errors import DamagedFileError, DataError
 from mien.limits import MIB, current_limits
+from mien.readers.csv_lines import require_cells
 from mien.readers.input_files import wrong_format
 
 WORKBOOK = "xl/workbook.xml"
@@ -25,8 +26,6 @@ CELL_NAME = re.compile(r"([A-Z]{1,3})[0-9]{1,7}")
 MOST_COLUMNS = 16_384
 PIECE_BYTES = 1 << 16
 DOCUMENT_TYPE = b"<!DOCTYPE"
-# A sheet stores no empty cells, so that a small file can have many. It may have this many times the limit `items`.
-CELLS_PER_ITEM = 16
 
 
 def xlsx_lines(path: Path, reader: str) -> Callable[[], Iterator[tuple[int, Sequence[str]]]]:
@@ -62,11 +61,7 @@ def xlsx_lines(path: Path, reader: str) -> Callable[[], Iterator[tuple[int, Sequ
                     # The sheet stores no empty cells at the end of a row.
                     width = width or len(cells)
                     n_cells += width
-                    if n_cells > CELLS_PER_ITEM * current_limits().items:
-                        raise DataError(
-                            f"Expected at most {CELLS_PER_ITEM * current_limits().items} cells in {path}, but got "
-                            "more; allow more with --limit items=N"
-                        )
+                    require_cells(path, n_cells)
                     yield number, cells + [""] * (width - len(cells))
         except (zipfile.BadZipFile, ElementTree.ParseError, KeyError) as error:
             raise _damaged(path, error) from None
