@@ -49,7 +49,7 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     used = {field: column for each in opened for field, column in each.by_field.items()}
     for field, column in options.mapping.items():
         if field not in used:
-            require_columns(files[0], {field: column}, opened[0].table.header)
+            require_columns(opened[0].table, {field: column})
     numbered = [each for each in opened if "index" in each.by_field]
     if numbered and len(numbered) < len(opened):
         lacking = next(each for each in opened if each not in numbered)
@@ -59,7 +59,7 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
         )
     for option in options.labels:
         for each in opened:
-            require_columns(each.table.path, {name: name for name in option.columns}, each.table.header)
+            require_columns(each.table, {name: name for name in option.columns})
     labels = [
         option.label_columns(lambda: (row for each in opened for row in each.rows())) for option in options.labels
     ]

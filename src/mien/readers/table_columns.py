@@ -115,7 +115,7 @@ def find_columns(
     column_names = {name: mapping.get(name, FIELDS[name][0]) for name in FIELDS}
     groups = [REQUIRED, *(names for names in GROUPS if any(name in columns for name in names))]
     for names in groups:
-        require_columns(table.path, {name: columns.get(name, column_names[name]) for name in names}, table.header)
+        require_columns(table, {name: columns.get(name, column_names[name]) for name in names})
     numeric = [columns[name] for name in NUMERIC if name in columns]
     used = {*columns.values(), *own_columns}
     unused = tuple(name for name in table.header if name not in used) + table.unreadable

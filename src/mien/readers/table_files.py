@@ -203,23 +203,25 @@ def _checked_header(path: Path, lines: Callable[[], Lines]) -> tuple[str, ...]:
     return tuple(cells)
 
 
-def require_columns(path: Path, needed: Mapping[str, str], columns: tuple[str, ...]) -> None:
+def require_columns(table: TableFile, needed: Mapping[str, str]) -> None:
     """Check that a file has all needed columns.
 
     Args:
-        path: The file, for the error message.
+        table: The file.
         needed: Field -> name of its column.
-        columns: All column names of the file.
 
     Raises:
         DataError: A needed column is missing; the message lists the columns of the file.
     """
     for field, column in needed.items():
-        if column not in columns:
+        if column not in table.header:
             remedy = f"name the column that holds it with --map {field}=COLUMN"
-            if len(columns) == 1:
-                remedy = "separate the columns by commas, semicolons, tabs or |"
-            raise DataError(f"Expected a column {column!r} in {path}, but got {', '.join(columns)}; {remedy}")
+            if len(table.header) == 1:
+                separators = "separate the columns by commas, semicolons, tabs or |"
+                remedy = separators if table.separator else "give every row all its columns"
+            raise DataError(
+                f"Expected a column {column!r} in {table.path}, but got {', '.join(table.header)}; {remedy}"
+            )
 
 
 def finite_number(text: str) -> float | None:
