@@ -137,7 +137,9 @@ def looks_like(path: Path) -> str:
         return "text (reader table or meld)"
     # letters of Western languages have a zero byte each in UTF-16
     is_wide = any(head[first::2].count(0) > WIDE_SHARE * len(head[first::2]) for first in (0, 1))
-    return "text in UTF-16 without a byte order mark; save it as UTF-8" if is_wide else "binary data of an unknown kind"
+    return (
+        "text in UTF-16 without a byte order mark (save it as UTF-8)" if is_wide else "binary data of an unknown kind"
+    )
 
 
 def wrong_format(path: Path, expected: str, reader: str) -> DataError:

@@ -9,21 +9,15 @@ import numpy as np
 
 from mien.errors import DataError, UsageError
 from mien.readers.rules import SPLIT_RENAMED
-from mien.schema import SPLITS
+from mien.schema import SPLIT_SPELLINGS, SPLITS
 
 # `--rename-split test=none` excludes a split from training and scoring; `none=train` trains on videos without a split
 NO_SPLIT = "none"
-# name of a split in lower case -> split
-SPELLINGS = {
-    **dict.fromkeys(("train", "training", "tr", "trn"), "train"),
-    **dict.fromkeys(("valid", "val", "dev", "devel", "development", "validation", "validate"), "valid"),
-    **dict.fromkeys(("test", "testing", "tst"), "test"),
-}
 
 
 def split_role(name: str) -> str | None:
     """Return which of train, valid and test a name usually stands for, in any case; None if it is unknown."""
-    return SPELLINGS.get(name.strip().casefold())
+    return SPLIT_SPELLINGS.get(name.strip().casefold())
 
 
 def same_split(first: str | None, second: str | None) -> bool:

@@ -49,15 +49,16 @@ def json_lines(path: Path) -> Callable[[], Lines]:
 
 def _json_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the objects of a JSON file, each with the number of its line, or its number in the list."""
-    line = 0
+    line, is_first = 0, True
     try:
         with open_text(path) as handle:
             for line, text in enumerate(bounded_lines(handle), 1):
-                if text.lstrip().startswith("["):
+                if is_first and text.lstrip().startswith("["):
                     content = _parsed(text + _rest(handle))
                     yield from ((number, _object(path, each, number)) for number, each in enumerate(content, 1))
                     return
                 if text.strip():
+                    is_first = False
                     yield line, _object(path, _parsed(text), line)
     except UnicodeDecodeError as error:
         raise not_utf8(path, error) from None

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mien.schema import SPLIT_SPELLINGS
+
 # notations that published data sets use for the utterances of a video, and that do not occur in ids of videos
 UNAMBIGUOUS = (re.compile(r"(.+)\[(\d{1,18})\]", re.DOTALL), re.compile(r"(.+)\$_\$(\d{1,18})", re.DOTALL))
 # "video_3", "video-3", "video/3", "video#3", "video_utt3", "video_F003", "video (3)", or file names of this kind
@@ -29,8 +31,6 @@ LONGEST_ID = 200
 LEAST_NUMBERED = 0.9
 LEAST_SINGLE = 0.95
 LEAST_SHARING = 0.3
-# ids such as "train-00012" name a split and no video
-SPLIT_WORDS = frozenset(("train", "training", "tr", "valid", "val", "dev", "validation", "test", "testing"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ def numbered_ids(n_utterances: Mapping[str, int]) -> NumberedIds | None:
             continue
         if pattern in UNAMBIGUOUS:
             return NumberedIds(parts, True)
-        named = {video for video in n_by_video if video.strip("_-").lower() not in SPLIT_WORDS}
+        # an id such as "train-00012" names a split and no video
+        named = {video for video in n_by_video if video.strip("_-").lower() not in SPLIT_SPELLINGS}
         if len(named) > 1:
             return NumberedIds(parts, False)
     return None
