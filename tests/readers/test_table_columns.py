@@ -83,27 +83,41 @@ def test_a_column_that_may_be_another_thing_needs_its_exact_name(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("column", "space"),
-    [("emotion", "emotion"), ("Emotion", "emotion"), ("label emotion", "emotion"), ("mood", "emotion")],
+    ("column", "classes", "space"),
+    [
+        ("emotion", ("Joy", "anger"), "emotion"),
+        ("Emotion", ("neutral", "sadness", "excited"), "emotion"),
+        ("class label", ("fear", "joy"), "emotion"),
+        ("target", ("fear", "joy", "boredom"), "emotion"),
+        ("polarity", ("negative", "neutral", "positive"), "sentiment"),
+        ("label", ("sarcastic", "serious"), "NAME"),
+    ],
 )
-def test_one_column_with_names_of_emotions_is_named_with_an_option_that_reads_it(
-    tmp_path: Path, column: str, space: str
+def test_a_column_with_names_of_classes_is_named_with_an_option_that_reads_it(
+    tmp_path: Path, column: str, classes: Sequence[str], space: str
 ) -> None:
-    text = f"video_id,text,{column}\nv,a,joy\nw,b,anger\nx,c,\ny,d,joy\n"
-    (note,) = opened(tmp_path, text).notes
+    rows = "".join(f"v{number},a,{name}\n" for number, name in enumerate((*classes, "", *classes)))
+    (note,) = opened(tmp_path, f"video_id,text,{column}\n{rows}").notes
     option = f"{space}={column}:classes"
     shown = f"'{option}'" if " " in option else option
     assert note == f"{rules.COLUMN_OF_CLASSES}: {column} (to read it: --label {shown})"
-    labelled = opened(tmp_path, text, [option])
+    labelled = opened(tmp_path, f"video_id,text,{column}\n{rows}", [option.replace("NAME", "tone")])
     assert labelled.notes == {}
     (labels,) = labelled.label_spaces
-    assert (labels.name, labels.names) == (space, ("anger", "joy"))
+    assert labels.names == tuple(sorted(classes))
 
 
-def test_a_column_of_numbers_or_of_free_text_has_no_names_of_classes(tmp_path: Path) -> None:
-    rows = "".join(f"v{number},a,{number % 3},note {number}\n" for number in range(60))
-    source = opened(tmp_path, f"video_id,text,emotion,annotation\n{rows}")
-    assert source.notes == {f"{rules.COLUMN_UNUSED}: emotion": 1, f"{rules.COLUMN_UNUSED}: annotation": 1}
+def test_the_option_takes_no_name_that_is_in_use(tmp_path: Path) -> None:
+    text = "video_id,text,emotion,emotion2\nv,a,joy,fear\nw,b,fear,joy\n"
+    (note,) = opened(tmp_path, text, ["emotion=emotion:classes"]).notes
+    assert note.endswith("--label NAME=emotion2:classes)")
+
+
+def test_a_column_of_numbers_free_text_or_names_of_other_things_has_no_names_of_classes(tmp_path: Path) -> None:
+    people = ("Joy", "Ann", "Ben", "Cho")
+    rows = "".join(f"v{number},a,{number % 3},note {number},{people[number % 4]}\n" for number in range(60))
+    source = opened(tmp_path, f"video_id,text,emotion,annotation,who\n{rows}")
+    assert source.notes == {f"{rules.COLUMN_UNUSED}: {name}": 1 for name in ("emotion", "annotation", "who")}
 
 
 def test_unread_columns_are_counted_by_file_and_not_all_named(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     spaces = _label_spaces(used, labels) if labels else PAPER_SPACES
     rows = (_table_row(row, each.by_field, labels) for each in opened for row in each.rows())
     groups = group(rows, notes, files[0], numbered=bool(numbered), unit=options.unit)
-    count_unused(opened, notes)
+    count_unused(opened, list(own), notes)
     return SourceDataSet(
         splits=groups.splits,
         spaces={},

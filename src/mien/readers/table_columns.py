@@ -38,13 +38,27 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "sad": ("sadness",),
     "surprise": ("surprised",),
 }
+# names of classes of emotion and of sentiment
+EMOTION_WORDS = frozenset(
+    (
+        *EMOTIONS,
+        *(name for names in USUAL_NAMES.values() for name in names),
+        "neutral",
+        "excited",
+        "frustrated",
+        "other",
+    )
+)
+SENTIMENT_WORDS = frozenset(("negative", "neutral", "positive", "neg", "neu", "pos"))
 # words in the names of columns that often have one class per row
 CLASS_WORDS = (EMOTION, SENTIMENT, "emo", "label", "class", "annotation", "polarity", "mood", "feeling")
 # Fields whose columns must have the name exactly: a column such as "Index" often has other values.
 EXACT = ("fold",)
 EXACT_NAMES = ("index",)
-MOST_CLASSES_SHOWN = 50
+MOST_CLASSES = 50
 MOST_COLUMNS_NAMED = 30
+# stands for a name that the user chooses
+NEW_SPACE = "NAME"
 SHOWN_NAME_CHARACTERS = 60
 NO_NAME = "(without a name)"
 
@@ -64,15 +78,17 @@ class TableColumns:
     by_field: dict[str, str]
     decimal_commas: frozenset[str] = frozenset()
     unused: tuple[str, ...] = ()
-    # Column that may have one class per row -> its values. It is filled while the rows are read.
+    # Unused column that may have one class per row -> its values. It is filled while the rows are read.
     classes: dict[str, set[str]] = field(default_factory=dict)
 
     def rows(self) -> Iterable[TableRow]:
         """Yield the rows, and collect the values of columns that may have one class per row."""
+        counted = dict(self.classes)
         for row in self.table.rows(self.decimal_commas):
-            for column, values in self.classes.items():
-                if len(values) <= MOST_CLASSES_SHOWN:
-                    values.add(row.cells[column].strip())
+            for column, values in counted.items():
+                values.add(row.cells[column].strip())
+            if any(len(values) > MOST_CLASSES for values in counted.values()):
+                counted = {column: values for column, values in counted.items() if len(values) <= MOST_CLASSES}
             yield row
 
 
@@ -122,7 +138,7 @@ def find_columns(
     decimal_commas = table.decimal_comma_columns([*numeric, *own_columns])
     for column in sorted(decimal_commas):
         notes[f"{COLUMN_DECIMAL_COMMA}: {shown_name(column)}"] += 1
-    classes = {name: set[str]() for name in unused if name in table.header and _may_have_classes(name)}
+    classes = {name: set[str]() for name in unused[:MOST_COLUMNS_NAMED] if name in table.header}
     return TableColumns(table, columns, decimal_commas, unused, classes)
 
 
@@ -166,33 +182,29 @@ def _plain_name(column: str) -> str:
     return column.strip().casefold().replace(" ", "_").replace("-", "_")
 
 
-def _may_have_classes(column: str) -> bool:
-    return any(word in _plain_name(column) for word in CLASS_WORDS)
-
-
 def shown_name(column: str) -> str:
     """Return the name of a column for a note, shortened."""
     return column.strip()[:SHOWN_NAME_CHARACTERS] or NO_NAME
 
 
-def count_unused(files: Sequence[TableColumns], notes: Counter[str]) -> None:
+def count_unused(files: Sequence[TableColumns], own: Collection[str], notes: Counter[str]) -> None:
     """Name the columns that were not read in the notes, after all rows have been read.
 
     A column of words that are often repeated is said to have names of classes, with the option that reads it.
 
     Args:
         files: Columns of all files.
+        own: Names of the label spaces of the user.
         notes: Counter: text of a rule -> number of files. It is updated in place.
     """
     n_files: Counter[str] = Counter(name for each in files for name in each.unused)
-    read = {name for each in files for name in each.by_field}
+    fields = {name for each in files for name in each.by_field}
+    taken = {*own, *fields, *((EMOTION,) if fields & set(EMOTIONS) else ())}
     for name in list(n_files)[:MOST_COLUMNS_NAMED]:
         values = set[str]().union(*(each.classes.get(name, ()) for each in files)) - {""}
         rule = f"{COLUMN_UNUSED}: {shown_name(name)}"
-        if 1 < len(values) <= MOST_CLASSES_SHOWN and any(finite_number(value) is None for value in values):
-            space = EMOTION if EMOTION not in _paper_spaces(read) and SENTIMENT not in _plain_name(name) else SENTIMENT
-            if space in _paper_spaces(read):
-                space = "NAME"
+        if (space := _space_of_classes(name, values)) is not None:
+            space = NEW_SPACE if space in taken else space
             option = shlex.quote(f"{space}={name}:{LabelKind.CLASSES.value}")
             rule = f"{COLUMN_OF_CLASSES}: {shown_name(name)} (to read it: --label {option})"
         notes[rule] += n_files[name]
@@ -201,6 +213,12 @@ def count_unused(files: Sequence[TableColumns], notes: Counter[str]) -> None:
         notes[f"{COLUMN_UNUSED}: {n_more} more"] += 1
 
 
-def _paper_spaces(fields: Collection[str]) -> set[str]:
-    """Return the paper's label spaces whose fields are read."""
-    return {space for space, names in ((EMOTION, EMOTIONS), (SENTIMENT, (SENTIMENT,))) if set(names) & set(fields)}
+def _space_of_classes(column: str, values: Collection[str]) -> str | None:
+    """Return a name for the label space of a column that has names of classes; None if it has other values."""
+    if not 1 < len(values) <= MOST_CLASSES or all(finite_number(value) is not None for value in values):
+        return None
+    words = {value.casefold() for value in values}
+    for space, known in ((SENTIMENT, SENTIMENT_WORDS), (EMOTION, EMOTION_WORDS)):
+        if 2 * len(words & known) >= len(words):
+            return space
+    return NEW_SPACE if any(word in _plain_name(column) for word in CLASS_WORDS) else None
