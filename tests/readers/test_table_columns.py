@@ -86,7 +86,7 @@ def test_a_column_that_may_be_another_thing_needs_its_exact_name(tmp_path: Path)
     ("column", "classes", "space"),
     [
         ("emotion", ("Joy", "anger"), "emotion"),
-        ("Emotion", ("neutral", "sadness", "excited"), "emotion"),
+        ("Emotion", ("neutral", "sadness"), "emotion"),
         ("class label", ("fear", "joy"), "emotion"),
         ("target", ("fear", "joy", "boredom"), "emotion"),
         ("polarity", ("negative", "neutral", "positive"), "sentiment"),

@@ -38,18 +38,10 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "sad": ("sadness",),
     "surprise": ("surprised",),
 }
-# names of classes of emotion and of sentiment
-EMOTION_WORDS = frozenset(
-    (
-        *EMOTIONS,
-        *(name for names in USUAL_NAMES.values() for name in names),
-        "neutral",
-        "excited",
-        "frustrated",
-        "other",
-    )
-)
-SENTIMENT_WORDS = frozenset(("negative", "neutral", "positive", "neg", "neu", "pos"))
+# names of classes of emotion and of sentiment, and of classes that either may have
+EMOTION_WORDS = {*EMOTIONS, *(name for names in USUAL_NAMES.values() for name in names), "excited", "frustrated"}
+SENTIMENT_WORDS = {"negative", "positive", "neg", "pos"}
+COMMON_WORDS = {"neutral", "neu", "none", "other", "unknown"}
 # words in the names of columns that often have one class per row
 CLASS_WORDS = (EMOTION, SENTIMENT, "emo", "label", "class", "annotation", "polarity", "mood", "feeling")
 # Fields whose columns must have the name exactly: a column such as "Index" often has other values.
@@ -217,8 +209,8 @@ def _space_of_classes(column: str, values: Collection[str]) -> str | None:
     """Return a name for the label space of a column that has names of classes; None if it has other values."""
     if not 1 < len(values) <= MOST_CLASSES or all(finite_number(value) is not None for value in values):
         return None
-    words = {value.casefold() for value in values}
+    words = {value.casefold() for value in values} - COMMON_WORDS
     for space, known in ((SENTIMENT, SENTIMENT_WORDS), (EMOTION, EMOTION_WORDS)):
-        if 2 * len(words & known) >= len(words):
+        if words and 2 * len(words & known) >= len(words):
             return space
     return NEW_SPACE if any(word in _plain_name(column) for word in CLASS_WORDS) else None
