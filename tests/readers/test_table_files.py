@@ -55,6 +55,10 @@ def test_a_table_in_any_format_has_the_same_rows(tmp_path: Path, name: str) -> N
             r"got text in UTF-16 without a byte order mark \(save it as UTF-8\)",
             id="utf-16",
         ),
+        pytest.param(b"\xfd7zXZ\0", r"got an xz archive \(unpack it first\)", id="xz"),
+        pytest.param(b"\xd0\xcf\x11\xe0\0", r"got a file of an old Office program, perhaps \.xls", id="xls"),
+        pytest.param(b"version https://git-lfs.github.com/spec/v1\n", "got a Git LFS pointer in place", id="lfs"),
+        pytest.param(b"<!DOCTYPE html>\n<p>404\n", "got a web page", id="html"),
         pytest.param(b"\x89HDF\r\n\x1a\n\0\0", "got an HDF5 file .reader csd.", id="hdf5"),
         pytest.param(b"PK\x03\x04\0\0", "got File is not a zip file; save it again", id="cut zip"),
         pytest.param(

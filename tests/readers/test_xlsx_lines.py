@@ -54,10 +54,18 @@ def test_the_cells_of_the_first_sheet_are_read_as_text(tmp_path: Path) -> None:
     ]
 
 
-def test_another_archive_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.npy", "but got a zip archive, perhaps .npz"),
+        ("content.xml", "but got an OpenDocument file; save the sheet as .xlsx or CSV UTF-8"),
+        ("labels.csv", "but got a zip archive with labels.csv; unpack it first"),
+    ],
+)
+def test_another_archive_is_named(tmp_path: Path, name: str, message: str) -> None:
     with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
-        archive.writestr("a.npy", "x")
-    with pytest.raises(DataError, match="but got a zip archive, perhaps .npz"):
+        archive.writestr(name, "x")
+    with pytest.raises(DataError, match=message):
         xlsx_lines(tmp_path / "t.zip", "table")
 
 

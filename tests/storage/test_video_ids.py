@@ -8,7 +8,19 @@ import pytest
 
 from mien.storage.video_ids import LONGEST_ID, numbered_ids, split_ids
 
-NOTATIONS = ["{}[{}]", "{}$_${}", "{}_{}", "{}-{}", "{}/{}", "{}#{}", "{}_utt{:03d}", "{}.{}.wav", "{} ({})"]
+NOTATIONS = [
+    "{}[{}]",
+    "{}$_${}",
+    "{}_{}",
+    "{}-{}",
+    "{}/{}",
+    "{}#{}",
+    "{}_utt{:03d}",
+    "{}clip{}",
+    "{}-F{:02d}",
+    "{}.{}.wav",
+    "{} ({})",
+]
 
 
 def ids_of(notation: str, n_videos: int = 7, n_utterances: int = 5) -> list[str]:

@@ -23,8 +23,17 @@ KINDS = {
     HDF5_MAGIC: "an HDF5 file (reader csd)",
     ZIP_MAGIC: "a zip archive, perhaps .npz (reader arrays or npz)",
     PARQUET_MAGIC: "a Parquet file (reader table)",
-    GZIP_MAGIC: "a gzip archive; unpack it first, unless it is a table",
     NPY_MAGIC: "a single .npy array",
+    GZIP_MAGIC: "a gzip archive (unpack it first)",
+    b"BZh": "a bzip2 archive (unpack it first)",
+    b"\xfd7zXZ": "an xz archive (unpack it first)",
+    b"\x28\xb5\x2f\xfd": "a zstd archive (unpack it first)",
+    b"ARROW1": "an Arrow file (save it as Parquet)",
+    b"\xd0\xcf\x11\xe0": "a file of an old Office program, perhaps .xls (save it as .xlsx or as CSV UTF-8)",
+    b"version https://git-lfs": "a Git LFS pointer in place of the file (run git lfs pull)",
+    b"<!DOCTYPE": "a web page (download the file itself)",
+    b"<!doctype": "a web page (download the file itself)",
+    b"<html": "a web page (download the file itself)",
 }
 HEAD_BYTES = 512
 WIDE_SHARE = 0.8

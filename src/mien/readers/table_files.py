@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mien.errors import DataError
 from mien.limits import SHOWN_CHARACTERS, current_limits
-from mien.readers.csv_lines import SEPARATOR_NAMES, csv_lines, find_separator, first_bytes, open_text
-from mien.readers.input_files import GZIP_MAGIC, PARQUET_MAGIC, ZIP_MAGIC, wrong_format
+from mien.readers.csv_lines import SEPARATOR_NAMES, UTF_16_MARKS, csv_lines, find_separator, first_bytes, open_text
+from mien.readers.input_files import GZIP_MAGIC, KINDS, PARQUET_MAGIC, ZIP_MAGIC, wrong_format
 from mien.readers.table_formats import Lines, json_lines, parquet_lines
 from mien.readers.xlsx_lines import xlsx_lines
 
@@ -171,7 +171,7 @@ def open_table_file(path: Path, reader: str) -> TableFile:
         lines = xlsx_lines(path, reader)
     elif head.startswith((PARQUET_MAGIC, ZIP_MAGIC, GZIP_MAGIC)):
         raise DataError(f"Expected a gzipped text file in {path}, but got another archive in it; unpack the file first")
-    elif b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    elif head.startswith(tuple(KINDS)) or (b"\0" in head and not head.startswith(UTF_16_MARKS)):
         raise wrong_format(path, "a table (CSV, JSON lines, Parquet or .xlsx)", reader)
     elif _first_character(path) in ("{", "["):
         lines = json_lines(path)

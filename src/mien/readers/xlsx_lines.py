@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 from xml.etree import ElementTree
@@ -20,6 +20,7 @@ from mien.readers.input_files import wrong_format
 WORKBOOK = "xl/workbook.xml"
 RELATIONS = "xl/_rels/workbook.xml.rels"
 SHARED_TEXTS = "xl/sharedStrings.xml"
+OPEN_DOCUMENT = "content.xml"
 # a cell is named by its column in letters and its row: "AB12"
 CELL_NAME = re.compile(r"([A-Z]{1,3})[0-9]{1,7}")
 # columns of the largest sheet that Excel writes
@@ -45,7 +46,7 @@ def xlsx_lines(path: Path, reader: str) -> Callable[[], Iterator[tuple[int, Sequ
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
             if WORKBOOK not in names:
-                raise wrong_format(path, "a table (CSV, JSON lines, Parquet or .xlsx)", reader)
+                raise _other_archive(path, names, reader)
             sheet = _first_sheet(path, archive)
             texts = list(_shared_texts(path, archive)) if SHARED_TEXTS in names else []
     except (zipfile.BadZipFile, ElementTree.ParseError, KeyError) as error:
@@ -67,6 +68,19 @@ def xlsx_lines(path: Path, reader: str) -> Callable[[], Iterator[tuple[int, Sequ
             raise _damaged(path, error) from None
 
     return lines
+
+
+def _other_archive(path: Path, names: Collection[str], reader: str) -> DataError:
+    if OPEN_DOCUMENT in names:
+        return DataError(
+            f"Expected a table in {path}, but got an OpenDocument file; save the sheet as .xlsx or CSV UTF-8"
+        )
+    tables = sorted(name for name in names if name.lower().endswith((".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")))
+    if tables:
+        return DataError(
+            f"Expected a table in {path}, but got a zip archive with {', '.join(tables[:3])}; unpack it first"
+        )
+    return wrong_format(path, "a table (CSV, JSON lines, Parquet or .xlsx)", reader)
 
 
 def _damaged(path: Path, error: Exception) -> DamagedFileError:

@@ -17,7 +17,8 @@ from mien.schema import SPLIT_SPELLINGS
 UNAMBIGUOUS = (re.compile(r"(.+)\[(\d{1,18})\]", re.DOTALL), re.compile(r"(.+)\$_\$(\d{1,18})", re.DOTALL))
 # "video_3", "video-3", "video/3", "video#3", "video_utt3", "video_F003", "video (3)", or file names of this kind
 ENDING = re.compile(
-    r"(.+?)[\W_]+(?:(?:utterance|utt|segment|seg|sentence|sent|clip|part|turn|[a-z]{1,2})[\W_]*)?(\d{1,18})[)\]}]?"
+    r"(.+?)(?:[\W_]+(?:[a-z]{1,2}[\W_]*)?|[\W_]*(?:utterance|utt|segment|seg|sentence|sent|clip|part|turn)[\W_]*)"
+    r"(\d{1,18})[)\]}]?"
     r"(?:\.(?:wav|mp3|mp4|flac|avi|mkv|webm|m4a|npy|txt))?",
     re.DOTALL | re.IGNORECASE,
 )
