@@ -6,14 +6,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.readers.examples import write_xlsx
 
 from mien.errors import DamagedFileError, DataError
 from mien.limits import set_limits
 from mien.readers.xlsx_lines import xlsx_lines
 
-MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-RELATIONS = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
-TEXTS = ["video_id", "text", "score", "<i>"]
 ROWS = """
 <row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c><c r="C1" t="s"><v>2</v></c></row>
 <row r="2"><c r="A2" t="inlineStr"><is><t>v</t></is></c><c r="B2" t="s"><v>3</v></c><c r="C2"><v>-1.5</v></c></row>
@@ -23,34 +21,13 @@ ROWS = """
 """
 
 
-def write_xlsx(path: Path, rows: str = ROWS, prolog: str = "", encoding: str = "utf-8") -> Path:
-    shared = "".join(f"<si><r><t>{text[0]}</t></r><r><t>{text[1:]}</t></r></si>" for text in map(escaped, TEXTS))
-    parts = {
-        "xl/workbook.xml": f'<workbook {MAIN} {RELATIONS}><sheets><sheet name="Labels" sheetId="1" r:id="rId7"/>'
-        '<sheet name="Other" sheetId="2" r:id="rId8"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": '<Relationships xmlns="x"><Relationship Id="rId8" Target="worksheets/b.xml"/>'
-        '<Relationship Id="rId7" Target="worksheets/a.xml"/></Relationships>',
-        "xl/sharedStrings.xml": f"<sst {MAIN}>{shared}</sst>",
-        "xl/worksheets/a.xml": f"{prolog}<worksheet {MAIN}><sheetData>{rows}</sheetData></worksheet>",
-    }
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in parts.items():
-            archive.writestr(name, text.encode(encoding))
-    return path
-
-
-def escaped(text: str) -> str:
-    # two parts of a text have different format; a name of an entity must stay in one part
-    return text.replace("<", "(").replace(">", ")")
-
-
 def test_the_cells_of_the_first_sheet_are_read_as_text(tmp_path: Path) -> None:
-    lines = list(xlsx_lines(write_xlsx(tmp_path / "t.xlsx"), "table")())
+    lines = list(xlsx_lines(write_xlsx(tmp_path / "t.xlsx", ROWS), "table")())
     assert lines == [
-        (1, ["video_id", "text", "score"]),
-        (2, ["v", "(i)", "-1.5"]),
+        (1, ["video_id", "text", "sentiment"]),
+        (2, ["v", "it is", "-1.5"]),
         (5, ["w", "", ""]),
-        (6, ["(i)", "", "1"]),
+        (6, ["it is", "", "1"]),
     ]
 
 
@@ -82,7 +59,7 @@ def test_a_damaged_sheet_and_cells_out_of_order_are_errors(tmp_path: Path) -> No
 def test_a_document_type_is_refused(tmp_path: Path, encoding: str) -> None:
     # beyond the first piece that is read
     prolog = " " * 70_000 + '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
-    path = write_xlsx(tmp_path / "t.xlsx", prolog=prolog, encoding=encoding)
+    path = write_xlsx(tmp_path / "t.xlsx", ROWS, prolog, encoding)
     with pytest.raises(DataError, match=r"no document type in xl/worksheets/a\.xml of .*, but got one"):
         list(xlsx_lines(path, "table")())
 

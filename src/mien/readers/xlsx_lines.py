@@ -5,8 +5,11 @@ Only texts and numbers are read; formulas count as the value that Excel stored w
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +29,7 @@ CELL_NAME = re.compile(r"([A-Z]{1,3})[0-9]{1,7}")
 # columns of the largest sheet that Excel writes
 MOST_COLUMNS = 16_384
 PIECE_BYTES = 1 << 16
+DAMAGE = (zipfile.BadZipFile, ElementTree.ParseError, KeyError, struct.error, zlib.error, lzma.LZMAError)
 DOCUMENT_TYPE = b"<!DOCTYPE"
 
 
@@ -49,7 +53,7 @@ def xlsx_lines(path: Path, reader: str) -> Callable[[], Iterator[tuple[int, Sequ
                 raise _other_archive(path, names, reader)
             sheet = _first_sheet(path, archive)
             texts = list(_shared_texts(path, archive)) if SHARED_TEXTS in names else []
-    except (zipfile.BadZipFile, ElementTree.ParseError, KeyError) as error:
+    except DAMAGE as error:
         raise _damaged(path, error) from None
 
     def lines() -> Iterator[tuple[int, Sequence[str]]]:
@@ -64,7 +68,7 @@ def xlsx_lines(path: Path, reader: str) -> Callable[[], Iterator[tuple[int, Sequ
                     n_cells += width
                     require_cells(path, n_cells)
                     yield number, cells + [""] * (width - len(cells))
-        except (zipfile.BadZipFile, ElementTree.ParseError, KeyError) as error:
+        except DAMAGE as error:
             raise _damaged(path, error) from None
 
     return lines
