@@ -113,9 +113,11 @@ class TableFile:
                     f"Expected at most {largest} rows in {self.path}, but got more; allow more with --limit items=N"
                 )
             if len(cells) != len(header):
+                remedy = "name every column in the first row"
+                if self.separator:
+                    remedy = f"quote cells that hold {SEPARATOR_NAMES[self.separator]} or line breaks"
                 raise DataError(
-                    f"Expected {len(header)} cells in line {line} of {self.path}, but got {len(cells)}; "
-                    f"quote cells that hold {SEPARATOR_NAMES.get(self.separator, 'separators')} or line breaks"
+                    f"Expected {len(header)} cells in line {line} of {self.path}, but got {len(cells)}; {remedy}"
                 )
             by_column = dict(zip(header, cells, strict=True))
             for column in decimal_commas:

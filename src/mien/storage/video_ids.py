@@ -31,7 +31,7 @@ LONGEST_ID = 200
 # shares of the ids that have the notation, that have one utterance, and that share their video with another id
 LEAST_NUMBERED = 0.9
 LEAST_SINGLE = 0.95
-LEAST_SHARING = 0.3
+LEAST_SHARING = 0.05
 
 
 @dataclass(frozen=True, slots=True)
