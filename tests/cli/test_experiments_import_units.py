@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from tests.cli.calls import complaint, said
 
@@ -20,13 +22,23 @@ def table(tmp_path):
 def test_ids_of_utterances_are_named_by_import_and_describe(table, tmp_path):
     roles = ("--rename-split", "none=train", "--carve", "valid=0.5")
     for text in (said("import", "table", table, "--out", tmp_path / "d", *roles), said("describe", tmp_path / "d")):
-        assert "The ids look like ids of utterances" in text
-        assert "videos (talk0, talk1, talk2, ...) are in several splits." in text
-        assert "import again with --unit video; else --unit id." in text
-    for unit, shown in (("video", False), ("id", False), ("utterance", True)):
-        text = said("import", "table", table, "--out", tmp_path / "d", *roles, "--unit", unit)
-        assert ("The ids look like" in text) == shown
-        assert "import again with --unit" not in text
+        line = " ".join(text.split())
+        assert "The ids look like ids of utterances" in line
+        assert re.search(r"\d videos \(talk\d, talk\d, talk\d.*\) are in several splits\.", line)
+        assert "import again with --unit video; else --unit id." in line
+    for unit in ("video", "id", "utterance"):
+        assert "The ids look like" not in said(
+            "import", "table", table, "--out", tmp_path / "d", *roles, "--unit", unit
+        )
+
+
+def test_a_split_by_utterance_is_described_without_a_remedy(tmp_path):
+    rows = "".join(f"talk{row // 2},{row % 2},words {row},{('train', 'test')[row % 2]}\n" for row in range(10))
+    (tmp_path / "talks.csv").write_text("video_id,index,text,split\n" + rows, encoding="utf-8")
+    text = said("import", "table", tmp_path / "talks.csv", "--out", tmp_path / "d", "--unit", "utterance")
+    line = " ".join(text.split())
+    assert "5 videos (talk0, talk1, talk2, ...) are in several splits." in line
+    assert "import again with --unit" not in line
 
 
 def test_an_unknown_unit_is_wrong_usage(table, tmp_path):
