@@ -149,9 +149,9 @@ def test_an_archive_that_expands_a_thousandfold_is_refused_before_it_is_decompre
 def test_a_line_without_end_is_refused_before_it_is_in_memory(tmp_path):
     path = tmp_path / "a.csv"
     with open(path, "wb") as handle:
-        handle.write(b"video_id,text\n")
+        handle.write(b"video_id,text\n" + b"v,a\n" * 200)
         handle.truncate(4 << 30)  # a sparse file: zero bytes without a line end
-    with pytest.raises(DataError, match=r"more than 1048576 characters \(--limit cell_characters=N"):
+    with pytest.raises(DataError, match=r"more than 8388608 characters \(--limit cell_characters=N"):
         list(open_reader("table", [path]).videos)
 
 

@@ -63,7 +63,7 @@ class Limits:
         unpacked_mib: Decompressed size in MiB of an array, of a row group or of a file.
         unpacked_ratio: Decompressed size divided by the stored size. This limit applies only if the decompressed size
             exceeds `SMALL_MIB`.
-        cell_characters: Number of characters of a cell of a CSV file or of a subtitle. A line of the file may have
+        cell_characters: Number of characters of a cell of a table or of a subtitle. A line of the file may have
             eight times as many.
         integer_digits: Number of digits of a whole number.
     """
@@ -75,7 +75,7 @@ class Limits:
     text_mib: int = 64
     unpacked_mib: int = 8192
     unpacked_ratio: int = 200
-    cell_characters: int = 131_072
+    cell_characters: int = 1_048_576
     integer_digits: int = 1000
 
     def largest_unpacked(self, stored_bytes: int) -> int:

@@ -35,6 +35,12 @@ EMOTION_OUTPUTS = (*EMOTIONS, NO_EMOTION)
 SENTIMENT = "sentiment"
 EMOTION = "emotion"
 SPLITS = ("train", "valid", "test")
+# names of splits in published data sets, in lower case -> split
+SPLIT_SPELLINGS = {
+    **dict.fromkeys(("train", "training", "tr", "trn"), "train"),
+    **dict.fromkeys(("valid", "val", "dev", "devel", "development", "validation", "validate"), "valid"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
 # text columns that a Dataset has only if its source knows their values
 EXTRA_COLUMNS = ("speaker", "fold")
 SENTIMENT_RANGE = (-3.0, 3.0)

@@ -53,8 +53,10 @@ def test_a_missing_column_and_a_label_that_is_no_number(table, tmp_path):
 
 
 def test_unknown_and_empty_splits(table, tmp_path, data, runs):
-    line = complaint(FAILED, "import", "table", table, "--out", tmp_path / "d")
-    assert "but got 'dev'; rename it with --rename-split dev=valid (or =none to leave it out)" in line
+    other = table.with_name("other.csv")
+    other.write_text(table.read_text().replace(",dev,", ",extra,"))
+    line = complaint(FAILED, "import", "table", other, "--out", tmp_path / "d")
+    assert "but got 'extra'; give it the role that it has with --rename-split extra=ROLE (=none leaves it out)" in line
     line = complaint(WRONG_USAGE, *import_table(table, tmp_path / "d", "--rename-split", "deev=valid"))
     assert "Expected --rename-split to name a split of the data set (dev, train), but got 'deev'" in line
     line = complaint(WRONG_USAGE, *import_table(table, tmp_path / "d", "--carve", "valid=0.1"))

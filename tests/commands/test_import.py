@@ -163,8 +163,8 @@ def test_a_split_that_is_no_role_is_refused_with_the_remedy(table, tmp_path):
     with pytest.raises(DataError) as caught:
         import_dataset("table", [table], tmp_path / "data")
     assert str(caught.value) == (
-        "Expected the split of video 'v11' to be one of train, valid, test, but got 'dev'; "
-        "rename it with --rename-split dev=valid (or =none to leave it out)"
+        "Expected the split of video 'v13' to be one of train, valid, test, but got 'extra'; "
+        "give it the role that it has with --rename-split extra=ROLE (=none leaves it out)"
     )
     assert not (tmp_path / "data").exists()
 

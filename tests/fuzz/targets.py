@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shutil
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tests.fuzz import mutators
 from tests.fuzz.mutators import Mutator
 from tests.fuzz.pickles import mutate as mutate_pickle
@@ -33,6 +36,10 @@ TABLE = "video_id,text,start,end,split,sentiment,anger,disgust,fear,happy,sad,su
     f'v{row // 3},"text, {row}",{row},{row + 0.5},{"train" if row < 6 else "test"},{row % 7 - 3},0,0,1,0.5,0,3\n'
     for row in range(9)
 )
+RECORDS = [
+    {"video_id": f"v{row // 3}", "text": f"text {row}", "index": row, "split": "train", "sentiment": row % 7 - 3.0}
+    for row in range(9)
+]
 MELD = examples.MELD_HEADER + "".join(
     examples.meld_row(row // 3, row, "a, b", "joy", "neutral", ("00:20:57,256", "01:21:00,049")) for row in range(6)
 )
@@ -131,6 +138,16 @@ def _make_arrays(folder: Path) -> Path:
     return folder / "arrays.npz"
 
 
+def _make_gzip(folder: Path) -> Path:
+    (folder / "x.csv.gz").write_bytes(gzip.compress(TABLE.encode()))
+    return folder / "x.csv.gz"
+
+
+def _make_parquet(folder: Path) -> Path:
+    pq.write_table(pa.Table.from_pylist(RECORDS), folder / "x.parquet")
+    return folder / "x.parquet"
+
+
 def _make_media(folder: Path) -> Path:
     return Path(shutil.copy(sample_clip(), folder / "clip.mp4"))
 
@@ -144,6 +161,25 @@ def _open_media(path: Path) -> int:
 TARGETS: dict[str, Target] = {
     "table": Target(
         _text_file("x.csv", TABLE), mutators.mutate_text, import_with("table"), ("Expected a column", "Expected UTF-8")
+    ),
+    "table.json": Target(
+        _text_file("x.json", json.dumps(RECORDS)), mutators.mutate_json, import_with("table"), ("Expected a column",)
+    ),
+    "table.csv.gz": Target(
+        _make_gzip, mutators.mutate_bytes, import_with("table"), ("Expected a column", "Expected a gzip archive")
+    ),
+    "table.parquet": Target(
+        _make_parquet,
+        mutators.mutate_parquet,
+        import_with("table"),
+        ("Expected a column", *PARQUET_HEADER),
+        is_native=True,
+    ),
+    "table.xlsx": Target(
+        lambda folder: examples.write_xlsx(folder / "x.xlsx"),
+        mutators.mutate_bytes,
+        import_with("table"),
+        ("Expected a column", "Expected an Excel file"),
     ),
     "meld": Target(
         lambda folder: examples.write_text(folder / "train_sent_emo.csv", MELD),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,11 @@ SHORT_ID, LONG_ID = "25522", "255224"
 RULES = {value for name, value in vars(rules).items() if name.isupper() and isinstance(value, str)} | set(
     rules.STREAM_MISSING.values()
 )
+
+
+def is_rule(note: str) -> bool:
+    """Whether a note is a rule, or a rule and the name that it was applied to."""
+    return any(note == rule or note.startswith(f"{rule}: ") for rule in RULES)
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -197,6 +203,32 @@ MELD_HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_
 def meld_row(dialogue: int, number: int, text: str, emotion: str, sentiment: str, times: tuple[str, str]) -> str:
     start, end = times
     return f'1,"{text}",Somebody,{emotion},{sentiment},{dialogue},{number},4,7,"{start}","{end}"\n'
+
+
+SHARED_TEXTS = ("video_id", "text", "sentiment", "it is")
+RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+XLSX_ROWS = """
+<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c><c r="C1" t="s"><v>2</v></c></row>
+<row r="2"><c r="A2" t="inlineStr"><is><t>v</t></is></c><c r="B2" t="s"><v>3</v></c><c r="C2"><v>-1.5</v></c></row>
+"""
+
+
+def write_xlsx(path: Path, rows: str = XLSX_ROWS, prolog: str = "", encoding: str = "utf-8") -> Path:
+    """The XML files that Excel writes for two sheets, of which the first has the rows; a text has two parts."""
+    main = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    shared = "".join(f"<si><r><t>{text[:3]}</t></r><r><t>{text[3:]}</t></r></si>" for text in SHARED_TEXTS)
+    parts = {
+        "xl/workbook.xml": f'<workbook {main} xmlns:r="{RELATIONS}"><sheets><sheet name="Labels" r:id="rId7"/>'
+        '<sheet name="Other" r:id="rId8"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": '<Relationships xmlns="x"><Relationship Id="rId8" Target="worksheets/b.xml"/>'
+        '<Relationship Id="rId7" Target="worksheets/a.xml"/></Relationships>',
+        "xl/sharedStrings.xml": f"<sst {main}>{shared}</sst>",
+        "xl/worksheets/a.xml": f"{prolog}<worksheet {main}><sheetData>{rows}</sheetData></worksheet>",
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text.encode(encoding))
+    return path
 
 
 def videos_of(source: SourceDataSet) -> dict[str, Video]:

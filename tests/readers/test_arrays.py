@@ -91,6 +91,12 @@ def test_a_vector_that_is_not_finite_is_missing_and_zeros_are_data(tmp_path: Pat
     assert source.notes == {rules.VECTOR_NOT_FINITE: 1}
 
 
+def test_rules_are_counted_only_for_rows_that_are_kept(tmp_path: Path) -> None:
+    names = np.array(["v", "v", "v"])
+    data = {"video_id": names, "index": np.array([0, 0, 1]), "sentiment": np.array([5.0, 5.0, 1.0])}
+    assert opened(tmp_path, data).notes == {rules.LABEL_CLAMPED: 1, rules.ROW_REPEATED: 1}
+
+
 def test_a_mapped_array_is_not_taken_for_another_field(tmp_path: Path) -> None:
     data = {"video_id": np.array(["v"]), "text": np.array(["hello"]), "vec": np.ones((1, 2))}
     source = opened(tmp_path, data, transcript="text", acoustic="vec")

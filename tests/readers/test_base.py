@@ -1,133 +1,20 @@
-"""Splits get their roles: renamed and carved on request, whole videos only, the same for a seed."""
+"""Rows become videos: whole splits, repeated rows once, and the ids of utterances in place of those of videos."""
 
 from __future__ import annotations
 
-import random
+import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from mien.errors import DataError, UsageError
+from mien.errors import DataError
 from mien.readers import rules
-from mien.readers.base import Row, SharedTranscripts, assign_splits, group
+from mien.readers.base import Groups, Row, Unit, group
 from mien.schema import Utterance
 
-SPLITS = {f"t{number}": "train" for number in range(19)} | {"v": "valid", "x": "test", "o": None}
-
-
-def names(roles, role):
-    return {video for video, its_role in roles.items() if its_role == role}
-
-
-def test_without_requests_every_video_keeps_its_split():
-    assert assign_splits(SPLITS, {}, {}) == SPLITS
-
-
-def test_a_rename_moves_whole_splits():
-    roles = assign_splits(SPLITS, {"valid": "test", "test": "none"}, {})
-    assert names(roles, "test") == {"v"}
-    assert names(roles, None) == {"x", "o"}
-    swapped = assign_splits(SPLITS, {"valid": "test", "test": "valid"}, {})
-    assert (swapped["v"], swapped["x"]) == ("test", "valid")
-    assert assign_splits({"a": "dev"}, {"dev": "valid"}, {}) == {"a": "valid"}
-    assert assign_splits({"a": "dev"}, {}, {}) == {"a": "dev"}
-
-
-def test_videos_without_a_split_can_be_given_one():
-    assert assign_splits({"a": None, "b": None}, {"none": "train"}, {}) == {"a": "train", "b": "train"}
-    roles = assign_splits(dict.fromkeys("abcdefghijk"), {"none": "train"}, {"valid": 0.2, "test": 0.2})
-    assert {role: len(names(roles, role)) for role in ("train", "valid", "test")} == {"train": 7, "valid": 2, "test": 2}
-
-
-def test_carving_takes_the_share_from_train_and_touches_nothing_else():
-    roles = assign_splits(SPLITS, {"valid": "test", "test": "none"}, {"valid": 0.25})
-    carved = names(roles, "valid")
-    assert len(carved) == 5
-    assert carved < names(SPLITS, "train")
-    assert names(roles, "train") == names(SPLITS, "train") - carved
-    assert names(roles, "test") == {"v"}
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_same_videos_are_carved_for_a_seed_whatever_their_order(seed):
-    carve = {"valid": 0.3}
-    splits = {name: split for name, split in SPLITS.items() if name != "v"}
-    first = assign_splits(splits, {}, carve, seed)
-    shuffled = list(splits.items())
-    random.Random(seed).shuffle(shuffled)
-    assert assign_splits(dict(shuffled), {}, carve, seed) == first
-    assert names(assign_splits(splits, {}, carve, seed + 1), "valid") != names(first, "valid")
-
-
-@pytest.mark.parametrize(("share", "n_carved"), [(0.001, 1), (0.999, 18), (0.5, 10)])
-def test_a_carve_takes_at_least_one_video_and_leaves_at_least_one(share, n_carved):
-    splits = {f"t{number}": "train" for number in range(19)}
-    assert len(names(assign_splits(splits, {}, {"valid": share}), "valid")) == n_carved
-
-
-@pytest.mark.parametrize(
-    ("splits", "renames", "carves", "message"),
-    [
-        pytest.param(
-            {"a": "train", "b": "dev"},
-            {"devel": "valid"},
-            {},
-            "Expected --rename-split to name a split of the data set (dev, train), but got 'devel'; check its spelling",
-            id="unknown",
-        ),
-        pytest.param(
-            {"a": "train"},
-            {"none": "valid"},
-            {},
-            "Expected --rename-split to name a split of the data set (train), but got 'none'; check its spelling",
-            id="all-have-one",
-        ),
-        pytest.param(
-            {"a": "train", "b": "dev"},
-            {"dev": "validation"},
-            {},
-            "Expected a split to become one of train, valid, test, none, but got 'validation'",
-            id="unknown-role",
-        ),
-        pytest.param(
-            SPLITS,
-            {"valid": "test"},
-            {},
-            "Expected one split of the data set per role, but got test and valid for test; "
-            "rename the other one too, for example --rename-split test=none",
-            id="merge",
-        ),
-        pytest.param(
-            SPLITS,
-            {},
-            {"valid": 0.1},
-            "Expected no valid split before carving one, but the data set has it; "
-            "give the old one another role first, for example --rename-split valid=test",
-            id="taken",
-        ),
-        *(
-            pytest.param(
-                {"a": "train", "b": "train"},
-                {},
-                {role: share},
-                f"Expected --carve valid=SHARE or test=SHARE with 0 < SHARE < 1, but got {role}={share:g}",
-                id=f"{role}-{share}",
-            )
-            for role, share in (("valid", 0.0), ("valid", 1.0), ("test", -0.1), ("test", float("nan")), ("train", 0.1))
-        ),
-    ],
-)
-def test_a_request_that_makes_no_sense_is_refused(splits, renames, carves, message):
-    with pytest.raises(UsageError) as caught:
-        assign_splits(splits, renames, carves)
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize("splits", [{}, {"a": "train"}, {"a": "dev", "b": None}])
-def test_there_must_be_two_train_videos_to_carve_from(splits):
-    with pytest.raises(DataError, match="Expected at least two train videos to carve valid from, but got [01]"):
-        assign_splits(splits, {}, {"valid": 0.1})
+FILE = Path("x.csv")
 
 
 def test_a_video_in_two_splits_is_an_error_that_names_it() -> None:
@@ -136,18 +23,92 @@ def test_a_video_in_two_splits_is_an_error_that_names_it() -> None:
         group(rows, Counter(), Path("x.csv"), numbered=True)
 
 
-def test_a_shared_transcript_counts_once_however_it_is_written() -> None:
+def rows_of(ids: Sequence[str], splits: Sequence[str | None] = (None,), indices: Sequence[int] = (0,)) -> list[Row]:
+    """A row for each id; `splits` and `indices` are repeated."""
+    return [
+        Row(
+            name,
+            splits[number % len(splits)],
+            Utterance(indices[number % len(indices)], transcript=f"text {number}"),
+            f"row {number}",
+        )
+        for number, name in enumerate(ids)
+    ]
+
+
+def content(groups: Groups) -> dict[str, list[tuple[int, str]]]:
+    return {
+        name: [(row.utterance.index, row.utterance.transcript) for row in rows] for name, rows in groups.rows.items()
+    }
+
+
+@pytest.mark.parametrize("notation", ["{}[{}]", "{}$_${}"])
+@pytest.mark.parametrize("numbered", [False, True])
+def test_a_number_in_an_unambiguous_notation_is_that_of_the_utterance(notation: str, numbered: bool) -> None:
+    ids = [notation.format(video, number) for video in "ab" for number in (10, 9)]
     notes: Counter[str] = Counter()
-    watch = SharedTranscripts(notes)
-    for text, split in [
-        ("Yeah.", "train"),
-        (" yeah. ", "test"),
-        ("YEAH.", "valid"),
-        ("only", "train"),
-        ("only", "train"),
-    ]:
-        watch.see(text, split)
-    watch.see("", "train")
-    watch.see("", "test")
-    watch.see("only", None)
-    assert notes == {rules.TRANSCRIPT_SHARED: 1}
+    groups = group(rows_of(ids), notes, FILE, numbered=numbered)
+    assert content(groups) == {"a": [(9, "text 1"), (10, "text 0")], "b": [(9, "text 3"), (10, "text 2")]}
+    assert notes == {rules.ID_NUMBER_READ: 4}
+
+
+def test_an_index_that_is_unique_in_each_video_is_kept() -> None:
+    ids = [f"{video}[{number}]" for video in "ab" for number in (1, 2)]
+    groups = group(rows_of(ids, indices=(7, 5)), Counter(), FILE, numbered=True)
+    assert [row.utterance.index for row in groups.rows["a"]] == [5, 7]
+
+
+def test_other_notations_are_joined_only_if_the_user_states_it() -> None:
+    ids = [f"{video}_{number}" for video in "ab" for number in (1, 0)]
+    notes: Counter[str] = Counter()
+    assert list(group(rows_of(ids), notes, FILE, numbered=False).rows) == ids
+    assert notes == {}
+    joined = group(rows_of(ids), notes, FILE, numbered=False, unit=Unit.VIDEO)
+    assert content(joined) == {"a": [(0, "text 1"), (1, "text 0")], "b": [(0, "text 3"), (1, "text 2")]}
+    assert notes == {rules.ID_NUMBER_READ: 4}
+
+
+def test_numbers_that_occur_twice_in_a_video_give_way_to_the_stored_order() -> None:
+    ids = [f"{video}_{letter}0{number}" for video in ("t1", "t2") for number in (0, 1) for letter in "FM"]
+    joined = group(rows_of(ids), Counter(), FILE, numbered=False, unit=Unit.VIDEO)
+    assert [row.utterance.index for row in joined.rows["t2"]] == [0, 1, 2, 3]
+
+
+def test_ids_that_the_user_calls_ids_of_videos_stay() -> None:
+    ids = [f"{video}[{number}]" for video in "ab" for number in range(3)]
+    assert list(group(rows_of(ids), Counter(), FILE, numbered=False, unit=Unit.ID).rows) == ids
+
+
+def test_an_id_without_a_number_that_others_have_with_one_prevents_the_joining() -> None:
+    ids = [*(f"a[{number}]" for number in range(20)), "a"]
+    assert list(group(rows_of(ids), Counter(), FILE, numbered=False).rows) == ids
+
+
+def test_numbered_ids_in_several_splits_are_an_error() -> None:
+    ids = [f"{video}[{number}]" for video in "ab" for number in range(2)]
+    with pytest.raises(DataError, match=r"video 'a' in 'train' and 'test'; .* --unit utterance"):
+        group(rows_of(ids, splits=("train", "test")), Counter(), FILE, numbered=False)
+
+
+def test_each_utterance_can_be_a_video_of_its_own() -> None:
+    rows = rows_of(["a", "a", "b"], splits=("train", "test", "train"), indices=(3, 5, 3))
+    groups = group(rows, Counter(), FILE, numbered=True, unit=Unit.UTTERANCE)
+    assert groups.splits == {"a[3]": "train", "a[5]": "test", "b[3]": "train"}
+    without_index = group(rows_of(["a", "a"]), Counter(), FILE, numbered=False, unit=Unit.UTTERANCE)
+    assert list(without_index.splits) == ["a[0]", "a[1]"]
+
+
+@pytest.mark.parametrize("unit", [None, Unit.UTTERANCE])
+def test_rules_are_counted_only_for_rows_that_are_kept(unit: Unit | None) -> None:
+    first = dataclasses.replace(rows_of(["a"])[0], applied=Counter({rules.LABEL_CLAMPED: 1}))
+    again = dataclasses.replace(
+        first, utterance=Utterance(0, transcript="text 0"), applied=Counter({rules.LABEL_CLAMPED: 1})
+    )
+    notes: Counter[str] = Counter()
+    group([first, again], notes, FILE, numbered=True, unit=unit)
+    assert notes == {rules.LABEL_CLAMPED: 1, rules.ROW_REPEATED: 1}
+
+
+def test_names_of_splits_that_differ_only_in_case_are_one_split() -> None:
+    groups = group(rows_of(["a", "a"], splits=("Train", "train"), indices=(0, 1)), Counter(), FILE, numbered=True)
+    assert groups.splits == {"a": "Train"}

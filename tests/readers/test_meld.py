@@ -99,6 +99,23 @@ def test_a_cell_of_another_kind_is_named(tmp_path: Path, row: str, message: str)
         opened(tmp_path, row)
 
 
+def test_rules_are_counted_only_for_rows_that_are_kept(tmp_path: Path) -> None:
+    row = meld_row(0, 0, "a", "neutral", "neutral", ("00:00:02,000", "00:00:01,000"))
+    source = opened(tmp_path, row, row, row)
+    assert source.notes == {rules.END_NOT_AFTER_START: 1, rules.ROW_REPEATED: 2}
+
+
+def test_another_separator_is_read(tmp_path: Path) -> None:
+    row = meld_row(0, 0, "a; b", "joy", "positive", TIMES)
+    text = (MELD_HEADER + row).replace("a; b", "TEXT").replace('"', "").replace(",", ";").replace("TEXT", '"a; b, c"')
+    times = [each.replace(",", ";") for each in TIMES]
+    for wrong, right in zip(times, TIMES, strict=True):
+        text = text.replace(wrong, right)
+    source = open_reader("meld", [write_text(tmp_path / "train_sent_emo.csv", text)])
+    (utterance,) = videos_of(source)["train-dia0"].utterances
+    assert utterance.transcript == "a; b, c"
+
+
 def test_another_name_or_header_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"train_sent_emo\.csv, dev.* but got .*mine\.csv; the name of the file says the split"

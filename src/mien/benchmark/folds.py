@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import DataError, MienError, UsageError
-from mien.readers.base import assign_splits
+from mien.readers.splits import assign_splits
 from mien.schema import Video
 from mien.storage.dataset import Dataset, open_dataset, write_dataset
 

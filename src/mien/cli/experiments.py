@@ -36,6 +36,7 @@ class ImportCall:
     rename_split: options.RenameSplit = None
     carve: options.Carve = None
     carve_seed: Annotated[int, typer.Option(min=0, help="Which videos are carved.")] = 0
+    unit: options.Unit = None
     words: Annotated[
         bool | None, typer.Option("--words/--no-words", help="Keep word vectors. Default: where the data set has them.")
     ] = None
@@ -59,6 +60,7 @@ def import_(call: ImportCall) -> None:
         rename_splits=parse_pairs(call.rename_split or []),
         carve=options.parse_shares(call.carve),
         carve_seed=call.carve_seed,
+        unit=call.unit,
         words=call.words,
         name=call.name,
         workers=call.workers,

@@ -44,6 +44,14 @@ Carve = Annotated[
     list[str] | None,
     typer.Option(metavar="ROLE=SHARE", help="Carve whole videos from train, e.g. valid=0.1. Repeatable."),
 ]
+Unit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="video|utterance|id",
+        help="What an id such as talk_3 stands for: utterance 3 of a video (video), a video (id). utterance: makes "
+        "every utterance a video of its own, without context.",
+    ),
+]
 SpeechModel = Annotated[
     str,
     typer.Option(

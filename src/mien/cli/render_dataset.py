@@ -61,6 +61,15 @@ def show_description(description: Mapping[str, Any]) -> None:
         f"Texts in several splits: {leakage['texts_in_several_splits']} of {leakage['texts']} (kept). "
         f"Speakers: {leakage['speakers']}."
     )
+    shared = leakage["numbered_ids_in_several_splits"]
+    if shared is not None:
+        names = f" ({', '.join(shared[:3])}{', ...' if len(shared) > 3 else ''})" if shared else ""
+        is_wanted = description["origin"].get("unit") == "utterance"
+        remedy = "" if is_wanted else " If they are ids of utterances, import again with --unit video; else --unit id."
+        console.print(
+            "The ids look like ids of utterances: many differ only in the number at their end. Without this number, "
+            f"{len(shared)} videos{names} are in several splits.{remedy}"
+        )
 
 
 def _add_label_rows(table: Table, name: str, parts: Sequence[Mapping[str, Any]]) -> None:

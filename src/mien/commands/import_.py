@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.errors import UsageError
+from mien.errors import UnknownNameError, UsageError
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
-from mien.readers.base import ReaderOptions, SourceDataSet, assign_splits, collect_notes, read_in_order
+from mien.readers.base import ReaderOptions, SourceDataSet, Unit, collect_notes, read_in_order
 from mien.readers.label_columns import parse_labels
+from mien.readers.rules import ID_NUMBERED, UTTERANCE_SEPARATE, add_note
+from mien.readers.splits import assign_splits
 from mien.schema import FeatureSpace, Level, Modality, Video
 from mien.storage.dataset import Dataset, DatasetFacts, row_groups, write_dataset_groups
+from mien.storage.video_ids import numbered_ids
 
 if TYPE_CHECKING:
     from mien.features.text.base import TextExtractor
@@ -44,12 +47,16 @@ class ImportOptions:
     name: str | None = None
     # labels of other kinds, of the reader `table`: NAME=COLUMN:KIND[:LOW..HIGH|a,b,c]
     labels: tuple[str, ...] = ()
+    # video, utterance or id: what the ids of the data set stand for, see `mien.readers.base.Unit`; None: ids of videos
+    unit: str | None = None
     # number of processes that read videos; more than one needs a reader that reads single videos
     workers: int = 1
 
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise UsageError(f"Expected at least one worker, but got {self.workers}; change --workers")
+        if self.unit is not None and self.unit not in tuple(Unit):
+            raise UnknownNameError("a unit", self.unit, Unit)
 
 
 def import_dataset(
@@ -83,15 +90,17 @@ def import_dataset(
     """
     options = options or ImportOptions()
     extractor = _load_extractor(options)
-    source = open_reader(
-        reader, paths, ReaderOptions(options.mapping, options.words is not False, parse_labels(options.labels))
-    )
+    unit = None if options.unit is None else Unit(options.unit)
+    reader_options = ReaderOptions(options.mapping, options.words is not False, parse_labels(options.labels), unit)
+    source = open_reader(reader, paths, reader_options)
+    if source.ids_are_videos and unit is None:
+        unit = Unit.ID
     if options.workers > 1 and source.reader is None:
         raise UsageError(
             f"Expected one worker for the reader {reader!r}, whose files are read as a whole, but got "
             f"{options.workers}; leave --workers out"
         )
-    roles = assign_splits(source.splits, options.rename_splits, options.carve, options.carve_seed)
+    roles = assign_splits(source.splits, options.rename_splits, options.carve, options.carve_seed, source.notes)
     facts = DatasetFacts(
         options.name or Path(out).resolve().name,
         _dataset_spaces(source, extractor, options.words is True),
@@ -103,6 +112,7 @@ def import_dataset(
             "rename_splits": dict(options.rename_splits),
             "carve": dict(options.carve),
             "carve_seed": options.carve_seed,
+            **({"unit": unit.value} if unit is not None else {}),
             # filled while videos are read; the card is written after the last video
             "notes": source.notes,
         },
@@ -110,6 +120,7 @@ def import_dataset(
         label_spaces=source.label_spaces,
         extra_columns=source.extra_columns,
     )
+    options = dataclasses.replace(options, unit=unit)
     groups = _video_groups(source, roles, extractor, options, advance or (lambda _done, _total: None))
     return write_dataset_groups(Path(out), groups, facts)
 
@@ -162,21 +173,44 @@ def _video_groups(
     if options.workers > 1 and source.reader is not None:
         described = read_in_order(source.reader, list(source.splits), source.files, options.workers)
         videos = collect_notes(described, source.splits, notes)
+    videos = _with_roles(videos, roles)
+    if options.unit == Unit.UTTERANCE:
+        videos = _separate_utterances(videos)
     n_done = 0
+    n_utterances: dict[str, int] = {}
     for group in row_groups(videos):
-        for video in group:
-            video.split = roles.get(video.id)
+        n_utterances |= {video.id: len(video.utterances) for video in group}
         if extractor is not None:
             _add_text_features(group, extractor, options.words is True, notes)
         n_done += len(group)
-        advance(n_done, len(source.splits))
+        advance(min(n_done, len(source.splits)), len(source.splits))
         yield group
     if n_done < len(source.splits):  # the remaining videos have no utterances
         advance(len(source.splits), len(source.splits))
+    if options.unit == Unit.UTTERANCE:
+        add_note(notes, UTTERANCE_SEPARATE, n_done)
+    elif options.unit != Unit.ID and (found := numbered_ids(n_utterances)):
+        notes[ID_NUMBERED] = len(found.parts)
     # sorted, so that the order does not depend on which video was read first
     sorted_notes = sorted(notes.items())
     notes.clear()
     notes.update(dict(sorted_notes))
+
+
+def _with_roles(videos: Iterator[Video], roles: Mapping[str, str | None]) -> Iterator[Video]:
+    for video in videos:
+        video.split = roles.get(video.id)
+        yield video
+
+
+def _separate_utterances(videos: Iterator[Video]) -> Iterator[Video]:
+    """Yield a video for each utterance, with the number of the utterance in its id, unless the reader has done so."""
+    for video in videos:
+        for utterance in video.utterances:
+            number = f"[{utterance.index}]"
+            is_separate = len(video.utterances) == 1 and video.id.endswith(number)
+            name = video.id if is_separate else f"{video.id}{number}"
+            yield dataclasses.replace(video, id=name, utterances=[utterance])
 
 
 def _add_text_features(videos: Sequence[Video], extractor: TextExtractor, words: bool, notes: Counter[str]) -> None:

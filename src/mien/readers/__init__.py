@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mien.errors import SettingsError, UnknownNameError, UsageError
 from mien.limits import reporting_unreadable
-from mien.readers import arrays, planted, table
+from mien.readers import arrays, planted, table_columns
 from mien.readers.arrays import open_arrays
-from mien.readers.base import ReaderEntry, ReaderOptions, SourceDataSet
+from mien.readers.base import ReaderEntry, ReaderOptions, SourceDataSet, Unit
 from mien.readers.csd.reader import open_csd
 from mien.readers.csd.sequences import KNOWN_ROOTS
 from mien.readers.iemocap import open_iemocap, open_iemocap4
@@ -26,11 +26,12 @@ __all__ = ["READERS", "open_reader"]
 READERS: dict[str, ReaderEntry] = {
     "table": ReaderEntry(
         open_table,
-        "CSV files with one row per utterance: texts, times, labels",
-        "one or more UTF-8 .csv files with the columns video_id and text",
+        "tables with one row per utterance: texts, times, labels",
+        "one or more files (.csv, .tsv, .jsonl, .parquet, or gzipped) with the columns video_id and text",
         "any spreadsheet; the column names are those of common CMU-MOSEI tables",
-        table.FIELDS,
+        table_columns.FIELDS,
         takes_labels=True,
+        takes_utterance_ids=True,
     ),
     "arrays": ReaderEntry(
         open_arrays,
@@ -38,6 +39,7 @@ READERS: dict[str, ReaderEntry] = {
         "one .npz without Python objects, with an array video_id",
         "numpy; array names as in the bc-LSTM features of CMU-MOSI (Poria et al., ACL 2017) are known",
         arrays.FIELDS,
+        takes_utterance_ids=True,
     ),
     "npz": ReaderEntry(
         open_npz,
@@ -133,6 +135,12 @@ def open_reader(name: str, paths: Sequence[str | Path], options: ReaderOptions |
     if options.labels and not entry.takes_labels:
         takers = ", ".join(each for each, row in READERS.items() if row.takes_labels)
         raise UsageError(f"Expected no --label for the reader {name!r}, but got one; leave it out, or use {takers}")
+    if options.unit is Unit.VIDEO and not entry.takes_utterance_ids:
+        takers = ", ".join(each for each, row in READERS.items() if row.takes_utterance_ids)
+        raise UsageError(
+            f"Expected --unit video with the readers {takers}, but got it with {name!r}, whose files name videos and "
+            "utterances apart; leave it out"
+        )
     files = [Path(path) for path in paths]
     what = f"a data set for the reader {name!r}"
     with reporting_unreadable(what, files):

@@ -73,7 +73,7 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     if EMOTIONS[0] in arrays:
         arrays["emotions"] = np.stack([arrays[name] for name in EMOTIONS], axis=1)
     notes: Counter[str] = Counter()
-    groups = group(_rows_of_arrays(path, arrays, notes), notes, path, numbered="index" in arrays)
+    groups = group(_rows_of_arrays(path, arrays), notes, path, numbered="index" in arrays, unit=options.unit)
     spaces = {}
     for modality in Modality:
         if modality in arrays:
@@ -180,25 +180,26 @@ def _require_shapes(path: Path, arrays: Mapping[str, AnyArray], used: Mapping[st
             )
 
 
-def _rows_of_arrays(path: Path, arrays: Mapping[str, AnyArray], notes: Counter[str]) -> list[Row]:
+def _rows_of_arrays(path: Path, arrays: Mapping[str, AnyArray]) -> list[Row]:
     video_ids = as_text(arrays["video_id"])
     no_texts = [""] * len(video_ids)
     transcripts = as_text(arrays["transcript"]) if "transcript" in arrays else no_texts
     splits = as_text(arrays["split"]) if "split" in arrays else no_texts
     rows = []
     for row, video_id in enumerate(video_ids):
+        applied: Counter[str] = Counter()
         start_s = _time_or_none(arrays.get("start"), row)
         utterance = Utterance(
             index=int(arrays["index"][row]) if "index" in arrays else 0,
             start_s=start_s,
-            end_s=usable_end(start_s, _time_or_none(arrays.get("end"), row), notes),
+            end_s=usable_end(start_s, _time_or_none(arrays.get("end"), row), applied),
             transcript=transcripts[row],
             labels=paper_labels(
-                sentiment_label(float(arrays["sentiment"][row]), notes) if "sentiment" in arrays else None,
-                emotion_labels(arrays["emotions"][row], notes) if "emotions" in arrays else None,
+                sentiment_label(float(arrays["sentiment"][row]), applied) if "sentiment" in arrays else None,
+                emotion_labels(arrays["emotions"][row], applied) if "emotions" in arrays else None,
             ),
         )
-        rows.append(Row(video_id, splits[row] or None, utterance, f"row {row} of {path}", row))
+        rows.append(Row(video_id, splits[row] or None, utterance, f"row {row} of {path}", row, applied=applied))
     return rows
 
 

@@ -1,32 +1,41 @@
 """Types and helpers that all readers share.
 
 An opened data set lists the split of every video and yields the videos one at a time. `group` groups rows by video; the
-rows may be in any order. `assign_splits` renames the splits of a data set, and can move some whole videos from train to
-a new split.
+rows may be in any order.
 """
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-from mien.errors import DataError, UsageError
+from mien.errors import DataError
 from mien.labels import PAPER_SPACES, LabelSpace
 from mien.limits import read_limited
 from mien.readers.label_columns import LabelOption
-from mien.readers.rules import ROW_REPEATED, TRANSCRIPT_SHARED, VIDEO_EMPTY
-from mien.schema import SPLITS, FeatureSpace, Modality, SentimentValues, Utterance, Video, in_start_order
+from mien.readers.rules import ID_NUMBER_READ, ROW_REPEATED, VIDEO_EMPTY
+from mien.readers.splits import same_split
+from mien.readers.transcripts import SharedTranscripts
+from mien.schema import FeatureSpace, Modality, SentimentValues, Utterance, Video, in_start_order
+from mien.storage.video_ids import LONGEST_ID, UNAMBIGUOUS, numbered_ids, split_ids
 
 # a video, and for each rule (see `readers.rules`) the number of times that the reader applied it to this video
 Described = tuple[Video, Counter[str]]
+
+
+class Unit(StrEnum):
+    """What the user states about the ids of a data set (`mien import --unit`)."""
+
+    VIDEO = "video"  # an id such as "talk_3" is that of a video with the number of an utterance
+    UTTERANCE = "utterance"  # each utterance is a video of its own, without context
+    ID = "id"  # each id is that of a video, whatever it looks like
 
 
 @dataclass(slots=True)
@@ -53,6 +62,8 @@ class SourceDataSet:
     label_spaces: tuple[LabelSpace, ...] = PAPER_SPACES
     # names in `schema.EXTRA_COLUMNS` for which the data set has values
     extra_columns: tuple[str, ...] = ()
+    # whether the format says that each id is that of a video, even if the ids differ only in a number at their end
+    ids_are_videos: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,8 @@ class ReaderEntry:
     takes_files: bool = True
     # whether the user may name columns with labels of other kinds
     takes_labels: bool = False
+    # whether ids of utterances can be given in place of ids of videos, see `Unit.VIDEO`
+    takes_utterance_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,8 @@ class ReaderOptions:
     words: bool = True
     # labels of the user's own, of the reader `table` only
     labels: tuple[LabelOption, ...] = ()
+    # what the ids stand for; None: ids of videos, except those in an unambiguous notation such as "talk[3]"
+    unit: Unit | None = None
 
 
 class VideoReader(Protocol):
@@ -170,6 +185,8 @@ class Row:
     # where the features of the utterance are, in a form that the reader chooses
     place: Any = None
     fold: str | None = None
+    # rule for invalid data -> how often it was applied to this row; counted only if the row is kept
+    applied: Counter[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +220,16 @@ def group(
     path: Path,
     numbered: bool,
     order: Callable[[list[Utterance]], list[Utterance]] = in_start_order,
+    unit: Unit | None = None,
 ) -> Groups:
     """Group rows by video and order the utterances of each video.
 
     A row that repeats an earlier row of its video exactly (same index, times, transcript, speaker and labels) is
     dropped and counted. If the rows have neither an index nor times, repeated rows are kept, because a speaker may
     repeat a phrase.
+
+    If the video ids are ids of utterances in an unambiguous notation, such as ``talk[3]``, the number in brackets is
+    read as the number of the utterance, and counted.
 
     Args:
         rows: All rows of the data set, in the order in which they are stored.
@@ -217,6 +238,7 @@ def group(
         numbered: Whether the data set gives every utterance an index. If False, the utterances of each video are
             numbered in stored order.
         order: Function that sorts the utterances of a video. The default sorts by start time.
+        unit: What the ids stand for, as the user states it.
 
     Returns:
         The rows grouped by video. The rows of each video are in the order of its utterances.
@@ -227,8 +249,14 @@ def group(
     """
     groups, shared = Groups(), SharedTranscripts(notes)
     first_rows: dict[tuple[Any, ...], Row] = {}
+    rows = list(rows)
+    if unit is Unit.UTTERANCE:
+        rows, numbered = _separate_rows(rows, numbered), True
+    elif unit is not Unit.ID and (parts := _utterance_ids(rows, unit)):
+        rows, numbered = _joined_rows(rows, parts, numbered), True
     for row in rows:
-        _require_one_part(row, "split", groups.splits.setdefault(row.video_id, row.split), row.split)
+        split = groups.splits.setdefault(row.video_id, row.split)
+        _require_one_part(row, "split", split, split if same_split(split, row.split) else row.split)
         _require_one_part(row, "fold", groups.folds.setdefault(row.video_id, row.fold), row.fold)
         first_row = first_rows.setdefault(_repetition_key(row, numbered), row)
         if first_row is not row and _utterance_content(first_row) == _utterance_content(row):
@@ -239,11 +267,13 @@ def group(
                 f"Expected one utterance {row.utterance.index} in video {row.video_id!r}, but got two that differ, in "
                 f"{first_row.where} and {row.where}; give each utterance of a video its own index"
             )
+        if row.applied:
+            notes.update(row.applied)
         video_rows = groups.rows.setdefault(row.video_id, [])
         if not numbered:
             row.utterance.index = len(video_rows)
         video_rows.append(row)
-        shared.see(row.utterance.transcript, row.split)
+        shared.see(row.utterance.transcript, split)
     if not groups.rows:
         raise DataError(f"Expected at least one row with an utterance in {path}, but got none; check the file")
     for video_id, video_rows in groups.rows.items():
@@ -253,40 +283,86 @@ def group(
     return groups
 
 
+class _Numbering:
+    """Numbers the rows of each video in stored order. A repeated row gets the number of the first, to be dropped."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[Any, ...], int] = {}
+        self._n_rows: Counter[str] = Counter()
+
+    def number(self, row: Row, video_id: str) -> int:
+        key = _repetition_key(row, numbered=False)
+        if key not in self._numbers:
+            self._numbers[key] = self._n_rows[video_id]
+            self._n_rows[video_id] += 1
+        return self._numbers[key]
+
+
+def _separate_rows(rows: Sequence[Row], numbered: bool) -> list[Row]:
+    """Return the rows with an id for each utterance: the id of its video with the number of the utterance."""
+    numbering = _Numbering()
+    separate = []
+    for row in rows:
+        if not numbered:
+            row.utterance.index = numbering.number(row, row.video_id)
+        separate.append(dataclasses.replace(row, video_id=f"{row.video_id}[{row.utterance.index}]"))
+    return separate
+
+
+def _utterance_ids(rows: Sequence[Row], unit: Unit | None) -> Mapping[str, tuple[str, int | None]]:
+    """Return the parts of the video ids that are ids of utterances: id -> id of the video, number of the utterance.
+
+    Without `unit`, these are ids in an unambiguous notation. An id that is not in this notation stays as it is; if it
+    is the id of a video that other ids have with a number, no id is split.
+    """
+    ids = dict.fromkeys(row.video_id for row in rows)
+    if unit is None:
+        # nearly always no id has the notation, and the rows need not be counted
+        first_ids = [name for name in ids if len(name) <= LONGEST_ID][:100]
+        if not any(pattern.fullmatch(name) for pattern in UNAMBIGUOUS for name in first_ids):
+            return {}
+        contents = {(row.video_id, row.utterance.start_s, row.utterance.transcript) for row in rows}
+        found = numbered_ids(Counter(video_id for video_id, _, _ in contents))
+        parts = found.parts if found is not None and found.is_unambiguous else {}
+    else:
+        found = numbered_ids(dict.fromkeys(ids, 1))
+        parts = split_ids(ids) if found is None else found.parts
+    return {} if {video for video, _ in parts.values()} & (ids.keys() - parts.keys()) else parts
+
+
+def _joined_rows(rows: Sequence[Row], parts: Mapping[str, tuple[str, int | None]], numbered: bool) -> list[Row]:
+    """Return the rows with the ids of videos, and the number at the end of an id as the index of its utterance.
+
+    An index that the rows have is kept if it is unique in each video. If neither is unique ("talk_F01" and "talk_M01"),
+    or if the ids end in times, the utterances of a video are numbered in stored order.
+    """
+    by_index = {(parts.get(row.video_id, (row.video_id,))[0], row.utterance.index) for row in rows}
+    keeps_index = numbered and len(by_index) >= len({row.video_id for row in rows})
+    takes_number = len(set(parts.values())) == len(parts)
+    numbering = _Numbering()
+    joined = []
+    for row in rows:
+        video_id, number = parts.get(row.video_id, (row.video_id, None))
+        applied = Counter(row.applied or ())
+        if row.video_id in parts:
+            applied[ID_NUMBER_READ] += 1
+            if not keeps_index:
+                known = number if takes_number else None
+                row.utterance.index = numbering.number(row, video_id) if known is None else known
+        elif not numbered:
+            row.utterance.index = numbering.number(row, video_id)
+        joined.append(dataclasses.replace(row, video_id=video_id, applied=applied))
+    return joined
+
+
 def _require_one_part(row: Row, kind: str, first: str | None, own: str | None) -> None:
     if first != own:
         names = " and ".join(repr(name) if name is not None else f"no {kind}" for name in (first, own))
         raise DataError(
             f"Expected every video in one {kind}, but got video {row.video_id!r} in {names}; "
-            "split by video, because the utterances of a video are each other's context"
+            "split by video, because the utterances of a video are each other's context; or import them without "
+            "context: --unit utterance"
         )
-
-
-class SharedTranscripts:
-    """Counts the transcripts that occur in more than one split, ignoring case and surrounding blanks.
-
-    To save memory on a large data set, a hash of eight bytes per transcript is stored instead of the text.
-    """
-
-    def __init__(self, notes: Counter[str]) -> None:
-        self._notes = notes
-        self._split_of: dict[bytes, str] = {}
-        self._shared: set[bytes] = set()
-
-    def see(self, transcript: str, split: str | None) -> None:
-        """Record the transcript of one utterance. A transcript that occurs in more than one split is counted once.
-
-        Args:
-            transcript: Text of the utterance; a blank text is ignored.
-            split: Split of the utterance's video. If it is None, the transcript is ignored.
-        """
-        text = transcript.strip().lower()
-        if not text or split is None:
-            return
-        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        if self._split_of.setdefault(key, split) != split and key not in self._shared:
-            self._shared.add(key)
-            self._notes[TRANSCRIPT_SHARED] += 1
 
 
 def _repetition_key(row: Row, numbered: bool) -> tuple[Any, ...]:
@@ -303,72 +379,3 @@ def _utterance_content(row: Row) -> tuple[Any, ...]:
     labels = {name: tuple(values.tolist()) for name, values in sorted(utterance.labels.items())}
     content = (utterance.start_s, utterance.end_s, utterance.transcript, utterance.speaker)
     return (*content, tuple(labels.items()))
-
-
-# `--rename-split test=none` excludes a split from training and scoring; `none=train` trains on videos without a split
-NO_SPLIT = "none"
-
-
-def assign_splits(
-    splits: Mapping[str, str | None], renames: Mapping[str, str], carves: Mapping[str, float], seed: int = 0
-) -> dict[str, str | None]:
-    """Assign each video to the train, valid or test split.
-
-    First, the splits of the data set are renamed. Then new splits are carved: randomly chosen videos move from train to
-    the new split. The choice depends on the seed and not on the order of the ids.
-
-    Args:
-        splits: Video id -> name of its split in the data set; None if the video has no split.
-        renames: Name of a split in the data set -> train, valid, test or none. As a key, "none" stands for the videos
-            without a split. As a value, it removes the videos from all splits.
-        carves: Split to create (valid or test) -> share of the train videos that it takes, between 0 and 1.
-        seed: Seed of the random choice.
-
-    Returns:
-        Video id -> train, valid or test, or None if the video is in no split.
-
-    Raises:
-        UsageError: An entry of `renames` or `carves` is invalid.
-        DataError: There are fewer than two train videos to carve from.
-    """
-    _check_renames(renames, {split or NO_SPLIT for split in splits.values()})
-    roles = {video: renames.get(split or NO_SPLIT, split) for video, split in splits.items()}
-    roles = {video: None if role == NO_SPLIT else role for video, role in roles.items()}
-    for role, share in carves.items():
-        train = sorted(video for video, video_role in roles.items() if video_role == "train")
-        _check_carve(role, share, set(roles.values()), len(train))
-        n_carved = min(max(1, round(share * len(train))), len(train) - 1)
-        for number in np.random.default_rng(seed).permutation(len(train))[:n_carved]:
-            roles[train[number]] = role
-    return roles
-
-
-def _check_renames(renames: Mapping[str, str], own_names: set[str]) -> None:
-    for old, new in renames.items():
-        if old not in own_names:
-            raise UsageError(
-                f"Expected --rename-split to name a split of the data set ({', '.join(sorted(own_names))}), "
-                f"but got {old!r}; check its spelling"
-            )
-        if new not in (*SPLITS, NO_SPLIT):
-            raise UsageError(f"Expected a split to become one of {', '.join(SPLITS)}, none, but got {new!r}")
-    targets = [renames.get(name, name) for name in own_names]
-    for role in SPLITS:
-        if targets.count(role) > 1:
-            merged = sorted(name for name in own_names if renames.get(name, name) == role)
-            raise UsageError(
-                f"Expected one split of the data set per role, but got {' and '.join(merged)} for {role}; "
-                f"rename the other one too, for example --rename-split {role}=none"
-            )
-
-
-def _check_carve(role: str, share: float, taken: set[str | None], n_train: int) -> None:
-    if role not in ("valid", "test") or not 0 < share < 1:
-        raise UsageError(f"Expected --carve valid=SHARE or test=SHARE with 0 < SHARE < 1, but got {role}={share:g}")
-    if role in taken:
-        raise UsageError(
-            f"Expected no {role} split before carving one, but the data set has it; "
-            f"give the old one another role first, for example --rename-split {role}=test"
-        )
-    if n_train < 2:
-        raise DataError(f"Expected at least two train videos to carve {role} from, but got {n_train}")

@@ -1,4 +1,4 @@
-"""Labels of the user's own in a CSV file: `mien import table --label NAME=COLUMN:KIND[:VALUES]`."""
+"""Labels of the user's own in a table: `mien import table --label NAME=COLUMN:KIND[:VALUES]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from mien.errors import UsageError
 from mien.labels import LabelKind, LabelSpace
-from mien.readers.input_files import CsvRow, finite_number
+from mien.readers.table_files import TableRow, finite_number
 from mien.schema import FloatArray
 
 # separates the names of several labels in one cell
@@ -26,7 +26,7 @@ FORM = (
 
 @dataclass(frozen=True, slots=True)
 class LabelColumns:
-    """A label space, and the columns of a CSV file that contain its labels."""
+    """A label space, and the columns of a table that contain its labels."""
 
     space: LabelSpace
     # One column; or, for a multilabel, one column per label if `one_per_label`. Otherwise a cell of a multilabel lists
@@ -34,7 +34,7 @@ class LabelColumns:
     columns: tuple[str, ...]
     one_per_label: bool = False
 
-    def read(self, row: CsvRow) -> FloatArray | None:
+    def read(self, row: TableRow) -> FloatArray | None:
         """Return the labels (column,) of one row; None if a cell is empty.
 
         Raises:
@@ -57,7 +57,7 @@ class LabelColumns:
                 )
         return values
 
-    def _named(self, row: CsvRow, cell: str) -> FloatArray:
+    def _named(self, row: TableRow, cell: str) -> FloatArray:
         """Return the index of the class or level whose name a cell contains."""
         number = finite_number(cell)
         if cell not in self.space.names and number is not None:
@@ -66,7 +66,7 @@ class LabelColumns:
             raise self._unknown(row)
         return np.array([float(self.space.names.index(cell))])
 
-    def _listed(self, row: CsvRow, cell: str) -> FloatArray | None:
+    def _listed(self, row: TableRow, cell: str) -> FloatArray | None:
         """Return which labels a cell lists, as 0 and 1; None if the cell is empty."""
         if not cell:
             return None
@@ -75,7 +75,7 @@ class LabelColumns:
             raise self._unknown(row)
         return np.array([float(name in listed) for name in self.space.names])
 
-    def _unknown(self, row: CsvRow) -> Exception:
+    def _unknown(self, row: TableRow) -> Exception:
         known = ", ".join(self.space.names)
         return row.refuse(
             self.columns[0], f"one of {known} for {self.space.name}", "correct the cell, or add to --label"
@@ -93,7 +93,7 @@ class LabelOption:
     range: tuple[float, float | None, float] | None = None
     one_per_label: bool = False
 
-    def label_columns(self, rows: Callable[[], Iterable[CsvRow]]) -> LabelColumns:
+    def label_columns(self, rows: Callable[[], Iterable[TableRow]]) -> LabelColumns:
         """Return the label space and its columns.
 
         Args:

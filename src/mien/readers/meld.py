@@ -15,8 +15,9 @@ import numpy as np
 from mien.errors import DataError
 from mien.labels import LabelKind, LabelSpace
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
-from mien.readers.input_files import CsvRow, input_files, read_header, read_rows
+from mien.readers.input_files import input_files
 from mien.readers.rules import START_ORDER_BROKEN, usable_end
+from mien.readers.table_files import TableRow, open_table_file
 from mien.schema import EMOTION, SENTIMENT, FloatArray, Utterance, in_start_order
 
 FILE_SPLITS = {"train_sent_emo.csv": "train", "dev_sent_emo.csv": "valid", "test_sent_emo.csv": "test"}
@@ -65,15 +66,15 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  
             f"Expected {', '.join(FILE_SPLITS)} for the reader 'meld', but got "
             f"{', '.join(str(path) for path in unexpected or paths)}; the name of the file says the split"
         )
-    for path in files:
-        header = read_header(path)
-        missing = next((name for name in MAPPING.values() if name not in header), None)
+    files.sort(key=lambda path: list(FILE_SPLITS).index(path.name))
+    tables = [open_table_file(path, "meld") for path in files]
+    for table in tables:
+        missing = next((name for name in MAPPING.values() if name not in table.header), None)
         if missing:
             raise DataError(
-                f"Expected a column {missing!r} in {path}, but got {', '.join(header)}; "
+                f"Expected a column {missing!r} in {table.path}, but got {', '.join(table.header)}; "
                 "use the file as MELD publishes it"
             )
-    files.sort(key=lambda path: list(FILE_SPLITS).index(path.name))
     notes: Counter[str] = Counter()
 
     def by_number(utterances: list[Utterance]) -> list[Utterance]:
@@ -82,7 +83,7 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  
             notes[START_ORDER_BROKEN] += 1
         return ordered
 
-    rows = (_meld_row(row, FILE_SPLITS[path.name], notes) for path in files for row in read_rows(path))
+    rows = (_meld_row(row, FILE_SPLITS[table.path.name]) for table in tables for row in table.rows())
     groups = group(rows, notes, files[0], numbered=True, order=by_number)
     return SourceDataSet(
         splits=groups.splits,
@@ -97,20 +98,21 @@ def open_meld(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  
     )
 
 
-def _meld_row(row: CsvRow, split: str, notes: Counter[str]) -> Row:
+def _meld_row(row: TableRow, split: str) -> Row:
+    applied: Counter[str] = Counter()
     start_s = _episode_time_s(row, "StartTime")
     utterance = Utterance(
         index=row.integer("Utterance_ID"),
         start_s=start_s,
-        end_s=usable_end(start_s, _episode_time_s(row, "EndTime"), notes),
+        end_s=usable_end(start_s, _episode_time_s(row, "EndTime"), applied),
         transcript=row.cells["Utterance"],
         speaker=row.cells["Speaker"].strip() or None,
         labels={space.name: _class_index(row, space) for space in LABEL_SPACES},
     )
-    return Row(f"{split}-dia{row.integer('Dialogue_ID')}", split, utterance, row.where)
+    return Row(f"{split}-dia{row.integer('Dialogue_ID')}", split, utterance, row.where, applied=applied)
 
 
-def _episode_time_s(row: CsvRow, column: str) -> float:
+def _episode_time_s(row: TableRow, column: str) -> float:
     match = TIME.fullmatch(row.cells[column].strip())
     if not match:
         raise row.refuse(column, "a time like 00:20:57,256", "use the file as MELD publishes it")
@@ -118,7 +120,7 @@ def _episode_time_s(row: CsvRow, column: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction.ljust(3, "0")) / 1000
 
 
-def _class_index(row: CsvRow, space: LabelSpace) -> FloatArray:
+def _class_index(row: TableRow, space: LabelSpace) -> FloatArray:
     """Return the index of the row's class in a label space, (1,). Raise DataError if the class is unknown."""
     column = MAPPING[space.name]
     name = row.cells[column]

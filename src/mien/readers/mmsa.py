@@ -60,8 +60,8 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     keep_words = options.words and all(_is_word_aligned(split) for split in splits)
     notes: Counter[str] = Counter()
     label_spaces = (SIMS_SPACE,) if all(map(_is_sims, splits)) else PAPER_SPACES
-    rows = (row for split in splits for row in _mmsa_rows(split, label_spaces[0].bounds, notes))
-    groups = group(rows, notes, splits[0].path, numbered=True)
+    rows = (row for split in splits for row in _mmsa_rows(split, label_spaces[0].bounds))
+    groups = group(rows, notes, splits[0].path, numbered=True, unit=options.unit)
 
     def attach(row: Row) -> None:
         split, index = row.place
@@ -151,7 +151,7 @@ def _length_mask(split: SplitArrays, key: str, n_slots: int) -> BoolArray:
     return mask
 
 
-def _mmsa_rows(split: SplitArrays, bounds: tuple[float, float], notes: Counter[str]) -> Iterator[Row]:
+def _mmsa_rows(split: SplitArrays, bounds: tuple[float, float]) -> Iterator[Row]:
     ids = split.texts("id")
     transcripts = split.texts("raw_text") if "raw_text" in split.values else [""] * split.n_rows
     for row, (full_id, transcript, score) in enumerate(zip(ids, transcripts, _scores(split), strict=True)):
@@ -161,6 +161,7 @@ def _mmsa_rows(split: SplitArrays, bounds: tuple[float, float], notes: Counter[s
                 f"Expected an id like video{ID_SEPARATOR}3 in {split.where(row)}, but got {shown(full_id)}; "
                 "the number after the separator is the order of the context"
             )
-        labels = paper_labels(sentiment_label(float(score), notes, bounds))
+        applied: Counter[str] = Counter()
+        labels = paper_labels(sentiment_label(float(score), applied, bounds))
         utterance = Utterance(int(clip), transcript=transcript, labels=labels)
-        yield Row(video_id, split.name, utterance, split.where(row), (split, row))
+        yield Row(video_id, split.name, utterance, split.where(row), (split, row), applied=applied)

@@ -43,9 +43,9 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     keep_words = options.words and aligned
     notes: Counter[str] = Counter()
     ids = {split.name: split.text_rows("id") if "id" in split.values else None for split in splits}
-    rows = (row for split in splits for row in _mult_rows(split, ids[split.name], notes))
+    rows = (row for split in splits for row in _mult_rows(split, ids[split.name]))
     numbered = all(each is not None and all(map(_segment, each)) for each in ids.values())
-    groups = group(rows, notes, splits[0].path, numbered=numbered)
+    groups = group(rows, notes, splits[0].path, numbered=numbered, unit=options.unit)
 
     def attach(row: Row) -> None:
         split, index = row.place
@@ -64,19 +64,20 @@ def _segment(parts: list[str]) -> re.Match[str] | None:
     return SEGMENT_ID.fullmatch(parts[0]) if len(parts) == 1 else None
 
 
-def _mult_rows(split: SplitArrays, ids: list[list[str]] | None, notes: Counter[str]) -> Iterator[Row]:
+def _mult_rows(split: SplitArrays, ids: list[list[str]] | None) -> Iterator[Row]:
     labels = split.array("labels")
     if labels.size != split.n_rows or labels.dtype.kind not in "fiu":
         got, remedy = f"{labels.dtype} of {labels.shape}", "files with other labels (IEMOCAP) are not read"
         raise split.refuse("labels", "one sentiment score per utterance", got, remedy)
     for row, score in enumerate(labels.reshape(-1)):
-        utterance = Utterance(0, labels=paper_labels(sentiment_label(float(score), notes)))
+        applied: Counter[str] = Counter()
+        utterance = Utterance(0, labels=paper_labels(sentiment_label(float(score), applied)))
         if ids is None:
-            notes[UTTERANCE_ALONE] += 1
+            applied[UTTERANCE_ALONE] += 1
             video_id = f"{split.name}-{row:05d}"
         else:
-            video_id = _apply_id(split.where(row), ids[row], utterance, notes)
-        yield Row(video_id, split.name, utterance, split.where(row), (split, row))
+            video_id = _apply_id(split.where(row), ids[row], utterance, applied)
+        yield Row(video_id, split.name, utterance, split.where(row), (split, row), applied=applied)
 
 
 def _apply_id(where: str, parts: list[str], utterance: Utterance, notes: Counter[str]) -> str:

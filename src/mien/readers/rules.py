@@ -35,6 +35,19 @@ VIDEO_WORDLESS = "video without timed words: nothing to align to, no features"
 VIDEO_ANONYMOUS = "video without an id: numbered by its row"
 UTTERANCE_ALONE = "utterance without a video id: a video of its own, no context can be rebuilt"
 SEQUENCE_UNUSED = "sequence without a role: not read"
+# followed by ": " and the name of the column, so that the notes name it
+COLUMN_UNUSED = "column not read"
+COLUMN_RENAMED = "column with another usual name: read"
+COLUMN_OF_CLASSES = "column not read, has names of classes"
+COLUMN_DECIMAL_COMMA = "column with decimal commas: read as decimal points"
+FILE_UNUSED = "file of another kind in the folder: not read"
+SPLIT_RENAMED = "video in a split with another usual name: read"
+ID_NUMBER_READ = "number at the end of a video id: read as the number of the utterance"
+ID_NUMBERED = (
+    "id that differs from others only in the number at its end: taken as a video (if it is an utterance: --unit video; "
+    "if not: --unit id)"
+)
+UTTERANCE_SEPARATE = "utterance made a video of its own: no context (--unit utterance)"
 TRANSCRIPT_SHARED = "transcript in more than one split: kept"
 STREAM_MISSING = {modality: f"video without the {modality} stream: modality missing" for modality in Modality}
 WORDS_MISSING = "video without the words stream: transcript empty"

@@ -324,7 +324,7 @@ def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace], label_
     if video.split is not None and video.split not in SPLITS:
         raise DataError(
             f"Expected the split of video {video.id!r} to be one of {', '.join(SPLITS)}, but got {video.split!r}; "
-            f"rename it with --rename-split {video.split}=valid (or =none to leave it out)"
+            f"give it the role that it has with --rename-split {video.split}=ROLE (=none leaves it out)"
         )
     indices = Counter(utterance.index for utterance in video.utterances)
     if indices and indices.most_common(1)[0][1] > 1:

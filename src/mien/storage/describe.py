@@ -27,6 +27,7 @@ from mien.schema import (
 from mien.storage import columns
 from mien.storage.columns import equal_id_ranges
 from mien.storage.dataset import Dataset
+from mien.storage.video_ids import numbered_ids
 
 N_EXAMPLES = 5
 
@@ -239,8 +240,9 @@ def _videos_by_fold(dataset: Dataset) -> dict[str, int] | None:
 def _leakage(dataset: Dataset, speakers: Mapping[str, set[str]]) -> dict[str, Any]:
     """Return the videos and the number of transcripts that occur in several splits, with examples of the transcripts.
 
-    Rows without a split are ignored. Transcripts are compared in lower case and without surrounding blanks. `speakers`
-    are the names of the speakers of each split, and of "none".
+    If the ids of the videos seem to be ids of utterances, such as "talk_3", the videos that these ids name are
+    compared, too. Rows without a split are ignored. Transcripts are compared in lower case and without surrounding
+    blanks. `speakers` are the names of the speakers of each split, and of "none".
     """
     facts = dataset.table(["video_id", "split", "transcript"]).to_pydict()
     videos, texts = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
@@ -249,9 +251,15 @@ def _leakage(dataset: Dataset, speakers: Mapping[str, set[str]]) -> dict[str, An
             videos[video].add(split)
             if text and text.strip():
                 texts[text.strip().lower()].add(split)
+    # the importer stores "id" if the ids are known to be those of videos
+    is_stated = dataset.facts.origin.get("unit") == "id"
+    found = None if is_stated else numbered_ids(Counter(facts["video_id"]))
+    split_of = dict(zip(facts["video_id"], facts["split"], strict=True))
     shared = sorted((text for text, splits in texts.items() if len(splits) > 1), key=len, reverse=True)
     return {
         "videos_in_several_splits": sorted(video for video, splits in videos.items() if len(splits) > 1),
+        # None: the ids are those of videos
+        "numbered_ids_in_several_splits": None if found is None else found.videos_in_several_splits(split_of),
         "texts": len(texts),
         "texts_in_several_splits": len(shared),
         "longest_shared_texts": shared[:N_EXAMPLES],

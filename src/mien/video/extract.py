@@ -26,8 +26,9 @@ from mien.media.recognition import Recognizer, Speech, SpeechSettings, load_reco
 from mien.media.word_times import timed_words, words_inside
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
-from mien.readers.base import ReaderOptions, assign_splits
+from mien.readers.base import ReaderOptions, Unit
 from mien.readers.label_columns import parse_labels
+from mien.readers.splits import assign_splits
 from mien.schema import Clip, FeatureSpace, Level, Modality, Utterance, Video
 from mien.storage import columns
 from mien.storage.dataset import DATASET_FOLDER, Dataset, DatasetFacts, write_dataset
@@ -98,8 +99,10 @@ def extract(
     if not names:
         raise UsageError("Expected at least one extractor, but got none for text, acoustic and visual; name one")
     require_replaceable(out, DATASET_FOLDER)
-    source = open_reader("table", [Path(labels)], ReaderOptions(request.mapping, labels=parse_labels(request.labels)))
-    roles = assign_splits(source.splits, request.rename_splits, request.carve)
+    # Unit.ID: a recording is found by its id
+    options = ReaderOptions(request.mapping, labels=parse_labels(request.labels), unit=Unit.ID)
+    source = open_reader("table", [Path(labels)], options)
+    roles = assign_splits(source.splits, request.rename_splits, request.carve, notes=source.notes)
     files = find_videos(Path(os.path.abspath(folder)))
     context = ExtractionContext(load_extractors(names, request.level), request.speech)
     cache = FeatureCache(cache_beside(out), context, source.label_spaces)
