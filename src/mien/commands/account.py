@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mien.readers.rules import TRANSCRIPT_SHARED, AccountPart, account_part
+from mien.readers.rules import ALARMS, TRANSCRIPT_SHARED, AccountPart, account_part
 
 
 def import_account(description: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,8 +22,9 @@ def import_account(description: Mapping[str, Any]) -> dict[str, Any]:
     origin, splits = description["origin"], description["splits"].values()
     parts: dict[AccountPart, dict[str, int]] = {part: {} for part in AccountPart}
     for rule, count in sorted(origin.get("notes", {}).items()):
-        # the description counts the transcripts in the final splits, with the utterances that have them
-        if rule != TRANSCRIPT_SHARED:
+        # The findings have the messages of the alarms. They also have the transcripts in several splits, counted in the
+        # final splits.
+        if rule != TRANSCRIPT_SHARED and rule not in ALARMS:
             parts[account_part(rule)][rule] = count
     names = [space["name"] for space in description["label_spaces"]]
     return {

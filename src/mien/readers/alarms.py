@@ -27,8 +27,8 @@ from mien.schema import SENTIMENT, FloatArray, SentimentValues
 LEAST_LABELS = 10
 # share of all label values, above which clamping is no longer a matter of a few wrong cells
 MANY_CLAMPED = 0.01
-# readers whose files the user can describe with options
-TABLE, ARRAYS = "table", "arrays"
+# sources whose labels come from a CSV, which takes --label; and the reader with an array of classes
+TABLES, ARRAYS = ("table", "extract"), "arrays"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def remedy(alarm: Alarm, origin: Mapping[str, Any]) -> str:
     column = mapping.get(name, name) if isinstance(mapping, Mapping) else name
     if alarm.rule == SCALE_ONE_CLASS:
         return "check that these are the labels you mean"
-    if origin.get("source") == TABLE:
+    if origin.get("source") in TABLES:
         forms = {
             SCALE_ZERO_ONE: f"--label {name}={column}:classes:0,1 reads them as two classes",
             SCALE_WITHIN_ONE: f"--label {name}={column}:score:-1..0..1 reads them as scores from -1 to 1",

@@ -45,6 +45,7 @@ SCALE_NO_NEGATIVE = "no score below the neutral value: scale doubtful"
 SCALE_WITHIN_ONE = "no score beyond 1 in a wider range: scale doubtful"
 SCALE_CLAMPED = "many labels outside their range: scale doubtful"
 SCALE_ONE_CLASS = "labels of one class only: labels doubtful"
+ALARMS = frozenset((SCALE_ZERO_ONE, SCALE_NO_NEGATIVE, SCALE_WITHIN_ONE, SCALE_CLAMPED, SCALE_ONE_CLASS))
 
 # of type float32, so that a comparison with float16 values is one of float32 values
 LARGEST = np.finfo(np.float32).max
