@@ -252,7 +252,10 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
         path = run.folder / _predictions_file(run, opened.dataset, opened.split)
         where = f"the predictions are in {path}" if path.exists() else "mien predict writes the predictions"
         warnings.append(f"no labels in this split: nothing to score; {where}")
-    check = ScaleCheck(columns.label_spaces, opened.dataset.facts.sentiment_values)
+    learned = {task.space.name for task in run.learned_tasks}
+    check = ScaleCheck(
+        (space for space in columns.label_spaces if space.name in learned), opened.dataset.facts.sentiment_values
+    )
     check.add(columns.labels)
     warnings += [f"{alarm.space}: {alarm.found}" for alarm in check.alarms() if alarm.rule != SCALE_ONE_CLASS]
     for modality in run.inputs:

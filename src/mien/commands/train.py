@@ -26,7 +26,7 @@ from mien.storage.files import PARTIAL_FILES, atomic_file, remove_partial, write
 from mien.storage.predictions import write_predictions
 from mien.storage.runs import CARD, LOCK_FILE, Run, epoch_file, open_run, require_idle, run_lock, write_run
 from mien.storage.split_columns import SplitColumns
-from mien.tasks import spaces_of
+from mien.storage.suspicions import stored_alarms
 from mien.training.batching import fit_scaling, to_video_set
 from mien.training.checkpoint import Progress
 from mien.training.classical import fit_classical
@@ -107,11 +107,13 @@ def label_notes(run: Run, dataset: Dataset, *splits: SplitColumns) -> list[str]:
         dataset: Dataset of the splits.
         splits: Splits to check together.
     """
-    spaces = spaces_of({task.name: task for task in run.learned_tasks})
-    check = ScaleCheck(spaces, dataset.facts.sentiment_values)
+    spaces, origin = {task.space.name: task.space for task in run.learned_tasks}, dataset.facts.origin
+    check = ScaleCheck(spaces.values(), dataset.facts.sentiment_values)
     for columns in splits:
         check.add(columns.labels)
-    return [alarm.text(dataset.facts.origin) for alarm in check.alarms()]
+    # the import has seen all splits, and labels that it clamped
+    stored = [text for text in stored_alarms(origin) if text.partition(":")[0] in spaces]
+    return [*stored, *(alarm.text(origin) for alarm in check.alarms() if not stored)]
 
 
 def _with_notes(run: Run, notes: Sequence[str]) -> Run:

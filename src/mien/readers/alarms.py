@@ -57,7 +57,7 @@ class Alarm:
 
 
 @dataclass(slots=True)
-class _Tally:
+class _LabelTally:
     """Running statistics of the labels of one label space."""
 
     n_labels: int = 0
@@ -83,7 +83,7 @@ class ScaleCheck:
     ) -> None:
         self._spaces = tuple(spaces)
         self._sentiment_values = sentiment_values
-        self._tallies = {space.name: _Tally() for space in self._spaces}
+        self._tallies = {space.name: _LabelTally() for space in self._spaces}
         self._n_values = 0
 
     def add(self, labels: Mapping[str, FloatArray]) -> None:
@@ -180,7 +180,7 @@ def remedy(alarm: Alarm, origin: Mapping[str, Any]) -> str:
     return "if they have another scale, subtract the neutral value in the file and scale them to [-3, 3]"
 
 
-def _score_alarms(space: LabelSpace, tally: _Tally, *, graded: bool) -> list[Alarm]:
+def _score_alarms(space: LabelSpace, tally: _LabelTally, *, graded: bool) -> list[Alarm]:
     """Return the alarms about the scores of a label space with a neutral value.
 
     If `graded` is False, the scores stand for classes, and only the alarm about a single class can apply.
@@ -205,6 +205,6 @@ def _score_alarms(space: LabelSpace, tally: _Tally, *, graded: bool) -> list[Ala
     return []
 
 
-def _one_class(space: LabelSpace, tally: _Tally) -> Alarm:
+def _one_class(space: LabelSpace, tally: _LabelTally) -> Alarm:
     found = f"all {tally.n_labels:,} labels are of one class; systems cannot be told apart on them"
     return Alarm(SCALE_ONE_CLASS, space.name, tally.n_labels, found)

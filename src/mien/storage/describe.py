@@ -30,7 +30,7 @@ from mien.storage.column_checks import ColumnCheck
 from mien.storage.columns import equal_id_ranges
 from mien.storage.dataset import Dataset
 from mien.storage.leakage import find_leakage
-from mien.storage.suspicions import suspicions
+from mien.storage.suspicions import stored_alarms, suspicions
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "folds": _videos_by_fold(dataset),
         "modalities": modalities,
         "leakage": leakage,
-        "suspicious": [*_alarms(dataset), *suspicions(modalities, leakage)],
+        "suspicious": [*stored_alarms(dataset.facts.origin), *suspicions(modalities, leakage)],
         "origin": dict(dataset.facts.origin),
         "licence_note": dataset.facts.licence_note,
     }
@@ -129,12 +129,6 @@ class _Coverage:
         }
 
 
-def _alarms(dataset: Dataset) -> list[str]:
-    """Return the messages about doubtful labels that the import stored; other values in a foreign card are ignored."""
-    alarms = dataset.facts.origin.get("alarms")
-    return [text for text in alarms if isinstance(text, str)] if isinstance(alarms, list) else []
-
-
 def _merged(parts: Sequence[_Coverage]) -> _Coverage:
     """Return the statistics of all splits together."""
     return _Coverage(
@@ -177,7 +171,8 @@ class _Tally:
         for space in self.label_spaces:
             self._add_labels(space, numbers[space.name])
             if space.is_paper and space.name == SENTIMENT:
-                self._add_sentiment(numbers[space.name][:, 0])
+                neutral = space.neutral if isinstance(space.neutral, float) else 0.0
+                self._add_sentiment(numbers[space.name][:, 0] - neutral)
             elif space.is_paper:
                 self._add_emotions(numbers[space.name])
 
@@ -197,6 +192,7 @@ class _Tally:
             counts.update({name: int((index == number).sum()) for number, name in enumerate(space.names)})
 
     def _add_sentiment(self, sentiment: FloatArray) -> None:
+        """Count scores (utterance,), given as differences from the neutral value."""
         has0, labelled = sentiment_classes(sentiment, SentimentRule.HAS0)
         masks = {"labelled": labelled, "negative": sentiment < 0, "zero": sentiment == 0, "positive": sentiment > 0}
         self.sentiment.update({name: int(mask.sum()) for name, mask in (masks | {"has0": has0}).items()})

@@ -1,4 +1,4 @@
-"""Words for what looks wrong in the statistics of a Dataset. Nothing is changed or left out because of it."""
+"""Messages about what looks wrong in the statistics of a Dataset. Nothing is changed or left out because of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from typing import Any
 
 # number of columns or ids that a message names
 N_NAMED = 3
+
+
+def stored_alarms(origin: Mapping[str, Any]) -> list[str]:
+    """Return the messages about doubtful labels that an import stored; other values in a foreign card are ignored.
+
+    Args:
+        origin: Origin of the Dataset.
+    """
+    alarms = origin.get("alarms")
+    return [text for text in alarms if isinstance(text, str)] if isinstance(alarms, list) else []
 
 
 def suspicions(modalities: Mapping[str, Mapping[str, Any]], leakage: Mapping[str, Any]) -> list[str]:
