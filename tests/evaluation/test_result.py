@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from tests.evaluation.examples import gold, predicted, reordered, without_tasks
+from tests.evaluation.examples import gold, predicted, rated, reordered, without_tasks
 from tests.labelled import labels_of, relabelled
 
 from mien.errors import DataError, UnknownNameError, UsageError

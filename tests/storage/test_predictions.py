@@ -127,7 +127,7 @@ def test_a_column_of_another_kind_is_named(tmp_path):
         ({"index": [0, None, 0]}, "no index in row 1"),
         ({"index": [0, np.inf, 0]}, "the index inf in row 1"),
         ({"index": [0, 1e300, 0]}, r"the index 1e\+300 in row 1"),
-        ({"index": np.array([0, 2**63, 1], dtype=np.uint64)}, "9223372036854775808"),
+        ({"index": np.array([0, 2**63, 1], dtype=np.uint64)}, ".*9223372036854775808"),
         ({"index": [0, 0, 0]}, "2 rows for utterance 0 of video 'v'"),
         ({"video_id": ["v", None, "w"]}, "no video_id in row 1"),
         ({"video_id": [1, 1, 2]}, "int64 in the column video_id, whose ids are texts"),
