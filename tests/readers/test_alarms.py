@@ -37,7 +37,8 @@ def alarms(
     ("values", "rule"),
     [
         ([0, 1] * 6, rules.SCALE_ZERO_ONE),
-        ([1] * 12, rules.SCALE_ZERO_ONE),
+        ([1] * 12, rules.SCALE_ONE_CLASS),
+        ([0] * 12, rules.SCALE_ONE_CLASS),
         ([1, 2, 3] * 5, rules.SCALE_NO_NEGATIVE),
         ([0, 0.5, 3] * 5, rules.SCALE_NO_NEGATIVE),
         ([-1, -2] * 6, rules.SCALE_ONE_CLASS),
@@ -76,13 +77,24 @@ def test_scores_that_stand_for_classes_are_only_asked_for_two_of_them() -> None:
 def test_a_range_of_the_user_has_its_own_neutral_value() -> None:
     assert alarms([1, 2, 3, 4, 5] * 3, STARS) == []
     assert [alarm.rule for alarm in alarms([3, 4, 5] * 4, STARS)] == [rules.SCALE_NO_NEGATIVE]
-    assert alarms([0.25] * 12, LabelSpace("arousal", LabelKind.SCORE, low=0.0, high=5.0)) == []
+    assert alarms([0.25, 1] * 6, LabelSpace("arousal", LabelKind.SCORE, low=0.0, high=5.0)) == []
 
 
 def test_one_class_or_level_alone_is_said() -> None:
     for space in (TOPIC, EFFORT):
         assert alarms([0, 1] * 6, space) == []
         assert [alarm.rule for alarm in alarms([1] * 12, space)] == [rules.SCALE_ONE_CLASS]
+
+
+def test_emotions_of_which_none_is_ever_present_are_said() -> None:
+    for present, n_alarms in ((0.0, 1), (0.5, 0)):
+        check = ScaleCheck([EMOTION_SPACE])
+        check.add({"emotion": np.full((12, 6), present)})
+        check.add({"emotion": np.full((1, 6), np.nan)})
+        assert [alarm.rule for alarm in check.alarms()] == [rules.SCALE_ONE_CLASS] * n_alarms
+    (clamped,) = check.alarms({rules.LABEL_CLAMPED: 20})
+    assert (clamped.rule, clamped.space) == (rules.SCALE_CLAMPED, "emotion")
+    assert clamped.text(TABLE).endswith("--label emotion=LABEL=COLUMN,LABEL=COLUMN,...:multilabel:0..HIGH")
 
 
 def test_many_clamped_labels_are_said_and_few_are_not() -> None:
@@ -105,7 +117,8 @@ def test_an_alarm_says_what_was_found_what_is_assumed_and_a_remedy_of_the_reader
     assert "subtract the neutral value in the file" in stars.text({"source": "mmsa"})
     (sims,) = alarms([-0.8, 0.4] * 6)
     assert sims.text(TABLE).endswith(":score:-1..0..1 reads them as scores from -1 to 1")
-    assert "multiply them by 3" in sims.text({"source": "mmsa", "mapping": "damaged"})
+    assert "multiply them by 3" in sims.text({"source": "mult", "mapping": "damaged"})
+    assert "CH-SIMS is recognised by its keys regression_labels_T" in sims.text({"source": "mmsa"})
     (single,) = alarms([-1, -2] * 6)
     assert single.text({}).endswith("check that these are the labels you mean")
 

@@ -89,8 +89,9 @@ def train(
             _fit_system(planned, train_columns, valid_columns, report)
         return planned
     planned = _with_notes(planned, label_notes(planned, dataset, train_columns, valid_columns))
-    for note in planned.outcome.get(NOTES, ()) if notify is not None else ():
-        notify(note)
+    if notify is not None:
+        for note in planned.outcome.get(NOTES, ()):
+            notify(note)
     with run_lock(planned.folder):
         if (finished := _finished_run(planned, resume)) is not None:  # another process trained it meanwhile
             return finished

@@ -21,14 +21,14 @@ from mien.readers.rules import (
     SCALE_WITHIN_ONE,
     SCALE_ZERO_ONE,
 )
-from mien.schema import SENTIMENT, FloatArray, SentimentValues
+from mien.schema import EMOTION, SENTIMENT, FloatArray, SentimentValues
 
 # with fewer labels, one class or one half of the scale can occur by chance
 LEAST_LABELS = 10
 # share of all label values, above which clamping is no longer a matter of a few wrong cells
 MANY_CLAMPED = 0.01
 # sources whose labels come from a CSV, which takes --label; and the reader with an array of classes
-TABLES, ARRAYS = ("table", "extract"), "arrays"
+TABLES, ARRAYS, MMSA = ("table", "extract"), "arrays", "mmsa"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,25 @@ class _LabelTally:
 
     n_labels: int = 0
     n_below: int = 0  # below the neutral value
-    n_above: int = 0
     n_zero_or_one: int = 0
     n_whole: int = 0
     low: float = np.inf
     high: float = -np.inf
     classes: set[int] = field(default_factory=set)
 
+    def add_scores(self, values: FloatArray, neutral: float) -> None:
+        """Update with scores (utterance,); at least one. `neutral` is NaN if there is no neutral value."""
+        self.n_below += int((values < neutral).sum())
+        self.n_zero_or_one += int(np.isin(values, (0, 1)).sum())
+        self.n_whole += int((values == np.round(values)).sum())
+        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+
 
 class ScaleCheck:
     """Collects the labels of a data set piece by piece, and raises alarms about their scale.
 
     Args:
-        spaces: Label spaces to check. Those of the kind multilabel are ignored.
+        spaces: Label spaces to check.
         sentiment_values: Whether the scores of the label space `sentiment` are intensities or stand for classes.
     """
 
@@ -94,20 +100,18 @@ class ScaleCheck:
             rows = labels[space.name]
             known = rows[~np.isnan(rows).any(axis=1)]
             self._n_values += known.size
-            if not len(known) or space.kind is LabelKind.MULTILABEL:
+            if not len(known):
                 continue
             values, tally = known[:, 0], self._tallies[space.name]
             tally.n_labels += len(values)
-            if space.kind is not LabelKind.SCORE:
+            if space.kind is LabelKind.SCORE:
+                tally.add_scores(values, space.neutral if isinstance(space.neutral, float) else np.nan)
+            elif space.kind is LabelKind.MULTILABEL:
+                # two classes: nothing is present, and something is
+                tally.classes.update(np.unique((known > 0).any(axis=1)).astype(int).tolist())
+            else:
                 levels = np.digitize(values, space.cuts) if space.kind is LabelKind.ORDINAL else values
                 tally.classes.update(np.unique(levels).astype(int).tolist())
-                continue
-            neutral = space.neutral if isinstance(space.neutral, float) else np.nan
-            tally.n_below += int((values < neutral).sum())
-            tally.n_above += int((values > neutral).sum())
-            tally.n_zero_or_one += int(np.isin(values, (0, 1)).sum())
-            tally.n_whole += int((values == np.round(values)).sum())
-            tally.low, tally.high = min(tally.low, float(values.min())), max(tally.high, float(values.max()))
 
     def alarms(self, notes: Mapping[str, int] | None = None) -> list[Alarm]:
         """Return the alarms about all labels added so far.
@@ -121,7 +125,8 @@ class ScaleCheck:
             if tally.n_labels < LEAST_LABELS:
                 continue
             if space.kind is not LabelKind.SCORE:
-                if len(tally.classes) == 1:
+                # a multilabel may have something present in every utterance
+                if tally.classes == {0} or (len(tally.classes) == 1 and space.kind is not LabelKind.MULTILABEL):
                     found.append(_one_class(space, tally))
             elif space.neutral is not None:
                 graded = not (space.is_paper and space.name == SENTIMENT) or (
@@ -133,7 +138,7 @@ class ScaleCheck:
             text = (
                 f"{n_clamped:,} of {self._n_values:,} label values lay outside of their range and were moved to its end"
             )
-            name = next((name for name, tally in self._tallies.items() if tally.n_labels), self._spaces[0].name)
+            name = next(name for name, tally in self._tallies.items() if tally.n_labels)
             found.append(Alarm(SCALE_CLAMPED, name, n_clamped, text))
         return found
 
@@ -156,28 +161,42 @@ def remedy(alarm: Alarm, origin: Mapping[str, Any]) -> str:
         alarm: The alarm.
         origin: Origin of the Dataset, of which "source" (the reader) and "mapping" are used.
     """
-    name = alarm.space
-    mapping = origin.get("mapping")
-    column = mapping.get(name, name) if isinstance(mapping, Mapping) else name
     if alarm.rule == SCALE_ONE_CLASS:
         return "check that these are the labels you mean"
-    if origin.get("source") in TABLES:
-        forms = {
-            SCALE_ZERO_ONE: f"--label {name}={column}:classes:0,1 reads them as two classes",
-            SCALE_WITHIN_ONE: f"--label {name}={column}:score:-1..0..1 reads them as scores from -1 to 1",
-        }
-        scale = (
-            f"state the scale with --label {name}={column}:score:LOW..NEUTRAL..HIGH (stars: score:1..3..5) or "
-            f"--label {name}={column}:ordinal:LOW..HIGH"
+    source = origin.get("source")
+    mapping = origin.get("mapping")
+    column = mapping.get(alarm.space, alarm.space) if isinstance(mapping, Mapping) else alarm.space
+    if source in TABLES:
+        return _table_remedy(alarm, column)
+    texts = {
+        SCALE_ZERO_ONE: "for two classes, write features and labels to one .npz: mien import arrays "
+        "--map sentiment_class=NAME",
+        SCALE_WITHIN_ONE: "if their range is [-1, 1], multiply them by 3 in the file, or do not compare 5 and 7 classes",
+    }
+    if source == ARRAYS:
+        texts[SCALE_ZERO_ONE] = f"--map sentiment_class={column} reads them as two classes"
+    if source == MMSA:
+        texts[SCALE_WITHIN_ONE] = (
+            "CH-SIMS is recognised by its keys regression_labels_T, regression_labels_A and regression_labels_V; "
+            "otherwise multiply the scores by 3 in the file"
         )
-        return forms.get(alarm.rule, scale)
-    if alarm.rule == SCALE_ZERO_ONE:
-        if origin.get("source") == ARRAYS:
-            return f"--map sentiment_class={column} reads them as two classes"
-        return "for two classes, write features and labels to one .npz: mien import arrays --map sentiment_class=NAME"
-    if alarm.rule == SCALE_WITHIN_ONE:
-        return "if their range is [-1, 1], multiply them by 3 in the file, or do not compare 5 and 7 classes"
-    return "if they have another scale, subtract the neutral value in the file and scale them to [-3, 3]"
+    usual = "if they have another scale, subtract the neutral value in the file and scale them to [-3, 3]"
+    return texts.get(alarm.rule, usual)
+
+
+def _table_remedy(alarm: Alarm, column: str) -> str:
+    """Return the remedy for labels of a CSV, whose kind and range the user can state."""
+    option = f"--label {alarm.space}={column}"
+    if alarm.space == EMOTION:
+        return f"state the scale with --label {EMOTION}=LABEL=COLUMN,LABEL=COLUMN,...:multilabel:0..HIGH"
+    texts = {
+        SCALE_ZERO_ONE: f"{option}:classes:0,1 reads them as two classes",
+        SCALE_WITHIN_ONE: f"{option}:score:-1..0..1 reads them as scores from -1 to 1",
+    }
+    usual = (
+        f"state the scale with {option}:score:LOW..NEUTRAL..HIGH (stars: score:1..3..5) or {option}:ordinal:LOW..HIGH"
+    )
+    return texts.get(alarm.rule, usual)
 
 
 def _score_alarms(space: LabelSpace, tally: _LabelTally, *, graded: bool) -> list[Alarm]:
@@ -188,21 +207,20 @@ def _score_alarms(space: LabelSpace, tally: _LabelTally, *, graded: bool) -> lis
     low, high = space.bounds
     n, values = f"{tally.n_labels:,}", f"{tally.low:g} to {tally.high:g}"
     assumed = f"they are taken as scores from {low:g} to {high:g}"
-    if not graded:
-        return [_one_class(space, tally)] if tally.low == tally.high else []
-    if tally.n_zero_or_one == tally.n_labels:
-        text = f"all {n} scores are 0 or 1; {assumed}, of which 0 is neutral and counts as positive (has0)"
-        return [Alarm(SCALE_ZERO_ONE, space.name, tally.n_labels, text)]
-    if not tally.n_below:
-        text = f"none of {n} scores is below the neutral {space.neutral:g} ({values}); {assumed}: one class only (has0)"
-        return [Alarm(SCALE_NO_NEGATIVE, space.name, tally.n_labels, text)]
-    if tally.n_below == tally.n_labels:
+    rule, text = "", ""
+    if tally.low == tally.high or (graded and tally.n_below == tally.n_labels):
         return [_one_class(space, tally)]
+    if graded and tally.n_zero_or_one == tally.n_labels:
+        rule = SCALE_ZERO_ONE
+        text = f"all {n} scores are 0 or 1; {assumed}, of which 0 is neutral and counts as positive (has0)"
+    elif graded and not tally.n_below:
+        rule = SCALE_NO_NEGATIVE
+        text = f"none of {n} scores is below the neutral {space.neutral:g} ({values}); {assumed}: one class only (has0)"
     # -1, 0 and 1 alone are signs, which are the same on every scale
-    if tally.low >= -1 and tally.high <= 1 < high and tally.n_whole < tally.n_labels:
+    elif graded and tally.low >= -1 and tally.high <= 1 < high and tally.n_whole < tally.n_labels:
+        rule = SCALE_WITHIN_ONE
         text = f"none of {n} scores is beyond 1 ({values}); {assumed}, whose 5 and 7 classes do not fit scores up to 1"
-        return [Alarm(SCALE_WITHIN_ONE, space.name, tally.n_labels, text)]
-    return []
+    return [Alarm(rule, space.name, tally.n_labels, text)] if rule else []
 
 
 def _one_class(space: LabelSpace, tally: _LabelTally) -> Alarm:

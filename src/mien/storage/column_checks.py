@@ -94,9 +94,9 @@ class ColumnCheck:
         high_repeated = self._repeated(high, -low.value)
         found: list[dict[str, Any]] = []
         for column in np.flatnonzero((n_absurd > 0) | low_repeated | high_repeated).tolist():
-            at_low = abs(low.value[column]) >= abs(high.value[column])
-            if not n_absurd[column]:
-                at_low = bool(low_repeated[column])
+            at_low = bool(low_repeated[column])
+            if n_absurd[column]:
+                at_low = bool(abs(low.value[column]) >= abs(high.value[column]))
             end, sign = (low, 1) if at_low else (high, -1)
             found.append(
                 {

@@ -29,7 +29,7 @@ def suspicions(modalities: Mapping[str, Mapping[str, Any]], leakage: Mapping[str
     Returns:
         Messages; empty if nothing is suspicious.
     """
-    found = []
+    found: list[str] = []
     for modality, facts in modalities.items():
         found += _feature_suspicions(modality, facts)
     videos = leakage["videos_in_several_splits"]
@@ -76,7 +76,7 @@ def column_cell(placeholders: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _feature_suspicions(modality: str, facts: Mapping[str, Any]) -> list[str]:
-    found = []
+    found: list[str] = []
     if facts["suspected_placeholders"]:
         found.append(
             f"{modality}: {column_cell(facts['suspected_placeholders'])}. Such a value may stand for a missing one; "
