@@ -77,6 +77,8 @@ def test_scores_that_stand_for_classes_are_only_asked_for_two_of_them() -> None:
 def test_a_range_of_the_user_has_its_own_neutral_value() -> None:
     assert alarms([1, 2, 3, 4, 5] * 3, STARS) == []
     assert [alarm.rule for alarm in alarms([3, 4, 5] * 4, STARS)] == [rules.SCALE_NO_NEGATIVE]
+    share = LabelSpace("share", LabelKind.SCORE, low=0.0, high=1.0, neutral=0.5)
+    assert alarms([0, 1] * 6, share) == []
     assert alarms([0.25, 1] * 6, LabelSpace("arousal", LabelKind.SCORE, low=0.0, high=5.0)) == []
 
 

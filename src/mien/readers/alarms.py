@@ -171,7 +171,7 @@ def remedy(alarm: Alarm, origin: Mapping[str, Any]) -> str:
     texts = {
         SCALE_ZERO_ONE: "for two classes, write features and labels to one .npz: mien import arrays "
         "--map sentiment_class=NAME",
-        SCALE_WITHIN_ONE: "if their range is [-1, 1], multiply them by 3 in the file, or do not compare 5 and 7 classes",
+        SCALE_WITHIN_ONE: "if their range is [-1, 1], multiply them by 3 in the file, or leave 5 and 7 classes out",
     }
     if source == ARRAYS:
         texts[SCALE_ZERO_ONE] = f"--map sentiment_class={column} reads them as two classes"
@@ -210,7 +210,7 @@ def _score_alarms(space: LabelSpace, tally: _LabelTally, *, graded: bool) -> lis
     rule, text = "", ""
     if tally.low == tally.high or (graded and tally.n_below == tally.n_labels):
         return [_one_class(space, tally)]
-    if graded and tally.n_zero_or_one == tally.n_labels:
+    if graded and not tally.n_below and tally.n_zero_or_one == tally.n_labels:
         rule = SCALE_ZERO_ONE
         text = f"all {n} scores are 0 or 1; {assumed}, of which 0 is neutral and counts as positive (has0)"
     elif graded and not tally.n_below:
