@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mien.labels import EMOTION_SPACE, SENTIMENT_SPACE, LabelKind, LabelSpace
 from mien.readers import rules
-from mien.readers.alarms import LEAST_LABELS, Alarm, ScaleCheck, count_alarms
+from mien.readers.alarms import LEAST_LABELS, Alarm, ScaleCheck, store_alarms
 from mien.schema import SentimentValues
 
 STARS = LabelSpace("sentiment", LabelKind.SCORE, low=1.0, high=5.0, neutral=3.0)
 TOPIC = LabelSpace("topic", LabelKind.CLASSES, ("art", "war"))
 EFFORT = LabelSpace("effort", LabelKind.ORDINAL, ("low", "high"), 0.0, 1.0, (0.5,))
-TABLE = {"source": "table", "mapping": {"sentiment": "stars"}}
+TABLE: dict[str, Any] = {"source": "table", "mapping": {"sentiment": "stars"}}
 
 
 def alarms(
@@ -48,10 +49,16 @@ def alarms(
 def test_scores_on_another_scale_raise_one_alarm(values: list[float], rule: str) -> None:
     found = alarms(values)
     assert [(alarm.rule, alarm.space, alarm.n_labels) for alarm in found] == [(rule, "sentiment", len(values))]
-    counts: Counter[str] = Counter()
-    count_alarms(found, counts)
-    assert counts == {rule: len(values)}
     assert rule in rules.ALARMS
+
+
+def test_alarms_are_counted_and_stored_only_where_there_are_any() -> None:
+    for values, n in (([0.0, 1.0] * 6, 1), ([-3.0, 2.5] * 6, 0)):
+        check, notes, origin = ScaleCheck([SENTIMENT_SPACE]), Counter[str](), dict(TABLE)
+        check.add({"sentiment": np.array(values)[:, None]})
+        store_alarms(check, notes, origin)
+        assert notes == ({rules.SCALE_ZERO_ONE: 12} if n else {})
+        assert len(origin.get("alarms", ())) == n
 
 
 @pytest.mark.parametrize(

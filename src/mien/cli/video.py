@@ -105,6 +105,8 @@ def extract(call: ExtractCall) -> None:
     )
     with progress.counter_bar("extract") as advance:
         extraction = run_extraction(call.videos, call.labels, call.out, request, advance)
+    for alarm in extraction.dataset.facts.origin.get("alarms", ()):
+        progress.print_note(alarm)
     description = describe(extraction.dataset)
     description["account"] = import_account(description)
     facts = description | {"failed": dict(extraction.failed)}

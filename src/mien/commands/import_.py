@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import UsageError
 from mien.pretrained import sha256_of
 from mien.readers import READERS, open_reader
-from mien.readers.alarms import ScaleCheck, count_alarms
+from mien.readers.alarms import ScaleCheck, store_alarms
 from mien.readers.base import ReaderOptions, SourceDataSet, assign_splits, collect_notes, read_in_order
 from mien.readers.label_columns import parse_labels
 from mien.schema import MODALITY_ALIASES, FeatureSpace, Level, Modality, Video
@@ -207,10 +207,7 @@ def _checked_groups(
         check.add({space.name: stack_labels(utterances, space) for space in source.label_spaces})
         yield group
     notes = source.notes
-    alarms = check.alarms(notes)
-    count_alarms(alarms, notes)
-    if alarms:
-        origin["alarms"] = [alarm.text(origin) for alarm in alarms]
+    store_alarms(check, notes, origin)
     # sorted, so that the order does not depend on which video was read first
     sorted_notes = sorted(notes.items())
     notes.clear()

@@ -143,15 +143,19 @@ class ScaleCheck:
         return found
 
 
-def count_alarms(alarms: Iterable[Alarm], notes: Counter[str]) -> None:
-    """Count alarms like the rules for invalid data.
+def store_alarms(check: ScaleCheck, notes: Counter[str], origin: dict[str, Any]) -> None:
+    """Count the alarms about the labels of a data set, and store their messages under "alarms" if there are any.
 
     Args:
-        alarms: Alarms about the labels of a data set.
-        notes: Counter: text of a rule -> number. It is updated in place.
+        check: The check to which all labels were added.
+        notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        origin: Origin of the Dataset. It is updated in place.
     """
+    alarms = check.alarms(notes)
     for alarm in alarms:
         notes[alarm.rule] += alarm.n_labels
+    if alarms:
+        origin["alarms"] = [alarm.text(origin) for alarm in alarms]
 
 
 def remedy(alarm: Alarm, origin: Mapping[str, Any]) -> str:
