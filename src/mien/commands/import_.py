@@ -85,11 +85,11 @@ def import_dataset(
         WriteError: The folder cannot be written or replaced.
     """
     options = options or ImportOptions()
-    paths = [paths] if isinstance(paths, (str, Path)) else paths
+    files = [paths] if isinstance(paths, (str, Path)) else paths
     extractor = _load_extractor(options)
     mapping = _field_names(reader, options.mapping)
     source = open_reader(
-        reader, paths, ReaderOptions(mapping, options.words is not False, parse_labels(options.labels))
+        reader, files, ReaderOptions(mapping, options.words is not False, parse_labels(options.labels))
     )
     if options.workers > 1 and source.reader is None:
         raise UsageError(

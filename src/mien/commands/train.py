@@ -293,19 +293,19 @@ def _chosen_by(run: Run, record: Mapping[str, float]) -> str:
 
 
 def ranking_notes(run: Run, record: Mapping[str, float]) -> list[str]:
-    """Return a message about the tasks whose ranking score does not exist on the valid split.
+    """Return a message about the tasks whose ranking score does not exist on the valid split, unless the loss is used.
 
     Args:
         run: Run whose tasks are considered.
         record: Record of one epoch, see `training.validation.validation_record`.
     """
+    training = run.settings["training"]
     lacking = [task for task in run.learned_tasks if ranking_key(task) not in record]
-    if not lacking:
+    if not lacking or training.get("select_by") == SELECT_BY_LOSS:
         return []
     names = ", ".join(f"{ORDERING_NAMES[task.row.ordering]} of {task.name}" for task in lacking)
     text = f"{names}: undefined on the valid split, whose labels do not differ"
-    by_loss = run.settings["training"].get("select_by") == SELECT_BY_LOSS
-    if run.settings["training"] and not by_loss:
+    if training:
         chooser = "the other tasks" if has_ranking_score(record) else "the loss"
         text += f"; {chooser} chose the epoch instead, and a valid split with different labels would allow it"
     return [text]
