@@ -137,7 +137,8 @@ def test_a_note_about_an_interval_is_about_the_labels_of_its_task(test, decision
     sentiment = np.where(np.isnan(test.sentiment), np.nan, 1.0)
     sentiment[np.flatnonzero(~np.isnan(sentiment))[0]] = -1.0
     rows = without_tasks(rated(relabelled(test, sentiment=sentiment)), "emotion", "emotion_intensity")
-    notes = [note for note in evaluated(rows, decisions).notes if note.startswith("the interval of")]
+    result = evaluate_predictions(rows, decisions=decisions, bootstrap=FEW)
+    notes = [note for note in result.notes if note.startswith("the interval of")]
     assert notes
     assert not any("emotion" in note for note in notes)
     assert any("because the labels of sentiment intensity do not differ" in note for note in notes)

@@ -138,6 +138,7 @@ def test_every_rule_belongs_to_a_part_of_the_account() -> None:
         rules.SEQUENCE_UNUSED: rules.AccountPart.IGNORED,
         rules.VIDEO_UNLABELLED: rules.AccountPart.IGNORED,
         rules.LABEL_CLAMPED: rules.AccountPart.CHANGED,
+        rules.END_NOT_AFTER_START: rules.AccountPart.CHANGED,
         rules.VALUE_NOT_FINITE: rules.AccountPart.CHANGED,
         rules.PADDING_GUESSED: rules.AccountPart.SUSPICIOUS,
         rules.UTTERANCE_ALONE: rules.AccountPart.SUSPICIOUS,

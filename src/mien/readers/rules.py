@@ -62,6 +62,7 @@ class AccountPart(StrEnum):
 # Words in the texts of the rules that belong to a part. The first part with a word of a text is taken; a text without
 # any of them belongs to `CHANGED`.
 _PART_WORDS = {
+    AccountPart.CHANGED: ("end dropped",),
     AccountPart.IGNORED: ("first kept", "dropped", "skipped", "not read", "not used", "ignored"),
     AccountPart.SUSPICIOUS: ("doubtful", "kept", "taken as", "taken for", "no context", "guess"),
 }
