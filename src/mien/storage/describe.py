@@ -67,7 +67,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
             for modality, (matrix, present) in vectors.items():
                 tally.coverage.setdefault(modality, _Coverage()).add(matrix[in_split], present[in_split])
     modalities = {
-        modality: _merged([tally.coverage[modality] for tally in tallies.values()]).described()
+        str(modality): _merged([tally.coverage[modality] for tally in tallies.values()]).described()
         | {"suspected_placeholders": checks[modality].suspected(space.columns)}
         for modality, space in spaces.items()
     }
