@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.errors import UnknownNameError, UsageError
+from mien.errors import UnknownNameError
 from mien.storage.files import read_json
 from mien.storage.folders import FolderKind, atomic_folder
 from mien.storage.runs import CARD, Run, open_run, write_run
@@ -52,12 +52,9 @@ def find_runs(names: str | Path | Sequence[str | Path]) -> list[Run]:
         The runs, in the same order.
 
     Raises:
-        UsageError: There is no name.
         MienError: A run cannot be opened, for one of the reasons listed under `find_run`.
     """
     listed = [names] if isinstance(names, (str, Path)) else list(names)
-    if not listed:
-        raise UsageError("Expected at least one run, but got none; give its folder")
     return [find_run(str(name)) for name in listed]
 
 
