@@ -55,6 +55,18 @@ class Modality(StrEnum):
     VISUAL = "visual"
 
 
+# other usual names of the modalities, accepted on the command line
+MODALITY_ALIASES = {
+    "words": Modality.TEXT,
+    "language": Modality.TEXT,
+    "audio": Modality.ACOUSTIC,
+    "voice": Modality.ACOUSTIC,
+    "speech": Modality.ACOUSTIC,
+    "video": Modality.VISUAL,
+    "vision": Modality.VISUAL,
+    "face": Modality.VISUAL,
+}
+
 # Takes the place of the modality in names of attention weights ("fused->fused") if a system fuses the modalities before
 # its attention.
 FUSED = "fused"

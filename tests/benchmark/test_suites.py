@@ -202,6 +202,12 @@ def test_a_setting_may_name_another_data_set_beside_the_file(planted, tmp_path):
     assert first.dataset.fingerprint == other.fingerprint
 
 
+def test_a_setting_may_use_other_names_of_the_modalities(planted, tmp_path):
+    text = "[[setting]]\nname = 'loud'\ninputs = ['audio', 'face']"
+    settings = find_suite(own(tmp_path / "f.toml", text), dataset_contents(planted), {}).settings
+    assert next(each for each in settings if each.name == "loud").inputs == (A, V)
+
+
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [

@@ -35,13 +35,45 @@ def test_import_prints_what_was_read_and_what_was_mended(table, tmp_path):
     shown = said(*arguments, "--name", "Talks [v2]")
     assert "Talks [v2]" in shown
     assert "row repeated exactly: first kept" in shown
+    account = description["account"]
+    assert account["ignored"] == {"row repeated exactly: first kept": 1}
+    assert account["kept"]["utterances"] == 27
+    for part in (
+        "Read: reader table from talks.csv",
+        "sentiment = score",
+        "Kept: 27 utterances of 9 videos",
+        "Changed:",
+    ):
+        assert part in shown
     assert open_dataset(tmp_path / "data").counts["train"]["utterances"] == 15
 
 
 def test_import_without_features_says_how_to_get_them(table, tmp_path):
     shown = said("import", "table", table, "--out", tmp_path / "data", "--rename-split", "dev=valid")
     assert "No features yet: import again with --text EXTRACTOR" in shown
-    assert "transcript in more than one split: kept" in shown
+    assert "1 of 1 different transcripts occur in more than one split, in 27 utterances" in shown
+
+
+def test_alarms_about_labels_are_on_standard_error_and_in_the_output(tmp_path):
+    lines = [
+        f"v{n},{s},words {n} {s},{'train' if n < 7 else 'valid'},{(n + s) % 2}" for n in range(9) for s in range(3)
+    ]
+    path = tmp_path / "votes.csv"
+    path.write_text("video_id,segment_id,text,split,sentiment\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    result = mien("import", "table", path, "--out", tmp_path / "data", "--text", "glove-6b-50d")
+    assert result.exit_code == 0
+    assert "mien: note: sentiment: all 27 scores are 0 or 1; they are taken as scores from -3 to 3" in result.stderr
+    assert "Suspicious: sentiment: all 27 scores are 0 or 1" in " ".join(result.stdout.split())
+    assert "--label sentiment=sentiment:classes:0,1" in " ".join(result.stdout.split())
+    trained = mien("train", tmp_path / "data", "--out", tmp_path / "run", *QUICK)
+    assert trained.exit_code == 0
+    assert trained.stderr.startswith("mien: note: sentiment: all 27 scores are 0 or 1")
+    chosen = "chosen by best loss on the valid split, where roc_auc is undefined (loss "
+    assert chosen in " ".join(trained.stdout.split())
+    arguments = ["import", "table", path, "--out", tmp_path / "data", "--label", "sentiment=sentiment:classes:0,1"]
+    mended = mien(*arguments)
+    assert mended.exit_code == 0
+    assert "mien: note" not in mended.stderr
 
 
 def test_words_are_kept_on_request(table, tmp_path):
@@ -56,8 +88,10 @@ def test_describe(data):
     assert set(description["feature_spaces"]) == {"text", "acoustic", "visual"}
     assert description["fingerprint"] == open_dataset(data).fingerprint
     shown = said("describe", data)
-    for part in ("planted", "utterances", "100.0 %", "happy", "Texts in several splits"):
+    for part in ("planted", "utterances", "100.0 %", "happy", "Texts in several splits", "Features of all splits"):
         assert part in shown
+    assert description["modalities"]["text"]["share"] == 1
+    assert description["modalities"]["text"]["suspected_placeholders"] == []
 
 
 def test_train_and_resume(data, tmp_path):

@@ -253,6 +253,15 @@ def test_an_evaluation_becomes_a_table(runs):
     assert "whole-1" in evaluation._repr_html_()
 
 
+def test_a_single_run_needs_no_list(runs):
+    for path in (runs / "whole-0", str(runs / "whole-0")):
+        summary = mien.evaluate(path, n_resamples=0).summary
+        assert [run["run"] for run in summary["runs"]] == [str(runs / "whole-0")]
+        comparison = mien.compare(path, runs / "mute-0", n_resamples=7)
+        listed = mien.compare([path], [runs / "mute-0"], n_resamples=7)
+        assert to_json_text(comparison.to_json()) == to_json_text(listed.to_json())
+
+
 def test_runs_are_counted_while_they_are_scored(runs):
     seen = []
     mien.evaluate([runs / "mute-0", runs / "mute-1"], n_resamples=0, advance=lambda *done: seen.append(done))

@@ -35,7 +35,7 @@ from mien.pretrained import sha256_of
 from mien.schema import Modality
 from mien.storage.dataset import open_dataset, write_dataset
 from mien.storage.predictions import read_predictions
-from mien.storage.runs import open_run
+from mien.storage.runs import open_run, run_lock
 from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT
 
 REQUEST = TrainRequest(settings=QUICK)
@@ -174,6 +174,37 @@ def test_two_trainings_of_one_run_at_once_are_refused_and_so_is_scoring_it(plant
 
     train(planted, out, REQUEST, report=meanwhile)
     assert len(refused) == 3 * QUICK["epochs"]
+
+
+def test_a_folder_in_use_is_refused_before_the_splits_are_read(planted, tmp_path, monkeypatch):
+    with pytest.raises(ZeroDivisionError):
+        train(planted, tmp_path / "run", REQUEST, report=lambda _: 1 / 0)
+    monkeypatch.setattr("mien.commands.train.read_split", pytest.fail)
+    with run_lock(tmp_path / "run"), ThreadPoolExecutor(1) as pool:
+        again = pool.submit(train, planted, tmp_path / "run", REQUEST, resume=True)
+        with pytest.raises(TrainingError, match="no other process at work on"):
+            again.result()
+
+
+@pytest.mark.parametrize(
+    ("tasks", "chooser", "note"),
+    [
+        ((SENTIMENT,), "best loss on the valid split, where roc_auc is undefined", "the loss chose the epoch instead"),
+        ((SENTIMENT, EMOTION), "best roc_auc on the valid split", "the other tasks chose the epoch instead"),
+    ],
+)
+def test_a_valid_split_of_one_class_says_what_chose_the_epoch(planted, tmp_path, tasks, chooser, note):
+    def positive_valid(video):
+        for utterance in video.utterances:
+            if video.split == "valid":
+                utterance.labels["sentiment"] = np.array([1.0])
+
+    dataset = rewritten(planted, tmp_path / "data", positive_valid)
+    run = train(dataset, tmp_path / "run", replace(REQUEST, tasks=tasks))
+    assert run.outcome["chosen_by"] == chooser
+    (text,) = run.outcome["notes"]
+    assert text.startswith("ROC AUC of sentiment: undefined on the valid split, whose labels do not differ; ")
+    assert note in text
 
 
 def test_a_training_that_finds_no_space_goes_on_later(planted, tmp_path):

@@ -174,8 +174,11 @@ def test_text_that_cannot_be_made_again_is_refused_or_left_out_with_the_reason(r
     with pytest.raises(FeatureSpaceError, match="Expected text glove-file-3d"):
         mien.diagnose([runs[0]], word_errors=(0.1,), text=f"glove:{other}", n_resamples=0)
     mute = make(tmp_path / "mute", glove, transcripts=False)
-    with pytest.raises(DataError, match="Expected transcripts to put errors into, but the scored split has none"):
+    with pytest.raises(DataError, match="but the scored split has none; leave out --word-errors$"):
         mien.diagnose([runs[0]], dataset=mute.folder, word_errors=(0.1,), n_resamples=0)
+    # a single run needs no list; without the option there is nothing to leave out, and no remedy
+    absent = mien.diagnose(runs[0], dataset=mute.folder, n_resamples=0).summary["transcription_errors"]["absent"]
+    assert absent == "Expected transcripts to put errors into, but the scored split has none"
 
 
 def test_runs_must_be_of_one_system(runs, data, tmp_path):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from tests.evaluation.examples import gold, predicted, reordered, without_tasks
+from tests.evaluation.examples import gold, predicted, rated, reordered, without_tasks
 from tests.labelled import labels_of, relabelled
 
 from mien.errors import DataError, UnknownNameError, UsageError
@@ -128,7 +128,20 @@ def test_an_emotion_rare_enough_to_be_lost_in_a_resample_is_said(test, decisions
     result = evaluated(relabelled(test, emotions=emotions), decisions)
     assert not math.isnan(result.parts["emotion"]["weighted_accuracy_mean6"])
     assert not math.isnan(result.intervals["emotion.weighted_accuracy_mean6"][0])
-    assert any(note.startswith("the interval of emotion.weighted_accuracy_mean6 rests on") for note in result.notes)
+    path = "emotion.weighted_accuracy_mean6"
+    (note,) = (each for each in result.notes if each.startswith(f"the interval of {path} rests on"))
+    assert note.endswith("in the others it is undefined, because a class of emotion is missing")
+
+
+def test_a_note_about_an_interval_is_about_the_labels_of_its_task(test, decisions):
+    sentiment = np.where(np.isnan(test.sentiment), np.nan, 1.0)
+    sentiment[np.flatnonzero(~np.isnan(sentiment))[0]] = -1.0
+    rows = without_tasks(rated(relabelled(test, sentiment=sentiment)), "emotion", "emotion_intensity")
+    result = evaluate_predictions(rows, decisions=decisions, bootstrap=FEW)
+    notes = [note for note in result.notes if note.startswith("the interval of")]
+    assert notes
+    assert not any("emotion" in note for note in notes)
+    assert any("because the labels of sentiment intensity do not differ" in note for note in notes)
 
 
 def test_an_undefined_emotion_is_left_out_of_the_interval_too(test, decisions):

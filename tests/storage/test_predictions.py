@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.labelled import labels_of
+from tests.labelled import ACTS, TOPIC, labels_of
 
 from mien.errors import DamagedFileError, DataError, WriteError
 from mien.schema import EMOTION_OUTPUTS, EMOTIONS, SentimentValues
 from mien.storage.predictions import Predictions, read_predictions, write_predictions
-from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY
+from mien.tasks import EMOTION, EMOTION_INTENSITY, SENTIMENT, SENTIMENT_INTENSITY, tasks_of, tasks_to_json
 
 
 def predictions():
@@ -117,6 +118,83 @@ def test_a_column_of_another_kind_is_named(tmp_path):
     pq.write_table(table.replace_schema_metadata({b"mien.sentiment_values": b"percent"}), tmp_path / "x.parquet")
     with pytest.raises(DataError, match="but got 'percent' is not a valid SentimentValues"):
         read_predictions(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"index": [0.5, 1.5, 0]}, "the index 0.5 in row 0, where a whole number is needed"),
+        ({"index": [0, None, 0]}, "no index in row 1"),
+        ({"index": [0, np.inf, 0]}, "the index inf in row 1"),
+        ({"index": [0, 1e300, 0]}, r"the index 1e\+300 in row 1"),
+        ({"index": np.array([0, 2**63, 1], dtype=np.uint64)}, ".*9223372036854775808"),
+        ({"index": [0, 0, 0]}, "2 rows for utterance 0 of video 'v'"),
+        ({"video_id": ["v", None, "w"]}, "no video_id in row 1"),
+        ({"video_id": [1, 1, 2]}, "int64 in the column video_id, whose ids are texts"),
+        ({"sentiment": [1, 40, 0]}, "40 as gold label sentiment in row 1, where a value from -3 to 3 is needed"),
+        ({"sentiment": [1, -np.inf, 0]}, "-inf as gold label sentiment in row 1"),
+        ({"fear": [0, 1, 3.5]}, "3.5 as gold label fear in row 2, where a value from 0 to 3 is needed"),
+        ({"fear": [0, -1, 3]}, "-1 as gold label fear in row 1"),
+        (
+            {"probability_positive": [0.5, 1.5, 1]},
+            "1.5 in the column probability_positive in row 1, where a value from 0",
+        ),
+        ({"probability_fear": [0.5, None, 1]}, "null in the column probability_fear in row 1"),
+        (
+            {"intensity_sentiment": [0, 55, 1]},
+            "55 in the column intensity_sentiment in row 1, where a value from -3 to 3",
+        ),
+    ],
+)
+def test_values_that_cannot_be_right_are_refused_with_their_row(tmp_path, changes, message):
+    peers_table(**changes).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=f"Expected a predictions table in .*, but got {message}.*; see docs/formats"):
+        read_predictions(tmp_path / "x.parquet")
+
+
+def test_whole_numbers_of_any_type_and_rounded_values_are_read(tmp_path):
+    large = 2**60 + 1  # has no exact value in float64
+    changes = {
+        "video_id": pd.Categorical(["v", "v", "w"]),
+        "index": [large, 1, 0],
+        "sentiment": [np.nan, -3, 3.0000001],
+    }
+    changes |= {"intensity_sentiment": [3.2, -3.1, 0], "probability_positive": np.array([1, 0, 0.5], np.float32)}
+    peers_table(**changes).to_parquet(tmp_path / "x.parquet")
+    found = read_predictions(tmp_path / "x.parquet")
+    assert found.index.tolist() == [large, 1, 0]
+    assert found.video_id.tolist() == ["v", "v", "w"]
+    peers_table(index=[2.0, 1.0, 0.0]).to_parquet(tmp_path / "y.parquet")
+    assert read_predictions(tmp_path / "y.parquet").index.tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("space", "changes", "message"),
+    [
+        (TOPIC, {"topic": ["art", "cooking", None]}, "the class 'cooking', which is none of art, sport"),
+        (
+            TOPIC,
+            {"probability_topic_art": [0.25, 0.9, 0.25]},
+            "the classes of topic with the sum 1.65, not 1, in row 1",
+        ),
+        (ACTS, {"acts_ask": [0, 2, 1]}, "2 as gold label acts_ask in row 1, where 0 or 1 is needed"),
+    ],
+)
+def test_classes_and_labels_of_other_spaces_are_checked_too(tmp_path, space, changes, message):
+    tasks = tasks_of([space])
+    rows = 3
+    columns = {name: ["art", "sport", None] if space is TOPIC else [0, 1, None] for name in space.columns}
+    columns |= {name: [0.25] * rows for task in tasks.values() for name in task.columns}
+
+    def write(path, **changed):
+        frame = pd.DataFrame({"video_id": ["v", "v", "w"], "index": [0, 1, 0], **(columns | changed)})
+        metadata = {b"mien.tasks": json.dumps(tasks_to_json(tasks)).encode()}
+        pq.write_table(pa.Table.from_pandas(frame).replace_schema_metadata(metadata), path)
+        return path
+
+    assert len(read_predictions(write(tmp_path / "x.parquet")).index) == rows
+    with pytest.raises(DataError, match=message):
+        read_predictions(write(tmp_path / "y.parquet", **changes))
 
 
 def test_a_file_that_is_missing_or_no_parquet_says_so(tmp_path):

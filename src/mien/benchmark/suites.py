@@ -16,7 +16,7 @@ from mien.errors import DataError, SettingsError, UnknownNameError, UsageError, 
 from mien.models import MODELS, SystemEntry, model_entry
 from mien.models.batch import InputKind
 from mien.models.classical.base import ClassicalEntry
-from mien.schema import Level, Modality
+from mien.schema import MODALITY_ALIASES, Level, Modality
 from mien.settings import override, override_several, read_toml
 from mien.storage.dataset import Dataset, open_dataset
 from mien.tasks import Task, tasks_of
@@ -332,6 +332,9 @@ def _read_setting(row: Mapping[str, Any], where: str, contents: DatasetContents,
 
 def _parse_names(kind: str, names: Any, known: Iterable[Any], where: str) -> tuple[Any, ...]:
     members = {str(member): member for member in known}
+    # a setting may say "audio" for acoustic
+    others = {name: str(modality) for name, modality in MODALITY_ALIASES.items() if known is Modality}
+    names = [others.get(name, name) if isinstance(name, str) else name for name in names]
     for name in names:
         if name not in members:
             raise UnknownNameError(f"{kind} in {where}", str(name), members)

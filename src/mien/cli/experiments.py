@@ -50,6 +50,7 @@ class ImportCall:
 def import_(call: ImportCall) -> None:
     """Import a published data set as a Dataset, and count everything that is dropped or corrected."""
     from mien.cli import progress, render_dataset
+    from mien.commands.account import import_account
     from mien.commands.import_ import ImportOptions, import_dataset
     from mien.storage.describe import describe as describe_dataset
 
@@ -67,7 +68,10 @@ def import_(call: ImportCall) -> None:
     )
     with progress.counter_bar(f"import {call.reader}") as advance:
         dataset = import_dataset(call.reader, call.paths or [], call.out, wanted, advance)
+    for alarm in dataset.facts.origin.get("alarms", ()):
+        progress.print_note(alarm)
     description = describe_dataset(dataset)
+    description["account"] = import_account(description)
     options.print_result(call.json, description, lambda: render_dataset.show_import(description))
 
 
@@ -118,7 +122,12 @@ class TrainCall:
     dataset: Annotated[Path, typer.Argument(help="Folder of a Dataset with train and valid splits.")]
     out: Annotated[Path, typer.Option(help="Folder of the Run.")]
     model: Annotated[str, typer.Option(help="See: mien models")] = "cim"
-    inputs: Annotated[str | None, typer.Option(help="Comma-separated modalities; default: all there are.")] = None
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated modalities: text, acoustic (audio), visual (video); default: all there are."
+        ),
+    ] = None
     tasks: Annotated[
         str | None,
         typer.Option(help="Comma-separated labels of the Dataset; default: all. NAME_intensity learns degrees."),
@@ -141,12 +150,12 @@ def train(call: TrainCall) -> None:
     from mien.commands.train import train as run_training
     from mien.commands.train_plan import TrainRequest, choose_settings
     from mien.models import model_entry
-    from mien.schema import Modality
+    from mien.schema import MODALITY_ALIASES, Modality
     from mien.settings import read_toml
     from mien.training.devices import is_first_process
 
     chosen = (read_toml(call.settings) if call.settings else {}) | parse_pairs(call.set_ or [])
-    inputs = options.parse_names("modality", call.inputs, Modality)
+    inputs = options.parse_names("modality", call.inputs, Modality, MODALITY_ALIASES)
     # the Dataset tells which tasks there are
     tasks = tuple(name.strip() for name in (call.tasks or "").split(",") if name.strip())
     request = TrainRequest(call.model, inputs, tasks, call.seed, chosen)
@@ -156,7 +165,9 @@ def train(call: TrainCall) -> None:
         run_training(call.dataset, call.out, request, resume=call.resume)
         return
     with progress.epoch_bar(f"train {call.model} seed {call.seed}", training.get("epochs", 1)) as report:
-        run = run_training(call.dataset, call.out, request, resume=call.resume, report=report)
+        run = run_training(
+            call.dataset, call.out, request, resume=call.resume, report=report, notify=progress.print_note
+        )
     options.print_result(
         call.json, {"run": str(run.folder), **run.identity, **run.outcome}, lambda: render.show_run(run)
     )

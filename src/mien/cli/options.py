@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import sys
+from collections import abc
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -137,23 +138,28 @@ def parse_rates(text: str) -> tuple[float, ...]:
         raise UsageError(f"Expected --word-errors as numbers like 0.05,0.1, but got {text!r}") from None
 
 
-def parse_names(kind: str, text: str | None, known: Iterable[NameT]) -> tuple[NameT, ...]:
+def parse_names(
+    kind: str, text: str | None, known: Iterable[NameT], aliases: abc.Mapping[str, NameT] | None = None
+) -> tuple[NameT, ...]:
     """Parse a comma-separated list of names, such as ``"text,visual"``.
 
     Args:
         kind: What the names stand for, such as "task"; used in the error message.
         text: Names, separated by commas. Duplicates count once. If None, the result is empty.
         known: Allowed names.
+        aliases: Other names, case-insensitive -> member of `known`.
 
     Returns:
-        Members of `known`, in the order of the text.
+        Members of `known`, in the order of the text, each once.
 
     Raises:
         UnknownNameError: A name is not in `known`.
     """
     names = dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip())
     by_name = {str(each): each for each in known}
+    others = aliases or {}
     for name in names:
-        if name not in by_name:
+        if name not in by_name and name.lower() not in others:
             raise UnknownNameError(kind, name, by_name)
-    return tuple(by_name[name] for name in names)
+    members = (by_name[name] if name in by_name else others[name.lower()] for name in names)
+    return tuple(dict.fromkeys(members))

@@ -88,6 +88,11 @@ def print_message(text: str) -> None:
     sys.stderr.flush()
 
 
+def print_note(text: str) -> None:
+    """Write a message about doubtful data to standard error, as one line that begins with "mien: note:"."""
+    print_message(f"mien: note: {text}")
+
+
 @contextmanager
 def _bar(title: str, total: int | None = None) -> Iterator[Callable[..., None] | None]:
     """Show a progress bar if standard error is a terminal.

@@ -41,14 +41,23 @@ def show_run(run: Run) -> None:
         details = (
             f"{outcome['n_parameters']:,} parameters, {outcome['epochs_run']} epochs of "
             f"{outcome['seconds_per_epoch']:.1f} s, epoch {outcome['chosen_epoch']} "
-            f"chosen by {outcome['chosen_by']} ({outcome['valid_score']:.4f})"
+            f"chosen by {outcome['chosen_by']} ({_valid_score_text(outcome)})"
         )
     else:
         details = (
             f"{outcome['n_parameters']:,} numbers, fitted once in {outcome['seconds_per_epoch']:.1f} s "
-            f"({outcome['valid_score']:.4f} on the valid split)"
+            f"({_valid_score_text(outcome)} on the valid split)"
         )
-    new_console().print(system + details)
+    console = new_console()
+    console.print(system + details)
+    for note in outcome.get("notes", ()):
+        console.print(note, style="yellow")
+
+
+def _valid_score_text(outcome: Mapping[str, Any]) -> str:
+    """Return the score that chose the epoch. A negative score is minus the loss, which is shown as a loss."""
+    score = outcome["valid_score"]
+    return f"loss {-score:.4f}" if score < 0 else f"{score:.4f}"
 
 
 def show_evaluation(summary: Mapping[str, Any]) -> None:

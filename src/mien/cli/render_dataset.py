@@ -7,26 +7,64 @@ from typing import TYPE_CHECKING, Any
 
 from mien.cli.terminal import new_console, new_table, print_table
 from mien.schema import EMOTION_OUTPUTS
+from mien.storage.suspicions import column_cell
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+# number of files or fields that the account of an import names
+N_LISTED = 12
+
 
 def show_import(description: Mapping[str, Any]) -> None:
-    """Print the description of an imported Dataset, then how often each rule for invalid data was applied."""
-    show_description(description)
-    notes = description["origin"].get("notes", {})
-    if notes:
-        rows = [(rule, f"{count:,}") for rule, count in sorted(notes.items())]
-        print_table("Rules applied while importing", ("rule", "count"), rows)
-    else:
-        new_console().print("No row was dropped or mended.")
+    """Print the description of an imported Dataset, then the account of the import."""
+    show_description(description, with_suspicions=False)
+    _show_account(description["account"])
     if not description["feature_spaces"]:
         new_console().print("No features yet: import again with --text EXTRACTOR to train on the words.")
 
 
-def show_description(description: Mapping[str, Any]) -> None:
-    """Print the description of a Dataset: splits, labels, available modalities, and leakage between splits."""
+def _show_account(account: Mapping[str, Any]) -> None:
+    """Print what an import read, kept, changed and ignored, and what is suspicious."""
+    console = new_console()
+    read, kept = account["read"], account["kept"]
+    files = f" from {_listed(read['files'])}" if read["files"] else ""
+    console.print(f"Read: reader {read['reader']}{files}.")
+    if read["fields"]:
+        console.print(f"  fields: {_listed([f'{field} = {column}' for field, column in read['fields'].items()])}")
+    counts = [f"{count:,} with {name} labels" for name, count in kept["labels"].items()]
+    counts += [f"{count:,} with {name} features" for name, count in kept["features"].items()]
+    total = f"{kept['utterances']:,} utterances of {kept['videos']:,} videos"
+    console.print(f"Kept: {', '.join([total, *counts])}.")
+    suspicious = account["suspicious"]
+    for title, rules in (("Changed", account["changed"]), ("Ignored", account["ignored"])):
+        console.print(f"{title}: {'' if rules else 'nothing.'}".rstrip())
+        for rule, count in rules.items():
+            console.print(f"  {count:,} x {rule}")
+    found = [f"{count:,} x {rule}" for rule, count in suspicious["rules"].items()] + suspicious["findings"]
+    _show_suspicious(found)
+
+
+def _show_suspicious(found: Sequence[str]) -> None:
+    console = new_console()
+    console.print("Suspicious:" if found else "Suspicious: nothing.")
+    for text in found:
+        console.print(f"  {text}", style="yellow")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return up to `N_LISTED` names, and the number of further ones."""
+    more = len(names) - N_LISTED
+    return ", ".join(names[:N_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def show_description(description: Mapping[str, Any], *, with_suspicions: bool = True) -> None:
+    """Print the description of a Dataset: splits, labels, modalities, and leakage between splits.
+
+    Args:
+        description: Result of `mien.storage.describe.describe`.
+        with_suspicions: Whether to print what looks wrong in the Dataset, too.
+    """
     splits = description["splits"]
     table = new_table(f"{description['name']}  {description['fingerprint'][:12]}", "", *splits)
     table.add_row("videos", *(f"{split['videos']:,}" for split in splits.values()))
@@ -55,21 +93,34 @@ def show_description(description: Mapping[str, Any]) -> None:
     if description["folds"]:
         folds = ", ".join(f"{name} {count:,}" for name, count in description["folds"].items())
         console.print(f"Videos by fold: {folds}.")
+    if description["modalities"]:
+        _show_modalities(description["modalities"])
     leakage = description["leakage"]
     console.print(
         f"Videos in several splits: {len(leakage['videos_in_several_splits'])}. "
         f"Texts in several splits: {leakage['texts_in_several_splits']} of {leakage['texts']} (kept). "
         f"Speakers: {leakage['speakers']}."
     )
-    shared = leakage["numbered_ids_in_several_splits"]
-    if shared is not None:
-        names = f" ({', '.join(shared[:3])}{', ...' if len(shared) > 3 else ''})" if shared else ""
-        is_wanted = description["origin"].get("unit") == "utterance"
-        remedy = "" if is_wanted else " If they are ids of utterances, import again with --unit video; else --unit id."
-        console.print(
-            "The ids look like ids of utterances: many differ only in the number at their end. Without this number, "
-            f"{len(shared)} videos{names} are in several splits.{remedy}"
+    if with_suspicions:
+        _show_suspicious(description["suspicious"])
+
+
+def _show_modalities(modalities: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the statistics of each modality over all splits."""
+    headers = ("", "utterances", "coverage", "constant columns", "vectors of zeros", "range", "suspected placeholders")
+    rows = [
+        (
+            name,
+            f"{facts['utterances']:,}",
+            f"{100 * facts['share']:.1f} %",
+            f"{facts['constant_columns']:,}",
+            f"{facts['all_zero_rows']:,}",
+            "-" if facts["min"] is None else f"{facts['min']:g} to {facts['max']:g}",
+            column_cell(facts["suspected_placeholders"]) or "none",
         )
+        for name, facts in modalities.items()
+    ]
+    print_table("Features of all splits", headers, rows)
 
 
 def _add_label_rows(table: Table, name: str, parts: Sequence[Mapping[str, Any]]) -> None:

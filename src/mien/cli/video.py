@@ -27,8 +27,13 @@ class ExtractCall:
     text: Annotated[
         str | None, typer.Option(help="Text extractor, or none. Default: minilm; glove-6b-50d at word level.")
     ] = None
-    acoustic: Annotated[str | None, typer.Option(help="Acoustic extractor, or none. Default: covarep-like-74.")] = None
-    visual: Annotated[str | None, typer.Option(help="Visual extractor, or none. Default: face.")] = None
+    acoustic: Annotated[
+        str | None,
+        typer.Option("--acoustic", "--audio", "--voice", help="Acoustic extractor, or none. Default: covarep-like-74."),
+    ] = None
+    visual: Annotated[
+        str | None, typer.Option("--visual", "--vision", "--face", help="Visual extractor, or none. Default: face.")
+    ] = None
     speech_model: options.SpeechModel = "tiny.en"
     trust_model: options.TrustModel = False
     mapping: options.Mapping = None
@@ -75,6 +80,7 @@ class AnalyzeCall:
 def extract(call: ExtractCall) -> None:
     """Make a Dataset from raw videos and a table of labels. After an interrupt, repeat the command to continue."""
     from mien.cli import progress, render_dataset
+    from mien.commands.account import import_account
     from mien.engine.jobs import EngineConfig
     from mien.media.recognition import SpeechSettings
     from mien.schema import Level, Modality
@@ -99,7 +105,10 @@ def extract(call: ExtractCall) -> None:
     )
     with progress.counter_bar("extract") as advance:
         extraction = run_extraction(call.videos, call.labels, call.out, request, advance)
+    for alarm in extraction.dataset.facts.origin.get("alarms", ()):
+        progress.print_note(alarm)
     description = describe(extraction.dataset)
+    description["account"] = import_account(description)
     facts = description | {"failed": dict(extraction.failed)}
     options.print_result(call.json, facts, lambda: render_dataset.show_import(description))
     report_failures(extraction.failed)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mien.commands.reading import available_spaces, read_split
-from mien.commands.shipped import decisions_of, find_run, is_shipped_copy
+from mien.commands.shipped import decisions_of, find_runs, is_shipped_copy
 from mien.commands.train import PREDICTIONS_FOLDER, video_id_hashes
 from mien.errors import DataError, ReadOnlyError, UnknownNameError, UsageError
 from mien.evaluation.compare import Comparison, SeedRun
@@ -23,6 +23,8 @@ from mien.evaluation.result import Bootstrap, Result, RunIdentity, evaluate_pred
 from mien.evaluation.summary import summarize
 from mien.evaluation.trivial import TrainMajority
 from mien.metrics.significance import N_RESAMPLES
+from mien.readers.alarms import ScaleCheck
+from mien.readers.rules import SCALE_ONE_CLASS
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import refuse_links, reporting_damage
 from mien.storage.predictions import Predictions, write_predictions
@@ -72,7 +74,7 @@ class OpenedSplit:
 
 
 def evaluate(
-    runs: Sequence[str | Path],
+    runs: str | Path | Sequence[str | Path],
     *,
     dataset: str | Path | None = None,
     split: str = "test",
@@ -86,7 +88,7 @@ def evaluate(
     read-only, a note of the result says that they were not stored.
 
     Args:
-        runs: Run folders or names of shipped checkpoints.
+        runs: Run folders or names of shipped checkpoints, or a single one.
         dataset: Dataset to score on. By default, each run is scored on the Dataset that it was trained on; shipped
             checkpoints need this argument.
         split: Split to score.
@@ -109,16 +111,17 @@ def evaluate(
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
     scored = SplitSelection(dataset, split)
     results = []
-    for number, folder in enumerate(runs):
-        results.append(score_run(find_run(str(folder)), [protocol], scored, n_resamples)[protocol])
+    opened = find_runs(runs)
+    for number, run in enumerate(opened):
+        results.append(score_run(run, [protocol], scored, n_resamples)[protocol])
         if advance is not None:
-            advance(number + 1, len(runs))
+            advance(number + 1, len(opened))
     return Evaluation(tuple(results), summarize(results))
 
 
 def compare(
-    runs_a: Sequence[str | Path],
-    runs_b: Sequence[str | Path],
+    runs_a: str | Path | Sequence[str | Path],
+    runs_b: str | Path | Sequence[str | Path],
     *,
     dataset: str | Path | None = None,
     split: str = "test",
@@ -127,7 +130,8 @@ def compare(
     """Compare system A with system B under the protocol `clean`. Their runs are paired by seed.
 
     Args:
-        runs_a: Runs of system A, one per seed: folders or names of shipped checkpoints.
+        runs_a: Runs of system A, one per seed: folders or names of shipped checkpoints, or a single
+            one.
         runs_b: Runs of system B with the same seeds.
         dataset: Dataset to score on. Defaults to the one that each run was trained on.
         split: Split to score.
@@ -141,12 +145,12 @@ def compare(
         MienError: The run or the split cannot be scored, for one of the reasons listed under `evaluate`.
     """
     scored = SplitSelection(dataset, split)
-    runs = [[find_run(str(folder)) for folder in folders] for folders in (runs_a, runs_b)]
+    runs = [find_runs(folders) for folders in (runs_a, runs_b)]
     opened = [[open_split(run, scored) for run in side] for side in runs]
     sides = [[seed_run(each.run, _predict_and_write(each)) for each in side] for side in opened]
     names = [one_system(side) for side in runs]
     if names[0] == names[1]:
-        names = [f"{name} ({Path(folders[0]).name})" for name, folders in zip(names, (runs_a, runs_b), strict=True)]
+        names = [f"{name} ({side[0].folder.name})" for name, side in zip(names, runs, strict=True)]
     comparison = compare_seed_runs(*sides, name_a=names[0], name_b=names[1], bootstrap=Bootstrap(n_resamples))
     not_stored = [note for side in opened for each in side for note in each.notes]
     return replace(comparison, notes=(*not_stored, *comparison.notes))
@@ -229,7 +233,7 @@ def seed_run(run: Run, predictions: Predictions) -> SeedRun:
 
 
 def warnings_of(opened: OpenedSplit) -> list[str]:
-    """Return warnings about the scored utterances: videos used in training, missing labels and missing features."""
+    """Return warnings about the scored utterances: videos used in training, labels and features."""
     run, columns = opened.run, opened.columns
     scored = set(video_id_hashes(columns))
     warnings = []
@@ -248,6 +252,12 @@ def warnings_of(opened: OpenedSplit) -> list[str]:
         path = run.folder / _predictions_file(run, opened.dataset, opened.split)
         where = f"the predictions are in {path}" if path.exists() else "mien predict writes the predictions"
         warnings.append(f"no labels in this split: nothing to score; {where}")
+    learned = {task.space.name for task in run.learned_tasks}
+    check = ScaleCheck(
+        (space for space in columns.label_spaces if space.name in learned), opened.dataset.facts.sentiment_values
+    )
+    check.add(columns.labels)
+    warnings += [f"{alarm.space}: {alarm.found}" for alarm in check.alarms() if alarm.rule != SCALE_ONE_CLASS]
     for modality in run.inputs:
         share = float(columns.present[modality].mean())
         if share < 1:

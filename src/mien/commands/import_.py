@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.errors import UnknownNameError, UsageError
 from mien.pretrained import sha256_of
-from mien.readers import open_reader
+from mien.readers import READERS, open_reader
+from mien.readers.alarms import ScaleCheck, store_alarms
 from mien.readers.base import ReaderOptions, SourceDataSet, Unit, collect_notes, read_in_order
 from mien.readers.label_columns import parse_labels
 from mien.readers.rules import ID_NUMBERED, UTTERANCE_SEPARATE, add_note
 from mien.readers.splits import assign_splits
-from mien.schema import FeatureSpace, Level, Modality, Video
+from mien.schema import MODALITY_ALIASES, FeatureSpace, Level, Modality, Video
 from mien.storage.dataset import Dataset, DatasetFacts, row_groups, write_dataset_groups
+from mien.storage.split_columns import stack_labels
 from mien.storage.video_ids import numbered_ids
 
 if TYPE_CHECKING:
@@ -61,19 +63,20 @@ class ImportOptions:
 
 def import_dataset(
     reader: str,
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     out: str | Path,
     options: ImportOptions | None = None,
     advance: Advance | None = None,
 ) -> Dataset:
     """Import a data set and write it as a Dataset.
 
-    Dropped and corrected values are counted in ``dataset.facts.origin["notes"]``. An existing Dataset at `out` is
-    replaced only when the import succeeds.
+    Dropped and corrected values are counted in ``dataset.facts.origin["notes"]``. If the labels seem to be on another
+    scale than the one assumed, messages are stored in ``dataset.facts.origin["alarms"]``. An existing Dataset at `out`
+    is replaced only when the import succeeds.
 
     Args:
         reader: Name of the reader.
-        paths: Files of the data set.
+        paths: Files of the data set, or a single one.
         out: Dataset folder to write.
         options: Text features, mapping, splits and workers; None uses the defaults.
         advance: Called with the number of finished videos and the number of all videos.
@@ -89,10 +92,12 @@ def import_dataset(
         WriteError: The folder cannot be written or replaced.
     """
     options = options or ImportOptions()
+    files = [paths] if isinstance(paths, (str, Path)) else paths
     extractor = _load_extractor(options)
     unit = None if options.unit is None else Unit(options.unit)
-    reader_options = ReaderOptions(options.mapping, options.words is not False, parse_labels(options.labels), unit)
-    source = open_reader(reader, paths, reader_options)
+    mapping = _field_names(reader, options.mapping)
+    labels = parse_labels(options.labels)
+    source = open_reader(reader, files, ReaderOptions(mapping, options.words is not False, labels, unit))
     if source.ids_are_videos and unit is None:
         unit = Unit.ID
     if options.workers > 1 and source.reader is None:
@@ -101,28 +106,42 @@ def import_dataset(
             f"{options.workers}; leave --workers out"
         )
     roles = assign_splits(source.splits, options.rename_splits, options.carve, options.carve_seed, source.notes)
+    origin: dict[str, Any] = {
+        "source": reader,
+        "files": {path.name: sha256_of(path) for path in source.files},
+        "mapping": dict(source.mapping),
+        "rename_splits": dict(options.rename_splits),
+        "carve": dict(options.carve),
+        "carve_seed": options.carve_seed,
+        **({"unit": unit.value} if unit is not None else {}),
+        # filled while videos are read; the card is written after the last video
+        "notes": source.notes,
+    }
     facts = DatasetFacts(
         options.name or Path(out).resolve().name,
         _dataset_spaces(source, extractor, options.words is True),
         source.sentiment_values,
-        {
-            "source": reader,
-            "files": {path.name: sha256_of(path) for path in source.files},
-            "mapping": dict(source.mapping),
-            "rename_splits": dict(options.rename_splits),
-            "carve": dict(options.carve),
-            "carve_seed": options.carve_seed,
-            **({"unit": unit.value} if unit is not None else {}),
-            # filled while videos are read; the card is written after the last video
-            "notes": source.notes,
-        },
+        origin,
         source.licence_note,
         label_spaces=source.label_spaces,
         extra_columns=source.extra_columns,
     )
     options = dataclasses.replace(options, unit=unit)
     groups = _video_groups(source, roles, extractor, options, advance or (lambda _done, _total: None))
-    return write_dataset_groups(Path(out), groups, facts)
+    return write_dataset_groups(Path(out), _checked_groups(groups, source, origin), facts)
+
+
+def _field_names(reader: str, mapping: Mapping[str, str]) -> dict[str, str]:
+    """Return a mapping in which other names of a modality, such as "audio", are replaced by the field of the reader.
+
+    A name that is itself a field of the reader is kept.
+    """
+    fields = READERS[reader].fields if reader in READERS else {}
+    aliases = {name: str(modality) for name, modality in MODALITY_ALIASES.items()}
+    return {
+        aliases[field] if field not in fields and aliases.get(field) in fields else field: column
+        for field, column in mapping.items()
+    }
 
 
 def _load_extractor(options: ImportOptions) -> TextExtractor | None:
@@ -191,6 +210,22 @@ def _video_groups(
         add_note(notes, UTTERANCE_SEPARATE, n_done)
     elif options.unit != Unit.ID and (found := numbered_ids(n_utterances)):
         notes[ID_NUMBERED] = len(found.parts)
+
+
+def _checked_groups(
+    groups: Iterable[list[Video]], source: SourceDataSet, origin: dict[str, Any]
+) -> Iterator[list[Video]]:
+    """Yield the groups of videos, and check the scale of their labels.
+
+    After the last group, alarms are counted in `source.notes`, and their messages stored in `origin` under "alarms".
+    """
+    check = ScaleCheck(source.label_spaces, source.sentiment_values)
+    for group in groups:
+        utterances = [utterance for video in group for utterance in video.utterances]
+        check.add({space.name: stack_labels(utterances, space) for space in source.label_spaces})
+        yield group
+    notes = source.notes
+    store_alarms(check, notes, origin)
     # sorted, so that the order does not depend on which video was read first
     sorted_notes = sorted(notes.items())
     notes.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,22 @@ def find_run(name: str) -> Run:
     if Path(name).exists() or "/" in name:
         return open_run(name)
     raise UnknownNameError("model (a shipped name or the folder of a run)", name, shipped_names())
+
+
+def find_runs(names: str | Path | Sequence[str | Path]) -> list[Run]:
+    """Open one or several runs, see `find_run`.
+
+    Args:
+        names: Folders of runs or names of shipped checkpoints, or a single one.
+
+    Returns:
+        The runs, in the same order.
+
+    Raises:
+        MienError: A run cannot be opened, for one of the reasons listed under `find_run`.
+    """
+    listed = [names] if isinstance(names, (str, Path)) else list(names)
+    return [find_run(str(name)) for name in listed]
 
 
 def is_shipped_copy(run: Run) -> bool:

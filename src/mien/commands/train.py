@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,14 @@ from mien.evaluation.decisions import fit_decisions
 from mien.evaluation.trivial import TrainMajority
 from mien.models import build_model, model_entry
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec
+from mien.readers.alarms import ScaleCheck
 from mien.settings import override, to_toml
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import PARTIAL_FILES, atomic_file, remove_partial, write_json
 from mien.storage.predictions import write_predictions
 from mien.storage.runs import CARD, LOCK_FILE, Run, epoch_file, open_run, require_idle, run_lock, write_run
 from mien.storage.split_columns import SplitColumns
+from mien.storage.suspicions import stored_alarms
 from mien.training.batching import fit_scaling, to_video_set
 from mien.training.checkpoint import Progress
 from mien.training.classical import fit_classical
@@ -32,10 +34,13 @@ from mien.training.devices import is_first_process
 from mien.training.loop import HISTORY_FILE, MODEL_FILE, FitSpec, fit, remove_resume_files
 from mien.training.predictor import load_predictor
 from mien.training.train_settings import TrainSettings
+from mien.training.validation import ORDERING_NAMES, SELECT_BY_LOSS, has_ranking_score, ranking_key
 
 DECISIONS_FILE = Path("decisions.json")
 SETTINGS_FILE = Path("settings.toml")
 PREDICTIONS_FOLDER = Path("predictions")
+# key of the messages in the outcome of a run
+NOTES = "notes"
 Report = Callable[[dict[str, float]], None]
 
 
@@ -46,6 +51,7 @@ def train(
     *,
     resume: bool = False,
     report: Report | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> Run:
     """Train one system, choose its decision thresholds on the valid split, and write a finished Run.
 
@@ -56,6 +62,8 @@ def train(
         resume: Continue an interrupted run. The result is bitwise the same as without interruption. A finished run is
             returned unchanged.
         report: Called after every epoch with a record of this epoch, such as losses and scores.
+        notify: Called before the training with each message about doubtful labels. The messages are also stored in the
+            run, in ``outcome["notes"]``.
 
     Returns:
         The finished run. With several devices, only the first process writes and returns the finished run. The other
@@ -70,20 +78,51 @@ def train(
     """
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     planned = plan_run(dataset, Path(out), request or TrainRequest())
+    is_first = is_first_process(planned.settings["training"].get("devices", 1))
+    # before the splits are read, so that a folder in which another process trains is refused at once
+    if is_first and (finished := _finished_run(planned, resume)) is not None:
+        return finished
     train_columns, valid_columns = (read_split(dataset, split, planned) for split in ("train", "valid"))
     _require_usable(train_columns, valid_columns, planned, dataset)
-    if not is_first_process(planned.settings["training"].get("devices", 1)):
+    if not is_first:
         if not (resume and (planned.folder / CARD).exists() and open_run(planned.folder, unfinished=True).finished):
             _fit_system(planned, train_columns, valid_columns, report)
         return planned
-    if (finished := _finished_run(planned, resume)) is not None:
-        return finished
+    planned = _with_notes(planned, label_notes(planned, dataset, train_columns, valid_columns))
+    if notify is not None:
+        for note in planned.outcome.get(NOTES, ()):
+            notify(note)
     with run_lock(planned.folder):
         if (finished := _finished_run(planned, resume)) is not None:  # another process trained it meanwhile
             return finished
         _prepare_folder(planned)
         progress, n_parameters = _fit_system(planned, train_columns, valid_columns, report)
         return _finish_run(planned, dataset, train_columns, valid_columns, progress, n_parameters)
+
+
+def label_notes(run: Run, dataset: Dataset, *splits: SplitColumns) -> list[str]:
+    """Return messages about labels that seem to be on another scale than the one assumed.
+
+    Args:
+        run: Run whose tasks are considered.
+        dataset: Dataset of the splits.
+        splits: Splits to check together.
+    """
+    spaces, origin = {task.space.name: task.space for task in run.learned_tasks}, dataset.facts.origin
+    check = ScaleCheck(spaces.values(), dataset.facts.sentiment_values)
+    for columns in splits:
+        check.add(columns.labels)
+    # the import has seen all splits, and labels that it clamped
+    stored = [text for text in stored_alarms(origin) if text.partition(":")[0] in spaces]
+    return [*stored, *(alarm.text(origin) for alarm in check.alarms() if not stored)]
+
+
+def _with_notes(run: Run, notes: Sequence[str]) -> Run:
+    """Return the run with further notes in its outcome; a note that it already has is not repeated."""
+    if not notes:
+        return run
+    known = [*run.outcome.get(NOTES, ()), *notes]
+    return dataclasses.replace(run, outcome={**run.outcome, NOTES: list(dict.fromkeys(known))})
 
 
 def _finished_run(planned: Run, resume: bool) -> Run | None:
@@ -214,12 +253,11 @@ def _finish_run(
     The function writes the decision thresholds, the predictions for the valid split, and the results of the training,
     such as the chosen epoch and the duration.
     """
-    training = run.settings["training"]
-    chosen_by = f"best {training['select_by']} on the valid split" if training else "fitted once: there is no other"
+    run = _with_notes(run, ranking_notes(run, progress.history[progress.best_epoch - 1]))
     outcome = {
         **run.outcome,
         "chosen_epoch": progress.best_epoch,
-        "chosen_by": chosen_by,
+        "chosen_by": _chosen_by(run, progress.history[progress.best_epoch - 1]),
         "valid_score": progress.best_score,
         "epochs_run": progress.epoch,
         "n_parameters": n_parameters,
@@ -242,6 +280,35 @@ def _finish_run(
     write_run(finished, [MODEL_FILE, HISTORY_FILE, DECISIONS_FILE, predictions_file, *epochs])
     remove_resume_files(run.folder)
     return open_run(run.folder)
+
+
+def _chosen_by(run: Run, record: Mapping[str, float]) -> str:
+    """Return what chose the epoch with this record on the valid split."""
+    training = run.settings["training"]
+    if not training:
+        return "fitted once: there is no other"
+    if training["select_by"] != SELECT_BY_LOSS and not has_ranking_score(record):
+        return f"best {SELECT_BY_LOSS} on the valid split, where {training['select_by']} is undefined"
+    return f"best {training['select_by']} on the valid split"
+
+
+def ranking_notes(run: Run, record: Mapping[str, float]) -> list[str]:
+    """Return a message about the tasks whose ranking score does not exist on the valid split, unless the loss is used.
+
+    Args:
+        run: Run whose tasks are considered.
+        record: Record of one epoch, see `training.validation.validation_record`.
+    """
+    training = run.settings["training"]
+    lacking = [task for task in run.learned_tasks if ranking_key(task) not in record]
+    if not lacking or training.get("select_by") == SELECT_BY_LOSS:
+        return []
+    names = ", ".join(f"{ORDERING_NAMES[task.row.ordering]} of {task.name}" for task in lacking)
+    text = f"{names}: undefined on the valid split, whose labels do not differ"
+    if training:
+        chooser = "the other tasks" if has_ranking_score(record) else "the loss"
+        text += f"; {chooser} chose the epoch instead, and a valid split with different labels would allow it"
+    return [text]
 
 
 def peak_memory_mib() -> float:

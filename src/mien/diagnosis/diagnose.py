@@ -23,7 +23,7 @@ from mien.commands.evaluate import (
     warnings_of,
 )
 from mien.commands.reading import read_split
-from mien.commands.shipped import find_run
+from mien.commands.shipped import find_runs
 from mien.commands.train import PREDICTIONS_FOLDER, video_id_hashes
 from mien.diagnosis.abstention import CoverageCurve, abstain
 from mien.diagnosis.calibration import (
@@ -112,7 +112,7 @@ class _DiagnosedRun:
 
 
 def diagnose(
-    runs: Sequence[str | Path],
+    runs: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
     *,
     dataset: str | Path | None = None,
@@ -127,7 +127,7 @@ def diagnose(
     The diagnosis covers calibration, thresholds, abstention, groups of utterances, and errors in transcripts.
 
     Args:
-        runs: Folders of finished runs, or the name of a shipped run; the folders stay unchanged.
+        runs: Folders of finished runs or the name of a shipped run, or a single one; the folders stay unchanged.
         out: Folder for diagnosis.json, diagnosis.md and the figures; None writes nothing.
         dataset: Dataset to score; None scores the one that the runs were trained on.
         split: Split to score.
@@ -150,7 +150,7 @@ def diagnose(
     """
     if out is not None:
         require_own_outputs(Path(out), DIAGNOSIS_FOLDER)
-    opened_runs = [find_run(str(name)) for name in runs]
+    opened_runs = find_runs(runs)
     one_system(opened_runs)
     opened = open_split(opened_runs[0], SplitSelection(dataset, split))
     rates = WORD_ERRORS if word_errors is None else require_rates(word_errors)

@@ -21,7 +21,6 @@ from mien.evaluation.compare import SeedRun
 from mien.evaluation.rows import require_same_utterances, validated_predictions, video_numbers
 from mien.features.extractors import TEXT_EXTRACTORS, load_text_extractor
 from mien.features.text.minilm import clean_text
-from mien.features.text.transcript import REMEDY
 from mien.metrics.significance import video_weights
 from mien.metrics.word_error_rate import split_words
 from mien.models import model_entry
@@ -40,6 +39,8 @@ class WordError(IntEnum):
     INSERTION = 2  # another word is added after the word
 
 
+# remedy that ends the messages about runs and splits without such transcripts
+LEAVE_OUT = "leave out --word-errors"
 # probability of each kind, in the order of `WordError`
 KIND_SHARES = (0.60, 0.25, 0.15)
 
@@ -76,8 +77,7 @@ def inject_errors(transcripts: Sequence[str], rate: float, seed: int = 0) -> lis
     pool = [word for each in words for word in each]
     if len({word.casefold() for word in pool}) < 2:
         raise DataError(
-            f"Expected transcripts with different words to put errors into, but got {len(pool)} words; "
-            "import again with transcripts (mien import table --map text=COLUMN)"
+            f"Expected transcripts with different words to put errors into, but got {len(pool)} words; {LEAVE_OUT}"
         )
     rng = np.random.default_rng(seed)
     rank = rng.permutation(len(pool))
@@ -174,23 +174,27 @@ def retranscriber(run: Run, columns: SplitColumns, extractor: str | None = None)
 
     Raises:
         DataError: The run has no text input, takes aligned vectors of single words as input, or needs a text extractor
-            that is not available. Or the split has no transcripts.
+            that is not available. Or the split has no transcripts, or fewer than two different words.
         UnknownNameError: There is no such extractor.
         FeatureSpaceError: The feature space of the extractor differs from that of the run.
     """
     if Modality.TEXT not in run.inputs:
         raise DataError(
             f"Expected a run that hears text, to see what transcription errors do to it, but got one of "
-            f"{', '.join(run.inputs)}; leave out --word-errors"
+            f"{', '.join(run.inputs)}; {LEAVE_OUT}"
         )
     if columns.transcripts is None or not any(clean_text(text) for text in columns.transcripts):
-        raise DataError(f"Expected transcripts to put errors into, but the scored split has none; {REMEDY}")
+        raise DataError(f"Expected transcripts to put errors into, but the scored split has none; {LEAVE_OUT}")
+    if len({word.casefold() for text in columns.transcripts for word in split_words(text)}) < 2:
+        raise DataError(
+            f"Expected transcripts with different words to put errors into, but the scored split has one; {LEAVE_OUT}"
+        )
     if needs_transcripts(run.spaces):
         return lambda columns, transcripts: dataclasses.replace(columns, transcripts=list(transcripts))
     if model_entry(run.model).input_kind is InputKind.WORDS:
         raise DataError(
             f"Expected a run that reads transcripts or one text vector an utterance, but {run.model} reads words "
-            "aligned with voice and face, which an inserted or deleted word has not; leave out --word-errors"
+            f"aligned with voice and face, which an inserted or deleted word has not; {LEAVE_OUT}"
         )
     space = run.spaces[Modality.TEXT]
     try:
@@ -200,7 +204,7 @@ def retranscriber(run: Run, columns: SplitColumns, extractor: str | None = None)
             raise
         raise DataError(
             f"Expected text features of an extractor that is at hand ({', '.join(TEXT_EXTRACTORS)}), but got "
-            f"{space.name}; name the extractor that made them (--text glove:FILE), or leave out --word-errors"
+            f"{space.name}; name the extractor that made them (--text glove:FILE), or {LEAVE_OUT}"
         ) from None
     require_spaces({Modality.TEXT: space}, {Modality.TEXT: loaded.space})
 
@@ -238,4 +242,5 @@ def retranscriber_or_reason(
     except MienError as error:
         if required:
             raise
-        return str(error)
+        # nobody asked for word errors, so that there is nothing to leave out
+        return str(error).removesuffix(f"; {LEAVE_OUT}")

@@ -159,6 +159,12 @@ def headline_intervals(
         if 0 < interval.n_defined < len(weights):
             notes.append(
                 f"the interval of {path} rests on {interval.n_defined} of {len(weights)} resamples: "
-                "in the others an emotion lost all its cases"
+                f"in the others it is undefined, because {_reason_undefined(path)}"
             )
     return intervals, notes
+
+
+def _reason_undefined(path: str) -> str:
+    """Return why a headline score can be undefined in a resample of the videos."""
+    task = path.partition(".")[0].replace("_", " ")
+    return f"a class of {task} is missing" if is_share(path) else f"the labels of {task} do not differ"

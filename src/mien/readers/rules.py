@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from enum import StrEnum
 
 import numpy as np
 
@@ -51,9 +52,44 @@ UTTERANCE_SEPARATE = "utterance made a video of its own: no context (--unit utte
 TRANSCRIPT_SHARED = "transcript in more than one split: kept"
 STREAM_MISSING = {modality: f"video without the {modality} stream: modality missing" for modality in Modality}
 WORDS_MISSING = "video without the words stream: transcript empty"
+# alarms of `readers.alarms`: nothing is changed
+SCALE_ZERO_ONE = "scores that are only 0 and 1: scale doubtful"
+SCALE_NO_NEGATIVE = "no score below the neutral value: scale doubtful"
+SCALE_WITHIN_ONE = "no score beyond 1 in a wider range: scale doubtful"
+SCALE_CLAMPED = "many labels outside their range: scale doubtful"
+SCALE_ONE_CLASS = "labels of one class only: labels doubtful"
+ALARMS = frozenset((SCALE_ZERO_ONE, SCALE_NO_NEGATIVE, SCALE_WITHIN_ONE, SCALE_CLAMPED, SCALE_ONE_CLASS))
 
 # of type float32, so that a comparison with float16 values is one of float32 values
 LARGEST = np.finfo(np.float32).max
+
+
+class AccountPart(StrEnum):
+    """Part of the account of an import in which a rule is listed."""
+
+    IGNORED = "ignored"  # something was not read or not kept
+    SUSPICIOUS = "suspicious"  # something was kept or assumed that may be wrong
+    CHANGED = "changed"  # a value was corrected, or became a missing one
+
+
+# Words in the texts of the rules that belong to a part. The first part with a word of a text is taken; a text without
+# any of them belongs to `CHANGED`.
+_PART_WORDS = {
+    AccountPart.CHANGED: ("end dropped",),
+    AccountPart.IGNORED: ("first kept", "dropped", "skipped", "not read", "not used", "ignored"),
+    AccountPart.SUSPICIOUS: ("doubtful", "kept", "taken as", "taken for", "no context", "guess"),
+}
+
+
+def account_part(rule: str) -> AccountPart:
+    """Return the part of the account of an import in which a rule is listed.
+
+    Args:
+        rule: Text of the rule.
+    """
+    action = rule.rpartition(": ")[2]
+    parts = (part for part, words in _PART_WORDS.items() if any(word in action for word in words))
+    return next(parts, AccountPart.CHANGED)
 
 
 def add_note(notes: Counter[str], rule: str, n_times: int) -> None:

@@ -1,9 +1,10 @@
-"""Statistics of a Dataset: counts, label distributions, missing modalities, and leakage between splits."""
+"""Statistics of a Dataset: counts, label distributions, features of each modality, and leakage between splits."""
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any
@@ -25,11 +26,11 @@ from mien.schema import (
     sentiment_classes,
 )
 from mien.storage import columns
+from mien.storage.column_checks import ColumnCheck
 from mien.storage.columns import equal_id_ranges
 from mien.storage.dataset import Dataset
-from mien.storage.video_ids import numbered_ids
-
-N_EXAMPLES = 5
+from mien.storage.leakage import find_leakage
+from mien.storage.suspicions import stored_alarms, suspicions
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     """
     spaces, label_spaces = dataset.facts.spaces, dataset.facts.label_spaces
     tallies: dict[str, _Tally] = {}
+    checks = {modality: ColumnCheck(space.n_features) for modality, space in spaces.items()}
     for rows in dataset.row_groups(
         [
             name
@@ -50,6 +52,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         vectors = {
             modality: columns.vector_column(rows[modality], space.n_features) for modality, space in spaces.items()
         }
+        for modality, (matrix, present) in vectors.items():
+            checks[modality].add(matrix[present])
         numbers = {name: columns.float_column(rows[name]) for name in ("start_s", "end_s")}
         numbers |= {space.name: columns.labels_in(rows, space) for space in label_spaces}
         lengths = {start: stop - start for _, start, stop in equal_id_ranges(rows["video_id"].to_pylist())}
@@ -62,6 +66,12 @@ def describe(dataset: Dataset) -> dict[str, Any]:
                 tally.speakers.update(compress(rows["speaker"].to_pylist(), in_split.tolist()))
             for modality, (matrix, present) in vectors.items():
                 tally.coverage.setdefault(modality, _Coverage()).add(matrix[in_split], present[in_split])
+    modalities = {
+        str(modality): _merged([tally.coverage[modality] for tally in tallies.values()]).described()
+        | {"suspected_placeholders": checks[modality].suspected(space.columns)}
+        for modality, space in spaces.items()
+    }
+    leakage = find_leakage(dataset, {name: tally.named_speakers for name, tally in tallies.items()})
     return {
         "name": dataset.facts.name,
         "folder": str(dataset.folder),
@@ -71,7 +81,9 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "label_spaces": [space.to_json() for space in label_spaces],
         "splits": {name: tallies[name].described() for name in (*SPLITS, "none") if name in tallies},
         "folds": _videos_by_fold(dataset),
-        "leakage": _leakage(dataset, {name: tally.named_speakers for name, tally in tallies.items()}),
+        "modalities": modalities,
+        "leakage": leakage,
+        "suspicious": [*stored_alarms(dataset.facts.origin), *suspicions(modalities, leakage, dataset.facts.origin.get("unit"))],
         "origin": dict(dataset.facts.origin),
         "licence_note": dataset.facts.licence_note,
     }
@@ -117,6 +129,17 @@ class _Coverage:
         }
 
 
+def _merged(parts: Sequence[_Coverage]) -> _Coverage:
+    """Return the statistics of all splits together."""
+    return _Coverage(
+        sum(part.n_rows for part in parts),
+        sum(part.n_present for part in parts),
+        sum(part.all_zero_rows for part in parts),
+        functools.reduce(np.minimum, (part.low for part in parts)),
+        functools.reduce(np.maximum, (part.high for part in parts)),
+    )
+
+
 @dataclass(slots=True)
 class _Tally:
     """Running statistics of one split."""
@@ -148,7 +171,8 @@ class _Tally:
         for space in self.label_spaces:
             self._add_labels(space, numbers[space.name])
             if space.is_paper and space.name == SENTIMENT:
-                self._add_sentiment(numbers[space.name][:, 0])
+                neutral = space.neutral if isinstance(space.neutral, float) else 0.0
+                self._add_sentiment(numbers[space.name][:, 0] - neutral)
             elif space.is_paper:
                 self._add_emotions(numbers[space.name])
 
@@ -168,6 +192,7 @@ class _Tally:
             counts.update({name: int((index == number).sum()) for number, name in enumerate(space.names)})
 
     def _add_sentiment(self, sentiment: FloatArray) -> None:
+        """Count scores (utterance,), given as differences from the neutral value."""
         has0, labelled = sentiment_classes(sentiment, SentimentRule.HAS0)
         masks = {"labelled": labelled, "negative": sentiment < 0, "zero": sentiment == 0, "positive": sentiment > 0}
         self.sentiment.update({name: int(mask.sum()) for name, mask in (masks | {"has0": has0}).items()})
@@ -235,41 +260,3 @@ def _videos_by_fold(dataset: Dataset) -> dict[str, int] | None:
     folds = dict(zip(facts["video_id"], facts["fold"], strict=True))
     counts = Counter(fold for fold in folds.values() if fold is not None)
     return dict(sorted(counts.items()))
-
-
-def _leakage(dataset: Dataset, speakers: Mapping[str, set[str]]) -> dict[str, Any]:
-    """Return the videos and the number of transcripts that occur in several splits, with examples of the transcripts.
-
-    If the ids of the videos seem to be ids of utterances, such as "talk_3", the videos that these ids name are
-    compared, too. Rows without a split are ignored. Transcripts are compared in lower case and without surrounding
-    blanks. `speakers` are the names of the speakers of each split, and of "none".
-    """
-    facts = dataset.table(["video_id", "split", "transcript"]).to_pydict()
-    videos, texts = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
-    for video, split, text in zip(facts["video_id"], facts["split"], facts["transcript"], strict=True):
-        if split is not None:
-            videos[video].add(split)
-            if text and text.strip():
-                texts[text.strip().lower()].add(split)
-    # the importer stores "id" if the ids are known to be those of videos
-    is_stated = dataset.facts.origin.get("unit") == "id"
-    found = None if is_stated else numbered_ids(Counter(facts["video_id"]))
-    split_of = dict(zip(facts["video_id"], facts["split"], strict=True))
-    shared = sorted((text for text, splits in texts.items() if len(splits) > 1), key=len, reverse=True)
-    return {
-        "videos_in_several_splits": sorted(video for video, splits in videos.items() if len(splits) > 1),
-        # None: the ids are those of videos
-        "numbered_ids_in_several_splits": None if found is None else found.videos_in_several_splits(split_of),
-        "texts": len(texts),
-        "texts_in_several_splits": len(shared),
-        "longest_shared_texts": shared[:N_EXAMPLES],
-        "speakers": _speaker_text(speakers),
-    }
-
-
-def _speaker_text(speakers: Mapping[str, set[str]]) -> str:
-    """Return how many speakers occur in several splits, as a text."""
-    counts = Counter(name for split, names in speakers.items() if split in SPLITS for name in names)
-    if not counts:
-        return "not recorded: the same person may stand in several splits"
-    return f"{sum(n > 1 for n in counts.values())} of {len(counts)} in several splits"

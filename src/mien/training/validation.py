@@ -23,6 +23,7 @@ SELECT_BY_LOSS = "loss"
 # name in `TaskKind.ordering` -> ranking metric: the probability that two utterances with different labels are ranked in
 # the right order
 ORDERINGS: dict[str, Callable[[Any, Any], float]] = {"roc_auc": roc_auc, "concordance": concordance_index}
+ORDERING_NAMES = {"roc_auc": "ROC AUC", "concordance": "concordance index"}
 
 
 def validation_record(
@@ -78,6 +79,16 @@ def validation_record(
     return record | ordering_record(orderings, record["valid_loss"], by_loss=settings.select_by == SELECT_BY_LOSS)
 
 
+def ranking_key(task: Task) -> str:
+    """Return the key of the ranking score of a task in the record of an epoch."""
+    return f"valid_{task.row.ordering}_{task.name}"
+
+
+def has_ranking_score(record: Mapping[str, float]) -> bool:
+    """Return whether the ranking score of any task is defined in the record of an epoch."""
+    return any(key.startswith(f"valid_{name}_") for key in record for name in ORDERINGS)
+
+
 def ordering_record(orderings: Mapping[Task, float], loss: float, *, by_loss: bool) -> dict[str, float]:
     """Compute ``valid_score`` from the ranking scores of the tasks, and return both in one record.
 
@@ -91,7 +102,7 @@ def ordering_record(orderings: Mapping[Task, float], loss: float, *, by_loss: bo
         ``valid_score``, the mean of these scores. If none is defined, ``valid_score`` is the negative loss.
     """
     defined = {task: value for task, value in orderings.items() if np.isfinite(value)}
-    record = {f"valid_{task.row.ordering}_{task.name}": value for task, value in defined.items()}
+    record = {ranking_key(task): value for task, value in defined.items()}
     score = -loss if by_loss or not defined else float(np.mean(list(defined.values())))
     return record | {"valid_score": score}
 

@@ -26,7 +26,8 @@ from mien.media.recognition import Recognizer, Speech, SpeechSettings, load_reco
 from mien.media.word_times import timed_words, words_inside
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
-from mien.readers.base import ReaderOptions, Unit
+from mien.readers.alarms import ScaleCheck, store_alarms
+from mien.readers.base import ReaderOptions, SourceDataSet, Unit
 from mien.readers.label_columns import parse_labels
 from mien.readers.splits import assign_splits
 from mien.schema import Clip, FeatureSpace, Level, Modality, Utterance, Video
@@ -35,6 +36,7 @@ from mien.storage.dataset import DATASET_FOLDER, Dataset, DatasetFacts, write_da
 from mien.storage.files import atomic_file, refuse_links, remove_partial
 from mien.storage.folders import require_replaceable
 from mien.storage.runs import require_spaces
+from mien.storage.split_columns import stack_labels
 from mien.version import __version__
 from mien.video.featurise import LoadedExtractors, featurise, load_extractors
 from mien.video.recordings import find_videos, only_file_of
@@ -117,21 +119,23 @@ def extract(
 
     reasons |= _extract_missing(jobs, cache, names, request.engine, progress)
     failed = {video.id: reasons[video.id] for video in labelled if video.id in reasons}
+    origin = {
+        "source": "extract",
+        "files": {path.name: sha256_of(path) for path in source.files},
+        "mapping": dict(source.mapping),
+        "extractors": {str(modality): name for modality, name in names.items()},
+        "level": request.level,
+        "rename_splits": dict(request.rename_splits),
+        "carve": dict(request.carve),
+        "failed": failed,
+        "notes": source.notes,
+    }
+    store_alarms(_check_of(labelled, source), source.notes, origin)
     facts = DatasetFacts(
         request.name or out.resolve().name,
         context.extractors.spaces,
         source.sentiment_values,
-        {
-            "source": "extract",
-            "files": {path.name: sha256_of(path) for path in source.files},
-            "mapping": dict(source.mapping),
-            "extractors": {str(modality): name for modality, name in names.items()},
-            "level": request.level,
-            "rename_splits": dict(request.rename_splits),
-            "carve": dict(request.carve),
-            "failed": failed,
-            "notes": source.notes,
-        },
+        origin,
         label_spaces=source.label_spaces,
         extra_columns=source.extra_columns,
     )
@@ -144,6 +148,14 @@ def extract(
         details = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         raise DataError(f"Expected at least one readable video in {folder}, but got: {details}") from error
     return Extraction(dataset, failed)
+
+
+def _check_of(labelled: Sequence[Video], source: SourceDataSet) -> ScaleCheck:
+    """Return a check of the scale of all labels."""
+    check = ScaleCheck(source.label_spaces, source.sentiment_values)
+    utterances = [utterance for video in labelled for utterance in video.utterances]
+    check.add({space.name: stack_labels(utterances, space) for space in source.label_spaces})
+    return check
 
 
 @dataclass(frozen=True)

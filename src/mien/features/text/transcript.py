@@ -18,7 +18,7 @@ from mien.schema import BoolArray, FeatureSpace, FloatArray, Modality
 from mien.storage.split_columns import SplitColumns
 
 TRANSCRIPT = "transcript"
-REMEDY = "import again with transcripts (mien import table --map text=COLUMN; mien readers)"
+REMEDY = "import again from files with transcripts (table: --map text=COLUMN; others: mien readers)"
 
 
 def transcript_space() -> FeatureSpace:
