@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -22,6 +23,18 @@ VECTOR_NOT_FINITE = "column without a finite value: utterance lacks the modality
 WORD_NOT_FINITE = "column without a finite value: word lacks the modality"
 WORD_UNTOUCHED = "word without a row of a stream: word lacks the modality"
 PADDING_GUESSED = "no lengths stored: all-zero rows at both ends taken as padding"
+PADDING_IN_FRONT = "rows within the stored length all zero, rows after it not: padding taken to be in front"
+MASK_FOREIGN = "token mask that does not belong to the rows of text: not used"
+VALUE_ABSURD = "feature value far beyond the others of its column: taken as missing"
+KEY_UNREAD = "key not read"
+ARRAY_UNREAD = "array not read"
+SPLIT_RENAMED = "split under another name"
+TEXT_LIKE_MISSING = "transcript that is only None, nan or <NA>: kept"
+WORDS_AS_NUMBERS = "words stored as numbers of a vocabulary: transcript empty"
+SEGMENT_UNREAD = "segment id without a number: a video of its own, no context can be rebuilt"
+SCORES_BINARY = "every sentiment label is 0 or 1: read as scores in [-3, 3], state classes with --label"
+SCORES_NOT_NEGATIVE = "no sentiment label is below 0: read as scores in [-3, 3], state another scale with --label"
+SCORES_WITHIN_ONE = "every sentiment label is in [-1, 1]: read as scores in [-3, 3], state the range with --label"
 ROW_REPEATED = "row repeated exactly: first kept"
 END_NOT_AFTER_START = "end not after start: end dropped"
 START_ORDER_BROKEN = "utterance numbers not in start order: order of the numbers kept"
@@ -41,6 +54,21 @@ WORDS_MISSING = "video without the words stream: transcript empty"
 
 # of type float32, so that a comparison with float16 values is one of float32 values
 LARGEST = np.finfo(np.float32).max
+# Some extractors store a number such as -1e38 where they have no value. One of them makes all other values of its
+# column equal after scaling. No feature in use reaches 1e12, except sums over a whole recording, and those are large
+# in every row. A value is absurd if it is beyond 1e12 and beyond a million times the small values of its column, which
+# are those at the 10 % quantile of the non-zero magnitudes. So the rule also works if most values are placeholders.
+ABSURD_LEAST = 1e12
+ABSURD_RATIO = 1e6
+ABSURD_QUANTILE = 0.1
+# this many rows are compared at a time, so that a large array needs no second one of its size
+ABSURD_BLOCK_ROWS = 1024
+# with fewer labels than this, their range says nothing about their scale
+FEWEST_SCORES = 10
+SHOWN_NAMES = 12
+SHOWN_CHARACTERS = 80
+# what `str` makes of the values that stand for a missing text in Python, numpy and pandas
+TEXTS_OF_MISSING = ("None", "nan", "NaN", "<NA>")
 
 
 def add_note(notes: Counter[str], rule: str, n_times: int) -> None:
@@ -53,6 +81,51 @@ def add_note(notes: Counter[str], rule: str, n_times: int) -> None:
     """
     if n_times:
         notes[rule] += n_times
+
+
+def with_names(rule: str, names: Iterable[object], known: Iterable[str] = ()) -> str:
+    """Add names to the text of a rule, as in ``key not read (extra, Text: perhaps text)``.
+
+    Args:
+        rule: Text of the rule.
+        names: Names of what the rule was applied to. At most `SHOWN_NAMES` of them are shown, shortened.
+        known: Names that the reader knows. A name that differs from one of these only in case is pointed out.
+
+    Returns:
+        The text for the notes; its beginning is the rule.
+    """
+    by_lower = {name.lower(): name for name in known}
+    shown = []
+    for name in names:
+        text = ascii(name[:SHOWN_CHARACTERS])[1:-1] if isinstance(name, str) else ascii(name)[:SHOWN_CHARACTERS]
+        near = by_lower.get(text.lower(), text)
+        shown.append(text if near == text else f"{text}: perhaps {near}")
+    more = f", and {len(shown) - SHOWN_NAMES} more" if len(shown) > SHOWN_NAMES else ""
+    return f"{rule} ({', '.join(shown[:SHOWN_NAMES])}{more})"
+
+
+def note_scale(scores: FloatArray, notes: Counter[str]) -> None:
+    """Note it if sentiment scores are read as scores in [-3, 3], but look like labels on another scale.
+
+    Args:
+        scores: All scores of the data set, of any shape, as stored.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    scores = scores[np.isfinite(scores)]
+    if scores.size < FEWEST_SCORES:
+        return
+    if ((scores == 0) | (scores == 1)).all():
+        notes[SCORES_BINARY] += scores.size
+    elif (scores >= 0).all():
+        notes[SCORES_NOT_NEGATIVE] += scores.size
+    elif (np.abs(scores) <= 1).all():
+        notes[SCORES_WITHIN_ONE] += scores.size
+
+
+def note_texts(texts: Iterable[str], notes: Counter[str]) -> None:
+    """Count the transcripts that look like a missing value that was written as a text."""
+    add_note(notes, TEXT_LIKE_MISSING, sum(text in TEXTS_OF_MISSING for text in texts))
 
 
 def sentiment_label(value: float, notes: Counter[str], bounds: tuple[float, float] = SENTIMENT_RANGE) -> float | None:
@@ -116,6 +189,37 @@ def finite_cells(values: FloatArray) -> BoolArray:
     """Return a mask of the same shape, True where a value is finite and within the range of float32."""
     finite: BoolArray = np.abs(values) <= LARGEST
     return finite
+
+
+def without_absurd(values: FloatArray, notes: Counter[str]) -> FloatArray:
+    """Replace values far beyond all others of their column by NaN, see `ABSURD_LEAST`.
+
+    Args:
+        values: Features (..., feature). They are not changed.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+
+    Returns:
+        The same array if it has no such value, else a changed copy.
+    """
+    if values.dtype.kind != "f" or values.dtype.itemsize < np.dtype(np.float32).itemsize:
+        return values  # an integer or half-precision number is never a placeholder of this size
+    usual = np.ones(values.shape[-1], dtype=bool)
+    for start in range(0, len(values), ABSURD_BLOCK_ROWS):
+        block = values[start : start + ABSURD_BLOCK_ROWS].reshape(-1, len(usual))
+        usual &= (np.abs(block) <= ABSURD_LEAST).all(axis=0)  # False for NaN
+    changed: FloatArray | None = None
+    for column in np.flatnonzero(~usual):
+        magnitudes = np.abs(values[..., column].astype(np.float64))
+        usable = magnitudes[(magnitudes <= LARGEST) & (magnitudes > 0)]
+        if not usable.size:
+            continue
+        limit = max(ABSURD_LEAST, ABSURD_RATIO * float(np.quantile(usable, ABSURD_QUANTILE)))
+        absurd = (magnitudes > limit) & (magnitudes <= LARGEST)
+        if absurd.any():
+            changed = values.copy() if changed is None else changed
+            changed[..., column][absurd] = np.nan
+            add_note(notes, VALUE_ABSURD, int(absurd.sum()))
+    return values if changed is None else changed
 
 
 def finite_mean(rows: FloatArray, notes: Counter[str]) -> FloatArray | None:
