@@ -38,6 +38,7 @@ READERS: dict[str, ReaderEntry] = {
         "one .npz without Python objects, with an array video_id",
         "numpy; array names as in the bc-LSTM features of CMU-MOSI (Poria et al., ACL 2017) are known",
         arrays.FIELDS,
+        takes_labels=True,
     ),
     "npz": ReaderEntry(
         open_npz,
@@ -57,12 +58,14 @@ READERS: dict[str, ReaderEntry] = {
         "pickles of MMSA and M-SENA, aligned or not; sentiment only",
         "one .pkl of the kind aligned_50.pkl or unaligned_50.pkl",
         "thuiar/MMSA (Yu et al., ACL 2020; Mao et al., ACL 2022)",
+        takes_labels=True,
     ),
     "mult": ReaderEntry(
         open_mult,
-        "pickles of the Multimodal Transformer and MultiBench; sentiment only",
-        "one .pkl of the kind mosei_senti_data.pkl or mosei_senti_data_noalign.pkl",
-        "yaohungt/Multimodal-Transformer (Tsai et al., ACL 2019)",
+        "pickles of the Multimodal Transformer, MultiBench, MAG-BERT and MISA; sentiment, and emotions where stored",
+        "one .pkl of the kind mosei_senti_data.pkl or mosei_senti_data_noalign.pkl; or the lists of MAG-BERT or MISA",
+        "yaohungt/Multimodal-Transformer (Tsai et al., ACL 2019); MAG-BERT (ACL 2020); MISA (ACM MM 2020)",
+        takes_labels=True,
     ),
     "meld": ReaderEntry(
         open_meld,

@@ -21,7 +21,7 @@ from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import as_text, only_file
 from mien.readers.pickles import read_pickle
 from mien.readers.rules import attach_vector
-from mien.readers.split_arrays import shown
+from mien.readers.split_arrays import is_missing, shown
 from mien.schema import EMOTION, FeatureSpace, FloatArray, Modality, Utterance
 
 PARTS = (
@@ -174,7 +174,7 @@ def _dialogue(path: Path, name: str, parts: Mapping[str, Any]) -> _Dialogue:
         if not isinstance(each, list | tuple | np.ndarray) or len(each) != n or not n:
             got = f"{len(each)} values" if isinstance(each, list | tuple | np.ndarray) else type(each).__name__
             raise DataError(f"Expected one value per utterance in {part} of {where}, but got {got}; {WRONG_FILE}")
-    speakers, sentences = (as_text(_as_objects(values[part])) for part in ("videoSpeakers", "videoSentence"))
+    speakers, sentences = (as_text(as_objects(values[part])) for part in ("videoSpeakers", "videoSentence"))
     for letter in speakers:
         if letter not in SPEAKERS:
             raise DataError(f"Expected F or M in videoSpeakers of {where}, but got {shown(letter)}; {WRONG_FILE}")
@@ -192,9 +192,10 @@ def _dialogue(path: Path, name: str, parts: Mapping[str, Any]) -> _Dialogue:
     )
 
 
-def _as_objects(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.object_]]:
+def as_objects(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.object_]]:
+    """Return values as an array of objects (utterance,); a missing text (None or NaN) is empty."""
     array = np.empty(len(values), dtype=object)
-    array[:] = list(values)
+    array[:] = ["" if is_missing(value) else value for value in values]
     return array
 
 

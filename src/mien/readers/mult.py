@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections import Counter
@@ -9,14 +10,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mien.errors import DataError
-from mien.labels import paper_labels
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
-from mien.readers.rules import UTTERANCE_ALONE, attach_rows, sentiment_label, usable_end, without_zero_ends
-from mien.readers.split_arrays import SplitArrays, open_splits, shown, source_from_splits
-from mien.schema import Utterance
+from mien.readers.input_files import input_files, only_file
+from mien.readers.pickles import read_pickle
+from mien.readers.rules import UTTERANCE_ALONE, attach_rows, usable_end, without_zero_ends
+from mien.readers.segment_tuples import SEGMENT_ID, is_segments, open_segments
+from mien.readers.split_arrays import KEYS, SplitArrays, open_splits, shown, source_from_splits
+from mien.readers.split_labels import LABELS, label_matrix, read_labels
+from mien.schema import FloatArray, Utterance
 
-# "video[3]": video id and segment number; only the last bracket counts, because an id may contain any character
-SEGMENT_ID = re.compile(r"(.+)\[(\d{1,18})\]", re.DOTALL)
+KNOWN_KEYS = {"id", LABELS, *KEYS.values()}
 
 
 def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
@@ -38,12 +41,20 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
         UnsafePickleError: The pickle contains something other than arrays and plain containers.
         DataError: The pickle is damaged, or the shapes or types of its arrays are wrong.
     """
-    splits = open_splits(paths, "mult")
+    files = input_files(paths, (".pkl", ".pickle"), "mult")
+    contents = {path: read_pickle(path, "mult") for path in files}
+    if any(map(is_segments, contents.values())):
+        return open_segments(contents, options)
+    path = only_file(paths, (".pkl", ".pickle"), "mult")
+    notes: Counter[str] = Counter()
+    own_keys = {column for option in options.labels for column in option.columns}
+    splits = open_splits(path, contents[path], KNOWN_KEYS | own_keys, notes)
     aligned = all(split.is_aligned for split in splits)
     keep_words = options.words and aligned
-    notes: Counter[str] = Counter()
     ids = {split.name: split.text_rows("id") if "id" in split.values else None for split in splits}
-    rows = (row for split in splits for row in _mult_rows(split, ids[split.name], notes))
+    scores = None if LABELS in own_keys else {split.name: label_matrix(split) for split in splits}
+    labels = read_labels(splits, scores, options.labels, notes)
+    rows = (row for split in splits for row in _mult_rows(split, ids[split.name], labels.rows[split.name], notes))
     numbered = all(each is not None and all(map(_segment, each)) for each in ids.values())
     groups = group(rows, notes, splits[0].path, numbered=numbered)
 
@@ -55,8 +66,9 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
             unpadded = without_zero_ends([stream], notes) if joint_unpadded is None else joint_unpadded
             attach_rows(row.utterance, modality, stream[unpadded], keep_words, notes)
 
-    mapping = {"video_id": "id", "start": "id", "end": "id", "sentiment": "labels"}
-    return source_from_splits("mult", splits, keep_words, groups, attach, notes, mapping)
+    mapping = {"video_id": "id", "start": "id", "end": "id", "sentiment": LABELS}
+    source = source_from_splits("mult", splits, keep_words, groups, attach, notes, mapping)
+    return dataclasses.replace(source, label_spaces=labels.spaces)
 
 
 def _segment(parts: list[str]) -> re.Match[str] | None:
@@ -64,19 +76,17 @@ def _segment(parts: list[str]) -> re.Match[str] | None:
     return SEGMENT_ID.fullmatch(parts[0]) if len(parts) == 1 else None
 
 
-def _mult_rows(split: SplitArrays, ids: list[list[str]] | None, notes: Counter[str]) -> Iterator[Row]:
-    labels = split.array("labels")
-    if labels.size != split.n_rows or labels.dtype.kind not in "fiu":
-        got, remedy = f"{labels.dtype} of {labels.shape}", "files with other labels (IEMOCAP) are not read"
-        raise split.refuse("labels", "one sentiment score per utterance", got, remedy)
-    for row, score in enumerate(labels.reshape(-1)):
-        utterance = Utterance(0, labels=paper_labels(sentiment_label(float(score), notes)))
+def _mult_rows(
+    split: SplitArrays, ids: list[list[str]] | None, labels: list[dict[str, FloatArray]], notes: Counter[str]
+) -> Iterator[Row]:
+    for row, row_labels in enumerate(labels):
+        utterance = Utterance(0, labels=row_labels)
         if ids is None:
             notes[UTTERANCE_ALONE] += 1
-            video_id = f"{split.name}-{row:05d}"
+            video_id = f"{split.role}-{row:05d}"
         else:
             video_id = _apply_id(split.where(row), ids[row], utterance, notes)
-        yield Row(video_id, split.name, utterance, split.where(row), (split, row))
+        yield Row(video_id, split.role, utterance, split.where(row), (split, row))
 
 
 def _apply_id(where: str, parts: list[str], utterance: Utterance, notes: Counter[str]) -> str:

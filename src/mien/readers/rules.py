@@ -42,6 +42,7 @@ SEGMENT_EMPTY = "segment without a positive length: skipped"
 WORD_EMPTY = "word without a positive length: skipped"
 WORD_OUTSIDE = "word outside every segment: not used"
 FOLD_UNKNOWN = "video in no official fold: no split"
+FOLD_UNLISTED = "video not in the list of folds: no split"
 VIDEO_UNLABELLED = "video without labels: dropped"
 VIDEO_EMPTY = "video without an utterance: dropped"
 VIDEO_WORDLESS = "video without timed words: nothing to align to, no features"
@@ -203,16 +204,15 @@ def without_absurd(values: FloatArray, notes: Counter[str]) -> FloatArray:
     """
     if values.dtype.kind != "f" or values.dtype.itemsize < np.dtype(np.float32).itemsize:
         return values  # an integer or half-precision number is never a placeholder of this size
-    usual = np.ones(values.shape[-1], dtype=bool)
+    is_odd = np.zeros(values.shape[-1], dtype=bool)
     for start in range(0, len(values), ABSURD_BLOCK_ROWS):
-        block = values[start : start + ABSURD_BLOCK_ROWS].reshape(-1, len(usual))
-        usual &= (np.abs(block) <= ABSURD_LEAST).all(axis=0)  # False for NaN
+        magnitudes = np.abs(values[start : start + ABSURD_BLOCK_ROWS].reshape(-1, len(is_odd)))
+        if not (magnitudes <= ABSURD_LEAST).all():  # True for NaN and infinity, too
+            is_odd |= ((magnitudes > ABSURD_LEAST) & (magnitudes <= LARGEST)).any(axis=0)
     changed: FloatArray | None = None
-    for column in np.flatnonzero(~usual):
+    for column in np.flatnonzero(is_odd):
         magnitudes = np.abs(values[..., column].astype(np.float64))
         usable = magnitudes[(magnitudes <= LARGEST) & (magnitudes > 0)]
-        if not usable.size:
-            continue
         limit = max(ABSURD_LEAST, ABSURD_RATIO * float(np.quantile(usable, ABSURD_QUANTILE)))
         absurd = (magnitudes > limit) & (magnitudes <= LARGEST)
         if absurd.any():

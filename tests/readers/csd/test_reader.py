@@ -21,7 +21,7 @@ from tests.readers.examples import (
 from mien.errors import DataError
 from mien.readers import open_reader, rules
 from mien.readers.base import ReaderOptions, SourceDataSet
-from mien.readers.csd.reader import mosei_folds
+from mien.readers.csd.folds import mosei_folds
 from mien.schema import EMOTIONS, Level, Modality
 
 WORD_TIMES = np.array([[0.0, 1.0], [1.0, 2.0], [2.0, 3.0]])

@@ -35,7 +35,7 @@ LABELS = "labels"
 WORDS = "words"
 # role -> known root names, normalised; docs/formats.md lists the original spellings
 KNOWN_ROOTS: dict[str, tuple[str, ...]] = {
-    LABELS: ("alllabels", "sentimentlabels", "emotionlabels"),
+    LABELS: ("alllabels", "sentimentlabels", "emotionlabels", "opinionsegmentlabels"),
     WORDS: ("words", "timestampedwords", "cmumoseitimestampedwords"),
     Modality.TEXT.value: ("glovevectors", "timestampedwordvectors", "cmumoseitimestampedwordvectors"),
     Modality.ACOUSTIC.value: ("covarep",),
@@ -88,9 +88,13 @@ def inspect(path: Path) -> Sequence:
         entries = _entries_by_video(data)
         if not entries:
             raise DataError(f"Expected at least one video in {path}, but got none; check the file")
-        first = next(iter(entries.values()))[0]
-        features = _entry_dataset(path, _local_member(path, data, first), first, "features")
-        width = features.shape[1] if features.ndim == 2 else 0
+        width = 0
+        for key in (key for keys in entries.values() for key in keys):
+            features = _entry_dataset(path, _local_member(path, data, key), key, "features")
+            width = features.shape[1] if features.ndim == 2 else 0
+            # an entry without rows, as of a video without a face, may be stored with no columns
+            if features.size:
+                break
         return Sequence(path, roots[0], entries, width, _metadata_columns(path, file[roots[0]]))
 
 
@@ -109,7 +113,20 @@ class SequenceReader:
     data: h5py.Group
 
     def __contains__(self, video_id: str) -> bool:
-        return video_id in self.sequence.entries
+        """Return whether the sequence has a row of a video. An entry without rows lacks the video."""
+        return any(not self._is_empty(key) for key in self.sequence.entries.get(video_id, ()))
+
+    def _is_empty(self, key: str) -> bool:
+        """Return whether an entry has neither features nor intervals; False for one that cannot be read as an entry."""
+        try:
+            entry = _local_member(self.sequence.path, self.data, key)
+            parts = [_entry_dataset(self.sequence.path, entry, key, name) for name in ("features", "intervals")]
+            return not any(part.size for part in parts)
+        except (*READ_ERRORS, DataError):
+            return False  # reading it tells what is wrong
+
+    def _keys(self, video_id: str) -> tuple[str, ...]:
+        return tuple(key for key in self.sequence.entries[video_id] if not self._is_empty(key))
 
     def read(self, video_id: str, kinds: str) -> SequenceRows:
         """Read all rows of a video.
@@ -127,7 +144,7 @@ class SequenceReader:
         Raises:
             DataError: Shapes or types are wrong, data are stored in another file, or the file is damaged.
         """
-        keys = self.sequence.entries[video_id]
+        keys = self._keys(video_id)
         blocks = [part for key in keys for part in self._read_blocks(key, kinds)]
         intervals = np.concatenate([each for each, _ in blocks])
         features = np.concatenate([each for _, each in blocks])
@@ -151,7 +168,7 @@ class SequenceReader:
         Raises:
             DataError: As in `read`.
         """
-        keys = self.sequence.entries[video_id]
+        keys = self._keys(video_id)
         if len(keys) == 1:
             yield from self._read_blocks(keys[0], kinds, BLOCK_BYTES)
         else:

@@ -1,0 +1,125 @@
+"""Labels of the utterances in pickles that have one dictionary per split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from mien.errors import UsageError
+from mien.labels import PAPER_SPACES, LabelSpace, paper_labels, require_distinct
+from mien.readers.csd.sequences import LABEL_COLUMNS
+from mien.readers.input_files import CsvRow
+from mien.readers.label_columns import LabelColumns, LabelOption
+from mien.readers.rules import emotion_labels, note_scale, sentiment_label
+from mien.readers.split_arrays import SplitArrays
+from mien.schema import EMOTION, EMOTIONS, SENTIMENT, FloatArray
+
+LABELS = "labels"
+# columns of an array of seven labels that hold the emotions, in the order of EMOTIONS
+EMOTION_COLUMNS = [LABEL_COLUMNS.index(name) for name in EMOTIONS]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitLabels:
+    """Labels of all utterances of a pickle."""
+
+    spaces: tuple[LabelSpace, ...]
+    # name of a split -> labels of each of its utterances: name of a label space -> (column,)
+    rows: Mapping[str, list[dict[str, FloatArray]]]
+
+
+def read_labels(
+    splits: Sequence[SplitArrays],
+    scores: Mapping[str, FloatArray] | None,
+    options: Sequence[LabelOption],
+    notes: Counter[str],
+    own_space: LabelSpace | None = None,
+) -> SplitLabels:
+    """Read the labels of all splits.
+
+    Args:
+        splits: The splits.
+        scores: Name of a split -> scores (utterance, 1), or (utterance, 7) in the order of `LABEL_COLUMNS`. If it is
+            None, only the labels of the user's own are read.
+        options: Label spaces of the user's own; a column is a key of the splits.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+        own_space: Label space of the sentiment, if it is not the score in [-3, 3].
+
+    Returns:
+        The labels.
+
+    Raises:
+        DataError: A key is missing or has no value per utterance, or a value is not one of its label space.
+        UsageError: Two label spaces have the same name.
+    """
+    own = [option.label_columns(partial(_cells, splits, option.columns)) for option in options]
+    paper = (own_space,) if own_space else PAPER_SPACES
+    if own:
+        replaced = {each.space.name for each in own}
+        has_emotions = scores is not None and all(each.shape[1] > 1 for each in scores.values())
+        known = set() if scores is None else {SENTIMENT, EMOTION} if has_emotions else {SENTIMENT}
+        paper = tuple(space for space in paper if space.name in known - replaced)
+    if own_space is None and paper and scores is not None and paper[0].name == SENTIMENT:
+        note_scale(np.concatenate([each[:, 0] for each in scores.values()]), notes)
+    rows: dict[str, list[dict[str, FloatArray]]] = {}
+    for split in splits:
+        rows[split.name] = [{} for _ in range(split.n_rows)]
+        if paper and scores is not None:
+            rows[split.name] = [_paper_labels(each, paper, notes) for each in scores[split.name]]
+        for each in own:
+            add_own_labels(rows[split.name], each, _cells([split], each.columns))
+    return SplitLabels(with_own_spaces(paper, own), rows)
+
+
+def with_own_spaces(paper: Sequence[LabelSpace], own: Sequence[LabelColumns]) -> tuple[LabelSpace, ...]:
+    """Return the paper's label spaces and those of the user. Raise UsageError if two have columns of one name."""
+    try:
+        return require_distinct([*paper, *(each.space for each in own)])
+    except ValueError as error:
+        raise UsageError(f"{error} with --label") from None
+
+
+def add_own_labels(labels: Sequence[dict[str, FloatArray]], own: LabelColumns, rows: Iterable[CsvRow]) -> None:
+    """Add the labels of one label space of the user to those of each utterance, where they are not missing."""
+    for row_labels, row in zip(labels, rows, strict=True):
+        if (values := own.read(row)) is not None:
+            row_labels[own.space.name] = values
+
+
+def label_matrix(split: SplitArrays) -> FloatArray:
+    """Return the labels of a split: numbers (utterance, 1), or (utterance, 7) in the order of `LABEL_COLUMNS`.
+
+    Raises:
+        DataError: The key is missing, or holds something other than one or seven numbers per utterance.
+    """
+    labels = split.array(LABELS)
+    n_columns = labels.size // split.n_rows if split.n_rows else 1
+    fits = labels.size == split.n_rows * n_columns and n_columns in (1, len(LABEL_COLUMNS))
+    if not fits or (n_columns > 1 and labels.shape[-1] != n_columns) or labels.dtype.kind not in "fiu":
+        got = f"{labels.dtype} of {labels.shape}"
+        remedy = f"files with other labels (IEMOCAP) are not read, only {', '.join(LABEL_COLUMNS)} in one array"
+        raise split.refuse(LABELS, "one sentiment score per utterance", got, remedy)
+    return labels.reshape(split.n_rows, n_columns)
+
+
+def _paper_labels(values: FloatArray, spaces: Sequence[LabelSpace], notes: Counter[str]) -> dict[str, FloatArray]:
+    """Return the labels of one utterance from its score or its seven labels."""
+    by_name = {space.name: space for space in spaces}
+    sentiment, emotions = None, None
+    if SENTIMENT in by_name:
+        sentiment = sentiment_label(float(values[0]), notes, by_name[SENTIMENT].bounds)
+    if EMOTION in by_name and len(values) == len(LABEL_COLUMNS):
+        emotions = emotion_labels(values[EMOTION_COLUMNS], notes)
+    return paper_labels(sentiment, emotions)
+
+
+def _cells(splits: Sequence[SplitArrays], columns: Sequence[str]) -> Iterator[CsvRow]:
+    """Yield the values of some keys as the row of a table, for each utterance."""
+    for split in splits:
+        texts = [split.texts(column) for column in columns]
+        for row in range(split.n_rows):
+            yield CsvRow(split.path, row, {column: each[row] for column, each in zip(columns, texts, strict=True)})
