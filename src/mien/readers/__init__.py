@@ -14,6 +14,7 @@ from mien.readers.csd.reader import open_csd
 from mien.readers.csd.sequences import KNOWN_ROOTS
 from mien.readers.iemocap import open_iemocap, open_iemocap4
 from mien.readers.meld import open_meld
+from mien.readers.meld_features import open_meld_features
 from mien.readers.mmsa import open_mmsa
 from mien.readers.mult import open_mult
 from mien.readers.npz import open_npz
@@ -72,6 +73,12 @@ READERS: dict[str, ReaderEntry] = {
         "MELD's dialogues: texts, times, speakers, one of seven emotions and of three sentiments each",
         "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, some of them or their folder",
         "declare-lab/MELD (Poria et al., ACL 2019)",
+    ),
+    "meld-features": ReaderEntry(
+        open_meld_features,
+        "MELD's dialogues with features of text and voice, seven emotions and three sentiments",
+        "MELD_features_raw.pkl of conv-emotion",
+        "declare-lab/conv-emotion (Majumder et al., AAAI 2019); data: Poria et al., ACL 2019",
     ),
     "iemocap": ReaderEntry(
         open_iemocap,

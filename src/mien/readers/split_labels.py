@@ -57,7 +57,7 @@ def read_labels(
         UsageError: Two label spaces have the same name.
     """
     own = [option.label_columns(partial(_cells, splits, option.columns)) for option in options]
-    paper = (own_space,) if own_space else PAPER_SPACES
+    paper: tuple[LabelSpace, ...] = (own_space,) if own_space else PAPER_SPACES
     if own:
         replaced = {each.space.name for each in own}
         has_emotions = scores is not None and all(each.shape[1] > 1 for each in scores.values())
