@@ -86,7 +86,7 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     by_name = read_arrays(path, {*used.values(), *own_names}, "arrays")
     arrays = {field: by_name[name] for field, name in used.items()}
     _require_shapes(path, arrays, used)
-    own = [option.label_columns(partial(_cells, path, by_name, option.columns)) for option in options.labels]
+    own = [option.label_columns(partial(_array_cells, path, by_name, option.columns)) for option in options.labels]
     notes: Counter[str] = Counter()
     unread = [name for name in names_in_file if name not in {*used.values(), *own_names, UTTERANCE_ID}]
     if unread:
@@ -103,7 +103,7 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
         arrays["emotions"] = np.stack([arrays[name] for name in EMOTIONS], axis=1)
     rows = _rows_of_arrays(path, arrays, notes)
     for each in own:
-        add_own_labels([row.utterance.labels for row in rows], each, _cells(path, by_name, each.columns))
+        add_own_labels([row.utterance.labels for row in rows], each, _array_cells(path, by_name, each.columns))
     groups = group(rows, notes, path, numbered="index" in arrays)
     spaces = {}
     for modality in Modality:
@@ -144,7 +144,7 @@ def _paper_spaces(arrays: Collection[str]) -> tuple[LabelSpace, ...]:
     return tuple(space for space in PAPER_SPACES if fields[space.name] in arrays)
 
 
-def _cells(path: Path, arrays: Mapping[str, AnyArray], columns: Sequence[str]) -> Iterator[CsvRow]:
+def _array_cells(path: Path, arrays: Mapping[str, AnyArray], columns: Sequence[str]) -> Iterator[CsvRow]:
     """Yield the values of some arrays as the row of a table, for each utterance. NaN is an empty cell."""
     n_rows = len(arrays[columns[0]]) if arrays[columns[0]].ndim else 0
     for column in columns:

@@ -1,7 +1,7 @@
 """Reader `meld-features`: the public features of MELD (declare-lab/conv-emotion, MELD_features_raw.pkl).
 
-The pickle holds nine parts without names, whose order is that of `PARTS`: `MELDDataset` in conv-emotion's loaders unpacks
-them so. Seven are dictionaries by the number of the dialogue, with one value per utterance.
+The pickle holds nine parts without names, whose order is that of `PARTS`: `MELDDataset` in conv-emotion's loaders
+unpacks them so. Seven are dictionaries by the number of the dialogue, with one value per utterance.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WRONG_FILE = "check that this is MELD_features_raw.pkl of conv-emotion"
 
 
 @dataclass(frozen=True, slots=True)
-class _Dialogue:
+class _MeldDialogue:
     """The values of one dialogue, one per utterance."""
 
     transcripts: list[str]
@@ -69,10 +69,10 @@ def open_meld_features(paths: Sequence[Path], options: ReaderOptions) -> SourceD
     parts = file.parts(read_pickle(path, "meld-features"))
     splits = file.splits(parts)
     notes: Counter[str] = Counter()
-    dialogues = {number: _dialogue(file, number, parts) for number in parts[PARTS[0]]}
+    dialogues = {number: _meld_dialogue(file, number, parts) for number in parts[PARTS[0]]}
     spaces = file.spaces("meld-features", FEATURES, [each.features for each in dialogues.values()])
     note_texts((text for each in dialogues.values() for text in each.transcripts), notes)
-    rows = (row for number, each in dialogues.items() for row in _rows(number, each, splits.get(number), path))
+    rows = (row for number, each in dialogues.items() for row in _meld_rows(number, each, splits.get(number), path))
     groups = group(rows, notes, path, numbered=True)
 
     def attach(row: Row) -> None:
@@ -99,12 +99,12 @@ def open_meld_features(paths: Sequence[Path], options: ReaderOptions) -> SourceD
     )
 
 
-def _dialogue(file: PositionalFile, number: int, parts: Mapping[str, Any]) -> _Dialogue:
+def _meld_dialogue(file: PositionalFile, number: int, parts: Mapping[str, Any]) -> _MeldDialogue:
     """Check the values of one dialogue, and convert them. Raise DataError if they do not fit each other."""
     values, n = file.dialogue(number, parts)
     where = file.where(number)
     speakers = file.matrix(values["videoSpeakers"], n, f"videoSpeakers of {where}", 2)
-    return _Dialogue(
+    return _MeldDialogue(
         texts(values["videoSentence"]),
         [int(each) for each in speakers.argmax(axis=1)],
         file.classes(values["videoLabels"], n, f"videoLabels of {where}", len(NUMBERED_EMOTIONS)),
@@ -113,7 +113,7 @@ def _dialogue(file: PositionalFile, number: int, parts: Mapping[str, Any]) -> _D
     )
 
 
-def _rows(number: int, dialogue: _Dialogue, split: str | None, path: Path) -> Iterator[Row]:
+def _meld_rows(number: int, dialogue: _MeldDialogue, split: str | None, path: Path) -> Iterator[Row]:
     video_id = f"dia{number}"
     spoken = zip(dialogue.transcripts, dialogue.speakers, dialogue.emotions, dialogue.sentiments, strict=True)
     for index, (transcript, speaker, emotion, sentiment) in enumerate(spoken):

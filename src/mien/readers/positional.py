@@ -64,7 +64,8 @@ class PositionalFile:
             if not isinstance(each, list | tuple | np.ndarray) or len(each) != n or not n:
                 got = f"{len(each)} values" if isinstance(each, list | tuple | np.ndarray) else type(each).__name__
                 raise DataError(
-                    f"Expected one value per utterance in {part} of {self.where(name)}, but got {got}; {self.wrong_file}"
+                    f"Expected one value per utterance in {part} of {self.where(name)}, but got {got}; "
+                    f"{self.wrong_file}"
                 )
         return values, n
 

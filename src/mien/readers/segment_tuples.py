@@ -74,7 +74,11 @@ def open_segments(contents: Mapping[Path, Any], options: ReaderOptions) -> Sourc
     labels = read_labels(splits, scores, options.labels, notes)
     features = {split.name: _features(lists[split.name][1], notes) for split in splits}
     form = _segment_form([text for split in splits for text in split.texts(SEGMENT)])
-    rows = (row for split in splits for row in _rows(split, lists[split.name][1], form, labels.rows[split.name], notes))
+    rows = (
+        row
+        for split in splits
+        for row in _segment_rows(split, lists[split.name][1], form, labels.rows[split.name], notes)
+    )
     groups = group(rows, notes, splits[0].path, numbered=form is not None)
 
     def attach(row: Row) -> None:
@@ -182,14 +186,14 @@ def _segment_form(segments: Sequence[str]) -> re.Pattern[str] | None:
     return next((form for form in (SEGMENT_ID, DOLLAR_ID, UNDERSCORE_ID) if all(map(form.fullmatch, segments))), None)
 
 
-def _rows(
+def _segment_rows(
     split: SplitArrays,
     items: Sequence[Any],
     form: re.Pattern[str] | None,
     labels: list[dict[str, FloatArray]],
     notes: Counter[str],
 ) -> Iterator[Row]:
-    transcripts = [_transcript(item[0], notes) for item in items]
+    transcripts = [_spoken_words(item[0], notes) for item in items]
     note_texts(transcripts, notes)
     for row, (segment, transcript) in enumerate(zip(split.texts(SEGMENT), transcripts, strict=True)):
         match = form.fullmatch(segment) if form else None
@@ -200,7 +204,7 @@ def _rows(
         yield Row(video_id, split.role, utterance, split.where(row), (split.name, row))
 
 
-def _transcript(parts: Sequence[Any], notes: Counter[str]) -> str:
+def _spoken_words(parts: Sequence[Any], notes: Counter[str]) -> str:
     words = [
         each.decode("utf-8", "replace") if isinstance(each, bytes) else each
         for each in list(parts[-1 if len(parts) == 4 else 0])

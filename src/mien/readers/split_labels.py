@@ -24,7 +24,7 @@ EMOTION_COLUMNS = [LABEL_COLUMNS.index(name) for name in EMOTIONS]
 
 
 @dataclass(frozen=True, slots=True)
-class SplitLabels:
+class LabelledSplits:
     """Labels of all utterances of a pickle."""
 
     spaces: tuple[LabelSpace, ...]
@@ -38,7 +38,7 @@ def read_labels(
     options: Sequence[LabelOption],
     notes: Counter[str],
     own_space: LabelSpace | None = None,
-) -> SplitLabels:
+) -> LabelledSplits:
     """Read the labels of all splits.
 
     Args:
@@ -56,7 +56,7 @@ def read_labels(
         DataError: A key is missing or has no value per utterance, or a value is not one of its label space.
         UsageError: Two label spaces have the same name.
     """
-    own = [option.label_columns(partial(_cells, splits, option.columns)) for option in options]
+    own = [option.label_columns(partial(_key_cells, splits, option.columns)) for option in options]
     paper: tuple[LabelSpace, ...] = (own_space,) if own_space else PAPER_SPACES
     if own:
         replaced = {each.space.name for each in own}
@@ -71,8 +71,8 @@ def read_labels(
         if paper and scores is not None:
             rows[split.name] = [_paper_labels(each, paper, notes) for each in scores[split.name]]
         for each in own:
-            add_own_labels(rows[split.name], each, _cells([split], each.columns))
-    return SplitLabels(with_own_spaces(paper, own), rows)
+            add_own_labels(rows[split.name], each, _key_cells([split], each.columns))
+    return LabelledSplits(with_own_spaces(paper, own), rows)
 
 
 def with_own_spaces(paper: Sequence[LabelSpace], own: Sequence[LabelColumns]) -> tuple[LabelSpace, ...]:
@@ -117,7 +117,7 @@ def _paper_labels(values: FloatArray, spaces: Sequence[LabelSpace], notes: Count
     return paper_labels(sentiment, emotions)
 
 
-def _cells(splits: Sequence[SplitArrays], columns: Sequence[str]) -> Iterator[CsvRow]:
+def _key_cells(splits: Sequence[SplitArrays], columns: Sequence[str]) -> Iterator[CsvRow]:
     """Yield the values of some keys as the row of a table, for each utterance."""
     for split in splits:
         texts = [split.texts(column) for column in columns]

@@ -4,6 +4,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from tests.readers.examples import (
@@ -16,6 +17,7 @@ from tests.readers.examples import (
     labels,
     videos_of,
     write_csd,
+    write_text,
 )
 
 from mien.errors import DataError
@@ -339,3 +341,57 @@ def test_a_label_file_of_another_width_is_refused(tmp_path: Path) -> None:
     folder = csd_folder(tmp_path)
     with pytest.raises(DataError, match=r"7 columns \(sentiment, happy, .*\), 6 or 1 in 'COVAREP' of .*, but got 3"):
         opened(folder, labels="COVAREP", acoustic="FACET 4.2", visual="FACET 4.2")
+
+
+def test_an_empty_entry_costs_one_video_one_stream(tmp_path: Path) -> None:
+    folder = csd_folder(tmp_path / "csd")
+    with h5py.File(folder / "voice.csd", "a") as file:
+        entry = file[f"COVAREP/data/{SHORT_ID}"]
+        del entry["features"], entry["intervals"]
+        entry["features"], entry["intervals"] = np.zeros((0, 0)), np.zeros((0, 2))
+    source = open_reader("csd", [folder])
+    videos = videos_of(source)
+    assert all(Modality.ACOUSTIC not in each.features for each in videos[SHORT_ID].utterances)
+    assert all(Modality.ACOUSTIC in each.features for each in videos[LONG_ID].utterances)
+    assert source.notes[rules.STREAM_MISSING[Modality.ACOUSTIC]] == 1
+
+
+def test_an_empty_entry_of_labels_drops_its_video(tmp_path: Path) -> None:
+    folder = csd_folder(tmp_path / "csd")
+    with h5py.File(folder / "labels.csd", "a") as file:
+        entry = file[f"All Labels/data/{SHORT_ID}"]
+        del entry["features"], entry["intervals"]
+        entry["features"], entry["intervals"] = np.zeros((0, 0)), np.zeros((0, 2))
+    source = open_reader("csd", [folder])
+    assert list(videos_of(source)) == [LONG_ID]
+    assert source.notes[rules.VIDEO_EMPTY] == 1
+
+
+def test_the_labels_of_cmu_mosi_are_known_and_folds_come_from_a_list(tmp_path: Path) -> None:
+    folder = csd_folder(tmp_path / "csd")
+    (folder / "labels.csd").unlink()
+    segments = {key: ([[0, 3], [3, 6]], [[1.5], [-3.0]]) for key in (SHORT_ID, LONG_ID)}
+    write_csd(folder / "labels.csd", "Opinion Segment Labels", segments)
+    folds = write_text(tmp_path / "folds.csv", f"fold,video_id\nDev,{SHORT_ID}\ntrain,other\n")
+    source = open_reader("csd", [folder, folds])
+    assert source.splits == {SHORT_ID: "valid", LONG_ID: None}
+    assert [each.sentiment for each in videos_of(source)[SHORT_ID].utterances] == [1.5, -3.0]
+    assert source.notes == {rules.FOLD_UNLISTED: 1}
+    assert folds in source.files
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("video_id,split\na,train\na,test\n", r"every video in one fold, but got 'a' in train and test \(line 3 of"),
+        (
+            "video_id,split\na,first\n",
+            r"train, valid or test in column 'split', line 2 of .*, but got 'first'; correct",
+        ),
+        ("video_id,part\na,train\n", r"a column 'fold' in .*, but got video_id, part"),
+    ],
+)
+def test_what_is_wrong_with_a_list_of_folds_is_said(tmp_path: Path, text: str, message: str) -> None:
+    folds = write_text(tmp_path / "folds.csv", text)
+    with pytest.raises(DataError, match=f"^Expected {message}"):
+        open_reader("csd", [csd_folder(tmp_path / "csd"), folds])
