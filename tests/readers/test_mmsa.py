@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,19 @@ def test_a_missing_text_is_empty(tmp_path: Path) -> None:
     videos = videos_of(opened(tmp_path, data))
     assert [each.transcript for each in videos["-train_v"].utterances] == ["", ""]
     assert [each.transcript for each in videos["-test_v"].utterances] == ["7", "café"]
+
+
+def test_the_missing_value_of_pandas_is_an_empty_text(tmp_path: Path) -> None:
+    data = mmsa_data()
+    data["train"]["raw_text"] = ["PANDAS_NA", "nan"]
+    content = pickle.dumps(data, protocol=2)
+    text, missing = b"X\x09\x00\x00\x00PANDAS_NA", b"cpandas._libs.missing\nNA\n"
+    assert content.count(text) == 1
+    (tmp_path / "x.pkl").write_bytes(content.replace(text, missing))
+    source = open_reader("mmsa", [tmp_path / "x.pkl"])
+    assert [each.transcript for each in videos_of(source)["-train_v"].utterances] == ["nan", ""]
+    # somebody may have said "nan"
+    assert source.notes == {rules.TEXT_LIKE_MISSING: 1}
 
 
 def test_infinity_in_half_precision_is_left_out_of_the_mean(tmp_path: Path) -> None:

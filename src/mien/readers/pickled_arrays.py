@@ -247,6 +247,8 @@ STAND_INS: dict[tuple[str, str], object] = {
     ("collections", "OrderedDict"): _ordered_dictionary,
     ("collections", "defaultdict"): _default_dictionary,
     ("collections", "Counter"): _counter,
+    # the missing value of pandas, which prints as <NA>
+    ("pandas._libs.missing", "NA"): None,
     **{(module, name): _set_as_list for module in BUILTINS for name in ("set", "frozenset")},
     **{(module, name): FACTORY for module in BUILTINS for name in FACTORIES},
 }
