@@ -6,7 +6,7 @@ import resource
 import struct
 import subprocess
 import sys
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict, deque
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +125,11 @@ def test_dictionaries_of_the_standard_library_are_read(tmp_path: Path, protocol:
         "ordered": OrderedDict(values),
         "nested": OrderedDict(inner=OrderedDict(values)),
         "counted": Counter("abca"),
+        "deques": [deque([1, "a"]), deque([2], maxlen=3)],
         "default": [defaultdict(kind, values) for kind in kinds],
     }
     read = read_pickle(write_pickle(tmp_path / "x.pkl", data, protocol), "mmsa")
+    assert read["deques"] == [[1, "a"], [2]]
     assert read["counted"] == {"a": 2, "b": 1, "c": 1}
     found = [read["ordered"], read["nested"]["inner"], *read["default"]]
     assert len(found) == 2 + len(kinds)

@@ -20,7 +20,7 @@ from mien.labels import LabelKind, LabelSpace
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import only_file
 from mien.readers.pickles import read_pickle
-from mien.readers.positional import TEST, TRAIN, PositionalFile, texts
+from mien.readers.positional import TEST, TRAIN, PositionalFile, texts, usual_features
 from mien.readers.rules import attach_vector, note_texts
 from mien.readers.split_arrays import shown
 from mien.schema import EMOTION, FloatArray, Modality, Utterance
@@ -108,12 +108,13 @@ def _open(paths: Sequence[Path], label_space: LabelSpace) -> SourceDataSet:
     notes: Counter[str] = Counter()
     dialogues = {name: _dialogue(file, name, parts) for name in parts[PARTS[0]]}
     spaces = file.spaces("iemocap", FEATURES, [each.features for each in dialogues.values()])
+    features = dict(zip(dialogues, usual_features([each.features for each in dialogues.values()], notes), strict=True))
     note_texts((text for each in dialogues.values() for text in each.transcripts), notes)
     rows = (row for each in dialogues.values() for row in _rows(each, splits.get(each.id), path, label_space))
     groups = group(rows, notes, path, numbered=True)
 
     def attach(row: Row) -> None:
-        for modality, matrix in dialogues[row.video_id].features.items():
+        for modality, matrix in features[row.video_id].items():
             attach_vector(row.utterance, modality, matrix[row.utterance.index], notes)
 
     return SourceDataSet(

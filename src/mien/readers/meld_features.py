@@ -18,7 +18,7 @@ from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import only_file
 from mien.readers.meld import EMOTION_CLASSES, LABEL_SPACES, SENTIMENT_CLASSES
 from mien.readers.pickles import read_pickle
-from mien.readers.positional import TEST, TRAIN, PositionalFile, texts
+from mien.readers.positional import TEST, TRAIN, PositionalFile, texts, usual_features
 from mien.readers.rules import attach_vector, note_texts
 from mien.schema import EMOTION, SENTIMENT, FloatArray, Modality, Utterance
 
@@ -71,12 +71,13 @@ def open_meld_features(paths: Sequence[Path], options: ReaderOptions) -> SourceD
     notes: Counter[str] = Counter()
     dialogues = {number: _meld_dialogue(file, number, parts) for number in parts[PARTS[0]]}
     spaces = file.spaces("meld-features", FEATURES, [each.features for each in dialogues.values()])
+    features = dict(zip(dialogues, usual_features([each.features for each in dialogues.values()], notes), strict=True))
     note_texts((text for each in dialogues.values() for text in each.transcripts), notes)
     rows = (row for number, each in dialogues.items() for row in _meld_rows(number, each, splits.get(number), path))
     groups = group(rows, notes, path, numbered=True)
 
     def attach(row: Row) -> None:
-        for modality, matrix in dialogues[row.place].features.items():
+        for modality, matrix in features[row.place].items():
             attach_vector(row.utterance, modality, matrix[row.utterance.index], notes)
 
     return SourceDataSet(

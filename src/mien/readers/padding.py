@@ -15,6 +15,9 @@ from mien.errors import DataError
 from mien.readers.rules import PADDING_IN_FRONT, add_note
 from mien.schema import BoolArray, FloatArray
 
+# share of the utterances above which a mask is taken to be another one
+MOST = 0.5
+
 
 def nonzero_rows(streams: Sequence[FloatArray]) -> BoolArray:
     """Return a mask (utterance, row) of the rows that are not all zero in every stream (utterance, row, feature)."""
@@ -84,24 +87,31 @@ def is_foreign(masks: Sequence[BoolArray], nonzero: Sequence[BoolArray]) -> bool
         nonzero: For each split, which rows of the text are not all zero (utterance, row).
 
     Returns:
-        Whether the shapes differ; or whether in most utterances the mask ends, on either side, with rows that are all
-        zero: the vectors of a language model are never zero, so these rows are padding of the text.
+        Whether the shapes differ; or whether the mask misfits the text in most utterances, wherever the padding is, see
+        `_misfits`.
     """
     if any(mask.shape != rows.shape for mask, rows in zip(masks, nonzero, strict=True)):
         return True
     for side in (masks, list(map(padded_in_front, masks))):
-        ends = [_ends_with_zeros(mask, rows) for mask, rows in zip(side, nonzero, strict=True)]
-        if not np.concatenate(ends).mean() > 0.5:
+        misfits = [_misfits(mask, rows) for mask, rows in zip(side, nonzero, strict=True)]
+        if not np.concatenate(misfits).mean() > MOST:
             return False
     return True
 
 
-def _ends_with_zeros(mask: BoolArray, nonzero: BoolArray) -> BoolArray:
-    """Return for each utterance whether the first or the last row of its mask is all zero."""
+def _misfits(mask: BoolArray, nonzero: BoolArray) -> BoolArray:
+    """Return for each utterance whether its mask misfits the rows of its text.
+
+    The mask misfits if it begins or ends with a row that is all zero: the vectors of words are not zero, so this row is
+    padding. It also misfits if it leaves out rows that are not all zero, beside others that are: the padding is zero,
+    so the former are words.
+    """
     if not mask.shape[1]:
         return np.zeros(len(mask), dtype=bool)
     rows = np.arange(len(mask))
     first = mask.argmax(axis=1)
     last = mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)
-    ends: BoolArray = mask.any(axis=1) & ~(nonzero[rows, first] & nonzero[rows, last])
-    return ends
+    begins_or_ends_with_zeros = mask.any(axis=1) & ~(nonzero[rows, first] & nonzero[rows, last])
+    leaves_out_words = (~mask & nonzero).any(axis=1) & (~mask & ~nonzero).any(axis=1)
+    misfits: BoolArray = begins_or_ends_with_zeros | leaves_out_words
+    return misfits

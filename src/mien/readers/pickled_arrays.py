@@ -226,8 +226,18 @@ def _counter(arguments: tuple[Any, ...], spend: Spend) -> NewDictionary:
     raise ValueError("a Counter of something other than a dictionary")
 
 
+def _deque_as_list(arguments: tuple[Any, ...], spend: Spend) -> list[Any]:
+    """Stand-in for deque, which a pickle calls with its values, or with none and then adds them, and a length."""
+    match arguments:
+        case () | (list() | tuple(),) | (list() | tuple(), int() | None):
+            values = list(arguments[0]) if arguments else []
+            spend(8 * len(values))
+            return values
+    raise ValueError("a deque of something other than a list")
+
+
 # stand-ins that a defaultdict may also use to make new values
-FACTORY_FUNCTIONS = (_set_as_list, _no_bytes, _ordered_dictionary, _default_dictionary, _counter)
+FACTORY_FUNCTIONS = (_set_as_list, _no_bytes, _ordered_dictionary, _default_dictionary, _counter, _deque_as_list)
 BUILTINS = ("builtins", "__builtin__")
 # "long" and "unicode" are types of Python 2
 FACTORIES = ("list", "dict", "tuple", "int", "float", "bool", "str", "long", "unicode")
@@ -247,6 +257,7 @@ STAND_INS: dict[tuple[str, str], object] = {
     ("collections", "OrderedDict"): _ordered_dictionary,
     ("collections", "defaultdict"): _default_dictionary,
     ("collections", "Counter"): _counter,
+    ("collections", "deque"): _deque_as_list,
     # the missing value of pandas, which prints as <NA>
     ("pandas._libs.missing", "NA"): None,
     **{(module, name): _set_as_list for module in BUILTINS for name in ("set", "frozenset")},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.readers.input_files import as_text
+from mien.readers.rules import parts_without_absurd
 from mien.readers.split_arrays import is_missing, shown
 from mien.schema import FeatureSpace, FloatArray, Modality
 
@@ -114,6 +116,25 @@ class PositionalFile:
     def refuse(self, expected: str, got: str, relation: str = "in") -> DataError:
         """Create the error for a file that contains something else."""
         return DataError(f"Expected {expected} {relation} {self.path}, but got {got}; {self.wrong_file}")
+
+
+def usual_features(
+    features: Sequence[Mapping[Modality, FloatArray]], notes: Counter[str]
+) -> list[dict[Modality, FloatArray]]:
+    """Apply `without_absurd` to the features of all dialogues together.
+
+    Args:
+        features: For each dialogue: modality -> (utterance, feature).
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+
+    Returns:
+        The features of each dialogue, with NaN in place of absurd values.
+    """
+    parts = {
+        modality: parts_without_absurd([each[modality] for each in features], notes)
+        for modality in (features[0] if features else ())
+    }
+    return [{modality: each[number] for modality, each in parts.items()} for number in range(len(features))]
 
 
 def texts(values: Sequence[Any]) -> list[str]:

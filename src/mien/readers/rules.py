@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -62,6 +62,9 @@ LARGEST = np.finfo(np.float32).max
 ABSURD_LEAST = 1e12
 ABSURD_RATIO = 1e6
 ABSURD_QUANTILE = 0.1
+# Where only a part of the rows is known, such as the frames of one video, a whole column may hold placeholders. A value
+# of this size is then absurd whatever the others are.
+ABSURD_ALWAYS = 1e30
 # this many rows are compared at a time, so that a large array needs no second one of its size
 ABSURD_BLOCK_ROWS = 1024
 # with fewer labels than this, their range says nothing about their scale
@@ -192,12 +195,13 @@ def finite_cells(values: FloatArray) -> BoolArray:
     return finite
 
 
-def without_absurd(values: FloatArray, notes: Counter[str]) -> FloatArray:
+def without_absurd(values: FloatArray, notes: Counter[str], largest: float = math.inf) -> FloatArray:
     """Replace values far beyond all others of their column by NaN, see `ABSURD_LEAST`.
 
     Args:
         values: Features (..., feature). They are not changed.
         notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+        largest: Values beyond this one are replaced in any case.
 
     Returns:
         The same array if it has no such value, else a changed copy.
@@ -213,13 +217,30 @@ def without_absurd(values: FloatArray, notes: Counter[str]) -> FloatArray:
     for column in np.flatnonzero(is_odd):
         magnitudes = np.abs(values[..., column].astype(np.float64))
         usable = magnitudes[(magnitudes <= LARGEST) & (magnitudes > 0)]
-        limit = max(ABSURD_LEAST, ABSURD_RATIO * float(np.quantile(usable, ABSURD_QUANTILE)))
+        limit = min(max(ABSURD_LEAST, ABSURD_RATIO * float(np.quantile(usable, ABSURD_QUANTILE))), largest)
         absurd = (magnitudes > limit) & (magnitudes <= LARGEST)
         if absurd.any():
             changed = values.copy() if changed is None else changed
             changed[..., column][absurd] = np.nan
             add_note(notes, VALUE_ABSURD, int(absurd.sum()))
     return values if changed is None else changed
+
+
+def parts_without_absurd(parts: Sequence[FloatArray], notes: Counter[str]) -> list[FloatArray]:
+    """Apply `without_absurd` to the rows of several arrays together.
+
+    Args:
+        parts: Features (row, feature), such as those of each dialogue. They are not changed.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+
+    Returns:
+        The arrays, of which those with absurd values are changed copies.
+    """
+    if len({part.shape[1:] for part in parts}) != 1:
+        return list(parts)  # the reader refuses them
+    joined = np.concatenate(parts)
+    usual = without_absurd(joined, notes)
+    return list(parts) if usual is joined else np.split(usual, np.cumsum([len(part) for part in parts])[:-1])
 
 
 def finite_mean(rows: FloatArray, notes: Counter[str]) -> FloatArray | None:

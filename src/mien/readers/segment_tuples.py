@@ -26,12 +26,12 @@ from mien.readers.rules import (
     WORDS_AS_NUMBERS,
     attach_rows,
     note_texts,
+    parts_without_absurd,
     with_names,
-    without_absurd,
 )
 from mien.readers.split_arrays import POOLING, WRONG_FILE, SplitArrays, split_keys, split_role
 from mien.readers.split_labels import LABELS, label_matrix, read_labels
-from mien.schema import FeatureSpace, FloatArray, Level, Modality, Utterance
+from mien.schema import SPLITS, FeatureSpace, FloatArray, Level, Modality, Utterance
 
 # "video[3]": video id and segment number; only the last bracket counts, because an id may contain any character
 SEGMENT_ID = re.compile(r"(.+)\[(\d{1,18})\]", re.DOTALL)
@@ -47,7 +47,9 @@ EXPECTED = "((words, visual, acoustic), label, segment) or ((numbers, visual, ac
 
 def is_segments(content: object) -> bool:
     """Return whether a pickle is a list of tuples, or a dictionary of such lists."""
-    lists = list(content.values()) if isinstance(content, dict) else [content]
+    lists = [content]
+    if isinstance(content, dict):
+        lists = [part for key, part in content.items() if split_role(key)]
     return any(isinstance(each, list) and each and isinstance(each[0], tuple | list) for each in lists)
 
 
@@ -133,14 +135,14 @@ def _lists_by_split(contents: Mapping[Path, Any], notes: Counter[str]) -> dict[s
                 notes[with_names(SPLIT_RENAMED, [f"{path.name}: read as {role}"])] += 1
             named = {role: content}
         for key, items in named.items():
-            if key in found:
+            if split_role(key) in map(split_role, found):
                 raise DataError(f"Expected one list of each split, but got two for {key}; leave one of the files out")
             found[key] = (path, items)
     if not found:
         raise DataError(
             f"Expected lists for train, valid or test in {next(iter(contents))}, but got none; {WRONG_FILE}"
         )
-    return dict(sorted(found.items(), key=lambda each: ("train", "valid", "test").index(split_role(each[0]) or "")))
+    return dict(sorted(found.items(), key=lambda each: SPLITS.index(split_role(each[0]) or SPLITS[0])))
 
 
 def _as_split(path: Path, name: str, items: Sequence[Any]) -> SplitArrays:
@@ -173,11 +175,7 @@ def _features(items: Sequence[Any], notes: Counter[str]) -> dict[Modality, list[
     """Return for each modality the vectors (word, feature) of each utterance."""
     features: dict[Modality, list[FloatArray]] = {}
     for modality, position in POSITIONS.items():
-        matrices = [item[0][position] for item in items]
-        if len({each.shape[1] for each in matrices}) == 1:
-            ends = np.cumsum([len(each) for each in matrices])[:-1]
-            matrices = np.split(without_absurd(np.concatenate(matrices), notes), ends)
-        features[modality] = matrices
+        features[modality] = parts_without_absurd([item[0][position] for item in items], notes)
     return features
 
 

@@ -163,11 +163,3 @@ def test_rows_without_a_length_have_no_place_in_the_order(bad: tuple[float, floa
 def test_overlapping_needs_more_than_a_touch() -> None:
     intervals = np.array([[0.0, 1.0], [1.0, 2.0], [0.5, 1.5], [0.0, 5.0]])
     assert overlapping(intervals, 1.0, 2.0).tolist() == [False, True, True, True]
-
-
-def test_a_placeholder_is_left_out_and_counted() -> None:
-    times = np.array([[0.0, 1.0], [1.0, 2.0], [2.0, 3.0]])
-    frames = np.array([[1.0, 5.0], [-1e38, 6.0], [3.0, -np.inf]], dtype=np.float32)
-    found = whole_means(np.array([[0.0, 3.0]]), times, frames)
-    assert found.means.tolist() == [[2.0, 5.5]]
-    assert (found.n_not_finite, found.n_absurd) == (1, 1)

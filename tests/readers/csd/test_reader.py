@@ -321,7 +321,7 @@ def test_role_errors_say_what_to_do(tmp_path: Path) -> None:
         opened(folder, visual="Open")
     source = opened(folder, visual="openface 2")
     assert source.spaces[Modality.VISUAL].name == "csd-OpenFace_2"
-    assert source.notes == {rules.SEQUENCE_UNUSED: 1}
+    assert source.notes == {rules.with_names(rules.SEQUENCE_UNUSED, ["FACET 4.2"]): 1}
     (folder / "labels.csd").unlink()
     with pytest.raises(
         DataError, match=r"a sequence of labels such as 'All Labels', but got .*'words'.*--map labels=ROOT"

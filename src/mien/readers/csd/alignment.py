@@ -8,13 +8,11 @@ neighbouring frames at once.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from mien.readers.rules import without_absurd
 from mien.schema import BoolArray, FloatArray, IntArray
 
 # the same value as in the SDK (mmsdk/mmdatasdk/dataset/dataset.py: epsilon = 10e-6)
@@ -32,7 +30,6 @@ class IntervalMeans:
     present: BoolArray  # (word,) whether every column has a finite value
     touched: BoolArray  # (word,) whether any frame overlaps the word
     n_not_finite: int  # number of values that are not finite, in all frames
-    n_absurd: int = 0  # number of finite values that `without_absurd` left out, in all frames
 
 
 def start_order(intervals: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
@@ -79,15 +76,12 @@ def interval_means(
     sums = np.zeros((len(intervals), n_features))
     counts = np.zeros((len(intervals), n_features))
     n_rows = np.zeros(len(intervals), dtype=np.int64)
-    n_not_finite, absurd = 0, Counter[str]()
+    n_not_finite = 0
     for frame_intervals, stored in blocks:
         with np.errstate(over="ignore"):
             frames = stored.astype(np.float32, copy=False)
         finite: BoolArray = np.isfinite(frames)
         n_not_finite += int(finite.size - np.count_nonzero(finite))
-        usual = without_absurd(frames, absurd)
-        if usual is not frames:
-            frames, finite = usual, np.isfinite(usual)
         block_sums, block_rows, block_counts = _finite_sums(intervals, frame_intervals, frames, finite)
         sums += block_sums
         n_rows += block_rows
@@ -95,7 +89,7 @@ def interval_means(
     present: BoolArray = (counts > 0).all(axis=1) & (n_rows > 0)
     means = np.zeros(sums.shape, dtype=np.float32)
     means[present] = sums[present] / counts[present]
-    return IntervalMeans(means, present, n_rows > 0, n_not_finite, absurd.total())
+    return IntervalMeans(means, present, n_rows > 0, n_not_finite)
 
 
 def _finite_sums(

@@ -210,16 +210,19 @@ def _align_words(
     if text is not None:
         # text vectors need no alignment, because they are the reference
         rows = text.features[order]
-        usual = without_absurd(rows, notes)
+        usual = without_absurd(rows, notes, rules.ABSURD_ALWAYS)
         add_note(notes, rules.VALUE_NOT_FINITE, int((~finite_cells(rows)).sum()))
         vectors[Modality.TEXT], present[Modality.TEXT] = whole_words(usual, notes)
     for modality in (Modality.ACOUSTIC, Modality.VISUAL):
         if not _has_video(streams, modality, video_id, notes):
             continue
         stream = streams[modality]
-        aligned = interval_means(intervals, stream.sequence.n_features, stream.blocks(video_id, NUMBERS))
+        blocks = (
+            (times_s, without_absurd(frames, notes, rules.ABSURD_ALWAYS))
+            for times_s, frames in stream.blocks(video_id, NUMBERS)
+        )
+        aligned = interval_means(intervals, stream.sequence.n_features, blocks)
         add_note(notes, rules.VALUE_NOT_FINITE, aligned.n_not_finite)
-        add_note(notes, rules.VALUE_ABSURD, aligned.n_absurd)
         add_note(notes, rules.WORD_NOT_FINITE, int((aligned.touched & ~aligned.present).sum()))
         add_note(notes, rules.WORD_UNTOUCHED, int((~aligned.touched).sum()))
         vectors[modality], present[modality] = aligned.means, aligned.present

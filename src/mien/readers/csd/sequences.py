@@ -19,7 +19,7 @@ from mien.errors import DamagedFileError, DataError
 from mien.limits import READ_ERRORS, current_limits, describe_error, require_shallow
 from mien.readers.csd.chunks import read_chunked_rows
 from mien.readers.input_files import HDF5_MAGIC, AnyArray, wrong_format
-from mien.readers.rules import SEQUENCE_UNUSED, add_note
+from mien.readers.rules import SEQUENCE_UNUSED, add_note, with_names
 from mien.schema import EMOTIONS, FloatArray, Modality
 
 # entries of aligned files: "GdFP_p4eQX0[3]"; only the last bracket counts, because an id may contain any character
@@ -36,14 +36,16 @@ WORDS = "words"
 # role -> known root names, normalised; docs/formats.md lists the original spellings
 KNOWN_ROOTS: dict[str, tuple[str, ...]] = {
     LABELS: ("alllabels", "sentimentlabels", "emotionlabels", "opinionsegmentlabels"),
-    WORDS: ("words", "timestampedwords", "cmumoseitimestampedwords"),
-    Modality.TEXT.value: ("glovevectors", "timestampedwordvectors", "cmumoseitimestampedwordvectors"),
+    WORDS: ("words", "timestampedwords"),
+    Modality.TEXT.value: ("glovevectors", "timestampedwordvectors"),
     Modality.ACOUSTIC.value: ("covarep",),
-    Modality.VISUAL.value: ("facet", "openface"),
+    Modality.VISUAL.value: ("facet", "openface", "visualfacet", "visualopenface"),
 }
 # documented order of "All Labels", for files without column names; it differs from the order of EMOTIONS
 LABEL_COLUMNS = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
 VERSION = re.compile(r"[ _-]*v?\d+([._]\d+)*$")
+# the name of the data set, with which some root names begin
+DATA_SET = re.compile(r"^cmu(mosei|mosi)(?=.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +127,6 @@ class SequenceReader:
         except (*READ_ERRORS, DataError):
             return False  # reading it tells what is wrong
 
-    def _keys(self, video_id: str) -> tuple[str, ...]:
-        return tuple(key for key in self.sequence.entries[video_id] if not self._is_empty(key))
-
     def read(self, video_id: str, kinds: str) -> SequenceRows:
         """Read all rows of a video.
 
@@ -144,7 +143,7 @@ class SequenceReader:
         Raises:
             DataError: Shapes or types are wrong, data are stored in another file, or the file is damaged.
         """
-        keys = self._keys(video_id)
+        keys = [key for key in self.sequence.entries[video_id] if not self._is_empty(key)]
         blocks = [part for key in keys for part in self._read_blocks(key, kinds)]
         intervals = np.concatenate([each for each, _ in blocks])
         features = np.concatenate([each for _, each in blocks])
@@ -168,7 +167,7 @@ class SequenceReader:
         Raises:
             DataError: As in `read`.
         """
-        keys = self._keys(video_id)
+        keys = [key for key in self.sequence.entries[video_id] if not self._is_empty(key)]
         if len(keys) == 1:
             yield from self._read_blocks(keys[0], kinds, BLOCK_BYTES)
         else:
@@ -313,11 +312,11 @@ class Roles:
 
 
 def normalised(root: str) -> str:
-    """Convert a root name to lower case, and remove blanks, hyphens, underscores and the version.
+    """Convert a root name to lower case, and remove blanks, hyphens, underscores, the version and the data set.
 
-    For example, "FACET 4.2" becomes "facet".
+    For example, "FACET 4.2" and "CMU_MOSI_FACET" become "facet".
     """
-    return re.sub(r"[\s_-]+", "", VERSION.sub("", root.lower()))
+    return DATA_SET.sub("", re.sub(r"[\s_-]+", "", VERSION.sub("", root.lower())))
 
 
 def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes: Counter[str]) -> Roles:
@@ -357,7 +356,8 @@ def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes
             f"Expected text vectors or words to align to, but got {all_names}; add such a file, or name it with "
             "--map text=ROOT or --map words=ROOT"
         )
-    add_note(notes, SEQUENCE_UNUSED, sum(id(sequence) not in used for sequence in sequences))
+    unused = [sequence.root for sequence in sequences if id(sequence) not in used]
+    add_note(notes, with_names(SEQUENCE_UNUSED, unused), len(unused))
     # "Sentiment Labels" comes first, because its rows define the utterances
     labels = sorted(of_role[LABELS], key=lambda sequence: normalised(sequence.root) == "emotionlabels")
     return Roles(tuple(labels), {role: matches[0] for role, matches in of_role.items() if matches and role != LABELS})
