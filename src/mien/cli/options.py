@@ -36,7 +36,7 @@ Label = Annotated[
     typer.Option(
         "--label",
         metavar="NAME=COLUMN:KIND[:VALUES]",
-        help="Labels of your own in a CSV. KIND: score, ordinal, classes or multilabel. VALUES: LOW..HIGH or a,b,c. "
+        help="Labels of your own in a CSV, array or key. KIND: score, ordinal, classes or multilabel. VALUES: LOW..HIGH or a,b,c. "
         "Repeatable.",
     ),
 ]

@@ -42,7 +42,7 @@ class ImportOptions:
     words: bool | None = None
     # name of the Dataset; defaults to the name of the target folder
     name: str | None = None
-    # labels of other kinds, of the reader `table`: NAME=COLUMN:KIND[:LOW..HIGH|a,b,c]
+    # labels of other kinds, of readers that take them: NAME=COLUMN:KIND[:LOW..HIGH|a,b,c]
     labels: tuple[str, ...] = ()
     # number of processes that read videos; more than one needs a reader that reads single videos
     workers: int = 1

@@ -81,7 +81,7 @@ class ReaderOptions:
     mapping: Mapping[str, str] = field(default_factory=dict)
     # whether to keep word vectors where the data set has them
     words: bool = True
-    # labels of the user's own, of the reader `table` only
+    # labels of the user's own, of readers with `takes_labels` only
     labels: tuple[LabelOption, ...] = ()
 
 

@@ -23,7 +23,8 @@ def nonzero_rows(streams: Sequence[FloatArray]) -> BoolArray:
     """Return a mask (utterance, row) of the rows that are not all zero in every stream (utterance, row, feature)."""
     nonzero = np.zeros(streams[0].shape[:2], dtype=bool)
     for stream in streams:
-        nonzero |= (stream != 0).any(axis=2)
+        for number, rows in enumerate(stream):  # one utterance at a time, because a stream may take gigabytes
+            nonzero[number] |= (rows != 0).any(axis=1)
     return nonzero
 
 
@@ -93,8 +94,8 @@ def is_foreign(masks: Sequence[BoolArray], nonzero: Sequence[BoolArray]) -> bool
     if any(mask.shape != rows.shape for mask, rows in zip(masks, nonzero, strict=True)):
         return True
     for side in (masks, list(map(padded_in_front, masks))):
-        misfits = [_misfits(mask, rows) for mask, rows in zip(side, nonzero, strict=True)]
-        if not np.concatenate(misfits).mean() > MOST:
+        misfits = np.concatenate([_misfits(mask, rows) for mask, rows in zip(side, nonzero, strict=True)])
+        if misfits.sum() <= MOST * misfits.size:
             return False
     return True
 

@@ -65,8 +65,8 @@ ABSURD_QUANTILE = 0.1
 # Where only a part of the rows is known, such as the frames of one video, a whole column may hold placeholders. A value
 # of this size is then absurd whatever the others are.
 ABSURD_ALWAYS = 1e30
-# this many rows are compared at a time, so that a large array needs no second one of its size
-ABSURD_BLOCK_ROWS = 1024
+# about this many values are compared at a time, so that a large array needs no second one of its size
+BLOCK_VALUES = 1 << 20
 # with fewer labels than this, their range says nothing about their scale
 FEWEST_SCORES = 10
 SHOWN_NAMES = 12
@@ -209,8 +209,9 @@ def without_absurd(values: FloatArray, notes: Counter[str], largest: float = mat
     if values.dtype.kind != "f" or values.dtype.itemsize < np.dtype(np.float32).itemsize:
         return values  # an integer or half-precision number is never a placeholder of this size
     is_odd = np.zeros(values.shape[-1], dtype=bool)
-    for start in range(0, len(values), ABSURD_BLOCK_ROWS):
-        magnitudes = np.abs(values[start : start + ABSURD_BLOCK_ROWS].reshape(-1, len(is_odd)))
+    n_rows = max(1, BLOCK_VALUES * len(values) // max(1, values.size))
+    for start in range(0, len(values), n_rows):
+        magnitudes = np.abs(values[start : start + n_rows].reshape(-1, len(is_odd)))
         if not (magnitudes <= ABSURD_LEAST).all():  # True for NaN and infinity, too
             is_odd |= ((magnitudes > ABSURD_LEAST) & (magnitudes <= LARGEST)).any(axis=0)
     changed: FloatArray | None = None

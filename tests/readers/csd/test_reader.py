@@ -343,6 +343,27 @@ def test_a_label_file_of_another_width_is_refused(tmp_path: Path) -> None:
         opened(folder, labels="COVAREP", acoustic="FACET 4.2", visual="FACET 4.2")
 
 
+def test_a_placeholder_is_missing_even_in_a_whole_video(tmp_path: Path) -> None:
+    folder = csd_folder(tmp_path / "csd")
+    with h5py.File(folder / "face.csd", "a") as file:
+        features = file[f"FACET 4.2/data/{SHORT_ID}/features"]
+        features[:, 1] = -1e38
+        file[f"FACET 4.2/data/{LONG_ID}/features"][4, 0] = 1e38
+    source = open_reader("csd", [folder])
+    videos = videos_of(source)
+    assert all(Modality.VISUAL not in each.features for each in videos[SHORT_ID].utterances)
+    assert all(np.abs(each.features[Modality.VISUAL]).max() < 10 for each in videos[LONG_ID].utterances)
+    assert source.notes[rules.VALUE_ABSURD] == 61
+
+
+def test_root_names_may_begin_with_the_data_set(tmp_path: Path) -> None:
+    write_csd(tmp_path / "a.csd", "CMU_MOSI_Opinion_Segment_Labels", {"v": ([[0, 3]], [[1.0]])})
+    write_csd(tmp_path / "b.csd", "CMU_MOSI_TimestampedWordVectors", {"v": (WORD_TIMES, np.eye(3))})
+    write_csd(tmp_path / "c.csd", "CMU_MOSI_VisualFacet_4.1", {"v": (WORD_TIMES, np.ones((3, 2)))})
+    write_csd(tmp_path / "d.csd", "CMU_MOSI_COVAREP", {"v": (WORD_TIMES, np.ones((3, 2)))})
+    assert set(open_reader("csd", [tmp_path]).spaces) == set(Modality)
+
+
 def test_an_empty_entry_costs_one_video_one_stream(tmp_path: Path) -> None:
     folder = csd_folder(tmp_path / "csd")
     with h5py.File(folder / "voice.csd", "a") as file:
