@@ -218,7 +218,8 @@ def without_absurd(values: FloatArray, notes: Counter[str], largest: float = mat
     for column in np.flatnonzero(is_odd):
         magnitudes = np.abs(values[..., column].astype(np.float64))
         usable = magnitudes[(magnitudes <= LARGEST) & (magnitudes > 0)]
-        limit = min(max(ABSURD_LEAST, ABSURD_RATIO * float(np.quantile(usable, ABSURD_QUANTILE))), largest)
+        small = float(np.quantile(usable, ABSURD_QUANTILE, method="lower"))
+        limit = min(max(ABSURD_LEAST, ABSURD_RATIO * small), largest)
         absurd = (magnitudes > limit) & (magnitudes <= LARGEST)
         if absurd.any():
             changed = values.copy() if changed is None else changed
