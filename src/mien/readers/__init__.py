@@ -50,7 +50,7 @@ READERS: dict[str, ReaderEntry] = {
     "csd": ReaderEntry(
         open_csd,
         "computational sequences: CMU-MOSEI as published, aligned word by word",
-        "the .csd files of labels and of text vectors or words; acoustic and visual ones if there are",
+        "the .csd files of labels and of text vectors or words; also acoustic and visual ones, and a .csv of folds",
         "A2Zadeh/CMU-MultimodalSDK (Zadeh et al., ACL 2018)",
         KNOWN_ROOTS,
     ),
