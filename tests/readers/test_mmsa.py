@@ -241,6 +241,8 @@ def test_a_scale_can_be_stated(tmp_path: Path) -> None:
     labels = ["sentiment=regression_labels:score:-1..0..1", "polarity=annotations:classes"]
     source = open_reader("mmsa", [path], ReaderOptions(labels=parse_labels(labels)))
     sentiment, polarity = source.label_spaces
+    assert source.mapping["sentiment"] == "regression_labels"
+    assert source.mapping["polarity"] == "annotations"
     assert (sentiment.bounds, sentiment.neutral, polarity.names) == ((-1.0, 1.0), 0.0, ("Neutral", "Positive"))
     found = by_index(videos_of(source)["-train_v"])[9].labels
     assert {name: values.tolist() for name, values in found.items()} == {"sentiment": [-1.0], "polarity": [0.0]}

@@ -125,6 +125,7 @@ def test_seven_labels_are_sentiment_and_six_emotions(tmp_path: Path, shape: tupl
     assert late.emotions is not None
     assert late.emotions.tolist() == [3, 0.5, 1.5, 1, 2, 0]
     assert source.notes[rules.LABEL_CLAMPED] == source.notes[rules.EMOTIONS_IN_PART] == 3
+    assert source.mapping["sentiment"] == source.mapping["emotions"] == "labels"
 
 
 def test_labels_zero_and_one_are_noted_and_can_be_stated_as_classes(tmp_path: Path) -> None:

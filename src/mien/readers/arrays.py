@@ -122,7 +122,7 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
         videos=groups.videos(attach),
         sentiment_values=sentiment_values,
         notes=notes,
-        mapping=used,
+        mapping=used | {each.space.name: ", ".join(each.columns) for each in own},
         files=(path,),
         label_spaces=with_own_spaces(_paper_spaces(arrays) if own else PAPER_SPACES, own),
     )

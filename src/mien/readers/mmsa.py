@@ -48,18 +48,19 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
     Ids have the form ``video$_$clip``. The clip number becomes the index of the utterance. Utterances are sorted by
     index, because the format has no times. The keys audio_lengths and vision_lengths and the mask in text_bert tell
-    which rows are padding. In an aligned file, the mask applies to all three streams. Word vectors are kept only from
-    aligned files.
+    which rows are padding, and `with_padding_side` on which side. In an aligned file, the mask applies to all three
+    streams. A mask that does not belong to the text is not used. Word vectors are kept only from aligned files.
 
     Sentiment is a score in [-3, 3]. The file is CH-SIMS, and sentiment is a score in [-1, 1], if every split has the
     keys regression_labels_T, _A and _V and no score is outside [-1, 1]. The labels under these three keys are not read.
 
     Args:
         paths: One pickle.
-        options: `words` tells whether to keep word vectors. This reader takes no `mapping`.
+        options: `words` tells whether to keep word vectors. `labels` are label spaces of the user's own, read from keys
+            of the splits. This reader takes no `mapping`.
 
     Returns:
-        The data set, with sentiment but no emotions.
+        The data set, with sentiment but no emotions; with `labels`, these, and sentiment unless they replace it.
 
     Raises:
         UnsafePickleError: The pickle contains something other than arrays and plain containers.
@@ -93,7 +94,7 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
                 rows = rows[without_zero_ends([rows], notes)]
             attach_rows(row.utterance, modality, rows, keep_words, notes)
 
-    mapping = {"video_id": "id", "index": "id", "transcript": "raw_text", "sentiment": SCORES}
+    mapping = {"video_id": "id", "index": "id", "transcript": "raw_text", **labels.mapping(SCORES)}
     source = source_from_splits("mmsa", splits, keep_words, groups, attach, notes, mapping)
     return dataclasses.replace(source, label_spaces=labels.spaces)
 

@@ -1,4 +1,7 @@
-"""Reader `mult`: pickles of the Multimodal Transformer (yaohungt/Multimodal-Transformer), also used by MultiBench."""
+"""Reader `mult`: pickles of the Multimodal Transformer (yaohungt/Multimodal-Transformer), also used by MultiBench.
+
+It also reads the lists of tuples of MAG-BERT and MISA, see `segment_tuples`.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +31,16 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     The format stores no lengths. In an aligned file, rows at both ends of an utterance that are zero in all streams are
     treated as padding. In an unaligned file, this is decided for each stream separately. The key ``id`` holds the video
     id with start and end, or with a number (``video[3]``). Without ``id``, each utterance becomes a separate video,
-    because its context is unknown. Word vectors are kept only from aligned files.
+    because its context is unknown. Word vectors are kept only from aligned files. The labels are the sentiment, or the
+    sentiment and the six emotions.
 
     Args:
-        paths: One pickle.
-        options: `words` tells whether to keep word vectors. This reader takes no `mapping`.
+        paths: One pickle; or the lists of tuples of MISA, one file per split.
+        options: `words` tells whether to keep word vectors. `labels` are label spaces of the user's own, read from keys
+            of the splits. This reader takes no `mapping`.
 
     Returns:
-        The data set, with sentiment but no emotions.
+        The data set.
 
     Raises:
         UnsafePickleError: The pickle contains something other than arrays and plain containers.
@@ -66,7 +71,7 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
             unpadded = without_zero_ends([stream], notes) if joint_unpadded is None else joint_unpadded
             attach_rows(row.utterance, modality, stream[unpadded], keep_words, notes)
 
-    mapping = {"video_id": "id", "start": "id", "end": "id", "sentiment": LABELS}
+    mapping = {"video_id": "id", "start": "id", "end": "id", **labels.mapping(LABELS)}
     source = source_from_splits("mult", splits, keep_words, groups, attach, notes, mapping)
     return dataclasses.replace(source, label_spaces=labels.spaces)
 

@@ -101,7 +101,7 @@ def open_segments(contents: Mapping[Path, Any], options: ReaderOptions) -> Sourc
         spaces={modality: _space(modality, width, options.words) for modality, width in widths.items()},
         videos=groups.videos(attach),
         notes=notes,
-        mapping={"video_id": SEGMENT, "index": SEGMENT, "transcript": "words", "sentiment": LABELS},
+        mapping={"video_id": SEGMENT, "index": SEGMENT, "transcript": "words", **labels.mapping(LABELS)},
         files=tuple(contents),
         label_spaces=labels.spaces,
     )

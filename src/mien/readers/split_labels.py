@@ -30,6 +30,22 @@ class LabelledSplits:
     spaces: tuple[LabelSpace, ...]
     # name of a split -> labels of each of its utterances: name of a label space -> (column,)
     rows: Mapping[str, list[dict[str, FloatArray]]]
+    # label space of the user's own -> its keys
+    own_keys: Mapping[str, str]
+    # whether the scores include the six emotions
+    has_emotions: bool
+
+    def mapping(self, key: str) -> dict[str, str]:
+        """Return which key was read for which labels; `key` is the one of the scores."""
+        found: dict[str, str] = {}
+        for space in self.spaces:
+            if space.name in self.own_keys:
+                found[space.name] = self.own_keys[space.name]
+            elif space.name == SENTIMENT:
+                found[SENTIMENT] = key
+            elif self.has_emotions:
+                found["emotions"] = key
+        return found
 
 
 def read_labels(
@@ -58,9 +74,9 @@ def read_labels(
     """
     own = [option.label_columns(partial(_key_cells, splits, option.columns)) for option in options]
     paper: tuple[LabelSpace, ...] = (own_space,) if own_space else PAPER_SPACES
+    has_emotions = scores is not None and all(each.shape[1] > 1 for each in scores.values())
     if own:
         replaced = {each.space.name for each in own}
-        has_emotions = scores is not None and all(each.shape[1] > 1 for each in scores.values())
         known = set() if scores is None else {SENTIMENT, EMOTION} if has_emotions else {SENTIMENT}
         paper = tuple(space for space in paper if space.name in known - replaced)
     if own_space is None and paper and scores is not None and paper[0].name == SENTIMENT:
@@ -72,7 +88,8 @@ def read_labels(
             rows[split.name] = [_paper_labels(each, paper, notes) for each in scores[split.name]]
         for each in own:
             add_own_labels(rows[split.name], each, _key_cells([split], each.columns))
-    return LabelledSplits(with_own_spaces(paper, own), rows)
+    own_keys = {each.space.name: ", ".join(each.columns) for each in own}
+    return LabelledSplits(with_own_spaces(paper, own), rows, own_keys, has_emotions)
 
 
 def with_own_spaces(paper: Sequence[LabelSpace], own: Sequence[LabelColumns]) -> tuple[LabelSpace, ...]:
