@@ -128,6 +128,18 @@ def test_seven_labels_are_sentiment_and_six_emotions(tmp_path: Path, shape: tupl
     assert source.mapping["sentiment"] == source.mapping["emotions"] == "labels"
 
 
+def test_six_labels_are_the_emotions_alone(tmp_path: Path) -> None:
+    data = mult_data()
+    for split in data.values():
+        split["labels"] = np.array([[1, 2, 3, 0, 0.5, 1.5], [0] * 6])
+    source = opened(tmp_path, data)
+    early, late = videos_of(source)["train_v"].utterances
+    assert (late.sentiment, early.sentiment) == (None, None)
+    assert late.emotions is not None
+    assert late.emotions.tolist() == [3, 0.5, 1.5, 1, 2, 0]
+    assert set(source.notes) == {rules.PADDING_GUESSED}
+
+
 def test_labels_zero_and_one_are_noted_and_can_be_stated_as_classes(tmp_path: Path) -> None:
     data = mult_data()
     for split in data.values():

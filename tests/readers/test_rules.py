@@ -105,7 +105,7 @@ def test_a_value_far_beyond_its_column_is_replaced_and_counted() -> None:
     values[:, 1] = 0  # a column that is mostly zero has the scale of its other values
     values[3, 1] = 2.0
     placed = values.copy()
-    placed[7, 0], placed[9, 1], placed[2, 2] = -1e38, 1e13, np.inf
+    placed[7, 0], placed[9, 1], placed[2, 2] = -1e38, 1e10, np.inf
     usual = without_absurd(placed, notes)
     assert usual is not placed
     assert placed[7, 0] == np.float32(-1e38)
@@ -116,7 +116,7 @@ def test_a_value_far_beyond_its_column_is_replaced_and_counted() -> None:
 @pytest.mark.parametrize(
     "column",
     [
-        [1e-9, 1.0, 1e11, np.nan],  # a wide range of values that occur
+        [1e-9, 1.0, 1e8, np.nan],  # a wide range of values that occur
         [3e13, 1e14, 2e14, 1e13],  # large in every row
         [-1e38, -1e38, -1e38, -1e38],  # says nothing, and harms no other value
         [0.0, 0.0, 0.0, 1e38],  # no other value to compare with

@@ -56,10 +56,10 @@ WORDS_MISSING = "video without the words stream: transcript empty"
 # of type float32, so that a comparison with float16 values is one of float32 values
 LARGEST = np.finfo(np.float32).max
 # Some extractors store a number such as -1e38 where they have no value. One of them makes all other values of its
-# column equal after scaling. No feature in use reaches 1e12, except sums over a whole recording, and those are large
-# in every row. A value is absurd if it is beyond 1e12 and beyond a million times the small values of its column, which
-# are those at the 10 % quantile of the non-zero magnitudes. So the rule also works if most values are placeholders.
-ABSURD_LEAST = 1e12
+# column equal after scaling. No feature in use reaches 1e9 in single rows only: energies and sums over a recording do,
+# but in all rows. A value is absurd if it is beyond 1e9 and beyond a million times the small values of its column.
+# These are the values at the 10 % quantile of the non-zero magnitudes, so that most values may be placeholders.
+ABSURD_LEAST = 1e9
 ABSURD_RATIO = 1e6
 ABSURD_QUANTILE = 0.1
 # Where only a part of the rows is known, such as the frames of one video, a whole column may hold placeholders. A value

@@ -19,8 +19,8 @@ from mien.readers.split_arrays import SplitArrays
 from mien.schema import EMOTION, EMOTIONS, SENTIMENT, FloatArray
 
 LABELS = "labels"
-# columns of an array of seven labels that hold the emotions, in the order of EMOTIONS
-EMOTION_COLUMNS = [LABEL_COLUMNS.index(name) for name in EMOTIONS]
+# number of labels of an utterance -> what they are
+COLUMNS = {1: LABEL_COLUMNS[:1], 6: LABEL_COLUMNS[1:], 7: LABEL_COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,17 @@ class LabelledSplits:
     rows: Mapping[str, list[dict[str, FloatArray]]]
     # label space of the user's own -> its keys
     own_keys: Mapping[str, str]
-    # whether the scores include the six emotions
+    # whether the labels of the paper include the sentiment, and the six emotions
+    has_sentiment: bool
     has_emotions: bool
 
     def mapping(self, key: str) -> dict[str, str]:
-        """Return which key was read for which labels; `key` is the one of the scores."""
-        found: dict[str, str] = {}
-        for space in self.spaces:
-            if space.name in self.own_keys:
-                found[space.name] = self.own_keys[space.name]
-            elif space.name == SENTIMENT:
-                found[SENTIMENT] = key
-            elif self.has_emotions:
-                found["emotions"] = key
-        return found
+        """Return which key was read for which labels; `key` is the one of the labels of the paper."""
+        names = {space.name for space in self.spaces}
+        found = {SENTIMENT: key} if self.has_sentiment and SENTIMENT in names else {}
+        if self.has_emotions and EMOTION in names:
+            found["emotions"] = key
+        return {**found, **self.own_keys}
 
 
 def read_labels(
@@ -59,7 +56,7 @@ def read_labels(
 
     Args:
         splits: The splits.
-        scores: Name of a split -> scores (utterance, 1), or (utterance, 7) in the order of `LABEL_COLUMNS`. If it is
+        scores: Name of a split -> labels (utterance, column), where `COLUMNS` tells what the columns are. If it is
             None, only the labels of the user's own are read.
         options: Label spaces of the user's own; a column is a key of the splits.
         notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
@@ -74,13 +71,15 @@ def read_labels(
     """
     own = [option.label_columns(partial(_key_cells, splits, option.columns)) for option in options]
     paper: tuple[LabelSpace, ...] = (own_space,) if own_space else PAPER_SPACES
-    has_emotions = scores is not None and all(each.shape[1] > 1 for each in scores.values())
+    columns = {name for each in (scores or {}).values() for name in COLUMNS[each.shape[1]]}
+    has_sentiment, has_emotions = SENTIMENT in columns, EMOTIONS[0] in columns
     if own:
         replaced = {each.space.name for each in own}
-        known = set() if scores is None else {SENTIMENT, EMOTION} if has_emotions else {SENTIMENT}
+        known = {name for name, is_there in ((SENTIMENT, has_sentiment), (EMOTION, has_emotions)) if is_there}
         paper = tuple(space for space in paper if space.name in known - replaced)
-    if own_space is None and paper and scores is not None and paper[0].name == SENTIMENT:
-        note_scale(np.concatenate([each[:, 0] for each in scores.values()]), notes)
+    if own_space is None and has_sentiment and SENTIMENT in {space.name for space in paper}:
+        with_sentiment = [each for each in (scores or {}).values() if SENTIMENT in COLUMNS[each.shape[1]]]
+        note_scale(np.concatenate([each[:, 0] for each in with_sentiment]), notes)
     rows: dict[str, list[dict[str, FloatArray]]] = {}
     for split in splits:
         rows[split.name] = [{} for _ in range(split.n_rows)]
@@ -89,7 +88,7 @@ def read_labels(
         for each in own:
             add_own_labels(rows[split.name], each, _key_cells([split], each.columns))
     own_keys = {each.space.name: ", ".join(each.columns) for each in own}
-    return LabelledSplits(with_own_spaces(paper, own), rows, own_keys, has_emotions)
+    return LabelledSplits(with_own_spaces(paper, own), rows, own_keys, has_sentiment, has_emotions)
 
 
 def with_own_spaces(paper: Sequence[LabelSpace], own: Sequence[LabelColumns]) -> tuple[LabelSpace, ...]:
@@ -108,14 +107,14 @@ def add_own_labels(labels: Sequence[dict[str, FloatArray]], own: LabelColumns, r
 
 
 def label_matrix(split: SplitArrays) -> FloatArray:
-    """Return the labels of a split: numbers (utterance, 1), or (utterance, 7) in the order of `LABEL_COLUMNS`.
+    """Return the labels of a split, numbers (utterance, column), where `COLUMNS` tells what the columns are.
 
     Raises:
-        DataError: The key is missing, or holds something other than one or seven numbers per utterance.
+        DataError: The key is missing, or has another number of labels per utterance.
     """
     labels = split.array(LABELS)
     n_columns = labels.size // split.n_rows if split.n_rows else 1
-    fits = labels.size == split.n_rows * n_columns and n_columns in (1, len(LABEL_COLUMNS))
+    fits = labels.size == split.n_rows * n_columns and n_columns in COLUMNS
     if not fits or (n_columns > 1 and labels.shape[-1] != n_columns) or labels.dtype.kind not in "fiu":
         got = f"{labels.dtype} of {labels.shape}"
         remedy = f"files with other labels (IEMOCAP) are not read, only {', '.join(LABEL_COLUMNS)} in one array"
@@ -124,13 +123,14 @@ def label_matrix(split: SplitArrays) -> FloatArray:
 
 
 def _paper_labels(values: FloatArray, spaces: Sequence[LabelSpace], notes: Counter[str]) -> dict[str, FloatArray]:
-    """Return the labels of one utterance from its score or its seven labels."""
-    by_name = {space.name: space for space in spaces}
+    """Return the labels of one utterance, of which `COLUMNS` tells what they are."""
+    by_space = {space.name: space for space in spaces}
+    by_column = dict(zip(COLUMNS[len(values)], map(float, values), strict=True))
     sentiment, emotions = None, None
-    if SENTIMENT in by_name:
-        sentiment = sentiment_label(float(values[0]), notes, by_name[SENTIMENT].bounds)
-    if EMOTION in by_name and len(values) == len(LABEL_COLUMNS):
-        emotions = emotion_labels(values[EMOTION_COLUMNS], notes)
+    if SENTIMENT in by_space and SENTIMENT in by_column:
+        sentiment = sentiment_label(by_column[SENTIMENT], notes, by_space[SENTIMENT].bounds)
+    if EMOTION in by_space and EMOTIONS[0] in by_column:
+        emotions = emotion_labels(np.array([by_column[name] for name in EMOTIONS]), notes)
     return paper_labels(sentiment, emotions)
 
 
