@@ -44,8 +44,7 @@ KNOWN_ROOTS: dict[str, tuple[str, ...]] = {
 # documented order of "All Labels", for files without column names; it differs from the order of EMOTIONS
 LABEL_COLUMNS = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
 VERSION = re.compile(r"[ _-]*v?\d+([._]\d+)*$")
-# the name of the data set, with which some root names begin
-DATA_SET = re.compile(r"^cmu(mosei|mosi)(?=.)")
+DATA_SET = re.compile(r"^cmu(mosei|mosi)(?=.)")  # some root names begin with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +115,15 @@ class SequenceReader:
 
     def __contains__(self, video_id: str) -> bool:
         """Return whether the sequence has a row of a video. An entry without rows lacks the video."""
-        return any(not self._is_empty(key) for key in self.sequence.entries.get(video_id, ()))
+        return any(map(self._has_rows, self.sequence.entries.get(video_id, ())))
 
-    def _is_empty(self, key: str) -> bool:
-        """Return whether an entry has neither features nor intervals; False for one that cannot be read as an entry."""
+    def _has_rows(self, key: str) -> bool:
+        path = self.sequence.path
         try:
-            entry = _local_member(self.sequence.path, self.data, key)
-            parts = [_entry_dataset(self.sequence.path, entry, key, name) for name in ("features", "intervals")]
-            return not any(part.size for part in parts)
+            entry = _local_member(path, self.data, key)
+            return any(_entry_dataset(path, entry, key, name).size for name in ("features", "intervals"))
         except (*READ_ERRORS, DataError):
-            return False  # reading it tells what is wrong
+            return True  # reading it tells what is wrong
 
     def read(self, video_id: str, kinds: str) -> SequenceRows:
         """Read all rows of a video.
@@ -143,13 +141,13 @@ class SequenceReader:
         Raises:
             DataError: Shapes or types are wrong, data are stored in another file, or the file is damaged.
         """
-        keys = [key for key in self.sequence.entries[video_id] if not self._is_empty(key)]
-        blocks = [part for key in keys for part in self._read_blocks(key, kinds)]
-        intervals = np.concatenate([each for each, _ in blocks])
-        features = np.concatenate([each for _, each in blocks])
+        keys = self.sequence.entries[video_id]
+        blocks = [(key, *part) for key in keys for part in self._read_blocks(key, kinds)]
+        intervals = np.concatenate([each for _, each, _ in blocks])
+        features = np.concatenate([each for _, _, each in blocks])
         numbers = np.arange(len(intervals), dtype=np.int64)
-        matches = [ENTRY.fullmatch(key) for key in keys]
-        if all(len(each) == 1 for each, _ in blocks) and all(matches):
+        matches = [ENTRY.fullmatch(key) for key, _, _ in blocks]
+        if all(len(each) == 1 for _, each, _ in blocks) and all(matches):
             numbers = np.array([int(match[2]) for match in matches if match], dtype=np.int64)
         return SequenceRows(intervals, features, numbers)
 
@@ -167,7 +165,7 @@ class SequenceReader:
         Raises:
             DataError: As in `read`.
         """
-        keys = [key for key in self.sequence.entries[video_id] if not self._is_empty(key)]
+        keys = self.sequence.entries[video_id]
         if len(keys) == 1:
             yield from self._read_blocks(keys[0], kinds, BLOCK_BYTES)
         else:
@@ -179,7 +177,7 @@ class SequenceReader:
     ) -> Iterator[tuple[FloatArray, AnyArray]]:
         """Yield the rows of an entry in blocks of at most `max_bytes`.
 
-        A block has at least one row. If the rows are stored in HDF5 chunks, it has at least one chunk.
+        A block has at least one row, or one HDF5 chunk if the rows are stored in chunks. Without rows there is no block.
         """
         features, intervals = self._entry_datasets(key, kinds)
         n_rows = max(1, max_bytes // (features.dtype.itemsize * max(1, self.sequence.n_features)))
@@ -188,17 +186,19 @@ class SequenceReader:
             n_rows = max(1, n_rows // features.chunks[0]) * features.chunks[0]
         try:
             times_s = intervals[()].astype(np.float64, copy=False)
-            for start in range(0, max(1, len(times_s)), n_rows):
+            for start in range(0, len(times_s), n_rows):
                 yield times_s[start : start + n_rows], read_chunked_rows(features, start, start + n_rows)
         except READ_ERRORS as error:
             raise _damaged_hdf5(self.sequence.path, f"{error} at video {key!r}") from None
 
     def _entry_datasets(self, key: str, kinds: str) -> tuple[h5py.Dataset, h5py.Dataset]:
-        """Open the features and intervals of an entry and check their shapes and types."""
+        """Open the features and intervals of an entry and check their shapes and types, unless both are empty."""
         path = self.sequence.path
         try:
             entry = _local_member(path, self.data, key)
             features, intervals = (_entry_dataset(path, entry, key, name) for name in ("features", "intervals"))
+            if not (features.size or intervals.size):
+                return features, intervals
             shape = (len(intervals), self.sequence.n_features) if intervals.ndim else ()
             if features.shape != shape or intervals.shape[1:] != (2,):
                 raise DataError(
