@@ -177,7 +177,7 @@ class SequenceReader:
     ) -> Iterator[tuple[FloatArray, AnyArray]]:
         """Yield the rows of an entry in blocks of at most `max_bytes`.
 
-        A block has at least one row, or one HDF5 chunk if the rows are stored in chunks. Without rows there is no block.
+        A block has at least one row, or one HDF5 chunk if the rows are stored in chunks. Without rows, there is none.
         """
         features, intervals = self._entry_datasets(key, kinds)
         n_rows = max(1, max_bytes // (features.dtype.itemsize * max(1, self.sequence.n_features)))
