@@ -98,6 +98,13 @@ def test_seven_labels_and_labels_of_the_users_own(tmp_path: Path) -> None:
     assert [each.labels["humor"].tolist() for each in videos_of(source)["a"].utterances] == [[1.0], [0.0]]
 
 
+@pytest.mark.parametrize(("other", "message"), [([], "an empty list"), ((1, 2), "tuple"), (segments("a"), "two for")])
+def test_a_file_that_is_no_list_of_another_split_is_refused(tmp_path: Path, other: object, message: str) -> None:
+    paths = [write_pickle(tmp_path / "train.pkl", segments("a")), write_pickle(tmp_path / "more_train.pkl", other)]
+    with pytest.raises(DataError, match=rf"^Expected .*, but got {message}"):
+        open_reader("mult", paths)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -125,6 +125,9 @@ def _lists_by_split(contents: Mapping[Path, Any], notes: Counter[str]) -> dict[s
                 notes[with_names(KEY_UNREAD, unread)] += len(unread)
             named = {key: content[key] for key in keys.values()}
         else:
+            if not isinstance(content, list) or not content:
+                got = "an empty list" if isinstance(content, list) else type(content).__name__
+                raise DataError(f"Expected a list of tuples in {path}, but got {got}; leave the file out")
             role = next(filter(None, map(split_role, re.split(r"[^A-Za-z]+", path.stem))), None)
             if role is None:
                 raise DataError(
