@@ -118,30 +118,6 @@ def test_plain_values_are_those_that_python_reads(
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
-def test_an_array_of_containers_is_read_as_a_list(tmp_path: Path, protocol: int) -> None:
-    values = [np.arange(3), np.ones((2, 2)), (["a"], {"b": np.arange(2)}), None]
-    objects = np.empty(len(values), dtype=object)
-    objects[:] = values
-    read = read_pickle(write_pickle(tmp_path / "x.pkl", {"x": objects, "y": [objects]}, protocol), "mmsa")
-    assert type(read["x"]) is list
-    assert read["y"][0] is read["x"]
-    np.testing.assert_array_equal(read["x"][1], np.ones((2, 2)))
-    np.testing.assert_array_equal(read["x"][2][1]["b"], np.arange(2))
-    assert (read["x"][2][0], read["x"][3]) == (["a"], None)
-
-
-def test_an_array_of_containers_keeps_the_limits(tmp_path: Path) -> None:
-    objects = np.empty(1, dtype=object)
-    objects[0] = objects
-    with pytest.raises(DataError, match="a container that contains itself"):
-        read_pickle(write_pickle(tmp_path / "x.pkl", objects), "mmsa")
-    grid = np.empty((1, 1), dtype=object)
-    grid[0, 0] = []
-    with pytest.raises(DataError, match="an array of objects that are neither text nor numbers"):
-        read_pickle(write_pickle(tmp_path / "x.pkl", grid), "mmsa")
-
-
-@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
 def test_dictionaries_of_the_standard_library_are_read(tmp_path: Path, protocol: int) -> None:
     values = {"train": {"x": np.arange(3), "y": [1, "two"]}, 3: None}
     kinds = (None, list, dict, int, float, str, set, OrderedDict)

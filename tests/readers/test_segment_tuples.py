@@ -109,7 +109,7 @@ def test_a_file_that_is_no_list_of_another_split_is_refused(tmp_path: Path, othe
     ("data", "message"),
     [
         (segments("a"), r"a name with train, dev or test for .*x\.pkl, .*; rename"),
-        ({"a": segments("a")}, r"lists for train, valid or test in .*, but got none"),
+        ({"a": segments("a")}, r"a dictionary with train, valid, test in .*, but got the keys a;"),
         ({"train": [(1, 2, 3)]}, r"\(\(words, visual, acoustic\), label, segment\) .* as item 0 of 'train' in"),
         (
             {"train": [((["a"], np.ones((2, 2)), np.ones((1, 3))), np.ones((1, 1)), "v[0]")]},

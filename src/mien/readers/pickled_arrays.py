@@ -70,16 +70,12 @@ class NewDictionary:
 
 
 class ArrayRecord:
-    """Stand-in for an array that a pickle creates without data. `set_state` creates the array itself.
-
-    An array of objects with one axis becomes a list if it holds arrays or containers, such as utterances of different
-    numbers of rows.
-    """
+    """Stand-in for an array that a pickle creates without data. `set_state` creates the array itself."""
 
     __slots__ = ("array",)
 
     def __init__(self) -> None:
-        self.array: AnyArray | list[Any] | None = None
+        self.array: AnyArray | None = None
 
     def set_state(self, state: object, spend: Spend) -> None:
         """Create the array from the state that a pickle stores for it, and keep it in the field `array`.
@@ -92,11 +88,6 @@ class ArrayRecord:
             ValueError: Shape, type and data do not fit each other.
         """
         match state:
-            case (_, (int() as length,), DtypeRecord(holds_objects=True), _, list() as raw) if not _all_plain(raw):
-                if length != len(raw):
-                    raise ValueError(f"an array whose shape does not fit its {len(raw)} values")
-                spend(8 * len(raw))
-                self.array = list(raw)
             case (_, shape, dtype, fortran, raw):
                 self.array = _array(raw, dtype, shape, "F" if isinstance(fortran, int) and fortran else "C", spend)
             case _:
@@ -132,14 +123,10 @@ def _array(raw: object, dtype: object, shape: object, order: str, spend: Spend) 
     return array.reshape(shape, order="F" if order == "F" else "C")
 
 
-def _all_plain(values: list[Any]) -> bool:
-    return all(issubclass(kind, PLAIN) for kind in set(map(type, values)))
-
-
 def _object_array(raw: list[Any], shape: tuple[int, ...]) -> AnyArray:
     if math.prod(shape) != len(raw) or max(shape, default=0) > current_limits().items:
         raise ValueError(f"an array whose shape does not fit its {len(raw)} values")
-    if not _all_plain(raw):
+    if not all(issubclass(kind, PLAIN) for kind in set(map(type, raw))):
         raise ValueError("an array of objects that are neither text nor numbers")
     values = np.empty(len(raw), dtype=object)
     values[:] = raw

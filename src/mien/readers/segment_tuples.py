@@ -141,10 +141,6 @@ def _lists_by_split(contents: Mapping[Path, Any], notes: Counter[str]) -> dict[s
             if split_role(key) in map(split_role, found):
                 raise DataError(f"Expected one list of each split, but got two for {key}; leave one of the files out")
             found[key] = (path, items)
-    if not found:
-        raise DataError(
-            f"Expected lists for train, valid or test in {next(iter(contents))}, but got none; {WRONG_FILE}"
-        )
     return dict(sorted(found.items(), key=lambda each: SPLITS.index(split_role(each[0]) or SPLITS[0])))
 
 
