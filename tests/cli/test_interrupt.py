@@ -23,7 +23,7 @@ from tests.planted import write_planted
 from tests.readers.examples import LABEL_NAMES, write_csd
 
 from mien.cli.interrupt import MESSAGE
-from mien.readers.csd.reader import mosei_folds
+from mien.readers.csd.folds import mosei_folds
 from mien.storage.dataset import open_dataset
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the processes in /proc")

@@ -7,7 +7,7 @@ import pytest
 from tests.readers import examples as files
 
 import mien
-from mien.commands.account import import_account
+from mien.commands.account import AccountPart, account_part, import_account
 from mien.commands.import_ import ImportOptions, import_dataset
 from mien.commands.train import train
 from mien.commands.train_plan import TrainRequest
@@ -133,3 +133,16 @@ def test_a_field_may_have_another_name_of_its_modality(tmp_path):
     dataset = import_dataset("arrays", path, tmp_path / "data", ImportOptions(mapping={"voice": "loud"}))
     assert dataset.facts.origin["mapping"]["acoustic"] == "loud"
     assert dataset.facts.spaces[Modality.ACOUSTIC].n_features == 2
+
+
+def test_a_note_is_listed_by_its_rule_with_or_without_names():
+    parts = {
+        rules.ROW_REPEATED: AccountPart.IGNORED,
+        rules.with_names(rules.KEY_UNREAD, ["kept: dropped"]): AccountPart.IGNORED,
+        f"{rules.COLUMN_UNUSED}: mood": AccountPart.IGNORED,
+        f"{rules.COLUMN_OF_CLASSES}: mood (to read it: --label mood=mood:classes)": AccountPart.SUSPICIOUS,
+        rules.PADDING_IN_FRONT: AccountPart.SUSPICIOUS,
+        f"{rules.COLUMN_RENAMED}: Joy as happy": AccountPart.CHANGED,
+        rules.LABEL_CLAMPED: AccountPart.CHANGED,
+    }
+    assert {note: account_part(note) for note in parts} == parts

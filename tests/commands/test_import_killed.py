@@ -24,7 +24,7 @@ from tests.readers import examples as files
 from mien.commands.import_ import ImportOptions, import_dataset
 from mien.errors import DataError, UsageError, WorkerError
 from mien.readers.base import read_in_order
-from mien.readers.csd.reader import mosei_folds
+from mien.readers.csd.folds import mosei_folds
 from mien.readers.rules import TRANSCRIPT_SHARED, VIDEO_EMPTY
 from mien.schema import Utterance, Video
 from mien.storage.dataset import open_dataset

@@ -61,6 +61,10 @@ def iemocap(folder: Path) -> Path:
     return files.write_pickle(folder / "x.pkl", data)
 
 
+def meld_features(folder: Path) -> Path:
+    return files.write_pickle(folder / "x.pkl", files.meld_features_data())
+
+
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "table": table,
     "arrays": arrays,
@@ -69,6 +73,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "mmsa": mmsa,
     "mult": mult,
     "meld": meld,
+    "meld-features": meld_features,
     "iemocap": iemocap,
     "iemocap4": iemocap,
 }

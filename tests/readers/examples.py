@@ -197,6 +197,28 @@ def iemocap_data() -> tuple[Any, ...]:
     return (*parts, {"Ses01F_impro01", "Ses01M_script01_1"}, {"Ses05F_impro02"})
 
 
+def meld_features_data() -> list[Any]:
+    """Made-up values in the structure of MELD_features_raw.pkl: three dialogues, one in neither split."""
+    rng = np.random.default_rng(11)
+    sizes = {0: 3, 7: 2, 1038: 1}
+    emotions, sentiments = iter((0, 1, 2, 3, 4, 6)), iter((0, 1, 2, 2, 1, 0))
+
+    def by_dialogue(value: Callable[[int, int], Any]) -> dict[int, list[Any]]:
+        return {number: [value(number, index) for index in range(n)] for number, n in sizes.items()}
+
+    return [
+        by_dialogue(lambda _, index: index),
+        by_dialogue(lambda _, index: np.eye(9)[index % 2].tolist()),
+        {number: np.array([next(emotions) for _ in range(n)]) for number, n in sizes.items()},
+        by_dialogue(lambda *_: rng.normal(size=N_TEXT).astype(np.float32)),
+        by_dialogue(lambda *_: rng.normal(size=N_ACOUSTIC).tolist()),
+        by_dialogue(lambda number, index: f"dialogue {number}, utterance {index}"),
+        [0],
+        [7],
+        by_dialogue(lambda *_: next(sentiments)),
+    ]
+
+
 MELD_HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
 
 

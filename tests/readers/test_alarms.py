@@ -120,29 +120,16 @@ def test_an_alarm_says_what_was_found_what_is_assumed_and_a_remedy_of_the_reader
     assert text.startswith("sentiment: all 12 scores are 0 or 1; they are taken as scores from -3 to 3")
     assert text.endswith("--label sentiment=stars:classes:0,1 reads them as two classes")
     assert alarm.text({"source": "arrays"}).endswith("--map sentiment_class=sentiment reads them as two classes")
-    assert "mien import arrays --map sentiment_class=NAME" in alarm.text({"source": "mult"})
+    assert "mien import arrays --map sentiment_class=NAME" in alarm.text({"source": "npz"})
     (stars,) = alarms([1, 2, 3] * 5)
     assert "--label sentiment=stars:score:LOW..NEUTRAL..HIGH" in stars.text(TABLE)
-    assert "subtract the neutral value in the file" in stars.text({"source": "mmsa"})
+    mmsa = {"source": "mmsa", "mapping": {"sentiment": "regression_labels"}}
+    assert "--label sentiment=regression_labels:score:LOW..NEUTRAL..HIGH" in stars.text(mmsa)
+    # one key holds the sentiment and the emotions
+    both = {"source": "mult", "mapping": {"sentiment": "labels", "emotions": "labels"}}
+    assert "subtract the neutral value in the file" in stars.text(both)
     (sims,) = alarms([-0.8, 0.4] * 6)
     assert sims.text(TABLE).endswith(":score:-1..0..1 reads them as scores from -1 to 1")
-    assert "multiply them by 3" in sims.text({"source": "mult", "mapping": "damaged"})
-    assert "CH-SIMS is recognised by its keys regression_labels_T" in sims.text({"source": "mmsa"})
+    assert "multiply them by 3" in sims.text({"source": "csd", "mapping": "damaged"})
     (single,) = alarms([-1, -2] * 6)
     assert single.text({}).endswith("check that these are the labels you mean")
-
-
-def test_every_rule_belongs_to_a_part_of_the_account() -> None:
-    parts = {
-        rules.ROW_REPEATED: rules.AccountPart.IGNORED,
-        rules.SEQUENCE_UNUSED: rules.AccountPart.IGNORED,
-        rules.VIDEO_UNLABELLED: rules.AccountPart.IGNORED,
-        rules.LABEL_CLAMPED: rules.AccountPart.CHANGED,
-        rules.END_NOT_AFTER_START: rules.AccountPart.CHANGED,
-        rules.VALUE_NOT_FINITE: rules.AccountPart.CHANGED,
-        rules.PADDING_GUESSED: rules.AccountPart.SUSPICIOUS,
-        rules.UTTERANCE_ALONE: rules.AccountPart.SUSPICIOUS,
-        rules.TRANSCRIPT_SHARED: rules.AccountPart.SUSPICIOUS,
-        **dict.fromkeys(rules.ALARMS, rules.AccountPart.SUSPICIOUS),
-    }
-    assert {rule: rules.account_part(rule) for rule in parts} == parts

@@ -11,6 +11,7 @@ from tests.readers.examples import N_TEXT, arrays_data, by_index, videos_of
 from mien.errors import DataError
 from mien.readers import open_reader, rules
 from mien.readers.base import ReaderOptions, SourceDataSet
+from mien.readers.label_columns import parse_labels
 from mien.schema import Modality, SentimentValues
 
 
@@ -73,6 +74,7 @@ def test_scores_times_and_emotions(tmp_path: Path, single: bool) -> None:
     assert utterances[2].emotions is None
     assert source.sentiment_values is SentimentValues.INTENSITY
     assert source.notes == {
+        rules.with_names(rules.ARRAY_UNREAD, ["label"]): 1,
         rules.LABEL_CLAMPED: 2,
         rules.LABEL_NOT_FINITE: 2,
         rules.EMOTIONS_IN_PART: 1,
@@ -88,7 +90,8 @@ def test_a_vector_that_is_not_finite_is_missing_and_zeros_are_data(tmp_path: Pat
     utterance = by_index(videos_of(source)["a"])[1]
     assert set(utterance.features) == {Modality.ACOUSTIC, Modality.VISUAL}
     assert not utterance.features[Modality.ACOUSTIC].any()
-    assert source.notes == {rules.VECTOR_NOT_FINITE: 1}
+    # the transcript "None" of the example is a word that somebody says, or a missing value
+    assert source.notes == {rules.VECTOR_NOT_FINITE: 1, rules.TEXT_LIKE_MISSING: 1}
 
 
 def test_rules_are_counted_only_for_rows_that_are_kept(tmp_path: Path) -> None:
@@ -102,6 +105,37 @@ def test_a_mapped_array_is_not_taken_for_another_field(tmp_path: Path) -> None:
     source = opened(tmp_path, data, transcript="text", acoustic="vec")
     assert videos_of(source)["v"].utterances[0].transcript == "hello"
     assert list(source.spaces) == [Modality.ACOUSTIC]
+
+
+def test_a_placeholder_is_missing_and_counted(tmp_path: Path) -> None:
+    data = {"video_id": np.array(["v"] * 40), "text": np.random.default_rng(1).normal(size=(40, 3)).astype(np.float32)}
+    data["text"][7, 0] = -1e38
+    source = opened(tmp_path, data)
+    utterances = by_index(videos_of(source)["v"])
+    assert [row for row in range(40) if not utterances[row].features] == [7]
+    assert source.notes == {rules.VALUE_ABSURD: 1, rules.VECTOR_NOT_FINITE: 1}
+
+
+def test_arrays_that_are_not_read_are_named(tmp_path: Path) -> None:
+    data = {"video_id": np.array(["v"]), "text": np.ones((1, 2)), "Visual": np.ones((1, 2)), "extra": np.ones(3)}
+    assert opened(tmp_path, data).notes == {"array not read: Visual (perhaps visual), extra": 2}
+
+
+def test_an_index_beyond_64_bits_names_its_array(tmp_path: Path) -> None:
+    data = {"video_id": np.array(["v"]), "index": np.array([2**63], dtype=np.uint64)}
+    with pytest.raises(DataError, match=r"^Expected whole numbers up to 9223372036854775807 in array 'index' of .*;"):
+        opened(tmp_path, data)
+
+
+def test_labels_of_the_users_own_replace_the_array_that_they_read(tmp_path: Path) -> None:
+    data = {"video_id": np.arange(3), "sentiment": np.array([0, 1, np.nan]), "emotions": np.zeros((3, 6))}
+    np.savez(tmp_path / "a.npz", **data)
+    options = ReaderOptions(labels=parse_labels(["humor=sentiment:classes:0,1"]))
+    source = open_reader("arrays", [tmp_path / "a.npz"], options)
+    assert [space.name for space in source.label_spaces] == ["emotion", "humor"]
+    found = [video.utterances[0].labels.get("humor") for video in source.videos]
+    assert [None if each is None else each.tolist() for each in found] == [[0.0], [1.0], None]
+    assert source.notes == {}
 
 
 def test_bytes_are_read_as_utf8(tmp_path: Path) -> None:

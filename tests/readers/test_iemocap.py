@@ -69,6 +69,17 @@ def test_a_vector_that_is_not_finite_is_missing(tmp_path: Path) -> None:
     assert source.notes[rules.VECTOR_NOT_FINITE] == 1
 
 
+def test_a_missing_text_is_empty_and_a_placeholder_is_missing(tmp_path: Path) -> None:
+    data = iemocap_data()
+    data[6][FIRST][:2] = [None, float("nan")]
+    data[4][FIRST][1][0] = 1e38
+    source = open_reader("iemocap", [write_pickle(tmp_path / "x.pkl", data)])
+    utterances = videos_of(source)[FIRST].utterances
+    assert [each.transcript for each in utterances[:2]] == ["", ""]
+    assert [Modality.ACOUSTIC in each.features for each in utterances] == [True, False, True]
+    assert source.notes == {rules.VALUE_ABSURD: 1, rules.VECTOR_NOT_FINITE: 1}
+
+
 def _part(number: int, value: Any) -> Any:
     def change(data: list[Any]) -> None:
         data[number] = value(data[number])

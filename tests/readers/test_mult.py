@@ -10,6 +10,7 @@ from tests.readers.examples import mult_data, videos_of, write_pickle
 from mien.errors import DataError
 from mien.readers import open_reader, rules
 from mien.readers.base import ReaderOptions, SourceDataSet
+from mien.readers.label_columns import parse_labels
 from mien.schema import Level, Modality
 
 
@@ -99,6 +100,59 @@ def test_words_can_be_left_out(tmp_path: Path) -> None:
     source = opened(tmp_path, mult_data(), words=False)
     assert not any(each.words for video in videos_of(source).values() for each in video.utterances)
     assert source.spaces[Modality.TEXT].level is Level.UTTERANCE
+
+
+def test_splits_under_other_names_and_other_keys_are_told(tmp_path: Path) -> None:
+    data = mult_data()
+    data["VAL"] = data.pop("valid")
+    data["train"]["extra"] = np.ones(9)
+    source = opened(tmp_path, data)
+    assert source.splits == {"train_v": "train", "valid_v": "VAL", "test_v": "test"}
+    videos_of(source)
+    assert source.notes["key not read: extra"] == 1
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 7), (2, 7)])
+def test_seven_labels_are_sentiment_and_six_emotions(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    data = mult_data()
+    for split in data.values():
+        split["labels"] = np.array([[-1, 1, 2, 3, 0, 0.5, 1.5], [4, 0, 0, 0, 0, 0, np.nan]]).reshape(shape)
+    source = opened(tmp_path, data)
+    early, late = videos_of(source)["train_v"].utterances
+    # sentiment, happy, sad, anger, surprise, disgust, fear -> anger, disgust, fear, happy, sad, surprise
+    assert (late.sentiment, early.sentiment, early.emotions) == (-1.0, 3.0, None)
+    assert late.emotions is not None
+    assert late.emotions.tolist() == [3, 0.5, 1.5, 1, 2, 0]
+    assert source.notes[rules.LABEL_CLAMPED] == source.notes[rules.EMOTIONS_IN_PART] == 3
+    assert source.mapping["sentiment"] == source.mapping["emotions"] == "labels"
+
+
+def test_six_labels_are_the_emotions_alone(tmp_path: Path) -> None:
+    data = mult_data()
+    for split in data.values():
+        split["labels"] = np.array([[1, 2, 3, 0, 0.5, 1.5], [0] * 6])
+    source = opened(tmp_path, data)
+    early, late = videos_of(source)["train_v"].utterances
+    assert (late.sentiment, early.sentiment) == (None, None)
+    assert late.emotions is not None
+    assert late.emotions.tolist() == [3, 0.5, 1.5, 1, 2, 0]
+    assert set(source.notes) == {rules.PADDING_GUESSED}
+
+
+def test_labels_zero_and_one_can_be_stated_as_classes(tmp_path: Path) -> None:
+    data = mult_data()
+    for split in data.values():
+        for key in ("text", "audio", "vision", "id"):
+            split[key] = np.repeat(split[key], 2, axis=0)
+        split["id"] = [f"{split['id'][0, 0]}[{number}]" for number in range(4)]
+        split["labels"] = np.array([[0], [1], [1], [0]])
+    opened(tmp_path, data)
+    options = ReaderOptions(labels=parse_labels(["humor=labels:classes:0,1"]))
+    source = open_reader("mult", [tmp_path / "x.pkl"], options)
+    (space,) = source.label_spaces
+    assert space.names == ("0", "1")
+    found = [each.labels["humor"].item() for each in videos_of(source)["train_v"].utterances]
+    assert found == [0.0, 1.0, 1.0, 0.0]
 
 
 def altered(**changes: Any) -> dict[str, Any]:

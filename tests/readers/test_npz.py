@@ -42,6 +42,23 @@ def test_the_three_files_meet_row_by_row(tmp_path: Path) -> None:
     assert source.spaces[Modality.VISUAL].n_features == N_VISUAL
 
 
+def test_arrays_that_are_not_read_are_named_and_placeholders_are_missing(tmp_path: Path) -> None:
+    folder = npz_folder(tmp_path)
+    with np.load(folder / "text.npz") as archive:
+        arrays = dict(archive)
+    arrays["train_data"][0, 1, 0] = -1e38
+    np.savez(folder / "text.npz", **arrays, extra=np.ones(2))
+    source = open_reader("npz", [folder])
+    utterances = videos_of(source)["train-0000"].utterances
+    assert [Modality.TEXT in each.features for each in utterances] == [True, False, True]
+    assert source.notes == {
+        rules.VIDEO_ANONYMOUS: 4,
+        "array not read (text.npz: extra)": 1,
+        rules.VALUE_ABSURD: 1,
+        rules.VECTOR_NOT_FINITE: 1,
+    }
+
+
 def test_a_video_of_no_length_is_dropped_and_counted(tmp_path: Path) -> None:
     edit(npz_folder(tmp_path), test_length=np.array([0]))
     source = open_reader("npz", [tmp_path])

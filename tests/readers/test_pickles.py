@@ -6,6 +6,7 @@ import resource
 import struct
 import subprocess
 import sys
+from collections import Counter, OrderedDict, defaultdict, deque
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,57 @@ def test_plain_values_are_those_that_python_reads(
     data = pickle.dumps(value, protocol)
     # the text tells 1, 1.0 and True apart
     assert repr(loaded(tmp_path_factory.getbasetemp(), data)) == repr(pickle.loads(data, encoding="latin1"))
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_dictionaries_of_the_standard_library_are_read(tmp_path: Path, protocol: int) -> None:
+    values = {"train": {"x": np.arange(3), "y": [1, "two"]}, 3: None}
+    kinds = (None, list, dict, int, float, str, set, OrderedDict)
+    data = {
+        "ordered": OrderedDict(values),
+        "nested": OrderedDict(inner=OrderedDict(values)),
+        "counted": Counter("abca"),
+        "deques": [deque([1, "a"]), deque([2], maxlen=3)],
+        "default": [defaultdict(kind, values) for kind in kinds],
+    }
+    read = read_pickle(write_pickle(tmp_path / "x.pkl", data, protocol), "mmsa")
+    assert read["deques"] == [[1, "a"], [2]]
+    assert read["counted"] == {"a": 2, "b": 1, "c": 1}
+    found = [read["ordered"], read["nested"]["inner"], *read["default"]]
+    assert len(found) == 2 + len(kinds)
+    for each in found:
+        assert type(each) is dict
+        assert list(each) == ["train", 3]
+        np.testing.assert_array_equal(each["train"]["x"], np.arange(3))
+        assert each["train"]["y"] == [1, "two"]
+
+
+def test_an_ordered_dictionary_of_python2_is_read(tmp_path: Path) -> None:
+    program = b"ccollections\nOrderedDict\np0\n((lp1\n(lp2\nS'a'\np3\naI1\naa(lp4\nS'b'\np5\naI2\naatp6\nRp7\n."
+    assert loaded(tmp_path, program) == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (b"ccollections\ndefaultdict\n(cos\nsystem\ntR.", "the global os.system"),
+        (b"ccollections\ndefaultdict\n(I1\ntR.", "a defaultdict whose new values"),
+        (b"ccollections\nOrderedDict\n((lI1\natR.", "an OrderedDict of something other"),
+        (b"ccollections\nOrderedDict\n((l(l(I1\ntaI1\naatR.", "a key that is neither text nor a number"),
+        (b"ccollections\nCounter\n(I1\ntR.", "a Counter of something other"),
+        (b"cbuiltins\nlist\n(tR.", "a call of something that is no function"),
+        (b"(lcbuiltins\ndict\na.", "a type or an empty array where data should be"),
+    ],
+)
+def test_other_uses_of_these_types_are_refused(tmp_path: Path, program: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        loaded(tmp_path, program)
+
+
+def test_many_numbers_as_keys_of_an_ordered_dictionary_are_refused(tmp_path: Path) -> None:
+    path = write_pickle(tmp_path / "x.pkl", OrderedDict.fromkeys(range(MOST_NUMBER_KEYS + 1)))
+    with pytest.raises(DataError, match="keys that are numbers"):
+        read_pickle(path, "mmsa")
 
 
 def test_parts_that_are_shared_stay_shared(tmp_path: Path) -> None:

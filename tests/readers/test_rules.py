@@ -9,7 +9,14 @@ import pytest
 from tests.readers.examples import RULES
 
 from mien.readers import READERS, rules
-from mien.readers.rules import attach_rows, attach_vector, finite_mean, without_zero_ends
+from mien.readers.rules import (
+    attach_rows,
+    attach_vector,
+    finite_mean,
+    parts_without_absurd,
+    without_absurd,
+    without_zero_ends,
+)
 from mien.schema import Modality, Utterance
 
 FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
@@ -90,6 +97,68 @@ def test_a_row_that_is_not_finite_is_an_absent_word() -> None:
     assert utterance.words[Modality.ACOUSTIC].tolist() == [[1.0, 2.0], [0.0, 0.0]]
     assert utterance.word_present[Modality.ACOUSTIC].tolist() == [True, False]
     assert notes == {rules.VALUE_NOT_FINITE: 1, rules.WORD_NOT_FINITE: 1}
+
+
+def test_a_value_far_beyond_its_column_is_replaced_and_counted() -> None:
+    notes: Counter[str] = Counter()
+    values = np.random.default_rng(1).normal(size=(40, 3)).astype(np.float32)
+    values[:, 1] = 0  # a column that is mostly zero has the scale of its other values
+    values[3, 1] = 2.0
+    placed = values.copy()
+    placed[7, 0], placed[9, 1], placed[2, 2] = -1e38, 1e10, np.inf
+    usual = without_absurd(placed, notes)
+    assert usual is not placed
+    assert placed[7, 0] == np.float32(-1e38)
+    assert [tuple(each) for each in np.argwhere(np.isnan(usual)).tolist()] == [(7, 0), (9, 1)]
+    assert notes == {rules.VALUE_ABSURD: 2}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [1e-9, 1.0, 1e8, np.nan],  # a wide range of values that occur
+        [3e13, 1e14, 2e14, 1e13],  # large in every row
+        [-1e38, -1e38, -1e38, -1e38],  # says nothing, and harms no other value
+        [0.0, 0.0, 0.0, 1e38],  # no other value to compare with
+        [np.inf, -np.inf, 0.0, 1.0],  # not finite: counted elsewhere
+    ],
+)
+def test_other_columns_stay_the_same_object(column: list[float]) -> None:
+    notes: Counter[str] = Counter()
+    values = np.array(column)[:, None]
+    assert without_absurd(values, notes) is values
+    assert notes == {}
+
+
+def test_a_column_may_be_mostly_placeholders() -> None:
+    notes: Counter[str] = Counter()
+    values = np.full((40, 1), -1e38)
+    values[:5] = 1.0
+    assert np.isnan(without_absurd(values, notes)).sum() == notes[rules.VALUE_ABSURD] == 35
+
+
+def test_a_limit_applies_where_only_some_rows_are_known() -> None:
+    notes: Counter[str] = Counter()
+    assert np.isnan(without_absurd(np.full((4, 1), -1e38), notes, rules.ABSURD_ALWAYS)).all()
+    assert notes == {rules.VALUE_ABSURD: 4}
+
+
+def test_dialogues_are_compared_with_each_other() -> None:
+    notes: Counter[str] = Counter()
+    parts = [np.array([[-1e38, 1.0]]), np.ones((30, 2))]
+    first, second = parts_without_absurd(parts, notes)
+    assert np.isnan(first).tolist() == [[True, False]]
+    np.testing.assert_array_equal(second, parts[1])
+    assert notes == {rules.VALUE_ABSURD: 1}
+    uneven = [np.ones((1, 2)), np.ones((1, 3))]
+    assert [each is part for each, part in zip(parts_without_absurd(uneven, notes), uneven, strict=True)] == [True] * 2
+
+
+def test_names_of_what_was_not_read_are_short_plain_and_few() -> None:
+    assert rules.with_names("rule", ["Text", 3, "a\x1b[2J"], ["text"]) == "rule: Text (perhaps text), 3, a\\x1b[2J"
+    assert rules.with_names("rule", ["x" * 500]) == f"rule: {'x' * rules.SHOWN_CHARACTERS}"
+    many = rules.with_names("rule", list(range(rules.SHOWN_NAMES + 2)))
+    assert many.endswith("11, and 2 more")
 
 
 def test_padding_is_judged_over_all_streams_and_only_at_the_ends() -> None:

@@ -21,7 +21,7 @@ class ImportCall:
     reader: Annotated[
         str,
         typer.Argument(
-            help="table, arrays, npz, csd, mmsa, mult, meld, iemocap, iemocap4 or planted; see: mien readers"
+            help="table, arrays, npz, csd, mmsa, mult, meld, meld-features, iemocap, ...; see: mien readers"
         ),
     ]
     out: Annotated[Path, typer.Option(help="Folder of the Dataset; an old Dataset there is replaced.")]

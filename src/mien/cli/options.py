@@ -37,8 +37,8 @@ Label = Annotated[
     typer.Option(
         "--label",
         metavar="NAME=COLUMN:KIND[:VALUES]",
-        help="Labels of your own in a CSV. KIND: score, ordinal, classes or multilabel. VALUES: LOW..HIGH or a,b,c. "
-        "Repeatable.",
+        help="Labels of your own. COLUMN: of a CSV, or an array or key. KIND: score, ordinal, classes or multilabel. "
+        "VALUES: LOW..HIGH or a,b,c. Repeatable.",
     ),
 ]
 Carve = Annotated[

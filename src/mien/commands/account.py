@@ -3,9 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
-from mien.readers.rules import ALARMS, TRANSCRIPT_SHARED, AccountPart, account_part
+from mien.readers import rules
+
+
+class AccountPart(StrEnum):
+    """Part of the account of an import in which a rule for invalid data is listed."""
+
+    IGNORED = "ignored"  # something was not read or not kept
+    SUSPICIOUS = "suspicious"  # something was kept or assumed that may be wrong
+    CHANGED = "changed"  # a value was corrected, or is missing
+
+
+# the rules that are not listed under "changed"
+PARTS = {
+    AccountPart.IGNORED: (
+        rules.LABEL_ROW_UNMATCHED,
+        rules.MASK_FOREIGN,
+        rules.KEY_UNREAD,
+        rules.ARRAY_UNREAD,
+        rules.ROW_REPEATED,
+        rules.SEGMENT_EMPTY,
+        rules.WORD_EMPTY,
+        rules.WORD_OUTSIDE,
+        rules.VIDEO_UNLABELLED,
+        rules.VIDEO_EMPTY,
+        rules.SEQUENCE_UNUSED,
+        rules.COLUMN_UNUSED,
+        rules.FILE_UNUSED,
+    ),
+    AccountPart.SUSPICIOUS: (
+        rules.PADDING_GUESSED,
+        rules.PADDING_IN_FRONT,
+        rules.VALUE_ABSURD,
+        rules.TEXT_LIKE_MISSING,
+        rules.SEGMENT_UNREAD,
+        rules.START_ORDER_BROKEN,
+        rules.UTTERANCE_ALONE,
+        rules.COLUMN_OF_CLASSES,
+        rules.ID_NUMBERED,
+        rules.UTTERANCE_SEPARATE,
+        rules.TRANSCRIPT_SHARED,
+        *rules.ALARMS,
+    ),
+}
 
 
 def import_account(description: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,7 +67,7 @@ def import_account(description: Mapping[str, Any]) -> dict[str, Any]:
     for rule, count in sorted(origin.get("notes", {}).items()):
         # The findings have the messages of the alarms. They also have the transcripts in several splits, counted in the
         # final splits.
-        if rule != TRANSCRIPT_SHARED and rule not in ALARMS:
+        if rule != rules.TRANSCRIPT_SHARED and rule not in rules.ALARMS:
             parts[account_part(rule)][rule] = count
     names = [space["name"] for space in description["label_spaces"]]
     return {
@@ -43,3 +86,15 @@ def import_account(description: Mapping[str, Any]) -> dict[str, Any]:
         "ignored": parts[AccountPart.IGNORED],
         "suspicious": {"rules": parts[AccountPart.SUSPICIOUS], "findings": list(description["suspicious"])},
     }
+
+
+def account_part(note: str) -> AccountPart:
+    """Return the part of the account of an import in which a note is listed.
+
+    Args:
+        note: Text of a rule, or the text of a rule, a colon and the names to which it was applied.
+    """
+    for part, texts in PARTS.items():
+        if any(note == text or note.startswith(f"{text}: ") for text in texts):
+            return part
+    return AccountPart.CHANGED

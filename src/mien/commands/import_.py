@@ -47,7 +47,7 @@ class ImportOptions:
     words: bool | None = None
     # name of the Dataset; defaults to the name of the target folder
     name: str | None = None
-    # labels of other kinds, of the reader `table`: NAME=COLUMN:KIND[:LOW..HIGH|a,b,c]
+    # labels of other kinds, of readers that take them: NAME=COLUMN:KIND[:LOW..HIGH|a,b,c]
     labels: tuple[str, ...] = ()
     # video, utterance or id: what the ids of the data set stand for, see `mien.readers.base.Unit`; None: ids of videos
     unit: str | None = None

@@ -14,6 +14,7 @@ from mien.readers.csd.reader import open_csd
 from mien.readers.csd.sequences import KNOWN_ROOTS
 from mien.readers.iemocap import open_iemocap, open_iemocap4
 from mien.readers.meld import open_meld
+from mien.readers.meld_features import open_meld_features
 from mien.readers.mmsa import open_mmsa
 from mien.readers.mult import open_mult
 from mien.readers.npz import open_npz
@@ -39,6 +40,7 @@ READERS: dict[str, ReaderEntry] = {
         "one .npz without Python objects, with an array video_id",
         "numpy; array names as in the bc-LSTM features of CMU-MOSI (Poria et al., ACL 2017) are known",
         arrays.FIELDS,
+        takes_labels=True,
         takes_utterance_ids=True,
     ),
     "npz": ReaderEntry(
@@ -50,7 +52,7 @@ READERS: dict[str, ReaderEntry] = {
     "csd": ReaderEntry(
         open_csd,
         "computational sequences: CMU-MOSEI as published, aligned word by word",
-        "the .csd files of labels and of text vectors or words; acoustic and visual ones if there are",
+        "the .csd files of labels and of text vectors or words; also acoustic and visual ones, and a .csv of folds",
         "A2Zadeh/CMU-MultimodalSDK (Zadeh et al., ACL 2018)",
         KNOWN_ROOTS,
     ),
@@ -59,18 +61,26 @@ READERS: dict[str, ReaderEntry] = {
         "pickles of MMSA and M-SENA, aligned or not; sentiment only",
         "one .pkl of the kind aligned_50.pkl or unaligned_50.pkl",
         "thuiar/MMSA (Yu et al., ACL 2020; Mao et al., ACL 2022)",
+        takes_labels=True,
     ),
     "mult": ReaderEntry(
         open_mult,
-        "pickles of the Multimodal Transformer and MultiBench; sentiment only",
-        "one .pkl of the kind mosei_senti_data.pkl or mosei_senti_data_noalign.pkl",
-        "yaohungt/Multimodal-Transformer (Tsai et al., ACL 2019)",
+        "pickles of the Multimodal Transformer, MultiBench, MAG-BERT and MISA; sentiment, and emotions where stored",
+        "one .pkl of the kind mosei_senti_data.pkl or mosei_senti_data_noalign.pkl; or the lists of MAG-BERT or MISA",
+        "yaohungt/Multimodal-Transformer (Tsai et al., ACL 2019); MAG-BERT (ACL 2020); MISA (ACM MM 2020)",
+        takes_labels=True,
     ),
     "meld": ReaderEntry(
         open_meld,
         "MELD's dialogues: texts, times, speakers, one of seven emotions and of three sentiments each",
         "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, some of them or their folder",
         "declare-lab/MELD (Poria et al., ACL 2019)",
+    ),
+    "meld-features": ReaderEntry(
+        open_meld_features,
+        "MELD's dialogues with features of text and voice, seven emotions and three sentiments",
+        "MELD_features_raw.pkl of conv-emotion",
+        "declare-lab/conv-emotion (Majumder et al., AAAI 2019); data: Poria et al., ACL 2019",
     ),
     "iemocap": ReaderEntry(
         open_iemocap,

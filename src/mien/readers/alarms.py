@@ -27,8 +27,10 @@ from mien.schema import EMOTION, SENTIMENT, FloatArray, SentimentValues
 LEAST_LABELS = 10
 # share of all label values, above which clamping is no longer a matter of a few wrong cells
 MANY_CLAMPED = 0.01
-# sources whose labels come from a CSV, which takes --label; and the reader with an array of classes
-TABLES, ARRAYS, MMSA = ("table", "extract"), "arrays", "mmsa"
+# sources that take --label; "arrays" has another option for two classes
+LABEL_READERS = ("table", "extract", "arrays", "mmsa", "mult")
+ARRAYS = "arrays"
+SENTIMENT_CLASS = "sentiment_class"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,27 +171,25 @@ def remedy(alarm: Alarm, origin: Mapping[str, Any]) -> str:
         return "check that these are the labels you mean"
     source = origin.get("source")
     mapping = origin.get("mapping")
-    column = mapping.get(alarm.space, alarm.space) if isinstance(mapping, Mapping) else alarm.space
-    if source in TABLES:
-        return _table_remedy(alarm, column)
+    mapping = mapping if isinstance(mapping, Mapping) else {}
+    column = mapping.get(alarm.space, alarm.space)
+    # one array or key with all six emotions, or with the sentiment and the emotions, has no columns to name
+    in_one = ("emotions" in mapping and alarm.space == EMOTION) or mapping.get("emotions") == column
+    if source == ARRAYS and alarm.rule == SCALE_ZERO_ONE:
+        return f"--map {SENTIMENT_CLASS}={column} reads them as two classes"
+    if source in LABEL_READERS and not in_one:
+        return _label_remedy(alarm, column)
     texts = {
         SCALE_ZERO_ONE: "for two classes, write features and labels to one .npz: mien import arrays "
-        "--map sentiment_class=NAME",
+        f"--map {SENTIMENT_CLASS}=NAME",
         SCALE_WITHIN_ONE: "if their range is [-1, 1], multiply them by 3 in the file, or leave 5 and 7 classes out",
     }
-    if source == ARRAYS:
-        texts[SCALE_ZERO_ONE] = f"--map sentiment_class={column} reads them as two classes"
-    if source == MMSA:
-        texts[SCALE_WITHIN_ONE] = (
-            "CH-SIMS is recognised by its keys regression_labels_T, regression_labels_A and regression_labels_V; "
-            "otherwise multiply the scores by 3 in the file"
-        )
     usual = "if they have another scale, subtract the neutral value in the file and scale them to [-3, 3]"
     return texts.get(alarm.rule, usual)
 
 
-def _table_remedy(alarm: Alarm, column: str) -> str:
-    """Return the remedy for labels of a CSV, whose kind and range the user can state."""
+def _label_remedy(alarm: Alarm, column: str) -> str:
+    """Return the remedy for labels whose kind and range the user can state."""
     option = f"--label {alarm.space}={column}"
     if alarm.space == EMOTION:
         return f"state the scale with --label {EMOTION}=LABEL=COLUMN,LABEL=COLUMN,...:multilabel:0..HIGH"

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mien.errors import DataError
-from mien.labels import paper_labels
-from mien.readers.archives import array_names, read_arrays
+from mien.labels import PAPER_SPACES, LabelSpace, paper_labels
+from mien.readers.archives import array_names, read_arrays, require_arrays
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import AnyArray, as_text, only_file
-from mien.readers.rules import attach_vector, emotion_labels, sentiment_label, usable_end
-from mien.schema import EMOTIONS, FeatureSpace, Modality, SentimentValues, Utterance
+from mien.readers.label_columns import LabelOption
+from mien.readers.rules import (
+    ARRAY_UNREAD,
+    attach_vector,
+    emotion_labels,
+    note_texts,
+    sentiment_label,
+    usable_end,
+    with_names,
+    without_absurd,
+)
+from mien.readers.split_labels import add_own_labels, with_own_spaces
+from mien.readers.table_files import LARGEST_INDEX, TableRow
+from mien.schema import EMOTION, EMOTIONS, SENTIMENT, FeatureSpace, Modality, SentimentValues, Utterance
 
 SENTIMENT_CLASS = "sentiment_class"
 # field -> array names to try, in this order; the names after the first one occur in published files
@@ -33,6 +46,10 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "emotions": ("emotions",),
     **{name: (name,) for name in EMOTIONS},
 }
+# label space -> the fields that hold its labels
+LABEL_FIELDS = {SENTIMENT: (SENTIMENT, SENTIMENT_CLASS), EMOTION: ("emotions", *EMOTIONS)}
+# the array of the bc-LSTM features that repeats video id and index
+UTTERANCE_ID = "utt_id"
 KINDS = {"f": "numbers", "i": "whole numbers", "u": "whole numbers", "b": "true or false", "U": "text", "S": "bytes"}
 
 
@@ -61,10 +78,20 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
         DataError: The file is not an .npz archive, an array is missing, or its shape, type or values are wrong.
     """
     path = only_file(paths, (".npz",), "arrays")
-    used = _array_name_by_field(path, array_names(path, "arrays"), options.mapping)
-    by_name = read_arrays(path, set(used.values()), "arrays")
+    names_in_file = array_names(path, "arrays")
+    used = _array_name_by_field(path, names_in_file, options.mapping)
+    own_names = {column for option in options.labels for column in option.columns}
+    used = _without_replaced(used, options.labels)
+    require_arrays(path, sorted(own_names), names_in_file)
+    by_name = read_arrays(path, {*used.values(), *own_names}, "arrays")
     arrays = {field: by_name[name] for field, name in used.items()}
     _require_shapes(path, arrays, used)
+    own = [option.label_columns(partial(_array_cells, path, by_name, option.columns)) for option in options.labels]
+    notes: Counter[str] = Counter()
+    unread = [name for name in names_in_file if name not in {*used.values(), *own_names, UTTERANCE_ID}]
+    if unread:
+        known = [name for names in FIELDS.values() for name in names]
+        notes[with_names(ARRAY_UNREAD, unread, known)] += len(unread)
     sentiment_values = SentimentValues.INTENSITY
     if SENTIMENT_CLASS in arrays:
         # 0 and 1 become -1 and +1, which the rule `has0` maps back to the two classes; NaN stays NaN
@@ -72,11 +99,15 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
         sentiment_values = SentimentValues.HAS0_CLASS
     if EMOTIONS[0] in arrays:
         arrays["emotions"] = np.stack([arrays[name] for name in EMOTIONS], axis=1)
-    notes: Counter[str] = Counter()
-    groups = group(_rows_of_arrays(path, arrays), notes, path, numbered="index" in arrays, unit=options.unit)
+    rows = _rows_of_arrays(path, arrays)
+    note_texts((row.utterance.transcript for row in rows), notes)
+    for each in own:
+        add_own_labels([row.utterance.labels for row in rows], each, _array_cells(path, by_name, each.columns))
+    groups = group(rows, notes, path, numbered="index" in arrays, unit=options.unit)
     spaces = {}
     for modality in Modality:
         if modality in arrays:
+            arrays[modality] = without_absurd(arrays[modality], notes)
             recipe = {"source": "arrays", "key": used[modality], "pooling": "none: one vector per utterance, as stored"}
             spaces[modality] = FeatureSpace(modality, f"arrays-{modality}", arrays[modality].shape[1], recipe=recipe)
 
@@ -90,9 +121,43 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
         videos=groups.videos(attach),
         sentiment_values=sentiment_values,
         notes=notes,
-        mapping=used,
+        mapping=used | {each.space.name: ", ".join(each.columns) for each in own},
         files=(path,),
+        label_spaces=with_own_spaces(_paper_spaces(arrays) if own else PAPER_SPACES, own),
     )
+
+
+def _without_replaced(used: Mapping[str, str], labels: Sequence[LabelOption]) -> dict[str, str]:
+    """Leave out sentiment or the emotions if a label of the user's own has their name or reads one of their arrays."""
+    own_names = {column for option in labels for column in option.columns}
+    dropped: set[str] = set()
+    for space, fields in LABEL_FIELDS.items():
+        if space in {option.name for option in labels} or any(used.get(field) in own_names for field in fields):
+            dropped |= set(fields)
+    return {field: name for field, name in used.items() if field not in dropped}
+
+
+def _paper_spaces(arrays: Collection[str]) -> tuple[LabelSpace, ...]:
+    """Return the label spaces of the paper that a file has."""
+    fields = {SENTIMENT: SENTIMENT, EMOTION: "emotions"}
+    return tuple(space for space in PAPER_SPACES if fields[space.name] in arrays)
+
+
+def _array_cells(path: Path, arrays: Mapping[str, AnyArray], columns: Sequence[str]) -> Iterator[TableRow]:
+    """Yield the values of some arrays as the row of a table, for each utterance. NaN is an empty cell."""
+    n_rows = len(arrays[columns[0]]) if arrays[columns[0]].ndim else 0
+    for column in columns:
+        if arrays[column].shape != (n_rows,) or arrays[column].dtype.kind not in "fiuUS":
+            raise DataError(
+                f"Expected one number or text per utterance in array {column!r} of {path}, but got "
+                f"{arrays[column].dtype} of {arrays[column].shape}; name another array with --label"
+            )
+    texts = {column: as_text(arrays[column]) for column in columns}
+    for column in columns:
+        if arrays[column].dtype.kind == "f":
+            texts[column] = ["" if text == "nan" else text for text in texts[column]]
+    for row in range(n_rows):
+        yield TableRow(path, row, {column: each[row] for column, each in texts.items()})
 
 
 def _array_name_by_field(path: Path, names_in_file: Collection[str], mapping: Mapping[str, str]) -> dict[str, str]:
@@ -170,6 +235,11 @@ def _require_shapes(path: Path, arrays: Mapping[str, AnyArray], used: Mapping[st
                 f"Expected {expected} in array {used[field]!r} of {path} (field {field!r}), but got "
                 f"{KINDS.get(values.dtype.kind, str(values.dtype))}; say what it holds with --map {hint}={used[field]}"
             )
+    if "index" in arrays and (arrays["index"] > LARGEST_INDEX).any():
+        raise DataError(
+            f"Expected whole numbers up to {LARGEST_INDEX} in array {used['index']!r} of {path}, but got "
+            f"{arrays['index'].max()}; store the position of the utterance in its video"
+        )
     if SENTIMENT_CLASS in arrays:
         values, name = arrays[SENTIMENT_CLASS], used[SENTIMENT_CLASS]
         unexpected = values[(values != 0) & (values != 1) & ~np.isnan(values)]

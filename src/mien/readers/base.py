@@ -94,7 +94,7 @@ class ReaderOptions:
     mapping: Mapping[str, str] = field(default_factory=dict)
     # whether to keep word vectors where the data set has them
     words: bool = True
-    # labels of the user's own, of the reader `table` only
+    # labels of the user's own, of readers with `takes_labels` only
     labels: tuple[LabelOption, ...] = ()
     # what the ids stand for; None: ids of videos, except those in an unambiguous notation such as "talk[3]"
     unit: Unit | None = None

@@ -13,10 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError
-from mien.labels import PAPER_SPACES, LabelKind, LabelSpace, paper_labels
+from mien.labels import LabelKind, LabelSpace
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
-from mien.readers.rules import attach_rows, sentiment_label, without_zero_ends
+from mien.readers.input_files import only_file
+from mien.readers.padding import is_foreign, nonzero_rows, with_padding_side
+from mien.readers.pickles import read_pickle
+from mien.readers.rules import MASK_FOREIGN, add_note, attach_rows, note_texts, without_zero_ends
 from mien.readers.split_arrays import INDEX_DIGITS, KEYS, SplitArrays, open_splits, shown, source_from_splits
+from mien.readers.split_labels import RowLabels, read_labels
 from mien.schema import SENTIMENT, BoolArray, FloatArray, Modality, Utterance
 
 ID_SEPARATOR = "$_$"
@@ -30,6 +34,12 @@ SIMS_SPACE = LabelSpace(
 )
 # index on the second axis of `text_bert` (utterance, 3, row): the mask, which is 1 where there is a token
 MASK_ROW = 1
+# keys that are read, and those that docs/formats.md lists as left out
+KNOWN_KEYS = {
+    *("id", "raw_text", "text_bert", "annotations", "classification_labels", SCORES),
+    *(*KEYS.values(), *LENGTHS.values(), *SIMS_KEYS),
+    *(key.replace("regression", "classification") for key in SIMS_KEYS),
+}
 DOWNLOAD = "download the file again"
 
 
@@ -38,29 +48,34 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
     Ids have the form ``video$_$clip``. The clip number becomes the index of the utterance. Utterances are sorted by
     index, because the format has no times. The keys audio_lengths and vision_lengths and the mask in text_bert tell
-    which rows are padding. In an aligned file, the mask applies to all three streams. Word vectors are kept only from
-    aligned files.
+    which rows are padding, and `with_padding_side` on which side. In an aligned file, the mask applies to all three
+    streams. A mask that does not belong to the text is not used. Word vectors are kept only from aligned files.
 
     Sentiment is a score in [-3, 3]. The file is CH-SIMS, and sentiment is a score in [-1, 1], if every split has the
     keys regression_labels_T, _A and _V and no score is outside [-1, 1]. The labels under these three keys are not read.
 
     Args:
         paths: One pickle.
-        options: `words` tells whether to keep word vectors. This reader takes no `mapping`.
+        options: `words` tells whether to keep word vectors. `labels` are label spaces of the user's own, read from keys
+            of the splits. This reader takes no `mapping`.
 
     Returns:
-        The data set, with sentiment but no emotions.
+        The data set, with sentiment but no emotions; with `labels`, these, and sentiment unless they replace it.
 
     Raises:
         UnsafePickleError: The pickle contains something other than arrays and plain containers.
         DataError: The pickle is damaged, an array is missing, or its shape, type or values are wrong.
     """
-    splits = open_splits(paths, "mmsa")
-    masks = {split.name: _row_masks(split) for split in splits}
-    keep_words = options.words and all(_is_word_aligned(split) for split in splits)
+    path = only_file(paths, (".pkl", ".pickle"), "mmsa")
     notes: Counter[str] = Counter()
-    label_spaces = (SIMS_SPACE,) if all(map(_is_sims, splits)) else PAPER_SPACES
-    rows = (row for split in splits for row in _mmsa_rows(split, label_spaces[0].bounds))
+    own_keys = {column for option in options.labels for column in option.columns}
+    splits = open_splits(path, read_pickle(path, "mmsa"), KNOWN_KEYS | own_keys, notes)
+    masks = _row_masks(splits, notes)
+    keep_words = options.words and all(_is_word_aligned(split) for split in splits)
+    scores = None if SCORES in own_keys else {split.name: _scores(split)[:, None] for split in splits}
+    space = SIMS_SPACE if scores is not None and all(map(_is_sims, splits)) else None
+    labels = read_labels(splits, scores, options.labels, space)
+    rows = (row for split in splits for row in _mmsa_rows(split, labels.rows[split.name], notes))
     groups = group(rows, notes, splits[0].path, numbered=True, unit=options.unit)
 
     def attach(row: Row) -> None:
@@ -79,9 +94,9 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
                 rows = rows[without_zero_ends([rows], notes)]
             attach_rows(row.utterance, modality, rows, keep_words, notes)
 
-    mapping = {"video_id": "id", "index": "id", "transcript": "raw_text", "sentiment": SCORES}
+    mapping = {"video_id": "id", "index": "id", "transcript": "raw_text", **labels.mapping(SCORES)}
     source = source_from_splits("mmsa", splits, keep_words, groups, attach, notes, mapping)
-    return dataclasses.replace(source, label_spaces=label_spaces)
+    return dataclasses.replace(source, label_spaces=labels.spaces)
 
 
 def _is_sims(split: SplitArrays) -> bool:
@@ -107,28 +122,39 @@ def _is_word_aligned(split: SplitArrays) -> bool:
     return split.is_aligned and not any(key in split.values for key in LENGTHS.values())
 
 
-def _row_masks(split: SplitArrays) -> dict[Modality, BoolArray]:
-    """Return modality -> mask (utterance, row), which is False for padding.
+def _row_masks(splits: Sequence[SplitArrays], notes: Counter[str]) -> dict[str, dict[Modality, BoolArray]]:
+    """Return name of a split -> modality -> mask (utterance, row), which is False for padding.
 
-    A modality is left out if the file stores neither its lengths nor a token mask for it.
+    A modality is left out if the file stores neither its lengths nor a token mask that belongs to it.
     """
-    masks: dict[Modality, BoolArray] = {}
-    if "text_bert" in split.values:
-        mask = _token_mask(split)
-        modalities = tuple(split.features) if _is_word_aligned(split) else (Modality.TEXT,)
-        for modality in modalities:
-            if modality in split.features:
-                masks[modality] = mask
+    masks: dict[str, dict[Modality, BoolArray]] = {split.name: {} for split in splits}
+    # the rows of an aligned file are the same words in all streams, so that one mask holds for all of them
+    aligned = all(map(_is_word_aligned, splits))
+    holders = [
+        split for split in splits if "text_bert" in split.values and (aligned or Modality.TEXT in split.features)
+    ]
+    if holders:
+        tokens = list(map(_token_mask, holders))
+        texts = [split.features.get(Modality.TEXT, next(iter(split.features.values()))) for split in holders]
+        if is_foreign(tokens, [nonzero_rows([each]) for each in texts]):
+            add_note(notes, MASK_FOREIGN, sum(split.n_rows for split in holders))
+        else:
+            nonzero = [
+                nonzero_rows(list(split.features.values()) if aligned else [text])
+                for split, text in zip(holders, texts, strict=True)
+            ]
+            tokens = with_padding_side(tokens, nonzero, f"the mask in 'text_bert' of {holders[0].path}", notes)
+            for split, mask in zip(holders, tokens, strict=True):
+                masks[split.name] = dict.fromkeys(split.features if aligned else (Modality.TEXT,), mask)
     for modality, key in LENGTHS.items():
-        if key in split.values and modality in split.features:
-            masks[modality] = _length_mask(split, key, split.features[modality].shape[1])
-    for modality, mask in masks.items():
-        if mask.shape != split.features[modality].shape[:2]:
-            raise DataError(
-                f"Expected the mask in 'text_bert' of {split.name!r} in {split.path} to fit the rows of "
-                f"{KEYS[modality]!r} {split.features[modality].shape}, but got {mask.shape}; the file was altered: "
-                "download it again"
-            )
+        holders = [split for split in splits if key in split.values and modality in split.features]
+        if holders:
+            rows = [split.features[modality] for split in holders]
+            lengths = [_length_mask(split, key, each.shape[1]) for split, each in zip(holders, rows, strict=True)]
+            nonzero = [nonzero_rows([each]) for each in rows]
+            sides = with_padding_side(lengths, nonzero, f"{key!r} of {holders[0].path}", notes)
+            for split, mask in zip(holders, sides, strict=True):
+                masks[split.name][modality] = mask
     return masks
 
 
@@ -151,17 +177,16 @@ def _length_mask(split: SplitArrays, key: str, n_slots: int) -> BoolArray:
     return mask
 
 
-def _mmsa_rows(split: SplitArrays, bounds: tuple[float, float]) -> Iterator[Row]:
+def _mmsa_rows(split: SplitArrays, labels: list[RowLabels], notes: Counter[str]) -> Iterator[Row]:
     ids = split.texts("id")
     transcripts = split.texts("raw_text") if "raw_text" in split.values else [""] * split.n_rows
-    for row, (full_id, transcript, score) in enumerate(zip(ids, transcripts, _scores(split), strict=True)):
+    note_texts(transcripts, notes)
+    for row, (full_id, transcript, row_labels) in enumerate(zip(ids, transcripts, labels, strict=True)):
         video_id, separator, clip = full_id.rpartition(ID_SEPARATOR)
         if not separator or not video_id or not clip.isdecimal() or len(clip) > INDEX_DIGITS:
             raise DataError(
                 f"Expected an id like video{ID_SEPARATOR}3 in {split.where(row)}, but got {shown(full_id)}; "
                 "the number after the separator is the order of the context"
             )
-        applied: Counter[str] = Counter()
-        labels = paper_labels(sentiment_label(float(score), applied, bounds))
-        utterance = Utterance(int(clip), transcript=transcript, labels=labels)
-        yield Row(video_id, split.name, utterance, split.where(row), (split, row), applied=applied)
+        utterance = Utterance(int(clip), transcript=transcript, labels=row_labels.values)
+        yield Row(video_id, split.name, utterance, split.where(row), (split, row), applied=row_labels.applied)

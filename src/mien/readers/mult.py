@@ -1,7 +1,11 @@
-"""Reader `mult`: pickles of the Multimodal Transformer (yaohungt/Multimodal-Transformer), also used by MultiBench."""
+"""Reader `mult`: pickles of the Multimodal Transformer (yaohungt/Multimodal-Transformer), also used by MultiBench.
+
+It also reads the lists of tuples of MAG-BERT and MISA, see `segment_tuples`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections import Counter
@@ -9,14 +13,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mien.errors import DataError
-from mien.labels import paper_labels
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
-from mien.readers.rules import UTTERANCE_ALONE, attach_rows, sentiment_label, usable_end, without_zero_ends
-from mien.readers.split_arrays import SplitArrays, open_splits, shown, source_from_splits
+from mien.readers.input_files import input_files, only_file
+from mien.readers.pickles import read_pickle
+from mien.readers.rules import UTTERANCE_ALONE, attach_rows, usable_end, without_zero_ends
+from mien.readers.segment_tuples import SEGMENT_ID, is_segments, open_segments
+from mien.readers.split_arrays import KEYS, SplitArrays, open_splits, shown, source_from_splits
+from mien.readers.split_labels import LABELS, RowLabels, label_matrix, read_labels
 from mien.schema import Utterance
 
-# "video[3]": video id and segment number; only the last bracket counts, because an id may contain any character
-SEGMENT_ID = re.compile(r"(.+)\[(\d{1,18})\]", re.DOTALL)
+KNOWN_KEYS = {"id", LABELS, *KEYS.values()}
 
 
 def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
@@ -25,25 +31,35 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     The format stores no lengths. In an aligned file, rows at both ends of an utterance that are zero in all streams are
     treated as padding. In an unaligned file, this is decided for each stream separately. The key ``id`` holds the video
     id with start and end, or with a number (``video[3]``). Without ``id``, each utterance becomes a separate video,
-    because its context is unknown. Word vectors are kept only from aligned files.
+    because its context is unknown. Word vectors are kept only from aligned files. The labels are the sentiment, or the
+    sentiment and the six emotions.
 
     Args:
-        paths: One pickle.
-        options: `words` tells whether to keep word vectors. This reader takes no `mapping`.
+        paths: One pickle; or the lists of tuples of MISA, one file per split.
+        options: `words` tells whether to keep word vectors. `labels` are label spaces of the user's own, read from keys
+            of the splits. This reader takes no `mapping`.
 
     Returns:
-        The data set, with sentiment but no emotions.
+        The data set.
 
     Raises:
         UnsafePickleError: The pickle contains something other than arrays and plain containers.
         DataError: The pickle is damaged, or the shapes or types of its arrays are wrong.
     """
-    splits = open_splits(paths, "mult")
+    files = input_files(paths, (".pkl", ".pickle"), "mult")
+    contents = {path: read_pickle(path, "mult") for path in files}
+    if any(map(is_segments, contents.values())):
+        return open_segments(contents, options)
+    path = only_file(paths, (".pkl", ".pickle"), "mult")
+    notes: Counter[str] = Counter()
+    own_keys = {column for option in options.labels for column in option.columns}
+    splits = open_splits(path, contents[path], KNOWN_KEYS | own_keys, notes)
     aligned = all(split.is_aligned for split in splits)
     keep_words = options.words and aligned
-    notes: Counter[str] = Counter()
     ids = {split.name: split.text_rows("id") if "id" in split.values else None for split in splits}
-    rows = (row for split in splits for row in _mult_rows(split, ids[split.name]))
+    scores = None if LABELS in own_keys else {split.name: label_matrix(split) for split in splits}
+    labels = read_labels(splits, scores, options.labels)
+    rows = (row for split in splits for row in _mult_rows(split, ids[split.name], labels.rows[split.name]))
     numbered = all(each is not None and all(map(_segment, each)) for each in ids.values())
     groups = group(rows, notes, splits[0].path, numbered=numbered, unit=options.unit)
 
@@ -55,8 +71,9 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
             unpadded = without_zero_ends([stream], notes) if joint_unpadded is None else joint_unpadded
             attach_rows(row.utterance, modality, stream[unpadded], keep_words, notes)
 
-    mapping = {"video_id": "id", "start": "id", "end": "id", "sentiment": "labels"}
-    return source_from_splits("mult", splits, keep_words, groups, attach, notes, mapping)
+    mapping = {"video_id": "id", "start": "id", "end": "id", **labels.mapping(LABELS)}
+    source = source_from_splits("mult", splits, keep_words, groups, attach, notes, mapping)
+    return dataclasses.replace(source, label_spaces=labels.spaces)
 
 
 def _segment(parts: list[str]) -> re.Match[str] | None:
@@ -64,17 +81,12 @@ def _segment(parts: list[str]) -> re.Match[str] | None:
     return SEGMENT_ID.fullmatch(parts[0]) if len(parts) == 1 else None
 
 
-def _mult_rows(split: SplitArrays, ids: list[list[str]] | None) -> Iterator[Row]:
-    labels = split.array("labels")
-    if labels.size != split.n_rows or labels.dtype.kind not in "fiu":
-        got, remedy = f"{labels.dtype} of {labels.shape}", "files with other labels (IEMOCAP) are not read"
-        raise split.refuse("labels", "one sentiment score per utterance", got, remedy)
-    for row, score in enumerate(labels.reshape(-1)):
-        applied: Counter[str] = Counter()
-        utterance = Utterance(0, labels=paper_labels(sentiment_label(float(score), applied)))
+def _mult_rows(split: SplitArrays, ids: list[list[str]] | None, labels: list[RowLabels]) -> Iterator[Row]:
+    for row, row_labels in enumerate(labels):
+        utterance, applied = Utterance(0, labels=row_labels.values), row_labels.applied
         if ids is None:
             applied[UTTERANCE_ALONE] += 1
-            video_id = f"{split.name}-{row:05d}"
+            video_id = f"{split.role}-{row:05d}"
         else:
             video_id = _apply_id(split.where(row), ids[row], utterance, applied)
         yield Row(video_id, split.name, utterance, split.where(row), (split, row), applied=applied)

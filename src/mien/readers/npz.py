@@ -16,7 +16,17 @@ from mien.labels import paper_labels
 from mien.readers.archives import array_names, read_arrays, require_arrays
 from mien.readers.base import ReaderOptions, SourceDataSet
 from mien.readers.input_files import AnyArray, require_file
-from mien.readers.rules import VIDEO_ANONYMOUS, VIDEO_EMPTY, attach_vector, emotion_labels, sentiment_label
+from mien.readers.rules import (
+    ARRAY_UNREAD,
+    VIDEO_ANONYMOUS,
+    VIDEO_EMPTY,
+    add_note,
+    attach_vector,
+    emotion_labels,
+    sentiment_label,
+    with_names,
+    without_absurd,
+)
 from mien.schema import EMOTIONS, SPLITS, FeatureSpace, Modality, Utterance, Video
 
 FILE_NAMES = {Modality.TEXT: "text.npz", Modality.ACOUSTIC: "audio.npz", Modality.VISUAL: "video.npz"}
@@ -41,10 +51,13 @@ def open_npz(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  #
         DataError: A file or an array is missing, or the shapes or types of the arrays are wrong.
     """
     files = _three_files(paths)
+    unread: list[str] = []
     for modality, path in files.items():
         names_in_file = array_names(path, "npz")
         needed = [f"{split}_data" for split in SPLITS]
-        require_arrays(path, [*needed, *(_label_names() if modality is Modality.VISUAL else [])], names_in_file)
+        needed += _label_names() if modality is Modality.VISUAL else []
+        require_arrays(path, needed, names_in_file)
+        unread += [f"{path.name}: {name}" for name in names_in_file if name not in needed]
     lengths = read_arrays(files[Modality.VISUAL], [f"{split}_length" for split in SPLITS], "npz")
     splits: dict[str, str | None] = {}
     for split in SPLITS:
@@ -61,6 +74,7 @@ def open_npz(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:  #
         widths[modality] = int(shape[2])
     recipe = {"source": "npz", "key": "data", "pooling": "none: one vector per utterance, as stored"}
     notes = Counter({VIDEO_ANONYMOUS: len(splits)})
+    add_note(notes, with_names(ARRAY_UNREAD, unread), len(unread))
     return SourceDataSet(
         splits=splits,
         spaces={m: FeatureSpace(m, f"authors-npz-{m}", width, recipe=recipe) for m, width in widths.items()},
@@ -109,6 +123,7 @@ def _padded_videos(
         n_videos, n_slots = sentiment.shape
         for modality, path in files.items():
             _require_shape(path, f"{split}_data", features[modality], (n_videos, n_slots, widths[modality]))
+            features[modality] = without_absurd(features[modality], notes)
         _require_shape(files[Modality.VISUAL], f"{split}EmoLabel", emotions, (n_videos, n_slots, len(EMOTIONS)))
         for row in range(n_videos):
             utterances = []

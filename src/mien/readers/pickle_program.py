@@ -20,7 +20,7 @@ from typing import Any
 from mien.errors import UnsafePickleError
 from mien.limits import MIB, current_limits
 from mien.readers.input_files import LAST_PICKLE_PROTOCOL
-from mien.readers.pickled_arrays import STAND_INS, ArrayRecord, DtypeRecord
+from mien.readers.pickled_arrays import STAND_INS, ArrayRecord, DtypeRecord, NewDictionary
 
 # Where values are shared, all of them written out may take this many times the bytes of the file, or `SHARED_BYTES`.
 SHARED_RATIO = 10
@@ -196,7 +196,10 @@ class PickleProgram:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, FunctionType) or type(arguments) is not tuple:
             raise ValueError("a call of something that is no function")
-        self.stack.append(function(arguments, self._spend))
+        made = function(arguments, self._spend)
+        self.stack.append({} if isinstance(made, NewDictionary) else made)
+        if isinstance(made, NewDictionary):
+            self.update(made.items)
 
     def build(self) -> None:
         """Remove a state from the end of the stack, and apply it to the array or array type before it."""
@@ -329,10 +332,6 @@ def _utf8(data: bytes) -> str:
     return data.decode("utf-8", "surrogatepass")
 
 
-def _latin1(data: bytes) -> str:
-    return data.decode("latin1")
-
-
 _INSTRUCTIONS: dict[bytes, Callable[[PickleProgram], None]] = {
     # structure of the file
     b"\x80": _protocol,
@@ -353,8 +352,8 @@ _INSTRUCTIONS: dict[bytes, Callable[[PickleProgram], None]] = {
     # texts and bytes; those of Python 2 are latin1
     b"S": _push(lambda program: _quoted(program.line())),
     b"V": _push(lambda program: program.line().decode("raw-unicode-escape")),
-    b"U": _sized(1, _latin1),
-    b"T": _sized(4, _latin1),
+    b"U": _sized(1, lambda data: data.decode("latin1")),
+    b"T": _sized(4, lambda data: data.decode("latin1")),
     b"\x8c": _sized(1, _utf8),
     b"X": _sized(4, _utf8),
     b"\x8d": _sized(8, _utf8),

@@ -26,6 +26,8 @@ PLAIN = (str, bytes, int, float, bool, type(None), np.generic)
 MOST_AXES = 32
 # stands for the type numpy.ndarray, which is only an argument of `_reconstruct`
 NDARRAY: Final = object()
+# stands for a type that a defaultdict makes new values with; it is only an argument of `_default_dictionary`
+FACTORY: Final = object()
 
 
 class DtypeRecord:
@@ -55,6 +57,16 @@ class DtypeRecord:
     def numpy(self) -> np.dtype[Any]:
         """Return the numpy type that this record stands for."""
         return np.dtype(self._name)
+
+
+class NewDictionary:
+    """Result of a stand-in that makes a dictionary. `PickleProgram` checks the keys, and then fills a dictionary."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: list[Any]) -> None:
+        # key, value, key, value, ...
+        self.items = items
 
 
 class ArrayRecord:
@@ -184,6 +196,52 @@ def _set_as_list(arguments: tuple[Any, ...], spend: Spend) -> list[Any]:
     raise ValueError("a set of something other than a list")
 
 
+def _ordered_dictionary(arguments: tuple[Any, ...], spend: Spend) -> NewDictionary:
+    """Stand-in for OrderedDict, which Python 3 calls without arguments and Python 2 with a list of [key, value]."""
+    match arguments:
+        case () | (list(),):
+            pairs = arguments[0] if arguments else []
+            if all(type(pair) in (list, tuple) and len(pair) == 2 for pair in pairs):
+                spend(16 * len(pairs))
+                return NewDictionary([value for pair in pairs for value in pair])
+    raise ValueError("an OrderedDict of something other than pairs")
+
+
+def _default_dictionary(arguments: tuple[Any, ...], _spend: Spend) -> NewDictionary:
+    """Stand-in for defaultdict. What makes its new values is ignored, because a reader asks only for keys it has."""
+    match arguments:
+        case () | (None,):
+            return NewDictionary([])
+        case (factory,) if any(factory is each for each in (FACTORY, *FACTORY_FUNCTIONS)):
+            return NewDictionary([])
+    raise ValueError("a defaultdict whose new values come from something other than a plain type")
+
+
+def _counter(arguments: tuple[Any, ...], spend: Spend) -> NewDictionary:
+    """Stand-in for Counter, which a pickle calls with a dictionary."""
+    match arguments:
+        case (dict() as counts,):
+            spend(16 * len(counts))
+            return NewDictionary([value for item in counts.items() for value in item])
+    raise ValueError("a Counter of something other than a dictionary")
+
+
+def _deque_as_list(arguments: tuple[Any, ...], spend: Spend) -> list[Any]:
+    """Stand-in for deque, which a pickle calls with its values, or with none and then adds them, and a length."""
+    match arguments:
+        case () | (list() | tuple(),) | (list() | tuple(), int() | None):
+            values = list(arguments[0]) if arguments else []
+            spend(8 * len(values))
+            return values
+    raise ValueError("a deque of something other than a list")
+
+
+# stand-ins that a defaultdict may also use to make new values
+FACTORY_FUNCTIONS = (_set_as_list, _no_bytes, _ordered_dictionary, _default_dictionary, _counter, _deque_as_list)
+BUILTINS = ("builtins", "__builtin__")
+# "long" and "unicode" are types of Python 2
+FACTORIES = ("list", "dict", "tuple", "int", "float", "bool", "str", "long", "unicode")
+
 # module and name of a global -> its stand-in
 STAND_INS: dict[tuple[str, str], object] = {
     ("numpy", "ndarray"): NDARRAY,
@@ -196,5 +254,12 @@ STAND_INS: dict[tuple[str, str], object] = {
     ("numpy._core.numeric", "_frombuffer"): _frombuffer,
     ("_codecs", "encode"): _encode_latin1,
     ("__builtin__", "bytes"): _no_bytes,
-    **{(module, name): _set_as_list for module in ("__builtin__", "builtins") for name in ("set", "frozenset")},
+    ("collections", "OrderedDict"): _ordered_dictionary,
+    ("collections", "defaultdict"): _default_dictionary,
+    ("collections", "Counter"): _counter,
+    ("collections", "deque"): _deque_as_list,
+    # the missing value of pandas, which prints as <NA>
+    ("pandas._libs.missing", "NA"): None,
+    **{(module, name): _set_as_list for module in BUILTINS for name in ("set", "frozenset")},
+    **{(module, name): FACTORY for module in BUILTINS for name in FACTORIES},
 }

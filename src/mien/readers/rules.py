@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -23,6 +23,14 @@ VECTOR_NOT_FINITE = "column without a finite value: utterance lacks the modality
 WORD_NOT_FINITE = "column without a finite value: word lacks the modality"
 WORD_UNTOUCHED = "word without a row of a stream: word lacks the modality"
 PADDING_GUESSED = "no lengths stored: all-zero rows at both ends taken as padding"
+PADDING_IN_FRONT = "rows within the stored length all zero, rows after it not: padding taken to be in front"
+MASK_FOREIGN = "token mask that does not belong to the rows of text: not used"
+VALUE_ABSURD = "feature value far beyond the others of its column: taken as missing"
+KEY_UNREAD = "key not read"
+ARRAY_UNREAD = "array not read"
+TEXT_LIKE_MISSING = "transcript that is only None, nan or <NA>: kept"
+WORDS_AS_NUMBERS = "words stored as numbers of a vocabulary: transcript empty"
+SEGMENT_UNREAD = "segment id without a number: a video of its own, no context can be rebuilt"
 ROW_REPEATED = "row repeated exactly: first kept"
 END_NOT_AFTER_START = "end not after start: end dropped"
 START_ORDER_BROKEN = "utterance numbers not in start order: order of the numbers kept"
@@ -30,6 +38,7 @@ SEGMENT_EMPTY = "segment without a positive length: skipped"
 WORD_EMPTY = "word without a positive length: skipped"
 WORD_OUTSIDE = "word outside every segment: not used"
 FOLD_UNKNOWN = "video in no official fold: no split"
+FOLD_UNLISTED = "video not in the list of folds: no split"
 VIDEO_UNLABELLED = "video without labels: dropped"
 VIDEO_EMPTY = "video without an utterance: dropped"
 VIDEO_WORDLESS = "video without timed words: nothing to align to, no features"
@@ -62,34 +71,22 @@ ALARMS = frozenset((SCALE_ZERO_ONE, SCALE_NO_NEGATIVE, SCALE_WITHIN_ONE, SCALE_C
 
 # of type float32, so that a comparison with float16 values is one of float32 values
 LARGEST = np.finfo(np.float32).max
-
-
-class AccountPart(StrEnum):
-    """Part of the account of an import in which a rule is listed."""
-
-    IGNORED = "ignored"  # something was not read or not kept
-    SUSPICIOUS = "suspicious"  # something was kept or assumed that may be wrong
-    CHANGED = "changed"  # a value was corrected, or became a missing one
-
-
-# Words in the texts of the rules that belong to a part. The first part with a word of a text is taken; a text without
-# any of them belongs to `CHANGED`.
-_PART_WORDS = {
-    AccountPart.CHANGED: ("end dropped",),
-    AccountPart.IGNORED: ("first kept", "dropped", "skipped", "not read", "not used", "ignored"),
-    AccountPart.SUSPICIOUS: ("doubtful", "kept", "taken as", "taken for", "no context", "guess"),
-}
-
-
-def account_part(rule: str) -> AccountPart:
-    """Return the part of the account of an import in which a rule is listed.
-
-    Args:
-        rule: Text of the rule.
-    """
-    action = rule.rpartition(": ")[2]
-    parts = (part for part, words in _PART_WORDS.items() if any(word in action for word in words))
-    return next(parts, AccountPart.CHANGED)
+# Some extractors store a number such as -1e38 where they have no value. One of them makes all other values of its
+# column equal after scaling. No feature in use reaches 1e9 in single rows only: energies and sums over a recording do,
+# but in all rows. A value is absurd if it is beyond 1e9 and beyond a million times the small values of its column.
+# These are the values at the 10 % quantile of the non-zero magnitudes, so that most values may be placeholders.
+ABSURD_LEAST = 1e9
+ABSURD_RATIO = 1e6
+ABSURD_QUANTILE = 0.1
+# Where only a part of the rows is known, such as the frames of one video, a whole column may hold placeholders. A value
+# of this size is then absurd whatever the others are.
+ABSURD_ALWAYS = 1e30
+# about this many values are compared at a time, so that a large array needs no second one of its size
+BLOCK_VALUES = 1 << 20
+SHOWN_NAMES = 12
+SHOWN_CHARACTERS = 80
+# what `str` makes of the values that stand for a missing text in Python, numpy and pandas
+TEXTS_OF_MISSING = ("None", "nan", "NaN", "<NA>")
 
 
 def add_note(notes: Counter[str], rule: str, n_times: int) -> None:
@@ -102,6 +99,32 @@ def add_note(notes: Counter[str], rule: str, n_times: int) -> None:
     """
     if n_times:
         notes[rule] += n_times
+
+
+def with_names(rule: str, names: Iterable[object], known: Iterable[str] = ()) -> str:
+    """Add names to the text of a rule, as in ``key not read: extra, Text (perhaps text)``.
+
+    Args:
+        rule: Text of the rule.
+        names: Names of what the rule was applied to. At most `SHOWN_NAMES` of them are shown, shortened.
+        known: Names that the reader knows. A name that differs from one of these only in case is pointed out.
+
+    Returns:
+        The text for the notes; its beginning is the rule.
+    """
+    by_lower = {name.lower(): name for name in known}
+    shown = []
+    for name in names:
+        text = ascii(name[:SHOWN_CHARACTERS])[1:-1] if isinstance(name, str) else ascii(name)[:SHOWN_CHARACTERS]
+        near = by_lower.get(text.lower(), text)
+        shown.append(text if near == text else f"{text} (perhaps {near})")
+    more = f", and {len(shown) - SHOWN_NAMES} more" if len(shown) > SHOWN_NAMES else ""
+    return f"{rule}: {', '.join(shown[:SHOWN_NAMES])}{more}"
+
+
+def note_texts(texts: Iterable[str], notes: Counter[str]) -> None:
+    """Count the transcripts that look like a missing value that was written as a text."""
+    add_note(notes, TEXT_LIKE_MISSING, sum(text in TEXTS_OF_MISSING for text in texts))
 
 
 def sentiment_label(value: float, notes: Counter[str], bounds: tuple[float, float] = SENTIMENT_RANGE) -> float | None:
@@ -165,6 +188,56 @@ def finite_cells(values: FloatArray) -> BoolArray:
     """Return a mask of the same shape, True where a value is finite and within the range of float32."""
     finite: BoolArray = np.abs(values) <= LARGEST
     return finite
+
+
+def without_absurd(values: FloatArray, notes: Counter[str], largest: float = math.inf) -> FloatArray:
+    """Replace values far beyond all others of their column by NaN, see `ABSURD_LEAST`.
+
+    Args:
+        values: Features (..., feature). They are not changed.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+        largest: Values beyond this one are replaced in any case.
+
+    Returns:
+        The same array if it has no such value, else a changed copy.
+    """
+    if values.dtype.kind != "f" or values.dtype.itemsize < np.dtype(np.float32).itemsize:
+        return values  # an integer or half-precision number is never a placeholder of this size
+    is_odd = np.zeros(values.shape[-1], dtype=bool)
+    n_rows = max(1, BLOCK_VALUES * len(values) // max(1, values.size))
+    for start in range(0, len(values), n_rows):
+        magnitudes = np.abs(values[start : start + n_rows].reshape(-1, len(is_odd)))
+        if not (magnitudes <= ABSURD_LEAST).all():  # True for NaN and infinity, too
+            is_odd |= ((magnitudes > ABSURD_LEAST) & (magnitudes <= LARGEST)).any(axis=0)
+    changed: FloatArray | None = None
+    for column in np.flatnonzero(is_odd):
+        magnitudes = np.abs(values[..., column].astype(np.float64))
+        usable = magnitudes[(magnitudes <= LARGEST) & (magnitudes > 0)]
+        small = float(np.quantile(usable, ABSURD_QUANTILE, method="lower"))
+        limit = min(max(ABSURD_LEAST, ABSURD_RATIO * small), largest)
+        absurd = (magnitudes > limit) & (magnitudes <= LARGEST)
+        if absurd.any():
+            changed = values.copy() if changed is None else changed
+            changed[..., column][absurd] = np.nan
+            add_note(notes, VALUE_ABSURD, int(absurd.sum()))
+    return values if changed is None else changed
+
+
+def parts_without_absurd(parts: Sequence[FloatArray], notes: Counter[str]) -> list[FloatArray]:
+    """Apply `without_absurd` to the rows of several arrays together.
+
+    Args:
+        parts: Features (row, feature), such as those of each dialogue. They are not changed.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+
+    Returns:
+        The arrays, of which those with absurd values are changed copies.
+    """
+    if len({part.shape[1:] for part in parts}) != 1:
+        return list(parts)  # the reader refuses them
+    joined = np.concatenate(parts)
+    usual = without_absurd(joined, notes)
+    return list(parts) if usual is joined else np.split(usual, np.cumsum([len(part) for part in parts])[:-1])
 
 
 def finite_mean(rows: FloatArray, notes: Counter[str]) -> FloatArray | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.readers.base import Groups, Row, SourceDataSet
-from mien.readers.input_files import AnyArray, as_text, only_file
-from mien.readers.pickles import read_pickle
+from mien.readers.input_files import AnyArray, as_text
+from mien.readers.rules import KEY_UNREAD, with_names, without_absurd
+from mien.readers.splits import split_role
 from mien.schema import SPLITS, FeatureSpace, FloatArray, Level, Modality
 
 KEYS = {Modality.TEXT: "text", Modality.ACOUSTIC: "audio", Modality.VISUAL: "vision"}
@@ -31,26 +32,53 @@ SHOWN_KEYS = 12
 WRONG_FILE = "check that this is the file the reader expects"
 
 
-def open_splits(paths: Sequence[Path], reader: str) -> list[SplitArrays]:
-    """Read the splits of one pickle: a dictionary of train, valid and test, each a dictionary of aligned arrays.
+def split_keys(path: Path, keys: Iterable[object]) -> list[str]:
+    """Find the splits among the keys of a pickle. A key that is train, valid or test is preferred to another name.
 
     Args:
-        paths: One pickle.
-        reader: Name of the reader, for error messages.
+        path: The pickle, for error messages.
+        keys: Keys that could be names of splits.
+
+    Returns:
+        The keys of the train, valid and test split, in this order; fewer if some are missing.
+
+    Raises:
+        DataError: Two keys are other names of one split.
+    """
+    found: list[str] = []
+    for role in SPLITS:
+        names = [key for key in keys if isinstance(key, str) and split_role(key) == role]
+        if len(names) > 1 and role not in names:
+            raise DataError(
+                f"Expected one key for {role!r} in {path}, but got {_shown_keys(names)}; rename or remove all but one"
+            )
+        found += [role] if role in names else names
+    return found
+
+
+def open_splits(path: Path, loaded: object, known: Collection[str], notes: Counter[str]) -> list[SplitArrays]:
+    """Check the splits of one pickle: a dictionary of train, valid and test, each a dictionary of aligned arrays.
+
+    The keys of the pickle and of its splits that are not read are counted in `notes`, with their names.
+
+    Args:
+        path: The pickle.
+        loaded: Its content.
+        known: Keys of a split that the reader reads or, as documented, leaves out.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
         The splits in the file, in the order train, valid, test.
 
     Raises:
-        UnsafePickleError: The pickle names a function or class that arrays and plain values do not need.
-        DataError: The pickle is damaged, has no split, or its streams have wrong shapes.
+        DataError: The pickle has no split, or its streams have wrong shapes.
     """
-    path = only_file(paths, (".pkl", ".pickle"), reader)
-    loaded = read_pickle(path, reader)
-    if not isinstance(loaded, dict) or not any(isinstance(loaded.get(name), dict) for name in SPLITS):
+    parts = [key for key, part in loaded.items() if isinstance(part, dict)] if isinstance(loaded, dict) else []
+    keys = split_keys(path, parts)
+    if not isinstance(loaded, dict) or not keys:
         got = f"the keys {_shown_keys(loaded)}" if isinstance(loaded, dict) else type(loaded).__name__
         raise DataError(f"Expected a dictionary with {', '.join(SPLITS)} in {path}, but got {got}; {WRONG_FILE}")
-    splits = [_checked_split(path, name, loaded[name]) for name in SPLITS if isinstance(loaded.get(name), dict)]
+    splits = [_checked_split(path, key, loaded[key], notes) for key in keys]
     for split in splits:
         for modality, stream in split.features.items():
             first = splits[0].features.get(modality)
@@ -59,6 +87,10 @@ def open_splits(paths: Sequence[Path], reader: str) -> list[SplitArrays]:
                     f"Expected {KEYS[modality]!r} of {split.name!r} in {path} to be as wide as in {splits[0].name!r}, "
                     f"but got {stream.shape}; the splits must come from one extractor"
                 )
+    unread = [key for key in loaded if key not in keys]
+    unread += dict.fromkeys(key for split in splits for key in split.values if key not in known)
+    if unread:
+        notes[with_names(KEY_UNREAD, unread, known)] += len(unread)
     return splits
 
 
@@ -67,11 +99,17 @@ class SplitArrays:
     """One split of a pickle with N utterances."""
 
     path: Path
+    # the key of the split in the file
     name: str
     values: Mapping[str, Any]
     n_rows: int
     # modality -> (N, row, feature)
     features: Mapping[Modality, FloatArray]
+
+    @property
+    def role(self) -> str:
+        """The split of mien that this one is: train, valid or test."""
+        return split_role(self.name) or self.name
 
     @property
     def is_aligned(self) -> bool:
@@ -113,7 +151,7 @@ class SplitArrays:
             if wrong:
                 raise self.refuse(key, f"texts or numbers below 2 ** {NUMBER_BITS}", type(wrong[0]).__name__)
             array = np.empty(len(values), dtype=object)
-            array[:] = ["" if _is_missing(value) else value for value in values]
+            array[:] = ["" if is_missing(value) else value for value in values]
         texts = as_text(array)
         n_columns = len(texts) // self.n_rows if self.n_rows else 0
         return [texts[row * n_columns : (row + 1) * n_columns] for row in range(self.n_rows)]
@@ -147,7 +185,8 @@ def _is_text_like(value: object) -> bool:
     return isinstance(value, TEXTS) and not (isinstance(value, int) and value.bit_length() > NUMBER_BITS)
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
+    """Return whether a value of a pickle stands for a missing text: None or NaN."""
     return value is None or (isinstance(value, float | np.floating) and math.isnan(value))
 
 
@@ -220,7 +259,7 @@ def _holds_numbers(value: object) -> bool:
     return value.dtype.kind in "biuf" if isinstance(value, np.ndarray) else isinstance(value, NUMBERS)
 
 
-def _checked_split(path: Path, name: str, values: Mapping[str, Any]) -> SplitArrays:
+def _checked_split(path: Path, name: str, values: Mapping[str, Any], notes: Counter[str]) -> SplitArrays:
     features = {modality: _as_array(path, name, key, values[key]) for modality, key in KEYS.items() if key in values}
     if not features:
         raise DataError(
@@ -234,4 +273,4 @@ def _checked_split(path: Path, name: str, values: Mapping[str, Any]) -> SplitArr
                 f"Expected numbers of shape ({n_rows}, row, feature) in {KEYS[modality]!r} of {name!r} in {path}, but "
                 f"got {stream.dtype} of {stream.shape}; {WRONG_FILE}"
             )
-    return SplitArrays(path, name, values, n_rows, features)
+    return SplitArrays(path, name, values, n_rows, {m: without_absurd(each, notes) for m, each in features.items()})

@@ -83,7 +83,10 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "folds": _videos_by_fold(dataset),
         "modalities": modalities,
         "leakage": leakage,
-        "suspicious": [*stored_alarms(dataset.facts.origin), *suspicions(modalities, leakage, dataset.facts.origin.get("unit"))],
+        "suspicious": [
+            *stored_alarms(dataset.facts.origin),
+            *suspicions(modalities, leakage, dataset.facts.origin.get("unit")),
+        ],
         "origin": dict(dataset.facts.origin),
         "licence_note": dataset.facts.licence_note,
     }

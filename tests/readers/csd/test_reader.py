@@ -4,6 +4,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from tests.readers.examples import (
@@ -16,12 +17,13 @@ from tests.readers.examples import (
     labels,
     videos_of,
     write_csd,
+    write_text,
 )
 
 from mien.errors import DataError
 from mien.readers import open_reader, rules
 from mien.readers.base import ReaderOptions, SourceDataSet
-from mien.readers.csd.reader import mosei_folds
+from mien.readers.csd.folds import mosei_folds
 from mien.schema import EMOTIONS, Level, Modality
 
 WORD_TIMES = np.array([[0.0, 1.0], [1.0, 2.0], [2.0, 3.0]])
@@ -319,7 +321,7 @@ def test_role_errors_say_what_to_do(tmp_path: Path) -> None:
         opened(folder, visual="Open")
     source = opened(folder, visual="openface 2")
     assert source.spaces[Modality.VISUAL].name == "csd-OpenFace_2"
-    assert source.notes == {rules.SEQUENCE_UNUSED: 1}
+    assert source.notes == {rules.with_names(rules.SEQUENCE_UNUSED, ["FACET 4.2"]): 1}
     (folder / "labels.csd").unlink()
     with pytest.raises(
         DataError, match=r"a sequence of labels such as 'All Labels', but got .*'words'.*--map labels=ROOT"
@@ -339,3 +341,78 @@ def test_a_label_file_of_another_width_is_refused(tmp_path: Path) -> None:
     folder = csd_folder(tmp_path)
     with pytest.raises(DataError, match=r"7 columns \(sentiment, happy, .*\), 6 or 1 in 'COVAREP' of .*, but got 3"):
         opened(folder, labels="COVAREP", acoustic="FACET 4.2", visual="FACET 4.2")
+
+
+def test_a_placeholder_is_missing_even_in_a_whole_video(tmp_path: Path) -> None:
+    folder = csd_folder(tmp_path / "csd")
+    with h5py.File(folder / "face.csd", "a") as file:
+        features = file[f"FACET 4.2/data/{SHORT_ID}/features"]
+        features[:, 1] = -1e38
+        file[f"FACET 4.2/data/{LONG_ID}/features"][4, 0] = 1e38
+    source = open_reader("csd", [folder])
+    videos = videos_of(source)
+    assert all(Modality.VISUAL not in each.features for each in videos[SHORT_ID].utterances)
+    assert all(np.abs(each.features[Modality.VISUAL]).max() < 10 for each in videos[LONG_ID].utterances)
+    assert source.notes[rules.VALUE_ABSURD] == 61
+
+
+def test_root_names_may_begin_with_the_data_set(tmp_path: Path) -> None:
+    write_csd(tmp_path / "a.csd", "CMU_MOSI_Opinion_Segment_Labels", {"v": ([[0, 3]], [[1.0]])})
+    write_csd(tmp_path / "b.csd", "CMU_MOSI_TimestampedWordVectors", {"v": (WORD_TIMES, np.eye(3))})
+    write_csd(tmp_path / "c.csd", "CMU_MOSI_VisualFacet_4.1", {"v": (WORD_TIMES, np.ones((3, 2)))})
+    write_csd(tmp_path / "d.csd", "CMU_MOSI_COVAREP", {"v": (WORD_TIMES, np.ones((3, 2)))})
+    assert set(open_reader("csd", [tmp_path]).spaces) == set(Modality)
+
+
+def test_an_empty_entry_costs_one_video_one_stream(tmp_path: Path) -> None:
+    folder = csd_folder(tmp_path / "csd")
+    with h5py.File(folder / "voice.csd", "a") as file:
+        entry = file[f"COVAREP/data/{SHORT_ID}"]
+        del entry["features"], entry["intervals"]
+        entry["features"], entry["intervals"] = np.zeros((0, 0)), np.zeros((0, 2))
+    source = open_reader("csd", [folder])
+    videos = videos_of(source)
+    assert all(Modality.ACOUSTIC not in each.features for each in videos[SHORT_ID].utterances)
+    assert all(Modality.ACOUSTIC in each.features for each in videos[LONG_ID].utterances)
+    assert source.notes[rules.STREAM_MISSING[Modality.ACOUSTIC]] == 1
+
+
+def test_an_empty_entry_of_labels_drops_its_video(tmp_path: Path) -> None:
+    folder = csd_folder(tmp_path / "csd")
+    with h5py.File(folder / "labels.csd", "a") as file:
+        entry = file[f"All Labels/data/{SHORT_ID}"]
+        del entry["features"], entry["intervals"]
+        entry["features"], entry["intervals"] = np.zeros((0, 0)), np.zeros((0, 2))
+    source = open_reader("csd", [folder])
+    assert list(videos_of(source)) == [LONG_ID]
+    assert source.notes[rules.VIDEO_EMPTY] == 1
+
+
+def test_the_labels_of_cmu_mosi_are_known_and_folds_come_from_a_list(tmp_path: Path) -> None:
+    folder = csd_folder(tmp_path / "csd")
+    (folder / "labels.csd").unlink()
+    segments = {key: ([[0, 3], [3, 6]], [[1.5], [-3.0]]) for key in (SHORT_ID, LONG_ID)}
+    write_csd(folder / "labels.csd", "Opinion Segment Labels", segments)
+    folds = write_text(tmp_path / "folds.csv", f"fold,video_id\nDev,{SHORT_ID}\ntrain,other\n")
+    source = open_reader("csd", [folder, folds])
+    assert source.splits == {SHORT_ID: "valid", LONG_ID: None}
+    assert [each.sentiment for each in videos_of(source)[SHORT_ID].utterances] == [1.5, -3.0]
+    assert source.notes == {rules.FOLD_UNLISTED: 1}
+    assert folds in source.files
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("video_id,split\na,train\na,test\n", r"every video in one fold, but got 'a' in train and test \(line 3 of"),
+        (
+            "video_id,split\na,first\n",
+            r"train, valid or test in column 'split', line 2 of .*, but got 'first'; correct",
+        ),
+        ("video_id,part\na,train\n", r"a column 'fold' in .*, but got video_id, part"),
+    ],
+)
+def test_what_is_wrong_with_a_list_of_folds_is_said(tmp_path: Path, text: str, message: str) -> None:
+    folds = write_text(tmp_path / "folds.csv", text)
+    with pytest.raises(DataError, match=f"^Expected {message}"):
+        open_reader("csd", [csd_folder(tmp_path / "csd"), folds])

@@ -150,6 +150,22 @@ def test_entries_are_joined_by_number_where_hdf5_lists_10_before_2(tmp_path: Pat
     assert several.numbers.tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("empty", [np.zeros((0, 0)), np.zeros((0, 2)), np.zeros(0)])
+def test_an_entry_without_rows_lacks_the_video(tmp_path: Path, empty: np.ndarray) -> None:
+    rows = {number: ([[0, 1]], [[1.0, float(number)]]) for number in (1, 3)}
+    entries = {
+        "a": (np.zeros((0, 2)), empty),
+        **{f"b[{number}]": rows.get(number, (np.zeros((0, 2)), empty)) for number in range(4)},
+    }
+    described = inspect(write_csd(tmp_path / "x.csd", "COVAREP", entries))
+    assert described.n_features == 2
+    with open_sequence(described) as reader:
+        assert ("a" in reader, "b" in reader, "c" in reader) == (False, True, False)
+        found = reader.read("b", "fiu")
+    # the numbers are still those of the entries
+    assert (found.features.tolist(), found.numbers.tolist()) == ([[1.0, 1.0], [1.0, 3.0]], [1, 3])
+
+
 def left_padded(rows: np.ndarray, n_rows: int) -> np.ndarray:
     return np.concatenate([np.zeros((n_rows - len(rows), rows.shape[1])), rows])
 

@@ -1,25 +1,25 @@
 """Reads a .csd data set as videos: labelled segments, their words, and all streams aligned to the words.
 
-The splits are the official folds of CMU-MOSEI, looked up by the video id.
+The splits are the official folds of CMU-MOSEI, looked up by the video id, unless the user gives a list of folds.
 """
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
+from mien.errors import DataError
 from mien.labels import paper_labels
 from mien.limits import read_limited
 from mien.readers import rules
 from mien.readers.base import Described, ReaderOptions, SourceDataSet, collect_notes, read_in_order
 from mien.readers.csd.alignment import EPSILON_S, interval_means, overlapping, start_order
+from mien.readers.csd.folds import FOLD_LIST_SUFFIX, listed_folds, mosei_folds
 from mien.readers.csd.sequences import (
     WORDS,
     Roles,
@@ -32,7 +32,7 @@ from mien.readers.csd.sequences import (
     open_sequence,
 )
 from mien.readers.input_files import as_text, input_files
-from mien.readers.rules import add_note, emotion_labels, finite_cells, sentiment_label, whole_words
+from mien.readers.rules import add_note, emotion_labels, finite_cells, sentiment_label, whole_words, without_absurd
 from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, Level, Modality, Utterance, Video, in_start_order
 
 SILENCE = "sp"
@@ -60,10 +60,11 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
     The name of a file's root group determines its role: labels, words, text, acoustic or visual. The vector of a
     word is the mean of its frames, and the vector of a labelled segment is the mean over its words. The splits are the
-    official folds of CMU-MOSEI. Only one video is in memory at a time; the frames of a long video are read in blocks.
+    official folds of CMU-MOSEI, or those of a list in a .csv file (see `listed_folds`). Only one video is in memory at
+    a time; the frames of a long video are read in blocks.
 
     Args:
-        paths: The files, or a folder that contains them.
+        paths: The files, or a folder that contains them; also a list of folds.
         options: `words` tells whether to keep word vectors. `mapping` is: role -> name of the root group to use.
 
     Returns:
@@ -72,7 +73,11 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     Raises:
         DataError: A file is not a computational sequence or is damaged, or a role has no sequence or two sequences.
     """
-    files = input_files(paths, (".csd",), "csd")
+    given = input_files(paths, (".csd",), "csd")
+    files = [path for path in given if path.suffix.lower() != FOLD_LIST_SUFFIX]
+    fold_lists = [path for path in given if path not in files]
+    if not files:
+        raise DataError(f"Expected .csd files beside {fold_lists[0]}, but got none; name the files or their folder")
     notes: Counter[str] = Counter()
     sequences = read_limited("computational sequences (.csd)", files, lambda: map(inspect, files))
     roles = match_sequences(list(sequences), options.mapping, notes)
@@ -81,9 +86,13 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     labelled = dict.fromkeys(video_id for sequence in roles.labels for video_id in sequence.entries)
     in_streams = {video_id for sequence in roles.streams.values() for video_id in sequence.entries}
     add_note(notes, rules.VIDEO_UNLABELLED, len(in_streams - labelled.keys()))
-    folds = mosei_folds()
+    folds = listed_folds(fold_lists) if fold_lists else mosei_folds()
     splits = {video_id: folds.get(video_id) for video_id in labelled}
-    add_note(notes, rules.FOLD_UNKNOWN, sum(split is None for split in splits.values()))
+    add_note(
+        notes,
+        rules.FOLD_UNLISTED if fold_lists else rules.FOLD_UNKNOWN,
+        sum(split is None for split in splits.values()),
+    )
     reader = CsdReader(roles, options.words)
     return SourceDataSet(
         splits=splits,
@@ -92,19 +101,9 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
         reader=reader,
         notes=notes,
         mapping=roles.mapping,
-        files=tuple(files),
+        files=tuple(given),
         licence_note="the terms of the data set these files come from apply (CMU-MOSEI: research use)",
     )
-
-
-def mosei_folds() -> dict[str, str]:
-    """Return the official folds of CMU-MOSEI, which are published in A2Zadeh/CMU-MultimodalSDK.
-
-    Returns:
-        Video id -> train (2,249 videos), valid (300 videos) or test (678 videos).
-    """
-    with resources.files("mien.readers.csd").joinpath("mosei_folds.csv").open(encoding="utf-8") as handle:
-        return {row["video_id"]: row["fold"] for row in csv.DictReader(handle)}
 
 
 def _csd_feature_spaces(roles: Roles, keep_words: bool) -> dict[Modality, FeatureSpace]:
@@ -211,13 +210,18 @@ def _align_words(
     if text is not None:
         # text vectors need no alignment, because they are the reference
         rows = text.features[order]
+        usual = without_absurd(rows, notes, rules.ABSURD_ALWAYS)
         add_note(notes, rules.VALUE_NOT_FINITE, int((~finite_cells(rows)).sum()))
-        vectors[Modality.TEXT], present[Modality.TEXT] = whole_words(rows, notes)
+        vectors[Modality.TEXT], present[Modality.TEXT] = whole_words(usual, notes)
     for modality in (Modality.ACOUSTIC, Modality.VISUAL):
         if not _has_video(streams, modality, video_id, notes):
             continue
         stream = streams[modality]
-        aligned = interval_means(intervals, stream.sequence.n_features, stream.blocks(video_id, NUMBERS))
+        blocks = (
+            (times_s, without_absurd(frames, notes, rules.ABSURD_ALWAYS))
+            for times_s, frames in stream.blocks(video_id, NUMBERS)
+        )
+        aligned = interval_means(intervals, stream.sequence.n_features, blocks)
         add_note(notes, rules.VALUE_NOT_FINITE, aligned.n_not_finite)
         add_note(notes, rules.WORD_NOT_FINITE, int((aligned.touched & ~aligned.present).sum()))
         add_note(notes, rules.WORD_UNTOUCHED, int((~aligned.touched).sum()))
@@ -286,6 +290,8 @@ def read_utterances(readers: Sequence[SequenceReader], video_id: str, notes: Cou
         DataError: The file is damaged.
     """
     readers_with_video = [reader for reader in readers if video_id in reader]
+    if not readers_with_video:  # an entry without rows
+        return []
     rows = _read_label_rows(readers_with_video[0], video_id)
     for reader in readers_with_video[1:]:
         _merge_label_rows(rows, _read_label_rows(reader, video_id), notes)

@@ -19,7 +19,7 @@ from mien.errors import DamagedFileError, DataError
 from mien.limits import READ_ERRORS, current_limits, describe_error, require_shallow
 from mien.readers.csd.chunks import read_chunked_rows
 from mien.readers.input_files import HDF5_MAGIC, AnyArray, wrong_format
-from mien.readers.rules import SEQUENCE_UNUSED, add_note
+from mien.readers.rules import SEQUENCE_UNUSED, add_note, with_names
 from mien.schema import EMOTIONS, FloatArray, Modality
 
 # entries of aligned files: "GdFP_p4eQX0[3]"; only the last bracket counts, because an id may contain any character
@@ -35,15 +35,16 @@ LABELS = "labels"
 WORDS = "words"
 # role -> known root names, normalised; docs/formats.md lists the original spellings
 KNOWN_ROOTS: dict[str, tuple[str, ...]] = {
-    LABELS: ("alllabels", "sentimentlabels", "emotionlabels"),
-    WORDS: ("words", "timestampedwords", "cmumoseitimestampedwords"),
-    Modality.TEXT.value: ("glovevectors", "timestampedwordvectors", "cmumoseitimestampedwordvectors"),
+    LABELS: ("alllabels", "sentimentlabels", "emotionlabels", "opinionsegmentlabels"),
+    WORDS: ("words", "timestampedwords"),
+    Modality.TEXT.value: ("glovevectors", "timestampedwordvectors"),
     Modality.ACOUSTIC.value: ("covarep",),
-    Modality.VISUAL.value: ("facet", "openface"),
+    Modality.VISUAL.value: ("facet", "openface", "visualfacet", "visualopenface"),
 }
 # documented order of "All Labels", for files without column names; it differs from the order of EMOTIONS
 LABEL_COLUMNS = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
 VERSION = re.compile(r"[ _-]*v?\d+([._]\d+)*$")
+DATA_SET = re.compile(r"^cmu(mosei|mosi)(?=.)")  # some root names begin with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,13 @@ def inspect(path: Path) -> Sequence:
         entries = _entries_by_video(data)
         if not entries:
             raise DataError(f"Expected at least one video in {path}, but got none; check the file")
-        first = next(iter(entries.values()))[0]
-        features = _entry_dataset(path, _local_member(path, data, first), first, "features")
-        width = features.shape[1] if features.ndim == 2 else 0
+        width = 0
+        for key in (key for keys in entries.values() for key in keys):
+            features = _entry_dataset(path, _local_member(path, data, key), key, "features")
+            width = features.shape[1] if features.ndim == 2 else 0
+            # an entry without rows, as of a video without a face, may be stored with no columns
+            if features.size:
+                break
         return Sequence(path, roots[0], entries, width, _metadata_columns(path, file[roots[0]]))
 
 
@@ -109,7 +114,16 @@ class SequenceReader:
     data: h5py.Group
 
     def __contains__(self, video_id: str) -> bool:
-        return video_id in self.sequence.entries
+        """Return whether the sequence has a row of a video. An entry without rows lacks the video."""
+        return any(map(self._has_rows, self.sequence.entries.get(video_id, ())))
+
+    def _has_rows(self, key: str) -> bool:
+        path = self.sequence.path
+        try:
+            entry = _local_member(path, self.data, key)
+            return any(_entry_dataset(path, entry, key, name).size for name in ("features", "intervals"))
+        except (*READ_ERRORS, DataError):
+            return True  # reading it tells what is wrong
 
     def read(self, video_id: str, kinds: str) -> SequenceRows:
         """Read all rows of a video.
@@ -128,12 +142,12 @@ class SequenceReader:
             DataError: Shapes or types are wrong, data are stored in another file, or the file is damaged.
         """
         keys = self.sequence.entries[video_id]
-        blocks = [part for key in keys for part in self._read_blocks(key, kinds)]
-        intervals = np.concatenate([each for each, _ in blocks])
-        features = np.concatenate([each for _, each in blocks])
+        blocks = [(key, *part) for key in keys for part in self._read_blocks(key, kinds)]
+        intervals = np.concatenate([each for _, each, _ in blocks])
+        features = np.concatenate([each for _, _, each in blocks])
         numbers = np.arange(len(intervals), dtype=np.int64)
-        matches = [ENTRY.fullmatch(key) for key in keys]
-        if all(len(each) == 1 for each, _ in blocks) and all(matches):
+        matches = [ENTRY.fullmatch(key) for key, _, _ in blocks]
+        if all(len(each) == 1 for _, each, _ in blocks) and all(matches):
             numbers = np.array([int(match[2]) for match in matches if match], dtype=np.int64)
         return SequenceRows(intervals, features, numbers)
 
@@ -163,7 +177,7 @@ class SequenceReader:
     ) -> Iterator[tuple[FloatArray, AnyArray]]:
         """Yield the rows of an entry in blocks of at most `max_bytes`.
 
-        A block has at least one row. If the rows are stored in HDF5 chunks, it has at least one chunk.
+        A block has at least one row, or one HDF5 chunk if the rows are stored in chunks. Without rows, there is none.
         """
         features, intervals = self._entry_datasets(key, kinds)
         n_rows = max(1, max_bytes // (features.dtype.itemsize * max(1, self.sequence.n_features)))
@@ -172,17 +186,19 @@ class SequenceReader:
             n_rows = max(1, n_rows // features.chunks[0]) * features.chunks[0]
         try:
             times_s = intervals[()].astype(np.float64, copy=False)
-            for start in range(0, max(1, len(times_s)), n_rows):
+            for start in range(0, len(times_s), n_rows):
                 yield times_s[start : start + n_rows], read_chunked_rows(features, start, start + n_rows)
         except READ_ERRORS as error:
             raise _damaged_hdf5(self.sequence.path, f"{error} at video {key!r}") from None
 
     def _entry_datasets(self, key: str, kinds: str) -> tuple[h5py.Dataset, h5py.Dataset]:
-        """Open the features and intervals of an entry and check their shapes and types."""
+        """Open the features and intervals of an entry and check their shapes and types, unless both are empty."""
         path = self.sequence.path
         try:
             entry = _local_member(path, self.data, key)
             features, intervals = (_entry_dataset(path, entry, key, name) for name in ("features", "intervals"))
+            if not (features.size or intervals.size):
+                return features, intervals
             shape = (len(intervals), self.sequence.n_features) if intervals.ndim else ()
             if features.shape != shape or intervals.shape[1:] != (2,):
                 raise DataError(
@@ -296,11 +312,11 @@ class Roles:
 
 
 def normalised(root: str) -> str:
-    """Convert a root name to lower case, and remove blanks, hyphens, underscores and the version.
+    """Convert a root name to lower case, and remove blanks, hyphens, underscores, the version and the data set.
 
-    For example, "FACET 4.2" becomes "facet".
+    For example, "FACET 4.2" and "CMU_MOSI_FACET" become "facet".
     """
-    return re.sub(r"[\s_-]+", "", VERSION.sub("", root.lower()))
+    return DATA_SET.sub("", re.sub(r"[\s_-]+", "", VERSION.sub("", root.lower())))
 
 
 def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes: Counter[str]) -> Roles:
@@ -340,7 +356,8 @@ def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes
             f"Expected text vectors or words to align to, but got {all_names}; add such a file, or name it with "
             "--map text=ROOT or --map words=ROOT"
         )
-    add_note(notes, SEQUENCE_UNUSED, sum(id(sequence) not in used for sequence in sequences))
+    unused = [sequence.root for sequence in sequences if id(sequence) not in used]
+    add_note(notes, with_names(SEQUENCE_UNUSED, unused), len(unused))
     # "Sentiment Labels" comes first, because its rows define the utterances
     labels = sorted(of_role[LABELS], key=lambda sequence: normalised(sequence.root) == "emotionlabels")
     return Roles(tuple(labels), {role: matches[0] for role, matches in of_role.items() if matches and role != LABELS})

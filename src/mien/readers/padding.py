@@ -1,0 +1,118 @@
+"""Padding of utterances to one number of rows, for files that store lengths or a token mask.
+
+Lengths and masks count from the first row. MMSA-FET can also put the padding in front, and stores the same lengths. The
+rows that are all zero then tell on which side the padding is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.readers.rules import PADDING_IN_FRONT, add_note
+from mien.schema import BoolArray, FloatArray
+
+# share of the utterances above which a mask is taken to be another one
+MOST = 0.5
+
+
+def nonzero_rows(streams: Sequence[FloatArray]) -> BoolArray:
+    """Return a mask (utterance, row) of the rows that are not all zero in every stream (utterance, row, feature)."""
+    nonzero = np.zeros(streams[0].shape[:2], dtype=bool)
+    for stream in streams:
+        for number, rows in enumerate(stream):  # one utterance at a time, because a stream may take gigabytes
+            nonzero[number] |= (rows != 0).any(axis=1)
+    return nonzero
+
+
+def padded_in_front(mask: BoolArray) -> BoolArray:
+    """Return the mask (utterance, row) with the rows of each utterance in reverse order."""
+    return mask[:, ::-1]
+
+
+def is_contradicted(mask: BoolArray, nonzero: BoolArray) -> bool:
+    """Return whether a mask leaves out data and keeps padding in some utterance.
+
+    Args:
+        mask: True for the rows to read (utterance, row).
+        nonzero: True for the rows that are not all zero (utterance, row).
+
+    Returns:
+        Whether an utterance has rows that are all zero in the mask, and rows that are not outside of it. One of the two
+        alone proves nothing: a row of data may be all zero, and padding may hold any number.
+    """
+    kept_zero = (mask & ~nonzero).any(axis=1)
+    left_out = (~mask & nonzero).any(axis=1)
+    return bool((kept_zero & left_out).any())
+
+
+def with_padding_side(
+    masks: Sequence[BoolArray], nonzero: Sequence[BoolArray], what: str, notes: Counter[str]
+) -> list[BoolArray]:
+    """Find on which side the padding is, the same in all splits.
+
+    Args:
+        masks: For each split, which rows are data if the padding is at the end (utterance, row).
+        nonzero: For each split, which rows are not all zero (utterance, row).
+        what: Description of the lengths or mask and of the file, for the error message.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+
+    Returns:
+        The masks, mirrored if the padding is in front. In this case, `notes` counts the utterances with padding.
+
+    Raises:
+        DataError: Neither side fits.
+    """
+    masks = list(masks)
+    if not any(map(is_contradicted, masks, nonzero)):
+        return masks
+    mirrored = list(map(padded_in_front, masks))
+    if any(map(is_contradicted, mirrored, nonzero)):
+        raise DataError(
+            f"Expected {what} to cover the rows that are not all zero, from the first row or up to the last, but got "
+            "rows of zeros within it and other rows outside; check how the file was padded, or remove the key to have "
+            "the rows of zeros at both ends taken as padding"
+        )
+    add_note(notes, PADDING_IN_FRONT, sum(int((~mask.all(axis=1)).sum()) for mask in masks))
+    return mirrored
+
+
+def is_foreign(masks: Sequence[BoolArray], nonzero: Sequence[BoolArray]) -> bool:
+    """Return whether a token mask belongs to other rows than these, such as those of another tokeniser.
+
+    Args:
+        masks: For each split, where the token mask is not 0 (utterance, row).
+        nonzero: For each split, which rows of the text are not all zero (utterance, row).
+
+    Returns:
+        Whether the shapes differ; or whether the mask misfits the text in most utterances, wherever the padding is, see
+        `_misfits`.
+    """
+    if any(mask.shape != rows.shape for mask, rows in zip(masks, nonzero, strict=True)):
+        return True
+    for side in (masks, list(map(padded_in_front, masks))):
+        misfits = np.concatenate([_misfits(mask, rows) for mask, rows in zip(side, nonzero, strict=True)])
+        if misfits.sum() <= MOST * misfits.size:
+            return False
+    return True
+
+
+def _misfits(mask: BoolArray, nonzero: BoolArray) -> BoolArray:
+    """Return for each utterance whether its mask misfits the rows of its text.
+
+    The mask misfits if it begins or ends with a row that is all zero: the vectors of words are not zero, so this row is
+    padding. It also misfits if it leaves out rows that are not all zero, beside others that are: the padding is zero,
+    so the former are words.
+    """
+    if not mask.shape[1]:
+        return np.zeros(len(mask), dtype=bool)
+    rows = np.arange(len(mask))
+    first = mask.argmax(axis=1)
+    last = mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)
+    begins_or_ends_with_zeros = mask.any(axis=1) & ~(nonzero[rows, first] & nonzero[rows, last])
+    leaves_out_words = (~mask & nonzero).any(axis=1) & (~mask & ~nonzero).any(axis=1)
+    misfits: BoolArray = begins_or_ends_with_zeros | leaves_out_words
+    return misfits

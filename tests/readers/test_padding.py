@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from mien.errors import DataError
+from mien.readers import rules
+from mien.readers.padding import is_foreign, nonzero_rows, with_padding_side
+
+
+def mask(*texts: str) -> np.ndarray:
+    """Rows such as "xx--": x is True."""
+    return np.array([[letter == "x" for letter in text] for text in texts])
+
+
+def test_a_row_counts_if_any_stream_has_a_value_there() -> None:
+    text = np.array([[[0.0, 0.0], [np.nan, 0.0], [0.0, 0.0]]])
+    voice = np.array([[[0.0], [0.0], [2.0]]])
+    assert nonzero_rows([text, voice]).tolist() == [[False, True, True]]
+
+
+@pytest.mark.parametrize(
+    "nonzero",
+    [
+        ("xxx-", "x---"),  # zeros after the length
+        ("xxxx", "xxxx"),  # any numbers after the length
+        ("x-x-", "----"),  # zeros within the length: data, such as no face
+    ],
+)
+def test_padding_is_at_the_end_unless_something_speaks_against_it(nonzero: tuple[str, ...]) -> None:
+    notes: Counter[str] = Counter()
+    stored = mask("xxx-", "x---")
+    (found,) = with_padding_side([stored], [mask(*nonzero)], "lengths", notes)
+    assert found is stored
+    assert notes == {}
+
+
+def test_padding_in_front_is_found_from_some_utterances_and_holds_for_all() -> None:
+    notes: Counter[str] = Counter()
+    lengths = [mask("xxx-", "xx--"), mask("x---", "xxxx")]
+    # the second utterance is silent, and the third has no zeros
+    found = with_padding_side(lengths, [mask("-xxx", "----"), mask("xxxx", "xxxx")], "lengths", notes)
+    assert np.array_equal(found, [mask("-xxx", "--xx"), mask("---x", "xxxx")])
+    assert notes == {rules.PADDING_IN_FRONT: 3}
+
+
+def test_lengths_that_fit_neither_side_are_refused() -> None:
+    with pytest.raises(DataError, match=r"^Expected lengths of x\.pkl to cover the rows .*; check how the file was"):
+        with_padding_side([mask("xx--", "xx--")], [mask("-xx-", "xx--")], "lengths of x.pkl", Counter())
+
+
+@pytest.mark.parametrize(
+    ("tokens", "nonzero", "foreign"),
+    [
+        (("xxx-", "xx--"), ("xxx-", "xx--"), False),
+        (("xxx-", "xx--"), ("xxxx", "xxxx"), False),  # the padding of text need not be zero
+        (("xxx-", "xx--"), ("-xxx", "--xx"), False),  # padding in front
+        (("xxx-", "xx--", "x---"), ("xxx-", "x---", "x---"), False),  # one odd utterance
+        (("xxxx", "xxx-"), ("xx--", "x---"), True),  # more tokens than rows
+        (("x---", "xx--"), ("xx--", "xxx-"), True),  # fewer tokens than rows
+        (("xx", "xx"), ("xx-", "xx-"), True),  # another number of rows
+    ],
+)
+def test_a_token_mask_belongs_to_the_rows_or_not(
+    tokens: tuple[str, ...], nonzero: tuple[str, ...], foreign: bool
+) -> None:
+    assert is_foreign([mask(*tokens)], [mask(*nonzero)]) is foreign
+
+
+def test_no_utterance_is_no_reason_to_refuse_a_mask() -> None:
+    empty = np.zeros((0, 3), dtype=bool)
+    assert not is_foreign([empty], [empty])
