@@ -53,7 +53,7 @@ def test_arrays_that_are_not_read_are_named_and_placeholders_are_missing(tmp_pat
     assert [Modality.TEXT in each.features for each in utterances] == [True, False, True]
     assert source.notes == {
         rules.VIDEO_ANONYMOUS: 4,
-        "array not read (text.npz: extra)": 1,
+        "array not read: text.npz: extra": 1,
         rules.VALUE_ABSURD: 1,
         rules.VECTOR_NOT_FINITE: 1,
     }

@@ -179,7 +179,7 @@ def features_with(modality, values):
         pytest.param(
             one_video("dev"),
             "Expected the split of video 'v' to be one of train, valid, test, but got 'dev'; "
-            "rename it with --rename-split dev=valid (or =none to leave it out)",
+            "give it the role that it has with --rename-split dev=ROLE (=none leaves it out)",
             id="split",
         ),
         pytest.param(
