@@ -23,7 +23,7 @@ from tests.readers.examples import (
 from mien.errors import DataError
 from mien.readers import open_reader, rules
 from mien.readers.base import ReaderOptions, SourceDataSet
-from mien.readers.csd.folds import mosei_folds
+from mien.readers.csd.folds import mosei_folds, official_folds
 from mien.schema import EMOTIONS, Level, Modality
 
 WORD_TIMES = np.array([[0.0, 1.0], [1.0, 2.0], [2.0, 3.0]])
@@ -286,6 +286,15 @@ def test_a_transcript_in_two_splits_is_counted(tmp_path: Path) -> None:
 def test_the_official_folds() -> None:
     folds = list(mosei_folds().values())
     assert {fold: folds.count(fold) for fold in set(folds)} == {"train": 2_249, "valid": 300, "test": 678}
+    mosi = [fold for video_id, fold in official_folds().items() if video_id not in mosei_folds()]
+    assert {fold: mosi.count(fold) for fold in set(mosi)} == {"train": 52, "valid": 10, "test": 31}
+
+
+@pytest.mark.data
+def test_the_folds_of_cmu_mosi_have_the_videos_of_its_published_features(data_dir: Path) -> None:
+    with np.load(data_dir / "mosi" / "mosi_2199.npz") as arrays:
+        videos = set(arrays["video_id"].astype(str))
+    assert official_folds().keys() - mosei_folds().keys() == videos
 
 
 def test_memory_does_not_grow_with_the_number_of_videos(tmp_path: Path) -> None:

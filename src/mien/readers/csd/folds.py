@@ -1,4 +1,4 @@
-"""Folds of the videos of a .csd data set: the official ones of CMU-MOSEI, or those of a list."""
+"""Folds of the videos of a .csd data set: the official ones of CMU-MOSEI and CMU-MOSI, or those of a list."""
 
 from __future__ import annotations
 
@@ -17,13 +17,25 @@ VIDEO_COLUMN = "video_id"
 FOLD_COLUMNS = ("fold", "split")
 
 
-def mosei_folds() -> dict[str, str]:
-    """Return the official folds of CMU-MOSEI, which are published in A2Zadeh/CMU-MultimodalSDK.
+def official_folds() -> dict[str, str]:
+    """Return the folds of CMU-MOSEI and CMU-MOSI, which have no video in common.
+
+    Both are published in A2Zadeh/CMU-MultimodalSDK. The list of CMU-MOSI was taken from three programs that repeat it
+    and agree.
 
     Returns:
-        Video id -> train (2,249 videos), valid (300 videos) or test (678 videos).
+        Video id -> train (2,249 and 52 videos), valid (300 and 10 videos) or test (678 and 31 videos).
     """
-    with resources.files("mien.readers.csd").joinpath("mosei_folds.csv").open(encoding="utf-8") as handle:
+    return mosei_folds() | _stored_folds("mosi_folds.csv")
+
+
+def mosei_folds() -> dict[str, str]:
+    """Return the folds of CMU-MOSEI: video id -> train, valid or test."""
+    return _stored_folds("mosei_folds.csv")
+
+
+def _stored_folds(name: str) -> dict[str, str]:
+    with resources.files("mien.readers.csd").joinpath(name).open(encoding="utf-8") as handle:
         return {row["video_id"]: row["fold"] for row in csv.DictReader(handle)}
 
 

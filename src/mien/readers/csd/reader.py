@@ -1,6 +1,6 @@
 """Reads a .csd data set as videos: labelled segments, their words, and all streams aligned to the words.
 
-The splits are the official folds of CMU-MOSEI, looked up by the video id, unless the user gives a list of folds.
+The splits are the official folds of CMU-MOSEI and CMU-MOSI, looked up by the video id, unless the user gives a list of folds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mien.limits import read_limited
 from mien.readers import rules
 from mien.readers.base import Described, ReaderOptions, SourceDataSet, collect_notes, read_in_order
 from mien.readers.csd.alignment import EPSILON_S, interval_means, overlapping, start_order
-from mien.readers.csd.folds import FOLD_LIST_SUFFIX, listed_folds, mosei_folds
+from mien.readers.csd.folds import FOLD_LIST_SUFFIX, listed_folds, official_folds
 from mien.readers.csd.sequences import (
     WORDS,
     Roles,
@@ -60,8 +60,8 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
 
     The name of a file's root group determines its role: labels, words, text, acoustic or visual. The vector of a
     word is the mean of its frames, and the vector of a labelled segment is the mean over its words. The splits are the
-    official folds of CMU-MOSEI, or those of a list in a .csv file (see `listed_folds`). Only one video is in memory at
-    a time; the frames of a long video are read in blocks.
+    official folds of CMU-MOSEI and CMU-MOSI, or those of a list in a .csv file (see `listed_folds`). Only one video is
+    in memory at a time; the frames of a long video are read in blocks.
 
     Args:
         paths: The files, or a folder that contains them; also a list of folds.
@@ -86,7 +86,7 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     labelled = dict.fromkeys(video_id for sequence in roles.labels for video_id in sequence.entries)
     in_streams = {video_id for sequence in roles.streams.values() for video_id in sequence.entries}
     add_note(notes, rules.VIDEO_UNLABELLED, len(in_streams - labelled.keys()))
-    folds = listed_folds(fold_lists) if fold_lists else mosei_folds()
+    folds = listed_folds(fold_lists) if fold_lists else official_folds()
     splits = {video_id: folds.get(video_id) for video_id in labelled}
     add_note(
         notes,
