@@ -1,6 +1,7 @@
 """Reads a .csd data set as videos: labelled segments, their words, and all streams aligned to the words.
 
-The splits are the official folds of CMU-MOSEI and CMU-MOSI, looked up by the video id, unless the user gives a list of folds.
+The splits are the official folds of CMU-MOSEI and CMU-MOSI, looked up by the video id, unless the user gives a list of
+folds.
 """
 
 from __future__ import annotations
