@@ -33,6 +33,10 @@ PARTS = {
         rules.SEQUENCE_UNUSED,
         rules.COLUMN_UNUSED,
         rules.FILE_UNUSED,
+        rules.FILE_MISNAMED,
+        rules.FILE_NOT_MEDIA,
+        rules.RECORDING_REPEATED,
+        rules.RECORDING_SUNG,
     ),
     AccountPart.SUSPICIOUS: (
         rules.PADDING_GUESSED,

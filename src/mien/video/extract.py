@@ -30,6 +30,7 @@ from mien.readers.alarms import ScaleCheck, store_alarms
 from mien.readers.base import ReaderOptions, SourceDataSet, Unit
 from mien.readers.label_columns import parse_labels
 from mien.readers.splits import assign_splits
+from mien.recordings import find_videos, only_file_of
 from mien.schema import Clip, FeatureSpace, Level, Modality, Utterance, Video
 from mien.storage import columns
 from mien.storage.dataset import DATASET_FOLDER, Dataset, DatasetFacts, write_dataset
@@ -39,7 +40,6 @@ from mien.storage.runs import require_spaces
 from mien.storage.split_columns import stack_labels
 from mien.version import __version__
 from mien.video.featurise import LoadedExtractors, featurise, load_extractors
-from mien.video.recordings import find_videos, only_file_of
 
 DEFAULT_EXTRACTORS = {  # minilm has no vectors of single words
     Level.UTTERANCE: {Modality.TEXT: "minilm", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
