@@ -87,9 +87,9 @@ Only video_id is required. numpy.savez(PATH, video_id=..., text=...) writes such
         "A2Zadeh/CMU-MultimodalSDK (Zadeh et al., ACL 2018)",
         """\
 one HDF5 file per stream; the name of the root group says which:
-  CMU_MOSEI_Labels.csd                All Labels/data/VIDEO/intervals (n, 2), features (n, 7)
-  CMU_MOSEI_TimestampedWordVectors.csd  glove_vectors/data/VIDEO/intervals (n, 2), features (n, 300)
-  CMU_MOSEI_COVAREP.csd, CMU_MOSEI_VisualFacet42.csd
+  CMU_MOSEI_Labels.csd: All Labels/data/VIDEO/intervals (n, 2) and features (n, 7)
+  CMU_MOSEI_TimestampedWordVectors.csd: glove_vectors/data/VIDEO/intervals (n, 2) and features (n, 300)
+  CMU_MOSEI_TimestampedWords.csd, CMU_MOSEI_COVAREP.csd, CMU_MOSEI_VisualFacet42.csd
 Data other than CMU-MOSEI also need a folds.csv with the columns video_id and fold.""",
         "the package of GitHub, A2Zadeh/CMU-MultimodalSDK, downloads the files",
         "CMU-MOSEI and CMU-MOSI: for research",

@@ -72,7 +72,7 @@ def open_corpus(corpus: Corpus, paths: Sequence[Path], options: ReaderOptions) -
     notes: Counter[str] = Counter()
     texts_file = _texts_file(paths) if corpus.has_texts_file else None
     recordings = _chosen(_recordings(corpus, paths, notes), corpus, notes)
-    texts = None if texts_file is None else _texts(texts_file)
+    texts = None if texts_file is None else _texts(texts_file, corpus.reader)
     rows = list(_rows(corpus, recordings, texts, notes))
     groups = group(rows, notes, paths[0], numbered=False, unit=Unit.ID)
     labelled = {name for row in rows for name in row.utterance.labels}
@@ -169,9 +169,9 @@ def _texts_file(paths: Sequence[Path]) -> Path | None:
     return next((path for path in candidates if path.name == TEXTS_FILE and path.is_file()), None)
 
 
-def _texts(path: Path) -> dict[str, str]:
+def _texts(path: Path, reader: str) -> dict[str, str]:
     """Return the text of each file, by its name without suffix. Raise DataError if the table lacks a column."""
-    table = open_table_file(path, NEMO.reader)
+    table = open_table_file(path, reader)
     require_columns(table, {name: name for name in TEXTS_COLUMNS})
     name, text = TEXTS_COLUMNS
     return {Path(row.cells[name].strip()).stem: row.cells[text].strip() for row in table.rows()}
@@ -204,7 +204,7 @@ def _index(space: LabelSpace, name: str) -> FloatArray:
 ACTED_SPEECH_READERS = {
     corpus.reader: ReaderEntry(
         partial(open_corpus, corpus),
-        f"{corpus.title}: acted speech, labels from the file names; {', '.join(corpus.label_spaces[0].names)}",
+        f"{corpus.title}, acted speech: {', '.join(corpus.label_spaces[0].names)}, from the names of the files",
         "the folder of the corpus; subfolders are read, too",
         f"{corpus.title} ({corpus.citation})",
         f"{corpus.layout}\nfor example {corpus.example}: {corpus.meaning}",
