@@ -17,15 +17,19 @@ VIDEO_SUFFIXES = (
 # offset and first bytes of the files that usually have these suffixes
 _MAGIC = (
     *((0, b"RIFF"), (0, b"RF64"), (0, b"fLaC"), (0, b"OggS"), (0, b"ID3"), (0, b"FLV"), (0, b"\x1aE\xdf\xa3")),
-    *((0, b"\0\0\1\xba"), (0, b"\0\0\1\xb3"), *((4, name) for name in (b"ftyp", b"moov", b"mdat", b"wide", b"free"))),
+    *(
+        (0, b"\0\0\1\xba"),
+        (0, b"\0\0\1\xb3"),
+        *((4, name) for name in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
+    ),
 )
 HEAD_BYTES = 12
 
 
 def looks_like_media(head: bytes) -> bool:
     """Return whether a file that begins with these bytes (at least `HEAD_BYTES`) may be a sound or a video file."""
-    # MPEG audio has no name: it begins with eleven bits that are set
-    is_mpeg = len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0
+    # MPEG audio has no name: it begins with eleven bits that are set. FF FE is the byte order mark of UTF-16.
+    is_mpeg = len(head) > 1 and head[0] == 0xFF and 0xE0 <= head[1] < 0xFE
     return is_mpeg or any(head[offset:].startswith(magic) for offset, magic in _MAGIC)
 
 

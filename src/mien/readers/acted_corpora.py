@@ -120,7 +120,7 @@ AudioWAV/*.wav (7,442 files), or VideoFlash/*.flv:
   actor_sentence_emotion_intensity; the intensity XX stands for none in particular""",
     citation="Cao et al., IEEE Transactions on Affective Computing 2014",
     source="https://github.com/CheyneyComputerScience/CREMA-D",
-    tested_on="file names made as the corpus documents them",
+    tested_on="file names as in the published list of files",
     classes={
         "ang": "anger",
         "dis": "disgust",
