@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
     """Two recordings with the names of a corpus, in subfolders."""
     folder = tmp_path_factory.mktemp("corpus")
     spoken_file(folder / "Actor_01" / f"{ANGRY}.wav", 150)
-    spoken_file(folder / "Actor_12" / f"{SAD}.wav", 200)
+    spoken_file(folder / "Actor_12" / f"{SAD}.wav", 120)
     return folder
 
 

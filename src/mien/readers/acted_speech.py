@@ -73,7 +73,7 @@ def open_corpus(corpus: Corpus, paths: Sequence[Path], options: ReaderOptions) -
     texts_file = _texts_file(paths) if corpus.has_texts_file else None
     recordings = _chosen(_recordings(corpus, paths, notes), corpus, notes)
     texts = None if texts_file is None else _texts(texts_file, corpus.reader)
-    rows = list(_rows(corpus, recordings, texts, notes))
+    rows = list(_corpus_rows(corpus, recordings, texts, notes))
     groups = group(rows, notes, paths[0], numbered=False, unit=Unit.ID)
     labelled = {name for row in rows for name in row.utterance.labels}
     fields = ["speaker", *labelled, *(["transcript"] if corpus.sentences or corpus.carrier else [])]
@@ -177,7 +177,7 @@ def _texts(path: Path, reader: str) -> dict[str, str]:
     return {Path(row.cells[name].strip()).stem: row.cells[text].strip() for row in table.rows()}
 
 
-def _rows(
+def _corpus_rows(
     corpus: Corpus, recordings: Sequence[_Recording], texts: Mapping[str, str] | None, notes: Counter[str]
 ) -> Iterator[Row]:
     spaces = {space.name: space for space in corpus.label_spaces}
