@@ -6,6 +6,7 @@ import json
 
 import pytest
 from tests.cli.calls import QUICK, as_json, complaint, mien, said
+from tests.readers.examples import write_wav
 
 from mien import __version__
 from mien.features.extractors import TEXT_EXTRACTORS
@@ -180,6 +181,16 @@ def test_lists_name_every_entry(command, key, names):
     shown = said(command)
     for name in names:
         assert name in shown
+
+
+def test_a_corpus_by_file_names_says_how_to_get_features(tmp_path):
+    write_wav(tmp_path / "corpus" / "03-01-05-01-01-01-01.wav")
+    arguments = ("import", "ravdess", tmp_path / "corpus", "--out", tmp_path / "data")
+    assert as_json(*arguments)["account"]["read"]["recordings"] == 1
+    shown = " ".join(said(*arguments).split())
+    assert "Read: reader ravdess from the names of 1 recordings." in shown
+    assert "mien extract FOLDER --reader ravdess --out DATASET" in shown
+    assert "--text EXTRACTOR" not in shown
 
 
 @pytest.mark.parametrize("name", list(READERS))
