@@ -84,7 +84,15 @@ def input_files(paths: Sequence[Path], suffixes: tuple[str, ...], reader: str) -
 
 
 def files_with_suffix(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Return the files of a folder whose names end in one of the suffixes (in lower case), sorted by name."""
+    """List the files of a folder that have one of several suffixes.
+
+    Args:
+        folder: Folder to list; its subfolders are not searched.
+        suffixes: Suffixes in lower case with the dot.
+
+    Returns:
+        The files, sorted by name.
+    """
     return sorted(each for each in folder.iterdir() if each.is_file() and each.name.lower().endswith(suffixes))
 
 

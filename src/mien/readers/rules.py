@@ -129,7 +129,12 @@ def with_names(rule: str, names: Iterable[object], known: Iterable[str] = ()) ->
 
 
 def note_texts(texts: Iterable[str], notes: Counter[str]) -> None:
-    """Count the transcripts that look like a missing value that was written as a text."""
+    """Count the transcripts that look like a missing value that was written as a text.
+
+    Args:
+        texts: Transcripts.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+    """
     add_note(notes, TEXT_LIKE_MISSING, sum(text in TEXTS_OF_MISSING for text in texts))
 
 

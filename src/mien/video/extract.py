@@ -262,6 +262,9 @@ class FeatureCache:
         Args:
             labelled: The video with its labelled utterances.
             recording: Its media file, whose content is hashed.
+
+        Returns:
+            The path; the file need not exist.
         """
         facts = {
             "mien": __version__,

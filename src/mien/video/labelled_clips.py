@@ -60,6 +60,9 @@ def with_recognized_words(clips: Sequence[Clip], speech: Speech, level: Level, n
         speech: The recognised words of this recording.
         level: Whether words need times.
         notes: Counter of messages about estimated values and recognised transcripts. It is updated in place.
+
+    Returns:
+        The clips in the same order.
     """
     timed = []
     for clip in clips:
