@@ -19,7 +19,18 @@ TESTS = ROOT / "tests"
 # A module imports only from lower layers or from its own package. Packages of one layer do not import each other.
 LAYERS = (
     ("version",),
-    ("schema", "errors", "settings", "limits", "labels", "task_kinds", "tasks", "pretrained", "printable"),
+    (
+        "schema",
+        "errors",
+        "settings",
+        "limits",
+        "labels",
+        "task_kinds",
+        "tasks",
+        "pretrained",
+        "printable",
+        "recordings",
+    ),
     ("storage", "engine"),
     ("readers", "media", "metrics"),
     ("features",),

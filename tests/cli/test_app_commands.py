@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.cli.calls import QUICK, as_json, mien, said
+from tests.cli.calls import QUICK, as_json, complaint, mien, said
+from tests.readers.examples import write_wav
 
 from mien import __version__
 from mien.features.extractors import TEXT_EXTRACTORS
@@ -180,6 +181,34 @@ def test_lists_name_every_entry(command, key, names):
     shown = said(command)
     for name in names:
         assert name in shown
+
+
+def test_a_corpus_by_file_names_says_how_to_get_features(tmp_path):
+    write_wav(tmp_path / "corpus" / "03-01-05-01-01-01-01.wav")
+    arguments = ("import", "ravdess", tmp_path / "corpus", "--out", tmp_path / "data")
+    assert as_json(*arguments)["account"]["read"]["recordings"] == 1
+    shown = " ".join(said(*arguments).split())
+    assert "Read: reader ravdess from the names of 1 recordings." in shown
+    assert "mien extract FOLDER --reader ravdess --out DATASET" in shown
+    assert "--text EXTRACTOR" not in shown
+
+
+@pytest.mark.parametrize("name", list(READERS))
+def test_readers_show_one_reader(name):
+    entry = READERS[name]
+    assert as_json("readers", name)["readers"].keys() == {name}
+    facts = as_json("readers", name)["readers"][name]
+    for key in ("description", "needs", "origin", "layout", "source", "licence", "tested_on"):
+        assert facts[key] == getattr(entry, key)
+        assert all(line in said("readers", name) for line in facts[key].splitlines())
+    assert facts["fields"] == {field: list(names) for field, names in entry.fields.items()}
+    assert all(f"  {field}: " in said("readers", name) for field in entry.fields)
+
+
+def test_an_unknown_reader_is_named_with_the_nearest():
+    line = complaint(2, "readers", "ravdes")
+    assert "Expected a reader to be one of arrays, " in line
+    assert line.endswith("but got 'ravdes'; did you mean 'ravdess'?")
 
 
 def test_models_tell_every_setting_that_set_takes():

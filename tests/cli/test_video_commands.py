@@ -471,7 +471,8 @@ def test_labels_that_fit_no_file_or_have_no_times(labelled, tmp_path):
     call = ("extract", labelled, "--out", tmp_path / "data", "--text", "glove-6b-50d", "--acoustic", "none")
     line = failed(FAILED, *call, "--visual", "none", "--labels", labels)
     assert line.startswith(f"Expected at least one readable video in {labelled}, but got: a: Expected one file named")
-    labels.write_text("video_id,split,text\nv0,train,hello\n")
+    # a single row without times would be the whole file
+    labels.write_text("video_id,split,text\nv0,train,hello\nv0,train,bye\n")
     line = failed(FAILED, *call, "--visual", "none", "--labels", labels)
     assert "Expected start and end in seconds of utterance 0 of v0, but got None and None; correct the labels" in line
 

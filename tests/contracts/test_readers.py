@@ -12,6 +12,7 @@ from tests.readers import examples as files
 
 from mien.errors import DataError, SettingsError, UnknownNameError, UsageError
 from mien.readers import READERS, open_reader
+from mien.readers.acted_corpora import CORPORA, Corpus
 from mien.readers.base import ReaderOptions, SourceDataSet
 from mien.schema import Level, Modality, Video, in_start_order
 from mien.storage.columns import validate_video
@@ -65,6 +66,11 @@ def meld_features(folder: Path) -> Path:
     return files.write_pickle(folder / "x.pkl", files.meld_features_data())
 
 
+def recording(corpus: Corpus) -> Callable[[Path], Path]:
+    """Write one file of a corpus whose files are named after their labels."""
+    return lambda folder: files.write_wav(folder / corpus.example)
+
+
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "table": table,
     "arrays": arrays,
@@ -76,6 +82,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "meld-features": meld_features,
     "iemocap": iemocap,
     "iemocap4": iemocap,
+    **{name: recording(corpus) for name, corpus in CORPORA.items()},
 }
 # generators read no files
 FILELESS = [name for name, entry in READERS.items() if not entry.takes_files]
@@ -106,6 +113,10 @@ def test_an_entry_says_what_a_user_must_know(name: str) -> None:
     assert entry.description
     assert entry.needs
     assert entry.origin
+    assert entry.layout
+    assert entry.source
+    assert entry.licence
+    assert entry.tested_on
     assert all(names and all(names) for names in entry.fields.values())
 
 
@@ -211,8 +222,9 @@ def test_a_dataset_can_be_written_and_read_back(name: str, tmp_path: Path) -> No
 @every_entry
 def test_files_are_those_that_were_read(name: str, tmp_path: Path) -> None:
     source = opened(name, tmp_path)
-    assert bool(source.files) == READERS[name].takes_files
-    assert all(path.is_file() for path in source.files)
+    assert bool(source.files or source.recordings) == READERS[name].takes_files
+    assert all(path.is_file() for path in (*source.files, *source.recordings.values()))
+    assert set(source.recordings) in (set(), set(source.splits))
     assert set(source.splits) >= {video.id for video in source.videos}
 
 
@@ -276,7 +288,7 @@ def test_unknown_fields_are_refused(name: str, tmp_path: Path) -> None:
 
 def test_an_unknown_reader_offers_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(
-        UnknownNameError, match=r"a reader to be one of arrays, .*table, but got 'tabel'; did you mean 'table'"
+        UnknownNameError, match=r"a reader to be one of arrays, .*table, .*but got 'tabel'; did you mean 'table'"
     ):
         open_reader("tabel", [tmp_path])
 
@@ -284,4 +296,5 @@ def test_an_unknown_reader_offers_the_nearest(tmp_path: Path) -> None:
 def path_of(name: str, folder: Path) -> Path:
     """Return the path that the writer of a reader uses."""
     names = {"table": "x.csv", "arrays": "x.npz", "csd": "csd", "npz": "npz", "meld": "dev_sent_emo.csv"}
+    names |= {reader: corpus.example for reader, corpus in CORPORA.items()}
     return folder / names.get(name, "x.pkl")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import wave
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -250,6 +251,18 @@ def write_xlsx(path: Path, rows: str = XLSX_ROWS, prolog: str = "", encoding: st
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in parts.items():
             archive.writestr(name, text.encode(encoding))
+    return path
+
+
+def write_wav(path: Path, n_samples: int = 800) -> Path:
+    """A short tone of 16 kHz; its folder is made, too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = (3000 * np.sin(np.arange(n_samples) / 8)).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(samples.tobytes())
     return path
 
 

@@ -182,3 +182,11 @@ def test_every_reader_and_field_is_in_the_document() -> None:
         section = re.search(rf"^### `{name}`$(.*?)(?=^##|\Z)", document, re.MULTILINE | re.DOTALL)
         assert section, name
         assert [field for field in entry.fields if f"`{field}`" not in section[1]] == [], name
+
+
+def test_the_document_says_on_what_each_reader_was_tested() -> None:
+    document = FORMATS.read_text(encoding="utf-8")
+    table = re.search(r"^\| reader \| tested on \|\n\|---\|---\|\n((?:\|.*\n)+)", document, re.MULTILINE)
+    assert table
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
+    assert {name.strip("`"): text for name, text in rows} == {name: each.tested_on for name, each in READERS.items()}

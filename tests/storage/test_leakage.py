@@ -52,3 +52,16 @@ def test_shared_transcripts_are_counted_once_each_with_their_utterances(tmp_path
     assert (leakage["texts"], leakage["texts_in_several_splits"]) == (2, 1)
     assert leakage["utterances_with_shared_texts"] == 3
     assert not leakage["every_video_has_one_utterance"]
+
+
+@pytest.mark.parametrize(
+    ("speakers", "text"),
+    [
+        ({"train": {"a", "b"}, "test": {"b"}, "none": set()}, "1 of 2 in several splits"),
+        ({"train": set(), "none": {"a", "b"}}, "2, in no split"),
+        ({"train": set(), "none": set()}, "not recorded: the same person may stand in several splits"),
+    ],
+)
+def test_speakers_in_several_splits(tmp_path, speakers, text):
+    dataset = write_dataset(tmp_path / "data", single(["v"], ["train"]), DatasetFacts("speakers", {}))
+    assert find_leakage(dataset, speakers)["speakers"] == text

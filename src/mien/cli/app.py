@@ -21,7 +21,7 @@ from mien.cli import experiments, video
 from mien.cli.doctor import doctor
 from mien.cli.guard import guarded, set_debug
 from mien.cli.options import Json, print_json
-from mien.errors import UsageError
+from mien.errors import UnknownNameError, UsageError
 from mien.limits import set_limits
 from mien.printable import printable
 from mien.settings import parse_pairs
@@ -129,25 +129,38 @@ def extractors(json: Json = False) -> None:
 
 @app.command()
 @guarded
-def readers(json: Json = False) -> None:
-    """List the formats that `mien import` reads, with the fields for --map."""
+def readers(
+    name: Annotated[str | None, typer.Argument(help="Reader to describe; without it, all are listed.")] = None,
+    json: Json = False,
+) -> None:
+    """List the formats that `mien import` reads, or show one: its files, where they are had, licence, --map fields."""
     from mien.readers import READERS
 
+    if name is not None and name not in READERS:
+        raise UnknownNameError("a reader", name, READERS)
     rows: dict[str, dict[str, Any]] = {
-        name: {
+        each: {
             "description": entry.description,
             "needs": entry.needs,
             "origin": entry.origin,
-            "fields": dict(entry.fields),
+            "layout": entry.layout,
+            "source": entry.source,
+            "licence": entry.licence,
+            "tested_on": entry.tested_on,
+            "fields": {field: list(names) for field, names in entry.fields.items()},
+            "takes_labels": entry.takes_labels,
         }
-        for name, entry in READERS.items()
+        for each, entry in READERS.items()
+        if name in (None, each)
     }
     if json:
         print_json({"readers": rows})
-        return
-    for row in rows.values():
-        row["fields"] = ", ".join(f"{field}={column}" for field, column in row["fields"].items())
-    _show_listing("Readers", rows, ("description", "needs", "origin", "fields"))
+    elif name is not None:
+        _show_reader(name, rows[name])
+    else:
+        for row in rows.values():
+            row["fields"] = ", ".join(f"{field}={tuple(names)}" for field, names in row["fields"].items())
+        _show_listing("Readers", rows, ("description", "needs", "origin", "fields"))
 
 
 def main() -> None:
@@ -209,3 +222,23 @@ def _show_settings(groups: dict[str, dict[str, Any]]) -> None:
     for name, settings in groups.items():
         text = "  ".join(f"{key}={'none' if value is None else value}" for key, value in settings.items())
         console.print(Text.assemble((printable(name), "bold"), printable(f": {text}")))
+
+
+def _show_reader(name: str, row: dict[str, Any]) -> None:
+    fields = "\n".join(f"{field}: {', '.join(names) or 'only with --map'}" for field, names in row["fields"].items())
+    parts = {
+        "Reads": row["description"],
+        "Files": row["needs"],
+        "Layout": row["layout"],
+        "Format from": row["origin"],
+        "Data": row["source"],
+        "Licence": row["licence"],
+        "Tested on": row["tested_on"],
+        "Fields of --map, and their values or the names that are found": fields or "none",
+        "Labels of your own": "--label NAME=COLUMN:KIND[:VALUES]" if row["takes_labels"] else "none",
+    }
+    lines = [f"mien import {name}"]
+    for title, text in parts.items():
+        lines += [f"{title}:", *(f"  {line}" for line in text.splitlines())]
+    for line in lines:
+        typer.echo(printable(line))

@@ -20,7 +20,12 @@ def show_import(description: Mapping[str, Any]) -> None:
     """Print the description of an imported Dataset, then the account of the import."""
     show_description(description, with_suspicions=False)
     _show_account(description["account"])
-    if not description["feature_spaces"]:
+    read = description["account"]["read"]
+    if not description["feature_spaces"] and "recordings" in read:
+        new_console().print(
+            f"No features yet: read them from the files, mien extract FOLDER --reader {read['reader']} --out DATASET."
+        )
+    elif not description["feature_spaces"]:
         new_console().print("No features yet: import again with --text EXTRACTOR to train on the words.")
 
 
@@ -28,7 +33,8 @@ def _show_account(account: Mapping[str, Any]) -> None:
     """Print what an import read, kept, changed and ignored, and what is suspicious."""
     console = new_console()
     read, kept = account["read"], account["kept"]
-    files = f" from {_listed(read['files'])}" if read["files"] else ""
+    sources = [*read["files"], *([f"the names of {read['recordings']:,} recordings"] if "recordings" in read else [])]
+    files = f" from {_listed(sources)}" if sources else ""
     console.print(f"Read: reader {read['reader']}{files}.")
     if read["fields"]:
         console.print(f"  fields: {_listed([f'{field} = {column}' for field, column in read['fields'].items()])}")

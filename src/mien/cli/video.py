@@ -19,8 +19,17 @@ class ExtractCall:
     """Arguments and options of `mien extract`."""
 
     videos: Annotated[Path, typer.Argument(help="Folder of videos; a file's name is its video_id.")]
-    labels: Annotated[Path, typer.Option(help="CSV with video_id, start, end, text, split, sentiment, six emotions.")]
     out: Annotated[Path, typer.Option(help="Folder of the Dataset.")]
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table with video_id, start, end, text, split, sentiment, six emotions. Default: in the folder, or "
+            "the names of its files."
+        ),
+    ] = None
+    reader: Annotated[
+        str, typer.Option(help="Reader of the labels: table, ravdess, crema-d, tess, emodb, nemo; see: mien readers")
+    ] = "table"
     level: Annotated[
         str, typer.Option(help="utterance: one vector for each. word: one per spoken word, and their mean.")
     ] = "utterance"
@@ -98,6 +107,7 @@ def extract(call: ExtractCall) -> None:
         level=level,
         speech=SpeechSettings(call.speech_model, trust_model=call.trust_model),
         mapping=parse_pairs(call.mapping or []),
+        reader=call.reader,
         labels=tuple(call.label or ()),
         rename_splits=parse_pairs(call.rename_split or []),
         carve=options.parse_shares(call.carve),

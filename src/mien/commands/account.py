@@ -33,6 +33,10 @@ PARTS = {
         rules.SEQUENCE_UNUSED,
         rules.COLUMN_UNUSED,
         rules.FILE_UNUSED,
+        rules.FILE_MISNAMED,
+        rules.FILE_NOT_MEDIA,
+        rules.RECORDING_REPEATED,
+        rules.RECORDING_SUNG,
     ),
     AccountPart.SUSPICIOUS: (
         rules.PADDING_GUESSED,
@@ -58,9 +62,10 @@ def import_account(description: Mapping[str, Any]) -> dict[str, Any]:
         description: Result of `mien.storage.describe.describe`.
 
     Returns:
-        Dictionary with these keys. "read": reader, files, and field -> column that was read for it. "kept": numbers of
-        videos, utterances, labels of each label space, and utterances with each modality. "changed" and "ignored":
-        text of a rule -> how often it was applied. "suspicious": the same under "rules", and messages under "findings".
+        Dictionary with these keys. "read": reader, files, number of media files whose names were read, and field ->
+        column that was read for it. "kept": numbers of videos, utterances, labels of each label space, and utterances
+        with each modality. "changed" and "ignored": text of a rule -> how often it was applied. "suspicious": the same
+        under "rules", and messages under "findings".
     """
     origin, splits = description["origin"], description["splits"].values()
     parts: dict[AccountPart, dict[str, int]] = {part: {} for part in AccountPart}
@@ -74,6 +79,7 @@ def import_account(description: Mapping[str, Any]) -> dict[str, Any]:
         "read": {
             "reader": origin.get("source", ""),
             "files": list(origin.get("files", {})),
+            **({"recordings": origin["recordings"]} if "recordings" in origin else {}),
             "fields": dict(origin.get("mapping", {})),
         },
         "kept": {

@@ -109,6 +109,8 @@ def import_dataset(
     origin: dict[str, Any] = {
         "source": reader,
         "files": {path.name: sha256_of(path) for path in source.files},
+        # the names of these files were read, and not their content
+        **({"recordings": len(source.recordings)} if source.recordings else {}),
         "mapping": dict(source.mapping),
         "rename_splits": dict(options.rename_splits),
         "carve": dict(options.carve),

@@ -8,10 +8,13 @@ from pathlib import Path
 from mien.errors import SettingsError, UnknownNameError, UsageError
 from mien.limits import reporting_unreadable
 from mien.readers import arrays, planted, table_columns
+from mien.readers.acted_speech import ACTED_SPEECH_READERS
 from mien.readers.arrays import open_arrays
 from mien.readers.base import ReaderEntry, ReaderOptions, SourceDataSet, Unit
 from mien.readers.csd.reader import open_csd
 from mien.readers.csd.sequences import KNOWN_ROOTS
+from mien.readers.iemocap import LAYOUT as IEMOCAP_LAYOUT
+from mien.readers.iemocap import LICENCE as IEMOCAP_LICENCE
 from mien.readers.iemocap import open_iemocap, open_iemocap4
 from mien.readers.meld import open_meld
 from mien.readers.meld_features import open_meld_features
@@ -24,12 +27,25 @@ from mien.schema import Video
 
 __all__ = ["READERS", "open_reader"]
 
+# values of `ReaderEntry.tested_on`
+REBUILT_BY_LAYOUT = "files rebuilt in the layout, with random content"
+REBUILT_BY_CODE = "files rebuilt from the public code that loads the originals, with random content"
+OWN_DATA = "your own data; the format belongs to no data set"
+
 READERS: dict[str, ReaderEntry] = {
     "table": ReaderEntry(
         open_table,
         "tables with one row per utterance: texts, times, labels",
         "one or more files (.csv, .tsv, .jsonl, .parquet, or gzipped) with the columns video_id and text",
         "any spreadsheet; the column names are those of common CMU-MOSEI tables",
+        """\
+one row per utterance, for example labels.csv:
+  video_id,segment_id,start,end,text,split,sentiment,anger,disgust,fear,happy,sad,surprise
+  talk,0,0.0,2.5,What a film!,train,2,0,0,0,2,0,0.5
+Only video_id and text are required; --label reads other labels.""",
+        OWN_DATA,
+        "that of your data",
+        "published CSV files of CMU-MOSEI, and files made for the tests in the other formats",
         table_columns.FIELDS,
         takes_labels=True,
         takes_utterance_ids=True,
@@ -39,6 +55,14 @@ READERS: dict[str, ReaderEntry] = {
         "one archive of aligned arrays with one row per utterance",
         "one .npz without Python objects, with an array video_id",
         "numpy; array names as in the bc-LSTM features of CMU-MOSI (Poria et al., ACL 2017) are known",
+        """\
+one archive, in which every array has one row for each of N utterances:
+  features.npz: video_id (N,), index (N,), split (N,), transcript (N,),
+                text (N, 300), acoustic (N, 74), visual (N, 35), sentiment (N,)
+Only video_id is required. numpy.savez(PATH, video_id=..., text=...) writes such a file.""",
+        "features of CMU-MOSI: GitHub, declare-lab/contextual-utterance-level-multimodal-sentiment-analysis",
+        "that of your data; CMU-MOSI: for research",
+        "the published features of CMU-MOSI",
         arrays.FIELDS,
         takes_labels=True,
         takes_utterance_ids=True,
@@ -48,12 +72,28 @@ READERS: dict[str, ReaderEntry] = {
         "the three padded archives of the paper's released code",
         "text.npz, audio.npz and video.npz, or their folder",
         "GussailRaat/NAACL-19-CIM (Akhtar et al., NAACL 2019)",
+        """\
+  text.npz, audio.npz, video.npz: train_data, valid_data, test_data (video, utterance, feature)
+  video.npz also: train_length (video,), trainSentiLabel (video, utterance),
+                  trainEmoLabel (video, utterance, 6), and the same for valid and test""",
+        "the README of GitHub, GussailRaat/NAACL-19-CIM, has a link",
+        "that of CMU-MOSEI: for research",
+        REBUILT_BY_LAYOUT,
     ),
     "csd": ReaderEntry(
         open_csd,
         "computational sequences: CMU-MOSEI as published, aligned word by word",
         "the .csd files of labels and of text vectors or words; also acoustic and visual ones, and a .csv of folds",
         "A2Zadeh/CMU-MultimodalSDK (Zadeh et al., ACL 2018)",
+        """\
+one HDF5 file per stream; the name of the root group says which:
+  CMU_MOSEI_Labels.csd: All Labels/data/VIDEO/intervals (n, 2) and features (n, 7)
+  CMU_MOSEI_TimestampedWordVectors.csd: glove_vectors/data/VIDEO/intervals (n, 2) and features (n, 300)
+  CMU_MOSEI_TimestampedWords.csd, CMU_MOSEI_COVAREP.csd, CMU_MOSEI_VisualFacet42.csd
+Data other than CMU-MOSEI also need a folds.csv with the columns video_id and fold.""",
+        "the package of GitHub, A2Zadeh/CMU-MultimodalSDK, downloads the files",
+        "CMU-MOSEI and CMU-MOSI: for research",
+        "files written by CMU-MultimodalSDK itself, with random content; label files of CMU-MOSI: rebuilt",
         KNOWN_ROOTS,
     ),
     "mmsa": ReaderEntry(
@@ -61,6 +101,13 @@ READERS: dict[str, ReaderEntry] = {
         "pickles of MMSA and M-SENA, aligned or not; sentiment only",
         "one .pkl of the kind aligned_50.pkl or unaligned_50.pkl",
         "thuiar/MMSA (Yu et al., ACL 2020; Mao et al., ACL 2022)",
+        """\
+one dictionary: split (train, valid, test) -> key -> array with one row per utterance
+  id ('video$_$3'), raw_text, text (n, 50, 768), audio (n, 50, 74), vision (n, 50, 35),
+  regression_labels (n,); text_bert, audio_lengths, vision_lengths if there are any""",
+        "the README of GitHub, thuiar/MMSA, has links to CMU-MOSI, CMU-MOSEI and CH-SIMS in this format",
+        "that of the data set in the file; CMU-MOSI, CMU-MOSEI and CH-SIMS: for research",
+        f"{REBUILT_BY_LAYOUT}; CH-SIMS and padding in front: from the public code",
         takes_labels=True,
     ),
     "mult": ReaderEntry(
@@ -68,6 +115,15 @@ READERS: dict[str, ReaderEntry] = {
         "pickles of the Multimodal Transformer, MultiBench, MAG-BERT and MISA; sentiment, and emotions where stored",
         "one .pkl of the kind mosei_senti_data.pkl or mosei_senti_data_noalign.pkl; or the lists of MAG-BERT or MISA",
         "yaohungt/Multimodal-Transformer (Tsai et al., ACL 2019); MAG-BERT (ACL 2020); MISA (ACM MM 2020)",
+        """\
+one dictionary: split (train, valid, test) -> key -> array with one row per utterance
+  id (n, 3): video, start, end; text (n, 50, 300), audio (n, 50, 74), vision (n, 50, 35), labels (n, 1, 1)
+or lists of tuples by split, as MAG-BERT and MISA have them:
+  ((words, visual, acoustic), label, 'video[3]')""",
+        "GitHub: the READMEs of yaohungt/Multimodal-Transformer, pliang279/MultiBench, "
+        "WasifurRahman/BERT_multimodal_transformer and declare-lab/MISA",
+        "that of the data set in the file; CMU-MOSI and CMU-MOSEI: for research",
+        f"{REBUILT_BY_LAYOUT}; lists of tuples: from the public code",
         takes_labels=True,
     ),
     "meld": ReaderEntry(
@@ -75,30 +131,56 @@ READERS: dict[str, ReaderEntry] = {
         "MELD's dialogues: texts, times, speakers, one of seven emotions and of three sentiments each",
         "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, some of them or their folder",
         "declare-lab/MELD (Poria et al., ACL 2019)",
+        """\
+one CSV file per split, one row per utterance, for example dev_sent_emo.csv:
+  Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime
+  1,How are you?,Joey,neutral,neutral,0,0,4,7,"00:20:57,256","00:21:00,049\"""",
+        "GitHub, declare-lab/MELD, folder data/MELD",
+        "GPL-3.0; the dialogue text stays under the copyright of the series' owners",
+        "the published CSV files",
     ),
     "meld-features": ReaderEntry(
         open_meld_features,
         "MELD's dialogues with features of text and voice, seven emotions and three sentiments",
         "MELD_features_raw.pkl of conv-emotion",
         "declare-lab/conv-emotion (Majumder et al., AAAI 2019); data: Poria et al., ACL 2019",
+        """\
+a list of nine parts; all but trainVid and testVid are dictionaries: number of the dialogue -> one value per utterance
+  videoIDs, videoSpeakers, videoLabels, videoText, videoAudio, videoSentence, trainVid, testVid, sentiments""",
+        "the README of GitHub, declare-lab/conv-emotion (DialogueRNN), has a link",
+        "that of MELD: GPL-3.0; the dialogue text stays under the copyright of the series' owners",
+        REBUILT_BY_CODE,
     ),
     "iemocap": ReaderEntry(
         open_iemocap,
         "IEMOCAP's dialogues of two people: texts, one emotion each, features of three modalities, sessions as folds",
         "IEMOCAP_features.pkl of conv-emotion",
         "declare-lab/conv-emotion (Majumder et al., AAAI 2019); data: Busso et al., 2008",
+        IEMOCAP_LAYOUT,
+        "the README of GitHub, declare-lab/conv-emotion (DialogueRNN), has a link",
+        IEMOCAP_LICENCE,
+        REBUILT_BY_CODE,
     ),
     "iemocap4": ReaderEntry(
         open_iemocap4,
         "the same with four emotions: excited counts as happy, and frustrated utterances have no label",
         "IEMOCAP_features.pkl of conv-emotion",
         "declare-lab/conv-emotion (Majumder et al., AAAI 2019); data: Busso et al., 2008",
+        IEMOCAP_LAYOUT,
+        "the README of GitHub, declare-lab/conv-emotion (DialogueRNN), has a link",
+        IEMOCAP_LICENCE,
+        REBUILT_BY_CODE,
     ),
+    **ACTED_SPEECH_READERS,
     "planted": ReaderEntry(
         open_planted,
         "made-up videos, word by word, in three modalities; the labels follow a rule that asks for one ability",
         "no file; --map rule=NAME chooses the rule",
         "mien itself: a test of what a system can learn",
+        "no files; for example --map rule=fusion --map videos=300",
+        "mien generates it",
+        "that of mien; it has no data of people",
+        "its own videos",
         planted.FIELDS,
         takes_files=False,
     ),

@@ -64,6 +64,8 @@ class SourceDataSet:
     extra_columns: tuple[str, ...] = ()
     # whether the format says that each id is that of a video, even if the ids differ only in a number at their end
     ids_are_videos: bool = False
+    # video id -> media file, of a reader that reads the names of media files and not their content
+    recordings: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,13 @@ class ReaderEntry:
     needs: str
     # software or publication that the format comes from
     origin: str
+    # what the files look like, with an example; several lines
+    layout: str = ""
+    # where the data set can be had, and its terms of use
+    source: str = ""
+    licence: str = ""
+    # the files on which the reader was tested: published ones, or files rebuilt in the layout
+    tested_on: str = ""
     # For each field that `ReaderOptions.mapping` may set: names to look for in the file, in this order. A generator has
     # options instead: option -> its values, the default first.
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -98,6 +107,8 @@ class ReaderOptions:
     labels: tuple[LabelOption, ...] = ()
     # what the ids stand for; None: ids of videos, except those in an unambiguous notation such as "talk[3]"
     unit: Unit | None = None
+    # whether a table must have transcripts; False if speech recognition adds those that are missing
+    needs_text: bool = True
 
 
 class VideoReader(Protocol):

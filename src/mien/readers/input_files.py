@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
+from mien.recordings import looks_like_media
 
 AnyArray = NDArray[Any]
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -35,6 +36,7 @@ KINDS = {
     b"<!doctype": "a web page (download the file itself)",
     b"<html": "a web page (download the file itself)",
 }
+MEDIA = "a sound or video file (mien extract reads it)"
 HEAD_BYTES = 512
 WIDE_SHARE = 0.8
 LAST_PICKLE_PROTOCOL = 5
@@ -82,7 +84,15 @@ def input_files(paths: Sequence[Path], suffixes: tuple[str, ...], reader: str) -
 
 
 def files_with_suffix(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Return the files of a folder whose names end in one of the suffixes (in lower case), sorted by name."""
+    """List the files of a folder that have one of several suffixes.
+
+    Args:
+        folder: Folder to list; its subfolders are not searched.
+        suffixes: Suffixes in lower case with the dot.
+
+    Returns:
+        The files, sorted by name.
+    """
     return sorted(each for each in folder.iterdir() if each.is_file() and each.name.lower().endswith(suffixes))
 
 
@@ -141,7 +151,7 @@ def looks_like(path: Path) -> str:
         # an incremental decoder accepts a head that ends within a character
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        return "binary data of an unknown kind"
+        return MEDIA if looks_like_media(head) else "binary data of an unknown kind"
     if b"\0" not in head:
         return "text (reader table or meld)"
     # letters of Western languages have a zero byte each in UTF-16

@@ -51,6 +51,12 @@ COLUMN_RENAMED = "column with another usual name: read"
 COLUMN_OF_CLASSES = "column not read, has names of classes"
 COLUMN_DECIMAL_COMMA = "column with decimal commas: read as decimal points"
 FILE_UNUSED = "file of another kind in the folder: not read"
+# of the readers of corpora by file names; the first two are followed by names
+FILE_MISNAMED = "file whose name does not fit the corpus: not read"
+FILE_NOT_MEDIA = "file without the first bytes of a sound or video file: not read"
+RECORDING_REPEATED = "file of a recording that has another file: not read"
+RECORDING_SUNG = "sung recording: not read"
+TEXT_UNLISTED = "recording without a text in data.tsv: transcript empty"
 SPLIT_RENAMED = "video in a split with another usual name: read"
 ID_NUMBER_READ = "number at the end of a video id: read as the number of the utterance"
 ID_NUMBERED = (
@@ -123,7 +129,12 @@ def with_names(rule: str, names: Iterable[object], known: Iterable[str] = ()) ->
 
 
 def note_texts(texts: Iterable[str], notes: Counter[str]) -> None:
-    """Count the transcripts that look like a missing value that was written as a text."""
+    """Count the transcripts that look like a missing value that was written as a text.
+
+    Args:
+        texts: Transcripts.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+    """
     add_note(notes, TEXT_LIKE_MISSING, sum(text in TEXTS_OF_MISSING for text in texts))
 
 

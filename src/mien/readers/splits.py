@@ -21,7 +21,15 @@ def split_role(name: str) -> str | None:
 
 
 def same_split(first: str | None, second: str | None) -> bool:
-    """Return whether two names of splits are equal, apart from upper and lower case."""
+    """Compare two names of splits.
+
+    Args:
+        first: Name of a split; None if there is none.
+        second: The same.
+
+    Returns:
+        Whether the names are equal, apart from upper and lower case.
+    """
     return first == second or (first is not None and second is not None and first.casefold() == second.casefold())
 
 

@@ -45,7 +45,9 @@ def open_table(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     notes: Counter[str] = Counter()
     files = _table_files(paths, notes)
     own = {option.name: option.columns for option in options.labels}
-    opened = [find_columns(open_table_file(path, "table"), options.mapping, own, notes) for path in files]
+    opened = [
+        find_columns(open_table_file(path, "table"), options.mapping, own, notes, options.needs_text) for path in files
+    ]
     used = {field: column for each in opened for field, column in each.by_field.items()}
     for field, column in options.mapping.items():
         if field not in used:
@@ -120,7 +122,7 @@ def _table_row(row: TableRow, columns: Mapping[str, str], labels: Sequence[Label
         index=row.integer(columns["index"]) if "index" in columns else 0,
         start_s=start_s,
         end_s=usable_end(start_s, end_s, applied),
-        transcript=row.cells[columns["text"]],
+        transcript=row.cells[columns["text"]] if "text" in columns else "",
         speaker=_text_or_none(row, columns, "speaker"),
         labels=paper_labels(
             None if sentiment is None else sentiment_label(sentiment, applied),

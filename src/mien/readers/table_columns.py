@@ -12,20 +12,20 @@ from mien.readers.rules import COLUMN_DECIMAL_COMMA, COLUMN_OF_CLASSES, COLUMN_R
 from mien.readers.table_files import TableFile, TableRow, finite_number, require_columns
 from mien.schema import EMOTION, EMOTIONS, SENTIMENT
 
+VIDEO_ID, TEXT = "video_id", "text"
 # field -> column names to try, in this order
 FIELDS: dict[str, tuple[str, ...]] = {
-    "video_id": ("video_id",),
+    VIDEO_ID: ("video_id",),
     "index": ("segment_id", "index"),
     "start": ("start",),
     "end": ("end",),
-    "text": ("text",),
+    TEXT: ("text",),
     "split": ("split",),
     "speaker": ("speaker",),
     "fold": ("fold",),
     "sentiment": ("sentiment",),
     **{name: (name,) for name in EMOTIONS},
 }
-REQUIRED = ("video_id", "text")
 NUMERIC = ("index", "start", "end", SENTIMENT, *EMOTIONS)
 # a file must have all columns of a group or none
 GROUPS = (("start", "end"), EMOTIONS)
@@ -85,7 +85,11 @@ class TableColumns:
 
 
 def find_columns(
-    table: TableFile, mapping: Mapping[str, str], own: Mapping[str, Collection[str]], notes: Counter[str]
+    table: TableFile,
+    mapping: Mapping[str, str],
+    own: Mapping[str, Collection[str]],
+    notes: Counter[str],
+    needs_text: bool = True,
 ) -> TableColumns:
     """Find the column of a file that contains the values of each field.
 
@@ -98,6 +102,7 @@ def find_columns(
         mapping: Field -> name of its column, as the user states it.
         own: Name of a label space of the user -> its columns. Fields of the same name are not read.
         notes: Counter: text of a rule -> how often it was applied. It is updated in place.
+        needs_text: Whether the file must have a column of transcripts.
 
     Returns:
         The columns.
@@ -121,7 +126,8 @@ def find_columns(
         notes[f"{COLUMN_RENAMED}: {shown_name(column)} as {name}"] += 1
     columns |= guessed
     column_names = {name: mapping.get(name, FIELDS[name][0]) for name in FIELDS}
-    groups = [REQUIRED, *(names for names in GROUPS if any(name in columns for name in names))]
+    required = (VIDEO_ID, TEXT) if needs_text else (VIDEO_ID,)
+    groups = [required, *(names for names in GROUPS if any(name in columns for name in names))]
     for names in groups:
         require_columns(table, {name: columns.get(name, column_names[name]) for name in names})
     numeric = [columns[name] for name in NUMERIC if name in columns]

@@ -59,6 +59,8 @@ def find_leakage(dataset: Dataset, speakers: Mapping[str, set[str]]) -> dict[str
 def _speaker_text(speakers: Mapping[str, set[str]]) -> str:
     """Return how many speakers occur in several splits, as a text."""
     counts = Counter(name for split, names in speakers.items() if split in SPLITS for name in names)
+    if not counts and (names := set[str]().union(*speakers.values())):
+        return f"{len(names)}, in no split"
     if not counts:
         return "not recorded: the same person may stand in several splits"
     return f"{sum(n > 1 for n in counts.values())} of {len(counts)} in several splits"

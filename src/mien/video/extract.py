@@ -1,4 +1,4 @@
-"""`mien extract`: extract features from a folder of videos and write them, with a table of labels, as a Dataset."""
+"""`mien extract`: extract features from a folder of videos and write them, with their labels, as a Dataset."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from mien.engine.threads import limit_numpy_threads, limit_torch_threads
 from mien.errors import DataError, EngineError, MissingExtraError, MissingWeightsError, UsageError, WriteError
 from mien.labels import LabelSpace
 from mien.media.recognition import Recognizer, Speech, SpeechSettings, load_recognizer, recognize
-from mien.media.word_times import timed_words, words_inside
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
 from mien.readers.alarms import ScaleCheck, store_alarms
 from mien.readers.base import ReaderOptions, SourceDataSet, Unit
 from mien.readers.label_columns import parse_labels
+from mien.readers.rules import add_note
 from mien.readers.splits import assign_splits
-from mien.schema import Clip, FeatureSpace, Level, Modality, Utterance, Video
+from mien.recordings import find_videos, only_file_of
+from mien.schema import FeatureSpace, Level, Modality, Video
 from mien.storage import columns
 from mien.storage.dataset import DATASET_FOLDER, Dataset, DatasetFacts, write_dataset
 from mien.storage.files import atomic_file, refuse_links, remove_partial
@@ -39,7 +40,7 @@ from mien.storage.runs import require_spaces
 from mien.storage.split_columns import stack_labels
 from mien.version import __version__
 from mien.video.featurise import LoadedExtractors, featurise, load_extractors
-from mien.video.recordings import find_videos, only_file_of
+from mien.video.labelled_clips import WHOLE_FILE, is_whole_file, labelled_clips, with_recognized_words
 
 DEFAULT_EXTRACTORS = {  # minilm has no vectors of single words
     Level.UTTERANCE: {Modality.TEXT: "minilm", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
@@ -53,7 +54,7 @@ Extracted = tuple[Video, Counter[str]]  # video with features; remark on missing
 
 @dataclass(frozen=True)
 class ExtractRequest:
-    """Options of an extraction. `mapping`, `rename_splits` and `carve` apply to the table of labels."""
+    """Options of an extraction. `reader`, `mapping`, `rename_splits`, `carve` and `labels` apply to the labels."""
 
     extractors: Mapping[Modality, str] | None = None  # modality -> extractor name; None selects the defaults
     level: Level = Level.UTTERANCE  # with WORD, words get vectors, and utterances get their mean
@@ -61,6 +62,7 @@ class ExtractRequest:
     mapping: Mapping[str, str] = field(default_factory=dict)  # field of mien -> column of the label table
     rename_splits: Mapping[str, str] = field(default_factory=dict)  # split name in the labels -> new name
     carve: Mapping[str, float] = field(default_factory=dict)  # split to create -> share of the train videos for it
+    reader: str = "table"  # name of the reader of the labels
     labels: tuple[str, ...] = ()  # labels of other kinds: NAME=COLUMN:KIND[:LOW..HIGH|a,b,c]
     name: str | None = None  # name of the Dataset; None uses the name of its folder
     engine: EngineConfig = field(default_factory=EngineConfig)
@@ -76,7 +78,7 @@ class Extraction:
 
 def extract(
     folder: str | Path,
-    labels: str | Path,
+    labels: str | Path | None,
     out: str | Path,
     request: ExtractRequest | None = None,
     advance: Advance | None = None,
@@ -85,7 +87,8 @@ def extract(
 
     Args:
         folder: Folder with one media file per video, named VIDEO_ID.SUFFIX. Cluster workers need it at the same path.
-        labels: CSV file in the format of `mien import table`. Speech is recognised where a row has no transcript.
+        labels: File that `request.reader` reads, for example a table; None: in the folder, or the names of its files.
+            Speech is recognised where there is no transcript. A single utterance without times is the whole file.
         out: Folder of the Dataset. A hidden folder beside it caches the features of each video for repeated calls.
         request: Further options; None uses the defaults.
         advance: Called with the number of finished videos and the number of all videos.
@@ -101,16 +104,15 @@ def extract(
     if not names:
         raise UsageError("Expected at least one extractor, but got none for text, acoustic and visual; name one")
     require_replaceable(out, DATASET_FOLDER)
-    # Unit.ID: a recording is found by its id
-    options = ReaderOptions(request.mapping, labels=parse_labels(request.labels), unit=Unit.ID)
-    source = open_reader("table", [Path(labels)], options)
+    source, files = _open_labels(Path(os.path.abspath(folder)), labels, request)
     roles = assign_splits(source.splits, request.rename_splits, request.carve, notes=source.notes)
-    files = find_videos(Path(os.path.abspath(folder)))
     context = ExtractionContext(load_extractors(names, request.level), request.speech)
     cache = FeatureCache(cache_beside(out), context, source.label_spaces)
     refuse_links(cache.folder.parent, cache.folder.name)
     remove_partial(cache.folder, ".*.partial-*")  # left by killed processes
     labelled = list(source.videos)
+    if not source.recordings:  # else the reader knows that each file is one utterance
+        add_note(source.notes, WHOLE_FILE, sum(map(is_whole_file, labelled)))
     jobs, reasons = _plan_jobs(labelled, files, cache)
 
     def progress(n_waiting: int) -> None:
@@ -121,6 +123,7 @@ def extract(
     failed = {video.id: reasons[video.id] for video in labelled if video.id in reasons}
     origin = {
         "source": "extract",
+        **({"reader": request.reader} if request.reader != "table" else {}),
         "files": {path.name: sha256_of(path) for path in source.files},
         "mapping": dict(source.mapping),
         "extractors": {str(modality): name for modality, name in names.items()},
@@ -136,6 +139,7 @@ def extract(
         context.extractors.spaces,
         source.sentiment_values,
         origin,
+        source.licence_note,
         label_spaces=source.label_spaces,
         extra_columns=source.extra_columns,
     )
@@ -148,6 +152,18 @@ def extract(
         details = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         raise DataError(f"Expected at least one readable video in {folder}, but got: {details}") from error
     return Extraction(dataset, failed)
+
+
+def _open_labels(
+    folder: Path, labels: str | Path | None, request: ExtractRequest
+) -> tuple[SourceDataSet, Mapping[str, list[Path]]]:
+    """Open the labels, and find the media files: name that a video id may be -> files."""
+    # Unit.ID: a recording is found by its id
+    options = ReaderOptions(request.mapping, labels=parse_labels(request.labels), unit=Unit.ID, needs_text=False)
+    source = open_reader(request.reader, [folder if labels is None else Path(labels)], options)
+    if labels is None and source.recordings:
+        return source, {video: [path] for video, path in source.recordings.items()}
+    return source, find_videos(folder)
 
 
 def _check_of(labelled: Sequence[Video], source: SourceDataSet) -> ScaleCheck:
@@ -246,6 +262,9 @@ class FeatureCache:
         Args:
             labelled: The video with its labelled utterances.
             recording: Its media file, whose content is hashed.
+
+        Returns:
+            The path; the file need not exist.
         """
         facts = {
             "mien": __version__,
@@ -341,10 +360,10 @@ def _read_extracted(
 
 
 def _extract_features(labelled: Video, recording: Path, context: ExtractionContext) -> Extracted:
-    clips, notes = [_labelled_clip(labelled.id, each) for each in labelled.utterances], Counter[str]()
+    clips, notes = labelled_clips(labelled, recording), Counter[str]()
     with limit_numpy_threads(), limit_torch_threads() if "torch" in sys.modules else nullcontext():  # same rounding
         if context.needs_speech(labelled):
-            clips = _with_recognized_words(clips, context.recognize(recording, notes), context.extractors.level, notes)
+            clips = with_recognized_words(clips, context.recognize(recording, notes), context.extractors.level, notes)
         result = featurise(recording, labelled.id, clips, context.extractors)
     for utterance, gold in zip(result.video.utterances, labelled.utterances, strict=True):
         utterance.labels = gold.labels
@@ -371,28 +390,3 @@ def cache_beside(out: Path) -> Path:
 def _masked(reason: str) -> str:
     """Replace every digit of a reason by #, so that reasons that differ only in a number are counted together."""
     return "".join("#" if character.isdigit() else character for character in reason)
-
-
-def _labelled_clip(video_id: str, utterance: Utterance) -> Clip:
-    start_s, end_s = utterance.start_s, utterance.end_s
-    if start_s is None or end_s is None or start_s < 0:
-        raise DataError(
-            f"Expected start and end in seconds of utterance {utterance.index} of {video_id}, but got {start_s} and "
-            f"{end_s}; correct the labels"
-        )
-    return Clip(utterance.index, start_s, end_s, utterance.transcript)
-
-
-def _with_recognized_words(clips: Sequence[Clip], speech: Speech, level: Level, notes: Counter[str]) -> list[Clip]:
-    """Return the clips with missing transcripts filled by recognised words and, at word level, with word times."""
-    timed = []
-    for clip in clips:
-        if not clip.transcript:
-            words = words_inside(speech.words, clip.start_s, clip.end_s)
-            text = speech.separator.join(word.text for word in words)
-            timed.append(dataclasses.replace(clip, transcript=text, words=words))
-        elif level is Level.WORD:
-            timed.append(dataclasses.replace(clip, words=timed_words(clip, speech.words, notes)))
-        else:
-            timed.append(clip)
-    return timed
