@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 import zipfile
 import zlib
+from importlib.resources import files
 from pathlib import Path
 
+import av
 import h5py
 import numpy as np
 import pytest
@@ -82,6 +85,26 @@ def test_a_loop_a_flood_of_memory_and_a_crash_end_in_an_error():
         listed(lambda: die(signal.SIGSEGV))
     with pytest.raises(WorkerError, match="it was killed, perhaps because memory ran out"):
         listed(lambda: die(signal.SIGKILL))
+
+
+@pytest.mark.timeout(60)
+def test_a_decoder_that_the_parent_no_longer_uses_is_not_freed_in_the_child():
+    """It would wait for the threads of the parent, which do not exist in the child."""
+
+    def read():
+        gc.collect()
+        yield 1
+
+    gc.disable()
+    try:
+        container = av.open(str(files("mien") / "sample" / "sample.mp4"))
+        container.streams.video[0].thread_type = "AUTO"
+        cycle = [container, next(container.decode(video=0))]
+        cycle.append(cycle)
+        del container, cycle
+        assert list(read_limited("numbers", FILES, read)) == [1]
+    finally:
+        gc.enable()
 
 
 def test_limits_are_set_by_name_and_wrong_ones_are_refused(monkeypatch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import faulthandler
+import gc
 import os
 import pickle
 import resource
@@ -205,7 +206,7 @@ def read_limited(what: str, paths: Sequence[Path], read: Callable[[], Iterator[T
     _receivers.add(receiver)
     arguments = (sender, read, limits.memory_mib * MIB + 2 * n_bytes, limits.seconds + n_bytes // BYTES_PER_SECOND)
     process = multiprocessing.get_context("fork").Process(target=_send_items, args=arguments, daemon=True)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _no_garbage_collection():
         # The child uses neither the threads nor the locks of this process.
         warnings.simplefilter("ignore", DeprecationWarning)
         process.start()
@@ -232,6 +233,18 @@ def read_limited(what: str, paths: Sequence[Path], read: Callable[[], Iterator[T
         receiver.close()
 
 
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Context manager in which Python frees no reference cycles."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 # Pipes of running children. A child closes its copies, or it would never notice the end of this process.
 _receivers: set[Connection] = set()
 _ITEM, _FAILED, _UNREADABLE, _DONE = range(4)
@@ -242,6 +255,10 @@ def _send_items(sender: Connection, read: Callable[[], Iterator[Any]], memory_by
 
     The last message is the error that the iterator raised, or says that it has ended. Then the child exits.
     """
+    # Objects that the parent no longer uses, such as a decoder or a recogniser, may wait for their threads when they are
+    # freed. These threads do not exist here. The garbage collection was disabled when the child was forked.
+    gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     faulthandler.disable()  # the parent reports a crash

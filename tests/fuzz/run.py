@@ -76,10 +76,11 @@ def _count(report: FuzzReport, answer: dict[str, Any], keep: Path | None) -> Non
 def _run_child(name: str, first: int, stop: int, seed: int) -> Iterator[dict[str, Any]]:
     """Yield an answer per input; a child that dies or hangs gives a failure for the input that it was opening."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=_open_inputs, args=(sender, name, first, stop, seed))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        process.start()
+    # not forked from this process: where other tests have used torch, a forked child waits for its threads for ever
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.fuzz.targets"])
+    process = context.Process(target=_open_inputs, args=(sender, name, first, stop, seed))
+    process.start()
     sender.close()
     begun: dict[str, Any] | None = None
     since = time.monotonic()
