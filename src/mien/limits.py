@@ -255,8 +255,8 @@ def _send_items(sender: Connection, read: Callable[[], Iterator[Any]], memory_by
 
     The last message is the error that the iterator raised, or says that it has ended. Then the child exits.
     """
-    # Objects that the parent no longer uses, such as a decoder or a recogniser, may wait for their threads when they are
-    # freed. These threads do not exist here. The garbage collection was disabled when the child was forked.
+    # Objects that the parent no longer uses, such as a decoder or a recogniser, may wait for their threads when freed.
+    # These threads do not exist here. The garbage collection was disabled when the child was forked.
     gc.freeze()
     gc.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
