@@ -37,6 +37,8 @@ PARTS = {
     AccountPart.SUSPICIOUS: (
         rules.PADDING_GUESSED,
         rules.PADDING_IN_FRONT,
+        rules.LENGTHS_TOO_LONG,
+        rules.SPLIT_UNREAD,
         rules.VALUE_ABSURD,
         rules.TEXT_LIKE_MISSING,
         rules.SEGMENT_UNREAD,

@@ -119,7 +119,7 @@ def _lists_by_split(contents: Mapping[Path, Any], notes: Counter[str]) -> dict[s
     for path, content in contents.items():
         if isinstance(content, dict):
             parts = [key for key, part in content.items() if isinstance(part, list) and part]
-            keys = split_keys(path, parts)
+            keys = split_keys(path, parts, [key for key in parts if is_segments([*content[key][:1]])])
             unread = [key for key in content if key not in keys]
             if unread:
                 notes[with_names(KEY_UNREAD, unread)] += len(unread)
@@ -136,7 +136,7 @@ def _lists_by_split(contents: Mapping[Path, Any], notes: Counter[str]) -> dict[s
                 )
             named = {name: content}
         for key, items in named.items():
-            if split_role(key) in map(split_role, found):
+            if split_role(key) is not None and split_role(key) in map(split_role, found):
                 raise DataError(f"Expected one list of each split, but got two for {key}; leave one of the files out")
             found[key] = (path, items)
     return dict(sorted(found.items(), key=lambda each: SPLITS.index(split_role(each[0]) or SPLITS[0])))
