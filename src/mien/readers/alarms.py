@@ -66,6 +66,7 @@ class _LabelTally:
     n_below: int = 0  # below the neutral value
     n_zero_or_one: int = 0
     n_whole: int = 0
+    n_at_end: int = 0  # values at an end of the range to which values outside are moved
     low: float = np.inf
     high: float = -np.inf
     classes: set[int] = field(default_factory=set)
@@ -105,6 +106,10 @@ class ScaleCheck:
             if not len(known):
                 continue
             values, tally = known[:, 0], self._tallies[space.name]
+            if space.is_graded:
+                # 0 is the usual degree of an absent label, and no sign of clamping
+                ends = space.bounds if space.kind is LabelKind.SCORE else space.bounds[1:]
+                tally.n_at_end += int(np.isin(known, ends).sum())
             tally.n_labels += len(values)
             if space.kind is LabelKind.SCORE:
                 tally.add_scores(values, space.neutral if isinstance(space.neutral, float) else np.nan)
@@ -140,7 +145,8 @@ class ScaleCheck:
             text = (
                 f"{n_clamped:,} of {self._n_values:,} label values lay outside of their range and were moved to its end"
             )
-            name = next(name for name, tally in self._tallies.items() if tally.n_labels)
+            # The rule counts the values of all label spaces together. Those that were moved lie at an end of a range.
+            name = max(self._tallies, key=lambda name: self._tallies[name].n_at_end)
             found.append(Alarm(SCALE_CLAMPED, name, n_clamped, text))
         return found
 

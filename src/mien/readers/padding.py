@@ -97,11 +97,7 @@ def _without_surplus(masks: list[BoolArray], nonzero: Sequence[BoolArray], notes
     Returns:
         The masks, in which the last row of each utterance is not all zero; unchanged if few utterances have such rows.
     """
-    # row i is True if it or a later row has data
-    reached = [
-        np.logical_or.accumulate((mask & rows)[:, ::-1], axis=1)[:, ::-1]
-        for mask, rows in zip(masks, nonzero, strict=True)
-    ]
+    reached = list(map(_up_to_last, masks, nonzero))
     padded = [~mask.all(axis=1) & each.any(axis=1) for mask, each in zip(masks, reached, strict=True)]
     surplus = [(mask & ~each).any(axis=1) & rows for mask, each, rows in zip(masks, reached, padded, strict=True)]
     n_padded, n_surplus = (sum(int(each.sum()) for each in parts) for parts in (padded, surplus))
@@ -111,6 +107,13 @@ def _without_surplus(masks: list[BoolArray], nonzero: Sequence[BoolArray], notes
     return [
         np.where(rows[:, None], mask & each, mask) for mask, each, rows in zip(masks, reached, surplus, strict=True)
     ]
+
+
+def _up_to_last(mask: BoolArray, nonzero: BoolArray) -> BoolArray:
+    """Return a mask (utterance, row) of the rows up to the last one that is in the mask and not all zero."""
+    reversed_rows = (mask & nonzero)[:, ::-1]
+    reached: BoolArray = np.logical_or.accumulate(reversed_rows, axis=1)[:, ::-1]
+    return reached
 
 
 def is_foreign(masks: Sequence[BoolArray], nonzero: Sequence[BoolArray]) -> bool:

@@ -26,6 +26,8 @@ PADDING_GUESSED = "no lengths stored: all-zero rows at both ends taken as paddin
 PADDING_IN_FRONT = "rows within the stored length all zero, rows after it not: padding taken to be in front"
 LENGTHS_TOO_LONG = "stored length ends in all-zero rows in nearly all utterances: these rows taken as padding"
 MASK_FOREIGN = "token mask that does not belong to the rows of text: not used"
+VECTOR_MALFORMED = "entry without a vector of the usual length: utterance lacks the modality"
+ENTRY_MALFORMED = "entry without the usual parts: dropped"
 VALUE_ABSURD = "feature value far beyond the others of its column: taken as missing"
 KEY_UNREAD = "key not read"
 SPLIT_UNREAD = "split not read, because others are train, valid and test"
@@ -87,6 +89,8 @@ ABSURD_ALWAYS = 1e30
 # other values are far smaller.
 LARGEST_HALF = float(np.finfo(np.float16).max)
 ABSURD_RATIO_HALF = 100
+# share of the entries of a file that may be malformed; with more, it is a file of another kind
+MOST_MALFORMED = 0.1
 # about this many values are compared at a time, so that a large array needs no second one of its size
 BLOCK_VALUES = 1 << 20
 SHOWN_NAMES = 12
@@ -128,9 +132,10 @@ def with_names(rule: str, names: Iterable[object], known: Iterable[str] = ()) ->
     return f"{rule}: {', '.join(shown[:SHOWN_NAMES])}{more}"
 
 
-def note_texts(texts: Iterable[str], notes: Counter[str]) -> None:
-    """Count the transcripts that look like a missing value that was written as a text."""
-    add_note(notes, TEXT_LIKE_MISSING, sum(text in TEXTS_OF_MISSING for text in texts))
+def note_text(text: str, notes: Counter[str]) -> None:
+    """Count a transcript that looks like a missing value that was written as a text."""
+    if text in TEXTS_OF_MISSING:
+        notes[TEXT_LIKE_MISSING] += 1
 
 
 def sentiment_label(value: float, notes: Counter[str], bounds: tuple[float, float] = SENTIMENT_RANGE) -> float | None:
