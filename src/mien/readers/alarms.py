@@ -65,7 +65,6 @@ class _LabelTally:
     n_labels: int = 0
     n_below: int = 0  # below the neutral value
     n_zero_or_one: int = 0
-    n_whole: int = 0
     n_at_end: int = 0  # values at an end of the range to which values outside are moved
     low: float = np.inf
     high: float = -np.inf
@@ -75,7 +74,6 @@ class _LabelTally:
         """Update with scores (utterance,); at least one. `neutral` is NaN if there is no neutral value."""
         self.n_below += int((values < neutral).sum())
         self.n_zero_or_one += int(np.isin(values, (0, 1)).sum())
-        self.n_whole += int((values == np.round(values)).sum())
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
 
 
@@ -226,8 +224,7 @@ def _score_alarms(space: LabelSpace, tally: _LabelTally, *, graded: bool) -> lis
     elif graded and not tally.n_below:
         rule = SCALE_NO_NEGATIVE
         text = f"none of {n} scores is below the neutral {space.neutral:g} ({values}); {assumed}: one class only (has0)"
-    # -1, 0 and 1 alone are signs, which are the same on every scale
-    elif graded and tally.low >= -1 and tally.high <= 1 < high and tally.n_whole < tally.n_labels:
+    elif graded and tally.low >= -1 and tally.high <= 1 < high:
         rule = SCALE_WITHIN_ONE
         text = f"none of {n} scores is beyond 1 ({values}); {assumed}, whose 5 and 7 classes do not fit scores up to 1"
     return [Alarm(rule, space.name, tally.n_labels, text)] if rule else []
