@@ -189,6 +189,8 @@ def remedy(alarm: Alarm, origin: Mapping[str, Any]) -> str:
         SCALE_WITHIN_ONE: "if their range is [-1, 1], multiply them by 3 in the file, or leave 5 and 7 classes out",
     }
     usual = "if they have another scale, subtract the neutral value in the file and scale them to [-3, 3]"
+    if alarm.space == EMOTION:
+        usual = "if they have another scale, scale them to [0, 3] in the file"
     return texts.get(alarm.rule, usual)
 
 

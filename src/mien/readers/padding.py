@@ -100,7 +100,8 @@ def _without_surplus(masks: list[BoolArray], nonzero: Sequence[BoolArray], notes
     reached = list(map(_up_to_last, masks, nonzero))
     padded = [~mask.all(axis=1) & each.any(axis=1) for mask, each in zip(masks, reached, strict=True)]
     surplus: list[BoolArray] = [
-        (mask & ~each).any(axis=1) & rows for mask, each, rows in zip(masks, reached, padded, strict=True)
+        np.logical_and((mask & ~each).any(axis=1), rows)
+        for mask, each, rows in zip(masks, reached, padded, strict=True)
     ]
     n_padded, n_surplus = (sum(int(each.sum()) for each in parts) for parts in (padded, surplus))
     if n_surplus < max(LEAST_UTTERANCES, NEARLY_ALL * n_padded):

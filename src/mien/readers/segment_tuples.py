@@ -227,8 +227,10 @@ def _features(items: Sequence[Any], notes: Counter[str]) -> dict[Modality, list[
 
 
 def _segment_form(segments: Sequence[str]) -> re.Pattern[str] | None:
-    """Return the form that the ids of all segments have; None if they have no common form, or some are missing."""
-    return next((form for form in (SEGMENT_ID, DOLLAR_ID, UNDERSCORE_ID) if all(map(form.fullmatch, segments))), None)
+    """Return the form that the ids of all segments have, apart from missing ones; None if they have no common form."""
+    known = [segment for segment in segments if segment]
+    forms = (SEGMENT_ID, DOLLAR_ID, UNDERSCORE_ID)
+    return next((form for form in forms if known and all(map(form.fullmatch, known))), None)
 
 
 def _segment_rows(
