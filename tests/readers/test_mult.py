@@ -219,8 +219,10 @@ def test_a_split_with_an_unknown_name_can_be_renamed_and_is_named_if_there_are_a
     source = open_reader("mult", [write_pickle(tmp_path / "x.pkl", data)])
     assert source.splits == {"train_v": "train", "test_v": "test", "valid_v": "eval"}
     data["valid"] = data["eval"]
+    data["config"] = {"text": {"model": "glove"}, "audio": "covarep"}  # of MMSA-FET, no split
     source = open_reader("mult", [write_pickle(tmp_path / "y.pkl", data)])
     assert source.notes[f"{rules.SPLIT_UNREAD}: eval"] == 1
+    assert source.notes["key not read: config"] == 1
 
 
 def test_the_lists_of_conv_emotion_are_recognised(tmp_path: Path) -> None:

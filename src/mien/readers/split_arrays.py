@@ -78,7 +78,11 @@ def open_splits(path: Path, loaded: object, known: Collection[str], notes: Count
         DataError: The pickle has no split, or its streams have wrong shapes.
     """
     parts = {key: part for key, part in loaded.items() if isinstance(part, dict)} if isinstance(loaded, dict) else {}
-    with_streams = [key for key, part in parts.items() if any(stream in part for stream in KEYS.values())]
+    with_streams = [
+        key
+        for key, part in parts.items()
+        if any(isinstance(part.get(stream), list | np.ndarray) for stream in KEYS.values())
+    ]
     keys = split_keys(path, parts, with_streams)
     if not isinstance(loaded, dict) or not keys:
         got = f"the keys {_shown_keys(loaded)}" if isinstance(loaded, dict) else type(loaded).__name__
