@@ -109,7 +109,9 @@ def test_train_and_resume(data, tmp_path):
 
 def test_train_shows_a_line_per_epoch_on_standard_error(data, tmp_path):
     result = mien("train", data, "--out", tmp_path / "run", *QUICK)
-    lines = result.stderr.splitlines()
+    # the first line is about the scale: the scores are -1 and 1
+    note, *lines = result.stderr.splitlines()
+    assert "is beyond 1 (-1 to 1)" in note
     assert [line.split("  ")[0] for line in lines] == [
         "train cim seed 0: epoch 1 of 2",
         "train cim seed 0: epoch 2 of 2",

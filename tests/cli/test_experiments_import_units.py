@@ -23,13 +23,11 @@ def test_ids_of_utterances_are_named_by_import_and_describe(table, tmp_path):
     roles = ("--rename-split", "none=train", "--carve", "valid=0.5")
     for text in (said("import", "table", table, "--out", tmp_path / "d", *roles), said("describe", tmp_path / "d")):
         line = " ".join(text.split())
-        assert "The ids look like ids of utterances" in line
-        assert re.search(r"\d videos \(talk\d, talk\d, talk\d.*\) are in several splits\.", line)
-        assert "import again with --unit video; else --unit id." in line
-    for unit in ("video", "id", "utterance"):
-        assert "The ids look like" not in said(
-            "import", "table", table, "--out", tmp_path / "d", *roles, "--unit", unit
-        )
+        assert "the ids look like ids of utterances" in line
+        assert re.search(r"\d videos \(talk\d, talk\d, talk\d.*\) in several splits; if they are", line)
+        assert "import again with --unit video; else --unit id" in line
+    for unit, text in (("video", "ids look like"), ("id", "ids look like"), ("utterance", "import again with --unit")):
+        assert text not in said("import", "table", table, "--out", tmp_path / "d", *roles, "--unit", unit)
 
 
 def test_a_split_by_utterance_is_described_without_a_remedy(tmp_path):
@@ -37,7 +35,7 @@ def test_a_split_by_utterance_is_described_without_a_remedy(tmp_path):
     (tmp_path / "talks.csv").write_text("video_id,index,text,split\n" + rows, encoding="utf-8")
     text = said("import", "table", tmp_path / "talks.csv", "--out", tmp_path / "d", "--unit", "utterance")
     line = " ".join(text.split())
-    assert "5 videos (talk0, talk1, talk2, ...) are in several splits." in line
+    assert "5 videos (talk0, talk1, talk2, ...) in several splits" in line
     assert "import again with --unit" not in line
 
 

@@ -34,7 +34,7 @@ def test_a_missing_or_empty_file(tmp_path):
 
 def test_a_wrong_format_for_the_named_source(table, tmp_path):
     line = complaint(FAILED, "import", "csd", table, "--out", tmp_path / "d")
-    assert "for the reader 'csd', but got text (reader table or meld); name the reader that fits the file" in line
+    assert "but got none; name the files or their folder, or choose the reader table for a table" in line
     np.savez(tmp_path / "x.npz", a=np.zeros(3))
     line = complaint(FAILED, "import", "mmsa", tmp_path / "x.npz", "--out", tmp_path / "d")
     assert line.startswith(f"Expected a pickle of arrays in {tmp_path}/x.npz for the reader 'mmsa', but got")

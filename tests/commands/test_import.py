@@ -181,7 +181,7 @@ def test_bad_requests_are_refused_before_anything_is_written(table, tmp_path):
     refused(SettingsError, "Expected no --map for the reader 'mmsa'", "mmsa", mapping={"text": "x"})
     refused(DataError, "Expected a column 'words' in .*talks.csv, but got video_id,", mapping={"text": "words"})
     refused(DataError, "Expected a file at .*nowhere.csv for the reader 'table'", path=tmp_path / "nowhere.csv")
-    refused(DataError, "for the reader 'csd', but got text .reader table or meld.; name the reader", "csd")
+    refused(DataError, ".csd files beside the list of folds .*, but got none; .* the reader table for a table", "csd")
     refused(UsageError, "Expected --rename-split to name a split of the data set", rename_splits={"valid": "test"})
     refused(
         DataError,

@@ -161,3 +161,12 @@ def test_a_unit_that_is_unknown_or_does_not_fit_the_reader_is_refused(tmp_path):
         UsageError, match="Expected --unit video with the readers table, arrays, but got it with 'mmsa'"
     ):
         import_dataset("mmsa", [path], tmp_path / "d", ImportOptions(unit="video"))
+
+
+def test_two_names_of_one_field_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", video_id=np.array(["a", "b"]), one=np.ones((2, 3)), two=np.ones((2, 3)))
+    options = ImportOptions(mapping={"voice": "one", "acoustic": "two"})
+    with pytest.raises(
+        UsageError, match="for the field acoustic, but got voice=one and acoustic=two; leave one of them out"
+    ):
+        import_dataset("arrays", [tmp_path / "a.npz"], tmp_path / "d", options)

@@ -44,6 +44,8 @@ def alarms(
         ([0, 0.5, 3] * 5, rules.SCALE_NO_NEGATIVE),
         ([-1, -2] * 6, rules.SCALE_ONE_CLASS),
         ([-0.8, 0, 0.4, 1] * 4, rules.SCALE_WITHIN_ONE),
+        ([-1, 1] * 8, rules.SCALE_WITHIN_ONE),
+        ([-1, 0, 1] * 8, rules.SCALE_WITHIN_ONE),
     ],
 )
 def test_scores_on_another_scale_raise_one_alarm(values: list[float], rule: str) -> None:
@@ -65,8 +67,6 @@ def test_alarms_are_counted_and_stored_only_where_there_are_any() -> None:
     "values",
     [
         [-3, 0, 1.5, 2] * 4,
-        [-1, 1] * 8,  # signs are the same on every scale
-        [-1, 0, 1] * 8,
         [0, 1] * (LEAST_LABELS // 2 - 1),  # too few to tell
         [],
     ],
@@ -133,3 +133,14 @@ def test_an_alarm_says_what_was_found_what_is_assumed_and_a_remedy_of_the_reader
     assert "multiply them by 3" in sims.text({"source": "csd", "mapping": "damaged"})
     (single,) = alarms([-1, -2] * 6)
     assert single.text({}).endswith("check that these are the labels you mean")
+
+
+def test_clamped_labels_are_those_of_the_label_space_that_has_them() -> None:
+    rng = np.random.default_rng(3)
+    for scale, space in ((1, "sentiment"), (100, "emotion")):
+        check = ScaleCheck([SENTIMENT_SPACE, EMOTION_SPACE])
+        emotions = np.clip(rng.uniform(0, 3, (40, 6)) * (rng.uniform(size=(40, 6)) < 0.2) * scale, 0, 3)
+        sentiment = np.clip(rng.uniform(-3, 3, (40, 1)) * (5 if space == "sentiment" else 1), -3, 3)
+        check.add({"sentiment": sentiment, "emotion": emotions})
+        (alarm,) = check.alarms({rules.LABEL_CLAMPED: 30})
+        assert (alarm.rule, alarm.space) == (rules.SCALE_CLAMPED, space)

@@ -263,3 +263,16 @@ def test_mosi_needs_no_options(data_dir: Path) -> None:
     assert sum(each.sentiment == 1.0 for each in test) == 467
     assert {space.n_features for space in source.spaces.values()} == {100, 73}
     assert source.notes == {}
+
+
+def test_remedies_for_arrays_of_another_kind_work(tmp_path: Path) -> None:
+    def refused(**changed: Any) -> str:
+        with pytest.raises(DataError) as told:
+            opened(tmp_path, arrays_data() | changed)
+        return str(told.value)
+
+    remedy = "read names of classes with --label sentiment=sentiment:classes"
+    assert refused(sentiment=np.array(["-1"] * 5)).endswith(remedy)
+    assert refused(segment=np.arange(5.0)).endswith("store whole numbers")
+    assert refused(label=np.array([0, 1, 2, 0, 1])).endswith("if classes, with --label sentiment=label:classes")
+    assert refused(text=np.array(["a"] * 5).reshape(5, 1)).endswith("--map transcript=text")

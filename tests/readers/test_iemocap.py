@@ -120,3 +120,14 @@ def test_parts_that_do_not_fit_are_refused(tmp_path: Path, case: str) -> None:
     change(data)
     with pytest.raises(DataError, match=told):
         open_reader("iemocap", [write_pickle(tmp_path / "x.pkl", data)])
+
+
+@pytest.mark.parametrize("bad", [[], None, [1.0, 2.0], "abc"])
+def test_one_malformed_vector_costs_only_itself(tmp_path: Path, bad: object) -> None:
+    data = list(iemocap_data())
+    data[4] = {name: list(rows) for name, rows in data[4].items()}
+    data[4]["Ses05F_impro02"][1] = bad
+    source = open_reader("iemocap", [write_pickle(tmp_path / "x.pkl", tuple(data))])
+    utterances = videos_of(source)["Ses05F_impro02"].utterances
+    assert [Modality.ACOUSTIC in each.features for each in utterances] == [True, False, True, True]
+    assert source.notes[rules.VECTOR_MALFORMED] == 1

@@ -41,7 +41,7 @@ def test_a_missing_text_is_empty(tmp_path: Path) -> None:
     data[5][0] = [None, float("nan"), "nan"]
     source = open_reader("meld-features", [write_pickle(tmp_path / "x.pkl", data)])
     assert [each.transcript for each in videos_of(source)["dia0"].utterances] == ["", "", "nan"]
-    assert source.notes == {"transcript that is only None, nan or <NA>: kept": 1}
+    assert source.notes == {"transcript that is only None, nan, NULL or the like: kept": 1}
 
 
 def test_other_parts_are_refused(tmp_path: Path) -> None:

@@ -211,3 +211,20 @@ def test_a_file_in_the_layout_of_mult(data_dir: Path) -> None:
     assert counts == {"train": 10, "valid": 4, "test": 4}
     # audio[0, 49, 3] of train is -inf
     assert source.notes == {rules.PADDING_GUESSED: 18, rules.VALUE_NOT_FINITE: 1, rules.WORD_NOT_FINITE: 1}
+
+
+def test_a_split_with_an_unknown_name_can_be_renamed_and_is_named_if_there_are_all_three(tmp_path: Path) -> None:
+    data = mult_data()
+    data["eval"] = data.pop("valid")
+    source = open_reader("mult", [write_pickle(tmp_path / "x.pkl", data)])
+    assert source.splits == {"train_v": "train", "test_v": "test", "valid_v": "eval"}
+    data["valid"] = data["eval"]
+    data["config"] = {"text": {"model": "glove"}, "audio": "covarep"}  # of MMSA-FET, no split
+    source = open_reader("mult", [write_pickle(tmp_path / "y.pkl", data)])
+    assert source.notes[f"{rules.SPLIT_UNREAD}: eval"] == 1
+    assert source.notes["key not read: config"] == 1
+
+
+def test_the_lists_of_conv_emotion_are_recognised(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="have the readers iemocap .* and meld-features"):
+        open_reader("mult", [write_pickle(tmp_path / "x.pkl", [{"a": [1]}, {"a": [2]}, ["a"]])])

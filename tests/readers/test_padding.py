@@ -72,3 +72,25 @@ def test_a_token_mask_belongs_to_the_rows_or_not(
 def test_no_utterance_is_no_reason_to_refuse_a_mask() -> None:
     empty = np.zeros((0, 3), dtype=bool)
     assert not is_foreign([empty], [empty])
+
+
+@pytest.mark.parametrize("in_front", [False, True])
+def test_lengths_that_are_too_long_in_all_utterances_are_shortened(in_front: bool) -> None:
+    lengths = np.array([2, 3, 4, 2, 3, 4])
+    nonzero = np.arange(6) < lengths[:, None]
+    mask = np.arange(6) < lengths[:, None] + 1  # such as a token at the end that the features lack
+    rows = nonzero[:, ::-1] if in_front else nonzero
+    notes: Counter[str] = Counter()
+    (found,) = with_padding_side([mask], [rows], "the lengths", notes)
+    assert (found == rows).all()
+    assert notes[rules.LENGTHS_TOO_LONG] == 6
+
+
+def test_a_zero_row_at_the_end_of_some_utterances_is_data() -> None:
+    mask = np.arange(6) < np.array([2, 3, 4, 2, 3, 4])[:, None]
+    nonzero = mask.copy()
+    nonzero[0, 1] = nonzero[3, 1] = False
+    notes: Counter[str] = Counter()
+    (found,) = with_padding_side([mask], [nonzero], "the lengths", notes)
+    assert (found == mask).all()
+    assert notes == {}

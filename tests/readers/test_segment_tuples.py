@@ -119,7 +119,7 @@ def test_a_file_that_is_no_list_of_another_split_is_refused(tmp_path: Path, othe
             r"one sentiment score per utterance in 'labels' of 'train'",
         ),
         (
-            {"train": [*segments("a"), ((["a"], np.ones((1, 9)), np.ones((1, 3))), np.ones((1, 1)), "v[0]")]},
+            {"train": [*segments("a")] + [((["a"], np.ones((1, 9)), np.ones((1, 3))), np.ones((1, 1)), "v[0]")] * 2},
             r"visual vectors of 2 numbers in every utterance of 'train'",
         ),
     ],
@@ -127,3 +127,17 @@ def test_a_file_that_is_no_list_of_another_split_is_refused(tmp_path: Path, othe
 def test_what_is_wrong_is_said(tmp_path: Path, data: object, message: str) -> None:
     with pytest.raises(DataError, match=rf"^Expected {message}"):
         opened(tmp_path, data)
+
+
+def test_a_malformed_entry_costs_only_itself(tmp_path: Path) -> None:
+    def entry(number: int, n_vectors: int = 2) -> tuple[Any, ...]:
+        return ((["a", "b"], np.ones((n_vectors, 4)), np.ones((2, 3))), np.ones((1, 1)), f"v[{number}]")
+
+    source = opened(tmp_path, {"train": [*map(entry, range(10)), entry(10, 1)]})
+    utterances = videos_of(source)["v"].utterances
+    assert [Modality.VISUAL in each.features for each in utterances] == [True] * 10 + [False]
+    assert all(Modality.ACOUSTIC in each.features for each in utterances)
+    assert source.notes[rules.VECTOR_MALFORMED] == 1
+    source = opened(tmp_path, {"train": [*map(entry, range(10)), None]})
+    assert len(videos_of(source)["v"].utterances) == 10
+    assert source.notes[rules.ENTRY_MALFORMED] == 1

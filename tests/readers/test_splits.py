@@ -175,3 +175,18 @@ def test_the_remedy_for_a_carve_names_the_split_of_the_data_set():
     with pytest.raises(UsageError, match="--rename-split Dev=test"):
         assign_splits(splits, {}, {"valid": 0.5})
     assert set(assign_splits(splits, {"Dev": "test"}, {"valid": 0.5}).values()) == {"train", "valid", "test"}
+
+
+def test_names_with_a_word_for_split_are_known() -> None:
+    names = ("train_set", "Validation Set", "testset", "dev-data", "test_split", "TRAIN ", "set", "eval_set", "dataset")
+    assert [split_role(name) for name in names] == [
+        "train",
+        "valid",
+        "test",
+        "valid",
+        "test",
+        "train",
+        None,
+        None,
+        None,
+    ]

@@ -41,7 +41,7 @@ def test_ids_and_texts_stay_text_and_empty_cells_are_missing(tmp_path: Path) -> 
     assert zeros.sentiment == 0
     assert zeros.emotions is not None
     assert not zeros.emotions.any()
-    assert source.notes == {}
+    assert source.notes == {rules.TEXT_LIKE_MISSING: 1}
 
 
 def test_order_is_by_start_and_the_index_stays(tmp_path: Path) -> None:

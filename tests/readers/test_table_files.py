@@ -118,9 +118,21 @@ def test_the_remedy_for_one_column_is_not_a_mapping(tmp_path: Path) -> None:
     table = open_table_file(write_text(tmp_path / "t.csv", "video_id text\nv a\n"), "table")
     with pytest.raises(DataError, match="got video_id text; separate the columns by commas, semicolons, tabs or"):
         require_columns(table, {"text": "text"})
-    table = open_table_file(write_text(tmp_path / "t.json", '{"data": []}'), "table")
+    table = open_table_file(write_text(tmp_path / "t.json", '{"data": 1}'), "table")
     with pytest.raises(DataError, match="got data; give every row all its columns"):
         require_columns(table, {"text": "text"})
+    table = open_table_file(write_text(tmp_path / "t.csv", "Labels of May;;\nvideo_id;text;sad\nv;a;1\n"), "table")
+    with pytest.raises(DataError, match="the first row needs the names of the columns: remove the rows above it"):
+        require_columns(table, {"text": "text"})
+    table = open_table_file(write_text(tmp_path / "t.csv", "video_id,text,sad\nv,a,1\n"), "table")
+    with pytest.raises(DataError, match="or read those that there are with --label emotion=LABEL=COLUMN"):
+        require_columns(table, {"fear": "fear"})
+
+
+@pytest.mark.parametrize("text", ['{"data": [{"video_id": "v"}]}', '{"video_id": {"0": "v"}, "text": {"0": "a"}}'])
+def test_columns_in_place_of_rows_are_named_as_the_reason(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match=r"but got one object with lists or objects in .*records"):
+        open_table_file(write_text(tmp_path / "t.json", text), "table")
 
 
 def test_columns_of_bytes_and_lists_are_left_out(tmp_path: Path) -> None:

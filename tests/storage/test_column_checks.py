@@ -47,7 +47,7 @@ def test_a_repeated_extreme_is_found_at_either_end(rows):
     assert [(each["column"], each["value"], each["utterances"]) for each in found] == [(0, -999, 6), (4, 255, 6)]
     assert {each["reason"] for each in found} == {"repeated extreme"}
     rows[:, 0] = np.arange(60)
-    rows[2, 0] = -999  # once is an outlier
+    rows[2, 0] = -998  # once is an outlier
     assert [each["column"] for each in suspected(rows)] == [4]
 
 
@@ -60,3 +60,14 @@ def test_the_pieces_do_not_matter(rows):
 def test_few_rows_have_no_usual_size(rows):
     rows[0, 0] = 1e38
     assert suspected(rows[:7]) == []
+
+
+def test_a_usual_placeholder_is_found_even_once_and_any_other_value_if_it_is_very_far() -> None:
+    for value, is_found in ((-999, True), (9999, True), (65504, True), (-500, False), (123_456, True)):
+        rows = np.random.default_rng(4).normal(size=(50, 3)).astype(np.float32)
+        rows[7, 1] = value
+        found = [(each["column"], each["value"], each["utterances"], each["reason"]) for each in suspected(rows)]
+        assert found == ([(1, value, 1, "far extreme")] if is_found else [])
+    rows = np.tile(np.arange(-1000, 1000, 40, dtype=np.float32)[:, None], (1, 3))
+    rows[7, 1] = -999  # not far from the others
+    assert suspected(rows) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mien.storage.suspicions import column_cell, shared_texts, stored_alarms, suspicions
+from mien.storage.suspicions import column_cell, shared_texts, stored_alarms, suspicions, without_splits
 
 SOUND = {
     "utterances": 40,
@@ -52,3 +52,9 @@ def test_leaks_are_explained():
 def test_alarms_of_a_foreign_card_are_texts_or_ignored():
     assert stored_alarms({"alarms": ["sentiment: doubtful", 7]}) == ["sentiment: doubtful"]
     assert stored_alarms({"alarms": "sentiment"}) == stored_alarms({"alarms": 3}) == stored_alarms({}) == []
+
+
+def test_data_without_any_split_are_pointed_out() -> None:
+    (text,) = without_splits(["none"])
+    assert "--rename-split none=train" in text
+    assert without_splits(["train", "none"]) == without_splits([]) == []

@@ -87,3 +87,11 @@ def test_videos_of_several_utterances_are_videos() -> None:
 def test_a_number_in_brackets_may_be_the_only_notation_that_is_wanted() -> None:
     assert split_ids(["a[3]", "a_3", "a"]) == {"a[3]": ("a", 3), "a_3": ("a", 3)}
     assert split_ids(["-3g$_$07"]) == {"-3g$_$07": ("-3g", 7)}
+
+
+def test_numbers_right_after_a_letter_are_recognised_if_nearly_all_ids_share_their_video() -> None:
+    found = numbered_ids({f"talk{letter}{number:02d}": 1 for letter in "abcd" for number in range(5)})
+    assert found is not None
+    assert found.parts["talkb03"] == ("talkb", 3)
+    assert numbered_ids({f"dia{number:02d}": 1 for number in range(40)}) is None
+    assert numbered_ids({f"{letter}x{number}": 1 for number, letter in enumerate("abcdefghij", 10)}) is None

@@ -125,7 +125,7 @@ class TrainCall:
     inputs: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated modalities: text, acoustic (audio), visual (video); default: all there are."
+            help="Comma-separated modalities: text, acoustic (audio, voice), visual (video, face); default: all."
         ),
     ] = None
     tasks: Annotated[

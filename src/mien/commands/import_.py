@@ -140,10 +140,18 @@ def _field_names(reader: str, mapping: Mapping[str, str]) -> dict[str, str]:
     """
     fields = READERS[reader].fields if reader in READERS else {}
     aliases = {name: str(modality) for name, modality in MODALITY_ALIASES.items()}
-    return {
-        aliases[field] if field not in fields and aliases.get(field) in fields else field: column
-        for field, column in mapping.items()
-    }
+    named: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for given, column in mapping.items():
+        field = aliases[given] if given not in fields and aliases.get(given) in fields else given
+        if field in named:
+            raise UsageError(
+                f"Expected one --map for the field {field}, but got {names[field]}={named[field]} and "
+                f"{given}={column}; leave one of them out"
+            )
+        names[field] = given
+        named[field] = column
+    return named
 
 
 def _load_extractor(options: ImportOptions) -> TextExtractor | None:

@@ -243,4 +243,4 @@ def retranscriber_or_reason(
         if required:
             raise
         # nobody asked for word errors, so that there is nothing to leave out
-        return str(error).removesuffix(f"; {LEAVE_OUT}")
+        return str(error).removesuffix(f"; {LEAVE_OUT}").removesuffix(f", or {LEAVE_OUT}")

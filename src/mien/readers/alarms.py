@@ -65,7 +65,7 @@ class _LabelTally:
     n_labels: int = 0
     n_below: int = 0  # below the neutral value
     n_zero_or_one: int = 0
-    n_whole: int = 0
+    n_at_end: int = 0  # values at an end of the range to which values outside are moved
     low: float = np.inf
     high: float = -np.inf
     classes: set[int] = field(default_factory=set)
@@ -74,7 +74,6 @@ class _LabelTally:
         """Update with scores (utterance,); at least one. `neutral` is NaN if there is no neutral value."""
         self.n_below += int((values < neutral).sum())
         self.n_zero_or_one += int(np.isin(values, (0, 1)).sum())
-        self.n_whole += int((values == np.round(values)).sum())
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
 
 
@@ -105,6 +104,10 @@ class ScaleCheck:
             if not len(known):
                 continue
             values, tally = known[:, 0], self._tallies[space.name]
+            if space.is_graded:
+                # 0 is the usual degree of an absent label, and no sign of clamping
+                ends = space.bounds if space.kind is LabelKind.SCORE else space.bounds[1:]
+                tally.n_at_end += int(np.isin(known, ends).sum())
             tally.n_labels += len(values)
             if space.kind is LabelKind.SCORE:
                 tally.add_scores(values, space.neutral if isinstance(space.neutral, float) else np.nan)
@@ -140,7 +143,8 @@ class ScaleCheck:
             text = (
                 f"{n_clamped:,} of {self._n_values:,} label values lay outside of their range and were moved to its end"
             )
-            name = next(name for name, tally in self._tallies.items() if tally.n_labels)
+            # The rule counts the values of all label spaces together. Those that were moved lie at an end of a range.
+            name = max(self._tallies, key=lambda name: self._tallies[name].n_at_end)
             found.append(Alarm(SCALE_CLAMPED, name, n_clamped, text))
         return found
 
@@ -185,6 +189,8 @@ def remedy(alarm: Alarm, origin: Mapping[str, Any]) -> str:
         SCALE_WITHIN_ONE: "if their range is [-1, 1], multiply them by 3 in the file, or leave 5 and 7 classes out",
     }
     usual = "if they have another scale, subtract the neutral value in the file and scale them to [-3, 3]"
+    if alarm.space == EMOTION:
+        usual = "if they have another scale, scale them to [0, 3] in the file"
     return texts.get(alarm.rule, usual)
 
 
@@ -220,8 +226,7 @@ def _score_alarms(space: LabelSpace, tally: _LabelTally, *, graded: bool) -> lis
     elif graded and not tally.n_below:
         rule = SCALE_NO_NEGATIVE
         text = f"none of {n} scores is below the neutral {space.neutral:g} ({values}); {assumed}: one class only (has0)"
-    # -1, 0 and 1 alone are signs, which are the same on every scale
-    elif graded and tally.low >= -1 and tally.high <= 1 < high and tally.n_whole < tally.n_labels:
+    elif graded and tally.low >= -1 and tally.high <= 1 < high:
         rule = SCALE_WITHIN_ONE
         text = f"none of {n} scores is beyond 1 ({values}); {assumed}, whose 5 and 7 classes do not fit scores up to 1"
     return [Alarm(rule, space.name, tally.n_labels, text)] if rule else []

@@ -19,7 +19,6 @@ from mien.readers.rules import (
     ARRAY_UNREAD,
     attach_vector,
     emotion_labels,
-    note_texts,
     sentiment_label,
     usable_end,
     with_names,
@@ -100,7 +99,6 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     if EMOTIONS[0] in arrays:
         arrays["emotions"] = np.stack([arrays[name] for name in EMOTIONS], axis=1)
     rows = _rows_of_arrays(path, arrays)
-    note_texts((row.utterance.transcript for row in rows), notes)
     for each in own:
         add_own_labels([row.utterance.labels for row in rows], each, _array_cells(path, by_name, each.columns))
     groups = group(rows, notes, path, numbered="index" in arrays, unit=options.unit)
@@ -230,10 +228,9 @@ def _require_shapes(path: Path, arrays: Mapping[str, AnyArray], used: Mapping[st
         allowed = kinds.get(field, "fiu")
         if values.dtype.kind not in allowed:
             expected = " or ".join(dict.fromkeys(KINDS[kind] for kind in allowed))
-            hint = "transcript" if values.dtype.kind in "US" else field
             raise DataError(
                 f"Expected {expected} in array {used[field]!r} of {path} (field {field!r}), but got "
-                f"{KINDS.get(values.dtype.kind, str(values.dtype))}; say what it holds with --map {hint}={used[field]}"
+                f"{KINDS.get(values.dtype.kind, str(values.dtype))}; {_kind_remedy(field, used[field], values)}"
             )
     if "index" in arrays and (arrays["index"] > LARGEST_INDEX).any():
         raise DataError(
@@ -246,8 +243,20 @@ def _require_shapes(path: Path, arrays: Mapping[str, AnyArray], used: Mapping[st
         if len(unexpected):
             raise DataError(
                 f"Expected only 0 and 1 in array {name!r} of {path}, but got {unexpected[0]}; "
-                f"if these are scores in [-3, 3], say so with --map sentiment={name}"
+                f"if these are scores in [-3, 3], say so with --map sentiment={name}; if classes, with --label "
+                f"{SENTIMENT}={name}:classes"
             )
+
+
+def _kind_remedy(field: str, name: str, values: AnyArray) -> str:
+    """Return what to do about an array with values of another kind than its field needs."""
+    if field == "index":
+        return "store whole numbers"
+    if values.dtype.kind not in "US":
+        return f"say what it holds with --map {field}={name}"
+    if field in (SENTIMENT, SENTIMENT_CLASS):
+        return f"store numbers, or read names of classes with --label {SENTIMENT}={name}:classes"
+    return f"say what it holds with --map transcript={name}" if field in {*Modality} else "store numbers"
 
 
 def _rows_of_arrays(path: Path, arrays: Mapping[str, AnyArray]) -> list[Row]:

@@ -20,7 +20,7 @@ from mien.errors import DataError
 from mien.labels import PAPER_SPACES, LabelSpace
 from mien.limits import read_limited
 from mien.readers.label_columns import LabelOption
-from mien.readers.rules import ID_NUMBER_READ, ROW_REPEATED, VIDEO_EMPTY
+from mien.readers.rules import ID_NUMBER_READ, ROW_REPEATED, VIDEO_EMPTY, note_text
 from mien.readers.splits import same_split
 from mien.readers.transcripts import SharedTranscripts
 from mien.schema import FeatureSpace, Modality, SentimentValues, Utterance, Video, in_start_order
@@ -285,6 +285,7 @@ def group(
             row.utterance.index = len(video_rows)
         video_rows.append(row)
         shared.see(row.utterance.transcript, split)
+        note_text(row.utterance.transcript, notes)
     if not groups.rows:
         raise DataError(f"Expected at least one row with an utterance in {path}, but got none; check the file")
     for video_id, video_rows in groups.rows.items():

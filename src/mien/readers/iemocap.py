@@ -21,7 +21,7 @@ from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import only_file
 from mien.readers.pickles import read_pickle
 from mien.readers.positional import TEST, TRAIN, PositionalFile, texts, usual_features
-from mien.readers.rules import attach_vector, note_texts
+from mien.readers.rules import attach_vector
 from mien.readers.split_arrays import shown
 from mien.schema import EMOTION, FloatArray, Modality, Utterance
 
@@ -112,10 +112,10 @@ def _open(paths: Sequence[Path], label_space: LabelSpace) -> SourceDataSet:
     parts = file.parts(read_pickle(path, "iemocap"))
     splits = file.splits(parts)
     notes: Counter[str] = Counter()
+    parts = file.with_whole_vectors(parts, FEATURES.values(), notes)
     dialogues = {name: _dialogue(file, name, parts) for name in parts[PARTS[0]]}
     spaces = file.spaces("iemocap", FEATURES, [each.features for each in dialogues.values()])
     features = dict(zip(dialogues, usual_features([each.features for each in dialogues.values()], notes), strict=True))
-    note_texts((text for each in dialogues.values() for text in each.transcripts), notes)
     rows = (row for each in dialogues.values() for row in _rows(each, splits.get(each.id), path, label_space))
     groups = group(rows, notes, path, numbered=True)
 

@@ -19,7 +19,7 @@ from mien.readers.input_files import only_file
 from mien.readers.meld import EMOTION_CLASSES, LABEL_SPACES, SENTIMENT_CLASSES
 from mien.readers.pickles import read_pickle
 from mien.readers.positional import TEST, TRAIN, PositionalFile, texts, usual_features
-from mien.readers.rules import attach_vector, note_texts
+from mien.readers.rules import attach_vector
 from mien.schema import EMOTION, SENTIMENT, FloatArray, Modality, Utterance
 
 PARTS = (
@@ -69,10 +69,10 @@ def open_meld_features(paths: Sequence[Path], options: ReaderOptions) -> SourceD
     parts = file.parts(read_pickle(path, "meld-features"))
     splits = file.splits(parts)
     notes: Counter[str] = Counter()
+    parts = file.with_whole_vectors(parts, FEATURES.values(), notes)
     dialogues = {number: _meld_dialogue(file, number, parts) for number in parts[PARTS[0]]}
     spaces = file.spaces("meld-features", FEATURES, [each.features for each in dialogues.values()])
     features = dict(zip(dialogues, usual_features([each.features for each in dialogues.values()], notes), strict=True))
-    note_texts((text for each in dialogues.values() for text in each.transcripts), notes)
     rows = (row for number, each in dialogues.items() for row in _meld_rows(number, each, splits.get(number), path))
     groups = group(rows, notes, path, numbered=True)
 

@@ -18,7 +18,7 @@ from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import only_file
 from mien.readers.padding import is_foreign, nonzero_rows, with_padding_side
 from mien.readers.pickles import read_pickle
-from mien.readers.rules import MASK_FOREIGN, add_note, attach_rows, note_texts, without_zero_ends
+from mien.readers.rules import MASK_FOREIGN, add_note, attach_rows, without_zero_ends
 from mien.readers.split_arrays import INDEX_DIGITS, KEYS, SplitArrays, open_splits, shown, source_from_splits
 from mien.readers.split_labels import RowLabels, read_labels
 from mien.schema import SENTIMENT, BoolArray, FloatArray, Modality, Utterance
@@ -75,7 +75,7 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     scores = None if SCORES in own_keys else {split.name: _scores(split)[:, None] for split in splits}
     space = SIMS_SPACE if scores is not None and all(map(_is_sims, splits)) else None
     labels = read_labels(splits, scores, options.labels, space)
-    rows = (row for split in splits for row in _mmsa_rows(split, labels.rows[split.name], notes))
+    rows = (row for split in splits for row in _mmsa_rows(split, labels.rows[split.name]))
     groups = group(rows, notes, splits[0].path, numbered=True, unit=options.unit)
 
     def attach(row: Row) -> None:
@@ -177,10 +177,9 @@ def _length_mask(split: SplitArrays, key: str, n_slots: int) -> BoolArray:
     return mask
 
 
-def _mmsa_rows(split: SplitArrays, labels: list[RowLabels], notes: Counter[str]) -> Iterator[Row]:
+def _mmsa_rows(split: SplitArrays, labels: list[RowLabels]) -> Iterator[Row]:
     ids = split.texts("id")
     transcripts = split.texts("raw_text") if "raw_text" in split.values else [""] * split.n_rows
-    note_texts(transcripts, notes)
     for row, (full_id, transcript, row_labels) in enumerate(zip(ids, transcripts, labels, strict=True)):
         video_id, separator, clip = full_id.rpartition(ID_SEPARATOR)
         if not separator or not video_id or not clip.isdecimal() or len(clip) > INDEX_DIGITS:

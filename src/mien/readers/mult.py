@@ -20,7 +20,7 @@ from mien.readers.rules import UTTERANCE_ALONE, attach_rows, usable_end, without
 from mien.readers.segment_tuples import SEGMENT_ID, is_segments, open_segments
 from mien.readers.split_arrays import KEYS, SplitArrays, open_splits, shown, source_from_splits
 from mien.readers.split_labels import LABELS, RowLabels, label_matrix, read_labels
-from mien.schema import Utterance
+from mien.schema import SPLITS, Utterance
 
 KNOWN_KEYS = {"id", LABELS, *KEYS.values()}
 
@@ -51,6 +51,11 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     if any(map(is_segments, contents.values())):
         return open_segments(contents, options)
     path = only_file(paths, (".pkl", ".pickle"), "mult")
+    if isinstance(contents[path], list | tuple) and any(isinstance(part, dict) for part in contents[path]):
+        raise DataError(
+            f"Expected a dictionary with {', '.join(SPLITS)} in {path}, but got a list of dictionaries; the lists of "
+            "conv-emotion have the readers iemocap (IEMOCAP_features.pkl) and meld-features (MELD_features_raw.pkl)"
+        )
     notes: Counter[str] = Counter()
     own_keys = {column for option in options.labels for column in option.columns}
     splits = open_splits(path, contents[path], KNOWN_KEYS | own_keys, notes)

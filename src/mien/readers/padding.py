@@ -12,11 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from mien.errors import DataError
-from mien.readers.rules import PADDING_IN_FRONT, add_note
+from mien.readers.rules import LENGTHS_TOO_LONG, PADDING_IN_FRONT, add_note
 from mien.schema import BoolArray, FloatArray
 
 # share of the utterances above which a mask is taken to be another one
 MOST = 0.5
+# Share of the utterances with padding above which all-zero rows at the end of their length are padding, too; and the
+# least number of such utterances. A zero row in some of them is data, such as a video frame without a face.
+NEARLY_ALL, LEAST_UTTERANCES = 0.9, 5
 
 
 def nonzero_rows(streams: Sequence[FloatArray]) -> BoolArray:
@@ -61,14 +64,15 @@ def with_padding_side(
         notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
-        The masks, mirrored if the padding is in front. In this case, `notes` counts the utterances with padding.
+        The masks, mirrored if the padding is in front. In this case, `notes` counts the utterances with padding. If the
+        lengths are too long in nearly all utterances, see `_without_surplus`, the masks are shorter.
 
     Raises:
         DataError: Neither side fits.
     """
     masks = list(masks)
     if not any(map(is_contradicted, masks, nonzero)):
-        return masks
+        return _without_surplus(masks, nonzero, notes)
     mirrored = list(map(padded_in_front, masks))
     if any(map(is_contradicted, mirrored, nonzero)):
         raise DataError(
@@ -77,7 +81,40 @@ def with_padding_side(
             "the rows of zeros at both ends taken as padding"
         )
     add_note(notes, PADDING_IN_FRONT, sum(int((~mask.all(axis=1)).sum()) for mask in masks))
-    return mirrored
+    # the same rule for the other side
+    shorter = _without_surplus(masks, list(map(padded_in_front, nonzero)), notes)
+    return list(map(padded_in_front, shorter))
+
+
+def _without_surplus(masks: list[BoolArray], nonzero: Sequence[BoolArray], notes: Counter[str]) -> list[BoolArray]:
+    """Leave out all-zero rows at the end of the lengths, if nearly all utterances with padding have them.
+
+    Args:
+        masks: For each split, which rows are data (utterance, row), with the padding at the end.
+        nonzero: For each split, which rows are not all zero (utterance, row).
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+
+    Returns:
+        The masks, in which the last row of each utterance is not all zero; unchanged if few utterances have such rows.
+    """
+    reached = list(map(_up_to_last, masks, nonzero))
+    padded = [~mask.all(axis=1) & each.any(axis=1) for mask, each in zip(masks, reached, strict=True)]
+    surplus: list[BoolArray] = [
+        np.logical_and((mask & ~each).any(axis=1), rows)
+        for mask, each, rows in zip(masks, reached, padded, strict=True)
+    ]
+    n_padded, n_surplus = (sum(int(each.sum()) for each in parts) for parts in (padded, surplus))
+    if n_surplus < max(LEAST_UTTERANCES, NEARLY_ALL * n_padded):
+        return masks
+    add_note(notes, LENGTHS_TOO_LONG, n_surplus)
+    return [mask & (each | ~rows[:, None]) for mask, each, rows in zip(masks, reached, surplus, strict=True)]
+
+
+def _up_to_last(mask: BoolArray, nonzero: BoolArray) -> BoolArray:
+    """Return a mask (utterance, row) of the rows up to the last one that is in the mask and not all zero."""
+    reversed_rows = (mask & nonzero)[:, ::-1]
+    reached: BoolArray = np.logical_or.accumulate(reversed_rows, axis=1)[:, ::-1]
+    return reached
 
 
 def is_foreign(masks: Sequence[BoolArray], nonzero: Sequence[BoolArray]) -> bool:

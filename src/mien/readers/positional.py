@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.readers.input_files import as_text
-from mien.readers.rules import parts_without_absurd
-from mien.readers.split_arrays import is_missing, shown
+from mien.readers.rules import MOST_MALFORMED, VECTOR_MALFORMED, add_note, parts_without_absurd
+from mien.readers.split_arrays import NUMBERS, is_missing, shown
 from mien.schema import FeatureSpace, FloatArray, Modality
 
 TRAIN, TEST = "trainVid", "testVid"
@@ -49,6 +49,37 @@ class PositionalFile:
                 kind = "a list" if name in (TRAIN, TEST) else "a dictionary"
                 raise self.refuse(f"{kind} of ids of dialogues as {name}", type(part).__name__)
         return parts
+
+    def with_whole_vectors(self, parts: Mapping[str, Any], names: Iterable[str], notes: Counter[str]) -> dict[str, Any]:
+        """Replace vectors of features that are missing or malformed by NaN, if there are only a few.
+
+        Args:
+            parts: The parts by name.
+            names: Names of the parts that have one vector per utterance.
+            notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+
+        Returns:
+            The parts; in one with malformed vectors, these are NaN. If more than `MOST_MALFORMED` of the vectors of a
+            part are malformed, it is unchanged.
+        """
+        n_rows = {name: len(rows) for name, rows in parts[self.by_dialogue[0]].items() if hasattr(rows, "__len__")}
+        whole = dict(parts)
+        for part in names:
+            lists = {
+                name: list(rows) if hasattr(rows := parts[part].get(name), "__len__") and len(rows) == n else [None] * n
+                for name, n in n_rows.items()
+            }
+            lengths = Counter(length for rows in lists.values() for row in rows if (length := _vector_length(row)))
+            n_malformed = sum(n_rows.values()) - max(lengths.values(), default=0)
+            if 0 < n_malformed <= max(1, MOST_MALFORMED * sum(n_rows.values())) and lengths:
+                width = max(lengths, key=lambda length: lengths[length])
+                add_note(notes, VECTOR_MALFORMED, n_malformed)
+                missing = np.full(width, np.nan)
+                whole[part] = {
+                    name: [row if _vector_length(row) == width else missing for row in rows]
+                    for name, rows in lists.items()
+                }
+        return whole
 
     def splits(self, parts: Mapping[str, Any]) -> dict[Any, str]:
         """Return train or test for each dialogue that is in one of them."""
@@ -116,6 +147,14 @@ class PositionalFile:
     def refuse(self, expected: str, got: str, relation: str = "in") -> DataError:
         """Create the error for a file that contains something else."""
         return DataError(f"Expected {expected} {relation} {self.path}, but got {got}; {self.wrong_file}")
+
+
+def _vector_length(row: object) -> int:
+    """Return the number of values of a vector of numbers; 0 for everything else."""
+    if isinstance(row, np.ndarray):
+        return len(row) if row.ndim == 1 and row.dtype.kind in "fiu" else 0
+    is_vector = isinstance(row, list | tuple) and all(issubclass(kind, NUMBERS) for kind in set(map(type, row)))
+    return len(row) if is_vector and isinstance(row, list | tuple) else 0
 
 
 def usual_features(

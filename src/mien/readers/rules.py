@@ -24,11 +24,15 @@ WORD_NOT_FINITE = "column without a finite value: word lacks the modality"
 WORD_UNTOUCHED = "word without a row of a stream: word lacks the modality"
 PADDING_GUESSED = "no lengths stored: all-zero rows at both ends taken as padding"
 PADDING_IN_FRONT = "rows within the stored length all zero, rows after it not: padding taken to be in front"
+LENGTHS_TOO_LONG = "stored length ends in all-zero rows in nearly all utterances: these rows taken as padding"
 MASK_FOREIGN = "token mask that does not belong to the rows of text: not used"
+VECTOR_MALFORMED = "entry without a vector of the usual length: utterance lacks the modality"
+ENTRY_MALFORMED = "entry without the usual parts: dropped"
 VALUE_ABSURD = "feature value far beyond the others of its column: taken as missing"
 KEY_UNREAD = "key not read"
+SPLIT_UNREAD = "split not read, because others are train, valid and test"
 ARRAY_UNREAD = "array not read"
-TEXT_LIKE_MISSING = "transcript that is only None, nan or <NA>: kept"
+TEXT_LIKE_MISSING = "transcript that is only None, nan, NULL or the like: kept"
 WORDS_AS_NUMBERS = "words stored as numbers of a vocabulary: transcript empty"
 SEGMENT_UNREAD = "segment id without a number: a video of its own, no context can be rebuilt"
 ROW_REPEATED = "row repeated exactly: first kept"
@@ -87,12 +91,18 @@ ABSURD_QUANTILE = 0.1
 # Where only a part of the rows is known, such as the frames of one video, a whole column may hold placeholders. A value
 # of this size is then absurd whatever the others are.
 ABSURD_ALWAYS = 1e30
+# Where a value was infinite, or beyond its range, half precision has its largest number. It is absurd in a column whose
+# other values are far smaller.
+LARGEST_HALF = float(np.finfo(np.float16).max)
+ABSURD_RATIO_HALF = 100
+# share of the entries of a file that may be malformed; with more, it is a file of another kind
+MOST_MALFORMED = 0.1
 # about this many values are compared at a time, so that a large array needs no second one of its size
 BLOCK_VALUES = 1 << 20
 SHOWN_NAMES = 12
 SHOWN_CHARACTERS = 80
-# what `str` makes of the values that stand for a missing text in Python, numpy and pandas
-TEXTS_OF_MISSING = ("None", "nan", "NaN", "<NA>")
+# what Python, numpy, pandas, SQL and Excel write for a missing text
+TEXTS_OF_MISSING = ("None", "nan", "NaN", "<NA>", "NULL", "null", "N/A", "#N/A", "NaT")
 
 
 def add_note(notes: Counter[str], rule: str, n_times: int) -> None:
@@ -128,14 +138,15 @@ def with_names(rule: str, names: Iterable[object], known: Iterable[str] = ()) ->
     return f"{rule}: {', '.join(shown[:SHOWN_NAMES])}{more}"
 
 
-def note_texts(texts: Iterable[str], notes: Counter[str]) -> None:
-    """Count the transcripts that look like a missing value that was written as a text.
+def note_text(text: str, notes: Counter[str]) -> None:
+    """Count a transcript that looks like a missing value that was written as a text.
 
     Args:
-        texts: Transcripts.
+        text: Transcript.
         notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
     """
-    add_note(notes, TEXT_LIKE_MISSING, sum(text in TEXTS_OF_MISSING for text in texts))
+    if text in TEXTS_OF_MISSING:
+        notes[TEXT_LIKE_MISSING] += 1
 
 
 def sentiment_label(value: float, notes: Counter[str], bounds: tuple[float, float] = SENTIMENT_RANGE) -> float | None:
@@ -212,8 +223,10 @@ def without_absurd(values: FloatArray, notes: Counter[str], largest: float = mat
     Returns:
         The same array if it has no such value, else a changed copy.
     """
-    if values.dtype.kind != "f" or values.dtype.itemsize < np.dtype(np.float32).itemsize:
-        return values  # an integer or half-precision number is never a placeholder of this size
+    if values.dtype == np.float16:
+        return _without_largest_half(values, notes)
+    if values.dtype.kind != "f":
+        return values  # an integer is never a placeholder of this size
     is_odd = np.zeros(values.shape[-1], dtype=bool)
     n_rows = max(1, BLOCK_VALUES * len(values) // max(1, values.size))
     for start in range(0, len(values), n_rows):
@@ -231,6 +244,20 @@ def without_absurd(values: FloatArray, notes: Counter[str], largest: float = mat
             changed = values.copy() if changed is None else changed
             changed[..., column][absurd] = np.nan
             add_note(notes, VALUE_ABSURD, int(absurd.sum()))
+    return values if changed is None else changed
+
+
+def _without_largest_half(values: FloatArray, notes: Counter[str]) -> FloatArray:
+    """Replace the largest number of half precision by NaN in columns whose other values are far smaller."""
+    is_largest = np.abs(values) == LARGEST_HALF
+    changed: FloatArray | None = None
+    for column in np.flatnonzero(is_largest.reshape(-1, values.shape[-1]).any(axis=0)):
+        magnitudes = np.abs(values[..., column].astype(np.float64))
+        others = magnitudes[(magnitudes < LARGEST_HALF) & (magnitudes > 0)]
+        if others.size and others.max() * ABSURD_RATIO_HALF <= LARGEST_HALF:
+            changed = values.copy() if changed is None else changed
+            changed[..., column][is_largest[..., column]] = np.nan
+            add_note(notes, VALUE_ABSURD, int(is_largest[..., column].sum()))
     return values if changed is None else changed
 
 
@@ -344,7 +371,11 @@ def without_zero_ends(streams: list[FloatArray], notes: Counter[str]) -> slice:
     """
     nonzero = np.zeros(len(streams[0]), dtype=bool)
     for stream in streams:
-        nonzero |= (stream != 0).any(axis=1)
+        rows = (stream != 0).any(axis=1)
+        if len(streams) > 1 and stream.dtype.kind == "f":
+            # NaN in all columns says nothing about the row; the other streams tell whether it is padding
+            rows &= ~np.isnan(stream).all(axis=1)
+        nonzero |= rows
     nonzero_rows = np.flatnonzero(nonzero)
     data_rows = slice(int(nonzero_rows[0]), int(nonzero_rows[-1]) + 1) if len(nonzero_rows) else slice(0, 0)
     if data_rows.stop - data_rows.start < len(nonzero):

@@ -19,12 +19,15 @@ import numpy as np
 from mien.errors import DataError
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.rules import (
+    ENTRY_MALFORMED,
     KEY_UNREAD,
+    MOST_MALFORMED,
     SEGMENT_UNREAD,
     UTTERANCE_ALONE,
+    VECTOR_MALFORMED,
     WORDS_AS_NUMBERS,
+    add_note,
     attach_rows,
-    note_texts,
     parts_without_absurd,
     with_names,
 )
@@ -42,6 +45,7 @@ DOLLAR_ID = re.compile(r"(.+)\$_\$(\d{1,18})", re.DOTALL)
 SEGMENT = "segment"
 # modality -> its position in the first part of a tuple
 POSITIONS = {Modality.VISUAL: 1, Modality.ACOUSTIC: 2}
+WORD_LISTS = (list, tuple, np.ndarray)
 EXPECTED = "((words, visual, acoustic), label, segment) or ((numbers, visual, acoustic, words), label, segment)"
 
 
@@ -70,6 +74,7 @@ def open_segments(contents: Mapping[Path, Any], options: ReaderOptions) -> Sourc
     """
     notes: Counter[str] = Counter()
     lists = _lists_by_split(contents, notes)
+    lists = {name: (path, _whole_items(items, notes)) for name, (path, items) in lists.items()}
     splits = [_as_split(path, name, items) for name, (path, items) in lists.items()]
     own_keys = {column for option in options.labels for column in option.columns}
     scores = None if LABELS in own_keys else {split.name: label_matrix(split) for split in splits}
@@ -119,7 +124,7 @@ def _lists_by_split(contents: Mapping[Path, Any], notes: Counter[str]) -> dict[s
     for path, content in contents.items():
         if isinstance(content, dict):
             parts = [key for key, part in content.items() if isinstance(part, list) and part]
-            keys = split_keys(path, parts)
+            keys = split_keys(path, parts, [key for key in parts if is_segments([*content[key][:1]])])
             unread = [key for key in content if key not in keys]
             if unread:
                 notes[with_names(KEY_UNREAD, unread)] += len(unread)
@@ -136,28 +141,73 @@ def _lists_by_split(contents: Mapping[Path, Any], notes: Counter[str]) -> dict[s
                 )
             named = {name: content}
         for key, items in named.items():
-            if split_role(key) in map(split_role, found):
+            if split_role(key) is not None and split_role(key) in map(split_role, found):
                 raise DataError(f"Expected one list of each split, but got two for {key}; leave one of the files out")
             found[key] = (path, items)
     return dict(sorted(found.items(), key=lambda each: SPLITS.index(split_role(each[0]) or SPLITS[0])))
+
+
+def _whole_items(items: list[Any], notes: Counter[str]) -> list[Any]:
+    """Leave out malformed items, if there are only a few, and vectors that do not belong to the words.
+
+    Args:
+        items: Tuples of a split.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+
+    Returns:
+        The items that have all parts, with NaN in place of malformed vectors. The same list if nothing is
+        malformed, or if more than `MOST_MALFORMED` of the items are.
+    """
+    whole = [item for item in items if _has_parts(item) and isinstance(_words(item[0]), WORD_LISTS)]
+    widths = {
+        position: Counter(item[0][position].shape[1] for item in whole if _has_vectors(item[0], position))
+        for position in POSITIONS.values()
+    }
+    usual = {position: each.most_common(1)[0][0] for position, each in widths.items() if each}
+    malformed = {
+        (number, position)
+        for number, item in enumerate(whole)
+        for position, width in usual.items()
+        if not _has_vectors(item[0], position) or item[0][position].shape[1] != width
+    }
+    n_malformed = len(items) - len(whole) + len({number for number, _ in malformed})
+    if not n_malformed or n_malformed > max(1, MOST_MALFORMED * len(items)) or len(usual) < len(POSITIONS):
+        return items
+    add_note(notes, ENTRY_MALFORMED, len(items) - len(whole))
+    add_note(notes, VECTOR_MALFORMED, len(malformed))
+    for number, position in malformed:
+        parts = list(whole[number][0])
+        parts[position] = np.full((len(_words(parts)), usual[position]), np.nan, dtype=np.float32)
+        whole[number] = (tuple(parts), *whole[number][1:])
+    return whole
+
+
+def _has_parts(item: Any) -> bool:
+    parts = item[0] if isinstance(item, tuple | list) and item else None
+    return isinstance(parts, tuple | list) and len(parts) in (3, 4) and len(item) in (2, 3, 4)
+
+
+def _words(parts: Sequence[Any]) -> Any:
+    return parts[3] if len(parts) == 4 else parts[0]
+
+
+def _has_vectors(parts: Sequence[Any], position: int) -> bool:
+    """Return whether the first part of a tuple has one vector per word at a position."""
+    words, matrix = _words(parts), parts[position]
+    is_matrix = isinstance(matrix, np.ndarray) and matrix.ndim == 2 and matrix.dtype.kind in "fiu" and matrix.shape[1]
+    return bool(is_matrix and isinstance(words, WORD_LISTS) and len(matrix) == len(words))
 
 
 def _as_split(path: Path, name: str, items: Sequence[Any]) -> SplitArrays:
     """Check the tuples of a split, and return their labels and segments. Raise DataError if a tuple has other parts."""
     labels, segments = [], []
     for number, item in enumerate(items):
-        parts = item[0] if isinstance(item, tuple | list) and item else None
-        if not isinstance(parts, tuple | list) or len(parts) not in (3, 4) or len(item) not in (2, 3, 4):
+        if not _has_parts(item):
             raise DataError(
                 f"Expected {EXPECTED} as item {number} of {name!r} in {path}, but got other parts; {WRONG_FILE}"
             )
-        words = parts[3] if len(parts) == 4 else parts[0]
         for position in POSITIONS.values():
-            matrix = parts[position]
-            fits = (
-                isinstance(matrix, np.ndarray) and matrix.ndim == 2 and matrix.dtype.kind in "fiu" and matrix.shape[1]
-            )
-            if not fits or not isinstance(words, list | tuple | np.ndarray) or len(matrix) != len(words):
+            if not _has_vectors(item[0], position):
                 raise DataError(
                     f"Expected one visual and one acoustic vector per word in item {number} of {name!r} in {path}, but "
                     f"got others at position {position}; {WRONG_FILE}"
@@ -177,8 +227,10 @@ def _features(items: Sequence[Any], notes: Counter[str]) -> dict[Modality, list[
 
 
 def _segment_form(segments: Sequence[str]) -> re.Pattern[str] | None:
-    """Return the form that the ids of all segments have; None if they have no common form, or some are missing."""
-    return next((form for form in (SEGMENT_ID, DOLLAR_ID, UNDERSCORE_ID) if all(map(form.fullmatch, segments))), None)
+    """Return the form that the ids of all segments have, apart from missing ones; None if they have no common form."""
+    known = [segment for segment in segments if segment]
+    forms = (SEGMENT_ID, DOLLAR_ID, UNDERSCORE_ID)
+    return next((form for form in forms if known and all(map(form.fullmatch, known))), None)
 
 
 def _segment_rows(
@@ -189,7 +241,6 @@ def _segment_rows(
     notes: Counter[str],
 ) -> Iterator[Row]:
     transcripts = [_spoken_words(item[0], notes) for item in items]
-    note_texts(transcripts, notes)
     for row, (segment, transcript) in enumerate(zip(split.texts(SEGMENT), transcripts, strict=True)):
         match = form.fullmatch(segment) if form else None
         utterance = Utterance(int(match[2]) if match else 0, transcript=transcript, labels=labels[row].values)

@@ -15,7 +15,7 @@ import numpy as np
 from mien.errors import DataError
 from mien.readers.base import Groups, Row, SourceDataSet
 from mien.readers.input_files import AnyArray, as_text
-from mien.readers.rules import KEY_UNREAD, with_names, without_absurd
+from mien.readers.rules import KEY_UNREAD, SPLIT_UNREAD, with_names, without_absurd
 from mien.readers.splits import split_role
 from mien.schema import SPLITS, FeatureSpace, FloatArray, Level, Modality
 
@@ -32,15 +32,17 @@ SHOWN_KEYS = 12
 WRONG_FILE = "check that this is the file the reader expects"
 
 
-def split_keys(path: Path, keys: Iterable[object]) -> list[str]:
+def split_keys(path: Path, keys: Iterable[object], others: Collection[object] = ()) -> list[str]:
     """Find the splits among the keys of a pickle. A key that is train, valid or test is preferred to another name.
 
     Args:
         path: The pickle, for error messages.
         keys: Keys that could be names of splits.
+        others: Those of the keys that are splits by their content, whatever their names.
 
     Returns:
-        The keys of the train, valid and test split, in this order; fewer if some are missing.
+        The keys of the train, valid and test split, in this order; fewer if some are missing. If some are missing, keys
+        in `others` with unknown names follow, so that the user can say with --rename-split what they are.
 
     Raises:
         DataError: Two keys are other names of one split.
@@ -53,6 +55,8 @@ def split_keys(path: Path, keys: Iterable[object]) -> list[str]:
                 f"Expected one key for {role!r} in {path}, but got {_shown_keys(names)}; rename or remove all but one"
             )
         found += [role] if role in names else names
+    if len(found) < len(SPLITS):
+        found += [key for key in others if isinstance(key, str) and split_role(key) is None]
     return found
 
 
@@ -73,8 +77,13 @@ def open_splits(path: Path, loaded: object, known: Collection[str], notes: Count
     Raises:
         DataError: The pickle has no split, or its streams have wrong shapes.
     """
-    parts = [key for key, part in loaded.items() if isinstance(part, dict)] if isinstance(loaded, dict) else []
-    keys = split_keys(path, parts)
+    parts = {key: part for key, part in loaded.items() if isinstance(part, dict)} if isinstance(loaded, dict) else {}
+    with_streams = [
+        key
+        for key, part in parts.items()
+        if any(isinstance(part.get(stream), list | np.ndarray) for stream in KEYS.values())
+    ]
+    keys = split_keys(path, parts, with_streams)
     if not isinstance(loaded, dict) or not keys:
         got = f"the keys {_shown_keys(loaded)}" if isinstance(loaded, dict) else type(loaded).__name__
         raise DataError(f"Expected a dictionary with {', '.join(SPLITS)} in {path}, but got {got}; {WRONG_FILE}")
@@ -87,7 +96,10 @@ def open_splits(path: Path, loaded: object, known: Collection[str], notes: Count
                     f"Expected {KEYS[modality]!r} of {split.name!r} in {path} to be as wide as in {splits[0].name!r}, "
                     f"but got {stream.shape}; the splits must come from one extractor"
                 )
-    unread = [key for key in loaded if key not in keys]
+    unread_splits = [key for key in with_streams if key not in keys]
+    if unread_splits:
+        notes[with_names(SPLIT_UNREAD, unread_splits)] += len(unread_splits)
+    unread = [key for key in loaded if key not in keys and key not in unread_splits]
     unread += dict.fromkeys(key for split in splits for key in split.values if key not in known)
     if unread:
         notes[with_names(KEY_UNREAD, unread, known)] += len(unread)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -13,11 +14,14 @@ from mien.schema import SPLIT_SPELLINGS, SPLITS
 
 # `--rename-split test=none` excludes a split from training and scoring; `none=train` trains on videos without a split
 NO_SPLIT = "none"
+# "train_set", "Test split", "trainset"
+SUFFIX = re.compile(r"[\W_]*(?:set|split|data)$")
 
 
 def split_role(name: str) -> str | None:
     """Return which of train, valid and test a name usually stands for, in any case; None if it is unknown."""
-    return SPLIT_SPELLINGS.get(name.strip().casefold())
+    plain = name.strip().casefold()
+    return SPLIT_SPELLINGS.get(plain) or SPLIT_SPELLINGS.get(SUFFIX.sub("", plain))
 
 
 def same_split(first: str | None, second: str | None) -> bool:

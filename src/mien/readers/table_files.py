@@ -18,6 +18,7 @@ from mien.readers.csv_lines import SEPARATOR_NAMES, UTF_16_MARKS, csv_lines, fin
 from mien.readers.input_files import GZIP_MAGIC, KINDS, PARQUET_MAGIC, ZIP_MAGIC, wrong_format
 from mien.readers.table_formats import Lines, json_lines, parquet_lines
 from mien.readers.xlsx_lines import xlsx_lines
+from mien.schema import EMOTION, EMOTIONS
 
 # A folder is read as the files of the first of these kinds that it has.
 SUFFIXES = ((".csv",), (".tsv",), (".csv.gz", ".tsv.gz"), (".parquet",), (".jsonl", ".jsonl.gz"), (".xlsx",))
@@ -218,7 +219,11 @@ def require_columns(table: TableFile, needed: Mapping[str, str]) -> None:
     for field, column in needed.items():
         if column not in table.header:
             remedy = f"name the column that holds it with --map {field}=COLUMN"
-            if len(table.header) == 1:
+            if field in EMOTIONS:
+                remedy += f", or read those that there are with --label {EMOTION}=LABEL=COLUMN,...:multilabel:0..3"
+            if 2 * sum(not name.strip() for name in table.header) > len(table.header):
+                remedy = "the first row needs the names of the columns: remove the rows above it"
+            elif len(table.header) == 1:
                 separators = "separate the columns by commas, semicolons, tabs or |"
                 remedy = separators if table.separator else "give every row all its columns"
             raise DataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,6 +18,7 @@ from mien.storage.parquet import read_parquet
 # the number and the cells of each line
 Lines = Iterator[tuple[int, Sequence[str]]]
 PARQUET_ROWS = 4096
+SHOWN_COLUMNS = 5
 
 
 def json_lines(path: Path) -> Callable[[], Lines]:
@@ -37,6 +38,7 @@ def json_lines(path: Path) -> Callable[[], Lines]:
     for number, (_, record) in enumerate(_json_records(path), 1):
         columns.update(dict.fromkeys(record))
         require_cells(path, number * len(columns))
+    _require_rows(path, columns)
     header = [_clean(name) for name in columns]
 
     def lines() -> Lines:
@@ -45,6 +47,20 @@ def json_lines(path: Path) -> Callable[[], Lines]:
             yield line, [_cell(record.get(name)) for name in columns]
 
     return lines
+
+
+def _require_rows(path: Path, columns: Collection[str]) -> None:
+    """Raise DataError if a file has one object, all of whose values are lists or objects: columns in place of rows."""
+    records = _json_records(path)
+    first = next(records, None)
+    if first is None or next(records, None) is not None or not columns:
+        return
+    if all(isinstance(value, list | dict) for value in first[1].values()):
+        raise DataError(
+            f"Expected a JSON object per row in {path}, but got one object with lists or objects in "
+            f"{', '.join(list(columns)[:SHOWN_COLUMNS])}; write one object per row (pandas: "
+            "to_json(orient='records', lines=True))"
+        )
 
 
 def _json_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,11 +1,13 @@
 """Finds features whose values look like placeholders for missing ones, in one pass over the row groups of a Dataset.
 
-Two rules are applied to every column, over all utterances that have the modality:
+Three rules are applied to every column, over all utterances that have the modality:
 
 - **Absurd values.** The absolute value is at least 2**20 (about a million) times the median of those that are not
   zero, and above 1,024. Absolute values are compared by their power of two.
 - **Repeated extremes.** The smallest or the largest value is not zero and occurs in at least three utterances and in
   1 % of them, and its distance from the next value is at least ten times the range of the other values.
+- **Far extremes.** The distance of the smallest or the largest value from the next value is at least a thousand times
+  the range of the other values; or ten times, if it is a usual placeholder such as -999 or 9999.
 """
 
 from __future__ import annotations
@@ -28,6 +30,11 @@ LEAST_ROWS = 8
 LEAST_REPEATED, LEAST_REPEATED_SHARE = 3, 0.01
 # distance of a repeated extreme from the next value, in ranges of the other values
 FAR = 10
+# the same for a value that may occur only once
+FAR_ALONE = 1000
+# numbers, without their sign, that people and programs write for a missing value; the last one is the largest number of
+# half precision
+PLACEHOLDERS = (999.0, 9999.0, 99999.0, 999999.0, 65504.0)
 
 
 class _Low:
@@ -84,7 +91,7 @@ class ColumnCheck:
 
         Returns:
             One dictionary per column with "column", "value" (the extreme value), "utterances" (number of utterances
-            with such a value) and "reason" ("absurd" or "repeated extreme").
+            with such a value) and "reason" ("absurd", "repeated extreme" or "far extreme").
         """
         if self._n_rows < LEAST_ROWS:
             return []
@@ -93,17 +100,20 @@ class ColumnCheck:
         low_repeated = self._repeated(low, -high.value)
         high_repeated = self._repeated(high, -low.value)
         found: list[dict[str, Any]] = []
-        for column in np.flatnonzero((n_absurd > 0) | low_repeated | high_repeated).tolist():
-            at_low = bool(low_repeated[column])
+        low_far, high_far = self._is_far(low, -high.value), self._is_far(high, -low.value)
+        low_found, high_found = low_repeated | low_far, high_repeated | high_far
+        for column in np.flatnonzero((n_absurd > 0) | low_found | high_found).tolist():
+            at_low = bool(low_found[column])
             if n_absurd[column]:
                 at_low = bool(abs(low.value[column]) >= abs(high.value[column]))
             end, sign = (low, 1) if at_low else (high, -1)
+            reason = "repeated extreme" if (low_repeated if at_low else high_repeated)[column] else "far extreme"
             found.append(
                 {
                     "column": names[column] if names else column,
                     "value": float(sign * end.value[column]),
                     "utterances": int(n_absurd[column] or end.count[column]),
-                    "reason": "absurd" if n_absurd[column] else "repeated extreme",
+                    "reason": "absurd" if n_absurd[column] else reason,
                 }
             )
         return found
@@ -122,7 +132,23 @@ class ColumnCheck:
     def _repeated(self, end: _Low, opposite: FloatArray) -> NDArray[np.bool_]:
         """Return where the extreme value is a repeated one; `opposite` is the other extreme, with the sign of `end`."""
         often = (end.count >= LEAST_REPEATED) & (end.count >= LEAST_REPEATED_SHARE * self._n_rows)
-        with np.errstate(invalid="ignore"):  # infinite minus infinite in a constant column
-            gap, rest = end.following - end.value, opposite - end.following
-        repeated: NDArray[np.bool_] = often & (end.value != 0) & (rest > 0) & (gap >= FAR * rest)
+        repeated: NDArray[np.bool_] = often & (_distance(end, opposite) >= FAR)
         return repeated
+
+    def _is_far(self, end: _Low, opposite: FloatArray) -> NDArray[np.bool_]:
+        """Return where the extreme value is far from all others; `opposite` is as for `_repeated`."""
+        distance = _distance(end, opposite)
+        is_usual = np.isin(np.abs(end.value), PLACEHOLDERS)
+        is_far: NDArray[np.bool_] = (distance >= FAR_ALONE) | (is_usual & (distance >= FAR))
+        return is_far
+
+
+def _distance(end: _Low, opposite: FloatArray) -> FloatArray:
+    """Return the distance of the extreme value of every column from the next one, in ranges of the other values.
+
+    It is 0 if the extreme value is 0, or if the other values are equal.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):  # infinite minus infinite in a constant column
+        gap, rest = end.following - end.value, opposite - end.following
+        distance: FloatArray = np.where((end.value != 0) & (rest > 0), gap / rest, 0)
+    return distance

@@ -30,7 +30,7 @@ from mien.storage.column_checks import ColumnCheck
 from mien.storage.columns import equal_id_ranges
 from mien.storage.dataset import Dataset
 from mien.storage.leakage import find_leakage
-from mien.storage.suspicions import stored_alarms, suspicions
+from mien.storage.suspicions import stored_alarms, suspicions, without_splits
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -85,6 +85,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "leakage": leakage,
         "suspicious": [
             *stored_alarms(dataset.facts.origin),
+            *without_splits(tallies),
             *suspicions(modalities, leakage, dataset.facts.origin.get("unit")),
         ],
         "origin": dict(dataset.facts.origin),

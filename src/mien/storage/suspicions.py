@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # number of columns or ids that a message names
@@ -17,6 +17,20 @@ def stored_alarms(origin: Mapping[str, Any]) -> list[str]:
     """
     alarms = origin.get("alarms")
     return [text for text in alarms if isinstance(text, str)] if isinstance(alarms, list) else []
+
+
+def without_splits(splits: Iterable[str]) -> list[str]:
+    """Return a message if no utterance is in a split.
+
+    Args:
+        splits: Names of the splits that have utterances; "none" stands for utterances without one.
+    """
+    if set(splits) != {"none"}:
+        return []
+    return [
+        "no utterance is in a split, so that nothing can be trained or scored; import again with --rename-split "
+        "none=train --carve valid=0.15 --carve test=0.15, or (reader csd) with a list of folds beside the files"
+    ]
 
 
 def suspicions(

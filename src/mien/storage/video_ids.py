@@ -26,12 +26,16 @@ ENDING = re.compile(
 TIMES = re.compile(
     r"(.+?)[\W_]+(?=\d*\.\d|\d+[\W_]+\d+\.\d)\d{1,9}(?:\.\d{1,9})?[\W_]+\d{1,9}(?:\.\d{1,9})?", re.DOTALL
 )
+# "talkA03": a number of at least two digits right after a letter. Ids of videos often look like this, such as "dia12".
+GLUED = re.compile(r"(.*[^\W\d_])(\d{2,18})", re.DOTALL)
 # longer ids are not compared, because the time to match them grows with the square of their length
 LONGEST_ID = 200
 # shares of the ids that have the notation, that have one utterance, and that share their video with another id
 LEAST_NUMBERED = 0.9
 LEAST_SINGLE = 0.95
 LEAST_SHARING = 0.05
+# the last share, for ids that end in a number right after a letter
+LEAST_SHARING_GLUED = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +79,14 @@ def numbered_ids(n_utterances: Mapping[str, int]) -> NumberedIds | None:
     singles = sum(count == 1 for count in n_utterances.values())
     if len(n_utterances) < 2 or singles < LEAST_SINGLE * len(n_utterances):
         return None
-    for pattern in (*UNAMBIGUOUS, ENDING, TIMES):
+    for pattern in (*UNAMBIGUOUS, ENDING, TIMES, GLUED):
         parts = split_ids(n_utterances, (pattern,))
         if len(parts) < LEAST_NUMBERED * len(n_utterances):
             continue
         n_by_video = Counter(video for video, _ in parts.values())
         n_sharing = sum(count for count in n_by_video.values() if count > 1)
-        if n_sharing < max(2, LEAST_SHARING * len(n_utterances)):
+        least = LEAST_SHARING_GLUED if pattern is GLUED else LEAST_SHARING
+        if n_sharing < max(2, least * len(n_utterances)):
             continue
         if pattern in UNAMBIGUOUS:
             return NumberedIds(parts, True)

@@ -78,7 +78,10 @@ def open_csd(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     files = [path for path in given if path.suffix.lower() != FOLD_LIST_SUFFIX]
     fold_lists = [path for path in given if path not in files]
     if not files:
-        raise DataError(f"Expected .csd files beside {fold_lists[0]}, but got none; name the files or their folder")
+        raise DataError(
+            f"Expected .csd files beside the list of folds {fold_lists[0]}, but got none; name the files or their "
+            "folder, or choose the reader table for a table"
+        )
     notes: Counter[str] = Counter()
     sequences = read_limited("computational sequences (.csd)", files, lambda: map(inspect, files))
     roles = match_sequences(list(sequences), options.mapping, notes)
