@@ -30,10 +30,10 @@ def as_json(*arguments):
 
 
 def complaint(code, *arguments):
-    """The one line of a command that must fail: no output, and before the line nothing but progress."""
+    """The one line of a command that must fail: no output, and before the line nothing but progress and notes."""
     result = mien(*arguments)
     assert (result.exit_code, result.stdout) == (code, ""), result.stderr
     *progress, line = result.stderr.splitlines()
-    assert all(re.fullmatch(r"(import|evaluate)[ \w]*: \d+ of \d+", each) for each in progress), progress
+    assert all(re.fullmatch(r"(import|evaluate)[ \w]*: \d+ of \d+|mien: note: .+", each) for each in progress), progress
     assert line.startswith("mien: ")
     return line.removeprefix("mien: ")

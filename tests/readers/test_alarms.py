@@ -131,6 +131,7 @@ def test_an_alarm_says_what_was_found_what_is_assumed_and_a_remedy_of_the_reader
     (sims,) = alarms([-0.8, 0.4] * 6)
     assert sims.text(TABLE).endswith(":score:-1..0..1 reads them as scores from -1 to 1")
     assert "multiply them by 3" in sims.text({"source": "csd", "mapping": "damaged"})
+    assert sims.text({"source": "planted"}).endswith("only the scores of two classes have a meaning")
     (single,) = alarms([-1, -2] * 6)
     assert single.text({}).endswith("check that these are the labels you mean")
 

@@ -53,6 +53,7 @@ def test_the_line_in_which_excel_names_the_separator_is_no_row(tmp_path: Path, s
     [
         pytest.param("video_id,text;with;many;marks\nv,a\n", ",", id="first row decides"),
         pytest.param("video_id;text;start, end\nv;a, b;1\n", ";", id="comma in a name"),
+        pytest.param(",video_id,text;;b\n0,v,x;;y\n", ",", id="a column without a name"),
         pytest.param("text\na;b\n", ",", id="one column"),
         pytest.param("\n\nvideo_id;text\nv;a\n", ";", id="blank lines first"),
         pytest.param('"video_id";"long\ntext"\nv;a\n', ";", id="line break in a name"),

@@ -30,6 +30,8 @@ MANY_CLAMPED = 0.01
 # sources that take --label; "arrays" has another option for two classes
 LABEL_READERS = ("table", "extract", "arrays", "mmsa", "mult")
 ARRAYS = "arrays"
+# synthetic data, which has no file to correct
+PLANTED = "planted"
 SENTIMENT_CLASS = "sentiment_class"
 
 
@@ -174,6 +176,8 @@ def remedy(alarm: Alarm, origin: Mapping[str, Any]) -> str:
     if alarm.rule == SCALE_ONE_CLASS:
         return "check that these are the labels you mean"
     source = origin.get("source")
+    if source == PLANTED:
+        return "they are signs, made without a degree; only the scores of two classes have a meaning"
     mapping = origin.get("mapping")
     mapping = mapping if isinstance(mapping, Mapping) else {}
     column = mapping.get(alarm.space, alarm.space)

@@ -148,7 +148,8 @@ def require_cells(path: Path, n_cells: int) -> None:
 def find_separator(path: Path) -> str:
     """Find the character between the cells of a CSV file: comma, semicolon, tab or vertical bar.
 
-    It is the one that divides the header and the first row into the same number of cells, and into the most.
+    It is the one that divides the header and the first row into the same number of cells, gives every column a name of
+    its own, and gives the most columns. Only the first column, which may number the rows, needs no name.
 
     Args:
         path: The file.
@@ -176,12 +177,17 @@ def _is_separator_line(cells: list[str]) -> bool:
     return text != rest and not any(cells[1:]) and (rest == "" or rest in SEPARATOR_NAMES)
 
 
-def _n_cells(path: Path, separator: str) -> tuple[bool, int]:
-    """Return whether the header and the first row have the same number of cells above one, and that of the header."""
-    rows = itertools.islice(csv_lines(path, separator), 2)
+def _n_cells(path: Path, separator: str) -> tuple[bool, bool, int]:
+    """Return how well a separator divides a file.
+
+    Returns:
+        Whether the header and the first row have the same number of cells above one, whether every column has a name
+        of its own, and the number of cells of the header.
+    """
     try:
-        counts = [len(cells) for _, cells in rows]
+        rows = [cells for _, cells in itertools.islice(csv_lines(path, separator), 2)]
     except DataError:
-        counts = []
-    header = counts[0] if counts else 0
-    return header > 1 and counts[-1] == header, header
+        rows = []
+    header = rows[0] if rows else []
+    is_named = all(name.strip() for name in header[1:]) and len(set(header)) == len(header)
+    return len(header) > 1 and len(rows[-1]) == len(header), is_named, len(header)
