@@ -113,6 +113,11 @@ class LabelSpace:
         return (self.name,)
 
     @property
+    def n_columns(self) -> int:
+        """Number of these columns."""
+        return len(self.names) if self.kind is LabelKind.MULTILABEL else 1
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """Smallest and largest number in the columns."""
         if self.kind is LabelKind.CLASSES:
@@ -218,7 +223,7 @@ def paper_labels(sentiment: float | None = None, emotions: FloatArray | None = N
 def labels_or_missing(labels: Mapping[str, FloatArray], space: LabelSpace, n_rows: int) -> FloatArray:
     """Return the labels (row, column) of a label space; NaN if `labels` has no entry for it."""
     found = labels.get(space.name)
-    return np.full((n_rows, len(space.columns)), np.nan) if found is None else found
+    return np.full((n_rows, space.n_columns), np.nan) if found is None else found
 
 
 def class_names(indices: FloatArray, names: Sequence[str]) -> list[str | None]:

@@ -337,7 +337,7 @@ def validate_video(video: Video, spaces: Mapping[Modality, FeatureSpace], label_
             _validate_features(vector[None], spaces, modality, where)
         for modality, rows in utterance.words.items():
             _validate_features(rows, spaces, modality, where)
-        _validate_labels(utterance.labels, label_spaces, where)
+    _validate_labels(video, label_spaces)
 
 
 def _validate_features(
@@ -361,17 +361,32 @@ def _validate_features(
         )
 
 
-def _validate_labels(labels: Mapping[str, FloatArray], label_spaces: Sequence[LabelSpace], where: str) -> None:
-    """Raise DataError unless all labels belong to a label space and are within its bounds."""
+def _validate_labels(video: Video, label_spaces: Sequence[LabelSpace]) -> None:
+    """Raise DataError unless all labels of a video belong to a label space and are within its bounds."""
     known = {space.name: space for space in label_spaces}
-    for name, values in labels.items():
-        if name not in known:
-            raise DataError(f"Expected {where} to have only {', '.join(known)} labels, but got {name} labels too")
-        (low, high), n_columns = known[name].bounds, len(known[name].columns)
-        whole = known[name].kind is not LabelKind.CLASSES or (values == np.round(values)).all()
-        if values.shape != (n_columns,) or not ((values >= low) & (values <= high)).all() or not whole:
-            count = "" if n_columns == 1 else f"{n_columns} numbers for "
-            got = values.tolist()
-            raise DataError(
-                f"Expected {count}{name} of {where} in [{low:g}, {high:g}], but got {got[0] if len(got) == 1 else got}"
-            )
+    by_name: dict[str, list[FloatArray]] = {}
+    for utterance in video.utterances:
+        for name, values in utterance.labels.items():
+            by_name.setdefault(name, []).append(values)
+    # the labels of a whole video at once, which is several times as fast
+    if all(name in known and _labels_fit(rows, known[name]) for name, rows in by_name.items()):
+        return
+    for utterance in video.utterances:
+        where = f"utterance {utterance.index} of video {video.id!r}"
+        for name, values in utterance.labels.items():
+            if name not in known:
+                raise DataError(f"Expected {where} to have only {', '.join(known)} labels, but got {name} labels too")
+            if not _labels_fit([values], known[name]):
+                (low, high), n_columns, got = known[name].bounds, known[name].n_columns, values.tolist()
+                count = "" if n_columns == 1 else f"{n_columns} numbers for "
+                shown = got[0] if len(got) == 1 else got
+                raise DataError(f"Expected {count}{name} of {where} in [{low:g}, {high:g}], but got {shown}")
+
+
+def _labels_fit(rows: Sequence[FloatArray], space: LabelSpace) -> bool:
+    """Return whether labels, one array (column,) per utterance, can be stored in the columns of a label space."""
+    if any(values.shape != (space.n_columns,) for values in rows):
+        return False
+    values, (low, high) = np.array(rows), space.bounds
+    is_whole = space.kind is not LabelKind.CLASSES or bool((values == np.round(values)).all())
+    return is_whole and bool(((values >= low) & (values <= high)).all())

@@ -283,7 +283,7 @@ def _float_array(values: Sequence[float | None]) -> FloatArray:
 
 def stack_labels(utterances: Sequence[Utterance], space: LabelSpace) -> FloatArray:
     """Return the labels of utterances in one label space, (utterance, column), with rows of NaN where missing."""
-    labels = np.full((len(utterances), len(space.columns)), np.nan)
+    labels = np.full((len(utterances), space.n_columns), np.nan)
     for row, utterance in zip(labels, utterances, strict=True):
         row[:] = utterance.labels.get(space.name, np.nan)
     return labels

@@ -306,7 +306,7 @@ def _to_predictions(
     labels = {
         space.name: columns.labels[space.name]
         if space.name in columns.labels and known[space.name].describes_same(space)
-        else np.full((columns.n_utterances, len(space.columns)), np.nan)
+        else np.full((columns.n_utterances, space.n_columns), np.nan)
         for space in spaces_of(tasks)
     }
     return Predictions(
