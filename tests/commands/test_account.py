@@ -14,6 +14,7 @@ from mien.commands.train_plan import TrainRequest
 from mien.labels import LabelKind
 from mien.readers import rules
 from mien.schema import Modality
+from mien.storage import label_alarms
 from mien.storage.describe import describe
 
 QUICK = {"epochs": 1, "gru_size": 3, "dense_size": 3, "patience": None}
@@ -72,9 +73,9 @@ def test_the_account_has_what_was_read_kept_changed_ignored_and_is_suspicious(tm
 @pytest.mark.parametrize(
     ("score", "rule"),
     [
-        (lambda row: row % 2, rules.SCALE_ZERO_ONE),
-        (lambda row: row % 4, rules.SCALE_NO_NEGATIVE),
-        (lambda row: row % 9 / 4 - 1, rules.SCALE_WITHIN_ONE),
+        (lambda row: row % 2, label_alarms.SCALE_ZERO_ONE),
+        (lambda row: row % 4, label_alarms.SCALE_NO_NEGATIVE),
+        (lambda row: row % 9 / 4 - 1, label_alarms.SCALE_WITHIN_ONE),
     ],
 )
 def test_an_alarm_is_raised_by_import_training_and_evaluation(tmp_path, score, rule):
@@ -86,7 +87,7 @@ def test_an_alarm_is_raised_by_import_training_and_evaluation(tmp_path, score, r
     run = train(dataset, tmp_path / "run", TrainRequest(settings=QUICK), notify=heard.append)
     assert heard == [alarm]
     assert run.outcome["notes"][0] == alarm
-    if rule == rules.SCALE_WITHIN_ONE:  # the test split has nine utterances, enough only with all splits
+    if rule == label_alarms.SCALE_WITHIN_ONE:  # the test split has nine utterances, enough only with all splits
         notes = mien.evaluate(run.folder, split="train", n_resamples=0).summary["runs"][0]["notes"]
         assert any("none of 18 scores is beyond 1" in note for note in notes)
 
@@ -103,8 +104,8 @@ def test_many_clamped_labels_are_an_alarm_and_its_remedies_work(tmp_path):
     table = stars(tmp_path / "stars.csv")
     dataset = import_dataset("table", table, tmp_path / "data", ImportOptions(mapping={"sentiment": "stars"}))
     notes = dataset.facts.origin["notes"]
-    assert notes[rules.SCALE_NO_NEGATIVE] == 36
-    assert notes[rules.SCALE_CLAMPED] == notes[rules.LABEL_CLAMPED]
+    assert notes[label_alarms.SCALE_NO_NEGATIVE] == 36
+    assert notes[label_alarms.SCALE_CLAMPED] == notes[rules.LABEL_CLAMPED]
     alarms = dataset.facts.origin["alarms"]
     assert all("--label sentiment=stars:score:LOW..NEUTRAL..HIGH" in alarm for alarm in alarms)
     for label, kind in (

@@ -16,6 +16,7 @@ import numpy as np
 from mien.readers import rules
 from mien.readers.base import SourceDataSet
 from mien.schema import SPLITS, Utterance, Video
+from mien.storage.label_alarms import ALARMS
 
 N_TEXT, N_ACOUSTIC, N_VISUAL = 5, 3, 2
 LABEL_NAMES = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
@@ -24,8 +25,10 @@ SHORT_ID, LONG_ID = "25522", "255224"
 
 
 # every rule that a reader may count
-RULES = {value for name, value in vars(rules).items() if name.isupper() and isinstance(value, str)} | set(
-    rules.STREAM_MISSING.values()
+RULES = (
+    {value for name, value in vars(rules).items() if name.isupper() and isinstance(value, str)}
+    | set(rules.STREAM_MISSING.values())
+    | ALARMS
 )
 
 

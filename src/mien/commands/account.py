@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from mien.readers import rules
+from mien.storage.label_alarms import ALARMS
 
 
 class AccountPart(StrEnum):
@@ -53,7 +54,7 @@ PARTS = {
         rules.ID_NUMBERED,
         rules.UTTERANCE_SEPARATE,
         rules.TRANSCRIPT_SHARED,
-        *rules.ALARMS,
+        *ALARMS,
     ),
 }
 
@@ -75,7 +76,7 @@ def import_account(description: Mapping[str, Any]) -> dict[str, Any]:
     for rule, count in sorted(origin.get("notes", {}).items()):
         # The findings have the messages of the alarms. They also have the transcripts in several splits, counted in the
         # final splits.
-        if rule != rules.TRANSCRIPT_SHARED and rule not in rules.ALARMS:
+        if rule != rules.TRANSCRIPT_SHARED and rule not in ALARMS:
             parts[account_part(rule)][rule] = count
     names = [space["name"] for space in description["label_spaces"]]
     return {

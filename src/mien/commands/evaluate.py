@@ -23,10 +23,9 @@ from mien.evaluation.result import Bootstrap, Result, RunIdentity, evaluate_pred
 from mien.evaluation.summary import summarize
 from mien.evaluation.trivial import TrainMajority
 from mien.metrics.significance import N_RESAMPLES
-from mien.readers.alarms import ScaleCheck
-from mien.readers.rules import SCALE_ONE_CLASS
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import refuse_links, reporting_damage
+from mien.storage.label_alarms import SCALE_ONE_CLASS, ScaleCheck
 from mien.storage.predictions import Predictions, write_predictions
 from mien.storage.runs import CARD, Run, kept_epochs, require_spaces
 from mien.storage.split_columns import SplitColumns

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import UnknownNameError, UsageError
 from mien.pretrained import sha256_of
 from mien.readers import READERS, open_reader
-from mien.readers.alarms import ScaleCheck, store_alarms
 from mien.readers.base import ReaderOptions, SourceDataSet, Unit, collect_notes, read_in_order
 from mien.readers.label_columns import parse_labels
-from mien.readers.rules import ID_NUMBERED, UTTERANCE_SEPARATE, add_note
+from mien.readers.rules import ID_NUMBERED, LABEL_CLAMPED, UTTERANCE_SEPARATE, add_note
 from mien.readers.splits import assign_splits
 from mien.schema import MODALITY_ALIASES, FeatureSpace, Level, Modality, Video
 from mien.storage.dataset import Dataset, DatasetFacts, row_groups, write_dataset_groups
+from mien.storage.label_alarms import ScaleCheck, store_alarms
 from mien.storage.split_columns import stack_labels
 from mien.storage.video_ids import numbered_ids
 
@@ -235,7 +235,7 @@ def _checked_groups(
         check.add({space.name: stack_labels(utterances, space) for space in source.label_spaces})
         yield group
     notes = source.notes
-    store_alarms(check, notes, origin)
+    store_alarms(check, notes[LABEL_CLAMPED], notes, origin)
     # sorted, so that the order does not depend on which video was read first
     sorted_notes = sorted(notes.items())
     notes.clear()

@@ -19,10 +19,10 @@ from mien.evaluation.decisions import fit_decisions
 from mien.evaluation.trivial import TrainMajority
 from mien.models import build_model, model_entry
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec
-from mien.readers.alarms import ScaleCheck
 from mien.settings import override, to_toml
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import PARTIAL_FILES, atomic_file, remove_partial, write_json
+from mien.storage.label_alarms import ScaleCheck
 from mien.storage.predictions import write_predictions
 from mien.storage.runs import CARD, LOCK_FILE, Run, epoch_file, open_run, require_idle, run_lock, write_run
 from mien.storage.split_columns import SplitColumns

@@ -71,13 +71,6 @@ UTTERANCE_SEPARATE = "utterance made a video of its own: no context (--unit utte
 TRANSCRIPT_SHARED = "transcript in more than one split: kept"
 STREAM_MISSING = {modality: f"video without the {modality} stream: modality missing" for modality in Modality}
 WORDS_MISSING = "video without the words stream: transcript empty"
-# alarms of `readers.alarms`: nothing is changed
-SCALE_ZERO_ONE = "scores that are only 0 and 1: scale doubtful"
-SCALE_NO_NEGATIVE = "no score below the neutral value: scale doubtful"
-SCALE_WITHIN_ONE = "no score beyond 1 in a wider range: scale doubtful"
-SCALE_CLAMPED = "many labels outside their range: scale doubtful"
-SCALE_ONE_CLASS = "labels of one class only: labels doubtful"
-ALARMS = frozenset((SCALE_ZERO_ONE, SCALE_NO_NEGATIVE, SCALE_WITHIN_ONE, SCALE_CLAMPED, SCALE_ONE_CLASS))
 
 # of type float32, so that a comparison with float16 values is one of float32 values
 LARGEST = np.finfo(np.float32).max

@@ -25,10 +25,9 @@ from mien.labels import LabelSpace
 from mien.media.recognition import Recognizer, Speech, SpeechSettings, load_recognizer, recognize
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
-from mien.readers.alarms import ScaleCheck, store_alarms
 from mien.readers.base import ReaderOptions, SourceDataSet, Unit
 from mien.readers.label_columns import parse_labels
-from mien.readers.rules import add_note
+from mien.readers.rules import LABEL_CLAMPED, add_note
 from mien.readers.splits import assign_splits
 from mien.recordings import find_videos, only_file_of
 from mien.schema import FeatureSpace, Level, Modality, Video
@@ -36,6 +35,7 @@ from mien.storage import columns
 from mien.storage.dataset import DATASET_FOLDER, Dataset, DatasetFacts, write_dataset
 from mien.storage.files import atomic_file, refuse_links, remove_partial
 from mien.storage.folders import require_replaceable
+from mien.storage.label_alarms import ScaleCheck, store_alarms
 from mien.storage.runs import require_spaces
 from mien.storage.split_columns import stack_labels
 from mien.version import __version__
@@ -133,7 +133,7 @@ def extract(
         "failed": failed,
         "notes": source.notes,
     }
-    store_alarms(_check_of(labelled, source), source.notes, origin)
+    store_alarms(_check_of(labelled, source), source.notes[LABEL_CLAMPED], source.notes, origin)
     facts = DatasetFacts(
         request.name or out.resolve().name,
         context.extractors.spaces,

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from mien.labels import LabelKind, LabelSpace
-from mien.readers.rules import (
-    LABEL_CLAMPED,
-    SCALE_CLAMPED,
-    SCALE_NO_NEGATIVE,
-    SCALE_ONE_CLASS,
-    SCALE_WITHIN_ONE,
-    SCALE_ZERO_ONE,
-)
 from mien.schema import EMOTION, SENTIMENT, FloatArray, SentimentValues
 
+# Texts under which alarms are counted in the notes of an import, like the rules of `mien.readers.rules`. Nothing is
+# changed.
+SCALE_ZERO_ONE = "scores that are only 0 and 1: scale doubtful"
+SCALE_NO_NEGATIVE = "no score below the neutral value: scale doubtful"
+SCALE_WITHIN_ONE = "no score beyond 1 in a wider range: scale doubtful"
+SCALE_CLAMPED = "many labels outside their range: scale doubtful"
+SCALE_ONE_CLASS = "labels of one class only: labels doubtful"
+ALARMS = frozenset((SCALE_ZERO_ONE, SCALE_NO_NEGATIVE, SCALE_WITHIN_ONE, SCALE_CLAMPED, SCALE_ONE_CLASS))
 # with fewer labels, one class or one half of the scale can occur by chance
 LEAST_LABELS = 10
 # share of all label values, above which clamping is no longer a matter of a few wrong cells
@@ -40,7 +40,7 @@ class Alarm:
     """A doubt about the labels of one label space.
 
     Attributes:
-        rule: Text of the rule, see `readers.rules`.
+        rule: One of `ALARMS`.
         space: Name of the label space.
         n_labels: Number of labels to which it applies.
         found: What was found, and what is assumed.
@@ -120,11 +120,11 @@ class ScaleCheck:
                 levels = np.digitize(values, space.cuts) if space.kind is LabelKind.ORDINAL else values
                 tally.classes.update(np.unique(levels).astype(int).tolist())
 
-    def alarms(self, notes: Mapping[str, int] | None = None) -> list[Alarm]:
+    def alarms(self, n_clamped: int = 0) -> list[Alarm]:
         """Return the alarms about all labels added so far.
 
         Args:
-            notes: How often each rule for invalid data was applied, of which the number of clamped labels is used.
+            n_clamped: Number of label values that were moved to an end of their range.
         """
         found: list[Alarm] = []
         for space in self._spaces:
@@ -140,26 +140,26 @@ class ScaleCheck:
                     self._sentiment_values is SentimentValues.INTENSITY
                 )
                 found += _score_alarms(space, tally, graded=graded)
-        n_clamped = (notes or {}).get(LABEL_CLAMPED, 0)
         if self._n_values >= LEAST_LABELS and n_clamped > MANY_CLAMPED * self._n_values:
             text = (
                 f"{n_clamped:,} of {self._n_values:,} label values lay outside of their range and were moved to its end"
             )
-            # The rule counts the values of all label spaces together. Those that were moved lie at an end of a range.
+            # `n_clamped` counts all label spaces together. The values that were moved lie at an end of a range.
             name = max(self._tallies, key=lambda name: self._tallies[name].n_at_end)
             found.append(Alarm(SCALE_CLAMPED, name, n_clamped, text))
         return found
 
 
-def store_alarms(check: ScaleCheck, notes: Counter[str], origin: dict[str, Any]) -> None:
+def store_alarms(check: ScaleCheck, n_clamped: int, notes: Counter[str], origin: dict[str, Any]) -> None:
     """Count the alarms about the labels of a data set, and store their messages under "alarms" if there are any.
 
     Args:
         check: The check to which all labels were added.
+        n_clamped: Number of label values that were moved to an end of their range.
         notes: Counter: text of a rule -> how often it was applied. It is updated in place.
         origin: Origin of the Dataset. It is updated in place.
     """
-    alarms = check.alarms(notes)
+    alarms = check.alarms(n_clamped)
     for alarm in alarms:
         notes[alarm.rule] += alarm.n_labels
     if alarms:
