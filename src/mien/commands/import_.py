@@ -19,7 +19,6 @@ from mien.readers.splits import assign_splits
 from mien.schema import MODALITY_ALIASES, FeatureSpace, Level, Modality, Video
 from mien.storage.dataset import Dataset, DatasetFacts, row_groups, write_dataset_groups
 from mien.storage.label_alarms import ScaleCheck, store_alarms
-from mien.storage.split_columns import stack_labels
 from mien.storage.video_ids import numbered_ids
 
 if TYPE_CHECKING:
@@ -231,8 +230,7 @@ def _checked_groups(
     """
     check = ScaleCheck(source.label_spaces, source.sentiment_values)
     for group in groups:
-        utterances = [utterance for video in group for utterance in video.utterances]
-        check.add({space.name: stack_labels(utterances, space) for space in source.label_spaces})
+        check.add_utterances([utterance for video in group for utterance in video.utterances])
         yield group
     notes = source.notes
     store_alarms(check, notes[LABEL_CLAMPED], notes, origin)

@@ -6,14 +6,15 @@ An alarm changes no value. It says what was found, what is assumed, and how to s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from mien.labels import LabelKind, LabelSpace
-from mien.schema import EMOTION, SENTIMENT, FloatArray, SentimentValues
+from mien.schema import EMOTION, SENTIMENT, FloatArray, SentimentValues, Utterance
+from mien.storage.split_columns import stack_labels
 
 # Texts under which alarms are counted in the notes of an import, like the rules of `mien.readers.rules`. Nothing is
 # changed.
@@ -119,6 +120,10 @@ class ScaleCheck:
             else:
                 levels = np.digitize(values, space.cuts) if space.kind is LabelKind.ORDINAL else values
                 tally.classes.update(np.unique(levels).astype(int).tolist())
+
+    def add_utterances(self, utterances: Sequence[Utterance]) -> None:
+        """Add the labels of some utterances."""
+        self.add({space.name: stack_labels(utterances, space) for space in self._spaces})
 
     def alarms(self, n_clamped: int = 0) -> list[Alarm]:
         """Return the alarms about all labels added so far.

@@ -37,7 +37,6 @@ from mien.storage.files import atomic_file, refuse_links, remove_partial
 from mien.storage.folders import require_replaceable
 from mien.storage.label_alarms import ScaleCheck, store_alarms
 from mien.storage.runs import require_spaces
-from mien.storage.split_columns import stack_labels
 from mien.version import __version__
 from mien.video.featurise import LoadedExtractors, featurise, load_extractors
 from mien.video.labelled_clips import WHOLE_FILE, is_whole_file, labelled_clips, with_recognized_words
@@ -169,8 +168,7 @@ def _open_labels(
 def _check_of(labelled: Sequence[Video], source: SourceDataSet) -> ScaleCheck:
     """Return a check of the scale of all labels."""
     check = ScaleCheck(source.label_spaces, source.sentiment_values)
-    utterances = [utterance for video in labelled for utterance in video.utterances]
-    check.add({space.name: stack_labels(utterances, space) for space in source.label_spaces})
+    check.add_utterances([utterance for video in labelled for utterance in video.utterances])
     return check
 
 
