@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shutil
 import sys
 
 import pytest
 
-from mien.errors import DamagedFileError, MissingWeightsError, UsageError
+from mien.errors import DamagedFileError, MissingWeightsError, UsageError, WriteError
 from mien.pretrained import ModelFiles, cache_folder, find_model_files, locate_model_files
 
 CONTENT = b"weights"
@@ -133,3 +134,71 @@ def test_the_cache_follows_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder() == tmp_path / "home" / ".cache" / "mien"
+
+
+# --- a file that is spread over several packages
+
+SPREAD = dataclasses.replace(
+    FILES,
+    package="first_weights_for_mien_tests",
+    parts={
+        "b.bin": (
+            ("first_weights_for_mien_tests", "data/b.bin.part1"),
+            ("second_weights_for_mien_tests", "data/b.bin.part2"),
+        )
+    },
+)
+
+
+@pytest.fixture
+def parts(tmp_path, monkeypatch):
+    """Two installed packages that must not be imported: the first has a.bin and the start of b.bin."""
+    first = put(tmp_path / "site" / SPREAD.package / "data", ["a.bin"])
+    second = put(tmp_path / "site" / "second_weights_for_mien_tests" / "data", [])
+    (first / "b.bin.part1").write_bytes(CONTENT[:3])
+    (second / "b.bin.part2").write_bytes(CONTENT[3:])
+    for folder in (first, second):
+        (folder.parent / "__init__.py").write_text("raise RuntimeError('a package of weights was run')")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return first, second
+
+
+def test_the_parts_of_a_file_are_joined_once_in_the_cache(tmp_path, parts):
+    assert locate_model_files(SPREAD) == parts[0]
+    assert not (tmp_path / "cache").exists()  # to look is not to write
+    folder = find_model_files(SPREAD)
+    assert folder == tmp_path / "cache" / "tiny"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"a.bin": CONTENT, "b.bin": CONTENT}
+    shutil.rmtree(tmp_path / "site")
+    assert find_model_files(SPREAD) == locate_model_files(SPREAD) == folder
+
+
+@pytest.mark.parametrize("lost", ["data", "__init__.py"])
+def test_without_one_of_the_packages_nothing_is_joined_and_both_are_named(tmp_path, parts, lost):
+    shutil.rmtree(parts[1].parent if lost == "__init__.py" else parts[1])
+    assert locate_model_files(SPREAD) is None
+    with pytest.raises(MissingWeightsError, match=r"first_weights_for_mien_tests and second_weights_for_mien_tests"):
+        find_model_files(SPREAD)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_damaged_parts_leave_no_file_in_the_cache(tmp_path, parts):
+    (parts[1] / "b.bin.part2").write_bytes(b"others")
+    with pytest.raises(
+        DamagedFileError, match=r"Expected the parts .*part1, .*part2 to give a file of tiny .* install"
+    ):
+        find_model_files(SPREAD)
+    assert [path.name for path in (tmp_path / "cache" / "tiny").iterdir()] == ["a.bin"]
+    assert locate_model_files(SPREAD) == parts[0]
+
+
+@pytest.mark.usefixtures("parts")
+def test_a_cache_that_cannot_hold_the_joined_file_is_an_error_with_a_remedy(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file in the place of the folder")
+    with pytest.raises(WriteError, match=r"Expected to write .*a\.bin, but got .*set MIEN_CACHE to another folder"):
+        find_model_files(SPREAD)
+    (tmp_path / "cache").unlink()
+    full = shutil.disk_usage(tmp_path)._replace(free=2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: full)
+    with pytest.raises(WriteError, match=r"Expected 0 MB of free disk space for tiny .* but got 0 MB; free some space"):
+        find_model_files(SPREAD)

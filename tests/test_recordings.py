@@ -67,3 +67,18 @@ def test_suffixes_are_in_lower_case_and_once() -> None:
     assert len(set(VIDEO_SUFFIXES)) == len(VIDEO_SUFFIXES)
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in VIDEO_SUFFIXES)
     assert {".opus", ".ogg", ".flv"} <= set(VIDEO_SUFFIXES)
+
+
+def test_names_are_compared_in_one_normal_form_and_without_regard_to_suffix_and_capitals(tmp_path):
+    names = ("Zoe\u0308.flv", "Talk.MP4", "notes.txt", "b.vob")
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    files = find_videos(tmp_path)
+    same = {"Zo\u00eb": 0, "Zoe\u0308.flv": 0, "Zo\u00eb.wav": 0, "talk": 1, "TALK.mp4": 1, "b": 3}
+    for video_id, number in same.items():
+        assert only_file_of(video_id, files).name == names[number]
+    with pytest.raises(DataError, match="no file of this name"):
+        only_file_of("notes.txt", files)
+    (tmp_path / "TALK.wav").write_bytes(b"x")
+    with pytest.raises(DataError, match="leave exactly one there"):
+        only_file_of("talk", find_videos(tmp_path))

@@ -31,7 +31,7 @@ from mien.tasks import PAPER_TASKS
 ROOT = Path(__file__).parents[1]
 SETTINGS = ROOT / "experiments" / "mosei_text.toml"
 SHIPPED = ROOT / "src" / "mien" / "checkpoints" / "mosei-text"
-OPTIONS = ImportOptions(name="CMU-MOSEI", rename_splits={"valid": "test"}, carve={"valid": 0.1})
+OPTIONS = ImportOptions(name="CMU-MOSEI", language="en", rename_splits={"valid": "test"}, carve={"valid": 0.1})
 
 
 def train_seed(dataset: Path, folder: Path, seed: int) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 
@@ -11,8 +12,25 @@ from mien.errors import DataError
 # Suffixes of media files. Where a recording has several files, a file with pictures comes before one with sound only,
 # and sound without loss before compressed sound.
 VIDEO_SUFFIXES = (
-    *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".flv"),
-    *(".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus"),
+    *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".flv", ".mpeg", ".ts", ".mts", ".m2ts", ".vob"),
+    *(".wmv", ".asf", ".3gp", ".3g2", ".ogv", ".f4v", ".mxf", ".rm", ".rmvb", ".dv", ".divx"),
+    *(".wav", ".flac", ".aiff", ".aif", ".caf", ".w64", ".au", ".wv", ".ape", ".tta"),
+    *(
+        ".mp3",
+        ".m4a",
+        ".ogg",
+        ".opus",
+        ".aac",
+        ".ac3",
+        ".eac3",
+        ".wma",
+        ".amr",
+        ".oga",
+        ".mka",
+        ".mp2",
+        ".weba",
+        ".spx",
+    ),
 )
 # offset and first bytes of the files that usually have these suffixes
 _MAGIC = (
@@ -53,8 +71,8 @@ def find_videos(folder: Path) -> dict[str, list[Path]]:
         folder: Folder to search.
 
     Returns:
-        Name -> files. A name is the path of a file within the folder, or its file name, each with and without suffix.
-        If a path and the file name of another file are the same, the name stands for the path.
+        Name in Unicode normal form C -> files. A name is the path of a file within the folder, or its file name, each
+        with and without suffix. If a path and the file name of another file are the same, the name stands for the path.
 
     Raises:
         DataError: The folder does not exist.
@@ -66,14 +84,19 @@ def find_videos(folder: Path) -> dict[str, list[Path]]:
     for path in media_files(folder):
         inside = path.relative_to(folder)
         for names, part in ((by_path, inside), (by_file_name, PurePath(inside.name))):
-            names.setdefault(readable_name(part), []).append(path)
-            names.setdefault(readable_name(part.with_suffix("")), []).append(path)
+            for name in dict.fromkeys((readable_name(part), readable_name(part.with_suffix("")))):
+                names.setdefault(_compared(name), []).append(path)
     return by_file_name | by_path
 
 
 def readable_name(path: PurePath) -> str:
     r"""Return a path with slashes as text. A byte that is not UTF-8 becomes four characters, such as ``\xe9``."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _compared(name: str) -> str:
+    """Return a name in Unicode normal form C, because some systems store accents as characters of their own."""
+    return unicodedata.normalize("NFC", name)
 
 
 def only_file_of(video_id: str, files: Mapping[str, list[Path]]) -> Path:
@@ -89,7 +112,17 @@ def only_file_of(video_id: str, files: Mapping[str, list[Path]]) -> Path:
     Raises:
         DataError: There is no such file, or there are several.
     """
-    paths = files.get(video_id, [])
+    name = _compared(video_id)
+    paths = files.get(name, [])
+    if not paths:  # a suffix that the file does not have, or other capital letters
+        stem = next((name[: -len(each)] for each in VIDEO_SUFFIXES if name.lower().endswith(each)), name)
+        alike = {
+            path
+            for key, found in files.items()
+            if key.casefold() in (name.casefold(), stem.casefold())
+            for path in found
+        }
+        paths = files.get(stem, []) or sorted(alike)
     if len(paths) != 1:
         names = ", ".join(path.name for path in paths) or "no file of this name in the folder"
         raise DataError(f"Expected one file named like the video {video_id}, but got {names}; leave exactly one there")

@@ -43,6 +43,9 @@ SPLIT_SPELLINGS = {
 }
 # text columns that a Dataset has only if its source knows their values
 EXTRA_COLUMNS = ("speaker", "fold")
+# Key of the languages of the words, as codes like "en", in the origin of a Dataset and in what a Run states about its
+# Dataset. It is absent if they are not known.
+LANGUAGES = "languages"
 SENTIMENT_RANGE = (-3.0, 3.0)
 EMOTION_RANGE = (0.0, 3.0)
 
@@ -226,6 +229,12 @@ class Clip:
     transcript: str = ""
     # in time order; empty if only the whole text has a time (subtitles)
     words: tuple[TimedWord, ...] = ()
+    # name or number of the person who speaks; None if unknown
+    speaker: str | None = None
+    # why no prediction may be made for this utterance, such as "a sound, not speech"; empty if one may
+    not_judged: str = ""
+    # code of the language of the words, see `mien.media.languages`; empty if unknown
+    language: str = ""
 
 
 def in_start_order(utterances: list[Utterance]) -> list[Utterance]:

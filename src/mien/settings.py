@@ -75,7 +75,7 @@ def override_several(defaults: Sequence[Any], values: Mapping[str, Any]) -> list
             continue
         try:
             changes[owner][key] = _convert_value(value, types_by_field[owner][key])
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             mistakes.append(f"Expected {key} to be {_describe_type(types_by_field[owner][key])}, but got {value!r}")
     results = []
     for settings, change in zip(defaults, changes, strict=True):

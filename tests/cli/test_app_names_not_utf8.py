@@ -87,7 +87,7 @@ def test_a_recording_and_its_subtitles(folder):
     assert {path.name for path in out.iterdir()} == set(OUTPUTS)
     facts = read_analysis_json(out / "analysis.json").video
     assert (facts.name, facts.path) == (f"v{SHOWN}.mp4", video)
-    assert 'src="./../v%E9.mp4"' in (out / "report.html").read_text(encoding="utf-8")
+    assert 'src="./../v%E9.mp4#t=' in (out / "report.html").read_text(encoding="utf-8")
     assert f"v{SHOWN}.mp4" in (out / "captions.vtt").read_text(encoding="utf-8")
 
 

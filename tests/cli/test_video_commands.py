@@ -20,9 +20,10 @@ import pytest
 from tests.cli.calls import QUICK, as_json, mien, said
 from tests.media.examples import gray, tone, write_media
 
-from mien.media.clips import BEYOND_THE_END, NO_AUDIO, OUT_OF_ORDER, OVERLAPPING, SHORTENED
+from mien.media.clips import NO_AUDIO
 from mien.media.decode import frames, read_audio
 from mien.media.recognition import NO_SPEECH
+from mien.media.subtitles import BEYOND_THE_END, OUT_OF_ORDER, OVERLAPPING, SHORTENED
 from mien.schema import EMOTIONS, Modality
 from mien.storage.dataset import open_dataset
 from mien.video.outputs import OUTPUTS
@@ -104,6 +105,14 @@ def subtitles(tmp_path_factory):
     return write_srt(tmp_path_factory.mktemp("subtitles") / "talk.srt", SAID)
 
 
+def subtitles_of_each(folder, *videos):
+    """A folder with the same subtitles under the name of each video."""
+    folder.mkdir()
+    for video in videos:
+        write_srt(folder / f"{video.stem}.srt", SAID)
+    return folder
+
+
 def complaints(result):
     """The lines of failure; whatever happened, nothing like a traceback."""
     assert "Traceback" not in result.stderr
@@ -151,7 +160,7 @@ def test_the_next_video_is_read_by_the_rule_of_the_model(run, talk, tmp_path):
 # --- files that are none
 
 
-def test_bad_files_are_named_and_the_good_one_finishes(run, talk, subtitles, tmp_path):
+def test_bad_files_are_named_and_the_good_one_finishes(run, talk, tmp_path):
     text = tmp_path / "text.mp4"
     text.write_text("not a video\n" * 99)
     empty = tmp_path / "empty.mp4"
@@ -159,17 +168,68 @@ def test_bad_files_are_named_and_the_good_one_finishes(run, talk, subtitles, tmp
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(talk.read_bytes()[:-5000])
     gone = tmp_path / "gone.mp4"
-    files_ = (text, empty, cut, gone, tmp_path)
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    files_ = (nothing, text, empty, gone, cut)
+    subtitles = subtitles_of_each(tmp_path / "subtitles", *files_, talk)
     result = mien("analyze", *files_, talk, "--out", tmp_path / "out", "--model", run, "--subtitles", subtitles)
     assert result.exit_code == FAILED
     lines = complaints(result)
     assert [line.partition(": Expected")[0] for line in lines] == [str(path) for path in files_]
-    for line, reason in zip(
-        lines, ("no media file", "zero bytes", "was cut", "no file there", "no file there"), strict=True
-    ):
+    for line, reason in zip(lines, ("none in", "no media file", "zero bytes", "no file there", "was cut"), strict=True):
         assert reason in line
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["talk"]
     assert len(analysis_of(tmp_path / "out" / "talk")["utterances"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "message"),
+    [
+        (FAILED, ["gone.mp4"], "no file there; check the path"),
+        (FAILED, ["."], "Expected a folder with media files"),
+        (FAILED, ["notes.txt"], "no media file"),
+        (WRONG_USAGE, ["https://example.org/talk.mp4"], "curl -L -o talk.mp4 'https://example.org/talk.mp4'"),
+        (WRONG_USAGE, [str(SAMPLE), "--model", "mosei-txt"], "did you mean 'mosei-text'?"),
+        (WRONG_USAGE, [str(SAMPLE), "--speech-model", "tinny"], "Expected the speech model"),
+        (FAILED, [str(SAMPLE), "--subtitles", "gone.srt"], "check the path"),
+        (FAILED, [str(SAMPLE), "--subtitles", "notes.txt"], "Expected subtitles"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_loaded(tmp_path, code, words, message):
+    (tmp_path / "notes.txt").write_text("no film and no subtitles")
+    program = (
+        "import sys\nfrom mien.cli.app import main\n"
+        "try:\n    main()\nfinally:\n"
+        "    assert not {'torch', 'faster_whisper', 'mien.video.analyze'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-P", "-c", program, "analyze", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("mien: ")
+    assert message in line
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_the_report_is_written_beside_by_default_and_a_folder_is_taken(run, talk, subtitles, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ("--model", run, "--subtitles", subtitles, "--no-tracks")
+    assert "talk-report/report.html" in said("analyze", talk, *options)
+    assert analysis_of(tmp_path / "talk-report")
+    (tmp_path / "talks" / "monday").mkdir(parents=True)
+    shutil.copy(talk, tmp_path / "talks" / "monday" / "one.mp4")
+    assert "mien-report/monday/one/report.html" in said("analyze", "talks", *options, "--embed")
+    assert analysis_of(tmp_path / "mien-report" / "monday" / "one")
+    pages = [tmp_path / folder / "report.html" for folder in ("mien-report/monday/one", "talk-report")]
+    assert ["data:video/mp4;base64," in page.read_text(encoding="utf-8") for page in pages] == [True, False]
+
+
+def test_progress_names_the_stages_on_plain_lines(run, talk, tmp_path):
+    result = mien("analyze", talk, "--model", run, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    lines = [line for line in result.stderr.splitlines() if line.startswith("analyze: ")]
+    for stage in ("loading the models", "talk.mp4: listening", "watching 100 %", "predicting", "writing", "done"):
+        assert any(stage in line for line in lines), stage
 
 
 def test_bad_files_do_not_stop_an_extraction(labelled, tmp_path):
@@ -209,7 +269,7 @@ def test_a_single_picture_without_a_frame_rate(run, tmp_path):
     assert any(NO_AUDIO in note for note in found["notes"])
 
 
-def test_a_header_that_says_zero_frames_per_second(run, talk, subtitles, tmp_path):
+def test_a_header_that_says_zero_frames_per_second(run, talk, tmp_path):
     pictures = [(number / 30, gray(100 + number)) for number in range(61)]
     path = write_media(tmp_path / "zero.avi", pictures, codecs=("mjpeg", "pcm_s16le"))
     content = bytearray(path.read_bytes())
@@ -219,6 +279,7 @@ def test_a_header_that_says_zero_frames_per_second(run, talk, subtitles, tmp_pat
     place = content.index(b"strh") + 8 + 20
     content[place : place + 8] = bytes(8)
     path.write_bytes(content)
+    subtitles = subtitles_of_each(tmp_path / "subtitles", path, talk)
     result = mien("analyze", path, talk, "--out", tmp_path / "out", "--model", run, "--subtitles", subtitles)
     complaints(result)
     assert result.exit_code in (0, FAILED)
@@ -302,6 +363,30 @@ def test_careless_subtitles_are_mended_and_counted(run, talk, tmp_path):
     assert [row["transcript"] for row in found["utterances"]] == ["First, and long.", "Second.", "Too long."]
     for what in (OUT_OF_ORDER, OVERLAPPING, SHORTENED, BEYOND_THE_END):
         assert f"{what}: 1" in found["notes"]
+
+
+def test_one_subtitle_file_is_not_read_for_several_recordings(run, talk, subtitles, tmp_path):
+    other = tmp_path / "other.mp4"
+    shutil.copy(talk, other)
+    call = ("analyze", talk, other, "--out", tmp_path / "out", "--model", run, "--no-tracks", "--subtitles")
+    line = failed(WRONG_USAGE, *call, subtitles)
+    assert line.startswith(f"Expected the subtitles of one recording in {subtitles}, but got 2 recordings")
+    assert not (tmp_path / "out").exists()
+    result = mien(*call, subtitles_of_each(tmp_path / "subtitles", talk))
+    assert result.exit_code == FAILED
+    (line,) = complaints(result)
+    assert "but got no file such as other.srt" in line
+    assert len(analysis_of(tmp_path / "out" / "talk")["utterances"]) == 2
+
+
+def test_subtitles_beside_the_recording_are_offered(run, talk, tmp_path):
+    film = tmp_path / "film.mp4"
+    shutil.copy(talk, film)
+    write_srt(tmp_path / "film.en.srt", SAID)
+    call = (film, tmp_path / "out", "--model", run, "--no-tracks")
+    offer = "subtitles beside the recording were not read; to read them: --subtitles film.en.srt"
+    assert offer in analyzed(*call)["notes"]
+    assert offer not in analyzed(*call, "--subtitles", tmp_path / "film.en.srt")["notes"]
 
 
 def test_subtitles_of_another_encoding_or_another_video(run, talk, tmp_path):
@@ -454,7 +539,8 @@ def test_two_files_of_one_name_are_not_guessed_between(labelled, tmp_path):
     assert [video.id for video in open_dataset(tmp_path / "data").videos()] == ["v0"]
 
 
-def test_two_videos_of_one_name_do_not_overwrite_each_other(run, talk, subtitles, tmp_path):
+def test_two_videos_of_one_name_do_not_overwrite_each_other(run, talk, tmp_path):
+    subtitles = subtitles_of_each(tmp_path / "subtitles", talk)
     other = tmp_path / "elsewhere" / talk.name
     other.parent.mkdir()
     shutil.copy(talk, other)

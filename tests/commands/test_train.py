@@ -385,6 +385,32 @@ def test_an_altered_or_cut_run_is_refused(planted, tmp_path, name):
         open_run(run.folder)
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "error", "message"),
+    [
+        ("feature_spaces text n_features", 0, DamagedFileError, "sizes of a network in .*run.json"),
+        ("settings model dense_size", 2**63, DamagedFileError, "sizes of a network in .*run.json"),
+        ("settings model dense_dropout", 10**400, SettingsError, "dense_dropout to be a number"),
+        ("outcome train_majority sentiment_positive", -1, DamagedFileError, "the majority .* of sentiment"),
+        ("outcome train_majority emotions", [2] * 7, DamagedFileError, "the majority .* of emotion"),
+        ("dataset path", "x" * 5000, DataError, "the data set of .* at x+, but got nothing there"),
+    ],
+)
+def test_values_that_no_run_has_are_refused(planted, tmp_path, path, value, error, message):
+    run = train(planted, tmp_path / "run", REQUEST)
+    card = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    *parents, key = path.split()
+    entry = card
+    for name in parents:
+        entry = entry[name]
+    assert key in entry
+    entry[key] = value
+    (run.folder / "run.json").write_text(json.dumps(card), encoding="utf-8")
+    use = mien.load_model if "n_features" in path else partial(mien.evaluate, split="valid", n_resamples=0)
+    with pytest.raises(error, match=message):
+        use(run.folder)
+
+
 def test_an_altered_epoch_is_refused_where_it_is_used(planted, tmp_path):
     run = train(planted, tmp_path / "run", REQUEST)
     path = run.folder / "epochs/0002.safetensors"

@@ -284,7 +284,9 @@ def films(tmp_path_factory):
             for part, text in enumerate(SENTENCES):
                 writer.writerow([name, split, part, part + 1, text, 1 - part, *[0] * 5, 1])
     (folder / "bad.mp4").write_bytes(b"no film")
-    write_subtitles(folder / "all.srt")
+    (folder / "subtitles").mkdir()
+    for name in ("low", "bad", "high", "none"):
+        write_subtitles(folder / "subtitles" / f"{name}.srt")
     return folder
 
 
@@ -325,7 +327,7 @@ def test_an_extraction_gives_the_same_dataset(cluster, films, extracted_here, tm
 
 def run_analysis(films, out, place):
     videos = [films / f"{name}.mp4" for name in ("low", "bad", "high")]
-    request = AnalyzeRequest(subtitles=films / "all.srt", engine=place)
+    request = AnalyzeRequest(subtitles=films / "subtitles", engine=place)
     try:
         done, failed = analyze([*videos, films / "none.mp4"], out, request)
     except MissingWeightsError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -86,7 +87,8 @@ def mutate_json(rng: random.Random, data: bytes) -> bytes:
         parent, key = rng.choice(list(_places(facts)))
         match rng.randrange(6):
             case 0 | 1 | 2:
-                parent[key] = rng.choice(ODD_VALUES)
+                # a copy: a further change of the same input must not change the value for all later inputs
+                parent[key] = copy.deepcopy(rng.choice(ODD_VALUES))
             case 3:
                 del parent[key]
             case 4:

@@ -21,9 +21,9 @@ from tests.readers import examples
 
 import mien
 from mien.benchmark.suites import dataset_contents, find_suite
-from mien.media.clips import read_subtitles
 from mien.media.container import probe
 from mien.media.decode import audio_chunks, frames
+from mien.media.subtitles import read_subtitles
 from mien.readers import open_reader
 from mien.settings import read_toml
 from mien.storage.predictions import read_predictions

@@ -14,14 +14,8 @@ import pytest
 
 from mien.errors import DataError, MissingExtraError, UsageError
 from mien.media.clips import FIXED_CLIPS, NO_AUDIO, MediaSettings, clips_of
-from mien.media.recognition import (
-    NO_SPEECH,
-    WENT_IN_CIRCLES,
-    SpeechSettings,
-    _merge_pieces,
-    load_recognizer,
-    recognize,
-)
+from mien.media.recognition import NO_SPEECH, SpeechSettings, load_recognizer, recognize
+from mien.media.window_recognition import WENT_IN_CIRCLES, merge_pieces
 from mien.schema import TimedWord
 
 pytest.importorskip("faster_whisper")
@@ -94,13 +88,13 @@ def test_pieces_become_words():
         (" -", 1.0, 1.1),
         (" So", 1, 2),
     ]
-    words = list(_merge_pieces([TimedWord(*piece) for piece in pieces], spaces=True))
+    words = list(merge_pieces([TimedWord(*piece) for piece in pieces], spaces=True))
     assert [(word.text, word.start_s, word.end_s) for word in words] == [
         ("low-budget", 0.0, 0.5),
         ("film.-", 0.6, 1.1),
         ("So", 1, 2),
     ]
-    assert [word.text for word in _merge_pieces([TimedWord(*piece) for piece in pieces[:2]], spaces=False)] == [
+    assert [word.text for word in merge_pieces([TimedWord(*piece) for piece in pieces[:2]], spaces=False)] == [
         "low",
         "-budget",
     ]

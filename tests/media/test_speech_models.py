@@ -31,8 +31,8 @@ def test_a_wrong_file_in_the_cache_is_refused(tmp_path, monkeypatch):
 def test_what_is_missing_offline_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
     monkeypatch.setattr("mien.pretrained._hub_folder", lambda *_, **__: None)
-    with pytest.raises(MissingWeightsError, match=r"Systran/faster-whisper-base.*give the folder"):
-        find_speech_model("base", trust_model=True)
+    with pytest.raises(MissingWeightsError, match=r"Systran/faster-whisper-small.*give the folder"):
+        find_speech_model("small", trust_model=True)
     with pytest.raises(UnknownNameError, match=r"did you mean 'tiny\.en'"):
         find_speech_model("tinyen")
     with pytest.raises(MissingWeightsError, match=r"model\.bin"):
@@ -41,9 +41,9 @@ def test_what_is_missing_offline_is_named(tmp_path, monkeypatch):
 
 def test_files_without_a_recorded_sum_need_the_users_trust(tmp_path):
     with pytest.raises(
-        UsageError, match=r"sha256 for config\.json, model\.bin, .* of the speech model base, .*--trust-model"
+        UsageError, match=r"sha256 for config\.json, model\.bin, .* of the speech model small, .*--trust-model"
     ):
-        find_speech_model("base")
+        find_speech_model("small")
     for name in MODEL_FILES:
         (tmp_path / name).write_bytes(b"{}")
     with pytest.raises(UsageError, match=r"Expected a recorded sha256 .*; native code parses .* set --trust-model"):

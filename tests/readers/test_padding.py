@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError
-from mien.readers import rules
-from mien.readers.padding import is_foreign, nonzero_rows, with_padding_side
+from mien.readers import padding, rules
+from mien.readers.padding import (
+    count_guessed_padding,
+    is_foreign,
+    nonzero_rows,
+    unpadded_rows,
+    with_padding_side,
+    without_zero_ends,
+)
+from mien.schema import Modality
 
 
 def mask(*texts: str) -> np.ndarray:
@@ -94,3 +102,43 @@ def test_a_zero_row_at_the_end_of_some_utterances_is_data() -> None:
     (found,) = with_padding_side([mask], [nonzero], "the lengths", notes)
     assert (found == mask).all()
     assert notes == {}
+
+
+def ends(*streams):
+    (rows,) = without_zero_ends([stream[None] for stream in streams])
+    return rows
+
+
+def test_padding_is_judged_over_all_streams_and_only_at_the_ends() -> None:
+    text = np.array([[0.0], [1.0], [0.0], [0.0], [2.0], [0.0], [0.0]])
+    voice = np.array([[0.0], [0.0], [0.0], [3.0], [0.0], [4.0], [0.0]])
+    assert ends(text, voice) == slice(1, 6)
+    assert ends(text[1:2]) == slice(0, 1)
+    assert ends(text * 0) == slice(0, 0)
+    assert ends(text[:0]) == slice(0, 0)
+    assert without_zero_ends([np.stack([text, voice, text * 0])]) == [slice(1, 5), slice(3, 6), slice(0, 0)]
+
+
+def test_utterances_whose_padding_was_guessed_are_counted_once_if_the_modalities_are_judged_together() -> None:
+    features = {Modality.TEXT: np.array([[[1.0], [0.0]]]), Modality.ACOUSTIC: np.array([[[1.0], [0.0]]])}
+    for jointly, count in ((True, 1), (False, 2)):
+        notes: Counter[str] = Counter()
+        unpadded = unpadded_rows(features, features, jointly=jointly)
+        assert unpadded == {modality: [slice(0, 1)] for modality in features}
+        count_guessed_padding(unpadded, features, 0, notes, jointly=jointly)
+        assert notes == {rules.PADDING_GUESSED: count}
+
+
+def test_long_streams_are_compared_block_by_block(monkeypatch) -> None:
+    stream = np.random.default_rng(0).integers(0, 2, (7, 5, 3)).astype(np.float32)
+    whole = without_zero_ends([stream])
+    monkeypatch.setattr(padding, "BLOCK_BYTES", 2 * stream[0].nbytes)
+    assert without_zero_ends([stream]) == whole
+
+
+def test_a_stream_without_any_number_does_not_make_padding_data() -> None:
+    text = np.array([[0.0, 0.0], [1.0, 2.0], [3.0, 0.0]])
+    face = np.full((3, 2), np.nan)
+    assert ends(text, face) == slice(1, 3)
+    assert ends(text, np.array([[np.nan, 1.0], [np.nan] * 2, [np.nan] * 2])) == slice(0, 3)
+    assert ends(face) == slice(0, 3)

@@ -15,7 +15,6 @@ from mien.readers.rules import (
     finite_mean,
     parts_without_absurd,
     without_absurd,
-    without_zero_ends,
 )
 from mien.schema import Modality, Utterance
 
@@ -159,25 +158,6 @@ def test_names_of_what_was_not_read_are_short_plain_and_few() -> None:
     assert rules.with_names("rule", ["x" * 500]) == f"rule: {'x' * rules.SHOWN_CHARACTERS}"
     many = rules.with_names("rule", list(range(rules.SHOWN_NAMES + 2)))
     assert many.endswith("11, and 2 more")
-
-
-def test_padding_is_judged_over_all_streams_and_only_at_the_ends() -> None:
-    notes: Counter[str] = Counter()
-    text = np.array([[0.0], [1.0], [0.0], [0.0], [2.0], [0.0], [0.0]])
-    voice = np.array([[0.0], [0.0], [0.0], [3.0], [0.0], [4.0], [0.0]])
-    assert without_zero_ends([text, voice], notes) == slice(1, 6)
-    assert without_zero_ends([text[1:2]], notes) == slice(0, 1)
-    assert without_zero_ends([text * 0], notes) == slice(0, 0)
-    assert notes == {rules.PADDING_GUESSED: 2}
-
-
-def test_a_stream_without_any_number_does_not_make_padding_data() -> None:
-    notes: Counter[str] = Counter()
-    text = np.array([[0.0, 0.0], [1.0, 2.0], [3.0, 0.0]])
-    face = np.full((3, 2), np.nan)
-    assert without_zero_ends([text, face], notes) == slice(1, 3)
-    assert without_zero_ends([text, np.array([[np.nan, 1.0], [np.nan] * 2, [np.nan] * 2])], notes) == slice(0, 3)
-    assert without_zero_ends([face], notes) == slice(0, 3)
 
 
 def test_the_largest_number_of_half_precision_is_missing_where_others_are_far_smaller() -> None:

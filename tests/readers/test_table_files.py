@@ -14,7 +14,8 @@ import pytest
 from tests.readers.examples import write_text
 
 from mien.errors import DamagedFileError, DataError
-from mien.readers.table_files import TableRow, open_table_file, require_columns
+from mien.readers.table_files import open_table_file, require_columns
+from mien.readers.table_rows import TableRow
 
 RECORDS: list[dict[str, Any]] = [
     {"video_id": "0012", "index": 3, "text": "naïve, no?", "score": -1.5},

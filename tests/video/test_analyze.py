@@ -33,7 +33,11 @@ def films(tmp_path_factory):
     paths = [sounding_file(folder / f"{name}.mp4", f0_hz) for name, f0_hz in (("low", 110), ("high", 210))]
     bad = folder / "bad.mp4"
     bad.write_bytes(b"no film")
-    return [paths[0], bad, paths[1]], write_subtitles(folder / "both.srt")
+    subtitles = folder / "subtitles"
+    subtitles.mkdir()
+    for path in (*paths, bad):
+        write_subtitles(subtitles / f"{path.stem}.srt")
+    return [paths[0], bad, paths[1]], subtitles
 
 
 def test_the_number_of_workers_changes_no_byte(films, tmp_path):

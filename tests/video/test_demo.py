@@ -13,7 +13,7 @@ import pytest
 from tests.video.browser import open_chromium
 
 import mien
-from mien.media.clips import read_subtitles
+from mien.media.subtitles import read_subtitles
 from mien.video.demo import sample_clip
 from mien.video.outputs import OUTPUTS, read_analysis_json
 

@@ -17,7 +17,8 @@ from mien.errors import DataError, FeatureSpaceError, UnknownNameError, UsageErr
 from mien.media.word_times import NONE_HEARD, NOTHING_HEARD_AT_ALL, spoken_words, spread_words
 from mien.schema import EMOTIONS, Clip, Level, Modality
 from mien.video.analyze import AnalyzeRequest, analyze
-from mien.video.extract import DEFAULT_EXTRACTORS, ExtractRequest, cache_beside, extract
+from mien.video.extract import DEFAULT_EXTRACTORS, ExtractRequest, extract
+from mien.video.feature_cache import cache_beside
 from mien.video.featurise import LoadedExtractors, extractors_for, featurise, load_extractors
 from mien.video.outputs import OUTPUTS, read_analysis_json
 
@@ -208,7 +209,10 @@ def test_several_videos_one_of_them_bad(run, tmp_path):
     good = sounding_file(tmp_path / "good.mp4", 110)
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"no film")
-    subtitles = write_subtitles(tmp_path / "both.srt")
+    subtitles = tmp_path / "subtitles"
+    subtitles.mkdir()
+    for path in (bad, good):
+        write_subtitles(subtitles / f"{path.stem}.srt")
     request = AnalyzeRequest(model=str(run.folder), subtitles=subtitles, tracks=False)
     done, failed = analyze([bad, good], tmp_path / "out", request)
     assert list(done) == [good]
@@ -303,6 +307,17 @@ def test_a_modality_missing_in_a_word_is_missing_in_that_word(labelled):
     assert list(beyond.features) == [Modality.TEXT]
     assert found.missing[2] == {Modality.ACOUSTIC: "begins after the end of the file"}
     assert beyond.word_present[Modality.ACOUSTIC].tolist() == [False]
+
+
+def test_a_clip_that_may_not_be_judged_gets_no_features(labelled):
+    extractors = load_extractors({Modality.TEXT: "glove-6b-50d", Modality.ACOUSTIC: "covarep-like-74"}, Level.WORD)
+    words = spread_words(["good", "day"], 0.2, 0.8)
+    clips = [Clip(0, 0.0, 1.0, "good day", words), Clip(1, 0.0, 1.0, "good day", words, "Ann", "a song, not speech")]
+    said, sung = (found := featurise(labelled / "v0.mp4", "v0", clips, extractors)).video.utterances
+    assert set(said.features) == {Modality.TEXT, Modality.ACOUSTIC}
+    assert (sung.features, sung.words, sung.word_present, sung.speaker) == ({}, {}, {}, "Ann")
+    reason = "a song, not speech"
+    assert found.missing == {0: {}, 1: {Modality.TEXT: reason, Modality.ACOUSTIC: reason}}
 
 
 @pytest.mark.parametrize(

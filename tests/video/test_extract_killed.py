@@ -8,11 +8,11 @@ import shutil
 import pytest
 from tests.kills import EARLY_MOMENTS, kill_at_random, mien_command, seconds_of
 
-from mien.media.clips import read_subtitles
+from mien.media.subtitles import read_subtitles
 from mien.schema import EMOTIONS
 from mien.storage.dataset import open_dataset
 from mien.video.demo import sample_clip
-from mien.video.extract import cache_beside
+from mien.video.feature_cache import cache_beside
 
 SPLITS = {"a": "train", "b": "train", "c": "valid"}
 

@@ -1,16 +1,27 @@
 """utterances.csv in pandas and spreadsheets; captions.vtt by the rules of WebVTT."""
 
 import csv
+import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
+import jsonschema
 import pandas as pd
 import pytest
 from tests.video import examples
 
 from mien.errors import WriteError
-from mien.video.outputs import captions, clock, output_folders, write_outputs, write_utterances_csv
+from mien.video.analysis import UtteranceAnalysis
+from mien.video.outputs import (
+    analysis_schema,
+    captions,
+    clock,
+    from_json,
+    require_output_folders,
+    to_json,
+    write_outputs,
+    write_utterances_csv,
+)
 
 TIMES = re.compile(r"(\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3}) --> (\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3})")
 
@@ -75,6 +86,21 @@ def test_an_empty_video_has_a_table_with_a_head(tmp_path):
     )
 
 
+def test_an_utterance_that_may_not_be_judged_says_why_in_every_output(tmp_path):
+    analysis = examples.realistic()
+    sigh = UtteranceAnalysis(0, 0.4, 1.5, "(sighs)", speaker="Ann", not_judged="a sound, not speech")
+    analysis = replace(analysis, utterances=(sigh, *analysis.utterances[1:]))
+    assert cues(captions(analysis))[0][3] == ["[no prediction: a sound, not speech]", "(sighs)"]
+    facts = to_json(analysis)["utterances"]
+    assert (facts[0]["speaker"], facts[0]["not_judged"]) == ("Ann", "a sound, not speech")
+    assert not {"speaker", "not_judged"} & set(facts[1])
+    jsonschema.validate(json.loads(json.dumps(to_json(analysis))), analysis_schema())
+    assert from_json(to_json(analysis)).utterances[0] == sigh
+    write_utterances_csv(tmp_path / "utterances.csv", analysis)
+    table = pd.read_csv(tmp_path / "utterances.csv")
+    assert table.loc[0, ["speaker", "not_judged"]].tolist() == ["Ann", "a sound, not speech"]
+
+
 def test_cues_say_labels_and_words():
     found = cues(captions(examples.realistic()))
     assert len(found) == 12
@@ -123,8 +149,8 @@ def test_seconds_round_to_milliseconds_without_leaving_their_minute():
 
 def test_outputs_replace_those_of_an_analysis_and_no_other_file(tmp_path):
     def write():
-        for folder in output_folders(tmp_path, [Path("in/talk.mp4")], subfolders=True).values():
-            write_outputs(folder, examples.realistic())
+        require_output_folders([tmp_path / "talk"], tmp_path)
+        write_outputs(tmp_path / "talk", examples.realistic())
 
     write()
     write()
@@ -137,4 +163,14 @@ def test_outputs_replace_those_of_an_analysis_and_no_other_file(tmp_path):
     talk.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(WriteError, match="Expected a folder at .*/talk, but got a symbolic link"):
         write()
-    assert output_folders(talk, [Path("x.mp4"), Path("y.mp4")], subfolders=True)[Path("y.mp4")] == talk / "y"
+    # the folder that the user named may be a link itself
+    require_output_folders([talk / "x", talk / "y"], talk)
+
+
+def test_folders_that_cannot_be_written_are_refused_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("of mine")
+    for folder in (tmp_path / "file", tmp_path / "file" / "new", tmp_path / ("long" * 100)):
+        with pytest.raises(WriteError, match="Expected to write"):
+            require_output_folders([folder])
+    require_output_folders([tmp_path / "new" / "deeper"])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

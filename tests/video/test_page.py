@@ -99,17 +99,16 @@ def test_the_video_is_found_beside_the_page(tmp_path):
     address = video_address(video, tmp_path / "out", PageSettings())
     assert address == "./../videos/a%20b%20%231%3F%20100%25%20%C3%A9%3Ax.mp4"
     assert video_address(tmp_path / "-3n.mp4", tmp_path, PageSettings()) == "./-3n.mp4"
-    assert video_address(None, tmp_path, PageSettings(embed_video_up_to_mb=9)) == ""
+    assert video_address(None, tmp_path, PageSettings(embed=True)) == ""
 
 
 def test_a_small_video_can_stand_inside_the_page(tmp_path):
     video = tmp_path / "talk.webm"
     video.write_bytes(bytes(range(256)) * 4)
-    inside = video_address(video, tmp_path, PageSettings(embed_video_up_to_mb=0.001024))
+    inside = video_address(video, tmp_path, PageSettings(embed=True))
     kind, data = inside.split(",")
     assert kind == "data:video/webm;base64"
     assert base64.b64decode(data) == video.read_bytes()
-    assert video_address(video, tmp_path, PageSettings(embed_video_up_to_mb=0.001023)) == "./talk.webm"
     assert video_address(video, tmp_path, PageSettings()) == "./talk.webm"
 
 
@@ -118,11 +117,10 @@ def test_a_video_too_large_to_stand_inside_is_linked_and_the_page_says_so(tmp_pa
     with open(video, "wb") as handle:
         handle.truncate(int(MOST_EMBEDDED_MB * 1_000_000) + 1)  # a hole: it takes no room on the disk
     analysis = examples.realistic(video)
-    wanted = page(analysis, tmp_path, PageSettings(embed_video_up_to_mb=5000))
-    assert 'src="./film.mp4"' in wanted
-    assert "too large to stand inside this page (at most 100 MB)" in wanted
+    wanted = page(analysis, tmp_path, PageSettings(embed=True))
+    assert 'src="./film.mp4#t=' in wanted
+    assert "too large to stand inside the page (at most 100 MB)" in wanted
     assert "too large" not in page(analysis, tmp_path, PageSettings())
-    assert "too large" not in page(analysis, tmp_path, PageSettings(embed_video_up_to_mb=50))
 
 
 def test_long_tracks_are_thinned_to_means():

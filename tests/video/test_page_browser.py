@@ -291,7 +291,7 @@ def test_without_its_video_the_page_still_works(show, tmp_path, video):
 
 def test_a_video_inside_the_page_plays(show, tmp_path):
     small = write_video(tmp_path / "small.webm", duration_s=8)
-    page = show(examples.realistic(small), settings=PageSettings(embed_video_up_to_mb=5))
+    page = show(examples.realistic(small), settings=PageSettings(embed=True))
     small.unlink()
     page.wait("document.querySelector('video').readyState >= 1")
     page.find("#utterance-1").click()

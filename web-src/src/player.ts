@@ -13,6 +13,9 @@ export function makePlayer(store: Store): Player {
   const absent = byId("absent");
   const file = byId<HTMLInputElement>("file");
   let usable = video.hasAttribute("src");
+  // The address ends with a moment whose frame stands for the video (#t=...). Nobody has chosen this moment: until
+  // somebody plays or seeks, the page stays at its own time.
+  let untouched = true;
 
   const showAbsent = (text: string): void => {
     usable = false;
@@ -23,7 +26,7 @@ export function makePlayer(store: Store): Player {
 
   const showMissing = (): void => {
     const address = video.getAttribute("src") ?? "";
-    const name = address.startsWith("./") ? decodeURIComponent(address.slice(2)) : "";
+    const name = address.startsWith("./") ? decodeURIComponent(address.slice(2).replace(/#t=[\d.]+$/, "")) : "";
     showAbsent(
       `This browser cannot play the video${name ? ` at ${name}` : ""}: it was moved, or its format is unknown here. ` +
         "Everything else works without it.",
@@ -41,11 +44,13 @@ export function makePlayer(store: Store): Player {
     absent.hidden = true;
     video.hidden = false;
     video.src = URL.createObjectURL(chosen);
+    untouched = false;
     video.currentTime = store.state.time;
   });
 
   const follow = byId<HTMLInputElement>("follow");
   const tick = (): void => {
+    if (untouched) return;
     store.setTime(video.currentTime);
     if (!video.paused && follow.checked) {
       const spoken = store.spokenAt(video.currentTime);
@@ -54,7 +59,14 @@ export function makePlayer(store: Store): Player {
     }
     if (!video.paused && !video.ended) requestAnimationFrame(tick);
   };
-  video.addEventListener("play", tick);
+  video.addEventListener("play", () => {
+    if (untouched) video.currentTime = store.state.time;
+    untouched = false;
+    tick();
+  });
+  // the player's own slider; the seek to the frame above happens before the metadata have been shown
+  video.addEventListener("pointerdown", () => (untouched = false));
+  video.addEventListener("keydown", () => (untouched = false));
   video.addEventListener("seeked", tick);
   video.addEventListener("timeupdate", () => video.paused && tick());
 
@@ -63,6 +75,7 @@ export function makePlayer(store: Store): Player {
   return {
     seek(seconds) {
       // what the reader chose stands until the video has caught up
+      untouched = false;
       store.setTime(seconds);
       if (usable) video.currentTime = seconds;
     },

@@ -15,6 +15,9 @@ export interface Utterance {
   labels: string[];
   /** modality, reason */
   missing: [string, string][];
+  speaker: string | null;
+  /** why no prediction was made although something was heard or read; empty if one was made */
+  notJudged: string;
   /** modality -> output -> probability with all modalities minus probability without this one */
   contributions: Record<string, Record<string, number>>;
   /** of sentiment, within `Report.ranges`; null where the model says none */

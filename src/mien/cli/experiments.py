@@ -41,6 +41,9 @@ class ImportCall:
         bool | None, typer.Option("--words/--no-words", help="Keep word vectors. Default: where the data set has them.")
     ] = None
     name: Annotated[str | None, typer.Option(help="Name of the Dataset; default: the folder's.")] = None
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Language of the words, such as en, fr or pl.")
+    ] = None
     workers: Annotated[int, typer.Option(min=1, help="Processes that read videos side by side; csd only.")] = 1
     json: options.Json = False
 
@@ -64,6 +67,7 @@ def import_(call: ImportCall) -> None:
         unit=call.unit,
         words=call.words,
         name=call.name,
+        language=call.language or "",
         workers=call.workers,
     )
     with progress.counter_bar(f"import {call.reader}") as advance:

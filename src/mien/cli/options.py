@@ -56,8 +56,20 @@ Unit = Annotated[
 SpeechModel = Annotated[
     str,
     typer.Option(
-        metavar="NAME|FOLDER", help="Of recognition: tiny, base, small, medium or large-v3, or a CTranslate2 folder."
+        metavar="NAME|FOLDER",
+        help="Of recognition: tiny, base, small, medium or large-v3, or a CTranslate2 folder. Default: tiny.en for "
+        "English; base, where it is installed, for other languages.",
     ),
+]
+Language = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CODE", help="Language of the words, such as en, fr or pl. Default: it is identified in the speech."
+    ),
+]
+AudioTrack = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Sound track, from 1. Default: the one that players take, or with speech."),
 ]
 TrustModel = Annotated[
     bool,

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mien.printable import printable
+
+if TYPE_CHECKING:
+    from mien.video.progress import AnalysisProgress
 
 EpochReport = Callable[[dict[str, float]], None]
 # Maximum number of plain lines from 0 to 100 per cent.
 PLAIN_STEPS = 10
+# seconds between two plain lines about the same stage of an analysis
+PLAIN_EVERY_S = 10.0
 LINE_BREAK = re.compile(r"\s*\n\s*")
 
 
@@ -57,6 +64,33 @@ def item_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 @contextmanager
+def analysis_bar() -> Iterator[Callable[[AnalysisProgress], None]]:
+    """Show the progress of an analysis: the recording, its stages, the share that is done, and the time left.
+
+    Without a terminal, print one line when a stage begins or ends, and one line every `PLAIN_EVERY_S` in between.
+
+    Yields:
+        Function to call with each `mien.video.progress.AnalysisProgress`.
+    """
+    shown: tuple[str, tuple[str, ...]] | None = None
+    shown_s = 0.0
+    with _bar("analyze", 100, share=True) as update:
+
+        def report(progress: AnalysisProgress) -> None:
+            nonlocal shown, shown_s
+            if update is not None:
+                update(completed=100 * progress.share, description=printable(progress.text))
+                return
+            running = tuple(stage for stage, share in progress.stages.items() if share is None or share < 1)
+            now_s = time.monotonic()
+            if (progress.recording, running) != shown or now_s - shown_s >= PLAIN_EVERY_S:
+                shown, shown_s = (progress.recording, running), now_s
+                print_message(f"analyze: {progress}")
+
+        yield report
+
+
+@contextmanager
 def epoch_bar(title: str, n_epochs: int) -> Iterator[EpochReport]:
     """Show the progress of a training.
 
@@ -94,8 +128,13 @@ def print_note(text: str) -> None:
 
 
 @contextmanager
-def _bar(title: str, total: int | None = None) -> Iterator[Callable[..., None] | None]:
+def _bar(title: str, total: int | None = None, *, share: bool = False) -> Iterator[Callable[..., None] | None]:
     """Show a progress bar if standard error is a terminal.
+
+    Args:
+        title: Text before the bar.
+        total: Number of steps; None if it is not known yet.
+        share: Whether to show the share that is done in per cent, instead of the number of steps.
 
     Yields:
         Function that updates the bar; None if standard error is not a terminal.
@@ -109,7 +148,7 @@ def _bar(title: str, total: int | None = None) -> Iterator[Callable[..., None] |
     columns = (
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
-        progress.MofNCompleteColumn(),
+        progress.TaskProgressColumn() if share else progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
     )
     with progress.Progress(*columns, console=Console(stderr=True)) as bar:

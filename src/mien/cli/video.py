@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,10 @@ from mien.cli import options
 from mien.cli.guard import guarded, report_failures
 from mien.errors import UnknownNameError
 from mien.settings import parse_pairs
+
+if TYPE_CHECKING:
+    from mien.media.recognition import SpeechSettings
+    from mien.video.analysis import Analysis
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class ExtractCall:
         str | None, typer.Option("--visual", "--vision", "--face", help="Visual extractor, or none. Default: face.")
     ] = None
     speech_model: options.SpeechModel = "tiny.en"
+    language: options.Language = None
+    audio_track: options.AudioTrack = None
     trust_model: options.TrustModel = False
     mapping: options.Mapping = None
     label: options.Label = None
@@ -61,16 +68,34 @@ class ExtractCall:
 class AnalyzeCall:
     """Arguments and options of `mien analyze`."""
 
-    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos or sound files.")]
-    out: Annotated[Path, typer.Option(help="Folder for report.html, analysis.json, utterances.csv, captions.vtt.")]
-    subtitles: Annotated[Path | None, typer.Option(help="SRT or VTT; then nothing is recognised.")] = None
+    # texts, because a Path would change an address on the web
+    recordings: Annotated[
+        list[str],
+        typer.Argument(metavar="RECORDING...", help="Videos or sound files, or folders of them with their subfolders."),
+    ]
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for report.html, analysis.json, utterances.csv, captions.vtt. Default: NAME-report; for "
+            "several files or a folder: mien-report/NAME.",
+            show_default=False,
+        ),
+    ] = None
+    subtitles: Annotated[
+        Path | None, typer.Option(help="SRT or VTT, or a folder of them; then nothing is recognised.")
+    ] = None
     model: Annotated[str, typer.Option(help="A shipped checkpoint or the folder of a run.")] = "mosei-text"
     speech_model: options.SpeechModel = "tiny.en"
+    language: options.Language = None
+    audio_track: options.AudioTrack = None
     trust_model: options.TrustModel = False
     tracks: Annotated[bool, typer.Option("--tracks/--no-tracks", help="Measure voice and face beside it.")] = True
-    embed_video: Annotated[
-        float, typer.Option(metavar="MB", min=0, max=100, help="Put a video up to this size inside the report.")
-    ] = 0.0
+    embed: Annotated[
+        bool,
+        typer.Option(
+            "--embed", help="Put the recording, up to 100 MB, into the report. Off by default: it shows people."
+        ),
+    ] = False
     engine: options.EngineName = "local"
     engine_address: options.EngineAddress = None
     workers: Annotated[
@@ -84,6 +109,14 @@ class AnalyzeCall:
     json: options.Json = False
 
 
+def _speech_settings(call: ExtractCall | AnalyzeCall) -> SpeechSettings:
+    from mien.media.languages import parse_language
+    from mien.media.recognition import SpeechSettings
+
+    language = "" if call.language is None else parse_language(call.language)
+    return SpeechSettings(call.speech_model, call.trust_model, language, call.audio_track)
+
+
 @guarded
 @options.one_object(ExtractCall)
 def extract(call: ExtractCall) -> None:
@@ -91,7 +124,6 @@ def extract(call: ExtractCall) -> None:
     from mien.cli import progress, render_dataset
     from mien.commands.account import import_account
     from mien.engine.jobs import EngineConfig
-    from mien.media.recognition import SpeechSettings
     from mien.schema import Level, Modality
     from mien.storage.describe import describe
     from mien.video.extract import DEFAULT_EXTRACTORS, ExtractRequest
@@ -105,7 +137,7 @@ def extract(call: ExtractCall) -> None:
     request = ExtractRequest(
         extractors={modality: name for modality, name in wanted.items() if name != "none"},
         level=level,
-        speech=SpeechSettings(call.speech_model, trust_model=call.trust_model),
+        speech=_speech_settings(call),
         mapping=parse_pairs(call.mapping or []),
         reader=call.reader,
         labels=tuple(call.label or ()),
@@ -128,36 +160,61 @@ def extract(call: ExtractCall) -> None:
 @options.one_object(AnalyzeCall)
 def analyze(call: AnalyzeCall) -> None:
     """Analyse raw videos: transcript, sentiment and emotions of every utterance, in one report per video."""
-    from mien.commands.extras import require_extra, require_run_extras
+    from mien.commands.extras import require_analysis_extras, require_extra
 
+    # The checks that take no time come before the import of the rest, which takes a second.
     require_extra(call.engine)
-    require_run_extras(call.model)
-    from mien.cli import progress, render
+    require_analysis_extras(call.model, recognizes=call.subtitles is None, watches=call.tracks)
+    from mien.video.inputs import find_recordings, require_readable_subtitles
+
+    recordings = find_recordings(call.recordings)
+    if call.subtitles is not None:
+        require_readable_subtitles(call.subtitles, len(recordings.names) + len(recordings.failed))
+    elif recordings.names:
+        from mien.media.speech_models import find_speech_model
+
+        find_speech_model(call.speech_model, trust_model=call.trust_model)
+    if not recordings.names:
+        _report_analyses(call, {}, {}, recordings.failed)
+    from mien.cli import progress
     from mien.engine.jobs import EngineConfig
     from mien.media.clips import MediaSettings
-    from mien.media.recognition import SpeechSettings
     from mien.video.analyze import SILENT_CLIP_S, AnalyzeRequest
     from mien.video.analyze import analyze as run_analysis
-    from mien.video.outputs import to_json
-    from mien.video.page import PageSettings
+    from mien.video.page import PageSettings, note_too_large
 
     request = AnalyzeRequest(
         call.model,
         call.subtitles,
-        MediaSettings(SpeechSettings(call.speech_model, trust_model=call.trust_model), silent_clip_s=SILENT_CLIP_S),
+        MediaSettings(_speech_settings(call), silent_clip_s=SILENT_CLIP_S),
         tracks=call.tracks,
         workers=call.workers,
-        page=PageSettings(embed_video_up_to_mb=call.embed_video),
+        page=PageSettings(embed=call.embed),
         engine=EngineConfig(call.engine, call.engine_address),
     )
-    done, failed = run_analysis(call.videos, call.out, request, progress.print_message)
+    for path in recordings.names:
+        if note := note_too_large(path, request.page):
+            progress.print_note(f"{path.name}: {note}")
+    with progress.analysis_bar() as advance:
+        done, failed = run_analysis(call.recordings, call.out, request, advance)
+    _report_analyses(call, done, recordings.folders(call.out), failed)
+
+
+def _report_analyses(
+    call: AnalyzeCall, done: Mapping[Path, Analysis], folders: Mapping[Path, Path], failed: Mapping[Path, str]
+) -> None:
+    """Print the analyses, and then the failures; exit with code 1 if there is any."""
+    from mien.cli import render
+
     if call.json:
+        from mien.video.outputs import to_json
+
         options.print_json(
             {"analyses": [to_json(each) for each in done.values()], "failed": {str(p): r for p, r in failed.items()}}
         )
     else:
         for path, analysis in done.items():
-            render.show_analysis(analysis, call.out if len(call.videos) == 1 else call.out / path.stem)
+            render.show_analysis(analysis, folders[path])
     report_failures({str(path): reason for path, reason in failed.items()})
 
 
@@ -168,12 +225,13 @@ def demo(
 ) -> None:
     """Analyse the short clip that ships with the package, as `mien analyze` does."""
     from mien.cli import progress, render
-    from mien.commands.extras import require_run_extras
-    from mien.video.analyze import DEFAULT_MODEL
+    from mien.commands.extras import require_analysis_extras
+    from mien.commands.shipped import DEFAULT_MODEL
 
-    require_run_extras(DEFAULT_MODEL)
+    require_analysis_extras(DEFAULT_MODEL, recognizes=True, watches=True)
     from mien.video.demo import demo as run_demo
     from mien.video.outputs import to_json
 
-    analysis = run_demo(out, progress.print_message)
+    with progress.analysis_bar() as advance:
+        analysis = run_demo(out, advance)
     options.print_result(json, {"analyses": [to_json(analysis)], "failed": {}}, lambda: render.show_demo(analysis, out))

@@ -30,6 +30,7 @@ EXTRAS = {
     "dask": "--engine dask",
     "ray": "--engine ray",
     "offline": "use of the weights of minilm, glove-6b-50d and tiny.en without a download",
+    "languages": "identification of the language of speech, and recognition of other languages than English",
 }
 FACE_USES = "analyze with tracks, demo, extract --visual face"
 SPEECH_USES = "recognition of speech in analyze and extract"

@@ -5,6 +5,7 @@ No other module opens a split for scoring.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -279,7 +280,7 @@ def open_split(run: Run, scored: SplitSelection) -> OpenedSplit:
         FeatureSpaceError: The Dataset has other feature spaces than the run.
     """
     dataset_path = str(scored.dataset or run.dataset["path"])  # empty for a shipped checkpoint
-    if scored.dataset is None and not (dataset_path and Path(dataset_path).exists()):
+    if scored.dataset is None and not (dataset_path and os.path.exists(dataset_path)):
         raise DataError(
             f"Expected the data set of {run.folder} at {dataset_path or 'a named folder'}, but got nothing there; "
             "say where it is with --dataset"

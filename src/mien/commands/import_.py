@@ -16,7 +16,7 @@ from mien.readers.base import ReaderOptions, SourceDataSet, Unit, collect_notes,
 from mien.readers.label_columns import parse_labels
 from mien.readers.rules import ID_NUMBERED, LABEL_CLAMPED, UTTERANCE_SEPARATE, add_note
 from mien.readers.splits import assign_splits
-from mien.schema import MODALITY_ALIASES, FeatureSpace, Level, Modality, Video
+from mien.schema import LANGUAGES, MODALITY_ALIASES, FeatureSpace, Level, Modality, Video
 from mien.storage.dataset import Dataset, DatasetFacts, row_groups, write_dataset_groups
 from mien.storage.label_alarms import ScaleCheck, store_alarms
 from mien.storage.video_ids import numbered_ids
@@ -50,6 +50,8 @@ class ImportOptions:
     labels: tuple[str, ...] = ()
     # video, utterance or id: what the ids of the data set stand for, see `mien.readers.base.Unit`; None: ids of videos
     unit: str | None = None
+    # code of the language of the words, such as "en"; empty if it is not known
+    language: str = ""
     # number of processes that read videos; more than one needs a reader that reads single videos
     workers: int = 1
 
@@ -115,6 +117,7 @@ def import_dataset(
         "carve": dict(options.carve),
         "carve_seed": options.carve_seed,
         **({"unit": unit.value} if unit is not None else {}),
+        **({LANGUAGES: [_language_code(options.language)]} if options.language else {}),
         # filled while videos are read; the card is written after the last video
         "notes": source.notes,
     }
@@ -130,6 +133,12 @@ def import_dataset(
     options = dataclasses.replace(options, unit=unit)
     groups = _video_groups(source, roles, extractor, options, advance or (lambda _done, _total: None))
     return write_dataset_groups(Path(out), _checked_groups(groups, source, origin), facts)
+
+
+def _language_code(language: str) -> str:
+    from mien.media.languages import parse_language  # most imports need nothing of `media`
+
+    return parse_language(language)
 
 
 def _field_names(reader: str, mapping: Mapping[str, str]) -> dict[str, str]:

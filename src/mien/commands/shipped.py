@@ -17,6 +17,8 @@ from mien.storage.runs import CARD, Run, open_run, write_run
 if TYPE_CHECKING:
     from mien.evaluation.decisions import Decisions
 
+# the model that `mien analyze` uses unless another one is named
+DEFAULT_MODEL = "mosei-text"
 # Modules that need torch are imported inside functions, so that `analyze` can look up its run before it loads torch.
 
 

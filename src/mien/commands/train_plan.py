@@ -17,7 +17,7 @@ from mien.errors import DataError, SettingsError, UsageError
 from mien.models import ModelEntry, model_entry, require_claimed
 from mien.models.batch import InputKind
 from mien.models.classical.base import ClassicalEntry
-from mien.schema import FeatureSpace, Level, Modality
+from mien.schema import LANGUAGES, FeatureSpace, Level, Modality
 from mien.settings import override, override_several
 from mien.storage.dataset import Dataset
 from mien.storage.runs import Run
@@ -90,6 +90,8 @@ def plan_run(dataset: Dataset, out: Path, request: TrainRequest) -> Run:
             "name": dataset.facts.name,
             "fingerprint": dataset.fingerprint,
             "sentiment_values": dataset.facts.sentiment_values,
+            # of which words the system can learn the meaning
+            **({LANGUAGES: dataset.facts.origin[LANGUAGES]} if LANGUAGES in dataset.facts.origin else {}),
         },
         spaces=spaces,
         finished=False,

@@ -7,6 +7,7 @@ median of the train split, because no other constant has a smaller absolute erro
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,11 +99,18 @@ class TrainMajority:
 
         Returns:
             The constants of all tasks.
+
+        Raises:
+            DataError: A task has another number of outputs.
+            ValueError: A constant is not a finite number, or it is the probability of a class and not in [0, 1].
         """
         constants = {}
         for name, task in tasks.items():
             value = facts.get(_key_of(task), [0.0] * len(task.outputs))
-            constants[name] = tuple(map(float, value if isinstance(value, list) else [value]))
+            values = tuple(map(float, value if isinstance(value, list) else [value]))
+            if not all(math.isfinite(each) and (task.predicts_degrees or 0 <= each <= 1) for each in values):
+                raise ValueError(f"the majority {values} of {name}")
+            constants[name] = values
         return cls(constants, tasks)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SKIPPED_PACKETS = "damaged packets skipped"
 READING_STOPPED = "reading stopped before the end of a damaged file"
 AUDIO_GAPS = "gaps in the audio filled with silence"
+CLOCK_RESTARTS = "places where the clock of the file starts again: what follows is put after what is before"
 AUDIO_SECONDS_MISSING = "seconds of audio missing at the end, compared with the file's header"
 VIDEO_SECONDS_MISSING = "seconds of video missing at the end, compared with the file's header"
 
@@ -30,12 +32,19 @@ NOT_MEDIA = ("image2", "tty", "svg_pipe")
 # Number of packets to try before a stream counts as undecodable. The first packets can contain incomplete pictures,
 # which players skip too. The limit avoids reading an undecodable file to its end.
 PACKETS_TO_FIRST_FRAME = 500
-# PyAV reads beyond the list of planes of a frame if it has this many or more.
-UNREADABLE_PLANES = 8
-# A timestamp that exceeds the duration of the file by more than this is wrong; the end of the previous frame is used.
-STAMP_SLACK_S = 10.0
 # frame rate of a stream that does not declare one
 FALLBACK_FPS = Fraction(25)
+# Formats without a header that states the duration. FFmpeg estimates it from the bit rate of the first packets.
+NO_DURATION = frozenset(
+    {"aac", "ac3", "eac3", "dts", "dtshd", "truehd", "mlp", "loas", "latm", "amr", "amrnb", "amrwb"}
+)
+# A file of MPEG audio states its number of frames in the first one, under one of these names, or nowhere.
+MPEG_AUDIO_HEADERS = (b"Xing", b"Info", b"VBRI")
+MPEG_AUDIO_HEAD_BYTES = 1 << 16
+# formats whose clock may go back inside a file: transport and program streams, and others that may simply be joined
+JOINABLE = frozenset({"mpegts", "mpeg", "flv", "ogg", "aac", "asf"})
+# The clock has started again if it goes back by more than this. Frames that overlap a little are no restart.
+RESTART_S = 1.0
 # FFmpeg gives the times of a container in microseconds.
 CONTAINER_TICKS_PER_S = 1_000_000
 
@@ -100,7 +109,7 @@ def probe(path: Path) -> MediaFacts:
     # The file is opened once per stream, because some formats cannot seek back to the start after the first read.
     with open_media(path) as container:
         has_audio = _is_decodable(container, audio_stream(container))
-        header_s = _header_duration_s(container)
+        header_s = header_duration_s(container)
     with open_media(path) as container:
         has_video = _is_decodable(container, video_stream(container))
     if not has_audio and not has_video:
@@ -111,10 +120,23 @@ def probe(path: Path) -> MediaFacts:
     return MediaFacts(header_s or _scanned_duration_s(path), has_audio, has_video)
 
 
-def audio_stream(container: InputContainer) -> AudioStream | None:
-    """Return the audio stream that a player selects, or None if the file has no audio stream."""
-    stream = container.streams.best("audio")
-    return stream if stream is not None and stream.codec_context is not None else None  # type: ignore[return-value]
+def audio_streams(container: InputContainer) -> list[AudioStream]:
+    """Return the audio streams that can be decoded, in the order of the file."""
+    return [stream for stream in container.streams.audio if stream.codec_context is not None]
+
+
+def audio_stream(container: InputContainer, track: int = 0) -> AudioStream | None:
+    """Return one of the audio streams.
+
+    Args:
+        container: Open container.
+        track: Index in `audio_streams`.
+
+    Returns:
+        The stream, or None if the file has no such stream.
+    """
+    streams = audio_streams(container)
+    return streams[track] if track < len(streams) else None
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
@@ -168,75 +190,68 @@ def decoded(container: InputContainer, stream: Stream, notes: Counter[str]) -> I
         return
 
 
-def decoded_audio(container: InputContainer, stream: Stream, notes: Counter[str]) -> Iterator[Any]:
-    """Decode all audio frames of a stream, and skip damaged packets and frames in formats that cannot be converted.
+def clock_joins_s(container: InputContainer) -> tuple[float, ...]:
+    """Find where the clock of a file goes back by more than `RESTART_S`, as in streams that were joined.
 
-    Frames with many planes are mixed to stereo, because PyAV reads beyond the end of their list of planes.
-
-    Args:
-        container: Open container.
-        stream: Audio stream of the container.
-        notes: Counter of messages about damaged data. It is updated in place.
-
-    Yields:
-        PyAV frames with at least one sample, in the order in which the decoder returns them.
+    Returns:
+        For each place, what is to be added to the times after it, in seconds, so that they follow those before it in
+        all streams. Empty for formats whose clock cannot go back.
     """
-    from av.audio.resampler import AudioResampler
+    path = Path(container.name.removeprefix("file:"))
+    if not set(container.format.name.split(",")) & JOINABLE or not path.is_file():
+        return ()
+    status = path.stat()
+    return _clock_joins_s(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _clock_joins_s(path: Path, _size: int, _mtime_ns: int) -> tuple[float, ...]:
     from av.error import FFmpegError
 
-    mixers: dict[tuple[str, str, int], AudioResampler] = {}
-    for frame in decoded(container, stream, notes):
-        if not frame.sample_rate or not frame.samples:
-            continue
-        if not frame.format.is_planar or frame.layout.nb_channels < UNREADABLE_PLANES:
-            yield frame
-            continue
-        audio_format = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if audio_format not in mixers:
-            mixers[audio_format] = AudioResampler("fltp", "stereo", frame.sample_rate)
-        try:
-            yield from mixers[audio_format].resample(frame)
-        except FFmpegError:
-            notes[SKIPPED_PACKETS] += 1
-
-
-class Timestamps:
-    """Computes the presentation times of the frames of one stream, in seconds since the container's start.
-
-    Where the timestamp of a frame is missing or implausible, an estimate that the caller passes is used.
-
-    Args:
-        container: Open container.
-        stream: Audio or video stream of the container.
-    """
-
-    def __init__(self, container: InputContainer, stream: Stream) -> None:
-        self._zero_s = zero_s(container)
-        header_s = _header_duration_s(container)
-        self._latest_s = header_s + STAMP_SLACK_S if header_s else float("inf")
-        self._time_base = stream.time_base
-
-    def time_s(self, frame: Any, expected_s: float) -> float:
-        """Return the presentation time of a frame.
-
-        Args:
-            frame: PyAV frame of the stream.
-            expected_s: Estimated time in seconds, which is used if the timestamp of the frame is missing or far beyond
-                the end of the file.
-
-        Returns:
-            Seconds since the container's start.
-        """
-        time_base = frame.time_base or self._time_base
-        if frame.pts is None or not time_base:
-            return expected_s
-        time_s = float(frame.pts * time_base) - self._zero_s
-        return time_s if time_s <= self._latest_s else expected_s
+    # by stream, for each of its parts between two restarts: start and end in seconds
+    parts: dict[int, list[list[float]]] = {}
+    with open_media(path) as container, suppress(FFmpegError):
+        start_s = zero_s(container)
+        for packet in container.demux():
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is None or not packet.time_base:
+                continue
+            time_s = float(stamp * packet.time_base) - start_s
+            end_s = time_s + float((packet.duration or 0) * packet.time_base)
+            known = parts.setdefault(packet.stream.index, [[time_s, end_s]])
+            if known[-1][1] - time_s > RESTART_S:
+                known.append([time_s, end_s])
+            known[-1] = [min(known[-1][0], time_s), max(known[-1][1], end_s)]
+    joins_s: list[float] = []
+    for number in range(1, max(map(len, parts.values()), default=0)):
+        before = [each[number - 1][1] for each in parts.values() if len(each) >= number]
+        after = [each[number][0] for each in parts.values() if len(each) > number]
+        joins_s.append((joins_s[-1] if joins_s else 0.0) + max(before) - min(after))
+    return tuple(joins_s)
 
 
 def zero_s(container: InputContainer) -> float:
     """Return the time in seconds at which a container starts on its own clock. Players show this time as zero."""
     return (container.start_time or 0) / CONTAINER_TICKS_PER_S
+
+
+def seek_or_stay(container: InputContainer, time_s: float) -> bool:
+    """Seek to a time since the container's start.
+
+    Args:
+        container: Open container.
+        time_s: Time in seconds; a negative one is the start.
+
+    Returns:
+        Whether the file has an index. If it has none, the position of the container remains unchanged.
+    """
+    from av.error import FFmpegError
+
+    try:
+        container.seek(round((max(0.0, time_s) + zero_s(container)) * CONTAINER_TICKS_PER_S))
+    except FFmpegError:
+        return False
+    return True
 
 
 def stream_end_s(container: InputContainer, stream: Stream) -> float | None:
@@ -249,7 +264,7 @@ def stream_end_s(container: InputContainer, stream: Stream) -> float | None:
     Returns:
         Seconds since the container's start, or None if the header has no duration for the stream.
     """
-    if stream.duration is None or not stream.time_base:
+    if stream.duration is None or not stream.time_base or _is_estimated(container) or clock_joins_s(container):
         return None
     return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - zero_s(container)
 
@@ -289,10 +304,27 @@ def _is_decodable(container: InputContainer, stream: Stream | None) -> bool:
     return False
 
 
-def _header_duration_s(container: InputContainer) -> float:
-    """Return the longest duration, in seconds, in the headers of a container and its streams; 0 if they have none."""
+def header_duration_s(container: InputContainer) -> float:
+    """Return the longest duration, in seconds, in the headers of a container and its streams; 0 if they have none.
+
+    A duration that FFmpeg only estimates from the bit rate does not count.
+    """
+    if _is_estimated(container) or clock_joins_s(container):
+        return 0.0
     durations = [stream_end_s(container, stream) or 0.0 for stream in container.streams]
     return max([*durations, (container.duration or 0) / CONTAINER_TICKS_PER_S])
+
+
+def _is_estimated(container: InputContainer) -> bool:
+    """Return whether FFmpeg estimates the duration of a container."""
+    names = set(container.format.name.split(","))
+    if names & NO_DURATION:
+        return True
+    if not names & {"mp3", "mp2"}:
+        return False
+    with open(container.name.removeprefix("file:"), "rb") as handle:
+        head = handle.read(MPEG_AUDIO_HEAD_BYTES)
+    return not any(name in head for name in MPEG_AUDIO_HEADERS)
 
 
 def _scanned_duration_s(path: Path) -> float:
@@ -302,12 +334,20 @@ def _scanned_duration_s(path: Path) -> float:
     """
     from av.error import FFmpegError
 
-    end_s = 0.0
+    end_s, join_s = 0.0, 0.0
+    before_s: dict[int, float] = {}
     with open_media(path) as container, suppress(FFmpegError):  # the packets before damaged data are used
+        joins_s = clock_joins_s(container)
+        restarts: Counter[int] = Counter()
         for packet in container.demux():
             if packet.pts is not None and packet.time_base:
                 packet_end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - zero_s(container)
-                end_s = max(end_s, packet_end_s)
+                stream = packet.stream.index
+                if before_s.get(stream, 0.0) - packet_end_s > RESTART_S and restarts[stream] < len(joins_s):
+                    restarts[stream] += 1
+                before_s[stream] = packet_end_s
+                join_s = joins_s[restarts[stream] - 1] if restarts[stream] else 0.0
+                end_s = max(end_s, packet_end_s + join_s)
     return end_s
 
 

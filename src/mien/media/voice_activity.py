@@ -110,6 +110,14 @@ class SpeechDetector:
         stop = min(end_s + MARGIN_S, limit_s, next_s if next_s is not None else limit_s)
         return Window(start_s, stop, end_s, goes_on)
 
+    def segments(self, window: Window) -> list[tuple[float, float]]:
+        """Return the start and end in seconds of each speech segment in a window that `next_window` just returned."""
+        inside = [
+            (max(begin_s, window.start_s), min(stop_s, window.speech_end_s))
+            for begin_s, stop_s in self._speech_segments(window.start_s)
+        ]
+        return [(begin_s, stop_s) for begin_s, stop_s in inside if begin_s < stop_s]
+
     def samples(self, start_s: float, end_s: float) -> NDArray[np.float32]:
         """Return the buffered audio between two times.
 

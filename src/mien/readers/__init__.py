@@ -7,22 +7,11 @@ from pathlib import Path
 
 from mien.errors import SettingsError, UnknownNameError, UsageError
 from mien.limits import reporting_unreadable
-from mien.readers import arrays, planted, table_columns
-from mien.readers.acted_speech import ACTED_SPEECH_READERS
-from mien.readers.arrays import open_arrays
-from mien.readers.base import ReaderEntry, ReaderOptions, SourceDataSet, Unit
-from mien.readers.csd.reader import open_csd
-from mien.readers.csd.sequences import KNOWN_ROOTS
-from mien.readers.iemocap import LAYOUT as IEMOCAP_LAYOUT
-from mien.readers.iemocap import LICENCE as IEMOCAP_LICENCE
-from mien.readers.iemocap import open_iemocap, open_iemocap4
-from mien.readers.meld import open_meld
-from mien.readers.meld_features import open_meld_features
-from mien.readers.mmsa import open_mmsa
-from mien.readers.mult import open_mult
-from mien.readers.npz import open_npz
-from mien.readers.planted import open_planted
-from mien.readers.table import open_table
+from mien.readers import planted
+from mien.readers.acted_corpora import ACTED, CORPORA
+from mien.readers.base import ReaderOptions, SourceDataSet, Unit
+from mien.readers.entries import ReaderEntry, opener_at
+from mien.readers.fields import ARRAY_FIELDS, CSD_ROOTS, TABLE_FIELDS
 from mien.schema import Video
 
 __all__ = ["READERS", "open_reader"]
@@ -32,9 +21,15 @@ REBUILT_BY_LAYOUT = "files rebuilt in the layout, with random content"
 REBUILT_BY_CODE = "files rebuilt from the public code that loads the originals, with random content"
 OWN_DATA = "your own data; the format belongs to no data set"
 
+IEMOCAP_LICENCE = "for research, under the licence of USC's SAIL that each user must sign"
+IEMOCAP_LAYOUT = """\
+nine parts without names; all but trainVid and testVid are dictionaries: id of the dialogue -> one value per utterance
+  videoIDs, videoSpeakers, videoLabels, videoText, videoAudio, videoVisual, videoSentence, trainVid, testVid
+for example videoSpeakers['Ses01F_impro01'] = ['F', 'M', 'F', ...]"""
+
 READERS: dict[str, ReaderEntry] = {
     "table": ReaderEntry(
-        open_table,
+        opener_at("mien.readers.table:open_table"),
         "tables with one row per utterance: texts, times, labels",
         "one or more files (.csv, .tsv, .jsonl, .parquet, or gzipped) with the columns video_id and text",
         "any spreadsheet; the column names are those of common CMU-MOSEI tables",
@@ -46,12 +41,12 @@ Only video_id and text are required; --label reads other labels.""",
         OWN_DATA,
         "that of your data",
         "published CSV files of CMU-MOSEI, and files made for the tests in the other formats",
-        table_columns.FIELDS,
+        TABLE_FIELDS,
         takes_labels=True,
         takes_utterance_ids=True,
     ),
     "arrays": ReaderEntry(
-        open_arrays,
+        opener_at("mien.readers.arrays:open_arrays"),
         "one archive of aligned arrays with one row per utterance",
         "one .npz without Python objects, with an array video_id",
         "numpy; array names as in the bc-LSTM features of CMU-MOSI (Poria et al., ACL 2017) are known",
@@ -63,12 +58,12 @@ Only video_id is required. numpy.savez(PATH, video_id=..., text=...) writes such
         "features of CMU-MOSI: GitHub, declare-lab/contextual-utterance-level-multimodal-sentiment-analysis",
         "that of your data; CMU-MOSI: for research",
         "the published features of CMU-MOSI",
-        arrays.FIELDS,
+        ARRAY_FIELDS,
         takes_labels=True,
         takes_utterance_ids=True,
     ),
     "npz": ReaderEntry(
-        open_npz,
+        opener_at("mien.readers.npz:open_npz"),
         "the three padded archives of the paper's released code",
         "text.npz, audio.npz and video.npz, or their folder",
         "GussailRaat/NAACL-19-CIM (Akhtar et al., NAACL 2019)",
@@ -81,7 +76,7 @@ Only video_id is required. numpy.savez(PATH, video_id=..., text=...) writes such
         REBUILT_BY_LAYOUT,
     ),
     "csd": ReaderEntry(
-        open_csd,
+        opener_at("mien.readers.csd.reader:open_csd"),
         "computational sequences: CMU-MOSEI as published, aligned word by word",
         "the .csd files of labels and of text vectors or words; also acoustic and visual ones, and a .csv of folds",
         "A2Zadeh/CMU-MultimodalSDK (Zadeh et al., ACL 2018)",
@@ -94,10 +89,10 @@ Data other than CMU-MOSEI also need a folds.csv with the columns video_id and fo
         "the package of GitHub, A2Zadeh/CMU-MultimodalSDK, downloads the files",
         "CMU-MOSEI and CMU-MOSI: for research",
         "files written by CMU-MultimodalSDK itself, with random content; label files of CMU-MOSI: rebuilt",
-        KNOWN_ROOTS,
+        CSD_ROOTS,
     ),
     "mmsa": ReaderEntry(
-        open_mmsa,
+        opener_at("mien.readers.mmsa:open_mmsa"),
         "pickles of MMSA and M-SENA, aligned or not; sentiment only",
         "one .pkl of the kind aligned_50.pkl or unaligned_50.pkl",
         "thuiar/MMSA (Yu et al., ACL 2020; Mao et al., ACL 2022)",
@@ -111,7 +106,7 @@ one dictionary: split (train, valid, test) -> key -> array with one row per utte
         takes_labels=True,
     ),
     "mult": ReaderEntry(
-        open_mult,
+        opener_at("mien.readers.mult:open_mult"),
         "pickles of the Multimodal Transformer, MultiBench, MAG-BERT and MISA; sentiment, and emotions where stored",
         "one .pkl of the kind mosei_senti_data.pkl or mosei_senti_data_noalign.pkl; or the lists of MAG-BERT or MISA",
         "yaohungt/Multimodal-Transformer (Tsai et al., ACL 2019); MAG-BERT (ACL 2020); MISA (ACM MM 2020)",
@@ -127,7 +122,7 @@ or lists of tuples by split, as MAG-BERT and MISA have them:
         takes_labels=True,
     ),
     "meld": ReaderEntry(
-        open_meld,
+        opener_at("mien.readers.meld:open_meld"),
         "MELD's dialogues: texts, times, speakers, one of seven emotions and of three sentiments each",
         "train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, some of them or their folder",
         "declare-lab/MELD (Poria et al., ACL 2019)",
@@ -140,7 +135,7 @@ one CSV file per split, one row per utterance, for example dev_sent_emo.csv:
         "the published CSV files",
     ),
     "meld-features": ReaderEntry(
-        open_meld_features,
+        opener_at("mien.readers.meld_features:open_meld_features"),
         "MELD's dialogues with features of text and voice, seven emotions and three sentiments",
         "MELD_features_raw.pkl of conv-emotion",
         "declare-lab/conv-emotion (Majumder et al., AAAI 2019); data: Poria et al., ACL 2019",
@@ -152,7 +147,7 @@ a list of nine parts; all but trainVid and testVid are dictionaries: number of t
         REBUILT_BY_CODE,
     ),
     "iemocap": ReaderEntry(
-        open_iemocap,
+        opener_at("mien.readers.iemocap:open_iemocap"),
         "IEMOCAP's dialogues of two people: texts, one emotion each, features of three modalities, sessions as folds",
         "IEMOCAP_features.pkl of conv-emotion",
         "declare-lab/conv-emotion (Majumder et al., AAAI 2019); data: Busso et al., 2008",
@@ -162,7 +157,7 @@ a list of nine parts; all but trainVid and testVid are dictionaries: number of t
         REBUILT_BY_CODE,
     ),
     "iemocap4": ReaderEntry(
-        open_iemocap4,
+        opener_at("mien.readers.iemocap:open_iemocap4"),
         "the same with four emotions: excited counts as happy, and frustrated utterances have no label",
         "IEMOCAP_features.pkl of conv-emotion",
         "declare-lab/conv-emotion (Majumder et al., AAAI 2019); data: Busso et al., 2008",
@@ -171,9 +166,21 @@ a list of nine parts; all but trainVid and testVid are dictionaries: number of t
         IEMOCAP_LICENCE,
         REBUILT_BY_CODE,
     ),
-    **ACTED_SPEECH_READERS,
+    **{
+        corpus.reader: ReaderEntry(
+            opener_at("mien.readers.acted_speech:open_corpus", corpus),
+            f"{corpus.title}, acted speech: {', '.join(corpus.label_spaces[0].names)}, from the names of the files",
+            "the folder of the corpus; subfolders are read, too",
+            f"{corpus.title} ({corpus.citation})",
+            f"{corpus.layout}\nfor example {corpus.example}: {corpus.meaning}",
+            corpus.source,
+            f"{corpus.licence}. {ACTED}",
+            corpus.tested_on,
+        )
+        for corpus in CORPORA.values()
+    },
     "planted": ReaderEntry(
-        open_planted,
+        planted.open_planted,
         "made-up videos, word by word, in three modalities; the labels follow a rule that asks for one ability",
         "no file; --map rule=NAME chooses the rule",
         "mien itself: a test of what a system can learn",

@@ -9,15 +9,14 @@ import filecmp
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mien.errors import DataError
 from mien.labels import LabelSpace
-from mien.readers.acted_corpora import ACTED, CORPORA, INTENSITY_SPACE, SONG, TEXTS_COLUMNS, TEXTS_FILE, Corpus
-from mien.readers.base import ReaderEntry, ReaderOptions, Row, SourceDataSet, Unit, group
+from mien.readers.acted_corpora import ACTED, INTENSITY_SPACE, SONG, TEXTS_COLUMNS, TEXTS_FILE, Corpus
+from mien.readers.base import ReaderOptions, Row, SourceDataSet, Unit, group
 from mien.readers.input_files import require_file
 from mien.readers.rules import (
     FILE_MISNAMED,
@@ -201,16 +200,3 @@ def _index(space: LabelSpace, name: str) -> FloatArray:
 
 
 # the entries of `readers.READERS`
-ACTED_SPEECH_READERS = {
-    corpus.reader: ReaderEntry(
-        partial(open_corpus, corpus),
-        f"{corpus.title}, acted speech: {', '.join(corpus.label_spaces[0].names)}, from the names of the files",
-        "the folder of the corpus; subfolders are read, too",
-        f"{corpus.title} ({corpus.citation})",
-        f"{corpus.layout}\nfor example {corpus.example}: {corpus.meaning}",
-        corpus.source,
-        f"{corpus.licence}. {ACTED}",
-        corpus.tested_on,
-    )
-    for corpus in CORPORA.values()
-}

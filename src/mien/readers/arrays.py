@@ -13,6 +13,7 @@ from mien.errors import DataError
 from mien.labels import PAPER_SPACES, LabelSpace, paper_labels
 from mien.readers.archives import array_names, read_arrays, require_arrays
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
+from mien.readers.fields import ARRAY_FIELDS, SENTIMENT_CLASS
 from mien.readers.input_files import AnyArray, as_text, only_file
 from mien.readers.label_columns import LabelOption
 from mien.readers.rules import (
@@ -25,26 +26,9 @@ from mien.readers.rules import (
     without_absurd,
 )
 from mien.readers.split_labels import add_own_labels, with_own_spaces
-from mien.readers.table_files import LARGEST_INDEX, TableRow
+from mien.readers.table_rows import LARGEST_INDEX, TableRow
 from mien.schema import EMOTION, EMOTIONS, SENTIMENT, FeatureSpace, Modality, SentimentValues, Utterance
 
-SENTIMENT_CLASS = "sentiment_class"
-# field -> array names to try, in this order; the names after the first one occur in published files
-FIELDS: dict[str, tuple[str, ...]] = {
-    "video_id": ("video_id",),
-    "index": ("index", "segment"),
-    "start": ("start",),
-    "end": ("end",),
-    "split": ("split", "split_bclstm"),
-    "transcript": ("transcript",),
-    Modality.TEXT.value: ("text",),
-    Modality.ACOUSTIC.value: ("acoustic", "audio"),
-    Modality.VISUAL.value: ("visual", "video", "vision"),
-    "sentiment": ("sentiment",),
-    SENTIMENT_CLASS: (SENTIMENT_CLASS, "label"),
-    "emotions": ("emotions",),
-    **{name: (name,) for name in EMOTIONS},
-}
 # label space -> the fields that hold its labels
 LABEL_FIELDS = {SENTIMENT: (SENTIMENT, SENTIMENT_CLASS), EMOTION: ("emotions", *EMOTIONS)}
 # the array of the bc-LSTM features that repeats video id and index
@@ -89,7 +73,7 @@ def open_arrays(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     notes: Counter[str] = Counter()
     unread = [name for name in names_in_file if name not in {*used.values(), *own_names, UTTERANCE_ID}]
     if unread:
-        known = [name for names in FIELDS.values() for name in names]
+        known = [name for names in ARRAY_FIELDS.values() for name in names]
         notes[with_names(ARRAY_UNREAD, unread, known)] += len(unread)
     sentiment_values = SentimentValues.INTENSITY
     if SENTIMENT_CLASS in arrays:
@@ -172,7 +156,7 @@ def _array_name_by_field(path: Path, names_in_file: Collection[str], mapping: Ma
     """
     mapped = set(mapping.values())
     used: dict[str, str] = {}
-    for field, names in FIELDS.items():
+    for field, names in ARRAY_FIELDS.items():
         if field in mapping:
             used[field] = mapping[field]
             if mapping[field] not in names_in_file:
@@ -182,7 +166,7 @@ def _array_name_by_field(path: Path, names_in_file: Collection[str], mapping: Ma
         if name is not None:
             used[field] = name
     if "video_id" not in used:
-        raise _missing_array_error(path, "video_id", FIELDS["video_id"][0], names_in_file)
+        raise _missing_array_error(path, "video_id", ARRAY_FIELDS["video_id"][0], names_in_file)
     if "sentiment" in used and SENTIMENT_CLASS in used:
         if "sentiment" in mapping and SENTIMENT_CLASS in mapping:
             raise DataError(

@@ -14,17 +14,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mien.errors import DataError
 from mien.labels import PAPER_SPACES, LabelSpace
 from mien.limits import read_limited
-from mien.readers.label_columns import LabelOption
 from mien.readers.rules import ID_NUMBER_READ, ROW_REPEATED, VIDEO_EMPTY, note_text
 from mien.readers.splits import same_split
 from mien.readers.transcripts import SharedTranscripts
 from mien.schema import FeatureSpace, Modality, SentimentValues, Utterance, Video, in_start_order
 from mien.storage.video_ids import LONGEST_ID, UNAMBIGUOUS, numbered_ids, split_ids
+
+if TYPE_CHECKING:
+    from mien.readers.label_columns import LabelOption
 
 # a video, and for each rule (see `readers.rules`) the number of times that the reader applied it to this video
 Described = tuple[Video, Counter[str]]
@@ -66,33 +68,6 @@ class SourceDataSet:
     ids_are_videos: bool = False
     # video id -> media file, of a reader that reads the names of media files and not their content
     recordings: Mapping[str, Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderEntry:
-    """Entry of the table of readers: the function that opens data sets of one format, and a description for users."""
-
-    open: Callable[[Sequence[Path], ReaderOptions], SourceDataSet]
-    description: str
-    needs: str
-    # software or publication that the format comes from
-    origin: str
-    # what the files look like, with an example; several lines
-    layout: str = ""
-    # where the data set can be had, and its terms of use
-    source: str = ""
-    licence: str = ""
-    # the files on which the reader was tested: published ones, or files rebuilt in the layout
-    tested_on: str = ""
-    # For each field that `ReaderOptions.mapping` may set: names to look for in the file, in this order. A generator has
-    # options instead: option -> its values, the default first.
-    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    # False for a generator, which makes its videos instead of reading files
-    takes_files: bool = True
-    # whether the user may name columns with labels of other kinds
-    takes_labels: bool = False
-    # whether ids of utterances can be given in place of ids of videos, see `Unit.VIDEO`
-    takes_utterance_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,11 +44,6 @@ FOUR_CLASSES_SPACE = LabelSpace(
 DIALOGUE_ID = re.compile(r"(Ses0[1-5])[FM]_\w+")
 SPEAKERS = ("F", "M")
 LICENCE = "for research, under the licence of USC's SAIL that each user must sign"
-# shown by `mien readers`
-LAYOUT = """\
-nine parts without names; all but trainVid and testVid are dictionaries: id of the dialogue -> one value per utterance
-  videoIDs, videoSpeakers, videoLabels, videoText, videoAudio, videoVisual, videoSentence, trainVid, testVid
-for example videoSpeakers['Ses01F_impro01'] = ['F', 'M', 'F', ...]"""
 WRONG_FILE = "check that this is IEMOCAP_features.pkl of conv-emotion (that of MELD has the reader meld-features)"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mien.errors import UsageError
 from mien.labels import LabelKind, LabelSpace
-from mien.readers.table_files import TableRow, finite_number
+from mien.readers.table_rows import TableRow, finite_number
 from mien.schema import FloatArray
 
 # separates the names of several labels in one cell

@@ -17,7 +17,8 @@ from mien.labels import LabelKind, LabelSpace
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import input_files
 from mien.readers.rules import START_ORDER_BROKEN, usable_end
-from mien.readers.table_files import TableRow, open_table_file
+from mien.readers.table_files import open_table_file
+from mien.readers.table_rows import TableRow
 from mien.schema import EMOTION, SENTIMENT, FloatArray, Utterance, in_start_order
 
 FILE_SPLITS = {"train_sent_emo.csv": "train", "dev_sent_emo.csv": "valid", "test_sent_emo.csv": "test"}

@@ -16,9 +16,9 @@ from mien.errors import DataError
 from mien.labels import LabelKind, LabelSpace
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import only_file
-from mien.readers.padding import is_foreign, nonzero_rows, with_padding_side
+from mien.readers.padding import count_guessed_padding, is_foreign, nonzero_rows, unpadded_rows, with_padding_side
 from mien.readers.pickles import read_pickle
-from mien.readers.rules import MASK_FOREIGN, add_note, attach_rows, without_zero_ends
+from mien.readers.rules import MASK_FOREIGN, add_note, attach_rows
 from mien.readers.split_arrays import INDEX_DIGITS, KEYS, SplitArrays, open_splits, shown, source_from_splits
 from mien.readers.split_labels import RowLabels, read_labels
 from mien.schema import SENTIMENT, BoolArray, FloatArray, Modality, Utterance
@@ -78,21 +78,20 @@ def open_mmsa(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     rows = (row for split in splits for row in _mmsa_rows(split, labels.rows[split.name]))
     groups = group(rows, notes, splits[0].path, numbered=True, unit=options.unit)
 
+    # with words, the same rows are removed from all streams, so that row i stays the same word in all of them
+    unpadded = {
+        split.name: unpadded_rows(
+            split.features, [each for each in split.features if each not in masks[split.name]], jointly=keep_words
+        )
+        for split in splits
+    }
+
     def attach(row: Row) -> None:
         split, index = row.place
-        unpadded: slice | None = None
         for modality, stream in split.features.items():
-            rows = stream[index]
-            if modality in masks[split.name]:
-                rows = rows[masks[split.name][modality][index]]
-            elif keep_words:
-                # remove the same rows from all streams, so that row i stays the same word in all of them
-                streams = [each[index] for each in split.features.values()]
-                unpadded = without_zero_ends(streams, notes) if unpadded is None else unpadded
-                rows = rows[unpadded]
-            else:
-                rows = rows[without_zero_ends([rows], notes)]
-            attach_rows(row.utterance, modality, rows, keep_words, notes)
+            kept = (unpadded if modality in unpadded[split.name] else masks)[split.name][modality][index]
+            attach_rows(row.utterance, modality, stream[index][kept], keep_words, notes)
+        count_guessed_padding(unpadded[split.name], split.features, index, notes, jointly=keep_words)
 
     mapping = {"video_id": "id", "index": "id", "transcript": "raw_text", **labels.mapping(SCORES)}
     source = source_from_splits("mmsa", splits, keep_words, groups, attach, notes, mapping)

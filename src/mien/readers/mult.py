@@ -15,8 +15,9 @@ from pathlib import Path
 from mien.errors import DataError
 from mien.readers.base import ReaderOptions, Row, SourceDataSet, group
 from mien.readers.input_files import input_files, only_file
+from mien.readers.padding import count_guessed_padding, unpadded_rows
 from mien.readers.pickles import read_pickle
-from mien.readers.rules import UTTERANCE_ALONE, attach_rows, usable_end, without_zero_ends
+from mien.readers.rules import UTTERANCE_ALONE, attach_rows, usable_end
 from mien.readers.segment_tuples import SEGMENT_ID, is_segments, open_segments
 from mien.readers.split_arrays import KEYS, SplitArrays, open_splits, shown, source_from_splits
 from mien.readers.split_labels import LABELS, RowLabels, label_matrix, read_labels
@@ -67,14 +68,14 @@ def open_mult(paths: Sequence[Path], options: ReaderOptions) -> SourceDataSet:
     rows = (row for split in splits for row in _mult_rows(split, ids[split.name], labels.rows[split.name]))
     numbered = all(each is not None and all(map(_segment, each)) for each in ids.values())
     groups = group(rows, notes, splits[0].path, numbered=numbered, unit=options.unit)
+    unpadded = {split.name: unpadded_rows(split.features, split.features, jointly=aligned) for split in splits}
 
     def attach(row: Row) -> None:
         split, index = row.place
-        streams = {modality: stream[index] for modality, stream in split.features.items()}
-        joint_unpadded = without_zero_ends(list(streams.values()), notes) if aligned else None
-        for modality, stream in streams.items():
-            unpadded = without_zero_ends([stream], notes) if joint_unpadded is None else joint_unpadded
-            attach_rows(row.utterance, modality, stream[unpadded], keep_words, notes)
+        for modality, stream in split.features.items():
+            data_rows = unpadded[split.name][modality][index]
+            attach_rows(row.utterance, modality, stream[index, data_rows], keep_words, notes)
+        count_guessed_padding(unpadded[split.name], split.features, index, notes, jointly=aligned)
 
     mapping = {"video_id": "id", "start": "id", "end": "id", **labels.mapping(LABELS)}
     source = source_from_splits("mult", splits, keep_words, groups, attach, notes, mapping)

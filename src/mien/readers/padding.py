@@ -7,13 +7,13 @@ rows that are all zero then tell on which side the padding is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from mien.errors import DataError
-from mien.readers.rules import LENGTHS_TOO_LONG, PADDING_IN_FRONT, add_note
-from mien.schema import BoolArray, FloatArray
+from mien.readers.rules import LENGTHS_TOO_LONG, PADDING_GUESSED, PADDING_IN_FRONT, add_note
+from mien.schema import BoolArray, FloatArray, Modality
 
 # share of the utterances above which a mask is taken to be another one
 MOST = 0.5
@@ -22,13 +22,95 @@ MOST = 0.5
 NEARLY_ALL, LEAST_UTTERANCES = 0.9, 5
 
 
-def nonzero_rows(streams: Sequence[FloatArray]) -> BoolArray:
-    """Return a mask (utterance, row) of the rows that are not all zero in every stream (utterance, row, feature)."""
+# utterances are compared with zero in blocks of about this size, because a stream may take gigabytes
+BLOCK_BYTES = 16 << 20
+
+
+def nonzero_rows(streams: Sequence[FloatArray], *, nan_is_zero: bool = False) -> BoolArray:
+    """Find the rows that are not all zero in every stream.
+
+    Args:
+        streams: Feature vectors (utterance, row, feature) of each stream.
+        nan_is_zero: Whether a row that is NaN in all columns of a stream counts as zero in this stream.
+
+    Returns:
+        Mask (utterance, row).
+    """
     nonzero = np.zeros(streams[0].shape[:2], dtype=bool)
     for stream in streams:
-        for number, rows in enumerate(stream):  # one utterance at a time, because a stream may take gigabytes
-            nonzero[number] |= (rows != 0).any(axis=1)
+        n_block = max(1, BLOCK_BYTES // max(1, stream[:1].nbytes))
+        for start in range(0, len(stream), n_block):
+            block = stream[start : start + n_block]
+            rows = (block != 0).any(axis=2)
+            if nan_is_zero and stream.dtype.kind == "f":
+                rows &= ~np.isnan(block).all(axis=2)
+            nonzero[start : start + n_block] |= rows
     return nonzero
+
+
+def without_zero_ends(streams: Sequence[FloatArray]) -> list[slice]:
+    """Find the rows of each utterance that are not padding, for a file that stores no lengths.
+
+    Rows at the start and at the end are taken for padding if they are zero in all streams (modalities). A zero row
+    between rows that are not padding is kept, and so is a row that is zero in only one of several streams.
+
+    Args:
+        streams: Feature vectors (utterance, row, feature) of each stream, with the same numbers of utterances and rows.
+
+    Returns:
+        For each utterance, the range of rows that are not padding; empty if all its rows are zero.
+    """
+    # NaN in all columns says nothing about the row; other streams tell whether it is padding
+    nonzero = nonzero_rows(streams, nan_is_zero=len(streams) > 1)
+    n_rows = nonzero.shape[1]
+    if not n_rows:
+        return [slice(0, 0)] * len(nonzero)
+    is_empty = ~nonzero.any(axis=1)
+    first, stop = nonzero.argmax(axis=1), n_rows - nonzero[:, ::-1].argmax(axis=1)
+    stop[is_empty] = 0
+    return [slice(*ends) for ends in zip(first.tolist(), stop.tolist(), strict=True)]
+
+
+def unpadded_rows(
+    features: Mapping[Modality, FloatArray], without_mask: Iterable[Modality], *, jointly: bool
+) -> dict[Modality, list[slice]]:
+    """Find the rows of each utterance that are not padding, see `without_zero_ends`.
+
+    Args:
+        features: Feature vectors (utterance, row, feature) of each modality.
+        without_mask: The modalities to find the rows of.
+        jointly: Whether a row is padding only if it is zero in all modalities. They then have equal numbers of rows.
+
+    Returns:
+        Modality -> for each utterance, the range of its rows.
+    """
+    modalities = list(without_mask)
+    if jointly and modalities:
+        return dict.fromkeys(modalities, without_zero_ends(list(features.values())))
+    return {modality: without_zero_ends([features[modality]]) for modality in modalities}
+
+
+def count_guessed_padding(
+    unpadded: Mapping[Modality, Sequence[slice]],
+    features: Mapping[Modality, FloatArray],
+    index: int,
+    notes: Counter[str],
+    *,
+    jointly: bool,
+) -> None:
+    """Count an utterance if rows of it were taken for padding: once per modality, or once if judged jointly.
+
+    Args:
+        unpadded: Result of `unpadded_rows`.
+        features: Feature vectors (utterance, row, feature) of each modality.
+        index: Index of the utterance.
+        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
+        jointly: As for `unpadded_rows`.
+    """
+    shortened = [
+        rows[index].stop - rows[index].start < features[modality].shape[1] for modality, rows in unpadded.items()
+    ]
+    add_note(notes, PADDING_GUESSED, any(shortened) if jointly else sum(shortened))
 
 
 def padded_in_front(mask: BoolArray) -> BoolArray:

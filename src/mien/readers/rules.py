@@ -347,30 +347,3 @@ def whole_words(rows: FloatArray, notes: Counter[str]) -> tuple[FloatArray, Bool
     present: BoolArray = np.asarray(finite.all(axis=1))
     add_note(notes, WORD_NOT_FINITE, int((~present).sum()))
     return np.where(present[:, None], rows, 0).astype(np.float32), present
-
-
-def without_zero_ends(streams: list[FloatArray], notes: Counter[str]) -> slice:
-    """Find the rows of an utterance that are not padding, for a file that stores no lengths.
-
-    Rows at the start and at the end are taken for padding if they are zero in all streams (modalities). A zero row
-    between rows that are not padding is kept, and so is a row that is zero in only one of several streams.
-
-    Args:
-        streams: Feature vectors of one utterance, one array (row, feature) per stream, with the same number of rows.
-        notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
-
-    Returns:
-        The range of rows that are not padding; empty if all rows are zero.
-    """
-    nonzero = np.zeros(len(streams[0]), dtype=bool)
-    for stream in streams:
-        rows = (stream != 0).any(axis=1)
-        if len(streams) > 1 and stream.dtype.kind == "f":
-            # NaN in all columns says nothing about the row; the other streams tell whether it is padding
-            rows &= ~np.isnan(stream).all(axis=1)
-        nonzero |= rows
-    nonzero_rows = np.flatnonzero(nonzero)
-    data_rows = slice(int(nonzero_rows[0]), int(nonzero_rows[-1]) + 1) if len(nonzero_rows) else slice(0, 0)
-    if data_rows.stop - data_rows.start < len(nonzero):
-        notes[PADDING_GUESSED] += 1
-    return data_rows

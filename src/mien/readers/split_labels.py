@@ -11,11 +11,11 @@ import numpy as np
 
 from mien.errors import UsageError
 from mien.labels import PAPER_SPACES, LabelSpace, paper_labels, require_distinct
-from mien.readers.csd.sequences import LABEL_COLUMNS
+from mien.readers.fields import LABEL_COLUMNS
 from mien.readers.label_columns import LabelColumns, LabelOption
 from mien.readers.rules import emotion_labels, sentiment_label
 from mien.readers.split_arrays import SplitArrays
-from mien.readers.table_files import TableRow
+from mien.readers.table_rows import TableRow
 from mien.schema import EMOTION, EMOTIONS, SENTIMENT, FloatArray
 
 LABELS = "labels"

@@ -15,7 +15,8 @@ from mien.readers.input_files import files_with_suffix, input_files
 from mien.readers.label_columns import LabelColumns
 from mien.readers.rules import EMOTIONS_IN_PART, FILE_UNUSED, emotion_labels, sentiment_label, usable_end
 from mien.readers.table_columns import count_unused, find_columns, shown_name
-from mien.readers.table_files import SUFFIXES, TableRow, open_table_file, require_columns
+from mien.readers.table_files import SUFFIXES, open_table_file, require_columns
+from mien.readers.table_rows import TableRow
 from mien.schema import EMOTION, EMOTIONS, EXTRA_COLUMNS, SENTIMENT, FloatArray, Utterance
 
 

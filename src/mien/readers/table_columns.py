@@ -8,24 +8,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mien.labels import LabelKind
+from mien.readers.fields import TABLE_FIELDS, TEXT, VIDEO_ID
 from mien.readers.rules import COLUMN_DECIMAL_COMMA, COLUMN_OF_CLASSES, COLUMN_RENAMED, COLUMN_UNUSED
-from mien.readers.table_files import TableFile, TableRow, finite_number, require_columns
+from mien.readers.table_files import TableFile, require_columns
+from mien.readers.table_rows import TableRow, finite_number
 from mien.schema import EMOTION, EMOTIONS, SENTIMENT
 
-VIDEO_ID, TEXT = "video_id", "text"
-# field -> column names to try, in this order
-FIELDS: dict[str, tuple[str, ...]] = {
-    VIDEO_ID: ("video_id",),
-    "index": ("segment_id", "index"),
-    "start": ("start",),
-    "end": ("end",),
-    TEXT: ("text",),
-    "split": ("split",),
-    "speaker": ("speaker",),
-    "fold": ("fold",),
-    "sentiment": ("sentiment",),
-    **{name: (name,) for name in EMOTIONS},
-}
 NUMERIC = ("index", "start", "end", SENTIMENT, *EMOTIONS)
 # a file must have all columns of a group or none
 GROUPS = (("start", "end"), EMOTIONS)
@@ -114,18 +102,18 @@ def find_columns(
     replaced = {*own, *(EMOTIONS if EMOTION in own else ())}
     own_columns = {column for columns in own.values() for column in columns}
     columns: dict[str, str] = {}
-    for name, candidates in FIELDS.items():
+    for name, candidates in TABLE_FIELDS.items():
         names = (mapping[name],) if name in mapping else candidates
         column = next((each for each in names if each in table.header), None)
         if name not in replaced and column is not None:
             columns[name] = column
-    wanted = [name for name in FIELDS if name not in (*columns, *replaced, *mapping, *EXACT)]
+    wanted = [name for name in TABLE_FIELDS if name not in (*columns, *replaced, *mapping, *EXACT)]
     taken = {*columns.values(), *own_columns, *mapping.values()}
     guessed = _guessed_columns(table, wanted, taken, columns)
     for name, column in guessed.items():
         notes[f"{COLUMN_RENAMED}: {shown_name(column)} as {name}"] += 1
     columns |= guessed
-    column_names = {name: mapping.get(name, FIELDS[name][0]) for name in FIELDS}
+    column_names = {name: mapping.get(name, TABLE_FIELDS[name][0]) for name in TABLE_FIELDS}
     required = (VIDEO_ID, TEXT) if needs_text else (VIDEO_ID,)
     groups = [required, *(names for names in GROUPS if any(name in columns for name in names))]
     for names in groups:
@@ -151,7 +139,7 @@ def _guessed_columns(
     guessed: dict[str, str] = {}
     for name in wanted:
         # two columns with usual names of one field are ambiguous, and none is read
-        spellings = (*FIELDS[name], *USUAL_NAMES.get(name, ()))
+        spellings = (*TABLE_FIELDS[name], *USUAL_NAMES.get(name, ()))
         found = [each for spelling in spellings if spelling not in EXACT_NAMES for each in by_name.get(spelling, ())]
         if len(found) == 1:
             guessed[name] = found[0]

@@ -5,6 +5,7 @@ Only folders of the expected kind are replaced, and only while they hold nothing
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -145,6 +146,27 @@ def require_own_outputs(folder: Path, kind: FolderKind) -> None:
             f"Expected {folder} to be without {taken[0]} or to hold {kind.card} of this command, but got a "
             f"{taken[0]} that mien did not write; choose another --out"
         )
+
+
+def require_creatable(folder: Path) -> None:
+    """Check that a folder exists or could be made, and that files could be written there. Nothing is made or changed.
+
+    Args:
+        folder: Folder of outputs that are written after a long computation.
+
+    Raises:
+        WriteError: A part of the path is a file, the name is too long, or the place is read-only for this user.
+    """
+    try:
+        os.stat(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise write_error(folder, error) from error
+    place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    number = errno.ENOTDIR if not place.is_dir() else 0 if os.access(place, os.W_OK | os.X_OK) else errno.EACCES
+    if number:
+        raise write_error(folder, OSError(number, os.strerror(number)))
 
 
 def restore_interrupted_swap(folder: Path) -> None:

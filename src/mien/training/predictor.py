@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from mien.errors import UsageError
+from mien.errors import DamagedFileError, UsageError
 from mien.features.text.transcript import TRANSCRIPT, as_transcripts, transcript_space
+from mien.limits import describe_error
 from mien.models import build_model, model_entry
 from mien.models.batch import InputKind, Outputs
 from mien.models.classical.base import ClassicalEntry, ClassicalSpec, Tensors
@@ -18,7 +19,7 @@ from mien.models.heads import predicted_values
 from mien.schema import FeatureSpace, FloatArray, IntArray, Modality, SentimentValues
 from mien.settings import override
 from mien.storage.predictions import Predictions
-from mien.storage.runs import Run, require_epoch, require_spaces
+from mien.storage.runs import CARD, Run, require_epoch, require_spaces
 from mien.storage.split_columns import SplitColumns, stack_features
 from mien.tasks import PAPER_TASKS, Task, spaces_of
 from mien.training.batching import Scaling, VideoSet, collate, one_video, to_video_set
@@ -265,7 +266,13 @@ def load_predictor(run: Run, epoch: int | None = None) -> Predictor:
         # the run records the sha256 of the encoder's files
         require_spaces({Modality.TEXT: run.spaces[Modality.TEXT]}, {Modality.TEXT: transcript_space()})
     n_features = {modality: space.n_features for modality, space in run.spaces.items()}
-    network = build_model(run.model, n_features, run.learned_tasks, settings)
+    try:
+        network = build_model(run.model, n_features, run.learned_tasks, settings)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise DamagedFileError(
+            f"Expected sizes of a network in {run.folder / CARD}, but got ones of which none can be built "
+            f"({describe_error(error)}); the file was altered since it was written: train the run again"
+        ) from error
     weights, _ = load_weights(path)
     scaling = restore_model(network, weights, tuple(run.spaces))
     return NetworkPredictor(network, scaling, run.tasks, dict(run.spaces), entry.input_kind, run.task_table)

@@ -41,11 +41,13 @@ class VideoFacts:
         name: Title of the report, usually the name of the file.
         duration_s: Duration in seconds.
         path: Media file that the player in the report plays. If it is None, the report has no player.
+        language: Code of the language spoken longest, "und" if it is not clear; empty if unknown.
     """
 
     name: str
     duration_s: float
     path: Path | None = None
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,9 @@ class UtteranceAnalysis:
         labels: Emotions whose probabilities reach their thresholds.
         further_labels: For each further task with several labels, those whose probabilities reach their thresholds.
         missing: Modalities that the model uses but the utterance lacks, with the reasons.
+        speaker: Name or number of the person who speaks; None if unknown.
+        not_judged: Why no prediction was made although something was heard or read; empty if one was made.
+        language: Code of the language of its words, "und" if it is not clear; empty if unknown.
         contributions: Influence of each modality on each output (see `mien.tasks.output_name`): the probability with
             all modalities minus the probability without this modality. Empty for a model of one modality.
     """
@@ -129,6 +134,9 @@ class UtteranceAnalysis:
     further_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     contributions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    speaker: str | None = None
+    not_judged: str = ""
+    language: str = ""
 
     @property
     def sentiment(self) -> Answer | None:
@@ -259,13 +267,14 @@ def emotion_names(analysis: Analysis) -> tuple[str, ...]:
 def columns(analysis: Analysis) -> list[str]:
     """Return the names of the columns of the table that shows an analysis.
 
-    The columns are index, times, transcript, sentiment, emotions, other outputs, labels and missing modalities.
+    The columns are index, times, transcript, sentiment, emotions, other outputs, labels, missing modalities, speaker,
+    why there is no prediction, and language.
     """
     names = [
         *("index", "start_s", "end_s", "transcript", "sentiment", "sentiment_probability"),
         *emotion_names(analysis),
         *dict.fromkeys(name for utterance in analysis.utterances for name in _named_values(utterance)),
-        *("labels", "missing", "missing_reasons"),
+        *("labels", "missing", "missing_reasons", "speaker", "not_judged", "language"),
     ]
     return list(dict.fromkeys(names))
 
@@ -293,6 +302,9 @@ def row(analysis: Analysis, utterance: UtteranceAnalysis) -> list[Any]:
         "labels": SEPARATOR.join(utterance.labels),
         "missing": SEPARATOR.join(utterance.missing),
         "missing_reasons": SEPARATOR.join(f"{modality}: {reason}" for modality, reason in utterance.missing.items()),
+        "speaker": utterance.speaker,
+        "not_judged": utterance.not_judged,
+        "language": utterance.language,
     }
     return [cells.get(name) for name in columns(analysis)]
 

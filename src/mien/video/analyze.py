@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -18,46 +18,38 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.commands.shipped import decisions_of, find_run, shipped_names
+from mien.commands.shipped import DEFAULT_MODEL, decisions_of, find_run, shipped_names
 from mien.engine.cluster import require_visible_paths
 from mien.engine.jobs import EngineConfig, run_jobs
 from mien.engine.threads import TaskPool, limit_numpy_threads, limit_torch_threads
 from mien.errors import DataError, EngineError, MienError
-from mien.evaluation.decisions import HALF, Decisions
+from mien.evaluation.decisions import Decisions
 from mien.media.clips import Clips, MediaSettings
+from mien.media.subtitles import subtitles_beside
 from mien.pretrained import sha256_of
-from mien.schema import EMOTION, FUSED, SENTIMENT, FloatArray, Modality
+from mien.schema import EMOTION, FUSED, FloatArray, Modality
 from mien.storage.predictions import Predictions
 from mien.storage.runs import CARD, Run
 from mien.storage.split_columns import SplitColumns, stack_videos
 from mien.task_kinds import VOTED
 from mien.tasks import spaces_of
-from mien.video.analysis import Analysis, ModelFacts, UtteranceAnalysis, VideoFacts
-from mien.video.answers import answers_of_row, label_thresholds, outputs_of_row, probability_changes
+from mien.video.analysis import Analysis, UtteranceAnalysis, VideoFacts
+from mien.video.answers import answers_of_row, label_thresholds, model_facts, outputs_of_row, probability_changes
 from mien.video.featurise import ClipFeatures, LoadedExtractors, extractors_for, featurise
+from mien.video.inputs import find_recordings, require_readable_subtitles
+from mien.video.languages import withhold_unknown_languages
 from mien.video.measurements import MeasurementPool, MeasurementSettings, RecordingMeasurements
-from mien.video.outputs import output_folders, write_outputs
+from mien.video.outputs import require_output_folders, write_outputs
 from mien.video.page import PageSettings
+from mien.video.progress import Advance, ProgressMeter, Stage
 
 if TYPE_CHECKING:
     from mien.training.predictor import Predictor
 
-DEFAULT_MODEL = "mosei-text"
 # A video without speech is cut into clips of this length, so that voice and face can be shown.
 SILENT_CLIP_S = 5.0
 # Attention maps of more utterances (about 75 minutes of speech) are left out: they are unreadable and too large.
 MOST_ATTENTION_UTTERANCES = 600
-WORDS_ONLY = "It hears words only: voice and face are measured beside it and have no say in the prediction."
-EXPRESSED = "A probability is about what annotators would read into the words, not about what the person feels inside."
-THRESHOLDS_CHOSEN = (
-    "Thresholds were chosen on validation videos for weighted F1, which names an emotion only when sure."
-)
-MOST_PROBABLE = "No thresholds were chosen: of several classes, the most probable one is named."
-Advance = Callable[[str], None]  # receives a message about the progress
-
-
-def _ignore_message(_text: str) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,8 @@ class AnalyzeRequest:
     """Model and settings of an analysis."""
 
     model: str = DEFAULT_MODEL  # name of a shipped model, or folder of a Run
-    subtitles: Path | None = None  # file with transcripts and times; None: speech is recognised
+    # File with transcripts and times, or folder with a file of the name of each recording. None: speech is recognised.
+    subtitles: Path | None = None
     media: MediaSettings = dataclasses.field(default_factory=lambda: MediaSettings(silent_clip_s=SILENT_CLIP_S))
     tracks: bool = True  # measure voice and face for the report, even where the model does not use them
     page: PageSettings = dataclasses.field(default_factory=PageSettings)
@@ -73,57 +66,77 @@ class AnalyzeRequest:
     # On a cluster: number of videos analysed at the same time. The results do not depend on this number.
     workers: int | None = None
     engine: EngineConfig = dataclasses.field(default_factory=EngineConfig)
+    names_subtitles_beside: bool = True  # add a note on a subtitle file that lies beside a recording and was not read
 
 
 def analyze(
-    videos: Sequence[str | Path], out: str | Path, request: AnalyzeRequest | None = None, advance: Advance | None = None
+    videos: Sequence[str | Path],
+    out: str | Path | None = None,
+    request: AnalyzeRequest | None = None,
+    advance: Advance | None = None,
 ) -> tuple[dict[Path, Analysis], dict[Path, str]]:
     """Analyse videos and write their outputs. A video that fails does not stop the others.
 
     Args:
-        videos: Media files. Of several files with the same stem, only the first is analysed.
-        out: Folder of the outputs. If there are several videos, each gets a subfolder, named by the stem of its file.
+        videos: Media files, and folders whose media files are analysed; see `mien.video.inputs.find_recordings`.
+        out: Folder of the outputs. If there are several files or a folder, each recording gets a subfolder, named by
+            the stem of its file. If it is None, it is `NAME-report` in the current folder for one file, and
+            `mien-report` otherwise.
         request: Model and settings; None uses the defaults.
-        advance: Called with messages about the progress.
+        advance: Called with the progress, also from other threads; `str()` of it is a line of text.
 
     Returns:
         Two dictionaries by path: the analyses of the videos that succeeded, and the reasons why the others failed.
 
     Raises:
-        MienError: The model, its weights or an extractor of its features is missing; or the outputs would replace
-            files in `out` that mien did not write.
+        UsageError: An address on the web was given instead of a path, or one subtitle file for several videos.
+        MienError: The model, its weights, an extractor of its features or the subtitles are missing; or the outputs
+            cannot be written, or would replace files in `out` that mien did not write.
     """
     request = request or AnalyzeRequest()
-    tell = advance or _ignore_message
     run = find_run(request.model)
-    paths, clashing = _with_distinct_stems([Path(path) for path in videos])
-    folders = output_folders(Path(out), paths, subfolders=len(videos) > 1)
-    jobs, settings = _analysis_jobs(paths, request, run)
+    recordings = find_recordings(videos)
+    if request.subtitles is not None:
+        require_readable_subtitles(request.subtitles, n_recordings=len(recordings.names) + len(recordings.failed))
+    out = None if out is None else Path(out)
+    folders = recordings.folders(out)
+    require_output_folders(folders.values(), recordings.shared_folder(out))
+    failed = dict(recordings.failed)
+    if not folders:
+        return {}, failed
+    meter = ProgressMeter(advance, list(folders)) if advance is not None else None
     done: dict[Path, Analysis] = {}
-    failed: dict[Path, str] = {}
+    with closing(_outcomes(list(folders), request, run, meter)) as outcomes:
+        for outcome in outcomes:
+            path = outcome.path
+            try:
+                if outcome.analysis is None:
+                    raise MienError(outcome.failure)
+                if meter is not None:
+                    meter.show(path, Stage.WRITING)
+                write_outputs(folders[path], outcome.analysis, request.page)
+                done[path] = outcome.analysis
+            except MienError as error:
+                failed[path] = str(error)
+            if meter is not None:
+                meter.show(path, Stage.DONE)
+    return {path: done[path] for path in folders if path in done}, failed
+
+
+def _outcomes(
+    paths: Sequence[Path], request: AnalyzeRequest, run: Run, meter: ProgressMeter | None
+) -> Generator[RecordingOutcome, None, None]:
+    """Analyse the recordings on this machine or on a cluster, and yield each outcome when it is known."""
+    jobs, settings = _analysis_jobs(paths, request, run)
     with limit_numpy_threads(), TaskPool(request.workers) as pool:
         if request.engine.is_local:
             # This thread analyses one recording at a time; the pool measures the next one meanwhile.
-            engine, context = EngineConfig(workers=1), partial(AnalysisContext, settings, pool, tell)
+            engine, context = EngineConfig(workers=1), partial(AnalysisContext, settings, pool, meter)
         else:
             engine = dataclasses.replace(request.engine, workers=request.workers or request.engine.workers)
             context = partial(AnalysisContext, settings)
         with closing(run_jobs(engine, analyze_recording, jobs, _lost_analysis, context=context)) as outcomes:
-            for number, outcome in enumerate(outcomes, start=1):
-                path = outcome.path
-                try:
-                    if outcome.analysis is None:
-                        raise MienError(outcome.failure)
-                    write_outputs(folders[path], outcome.analysis, request.page)
-                    done[path] = outcome.analysis
-                except MienError as error:
-                    failed[path] = str(error)
-                if not request.engine.is_local:
-                    tell(f"{path.name}: {'done' if path in done else 'FAILED'}, {number} of {len(jobs)}")
-    return (
-        {path: done[path] for path in paths if path in done},
-        clashing | {path: failed[path] for path in paths if path in failed},
-    )
+            yield from outcomes
 
 
 @dataclass(frozen=True)
@@ -164,10 +177,10 @@ def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingO
         observed = context.observe(job)
         analyst = context.analyst.result()
         context.observer.require_loaded()
-        context.tell(f"{job.path.name}: listening and watching")
+        context.report(job)
         try:
             clips = observed.clips.result()
-            context.tell(f"{job.path.name}: {len(clips.clips)} utterances, extracting and predicting")
+            context.report(job, Stage.PREDICTING)
             return RecordingOutcome(job.path, analyze_clips(job, clips, analyst, observed))
         except MienError as error:
             return RecordingOutcome(job.path, failure=str(error))
@@ -188,7 +201,7 @@ class AnalysisContext:
     """Loaded model, extractors and measurements for all jobs. Raises EngineError if the Run of a worker differs."""
 
     def __init__(
-        self, settings: AnalysisContextSettings, pool: TaskPool | None = None, tell: Advance = _ignore_message
+        self, settings: AnalysisContextSettings, pool: TaskPool | None = None, meter: ProgressMeter | None = None
     ) -> None:
         run = find_run(settings.model)
         if (card_sha256 := sha256_of(run.folder / CARD)) != settings.card_sha256:
@@ -196,12 +209,18 @@ class AnalysisContext:
                 f"Expected the worker {socket.gethostname()} to see the run {settings.model} as it was sent (run.json "
                 f"{settings.card_sha256[:12]}), but got another one there ({card_sha256[:12]}); repeat the command"
             )
-        tell("loading")
+        if meter is not None:
+            meter.load()
         pool = pool or TaskPool(1)
-        self.tell = tell
-        self.observer = MeasurementPool(pool, settings.measured)
+        self._meter = meter
+        self.observer = MeasurementPool(pool, settings.measured, meter)
         self.analyst = pool.submit_loading(partial(load_analysis_model, run))
         self._started: dict[Path, RecordingMeasurements] = {}
+
+    def report(self, job: RecordingJob, stage: Stage | None = None) -> None:
+        """Report the progress of this recording from now on, and perhaps that it has reached a stage."""
+        if self._meter is not None:
+            self._meter.show(job.location, stage)
 
     def observe(self, job: RecordingJob) -> RecordingMeasurements:
         """Return the running measurements of a recording, started now if necessary. Also start those of the next."""
@@ -228,28 +247,15 @@ def _analysis_jobs(
         needs = tuple(each for each in (*shared, located(path)) if each.exists())
         jobs.append(RecordingJob(path, located(path), following if is_local else None, needs))
     visual_name = run.spaces[Modality.VISUAL].name if Modality.VISUAL in run.spaces else ""
-    measured = MeasurementSettings(subtitles, request.media, request.tracks, visual_name)
+    measured = MeasurementSettings(
+        subtitles, request.media, request.tracks, visual_name, request.names_subtitles_beside and subtitles is None
+    )
     model = request.model if is_shipped else str(located(run.folder))
     return jobs, AnalysisContextSettings(model, sha256_of(run.folder / CARD), measured)
 
 
 def _lost_analysis(job: RecordingJob, reason: str) -> RecordingOutcome:
     return RecordingOutcome(job.path, failure=reason)
-
-
-def _with_distinct_stems(videos: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Leave out videos whose file name without suffix occurs before. Return the kept videos, and reasons by path."""
-    first: dict[str, Path] = {}
-    failed: dict[Path, str] = {}
-    for path in dict.fromkeys(videos):
-        if path.stem in first:
-            failed[path] = (
-                f"Expected videos of different names, but got {first[path.stem]} too; "
-                "analyse them one after the other, each with its own --out"
-            )
-        else:
-            first[path.stem] = path
-    return list(first.values()), failed
 
 
 @dataclass(frozen=True)
@@ -286,11 +292,13 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
     """
     from mien.models.batch import InputKind
 
-    path = job.location
+    path, clips = job.location, withhold_unknown_languages(clips, analyst.run)
     if not clips.clips:
         raise DataError(f"Expected somebody to speak in {path}, but heard nobody; give --subtitles")
     with limit_torch_threads():
-        result = featurise(path, path.stem, clips.clips, analyst.extractors, observed.model_saw())
+        result = featurise(
+            path, path.stem, clips.clips, analyst.extractors, observed.model_saw(), observed.settings.audio_track
+        )
         words, label_spaces = analyst.predictor.input_kind is InputKind.WORDS, spaces_of(analyst.run.task_table)
         columns = stack_videos([result.video], analyst.run.spaces, label_spaces, words=words)
         predictions = analyst.predictor.predict(columns)
@@ -299,12 +307,24 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
         shown = n <= MOST_ATTENTION_UTTERANCES
         attention = analyst.predictor.attention(columns)[path.stem] if shown else {}
     notes = [f"{text}: {count}" for text, count in sorted((clips.notes + result.notes).items())]
+    beside = subtitles_beside(path) if observed.settings.names_subtitles_beside else None
+    if beside is not None:
+        notes.append(f"subtitles beside the recording were not read; to read them: --subtitles {beside.name}")
     if not shown:
         notes.append(f"attention is left out: {n} utterances, more than {MOST_ATTENTION_UTTERANCES}")
     return Analysis(
-        video=VideoFacts(os.fsencode(path.name).decode("utf-8", "backslashreplace"), clips.duration_s, job.path),
-        model=_model_facts(analyst),
-        utterances=tuple(_utterance_analysis(row, result, predictions, without, analyst.decisions) for row in range(n)),
+        video=VideoFacts(
+            os.fsencode(path.name).decode("utf-8", "backslashreplace"), clips.duration_s, job.path, clips.language
+        ),
+        model=model_facts(analyst.run, analyst.decisions),
+        utterances=tuple(
+            dataclasses.replace(
+                _utterance_analysis(row, result, predictions, without, analyst.decisions),
+                not_judged=clip.not_judged,
+                language=clip.language,
+            )
+            for row, clip in enumerate(clips.clips)
+        ),
         attention={name: _shown_attention(name, weights[:n, :n], columns) for name, weights in attention.items()},
         tracks=observed.tracks(),
         notes=tuple(notes),
@@ -351,6 +371,7 @@ def _utterance_analysis(
         start_s=float(utterance.start_s or 0.0),
         end_s=float(utterance.end_s or 0.0),
         transcript=utterance.transcript,
+        speaker=utterance.speaker,
         answers=answers_of_row(predictions, row, decisions) if utterance.features else {},
         outputs=outputs,
         labels=present.pop(EMOTION, ()),
@@ -361,22 +382,4 @@ def _utterance_analysis(
             for modality, other in without.items()
             if modality in utterance.features
         },
-    )
-
-
-def _model_facts(analyst: AnalysisModel) -> ModelFacts:
-    run, decisions = analyst.run, analyst.decisions
-    tasks = {task.name: task for task in run.learned_tasks}
-    sentiment, emotion = tasks.get(SENTIMENT), tasks.get(EMOTION)
-    only_words = tuple(run.inputs) == (Modality.TEXT,)
-    return ModelFacts(
-        name=f"{run.folder.name} ({run.model})",
-        inputs=tuple(map(str, run.inputs)),
-        tasks=tuple(run.tasks),
-        sentiment_threshold=float(decisions.at(sentiment)[0]) if sentiment and sentiment.has_thresholds else HALF,
-        thresholds=label_thresholds(emotion, decisions) if emotion and emotion.row.decision == VOTED else {},
-        ranges={task.name: task.range for task in tasks.values() if task.predicts_degrees},
-        protocol=THRESHOLDS_CHOSEN if any(task.row.decision == VOTED for task in tasks.values()) else MOST_PROBABLE,
-        caveats=(WORDS_ONLY, EXPRESSED) if only_words else (EXPRESSED,),
-        facts={"Trained on": str(run.dataset["name"]), "Features": ", ".join(s.name for s in run.spaces.values())},
     )

@@ -1,15 +1,24 @@
-"""Turns the predictions of a system for one utterance into classes, labels and values by name."""
+"""Turns the predictions of a system for one utterance into classes, labels and values by name; describes the system."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from mien.evaluation.counts import decided_class
-from mien.evaluation.decisions import Decisions, OperatingPoint
-from mien.schema import FloatArray
+from mien.evaluation.decisions import HALF, Decisions, OperatingPoint
+from mien.schema import EMOTION, SENTIMENT, FloatArray, Modality
 from mien.storage.predictions import Predictions
+from mien.storage.runs import Run
+from mien.task_kinds import VOTED
 from mien.tasks import Task, class_probabilities, output_name
-from mien.video.analysis import POSITIVE, Answer
+from mien.video.analysis import POSITIVE, Answer, ModelFacts
+
+WORDS_ONLY = "It hears words only: voice and face are measured beside it and have no say in the prediction."
+EXPRESSED = "A probability is about what annotators would read into the words, not about what the person feels inside."
+THRESHOLDS_CHOSEN = (
+    "Thresholds were chosen on validation videos for weighted F1, which names an emotion only when sure."
+)
+MOST_PROBABLE = "No thresholds were chosen: of several classes, the most probable one is named."
 
 
 def answers_of_row(predictions: Predictions, row: int, decisions: Decisions) -> dict[str, Answer]:
@@ -81,3 +90,29 @@ def present_labels(task: Task, probabilities: Mapping[str, float], decisions: De
         decisions: Thresholds of the run.
     """
     return tuple(name for name, cut in label_thresholds(task, decisions).items() if probabilities[name] >= cut)
+
+
+def model_facts(run: Run, decisions: Decisions) -> ModelFacts:
+    """Describe a model for the reports.
+
+    Args:
+        run: Finished run.
+        decisions: Its thresholds.
+
+    Returns:
+        The description.
+    """
+    tasks = {task.name: task for task in run.learned_tasks}
+    sentiment, emotion = tasks.get(SENTIMENT), tasks.get(EMOTION)
+    only_words = tuple(run.inputs) == (Modality.TEXT,)
+    return ModelFacts(
+        name=f"{run.folder.name} ({run.model})",
+        inputs=tuple(map(str, run.inputs)),
+        tasks=tuple(run.tasks),
+        sentiment_threshold=float(decisions.at(sentiment)[0]) if sentiment and sentiment.has_thresholds else HALF,
+        thresholds=label_thresholds(emotion, decisions) if emotion and emotion.row.decision == VOTED else {},
+        ranges={task.name: task.range for task in tasks.values() if task.predicts_degrees},
+        protocol=THRESHOLDS_CHOSEN if any(task.row.decision == VOTED for task in tasks.values()) else MOST_PROBABLE,
+        caveats=(WORDS_ONLY, EXPRESSED) if only_words else (EXPRESSED,),
+        facts={"Trained on": str(run.dataset["name"]), "Features": ", ".join(s.name for s in run.spaces.values())},
+    )

@@ -11,11 +11,9 @@ from pathlib import Path
 
 from mien.errors import MienError
 from mien.video.analysis import Analysis
-from mien.video.analyze import Advance, AnalyzeRequest, analyze
+from mien.video.analyze import AnalyzeRequest, analyze
 from mien.video.page import PageSettings
-
-# Large enough to embed the clip in the report, so that the page can be moved and sent.
-EMBED_UP_TO_MB = 2.0
+from mien.video.progress import Advance
 
 
 def sample_clip() -> Path:
@@ -28,7 +26,7 @@ def demo(out: str | Path = "mien-demo", advance: Advance | None = None) -> Analy
 
     Args:
         out: Folder of the outputs.
-        advance: Called with messages about the progress.
+        advance: Called with the progress; `str()` of it is a line of text.
 
     Returns:
         The analysis of the clip.
@@ -39,7 +37,8 @@ def demo(out: str | Path = "mien-demo", advance: Advance | None = None) -> Analy
         MienError: The analysis fails, or an output cannot be written.
     """
     clip = sample_clip()
-    request = AnalyzeRequest(page=PageSettings(embed_video_up_to_mb=EMBED_UP_TO_MB))
+    # The clip shows no living person, and the page can then be moved and sent.
+    request = AnalyzeRequest(names_subtitles_beside=False, page=PageSettings(embed=True))
     done, failed = analyze([clip], out, request, advance)
     if failed:
         raise MienError(failed[clip])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import os
 import sys
 from collections import Counter
@@ -13,16 +10,13 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Any
 
 from mien.engine.cluster import require_visible_paths
 from mien.engine.jobs import EngineConfig, run_jobs
 from mien.engine.threads import limit_numpy_threads, limit_torch_threads
 from mien.errors import DataError, EngineError, MissingExtraError, MissingWeightsError, UsageError, WriteError
-from mien.labels import LabelSpace
-from mien.media.recognition import Recognizer, Speech, SpeechSettings, load_recognizer, recognize
+from mien.media.recognition import SpeechSettings
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
 from mien.readers.base import ReaderOptions, SourceDataSet, Unit
@@ -30,25 +24,22 @@ from mien.readers.label_columns import parse_labels
 from mien.readers.rules import LABEL_CLAMPED, add_note
 from mien.readers.splits import assign_splits
 from mien.recordings import find_videos, only_file_of
-from mien.schema import FeatureSpace, Level, Modality, Video
-from mien.storage import columns
+from mien.schema import Level, Modality, Video
 from mien.storage.dataset import DATASET_FOLDER, Dataset, DatasetFacts, write_dataset
-from mien.storage.files import atomic_file, refuse_links, remove_partial
+from mien.storage.files import refuse_links, remove_partial
 from mien.storage.folders import require_replaceable
 from mien.storage.label_alarms import ScaleCheck, store_alarms
-from mien.storage.runs import require_spaces
-from mien.version import __version__
-from mien.video.featurise import LoadedExtractors, featurise, load_extractors
+from mien.video.feature_cache import Extracted, ExtractionContext, FeatureCache, cache_beside, load_context
+from mien.video.featurise import featurise, load_extractors
 from mien.video.labelled_clips import WHOLE_FILE, is_whole_file, labelled_clips, with_recognized_words
+from mien.video.languages import record_languages
 
 DEFAULT_EXTRACTORS = {  # minilm has no vectors of single words
     Level.UTTERANCE: {Modality.TEXT: "minilm", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
     Level.WORD: {Modality.TEXT: "glove-6b-50d", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
 }
-NOTES_KEY = b"mien.notes"
 FATAL = (EngineError, MissingExtraError, MissingWeightsError, UsageError, WriteError)  # every video would raise these
 Advance = Callable[[int, int], None]  # receives the number of finished videos and the number of all videos
-Extracted = tuple[Video, Counter[str]]  # video with features; remark on missing or estimated values -> count
 
 
 @dataclass(frozen=True)
@@ -120,7 +111,7 @@ def extract(
 
     reasons |= _extract_missing(jobs, cache, names, request.engine, progress)
     failed = {video.id: reasons[video.id] for video in labelled if video.id in reasons}
-    origin = {
+    origin: dict[str, Any] = {
         "source": "extract",
         **({"reader": request.reader} if request.reader != "table" else {}),
         "files": {path.name: sha256_of(path) for path in source.files},
@@ -144,7 +135,7 @@ def extract(
     )
     videos = _read_extracted([job for job in jobs if job.labelled.id not in failed], cache, roles, source.notes)
     try:
-        dataset = write_dataset(out, videos, facts)
+        dataset = write_dataset(out, _and_then(videos, partial(record_languages, origin, request.speech)), facts)
     except DataError as error:
         if not failed:
             raise
@@ -209,94 +200,6 @@ def extract_recording(job: ExtractionJob, context: ExtractionContext) -> Extract
         return ExtractionOutcome(job, failure=_why_failed(error))
 
 
-@dataclass
-class ExtractionContext:
-    """Loaded extractors, and the speech recogniser, which is loaded when it is first used."""
-
-    extractors: LoadedExtractors
-    speech: SpeechSettings
-    recognizer: Recognizer | None = None
-
-    def needs_speech(self, labelled: Video) -> bool:
-        """Return whether the transcripts or word times of a video must come from speech recognition."""
-        return self.extractors.need_word_times or not all(each.transcript for each in labelled.utterances)
-
-    def recognize(self, path: Path, notes: Counter[str]) -> Speech:
-        """Recognise the speech in a media file. Messages, such as on damaged packets, are counted in `notes`."""
-        self.recognizer = self.recognizer or load_recognizer(self.speech)
-        return recognize(path, self.recognizer, notes=notes)
-
-
-def load_context(
-    names: Mapping[Modality, str], level: Level, speech: SpeechSettings, expected: Mapping[Modality, FeatureSpace]
-) -> ExtractionContext:
-    """Load the extractors on a cluster worker, and check that they are those of the process that sends the jobs.
-
-    Args:
-        names: Modality -> name of the extractor.
-        level: Whether to make vectors of words or only of utterances.
-        speech: Settings of the speech recogniser.
-        expected: Feature spaces of the sender. FeatureSpaceError is raised if those of the worker differ.
-
-    Returns:
-        A context for `extract_recording`.
-    """
-    context = ExtractionContext(load_extractors(names, level), speech)
-    require_spaces(expected, context.extractors.spaces)
-    return context
-
-
-@dataclass(frozen=True)
-class FeatureCache:
-    """Cache with one file of features per video, so that an interrupted or repeated extraction can resume."""
-
-    folder: Path
-    context: ExtractionContext
-    label_spaces: tuple[LabelSpace, ...]
-
-    def path_of(self, labelled: Video, recording: Path) -> Path:
-        """Return the path of a video's cache file in `folder`. Its name is a hash of all that determines the content.
-
-        Args:
-            labelled: The video with its labelled utterances.
-            recording: Its media file, whose content is hashed.
-
-        Returns:
-            The path; the file need not exist.
-        """
-        facts = {
-            "mien": __version__,
-            "file": sha256_of(recording),
-            "spaces": {str(modality): space.fingerprint for modality, space in self.context.extractors.spaces.items()},
-            "speech": dataclasses.asdict(self.context.speech) if self.context.needs_speech(labelled) else None,
-            "utterances": [(u.index, u.start_s, u.end_s, u.transcript, u.labels) for u in labelled.utterances],
-            "labels": [space.to_json() for space in self.label_spaces],
-            "video": labelled.id,
-        }
-        text = json.dumps(facts, sort_keys=True, default=lambda labels: labels.tolist())
-        key = hashlib.sha256(text.encode()).hexdigest()[:32]
-        return self.folder / f"{key}.parquet"
-
-    def write(self, path: Path, extracted: Extracted) -> None:
-        """Write a video with its features, and the counts of messages about it, atomically to the path from `path_of`.
-
-        Raises WriteError if the file cannot be written.
-        """
-        video, notes = extracted
-        table = columns.videos_to_table([video], self.context.extractors.spaces, self.label_spaces)
-        with atomic_file(path) as aside, columns.open_arrow(aside, "wb") as file:
-            pq.write_table(table.replace_schema_metadata({NOTES_KEY: json.dumps(notes)}), file)
-
-    def read(self, path: Path) -> Extracted | None:
-        """Read what was extracted from a video, with its messages; None if the file is missing or unreadable."""
-        try:
-            table = pq.read_table(columns.open_arrow(path))
-            notes = Counter(json.loads(table.schema.metadata[NOTES_KEY]))
-            return columns.to_video(table, self.context.extractors.spaces, self.label_spaces), notes
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
-            return None
-
-
 def _plan_jobs(
     labelled: Sequence[Video], files: Mapping[str, list[Path]], cache: FeatureCache
 ) -> tuple[list[ExtractionJob], dict[str, str]]:
@@ -352,19 +255,27 @@ def _read_extracted(
         video, video_notes = cached
         notes.update(video_notes)
         video.split, video.fold = roles.get(video.id), job.labelled.fold
-        for utterance, gold in zip(video.utterances, job.labelled.utterances, strict=True):
-            utterance.speaker = gold.speaker
+        speakers = {utterance.index: utterance.speaker for utterance in job.labelled.utterances}
+        for utterance in video.utterances:
+            utterance.speaker = speakers[utterance.index]
         yield video
 
 
+def _and_then(videos: Iterator[Video], function: Callable[[], None]) -> Iterator[Video]:
+    yield from videos
+    function()
+
+
 def _extract_features(labelled: Video, recording: Path, context: ExtractionContext) -> Extracted:
-    clips, notes = labelled_clips(labelled, recording), Counter[str]()
+    notes = Counter[str]()
+    clips = labelled_clips(labelled, recording, notes)
     with limit_numpy_threads(), limit_torch_threads() if "torch" in sys.modules else nullcontext():  # same rounding
         if context.needs_speech(labelled):
             clips = with_recognized_words(clips, context.recognize(recording, notes), context.extractors.level, notes)
-        result = featurise(recording, labelled.id, clips, context.extractors)
-    for utterance, gold in zip(result.video.utterances, labelled.utterances, strict=True):
-        utterance.labels = gold.labels
+        result = featurise(recording, labelled.id, clips, context.extractors, audio_track=context.speech.audio_track)
+    labels = {utterance.index: utterance.labels for utterance in labelled.utterances}
+    for utterance in result.video.utterances:
+        utterance.labels = labels[utterance.index]
     notes.update(result.notes)
     notes.update(
         f"{modality} missing: {_masked(why)}" for each in result.missing.values() for modality, why in each.items()
@@ -377,12 +288,6 @@ def _why_failed(error: Exception) -> str:
     if isinstance(error, DataError):
         return str(error)
     return f"Expected a readable video, but got {type(error).__name__}: {error}"
-
-
-def cache_beside(out: Path) -> Path:
-    """Return the path of the hidden folder, beside the Dataset folder `out`, that caches the features of its videos."""
-    out = Path(os.path.abspath(out))
-    return out.with_name(f".{out.name}.videos")
 
 
 def _masked(reason: str) -> str:

@@ -10,6 +10,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -165,11 +166,17 @@ def extractors_for(spaces: Mapping[Modality, FeatureSpace]) -> LoadedExtractors:
 
 
 def featurise(
-    path: Path, video_id: str, clips: Sequence[Clip], extractors: LoadedExtractors, seen: FaceFrames | None = None
+    path: Path,
+    video_id: str,
+    clips: Sequence[Clip],
+    extractors: LoadedExtractors,
+    seen: FaceFrames | None = None,
+    audio_track: int | None = None,
 ) -> ClipFeatures:
     """Extract the features of every utterance in every modality that has an extractor.
 
-    If word times are needed but a clip has none, they are estimated by spreading the words over the clip.
+    If word times are needed but a clip has none, they are estimated by spreading the words over the clip. A clip that
+    may not be judged (`Clip.not_judged`) gets no features.
 
     Args:
         path: The media file.
@@ -178,6 +185,7 @@ def featurise(
         extractors: Loaded extractors, which determine the modalities and the level.
         seen: Result of `observe_frames` for the same file and visual extractor. If it is None, the frames are observed
             now.
+        audio_track: Number of the sound track, from 1; None chooses it, see `mien.media.sound.choose_sound`.
 
     Returns:
         The video with its features, the reason for each missing feature vector, and counts of estimated word times.
@@ -187,7 +195,7 @@ def featurise(
     """
     facts = probe(path)
     utterances = [
-        Utterance(index=clip.index, start_s=clip.start_s, end_s=clip.end_s, transcript=clip.transcript)
+        Utterance(clip.index, clip.start_s, clip.end_s, transcript=clip.transcript, speaker=clip.speaker)
         for clip in clips
     ]
     result = ClipFeatures(Video(video_id, utterances), {clip.index: {} for clip in clips})
@@ -198,21 +206,27 @@ def featurise(
     if extractors.text is not None:
         _featurise_text(result, extractors.text, words)
     if extractors.acoustic is not None:
-        _featurise_voice(result, path, facts, extractors.acoustic, words)
+        _featurise_voice(result, partial(read_audio, path, track=audio_track), facts, extractors.acoustic, words)
     if extractors.visual is not None:
         if seen is None:
             seen = observe_frames(path, extractors.visual)
         _featurise_face(result, facts, seen, words)
+    for clip, utterance in zip(clips, utterances, strict=True):
+        if clip.not_judged:
+            _remove_features(result, utterance, clip.not_judged)
     return result
 
 
-def observe_frames(path: Path, extractor: VisualExtractor, check: Callable[[], None] | None = None) -> FaceFrames:
+def observe_frames(
+    path: Path, extractor: VisualExtractor, on_progress: Callable[[float], None] | None = None
+) -> FaceFrames:
     """Run a visual extractor on a video's frames, sampled at the extractor's rate.
 
     Args:
         path: The media file.
         extractor: Loaded visual extractor.
-        check: Function that is called before each frame and may raise an error to stop; None calls nothing.
+        on_progress: Function that is called before each frame with the frame's time in seconds. It may raise an error
+            to stop. None calls nothing.
 
     Returns:
         Times (frame,) in seconds and vectors (frame, feature). Both are empty if the file has no pictures.
@@ -226,8 +240,8 @@ def observe_frames(path: Path, extractor: VisualExtractor, check: Callable[[], N
     blocks: list[FloatArray] = []
     waiting: list[FaceObservation | None] = []
     for frame in frames(path, extractor.rate_hz):
-        if check is not None:
-            check()
+        if on_progress is not None:
+            on_progress(frame.time_s)
         times_s.append(frame.time_s)
         waiting.append(observer.see(frame.time_s, frame.image))
         if len(waiting) == BLOCK_FRAMES:
@@ -254,13 +268,17 @@ def _featurise_text(result: ClipFeatures, extractor: TextExtractor, words: _Word
 
 
 def _featurise_voice(
-    result: ClipFeatures, path: Path, facts: MediaFacts, extractor: AcousticExtractor, words: _Words | None
+    result: ClipFeatures,
+    read: Callable[[float, float, int], FloatArray],  # start and end in seconds, rate in Hz -> mono samples
+    facts: MediaFacts,
+    extractor: AcousticExtractor,
+    words: _Words | None,
 ) -> None:
     for utterance in result.video.utterances:
         start_s, end_s = _span(utterance)
         spoken = words[utterance.index] if words is not None else None
         silent = np.zeros(0, dtype=np.float32)
-        samples = read_audio(path, start_s, end_s, extractor.rate_hz) if facts.has_audio else silent
+        samples = read(start_s, end_s, extractor.rate_hz) if facts.has_audio else silent
         if spoken is None:
             vector = extractor.utterance_vector(samples) if facts.has_audio else None
         else:
@@ -323,6 +341,13 @@ def _set_features(
         result.missing[utterance.index][modality] = reason
     else:
         utterance.features[modality] = vector
+
+
+def _remove_features(result: ClipFeatures, utterance: Utterance, reason: str) -> None:
+    """Remove all features of an utterance, so that no model judges it and it is no context of other utterances."""
+    result.missing[utterance.index] |= dict.fromkeys(utterance.features, reason)
+    for features in (utterance.features, utterance.words, utterance.word_present):
+        features.clear()
 
 
 def _set_word_features(utterance: Utterance, modality: Modality, rows: FloatArray, present_words: BoolArray) -> None:

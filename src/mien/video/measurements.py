@@ -23,13 +23,17 @@ from mien.media.clips import Clips, MediaSettings, clips_of
 from mien.media.container import probe
 from mien.media.decode import AUDIO_RATE_HZ, audio_chunks
 from mien.media.recognition import load_recognizer
+from mien.media.subtitles import subtitles_of
 from mien.schema import FloatArray
 from mien.video.analysis import Track, TrackSource
 from mien.video.featurise import FaceFrames, observe_frames
-from mien.video.page import thinned
+from mien.video.page import FACE_PRESENT, thinned
+from mien.video.progress import ProgressMeter, Stage
 
 # Name of the extractor that measures the face tracks. The model may use another visual extractor.
 FACE = "face"
+# the task that recognises speech
+LISTENING = (Stage.LISTENING, "")
 # Sound is measured in stretches of this length, so that memory use does not grow with the recording.
 STRETCH_S = 10.0
 # A shorter remainder at the end has too few periods to track the pitch.
@@ -54,16 +58,24 @@ class MeasurementSettings:
     """Settings of the measurements, the same for every recording.
 
     Attributes:
-        subtitles: File with transcripts and times. If it is None, speech is recognised.
+        subtitles: File with transcripts and times, or folder with one file per recording. If it is None, speech is
+            recognised.
         media: Settings for dividing a media file into utterances.
         tracks: Whether to measure voice and face for the report.
         model_sees: Name of the model's visual extractor; empty if it has none.
+        names_subtitles_beside: Whether the notes name a subtitle file that lies beside a recording and was not read.
     """
 
     subtitles: Path | None
     media: MediaSettings
     tracks: bool
     model_sees: str = ""
+    names_subtitles_beside: bool = False
+
+    @property
+    def audio_track(self) -> int | None:
+        """Number of the sound track that is heard, from 1; None: it is chosen."""
+        return self.media.speech.audio_track
 
 
 @dataclass(frozen=True)
@@ -106,8 +118,9 @@ class RecordingMeasurements:
 class MeasurementPool:
     """Measures recordings on a task pool, with a speech recogniser and extractors that are loaded once."""
 
-    def __init__(self, pool: TaskPool, settings: MeasurementSettings) -> None:
+    def __init__(self, pool: TaskPool, settings: MeasurementSettings, meter: ProgressMeter | None = None) -> None:
         self._pool = pool
+        self._meter = meter
         self._settings = settings
         speech, names = settings.media.speech, {settings.model_sees, FACE if settings.tracks else ""} - {""}
         recognizes = settings.subtitles is None
@@ -123,34 +136,56 @@ class MeasurementPool:
     def observe(self, path: Path) -> RecordingMeasurements:
         """Start the measurements of a recording on the pool, the slowest first, and return without waiting for them."""
         submit, check = self._pool.submit, self._pool.check
+        measuring_voice = partial(voice_tracks, path, check, self._settings.audio_track)
+        if self._meter is not None:
+            listening = [] if self._recognizer is None else [LISTENING]
+            self._meter.expect(path, [*listening, *((Stage.WATCHING, name) for name in self._extractors)])
         return RecordingMeasurements(
             self._settings,
             clips=submit(partial(self._recording_clips, path)),
             seen={name: submit(partial(self._observe_frames, path, name)) for name in self._extractors},
-            voice=submit(partial(voice_tracks, path, check)) if self._settings.tracks else None,
+            voice=submit(measuring_voice) if self._settings.tracks else None,
         )
 
     def _recording_clips(self, path: Path) -> Clips:
         recognizer = None if self._recognizer is None else self._recognizer.result()
         settings = self._settings
-        return clips_of(
-            path,
-            settings.subtitles,
-            settings.media,
-            recognizer=recognizer,
-            on_progress=lambda _seconds: self._pool.check(),
-        )
+        on_progress = self._progress_of(path, LISTENING)
+        subtitles = None if settings.subtitles is None else subtitles_of(path, settings.subtitles)
+        clips = clips_of(path, subtitles, settings.media, recognizer=recognizer, on_progress=on_progress)
+        if self._meter is not None and recognizer is not None:
+            self._meter.measure(path, LISTENING, 1.0)
+        return clips
 
     def _observe_frames(self, path: Path, name: str) -> FaceFrames:
-        return observe_frames(path, self._extractors[name].result(), self._pool.check)
+        task = (Stage.WATCHING, name)
+        frames = observe_frames(path, self._extractors[name].result(), self._progress_of(path, task))
+        if self._meter is not None:
+            self._meter.measure(path, task, 1.0)
+        return frames
+
+    def _progress_of(self, path: Path, task: tuple[Stage, str]) -> Callable[[float], None]:
+        """Return a function that takes the processed seconds of a recording. It raises CancelledError to stop."""
+        duration_s = 0.0
+
+        def report(seconds: float) -> None:
+            nonlocal duration_s
+            self._pool.check()
+            if self._meter is not None:
+                # the file has been opened when the first seconds are processed
+                duration_s = duration_s or max(probe(path).duration_s, LOUDNESS_STEP_S)
+                self._meter.measure(path, task, seconds / duration_s)
+
+        return report
 
 
-def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
+def voice_tracks(path: Path, check: Callable[[], None], audio_track: int | None = None) -> tuple[Track, ...]:
     """Measure the loudness and the pitch of the voice every 0.1 s.
 
     Args:
         path: The media file.
         check: Function that is called before each piece of sound and may raise an error to stop the measurement.
+        audio_track: Number of the sound track, from 1; None chooses it.
 
     Returns:
         A track of the loudness in dB relative to full scale, and a track of the pitch in Hz. The pitch is NaN where
@@ -160,7 +195,7 @@ def voice_tracks(path: Path, check: Callable[[], None]) -> tuple[Track, ...]:
         return ()
     times_s, levels_db, pitch_times_s, pitch_hz = [], [], [], []
     step = round(LOUDNESS_STEP_S * AUDIO_RATE_HZ)
-    for chunk in audio_chunks(path, AUDIO_RATE_HZ, chunk_s=STRETCH_S):
+    for chunk in audio_chunks(path, AUDIO_RATE_HZ, chunk_s=STRETCH_S, track=audio_track):
         check()
         windows = chunk.samples[: len(chunk.samples) // step * step].reshape(-1, step).astype(np.float64)
         power = np.maximum((windows**2).mean(axis=1), 10 ** (QUIETEST_DB / 10))
@@ -202,7 +237,7 @@ def face_tracks(seen: FaceFrames, *, used_by_model: bool) -> tuple[Track, ...]:
         return ()
     present: FloatArray = np.asarray(~np.isnan(seen.vectors).any(axis=1), dtype=np.float64)
     note = "the main face is found"
-    tracks = [Track("face present", "", TrackSource.FACE, seen.times_s, present, used_by_model, note, (0.0, 1.0))]
+    tracks = [Track(FACE_PRESENT, "", TrackSource.FACE, seen.times_s, present, used_by_model, note, (0.0, 1.0))]
     for column, name in FACE_SHOWN.items():
         values = seen.vectors[:, FRAME_COLUMNS.index(column)].astype(np.float64)
         note = "relative to the size of the face"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from mien.printable import printable, printable_json
 from mien.reports.table_formats import to_csv
 from mien.schema import EMOTION, SENTIMENT, FloatArray
 from mien.storage.files import atomic_file, read_json, refuse_links, reporting_damage, to_json_text
-from mien.storage.folders import FolderKind, require_own_outputs
+from mien.storage.folders import FolderKind, require_creatable, require_own_outputs
 from mien.task_kinds import LEVELS
 from mien.tasks import EMOTION_INTENSITY, SENTIMENT_INTENSITY
 from mien.version import __version__
@@ -46,27 +46,22 @@ REPORT_HTML = "report.html"
 OUTPUTS = (ANALYSIS_JSON, UTTERANCES_CSV, CAPTIONS_VTT, REPORT_HTML)
 
 
-def output_folders(out: Path, videos: Sequence[Path], *, subfolders: bool) -> dict[Path, Path]:
-    """Choose the folder of each video's outputs, and check that no file of the user would be replaced there.
+def require_output_folders(folders: Iterable[Path], shared: Path | None = None) -> None:
+    """Check that the outputs can be written to their folders, and that no file of the user would be replaced there.
 
     Args:
-        out: Folder that the user named.
-        videos: Media files with different stems.
-        subfolders: Whether each video gets a subfolder, named by the stem of its file.
-
-    Returns:
-        Media file -> folder of its outputs.
+        folders: Folder of the outputs of each recording; they need not exist.
+        shared: Folder that holds these folders as subfolders; None if there are none.
 
     Raises:
-        WriteError: A folder holds a file that has the name of an output but was not written by mien. Or a subfolder is
-            a symbolic link.
+        WriteError: A folder holds a file that has the name of an output but was not written by mien. Or it cannot be
+            made or written to, or a subfolder is a symbolic link.
     """
-    folders = {path: out / path.stem if subfolders else out for path in videos}
-    if subfolders:
-        refuse_links(out, *(path.stem for path in videos))
-    for folder in folders.values():
+    for folder in folders:
+        if shared is not None:
+            refuse_links(shared, folder.relative_to(shared))
+        require_creatable(folder)
         require_own_outputs(folder, FolderKind(ANALYSIS_JSON, FORMAT, OUTPUTS))
-    return folders
 
 
 def write_outputs(folder: Path, analysis: Analysis, settings: PageSettings | None = None) -> dict[str, Path]:
@@ -144,7 +139,8 @@ def _cue_labels(utterance: UtteranceAnalysis) -> str:
     parts += [
         f"{_cue_text(name)} {utterance.emotions[name]:.2f}" for name in utterance.labels if name in utterance.emotions
     ]
-    return f"[{' · '.join(parts) or 'no prediction'}]"
+    reason = f"no prediction: {utterance.not_judged}" if utterance.not_judged else "no prediction"
+    return f"[{' · '.join(parts) or _cue_text(reason)}]"
 
 
 def _cue_text(text: str) -> str:
@@ -168,6 +164,7 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
             "name": video.name,
             "duration_s": float(video.duration_s),
             "path": None if video.path is None else video.path.as_posix(),
+            **({"language": video.language} if video.language else {}),
         },
         "model": dataclasses.asdict(analysis.model),
         "notes": list(analysis.notes),
@@ -191,6 +188,7 @@ def from_json(facts: dict[str, Any]) -> Analysis:
             name=str(video["name"]),
             duration_s=float(video["duration_s"]),
             path=None if video["path"] is None else Path(video["path"]),
+            language=str(video.get("language", "")),
         ),
         model=ModelFacts(
             name=str(model["name"]),
@@ -285,6 +283,12 @@ def _optional_keys(row: UtteranceAnalysis) -> dict[str, Any]:
     if the model does not predict it.
     """
     facts: dict[str, Any] = {}
+    if row.speaker is not None:
+        facts["speaker"] = row.speaker
+    if row.not_judged:
+        facts["not_judged"] = row.not_judged
+    if row.language:
+        facts["language"] = row.language
     if row.sentiment_intensity is not None:
         facts["sentiment_intensity"] = float(row.sentiment_intensity)
     if row.emotion_intensities:
@@ -319,6 +323,9 @@ def _utterance_from_json(facts: dict[str, Any]) -> UtteranceAnalysis:
         further_labels={task: tuple(names) for task, names in facts.get("further_labels", {}).items()},
         missing={name: facts["missing_reasons"][name] for name in facts["missing"]},
         contributions={modality: _floats_by_name(changes) for modality, changes in facts["contributions"].items()},
+        speaker=facts.get("speaker"),
+        not_judged=str(facts.get("not_judged", "")),
+        language=str(facts.get("language", "")),
     )
 
 

@@ -16,6 +16,7 @@ import html
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -32,6 +33,10 @@ from mien.video.analysis import ARROW, Analysis, Track, UtteranceAnalysis, emoti
 BYTES_PER_MB = 1_000_000
 # Building the page needs memory of several times the embedded video's size, and browsers refuse longer data addresses.
 MOST_EMBEDDED_MB = 100.0
+# name of the track that is 1 where a face is found
+FACE_PRESENT = "face present"
+# A player may show nothing at the very end of a recording.
+LAST_FRAME_S = 0.2
 # File suffix -> media type that the data address of an embedded video declares.
 MEDIA_TYPES = {
     ".m4a": "audio/mp4",
@@ -54,9 +59,10 @@ PLACE = re.compile(r"\{\{(\w+)\}\}")
 class PageSettings:
     """Settings of the report page."""
 
-    # The page embeds a video up to this size, so that it can be sent as one file. It refers to a larger video by a
-    # relative path. With 0, no video is embedded. Values above MOST_EMBEDDED_MB have the effect of MOST_EMBEDDED_MB.
-    embed_video_up_to_mb: float = 0.0
+    # Whether the page contains the video, so that it can be sent as one file. It is off by default, because a recording
+    # of people should not be copied unless the user asks for it. A video of more than MOST_EMBEDDED_MB is not embedded;
+    # the page then refers to it by a relative path and says so.
+    embed: bool = False
 
 
 def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None) -> str:
@@ -65,7 +71,7 @@ def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None)
     Args:
         analysis: The analysis to show.
         folder: Folder that will contain the page. The address of the video is relative to this folder.
-        settings: Size up to which the video is embedded in the page; None uses the default.
+        settings: Whether the video is embedded in the page; None uses the default.
 
     Returns:
         The text of `report.html`.
@@ -73,7 +79,7 @@ def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None)
     script, style = _asset_text("report.js"), _asset_text("report.css")
     settings = settings or PageSettings()
     address = video_address(analysis.video.path, folder, settings)
-    note = _note_too_large(analysis.video.path, settings)
+    note = note_too_large(analysis.video.path, settings)
     if note:
         analysis = dataclasses.replace(analysis, notes=(*analysis.notes, note))
     parts = {
@@ -88,10 +94,47 @@ def page(analysis: Analysis, folder: Path, settings: PageSettings | None = None)
                 _printable_texts(page_data(analysis)), ensure_ascii=False, separators=(",", ":"), allow_nan=False
             )
         ),
-        "video": f'src="{html.escape(address)}"' if address else "",
+        "video": f'src="{html.escape(address)}{poster_fragment(analysis)}"' if address else "",
     }
     # one pass, so that placeholders inside inserted text are not replaced
     return PLACE.sub(lambda place: parts[place[1]], _asset_text("page.html"))
+
+
+def poster_fragment(analysis: Analysis) -> str:
+    """Return a media fragment such as ``#t=12.3``, at which a player shows a frame before anyone presses play.
+
+    No picture is stored in the page, because a picture shows a person. The moment is in the middle of the longest
+    stretch in which a face is found, inside an utterance if there is one. Without a face track, it is the middle of the
+    first utterance, and without utterances a tenth of the duration: many recordings begin with a black frame.
+    """
+    duration_s = analysis.video.duration_s
+    spans = [(each.start_s, each.end_s) for each in analysis.utterances]
+    track = next((each for each in analysis.tracks if each.name == FACE_PRESENT), None)
+    moment_s = None if track is None else _middle_of_longest(track, spans)
+    if moment_s is None:
+        moment_s = sum(spans[0]) / 2 if spans else duration_s / 10
+    return f"#t={min(moment_s, max(duration_s - LAST_FRAME_S, 0.0)):.2f}"
+
+
+def _middle_of_longest(track: Track, spans: Sequence[tuple[float, float]]) -> float | None:
+    """Return the middle in seconds of the longest stretch of a track with values above one half; None without any.
+
+    Args:
+        track: Track of the presence of a face, from 0 to 1.
+        spans: Start and end in seconds of the utterances. Stretches outside of them count only if no other is left.
+    """
+    present = track.values > 0.5
+    spoken = np.zeros(len(present), dtype=bool)
+    for start_s, end_s in spans:
+        spoken |= (track.times_s >= start_s) & (track.times_s <= end_s)
+    present = present & spoken if (present & spoken).any() else present
+    if not present.any():
+        return None
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], present, [False]]).astype(int)))
+    starts, stops = edges[::2], edges[1::2] - 1
+    lengths_s = track.times_s[stops] - track.times_s[starts]
+    longest = int(lengths_s.argmax())
+    return float(track.times_s[starts[longest]] + lengths_s[longest] / 2)
 
 
 def content_policy(script: str, style: str) -> str:
@@ -124,7 +167,7 @@ def video_address(video: Path | None, folder: Path, settings: PageSettings) -> s
     Args:
         video: The media file, or None if the page has no player.
         folder: Folder that will contain the page.
-        settings: Size up to which the video is embedded.
+        settings: Whether the video is embedded.
 
     Returns:
         A data URL if the video is embedded, else a URL relative to `folder`, or an absolute one if the video is on
@@ -133,7 +176,7 @@ def video_address(video: Path | None, folder: Path, settings: PageSettings) -> s
     if video is None:
         return ""
     size_mb = _file_size_mb(video)
-    if size_mb is not None and size_mb <= min(settings.embed_video_up_to_mb, MOST_EMBEDDED_MB):
+    if settings.embed and size_mb is not None and size_mb <= MOST_EMBEDDED_MB:
         kind = MEDIA_TYPES.get(video.suffix.lower(), "video/mp4")
         return f"data:{kind};base64,{base64.b64encode(video.read_bytes()).decode('ascii')}"
     try:
@@ -155,13 +198,21 @@ def _file_size_mb(video: Path) -> float | None:
         return None
 
 
-def _note_too_large(video: Path | None, settings: PageSettings) -> str:
-    """Return a note if the video should be embedded but is larger than `MOST_EMBEDDED_MB`, else an empty text."""
-    size_mb = None if video is None else _file_size_mb(video)
-    if size_mb is None or not MOST_EMBEDDED_MB < size_mb <= settings.embed_video_up_to_mb:
+def note_too_large(video: Path | None, settings: PageSettings) -> str:
+    """Tell whether a video is too large to be embedded.
+
+    Args:
+        video: Media file; None if there is none.
+        settings: Settings of the page.
+
+    Returns:
+        A note if the video should be embedded but is larger than `MOST_EMBEDDED_MB`, else an empty text.
+    """
+    size_mb = None if video is None or not settings.embed else _file_size_mb(video)
+    if size_mb is None or size_mb <= MOST_EMBEDDED_MB:
         return ""
     return (
-        f"the video ({size_mb:,.0f} MB) is too large to stand inside this page (at most {MOST_EMBEDDED_MB:,.0f} MB) "
+        f"the video ({size_mb:,.0f} MB) is too large to stand inside the page (at most {MOST_EMBEDDED_MB:,.0f} MB) "
         "and stays a file of its own: move both together"
     )
 
@@ -264,6 +315,8 @@ def _utterance_data(utterance: UtteranceAnalysis) -> dict[str, Any]:
         "emotions": {name: _rounded_number(value) for name, value in utterance.emotions.items()},
         "labels": list(utterance.labels),
         "missing": [[modality, reason] for modality, reason in utterance.missing.items()],
+        "speaker": utterance.speaker,
+        "notJudged": utterance.not_judged,
         "contributions": {
             modality: {name: _rounded_number(value) for name, value in changes.items()}
             for modality, changes in utterance.contributions.items()

@@ -22,7 +22,6 @@ from mien.readers.base import Described, ReaderOptions, SourceDataSet, collect_n
 from mien.readers.csd.alignment import EPSILON_S, interval_means, overlapping, start_order
 from mien.readers.csd.folds import FOLD_LIST_SUFFIX, listed_folds, official_folds
 from mien.readers.csd.sequences import (
-    WORDS,
     Roles,
     SequenceReader,
     SequenceRows,
@@ -32,6 +31,7 @@ from mien.readers.csd.sequences import (
     normalised,
     open_sequence,
 )
+from mien.readers.fields import WORDS
 from mien.readers.input_files import as_text, input_files
 from mien.readers.rules import add_note, emotion_labels, finite_cells, sentiment_label, whole_words, without_absurd
 from mien.schema import EMOTIONS, BoolArray, FeatureSpace, FloatArray, Level, Modality, Utterance, Video, in_start_order

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mien.errors import DamagedFileError, DataError
 from mien.limits import READ_ERRORS, current_limits, describe_error, require_shallow
 from mien.readers.csd.chunks import read_chunked_rows
+from mien.readers.fields import CSD_ROOTS, LABEL_COLUMNS, LABELS, WORDS
 from mien.readers.input_files import HDF5_MAGIC, AnyArray, wrong_format
 from mien.readers.rules import SEQUENCE_UNUSED, add_note, with_names
 from mien.schema import EMOTIONS, FloatArray, Modality
@@ -31,18 +32,6 @@ DIMENSION_NAMES = "dimension names"
 BLOCK_BYTES = 16 << 20
 METADATA_BYTES = 128 << 10
 
-LABELS = "labels"
-WORDS = "words"
-# role -> known root names, normalised; docs/formats.md lists the original spellings
-KNOWN_ROOTS: dict[str, tuple[str, ...]] = {
-    LABELS: ("alllabels", "sentimentlabels", "emotionlabels", "opinionsegmentlabels"),
-    WORDS: ("words", "timestampedwords"),
-    Modality.TEXT.value: ("glovevectors", "timestampedwordvectors"),
-    Modality.ACOUSTIC.value: ("covarep",),
-    Modality.VISUAL.value: ("facet", "openface", "visualfacet", "visualopenface"),
-}
-# documented order of "All Labels", for files without column names; it differs from the order of EMOTIONS
-LABEL_COLUMNS = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
 VERSION = re.compile(r"[ _-]*v?\d+([._]\d+)*$")
 DATA_SET = re.compile(r"^cmu(mosei|mosi)(?=.)")  # some root names begin with it
 
@@ -324,7 +313,7 @@ def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes
 
     Args:
         sequences: All sequences of the data set.
-        mapping: Role -> name of the root group to use; other roles use the known names (`KNOWN_ROOTS`).
+        mapping: Role -> name of the root group to use; other roles use the known names (`CSD_ROOTS`).
         notes: Counter: text of a rule for invalid data -> how often it was applied. It is updated in place.
 
     Returns:
@@ -334,7 +323,7 @@ def match_sequences(sequences: list[Sequence], mapping: Mapping[str, str], notes
         DataError: A role has two sequences, a sequence in `mapping` is missing, there are no labels, or there are
             neither text vectors nor words.
     """
-    of_role = {role: _sequences_of_role(role, sequences, mapping) for role in KNOWN_ROOTS}
+    of_role = {role: _sequences_of_role(role, sequences, mapping) for role in CSD_ROOTS}
     used = [id(sequence) for matches in of_role.values() for sequence in matches]
     for role, matches in of_role.items():
         names = {normalised(sequence.root) for sequence in matches}
@@ -388,7 +377,7 @@ def label_columns(sequence: Sequence) -> tuple[str, ...]:
 def _sequences_of_role(role: str, sequences: list[Sequence], mapping: Mapping[str, str]) -> list[Sequence]:
     if role not in mapping:
         mapped = set(mapping.values())
-        known = KNOWN_ROOTS[role]
+        known = CSD_ROOTS[role]
         return [each for each in sequences if normalised(each.root) in known and each.root not in mapped]
     exact = [each for each in sequences if each.root == mapping[role]]
     matches = exact or [each for each in sequences if normalised(each.root) == normalised(mapping[role])]
