@@ -1,4 +1,4 @@
-"""report.html in a headless Chromium, opened from disk: seek, evidence, heat-map, keys, phone, no request."""
+"""report.html in a headless Chromium, opened from disk: seek, links, evidence, heat-map, keys, phone, no request."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def show(chromium, tmp_path):
     """Write an analysis, open its page, and at the end see that nobody complained and nothing was requested."""
     quiet = {"console": True}
 
-    def open_page(analysis, *, width=1440, height=900, dark=False, complains=False, settings=None):
+    def open_page(analysis, *, width=1440, height=900, dark=False, complains=False, settings=None, moment=""):
         quiet["console"] = not complains
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -41,7 +41,9 @@ def show(chromium, tmp_path):
         paths = write_outputs(tmp_path / "out", analysis, settings)
         for kind in ("browser", "performance"):
             chromium.get_log(kind)
-        chromium.get(paths["report.html"].as_uri())
+        # another address that differs in its moment alone would not load the page again
+        chromium.get("about:blank")
+        chromium.get(paths["report.html"].as_uri() + moment)
         return Page(chromium)
 
     yield open_page
@@ -142,6 +144,88 @@ def test_what_is_missing_is_said(show, video):
     assert "missing here" in page.text("#evidence .context")
 
 
+def test_a_link_to_a_moment_opens_it_and_the_back_button_returns(show, video):
+    page = show(examples.realistic(video), moment="#t=20.5")
+    page.wait("document.querySelector('video').readyState >= 1 && !document.querySelector('video').seeking")
+    # inside the fifth utterance, not at its start, and not at the frame that stands for the video
+    assert page.position() == pytest.approx(20.5, abs=0.25)
+    assert page.selected() == "u5"
+    page.find("#utterance-7").click()
+    assert page.run("location.hash") == f"#t={examples.STARTS_S[7]:g}"
+    page.find("#link").click()
+    assert page.text("#link-said") in ("Link copied", "The link is in the address bar")
+    page.driver.back()
+    page.wait("document.querySelector('#transcript [aria-selected=\"true\"] .name').innerText === 'u5'")
+    page.wait("!document.querySelector('video').seeking")
+    assert page.position() == pytest.approx(20.5, abs=0.25)
+
+
+def test_the_frame_that_stands_for_the_video_is_no_moment_of_the_reader(show, video):
+    analysis = examples.realistic(video)
+    page = show(analysis)
+    page.wait("document.querySelector('video').readyState >= 2 && !document.querySelector('video').seeking")
+    shown = float(page.run("document.querySelector('video').getAttribute('src').split('#t=')[1]"))
+    assert page.position() == pytest.approx(shown, abs=0.25)
+    assert page.text("#clock").startswith("0:00.0 of")
+    page.press(" ")
+    page.wait("!document.querySelector('video').paused && document.querySelector('video').currentTime > 0")
+    assert page.position() < shown
+    page.press(" ")
+
+
+def test_the_strongest_passages_stand_before_the_lanes_and_link_to_their_moments(show, video):
+    analysis = examples.realistic(video)
+    page = show(analysis)
+    rows = page.run(
+        "[...document.querySelectorAll('.passage')].map((link) => [link.querySelector('.chip').innerText, link.hash])"
+    )
+    positive = [utterance.answers["sentiment"].probabilities["positive"] for utterance in analysis.utterances]
+    most, least = int(np.argmax(positive)), int(np.argmin(positive))
+    assert rows[0] == [f"positive {max(positive):.2f}", f"#t={examples.STARTS_S[most]:g}"]
+    assert rows[1] == [f"negative {1 - min(positive):.2f}", f"#t={examples.STARTS_S[least]:g}"]
+    happy = [u.emotions["happy"] if "happy" in u.labels else 0.0 for u in analysis.utterances]
+    assert [f"happy {max(happy):.2f}", f"#t={examples.STARTS_S[int(np.argmax(happy))]:g}"] in rows
+    assert len(rows) <= 6
+    assert page.run(
+        "document.querySelector('#highlights-card').getBoundingClientRect().bottom"
+        " <= document.querySelector('#timeline-card').getBoundingClientRect().top"
+    )
+    page.find(".passage:first-child time").click()
+    page.wait(f"document.querySelector('#transcript [aria-selected=\"true\"] .name').innerText === 'u{most + 1}'")
+    # nothing is praised where nothing was predicted
+    page = show(examples.silent())
+    assert not page.find("#highlights-card").is_displayed()
+
+
+def test_speakers_and_the_reason_for_no_prediction_are_shown(show, video):
+    analysis = examples.realistic(video)
+    foreign = "French; mosei-text knows English"
+    rows = [replace(each, speaker="Ana" if number % 2 else "Ben") for number, each in enumerate(analysis.utterances)]
+    for number in (3, 4):
+        rows[number] = replace(
+            rows[number], answers={}, outputs={}, labels=(), contributions={}, not_judged=foreign, missing={}
+        )
+    page = show(replace(analysis, utterances=tuple(rows)))
+    assert page.text("#utterance-3 .speaker") == "Ana"
+    assert page.text("#utterance-3 .chips") == f"no prediction: {foreign}"
+    assert page.text("#not-judged") == f"2 utterances without a prediction: {foreign}"
+    page.find("#utterance-3").click()
+    assert page.text("#evidence-time").startswith("Ana · 0:16.1 to")
+    assert f"No prediction: {foreign}." in page.text("#evidence")
+
+
+def test_tracks_of_the_face_are_folded_until_the_reader_opens_them(show, video):
+    page = show(examples.realistic(video))
+    lanes = "[...document.querySelectorAll('details .lane')].filter((lane) => lane.checkVisibility()).length"
+    assert page.run(lanes) == 0
+    page.find("details summary").click()
+    assert page.run(lanes) == 3
+    assert page.run(
+        "[...document.querySelectorAll('details canvas')].every((one) => one.getBoundingClientRect().width"
+        " === document.querySelector('.lane.prediction canvas').getBoundingClientRect().width)"
+    )
+
+
 def test_tracks_are_plainly_apart_from_the_prediction(show, video):
     page = show(examples.words_only(video))
     groups = page.run(
@@ -150,7 +234,7 @@ def test_tracks_are_plainly_apart_from_the_prediction(show, video):
     assert groups == [
         "Predicted by mosei-text from text",
         "Voice, measured in the recording, not used by the model",
-        "Face, measured in the recording, not used by the model",
+        "Face, measured in the recording, not used by the model 3 tracks",
     ]
     assert "hears words only" in page.text("#caveat")
 
@@ -261,6 +345,22 @@ def test_a_phone_needs_no_sideways_scrolling(show, make):
         ".map((one) => one.className)"
     )
     assert wide == []
+
+
+def test_on_a_phone_the_transcript_comes_first_and_a_click_shows_the_details(show, video):
+    page = show(examples.realistic(video), width=390, height=844)
+    top = "document.querySelector({!r}).getBoundingClientRect().top"
+    assert page.run(f"{top.format('#transcript-card')} < {top.format('#highlights-card')}")
+    assert page.run(f"{top.format('#highlights-card')} < {top.format('#timeline-card')}")
+    assert not page.find("#evidence-card").is_displayed()
+    page.find("#utterance-2").click()
+    assert page.find("#evidence-card").is_displayed()
+    assert examples.SAID[2] in page.text("#evidence blockquote")
+    assert page.run("document.querySelector('#evidence-card').getBoundingClientRect().bottom <= innerHeight")
+    page.find("#next").click()
+    assert page.text("#evidence-title") == "Utterance u4"
+    page.find("#details-close").click()
+    assert not page.find("#evidence-card").is_displayed()
 
 
 def test_hostile_text_is_shown_as_text(show):

@@ -22,7 +22,7 @@ export function makeEvidence(store: Store, player: Player): void {
       return;
     }
     byId("evidence-title").textContent = `Utterance u${store.state.selected + 1}`;
-    byId("evidence-time").textContent = `${clock(utterance.start)} to ${clock(utterance.end)} · index ${utterance.index}`;
+    byId("evidence-time").textContent = `${utterance.speaker ? `${utterance.speaker} · ` : ""}${clock(utterance.start)} to ${clock(utterance.end)} · index ${utterance.index}`;
     host.append(
       el("blockquote", { dir: "auto" }, utterance.text || "No transcript"),
       chips(utterance),
@@ -107,7 +107,7 @@ function probabilities(report: Report, utterance: Utterance): HTMLElement {
     const on = utterance.labels.includes(name);
     if (value !== undefined) add(title(name), value, report.model.thresholds[name], on, on ? "present" : "below", on ? "present" : "absent");
   }
-  return body.childElementCount ? el("section", {}, table) : el("section", {}, el("p", { class: "empty" }, "The model gave no prediction here."));
+  return body.childElementCount ? el("section", {}, table) : el("section", {}, el("p", { class: "empty" }, utterance.notJudged ? `No prediction: ${utterance.notJudged}.` : "The model gave no prediction here."));
 }
 
 /** How strong, beside how probable: the scales that the annotators used. */

@@ -1,8 +1,9 @@
 // The timeline: one small uPlot per lane, all on the same seconds.
 
 import uPlot from "uplot";
+import { visit } from "./address";
 import { byId, color, el } from "./dom";
-import { change, clock, end, measure, plain, probability, title } from "./format";
+import { change, clock, end, measure, plain, plural, probability, title } from "./format";
 import { axisOf, bars, type Lane, level, line } from "./lanes";
 import type { Player } from "./player";
 import type { Store } from "./state";
@@ -33,8 +34,11 @@ export function makeTimeline(store: Store, player: Player): void {
 
   rulers.push(addRuler(root, store));
   for (const group of groups(store.report)) {
-    root.append(el("div", { class: `lane-group ${group.kind}` }, el("h3", {}, group.name), el("p", {}, group.note)));
-    for (const lane of group.lanes) drawn.push(addLane(root, lane, store, player));
+    const parts = [el("h3", {}, group.name), el("p", {}, group.note)];
+    const host = group.folded ? el("details", {}, el("summary", { class: `lane-group ${group.kind}` }, ...parts, el("small", {}, plural(group.lanes.length, "track")))) : root;
+    if (host === root) root.append(el("div", { class: `lane-group ${group.kind}` }, ...parts));
+    else root.append(host);
+    for (const lane of group.lanes) drawn.push(addLane(host, lane, store, player));
   }
   if (drawn.length > 14) rulers.push(addRuler(root, store));
   root.append(overlay);
@@ -70,6 +74,7 @@ export function makeTimeline(store: Store, player: Player): void {
   store.on(["selected", "time"], place);
   store.on(["selected", "time", "hover"], read);
   store.on(["selected"], strip.mark);
+  addEventListener("beforeprint", () => root.querySelectorAll("details").forEach((group) => (group.open = true)));
   store.on(["theme"], () => plots().forEach((plot) => plot.redraw(false)));
 
   new ResizeObserver(() => {
@@ -92,18 +97,20 @@ interface Group {
   name: string;
   note: string;
   lanes: Lane[];
+  /** whether the reader has to open the group: raw measurements of the face say little by themselves */
+  folded: boolean;
 }
 
 function groups(report: Report): Group[] {
   const inputs = report.model.inputs.map((name) => title(name).toLowerCase()).join(", ");
   const found: Group[] = [
-    { kind: "prediction", name: "Predicted", note: `by ${report.model.name} from ${inputs || "its inputs"}`, lanes: predicted(report) },
+    { kind: "prediction", name: "Predicted", note: `by ${report.model.name} from ${inputs || "its inputs"}`, lanes: predicted(report), folded: false },
   ];
   for (const used of [true, false]) {
     for (const source of ["voice", "face"]) {
       const lanes = report.tracks.filter((track) => track.used === used && track.source === source).map(measuredLane);
       const note = used ? "in the recording; the model reads this channel" : "in the recording, not used by the model";
-      found.push({ kind: "measured", name: `${source === "voice" ? "Voice" : "Face"}, measured`, note, lanes });
+      found.push({ kind: "measured", name: `${source === "voice" ? "Voice" : "Face"}, measured`, note, lanes, folded: source === "face" });
     }
   }
   return found.filter(({ lanes }) => lanes.length);
@@ -211,7 +218,7 @@ function addLane(root: HTMLElement, lane: Lane, store: Store, player: Player): D
   const { overlay } = lane;
   const plot = new uPlot(
     {
-      width: plotWidth(root),
+      width: plotWidth(byId("timeline")),
       height: lane.height,
       padding: [2, 0, 2, 0],
       legend: { show: false },
@@ -324,10 +331,7 @@ function makeStrip(store: Store, player: Player): { element: HTMLElement; place(
     const name = `u${position + 1}`;
     // the transcript offers the same to the keyboard, one stop instead of many
     const block = el("button", { type: "button", class: "block", tabindex: -1, title: `${name} ${clock(utterance.start)} ${utterance.text.slice(0, 300)}` }, name);
-    block.addEventListener("click", () => {
-      store.select(position);
-      player.seek(utterance.start);
-    });
+    block.addEventListener("click", () => visit(store, player, position));
     host.append(block);
     return block;
   });

@@ -1,4 +1,6 @@
+import { visit } from "./address";
 import { byId, el } from "./dom";
+import { openDetails } from "./details";
 import { clock, title, tone } from "./format";
 import type { Player } from "./player";
 import type { Store } from "./state";
@@ -12,7 +14,7 @@ export function chips(utterance: Utterance): HTMLElement {
   }
   for (const name of utterance.labels) list.append(el("span", { class: name === "none" ? "chip quiet" : "chip" }, title(name).toLowerCase()));
   for (const [modality] of utterance.missing) list.append(el("span", { class: "chip missing" }, `no ${title(modality).toLowerCase()}`));
-  if (!utterance.sentiment && !Object.keys(utterance.emotions).length && !utterance.further.length) list.append(el("span", { class: "chip missing" }, "no prediction"));
+  if (!utterance.sentiment && !Object.keys(utterance.emotions).length && !utterance.further.length) list.append(el("span", { class: "chip missing", title: utterance.notJudged }, utterance.notJudged ? `no prediction: ${utterance.notJudged}` : "no prediction"));
   return list;
 }
 
@@ -20,19 +22,19 @@ export function makeTranscript(store: Store, player: Player): { focus(): void } 
   const list = byId("transcript");
   const { utterances } = store.report;
   const rows = utterances.map((utterance, position) => {
+    const speaker = utterance.speaker && el("span", { class: "speaker", dir: "auto" }, utterance.speaker);
     const said = utterance.text ? el("span", { class: "said", dir: "auto" }, utterance.text) : el("span", { class: "said silent" }, "No transcript");
     const row = el(
       "li",
       { role: "option", id: `utterance-${position}`, class: "row", "aria-selected": "false", tabindex: -1, "data-index": utterance.index, "data-start": utterance.start },
       el("span", { class: "name" }, `u${position + 1}`),
       el("time", {}, clock(utterance.start)),
-      el("span", { class: "body" }, said, chips(utterance)),
+      el("span", { class: "body" }, speaker, said, chips(utterance)),
     );
     row.addEventListener("click", () => {
-      store.select(position);
+      visit(store, player, position);
       row.focus({ preventScroll: true });
-      player.seek(utterance.start);
-      showOnPhone();
+      openDetails();
     });
     list.append(row);
     return row;
@@ -74,9 +76,4 @@ export function makeTranscript(store: Store, player: Player): { focus(): void } 
   });
 
   return { focus: () => rows[store.state.selected]?.focus({ preventScroll: true }) };
-}
-
-/** On a narrow screen the evidence stands below: bring it under the video. */
-function showOnPhone(): void {
-  if (matchMedia("(max-width: 860px)").matches) byId("evidence-card").scrollIntoView({ block: "start", behavior: "smooth" });
 }

@@ -11,7 +11,7 @@ from mien.benchmark import tables
 from mien.cli.terminal import new_console, new_table, print_table
 from mien.diagnosis.report import CHOSEN, heading_of, notes_of, tables_of
 from mien.schema import EMOTIONS
-from mien.video.analysis import further_summary
+from mien.video.analysis import UtteranceAnalysis, further_summary
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -167,25 +167,42 @@ def show_analysis(analysis: Analysis, folder: Path) -> None:
         folder: Folder with the report.
     """
     console = new_console()
-    further = any(further_summary(row) for row in analysis.utterances)
-    columns = ("time", "said", "sentiment", "emotions", *(["further labels"] if further else []))
-    table = new_table(f"{analysis.video.name}  {analysis.model.name}", *columns)
-    for number in (1, 3, *([4] if further else [])):
-        table.columns[number].justify = "left"
-    for row in analysis.utterances:
-        sentiment = "-" if row.sentiment is None else f"{row.sentiment.label} {row.sentiment.probability:.2f}"
-        if row.sentiment_intensity is not None:
-            sentiment = f"{sentiment} ({row.sentiment_intensity:+.1f})"
-        emotions = ", ".join(f"{name} {row.emotions[name]:.2f}" for name in row.labels) or "-"
-        transcript = (
-            row.transcript if len(row.transcript) <= SHOWN_CHARACTERS else row.transcript[:SHOWN_CHARACTERS] + "..."
-        )
-        cells = (f"{row.start_s:.1f} - {row.end_s:.1f} s", transcript or "-", sentiment, emotions)
-        table.add_row(*cells, *(["; ".join(further_summary(row)) or "-"] if further else []))
+    rows = analysis.utterances
+    cells = {
+        "time": [f"{row.start_s:.1f} - {row.end_s:.1f} s" for row in rows],
+        "speaker": [row.speaker or "" for row in rows],
+        "said": [_shortened(row.transcript) for row in rows],
+        "sentiment": [_sentiment_cell(row) for row in rows],
+        "emotions": [", ".join(f"{name} {row.emotions[name]:.2f}" for name in row.labels) for row in rows],
+        "further labels": ["; ".join(further_summary(row)) for row in rows],
+    }
+    for optional in ("speaker", "further labels"):
+        if not any(cells[optional]):
+            del cells[optional]
+    table = new_table(f"{analysis.video.name}  {analysis.model.name}", *cells)
+    for column, name in zip(table.columns, cells, strict=True):
+        column.justify = "right" if name == "sentiment" else "left"
+    for row_cells in zip(*cells.values(), strict=True):
+        table.add_row(*(cell or "-" for cell in row_cells))
     console.print(table)
     for text in (*analysis.model.caveats, *analysis.notes):
         console.print(text, style="yellow")
     console.print(f"Report: {folder / 'report.html'}")
+
+
+def _shortened(transcript: str) -> str:
+    return transcript if len(transcript) <= SHOWN_CHARACTERS else transcript[:SHOWN_CHARACTERS] + "..."
+
+
+def _sentiment_cell(utterance: UtteranceAnalysis) -> str:
+    """Return the sentiment, with its intensity if there is one, or why the utterance has no prediction."""
+    if utterance.not_judged:
+        return f"no prediction: {utterance.not_judged}"
+    if utterance.sentiment is None:
+        return ""
+    sentiment = f"{utterance.sentiment.label} {utterance.sentiment.probability:.2f}"
+    degree = utterance.sentiment_intensity
+    return sentiment if degree is None else f"{sentiment} ({degree:+.1f})"
 
 
 def _emotion_table(summary: Mapping[str, Any]) -> Table:
