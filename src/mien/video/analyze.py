@@ -175,9 +175,10 @@ def analyze_recording(job: RecordingJob, context: AnalysisContext) -> RecordingO
     require_visible_paths(*job.needs)
     with limit_numpy_threads():
         observed = context.observe(job)
-        analyst = context.analyst.result()
         context.observer.require_loaded()
+        # the model of the predictions takes longest to load; the recording is measured meanwhile
         context.report(job)
+        analyst = context.analyst.result()
         try:
             clips = observed.clips.result()
             context.report(job, Stage.PREDICTING)

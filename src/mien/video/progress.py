@@ -167,6 +167,8 @@ class ProgressMeter:
             shares.setdefault(stage, []).append(share)
         shown: dict[Stage, float | None] = {stage: sum(values) / len(values) for stage, values in shares.items()}
         if reached is None:
-            return shown
+            # what predicts may still be loaded when a short recording has been measured
+            waiting = bool(shares) and all(share == 1.0 for share in shown.values())
+            return {Stage.LOADING: None} if waiting else shown
         # a model of words predicts while the faces are still measured for the report
         return {stage: share for stage, share in shown.items() if share is not None and share < 1} | {reached: None}
