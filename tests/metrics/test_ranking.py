@@ -23,6 +23,11 @@ def test_roc_auc_is_the_share_of_pairs_in_the_right_order(case):
     assert roc_auc(target, probability) == pytest.approx(np.mean((difference > 0) + 0.5 * (difference == 0)))
 
 
+def test_roc_auc_refuses_what_is_no_number():
+    with pytest.raises(DataError, match="Expected finite predictions, but got 1 that"):
+        roc_auc(np.array([True, False, True]), np.array([0.2, np.nan, 0.4]))
+
+
 def test_roc_auc_of_a_constant_is_a_half():
     assert roc_auc(np.array([True, False, True]), np.full(3, 0.3)) == 0.5
 

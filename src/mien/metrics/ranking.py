@@ -11,7 +11,8 @@ from mien.schema import BoolArray, FloatArray
 def roc_auc(target: BoolArray, probability: FloatArray) -> float:
     """Compute the ROC AUC: the probability that a random positive case ranks above a random negative one.
 
-    If both cases have the same probability, the pair counts half.
+    If both cases have the same probability, the pair counts half. The pairs are counted exactly, as in the statistic U
+    of Mann and Whitney (Hanley and McNeil, Radiology 143, 1982).
 
     Args:
         target: True where the class is present, (utterance,); only labelled utterances.
@@ -19,13 +20,19 @@ def roc_auc(target: BoolArray, probability: FloatArray) -> float:
 
     Returns:
         ROC AUC in [0, 1]; NaN if only one class occurs.
-    """
-    from sklearn.metrics import roc_auc_score  # slow to import, and prediction does not need it
 
-    target = np.asarray(target, dtype=bool)
+    Raises:
+        DataError: A probability is not finite.
+    """
+    target, probability = np.asarray(target, dtype=bool), np.asarray(probability)
     if not target.any() or target.all():
         return float("nan")
-    return float(roc_auc_score(target, probability))
+    _require_finite(probability)
+    positives, negatives = probability[target], np.sort(probability[~target])
+    # of each positive case: the negative ones below it, and those below or equal
+    below = np.searchsorted(negatives, positives, side="left")
+    not_above = np.searchsorted(negatives, positives, side="right")
+    return float((below.sum() + not_above.sum()) / 2 / (len(positives) * len(negatives)))
 
 
 def concordance_index(target: FloatArray, prediction: FloatArray) -> float:
@@ -73,12 +80,17 @@ def _labelled_pairs(target: FloatArray, prediction: FloatArray) -> tuple[FloatAr
         )
     labelled = ~np.isnan(target)
     target, prediction = target[labelled], prediction[labelled]
+    _require_finite(prediction)
+    return target, prediction
+
+
+def _require_finite(prediction: FloatArray) -> None:
+    """Raise DataError if the prediction for a labelled utterance is not finite."""
     if not np.isfinite(prediction).all():
         raise DataError(
             f"Expected finite predictions, but got {(~np.isfinite(prediction)).sum()} that are not; "
             "a system must answer for every labelled utterance"
         )
-    return target, prediction
 
 
 def _untied_pairs(values: FloatArray) -> float:
