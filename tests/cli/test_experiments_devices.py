@@ -68,7 +68,8 @@ def test_the_command_line_refuses_it_before_torch_is_loaded(cpu_build, tmp_path,
     assert [path.name for path in folder.iterdir()] == ["gpu.toml"]
 
 
-def test_a_training_in_python_reads_no_features_and_writes_nothing(cpu_build, planted, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("cpu_build")
+def test_a_training_in_python_reads_no_features_and_writes_nothing(planted, tmp_path, monkeypatch):
     monkeypatch.setattr(train_module, "read_split", None)
     with pytest.raises(SettingsError, match="Expected torch built with CUDA"):
         train(planted, tmp_path / "new", TrainRequest(settings=ON_GPU))
@@ -98,7 +99,8 @@ def run_planned(monkeypatch):
     return begun
 
 
-def test_a_benchmark_in_python_is_refused_where_its_runs_would_be_trained(cpu_build, planted, tmp_path, run_planned):
+@pytest.mark.usefixtures("cpu_build")
+def test_a_benchmark_in_python_is_refused_where_its_runs_would_be_trained(planted, tmp_path, run_planned):
     own = tmp_path / "own.toml"
     own.write_text('[[setting]]\nmodel = "cim"\nsettings = {accelerator = "cuda"}\n')
     remote = EngineConfig("dask", "scheduler.example:8786")

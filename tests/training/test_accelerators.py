@@ -57,7 +57,8 @@ def test_without_a_device_torch_gives_the_reason(installed_torch, monkeypatch):
     assert "nvidia-smi" in str(caught.value)
 
 
-def test_two_gpus_take_a_training_on_one_and_on_two(two_gpus):
+@pytest.mark.usefixtures("two_gpus")
+def test_two_gpus_take_a_training_on_one_and_on_two():
     for accelerator in ("cuda", "auto"):
         for devices in (1, 2):
             require_devices({"accelerator": accelerator, "devices": devices})

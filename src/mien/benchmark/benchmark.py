@@ -276,7 +276,7 @@ def _dataset_facts(dataset: Dataset) -> dict[str, str]:
 
 def _seed_jobs(
     setting: Setting, dataset: Dataset, folder: Path, n_seeds: int, fold: Fold | None
-) -> tuple[list[RunJob], dict[str, Any]]:
+) -> tuple[list[RunJob], Mapping[str, Any]]:
     """Return one job per seed, and the settings of the training loop. An error is raised if it cannot be trained."""
     used = setting.dataset or (dataset if fold is None else fold.dataset)
     request = TrainRequest(setting.model, setting.inputs, setting.tasks, settings=setting.settings)

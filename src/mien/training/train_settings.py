@@ -63,7 +63,7 @@ class TrainSettings:
     # number of torch threads; it does not depend on the machine, so that a seed gives identical bits on any number of
     # cores
     threads: int = 1
-    # arguments of Lightning Fabric: accelerator (auto takes a GPU if there is one, else the CPU), number of devices, and
+    # arguments of Lightning Fabric: accelerator (auto: a GPU if there is one, else the CPU), number of devices, and
     # precision, such as 32-true or bf16-mixed
     accelerator: str = "auto"
     devices: int = 1
