@@ -62,6 +62,7 @@ def test_columns_splits_and_video_ids_of_a_table(tmp_path):
     table = write_table(tmp_path / "a.csv", column=EVIL)
     assert SHOWN in printed("import", "table", table, "--out", data, "--map", "split=no")
     assert "x1b" in printed("import", "table", write_table(table, split=EVIL), "--out", data)
+    (tmp_path / "another.wav").write_bytes(b"RIFF")
     line = printed("extract", tmp_path, "--labels", write_table(table), "--out", data, "--text", "none")
     assert SHOWN in line
 

@@ -52,7 +52,7 @@ def write_labels(path, ids, said=SAID):
     with open(path, "w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
         writer.writerow(["video_id", "split", "start", "end", "text", "sentiment", *EMOTIONS])
-        for name, split in zip(ids, splits, strict=True):
+        for name, split in zip(ids, splits, strict=False):
             for number, (start_s, end_s, text) in enumerate(said):
                 happy = float(number == 0)
                 writer.writerow([name, split, start_s, end_s, text, 1.0 - 2 * number, 0, 0, 0, happy, 1 - happy, 0])
@@ -197,18 +197,52 @@ def test_bad_files_are_named_and_the_good_one_finishes(run, talk, tmp_path):
 )
 def test_what_cannot_work_is_said_before_anything_is_loaded(tmp_path, code, words, message):
     (tmp_path / "notes.txt").write_text("no film and no subtitles")
+    assert message in refused_early(code, ["analyze", *words], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "message"),
+    [
+        (FAILED, ["gone", "--labels", "labels.csv"], "Expected a folder of videos at"),
+        (FAILED, ["videos/v0.mp4", "--labels", "labels.csv"], "give the folder that holds it"),
+        (FAILED, ["empty", "--labels", "labels.csv"], "Expected a folder with media files"),
+        (WRONG_USAGE, ["https://example.org/talks", "--labels", "labels.csv"], "got the address https://example.org"),
+        (WRONG_USAGE, ["videos", "--labels", "https://example.org/l.csv"], "got the address https://example.org/l.csv"),
+        (FAILED, ["videos", "--labels", "gone.csv"], "Expected a file at gone.csv"),
+        (FAILED, ["videos", "--labels", "other.csv"], "Expected at least one readable video in videos, but got: v7"),
+        (FAILED, ["videos", "--labels", "labels.csv", "--out", "videos"], "Expected"),
+        (FAILED, ["videos", "--labels", "labels.csv", "--out", "labels.csv/data"], "labels.csv"),
+        (WRONG_USAGE, ["videos", "--labels", "labels.csv", "--visual", "fase"], "did you mean 'face'?"),
+        (FAILED, ["videos", "--labels", "labels.csv", "--text", "glove:gone"], "nothing there; check the path"),
+        (WRONG_USAGE, ["videos", "--labels", "silent.csv", "--speech-model", "tinny"], "did you mean 'tiny'?"),
+    ],
+)
+def test_what_cannot_be_extracted_is_said_before_anything_is_loaded(tmp_path, talk, code, words, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "videos").mkdir()
+    shutil.copy(talk, tmp_path / "videos" / "v0.mp4")
+    write_labels(tmp_path / "labels.csv", ["v0"])
+    write_labels(tmp_path / "silent.csv", ["v0"], [(a, b, "") for a, b, _ in SAID])
+    write_labels(tmp_path / "other.csv", ["v7"])
+    out = [] if "--out" in words else ["--out", "data"]
+    assert message in refused_early(code, ["extract", *words, *out], tmp_path)
+
+
+def refused_early(code, words, folder):
+    """The one line of a command that must fail in a folder without loading or writing anything."""
+    before = sorted(folder.rglob("*"))
     program = (
         "import sys\nfrom mien.cli.app import main\n"
         "try:\n    main()\nfinally:\n"
-        "    assert not {'torch', 'faster_whisper', 'mien.video.analyze'} & set(sys.modules)"
+        "    assert not {'torch', 'faster_whisper', 'cv2', 'mien.video.analyze'} & set(sys.modules)"
     )
-    command = [sys.executable, "-P", "-c", program, "analyze", *words]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (code, "")
+    command = [sys.executable, "-P", "-c", program, *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("mien: ")
-    assert message in line
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert sorted(folder.rglob("*")) == before
+    return line
 
 
 def test_the_report_is_written_beside_by_default_and_a_folder_is_taken(run, talk, subtitles, tmp_path, monkeypatch):
@@ -230,6 +264,39 @@ def test_progress_names_the_stages_on_plain_lines(run, talk, tmp_path):
     lines = [line for line in result.stderr.splitlines() if line.startswith("analyze: ")]
     for stage in ("loading the models", "talk.mp4: listening", "watching 100 %", "predicting", "writing", "done"):
         assert any(stage in line for line in lines), stage
+
+
+def test_progress_of_an_extraction_names_the_stages_and_skips_what_is_cached(labelled, tmp_path):
+    words = ("extract", labelled, "--labels", labelled / "labels.csv", "--out", tmp_path / "data", "--level", "word")
+    for seen in (True, False):
+        result = mien(*words)
+        assert result.exit_code == 0, result.stderr
+        lines = [line for line in result.stderr.splitlines() if line.startswith("extract: ")]
+        assert any(line == "extract: loading the models" for line in lines)
+        for stage in (
+            "v0.mp4 (1 of 2): listening 0 %",
+            "watching 100 %",
+            "measuring the voice",
+            "v1.mp4 (2 of 2): done",
+        ):
+            assert any(stage in line for line in lines) == seen, stage
+        assert lines[-1] == "extract: writing"
+
+
+def test_a_note_about_the_chosen_sound_has_a_count_only_for_several_recordings(talk, tmp_path):
+    heard = read_audio(talk, 0.0, PIECE_S)
+    (tmp_path / "raw").mkdir()
+    for number in range(2):
+        sound = np.stack([heard, -heard]).astype(np.float32)
+        write_media(tmp_path / "raw" / f"v{number}.wav", (), [(0.0, sound)], rate_hz=16_000, codecs=("", "pcm_s16le"))
+    note = "the channels cancel each other: channel 1 of 2 is heard, the loudest"
+    options = ("--text", "glove-6b-50d", "--acoustic", "none", "--visual", "none")
+    for ids, line in ((["v0"], note), (["v0", "v1"], f"{note} (2 recordings)")):
+        labels = write_labels(tmp_path / "labels.csv", ids, [(a, b, "") for a, b, _ in SAID])
+        printed = said("extract", tmp_path / "raw", "--labels", labels, "--out", tmp_path / "data", *options)
+        assert f"  {line}" in printed.splitlines()
+    found = analyzed(tmp_path / "raw" / "v0.wav", tmp_path / "report", "--no-tracks")
+    assert note in found["notes"]
 
 
 def test_bad_files_do_not_stop_an_extraction(labelled, tmp_path):

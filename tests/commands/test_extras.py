@@ -32,6 +32,8 @@ finally:
         ("peft", "text", "diagnose mosei-text --dataset data"),
         ("transformers", "text", "demo"),
         ("transformers", "text", "analyze talk.mp4 --out report"),
+        ("cv2", "media", "extract videos --labels labels.csv --out data"),
+        ("distributed", "dask", "extract videos --labels labels.csv --out data --engine dask"),
         ("onnx", "onnx", "export mosei-text --onnx --out model.onnx"),
         ("distributed", "dask", "benchmark table7 data --out bench --engine dask"),
         ("ray", "ray", "benchmark table7 data --out bench --engine ray"),

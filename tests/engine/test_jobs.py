@@ -37,6 +37,7 @@ from mien.schema import EMOTIONS, Modality
 from mien.storage.files import read_json
 from mien.video.analyze import AnalyzeRequest, analyze
 from mien.video.extract import ExtractRequest, extract
+from mien.video.progress import Stage
 
 SUITE = """
     settings = {epochs = 8, batch_videos = 8, patience = "none"}
@@ -298,13 +299,11 @@ def run_extraction(films, out, place):
     extractors = {Modality.TEXT: "minilm", Modality.ACOUSTIC: "egemaps", Modality.VISUAL: "face"}
     told = []
     try:
-        done = extract(
-            films, films / "labels.csv", out, ExtractRequest(extractors, engine=place), lambda *each: told.append(each)
-        )
+        done = extract(films, films / "labels.csv", out, ExtractRequest(extractors, engine=place), told.append)
     except MissingWeightsError as error:
         pytest.skip(str(error))
     assert list(done.failed) == ["bad"]
-    assert told[-1][1] == 4
+    assert [each.stages for each in (told[0], told[-1])] == [{Stage.LOADING: None}, {Stage.WRITING: None}]
     return files_of(out)
 
 

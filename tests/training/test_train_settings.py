@@ -64,7 +64,20 @@ def test_learned_weights_exclude_fixed_ones():
             TrainSettings(task_weighting="uncertainty", emotion_weight=wrong)
 
 
-@pytest.mark.parametrize(("name", "choices"), [("select_by", "roc_auc or loss"), ("task_weighting", "fixed or unc")])
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("select_by", "roc_auc or loss"),
+        ("task_weighting", "fixed or unc"),
+        ("accelerator", "auto or cpu or cuda"),
+        ("precision", "32-true or 16-mixed or "),
+    ],
+)
 def test_an_unknown_choice_names_the_known_ones(name, choices):
     with pytest.raises(ValueError, match=f"Expected {name} to be {choices}"):
         TrainSettings(**{name: "other"})
+
+
+def test_a_mistyped_accelerator_gets_the_nearest_name():
+    with pytest.raises(ValueError, match="but got 'cudda'; did you mean 'cuda'"):
+        TrainSettings(accelerator="cudda")

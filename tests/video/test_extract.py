@@ -21,6 +21,7 @@ from mien.video.extract import DEFAULT_EXTRACTORS, ExtractRequest, extract
 from mien.video.feature_cache import cache_beside
 from mien.video.featurise import LoadedExtractors, extractors_for, featurise, load_extractors
 from mien.video.outputs import OUTPUTS, read_analysis_json
+from mien.video.progress import Stage
 
 SPLITS = ("train", "train", "train", "valid", "test")
 # Words and voice; faces need model files that a test cannot make.
@@ -106,10 +107,11 @@ def test_speakers_and_folds_of_the_labels_are_kept(labelled, tmp_path):
 def test_an_interrupted_extraction_goes_on_and_ends_in_the_same_bytes(labelled, tmp_path):
     whole = extract(labelled, labelled / "labels.csv", tmp_path / "whole", REQUEST).dataset
 
-    def stop_after_two(done, total):
-        assert total == len(SPLITS)
-        if done == 2:
-            raise KeyboardInterrupt
+    def stop_after_two(progress):
+        if progress.recording:
+            assert progress.total == len(SPLITS)
+            if progress.number == 2 and Stage.DONE in progress.stages:
+                raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         extract(labelled, labelled / "labels.csv", tmp_path / "data", REQUEST, stop_after_two)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.video.progress import MEASURED_SHARE, AnalysisProgress, ProgressMeter, Stage, duration_text
+from mien.video.progress import MEASURED_SHARE, ProgressMeter, RecordingProgress, Stage, duration_text
 
 LISTEN, WATCH = (Stage.LISTENING, ""), (Stage.WATCHING, "face")
 
@@ -66,5 +66,5 @@ def test_the_time_left_is_said_once_it_can_be_estimated(meter, shown, monkeypatc
     monkeypatch.setattr("mien.video.progress.LEAST_LEFT_S", 0.0)
     meter.measure(Path("a.mp4"), LISTEN, 0.5)
     assert shown[-1].left_s > 0
-    assert str(AnalysisProgress("a.mp4", {Stage.WRITING: None}, left_s=61.0)) == "a.mp4: writing; about 60 s left"
+    assert str(RecordingProgress("a.mp4", {Stage.WRITING: None}, left_s=61.0)) == "a.mp4: writing; about 60 s left"
     assert [duration_text(seconds) for seconds in (1, 89, 91, 4830)] == ["5 s", "90 s", "2 min", "1 h 20 min"]

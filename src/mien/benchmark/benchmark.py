@@ -36,7 +36,7 @@ from mien.benchmark.scored_runs import (
     run_and_score,
     run_keys,
 )
-from mien.benchmark.suites import Setting, Suite, dataset_contents, find_suite
+from mien.benchmark.suites import Setting, Suite, dataset_contents, find_suite, training_settings
 from mien.benchmark.tables import score_table, write_suite_tables
 from mien.commands.train_plan import TrainRequest, plan_run
 from mien.engine.jobs import EngineConfig, run_jobs
@@ -45,6 +45,7 @@ from mien.evaluation.suite import SUITE_RESAMPLES
 from mien.models import MODELS
 from mien.storage.dataset import Dataset, open_dataset
 from mien.storage.files import exclusive_lock, read_json, refuse_links, write_json
+from mien.training.accelerators import require_devices
 
 LOCK_FILE = Path(".lock")
 # function called with (number of finished runs, number of all runs, text about the latest run)
@@ -131,7 +132,8 @@ def benchmark(
     Raises:
         UnknownNameError: There is no such suite, model, modality, task or video.
         UsageError: A setting does not fit the Dataset, or asks for several devices.
-        SettingsError: A setting of a model or of the training loop is unknown or ill-typed.
+        SettingsError: A setting of a model or of the training loop is unknown or ill-typed, or asks for devices that
+            this machine lacks although the runs are to be trained on it.
         DataError: A split, features or labels are missing.
         TrainingError: The folder `out` contains a benchmark with another plan, or another process is using it.
         EngineError: The cluster cannot be reached or cannot run the jobs.
@@ -140,6 +142,9 @@ def benchmark(
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     folder = Path(out)
     report = report or (lambda _done, _total, _text: None)
+    # The finished runs of an existing benchmark may come from another machine, so only a new one is refused here.
+    if request.engine.is_on_this_machine and not (folder / PLAN_FILE).exists():
+        require_devices(training_settings(request.settings))
     if request.folds is None:
         planned = _plan(suite, dataset, folder, request, ())
         with _locked(folder):
@@ -179,7 +184,10 @@ def _plan(
     jobs: list[RunJob] = []
     for setting in chosen.settings:
         for fold in folds or (None,):
-            jobs += _seed_jobs(setting, dataset, folder, request.n_seeds, fold)
+            seed_jobs, training = _seed_jobs(setting, dataset, folder, request.n_seeds, fold)
+            if request.engine.is_on_this_machine and not all(is_done(job.folder, job.identity) for job in seed_jobs):
+                require_devices(training)
+            jobs += seed_jobs
     return _Planned(plan, tuple(jobs))
 
 
@@ -266,30 +274,36 @@ def _dataset_facts(dataset: Dataset) -> dict[str, str]:
     return {"path": str(dataset.folder.resolve()), "name": dataset.facts.name, "fingerprint": dataset.fingerprint}
 
 
-def _seed_jobs(setting: Setting, dataset: Dataset, folder: Path, n_seeds: int, fold: Fold | None) -> Iterator[RunJob]:
-    """Yield one job per seed. If the setting cannot be trained, raise an error before any training starts."""
+def _seed_jobs(
+    setting: Setting, dataset: Dataset, folder: Path, n_seeds: int, fold: Fold | None
+) -> tuple[list[RunJob], Mapping[str, Any]]:
+    """Return one job per seed, and the settings of the training loop. An error is raised if it cannot be trained."""
     used = setting.dataset or (dataset if fold is None else fold.dataset)
     request = TrainRequest(setting.model, setting.inputs, setting.tasks, settings=setting.settings)
     planned = plan_run(used, folder, request)
-    devices = planned.settings["training"].get("devices", 1)
+    training = planned.settings["training"]
+    devices = training.get("devices", 1)
     if devices != 1:
         raise UsageError(
             f"Expected devices = 1 in a benchmark, whose runs have one process each, but got {devices} for "
             f"{setting.name}; leave it out and use --workers or --engine"
         )
-    identity = planned.identity
+    jobs = []
     for seed in range(n_seeds):
         (key,) = run_keys(setting.slug, seed, [] if fold is None else [fold.slug])
-        yield RunJob(
-            key=key,
-            folder=folder.resolve() / key,
-            dataset=used.folder.resolve(),
-            request=dataclasses.replace(request, seed=seed),
-            identity={**identity, "seed": seed},
-            entry=MODELS[setting.model],
-            kinds={task.kind: task.row for task in planned.learned_tasks},
-            marker=folder.resolve() / PLAN_FILE,
+        jobs.append(
+            RunJob(
+                key=key,
+                folder=folder.resolve() / key,
+                dataset=used.folder.resolve(),
+                request=dataclasses.replace(request, seed=seed),
+                identity={**planned.identity, "seed": seed},
+                entry=MODELS[setting.model],
+                kinds={task.kind: task.row for task in planned.learned_tasks},
+                marker=folder.resolve() / PLAN_FILE,
+            )
         )
+    return jobs, training
 
 
 def _refuse_other_files(folder: Path) -> None:

@@ -150,15 +150,19 @@ def train(call: TrainCall) -> None:
     from mien.commands.extras import require_system_extra
 
     require_system_extra(call.model)
+    from mien.settings import read_toml
+    from mien.training.accelerators import require_accelerator
+
+    chosen = (read_toml(call.settings) if call.settings else {}) | parse_pairs(call.set_ or [])
+    if not call.resume:  # a finished run is shown on any machine
+        require_accelerator(chosen.get("accelerator", ""))
     from mien.cli import progress, render
     from mien.commands.train import train as run_training
     from mien.commands.train_plan import TrainRequest, choose_settings
     from mien.models import model_entry
     from mien.schema import MODALITY_ALIASES, Modality
-    from mien.settings import read_toml
     from mien.training.devices import is_first_process
 
-    chosen = (read_toml(call.settings) if call.settings else {}) | parse_pairs(call.set_ or [])
     inputs = options.parse_names("modality", call.inputs, Modality, MODALITY_ALIASES)
     # the Dataset tells which tasks there are
     tasks = tuple(name.strip() for name in (call.tasks or "").split(",") if name.strip())
@@ -354,6 +358,12 @@ def benchmark(call: BenchmarkCall) -> None:
     from mien.commands.extras import require_extra
 
     require_extra(call.engine)
+    from mien.training.accelerators import require_accelerator
+
+    settings = parse_pairs(call.set_ or [])
+    # a cluster is another machine, and the runs of an existing benchmark may be finished
+    if call.engine_address is None and not call.out.exists():
+        require_accelerator(settings.get("accelerator", ""))
     from mien.benchmark.benchmark import BenchmarkRequest
     from mien.benchmark.benchmark import benchmark as run_benchmark
     from mien.benchmark.folds import FoldRequest
@@ -366,7 +376,6 @@ def benchmark(call: BenchmarkCall) -> None:
         raise UnknownNameError("protocol", call.protocol, PROTOCOLS)
     engine = EngineConfig(call.engine, call.engine_address, call.workers)
     folds = None if call.folds is None else FoldRequest(call.folds, call.carve)
-    settings = parse_pairs(call.set_ or [])
     request = BenchmarkRequest(call.seeds, engine, call.bootstrap, settings, call.video, folds, call.figures)
     with progress.item_bar("benchmark") as report:
         done = run_benchmark(call.suite, call.dataset, call.out, request, report=report)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from mien.printable import printable
 
 if TYPE_CHECKING:
-    from mien.video.progress import AnalysisProgress
+    from mien.video.progress import RecordingProgress
 
 EpochReport = Callable[[dict[str, float]], None]
 # Maximum number of plain lines from 0 to 100 per cent.
 PLAIN_STEPS = 10
-# seconds between two plain lines about the same stage of an analysis
+# seconds between two plain lines about the same stage of a recording
 PLAIN_EVERY_S = 10.0
 LINE_BREAK = re.compile(r"\s*\n\s*")
 
@@ -64,19 +64,22 @@ def item_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 @contextmanager
-def analysis_bar() -> Iterator[Callable[[AnalysisProgress], None]]:
-    """Show the progress of an analysis: the recording, its stages, the share that is done, and the time left.
+def recording_bar(title: str) -> Iterator[Callable[[RecordingProgress], None]]:
+    """Show the progress of work on recordings: the recording, its stages, the share that is done, and the time left.
 
     Without a terminal, print one line when a stage begins or ends, and one line every `PLAIN_EVERY_S` in between.
 
+    Args:
+        title: Name of the command.
+
     Yields:
-        Function to call with each `mien.video.progress.AnalysisProgress`.
+        Function to call with each `mien.video.progress.RecordingProgress`.
     """
     shown: tuple[str, tuple[str, ...]] | None = None
     shown_s = 0.0
-    with _bar("analyze", 100, share=True) as update:
+    with _bar(title, 100, share=True) as update:
 
-        def report(progress: AnalysisProgress) -> None:
+        def report(progress: RecordingProgress) -> None:
             nonlocal shown, shown_s
             if update is not None:
                 update(completed=100 * progress.share, description=printable(progress.text))
@@ -85,7 +88,7 @@ def analysis_bar() -> Iterator[Callable[[AnalysisProgress], None]]:
             now_s = time.monotonic()
             if (progress.recording, running) != shown or now_s - shown_s >= PLAIN_EVERY_S:
                 shown, shown_s = (progress.recording, running), now_s
-                print_message(f"analyze: {progress}")
+                print_message(f"{title}: {progress}")
 
         yield report
 

@@ -46,9 +46,17 @@ def _show_account(account: Mapping[str, Any]) -> None:
     for title, rules in (("Changed", account["changed"]), ("Ignored", account["ignored"])):
         console.print(f"{title}: {'' if rules else 'nothing.'}".rstrip())
         for rule, count in rules.items():
-            console.print(f"  {count:,} x {rule}")
-    found = [f"{count:,} x {rule}" for rule, count in suspicious["rules"].items()] + suspicious["findings"]
-    _show_suspicious(found)
+            console.print(f"  {_counted(rule, count)}")
+    _show_suspicious([*(_counted(rule, n) for rule, n in suspicious["rules"].items()), *suspicious["findings"]])
+
+
+def _counted(rule: str, count: int) -> str:
+    """Return a rule with its count, such as ``2 x row repeated``. A count of 1 is left out of a sentence."""
+    from mien.video.notes import is_statement
+
+    if is_statement(rule):
+        return rule if count == 1 else f"{rule} ({count:,} recordings)"
+    return f"{count:,} x {rule}"
 
 
 def _show_suspicious(found: Sequence[str]) -> None:

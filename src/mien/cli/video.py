@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 class ExtractCall:
     """Arguments and options of `mien extract`."""
 
-    videos: Annotated[Path, typer.Argument(help="Folder of videos; a file's name is its video_id.")]
+    # texts, because a Path would change an address on the web
+    videos: Annotated[str, typer.Argument(help="Folder of videos; a file's name is its video_id.")]
     out: Annotated[Path, typer.Option(help="Folder of the Dataset.")]
     labels: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="Table with video_id, start, end, text, split, sentiment, six emotions. Default: in the folder, or "
             "the names of its files."
@@ -145,7 +146,7 @@ def extract(call: ExtractCall) -> None:
         carve=options.parse_shares(call.carve),
         engine=EngineConfig(call.engine, call.engine_address, call.workers),
     )
-    with progress.counter_bar("extract") as advance:
+    with progress.recording_bar("extract") as advance:
         extraction = run_extraction(call.videos, call.labels, call.out, request, advance)
     for alarm in extraction.dataset.facts.origin.get("alarms", ()):
         progress.print_note(alarm)
@@ -195,7 +196,7 @@ def analyze(call: AnalyzeCall) -> None:
     for path in recordings.names:
         if note := note_too_large(path, request.page):
             progress.print_note(f"{path.name}: {note}")
-    with progress.analysis_bar() as advance:
+    with progress.recording_bar("analyze") as advance:
         done, failed = run_analysis(call.recordings, call.out, request, advance)
     _report_analyses(call, done, recordings.folders(call.out), failed)
 
@@ -232,6 +233,6 @@ def demo(
     from mien.video.demo import demo as run_demo
     from mien.video.outputs import to_json
 
-    with progress.analysis_bar() as advance:
+    with progress.recording_bar("analyze") as advance:
         analysis = run_demo(out, advance)
     options.print_result(json, {"analyses": [to_json(analysis)], "failed": {}}, lambda: render.show_demo(analysis, out))

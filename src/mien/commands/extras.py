@@ -67,12 +67,26 @@ def require_analysis_extras(run: str, *, recognizes: bool, watches: bool) -> Non
         MienError: The run cannot be opened.
     """
     require_run_extras(run)
-    extractors = {space.name.partition(":")[0] for space in find_run(run).spaces.values()}
+    extractors = [space.name for space in find_run(run).spaces.values()]
+    require_recording_extras([*extractors, *(["face"] if watches else [])], recognizes=recognizes)
+
+
+def require_recording_extras(extractors: Iterable[str], *, recognizes: bool) -> None:
+    """Check that the optional packages that read recordings and compute their features are installed.
+
+    Args:
+        extractors: Names of the extractors, perhaps with the path of their files: ``NAME:PATH``.
+        recognizes: Whether speech is recognised.
+
+    Raises:
+        MissingExtraError: An optional package is not installed.
+    """
+    names = {name.partition(":")[0] for name in extractors}
     modules = {"av", *(["faster_whisper"] if recognizes else [])}
-    for name in (*extractors, *(["face"] if watches else [])):
+    for name in names:
         modules |= set(EXTRACTOR_MODULES.get(name, ()))
     require_extra("media", modules)
-    if "minilm" in extractors:
+    if "minilm" in names:
         require_extra("text", ["transformers"])
 
 

@@ -27,6 +27,7 @@ from mien.storage.predictions import write_predictions
 from mien.storage.runs import CARD, LOCK_FILE, Run, epoch_file, open_run, require_idle, run_lock, write_run
 from mien.storage.split_columns import SplitColumns
 from mien.storage.suspicions import stored_alarms
+from mien.training.accelerators import require_devices
 from mien.training.batching import fit_scaling, to_video_set
 from mien.training.checkpoint import Progress
 from mien.training.classical import fit_classical
@@ -71,7 +72,7 @@ def train(
 
     Raises:
         UsageError: Inputs or tasks do not fit the system or the Dataset.
-        SettingsError: A setting is unknown or invalid.
+        SettingsError: A setting is unknown or invalid, or this machine lacks the devices that the settings ask for.
         DataError: Splits, labels or features are missing.
         TrainingError: The run folder cannot be used, or the training failed.
         WriteError: A file cannot be written.
@@ -82,6 +83,7 @@ def train(
     # before the splits are read, so that a folder in which another process trains is refused at once
     if is_first and (finished := _finished_run(planned, resume)) is not None:
         return finished
+    require_devices(planned.settings["training"])
     train_columns, valid_columns = (read_split(dataset, split, planned) for split in ("train", "valid"))
     _require_usable(train_columns, valid_columns, planned, dataset)
     if not is_first:

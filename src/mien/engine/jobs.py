@@ -59,6 +59,11 @@ class EngineConfig:
         """Whether jobs run on this machine, without Dask or Ray."""
         return self.engine == LOCAL
 
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether jobs run on this machine, without a cluster or on one that is started here."""
+        return self.address is None
+
 
 def run_jobs(
     engine: EngineConfig,

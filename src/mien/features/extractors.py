@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from mien.errors import UnknownNameError
+from mien.errors import MissingWeightsError, UnknownNameError
 from mien.features.acoustic.base import AcousticExtractor
 from mien.features.acoustic.covarep_like import load_covarep_like
 from mien.features.acoustic.egemaps import load_egemaps
@@ -132,6 +132,24 @@ def load_visual_extractor(name: str) -> VisualExtractor:
         UnknownNameError: No visual extractor has this name; the message suggests the nearest one.
     """
     return _load_by_name(Modality.VISUAL, name, VISUAL_EXTRACTORS)
+
+
+def require_extractor(modality: Modality, name: str) -> None:
+    """Check the name of an extractor, and that its files exist if a path is given. Nothing is loaded.
+
+    Args:
+        modality: Modality of the extractor.
+        name: Key of its table in `EXTRACTORS`, or ``KEY:PATH``.
+
+    Raises:
+        UnknownNameError: No extractor of the modality has this name; the message suggests the nearest one.
+        MissingWeightsError: There is nothing at the path.
+    """
+    base, _, path = name.partition(":")
+    if base not in EXTRACTORS[modality]:
+        raise UnknownNameError(f"{modality.value} extractor", base, EXTRACTORS[modality])
+    if path and not Path(path).exists():
+        raise MissingWeightsError(f"Expected the files of {base} at {path}, but got nothing there; check the path")
 
 
 def _load_by_name(modality: Modality, name: str, table: Mapping[str, ExtractorEntry[ExtractorT]]) -> ExtractorT:

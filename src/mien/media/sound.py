@@ -38,6 +38,10 @@ LITTLE_SPEECH = 0.1
 MUCH_MORE = 3.0
 SPEECH_RATE_HZ = 16_000
 SPEECH_THRESHOLD = 0.5
+# beginnings of the messages about a choice
+TRACK_HEARD = "sound track "
+CHANNELS_CANCEL = "the channels cancel each other"
+POSITIONS_UNKNOWN = "positions of the channels are not known"
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def _choose_sound(path: Path, track: int | None, _version: tuple[int, int] | Non
         is_better = shares[first] <= LITTLE_SPEECH and shares[best] >= max(MUCH_MORE * shares[first], LITTLE_SPEECH)
         chosen, why = (choices[best], "most speech") if is_better else (choices[first], "the one that players take")
     taken = tracks[chosen.track]
-    note = f"sound track {taken.number} of {len(tracks)} is heard ({taken}; {why}); for another one: --audio-track"
+    note = f"{TRACK_HEARD}{taken.number} of {len(tracks)} is heard ({taken}; {why}); for another one: --audio-track"
     return replace(chosen, notes=(note, *chosen.notes))
 
 
@@ -155,7 +159,7 @@ def _with_channel(path: Path, choice: SoundChoice) -> SoundChoice:
     if mix >= CANCELLED * loudness.max() or is_mixed_well:
         return choice
     loudest = int(loudness.argmax())
-    why = "the channels cancel each other" if len(channels) == 2 else "positions of the channels are not known"
+    why = CHANNELS_CANCEL if len(channels) == 2 else POSITIONS_UNKNOWN
     note = f"{why}: channel {loudest + 1} of {len(channels)} is heard, the loudest"
     return replace(choice, channel=loudest, notes=(note,))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mien.errors import TrainingError
+from mien.errors import SettingsError, TrainingError
 from mien.training.train_settings import TrainSettings
 
 if TYPE_CHECKING:  # the import takes two seconds, and only training needs it
@@ -33,12 +33,11 @@ def launch_fabric(settings: TrainSettings) -> Fabric:
     Training on several devices uses DDP (torch's distributed training). DDP is set to search for parameters that were
     not used in a step. This is needed because the videos of a process may all lack a modality, and the process then
     does not use the encoder of this modality.
-    """
-    from lightning_fabric import Fabric
 
-    strategy = "auto" if settings.devices == 1 else "ddp_find_unused_parameters_true"
-    accelerator, devices, precision = settings.accelerator, settings.devices, settings.precision
-    fabric = Fabric(accelerator=accelerator, strategy=strategy, devices=devices, precision=precision)  # type: ignore[arg-type]  # Fabric checks the values itself
+    Raises:
+        SettingsError: Fabric cannot use the accelerator, the number of devices or the precision on this machine.
+    """
+    fabric, devices = _make_fabric(settings), settings.devices
     if devices == 1:
         fabric.launch()
         return fabric
@@ -54,6 +53,21 @@ def launch_fabric(settings: TrainSettings) -> Fabric:
         all_connected.set()
         del os.environ[STARTED_BY]
     return fabric
+
+
+def _make_fabric(settings: TrainSettings) -> Fabric:
+    from lightning_fabric import Fabric
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    strategy = "auto" if settings.devices == 1 else "ddp_find_unused_parameters_true"
+    accelerator, devices, precision = settings.accelerator, settings.devices, settings.precision
+    try:
+        return Fabric(accelerator=accelerator, strategy=strategy, devices=devices, precision=precision)  # type: ignore[arg-type]  # its types list the values
+    except (RuntimeError, ValueError, MisconfigurationException) as error:
+        raise SettingsError(
+            f"Expected settings that suit this machine, but got accelerator={accelerator}, devices={devices} and "
+            f"precision={precision}: {error}; change the one that is named"
+        ) from error
 
 
 def is_first_process(devices: int) -> bool:

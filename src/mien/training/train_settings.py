@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from mien.errors import nearest
+
 # The setting "<task>_weight" is the fixed weight of a task's loss; this is its suffix.
 WEIGHT = "_weight"
 UNCERTAINTY = "uncertainty"
+# names that Lightning Fabric knows, without those that need a TPU or further packages
+ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "16", "bf16", "32", "64")
+# setting -> its possible values
+_CHOICES = {
+    "select_by": ("roc_auc", "loss"),
+    "task_weighting": ("fixed", UNCERTAINTY),
+    "accelerator": ACCELERATORS,
+    "precision": PRECISIONS,
+}
 
 
 @dataclass(frozen=True)
@@ -51,8 +63,8 @@ class TrainSettings:
     # number of torch threads; it does not depend on the machine, so that a seed gives identical bits on any number of
     # cores
     threads: int = 1
-    # arguments of Lightning Fabric: accelerator (cpu, cuda, auto), number of devices, precision (32-true, bf16-mixed,
-    # ...)
+    # arguments of Lightning Fabric: accelerator (auto: a GPU if there is one, else the CPU), number of devices, and
+    # precision, such as 32-true or bf16-mixed
     accelerator: str = "auto"
     devices: int = 1
     precision: str = "32-true"
@@ -65,9 +77,11 @@ class TrainSettings:
         for name in (*weight_settings, "weight_decay"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"Expected {name} to be a number from 0 on, but got {getattr(self, name)}")
-        for name, choices in (("select_by", ("roc_auc", "loss")), ("task_weighting", ("fixed", UNCERTAINTY))):
+        for name, choices in _CHOICES.items():
             if (value := getattr(self, name)) not in choices:
-                raise ValueError(f"Expected {name} to be {' or '.join(choices)}, but got {value!r}")
+                raise ValueError(
+                    f"Expected {name} to be {' or '.join(choices)}, but got {value!r}{nearest(value, choices)}"
+                )
         fixed = [getattr(self, name) for name in weight_settings]
         if self.task_weighting == UNCERTAINTY and fixed != [1.0] * len(fixed):
             raise ValueError(

@@ -39,6 +39,7 @@ from mien.video.featurise import ClipFeatures, LoadedExtractors, extractors_for,
 from mien.video.inputs import find_recordings, require_readable_subtitles
 from mien.video.languages import withhold_unknown_languages
 from mien.video.measurements import MeasurementPool, MeasurementSettings, RecordingMeasurements
+from mien.video.notes import is_statement
 from mien.video.outputs import require_output_folders, write_outputs
 from mien.video.page import PageSettings
 from mien.video.progress import Advance, ProgressMeter, Stage
@@ -307,7 +308,8 @@ def analyze_clips(job: RecordingJob, clips: Clips, analyst: AnalysisModel, obser
         n = len(clips.clips)
         shown = n <= MOST_ATTENTION_UTTERANCES
         attention = analyst.predictor.attention(columns)[path.stem] if shown else {}
-    notes = [f"{text}: {count}" for text, count in sorted((clips.notes + result.notes).items())]
+    counts = clips.notes + result.notes
+    notes = [text if is_statement(text) else f"{text}: {counts[text]}" for text in sorted(counts)]
     beside = subtitles_beside(path) if observed.settings.names_subtitles_beside else None
     if beside is not None:
         notes.append(f"subtitles beside the recording were not read; to read them: --subtitles {beside.name}")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mien.commands.extras import require_extra, require_recording_extras
 from mien.engine.cluster import require_visible_paths
 from mien.engine.jobs import EngineConfig, run_jobs
 from mien.engine.threads import limit_numpy_threads, limit_torch_threads
 from mien.errors import DataError, EngineError, MissingExtraError, MissingWeightsError, UsageError, WriteError
+from mien.features.extractors import require_extractor
 from mien.media.recognition import SpeechSettings
+from mien.media.speech_models import find_speech_model
 from mien.pretrained import sha256_of
 from mien.readers import open_reader
 from mien.readers.base import ReaderOptions, SourceDataSet, Unit
@@ -27,19 +29,28 @@ from mien.recordings import find_videos, only_file_of
 from mien.schema import Level, Modality, Video
 from mien.storage.dataset import DATASET_FOLDER, Dataset, DatasetFacts, write_dataset
 from mien.storage.files import refuse_links, remove_partial
-from mien.storage.folders import require_replaceable
+from mien.storage.folders import require_creatable, require_replaceable
 from mien.storage.label_alarms import ScaleCheck, store_alarms
-from mien.video.feature_cache import Extracted, ExtractionContext, FeatureCache, cache_beside, load_context
+from mien.video.feature_cache import (
+    VOICE,
+    Extracted,
+    ExtractionContext,
+    FeatureCache,
+    cache_beside,
+    load_context,
+    needs_speech,
+)
 from mien.video.featurise import featurise, load_extractors
+from mien.video.inputs import find_video_folder, refuse_address, why_unreadable
 from mien.video.labelled_clips import WHOLE_FILE, is_whole_file, labelled_clips, with_recognized_words
 from mien.video.languages import record_languages
+from mien.video.progress import Advance, ProgressMeter, RecordingProgress, Stage
 
 DEFAULT_EXTRACTORS = {  # minilm has no vectors of single words
     Level.UTTERANCE: {Modality.TEXT: "minilm", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
     Level.WORD: {Modality.TEXT: "glove-6b-50d", Modality.ACOUSTIC: "covarep-like-74", Modality.VISUAL: "face"},
 }
 FATAL = (EngineError, MissingExtraError, MissingWeightsError, UsageError, WriteError)  # every video would raise these
-Advance = Callable[[int, int], None]  # receives the number of finished videos and the number of all videos
 
 
 @dataclass(frozen=True)
@@ -81,36 +92,34 @@ def extract(
             Speech is recognised where there is no transcript. A single utterance without times is the whole file.
         out: Folder of the Dataset. A hidden folder beside it caches the features of each video for repeated calls.
         request: Further options; None uses the defaults.
-        advance: Called with the number of finished videos and the number of all videos.
+        advance: Called with the progress of the videos whose features are not cached; `str()` of it is a line of text.
 
     Returns:
         The Dataset, and the reason for each video that failed.
 
     Raises:
-        DataError: The labels or all videos are unreadable. Errors that affect every video (`FATAL`) are raised too.
+        MienError: The labels or all videos are unreadable, an extractor, an optional package or the speech model is
+            missing, or the Dataset cannot be written. All this is checked before the extractors are loaded. Later
+            errors that affect every video (`FATAL`) are raised too.
     """
     request, out = request or ExtractRequest(), Path(out)
     names = request.extractors if request.extractors is not None else DEFAULT_EXTRACTORS[request.level]
-    if not names:
-        raise UsageError("Expected at least one extractor, but got none for text, acoustic and visual; name one")
-    require_replaceable(out, DATASET_FOLDER)
-    source, files = _open_labels(Path(os.path.abspath(folder)), labels, request)
+    given = _require_inputs(folder, labels, out, names, request)
+    source = given.source
     roles = assign_splits(source.splits, request.rename_splits, request.carve, notes=source.notes)
+    if advance is not None:
+        advance(RecordingProgress("", {Stage.LOADING: None}))
     context = ExtractionContext(load_extractors(names, request.level), request.speech)
     cache = FeatureCache(cache_beside(out), context, source.label_spaces)
     refuse_links(cache.folder.parent, cache.folder.name)
     remove_partial(cache.folder, ".*.partial-*")  # left by killed processes
-    labelled = list(source.videos)
     if not source.recordings:  # else the reader knows that each file is one utterance
-        add_note(source.notes, WHOLE_FILE, sum(map(is_whole_file, labelled)))
-    jobs, reasons = _plan_jobs(labelled, files, cache)
-
-    def progress(n_waiting: int) -> None:
-        if advance is not None and n_waiting < len(labelled):
-            advance(len(labelled) - n_waiting, len(labelled))
-
-    reasons |= _extract_missing(jobs, cache, names, request.engine, progress)
-    failed = {video.id: reasons[video.id] for video in labelled if video.id in reasons}
+        add_note(source.notes, WHOLE_FILE, sum(map(is_whole_file, given.labelled)))
+    jobs, reasons = _plan_jobs(given, cache)
+    reasons |= _extract_missing(jobs, cache, names, request.engine, advance)
+    if advance is not None:
+        advance(RecordingProgress("", {Stage.WRITING: None}, share=1.0))
+    failed = {video.id: reasons[video.id] for video in given.labelled if video.id in reasons}
     origin: dict[str, Any] = {
         "source": "extract",
         **({"reader": request.reader} if request.reader != "table" else {}),
@@ -123,7 +132,7 @@ def extract(
         "failed": failed,
         "notes": source.notes,
     }
-    store_alarms(_check_of(labelled, source), source.notes[LABEL_CLAMPED], source.notes, origin)
+    store_alarms(_check_of(given.labelled, source), source.notes[LABEL_CLAMPED], source.notes, origin)
     facts = DatasetFacts(
         request.name or out.resolve().name,
         context.extractors.spaces,
@@ -139,9 +148,71 @@ def extract(
     except DataError as error:
         if not failed:
             raise
-        details = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-        raise DataError(f"Expected at least one readable video in {folder}, but got: {details}") from error
+        raise _nothing_readable(folder, failed) from error
     return Extraction(dataset, failed)
+
+
+@dataclass(frozen=True)
+class LabelledRecordings:
+    """The labelled videos of an extraction, and their media files."""
+
+    source: SourceDataSet
+    labelled: Sequence[Video]
+    files: Mapping[str, Path]  # video id -> media file
+    failed: Mapping[str, str]  # video id -> reason why the video has no readable media file
+
+
+def _require_inputs(
+    folder: str | Path,
+    labels: str | Path | None,
+    out: Path,
+    names: Mapping[Modality, str],
+    request: ExtractRequest,
+) -> LabelledRecordings:
+    """Open the labels, find the media files, and check all that can be checked before the extractors are loaded."""
+    if not names:
+        raise UsageError("Expected at least one extractor, but got none for text, acoustic and visual; name one")
+    for modality, name in names.items():
+        require_extractor(modality, name)
+    require_extra(request.engine.engine)
+    require_recording_extras(names.values(), recognizes=False)
+    require_creatable(require_replaceable(out, DATASET_FOLDER).parent)
+    place = find_video_folder(folder)
+    if labels is not None:
+        refuse_address(labels)
+    source, by_name = _open_labels(place, labels, request)
+    labelled = list(source.videos)
+    files, failed = _media_files_of(labelled, by_name)
+    if failed and not files:
+        raise _nothing_readable(folder, failed)
+    word_times = request.level is Level.WORD and not names.keys() <= {Modality.TEXT}
+    if any(needs_speech(video, word_times=word_times) for video in labelled):
+        require_recording_extras((), recognizes=True)
+        find_speech_model(request.speech.speech_model, trust_model=request.speech.trust_model)
+    return LabelledRecordings(source, labelled, files, failed)
+
+
+def _media_files_of(
+    labelled: Sequence[Video], by_name: Mapping[str, list[Path]]
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the media file of each video that has exactly one readable file, and the reasons for the other videos."""
+    files, failed = {}, {}
+    for video in labelled:
+        try:
+            path = only_file_of(video.id, by_name)
+        except DataError as error:
+            failed[video.id] = str(error)
+            continue
+        if reason := why_unreadable(path):
+            failed[video.id] = reason
+        else:
+            files[video.id] = path
+    return files, failed
+
+
+def _nothing_readable(folder: str | Path, failed: Mapping[str, str]) -> DataError:
+    details = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+    return DataError(f"Expected at least one readable video in {folder}, but got: {details}")
 
 
 def _open_labels(
@@ -200,17 +271,15 @@ def extract_recording(job: ExtractionJob, context: ExtractionContext) -> Extract
         return ExtractionOutcome(job, failure=_why_failed(error))
 
 
-def _plan_jobs(
-    labelled: Sequence[Video], files: Mapping[str, list[Path]], cache: FeatureCache
-) -> tuple[list[ExtractionJob], dict[str, str]]:
-    """Return one job per video that has exactly one media file, and by id the reasons why other videos have none."""
-    jobs, reasons = [], {}
-    for video in labelled:
-        try:
-            recording = only_file_of(video.id, files)
-            jobs.append(ExtractionJob(video, recording, cache.path_of(video, recording)))
-        except (DataError, OSError) as error:
-            reasons[video.id] = _why_failed(error)
+def _plan_jobs(given: LabelledRecordings, cache: FeatureCache) -> tuple[list[ExtractionJob], dict[str, str]]:
+    """Return one job per video with a readable media file, and by id the reasons why other videos have none."""
+    jobs, reasons = [], dict(given.failed)
+    for video in given.labelled:
+        if (recording := given.files.get(video.id)) is not None:
+            try:
+                jobs.append(ExtractionJob(video, recording, cache.path_of(video, recording)))
+            except OSError as error:
+                reasons[video.id] = _why_failed(error)
     return jobs, reasons
 
 
@@ -219,24 +288,25 @@ def _extract_missing(
     cache: FeatureCache,
     names: Mapping[Modality, str],
     engine: EngineConfig,
-    progress: Callable[[int], None],  # receives the number of videos that are not finished
+    advance: Advance | None,
 ) -> dict[str, str]:
     """Extract and cache the videos that the cache lacks. Return the reasons of the failures, by video id."""
     loaded = cache.context
+    missing = [job for job in jobs if cache.read(job.features) is None]
+    meter = None if advance is None else ProgressMeter(advance, [job.recording for job in missing])
     context: Callable[[], ExtractionContext]
     context = partial(load_context, names, loaded.extractors.level, loaded.speech, loaded.extractors.spaces)
     if engine.is_local:  # one video at a time, with the extractors loaded already
-        engine, context = EngineConfig(workers=1), partial(ExtractionContext, loaded.extractors, loaded.speech)
-    missing = [job for job in jobs if cache.read(job.features) is None]
+        engine, context = EngineConfig(workers=1), partial(replace, loaded, meter=meter)
     reasons = {}
-    progress(len(missing))
     with closing(run_jobs(engine, extract_recording, missing, _lost_extraction, context=context)) as outcomes:
-        for done, outcome in enumerate(outcomes, start=1):
+        for outcome in outcomes:
             if outcome.extracted is None:
                 reasons[outcome.job.labelled.id] = outcome.failure
             else:
                 cache.write(outcome.job.features, outcome.extracted)
-            progress(len(missing) - done)
+            if meter is not None:
+                meter.show(outcome.job.recording, Stage.DONE)
     return reasons
 
 
@@ -268,11 +338,20 @@ def _and_then(videos: Iterator[Video], function: Callable[[], None]) -> Iterator
 
 def _extract_features(labelled: Video, recording: Path, context: ExtractionContext) -> Extracted:
     notes = Counter[str]()
+    context.begin(recording, labelled)
     clips = labelled_clips(labelled, recording, notes)
     with limit_numpy_threads(), limit_torch_threads() if "torch" in sys.modules else nullcontext():  # same rounding
         if context.needs_speech(labelled):
             clips = with_recognized_words(clips, context.recognize(recording, notes), context.extractors.level, notes)
-        result = featurise(recording, labelled.id, clips, context.extractors, audio_track=context.speech.audio_track)
+        result = featurise(
+            recording,
+            labelled.id,
+            clips,
+            context.extractors,
+            context.observe_frames(recording),
+            context.speech.audio_track,
+            on_voice=partial(context.measure, recording, VOICE),
+        )
     labels = {utterance.index: utterance.labels for utterance in labelled.utterances}
     for utterance in result.video.utterances:
         utterance.labels = labels[utterance.index]

@@ -24,24 +24,41 @@ from mien.storage import columns
 from mien.storage.files import atomic_file
 from mien.storage.runs import require_spaces
 from mien.version import __version__
-from mien.video.featurise import LoadedExtractors, load_extractors
+from mien.video.featurise import FaceFrames, LoadedExtractors, load_extractors, observe_frames
 from mien.video.languages import count_language
+from mien.video.progress import ProgressMeter, Stage
 
 NOTES_KEY = b"mien.notes"
+# the measured tasks of an extraction
+LISTENING, WATCHING, VOICE = ((stage, "") for stage in (Stage.LISTENING, Stage.WATCHING, Stage.MEASURING_VOICE))
 Extracted = tuple[Video, Counter[str]]  # video with features; remark on missing or estimated values -> count
+
+
+def needs_speech(labelled: Video, *, word_times: bool) -> bool:
+    """Return whether the transcripts or word times of a video must come from speech recognition.
+
+    Args:
+        labelled: The video with its labelled utterances.
+        word_times: Whether the features depend on the times of words.
+    """
+    return word_times or not all(each.transcript for each in labelled.utterances)
 
 
 @dataclass
 class ExtractionContext:
-    """Loaded extractors, and the speech recogniser, which is loaded when it is first used."""
+    """Loaded extractors, and the speech recogniser, which is loaded when it is first used.
+
+    The meter receives the progress of each recording; there is none on a cluster.
+    """
 
     extractors: LoadedExtractors
     speech: SpeechSettings
     recognizer: Recognizer | None = None
+    meter: ProgressMeter | None = None
 
     def needs_speech(self, labelled: Video) -> bool:
         """Return whether the transcripts or word times of a video must come from speech recognition."""
-        return self.extractors.need_word_times or not all(each.transcript for each in labelled.utterances)
+        return needs_speech(labelled, word_times=self.extractors.need_word_times)
 
     def speech_facts(self) -> dict[str, Any]:
         """Return all that determines the recognised words, besides the media file."""
@@ -50,9 +67,36 @@ class ExtractionContext:
     def recognize(self, path: Path, notes: Counter[str]) -> Speech:
         """Recognise the speech in a media file. Messages, such as on damaged packets, are counted in `notes`."""
         self.recognizer = self.recognizer or load_recognizer(self.speech)
-        speech = recognize(path, self.recognizer, notes=notes)
+        on_progress = None if self.meter is None else self.meter.in_seconds(path, LISTENING)
+        speech = recognize(path, self.recognizer, notes=notes, on_progress=on_progress)
+        self.measure(path, LISTENING, 1.0)
         count_language(notes, speech.language)
         return speech
+
+    def observe_frames(self, path: Path) -> FaceFrames | None:
+        """Run the visual extractor on the frames of a media file. None if there is no visual extractor."""
+        if self.extractors.visual is None:
+            return None
+        on_progress = None if self.meter is None else self.meter.in_seconds(path, WATCHING)
+        seen = observe_frames(path, self.extractors.visual, on_progress)
+        self.measure(path, WATCHING, 1.0)
+        return seen
+
+    def begin(self, path: Path, labelled: Video) -> None:
+        """Report the progress of this recording from now on."""
+        if self.meter is not None:
+            tasks = (
+                (LISTENING, self.needs_speech(labelled)),
+                (WATCHING, self.extractors.visual is not None),
+                (VOICE, self.extractors.acoustic is not None),
+            )
+            self.meter.expect(path, [task for task, is_needed in tasks if is_needed])
+            self.meter.show(path)
+
+    def measure(self, path: Path, task: tuple[Stage, str], share: float) -> None:
+        """Report the share of a task that is done for a recording."""
+        if self.meter is not None:
+            self.meter.measure(path, task, share)
 
 
 def load_context(

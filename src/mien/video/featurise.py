@@ -172,6 +172,8 @@ def featurise(
     extractors: LoadedExtractors,
     seen: FaceFrames | None = None,
     audio_track: int | None = None,
+    *,
+    on_voice: Callable[[float], None] | None = None,
 ) -> ClipFeatures:
     """Extract the features of every utterance in every modality that has an extractor.
 
@@ -186,6 +188,7 @@ def featurise(
         seen: Result of `observe_frames` for the same file and visual extractor. If it is None, the frames are observed
             now.
         audio_track: Number of the sound track, from 1; None chooses it, see `mien.media.sound.choose_sound`.
+        on_voice: Function that is called with the share of the utterances whose voice has been measured.
 
     Returns:
         The video with its features, the reason for each missing feature vector, and counts of estimated word times.
@@ -206,7 +209,9 @@ def featurise(
     if extractors.text is not None:
         _featurise_text(result, extractors.text, words)
     if extractors.acoustic is not None:
-        _featurise_voice(result, partial(read_audio, path, track=audio_track), facts, extractors.acoustic, words)
+        _featurise_voice(
+            result, partial(read_audio, path, track=audio_track), facts, extractors.acoustic, words, on_voice
+        )
     if extractors.visual is not None:
         if seen is None:
             seen = observe_frames(path, extractors.visual)
@@ -273,8 +278,9 @@ def _featurise_voice(
     facts: MediaFacts,
     extractor: AcousticExtractor,
     words: _Words | None,
+    on_voice: Callable[[float], None] | None,
 ) -> None:
-    for utterance in result.video.utterances:
+    for number, utterance in enumerate(result.video.utterances, start=1):
         start_s, end_s = _span(utterance)
         spoken = words[utterance.index] if words is not None else None
         silent = np.zeros(0, dtype=np.float32)
@@ -291,6 +297,8 @@ def _featurise_voice(
         _set_features(result, utterance, Modality.ACOUSTIC, vector, reason or "")
         if spoken is not None:
             _set_word_features(utterance, Modality.ACOUSTIC, rows, present_words)
+        if on_voice is not None:
+            on_voice(number / len(result.video.utterances))
 
 
 def _featurise_face(result: ClipFeatures, facts: MediaFacts, seen: FaceFrames, words: _Words | None) -> None:

@@ -1,4 +1,4 @@
-"""The recordings that `mien analyze` is asked for, checked before anything is loaded, and the folders of their outputs.
+"""The recordings that `mien analyze` and `mien extract` are asked for, checked before anything is loaded.
 
 Each check here takes milliseconds. Loading the models takes many seconds, so a wrong path must not wait for it.
 """
@@ -88,7 +88,7 @@ def find_recordings(given: Sequence[str | Path]) -> Recordings:
         # talk.mp4 and talk.wav: the second one keeps its suffix
         taken = owners.get(name)
         full_name = name if taken is None or taken.suffix == path.suffix else f"{name}{path.suffix}"
-        if reason := _reason_to_leave_out(path):
+        if reason := why_unreadable(path):
             failed[path] = reason
         elif (other := owners.get(full_name)) is not None:
             failed[path] = (
@@ -99,6 +99,30 @@ def find_recordings(given: Sequence[str | Path]) -> Recordings:
             owners[full_name] = path
             names[path] = full_name
     return Recordings(names, failed, subfolders=len(paths) > 1 or any(path.is_dir() for path in paths))
+
+
+def find_video_folder(given: str | Path) -> Path:
+    """Check that a path is a folder with media files, in itself or in its subfolders.
+
+    Args:
+        given: The folder.
+
+    Returns:
+        Its absolute path.
+
+    Raises:
+        UsageError: An address on the web was given.
+        DataError: The folder is missing, is a file, or has no media files.
+    """
+    refuse_address(given)
+    folder = Path(os.path.abspath(given))
+    if folder.is_file():
+        raise DataError(f"Expected a folder of videos, but got the file {folder}; give the folder that holds it")
+    if not folder.is_dir():
+        raise DataError(f"Expected a folder of videos at {folder}, but got none; check the path")
+    if not media_files(folder):
+        raise DataError(_without_media(folder))
+    return folder
 
 
 def refuse_address(text: str | Path) -> None:
@@ -115,6 +139,24 @@ def refuse_address(text: str | Path) -> None:
         f"Expected the path of a file, but got the address {address}; download it first, and give the path of the copy"
         f"{commands if scheme in CURL_SCHEMES else ''}"
     )
+
+
+def why_unreadable(path: Path) -> str:
+    """Return why a media file cannot be read, or an empty text if its first bytes are those of a media file."""
+    try:
+        if path.is_file():
+            with open(path, "rb") as handle:
+                if looks_like_media(handle.read(HEAD_BYTES)):
+                    return ""
+        # no usual first bytes: FFmpeg knows more formats, and its message says what is wrong
+        with open_media(path):
+            return ""
+    except MienError as error:
+        return str(error)
+    except PermissionError:
+        return f"Expected {path} to be readable, but got no permission; change its permissions"
+    except OSError as error:
+        return str(DataError(f"Expected a video or audio file at {readable_name(path)}, but got {error.strerror}"))
 
 
 def require_readable_subtitles(path: Path, n_recordings: int) -> None:
@@ -144,31 +186,17 @@ def _named_files(paths: Sequence[Path], failed: dict[Path, str]) -> list[tuple[P
         inside = media_files(path)
         found += [(file, _stem(file.relative_to(path)).as_posix()) for file in inside]
         if not inside:
-            failed[path] = (
-                f"Expected a folder with media files ({', '.join(VIDEO_SUFFIXES)}), but got none in {path}; "
-                "check the path, or name the files"
-            )
+            failed[path] = _without_media(path)
     return found
+
+
+def _without_media(folder: Path) -> str:
+    return (
+        f"Expected a folder with media files ({', '.join(VIDEO_SUFFIXES)}), but got none in {folder}; check the path, "
+        "or the suffixes of the files"
+    )
 
 
 def _stem(path: Path) -> Path:
     """Return a path without its suffix. A name of dots only, such as that of `...mp4`, keeps its suffix."""
     return path.with_name(path.stem) if path.stem.strip(".") else path
-
-
-def _reason_to_leave_out(path: Path) -> str:
-    """Return why a file cannot be analysed, or an empty text if its first bytes are those of a media file."""
-    try:
-        if path.is_file():
-            with open(path, "rb") as handle:
-                if looks_like_media(handle.read(HEAD_BYTES)):
-                    return ""
-        # no usual first bytes: FFmpeg knows more formats, and its message says what is wrong
-        with open_media(path):
-            return ""
-    except MienError as error:
-        return str(error)
-    except PermissionError:
-        return f"Expected {path} to be readable, but got no permission; change its permissions"
-    except OSError as error:
-        return str(DataError(f"Expected a video or audio file at {readable_name(path)}, but got {error.strerror}"))

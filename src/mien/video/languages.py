@@ -24,6 +24,8 @@ EXTRACTOR_LANGUAGES = {"minilm": ("en",), "glove-6b-50d": ("en",)}
 # may be in another language, or be misunderstood.
 LEAST_SHARE = 0.1
 RECORDINGS_IN = "recordings with recognised speech in "
+# followed by the name of a language that the text extractor does not know
+EXTRACTOR_LANGUAGE_UNKNOWN = "recordings in "
 NOT_STATED = (
     "utterances whose language the model may not know, because its card states none: judged all the same; "
     "--language of mien import and mien extract states it"
@@ -116,4 +118,5 @@ def record_languages(origin: dict[str, Any], settings: SpeechSettings) -> None:
     for code in languages:
         if known and code not in known:
             names = " and ".join(map(language_name, known))
-            notes[f"recordings in {language_name(code)}, but the text extractor {text_extractor} knows {names}"] += 1
+            language = language_name(code)
+            notes[f"{EXTRACTOR_LANGUAGE_UNKNOWN}{language}, but the text extractor {text_extractor} knows {names}"] += 1

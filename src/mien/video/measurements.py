@@ -166,15 +166,12 @@ class MeasurementPool:
 
     def _progress_of(self, path: Path, task: tuple[Stage, str]) -> Callable[[float], None]:
         """Return a function that takes the processed seconds of a recording. It raises CancelledError to stop."""
-        duration_s = 0.0
+        measure = None if self._meter is None else self._meter.in_seconds(path, task)
 
         def report(seconds: float) -> None:
-            nonlocal duration_s
             self._pool.check()
-            if self._meter is not None:
-                # the file has been opened when the first seconds are processed
-                duration_s = duration_s or max(probe(path).duration_s, LOUDNESS_STEP_S)
-                self._meter.measure(path, task, seconds / duration_s)
+            if measure is not None:
+                measure(seconds)
 
         return report
 

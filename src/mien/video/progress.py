@@ -1,4 +1,4 @@
-"""The progress of `mien analyze`: which recording is at which stage, how much is done, and the time left."""
+"""Progress of `mien analyze` and `mien extract`: which recording is at which stage, how much is done, and time left."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from mien.media.container import probe
+
 
 class Stage(StrEnum):
-    """A stage of the analysis, by the word that the progress shows."""
+    """A stage of the work on recordings, by the words that the progress shows."""
 
     LOADING = "loading the models"
     LISTENING = "listening"
     WATCHING = "watching"
+    MEASURING_VOICE = "measuring the voice"
     PREDICTING = "predicting"
     WRITING = "writing"
     DONE = "done"
 
 
-# Share of one recording's analysis that is done after listening and watching, and at the start of the later stages.
-# Listening and watching take nearly all of the time, run side by side, and report their own shares.
+# Share of the work on one recording that is done after its measured tasks, and at the start of the later stages. The
+# measured tasks, such as listening and watching, take nearly all of the time and report their own shares.
 MEASURED_SHARE = 0.95
 STAGE_SHARES = {Stage.WRITING: 0.98, Stage.DONE: 1.0}
 # A report is made when the share of a stage has grown by this much.
@@ -30,20 +33,22 @@ STEP = 0.01
 # An estimate of the time left from less than this would be a guess.
 LEAST_SHARE = 0.03
 LEAST_ELAPSED_S = 3.0
+# The duration of an empty recording is taken to be this long.
+SHORTEST_S = 0.1
 # A shorter time left is not worth a number.
 LEAST_LEFT_S = 2.5
 
 
 @dataclass(frozen=True)
-class AnalysisProgress:
-    """The state of an analysis at one moment. `str()` gives one line.
+class RecordingProgress:
+    """The state of the work on recordings at one moment. `str()` gives one line.
 
     Attributes:
-        recording: Name of the recording that is analysed; empty while the models are loaded.
+        recording: Name of the recording; empty while the models are loaded, or all recordings are written together.
         stages: Stages that it is at, each with its share from 0 to 1; None if a stage has no measured share.
         number: Position of the recording among all recordings, from 1 on.
         total: Number of recordings.
-        share: Share of the whole analysis that is done, from 0 to 1.
+        share: Share of the whole work that is done, from 0 to 1.
         left_s: Estimated time in seconds until all recordings are done; None if it is too early to say.
     """
 
@@ -67,7 +72,7 @@ class AnalysisProgress:
         return self.text if self.left_s is None else f"{self.text}; about {duration_text(self.left_s)} left"
 
 
-Advance = Callable[[AnalysisProgress], None]
+Advance = Callable[[RecordingProgress], None]
 
 
 def duration_text(seconds: float) -> str:
@@ -93,7 +98,7 @@ class ProgressMeter:
 
     def load(self) -> None:
         """Report that the models are loaded."""
-        self._advance(AnalysisProgress("", {Stage.LOADING: None}, total=len(self._numbers)))
+        self._advance(RecordingProgress("", {Stage.LOADING: None}, total=len(self._numbers)))
 
     def expect(self, path: Path, tasks: Iterable[tuple[Stage, str]]) -> None:
         """Register the tasks that measure a recording.
@@ -136,6 +141,23 @@ class ProgressMeter:
             if path == self._shown and self._stages.get(path) in (None, Stage.PREDICTING):
                 self._report()
 
+    def in_seconds(self, path: Path, task: tuple[Stage, str]) -> Callable[[float], None]:
+        """Return a function that takes the number of seconds of a recording for which a task is done.
+
+        Args:
+            path: The recording.
+            task: Stage and name of the task, as registered by `expect`.
+        """
+        duration_s = 0.0
+
+        def report(seconds: float) -> None:
+            nonlocal duration_s
+            # the file has been opened when the first seconds are processed
+            duration_s = duration_s or max(probe(path).duration_s, SHORTEST_S)
+            self.measure(path, task, seconds / duration_s)
+
+        return report
+
     def _share_of(self, path: Path) -> float:
         stage = self._stages.get(path)
         if stage in STAGE_SHARES:
@@ -155,7 +177,7 @@ class ProgressMeter:
         if left_s is not None and left_s < LEAST_LEFT_S:
             left_s = None
         self._advance(
-            AnalysisProgress(path.name, self._stages_of(path), self._numbers[path], len(self._numbers), share, left_s)
+            RecordingProgress(path.name, self._stages_of(path), self._numbers[path], len(self._numbers), share, left_s)
         )
 
     def _stages_of(self, path: Path) -> dict[Stage, float | None]:
